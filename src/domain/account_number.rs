@@ -1,0 +1,74 @@
+//! The number of an account: country code first, digits only, as in `861821726232`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN};
+
+/// An account's number: 7 to 15 digits, not starting with 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountNumber(u64);
+
+/// Why a text is no account number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedNumber {
+    /// A character other than a digit.
+    #[error("must be digits only, country code first, no plus")]
+    NotDigits,
+    /// Too short or too long.
+    #[error("must have {ACCOUNT_DIGITS_MIN} to {ACCOUNT_DIGITS_MAX} digits, not {0}")]
+    Length(usize),
+    /// No country code starts with 0.
+    #[error("must start with the country code, not with 0")]
+    LeadingZero,
+}
+
+impl AccountNumber {
+    /// The number as an integer.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// A number from a stored integer; none if no account number has that value.
+    pub fn from_stored(value: u64) -> Option<AccountNumber> {
+        let digits = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+        (ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&digits).then_some(AccountNumber(value))
+    }
+
+    /// The last four digits, by which the simulator chooses a fate.
+    pub fn last_four(self) -> u16 {
+        (self.0 % 10_000) as u16
+    }
+}
+
+impl FromStr for AccountNumber {
+    type Err = MalformedNumber;
+
+    fn from_str(text: &str) -> Result<AccountNumber, MalformedNumber> {
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(MalformedNumber::NotDigits);
+        }
+        if !(ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&text.len()) {
+            return Err(MalformedNumber::Length(text.len()));
+        }
+        if text.starts_with('0') {
+            return Err(MalformedNumber::LeadingZero);
+        }
+        Ok(AccountNumber(text.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))))
+    }
+}
+
+impl fmt::Display for AccountNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Masked, because debug output ends up in logs: the first three and the last two digits show.
+impl fmt::Debug for AccountNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let (head, tail) = (&text[..3], &text[text.len() - 2..]);
+        write!(f, "{head}…{tail}")
+    }
+}

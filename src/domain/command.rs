@@ -1,0 +1,115 @@
+//! What may be asked of an account. Imperative.
+
+use std::time::Duration;
+
+use super::{AccountType, CallingCode, Content, Reason, Sealed, TaskId, VerifyType};
+
+/// A wish of a caller, a report of a gateway, or a deadline of the watchdog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Import a new account.
+    Import {
+        /// What comes with it.
+        content: Box<Content>,
+    },
+    /// Bring the account online; import it first if it is unknown.
+    BringOnline {
+        /// What the caller sent.
+        content: Box<Content>,
+        /// Whether that replaces what is stored.
+        replace: bool,
+    },
+    /// Take the account offline.
+    Recycle,
+    /// Register the number.
+    Register {
+        /// The task that the caller will be given.
+        task: TaskId,
+        /// How the code is to reach the phone.
+        verify_type: VerifyType,
+        /// Personal or business.
+        account_type: AccountType,
+        /// The calling code.
+        calling_code: CallingCode,
+        /// ISO 3166-1 alpha-2, upper case.
+        country: String,
+        /// How long the registration waits for its code.
+        lifetime: Duration,
+    },
+    /// Try a verification code.
+    SubmitCode {
+        /// The code, sealed.
+        code: Sealed,
+    },
+    /// A gateway says what it sees.
+    Report(Report),
+    /// A `-coming` state lasted too long.
+    GiveUpComing {
+        /// The version at which that state began: a later one is not meant.
+        since_version: u64,
+    },
+    /// A registration waited too long.
+    GiveUpRegistration {
+        /// The task that is meant: a later one is not.
+        task: TaskId,
+    },
+}
+
+/// What a gateway reports. One that does not fit the state changes nothing.
+///
+/// `session` counts the times the account was asked online; a report that names one is about that one only, a report
+/// that names none is about whichever is open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Report {
+    /// A session is open.
+    Connected {
+        /// Which.
+        session: Option<u32>,
+        /// The gateway's scan or pairing id.
+        instance_code: String,
+    },
+    /// A session is closed, or could not be opened.
+    Disconnected {
+        /// Which.
+        session: Option<u32>,
+        /// Why.
+        reason: Reason,
+        /// The gateway's scan or pairing id.
+        instance_code: String,
+    },
+    /// The account is banned.
+    Banned {
+        /// Why.
+        reason: Reason,
+        /// The gateway's scan or pairing id.
+        instance_code: String,
+    },
+    /// The ban is lifted.
+    BanLifted,
+    /// The code is on its way to the phone.
+    CodeSent {
+        /// For this registration.
+        task: TaskId,
+    },
+    /// No code can be sent: the registration is over.
+    CodeNotSent {
+        /// For this registration.
+        task: TaskId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The code was right.
+    CodeAccepted {
+        /// For this registration.
+        task: TaskId,
+    },
+    /// The code was wrong.
+    CodeRefused {
+        /// For this registration.
+        task: TaskId,
+        /// The how many-th code it was, from 1.
+        attempt: u32,
+        /// Why.
+        reason: Reason,
+    },
+}

@@ -1,0 +1,55 @@
+//! What is imported with an account: its profile and its keys.
+
+use std::fmt;
+
+use super::AccountType;
+
+/// The content of an account, as it was imported or last replaced.
+///
+/// Keys and ids are opaque texts; an empty one is as good as any other. What is secret is in here only sealed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// Personal or business.
+    pub account_type: AccountType,
+    /// The name shown to customers.
+    pub name: Option<String>,
+    /// Where the picture is.
+    pub avatar: Option<String>,
+    /// The account's public key.
+    pub public_key: String,
+    /// The public key for messages.
+    pub msg_public_key: String,
+    /// The caller's own id of the account.
+    pub account_id: Option<String>,
+    /// Id of the next pre-key.
+    pub next_key_id: Option<String>,
+    /// Registration id.
+    pub registration_id: Option<String>,
+    /// Private key, message private key and device parameters, sealed.
+    pub secrets: Sealed,
+    /// A keyed hash over all of the above in clear: equal for equal content, of no use to anyone without the key.
+    pub fingerprint: Fingerprint,
+}
+
+/// Bytes that only the vault can open.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub Box<[u8]>);
+
+/// A keyed hash by which equal content is recognised without being known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// Its size alone: not even ciphertext belongs in a log.
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+/// The first four bytes, enough to tell two apart by eye.
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "Fingerprint({a:02x}{b:02x}{c:02x}{d:02x}…)")
+    }
+}

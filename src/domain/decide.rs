@@ -1,0 +1,129 @@
+//! Command + state → events, or a refusal. The state table of the contract.
+
+use crate::limits::REGISTRATION_ATTEMPTS;
+
+use super::{Account, Command, Event, OnlineStatus, Reason, Report, Status, Timestamp};
+
+/// Why a command is refused. Nothing happened then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Imported before, with other content.
+    #[error("is already imported with other content; use batchOnline with override to replace it")]
+    OtherContent,
+    /// WhatsApp banned the account.
+    #[error("is banned; register the number again to lift the ban")]
+    Banned,
+    /// Nothing ever happened to this number.
+    #[error("is unknown; import it first")]
+    Unknown,
+    /// There is nothing that a code could confirm.
+    #[error("has no registration waiting for a code; submit the phone number first")]
+    NoRegistrationWaiting,
+}
+
+/// What follows from `command` in state `account` at `now`. No events: it holds already, or does not matter.
+pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::Import { content } => match &account.content {
+            None => Ok(vec![Event::AccountImported { content: content.clone() }]),
+            Some(stored) if stored.fingerprint == content.fingerprint => Ok(vec![]),
+            Some(_) => Err(Refusal::OtherContent),
+        },
+        Command::BringOnline { content, replace } => {
+            if account.status == Status::Banned {
+                return Err(Refusal::Banned);
+            }
+            let stored = match &account.content {
+                None => Some(Event::AccountImported { content: content.clone() }),
+                Some(stored) if *replace && stored.fingerprint != content.fingerprint => {
+                    Some(Event::ContentReplaced { content: content.clone() })
+                }
+                Some(_) => None,
+            };
+            let requested = (!account.online_status.is_desired_online()).then_some(Event::OnlineRequested);
+            Ok(stored.into_iter().chain(requested).collect())
+        }
+        Command::Recycle => {
+            if !account.is_known() {
+                return Err(Refusal::Unknown);
+            }
+            Ok(when(account.online_status.is_desired_online(), || Event::RecycleRequested))
+        }
+        Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
+            Ok(vec![Event::RegistrationRequested {
+                task: *task,
+                verify_type: *verify_type,
+                account_type: *account_type,
+                calling_code: *calling_code,
+                country: country.clone(),
+                expires_at: now.plus(*lifetime),
+            }])
+        }
+        Command::SubmitCode { code } => match &account.registration {
+            Some(waiting) if now < waiting.expires_at && waiting.attempts < REGISTRATION_ATTEMPTS => {
+                Ok(vec![Event::CodeSubmitted { code: code.clone() }])
+            }
+            Some(_) | None => Err(Refusal::NoRegistrationWaiting),
+        },
+        Command::Report(report) => Ok(decide_report(account, report)),
+        Command::GiveUpComing { since_version } => {
+            let meant = account.online_status.is_coming() && account.online_status_version == *since_version;
+            Ok(when(meant, || Event::WentOffline {
+                reason: Reason::new(Reason::NETWORK),
+                instance_code: String::new(),
+            }))
+        }
+        Command::GiveUpRegistration { task } => {
+            let meant = account.registration.as_ref().is_some_and(|it| it.task == *task && now >= it.expires_at);
+            Ok(when(meant, || Event::RegistrationFailed {
+                reason: Reason::new("no code was accepted in time"),
+                attempt: 0,
+                still_waiting: false,
+            }))
+        }
+    }
+}
+
+/// What follows from a gateway's report. One that does not fit the state is late, and changes nothing.
+fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
+    let is_current = |session: &Option<u32>| session.is_none_or(|session| session == account.sessions);
+    let waits_for = |task| account.registration.as_ref().filter(|waiting| waiting.task == task);
+    match report {
+        Report::Connected { session, instance_code } => {
+            let fits = is_current(session) && account.online_status == OnlineStatus::OnlineComing;
+            when(fits, || Event::CameOnline { instance_code: instance_code.clone() })
+        }
+        Report::Disconnected { session, reason, instance_code } => {
+            let fits = is_current(session) && account.online_status != OnlineStatus::Offline;
+            when(fits, || Event::WentOffline { reason: reason.clone(), instance_code: instance_code.clone() })
+        }
+        Report::Banned { reason, instance_code } => {
+            let fits = account.is_known() && account.status == Status::Normal;
+            when(fits, || Event::Banned { reason: reason.clone(), instance_code: instance_code.clone() })
+        }
+        Report::BanLifted => when(account.status == Status::Banned, || Event::BanLifted),
+        Report::CodeSent { task } => {
+            let fits = waits_for(*task).is_some_and(|waiting| !waiting.code_sent);
+            when(fits, || Event::CodeSent)
+        }
+        Report::CodeNotSent { task, reason } => when(waits_for(*task).is_some(), || Event::RegistrationFailed {
+            reason: reason.clone(),
+            attempt: 0,
+            still_waiting: false,
+        }),
+        Report::CodeAccepted { task } => when(waits_for(*task).is_some(), || Event::Registered),
+        Report::CodeRefused { task, attempt, reason } => {
+            let fits = waits_for(*task).is_some_and(|waiting| (waiting.judged + 1..=waiting.attempts).contains(attempt));
+            when(fits, || Event::RegistrationFailed {
+                reason: reason.clone(),
+                attempt: *attempt,
+                still_waiting: *attempt < REGISTRATION_ATTEMPTS,
+            })
+        }
+    }
+}
+
+/// One event if `fits`, none otherwise.
+fn when(fits: bool, event: impl FnOnce() -> Event) -> Vec<Event> {
+    if fits { vec![event()] } else { vec![] }
+}

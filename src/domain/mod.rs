@@ -1,0 +1,39 @@
+//! The rules of an account: what may be asked of it, what then happens, what others are told.
+//!
+//! Pure. Nothing here does IO, reads the clock, draws random numbers, awaits or logs, and nothing here can fail for a
+//! reason outside itself: time and fresh ids come in as arguments.
+//!
+//! | file | what it says |
+//! |---|---|
+//! | `account_number` | the shape of a number |
+//! | `calling_code` | which countries a calling code serves |
+//! | `terms` | the small enumerations of the contract |
+//! | `content` | what is imported with an account |
+//! | `command` | what may be asked |
+//! | `event` | what happened |
+//! | `account` | the state, folded from events: `evolve`, `outstanding` |
+//! | `decide` | command + state → events or a refusal |
+//! | `notice` | which event is told to receivers, and in which words |
+
+mod account;
+mod account_number;
+mod calling_code;
+mod command;
+mod content;
+mod decide;
+mod event;
+mod notice;
+mod terms;
+
+pub use account::{Account, Outstanding, Registration};
+pub use account_number::{AccountNumber, MalformedNumber};
+pub use calling_code::{CallingCode, MalformedCallingCode};
+pub use command::{Command, Report};
+pub use content::{Content, Fingerprint, Sealed};
+pub use decide::{Refusal, decide};
+pub use event::Event;
+pub use notice::{Channel, Notice};
+pub use terms::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownTerm, VerifyType};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Muster.
+pub mod limits;
+pub mod domain;

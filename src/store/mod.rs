@@ -1,0 +1,186 @@
+//! Durable bytes: an append-only log of blocks, small tables beside it, and caches that may be lost.
+//!
+//! The face is all that others see; what is behind it (sled, in `sled.rs`) can be exchanged. It is shaped so that a
+//! store shared by several machines fits behind it too: nobody above may assume to be the only writer in the world.
+
+mod caches;
+mod directory;
+mod sled;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use directory::StoreId;
+
+use crate::limits::{BLOCK_BYTES, STORE_CACHE_BYTES};
+
+/// A store, open. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<sled::Sled>,
+    directory: Arc<directory::Directory>,
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of page cache.
+    pub cache_bytes: u64,
+}
+
+/// The small tables. Keys are ordered bytes; a put is durable with the next append, or with [`Store::flush`] against
+/// a killed process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Wrapped data keys of accounts (`vault`).
+    Keys,
+    /// Account snapshots (`journal`): caches.
+    Snapshots,
+    /// Webhook cursors (`webhooks`).
+    Cursors,
+    /// Webhook deliveries that wait for a retry or behind one (`webhooks`).
+    Parked,
+    /// Webhook deliveries that failed for good (`webhooks`).
+    Dead,
+}
+
+/// A value of the store, shared with its cache: cheap to clone.
+pub type Value = ::sled::IVec;
+
+/// Why the store cannot serve. Every kind is final: what was not answered may be lost, what was answered may not.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("the store in {path} failed: {source}; check the disk, then start again")]
+    Failed {
+        /// The data directory.
+        path: PathBuf,
+        /// What went wrong.
+        source: ::sled::Error,
+    },
+    /// A file of the data directory cannot be read or written.
+    #[error("cannot {what} {path}: {source}")]
+    Io {
+        /// What was tried, as in "create".
+        what: &'static str,
+        /// Which file or directory.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error(
+        "the data directory {path} is in use by another muster process; stop that one, or choose another with --data-dir"
+    )]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// It holds something, but not ours.
+    #[error(
+        "the directory {path} is not empty and is no muster data directory (it has no file MUSTER); choose another with --data-dir"
+    )]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It is ours, of a format that this program does not know.
+    #[error("the data directory {path} has format {found:?}, this program reads format 1; use the program that wrote it")]
+    UnknownFormat {
+        /// The data directory.
+        path: PathBuf,
+        /// The first line of its marker.
+        found: String,
+    },
+    /// A value is too large for the store.
+    #[error("a block of {bytes} bytes is over the store's limit of {BLOCK_BYTES}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { cache_bytes: STORE_CACHE_BYTES }
+    }
+}
+
+impl Store {
+    /// Opens the data directory at `path`, creating it if there is none or an empty one.
+    pub fn open(path: &Path, options: &Options) -> Result<Store, Error> {
+        let directory = directory::Directory::open(path)?;
+        let backend = sled::Sled::open(path, &directory.store_path(), options)?;
+        directory.finish_creation()?;
+        Ok(Store { backend: Arc::new(backend), directory: Arc::new(directory) })
+    }
+
+    /// The id that this store was given when it was created; a copy keeps it.
+    pub fn id(&self) -> StoreId {
+        self.directory.id()
+    }
+
+    /// The data directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Appends `block` under `first`, which is above all before it. Durable when it returns: on the disk, not in a cache.
+    pub fn append(&self, first: u64, block: &[u8]) -> Result<(), Error> {
+        if block.len() > BLOCK_BYTES {
+            return Err(Error::TooLarge { bytes: block.len() });
+        }
+        self.backend.append(first, block)
+    }
+
+    /// The last block at or before `position`.
+    pub fn block_at(&self, position: u64) -> Result<Option<(u64, Value)>, Error> {
+        self.backend.block_at(position)
+    }
+
+    /// The blocks whose first position is at or above `position`, in order.
+    pub fn blocks_from(&self, position: u64) -> impl Iterator<Item = Result<(u64, Value), Error>> + use<> {
+        self.backend.blocks_from(position)
+    }
+
+    /// The value under `key`.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Value>, Error> {
+        self.backend.get(table, key)
+    }
+
+    /// Puts `value` under `key`.
+    pub fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.backend.put(table, key, value)
+    }
+
+    /// Puts `value` under `key` unless something is there; returns what is there then.
+    pub fn put_new(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<Value>, Error> {
+        self.backend.put_new(table, key, value)
+    }
+
+    /// Removes what is under `key`.
+    pub fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
+        self.backend.remove(table, key)
+    }
+
+    /// Keys and values from `key` on, ascending.
+    pub fn scan_from(&self, table: Table, key: &[u8]) -> impl Iterator<Item = Result<(Value, Value), Error>> + use<> {
+        self.backend.scan_from(table, key)
+    }
+
+    /// Hands all puts to the operating system, so that a killed process loses none of them. Blocks for a disk write.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.backend.flush()
+    }
+
+    /// Saves a cache whole: after a crash there is the old one or the new one.
+    pub fn save_cache(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        caches::save(&self.directory.cache_path(), name, bytes)
+    }
+
+    /// The cache of that name, if there is one and it is whole.
+    pub fn load_cache(&self, name: &str) -> Option<Vec<u8>> {
+        caches::load(&self.directory.cache_path(), name)
+    }
+}
