@@ -1,3 +1,6 @@
 //! Muster.
 pub mod limits;
 pub mod domain;
+pub mod clock;
+pub mod config;
+pub mod store;

@@ -13,20 +13,14 @@ use std::sync::Arc;
 
 pub use directory::StoreId;
 
-use crate::limits::{BLOCK_BYTES, STORE_CACHE_BYTES};
+use crate::config;
+use crate::limits::BLOCK_BYTES;
 
 /// A store, open. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<sled::Sled>,
     directory: Arc<directory::Directory>,
-}
-
-/// How a store is opened.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bytes of page cache.
-    pub cache_bytes: u64,
 }
 
 /// The small tables. Keys are ordered bytes; a put is durable with the next append, or with [`Store::flush`] against
@@ -101,18 +95,12 @@ pub enum Error {
     },
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options { cache_bytes: STORE_CACHE_BYTES }
-    }
-}
-
 impl Store {
     /// Opens the data directory at `path`, creating it if there is none or an empty one.
-    pub fn open(path: &Path, options: &Options) -> Result<Store, Error> {
+    pub fn open(path: &Path, settings: &config::Store) -> Result<Store, Error> {
         let directory = directory::Directory::open(path)?;
-        let backend = sled::Sled::open(path, &directory.store_path(), options)?;
-        directory.finish_creation()?;
+        let backend = sled::Sled::open(path, &directory.store_path(), settings.cache_bytes)?;
+        directory.sync()?;
         Ok(Store { backend: Arc::new(backend), directory: Arc::new(directory) })
     }
 

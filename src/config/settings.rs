@@ -1,0 +1,170 @@
+//! What can be set, with its default and unit. Names here are the names in the file and, in upper case with `__`
+//! between levels, in the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::limits;
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where everything durable is kept.
+    pub data_dir: PathBuf,
+    /// The HTTP service.
+    pub http: Http,
+    /// Rules of accounts that an operator may change.
+    pub accounts: Accounts,
+    /// The actors.
+    pub actors: Actors,
+    /// The store.
+    pub store: Store,
+    /// The vault.
+    pub vault: Vault,
+    /// The webhooks.
+    pub webhooks: Webhooks,
+    /// The built-in simulator.
+    pub simulator: Simulator,
+    /// The log.
+    pub log: Log,
+}
+
+/// `http.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: String,
+    /// Answer HTTP 200 whatever `code` says, except for 413, 429 and 503.
+    pub always_200: bool,
+    /// Accounts in one request, most.
+    pub max_batch: usize,
+    /// Bytes in one request body, most.
+    pub max_body_bytes: usize,
+    /// Open connections, most.
+    pub max_connections: usize,
+}
+
+/// `accounts.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accounts {
+    /// How long a registration waits for its code.
+    pub registration_lifetime: Duration,
+}
+
+/// `actors.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Actors {
+    /// How long a `-coming` state may last before the account goes offline with reason 1002.
+    pub coming_timeout: Duration,
+    /// An actor without work for this long is retired.
+    pub idle_after: Duration,
+    /// Active actors, most.
+    pub max_active: usize,
+    /// Commands under way, most; beyond it callers get 503.
+    pub max_in_flight: usize,
+}
+
+/// `store.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    /// Bytes of page cache; real memory use is a multiple of it.
+    pub cache_bytes: u64,
+    /// Events after which the checkpoints for a quick start are saved again.
+    pub checkpoint_every: u64,
+}
+
+/// `vault.*`
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Vault {
+    /// The file with the master key; `keys/master.key` in the data directory if not set.
+    pub master_key_file: Option<PathBuf>,
+}
+
+/// `webhooks.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Webhooks {
+    /// Where receivers are: each channel's path is appended.
+    pub base_url: Option<String>,
+    /// `webhooks.channel_sync_status.url`: the whole URL of that channel, instead of base URL and default path.
+    pub channel_sync_status: ChannelSettings,
+    /// `webhooks.channel_register_status.url`: likewise.
+    pub channel_register_status: ChannelSettings,
+    /// Waits between the attempts of one delivery.
+    pub retry_waits: Vec<Duration>,
+    /// One deadline over connecting, headers and body of an attempt.
+    pub timeout: Duration,
+    /// Deliveries under way per channel, most.
+    pub max_in_flight: usize,
+    /// Take any 2xx for success, whatever the body.
+    pub accept_plain_2xx: bool,
+    /// Send a registration's `status` as a string, as the document's example does.
+    pub register_status_as_string: bool,
+}
+
+/// One channel of `webhooks.*`.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ChannelSettings {
+    /// The receiver's whole URL.
+    pub url: Option<String>,
+}
+
+/// `simulator.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulator {
+    /// `simulator.delay_ms`: how long the simulated channel takes for an answer, in milliseconds.
+    pub delay: Duration,
+}
+
+/// `log.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// What is logged, as in `info` or `muster=debug,warn`.
+    pub filter: String,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            data_dir: PathBuf::from("./muster-data"),
+            http: Http {
+                listen: "127.0.0.1:8080".to_owned(),
+                always_200: false,
+                max_batch: limits::BATCH_ACCOUNTS,
+                max_body_bytes: limits::BODY_BYTES,
+                max_connections: limits::CONNECTIONS,
+            },
+            accounts: Accounts { registration_lifetime: limits::REGISTRATION_LIFETIME },
+            actors: Actors {
+                coming_timeout: limits::COMING_TIMEOUT,
+                idle_after: limits::ACTOR_IDLE,
+                max_active: limits::ACTORS_ACTIVE,
+                max_in_flight: limits::COMMANDS_IN_FLIGHT,
+            },
+            store: Store { cache_bytes: limits::STORE_CACHE_BYTES, checkpoint_every: limits::CHECKPOINT_EVERY },
+            vault: Vault::default(),
+            webhooks: Webhooks {
+                base_url: None,
+                channel_sync_status: ChannelSettings::default(),
+                channel_register_status: ChannelSettings::default(),
+                retry_waits: limits::RETRY_WAITS.to_vec(),
+                timeout: limits::WEBHOOK_TIMEOUT,
+                max_in_flight: limits::WEBHOOKS_IN_FLIGHT,
+                accept_plain_2xx: false,
+                register_status_as_string: false,
+            },
+            simulator: Simulator { delay: limits::SIMULATOR_DELAY },
+            log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One event as bytes: a fixed header, readable for ever, and a payload.
+//!
+//! | offset | bytes | what, little endian |
+//! |---|---|---|
+//! | 0 | 1 | record format, 1 |
+//! | 1 | 1 | who asked: 0 the service itself, 1 a caller, 2 a gateway, 3 an operator |
+//! | 2 | 2 | event type, registered in `schema` |
+//! | 4 | 2 | version of the payload |
+//! | 6 | 2 | reserved, 0 |
+//! | 8 | 8 | account number |
+//! | 16 | 8 | position: gapless over all accounts, from 1 |
+//! | 24 | 8 | version: gapless in the account, from 1 |
+//! | 32 | 8 | previous: the position of this account's event before, 0 for none |
+//! | 40 | 8 | time, microseconds since 1970-01-01T00:00:00Z |
+//! | 48 | 8 | id of the principal, 0 where there is none |
+//! | 56 | 16 | request id, 0 where there is none |
+//! | 72 | 4 | bytes of payload |
+//! | 76 | | payload (`schema`) |
+
+use std::fmt;
+
+use super::schema::{self, Undecodable};
+use crate::domain::{AccountNumber, Event, Timestamp};
+
+/// Bytes of the header.
+pub(super) const HEADER_BYTES: usize = 76;
+const FORMAT: u8 = 1;
+
+/// One event as it stands in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its place among all events, from 1.
+    pub position: u64,
+    /// Whose it is.
+    pub account: AccountNumber,
+    /// Its place among the account's events, from 1.
+    pub version: u64,
+    /// The position of the account's event before; 0 for none.
+    pub previous: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Who asked.
+    pub origin: Origin,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Who asked for what happened, and in which request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Who.
+    pub principal: Principal,
+    /// In which request; events of one request share it.
+    pub request: RequestId,
+}
+
+/// Who asked. Ids are 0 until callers have keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// The service itself: a deadline passed.
+    Service,
+    /// A caller of the HTTP API.
+    Caller(u64),
+    /// A gateway.
+    Gateway(u64),
+    /// An operator.
+    Operator(u64),
+}
+
+/// The id of a request, as logs and answers show it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId(pub u128);
+
+/// An event with its payload encoded, before the writer gives it its place.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) event_type: u16,
+    pub(super) schema: u16,
+    pub(super) payload: Vec<u8>,
+}
+
+/// The place that the writer gives a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) account: AccountNumber,
+    pub(super) position: u64,
+    pub(super) version: u64,
+    pub(super) previous: u64,
+    pub(super) at: Timestamp,
+    pub(super) origin: Origin,
+}
+
+/// The fields of a header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) event_type: u16,
+    pub(super) schema: u16,
+    pub(super) place: Place,
+}
+
+/// Why bytes are no record.
+#[derive(Debug)]
+pub(super) enum Malformed {
+    Header(&'static str),
+    Payload { event_type: u16, schema: u16, cause: Undecodable },
+}
+
+impl Draft {
+    pub(super) fn new(event: &Event) -> Draft {
+        let (event_type, schema, payload) = schema::encode(event);
+        Draft { event_type, schema, payload }
+    }
+
+    pub(super) fn record_bytes(&self) -> usize {
+        HEADER_BYTES + self.payload.len()
+    }
+
+    /// Appends the record to `out`.
+    pub(super) fn write(&self, place: &Place, out: &mut Vec<u8>) {
+        let (kind, principal) = match place.origin.principal {
+            Principal::Service => (0, 0),
+            Principal::Caller(id) => (1, id),
+            Principal::Gateway(id) => (2, id),
+            Principal::Operator(id) => (3, id),
+        };
+        out.extend_from_slice(&[FORMAT, kind]);
+        out.extend_from_slice(&self.event_type.to_le_bytes());
+        out.extend_from_slice(&self.schema.to_le_bytes());
+        out.extend_from_slice(&0_u16.to_le_bytes());
+        for word in [place.account.get(), place.position, place.version, place.previous] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(&place.at.0.to_le_bytes());
+        out.extend_from_slice(&principal.to_le_bytes());
+        out.extend_from_slice(&place.origin.request.0.to_le_bytes());
+        out.extend_from_slice(&(self.payload.len() as u32).to_le_bytes());
+        out.extend_from_slice(&self.payload);
+    }
+}
+
+impl Recorded {
+    /// The record in `bytes`, which hold it and nothing else.
+    pub(super) fn read(bytes: &[u8]) -> Result<Recorded, Malformed> {
+        let (header, payload) = split(bytes).map_err(Malformed::Header)?;
+        let Header { event_type, schema, place } = header;
+        let event = schema::decode(event_type, schema, payload)
+            .map_err(|cause| Malformed::Payload { event_type, schema, cause })?;
+        Ok(Recorded {
+            position: place.position,
+            account: place.account,
+            version: place.version,
+            previous: place.previous,
+            at: place.at,
+            origin: place.origin,
+            event,
+        })
+    }
+}
+
+/// The length of the record that `bytes` begin with.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let payload = u32::from_le_bytes(*bytes.get(72..HEADER_BYTES)?.first_chunk()?);
+    HEADER_BYTES.checked_add(payload as usize)
+}
+
+/// The header of the record in `bytes`, and its payload.
+pub(super) fn split(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
+    let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or("a record is shorter than its header")?;
+    if length(header) != Some(bytes.len()) {
+        return Err("a record's length does not fit its payload");
+    }
+    let word = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+    if header[0] != FORMAT || half(6) != 0 {
+        return Err("a record has an unknown format");
+    }
+    let principal = match header[1] {
+        0 => Principal::Service,
+        1 => Principal::Caller(word(48)),
+        2 => Principal::Gateway(word(48)),
+        3 => Principal::Operator(word(48)),
+        _ => return Err("a record has an unknown origin"),
+    };
+    let account = AccountNumber::from_stored(word(8)).ok_or("a record has no account number")?;
+    let request = RequestId(u128::from(word(56)) | u128::from(word(64)) << 64);
+    let place = Place {
+        account,
+        position: word(16),
+        version: word(24),
+        previous: word(32),
+        at: Timestamp(word(40).cast_signed()),
+        origin: Origin { principal, request },
+    };
+    Ok((Header { event_type: half(2), schema: half(4), place }, payload))
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// The service itself, outside any request.
+    pub const SERVICE: Origin = Origin { principal: Principal::Service, request: RequestId(0) };
+    /// The gateway, outside any request.
+    pub const GATEWAY: Origin = Origin { principal: Principal::Gateway(0), request: RequestId(0) };
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

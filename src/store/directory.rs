@@ -1,0 +1,132 @@
+//! The data directory: whose it is, who has it, what is where in it.
+//!
+//! ```text
+//! MUSTER     the marker: format and store id; locked by the process that owns the directory
+//! keys/      the master key, unless it is kept elsewhere (`vault`)
+//! store/     sled's files
+//! cache/     what makes a start quick and may be lost
+//! ```
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+const MARKER: &str = "MUSTER";
+const FORMAT: &str = "muster data directory, format 1";
+
+/// The id of a store, drawn at random when it is created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreId(pub u64);
+
+/// A data directory, owned by this process for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    id: StoreId,
+    /// Holds the lock: the kernel drops it with the process, however that ends.
+    _marker: File,
+}
+
+impl Directory {
+    /// Takes the directory at `path`, creating it if there is none or an empty one.
+    pub(super) fn open(path: &Path) -> Result<Directory, Error> {
+        fs::create_dir_all(path).map_err(io_error("create the data directory", path))?;
+        let marker_path = path.join(MARKER);
+        let is_new = !marker_path.exists();
+        if is_new && !is_empty(path)? {
+            return Err(Error::NotOurs { path: path.to_owned() });
+        }
+        let mut marker = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&marker_path)
+            .map_err(io_error("open", &marker_path))?;
+        match marker.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", &marker_path)(source)),
+        }
+        let mut text = String::new();
+        marker.read_to_string(&mut text).map_err(io_error("read", &marker_path))?;
+        // An empty marker is a creation that was cut off before the store had anything in it.
+        let id = if text.is_empty() {
+            let id = StoreId::draw().map_err(io_error("draw random bytes for", &marker_path))?;
+            write!(marker, "{FORMAT}\nstore {id}\n").map_err(io_error("write", &marker_path))?;
+            marker.sync_all().map_err(io_error("write", &marker_path))?;
+            id
+        } else {
+            parse(&text).ok_or_else(|| Error::UnknownFormat {
+                path: path.to_owned(),
+                found: text.lines().next().unwrap_or_default().to_owned(),
+            })?
+        };
+        for part in [path.join("store"), path.join("cache")] {
+            fs::create_dir_all(&part).map_err(io_error("create", &part))?;
+        }
+        Ok(Directory { path: path.to_owned(), id, _marker: marker })
+    }
+
+    /// Makes the directory entries themselves durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        sync_directory(&self.path)?;
+        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => sync_directory(parent),
+            None => sync_directory(Path::new(".")),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn id(&self) -> StoreId {
+        self.id
+    }
+
+    pub(super) fn store_path(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    pub(super) fn cache_path(&self) -> PathBuf {
+        self.path.join("cache")
+    }
+}
+
+impl StoreId {
+    fn draw() -> io::Result<StoreId> {
+        getrandom::u64().map(StoreId).map_err(io::Error::other)
+    }
+}
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Syncs a directory, so that the names in it are durable.
+pub(super) fn sync_directory(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(io_error("sync", path))
+}
+
+/// An [`Error::Io`] that says what was tried on what.
+pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { what, path: path.to_owned(), source }
+}
+
+fn is_empty(path: &Path) -> Result<bool, Error> {
+    Ok(fs::read_dir(path).map_err(io_error("read", path))?.next().is_none())
+}
+
+fn parse(marker: &str) -> Option<StoreId> {
+    let mut lines = marker.lines();
+    if lines.next()? != FORMAT {
+        return None;
+    }
+    u64::from_str_radix(lines.next()?.strip_prefix("store ")?, 16).ok().map(StoreId)
+}
