@@ -22,23 +22,30 @@ mod tree;
 mod verify;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub use heads::Head;
 pub use record::{Origin, Principal, Recorded, RequestId};
-pub use snapshot::Snapshot;
 pub use tree::Root;
-pub use verify::{Fault, Report, verify};
+pub use verify::Report;
 
 use crate::domain::{AccountNumber, Event, Timestamp};
-use crate::store::{self, Store};
+use crate::limits::APPEND_QUEUE;
+use crate::store::{self, Store, StoreId};
+use block::Block;
+use heads::{Checkpoint, Heads};
+use read::damaged;
+use tree::Tree;
+use writer::{Waiting, Writer};
 
 /// The journal, open. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
+    queue: mpsc::Sender<Waiting>,
 }
 
 /// Events of one account, to be appended together or not at all.
@@ -105,3 +112,128 @@ pub enum Error {
 
 /// What is called with each commit, in order, after it is durable and before anyone is answered.
 pub type OnCommit = Box<dyn FnMut(&[Recorded]) + Send>;
+
+/// The name of the checkpoint among the store's caches.
+const CHECKPOINT: &str = "heads";
+
+/// What the handles and the writer share.
+struct Shared {
+    store: Store,
+    heads: Heads,
+    /// The tree at a durable position.
+    tree: Mutex<(u64, Tree)>,
+    /// The position of the last durable record.
+    durable: watch::Sender<u64>,
+    /// Why the writer ended, if it did not end in peace.
+    failure: watch::Sender<Option<Arc<Error>>>,
+}
+
+impl Journal {
+    /// Opens the journal in `store` and starts its writer. `on_commit` sees each append that is made from now on.
+    pub fn open(store: Store, on_commit: OnCommit) -> Result<Journal, Error> {
+        let checkpoint = store.load_cache(CHECKPOINT).and_then(|bytes| Checkpoint::read(&bytes));
+        let mut found = checkpoint.unwrap_or_else(Checkpoint::empty);
+        read_tail(&store, &mut found)?;
+        let Checkpoint { position, tree, heads } = found;
+        let shared = Arc::new(Shared {
+            store,
+            heads,
+            tree: Mutex::new((position, tree.clone())),
+            durable: watch::Sender::new(position),
+            failure: watch::Sender::new(None),
+        });
+        let (queue, waiting) = mpsc::channel(APPEND_QUEUE);
+        let writer = Writer::new(shared.clone(), on_commit, tree, position + 1);
+        thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(waiting))
+            .map_err(|source| store::Error::Io { what: "start a thread for", path: shared.store.path().into(), source })?;
+        Ok(Journal { shared, queue })
+    }
+
+    /// Appends events of one account. They are durable when this returns; on any error none of them is there, except
+    /// on [`Error::Closed`], when only the next start can tell.
+    pub async fn append(&self, append: Append) -> Result<Vec<Recorded>, Error> {
+        let (waiting, answered) = Waiting::new(append)?;
+        self.queue.send(waiting).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// The position of the last durable event; 0 for none.
+    pub fn head(&self) -> u64 {
+        *self.shared.durable.borrow()
+    }
+
+    /// The head as it moves, to be awaited.
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.shared.durable.subscribe()
+    }
+
+    /// How many accounts have a history.
+    pub fn accounts(&self) -> usize {
+        self.shared.heads.len()
+    }
+
+    /// The root of the tree over all durable events, and the position of the last of them.
+    pub fn root(&self) -> (u64, Root) {
+        let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        (tree.0, tree.1.root())
+    }
+
+    /// The id of the store that this journal is in.
+    pub fn store_id(&self) -> StoreId {
+        self.shared.store.id()
+    }
+
+    /// Waits until the journal fails. It cannot be used after that.
+    pub async fn failed(&self) -> Arc<Error> {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(error) => error.clone().unwrap_or_else(|| Arc::new(Error::Closed)),
+            Err(_) => Arc::new(Error::Closed),
+        }
+    }
+
+    /// Saves what lets the next start read only what comes after. Blocks for a disk write.
+    pub fn save_checkpoint(&self) -> Result<(), Error> {
+        let (position, tree) = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let bytes = Checkpoint::write(position, &tree, &self.shared.heads);
+        Ok(self.shared.store.save_cache(CHECKPOINT, &bytes)?)
+    }
+}
+
+impl Shared {
+    fn fail(&self, error: Error) {
+        self.failure.send_replace(Some(Arc::new(error)));
+    }
+}
+
+/// Brings a checkpoint to the end of the journal.
+fn read_tail(store: &Store, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+    let last = match store.block_at(u64::MAX)? {
+        Some((first, bytes)) => first + Block::read(&bytes).map_err(|what| damaged(first, what))?.count() - 1,
+        None => 0,
+    };
+    if last < checkpoint.position {
+        let what = format!("it ends at position {last}, but an earlier start has seen position {}", checkpoint.position);
+        return Err(damaged(last + 1, &what));
+    }
+    // Blocks are read whole: the checkpoint may have been taken after any commit, so it is the end of a block.
+    for entry in store.blocks_from(checkpoint.position + 1) {
+        let (first, bytes) = entry?;
+        if first != checkpoint.position + 1 {
+            return Err(damaged(checkpoint.position + 1, "a block is missing"));
+        }
+        let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
+        for (record, position) in block.records().zip(first..) {
+            let (header, _) = record::split(record).map_err(|what| damaged(position, what))?;
+            checkpoint.heads.set(header.place.account, Head { position, version: header.place.version });
+            checkpoint.tree.push(record);
+        }
+        checkpoint.position += block.count();
+        if block.root() != checkpoint.tree.root() {
+            return Err(damaged(first, "a block's root does not fit the records up to it"));
+        }
+    }
+    if last == checkpoint.position { Ok(()) } else { Err(damaged(checkpoint.position + 1, "a block is missing")) }
+}

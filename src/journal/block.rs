@@ -1,0 +1,113 @@
+//! Records that were committed together: the unit that is written, whole or not at all.
+//!
+//! | offset | bytes | what, little endian |
+//! |---|---|---|
+//! | 0 | 4 | CRC-32 over all that follows |
+//! | 4 | 1 | block format, 1 |
+//! | 5 | 3 | reserved, 0 |
+//! | 8 | 4 | number of records |
+//! | 12 | 32 | root of the tree after the last of them |
+//! | 44 | | the records, one after the other |
+//!
+//! A block's key in the store is the position of its first record.
+
+use super::record;
+use super::tree::{Root, Tree};
+
+/// Bytes before the first record.
+pub(super) const HEADER_BYTES: usize = 44;
+const FORMAT: u8 = 1;
+
+/// A block while it is filled. The same allocation serves block after block.
+#[derive(Default)]
+pub(super) struct Builder {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+/// A block as it is stored, checked.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a> {
+    count: u32,
+    root: Root,
+    records: &'a [u8],
+}
+
+impl Builder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len().max(HEADER_BYTES)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Adds the record that `write` writes, as a leaf of `tree` too.
+    pub(super) fn push(&mut self, tree: &mut Tree, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.is_empty() {
+            self.bytes.resize(HEADER_BYTES, 0);
+        }
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        tree.push(&self.bytes[start..]);
+        self.count += 1;
+    }
+
+    /// The finished block.
+    pub(super) fn finish(&mut self, root: Root) -> &[u8] {
+        self.bytes[4] = FORMAT;
+        self.bytes[8..12].copy_from_slice(&self.count.to_le_bytes());
+        self.bytes[12..HEADER_BYTES].copy_from_slice(&root.0);
+        let checksum = crc32fast::hash(&self.bytes[4..]);
+        self.bytes[..4].copy_from_slice(&checksum.to_le_bytes());
+        &self.bytes
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+}
+
+impl<'a> Block<'a> {
+    /// The block in `bytes`, which hold it and nothing else.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Block<'a>, &'static str> {
+        let (header, records) = bytes.split_at_checked(HEADER_BYTES).ok_or("a block is shorter than its header")?;
+        if header.first_chunk().map(|stored| u32::from_le_bytes(*stored)) != Some(crc32fast::hash(&bytes[4..])) {
+            return Err("a block's checksum does not fit its bytes");
+        }
+        if header[4..8] != [FORMAT, 0, 0, 0] {
+            return Err("a block has an unknown format");
+        }
+        let count = header[8..].first_chunk().map_or(0, |stored| u32::from_le_bytes(*stored));
+        let root = header[12..].first_chunk().map_or(Root([0; 32]), |stored| Root(*stored));
+        let block = Block { count, root, records };
+        if block.records().map(<[u8]>::len).sum::<usize>() != records.len() || block.records().count() != count as usize
+        {
+            return Err("a block's records do not fit its length");
+        }
+        Ok(block)
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        u64::from(self.count)
+    }
+
+    pub(super) fn root(&self) -> Root {
+        self.root
+    }
+
+    /// The records' bytes, in order.
+    pub(super) fn records(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut rest = self.records;
+        std::iter::from_fn(move || {
+            let (record, tail) = rest.split_at_checked(record::length(rest)?)?;
+            rest = tail;
+            Some(record)
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Where each account's history ends, and the checkpoint that spares a start the whole journal.
+
+use dashmap::DashMap;
+
+use super::tree::Tree;
+use crate::domain::AccountNumber;
+
+/// The end of one account's history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Head {
+    /// The position of its last event; 0 for none.
+    pub position: u64,
+    /// The version after it; 0 for none.
+    pub version: u64,
+}
+
+/// The ends of all histories. Only what is durable is in here; only the writer changes it.
+#[derive(Default)]
+pub(super) struct Heads {
+    by_account: DashMap<AccountNumber, Head>,
+}
+
+/// A checkpoint: the tree at `position`, and heads that are at least as far.
+///
+/// The heads may be newer than the tree, because the writer goes on while they are collected. Reading the journal from
+/// `position` on brings all of them to the same point again.
+pub(super) struct Checkpoint {
+    pub(super) position: u64,
+    pub(super) tree: Tree,
+    pub(super) heads: Heads,
+}
+
+const FORMAT: u64 = 1;
+const HASH_BYTES: usize = 32;
+
+impl Heads {
+    pub(super) fn get(&self, account: AccountNumber) -> Head {
+        self.by_account.get(&account).map_or_else(Head::default, |head| *head)
+    }
+
+    pub(super) fn set(&self, account: AccountNumber, head: Head) {
+        self.by_account.insert(account, head);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_account.len()
+    }
+}
+
+impl Checkpoint {
+    /// The checkpoint of an empty journal.
+    pub(super) fn empty() -> Checkpoint {
+        Checkpoint { position: 0, tree: Tree::default(), heads: Heads::default() }
+    }
+
+    /// As bytes: format, position, the tree's edge (length first), then account, position, version of each head.
+    pub(super) fn write(position: u64, tree: &Tree, heads: &Heads) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32 + tree.edge().len() * HASH_BYTES + heads.len() * 24);
+        for word in [FORMAT, position, tree.edge().len() as u64] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        tree.edge().iter().for_each(|hash| bytes.extend_from_slice(hash));
+        for entry in &heads.by_account {
+            for word in [entry.key().get(), entry.position, entry.version] {
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// From bytes; none if they are of another format or do not fit together.
+    pub(super) fn read(bytes: &[u8]) -> Option<Checkpoint> {
+        let (words, _) = bytes.as_chunks::<8>();
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let (format, position, edge) = (words.next()?, words.next()?, words.next()?);
+        if format != FORMAT || edge > 64 {
+            return None;
+        }
+        let (edge, heads) = bytes.get(24..)?.split_at_checked(edge as usize * HASH_BYTES)?;
+        let tree = Tree::from_edge(position, edge.as_chunks::<HASH_BYTES>().0.to_vec())?;
+        let by_account = DashMap::with_capacity(heads.len() / 24);
+        for head in heads.as_chunks::<24>().0 {
+            let word = |at: usize| head[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            by_account.insert(AccountNumber::from_stored(word(0))?, Head { position: word(8), version: word(16) });
+        }
+        Some(Checkpoint { position, tree, heads: Heads { by_account } })
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading by position and by account.
+
+use super::block::Block;
+use super::heads::Head;
+use super::record::{self, Malformed, Recorded};
+use super::schema::Undecodable;
+use super::{Error, Journal};
+use crate::domain::{Account, AccountNumber};
+use crate::store::Value;
+
+impl Journal {
+    /// The records after `position`, in order, at most `max` of them; none at the end of what is durable.
+    pub fn read_after(&self, position: u64, max: usize) -> Result<Vec<Recorded>, Error> {
+        let head = self.head();
+        let mut records = Vec::new();
+        if position >= head {
+            return Ok(records);
+        }
+        let start = self.shared.store.block_at(position + 1)?.map_or(position + 1, |(first, _)| first);
+        for entry in self.shared.store.blocks_from(start) {
+            let (first, bytes) = entry?;
+            // A block may be in the store and not yet durable: it has not happened for anyone then.
+            if first > head || records.len() >= max {
+                break;
+            }
+            let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
+            for (record, at) in block.records().zip(first..) {
+                if at > position && records.len() < max {
+                    records.push(decode(record, at)?);
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// The record at `position`.
+    pub fn read_at(&self, position: u64) -> Result<Option<Recorded>, Error> {
+        if position == 0 || position > self.head() {
+            return Ok(None);
+        }
+        let (first, bytes) = self.block_of(position)?;
+        record_of(first, &bytes, position).map(Some)
+    }
+
+    /// Where an account's history ends.
+    pub fn head_of(&self, account: AccountNumber) -> Head {
+        self.shared.heads.get(account)
+    }
+
+    /// An account as it stands: its snapshot, and what happened since. Says how many events it had to read for that.
+    pub fn load(&self, account: AccountNumber) -> Result<(Account, u64), Error> {
+        let head = self.head_of(account);
+        let mut state = self.snapshot_of(account, head.version)?.unwrap_or_else(Account::initial);
+        let mut since = Vec::new();
+        let mut at = head.position;
+        for version in (state.version + 1..=head.version).rev() {
+            let (first, bytes) = self.block_of(at)?;
+            let record = record_of(first, &bytes, at)?;
+            if record.account != account || record.version != version {
+                return Err(damaged(at, "an account's chain of events leads to another's"));
+            }
+            at = record.previous;
+            since.push(record.event);
+        }
+        since.iter().rev().for_each(|event| state.evolve(event));
+        Ok((state, since.len() as u64))
+    }
+
+    fn block_of(&self, position: u64) -> Result<(u64, Value), Error> {
+        self.shared.store.block_at(position)?.ok_or_else(|| damaged(position, "a block is missing"))
+    }
+}
+
+/// The record at `position` in the block that begins at `first`.
+///
+/// The block's checksum is not computed for one record of many; the record's own place is checked instead.
+fn record_of(first: u64, block: &[u8], position: u64) -> Result<Recorded, Error> {
+    let index = usize::try_from(position - first).unwrap_or(usize::MAX);
+    let mut rest = block.get(super::block::HEADER_BYTES..).unwrap_or_default();
+    for _ in 0..index {
+        rest = record::length(rest).and_then(|length| rest.get(length..)).unwrap_or_default();
+    }
+    let record = record::length(rest).and_then(|length| rest.get(..length));
+    decode(record.ok_or_else(|| damaged(position, "a block ends before its last record"))?, position)
+}
+
+/// The record in `bytes`, which must say that it is the one at `position`.
+pub(super) fn decode(bytes: &[u8], position: u64) -> Result<Recorded, Error> {
+    let record = Recorded::read(bytes).map_err(|malformed| match malformed {
+        Malformed::Payload { event_type, schema, cause: Undecodable::Unknown } => {
+            Error::UnknownEvent { position, event_type, schema }
+        }
+        Malformed::Payload { cause: Undecodable::Damaged, .. } => damaged(position, "a payload does not decode"),
+        Malformed::Header(what) => damaged(position, what),
+    })?;
+    if record.position == position { Ok(record) } else { Err(damaged(position, "a record is not in its place")) }
+}
+
+pub(super) fn damaged(position: u64, what: &str) -> Error {
+    Error::Damaged { position, what: what.to_owned() }
+}

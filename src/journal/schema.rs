@@ -1,0 +1,254 @@
+//! The payloads of events: registered types, frozen versions. Only this file and `snapshot` know bincode.
+//!
+//! A type's number is registered once and never used again. A struct here is frozen once a release has written it: a
+//! new field makes a new version beside it, and `decode` makes the present event of every version there ever was.
+//! `snapshots/` holds the bytes of each.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::{BorrowDecode, Encode};
+
+use crate::domain::{
+    AccountType, CallingCode, Content, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType,
+};
+use crate::limits::PAYLOAD_BYTES;
+
+/// The limit keeps a corrupted length from asking for all memory.
+const CODEC: Configuration<LittleEndian, Varint, Limit<PAYLOAD_BYTES>> =
+    bincode::config::standard().with_limit::<PAYLOAD_BYTES>();
+
+const ACCOUNT_IMPORTED: u16 = 1;
+const CONTENT_REPLACED: u16 = 2;
+const ONLINE_REQUESTED: u16 = 3;
+const CAME_ONLINE: u16 = 4;
+const RECYCLE_REQUESTED: u16 = 5;
+const WENT_OFFLINE: u16 = 6;
+const BANNED: u16 = 7;
+const BAN_LIFTED: u16 = 8;
+const REGISTRATION_REQUESTED: u16 = 9;
+const CODE_SENT: u16 = 10;
+const CODE_SUBMITTED: u16 = 11;
+const REGISTERED: u16 = 12;
+const REGISTRATION_FAILED: u16 = 13;
+
+/// Why a payload is no event.
+#[derive(Debug)]
+pub(super) enum Undecodable {
+    /// The type or its version is not known here.
+    Unknown,
+    /// The bytes do not fit the type.
+    Damaged,
+}
+
+// --- Version 1 of each payload. Frozen. ---
+
+/// Types 1 and 2.
+#[derive(Encode, BorrowDecode)]
+struct ContentV1<'a> {
+    account_type: u8,
+    name: Option<&'a str>,
+    avatar: Option<&'a str>,
+    public_key: &'a str,
+    msg_public_key: &'a str,
+    account_id: Option<&'a str>,
+    next_key_id: Option<&'a str>,
+    registration_id: Option<&'a str>,
+    secrets: &'a [u8],
+    fingerprint: [u8; 32],
+}
+
+/// Type 4.
+#[derive(Encode, BorrowDecode)]
+struct CameOnlineV1<'a> {
+    instance_code: &'a str,
+}
+
+/// Types 6 and 7.
+#[derive(Encode, BorrowDecode)]
+struct EndedV1<'a> {
+    reason: &'a str,
+    instance_code: &'a str,
+}
+
+/// Type 9.
+#[derive(Encode, BorrowDecode)]
+struct RegistrationRequestedV1<'a> {
+    task: u32,
+    verify_type: u8,
+    account_type: u8,
+    calling_code: u16,
+    country: &'a str,
+    expires_at: i64,
+}
+
+/// Type 11.
+#[derive(Encode, BorrowDecode)]
+struct CodeSubmittedV1<'a> {
+    code: &'a [u8],
+}
+
+/// Type 13.
+#[derive(Encode, BorrowDecode)]
+struct RegistrationFailedV1<'a> {
+    reason: &'a str,
+    attempt: u32,
+    still_waiting: bool,
+}
+
+// --- Events to payloads and back. ---
+
+/// The event's registered type, the version of its payload, and the payload.
+pub(super) fn encode(event: &Event) -> (u16, u16, Vec<u8>) {
+    let mut payload = Vec::new();
+    let event_type = match event {
+        Event::AccountImported { content } => write(ACCOUNT_IMPORTED, &ContentV1::of(content), &mut payload),
+        Event::ContentReplaced { content } => write(CONTENT_REPLACED, &ContentV1::of(content), &mut payload),
+        Event::OnlineRequested => ONLINE_REQUESTED,
+        Event::CameOnline { instance_code } => write(CAME_ONLINE, &CameOnlineV1 { instance_code }, &mut payload),
+        Event::RecycleRequested => RECYCLE_REQUESTED,
+        Event::WentOffline { reason, instance_code } => {
+            write(WENT_OFFLINE, &EndedV1 { reason: reason.as_str(), instance_code }, &mut payload)
+        }
+        Event::Banned { reason, instance_code } => {
+            write(BANNED, &EndedV1 { reason: reason.as_str(), instance_code }, &mut payload)
+        }
+        Event::BanLifted => BAN_LIFTED,
+        Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at } => {
+            let requested = RegistrationRequestedV1 {
+                task: task.get(),
+                verify_type: verify_type.code(),
+                account_type: account_type.code(),
+                calling_code: calling_code.get(),
+                country,
+                expires_at: expires_at.0,
+            };
+            write(REGISTRATION_REQUESTED, &requested, &mut payload)
+        }
+        Event::CodeSent => CODE_SENT,
+        Event::CodeSubmitted { code } => write(CODE_SUBMITTED, &CodeSubmittedV1 { code: &code.0 }, &mut payload),
+        Event::Registered => REGISTERED,
+        Event::RegistrationFailed { reason, attempt, still_waiting } => {
+            let failed = RegistrationFailedV1 {
+                reason: reason.as_str(),
+                attempt: *attempt,
+                still_waiting: *still_waiting,
+            };
+            write(REGISTRATION_FAILED, &failed, &mut payload)
+        }
+    };
+    (event_type, 1, payload)
+}
+
+/// The event of a payload that any version of this program wrote.
+pub(super) fn decode(event_type: u16, schema: u16, payload: &[u8]) -> Result<Event, Undecodable> {
+    if schema != 1 {
+        return Err(Undecodable::Unknown);
+    }
+    Ok(match event_type {
+        ACCOUNT_IMPORTED => Event::AccountImported { content: content(payload)? },
+        CONTENT_REPLACED => Event::ContentReplaced { content: content(payload)? },
+        ONLINE_REQUESTED => nothing(payload, Event::OnlineRequested)?,
+        CAME_ONLINE => {
+            let CameOnlineV1 { instance_code } = read(payload)?;
+            Event::CameOnline { instance_code: instance_code.to_owned() }
+        }
+        RECYCLE_REQUESTED => nothing(payload, Event::RecycleRequested)?,
+        WENT_OFFLINE => {
+            let EndedV1 { reason, instance_code } = read(payload)?;
+            Event::WentOffline { reason: Reason::new(reason), instance_code: instance_code.to_owned() }
+        }
+        BANNED => {
+            let EndedV1 { reason, instance_code } = read(payload)?;
+            Event::Banned { reason: Reason::new(reason), instance_code: instance_code.to_owned() }
+        }
+        BAN_LIFTED => nothing(payload, Event::BanLifted)?,
+        REGISTRATION_REQUESTED => {
+            let requested: RegistrationRequestedV1<'_> = read(payload)?;
+            Event::RegistrationRequested {
+                task: TaskId::new(requested.task).ok_or(Undecodable::Damaged)?,
+                verify_type: VerifyType::try_from(i64::from(requested.verify_type))
+                    .map_err(|_| Undecodable::Damaged)?,
+                account_type: account_type(requested.account_type)?,
+                calling_code: CallingCode::from_stored(requested.calling_code).ok_or(Undecodable::Damaged)?,
+                country: requested.country.to_owned(),
+                expires_at: Timestamp(requested.expires_at),
+            }
+        }
+        CODE_SENT => nothing(payload, Event::CodeSent)?,
+        CODE_SUBMITTED => {
+            let CodeSubmittedV1 { code } = read(payload)?;
+            Event::CodeSubmitted { code: Sealed(code.into()) }
+        }
+        REGISTERED => nothing(payload, Event::Registered)?,
+        REGISTRATION_FAILED => {
+            let RegistrationFailedV1 { reason, attempt, still_waiting } = read(payload)?;
+            Event::RegistrationFailed { reason: Reason::new(reason), attempt, still_waiting }
+        }
+        _ => return Err(Undecodable::Unknown),
+    })
+}
+
+impl<'a> ContentV1<'a> {
+    pub(super) fn of(content: &'a Content) -> ContentV1<'a> {
+        ContentV1 {
+            account_type: content.account_type.code(),
+            name: content.name.as_deref(),
+            avatar: content.avatar.as_deref(),
+            public_key: &content.public_key,
+            msg_public_key: &content.msg_public_key,
+            account_id: content.account_id.as_deref(),
+            next_key_id: content.next_key_id.as_deref(),
+            registration_id: content.registration_id.as_deref(),
+            secrets: &content.secrets.0,
+            fingerprint: content.fingerprint.0,
+        }
+    }
+}
+
+/// The bytes of a content, as types 1 and 2 have them.
+pub(super) fn encode_content(content: &Content) -> Vec<u8> {
+    let mut payload = Vec::new();
+    write(ACCOUNT_IMPORTED, &ContentV1::of(content), &mut payload);
+    payload
+}
+
+/// The content of a payload of types 1 and 2.
+pub(super) fn content(payload: &[u8]) -> Result<Box<Content>, Undecodable> {
+    let stored: ContentV1<'_> = read(payload)?;
+    Ok(Box::new(Content {
+        account_type: account_type(stored.account_type)?,
+        name: stored.name.map(str::to_owned),
+        avatar: stored.avatar.map(str::to_owned),
+        public_key: stored.public_key.to_owned(),
+        msg_public_key: stored.msg_public_key.to_owned(),
+        account_id: stored.account_id.map(str::to_owned),
+        next_key_id: stored.next_key_id.map(str::to_owned),
+        registration_id: stored.registration_id.map(str::to_owned),
+        secrets: Sealed(stored.secrets.into()),
+        fingerprint: Fingerprint(stored.fingerprint),
+    }))
+}
+
+/// Writes a payload, and passes its type on.
+pub(super) fn write(event_type: u16, payload: &impl Encode, out: &mut Vec<u8>) -> u16 {
+    // Into a vector, of types that all encode, nothing can fail but the limit, and the appender checks sizes.
+    if bincode::encode_into_std_write(payload, out, bincode::config::standard()).is_err() {
+        tracing::error!(event_type, "a payload did not encode");
+    }
+    event_type
+}
+
+/// Reads a payload, all of it.
+pub(super) fn read<'a, T: BorrowDecode<'a, ()>>(payload: &'a [u8]) -> Result<T, Undecodable> {
+    match bincode::borrow_decode_from_slice(payload, CODEC) {
+        Ok((value, read)) if read == payload.len() => Ok(value),
+        Ok(_) | Err(_) => Err(Undecodable::Damaged),
+    }
+}
+
+fn nothing(payload: &[u8], event: Event) -> Result<Event, Undecodable> {
+    if payload.is_empty() { Ok(event) } else { Err(Undecodable::Damaged) }
+}
+
+fn account_type(code: u8) -> Result<AccountType, Undecodable> {
+    AccountType::try_from(i64::from(code)).map_err(|_| Undecodable::Damaged)
+}

@@ -1,0 +1,116 @@
+//! An account's state as bytes: a cache, never the truth. One that does not decode is ignored.
+
+use bincode::{BorrowDecode, Encode};
+
+use super::schema::{self, Undecodable};
+use super::{Error, Journal};
+use crate::domain::{
+    Account, AccountNumber, AccountType, CallingCode, OnlineStatus, Reason, Registration, Sealed, Status, TaskId,
+    Timestamp, VerifyType,
+};
+use crate::store::Table;
+
+/// Raised when the layout or the meaning of a state changes; snapshots of another format are ignored.
+const FORMAT: u8 = 1;
+
+#[derive(Encode, BorrowDecode)]
+struct Stored<'a> {
+    format: u8,
+    version: u64,
+    content: Option<&'a [u8]>,
+    status: u8,
+    online_status: u8,
+    online_status_version: u64,
+    sessions: u32,
+    reason: &'a str,
+    registration: Option<StoredRegistration<'a>>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredRegistration<'a> {
+    task: u32,
+    verify_type: u8,
+    account_type: u8,
+    calling_code: u16,
+    country: &'a str,
+    expires_at: i64,
+    code_sent: bool,
+    attempts: u32,
+    judged: u32,
+    code: Option<&'a [u8]>,
+}
+
+impl Journal {
+    /// Keeps `state` so that the account is loaded quickly the next time.
+    pub fn save_snapshot(&self, account: AccountNumber, state: &Account) -> Result<(), Error> {
+        Ok(self.shared.store.put(Table::Snapshots, &account.get().to_be_bytes(), &encode(state))?)
+    }
+
+    /// The account's snapshot, if there is one that is whole and not ahead of `version`, where the history ends.
+    pub(super) fn snapshot_of(&self, account: AccountNumber, version: u64) -> Result<Option<Account>, Error> {
+        let stored = self.shared.store.get(Table::Snapshots, &account.get().to_be_bytes())?;
+        Ok(stored.and_then(|bytes| decode(&bytes).ok()).filter(|state| state.version <= version))
+    }
+}
+
+fn encode(state: &Account) -> Vec<u8> {
+    let content = state.content.as_deref().map(schema::encode_content);
+    let stored = Stored {
+        format: FORMAT,
+        version: state.version,
+        content: content.as_deref(),
+        status: state.status.code(),
+        online_status: state.online_status.code(),
+        online_status_version: state.online_status_version,
+        sessions: state.sessions,
+        reason: state.reason.as_str(),
+        registration: state.registration.as_ref().map(|waiting| StoredRegistration {
+            task: waiting.task.get(),
+            verify_type: waiting.verify_type.code(),
+            account_type: waiting.account_type.code(),
+            calling_code: waiting.calling_code.get(),
+            country: &waiting.country,
+            expires_at: waiting.expires_at.0,
+            code_sent: waiting.code_sent,
+            attempts: waiting.attempts,
+            judged: waiting.judged,
+            code: waiting.code.as_ref().map(|code| &*code.0),
+        }),
+    };
+    let mut bytes = Vec::new();
+    schema::write(0, &stored, &mut bytes);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
+    let stored: Stored<'_> = schema::read(bytes)?;
+    if stored.format != FORMAT {
+        return Err(Undecodable::Unknown);
+    }
+    Ok(Account {
+        version: stored.version,
+        content: stored.content.map(schema::content).transpose()?,
+        status: Status::from_code(stored.status).ok_or(Undecodable::Damaged)?,
+        online_status: OnlineStatus::from_code(stored.online_status).ok_or(Undecodable::Damaged)?,
+        online_status_version: stored.online_status_version,
+        sessions: stored.sessions,
+        reason: Reason::new(stored.reason),
+        registration: stored.registration.map(registration).transpose()?,
+    })
+}
+
+fn registration(stored: StoredRegistration<'_>) -> Result<Registration, Undecodable> {
+    let damaged = |_| Undecodable::Damaged;
+    Ok(Registration {
+        task: TaskId::new(stored.task).ok_or(Undecodable::Damaged)?,
+        verify_type: VerifyType::try_from(i64::from(stored.verify_type)).map_err(damaged)?,
+        account_type: AccountType::try_from(i64::from(stored.account_type)).map_err(damaged)?,
+        calling_code: CallingCode::from_stored(stored.calling_code).ok_or(Undecodable::Damaged)?,
+        country: stored.country.to_owned(),
+        expires_at: Timestamp(stored.expires_at),
+        code_sent: stored.code_sent,
+        attempts: stored.attempts,
+        judged: stored.judged,
+        code: stored.code.map(|code| Sealed(code.into())),
+    })
+}
