@@ -1,10 +1,40 @@
-//! Muster.
-pub mod limits;
-pub mod domain;
+//! Muster: the register of a company's WhatsApp customer-service accounts.
+//!
+//! Each account is an actor, each change of it an event that is never lost, and whoever needs to know is told in order.
+//!
+//! ```text
+//!    callers            gateways' reports           deadlines
+//!       │ http                │ gateway                 │ actors::agenda
+//!       └──────────┬──────────┴─────────────────────────┘
+//!                  ▼ Command
+//!        actors::Accounts ── one actor per account, one command at a time
+//!                  │  domain::decide(state, command, now) → events, or a refusal      pure
+//!                  │  journal.append(account, expected version, events)               durable, or an error
+//!                  │  state.evolve(event)                                             cannot fail
+//!                  ▼
+//!               answer        journal ── in commit order ──▶ projections::Roster      before the answer
+//!                                └────── by position ──────▶ webhooks                 after it, from a durable cursor
+//!                             state ──── what is outstanding ▶ gateway                 whose reports come in at the top
+//! ```
+//!
+//! There is no other arrow. Rooms, lowest first; each uses only rooms above it in this table, except that `actors` and
+//! `projections` do not see each other, `http` does not see the `store`, a `gateway` does not see the `journal`, and
+//! `cli` leaves to the `service` whatever runs. `tests/it/tidy.rs` is the wall.
+//!
+//! | room | what it is | what only it knows |
+//! |---|---|---|
+//! | [`limits`] | every bound, with its unit and reason | |
+//! | [`domain`] | accounts, commands, events, `decide` and `evolve`: pure | the rules |
+//! | [`clock`] | the wall clock | |
+//! | [`config`] | settings, from defaults, file, environment and flags | figment |
+//! | [`store`] | durable bytes: blocks, small tables, caches | sled |
+//! | [`journal`] | every event of every account, in one order, for ever | bincode |
+//! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
+
 pub mod clock;
 pub mod config;
-pub mod store;
+pub mod domain;
 pub mod journal;
+pub mod limits;
+pub mod store;
 pub mod vault;
-pub mod actors;
-pub mod projections;

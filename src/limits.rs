@@ -2,6 +2,7 @@
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 // --- Account numbers and requests (the contract) ---
@@ -36,6 +37,14 @@ pub const REGISTRATION_LIFETIME: Duration = Duration::from_secs(600);
 /// The largest task id: typed clients read it as a signed 32-bit integer.
 pub const TASK_ID_MAX: u32 = i32::MAX as u32;
 
+// --- Reconnecting (the contract's `accounts.auto_reconnect`) ---
+
+/// How long after a drop an account is brought back; twice as long after the next drop in a row, and so on. Setting
+/// `accounts.reconnect_wait`.
+pub const RECONNECT_WAIT: Duration = Duration::from_secs(5);
+/// The longest such wait.
+pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(300);
+
 // --- Actors ---
 
 /// How long a `-coming` state may last (the contract). Setting `actors.coming_timeout`.
@@ -48,22 +57,42 @@ pub const ACTORS_ACTIVE: usize = 50_000;
 pub const COMMANDS_IN_FLIGHT: usize = 65_536;
 /// Events after which an account's snapshot is written again.
 pub const SNAPSHOT_EVERY: u64 = 64;
+/// Events after which a retiring account's snapshot is written: fewer are read again as quickly as a snapshot.
+pub const SNAPSHOT_WORTH: u64 = 8;
+/// Part of the active actors, as a divisor, that is retired at once when their bound is reached: the oldest 1/8, so
+/// that the search for the oldest is paid for by thousands of starts.
+pub const RETIRE_PART: usize = 8;
+/// How long actors are not looked through again for room after a look that found all of them at work.
+pub const RETIRE_PAUSE: Duration = Duration::from_millis(50);
 /// How often the registry looks for idle actors.
 pub const RETIRE_SWEEP: Duration = Duration::from_secs(1);
+/// How long after a failure a deadline is put to its account again.
+pub const DEADLINE_AGAIN: Duration = Duration::from_secs(1);
+/// Gateway reports and deadlines that wait for their actors' answers, most; beyond it gateways wait in turn.
+pub const INBOX: usize = 4_096;
+/// Reports that are taken from a gateway in one go.
+pub const REPORTS_AT_ONCE: usize = 64;
 /// Accounts taken up again a second after a restart, so that a restart is no stampede on the gateway.
 pub const TAKE_UP_PER_SECOND: u32 = 2_000;
 
 // --- Journal ---
 
 /// Bytes in one commit block, most. sled packs up to 17 values in a leaf and moves leaves above a quarter of its
-/// segment into blob files, which it never syncs: 17 × 192 KiB stays below a quarter of [`STORE_SEGMENT_BYTES`].
-pub const BLOCK_BYTES: usize = 192 * 1024;
+/// segment into blob files, which it never syncs: 17 × 112 KiB stays below a quarter of [`STORE_SEGMENT_BYTES`].
+pub const BLOCK_BYTES: usize = 112 * 1024;
+/// Bytes above which a commit block is closed, though more could be packed into it. sled gives each of the 256 parts of
+/// its cache an equal share, and a leaf that is larger than this share (256 KiB of the default) is dropped from it and
+/// read from the disk again for each block that is added to it: 17 × 15 KiB stays below.
+pub const BLOCK_FILL_BYTES: usize = 15 * 1024;
+/// Appends of one request that go to the writer together, while more of it is decided.
+pub const LINE_PART: usize = 128;
+/// Bytes of blocks that are made durable together, at least, while more waits: enough that the disk is asked rarely, few
+/// enough that nobody waits long for others.
+pub const COMMIT_BYTES: usize = 512 * 1024;
 /// Records in one commit block, most: bounds the scan for one record.
 pub const BLOCK_RECORDS: usize = 1_024;
-/// Bytes in one record's payload, most: also the decoder's limit against corrupted lengths.
-pub const PAYLOAD_BYTES: usize = BLOCK_BYTES / 2;
-/// Appends that wait for the writer, most; beyond it appenders wait in turn.
-pub const APPEND_QUEUE: usize = 65_536;
+/// Bytes in one record's payload, most: above any content, and an event beside it still fits the block.
+pub const PAYLOAD_BYTES: usize = 96 * 1024;
 /// Events after which the journal's heads and the roster are saved again, so that a start reads no more than this.
 /// Setting `store.checkpoint_every`.
 pub const CHECKPOINT_EVERY: u64 = 200_000;
@@ -72,12 +101,17 @@ pub const READ_RECORDS: usize = 1_024;
 
 // --- Store ---
 
-/// sled's segment size, fixed at creation; the largest it allows (see [`BLOCK_BYTES`]).
-pub const STORE_SEGMENT_BYTES: usize = 16 * 1024 * 1024;
+/// sled's segment size, fixed at creation: large enough for [`BLOCK_BYTES`]; sled takes a buffer of this size for each.
+pub const STORE_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// sled's page cache. Real memory use is a multiple of it. Setting `store.cache_bytes`.
 pub const STORE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How often sled flushes by itself; durability never waits for it.
 pub const STORE_FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// How long a start waits for the lock of a data directory that another holds: longer than a killed process takes to go,
+/// and short enough for somebody who started a second one by mistake.
+pub const LOCK_RELEASE: Duration = Duration::from_secs(2);
+/// How often it looks.
+pub const LOCK_LOOK: Duration = Duration::from_millis(5);
 
 // --- Roster ---
 
@@ -92,8 +126,26 @@ pub const CONNECTIONS: usize = 10_000;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a client to send its body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time for requests under way to finish at shutdown; the rest of the ten seconds is for flushing.
-pub const DRAIN: Duration = Duration::from_secs(6);
+/// Bytes in a body that is read and sealed where it arrives: fewer than 300 accounts, below a millisecond or two of
+/// work. A larger one goes to the threads for blocking work, so that small requests never wait behind it.
+pub const INLINE_BODY_BYTES: usize = 32 * 1024;
+/// Accounts of one batch that are sealed on one core before another is asked to help: about a millisecond of work.
+pub const SEALED_BY_ONE_CORE: usize = 128;
+/// Bytes in all bodies above [`INLINE_BODY_BYTES`] that are read at once, in KiB: 32 of the largest. Beyond it callers
+/// get a quick 503, because ten thousand connections with such bodies would fill any memory.
+pub const BODIES_KIB: usize = 32 * BODY_BYTES / 1024;
+/// Bytes of a refused body that are read and thrown away, so that the client reads the answer instead of a reset.
+pub const LINGER_BYTES: usize = 4 * BODY_BYTES;
+/// Bytes of an `x-request-id` that are taken over from a caller; real ones (UUIDs, trace ids) have 16 to 55.
+pub const REQUEST_ID_BYTES: usize = 64;
+/// Bytes of a field's path in a message: a caller's own field name may be as long as the body.
+pub const FIELD_PATH_BYTES: usize = 128;
+/// Pause after the operating system refused a new connection for want of files or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time for requests under way to finish at shutdown, and after them for webhook attempts.
+pub const DRAIN: Duration = Duration::from_secs(4);
+/// Time for everything under way to end at shutdown; the rest of the promised ten seconds is for flushing.
+pub const SHUTDOWN: Duration = Duration::from_secs(9);
 
 // --- Webhooks ---
 
@@ -110,8 +162,10 @@ pub const RETRY_WAITS: [Duration; 6] = [
 pub const WEBHOOKS_IN_FLIGHT: usize = 64;
 /// Deliveries read from the journal and not yet settled, per channel: the journal is the queue, this is the window.
 pub const WEBHOOK_WINDOW: usize = 4_096;
-/// Deliveries that wait for a retry, or behind one, held in memory per channel; at the bound the reader pauses.
-pub const WEBHOOK_PARKED: usize = 100_000;
+/// An attempt that takes longer than this gets a row of its own, so that the channel's cursor goes on without it.
+pub const WEBHOOK_SLOW: Duration = Duration::from_secs(1);
+/// Events of one account that are read again at once after one of them failed; the rest stay in the journal.
+pub const WEBHOOK_REFILL: usize = 64;
 /// One deadline over connecting, headers and body of an attempt. Setting `webhooks.timeout`.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connecting alone.
@@ -125,3 +179,43 @@ pub const CURSOR_SAVE: Duration = Duration::from_millis(200);
 
 /// How long the simulated channel takes for an answer. Setting `simulator.delay_ms`.
 pub const SIMULATOR_DELAY: Duration = Duration::from_millis(50);
+
+// --- Demonstration ---
+
+/// How long its simulated channel takes for an answer: slow enough to watch.
+pub const DEMO_DELAY: Duration = Duration::from_millis(400);
+/// How long a `-coming` state may last in it: long enough for every answer, and nobody waits a minute for the account
+/// that gets none.
+pub const DEMO_COMING_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long it waits for an answer, or for the next webhook.
+pub const DEMO_PATIENCE: Duration = Duration::from_secs(10);
+/// Connections to its receiver, most: one for each delivery under way.
+pub const DEMO_CONNECTIONS: usize = 2 * WEBHOOKS_IN_FLIGHT;
+
+// --- What an operator may set, where a slip of the hand would do harm ---
+
+/// `http.max_batch`: ten times the contract; all accounts of a batch are in memory at once.
+pub const SETTABLE_BATCH_ACCOUNTS: RangeInclusive<u64> = 1..=100_000;
+/// `http.max_body_bytes`: from one account to half of the room for large bodies ([`BODIES_KIB`]).
+pub const SETTABLE_BODY_BYTES: RangeInclusive<u64> = 1_024..=(BODIES_KIB as u64 * 1024 / 2);
+/// `http.max_connections`: a process may seldom have more files open.
+pub const SETTABLE_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+/// `actors.max_active`: at about 2 KiB each the most is 20 GiB.
+pub const SETTABLE_ACTORS: RangeInclusive<u64> = 1..=10_000_000;
+/// `actors.max_in_flight`: ten of the largest batches.
+pub const SETTABLE_COMMANDS: RangeInclusive<u64> = 1..=1_000_000;
+/// `store.cache_bytes`: 1 MiB, below which sled does little but read, to 1 TiB.
+pub const SETTABLE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// `store.checkpoint_every`: a thousand million events are an hour of reading.
+pub const SETTABLE_CHECKPOINT: RangeInclusive<u64> = 1..=1_000_000_000;
+/// `webhooks.max_in_flight`: no more deliveries can be under way than are read ([`WEBHOOK_WINDOW`]).
+pub const SETTABLE_WEBHOOKS: RangeInclusive<u64> = 1..=WEBHOOK_WINDOW as u64;
+/// `simulator.delay_ms`: none, which tests may want, to an hour.
+pub const SETTABLE_SIMULATOR_DELAY_MS: RangeInclusive<u64> = 0..=60 * 60 * 1000;
+/// Deadlines and lifetimes: not zero, which would end things before they begin, and at most a year.
+pub const SETTABLE_DURATION: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 60 * 60);
+/// Waits in `webhooks.retry_waits`; each may be nothing, and is at most as long as the longest deadline.
+pub const SETTABLE_RETRY_WAITS: usize = 100;
+/// Characters of a faulty value that are repeated to the operator.
+pub const SHOWN_VALUE_CHARACTERS: usize = 100;

@@ -1,7 +1,34 @@
-//! Settings: what can be set (`settings`), and where it is read from (`load`).
+//! Settings: what can be set, where it is read from, and what is wrong with it.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `settings` | what can be set, with its default: what the other rooms work with |
+//! | `table` | every setting by its name: the one line that a new setting needs beside its field |
+//! | `kind` | the kinds of settings: how a value is read, checked and written |
+//! | `text` | texts that are checked: addresses, URLs, durations |
+//! | `given` | what was given, in the file, the environment and flags, and whether such settings exist |
+//! | `fault` | what is wrong with one of them, and the mend |
+//! | `load` | from all that was given to settings, or to all faults at once |
+//! | `shown` | values as they are shown to people, without secrets |
+//!
+//! Later sources win: defaults, then the file, then the environment, then flags. `figment` keeps the layers and the
+//! source of each value; nothing outside this room knows it.
 
+mod fault;
+mod given;
+mod kind;
+mod load;
 mod settings;
+mod shown;
+mod table;
+mod text;
 
+#[cfg(test)]
+mod tests;
+
+pub use fault::Fault;
+pub use given::{File, Flag};
+pub use load::{Effective, Error, Row, load, load_from_process};
 pub use settings::{
     Accounts, Actors, ChannelSettings, Http, Log, LogFormat, Settings, Simulator, Store, Vault, Webhooks,
 };

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::Channel;
 use crate::limits;
 
 /// All settings.
@@ -49,6 +50,10 @@ pub struct Http {
 pub struct Accounts {
     /// How long a registration waits for its code.
     pub registration_lifetime: Duration,
+    /// Bring accounts that were dropped back online, after a wait that grows; never after pairing failed or a ban.
+    pub auto_reconnect: bool,
+    /// How long after the first drop; twice as long after each further one in a row, at most 5 minutes.
+    pub reconnect_wait: Duration,
 }
 
 /// `actors.*`
@@ -101,6 +106,19 @@ pub struct Webhooks {
     pub register_status_as_string: bool,
 }
 
+impl Webhooks {
+    /// The URL of a channel's receiver: its own, or its default path under the base URL; none if neither is set.
+    pub fn url_of(&self, channel: Channel) -> Option<String> {
+        let own = match channel {
+            Channel::SyncStatus => &self.channel_sync_status.url,
+            Channel::RegisterStatus => &self.channel_register_status.url,
+        };
+        let under_base =
+            || Some(format!("{}{}", self.base_url.as_ref()?.trim_end_matches('/'), channel.default_path()));
+        own.clone().or_else(under_base)
+    }
+}
+
 /// One channel of `webhooks.*`.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ChannelSettings {
@@ -144,7 +162,11 @@ impl Default for Settings {
                 max_body_bytes: limits::BODY_BYTES,
                 max_connections: limits::CONNECTIONS,
             },
-            accounts: Accounts { registration_lifetime: limits::REGISTRATION_LIFETIME },
+            accounts: Accounts {
+                registration_lifetime: limits::REGISTRATION_LIFETIME,
+                auto_reconnect: false,
+                reconnect_wait: limits::RECONNECT_WAIT,
+            },
             actors: Actors {
                 coming_timeout: limits::COMING_TIMEOUT,
                 idle_after: limits::ACTOR_IDLE,

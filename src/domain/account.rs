@@ -1,8 +1,12 @@
 //! The state of one account, folded from its events.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::{
     AccountType, CallingCode, Content, Event, OnlineStatus, Reason, Sealed, Status, TaskId, Timestamp, VerifyType,
 };
+use crate::limits::RECONNECT_WAIT_MAX;
 
 /// An account as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -10,7 +14,7 @@ pub struct Account {
     /// How many events made this state; 0 for an account that nothing has happened to: it is unknown.
     pub version: u64,
     /// What was imported; none for a number that was only registered.
-    pub content: Option<Box<Content>>,
+    pub content: Option<Arc<Content>>,
     /// Normal or banned.
     pub status: Status,
     /// Online, offline, or on the way.
@@ -21,6 +25,8 @@ pub struct Account {
     pub sessions: u32,
     /// Why the account is as it is, where something failed.
     pub reason: Reason,
+    /// How many times in a row it was dropped, or did not come online, against its callers' wish.
+    pub drops: u32,
     /// The registration that waits for a code.
     pub registration: Option<Registration>,
 }
@@ -44,10 +50,17 @@ pub struct Registration {
     pub code_sent: bool,
     /// How many codes were submitted.
     pub attempts: u32,
-    /// How many of them the gateway has judged.
-    pub judged: u32,
-    /// The code that the gateway has not judged yet.
-    pub code: Option<Sealed>,
+    /// The codes that the gateway has not judged yet, in the order in which they were submitted.
+    pub unjudged: Vec<Attempt>,
+}
+
+/// A code that was submitted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// The how many-th of its registration, from 1.
+    pub number: u32,
+    /// The code, sealed.
+    pub code: Sealed,
 }
 
 /// What the gateway owes an account. It follows from the state alone, so a restart finds it again.
@@ -92,6 +105,7 @@ impl Account {
             online_status_version: 0,
             sessions: 0,
             reason: Reason::none(),
+            drops: 0,
             registration: None,
         }
     }
@@ -104,6 +118,12 @@ impl Account {
     /// The state after `event`. Total: what happened cannot be refused.
     pub fn evolve(&mut self, event: &Event) {
         self.version += 1;
+        self.drops = match event.standing() {
+            Some(_) if event.is_drop(self.online_status) => self.drops + 1,
+            // An attempt to come back does not make the drops before it undone; coming back does.
+            Some((_, OnlineStatus::OnlineComing)) | None => self.drops,
+            Some((_, OnlineStatus::Online | OnlineStatus::OfflineComing | OnlineStatus::Offline)) => 0,
+        };
         match event {
             Event::AccountImported { content } | Event::ContentReplaced { content } => {
                 self.content = Some(content.clone());
@@ -127,8 +147,7 @@ impl Account {
                     expires_at: *expires_at,
                     code_sent: false,
                     attempts: 0,
-                    judged: 0,
-                    code: None,
+                    unjudged: Vec::new(),
                 });
             }
             Event::CodeSent => {
@@ -139,7 +158,7 @@ impl Account {
             Event::CodeSubmitted { code } => {
                 if let Some(registration) = &mut self.registration {
                     registration.attempts += 1;
-                    registration.code = Some(code.clone());
+                    registration.unjudged.push(Attempt { number: registration.attempts, code: code.clone() });
                 }
             }
             Event::Registered => {
@@ -149,8 +168,7 @@ impl Account {
             Event::RegistrationFailed { still_waiting: false, .. } => self.registration = None,
             Event::RegistrationFailed { still_waiting: true, attempt, .. } => {
                 if let Some(registration) = &mut self.registration {
-                    registration.judged = *attempt;
-                    registration.code.take_if(|_| registration.attempts == *attempt);
+                    registration.unjudged.retain(|unjudged| unjudged.number != *attempt);
                 }
             }
         }
@@ -164,7 +182,18 @@ impl Account {
             OnlineStatus::OfflineComing => Some(Outstanding::Disconnect { session }),
             OnlineStatus::Online | OnlineStatus::Offline => None,
         };
-        presence.into_iter().chain(self.registration.as_ref().and_then(Registration::outstanding)).collect()
+        presence.into_iter().chain(self.registration.iter().flat_map(Registration::outstanding)).collect()
+    }
+
+    /// Whether it was dropped, for a reason that may pass: not because pairing failed, and not by a ban.
+    pub fn is_dropped(&self) -> bool {
+        self.online_status == OnlineStatus::Offline && self.drops > 0
+    }
+
+    /// How long after a drop it is to be brought back: `first` after the first one in a row, and each time twice as
+    /// long.
+    pub fn comes_back_after(&self, first: Duration) -> Duration {
+        first.saturating_mul(1 << self.drops.saturating_sub(1).min(16)).min(RECONNECT_WAIT_MAX)
     }
 
     /// Whether the watchdog or the gateway still has to do with this account.
@@ -184,12 +213,13 @@ impl Account {
 
 impl Registration {
     /// What the gateway still owes this registration.
-    fn outstanding(&self) -> Option<Outstanding> {
+    fn outstanding(&self) -> Vec<Outstanding> {
         let task = self.task;
-        match &self.code {
-            Some(code) => Some(Outstanding::SubmitCode { task, attempt: self.attempts, code: code.clone() }),
-            None if self.code_sent || self.attempts > 0 => None,
-            None => Some(Outstanding::RequestCode { task, verify_type: self.verify_type }),
+        if !self.code_sent && self.attempts == 0 {
+            return vec![Outstanding::RequestCode { task, verify_type: self.verify_type }];
         }
+        let submit =
+            |Attempt { number, code }: &Attempt| Outstanding::SubmitCode { task, attempt: *number, code: code.clone() };
+        self.unjudged.iter().map(submit).collect()
     }
 }

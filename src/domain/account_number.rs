@@ -31,14 +31,22 @@ impl AccountNumber {
 
     /// A number from a stored integer; none if no account number has that value.
     pub fn from_stored(value: u64) -> Option<AccountNumber> {
-        let digits = value.checked_ilog10().map_or(1, |log| log as usize + 1);
-        (ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&digits).then_some(AccountNumber(value))
+        (ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&digits(value)).then_some(AccountNumber(value))
+    }
+
+    /// How many digits it has.
+    pub fn digits(self) -> usize {
+        digits(self.0)
     }
 
     /// The last four digits, by which the simulator chooses a fate.
     pub fn last_four(self) -> u16 {
         (self.0 % 10_000) as u16
     }
+}
+
+fn digits(value: u64) -> usize {
+    value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 impl FromStr for AccountNumber {

@@ -27,7 +27,7 @@ impl CallingCode {
 
     /// Whether `country` (ISO 3166-1 alpha-2, any case) is one of the countries of this code.
     pub fn serves(self, country: &str) -> bool {
-        self.countries().split(' ').any(|served| served.eq_ignore_ascii_case(country))
+        self.countries().split_ascii_whitespace().any(|served| served.eq_ignore_ascii_case(country))
     }
 
     /// The countries of this code, alpha-2, separated by spaces; empty for a code that no country has.

@@ -1,5 +1,6 @@
 //! What may be asked of an account. Imperative.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AccountType, CallingCode, Content, Reason, Sealed, TaskId, VerifyType};
@@ -10,12 +11,12 @@ pub enum Command {
     /// Import a new account.
     Import {
         /// What comes with it.
-        content: Box<Content>,
+        content: Arc<Content>,
     },
     /// Bring the account online; import it first if it is unknown.
     BringOnline {
-        /// What the caller sent.
-        content: Box<Content>,
+        /// What the caller sent; none where what is stored is to do.
+        content: Option<Arc<Content>>,
         /// Whether that replaces what is stored.
         replace: bool,
     },
@@ -46,6 +47,11 @@ pub enum Command {
     /// A `-coming` state lasted too long.
     GiveUpComing {
         /// The version at which that state began: a later one is not meant.
+        since_version: u64,
+    },
+    /// An account that was dropped is to come back.
+    Reconnect {
+        /// The version at which it was dropped: a later drop is not meant.
         since_version: u64,
     },
     /// A registration waited too long.

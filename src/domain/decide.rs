@@ -2,6 +2,7 @@
 
 use crate::limits::REGISTRATION_ATTEMPTS;
 
+use super::terms::cut;
 use super::{Account, Command, Event, OnlineStatus, Reason, Report, Status, Timestamp};
 
 /// Why a command is refused. Nothing happened then.
@@ -16,6 +17,9 @@ pub enum Refusal {
     /// Nothing ever happened to this number.
     #[error("is unknown; import it first")]
     Unknown,
+    /// Nothing was imported with this number, and nothing is sent with it.
+    #[error("has no content yet; send it")]
+    NoContent,
     /// There is nothing that a code could confirm.
     #[error("has no registration waiting for a code; submit the phone number first")]
     NoRegistrationWaiting,
@@ -33,12 +37,13 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
             if account.status == Status::Banned {
                 return Err(Refusal::Banned);
             }
-            let stored = match &account.content {
-                None => Some(Event::AccountImported { content: content.clone() }),
-                Some(stored) if *replace && stored.fingerprint != content.fingerprint => {
-                    Some(Event::ContentReplaced { content: content.clone() })
+            let stored = match (&account.content, content) {
+                (None, None) => return Err(Refusal::NoContent),
+                (None, Some(sent)) => Some(Event::AccountImported { content: sent.clone() }),
+                (Some(stored), Some(sent)) if *replace && stored.fingerprint != sent.fingerprint => {
+                    Some(Event::ContentReplaced { content: sent.clone() })
                 }
-                Some(_) => None,
+                (Some(_), _) => None,
             };
             let requested = (!account.online_status.is_desired_online()).then_some(Event::OnlineRequested);
             Ok(stored.into_iter().chain(requested).collect())
@@ -50,16 +55,20 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
             Ok(when(account.online_status.is_desired_online(), || Event::RecycleRequested))
         }
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
-            Ok(vec![Event::RegistrationRequested {
+            // Asked again by a successor of the actor that has done it already.
+            let is_done = account.registration.as_ref().is_some_and(|waiting| waiting.task == *task);
+            Ok(when(!is_done, || Event::RegistrationRequested {
                 task: *task,
                 verify_type: *verify_type,
                 account_type: *account_type,
                 calling_code: *calling_code,
                 country: country.clone(),
                 expires_at: now.plus(*lifetime),
-            }])
+            }))
         }
         Command::SubmitCode { code } => match &account.registration {
+            // Likewise: two codes that callers submit are never sealed to the same bytes.
+            Some(waiting) if waiting.unjudged.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
             Some(waiting) if now < waiting.expires_at && waiting.attempts < REGISTRATION_ATTEMPTS => {
                 Ok(vec![Event::CodeSubmitted { code: code.clone() }])
             }
@@ -72,6 +81,10 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
                 reason: Reason::new(Reason::NETWORK),
                 instance_code: String::new(),
             }))
+        }
+        Command::Reconnect { since_version } => {
+            let meant = account.is_dropped() && account.online_status_version == *since_version;
+            Ok(when(meant, || Event::OnlineRequested))
         }
         Command::GiveUpRegistration { task } => {
             let meant = account.registration.as_ref().is_some_and(|it| it.task == *task && now >= it.expires_at);
@@ -91,15 +104,15 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
     match report {
         Report::Connected { session, instance_code } => {
             let fits = is_current(session) && account.online_status == OnlineStatus::OnlineComing;
-            when(fits, || Event::CameOnline { instance_code: instance_code.clone() })
+            when(fits, || Event::CameOnline { instance_code: cut(instance_code.clone()) })
         }
         Report::Disconnected { session, reason, instance_code } => {
             let fits = is_current(session) && account.online_status != OnlineStatus::Offline;
-            when(fits, || Event::WentOffline { reason: reason.clone(), instance_code: instance_code.clone() })
+            when(fits, || Event::WentOffline { reason: reason.clone(), instance_code: cut(instance_code.clone()) })
         }
         Report::Banned { reason, instance_code } => {
             let fits = account.is_known() && account.status == Status::Normal;
-            when(fits, || Event::Banned { reason: reason.clone(), instance_code: instance_code.clone() })
+            when(fits, || Event::Banned { reason: reason.clone(), instance_code: cut(instance_code.clone()) })
         }
         Report::BanLifted => when(account.status == Status::Banned, || Event::BanLifted),
         Report::CodeSent { task } => {
@@ -113,11 +126,13 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
         }),
         Report::CodeAccepted { task } => when(waits_for(*task).is_some(), || Event::Registered),
         Report::CodeRefused { task, attempt, reason } => {
-            let fits = waits_for(*task).is_some_and(|waiting| (waiting.judged + 1..=waiting.attempts).contains(attempt));
+            let unjudged = waits_for(*task).map_or(&[][..], |waiting| &waiting.unjudged);
+            let fits = unjudged.iter().any(|unjudged| unjudged.number == *attempt);
+            let used_up = waits_for(*task).map_or(0, |waiting| waiting.attempts) >= REGISTRATION_ATTEMPTS;
             when(fits, || Event::RegistrationFailed {
                 reason: reason.clone(),
                 attempt: *attempt,
-                still_waiting: *attempt < REGISTRATION_ATTEMPTS,
+                still_waiting: !used_up || unjudged.len() > 1,
             })
         }
     }

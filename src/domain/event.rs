@@ -2,7 +2,9 @@
 //!
 //! How an event is written in bytes is the journal's matter (`journal::schema`).
 
-use super::{AccountType, CallingCode, Content, Reason, Sealed, TaskId, Timestamp, VerifyType};
+use std::sync::Arc;
+
+use super::{AccountType, CallingCode, Content, OnlineStatus, Reason, Sealed, Status, TaskId, Timestamp, VerifyType};
 
 /// One state transition of one account.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -10,12 +12,12 @@ pub enum Event {
     /// The account was imported with its content.
     AccountImported {
         /// What came with it.
-        content: Box<Content>,
+        content: Arc<Content>,
     },
     /// The content was replaced by a caller who asked to override it.
     ContentReplaced {
         /// What stands now.
-        content: Box<Content>,
+        content: Arc<Content>,
     },
     /// A caller asked for the account to be online.
     OnlineRequested,
@@ -95,5 +97,119 @@ impl Event {
             Event::Registered => "registered",
             Event::RegistrationFailed { .. } => "registration_failed",
         }
+    }
+
+    /// The statuses that this event leads to, whatever was before; none if it leaves them as they are.
+    ///
+    /// It says in one word what `Account::evolve` does to them, for those who follow all accounts at once and keep
+    /// nothing else of them.
+    pub fn standing(&self) -> Option<(Status, OnlineStatus)> {
+        match self {
+            Event::OnlineRequested => Some((Status::Normal, OnlineStatus::OnlineComing)),
+            Event::CameOnline { .. } => Some((Status::Normal, OnlineStatus::Online)),
+            Event::RecycleRequested => Some((Status::Normal, OnlineStatus::OfflineComing)),
+            Event::WentOffline { .. } | Event::BanLifted | Event::Registered => {
+                Some((Status::Normal, OnlineStatus::Offline))
+            }
+            Event::Banned { .. } => Some((Status::Banned, OnlineStatus::Offline)),
+            Event::AccountImported { .. }
+            | Event::ContentReplaced { .. }
+            | Event::RegistrationRequested { .. }
+            | Event::CodeSent
+            | Event::CodeSubmitted { .. }
+            | Event::RegistrationFailed { .. } => None,
+        }
+    }
+
+    /// Whether this event drops an account that stood at `before`: it is offline against its callers' wish, and for no
+    /// reason that would keep it from coming back.
+    pub fn is_drop(&self, before: OnlineStatus) -> bool {
+        match self {
+            Event::WentOffline { reason, .. } => before.is_desired_online() && !reason.is_pairing_failure(),
+            Event::AccountImported { .. }
+            | Event::ContentReplaced { .. }
+            | Event::OnlineRequested
+            | Event::CameOnline { .. }
+            | Event::RecycleRequested
+            | Event::Banned { .. }
+            | Event::BanLifted
+            | Event::RegistrationRequested { .. }
+            | Event::CodeSent
+            | Event::CodeSubmitted { .. }
+            | Event::Registered
+            | Event::RegistrationFailed { .. } => false,
+        }
+    }
+
+    /// Whether a registration waits after this event, whatever was before; none if it leaves that as it is.
+    pub fn awaits_code(&self) -> Option<bool> {
+        match self {
+            Event::RegistrationRequested { .. } => Some(true),
+            Event::Registered | Event::RegistrationFailed { still_waiting: false, .. } => Some(false),
+            Event::AccountImported { .. }
+            | Event::ContentReplaced { .. }
+            | Event::OnlineRequested
+            | Event::CameOnline { .. }
+            | Event::RecycleRequested
+            | Event::WentOffline { .. }
+            | Event::Banned { .. }
+            | Event::BanLifted
+            | Event::CodeSent
+            | Event::CodeSubmitted { .. }
+            | Event::RegistrationFailed { still_waiting: true, .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Account;
+    use super::*;
+
+    /// One event of each kind that touches a status or a registration, and one that touches neither.
+    fn events() -> Vec<Event> {
+        let (reason, instance_code) = (Reason::none, String::new);
+        let failed = |still_waiting| Event::RegistrationFailed { reason: reason(), attempt: 1, still_waiting };
+        vec![
+            Event::OnlineRequested,
+            Event::CameOnline { instance_code: instance_code() },
+            Event::RecycleRequested,
+            Event::WentOffline { reason: reason(), instance_code: instance_code() },
+            Event::Banned { reason: reason(), instance_code: instance_code() },
+            Event::BanLifted,
+            Event::RegistrationRequested {
+                task: TaskId::new(1).unwrap(),
+                verify_type: VerifyType::Sms,
+                account_type: AccountType::Personal,
+                calling_code: "+86".parse().unwrap(),
+                country: "CN".to_owned(),
+                expires_at: Timestamp(0),
+            },
+            Event::CodeSent,
+            Event::CodeSubmitted { code: Sealed(Box::default()) },
+            Event::Registered,
+            failed(false),
+            failed(true),
+        ]
+    }
+
+    #[test]
+    fn standing_and_awaits_code_say_what_evolve_does() {
+        for [first, second, event] in triples(&events()) {
+            let mut account = Account::initial();
+            account.evolve(first);
+            account.evolve(second);
+            let before = account.clone();
+            account.evolve(event);
+            let standing = event.standing().unwrap_or((before.status, before.online_status));
+            assert_eq!((account.status, account.online_status), standing, "{first:?}, {second:?}, {event:?}");
+            let awaits = event.awaits_code().unwrap_or(before.registration.is_some());
+            assert_eq!(account.registration.is_some(), awaits, "{first:?}, {second:?}, {event:?}");
+        }
+    }
+
+    fn triples(events: &[Event]) -> impl Iterator<Item = [&Event; 3]> {
+        let pairs = events.iter().flat_map(|first| events.iter().map(move |second| (first, second)));
+        pairs.flat_map(|(first, second)| events.iter().map(move |third| [first, second, third]))
     }
 }

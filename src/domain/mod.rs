@@ -10,7 +10,7 @@
 //! | `terms` | the small enumerations of the contract |
 //! | `content` | what is imported with an account |
 //! | `command` | what may be asked |
-//! | `event` | what happened |
+//! | `event` | what happened, and which statuses it leads to |
 //! | `account` | the state, folded from events: `evolve`, `outstanding` |
 //! | `decide` | command + state → events or a refusal |
 //! | `notice` | which event is told to receivers, and in which words |
@@ -25,7 +25,7 @@ mod event;
 mod notice;
 mod terms;
 
-pub use account::{Account, Outstanding, Registration};
+pub use account::{Account, Attempt, Outstanding, Registration};
 pub use account_number::{AccountNumber, MalformedNumber};
 pub use calling_code::{CallingCode, MalformedCallingCode};
 pub use command::{Command, Report};

@@ -210,11 +210,7 @@ impl Reason {
 
     /// A reason in these words, cut at [`REASON_BYTES`].
     pub fn new(words: impl Into<String>) -> Reason {
-        let mut words = words.into();
-        if words.len() > REASON_BYTES {
-            words.truncate(words.floor_char_boundary(REASON_BYTES));
-        }
-        Reason(words)
+        Reason(cut(words.into()))
     }
 
     /// No reason.
@@ -226,6 +222,17 @@ impl Reason {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the account has to be paired again by a person before it can come online.
+    pub fn is_pairing_failure(&self) -> bool {
+        self.0 == Reason::PAIRING_FAILED
+    }
+}
+
+/// A gateway's words, cut at [`REASON_BYTES`]: however long they are, they never stop an event.
+pub(super) fn cut(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(REASON_BYTES));
+    words
 }
 
 impl fmt::Display for Reason {

@@ -18,7 +18,7 @@ use super::tree::{Root, Tree};
 pub(super) const HEADER_BYTES: usize = 44;
 const FORMAT: u8 = 1;
 
-/// A block while it is filled. The same allocation serves block after block.
+/// A block while it is filled.
 #[derive(Default)]
 pub(super) struct Builder {
     bytes: Vec<u8>,
@@ -49,6 +49,8 @@ impl Builder {
     /// Adds the record that `write` writes, as a leaf of `tree` too.
     pub(super) fn push(&mut self, tree: &mut Tree, write: impl FnOnce(&mut Vec<u8>)) {
         if self.is_empty() {
+            // A block alone in its commit is small; a full one grows once more.
+            self.bytes.reserve(HEADER_BYTES + 512);
             self.bytes.resize(HEADER_BYTES, 0);
         }
         let start = self.bytes.len();
@@ -57,19 +59,15 @@ impl Builder {
         self.count += 1;
     }
 
-    /// The finished block.
-    pub(super) fn finish(&mut self, root: Root) -> &[u8] {
-        self.bytes[4] = FORMAT;
-        self.bytes[8..12].copy_from_slice(&self.count.to_le_bytes());
-        self.bytes[12..HEADER_BYTES].copy_from_slice(&root.0);
-        let checksum = crc32fast::hash(&self.bytes[4..]);
-        self.bytes[..4].copy_from_slice(&checksum.to_le_bytes());
-        &self.bytes
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
+    /// The finished block. The next one begins.
+    pub(super) fn finish(&mut self, root: Root) -> Vec<u8> {
+        let Builder { mut bytes, count } = std::mem::take(self);
+        bytes[4] = FORMAT;
+        bytes[8..12].copy_from_slice(&count.to_le_bytes());
+        bytes[12..HEADER_BYTES].copy_from_slice(&root.0);
+        let checksum = crc32fast::hash(&bytes[4..]);
+        bytes[..4].copy_from_slice(&checksum.to_le_bytes());
+        bytes
     }
 }
 

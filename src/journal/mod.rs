@@ -8,12 +8,14 @@
 //! | `tree` | the tree hash over all records (RFC 6962), whose root stands in each block |
 //! | `heads` | where each account's history ends |
 //! | `writer` | the one thread that appends |
+//! | `line` | appends whose order is known before they are |
 //! | `read` | by position and by account |
 //! | `snapshot` | an account's state as bytes: a cache |
 //! | `verify` | one pass over everything |
 
 mod block;
 mod heads;
+mod line;
 mod read;
 mod record;
 mod schema;
@@ -25,27 +27,27 @@ mod writer;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 pub use heads::Head;
+pub use line::Turn;
 pub use record::{Origin, Principal, Recorded, RequestId};
 pub use tree::Root;
 pub use verify::Report;
 
 use crate::domain::{AccountNumber, Event, Timestamp};
-use crate::limits::APPEND_QUEUE;
 use crate::store::{self, Store, StoreId};
 use block::Block;
 use heads::{Checkpoint, Heads};
 use read::damaged;
 use tree::Tree;
-use writer::{Waiting, Writer};
+use writer::{Queue, Waiting, Writer};
 
 /// The journal, open. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Waiting>,
+    queue: Queue,
 }
 
 /// Events of one account, to be appended together or not at all.
@@ -55,7 +57,7 @@ pub struct Append {
     pub account: AccountNumber,
     /// The version that the account had when this was decided; 0 if nothing had happened to it.
     pub expected_version: u64,
-    /// What happened, at least one event.
+    /// What happened; nothing is appended if this is empty.
     pub events: Vec<Event>,
     /// Who asked.
     pub origin: Origin,
@@ -93,7 +95,9 @@ pub enum Error {
         what: String,
     },
     /// A record was written by a newer program.
-    #[error("position {position} holds event type {event_type} version {schema}, which this program does not know; use the program that wrote it, or a newer one")]
+    #[error(
+        "position {position} holds event type {event_type} version {schema}, which this program does not know; use the program that wrote it, or a newer one"
+    )]
     UnknownEvent {
         /// Where.
         position: u64,
@@ -142,20 +146,23 @@ impl Journal {
             durable: watch::Sender::new(position),
             failure: watch::Sender::new(None),
         });
-        let (queue, waiting) = mpsc::channel(APPEND_QUEUE);
+        let (queue, waiting) = Queue::new();
         let writer = Writer::new(shared.clone(), on_commit, tree, position + 1);
-        thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || writer.run(waiting))
-            .map_err(|source| store::Error::Io { what: "start a thread for", path: shared.store.path().into(), source })?;
+        thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(waiting)).map_err(|source| {
+            store::Error::Io { what: "start a thread for", path: shared.store.path().into(), source }
+        })?;
         Ok(Journal { shared, queue })
     }
 
     /// Appends events of one account. They are durable when this returns; on any error none of them is there, except
     /// on [`Error::Closed`], when only the next start can tell.
     pub async fn append(&self, append: Append) -> Result<Vec<Recorded>, Error> {
+        // The writer answers with the block that the events are in; without events there is none to wait for.
+        if append.events.is_empty() {
+            return Ok(Vec::new());
+        }
         let (waiting, answered) = Waiting::new(append)?;
-        self.queue.send(waiting).await.map_err(|_| Error::Closed)?;
+        self.queue.send(vec![waiting]);
         answered.await.map_err(|_| Error::Closed)?
     }
 
@@ -215,7 +222,8 @@ fn read_tail(store: &Store, checkpoint: &mut Checkpoint) -> Result<(), Error> {
         None => 0,
     };
     if last < checkpoint.position {
-        let what = format!("it ends at position {last}, but an earlier start has seen position {}", checkpoint.position);
+        let what =
+            format!("it ends at position {last}, but an earlier start has seen position {}", checkpoint.position);
         return Err(damaged(last + 1, &what));
     }
     // Blocks are read whole: the checkpoint may have been taken after any commit, so it is the end of a block.
@@ -237,3 +245,6 @@ fn read_tail(store: &Store, checkpoint: &mut Checkpoint) -> Result<(), Error> {
     }
     if last == checkpoint.position { Ok(()) } else { Err(damaged(checkpoint.position + 1, "a block is missing")) }
 }
+
+#[cfg(test)]
+mod tests;

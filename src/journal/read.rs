@@ -1,11 +1,14 @@
 //! Reading by position and by account.
 
+use std::collections::VecDeque;
+
 use super::block::Block;
 use super::heads::Head;
 use super::record::{self, Malformed, Recorded};
 use super::schema::Undecodable;
 use super::{Error, Journal};
 use crate::domain::{Account, AccountNumber};
+use crate::limits::SNAPSHOT_WORTH;
 use crate::store::Value;
 
 impl Journal {
@@ -50,20 +53,56 @@ impl Journal {
     /// An account as it stands: its snapshot, and what happened since. Says how many events it had to read for that.
     pub fn load(&self, account: AccountNumber) -> Result<(Account, u64), Error> {
         let head = self.head_of(account);
-        let mut state = self.snapshot_of(account, head.version)?.unwrap_or_else(Account::initial);
-        let mut since = Vec::new();
-        let mut at = head.position;
-        for version in (state.version + 1..=head.version).rev() {
-            let (first, bytes) = self.block_of(at)?;
-            let record = record_of(first, &bytes, at)?;
-            if record.account != account || record.version != version {
-                return Err(damaged(at, "an account's chain of events leads to another's"));
-            }
-            at = record.previous;
-            since.push(record.event);
-        }
-        since.iter().rev().for_each(|event| state.evolve(event));
+        // A shorter history never gets a snapshot.
+        let snapshot = if head.version < SNAPSHOT_WORTH { None } else { self.snapshot_of(account, head.version)? };
+        let mut state = snapshot.unwrap_or_else(Account::initial);
+        let missing = usize::try_from(head.version - state.version).unwrap_or(usize::MAX);
+        let since: Vec<Recorded> = self.walk(account, head).take(missing).collect::<Result<_, _>>()?;
+        since.iter().rev().for_each(|record| state.evolve(&record.event));
         Ok((state, since.len() as u64))
+    }
+
+    /// The events of one account after `position`, in order, at most `max` of them. Reads back from the account's last
+    /// event, so it costs as much as has happened since.
+    pub fn history_after(&self, account: AccountNumber, position: u64, max: usize) -> Result<Vec<Recorded>, Error> {
+        let mut records = VecDeque::new();
+        for record in self.walk(account, self.head_of(account)) {
+            let record = record?;
+            if record.position <= position {
+                break;
+            }
+            records.push_front(record);
+            records.truncate(max);
+        }
+        Ok(records.into())
+    }
+
+    /// The events of one account, the latest first, from `head` back to the first.
+    fn walk(&self, account: AccountNumber, head: Head) -> impl Iterator<Item = Result<Recorded, Error>> {
+        let mut next = head;
+        std::iter::from_fn(move || {
+            if next == Head::default() {
+                return None;
+            }
+            let found = self.chained(account, next);
+            next = match &found {
+                Ok(record) => Head { position: record.previous, version: record.version - 1 },
+                Err(_) => Head::default(),
+            };
+            Some(found)
+        })
+    }
+
+    /// The record at the end of an account's history, or of an earlier part of it.
+    fn chained(&self, account: AccountNumber, end: Head) -> Result<Recorded, Error> {
+        let (first, bytes) = self.block_of(end.position)?;
+        let record = record_of(first, &bytes, end.position)?;
+        let is_linked = record.account == account && record.version == end.version;
+        if is_linked {
+            Ok(record)
+        } else {
+            Err(damaged(end.position, "an account's chain of events leads to another's"))
+        }
     }
 
     fn block_of(&self, position: u64) -> Result<(u64, Value), Error> {

@@ -143,8 +143,11 @@ impl Recorded {
     pub(super) fn read(bytes: &[u8]) -> Result<Recorded, Malformed> {
         let (header, payload) = split(bytes).map_err(Malformed::Header)?;
         let Header { event_type, schema, place } = header;
-        let event = schema::decode(event_type, schema, payload)
-            .map_err(|cause| Malformed::Payload { event_type, schema, cause })?;
+        let event = schema::decode(event_type, schema, payload).map_err(|cause| Malformed::Payload {
+            event_type,
+            schema,
+            cause,
+        })?;
         Ok(Recorded {
             position: place.position,
             account: place.account,

@@ -4,17 +4,20 @@
 //! new field makes a new version beside it, and `decode` makes the present event of every version there ever was.
 //! `snapshots/` holds the bytes of each.
 
+use std::sync::Arc;
+
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
 use crate::domain::{
     AccountType, CallingCode, Content, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType,
 };
-use crate::limits::PAYLOAD_BYTES;
+use crate::limits::BLOCK_BYTES;
 
-/// The limit keeps a corrupted length from asking for all memory.
-const CODEC: Configuration<LittleEndian, Varint, Limit<PAYLOAD_BYTES>> =
-    bincode::config::standard().with_limit::<PAYLOAD_BYTES>();
+/// The limit keeps a corrupted length from asking for all memory. It is above that of a payload, because bincode counts
+/// each integer at its full width against it, however few bytes it is in.
+const CODEC: Configuration<LittleEndian, Varint, Limit<BLOCK_BYTES>> =
+    bincode::config::standard().with_limit::<BLOCK_BYTES>();
 
 const ACCOUNT_IMPORTED: u16 = 1;
 const CONTENT_REPLACED: u16 = 2;
@@ -100,8 +103,8 @@ struct RegistrationFailedV1<'a> {
 pub(super) fn encode(event: &Event) -> (u16, u16, Vec<u8>) {
     let mut payload = Vec::new();
     let event_type = match event {
-        Event::AccountImported { content } => write(ACCOUNT_IMPORTED, &ContentV1::of(content), &mut payload),
-        Event::ContentReplaced { content } => write(CONTENT_REPLACED, &ContentV1::of(content), &mut payload),
+        Event::AccountImported { content } => ContentV1::write(content, ACCOUNT_IMPORTED, &mut payload),
+        Event::ContentReplaced { content } => ContentV1::write(content, CONTENT_REPLACED, &mut payload),
         Event::OnlineRequested => ONLINE_REQUESTED,
         Event::CameOnline { instance_code } => write(CAME_ONLINE, &CameOnlineV1 { instance_code }, &mut payload),
         Event::RecycleRequested => RECYCLE_REQUESTED,
@@ -127,11 +130,8 @@ pub(super) fn encode(event: &Event) -> (u16, u16, Vec<u8>) {
         Event::CodeSubmitted { code } => write(CODE_SUBMITTED, &CodeSubmittedV1 { code: &code.0 }, &mut payload),
         Event::Registered => REGISTERED,
         Event::RegistrationFailed { reason, attempt, still_waiting } => {
-            let failed = RegistrationFailedV1 {
-                reason: reason.as_str(),
-                attempt: *attempt,
-                still_waiting: *still_waiting,
-            };
+            let failed =
+                RegistrationFailedV1 { reason: reason.as_str(), attempt: *attempt, still_waiting: *still_waiting };
             write(REGISTRATION_FAILED, &failed, &mut payload)
         }
     };
@@ -188,7 +188,14 @@ pub(super) fn decode(event_type: u16, schema: u16, payload: &[u8]) -> Result<Eve
 }
 
 impl<'a> ContentV1<'a> {
-    pub(super) fn of(content: &'a Content) -> ContentV1<'a> {
+    /// Writes a content as the payload of an event of this type.
+    fn write(content: &'a Content, event_type: u16, out: &mut Vec<u8>) -> u16 {
+        let content = ContentV1::of(content);
+        out.reserve_exact(content.bytes_at_most());
+        write(event_type, &content, out)
+    }
+
+    fn of(content: &'a Content) -> ContentV1<'a> {
         ContentV1 {
             account_type: content.account_type.code(),
             name: content.name.as_deref(),
@@ -202,19 +209,27 @@ impl<'a> ContentV1<'a> {
             fingerprint: content.fingerprint.0,
         }
     }
+
+    /// Room for all of it, so that the payload is written without growing: eight texts and the secrets, each behind a
+    /// length, and some small fields.
+    fn bytes_at_most(&self) -> usize {
+        let optional = [self.name, self.avatar, self.account_id, self.next_key_id, self.registration_id];
+        let texts = [self.public_key, self.msg_public_key].into_iter().chain(optional.into_iter().flatten());
+        texts.map(str::len).sum::<usize>() + self.secrets.len() + self.fingerprint.len() + 64
+    }
 }
 
 /// The bytes of a content, as types 1 and 2 have them.
 pub(super) fn encode_content(content: &Content) -> Vec<u8> {
     let mut payload = Vec::new();
-    write(ACCOUNT_IMPORTED, &ContentV1::of(content), &mut payload);
+    ContentV1::write(content, ACCOUNT_IMPORTED, &mut payload);
     payload
 }
 
 /// The content of a payload of types 1 and 2.
-pub(super) fn content(payload: &[u8]) -> Result<Box<Content>, Undecodable> {
+pub(super) fn content(payload: &[u8]) -> Result<Arc<Content>, Undecodable> {
     let stored: ContentV1<'_> = read(payload)?;
-    Ok(Box::new(Content {
+    Ok(Arc::new(Content {
         account_type: account_type(stored.account_type)?,
         name: stored.name.map(str::to_owned),
         avatar: stored.avatar.map(str::to_owned),

@@ -1,12 +1,14 @@
-//! An account's state as bytes: a cache, never the truth. One that does not decode is ignored.
+//! An account's state as bytes: a cache, never the truth. One that is not whole, or does not decode, is ignored.
+//!
+//! A CRC-32 follows the state, because a changed byte can leave a state that decodes and never was.
 
 use bincode::{BorrowDecode, Encode};
 
 use super::schema::{self, Undecodable};
 use super::{Error, Journal};
 use crate::domain::{
-    Account, AccountNumber, AccountType, CallingCode, OnlineStatus, Reason, Registration, Sealed, Status, TaskId,
-    Timestamp, VerifyType,
+    Account, AccountNumber, AccountType, Attempt, CallingCode, OnlineStatus, Reason, Registration, Sealed, Status,
+    TaskId, Timestamp, VerifyType,
 };
 use crate::store::Table;
 
@@ -23,6 +25,7 @@ struct Stored<'a> {
     online_status_version: u64,
     sessions: u32,
     reason: &'a str,
+    drops: u32,
     registration: Option<StoredRegistration<'a>>,
 }
 
@@ -36,8 +39,7 @@ struct StoredRegistration<'a> {
     expires_at: i64,
     code_sent: bool,
     attempts: u32,
-    judged: u32,
-    code: Option<&'a [u8]>,
+    unjudged: Vec<(u32, &'a [u8])>,
 }
 
 impl Journal {
@@ -64,6 +66,7 @@ fn encode(state: &Account) -> Vec<u8> {
         online_status_version: state.online_status_version,
         sessions: state.sessions,
         reason: state.reason.as_str(),
+        drops: state.drops,
         registration: state.registration.as_ref().map(|waiting| StoredRegistration {
             task: waiting.task.get(),
             verify_type: waiting.verify_type.code(),
@@ -73,16 +76,20 @@ fn encode(state: &Account) -> Vec<u8> {
             expires_at: waiting.expires_at.0,
             code_sent: waiting.code_sent,
             attempts: waiting.attempts,
-            judged: waiting.judged,
-            code: waiting.code.as_ref().map(|code| &*code.0),
+            unjudged: waiting.unjudged.iter().map(|Attempt { number, code }| (*number, &*code.0)).collect(),
         }),
     };
     let mut bytes = Vec::new();
     schema::write(0, &stored, &mut bytes);
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }
 
 fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
+    let (bytes, checksum) = bytes.split_last_chunk().ok_or(Undecodable::Damaged)?;
+    if crc32fast::hash(bytes) != u32::from_le_bytes(*checksum) {
+        return Err(Undecodable::Damaged);
+    }
     let stored: Stored<'_> = schema::read(bytes)?;
     if stored.format != FORMAT {
         return Err(Undecodable::Unknown);
@@ -95,11 +102,12 @@ fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
         online_status_version: stored.online_status_version,
         sessions: stored.sessions,
         reason: Reason::new(stored.reason),
-        registration: stored.registration.map(registration).transpose()?,
+        drops: stored.drops,
+        registration: stored.registration.as_ref().map(registration).transpose()?,
     })
 }
 
-fn registration(stored: StoredRegistration<'_>) -> Result<Registration, Undecodable> {
+fn registration(stored: &StoredRegistration<'_>) -> Result<Registration, Undecodable> {
     let damaged = |_| Undecodable::Damaged;
     Ok(Registration {
         task: TaskId::new(stored.task).ok_or(Undecodable::Damaged)?,
@@ -110,7 +118,10 @@ fn registration(stored: StoredRegistration<'_>) -> Result<Registration, Undecoda
         expires_at: Timestamp(stored.expires_at),
         code_sent: stored.code_sent,
         attempts: stored.attempts,
-        judged: stored.judged,
-        code: stored.code.map(|code| Sealed(code.into())),
+        unjudged: stored.unjudged.iter().map(|(number, code)| attempt(*number, code)).collect(),
     })
+}
+
+fn attempt(number: u32, code: &[u8]) -> Attempt {
+    Attempt { number, code: Sealed(code.into()) }
 }

@@ -14,20 +14,32 @@ use super::record::{Draft, Place, Recorded};
 use super::tree::Tree;
 use super::{Append, Error, OnCommit, Shared};
 use crate::domain::AccountNumber;
-use crate::limits::{BLOCK_BYTES, BLOCK_RECORDS};
+use crate::limits::{BLOCK_BYTES, BLOCK_FILL_BYTES, BLOCK_RECORDS, COMMIT_BYTES, PAYLOAD_BYTES};
 use crate::store;
+
+/// What an appender is told.
+pub(super) type Answer = Result<Vec<Recorded>, Error>;
+
+/// The way to the writer. Unbounded, because what is under way is bounded where commands are let in. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Queue {
+    sender: mpsc::UnboundedSender<Vec<Waiting>>,
+}
+
+/// The other end.
+pub(super) type Queued = mpsc::UnboundedReceiver<Vec<Waiting>>;
 
 /// What waits for the writer.
 pub(super) struct Waiting {
     append: Append,
     drafts: Vec<Draft>,
-    answer: oneshot::Sender<Result<Vec<Recorded>, Error>>,
+    answer: oneshot::Sender<Answer>,
 }
 
-/// An append that is in the present block.
+/// An append that has its place and is not durable yet.
 struct Placed {
     records: Vec<Recorded>,
-    answer: oneshot::Sender<Result<Vec<Recorded>, Error>>,
+    answer: oneshot::Sender<Answer>,
 }
 
 pub(super) struct Writer {
@@ -37,17 +49,37 @@ pub(super) struct Writer {
     /// The position of the next record.
     next: u64,
     block: Builder,
+    /// Finished blocks that are not durable yet, each with its first position.
+    finished: Vec<(u64, Vec<u8>)>,
+    /// What is in them and in the present block.
     placed: Vec<Placed>,
-    /// Heads as the present block will leave them.
+    /// Heads as these blocks will leave them.
     ahead: HashMap<AccountNumber, Head>,
+}
+
+impl Queue {
+    /// Both ends.
+    pub(super) fn new() -> (Queue, Queued) {
+        let (sender, queued) = mpsc::unbounded_channel();
+        (Queue { sender }, queued)
+    }
+
+    /// Puts what is to be appended behind what waits already, in this order. A writer that has ended drops it, and that
+    /// is what its appenders are told.
+    pub(super) fn send(&self, waiting: Vec<Waiting>) {
+        let _ended = self.sender.send(waiting);
+    }
 }
 
 impl Waiting {
     /// Encodes the events, on the appender's side: the writer has enough to do.
-    pub(super) fn new(
-        append: Append,
-    ) -> Result<(Waiting, oneshot::Receiver<Result<Vec<Recorded>, Error>>), Error> {
+    pub(super) fn new(append: Append) -> Result<(Waiting, oneshot::Receiver<Answer>), Error> {
         let drafts: Vec<Draft> = append.events.iter().map(Draft::new).collect();
+        // Beyond this limit a payload could be written but never be read again.
+        let largest = drafts.iter().map(|draft| draft.payload.len()).max().unwrap_or(0);
+        if largest > PAYLOAD_BYTES {
+            return Err(Error::TooLarge { bytes: largest, limit: PAYLOAD_BYTES });
+        }
         let bytes = block::HEADER_BYTES + drafts.iter().map(Draft::record_bytes).sum::<usize>();
         if bytes > BLOCK_BYTES || drafts.len() > BLOCK_RECORDS {
             return Err(Error::TooLarge { bytes, limit: BLOCK_BYTES });
@@ -63,12 +95,12 @@ impl Waiting {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, on_commit: OnCommit, tree: Tree, next: u64) -> Writer {
-        let (block, placed, ahead) = (Builder::default(), Vec::new(), HashMap::new());
-        Writer { shared, on_commit, tree, next, block, placed, ahead }
+        let (block, finished, placed, ahead) = (Builder::default(), Vec::new(), Vec::new(), HashMap::new());
+        Writer { shared, on_commit, tree, next, block, finished, placed, ahead }
     }
 
     /// Appends until all handles are gone, or the store fails.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
+    pub(super) fn run(mut self, mut queue: Queued) {
         while let Some(first) = queue.blocking_recv() {
             let outcome = self.gather(first, &mut queue);
             if let Err(error) = outcome {
@@ -81,18 +113,24 @@ impl Writer {
     }
 
     /// Takes what waits, commits it, in as many blocks as it needs.
-    fn gather(&mut self, first: Waiting, queue: &mut mpsc::Receiver<Waiting>) -> Result<(), store::Error> {
+    fn gather(&mut self, first: Vec<Waiting>, queue: &mut Queued) -> Result<(), store::Error> {
         let mut next = Some(first);
-        while let Some(waiting) = next {
-            let is_full = self.block.len() + waiting.record_bytes() > BLOCK_BYTES
-                || self.block.count() + waiting.drafts.len() > BLOCK_RECORDS;
-            if is_full && !self.block.is_empty() {
-                self.commit()?;
+        while let Some(line) = next {
+            for waiting in line {
+                let is_full = self.block.len() + waiting.record_bytes() > BLOCK_FILL_BYTES
+                    || self.block.count() + waiting.drafts.len() > BLOCK_RECORDS;
+                if is_full {
+                    self.finish_block();
+                }
+                if self.finished.iter().map(|(_, block)| block.len()).sum::<usize>() >= COMMIT_BYTES {
+                    self.commit()?;
+                }
+                self.place(waiting);
             }
-            self.place(waiting);
             next = queue.try_recv().ok();
         }
-        if self.block.is_empty() { Ok(()) } else { self.commit() }
+        self.finish_block();
+        if self.finished.is_empty() { Ok(()) } else { self.commit() }
     }
 
     /// Gives the records of one append their places in the present block, or refuses it.
@@ -118,12 +156,19 @@ impl Writer {
         self.placed.push(Placed { records, answer });
     }
 
-    /// Makes the present block durable, then lets heads, projections and appenders know, in this order.
+    /// Closes the present block, if there is anything in it.
+    fn finish_block(&mut self) {
+        if !self.block.is_empty() {
+            let first = self.next - self.block.count() as u64;
+            let block = self.block.finish(self.tree.root());
+            self.finished.push((first, block));
+        }
+    }
+
+    /// Makes the finished blocks durable, then lets heads, projections and appenders know, in this order.
     fn commit(&mut self) -> Result<(), store::Error> {
-        let first = self.next - self.block.count() as u64;
-        let block = self.block.finish(self.tree.root());
-        self.shared.store.append(first, block)?;
-        self.block.clear();
+        self.shared.store.append(&self.finished)?;
+        self.finished.clear();
         for (account, head) in self.ahead.drain() {
             self.shared.heads.set(account, head);
         }

@@ -11,8 +11,11 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
 
 use super::Error;
+use crate::limits::{LOCK_LOOK, LOCK_RELEASE};
 
 const MARKER: &str = "MUSTER";
 const FORMAT: &str = "muster data directory, format 1";
@@ -46,7 +49,7 @@ impl Directory {
             .truncate(false)
             .open(&marker_path)
             .map_err(io_error("open", &marker_path))?;
-        match marker.try_lock() {
+        match lock(&marker) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &marker_path)(source)),
@@ -106,6 +109,18 @@ impl StoreId {
 impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Takes the lock of `file`, waiting a moment for one whose holder is going: a process that was killed may take as long
+/// to give back its memory, and a store that was dropped in this one has threads that end a little later.
+pub(super) fn lock(file: &File) -> Result<(), TryLockError> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_RELEASE => thread::sleep(LOCK_LOOK),
+            outcome => return outcome,
+        }
     }
 }
 

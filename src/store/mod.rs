@@ -1,5 +1,11 @@
 //! Durable bytes: an append-only log of blocks, small tables beside it, and caches that may be lost.
 //!
+//! | file | what it knows |
+//! |---|---|
+//! | `directory` | the data directory: whose it is, and that nobody else has it |
+//! | `sled` | blocks and tables. Only it knows sled |
+//! | `caches` | files that are saved whole, and may be lost |
+//!
 //! The face is all that others see; what is behind it (sled, in `sled.rs`) can be exchanged. It is shaped so that a
 //! store shared by several machines fits behind it too: nobody above may assume to be the only writer in the world.
 
@@ -33,10 +39,10 @@ pub enum Table {
     Snapshots,
     /// Webhook cursors (`webhooks`).
     Cursors,
-    /// Webhook deliveries that wait for a retry or behind one (`webhooks`).
-    Parked,
+    /// Where accounts stand whose webhooks wait for a retry (`webhooks`).
+    Lanes,
     /// Webhook deliveries that failed for good (`webhooks`).
-    Dead,
+    DeadLetters,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
@@ -80,7 +86,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// It is ours, of a format that this program does not know.
-    #[error("the data directory {path} has format {found:?}, this program reads format 1; use the program that wrote it")]
+    #[error(
+        "the data directory {path} has format {found:?}, this program reads format 1; use the program that wrote it"
+    )]
     UnknownFormat {
         /// The data directory.
         path: PathBuf,
@@ -114,12 +122,13 @@ impl Store {
         self.directory.path()
     }
 
-    /// Appends `block` under `first`, which is above all before it. Durable when it returns: on the disk, not in a cache.
-    pub fn append(&self, first: u64, block: &[u8]) -> Result<(), Error> {
-        if block.len() > BLOCK_BYTES {
-            return Err(Error::TooLarge { bytes: block.len() });
+    /// Appends blocks, each under its first position, which is above all before it. Durable when it returns: on the disk,
+    /// not in a cache. A crash in the middle leaves the first few of them, each whole.
+    pub fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<(), Error> {
+        match blocks.iter().map(|(_, block)| block.as_ref().len()).max() {
+            Some(bytes) if bytes > BLOCK_BYTES => Err(Error::TooLarge { bytes }),
+            Some(_) | None => self.backend.append(blocks),
         }
-        self.backend.append(first, block)
     }
 
     /// The last block at or before `position`.
@@ -172,3 +181,6 @@ impl Store {
         caches::load(&self.directory.cache_path(), name)
     }
 }
+
+#[cfg(test)]
+mod tests;

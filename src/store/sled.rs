@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ::sled::{Db, IVec, Tree};
 
-use super::directory::{io_error, sync_directory};
+use super::directory::{io_error, lock, sync_directory};
 use super::{Error, Table, Value};
 use crate::limits::{STORE_FLUSH_EVERY, STORE_SEGMENT_BYTES};
 
@@ -17,8 +17,8 @@ pub(super) struct Sled {
     keys: Tree,
     snapshots: Tree,
     cursors: Tree,
-    parked: Tree,
-    dead: Tree,
+    lanes: Tree,
+    dead_letters: Tree,
     /// The data directory, for messages.
     path: PathBuf,
     /// A handle of our own on sled's log, because sled never syncs it when we need it synced.
@@ -28,6 +28,11 @@ pub(super) struct Sled {
 impl Sled {
     pub(super) fn open(data_directory: &Path, store: &Path, cache_bytes: u64) -> Result<Sled, Error> {
         remove_torn_snapshots(store)?;
+        // sled's threads hold its own lock a little longer than its last handle lives. Nobody else can have it, because
+        // the marker is ours. The first start has no log yet.
+        if let Ok(log) = File::open(store.join("db")) {
+            let _released = lock(&log);
+        }
         let fail = |source| Error::Failed { path: data_directory.to_owned(), source };
         // The segment size is fixed at creation. The largest one keeps every leaf with our blocks in it far below the
         // size above which sled moves it to a blob file, which it never syncs (see limits::BLOCK_BYTES). The flusher
@@ -46,8 +51,8 @@ impl Sled {
             keys: tree("keys")?,
             snapshots: tree("snapshots")?,
             cursors: tree("cursors")?,
-            parked: tree("parked")?,
-            dead: tree("dead")?,
+            lanes: tree("lanes")?,
+            dead_letters: tree("dead_letters")?,
             path: data_directory.to_owned(),
             log: open_log(store)?,
             db,
@@ -70,9 +75,11 @@ impl Sled {
     /// writev(31, [{iov_base="HTTP/1.1 200 OK\r\n"..., iov_len=125}, ...], 2) = 166
     /// ```
     ///
-    /// Batches and transactions of sled take a lock over the whole store, so a commit is one plain insert.
-    pub(super) fn append(&self, first: u64, block: &[u8]) -> Result<(), Error> {
-        self.blocks.insert(first.to_be_bytes(), block).map_err(|source| self.failed(source))?;
+    /// Batches and transactions of sled take a lock over the whole store, so a commit is plain inserts.
+    pub(super) fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<(), Error> {
+        for (first, block) in blocks {
+            self.blocks.insert(first.to_be_bytes(), block.as_ref()).map_err(|source| self.failed(source))?;
+        }
         self.flush()?;
         self.log.sync_data().map_err(io_error("sync the store in", &self.path))
     }
@@ -127,8 +134,8 @@ impl Sled {
             Table::Keys => &self.keys,
             Table::Snapshots => &self.snapshots,
             Table::Cursors => &self.cursors,
-            Table::Parked => &self.parked,
-            Table::Dead => &self.dead,
+            Table::Lanes => &self.lanes,
+            Table::DeadLetters => &self.dead_letters,
         }
     }
 

@@ -1,0 +1,146 @@
+//! What was given, in the file, the environment and flags, and whether there are such settings.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Toml};
+use figment::util::nest;
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+
+use super::fault::Fault;
+use super::table::{self, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
+
+/// A settings file that was read.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is in it: TOML.
+    pub text: String,
+}
+
+/// A setting that was given on the command line.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// As it is written there, as in `--listen`.
+    pub flag: &'static str,
+    /// The setting that it sets.
+    pub setting: &'static str,
+    /// The value.
+    pub value: String,
+}
+
+/// A value that was given for a setting.
+#[derive(Debug)]
+pub(super) struct Given {
+    setting: &'static str,
+    value: Value,
+    source: String,
+}
+
+impl Provider for Given {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(nest(self.setting, self.value.clone()).into_dict().unwrap_or_default()))
+    }
+}
+
+/// What the file gives.
+pub(super) fn by_file(file: &File, faults: &mut Vec<Fault>) -> Vec<Given> {
+    let mut given = Vec::new();
+    match Toml::from_str::<Dict>(&file.text) {
+        Ok(dict) => walk(&file.path, "", dict, &mut given, faults),
+        Err(error) => faults.push(Fault {
+            setting: "config".to_owned(),
+            source: file.path.display().to_string(),
+            wrong: format!("must be a TOML file; {}", where_and_why(&error.to_string())),
+        }),
+    }
+    given
+}
+
+/// What the environment gives. Variables of others are left alone.
+pub(super) fn by_environment(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    faults: &mut Vec<Fault>,
+) -> Vec<Given> {
+    let mut given = Vec::new();
+    for (variable, value) in variables {
+        let variable = variable.to_string_lossy();
+        let Some(rest) = variable.strip_prefix(VARIABLE_PREFIX) else { continue };
+        let source = variable.to_string();
+        let setting = SETTINGS.iter().find(|setting| setting.variable() == variable);
+        match (setting, value.to_str()) {
+            (Some(setting), Some(value)) => {
+                given.push(Given { setting: setting.name, value: value.into(), source });
+            }
+            (Some(setting), None) => {
+                let wrong = format!("must be {}, not bytes that are no text", setting.kind.expected());
+                faults.push(Fault { setting: setting.name.to_owned(), source, wrong });
+            }
+            (None, value) => {
+                let value = value.unwrap_or_default();
+                if variable != FILE_VARIABLE && !is_service_link(rest, value) {
+                    faults.push(unknown(&rest.to_ascii_lowercase().replace("__", "."), source, Setting::variable));
+                }
+            }
+        }
+    }
+    given
+}
+
+/// What flags give.
+pub(super) fn by_flags(flags: &[Flag]) -> Vec<Given> {
+    let given =
+        |flag: &Flag| Given { setting: flag.setting, value: flag.value.as_str().into(), source: flag.flag.to_owned() };
+    flags.iter().map(given).collect()
+}
+
+/// Goes down into the tables of a file, to the settings.
+fn walk(file: &Path, above: &str, dict: Dict, given: &mut Vec<Given>, faults: &mut Vec<Fault>) {
+    for (key, value) in dict {
+        let name = if above.is_empty() { key } else { format!("{above}.{key}") };
+        let source = file.display().to_string();
+        match (table::named(&name), value) {
+            (Some(setting), value) => given.push(Given { setting: setting.name, value, source }),
+            (None, Value::Dict(_, dict)) if table::is_group(&name) || !dict.is_empty() => {
+                walk(file, &name, dict, given, faults);
+            }
+            (None, _) if table::is_group(&name) => {
+                let wrong = format!("is a group of settings; write [{name}] and the settings below it");
+                faults.push(Fault { setting: name, source, wrong });
+            }
+            (None, _) => faults.push(unknown(&name, source, |setting| setting.name.to_owned())),
+        }
+    }
+}
+
+fn unknown(name: &str, source: String, written: fn(&Setting) -> String) -> Fault {
+    let mend = match table::nearest(name) {
+        Some(setting) => format!("did you mean {}?", written(setting)),
+        None => "`muster config` shows them all".to_owned(),
+    };
+    Fault { setting: name.to_owned(), source, wrong: format!("is no setting; {mend}") }
+}
+
+/// Whether Kubernetes set the variable: it tells each container of every service, so that a service by the name of
+/// `muster` makes `MUSTER_SERVICE_HOST`, `MUSTER_PORT` (`tcp://10.0.0.1:8080`), `MUSTER_PORT_8080_TCP_ADDR` and others.
+fn is_service_link(rest: &str, value: &str) -> bool {
+    let names_a_port =
+        rest.split_once("PORT_").is_some_and(|(_, port)| port.starts_with(|first: char| first.is_ascii_digit()));
+    let is_port = rest.ends_with("PORT") && value.contains("://");
+    !rest.contains("__") && (rest.contains("SERVICE_HOST") || rest.contains("SERVICE_PORT") || names_a_port || is_port)
+}
+
+/// Where the text stops being TOML, and why. The parser shows the whole line too, in the three lines between; a password
+/// may be in it.
+fn where_and_why(error: &str) -> String {
+    let mut lines = error.lines();
+    let place = lines.next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or_default();
+    let why: Vec<&str> = lines.skip(3).collect();
+    format!("at {place}: {}", why.join(", "))
+}

@@ -1,0 +1,197 @@
+//! The kinds of settings: how a value is read, checked and written.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::value::{Empty, Value};
+use tracing_subscriber::EnvFilter;
+
+use super::settings::{LogFormat, Settings};
+use super::text::{duration, is_address, is_base_of_receivers, is_receiver, whole_number, written};
+use crate::limits::{SETTABLE_DURATION, SETTABLE_RETRY_WAITS};
+
+/// Where in the settings a value belongs.
+pub(super) type Place<T> = fn(&mut Settings) -> &mut T;
+
+/// What the values of a setting are, their bounds, and where they belong.
+pub(super) enum Kind {
+    /// A directory.
+    Directory(Place<PathBuf>),
+    /// A file, or none.
+    File(Place<Option<PathBuf>>),
+    /// An address to listen on.
+    Address(Place<String>),
+    /// A receiver's whole URL, or none.
+    Url(Place<Option<String>>),
+    /// A URL that paths are appended to, or none.
+    BaseUrl(Place<Option<String>>),
+    /// Yes or no.
+    Switch(Place<bool>),
+    /// How many.
+    Count(Place<usize>, RangeInclusive<u64>),
+    /// How many, where there may be very many.
+    Size(Place<u64>, RangeInclusive<u64>),
+    /// How long.
+    Duration(Place<Duration>),
+    /// How long, as a whole number of milliseconds.
+    Milliseconds(Place<Duration>, RangeInclusive<u64>),
+    /// How long each time; none at all is allowed, and so is no wait.
+    Waits(Place<Vec<Duration>>),
+    /// What is logged.
+    Filter(Place<String>),
+    /// The form of log lines.
+    Format(Place<LogFormat>),
+}
+
+impl Kind {
+    /// Reads `value` into its place in `settings`. None if it is not as [`expected`](Kind::expected).
+    pub(super) fn read(&self, value: &Value, settings: &mut Settings) -> Option<()> {
+        match self {
+            Kind::Directory(place) => *place(settings) = optional(value)?.map(PathBuf::from)?,
+            Kind::File(place) => *place(settings) = optional(value)?.map(PathBuf::from),
+            Kind::Address(place) => *place(settings) = checked(value, is_address)?,
+            Kind::Url(place) => *place(settings) = optionally_checked(value, is_receiver)?,
+            Kind::BaseUrl(place) => *place(settings) = optionally_checked(value, is_base_of_receivers)?,
+            Kind::Switch(place) => *place(settings) = switch(value)?,
+            Kind::Count(place, range) => *place(settings) = usize::try_from(number(value, range)?).ok()?,
+            Kind::Size(place, range) => *place(settings) = number(value, range)?,
+            Kind::Duration(place) => *place(settings) = bounded_duration(value)?,
+            Kind::Milliseconds(place, range) => *place(settings) = Duration::from_millis(number(value, range)?),
+            Kind::Waits(place) => *place(settings) = waits(value)?,
+            Kind::Filter(place) => *place(settings) = checked(value, is_filter)?,
+            Kind::Format(place) => *place(settings) = format_of_log(value)?,
+        }
+        Some(())
+    }
+
+    /// What a value must be, to go on after "must be", with an example where words do not do.
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Kind::Directory(_) => "the path of a directory".to_owned(),
+            Kind::File(_) => "the path of a file".to_owned(),
+            Kind::Address(_) => "host:port, as in 127.0.0.1:8080 or localhost:0".to_owned(),
+            Kind::Url(_) => "an http or https URL, as in https://example.com/status".to_owned(),
+            Kind::BaseUrl(_) => {
+                "an http or https URL without query and fragment, as in https://example.com/hooks".to_owned()
+            }
+            Kind::Switch(_) => "true or false".to_owned(),
+            Kind::Count(_, range) | Kind::Size(_, range) => {
+                format!("a whole number from {} to {}", range.start(), range.end())
+            }
+            Kind::Duration(_) => {
+                let [least, most] = [SETTABLE_DURATION.start(), SETTABLE_DURATION.end()].map(|it| written(*it));
+                format!("a duration from {least} to {most}, as in 10s, 500ms or 1h30m")
+            }
+            Kind::Milliseconds(_, range) => {
+                format!("a whole number of milliseconds from {} to {}", range.start(), range.end())
+            }
+            Kind::Waits(_) => {
+                let most = written(*SETTABLE_DURATION.end());
+                format!("at most {SETTABLE_RETRY_WAITS} durations up to {most} with commas between, as in 10s,30s,3m")
+            }
+            Kind::Filter(_) => "what to log, as in info or muster=debug,warn".to_owned(),
+            Kind::Format(_) => "text or json".to_owned(),
+        }
+    }
+
+    /// The value in `settings`, as it would be given in the file.
+    pub(super) fn write(&self, settings: &Settings) -> Value {
+        // Places are for reading into; to look, a copy will do.
+        let mut settings = settings.clone();
+        match self {
+            Kind::Directory(place) => place(&mut settings).display().to_string().into(),
+            Kind::File(place) => or_nothing(place(&mut settings).as_ref().map(|path| path.display().to_string())),
+            Kind::Address(place) | Kind::Filter(place) => place(&mut settings).as_str().into(),
+            Kind::Url(place) | Kind::BaseUrl(place) => or_nothing(place(&mut settings).take()),
+            Kind::Switch(place) => (*place(&mut settings)).into(),
+            Kind::Count(place, _) => (*place(&mut settings)).into(),
+            Kind::Size(place, _) => (*place(&mut settings)).into(),
+            Kind::Duration(place) => written(*place(&mut settings)).into(),
+            Kind::Milliseconds(place, _) => place(&mut settings).as_millis().into(),
+            Kind::Waits(place) => place(&mut settings).iter().map(|wait| written(*wait)).collect::<Vec<_>>().into(),
+            Kind::Format(place) => match place(&mut settings) {
+                LogFormat::Text => "text".into(),
+                LogFormat::Json => "json".into(),
+            },
+        }
+    }
+
+    /// Whether its values are URLs, which may hold a password.
+    pub(super) fn is_url(&self) -> bool {
+        match self {
+            Kind::Url(_) | Kind::BaseUrl(_) => true,
+            Kind::Directory(_)
+            | Kind::File(_)
+            | Kind::Address(_)
+            | Kind::Switch(_)
+            | Kind::Count(..)
+            | Kind::Size(..)
+            | Kind::Duration(_)
+            | Kind::Milliseconds(..)
+            | Kind::Waits(_)
+            | Kind::Filter(_)
+            | Kind::Format(_) => false,
+        }
+    }
+}
+
+/// A text; an empty one says that there is none, so that the environment can take away what the file gives.
+fn optional(value: &Value) -> Option<Option<&str>> {
+    let text = value.as_str()?.trim();
+    Some((!text.is_empty()).then_some(text))
+}
+
+fn checked(value: &Value, is_good: fn(&str) -> bool) -> Option<String> {
+    optional(value)?.filter(|text| is_good(text)).map(str::to_owned)
+}
+
+fn optionally_checked(value: &Value, is_good: fn(&str) -> bool) -> Option<Option<String>> {
+    match optional(value)? {
+        Some(_) => checked(value, is_good).map(Some),
+        None => Some(None),
+    }
+}
+
+/// In the environment everything is a text.
+fn switch(value: &Value) -> Option<bool> {
+    value.to_bool().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn number(value: &Value, range: &RangeInclusive<u64>) -> Option<u64> {
+    match value.to_num() {
+        Some(number) => number.to_u128_lossy().and_then(|number| u64::try_from(number).ok()),
+        None => whole_number(value.as_str()?.trim(), range),
+    }
+    .filter(|number| range.contains(number))
+}
+
+fn bounded_duration(value: &Value) -> Option<Duration> {
+    duration(value.as_str()?.trim()).filter(|duration| SETTABLE_DURATION.contains(duration))
+}
+
+fn waits(value: &Value) -> Option<Vec<Duration>> {
+    let texts = match value.as_array() {
+        Some(values) => values.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
+        None => optional(value)?.map_or_else(Vec::new, |text| text.split(',').collect()),
+    };
+    let wait = |text: &str| duration(text.trim()).filter(|wait| wait <= SETTABLE_DURATION.end());
+    let waits = texts.into_iter().map(wait).collect::<Option<Vec<_>>>()?;
+    (waits.len() <= SETTABLE_RETRY_WAITS).then_some(waits)
+}
+
+fn is_filter(text: &str) -> bool {
+    EnvFilter::builder().parse(text).is_ok()
+}
+
+fn format_of_log(value: &Value) -> Option<LogFormat> {
+    match value.as_str()?.trim() {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    }
+}
+
+fn or_nothing(text: Option<String>) -> Value {
+    text.map_or_else(|| Empty::None.into(), Value::from)
+}

@@ -1,0 +1,104 @@
+//! From all that was given to settings, or to all faults at once.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use figment::Figment;
+
+use super::fault::Fault;
+use super::given::{File, Flag, Given, by_environment, by_file, by_flags};
+use super::settings::Settings;
+use super::shown::{quoted, shown};
+use super::table::{FILE_VARIABLE, SETTINGS};
+
+/// The settings that are in effect.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// The settings.
+    pub settings: Settings,
+    /// Each of them with its source, to be shown.
+    pub rows: Vec<Row>,
+}
+
+/// One setting, to be shown.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Row {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value, without secrets; null if it is not set.
+    pub value: serde_json::Value,
+    /// `default`, the path of the file, the environment variable or the flag.
+    pub source: String,
+}
+
+/// Why there are no settings: all faults in what was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}", said(.0.len()), .0.iter().map(|fault| format!("\n  {fault}")).collect::<String>())]
+pub struct Error(pub Vec<Fault>);
+
+/// Settings from defaults, `file`, `environment` and `flags`; the later wins.
+pub fn load(
+    file: Option<&File>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: &[Flag],
+) -> Result<Effective, Error> {
+    let mut faults = Vec::new();
+    let mut given = file.map_or_else(Vec::new, |file| by_file(file, &mut faults));
+    given.extend(by_environment(environment, &mut faults));
+    given.extend(by_flags(flags));
+    settle(given, faults)
+}
+
+/// As [`load`], with the environment of this process, and the file that `--config` or `MUSTER_CONFIG` names.
+pub fn load_from_process(config: Option<PathBuf>, flags: &[Flag]) -> Result<Effective, Error> {
+    let by_variable = || env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named = match config {
+        Some(path) => Some((path, "--config")),
+        None => by_variable().map(|path| (path, FILE_VARIABLE)),
+    };
+    let file = named.map(|(path, source)| read(&path, source)).transpose();
+    match file {
+        Ok(file) => load(file.as_ref(), env::vars_os(), flags),
+        Err(fault) => {
+            let others = load(None, env::vars_os(), flags).map_or_else(|error| error.0, |_| Vec::new());
+            Err(Error([vec![fault], others].concat()))
+        }
+    }
+}
+
+fn read(path: &Path, source: &str) -> Result<File, Fault> {
+    let text = fs::read_to_string(path).map_err(|error| Fault {
+        setting: "config".to_owned(),
+        source: source.to_owned(),
+        wrong: format!("must be a TOML file that can be read; {}: {error}", path.display()),
+    })?;
+    Ok(File { path: path.to_owned(), text })
+}
+
+/// Lays the values over each other, and checks what comes out on top. What nobody gives stays as it is by default.
+fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error> {
+    let layers = given.into_iter().fold(Figment::new(), |below, given| below.merge(given));
+    let mut settings = Settings::default();
+    let mut rows = Vec::new();
+    for setting in &SETTINGS {
+        let (name, kind) = (setting.name, &setting.kind);
+        let mut source = "default".to_owned();
+        if let Ok(value) = layers.find_value(name) {
+            source = layers.get_metadata(value.tag()).map(|it| it.name.to_string()).unwrap_or_default();
+            if kind.read(&value, &mut settings).is_none() {
+                let wrong = format!("must be {}, not {}", kind.expected(), quoted(&value, kind.is_url()));
+                faults.push(Fault { setting: name.to_owned(), source: source.clone(), wrong });
+            }
+        }
+        rows.push(Row { name, value: shown(&kind.write(&settings), kind.is_url()), source });
+    }
+    if faults.is_empty() { Ok(Effective { settings, rows }) } else { Err(Error(faults)) }
+}
+
+fn said(faults: usize) -> String {
+    match faults {
+        1 => "one setting is faulty:".to_owned(),
+        _ => format!("{faults} settings are faulty:"),
+    }
+}

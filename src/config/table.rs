@@ -1,0 +1,106 @@
+//! Every setting by its name. Reading, checking, showing and the search for misspelt names all go through this table,
+//! so a new setting is a field with a default in `settings`, and a line here.
+
+use super::kind::Kind;
+use crate::limits::{
+    SETTABLE_ACTORS, SETTABLE_BATCH_ACCOUNTS, SETTABLE_BODY_BYTES, SETTABLE_CACHE_BYTES, SETTABLE_CHECKPOINT,
+    SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_SIMULATOR_DELAY_MS, SETTABLE_WEBHOOKS,
+};
+
+/// One setting.
+pub(super) struct Setting {
+    /// Its name in the file, with dots between levels.
+    pub(super) name: &'static str,
+    /// What its values are, and where they belong.
+    pub(super) kind: Kind,
+}
+
+pub(super) static SETTINGS: [Setting; 27] = [
+    setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
+    setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
+    setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
+    setting("http.max_batch", Kind::Count(|it| &mut it.http.max_batch, SETTABLE_BATCH_ACCOUNTS)),
+    setting("http.max_body_bytes", Kind::Count(|it| &mut it.http.max_body_bytes, SETTABLE_BODY_BYTES)),
+    setting("http.max_connections", Kind::Count(|it| &mut it.http.max_connections, SETTABLE_CONNECTIONS)),
+    setting("accounts.registration_lifetime", Kind::Duration(|it| &mut it.accounts.registration_lifetime)),
+    setting("accounts.auto_reconnect", Kind::Switch(|it| &mut it.accounts.auto_reconnect)),
+    setting("accounts.reconnect_wait", Kind::Duration(|it| &mut it.accounts.reconnect_wait)),
+    setting("actors.coming_timeout", Kind::Duration(|it| &mut it.actors.coming_timeout)),
+    setting("actors.idle_after", Kind::Duration(|it| &mut it.actors.idle_after)),
+    setting("actors.max_active", Kind::Count(|it| &mut it.actors.max_active, SETTABLE_ACTORS)),
+    setting("actors.max_in_flight", Kind::Count(|it| &mut it.actors.max_in_flight, SETTABLE_COMMANDS)),
+    setting("store.cache_bytes", Kind::Size(|it| &mut it.store.cache_bytes, SETTABLE_CACHE_BYTES)),
+    setting("store.checkpoint_every", Kind::Size(|it| &mut it.store.checkpoint_every, SETTABLE_CHECKPOINT)),
+    setting("vault.master_key_file", Kind::File(|it| &mut it.vault.master_key_file)),
+    setting("webhooks.base_url", Kind::BaseUrl(|it| &mut it.webhooks.base_url)),
+    setting("webhooks.channel_sync_status.url", Kind::Url(|it| &mut it.webhooks.channel_sync_status.url)),
+    setting("webhooks.channel_register_status.url", Kind::Url(|it| &mut it.webhooks.channel_register_status.url)),
+    setting("webhooks.retry_waits", Kind::Waits(|it| &mut it.webhooks.retry_waits)),
+    setting("webhooks.timeout", Kind::Duration(|it| &mut it.webhooks.timeout)),
+    setting("webhooks.max_in_flight", Kind::Count(|it| &mut it.webhooks.max_in_flight, SETTABLE_WEBHOOKS)),
+    setting("webhooks.accept_plain_2xx", Kind::Switch(|it| &mut it.webhooks.accept_plain_2xx)),
+    setting("webhooks.register_status_as_string", Kind::Switch(|it| &mut it.webhooks.register_status_as_string)),
+    setting("simulator.delay_ms", Kind::Milliseconds(|it| &mut it.simulator.delay, SETTABLE_SIMULATOR_DELAY_MS)),
+    setting("log.filter", Kind::Filter(|it| &mut it.log.filter)),
+    setting("log.format", Kind::Format(|it| &mut it.log.format)),
+];
+
+/// The environment variable that names the file.
+pub(super) const FILE_VARIABLE: &str = "MUSTER_CONFIG";
+
+/// What the environment variables of settings begin with.
+pub(super) const VARIABLE_PREFIX: &str = "MUSTER_";
+
+const fn setting(name: &'static str, kind: Kind) -> Setting {
+    Setting { name, kind }
+}
+
+impl Setting {
+    /// The environment variable for it: `MUSTER_HTTP__LISTEN` for `http.listen`.
+    pub(super) fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_ascii_uppercase().replace('.', "__"))
+    }
+}
+
+/// The names of all settings, in the order in which they are shown.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.name)
+}
+
+/// The setting of that name.
+pub(super) fn named(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// Whether settings begin with `name.`.
+pub(super) fn is_group(name: &str) -> bool {
+    names().any(|setting| setting.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The setting that somebody who wrote `name` may have meant.
+pub(super) fn nearest(name: &str) -> Option<&'static Setting> {
+    let name = name.to_ascii_lowercase();
+    let apart = |setting: &&Setting| distance(&name, setting.name);
+    let nearest = SETTINGS.iter().min_by_key(apart)?;
+    // A quarter of the letters wrong is a slip; more is another word.
+    (apart(&nearest) <= nearest.name.len() / 4).then_some(nearest)
+}
+
+/// How many letters must be changed, added or left out to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, left) in one.bytes().enumerate() {
+        let mut diagonal = above;
+        let mut before = above + 1;
+        for (cell, right) in row.iter_mut().skip(1).zip(other.bytes()) {
+            let changed = diagonal + usize::from(left != right);
+            diagonal = *cell;
+            before = changed.min(diagonal + 1).min(before + 1);
+            *cell = before;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = above + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

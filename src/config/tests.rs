@@ -1,0 +1,243 @@
+//! Sources in, settings out, or all faults.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::table::SETTINGS;
+use super::{Effective, Error, File, Flag, Settings, load};
+
+const FLAGS: [(&str, &str); 3] =
+    [("--listen", "http.listen"), ("--data-dir", "data_dir"), ("--webhook-base-url", "webhooks.base_url")];
+
+/// Loads what a case says: `NAME=value` is a variable, `--flag value` a flag, `| text` a line of the file.
+fn load_case(case: &str) -> Result<Effective, Error> {
+    let (mut text, mut variables, mut flags) = (String::new(), Vec::new(), Vec::new());
+    for line in case.lines().map(str::trim_start) {
+        if let Some(line) = line.strip_prefix('|') {
+            text += line.strip_prefix(' ').unwrap_or(line);
+            text.push('\n');
+        } else if line.starts_with("--") {
+            let (flag, value) = line.split_once(' ').unwrap();
+            let (flag, setting) = FLAGS.into_iter().find(|known| known.0 == flag).unwrap();
+            flags.push(Flag { flag, setting, value: value.to_owned() });
+        } else {
+            let (name, value) = line.split_once('=').unwrap();
+            variables.push((OsString::from(name), OsString::from(value)));
+        }
+    }
+    let file = (!text.is_empty()).then(|| File { path: "/etc/muster.toml".into(), text });
+    load(file.as_ref(), variables, &flags)
+}
+
+/// The case, and what comes of it: what is not as it is by default, or the faults.
+fn judge(case: &str) -> String {
+    let mut said = case.lines().map(|line| format!("{}\n", line.trim_start())).collect::<String>();
+    match load_case(case) {
+        Ok(effective) => {
+            for row in effective.rows.iter().filter(|row| row.source != "default") {
+                writeln!(said, "  => {} = {} from {}", row.name, row.value, row.source).unwrap();
+            }
+        }
+        Err(error) => error.0.iter().for_each(|fault| writeln!(said, "  => {fault}").unwrap()),
+    }
+    said
+}
+
+fn check(name: &str, cases: &[&str]) {
+    let judged: Vec<String> = cases.iter().map(|case| judge(case)).collect();
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(name, judged.join("\n"));
+    });
+}
+
+#[test]
+fn sources() {
+    check(
+        "config_sources",
+        &[
+            // The later source wins, setting by setting.
+            r#"| data_dir = "/from/file"
+               | [http]
+               | listen = "127.0.0.1:1"
+               | max_batch = 1_000
+               | [webhooks]
+               | base_url = "https://file.example.com"
+               MUSTER_HTTP__LISTEN=127.0.0.1:2
+               MUSTER_DATA_DIR=/from/environment
+               --listen 127.0.0.1:3"#,
+            // Every kind, as the file writes it.
+            r#"| http.always_200 = true
+               | webhooks.retry_waits = ["10s", "1h 30m", "0s"]
+               | webhooks.channel_sync_status.url = "https://example.com/a?b=c"
+               | webhooks.channel_register_status.url = "http://[::1]:9/"
+               | simulator.delay_ms = 0
+               | store.cache_bytes = 1048576
+               | actors.coming_timeout = "90s"
+               | vault.master_key_file = "/run/secrets/key"
+               | log = { filter = "muster=debug,warn", format = "json" }"#,
+            // Every kind, as the environment writes it.
+            "MUSTER_HTTP__ALWAYS_200=true
+             MUSTER_WEBHOOKS__RETRY_WAITS=10s,30s,3m,5m,30m,2h
+             MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=https://example.com/a
+             MUSTER_SIMULATOR__DELAY_MS=1
+             MUSTER_HTTP__MAX_BATCH=5_000
+             MUSTER_ACTORS__COMING_TIMEOUT=200ms
+             MUSTER_VAULT__MASTER_KEY_FILE=/run/secrets/key
+             MUSTER_LOG__FILTER=trace
+             MUSTER_LOG__FORMAT=json",
+            // Addresses.
+            "--listen localhost:0",
+            "--listen [::]:8080",
+            "--listen register.internal:8080",
+            // An empty text takes away what the file gives.
+            "| webhooks.base_url = \"https://example.com\"
+             MUSTER_WEBHOOKS__BASE_URL=
+             MUSTER_WEBHOOKS__RETRY_WAITS=",
+            // A user and a password are not shown, and neither is a query.
+            "--webhook-base-url https://user:password@example.com/hooks
+             MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://user@example.com/a?token=secret",
+            // Variables of others, and those that Kubernetes makes for a service called muster.
+            "HOME=/root
+             MUSTERING=1
+             MUSTER_CONFIG=/etc/muster.toml
+             MUSTER_SERVICE_HOST=10.0.0.1
+             MUSTER_SERVICE_PORT=8080
+             MUSTER_SERVICE_PORT_HTTP=8080
+             MUSTER_PORT=tcp://10.0.0.1:8080
+             MUSTER_PORT_8080_TCP_ADDR=10.0.0.1
+             MUSTER_METRICS_PORT=tcp://10.0.0.2:9090",
+        ],
+    );
+}
+
+#[test]
+fn faults() {
+    check(
+        "config_faults",
+        &[
+            // All at once, from every source.
+            r#"| http.max_batch = "many"
+               | http.listn = "127.0.0.1:1"
+               MUSTER_ACTORS__COMING_TIMEOUT=10
+               MUSTER_HTTP_LISTEN=127.0.0.1:2
+               --listen nowhere"#,
+            // What is covered by a good value does no harm.
+            "| http.listen = 5
+             --listen 127.0.0.1:3",
+            // Addresses.
+            "--listen :8080",
+            "--listen 127.0.0.1",
+            "--listen 300.0.0.1:80",
+            "--listen localhost:+80",
+            "--listen localhost:65536",
+            "--listen http://localhost:80",
+            // Numbers, switches, words.
+            "MUSTER_HTTP__MAX_BATCH=0
+             MUSTER_HTTP__MAX_BODY_BYTES=1e9
+             MUSTER_HTTP__MAX_CONNECTIONS=-1
+             MUSTER_STORE__CACHE_BYTES=64MiB
+             MUSTER_STORE__CHECKPOINT_EVERY=99999999999999999999999
+             MUSTER_WEBHOOKS__MAX_IN_FLIGHT=4097
+             MUSTER_SIMULATOR__DELAY_MS=1s
+             MUSTER_HTTP__ALWAYS_200=1
+             MUSTER_LOG__FORMAT=xml
+             MUSTER_LOG__FILTER=muster=loud
+             MUSTER_DATA_DIR=",
+            // Durations.
+            "MUSTER_ACTORS__IDLE_AFTER=0s
+             MUSTER_WEBHOOKS__TIMEOUT=2d
+             MUSTER_ACTORS__COMING_TIMEOUT=-1s
+             MUSTER_ACCOUNTS__REGISTRATION_LIFETIME=10 minutes ago
+             MUSTER_WEBHOOKS__RETRY_WAITS=10s,,30s",
+            &format!("MUSTER_WEBHOOKS__RETRY_WAITS={}", ["1s"; 101].join(",")),
+            // URLs; what may be a password in them is not repeated.
+            "--webhook-base-url example.com",
+            "--webhook-base-url https:example.com",
+            "--webhook-base-url ftp://example.com",
+            "--webhook-base-url https://",
+            "--webhook-base-url https://example.com/a b",
+            "--webhook-base-url https://example.com/#top",
+            "--webhook-base-url https://example.com/?token=secret",
+            "--webhook-base-url https://user:pass/word@example.com:port",
+            "--webhook-base-url https:/user:password@example.com",
+            "--listen http://user:password@localhost:80",
+            // The file is not as it should be.
+            "| http = 3
+             | webhooks = { retry_waits = [10, 30] }
+             | log.format = { json = true }
+             | [nothing]
+             | [accounts]
+             | auto_reconect = true
+             | completely_different = true",
+            "| [webhooks]
+             | base_url = https://user:password@example.com
+             --listen nowhere",
+            "| a = 1
+             | a = 2",
+            // Letters of a variable are capital.
+            "MUSTER_Http__Listen=127.0.0.1:1",
+        ],
+    );
+}
+
+/// What is written is read again as what it was.
+#[test]
+fn every_default_can_be_given() {
+    for setting in &SETTINGS {
+        let mut settings = Settings::default();
+        let value = setting.kind.write(&settings);
+        let is_set = value.to_empty().is_none();
+        if is_set {
+            setting.kind.read(&value, &mut settings).unwrap_or_else(|| panic!("{} refuses its default", setting.name));
+        }
+        assert_eq!(settings, Settings::default(), "{}", setting.name);
+    }
+}
+
+/// Each field of the settings has its line in the table, and the other way round.
+#[test]
+fn the_table_is_complete() {
+    let mut fields = BTreeMap::new();
+    let mut groups: Vec<String> = Vec::new();
+    let shown = format!("{:#?}", Settings::default());
+    for line in shown.lines().skip(1).map(str::trim) {
+        match line.split_once(": ") {
+            Some((name, value)) if value.ends_with('{') => groups.push(format!("{name}.")),
+            Some((name, value)) => drop(fields.insert(format!("{}{name}", groups.concat()), value.to_owned())),
+            None if line.starts_with('}') => drop(groups.pop()),
+            None => {}
+        }
+    }
+    fields.insert("simulator.delay_ms".to_owned(), fields["simulator.delay"].clone());
+    fields.remove("simulator.delay");
+    let mut names: Vec<&str> = super::table::names().collect();
+    names.sort_unstable();
+    assert_eq!(fields.keys().collect::<Vec<_>>(), names);
+}
+
+proptest! {
+    /// However a URL is mistyped, the password in it is not shown.
+    #[test]
+    fn no_password_is_shown(url in r"(https?)?[:/]{0,3}[a-z:/?#@]{0,5}hunter2[a-z0-9:/?#@]{0,5}@[a-z.:/#]{0,9}") {
+        for name in ["webhooks.base_url", "webhooks.channel_sync_status.url"] {
+            let flag = Flag { flag: "--flag", setting: name, value: url.clone() };
+            let said = match load(None, [], &[flag]) {
+                Ok(effective) => effective.rows.iter().map(|row| row.value.to_string()).collect(),
+                Err(error) => error.to_string(),
+            };
+            prop_assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    /// No text makes loading panic, wherever it is.
+    #[test]
+    fn anything_may_be_given(text in ".*", setting in 0..SETTINGS.len()) {
+        let value = OsString::from(&text);
+        let _judged = load(None, [(SETTINGS[setting].variable().into(), value)], &[]);
+        let _judged = load(Some(&File { path: "file".into(), text: text.clone() }), [(text.into(), "".into())], &[]);
+    }
+}

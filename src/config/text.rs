@@ -1,0 +1,64 @@
+//! Texts that are checked: addresses, URLs, durations.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use jiff::fmt::friendly::{Spacing, SpanParser, SpanPrinter};
+use url::Url;
+
+/// A host's name, in bytes, most (RFC 1035).
+const HOST_BYTES: usize = 253;
+
+/// Whether `text` is `host:port`. The host may be a name: whether it can be listened on is seen by listening.
+pub(super) fn is_address(text: &str) -> bool {
+    if text.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_name = (1..=HOST_BYTES).contains(&host.len())
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        // Otherwise it is an IP address, and a wrong one.
+        && host.bytes().any(|byte| byte.is_ascii_alphabetic());
+    is_name && is_digits(port) && port.parse::<u16>().is_ok()
+}
+
+/// Whether `text` is a URL that can be posted to.
+pub(super) fn is_receiver(text: &str) -> bool {
+    receiver(text).is_some()
+}
+
+/// Whether a channel's path can be appended to `text`.
+pub(super) fn is_base_of_receivers(text: &str) -> bool {
+    receiver(text).is_some_and(|url| url.query().is_none())
+}
+
+/// URLs are parsed as browsers do, which mend what is plainly wrong, as in `https:example.com`; an operator is told.
+fn receiver(text: &str) -> Option<Url> {
+    let (scheme, _) = text.split_once("://")?;
+    let url = Url::parse(text).ok()?;
+    let is_plain = !text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
+    let is_sent = matches!(url.scheme(), "http" | "https") && url.scheme().eq_ignore_ascii_case(scheme);
+    (is_plain && is_sent && url.has_host() && url.fragment().is_none()).then_some(url)
+}
+
+/// A whole number of `range`; underscores may stand between the digits, as in the file.
+pub(super) fn whole_number(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
+    let digits = text.replace('_', "");
+    let number = is_digits(&digits).then(|| digits.parse().ok())??;
+    range.contains(&number).then_some(number)
+}
+
+/// A duration such as `10s`, `500ms` or `1h30m`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    SpanParser::new().parse_unsigned_duration(text).ok()
+}
+
+/// `duration` as one writes it.
+pub(super) fn written(duration: Duration) -> String {
+    SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,157 @@
+//! Events and commands as words, so that a test reads like the contract.
+//!
+//! `a` and `b` are contents, `#7` is task 7, a bare number is a session or an attempt, what follows a colon is the
+//! gateway's reason. The first registration is asked for at second 0; every one lasts 600 seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::*;
+
+/// How long a registration of these tests waits for its code.
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
+
+/// What tells contents apart is their fingerprint; the rest of them is the same.
+pub(super) fn content(name: &str) -> Arc<Content> {
+    let mark = name.bytes().next().unwrap_or(0);
+    Arc::new(Content {
+        account_type: AccountType::Personal,
+        name: Some("lee".to_owned()),
+        avatar: None,
+        public_key: String::new(),
+        msg_public_key: String::new(),
+        account_id: Some(String::new()),
+        next_key_id: None,
+        registration_id: None,
+        secrets: Sealed([mark; 4].into()),
+        fingerprint: Fingerprint([mark; 32]),
+    })
+}
+
+/// The event that `words` name, as [`show`] writes them.
+pub(super) fn event(words: &str) -> Event {
+    let Phrase { verb, task, number, reason, .. } = &Phrase::of(words);
+    let (reason, instance_code) = (reason.clone(), String::new());
+    match verb.as_str() {
+        "account imported a" => Event::AccountImported { content: content("a") },
+        "account imported b" => Event::AccountImported { content: content("b") },
+        "content replaced b" => Event::ContentReplaced { content: content("b") },
+        "online requested" => Event::OnlineRequested,
+        "came online" => Event::CameOnline { instance_code: reason.as_str().to_owned() },
+        "recycle requested" => Event::RecycleRequested,
+        "went offline" => Event::WentOffline { reason, instance_code },
+        "banned" => Event::Banned { reason, instance_code },
+        "ban lifted" => Event::BanLifted,
+        "registration requested" => Event::RegistrationRequested {
+            task: task.expect("a task, as in #7"),
+            verify_type: VerifyType::Sms,
+            account_type: AccountType::Business,
+            calling_code: "+86".parse().unwrap(),
+            country: "CN".to_owned(),
+            expires_at: Timestamp(0).plus(LIFETIME),
+        },
+        "code sent" => Event::CodeSent,
+        "code submitted" => Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },
+        "registered" => Event::Registered,
+        "code refused" => Event::RegistrationFailed { reason, attempt: number.unwrap(), still_waiting: true },
+        "registration failed" => {
+            Event::RegistrationFailed { reason, attempt: number.unwrap_or(0), still_waiting: false }
+        }
+        other => panic!("no event is called {other:?}"),
+    }
+}
+
+/// The command that `words` name.
+pub(super) fn command(words: &str) -> Command {
+    let Phrase { verb, task, number, reason } = &Phrase::of(words);
+    let task = || task.expect("a task, as in #7");
+    let (session, reason, instance_code) = (*number, reason.clone(), "scan-1".to_owned());
+    let online = |name, replace| Command::BringOnline { content: Some(content(name)), replace };
+    match verb.as_str() {
+        "import a" => Command::Import { content: content("a") },
+        "import b" => Command::Import { content: content("b") },
+        "bring online" => Command::BringOnline { content: None, replace: false },
+        "bring online a" => online("a", false),
+        "bring online b" => online("b", false),
+        "bring online a, override" => online("a", true),
+        "bring online b, override" => online("b", true),
+        "recycle" => Command::Recycle,
+        "register" => Command::Register {
+            task: task(),
+            verify_type: VerifyType::Sms,
+            account_type: AccountType::Business,
+            calling_code: "+86".parse().unwrap(),
+            country: "CN".to_owned(),
+            lifetime: LIFETIME,
+        },
+        "submit code" => Command::SubmitCode { code: Sealed(Box::new([4, 5, 6])) },
+        "submit the same code" => Command::SubmitCode { code: Sealed(Box::new([1, 2, 3])) },
+        "report connected" => Command::Report(Report::Connected { session, instance_code }),
+        "report disconnected" => Command::Report(Report::Disconnected { session, reason, instance_code }),
+        "report banned" => Command::Report(Report::Banned { reason, instance_code }),
+        "report ban lifted" => Command::Report(Report::BanLifted),
+        "report code sent" => Command::Report(Report::CodeSent { task: task() }),
+        "report code not sent" => Command::Report(Report::CodeNotSent { task: task(), reason }),
+        "report code accepted" => Command::Report(Report::CodeAccepted { task: task() }),
+        "report code refused" => {
+            Command::Report(Report::CodeRefused { task: task(), attempt: number.unwrap(), reason })
+        }
+        "give up coming since version" => Command::GiveUpComing { since_version: u64::from(number.unwrap()) },
+        "reconnect since version" => Command::Reconnect { since_version: u64::from(number.unwrap()) },
+        "give up registration" => Command::GiveUpRegistration { task: task() },
+        other => panic!("no command is called {other:?}"),
+    }
+}
+
+/// An event in the words that [`event`] reads.
+pub(super) fn show(event: &Event) -> String {
+    let name = event.name().replace('_', " ");
+    let because = |reason: &Reason| match reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    match event {
+        Event::AccountImported { content } | Event::ContentReplaced { content } => {
+            format!("{name} {}", char::from(content.fingerprint.0[0]))
+        }
+        Event::RegistrationRequested { task, .. } => format!("{name} #{}", task.get()),
+        Event::WentOffline { reason, .. } | Event::Banned { reason, .. } => format!("{name}{}", because(reason)),
+        Event::RegistrationFailed { reason, attempt, still_waiting: true } => {
+            format!("code refused {attempt}{}", because(reason))
+        }
+        Event::RegistrationFailed { reason, attempt: 0, .. } => format!("{name}{}", because(reason)),
+        Event::RegistrationFailed { reason, attempt, .. } => format!("{name} {attempt}{}", because(reason)),
+        Event::OnlineRequested
+        | Event::CameOnline { .. }
+        | Event::RecycleRequested
+        | Event::BanLifted
+        | Event::CodeSent
+        | Event::CodeSubmitted { .. }
+        | Event::Registered => name,
+    }
+}
+
+/// `verb #task number: reason`, of which all but the verb may be missing.
+struct Phrase {
+    verb: String,
+    task: Option<TaskId>,
+    number: Option<u32>,
+    reason: Reason,
+}
+
+impl Phrase {
+    fn of(words: &str) -> Phrase {
+        let (words, reason) = words.split_once(": ").unwrap_or((words, ""));
+        let (mut verb, mut task, mut number) = (Vec::new(), None, None);
+        for word in words.split_whitespace() {
+            if let Some(id) = word.strip_prefix('#') {
+                task = id.parse().ok().and_then(TaskId::new);
+            } else if let Ok(found) = word.parse() {
+                number = Some(found);
+            } else {
+                verb.push(word);
+            }
+        }
+        Phrase { verb: verb.join(" "), task, number, reason: Reason::new(reason) }
+    }
+}

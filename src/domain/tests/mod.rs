@@ -1,0 +1,82 @@
+//! The rules, tested: told as scenarios, written out as a table, and tried with commands in any order.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `language` | events and commands as words, and back |
+//! | `scenarios` | given these events, when this is asked, then that happens |
+//! | `table` | every command in every state, in one golden file |
+//! | `properties` | what holds whatever is asked, in whatever order |
+//! | `numbers` | account numbers and calling codes |
+
+mod language;
+mod numbers;
+mod properties;
+mod scenarios;
+mod table;
+
+use super::*;
+use language::{command, event, show};
+
+/// The state after `given`, events as words and separated by commas.
+fn account_after(given: &str) -> Account {
+    let mut account = Account::initial();
+    given.split(',').map(str::trim).filter(|words| !words.is_empty()).for_each(|words| account.evolve(&event(words)));
+    account
+}
+
+/// What `words` lead to in `state` at `now`: a refusal, nothing, or each event with what it tells; then the state.
+fn outcome(state: &Account, words: &str, now: Timestamp) -> String {
+    let events = match decide(state, &command(words), now) {
+        Err(refusal) => return format!("refused: {refusal}"),
+        Ok(events) if events.is_empty() => return "nothing".to_owned(),
+        Ok(events) => events,
+    };
+    let mut after = state.clone();
+    events.iter().for_each(|event| after.evolve(event));
+    let told: Vec<String> = events.iter().map(|event| format!("{}{}", show(event), told(event))).collect();
+    format!("{} → {}", told.join(", "), standing(&after))
+}
+
+/// What receivers are told of an event, in brackets.
+fn told(event: &Event) -> String {
+    match Notice::of(event) {
+        None => String::new(),
+        Some(notice @ Notice::Status { status, online_status, reason, instance_code }) => {
+            let channel = notice.channel().short_name();
+            let words: Vec<&str> = [reason, instance_code].into_iter().filter(|word| !word.is_empty()).collect();
+            let (status, online_status) = (status.code(), online_status.code());
+            format!(" [{}]", format!("{channel} {status},{online_status} {}", words.join(" ")).trim_end())
+        }
+        Some(notice @ Notice::Registration { successful }) => {
+            format!(" [{} {}]", notice.channel().short_name(), u8::from(successful))
+        }
+    }
+}
+
+/// A state as the contract writes it: `status,onlineStatus`, and what else is of interest.
+fn standing(account: &Account) -> String {
+    let owed = |outstanding: &Outstanding| match outstanding {
+        Outstanding::Connect { session } => format!("connect {session}"),
+        Outstanding::Disconnect { session } => format!("disconnect {session}"),
+        Outstanding::RequestCode { task, .. } => format!("request code of {}", task.get()),
+        Outstanding::SubmitCode { task, attempt, .. } => format!("submit code {attempt} of {}", task.get()),
+    };
+    let mut words = format!("{},{}", account.status.code(), account.online_status.code());
+    if account.registration.is_some() {
+        words.push_str(", waiting");
+    }
+    let owed: Vec<String> = account.outstanding().iter().map(owed).collect();
+    if !owed.is_empty() {
+        words.push_str(&format!(", owed: {}", owed.join(" and ")));
+    }
+    words
+}
+
+/// Compares with the golden file of this name.
+fn golden(name: &str, text: &str) {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
+    insta::with_settings!(
+        { snapshot_path => directory, prepend_module_to_snapshot => false, omit_expression => true },
+        { insta::assert_snapshot!(name, text) }
+    );
+}

@@ -1,0 +1,146 @@
+//! What holds whatever is asked, in whatever order. A failing case is shrunk, and its seed printed.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::language::{LIFETIME, content};
+use super::*;
+
+/// A step: so much time passes, then this is asked.
+type Step = (Duration, Command);
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_commands_in_any_order(steps in prop::collection::vec(step(), 0..60)) {
+        let (mut account, mut history, mut now) = (Account::initial(), Vec::new(), Timestamp(0));
+        for (passed, command) in steps {
+            now = now.plus(passed);
+            let Ok(events) = decide(&account, &command, now) else { continue };
+            for event in events {
+                let before = account.clone();
+                account.evolve(&event);
+                prop_assert_eq!(account.version, before.version + 1, "versions are gapless");
+                check_notice(&before, &event, &account)?;
+                check_state(&account)?;
+                history.push(event);
+            }
+            check_again(&account, &command, now)?;
+        }
+        let mut replayed = Account::initial();
+        history.iter().for_each(|event| replayed.evolve(event));
+        prop_assert_eq!(replayed, account, "replay makes the live state");
+    }
+}
+
+/// Receivers are told what is, and of every change.
+fn check_notice(before: &Account, event: &Event, after: &Account) -> Result<(), TestCaseError> {
+    let stood = |account: &Account| (account.status, account.online_status);
+    match Notice::of(event) {
+        Some(Notice::Status { status, online_status, reason, .. }) => {
+            prop_assert_ne!(stood(before), stood(after), "{:?} tells of a change", event);
+            prop_assert_eq!(
+                (status, online_status, reason),
+                (after.status, after.online_status, after.reason.as_str())
+            );
+        }
+        Some(Notice::Registration { successful }) => {
+            prop_assert!(before.registration.is_some(), "only a registration that waits has an outcome");
+            prop_assert!(!successful || after.registration.is_none());
+        }
+        None => prop_assert_eq!(stood(before), stood(after), "{:?} changes the status in silence", event),
+    }
+    Ok(())
+}
+
+/// States that must not be.
+fn check_state(account: &Account) -> Result<(), TestCaseError> {
+    if account.status == Status::Banned || account.content.is_none() {
+        prop_assert_eq!(account.online_status, OnlineStatus::Offline);
+    }
+    prop_assert!(account.online_status_version <= account.version);
+    if let Some(waiting) = &account.registration {
+        prop_assert!(waiting.attempts <= crate::limits::REGISTRATION_ATTEMPTS);
+        let numbers: Vec<u32> = waiting.unjudged.iter().map(|unjudged| unjudged.number).collect();
+        prop_assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.iter().all(|number| *number <= waiting.attempts));
+    }
+    prop_assert!(account.outstanding().is_empty() || account.is_unsettled(), "what is owed is not forgotten");
+    Ok(())
+}
+
+/// A wish that was just granted is granted already, and a report that was just taken is old news. Asking to register
+/// or to try a code is asking anew each time.
+fn check_again(account: &Account, command: &Command, now: Timestamp) -> Result<(), TestCaseError> {
+    match command {
+        Command::Register { .. } | Command::SubmitCode { .. } => {}
+        Command::Import { .. }
+        | Command::BringOnline { .. }
+        | Command::Recycle
+        | Command::Report(_)
+        | Command::GiveUpComing { .. }
+        | Command::Reconnect { .. }
+        | Command::GiveUpRegistration { .. } => prop_assert_eq!(decide(account, command, now), Ok(vec![])),
+    }
+    Ok(())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let passed =
+        prop_oneof![8 => Just(0), 1 => 1..300_u64, 1 => Just(LIFETIME.as_secs())].prop_map(Duration::from_secs);
+    (passed, prop_oneof![wish(), report().prop_map(Command::Report), deadline()])
+}
+
+fn wish() -> impl Strategy<Value = Command> {
+    let some_content = || prop_oneof![Just("a"), Just("b")].prop_map(content);
+    prop_oneof![
+        2 => some_content().prop_map(|content| Command::Import { content }),
+        6 => (some_content(), any::<bool>())
+            .prop_map(|(content, replace)| Command::BringOnline { content: Some(content), replace }),
+        1 => Just(Command::BringOnline { content: None, replace: false }),
+        2 => Just(Command::Recycle),
+        2 => task().prop_map(|task| Command::Register {
+            task,
+            verify_type: VerifyType::Voice,
+            account_type: AccountType::Personal,
+            calling_code: "+86".parse().unwrap(),
+            country: "CN".to_owned(),
+            lifetime: LIFETIME,
+        }),
+        6 => Just(Command::SubmitCode { code: Sealed(Box::new([7])) }),
+    ]
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let instance_code = String::new;
+    let session = || prop_oneof![3 => Just(None), 1 => (0..4_u32).prop_map(Some)];
+    prop_oneof![
+        4 => session().prop_map(move |session| Report::Connected { session, instance_code: instance_code() }),
+        2 => (session(), reason())
+            .prop_map(move |(session, reason)| Report::Disconnected { session, reason, instance_code: instance_code() }),
+        1 => reason().prop_map(move |reason| Report::Banned { reason, instance_code: instance_code() }),
+        1 => Just(Report::BanLifted),
+        1 => task().prop_map(|task| Report::CodeSent { task }),
+        1 => (task(), reason()).prop_map(|(task, reason)| Report::CodeNotSent { task, reason }),
+        1 => task().prop_map(|task| Report::CodeAccepted { task }),
+        4 => (task(), 0..7_u32, reason())
+            .prop_map(|(task, attempt, reason)| Report::CodeRefused { task, attempt, reason }),
+    ]
+}
+
+fn deadline() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        (0..12_u64).prop_map(|since_version| Command::GiveUpComing { since_version }),
+        (0..12_u64).prop_map(|since_version| Command::Reconnect { since_version }),
+        task().prop_map(|task| Command::GiveUpRegistration { task }),
+    ]
+}
+
+fn task() -> impl Strategy<Value = TaskId> {
+    (1..3_u32).prop_map(|id| TaskId::new(id).unwrap())
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    prop_oneof![Just(Reason::none()), Just(Reason::new(Reason::NETWORK)), Just(Reason::new("spam"))]
+}

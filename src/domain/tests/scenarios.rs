@@ -1,0 +1,170 @@
+//! Given these events, when this is asked, then that happens. What happens stands in the golden file.
+
+use std::time::Duration;
+
+use super::*;
+
+/// One scenario a paragraph: a title, `given` the events so far, and each `when` asked of that same state.
+const SCENARIOS: &str = "
+An import of the same content again is a success and no event
+given account imported a
+when import a
+
+An import of other content is refused
+given account imported a
+when import b
+
+A number that was only registered takes its first content
+given registration requested #7, registered
+when import a
+
+An unknown number is imported and asked online at once
+given
+when bring online a
+
+What is stored stays, unless the caller asks to override it
+given account imported a
+when bring online b
+when bring online b, override
+when bring online a, override
+
+New content for an account that is online leaves its session alone
+given account imported a, online requested, came online
+when bring online b, override
+when bring online b
+
+An account on its way offline can be asked back, as a new session
+given account imported a, online requested, came online, recycle requested
+when bring online a
+
+A late report of the recycled session changes nothing in the new one
+given account imported a, online requested, came online, recycle requested, online requested
+when report disconnected 1
+when report connected 1
+when report connected 2
+when report disconnected 2: 1001
+when report disconnected: 1002
+
+A late came-online after a recycle changes nothing
+given account imported a, online requested, recycle requested
+when report connected 1
+when report disconnected 1
+
+A ban holds against online requests, and ends by a report or by registering again
+given account imported a, online requested, came online, banned: spam
+when bring online a
+when bring online b, override
+when recycle
+when report banned: again
+when report ban lifted
+when register #7
+when report disconnected: late
+
+Registering again is the way back from a ban
+given account imported a, banned: spam, registration requested #7, code sent, code submitted
+when report code accepted #7
+when report code not sent #7: no
+
+A registration of an account that is online leaves it there until it succeeds
+given account imported a, online requested, came online, registration requested #7, code sent, code submitted
+when report code refused #7 1: wrong
+when report code accepted #7
+
+A second request supersedes the first, whose reports come too late
+given registration requested #7, code sent, code submitted, registration requested #8
+when report code accepted #7
+when report code refused #7 1: wrong
+when report code not sent #7: no
+when give up registration #7
+when report code sent #8
+when submit code
+
+A code is asked for once, and judged once
+given registration requested #7, code sent, code submitted, code refused 1: wrong
+when report code sent #7
+when report code refused #7 1: wrong
+when report code refused #7 2: wrong
+when submit code
+
+Two codes in flight are judged each for itself
+given registration requested #7, code sent, code submitted, code submitted
+when report code refused #7 1: wrong
+when report code refused #7 2: wrong
+when report code refused #7 3: wrong
+when report code accepted #7
+
+The fifth refused code ends the registration
+given registration requested #7, code submitted, code refused 1, code submitted, code refused 2, code submitted, \
+code refused 3, code submitted, code refused 4, code submitted
+when submit code
+when report code refused #7 5: wrong
+when report code refused #7 4: wrong
+
+Ten minutes end a registration
+given registration requested #7, code sent
+at 599 when submit code
+at 599 when give up registration #7
+at 600 when submit code
+at 600 when give up registration #7
+at 600 when report code accepted #7
+
+The watchdog ends the state that it was set for, and no later one
+given account imported a, online requested
+when give up coming since version 2
+when give up coming since version 1
+
+The watchdog of a session that was recycled and asked back is late
+given account imported a, online requested, recycle requested, online requested
+when give up coming since version 2
+when give up coming since version 4
+
+New content does not move the watchdog
+given account imported a, online requested, content replaced b
+when give up coming since version 2
+when give up coming since version 3
+
+Nothing can be reported of an unknown number
+given
+when report banned: spam
+when report ban lifted
+when report connected
+when report disconnected: 1002
+when submit code
+when recycle
+
+Whoever asks again what was done already does nothing twice
+given registration requested #7, code submitted
+when register #7
+when register #8
+when submit the same code
+when submit code
+
+A dropped account comes back where operators want that, for each drop once
+given account imported a, online requested, came online, went offline: 1002
+when reconnect since version 4
+when reconnect since version 3
+
+After pairing failed a person has to scan again
+given account imported a, online requested, went offline: 1001
+when reconnect since version 3
+";
+
+#[test]
+fn scenarios() {
+    golden("domain_scenarios", &SCENARIOS.trim().split("\n\n").map(check).collect::<Vec<_>>().join("\n\n"));
+}
+
+/// The scenario with what then happens.
+fn check(scenario: &str) -> String {
+    let (title, rest) = scenario.split_once('\n').unwrap();
+    let (given, asked) = rest.split_once('\n').unwrap();
+    let state = account_after(given.strip_prefix("given").unwrap());
+    let mut told = format!("# {title}\n{given}\n");
+    for line in asked.lines() {
+        let (at, words) = line.split_once("when ").unwrap();
+        let seconds = at.trim().strip_prefix("at ").map_or(0, |seconds| seconds.parse().unwrap());
+        let then = outcome(&state, words, Timestamp(0).plus(Duration::from_secs(seconds)));
+        told.push_str(&format!("{line}\n    then {then}\n"));
+    }
+    told.trim_end().to_owned()
+}

@@ -1,0 +1,99 @@
+//! Conflicts, limits, and many appenders at once.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::limits::{BLOCK_BYTES, BLOCK_RECORDS, PAYLOAD_BYTES};
+
+#[tokio::test]
+async fn a_stale_version_conflicts_and_appends_nothing() {
+    let house = House::new();
+    house.append(1, 0, &[Event::OnlineRequested, Event::RecycleRequested]).await.unwrap();
+    for stale in [0, 1, 3, u64::MAX] {
+        let refused = house.append(1, stale, &[Event::BanLifted]).await.unwrap_err();
+        assert!(matches!(refused, Error::Conflict { expected, actual: 2, .. } if expected == stale), "{refused}");
+    }
+    assert_eq!(house.journal.head(), 2);
+    assert_eq!(house.append(1, 2, &[Event::BanLifted]).await.unwrap()[0].position, 3, "a refusal takes no position");
+    assert_eq!(house.append(2, 0, &[Event::BanLifted]).await.unwrap()[0].previous, 0);
+}
+
+#[tokio::test]
+async fn an_append_without_events_is_answered() {
+    let house = House::new();
+    assert_eq!(house.append(1, 0, &[]).await.unwrap(), vec![]);
+    assert_eq!(house.journal.head(), 0);
+}
+
+/// What is accepted can be read again, up to the very limit; what is larger is refused, and harms nobody.
+#[tokio::test]
+async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
+    let house = House::new();
+    let imported = |secret_bytes| Event::AccountImported { content: content(secret_bytes) };
+    let around = schema::encode(&imported(PAYLOAD_BYTES)).2.len() - PAYLOAD_BYTES;
+    let largest = imported(PAYLOAD_BYTES - around);
+    house.append(1, 0, std::slice::from_ref(&largest)).await.unwrap();
+    for (events, what) in [
+        (vec![imported(PAYLOAD_BYTES - around + 1)], "a payload over its limit"),
+        (vec![imported(BLOCK_BYTES)], "an event over a block"),
+        (vec![largest.clone(), largest.clone()], "events that fit no block together"),
+        (vec![Event::CodeSent; BLOCK_RECORDS + 1], "more events than a block has"),
+    ] {
+        let refused = house.append(1, 1, &events).await;
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{what}: {refused:?}");
+    }
+    house.append(1, 1, &vec![Event::CodeSent; BLOCK_RECORDS]).await.unwrap();
+    assert_eq!(house.journal.read_at(1).unwrap().unwrap().event, largest);
+    assert_eq!(house.journal.verify().unwrap().events, 1 + BLOCK_RECORDS as u64);
+}
+
+/// Four appenders fight for each of eight accounts. Whoever loses loads the head again and tries again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_appenders_make_one_gapless_order() {
+    let (accounts, appenders, each) = (8, 4, 25);
+    let house = House::new();
+    let appenders: Vec<_> = (0..accounts * appenders)
+        .map(|number| tokio::spawn(fight(house.journal.clone(), number % accounts, each)))
+        .collect();
+    let mut answered = Vec::new();
+    for appender in appenders {
+        answered.extend(appender.await.unwrap());
+    }
+    let all = house.all();
+    assert_eq!(all.len(), answered.len());
+    assert_eq!(all.len() as u64, house.journal.head());
+
+    let mut heads: HashMap<AccountNumber, Head> = HashMap::new();
+    for (record, position) in all.iter().zip(1..) {
+        let head = heads.entry(record.account).or_default();
+        assert_eq!((record.position, record.version, record.previous), (position, head.version + 1, head.position));
+        *head = Head { position, version: record.version };
+    }
+    assert!(heads.iter().all(|(account, head)| house.journal.head_of(*account) == *head));
+    answered.sort_by_key(|record| record.position);
+    assert_eq!(answered, all, "each appender was told what is there");
+    assert_eq!(house.commits.try_iter().flatten().collect::<Vec<_>>(), all, "commits were seen in order, each once");
+    let report = house.journal.verify().unwrap();
+    assert_eq!((report.events, report.accounts, report.root), (all.len() as u64, 8, house.journal.root().1));
+}
+
+/// Appends one or two events `times` times, against others who do the same.
+async fn fight(journal: Journal, number: u64, times: usize) -> Vec<Recorded> {
+    let mut answered: Vec<Recorded> = Vec::new();
+    for time in 0..times {
+        let events = vec![Event::CodeSent; 1 + time % 2];
+        let mut expected = journal.head_of(account(number)).version;
+        let records = loop {
+            match journal.append(append(number, expected, &events)).await {
+                Ok(records) => break records,
+                Err(Error::Conflict { actual, .. }) => expected = actual,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let position = records.last().unwrap().position;
+        assert!(journal.head() >= position, "what is answered is durable");
+        assert!(answered.last().is_none_or(|earlier| earlier.position < position), "answers come in order");
+        answered.extend(records);
+    }
+    answered
+}

@@ -1,0 +1,140 @@
+//! What the journal promises: nothing answered is lost, nothing is in two places, and no byte changes unnoticed.
+//!
+//! | file | what it tries |
+//! |---|---|
+//! | `bytes` | the bytes of every event type and version, for ever |
+//! | `appending` | conflicts, limits, many appenders at once |
+//! | `reading` | pages, single records, accounts with and without snapshots |
+//! | `opening` | starts with and without a checkpoint, with a damaged one, with a damaged journal |
+//! | `verifying` | a changed byte anywhere is found |
+
+mod appending;
+mod bytes;
+mod opening;
+mod reading;
+mod verifying;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config;
+use crate::domain::{AccountType, Content, Fingerprint, Reason, Sealed, TaskId, VerifyType};
+
+/// A journal in a directory of its own.
+struct House {
+    journal: Journal,
+    store: Store,
+    /// What `on_commit` saw.
+    commits: std_mpsc::Receiver<Vec<Recorded>>,
+    directory: TempDir,
+}
+
+impl House {
+    fn new() -> House {
+        House::open(tempfile::tempdir().unwrap()).unwrap()
+    }
+
+    fn open(directory: TempDir) -> Result<House, Error> {
+        let store = open_store(directory.path());
+        let (seen, commits) = std_mpsc::channel();
+        let on_commit: OnCommit = Box::new(move |records| seen.send(records.to_vec()).unwrap_or_default());
+        Ok(House { journal: Journal::open(store.clone(), on_commit)?, store, commits, directory })
+    }
+
+    /// Closes the journal, and returns when its writer has let go of the store.
+    fn close(self) -> TempDir {
+        let House { journal, store, commits, directory } = self;
+        drop((journal, store));
+        // The writer drops what it was given last, so the other end of this channel goes after its hold on the store.
+        commits.iter().for_each(drop);
+        directory
+    }
+
+    /// Closes and opens again.
+    fn reopened(self) -> House {
+        House::open(self.close()).unwrap()
+    }
+
+    async fn append(&self, account: u64, expected_version: u64, events: &[Event]) -> Result<Vec<Recorded>, Error> {
+        self.journal.append(append(account, expected_version, events)).await
+    }
+
+    /// Appends this many events one by one, to accounts in turn.
+    async fn fill(&self, accounts: u64, events: u64) {
+        self.fill_on(accounts, 0, events).await;
+    }
+
+    /// Goes on with that, from the event after the first `from` to that after the first `to`.
+    async fn fill_on(&self, accounts: u64, from: u64, to: u64) {
+        for number in from..to {
+            self.append(number % accounts, number / accounts, &[samples()[number as usize % 13].clone()])
+                .await
+                .unwrap();
+        }
+    }
+
+    fn all(&self) -> Vec<Recorded> {
+        self.journal.read_after(0, usize::MAX).unwrap()
+    }
+}
+
+fn open_store(path: &Path) -> Store {
+    Store::open(path, &config::Settings::default().store).unwrap()
+}
+
+/// The account with this small number.
+fn account(number: u64) -> AccountNumber {
+    AccountNumber::from_stored(861_821_726_000 + number).unwrap()
+}
+
+fn append(number: u64, expected_version: u64, events: &[Event]) -> Append {
+    let (account, at) = (account(number), Timestamp(1_700_000_000_000_000));
+    let origin = Origin { principal: Principal::Caller(7), request: RequestId(0x0123_4567_89ab_cdef) };
+    Append { account, expected_version, events: events.to_vec(), origin, at }
+}
+
+fn content(secret_bytes: usize) -> Arc<Content> {
+    Arc::new(Content {
+        account_type: AccountType::Business,
+        name: Some("lee".to_owned()),
+        avatar: None,
+        public_key: "public".to_owned(),
+        msg_public_key: String::new(),
+        account_id: Some(String::new()),
+        next_key_id: Some("1".to_owned()),
+        registration_id: None,
+        secrets: Sealed(vec![0xa5; secret_bytes].into()),
+        fingerprint: Fingerprint(std::array::from_fn(|at| at as u8)),
+    })
+}
+
+/// An event of each type, in the order of their registered numbers, from 1.
+fn samples() -> [Event; 13] {
+    let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
+    [
+        Event::AccountImported { content: content(4) },
+        Event::ContentReplaced { content: Arc::new(Content { name: None, ..(*content(0)).clone() }) },
+        Event::OnlineRequested,
+        Event::CameOnline { instance_code: instance_code.clone() },
+        Event::RecycleRequested,
+        Event::WentOffline { reason: reason.clone(), instance_code: instance_code.clone() },
+        Event::Banned { reason: Reason::new("spam"), instance_code: String::new() },
+        Event::BanLifted,
+        Event::RegistrationRequested {
+            task: TaskId::new(2_147_483_647).unwrap(),
+            verify_type: VerifyType::Internal,
+            account_type: AccountType::Personal,
+            calling_code: "+86".parse().unwrap(),
+            country: "CN".to_owned(),
+            expires_at: Timestamp(1_700_000_600_000_000),
+        },
+        Event::CodeSent,
+        Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },
+        Event::Registered,
+        Event::RegistrationFailed { reason: Reason::none(), attempt: 5, still_waiting: true },
+    ]
+}

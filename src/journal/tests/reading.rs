@@ -1,0 +1,136 @@
+//! Pages, single records, and accounts with and without snapshots.
+
+use super::*;
+use crate::domain::Account;
+use crate::store::Table;
+
+#[tokio::test]
+async fn pages_of_any_size_make_the_whole() {
+    let house = House::new();
+    house.fill(3, 40).await;
+    let several = vec![Event::CodeSent; 30];
+    house.append(9, 0, &several).await.unwrap();
+    let all = house.all();
+    assert_eq!(all.iter().map(|record| record.position).collect::<Vec<_>>(), (1..=70).collect::<Vec<_>>());
+    for size in [1, 2, 7, 69, 70, 71] {
+        let mut paged = Vec::new();
+        loop {
+            let page = house.journal.read_after(paged.len() as u64, size).unwrap();
+            assert!(page.len() <= size);
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        assert_eq!(paged, all, "pages of {size}");
+    }
+    for position in [70, 71, u64::MAX] {
+        assert_eq!(house.journal.read_after(position, 10).unwrap(), vec![], "nothing is after {position}");
+    }
+    for record in &all {
+        assert_eq!(house.journal.read_at(record.position).unwrap().as_ref(), Some(record));
+    }
+    for position in [0, 71, u64::MAX] {
+        assert_eq!(house.journal.read_at(position).unwrap(), None, "nothing is at {position}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_the_fold_of_its_events() {
+    let house = House::new();
+    house.fill(3, 40).await;
+    for number in 0..3 {
+        assert_eq!(
+            house.journal.load(account(number)).unwrap(),
+            (folded(&house, number, u64::MAX), 40 / 3 + u64::from(number < 1))
+        );
+    }
+    assert_eq!(house.journal.load(account(9)).unwrap(), (Account::initial(), 0), "nothing ever happened to this one");
+}
+
+#[tokio::test]
+async fn a_snapshot_spares_the_events_before_it() {
+    let house = House::new();
+    house.fill(1, 13).await;
+    // At every version, because each has a state of another shape: content, registration, code, reason.
+    for version in 0..=13 {
+        house.journal.save_snapshot(account(0), &folded(&house, 0, version)).unwrap();
+        assert_eq!(house.journal.load(account(0)).unwrap(), (folded(&house, 0, u64::MAX), 13 - version));
+    }
+}
+
+/// A snapshot is a cache: with any byte of it changed, or cut anywhere, the history is read instead.
+#[tokio::test]
+async fn a_damaged_snapshot_is_ignored() {
+    let house = House::new();
+    house.fill(1, 11).await;
+    let state = folded(&house, 0, 11);
+    house.journal.save_snapshot(account(0), &state).unwrap();
+    let key = account(0).get().to_be_bytes();
+    let whole = house.store.get(Table::Snapshots, &key).unwrap().unwrap();
+    let flipped = (0..whole.len()).map(|at| {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 1;
+        bytes
+    });
+    let cut = (0..whole.len()).map(|end| whole[..end].to_vec());
+    for damaged in flipped.chain(cut) {
+        house.store.put(Table::Snapshots, &key, &damaged).unwrap();
+        assert_eq!(house.journal.load(account(0)).unwrap(), (state.clone(), 11), "{damaged:02x?}");
+    }
+}
+
+/// As after a restore of a store whose snapshots are newer than its journal.
+#[tokio::test]
+async fn a_snapshot_ahead_of_the_history_is_ignored() {
+    let house = House::new();
+    house.fill(1, 3).await;
+    let state = folded(&house, 0, 3);
+    house.journal.save_snapshot(account(0), &Account { version: 4, sessions: 9, ..state.clone() }).unwrap();
+    assert_eq!(house.journal.load(account(0)).unwrap(), (state, 3));
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_program_is_named() {
+    let house = House::new();
+    house.fill(1, 1).await;
+    let directory = house.close();
+    append_foreign(&open_store(directory.path()), 2, 99);
+    let house = House::open(directory).unwrap();
+    let expected = "position 2 holds event type 99 version 1, which this program does not know; \
+                    use the program that wrote it, or a newer one";
+    let of = |error: Option<Error>| error.map(|error| error.to_string()).unwrap_or_default();
+    assert_eq!(of(house.journal.read_after(0, 10).err()), expected);
+    assert_eq!(of(house.journal.read_at(2).err()), expected);
+    assert_eq!(of(house.journal.load(account(0)).err()), expected);
+    assert_eq!(of(house.journal.verify().err()), expected);
+}
+
+/// Puts a block at position 2 whose only record has this type.
+fn append_foreign(store: &Store, position: u64, event_type: u16) {
+    let (_, first) = store.block_at(1).unwrap().unwrap();
+    let (mut tree, mut block) = (Tree::default(), block::Builder::default());
+    Block::read(&first).unwrap().records().for_each(|record| tree.push(record));
+    let place = record::Place {
+        account: account(0),
+        position,
+        version: position,
+        previous: position - 1,
+        at: Timestamp(0),
+        origin: Origin::SERVICE,
+    };
+    let draft = record::Draft { event_type, schema: 1, payload: vec![] };
+    block.push(&mut tree, |out| draft.write(&place, out));
+    store.append(&[(position, block.finish(tree.root()))]).unwrap();
+}
+
+/// The account after its first `versions` events, folded from a read by position.
+fn folded(house: &House, number: u64, versions: u64) -> Account {
+    let mut state = Account::initial();
+    house
+        .all()
+        .iter()
+        .filter(|record| record.account == account(number) && record.version <= versions)
+        .for_each(|record| state.evolve(&record.event));
+    state
+}

@@ -1,0 +1,230 @@
+//! What the store promises: a data directory has one owner, what was written is there, and sled's traps stay shut.
+//!
+//! Two of the traps cannot be shown by a test, because they need a power cut: that sled's `flush` is no fsync, and that
+//! it syncs neither `conf` nor its snapshots. `sled.rs` says how they are met.
+
+use std::time::Duration;
+use std::{fs, thread};
+
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+use crate::limits::STORE_SEGMENT_BYTES;
+
+const TABLES: [Table; 5] = [Table::Keys, Table::Snapshots, Table::Cursors, Table::Lanes, Table::DeadLetters];
+
+fn open(path: &Path) -> Result<Store, Error> {
+    Store::open(path, &config::Settings::default().store)
+}
+
+/// The sentence that opening `path` ends with.
+fn refusal(path: &Path) -> String {
+    open(path).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+fn new() -> (TempDir, Store) {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    (directory, store)
+}
+
+/// What is found at the place of the data directory, and the sentence that a start ends with.
+#[test]
+fn a_directory_that_cannot_be_ours_is_refused() {
+    let place = tempdir().unwrap();
+    let path = place.path().join("data");
+    let refused = |expected: &str| {
+        let message = refusal(&path);
+        assert!(message.contains(expected), "{message:?} should say {expected:?}");
+        assert!(message.contains(&path.display().to_string()), "{message:?} should name the directory");
+    };
+
+    fs::write(&path, "a file").unwrap();
+    refused("cannot create the data directory");
+    fs::remove_file(&path).unwrap();
+
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("holiday.jpg"), "").unwrap();
+    refused("is not empty and is no muster data directory");
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing is left in a foreign directory");
+
+    fs::write(path.join("MUSTER"), "muster data directory, format 2\nstore 0000000000000001\n").unwrap();
+    refused("has format \"muster data directory, format 2\", this program reads format 1");
+    fs::write(path.join("MUSTER"), "muster data directory, format 1\nstore none\n").unwrap();
+    refused("has format");
+    assert!(!path.join("store").exists(), "nothing is made in a directory of another format");
+}
+
+#[test]
+fn a_directory_has_one_owner() {
+    let (directory, store) = new();
+    let message = refusal(directory.path());
+    assert!(message.contains("is in use by another muster process"), "{message}");
+    let id = store.id();
+    let clone = store.clone();
+    drop(store);
+    assert!(!refusal(directory.path()).is_empty(), "a clone owns it too");
+    drop(clone);
+    assert_eq!(open(directory.path()).unwrap().id(), id, "a store keeps its id");
+    assert_ne!(new().1.id(), id, "each store has its own");
+}
+
+/// A creation that was cut off before the marker was written is taken up again.
+#[test]
+fn an_empty_marker_is_a_new_directory() {
+    let directory = tempdir().unwrap();
+    fs::write(directory.path().join("MUSTER"), "").unwrap();
+    let id = open(directory.path()).unwrap().id();
+    assert_eq!(open(directory.path()).unwrap().id(), id);
+}
+
+#[test]
+fn blocks_are_found_by_position_and_survive() {
+    let (directory, store) = new();
+    assert!(store.block_at(u64::MAX).unwrap().is_none());
+    // Beyond one byte of key, where an order other than big-endian would show.
+    let firsts = [1, 2, 200, 255, 256, 257, 70_000, 1 << 40];
+    for first in firsts {
+        store.append(&[(first, &first.to_le_bytes())]).unwrap();
+    }
+    drop(store);
+    let store = open(directory.path()).unwrap();
+    let from = |position| store.blocks_from(position).map(|entry| entry.unwrap().0).collect::<Vec<_>>();
+    assert_eq!(from(0), firsts);
+    assert_eq!(from(201), firsts[3..]);
+    for (asked, found) in
+        [(0, None), (1, Some(1)), (199, Some(2)), (200, Some(200)), (256, Some(256)), (u64::MAX, Some(1 << 40))]
+    {
+        let block = store.block_at(asked).unwrap();
+        assert_eq!(block.as_ref().map(|(first, _)| *first), found, "at or before {asked}");
+        assert!(block.is_none_or(|(first, bytes)| *bytes == first.to_le_bytes()));
+    }
+}
+
+#[test]
+fn tables_are_apart_and_ordered() {
+    let (directory, store) = new();
+    for table in TABLES {
+        let name = format!("{table:?}");
+        assert!(store.put_new(table, b"b", name.as_bytes()).unwrap().is_none());
+        assert_eq!(store.put_new(table, b"b", b"other").unwrap().as_deref(), Some(name.as_bytes()));
+        store.put(table, b"a", b"old").unwrap();
+        store.put(table, b"a", b"new").unwrap();
+        store.put(table, b"c", b"").unwrap();
+        store.remove(table, b"c").unwrap();
+        store.remove(table, b"never there").unwrap();
+    }
+    store.flush().unwrap();
+    drop(store);
+    let store = open(directory.path()).unwrap();
+    for table in TABLES {
+        let all: Vec<_> = store.scan_from(table, b"").map(|entry| entry.unwrap()).collect();
+        let name = format!("{table:?}");
+        let expected: [(Value, Value); 2] = [("a".into(), "new".into()), ("b".into(), name.as_str().into())];
+        assert_eq!(all, expected);
+        assert_eq!(store.scan_from(table, b"aa").count(), 1);
+        assert!(store.get(table, b"c").unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_cache_is_whole_or_absent() {
+    let (directory, store) = new();
+    assert!(store.load_cache("heads").is_none());
+    store.save_cache("heads", b"old").unwrap();
+    store.save_cache("heads", b"new").unwrap();
+    assert_eq!(store.load_cache("heads").as_deref(), Some(&b"new"[..]));
+    let path = directory.path().join("cache/heads");
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        for damaged in [&flipped, &whole[..at]] {
+            fs::write(&path, damaged).unwrap();
+            assert!(store.load_cache("heads").is_none(), "{damaged:02x?}");
+        }
+    }
+    fs::write(directory.path().join("cache/heads.new"), "cut off").unwrap();
+    store.save_cache("heads", b"").unwrap();
+    assert_eq!(store.load_cache("heads").as_deref(), Some(&b""[..]), "an empty cache is one too");
+}
+
+/// Trap: sled takes the newest `snap.*` for its snapshot, finished or not, and never opens again on a torn one.
+#[test]
+fn a_torn_snapshot_is_removed_before_opening() {
+    let (directory, store) = new();
+    store.append(&[(1, b"block")]).unwrap();
+    drop(store);
+    let torn = directory.path().join("store/snap.FFFFFFFFFFFFFFF0.generating");
+    fs::write(&torn, "torn").unwrap();
+    let store = open(directory.path()).unwrap();
+    assert!(!torn.exists());
+    assert_eq!(&*store.block_at(1).unwrap().unwrap().1, b"block");
+}
+
+/// Trap: sled moves a leaf above a quarter of its segment into a file of its own, which it never syncs. Blocks of the
+/// largest size, appended and written again, many to a leaf, must never get there.
+#[test]
+fn large_blocks_never_become_blob_files() {
+    let (directory, store) = new();
+    let block = incompressible(BLOCK_BYTES);
+    for first in (1..=40).chain(1..=4) {
+        store.append(&[(first, &block)]).unwrap();
+    }
+    drop(store);
+    let store = open(directory.path()).unwrap();
+    assert_eq!(
+        store.blocks_from(0).filter(|entry| entry.as_ref().is_ok_and(|(_, bytes)| *bytes == *block)).count(),
+        40
+    );
+    let blobs = fs::read_dir(directory.path().join("store/blobs")).unwrap().count();
+    assert_eq!(blobs, 0, "blob files in the store; BLOCK_BYTES must be smaller or STORE_SEGMENT_BYTES larger");
+    const { assert!(17 * BLOCK_BYTES < STORE_SEGMENT_BYTES / 4) };
+}
+
+/// Trap: sled's threads hold its lock a moment longer than its last handle lives.
+#[test]
+fn a_store_that_is_being_let_go_is_waited_for() {
+    let (directory, store) = new();
+    drop(store);
+    let lingering = fs::File::open(directory.path().join("store/db")).unwrap();
+    lingering.lock().unwrap();
+    let letting_go = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        drop(lingering);
+    });
+    open(directory.path()).unwrap();
+    letting_go.join().unwrap();
+}
+
+#[test]
+fn a_block_over_the_limit_is_refused() {
+    let (_directory, store) = new();
+    let refused = store.append(&[(1, &vec![0; BLOCK_BYTES + 1])]);
+    assert!(matches!(refused, Err(Error::TooLarge { bytes }) if bytes == BLOCK_BYTES + 1));
+    assert!(store.block_at(1).unwrap().is_none());
+}
+
+/// Trap: sled's cache bound is a fraction of what it takes, and a new bound must not make an old store unreadable, as
+/// a new segment size would.
+#[test]
+fn another_cache_size_opens_the_same_store() {
+    let (directory, store) = new();
+    store.append(&[(1, b"block")]).unwrap();
+    drop(store);
+    let settings = config::Store { cache_bytes: 1024 * 1024, ..config::Settings::default().store };
+    let store = Store::open(directory.path(), &settings).unwrap();
+    assert_eq!(&*store.block_at(1).unwrap().unwrap().1, b"block");
+}
+
+/// Bytes without a pattern, always the same ones.
+fn incompressible(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..length).map(|_| next()).collect()
+}

@@ -1,0 +1,73 @@
+//! The master key: the one key that is not in the store, and its file.
+//!
+//! The file holds one line, `muster master key 1 ` and 64 hexadecimal digits, and only its owner may read it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::Error;
+use super::cipher::{self, Key};
+
+const PREFIX: &str = "muster master key 1 ";
+const DIGITS: usize = 64;
+
+/// Reads the key; none if there is no such file.
+pub(super) fn read(path: &Path) -> Result<Option<Key>, Error> {
+    let failed = |what| move |source| Error::File { what, path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed("open")(source)),
+    };
+    let mode = file.metadata().map_err(failed("read"))?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::ReadableByOthers { path: path.to_owned(), mode });
+    }
+    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 2));
+    file.take(4096).read_to_string(&mut text).map_err(failed("read"))?;
+    parse(text.trim_end()).map(Some).ok_or_else(|| Error::NoKey { path: path.to_owned() })
+}
+
+/// Draws a key and writes its file, durably, before anything is sealed with it.
+pub(super) fn make(path: &Path) -> Result<Key, Error> {
+    let key = Zeroizing::new(cipher::draw()?);
+    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 1));
+    text.push_str(PREFIX);
+    for byte in *key {
+        for nibble in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(u32::from(nibble), 16));
+        }
+    }
+    text.push('\n');
+    write(path, text.as_bytes()).map_err(|source| Error::File { what: "make", path: path.to_owned(), source })?;
+    Ok(key)
+}
+
+/// A crash leaves the whole file or none: it is written beside its place first.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let beside = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    File::open(directory)?.sync_all()
+}
+
+fn parse(line: &str) -> Option<Key> {
+    let digits = line.strip_prefix(PREFIX)?.as_bytes();
+    if digits.len() != DIGITS {
+        return None;
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high? << 4 | low?).ok()?;
+    }
+    Some(key)
+}
