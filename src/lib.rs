@@ -30,11 +30,13 @@
 //! | [`store`] | durable bytes: blocks, small tables, caches | sled |
 //! | [`journal`] | every event of every account, in one order, for ever | bincode |
 //! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
+//! | [`projections`] | what follows from the journal, kept for questions | |
 
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod journal;
 pub mod limits;
+pub mod projections;
 pub mod store;
 pub mod vault;

@@ -1,0 +1,91 @@
+//! The roster as bytes: a cache, so that a start need not read the whole journal.
+//!
+//! Words of 64 bits, little endian: format, store id, position of the last event, position and time of the last change
+//! of a row, largest task id, how many registrations wait, how many accounts are dropped, the account numbers of both,
+//! then the rows in their order. A row is its account number times 256, plus its status times 16, plus its online
+//! status.
+
+use std::sync::Arc;
+
+use super::rows::{Chunk, Row, Rows};
+use super::state::{Progress, State};
+use crate::domain::{AccountNumber, OnlineStatus, Status};
+use crate::store::StoreId;
+
+/// A roster at one moment, to be written at leisure: it shares the rows instead of copying them.
+pub(super) struct Checkpoint {
+    progress: Progress,
+    waiting: Vec<AccountNumber>,
+    dropped: Vec<AccountNumber>,
+    chunks: Vec<Arc<Chunk>>,
+    rows: usize,
+}
+
+const FORMAT: u64 = 1;
+const HEADER_WORDS: usize = 8;
+
+impl Checkpoint {
+    /// What `state` is now.
+    pub(super) fn of(state: &State) -> Checkpoint {
+        Checkpoint {
+            progress: state.progress,
+            waiting: state.waiting.iter().copied().collect(),
+            dropped: state.dropped.iter().copied().collect(),
+            chunks: state.rows.chunks(),
+            rows: state.rows.len(),
+        }
+    }
+
+    /// As bytes.
+    pub(super) fn write(&self, store: StoreId) -> Vec<u8> {
+        let Progress { position, changed: (changed, at), last_task } = self.progress;
+        let [waiting, dropped] = [&self.waiting, &self.dropped].map(|accounts| accounts.len() as u64);
+        let header: [u64; HEADER_WORDS] =
+            [FORMAT, store.0, position, changed, at.cast_unsigned(), u64::from(last_task), waiting, dropped];
+        let named = self.waiting.iter().chain(&self.dropped).map(|account| account.get());
+        let rows = self.chunks.iter().flat_map(|chunk| chunk.rows()).map(pack);
+        let mut bytes =
+            Vec::with_capacity((HEADER_WORDS + self.waiting.len() + self.dropped.len() + self.rows) * size_of::<u64>());
+        for word in header.into_iter().chain(named).chain(rows) {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// A state from bytes; none if they are of another format, of another store, or do not fit together.
+    pub(super) fn read(bytes: &[u8], store: StoreId) -> Option<State> {
+        let (words, []) = bytes.as_chunks() else { return None };
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        if words.next()? != FORMAT || words.next()? != store.0 {
+            return None;
+        }
+        let position = words.next()?;
+        let changed = (words.next()?, words.next()?.cast_signed());
+        let last_task = u32::try_from(words.next()?).ok()?;
+        let waiting = usize::try_from(words.next()?).ok()?;
+        let dropped = usize::try_from(words.next()?).ok()?;
+        let rows_listed = words.len().checked_sub(waiting)?.checked_sub(dropped)?;
+        let waiting = words.by_ref().take(waiting).map(AccountNumber::from_stored).collect::<Option<_>>()?;
+        let dropped = words.by_ref().take(dropped).map(AccountNumber::from_stored).collect::<Option<_>>()?;
+        let mut rows = Rows::with_capacity(rows_listed);
+        for word in words {
+            if !rows.set(unpack(word)?) {
+                return None;
+            }
+        }
+        let progress = Progress { position, changed, last_task };
+        (rows.len() == rows_listed).then_some(State { rows, progress, waiting, dropped })
+    }
+}
+
+fn pack(row: Row) -> u64 {
+    row.account.get() << 8 | u64::from(row.status.code()) << 4 | u64::from(row.online_status.code())
+}
+
+fn unpack(word: u64) -> Option<Row> {
+    Some(Row {
+        account: AccountNumber::from_stored(word >> 8)?,
+        status: Status::from_code((word >> 4) as u8 & 0xf)?,
+        online_status: OnlineStatus::from_code(word as u8 & 0xf)?,
+    })
+}

@@ -1,0 +1,97 @@
+//! One gzip stream (RFC 1952), put together from pieces that were compressed apart.
+//!
+//! A piece is raw deflate that ends on a byte boundary and is not the last block, so pieces follow each other as they
+//! are. Their checksums join without a look at the text.
+
+use bytes::{BufMut, Bytes};
+use crc32fast::Hasher;
+use flate2::{Compress, Compression, FlushCompress};
+
+/// A stretch of text, compressed.
+#[derive(Clone)]
+pub(super) struct Piece {
+    deflated: Bytes,
+    checksum: Hasher,
+    text_bytes: usize,
+}
+
+/// A stream in the making.
+pub(super) struct Stream {
+    parts: Vec<Bytes>,
+    checksum: Hasher,
+    text_bytes: usize,
+}
+
+/// Magic, deflate, no flags, no time, no hints, system unknown.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+/// The last block, an empty one with fixed codes: how a stream of pieces ends.
+const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+/// The most that a stored block holds: it has 16 bits for its length.
+const STORED_BYTES_MAX: usize = u16::MAX as usize;
+
+impl Piece {
+    /// Compresses `text`, or stores it if it would not become smaller.
+    pub(super) fn compress(text: &[u8]) -> Piece {
+        Piece::new(text, deflate(text).unwrap_or_else(|| store(text)))
+    }
+
+    /// Takes `text` as it is: for a text so short that compressing it gains nothing.
+    pub(super) fn stored(text: &[u8]) -> Piece {
+        Piece::new(text, store(text))
+    }
+
+    fn new(text: &[u8], deflated: Vec<u8>) -> Piece {
+        let mut checksum = Hasher::new();
+        checksum.update(text);
+        Piece { deflated: deflated.into(), checksum, text_bytes: text.len() }
+    }
+}
+
+impl Stream {
+    /// A stream without text yet.
+    pub(super) fn new() -> Stream {
+        Stream { parts: vec![Bytes::from_static(&HEADER)], checksum: Hasher::new(), text_bytes: 0 }
+    }
+
+    /// Appends a piece, sharing its bytes.
+    pub(super) fn push(&mut self, piece: &Piece) {
+        self.parts.push(piece.deflated.clone());
+        self.checksum.combine(&piece.checksum);
+        self.text_bytes += piece.text_bytes;
+    }
+
+    /// The whole stream.
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
+        let mut end = Vec::with_capacity(LAST_BLOCK.len() + 8);
+        end.extend_from_slice(&LAST_BLOCK);
+        end.put_u32_le(self.checksum.finalize());
+        // The format wants the length modulo 2^32.
+        end.put_u32_le(self.text_bytes as u32);
+        self.parts.push(end.into());
+        self.parts
+    }
+}
+
+/// Raw deflate of `text`, flushed to a byte boundary; none if that is not smaller than the text.
+fn deflate(text: &[u8]) -> Option<Vec<u8>> {
+    let mut deflated = Vec::with_capacity(text.len());
+    let mut compress = Compress::new(Compression::fast(), false);
+    compress.compress_vec(text, &mut deflated, FlushCompress::Sync).ok()?;
+    // Only where room is left over it is certain that all of the flush came out.
+    let is_whole = compress.total_in() == text.len() as u64 && deflated.len() < deflated.capacity();
+    deflated.shrink_to_fit();
+    is_whole.then_some(deflated)
+}
+
+/// `text` in stored blocks, which end on a byte boundary by themselves.
+fn store(text: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(text.len() + 5);
+    for part in text.chunks(STORED_BYTES_MAX) {
+        let length = part.len() as u16;
+        stored.put_u8(0);
+        stored.put_u16_le(length);
+        stored.put_u16_le(!length);
+        stored.extend_from_slice(part);
+    }
+    stored
+}

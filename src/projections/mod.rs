@@ -1,0 +1,23 @@
+//! What follows from the journal, kept for questions. It can be thrown away and made again from the first event.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `roster` | the account list: follows the journal, answers `queryWhatsAppStatus` |
+//! | `state` | what the events up to a position lead to |
+//! | `list` | the list as it was at one moment, as an answer |
+//! | `rows` | one account's row in the list, and the chunks that rows are kept in |
+//! | `gzip` | one gzip stream, put together from pieces that are compressed once |
+//! | `checkpoint` | the roster as bytes: a cache |
+
+mod checkpoint;
+mod gzip;
+mod list;
+mod roster;
+mod rows;
+mod state;
+
+pub use list::AccountList;
+pub use roster::Roster;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The account list: follows the journal, answers `queryWhatsAppStatus`.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::checkpoint::Checkpoint;
+use super::list::AccountList;
+use super::rows::{Chunk, Row};
+use super::state::State;
+use crate::domain::{AccountNumber, OnlineStatus};
+use crate::journal::{self, Journal, Recorded};
+use crate::limits::READ_RECORDS;
+use crate::store::{self, Store, StoreId};
+
+/// The account list, rendered. Cheap to clone.
+#[derive(Clone)]
+pub struct Roster {
+    store: StoreId,
+    state: Arc<RwLock<State>>,
+}
+
+/// The name of the checkpoint among the store's caches.
+const CHECKPOINT: &str = "roster";
+
+impl Roster {
+    /// The roster as it was saved last in `store`, or an empty one: [`Roster::catch_up`] brings either up to date.
+    pub fn open(store: &Store) -> Roster {
+        let saved = store.load_cache(CHECKPOINT).and_then(|bytes| Checkpoint::read(&bytes, store.id()));
+        let roster = Roster::empty(store.id());
+        *roster.write() = saved.unwrap_or_default();
+        roster
+    }
+
+    /// A roster that nothing was applied to.
+    pub(super) fn empty(store: StoreId) -> Roster {
+        Roster { store, state: Arc::default() }
+    }
+
+    /// Applies all that stands in the journal and is not in here yet. For the start, before anything is appended.
+    pub fn catch_up(&self, journal: &Journal) -> Result<(), journal::Error> {
+        if self.position() > journal.head() {
+            // The journal was put back to an earlier backup, and the checkpoint was not.
+            *self.write() = State::default();
+        }
+        loop {
+            let records = journal.read_after(self.position(), READ_RECORDS)?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            self.apply(&records);
+        }
+    }
+
+    /// Applies events in the order of their positions; those that are in here already change nothing.
+    pub fn apply(&self, records: &[Recorded]) {
+        let mut state = self.write();
+        records.iter().for_each(|record| state.apply(record));
+    }
+
+    /// The position of the last event applied; 0 for none.
+    pub fn position(&self) -> u64 {
+        self.read().progress.position
+    }
+
+    /// The list as it is now. It has every command in it that was answered before.
+    pub fn list(&self) -> AccountList {
+        let (chunks, changed) = {
+            let state = self.read();
+            (state.rows.chunks(), state.progress.changed)
+        };
+        AccountList::all(self.store, changed, chunks)
+    }
+
+    /// Whether anything ever happened to an account. True for every account that a command was answered for.
+    pub fn has(&self, account: AccountNumber) -> bool {
+        self.read().rows.contains(account)
+    }
+
+    /// The list with one account alone, or empty if it is unknown.
+    pub fn list_of(&self, account: AccountNumber) -> AccountList {
+        let row = self.read().rows.get(account);
+        AccountList::one(self.store, row)
+    }
+
+    /// The accounts that are online or on their way there, oldest first.
+    pub fn desired_online(&self) -> Vec<AccountNumber> {
+        self.accounts_where(|row| row.online_status.is_desired_online())
+    }
+
+    /// The accounts that are online, oldest first.
+    pub fn online(&self) -> Vec<AccountNumber> {
+        self.accounts_where(|row| row.online_status == OnlineStatus::Online)
+    }
+
+    /// The accounts that have something outstanding, oldest first: on their way, with a registration that waits, or
+    /// dropped.
+    pub fn unsettled(&self) -> Vec<AccountNumber> {
+        let (chunks, waiting, dropped) = {
+            let state = self.read();
+            (state.rows.chunks(), state.waiting.clone(), state.dropped.clone())
+        };
+        let is_named = |account: &AccountNumber| waiting.contains(account) || dropped.contains(account);
+        select(&chunks, |row| row.online_status.is_coming() || is_named(&row.account))
+    }
+
+    /// The largest task id that any registration was given; 0 for none.
+    pub fn last_task(&self) -> u32 {
+        self.read().progress.last_task
+    }
+
+    /// Saves what lets the next start read only what comes after. Blocks for a disk write; holds up nobody meanwhile.
+    pub fn save_checkpoint(&self, store: &Store) -> Result<(), store::Error> {
+        let checkpoint = Checkpoint::of(&self.read());
+        store.save_cache(CHECKPOINT, &checkpoint.write(self.store))
+    }
+
+    fn accounts_where(&self, is_meant: impl Fn(&Row) -> bool) -> Vec<AccountNumber> {
+        let chunks = self.read().rows.chunks();
+        select(&chunks, is_meant)
+    }
+
+    // A panic while the lock is held leaves whole rows: each event is applied in full before the next.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn select(chunks: &[Arc<Chunk>], is_meant: impl Fn(&Row) -> bool) -> Vec<AccountNumber> {
+    let rows = chunks.iter().flat_map(|chunk| chunk.rows());
+    rows.filter(is_meant).map(|row| row.account).collect()
+}

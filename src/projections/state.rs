@@ -1,0 +1,81 @@
+//! What the events up to a position lead to: the fold under the account list.
+
+use std::collections::BTreeSet;
+
+use super::rows::{Row, Rows};
+use crate::domain::{AccountNumber, Event, OnlineStatus, Status};
+use crate::journal::Recorded;
+
+/// What the events up to `progress` lead to.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) rows: Rows,
+    pub(super) progress: Progress,
+    /// Accounts whose registration waits.
+    pub(super) waiting: BTreeSet<AccountNumber>,
+    /// Accounts that are offline against their callers' wish, and may come back.
+    pub(super) dropped: BTreeSet<AccountNumber>,
+}
+
+/// How far the roster has followed the journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Progress {
+    /// The position of the last event applied; 0 for none.
+    pub(super) position: u64,
+    /// The position and the time of the last event that changed a row. The time is for a store that was put back to an
+    /// earlier backup: other events take the same positions then, but not at the same microsecond.
+    pub(super) changed: (u64, i64),
+    /// The largest task id seen; 0 for none.
+    pub(super) last_task: u32,
+}
+
+impl State {
+    /// The state after one more event; one that is in here already changes nothing.
+    pub(super) fn apply(&mut self, record: &Recorded) {
+        if record.position <= self.progress.position {
+            return;
+        }
+        debug_assert_eq!(record.position, self.progress.position + 1, "the roster must catch up before it follows");
+        self.progress.position = record.position;
+        self.follow_drops(record);
+        self.follow_row(record);
+        match record.event.awaits_code() {
+            Some(true) => {
+                self.waiting.insert(record.account);
+            }
+            Some(false) => {
+                self.waiting.remove(&record.account);
+            }
+            None => {}
+        }
+        if let Event::RegistrationRequested { task, .. } = record.event {
+            self.progress.last_task = self.progress.last_task.max(task.get());
+        }
+    }
+
+    /// Whether an account was dropped; before its row follows, because that depends on where it stood.
+    fn follow_drops(&mut self, record: &Recorded) {
+        let account = record.account;
+        if record.event.standing().is_none() {
+            return;
+        }
+        if self.rows.get(account).is_some_and(|row| record.event.is_drop(row.online_status)) {
+            self.dropped.insert(account);
+        } else {
+            self.dropped.remove(&account);
+        }
+    }
+
+    /// The first event of an account adds its row, whatever it is; later ones change it if they lead elsewhere.
+    fn follow_row(&mut self, record: &Recorded) {
+        let account = record.account;
+        let (status, online_status) = match record.event.standing() {
+            Some(standing) => standing,
+            None if self.rows.contains(account) => return,
+            None => (Status::Normal, OnlineStatus::Offline),
+        };
+        if self.rows.set(Row { account, status, online_status }) {
+            self.progress.changed = (record.position, record.at.0);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What the roster promises: it lists what the events lead to, as plain JSON and as gzip, and what was handed out stays.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config;
+use crate::domain::{
+    Account, AccountNumber, AccountType, Content, Event, Fingerprint, OnlineStatus, Reason, Sealed, TaskId, Timestamp,
+    VerifyType,
+};
+use crate::journal::{Append, Journal, Origin, Principal, Recorded, RequestId};
+use crate::limits::ROSTER_CHUNK_ROWS;
+use crate::store::{Store, StoreId};
+
+const HEAD: &str = r#"{"data":"#;
+const TAIL: &str = r#","code":200,"message":"success"}"#;
+
+/// The naive roster: every account folded from all its events.
+#[derive(Default)]
+struct Model {
+    order: Vec<AccountNumber>,
+    accounts: HashMap<AccountNumber, Account>,
+    last_task: u32,
+}
+
+impl Model {
+    fn apply(&mut self, record: &Recorded) {
+        let account = self.accounts.entry(record.account).or_insert_with(|| {
+            self.order.push(record.account);
+            Account::initial()
+        });
+        account.evolve(&record.event);
+        if let Event::RegistrationRequested { task, .. } = &record.event {
+            self.last_task = self.last_task.max(task.get());
+        }
+    }
+
+    fn select(&self, is_meant: impl Fn(&Account) -> bool) -> Vec<AccountNumber> {
+        self.order.iter().copied().filter(|number| is_meant(&self.accounts[number])).collect()
+    }
+
+    fn json(&self) -> Value {
+        let row = |number: &AccountNumber| {
+            let Account { status, online_status, .. } = self.accounts[number];
+            json!({"whatsApp": number.to_string(), "status": status.code(), "onlineStatus": online_status.code()})
+        };
+        json!({"data": self.order.iter().map(row).collect::<Vec<_>>(), "code": 200, "message": "success"})
+    }
+}
+
+fn account(number: &str) -> AccountNumber {
+    number.parse().unwrap()
+}
+
+fn content() -> Arc<Content> {
+    Arc::new(Content {
+        account_type: AccountType::Personal,
+        name: None,
+        avatar: None,
+        public_key: String::new(),
+        msg_public_key: String::new(),
+        account_id: None,
+        next_key_id: None,
+        registration_id: None,
+        secrets: Sealed(Box::default()),
+        fingerprint: Fingerprint([0; 32]),
+    })
+}
+
+fn imported() -> Event {
+    Event::AccountImported { content: content() }
+}
+
+fn registration(task: u32) -> Event {
+    Event::RegistrationRequested {
+        task: TaskId::new(task).unwrap(),
+        verify_type: VerifyType::Sms,
+        account_type: AccountType::Business,
+        calling_code: "+86".parse().unwrap(),
+        country: "CN".to_owned(),
+        expires_at: Timestamp(0),
+    }
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let nothing = String::new;
+    prop_oneof![
+        Just(imported()),
+        Just(Event::ContentReplaced { content: content() }),
+        Just(Event::OnlineRequested),
+        Just(Event::CameOnline { instance_code: nothing() }),
+        Just(Event::RecycleRequested),
+        Just(Event::WentOffline { reason: Reason::none(), instance_code: nothing() }),
+        Just(Event::Banned { reason: Reason::none(), instance_code: nothing() }),
+        Just(Event::BanLifted),
+        (1_u32..1_000).prop_map(registration),
+        Just(Event::CodeSent),
+        Just(Event::CodeSubmitted { code: Sealed(Box::default()) }),
+        Just(Event::Registered),
+        (0_u32..5, any::<bool>()).prop_map(|(attempt, still_waiting)| Event::RegistrationFailed {
+            reason: Reason::none(),
+            attempt,
+            still_waiting,
+        }),
+    ]
+}
+
+/// Events with the positions from `first` on.
+fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>) -> Vec<Recorded> {
+    let record = |((account, event), position): (_, u64)| Recorded {
+        position,
+        account,
+        version: 0,
+        previous: 0,
+        at: Timestamp(1_000_000 + position.cast_signed()),
+        origin: ORIGIN,
+        event,
+    };
+    events.into_iter().zip(first..).map(record).collect()
+}
+
+const ORIGIN: Origin = Origin { principal: Principal::Service, request: RequestId(0) };
+
+/// So many accounts, with numbers of all lengths.
+fn many(count: usize) -> Vec<AccountNumber> {
+    (0..count as u64)
+        .map(|index| AccountNumber::from_stored(10_u64.pow(6 + (index % 9) as u32) + index).unwrap())
+        .collect()
+}
+
+fn text(pieces: &[Bytes]) -> String {
+    String::from_utf8(pieces.concat()).unwrap()
+}
+
+/// The whole answer, after a look whether the gzip stream holds the same.
+fn render(list: &AccountList) -> String {
+    let plain = text(&list.render(HEAD, TAIL));
+    let stream = list.render_gzip(HEAD, TAIL).concat();
+    let mut decoded = String::new();
+    let mut decoder = GzDecoder::new(stream.as_slice());
+    decoder.read_to_string(&mut decoded).unwrap();
+    assert_eq!(decoded, plain, "gzip differs");
+    assert!(decoder.into_inner().is_empty(), "something stands behind the gzip stream");
+    plain
+}
+
+fn open_store(directory: &tempfile::TempDir) -> Store {
+    Store::open(directory.path(), &config::Settings::default().store).unwrap()
+}
+
+#[test]
+fn small_list_reads_like_the_document() {
+    let roster = Roster::empty(StoreId(7));
+    let numbers = ["861821371272", "861821726232", "8218132718231", "1234567", "123456789012345"].map(account);
+    let events = [
+        (numbers[0], imported()),
+        (numbers[1], imported()),
+        (numbers[0], Event::OnlineRequested),
+        (numbers[2], registration(12)),
+        (numbers[3], Event::CameOnline { instance_code: String::new() }),
+        (numbers[4], Event::Banned { reason: Reason::none(), instance_code: String::new() }),
+    ];
+    roster.apply(&records(1, events));
+    let lists = [roster.list(), roster.list_of(numbers[0]), roster.list_of(account("861821726231"))];
+    let shown = lists.map(|list| format!("{}\n{}\n", list.etag(), render(&list))).join("\n");
+    insta::with_settings!({
+        snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, { insta::assert_snapshot!("roster", shown) });
+}
+
+proptest! {
+    /// Any events at all, also those that `decide` would never put together.
+    #[test]
+    fn roster_is_the_fold_of_all_events(events in proptest::collection::vec((0_usize..6, any_event()), 0..40)) {
+        let accounts = many(6);
+        let (roster, mut model) = (Roster::empty(StoreId(7)), Model::default());
+        let mut before = roster.list();
+        for record in records(1, events.into_iter().map(|(index, event)| (accounts[index], event))) {
+            let held = render(&before);
+            roster.apply(std::slice::from_ref(&record));
+            roster.apply(std::slice::from_ref(&record)); // Once more changes nothing.
+            model.apply(&record);
+            let now = roster.list();
+            prop_assert_eq!(render(&before), held.as_str(), "a list changed after it was handed out");
+            prop_assert_eq!(serde_json::from_str::<Value>(&render(&now)).unwrap(), model.json());
+            prop_assert_eq!(before.etag() == now.etag(), held == render(&now), "the tag does not tell the lists apart");
+            before = now;
+        }
+        prop_assert_eq!(roster.unsettled(), model.select(|it| it.is_unsettled() || it.is_dropped()));
+        prop_assert_eq!(roster.online(), model.select(|account| account.online_status == OnlineStatus::Online));
+        prop_assert_eq!(roster.desired_online(), model.select(|account| account.online_status.is_desired_online()));
+        prop_assert_eq!(roster.last_task(), model.last_task);
+        for account in accounts {
+            let all = model.json();
+            let of_all = all["data"].as_array().unwrap().iter();
+            let listed: Vec<_> = of_all.filter(|row| row["whatsApp"] == account.to_string()).cloned().collect();
+            let one: Value = serde_json::from_str(&render(&roster.list_of(account))).unwrap();
+            prop_assert_eq!(&one["data"], &Value::Array(listed));
+        }
+    }
+}
+
+#[test]
+fn an_event_changes_one_chunk_and_answers_share_the_others() {
+    let accounts = many(3 * ROSTER_CHUNK_ROWS + 1);
+    let (roster, mut model) = (Roster::empty(StoreId(7)), Model::default());
+    let follow = |model: &mut Model, events: Vec<(AccountNumber, Event)>| {
+        let records = records(roster.position() + 1, events);
+        roster.apply(&records);
+        records.iter().for_each(|record| model.apply(record));
+        serde_json::from_str::<Value>(&render(&roster.list())).unwrap() == model.json()
+    };
+    assert!(follow(&mut model, accounts.iter().map(|account| (*account, imported())).collect()));
+
+    let (held, again) = (roster.list(), roster.list());
+    let text_before = render(&held);
+    let (pieces, same) = (held.render(HEAD, TAIL), again.render(HEAD, TAIL));
+    assert!(pieces.iter().zip(&same).all(|(one, other)| one.as_ptr() == other.as_ptr()), "two answers share all");
+
+    let changed = accounts[ROSTER_CHUNK_ROWS + 5];
+    assert!(follow(&mut model, vec![(changed, Event::OnlineRequested)]));
+    let after = roster.list().render(HEAD, TAIL);
+    let own = |pieces: &[Bytes], others: &[Bytes]| -> Vec<usize> {
+        (0..pieces.len()).filter(|at| pieces[*at].as_ptr() != others[*at].as_ptr()).collect()
+    };
+    assert_eq!(own(&after, &pieces), [3], "after head, bracket and the first chunk comes the one that changed");
+    assert_eq!(render(&held), text_before, "what is held stays");
+    assert_eq!(text(&pieces), text_before);
+
+    // With nobody holding it, a chunk is changed where it is.
+    drop((held, again, pieces, same));
+    assert!(follow(&mut model, vec![(changed, Event::CameOnline { instance_code: String::new() })]));
+    assert_ne!(text(&after), text(&roster.list().render(HEAD, TAIL)));
+    drop(after);
+    let address = roster.list().render(HEAD, TAIL)[3].as_ptr();
+    assert!(follow(&mut model, vec![(changed, Event::RecycleRequested)]));
+    assert_eq!(roster.list().render(HEAD, TAIL)[3].as_ptr(), address);
+}
+
+#[test]
+fn checkpoint_brings_back_everything_and_a_damaged_one_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_store(&directory);
+    let roster = Roster::open(&store);
+    let accounts = many(2 * ROSTER_CHUNK_ROWS + 3);
+    roster.apply(&records(1, accounts.iter().map(|account| (*account, imported()))));
+    let later =
+        [(accounts[9], Event::OnlineRequested), (accounts[3], registration(77)), (accounts[4], registration(5))];
+    roster.apply(&records(roster.position() + 1, later));
+    roster.save_checkpoint(&store).unwrap();
+
+    let facts = |roster: &Roster| {
+        let list = roster.list();
+        (list.etag(), render(&list), roster.position(), roster.last_task(), roster.unsettled())
+    };
+    let back = Roster::open(&store);
+    assert!(facts(&back) == facts(&roster), "the checkpoint is not what was saved");
+    assert_eq!(back.unsettled(), [accounts[3], accounts[4], accounts[9]]);
+    let next = records(back.position() + 1, [(accounts[4], Event::CodeSent), (account("861821726232"), imported())]);
+    for roster in [&back, &roster] {
+        roster.apply(&next);
+    }
+    assert!(facts(&back) == facts(&roster), "the checkpoint leads elsewhere");
+
+    let bytes = store.load_cache("roster").unwrap();
+    let last_row = bytes[bytes.len() - 8..].to_vec();
+    let damages: [(&str, Vec<u8>); 6] = [
+        ("empty", vec![]),
+        ("another format", [&[2], &bytes[1..]].concat()),
+        ("another store", [&bytes[..8], &[!bytes[8]], &bytes[9..]].concat()),
+        ("half a word", bytes[..bytes.len() - 4].to_vec()),
+        ("no row", [&bytes[..], &[0; 8]].concat()),
+        ("a row twice", [bytes.clone(), last_row].concat()),
+    ];
+    for (damage, bytes) in damages {
+        store.save_cache("roster", &bytes).unwrap();
+        let roster = Roster::open(&store);
+        assert_eq!((roster.position(), render(&roster.list())), (0, format!("{HEAD}[]{TAIL}")), "{damage}");
+    }
+}
+
+#[test]
+fn roster_catches_up_with_the_journal_and_then_follows_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_store(&directory);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let number = account("861821726232");
+    let append = |journal: &Journal, expected_version, events| {
+        let append = Append { account: number, expected_version, events, origin: ORIGIN, at: Timestamp(0) };
+        runtime.block_on(journal.append(append)).unwrap();
+    };
+    let start = || {
+        let roster = Roster::open(&store);
+        let follower = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| follower.apply(records))).unwrap();
+        roster.catch_up(&journal).unwrap();
+        (roster, journal)
+    };
+
+    let (roster, journal) = start();
+    append(&journal, 0, vec![imported(), Event::OnlineRequested]);
+    assert_eq!((roster.position(), roster.desired_online()), (2, vec![number]), "it is there when the append returns");
+    roster.save_checkpoint(&store).unwrap();
+    append(&journal, 2, vec![Event::CameOnline { instance_code: String::new() }]);
+    let before = render(&roster.list());
+    drop(journal);
+
+    let (roster, journal) = start();
+    assert_eq!((roster.position(), render(&roster.list())), (3, before), "the checkpoint and the tail");
+    append(&journal, 3, vec![Event::RecycleRequested]);
+    assert_eq!((roster.position(), roster.online()), (4, vec![]));
+
+    // A checkpoint of what the journal does not hold is of another history.
+    roster.apply(&records(5, [(number, Event::OnlineRequested)]));
+    roster.catch_up(&journal).unwrap();
+    assert_eq!((roster.position(), roster.desired_online()), (4, vec![]));
+}
