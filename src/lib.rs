@@ -30,8 +30,10 @@
 //! | [`store`] | durable bytes: blocks, small tables, caches | sled |
 //! | [`journal`] | every event of every account, in one order, for ever | bincode |
 //! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
+//! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | what follows from the journal, kept for questions | |
 
+pub mod actors;
 pub mod clock;
 pub mod config;
 pub mod domain;

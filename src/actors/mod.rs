@@ -1,0 +1,209 @@
+//! One actor per account. `Accounts` is the handle that others hold.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `account` | the actor: recover, decide, append, evolve, then what follows |
+//! | `registry` | which actors are active, on which arbiter, and which of them may go |
+//! | `agenda` | the deadlines of `-coming` states and registrations |
+//! | `inbox` | what is not asked by a caller: gateway reports, deadlines, taking up after a restart |
+//! | `port` | what actors need of a gateway |
+//!
+//! An actor decides one command at a time: while its events are on the way to the disk, the next command waits in its
+//! mailbox. Effects begin after the commit and follow from the state alone, so whoever recovers an account finds again
+//! what is outstanding, and a replay runs none.
+
+mod account;
+mod agenda;
+mod inbox;
+mod port;
+mod registry;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+
+pub use inbox::{Inbox, Reported, Reports, reports};
+pub use port::Gateway;
+
+use crate::config;
+use crate::domain::{AccountNumber, Command, Refusal, TaskId};
+use crate::journal::{self, Journal, Origin, Turn};
+use crate::limits::TASK_ID_MAX;
+use account::{Ask, Surroundings};
+use agenda::Agenda;
+use registry::{Permit, Registry};
+
+/// The accounts. Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    journal: Journal,
+    registry: Registry,
+    permits: Arc<Semaphore>,
+    max_in_flight: usize,
+    /// Held while the commands of one request are put into mailboxes, so that any two requests are in the same order
+    /// in all of them: otherwise each could wait for a turn of the other.
+    handing_out: tokio::sync::Mutex<()>,
+    is_stopping: AtomicBool,
+    last_task: AtomicU32,
+}
+
+/// What became of a command: it was done (durably), or refused by the rules.
+pub type Outcome = Result<(), Refusal>;
+
+/// Why a command could not be carried out at all.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Too many commands are under way.
+    #[error("{limit} commands are under way, which is the limit; try again shortly")]
+    Overloaded {
+        /// The bound.
+        limit: usize,
+    },
+    /// Task ids are used up.
+    #[error("all {TASK_ID_MAX} task ids are used up")]
+    TaskIdsExhausted,
+    /// The journal failed, or refused the events.
+    #[error(transparent)]
+    Journal(#[from] Arc<journal::Error>),
+    /// The account's actor ended under the command, twice.
+    #[error("the actor of account {account:?} failed; what became of the command is in the journal, or did not happen")]
+    ActorFailed {
+        /// Whose.
+        account: AccountNumber,
+    },
+    /// The arbiters' threads cannot be started.
+    #[error("cannot start the actors' threads: {0}")]
+    Threads(Arc<std::io::Error>),
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+impl Accounts {
+    /// Starts the arbiters. Task ids go on after `last_task`. The inbox takes in what is `reported`, while it is run.
+    pub fn start(
+        journal: Journal,
+        settings: &config::Actors,
+        rules: &config::Accounts,
+        gateway: Arc<dyn Gateway>,
+        reported: Reported,
+        last_task: u32,
+    ) -> Result<(Accounts, Inbox), Error> {
+        let agenda = Arc::new(Agenda::default());
+        let coming_timeout = settings.coming_timeout;
+        let reconnect_wait = rules.auto_reconnect.then_some(rules.reconnect_wait);
+        let surroundings =
+            Surroundings { journal: journal.clone(), gateway, agenda: agenda.clone(), coming_timeout, reconnect_wait };
+        let accounts = Accounts {
+            inner: Arc::new(Inner {
+                journal,
+                registry: Registry::start(surroundings, settings)?,
+                permits: Arc::new(Semaphore::new(settings.max_in_flight)),
+                max_in_flight: settings.max_in_flight,
+                handing_out: tokio::sync::Mutex::default(),
+                is_stopping: AtomicBool::new(false),
+                last_task: AtomicU32::new(last_task),
+            }),
+        };
+        Ok((accounts.clone(), Inbox::new(accounts, agenda, reported)))
+    }
+
+    /// Carries out one command. Durable when it returns, and carried out also if nobody waits for that.
+    pub async fn execute(&self, account: AccountNumber, command: Command, origin: Origin) -> Result<Outcome, Error> {
+        let permit = self.permit(1)?;
+        self.ask(account, Ask::execute(command, origin), None, Some(permit)).await
+    }
+
+    /// Carries out commands of several accounts side by side, each with an outcome of its own. Outcomes and events are
+    /// in the order of the commands. An error of them all means that none was begun.
+    pub async fn execute_all(
+        &self,
+        commands: Vec<(AccountNumber, Command)>,
+        origin: Origin,
+    ) -> Result<Vec<Result<Outcome, Error>>, Error> {
+        let permit = self.permit(commands.len())?;
+        let mut seen = HashSet::with_capacity(commands.len());
+        let turns = self.inner.journal.line(commands.len());
+        let asked = {
+            let _handing_out = self.inner.handing_out.lock().await;
+            join_all(commands.into_iter().zip(turns).map(|((account, command), turn)| {
+                // A second command of an account waits behind the first, which would wait for its turn.
+                let turn = seen.insert(account).then_some(turn);
+                self.ask(account, Ask::execute(command, origin), turn, Some(permit.clone()))
+            }))
+        };
+        Ok(asked.await)
+    }
+
+    /// The next task id.
+    pub fn new_task(&self) -> Result<TaskId, Error> {
+        let next = |last: u32| last.checked_add(1).filter(|next| *next <= TASK_ID_MAX);
+        let last = self.inner.last_task.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        last.ok().and_then(|last| TaskId::new(last + 1)).ok_or(Error::TaskIdsExhausted)
+    }
+
+    /// How many actors are active.
+    pub fn active(&self) -> usize {
+        self.inner.registry.active()
+    }
+
+    /// Takes no more commands, waits for those under way, and ends the arbiters.
+    pub async fn drain(&self) {
+        self.inner.is_stopping.store(true, Ordering::Relaxed);
+        let all = u32::try_from(self.inner.max_in_flight).unwrap_or(u32::MAX);
+        // Fails only if closed, and nobody closes it.
+        let _all = self.inner.permits.acquire_many(all).await;
+        self.inner.registry.stop();
+    }
+
+    fn permit(&self, commands: usize) -> Result<Permit, Error> {
+        if self.inner.is_stopping.load(Ordering::Relaxed) {
+            return Err(Error::Stopping);
+        }
+        let limit = self.inner.max_in_flight;
+        // More commands than the bound at once are let in when nothing else is under way.
+        let wanted = u32::try_from(commands.min(limit)).unwrap_or(u32::MAX);
+        let permit = self.inner.permits.clone().try_acquire_many_owned(wanted);
+        permit.map(Arc::new).map_err(|_| Error::Overloaded { limit })
+    }
+
+    /// Puts `ask` into the account's mailbox at once; what is returned waits for the answer.
+    ///
+    /// An actor that ended under the question is evicted, and its successor is asked once more: it has recovered what
+    /// is durable, and decides the same command in that state.
+    fn ask(
+        &self,
+        account: AccountNumber,
+        ask: Ask,
+        turn: Option<Turn>,
+        permit: Option<Permit>,
+    ) -> impl Future<Output = Result<Outcome, Error>> + use<> {
+        let again = ask.clone();
+        let first = self.inner.registry.ask(account, ask, turn, permit.clone());
+        let inner = self.inner.clone();
+        async move {
+            match first.await {
+                Some(answer) if !is_conflict(&answer) => answer,
+                Some(_) | None => match inner.registry.ask(account, again, None, permit).await {
+                    Some(answer) => answer,
+                    None => Err(Error::ActorFailed { account }),
+                },
+            }
+        }
+    }
+}
+
+/// Whether someone else appended to the account first, so that it must be decided again.
+fn is_conflict(answer: &Result<Outcome, Error>) -> bool {
+    matches!(answer, Err(Error::Journal(cause)) if matches!(**cause, journal::Error::Conflict { .. }))
+}

@@ -1,0 +1,235 @@
+//! Which actors are active, on which arbiter, and which of them may go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, System};
+use dashmap::DashMap;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::account::{AccountActor, Ask, Asked, Retire, Surroundings};
+use super::{Error, Outcome};
+use crate::config;
+use crate::domain::AccountNumber;
+use crate::journal::Turn;
+use crate::limits::{RETIRE_PART, RETIRE_PAUSE, RETIRE_SWEEP};
+
+/// The active actors. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    actors: DashMap<AccountNumber, Arc<Active>>,
+    /// The size of `actors`, without a look into all its shards.
+    count: AtomicUsize,
+    max_active: usize,
+    idle_after: Duration,
+    surroundings: Arc<Surroundings>,
+    arbiters: Vec<ArbiterHandle>,
+    system: System,
+    started: Instant,
+    /// Until when no room is looked for, in milliseconds after the start: a moment ago all actors were at work.
+    no_room_until: AtomicU64,
+}
+
+/// One active actor.
+struct Active {
+    address: Addr<AccountActor>,
+    /// Questions that it is not done with. Raised only under the lock of the actor's shard.
+    in_flight: AtomicU32,
+    /// When it was last done with one, in milliseconds after the registry was started.
+    last_used: AtomicU64,
+}
+
+/// What lets commands in, as many as it counts; shared by the commands of one request.
+pub(super) type Permit = Arc<OwnedSemaphorePermit>;
+
+/// Goes with a question until the actor is done with it, whoever still waits for the answer: a caller may hang up, and
+/// its command is carried out all the same. An actor that drops it undone has failed, and is forgotten.
+pub(super) struct Ticket {
+    registry: Registry,
+    account: AccountNumber,
+    active: Arc<Active>,
+    is_done: bool,
+    _permit: Option<Permit>,
+}
+
+impl Registry {
+    /// Starts an arbiter per core, and the sweeper that retires idle actors.
+    pub(super) fn start(surroundings: Surroundings, settings: &config::Actors) -> Result<Registry, Error> {
+        let (system, arbiters) = start_arbiters()?;
+        let registry = Registry {
+            inner: Arc::new(Inner {
+                actors: DashMap::new(),
+                count: AtomicUsize::new(0),
+                max_active: settings.max_active,
+                idle_after: settings.idle_after,
+                surroundings: Arc::new(surroundings),
+                arbiters,
+                system,
+                started: Instant::now(),
+                no_room_until: AtomicU64::new(0),
+            }),
+        };
+        let sweeper = Arc::downgrade(&registry.inner);
+        registry.inner.arbiters.first().map(|arbiter| {
+            arbiter.spawn(async move {
+                loop {
+                    tokio::time::sleep(RETIRE_SWEEP).await;
+                    let Some(inner) = sweeper.upgrade() else { return };
+                    inner.retire_idle();
+                }
+            })
+        });
+        Ok(registry)
+    }
+
+    /// Puts `ask` into the account's mailbox at once; what is returned waits for the answer, and is none if the actor
+    /// ended without one.
+    pub(super) fn ask(
+        &self,
+        account: AccountNumber,
+        ask: Ask,
+        turn: Option<Turn>,
+        permit: Option<Permit>,
+    ) -> impl Future<Output = Option<Result<Outcome, Error>>> + use<> {
+        let active = self.inner.acquire(account);
+        let (answer, answered) = oneshot::channel();
+        let ticket =
+            Ticket { registry: self.clone(), account, active: active.clone(), is_done: false, _permit: permit };
+        // Not `send`, which parks questions beyond the mailbox's size with the caller and so loses their order. What
+        // is under way is bounded by permits (see `Accounts`), not here.
+        active.address.do_send(Asked { ask, turn, answer, ticket });
+        async move { answered.await.ok() }
+    }
+
+    pub(super) fn active(&self) -> usize {
+        self.inner.count.load(Ordering::Relaxed)
+    }
+
+    /// Ends the arbiters.
+    pub(super) fn stop(&self) {
+        self.inner.system.stop();
+    }
+}
+
+impl Ticket {
+    /// The actor is done with the question, and ready for the next.
+    pub(super) fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Ticket { registry: Registry { inner }, account, active, is_done, _permit } = self;
+        if !*is_done {
+            inner.evict(*account, active);
+        }
+        active.last_used.store(inner.now(), Ordering::Relaxed);
+        active.in_flight.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Inner {
+    /// The account's actor, started if there is none, with one more question in flight.
+    fn acquire(&self, account: AccountNumber) -> Arc<Active> {
+        if let Some(active) = self.actors.get(&account) {
+            active.in_flight.fetch_add(1, Ordering::Acquire);
+            return active.clone();
+        }
+        if self.count.load(Ordering::Relaxed) >= self.max_active {
+            self.retire_oldest();
+        }
+        let entry = self.actors.entry(account).or_insert_with(|| {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            let surroundings = self.surroundings.clone();
+            let actor = AccountActor::new(account, surroundings);
+            let address = AccountActor::start_in_arbiter(self.arbiter_of(account), |_| actor);
+            Arc::new(Active { address, in_flight: AtomicU32::new(0), last_used: AtomicU64::new(self.now()) })
+        });
+        entry.in_flight.fetch_add(1, Ordering::Acquire);
+        entry.clone()
+    }
+
+    /// Forgets an actor that ended, unless another has taken its place.
+    fn evict(&self, account: AccountNumber, ended: &Arc<Active>) {
+        if self.actors.remove_if(&account, |_, active| Arc::ptr_eq(active, ended)).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Retires the actors that had nothing to do for the configured time.
+    fn retire_idle(&self) {
+        let idle_after = u64::try_from(self.idle_after.as_millis()).unwrap_or(u64::MAX);
+        let Some(before) = self.now().checked_sub(idle_after) else { return };
+        for (account, _) in self.idle().into_iter().filter(|(_, last_used)| *last_used <= before) {
+            self.retire(account);
+        }
+    }
+
+    /// Makes room: retires the part of the actors that had nothing to do for longest. One at work is never retired, so
+    /// the bound is exceeded when more commands than that are under way.
+    fn retire_oldest(&self) {
+        if self.now() < self.no_room_until.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut idle = self.idle();
+        let part = (self.max_active / RETIRE_PART).max(1).min(idle.len());
+        if part == 0 {
+            let pause = u64::try_from(RETIRE_PAUSE.as_millis()).unwrap_or(u64::MAX);
+            self.no_room_until.store(self.now() + pause, Ordering::Relaxed);
+            return;
+        }
+        idle.select_nth_unstable_by_key(part - 1, |(_, last_used)| *last_used);
+        idle.truncate(part);
+        idle.into_iter().for_each(|(account, _)| self.retire(account));
+    }
+
+    /// The actors with nothing to do, and since when.
+    fn idle(&self) -> Vec<(AccountNumber, u64)> {
+        let is_idle = |active: &Active| active.in_flight.load(Ordering::Acquire) == 0;
+        let entries = self.actors.iter().filter(|entry| is_idle(entry.value()));
+        entries.map(|entry| (*entry.key(), entry.last_used.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Retires one actor, unless it was asked something in the meantime.
+    fn retire(&self, account: AccountNumber) {
+        let is_idle = |_: &AccountNumber, active: &Arc<Active>| active.in_flight.load(Ordering::Acquire) == 0;
+        if let Some((_, active)) = self.actors.remove_if(&account, is_idle) {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            active.address.do_send(Retire);
+        }
+    }
+
+    fn arbiter_of(&self, account: AccountNumber) -> &ArbiterHandle {
+        // Neighbouring numbers come in one batch; the multiplication (by 2^64 over the golden ratio) spreads them.
+        let spread = account.get().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        &self.arbiters[spread as usize % self.arbiters.len()]
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Starts an actix system on a thread of its own, with an arbiter per core.
+fn start_arbiters() -> Result<(System, Vec<ArbiterHandle>), Error> {
+    let (started, on_start) = std::sync::mpsc::channel();
+    let run = move || {
+        let runner = System::new();
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let arbiters = (0..cores).map(|_| Arbiter::new().handle()).collect::<Vec<_>>();
+        let _gone = started.send((System::current(), arbiters));
+        if let Err(error) = runner.run() {
+            tracing::error!(%error, "the actors' system failed");
+        }
+    };
+    let thread = thread::Builder::new().name("actors".to_owned()).spawn(run);
+    thread.map_err(|error| Error::Threads(Arc::new(error)))?;
+    on_start.recv().map_err(|_| Error::Threads(Arc::new(std::io::Error::other("actix does not start"))))
+}

@@ -1,0 +1,283 @@
+//! Actors on a real journal, with a gateway that only notes what it is asked.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Accounts, Error, Gateway, Inbox, Reports, reports};
+use crate::config::{self, Settings};
+use crate::domain::{
+    AccountNumber, AccountType, Command, Content, Fingerprint, OnlineStatus, Outstanding, Reason, Refusal, Report,
+    Sealed, VerifyType,
+};
+use crate::journal::{Journal, Origin};
+use crate::store::Store;
+
+/// Notes what it is asked; panics once if told so.
+struct Notebook {
+    asked: mpsc::UnboundedSender<(AccountNumber, Outstanding)>,
+    panics: AtomicBool,
+}
+
+impl Gateway for Notebook {
+    fn take_up(&self, account: AccountNumber, outstanding: Outstanding) {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "the gateway panics, as the test wants");
+        let _unread = self.asked.send((account, outstanding));
+    }
+}
+
+struct House {
+    journal: Journal,
+    accounts: Accounts,
+    inbox: Option<Inbox>,
+    gateway: Arc<Notebook>,
+    asked: mpsc::UnboundedReceiver<(AccountNumber, Outstanding)>,
+    reports: Reports,
+    _directory: Arc<TempDir>,
+}
+
+impl House {
+    fn new(change: impl FnOnce(&mut config::Actors)) -> House {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
+        House::on(Journal::open(store, Box::new(|_| {})).unwrap(), directory, change)
+    }
+
+    fn on(journal: Journal, directory: Arc<TempDir>, change: impl FnOnce(&mut config::Actors)) -> House {
+        let rules = config::Accounts {
+            auto_reconnect: true,
+            reconnect_wait: Duration::from_millis(1),
+            ..Settings::default().accounts
+        };
+        let mut settings = Settings::default().actors;
+        change(&mut settings);
+        let (sender, asked) = mpsc::unbounded_channel();
+        let gateway = Arc::new(Notebook { asked: sender, panics: AtomicBool::new(false) });
+        let (reports, reported) = reports();
+        let (accounts, inbox) =
+            Accounts::start(journal.clone(), &settings, &rules, gateway.clone(), reported, 0).unwrap();
+        House { journal, accounts, inbox: Some(inbox), gateway, asked, reports, _directory: directory }
+    }
+
+    fn run_inbox(&mut self, unsettled: Vec<AccountNumber>) {
+        tokio::spawn(self.inbox.take().unwrap().run(unsettled, CancellationToken::new()));
+    }
+
+    async fn online(&self, account: AccountNumber) -> Result<Result<(), Refusal>, Error> {
+        let command = Command::BringOnline { content: Some(content(1)), replace: false };
+        self.accounts.execute(account, command, Origin::SERVICE).await
+    }
+
+    async fn until(&self, account: AccountNumber, status: OnlineStatus) {
+        let mut head = self.journal.follow();
+        while self.journal.load(account).unwrap().0.online_status != status {
+            head.changed().await.unwrap();
+        }
+    }
+}
+
+fn account(number: u64) -> AccountNumber {
+    AccountNumber::from_stored(8_618_217_000_000 + number).unwrap()
+}
+
+fn content(fingerprint: u8) -> Arc<Content> {
+    Arc::new(Content {
+        account_type: AccountType::Personal,
+        name: None,
+        avatar: None,
+        public_key: String::new(),
+        msg_public_key: String::new(),
+        account_id: None,
+        next_key_id: None,
+        registration_id: None,
+        secrets: Sealed(Box::new([])),
+        fingerprint: Fingerprint([fingerprint; 32]),
+    })
+}
+
+#[tokio::test]
+async fn a_session_from_the_caller_to_the_gateway_and_back() {
+    let mut house = House::new(|_| {});
+    house.run_inbox(vec![]);
+    let account = account(1);
+    assert_eq!(house.online(account).await.unwrap(), Ok(()));
+    assert_eq!(house.asked.recv().await, Some((account, Outstanding::Connect { session: 1 })));
+    let connected = |session| Report::Connected { session: Some(session), instance_code: String::new() };
+    house.reports.send(account, connected(7)).await;
+    house.reports.send(account, connected(1)).await;
+    house.until(account, OnlineStatus::Online).await;
+    assert_eq!(
+        house.journal.head(),
+        3,
+        "imported, online requested, came online; the stranger's report changed nothing"
+    );
+}
+
+#[tokio::test]
+async fn commands_of_one_account_are_decided_one_after_the_other() {
+    let house = House::new(|_| {});
+    let import = |fingerprint| (account(1), Command::Import { content: content(fingerprint) });
+    let outcomes = house.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
+    let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+    let refused = outcomes.iter().filter(|outcome| **outcome == Err(Refusal::OtherContent)).count();
+    assert_eq!((outcomes[0], refused, house.journal.head()), (Ok(()), 63, 1));
+}
+
+#[tokio::test]
+async fn too_many_commands_are_turned_away_at_once() {
+    let house = House::new(|actors| actors.max_in_flight = 1);
+    let (first, second) = tokio::join!(house.online(account(1)), house.online(account(2)));
+    assert_eq!(first.unwrap(), Ok(()));
+    assert!(matches!(second, Err(Error::Overloaded { limit: 1 })));
+    assert_eq!(house.online(account(2)).await.unwrap(), Ok(()), "the permit is back");
+}
+
+#[tokio::test]
+async fn retired_accounts_come_back_as_they_were() {
+    let house = House::new(|actors| actors.max_active = 4);
+    for number in 0..50 {
+        house.online(account(number)).await.unwrap().unwrap();
+        assert!(house.accounts.active() <= 4, "{} are active", house.accounts.active());
+    }
+    for number in 0..50 {
+        let recycled = house.accounts.execute(account(number), Command::Recycle, Origin::SERVICE).await.unwrap();
+        assert_eq!((recycled, house.journal.head_of(account(number)).version), (Ok(()), 3));
+    }
+}
+
+#[tokio::test]
+async fn idle_accounts_are_retired() {
+    let house = House::new(|actors| actors.idle_after = Duration::ZERO);
+    house.online(account(1)).await.unwrap().unwrap();
+    while house.accounts.active() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_actor_and_loses_nothing() {
+    let mut house = House::new(|_| {});
+    house.gateway.panics.store(true, Ordering::Relaxed);
+    // The panic comes after the commit, so the successor finds the account on its way already.
+    assert_eq!(house.online(account(1)).await.unwrap(), Ok(()));
+    assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
+    assert_eq!(house.journal.head(), 2);
+}
+
+/// Callers hang up. Their commands are carried out, and leave nothing behind.
+#[tokio::test]
+async fn a_caller_that_hangs_up() {
+    let house = House::new(|actors| {
+        actors.max_in_flight = 1;
+        actors.idle_after = Duration::ZERO;
+    });
+    for number in 0..20 {
+        let mut asked = Box::pin(house.online(account(number)));
+        assert!(futures_util::poll!(&mut asked).is_pending());
+        drop(asked);
+        assert!(matches!(house.online(account(99)).await, Err(Error::Overloaded { .. })), "the command goes on");
+        house.until(account(number), OnlineStatus::OnlineComing).await;
+        // The permit is back once the actor is done.
+        while house.accounts.inner.permits.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    while house.accounts.active() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_registration_is_not_asked_for_twice_after_a_panic() {
+    let mut house = House::new(|_| {});
+    house.gateway.panics.store(true, Ordering::Relaxed);
+    let command = Command::Register {
+        task: house.accounts.new_task().unwrap(),
+        verify_type: VerifyType::Sms,
+        account_type: AccountType::Personal,
+        calling_code: "86".parse().unwrap(),
+        country: "CN".to_owned(),
+        lifetime: Duration::from_secs(600),
+    };
+    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(()));
+    assert!(matches!(house.asked.recv().await, Some((_, Outstanding::RequestCode { .. }))));
+    assert_eq!(house.journal.head(), 1);
+}
+
+/// What its deadline has ended is not asked of the gateway again, whoever recovers the account.
+#[tokio::test]
+async fn an_expired_registration_is_not_taken_up() {
+    let mut house = House::new(|actors| actors.idle_after = Duration::ZERO);
+    let lifetime = Duration::ZERO;
+    let task = house.accounts.new_task().unwrap();
+    let (calling_code, country) = ("86".parse().unwrap(), "CN".to_owned());
+    let (verify_type, account_type) = (VerifyType::Sms, AccountType::Personal);
+    let command = Command::Register { task, verify_type, account_type, calling_code, country, lifetime };
+    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(()));
+    house.asked.recv().await.unwrap();
+    while house.accounts.active() > 0 {
+        tokio::task::yield_now().await;
+    }
+    house.run_inbox(vec![]);
+    let mut head = house.journal.follow();
+    head.wait_for(|head| *head == 2).await.unwrap();
+    assert!(house.asked.try_recv().is_err(), "the code was asked for again");
+}
+
+#[tokio::test]
+async fn dropped_accounts_come_back() {
+    let mut house = House::new(|_| {});
+    house.run_inbox(vec![]);
+    house.online(account(1)).await.unwrap().unwrap();
+    for (session, reason) in [(1, Reason::NETWORK), (2, "flat battery"), (3, Reason::PAIRING_FAILED)] {
+        assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session })));
+        let (reason, instance_code) = (Reason::new(reason), String::new());
+        house.reports.send(account(1), Report::Disconnected { session: None, reason, instance_code }).await;
+        house.until(account(1), OnlineStatus::Offline).await;
+    }
+    // Pairing failed, so a person has to scan again, and the callers say when.
+    let events = house.journal.head();
+    house.online(account(1)).await.unwrap().unwrap();
+    assert_eq!(house.journal.head(), events + 1);
+    assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session: 4 })));
+}
+
+#[tokio::test]
+async fn a_gateway_that_never_answers_is_given_up() {
+    let mut house = House::new(|actors| actors.coming_timeout = Duration::from_millis(10));
+    house.run_inbox(vec![]);
+    house.online(account(4)).await.unwrap().unwrap();
+    house.until(account(4), OnlineStatus::Offline).await;
+    assert_eq!(house.journal.load(account(4)).unwrap().0.reason, Reason::new(Reason::NETWORK));
+}
+
+#[tokio::test]
+async fn what_was_outstanding_is_taken_up_after_a_restart() {
+    let first = House::new(|_| {});
+    first.online(account(1)).await.unwrap().unwrap();
+    first.accounts.drain().await;
+    assert!(matches!(first.online(account(2)).await, Err(Error::Stopping)));
+    let mut second = House::on(first.journal, first._directory, |_| {});
+    second.run_inbox(vec![account(1)]);
+    assert_eq!(second.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
+}
+
+#[tokio::test]
+async fn task_ids_rise_and_end() {
+    let house = House::new(|_| {});
+    let ids = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..100).for_each(|_| ids.lock().unwrap().push(house.accounts.new_task().unwrap().get())));
+        }
+    });
+    let mut ids = ids.into_inner().unwrap();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=400).collect::<Vec<_>>());
+    house.accounts.inner.last_task.store(crate::limits::TASK_ID_MAX, Ordering::Relaxed);
+    assert!(matches!(house.accounts.new_task(), Err(Error::TaskIdsExhausted)));
+}
