@@ -32,11 +32,13 @@
 //! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
 //! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | what follows from the journal, kept for questions | |
+//! | [`gateway`] | the ways to WhatsApp | |
 
 pub mod actors;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod gateway;
 pub mod journal;
 pub mod limits;
 pub mod projections;

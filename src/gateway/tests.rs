@@ -1,0 +1,89 @@
+//! The fates of the simulator, from what is asked to what is reported.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Simulator;
+use crate::actors::{Gateway, reports};
+use crate::config::{self, Settings};
+use crate::domain::{AccountNumber, Outstanding, Sealed, TaskId, VerifyType};
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// Asks the simulator for everything about one account of each fate; the reports are as in the golden file.
+#[tokio::test(start_paused = true)]
+async fn fates() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::default();
+    let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
+    let vault = Vault::open(store, &settings.vault).unwrap();
+    let task = TaskId::new(1).unwrap();
+    let mut text = String::new();
+    for last_four in [1, 2, 3, 4, 5, 6, 1234] {
+        let account: AccountNumber = format!("8618217{last_four:04}").parse().unwrap();
+        vault.enrol(account).unwrap();
+        let code = |code| vault.seal_code(account, code).unwrap().unwrap();
+        let right = Outstanding::SubmitCode { task, attempt: 1, code: code("123456") };
+        let wrong = Outstanding::SubmitCode { task, attempt: 2, code: code("654321") };
+        let foreign = Outstanding::SubmitCode { task, attempt: 3, code: Sealed(Box::new([0; 64])) };
+        let request = Outstanding::RequestCode { task, verify_type: VerifyType::Sms };
+        let (connect, again) = (Outstanding::Connect { session: 1 }, Outstanding::Connect { session: 2 });
+        let disconnect = Outstanding::Disconnect { session: 1 };
+        for (name, asked) in [
+            ("connect", connect),
+            ("connect again", again),
+            ("disconnect", disconnect),
+            ("request a code", request),
+            ("submit 123456", right),
+            ("submit 654321", wrong),
+            ("submit what does not open", foreign),
+        ] {
+            text += &format!("…{last_four:04} {name}\n{}", reported(&vault, account, Some(asked)).await);
+        }
+        text += &format!("…{last_four:04} restart while online\n{}", reported(&vault, account, None).await);
+    }
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("simulator_fates", text);
+    });
+}
+
+/// What a simulator reports when it is asked one thing, or started with the account online, and is left alone then.
+async fn reported(vault: &Vault, account: AccountNumber, asked: Option<Outstanding>) -> String {
+    let (reports, mut reported) = reports();
+    let settings = config::Simulator { delay: Duration::from_millis(50) };
+    let online = asked.is_none().then_some(account);
+    let (simulator, channel) = Simulator::new(&settings, vault.clone(), reports, online);
+    let begin = Instant::now();
+    asked.into_iter().for_each(|asked| simulator.take_up(account, asked));
+    tokio::spawn(channel.run(CancellationToken::new()));
+    let mut text = String::new();
+    // The clock is paused, so this second passes at once when nothing is left to happen.
+    while let Ok(Some((_, report))) = timeout(Duration::from_secs(1), reported.next()).await {
+        text += &format!("    after {} ms: {report:?}\n", begin.elapsed().as_millis());
+    }
+    text
+}
+
+/// What a fate still holds for a session does not happen once the session is to be closed.
+#[tokio::test(start_paused = true)]
+async fn a_closed_session_has_no_fate() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings::default();
+    let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
+    let vault = Vault::open(store, &settings.vault).unwrap();
+    let (reports, mut reported) = reports();
+    let (simulator, channel) = Simulator::new(&settings.simulator, vault, reports, []);
+    tokio::spawn(channel.run(CancellationToken::new()));
+    let account: AccountNumber = "86182170003".parse().unwrap();
+    simulator.take_up(account, Outstanding::Connect { session: 1 });
+    simulator.take_up(account, Outstanding::Disconnect { session: 1 });
+    simulator.take_up(account, Outstanding::Connect { session: 2 });
+    let mut told = Vec::new();
+    while let Ok(Some((_, report))) = timeout(Duration::from_secs(10), reported.next()).await {
+        told.push(format!("{report:?}").split(' ').next().unwrap().to_owned());
+    }
+    assert_eq!(told, ["Connected", "Disconnected", "Connected", "Banned"], "the ban is that of session 2");
+}
