@@ -27,14 +27,17 @@
 //! | [`domain`] | accounts, commands, events, `decide` and `evolve`: pure | the rules |
 //! | [`clock`] | the wall clock | |
 //! | [`config`] | settings, from defaults, file, environment and flags | figment |
+//! | [`client`] | the way out: HTTP clients | rustls |
 //! | [`store`] | durable bytes: blocks, small tables, caches | sled |
 //! | [`journal`] | every event of every account, in one order, for ever | bincode |
 //! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
 //! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | what follows from the journal, kept for questions | |
+//! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
 
 pub mod actors;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod domain;
@@ -44,3 +47,4 @@ pub mod limits;
 pub mod projections;
 pub mod store;
 pub mod vault;
+pub mod webhooks;

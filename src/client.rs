@@ -1,0 +1,21 @@
+//! The way out: HTTP clients that do what they are told and nothing by themselves.
+//!
+//! Receivers, gateways and our own command line are all reached through it.
+
+use std::time::Duration;
+
+use reqwest::{ClientBuilder, redirect, retry};
+
+/// A client in the making. It follows no redirect, tries nothing again, and asks the environment for no proxy: attempts
+/// are counted and addresses are checked by whoever uses it. TLS is rustls with ring.
+pub fn builder(connect_timeout: Duration) -> ClientBuilder {
+    // Whoever came first has installed the same.
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .connect_timeout(connect_timeout)
+}
