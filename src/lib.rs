@@ -35,6 +35,7 @@
 //! | [`projections`] | what follows from the journal, kept for questions | |
 //! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
+//! | [`http`] | the API that callers use | warp, the JSON of the contract |
 
 pub mod actors;
 pub mod client;
@@ -42,6 +43,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod gateway;
+pub mod http;
 pub mod journal;
 pub mod limits;
 pub mod projections;

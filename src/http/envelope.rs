@@ -1,0 +1,174 @@
+//! The one place that turns outcomes and errors into answers: `{"data":…,"code":…,"message":…}`.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use serde::Serialize;
+use warp::http::{HeaderValue, StatusCode, header};
+use warp::reply::Response;
+
+use super::endpoint::{Data, Endpoint};
+use super::error::{Error, Undone};
+use crate::domain::{AccountNumber, TaskId};
+use crate::limits::NAMED_REFUSALS;
+
+/// What an endpoint answers when the request was carried out.
+pub(super) enum Answer {
+    /// All of it was done.
+    Success,
+    /// A registration was begun.
+    Task(TaskId),
+    /// Each account had its own outcome.
+    Batch {
+        accounts: Vec<AccountNumber>,
+        /// In the order of the accounts.
+        outcomes: Vec<Result<(), Undone>>,
+        /// Whether the caller wants a verdict for each account.
+        details: bool,
+    },
+    /// The account list, or that it has not changed.
+    List(Response),
+}
+
+/// The body of an answer; the keys stand in this order.
+#[derive(Serialize)]
+struct Body<'a> {
+    data: Data,
+    code: u16,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Vec<Verdict>>,
+}
+
+/// What became of one account.
+#[derive(Serialize)]
+struct Verdict {
+    #[serde(rename = "whatsApp")]
+    account: String,
+    code: u16,
+    message: Cow<'static, str>,
+}
+
+const SUCCESS: &str = "success";
+/// What most answers are, ready made.
+const SUCCESS_BODY: &str = r#"{"data":"","code":200,"message":"success"}"#;
+/// What stands before and after the account list.
+pub(super) const LIST_HEAD: &str = r#"{"data":"#;
+pub(super) const LIST_TAIL: &str = r#","code":200,"message":"success"}"#;
+
+/// The answer of `endpoint`. With `always_200`, HTTP says 200 whatever the code is, save where clients must slow down.
+pub(super) fn respond(endpoint: Endpoint, result: Result<Answer, Error>, always_200: bool) -> Response {
+    match result {
+        Ok(Answer::Success) => json(200, always_200, Cow::Borrowed(SUCCESS_BODY)),
+        Ok(Answer::Task(task)) => {
+            let body = Body { data: Data::Number(task.get()), code: 200, message: SUCCESS, results: None };
+            json(200, always_200, body.render())
+        }
+        Ok(Answer::Batch { accounts, outcomes, details }) => {
+            let (code, body) = batch_body(endpoint, &accounts, &outcomes, details);
+            json(code, always_200, body)
+        }
+        Ok(Answer::List(response)) => response,
+        Err(error) => refused(endpoint, &error, always_200),
+    }
+}
+
+/// Code and body of an error.
+pub(super) fn error_body(endpoint: Endpoint, error: &Error) -> (u16, Cow<'static, str>) {
+    let (code, message) = (error.code(), error.message());
+    (code, Body { data: endpoint.empty_data(), code, message: &message, results: None }.render())
+}
+
+/// Code and body for a batch: 200 if all accounts were accepted, 207 if some were. If none was, 409, or the code of the
+/// first that failed inside.
+pub(super) fn batch_body(
+    endpoint: Endpoint,
+    accounts: &[AccountNumber],
+    outcomes: &[Result<(), Undone>],
+    details: bool,
+) -> (u16, Cow<'static, str>) {
+    let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    if refused == 0 && !details {
+        return (200, Cow::Borrowed(SUCCESS_BODY));
+    }
+    let failed = outcomes.iter().find_map(|outcome| match outcome {
+        Err(undone @ Undone::Failed(_)) => Some(undone.code()),
+        Ok(()) | Err(Undone::Refused(_)) => None,
+    });
+    let code = match refused {
+        0 => 200,
+        all if all == outcomes.len() => failed.unwrap_or(409),
+        _ => 207,
+    };
+    let message = if refused == 0 { SUCCESS.into() } else { refusals(accounts, outcomes, refused, details) };
+    let results = details.then(|| accounts.iter().zip(outcomes).map(Verdict::of).collect());
+    (code, Body { data: endpoint.empty_data(), code, message: &message, results }.render())
+}
+
+/// How many accounts were refused, and why the first few were.
+fn refusals(accounts: &[AccountNumber], outcomes: &[Result<(), Undone>], refused: usize, details: bool) -> String {
+    let mut message = match outcomes.len() {
+        1 => String::new(),
+        all => format!("{refused} of {all} accounts refused: "),
+    };
+    let words = |(account, outcome): (&AccountNumber, &Result<(), Undone>)| {
+        outcome.as_ref().err().map(|undone| undone.message(*account))
+    };
+    let named: Vec<String> = accounts.iter().zip(outcomes).filter_map(words).take(NAMED_REFUSALS).collect();
+    message.push_str(&named.join(". "));
+    if refused > NAMED_REFUSALS {
+        let hint = if details { "" } else { "; add ?details=true to see all" };
+        let _ = write!(message, ". And {} more{hint}", refused - NAMED_REFUSALS);
+    }
+    message
+}
+
+fn refused(endpoint: Endpoint, error: &Error, always_200: bool) -> Response {
+    let (code, body) = error_body(endpoint, error);
+    let mut response = json(code, always_200, body);
+    let headers = response.headers_mut();
+    if error.passes_soon() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Error::Method(endpoint) = error {
+        headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
+    }
+    response
+}
+
+fn json(code: u16, always_200: bool, body: Cow<'static, str>) -> Response {
+    let body = match body {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text.into(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = http_status(code, always_200);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The HTTP status for a code of the contract.
+pub(super) fn http_status(code: u16, always_200: bool) -> StatusCode {
+    match code {
+        413 | 429 | 503 => StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+        _ if always_200 => StatusCode::OK,
+        _ => StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+impl Body<'_> {
+    fn render(&self) -> Cow<'static, str> {
+        // Texts and integers always become JSON.
+        Cow::Owned(serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+impl Verdict {
+    fn of((account, outcome): (&AccountNumber, &Result<(), Undone>)) -> Verdict {
+        let (code, message) = match outcome {
+            Ok(()) => (200, SUCCESS.into()),
+            Err(undone) => (undone.code(), undone.message(*account).into()),
+        };
+        Verdict { account: account.to_string(), code, message }
+    }
+}

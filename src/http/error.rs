@@ -1,0 +1,176 @@
+//! Why a request is not carried out, and the code and the sentence that its caller gets for it.
+
+use std::borrow::Cow;
+
+use tokio::task::JoinError;
+
+use super::endpoint::Endpoint;
+use super::fault::Fault;
+use crate::domain::{AccountNumber, Refusal};
+use crate::limits::BODY_TIMEOUT;
+use crate::{actors, journal, vault};
+
+/// Why a request is not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No endpoint has this path.
+    #[error("no endpoint has this path; the API is under /group-dispatch-api")]
+    NoSuchPath,
+    /// The endpoint does not take this method.
+    #[error("this endpoint does not take this method; use {}", .0.allow())]
+    Method(Endpoint),
+    /// The body is larger than allowed.
+    #[error("the body has more than {limit} bytes; send fewer accounts in one request")]
+    TooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// The body is in another form.
+    #[error("the body must be JSON in UTF-8, not compressed; send Content-Type: application/json")]
+    MediaType,
+    /// Too many large bodies are being read.
+    #[error("too many large requests are being read; try again shortly, or send fewer accounts in one request")]
+    NoRoom,
+    /// The body did not arrive in time.
+    #[error("the body did not arrive within {} s; send it without a pause", BODY_TIMEOUT.as_secs())]
+    SlowBody,
+    /// The connection broke within the body.
+    #[error("the body ended early; send as many bytes as Content-Length says")]
+    BrokenBody,
+    /// The body or the query is malformed.
+    #[error(transparent)]
+    Malformed(#[from] Fault),
+    /// The rules refuse what is asked of the one account of this request.
+    #[error("{account} {refusal}")]
+    Refused {
+        /// Whose.
+        account: AccountNumber,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The service starts or stops.
+    #[error("the service is starting or stopping; try again shortly")]
+    NotReady,
+    /// The accounts could not carry it out.
+    #[error(transparent)]
+    Accounts(#[from] actors::Error),
+    /// Secrets could not be sealed.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// The work on the request panicked.
+    #[error("the work on a request failed: {0}")]
+    Work(#[from] JoinError),
+}
+
+/// Why one account of a batch was not done.
+#[derive(Debug, Clone)]
+pub(super) enum Undone {
+    /// The rules refuse it.
+    Refused(Refusal),
+    /// It failed.
+    Failed(actors::Error),
+}
+
+impl Undone {
+    /// The contract's code.
+    pub(super) fn code(&self) -> u16 {
+        match self {
+            Undone::Refused(refusal) => refusal_code(*refusal),
+            Undone::Failed(error) => accounts_code(error),
+        }
+    }
+
+    /// The sentence for the caller, which begins with the account.
+    pub(super) fn message(&self, account: AccountNumber) -> String {
+        match self {
+            Undone::Refused(refusal) => format!("{account} {refusal}"),
+            Undone::Failed(error) => match accounts_words(error) {
+                Some(words) => format!("{account}: {words}"),
+                None => format!("{account}: {error}"),
+            },
+        }
+    }
+}
+
+impl Error {
+    /// The contract's code.
+    pub(super) fn code(&self) -> u16 {
+        match self {
+            Error::SlowBody | Error::BrokenBody | Error::Malformed(_) => 400,
+            Error::NoSuchPath => 404,
+            Error::Method(_) => 405,
+            Error::TooLarge { .. } => 413,
+            Error::MediaType => 415,
+            Error::Refused { refusal, .. } => refusal_code(*refusal),
+            Error::NoRoom | Error::NotReady => 503,
+            Error::Accounts(error) => accounts_code(error),
+            Error::Vault(_) | Error::Work(_) => 500,
+        }
+    }
+
+    /// The sentence for the caller. What went wrong inside stays inside.
+    pub(super) fn message(&self) -> Cow<'static, str> {
+        let inside = match self {
+            Error::Accounts(error) => accounts_words(error),
+            Error::Vault(_) | Error::Work(_) => Some(FAILED),
+            Error::NoSuchPath
+            | Error::Method(_)
+            | Error::TooLarge { .. }
+            | Error::MediaType
+            | Error::NoRoom
+            | Error::SlowBody
+            | Error::BrokenBody
+            | Error::Malformed(_)
+            | Error::Refused { .. }
+            | Error::NotReady => None,
+        };
+        inside.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
+    }
+
+    /// Whether the same request may succeed in a moment.
+    pub(super) fn passes_soon(&self) -> bool {
+        self.code() == 503
+    }
+}
+
+/// The contract's code for a refusal.
+fn refusal_code(refusal: Refusal) -> u16 {
+    match refusal {
+        Refusal::OtherContent | Refusal::Banned => 409,
+        Refusal::Unknown | Refusal::NoContent | Refusal::NoRegistrationWaiting => 404,
+    }
+}
+
+const FAILED: &str = "the service failed, and what was asked may have happened or not: ask queryWhatsAppStatus before \
+                      sending it again; the operator finds the cause in the log under this answer's x-request-id";
+const CONFLICT: &str = "another request changed the same account at the same moment; try again";
+const STOPPING: &str = "the service is stopping; try again when it is back";
+const NO_TASK_IDS: &str = "no task ids are left, so no number can be registered; tell the operator of the service";
+
+fn accounts_code(error: &actors::Error) -> u16 {
+    match error {
+        actors::Error::Overloaded { .. } | actors::Error::Stopping => 503,
+        actors::Error::Journal(cause) => match **cause {
+            // Someone else wrote to the account twice in a row: nothing happened, and the next attempt decides anew.
+            journal::Error::Conflict { .. } => 503,
+            journal::Error::TooLarge { .. }
+            | journal::Error::Damaged { .. }
+            | journal::Error::UnknownEvent { .. }
+            | journal::Error::Store(_)
+            | journal::Error::Closed => 500,
+        },
+        // Task ids do not come back, so a caller who waits and tries again waits for nothing: no 503.
+        actors::Error::TaskIdsExhausted | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => 500,
+    }
+}
+
+/// What callers are told instead of the error's own words, which are for operators.
+fn accounts_words(error: &actors::Error) -> Option<&'static str> {
+    match error {
+        actors::Error::Overloaded { .. } => None,
+        actors::Error::Stopping => Some(STOPPING),
+        actors::Error::TaskIdsExhausted => Some(NO_TASK_IDS),
+        actors::Error::Journal(_) if accounts_code(error) == 503 => Some(CONFLICT),
+        actors::Error::Journal(_) | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => Some(FAILED),
+    }
+}

@@ -1,0 +1,231 @@
+//! The JSON objects of the contract's requests, with their fields as they were sent.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::json::{Flag, Number, Term, Text, refuse};
+use crate::domain::{AccountType, VerifyType};
+
+/// Reads `{"whatsAppList": [T, …]}`: none if the list is missing or null.
+pub(super) struct Batch<T> {
+    /// Entries, most. They are counted while they are read, so that a body of empty entries cannot fill the memory.
+    max: usize,
+    unknown_fields: UnknownFields,
+    entry: PhantomData<T>,
+}
+
+/// What to do with fields that the contract does not have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnknownFields {
+    Ignored,
+    Refused,
+}
+
+const GIVEN_TWICE: &str = "is given twice; give it once";
+const NO_SUCH_FIELD: &str =
+    "is no field of this request; the only one is whatsAppList, and without that all accounts would be meant";
+
+/// A struct with one optional field per key, which is none for a missing key and for null. Unknown keys are ignored,
+/// a key that is given twice is a fault.
+macro_rules! object {
+    ($(#[$doc:meta])* $name:ident<'a> { $($key:literal => $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> {
+            $(pub(super) $field: Option<$type>,)+
+        }
+
+        impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
+            fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+                struct Fields<'a>(PhantomData<&'a str>);
+
+                impl<'de: 'a, 'a> Visitor<'de> for Fields<'a> {
+                    type Value = $name<'a>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        $(let mut $field = None::<Option<$type>>;)+
+                        while let Some(key) = map.next_key::<Key<'de>>()? {
+                            match &*key.0 {
+                                $($key if $field.is_some() => map.next_value_seed(Refuse(GIVEN_TWICE))?,
+                                $key => $field = Some(map.next_value()?),)+
+                                _ => drop(map.next_value::<IgnoredAny>()?),
+                            }
+                        }
+                        Ok($name { $($field: $field.flatten(),)+ })
+                    }
+
+                    refuse!("an object", not boolean number string null list);
+                }
+
+                json.deserialize_any(Fields(PhantomData))
+            }
+        }
+    };
+}
+
+object! {
+    /// An account of batchInsert or batchOnline.
+    AccountFields<'a> {
+        "whatsApp" => whats_app: Number,
+        "whatsappType" => whatsapp_type: Term<AccountType>,
+        "override" => replace: Flag,
+        "name" => name: Text<'a>,
+        "avatar" => avatar: Text<'a>,
+        "publicKey" => public_key: Text<'a>,
+        "privateKey" => private_key: Text<'a>,
+        "msgPublicKey" => msg_public_key: Text<'a>,
+        "msgPrivateKey" => msg_private_key: Text<'a>,
+        "accountId" => account_id: Text<'a>,
+        "nextKeyId" => next_key_id: Text<'a>,
+        "registrationId" => registration_id: Text<'a>,
+        "deviceParams" => device_params: Text<'a>,
+    }
+}
+
+object! {
+    /// The body of submitPhone.
+    PhoneFields<'a> {
+        "phone" => phone: Text<'a>,
+        "verifyType" => verify_type: Term<VerifyType>,
+        "accountType" => account_type: Term<AccountType>,
+        "areaCode" => area_code: Text<'a>,
+        "countryCode" => country_code: Text<'a>,
+    }
+}
+
+object! {
+    /// The body of submitVerifyCode.
+    CodeFields<'a> {
+        "phone" => phone: Text<'a>,
+        "areaCode" => area_code: Text<'a>,
+        "verifyCode" => verify_code: Text<'a>,
+    }
+}
+
+// === Batch ===
+
+impl<T> Batch<T> {
+    /// At most `max` entries.
+    pub(super) fn new(max: usize, unknown_fields: UnknownFields) -> Batch<T> {
+        Batch { max, unknown_fields, entry: PhantomData }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Batch<T> {
+    type Value = Option<Vec<T>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Batch<T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut list = None;
+        while let Some(key) = map.next_key::<Key<'de>>()? {
+            match &*key.0 {
+                "whatsAppList" if list.is_some() => map.next_value_seed(Refuse(GIVEN_TWICE))?,
+                "whatsAppList" => list = Some(map.next_value_seed(Entries { max: self.max, entry: PhantomData })?),
+                _ => match self.unknown_fields {
+                    UnknownFields::Ignored => drop(map.next_value::<IgnoredAny>()?),
+                    UnknownFields::Refused => map.next_value_seed(Refuse(NO_SUCH_FIELD))?,
+                },
+            }
+        }
+        Ok(list.flatten())
+    }
+
+    refuse!("an object", not boolean number string null list);
+}
+
+/// The list of a [`Batch`], or null.
+struct Entries<T> {
+    max: usize,
+    entry: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Entries<T> {
+    type Value = Option<Vec<T>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            if entries.len() == self.max {
+                let words = format_args!("has more than {} entries; send them in several requests", self.max);
+                return Err(de::Error::custom(words));
+            }
+            entries.push(entry);
+        }
+        Ok(Some(entries))
+    }
+
+    refuse!("a list", not boolean number string object);
+}
+
+// === Keys and refused values ===
+
+/// A key, borrowed where nothing is escaped in it.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Key<'a>, D::Error> {
+        struct Chars;
+
+        impl<'de> Visitor<'de> for Chars {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        json.deserialize_str(Chars)
+    }
+}
+
+/// A value that is a fault by being there. It is refused as a value, not as a key, so that the fault's path names it.
+struct Refuse(&'static str);
+
+impl<'de> DeserializeSeed<'de> for Refuse {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(de::Error::custom(self.0))
+    }
+}

@@ -1,0 +1,170 @@
+//! The endpoints that ask something of accounts: what is asked into commands, and their outcomes.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::task::spawn_blocking;
+
+use super::Api;
+use super::body::Body;
+use super::envelope::Answer;
+use super::error::{Error, Undone};
+use super::requests::{self, Entry, Import, Query};
+use crate::actors::Outcome;
+use crate::domain::{AccountNumber, Command, Refusal};
+use crate::journal::Origin;
+use crate::limits::{INLINE_BODY_BYTES, SEALED_BY_ONE_CORE};
+
+/// batchInsert and batchOnline.
+pub(super) async fn import(
+    api: &Api,
+    import: Import,
+    query: &Query,
+    body: Body,
+    origin: Origin,
+) -> Result<Answer, Error> {
+    let details = requests::wants_details(query)?;
+    let body = Arc::new(body);
+    let commands = import_commands(api, import, Sealing::WhereNeeded, &body).await?;
+    let accounts = commands.iter().map(|(account, _)| *account).collect();
+    let mut outcomes = carry_out(api, commands, origin).await?;
+    if outcomes.iter().any(lacks_content) {
+        // Known numbers that were registered and never imported.
+        let commands = import_commands(api, import, Sealing::All, &body).await?;
+        let refused = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
+        let (refused, commands): (Vec<_>, Vec<_>) = refused.unzip();
+        for (outcome, now) in refused.into_iter().zip(carry_out(api, commands, origin).await?) {
+            *outcome = now;
+        }
+    }
+    Ok(Answer::Batch { accounts, outcomes, details })
+}
+
+/// batchRecycle.
+pub(super) async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origin) -> Result<Answer, Error> {
+    let details = requests::wants_details(query)?;
+    let max_batch = api.settings().max_batch;
+    let accounts = requests::recycled(body, max_batch)?.unwrap_or_else(|| api.roster().desired_online());
+    let mut outcomes = Vec::with_capacity(accounts.len());
+    // All accounts may be more than may be under way at once; a batch of them never is for its own size.
+    for batch in accounts.chunks(max_batch.max(1)) {
+        let commands = batch.iter().map(|account| (*account, Command::Recycle)).collect();
+        outcomes.extend(carry_out(api, commands, origin).await?);
+    }
+    Ok(Answer::Batch { accounts, outcomes, details })
+}
+
+/// submitPhone.
+pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin) -> Result<Answer, Error> {
+    let asked = requests::registration(body)?;
+    // The account gets its key now, so that the code can be sealed when it comes.
+    api.vault().enrol(asked.account)?;
+    let task = api.accounts().new_task()?;
+    let command = Command::Register {
+        task,
+        verify_type: asked.verify_type,
+        account_type: asked.account_type,
+        calling_code: asked.calling_code,
+        country: asked.country,
+        lifetime: api.registration_lifetime(),
+    };
+    accepted(asked.account, api.accounts().execute(asked.account, command, origin).await?)?;
+    Ok(Answer::Task(task))
+}
+
+/// submitVerifyCode.
+pub(super) async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin) -> Result<Answer, Error> {
+    let requests::Code { account, code } = requests::code(body)?;
+    // Without a key nothing was ever asked of this number, so nothing waits for a code.
+    let refusal = Refusal::NoRegistrationWaiting;
+    let code = api.vault().seal_code(account, &code)?.ok_or(Error::Refused { account, refusal })?;
+    accepted(account, api.accounts().execute(account, Command::SubmitCode { code }, origin).await?)?;
+    Ok(Answer::Success)
+}
+
+/// Which accounts' contents are sealed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sealing {
+    All,
+    /// Not of known accounts that keep what is stored: that is the larger part of the work on most online requests.
+    WhereNeeded,
+}
+
+/// Reads, checks and seals, a large body on a thread for blocking work.
+async fn import_commands(
+    api: &Api,
+    import: Import,
+    sealing: Sealing,
+    body: &Arc<Body>,
+) -> Result<Vec<(AccountNumber, Command)>, Error> {
+    if body.len() <= INLINE_BODY_BYTES {
+        return read_and_seal(api, import, sealing, body);
+    }
+    let (api, body) = (api.clone(), body.clone());
+    spawn_blocking(move || read_and_seal(&api, import, sealing, &body)).await?
+}
+
+/// Nothing leaves the request in clear.
+fn read_and_seal(
+    api: &Api,
+    import: Import,
+    sealing: Sealing,
+    body: &[u8],
+) -> Result<Vec<(AccountNumber, Command)>, Error> {
+    let entries = requests::imports(body, import, api.settings().max_batch)?;
+    on_all_cores(&entries, |entry: &Entry<'_>| {
+        let Entry { account, replace, .. } = *entry;
+        let seal = || api.vault().seal_content(account, &entry.content());
+        let command = match import {
+            Import::Insert => Command::Import { content: seal()? },
+            Import::Online if sealing == Sealing::WhereNeeded && !replace && api.roster().has(account) => {
+                Command::BringOnline { content: None, replace }
+            }
+            Import::Online => Command::BringOnline { content: Some(seal()?), replace },
+        };
+        Ok((account, command))
+    })
+}
+
+/// Maps `items`; many of them on all cores, in the same order.
+fn on_all_cores<T: Sync, U: Send>(items: &[T], map: impl Fn(&T) -> Result<U, Error> + Sync) -> Result<Vec<U>, Error> {
+    if items.len() <= SEALED_BY_ONE_CORE {
+        return items.iter().map(map).collect();
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(cores).max(SEALED_BY_ONE_CORE);
+    let (mine, others) = items.split_at(share.min(items.len()));
+    let map_share = |share: &[T]| share.iter().map(&map).collect::<Result<Vec<U>, Error>>();
+    thread::scope(|scope| {
+        let others: Vec<_> = others.chunks(share).map(|share| scope.spawn(move || map_share(share))).collect();
+        let mut mapped = map_share(mine)?;
+        for other in others {
+            mapped.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(mapped)
+    })
+}
+
+/// Carries out the commands, and says of each account why it was not done.
+async fn carry_out(
+    api: &Api,
+    commands: Vec<(AccountNumber, Command)>,
+    origin: Origin,
+) -> Result<Vec<Result<(), Undone>>, Error> {
+    let outcomes = api.accounts().execute_all(commands, origin).await?;
+    let outcome = |outcome: Result<Outcome, _>| outcome.map_err(Undone::Failed)?.map_err(Undone::Refused);
+    let outcomes: Vec<Result<(), Undone>> = outcomes.into_iter().map(outcome).collect();
+    if let Some(Err(Undone::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(Undone::Failed(_)))) {
+        tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
+    }
+    Ok(outcomes)
+}
+
+fn lacks_content(outcome: &Result<(), Undone>) -> bool {
+    matches!(outcome, Err(Undone::Refused(Refusal::NoContent)))
+}
+
+fn accepted(account: AccountNumber, outcome: Outcome) -> Result<(), Error> {
+    outcome.map_err(|refusal| Error::Refused { account, refusal })
+}

@@ -1,0 +1,133 @@
+//! The HTTP API of the contract, and the accept loop under it.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `endpoint` | the endpoints: methods, and the type of their `data` |
+//! | `routes` | paths to endpoints (warp), and what every request has in common |
+//! | `body` | reading a body: form, size, deadline |
+//! | `fault` | reading JSON, and the sentence that names the field at fault |
+//! | `json` | the values in it, strictly typed |
+//! | `fields` | the objects in it, with their fields as they were sent |
+//! | `requests` | bodies and queries into what is asked, checked whole. Pure |
+//! | `handlers` | what is asked into commands, and their outcomes |
+//! | `list` | queryWhatsAppStatus: entity tags, gzip |
+//! | `envelope` | outcomes and errors into answers |
+//! | `error` | why a request is not carried out, with code and sentence |
+//! | `request_id` | the id that a request has in answers, log and journal |
+//! | `server` | connections: accept, bound, time out, drain |
+
+mod body;
+mod endpoint;
+mod envelope;
+mod error;
+mod fault;
+mod fields;
+mod handlers;
+mod json;
+mod list;
+mod request_id;
+mod requests;
+mod routes;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use warp::{Filter, Rejection, Reply};
+
+use crate::actors::Accounts;
+use crate::config;
+use crate::projections::Roster;
+use crate::vault::Vault;
+use body::Room;
+use request_id::RequestIds;
+
+/// What the endpoints work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    accounts: Accounts,
+    roster: Roster,
+    vault: Vault,
+    settings: config::Http,
+    registration_lifetime: Duration,
+    is_ready: Arc<AtomicBool>,
+    request_ids: RequestIds,
+    room: Room,
+}
+
+impl Api {
+    /// The API over these. `/readyz` says what `is_ready` says.
+    pub fn new(
+        accounts: Accounts,
+        roster: Roster,
+        vault: Vault,
+        settings: config::Http,
+        rules: &config::Accounts,
+        is_ready: Arc<AtomicBool>,
+    ) -> Api {
+        let registration_lifetime = rules.registration_lifetime;
+        let request_ids = RequestIds::default();
+        let room = Room::new();
+        let inner = Inner { accounts, roster, vault, settings, registration_lifetime, is_ready, request_ids, room };
+        Api { inner: Arc::new(inner) }
+    }
+
+    fn accounts(&self) -> &Accounts {
+        &self.inner.accounts
+    }
+
+    fn roster(&self) -> &Roster {
+        &self.inner.roster
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.inner.vault
+    }
+
+    fn settings(&self) -> &config::Http {
+        &self.inner.settings
+    }
+
+    fn registration_lifetime(&self) -> Duration {
+        self.inner.registration_lifetime
+    }
+
+    fn is_ready(&self) -> bool {
+        self.inner.is_ready.load(Ordering::Relaxed)
+    }
+
+    fn room(&self) -> &Room {
+        &self.inner.room
+    }
+
+    fn request_ids(&self) -> &RequestIds {
+        &self.inner.request_ids
+    }
+}
+
+/// Serves the API on `listener` until `stop`; then takes no more connections, lets requests under way finish for at
+/// most [`DRAIN`](crate::limits::DRAIN), and returns.
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+    let max_connections = api.settings().max_connections;
+    serve_routes(listener, routes::routes(api), max_connections, stop).await;
+}
+
+/// Serves any routes as [`serve`] serves the API.
+pub async fn serve_routes<F>(listener: TcpListener, routes: F, max_connections: usize, stop: CancellationToken)
+where
+    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
+    F::Extract: Reply,
+{
+    server::run(listener, TowerToHyperService::new(warp::service(routes)), max_connections, stop).await;
+}

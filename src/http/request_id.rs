@@ -1,0 +1,73 @@
+//! The id of a request: the caller's own where it sends a sane one, a fresh one otherwise.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use warp::http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::clock;
+use crate::journal::RequestId;
+use crate::limits::REQUEST_ID_BYTES;
+
+/// The header that carries it, both ways.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request's id in both its forms.
+#[derive(Clone, Debug)]
+pub(super) struct Identified {
+    /// As the journal has it.
+    pub(super) id: RequestId,
+    /// As the caller has it.
+    pub(super) header: HeaderValue,
+}
+
+/// Where fresh ids come from.
+#[derive(Debug, Default)]
+pub(super) struct RequestIds {
+    /// Keyed at random, so that two processes draw different ids in the same microsecond.
+    scatter: RandomState,
+    drawn: AtomicU64,
+}
+
+impl RequestIds {
+    /// The id of the request with these headers.
+    pub(super) fn identify(&self, headers: &HeaderMap) -> Identified {
+        match headers.get(X_REQUEST_ID) {
+            Some(header) if is_sane(header) => Identified { id: taken_over(header), header: header.clone() },
+            Some(_) | None => {
+                let id = self.draw();
+                let header = HeaderValue::from_maybe_shared(Bytes::from(id.to_string()));
+                // An id is written in hex digits, which every header may hold.
+                Identified { id, header: header.unwrap_or(HeaderValue::from_static("")) }
+            }
+        }
+    }
+
+    /// Time first, so that ids sort by it: 64 bits of microseconds, 64 bits that scatter.
+    fn draw(&self) -> RequestId {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let micros = clock::now().0.cast_unsigned();
+        RequestId(u128::from(micros) << 64 | u128::from(self.scatter.hash_one(drawn)))
+    }
+}
+
+fn is_sane(header: &HeaderValue) -> bool {
+    (1..=REQUEST_ID_BYTES).contains(&header.len()) && header.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+/// The journal has room for 128 bits. A UUID is these bits; of another text they are the first of its SHA-256.
+fn taken_over(header: &HeaderValue) -> RequestId {
+    let digits = header.as_bytes().iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
+    let uuid = digits.clone().count() == 32;
+    let number =
+        digits.map(|digit| digit.map(u128::from)).try_fold(0, |number: u128, digit| Some(number << 4 | digit?));
+    match number {
+        Some(number) if uuid => RequestId(number),
+        Some(_) | None => {
+            let hash = Sha256::digest(header.as_bytes());
+            RequestId(hash.first_chunk().map_or(0, |bits| u128::from_be_bytes(*bits)))
+        }
+    }
+}

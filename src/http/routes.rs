@@ -1,0 +1,129 @@
+//! Paths to endpoints, and what every request has in common: its id, its answer's envelope, its line in the log.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use bytes::Buf;
+use futures_util::Stream;
+use warp::http::{HeaderMap, Method};
+use warp::path::FullPath;
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+use super::endpoint::Endpoint;
+use super::envelope::{Answer, respond};
+use super::error::Error;
+use super::request_id::{Identified, X_REQUEST_ID};
+use super::requests::{Import, Query};
+use super::{Api, body, handlers, list};
+use crate::journal::{Origin, Principal};
+
+/// All that the API answers.
+pub(super) fn routes(
+    api: Api,
+) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync + 'static {
+    endpoint()
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        // A list of pairs is what any query can be read as, so this refuses none.
+        .and(warp::query::<Query>())
+        .map(|endpoint, method, path, headers, query| Request { endpoint, method, path, headers, query })
+        .and(warp::body::stream())
+        .then(move |request, body| answer(api.clone(), request, body))
+}
+
+/// A request but for its body.
+struct Request {
+    endpoint: Endpoint,
+    method: Method,
+    path: FullPath,
+    headers: HeaderMap,
+    query: Query,
+}
+
+/// The endpoint that the path names. It is found before the method is looked at, so that a wrong method is answered
+/// with the endpoint's own type of `data` and its `Allow`.
+fn endpoint() -> impl Filter<Extract = (Endpoint,), Error = Infallible> + Clone + Send + Sync + 'static {
+    let whatsapp = leaf("batchOnline", Endpoint::BatchOnline)
+        .or(leaf("queryWhatsAppStatus", Endpoint::QueryWhatsAppStatus))
+        .unify()
+        .or(leaf("batchInsert", Endpoint::BatchInsert))
+        .unify()
+        .or(leaf("batchRecycle", Endpoint::BatchRecycle))
+        .unify();
+    let register =
+        leaf("submitPhone", Endpoint::SubmitPhone).or(leaf("submitVerifyCode", Endpoint::SubmitVerifyCode)).unify();
+    let contract = warp::path("group-dispatch-api")
+        .and(warp::path("whatsapp").and(whatsapp).or(warp::path("register").and(register)).unify());
+    contract
+        .or(leaf("healthz", Endpoint::Health))
+        .unify()
+        .or(leaf("readyz", Endpoint::Ready))
+        .unify()
+        .or(warp::any().map(|| Endpoint::Unknown))
+        .unify()
+}
+
+fn leaf(
+    name: &'static str,
+    endpoint: Endpoint,
+) -> impl Filter<Extract = (Endpoint,), Error = Rejection> + Copy + Send + Sync + 'static {
+    warp::path(name).and(warp::path::end()).map(move || endpoint)
+}
+
+async fn answer<S, B>(api: Api, request: Request, mut body: S) -> Response
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
+    B: Buf + Send,
+{
+    let begun = Instant::now();
+    let Identified { id, header } = api.request_ids().identify(&request.headers);
+    let origin = Origin { principal: Principal::Caller(0), request: id };
+    let result = dispatch(&api, &request, &mut body, origin).await;
+    if let Err(error) = &result {
+        if error.code() == 500 {
+            let cause = error as &dyn std::error::Error;
+            tracing::error!(request = %id, x_request_id = ?header, error = cause, "a request failed inside");
+        }
+        body::linger(&request.headers, body);
+    }
+    let mut response = respond(request.endpoint, result, api.settings().always_200);
+    tracing::info!(
+        method = request.method.as_str(),
+        path = request.path.as_str(),
+        status = response.status().as_u16(),
+        micros = begun.elapsed().as_micros(),
+        request = %id,
+        x_request_id = ?header,
+        "answered"
+    );
+    response.headers_mut().insert(X_REQUEST_ID, header);
+    response
+}
+
+async fn dispatch<S, B>(api: &Api, request: &Request, body: &mut S, origin: Origin) -> Result<Answer, Error>
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin,
+    B: Buf,
+{
+    let Request { endpoint, method, headers, query, .. } = request;
+    if *endpoint == Endpoint::Unknown {
+        return Err(Error::NoSuchPath);
+    }
+    if !endpoint.takes(method) {
+        return Err(Error::Method(*endpoint));
+    }
+    let body = body::read(headers, body, api.settings().max_body_bytes, api.room());
+    match endpoint {
+        Endpoint::BatchInsert => handlers::import(api, Import::Insert, query, body.await?, origin).await,
+        Endpoint::BatchOnline => handlers::import(api, Import::Online, query, body.await?, origin).await,
+        Endpoint::BatchRecycle => handlers::recycle(api, query, &body.await?, origin).await,
+        Endpoint::SubmitPhone => handlers::submit_phone(api, &body.await?, origin).await,
+        Endpoint::SubmitVerifyCode => handlers::submit_verify_code(api, &body.await?, origin).await,
+        Endpoint::QueryWhatsAppStatus => list::answer(api, query, headers).await,
+        Endpoint::Ready if !api.is_ready() => Err(Error::NotReady),
+        Endpoint::Health | Endpoint::Ready => Ok(Answer::Success),
+        Endpoint::Unknown => Err(Error::NoSuchPath),
+    }
+}

@@ -1,0 +1,332 @@
+//! What bad requests are told, and what answers look like.
+
+mod wire;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use warp::http::{HeaderMap, HeaderValue, header};
+
+use super::body;
+use super::endpoint::Endpoint;
+use super::envelope::{batch_body, error_body, http_status};
+use super::error::{Error, Undone};
+use super::requests::{Import, Query, code, imports, recycled, registration, wanted_account, wants_details};
+use crate::actors;
+use crate::domain::{AccountNumber, Refusal, VerifyType};
+use crate::limits::{BODY_BYTES, CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};
+
+/// Entries that these tests allow in a batch.
+const MAX_BATCH: usize = 3;
+
+/// What `endpoint` makes of `body` before any account is asked: code and message.
+fn judge(endpoint: Endpoint, body: &[u8]) -> (u16, String) {
+    let judged = match endpoint {
+        Endpoint::BatchInsert => imports(body, Import::Insert, MAX_BATCH).map(drop),
+        Endpoint::BatchOnline => imports(body, Import::Online, MAX_BATCH).map(drop),
+        Endpoint::BatchRecycle => recycled(body, MAX_BATCH).map(drop),
+        Endpoint::SubmitPhone => registration(body).map(drop),
+        Endpoint::SubmitVerifyCode => code(body).map(drop),
+        Endpoint::QueryWhatsAppStatus | Endpoint::Health | Endpoint::Ready | Endpoint::Unknown => Ok(()),
+    };
+    match judged.map_err(Error::Malformed) {
+        Ok(()) => (200, "accepted".to_owned()),
+        Err(error) => (error.code(), error.message().into_owned()),
+    }
+}
+
+/// An account of batchOnline, with `changes` put in place of the fields with these names, or added.
+fn account(changes: &[(&str, &str)]) -> String {
+    let mut fields = vec![
+        ("whatsApp", r#""861821726232""#),
+        ("override", "false"),
+        ("publicKey", r#""""#),
+        ("privateKey", r#""""#),
+        ("msgPublicKey", r#""""#),
+        ("msgPrivateKey", r#""""#),
+    ];
+    for (key, value) in changes {
+        match fields.iter_mut().find(|field| field.0 == *key) {
+            Some(field) => field.1 = value,
+            None => fields.push((key, value)),
+        }
+    }
+    let fields: Vec<String> =
+        fields.iter().filter(|field| !field.1.is_empty()).map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+fn batch(accounts: &[String]) -> String {
+    format!(r#"{{"whatsAppList":[{}]}}"#, accounts.join(","))
+}
+
+fn bad_bodies() -> Vec<(Endpoint, String)> {
+    use Endpoint::{BatchInsert, BatchOnline, BatchRecycle, SubmitPhone, SubmitVerifyCode};
+    let online = |changes: &[(&str, &str)]| (BatchOnline, batch(&[account(changes)]));
+    let quoted = |length: usize| format!("\"{}\"", "k".repeat(length));
+    let phone = |body: &str| (SubmitPhone, body.to_owned());
+    let code = |body: &str| (SubmitVerifyCode, body.to_owned());
+    let recycle = |body: &str| (BatchRecycle, body.to_owned());
+    let other = || account(&[("whatsApp", "\"861821371272\"")]);
+    vec![
+        // The body as a whole.
+        (BatchOnline, String::new()),
+        (BatchOnline, "whatsAppList=861821726232".to_owned()),
+        (BatchOnline, "[]".to_owned()),
+        (BatchOnline, "\"a secret\"".to_owned()),
+        (BatchOnline, "[".repeat(10_000)),
+        (BatchOnline, format!("{{\"whatsAppList\":{}", "[".repeat(10_000))),
+        (BatchOnline, format!("{{\"more\":{}", "[".repeat(10_000))),
+        (BatchOnline, batch(&[account(&[])]) + "}"),
+        (BatchOnline, "{}".to_owned()),
+        (BatchOnline, r#"{"whatsAppList":null}"#.to_owned()),
+        (BatchOnline, r#"{"whatsAppList":"861821726232"}"#.to_owned()),
+        (BatchOnline, r#"{"whatsAppList":{"0":{}}}"#.to_owned()),
+        (BatchOnline, r#"{"whatsAppList":[],"whatsAppList":[]}"#.to_owned()),
+        (BatchOnline, r#"{"whatsAppList":["861821726232"]}"#.to_owned()),
+        (BatchOnline, r#"{"whatsAppList":[null]}"#.to_owned()),
+        (BatchOnline, batch(&[account(&[]), other(), account(&[])])),
+        (BatchOnline, r#"{"whatsAppList":[{},{},{},{}]}"#.to_owned()),
+        // Fields of an account.
+        online(&[("whatsApp", "")]),
+        online(&[("whatsApp", "null")]),
+        online(&[("whatsApp", "861821726232")]),
+        online(&[("whatsApp", "\"+861821726232\"")]),
+        online(&[("whatsApp", "\"\"")]),
+        online(&[("whatsApp", "\"861821\"")]),
+        online(&[("whatsApp", "\"8618217262321234\"")]),
+        online(&[("whatsApp", "\"061821726232\"")]),
+        online(&[("whatsApp", "\"٨٦١٨٢١٧٢\"")]),
+        online(&[("publicKey", "")]),
+        online(&[("msgPrivateKey", "null")]),
+        online(&[("privateKey", "271828")]),
+        online(&[("privateKey", "2.71828")]),
+        online(&[("privateKey", "true")]),
+        online(&[("deviceParams", r#"{"secret":1}"#)]),
+        online(&[("deviceParams", "[1]")]),
+        online(&[("name", r#""lee\u0000""#)]),
+        online(&[("name", r#""\ud83d""#)]),
+        online(&[("name", "\"a\nb\"")]),
+        online(&[("privateKey", &quoted(TEXT_BYTES + 1))]),
+        online(&[
+            ("publicKey", &quoted(TEXT_BYTES)),
+            ("privateKey", &quoted(TEXT_BYTES)),
+            ("msgPublicKey", &quoted(TEXT_BYTES)),
+            ("msgPrivateKey", &quoted(CONTENT_BYTES - 3 * TEXT_BYTES)),
+            ("name", "\"k\""),
+        ]),
+        online(&[("override", "")]),
+        online(&[("override", "\"true\"")]),
+        online(&[("override", "1")]),
+        online(&[("override", "[[]]")]),
+        online(&[("whatsappType", "3")]),
+        online(&[("whatsappType", "\"1\"")]),
+        online(&[("whatsappType", "1.5")]),
+        online(&[("whatsappType", "99999999999999999999")]),
+        (
+            BatchOnline,
+            batch(&[other(), format!("{},\"name\":null,\"name\":null}}", account(&[]).trim_end_matches('}'))]),
+        ),
+        (BatchInsert, batch(&[account(&[])])),
+        (BatchInsert, batch(&[account(&[("accountId", "7")])])),
+        // batchRecycle.
+        recycle(""),
+        recycle(r#"{"whatsappList":["861821726232"]}"#),
+        recycle(&format!(r#"{{"{}":1}}"#, "x".repeat(1_000))),
+        recycle(r#"{"whatsAppList":[861821726232]}"#),
+        recycle(r#"{"whatsAppList":[null]}"#),
+        recycle(r#"{"whatsAppList":["861821726232","8618"]}"#),
+        recycle(r#"{"whatsAppList":["861821726232","861821726231","861821726232"]}"#),
+        recycle(r#"{"whatsAppList":["8618001","8618002","8618003","8618004"]}"#),
+        // submitPhone.
+        phone("{}"),
+        phone(r#"{"phone":182172623211,"verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#),
+        phone(r#"{"phone":"182172623211","verifyType":4,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#),
+        phone(r#"{"phone":"182172623211","verifyType":-1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#),
+        phone(r#"{"phone":"182172623211","verifyType":1,"accountType":0,"areaCode":"+86","countryCode":"CN"}"#),
+        phone(r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"0086","countryCode":"CN"}"#),
+        phone(r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+999","countryCode":""}"#),
+        phone(r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"US"}"#),
+        phone(r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":""}"#),
+        phone(r#"{"phone":"1821 7262","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#),
+        phone(r#"{"phone":"18217262321199","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#),
+        phone(r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+86"}"#),
+        // submitVerifyCode.
+        code(r#"{"phone":"1821726232","areaCode":"+86"}"#),
+        code(r#"{"phone":"1821726232","verifyCode":314159,"areaCode":"+86"}"#),
+        code(r#"{"phone":"","verifyCode":"314159","areaCode":"+86"}"#),
+        code(r#"{"phone":"1821726232","verifyCode":"314159","areaCode":"+86","areaCode":"+86"}"#),
+        code(&format!(r#"{{"phone":"1821726232","verifyCode":{},"areaCode":"+86"}}"#, quoted(VERIFY_CODE_BYTES + 1))),
+    ]
+}
+
+#[test]
+fn bad_input_is_told_what_to_mend() {
+    let mut table = String::new();
+    for (endpoint, body) in bad_bodies() {
+        let (code, message) = judge(endpoint, body.as_bytes());
+        for secret in ["271828", "2.71828", "314159", "a secret", "kkkk"] {
+            assert!(!message.contains(secret), "{message:?} repeats {secret:?}");
+        }
+        let shown: String = body.chars().take(160).flat_map(char::escape_debug).collect();
+        let cut = if body.chars().count() > 160 { "…" } else { "" };
+        writeln!(table, "{endpoint:?} {}{cut}\n  {code} {message}\n", shown.replace("\\\"", "\"")).unwrap();
+    }
+    for query in ["whatsApp=", "whatsApp=+86", "whatsApp=861821726232&whatsApp=861821371272", "details=1"] {
+        let query: Query = query.split('&').map(|pair| pair.split_once('=').unwrap()).map(owned).collect();
+        let fault = wanted_account(&query).map(drop).and(wants_details(&query).map(drop)).unwrap_err();
+        writeln!(table, "query {query:?}\n  {} {fault}\n", Error::Malformed(fault.clone()).code()).unwrap();
+    }
+    snapshot("http_bad_input", &table);
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+fn snapshot(name: &str, text: &str) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
+    insta::with_settings!({
+        snapshot_path => folder, prepend_module_to_snapshot => false, omit_expression => true
+    }, { insta::assert_snapshot!(name, text) });
+}
+
+#[test]
+fn the_examples_of_the_contract_are_accepted() {
+    let list = r#"{"whatsAppList": [{"whatsApp": "861821726232", "whatsappType": 1, "override": false, "name": "lee",
+        "avatar": "wwww.baiux.com/1.img", "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",
+        "accountId": "", "nextKeyId": "", "registrationId": "", "deviceParams": ""}]}"#;
+    let phone = r#"{"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86",
+        "countryCode": "CN"}"#;
+    let code = r#"{"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"}"#;
+    let check =
+        |endpoint, body: &str| assert_eq!(judge(endpoint, body.as_bytes()).1, "accepted", "{endpoint:?} {body}");
+    check(Endpoint::BatchInsert, list);
+    check(Endpoint::BatchInsert, &list.replace("false", "{\"unknown\": \"here, so ignored\"}"));
+    check(Endpoint::BatchOnline, list);
+    check(Endpoint::BatchOnline, r#"{"whatsAppList": [], "unknown": [{}]}"#);
+    check(Endpoint::BatchRecycle, r#"{"whatsAppList": ["861821726232", "861821726231"]}"#);
+    check(Endpoint::SubmitPhone, phone);
+    check(Endpoint::SubmitPhone, &phone.replace("+86", "86").replace("CN", "cn"));
+    check(Endpoint::SubmitVerifyCode, code);
+    assert_eq!(recycled(b"{}", MAX_BATCH), Ok(None));
+    assert_eq!(recycled(br#"{"whatsAppList": null}"#, MAX_BATCH), Ok(None));
+    assert_eq!(recycled(br#"{"whatsAppList": []}"#, MAX_BATCH), Ok(Some(vec![])));
+    let registration = registration(phone.as_bytes()).unwrap();
+    assert_eq!(registration.account, "86182172623211".parse().unwrap());
+    assert_eq!((registration.verify_type, registration.country.as_str()), (VerifyType::Voice, "CN"));
+}
+
+#[test]
+fn answers_have_one_form() {
+    let mut table = String::new();
+    let accounts: Vec<AccountNumber> = (861_821_726_230..).take(5).filter_map(AccountNumber::from_stored).collect();
+    let refusals = [Refusal::OtherContent, Refusal::Banned, Refusal::Unknown, Refusal::Unknown, Refusal::Unknown];
+    let refusals = refusals.map(Undone::Refused);
+    for accepted in [0, 1, 4, 5] {
+        let outcomes: Vec<_> = (0..5).map(|n| if n < accepted { Ok(()) } else { Err(refusals[n].clone()) }).collect();
+        for details in [false, true] {
+            let (code, body) = batch_body(Endpoint::BatchOnline, &accounts, &outcomes, details);
+            writeln!(table, "{accepted} of 5 accepted, details {details}\n  {code} {body}\n").unwrap();
+        }
+    }
+    let (code, body) = batch_body(Endpoint::BatchInsert, &[], &[], true);
+    writeln!(table, "no account, details true\n  {code} {body}\n").unwrap();
+    let (code, body) = batch_body(Endpoint::BatchRecycle, &accounts[..1], &[Err(refusals[2].clone())], false);
+    writeln!(table, "0 of 1 accepted, details false\n  {code} {body}\n").unwrap();
+    let failed = || Err(Undone::Failed(actors::Error::ActorFailed { account: accounts[1] }));
+    for outcomes in [[Ok(()), failed()], [Err(refusals[0].clone()), failed()]] {
+        let (code, body) = batch_body(Endpoint::BatchInsert, &accounts[..2], &outcomes, true);
+        writeln!(table, "one failed inside\n  {code} {body}\n").unwrap();
+    }
+    let refused = Error::Refused { account: accounts[0], refusal: Refusal::NoRegistrationWaiting };
+    let errors = [
+        (Endpoint::Unknown, Error::NoSuchPath),
+        (Endpoint::QueryWhatsAppStatus, Error::Method(Endpoint::QueryWhatsAppStatus)),
+        (Endpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
+        (Endpoint::SubmitPhone, Error::MediaType),
+        (Endpoint::BatchInsert, Error::NoRoom),
+        (Endpoint::BatchInsert, Error::SlowBody),
+        (Endpoint::BatchRecycle, Error::BrokenBody),
+        (Endpoint::SubmitVerifyCode, refused),
+        (Endpoint::Ready, Error::NotReady),
+        (Endpoint::BatchOnline, Error::Accounts(actors::Error::Overloaded { limit: 65_536 })),
+        (Endpoint::BatchOnline, Error::Accounts(actors::Error::Stopping)),
+        (Endpoint::SubmitPhone, Error::Accounts(actors::Error::TaskIdsExhausted)),
+        (Endpoint::BatchOnline, Error::Accounts(actors::Error::ActorFailed { account: accounts[0] })),
+        (Endpoint::BatchOnline, Error::Accounts(Arc::new(crate::journal::Error::Closed).into())),
+    ];
+    for (endpoint, error) in &errors {
+        let (code, body) = error_body(*endpoint, error);
+        let (plain, always_200) = (http_status(code, false).as_u16(), http_status(code, true).as_u16());
+        assert_eq!(plain, code);
+        writeln!(table, "{endpoint:?}, HTTP {plain}, with always_200 {always_200}\n  {body}\n").unwrap();
+    }
+    snapshot("http_answers", &table);
+}
+
+#[test]
+fn only_plain_json_is_taken() {
+    let check = |content_type: &str, encoding: Option<&str>, expected: bool| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
+        if let Some(encoding) = encoding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_str(encoding).unwrap());
+        }
+        assert_eq!(body::check_form(&headers).is_ok(), expected, "{content_type} {encoding:?}");
+    };
+    assert!(body::check_form(&HeaderMap::new()).is_ok());
+    check("application/json", None, true);
+    check("Application/JSON; Charset=\"UTF-8\"", None, true);
+    check("application/json;charset=utf-8;profile=x", Some("identity"), true);
+    check("application/json ; charset = utf-8", None, true);
+    check("application/json; charset=gbk", None, false);
+    check("application/json", Some("gzip"), false);
+    check("application/jsonp", None, false);
+    check("application/x-www-form-urlencoded", None, false);
+    check("", None, false);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_parser_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        json in "[\\[\\]{}:,\"a-z0-9.\\\\u-]{0,80}",
+    ) {
+        for endpoint in [
+            Endpoint::BatchInsert, Endpoint::BatchOnline, Endpoint::BatchRecycle, Endpoint::SubmitPhone,
+            Endpoint::SubmitVerifyCode,
+        ] {
+            judge(endpoint, &bytes);
+            judge(endpoint, json.as_bytes());
+            judge(endpoint, format!(r#"{{"whatsAppList":[{json}"#).as_bytes());
+        }
+    }
+
+    #[test]
+    fn texts_come_out_as_they_were_sent(
+        number in 1_000_000_u64..=999_999_999_999_999,
+        texts in prop::collection::vec("[^\u{0}]{0,40}", 5),
+        nick in prop::option::of("[^\u{0}]{0,20}"),
+        replace: bool,
+    ) {
+        let json = |text: &String| serde_json::to_string(text).unwrap();
+        let number = number.to_string();
+        let name = nick.as_ref().map_or("null".to_owned(), json);
+        let body = batch(&[account(&[
+            ("whatsApp", &json(&number)), ("override", &replace.to_string()), ("publicKey", &json(&texts[0])),
+            ("privateKey", &json(&texts[1])), ("msgPublicKey", &json(&texts[2])), ("msgPrivateKey", &json(&texts[3])),
+            ("deviceParams", &json(&texts[4])), ("name", &name),
+        ])]);
+        let entries = imports(body.as_bytes(), Import::Online, MAX_BATCH).unwrap();
+        let content = entries[0].content();
+        prop_assert_eq!(entries[0].account.to_string(), number);
+        prop_assert_eq!(entries[0].replace, replace);
+        let sent = [content.public_key, content.private_key, content.msg_public_key, content.msg_private_key];
+        prop_assert_eq!(&sent[..], &texts[..4]);
+        prop_assert_eq!(content.device_params, Some(texts[4].as_str()));
+        prop_assert_eq!(content.name, nick.as_deref());
+        prop_assert_eq!(content.avatar, None);
+    }
+}

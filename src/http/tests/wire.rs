@@ -1,0 +1,296 @@
+//! The whole API on a loopback socket, with a gateway that never answers; and how connections end.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper_util::service::TowerToHyperService;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use warp::Filter;
+use warp::reply::Response;
+
+use super::account;
+use crate::actors::{Accounts, Gateway, reports};
+use crate::config::{Http, Settings};
+use crate::domain::{AccountNumber, Outstanding};
+use crate::http::{Api, serve, server};
+use crate::journal::Journal;
+use crate::limits::INLINE_BODY_BYTES;
+use crate::projections::Roster;
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// A gateway that never answers.
+struct Silent;
+
+impl Gateway for Silent {
+    fn take_up(&self, _: AccountNumber, _: Outstanding) {}
+}
+
+/// The API, served.
+struct Served {
+    address: SocketAddr,
+    is_ready: Arc<AtomicBool>,
+    _runtime: Runtime,
+    _directory: TempDir,
+}
+
+impl Served {
+    fn start(change: impl FnOnce(&mut Http)) -> Served {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        change(&mut settings.http);
+        let runtime = Runtime::new().unwrap();
+        let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
+        let roster = Roster::open(&store);
+        let applied = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| applied.apply(records))).unwrap();
+        let vault = Vault::open(store, &settings.vault).unwrap();
+        let is_ready = Arc::new(AtomicBool::new(true));
+        let address = runtime.block_on(async {
+            let (accounts, _) =
+                Accounts::start(journal, &settings.actors, &settings.accounts, Arc::new(Silent), reports().1, 0)
+                    .unwrap();
+            let api = Api::new(accounts, roster, vault, settings.http, &settings.accounts, is_ready.clone());
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(serve(listener, api, CancellationToken::new()));
+            address
+        });
+        Served { address, is_ready, _runtime: runtime, _directory: directory }
+    }
+
+    /// The whole answer to one request; `head` is its first line and its headers.
+    fn ask(&self, head: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let head = head.replace('\n', "\r\n");
+        let length = body.len();
+        write!(stream, "{head}\r\nhost: muster\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        Answer::read(&mut stream)
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        let head = format!("POST /group-dispatch-api/{path} HTTP/1.1\ncontent-type: application/json");
+        self.ask(&head, body)
+    }
+
+    fn list(&self, query: &str, headers: &str) -> Answer {
+        let line = format!("GET /group-dispatch-api/whatsapp/queryWhatsAppStatus{query} HTTP/1.1");
+        self.ask(&(line + headers), "")
+    }
+}
+
+struct Answer {
+    status: u16,
+    /// The status line and the headers, one a line; hyper writes their names in lower case.
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn read(stream: &mut TcpStream) -> Answer {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head, body: bytes[end + 4..].to_vec() }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+}
+
+const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
+
+#[test]
+fn accounts_go_through_the_api() {
+    let served = Served::start(|_| {});
+    let one = r#"{"whatsAppList":["861821726232"]}"#;
+    let many: Vec<String> =
+        (0..400).map(|n| account(&[("whatsApp", &format!("\"861821{n:06}\"")), ("accountId", "\"\"")])).collect();
+    let many = super::batch(&many);
+    assert!(many.len() > INLINE_BODY_BYTES, "this batch is sealed off the workers");
+    let phone = r#"{"phone":"1821726299","verifyType":0,"accountType":1,"areaCode":"+86","countryCode":"CN"}"#;
+    let code = r#"{"phone":"1821726299","verifyCode":"123456","areaCode":"+86"}"#;
+    let check = |path: &str, body: &str, status: u16, expected: &str| {
+        let answer = served.post(path, body);
+        assert_eq!((answer.status, answer.text()), (status, expected), "{path}");
+    };
+    check(
+        "register/submitVerifyCode",
+        code,
+        404,
+        &refused(
+            "",
+            404,
+            "861821726299 has no registration waiting for a \
+        code; submit the phone number first",
+        ),
+    );
+    check("register/submitPhone", phone, 200, r#"{"data":1,"code":200,"message":"success"}"#);
+    check("register/submitPhone", phone, 200, r#"{"data":2,"code":200,"message":"success"}"#);
+    check("register/submitVerifyCode", code, 200, SUCCESS);
+    check("whatsapp/batchRecycle", one, 409, &refused("", 409, "861821726232 is unknown; import it first"));
+    check("whatsapp/batchInsert", r#"{"whatsAppList":[]}"#, 200, SUCCESS);
+    check("whatsapp/batchOnline", &super::batch(&[account(&[])]), 200, SUCCESS);
+    check("whatsapp/batchInsert", &many, 200, SUCCESS);
+    let row = r#"{"data":[{"whatsApp":"861821726232","status":1,"onlineStatus":1}],"code":200,"message":"success"}"#;
+    assert_eq!(served.list("?whatsApp=861821726232", "").text(), row);
+    check("whatsapp/batchRecycle", "{}", 200, SUCCESS);
+    assert_eq!(served.list("?whatsApp=861821726232", "").text(), row.replace("Status\":1}", "Status\":3}"));
+    assert_eq!(served.list("?whatsApp=861821726231", "").text(), SUCCESS.replace("\"\"", "[]"));
+    assert_eq!(served.list("?whatsApp=1", "").status, 400);
+    assert_eq!(served.list("", "").text().matches("whatsApp").count(), 402);
+}
+
+fn refused(data: &str, code: u16, message: &str) -> String {
+    format!(r#"{{"data":"{data}","code":{code},"message":"{message}"}}"#)
+}
+
+#[test]
+fn the_list_is_sent_only_when_it_changed() {
+    let served = Served::start(|_| {});
+    served.post("whatsapp/batchOnline", &super::batch(&[account(&[])]));
+    let (plain, gzip) = (served.list("", ""), served.list("", "\naccept-encoding: gzip"));
+    assert_eq!(plain.header("content-length"), Some(plain.body.len().to_string().as_str()));
+    assert_eq!(gzip.header("content-length"), Some(gzip.body.len().to_string().as_str()));
+    assert_eq!((gzip.header("content-encoding"), &gzip.body[..2]), (Some("gzip"), &[0x1f, 0x8b][..]));
+    assert_eq!((plain.header("vary"), gzip.header("vary")), (Some("accept-encoding"), Some("accept-encoding")));
+    let (etag, gzip_etag) = (plain.header("etag").unwrap(), gzip.header("etag").unwrap());
+    assert_ne!(etag, gzip_etag);
+    let again = |tag: &str| served.list("", &format!("\nif-none-match: {tag}"));
+    let unchanged = again(etag);
+    assert_eq!((unchanged.status, unchanged.header("etag"), unchanged.text()), (304, Some(etag), ""));
+    assert_eq!(again(gzip_etag).status, 200);
+    served.post("whatsapp/batchRecycle", "{}");
+    assert_eq!(again(etag).status, 200);
+}
+
+#[test]
+fn every_request_gets_an_envelope() {
+    let served = Served::start(|http| http.max_body_bytes = 1_000);
+    let check = |head: &str, body: &str, status: u16, start: &str| {
+        let answer = served.ask(head, body);
+        assert_eq!(answer.status, status, "{head}");
+        assert!(answer.text().starts_with(start), "{head}: {}", answer.text());
+        answer
+    };
+    let online = "/group-dispatch-api/whatsapp/batchOnline HTTP/1.1";
+    let list = "/group-dispatch-api/whatsapp/queryWhatsAppStatus HTTP/1.1";
+    check("GET /nowhere HTTP/1.1", "", 404, r#"{"data":"","code":404,"#);
+    check("GET /group-dispatch-api HTTP/1.1", "", 404, r#"{"data":"","code":404,"#);
+    let answer = check(&format!("GET {online}"), "", 405, r#"{"data":"","code":405,"#);
+    assert_eq!(answer.header("allow"), Some("POST"));
+    check(&format!("POST {list}"), "{}", 405, r#"{"data":[],"code":405,"#);
+    assert_eq!(check(&format!("HEAD {list}"), "", 405, "").header("allow"), Some("GET"));
+    check(&format!("POST {online}\ncontent-type: text/xml"), "<a/>", 415, r#"{"data":"","code":415,"#);
+    check(
+        &format!("POST {}", online.replace(' ', "?details=maybe ")),
+        "{}",
+        400,
+        r#"{"data":"","code":400,"message":"details must be true or false"}"#,
+    );
+    // The client sends all of it before it reads; it must get the answer all the same.
+    check(&format!("POST {online}"), &" ".repeat(8_000_000), 413, r#"{"data":"","code":413,"#);
+    let answer = check("GET /healthz HTTP/1.1\nx-request-id: 7c9e6679-trace/1", "", 200, SUCCESS);
+    assert_eq!(answer.header("x-request-id"), Some("7c9e6679-trace/1"));
+    let answer = check("GET /readyz HTTP/1.1\nx-request-id: a b", "", 200, SUCCESS);
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(32), "an id with a space is replaced");
+    check("GET /healthz?%ff&=&&a=%zz&+ HTTP/1.1", "", 200, SUCCESS);
+    served.is_ready.store(false, Ordering::Relaxed);
+    let answer = check("GET /readyz HTTP/1.1", "", 503, r#"{"data":"","code":503,"#);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+// === Connections ===
+
+/// A server whose one route tells that it is `begun` and answers when it is `let_go`.
+struct Held {
+    runtime: Runtime,
+    address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+    begun: Arc<Notify>,
+    let_go: Arc<Notify>,
+}
+
+impl Held {
+    fn start(max_connections: usize) -> Held {
+        let runtime = Runtime::new().unwrap();
+        let (begun, let_go, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
+        let route = {
+            let (begun, let_go) = (begun.clone(), let_go.clone());
+            warp::any().then(move || {
+                let (begun, let_go) = (begun.clone(), let_go.clone());
+                async move {
+                    begun.notify_one();
+                    let_go.notified().await;
+                    Response::new("held".into())
+                }
+            })
+        };
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = TowerToHyperService::new(warp::service(route));
+        let served = runtime.spawn(server::run(listener, service, max_connections, stop.clone()));
+        Held { runtime, address, stop, served, begun, let_go }
+    }
+
+    fn ask(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: muster\r\n\r\n").unwrap();
+        stream
+    }
+
+    fn wait_until_begun(&self) {
+        self.runtime.block_on(self.begun.notified());
+    }
+}
+
+#[test]
+fn a_request_under_way_is_answered_before_the_server_ends() {
+    let held = Held::start(8);
+    let mut idle = TcpStream::connect(held.address).unwrap();
+    let mut asked = held.ask();
+    held.wait_until_begun();
+    held.stop.cancel();
+    let mut answer = String::new();
+    assert_eq!(idle.read_to_string(&mut answer).unwrap(), 0, "an idle connection is closed at once");
+    held.let_go.notify_one();
+    asked.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
+    held.runtime.block_on(held.served).unwrap();
+    assert!(TcpStream::connect(held.address).is_err(), "the port is free again");
+}
+
+#[test]
+fn connections_over_the_bound_wait_for_a_place() {
+    let held = Held::start(1);
+    let mut first = held.ask();
+    held.wait_until_begun();
+    let mut second = held.ask();
+    held.let_go.notify_one();
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    first.shutdown(Shutdown::Both).unwrap();
+    held.wait_until_begun();
+    held.let_go.notify_one();
+    second.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    held.stop.cancel();
+    held.runtime.block_on(held.served).unwrap();
+}
