@@ -36,17 +36,23 @@
 //! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
+//! | [`service`] | which room is opened when, what runs, and how it ends | |
+//! | [`demo`] | the product, shown: service, caller and receiver on one terminal | |
+//! | [`cli`] | the command line, one file per verb | clap |
 
 pub mod actors;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod limits;
 pub mod projections;
+pub mod service;
 pub mod store;
 pub mod vault;
 pub mod webhooks;

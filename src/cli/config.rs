@@ -1,0 +1,66 @@
+//! `muster config`.
+
+use serde_json::Value;
+
+use super::Error;
+use super::flags::SettingFlags;
+use super::output::{self, Form};
+use crate::config::Row;
+
+/// Show every setting, its value, and where the value comes from
+///
+/// Shows what `muster serve` would work with, given the same flags, file and environment.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct Config {
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster config
+  muster config --config /etc/muster.toml
+  muster config -o json | jq '.[] | select(.source != \"default\")'
+
+Environment: MUSTER_ and the setting's name in capitals, with __ for each dot: MUSTER_WEBHOOKS__RETRY_WAITS=10s,30s.
+
+Secrets: users, passwords and queries in URLs are shown as ***.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings.";
+
+impl Config {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let rows = self.settings.load()?.rows;
+        output::print(&match self.output {
+            Form::Text => text(&rows),
+            Form::Json => json(&rows).map_err(|error| Error::Output(error.into()))?,
+        })
+    }
+}
+
+fn text(rows: &[Row]) -> String {
+    let head = ["SETTING", "VALUE", "SOURCE"].map(str::to_owned);
+    let rows = rows.iter().map(|row| [row.name.to_owned(), words(&row.value), row.source.clone()]);
+    output::table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+/// A value as the environment would have it.
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => "(not set)".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "(none)".to_owned(),
+        Value::Array(values) => values.iter().map(words).collect::<Vec<_>>().join(","),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// One row a line, so that two outputs can be compared line by line.
+fn json(rows: &[Row]) -> Result<String, serde_json::Error> {
+    let rows = rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("[\n  {}\n]\n", rows.join(",\n  ")))
+}

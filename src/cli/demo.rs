@@ -1,0 +1,39 @@
+//! `muster demo`.
+
+use std::io;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, log, output, signals};
+use crate::config::{Log, LogFormat};
+use crate::demo;
+
+/// Watch the product work: a dozen accounts of every fate, and a registration
+///
+/// Runs the real service on a temporary directory, with a caller and a receiver of webhooks beside it.
+///
+/// Prints what is asked and what is told, as it happens. Takes a few seconds, and leaves nothing behind.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Demo {}
+
+const EXAMPLES: &str = "\
+Exit codes: 0 everything was told as it should be, 1 something was not.";
+
+impl Demo {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        // Whatever goes wrong is said; what goes well is on standard output.
+        log::start(&Log { filter: "error".to_owned(), format: LogFormat::Text });
+        let stop = CancellationToken::new();
+        signals::watch(stop.clone()).map_err(Error::Signals)?;
+        let mut unwritten = Ok(());
+        let print = |text: &str| {
+            if let Err(error) = output::print(text) {
+                unwritten = Err(error);
+                stop.cancel();
+            }
+        };
+        demo::run(output::is_colourful(&io::stdout()), print, &stop)?;
+        unwritten
+    }
+}

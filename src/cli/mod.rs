@@ -1,0 +1,86 @@
+//! The command line, one file per verb. Standard output is data, standard error is talk.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `serve` | the verb: serve the API |
+//! | `config` | the verb: show the settings |
+//! | `demo` | the verb: show the product |
+//! | `flags` | the flags that set settings, for every verb that needs them |
+//! | `exit` | the exit codes, and which error ends in which |
+//! | `output` | printing data, also into a pipe that nobody reads to its end |
+//! | `log` | where the log goes, and in which form |
+//! | `signals` | what SIGTERM and SIGINT do |
+//!
+//! A new verb is a file, a line in [`Verb`] and a line in its `run`.
+
+mod config;
+mod demo;
+mod exit;
+mod flags;
+mod log;
+mod output;
+mod serve;
+mod signals;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use exit::{Error, Exit};
+
+/// The register of a company's WhatsApp customer-service accounts.
+#[derive(Parser)]
+#[command(name = "muster", version, after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// What can be done.
+#[derive(Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+    Config(config::Config),
+    Demo(demo::Demo),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster serve                            serve on 127.0.0.1:8080, keep everything in ./muster-data
+  muster serve --config /etc/muster.toml  serve with the settings in this file
+  muster demo                             watch accounts come and go, on a temporary directory
+  muster config                           show every setting, its value, and where the value comes from
+  muster serve --help                     flags, environment and signals
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings.";
+
+impl Verb {
+    fn run(&self) -> Result<(), Error> {
+        match self {
+            Verb::Serve(verb) => verb.run(),
+            Verb::Config(verb) => verb.run(),
+            Verb::Demo(verb) => verb.run(),
+        }
+    }
+}
+
+/// Does what the command line says. An error is one sentence, the last on standard error.
+pub fn run() -> ExitCode {
+    let done = match CommandLine::try_parse() {
+        Ok(CommandLine { verb: Some(verb) }) => verb.run(),
+        Ok(CommandLine { verb: None }) => output::print(&CommandLine::command().render_help().to_string()),
+        Err(usage) => {
+            // Help that was asked for is an error to clap too. If nobody reads what it says, nothing is to be done.
+            let _unread = usage.print();
+            return if usage.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    match done {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            let _unread = writeln!(io::stderr().lock(), "muster: {error}");
+            error.exit().into()
+        }
+    }
+}

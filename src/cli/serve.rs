@@ -1,0 +1,51 @@
+//! `muster serve`.
+
+use std::net::SocketAddr;
+
+use tokio_util::sync::CancellationToken;
+
+use super::flags::SettingFlags;
+use super::{Error, log, output, signals};
+use crate::service;
+
+/// Serve the API until it is told to stop
+///
+/// Prints `muster is ready on http://ADDR` on standard output once it answers there; the log goes to standard error.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster serve
+  muster serve --listen 0.0.0.0:8080 --data-dir /var/lib/muster --webhook-base-url https://example.com
+  MUSTER_LOG__FORMAT=json MUSTER_ACTORS__COMING_TIMEOUT=90s muster serve --config /etc/muster.toml
+
+Settings: each may stand in the file, in the environment, or both; the environment wins, and a flag wins over it.
+  http.listen = \"0.0.0.0:8080\" in the file is MUSTER_HTTP__LISTEN=0.0.0.0:8080 in the environment.
+  `muster config` shows all settings, and which of them are in effect.
+
+Signals: SIGTERM or SIGINT stops it in at most ten seconds, with exit code 0; what is under way is finished or taken up
+  again by the next start. A second one ends it at once, with 143 or 130. Nothing that was answered is lost by either.
+
+Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings.";
+
+impl Serve {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let settings = self.settings.load()?.settings;
+        log::start(&settings.log);
+        let stop = CancellationToken::new();
+        signals::watch(stop.clone()).map_err(Error::Signals)?;
+        Ok(service::run(&settings, say_ready, &stop)?)
+    }
+}
+
+/// Whoever started the service waits for this line; nothing else is printed.
+fn say_ready(address: SocketAddr) {
+    if let Err(error) = output::print(&format!("muster is ready on http://{address}\n")) {
+        tracing::warn!(%error, "nobody was told that the service is ready");
+    }
+}

@@ -1,0 +1,183 @@
+//! The product, shown: the real service, a caller's requests and a receiver of webhooks, on one terminal.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `story` | which accounts there are, what is asked of them, and what is to be told of each. Pure |
+//! | `caller` | a caller's back-end: sends the requests |
+//! | `receiver` | a receiver of both webhooks |
+//! | `timeline` | what was asked and told, in words, and the summary. Pure |
+
+mod caller;
+mod receiver;
+mod story;
+mod timeline;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::journal::{self, Journal};
+use crate::limits::{DEMO_COMING_TIMEOUT, DEMO_CONNECTIONS, DEMO_DELAY, DEMO_PATIENCE};
+use crate::store::{self, Store};
+use crate::{http, service};
+use caller::Caller;
+use receiver::Told;
+use story::Chapter;
+use timeline::Timeline;
+
+/// Why the demonstration did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no place for it.
+    #[error("cannot make a temporary directory or a socket for the demonstration: {0}")]
+    Io(#[from] io::Error),
+    /// The service does not run, or failed.
+    #[error(transparent)]
+    Service(#[from] service::Error),
+    /// The service ended before its time.
+    #[error("the service of the demonstration ended early")]
+    ServiceEnded,
+    /// The caller's client cannot be made.
+    #[error("the client of the demonstration cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A request was not answered.
+    #[error("the service did not answer {endpoint}: {source}")]
+    Unanswered {
+        /// Which endpoint was asked.
+        endpoint: &'static str,
+        /// What went wrong.
+        source: reqwest::Error,
+    },
+    /// Webhooks did not arrive.
+    #[error("only {arrived} of {expected} webhooks arrived within {} s", .patience.as_secs())]
+    Silence {
+        /// How many did.
+        arrived: usize,
+        /// How many should have.
+        expected: usize,
+        /// How long was waited for the next one.
+        patience: Duration,
+    },
+    /// What was told is not what happened.
+    #[error("{account} was told {told:?}, not {expected:?}")]
+    Differs {
+        /// Of whom.
+        account: String,
+        /// What arrived, in order.
+        told: Vec<String>,
+        /// What should have.
+        expected: Vec<String>,
+    },
+    /// The journal cannot be opened after the service.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The journal is not whole after the service.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+}
+
+/// Plays the demonstration, and prints each line as it happens; `is_colourful` if a person looks at it. Ends early when
+/// `stop` is cancelled. Leaves nothing behind.
+pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationToken) -> Result<(), Error> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("demo").build()?;
+    let directory = TempDir::with_prefix("muster-demo-")?;
+    let data = directory.path().join("data");
+    let mut timeline = Timeline::new(Instant::now(), is_colourful);
+    print(timeline::OPENING);
+    match runtime.block_on(stop.run_until_cancelled(play(&data, &mut timeline, &mut print))) {
+        Some(outcome) => outcome?,
+        None => return Ok(()),
+    }
+    // As an operator would after a stop: the service has let go of the directory.
+    let journal = Journal::open(Store::open(&data, &Settings::default().store)?, Box::new(|_| {}))?;
+    print(&timeline.summary(&journal.verify()?));
+    timeline.check()
+}
+
+/// Serves, asks, listens; stops the service at the end, however it comes.
+async fn play(data: &Path, timeline: &mut Timeline, print: &mut impl FnMut(&str)) -> Result<(), Error> {
+    let (telling, mut told) = mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let receiver = listener.local_addr()?;
+    let end = CancellationToken::new();
+    let _at_the_end = end.clone().drop_guard();
+    tokio::spawn(http::serve_routes(listener, receiver::routes(telling), DEMO_CONNECTIONS, end.clone()));
+
+    let stop = CancellationToken::new();
+    let (service, address) = start_service(settings(data, receiver), stop.clone());
+    let stopping = stop.drop_guard();
+    let outcome = match address.await {
+        Ok(address) => narrate(address, timeline, &mut told, print).await,
+        // Its own error says more.
+        Err(_) => Err(Error::ServiceEnded),
+    };
+    drop(stopping);
+    let ended = service.await.unwrap_or(Err(Error::ServiceEnded));
+    match outcome {
+        Err(Error::ServiceEnded) => ended.and(Err(Error::ServiceEnded)),
+        outcome => outcome.and(ended),
+    }
+}
+
+/// Asks what the story has, chapter by chapter, and waits each time until all of it was told.
+async fn narrate(
+    address: SocketAddr,
+    timeline: &mut Timeline,
+    told: &mut mpsc::UnboundedReceiver<Told>,
+    print: &mut impl FnMut(&str),
+) -> Result<(), Error> {
+    let caller = Caller::new(address)?;
+    let mut expected = 0;
+    for Chapter { title, requests, webhooks } in story::chapters() {
+        print(&timeline.title(title));
+        for request in requests {
+            let answer = caller.ask(&request).await?;
+            print(&timeline.asked(&request, &answer));
+        }
+        expected += webhooks;
+        while timeline.arrived() < expected {
+            let deadline = tokio::time::Instant::now() + DEMO_PATIENCE;
+            let (arrived, patience) = (timeline.arrived(), DEMO_PATIENCE);
+            match timeout_at(deadline, told.recv()).await {
+                Ok(Some(told)) => print(&timeline.told(&told)),
+                Ok(None) | Err(_) => return Err(Error::Silence { arrived, expected, patience }),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settings(data: &Path, receiver: SocketAddr) -> Settings {
+    let mut settings = Settings { data_dir: data.to_owned(), ..Settings::default() };
+    settings.http.listen = "127.0.0.1:0".to_owned();
+    settings.webhooks.base_url = Some(format!("http://{receiver}"));
+    settings.simulator.delay = DEMO_DELAY;
+    settings.actors.coming_timeout = DEMO_COMING_TIMEOUT;
+    settings
+}
+
+/// The service on a thread of its own: how it ends, and where it answers.
+fn start_service(
+    settings: Settings,
+    stop: CancellationToken,
+) -> (oneshot::Receiver<Result<(), Error>>, oneshot::Receiver<SocketAddr>) {
+    let (ended, on_end) = oneshot::channel();
+    let (ready, on_ready) = oneshot::channel();
+    thread::spawn(move || {
+        let say_ready = |address| {
+            let _gone = ready.send(address);
+        };
+        let _gone = ended.send(service::run(&settings, say_ready, &stop).map_err(Error::from));
+    });
+    (on_end, on_ready)
+}

@@ -1,0 +1,164 @@
+//! What was asked and told, in words, and the summary. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::Error;
+use super::caller::Answer;
+use super::receiver::Told;
+use super::story::{HEROES, Request};
+use crate::journal::Report;
+
+/// What happened so far.
+pub(super) struct Timeline {
+    began: Instant,
+    is_colourful: bool,
+    /// What was told of each account, in order.
+    told: BTreeMap<String, Vec<String>>,
+}
+
+/// The colours of a terminal (ECMA-48), by number.
+#[derive(Clone, Copy)]
+enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Grey = 90,
+}
+
+/// What is said first.
+pub(super) const OPENING: &str = "\
+muster demo: the service, a caller and a receiver of webhooks, in one process and a temporary directory.
+The built-in simulator stands for WhatsApp: the last four digits of a number choose its fate.
+  → asked over HTTP     ← told by webhook
+";
+
+/// Where the detail of a webhook begins, after its words.
+const DETAIL_COLUMN: usize = 23;
+
+impl Timeline {
+    pub(super) fn new(began: Instant, is_colourful: bool) -> Timeline {
+        Timeline { began, is_colourful, told: BTreeMap::new() }
+    }
+
+    /// How many webhooks arrived.
+    pub(super) fn arrived(&self) -> usize {
+        self.told.values().map(Vec::len).sum()
+    }
+
+    /// The line over a chapter.
+    pub(super) fn title(&self, title: &str) -> String {
+        format!("\n{title}\n")
+    }
+
+    /// The line of a request and its answer.
+    pub(super) fn asked(&self, request: &Request, answer: &Answer) -> String {
+        let Answer { data, code, message } = answer;
+        let mut line = format!("{} → {:20} {:22}", self.time(Instant::now()), request.endpoint, request.words);
+        let _ = match data {
+            Value::Number(task) => write!(line, " {code} {message}, task {task}"),
+            Value::Array(rows) => write!(line, " {code} {message}, {}", standing(rows)),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Object(_) => write!(line, " {code} {message}"),
+        };
+        line + "\n"
+    }
+
+    /// The line of a webhook, which is remembered.
+    pub(super) fn told(&mut self, told: &Told) -> String {
+        let (account, words) = said(&told.body);
+        let detail = match (told.body["reason"].as_str(), told.body["instanceCode"].as_str()) {
+            (Some("1001"), _) => "pairing failed, scan again",
+            (Some("1002"), _) => "network exception, change IP",
+            (Some(""), Some(instance_code)) => instance_code,
+            (Some(reason), _) => reason,
+            (None, _) => "",
+        };
+        let mut line = format!("{} ← {account:20} ", self.time(told.at));
+        line += &self.painted(&words, colour_of(&words));
+        if !detail.is_empty() {
+            let gap = " ".repeat(DETAIL_COLUMN.saturating_sub(words.len()));
+            line += &self.painted(&format!("{gap}{detail}"), Colour::Grey);
+        }
+        line.push('\n');
+        self.told.entry(account).or_default().push(words);
+        line
+    }
+
+    /// What was told of each account, and what the journal has.
+    pub(super) fn summary(&self, report: &Report) -> String {
+        let mut summary = format!("\n{:16} {:22} {}\n", "account", "fate", "told, in order");
+        for hero in &HEROES {
+            let told = self.told_of(hero.number).join(" → ");
+            let _ = writeln!(summary, "{:16} {:22} {told}", hero.number, hero.fate);
+        }
+        let Report { events, blocks, accounts, root } = report;
+        let _ = write!(
+            summary,
+            "\n{} webhooks arrived, each account's in order.\n\
+             The journal has {events} events of {accounts} accounts in {blocks} blocks. Every record, chain and root was \
+             checked.\nIts root is {root}.\n",
+            self.arrived()
+        );
+        summary
+    }
+
+    /// Whether everything was told that should have been, in its order, and nothing else.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        for hero in &HEROES {
+            let (told, expected) = (self.told_of(hero.number), hero.told.iter().map(|it| (*it).to_owned()).collect());
+            if told != expected {
+                return Err(Error::Differs { account: hero.number.to_owned(), told, expected });
+            }
+        }
+        Ok(())
+    }
+
+    fn told_of(&self, account: &str) -> Vec<String> {
+        self.told.get(account).cloned().unwrap_or_default()
+    }
+
+    fn time(&self, at: Instant) -> String {
+        let since = at.saturating_duration_since(self.began);
+        self.painted(&format!("{:8.3} s", since.as_secs_f64()), Colour::Grey)
+    }
+
+    fn painted(&self, text: &str, colour: Colour) -> String {
+        if self.is_colourful { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+    }
+}
+
+/// Whom a webhook is about, and what it says, in the contract's words.
+fn said(body: &Value) -> (String, String) {
+    let account = body["whatsApp"].as_str().or(body["phone"].as_str()).unwrap_or_default().to_owned();
+    let words = match (body["status"].as_i64(), body["onlineStatus"].as_i64(), body["reason"].as_str()) {
+        (Some(1), None, _) => "registered".to_owned(),
+        (Some(0), None, _) => "registration failed".to_owned(),
+        (Some(2), Some(_), _) => "banned".to_owned(),
+        (_, Some(1), _) => "online-coming".to_owned(),
+        (_, Some(2), _) => "online".to_owned(),
+        (_, Some(3), _) => "offline-coming".to_owned(),
+        (_, Some(4), Some("") | None) => "offline".to_owned(),
+        (_, Some(4), Some(reason)) => format!("offline {reason}"),
+        (status, online_status, _) => format!("status {status:?}, online status {online_status:?}"),
+    };
+    (account, words)
+}
+
+fn colour_of(words: &str) -> Colour {
+    match words {
+        "online" | "registered" => Colour::Green,
+        "online-coming" | "offline-coming" => Colour::Yellow,
+        "offline" => Colour::Grey,
+        _ => Colour::Red,
+    }
+}
+
+/// How many accounts stand where.
+fn standing(rows: &[Value]) -> String {
+    let banned = rows.iter().filter(|row| row["status"] == 2).count();
+    let online = rows.iter().filter(|row| row["onlineStatus"] == 2).count();
+    format!("{} accounts: {online} online, {banned} banned", rows.len())
+}
