@@ -1,0 +1,142 @@
+//! The command line, from outside: help, settings, log, signals.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+
+use crate::muster::{Muster, directory, muster, run, send_signal};
+
+/// Runs the binary where nothing can go wrong; returns what it prints.
+fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let (code, stdout, stderr) = run(arguments, environment);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    stdout
+}
+
+/// Runs the binary with settings that are faulty; returns what it says.
+fn faults(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let (code, stdout, stderr) = run(arguments, environment);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
+    stderr
+}
+
+fn insta_text(name: &str, text: &str) {
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+#[test]
+fn help() {
+    let mut pages = String::new();
+    for arguments in [&["--help"][..], &["serve", "--help"], &["config", "--help"], &["demo", "--help"]] {
+        let page = printed(arguments, &[]);
+        let longest = page.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(120), "a line of {arguments:?} has {longest:?} characters");
+        writeln!(pages, "$ muster {}\n{page}", arguments.join(" ")).unwrap();
+    }
+    insta_text("cli_help", &pages);
+    assert_eq!(printed(&[], &[]), printed(&["--help"], &[]), "alone it helps");
+    assert_eq!(printed(&["--version"], &[]), format!("muster {}\n", env!("CARGO_PKG_VERSION")));
+    // Help repeats defaults.
+    let defaults = ::muster::config::Settings::default();
+    for default in [defaults.http.listen, defaults.data_dir.display().to_string()] {
+        assert!(pages.contains(&format!("[default: {default}]")), "{default}");
+    }
+}
+
+#[test]
+fn settings_with_their_sources() {
+    let data = directory();
+    let path = data.path().join("muster.toml");
+    let file = path.to_str().unwrap();
+    fs::write(&path, "http.max_batch = 500\nlog.format = \"json\"\nsimulator.delay_ms = 7\n").unwrap();
+    let arguments = ["config", "--listen", "localhost:0", "--webhook-base-url", "https://user:password@example.com"];
+    let environment = [("MUSTER_CONFIG", file), ("MUSTER_SIMULATOR__DELAY_MS", "9"), ("MUSTER_LOG__FILTER", "warn")];
+    let table = printed(&arguments, &environment);
+    // The width of the last column follows from the path, and nothing else does.
+    insta_text("cli_config", &table.replace(file, "FILE"));
+    let listed = printed(&[&arguments[..], &["-o", "json"]].concat(), &environment);
+    let rows: Vec<Value> = serde_json::from_str(&listed).unwrap();
+    assert_eq!(rows.len(), table.lines().count() - 1, "the same rows");
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("simulator.delay_ms")["value"], 9);
+    assert_eq!(row("http.max_batch")["source"], file);
+    assert!(!(table + &listed).contains("password"));
+    // The flag wins over the variable that names the file.
+    let other = printed(&["config", "--config", "/dev/null"], &[("MUSTER_CONFIG", file)]);
+    assert!(!other.contains(file), "{other}");
+}
+
+#[test]
+fn faulty_settings() {
+    let data = directory();
+    let path = data.path().join("muster.toml");
+    let missing = path.to_str().unwrap();
+    let said = faults(&["serve", "--config", missing, "--listen", "nowhere"], &[("MUSTER_HTTP__MAX_BATHC", "1")]);
+    insta_text("cli_faulty_settings", &said.replace(missing, "FILE"));
+    assert!(faults(&["config"], &[("MUSTER_CONFIG", missing)]).contains("config (from MUSTER_CONFIG)"));
+    fs::write(&path, "http.listen = \"nowhere\"\n").unwrap();
+    assert!(faults(&["config", "--config", missing], &[]).contains(missing), "the file is named");
+}
+
+/// It checks itself: what it says was told is what was told. Nothing is left behind.
+#[test]
+fn the_demo() {
+    let temporary = directory();
+    let said = printed(&["demo"], &[("TMPDIR", temporary.path().to_str().unwrap())]);
+    assert_eq!(said.matches("861821720003").count(), 4, "three webhooks and the summary: {said}");
+    assert!(said.contains("is banned              online-coming → online → banned\n"), "{said}");
+    assert!(said.contains("43 webhooks arrived") && !said.contains('\x1b'), "{said}");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+/// Whoever reads the output may go away.
+#[test]
+fn nobody_reads() {
+    for arguments in [&["config"][..], &["--help"], &[]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = muster(arguments, &[]).stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_log() {
+    let data = directory();
+    let log = |settings: &[(&str, &str)]| {
+        let (status, log) = Muster::start(data.path(), settings).stop("TERM");
+        assert_eq!(status.code(), Some(0), "{log}");
+        log
+    };
+    let text = log(&[]);
+    assert!(text.contains(" INFO ") && text.contains("SIGTERM: stopping") && !text.contains('\x1b'), "{text}");
+    let json = log(&[("MUSTER_LOG__FORMAT", "json")]);
+    let lines = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    assert!(lines.iter().all(|line| line["level"] == "INFO" && line["timestamp"].is_string()), "{json}");
+    assert!(lines.iter().any(|line| line["message"] == "SIGTERM: stopping"), "{json}");
+    assert_eq!(log(&[("MUSTER_LOG__FILTER", "off")]), "");
+}
+
+/// The second signal does not wait for what the first one waits for.
+#[tokio::test]
+async fn a_second_signal() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let data = directory();
+        let muster = Muster::start(data.path(), &[]);
+        let mut half = tokio::net::TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
+        half.write_all(b"POST /group-dispatch-api/whatsapp/batchOnline HTTP/1.1\r\nhost: muster\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{").await.unwrap();
+        let begin = Instant::now();
+        send_signal(muster.pid(), signal);
+        // Long enough for the first to be taken; signals that nobody has taken yet fall into one.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (status, log) = tokio::task::spawn_blocking(move || muster.stop(signal)).await.unwrap();
+        assert_eq!(status.code(), Some(code), "{log}");
+        assert!(begin.elapsed() < Duration::from_secs(3), "{log}");
+    }
+}

@@ -1,0 +1,246 @@
+//! The service is killed at random moments under load, again and again. What was answered is there, in order, provable,
+//! and told.
+//!
+//! `MUSTER_CRASH_SEED` repeats a run's choices, `MUSTER_CRASH_KILLS` asks for more kills than the usual 30.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use muster::config::Settings;
+use muster::domain::{AccountNumber, Channel, Notice};
+use muster::journal::{Journal, Recorded, RequestId};
+use muster::limits::READ_RECORDS;
+use muster::store::Store;
+use serde_json::{Value, json};
+
+use crate::muster::{Delivery, Muster, Receiver, directory};
+
+/// Callers at the same time, each with accounts of its own.
+const CALLERS: u64 = 16;
+/// Accounts of one caller.
+const ACCOUNTS: u64 = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_answered_is_lost() {
+    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = setting("MUSTER_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let kills = setting("MUSTER_CRASH_KILLS").unwrap_or(30);
+    println!("MUSTER_CRASH_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let data = directory();
+    let receiver = Receiver::failing(|attempt| attempt % 17 == 3).await;
+    let waits = ["20ms"; 50].join(",");
+    let settings = [
+        ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
+        ("MUSTER_WEBHOOKS__RETRY_WAITS", waits.as_str()),
+        ("MUSTER_SIMULATOR__DELAY_MS", "5"),
+        ("MUSTER_ACTORS__COMING_TIMEOUT", "500ms"),
+        ("MUSTER_ACTORS__MAX_ACTIVE", "64"),
+        ("MUSTER_STORE__CHECKPOINT_EVERY", "1000"),
+    ];
+    let answered = Mutex::new(Answered::default());
+    for kill in 0..kills {
+        let muster = Muster::start(data.path(), &settings);
+        let alive = Duration::from_millis(random.u64(1..400));
+        let seeds: Vec<u64> = (0..CALLERS).map(|_| random.u64(..)).collect();
+        let calling = async {
+            let callers = seeds.iter().zip(0..).map(|(seed, index)| call(&muster, &answered, index, *seed));
+            futures_util::future::join_all(callers).await;
+        };
+        let killing = async {
+            tokio::time::sleep(alive).await;
+            crate::muster::send_signal(muster.pid(), "KILL");
+        };
+        tokio::join!(calling, killing);
+        let log = muster.kill();
+        assert!(!log.contains("panicked"), "kill {kill}: {log}");
+        check_journal(data.path(), &answered.lock().unwrap());
+    }
+    let muster = Muster::start(data.path(), &settings);
+    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.json();
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let answered = answered.into_inner().unwrap();
+    let mut events = check_journal(data.path(), &answered);
+    check_list(&listed, &events);
+    // What a start takes up again makes events of its own, so it takes some starts until everything is told.
+    for _ in 0..10 {
+        let told = receiver.deliveries().clone();
+        if missing(&events, &told).is_empty() {
+            break;
+        }
+        let muster = Muster::start(data.path(), &settings);
+        receiver.until("everything", |told| missing(&events, told).is_empty()).await;
+        assert_eq!(muster.stop("TERM").0.code(), Some(0));
+        events = check_journal(data.path(), &answered);
+    }
+    let told = receiver.deliveries().clone();
+    check_told(&events, &told);
+    let count = answered.requests.len() + answered.tasks.len();
+    println!("{kills} kills, {count} answered commands, {} events, {} webhook attempts", events.len(), told.len());
+    assert!(count as u64 > kills, "the load did nothing");
+}
+
+/// What the callers were answered.
+#[derive(Default)]
+struct Answered {
+    /// Requests that must have left an event, with the account.
+    requests: HashSet<(RequestId, AccountNumber)>,
+    /// Task ids that were given out.
+    tasks: HashMap<u32, AccountNumber>,
+}
+
+/// One caller: a request after the other, until the service is gone.
+async fn call(muster: &Muster, answered: &Mutex<Answered>, index: u64, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    // Whether an account was asked online, where an answer said so and nothing has been asked since.
+    let mut asked_online: HashMap<u64, bool> = HashMap::new();
+    loop {
+        let suffix = index * 100 + random.u64(0..ACCOUNTS) + 1_000;
+        let account = account(suffix);
+        let request = RequestId(random.u128(1..));
+        let register = random.u8(0..8) == 0;
+        let online = !asked_online.get(&suffix).copied().unwrap_or(false);
+        let (path, body) = match (register, online) {
+            (true, _) => ("/group-dispatch-api/register/submitPhone", phone(suffix)),
+            (false, true) => ("/group-dispatch-api/whatsapp/batchOnline", content(account)),
+            (false, false) => {
+                let body = json!({"whatsAppList": [account.to_string()]});
+                ("/group-dispatch-api/whatsapp/batchRecycle", body)
+            }
+        };
+        let Ok(answer) = muster.try_post(path, body.to_string(), &request.to_string()).await else { return };
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let mut answered = answered.lock().unwrap();
+        if register {
+            let task = answer.json()["data"].as_u64().unwrap();
+            let before = answered.tasks.insert(u32::try_from(task).unwrap(), account);
+            assert_eq!(before, None, "task {task} was given out twice");
+            continue;
+        }
+        // A known account that is asked the opposite of what was answered last must have an event for it: none of
+        // these numbers has a fate that changes it by itself. Of the first request after a start nothing is known.
+        if asked_online.insert(suffix, online).is_some() {
+            answered.requests.insert((request, account));
+        }
+    }
+}
+
+fn account(suffix: u64) -> AccountNumber {
+    AccountNumber::from_stored(861_821_700_000 + suffix).unwrap()
+}
+
+fn content(account: AccountNumber) -> Value {
+    json!({"whatsAppList": [{"whatsApp": account.to_string(), "override": false, "publicKey": "", "privateKey": "",
+        "msgPublicKey": "", "msgPrivateKey": ""}]})
+}
+
+fn phone(suffix: u64) -> Value {
+    let phone = (1_821_700_000 + suffix).to_string();
+    json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"})
+}
+
+fn read_all(journal: &Journal) -> Vec<Recorded> {
+    let mut records: Vec<Recorded> = Vec::new();
+    loop {
+        let after = records.last().map_or(0, |last| last.position);
+        let more = journal.read_after(after, READ_RECORDS).unwrap();
+        if more.is_empty() {
+            return records;
+        }
+        records.extend(more);
+    }
+}
+
+/// Opens the journal as a start would, and holds it against what was answered.
+fn check_journal(data: &Path, answered: &Answered) -> Vec<Recorded> {
+    let store = Store::open(data, &Settings::default().store).unwrap();
+    let journal = Journal::open(store, Box::new(|_| {})).unwrap();
+    let report = journal.verify().unwrap();
+    let records = read_all(&journal);
+    assert_eq!(report.events, records.len() as u64);
+    let mut heads: HashMap<AccountNumber, (u64, u64)> = HashMap::new();
+    for (record, position) in records.iter().zip(1..) {
+        let (previous, version) = heads.insert(record.account, (position, record.version)).unwrap_or_default();
+        assert_eq!((record.position, record.previous, record.version), (position, previous, version + 1));
+    }
+    let requests: HashSet<_> = records.iter().map(|record| (record.origin.request, record.account)).collect();
+    let lost: Vec<_> = answered.requests.difference(&requests).collect();
+    assert!(lost.is_empty(), "{} answered requests left no event: {lost:?}", lost.len());
+    let tasks: HashMap<u32, AccountNumber> = records.iter().filter_map(task_of).collect();
+    for (task, account) in &answered.tasks {
+        assert_eq!(tasks.get(task), Some(account), "task {task} was answered and is lost");
+    }
+    records
+}
+
+fn task_of(record: &Recorded) -> Option<(u32, AccountNumber)> {
+    let muster::domain::Event::RegistrationRequested { task, .. } = &record.event else { return None };
+    Some((task.get(), record.account))
+}
+
+/// The account list has every account, in the order of their first events.
+fn check_list(listed: &Value, events: &[Recorded]) {
+    let listed: Vec<_> =
+        listed["data"].as_array().unwrap().iter().map(|row| row["whatsApp"].as_str().unwrap()).collect();
+    let first = events.iter().filter(|record| record.version == 1).map(|record| record.account.to_string());
+    assert_eq!(listed, first.collect::<Vec<_>>());
+}
+
+/// The position and the channel in the id of a delivery.
+fn place(delivery: &Delivery) -> (u64, &str) {
+    let mut parts = delivery.id.rsplit('_');
+    (parts.next().unwrap().parse().unwrap(), parts.next().unwrap())
+}
+
+/// What is to be told: for each position its channel.
+fn to_tell(events: &[Recorded]) -> BTreeMap<u64, Channel> {
+    let notice = |record: &Recorded| Some((record.position, Notice::of(&record.event)?.channel()));
+    events.iter().filter_map(notice).collect()
+}
+
+fn missing(events: &[Recorded], told: &[Delivery]) -> Vec<u64> {
+    let told: HashSet<u64> = told.iter().filter(|it| it.was_accepted).map(|it| place(it).0).collect();
+    to_tell(events).into_keys().filter(|position| !told.contains(position)).collect()
+}
+
+/// Every event that is to be told was told; nothing was told of an account before all that came before was accepted;
+/// an event has the same id and the same body each time.
+fn check_told(events: &[Recorded], told: &[Delivery]) {
+    assert_eq!(missing(events, told), Vec::<u64>::new());
+    let to_tell = to_tell(events);
+    let mut lanes: HashMap<(AccountNumber, Channel), Vec<u64>> = HashMap::new();
+    for (position, channel) in &to_tell {
+        lanes.entry((events[*position as usize - 1].account, *channel)).or_default().push(*position);
+    }
+    let mut accepted = HashSet::new();
+    let mut bodies = HashMap::new();
+    for delivery in told {
+        let (position, channel_name) = place(delivery);
+        let channel = to_tell[&position];
+        let record = &events[position as usize - 1];
+        assert_eq!(channel_name, channel.short_name());
+        assert_eq!(delivery.path, channel.default_path());
+        let same = bodies.entry(position).or_insert_with(|| (delivery.id.clone(), delivery.body.clone()));
+        assert_eq!((&same.0, &same.1), (&delivery.id, &delivery.body));
+        check_body(record, &delivery.body);
+        let before = lanes[&(record.account, channel)].iter().take_while(|it| **it < position);
+        let early: Vec<_> = before.filter(|it| !accepted.contains(*it)).collect();
+        assert!(early.is_empty(), "position {position} was told before {early:?} of the same account");
+        if delivery.was_accepted {
+            accepted.insert(position);
+        }
+    }
+}
+
+fn check_body(record: &Recorded, body: &Value) {
+    let account = record.account.to_string();
+    let expected = match Notice::of(&record.event).unwrap() {
+        Notice::Status { status, online_status, reason, instance_code } => json!({"whatsApp": account,
+            "status": status.code(), "onlineStatus": online_status.code(), "reason": reason,
+            "instanceCode": instance_code}),
+        Notice::Registration { successful } => json!({"phone": account, "status": u8::from(successful)}),
+    };
+    assert_eq!(*body, expected);
+}

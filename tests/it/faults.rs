@@ -1,0 +1,179 @@
+//! What goes wrong around the service: one sentence that says what to do, an exit code, and nothing damaged.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use muster::config::Settings;
+use muster::domain::{AccountNumber, Event};
+use muster::journal::{Append, Journal, Origin};
+use muster::store::Store;
+
+use crate::muster::{Muster, directory, files, muster, run, send_signal};
+
+const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+
+/// Starts a service that cannot run; returns what it says.
+fn refused(data: &Path, environment: &[(&str, &str)]) -> String {
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()];
+    let (code, stdout, stderr) = run(&arguments, environment);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    // The log may say what happened on the way; the last line is the sentence.
+    stderr.lines().last().unwrap().replace(data.to_str().unwrap(), "DATA")
+}
+
+fn batch(numbers: impl Iterator<Item = u64>) -> String {
+    let account = |number| {
+        serde_json::json!({"whatsApp": format!("{number}"), "override": false, "publicKey": "", "privateKey": "",
+            "msgPublicKey": "", "msgPrivateKey": ""})
+    };
+    serde_json::json!({"whatsAppList": numbers.map(account).collect::<Vec<_>>()}).to_string()
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_starting() {
+    let mut sentences = String::new();
+    let mut note = |what: &str, sentence: String| sentences += &format!("{what}:\n  {sentence}\n");
+
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    note("a second process", refused(data.path(), &[]));
+    let address = muster.url("").replace("http://", "");
+    let other = directory();
+    let (code, _, stderr) = run(&["serve", "--listen", &address, "--data-dir", other.path().to_str().unwrap()], &[]);
+    assert_eq!((code, files(other.path()).len()), (Some(1), 0), "a taken port leaves nothing on the disk");
+    note("a taken port", stderr.lines().last().unwrap().replace(&address, "ADDRESS"));
+    assert_eq!(muster.post(ONLINE, batch([8_618_210_001].into_iter())).await.status, 200, "the first one lives");
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    let key = data.path().join("keys/master.key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    note("a key that others may read", refused(data.path(), &[]));
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let right = fs::read(&key).unwrap();
+    fs::write(&key, "nonsense").unwrap();
+    note("a key file with something else", refused(data.path(), &[]));
+    fs::remove_file(&key).unwrap();
+    note("no key file", refused(data.path(), &[]));
+    let another = directory();
+    assert_eq!(Muster::start(another.path(), &[]).stop("TERM").0.code(), Some(0));
+    let wrong = another.path().join("keys/master.key");
+    let wrong = wrong.to_str().unwrap();
+    note("another key", refused(data.path(), &[("MUSTER_VAULT__MASTER_KEY_FILE", wrong)]).replace(wrong, "KEY"));
+    fs::write(&key, right).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+
+    let foreign = directory();
+    fs::write(foreign.path().join("letters.txt"), "not ours").unwrap();
+    note("a directory that is not ours", refused(foreign.path(), &[]));
+    assert_eq!(fs::read_to_string(foreign.path().join("letters.txt")).unwrap(), "not ours");
+    let file = foreign.path().join("letters.txt");
+    note("a file where the directory should be", refused(&file, &[]));
+
+    assert_eq!(Muster::start(data.path(), &[]).stop("TERM").0.code(), Some(0), "nothing is damaged");
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("faults_at_start", sentences);
+    });
+}
+
+/// A journal with a flipped byte is not served.
+#[tokio::test]
+async fn a_corrupted_block() {
+    let data = directory();
+    let account = AccountNumber::from_stored(861_821_726_232).unwrap();
+    {
+        let store = Store::open(data.path(), &Settings::default().store).unwrap();
+        let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+        let at = muster::clock::now();
+        let events = vec![Event::OnlineRequested];
+        journal.append(Append { account, expected_version: 0, events, origin: Origin::SERVICE, at }).await.unwrap();
+        // A block that says it follows, with bytes that are none.
+        store.append(&[(2, [7; 200])]).unwrap();
+    }
+    let sentence = refused(data.path(), &[]);
+    assert!(sentence.contains("damaged at position 2") && sentence.contains("backup"), "{sentence}");
+}
+
+/// A disk that is full: nothing is answered that is not there, the process ends, and goes on once there is room.
+#[tokio::test]
+async fn a_full_disk() {
+    let data = directory();
+    assert_eq!(Muster::start(data.path(), &[]).stop("TERM").0.code(), Some(0));
+    // A limit on the size of files stands for the disk; `ulimit -f` counts blocks of 512 or 1,024 bytes.
+    let serve = format!(
+        "trap '' XFSZ; ulimit -f 40000; exec {} serve --listen 127.0.0.1:0 --data-dir {}",
+        env!("CARGO_BIN_EXE_muster"),
+        data.path().display()
+    );
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &serve]).env_clear();
+    shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let muster = Muster::spawn(&mut shell);
+    let mut imported = Vec::new();
+    let mut numbers = (8_618_210_000..).step_by(1_000);
+    loop {
+        let from = numbers.next().unwrap();
+        assert!(from < 8_628_210_000, "the disk is never full");
+        let Ok(answer) = muster.try_post(ONLINE, batch(from..from + 1_000), "").await else { break };
+        if answer.status != 200 {
+            assert_eq!(answer.status, 500, "{}", answer.text);
+            break;
+        }
+        imported.push(from);
+    }
+    let (status, log) = muster.ended();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.lines().last().unwrap().contains("check the disk"), "{log}");
+    let muster = Muster::start(data.path(), &[]);
+    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    for from in imported {
+        assert!(listed.contains(&format!("\"{from}\"")) && listed.contains(&format!("\"{}\"", from + 999)), "{from}");
+    }
+}
+
+/// Both signals end it within ten seconds with exit code 0, also while a client is half way through a request.
+#[tokio::test]
+async fn signals() {
+    for signal in ["TERM", "INT"] {
+        let data = directory();
+        let muster = Muster::start(data.path(), &[]);
+        let address = muster.url("").replace("http://", "");
+        let mut half = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST {ONLINE} HTTP/1.1\r\nhost: muster\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{{"
+        );
+        tokio::io::AsyncWriteExt::write_all(&mut half, head.as_bytes()).await.unwrap();
+        let begin = std::time::Instant::now();
+        let (status, log) = tokio::task::spawn_blocking(move || muster.stop(signal)).await.unwrap();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(begin.elapsed().as_secs() <= 10, "{log}");
+    }
+}
+
+/// A client that goes away, and one that sends rubbish, harm nobody.
+#[tokio::test]
+async fn rubbish_on_the_wire() {
+    let data = directory();
+    let service = Muster::start(data.path(), &[]);
+    let address = service.url("").replace("http://", "");
+    for rubbish in
+        [&b"\0\0\0"[..], b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n", &[b'a'; 100_000]]
+    {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let _refused = tokio::io::AsyncWriteExt::write_all(&mut stream, rubbish).await;
+    }
+    assert_eq!(service.get("/readyz").await.status, 200);
+    send_signal(service.pid(), "TERM");
+    assert_eq!(service.ended().0.code(), Some(0));
+}
+
+/// The command line says what is wrong with it.
+#[test]
+fn usage() {
+    let (code, stdout, stderr) = run(&["serve", "--listen", "nowhere"], &[("MUSTER_HTTP__MAX_BATCH", "many")]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.contains("http.listen") && stderr.contains("http.max_batch"), "all faults at once: {stderr}");
+    assert_eq!(muster(&["fly"], &[]).status().unwrap().code(), Some(2));
+}

@@ -1,0 +1,12 @@
+//! The whole product, from outside: the real binary, real HTTP, real disks, real kills.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod command_line;
+mod contract;
+mod crash;
+mod faults;
+mod muster;
+mod readme;
+mod secrets;
+mod tidy;

@@ -1,0 +1,119 @@
+//! Files: their form, that each is reached, and that what is listed is there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::source::{Source, is_identifier, sources};
+use super::{Faults, fault};
+
+/// Lines in a file, most: what one can keep in mind.
+const LINES: usize = 400;
+
+/// Where modules begin.
+const ROOTS: [&str; 4] = ["src/lib.rs", "src/main.rs", "tests/it/main.rs", "benches/speed/main.rs"];
+
+fn everything() -> Vec<Source> {
+    sources(&["src", "tests", "benches"])
+}
+
+#[test]
+fn files_are_in_form() {
+    let mut faults = Faults::default();
+    for Source { path, text, .. } in &everything() {
+        if !text.starts_with("//! ") {
+            fault!(faults, "{path}:1: the file does not say what it is; open it with `//!` and a sentence");
+        }
+        let lines = text.lines().count();
+        if lines > LINES {
+            fault!(faults, "{path}:{LINES}: the file has {lines} lines; move a part of it to a file of its own");
+        }
+        for (line, text) in text.lines().enumerate() {
+            if text.contains('\t') || text.ends_with(' ') {
+                fault!(faults, "{path}:{}: a tab, or a space at the end; run `cargo fmt`", line + 1);
+            }
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    let mut faults = Faults::default();
+    for source in &everything() {
+        for word in ["todo", "unimplemented", "dbg"] {
+            for line in source.lines_with(&[word, "!"]) {
+                fault!(faults, "{}:{line}: `{word}!` is for the desk; finish it, or take it out", source.path);
+            }
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn files_are_modules() {
+    let (mut faults, everything) = (Faults::default(), everything());
+    for Source { path, .. } in everything.iter().filter(|source| !ROOTS.contains(&source.path.as_str())) {
+        let module = Path::new(path.trim_end_matches("/mod.rs").trim_end_matches(".rs"));
+        let (above, name) = (module.parent().unwrap().display(), module.file_name().unwrap().to_str().unwrap());
+        let parents =
+            [format!("{above}/mod.rs"), format!("{above}.rs"), format!("{above}/lib.rs"), format!("{above}/main.rs")];
+        let parent = everything.iter().find(|source| parents.contains(&source.path));
+        if parent.is_none_or(|parent| parent.lines_with(&["mod", name, ";"]).is_empty()) {
+            fault!(
+                faults,
+                "{path}:1: no `mod {name};` leads here, so nobody compiles it; add the line, or delete the file"
+            );
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn rooms_list_their_files() {
+    let (mut faults, sources) = (Faults::default(), sources(&["src"]));
+    for source in sources.iter().filter(|source| source.path.ends_with("/mod.rs") && !source.is_test()) {
+        let (path, folder) = (&source.path, source.path.trim_end_matches("mod.rs"));
+        let below = |other: &Source| Some(other.path.strip_prefix(folder)?.split(['/', '.']).next()?.to_owned());
+        let files: BTreeSet<String> = sources.iter().filter_map(below).collect();
+        let row = |line: &str| Some(line.strip_prefix("//! | `")?.split_once('`')?.0.to_owned());
+        let listed: BTreeSet<String> = source.text.lines().filter_map(row).collect();
+        for missing in files.difference(&listed).filter(|name| !["mod", "tests"].contains(&name.as_str())) {
+            fault!(faults, "{path}:1: `{missing}` is not in the table; add a row that says what it knows");
+        }
+        for gone in listed.difference(&files) {
+            fault!(faults, "{path}:1: the table lists `{gone}`, and there is no such file; take the row out");
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn bounds_are_used() {
+    let (mut faults, sources) = (Faults::default(), sources(&["src"]));
+    let limits = sources.iter().find(|source| source.path == "src/limits.rs").unwrap();
+    let used = |name: &str| {
+        // Its own definition is in limits.rs; another bound may be made of it.
+        let is_used = |source: &&Source| source.lines_with(&[name]).len() > usize::from(source.room() == "limits");
+        sources.iter().filter(|source| !source.is_test()).any(|source| is_used(&source))
+    };
+    for words in limits.words.windows(2).filter(|words| words[0].text == "const" && is_identifier(&words[1].text)) {
+        let (name, line) = (&words[1].text, words[1].line);
+        if !used(name) {
+            fault!(faults, "src/limits.rs:{line}: nothing is bounded by `{name}`; use it, or take it out");
+        }
+    }
+    faults.none();
+}
+
+/// A golden file that no test looks at would keep saying what was true once.
+#[test]
+fn snapshots_are_checked() {
+    let (mut faults, everything) = (Faults::default(), everything());
+    for path in crate::muster::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if !everything.iter().any(|source| source.text.contains(&format!("\"{name}\""))) {
+            fault!(faults, "snapshots/{name}.snap:1: no test names it; delete it");
+        }
+    }
+    faults.none();
+}

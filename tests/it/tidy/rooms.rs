@@ -1,0 +1,184 @@
+//! Rooms: which sees which, and which outside crate is named in which.
+
+use super::source::{Source, file, sources};
+use super::{Faults, fault};
+
+/// What the order in the table of `src/lib.rs` would allow, and is not wanted: room, what it must not see, the mend.
+const UNSEEN: [(&str, &[&str], &str); 5] = [
+    ("actors", &["projections"], "hand it in through the journal"),
+    ("projections", &["actors"], "read the journal, which says what happened"),
+    ("http", &["store"], "ask `actors`, `projections` or `vault`"),
+    ("gateway", &["journal", "store"], "report what is seen, and let the actors append it"),
+    ("cli", &["actors", "gateway", "http", "webhooks"], "let `service` run it"),
+];
+
+/// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
+const PLACES: [(&str, &[&str]); 32] = [
+    ("actix", &["actors"]),
+    ("bincode", &["journal"]),
+    ("bytes", &[]),
+    ("chacha20poly1305", &["vault"]),
+    ("clap", &["cli"]),
+    ("crc32fast", &[]),
+    ("dashmap", &["actors", "journal"]),
+    ("figment", &["config"]),
+    ("flate2", &["projections"]),
+    ("futures_util", &[]),
+    ("getrandom", &[]),
+    ("hmac", &["vault"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
+    ("jiff", &["config"]),
+    ("mimalloc", &["main"]),
+    ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
+    ("rustls", &["client"]),
+    ("serde", &[]),
+    ("serde_json", &[]),
+    ("serde_path_to_error", &["http"]),
+    ("sha2", &[]),
+    ("sled", &["store"]),
+    ("tempfile", &[]),
+    ("thiserror", &[]),
+    ("tokio", &[]),
+    ("tokio_util", &[]),
+    ("tracing", &[]),
+    ("tracing_subscriber", &["config", "cli"]),
+    ("url", &["config", "webhooks"]),
+    ("warp", &["http", "demo"]),
+    ("zeroize", &[]),
+];
+
+/// What `domain` does without, of the standard library: it is pure.
+const IMPURE: [&str; 7] = ["env", "fs", "io", "net", "os", "process", "thread"];
+
+/// The rooms, lowest first, as the table of `src/lib.rs` lists them.
+fn table() -> Vec<String> {
+    let map = file("src/lib.rs").unwrap();
+    let row = |line: &str| Some(line.strip_prefix("//! | [`")?.split_once('`')?.0.to_owned());
+    map.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_map_lists_every_room() {
+    let mut faults = Faults::default();
+    let (table, sources) = (table(), sources(&["src"]));
+    for source in sources.iter().filter(|source| source.path != "src/lib.rs" && source.path != "src/main.rs") {
+        if !table.iter().any(|room| room == source.room()) {
+            fault!(faults, "src/lib.rs:1: the table has no row for the room `{}`; add it", source.room());
+        }
+    }
+    for room in table {
+        if !sources.iter().any(|source| source.room() == room) {
+            fault!(faults, "src/lib.rs:1: there is no room `{room}`; take its row out of the table");
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn rooms_see_only_rooms_above_them() {
+    let (mut faults, table) = (Faults::default(), table());
+    let place = |room: &str| table.iter().position(|listed| listed == room);
+    for source in sources(&["src"]).iter().filter(|source| source.path != "src/lib.rs") {
+        let (path, room) = (&source.path, source.room());
+        let own = place(room).unwrap_or(usize::MAX);
+        for (seen, line) in source.named_below("crate") {
+            let Some(other) = place(seen) else {
+                fault!(faults, "{path}:{line}: `crate::{seen}` is no room; name the room that has it");
+                continue;
+            };
+            if other > own {
+                fault!(
+                    faults,
+                    "{path}:{line}: `{room}` uses `{seen}`, which is below it in the table of src/lib.rs; \
+                    let `{seen}` hand in what is needed"
+                );
+            }
+            let unseen = UNSEEN.iter().find(|unseen| unseen.0 == room && unseen.1.contains(&seen));
+            if let Some((_, _, mend)) = unseen.filter(|_| !source.is_test()) {
+                fault!(faults, "{path}:{line}: `{room}` does not see `{seen}`; {mend}");
+            }
+        }
+        for line in source.lines_leaving_by_super() {
+            fault!(faults, "{path}:{line}: this leaves the room by `super`; write `crate::`");
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn crates_are_named_where_they_belong() {
+    let mut faults = Faults::default();
+    for source in &sources(&["src"]) {
+        let (path, room) = (&source.path, source.room());
+        for (name, line) in crates(source) {
+            let Some((_, rooms)) = PLACES.iter().find(|place| place.0 == name) else { continue };
+            if room == "domain" && name != "thiserror" && !source.is_test() {
+                fault!(faults, "{path}:{line}: `domain` is pure and does not name `{name}`; hand in what it needs");
+            } else if !rooms.is_empty() && !rooms.contains(&room) {
+                let rooms = rooms.join("` or `");
+                fault!(faults, "{path}:{line}: `{name}` belongs in `{rooms}`; move this there, or widen PLACES");
+            }
+        }
+    }
+    faults.none();
+}
+
+/// The outside crates that are named, with their lines: in paths, and by `use`.
+fn crates(source: &Source) -> Vec<(&str, usize)> {
+    let is_crate = |at: &usize| {
+        let next = source.words.get(at + 1).map(|word| word.text.as_str());
+        let is_imported = *at > 0 && source.words[at - 1].text == "use" && matches!(next, Some(";" | "as"));
+        (next == Some("::") && !source.continues_a_path(*at)) || is_imported
+    };
+    let named = (0..source.words.len()).filter(is_crate).map(|at| &source.words[at]);
+    named.map(|word| (word.text.as_str(), word.line)).collect()
+}
+
+#[test]
+fn dependencies_are_known_and_used() {
+    let (mut faults, manifest) = (Faults::default(), file("Cargo.toml").unwrap());
+    let sources = sources(&["src"]);
+    let start = manifest.lines().position(|line| line == "[dependencies]").unwrap();
+    let lines = manifest.lines().enumerate().skip(start + 1).take_while(|(_, line)| !line.starts_with('['));
+    for (line, name) in lines.filter_map(|(line, text)| Some((line + 1, text.split_once(" = ")?.0.replace('-', "_")))) {
+        if !PLACES.iter().any(|place| place.0 == name) {
+            fault!(
+                faults,
+                "Cargo.toml:{line}: `{name}` has no place; say in PLACES of tests/it/tidy/rooms.rs who names it"
+            );
+        }
+        if !sources.iter().any(|source| crates(source).iter().any(|named| named.0 == name)) {
+            fault!(faults, "Cargo.toml:{line}: nothing in src names `{name}`; take it out");
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn the_clock_is_read_in_one_place() {
+    let mut faults = Faults::default();
+    for source in sources(&["src"]).iter().filter(|source| source.path != "src/clock.rs") {
+        let path = &source.path;
+        let clocks: [&[&str]; 4] = [&["SystemTime"], &["UNIX_EPOCH"], &["Timestamp", "::", "now"], &["Zoned"]];
+        for line in clocks.iter().flat_map(|clock| source.lines_with(clock)) {
+            fault!(faults, "{path}:{line}: only src/clock.rs reads the clock; call `clock::now`, or take the time in");
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let mut faults = Faults::default();
+    let sources = sources(&["src"]);
+    for source in sources.iter().filter(|source| source.room() == "domain" && !source.is_test()) {
+        let impure = source.named_below("std").into_iter().filter(|(name, _)| IMPURE.contains(name));
+        let words = ["async", "await", "Instant"].into_iter();
+        let words = words.flat_map(|word| source.lines_with(&[word]).into_iter().map(move |line| (word, line)));
+        for (name, line) in impure.chain(words) {
+            fault!(faults, "{}:{line}: `domain` is pure and has no `{name}`; take its result in", source.path);
+        }
+    }
+    faults.none();
+}

@@ -1,0 +1,200 @@
+//! Source files, and their words: what is left without comments and texts.
+
+use std::fs;
+use std::path::Path;
+
+use crate::muster::files;
+
+/// One file of Rust.
+pub struct Source {
+    /// From the top of the repository, as in `src/http/mod.rs`.
+    pub path: String,
+    pub text: String,
+    /// Identifiers, `::`, and every other sign by itself. A text literal is a `"`.
+    pub words: Vec<Word>,
+}
+
+pub struct Word {
+    pub text: String,
+    pub line: usize,
+}
+
+/// All files of Rust below these folders, in order.
+pub fn sources(folders: &[&str]) -> Vec<Source> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = folders.iter().flat_map(|folder| files(&top.join(folder))).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    paths.sort();
+    let source = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let words = words(&text);
+        Source { path: path.strip_prefix(top).unwrap().to_str().unwrap().to_owned(), text, words }
+    };
+    paths.iter().map(|path| source(path)).collect()
+}
+
+/// A file at the top of the repository, if it is there.
+pub fn file(path: &str) -> Option<String> {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
+}
+
+impl Source {
+    /// The room that the file belongs to: `http` for `src/http/mod.rs`; `lib` and `main` are their own.
+    pub fn room(&self) -> &str {
+        let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        below.split(['/', '.']).next().unwrap()
+    }
+
+    /// Tests put rooms together as they need them.
+    pub fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// Where `super` leads out of the room to the crate.
+    pub fn lines_leaving_by_super(&self) -> Vec<usize> {
+        let below = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        // How many modules the present word is below the crate; what is in the file itself comes last in it.
+        let (mut depth, mut supers, mut lines) = (below.split('/').count(), 0, Vec::new());
+        for (at, word) in self.words.iter().enumerate() {
+            let opens = |words: &[Word]| words[0].text == "mod" && words[2].text == "{";
+            depth += usize::from(self.words.get(at..at + 3).is_some_and(opens));
+            match word.text.as_str() {
+                "super" => supers += 1,
+                "::" => {}
+                _ => supers = 0,
+            }
+            if supers == depth {
+                lines.push(word.line);
+            }
+        }
+        lines.dedup();
+        lines
+    }
+
+    /// Where these words stand one after the other: the lines.
+    pub fn lines_with(&self, phrase: &[&str]) -> Vec<usize> {
+        let is_here = |words: &&[Word]| words.iter().zip(phrase).all(|(word, wanted)| word.text == *wanted);
+        self.words.windows(phrase.len()).filter(is_here).map(|words| words[0].line).collect()
+    }
+
+    /// What stands first after `root::`, in paths and in `root::{…}`, with its line.
+    pub fn named_below(&self, root: &str) -> Vec<(&str, usize)> {
+        let mut named = Vec::new();
+        for at in 0..self.words.len().saturating_sub(2) {
+            if self.words[at].text != root || self.words[at + 1].text != "::" || self.continues_a_path(at) {
+                continue;
+            }
+            let first = &self.words[at + 2];
+            if first.text == "{" { named.extend(self.group(at + 3)) } else { named.push((&*first.text, first.line)) }
+        }
+        named
+    }
+
+    /// Whether the word at `at` goes on with a path that began before it.
+    pub fn continues_a_path(&self, at: usize) -> bool {
+        let before = |steps: usize| at.checked_sub(steps).map(|at| self.words[at].text.as_str());
+        before(1) == Some("::") && before(2).is_some_and(is_identifier)
+    }
+
+    /// The first names of the entries of a group that begins at `from`.
+    fn group(&self, from: usize) -> Vec<(&str, usize)> {
+        let (mut named, mut depth, mut is_first) = (Vec::new(), 1, true);
+        for word in &self.words[from..] {
+            match word.text.as_str() {
+                "{" => depth += 1,
+                "}" => depth -= 1,
+                "," if depth == 1 => is_first = true,
+                text if is_first && depth == 1 => {
+                    named.push((text, word.line));
+                    is_first = false;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        named
+    }
+}
+
+/// The words of a text of Rust.
+fn words(text: &str) -> Vec<Word> {
+    let (mut words, mut line, mut rest) = (Vec::new(), 1, text);
+    while let Some(first) = rest.chars().next() {
+        let length = length(rest);
+        let (word, after) = rest.split_at(length);
+        if word.starts_with("//") || word.starts_with("/*") {
+            // Nothing that is compiled.
+        } else if word == "::" || is_identifier(word) || (length == first.len_utf8() && !first.is_whitespace()) {
+            words.push(Word { text: word.to_owned(), line });
+        } else if word.ends_with(['"', '#']) {
+            words.push(Word { text: "\"".to_owned(), line });
+        }
+        line += word.matches('\n').count();
+        rest = after;
+    }
+    words
+}
+
+pub fn is_identifier(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        && word.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+}
+
+/// The length of the first piece of `rest`: a comment, a text, a letter, an identifier, or one sign.
+fn length(rest: &str) -> usize {
+    let to = |end: Option<usize>| end.unwrap_or(rest.len());
+    if rest.starts_with("//") {
+        return to(rest.find('\n'));
+    }
+    if rest.starts_with("/*") {
+        return to(rest.find("*/").map(|end| end + 2));
+    }
+    if let Some(raw) = rest.strip_prefix("br").or_else(|| rest.strip_prefix('r')) {
+        let hashes = raw.len() - raw.trim_start_matches('#').len();
+        if raw[hashes..].starts_with('"') {
+            let (open, close) = (rest.len() - raw.len() + hashes + 1, format!("\"{}", "#".repeat(hashes)));
+            return to(rest[open..].find(&close).map(|end| open + end + close.len()));
+        }
+    }
+    let (prefix, quoted) = rest.strip_prefix('b').map_or((0, rest), |quoted| (1, quoted));
+    match quoted.chars().next() {
+        Some('"') => return prefix + quoted_length(quoted, '"'),
+        // A letter, and not a lifetime.
+        Some('\'') if quoted[1..].starts_with('\\') || quoted.chars().nth(2) == Some('\'') => {
+            return prefix + quoted_length(quoted, '\'');
+        }
+        _ => {}
+    }
+    if rest.starts_with("::") {
+        return 2;
+    }
+    let letters = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    to(letters).max(rest.chars().next().map_or(0, char::len_utf8))
+}
+
+/// The length of what is quoted at the beginning of `text`, with its quotes.
+fn quoted_length(text: &str, quote: char) -> usize {
+    let mut is_escaped = false;
+    for (at, letter) in text.char_indices().skip(1) {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            _ if letter == quote => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[test]
+fn words_are_told_from_comments_and_texts() {
+    let text =
+        "use a::{b, c}; // no\n/// nor \"this\"\nlet x<'a> = r#\"b \" c\"# + \"\\\"d\" + 'e' + '\\'' + b'f';\nend";
+    let words: Vec<(String, usize)> = words(text).into_iter().map(|word| (word.text, word.line)).collect();
+    let first: Vec<&str> = words.iter().map(|word| word.0.as_str()).collect();
+    let expected = "use a :: { b , c } ; let x < ' a > = \" + \" + + + ; end";
+    assert_eq!(first.join(" "), expected);
+    assert_eq!(words.last().unwrap().1, 4);
+}
