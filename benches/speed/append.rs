@@ -1,0 +1,33 @@
+//! Durable appends, beside the same blocks written to a plain file.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use muster::journal::Journal;
+use muster::store::Store;
+
+use crate::{Round, house};
+
+pub fn round(appenders: u64, events: u64) -> Round {
+    let directory = house::directory();
+    let store = house::store(&directory);
+    let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+    let events = events.max(appenders) / appenders * appenders;
+    let subject = house::append(&journal, appenders, events);
+    assert_eq!(journal.head(), events);
+    Round { units: events, subject, floor: write_plainly(&store) }
+}
+
+/// Writes the store's blocks to a plain file, each synced before the next.
+pub fn write_plainly(store: &Store) -> Duration {
+    let blocks: Vec<_> = store.blocks_from(0).map(|block| block.unwrap().1).collect();
+    let directory = house::directory();
+    let mut file = File::create(directory.path().join("plain")).unwrap();
+    let begin = Instant::now();
+    for block in &blocks {
+        file.write_all(block).unwrap();
+        file.sync_data().unwrap();
+    }
+    begin.elapsed()
+}

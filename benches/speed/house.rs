@@ -1,0 +1,51 @@
+//! What the benches share: rooms of the house in a directory on the disk that the build is on.
+
+use std::time::{Duration, Instant};
+
+use muster::config::Settings;
+use muster::domain::{AccountNumber, Event};
+use muster::journal::{Append, Journal, Origin};
+use muster::store::Store;
+use tempfile::TempDir;
+
+/// A directory on a real disk: the usual place for temporary files may be memory, where a sync costs nothing.
+pub fn directory() -> TempDir {
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// A store in `directory`.
+pub fn store(directory: &TempDir) -> Store {
+    Store::open(&directory.path().join("data"), &Settings::default().store).unwrap()
+}
+
+/// The `index`th made-up account.
+pub fn account(index: u64) -> AccountNumber {
+    AccountNumber::from_stored(861_821_700_000 + index).unwrap()
+}
+
+/// Appends `events` online requests and recycle requests, by as many appenders as `appenders`, each with an account of
+/// its own. Returns the time it took.
+pub fn append(journal: &Journal, appenders: u64, events: u64) -> Duration {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    runtime.block_on(async {
+        let begin = Instant::now();
+        let tasks = (0..appenders).map(|index| {
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                let account = account(index);
+                let from = journal.head_of(account).version;
+                for expected_version in from..from + events / appenders {
+                    let event =
+                        if expected_version % 2 == 0 { Event::OnlineRequested } else { Event::RecycleRequested };
+                    let at = muster::clock::now();
+                    let append = Append { account, expected_version, events: vec![event], origin: Origin::SERVICE, at };
+                    journal.append(append).await.unwrap();
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        begin.elapsed()
+    })
+}

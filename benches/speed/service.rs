@@ -1,0 +1,81 @@
+//! The whole service in this process, and warp doing as little as it can.
+
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+
+use muster::config::Settings;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use warp::Filter;
+
+use crate::house;
+
+/// The service on a directory of its own. Stopped when dropped.
+pub struct Service {
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+    _directory: TempDir,
+}
+
+impl Service {
+    pub fn start(change: impl FnOnce(&mut Settings)) -> Service {
+        let directory = house::directory();
+        let mut settings = Settings { data_dir: directory.path().join("data"), ..Settings::default() };
+        settings.http.listen = "127.0.0.1:0".to_owned();
+        change(&mut settings);
+        let (ready, on_ready) = std::sync::mpsc::channel();
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        let running = thread::spawn(move || {
+            let ready = |address| ready.send(address).unwrap();
+            muster::service::run(&settings, ready, &stopping).unwrap();
+        });
+        let address = on_ready.recv().unwrap();
+        Service { address, stop, running: Some(running), _directory: directory }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(running) = self.running.take() {
+            running.join().unwrap();
+        }
+    }
+}
+
+/// Serves `route` on a thread of its own with as many workers as the service has.
+pub fn serve_floor<F>(route: F) -> SocketAddr
+where
+    F: Filter<Error = warp::Rejection> + Clone + Send + Sync + 'static,
+    F::Extract: warp::Reply,
+{
+    let (ready, on_ready) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            ready.send(listener.local_addr().unwrap()).unwrap();
+            warp::serve(route).incoming(listener).run().await;
+        });
+    });
+    on_ready.recv().unwrap()
+}
+
+/// A body of one of the batch calls, with texts as long as real ones: keys of 44 characters, device parameters of 400.
+pub fn batch(numbers: impl Iterator<Item = u64>) -> String {
+    let key = "k".repeat(44);
+    let parameters = "p".repeat(400);
+    let account = |number: u64| {
+        format!(
+            r#"{{"whatsApp":"{number}","whatsappType":1,"override":false,"name":"lee","avatar":"wwww.baiux.com/1.img","publicKey":"{key}","privateKey":"{key}","msgPublicKey":"{key}","msgPrivateKey":"{key}","accountId":"{number}","nextKeyId":"1","registrationId":"12345","deviceParams":"{parameters}"}}"#
+        )
+    };
+    format!(r#"{{"whatsAppList":[{}]}}"#, numbers.map(account).collect::<Vec<_>>().join(","))
+}
+
+/// A runtime for clients.
+pub fn client_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
