@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use muster::config::Settings;
 use muster::domain::{AccountNumber, Event};
-use muster::journal::{Append, Journal, Origin};
+use muster::journal::{Append, Journal, Origin, Stream};
 use muster::store::Store;
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ pub fn append(journal: &Journal, appenders: u64, events: u64) -> Duration {
             let journal = journal.clone();
             tokio::spawn(async move {
                 let account = account(index);
-                let from = journal.head_of(account).version;
+                let from = journal.head_of(Stream::Account(account)).version;
                 for expected_version in from..from + events / appenders {
                     let event =
                         if expected_version % 2 == 0 { Event::OnlineRequested } else { Event::RecycleRequested };

@@ -25,7 +25,8 @@ pub fn round(events: u64) -> Round {
     while position < events {
         for record in journal.read_after(position, READ_RECORDS).unwrap() {
             position = record.position;
-            accounts.entry(record.account).or_insert_with(Account::initial).evolve(&record.event);
+            let (account, event) = record.event().unwrap();
+            accounts.entry(account).or_insert_with(Account::initial).evolve(event);
         }
     }
     let subject = begin.elapsed();

@@ -124,7 +124,7 @@ impl AccountActor {
     /// Goes on after a commit.
     fn committed(&mut self, records: &[Recorded]) {
         let Some(state) = &mut self.state else { return };
-        records.iter().for_each(|record| state.evolve(&record.event));
+        records.iter().filter_map(Recorded::event).for_each(|(_, event)| state.evolve(event));
         self.follow_up();
         self.since_snapshot += records.len() as u64;
         if self.since_snapshot >= SNAPSHOT_EVERY {

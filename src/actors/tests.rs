@@ -14,7 +14,7 @@ use crate::domain::{
     AccountNumber, AccountType, Command, Content, Fingerprint, OnlineStatus, Outstanding, Reason, Refusal, Report,
     Sealed, VerifyType,
 };
-use crate::journal::{Journal, Origin};
+use crate::journal::{Journal, Origin, Stream};
 use crate::store::Store;
 
 /// Notes what it is asked; panics once if told so.
@@ -145,7 +145,7 @@ async fn retired_accounts_come_back_as_they_were() {
     }
     for number in 0..50 {
         let recycled = house.accounts.execute(account(number), Command::Recycle, Origin::SERVICE).await.unwrap();
-        assert_eq!((recycled, house.journal.head_of(account(number)).version), (Ok(()), 3));
+        assert_eq!((recycled, house.journal.head_of(Stream::Account(account(number))).version), (Ok(()), 3));
     }
 }
 

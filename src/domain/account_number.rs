@@ -1,13 +1,14 @@
 //! The number of an account: country code first, digits only, as in `861821726232`.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN};
 
-/// An account's number: 7 to 15 digits, not starting with 0.
+/// An account's number: 7 to 15 digits, not starting with 0. Never zero, so that what may have one takes no more room.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountNumber(u64);
+pub struct AccountNumber(NonZeroU64);
 
 /// Why a text is no account number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,22 +27,24 @@ pub enum MalformedNumber {
 impl AccountNumber {
     /// The number as an integer.
     pub fn get(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// A number from a stored integer; none if no account number has that value.
     pub fn from_stored(value: u64) -> Option<AccountNumber> {
-        (ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&digits(value)).then_some(AccountNumber(value))
+        NonZeroU64::new(value)
+            .filter(|value| (ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&digits(value.get())))
+            .map(AccountNumber)
     }
 
     /// How many digits it has.
     pub fn digits(self) -> usize {
-        digits(self.0)
+        digits(self.get())
     }
 
     /// The last four digits, by which the simulator chooses a fate.
     pub fn last_four(self) -> u16 {
-        (self.0 % 10_000) as u16
+        (self.get() % 10_000) as u16
     }
 }
 
@@ -62,7 +65,8 @@ impl FromStr for AccountNumber {
         if text.starts_with('0') {
             return Err(MalformedNumber::LeadingZero);
         }
-        Ok(AccountNumber(text.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))))
+        let value = text.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+        NonZeroU64::new(value).map(AccountNumber).ok_or(MalformedNumber::LeadingZero)
     }
 }
 

@@ -13,10 +13,12 @@
 //! | `event` | what happened, and which statuses it leads to |
 //! | `account` | the state, folded from events: `evolve`, `outstanding` |
 //! | `decide` | command + state → events or a refusal |
+//! | `act` | what somebody did to the service itself |
 //! | `notice` | which event is told to receivers, and in which words |
 
 mod account;
 mod account_number;
+mod act;
 mod calling_code;
 mod command;
 mod content;
@@ -27,6 +29,7 @@ mod terms;
 
 pub use account::{Account, Attempt, Outstanding, Registration};
 pub use account_number::{AccountNumber, MalformedNumber};
+pub use act::{Act, Deed};
 pub use calling_code::{CallingCode, MalformedCallingCode};
 pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, Sealed};

@@ -12,7 +12,7 @@
 //! A block's key in the store is the position of its first record.
 
 use super::record;
-use super::tree::{Root, Tree};
+use super::tree::{Hash, Root, Tree};
 
 /// Bytes before the first record.
 pub(super) const HEADER_BYTES: usize = 44;
@@ -46,8 +46,8 @@ impl Builder {
         self.count as usize
     }
 
-    /// Adds the record that `write` writes, as a leaf of `tree` too.
-    pub(super) fn push(&mut self, tree: &mut Tree, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds the record that `write` writes, as a leaf of `tree` too. Returns the root of the run that it completes there.
+    pub(super) fn push(&mut self, tree: &mut Tree, write: impl FnOnce(&mut Vec<u8>)) -> Option<Hash> {
         if self.is_empty() {
             // A block alone in its commit is small; a full one grows once more.
             self.bytes.reserve(HEADER_BYTES + 512);
@@ -55,8 +55,8 @@ impl Builder {
         }
         let start = self.bytes.len();
         write(&mut self.bytes);
-        tree.push(&self.bytes[start..]);
         self.count += 1;
+        tree.push(&self.bytes[start..])
     }
 
     /// The finished block. The next one begins.

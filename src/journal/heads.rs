@@ -1,11 +1,11 @@
-//! Where each account's history ends, and the checkpoint that spares a start the whole journal.
+//! Where each history ends, and the checkpoint that spares a start the whole journal.
 
 use dashmap::DashMap;
 
-use super::tree::Tree;
-use crate::domain::AccountNumber;
+use super::record::Stream;
+use super::tree::{Hash, RUN_LEAVES, Tree};
 
-/// The end of one account's history.
+/// The end of one history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Head {
     /// The position of its last event; 0 for none.
@@ -17,7 +17,7 @@ pub struct Head {
 /// The ends of all histories. Only what is durable is in here; only the writer changes it.
 #[derive(Default)]
 pub(super) struct Heads {
-    by_account: DashMap<AccountNumber, Head>,
+    by_stream: DashMap<Stream, Head>,
 }
 
 /// A checkpoint: the tree at `position`, and heads that are at least as far.
@@ -27,41 +27,47 @@ pub(super) struct Heads {
 pub(super) struct Checkpoint {
     pub(super) position: u64,
     pub(super) tree: Tree,
+    /// The roots of its complete runs.
+    pub(super) runs: Vec<Hash>,
     pub(super) heads: Heads,
 }
 
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 const HASH_BYTES: usize = 32;
 
 impl Heads {
-    pub(super) fn get(&self, account: AccountNumber) -> Head {
-        self.by_account.get(&account).map_or_else(Head::default, |head| *head)
+    pub(super) fn get(&self, stream: Stream) -> Head {
+        self.by_stream.get(&stream).map_or_else(Head::default, |head| *head)
     }
 
-    pub(super) fn set(&self, account: AccountNumber, head: Head) {
-        self.by_account.insert(account, head);
+    pub(super) fn set(&self, stream: Stream, head: Head) {
+        self.by_stream.insert(stream, head);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.by_account.len()
+    /// How many accounts have a history.
+    pub(super) fn accounts(&self) -> usize {
+        self.by_stream.len() - usize::from(self.by_stream.contains_key(&Stream::Administration))
     }
 }
 
 impl Checkpoint {
     /// The checkpoint of an empty journal.
     pub(super) fn empty() -> Checkpoint {
-        Checkpoint { position: 0, tree: Tree::default(), heads: Heads::default() }
+        Checkpoint { position: 0, tree: Tree::default(), runs: Vec::new(), heads: Heads::default() }
     }
 
-    /// As bytes: format, position, the tree's edge (length first), then account, position, version of each head.
-    pub(super) fn write(position: u64, tree: &Tree, heads: &Heads) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(32 + tree.edge().len() * HASH_BYTES + heads.len() * 24);
+    /// As bytes: format, position, the tree's edge (length first), the roots of its complete runs, then stream, position,
+    /// version of each head. `runs` may go on beyond the position.
+    pub(super) fn write(position: u64, tree: &Tree, runs: &[Hash], heads: &Heads) -> Vec<u8> {
+        let runs = &runs[..runs_in(position).min(runs.len())];
+        let hashes = tree.edge().len() + runs.len();
+        let mut bytes = Vec::with_capacity(32 + hashes * HASH_BYTES + heads.by_stream.len() * 24);
         for word in [FORMAT, position, tree.edge().len() as u64] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
-        tree.edge().iter().for_each(|hash| bytes.extend_from_slice(hash));
-        for entry in &heads.by_account {
-            for word in [entry.key().get(), entry.position, entry.version] {
+        tree.edge().iter().chain(runs).for_each(|hash| bytes.extend_from_slice(hash));
+        for entry in &heads.by_stream {
+            for word in [entry.key().to_stored(), entry.position, entry.version] {
                 bytes.extend_from_slice(&word.to_le_bytes());
             }
         }
@@ -76,13 +82,20 @@ impl Checkpoint {
         if format != FORMAT || edge > 64 {
             return None;
         }
-        let (edge, heads) = bytes.get(24..)?.split_at_checked(edge as usize * HASH_BYTES)?;
+        let (edge, rest) = bytes.get(24..)?.split_at_checked(edge as usize * HASH_BYTES)?;
+        let (runs, heads) = rest.split_at_checked(runs_in(position).checked_mul(HASH_BYTES)?)?;
         let tree = Tree::from_edge(position, edge.as_chunks::<HASH_BYTES>().0.to_vec())?;
-        let by_account = DashMap::with_capacity(heads.len() / 24);
+        let runs = runs.as_chunks::<HASH_BYTES>().0.to_vec();
+        let by_stream = DashMap::with_capacity(heads.len() / 24);
         for head in heads.as_chunks::<24>().0 {
             let word = |at: usize| head[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-            by_account.insert(AccountNumber::from_stored(word(0))?, Head { position: word(8), version: word(16) });
+            by_stream.insert(Stream::from_stored(word(0))?, Head { position: word(8), version: word(16) });
         }
-        Some(Checkpoint { position, tree, heads: Heads { by_account } })
+        Some(Checkpoint { position, tree, runs, heads: Heads { by_stream } })
     }
+}
+
+/// How many runs are complete in a tree of this size.
+fn runs_in(size: u64) -> usize {
+    usize::try_from(size / RUN_LEAVES).unwrap_or(usize::MAX)
 }

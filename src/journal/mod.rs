@@ -1,4 +1,4 @@
-//! The journal: every event of every account, in one order, for ever.
+//! The journal: every event of every account, and what was done to the service, in one order, for ever.
 //!
 //! | file | what it knows |
 //! |---|---|
@@ -6,7 +6,8 @@
 //! | `schema` | the payloads: registered types, frozen versions, upcasts. Only it knows bincode |
 //! | `block` | records that were committed together: the unit that is written, whole or not at all |
 //! | `tree` | the tree hash over all records (RFC 6962), whose root stands in each block |
-//! | `heads` | where each account's history ends |
+//! | `proof` | proofs over that tree, made and checked |
+//! | `heads` | where each history ends |
 //! | `writer` | the one thread that appends |
 //! | `line` | appends whose order is known before they are |
 //! | `read` | by position and by account |
@@ -16,6 +17,7 @@
 mod block;
 mod heads;
 mod line;
+mod proof;
 mod read;
 mod record;
 mod schema;
@@ -24,23 +26,25 @@ mod tree;
 mod verify;
 mod writer;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
 use tokio::sync::watch;
 
 pub use heads::Head;
 pub use line::Turn;
-pub use record::{Origin, Principal, Recorded, RequestId};
+pub use proof::{Proof, consistency_holds, root_by_inclusion};
+pub use record::{Fact, Origin, Principal, Recorded, RequestId, Stream, Unknown};
 pub use tree::Root;
 pub use verify::Report;
 
-use crate::domain::{AccountNumber, Event, Timestamp};
+use crate::domain::{AccountNumber, Act, Event, Timestamp};
 use crate::store::{self, Store, StoreId};
 use block::Block;
 use heads::{Checkpoint, Heads};
 use read::damaged;
-use tree::Tree;
+pub use read::event_of;
+use tree::{Hash, Tree};
 use writer::{Queue, Waiting, Writer};
 
 /// The journal, open. Cheap to clone.
@@ -69,10 +73,10 @@ pub struct Append {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Someone else appended to this account first: load it again, and decide again.
-    #[error("account {account:?} is at version {actual}, not {expected}: load it again and decide again")]
+    #[error("{stream:?} is at version {actual}, not {expected}: load it again and decide again")]
     Conflict {
         /// Whose.
-        account: AccountNumber,
+        stream: Stream,
         /// What the appender thought.
         expected: u64,
         /// What is.
@@ -126,6 +130,8 @@ struct Shared {
     heads: Heads,
     /// The tree at a durable position.
     tree: Mutex<(u64, Tree)>,
+    /// The roots of its complete runs; there may be more of them for a moment.
+    runs: RwLock<Vec<Hash>>,
     /// The position of the last durable record.
     durable: watch::Sender<u64>,
     /// Why the writer ended, if it did not end in peace.
@@ -138,11 +144,12 @@ impl Journal {
         let checkpoint = store.load_cache(CHECKPOINT).and_then(|bytes| Checkpoint::read(&bytes));
         let mut found = checkpoint.unwrap_or_else(Checkpoint::empty);
         read_tail(&store, &mut found)?;
-        let Checkpoint { position, tree, heads } = found;
+        let Checkpoint { position, tree, runs, heads } = found;
         let shared = Arc::new(Shared {
             store,
             heads,
             tree: Mutex::new((position, tree.clone())),
+            runs: RwLock::new(runs),
             durable: watch::Sender::new(position),
             failure: watch::Sender::new(None),
         });
@@ -166,6 +173,13 @@ impl Journal {
         answered.await.map_err(|_| Error::Closed)?
     }
 
+    /// Records what was done to the service itself. As [`append`](Journal::append), whatever was recorded before.
+    pub async fn record_act(&self, act: Act, origin: Origin, at: Timestamp) -> Result<Vec<Recorded>, Error> {
+        let (waiting, answered) = Waiting::of_act(act, origin, at)?;
+        self.queue.send(vec![waiting]);
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
     /// The position of the last durable event; 0 for none.
     pub fn head(&self) -> u64 {
         *self.shared.durable.borrow()
@@ -178,7 +192,7 @@ impl Journal {
 
     /// How many accounts have a history.
     pub fn accounts(&self) -> usize {
-        self.shared.heads.len()
+        self.shared.heads.accounts()
     }
 
     /// The root of the tree over all durable events, and the position of the last of them.
@@ -204,7 +218,10 @@ impl Journal {
     /// Saves what lets the next start read only what comes after. Blocks for a disk write.
     pub fn save_checkpoint(&self) -> Result<(), Error> {
         let (position, tree) = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let bytes = Checkpoint::write(position, &tree, &self.shared.heads);
+        let bytes = {
+            let runs = self.shared.runs.read().unwrap_or_else(PoisonError::into_inner);
+            Checkpoint::write(position, &tree, &runs, &self.shared.heads)
+        };
         Ok(self.shared.store.save_cache(CHECKPOINT, &bytes)?)
     }
 }
@@ -235,8 +252,8 @@ fn read_tail(store: &Store, checkpoint: &mut Checkpoint) -> Result<(), Error> {
         let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
         for (record, position) in block.records().zip(first..) {
             let (header, _) = record::split(record).map_err(|what| damaged(position, what))?;
-            checkpoint.heads.set(header.place.account, Head { position, version: header.place.version });
-            checkpoint.tree.push(record);
+            checkpoint.heads.set(header.place.stream, Head { position, version: header.place.version });
+            checkpoint.runs.extend(checkpoint.tree.push(record));
         }
         checkpoint.position += block.count();
         if block.root() != checkpoint.tree.root() {

@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 
 use super::block::Block;
 use super::heads::Head;
-use super::record::{self, Malformed, Recorded};
-use super::schema::Undecodable;
+use super::record::{self, Fact, Malformed, Recorded, Stream};
 use super::{Error, Journal};
-use crate::domain::{Account, AccountNumber};
+use crate::domain::{Account, AccountNumber, Event};
 use crate::limits::SNAPSHOT_WORTH;
 use crate::store::Value;
 
@@ -45,28 +44,31 @@ impl Journal {
         record_of(first, &bytes, position).map(Some)
     }
 
-    /// Where an account's history ends.
-    pub fn head_of(&self, account: AccountNumber) -> Head {
-        self.shared.heads.get(account)
+    /// Where a history ends.
+    pub fn head_of(&self, stream: Stream) -> Head {
+        self.shared.heads.get(stream)
     }
 
     /// An account as it stands: its snapshot, and what happened since. Says how many events it had to read for that.
     pub fn load(&self, account: AccountNumber) -> Result<(Account, u64), Error> {
-        let head = self.head_of(account);
+        let stream = Stream::Account(account);
+        let head = self.head_of(stream);
         // A shorter history never gets a snapshot.
         let snapshot = if head.version < SNAPSHOT_WORTH { None } else { self.snapshot_of(account, head.version)? };
         let mut state = snapshot.unwrap_or_else(Account::initial);
         let missing = usize::try_from(head.version - state.version).unwrap_or(usize::MAX);
-        let since: Vec<Recorded> = self.walk(account, head).take(missing).collect::<Result<_, _>>()?;
-        since.iter().rev().for_each(|record| state.evolve(&record.event));
+        let since: Vec<Recorded> = self.walk(stream, head).take(missing).collect::<Result<_, _>>()?;
+        for record in since.iter().rev() {
+            state.evolve(event_of(record)?);
+        }
         Ok((state, since.len() as u64))
     }
 
-    /// The events of one account after `position`, in order, at most `max` of them. Reads back from the account's last
-    /// event, so it costs as much as has happened since.
-    pub fn history_after(&self, account: AccountNumber, position: u64, max: usize) -> Result<Vec<Recorded>, Error> {
+    /// The facts of one stream after `position`, in order, at most `max` of them. Reads back from the last one, so it costs
+    /// as much as has happened since.
+    pub fn history_after(&self, stream: Stream, position: u64, max: usize) -> Result<Vec<Recorded>, Error> {
         let mut records = VecDeque::new();
-        for record in self.walk(account, self.head_of(account)) {
+        for record in self.history_back(stream) {
             let record = record?;
             if record.position <= position {
                 break;
@@ -77,14 +79,18 @@ impl Journal {
         Ok(records.into())
     }
 
-    /// The events of one account, the latest first, from `head` back to the first.
-    fn walk(&self, account: AccountNumber, head: Head) -> impl Iterator<Item = Result<Recorded, Error>> {
+    /// The facts of one stream, the latest first, back to the first.
+    pub fn history_back(&self, stream: Stream) -> impl Iterator<Item = Result<Recorded, Error>> {
+        self.walk(stream, self.head_of(stream))
+    }
+
+    fn walk(&self, stream: Stream, head: Head) -> impl Iterator<Item = Result<Recorded, Error>> {
         let mut next = head;
         std::iter::from_fn(move || {
             if next == Head::default() {
                 return None;
             }
-            let found = self.chained(account, next);
+            let found = self.chained(stream, next);
             next = match &found {
                 Ok(record) => Head { position: record.previous, version: record.version - 1 },
                 Err(_) => Head::default(),
@@ -93,16 +99,12 @@ impl Journal {
         })
     }
 
-    /// The record at the end of an account's history, or of an earlier part of it.
-    fn chained(&self, account: AccountNumber, end: Head) -> Result<Recorded, Error> {
+    /// The record at the end of a history, or of an earlier part of it.
+    fn chained(&self, stream: Stream, end: Head) -> Result<Recorded, Error> {
         let (first, bytes) = self.block_of(end.position)?;
         let record = record_of(first, &bytes, end.position)?;
-        let is_linked = record.account == account && record.version == end.version;
-        if is_linked {
-            Ok(record)
-        } else {
-            Err(damaged(end.position, "an account's chain of events leads to another's"))
-        }
+        let is_linked = record.stream == stream && record.version == end.version;
+        if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another")) }
     }
 
     fn block_of(&self, position: u64) -> Result<(u64, Value), Error> {
@@ -126,13 +128,22 @@ fn record_of(first: u64, block: &[u8], position: u64) -> Result<Recorded, Error>
 /// The record in `bytes`, which must say that it is the one at `position`.
 pub(super) fn decode(bytes: &[u8], position: u64) -> Result<Recorded, Error> {
     let record = Recorded::read(bytes).map_err(|malformed| match malformed {
-        Malformed::Payload { event_type, schema, cause: Undecodable::Unknown } => {
-            Error::UnknownEvent { position, event_type, schema }
-        }
-        Malformed::Payload { cause: Undecodable::Damaged, .. } => damaged(position, "a payload does not decode"),
+        Malformed::Payload => damaged(position, "a payload does not decode"),
         Malformed::Header(what) => damaged(position, what),
     })?;
     if record.position == position { Ok(record) } else { Err(damaged(position, "a record is not in its place")) }
+}
+
+/// What happened to an account, for whoever must act on it: an event that is unknown here stops it.
+pub fn event_of(record: &Recorded) -> Result<&Event, Error> {
+    let position = record.position;
+    match &record.fact {
+        Fact::Event(event) => Ok(event),
+        Fact::Unknown(unknown) => {
+            Err(Error::UnknownEvent { position, event_type: unknown.event_type, schema: unknown.schema })
+        }
+        Fact::Act(_) => Err(damaged(position, "a record is in a stream where its type does not belong")),
+    }
 }
 
 pub(super) fn damaged(position: u64, what: &str) -> Error {

@@ -7,10 +7,10 @@
 //! | 2 | 2 | event type, registered in `schema` |
 //! | 4 | 2 | version of the payload |
 //! | 6 | 2 | reserved, 0 |
-//! | 8 | 8 | account number |
+//! | 8 | 8 | account number; 0 for what was done to the service itself |
 //! | 16 | 8 | position: gapless over all accounts, from 1 |
-//! | 24 | 8 | version: gapless in the account, from 1 |
-//! | 32 | 8 | previous: the position of this account's event before, 0 for none |
+//! | 24 | 8 | version: gapless in the account or in the other stream, from 1 |
+//! | 32 | 8 | previous: the position of this stream's record before, 0 for none |
 //! | 40 | 8 | time, microseconds since 1970-01-01T00:00:00Z |
 //! | 48 | 8 | id of the principal, 0 where there is none |
 //! | 56 | 16 | request id, 0 where there is none |
@@ -20,29 +20,60 @@
 use std::fmt;
 
 use super::schema::{self, Undecodable};
-use crate::domain::{AccountNumber, Event, Timestamp};
+use crate::domain::{AccountNumber, Act, Event, Timestamp};
 
 /// Bytes of the header.
 pub(super) const HEADER_BYTES: usize = 76;
 const FORMAT: u8 = 1;
 
-/// One event as it stands in the journal.
+/// One fact as it stands in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Its place among all events, from 1.
+    /// Its place among all facts, from 1.
     pub position: u64,
     /// Whose it is.
-    pub account: AccountNumber,
-    /// Its place among the account's events, from 1.
+    pub stream: Stream,
+    /// Its place in its stream, from 1.
     pub version: u64,
-    /// The position of the account's event before; 0 for none.
+    /// The position of the fact before it in its stream; 0 for none.
     pub previous: u64,
     /// When it happened.
     pub at: Timestamp,
     /// Who asked.
     pub origin: Origin,
     /// What happened.
-    pub event: Event,
+    pub fact: Fact,
+}
+
+/// What has a history of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// What was done to the service itself.
+    Administration,
+    /// What happened to an account.
+    Account(AccountNumber),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// To an account.
+    Event(Event),
+    /// To the service itself.
+    Act(Act),
+    /// Something that a newer program wrote. Readers show it as it is; nobody can act on it.
+    Unknown(Unknown),
+}
+
+/// A payload that this program cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// The registered number of its type.
+    pub event_type: u16,
+    /// The version of its payload.
+    pub schema: u16,
+    /// As it is stored.
+    pub payload: Box<[u8]>,
 }
 
 /// Who asked for what happened, and in which request.
@@ -82,7 +113,7 @@ pub(super) struct Draft {
 /// The place that the writer gives a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    pub(super) account: AccountNumber,
+    pub(super) stream: Stream,
     pub(super) position: u64,
     pub(super) version: u64,
     pub(super) previous: u64,
@@ -102,12 +133,12 @@ pub(super) struct Header {
 #[derive(Debug)]
 pub(super) enum Malformed {
     Header(&'static str),
-    Payload { event_type: u16, schema: u16, cause: Undecodable },
+    Payload,
 }
 
 impl Draft {
-    pub(super) fn new(event: &Event) -> Draft {
-        let (event_type, schema, payload) = schema::encode(event);
+    pub(super) fn new(fact: &Fact) -> Draft {
+        let (event_type, schema, payload) = schema::encode(fact);
         Draft { event_type, schema, payload }
     }
 
@@ -127,7 +158,7 @@ impl Draft {
         out.extend_from_slice(&self.event_type.to_le_bytes());
         out.extend_from_slice(&self.schema.to_le_bytes());
         out.extend_from_slice(&0_u16.to_le_bytes());
-        for word in [place.account.get(), place.position, place.version, place.previous] {
+        for word in [place.stream.to_stored(), place.position, place.version, place.previous] {
             out.extend_from_slice(&word.to_le_bytes());
         }
         out.extend_from_slice(&place.at.0.to_le_bytes());
@@ -143,20 +174,29 @@ impl Recorded {
     pub(super) fn read(bytes: &[u8]) -> Result<Recorded, Malformed> {
         let (header, payload) = split(bytes).map_err(Malformed::Header)?;
         let Header { event_type, schema, place } = header;
-        let event = schema::decode(event_type, schema, payload).map_err(|cause| Malformed::Payload {
-            event_type,
-            schema,
-            cause,
-        })?;
+        let fact = match schema::decode(event_type, schema, payload) {
+            Ok(fact) if fact.belongs_in(place.stream) => fact,
+            Ok(_) => return Err(Malformed::Header("a record is in a stream where its type does not belong")),
+            Err(Undecodable::Unknown) => Fact::Unknown(Unknown { event_type, schema, payload: payload.into() }),
+            Err(Undecodable::Damaged) => return Err(Malformed::Payload),
+        };
         Ok(Recorded {
             position: place.position,
-            account: place.account,
+            stream: place.stream,
             version: place.version,
             previous: place.previous,
             at: place.at,
             origin: place.origin,
-            event,
+            fact,
         })
+    }
+
+    /// The account and what happened to it; none for what was done to the service itself, and for what is unknown here.
+    pub fn event(&self) -> Option<(AccountNumber, &Event)> {
+        match (self.stream, &self.fact) {
+            (Stream::Account(account), Fact::Event(event)) => Some((account, event)),
+            (Stream::Account(_) | Stream::Administration, Fact::Event(_) | Fact::Act(_) | Fact::Unknown(_)) => None,
+        }
     }
 }
 
@@ -184,10 +224,10 @@ pub(super) fn split(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
         3 => Principal::Operator(word(48)),
         _ => return Err("a record has an unknown origin"),
     };
-    let account = AccountNumber::from_stored(word(8)).ok_or("a record has no account number")?;
+    let stream = Stream::from_stored(word(8)).ok_or("a record has no account number")?;
     let request = RequestId(u128::from(word(56)) | u128::from(word(64)) << 64);
     let place = Place {
-        account,
+        stream,
         position: word(16),
         version: word(24),
         previous: word(32),
@@ -195,6 +235,53 @@ pub(super) fn split(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
         origin: Origin { principal, request },
     };
     Ok((Header { event_type: half(2), schema: half(4), place }, payload))
+}
+
+// === impl Stream, Fact ===
+
+impl Stream {
+    /// The number that stands for it in a record: the account's, or 0.
+    pub(super) fn to_stored(self) -> u64 {
+        match self {
+            Stream::Administration => 0,
+            Stream::Account(account) => account.get(),
+        }
+    }
+
+    /// The stream that a stored number stands for.
+    pub(super) fn from_stored(number: u64) -> Option<Stream> {
+        match number {
+            0 => Some(Stream::Administration),
+            _ => AccountNumber::from_stored(number).map(Stream::Account),
+        }
+    }
+
+    /// The account, if it is one's.
+    pub fn account(self) -> Option<AccountNumber> {
+        match self {
+            Stream::Administration => None,
+            Stream::Account(account) => Some(account),
+        }
+    }
+}
+
+impl Fact {
+    /// Its name, as logs and readers show it; none for what is unknown here.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Fact::Event(event) => Some(event.name()),
+            Fact::Act(act) => Some(act.deed.name()),
+            Fact::Unknown(_) => None,
+        }
+    }
+
+    fn belongs_in(&self, stream: Stream) -> bool {
+        match self {
+            Fact::Event(_) => stream != Stream::Administration,
+            Fact::Act(_) => stream == Stream::Administration,
+            Fact::Unknown(_) => true,
+        }
+    }
 }
 
 // === impl Origin ===

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
+use super::record::Fact;
 use crate::domain::{
-    AccountType, CallingCode, Content, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType,
+    AccountType, Act, CallingCode, Content, Deed, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType,
 };
 use crate::limits::BLOCK_BYTES;
 
@@ -32,6 +33,11 @@ const CODE_SENT: u16 = 10;
 const CODE_SUBMITTED: u16 = 11;
 const REGISTERED: u16 = 12;
 const REGISTRATION_FAILED: u16 = 13;
+
+// What is done to the service itself.
+const PROJECTION_REBUILT: u16 = 1_001;
+const BACKUP_TAKEN: u16 = 1_002;
+const RESTORED: u16 = 1_003;
 
 /// Why a payload is no event.
 #[derive(Debug)]
@@ -97,22 +103,55 @@ struct RegistrationFailedV1<'a> {
     still_waiting: bool,
 }
 
-// --- Events to payloads and back. ---
+/// Type 1001.
+#[derive(Encode, BorrowDecode)]
+struct ProjectionRebuiltV1<'a> {
+    projection: &'a str,
+    differences: u64,
+    from: &'a str,
+}
 
-/// The event's registered type, the version of its payload, and the payload.
-pub(super) fn encode(event: &Event) -> (u16, u16, Vec<u8>) {
+/// Types 1002 and 1003.
+#[derive(Encode, BorrowDecode)]
+struct BackupV1<'a> {
+    position: u64,
+    from: &'a str,
+}
+
+// --- Facts to payloads and back. ---
+
+/// The registered type of a fact, the version of its payload, and the payload.
+pub(super) fn encode(fact: &Fact) -> (u16, u16, Vec<u8>) {
     let mut payload = Vec::new();
-    let event_type = match event {
-        Event::AccountImported { content } => ContentV1::write(content, ACCOUNT_IMPORTED, &mut payload),
-        Event::ContentReplaced { content } => ContentV1::write(content, CONTENT_REPLACED, &mut payload),
+    let event_type = match fact {
+        Fact::Event(event) => encode_event(event, &mut payload),
+        Fact::Act(Act { deed, from }) => match deed {
+            Deed::ProjectionRebuilt { projection, differences } => {
+                let rebuilt = ProjectionRebuiltV1 { projection, differences: *differences, from };
+                write(PROJECTION_REBUILT, &rebuilt, &mut payload)
+            }
+            Deed::BackupTaken { position } => {
+                write(BACKUP_TAKEN, &BackupV1 { position: *position, from }, &mut payload)
+            }
+            Deed::Restored { position } => write(RESTORED, &BackupV1 { position: *position, from }, &mut payload),
+        },
+        Fact::Unknown(unknown) => return (unknown.event_type, unknown.schema, unknown.payload.to_vec()),
+    };
+    (event_type, 1, payload)
+}
+
+fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
+    match event {
+        Event::AccountImported { content } => ContentV1::write(content, ACCOUNT_IMPORTED, payload),
+        Event::ContentReplaced { content } => ContentV1::write(content, CONTENT_REPLACED, payload),
         Event::OnlineRequested => ONLINE_REQUESTED,
-        Event::CameOnline { instance_code } => write(CAME_ONLINE, &CameOnlineV1 { instance_code }, &mut payload),
+        Event::CameOnline { instance_code } => write(CAME_ONLINE, &CameOnlineV1 { instance_code }, payload),
         Event::RecycleRequested => RECYCLE_REQUESTED,
         Event::WentOffline { reason, instance_code } => {
-            write(WENT_OFFLINE, &EndedV1 { reason: reason.as_str(), instance_code }, &mut payload)
+            write(WENT_OFFLINE, &EndedV1 { reason: reason.as_str(), instance_code }, payload)
         }
         Event::Banned { reason, instance_code } => {
-            write(BANNED, &EndedV1 { reason: reason.as_str(), instance_code }, &mut payload)
+            write(BANNED, &EndedV1 { reason: reason.as_str(), instance_code }, payload)
         }
         Event::BanLifted => BAN_LIFTED,
         Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at } => {
@@ -124,25 +163,46 @@ pub(super) fn encode(event: &Event) -> (u16, u16, Vec<u8>) {
                 country,
                 expires_at: expires_at.0,
             };
-            write(REGISTRATION_REQUESTED, &requested, &mut payload)
+            write(REGISTRATION_REQUESTED, &requested, payload)
         }
         Event::CodeSent => CODE_SENT,
-        Event::CodeSubmitted { code } => write(CODE_SUBMITTED, &CodeSubmittedV1 { code: &code.0 }, &mut payload),
+        Event::CodeSubmitted { code } => write(CODE_SUBMITTED, &CodeSubmittedV1 { code: &code.0 }, payload),
         Event::Registered => REGISTERED,
         Event::RegistrationFailed { reason, attempt, still_waiting } => {
             let failed =
                 RegistrationFailedV1 { reason: reason.as_str(), attempt: *attempt, still_waiting: *still_waiting };
-            write(REGISTRATION_FAILED, &failed, &mut payload)
+            write(REGISTRATION_FAILED, &failed, payload)
         }
-    };
-    (event_type, 1, payload)
+    }
 }
 
-/// The event of a payload that any version of this program wrote.
-pub(super) fn decode(event_type: u16, schema: u16, payload: &[u8]) -> Result<Event, Undecodable> {
+/// The fact of a payload that any version of this program wrote.
+pub(super) fn decode(event_type: u16, schema: u16, payload: &[u8]) -> Result<Fact, Undecodable> {
     if schema != 1 {
         return Err(Undecodable::Unknown);
     }
+    match event_type {
+        PROJECTION_REBUILT => {
+            let ProjectionRebuiltV1 { projection, differences, from } = read(payload)?;
+            Ok(act(Deed::ProjectionRebuilt { projection: projection.to_owned(), differences }, from))
+        }
+        BACKUP_TAKEN => {
+            let BackupV1 { position, from } = read(payload)?;
+            Ok(act(Deed::BackupTaken { position }, from))
+        }
+        RESTORED => {
+            let BackupV1 { position, from } = read(payload)?;
+            Ok(act(Deed::Restored { position }, from))
+        }
+        _ => decode_event(event_type, payload).map(Fact::Event),
+    }
+}
+
+fn act(deed: Deed, from: &str) -> Fact {
+    Fact::Act(Act { deed, from: from.to_owned() })
+}
+
+fn decode_event(event_type: u16, payload: &[u8]) -> Result<Event, Undecodable> {
     Ok(match event_type {
         ACCOUNT_IMPORTED => Event::AccountImported { content: content(payload)? },
         CONTENT_REPLACED => Event::ContentReplaced { content: content(payload)? },

@@ -1,6 +1,8 @@
 //! The tree hash over all records: an RFC 6962 Merkle tree with SHA-256, one leaf a record.
 //!
-//! Only the right edge is kept: one hash for each complete subtree, largest first, as many as the size has one bits.
+//! The right edge is kept here: one hash for each complete subtree, largest first, as many as the size has one bits. The
+//! root of each complete run of [`RUN_LEAVES`] is kept too, elsewhere, because every proof can be made from these and the
+//! records of a run or two (`proof`).
 
 use std::fmt;
 
@@ -10,33 +12,45 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Root(pub [u8; 32]);
 
+/// A hash in the tree: of a leaf, or of a node.
+pub(super) type Hash = [u8; 32];
+
+/// Leaves in a run.
+pub(super) const RUN_LEAVES: u64 = 1 << RUN_LEVEL;
+const RUN_LEVEL: u32 = 8;
+
 /// The right edge of the tree.
 #[derive(Clone, Default)]
 pub(super) struct Tree {
     size: u64,
-    edge: Vec<[u8; 32]>,
+    edge: Vec<Hash>,
 }
 
 impl Tree {
     /// A tree from its size and its stored right edge; none if they do not fit.
-    pub(super) fn from_edge(size: u64, edge: Vec<[u8; 32]>) -> Option<Tree> {
+    pub(super) fn from_edge(size: u64, edge: Vec<Hash>) -> Option<Tree> {
         (edge.len() == size.count_ones() as usize).then_some(Tree { size, edge })
     }
 
-    pub(super) fn edge(&self) -> &[[u8; 32]] {
+    pub(super) fn edge(&self) -> &[Hash] {
         &self.edge
     }
 
-    /// Adds a record.
-    pub(super) fn push(&mut self, record: &[u8]) {
+    /// Adds a record. Returns the root of the run that it completes, if it completes one.
+    pub(super) fn push(&mut self, record: &[u8]) -> Option<Hash> {
         self.edge.push(leaf(record));
+        let mut run = None;
         // Each one bit at the end of the old size is a complete subtree that the new leaf completes to a larger one.
-        for _ in 0..self.size.trailing_ones() {
+        for level in 1..=self.size.trailing_ones() {
             if let (Some(right), Some(left)) = (self.edge.pop(), self.edge.pop()) {
                 self.edge.push(node(&left, &right));
             }
+            if level == RUN_LEVEL {
+                run = self.edge.last().copied();
+            }
         }
         self.size += 1;
+        run
     }
 
     /// The root over all records so far.
@@ -48,12 +62,12 @@ impl Tree {
 }
 
 /// RFC 6962, section 2.1: a leaf is hashed behind a 0.
-fn leaf(record: &[u8]) -> [u8; 32] {
+pub(super) fn leaf(record: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(record).finalize().into()
 }
 
 /// RFC 6962, section 2.1: a node is hashed behind a 1.
-fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+pub(super) fn node(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 

@@ -6,8 +6,7 @@ use super::block::Block;
 use super::heads::Head;
 use super::read::{damaged, decode};
 use super::tree::{Root, Tree};
-use super::{Error, Journal};
-use crate::domain::AccountNumber;
+use super::{Error, Journal, Stream};
 
 /// What a pass without a fault found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub struct Report {
     pub events: u64,
     /// Blocks they are in.
     pub blocks: u64,
-    /// Accounts they are of.
+    /// Accounts they are of; what was done to the service itself is of none.
     pub accounts: usize,
     /// The root over all of them.
     pub root: Root,
@@ -27,7 +26,7 @@ impl Journal {
     pub fn verify(&self) -> Result<Report, Error> {
         let head = self.head();
         let mut tree = Tree::default();
-        let mut heads: HashMap<AccountNumber, Head> = HashMap::new();
+        let mut heads: HashMap<Stream, Head> = HashMap::new();
         let (mut next, mut blocks) = (1, 0);
         for entry in self.shared.store.blocks_from(0) {
             let (first, bytes) = entry?;
@@ -40,9 +39,9 @@ impl Journal {
             let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
             for record in block.records() {
                 let recorded = decode(record, next)?;
-                let head = heads.entry(recorded.account).or_default();
+                let head = heads.entry(recorded.stream).or_default();
                 if recorded.version != head.version + 1 || recorded.previous != head.position {
-                    return Err(damaged(next, "an account's chain of events is broken"));
+                    return Err(damaged(next, "a chain of events is broken"));
                 }
                 *head = Head { position: next, version: recorded.version };
                 tree.push(record);
@@ -56,6 +55,11 @@ impl Journal {
         if next != head + 1 {
             return Err(damaged(next, "the journal ends before its head"));
         }
-        Ok(Report { events: head, blocks, accounts: heads.len(), root: tree.root() })
+        Ok(Report {
+            events: head,
+            blocks,
+            accounts: heads.keys().filter(|stream| stream.account().is_some()).count(),
+            root: tree.root(),
+        })
     }
 }

@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::block::{self, Builder};
 use super::heads::Head;
-use super::record::{Draft, Place, Recorded};
-use super::tree::Tree;
+use super::record::{Draft, Fact, Origin, Place, Recorded, Stream};
+use super::tree::{Hash, Tree};
 use super::{Append, Error, OnCommit, Shared};
-use crate::domain::AccountNumber;
+use crate::domain::{Act, Timestamp};
 use crate::limits::{BLOCK_BYTES, BLOCK_FILL_BYTES, BLOCK_RECORDS, COMMIT_BYTES, PAYLOAD_BYTES};
 use crate::store;
 
@@ -31,8 +31,13 @@ pub(super) type Queued = mpsc::UnboundedReceiver<Vec<Waiting>>;
 
 /// What waits for the writer.
 pub(super) struct Waiting {
-    append: Append,
+    stream: Stream,
+    /// None where any version will do.
+    expected_version: Option<u64>,
+    facts: Vec<Fact>,
     drafts: Vec<Draft>,
+    origin: Origin,
+    at: Timestamp,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -54,7 +59,9 @@ pub(super) struct Writer {
     /// What is in them and in the present block.
     placed: Vec<Placed>,
     /// Heads as these blocks will leave them.
-    ahead: HashMap<AccountNumber, Head>,
+    ahead: HashMap<Stream, Head>,
+    /// The roots of the runs that these blocks complete.
+    runs: Vec<Hash>,
 }
 
 impl Queue {
@@ -72,9 +79,31 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Encodes the events, on the appender's side: the writer has enough to do.
+    /// Events of an account.
     pub(super) fn new(append: Append) -> Result<(Waiting, oneshot::Receiver<Answer>), Error> {
-        let drafts: Vec<Draft> = append.events.iter().map(Draft::new).collect();
+        let Append { account, expected_version, events, origin, at } = append;
+        let facts = events.into_iter().map(Fact::Event).collect();
+        Waiting::encoded(Stream::Account(account), Some(expected_version), facts, origin, at)
+    }
+
+    /// What was done to the service itself.
+    pub(super) fn of_act(
+        act: Act,
+        origin: Origin,
+        at: Timestamp,
+    ) -> Result<(Waiting, oneshot::Receiver<Answer>), Error> {
+        Waiting::encoded(Stream::Administration, None, vec![Fact::Act(act)], origin, at)
+    }
+
+    /// Encodes the facts, on the appender's side: the writer has enough to do.
+    fn encoded(
+        stream: Stream,
+        expected_version: Option<u64>,
+        facts: Vec<Fact>,
+        origin: Origin,
+        at: Timestamp,
+    ) -> Result<(Waiting, oneshot::Receiver<Answer>), Error> {
+        let drafts: Vec<Draft> = facts.iter().map(Draft::new).collect();
         // Beyond this limit a payload could be written but never be read again.
         let largest = drafts.iter().map(|draft| draft.payload.len()).max().unwrap_or(0);
         if largest > PAYLOAD_BYTES {
@@ -85,7 +114,7 @@ impl Waiting {
             return Err(Error::TooLarge { bytes, limit: BLOCK_BYTES });
         }
         let (answer, answered) = oneshot::channel();
-        Ok((Waiting { append, drafts, answer }, answered))
+        Ok((Waiting { stream, expected_version, facts, drafts, origin, at, answer }, answered))
     }
 
     fn record_bytes(&self) -> usize {
@@ -95,8 +124,9 @@ impl Waiting {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, on_commit: OnCommit, tree: Tree, next: u64) -> Writer {
-        let (block, finished, placed, ahead) = (Builder::default(), Vec::new(), Vec::new(), HashMap::new());
-        Writer { shared, on_commit, tree, next, block, finished, placed, ahead }
+        let (block, finished, placed) = (Builder::default(), Vec::new(), Vec::new());
+        let (ahead, runs) = (HashMap::new(), Vec::new());
+        Writer { shared, on_commit, tree, next, block, finished, placed, ahead, runs }
     }
 
     /// Appends until all handles are gone, or the store fails.
@@ -135,24 +165,23 @@ impl Writer {
 
     /// Gives the records of one append their places in the present block, or refuses it.
     fn place(&mut self, waiting: Waiting) {
-        let Waiting { append: Append { account, expected_version: expected, events, origin, at }, drafts, answer } =
-            waiting;
-        let mut head = self.ahead.get(&account).copied().unwrap_or_else(|| self.shared.heads.get(account));
-        if head.version != expected {
-            let _gone = answer.send(Err(Error::Conflict { account, expected, actual: head.version }));
+        let Waiting { stream, expected_version, facts, drafts, origin, at, answer } = waiting;
+        let mut head = self.ahead.get(&stream).copied().unwrap_or_else(|| self.shared.heads.get(stream));
+        if let Some(expected) = expected_version.filter(|expected| *expected != head.version) {
+            let _gone = answer.send(Err(Error::Conflict { stream, expected, actual: head.version }));
             return;
         }
-        let mut records = Vec::with_capacity(events.len());
-        for (event, draft) in events.into_iter().zip(&drafts) {
+        let mut records = Vec::with_capacity(facts.len());
+        for (fact, draft) in facts.into_iter().zip(&drafts) {
             let place =
-                Place { account, position: self.next, version: head.version + 1, previous: head.position, at, origin };
-            self.block.push(&mut self.tree, |out| draft.write(&place, out));
+                Place { stream, position: self.next, version: head.version + 1, previous: head.position, at, origin };
+            self.runs.extend(self.block.push(&mut self.tree, |out| draft.write(&place, out)));
             head = Head { position: place.position, version: place.version };
             self.next += 1;
             let Place { position, version, previous, .. } = place;
-            records.push(Recorded { position, account, version, previous, at, origin, event });
+            records.push(Recorded { position, stream, version, previous, at, origin, fact });
         }
-        self.ahead.insert(account, head);
+        self.ahead.insert(stream, head);
         self.placed.push(Placed { records, answer });
     }
 
@@ -169,8 +198,11 @@ impl Writer {
     fn commit(&mut self) -> Result<(), store::Error> {
         self.shared.store.append(&self.finished)?;
         self.finished.clear();
-        for (account, head) in self.ahead.drain() {
-            self.shared.heads.set(account, head);
+        for (stream, head) in self.ahead.drain() {
+            self.shared.heads.set(stream, head);
+        }
+        if !self.runs.is_empty() {
+            self.shared.runs.write().unwrap_or_else(PoisonError::into_inner).append(&mut self.runs);
         }
         *self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner) = (self.next - 1, self.tree.clone());
         for placed in &self.placed {

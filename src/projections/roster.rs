@@ -46,6 +46,10 @@ impl Roster {
             if records.is_empty() {
                 return Ok(());
             }
+            // What a newer program wrote may have changed an account: a list without it would be wrong.
+            for record in records.iter().filter(|record| record.stream.account().is_some()) {
+                journal::event_of(record)?;
+            }
             self.apply(&records);
         }
     }

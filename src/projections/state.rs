@@ -37,45 +37,45 @@ impl State {
         }
         debug_assert_eq!(record.position, self.progress.position + 1, "the roster must catch up before it follows");
         self.progress.position = record.position;
-        self.follow_drops(record);
-        self.follow_row(record);
-        match record.event.awaits_code() {
+        let Some((account, event)) = record.event() else { return };
+        self.follow_drops(account, event);
+        if self.follow_row(account, event) {
+            self.progress.changed = (record.position, record.at.0);
+        }
+        match event.awaits_code() {
             Some(true) => {
-                self.waiting.insert(record.account);
+                self.waiting.insert(account);
             }
             Some(false) => {
-                self.waiting.remove(&record.account);
+                self.waiting.remove(&account);
             }
             None => {}
         }
-        if let Event::RegistrationRequested { task, .. } = record.event {
+        if let Event::RegistrationRequested { task, .. } = event {
             self.progress.last_task = self.progress.last_task.max(task.get());
         }
     }
 
     /// Whether an account was dropped; before its row follows, because that depends on where it stood.
-    fn follow_drops(&mut self, record: &Recorded) {
-        let account = record.account;
-        if record.event.standing().is_none() {
+    fn follow_drops(&mut self, account: AccountNumber, event: &Event) {
+        if event.standing().is_none() {
             return;
         }
-        if self.rows.get(account).is_some_and(|row| record.event.is_drop(row.online_status)) {
+        if self.rows.get(account).is_some_and(|row| event.is_drop(row.online_status)) {
             self.dropped.insert(account);
         } else {
             self.dropped.remove(&account);
         }
     }
 
-    /// The first event of an account adds its row, whatever it is; later ones change it if they lead elsewhere.
-    fn follow_row(&mut self, record: &Recorded) {
-        let account = record.account;
-        let (status, online_status) = match record.event.standing() {
+    /// The first event of an account adds its row, whatever it is; later ones change it if they lead elsewhere. Says
+    /// whether it was changed.
+    fn follow_row(&mut self, account: AccountNumber, event: &Event) -> bool {
+        let (status, online_status) = match event.standing() {
             Some(standing) => standing,
-            None if self.rows.contains(account) => return,
+            None if self.rows.contains(account) => return false,
             None => (Status::Normal, OnlineStatus::Offline),
         };
-        if self.rows.set(Row { account, status, online_status }) {
-            self.progress.changed = (record.position, record.at.0);
-        }
+        self.rows.set(Row { account, status, online_status })
     }
 }

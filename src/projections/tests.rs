@@ -15,7 +15,7 @@ use crate::domain::{
     Account, AccountNumber, AccountType, Content, Event, Fingerprint, OnlineStatus, Reason, Sealed, TaskId, Timestamp,
     VerifyType,
 };
-use crate::journal::{Append, Journal, Origin, Principal, Recorded, RequestId};
+use crate::journal::{Append, Fact, Journal, Origin, Principal, Recorded, RequestId, Stream};
 use crate::limits::ROSTER_CHUNK_ROWS;
 use crate::store::{Store, StoreId};
 
@@ -32,12 +32,13 @@ struct Model {
 
 impl Model {
     fn apply(&mut self, record: &Recorded) {
-        let account = self.accounts.entry(record.account).or_insert_with(|| {
-            self.order.push(record.account);
+        let (number, event) = record.event().unwrap();
+        let account = self.accounts.entry(number).or_insert_with(|| {
+            self.order.push(number);
             Account::initial()
         });
-        account.evolve(&record.event);
-        if let Event::RegistrationRequested { task, .. } = &record.event {
+        account.evolve(event);
+        if let Event::RegistrationRequested { task, .. } = event {
             self.last_task = self.last_task.max(task.get());
         }
     }
@@ -116,12 +117,12 @@ fn any_event() -> impl Strategy<Value = Event> {
 fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>) -> Vec<Recorded> {
     let record = |((account, event), position): (_, u64)| Recorded {
         position,
-        account,
+        stream: Stream::Account(account),
         version: 0,
         previous: 0,
         at: Timestamp(1_000_000 + position.cast_signed()),
         origin: ORIGIN,
-        event,
+        fact: Fact::Event(event),
     };
     events.into_iter().zip(first..).map(record).collect()
 }

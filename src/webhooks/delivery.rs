@@ -50,9 +50,10 @@ struct RegistrationBody<'a, S> {
 impl Form {
     /// The delivery of an event; none if this channel does not tell it.
     pub(super) fn delivery(&self, record: &Recorded) -> Option<Delivery> {
-        let notice = Notice::of(&record.event).filter(|notice| notice.channel() == self.channel)?;
-        let body = self.body(record.account, &notice);
-        Some(Delivery { account: record.account, position: record.position, at: record.at, body: body.into() })
+        let (account, event) = record.event()?;
+        let notice = Notice::of(event).filter(|notice| notice.channel() == self.channel)?;
+        let body = self.body(account, &notice);
+        Some(Delivery { account, position: record.position, at: record.at, body: body.into() })
     }
 
     /// The id of a delivery: the same in every attempt, after every restart and for every replay.

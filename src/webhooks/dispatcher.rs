@@ -17,7 +17,7 @@ use super::lanes::{Lanes, Note, Step};
 use super::verdict::Failure;
 use crate::clock;
 use crate::domain::{AccountNumber, Timestamp};
-use crate::journal::{self, Journal};
+use crate::journal::{self, Journal, Stream};
 use crate::limits::{CURSOR_SAVE, DRAIN, READ_RECORDS, WEBHOOK_REFILL, WEBHOOK_SLOW, WEBHOOK_WINDOW};
 
 /// One channel with a receiver.
@@ -107,7 +107,7 @@ impl Dispatcher {
             let mut after = after;
             // A page of events may hold none that this channel tells.
             loop {
-                let records = journal.history_after(account, after, WEBHOOK_REFILL)?;
+                let records = journal.history_after(Stream::Account(account), after, WEBHOOK_REFILL)?;
                 let deliveries = records.iter().take_while(|record| record.position <= read);
                 let deliveries: Vec<Delivery> = deliveries.filter_map(|record| form.delivery(record)).collect();
                 match records.last() {

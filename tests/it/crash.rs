@@ -162,10 +162,10 @@ fn check_journal(data: &Path, answered: &Answered) -> Vec<Recorded> {
     assert_eq!(report.events, records.len() as u64);
     let mut heads: HashMap<AccountNumber, (u64, u64)> = HashMap::new();
     for (record, position) in records.iter().zip(1..) {
-        let (previous, version) = heads.insert(record.account, (position, record.version)).unwrap_or_default();
+        let (previous, version) = heads.insert(account_of(record), (position, record.version)).unwrap_or_default();
         assert_eq!((record.position, record.previous, record.version), (position, previous, version + 1));
     }
-    let requests: HashSet<_> = records.iter().map(|record| (record.origin.request, record.account)).collect();
+    let requests: HashSet<_> = records.iter().map(|record| (record.origin.request, account_of(record))).collect();
     let lost: Vec<_> = answered.requests.difference(&requests).collect();
     assert!(lost.is_empty(), "{} answered requests left no event: {lost:?}", lost.len());
     let tasks: HashMap<u32, AccountNumber> = records.iter().filter_map(task_of).collect();
@@ -175,16 +175,25 @@ fn check_journal(data: &Path, answered: &Answered) -> Vec<Recorded> {
     records
 }
 
+/// The journal of this test holds nothing but events of accounts.
+fn account_of(record: &Recorded) -> AccountNumber {
+    record.event().unwrap().0
+}
+
+fn notice_of(record: &Recorded) -> Option<Notice<'_>> {
+    Notice::of(record.event().unwrap().1)
+}
+
 fn task_of(record: &Recorded) -> Option<(u32, AccountNumber)> {
-    let muster::domain::Event::RegistrationRequested { task, .. } = &record.event else { return None };
-    Some((task.get(), record.account))
+    let (account, muster::domain::Event::RegistrationRequested { task, .. }) = record.event()? else { return None };
+    Some((task.get(), account))
 }
 
 /// The account list has every account, in the order of their first events.
 fn check_list(listed: &Value, events: &[Recorded]) {
     let listed: Vec<_> =
         listed["data"].as_array().unwrap().iter().map(|row| row["whatsApp"].as_str().unwrap()).collect();
-    let first = events.iter().filter(|record| record.version == 1).map(|record| record.account.to_string());
+    let first = events.iter().filter(|record| record.version == 1).map(|record| account_of(record).to_string());
     assert_eq!(listed, first.collect::<Vec<_>>());
 }
 
@@ -196,7 +205,7 @@ fn place(delivery: &Delivery) -> (u64, &str) {
 
 /// What is to be told: for each position its channel.
 fn to_tell(events: &[Recorded]) -> BTreeMap<u64, Channel> {
-    let notice = |record: &Recorded| Some((record.position, Notice::of(&record.event)?.channel()));
+    let notice = |record: &Recorded| Some((record.position, notice_of(record)?.channel()));
     events.iter().filter_map(notice).collect()
 }
 
@@ -212,7 +221,7 @@ fn check_told(events: &[Recorded], told: &[Delivery]) {
     let to_tell = to_tell(events);
     let mut lanes: HashMap<(AccountNumber, Channel), Vec<u64>> = HashMap::new();
     for (position, channel) in &to_tell {
-        lanes.entry((events[*position as usize - 1].account, *channel)).or_default().push(*position);
+        lanes.entry((account_of(&events[*position as usize - 1]), *channel)).or_default().push(*position);
     }
     let mut accepted = HashSet::new();
     let mut bodies = HashMap::new();
@@ -225,7 +234,7 @@ fn check_told(events: &[Recorded], told: &[Delivery]) {
         let same = bodies.entry(position).or_insert_with(|| (delivery.id.clone(), delivery.body.clone()));
         assert_eq!((&same.0, &same.1), (&delivery.id, &delivery.body));
         check_body(record, &delivery.body);
-        let before = lanes[&(record.account, channel)].iter().take_while(|it| **it < position);
+        let before = lanes[&(account_of(record), channel)].iter().take_while(|it| **it < position);
         let early: Vec<_> = before.filter(|it| !accepted.contains(*it)).collect();
         assert!(early.is_empty(), "position {position} was told before {early:?} of the same account");
         if delivery.was_accepted {
@@ -235,8 +244,8 @@ fn check_told(events: &[Recorded], told: &[Delivery]) {
 }
 
 fn check_body(record: &Recorded, body: &Value) {
-    let account = record.account.to_string();
-    let expected = match Notice::of(&record.event).unwrap() {
+    let account = account_of(record).to_string();
+    let expected = match notice_of(record).unwrap() {
         Notice::Status { status, online_status, reason, instance_code } => json!({"whatsApp": account,
             "status": status.code(), "onlineStatus": online_status.code(), "reason": reason,
             "instanceCode": instance_code}),

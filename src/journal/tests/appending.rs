@@ -30,7 +30,7 @@ async fn an_append_without_events_is_answered() {
 async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
     let house = House::new();
     let imported = |secret_bytes| Event::AccountImported { content: content(secret_bytes) };
-    let around = schema::encode(&imported(PAYLOAD_BYTES)).2.len() - PAYLOAD_BYTES;
+    let around = schema::encode(&Fact::Event(imported(PAYLOAD_BYTES))).2.len() - PAYLOAD_BYTES;
     let largest = imported(PAYLOAD_BYTES - around);
     house.append(1, 0, std::slice::from_ref(&largest)).await.unwrap();
     for (events, what) in [
@@ -43,7 +43,7 @@ async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
         assert!(matches!(refused, Err(Error::TooLarge { .. })), "{what}: {refused:?}");
     }
     house.append(1, 1, &vec![Event::CodeSent; BLOCK_RECORDS]).await.unwrap();
-    assert_eq!(house.journal.read_at(1).unwrap().unwrap().event, largest);
+    assert_eq!(house.journal.read_at(1).unwrap().unwrap().fact, Fact::Event(largest));
     assert_eq!(house.journal.verify().unwrap().events, 1 + BLOCK_RECORDS as u64);
 }
 
@@ -63,13 +63,13 @@ async fn concurrent_appenders_make_one_gapless_order() {
     assert_eq!(all.len(), answered.len());
     assert_eq!(all.len() as u64, house.journal.head());
 
-    let mut heads: HashMap<AccountNumber, Head> = HashMap::new();
+    let mut heads: HashMap<Stream, Head> = HashMap::new();
     for (record, position) in all.iter().zip(1..) {
-        let head = heads.entry(record.account).or_default();
+        let head = heads.entry(record.stream).or_default();
         assert_eq!((record.position, record.version, record.previous), (position, head.version + 1, head.position));
         *head = Head { position, version: record.version };
     }
-    assert!(heads.iter().all(|(account, head)| house.journal.head_of(*account) == *head));
+    assert!(heads.iter().all(|(stream, head)| house.journal.head_of(*stream) == *head));
     answered.sort_by_key(|record| record.position);
     assert_eq!(answered, all, "each appender was told what is there");
     assert_eq!(house.commits.try_iter().flatten().collect::<Vec<_>>(), all, "commits were seen in order, each once");
@@ -82,7 +82,7 @@ async fn fight(journal: Journal, number: u64, times: usize) -> Vec<Recorded> {
     let mut answered: Vec<Recorded> = Vec::new();
     for time in 0..times {
         let events = vec![Event::CodeSent; 1 + time % 2];
-        let mut expected = journal.head_of(account(number)).version;
+        let mut expected = journal.head_of(of_account(number)).version;
         let records = loop {
             match journal.append(append(number, expected, &events)).await {
                 Ok(records) => break records,

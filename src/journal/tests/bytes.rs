@@ -13,14 +13,11 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
 
 #[test]
 fn each_event_has_its_bytes() {
-    let line = |event: &Event| {
-        let (event_type, schema, payload) = schema::encode(event);
-        format!("{event_type:>2}.{schema} {:<22} | {}", event.name(), hex(&payload))
+    let line = |fact: &Fact| {
+        let (event_type, schema, payload) = schema::encode(fact);
+        format!("{event_type:>4}.{schema} {:<22} | {}", fact.name().unwrap(), hex(&payload)).trim_end().to_owned()
     };
-    golden(
-        "journal_payloads",
-        &samples().iter().map(|event| line(event).trim_end().to_owned()).collect::<Vec<_>>().join("\n"),
-    );
+    golden("journal_payloads", &facts().iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
 /// Reads the golden file back: its bytes are the events, whatever is written today. A version that is no longer
@@ -29,34 +26,34 @@ fn each_event_has_its_bytes() {
 fn the_bytes_of_each_version_are_its_event() {
     let golden = fs::read_to_string(format!("{GOLDEN}/journal_payloads.snap")).unwrap();
     let (_, lines) = golden.trim_start_matches("---").split_once("\n---\n").unwrap();
-    for (line, expected) in lines.lines().zip(samples()) {
+    for (line, expected) in lines.lines().zip(facts()) {
         let (name, bytes) = line.split_once('|').unwrap();
         let (event_type, schema) = name.split_whitespace().next().unwrap().split_once('.').unwrap();
         let payload = unhex(bytes.trim());
         let found = schema::decode(event_type.parse().unwrap(), schema.parse().unwrap(), &payload);
         assert_eq!(found.unwrap(), expected, "{line}");
     }
-    assert_eq!(lines.lines().count(), samples().len());
+    assert_eq!(lines.lines().count(), facts().len());
 }
 
 #[test]
 fn each_registered_type_has_a_sample() {
     let is_registered = |event_type: &u16| !matches!(schema::decode(*event_type, 1, &[]), Err(Undecodable::Unknown));
     let registered: Vec<u16> = (0..=u16::MAX).filter(is_registered).collect();
-    assert_eq!(registered, samples().iter().map(|event| schema::encode(event).0).collect::<Vec<_>>());
+    assert_eq!(registered, facts().iter().map(|fact| schema::encode(fact).0).collect::<Vec<_>>());
 }
 
 /// A payload that is cut short, or has something behind it, is no event.
 #[test]
 fn a_payload_is_read_whole() {
-    for event in samples() {
-        let (event_type, schema, mut payload) = schema::encode(&event);
+    for fact in facts() {
+        let (name, (event_type, schema, mut payload)) = (fact.name().unwrap(), schema::encode(&fact));
         for end in 0..payload.len() {
             let cut = schema::decode(event_type, schema, &payload[..end]);
-            assert!(matches!(cut, Err(Undecodable::Damaged)), "{} of {} bytes of {}", end, payload.len(), event.name());
+            assert!(matches!(cut, Err(Undecodable::Damaged)), "{end} of {} bytes of {name}", payload.len());
         }
         payload.push(0);
-        assert!(matches!(schema::decode(event_type, schema, &payload), Err(Undecodable::Damaged)), "{}", event.name());
+        assert!(matches!(schema::decode(event_type, schema, &payload), Err(Undecodable::Damaged)), "{name}");
         assert!(matches!(schema::decode(event_type, schema + 1, &payload), Err(Undecodable::Unknown)));
     }
 }
@@ -70,9 +67,9 @@ fn records_and_blocks_have_their_bytes() {
         let origin = Origin { principal, request: RequestId(u128::from_be_bytes(std::array::from_fn(|at| at as u8))) };
         let at = Timestamp(1_700_000_000_000_000);
         let place =
-            Place { account: account(232), position, version: position - 38, previous: position - 1, at, origin };
+            Place { stream: of_account(232), position, version: position - 38, previous: position - 1, at, origin };
         let event = samples()[(position - 36) as usize].clone();
-        block.push(&mut tree, |out| Draft::new(&event).write(&place, out));
+        block.push(&mut tree, |out| Draft::new(&Fact::Event(event)).write(&place, out));
     }
     let root = tree.root();
     let bytes = block.finish(root);
@@ -82,8 +79,8 @@ fn records_and_blocks_have_their_bytes() {
     for ((record, position), principal) in read.records().zip(41..).zip(principals) {
         let recorded = Recorded::read(record).unwrap();
         assert_eq!((recorded.position, recorded.version, recorded.previous), (position, position - 38, position - 1));
-        assert_eq!((recorded.account, recorded.origin.principal), (account(232), principal));
-        assert_eq!(recorded.event, samples()[(position - 36) as usize]);
+        assert_eq!((recorded.stream, recorded.origin.principal), (of_account(232), principal));
+        assert_eq!(recorded.fact, Fact::Event(samples()[(position - 36) as usize].clone()));
     }
 }
 

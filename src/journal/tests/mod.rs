@@ -6,11 +6,13 @@
 //! | `appending` | conflicts, limits, many appenders at once |
 //! | `reading` | pages, single records, accounts with and without snapshots |
 //! | `opening` | starts with and without a checkpoint, with a damaged one, with a damaged journal |
+//! | `proving` | proofs of inclusion and consistency, forged ones too |
 //! | `verifying` | a changed byte anywhere is found |
 
 mod appending;
 mod bytes;
 mod opening;
+mod proving;
 mod reading;
 mod verifying;
 
@@ -22,7 +24,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config;
-use crate::domain::{AccountType, Content, Fingerprint, Reason, Sealed, TaskId, VerifyType};
+use crate::domain::{AccountType, Content, Deed, Fingerprint, Reason, Sealed, TaskId, VerifyType};
 
 /// A journal in a directory of its own.
 struct House {
@@ -91,6 +93,11 @@ fn account(number: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_726_000 + number).unwrap()
 }
 
+/// Its history.
+fn of_account(number: u64) -> Stream {
+    Stream::Account(account(number))
+}
+
 fn append(number: u64, expected_version: u64, events: &[Event]) -> Append {
     let (account, at) = (account(number), Timestamp(1_700_000_000_000_000));
     let origin = Origin { principal: Principal::Caller(7), request: RequestId(0x0123_4567_89ab_cdef) };
@@ -137,4 +144,15 @@ fn samples() -> [Event; 13] {
         Event::Registered,
         Event::RegistrationFailed { reason: Reason::none(), attempt: 5, still_waiting: true },
     ]
+}
+
+/// A fact of each type, in the order of their registered numbers.
+fn facts() -> Vec<Fact> {
+    let acts = [
+        Deed::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
+        Deed::BackupTaken { position: 41 },
+        Deed::Restored { position: 40 },
+    ];
+    let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
+    samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()
 }

@@ -17,7 +17,7 @@ fn found(house: &House) -> Found {
     Found {
         root: house.journal.root(),
         accounts: house.journal.accounts(),
-        heads: (0..6).map(|number| house.journal.head_of(account(number))).collect(),
+        heads: (0..6).map(|number| house.journal.head_of(of_account(number))).collect(),
         records: house.all(),
     }
 }
@@ -48,7 +48,7 @@ async fn a_checkpoint_with_newer_heads_is_brought_to_one_point() {
     house.fill(2, 4).await;
     let (position, tree) = house.journal.shared.tree.lock().unwrap().clone();
     house.fill_on(2, 4, 9).await;
-    let checkpoint = Checkpoint::write(position, &tree, &house.journal.shared.heads);
+    let checkpoint = Checkpoint::write(position, &tree, &[], &house.journal.shared.heads);
     house.store.save_cache(CHECKPOINT, &checkpoint).unwrap();
     let before = found(&house);
     assert_eq!(found(&house.reopened()), before);

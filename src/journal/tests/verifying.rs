@@ -60,16 +60,16 @@ async fn a_block_that_does_not_fit_is_found() {
     let expected = [
         (chain[..2].to_vec(), "position 3: a block is missing"),
         ([&chain[..], &[(4, 3)]].concat(), "position 5: a block is missing"),
-        (vec![(1, 0), (3, 1), (4, 2)], "position 2: an account's chain of events is broken"),
-        (vec![(1, 0), (2, 0), (3, 2)], "position 2: an account's chain of events is broken"),
+        (vec![(1, 0), (3, 1), (4, 2)], "position 2: a chain of events is broken"),
+        (vec![(1, 0), (2, 0), (3, 2)], "position 2: a chain of events is broken"),
         (chain.to_vec(), "position 4: a block's root does not fit the records up to it"),
     ];
     for (places, fault) in expected {
         let (mut block, mut tree) = (Builder::default(), Tree::default());
         for ((version, previous), position) in places.into_iter().zip(1..) {
             let (at, origin) = (Timestamp(0), Origin::SERVICE);
-            let place = Place { account: account(1), position, version, previous, at, origin };
-            block.push(&mut tree, |out| Draft::new(&Event::CodeSent).write(&place, out));
+            let place = Place { stream: of_account(1), position, version, previous, at, origin };
+            block.push(&mut tree, |out| Draft::new(&Fact::Event(Event::CodeSent)).write(&place, out));
         }
         house.store.append(&[(1, block.finish(tree.root()))]).unwrap();
         let found = house.journal.verify().err().map(|error| error.to_string()).unwrap_or_default();

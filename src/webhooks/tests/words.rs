@@ -11,7 +11,7 @@ use super::super::lanes::{Note, Row};
 use super::super::verdict::{Failure, judge};
 use crate::config::Settings;
 use crate::domain::{AccountNumber, Channel, Event, Reason, Sealed, Timestamp};
-use crate::journal::{Origin, Recorded};
+use crate::journal::{Fact, Origin, Recorded, Stream};
 use crate::store::{Store, StoreId};
 
 fn account() -> AccountNumber {
@@ -22,12 +22,12 @@ fn record(position: u64, event: Event) -> Recorded {
     let at = Timestamp(1_666_942_813_620_000);
     Recorded {
         position,
-        account: account(),
+        stream: Stream::Account(account()),
         version: position,
         previous: position - 1,
         at,
         origin: Origin::SERVICE,
-        event,
+        fact: Fact::Event(event),
     }
 }
 
@@ -56,7 +56,7 @@ fn each_event_is_told_in_the_contracts_words() {
             let form = Form { channel, store: StoreId(0x7f3a), status_as_string };
             if let Some(delivery) = form.delivery(&record) {
                 let body = str::from_utf8(&delivery.body).unwrap();
-                writeln!(told, "{}: {}\n  {body}", record.event.name(), form.id(&delivery)).unwrap();
+                writeln!(told, "{}: {}\n  {body}", record.fact.name().unwrap(), form.id(&delivery)).unwrap();
             }
         }
     }
