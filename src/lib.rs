@@ -33,6 +33,7 @@
 //! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
 //! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | what follows from the journal, kept for questions | |
+//! | [`audit`] | the journal as others read and prove it: history, proofs, exports, backups | base64 |
 //! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
@@ -41,6 +42,7 @@
 //! | [`cli`] | the command line, one file per verb | clap |
 
 pub mod actors;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;

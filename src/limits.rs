@@ -99,6 +99,28 @@ pub const CHECKPOINT_EVERY: u64 = 200_000;
 /// Records that one read from a position returns, most.
 pub const READ_RECORDS: usize = 1_024;
 
+// --- Audit ---
+
+/// Facts that one page of events looks at, most: about a tenth of a second of reading.
+pub const EVENTS_SCANNED: u64 = 1_000_000;
+/// Events in one page, most.
+pub const PAGE_EVENTS: usize = 1_000;
+/// Events in one page where the caller does not say.
+pub const PAGE_EVENTS_DEFAULT: usize = 100;
+/// Lines of an export that have a digest of their own, so that a changed one is found without the original.
+pub const EXPORT_PART: u64 = 1_000;
+/// Bytes in one line of an export, most: above any event, far below any memory.
+pub const EXPORT_LINE_BYTES: u64 = 16 * 1024 * 1024;
+/// How often a checkpoint is signed and saved while events happen.
+pub const LOG_CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+/// Differences that a replay names, most.
+pub const NAMED_DIFFERENCES: usize = 10;
+/// Bytes that are gathered before they are passed on, in exports and backups.
+pub const STREAM_BYTES: usize = 64 * 1024;
+
+/// Time for a service to take the connection of a verb that asks it.
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
 // --- Store ---
 
 /// sled's segment size, fixed at creation: large enough for [`BLOCK_BYTES`]; sled takes a buffer of this size for each.
@@ -134,6 +156,12 @@ pub const SEALED_BY_ONE_CORE: usize = 128;
 /// Bytes in all bodies above [`INLINE_BODY_BYTES`] that are read at once, in KiB: 32 of the largest. Beyond it callers
 /// get a quick 503, because ten thousand connections with such bodies would fill any memory.
 pub const BODIES_KIB: usize = 32 * BODY_BYTES / 1024;
+/// Time for a client to take any of an answer; one that takes nothing for so long is cut off.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Readers that follow the live tail at once, most.
+pub const LIVE_READERS: usize = 1_000;
+/// How often a reader of the live tail hears that the service is still there, while nothing happens.
+pub const LIVE_HEARTBEAT: Duration = Duration::from_secs(15);
 /// Bytes of a refused body that are read and thrown away, so that the client reads the answer instead of a reset.
 pub const LINGER_BYTES: usize = 4 * BODY_BYTES;
 /// Bytes of an `x-request-id` that are taken over from a caller; real ones (UUIDs, trace ids) have 16 to 55.

@@ -2,21 +2,24 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actors::{self, Accounts};
+use crate::audit::{self, Audit, Log};
 use crate::config::Settings;
 use crate::gateway::Simulator;
-use crate::http::{self, Api};
+use crate::http::{self, Api, Here};
 use crate::journal::{self, Journal};
-use crate::limits::SHUTDOWN;
+use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
 use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
@@ -33,6 +36,15 @@ pub enum Error {
         /// What went wrong.
         source: io::Error,
     },
+    /// There is nothing to look into.
+    #[error("there is no muster data directory at {path} (it has no file MUSTER); name one with --data-dir")]
+    NoDataDirectory {
+        /// Where there is none.
+        path: PathBuf,
+    },
+    /// A request that is none.
+    #[error("the question cannot be asked: {0}")]
+    Asked(String),
     /// The threads cannot be started.
     #[error("cannot start the service's threads: {0}")]
     Threads(io::Error),
@@ -48,6 +60,9 @@ pub enum Error {
     /// The journal failed.
     #[error("{0}")]
     JournalFailed(Arc<journal::Error>),
+    /// The journal is not what it was.
+    #[error(transparent)]
+    Audit(#[from] audit::Error),
     /// The actors cannot be started.
     #[error(transparent)]
     Actors(#[from] actors::Error),
@@ -59,6 +74,26 @@ pub enum Error {
     WebhooksFailed(Arc<webhooks::Error>),
 }
 
+impl Error {
+    /// Whether it says that what is durable is not whole.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Error::Journal(error) => matches!(error, journal::Error::Damaged { .. }),
+            Error::JournalFailed(error) => matches!(**error, journal::Error::Damaged { .. }),
+            Error::Audit(error) => error.is_fault(),
+            Error::Listen { .. }
+            | Error::NoDataDirectory { .. }
+            | Error::Asked(_)
+            | Error::Threads(_)
+            | Error::Store(_)
+            | Error::Vault(_)
+            | Error::Actors(_)
+            | Error::Webhooks(_)
+            | Error::WebhooksFailed(_) => false,
+        }
+    }
+}
+
 /// What is durable, open.
 #[derive(Clone)]
 struct Rooms {
@@ -66,6 +101,7 @@ struct Rooms {
     vault: Vault,
     roster: Roster,
     journal: Journal,
+    log: Log,
 }
 
 /// Runs the service until `stop`, or until it cannot go on. Calls `ready` with the address once it answers there.
@@ -84,7 +120,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     // Before anything is made on the disk.
     let (listener, address) = listen(&settings.http.listen).await?;
     let rooms = Rooms::open(settings)?;
-    let Rooms { store, vault, roster, journal } = &rooms;
+    let Rooms { store, vault, roster, journal, log } = &rooms;
     let tasks = TaskTracker::new();
     // Callers first, then what they left under way, then what tells others of it.
     let [callers, under_way, telling] = [(); 3].map(|()| CancellationToken::new());
@@ -103,12 +139,14 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     tasks.spawn(channel.run(under_way.clone()));
     tasks.spawn(inbox.run(roster.unsettled(), under_way.clone()));
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
+    tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
 
     let is_ready = Arc::new(AtomicBool::new(true));
     let api = Api::new(
         accounts.clone(),
         roster.clone(),
         vault.clone(),
+        Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         settings.http.clone(),
         &settings.accounts,
         is_ready.clone(),
@@ -141,8 +179,52 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         );
     }
     outcome?;
+    sign_checkpoint(&rooms);
     save_checkpoints(&rooms);
     Ok(store.flush()?)
+}
+
+/// A data directory that no service uses, to be looked into.
+pub struct Offline {
+    audit: Audit,
+    /// Why nothing can be signed, if nothing can.
+    unsigned: Option<vault::Error>,
+}
+
+impl Offline {
+    /// Opens the data directory of `settings`. Without the master key everything can be read, and nothing is signed.
+    pub fn open(settings: &Settings) -> Result<Offline, Error> {
+        if !Store::is_at(&settings.data_dir) {
+            return Err(Error::NoDataDirectory { path: settings.data_dir.clone() });
+        }
+        let store = Store::open(&settings.data_dir, &settings.store)?;
+        let roster = Roster::open(&store);
+        let following = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
+        roster.catch_up(&journal)?;
+        let (log, unsigned) = match Vault::open_made(store.clone(), &settings.vault).and_then(|vault| vault.log_key()) {
+            Ok(key) => (Some(Log::open(&store, &journal, key)?), None),
+            Err(why) => (None, Some(why)),
+        };
+        Ok(Offline { audit: Audit::new(store, journal, roster, log), unsigned })
+    }
+
+    /// What it holds.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Why nothing can be signed, if nothing can.
+    pub fn unsigned(&self) -> Option<&vault::Error> {
+        self.unsigned.as_ref()
+    }
+
+    /// Answers a request under `/api/v1`, as the service would.
+    pub async fn ask(&self, method: &str, path: &str, accept: &str) -> Result<Here, Error> {
+        http::answer_here(self.audit.clone(), method, path, accept)
+            .await
+            .map_err(|error| Error::Asked(error.to_string()))
+    }
 }
 
 async fn listen(listen: &str) -> Result<(TcpListener, SocketAddr), Error> {
@@ -162,7 +244,8 @@ impl Rooms {
         let following = roster.clone();
         let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
         roster.catch_up(&journal)?;
-        Ok(Rooms { store, vault, roster, journal })
+        let log = Log::open(&store, &journal, vault.log_key()?)?;
+        Ok(Rooms { store, vault, roster, journal, log })
     }
 }
 
@@ -178,6 +261,21 @@ async fn keep_checkpoints(rooms: Rooms, every: u64, stop: CancellationToken) {
         }
         let rooms = rooms.clone();
         let _panicked = tokio::task::spawn_blocking(move || save_checkpoints(&rooms)).await;
+    }
+}
+
+/// Signs a checkpoint of the log from time to time while events happen.
+async fn keep_signing(rooms: Rooms, stop: CancellationToken) {
+    while stop.run_until_cancelled(sleep(LOG_CHECKPOINT_EVERY)).await.is_some() {
+        let rooms = rooms.clone();
+        let _panicked = tokio::task::spawn_blocking(move || sign_checkpoint(&rooms)).await;
+    }
+}
+
+/// A checkpoint that is not saved proves nothing and harms nothing; the journal's own failure is told elsewhere.
+fn sign_checkpoint(rooms: &Rooms) {
+    if let Err(error) = rooms.log.keep(&rooms.journal) {
+        tracing::warn!(%error, "the log's checkpoint was not saved");
     }
 }
 

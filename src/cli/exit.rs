@@ -1,9 +1,10 @@
 //! The exit codes, and which error ends in which.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::{config, demo, service};
+use crate::{audit, config, demo, service};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,45 @@ pub enum Error {
     /// The demonstration did not come to its end.
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    /// What was looked into is not whole, or cannot be read.
+    #[error(transparent)]
+    Audit(#[from] audit::Error),
+    /// The service answered, but not with what was asked for.
+    #[error("{detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Why.
+        detail: String,
+        /// Whether it said that the journal is not whole.
+        is_fault: bool,
+    },
+    /// The service cannot be asked.
+    #[error(
+        "cannot ask the service at {server}: {why}; is it running? name it with --server, or a stopped data directory with --data-dir"
+    )]
+    Unreachable {
+        /// Where it should be.
+        server: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// What is served is not what the events say.
+    #[error("what is served is not what the events say; POST /api/v1/projections/roster/rebuild makes it anew")]
+    Differs,
+    /// The command line asks for what does not go together.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// A file cannot be read or written.
+    #[error("cannot {what} {path}: {source}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
@@ -44,8 +84,22 @@ impl Error {
     /// The exit code that it ends in.
     pub fn exit(&self) -> Exit {
         match self {
-            Error::Settings(_) => Exit::Usage,
-            Error::Service(_) | Error::Demo(_) | Error::Signals(_) | Error::Output(_) => Exit::Failed,
+            Error::Settings(_) | Error::Usage(_) | Error::Refused { status: 400, .. } => Exit::Usage,
+            Error::Refused { status: 404, .. }
+            | Error::Audit(
+                audit::Error::UnknownAccount { .. } | audit::Error::NoSuchVersion { .. } | audit::Error::NotYet { .. },
+            ) => Exit::NotFound,
+            Error::Audit(error) if error.is_fault() => Exit::NotVerified,
+            Error::Differs | Error::Refused { is_fault: true, .. } => Exit::NotVerified,
+            Error::Service(error) if error.is_fault() => Exit::NotVerified,
+            Error::Service(_)
+            | Error::Demo(_)
+            | Error::Audit(_)
+            | Error::Refused { .. }
+            | Error::Unreachable { .. }
+            | Error::File { .. }
+            | Error::Signals(_)
+            | Error::Output(_) => Exit::Failed,
         }
     }
 }

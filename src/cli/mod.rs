@@ -5,6 +5,20 @@
 //! | `serve` | the verb: serve the API |
 //! | `config` | the verb: show the settings |
 //! | `demo` | the verb: show the product |
+//! | `history` | the verb: what happened to an account |
+//! | `state` | the verb: how an account stands, or stood |
+//! | `diff` | the verb: what changed in an account |
+//! | `events` | the verb: what happened to all |
+//! | `verify` | the verb: check that nothing was altered or left out |
+//! | `replay` | the verb: fold everything anew |
+//! | `prove` | the verb: an account's history with its proof |
+//! | `checkpoint` | the verb: a signed checkpoint of the log |
+//! | `export` | the verb: events in a file |
+//! | `backup` | the verb: everything in a file |
+//! | `restore` | the verb: and back |
+//! | `source` | where a verb reads from: a running service, or a stopped directory |
+//! | `listing` | events and values, in the form that was asked for |
+//! | `progress` | how far something is that takes a while |
 //! | `flags` | the flags that set settings, for every verb that needs them |
 //! | `exit` | the exit codes, and which error ends in which |
 //! | `output` | printing data, also into a pipe that nobody reads to its end |
@@ -13,14 +27,28 @@
 //!
 //! A new verb is a file, a line in [`Verb`] and a line in its `run`.
 
+mod backup;
+mod checkpoint;
 mod config;
 mod demo;
+mod diff;
+mod events;
 mod exit;
+mod export;
 mod flags;
+mod history;
+mod listing;
 mod log;
 mod output;
+mod progress;
+mod prove;
+mod replay;
+mod restore;
 mod serve;
 mod signals;
+mod source;
+mod state;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -41,6 +69,17 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    History(history::History),
+    State(state::State),
+    Diff(diff::Diff),
+    Events(events::Events),
+    Verify(verify::Verify),
+    Replay(replay::Replay),
+    Prove(prove::Prove),
+    Checkpoint(checkpoint::Checkpoint),
+    Export(export::Export),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Config(config::Config),
     Demo(demo::Demo),
 }
@@ -50,15 +89,28 @@ Examples:
   muster serve                            serve on 127.0.0.1:8080, keep everything in ./muster-data
   muster serve --config /etc/muster.toml  serve with the settings in this file
   muster demo                             watch accounts come and go, on a temporary directory
+  muster history 861821726232             what happened to an account, when, and who asked
+  muster verify --data-dir ./muster-data  check that nothing was altered or left out
   muster config                           show every setting, its value, and where the value comes from
   muster serve --help                     flags, environment and signals
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings, 3 not found, 4 not whole.";
 
 impl Verb {
     fn run(&self) -> Result<(), Error> {
         match self {
             Verb::Serve(verb) => verb.run(),
+            Verb::History(verb) => verb.run(),
+            Verb::State(verb) => verb.run(),
+            Verb::Diff(verb) => verb.run(),
+            Verb::Events(verb) => verb.run(),
+            Verb::Verify(verb) => verb.run(),
+            Verb::Replay(verb) => verb.run(),
+            Verb::Prove(verb) => verb.run(),
+            Verb::Checkpoint(verb) => verb.run(),
+            Verb::Export(verb) => verb.run(),
+            Verb::Backup(verb) => verb.run(),
+            Verb::Restore(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),
         }

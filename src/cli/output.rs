@@ -16,8 +16,13 @@ pub(super) enum Form {
 
 /// Prints `text` at once. Whoever reads it may stop when they have seen enough, as `head` does; that is no error.
 pub(super) fn print(text: &str) -> Result<(), Error> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same, for what may be no text.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),
         Ok(()) | Err(_) => Ok(()),
     }

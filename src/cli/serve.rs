@@ -31,7 +31,7 @@ Settings: each may stand in the file, in the environment, or both; the environme
 Signals: SIGTERM or SIGINT stops it in at most ten seconds, with exit code 0; what is under way is finished or taken up
   again by the next start. A second one ends it at once, with 143 or 130. Nothing that was answered is lost by either.
 
-Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings.";
+Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal is not whole.";
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Error> {

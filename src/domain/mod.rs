@@ -14,6 +14,7 @@
 //! | `account` | the state, folded from events: `evolve`, `outstanding` |
 //! | `decide` | command + state → events or a refusal |
 //! | `act` | what somebody did to the service itself |
+//! | `legal` | which events may follow which state |
 //! | `notice` | which event is told to receivers, and in which words |
 
 mod account;
@@ -24,6 +25,7 @@ mod command;
 mod content;
 mod decide;
 mod event;
+mod legal;
 mod notice;
 mod terms;
 

@@ -13,6 +13,7 @@
 //! | `list` | queryWhatsAppStatus: entity tags, gzip |
 //! | `envelope` | outcomes and errors into answers |
 //! | `error` | why a request is not carried out, with code and sentence |
+//! | `v1` | `/api/v1`, for auditors and operators |
 //! | `request_id` | the id that a request has in answers, log and journal |
 //! | `server` | connections: accept, bound, time out, drain |
 
@@ -29,20 +30,29 @@ mod request_id;
 mod requests;
 mod routes;
 mod server;
+mod v1;
 
 #[cfg(test)]
 mod tests;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::Stream;
+use http_body_util::BodyDataStream;
+use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Rejection, Reply};
 
+pub use v1::{Desk, routes as audit_routes};
+
 use crate::actors::Accounts;
+use crate::audit::Audit;
 use crate::config;
 use crate::projections::Roster;
 use crate::vault::Vault;
@@ -59,6 +69,7 @@ struct Inner {
     accounts: Accounts,
     roster: Roster,
     vault: Vault,
+    audit: Audit,
     settings: config::Http,
     registration_lifetime: Duration,
     is_ready: Arc<AtomicBool>,
@@ -72,6 +83,7 @@ impl Api {
         accounts: Accounts,
         roster: Roster,
         vault: Vault,
+        audit: Audit,
         settings: config::Http,
         rules: &config::Accounts,
         is_ready: Arc<AtomicBool>,
@@ -79,7 +91,8 @@ impl Api {
         let registration_lifetime = rules.registration_lifetime;
         let request_ids = RequestIds::default();
         let room = Room::new();
-        let inner = Inner { accounts, roster, vault, settings, registration_lifetime, is_ready, request_ids, room };
+        let inner =
+            Inner { accounts, roster, vault, audit, settings, registration_lifetime, is_ready, request_ids, room };
         Api { inner: Arc::new(inner) }
     }
 
@@ -120,7 +133,27 @@ impl Api {
 /// most [`DRAIN`](crate::limits::DRAIN), and returns.
 pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
     let max_connections = api.settings().max_connections;
-    serve_routes(listener, routes::routes(api), max_connections, stop).await;
+    let desk = Desk::new(api.inner.audit.clone(), stop.clone());
+    let routes = v1::routes(desk).or(routes::routes(api)).unify();
+    serve_routes(listener, routes, max_connections, stop).await;
+}
+
+/// What [`answer_here`] answers.
+pub struct Here {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, as it comes.
+    pub body: Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>,
+}
+
+/// Answers one request under `/api/v1` in this process, as the service would: `path` goes on from there, with its query.
+pub async fn answer_here(audit: Audit, method: &str, path: &str, accept: &str) -> Result<Here, warp::http::Error> {
+    let routes = TowerToHyperService::new(warp::service(v1::routes(Desk::new(audit, CancellationToken::new()))));
+    let request = warp::http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
+    let request = request.header("accept", accept).body(String::new())?;
+    let Ok(response) = routes.call(request).await;
+    let status = response.status().as_u16();
+    Ok(Here { status, body: Box::pin(BodyDataStream::new(response.into_body())) })
 }
 
 /// Serves any routes as [`serve`] serves the API.

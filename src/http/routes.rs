@@ -8,7 +8,7 @@ use futures_util::Stream;
 use warp::http::{HeaderMap, Method};
 use warp::path::FullPath;
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Rejection};
 
 use super::endpoint::Endpoint;
 use super::envelope::{Answer, respond};
@@ -21,7 +21,7 @@ use crate::journal::{Origin, Principal};
 /// All that the API answers.
 pub(super) fn routes(
     api: Api,
-) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync + 'static {
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     endpoint()
         .and(warp::method())
         .and(warp::path::full())

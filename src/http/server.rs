@@ -4,21 +4,27 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use warp::http::Request;
 use warp::reply::Response;
 
-use crate::limits::{ACCEPT_PAUSE, DRAIN, HEADER_TIMEOUT};
+use crate::limits::{ACCEPT_PAUSE, DRAIN, HEADER_TIMEOUT, WRITE_TIMEOUT};
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves connections, at most `max_connections` at once, until `stop`; then drains them for at most [`DRAIN`].
 pub(super) async fn run<S>(listener: TcpListener, service: S, max_connections: usize, stop: CancellationToken)
@@ -33,8 +39,15 @@ where
     let draining = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let _cut_off_at_the_end = cut_off.clone().drop_guard();
-    while let Some(Some((stream, place))) = stop.run_until_cancelled(accept(&listener, &places)).await {
-        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+    while let Some(Some((stream, peer, place))) = stop.run_until_cancelled(accept(&listener, &places)).await {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let service = service.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            service.call(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = draining.watch(connection);
         let cut_off = cut_off.clone();
         tokio::spawn(async move {
@@ -54,15 +67,18 @@ where
 
 /// The next connection, once there is a place for it; until then clients wait in the listen queue. None never comes
 /// as long as the semaphore is open, which it always is.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Answers are written whole, so there is nothing to gain from waiting for more. Fails only on a
                 // connection that is gone already.
                 let _ = stream.set_nodelay(true);
-                return Some((stream, place));
+                return Some((stream, peer, place));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -11,8 +11,10 @@
 //! | `writer` | the one thread that appends |
 //! | `line` | appends whose order is known before they are |
 //! | `read` | by position and by account |
+//! | `scan` | over everything, decoding no more than what is asked for |
 //! | `snapshot` | an account's state as bytes: a cache |
 //! | `verify` | one pass over everything |
+//! | `restore` | block by block into an empty store |
 
 mod block;
 mod heads;
@@ -20,6 +22,8 @@ mod line;
 mod proof;
 mod read;
 mod record;
+mod restore;
+mod scan;
 mod schema;
 mod snapshot;
 mod tree;
@@ -35,6 +39,9 @@ pub use heads::Head;
 pub use line::Turn;
 pub use proof::{Proof, consistency_holds, root_by_inclusion};
 pub use record::{Fact, Origin, Principal, Recorded, RequestId, Stream, Unknown};
+pub use restore::{Restore, records_in};
+pub use scan::Glance;
+pub use schema::names;
 pub use tree::Root;
 pub use verify::Report;
 
@@ -43,7 +50,7 @@ use crate::store::{self, Store, StoreId};
 use block::Block;
 use heads::{Checkpoint, Heads};
 use read::damaged;
-pub use read::event_of;
+pub use read::{event_of, read_record};
 use tree::{Hash, Tree};
 use writer::{Queue, Waiting, Writer};
 

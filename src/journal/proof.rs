@@ -16,7 +16,7 @@ pub type Proof = Vec<[u8; 32]>;
 impl Journal {
     /// The root of the tree over the first `size` records; none if there are not so many.
     pub fn root_at(&self, size: u64) -> Result<Option<Root>, Error> {
-        if size > self.head() {
+        if size > self.size() {
             return Ok(None);
         }
         Ok(Some(Root(Hashes::of(self).range(0, size)?)))
@@ -24,7 +24,7 @@ impl Journal {
 
     /// The proof that the record at `position` is in the tree over the first `size` records; none if it is not.
     pub fn inclusion_proof(&self, position: u64, size: u64) -> Result<Option<Proof>, Error> {
-        if position == 0 || position > size || size > self.head() {
+        if position == 0 || position > size || size > self.size() {
             return Ok(None);
         }
         let mut hashes = Hashes::of(self);
@@ -47,7 +47,7 @@ impl Journal {
     /// The proof that the tree over the first `earlier` records is the beginning of that over the first `later`; none if
     /// there are not so many, or they are in the wrong order.
     pub fn consistency_proof(&self, earlier: u64, later: u64) -> Result<Option<Proof>, Error> {
-        if earlier == 0 || earlier > later || later > self.head() {
+        if earlier == 0 || earlier > later || later > self.size() {
             return Ok(None);
         }
         let mut hashes = Hashes::of(self);
@@ -75,7 +75,7 @@ impl Journal {
 
     /// The stored bytes of the record at `position`: what is hashed as its leaf. None if there is no such record.
     pub fn leaf_at(&self, position: u64) -> Result<Option<Vec<u8>>, Error> {
-        if position == 0 || position > self.head() {
+        if position == 0 || position > self.size() {
             return Ok(None);
         }
         let (first, bytes) = self.shared.store.block_at(position)?.ok_or_else(|| damaged(position, MISSING))?;
@@ -207,9 +207,14 @@ impl<'a> Hashes<'a> {
 }
 
 impl Journal {
+    /// How many records the tree is over: all that are durable.
+    fn size(&self) -> u64 {
+        self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// The leaf hashes of up to `count` durable records from `position` on.
     fn leaves(&self, position: u64, count: u64) -> Result<Vec<Hash>, Error> {
-        let end = (position + count).min(self.head() + 1);
+        let end = (position + count).min(self.size() + 1);
         let start = self.shared.store.block_at(position)?.map_or(position, |(first, _)| first);
         let mut leaves = Vec::new();
         for entry in self.shared.store.blocks_from(start) {

@@ -146,6 +146,11 @@ pub fn event_of(record: &Recorded) -> Result<&Event, Error> {
     }
 }
 
+/// The record in `bytes`, which hold it and nothing else, wherever it stands.
+pub fn read_record(bytes: &[u8]) -> Result<Recorded, Error> {
+    decode(bytes, record::split(bytes).map_or(0, |(header, _)| header.place.position))
+}
+
 pub(super) fn damaged(position: u64, what: &str) -> Error {
     Error::Damaged { position, what: what.to_owned() }
 }

@@ -289,6 +289,8 @@ impl Fact {
 impl Origin {
     /// The service itself, outside any request.
     pub const SERVICE: Origin = Origin { principal: Principal::Service, request: RequestId(0) };
+    /// An operator at the command line.
+    pub const OPERATOR: Origin = Origin { principal: Principal::Operator(0), request: RequestId(0) };
     /// The gateway, outside any request.
     pub const GATEWAY: Origin = Origin { principal: Principal::Gateway(0), request: RequestId(0) };
 }

@@ -39,6 +39,26 @@ const PROJECTION_REBUILT: u16 = 1_001;
 const BACKUP_TAKEN: u16 = 1_002;
 const RESTORED: u16 = 1_003;
 
+/// Each registered type with its name.
+const NAMES: [(u16, &str); 16] = [
+    (ACCOUNT_IMPORTED, "account_imported"),
+    (CONTENT_REPLACED, "content_replaced"),
+    (ONLINE_REQUESTED, "online_requested"),
+    (CAME_ONLINE, "came_online"),
+    (RECYCLE_REQUESTED, "recycle_requested"),
+    (WENT_OFFLINE, "went_offline"),
+    (BANNED, "banned"),
+    (BAN_LIFTED, "ban_lifted"),
+    (REGISTRATION_REQUESTED, "registration_requested"),
+    (CODE_SENT, "code_sent"),
+    (CODE_SUBMITTED, "code_submitted"),
+    (REGISTERED, "registered"),
+    (REGISTRATION_FAILED, "registration_failed"),
+    (PROJECTION_REBUILT, "projection_rebuilt"),
+    (BACKUP_TAKEN, "backup_taken"),
+    (RESTORED, "restored"),
+];
+
 /// Why a payload is no event.
 #[derive(Debug)]
 pub(super) enum Undecodable {
@@ -119,6 +139,16 @@ struct BackupV1<'a> {
 }
 
 // --- Facts to payloads and back. ---
+
+/// The name of a registered type.
+pub(super) fn name(event_type: u16) -> Option<&'static str> {
+    NAMES.iter().find(|(registered, _)| *registered == event_type).map(|(_, name)| *name)
+}
+
+/// The names of all registered types.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(_, name)| *name)
+}
 
 /// The registered type of a fact, the version of its payload, and the payload.
 pub(super) fn encode(fact: &Fact) -> (u16, u16, Vec<u8>) {

@@ -6,7 +6,7 @@ use super::block::Block;
 use super::heads::Head;
 use super::read::{damaged, decode};
 use super::tree::{Root, Tree};
-use super::{Error, Journal, Stream};
+use super::{Error, Journal, Recorded, Stream};
 
 /// What a pass without a fault found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub struct Report {
 impl Journal {
     /// Reads the whole journal up to its durable head, and checks it; the error names the first fault.
     pub fn verify(&self) -> Result<Report, Error> {
+        self.verify_with(|_| Ok(()))
+    }
+
+    /// The same, and shows each record to `look`, which may find a fault that only it can see.
+    pub fn verify_with(&self, mut look: impl FnMut(&Recorded) -> Result<(), String>) -> Result<Report, Error> {
         let head = self.head();
         let mut tree = Tree::default();
         let mut heads: HashMap<Stream, Head> = HashMap::new();
@@ -44,6 +49,7 @@ impl Journal {
                     return Err(damaged(next, "a chain of events is broken"));
                 }
                 *head = Head { position: next, version: recorded.version };
+                look(&recorded).map_err(|what| damaged(next, &what))?;
                 tree.push(record);
                 next += 1;
             }

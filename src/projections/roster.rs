@@ -1,14 +1,15 @@
 //! The account list: follows the journal, answers `queryWhatsAppStatus`.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 
 use super::checkpoint::Checkpoint;
 use super::list::AccountList;
 use super::rows::{Chunk, Row};
 use super::state::State;
-use crate::domain::{AccountNumber, OnlineStatus};
+use crate::domain::{AccountNumber, OnlineStatus, Status};
 use crate::journal::{self, Journal, Recorded};
-use crate::limits::READ_RECORDS;
+use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
 use crate::store::{self, Store, StoreId};
 
 /// The account list, rendered. Cheap to clone.
@@ -33,6 +34,11 @@ impl Roster {
     /// A roster that nothing was applied to.
     pub(super) fn empty(store: StoreId) -> Roster {
         Roster { store, state: Arc::default() }
+    }
+
+    /// An empty one for the same store.
+    pub fn blank(&self) -> Roster {
+        Roster::empty(self.store)
     }
 
     /// Applies all that stands in the journal and is not in here yet. For the start, before anything is appended.
@@ -104,6 +110,76 @@ impl Roster {
         };
         let is_named = |account: &AccountNumber| waiting.contains(account) || dropped.contains(account);
         select(&chunks, |row| row.online_status.is_coming() || is_named(&row.account))
+    }
+
+    /// Rows from the `from`th on, at most `limit` that are wanted, and where to go on.
+    pub fn select(
+        &self,
+        from: usize,
+        limit: usize,
+        is_wanted: impl Fn(AccountNumber, Status, OnlineStatus) -> bool,
+    ) -> (Vec<(AccountNumber, Status, OnlineStatus)>, Option<usize>) {
+        let chunks = self.read().rows.chunks();
+        // Every chunk but the last is full.
+        let (chunk, skipped) = (from / ROSTER_CHUNK_ROWS, from % ROSTER_CHUNK_ROWS);
+        let rows = chunks.iter().skip(chunk).flat_map(|chunk| chunk.rows()).skip(skipped).zip(from..);
+        let mut wanted = rows.filter(|(row, _)| is_wanted(row.account, row.status, row.online_status));
+        let found: Vec<(Row, usize)> = wanted.by_ref().take(limit).collect();
+        let next = wanted.next().map(|(_, at)| at);
+        (found.into_iter().map(|(row, _)| (row.account, row.status, row.online_status)).collect(), next)
+    }
+
+    /// How many accounts are listed, how many of them are online, and how many banned.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let chunks = self.read().rows.chunks();
+        let rows = chunks.iter().flat_map(|chunk| chunk.rows());
+        rows.fold((0, 0, 0), |(accounts, online, banned), row| {
+            let (is_online, is_banned) = (row.online_status == OnlineStatus::Online, row.status == Status::Banned);
+            (accounts + 1, online + u64::from(is_online), banned + u64::from(is_banned))
+        })
+    }
+
+    /// Folds everything again while this one goes on serving, says how far it is, and holds the result against this one.
+    /// With `swap`, puts it in this one's place. Returns how many events were folded, and the accounts whose rows differ.
+    pub fn refold(
+        &self,
+        journal: &Journal,
+        swap: bool,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(u64, Vec<AccountNumber>), journal::Error> {
+        let fresh = Roster::empty(self.store);
+        loop {
+            let records = journal.read_after(fresh.position(), READ_RECORDS)?;
+            if records.is_empty() {
+                // Level, unless a commit is just being applied: then a moment later.
+                if let Some(differing) = self.meet(&fresh, swap) {
+                    return Ok((fresh.position(), differing));
+                }
+                thread::yield_now();
+            }
+            fresh.apply(&records);
+            progress(fresh.position());
+        }
+    }
+
+    /// Compares with `fresh`, and takes its state over, if both are at the same position.
+    fn meet(&self, fresh: &Roster, swap: bool) -> Option<Vec<AccountNumber>> {
+        let mut state = self.write();
+        let mut anew = fresh.write();
+        if state.progress.position != anew.progress.position {
+            return None;
+        }
+        let differing = state.rows.differing(&anew.rows);
+        let position = anew.progress.position;
+        if swap {
+            // A list that changed without an event is another list: its tag must say so.
+            if !differing.is_empty() {
+                anew.progress.changed.0 = position;
+            }
+            *state = std::mem::take(&mut anew);
+            anew.progress.position = position;
+        }
+        Some(differing)
     }
 
     /// The largest task id that any registration was given; 0 for none.

@@ -92,6 +92,15 @@ impl Rows {
         self.chunks.clone()
     }
 
+    /// The accounts whose rows are not the same in both.
+    pub(super) fn differing(&self, other: &Rows) -> Vec<AccountNumber> {
+        let rows = |rows: &Rows| rows.chunks.iter().flat_map(|chunk| chunk.rows()).collect::<Vec<_>>();
+        let (own, others) = (rows(self), rows(other));
+        let missing = others.iter().filter(|row| !self.contains(row.account)).map(|row| row.account);
+        let changed = own.iter().filter(|row| other.get(row.account) != Some(**row)).map(|row| row.account);
+        changed.chain(missing).collect()
+    }
+
     fn push(&mut self, row: Row) {
         let listed = self.places.len();
         if listed.is_multiple_of(ROSTER_CHUNK_ROWS) {

@@ -1,10 +1,11 @@
-//! Caches: files that make a start quick, and that may be lost or thrown away at any time.
+//! Files that are saved whole: caches, which make a start quick and may be lost or thrown away at any time, and notes,
+//! small texts that are kept outside the store on purpose.
 //!
-//! Each is written beside its place and renamed into it, so a crash leaves the old one or the new one; a checksum
-//! tells one that is neither.
+//! Each is written beside its place and renamed into it, so a crash leaves the old one or the new one. A checksum tells
+//! a cache that is neither; what is in a note tells for itself.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::Error;
@@ -14,13 +15,30 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// Saves `bytes` as the cache `name`.
 pub(super) fn save(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    replace(directory, name, &[bytes, &crc32fast::hash(bytes).to_le_bytes()])
+}
+
+/// Saves a note; durable when it returns.
+pub(super) fn save_note(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
+    replace(directory, name, &[text.as_bytes()])
+}
+
+/// The note `name`, if there is one.
+pub(super) fn load_note(directory: &Path, name: &str) -> Result<Option<String>, Error> {
+    let place = directory.join(name);
+    match fs::read_to_string(&place) {
+        Ok(text) => Ok(Some(text)),
+        Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error("read", &place)(source)),
+    }
+}
+
+fn replace(directory: &Path, name: &str, parts: &[&[u8]]) -> Result<(), Error> {
     let place = directory.join(name);
     let beside = directory.join(format!("{name}.new"));
     let mut file = File::create(&beside).map_err(io_error("create", &beside))?;
-    file.write_all(bytes)
-        .and_then(|()| file.write_all(&crc32fast::hash(bytes).to_le_bytes()))
-        .and_then(|()| file.sync_all())
-        .map_err(io_error("write", &beside))?;
+    let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
+    written.map_err(io_error("write", &beside))?;
     fs::rename(&beside, &place).map_err(io_error("replace", &place))?;
     sync_directory(directory)
 }

@@ -5,12 +5,15 @@
 //! keys/      the master key, unless it is kept elsewhere (`vault`)
 //! store/     sled's files
 //! cache/     what makes a start quick and may be lost
+//! log/       the last signed checkpoint of the journal, and the key that checks it (`audit`)
 //! ```
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::thread;
 use std::time::Instant;
 
@@ -59,7 +62,7 @@ impl Directory {
         // An empty marker is a creation that was cut off before the store had anything in it.
         let id = if text.is_empty() {
             let id = StoreId::draw().map_err(io_error("draw random bytes for", &marker_path))?;
-            write!(marker, "{FORMAT}\nstore {id}\n").map_err(io_error("write", &marker_path))?;
+            marker.write_all(marker_text(id).as_bytes()).map_err(io_error("write", &marker_path))?;
             marker.sync_all().map_err(io_error("write", &marker_path))?;
             id
         } else {
@@ -68,10 +71,20 @@ impl Directory {
                 found: text.lines().next().unwrap_or_default().to_owned(),
             })?
         };
-        for part in [path.join("store"), path.join("cache")] {
+        for part in [path.join("store"), path.join("cache"), path.join("log")] {
             fs::create_dir_all(&part).map_err(io_error("create", &part))?;
         }
         Ok(Directory { path: path.to_owned(), id, _marker: marker })
+    }
+
+    /// Makes the directory at `path` one of the store `id`, before anything is in it: for a copy, which keeps the id.
+    pub(super) fn found(path: &Path, id: StoreId) -> Result<(), Error> {
+        fs::create_dir_all(path).map_err(io_error("create the data directory", path))?;
+        if !is_empty(path)? {
+            return Err(Error::NotEmpty { path: path.to_owned() });
+        }
+        let marker = path.join(MARKER);
+        fs::write(&marker, marker_text(id)).map_err(io_error("write", &marker))
     }
 
     /// Makes the directory entries themselves durable.
@@ -98,6 +111,10 @@ impl Directory {
     pub(super) fn cache_path(&self) -> PathBuf {
         self.path.join("cache")
     }
+
+    pub(super) fn note_path(&self) -> PathBuf {
+        self.path.join("log")
+    }
 }
 
 impl StoreId {
@@ -106,10 +123,23 @@ impl StoreId {
     }
 }
 
+impl FromStr for StoreId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<StoreId, ParseIntError> {
+        u64::from_str_radix(text, 16).map(StoreId)
+    }
+}
+
 impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
+}
+
+/// Whether there is a data directory at `path`.
+pub(super) fn is_at(path: &Path) -> bool {
+    path.join(MARKER).is_file()
 }
 
 /// Takes the lock of `file`, waiting a moment for one whose holder is going: a process that was killed may take as long
@@ -138,10 +168,14 @@ fn is_empty(path: &Path) -> Result<bool, Error> {
     Ok(fs::read_dir(path).map_err(io_error("read", path))?.next().is_none())
 }
 
+fn marker_text(id: StoreId) -> String {
+    format!("{FORMAT}\nstore {id}\n")
+}
+
 fn parse(marker: &str) -> Option<StoreId> {
     let mut lines = marker.lines();
     if lines.next()? != FORMAT {
         return None;
     }
-    u64::from_str_radix(lines.next()?.strip_prefix("store ")?, 16).ok().map(StoreId)
+    lines.next()?.strip_prefix("store ")?.parse().ok()
 }

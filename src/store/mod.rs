@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `directory` | the data directory: whose it is, and that nobody else has it |
 //! | `sled` | blocks and tables. Only it knows sled |
-//! | `caches` | files that are saved whole, and may be lost |
+//! | `caches` | files that are saved whole: caches, which may be lost, and notes |
 //!
 //! The face is all that others see; what is behind it (sled, in `sled.rs`) can be exchanged. It is shaped so that a
 //! store shared by several machines fits behind it too: nobody above may assume to be the only writer in the world.
@@ -85,6 +85,12 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// There is something where nothing should be.
+    #[error("the directory {path} is not empty; choose one that is, or that is not there")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
     /// It is ours, of a format that this program does not know.
     #[error(
         "the data directory {path} has format {found:?}, this program reads format 1; use the program that wrote it"
@@ -103,6 +109,22 @@ pub enum Error {
     },
 }
 
+impl Table {
+    /// All of them.
+    pub const ALL: [Table; 5] = [Table::Keys, Table::Snapshots, Table::Cursors, Table::Lanes, Table::DeadLetters];
+
+    /// One word for it, which is never changed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Keys => "keys",
+            Table::Snapshots => "snapshots",
+            Table::Cursors => "cursors",
+            Table::Lanes => "lanes",
+            Table::DeadLetters => "dead_letters",
+        }
+    }
+}
+
 impl Store {
     /// Opens the data directory at `path`, creating it if there is none or an empty one.
     pub fn open(path: &Path, settings: &config::Store) -> Result<Store, Error> {
@@ -110,6 +132,17 @@ impl Store {
         let backend = sled::Sled::open(path, &directory.store_path(), settings.cache_bytes)?;
         directory.sync()?;
         Ok(Store { backend: Arc::new(backend), directory: Arc::new(directory) })
+    }
+
+    /// Whether there is a data directory at `path`.
+    pub fn is_at(path: &Path) -> bool {
+        directory::is_at(path)
+    }
+
+    /// As [`open`](Store::open), for a copy of the store `id`, in a directory that is empty or not there.
+    pub fn found(path: &Path, settings: &config::Store, id: StoreId) -> Result<Store, Error> {
+        directory::Directory::found(path, id)?;
+        Store::open(path, settings)
     }
 
     /// The id that this store was given when it was created; a copy keeps it.
@@ -174,6 +207,16 @@ impl Store {
     /// Saves a cache whole: after a crash there is the old one or the new one.
     pub fn save_cache(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         caches::save(&self.directory.cache_path(), name, bytes)
+    }
+
+    /// Saves a small text outside the tables, durably, in the place of the one before it.
+    pub fn save_note(&self, name: &str, text: &str) -> Result<(), Error> {
+        caches::save_note(&self.directory.note_path(), name, text)
+    }
+
+    /// The note of that name, if there is one.
+    pub fn load_note(&self, name: &str) -> Result<Option<String>, Error> {
+        caches::load_note(&self.directory.note_path(), name)
     }
 
     /// The cache of that name, if there is one and it is whole.

@@ -48,11 +48,11 @@ impl Sled {
         let tree = |name: &str| db.open_tree(name).map_err(fail);
         let sled = Sled {
             blocks: tree("blocks")?,
-            keys: tree("keys")?,
-            snapshots: tree("snapshots")?,
-            cursors: tree("cursors")?,
-            lanes: tree("lanes")?,
-            dead_letters: tree("dead_letters")?,
+            keys: tree(Table::Keys.name())?,
+            snapshots: tree(Table::Snapshots.name())?,
+            cursors: tree(Table::Cursors.name())?,
+            lanes: tree(Table::Lanes.name())?,
+            dead_letters: tree(Table::DeadLetters.name())?,
             path: data_directory.to_owned(),
             log: open_log(store)?,
             db,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `master_key` | the one key that is not in the store, and its file |
 //! | `cipher` | how bytes are sealed and opened |
+//! | `log_key` | the key that signs what the journal says of itself |
 //! | `content` | the canonical bytes of what comes with an account |
 //!
 //! Each account has a data key of its own, drawn at random and kept in the store only wrapped by the master key. What
@@ -12,6 +13,7 @@
 
 mod cipher;
 mod content;
+mod log_key;
 mod master_key;
 
 #[cfg(test)]
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use content::ClearContent;
+pub use log_key::{LogKey, PublicKey};
 
 use crate::config;
 use crate::domain::{AccountNumber, Content, Fingerprint, Sealed};
@@ -90,6 +93,9 @@ pub enum Error {
         /// Whose.
         account: AccountNumber,
     },
+    /// The log's key does not open.
+    #[error("the key that signs the log does not open: the store was altered; restore it from a backup")]
+    LogKeyDoesNotOpen,
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes: {0}")]
     NoRandomness(getrandom::Error),
@@ -105,6 +111,7 @@ enum Purpose {
     Content,
     Code,
     MasterKeyCheck,
+    LogKey,
 }
 
 /// The place, beside the accounts' data keys, of a text sealed with the master key: by it a wrong one is told.
@@ -131,6 +138,12 @@ impl Vault {
             }
         }
         Ok(Vault { inner: Arc::new(Inner { store, master }) })
+    }
+
+    /// As [`open`](Vault::open), and makes nothing: for a store that is only looked into.
+    pub fn open_made(store: Store, settings: &config::Vault) -> Result<Vault, Error> {
+        let path = settings.master_key_file.clone().unwrap_or_else(|| store.path().join("keys").join("master.key"));
+        if path.exists() { Vault::open(store, settings) } else { Err(Error::Missing { path }) }
     }
 
     /// Seals what came with an account under the account's data key, which is made if there is none yet.
@@ -215,6 +228,7 @@ impl Purpose {
             Purpose::Content => b"content\0",
             Purpose::Code => b"code\0\0\0\0",
             Purpose::MasterKeyCheck => b"check\0\0\0",
+            Purpose::LogKey => b"log key\0",
         };
         let mut aad = [0; 16];
         aad[..8].copy_from_slice(purpose);

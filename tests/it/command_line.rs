@@ -33,8 +33,10 @@ fn insta_text(name: &str, text: &str) {
 #[test]
 fn help() {
     let mut pages = String::new();
-    for arguments in [&["--help"][..], &["serve", "--help"], &["config", "--help"], &["demo", "--help"]] {
-        let page = printed(arguments, &[]);
+    let verbs = "serve history state diff events verify replay prove checkpoint export backup restore config demo";
+    for verb in [""].into_iter().chain(verbs.split(' ')) {
+        let arguments: Vec<&str> = [verb, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
+        let page = printed(&arguments, &[]);
         let longest = page.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(120), "a line of {arguments:?} has {longest:?} characters");
         writeln!(pages, "$ muster {}\n{page}", arguments.join(" ")).unwrap();

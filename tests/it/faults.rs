@@ -15,9 +15,14 @@ const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 
 /// Starts a service that cannot run; returns what it says.
 fn refused(data: &Path, environment: &[(&str, &str)]) -> String {
+    refused_with(1, data, environment)
+}
+
+/// The same, for one that ends in this exit code.
+fn refused_with(exit: i32, data: &Path, environment: &[(&str, &str)]) -> String {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()];
     let (code, stdout, stderr) = run(&arguments, environment);
-    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{stderr}");
     // The log may say what happened on the way; the last line is the sentence.
     stderr.lines().last().unwrap().replace(data.to_str().unwrap(), "DATA")
 }
@@ -92,7 +97,7 @@ async fn a_corrupted_block() {
         // A block that says it follows, with bytes that are none.
         store.append(&[(2, [7; 200])]).unwrap();
     }
-    let sentence = refused(data.path(), &[]);
+    let sentence = refused_with(4, data.path(), &[]);
     assert!(sentence.contains("damaged at position 2") && sentence.contains("backup"), "{sentence}");
 }
 

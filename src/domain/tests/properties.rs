@@ -20,6 +20,7 @@ proptest! {
             now = now.plus(passed);
             let Ok(events) = decide(&account, &command, now) else { continue };
             for event in events {
+                prop_assert!(account.allows(&event), "{:?} is decided and not allowed", event);
                 let before = account.clone();
                 account.evolve(&event);
                 prop_assert_eq!(account.version, before.version + 1, "versions are gapless");

@@ -17,6 +17,7 @@ use warp::reply::Response;
 
 use super::account;
 use crate::actors::{Accounts, Gateway, reports};
+use crate::audit::Audit;
 use crate::config::{Http, Settings};
 use crate::domain::{AccountNumber, Outstanding};
 use crate::http::{Api, serve, server};
@@ -51,13 +52,20 @@ impl Served {
         let roster = Roster::open(&store);
         let applied = roster.clone();
         let journal = Journal::open(store.clone(), Box::new(move |records| applied.apply(records))).unwrap();
-        let vault = Vault::open(store, &settings.vault).unwrap();
+        let vault = Vault::open(store.clone(), &settings.vault).unwrap();
         let is_ready = Arc::new(AtomicBool::new(true));
         let address = runtime.block_on(async {
-            let (accounts, _) =
-                Accounts::start(journal, &settings.actors, &settings.accounts, Arc::new(Silent), reports().1, 0)
-                    .unwrap();
-            let api = Api::new(accounts, roster, vault, settings.http, &settings.accounts, is_ready.clone());
+            let (accounts, _) = Accounts::start(
+                journal.clone(),
+                &settings.actors,
+                &settings.accounts,
+                Arc::new(Silent),
+                reports().1,
+                0,
+            )
+            .unwrap();
+            let audit = Audit::new(store, journal, roster.clone(), None);
+            let api = Api::new(accounts, roster, vault, audit, settings.http, &settings.accounts, is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             tokio::spawn(serve(listener, api, CancellationToken::new()));

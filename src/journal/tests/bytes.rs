@@ -32,6 +32,7 @@ fn the_bytes_of_each_version_are_its_event() {
         let payload = unhex(bytes.trim());
         let found = schema::decode(event_type.parse().unwrap(), schema.parse().unwrap(), &payload);
         assert_eq!(found.unwrap(), expected, "{line}");
+        assert_eq!(schema::name(event_type.parse().unwrap()), expected.name(), "one name, here and in the domain");
     }
     assert_eq!(lines.lines().count(), facts().len());
 }

@@ -13,8 +13,9 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 32] = [
+const PLACES: [(&str, &[&str]); 37] = [
     ("actix", &["actors"]),
+    ("base64", &["audit"]),
     ("bincode", &["journal"]),
     ("bytes", &[]),
     ("chacha20poly1305", &["vault"]),
@@ -26,11 +27,14 @@ const PLACES: [(&str, &[&str]); 32] = [
     ("futures_util", &[]),
     ("getrandom", &[]),
     ("hmac", &["vault"]),
+    ("http_body_util", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
-    ("jiff", &["config"]),
+    ("indicatif", &["cli"]),
+    ("jiff", &["config", "audit"]),
     ("mimalloc", &["main"]),
     ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
+    ("ring", &["vault"]),
     ("rustls", &["client"]),
     ("serde", &[]),
     ("serde_json", &[]),
@@ -40,10 +44,11 @@ const PLACES: [(&str, &[&str]); 32] = [
     ("tempfile", &[]),
     ("thiserror", &[]),
     ("tokio", &[]),
+    ("tokio_io_timeout", &["http"]),
     ("tokio_util", &[]),
     ("tracing", &[]),
     ("tracing_subscriber", &["config", "cli"]),
-    ("url", &["config", "webhooks"]),
+    ("url", &["config", "webhooks", "cli"]),
     ("warp", &["http", "demo"]),
     ("zeroize", &[]),
 ];

@@ -1,0 +1,351 @@
+//! Everything, in one file, and back.
+//!
+//! ```text
+//! muster backup 1 ⏎
+//! frame*      kind (1), bytes of key (4), bytes of value (4), key, value, CRC-32 over all of these (4); little endian
+//! ```
+//!
+//! | kind | key | value |
+//! |---|---|---|
+//! | `h` | | JSON: the store's id, the log's public key |
+//! | `b` | first position (8, big endian) | a commit block, as it is stored |
+//! | `t` | name of a table, `/`, key in it | what is under it |
+//! | `e` | | JSON: digest of all bytes before this frame, the log's checkpoint, a signature over both |
+//!
+//! It is taken from a running service: cursors first, then the blocks up to the durable head of that moment, then the
+//! keys, so that no cursor is beyond the blocks and no secret without its key. The master key is in no backup.
+
+use std::fs;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::note::{Checkpoint, Signer};
+use super::{Audit, Error, Fault, hex, log};
+use crate::config;
+use crate::domain::{Act, Deed, Timestamp};
+use crate::journal::{self, Journal, Origin, Restore};
+use crate::limits::{BLOCK_BYTES, STREAM_BYTES};
+use crate::store::{Store, StoreId, Table};
+
+const MAGIC: &[u8] = b"muster backup 1\n";
+
+/// What stands at the beginning.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Header {
+    store: String,
+    public_key: String,
+}
+
+/// What stands at the end.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct End {
+    sha256: String,
+    checkpoint: String,
+    signature: String,
+}
+
+/// What was restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restored {
+    /// Where to.
+    pub data_dir: PathBuf,
+    /// Facts that were in the backup.
+    pub events: u64,
+    /// Accounts they are of.
+    pub accounts: u64,
+    /// Who signed it.
+    pub public_key: String,
+}
+
+/// The tables that are read before the blocks, and those that are read after them. Snapshots are caches.
+const BEFORE: [Table; 3] = [Table::Cursors, Table::Lanes, Table::DeadLetters];
+const AFTER: [Table; 1] = [Table::Keys];
+
+impl Audit {
+    /// Writes a backup in pieces, until `write` breaks off. Returns the position of the last fact in it.
+    pub fn backup(
+        &self,
+        mut progress: impl FnMut(u64, u64),
+        write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
+    ) -> Result<Option<u64>, Error> {
+        let log = self.log()?;
+        let signer = log.signer().clone();
+        let mut out = Out { digest: Sha256::new(), piece: Vec::new(), write, flow: ControlFlow::Continue(()) };
+        out.put(MAGIC);
+        let header = Header { store: self.store.id().to_string(), public_key: signer.to_string() };
+        out.frame(b'h', b"", &serde_json::to_vec(&header).unwrap_or_default());
+        self.tables(&BEFORE, &mut out)?;
+        let head = self.journal.head();
+        let mut size = 0;
+        for block in self.journal.blocks() {
+            let (first, bytes) = block?;
+            out.frame(b'b', &first.to_be_bytes(), &bytes);
+            size = first - 1 + journal::records_in(&bytes)?;
+            progress(size, head.max(size));
+            if out.flow.is_break() {
+                return Ok(None);
+            }
+        }
+        self.tables(&AFTER, &mut out)?;
+        // There is a root for every size that is durable.
+        let root = self.journal.root_at(size)?.unwrap_or(self.journal.root().1);
+        let checkpoint = log.sign(&Checkpoint { origin: signer.name.clone(), size, root }.text());
+        let sha256 = hex(&out.digest.clone().finalize());
+        let signature = log.sign(&signed_text(&signer, &sha256, &checkpoint));
+        out.frame(b'e', b"", &serde_json::to_vec(&End { sha256, checkpoint, signature }).unwrap_or_default());
+        out.flush();
+        Ok(out.flow.is_continue().then_some(size))
+    }
+
+    fn tables(&self, tables: &[Table], out: &mut Out<impl FnMut(Vec<u8>) -> ControlFlow<()>>) -> Result<(), Error> {
+        for table in tables {
+            for entry in self.store.scan_from(*table, b"") {
+                let (key, value) = entry?;
+                out.frame(b't', &[table.name().as_bytes(), b"/", &key].concat(), &value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a backup into the directory `to`, which is empty or not there. It is checked as it is read, beside its place, and
+/// moved there only when all of it is found whole; otherwise nothing is left. `signer` is who must have signed it.
+pub fn restore(
+    backup: impl Read,
+    to: &Path,
+    signer: Option<&Signer>,
+    at: Timestamp,
+    progress: impl FnMut(u64),
+) -> Result<Restored, Error> {
+    let failed = |what: &'static str, path: &Path| {
+        let what = format!("{what} {}", path.display());
+        move |source| Error::Io { what, source }
+    };
+    if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
+        return Err(crate::store::Error::NotEmpty { path: to.to_owned() }.into());
+    }
+    let name = to.file_name().map_or_else(|| "muster-data".into(), |name| name.to_string_lossy().into_owned());
+    let beside = to.with_file_name(format!("{name}.restoring"));
+    if beside.exists() {
+        fs::remove_dir_all(&beside).map_err(failed("remove what an earlier restore left in", &beside))?;
+    }
+    let restored = restore_beside(backup, &beside, signer, at, progress);
+    match restored {
+        Ok(restored) => {
+            if to.exists() {
+                fs::remove_dir(to).map_err(failed("replace", to))?;
+            }
+            fs::rename(&beside, to).map_err(failed("move the restored directory to", to))?;
+            let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync", above))?;
+            Ok(Restored { data_dir: to.to_owned(), ..restored })
+        }
+        Err(error) => {
+            // Whatever stands there is not whole; that it cannot be removed is the smaller trouble.
+            let _left = fs::remove_dir_all(&beside);
+            Err(error)
+        }
+    }
+}
+
+fn restore_beside(
+    backup: impl Read,
+    place: &Path,
+    signer: Option<&Signer>,
+    at: Timestamp,
+    mut progress: impl FnMut(u64),
+) -> Result<Restored, Error> {
+    let mut frames = Frames::open(backup)?;
+    let Some((b'h', _, header)) = frames.next()? else {
+        return Err(Fault::new("it does not begin with a header").into());
+    };
+    let header: Header =
+        serde_json::from_slice(&header).map_err(|error| Fault::new(format!("its header is malformed: {error}")))?;
+    let named = Signer::parse(&header.public_key).ok_or_else(|| Fault::new("its public key is malformed"))?;
+    if let Some(signer) = signer.filter(|signer| **signer != named) {
+        return Err(Fault::new(format!("it is signed by {named}, not by {signer}")).into());
+    }
+    let id: StoreId = header.store.parse().map_err(|_| Fault::new("its store has no id"))?;
+    let store = Store::found(place, &config::Settings::default().store, id)?;
+    if log::name(&store) != named.name {
+        return Err(Fault::new(format!("it is of the store {id}, and signed for {}", named.name)).into());
+    }
+    let mut journal = Restore::into(store.clone());
+    let end = loop {
+        let sha256 = hex(&frames.digest.clone().finalize());
+        let Some((kind, key, value)) = frames.next()? else {
+            return Err(Fault::new("it ends before its last frame: it was cut off").into());
+        };
+        match kind {
+            b'b' => {
+                let first = key.as_array().map(|key| u64::from_be_bytes(*key));
+                let first = first.ok_or_else(|| Fault::new("a block in it has no position"))?;
+                journal.block(first, value)?;
+                progress(first);
+            }
+            b't' => put(&store, &key, &value)?,
+            b'e' => break check_end(&value, &sha256, &named)?,
+            _ => return Err(Fault::new(format!("it has a frame of the unknown kind {kind}")).into()),
+        }
+    };
+    if frames.next()?.is_some() {
+        return Err(Fault::new("something follows its last frame").into());
+    }
+    let (size, root) = journal.finish()?;
+    let (checkpoint, note) = end;
+    if (checkpoint.size, checkpoint.root) != (size, root) {
+        return Err(Fault::new(format!(
+            "it has {size} facts with the root {}, and its checkpoint says {} with {}",
+            hex(&root.0),
+            checkpoint.size,
+            hex(&checkpoint.root.0)
+        ))
+        .into());
+    }
+    if size > 0 {
+        log::restore_notes(&store, &named, &note)?;
+    }
+    store.flush()?;
+    let journal = Journal::open(store, Box::new(|_| {}))?;
+    let accounts = journal.accounts() as u64;
+    let act = Act { deed: Deed::Restored { position: size }, from: "command line".to_owned() };
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|source| Error::Io { what: "start a runtime".to_owned(), source })?
+        .block_on(journal.record_act(act, Origin::OPERATOR, at))?;
+    Ok(Restored { data_dir: place.to_owned(), events: size, accounts, public_key: named.to_string() })
+}
+
+fn put(store: &Store, key: &[u8], value: &[u8]) -> Result<(), Error> {
+    let (table, key) =
+        key.iter().position(|byte| *byte == b'/').map_or((key, &[][..]), |at| (&key[..at], &key[at + 1..]));
+    let known = Table::ALL.into_iter().find(|known| known.name().as_bytes() == table);
+    let table = known.ok_or_else(|| Fault::new(format!("it has a table {:?}", String::from_utf8_lossy(table))))?;
+    Ok(store.put(table, key, value)?)
+}
+
+/// The checkpoint at the end, and its note.
+fn check_end(end: &[u8], sha256: &str, signer: &Signer) -> Result<(Checkpoint, String), Fault> {
+    let end: End =
+        serde_json::from_slice(end).map_err(|error| Fault::new(format!("its last frame is malformed: {error}")))?;
+    if end.sha256 != sha256 {
+        return Err(Fault::new("its bytes are not those that were signed"));
+    }
+    let unsigned = |what: &'static str| move |cause| Fault::new(format!("its {what} is not to be believed: {cause}"));
+    let signed = signer.open(&end.signature).map_err(unsigned("signature"))?;
+    let checkpoint = signer.open(&end.checkpoint).map_err(unsigned("checkpoint"))?;
+    let checkpoint = Checkpoint::parse(checkpoint).ok_or_else(|| Fault::new("its checkpoint is malformed"))?;
+    if signed != signed_text(signer, &end.sha256, &end.checkpoint) || checkpoint.origin != signer.name {
+        return Err(Fault::new("what is signed is not what its last frame says"));
+    }
+    Ok((checkpoint, end.checkpoint))
+}
+
+fn signed_text(signer: &Signer, sha256: &str, checkpoint: &str) -> String {
+    format!("{} backup\n{sha256}\n{}\n", signer.name, hex(&Sha256::digest(checkpoint)))
+}
+
+/// A backup while it is written.
+struct Out<W> {
+    digest: Sha256,
+    piece: Vec<u8>,
+    write: W,
+    flow: ControlFlow<()>,
+}
+
+impl<W: FnMut(Vec<u8>) -> ControlFlow<()>> Out<W> {
+    fn frame(&mut self, kind: u8, key: &[u8], value: &[u8]) {
+        let mut frame = Vec::with_capacity(FRAME_HEAD + key.len() + value.len() + 4);
+        frame.push(kind);
+        frame.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        frame.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        frame.extend_from_slice(key);
+        frame.extend_from_slice(value);
+        let checksum = crc32fast::hash(&frame);
+        frame.extend_from_slice(&checksum.to_le_bytes());
+        self.put(&frame);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= STREAM_BYTES {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.flow.is_continue() {
+            self.flow = (self.write)(std::mem::take(&mut self.piece));
+        }
+    }
+}
+
+const FRAME_HEAD: usize = 9;
+/// Bytes of a frame's value, most: a block is the largest there is.
+const VALUE_BYTES: usize = 2 * BLOCK_BYTES;
+/// Bytes of a frame's key, most.
+const KEY_BYTES: usize = 1024;
+
+/// A frame that was read: its kind, key and value.
+type Frame = (u8, Vec<u8>, Vec<u8>);
+
+/// A backup while it is read.
+struct Frames<R> {
+    backup: R,
+    digest: Sha256,
+    /// How many were read.
+    count: u64,
+}
+
+impl<R: Read> Frames<R> {
+    fn open(mut backup: R) -> Result<Frames<R>, Error> {
+        let mut magic = Vec::new();
+        read(&mut backup, MAGIC.len(), &mut magic)?;
+        if magic != MAGIC {
+            return Err(Fault::new("it is no backup of muster, or of a newer one").into());
+        }
+        Ok(Frames { backup, digest: Sha256::new_with_prefix(MAGIC), count: 0 })
+    }
+
+    /// The next frame; none at the end.
+    fn next(&mut self) -> Result<Option<Frame>, Error> {
+        self.count += 1;
+        let cut_off = || Fault::new(format!("it ends within frame {}: it was cut off", self.count));
+        let mut frame = Vec::new();
+        read(&mut self.backup, FRAME_HEAD, &mut frame)?;
+        if frame.is_empty() {
+            return Ok(None);
+        }
+        let length = |at: usize| Some(u32::from_le_bytes(*frame.get(at..)?.first_chunk()?) as usize);
+        let (key, value) = (length(1).ok_or_else(cut_off)?, length(5).ok_or_else(cut_off)?);
+        let damaged = || Fault::new(format!("frame {} is damaged", self.count));
+        if key > KEY_BYTES || value > VALUE_BYTES {
+            return Err(damaged().into());
+        }
+        read(&mut self.backup, key + value + 4, &mut frame)?;
+        let (body, checksum) = frame.split_last_chunk::<4>().ok_or_else(cut_off)?;
+        if body.len() != FRAME_HEAD + key + value {
+            return Err(cut_off().into());
+        }
+        if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+            return Err(damaged().into());
+        }
+        let found = (body[0], body[FRAME_HEAD..FRAME_HEAD + key].to_vec(), body[FRAME_HEAD + key..].to_vec());
+        self.digest.update(&frame);
+        Ok(Some(found))
+    }
+}
+
+/// Reads so many bytes more, or as many as there are.
+fn read(from: &mut impl Read, bytes: usize, into: &mut Vec<u8>) -> Result<(), Error> {
+    let read = from.take(bytes as u64).read_to_end(into);
+    read.map(drop).map_err(|source| Error::Io { what: "read the backup".to_owned(), source })
+}

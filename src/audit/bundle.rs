@@ -1,0 +1,177 @@
+//! A bundle: one account's whole history, and the proof that it is in the log. It is checked with nothing but the log's
+//! public key.
+//!
+//! Each event is there as it is stored, so that its hash leads through its proof to the root that the checkpoint signs.
+//! Versions and `prev` are in these bytes, so an event that is left out breaks their chain. That nothing follows the last
+//! one is what the log signs beside the checkpoint: where the account's history ended at that size.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::note::{Checkpoint, Signer};
+use super::{Audit, Error, Fault, event};
+use crate::domain::AccountNumber;
+use crate::journal::{self, Recorded, Stream, root_by_inclusion};
+
+/// The form of a bundle.
+const FORMAT: &str = "muster account bundle 1";
+
+/// A bundle as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Bundle {
+    format: String,
+    account: String,
+    /// Where the events are from: the `source` of each.
+    source: String,
+    /// Who signs, as `name+id+key`.
+    public_key: String,
+    /// The log's size and root, signed.
+    checkpoint: String,
+    /// Where the account's history ends at that size, signed.
+    head: String,
+    events: Vec<Proved>,
+}
+
+/// One event with its proof.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Proved {
+    /// The record as it is stored, in base64.
+    record: String,
+    /// The hashes that lead from it to the root, in base64.
+    proof: Vec<String>,
+    /// The same event as others read it.
+    event: Box<RawValue>,
+}
+
+/// What a bundle shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    /// Whose history it is.
+    pub account: String,
+    /// How many events it has.
+    pub events: u64,
+    /// The size of the log that they are proved to be in.
+    pub log_size: u64,
+    /// Who signed that.
+    pub public_key: String,
+}
+
+impl Audit {
+    /// The bundle of an account, as of now.
+    pub fn bundle(&self, account: AccountNumber) -> Result<Vec<u8>, Error> {
+        let log = self.log()?;
+        let stream = self.known(account)?;
+        // The root is taken first: what is read after it has everything that it stands for, and perhaps more.
+        let (size, root) = self.journal.root();
+        let mut records = self.journal.history_after(stream, 0, usize::MAX)?;
+        records.retain(|record| record.position <= size);
+        let origin = log.signer().name.clone();
+        let checkpoint = log.sign(&Checkpoint { origin, size, root }.text());
+        let (version, position) = records.last().map_or((0, 0), |last| (last.version, last.position));
+        let head = log.sign(&head_text(&log.signer().name, account, version, position, size));
+        let events = records.iter().map(|record| self.proved(record, size)).collect::<Result<_, _>>()?;
+        let bundle = Bundle {
+            format: FORMAT.to_owned(),
+            account: account.to_string(),
+            source: self.source.to_string(),
+            public_key: log.signer().to_string(),
+            checkpoint,
+            head,
+            events,
+        };
+        let mut bytes = serde_json::to_vec_pretty(&bundle).unwrap_or_default();
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    fn proved(&self, record: &Recorded, size: u64) -> Result<Proved, Error> {
+        let position = record.position;
+        // Both are there for every position up to the size.
+        let stored = self.journal.leaf_at(position)?.unwrap_or_default();
+        let proof = self.journal.inclusion_proof(position, size)?.unwrap_or_default();
+        let line = String::from_utf8(self.line(record)).unwrap_or_default();
+        Ok(Proved {
+            record: STANDARD.encode(stored),
+            proof: proof.iter().map(|hash| STANDARD.encode(hash)).collect(),
+            event: RawValue::from_string(line).unwrap_or_default(),
+        })
+    }
+}
+
+/// Checks a bundle. `signer` is who must have signed it; without one, whoever the bundle names.
+pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<Shown, Fault> {
+    let bundle: Bundle =
+        serde_json::from_slice(bytes).map_err(|error| Fault::new(format!("it is no bundle: {error}")))?;
+    if bundle.format != FORMAT {
+        return Err(Fault::new(format!("its format is {:?}, and {FORMAT:?} is what can be read", bundle.format)));
+    }
+    let named = Signer::parse(&bundle.public_key).ok_or_else(|| Fault::new("its public key is malformed"))?;
+    let signer = match signer {
+        Some(signer) if *signer != named => {
+            return Err(Fault::new(format!("it is signed by {named}, not by {signer}")));
+        }
+        Some(signer) => signer,
+        None => &named,
+    };
+    let unsigned = |what: &'static str| move |cause| Fault::new(format!("its {what} is not to be believed: {cause}"));
+    let checkpoint = signer.open(&bundle.checkpoint).map_err(unsigned("checkpoint"))?;
+    let checkpoint = Checkpoint::parse(checkpoint).ok_or_else(|| Fault::new("its checkpoint is malformed"))?;
+    if checkpoint.origin != signer.name {
+        return Err(Fault::new(format!("its checkpoint is of the log {}, not {}", checkpoint.origin, signer.name)));
+    }
+    let account: AccountNumber =
+        bundle.account.parse().map_err(|cause| Fault::new(format!("its account {} {cause}", bundle.account)))?;
+    let head = signer.open(&bundle.head).map_err(unsigned("head"))?;
+    let mut last = (0, 0);
+    for (proved, number) in bundle.events.iter().zip(1..) {
+        let at = |what: String| Fault::new(format!("event {number}: {what}"));
+        let record = check_event(proved, &bundle.source, &checkpoint).map_err(at)?;
+        let (version, previous) = (record.version, record.previous);
+        if record.stream != Stream::Account(account) {
+            return Err(at(format!("it is of {}, not of {account}", event::subject(record.stream))));
+        }
+        if version != last.0 + 1 || previous != last.1 {
+            return Err(at(format!(
+                "it is version {version} after position {previous}, where version {} after position {} should be: \
+                 something is left out, or out of order",
+                last.0 + 1,
+                last.1
+            )));
+        }
+        last = (version, record.position);
+    }
+    if head != head_text(&signer.name, account, last.0, last.1, checkpoint.size) {
+        return Err(Fault::new(format!(
+            "the log signed another end of this history than version {} at position {}: something is left out at the end",
+            last.0, last.1
+        )));
+    }
+    Ok(Shown { account: bundle.account, events: last.0, log_size: checkpoint.size, public_key: signer.to_string() })
+}
+
+/// The record of an event, if its bytes are in the log and say what the event says.
+fn check_event(proved: &Proved, source: &str, checkpoint: &Checkpoint) -> Result<Recorded, String> {
+    let Proved { record, proof, event } = proved;
+    let stored = STANDARD.decode(record).map_err(|_| "its record is no base64")?;
+    let record = journal::read_record(&stored).map_err(|error| error.to_string())?;
+    let hash = |hash: &String| STANDARD.decode(hash).ok().and_then(|hash| hash.as_array().copied());
+    let proof: Option<Vec<[u8; 32]>> = proof.iter().map(hash).collect();
+    let proof = proof.ok_or("its proof has a hash that is none")?;
+    if root_by_inclusion(&stored, record.position, checkpoint.size, &proof) != Some(checkpoint.root) {
+        return Err(format!("its proof does not lead to the root of the checkpoint (position {})", record.position));
+    }
+    if event.get().as_bytes() != event::line(&record, source) {
+        return Err(format!("what it says is not what its record says (position {})", record.position));
+    }
+    Ok(record)
+}
+
+/// Where an account's history ends, to be signed.
+fn head_text(log: &str, account: AccountNumber, version: u64, position: u64, size: u64) -> String {
+    format!("{log} account head\n{account}\n{version}\n{position}\n{size}\n")
+}

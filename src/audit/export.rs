@@ -1,0 +1,317 @@
+//! Many facts in a file: CloudEvents, one a line, or CSV.
+//!
+//! Behind the CloudEvents stands one line more, by which the file is checked without the service: how many events there
+//! are, digests of all of them and of each thousand, the log's checkpoint, and a signature over it all.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Read};
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::filter::Filter;
+use super::note::{Checkpoint, Signer};
+use super::{Audit, Error, Fault, event, hex, time};
+use crate::journal::Recorded;
+use crate::limits::{EXPORT_LINE_BYTES, EXPORT_PART, STREAM_BYTES};
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// CloudEvents, one a line, and a line that proves them.
+    CloudEvents,
+    /// CSV with a header, for spreadsheets. It proves nothing.
+    Csv,
+}
+
+/// The last line of an export.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Manifest {
+    muster: String,
+    events: u64,
+    /// Whether nothing was filtered out: then positions are gapless.
+    complete: bool,
+    /// Whose events these are, if of one account, whose chain can be checked then.
+    account: Option<String>,
+    sha256: String,
+    /// Of each thousand lines.
+    parts: Vec<String>,
+    public_key: String,
+    checkpoint: String,
+    signature: String,
+}
+
+/// What an export shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exported {
+    /// How many events it has.
+    pub events: u64,
+    /// Whether these are all events of the log at that size.
+    pub complete: bool,
+    /// The size of the log when it was taken.
+    pub log_size: u64,
+    /// Who signed it.
+    pub public_key: String,
+}
+
+/// The digests of lines as they come.
+struct Digests {
+    all: Sha256,
+    part: Sha256,
+    parts: Vec<String>,
+    lines: u64,
+}
+
+/// What is checked of an event in a file.
+#[derive(Deserialize)]
+struct Line {
+    id: String,
+    subject: String,
+    version: u64,
+    prev: String,
+}
+
+const FORMAT: &str = "export 1";
+const CSV_HEADER: &[u8] = b"id,time,type,subject,version,prev,origin,requestid,data\n";
+
+impl Audit {
+    /// Writes what is wanted of everything up to now, in pieces, until `write` breaks off. `progress` is told the position.
+    pub fn export(
+        &self,
+        form: Form,
+        filter: &Filter,
+        mut progress: impl FnMut(u64, u64),
+        mut write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let (size, root) = self.journal.root();
+        let mut digests = Digests::new();
+        let mut piece = match form {
+            Form::CloudEvents => Vec::new(),
+            Form::Csv => CSV_HEADER.to_vec(),
+        };
+        let mut flow = ControlFlow::Continue(());
+        let mut position = 0;
+        while position < size && flow.is_continue() {
+            position = self.journal.scan(
+                position,
+                size - position,
+                |glance| filter.wants(glance),
+                |record| {
+                    progress(record.position, size);
+                    match form {
+                        Form::CloudEvents => {
+                            let line = self.line(&record);
+                            digests.add(&line);
+                            piece.extend_from_slice(&line);
+                        }
+                        Form::Csv => piece.extend_from_slice(&csv_row(&record)),
+                    }
+                    piece.push(b'\n');
+                    if piece.len() >= STREAM_BYTES {
+                        flow = write(std::mem::take(&mut piece));
+                    }
+                    flow
+                },
+            )?;
+        }
+        if flow.is_break() {
+            return Ok(());
+        }
+        if form == Form::CloudEvents {
+            piece.extend_from_slice(&self.manifest(filter, digests, size, root)?);
+        }
+        let _last = write(piece);
+        Ok(())
+    }
+
+    fn manifest(
+        &self,
+        filter: &Filter,
+        digests: Digests,
+        size: u64,
+        root: crate::journal::Root,
+    ) -> Result<Vec<u8>, Error> {
+        let log = self.log()?;
+        let signer = log.signer();
+        let (events, sha256, parts) = digests.finish();
+        let of_one = Filter { account: filter.account, ..Filter::default() };
+        let account = filter.account.filter(|_| *filter == of_one).map(|account| account.to_string());
+        let mut manifest = Manifest {
+            muster: FORMAT.to_owned(),
+            events,
+            complete: filter.is_everything(),
+            account,
+            sha256,
+            parts,
+            public_key: signer.to_string(),
+            checkpoint: log.sign(&Checkpoint { origin: signer.name.clone(), size, root }.text()),
+            signature: String::new(),
+        };
+        manifest.signature = log.sign(&manifest.text(&signer.name));
+        let mut line = serde_json::to_vec(&manifest).unwrap_or_default();
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+/// Checks an export from its first line to its last. `signer` is who must have signed it; without one, whoever it names.
+pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<Exported, Error> {
+    let mut digests = Digests::new();
+    let mut chain = Chain::default();
+    let manifest: Manifest = loop {
+        let number = digests.lines + 1;
+        let at = |what: String| Fault::new(format!("line {number}: {what}"));
+        let mut line = Vec::new();
+        let read = file.by_ref().take(EXPORT_LINE_BYTES).read_until(b'\n', &mut line);
+        read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
+        if line.pop() != Some(b'\n') {
+            let what = "the file ends here, before the line that proves it: it was cut off, or is no export";
+            return Err(at(what.to_owned()).into());
+        }
+        if line.starts_with(br#"{"muster":"#) {
+            break serde_json::from_slice(&line).map_err(|error| at(format!("the last line is malformed: {error}")))?;
+        }
+        let event: Line = serde_json::from_slice(&line).map_err(|error| at(format!("it is no event: {error}")))?;
+        chain.follow(event).map_err(at)?;
+        digests.add(&line);
+    };
+    let mut rest = Vec::new();
+    let read = file.take(1).read_to_end(&mut rest);
+    read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
+    if !rest.is_empty() {
+        return Err(Fault::new("something follows the line that should be the last").into());
+    }
+    Ok(check_manifest(&manifest, digests, &chain, signer)?)
+}
+
+fn check_manifest(
+    manifest: &Manifest,
+    digests: Digests,
+    chain: &Chain,
+    signer: Option<&Signer>,
+) -> Result<Exported, Fault> {
+    if manifest.muster != FORMAT {
+        return Err(Fault::new(format!("its format is {:?}, and {FORMAT:?} is what can be read", manifest.muster)));
+    }
+    let named = Signer::parse(&manifest.public_key).ok_or_else(|| Fault::new("its public key is malformed"))?;
+    let signer = match signer {
+        Some(signer) if *signer != named => {
+            return Err(Fault::new(format!("it is signed by {named}, not by {signer}")));
+        }
+        Some(signer) => signer,
+        None => &named,
+    };
+    let unsigned = |what: &'static str| move |cause| Fault::new(format!("its {what} is not to be believed: {cause}"));
+    let checkpoint = signer.open(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
+    let checkpoint = Checkpoint::parse(checkpoint).ok_or_else(|| Fault::new("its checkpoint is malformed"))?;
+    let signed = signer.open(&manifest.signature).map_err(unsigned("signature"))?;
+    if signed != manifest.text(&signer.name) || checkpoint.origin != signer.name {
+        return Err(Fault::new("what is signed is not what the last line says"));
+    }
+    let (events, sha256, parts) = digests.finish();
+    let differing = parts.iter().zip(&manifest.parts).position(|(found, signed)| found != signed);
+    if let Some(part) = differing.map(|part| part as u64) {
+        let (first, last) = (part * EXPORT_PART + 1, ((part + 1) * EXPORT_PART).min(events));
+        return Err(Fault::new(format!("lines {first} to {last} are not what was exported")));
+    }
+    if (events, &sha256) != (manifest.events, &manifest.sha256) {
+        return Err(Fault::new(format!("there are {events} events, and {} were exported", manifest.events)));
+    }
+    if let Some(fault) = chain.fault.as_ref().filter(|_| manifest.complete || manifest.account.is_some()) {
+        return Err(fault.clone());
+    }
+    if manifest.complete && events != checkpoint.size {
+        return Err(Fault::new(format!("it is said to be complete, and has {events} of {} events", checkpoint.size)));
+    }
+    Ok(Exported { events, complete: manifest.complete, log_size: checkpoint.size, public_key: signer.to_string() })
+}
+
+impl Manifest {
+    /// What is signed: everything but the signature.
+    fn text(&self, log: &str) -> String {
+        let Manifest { events, complete, sha256, parts, checkpoint, .. } = self;
+        let account = self.account.as_deref().unwrap_or("-");
+        let parts = hex(&Sha256::digest(parts.concat()));
+        let checkpoint = hex(&Sha256::digest(checkpoint));
+        format!("{log} export\n{events}\n{complete}\n{account}\n{sha256}\n{parts}\n{checkpoint}\n")
+    }
+}
+
+/// The histories in a file, as far as they came.
+#[derive(Default)]
+struct Chain {
+    last: u64,
+    heads: HashMap<String, (u64, u64)>,
+    /// The first place where a history has a gap; it is none where events were filtered out.
+    fault: Option<Fault>,
+}
+
+impl Chain {
+    fn follow(&mut self, line: Line) -> Result<(), String> {
+        let Line { id, subject, version, prev } = line;
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no position"));
+        let (position, previous) = (number(&id)?, number(&prev)?);
+        if position <= self.last {
+            return Err(format!("position {position} stands after position {}", self.last));
+        }
+        let head = self.heads.entry(subject).or_default();
+        if self.fault.is_none() && (version, previous) != (head.0 + 1, head.1) {
+            self.fault = Some(Fault::new(format!(
+                "position {position} is version {version} after position {previous}, where version {} after position {} \
+                 should be: something is left out before it",
+                head.0 + 1,
+                head.1
+            )));
+        }
+        *head = (version, position);
+        self.last = position;
+        Ok(())
+    }
+}
+
+impl Digests {
+    fn new() -> Digests {
+        Digests { all: Sha256::new(), part: Sha256::new(), parts: Vec::new(), lines: 0 }
+    }
+
+    fn add(&mut self, line: &[u8]) {
+        for digest in [&mut self.all, &mut self.part] {
+            digest.update(line);
+            digest.update(b"\n");
+        }
+        self.lines += 1;
+        if self.lines.is_multiple_of(EXPORT_PART) {
+            self.parts.push(hex(&self.part.finalize_reset()));
+        }
+    }
+
+    fn finish(mut self) -> (u64, String, Vec<String>) {
+        if !self.lines.is_multiple_of(EXPORT_PART) {
+            self.parts.push(hex(&self.part.finalize()));
+        }
+        (self.lines, hex(&self.all.finalize()), self.parts)
+    }
+}
+
+/// A row of CSV (RFC 4180), without its line end.
+fn csv_row(record: &Recorded) -> Vec<u8> {
+    let cells = [
+        record.position.to_string(),
+        time::written(record.at),
+        event::kind(&record.fact),
+        event::subject(record.stream),
+        record.version.to_string(),
+        record.previous.to_string(),
+        event::origin(record.origin),
+        event::request_id(record.origin).unwrap_or_default(),
+        event::data(&record.fact),
+    ];
+    let quoted = cells.map(|cell| match cell.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell,
+    });
+    quoted.join(",").into_bytes()
+}

@@ -1,0 +1,202 @@
+//! Questions about what happened: pages of events, one account's history, its state then and now.
+
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use super::filter::Filter;
+use super::state::{Standing, differences};
+use super::{Audit, Error, event};
+use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp};
+use crate::journal::{Recorded, Stream};
+use crate::limits::EVENTS_SCANNED;
+
+/// Some of what was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// One JSON object each.
+    pub lines: Vec<Vec<u8>>,
+    /// Where to go on; none at the end.
+    pub next: Option<u64>,
+}
+
+/// The order of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The first event first.
+    Ascending,
+    /// The last event first.
+    Descending,
+}
+
+/// Which state of an account is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// The present one.
+    Now,
+    /// The one after so many events.
+    Version(u64),
+    /// The one at a moment.
+    Time(Timestamp),
+    /// The one when the journal was so long.
+    Position(u64),
+}
+
+/// Which accounts are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// With this status.
+    pub status: Option<Status>,
+    /// With this online status.
+    pub online_status: Option<OnlineStatus>,
+    /// Whose numbers begin with these digits.
+    pub prefix: String,
+}
+
+impl Audit {
+    /// The facts after `position` that are wanted, at most `limit`. A page looks at no more than [`EVENTS_SCANNED`] facts,
+    /// so it may have fewer, or none, and still go on.
+    pub fn events(&self, position: u64, filter: &Filter, limit: usize) -> Result<Page, Error> {
+        let (records, looked_at) = self.records(position, filter, limit)?;
+        let next = (looked_at < self.journal.head()).then_some(looked_at);
+        Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
+    }
+
+    /// The same, as records, and the position up to which everything was looked at.
+    pub fn records(&self, position: u64, filter: &Filter, limit: usize) -> Result<(Vec<Recorded>, u64), Error> {
+        let mut records = Vec::new();
+        if limit == 0 {
+            return Ok((records, position));
+        }
+        let Some(account) = filter.account else {
+            let looked_at = self.journal.scan(
+                position,
+                EVENTS_SCANNED,
+                |glance| filter.wants(glance),
+                |record| {
+                    records.push(record);
+                    if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            )?;
+            return Ok((records, looked_at));
+        };
+        // One account's history is read from its end, without a look at everybody else's.
+        let head = self.journal.head();
+        records = self.journal.history_after(Stream::Account(account), position, usize::MAX)?;
+        records.retain(|record| record.position <= head && filter.wants_record(record));
+        records.truncate(limit);
+        let looked_at = records.last().map(|last| last.position).filter(|_| records.len() == limit).unwrap_or(head);
+        Ok((records, looked_at.max(position)))
+    }
+
+    /// One account's history in this order, at most `limit` of the events that are wanted. `from` is the version to go on
+    /// behind, in the order's direction.
+    pub fn history(
+        &self,
+        account: AccountNumber,
+        order: Order,
+        from: Option<u64>,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let stream = self.known(account)?;
+        let backwards = self.journal.history_back(stream);
+        let is_in_reach = |record: &Recorded| match order {
+            Order::Ascending => from.is_none_or(|from| record.version > from),
+            Order::Descending => from.is_none_or(|from| record.version < from),
+        };
+        let mut records = Vec::new();
+        for record in backwards {
+            let record = record?;
+            let is_before = order == Order::Ascending && from.is_some_and(|from| record.version <= from);
+            if is_before || (order == Order::Descending && records.len() > limit) {
+                break;
+            }
+            if is_in_reach(&record) && filter.wants_record(&record) {
+                records.push(record);
+            }
+        }
+        if order == Order::Ascending {
+            records.reverse();
+        }
+        let has_more = records.len() > limit;
+        records.truncate(limit);
+        let next = records.last().map(|last| last.version).filter(|_| has_more);
+        Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
+    }
+
+    /// An account as it stood then.
+    pub fn state(&self, account: AccountNumber, as_of: AsOf) -> Result<Value, Error> {
+        let view = serde_json::to_value(self.standing(account, as_of)?.view());
+        Ok(view.unwrap_or_default())
+    }
+
+    /// The same, as a line of JSON with its fields in order.
+    pub fn state_line(&self, account: AccountNumber, as_of: AsOf) -> Result<Vec<u8>, Error> {
+        Ok(serde_json::to_vec(&self.standing(account, as_of)?.view()).unwrap_or_default())
+    }
+
+    /// The fields of an account that differ between two of its versions.
+    pub fn diff(&self, account: AccountNumber, from: u64, to: u64) -> Result<Vec<Value>, Error> {
+        let [from, to] = [from, to].map(|version| self.state(account, AsOf::Version(version)));
+        Ok(differences(&from?, &to?))
+    }
+
+    /// Rows of the account list from the `from`th on, at most `limit` that are wanted.
+    pub fn accounts(&self, wanted: &Accounts, from: u64, limit: usize) -> Page {
+        let is_wanted = |number: AccountNumber, status: Status, online_status: OnlineStatus| {
+            wanted.status.is_none_or(|it| it == status)
+                && wanted.online_status.is_none_or(|it| it == online_status)
+                && number.to_string().starts_with(&wanted.prefix)
+        };
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let (found, next) = self.roster.select(from, limit, is_wanted);
+        let line = |(number, status, online_status): &(AccountNumber, Status, OnlineStatus)| {
+            let version = self.journal.head_of(Stream::Account(*number)).version;
+            let (status, online_status) = (status.code(), online_status.code());
+            let row = format!(
+                r#"{{"whatsApp":"{number}","status":{status},"onlineStatus":{online_status},"version":{version}}}"#
+            );
+            row.into_bytes()
+        };
+        Page { lines: found.iter().map(line).collect(), next: next.map(|next| next as u64) }
+    }
+
+    /// A fact as one line of JSON.
+    pub fn line(&self, record: &Recorded) -> Vec<u8> {
+        event::line(record, &self.source)
+    }
+
+    fn standing(&self, account: AccountNumber, as_of: AsOf) -> Result<Standing, Error> {
+        let stream = self.known(account)?;
+        let is_meant = |record: &Recorded| match as_of {
+            AsOf::Now => true,
+            AsOf::Version(version) => record.version <= version,
+            AsOf::Time(time) => record.at <= time,
+            AsOf::Position(position) => record.position <= position,
+        };
+        let versions = self.journal.head_of(stream).version;
+        if let AsOf::Version(version) = as_of
+            && !(1..=versions).contains(&version)
+        {
+            return Err(Error::NoSuchVersion { account, version, versions });
+        }
+        let records = self.journal.history_after(stream, 0, usize::MAX)?;
+        // A clock that was set back may have made a later event an earlier one; what counts is the order of the events.
+        let meant = records.iter().rposition(is_meant).map_or(0, |last| last + 1);
+        if meant == 0 {
+            return Err(Error::NotYet { account, first: records.first().map(|first| super::time::written(first.at)) });
+        }
+        let mut standing = Standing::new(account);
+        for record in records.iter().take(meant) {
+            standing.follow(record)?;
+        }
+        Ok(standing)
+    }
+
+    /// The history of an account that has one.
+    pub(super) fn known(&self, account: AccountNumber) -> Result<Stream, Error> {
+        let stream = Stream::Account(account);
+        if self.journal.head_of(stream).version == 0 { Err(Error::UnknownAccount { account }) } else { Ok(stream) }
+    }
+}

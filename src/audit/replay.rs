@@ -1,0 +1,94 @@
+//! Everything, folded anew and held against what is served. No gateway and no receiver is asked or told anything.
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::history::AsOf;
+use super::{Audit, Error};
+use crate::domain::{AccountNumber, Timestamp};
+use crate::journal::Recorded;
+use crate::limits::NAMED_DIFFERENCES;
+
+/// How far to replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// To the end, to be held against what is served.
+    End,
+    /// To this position.
+    Position(u64),
+    /// To the first fact at this moment or later, which is left out.
+    Time(Timestamp),
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    /// Facts that were folded.
+    pub events: u64,
+    /// Accounts that are there after them.
+    pub accounts: u64,
+    /// How many of these are online, and how many banned.
+    pub online: u64,
+    /// Likewise.
+    pub banned: u64,
+    /// How many are served otherwise than the events say; none where it was not replayed to the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub differences: Option<u64>,
+    /// The first few of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differing: Vec<String>,
+    /// The one account that was asked for, as it stood then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Value>,
+}
+
+impl Audit {
+    /// Folds the journal from its first record. `progress` is told the position and the last one.
+    pub fn replay(
+        &self,
+        until: Until,
+        account: Option<AccountNumber>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Replayed, Error> {
+        let head = self.journal.head();
+        let as_of = match until {
+            Until::End => AsOf::Now,
+            Until::Time(time) => AsOf::Time(time),
+            Until::Position(position) => AsOf::Position(position),
+        };
+        let state = account.map(|account| self.state(account, as_of)).transpose()?;
+        if until == Until::End {
+            let (events, differing) = self.roster.refold(&self.journal, false, |position| progress(position, head))?;
+            let (accounts, online, banned) = self.roster.counts();
+            let named = differing.iter().take(NAMED_DIFFERENCES).map(ToString::to_string).collect();
+            let differences = Some(differing.len() as u64);
+            return Ok(Replayed { events, accounts, online, banned, differences, differing: named, state });
+        }
+        let fresh = self.roster.blank();
+        let is_in = |record: &Recorded| match until {
+            Until::End => true,
+            Until::Position(position) => record.position <= position,
+            Until::Time(time) => record.at < time,
+        };
+        let mut events = 0;
+        self.journal.scan(
+            0,
+            head,
+            |_| true,
+            |record| {
+                if !is_in(&record) {
+                    return ControlFlow::Break(());
+                }
+                events = record.position;
+                progress(record.position, head);
+                fresh.apply(&[record]);
+                ControlFlow::Continue(())
+            },
+        )?;
+        let (accounts, online, banned) = fresh.counts();
+        Ok(Replayed { events, accounts, online, banned, differences: None, differing: Vec::new(), state })
+    }
+}

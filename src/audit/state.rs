@@ -1,0 +1,178 @@
+//! An account as it stood after some of its events, and what made it so. Pure.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::event::{self, ContentView};
+use super::time::written;
+use crate::domain::{Account, AccountNumber, Event, Registration};
+use crate::journal::{self, Recorded};
+
+/// An account with what made it stand as it does.
+pub(super) struct Standing {
+    number: AccountNumber,
+    account: Account,
+    position: u64,
+    updated: String,
+    instance_code: String,
+    /// The event that last changed where it stands.
+    since: Option<Cause>,
+    /// The last event by which somebody asked for something else.
+    asked: Option<Cause>,
+}
+
+/// How an account stands; the fields stand in this order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View<'a> {
+    whats_app: String,
+    version: u64,
+    position: String,
+    updated: &'a str,
+    status: u8,
+    online_status: u8,
+    reason: &'a str,
+    instance_code: &'a str,
+    since: Option<&'a Cause>,
+    asked: Option<&'a Cause>,
+    registration: Option<RegistrationView<'a>>,
+    content: Option<ContentView<'a>>,
+}
+
+/// A registration that waits for a code, without the codes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RegistrationView<'a> {
+    task: u32,
+    verify_type: u8,
+    account_type: u8,
+    area_code: String,
+    country_code: &'a str,
+    expires_at: String,
+    code_sent: bool,
+    attempts: u32,
+}
+
+/// An event as the cause of something.
+#[derive(Clone, Serialize)]
+struct Cause {
+    time: String,
+    version: u64,
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    origin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requestid: Option<String>,
+}
+
+impl Standing {
+    /// Nothing happened to this account yet.
+    pub(super) fn new(number: AccountNumber) -> Standing {
+        let (updated, instance_code) = (String::new(), String::new());
+        Standing { number, account: Account::initial(), position: 0, updated, instance_code, since: None, asked: None }
+    }
+
+    /// The next of its events happened.
+    pub(super) fn follow(&mut self, record: &Recorded) -> Result<(), journal::Error> {
+        let event = journal::event_of(record)?;
+        self.account.evolve(event);
+        self.position = record.position;
+        self.updated = written(record.at);
+        if event.standing().is_some() {
+            self.since = Some(Cause::of(record));
+        }
+        match event {
+            Event::CameOnline { instance_code }
+            | Event::WentOffline { instance_code, .. }
+            | Event::Banned { instance_code, .. } => self.instance_code.clone_from(instance_code),
+            Event::OnlineRequested | Event::RecycleRequested | Event::RegistrationRequested { .. } => {
+                self.asked = Some(Cause::of(record));
+            }
+            Event::AccountImported { .. }
+            | Event::ContentReplaced { .. }
+            | Event::BanLifted
+            | Event::CodeSent
+            | Event::CodeSubmitted { .. }
+            | Event::Registered
+            | Event::RegistrationFailed { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// As others read it.
+    pub(super) fn view(&self) -> impl Serialize {
+        let Account { version, content, status, online_status, reason, registration, .. } = &self.account;
+        View {
+            whats_app: self.number.to_string(),
+            version: *version,
+            position: self.position.to_string(),
+            updated: &self.updated,
+            status: status.code(),
+            online_status: online_status.code(),
+            reason: reason.as_str(),
+            instance_code: &self.instance_code,
+            since: self.since.as_ref(),
+            asked: self.asked.as_ref(),
+            registration: registration.as_ref().map(RegistrationView::of),
+            content: content.as_deref().map(ContentView::of),
+        }
+    }
+}
+
+impl<'a> RegistrationView<'a> {
+    fn of(waiting: &'a Registration) -> RegistrationView<'a> {
+        RegistrationView {
+            task: waiting.task.get(),
+            verify_type: waiting.verify_type.code(),
+            account_type: waiting.account_type.code(),
+            area_code: format!("+{}", waiting.calling_code),
+            country_code: &waiting.country,
+            expires_at: written(waiting.expires_at),
+            code_sent: waiting.code_sent,
+            attempts: waiting.attempts,
+        }
+    }
+}
+
+impl Cause {
+    fn of(record: &Recorded) -> Cause {
+        Cause {
+            time: written(record.at),
+            version: record.version,
+            id: record.position.to_string(),
+            kind: event::kind(&record.fact),
+            origin: event::origin(record.origin),
+            requestid: event::request_id(record.origin),
+        }
+    }
+}
+
+/// What every event changes: how far the history goes, and why, says nothing of how the account stands.
+const PROGRESS: [&str; 5] = ["version", "position", "updated", "since", "asked"];
+
+/// The fields that differ between two views, with both values. Nested fields are named with dots.
+pub(super) fn differences(from: &Value, to: &Value) -> Vec<Value> {
+    let mut found = Vec::new();
+    compare("", from, to, &mut found);
+    found
+}
+
+fn compare(path: &str, from: &Value, to: &Value, found: &mut Vec<Value>) {
+    // A part that is not there has all its fields changed.
+    let is_part = |value: &Value| value.is_object() || value.is_null();
+    let names: BTreeSet<&String> = [from, to].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+    if from == to {
+        return;
+    }
+    if names.is_empty() || !is_part(from) || !is_part(to) {
+        found.push(json!({"field": path, "from": from, "to": to}));
+        return;
+    }
+    for name in names.into_iter().filter(|name| !path.is_empty() || !PROGRESS.contains(&name.as_str())) {
+        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        compare(&below, &from[name], &to[name], found);
+    }
+}

@@ -1,0 +1,37 @@
+//! Times as others read and write them: RFC 3339, in UTC.
+
+use crate::domain::Timestamp;
+
+/// `at` to the microsecond, as in `2026-11-25T03:41:00.123456Z`.
+pub fn written(at: Timestamp) -> String {
+    match jiff::Timestamp::from_microsecond(at.0) {
+        Ok(at) => format!("{at:.6}"),
+        // Beyond the year 9999: no clock says so, but a damaged record may.
+        Err(_) => format!("{} µs", at.0),
+    }
+}
+
+/// A moment that a person writes: RFC 3339 with its zone, or a day, which begins at midnight UTC.
+pub fn parse(text: &str) -> Option<Timestamp> {
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let day = || moment(&format!("{text}T00:00:00Z"));
+    moment(text).or_else(day).map(|at| Timestamp(at.as_microsecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for at in [0, 1, 999_999, 1_666_942_813_620_000, -1] {
+            assert_eq!(parse(&written(Timestamp(at))), Some(Timestamp(at)));
+        }
+        assert_eq!(written(Timestamp(1_666_942_813_620_000)), "2022-10-28T07:40:13.620000Z");
+        assert_eq!(parse("2022-10-28"), parse("2022-10-28T00:00:00Z"));
+        assert_eq!(parse("2022-10-28T09:40:13.62+02:00"), Some(Timestamp(1_666_942_813_620_000)));
+        for nonsense in ["", "yesterday", "2022-13-01", "2022-10-28T07:40:13", "1666942813"] {
+            assert_eq!(parse(nonsense), None, "{nonsense:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Everything, checked from the first record to the last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Audit, Error, hex, log};
+use crate::domain::{Account, AccountNumber, AccountType, Content, Event, Fingerprint, Sealed};
+use crate::journal::{self, Fact, Journal, Recorded};
+use crate::store::Store;
+
+/// What a check without a fault found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// Facts, which is also the position of the last one.
+    pub events: u64,
+    /// Blocks they are in.
+    pub blocks: u64,
+    /// Accounts they are of.
+    pub accounts: u64,
+    /// Facts that a newer program wrote: they are in their place and proved, and what they mean is not known here.
+    pub unknown: u64,
+    /// The root over all of them, in hex.
+    pub root: String,
+    /// The size of the last checkpoint that was signed, which still holds; none if none was.
+    pub checkpoint: Option<u64>,
+}
+
+impl Audit {
+    /// Checks every record, chain and root, that every history is one that the rules allow, and that the last checkpoint
+    /// holds. `progress` is told the position and the last one.
+    pub fn verify(&self, progress: impl FnMut(u64, u64)) -> Result<Verified, Error> {
+        verify(&self.store, &self.journal, progress)
+    }
+}
+
+/// As [`Audit::verify`].
+fn verify(store: &Store, journal: &Journal, mut progress: impl FnMut(u64, u64)) -> Result<Verified, Error> {
+    let checkpoint = log::check_saved(store, journal)?;
+    let (mut folds, head) = (Folds::default(), journal.head());
+    let report = journal.verify_with(|record| {
+        progress(record.position, head);
+        folds.follow(record)
+    })?;
+    Ok(Verified {
+        events: report.events,
+        blocks: report.blocks,
+        accounts: report.accounts as u64,
+        unknown: folds.unknown,
+        root: hex(&report.root.0),
+        checkpoint: checkpoint.map(|checkpoint| checkpoint.size),
+    })
+}
+
+/// The states of all accounts, without what was imported with them.
+#[derive(Default)]
+struct Folds {
+    accounts: HashMap<AccountNumber, Account>,
+    unknown: u64,
+    /// What stands for every content, so that the memory is one for each account and not one for each content.
+    content: Option<Arc<Content>>,
+}
+
+impl Folds {
+    fn follow(&mut self, record: &Recorded) -> Result<(), String> {
+        if let Fact::Unknown(_) = record.fact {
+            self.unknown += 1;
+            // From here on nobody knows how the account stands.
+            if let Some(account) = record.stream.account() {
+                self.accounts.remove(&account);
+            }
+        }
+        let Some((account, event)) = record.event() else { return Ok(()) };
+        let state = match self.accounts.entry(account) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) if record.version == 1 => entry.insert(Account::initial()),
+            std::collections::hash_map::Entry::Vacant(_) => return Ok(()),
+        };
+        if !state.allows(event) {
+            return Err(format!("no rule allows {} for account {account} as it stands", event.name()));
+        }
+        let content = self.content.get_or_insert_with(|| Arc::new(nothing())).clone();
+        match event {
+            Event::AccountImported { .. } => state.evolve(&Event::AccountImported { content }),
+            Event::ContentReplaced { .. } => state.evolve(&Event::ContentReplaced { content }),
+            Event::OnlineRequested
+            | Event::CameOnline { .. }
+            | Event::RecycleRequested
+            | Event::WentOffline { .. }
+            | Event::Banned { .. }
+            | Event::BanLifted
+            | Event::RegistrationRequested { .. }
+            | Event::CodeSent
+            | Event::CodeSubmitted { .. }
+            | Event::Registered
+            | Event::RegistrationFailed { .. } => state.evolve(event),
+        }
+        Ok(())
+    }
+}
+
+fn nothing() -> Content {
+    Content {
+        account_type: AccountType::Personal,
+        name: None,
+        avatar: None,
+        public_key: String::new(),
+        msg_public_key: String::new(),
+        account_id: None,
+        next_key_id: None,
+        registration_id: None,
+        secrets: Sealed(Box::default()),
+        fingerprint: Fingerprint([0; 32]),
+    }
+}
+
+impl Error {
+    /// Whether it says that what was looked at is not whole.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Error::Fault(_)
+            | Error::OtherKey
+            | Error::CheckpointUnsound { .. }
+            | Error::Shorter { .. }
+            | Error::OtherPast { .. }
+            | Error::Journal(journal::Error::Damaged { .. }) => true,
+            Error::UnknownAccount { .. }
+            | Error::NoSuchVersion { .. }
+            | Error::NotYet { .. }
+            | Error::NotInLog { .. }
+            | Error::NoKey
+            | Error::Journal(_)
+            | Error::Store(_)
+            | Error::Vault(_)
+            | Error::Io { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `muster checkpoint`.
+
+use super::source::{JSON, Question, Source};
+use super::{Error, output};
+
+/// Print a signed checkpoint of the log: how long it is, and the root over all of it
+///
+/// Keep it where the service cannot reach: a log that is altered later will not fit it.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct Checkpoint {
+    /// Print the public key that checks it instead
+    #[arg(long)]
+    public_key: bool,
+    #[command(flatten)]
+    source: Source,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster checkpoint
+  muster checkpoint --public-key > muster.pub
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+impl Checkpoint {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let path = if self.public_key { "log/public-key" } else { "log/checkpoint" };
+        self.source.open()?.ask(&Question { method: "GET", path, accept: JSON }, output::print_bytes)
+    }
+}

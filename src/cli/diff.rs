@@ -1,0 +1,37 @@
+//! `muster diff`.
+
+use super::Error;
+use super::listing::{self, Form};
+use super::source::{JSON, Question, Source};
+
+/// Show what changed in an account between two of its versions
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct Diff {
+    /// The account's number
+    number: String,
+    /// The one version
+    from: u64,
+    /// The other
+    to: u64,
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    source: Source,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster diff 861821726232 2 4
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such account or version.";
+
+impl Diff {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let path = format!("accounts/{}/diff?from={}&to={}", self.number, self.from, self.to);
+        let found = self.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
+        let changes = found["changes"].as_array().map_or(&[][..], Vec::as_slice);
+        listing::rows(self.output, ["field", "from", "to"], changes)
+    }
+}

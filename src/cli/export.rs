@@ -1,0 +1,53 @@
+//! `muster export`.
+
+use super::progress::Bar;
+use super::source::{NDJSON, Question, Source, query};
+use super::{Error, output};
+
+/// Write events to standard output, as CloudEvents with a proof at the end, or as CSV
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct Export {
+    /// CloudEvents, one a line, which `muster verify --export` checks; or CSV, for spreadsheets
+    #[arg(long, value_name = "FORMAT", default_value = "cloudevents", value_parser = ["cloudevents", "csv"])]
+    format: String,
+    /// Of this account only
+    #[arg(long, value_name = "NUMBER")]
+    account: Option<String>,
+    /// Of these types only, with commas between: came_online,banned
+    #[arg(long = "type", value_name = "TYPES")]
+    types: Option<String>,
+    /// From this time on: 2026-11-25 or 2026-11-25T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    #[command(flatten)]
+    source: Source,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster export > events.jsonl
+  muster export --format csv --since 2026-11-01 --data-dir /var/lib/muster > november.csv
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+impl Export {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let open = self.source.open()?;
+        let query = query(&[
+            ("format", Some(self.format.clone())),
+            ("account", self.account.clone()),
+            ("type", self.types.clone()),
+            ("since", self.since.clone()),
+            ("until", self.until.clone()),
+        ]);
+        let bar = Bar::of_bytes("exporting");
+        open.ask(&Question { method: "GET", path: &format!("export{query}"), accept: NDJSON }, |piece| {
+            bar.more(piece.len() as u64);
+            output::print_bytes(piece)
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! `muster history`.
+
+use super::Error;
+use super::listing::{Events, Form};
+use super::source::{LIVE, NDJSON, Question, Source, query};
+
+/// Show what happened to an account: every event, when, and who asked
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct History {
+    /// The account's number
+    number: String,
+    /// From this time on: 2026-11-25 or 2026-11-25T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Of these types only, with commas between: came_online,banned
+    #[arg(long = "type", value_name = "TYPES")]
+    types: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// The last event first
+    #[arg(long, conflicts_with = "follow")]
+    reverse: bool,
+    /// Go on with what happens, until you stop it
+    #[arg(long, conflicts_with_all = ["data_dir", "limit"])]
+    follow: bool,
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    source: Source,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster history 861821726232
+  muster history 861821726232 --reverse --limit 1
+  muster history 861821726232 --data-dir /var/lib/muster -o csv
+  muster history 861821726232 --follow -o jsonl
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
+
+impl History {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let open = self.source.open()?;
+        let mut events = Events::new(self.output);
+        let (types, since, until) = (self.types.clone(), self.since.clone(), self.until.clone());
+        if self.follow {
+            let (account, after) = (Some(self.number.clone()), Some("0".to_owned()));
+            let query =
+                query(&[("account", account), ("after", after), ("type", types), ("since", since), ("until", until)]);
+            let question = Question { method: "GET", path: &format!("events{query}"), accept: LIVE };
+            open.ask(&question, |piece| events.take_live(piece))?;
+        } else {
+            let order = self.reverse.then(|| "desc".to_owned());
+            let limit = self.limit.map(|limit| limit.to_string());
+            let query =
+                query(&[("type", types), ("since", since), ("until", until), ("order", order), ("limit", limit)]);
+            let path = format!("accounts/{}/events{query}", self.number);
+            open.ask(&Question { method: "GET", path: &path, accept: NDJSON }, |piece| events.take(piece))?;
+        }
+        events.finish()
+    }
+}

@@ -1,0 +1,174 @@
+//! Where a verb reads from: a running service, or a data directory that none uses. Both are asked the same questions and
+//! give the same answers, byte for byte.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde_json::Value;
+use tokio::runtime::{self, Runtime};
+
+use super::Error;
+use crate::client;
+use crate::config::{Flag, load_from_process};
+use crate::limits::ASK_TIMEOUT;
+use crate::service::Offline;
+
+/// The flags that say where to read from.
+#[derive(clap::Args)]
+pub(super) struct Source {
+    /// Ask the running service at this URL [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    server: Option<String>,
+    /// Read this data directory, which no service uses
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Read settings from this TOML file, for where the master key is
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    config: Option<PathBuf>,
+}
+
+/// What a verb asks.
+pub(super) struct Question<'a> {
+    pub(super) method: &'static str,
+    /// Under `/api/v1/`, with its query.
+    pub(super) path: &'a str,
+    pub(super) accept: &'static str,
+}
+
+pub(super) const JSON: &str = "application/json";
+pub(super) const NDJSON: &str = "application/x-ndjson";
+pub(super) const LIVE: &str = "text/event-stream";
+
+/// The address where a service answers by default.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+/// A source, open.
+pub(super) struct Open {
+    runtime: Runtime,
+    from: From,
+}
+
+enum From {
+    Server { http: reqwest::Client, url: String },
+    Directory(Box<Offline>),
+}
+
+impl Source {
+    pub(super) fn open(&self) -> Result<Open, Error> {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|source| Error::Service(crate::service::Error::Threads(source)))?;
+        let from = match &self.data_dir {
+            Some(_) => From::Directory(Box::new(self.directory()?)),
+            None => {
+                let url = self.server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
+                let http = client::builder(ASK_TIMEOUT).build();
+                From::Server { http: http.map_err(|source| unreachable(&url, source))?, url }
+            }
+        };
+        Ok(Open { runtime, from })
+    }
+
+    /// The data directory, open.
+    fn directory(&self) -> Result<Offline, Error> {
+        let value = self.data_dir.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let flags = [Flag { flag: "--data-dir", setting: "data_dir", value }];
+        Ok(Offline::open(&load_from_process(self.config.clone(), &flags)?.settings)?)
+    }
+}
+
+impl Open {
+    /// The data directory, if it is one.
+    pub(super) fn offline(&self) -> Option<&Offline> {
+        match &self.from {
+            From::Directory(offline) => Some(offline),
+            From::Server { .. } => None,
+        }
+    }
+
+    /// Asks, and hands the answer to `take` as it comes.
+    pub(super) fn ask(
+        &self,
+        question: &Question<'_>,
+        take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Question { method, path, accept } = *question;
+        match &self.from {
+            From::Server { http, url } => self.runtime.block_on(async {
+                let full = format!("{url}/api/v1/{path}");
+                let request = if method == "POST" { http.post(full) } else { http.get(full) };
+                let answer = request.header("accept", accept).send().await.map_err(|error| unreachable(url, error))?;
+                let status = answer.status().as_u16();
+                let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| unreachable(url, error)));
+                drain(status, pieces, take).await
+            }),
+            From::Directory(offline) => self.runtime.block_on(async {
+                let answer = offline.ask(method, path, accept).await?;
+                let broken = |error: Box<dyn std::error::Error + Send + Sync>| unreachable("the data directory", error);
+                let pieces = answer.body.map(|piece| piece.map_err(|error| broken(error.into())));
+                let drained = drain(answer.status, pieces, take).await;
+                match (drained, offline.unsigned()) {
+                    // What is missing is the key, and why is known here.
+                    (Err(Error::Refused { status: 503, .. }), Some(why)) => {
+                        Err(Error::Refused { status: 503, detail: why.to_string(), is_fault: false })
+                    }
+                    (drained, _) => drained,
+                }
+            }),
+        }
+    }
+
+    /// Asks for something that is one JSON value.
+    pub(super) fn ask_value(&self, question: &Question<'_>) -> Result<Value, Error> {
+        let mut body = Vec::new();
+        self.ask(question, |piece| {
+            body.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+}
+
+async fn drain(
+    status: u16,
+    pieces: impl Stream<Item = Result<Bytes, Error>>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut pieces = std::pin::pin!(pieces);
+    if status < 400 {
+        while let Some(piece) = pieces.next().await {
+            take(&piece?)?;
+        }
+        return Ok(());
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        body.extend_from_slice(&piece?);
+    }
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let detail = problem["detail"].as_str().map(str::to_owned);
+    let detail = detail.unwrap_or_else(|| format!("what answered is no muster service: HTTP {status}"));
+    Err(Error::Refused { status, detail, is_fault: problem["type"] == "urn:muster:problem:not-whole" })
+}
+
+fn unreachable(server: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let source = source.into();
+    // The outer words say that a request failed, which is known.
+    let mut innermost: &dyn std::error::Error = &*source;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
+    }
+    Error::Unreachable { server: server.to_owned(), why: innermost.to_string() }
+}
+
+/// Parameters of a query, those that are given, encoded.
+pub(super) fn query(parameters: &[(&str, Option<String>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { query } else { format!("?{query}") }
+}

@@ -1,0 +1,41 @@
+//! `muster state`.
+
+use super::Error;
+use super::listing::{self, Form};
+use super::source::{JSON, Question, Source, query};
+
+/// Show how an account stands, or stood, and what made it so
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct State {
+    /// The account's number
+    number: String,
+    /// As it stood at this time: 2026-11-25 or 2026-11-25T09:30:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "version")]
+    at: Option<String>,
+    /// As it stood after so many of its events
+    #[arg(long, value_name = "N")]
+    version: Option<u64>,
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    source: Source,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster state 861821726232
+  muster state 861821726232 --at 2026-11-24
+  muster state 861821726232 --version 3 -o json
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown, or was not there yet.";
+
+impl State {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let query = query(&[("at", self.at.clone()), ("version", self.version.map(|it| it.to_string()))]);
+        let path = format!("accounts/{}{query}", self.number);
+        let state = self.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
+        listing::value(self.output, &state)
+    }
+}

@@ -1,0 +1,124 @@
+//! `muster verify`.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::Error;
+use super::listing::{self, Form};
+use super::progress::Bar;
+use super::source::{JSON, Question, Source};
+use crate::audit::{Signer, verify_bundle, verify_export};
+
+/// Check that nothing was altered or left out
+///
+/// Checks a journal from its first record to its last: that every record decodes, positions, versions and chains are
+/// gapless, every root fits, every history is one that the rules allow, and the last signed checkpoint still holds.
+///
+/// Or checks a bundle or an export, with nothing but the log's public key.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true)]
+pub(super) struct Verify {
+    /// Check this bundle of one account (`muster prove`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "server", "data_dir"])]
+    bundle: Option<PathBuf>,
+    /// Check this export (`muster export`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "data_dir"])]
+    export: Option<PathBuf>,
+    /// Who must have signed it: the log's public key, or a file with it; without it, whoever the file names
+    #[arg(long, value_name = "KEY|FILE")]
+    public_key: Option<String>,
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    source: Source,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster verify --data-dir /var/lib/muster
+  muster verify --bundle account.bundle.json --public-key muster.pub
+  muster verify --export events.jsonl --public-key muster.pub
+
+Exit codes: 0 it is whole, 1 it cannot be read, 2 wrong usage, 4 it is not whole; the first fault is named.";
+
+impl Verify {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let signer = self.signer()?;
+        let found = if let Some(path) = &self.bundle {
+            let bytes = fs::read(path).map_err(failed(path))?;
+            serde_json::to_value(verify_bundle(&bytes, signer.as_ref()).map_err(crate::audit::Error::from)?)
+        } else if let Some(path) = &self.export {
+            let bar = Bar::of_bytes("verifying");
+            let file = BufReader::new(File::open(path).map_err(failed(path))?);
+            serde_json::to_value(verify_export(counted(file, &bar), signer.as_ref())?)
+        } else {
+            Ok(self.journal()?)
+        };
+        listing::value(self.output, &found.unwrap_or_default())
+    }
+
+    fn journal(&self) -> Result<Value, Error> {
+        let open = self.source.open()?;
+        match open.offline() {
+            Some(offline) => {
+                let bar = Bar::of("verifying", "events");
+                let verified = offline.audit().verify(|at, of| bar.at(at, of))?;
+                Ok(serde_json::to_value(verified).unwrap_or_default())
+            }
+            None => open.ask_value(&Question { method: "POST", path: "verify", accept: JSON }),
+        }
+    }
+
+    fn signer(&self) -> Result<Option<Signer>, Error> {
+        signer(self.public_key.as_deref())
+    }
+}
+
+/// The signer that was named, by a key or by a file with one.
+pub(super) fn signer(named: Option<&str>) -> Result<Option<Signer>, Error> {
+    let Some(named) = named else { return Ok(None) };
+    let written = if Path::new(named).is_file() {
+        fs::read_to_string(named).map_err(failed(Path::new(named)))?
+    } else {
+        named.to_owned()
+    };
+    let wrong = "--public-key must be a key as GET /api/v1/log/public-key gives it (name+id+key), or a file with one";
+    Signer::parse(&written).map(Some).ok_or(Error::Usage(wrong))
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::File { what: "read", path: path.to_owned(), source }
+}
+
+/// A reader whose bytes are counted.
+pub(super) fn counted<'a, R: std::io::BufRead + 'a>(reader: R, bar: &'a Bar) -> impl std::io::BufRead + 'a {
+    Counted { reader, bar }
+}
+
+struct Counted<'a, R> {
+    reader: R,
+    bar: &'a Bar,
+}
+
+impl<R: std::io::BufRead> std::io::Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.bar.more(read as u64);
+        Ok(read)
+    }
+}
+
+impl<R: std::io::BufRead> std::io::BufRead for Counted<'_, R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.bar.more(count as u64);
+        self.reader.consume(count);
+    }
+}

@@ -1,0 +1,138 @@
+//! What stands in the URL, checked.
+
+use super::problem::Problem;
+use crate::audit::{AsOf, Filter, Order, parse_time};
+use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp};
+use crate::http::requests::Query;
+use crate::limits::{ACCOUNT_DIGITS_MAX, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
+
+/// The parameters of one request: each may be given once, and none that nobody asks for.
+pub(super) struct Parameters<'q> {
+    query: &'q Query,
+}
+
+impl<'q> Parameters<'q> {
+    /// Those of `query`, which may be `known` ones only.
+    pub(super) fn new(query: &'q Query, known: &[&str]) -> Result<Parameters<'q>, Problem> {
+        for (at, (name, _)) in query.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let detail = format!("{name:?} is no parameter here; there are: {known}");
+                return Err(Problem::new(warp::http::StatusCode::BAD_REQUEST, detail));
+            }
+            if query[..at].iter().any(|(other, _)| other == name) {
+                let detail = format!("{name:?} is given twice; give it once");
+                return Err(Problem::new(warp::http::StatusCode::BAD_REQUEST, detail));
+            }
+        }
+        Ok(Parameters { query })
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Option<&'q str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A whole number.
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<u64>, Problem> {
+        let number = |text: &str| {
+            let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = is_plain.then(|| text.parse().ok()).flatten();
+            number.ok_or_else(|| Problem::parameter(name, format_args!("must be a whole number, not {text:?}")))
+        };
+        self.text(name).map(number).transpose()
+    }
+
+    /// A whole number that must be there.
+    pub(super) fn required(&self, name: &'static str) -> Result<u64, Problem> {
+        self.number(name)?.ok_or_else(|| Problem::parameter(name, "is missing; it is required"))
+    }
+
+    pub(super) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
+        let time = |text: &str| {
+            parse_time(text).ok_or_else(|| {
+                let words = "must be a time as in 2026-11-25T09:30:00Z, or a day as in 2026-11-25";
+                Problem::parameter(name, format_args!("{words}, not {text:?}"))
+            })
+        };
+        self.text(name).map(time).transpose()
+    }
+
+    pub(super) fn account(&self) -> Result<Option<AccountNumber>, Problem> {
+        self.text("account").map(|text| account("account", text)).transpose()
+    }
+
+    /// How many to a page.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT as u64);
+        match usize::try_from(limit) {
+            Ok(limit) if (1..=PAGE_EVENTS).contains(&limit) => Ok(limit),
+            Ok(_) | Err(_) => Err(Problem::parameter("limit", format_args!("must be 1 to {PAGE_EVENTS}, not {limit}"))),
+        }
+    }
+
+    /// `type` (several with commas between), `since`, `until`, and `account` where it is a parameter.
+    pub(super) fn filter(&self) -> Result<Filter, Problem> {
+        let types: Vec<String> =
+            self.text("type").map_or_else(Vec::new, |types| types.split(',').map(str::to_owned).collect());
+        if let Some(unknown) = types.iter().find(|written| !Filter::is_type(written)) {
+            let known = crate::journal::names().collect::<Vec<_>>().join(", ");
+            return Err(Problem::parameter("type", format_args!("must be of {known}; {unknown:?} is none")));
+        }
+        let (since, until) = (self.time("since")?, self.time("until")?);
+        if since.zip(until).is_some_and(|(since, until)| since > until) {
+            return Err(Problem::parameter("until", "must not be before since"));
+        }
+        Ok(Filter { account: self.account()?, types, since, until })
+    }
+
+    pub(super) fn order(&self) -> Result<Order, Problem> {
+        match self.text("order") {
+            None | Some("asc") => Ok(Order::Ascending),
+            Some("desc") => Ok(Order::Descending),
+            Some(other) => Err(Problem::parameter("order", format_args!("must be asc or desc, not {other:?}"))),
+        }
+    }
+
+    /// `at` or `version`.
+    pub(super) fn as_of(&self) -> Result<AsOf, Problem> {
+        match (self.time("at")?, self.number("version")?) {
+            (None, None) => Ok(AsOf::Now),
+            (Some(time), None) => Ok(AsOf::Time(time)),
+            (None, Some(version)) => Ok(AsOf::Version(version)),
+            (Some(_), Some(_)) => Err(Problem::parameter("version", "does not go with at; give one of them")),
+        }
+    }
+
+    /// `status`, `onlineStatus` and `prefix`.
+    pub(super) fn accounts(&self) -> Result<crate::audit::Accounts, Problem> {
+        let code = |name, allowed: &str| -> Result<Option<u8>, Problem> {
+            let code = self.number(name)?;
+            let wrong = |code| Problem::parameter(name, format_args!("must be {allowed}, not {code}"));
+            code.map(|code| u8::try_from(code).map_err(|_| wrong(code))).transpose()
+        };
+        const STATUS: &str = "1 (normal) or 2 (banned)";
+        const ONLINE: &str = "1 (online-coming), 2 (online), 3 (offline-coming) or 4 (offline)";
+        let status = code("status", STATUS)?
+            .map(|code| {
+                Status::from_code(code)
+                    .ok_or_else(|| Problem::parameter("status", format_args!("must be {STATUS}, not {code}")))
+            })
+            .transpose()?;
+        let online_status = code("onlineStatus", ONLINE)?
+            .map(|code| {
+                OnlineStatus::from_code(code)
+                    .ok_or_else(|| Problem::parameter("onlineStatus", format_args!("must be {ONLINE}, not {code}")))
+            })
+            .transpose()?;
+        let prefix = self.text("prefix").unwrap_or_default();
+        if prefix.len() > ACCOUNT_DIGITS_MAX || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Problem::parameter("prefix", format_args!("must be up to {ACCOUNT_DIGITS_MAX} digits")));
+        }
+        Ok(crate::audit::Accounts { status, online_status, prefix: prefix.to_owned() })
+    }
+}
+
+/// An account number in the URL.
+pub(super) fn account(name: &'static str, text: &str) -> Result<AccountNumber, Problem> {
+    text.parse().map_err(|malformed| Problem::parameter(name, malformed))
+}

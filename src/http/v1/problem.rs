@@ -1,0 +1,106 @@
+//! Errors as others read them: `application/problem+json` (RFC 9457).
+
+use serde::Serialize;
+use warp::http::{HeaderValue, StatusCode, header};
+use warp::reply::Response;
+
+use crate::audit;
+
+/// Why a request is not carried out.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+    /// The parameter at fault, if one is.
+    parameter: Option<&'static str>,
+    /// The methods that would do, if it is the method.
+    allow: Option<&'static str>,
+    /// Whether what was looked at is not whole.
+    is_fault: bool,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'static str>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
+        Problem { status, detail: detail.into(), parameter: None, allow: None, is_fault: false }
+    }
+
+    /// A parameter is not as it must be; `words` go on from its name.
+    pub(super) fn parameter(name: &'static str, words: impl std::fmt::Display) -> Problem {
+        Problem { parameter: Some(name), ..Problem::new(StatusCode::BAD_REQUEST, format!("{name} {words}")) }
+    }
+
+    pub(super) fn no_such_path() -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "nothing has this path; what there is under /api/v1 is in the README")
+    }
+
+    pub(super) fn method(allow: &'static str) -> Problem {
+        let detail = format!("this path does not take this method; use {allow}");
+        Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+    }
+
+    /// What a task that panicked or was ended leaves.
+    pub(super) fn work(error: &tokio::task::JoinError) -> Problem {
+        tracing::error!(%error, "the work on a request failed");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, INSIDE)
+    }
+
+    pub(super) fn respond(&self) -> Response {
+        let Problem { status, detail, parameter, allow, .. } = self;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let kind = if self.is_fault { NOT_WHOLE } else { "about:blank" };
+        let body = Body { kind, title, status: status.as_u16(), detail, parameter: *parameter };
+        let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
+        *response.status_mut() = *status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(allow) = allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if *status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The `type` of a problem that says that the journal is not what it was.
+const NOT_WHOLE: &str = "urn:muster:problem:not-whole";
+const INSIDE: &str = "the service failed; the operator finds the cause in the log under this answer's x-request-id";
+
+impl From<audit::Error> for Problem {
+    fn from(error: audit::Error) -> Problem {
+        let status = match &error {
+            audit::Error::UnknownAccount { .. }
+            | audit::Error::NoSuchVersion { .. }
+            | audit::Error::NotYet { .. }
+            | audit::Error::NotInLog { .. } => StatusCode::NOT_FOUND,
+            audit::Error::NoKey => StatusCode::SERVICE_UNAVAILABLE,
+            audit::Error::OtherKey
+            | audit::Error::CheckpointUnsound { .. }
+            | audit::Error::Shorter { .. }
+            | audit::Error::OtherPast { .. }
+            | audit::Error::Fault(_)
+            | audit::Error::Journal(_)
+            | audit::Error::Store(_)
+            | audit::Error::Vault(_)
+            | audit::Error::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        // What is wrong with the journal is for whoever looks into it, in full; what else went wrong inside stays inside.
+        if status == StatusCode::INTERNAL_SERVER_ERROR && !error.is_fault() {
+            tracing::error!(%error, "a question about the journal failed");
+            return Problem::new(status, INSIDE);
+        }
+        Problem { is_fault: error.is_fault(), ..Problem::new(status, error.to_string()) }
+    }
+}

@@ -1,0 +1,123 @@
+//! Paths and methods to answers.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use warp::http::{HeaderMap, Method, StatusCode};
+use warp::path::Tail;
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::events::Form;
+use super::problem::Problem;
+use super::upkeep::Asker;
+use super::{Desk, accounts, events, log, upkeep};
+use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
+use crate::http::requests::Query;
+use crate::http::server::Peer;
+use crate::journal::{Origin, Principal};
+
+/// All that is under `/api/v1`.
+pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let ids = std::sync::Arc::new(RequestIds::default());
+    warp::path("api")
+        .and(warp::path("v1"))
+        .and(warp::path::tail())
+        .and(warp::method())
+        .and(warp::query::<Query>())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<Peer>())
+        .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, peer: Option<Peer>| {
+            let (desk, ids) = (desk.clone(), ids.clone());
+            async move {
+                let begun = Instant::now();
+                let Identified { id, header } = ids.identify(&headers);
+                let origin = Origin { principal: Principal::Operator(0), request: id };
+                let from =
+                    peer.map_or_else(|| "command line".to_owned(), |Peer(peer): Peer| SocketAddr::to_string(&peer));
+                let asker = Asker { origin, from };
+                let answered = answer(&desk, &method, tail.as_str(), &query, &headers, asker).await;
+                let mut response = answered.unwrap_or_else(|problem| problem.respond());
+                tracing::info!(
+                    method = method.as_str(),
+                    path = format_args!("/api/v1/{}", tail.as_str()),
+                    status = response.status().as_u16(),
+                    micros = begun.elapsed().as_micros(),
+                    request = %id,
+                    x_request_id = ?header,
+                    "answered"
+                );
+                response.headers_mut().insert(X_REQUEST_ID, header);
+                response
+            }
+        })
+}
+
+async fn answer(
+    desk: &Desk,
+    method: &Method,
+    path: &str,
+    query: &Query,
+    headers: &HeaderMap,
+    asker: Asker,
+) -> Result<Response, Problem> {
+    let segments: Vec<&str> = path.split('/').collect();
+    let allow = match segments[..] {
+        ["verify" | "replay" | "backup"] | ["projections", _, "rebuild"] => "POST",
+        ["accounts" | "events" | "projections" | "export"]
+        | ["accounts", _]
+        | ["accounts", _, "events" | "diff"]
+        | ["log", "checkpoint" | "public-key"]
+        | ["log", "proof", "inclusion" | "consistency"]
+        | ["log", "proof", "account", _] => "GET",
+        _ => return Err(Problem::no_such_path()),
+    };
+    if method.as_str() != allow {
+        return Err(Problem::method(allow));
+    }
+    match segments[..] {
+        ["accounts"] => reading(desk, query, accounts::list).await,
+        ["accounts", number] => {
+            let number = number.to_owned();
+            reading(desk, query, move |desk, query| accounts::state(desk, &number, query)).await
+        }
+        ["accounts", number, "events"] => {
+            let (number, is_stream) = (number.to_owned(), Form::of(headers) == Form::Stream);
+            reading(desk, query, move |desk, query| accounts::history(desk, &number, query, is_stream)).await
+        }
+        ["accounts", number, "diff"] => {
+            let number = number.to_owned();
+            reading(desk, query, move |desk, query| accounts::diff(desk, &number, query)).await
+        }
+        ["events"] => {
+            let headers = headers.clone();
+            reading(desk, query, move |desk, query| events::list(desk, query, &headers)).await
+        }
+        ["log", "checkpoint"] => reading(desk, query, log::checkpoint).await,
+        ["log", "public-key"] => log::public_key(desk, query),
+        ["log", "proof", "inclusion"] => reading(desk, query, log::inclusion).await,
+        ["log", "proof", "consistency"] => reading(desk, query, log::consistency).await,
+        ["log", "proof", "account", number] => {
+            let number = number.to_owned();
+            reading(desk, query, move |desk, query| log::bundle(desk, &number, query)).await
+        }
+        ["projections"] => reading(desk, query, upkeep::projections).await,
+        ["projections", name, "rebuild"] => upkeep::rebuild(desk, name, query, asker),
+        ["verify"] => upkeep::verify(desk, query).await,
+        ["replay"] => upkeep::replay(desk, query).await,
+        ["export"] => upkeep::export(desk, query),
+        ["backup"] => upkeep::backup(desk, query, asker),
+        _ => Err(Problem::new(StatusCode::NOT_FOUND, "nothing has this path")),
+    }
+}
+
+/// What reads the journal does so on a thread for blocking work.
+async fn reading(
+    desk: &Desk,
+    query: &Query,
+    work: impl FnOnce(&Desk, &Query) -> Result<Response, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    let (desk, query) = (desk.clone(), query.clone());
+    let done = tokio::task::spawn_blocking(move || work(&desk, &query));
+    done.await.map_err(|error| Problem::work(&error))?
+}

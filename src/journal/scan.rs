@@ -1,0 +1,59 @@
+//! Reading over everything, decoding no more than what is asked for.
+
+use std::ops::ControlFlow;
+
+use super::block::Block;
+use super::read::{damaged, decode};
+use super::record::{self, Recorded, Stream};
+use super::{Error, Journal, schema};
+use crate::domain::Timestamp;
+
+/// What can be told of a record without decoding it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its place among all records.
+    pub position: u64,
+    /// Whose it is.
+    pub stream: Stream,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The name of its type; none for one that is unknown here.
+    pub name: Option<&'static str>,
+}
+
+impl Journal {
+    /// Goes through the durable records after `position`, in order, at most `most` of them, and hands those that are
+    /// wanted to `take` until that breaks off. Returns the position up to which everything was looked at.
+    pub fn scan(
+        &self,
+        position: u64,
+        most: u64,
+        is_wanted: impl Fn(&Glance) -> bool,
+        mut take: impl FnMut(Recorded) -> ControlFlow<()>,
+    ) -> Result<u64, Error> {
+        let end = self.head().min(position.saturating_add(most));
+        if position >= end {
+            return Ok(position.min(self.head()));
+        }
+        let start = self.shared.store.block_at(position + 1)?.map_or(position + 1, |(first, _)| first);
+        for entry in self.shared.store.blocks_from(start) {
+            let (first, bytes) = entry?;
+            if first > end {
+                break;
+            }
+            let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
+            for (record, at) in block.records().zip(first..).filter(|(_, at)| (position + 1..=end).contains(at)) {
+                if is_wanted(&glance(record, at)?) && take(decode(record, at)?).is_break() {
+                    return Ok(at);
+                }
+            }
+        }
+        Ok(end)
+    }
+}
+
+fn glance(record: &[u8], position: u64) -> Result<Glance, Error> {
+    let (header, _) = record::split(record).map_err(|what| damaged(position, what))?;
+    let record::Place { stream, at, .. } = header.place;
+    Ok(Glance { position, stream, at, name: schema::name(header.event_type) })
+}

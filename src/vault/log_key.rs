@@ -1,0 +1,66 @@
+//! The key that signs what the journal says of itself: Ed25519. It is kept sealed with the master key.
+
+use std::sync::Arc;
+
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+
+use super::cipher::{self, Key};
+use super::{Error, Purpose, Vault};
+use crate::store::Table;
+
+/// The log's key. Cheap to clone. No `Debug`: it holds a secret.
+#[derive(Clone)]
+pub struct LogKey {
+    pair: Arc<Ed25519KeyPair>,
+    public: PublicKey,
+}
+
+/// The half of it that checks signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// Its place beside the accounts' data keys.
+const LOG_KEY: &[u8] = b"log key";
+
+impl Vault {
+    /// The log's key, which is made the first time.
+    pub fn log_key(&self) -> Result<LogKey, Error> {
+        let aad = Purpose::LogKey.bound_to(None);
+        let stored = self.inner.store.get(Table::Keys, LOG_KEY)?;
+        let seed = match stored {
+            Some(sealed) => cipher::open(&self.inner.master, &aad, &sealed)
+                .and_then(|seed| seed.first_chunk().map(|seed| Key::new(*seed)))
+                .ok_or(Error::LogKeyDoesNotOpen)?,
+            None => {
+                let seed = Key::new(cipher::draw()?);
+                let sealed = cipher::seal(&self.inner.master, &aad, &*seed, &cipher::draw()?);
+                self.inner.store.put(Table::Keys, LOG_KEY, &sealed)?;
+                self.inner.store.flush()?;
+                seed
+            }
+        };
+        let pair = Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|_| Error::LogKeyDoesNotOpen)?;
+        let public = pair.public_key().as_ref().first_chunk().map(|public| PublicKey(*public));
+        Ok(LogKey { pair: Arc::new(pair), public: public.ok_or(Error::LogKeyDoesNotOpen)? })
+    }
+}
+
+impl LogKey {
+    /// The half that may be known.
+    pub fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    /// Signs `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        // An Ed25519 signature has 64 bytes.
+        self.pair.sign(message).as_ref().first_chunk().copied().unwrap_or([0; 64])
+    }
+}
+
+impl PublicKey {
+    /// Whether `signature` is this key's, over `message`.
+    pub fn verifies(self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
+    }
+}
