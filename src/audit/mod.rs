@@ -32,6 +32,9 @@ mod state;
 mod time;
 mod verify;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};

@@ -8,7 +8,7 @@ use super::{Error, output};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct Export {
-    /// CloudEvents, one a line, which `muster verify --export` checks; or CSV, for spreadsheets
+    /// CloudEvents, which can be verified, or CSV
     #[arg(long, value_name = "FORMAT", default_value = "cloudevents", value_parser = ["cloudevents", "csv"])]
     format: String,
     /// Of this account only

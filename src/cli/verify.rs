@@ -14,12 +14,11 @@ use crate::audit::{Signer, verify_bundle, verify_export};
 
 /// Check that nothing was altered or left out
 ///
-/// Checks a journal from its first record to its last: that every record decodes, positions, versions and chains are
-/// gapless, every root fits, every history is one that the rules allow, and the last signed checkpoint still holds.
-///
-/// Or checks a bundle or an export, with nothing but the log's public key.
+/// A journal is checked from its first record to its last: every record decodes, every root fits, positions, versions
+/// and chains are gapless, every history is one that the rules allow, and the last signed checkpoint still holds.
+/// A bundle or an export is checked with nothing but the log's public key.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES, next_line_help = true)]
+#[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
 pub(super) struct Verify {
     /// Check this bundle of one account (`muster prove`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "server", "data_dir"])]

@@ -1,5 +1,6 @@
 //! What bad requests are told, and what answers look like.
 
+mod v1;
 mod wire;
 
 use std::fmt::Write as _;

@@ -4,6 +4,10 @@ use serde_json::json;
 
 use crate::muster::{Muster, Receiver, directory, files};
 
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
 #[tokio::test]
 async fn planted_secrets_are_nowhere() {
     let (data, receiver) = (directory(), Receiver::start().await);
@@ -46,14 +50,27 @@ async fn planted_secrets_are_nowhere() {
         post("/group-dispatch-api/register/submitVerifyCode", body).await;
     }
     receiver.until("the refused code", |all| all.iter().any(|it| it.body["status"] == 0)).await;
+    for path in [
+        "events?limit=1000",
+        "accounts/861821726232",
+        "accounts/861821726232/events",
+        "log/proof/account/861821726232",
+        "export",
+    ] {
+        let answer = muster.get(&format!("/api/v1/{path}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answers += &answer.text;
+    }
+    let backup = muster.client().post(muster.url("/api/v1/backup")).send().await.unwrap().bytes().await.unwrap();
+    assert!(contains(&backup, "planted-public-key"), "what is not secret is in the backup in clear");
     let told = format!("{:?}", *receiver.deliveries());
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("TRACE"), "the log is as talkative as can be");
-    let contains = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     let on_disk: Vec<Vec<u8>> = files(data.path()).iter().map(|file| std::fs::read(file).unwrap()).collect();
     assert!(on_disk.iter().any(|bytes| contains(bytes, "planted-public-key")), "what is not secret is there in clear");
     for secret in secrets {
+        assert!(!contains(&backup, secret), "{secret} is in the backup");
         assert!(!on_disk.iter().any(|bytes| contains(bytes, secret)), "{secret} is on the disk");
         for (place, text) in [("log", &log), ("answers", &answers), ("webhooks", &told)] {
             let line = text.lines().find(|line| line.contains(secret));

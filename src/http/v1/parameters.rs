@@ -17,12 +17,10 @@ impl<'q> Parameters<'q> {
         for (at, (name, _)) in query.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let detail = format!("{name:?} is no parameter here; there are: {known}");
-                return Err(Problem::new(warp::http::StatusCode::BAD_REQUEST, detail));
+                return Err(Problem::parameter(name, format_args!("is no parameter here; there are: {known}")));
             }
             if query[..at].iter().any(|(other, _)| other == name) {
-                let detail = format!("{name:?} is given twice; give it once");
-                return Err(Problem::new(warp::http::StatusCode::BAD_REQUEST, detail));
+                return Err(Problem::parameter(name, "is given twice; give it once"));
             }
         }
         Ok(Parameters { query })

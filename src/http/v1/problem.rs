@@ -12,7 +12,7 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     /// The parameter at fault, if one is.
-    parameter: Option<&'static str>,
+    parameter: Option<String>,
     /// The methods that would do, if it is the method.
     allow: Option<&'static str>,
     /// Whether what was looked at is not whole.
@@ -27,7 +27,7 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<&'static str>,
+    parameter: Option<&'a str>,
 }
 
 impl Problem {
@@ -36,8 +36,8 @@ impl Problem {
     }
 
     /// A parameter is not as it must be; `words` go on from its name.
-    pub(super) fn parameter(name: &'static str, words: impl std::fmt::Display) -> Problem {
-        Problem { parameter: Some(name), ..Problem::new(StatusCode::BAD_REQUEST, format!("{name} {words}")) }
+    pub(super) fn parameter(name: &str, words: impl std::fmt::Display) -> Problem {
+        Problem { parameter: Some(name.to_owned()), ..Problem::new(StatusCode::BAD_REQUEST, format!("{name} {words}")) }
     }
 
     pub(super) fn no_such_path() -> Problem {
@@ -59,7 +59,7 @@ impl Problem {
         let Problem { status, detail, parameter, allow, .. } = self;
         let title = status.canonical_reason().unwrap_or("Error");
         let kind = if self.is_fault { NOT_WHOLE } else { "about:blank" };
-        let body = Body { kind, title, status: status.as_u16(), detail, parameter: *parameter };
+        let body = Body { kind, title, status: status.as_u16(), detail, parameter: parameter.as_deref() };
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
         *response.status_mut() = *status;
         let headers = response.headers_mut();

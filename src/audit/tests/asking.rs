@@ -1,0 +1,97 @@
+//! Pages, filters, orders.
+
+use super::*;
+use crate::domain::{OnlineStatus, Status};
+
+/// The ids on a page.
+fn ids(page: &Page) -> Vec<u64> {
+    let id =
+        |line: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().parse();
+    page.lines.iter().map(|line| id(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn filters_and_pages_of_all() {
+    let house = House::told().await;
+    let check = |filter: Filter, expected: &[u64]| {
+        for limit in [1, 2, 3, 100] {
+            let (mut found, mut after) = (Vec::new(), Some(0));
+            while let Some(position) = after {
+                let page = house.audit.events(position, &filter, limit).unwrap();
+                assert!(page.lines.len() <= limit);
+                found.extend(ids(&page));
+                after = page.next;
+            }
+            assert_eq!(found, expected, "{filter:?}, {limit} to a page");
+        }
+    };
+    check(Filter::default(), &(1..=16).collect::<Vec<_>>());
+    let first = Some(FIRST.parse().unwrap());
+    check(Filter { account: first, ..Filter::default() }, &[1, 2, 5, 8, 9, 10]);
+    let types = vec!["came_online".to_owned(), "muster.account.banned.v1".to_owned()];
+    check(Filter { types: types.clone(), ..Filter::default() }, &[5, 6, 7]);
+    check(Filter { account: first, types, ..Filter::default() }, &[5]);
+    check(Filter { since: Some(at(13)), ..Filter::default() }, &[14, 15, 16]);
+    check(Filter { since: Some(at(2)), until: Some(at(4)), ..Filter::default() }, &[3, 4]);
+    check(Filter { types: vec!["backup_taken".to_owned()], ..Filter::default() }, &[16]);
+    check(Filter { account: Some("861821729999".parse().unwrap()), ..Filter::default() }, &[]);
+    assert!(Filter::is_type("banned") && Filter::is_type("muster.administration.restored.v1"));
+    assert!(!Filter::is_type("bannned") && !Filter::is_type("muster.account.banned.v2") && !Filter::is_type(""));
+}
+
+#[tokio::test]
+async fn one_history_in_both_orders() {
+    let house = House::told().await;
+    let check = |order, types: &[&str], expected: &[u64]| {
+        let filter = Filter { types: types.iter().map(|it| (*it).to_owned()).collect(), ..Filter::default() };
+        for limit in [1, 2, 3, 100] {
+            let (mut found, mut from) = (Vec::new(), None);
+            loop {
+                let page = house.audit.history(SECOND.parse().unwrap(), order, from, &filter, limit).unwrap();
+                found.extend(ids(&page));
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{order:?}, {types:?}, {limit} to a page");
+        }
+    };
+    check(Order::Ascending, &[], &[3, 4, 6, 7, 11, 12, 13, 14, 15]);
+    check(Order::Descending, &[], &[15, 14, 13, 12, 11, 7, 6, 4, 3]);
+    check(Order::Descending, &["banned", "registered"], &[15, 7]);
+    check(Order::Ascending, &["backup_taken"], &[]);
+    let unknown = house.audit.history("861821729999".parse().unwrap(), Order::Ascending, None, &Filter::default(), 1);
+    assert_eq!(unknown.unwrap_err().to_string(), "account 861821729999 is unknown");
+}
+
+#[tokio::test]
+async fn accounts_by_what_they_are() {
+    let house = House::empty();
+    let content = story()[0].1.clone();
+    let number = |index: u64| (861_821_700_000 + index).to_string();
+    for index in 0..2_500 {
+        house.happen(&number(index), content.clone(), 0).await;
+    }
+    house.happen(&number(2_000), Event::OnlineRequested, 1).await;
+    house.happen(&number(7), Event::Banned { reason: Reason::none(), instance_code: String::new() }, 2).await;
+    let check = |wanted: Accounts, expected: Vec<u64>| {
+        for limit in [1_000, 7] {
+            let (mut found, mut from) = (Vec::new(), Some(0));
+            while let Some(cursor) = from {
+                let page = house.audit.accounts(&wanted, cursor, limit);
+                found.extend(page.lines.iter().map(|line| {
+                    let row: serde_json::Value = serde_json::from_slice(line).unwrap();
+                    row["whatsApp"].as_str().unwrap().parse::<u64>().unwrap() - 861_821_700_000
+                }));
+                from = page.next;
+            }
+            assert_eq!(found, expected, "{wanted:?}, {limit} to a page");
+        }
+    };
+    check(Accounts::default(), (0..2_500).collect());
+    check(Accounts { prefix: "86182170123".to_owned(), ..Accounts::default() }, (1_230..1_240).collect());
+    check(Accounts { status: Some(Status::Banned), ..Accounts::default() }, vec![7]);
+    check(Accounts { online_status: Some(OnlineStatus::OnlineComing), ..Accounts::default() }, vec![2_000]);
+    assert_eq!(house.audit.roster().counts(), (2_500, 0, 1));
+}

@@ -1,0 +1,152 @@
+//! What auditors are promised: one view of everything, states of any time, and that nothing altered or left out passes.
+//!
+//! | file | what it tries |
+//! |---|---|
+//! | `views` | events, states and differences, as others read them |
+//! | `asking` | pages, filters, orders |
+//! | `forging` | bundles, exports and backups, altered in every way |
+//! | `holding` | that a journal is what its checkpoint says, and served as its events say |
+
+mod asking;
+mod forging;
+mod holding;
+mod views;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{self, Settings};
+use crate::domain::{Act, Content, Deed, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType};
+use crate::journal::{Append, Origin, Principal, RequestId};
+use crate::store::StoreId;
+use crate::vault::Vault;
+
+/// 2026-11-25T09:00:00Z.
+const BEGIN: i64 = 1_795_597_200_000_000;
+const FIRST: &str = "861821726232";
+const SECOND: &str = "861821720003";
+
+/// A journal with two accounts and some acts, and everything to look into it.
+pub(crate) struct House {
+    pub(crate) audit: Audit,
+    pub(crate) directory: TempDir,
+}
+
+impl House {
+    /// Nothing happened yet.
+    pub(crate) fn empty() -> House {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::found(&directory.path().join("data"), &store_settings(), StoreId(0x0123_4567_89ab_cdef));
+        House { audit: open(store.unwrap()).unwrap(), directory }
+    }
+
+    /// The whole story: one account comes and goes, one is banned and registered again, and somebody takes a backup.
+    pub(crate) async fn told() -> House {
+        let house = House::empty();
+        for (seconds, (number, event)) in (0..).zip(story()) {
+            house.happen(number, event, seconds).await;
+        }
+        let act = Act { deed: Deed::BackupTaken { position: 15 }, from: "127.0.0.1:40000".to_owned() };
+        house.audit.journal.record_act(act, Origin::OPERATOR, at(60)).await.unwrap();
+        house
+    }
+
+    pub(crate) async fn happen(&self, number: &str, event: Event, seconds: i64) {
+        let account = number.parse().unwrap();
+        let expected_version = self.audit.journal.head_of(journal::Stream::Account(account)).version;
+        let principal = match event {
+            Event::AccountImported { .. }
+            | Event::ContentReplaced { .. }
+            | Event::OnlineRequested
+            | Event::RecycleRequested
+            | Event::RegistrationRequested { .. }
+            | Event::CodeSubmitted { .. } => Principal::Caller(7),
+            Event::CameOnline { .. }
+            | Event::WentOffline { .. }
+            | Event::Banned { .. }
+            | Event::BanLifted
+            | Event::CodeSent
+            | Event::Registered
+            | Event::RegistrationFailed { .. } => Principal::Gateway(0),
+        };
+        let request =
+            if principal == Principal::Caller(7) { RequestId(0xabc0 + seconds as u128) } else { RequestId(0) };
+        let (origin, at) = (Origin { principal, request }, at(seconds));
+        self.audit.journal.append(Append { account, expected_version, events: vec![event], origin, at }).await.unwrap();
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.directory.path().join("data")
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(BEGIN + seconds * 1_000_000)
+}
+
+fn store_settings() -> config::Store {
+    Settings::default().store
+}
+
+/// The rooms over a store, as a start opens them.
+fn open(store: Store) -> Result<Audit, Error> {
+    let roster = Roster::open(&store);
+    let following = roster.clone();
+    let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
+    roster.catch_up(&journal)?;
+    let vault = Vault::open(store.clone(), &config::Vault::default())?;
+    let log = Log::open(&store, &journal, vault.log_key()?)?;
+    Ok(Audit::new(store, journal, roster, Some(log)))
+}
+
+fn open_at(path: &Path) -> Result<Audit, Error> {
+    open(Store::open(path, &store_settings())?)
+}
+
+fn story() -> Vec<(&'static str, Event)> {
+    let content = |name: &str| {
+        Arc::new(Content {
+            account_type: crate::domain::AccountType::Personal,
+            name: Some(name.to_owned()),
+            avatar: None,
+            public_key: "public, \"quoted\"".to_owned(),
+            msg_public_key: String::new(),
+            account_id: Some("7".to_owned()),
+            next_key_id: None,
+            registration_id: None,
+            secrets: Sealed(Box::new([9; 8])),
+            fingerprint: Fingerprint([0x5a; 32]),
+        })
+    };
+    let code = || Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) };
+    vec![
+        (FIRST, Event::AccountImported { content: content("lee") }),
+        (FIRST, Event::OnlineRequested),
+        (SECOND, Event::AccountImported { content: content("kim") }),
+        (SECOND, Event::OnlineRequested),
+        (FIRST, Event::CameOnline { instance_code: "SIM-1".to_owned() }),
+        (SECOND, Event::CameOnline { instance_code: "SIM-1".to_owned() }),
+        (SECOND, Event::Banned { reason: Reason::new("spam"), instance_code: "SIM-1".to_owned() }),
+        (FIRST, Event::ContentReplaced { content: content("li") }),
+        (FIRST, Event::RecycleRequested),
+        (FIRST, Event::WentOffline { reason: Reason::none(), instance_code: "SIM-1".to_owned() }),
+        (
+            SECOND,
+            Event::RegistrationRequested {
+                task: TaskId::new(12).unwrap(),
+                verify_type: VerifyType::Voice,
+                account_type: crate::domain::AccountType::Business,
+                calling_code: "+86".parse().unwrap(),
+                country: "CN".to_owned(),
+                expires_at: at(610),
+            },
+        ),
+        (SECOND, Event::CodeSent),
+        (SECOND, code()),
+        (SECOND, Event::RegistrationFailed { reason: Reason::new("wrong code"), attempt: 1, still_waiting: true }),
+        (SECOND, Event::Registered),
+    ]
+}

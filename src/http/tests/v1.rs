@@ -1,0 +1,108 @@
+//! `/api/v1`: what is answered to good questions and bad ones.
+
+use std::fmt::Write;
+
+use futures_util::StreamExt;
+
+use crate::audit::tests::House;
+use crate::http::answer_here;
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+
+async fn answer(house: &House, method: &str, path: &str, accept: &str) -> (u16, String) {
+    let answer = answer_here(house.audit.clone(), method, path, accept).await.unwrap();
+    let body: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
+    (answer.status, String::from_utf8(body.concat()).unwrap())
+}
+
+#[tokio::test]
+async fn questions_and_answers() {
+    let house = House::told().await;
+    let questions = [
+        ("GET", "accounts", JSON),
+        ("GET", "accounts?limit=1", JSON),
+        ("GET", "accounts?limit=1&cursor=1", JSON),
+        ("GET", "accounts?status=2&prefix=8618", JSON),
+        ("GET", "accounts/861821726232", JSON),
+        ("GET", "accounts/861821720003?at=2026-11-25T09:00:03Z", JSON),
+        ("GET", "accounts/861821720003/events?order=desc&limit=2&type=registered,banned", JSON),
+        ("GET", "accounts/861821720003/events?limit=1&cursor=4", JSON),
+        ("GET", "accounts/861821726232/events?limit=2", NDJSON),
+        ("GET", "accounts/861821726232/diff?from=3&to=6", JSON),
+        ("GET", "events?after=14&limit=1", JSON),
+        ("GET", "events?since=2026-11-25T09:00:14Z", NDJSON),
+        ("GET", "projections", JSON),
+        ("POST", "verify", JSON),
+        ("POST", "replay", JSON),
+        ("POST", "replay?until=4", JSON),
+        ("GET", "export?format=csv&type=banned", JSON),
+        // What cannot be answered.
+        ("GET", "accounts/861821729999", JSON),
+        ("GET", "accounts/861821729999/events", NDJSON),
+        ("GET", "accounts/12", JSON),
+        ("GET", "accounts/+861821726232", JSON),
+        ("GET", "accounts/861821726232?version=7", JSON),
+        ("GET", "accounts/861821726232?version=-1", JSON),
+        ("GET", "accounts/861821726232?version=99999999999999999999999", JSON),
+        ("GET", "accounts/861821726232?at=tuesday", JSON),
+        ("GET", "accounts/861821726232?at=2026-11-25&version=1", JSON),
+        ("GET", "accounts/861821726232?at=2026-11-24", JSON),
+        ("GET", "accounts/861821726232/diff?from=1", JSON),
+        ("GET", "accounts/861821726232/diff?from=1&to=9", JSON),
+        ("GET", "accounts/861821726232/events?order=up", JSON),
+        ("GET", "accounts?status=3", JSON),
+        ("GET", "accounts?onlineStatus=0", JSON),
+        ("GET", "accounts?prefix=86x", JSON),
+        ("GET", "accounts?limit=1001", JSON),
+        ("GET", "accounts?cursor=x", JSON),
+        ("GET", "events?limit=0", JSON),
+        ("GET", "events?limit=1&limit=2", JSON),
+        ("GET", "events?type=bannned", JSON),
+        ("GET", "events?since=2026-11-26&until=2026-11-25", JSON),
+        ("GET", "events?account=0", JSON),
+        ("GET", "events?typo=1", JSON),
+        ("GET", "log/checkpoint?size=1", JSON),
+        ("GET", "log/proof/inclusion", JSON),
+        ("GET", "log/proof/inclusion?seq=17", JSON),
+        ("GET", "log/proof/inclusion?seq=3&size=2", JSON),
+        ("GET", "log/proof/consistency?from=9&to=3", JSON),
+        ("GET", "log/proof/account/861821729999", JSON),
+        ("GET", "export?format=xml", JSON),
+        ("POST", "replay?until=someday", JSON),
+        ("POST", "projections/nothing/rebuild", JSON),
+        ("GET", "backup", JSON),
+        ("POST", "events", JSON),
+        ("DELETE", "accounts/861821726232", JSON),
+        ("GET", "", JSON),
+        ("GET", "accounts/", JSON),
+        ("GET", "nothing", JSON),
+    ];
+    let mut golden = String::new();
+    for (method, path, accept) in questions {
+        let (status, body) = answer(&house, method, path, accept).await;
+        let kind = if accept == NDJSON { " as lines" } else { "" };
+        writeln!(golden, "{method} {path}{kind}\n  {status} {}", body.trim_end().replace('\n', "\n      ")).unwrap();
+    }
+    super::snapshot("http_v1", &golden);
+}
+
+/// One view of an event, wherever it is shown.
+#[tokio::test]
+async fn an_event_is_the_same_everywhere() {
+    let house = House::told().await;
+    let lines = answer(&house, "GET", "events", NDJSON).await.1;
+    let page = answer(&house, "GET", "events", JSON).await.1;
+    let listed = lines.trim_end().replace('\n', ",");
+    assert_eq!(page, format!("{{\"events\":[{listed}],\"next\":null}}\n"));
+    let exported = answer(&house, "GET", "export", JSON).await.1;
+    assert!(exported.starts_with(&lines), "the export begins with the same lines");
+    for number in ["861821726232", "861821720003"] {
+        let of_one = |line: &&str| line.contains(&format!("\"subject\":\"{number}\""));
+        let expected: String = lines.split_inclusive('\n').filter(of_one).collect();
+        assert_eq!(answer(&house, "GET", &format!("accounts/{number}/events"), NDJSON).await.1, expected);
+        assert_eq!(answer(&house, "GET", &format!("events?account={number}"), NDJSON).await.1, expected);
+        let bundle = answer(&house, "GET", &format!("log/proof/account/{number}"), JSON).await.1;
+        assert!(expected.lines().all(|line| bundle.contains(line)), "the bundle has the same lines");
+    }
+}

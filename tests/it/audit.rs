@@ -1,0 +1,231 @@
+//! What auditors and operators do, through the real binary: on a running service and on a stopped data directory, with
+//! the same answers.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::muster::{Muster, PATIENCE, directory, run};
+
+const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
+const BANNED: &str = "8618210003";
+const OTHER: &str = "8618211234";
+
+/// A service on which something happened, and nothing more will.
+async fn lived(data: &Path) -> Muster {
+    let muster = Muster::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let account = |number: &str| {
+        json!({"whatsApp": number, "override": false, "name": "lee, the \"first\"", "publicKey": "", "privateKey": "",
+            "msgPublicKey": "", "msgPrivateKey": ""})
+    };
+    let body = json!({"whatsAppList": [account(BANNED), account(OTHER)]}).to_string();
+    assert_eq!(muster.post(ONLINE, body).await.status, 200);
+    events(&muster, 7).await;
+    assert_eq!(muster.post(RECYCLE, "{}").await.status, 200);
+    events(&muster, 9).await;
+    muster
+}
+
+/// Follows the live tail from the beginning until so many events came.
+async fn events(muster: &Muster, count: usize) -> Vec<Value> {
+    let request = muster.client().get(muster.url("/api/v1/events?after=0")).header("accept", "text/event-stream");
+    let mut lines = live(request).await;
+    let mut events = Vec::new();
+    while events.len() < count {
+        let line = timeout(PATIENCE, lines.next()).await.expect("the live tail is silent").unwrap();
+        events.extend(line.strip_prefix("data:").map(|event| serde_json::from_str(event).unwrap()));
+    }
+    events
+}
+
+/// The lines of an answer, as they come.
+async fn live(request: reqwest::RequestBuilder) -> std::pin::Pin<Box<dyn futures_util::Stream<Item = String>>> {
+    let answer = request.send().await.unwrap();
+    assert_eq!(
+        (answer.status(), answer.headers()["content-type"].to_str().unwrap()),
+        (200.try_into().unwrap(), "text/event-stream")
+    );
+    let pieces = answer.bytes_stream();
+    let lines = futures_util::stream::unfold((pieces, String::new()), |(mut pieces, mut rest)| async move {
+        loop {
+            if let Some((line, after)) = rest.split_once('\n') {
+                let (line, after) = (line.to_owned(), after.to_owned());
+                return Some((line, (pieces, after)));
+            }
+            rest.push_str(std::str::from_utf8(&pieces.next().await?.ok()?).unwrap());
+        }
+    });
+    Box::pin(lines)
+}
+
+/// Runs a verb; returns what it prints.
+fn said(arguments: &[&str], source: &[&str], exit: i32) -> String {
+    let (code, stdout, stderr) = run(&[arguments, source].concat(), &[]);
+    assert_eq!(code, Some(exit), "{arguments:?}: {stderr}");
+    stdout + &stderr
+}
+
+#[tokio::test]
+async fn the_same_on_a_server_and_on_a_directory() {
+    let data = directory();
+    let muster = lived(data.path()).await;
+    let files = directory();
+    let file = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
+    let url = muster.url("");
+    let server = ["--server", url.as_str()];
+    let questions: Vec<Vec<&str>> = ["text", "json", "jsonl", "csv"]
+        .iter()
+        .flat_map(|form| {
+            [
+                vec!["history", BANNED, "-o", form],
+                vec!["history", BANNED, "--reverse", "--limit", "2", "-o", form],
+                vec!["history", OTHER, "--type", "came_online,went_offline", "-o", form],
+                vec!["state", BANNED, "-o", form],
+                vec!["state", BANNED, "--version", "2", "-o", form],
+                vec!["diff", BANNED, "2", "4", "-o", form],
+                vec!["events", "-o", form],
+                vec!["events", "--after", "5", "--limit", "2", "-o", form],
+                vec!["events", "--type", "registered", "-o", form],
+                vec!["replay", "-o", form],
+            ]
+        })
+        .chain([vec!["export"], vec!["export", "--format", "csv", "--account", OTHER]])
+        .collect();
+    let on_server: Vec<String> = questions.iter().map(|question| said(question, &server, 0)).collect();
+    let key = file("key");
+    fs::write(&key, said(&["checkpoint", "--public-key"], &server, 0)).unwrap();
+    let bundle = file("bundle");
+    fs::write(&bundle, said(&["prove", BANNED], &server, 0)).unwrap();
+    assert!(said(&["verify", "--bundle", &bundle, "--public-key", &key], &[], 0).contains("events     4"));
+    let backup = file("backup");
+    assert_eq!(said(&["backup", &backup], &server, 0), format!("{backup}\n"));
+    said(&["verify"], &server, 0);
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    let directory = ["--data-dir", data.path().to_str().unwrap()];
+    for (question, on_server) in questions.iter().zip(on_server) {
+        if question.contains(&"events") || question.contains(&"replay") || question[..] == ["export"] {
+            continue; // What operators did since is there too.
+        }
+        let is_signed = |line: &&str| !line.starts_with(r#"{"muster":"#);
+        let lines = |text: &str| text.lines().filter(is_signed).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines(&said(question, &directory, 0)), lines(&on_server), "{question:?}");
+    }
+    let acts = said(&["events", "--type", "backup_taken", "-o", "jsonl"], &directory, 0);
+    let act: Value = serde_json::from_str(&acts).unwrap();
+    assert_eq!((&act["subject"], &act["origin"]), (&json!("administration"), &json!("operator")));
+    assert!(act["data"]["from"].as_str().unwrap().starts_with("127.0.0.1:"), "{act}");
+    let export = file("export");
+    fs::write(&export, said(&["export"], &directory, 0)).unwrap();
+    assert!(said(&["verify", "--export", &export, "--public-key", &key], &[], 0).contains("complete   true"));
+    assert!(said(&["verify"], &directory, 0).contains("checkpoint  10"), "the last one was signed at the end");
+
+    let restored = file("restored");
+    said(&["restore", &backup, "--data-dir", &restored, "--public-key", &key], &[], 0);
+    assert!(said(&["verify"], &["--data-dir", &restored], 0).contains("events      10"));
+    // Without the master key everything can be read, and nothing is signed.
+    let text = said(&["checkpoint"], &["--data-dir", &restored], 1);
+    assert!(text.contains("the master key file") && text.contains("is missing"), "{text}");
+    assert_eq!(said(&["history", OTHER], &["--data-dir", &restored], 0), said(&["history", OTHER], &directory, 0));
+}
+
+#[tokio::test]
+async fn exit_codes() {
+    let data = directory();
+    lived(data.path()).await.stop("TERM");
+    let files = directory();
+    let file = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
+    let directory = ["--data-dir", data.path().to_str().unwrap()];
+    said(&["history", "8618219999"], &directory, 3);
+    said(&["state", BANNED, "--version", "99"], &directory, 3);
+    said(&["state", BANNED, "--at", "2001-01-01"], &directory, 3);
+    said(&["diff", BANNED, "1", "99"], &directory, 3);
+    said(&["prove", "8618219999"], &directory, 3);
+    said(&["history", "12"], &directory, 2);
+    said(&["events", "--type", "nothing"], &directory, 2);
+    said(&["events", "--follow"], &directory, 2);
+    said(&["verify", "--public-key", "nonsense"], &directory, 2);
+    assert!(said(&["events"], &["--server", "http://127.0.0.1:9"], 1).contains("Connection refused"));
+    assert!(said(&["events"], &["--data-dir", &file("nothing")], 1).contains("there is no muster data directory"));
+    let altered = |name: &str, bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1;
+        fs::write(file(name), bytes).unwrap();
+        file(name)
+    };
+    let bundle = said(&["prove", BANNED], &directory, 0);
+    assert!(
+        said(&["verify", "--bundle", &altered("bundle", bundle.as_bytes(), 2_000)], &[], 4).starts_with("muster: ")
+    );
+    let export = said(&["export"], &directory, 0);
+    assert!(said(&["verify", "--export", &altered("export", export.as_bytes(), 700)], &[], 4).starts_with("muster: "));
+    said(&["backup", &file("backup")], &directory, 0);
+    let backup = altered("altered", &fs::read(file("backup")).unwrap(), 900);
+    let refused = said(&["restore", &backup, "--data-dir", &file("restored")], &[], 4);
+    assert!(refused.contains("is damaged"), "{refused}");
+    assert!(!Path::new(&file("restored")).exists() && !Path::new(&file("restored.restoring")).exists());
+    // A checkpoint that the journal does not hold.
+    fs::write(data.path().join("log/checkpoint"), "nonsense").unwrap();
+    assert!(said(&["verify"], &directory, 4).contains("is not to be believed"));
+}
+
+/// Readers of the live tail go on where they were, and do not keep the service from stopping.
+#[tokio::test]
+async fn the_live_tail() {
+    let data = directory();
+    let muster = lived(data.path()).await;
+    let url = muster.url("/api/v1/events?type=came_online,banned");
+    let resumed = muster.client().get(url).header("accept", "text/event-stream").header("last-event-id", "6");
+    let mut lines = live(resumed).await;
+    let mut first = Vec::new();
+    while first.len() < 2 {
+        let line = timeout(PATIENCE, lines.next()).await.unwrap().unwrap();
+        first.extend((!line.is_empty()).then_some(line));
+    }
+    assert!(first[0] == "id:7" || first[1] == "id:7", "behind the event that was seen last: {first:?}");
+    // What happens from here on comes by itself, from now and filtered.
+    let url = muster.url(&format!("/api/v1/events?account={OTHER}"));
+    let mut live = live(muster.client().get(url).header("accept", "text/event-stream")).await;
+    let account = json!({"whatsApp": OTHER, "override": false, "publicKey": "", "privateKey": "", "msgPublicKey": "",
+        "msgPrivateKey": ""});
+    assert_eq!(muster.post(ONLINE, json!({"whatsAppList": [account]}).to_string()).await.status, 200);
+    let mut kinds = Vec::new();
+    while kinds.len() < 2 {
+        let line = timeout(PATIENCE, live.next()).await.unwrap().unwrap();
+        let event = line.strip_prefix("data:").map(|event| serde_json::from_str::<Value>(event).unwrap());
+        kinds.extend(event.map(|event| event["type"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(kinds, ["muster.account.online_requested.v1", "muster.account.came_online.v1"]);
+    let refused = muster.client().get(muster.url("/api/v1/events")).header("accept", "text/event-stream");
+    let refused = muster.send(refused.header("last-event-id", "x")).await.unwrap();
+    assert_eq!((refused.status, refused.json()["parameter"].clone()), (400, json!("Last-Event-ID")));
+    let begin = std::time::Instant::now();
+    let (status, log) = tokio::task::spawn_blocking(move || muster.stop("TERM")).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(begin.elapsed() < Duration::from_secs(4), "readers were waited for: {log}");
+    assert_eq!(
+        timeout(PATIENCE, live.filter(|line| std::future::ready(line.starts_with("data:"))).count()).await.unwrap(),
+        0
+    );
+}
+
+/// A rebuild under load, asked for over HTTP: answered at once, shown while it runs, remembered when it is done.
+#[tokio::test]
+async fn a_rebuild() {
+    let data = directory();
+    let muster = lived(data.path()).await;
+    let before = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    let begun = muster.post("/api/v1/projections/roster/rebuild", "").await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    let all = events(&muster, 10).await;
+    assert_eq!(all[9]["type"], "muster.administration.projection_rebuilt.v1");
+    assert_eq!(all[9]["data"]["differences"], 0);
+    let shown = muster.get("/api/v1/projections").await.json();
+    assert_eq!(shown["projections"][0]["lastRebuild"]["events"], "9");
+    assert_eq!(muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text, before);
+}
