@@ -121,6 +121,9 @@ pub const STREAM_BYTES: usize = 64 * 1024;
 /// Time for a service to take the connection of a verb that asks it.
 pub const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Blocks that wait to be hashed while a journal is verified, most: a few MiB.
+pub const VERIFY_BLOCKS: usize = 256;
+
 // --- Store ---
 
 /// sled's segment size, fixed at creation: large enough for [`BLOCK_BYTES`]; sled takes a buffer of this size for each.

@@ -35,8 +35,11 @@ pub fn append(journal: &Journal, appenders: u64, events: u64) -> Duration {
                 let account = account(index);
                 let from = journal.head_of(Stream::Account(account)).version;
                 for expected_version in from..from + events / appenders {
-                    let event =
-                        if expected_version % 2 == 0 { Event::OnlineRequested } else { Event::RecycleRequested };
+                    let event = if (expected_version - from) % 2 == 0 {
+                        Event::OnlineRequested
+                    } else {
+                        Event::RecycleRequested
+                    };
                     let at = muster::clock::now();
                     let append = Append { account, expected_version, events: vec![event], origin: Origin::SERVICE, at };
                     journal.append(append).await.unwrap();

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic)]
 
 mod append;
+mod audit;
 mod house;
 mod http;
 mod memory;
@@ -97,6 +98,20 @@ const BENCHES: &[Bench] = &[
         rounds: 5,
         run: |scale| webhooks::round(scale.of(50_000)),
     },
+    Bench {
+        id: "verify",
+        what: "every record, chain, root and rule checked; floor: the same blocks read from sled, each byte hashed once (SHA-256)",
+        unit: "events",
+        rounds: 5,
+        run: |scale| audit::verify(scale.of(500_000)),
+    },
+    Bench {
+        id: "export/ndjson",
+        what: "everything as CloudEvents, with its proof; floor: the same lines made from memory",
+        unit: "events",
+        rounds: 5,
+        run: |scale| audit::export(scale.of(300_000)),
+    },
 ];
 
 fn main() {
@@ -111,6 +126,16 @@ fn main() {
     }
     if wanted.as_deref().is_none_or(|wanted| "memory".starts_with(wanted)) {
         memory::report(scale.of(1_000_000).max(50_000), scale.of(50_000));
+    }
+    let figures: [(&str, fn(&Scale)); 3] = [
+        ("activation", |_| audit::activation(10_000)),
+        ("first-page", |scale| audit::first_page(scale.of(5_000_000))),
+        ("replay-memory", |scale| audit::replay_memory(scale.of(10_000_000))),
+    ];
+    for (id, print) in figures {
+        if wanted.as_deref().is_none_or(|wanted| id.starts_with(wanted)) {
+            print(&scale);
+        }
     }
     print!("\n{closing}");
 }

@@ -81,14 +81,25 @@ impl<'a> Block<'a> {
         if header[4..8] != [FORMAT, 0, 0, 0] {
             return Err("a block has an unknown format");
         }
-        let count = header[8..].first_chunk().map_or(0, |stored| u32::from_le_bytes(*stored));
-        let root = header[12..].first_chunk().map_or(Root([0; 32]), |stored| Root(*stored));
-        let block = Block { count, root, records };
-        if block.records().map(<[u8]>::len).sum::<usize>() != records.len() || block.records().count() != count as usize
+        let block = Block::of(header, records);
+        if block.records().map(<[u8]>::len).sum::<usize>() != records.len()
+            || block.records().count() != block.count as usize
         {
             return Err("a block's records do not fit its length");
         }
         Ok(block)
+    }
+
+    /// The block in bytes that were [read](Block::read) before.
+    pub(super) fn read_checked(bytes: &'a [u8]) -> Block<'a> {
+        let (header, records) = bytes.split_at_checked(HEADER_BYTES).unwrap_or((&[0; HEADER_BYTES], &[]));
+        Block::of(header, records)
+    }
+
+    fn of(header: &[u8], records: &'a [u8]) -> Block<'a> {
+        let count = header[8..].first_chunk().map_or(0, |stored| u32::from_le_bytes(*stored));
+        let root = header[12..].first_chunk().map_or(Root([0; 32]), |stored| Root(*stored));
+        Block { count, root, records }
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -233,6 +233,16 @@ impl Journal {
     }
 }
 
+impl Error {
+    /// The first position that cannot be trusted; the last there is, if it is none in particular.
+    fn position(&self) -> u64 {
+        match self {
+            Error::Damaged { position, .. } | Error::UnknownEvent { position, .. } => *position,
+            Error::Conflict { .. } | Error::TooLarge { .. } | Error::Store(_) | Error::Closed => u64::MAX,
+        }
+    }
+}
+
 impl Shared {
     fn fail(&self, error: Error) {
         self.failure.send_replace(Some(Arc::new(error)));

@@ -1,12 +1,17 @@
 //! One pass over everything: every block, every record, every chain, every root.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 
 use super::block::Block;
 use super::heads::Head;
 use super::read::{damaged, decode};
 use super::tree::{Root, Tree};
 use super::{Error, Journal, Recorded, Stream};
+use crate::limits::VERIFY_BLOCKS;
+use crate::store::Value;
 
 /// What a pass without a fault found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +33,34 @@ impl Journal {
     }
 
     /// The same, and shows each record to `look`, which may find a fault that only it can see.
-    pub fn verify_with(&self, mut look: impl FnMut(&Recorded) -> Result<(), String>) -> Result<Report, Error> {
+    ///
+    /// Half of the work is hashing, so the tree is made on a thread of its own, behind the one that reads.
+    pub fn verify_with(&self, look: impl FnMut(&Recorded) -> Result<(), String>) -> Result<Report, Error> {
+        thread::scope(|scope| {
+            let (blocks, queued) = mpsc::sync_channel(VERIFY_BLOCKS);
+            let hashing = scope.spawn(move || check_roots(&queued));
+            let read = self.check_records(look, &blocks);
+            drop(blocks);
+            let hashed = hashing.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // The first fault is named, whoever finds it.
+            match (read, hashed) {
+                (Ok((events, blocks, accounts)), Ok(root)) => Ok(Report { events, blocks, accounts, root }),
+                (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+                (Err(read), Err(hashed)) => Err(if hashed.position() < read.position() { hashed } else { read }),
+            }
+        })
+    }
+
+    /// Reads everything up to the durable head, checks all but the roots, and passes the blocks on. Returns how many
+    /// events, blocks and accounts there are.
+    fn check_records(
+        &self,
+        mut look: impl FnMut(&Recorded) -> Result<(), String>,
+        blocks: &SyncSender<(u64, Value)>,
+    ) -> Result<(u64, u64, usize), Error> {
         let head = self.head();
-        let mut tree = Tree::default();
         let mut heads: HashMap<Stream, Head> = HashMap::new();
-        let (mut next, mut blocks) = (1, 0);
+        let (mut next, mut count) = (1, 0);
         for entry in self.shared.store.blocks_from(0) {
             let (first, bytes) = entry?;
             if first > head {
@@ -50,22 +78,31 @@ impl Journal {
                 }
                 *head = Head { position: next, version: recorded.version };
                 look(&recorded).map_err(|what| damaged(next, &what))?;
-                tree.push(record);
                 next += 1;
             }
-            if block.root() != tree.root() {
-                return Err(damaged(first, "a block's root does not fit the records up to it"));
-            }
-            blocks += 1;
+            count += 1;
+            // Nobody takes it once a root did not fit, and that is what is told then.
+            let _stopped = blocks.send((first, bytes));
         }
         if next != head + 1 {
             return Err(damaged(next, "the journal ends before its head"));
         }
-        Ok(Report {
-            events: head,
-            blocks,
-            accounts: heads.keys().filter(|stream| stream.account().is_some()).count(),
-            root: tree.root(),
-        })
+        let accounts = heads.keys().filter(|stream| stream.account().is_some()).count();
+        Ok((head, count, accounts))
     }
+}
+
+/// Makes the tree over the blocks, and holds it against the root in each.
+fn check_roots(blocks: &Receiver<(u64, Value)>) -> Result<Root, Error> {
+    let mut tree = Tree::default();
+    for (first, bytes) in blocks {
+        let block = Block::read_checked(&bytes);
+        for record in block.records() {
+            tree.push(record);
+        }
+        if block.root() != tree.root() {
+            return Err(damaged(first, "a block's root does not fit the records up to it"));
+        }
+    }
+    Ok(tree.root())
 }

@@ -1,0 +1,169 @@
+//! What auditors and operators do, beside the least it could cost; and some figures without a floor.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use muster::audit::{Audit, Filter, Form, Log, Order};
+use muster::domain::{Account, AccountType, Content, Event, Fingerprint, Sealed};
+use muster::journal::{Append, Journal, Origin, Stream};
+use muster::projections::Roster;
+use muster::store::Store;
+use muster::vault::Vault;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::{Round, house};
+
+/// A journal of accounts that were imported, and then asked online and offline in turn.
+struct Lived {
+    audit: Audit,
+    store: Store,
+    directory: TempDir,
+}
+
+impl Lived {
+    fn new(accounts: u64, events: u64) -> Lived {
+        let directory = house::directory();
+        let store = house::store(&directory);
+        let roster = Roster::open(&store);
+        let following = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records))).unwrap();
+        import(&journal, accounts);
+        house::append(&journal, accounts, (events / accounts).max(2) / 2 * 2 * accounts);
+        let vault = Vault::open(store.clone(), &muster::config::Vault::default()).unwrap();
+        let log = Log::open(&store, &journal, vault.log_key().unwrap()).unwrap();
+        Lived { audit: Audit::new(store.clone(), journal, roster, Some(log)), store, directory }
+    }
+}
+
+fn import(journal: &Journal, accounts: u64) {
+    let content = Arc::new(Content {
+        account_type: AccountType::Personal,
+        name: Some("lee".to_owned()),
+        avatar: None,
+        public_key: "k".repeat(44),
+        msg_public_key: "k".repeat(44),
+        account_id: Some("7".to_owned()),
+        next_key_id: None,
+        registration_id: None,
+        secrets: Sealed(vec![7; 540].into()),
+        fingerprint: Fingerprint([7; 32]),
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    runtime.block_on(async {
+        let imports = (0..accounts).map(|index| {
+            let events = vec![Event::AccountImported { content: content.clone() }];
+            let at = muster::clock::now();
+            let append =
+                Append { account: house::account(index), expected_version: 0, events, origin: Origin::SERVICE, at };
+            journal.append(append)
+        });
+        for imported in futures_util::future::join_all(imports).await {
+            imported.unwrap();
+        }
+    });
+}
+
+/// Everything checked, beside each byte of it hashed once.
+pub fn verify(events: u64) -> Round {
+    // Ten events to an account: it is imported, and asked online and offline some times.
+    let Lived { audit, store, directory: _directory } = Lived::new((events / 10).max(1), events);
+    let begin = Instant::now();
+    let verified = audit.verify(|_, _| {}).unwrap();
+    let subject = begin.elapsed();
+    let begin = Instant::now();
+    for block in store.blocks_from(0) {
+        black_box(Sha256::digest(&block.unwrap().1));
+    }
+    Round { units: verified.events, subject, floor: begin.elapsed() }
+}
+
+/// Everything written as CloudEvents, beside the same made from memory.
+pub fn export(events: u64) -> Round {
+    let Lived { audit, directory: _directory, .. } = Lived::new(1_000.min(events), events);
+    let begin = Instant::now();
+    let mut bytes = 0;
+    let count = |piece: Vec<u8>| {
+        bytes += piece.len();
+        ControlFlow::Continue(())
+    };
+    audit.export(Form::CloudEvents, &Filter::default(), |_, _| {}, count).unwrap();
+    let subject = begin.elapsed();
+    assert!(bytes > 0);
+    let records = audit.journal().read_after(0, usize::MAX).unwrap();
+    let begin = Instant::now();
+    for record in &records {
+        black_box(audit.line(record));
+    }
+    Round { units: records.len() as u64, subject, floor: begin.elapsed() }
+}
+
+/// Prints how long an account of so many events takes to wake, with a snapshot and without.
+pub fn activation(events: u64) {
+    let Lived { audit, directory: _directory, .. } = Lived::new(1, events);
+    let (account, journal) = (house::account(0), audit.journal());
+    let took = || {
+        let begin = Instant::now();
+        let (state, read) = journal.load(account).unwrap();
+        (begin.elapsed(), state, read)
+    };
+    let (without, state, read) = took();
+    let fold: Account = state.clone();
+    journal.save_snapshot(account, &state).unwrap();
+    let (with, state, _) = took();
+    assert_eq!(state, fold);
+    println!("\nactivation of an account with {read} events");
+    println!("    without snapshot {without:?}, with one {with:?}");
+}
+
+/// Prints how long the first page of a history takes in a journal of so many events.
+pub fn first_page(events: u64) {
+    let Lived { audit, directory: _directory, .. } = Lived::new(10_000.min(events), events);
+    let head = audit.journal().head();
+    let took: Vec<Duration> = (0..100)
+        .map(|index| {
+            let begin = Instant::now();
+            let account = house::account(index * 97 % 10_000.min(events));
+            let page = audit.history(account, Order::Descending, None, &Filter::default(), 100).unwrap();
+            assert_eq!(page.lines.len() as u64, audit.journal().head_of(Stream::Account(account)).version.min(100));
+            begin.elapsed()
+        })
+        .collect();
+    println!("\nthe first page of a history, 100 events, the last one first, in a journal of {head} events");
+    println!("    median {:?}, longest {:?}", median(&took), took.iter().max().unwrap());
+}
+
+/// Prints how much memory the process takes at most that replays so many events.
+pub fn replay_memory(events: u64) {
+    let Lived { audit, store, directory } = Lived::new(10_000.min(events), events);
+    let head = audit.journal().head();
+    audit.journal().save_checkpoint().unwrap();
+    drop((audit, store));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_muster"))
+        .args(["replay", "-o", "jsonl", "--data-dir"])
+        .arg(directory.path().join("data"))
+        .env_clear()
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (begin, mut most) = (Instant::now(), 0);
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        most = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(most);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let took = begin.elapsed();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    println!("\nreplay of {head} events by the command line: {took:?}, at most {} MiB resident", most / 1024);
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
