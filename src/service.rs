@@ -126,7 +126,9 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     let [callers, under_way, telling] = [(); 3].map(|()| CancellationToken::new());
 
     let (reports, reported) = actors::reports();
-    let (simulator, channel) = Simulator::new(&settings.simulator, vault.clone(), reports, roster.online());
+    // What cannot be read is told when the account is next asked; until then its session is as good as the first.
+    let session_of = |account| journal.load(account).map_or(1, |(state, _)| state.sessions);
+    let (simulator, channel) = Simulator::new(&settings.simulator, vault.clone(), reports, roster.online(), session_of);
     let (accounts, inbox) = Accounts::start(
         journal.clone(),
         &settings.actors,
@@ -148,7 +150,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         vault.clone(),
         Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         settings.http.clone(),
-        &settings.accounts,
+        settings.accounts.clone(),
         is_ready.clone(),
     );
     let serving = tokio::spawn(http::serve(listener, api, callers.clone()));

@@ -73,7 +73,7 @@ impl Agenda {
             Command::GiveUpComing { .. }
             | Command::Import { .. }
             | Command::BringOnline { .. }
-            | Command::Recycle
+            | Command::Recycle { .. }
             | Command::Register { .. }
             | Command::SubmitCode { .. }
             | Command::Report(_) => Kind::Coming,

@@ -144,7 +144,11 @@ async fn retired_accounts_come_back_as_they_were() {
         assert!(house.accounts.active() <= 4, "{} are active", house.accounts.active());
     }
     for number in 0..50 {
-        let recycled = house.accounts.execute(account(number), Command::Recycle, Origin::SERVICE).await.unwrap();
+        let recycled = house
+            .accounts
+            .execute(account(number), Command::Recycle { comes_back: false }, Origin::SERVICE)
+            .await
+            .unwrap();
         assert_eq!((recycled, house.journal.head_of(Stream::Account(account(number))).version), (Ok(()), 3));
     }
 }
@@ -175,17 +179,20 @@ async fn a_caller_that_hangs_up() {
         actors.max_in_flight = 1;
         actors.idle_after = Duration::ZERO;
     });
+    let mut went_on = 0;
     for number in 0..20 {
         let mut asked = Box::pin(house.online(account(number)));
         assert!(futures_util::poll!(&mut asked).is_pending());
         drop(asked);
-        assert!(matches!(house.online(account(99)).await, Err(Error::Overloaded { .. })), "the command goes on");
+        // The command goes on, and holds its permit; on a busy machine it may be done before anyone else is asked.
+        went_on += u32::from(matches!(house.online(account(99)).await, Err(Error::Overloaded { .. })));
         house.until(account(number), OnlineStatus::OnlineComing).await;
         // The permit is back once the actor is done.
         while house.accounts.inner.permits.available_permits() == 0 {
             tokio::task::yield_now().await;
         }
     }
+    assert!(went_on > 0, "a command of a caller that hung up holds no permit");
     while house.accounts.active() > 0 {
         tokio::task::yield_now().await;
     }

@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 /// On a thread of its own, so that it also works while the service starts, stops or hangs.
 pub(super) fn watch(stop: CancellationToken) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut terminate, mut interrupt) = {
+    let (mut terminate, mut interrupt, too_large) = {
         let _inside = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        let too_large = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, too_large)
     };
     let watching = async move {
+        let _heeded = too_large;
         for is_second in [false, true] {
             let (name, kind) = tokio::select! {
                 _ = terminate.recv() => ("SIGTERM", SignalKind::terminate()),
@@ -34,6 +36,10 @@ pub(super) fn watch(stop: CancellationToken) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(watching))?;
     Ok(())
 }
+
+/// SIGXFSZ, which a write beyond the limit on a file's size (`ulimit -f`) raises. While somebody listens for it, it does
+/// not end the process, and the write fails with a sentence.
+const FILE_TOO_LARGE: i32 = 25;
 
 #[expect(clippy::exit, reason = "the rest of the process may hang, which is why it is ended")]
 fn end(kind: SignalKind) -> ! {

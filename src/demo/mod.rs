@@ -50,6 +50,9 @@ pub enum Error {
     /// The caller's client cannot be made.
     #[error("the client of the demonstration cannot be made: {0}")]
     Client(#[from] reqwest::Error),
+    /// It was told to stop.
+    #[error("the demonstration was interrupted")]
+    Interrupted,
     /// A request was not answered.
     #[error("the service did not answer {endpoint}: {source}")]
     Unanswered {
@@ -86,8 +89,8 @@ pub enum Error {
     Journal(#[from] journal::Error),
 }
 
-/// Plays the demonstration, and prints each line as it happens; `is_colourful` if a person looks at it. Ends early when
-/// `stop` is cancelled. Leaves nothing behind.
+/// Plays the demonstration, and prints each line as it happens; `is_colourful` if a person looks at it. Ends early, as
+/// [`Error::Interrupted`], when `stop` is cancelled. Leaves nothing behind.
 pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationToken) -> Result<(), Error> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("demo").build()?;
     let directory = TempDir::with_prefix("muster-demo-")?;
@@ -96,7 +99,7 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
     print(timeline::OPENING);
     match runtime.block_on(stop.run_until_cancelled(play(&data, &mut timeline, &mut print))) {
         Some(outcome) => outcome?,
-        None => return Ok(()),
+        None => return Err(Error::Interrupted),
     }
     // As an operator would after a stop: the service has let go of the directory.
     let journal = Journal::open(Store::open(&data, &Settings::default().store)?, Box::new(|_| {}))?;

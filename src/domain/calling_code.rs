@@ -32,13 +32,14 @@ impl CallingCode {
 
     /// The countries of this code, alpha-2, separated by spaces; empty for a code that no country has.
     pub fn countries(self) -> &'static str {
-        // Callers write the islands of the North American plan with their area: +1242 for the Bahamas.
-        let code = if (1_000..2_000).contains(&self.0) { 1 } else { self.0 };
-        COUNTRIES
-            .binary_search_by_key(&code, |(code, _)| *code)
-            .ok()
-            .and_then(|at| COUNTRIES.get(at))
-            .map_or("", |(_, countries)| countries)
+        let of = |code: u16| {
+            let at = COUNTRIES.binary_search_by_key(&code, |(code, _)| *code).ok()?;
+            COUNTRIES.get(at).map(|(_, countries)| *countries)
+        };
+        // Callers write the islands of the North American plan with their area: +1242 for the Bahamas. An area that is
+        // no island's is on the mainland.
+        let mainland = (1_000..2_000).contains(&self.0).then_some("CA US");
+        of(self.0).or(mainland).unwrap_or_default()
     }
 }
 
@@ -93,4 +94,8 @@ static COUNTRIES: &[(u16, &str)] = &[
     (961, "LB"), (962, "JO"), (963, "SY"), (964, "IQ"), (965, "KW"), (966, "SA"), (967, "YE"), (968, "OM"),
     (970, "PS"), (971, "AE"), (972, "IL"), (973, "BH"), (974, "QA"), (975, "BT"), (976, "MN"), (977, "NP"),
     (992, "TJ"), (993, "TM"), (994, "AZ"), (995, "GE"), (996, "KG"), (998, "UZ"),
+    (1242, "BS"), (1246, "BB"), (1264, "AI"), (1268, "AG"), (1284, "VG"), (1340, "VI"), (1345, "KY"), (1441, "BM"),
+    (1473, "GD"), (1649, "TC"), (1658, "JM"), (1664, "MS"), (1670, "MP"), (1671, "GU"), (1684, "AS"), (1721, "SX"),
+    (1758, "LC"), (1767, "DM"), (1784, "VC"), (1787, "PR"), (1809, "DO"), (1829, "DO"), (1849, "DO"), (1868, "TT"),
+    (1869, "KN"), (1876, "JM"), (1939, "PR"),
 ];

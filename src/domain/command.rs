@@ -21,7 +21,10 @@ pub enum Command {
         replace: bool,
     },
     /// Take the account offline.
-    Recycle,
+    Recycle {
+        /// Whether an account that was dropped would be brought back: then it is not to be.
+        comes_back: bool,
+    },
     /// Register the number.
     Register {
         /// The task that the caller will be given.

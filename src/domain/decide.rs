@@ -48,11 +48,12 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
             let requested = (!account.online_status.is_desired_online()).then_some(Event::OnlineRequested);
             Ok(stored.into_iter().chain(requested).collect())
         }
-        Command::Recycle => {
+        Command::Recycle { comes_back } => {
             if !account.is_known() {
                 return Err(Refusal::Unknown);
             }
-            Ok(when(account.online_status.is_desired_online(), || Event::RecycleRequested))
+            let is_wanted_online = account.online_status.is_desired_online() || (*comes_back && account.is_dropped());
+            Ok(when(is_wanted_online, || Event::RecycleRequested))
         }
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
             // Asked again by a successor of the actor that has done it already.

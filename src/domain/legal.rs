@@ -15,7 +15,7 @@ impl Account {
             Event::ContentReplaced { .. } => self.content.is_some() && is_normal,
             Event::OnlineRequested => self.content.is_some() && is_normal && !self.online_status.is_desired_online(),
             Event::CameOnline { .. } => self.online_status == OnlineStatus::OnlineComing,
-            Event::RecycleRequested => self.online_status.is_desired_online(),
+            Event::RecycleRequested => self.online_status.is_desired_online() || self.is_dropped(),
             Event::WentOffline { .. } => self.online_status != OnlineStatus::Offline,
             Event::Banned { .. } => self.is_known() && is_normal,
             Event::BanLifted => !is_normal,

@@ -76,20 +76,21 @@ enum Fate {
 impl Simulator {
     /// The simulator, and its channel, which is to be run by someone.
     ///
-    /// Sessions outlive a restart of the service: the accounts `online` still are, and what their fates hold for them
-    /// is still to come.
+    /// Sessions outlive a restart of the service: the accounts `online` still are, each in the session that `session_of`
+    /// knows, and what their fates hold for them is still to come.
     pub fn new(
         settings: &config::Simulator,
         vault: Vault,
         reports: Reports,
         online: impl IntoIterator<Item = AccountNumber>,
+        session_of: impl Fn(AccountNumber) -> u32,
     ) -> (Simulator, Channel) {
         // Unbounded, because actors cannot wait; each of them asks for what its account waits for and no more.
         let (sender, happenings) = mpsc::unbounded_channel();
         let simulator = Simulator { channel: sender, vault, delay: settings.delay };
-        for account in online {
-            // Which session it is in is not known here. The first one alone has a drop before it.
-            simulator.after_connecting(account, 1, String::new(), simulator.delay);
+        for account in online.into_iter().filter(|account| matches!(Fate::of(*account), Fate::Banned | Fate::Drops)) {
+            let session = session_of(account);
+            simulator.after_connecting(account, session, instance_code(session), simulator.delay);
         }
         let (waiting, closed) = (BTreeMap::new(), HashMap::new());
         (simulator, Channel { happenings, waiting, arrivals: 0, closed, reports })

@@ -55,7 +55,7 @@ async fn reported(vault: &Vault, account: AccountNumber, asked: Option<Outstandi
     let (reports, mut reported) = reports();
     let settings = config::Simulator { delay: Duration::from_millis(50) };
     let online = asked.is_none().then_some(account);
-    let (simulator, channel) = Simulator::new(&settings, vault.clone(), reports, online);
+    let (simulator, channel) = Simulator::new(&settings, vault.clone(), reports, online, |_| 1);
     let begin = Instant::now();
     asked.into_iter().for_each(|asked| simulator.take_up(account, asked));
     tokio::spawn(channel.run(CancellationToken::new()));
@@ -75,7 +75,7 @@ async fn a_closed_session_has_no_fate() {
     let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
     let vault = Vault::open(store, &settings.vault).unwrap();
     let (reports, mut reported) = reports();
-    let (simulator, channel) = Simulator::new(&settings.simulator, vault, reports, []);
+    let (simulator, channel) = Simulator::new(&settings.simulator, vault, reports, [], |_| 1);
     tokio::spawn(channel.run(CancellationToken::new()));
     let account: AccountNumber = "86182170003".parse().unwrap();
     simulator.take_up(account, Outstanding::Connect { session: 1 });

@@ -109,6 +109,9 @@ pub(super) fn batch_body(
 fn refusals(accounts: &[AccountNumber], outcomes: &[Result<(), Undone>], refused: usize, details: bool) -> String {
     let mut message = match outcomes.len() {
         1 => String::new(),
+        all if outcomes.iter().any(|outcome| matches!(outcome, Err(Undone::Failed(_)))) => {
+            format!("{refused} of {all} accounts refused or failed: ")
+        }
         all => format!("{refused} of {all} accounts refused: "),
     };
     let words = |(account, outcome): (&AccountNumber, &Result<(), Undone>)| {

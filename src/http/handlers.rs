@@ -45,11 +45,12 @@ pub(super) async fn import(
 pub(super) async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origin) -> Result<Answer, Error> {
     let details = requests::wants_details(query)?;
     let max_batch = api.settings().max_batch;
-    let accounts = requests::recycled(body, max_batch)?.unwrap_or_else(|| api.roster().desired_online());
+    let comes_back = api.rules().auto_reconnect;
+    let accounts = requests::recycled(body, max_batch)?.unwrap_or_else(|| api.roster().wanted_online(comes_back));
     let mut outcomes = Vec::with_capacity(accounts.len());
     // All accounts may be more than may be under way at once; a batch of them never is for its own size.
     for batch in accounts.chunks(max_batch.max(1)) {
-        let commands = batch.iter().map(|account| (*account, Command::Recycle)).collect();
+        let commands = batch.iter().map(|account| (*account, Command::Recycle { comes_back })).collect();
         outcomes.extend(carry_out(api, commands, origin).await?);
     }
     Ok(Answer::Batch { accounts, outcomes, details })
@@ -67,7 +68,7 @@ pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin) -> Resu
         account_type: asked.account_type,
         calling_code: asked.calling_code,
         country: asked.country,
-        lifetime: api.registration_lifetime(),
+        lifetime: api.rules().registration_lifetime,
     };
     accepted(asked.account, api.accounts().execute(asked.account, command, origin).await?)?;
     Ok(Answer::Task(task))

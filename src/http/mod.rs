@@ -38,7 +38,6 @@ mod tests;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -71,7 +70,7 @@ struct Inner {
     vault: Vault,
     audit: Audit,
     settings: config::Http,
-    registration_lifetime: Duration,
+    rules: config::Accounts,
     is_ready: Arc<AtomicBool>,
     request_ids: RequestIds,
     room: Room,
@@ -85,14 +84,12 @@ impl Api {
         vault: Vault,
         audit: Audit,
         settings: config::Http,
-        rules: &config::Accounts,
+        rules: config::Accounts,
         is_ready: Arc<AtomicBool>,
     ) -> Api {
-        let registration_lifetime = rules.registration_lifetime;
         let request_ids = RequestIds::default();
         let room = Room::new();
-        let inner =
-            Inner { accounts, roster, vault, audit, settings, registration_lifetime, is_ready, request_ids, room };
+        let inner = Inner { accounts, roster, vault, audit, settings, rules, is_ready, request_ids, room };
         Api { inner: Arc::new(inner) }
     }
 
@@ -112,8 +109,8 @@ impl Api {
         &self.inner.settings
     }
 
-    fn registration_lifetime(&self) -> Duration {
-        self.inner.registration_lifetime
+    fn rules(&self) -> &config::Accounts {
+        &self.inner.rules
     }
 
     fn is_ready(&self) -> bool {

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
-use warp::http::Request;
+use warp::http::{Request, Uri};
 use warp::reply::Response;
 
 use crate::limits::{ACCEPT_PAUSE, DRAIN, HEADER_TIMEOUT, WRITE_TIMEOUT};
@@ -45,6 +45,10 @@ where
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            // A target without a path, as CONNECT has it, is no path that warp can read; nothing is at the root.
+            if !request.uri().path().starts_with('/') {
+                *request.uri_mut() = Uri::from_static("/");
+            }
             service.call(request)
         });
         let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);

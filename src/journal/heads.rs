@@ -4,6 +4,7 @@ use dashmap::DashMap;
 
 use super::record::Stream;
 use super::tree::{Hash, RUN_LEAVES, Tree};
+use crate::store::StoreId;
 
 /// The end of one history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -56,13 +57,13 @@ impl Checkpoint {
         Checkpoint { position: 0, tree: Tree::default(), runs: Vec::new(), heads: Heads::default() }
     }
 
-    /// As bytes: format, position, the tree's edge (length first), the roots of its complete runs, then stream, position,
+    /// As bytes: format, id of the store, position, the tree's edge (length first), the roots of its complete runs, then stream, position,
     /// version of each head. `runs` may go on beyond the position.
-    pub(super) fn write(position: u64, tree: &Tree, runs: &[Hash], heads: &Heads) -> Vec<u8> {
+    pub(super) fn write(store: StoreId, position: u64, tree: &Tree, runs: &[Hash], heads: &Heads) -> Vec<u8> {
         let runs = &runs[..runs_in(position).min(runs.len())];
         let hashes = tree.edge().len() + runs.len();
         let mut bytes = Vec::with_capacity(32 + hashes * HASH_BYTES + heads.by_stream.len() * 24);
-        for word in [FORMAT, position, tree.edge().len() as u64] {
+        for word in [FORMAT, store.0, position, tree.edge().len() as u64] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         tree.edge().iter().chain(runs).for_each(|hash| bytes.extend_from_slice(hash));
@@ -74,15 +75,15 @@ impl Checkpoint {
         bytes
     }
 
-    /// From bytes; none if they are of another format or do not fit together.
-    pub(super) fn read(bytes: &[u8]) -> Option<Checkpoint> {
+    /// From bytes; none if they are of another format or store, or do not fit together.
+    pub(super) fn read(bytes: &[u8], store: StoreId) -> Option<Checkpoint> {
         let (words, _) = bytes.as_chunks::<8>();
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
-        let (format, position, edge) = (words.next()?, words.next()?, words.next()?);
-        if format != FORMAT || edge > 64 {
+        let (format, of, position, edge) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        if format != FORMAT || of != store.0 || edge > 64 {
             return None;
         }
-        let (edge, rest) = bytes.get(24..)?.split_at_checked(edge as usize * HASH_BYTES)?;
+        let (edge, rest) = bytes.get(32..)?.split_at_checked(edge as usize * HASH_BYTES)?;
         let (runs, heads) = rest.split_at_checked(runs_in(position).checked_mul(HASH_BYTES)?)?;
         let tree = Tree::from_edge(position, edge.as_chunks::<HASH_BYTES>().0.to_vec())?;
         let runs = runs.as_chunks::<HASH_BYTES>().0.to_vec();

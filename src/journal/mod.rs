@@ -148,7 +148,7 @@ struct Shared {
 impl Journal {
     /// Opens the journal in `store` and starts its writer. `on_commit` sees each append that is made from now on.
     pub fn open(store: Store, on_commit: OnCommit) -> Result<Journal, Error> {
-        let checkpoint = store.load_cache(CHECKPOINT).and_then(|bytes| Checkpoint::read(&bytes));
+        let checkpoint = store.load_cache(CHECKPOINT).and_then(|bytes| Checkpoint::read(&bytes, store.id()));
         let mut found = checkpoint.unwrap_or_else(Checkpoint::empty);
         read_tail(&store, &mut found)?;
         let Checkpoint { position, tree, runs, heads } = found;
@@ -227,7 +227,7 @@ impl Journal {
         let (position, tree) = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bytes = {
             let runs = self.shared.runs.read().unwrap_or_else(PoisonError::into_inner);
-            Checkpoint::write(position, &tree, &runs, &self.shared.heads)
+            Checkpoint::write(self.shared.store.id(), position, &tree, &runs, &self.shared.heads)
         };
         Ok(self.shared.store.save_cache(CHECKPOINT, &bytes)?)
     }
@@ -255,10 +255,9 @@ fn read_tail(store: &Store, checkpoint: &mut Checkpoint) -> Result<(), Error> {
         Some((first, bytes)) => first + Block::read(&bytes).map_err(|what| damaged(first, what))?.count() - 1,
         None => 0,
     };
-    if last < checkpoint.position {
-        let what =
-            format!("it ends at position {last}, but an earlier start has seen position {}", checkpoint.position);
-        return Err(damaged(last + 1, &what));
+    let seen = checkpoint.position.max(store.marked_durable());
+    if last < seen {
+        return Err(damaged(last + 1, &format!("it ends at position {last}, and position {seen} was there before")));
     }
     // Blocks are read whole: the checkpoint may have been taken after any commit, so it is the end of a block.
     for entry in store.blocks_from(checkpoint.position + 1) {

@@ -197,6 +197,7 @@ impl Writer {
     /// Makes the finished blocks durable, then lets heads, projections and appenders know, in this order.
     fn commit(&mut self) -> Result<(), store::Error> {
         self.shared.store.append(&self.finished)?;
+        self.shared.store.mark_durable(self.next - 1);
         self.finished.clear();
         for (stream, head) in self.ahead.drain() {
             self.shared.heads.set(stream, head);

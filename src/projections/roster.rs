@@ -1,5 +1,6 @@
 //! The account list: follows the journal, answers `queryWhatsAppStatus`.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
@@ -91,9 +92,10 @@ impl Roster {
         AccountList::one(self.store, row)
     }
 
-    /// The accounts that are online or on their way there, oldest first.
-    pub fn desired_online(&self) -> Vec<AccountNumber> {
-        self.accounts_where(|row| row.online_status.is_desired_online())
+    /// The accounts that are online or on their way there, oldest first; and those that were dropped, if they come back.
+    pub fn wanted_online(&self, dropped_come_back: bool) -> Vec<AccountNumber> {
+        let dropped = if dropped_come_back { self.read().dropped.clone() } else { BTreeSet::new() };
+        self.accounts_where(|row| row.online_status.is_desired_online() || dropped.contains(&row.account))
     }
 
     /// The accounts that are online, oldest first.

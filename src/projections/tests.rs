@@ -198,7 +198,7 @@ proptest! {
         }
         prop_assert_eq!(roster.unsettled(), model.select(|it| it.is_unsettled() || it.is_dropped()));
         prop_assert_eq!(roster.online(), model.select(|account| account.online_status == OnlineStatus::Online));
-        prop_assert_eq!(roster.desired_online(), model.select(|account| account.online_status.is_desired_online()));
+        prop_assert_eq!(roster.wanted_online(false), model.select(|account| account.online_status.is_desired_online()));
         prop_assert_eq!(roster.last_task(), model.last_task);
         for account in accounts {
             let all = model.json();
@@ -309,7 +309,11 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
 
     let (roster, journal) = start();
     append(&journal, 0, vec![imported(), Event::OnlineRequested]);
-    assert_eq!((roster.position(), roster.desired_online()), (2, vec![number]), "it is there when the append returns");
+    assert_eq!(
+        (roster.position(), roster.wanted_online(false)),
+        (2, vec![number]),
+        "it is there when the append returns"
+    );
     roster.save_checkpoint(&store).unwrap();
     append(&journal, 2, vec![Event::CameOnline { instance_code: String::new() }]);
     let before = render(&roster.list());
@@ -323,5 +327,5 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     // A checkpoint of what the journal does not hold is of another history.
     roster.apply(&records(5, [(number, Event::OnlineRequested)]));
     roster.catch_up(&journal).unwrap();
-    assert_eq!((roster.position(), roster.desired_online()), (4, vec![]));
+    assert_eq!((roster.position(), roster.wanted_online(false)), (4, vec![]));
 }

@@ -9,9 +9,10 @@
 //! ```
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::num::ParseIntError;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
@@ -39,7 +40,7 @@ pub(super) struct Directory {
 impl Directory {
     /// Takes the directory at `path`, creating it if there is none or an empty one.
     pub(super) fn open(path: &Path) -> Result<Directory, Error> {
-        fs::create_dir_all(path).map_err(io_error("create the data directory", path))?;
+        create(path)?;
         let marker_path = path.join(MARKER);
         let is_new = !marker_path.exists();
         if is_new && !is_empty(path)? {
@@ -79,7 +80,7 @@ impl Directory {
 
     /// Makes the directory at `path` one of the store `id`, before anything is in it: for a copy, which keeps the id.
     pub(super) fn found(path: &Path, id: StoreId) -> Result<(), Error> {
-        fs::create_dir_all(path).map_err(io_error("create the data directory", path))?;
+        create(path)?;
         if !is_empty(path)? {
             return Err(Error::NotEmpty { path: path.to_owned() });
         }
@@ -135,6 +136,12 @@ impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
+}
+
+/// Creates the directory if it is not there; then nobody else may look into it: it tells of customers.
+fn create(path: &Path) -> Result<(), Error> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(io_error("create the data directory", path))
 }
 
 /// Whether there is a data directory at `path`.

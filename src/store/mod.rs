@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `directory` | the data directory: whose it is, and that nobody else has it |
 //! | `sled` | blocks and tables. Only it knows sled |
+//! | `mark` | how far the log was durable, kept outside it |
 //! | `caches` | files that are saved whole: caches, which may be lost, and notes |
 //!
 //! The face is all that others see; what is behind it (sled, in `sled.rs`) can be exchanged. It is shaped so that a
@@ -11,6 +12,7 @@
 
 mod caches;
 mod directory;
+mod mark;
 mod sled;
 
 use std::io;
@@ -27,6 +29,7 @@ use crate::limits::BLOCK_BYTES;
 pub struct Store {
     backend: Arc<sled::Sled>,
     directory: Arc<directory::Directory>,
+    mark: Arc<mark::Mark>,
 }
 
 /// The small tables. Keys are ordered bytes; a put is durable with the next append, or with [`Store::flush`] against
@@ -52,7 +55,7 @@ pub type Value = ::sled::IVec;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Reading or writing failed.
-    #[error("the store in {path} failed: {source}; check the disk, then start again")]
+    #[error("the store in {path} failed: {}; check the disk, then start again", sled::words(.source))]
     Failed {
         /// The data directory.
         path: PathBuf,
@@ -131,7 +134,8 @@ impl Store {
         let directory = directory::Directory::open(path)?;
         let backend = sled::Sled::open(path, &directory.store_path(), settings.cache_bytes)?;
         directory.sync()?;
-        Ok(Store { backend: Arc::new(backend), directory: Arc::new(directory) })
+        let mark = mark::Mark::open(&directory.note_path().join("durable"))?;
+        Ok(Store { backend: Arc::new(backend), directory: Arc::new(directory), mark: Arc::new(mark) })
     }
 
     /// Whether there is a data directory at `path`.
@@ -162,6 +166,16 @@ impl Store {
             Some(bytes) if bytes > BLOCK_BYTES => Err(Error::TooLarge { bytes }),
             Some(_) | None => self.backend.append(blocks),
         }
+    }
+
+    /// Remembers, outside the log, that everything up to `position` is durable.
+    pub fn mark_durable(&self, position: u64) {
+        self.mark.set(position);
+    }
+
+    /// The position up to which everything was durable once, as far as that is remembered: there may have been more.
+    pub fn marked_durable(&self) -> u64 {
+        self.mark.get()
     }
 
     /// The last block at or before `position`.

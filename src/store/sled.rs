@@ -149,6 +149,17 @@ impl Sled {
     }
 }
 
+/// An error of sled in words: its own show the inside of the program.
+pub(super) fn words(error: &::sled::Error) -> String {
+    match error {
+        ::sled::Error::Io(error) => error.to_string(),
+        ::sled::Error::Corruption { .. } => "what it reads is not what it wrote".to_owned(),
+        ::sled::Error::CollectionNotFound(_) | ::sled::Error::Unsupported(_) | ::sled::Error::ReportableBug(_) => {
+            error.to_string()
+        }
+    }
+}
+
 /// Removes `snap.*.generating`: sled takes the newest file whose name starts so for its snapshot, finished or not, and
 /// never opens again on a torn one. Its rename is what finishes one, so an unfinished one is never needed.
 fn remove_torn_snapshots(store: &Path) -> Result<(), Error> {

@@ -62,6 +62,8 @@ impl Dispatcher {
                 batch = batches.recv(), if has_room => match batch {
                     Some(Ok(Batch { deliveries, position })) => self.lanes.take_in(deliveries, position),
                     Some(Err(error)) => return Err(error.into()),
+                    // The reader is told to stop at the same moment.
+                    None if stop.is_cancelled() => break,
                     None => return Err(Error::ReaderEnded),
                 },
                 () = due(self.lanes.next_due()), if attempts.len() < self.max_in_flight => {}

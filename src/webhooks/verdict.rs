@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::limits::WEBHOOK_ANSWER_BYTES;
 
@@ -37,23 +37,19 @@ pub(super) enum Failure {
     Broken(String),
 }
 
-/// The part of an answer that decides.
-#[derive(Deserialize)]
-struct Answer {
-    code: i64,
-}
-
 /// Whether the receiver has taken a delivery: HTTP 200 and `code` 200 or 0 in the body (the contract). With
-/// `accept_plain`, a 2xx whose body holds no code is taken for success too.
+/// `accept_plain`, a 2xx whose body holds no code is taken for success too; one that is no integer is a code all the
+/// same, and no success.
 pub(super) fn judge(status: u16, body: &[u8], accept_plain: bool) -> Result<(), Failure> {
     if !(200..300).contains(&status) {
         return Err(Failure::Status(status));
     }
-    match serde_json::from_slice(body) {
-        Ok(Answer { code: 0 | 200 }) if status == 200 || accept_plain => Ok(()),
-        Ok(Answer { code: 0 | 200 }) => Err(Failure::Status(status)),
-        Ok(Answer { code }) => Err(Failure::Code { status, code }),
-        Err(_) if accept_plain => Ok(()),
-        Err(_) => Err(Failure::NoCode(status)),
+    let answer: Option<Value> = serde_json::from_slice(body).ok();
+    match answer.as_ref().and_then(|answer| answer.get("code")).map(Value::as_i64) {
+        Some(Some(0 | 200)) if status == 200 || accept_plain => Ok(()),
+        Some(Some(0 | 200)) => Err(Failure::Status(status)),
+        Some(Some(code)) => Err(Failure::Code { status, code }),
+        None if accept_plain => Ok(()),
+        Some(None) | None => Err(Failure::NoCode(status)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -94,6 +95,13 @@ fn the_demo() {
     assert_eq!(said.matches("861821720003").count(), 4, "three webhooks and the summary: {said}");
     assert!(said.contains("is banned              online-coming → online → banned\n"), "{said}");
     assert!(said.contains("43 webhooks arrived") && !said.contains('\x1b'), "{said}");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+    let mut interrupted = muster(&["demo"], &[("TMPDIR", temporary.path().to_str().unwrap())]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(interrupted.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    send_signal(interrupted.id(), "INT");
+    let output = interrupted.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "it did not come to its end");
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 

@@ -101,6 +101,40 @@ async fn a_corrupted_block() {
     assert!(sentence.contains("damaged at position 2") && sentence.contains("backup"), "{sentence}");
 }
 
+/// A byte that changed on the disk: a start says so, also after a crash and without the caches, when the store itself
+/// takes what stands before that byte for the whole.
+#[tokio::test]
+async fn a_changed_byte() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    for from in (8_618_210_000..).step_by(1_000).take(5) {
+        assert_eq!(muster.post(ONLINE, batch(from..from + 100)).await.status, 200);
+    }
+    muster.kill();
+    let log = data.path().join("store/db");
+    let whole = fs::read(&log).unwrap();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for part in 1..8 {
+        let mut changed = whole.clone();
+        changed[end * part / 8] ^= 0x55;
+        fs::write(&log, &changed).unwrap();
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data.path().to_str().unwrap()];
+        let (code, stdout, stderr) = run(&arguments, &[]);
+        assert!(matches!(code, Some(1 | 4)) && stdout.is_empty(), "part {part}: it serves what is left: {stderr}");
+        assert!(stderr.lines().last().unwrap().starts_with("muster: "), "part {part}: {stderr}");
+        let _no_snapshots = fs::read_dir(data.path().join("store")).unwrap().for_each(|entry| {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().starts_with("snap.") {
+                fs::remove_file(path).unwrap();
+            }
+        });
+    }
+    fs::write(&log, &whole).unwrap();
+    let muster = Muster::start(data.path(), &[]);
+    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 500, "put back, it is whole again");
+}
+
 /// A disk that is full: nothing is answered that is not there, the process ends, and goes on once there is room.
 #[tokio::test]
 async fn a_full_disk() {

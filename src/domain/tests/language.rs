@@ -75,7 +75,8 @@ pub(super) fn command(words: &str) -> Command {
         "bring online b" => online("b", false),
         "bring online a, override" => online("a", true),
         "bring online b, override" => online("b", true),
-        "recycle" => Command::Recycle,
+        "recycle" => Command::Recycle { comes_back: false },
+        "recycle for good" => Command::Recycle { comes_back: true },
         "register" => Command::Register {
             task: task(),
             verify_type: VerifyType::Sms,

@@ -75,14 +75,29 @@ fn calling_codes() {
 #[test]
 fn calling_codes_serve_their_countries() {
     let serves = |code: &str, country: &str| code.parse::<CallingCode>().unwrap().serves(country);
-    for (code, country) in
-        [("+86", "CN"), ("86", "cn"), ("+1", "US"), ("+1", "CA"), ("+1242", "BS"), ("+7", "KZ"), ("+44", "GG")]
-    {
+    for (code, country) in [
+        ("+86", "CN"),
+        ("86", "cn"),
+        ("+1", "US"),
+        ("+1", "CA"),
+        ("+1242", "BS"),
+        ("+1415", "US"),
+        ("+7", "KZ"),
+        ("+44", "GG"),
+    ] {
         assert!(serves(code, country), "{code} serves {country}");
     }
-    for (code, country) in
-        [("+86", "US"), ("+86", ""), ("+86", "C"), ("+1", "AG AI"), ("+999", "CN"), ("+999", ""), ("+1242", "CN")]
-    {
+    for (code, country) in [
+        ("+86", "US"),
+        ("+86", ""),
+        ("+86", "C"),
+        ("+1", "AG AI"),
+        ("+999", "CN"),
+        ("+999", ""),
+        ("+1242", "CN"),
+        ("+1242", "US"),
+        ("+1415", "BS"),
+    ] {
         assert!(!serves(code, country), "{code} does not serve {country:?}");
     }
 }

@@ -78,7 +78,7 @@ fn check_again(account: &Account, command: &Command, now: Timestamp) -> Result<(
         Command::Register { .. } | Command::SubmitCode { .. } => {}
         Command::Import { .. }
         | Command::BringOnline { .. }
-        | Command::Recycle
+        | Command::Recycle { .. }
         | Command::Report(_)
         | Command::GiveUpComing { .. }
         | Command::Reconnect { .. }
@@ -100,7 +100,7 @@ fn wish() -> impl Strategy<Value = Command> {
         6 => (some_content(), any::<bool>())
             .prop_map(|(content, replace)| Command::BringOnline { content: Some(content), replace }),
         1 => Just(Command::BringOnline { content: None, replace: false }),
-        2 => Just(Command::Recycle),
+        2 => any::<bool>().prop_map(|comes_back| Command::Recycle { comes_back }),
         2 => task().prop_map(|task| Command::Register {
             task,
             verify_type: VerifyType::Voice,

@@ -144,6 +144,17 @@ given account imported a, online requested, came online, went offline: 1002
 when reconnect since version 4
 when reconnect since version 3
 
+Recycling a dropped account keeps it from coming back
+given account imported a, online requested, came online, went offline: 1002
+when recycle
+when recycle for good
+
+Once recycled it does not come back
+given account imported a, online requested, came online, went offline: 1002, recycle requested, went offline
+when reconnect since version 4
+when reconnect since version 6
+when recycle for good
+
 After pairing failed a person has to scan again
 given account imported a, online requested, went offline: 1001
 when reconnect since version 3

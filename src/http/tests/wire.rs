@@ -65,7 +65,8 @@ impl Served {
             )
             .unwrap();
             let audit = Audit::new(store, journal, roster.clone(), None);
-            let api = Api::new(accounts, roster, vault, audit, settings.http, &settings.accounts, is_ready.clone());
+            let api =
+                Api::new(accounts, roster, vault, audit, settings.http, settings.accounts.clone(), is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             tokio::spawn(serve(listener, api, CancellationToken::new()));

@@ -48,7 +48,7 @@ async fn a_checkpoint_with_newer_heads_is_brought_to_one_point() {
     house.fill(2, 4).await;
     let (position, tree) = house.journal.shared.tree.lock().unwrap().clone();
     house.fill_on(2, 4, 9).await;
-    let checkpoint = Checkpoint::write(position, &tree, &[], &house.journal.shared.heads);
+    let checkpoint = Checkpoint::write(house.store.id(), position, &tree, &[], &house.journal.shared.heads);
     house.store.save_cache(CHECKPOINT, &checkpoint).unwrap();
     let before = found(&house);
     assert_eq!(found(&house.reopened()), before);
@@ -73,18 +73,29 @@ async fn a_damaged_checkpoint_is_ignored() {
     }
 }
 
-/// As after a restore that left the caches of the longer journal in place, or a disk that lost what it had promised.
+/// As after a crash of a log with a damaged byte in it, which sled takes for its end; or a disk that lost what it had
+/// promised.
 #[tokio::test]
-async fn a_journal_shorter_than_its_checkpoint_is_refused() {
+async fn a_journal_that_came_back_shorter_is_refused() {
+    let house = House::new();
+    house.fill(1, 3).await;
+    house.store.mark_durable(5);
+    let refused = House::open(house.close()).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("it ends at position 3, and position 5 was there before"), "{refused}");
+}
+
+/// As after a store was put back, and the caches of another were left in its place.
+#[tokio::test]
+async fn another_journals_checkpoint_is_ignored() {
     let (long, short) = (House::new(), House::new());
     long.fill(1, 5).await;
     long.journal.save_checkpoint().unwrap();
     short.fill(1, 3).await;
+    let before = found(&short);
     let (long, short) = (long.close(), short.close());
     let cache = |directory: &TempDir| directory.path().join("cache").join(CHECKPOINT);
     fs::copy(cache(&long), cache(&short)).unwrap();
-    let refused = House::open(short).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(refused.contains("ends at position 3, but an earlier start has seen position 5"), "{refused}");
+    assert_eq!(found(&House::open(short).unwrap()), before);
 }
 
 #[tokio::test]

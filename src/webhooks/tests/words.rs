@@ -70,7 +70,16 @@ fn each_event_is_told_in_the_contracts_words() {
 fn a_receiver_is_judged_by_status_and_code() {
     let mut verdicts = String::new();
     for status in [200, 201, 204, 302, 410, 500] {
-        for body in [r#"{"code":200}"#, r#"{"data":"","code":0}"#, r#"{"code":500}"#, r#"{"code":"200"}"#, "ok", ""] {
+        for body in [
+            r#"{"code":200}"#,
+            r#"{"data":"","code":0}"#,
+            r#"{"code":500}"#,
+            r#"{"code":"200"}"#,
+            r#"{"code":"500"}"#,
+            "{}",
+            "ok",
+            "",
+        ] {
             let words = |accept_plain| match judge(status, body.as_bytes(), accept_plain) {
                 Ok(()) => "taken".to_owned(),
                 Err(failure) => failure.to_string(),
