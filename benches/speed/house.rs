@@ -35,7 +35,7 @@ pub fn append(journal: &Journal, appenders: u64, events: u64) -> Duration {
                 let account = account(index);
                 let from = journal.head_of(Stream::Account(account)).version;
                 for expected_version in from..from + events / appenders {
-                    let event = if (expected_version - from) % 2 == 0 {
+                    let event = if (expected_version - from).is_multiple_of(2) {
                         Event::OnlineRequested
                     } else {
                         Event::RecycleRequested

@@ -114,6 +114,18 @@ const BENCHES: &[Bench] = &[
     },
 ];
 
+/// A figure without a floor, printed.
+struct Figure {
+    id: &'static str,
+    print: fn(&Scale),
+}
+
+const FIGURES: &[Figure] = &[
+    Figure { id: "activation", print: |_| audit::activation(10_000) },
+    Figure { id: "first-page", print: |scale| audit::first_page(scale.of(5_000_000)) },
+    Figure { id: "replay-memory", print: |scale| audit::replay_memory(scale.of(10_000_000)) },
+];
+
 fn main() {
     let scale = Scale { is_short: std::env::var_os("MUSTER_BENCH_SHORT").is_some() };
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
@@ -127,12 +139,7 @@ fn main() {
     if wanted.as_deref().is_none_or(|wanted| "memory".starts_with(wanted)) {
         memory::report(scale.of(1_000_000).max(50_000), scale.of(50_000));
     }
-    let figures: [(&str, fn(&Scale)); 3] = [
-        ("activation", |_| audit::activation(10_000)),
-        ("first-page", |scale| audit::first_page(scale.of(5_000_000))),
-        ("replay-memory", |scale| audit::replay_memory(scale.of(10_000_000))),
-    ];
-    for (id, print) in figures {
+    for Figure { id, print } in FIGURES {
         if wanted.as_deref().is_none_or(|wanted| id.starts_with(wanted)) {
             print(&scale);
         }

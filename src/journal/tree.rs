@@ -66,7 +66,7 @@ impl Tree {
 pub(super) fn leaf(record: &[u8]) -> Hash {
     match record.len() + PADDING {
         ..=128 => in_one_go::<2>(0, [record, &[]]),
-        ..=256 => in_one_go::<4>(0, [record, &[]]),
+        129..=256 => in_one_go::<4>(0, [record, &[]]),
         _ => Sha256::new().chain_update([0]).chain_update(record).finalize().into(),
     }
 }
