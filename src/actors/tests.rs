@@ -182,11 +182,12 @@ async fn a_caller_that_hangs_up() {
     let mut went_on = 0;
     for number in 0..20 {
         let mut asked = Box::pin(house.online(account(number)));
-        assert!(futures_util::poll!(&mut asked).is_pending());
+        // On a busy machine the command may be done before it is looked at.
+        let is_under_way = futures_util::poll!(&mut asked).is_pending();
         drop(asked);
-        // The command goes on, and holds its permit; on a busy machine it may be done before anyone else is asked.
+        // It goes on, and holds its permit.
         let other = house.accounts.execute(account(99), Command::Recycle { comes_back: false }, Origin::SERVICE).await;
-        went_on += u32::from(matches!(other, Err(Error::Overloaded { .. })));
+        went_on += u32::from(is_under_way && matches!(other, Err(Error::Overloaded { .. })));
         house.until(account(number), OnlineStatus::OnlineComing).await;
         // The permit is back once the actor is done.
         while house.accounts.inner.permits.available_permits() == 0 {
