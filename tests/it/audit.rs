@@ -32,7 +32,7 @@ async fn lived(data: &Path) -> Muster {
 }
 
 /// Follows the live tail from the beginning until so many events came.
-async fn events(muster: &Muster, count: usize) -> Vec<Value> {
+pub async fn events(muster: &Muster, count: usize) -> Vec<Value> {
     let request = muster.client().get(muster.url("/api/v1/events?after=0")).header("accept", "text/event-stream");
     let mut lines = live(request).await;
     let mut events = Vec::new();
