@@ -85,7 +85,7 @@ fn records_and_blocks_have_their_bytes() {
     }
 }
 
-fn golden(name: &str, text: &str) {
+pub(super) fn golden(name: &str, text: &str) {
     insta::with_settings!(
         { snapshot_path => GOLDEN, prepend_module_to_snapshot => false, omit_expression => true },
         { insta::assert_snapshot!(name, text) }
@@ -107,11 +107,11 @@ fn dump(bytes: &[u8]) -> String {
     text
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     assert!(rest.is_empty());
     pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

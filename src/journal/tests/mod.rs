@@ -5,12 +5,14 @@
 //! | `bytes` | the bytes of every event type and version, for ever |
 //! | `appending` | conflicts, limits, many appenders at once |
 //! | `reading` | pages, single records, accounts with and without snapshots |
+//! | `golden` | whole journals of every format there ever was |
 //! | `opening` | starts with and without a checkpoint, with a damaged one, with a damaged journal |
 //! | `proving` | proofs of inclusion and consistency, forged ones too |
 //! | `verifying` | a changed byte anywhere is found |
 
 mod appending;
 mod bytes;
+mod golden;
 mod opening;
 mod proving;
 mod reading;
@@ -24,7 +26,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config;
-use crate::domain::{AccountType, Content, Deed, Fingerprint, Reason, Sealed, TaskId, VerifyType};
+use crate::domain::{Account, AccountType, Content, Deed, Fingerprint, Reason, Sealed, TaskId, VerifyType};
 
 /// A journal in a directory of its own.
 struct House {

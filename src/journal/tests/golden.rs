@@ -1,0 +1,76 @@
+//! Whole journals, as some version of this program wrote them: each is opened, checked and folded by this one.
+//!
+//! A journal is a golden file with its blocks, one a line: first position, bytes. When the format changes, the file of
+//! the one before stays as it is and a new one is added here.
+
+use std::fmt::Write;
+use std::fs;
+
+use super::bytes::{golden, hex, unhex};
+use super::*;
+
+/// Every journal there ever was a format of, the present one last.
+const JOURNALS: [&str; 1] = ["journal_format_1"];
+
+/// What happened in them: every type of fact, in histories that the rules allow.
+async fn live(house: &House) {
+    let [imported, replaced, online, came, recycle, offline, banned, lifted, requested, sent, submitted, registered, _] =
+        samples();
+    let failed = Event::RegistrationFailed { reason: Reason::new("wrong code"), attempt: 1, still_waiting: true };
+    house.append(1, 0, &[imported, online]).await.unwrap();
+    house.append(2, 0, &[requested]).await.unwrap();
+    house.append(1, 2, &[came]).await.unwrap();
+    house.append(2, 1, &[sent, submitted.clone()]).await.unwrap();
+    house.append(1, 3, &[replaced]).await.unwrap();
+    house.append(1, 4, &[recycle]).await.unwrap();
+    house.append(2, 3, &[failed]).await.unwrap();
+    house.append(1, 5, &[offline]).await.unwrap();
+    for fact in facts().split_off(13) {
+        let Fact::Act(act) = fact else { continue };
+        let origin = Origin { principal: Principal::Operator(2), request: RequestId(9) };
+        house.journal.record_act(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();
+    }
+    house.append(1, 6, &[banned]).await.unwrap();
+    house.append(2, 4, &[submitted, registered]).await.unwrap();
+    house.append(1, 7, &[lifted]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_has_its_bytes() {
+    let house = House::new();
+    live(&house).await;
+    let block =
+        |block: Result<(u64, store::Value), store::Error>| block.map(|(first, it)| format!("{first} {}", hex(&it)));
+    let blocks: Vec<String> = house.store.blocks_from(0).map(|it| block(it).unwrap()).collect();
+    golden("journal_format_1", &blocks.join("\n"));
+}
+
+#[tokio::test]
+async fn journals_of_all_formats_are_read() {
+    for name in JOURNALS {
+        let text = fs::read_to_string(format!("{}/snapshots/{name}.snap", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let (_, lines) = text.trim_start_matches("---").split_once("\n---\n").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let store = open_store(directory.path());
+        for line in lines.lines() {
+            let (first, block) = line.split_once(' ').unwrap();
+            store.append(&[(first.parse().unwrap(), unhex(block))]).unwrap();
+        }
+        drop(store);
+        let house = House::open(directory).unwrap();
+        let mut accounts = [Account::initial(), Account::initial()];
+        let mut happened = String::new();
+        let report = house.journal.verify_with(|record| {
+            writeln!(happened, "{:>2} {:?}", record.position, record.fact).unwrap();
+            let Some((number, event)) = record.event() else { return Ok(()) };
+            let state = if number == account(1) { &mut accounts[0] } else { &mut accounts[1] };
+            assert!(state.allows(event), "{name}: {event:?}");
+            state.evolve(event);
+            Ok(())
+        });
+        assert_eq!(report.unwrap().events, house.journal.head());
+        assert_eq!(accounts, [1, 2].map(|number| house.journal.load(account(number)).unwrap().0), "{name}");
+        let [first, second] = accounts;
+        golden("journals_folded", &format!("{happened}\n{first:#?}\n{second:#?}"));
+    }
+}
