@@ -40,7 +40,7 @@ pub(super) struct Directory {
 impl Directory {
     /// Takes the directory at `path`, creating it if there is none or an empty one.
     pub(super) fn open(path: &Path) -> Result<Directory, Error> {
-        create(path)?;
+        create_directories(path).map_err(io_error("create the data directory", path))?;
         let marker_path = path.join(MARKER);
         let is_new = !marker_path.exists();
         if is_new && !is_empty(path)? {
@@ -80,7 +80,7 @@ impl Directory {
 
     /// Makes the directory at `path` one of the store `id`, before anything is in it: for a copy, which keeps the id.
     pub(super) fn found(path: &Path, id: StoreId) -> Result<(), Error> {
-        create(path)?;
+        create_directories(path).map_err(io_error("create the data directory", path))?;
         if !is_empty(path)? {
             return Err(Error::NotEmpty { path: path.to_owned() });
         }
@@ -138,12 +138,6 @@ impl fmt::Display for StoreId {
     }
 }
 
-/// Creates the directory if it is not there; then nobody else may look into it: it tells of customers.
-fn create(path: &Path) -> Result<(), Error> {
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(io_error("create the data directory", path))
-}
-
 /// Whether there is a data directory at `path`.
 pub(super) fn is_at(path: &Path) -> bool {
     path.join(MARKER).is_file()
@@ -159,6 +153,20 @@ pub(super) fn lock(file: &File) -> Result<(), TryLockError> {
             outcome => return outcome,
         }
     }
+}
+
+/// Creates the directory at `path`, and those above it that are missing. Nobody else may look into them, because they
+/// tell of customers. Their names are durable when it returns: a name is on the disk once the directory that it stands in
+/// is synced. Without that a power cut took `keys` from a data directory, and the master key with it, and the whole of
+/// another whose parent was new too.
+pub fn create_directories(path: &Path) -> io::Result<()> {
+    let made: Vec<&Path> = path.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for directory in made {
+        let above = directory.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Syncs a directory, so that the names in it are durable.

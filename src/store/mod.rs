@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use directory::StoreId;
+pub use directory::{StoreId, create_directories};
 
 use crate::config;
 use crate::limits::BLOCK_BYTES;

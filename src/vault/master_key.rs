@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::cipher::{self, Key};
+use crate::store;
 
 const PREFIX: &str = "muster master key 1 ";
 const DIGITS: usize = 64;
@@ -50,7 +51,7 @@ pub(super) fn make(path: &Path) -> Result<Key, Error> {
 /// A crash leaves the whole file or none: it is written beside its place first.
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
+    store::create_directories(directory)?;
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(text)?;
