@@ -1,7 +1,7 @@
 //! The data directory: whose it is, who has it, what is where in it.
 //!
 //! ```text
-//! MUSTER     the marker: format and store id; locked by the process that owns the directory
+//! MUSTER     the marker: format and store id; locked by the process that owns the directory. Empty until all is there
 //! keys/      the master key, unless it is kept elsewhere (`vault`)
 //! store/     sled's files
 //! cache/     what makes a start quick and may be lost
@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::num::ParseIntError;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,9 @@ pub(super) struct Directory {
     path: PathBuf,
     id: StoreId,
     /// Holds the lock: the kernel drops it with the process, however that ends.
-    _marker: File,
+    marker: File,
+    /// Whether its creation is not finished. Nothing in it was ever answered then.
+    is_new: bool,
 }
 
 impl Directory {
@@ -60,12 +62,9 @@ impl Directory {
         }
         let mut text = String::new();
         marker.read_to_string(&mut text).map_err(io_error("read", &marker_path))?;
-        // An empty marker is a creation that was cut off before the store had anything in it.
-        let id = if text.is_empty() {
-            let id = StoreId::draw().map_err(io_error("draw random bytes for", &marker_path))?;
-            marker.write_all(marker_text(id).as_bytes()).map_err(io_error("write", &marker_path))?;
-            marker.sync_all().map_err(io_error("write", &marker_path))?;
-            id
+        let is_new = is_cut_off(&text);
+        let id = if is_new {
+            StoreId::draw().map_err(io_error("draw random bytes for", &marker_path))?
         } else {
             parse(&text).ok_or_else(|| Error::UnknownFormat {
                 path: path.to_owned(),
@@ -75,7 +74,7 @@ impl Directory {
         for part in [path.join("store"), path.join("cache"), path.join("log")] {
             fs::create_dir_all(&part).map_err(io_error("create", &part))?;
         }
-        Ok(Directory { path: path.to_owned(), id, _marker: marker })
+        Ok(Directory { path: path.to_owned(), id, marker, is_new })
     }
 
     /// Makes the directory at `path` one of the store `id`, before anything is in it: for a copy, which keeps the id.
@@ -85,11 +84,23 @@ impl Directory {
             return Err(Error::NotEmpty { path: path.to_owned() });
         }
         let marker = path.join(MARKER);
-        fs::write(&marker, marker_text(id)).map_err(io_error("write", &marker))
+        let written = File::create(&marker).and_then(|mut file| {
+            file.write_all(marker_text(id).as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(io_error("write", &marker))
     }
 
-    /// Makes the directory entries themselves durable.
-    pub(super) fn sync(&self) -> Result<(), Error> {
+    /// Writes the marker of a new directory, once all else in it is durable, and makes the directory entries themselves
+    /// durable. A marker that came first stood, after a power cut, beside files of sled that no start could open.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if self.is_new {
+            let (text, marker) = (marker_text(self.id), &mut self.marker);
+            let written =
+                marker.set_len(0).and_then(|()| marker.rewind()).and_then(|()| marker.write_all(text.as_bytes()));
+            written.and_then(|()| marker.sync_all()).map_err(io_error("write", &self.path.join(MARKER)))?;
+            self.is_new = false;
+        }
         sync_directory(&self.path)?;
         match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) => sync_directory(parent),
@@ -103,6 +114,10 @@ impl Directory {
 
     pub(super) fn id(&self) -> StoreId {
         self.id
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     pub(super) fn store_path(&self) -> PathBuf {
@@ -185,6 +200,13 @@ fn is_empty(path: &Path) -> Result<bool, Error> {
 
 fn marker_text(id: StoreId) -> String {
     format!("{FORMAT}\nstore {id}\n")
+}
+
+/// Whether `marker` is only the beginning of one, or nothing: then the creation of the directory was cut off.
+fn is_cut_off(marker: &str) -> bool {
+    let whole = format!("{FORMAT}\nstore {}", StoreId(0));
+    let is_like = |(there, whole): (char, char)| there == whole || (whole == '0' && there.is_ascii_hexdigit());
+    marker.len() < whole.len() && marker.chars().zip(whole.chars()).all(is_like)
 }
 
 fn parse(marker: &str) -> Option<StoreId> {

@@ -131,9 +131,9 @@ impl Table {
 impl Store {
     /// Opens the data directory at `path`, creating it if there is none or an empty one.
     pub fn open(path: &Path, settings: &config::Store) -> Result<Store, Error> {
-        let directory = directory::Directory::open(path)?;
-        let backend = sled::Sled::open(path, &directory.store_path(), settings.cache_bytes)?;
-        directory.sync()?;
+        let mut directory = directory::Directory::open(path)?;
+        let backend = sled::Sled::open(path, &directory.store_path(), settings.cache_bytes, directory.is_new())?;
+        directory.finish()?;
         let mark = mark::Mark::open(&directory.note_path().join("durable"))?;
         Ok(Store { backend: Arc::new(backend), directory: Arc::new(directory), mark: Arc::new(mark) })
     }

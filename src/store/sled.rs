@@ -26,8 +26,8 @@ pub(super) struct Sled {
 }
 
 impl Sled {
-    pub(super) fn open(data_directory: &Path, store: &Path, cache_bytes: u64) -> Result<Sled, Error> {
-        remove_torn_snapshots(store)?;
+    pub(super) fn open(data_directory: &Path, store: &Path, cache_bytes: u64, is_new: bool) -> Result<Sled, Error> {
+        remove_torn_files(store, is_new)?;
         // sled's threads hold its own lock a little longer than its last handle lives. Nobody else can have it, because
         // the marker is ours. The first start has no log yet.
         if let Ok(log) = File::open(store.join("db")) {
@@ -162,11 +162,14 @@ pub(super) fn words(error: &::sled::Error) -> String {
 
 /// Removes `snap.*.generating`: sled takes the newest file whose name starts so for its snapshot, finished or not, and
 /// never opens again on a torn one. Its rename is what finishes one, so an unfinished one is never needed.
-fn remove_torn_snapshots(store: &Path) -> Result<(), Error> {
+///
+/// Likewise `conf`, where the store is not finished: sled does not sync it, and after a power cut during the first start
+/// a part of it was there, which no later start could read. It holds our settings, and sled writes it again.
+fn remove_torn_files(store: &Path, is_new: bool) -> Result<(), Error> {
     for entry in fs::read_dir(store).map_err(io_error("read", store))? {
         let path = entry.map_err(io_error("read", store))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
+        if (name.starts_with("snap.") && name.ends_with(".generating")) || (is_new && name == "conf") {
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
         }
     }
