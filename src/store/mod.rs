@@ -32,8 +32,8 @@ pub struct Store {
     mark: Arc<mark::Mark>,
 }
 
-/// The small tables. Keys are ordered bytes; a put is durable with the next append, or with [`Store::flush`] against
-/// a killed process.
+/// The small tables. Keys are ordered bytes; a put is durable with the next append or [`Store::sync`], or with
+/// [`Store::flush`] against a killed process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     /// Wrapped data keys of accounts (`vault`).
@@ -216,6 +216,11 @@ impl Store {
     /// Hands all puts to the operating system, so that a killed process loses none of them. Blocks for a disk write.
     pub fn flush(&self) -> Result<(), Error> {
         self.backend.flush()
+    }
+
+    /// Makes all puts durable: on the disk, not in a cache. Blocks for a disk write.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.backend.sync()
     }
 
     /// Saves a cache whole: after a crash there is the old one or the new one.

@@ -80,8 +80,7 @@ impl Sled {
         for (first, block) in blocks {
             self.blocks.insert(first.to_be_bytes(), block.as_ref()).map_err(|source| self.failed(source))?;
         }
-        self.flush()?;
-        self.log.sync_data().map_err(io_error("sync the store in", &self.path))
+        self.sync()
     }
 
     pub(super) fn block_at(&self, position: u64) -> Result<Option<(u64, Value)>, Error> {
@@ -127,6 +126,11 @@ impl Sled {
 
     pub(super) fn flush(&self) -> Result<(), Error> {
         self.db.flush().map(drop).map_err(|source| self.failed(source))
+    }
+
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.flush()?;
+        self.log.sync_data().map_err(io_error("sync the store in", &self.path))
     }
 
     fn table(&self, table: Table) -> &Tree {

@@ -35,7 +35,9 @@ impl Vault {
                 let seed = Key::new(cipher::draw()?);
                 let sealed = cipher::seal(&self.inner.master, &aad, &*seed, &cipher::draw()?);
                 self.inner.store.put(Table::Keys, LOG_KEY, &sealed)?;
-                self.inner.store.flush()?;
+                // Its public half is durable in a file of its own at once, and must never be there alone: after a power
+                // cut that took the key, another was made, and no start went on with a log that had two.
+                self.inner.store.sync()?;
                 seed
             }
         };
