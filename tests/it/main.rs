@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod faults;
 mod muster;
+mod power;
 mod readme;
 mod secrets;
 mod tidy;

@@ -1,0 +1,281 @@
+//! What survives a power cut. Everything that the real service does to its files is recorded, in order; then images are
+//! made of what a disk may hold if power fails at some moment, and each is opened. What was answered is there.
+//!
+//! `MUSTER_POWER_SEED` repeats a run's choices, `MUSTER_POWER_IMAGES` asks for more images than usual. Which operation
+//! comes when is not repeated: two runs with one seed are alike, not the same.
+
+mod check;
+mod disk;
+mod image;
+mod load;
+mod trace;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use check::check;
+use disk::{Changes, Disk, Names};
+use image::Image;
+use load::{Answered, Caller};
+use trace::{Call, Record, Recorder};
+
+use crate::muster::{Muster, Receiver, directory};
+
+/// Images, if nobody says how many.
+const IMAGES: u64 = 400;
+/// Callers at the same time.
+const CALLERS: u64 = 8;
+/// Commands of each caller in a life that is not cut short.
+const COMMANDS: u64 = 60;
+/// Where the data directory is below the directory that is watched. The first start makes both levels of it.
+const DATA: &str = "state/muster";
+/// More operations than any start needs until it answers.
+const OPENING: u64 = 200;
+/// Failed images that are kept for a closer look.
+const KEPT: usize = 3;
+
+/// How a life of the service ends.
+#[derive(Clone, Copy)]
+enum End {
+    /// It is asked to stop.
+    Stop,
+    /// It is killed after so many operations; the system still has all that it wrote.
+    Kill(u64),
+    /// Power fails after so many operations, and what that leaves is what the next life begins with.
+    PowerCut(u64),
+}
+
+/// What was done to the disk, and what was answered meanwhile.
+#[derive(Default)]
+struct History {
+    records: Vec<Record>,
+    answered: Vec<Answered>,
+    /// What a life left that the next one could not live with.
+    failure: Option<String>,
+}
+
+/// One image: after how many operations power is cut, and what becomes of those that were not synced.
+struct Plan {
+    cut: usize,
+    changes: Changes,
+    names: Names,
+    seed: u64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_answered_is_lost_in_a_power_cut() {
+    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = setting("MUSTER_POWER_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let images = setting("MUSTER_POWER_IMAGES").unwrap_or(IMAGES);
+    println!("MUSTER_POWER_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let begun = Instant::now();
+    let history = live(&mut random).await;
+    let lived = begun.elapsed();
+    let plans = plan(&history, images, &mut random);
+    let mut failures = try_all(&history, &plans);
+    failures.extend(history.failure.clone());
+    let mut treated: BTreeMap<_, usize> = BTreeMap::new();
+    plans.iter().for_each(|plan| *treated.entry((plan.changes, plan.names)).or_default() += 1);
+    let (operations, commands) = (history.records.len(), history.answered.len());
+    println!("{operations} operations traced in {lived:.1?}, {commands} answered commands");
+    println!("{images} images tried in {:.1?}, by (changes, names): {treated:?}", begun.elapsed() - lived);
+    failures.iter().for_each(|failure| println!("MUSTER_POWER_SEED={seed}: {failure}"));
+    assert!(failures.is_empty(), "{} of {images} images failed", failures.len());
+    assert!(commands as u64 > CALLERS * COMMANDS, "the load did nothing");
+}
+
+/// Lets the service live some lives with one data directory, and records what it does to it.
+async fn live(random: &mut fastrand::Rng) -> History {
+    let (work, top) = (directory(), directory());
+    let recorder = Recorder::new(work.path(), top.path());
+    let receiver = Receiver::failing(|attempt| attempt % 17 == 3).await;
+    let mut callers: Vec<Caller> = (0..CALLERS).map(|index| Caller::new(index, random.u64(..))).collect();
+    let (mut disk, mut history) = (Disk::new(), History::default());
+    let ends = [
+        End::Stop,
+        End::Kill(random.u64(500..1_500)),
+        End::PowerCut(random.u64(500..1_500)),
+        // While it opens what the power cut before has left.
+        End::PowerCut(random.u64(1..80)),
+        End::Stop,
+    ];
+    for end in ends {
+        let begun = recorder.length();
+        let answered = live_once(end, &recorder, &receiver, &top.path().join(DATA), &mut callers).await;
+        let mut records = recorder.read(begun);
+        if let End::PowerCut(operations) = end {
+            records.truncate(usize::try_from(operations).unwrap());
+        }
+        let cut = records.last().unwrap().end;
+        records.iter().for_each(|record| disk.replay(record));
+        history.records.append(&mut records);
+        history.answered.extend(answered.into_iter().filter(|answered| answered.length <= cut));
+        if let End::PowerCut(_) = end {
+            let plan = Plan { cut: history.records.len(), changes: Changes::Torn, names: Names::First, seed: 0 };
+            let image = disk.cut(plan.changes, plan.names, random);
+            history.failure = try_one(&history, &plan, &image, true).err();
+            if history.failure.is_some() {
+                return history;
+            }
+            fs::read_dir(top.path()).unwrap().for_each(|it| fs::remove_dir_all(it.unwrap().path()).unwrap());
+            image.write(top.path());
+            let record = Record { call: Call::PowerCut(image), end: recorder.length() };
+            disk.replay(&record);
+            history.records.push(record);
+            callers.iter_mut().for_each(Caller::forget);
+        }
+        // Unless this holds, something was missed, and no image would be worth anything.
+        let whole = disk.cut(Changes::Kept, Names::Kept, random);
+        assert!(whole.is_same(&Image::of(top.path())), "the trace does not lead to what is on the disk");
+    }
+    history
+}
+
+/// One life of the service.
+async fn live_once(
+    end: End,
+    recorder: &Recorder,
+    receiver: &Receiver,
+    data: &Path,
+    callers: &mut [Caller],
+) -> Vec<Answered> {
+    let (kill, commands) = match end {
+        End::Stop => (0, COMMANDS),
+        End::Kill(operations) | End::PowerCut(operations) => (operations.max(OPENING), u64::MAX),
+    };
+    let recording = recorder.environment(kill);
+    let mut settings = vec![
+        ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
+        ("MUSTER_WEBHOOKS__RETRY_WAITS", "20ms,20ms"),
+        ("MUSTER_SIMULATOR__DELAY_MS", "5"),
+        ("MUSTER_ACTORS__MAX_ACTIVE", "64"),
+        ("MUSTER_STORE__CHECKPOINT_EVERY", "500"),
+    ];
+    settings.extend(recording.iter().map(|(name, value)| (*name, value.as_str())));
+    let muster = Muster::start(data, &settings);
+    let answered = Mutex::default();
+    let calling = callers.iter_mut().map(|caller| caller.call(&muster, recorder, &answered, commands));
+    futures_util::future::join_all(calling).await;
+    let log = match end {
+        End::Stop => {
+            let (status, log) = muster.stop("TERM");
+            assert_eq!(status.code(), Some(0), "{log}");
+            log
+        }
+        End::Kill(_) | End::PowerCut(_) => muster.kill(),
+    };
+    assert!(!log.contains("panicked"), "{log}");
+    answered.into_inner().unwrap()
+}
+
+/// Draws the images: power is cut anywhere, during a start, or beside an operation of a kind that may be rare.
+fn plan(history: &History, images: u64, random: &mut fastrand::Rng) -> Vec<Plan> {
+    let mut kinds: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, record) in history.records.iter().enumerate() {
+        if let Some(kind) = kind(&record.call) {
+            kinds.entry(kind).or_default().push(index);
+        }
+    }
+    let starts = kinds["start"].clone();
+    let kinds: Vec<Vec<usize>> = kinds.into_values().collect();
+    let all = history.records.len();
+    let mut draw = |_| {
+        let cut = match random.u8(0..3) {
+            0 => random.usize(0..=all),
+            1 => {
+                // The first start makes what later ones find.
+                let start = if random.bool() { starts[0] } else { *random.choice(&starts).unwrap() };
+                start + random.usize(0..60)
+            }
+            _ => {
+                let kind = random.choice(&kinds).unwrap();
+                (random.choice(kind).unwrap() + random.usize(0..8)).saturating_sub(1)
+            }
+        };
+        let changes = [Changes::Dropped, Changes::Kept, Changes::Each, Changes::Torn];
+        let names = [Names::Dropped, Names::Kept, Names::First];
+        let (changes, names) = (*random.choice(&changes).unwrap(), *random.choice(&names).unwrap());
+        Plan { cut: cut.min(all), changes, names, seed: random.u64(..) }
+    };
+    let mut plans: Vec<Plan> = (0..images).map(&mut draw).collect();
+    plans.sort_by_key(|plan| plan.cut);
+    plans
+}
+
+/// The kind of an operation that power is cut beside: what is done, and to which kind of file.
+fn kind(call: &Call) -> Option<String> {
+    let kind = |what: &str, path: &Path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        Some(format!("{what} {}", name.split('.').next().unwrap()))
+    };
+    match call {
+        Call::Start => Some("start".to_owned()),
+        Call::Truncate { .. } | Call::Extend { .. } => Some("resize".to_owned()),
+        Call::Sync { .. } => Some("sync".to_owned()),
+        Call::Open { creates: true, path, .. } => kind("create", path),
+        Call::MakeDirectory { path } => kind("make", path),
+        Call::Remove { path } => kind("remove", path),
+        Call::Rename { from, .. } => kind("rename", from),
+        Call::Open { .. }
+        | Call::Close { .. }
+        | Call::Duplicate { .. }
+        | Call::Write { .. }
+        | Call::SyncRange
+        | Call::PowerCut(_) => None,
+    }
+}
+
+/// Makes every image and opens it, on two threads. Returns what failed, in words.
+fn try_all(history: &History, plans: &[Plan]) -> Vec<String> {
+    let failures = Mutex::new(Vec::new());
+    let waiting = Mutex::new((Disk::new(), 0, plans.iter()));
+    let next = || {
+        let mut waiting = waiting.lock().unwrap();
+        let (disk, done, plans) = &mut *waiting;
+        let plan = plans.next()?;
+        history.records[*done..plan.cut].iter().for_each(|record| disk.replay(record));
+        *done = plan.cut;
+        Some((plan, disk.cut(plan.changes, plan.names, &mut fastrand::Rng::with_seed(plan.seed))))
+    };
+    let work = || {
+        while let Some((plan, image)) = next() {
+            let keeps = failures.lock().unwrap().len() < KEPT;
+            let outcome = try_one(history, plan, &image, keeps);
+            failures.lock().unwrap().extend(outcome.err());
+        }
+    };
+    thread::scope(|scope| [scope.spawn(work), scope.spawn(work)].map(|worker| worker.join().unwrap()));
+    failures.into_inner().unwrap()
+}
+
+fn try_one(history: &History, plan: &Plan, image: &Image, keeps: bool) -> Result<(), String> {
+    let top = directory();
+    image.write(top.path());
+    let Plan { cut, changes, names, .. } = plan;
+    let done = &history.records[..*cut];
+    let length = done.last().map_or(0, |last| last.end);
+    let answered = history.answered.iter().filter(|answered| answered.length <= length);
+    let answered: Vec<&Answered> = answered.collect();
+    check(&top.path().join(DATA), &answered).map_err(|failure| {
+        // What was tried has changed it.
+        let kept = if keeps { format!("; a copy is in {}", keep(image).display()) } else { String::new() };
+        let last: Vec<&Call> = done.iter().rev().take(5).rev().map(|record| &record.call).collect();
+        let (count, unsynced) = (answered.len(), &image.unsynced);
+        format!(
+            "cut after {cut} operations, changes {changes:?}, names {names:?}, {count} commands answered: {failure}\n  \
+            not synced: {unsynced:?}\n  last operations: {last:?}{kept}"
+        )
+    })
+}
+
+/// Writes an image where it stays.
+fn keep(image: &Image) -> PathBuf {
+    let place = directory().keep();
+    image.write(&place);
+    place
+}

@@ -1,0 +1,108 @@
+//! What is found on a disk after a power cut: it is opened as a start would, and held against what was answered.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use muster::audit::Log;
+use muster::config::Settings;
+use muster::domain::Event;
+use muster::journal::{Journal, Recorded};
+use muster::limits::READ_RECORDS;
+use muster::projections::Roster;
+use muster::store::Store;
+use muster::vault::Vault;
+
+use super::load::{Answered, Content};
+
+/// Events whose secrets are looked at: so many of the last, because power took from these, if from any.
+const RECENT: usize = 50;
+/// And one of so many of the others.
+const SAMPLE: usize = 64;
+
+/// Opens what is in `data`, and says what is wrong with it.
+pub fn check(data: &Path, answered: &[&Answered]) -> Result<(), String> {
+    let checked = catch_unwind(AssertUnwindSafe(|| {
+        let rooms = Rooms::open(data)?;
+        let report = rooms.journal.verify().map_err(|error| format!("it does not verify: {error}"))?;
+        let records = rooms.records();
+        if records.len() as u64 != report.events {
+            return Err(format!("{} events verify, {} can be read", report.events, records.len()));
+        }
+        rooms.check_answered(&records, answered)?;
+        rooms.check_secrets(&records)
+    }));
+    checked.unwrap_or_else(|panic| Err(format!("it panics: {}", words(&*panic))))
+}
+
+struct Rooms {
+    vault: Vault,
+    roster: Roster,
+    journal: Journal,
+}
+
+impl Rooms {
+    /// In the order of `service`.
+    fn open(data: &Path) -> Result<Rooms, String> {
+        let refused = |error: &dyn std::fmt::Display| format!("it does not open: {error}");
+        let settings = Settings::default();
+        let store = Store::open(data, &settings.store).map_err(|error| refused(&error))?;
+        let vault = Vault::open(store.clone(), &settings.vault).map_err(|error| refused(&error))?;
+        let roster = Roster::open(&store);
+        let following = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)));
+        let journal = journal.map_err(|error| refused(&error))?;
+        roster.catch_up(&journal).map_err(|error| refused(&error))?;
+        let key = vault.log_key().map_err(|error| refused(&error))?;
+        Log::open(&store, &journal, key).map_err(|error| refused(&error))?;
+        Ok(Rooms { vault, roster, journal })
+    }
+
+    fn records(&self) -> Vec<Recorded> {
+        let mut records: Vec<Recorded> = Vec::new();
+        loop {
+            let after = records.last().map_or(0, |last| last.position);
+            let more = self.journal.read_after(after, READ_RECORDS).unwrap();
+            if more.is_empty() {
+                return records;
+            }
+            records.extend(more);
+        }
+    }
+
+    /// Every answered command has its events, and its accounts are listed.
+    fn check_answered(&self, records: &[Recorded], answered: &[&Answered]) -> Result<(), String> {
+        let events = records.iter().filter_map(|record| Some((record.origin.request, record.event()?.0)));
+        let there: HashSet<_> = events.collect();
+        let asked = answered.iter().flat_map(|it| it.accounts.iter().map(|account| (it.request, *account)));
+        let lost: Vec<_> = asked.clone().filter(|it| !there.contains(it)).collect();
+        if !lost.is_empty() {
+            return Err(format!("{} of {} answered changes are lost: {lost:?}", lost.len(), asked.count()));
+        }
+        match there.iter().find(|(_, account)| !self.roster.has(*account)) {
+            Some((_, account)) => Err(format!("the account list lacks {account}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Accounts still have the key that their secrets were sealed with: the same content has the same fingerprint.
+    fn check_secrets(&self, records: &[Recorded]) -> Result<(), String> {
+        let recent = records.len().saturating_sub(RECENT);
+        let looked_at = records.iter().enumerate().filter(|(index, _)| *index >= recent || index % SAMPLE == 0);
+        for (_, record) in looked_at {
+            let Some((account, Event::AccountImported { content })) = record.event() else { continue };
+            let again = self.vault.seal_content(account, &Content::of(account).clear());
+            let again = again.map_err(|error| format!("the key of {account} does not open: {error}"))?;
+            if again.fingerprint != content.fingerprint {
+                return Err(format!("the key of {account} is lost"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! The load: callers who send one command after the other, and note when each was answered.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use muster::domain::{AccountNumber, AccountType};
+use muster::journal::RequestId;
+use muster::vault::ClearContent;
+use serde_json::{Value, json};
+
+use super::trace::Recorder;
+use crate::muster::Muster;
+
+/// Accounts in one import, most.
+const BATCH: u64 = 12;
+
+/// A command that was answered, and must have left an event in each of its accounts.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The length of the trace when the answer was here.
+    pub length: u64,
+    pub request: RequestId,
+    pub accounts: Vec<AccountNumber>,
+}
+
+/// One caller, with accounts of its own.
+pub struct Caller {
+    random: fastrand::Rng,
+    /// Its next new account.
+    next: u64,
+    /// Whether each account was asked online last; none where that is not known.
+    online: BTreeMap<AccountNumber, Option<bool>>,
+}
+
+impl Caller {
+    pub fn new(index: u64, seed: u64) -> Caller {
+        // No number of these has a fate that changes it by itself: such numbers end in 0001 to 0006.
+        let next = 861_820_001_000 + index * 1_000_000;
+        Caller { random: fastrand::Rng::with_seed(seed), next, online: BTreeMap::new() }
+    }
+
+    /// Sends so many commands, or fewer if the service goes.
+    pub async fn call(&mut self, muster: &Muster, recorder: &Recorder, answered: &Mutex<Vec<Answered>>, commands: u64) {
+        for _ in 0..commands {
+            let request = RequestId(self.random.u128(1..));
+            let (path, body, accounts) = self.draw();
+            let path = format!("/group-dispatch-api/{path}");
+            let answer = muster.try_post(&path, body.to_string(), &request.to_string()).await;
+            let length = recorder.length();
+            let Ok(answer) = answer else {
+                self.forget();
+                return;
+            };
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            answered.lock().unwrap().push(Answered { length, request, accounts });
+        }
+    }
+
+    /// Nothing is known any more of how the accounts stand.
+    pub fn forget(&mut self) {
+        self.online.values_mut().for_each(|online| *online = None);
+    }
+
+    /// A command: its path, its body, and the accounts that it surely leaves an event in.
+    fn draw(&mut self) -> (&'static str, Value, Vec<AccountNumber>) {
+        let known = self.online.len();
+        match self.random.u8(0..8) {
+            0..2 => self.import(),
+            2 => {
+                let account = self.new_account();
+                // The number without its country's code, which is 86.
+                let phone = account.to_string().split_off(2);
+                let body = json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86",
+                    "countryCode": "CN"});
+                ("register/submitPhone", body, vec![account])
+            }
+            _ if known == 0 => self.import(),
+            _ => {
+                let (account, online) = self.online.iter_mut().nth(self.random.usize(..known)).unwrap();
+                let (account, before) = (*account, online.replace(*online != Some(true)));
+                let accounts = if before.is_some() { vec![account] } else { Vec::new() };
+                if before == Some(true) {
+                    ("whatsapp/batchRecycle", json!({"whatsAppList": [account.to_string()]}), accounts)
+                } else {
+                    let mut entry = Content::of(account).json(account);
+                    entry["override"] = json!(false);
+                    ("whatsapp/batchOnline", json!({"whatsAppList": [entry]}), accounts)
+                }
+            }
+        }
+    }
+
+    fn import(&mut self) -> (&'static str, Value, Vec<AccountNumber>) {
+        let accounts: Vec<AccountNumber> = (0..self.random.u64(1..=BATCH)).map(|_| self.new_account()).collect();
+        let entries: Vec<Value> = accounts.iter().map(|account| Content::of(*account).json(*account)).collect();
+        self.online.extend(accounts.iter().map(|account| (*account, Some(false))));
+        ("whatsapp/batchInsert", json!({"whatsAppList": entries}), accounts)
+    }
+
+    fn new_account(&mut self) -> AccountNumber {
+        self.next += 1;
+        AccountNumber::from_stored(self.next).unwrap()
+    }
+}
+
+/// What an account is imported with, always the same for the same number.
+pub struct Content {
+    public_key: String,
+    private_key: String,
+    device_params: String,
+}
+
+impl Content {
+    pub fn of(account: AccountNumber) -> Content {
+        let mut random = fastrand::Rng::with_seed(account.get());
+        // Most are as small as real ones; a few have the largest size that is taken.
+        let most = if random.u8(0..6) == 0 { 16 * 1024 } else { 1024 };
+        let number = account.to_string();
+        let mut text = |what: &str| [what, &number].concat().repeat(random.usize(1..most / 32));
+        Content { public_key: text("public"), private_key: text("private"), device_params: text("device") }
+    }
+
+    fn json(&self, account: AccountNumber) -> Value {
+        json!({"whatsApp": account.to_string(), "whatsappType": 1, "publicKey": self.public_key,
+            "privateKey": self.private_key, "msgPublicKey": "", "msgPrivateKey": "", "accountId": "",
+            "deviceParams": self.device_params})
+    }
+
+    /// As the vault takes it.
+    pub fn clear(&self) -> ClearContent<'_> {
+        ClearContent {
+            account_type: AccountType::Personal,
+            name: None,
+            avatar: None,
+            public_key: &self.public_key,
+            private_key: &self.private_key,
+            msg_public_key: "",
+            msg_private_key: "",
+            account_id: Some(""),
+            next_key_id: None,
+            registration_id: None,
+            device_params: Some(&self.device_params),
+        }
+    }
+}

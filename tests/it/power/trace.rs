@@ -1,0 +1,158 @@
+//! The trace: what the service did to its files, in order, as record.c wrote it down.
+
+use std::env::consts::DLL_SUFFIX;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bytes::{Buf, Bytes};
+
+use super::image::Image;
+
+/// What was done.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// A process began. It has no file open.
+    Start,
+    Open {
+        fd: i32,
+        creates: bool,
+        truncates: bool,
+        path: PathBuf,
+    },
+    Close {
+        fd: i32,
+    },
+    Duplicate {
+        fd: i32,
+        to: i32,
+    },
+    Write {
+        fd: i32,
+        at: usize,
+        data: Data,
+    },
+    Truncate {
+        fd: i32,
+        to: usize,
+    },
+    /// Room is made up to this size; a file that is larger stays as it is.
+    Extend {
+        fd: i32,
+        to: usize,
+    },
+    /// A sync that succeeded, and the length of the trace when it began.
+    Sync {
+        fd: i32,
+        began: u64,
+    },
+    /// No sync: it waits for neither the disk's cache nor the file's size.
+    SyncRange,
+    MakeDirectory {
+        path: PathBuf,
+    },
+    Remove {
+        path: PathBuf,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    /// Power was cut here, and this is what it left.
+    PowerCut(Image),
+}
+
+/// What was written. As words it is its size alone.
+#[derive(Clone)]
+pub struct Data(pub Bytes);
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// One record.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub call: Call,
+    /// The length of the trace up to the end of this record.
+    pub end: u64,
+}
+
+/// The recorder, and where it records.
+pub struct Recorder {
+    library: PathBuf,
+    trace: PathBuf,
+    below: PathBuf,
+}
+
+impl Recorder {
+    /// Compiles the recorder into `work`. It will record what is done below `below`.
+    pub fn new(work: &Path, below: &Path) -> Recorder {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/power/record.c");
+        let library = work.join(format!("librecord{DLL_SUFFIX}"));
+        let mut compiler = Command::new("cc");
+        // Distributions that fortify by default replace the very functions that are replaced here.
+        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]);
+        let status = compiler.arg(&library).arg(source).args(["-ldl", "-lpthread"]).status().unwrap();
+        assert!(status.success(), "the recorder does not compile");
+        Recorder { library, trace: work.join("trace"), below: below.to_owned() }
+    }
+
+    /// What makes a process record, and kill itself after so many records, or never if that is 0.
+    pub fn environment(&self, kill: u64) -> Vec<(&str, String)> {
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        vec![
+            ("LD_PRELOAD", text(&self.library)),
+            ("RECORD_TO", text(&self.trace)),
+            ("RECORD_BELOW", text(&self.below)),
+            ("RECORD_KILL", kill.to_string()),
+        ]
+    }
+
+    /// The length of the trace now.
+    pub fn length(&self) -> u64 {
+        fs::metadata(&self.trace).map_or(0, |trace| trace.len())
+    }
+
+    /// The records behind the first `from` bytes of the trace. Paths are relative to the directory.
+    pub fn read(&self, from: u64) -> Vec<Record> {
+        let mut trace = Bytes::from(fs::read(&self.trace).unwrap());
+        let all = trace.len() as u64;
+        trace.advance(usize::try_from(from).unwrap());
+        let mut records = Vec::new();
+        while trace.has_remaining() {
+            let call = self.call(&mut trace);
+            records.push(Record { call, end: all - trace.len() as u64 });
+        }
+        records
+    }
+
+    fn call(&self, trace: &mut Bytes) -> Call {
+        let (kind, fd, at, bytes) = (trace.get_u32_ne(), trace.get_i32_ne(), trace.get_u64_ne(), trace.get_u64_ne());
+        let data = trace.split_to(usize::try_from(bytes).unwrap());
+        let place = usize::try_from(at).unwrap();
+        match kind {
+            0 => Call::Start,
+            1 => Call::Open { fd, creates: at & 1 != 0, truncates: at & 2 != 0, path: self.path(&data) },
+            2 => Call::Close { fd },
+            3 => Call::Duplicate { fd, to: i32::try_from(at).unwrap() },
+            4 => Call::Write { fd, at: place, data: Data(data) },
+            5 => Call::Truncate { fd, to: place },
+            6 => Call::Extend { fd, to: place },
+            7 => Call::Sync { fd, began: at },
+            8 => Call::SyncRange,
+            9 => Call::MakeDirectory { path: self.path(&data) },
+            10 => Call::Remove { path: self.path(&data) },
+            11 => Call::Rename { from: self.path(&data[..place]), to: self.path(&data[place..]) },
+            _ => panic!("the service made a call of kind {kind} that is not understood here"),
+        }
+    }
+
+    fn path(&self, text: &[u8]) -> PathBuf {
+        let path = Path::new(str::from_utf8(text).unwrap());
+        path.strip_prefix(&self.below).unwrap().to_owned()
+    }
+}
