@@ -163,6 +163,8 @@ pub const BODIES_KIB: usize = 32 * BODY_BYTES / 1024;
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Readers that follow the live tail at once, most.
 pub const LIVE_READERS: usize = 1_000;
+/// Events that are read ahead for each of them, most: all readers together hold little, however large the events are.
+pub const LIVE_EVENTS: usize = 8;
 /// How often a reader of the live tail hears that the service is still there, while nothing happens.
 pub const LIVE_HEARTBEAT: Duration = Duration::from_secs(15);
 /// Bytes of a refused body that are read and thrown away, so that the client reads the answer instead of a reset.

@@ -78,20 +78,24 @@ impl Error {
     /// Whether it says that what is durable is not whole.
     pub fn is_fault(&self) -> bool {
         match self {
-            Error::Journal(error) => matches!(error, journal::Error::Damaged { .. }),
-            Error::JournalFailed(error) => matches!(**error, journal::Error::Damaged { .. }),
+            Error::Store(error) => matches!(error, store::Error::Damaged { .. }),
+            Error::Journal(error) => is_damage(error),
+            Error::JournalFailed(error) => is_damage(error),
             Error::Audit(error) => error.is_fault(),
             Error::Listen { .. }
             | Error::NoDataDirectory { .. }
             | Error::Asked(_)
             | Error::Threads(_)
-            | Error::Store(_)
             | Error::Vault(_)
             | Error::Actors(_)
             | Error::Webhooks(_)
             | Error::WebhooksFailed(_) => false,
         }
     }
+}
+
+fn is_damage(error: &journal::Error) -> bool {
+    matches!(error, journal::Error::Damaged { .. } | journal::Error::Store(store::Error::Damaged { .. }))
 }
 
 /// What is durable, open.

@@ -18,10 +18,12 @@
 use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use super::note::{Checkpoint, Signer};
 use super::{Audit, Error, Fault, hex, log};
@@ -128,31 +130,25 @@ pub fn restore(
         let what = format!("{what} {}", path.display());
         move |source| Error::Io { what, source }
     };
+    // Where it really is: it may be named by a link, or as the directory that one is in.
+    let to = &if to.exists() { fs::canonicalize(to).map_err(failed("find", to))? } else { to.to_owned() };
     if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
         return Err(crate::store::Error::NotEmpty { path: to.to_owned() }.into());
     }
-    let name = to.file_name().map_or_else(|| "muster-data".into(), |name| name.to_string_lossy().into_owned());
-    let beside = to.with_file_name(format!("{name}.restoring"));
-    if beside.exists() {
-        fs::remove_dir_all(&beside).map_err(failed("remove what an earlier restore left in", &beside))?;
+    let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let device = |path: &Path| fs::metadata(path).map(|it| it.dev());
+    if to.exists() && device(to).ok() != device(above).ok() {
+        let source = std::io::Error::other("something is mounted there; name a directory below it");
+        return Err(failed("restore into", to)(source));
     }
-    let restored = restore_beside(backup, &beside, signer, at, progress);
-    match restored {
-        Ok(restored) => {
-            if to.exists() {
-                fs::remove_dir(to).map_err(failed("replace", to))?;
-            }
-            fs::rename(&beside, to).map_err(failed("move the restored directory to", to))?;
-            let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync", above))?;
-            Ok(Restored { data_dir: to.to_owned(), ..restored })
-        }
-        Err(error) => {
-            // Whatever stands there is not whole; that it cannot be removed is the smaller trouble.
-            let _left = fs::remove_dir_all(&beside);
-            Err(error)
-        }
-    }
+    // Under a name that nobody else has, and removed unless it comes to its place.
+    let beside = TempDir::with_prefix_in(".muster-restoring-", above).map_err(failed("write beside", to))?;
+    let made = beside.path().join("data");
+    let restored = restore_beside(backup, &made, signer, at, progress)?;
+    // In the place of nothing, or of an empty directory; anything else is refused.
+    fs::rename(&made, to).map_err(failed("move the restored directory to", to))?;
+    fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync", above))?;
+    Ok(Restored { data_dir: to.to_owned(), ..restored })
 }
 
 fn restore_beside(

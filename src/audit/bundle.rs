@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::note::{Checkpoint, Signer};
-use super::{Audit, Error, Fault, event};
+use super::{Audit, Error, Fault, event, log};
 use crate::domain::AccountNumber;
 use crate::journal::{self, Recorded, Stream, root_by_inclusion};
 
@@ -118,6 +118,12 @@ pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<Shown, Fau
         Some(signer) => signer,
         None => &named,
     };
+    if bundle.source != log::source_of(&signer.name) {
+        return Err(Fault::new(format!(
+            "its events say they are from {}, and {} signed it",
+            bundle.source, signer.name
+        )));
+    }
     let unsigned = |what: &'static str| move |cause| Fault::new(format!("its {what} is not to be believed: {cause}"));
     let checkpoint = signer.open(&bundle.checkpoint).map_err(unsigned("checkpoint"))?;
     let checkpoint = Checkpoint::parse(checkpoint).ok_or_else(|| Fault::new("its checkpoint is malformed"))?;

@@ -105,8 +105,16 @@ pub(super) fn saved_signer(store: &Store) -> Result<Option<Signer>, Error> {
 
 /// The name of a store's log.
 pub(super) fn name(store: &Store) -> String {
-    format!("muster.local/{}", store.id())
+    format!("{NAME}{}", store.id())
 }
+
+/// The `source` of the events in the log of this name.
+pub(super) fn source_of(name: &str) -> String {
+    format!("urn:muster:{}", name.strip_prefix(NAME).unwrap_or(name))
+}
+
+/// What stands before the store's id in the name of its log.
+const NAME: &str = "muster.local/";
 
 /// Puts the notes of a restored store in their place.
 pub(super) fn restore_notes(store: &Store, signer: &Signer, checkpoint: &str) -> Result<(), Error> {

@@ -175,7 +175,7 @@ impl Fault {
 impl Audit {
     /// Over these rooms.
     pub fn new(store: Store, journal: Journal, roster: Roster, log: Option<Log>) -> Audit {
-        let source = format!("urn:muster:{}", store.id()).into();
+        let source = log::source_of(&log::name(&store)).into();
         Audit { store, journal, roster, log, source }
     }
 

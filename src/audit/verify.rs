@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Audit, Error, hex, log};
 use crate::domain::{Account, AccountNumber, AccountType, Content, Event, Fingerprint, Sealed};
 use crate::journal::{self, Fact, Journal, Recorded};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// What a check without a fault found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,7 +125,10 @@ impl Error {
             | Error::CheckpointUnsound { .. }
             | Error::Shorter { .. }
             | Error::OtherPast { .. }
-            | Error::Journal(journal::Error::Damaged { .. }) => true,
+            | Error::Store(store::Error::Damaged { .. })
+            | Error::Journal(journal::Error::Damaged { .. } | journal::Error::Store(store::Error::Damaged { .. })) => {
+                true
+            }
             Error::UnknownAccount { .. }
             | Error::NoSuchVersion { .. }
             | Error::NotYet { .. }

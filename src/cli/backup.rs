@@ -1,8 +1,10 @@
 //! `muster backup`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use super::progress::Bar;
 use super::source::{JSON, Question, Source};
@@ -33,31 +35,19 @@ impl Backup {
         if to.exists() {
             return Err(Error::Usage("there is something at the file's place already; name another file"));
         }
-        let name = to.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let beside = to.with_file_name(format!("{name}.part"));
-        let failed = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::File { what, path, source }
-        };
+        let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |what| move |source| Error::File { what, path: to.clone(), source };
         let open = self.source.open()?;
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&beside);
-        let mut file = file.map_err(failed("create", &beside))?;
+        // Beside its place under a name that nobody else has, for its owner alone, and removed unless it comes there.
+        let mut file = NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write beside"))?;
         let bar = Bar::of_bytes("backing up");
-        let taken = open.ask(&Question { method: "POST", path: "backup", accept: JSON }, |piece| {
+        open.ask(&Question { method: "POST", path: "backup", accept: JSON }, |piece| {
             bar.more(piece.len() as u64);
-            file.write_all(piece).map_err(failed("write", &beside))
-        });
-        let kept = taken.and_then(|()| {
-            file.sync_all().map_err(failed("write", &beside))?;
-            fs::rename(&beside, to).map_err(failed("move the backup to", to))?;
-            let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync", above))
-        });
-        if kept.is_err() {
-            // It is not whole; that it cannot be removed is the smaller trouble.
-            let _left = fs::remove_file(&beside);
-        }
-        kept?;
+            file.write_all(piece).map_err(failed("write"))
+        })?;
+        file.as_file().sync_all().map_err(failed("write"))?;
+        file.persist_noclobber(to).map_err(|error| failed("move the backup to")(error.error))?;
+        File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync the directory of"))?;
         drop(bar);
         output::print(&format!("{}\n", to.display()))
     }

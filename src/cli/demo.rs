@@ -33,7 +33,7 @@ impl Demo {
                 stop.cancel();
             }
         };
-        demo::run(output::is_colourful(&io::stdout()), print, &stop)?;
-        unwritten
+        let played = demo::run(output::is_colourful(&io::stdout()), print, &stop);
+        unwritten.and(played.map_err(Error::from))
     }
 }

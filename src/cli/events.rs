@@ -59,6 +59,7 @@ impl Events {
         let path = format!("events{query}");
         if self.follow {
             open.ask(&Question { method: "GET", path: &path, accept: LIVE }, |piece| events.take_live(piece))?;
+            return Err(Error::TailEnded);
         } else {
             open.ask(&Question { method: "GET", path: &path, accept: NDJSON }, |piece| events.take(piece))?;
         }

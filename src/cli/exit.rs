@@ -75,6 +75,12 @@ pub enum Error {
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
+    /// Nobody reads standard output any more.
+    #[error("nobody reads the output")]
+    Unread,
+    /// The service ended what was to go on.
+    #[error("the service ended the live tail; it stops, or the connection broke")]
+    TailEnded,
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -92,7 +98,9 @@ impl Error {
             Error::Audit(error) if error.is_fault() => Exit::NotVerified,
             Error::Differs | Error::Refused { is_fault: true, .. } => Exit::NotVerified,
             Error::Service(error) if error.is_fault() => Exit::NotVerified,
+            Error::Unread => Exit::Done,
             Error::Service(_)
+            | Error::TailEnded
             | Error::Demo(_)
             | Error::Audit(_)
             | Error::Refused { .. }

@@ -55,6 +55,7 @@ impl History {
                 query(&[("account", account), ("after", after), ("type", types), ("since", since), ("until", until)]);
             let question = Question { method: "GET", path: &format!("events{query}"), accept: LIVE };
             open.ask(&question, |piece| events.take_live(piece))?;
+            return Err(Error::TailEnded);
         } else {
             let order = self.reverse.then(|| "desc".to_owned());
             let limit = self.limit.map(|limit| limit.to_string());

@@ -108,7 +108,16 @@ fn text(event: &Value) -> String {
         field("origin"),
         details(&event["data"])
     );
-    format!("{}\n", line.trim_end())
+    format!("{}\n", shown(line.trim_end()))
+}
+
+/// A text for a terminal: what a caller put in a name must not move the cursor, or look like another line.
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    shown
 }
 
 /// What an event says, as `name=value`; nothing that is empty.
@@ -134,7 +143,7 @@ pub(super) fn value(form: Form, value: &Value) -> Result<(), Error> {
         Form::Csv => rows
             .iter()
             .fold("field,value\n".to_owned(), |csv, [name, value]| csv + &quoted(name) + "," + &quoted(value) + "\n"),
-        Form::Text => output::table(&rows),
+        Form::Text => output::table(&rows.into_iter().map(|row| row.map(|cell| shown(&cell))).collect::<Vec<_>>()),
     })
 }
 
@@ -155,7 +164,8 @@ pub(super) fn rows(form: Form, names: [&str; 3], rows: &[Value]) -> Result<(), E
         }
         Form::Text => {
             let head = names.map(str::to_uppercase);
-            let table: Vec<[String; 3]> = [head].into_iter().chain(rows.iter().map(cells)).collect();
+            let table: Vec<[String; 3]> =
+                [head].into_iter().chain(rows.iter().map(|row| cells(row).map(|cell| shown(&cell)))).collect();
             out = output::table(&table).into_bytes();
         }
     }

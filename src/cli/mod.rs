@@ -129,7 +129,7 @@ pub fn run() -> ExitCode {
         }
     };
     match done {
-        Ok(()) => Exit::Done.into(),
+        Ok(()) | Err(Error::Unread) => Exit::Done.into(),
         Err(error) => {
             let _unread = writeln!(io::stderr().lock(), "muster: {error}");
             error.exit().into()

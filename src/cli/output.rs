@@ -14,7 +14,8 @@ pub(super) enum Form {
     Json,
 }
 
-/// Prints `text` at once. Whoever reads it may stop when they have seen enough, as `head` does; that is no error.
+/// Prints `text` at once. Whoever reads it may stop when they have seen enough, as `head` does; then there is nothing
+/// left to do, and that is [`Error::Unread`].
 pub(super) fn print(text: &str) -> Result<(), Error> {
     print_bytes(text.as_bytes())
 }
@@ -23,8 +24,8 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),
-        Ok(()) | Err(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::Unread),
+        written => written.map_err(Error::Output),
     }
 }
 

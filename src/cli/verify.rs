@@ -46,6 +46,9 @@ Exit codes: 0 it is whole, 1 it cannot be read, 2 wrong usage, 4 it is not whole
 
 impl Verify {
     pub(super) fn run(&self) -> Result<(), Error> {
+        if self.public_key.is_some() && self.bundle.is_none() && self.export.is_none() {
+            return Err(Error::Usage("--public-key goes with --bundle or --export"));
+        }
         let signer = self.signer()?;
         let found = if let Some(path) = &self.bundle {
             let bytes = fs::read(path).map_err(failed(path))?;

@@ -97,10 +97,7 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
     let data = directory.path().join("data");
     let mut timeline = Timeline::new(Instant::now(), is_colourful);
     print(timeline::OPENING);
-    match runtime.block_on(stop.run_until_cancelled(play(&data, &mut timeline, &mut print))) {
-        Some(outcome) => outcome?,
-        None => return Err(Error::Interrupted),
-    }
+    runtime.block_on(play(&data, &mut timeline, &mut print, stop))?;
     // As an operator would after a stop: the service has let go of the directory.
     let journal = Journal::open(Store::open(&data, &Settings::default().store)?, Box::new(|_| {}))?;
     print(&timeline.summary(&journal.verify()?));
@@ -108,7 +105,12 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
 }
 
 /// Serves, asks, listens; stops the service at the end, however it comes.
-async fn play(data: &Path, timeline: &mut Timeline, print: &mut impl FnMut(&str)) -> Result<(), Error> {
+async fn play(
+    data: &Path,
+    timeline: &mut Timeline,
+    print: &mut impl FnMut(&str),
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let (telling, mut told) = mpsc::unbounded_channel();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let receiver = listener.local_addr()?;
@@ -116,14 +118,17 @@ async fn play(data: &Path, timeline: &mut Timeline, print: &mut impl FnMut(&str)
     let _at_the_end = end.clone().drop_guard();
     tokio::spawn(http::serve_routes(listener, receiver::routes(telling), DEMO_CONNECTIONS, end.clone()));
 
-    let stop = CancellationToken::new();
-    let (service, address) = start_service(settings(data, receiver), stop.clone());
-    let stopping = stop.drop_guard();
-    let outcome = match address.await {
-        Ok(address) => narrate(address, timeline, &mut told, print).await,
-        // Its own error says more.
-        Err(_) => Err(Error::ServiceEnded),
-    };
+    let stopping = CancellationToken::new();
+    let (service, address) = start_service(settings(data, receiver), stopping.clone());
+    let stopping = stopping.drop_guard();
+    let played = stop.run_until_cancelled(async {
+        match address.await {
+            Ok(address) => narrate(address, timeline, &mut told, print).await,
+            // Its own error says more.
+            Err(_) => Err(Error::ServiceEnded),
+        }
+    });
+    let outcome = played.await.unwrap_or(Err(Error::Interrupted));
     drop(stopping);
     let ended = service.await.unwrap_or(Err(Error::ServiceEnded));
     match outcome {

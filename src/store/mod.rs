@@ -62,6 +62,12 @@ pub enum Error {
         /// What went wrong.
         source: ::sled::Error,
     },
+    /// What is stored is not what was written.
+    #[error("the store in {path} is damaged: what it reads is not what it wrote; restore it from a backup")]
+    Damaged {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// A file of the data directory cannot be read or written.
     #[error("cannot {what} {path}: {source}")]
     Io {

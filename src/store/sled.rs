@@ -33,7 +33,7 @@ impl Sled {
         if let Ok(log) = File::open(store.join("db")) {
             let _released = lock(&log);
         }
-        let fail = |source| Error::Failed { path: data_directory.to_owned(), source };
+        let fail = |source| failed(data_directory, source);
         // The segment size is fixed at creation. The largest one keeps every leaf with our blocks in it far below the
         // size above which sled moves it to a blob file, which it never syncs (see limits::BLOCK_BYTES). The flusher
         // stays on although durability never waits for it: only it collects old segments.
@@ -92,7 +92,7 @@ impl Sled {
         let path = self.path.clone();
         self.blocks.range(position.to_be_bytes()..).map(move |entry| match entry {
             Ok((key, value)) => Ok((position_of(&key), value)),
-            Err(source) => Err(Error::Failed { path: path.clone(), source }),
+            Err(source) => Err(failed(&path, source)),
         })
     }
 
@@ -119,9 +119,7 @@ impl Sled {
         key: &[u8],
     ) -> impl Iterator<Item = Result<(Value, Value), Error>> + use<> {
         let path = self.path.clone();
-        self.table(table)
-            .range(key.to_vec()..)
-            .map(move |entry| entry.map_err(|source| Error::Failed { path: path.clone(), source }))
+        self.table(table).range(key.to_vec()..).map(move |entry| entry.map_err(|source| failed(&path, source)))
     }
 
     pub(super) fn flush(&self) -> Result<(), Error> {
@@ -149,8 +147,14 @@ impl Sled {
     }
 
     fn failed(&self, source: ::sled::Error) -> Error {
-        Error::Failed { path: self.path.clone(), source }
+        failed(&self.path, source)
     }
+}
+
+/// An error of the store in `path`.
+fn failed(path: &Path, source: ::sled::Error) -> Error {
+    let path = path.to_owned();
+    if let ::sled::Error::Corruption { .. } = source { Error::Damaged { path } } else { Error::Failed { path, source } }
 }
 
 /// An error of sled in words: its own show the inside of the program.

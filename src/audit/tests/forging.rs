@@ -68,6 +68,11 @@ async fn a_bundle_is_believed_only_as_it_is() {
     };
     assert!(fault(&twice).contains("event 10: it is version 9"));
     assert!(fault(&|bundle| bundle["events"][6]["event"]["data"] = json!({})).contains("not what its record says"));
+    let moved = |bundle: &mut Value| {
+        let text = bundle.to_string().replace("urn:muster:0123456789abcdef", "urn:muster:deadbeefdeadbeef");
+        *bundle = serde_json::from_str(&text).unwrap();
+    };
+    assert!(fault(&moved).contains("its events say they are from urn:muster:deadbeefdeadbeef"));
     // Another's event, with its own good proof.
     let other: Value = serde_json::from_slice(&house.audit.bundle(FIRST.parse().unwrap()).unwrap()).unwrap();
     assert!(fault(&|bundle| bundle["events"][0] = other["events"][0].clone()).contains("it is of 861821726232"));

@@ -18,7 +18,7 @@ use super::streams::{NDJSON, infallible, page, streamed};
 use crate::audit::{Audit, Filter};
 use crate::http::requests::Query;
 use crate::journal::Recorded;
-use crate::limits::{LIVE_HEARTBEAT, LIVE_READERS, PAGE_EVENTS};
+use crate::limits::{LIVE_EVENTS, LIVE_HEARTBEAT, LIVE_READERS, PAGE_EVENTS};
 
 const KNOWN: [&str; 6] = ["after", "type", "account", "since", "until", "limit"];
 
@@ -131,7 +131,7 @@ impl Tail {
             let position = self.position;
             self.head.wait_for(|head| *head > position).await.ok()?;
             let (audit, filter) = (self.audit.clone(), self.filter.clone());
-            let found = spawn_blocking(move || audit.records(position, &filter, PAGE_EVENTS)).await.ok()?;
+            let found = spawn_blocking(move || audit.records(position, &filter, LIVE_EVENTS)).await.ok()?;
             match found {
                 Ok((records, looked_at)) => {
                     self.waiting = records.into();
