@@ -25,7 +25,7 @@
 //! | `log` | where the log goes, and in which form |
 //! | `signals` | what SIGTERM and SIGINT do |
 //!
-//! A new verb is a file, a line in [`Verb`] and a line in its `run`.
+//! A new verb is a file, a line in `Verb` and a line in its `run`.
 
 mod backup;
 mod checkpoint;
