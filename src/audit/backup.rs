@@ -164,10 +164,7 @@ fn restore_beside(
     };
     let header: Header =
         serde_json::from_slice(&header).map_err(|error| Fault::new(format!("its header is malformed: {error}")))?;
-    let named = Signer::parse(&header.public_key).ok_or_else(|| Fault::new("its public key is malformed"))?;
-    if let Some(signer) = signer.filter(|signer| **signer != named) {
-        return Err(Fault::new(format!("it is signed by {named}, not by {signer}")).into());
-    }
+    let named = Signer::named(&header.public_key, signer)?;
     let id: StoreId = header.store.parse().map_err(|_| Fault::new("its store has no id"))?;
     let store = Store::found(place, &config::Settings::default().store, id)?;
     if log::name(&store) != named.name {

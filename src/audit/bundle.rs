@@ -110,14 +110,7 @@ pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<Shown, Fau
     if bundle.format != FORMAT {
         return Err(Fault::new(format!("its format is {:?}, and {FORMAT:?} is what can be read", bundle.format)));
     }
-    let named = Signer::parse(&bundle.public_key).ok_or_else(|| Fault::new("its public key is malformed"))?;
-    let signer = match signer {
-        Some(signer) if *signer != named => {
-            return Err(Fault::new(format!("it is signed by {named}, not by {signer}")));
-        }
-        Some(signer) => signer,
-        None => &named,
-    };
+    let signer = &Signer::named(&bundle.public_key, signer)?;
     if bundle.source != log::source_of(&signer.name) {
         return Err(Fault::new(format!(
             "its events say they are from {}, and {} signed it",

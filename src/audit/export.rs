@@ -196,14 +196,7 @@ fn check_manifest(
     if manifest.muster != FORMAT {
         return Err(Fault::new(format!("its format is {:?}, and {FORMAT:?} is what can be read", manifest.muster)));
     }
-    let named = Signer::parse(&manifest.public_key).ok_or_else(|| Fault::new("its public key is malformed"))?;
-    let signer = match signer {
-        Some(signer) if *signer != named => {
-            return Err(Fault::new(format!("it is signed by {named}, not by {signer}")));
-        }
-        Some(signer) => signer,
-        None => &named,
-    };
+    let signer = &Signer::named(&manifest.public_key, signer)?;
     let unsigned = |what: &'static str| move |cause| Fault::new(format!("its {what} is not to be believed: {cause}"));
     let checkpoint = signer.open(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
     let checkpoint = Checkpoint::parse(checkpoint).ok_or_else(|| Fault::new("its checkpoint is malformed"))?;

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::Fault;
 use crate::vault::{LogKey, PublicKey};
 
 /// Who may sign: a name and a public key. Written as `name+id+key`, id in hex and key in base64.
@@ -68,6 +69,15 @@ impl Signer {
         let (&ED25519, key) = key.split_first()? else { return None };
         let signer = Signer { name: name.to_owned(), key: PublicKey(*key.as_array()?) };
         (signer.to_string() == written.trim() && super::hex(&signer.key_id()) == id).then_some(signer)
+    }
+
+    /// The signer that a file names, who must be `expected`, if somebody is.
+    pub(super) fn named(written: &str, expected: Option<&Signer>) -> Result<Signer, Fault> {
+        let named = Signer::parse(written).ok_or_else(|| Fault::new("its public key is malformed"))?;
+        match expected.filter(|expected| **expected != named) {
+            Some(expected) => Err(Fault::new(format!("it is signed by {named}, not by {expected}"))),
+            None => Ok(named),
+        }
     }
 
     fn key_id(&self) -> [u8; 4] {

@@ -18,7 +18,7 @@ pub enum Until {
     End,
     /// To this position.
     Position(u64),
-    /// To the first fact at this moment or later, which is left out.
+    /// To the last fact before any that is later than this moment.
     Time(Timestamp),
 }
 
@@ -71,7 +71,7 @@ impl Audit {
         let is_in = |record: &Recorded| match until {
             Until::End => true,
             Until::Position(position) => record.position <= position,
-            Until::Time(time) => record.at < time,
+            Until::Time(time) => record.at <= time,
         };
         let mut events = 0;
         self.journal.scan(

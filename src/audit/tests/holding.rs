@@ -70,8 +70,9 @@ async fn a_replay_finds_what_is_served_otherwise() {
     let then = house.audit.replay(Until::Position(6), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
     assert_eq!((then.events, then.online, then.banned, then.differences), (6, 2, 0, None));
     assert_eq!(then.state.unwrap()["onlineStatus"], 2);
-    let then = house.audit.replay(Until::Time(at(6)), None, |_, _| {}).unwrap();
-    assert_eq!(then.events, 6);
+    let then = house.audit.replay(Until::Time(at(6)), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
+    assert_eq!((then.events, then.banned), (7, 1));
+    assert_eq!(then.state.unwrap()["status"], 2, "the account and the list are of the same moment");
 
     // A list that lacks an account, and has another where it never stood.
     let wrong = house.audit.roster.blank();
