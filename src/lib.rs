@@ -26,14 +26,14 @@
 //! | [`limits`] | every bound, with its unit and reason | |
 //! | [`domain`] | accounts, commands, events, `decide` and `evolve`: pure | the rules |
 //! | [`clock`] | the wall clock | |
+//! | [`client`] | the way out: HTTP clients, and whom they may reach | rustls |
 //! | [`config`] | settings, from defaults, file, environment and flags | figment |
-//! | [`client`] | the way out: HTTP clients | rustls |
 //! | [`store`] | durable bytes: blocks, small tables, caches | sled |
 //! | [`journal`] | every event of every account, in one order, for ever | bincode |
 //! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
 //! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | what follows from the journal, kept for questions | |
-//! | [`audit`] | the journal as others read and prove it: history, proofs, exports, backups | base64 |
+//! | [`audit`] | the journal as others read and prove it: history, proofs, exports, backups | |
 //! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |

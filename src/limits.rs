@@ -205,6 +205,14 @@ pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
 pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read of a receiver's answer; its verdict stands in the first few.
 pub const WEBHOOK_ANSWER_BYTES: usize = 64 * 1024;
+/// Bytes in a secret of Standard Webhooks (its specification).
+pub const WEBHOOK_SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+/// Bytes in an app secret: as many as HMAC-SHA256 takes as they are.
+pub const APP_SECRET_BYTES: RangeInclusive<usize> = 8..=64;
+/// Bytes in a tenant's id.
+pub const TENANT_ID_BYTES: usize = 64;
+/// How far a signature's time may be from the receiver's (the Standard Webhooks libraries).
+pub const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// How often a channel's cursor is saved while it moves; a kill sends at most this long again.
 pub const CURSOR_SAVE: Duration = Duration::from_millis(200);
 

@@ -6,6 +6,7 @@
 //! | `lanes` | which delivery may be tried when: order, retries, dead letters. Pure |
 //! | `delivery` | what one event tells a receiver, and under which id |
 //! | `client` | one attempt, before one deadline |
+//! | `signature` | how a receiver knows that it is ours. Pure |
 //! | `verdict` | what a receiver's answer means. Pure |
 //! | `book` | what a channel remembers over a restart |
 //!
@@ -18,6 +19,7 @@ mod client;
 mod delivery;
 mod dispatcher;
 mod lanes;
+pub mod signature;
 mod verdict;
 
 #[cfg(test)]

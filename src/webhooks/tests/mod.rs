@@ -4,4 +4,5 @@
 
 mod client;
 mod order;
+mod signatures;
 mod words;

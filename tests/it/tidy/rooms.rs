@@ -15,7 +15,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
 const PLACES: [(&str, &[&str]); 37] = [
     ("actix", &["actors"]),
-    ("base64", &["audit"]),
+    ("base64", &["audit", "webhooks"]),
     ("bincode", &["journal"]),
     ("bytes", &[]),
     ("chacha20poly1305", &["vault"]),
@@ -26,12 +26,12 @@ const PLACES: [(&str, &[&str]); 37] = [
     ("flate2", &["projections"]),
     ("futures_util", &[]),
     ("getrandom", &[]),
-    ("hmac", &["vault"]),
+    ("hmac", &["vault", "webhooks"]),
     ("http_body_util", &["http"]),
-    ("hyper", &["http"]),
+    ("hyper", &["http", "client"]),
     ("hyper_util", &["http"]),
     ("indicatif", &["cli"]),
-    ("jiff", &["config", "audit"]),
+    ("jiff", &["config", "audit", "webhooks"]),
     ("mimalloc", &["main"]),
     ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
     ("ring", &["vault"]),
@@ -48,7 +48,7 @@ const PLACES: [(&str, &[&str]); 37] = [
     ("tokio_util", &[]),
     ("tracing", &[]),
     ("tracing_subscriber", &["config", "cli"]),
-    ("url", &["config", "webhooks", "cli"]),
+    ("url", &["client", "config", "webhooks", "cli"]),
     ("warp", &["http", "demo"]),
     ("zeroize", &[]),
 ];

@@ -1,10 +1,21 @@
 //! The way out: HTTP clients that do what they are told and nothing by themselves.
 //!
 //! Receivers, gateways and our own command line are all reached through it.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `guard` | which addresses may be reached |
+//! | `failure` | why a request got no answer, by class |
+
+mod failure;
+mod guard;
 
 use std::time::Duration;
 
 use reqwest::{ClientBuilder, redirect, retry};
+
+pub use failure::{Class, class};
+pub use guard::{Forbidden, Guard, Network, Unresolved};
 
 /// A client in the making. It follows no redirect, tries nothing again, and asks the environment for no proxy: attempts
 /// are counted and addresses are checked by whoever uses it. TLS is rustls with ring.

@@ -1,0 +1,80 @@
+//! Why a request got no answer, by class.
+
+use std::error::Error;
+use std::io;
+
+use super::guard::{Forbidden, Unresolved};
+
+/// What went wrong on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The name has no address.
+    Dns,
+    /// The address may not be reached ([`Guard`](super::Guard)).
+    Forbidden,
+    /// Nobody listens there.
+    Refused,
+    /// The connection was closed or reset before the answer was whole.
+    Reset,
+    /// No TLS, or a certificate that is not to be trusted.
+    Tls,
+    /// Not in time.
+    Timeout,
+    /// Something else: no route, no HTTP.
+    Network,
+}
+
+impl Class {
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Dns => "dns",
+            Class::Forbidden => "forbidden",
+            Class::Refused => "refused",
+            Class::Reset => "reset",
+            Class::Tls => "tls",
+            Class::Timeout => "timeout",
+            Class::Network => "network",
+        }
+    }
+}
+
+/// The class of an error, and its innermost words: the outer ones repeat the URL, which may hold a password.
+pub fn class(error: &reqwest::Error) -> (Class, String) {
+    let (mut class, mut words) = (None, None);
+    let mut at: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = at {
+        class = of(error).or(class);
+        words = Some(error.to_string());
+        // What an IO error was made of is not its source.
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        at = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    let class = if error.is_timeout() { Class::Timeout } else { class.unwrap_or(Class::Network) };
+    (class, words.unwrap_or_else(|| "no reason is known".to_owned()))
+}
+
+/// What one link in the chain of causes says of the class.
+fn of(error: &(dyn Error + 'static)) -> Option<Class> {
+    if error.is::<Forbidden>() {
+        return Some(Class::Forbidden);
+    }
+    if error.is::<Unresolved>() {
+        return Some(Class::Dns);
+    }
+    if error.is::<rustls::Error>() {
+        return Some(Class::Tls);
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return error.is_incomplete_message().then_some(Class::Reset);
+    }
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof};
+    let kind = error.downcast_ref::<io::Error>()?.kind();
+    let broken = [ConnectionReset, ConnectionAborted, BrokenPipe, UnexpectedEof];
+    let known = [(ConnectionRefused, Class::Refused), (TimedOut, Class::Timeout)];
+    let known = broken.map(|kind| (kind, Class::Reset)).into_iter().chain(known).find(|(known, _)| *known == kind);
+    known.map(|(_, class)| class)
+}

@@ -1,0 +1,186 @@
+//! How a receiver knows that a webhook is ours. Pure.
+//!
+//! Two ways, each used when its secret is set. [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id`,
+//! `webhook-timestamp` in seconds, and `webhook-signature`, HMAC-SHA256 over `id.timestamp.body`, once for each secret
+//! while one is exchanged for another. And the way of the contract's family: `tenant_id`, `timestamp` in milliseconds,
+//! and `access_token`, HMAC-SHA256 over tenant id and timestamp; it does not cover the body.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::domain::Timestamp;
+use crate::limits::{APP_SECRET_BYTES, SIGNATURE_TOLERANCE, TENANT_ID_BYTES, WEBHOOK_SECRET_BYTES};
+
+/// What the text of a secret begins with.
+const SECRET_PREFIX: &str = "whsec_";
+/// What a signature begins with: HMAC-SHA256.
+const SIGNATURE_PREFIX: &str = "v1,";
+
+/// A secret of Standard Webhooks. It has no `Debug`.
+#[derive(Clone)]
+pub struct Secret {
+    key: Zeroizing<Vec<u8>>,
+}
+
+/// The tenant and secret of the contract's family. It has no `Debug`.
+#[derive(Clone)]
+pub struct AppSecret {
+    /// Who the receiver is to the sender, as both agreed.
+    pub tenant_id: String,
+    secret: Zeroizing<String>,
+}
+
+/// Why a text is no secret. It does not repeat it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSecret {
+    /// It is no secret of Standard Webhooks.
+    #[error(
+        "must be whsec_ and {} to {} bytes in base64; leave it out, and one is drawn",
+        WEBHOOK_SECRET_BYTES.start(),
+        WEBHOOK_SECRET_BYTES.end()
+    )]
+    Standard,
+    /// It is no secret of the family.
+    #[error("must be {} to {} visible ASCII characters", APP_SECRET_BYTES.start(), APP_SECRET_BYTES.end())]
+    App,
+    /// It is no tenant's id.
+    #[error("must be 1 to {TENANT_ID_BYTES} letters, digits, dots, dashes or underscores")]
+    Tenant,
+}
+
+/// Why a webhook is not taken for ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// A header is missing.
+    #[error("the header {0} is missing")]
+    Missing(&'static str),
+    /// The timestamp is none.
+    #[error("the timestamp is no whole number")]
+    Timestamp,
+    /// It was signed at another time: somebody may be playing an old one again.
+    #[error("the timestamp is more than {} s from now", SIGNATURE_TOLERANCE.as_secs())]
+    Stale,
+    /// It was signed with another secret, or altered.
+    #[error("no signature fits")]
+    Wrong,
+}
+
+impl Secret {
+    /// The secret that `text` is: `whsec_` and 24 to 64 bytes in standard base64.
+    pub fn parse(text: &str) -> Result<Secret, NoSecret> {
+        let bytes = text.strip_prefix(SECRET_PREFIX).and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let key = bytes.map(Zeroizing::new).filter(|key| WEBHOOK_SECRET_BYTES.contains(&key.len()));
+        key.map(|key| Secret { key }).ok_or(NoSecret::Standard)
+    }
+
+    /// The secret of these random bytes.
+    pub fn of(bytes: &[u8]) -> Secret {
+        Secret { key: Zeroizing::new(bytes.to_vec()) }
+    }
+
+    /// The secret as text, for whoever is to verify.
+    pub fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("{SECRET_PREFIX}{}", BASE64_STANDARD.encode(&*self.key)))
+    }
+
+    /// By which people tell secrets apart. They are random, so it tells nothing else.
+    pub fn fingerprint(&self) -> String {
+        Sha256::digest(&*self.key).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The signature of a webhook, to go into the list of signatures.
+    pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
+        format!(
+            "{SIGNATURE_PREFIX}{}",
+            BASE64_STANDARD.encode(self.mac(id, &seconds(at), body).finalize().into_bytes())
+        )
+    }
+
+    /// Whether one of the `signatures`, a list with spaces between, is by this secret and not of another time.
+    pub fn verify(
+        &self,
+        id: &str,
+        timestamp: &str,
+        signatures: &str,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Unverified> {
+        fresh(timestamp, 1_000_000, now)?;
+        let ours = signatures.split(' ').filter_map(|signature| signature.strip_prefix(SIGNATURE_PREFIX));
+        let fits = |signature: Vec<u8>| self.mac(id, timestamp, body).verify_slice(&signature).is_ok();
+        let mut decoded = ours.filter_map(|signature| BASE64_STANDARD.decode(signature).ok());
+        if decoded.any(fits) { Ok(()) } else { Err(Unverified::Wrong) }
+    }
+
+    fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = keyed(&self.key);
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+impl AppSecret {
+    /// The secret of a tenant.
+    pub fn new(tenant_id: &str, secret: &str) -> Result<AppSecret, NoSecret> {
+        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !(1..=TENANT_ID_BYTES).contains(&tenant_id.len()) || !tenant_id.bytes().all(is_id) {
+            return Err(NoSecret::Tenant);
+        }
+        if !APP_SECRET_BYTES.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(NoSecret::App);
+        }
+        Ok(AppSecret { tenant_id: tenant_id.to_owned(), secret: Zeroizing::new(secret.to_owned()) })
+    }
+
+    /// The secret's text.
+    pub fn text(&self) -> &str {
+        &self.secret
+    }
+
+    /// The values of `timestamp` and `access_token`.
+    pub fn sign(&self, at: Timestamp) -> (String, String) {
+        let timestamp = (at.0 / 1_000).to_string();
+        let token = self.mac(&self.tenant_id, &timestamp).finalize().into_bytes();
+        (timestamp, token.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Whether `token` is by this secret and not of another time.
+    pub fn verify(&self, tenant_id: &str, timestamp: &str, token: &str, now: Timestamp) -> Result<(), Unverified> {
+        fresh(timestamp, 1_000, now)?;
+        let byte = |at: usize| token.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let token: Option<Vec<u8>> = (0..token.len()).step_by(2).map(byte).collect();
+        let is_ours = tenant_id == self.tenant_id
+            && token.is_some_and(|token| self.mac(tenant_id, timestamp).verify_slice(&token).is_ok());
+        if is_ours { Ok(()) } else { Err(Unverified::Wrong) }
+    }
+
+    fn mac(&self, tenant_id: &str, timestamp: &str) -> Hmac<Sha256> {
+        let mut mac = keyed(self.secret.as_bytes());
+        mac.update(tenant_id.as_bytes());
+        mac.update(timestamp.as_bytes());
+        mac
+    }
+}
+
+/// Seconds since 1970, as `webhook-timestamp` has them.
+pub(super) fn seconds(at: Timestamp) -> String {
+    (at.0 / 1_000_000).to_string()
+}
+
+/// Whether a timestamp, in units of so many microseconds, is about now.
+fn fresh(timestamp: &str, unit: i64, now: Timestamp) -> Result<(), Unverified> {
+    let number: i64 = timestamp.parse().map_err(|_| Unverified::Timestamp)?;
+    let apart = number.saturating_mul(unit).abs_diff(now.0);
+    if u128::from(apart) <= SIGNATURE_TOLERANCE.as_micros() { Ok(()) } else { Err(Unverified::Stale) }
+}
+
+/// HMAC fills a key up to its hash's block of 64 bytes with zeros; no secret here is longer.
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key).for_each(|(to, byte)| *to = *byte);
+    Hmac::<Sha256>::new((&*block).into())
+}
