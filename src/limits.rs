@@ -205,6 +205,50 @@ pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
 pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read of a receiver's answer; its verdict stands in the first few.
 pub const WEBHOOK_ANSWER_BYTES: usize = 64 * 1024;
+/// Bytes of a receiver's answer that are kept with the attempt: enough for its sentence.
+pub const WEBHOOK_EXCERPT_BYTES: usize = 256;
+/// A wait is made up to so much shorter or longer, in percent, so that what failed together is not tried together.
+pub const RETRY_JITTER_PERCENT: u64 = 20;
+/// The longest that a receiver's `Retry-After` is heeded; beyond it the receiver is asked all the same.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+/// The length of one part of the breaker's window.
+pub const BREAKER_BUCKET: Duration = Duration::from_secs(10);
+/// Parts of the breaker's window: 5 minutes (Convoy's default, as the three below are).
+pub const BREAKER_BUCKETS: i64 = 30;
+/// First attempts in the window, fewest, before the breaker opens.
+pub const BREAKER_LEAST_ATTEMPTS: u64 = 10;
+/// Percent of them that failed, least.
+pub const BREAKER_FAILED_PERCENT: u64 = 70;
+/// How long the breaker stays open before a probe.
+pub const BREAKER_OPEN: Duration = Duration::from_secs(30);
+/// Deliveries in one request to send again, most; about 40 MB of rows.
+pub const REDELIVERIES: usize = 1_000_000;
+/// Deliveries handed to a channel at once to be sent again, so that it does not pause over them.
+pub const REDELIVERY_CHUNK: usize = 1_000;
+/// Events that one page of deliveries looks at, most: a page that finds little ends early, and says where to go on.
+pub const DELIVERIES_SCANNED: usize = 20_000;
+/// How often remembered attempts are looked through for those to forget.
+pub const ATTEMPTS_PRUNE: Duration = Duration::from_secs(60);
+/// How many are looked at each time.
+pub const ATTEMPTS_PRUNED: usize = 20_000;
+/// Secrets that sign at once, most: the newest, and those whose time of grace is not over.
+pub const SIGNING_SECRETS: usize = 5;
+/// How long an exchanged secret signs beside the new one, unless something else is asked for (Svix's default).
+pub const SECRET_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest that may be asked for.
+pub const SECRET_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Bytes in the reason that an operator gives.
+pub const REMARK_BYTES: usize = 256;
+/// Bytes in the body of a request about the webhooks: positions of a few thousand dead letters.
+pub const ORDER_BYTES: usize = 64 * 1024;
+/// Orders to a channel that wait until it looks.
+pub const CHANNEL_ORDERS: usize = 16;
+/// Deliveries sent again because somebody asked for it, a second and channel: what a receiver takes beside its usual
+/// load. Setting `webhooks.redeliver_per_second`.
+pub const REDELIVERIES_PER_SECOND: usize = 100;
+/// How long the attempts of settled deliveries are remembered, as long as GitHub and Stripe do. Setting
+/// `webhooks.keep_attempts`.
+pub const KEEP_ATTEMPTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bytes in a secret of Standard Webhooks (its specification).
 pub const WEBHOOK_SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 /// Bytes in an app secret: as many as HMAC-SHA256 takes as they are.
@@ -251,6 +295,10 @@ pub const SETTABLE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 pub const SETTABLE_CHECKPOINT: RangeInclusive<u64> = 1..=1_000_000_000;
 /// `webhooks.max_in_flight`: no more deliveries can be under way than are read ([`WEBHOOK_WINDOW`]).
 pub const SETTABLE_WEBHOOKS: RangeInclusive<u64> = 1..=WEBHOOK_WINDOW as u64;
+/// `webhooks.redeliver_per_second`: beyond it, it is no limit.
+pub const SETTABLE_REDELIVERIES: RangeInclusive<u64> = 1..=100_000;
+/// `webhooks.allow_networks`: each connection asks each of them.
+pub const SETTABLE_NETWORKS: usize = 100;
 /// `simulator.delay_ms`: none, which tests may want, to an hour.
 pub const SETTABLE_SIMULATOR_DELAY_MS: RangeInclusive<u64> = 0..=60 * 60 * 1000;
 /// Deadlines and lifetimes: not zero, which would end things before they begin, and at most a year.

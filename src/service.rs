@@ -17,7 +17,7 @@ use crate::actors::{self, Accounts};
 use crate::audit::{self, Audit, Log};
 use crate::config::Settings;
 use crate::gateway::Simulator;
-use crate::http::{self, Api, Here};
+use crate::http::{self, Api, Behind, Here};
 use crate::journal::{self, Journal};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
 use crate::projections::Roster;
@@ -141,22 +141,21 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         reported,
         roster.last_task(),
     )?;
-    let webhooks = Webhooks::start(store, journal, &settings.webhooks, &telling)?;
+    let webhooks = Webhooks::start(store, journal, vault, settings.guard(), &settings.webhooks, &telling)?;
     tasks.spawn(channel.run(under_way.clone()));
     tasks.spawn(inbox.run(roster.unsettled(), under_way.clone()));
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
     tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
 
     let is_ready = Arc::new(AtomicBool::new(true));
-    let api = Api::new(
-        accounts.clone(),
-        roster.clone(),
-        vault.clone(),
-        Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
-        settings.http.clone(),
-        settings.accounts.clone(),
-        is_ready.clone(),
-    );
+    let behind = Behind {
+        accounts: accounts.clone(),
+        roster: roster.clone(),
+        vault: vault.clone(),
+        audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
+        webhooks: webhooks.clone(),
+    };
+    let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
     let serving = tokio::spawn(http::serve(listener, api, callers.clone()));
     tracing::info!(%address, accounts = journal.accounts(), events = journal.head(), "ready");
     ready(address);

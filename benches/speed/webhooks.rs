@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use muster::client::Guard;
 use muster::config::{Settings, Webhooks as Config};
 use muster::journal::Journal;
 use muster::limits::WEBHOOKS_IN_FLIGHT;
+use muster::vault::Vault;
 use muster::webhooks::Webhooks;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +47,8 @@ async fn deliver(deliveries: u64, accounts: u64, receiver: &mut Receiver) -> Dur
     let base_url = Some(format!("http://{}", receiver.address));
     let settings = Config { base_url, ..Settings::default().webhooks };
     let stop = CancellationToken::new();
-    let webhooks = Webhooks::start(&store, &journal, &settings, &stop).unwrap();
+    let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
+    let webhooks = Webhooks::start(&store, &journal, &vault, Guard::on_this_machine(), &settings, &stop).unwrap();
     let begin = Instant::now();
     tokio::task::spawn_blocking(move || house::append(&journal, accounts, deliveries)).await.unwrap();
     receiver.all.recv().await.unwrap();

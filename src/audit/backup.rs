@@ -67,8 +67,8 @@ pub struct Restored {
 }
 
 /// The tables that are read before the blocks, and those that are read after them. Snapshots are caches.
-const BEFORE: [Table; 3] = [Table::Cursors, Table::Lanes, Table::DeadLetters];
-const AFTER: [Table; 1] = [Table::Keys];
+const BEFORE: [Table; 5] = [Table::Cursors, Table::Lanes, Table::DeadLetters, Table::Again, Table::Deliveries];
+const AFTER: [Table; 2] = [Table::Keys, Table::Endpoints];
 
 impl Audit {
     /// Writes a backup in pieces, until `write` breaks off. Returns the position of the last fact in it.

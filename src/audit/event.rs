@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::hex;
 use super::time::written;
-use crate::domain::{Act, Content, Deed, Event};
+use crate::domain::{Act, Channel, Content, Deed, Event};
 use crate::journal::{Fact, Origin, Principal, Recorded, Stream};
 
 /// A CloudEvent; the attributes stand in this order.
@@ -77,11 +77,35 @@ enum Data<'a> {
         position: String,
         from: &'a str,
     },
+    Webhook(WebhookView<'a>),
     Unknown {
         event_type: u16,
         schema: u16,
         payload: String,
     },
+}
+
+/// What was done to a webhook: what there is to say of it.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WebhookView<'a> {
+    channel: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<&'a str>,
+    /// By which people tell secrets apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    from: &'a str,
 }
 
 /// What was imported with an account, without its secrets.
@@ -175,6 +199,30 @@ impl<'a> Data<'a> {
                 Deed::BackupTaken { position } | Deed::Restored { position } => {
                     Data::Backup { position: position.to_string(), from }
                 }
+                Deed::WebhookUrlSet { channel, url } => {
+                    Data::Webhook(WebhookView { url: Some(url), ..WebhookView::new(*channel, from) })
+                }
+                Deed::WebhookSecretSet { channel, scheme, name, grace_until } => Data::Webhook(WebhookView {
+                    scheme: Some(scheme.name()),
+                    name: Some(name),
+                    grace_until: grace_until.map(written),
+                    ..WebhookView::new(*channel, from)
+                }),
+                Deed::WebhookPaused { channel, reason } => {
+                    Data::Webhook(WebhookView { reason: Some(reason), ..WebhookView::new(*channel, from) })
+                }
+                Deed::WebhookResumed { channel } => Data::Webhook(WebhookView::new(*channel, from)),
+                Deed::WebhookRedelivered { channel, what, deliveries } => Data::Webhook(WebhookView {
+                    what: Some(what),
+                    deliveries: Some(*deliveries),
+                    ..WebhookView::new(*channel, from)
+                }),
+                Deed::WebhookLettersDropped { channel, what, deliveries, reason } => Data::Webhook(WebhookView {
+                    what: Some(what),
+                    deliveries: Some(*deliveries),
+                    reason: Some(reason),
+                    ..WebhookView::new(*channel, from)
+                }),
             },
             Fact::Unknown(unknown) => {
                 Data::Unknown { event_type: unknown.event_type, schema: unknown.schema, payload: hex(&unknown.payload) }
@@ -211,6 +259,12 @@ impl<'a> Data<'a> {
             | Event::CodeSent
             | Event::Registered => Data::Nothing {},
         }
+    }
+}
+
+impl<'a> WebhookView<'a> {
+    fn new(channel: Channel, from: &'a str) -> WebhookView<'a> {
+        WebhookView { channel: channel.short_name(), from, ..WebhookView::default() }
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use figment::value::{Empty, Value};
 use tracing_subscriber::EnvFilter;
 
-use super::settings::{LogFormat, Settings};
+use super::settings::{AfterLastTry, Deliver, LogFormat, Settings};
 use super::text::{duration, is_address, is_base_of_receivers, is_receiver, whole_number, written};
-use crate::limits::{SETTABLE_DURATION, SETTABLE_RETRY_WAITS};
+use crate::client::Network;
+use crate::limits::{SETTABLE_DURATION, SETTABLE_NETWORKS, SETTABLE_RETRY_WAITS};
 
 /// Where in the settings a value belongs.
 pub(super) type Place<T> = fn(&mut Settings) -> &mut T;
@@ -40,8 +41,74 @@ pub(super) enum Kind {
     Waits(Place<Vec<Duration>>),
     /// What is logged.
     Filter(Place<String>),
-    /// The form of log lines.
-    Format(Place<LogFormat>),
+    /// Networks, or none.
+    Networks(Place<Option<Vec<Network>>>),
+    /// One of a few words.
+    Choice(fn(&mut Settings) -> &mut dyn Choice),
+}
+
+/// What is chosen by a word.
+pub(super) trait Choice {
+    /// The words there are, to stand after "must be".
+    fn words(&self) -> &'static str;
+    /// The word for what is chosen.
+    fn word(&self) -> &'static str;
+    /// Takes what `word` stands for. None if it is no such word.
+    fn choose(&mut self, word: &str) -> Option<()>;
+}
+
+impl Choice for LogFormat {
+    fn words(&self) -> &'static str {
+        "text or json"
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+
+    fn choose(&mut self, word: &str) -> Option<()> {
+        *self = [LogFormat::Text, LogFormat::Json].into_iter().find(|it| it.word() == word)?;
+        Some(())
+    }
+}
+
+impl Choice for Deliver {
+    fn words(&self) -> &'static str {
+        "all or latest"
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Deliver::All => "all",
+            Deliver::Latest => "latest",
+        }
+    }
+
+    fn choose(&mut self, word: &str) -> Option<()> {
+        *self = [Deliver::All, Deliver::Latest].into_iter().find(|it| it.word() == word)?;
+        Some(())
+    }
+}
+
+impl Choice for AfterLastTry {
+    fn words(&self) -> &'static str {
+        "continue or block"
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            AfterLastTry::Continue => "continue",
+            AfterLastTry::Block => "block",
+        }
+    }
+
+    fn choose(&mut self, word: &str) -> Option<()> {
+        *self = [AfterLastTry::Continue, AfterLastTry::Block].into_iter().find(|it| it.word() == word)?;
+        Some(())
+    }
 }
 
 impl Kind {
@@ -60,7 +127,8 @@ impl Kind {
             Kind::Milliseconds(place, range) => *place(settings) = Duration::from_millis(number(value, range)?),
             Kind::Waits(place) => *place(settings) = waits(value)?,
             Kind::Filter(place) => *place(settings) = checked(value, is_filter)?,
-            Kind::Format(place) => *place(settings) = format_of_log(value)?,
+            Kind::Networks(place) => *place(settings) = networks(value)?,
+            Kind::Choice(place) => place(settings).choose(value.as_str()?.trim())?,
         }
         Some(())
     }
@@ -91,7 +159,10 @@ impl Kind {
                 format!("at most {SETTABLE_RETRY_WAITS} durations up to {most} with commas between, as in 10s,30s,3m")
             }
             Kind::Filter(_) => "what to log, as in info or muster=debug,warn".to_owned(),
-            Kind::Format(_) => "text or json".to_owned(),
+            Kind::Networks(_) => {
+                format!("at most {SETTABLE_NETWORKS} networks with commas between, as in 10.0.0.0/8,fd00::/8")
+            }
+            Kind::Choice(place) => place(&mut Settings::default()).words().to_owned(),
         }
     }
 
@@ -110,10 +181,11 @@ impl Kind {
             Kind::Duration(place) => written(*place(&mut settings)).into(),
             Kind::Milliseconds(place, _) => place(&mut settings).as_millis().into(),
             Kind::Waits(place) => place(&mut settings).iter().map(|wait| written(*wait)).collect::<Vec<_>>().into(),
-            Kind::Format(place) => match place(&mut settings) {
-                LogFormat::Text => "text".into(),
-                LogFormat::Json => "json".into(),
+            Kind::Networks(place) => match place(&mut settings) {
+                Some(networks) => networks.iter().map(Network::to_string).collect::<Vec<_>>().into(),
+                None => or_nothing(None),
             },
+            Kind::Choice(place) => place(&mut settings).word().into(),
         }
     }
 
@@ -131,7 +203,8 @@ impl Kind {
             | Kind::Milliseconds(..)
             | Kind::Waits(_)
             | Kind::Filter(_)
-            | Kind::Format(_) => false,
+            | Kind::Networks(_)
+            | Kind::Choice(_) => false,
         }
     }
 }
@@ -170,11 +243,25 @@ fn bounded_duration(value: &Value) -> Option<Duration> {
     duration(value.as_str()?.trim()).filter(|duration| SETTABLE_DURATION.contains(duration))
 }
 
+/// A list, or a text with commas between its parts.
+fn texts(value: &Value) -> Option<Vec<&str>> {
+    match value.as_array() {
+        Some(values) => values.iter().map(Value::as_str).collect(),
+        None => Some(optional(value)?.map_or_else(Vec::new, |text| text.split(',').collect())),
+    }
+}
+
+/// Networks; an empty text is none given, an empty list allows none.
+fn networks(value: &Value) -> Option<Option<Vec<Network>>> {
+    if value.as_array().is_none() && optional(value)?.is_none() {
+        return Some(None);
+    }
+    let networks = texts(value)?.into_iter().map(|text| text.trim().parse().ok()).collect::<Option<Vec<_>>>()?;
+    (networks.len() <= SETTABLE_NETWORKS).then_some(Some(networks))
+}
+
 fn waits(value: &Value) -> Option<Vec<Duration>> {
-    let texts = match value.as_array() {
-        Some(values) => values.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
-        None => optional(value)?.map_or_else(Vec::new, |text| text.split(',').collect()),
-    };
+    let texts = texts(value)?;
     let wait = |text: &str| duration(text.trim()).filter(|wait| wait <= SETTABLE_DURATION.end());
     let waits = texts.into_iter().map(wait).collect::<Option<Vec<_>>>()?;
     (waits.len() <= SETTABLE_RETRY_WAITS).then_some(waits)
@@ -182,14 +269,6 @@ fn waits(value: &Value) -> Option<Vec<Duration>> {
 
 fn is_filter(text: &str) -> bool {
     EnvFilter::builder().parse(text).is_ok()
-}
-
-fn format_of_log(value: &Value) -> Option<LogFormat> {
-    match value.as_str()?.trim() {
-        "text" => Some(LogFormat::Text),
-        "json" => Some(LogFormat::Json),
-        _ => None,
-    }
 }
 
 fn or_nothing(text: Option<String>) -> Value {

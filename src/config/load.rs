@@ -11,6 +11,7 @@ use super::given::{File, Flag, Given, by_environment, by_file, by_flags};
 use super::settings::Settings;
 use super::shown::{quoted, shown};
 use super::table::{FILE_VARIABLE, SETTINGS};
+use super::text::receiver;
 
 /// The settings that are in effect.
 #[derive(Clone, Debug)]
@@ -93,7 +94,26 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
         }
         rows.push(Row { name, value: shown(&kind.write(&settings), kind.is_url()), source });
     }
+    if faults.is_empty() {
+        faults.extend(forbidden_receivers(&settings, &rows));
+    }
     if faults.is_empty() { Ok(Effective { settings, rows }) } else { Err(Error(faults)) }
+}
+
+/// Receivers at addresses where none may be, as far as their URLs say: names are checked when they are resolved.
+fn forbidden_receivers(settings: &Settings, rows: &[Row]) -> Vec<Fault> {
+    let webhooks = &settings.webhooks;
+    let urls = [
+        ("webhooks.base_url", &webhooks.base_url),
+        ("webhooks.channel_sync_status.url", &webhooks.channel_sync_status.url),
+        ("webhooks.channel_register_status.url", &webhooks.channel_register_status.url),
+    ];
+    let fault = |(name, url): (&str, &Option<String>)| {
+        let forbidden = settings.guard().check_url(&receiver(url.as_ref()?)?).err()?;
+        let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
+        Some(Fault { setting: name.to_owned(), source, wrong: format!("must be elsewhere: {forbidden}") })
+    };
+    urls.into_iter().filter_map(fault).collect()
 }
 
 fn said(faults: usize) -> String {

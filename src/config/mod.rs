@@ -30,5 +30,8 @@ pub use fault::Fault;
 pub use given::{File, Flag};
 pub use load::{Effective, Error, Row, load, load_from_process};
 pub use settings::{
-    Accounts, Actors, ChannelSettings, Http, Log, LogFormat, Settings, Simulator, Store, Vault, Webhooks,
+    Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store, Vault,
+    Webhooks,
 };
+pub use shown::masked as masked_url;
+pub use text::{duration, receiver as receiver_url};

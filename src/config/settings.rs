@@ -1,9 +1,11 @@
 //! What can be set, with its default and unit. Names here are the names in the file and, in upper case with `__`
 //! between levels, in the environment.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::client::{Guard, Network};
 use crate::domain::Channel;
 use crate::limits;
 
@@ -90,16 +92,24 @@ pub struct Vault {
 pub struct Webhooks {
     /// Where receivers are: each channel's path is appended.
     pub base_url: Option<String>,
-    /// `webhooks.channel_sync_status.url`: the whole URL of that channel, instead of base URL and default path.
+    /// `webhooks.channel_sync_status.*`
     pub channel_sync_status: ChannelSettings,
-    /// `webhooks.channel_register_status.url`: likewise.
+    /// `webhooks.channel_register_status.*`
     pub channel_register_status: ChannelSettings,
-    /// Waits between the attempts of one delivery.
+    /// Networks of private addresses where receivers may be; none says that the address listened on decides.
+    pub allow_networks: Option<Vec<Network>>,
+    /// Waits between the attempts of one delivery; each is taken up to a fifth shorter or longer.
     pub retry_waits: Vec<Duration>,
+    /// What becomes of an account whose delivery is dead.
+    pub after_last_try: AfterLastTry,
     /// One deadline over connecting, headers and body of an attempt.
     pub timeout: Duration,
     /// Deliveries under way per channel, most.
     pub max_in_flight: usize,
+    /// Deliveries sent again because somebody asked for it, a second and channel, most.
+    pub redeliver_per_second: usize,
+    /// How long the attempts of what is settled are remembered.
+    pub keep_attempts: Duration,
     /// Take any 2xx for success, whatever the body.
     pub accept_plain_2xx: bool,
     /// Send a registration's `status` as a string, as the document's example does.
@@ -109,21 +119,66 @@ pub struct Webhooks {
 impl Webhooks {
     /// The URL of a channel's receiver: its own, or its default path under the base URL; none if neither is set.
     pub fn url_of(&self, channel: Channel) -> Option<String> {
-        let own = match channel {
-            Channel::SyncStatus => &self.channel_sync_status.url,
-            Channel::RegisterStatus => &self.channel_register_status.url,
-        };
         let under_base =
             || Some(format!("{}{}", self.base_url.as_ref()?.trim_end_matches('/'), channel.default_path()));
-        own.clone().or_else(under_base)
+        self.of(channel).url.clone().or_else(under_base)
+    }
+
+    /// The settings of one channel.
+    pub fn of(&self, channel: Channel) -> &ChannelSettings {
+        match channel {
+            Channel::SyncStatus => &self.channel_sync_status,
+            Channel::RegisterStatus => &self.channel_register_status,
+        }
+    }
+}
+
+impl Settings {
+    /// Where receivers may be: at public addresses, and in the networks that are listed. If none are, then at private
+    /// addresses too, as long as the service itself can be reached from this machine only.
+    pub fn guard(&self) -> Guard {
+        match &self.webhooks.allow_networks {
+            Some(networks) => Guard::new(networks.iter().copied()),
+            None if is_loopback(&self.http.listen) => Guard::on_this_machine(),
+            None => Guard::new([]),
+        }
+    }
+}
+
+/// Whether an address to listen on is of this machine alone.
+fn is_loopback(listen: &str) -> bool {
+    match listen.parse::<SocketAddr>() {
+        Ok(address) => address.ip().is_loopback(),
+        Err(_) => listen.rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case("localhost")),
     }
 }
 
 /// One channel of `webhooks.*`.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ChannelSettings {
-    /// The receiver's whole URL.
+    /// The receiver's whole URL, instead of base URL and default path.
     pub url: Option<String>,
+    /// Which of its events are told.
+    pub deliver: Deliver,
+}
+
+/// Which events of an account are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Deliver {
+    /// Each.
+    #[default]
+    All,
+    /// Of several that wait and were never tried, the last.
+    Latest,
+}
+
+/// What becomes of an account's later deliveries when one is dead: no attempt of it is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterLastTry {
+    /// They go on.
+    Continue,
+    /// They wait until an operator replays or drops the dead one.
+    Block,
 }
 
 /// `simulator.*`
@@ -179,9 +234,13 @@ impl Default for Settings {
                 base_url: None,
                 channel_sync_status: ChannelSettings::default(),
                 channel_register_status: ChannelSettings::default(),
+                allow_networks: None,
                 retry_waits: limits::RETRY_WAITS.to_vec(),
+                after_last_try: AfterLastTry::Continue,
                 timeout: limits::WEBHOOK_TIMEOUT,
                 max_in_flight: limits::WEBHOOKS_IN_FLIGHT,
+                redeliver_per_second: limits::REDELIVERIES_PER_SECOND,
+                keep_attempts: limits::KEEP_ATTEMPTS,
                 accept_plain_2xx: false,
                 register_status_as_string: false,
             },

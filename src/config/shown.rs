@@ -32,7 +32,7 @@ pub(super) fn quoted(value: &Value, is_url: bool) -> String {
 ///
 /// It may be no URL at all: a `/` or `#` in a password makes something else of it. So everything before the last `@` is
 /// masked, and not what a parser takes for the password.
-fn masked(url: &str) -> String {
+pub fn masked(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('@') => (&url[..scheme.len() + 3], rest),
         Some(_) | None => ("", url),

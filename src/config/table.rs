@@ -4,7 +4,7 @@
 use super::kind::Kind;
 use crate::limits::{
     SETTABLE_ACTORS, SETTABLE_BATCH_ACCOUNTS, SETTABLE_BODY_BYTES, SETTABLE_CACHE_BYTES, SETTABLE_CHECKPOINT,
-    SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_SIMULATOR_DELAY_MS, SETTABLE_WEBHOOKS,
+    SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_REDELIVERIES, SETTABLE_SIMULATOR_DELAY_MS, SETTABLE_WEBHOOKS,
 };
 
 /// One setting.
@@ -15,7 +15,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 27] = [
+pub(super) static SETTINGS: [Setting; 33] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
@@ -34,15 +34,27 @@ pub(super) static SETTINGS: [Setting; 27] = [
     setting("vault.master_key_file", Kind::File(|it| &mut it.vault.master_key_file)),
     setting("webhooks.base_url", Kind::BaseUrl(|it| &mut it.webhooks.base_url)),
     setting("webhooks.channel_sync_status.url", Kind::Url(|it| &mut it.webhooks.channel_sync_status.url)),
+    setting("webhooks.channel_sync_status.deliver", Kind::Choice(|it| &mut it.webhooks.channel_sync_status.deliver)),
     setting("webhooks.channel_register_status.url", Kind::Url(|it| &mut it.webhooks.channel_register_status.url)),
+    setting(
+        "webhooks.channel_register_status.deliver",
+        Kind::Choice(|it| &mut it.webhooks.channel_register_status.deliver),
+    ),
+    setting("webhooks.allow_networks", Kind::Networks(|it| &mut it.webhooks.allow_networks)),
     setting("webhooks.retry_waits", Kind::Waits(|it| &mut it.webhooks.retry_waits)),
+    setting("webhooks.after_last_try", Kind::Choice(|it| &mut it.webhooks.after_last_try)),
     setting("webhooks.timeout", Kind::Duration(|it| &mut it.webhooks.timeout)),
     setting("webhooks.max_in_flight", Kind::Count(|it| &mut it.webhooks.max_in_flight, SETTABLE_WEBHOOKS)),
+    setting(
+        "webhooks.redeliver_per_second",
+        Kind::Count(|it| &mut it.webhooks.redeliver_per_second, SETTABLE_REDELIVERIES),
+    ),
+    setting("webhooks.keep_attempts", Kind::Duration(|it| &mut it.webhooks.keep_attempts)),
     setting("webhooks.accept_plain_2xx", Kind::Switch(|it| &mut it.webhooks.accept_plain_2xx)),
     setting("webhooks.register_status_as_string", Kind::Switch(|it| &mut it.webhooks.register_status_as_string)),
     setting("simulator.delay_ms", Kind::Milliseconds(|it| &mut it.simulator.delay, SETTABLE_SIMULATOR_DELAY_MS)),
     setting("log.filter", Kind::Filter(|it| &mut it.log.filter)),
-    setting("log.format", Kind::Format(|it| &mut it.log.format)),
+    setting("log.format", Kind::Choice(|it| &mut it.log.format)),
 ];
 
 /// The environment variable that names the file.

@@ -97,6 +97,13 @@ fn sources() {
             "| webhooks.base_url = \"https://example.com\"
              MUSTER_WEBHOOKS__BASE_URL=
              MUSTER_WEBHOOKS__RETRY_WAITS=",
+            // Where receivers may be: anywhere of one's own while nobody else reaches the service, else where it is listed.
+            "--webhook-base-url http://10.0.0.8/hooks
+             MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__DELIVER=latest
+             MUSTER_WEBHOOKS__AFTER_LAST_TRY=block",
+            "--listen 0.0.0.0:8080
+             --webhook-base-url http://10.0.0.8/hooks
+             | webhooks.allow_networks = [\"10.0.0.0/8\", \"fd00::/8\"]",
             // A user and a password are not shown, and neither is a query.
             "--webhook-base-url https://user:password@example.com/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://user@example.com/a?token=secret",
@@ -147,6 +154,13 @@ fn faults() {
              MUSTER_LOG__FORMAT=xml
              MUSTER_LOG__FILTER=muster=loud
              MUSTER_DATA_DIR=",
+            // Receivers where none may be.
+            "--listen 0.0.0.0:8080
+             --webhook-base-url http://10.0.0.8/hooks
+             MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://2852039166/latest/meta-data",
+            "MUSTER_WEBHOOKS__ALLOW_NETWORKS=10.0.0.0/33
+             MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__DELIVER=some
+             MUSTER_WEBHOOKS__AFTER_LAST_TRY=stop",
             // Durations.
             "MUSTER_ACTORS__IDLE_AFTER=0s
              MUSTER_WEBHOOKS__TIMEOUT=2d

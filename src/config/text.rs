@@ -33,8 +33,10 @@ pub(super) fn is_base_of_receivers(text: &str) -> bool {
     receiver(text).is_some_and(|url| url.query().is_none())
 }
 
+/// The URL of a receiver; none if nothing can be posted to it.
+///
 /// URLs are parsed as browsers do, which mend what is plainly wrong, as in `https:example.com`; an operator is told.
-fn receiver(text: &str) -> Option<Url> {
+pub fn receiver(text: &str) -> Option<Url> {
     let (scheme, _) = text.split_once("://")?;
     let url = Url::parse(text).ok()?;
     let is_plain = !text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
@@ -50,7 +52,7 @@ pub(super) fn whole_number(text: &str, range: &RangeInclusive<u64>) -> Option<u6
 }
 
 /// A duration such as `10s`, `500ms` or `1h30m`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     SpanParser::new().parse_unsigned_duration(text).ok()
 }
 

@@ -25,6 +25,9 @@ pub enum MalformedNumber {
 }
 
 impl AccountNumber {
+    /// The number of the API document's examples.
+    pub const EXAMPLE: AccountNumber = AccountNumber(NonZeroU64::MIN.saturating_add(861_821_726_231));
+
     /// The number as an integer.
     pub fn get(self) -> u64 {
         self.0.get()

@@ -1,11 +1,13 @@
 //! What somebody did to the service itself. Past tense, and for ever, as events are.
 
+use super::{Channel, Timestamp};
+
 /// An administrative act.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Act {
     /// What was done.
     pub deed: Deed,
-    /// From where: the address of the peer, or `command line`.
+    /// From where: the address of the peer, `command line`, or `receiver`.
     pub from: String,
 }
 
@@ -29,6 +31,75 @@ pub enum Deed {
         /// The position of the last event in it.
         position: u64,
     },
+    /// A webhook's receiver is somewhere else from now on.
+    WebhookUrlSet {
+        /// Which webhook's.
+        channel: Channel,
+        /// Where, without a password and a query; empty if it is where the settings say.
+        url: String,
+    },
+    /// A webhook is signed with another secret from now on.
+    WebhookSecretSet {
+        /// Which webhook.
+        channel: Channel,
+        /// In which way it signs.
+        scheme: SigningScheme,
+        /// By which people tell secrets apart: a part of a hash, or the tenant's id; empty if it was taken away.
+        name: String,
+        /// Until when the one before signs too, if it does.
+        grace_until: Option<Timestamp>,
+    },
+    /// Nothing is sent to a webhook's receiver any more.
+    WebhookPaused {
+        /// Which webhook's.
+        channel: Channel,
+        /// Why.
+        reason: String,
+    },
+    /// What waited is sent.
+    WebhookResumed {
+        /// Which webhook's.
+        channel: Channel,
+    },
+    /// Deliveries of a webhook are sent again.
+    WebhookRedelivered {
+        /// Which webhook's.
+        channel: Channel,
+        /// Which of them was asked for, in words.
+        what: String,
+        /// How many they are.
+        deliveries: u64,
+    },
+    /// Dead deliveries of a webhook were given up.
+    WebhookLettersDropped {
+        /// Which webhook's.
+        channel: Channel,
+        /// Which of them was asked for, in words.
+        what: String,
+        /// How many they were.
+        deliveries: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How a webhook is signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SigningScheme {
+    /// Standard Webhooks.
+    Standard,
+    /// Tenant and app secret, as the contract's family has it.
+    App,
+}
+
+impl SigningScheme {
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SigningScheme::Standard => "standard",
+            SigningScheme::App => "app",
+        }
+    }
 }
 
 impl Deed {
@@ -38,6 +109,12 @@ impl Deed {
             Deed::ProjectionRebuilt { .. } => "projection_rebuilt",
             Deed::BackupTaken { .. } => "backup_taken",
             Deed::Restored { .. } => "restored",
+            Deed::WebhookUrlSet { .. } => "webhook_url_set",
+            Deed::WebhookSecretSet { .. } => "webhook_secret_set",
+            Deed::WebhookPaused { .. } => "webhook_paused",
+            Deed::WebhookResumed { .. } => "webhook_resumed",
+            Deed::WebhookRedelivered { .. } => "webhook_redelivered",
+            Deed::WebhookLettersDropped { .. } => "webhook_letters_dropped",
         }
     }
 }

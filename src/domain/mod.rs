@@ -31,7 +31,7 @@ mod terms;
 
 pub use account::{Account, Attempt, Outstanding, Registration};
 pub use account_number::{AccountNumber, MalformedNumber};
-pub use act::{Act, Deed};
+pub use act::{Act, Deed, SigningScheme};
 pub use calling_code::{CallingCode, MalformedCallingCode};
 pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, Sealed};

@@ -55,6 +55,7 @@ use crate::audit::Audit;
 use crate::config;
 use crate::projections::Roster;
 use crate::vault::Vault;
+use crate::webhooks::Webhooks;
 use body::Room;
 use request_id::RequestIds;
 
@@ -64,11 +65,22 @@ pub struct Api {
     inner: Arc<Inner>,
 }
 
+/// The rooms behind the API.
+pub struct Behind {
+    /// The accounts, which commands are for.
+    pub accounts: Accounts,
+    /// How they are.
+    pub roster: Roster,
+    /// What seals secrets.
+    pub vault: Vault,
+    /// The journal, as others read it.
+    pub audit: Audit,
+    /// What is told to receivers.
+    pub webhooks: Webhooks,
+}
+
 struct Inner {
-    accounts: Accounts,
-    roster: Roster,
-    vault: Vault,
-    audit: Audit,
+    behind: Behind,
     settings: config::Http,
     rules: config::Accounts,
     is_ready: Arc<AtomicBool>,
@@ -77,32 +89,22 @@ struct Inner {
 }
 
 impl Api {
-    /// The API over these. `/readyz` says what `is_ready` says.
-    pub fn new(
-        accounts: Accounts,
-        roster: Roster,
-        vault: Vault,
-        audit: Audit,
-        settings: config::Http,
-        rules: config::Accounts,
-        is_ready: Arc<AtomicBool>,
-    ) -> Api {
-        let request_ids = RequestIds::default();
-        let room = Room::new();
-        let inner = Inner { accounts, roster, vault, audit, settings, rules, is_ready, request_ids, room };
-        Api { inner: Arc::new(inner) }
+    /// The API over what is behind it. `/readyz` says what `is_ready` says.
+    pub fn new(behind: Behind, settings: config::Http, rules: config::Accounts, is_ready: Arc<AtomicBool>) -> Api {
+        let (request_ids, room) = (RequestIds::default(), Room::new());
+        Api { inner: Arc::new(Inner { behind, settings, rules, is_ready, request_ids, room }) }
     }
 
     fn accounts(&self) -> &Accounts {
-        &self.inner.accounts
+        &self.inner.behind.accounts
     }
 
     fn roster(&self) -> &Roster {
-        &self.inner.roster
+        &self.inner.behind.roster
     }
 
     fn vault(&self) -> &Vault {
-        &self.inner.vault
+        &self.inner.behind.vault
     }
 
     fn settings(&self) -> &config::Http {
@@ -130,7 +132,8 @@ impl Api {
 /// most [`DRAIN`](crate::limits::DRAIN), and returns.
 pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
     let max_connections = api.settings().max_connections;
-    let desk = Desk::new(api.inner.audit.clone(), stop.clone());
+    let Behind { audit, webhooks, .. } = &api.inner.behind;
+    let desk = Desk::new(audit.clone(), Some(webhooks.clone()), stop.clone());
     let routes = v1::routes(desk).or(routes::routes(api)).unify();
     serve_routes(listener, routes, max_connections, stop).await;
 }
@@ -145,7 +148,7 @@ pub struct Here {
 
 /// Answers one request under `/api/v1` in this process, as the service would: `path` goes on from there, with its query.
 pub async fn answer_here(audit: Audit, method: &str, path: &str, accept: &str) -> Result<Here, warp::http::Error> {
-    let routes = TowerToHyperService::new(warp::service(v1::routes(Desk::new(audit, CancellationToken::new()))));
+    let routes = TowerToHyperService::new(warp::service(v1::routes(Desk::new(audit, None, CancellationToken::new()))));
     let request = warp::http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
     let request = request.header("accept", accept).body(String::new())?;
     let Ok(response) = routes.call(request).await;

@@ -3,7 +3,8 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `record` | one event as bytes: a fixed header, readable for ever, and a payload |
-//! | `schema` | the payloads: registered types, frozen versions, upcasts. Only it knows bincode |
+//! | `schema` | the payloads: registered types, frozen versions, upcasts. Only it and `acts` know bincode |
+//! | `acts` | the payloads of what is done to the service itself |
 //! | `block` | records that were committed together: the unit that is written, whole or not at all |
 //! | `tree` | the tree hash over all records (RFC 6962), whose root stands in each block |
 //! | `proof` | proofs over that tree, made and checked |
@@ -16,6 +17,7 @@
 //! | `verify` | one pass over everything |
 //! | `restore` | block by block into an empty store |
 
+mod acts;
 mod block;
 mod heads;
 mod line;

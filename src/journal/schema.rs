@@ -1,4 +1,4 @@
-//! The payloads of events: registered types, frozen versions. Only this file and `snapshot` know bincode.
+//! The payloads of events: registered types, frozen versions. Only this file, `acts` and `snapshot` know bincode.
 //!
 //! A type's number is registered once and never used again. A struct here is frozen once a release has written it: a
 //! new field makes a new version beside it, and `decode` makes the present event of every version there ever was.
@@ -9,9 +9,10 @@ use std::sync::Arc;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
+use super::acts;
 use super::record::Fact;
 use crate::domain::{
-    AccountType, Act, CallingCode, Content, Deed, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType,
+    AccountType, CallingCode, Content, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType,
 };
 use crate::limits::BLOCK_BYTES;
 
@@ -34,13 +35,8 @@ const CODE_SUBMITTED: u16 = 11;
 const REGISTERED: u16 = 12;
 const REGISTRATION_FAILED: u16 = 13;
 
-// What is done to the service itself.
-const PROJECTION_REBUILT: u16 = 1_001;
-const BACKUP_TAKEN: u16 = 1_002;
-const RESTORED: u16 = 1_003;
-
 /// Each registered type with its name.
-const NAMES: [(u16, &str); 16] = [
+const NAMES: [(u16, &str); 22] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
     (ONLINE_REQUESTED, "online_requested"),
@@ -54,9 +50,15 @@ const NAMES: [(u16, &str); 16] = [
     (CODE_SUBMITTED, "code_submitted"),
     (REGISTERED, "registered"),
     (REGISTRATION_FAILED, "registration_failed"),
-    (PROJECTION_REBUILT, "projection_rebuilt"),
-    (BACKUP_TAKEN, "backup_taken"),
-    (RESTORED, "restored"),
+    (acts::PROJECTION_REBUILT, "projection_rebuilt"),
+    (acts::BACKUP_TAKEN, "backup_taken"),
+    (acts::RESTORED, "restored"),
+    (acts::WEBHOOK_URL_SET, "webhook_url_set"),
+    (acts::WEBHOOK_SECRET_SET, "webhook_secret_set"),
+    (acts::WEBHOOK_PAUSED, "webhook_paused"),
+    (acts::WEBHOOK_RESUMED, "webhook_resumed"),
+    (acts::WEBHOOK_REDELIVERED, "webhook_redelivered"),
+    (acts::WEBHOOK_LETTERS_DROPPED, "webhook_letters_dropped"),
 ];
 
 /// Why a payload is no event.
@@ -123,21 +125,6 @@ struct RegistrationFailedV1<'a> {
     still_waiting: bool,
 }
 
-/// Type 1001.
-#[derive(Encode, BorrowDecode)]
-struct ProjectionRebuiltV1<'a> {
-    projection: &'a str,
-    differences: u64,
-    from: &'a str,
-}
-
-/// Types 1002 and 1003.
-#[derive(Encode, BorrowDecode)]
-struct BackupV1<'a> {
-    position: u64,
-    from: &'a str,
-}
-
 // --- Facts to payloads and back. ---
 
 /// The name of a registered type.
@@ -155,16 +142,7 @@ pub(super) fn encode(fact: &Fact) -> (u16, u16, Vec<u8>) {
     let mut payload = Vec::new();
     let event_type = match fact {
         Fact::Event(event) => encode_event(event, &mut payload),
-        Fact::Act(Act { deed, from }) => match deed {
-            Deed::ProjectionRebuilt { projection, differences } => {
-                let rebuilt = ProjectionRebuiltV1 { projection, differences: *differences, from };
-                write(PROJECTION_REBUILT, &rebuilt, &mut payload)
-            }
-            Deed::BackupTaken { position } => {
-                write(BACKUP_TAKEN, &BackupV1 { position: *position, from }, &mut payload)
-            }
-            Deed::Restored { position } => write(RESTORED, &BackupV1 { position: *position, from }, &mut payload),
-        },
+        Fact::Act(act) => acts::encode(act, &mut payload),
         Fact::Unknown(unknown) => return (unknown.event_type, unknown.schema, unknown.payload.to_vec()),
     };
     (event_type, 1, payload)
@@ -211,25 +189,10 @@ pub(super) fn decode(event_type: u16, schema: u16, payload: &[u8]) -> Result<Fac
     if schema != 1 {
         return Err(Undecodable::Unknown);
     }
-    match event_type {
-        PROJECTION_REBUILT => {
-            let ProjectionRebuiltV1 { projection, differences, from } = read(payload)?;
-            Ok(act(Deed::ProjectionRebuilt { projection: projection.to_owned(), differences }, from))
-        }
-        BACKUP_TAKEN => {
-            let BackupV1 { position, from } = read(payload)?;
-            Ok(act(Deed::BackupTaken { position }, from))
-        }
-        RESTORED => {
-            let BackupV1 { position, from } = read(payload)?;
-            Ok(act(Deed::Restored { position }, from))
-        }
-        _ => decode_event(event_type, payload).map(Fact::Event),
+    match acts::decode(event_type, payload)? {
+        Some(act) => Ok(Fact::Act(act)),
+        None => decode_event(event_type, payload).map(Fact::Event),
     }
-}
-
-fn act(deed: Deed, from: &str) -> Fact {
-    Fact::Act(Act { deed, from: from.to_owned() })
 }
 
 fn decode_event(event_type: u16, payload: &[u8]) -> Result<Event, Undecodable> {

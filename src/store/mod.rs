@@ -46,6 +46,12 @@ pub enum Table {
     Lanes,
     /// Webhook deliveries that failed for good (`webhooks`).
     DeadLetters,
+    /// What became of webhook deliveries, attempt by attempt (`webhooks`).
+    Deliveries,
+    /// Webhook deliveries that are to be sent again (`webhooks`).
+    Again,
+    /// What operators set of the receivers of webhooks, sealed (`webhooks`).
+    Endpoints,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
@@ -119,8 +125,17 @@ pub enum Error {
 }
 
 impl Table {
-    /// All of them.
-    pub const ALL: [Table; 5] = [Table::Keys, Table::Snapshots, Table::Cursors, Table::Lanes, Table::DeadLetters];
+    /// All of them, in the order in which they stand above.
+    pub const ALL: [Table; 8] = [
+        Table::Keys,
+        Table::Snapshots,
+        Table::Cursors,
+        Table::Lanes,
+        Table::DeadLetters,
+        Table::Deliveries,
+        Table::Again,
+        Table::Endpoints,
+    ];
 
     /// One word for it, which is never changed.
     pub fn name(self) -> &'static str {
@@ -130,6 +145,9 @@ impl Table {
             Table::Cursors => "cursors",
             Table::Lanes => "lanes",
             Table::DeadLetters => "dead_letters",
+            Table::Deliveries => "deliveries",
+            Table::Again => "again",
+            Table::Endpoints => "endpoints",
         }
     }
 }
@@ -217,6 +235,11 @@ impl Store {
     /// Keys and values from `key` on, ascending.
     pub fn scan_from(&self, table: Table, key: &[u8]) -> impl Iterator<Item = Result<(Value, Value), Error>> + use<> {
         self.backend.scan_from(table, key)
+    }
+
+    /// Keys and values from `key` back, descending.
+    pub fn scan_back(&self, table: Table, key: &[u8]) -> impl Iterator<Item = Result<(Value, Value), Error>> + use<> {
+        self.backend.scan_back(table, key)
     }
 
     /// Hands all puts to the operating system, so that a killed process loses none of them. Blocks for a disk write.

@@ -14,11 +14,8 @@ use crate::limits::{STORE_FLUSH_EVERY, STORE_SEGMENT_BYTES};
 pub(super) struct Sled {
     db: Db,
     blocks: Tree,
-    keys: Tree,
-    snapshots: Tree,
-    cursors: Tree,
-    lanes: Tree,
-    dead_letters: Tree,
+    /// The small tables, in the order of [`Table::ALL`].
+    tables: Vec<Tree>,
     /// The data directory, for messages.
     path: PathBuf,
     /// A handle of our own on sled's log, because sled never syncs it when we need it synced.
@@ -48,11 +45,7 @@ impl Sled {
         let tree = |name: &str| db.open_tree(name).map_err(fail);
         let sled = Sled {
             blocks: tree("blocks")?,
-            keys: tree(Table::Keys.name())?,
-            snapshots: tree(Table::Snapshots.name())?,
-            cursors: tree(Table::Cursors.name())?,
-            lanes: tree(Table::Lanes.name())?,
-            dead_letters: tree(Table::DeadLetters.name())?,
+            tables: Table::ALL.into_iter().map(|table| tree(table.name())).collect::<Result<_, _>>()?,
             path: data_directory.to_owned(),
             log: open_log(store)?,
             db,
@@ -122,6 +115,15 @@ impl Sled {
         self.table(table).range(key.to_vec()..).map(move |entry| entry.map_err(|source| failed(&path, source)))
     }
 
+    pub(super) fn scan_back(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> impl Iterator<Item = Result<(Value, Value), Error>> + use<> {
+        let path = self.path.clone();
+        self.table(table).range(..=key.to_vec()).rev().map(move |entry| entry.map_err(|source| failed(&path, source)))
+    }
+
     pub(super) fn flush(&self) -> Result<(), Error> {
         self.db.flush().map(drop).map_err(|source| self.failed(source))
     }
@@ -131,14 +133,9 @@ impl Sled {
         self.log.sync_data().map_err(io_error("sync the store in", &self.path))
     }
 
+    /// There is one for each.
     fn table(&self, table: Table) -> &Tree {
-        match table {
-            Table::Keys => &self.keys,
-            Table::Snapshots => &self.snapshots,
-            Table::Cursors => &self.cursors,
-            Table::Lanes => &self.lanes,
-            Table::DeadLetters => &self.dead_letters,
-        }
+        &self.tables[table as usize]
     }
 
     fn block(&self, entry: ::sled::Result<(IVec, IVec)>) -> Result<(u64, Value), Error> {

@@ -93,6 +93,9 @@ pub enum Error {
         /// Whose.
         account: AccountNumber,
     },
+    /// What was set of a receiver does not open.
+    #[error("what was set of the receiver of {0} does not open: the store was altered; restore it from a backup")]
+    EndpointDoesNotOpen(String),
     /// The log's key does not open.
     #[error("the key that signs the log does not open: the store was altered; restore it from a backup")]
     LogKeyDoesNotOpen,
@@ -112,6 +115,7 @@ enum Purpose {
     Code,
     MasterKeyCheck,
     LogKey,
+    Endpoint,
 }
 
 /// The place, beside the accounts' data keys, of a text sealed with the master key: by it a wrong one is told.
@@ -187,6 +191,23 @@ impl Vault {
         Ok(Zeroizing::new(text.to_owned()))
     }
 
+    /// Seals what operators set of a receiver of webhooks, by the channel's name.
+    pub fn seal_endpoint(&self, channel: &str, clear: &[u8]) -> Result<Vec<u8>, Error> {
+        let aad = endpoint_aad(channel);
+        Ok(cipher::seal(&self.inner.master, &aad, clear, &cipher::draw()?))
+    }
+
+    /// Opens it.
+    pub fn open_endpoint(&self, channel: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let aad = endpoint_aad(channel);
+        cipher::open(&self.inner.master, &aad, sealed).ok_or_else(|| Error::EndpointDoesNotOpen(channel.to_owned()))
+    }
+
+    /// Random bytes for a secret that others are given.
+    pub fn draw_secret(&self) -> Result<Zeroizing<[u8; 32]>, Error> {
+        Ok(Zeroizing::new(cipher::draw()?))
+    }
+
     fn data_key(&self, account: AccountNumber) -> Result<Option<Key>, Error> {
         let wrapped = self.inner.store.get(Table::Keys, &account.get().to_be_bytes())?;
         wrapped.map(|wrapped| self.unwrap(account, &wrapped)).transpose()
@@ -220,6 +241,11 @@ impl Vault {
     }
 }
 
+/// What is bound to an endpoint: what it is, and which channel's.
+fn endpoint_aad(channel: &str) -> Vec<u8> {
+    [&Purpose::Endpoint.bound_to(None)[..], channel.as_bytes()].concat()
+}
+
 impl Purpose {
     /// What is authenticated beside the sealed bytes: what they are for, and whose they are.
     fn bound_to(self, account: Option<AccountNumber>) -> [u8; 16] {
@@ -229,6 +255,7 @@ impl Purpose {
             Purpose::Code => b"code\0\0\0\0",
             Purpose::MasterKeyCheck => b"check\0\0\0",
             Purpose::LogKey => b"log key\0",
+            Purpose::Endpoint => b"endpoint",
         };
         let mut aad = [0; 16];
         aad[..8].copy_from_slice(purpose);

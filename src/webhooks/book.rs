@@ -1,19 +1,28 @@
-//! What a channel remembers over a restart: its cursor, the accounts that wait for a retry, and the dead letters.
+//! What a channel remembers over a restart. The journal has the deliveries themselves.
 //!
-//! | table | key | value, little endian |
+//! | table | key | value, integers in little endian |
 //! |---|---|---|
 //! | cursors | channel | position |
-//! | lanes | channel, account (8, big endian) | format 1 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8) |
-//! | dead letters | channel, position (8, big endian) | format 1 (8), account (8), attempts (8), time in µs since 1970 (8), the last failure in words |
+//! | lanes | channel, account (8, big endian) | format 1 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none |
+//! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the last failure in words, what was to be posted; format 1 ends after the words, and has no length of them |
+//! | deliveries | channel, position (8, big endian) | JSON (`trail`) |
+//! | again | channel, account, position (8 and 8, big endian) | format 1 (8), failed attempts (8), next attempt (8) |
+//! | endpoints | channel | JSON (`endpoint`), sealed |
 
-use super::delivery::Delivery;
-use super::lanes::{Note, Row};
+use bytes::Bytes;
+
+use super::lane::{Note, Row};
+use super::trail::{Letter, State, Trail};
 use crate::domain::{AccountNumber, Channel, Timestamp};
-use crate::store::{self, Store, Table};
+use crate::store::{self, Store, Table, Value};
 
 const FORMAT: u64 = 1;
+/// Of dead letters.
+const WITH_BODY: u64 = 2;
+/// The time of a row that waits for an operator.
+const NEVER: u64 = i64::MAX.cast_unsigned();
 
-/// The book of one channel.
+/// The book of one channel. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Book {
     store: Store,
@@ -37,13 +46,17 @@ impl Book {
         self.store.flush()
     }
 
+    /// Hands everything noted to the operating system.
+    pub(super) fn flush(&self) -> Result<(), store::Error> {
+        self.store.flush()
+    }
+
     /// The rows of the accounts that wait.
     pub(super) fn rows(&self) -> Result<Vec<(AccountNumber, Row)>, store::Error> {
         let mut rows = Vec::new();
-        for entry in self.store.scan_from(Table::Lanes, self.name()) {
+        for entry in self.scan(Table::Lanes) {
             let (key, value) = entry?;
-            let Some(account) = key.strip_prefix(self.name()) else { break };
-            let account = account.first_chunk().and_then(|key| AccountNumber::from_stored(u64::from_be_bytes(*key)));
+            let account = key.first_chunk().and_then(account_of);
             // A row that cannot be read is worth a duplicate at most: its account goes on with the next event.
             match (account, read_row(&value)) {
                 (Some(account), Some(row)) => rows.push((account, row)),
@@ -53,35 +66,167 @@ impl Book {
         Ok(rows)
     }
 
+    /// The row of one account, if it waits.
+    pub(super) fn row(&self, account: AccountNumber) -> Result<Option<Row>, store::Error> {
+        Ok(self.store.get(Table::Lanes, &self.key(account.get()))?.and_then(|bytes| read_row(&bytes)))
+    }
+
     /// Writes a note down.
-    pub(super) fn write(&self, note: &Note) -> Result<(), store::Error> {
+    pub(super) fn write(&self, note: &Note, now: Timestamp) -> Result<(), store::Error> {
         match note {
             Note::Hold { account, row } => {
-                let words = [FORMAT, row.next, u64::from(row.failed), row.until.0.cast_unsigned()];
-                self.store.put(Table::Lanes, &self.key(account.get()), &bytes(words))
+                let until = row.until.map_or(NEVER, |until| until.0.cast_unsigned());
+                let words = [FORMAT, row.next, u64::from(row.failed), until];
+                self.store.put(Table::Lanes, &self.key(account.get()), &bytes(&words))
             }
             Note::Release { account } => self.store.remove(Table::Lanes, &self.key(account.get())),
-            Note::Bury { delivery, attempts, failure, at } => {
-                let Delivery { account, position, .. } = delivery;
-                let mut letter = bytes([FORMAT, account.get(), u64::from(*attempts), at.0.cast_unsigned()]);
-                letter.extend_from_slice(failure.to_string().as_bytes());
-                self.store.put(Table::DeadLetters, &self.key(*position), &letter)
+            Note::Postpone { account, position, failed, until } => self.put_again(*account, *position, *failed, *until),
+            Note::SentAgain { account, position } => {
+                self.store.remove(Table::Again, &self.again_key(*account, *position))
+            }
+            Note::Supersede { delivery, by } => {
+                let mut trail = Trail::new(delivery.account, State::Superseded, now);
+                trail.by = Some(*by);
+                self.put_trail(delivery.position, &trail)
             }
         }
     }
 
-    /// Forgets cursor and rows, because the channel has no receiver any more; says whether there were any. Dead letters
-    /// stay.
+    /// What became of the delivery at a position, as far as it is remembered.
+    pub(super) fn trail(&self, position: u64) -> Result<Option<Trail>, store::Error> {
+        Ok(self.store.get(Table::Deliveries, &self.key(position))?.and_then(|bytes| Trail::read(&bytes)))
+    }
+
+    pub(super) fn put_trail(&self, position: u64, trail: &Trail) -> Result<(), store::Error> {
+        self.store.put(Table::Deliveries, &self.key(position), &trail.bytes())
+    }
+
+    /// The last position of which anything is remembered; 0 if there is none.
+    pub(super) fn last_trail(&self) -> Result<u64, store::Error> {
+        let last = self.store.scan_back(Table::Deliveries, &self.key(u64::MAX)).next().transpose()?;
+        Ok(last.and_then(|(key, _)| self.number_in(&key)).unwrap_or(0))
+    }
+
+    /// Forgets what is over since before `time`, looking at `most` trails from a position on. Returns where to go on.
+    pub(super) fn prune(&self, from: u64, time: Timestamp, most: usize) -> Result<u64, store::Error> {
+        for (looked_at, entry) in self.store.scan_from(Table::Deliveries, &self.key(from)).enumerate() {
+            let (key, value) = entry?;
+            let Some(position) = self.number_in(&key) else { break };
+            if looked_at == most {
+                return Ok(position);
+            }
+            if Trail::read(&value).is_none_or(|trail| trail.is_over_before(time)) {
+                self.store.remove(Table::Deliveries, &key)?;
+            }
+        }
+        Ok(0)
+    }
+
+    /// The dead letters from a position on.
+    pub(super) fn letters(&self, from: u64) -> impl Iterator<Item = Result<(u64, Letter), store::Error>> + use<> {
+        let (book, start) = (self.clone(), self.key(from));
+        let entries = self.store.scan_from(Table::DeadLetters, &start);
+        let ours = move |entry: Result<(Value, Value), store::Error>| match entry {
+            Ok((key, value)) => book.number_in(&key).map(|position| Ok((position, read_letter(&value)))),
+            Err(error) => Some(Err(error)),
+        };
+        entries.map_while(ours).filter_map(|entry| match entry {
+            Ok((position, letter)) => letter.map(|letter| Ok((position, letter))),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// The dead letter at a position, if there is one.
+    pub(super) fn letter(&self, position: u64) -> Result<Option<Letter>, store::Error> {
+        Ok(self.store.get(Table::DeadLetters, &self.key(position))?.and_then(|bytes| read_letter(&bytes)))
+    }
+
+    pub(super) fn put_letter(&self, position: u64, letter: &Letter) -> Result<(), store::Error> {
+        let Letter { account, attempts, at, failure, body } = letter;
+        let words = [WITH_BODY, account.get(), *attempts, at.0.cast_unsigned(), failure.len() as u64];
+        let bytes = [&bytes(&words)[..], failure.as_bytes(), body.as_deref().unwrap_or_default()].concat();
+        self.store.put(Table::DeadLetters, &self.key(position), &bytes)
+    }
+
+    pub(super) fn remove_letter(&self, position: u64) -> Result<(), store::Error> {
+        self.store.remove(Table::DeadLetters, &self.key(position))
+    }
+
+    /// How many dead letters there are.
+    pub(super) fn count_letters(&self) -> Result<u64, store::Error> {
+        self.scan(Table::DeadLetters).try_fold(0, |count, entry| entry.map(|_| count + 1))
+    }
+
+    /// What is to be sent again is remembered.
+    pub(super) fn put_again(
+        &self,
+        account: AccountNumber,
+        position: u64,
+        failed: u32,
+        until: Timestamp,
+    ) -> Result<(), store::Error> {
+        let words = [FORMAT, u64::from(failed), until.0.cast_unsigned()];
+        self.store.put(Table::Again, &self.again_key(account, position), &bytes(&words))
+    }
+
+    /// The first delivery of an account that is to be sent again: its position, and how often it has failed.
+    pub(super) fn first_again(&self, account: AccountNumber) -> Result<Option<(u64, u32)>, store::Error> {
+        let prefix = self.key(account.get());
+        let Some((key, value)) = self.store.scan_from(Table::Again, &prefix).next().transpose()? else {
+            return Ok(None);
+        };
+        let position = key.strip_prefix(&prefix[..]).and_then(|key| key.first_chunk().copied());
+        Ok(position.map(|position| (u64::from_be_bytes(position), read_again(&value).0)))
+    }
+
+    /// The accounts with something to be sent again, each with the time when the first of it is due.
+    pub(super) fn again(&self) -> Result<Vec<(AccountNumber, Timestamp)>, store::Error> {
+        let mut accounts: Vec<(AccountNumber, Timestamp)> = Vec::new();
+        for entry in self.scan(Table::Again) {
+            let (key, value) = entry?;
+            let Some(account) = key.first_chunk().and_then(account_of) else { continue };
+            if accounts.last().is_none_or(|(last, _)| *last != account) {
+                accounts.push((account, read_again(&value).1));
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// How many deliveries are to be sent again.
+    pub(super) fn count_again(&self) -> Result<u64, store::Error> {
+        self.scan(Table::Again).try_fold(0, |count, entry| entry.map(|_| count + 1))
+    }
+
+    /// What operators set of the channel's receiver, sealed.
+    pub(super) fn endpoint(&self) -> Result<Option<Value>, store::Error> {
+        self.store.get(Table::Endpoints, self.name())
+    }
+
+    pub(super) fn put_endpoint(&self, sealed: &[u8]) -> Result<(), store::Error> {
+        self.store.put(Table::Endpoints, self.name(), sealed)
+    }
+
+    /// Forgets cursor and rows, because the channel has no receiver any more; says whether there were any. What became
+    /// of deliveries, dead letters and what is to be sent again stay.
     pub(super) fn close(&self) -> Result<bool, store::Error> {
         if self.cursor()?.is_none() {
             return Ok(false);
         }
         for (account, _) in self.rows()? {
-            self.write(&Note::Release { account })?;
+            self.store.remove(Table::Lanes, &self.key(account.get()))?;
         }
         self.store.remove(Table::Cursors, self.name())?;
         self.store.flush()?;
         Ok(true)
+    }
+
+    /// The entries of the channel in a table, their keys without its name.
+    fn scan(&self, table: Table) -> impl Iterator<Item = Result<(Vec<u8>, Value), store::Error>> + use<> {
+        let name = self.name();
+        self.store.scan_from(table, name).map_while(move |entry| match entry {
+            Ok((key, value)) => key.strip_prefix(name).map(|key| Ok((key.to_vec(), value))),
+            Err(error) => Some(Err(error)),
+        })
     }
 
     fn name(&self) -> &'static [u8] {
@@ -91,9 +236,22 @@ impl Book {
     fn key(&self, number: u64) -> Vec<u8> {
         [self.name(), &number.to_be_bytes()].concat()
     }
+
+    fn again_key(&self, account: AccountNumber, position: u64) -> Vec<u8> {
+        [self.name(), &account.get().to_be_bytes(), &position.to_be_bytes()].concat()
+    }
+
+    /// The number in a key of this channel.
+    fn number_in(&self, key: &[u8]) -> Option<u64> {
+        key.strip_prefix(self.name())?.first_chunk().map(|number| u64::from_be_bytes(*number))
+    }
 }
 
-fn bytes(words: [u64; 4]) -> Vec<u8> {
+fn account_of(key: &[u8; 8]) -> Option<AccountNumber> {
+    AccountNumber::from_stored(u64::from_be_bytes(*key))
+}
+
+fn bytes(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
@@ -101,6 +259,34 @@ fn read_row(bytes: &[u8]) -> Option<Row> {
     let (words, []) = bytes.as_chunks::<8>() else { return None };
     let [format, next, failed, until] = *words else { return None };
     let [format, next, failed, until] = [format, next, failed, until].map(u64::from_le_bytes);
-    let row = Row { next, failed: u32::try_from(failed).ok()?, until: Timestamp(until.cast_signed()) };
-    (format == FORMAT).then_some(row)
+    let until = (until != NEVER).then_some(Timestamp(until.cast_signed()));
+    (format == FORMAT).then_some(Row { next, failed: u32::try_from(failed).ok()?, until })
+}
+
+/// One that cannot be read is due at once.
+fn read_again(bytes: &[u8]) -> (u32, Timestamp) {
+    let (words, _) = bytes.as_chunks::<8>();
+    match *words {
+        [_, failed, until] => {
+            (u32::try_from(u64::from_le_bytes(failed)).unwrap_or(0), Timestamp(u64::from_le_bytes(until).cast_signed()))
+        }
+        _ => (0, Timestamp(0)),
+    }
+}
+
+fn read_letter(bytes: &[u8]) -> Option<Letter> {
+    let (head, rest) = bytes.split_first_chunk::<32>()?;
+    let ([format, account, attempts, at], []) = head.as_chunks::<8>() else { return None };
+    let [format, account, attempts, at] = [*format, *account, *attempts, *at].map(u64::from_le_bytes);
+    let (failure, body) = match format {
+        FORMAT => (rest, None),
+        _ => {
+            let (length, rest) = rest.split_first_chunk::<8>()?;
+            let (failure, body) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+            (failure, Some(Bytes::copy_from_slice(body)))
+        }
+    };
+    let account = AccountNumber::from_stored(account)?;
+    let failure = String::from_utf8_lossy(failure).into_owned();
+    Some(Letter { account, attempts, at: Timestamp(at.cast_signed()), failure, body })
 }

@@ -1,69 +1,159 @@
-//! One attempt: a delivery is posted, the answer read and judged, all before one deadline.
+//! One attempt: a delivery is signed and posted, the answer read and judged, all before one deadline.
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Response, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, Url};
 
 use super::delivery::{Delivery, Form};
-use super::verdict::{Failure, judge};
-use crate::limits::{WEBHOOK_ANSWER_BYTES, WEBHOOK_CONNECT_TIMEOUT};
-use crate::{client, config};
+use super::signature::{AppSecret, Secret, seconds};
+use super::verdict::{Failure, judge, retry_after};
+use crate::client::{self, Class, Guard};
+use crate::domain::Timestamp;
+use crate::limits::{WEBHOOK_ANSWER_BYTES, WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_EXCERPT_BYTES};
+use crate::{clock, config};
 
 /// The way to one channel's receiver.
 pub(super) struct Client {
     http: reqwest::Client,
+    guard: Guard,
     url: Url,
+    signing: Signing,
     timeout: Duration,
     accept_plain: bool,
 }
 
+/// What a receiver knows the sender by. It has no `Debug`.
+#[derive(Clone, Default)]
+pub(super) struct Signing {
+    /// The newest first; each signs until its time, if it has one.
+    pub(super) secrets: Vec<(Secret, Option<Timestamp>)>,
+    pub(super) app: Option<AppSecret>,
+}
+
+/// How an attempt was answered.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    pub(super) verdict: Result<(), Failure>,
+    /// The status of HTTP, if there was an answer.
+    pub(super) status: Option<u16>,
+    /// The beginning of the answer's body.
+    pub(super) response: String,
+    /// How long the receiver wants to be left alone, if it says so.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) took: Duration,
+}
+
 impl Client {
-    /// A client for the receiver at `url`.
-    pub(super) fn new(url: Url, settings: &config::Webhooks) -> Result<Client, reqwest::Error> {
+    /// A client for the receiver at `url`. It connects to no address that `guard` forbids.
+    pub(super) fn new(
+        url: Url,
+        signing: Signing,
+        guard: &Guard,
+        settings: &config::Webhooks,
+    ) -> Result<Client, reqwest::Error> {
         let http = client::builder(WEBHOOK_CONNECT_TIMEOUT)
             .pool_max_idle_per_host(settings.max_in_flight)
             .timeout(settings.timeout)
+            .dns_resolver(Arc::new(guard.clone()))
             .build()?;
-        Ok(Client { http, url, timeout: settings.timeout, accept_plain: settings.accept_plain_2xx })
+        let (timeout, accept_plain) = (settings.timeout, settings.accept_plain_2xx);
+        Ok(Client { http, guard: guard.clone(), url, signing, timeout, accept_plain })
     }
 
     /// Posts a delivery once.
-    pub(super) async fn attempt(&self, form: &Form, delivery: &Delivery) -> Result<(), Failure> {
-        let request = self
-            .http
-            .post(self.url.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header("webhook-id", form.id(delivery))
-            .body(delivery.body.clone());
-        let answer = request.send().await.map_err(|error| self.failure(&error))?;
-        let status = answer.status().as_u16();
-        judge(status, &self.body(answer).await?, self.accept_plain)
+    pub(super) async fn attempt(&self, form: &Form, delivery: &Delivery, attempt: u32) -> Answered {
+        let begun = Instant::now();
+        let mut answered = Answered {
+            verdict: Ok(()),
+            status: None,
+            response: String::new(),
+            retry_after: None,
+            took: Duration::ZERO,
+        };
+        answered.verdict = self.post(form, delivery, attempt, &mut answered).await;
+        answered.took = begun.elapsed();
+        answered
     }
 
-    /// The body of an answer, read no further than it may be long.
-    async fn body(&self, mut answer: Response) -> Result<Vec<u8>, Failure> {
+    async fn post(
+        &self,
+        form: &Form,
+        delivery: &Delivery,
+        attempt: u32,
+        answered: &mut Answered,
+    ) -> Result<(), Failure> {
+        // A literal address is resolved by nobody.
+        self.guard
+            .check_url(&self.url)
+            .map_err(|forbidden| Failure::Network { class: Class::Forbidden, words: forbidden.to_string() })?;
+        let request =
+            self.http.post(self.url.clone()).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request = self.sign(request, &form.id(delivery), &delivery.body, clock::now());
+        let request = request
+            .header("x-muster-attempt", attempt)
+            .header("x-muster-account-version", delivery.version)
+            .header("traceparent", form.trace_parent(delivery, attempt))
+            .body(delivery.body.clone());
+        let mut answer = request.send().await.map_err(|error| self.failure(&error))?;
+        let status = answer.status().as_u16();
+        answered.status = Some(status);
+        let header = answer.headers().get(RETRY_AFTER).and_then(|header| header.to_str().ok());
+        answered.retry_after = header.and_then(|header| retry_after(header, clock::now()));
         let mut body = Vec::new();
+        let read = self.read(&mut answer, &mut body).await;
+        answered.response = excerpt(&body);
+        read?;
+        judge(status, &body, self.accept_plain)
+    }
+
+    /// The headers by which the receiver knows the sender, in each way whose secret is set. The id is always there.
+    fn sign(&self, request: RequestBuilder, id: &str, body: &[u8], now: Timestamp) -> RequestBuilder {
+        let mut request = request.header("webhook-id", id);
+        let in_use = self.signing.secrets.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
+        let signatures: Vec<String> = in_use.map(|(secret, _)| secret.sign(id, now, body)).collect();
+        if !signatures.is_empty() {
+            request =
+                request.header("webhook-timestamp", seconds(now)).header("webhook-signature", signatures.join(" "));
+        }
+        if let Some(app) = &self.signing.app {
+            let (timestamp, token) = app.sign(now);
+            request = request
+                .header("tenant_id", app.tenant_id.as_str())
+                .header("timestamp", timestamp)
+                .header("access_token", token);
+        }
+        request
+    }
+
+    /// Reads the body of an answer, no further than it may be long.
+    async fn read(&self, answer: &mut Response, body: &mut Vec<u8>) -> Result<(), Failure> {
         while let Some(piece) = answer.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + piece.len() > WEBHOOK_ANSWER_BYTES {
+                body.extend_from_slice(&piece[..WEBHOOK_ANSWER_BYTES - body.len()]);
                 return Err(Failure::TooLong);
             }
             body.extend_from_slice(&piece);
         }
-        Ok(body)
+        Ok(())
     }
 
-    /// The class of an error, and its innermost words: the outer ones repeat the URL, which may hold a password.
     fn failure(&self, error: &reqwest::Error) -> Failure {
-        if error.is_timeout() {
-            return Failure::Timeout(if error.is_connect() { WEBHOOK_CONNECT_TIMEOUT } else { self.timeout });
+        match client::class(error) {
+            (Class::Timeout, _) => Failure::Timeout(if error.is_connect() {
+                WEBHOOK_CONNECT_TIMEOUT.min(self.timeout)
+            } else {
+                self.timeout
+            }),
+            (class, words) => Failure::Network { class, words },
         }
-        let mut innermost = error.source();
-        while let Some(source) = innermost.and_then(|error| error.source()) {
-            innermost = Some(source);
-        }
-        let words = innermost.map_or_else(|| "no reason is known".to_owned(), ToString::to_string);
-        if error.is_connect() { Failure::Unreachable(words) } else { Failure::Broken(words) }
     }
+}
+
+/// The beginning of an answer, as text.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(WEBHOOK_EXCERPT_BYTES)]);
+    // What was cut in the middle of a character is no fault of the receiver's.
+    text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned()
 }

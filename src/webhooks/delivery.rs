@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::domain::{AccountNumber, Channel, Notice, Timestamp};
-use crate::journal::Recorded;
+use crate::journal::{Recorded, RequestId};
 use crate::store::StoreId;
 
 /// One event, as a receiver is to be told of it. Cheap to clone.
@@ -14,10 +15,29 @@ pub(super) struct Delivery {
     pub(super) account: AccountNumber,
     /// The position of the event.
     pub(super) position: u64,
+    /// Its place in the account's history.
+    pub(super) version: u64,
+    /// The request that it came of, if it came of one.
+    pub(super) request: RequestId,
     /// When the event happened.
     pub(super) at: Timestamp,
     /// What is posted.
     pub(super) body: Bytes,
+}
+
+impl Delivery {
+    /// The contract's example, to try a receiver with. Its id is new each time, and no event's.
+    pub(super) fn test(form: &Form, at: Timestamp) -> Delivery {
+        let body = match form.channel {
+            Channel::SyncStatus => {
+                r#"{"whatsApp":"8218132718231","status":1,"onlineStatus":1,"reason":"","instanceCode":""}"#
+            }
+            Channel::RegisterStatus if form.status_as_string => r#"{"phone":"861821726232","status":"1"}"#,
+            Channel::RegisterStatus => r#"{"phone":"861821726232","status":1}"#,
+        };
+        let (account, position, version, request) = (AccountNumber::EXAMPLE, 0, 0, RequestId(0));
+        Delivery { account, position, version, request, at, body: Bytes::from_static(body.as_bytes()) }
+    }
 }
 
 /// How the events of one channel are put into words.
@@ -52,8 +72,9 @@ impl Form {
     pub(super) fn delivery(&self, record: &Recorded) -> Option<Delivery> {
         let (account, event) = record.event()?;
         let notice = Notice::of(event).filter(|notice| notice.channel() == self.channel)?;
-        let body = self.body(account, &notice);
-        Some(Delivery { account, position: record.position, at: record.at, body: body.into() })
+        let body = self.body(account, &notice).into();
+        let Recorded { position, version, at, origin, .. } = *record;
+        Some(Delivery { account, position, version, request: origin.request, at, body })
     }
 
     /// The id of a delivery: the same in every attempt, after every restart and for every replay.
@@ -63,6 +84,18 @@ impl Form {
     pub(super) fn id(&self, delivery: &Delivery) -> String {
         let Delivery { position, at, .. } = delivery;
         format!("msg_{}_{:x}_{}_{position}", self.store, at.0, self.channel.short_name())
+    }
+
+    /// The trace that an attempt belongs to (W3C Trace Context): that of the request that led to it, whose id it has, or
+    /// one of its own.
+    pub(super) fn trace_parent(&self, delivery: &Delivery, attempt: u32) -> String {
+        let own: [u8; 32] = Sha256::digest(format!("{} {attempt}", self.id(delivery))).into();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let trace = match delivery.request {
+            RequestId(0) => hex(&Sha256::digest(self.id(delivery))[..16]),
+            request => request.to_string(),
+        };
+        format!("00-{trace}-{}-01", hex(&own[..8]))
     }
 
     fn body(&self, account: AccountNumber, notice: &Notice<'_>) -> Vec<u8> {

@@ -3,182 +3,268 @@
 //!
 //! Each account is a lane: its deliveries are tried one at a time, in the order of its events, and lanes do not wait
 //! for each other. A lane that *flows* keeps what was read of it in memory, and the channel's cursor stays before it.
-//! Once an attempt fails, or takes long, the lane is *held*: a row in the book says where it stands, the cursor goes
-//! on, and what follows in the lane is not kept but read again from the journal when its time comes. So what is in
-//! memory is bounded however far behind a receiver is: the journal is the queue.
+//! Once an attempt fails, or takes long, or much is behind it, the lane is *held*: a row in the book says where it
+//! stands, the cursor goes on, and what follows in the lane is not kept but read again from the journal when its time
+//! comes. So what is in memory is bounded however far behind a receiver is: the journal is the queue.
+//!
+//! What somebody asked to have sent *again* has a lane of its own beside the account's, whose queue is in the book. The
+//! two do not wait for each other, but never have attempts under way at once.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::delivery::Delivery;
-use super::verdict::Failure;
+use super::lane::{Counts, Fate, Flow, Key, Lane, Note, Outcome, Row, Rules, Step, Way};
+use super::waits;
+use crate::config::{AfterLastTry, Deliver};
 use crate::domain::{AccountNumber, Timestamp};
+use crate::limits::WEBHOOK_REFILL;
 
 /// The lanes of one channel.
 pub(super) struct Lanes {
-    /// The wait after the first failed attempt of a delivery, after the second, and so on.
-    retry_waits: Vec<Duration>,
-    lanes: HashMap<AccountNumber, Lane>,
+    rules: Rules,
+    lanes: HashMap<Key, Lane>,
     /// The position up to which the journal was read.
     read: u64,
     /// Positions of what the flowing lanes have in memory.
     unsettled: BTreeSet<u64>,
     /// Lanes whose next delivery may be tried, the longest waiting first.
     ready: VecDeque<AccountNumber>,
+    /// Likewise, of what is sent again.
+    ready_again: VecDeque<AccountNumber>,
+    /// When something may be sent again next.
+    again_from: Timestamp,
     /// Held lanes by the time of their next attempt.
-    waiting: BTreeSet<(Timestamp, AccountNumber)>,
-    /// Lanes with an attempt under way, and since when.
-    trying: HashMap<AccountNumber, Timestamp>,
-}
-
-/// One account's deliveries.
-struct Lane {
-    /// Where the lane stands: everything before is settled. The position of the next delivery, or one before it.
-    next: u64,
-    /// Failed attempts of the next delivery.
-    failed: u32,
-    /// What was read, in order. All that there is in a flowing lane; of a held one, what was read last.
-    queue: VecDeque<Delivery>,
-    is_held: bool,
-}
-
-/// The row of a held lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    /// Where it stands: everything before is settled.
-    pub(super) next: u64,
-    /// Failed attempts of the next delivery.
-    pub(super) failed: u32,
-    /// When the next attempt is due.
-    pub(super) until: Timestamp,
-}
-
-/// What is to be done now.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// Try a delivery, and say how it [finished](Lanes::finished).
-    Try {
-        delivery: Delivery,
-        /// The how many-th attempt it is, from 1.
-        attempt: u32,
-    },
-    /// Read what follows in a held lane, up to the position that was [read](Lanes::read), and [refill](Lanes::refill)
-    /// it.
-    Refill {
-        account: AccountNumber,
-        /// The position after which to read.
-        after: u64,
-    },
-}
-
-/// What is to be written down before anything else is done with the account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Note {
-    /// The row of a held lane.
-    Hold { account: AccountNumber, row: Row },
-    /// The lane is held no longer: its row goes.
-    Release { account: AccountNumber },
-    /// A delivery that failed for good.
-    Bury { delivery: Delivery, attempts: u32, failure: Failure, at: Timestamp },
+    waiting: BTreeSet<(Timestamp, Key)>,
+    /// Accounts with an attempt under way, in which of their lanes, and since when.
+    trying: HashMap<AccountNumber, (Way, Timestamp)>,
+    /// Lanes that were ready while their account's other lane had an attempt under way.
+    parked: HashSet<Key>,
 }
 
 impl Lanes {
-    /// The lanes as a book has them: read up to `cursor`, some of them held.
+    /// The lanes as a book has them: read up to `cursor`, some of them held, some accounts with something to be sent
+    /// again, due then.
     pub(super) fn new(
-        retry_waits: Vec<Duration>,
+        rules: Rules,
         cursor: u64,
         rows: impl IntoIterator<Item = (AccountNumber, Row)>,
+        again: impl IntoIterator<Item = (AccountNumber, Timestamp)>,
     ) -> Lanes {
-        let (mut lanes, mut waiting) = (HashMap::new(), BTreeSet::new());
+        let mut lanes = Lanes {
+            rules,
+            lanes: HashMap::new(),
+            read: cursor,
+            unsettled: BTreeSet::new(),
+            ready: VecDeque::new(),
+            ready_again: VecDeque::new(),
+            again_from: Timestamp(0),
+            waiting: BTreeSet::new(),
+            trying: HashMap::new(),
+            parked: HashSet::new(),
+        };
         for (account, Row { next, failed, until }) in rows {
-            waiting.insert((until, account));
-            lanes.insert(account, Lane { next, failed, queue: VecDeque::new(), is_held: true });
+            let key = Key { account, way: Way::First };
+            lanes.waiting.extend(until.map(|until| (until, key)));
+            let flow = until.map_or(Flow::Blocked, Flow::Held);
+            lanes.lanes.insert(key, Lane { next, failed, tried: failed, queue: VecDeque::new(), flow });
         }
-        let (unsettled, ready, trying) = (BTreeSet::new(), VecDeque::new(), HashMap::new());
-        Lanes { retry_waits, lanes, read: cursor, unsettled, ready, waiting, trying }
+        for (account, until) in again {
+            let key = Key { account, way: Way::Again };
+            lanes.waiting.insert((until, key));
+            lanes.lanes.insert(key, Lane::again(until));
+        }
+        lanes
     }
 
     /// Takes in what was read of the journal, up to `position`.
-    pub(super) fn take_in(&mut self, deliveries: Vec<Delivery>, position: u64) {
+    pub(super) fn take_in(&mut self, deliveries: Vec<Delivery>, position: u64) -> Vec<Note> {
+        let mut notes = Vec::new();
         for delivery in deliveries {
-            let account = delivery.account;
-            let lane = self.lanes.entry(account).or_insert_with(|| {
-                self.ready.push_back(account);
-                Lane { next: delivery.position, failed: 0, queue: VecDeque::new(), is_held: false }
+            let key = Key { account: delivery.account, way: Way::First };
+            let lane = self.lanes.entry(key).or_insert_with(|| {
+                self.ready.push_back(key.account);
+                Lane { next: delivery.position, failed: 0, tried: 0, queue: VecDeque::new(), flow: Flow::Flowing }
             });
-            if !lane.is_held {
+            if lane.flow != Flow::Flowing {
+                continue;
+            }
+            if lane.queue.len() < WEBHOOK_REFILL {
                 self.unsettled.insert(delivery.position);
                 lane.queue.push_back(delivery);
+            } else {
+                // One account must not fill the window that is there for all.
+                notes.extend(self.hold(key, 1, Timestamp(0)));
             }
         }
         self.read = position;
+        notes
     }
 
     /// What is to be done next, if anything may be done yet.
     pub(super) fn step(&mut self, now: Timestamp) -> Option<Step> {
-        while let Some((_, account)) = self.waiting.first().copied().filter(|(until, _)| *until <= now) {
+        while let Some((_, key)) = self.waiting.first().copied().filter(|(until, _)| *until <= now) {
             self.waiting.pop_first();
-            self.ready.push_back(account);
+            self.make_ready(key);
         }
-        let account = self.ready.pop_front()?;
-        let lane = self.lanes.get(&account)?;
-        Some(match lane.queue.front() {
-            Some(delivery) => {
-                self.trying.insert(account, now);
-                Step::Try { delivery: delivery.clone(), attempt: lane.failed + 1 }
+        let key = self.next_ready(now)?;
+        let lane = self.lanes.get_mut(&key)?;
+        if self.rules.deliver == Deliver::Latest && lane.is_untried() && lane.queue.len() > 1 {
+            let notes = self.supersede(key);
+            self.ready.push_front(key.account);
+            return Some(Step::Write(notes));
+        }
+        Some(match (lane.queue.front(), key.way) {
+            (Some(delivery), way) => {
+                lane.tried += 1;
+                self.trying.insert(key.account, (way, now));
+                if way == Way::Again {
+                    // What a late look missed is made up for, but not more than a second of it.
+                    let earliest = Timestamp(now.0.saturating_sub(1_000_000));
+                    self.again_from = self.again_from.max(earliest).plus(self.rules.again_every);
+                }
+                Step::Try { key, delivery: delivery.clone(), attempt: lane.tried }
             }
-            None => Step::Refill { account, after: lane.next.saturating_sub(1) },
+            (None, Way::First) => {
+                // Of a lane that is in the middle of a delivery, what follows may yet be superseded.
+                let is_single = self.rules.deliver == Deliver::Latest && !lane.is_untried();
+                let most = if is_single { 1 } else { WEBHOOK_REFILL };
+                Step::Refill { account: key.account, after: lane.next.saturating_sub(1), most }
+            }
+            (None, Way::Again) => Step::RefillAgain(key.account),
         })
     }
 
-    /// Refills a held lane. If nothing follows, it flows again.
-    pub(super) fn refill(&mut self, account: AccountNumber, deliveries: Vec<Delivery>) -> Option<Note> {
-        match (self.lanes.get_mut(&account), deliveries.first()) {
-            (Some(lane), Some(first)) => {
-                lane.next = first.position;
-                lane.queue = deliveries.into();
-                self.ready.push_front(account);
-                None
+    /// Refills a held lane with what follows in it; `is_all` if there is no more. If nothing follows, it flows again.
+    pub(super) fn refill(&mut self, account: AccountNumber, deliveries: Vec<Delivery>, is_all: bool) -> Vec<Note> {
+        let key = Key { account, way: Way::First };
+        let (Some(lane), Some(first)) = (self.lanes.get_mut(&key), deliveries.first()) else {
+            self.lanes.remove(&key);
+            return vec![Note::Release { account }];
+        };
+        lane.next = first.position;
+        lane.queue = deliveries.into();
+        self.ready.push_front(account);
+        if self.rules.deliver != Deliver::Latest || !lane.is_untried() || lane.queue.len() == 1 {
+            return Vec::new();
+        }
+        let mut notes = self.supersede(key);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            if !is_all {
+                // The last of these may be superseded too.
+                lane.queue.clear();
             }
-            (_, None) | (None, _) => {
-                self.lanes.remove(&account);
-                Some(Note::Release { account })
+            notes.extend(lane.row(account));
+        }
+        notes
+    }
+
+    /// Refills the lane of what is sent again: with the first such delivery and how often it has failed. If there is
+    /// none the lane is done.
+    pub(super) fn refill_again(&mut self, account: AccountNumber, found: Option<(Delivery, u32)>) {
+        let key = Key { account, way: Way::Again };
+        match (self.lanes.get_mut(&key), found) {
+            (Some(lane), Some((delivery, failed))) => {
+                (lane.failed, lane.tried) = (failed, failed);
+                lane.queue = VecDeque::from([delivery]);
+                self.ready_again.push_front(account);
             }
+            (_, None) | (None, _) => drop(self.lanes.remove(&key)),
         }
     }
 
     /// Goes on after an attempt.
-    pub(super) fn finished(
-        &mut self,
-        account: AccountNumber,
-        outcome: Result<(), Failure>,
-        now: Timestamp,
-    ) -> Vec<Note> {
-        self.trying.remove(&account);
-        let failed = self.lanes.get(&account).map_or(0, |lane| lane.failed);
-        match (outcome, self.retry_waits.get(failed as usize)) {
-            (Ok(()), _) => self.settle(account, now, |_| None),
-            (Err(_), Some(wait)) => {
-                let until = now.plus(*wait);
-                self.waiting.insert((until, account));
-                self.hold(account, 0, |lane| {
-                    lane.failed += 1;
-                    until
-                })
+    pub(super) fn finished(&mut self, key: Key, outcome: Outcome, now: Timestamp) -> (Fate, Vec<Note>) {
+        self.trying.remove(&key.account);
+        for way in [Way::First, Way::Again] {
+            let key = Key { way, ..key };
+            if self.parked.remove(&key) {
+                self.make_ready(key);
             }
-            (Err(failure), None) => self
-                .settle(account, now, |delivery| Some(Note::Bury { delivery, attempts: failed + 1, failure, at: now })),
         }
+        let Some(lane) = self.lanes.get_mut(&key) else { return (Fate::Delivered, Vec::new()) };
+        let position = lane.queue.front().map_or(lane.next, |front| front.position);
+        let wait = match outcome {
+            Outcome::Taken => return (Fate::Delivered, self.settle(key, now)),
+            Outcome::Spared(wait) => Some(wait),
+            Outcome::Failed { retry_after } => {
+                let wait = waits::after(&self.rules.retry_waits, position, lane.failed, retry_after);
+                lane.failed += 1;
+                wait
+            }
+        };
+        match wait {
+            Some(wait) => {
+                let until = now.plus(wait);
+                self.waiting.insert((until, key));
+                (Fate::Waiting(until), self.hold(key, 0, until))
+            }
+            None if key.way == Way::First && self.rules.after_last_try == AfterLastTry::Block => {
+                let held = self.hold(key, 0, now);
+                let blocked = self.lanes.get_mut(&key).map(|lane| {
+                    lane.flow = Flow::Blocked;
+                    lane.row(key.account)
+                });
+                (Fate::Dead, blocked.map_or(held, |row| row.into_iter().collect()))
+            }
+            None => (Fate::Dead, self.settle(key, now)),
+        }
+    }
+
+    /// Something of these accounts is to be sent again.
+    pub(super) fn again(&mut self, account: AccountNumber) {
+        let key = Key { account, way: Way::Again };
+        match self.lanes.get_mut(&key) {
+            None => {
+                self.lanes.insert(key, Lane::again(Timestamp(0)));
+                self.make_ready(key);
+            }
+            // What waits for its retry is looked up again too: somebody asks for it.
+            Some(lane) => {
+                if let Flow::Held(until) = lane.flow
+                    && self.waiting.remove(&(until, key))
+                {
+                    self.make_ready(key);
+                }
+            }
+        }
+    }
+
+    /// Tries a delivery at once that waits for its retry, or that blocks its lane. None if this one does neither.
+    pub(super) fn wake(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Option<Vec<Note>> {
+        let key = Key { account, way: Way::First };
+        let lane = self.lanes.get_mut(&key).filter(|lane| lane.next == position)?;
+        match lane.flow {
+            Flow::Blocked => lane.failed = 0,
+            Flow::Held(until) if self.waiting.remove(&(until, key)) => {}
+            Flow::Held(_) | Flow::Flowing => return None,
+        }
+        lane.flow = Flow::Held(now);
+        let row = lane.row(account);
+        self.make_ready(key);
+        Some(row.into_iter().collect())
+    }
+
+    /// Goes on behind a dead delivery that blocks its lane. None if this one does not.
+    pub(super) fn skip(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Option<Vec<Note>> {
+        let key = Key { account, way: Way::First };
+        let is_it = |lane: &&mut Lane| lane.flow == Flow::Blocked && lane.next == position;
+        let lane = self.lanes.get_mut(&key).filter(is_it)?;
+        (lane.next, lane.failed, lane.tried, lane.flow) = (position + 1, 0, 0, Flow::Held(now));
+        let row = lane.row(account);
+        self.make_ready(key);
+        Some(row.into_iter().collect())
     }
 
     /// Holds the lanes whose attempts have been under way for longer than `slow`, so that the cursor goes on.
     pub(super) fn hold_slow(&mut self, now: Timestamp, slow: Duration) -> Vec<Note> {
-        let is_slow = |(account, since): (&AccountNumber, &Timestamp)| {
-            let flows = self.lanes.get(account).is_some_and(|lane| !lane.is_held);
-            (flows && now.since(*since) > slow).then_some(*account)
+        let is_slow = |(account, (way, since)): (&AccountNumber, &(Way, Timestamp))| {
+            let key = Key { account: *account, way: *way };
+            let flows = self.lanes.get(&key).is_some_and(|lane| lane.flow == Flow::Flowing);
+            (flows && now.since(*since) > slow).then_some(key)
         };
-        let slow: Vec<AccountNumber> = self.trying.iter().filter_map(is_slow).collect();
-        slow.into_iter().flat_map(|account| self.hold(account, 1, |_| now)).collect()
+        let slow: Vec<Key> = self.trying.iter().filter_map(is_slow).collect();
+        slow.into_iter().flat_map(|key| self.hold(key, 1, now)).collect()
     }
 
     /// The position up to which everything is settled or has a row.
@@ -196,43 +282,108 @@ impl Lanes {
         self.unsettled.len()
     }
 
-    /// When the next held lane is due.
+    /// When something is to be done next that waits for its time.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.waiting.first().map(|(until, _)| *until)
+        let waiting = self.waiting.first().map(|(until, _)| *until);
+        let again = (!self.ready_again.is_empty()).then_some(self.again_from);
+        waiting.into_iter().chain(again).min()
+    }
+
+    /// How the lanes are.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts { oldest: self.unsettled.first().copied(), ..Counts::default() };
+        for (key, lane) in &self.lanes {
+            match (key.way, lane.flow) {
+                (Way::Again, _) => counts.again += 1,
+                (Way::First, Flow::Flowing) => {}
+                (Way::First, Flow::Held(_) | Flow::Blocked) => {
+                    counts.waiting += u64::from(lane.flow != Flow::Blocked);
+                    counts.blocked += u64::from(lane.flow == Flow::Blocked);
+                    counts.oldest = counts.oldest.into_iter().chain([lane.next]).min();
+                }
+            }
+        }
+        counts
+    }
+
+    fn make_ready(&mut self, key: Key) {
+        match key.way {
+            Way::First => self.ready.push_back(key.account),
+            Way::Again => self.ready_again.push_back(key.account),
+        }
+    }
+
+    /// The lane that has been ready for longest and whose account has no attempt under way.
+    fn next_ready(&mut self, now: Timestamp) -> Option<Key> {
+        loop {
+            let again = if self.again_from <= now { self.ready_again.pop_front() } else { None };
+            let key = match again {
+                Some(account) => Key { account, way: Way::Again },
+                None => Key { account: self.ready.pop_front()?, way: Way::First },
+            };
+            if !self.trying.contains_key(&key.account) {
+                return Some(key);
+            }
+            self.parked.insert(key);
+        }
+    }
+
+    /// Takes all out of a lane's queue but the last.
+    fn supersede(&mut self, key: Key) -> Vec<Note> {
+        let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
+        let Some(last) = lane.queue.pop_back() else { return Vec::new() };
+        let superseded = std::mem::replace(&mut lane.queue, VecDeque::from([last.clone()]));
+        lane.next = last.position;
+        let note = |delivery: Delivery| {
+            self.unsettled.remove(&delivery.position);
+            Note::Supersede { delivery, by: last.position }
+        };
+        superseded.into_iter().map(note).collect()
     }
 
     /// The next delivery is settled, and whatever follows may be tried.
-    fn settle(
-        &mut self,
-        account: AccountNumber,
-        now: Timestamp,
-        bury: impl FnOnce(Delivery) -> Option<Note>,
-    ) -> Vec<Note> {
-        let Some(lane) = self.lanes.get_mut(&account) else { return Vec::new() };
+    fn settle(&mut self, key: Key, now: Timestamp) -> Vec<Note> {
+        let account = key.account;
+        let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
         let Some(delivery) = lane.queue.pop_front() else { return Vec::new() };
-        self.unsettled.remove(&delivery.position);
-        lane.next = delivery.position + 1;
-        lane.failed = 0;
-        let (next, is_held, is_drained) = (lane.next, lane.is_held, lane.queue.is_empty());
-        if is_held || !is_drained {
-            self.ready.push_back(account);
-        } else {
-            self.lanes.remove(&account);
+        let position = delivery.position;
+        (lane.failed, lane.tried) = (0, 0);
+        if key.way == Way::Again {
+            self.ready_again.push_back(account);
+            return vec![Note::SentAgain { account, position }];
         }
-        let row = is_held.then_some(Note::Hold { account, row: Row { next, failed: 0, until: now } });
-        bury(delivery).into_iter().chain(row).collect()
+        self.unsettled.remove(&position);
+        lane.next = position + 1;
+        match (lane.flow, lane.queue.is_empty()) {
+            (Flow::Flowing, true) => {
+                self.lanes.remove(&key);
+                return Vec::new();
+            }
+            (Flow::Flowing, false) => {
+                self.ready.push_back(account);
+                return Vec::new();
+            }
+            // What was read again is sent before another lane's is read, so that little is in memory.
+            (Flow::Held(_) | Flow::Blocked, false) => self.ready.push_front(account),
+            (Flow::Held(_) | Flow::Blocked, true) => self.ready.push_back(account),
+        }
+        lane.flow = Flow::Held(now);
+        lane.row(account).into_iter().collect()
     }
 
     /// Gives a lane its row, and keeps the first few of its deliveries; the others are read again later.
-    fn hold(&mut self, account: AccountNumber, keep: usize, until: impl FnOnce(&mut Lane) -> Timestamp) -> Vec<Note> {
-        let Some(lane) = self.lanes.get_mut(&account) else { return Vec::new() };
+    fn hold(&mut self, key: Key, keep: usize, until: Timestamp) -> Vec<Note> {
+        let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
         for delivery in &lane.queue {
             self.unsettled.remove(&delivery.position);
         }
-        lane.next = lane.queue.front().map_or(lane.next, |first| first.position);
+        let position = lane.queue.front().map_or(lane.next, |first| first.position);
+        lane.next = position;
         lane.queue.truncate(keep);
-        lane.is_held = true;
-        let until = until(lane);
-        vec![Note::Hold { account, row: Row { next: lane.next, failed: lane.failed, until } }]
+        lane.flow = Flow::Held(until);
+        match key.way {
+            Way::First => lane.row(key.account).into_iter().collect(),
+            Way::Again => vec![Note::Postpone { account: key.account, position, failed: lane.failed, until }],
+        }
     }
 }

@@ -2,12 +2,24 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `dispatcher` | the task of one channel: reads the journal, starts attempts, writes down what comes of them |
-//! | `lanes` | which delivery may be tried when: order, retries, dead letters. Pure |
+//! | `management` | what operators change: receivers, secrets, pauses |
+//! | `resending` | what operators send again, and the dead letters they drop |
+//! | `deliveries` | what became of deliveries, as operators find it |
+//! | `views` | what operators see of a channel, an attempt, a dead letter |
+//! | `dispatcher` | the task of one channel: obeys orders |
+//! | `order` | what it is asked while it runs |
+//! | `line` | a channel while it has a receiver: starts attempts, writes down what comes of them |
+//! | `reading` | what it reads of the journal |
+//! | `lanes` | which delivery may be tried when: order, retries, coalescing. Pure |
+//! | `lane` | one account's lane, and the words of `lanes`. Pure |
+//! | `waits` | how long after a failed attempt the next one is due. Pure |
+//! | `breaker` | whether the receiver is asked at all. Pure |
 //! | `delivery` | what one event tells a receiver, and under which id |
 //! | `client` | one attempt, before one deadline |
 //! | `signature` | how a receiver knows that it is ours. Pure |
 //! | `verdict` | what a receiver's answer means. Pure |
+//! | `trail` | what became of one delivery, attempt by attempt |
+//! | `endpoint` | what is set of a receiver while the service runs |
 //! | `book` | what a channel remembers over a restart |
 //!
 //! The journal is the outbox: nothing is queued a second time. Each channel has a cursor in it, and each account whose
@@ -15,50 +27,87 @@
 //! sent again, under the same ids.
 
 mod book;
+mod breaker;
 mod client;
+mod deliveries;
 mod delivery;
 mod dispatcher;
+mod endpoint;
+mod lane;
 mod lanes;
+mod line;
+mod management;
+mod order;
+mod reading;
+mod resending;
 pub mod signature;
+mod trail;
 mod verdict;
+mod views;
+mod waits;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use deliveries::{Asked, DeliveryView, Page};
+pub use management::{Refused, Who};
+pub use resending::{Chosen, Letters, Resent};
+pub use trail::State;
+pub use views::{AttemptView, LetterView, Shown};
+
+use crate::client::Guard;
 use crate::config;
 use crate::domain::Channel;
 use crate::journal::{self, Journal};
+use crate::limits::CHANNEL_ORDERS;
 use crate::store::{self, Store};
+use crate::vault::{self, Vault};
 use book::Book;
 use client::Client;
 use delivery::Form;
 use dispatcher::Dispatcher;
-use lanes::Lanes;
+use endpoint::Endpoint;
+use lane::Rules;
+use order::Order;
 
-/// The webhooks, running.
+/// The webhooks, running. Cheap to clone.
+#[derive(Clone)]
 pub struct Webhooks {
+    inner: Arc<Inner>,
     tasks: TaskTracker,
     failure: watch::Sender<Option<Arc<Error>>>,
+}
+
+struct Inner {
+    journal: Journal,
+    vault: Vault,
+    guard: Guard,
+    settings: config::Webhooks,
+    /// In the order of [`Channel::ALL`].
+    desks: [Desk; 2],
+}
+
+/// One channel, as others ask it.
+struct Desk {
+    form: Form,
+    book: Book,
+    orders: mpsc::Sender<Order>,
+    endpoint: RwLock<Arc<Endpoint>>,
+    /// Held by whoever changes the endpoint.
+    changing: Mutex<()>,
 }
 
 /// Why webhooks cannot go on. Final.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address of a receiver is none.
-    #[error("the URL of {channel} is malformed: {source}")]
-    Url {
-        /// The configuration id of the channel.
-        channel: &'static str,
-        /// What went wrong.
-        source: url::ParseError,
-    },
     /// The client cannot be made.
     #[error("the client for receivers cannot be made: {0}")]
     Client(#[from] reqwest::Error),
@@ -68,34 +117,90 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// What was set of a receiver cannot be sealed or opened.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
     /// A part of the work panicked.
     #[error("a task of the webhooks failed: {0}")]
     Panicked(#[from] JoinError),
     /// The task that reads the journal is gone.
     #[error("the task that reads the journal for webhooks ended")]
     ReaderEnded,
+    /// The task of a channel is gone: the service ends.
+    #[error("the webhooks have ended")]
+    Ended,
 }
 
 impl Webhooks {
-    /// Starts the channels that have a receiver, each where it stood. Needs a tokio runtime around it.
+    /// Starts both channels, each where it stood; what has no receiver waits for one. Needs a tokio runtime around it.
     pub fn start(
         store: &Store,
         journal: &Journal,
+        vault: &Vault,
+        guard: Guard,
         settings: &config::Webhooks,
         stop: &CancellationToken,
     ) -> Result<Webhooks, Error> {
         let (tasks, failure) = (TaskTracker::new(), watch::Sender::new(None));
-        for channel in Channel::ALL {
-            let Some(dispatcher) = open(channel, store, journal, settings)? else { continue };
+        let mut gone = Vec::new();
+        let mut open = |channel| -> Result<Desk, Error> {
+            let form = Form { channel, store: store.id(), status_as_string: settings.register_status_as_string };
+            let book = Book::open(store.clone(), channel);
+            let stored = book.endpoint()?.map(|sealed| Endpoint::open(&sealed, channel, vault)).transpose()?;
+            let endpoint = stored.unwrap_or_default();
+            let client = client_of(&endpoint, channel, &guard, settings)?;
+            if client.is_none() && book.close()? {
+                let channel = channel.configuration_id();
+                tracing::warn!(
+                    channel,
+                    "there is no receiver any more; one that is set later is told what happens from then"
+                );
+            }
+            let (orders, ordered) = mpsc::channel(CHANNEL_ORDERS);
+            let (telling, told) = mpsc::channel(1);
+            gone.push((channel, told));
+            let dispatcher = Dispatcher {
+                form,
+                journal: journal.clone(),
+                book: book.clone(),
+                rules: Rules {
+                    retry_waits: settings.retry_waits.clone(),
+                    after_last_try: settings.after_last_try,
+                    deliver: settings.of(channel).deliver,
+                    again_every: Duration::from_secs(1)
+                        / u32::try_from(settings.redeliver_per_second).unwrap_or(u32::MAX),
+                },
+                max_in_flight: settings.max_in_flight,
+                keep_attempts: settings.keep_attempts,
+                client,
+                is_paused: endpoint.paused.is_some(),
+                orders: ordered,
+                gone: telling,
+            };
             let (stop, failure) = (stop.clone(), failure.clone());
             tasks.spawn(async move {
                 if let Err(error) = dispatcher.run(stop).await {
                     failure.send_replace(Some(Arc::new(error)));
                 }
             });
+            let (endpoint, changing) = (RwLock::new(Arc::new(endpoint)), Mutex::new(()));
+            Ok(Desk { form, book, orders, endpoint, changing })
+        };
+        let [sync, register] = Channel::ALL;
+        let desks = [open(sync)?, open(register)?];
+        let (journal, vault, settings) = (journal.clone(), vault.clone(), settings.clone());
+        let inner = Arc::new(Inner { journal, vault, guard, settings, desks });
+        let webhooks = Webhooks { inner, tasks, failure };
+        for (channel, mut told) in gone {
+            let (webhooks, stop) = (webhooks.clone(), stop.clone());
+            webhooks.tasks.clone().spawn(async move {
+                while let Some(Some(())) = stop.run_until_cancelled(told.recv()).await {
+                    webhooks.pause_gone(channel).await;
+                }
+            });
         }
-        tasks.close();
-        Ok(Webhooks { tasks, failure })
+        webhooks.tasks.close();
+        Ok(webhooks)
     }
 
     /// Waits until the webhooks fail.
@@ -112,44 +217,23 @@ impl Webhooks {
     pub async fn drain(&self) {
         self.tasks.wait().await;
     }
+
+    fn desk(&self, channel: Channel) -> &Desk {
+        let [sync, register] = &self.inner.desks;
+        match channel {
+            Channel::SyncStatus => sync,
+            Channel::RegisterStatus => register,
+        }
+    }
 }
 
-/// A channel as its book has it; none if it has no receiver. One that gets a receiver is told what happens from then.
-fn open(
+/// The client for a receiver; none if there is none.
+fn client_of(
+    endpoint: &Endpoint,
     channel: Channel,
-    store: &Store,
-    journal: &Journal,
+    guard: &Guard,
     settings: &config::Webhooks,
-) -> Result<Option<Dispatcher>, Error> {
-    let book = Book::open(store.clone(), channel);
-    let configuration_id = channel.configuration_id();
-    let Some(url) = settings.url_of(channel) else {
-        if book.close()? {
-            tracing::warn!(
-                channel = configuration_id,
-                "no receiver is configured any more; one that is configured later is told what happens from then"
-            );
-        }
-        return Ok(None);
-    };
-    let url = url.parse().map_err(|source| Error::Url { channel: configuration_id, source })?;
-    // A cursor beyond the end is of a journal that was put back to an earlier backup.
-    let cursor = match book.cursor()?.filter(|cursor| *cursor <= journal.head()) {
-        Some(cursor) => cursor,
-        None => {
-            book.set_cursor(journal.head())?;
-            journal.head()
-        }
-    };
-    let rows = book.rows()?;
-    tracing::info!(channel = configuration_id, cursor, waiting = rows.len(), "a receiver is configured");
-    Ok(Some(Dispatcher {
-        form: Form { channel, store: store.id(), status_as_string: settings.register_status_as_string },
-        journal: journal.clone(),
-        book,
-        lanes: Lanes::new(settings.retry_waits.clone(), cursor, rows),
-        client: Arc::new(Client::new(url, settings)?),
-        max_in_flight: settings.max_in_flight,
-        saved: cursor,
-    }))
+) -> Result<Option<Arc<Client>>, Error> {
+    let Some(url) = endpoint.url(channel, settings) else { return Ok(None) };
+    Ok(Some(Arc::new(Client::new(url, endpoint.signing.clone(), guard, settings)?)))
 }

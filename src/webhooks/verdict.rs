@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::fmt::rfc2822;
 use serde_json::Value;
 
+use crate::client::Class;
+use crate::domain::Timestamp;
 use crate::limits::WEBHOOK_ANSWER_BYTES;
 
 /// Why an attempt failed. Another may succeed.
@@ -29,12 +32,49 @@ pub(super) enum Failure {
     /// No answer in time.
     #[error("the receiver did not answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    /// No connection.
-    #[error("the receiver cannot be reached: {0}")]
-    Unreachable(String),
-    /// The connection broke before the answer was whole.
-    #[error("the connection to the receiver broke: {0}")]
-    Broken(String),
+    /// No answer for another reason.
+    #[error("{}: {words}", network(*.class))]
+    Network {
+        /// Which.
+        class: Class,
+        /// In words.
+        words: String,
+    },
+}
+
+/// HTTP 410: the receiver is no more.
+const GONE: u16 = 410;
+
+impl Failure {
+    /// The class of failure, in a word.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Failure::Status(_) => "status",
+            Failure::Code { .. } => "code",
+            Failure::NoCode(_) => "no_code",
+            Failure::TooLong => "too_long",
+            Failure::Timeout(_) => Class::Timeout.name(),
+            Failure::Network { class, .. } => class.name(),
+        }
+    }
+
+    /// Whether the receiver says that it is no more.
+    pub(super) fn is_gone(&self) -> bool {
+        *self == Failure::Status(GONE)
+    }
+}
+
+/// What went wrong on the way, to go on with what the system says.
+fn network(class: Class) -> &'static str {
+    match class {
+        Class::Dns => "the receiver's name has no address",
+        Class::Forbidden => "the receiver may not be where it is",
+        Class::Refused => "the receiver does not listen",
+        Class::Reset => "the connection to the receiver broke",
+        Class::Tls => "there is no TLS with the receiver",
+        Class::Timeout => "the receiver did not answer in time",
+        Class::Network => "the receiver cannot be reached",
+    }
 }
 
 /// Whether the receiver has taken a delivery: HTTP 200 and `code` 200 or 0 in the body (the contract). With
@@ -52,4 +92,14 @@ pub(super) fn judge(status: u16, body: &[u8], accept_plain: bool) -> Result<(), 
         None if accept_plain => Ok(()),
         Some(None) | None => Err(Failure::NoCode(status)),
     }
+}
+
+/// How long the receiver wants to be left alone, by its `Retry-After`: seconds, or a date (RFC 9110).
+pub(super) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(header).ok()?;
+    Some(Timestamp(date.as_microsecond()).since(now))
 }

@@ -20,12 +20,13 @@ use crate::actors::{Accounts, Gateway, reports};
 use crate::audit::Audit;
 use crate::config::{Http, Settings};
 use crate::domain::{AccountNumber, Outstanding};
-use crate::http::{Api, serve, server};
+use crate::http::{Api, Behind, serve, server};
 use crate::journal::Journal;
 use crate::limits::INLINE_BODY_BYTES;
 use crate::projections::Roster;
 use crate::store::Store;
 use crate::vault::Vault;
+use crate::webhooks::Webhooks;
 
 /// A gateway that never answers.
 struct Silent;
@@ -64,9 +65,11 @@ impl Served {
                 0,
             )
             .unwrap();
+            let (guard, stop) = (settings.guard(), CancellationToken::new());
+            let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings.webhooks, &stop).unwrap();
             let audit = Audit::new(store, journal, roster.clone(), None);
-            let api =
-                Api::new(accounts, roster, vault, audit, settings.http, settings.accounts.clone(), is_ready.clone());
+            let behind = Behind { accounts, roster, vault, audit, webhooks };
+            let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             tokio::spawn(serve(listener, api, CancellationToken::new()));

@@ -8,6 +8,7 @@
 //! | `accounts` | accounts, their state, their history |
 //! | `events` | all facts: pages, streams, the live tail |
 //! | `log` | checkpoints and proofs |
+//! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
 //! | `upkeep` | projections, verification, replay, export, backup |
 //! | `streams` | bodies that are made while they are sent |
 
@@ -19,17 +20,22 @@ mod problem;
 mod routes;
 mod streams;
 mod upkeep;
+mod webhooks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use warp::http::StatusCode;
 
 pub use routes::routes;
 
+use super::body::Room;
 use crate::audit::Audit;
 use crate::limits::LIVE_READERS;
+use crate::webhooks::Webhooks;
+use problem::Problem;
 
 /// What the answers are made from. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +45,10 @@ pub struct Desk {
 
 struct Inner {
     audit: Audit,
+    /// None where no service runs.
+    webhooks: Option<Webhooks>,
+    /// Room for bodies.
+    room: Room,
     /// Places for readers of the live tail.
     readers: Arc<Semaphore>,
     /// Held by what reads everything: one at a time.
@@ -65,11 +75,17 @@ struct Rebuilt {
 }
 
 impl Desk {
-    /// Over `audit`; what would go on for ever ends with `stop`.
-    pub fn new(audit: Audit, stop: CancellationToken) -> Desk {
+    /// Over `audit`, and the webhooks of the service if one runs; what would go on for ever ends with `stop`.
+    pub fn new(audit: Audit, webhooks: Option<Webhooks>, stop: CancellationToken) -> Desk {
         let readers = Arc::new(Semaphore::new(LIVE_READERS));
         let (reading, rebuild) = (Arc::new(Semaphore::new(1)), Rebuild::default());
-        Desk { inner: Arc::new(Inner { audit, readers, reading, rebuild, stop }) }
+        let room = Room::new();
+        Desk { inner: Arc::new(Inner { audit, webhooks, room, readers, reading, rebuild, stop }) }
+    }
+
+    fn webhooks(&self) -> Result<&Webhooks, Problem> {
+        let words = "webhooks are sent by a running service, and none runs here; ask one with --server";
+        self.inner.webhooks.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
     }
 
     fn audit(&self) -> &Audit {

@@ -46,13 +46,12 @@ impl<'q> Parameters<'q> {
     }
 
     pub(super) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
-        let time = |text: &str| {
-            parse_time(text).ok_or_else(|| {
-                let words = "must be a time as in 2026-11-25T09:30:00Z, or a day as in 2026-11-25";
-                Problem::parameter(name, format_args!("{words}, not {text:?}"))
-            })
-        };
-        self.text(name).map(time).transpose()
+        self.text(name).map(|text| in_time(name, text)).transpose()
+    }
+
+    /// A position in the path.
+    pub(super) fn position(&self, text: &str) -> Result<u64, Problem> {
+        text.parse().map_err(|_| Problem::parameter("position", format_args!("must be a whole number, not {text:?}")))
     }
 
     pub(super) fn account(&self) -> Result<Option<AccountNumber>, Problem> {
@@ -133,4 +132,12 @@ impl<'q> Parameters<'q> {
 /// An account number in the URL.
 pub(super) fn account(name: &'static str, text: &str) -> Result<AccountNumber, Problem> {
     text.parse().map_err(|malformed| Problem::parameter(name, malformed))
+}
+
+/// A time in the URL or in a body.
+pub(super) fn in_time(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
+    parse_time(text).ok_or_else(|| {
+        let words = "must be a time as in 2026-11-25T09:30:00Z, or a day as in 2026-11-25";
+        Problem::parameter(name, format_args!("{words}, not {text:?}"))
+    })
 }

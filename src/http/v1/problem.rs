@@ -76,7 +76,16 @@ impl Problem {
 
 /// The `type` of a problem that says that the journal is not what it was.
 const NOT_WHOLE: &str = "urn:muster:problem:not-whole";
-const INSIDE: &str = "the service failed; the operator finds the cause in the log under this answer's x-request-id";
+pub(super) const INSIDE: &str =
+    "the service failed; the operator finds the cause in the log under this answer's x-request-id";
+
+/// The body of a request could not be read.
+impl From<crate::http::error::Error> for Problem {
+    fn from(error: crate::http::error::Error) -> Problem {
+        let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST);
+        Problem::new(status, error.message())
+    }
+}
 
 impl From<audit::Error> for Problem {
     fn from(error: audit::Error) -> Problem {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use bytes::Buf;
+use futures_util::Stream;
 use warp::http::{HeaderMap, Method, StatusCode};
 use warp::path::Tail;
 use warp::reply::Response;
@@ -11,11 +13,13 @@ use warp::{Filter, Rejection};
 use super::events::Form;
 use super::problem::Problem;
 use super::upkeep::Asker;
-use super::{Desk, accounts, events, log, upkeep};
+use super::{Desk, accounts, events, log, upkeep, webhooks};
+use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
 use crate::journal::{Origin, Principal};
+use crate::limits::ORDER_BYTES;
 
 /// All that is under `/api/v1`.
 pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -27,7 +31,8 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
         .and(warp::query::<Query>())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
-        .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, peer: Option<Peer>| {
+        .and(warp::body::stream())
+        .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, peer: Option<Peer>, body| {
             let (desk, ids) = (desk.clone(), ids.clone());
             async move {
                 let begun = Instant::now();
@@ -36,7 +41,7 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
                 let from =
                     peer.map_or_else(|| "command line".to_owned(), |Peer(peer): Peer| SocketAddr::to_string(&peer));
                 let asker = Asker { origin, from };
-                let answered = answer(&desk, &method, tail.as_str(), &query, &headers, asker).await;
+                let answered = answer(&desk, &method, tail.as_str(), &query, &headers, Box::pin(body), asker).await;
                 let mut response = answered.unwrap_or_else(|problem| problem.respond());
                 tracing::info!(
                     method = method.as_str(),
@@ -53,16 +58,18 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
         })
 }
 
-async fn answer(
+async fn answer<B: Buf>(
     desk: &Desk,
     method: &Method,
     path: &str,
     query: &Query,
     headers: &HeaderMap,
+    mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
     asker: Asker,
 ) -> Result<Response, Problem> {
     let segments: Vec<&str> = path.split('/').collect();
     let allow = match segments[..] {
+        ["webhooks", ref path @ ..] => webhooks::methods(path).ok_or_else(Problem::no_such_path)?,
         ["verify" | "replay" | "backup"] | ["projections", _, "rebuild"] => "POST",
         ["accounts" | "events" | "projections" | "export"]
         | ["accounts", _]
@@ -72,10 +79,14 @@ async fn answer(
         | ["log", "proof", "account", _] => "GET",
         _ => return Err(Problem::no_such_path()),
     };
-    if method.as_str() != allow {
+    if !allow.split(", ").any(|allowed| method.as_str() == allowed) {
         return Err(Problem::method(allow));
     }
     match segments[..] {
+        ["webhooks", ref path @ ..] => {
+            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
+            webhooks::answer(desk, method.as_str(), path, query, &body, asker).await
+        }
         ["accounts"] => reading(desk, query, accounts::list).await,
         ["accounts", number] => {
             let number = number.to_owned();

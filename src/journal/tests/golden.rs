@@ -25,7 +25,8 @@ async fn live(house: &House) {
     house.append(1, 4, &[recycle]).await.unwrap();
     house.append(2, 3, &[failed]).await.unwrap();
     house.append(1, 5, &[offline]).await.unwrap();
-    for fact in facts().split_off(13) {
+    // The acts of the first release; the bytes of later ones are in `journal_payloads`.
+    for fact in facts().into_iter().skip(13).take(3) {
         let Fact::Act(act) = fact else { continue };
         let origin = Origin { principal: Principal::Operator(2), request: RequestId(9) };
         house.journal.record_act(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();

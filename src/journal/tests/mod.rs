@@ -26,7 +26,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config;
-use crate::domain::{Account, AccountType, Content, Deed, Fingerprint, Reason, Sealed, TaskId, VerifyType};
+use crate::domain::{
+    Account, AccountType, Channel, Content, Deed, Fingerprint, Reason, Sealed, SigningScheme, TaskId, VerifyType,
+};
 
 /// A journal in a directory of its own.
 struct House {
@@ -154,6 +156,26 @@ fn facts() -> Vec<Fact> {
         Deed::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
         Deed::BackupTaken { position: 41 },
         Deed::Restored { position: 40 },
+        Deed::WebhookUrlSet { channel: Channel::SyncStatus, url: "https://example.com/hooks".to_owned() },
+        Deed::WebhookSecretSet {
+            channel: Channel::RegisterStatus,
+            scheme: SigningScheme::Standard,
+            name: "3f2a91c0".to_owned(),
+            grace_until: Some(Timestamp(1_700_000_100_000_000)),
+        },
+        Deed::WebhookPaused { channel: Channel::SyncStatus, reason: "maintenance".to_owned() },
+        Deed::WebhookResumed { channel: Channel::SyncStatus },
+        Deed::WebhookRedelivered {
+            channel: Channel::SyncStatus,
+            what: "from position 1 to 9".to_owned(),
+            deliveries: 5,
+        },
+        Deed::WebhookLettersDropped {
+            channel: Channel::RegisterStatus,
+            what: "position 7".to_owned(),
+            deliveries: 1,
+            reason: "a test account".to_owned(),
+        },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()

@@ -1,15 +1,18 @@
-//! The order of deliveries, under any mixture of failures, slow attempts, late cursors and crashes.
+//! The order of deliveries, under any mixture of failures, slow attempts, late cursors, pauses, what is sent again, dead
+//! letters, and crashes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::delivery::Delivery;
-use super::super::lanes::{Lanes, Note, Row, Step};
-use super::super::verdict::Failure;
+use super::super::lane::{Fate, Key, Note, Outcome, Row, Rules, Step, Way};
+use super::super::lanes::Lanes;
+use crate::config::{AfterLastTry, Deliver};
 use crate::domain::{AccountNumber, Timestamp};
+use crate::journal::RequestId;
 
 const RETRY_WAITS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(30)];
 
@@ -20,8 +23,12 @@ enum Act {
     Read(usize),
     /// What may be started is started, at most so many.
     Start(usize),
-    /// One of the attempts under way ends, well or not.
-    Finish { which: usize, is_taken: bool },
+    /// One of the attempts under way ends.
+    Finish { which: usize, end: End },
+    /// A delivery that is settled is to be sent again, or one that waits to be tried at once.
+    Again(usize),
+    /// Dead deliveries that block their lanes are dropped.
+    Drop,
     /// Slow attempts are noticed, and the cursor is saved.
     Save,
     /// Time passes.
@@ -30,33 +37,68 @@ enum Act {
     Crash,
 }
 
+/// How an attempt ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Taken,
+    Failed,
+    Spared,
+}
+
 /// A channel whose journal, book and receiver are in memory.
 struct Model {
+    rules: Rules,
     /// The account of each event; the position of the first is 1.
     journal: Vec<AccountNumber>,
     lanes: Lanes,
     now: Timestamp,
-    under_way: Vec<(Delivery, u32)>,
+    under_way: Vec<(Key, Delivery, u32)>,
     cursor: u64,
     rows: HashMap<AccountNumber, Row>,
+    again: BTreeMap<(AccountNumber, u64), (u32, Timestamp)>,
     settled: BTreeSet<u64>,
+    superseded: BTreeSet<u64>,
+    dead: BTreeSet<u64>,
+    tried: BTreeSet<u64>,
 }
 
 impl Model {
-    fn new(journal: Vec<AccountNumber>) -> Model {
-        let lanes = Lanes::new(RETRY_WAITS.to_vec(), 0, []);
-        let (under_way, rows, settled) = (Vec::new(), HashMap::new(), BTreeSet::new());
-        Model { journal, lanes, now: Timestamp(0), under_way, cursor: 0, rows, settled }
+    fn new(journal: Vec<AccountNumber>, rules: Rules) -> Model {
+        Model {
+            lanes: Lanes::new(rules.clone(), 0, [], []),
+            rules,
+            journal,
+            now: Timestamp(0),
+            under_way: Vec::new(),
+            cursor: 0,
+            rows: HashMap::new(),
+            again: BTreeMap::new(),
+            settled: BTreeSet::new(),
+            superseded: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            tried: BTreeSet::new(),
+        }
     }
 
     fn act(&mut self, act: Act) {
         match act {
             Act::Read(events) => self.read(events),
             Act::Start(most) => self.start(most),
-            Act::Finish { which, is_taken } if !self.under_way.is_empty() => {
-                self.finish(which % self.under_way.len(), is_taken);
+            Act::Finish { which, end } if !self.under_way.is_empty() => {
+                self.finish(which % self.under_way.len(), end);
             }
             Act::Finish { .. } => {}
+            Act::Again(which) => self.ask_again(which),
+            Act::Drop => {
+                for position in self.dead.clone() {
+                    let account = self.journal[position as usize - 1];
+                    if let Some(notes) = self.lanes.skip(account, position, self.now) {
+                        self.dead.remove(&position);
+                        self.settled.insert(position);
+                        self.write(notes);
+                    }
+                }
+            }
             Act::Save => {
                 let notes = self.lanes.hold_slow(self.now, Duration::from_millis(20));
                 self.write(notes);
@@ -65,7 +107,11 @@ impl Model {
             Act::Wait(millis) => self.now = self.now.plus(Duration::from_millis(millis)),
             Act::Crash => {
                 self.under_way.clear();
-                self.lanes = Lanes::new(RETRY_WAITS.to_vec(), self.cursor, self.rows.clone());
+                let mut again: BTreeMap<AccountNumber, Timestamp> = BTreeMap::new();
+                for ((account, _), (_, until)) in &self.again {
+                    again.entry(*account).or_insert(*until);
+                }
+                self.lanes = Lanes::new(self.rules.clone(), self.cursor, self.rows.clone(), again);
             }
         }
         self.check();
@@ -75,54 +121,111 @@ impl Model {
         let delivery = |(account, position): (&AccountNumber, u64)| Delivery {
             account: *account,
             position,
+            version: position,
+            request: RequestId(0),
             at: Timestamp(0),
             body: Bytes::new(),
         };
         self.journal.iter().zip(1..).skip(after as usize).map(delivery)
     }
 
+    fn told(&self, after: u64) -> impl Iterator<Item = Delivery> {
+        // Every fifth event is one that the channel does not tell.
+        self.events(after).filter(|delivery| !delivery.position.is_multiple_of(5))
+    }
+
     fn read(&mut self, events: usize) {
         let after = self.lanes.read();
-        // Every fifth event is one that the channel does not tell.
-        let deliveries = self.events(after).take(events).filter(is_told).collect();
-        self.lanes.take_in(deliveries, (after + events as u64).min(self.journal.len() as u64));
+        let to = (after + events as u64).min(self.journal.len() as u64);
+        let deliveries = self.told(after).take_while(|it| it.position <= to).collect();
+        let notes = self.lanes.take_in(deliveries, to);
+        self.write(notes);
     }
 
     fn start(&mut self, most: usize) {
-        for _ in 0..most {
+        let mut started = 0;
+        while started < most {
             match self.lanes.step(self.now) {
-                Some(Step::Try { delivery, attempt }) => {
-                    let same = |it: &&(Delivery, u32)| it.0.account == delivery.account;
+                Some(Step::Try { key, delivery, attempt }) => {
+                    started += 1;
+                    let same = |it: &&(Key, Delivery, u32)| it.0.account == key.account;
                     assert_eq!(self.under_way.iter().find(same), None, "one attempt at a time");
-                    let before = self.events(0).filter(is_told);
-                    let before = before.take_while(|it| it.position < delivery.position);
-                    for earlier in before.filter(|it| it.account == delivery.account) {
-                        assert!(self.settled.contains(&earlier.position), "{delivery:?} overtakes {earlier:?}");
+                    if key.way == Way::First {
+                        let before = self.told(0).take_while(|it| it.position < delivery.position);
+                        for earlier in before.filter(|it| it.account == delivery.account) {
+                            let is_over = self.settled.contains(&earlier.position);
+                            assert!(is_over, "{delivery:?} overtakes {earlier:?}");
+                        }
+                    } else {
+                        let is_over = self.settled.contains(&delivery.position);
+                        assert!(is_over, "{delivery:?} is sent again before it is settled");
                     }
-                    self.under_way.push((delivery, attempt));
+                    self.tried.insert(delivery.position);
+                    self.under_way.push((key, delivery, attempt));
                 }
-                Some(Step::Refill { account, after }) => {
+                Some(Step::Refill { account, after, most }) => {
                     let read = self.lanes.read();
-                    let follows = self.events(after).take_while(|it| it.position <= read).filter(is_told);
-                    let follows = follows.filter(|it| it.account == account).take(2).collect();
-                    let note = self.lanes.refill(account, follows);
-                    self.write(note);
+                    let follows = self.told(after).take_while(|it| it.position <= read);
+                    let mut follows: Vec<Delivery> = follows.filter(|it| it.account == account).collect();
+                    // As if pages were short, so that all ways are gone.
+                    let is_all = follows.len() <= most.min(2);
+                    follows.truncate(most.min(2));
+                    let notes = self.lanes.refill(account, follows, is_all);
+                    self.write(notes);
                 }
+                Some(Step::RefillAgain(account)) => {
+                    let first = self.again.range((account, 0)..).next().filter(|((whose, _), _)| *whose == account);
+                    let found = first.map(|((_, position), (failed, _))| (*position, *failed));
+                    let found = found.map(|(position, failed)| (self.events(position - 1).next().unwrap(), failed));
+                    self.lanes.refill_again(account, found);
+                }
+                Some(Step::Write(notes)) => self.write(notes),
                 None => return,
             }
         }
     }
 
-    fn finish(&mut self, which: usize, is_taken: bool) {
-        let (delivery, attempt) = self.under_way.remove(which);
-        let outcome = if is_taken { Ok(()) } else { Err(Failure::Status(500)) };
-        let notes = self.lanes.finished(delivery.account, outcome, self.now);
-        let is_dead = notes.iter().any(|note| matches!(note, Note::Bury { .. }));
-        assert_eq!(is_dead, !is_taken && attempt as usize > RETRY_WAITS.len());
-        if is_taken || is_dead {
-            self.settled.insert(delivery.position);
+    fn finish(&mut self, which: usize, end: End) {
+        let (key, delivery, attempt) = self.under_way.remove(which);
+        let outcome = match end {
+            End::Taken => Outcome::Taken,
+            End::Failed => Outcome::Failed { retry_after: None },
+            End::Spared => Outcome::Spared(Duration::from_millis(5)),
+        };
+        let (fate, notes) = self.lanes.finished(key, outcome, self.now);
+        match (fate, end) {
+            (Fate::Delivered, End::Taken) => drop(self.settled.insert(delivery.position)),
+            (Fate::Waiting(until), End::Failed | End::Spared) => assert!(until >= self.now),
+            (Fate::Dead, End::Failed) => {
+                assert!(attempt as usize > RETRY_WAITS.len(), "it is given up too early");
+                if self.rules.after_last_try == AfterLastTry::Block && key.way == Way::First {
+                    self.dead.insert(delivery.position);
+                } else {
+                    self.settled.insert(delivery.position);
+                }
+            }
+            wrong => panic!("{wrong:?}"),
         }
         self.write(notes);
+    }
+
+    fn ask_again(&mut self, which: usize) {
+        let known: Vec<u64> = self.settled.iter().chain(&self.dead).copied().collect();
+        let waiting = self.rows.values().map(|row| row.next);
+        let known: Vec<u64> = known.into_iter().chain(waiting).filter(|it| *it <= self.journal.len() as u64).collect();
+        if known.is_empty() {
+            return;
+        }
+        let position = known[which % known.len()];
+        let account = self.journal[position as usize - 1];
+        match self.lanes.wake(account, position, self.now) {
+            Some(notes) => self.write(notes),
+            None if self.settled.contains(&position) => {
+                self.again.insert((account, position), (0, Timestamp(0)));
+                self.lanes.again(account);
+            }
+            None => {}
+        }
     }
 
     fn write(&mut self, notes: impl IntoIterator<Item = Note>) {
@@ -130,65 +233,121 @@ impl Model {
             match note {
                 Note::Hold { account, row } => drop(self.rows.insert(account, row)),
                 Note::Release { account } => drop(self.rows.remove(&account)),
-                Note::Bury { delivery, .. } => assert!(!self.under_way.iter().any(|it| it.0 == delivery)),
+                Note::Postpone { account, position, failed, until } => {
+                    self.again.insert((account, position), (failed, until));
+                }
+                Note::SentAgain { account, position } => drop(self.again.remove(&(account, position))),
+                Note::Supersede { delivery, by } => {
+                    assert!(by > delivery.position, "only a later one says more");
+                    assert_eq!(self.rules.deliver, Deliver::Latest);
+                    self.settled.insert(delivery.position);
+                    self.superseded.insert(delivery.position);
+                }
             }
         }
     }
 
     /// Whatever happens next, nothing is forgotten.
     fn check(&self) {
-        for delivery in self.events(0).take(self.cursor as usize).filter(is_told) {
+        for delivery in self.told(0).take_while(|it| it.position <= self.cursor) {
             let has_row = self.rows.get(&delivery.account).is_some_and(|row| row.next <= delivery.position);
             let Delivery { position, .. } = delivery;
             assert!(self.settled.contains(&position) || has_row, "a restart forgets position {position}");
         }
     }
 
-    /// From now on everything works.
+    /// Whether nothing is left, as far as the book and the lanes say.
+    fn is_done(&self) -> bool {
+        let is_clean = self.rows.is_empty() && self.again.is_empty() && self.lanes.next_due().is_none();
+        self.cursor == self.journal.len() as u64 && is_clean
+    }
+
+    /// From now on everything works, and operators drop what is dead.
     fn drain(&mut self) {
-        for _ in 0..10 * (self.journal.len() + 10) {
+        for _ in 0..20 * (self.journal.len() + 10) {
             self.act(Act::Read(7));
             self.act(Act::Start(3));
-            self.act(Act::Finish { which: 0, is_taken: true });
+            self.act(Act::Finish { which: 0, end: End::Taken });
+            self.act(Act::Drop);
             self.act(Act::Save);
             if self.under_way.is_empty()
                 && let Some(due) = self.lanes.next_due()
             {
                 self.now = self.now.max(due);
             }
+            if self.under_way.is_empty() && self.is_done() {
+                break;
+            }
         }
-        let left: Vec<u64> = self.events(0).filter(is_told).map(|it| it.position).collect();
+        let left: Vec<u64> = self.told(0).map(|it| it.position).collect();
         let left: Vec<_> = left.into_iter().filter(|position| !self.settled.contains(position)).collect();
+        // What is not finished always has a next wake-up, or it would be left here.
         assert_eq!(left, Vec::<u64>::new(), "never told");
         assert_eq!((self.cursor, self.rows.len()), (self.journal.len() as u64, 0), "the book is not clean");
-        assert_eq!((self.lanes.unsettled(), self.lanes.next_due()), (0, None));
+        assert_eq!((self.lanes.unsettled(), self.lanes.next_due(), self.again.len()), (0, None, 0));
+        for account in self.journal.iter().collect::<BTreeSet<_>>() {
+            let last = self.told(0).filter(|it| it.account == *account).last();
+            assert!(last.is_none_or(|last| !self.superseded.contains(&last.position)), "the last state is told");
+        }
     }
 }
 
-fn is_told(delivery: &Delivery) -> bool {
-    !delivery.position.is_multiple_of(5)
-}
-
 fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let end = prop_oneof![4 => Just(End::Taken), 4 => Just(End::Failed), 1 => Just(End::Spared)];
     let act = prop_oneof![
         4 => (1..12_usize).prop_map(Act::Read),
         6 => (1..5_usize).prop_map(Act::Start),
-        6 => (any::<usize>(), any::<bool>()).prop_map(|(which, is_taken)| Act::Finish { which, is_taken }),
+        6 => (any::<usize>(), end).prop_map(|(which, end)| Act::Finish { which, end }),
+        2 => any::<usize>().prop_map(Act::Again),
+        1 => Just(Act::Drop),
         2 => Just(Act::Save),
         3 => (1..40_u64).prop_map(Act::Wait),
         1 => Just(Act::Crash),
     ];
-    prop::collection::vec(act, 0..120)
+    prop::collection::vec(act, 0..150)
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let deliver = prop_oneof![Just(Deliver::All), Just(Deliver::Latest)];
+    let after_last_try = prop_oneof![Just(AfterLastTry::Continue), Just(AfterLastTry::Block)];
+    (deliver, after_last_try).prop_map(|(deliver, after_last_try)| Rules {
+        retry_waits: RETRY_WAITS.to_vec(),
+        after_last_try,
+        deliver,
+        again_every: Duration::from_millis(1),
+    })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_event_is_told_in_order(accounts in prop::collection::vec(0..5_u64, 0..60), acts in acts()) {
+    fn every_event_is_told_in_order(
+        accounts in prop::collection::vec(0..5_u64, 0..60),
+        acts in acts(),
+        rules in rules(),
+    ) {
         let accounts = accounts.into_iter().map(|index| AccountNumber::from_stored(8_618_210_000 + index).unwrap());
-        let mut model = Model::new(accounts.collect());
+        let mut model = Model::new(accounts.collect(), rules);
         acts.into_iter().for_each(|act| model.act(act));
         model.drain();
     }
+}
+
+/// An account with more than its share behind it is held, so that others are read.
+#[test]
+fn one_account_does_not_fill_the_window() {
+    let account = |index: u64| AccountNumber::from_stored(8_618_210_000 + index).unwrap();
+    let mut journal = vec![account(0); 1_000];
+    journal.push(account(1));
+    let rules = Rules {
+        retry_waits: RETRY_WAITS.to_vec(),
+        after_last_try: AfterLastTry::Continue,
+        deliver: Deliver::All,
+        again_every: Duration::ZERO,
+    };
+    let mut model = Model::new(journal, rules);
+    model.act(Act::Read(1_001));
+    assert_eq!(model.lanes.unsettled(), 1, "only the other account's");
+    model.drain();
 }

@@ -6,13 +6,14 @@ use insta::assert_snapshot;
 use tempfile::TempDir;
 
 use super::super::book::Book;
-use super::super::delivery::{Delivery, Form};
-use super::super::lanes::{Note, Row};
-use super::super::verdict::{Failure, judge};
+use super::super::delivery::Form;
+use super::super::lane::{Note, Row};
+use super::super::trail::{Letter, State};
+use super::super::verdict::{Failure, judge, retry_after};
 use crate::config::Settings;
 use crate::domain::{AccountNumber, Channel, Event, Reason, Sealed, Timestamp};
 use crate::journal::{Fact, Origin, Recorded, Stream};
-use crate::store::{Store, StoreId};
+use crate::store::{Store, StoreId, Table};
 
 fn account() -> AccountNumber {
     "861821726232".parse().unwrap()
@@ -105,13 +106,61 @@ fn the_book_remembers_and_forgets() {
     assert_eq!((sync.cursor().unwrap(), sync.close().unwrap()), (None, false));
     sync.set_cursor(7).unwrap();
     register.set_cursor(9).unwrap();
-    let row = Row { next: 3, failed: 2, until: Timestamp(-1) };
-    sync.write(&Note::Hold { account: account(), row }).unwrap();
-    let delivery = Delivery { account: account(), position: 2, at: Timestamp(0), body: bytes::Bytes::new() };
-    sync.write(&Note::Bury { delivery, attempts: 7, failure: Failure::Status(500), at: Timestamp(5) }).unwrap();
-    assert_eq!(sync.rows().unwrap(), [(account(), row)]);
+    let write = |note| sync.write(&note, Timestamp(4)).unwrap();
+    let row = Row { next: 3, failed: 2, until: Some(Timestamp(-1)) };
+    let blocked = Row { next: 5, failed: 7, until: None };
+    let other = "861821726231".parse().unwrap();
+    write(Note::Hold { account: account(), row });
+    write(Note::Hold { account: other, row: blocked });
+    assert_eq!(sync.rows().unwrap(), [(other, blocked), (account(), row)]);
+    assert_eq!((sync.row(other).unwrap(), register.row(other).unwrap()), (Some(blocked), None));
+    let delivery = Form { channel: Channel::SyncStatus, store: StoreId(1), status_as_string: false }
+        .delivery(&record(2, Event::OnlineRequested))
+        .unwrap();
+    let letter = Letter::new(&delivery, 7, Failure::Status(500).to_string(), Timestamp(5));
+    sync.put_letter(2, &letter).unwrap();
+    // As the first format had it.
+    let old =
+        [1, account().get(), 7, 5].iter().flat_map(|word: &u64| word.to_le_bytes()).chain(*b"no").collect::<Vec<_>>();
+    store.put(Table::DeadLetters, &[&b"sync"[..], &3_u64.to_be_bytes()].concat(), &old).unwrap();
+    let letters: Vec<_> = sync.letters(0).map(Result::unwrap).collect();
+    assert_eq!(letters[0], (2, letter));
+    assert_eq!((letters[1].0, letters[1].1.failure.as_str(), letters[1].1.body.as_ref()), (3, "no", None));
+    assert_eq!((letters.len(), register.letters(0).count()), (2, 0));
+    for position in [9, 8] {
+        sync.put_again(account(), position, 0, Timestamp(position as i64)).unwrap();
+    }
+    write(Note::Postpone { account: account(), position: 8, failed: 1, until: Timestamp(80) });
+    assert_eq!(sync.first_again(account()).unwrap(), Some((8, 1)));
+    assert_eq!(sync.again().unwrap(), [(account(), Timestamp(80))]);
+    write(Note::SentAgain { account: account(), position: 8 });
+    assert_eq!((sync.first_again(account()).unwrap(), sync.count_again().unwrap()), (Some((9, 0)), 1));
+    assert_eq!(sync.first_again(other).unwrap(), None);
+    write(Note::Supersede { delivery, by: 3 });
+    let trail = sync.trail(2).unwrap().unwrap();
+    assert_eq!((trail.state, trail.by, sync.last_trail().unwrap()), (State::Superseded, Some(3), 2));
+    assert_eq!(sync.prune(0, Timestamp(4), 10).unwrap(), 0);
+    assert!(sync.trail(2).unwrap().is_some(), "not before its time");
+    assert_eq!(sync.prune(0, Timestamp(5), 10).unwrap(), 0);
+    assert_eq!((sync.trail(2).unwrap(), sync.last_trail().unwrap()), (None, 0));
     assert_eq!(register.rows().unwrap(), []);
     assert_eq!((sync.cursor().unwrap(), register.cursor().unwrap()), (Some(7), Some(9)));
     assert!(sync.close().unwrap());
     assert_eq!((sync.rows().unwrap(), sync.cursor().unwrap(), register.cursor().unwrap()), (vec![], None, Some(9)));
+}
+
+#[test]
+fn a_receivers_wish_to_be_left_alone() {
+    let now = Timestamp(1_445_412_420_000_000);
+    for (header, seconds) in [
+        ("120", Some(120)),
+        (" 0 ", Some(0)),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", Some(60)),
+        ("Wed, 21 Oct 2015 07:26:00 GMT", Some(0)),
+        ("soon", None),
+        ("-1", None),
+        ("", None),
+    ] {
+        assert_eq!(retry_after(header, now).map(|wait| wait.as_secs()), seconds, "{header:?}");
+    }
 }

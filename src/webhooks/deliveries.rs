@@ -1,0 +1,235 @@
+//! Deliveries as operators find them: by account, state and time, each with every attempt.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::delivery::Delivery;
+use super::order::Live;
+use super::trail::{State, Trail};
+use super::views::{AttemptView, LetterView, raw, time};
+use super::{Desk, Error, Refused, Webhooks};
+use crate::audit::write_time;
+use crate::domain::{AccountNumber, Channel, Timestamp};
+use crate::journal::{self, Recorded, Stream};
+use crate::limits::{DELIVERIES_SCANNED, READ_RECORDS};
+
+/// A delivery.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryView {
+    /// Its `webhook-id`.
+    id: String,
+    position: String,
+    whats_app: String,
+    version: u64,
+    time: String,
+    state: State,
+    attempts: Vec<AttemptView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    body: Option<Box<RawValue>>,
+}
+
+/// Which deliveries are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Of this account.
+    pub account: Option<AccountNumber>,
+    /// That stand so.
+    pub state: Option<State>,
+    /// Of events from this time on.
+    pub since: Option<Timestamp>,
+    /// Of events before this time.
+    pub until: Option<Timestamp>,
+    /// Of events from this position on.
+    pub from: Option<u64>,
+    /// Of events up to this position.
+    pub to: Option<u64>,
+}
+
+/// A page, and where the next one begins, if there may be more.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// What to ask for as `cursor` next.
+    pub next: Option<u64>,
+}
+
+impl Webhooks {
+    /// Deliveries, the latest first, from the position `cursor` back.
+    pub async fn deliveries(
+        &self,
+        channel: Channel,
+        asked: Asked,
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<DeliveryView>, Refused> {
+        let (webhooks, live) = (self.clone(), self.look(channel).await?);
+        let finding = move || webhooks.found(channel, &asked, live, cursor, limit);
+        tokio::task::spawn_blocking(finding).await.map_err(Error::from)?
+    }
+
+    /// One delivery.
+    pub async fn delivery(&self, channel: Channel, position: u64) -> Result<DeliveryView, Refused> {
+        let live = self.look(channel).await?;
+        let desk = self.desk(channel);
+        let record = self.inner.journal.read_at(position)?;
+        let delivery =
+            record.and_then(|record| desk.form.delivery(&record)).ok_or_else(|| not_told(channel, position))?;
+        desk.view(&delivery, live)
+    }
+
+    /// Dead letters, the earliest first, from the position `cursor` on.
+    pub async fn letters(&self, channel: Channel, cursor: u64, limit: usize) -> Result<Page<LetterView>, Refused> {
+        let book = self.desk(channel).book.clone();
+        let finding = move || -> Result<Page<LetterView>, Refused> {
+            let mut items = Vec::new();
+            for entry in book.letters(cursor) {
+                let (position, letter) = entry?;
+                if items.len() == limit {
+                    return Ok(Page { items, next: Some(position) });
+                }
+                items.push(LetterView::of(position, &letter));
+            }
+            Ok(Page { items, next: None })
+        };
+        tokio::task::spawn_blocking(finding).await.map_err(Error::from)?
+    }
+
+    fn found(
+        &self,
+        channel: Channel,
+        asked: &Asked,
+        live: Live,
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<DeliveryView>, Refused> {
+        let desk = self.desk(channel);
+        let mut page = Page { items: Vec::new(), next: None };
+        let latest = asked.to.unwrap_or(u64::MAX).min(cursor.unwrap_or(u64::MAX)).min(self.inner.journal.head());
+        let mut seen = 0;
+        let records = self.back_from(asked.account, latest);
+        for record in records {
+            let record = record?;
+            seen += 1;
+            if asked.is_before(&record) {
+                return Ok(page);
+            }
+            let Some(delivery) = desk.form.delivery(&record).filter(|_| asked.covers(&record)) else {
+                if seen >= DELIVERIES_SCANNED {
+                    page.next = record.position.checked_sub(1).filter(|next| *next > 0);
+                    return Ok(page);
+                }
+                continue;
+            };
+            let view = desk.view(&delivery, live)?;
+            if asked.state.is_none_or(|state| state == view.state) {
+                page.items.push(view);
+            }
+            if page.items.len() == limit || seen >= DELIVERIES_SCANNED {
+                page.next = record.position.checked_sub(1).filter(|next| *next > 0);
+                return Ok(page);
+            }
+        }
+        Ok(page)
+    }
+
+    /// Records from a position back, of one account or of all.
+    fn back_from(
+        &self,
+        account: Option<AccountNumber>,
+        latest: u64,
+    ) -> Box<dyn Iterator<Item = Result<Recorded, journal::Error>> + '_> {
+        let journal = &self.inner.journal;
+        if let Some(account) = account {
+            let ours = journal.history_back(Stream::Account(account));
+            return Box::new(ours.skip_while(move |it| it.as_ref().is_ok_and(|record| record.position > latest)));
+        }
+        let mut end = latest;
+        let mut batch: Vec<Recorded> = Vec::new();
+        Box::new(std::iter::from_fn(move || {
+            if batch.is_empty() && end > 0 {
+                let size = READ_RECORDS as u64;
+                let after = end.saturating_sub(size);
+                match journal.read_after(after, usize::try_from(end - after).unwrap_or(READ_RECORDS)) {
+                    Ok(records) => batch = records,
+                    Err(error) => {
+                        end = 0;
+                        return Some(Err(error));
+                    }
+                }
+                end = after;
+            }
+            batch.pop().map(Ok)
+        }))
+    }
+}
+
+impl Asked {
+    /// Whether nothing narrows it.
+    pub fn is_everything(&self) -> bool {
+        let Asked { account, state, since, until, from, to } = self;
+        account.is_none() && state.is_none() && since.is_none() && until.is_none() && from.is_none() && to.is_none()
+    }
+
+    /// Whether this and everything before it is out of the question.
+    fn is_before(&self, record: &Recorded) -> bool {
+        // Times may go back where a clock was set; positions never do.
+        self.from.is_some_and(|from| record.position < from)
+    }
+
+    /// Whether the event of a delivery is asked for.
+    pub(super) fn covers(&self, record: &Recorded) -> bool {
+        let Asked { account, since, until, from, to, .. } = *self;
+        account.is_none_or(|account| record.stream == Stream::Account(account))
+            && since.is_none_or(|since| record.at >= since)
+            && until.is_none_or(|until| record.at < until)
+            && from.is_none_or(|from| record.position >= from)
+            && to.is_none_or(|to| record.position <= to)
+    }
+}
+
+impl Desk {
+    /// How a delivery stands, with what is remembered of it.
+    pub(super) fn standing(&self, delivery: &Delivery, live: Live) -> Result<(State, Option<Trail>), Refused> {
+        let trail = self.book.trail(delivery.position)?;
+        let row = self.book.row(delivery.account)?;
+        let is_ahead = live.cursor.is_some_and(|cursor| delivery.position > cursor)
+            || row.is_some_and(|row| row.next <= delivery.position);
+        let state = match &trail {
+            Some(trail) => trail.state,
+            None if is_ahead => State::Pending,
+            None => State::Forgotten,
+        };
+        Ok((state, trail))
+    }
+
+    fn view(&self, delivery: &Delivery, live: Live) -> Result<DeliveryView, Refused> {
+        let (state, trail) = self.standing(delivery, live)?;
+        let attempts = trail.as_ref().map_or(&[][..], |trail| &trail.attempts);
+        let next = attempts.last().and_then(|last| last.next).filter(|_| state == State::Waiting);
+        Ok(DeliveryView {
+            id: self.form.id(delivery),
+            position: delivery.position.to_string(),
+            whats_app: delivery.account.to_string(),
+            version: delivery.version,
+            time: write_time(delivery.at),
+            state,
+            attempts: attempts.iter().zip(1..).map(|(attempt, number)| AttemptView::of(number, attempt)).collect(),
+            next: next.map(time),
+            superseded_by: trail.as_ref().and_then(|trail| trail.by).map(|by| by.to_string()),
+            reason: trail.as_ref().and_then(|trail| trail.reason.clone()),
+            body: raw(&delivery.body),
+        })
+    }
+}
+
+/// Nothing is told of what is there, if anything is.
+pub(super) fn not_told(channel: Channel, position: u64) -> Refused {
+    Refused::NotFound(format!("{} tells of no event at position {position}", channel.short_name()))
+}

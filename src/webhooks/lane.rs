@@ -1,0 +1,168 @@
+//! One account's lane, and the words of [`Lanes`](super::lanes::Lanes): what is to be done, and what became of it. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::delivery::Delivery;
+use crate::config::{AfterLastTry, Deliver};
+use crate::domain::{AccountNumber, Timestamp};
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// The wait after the first failed attempt of a delivery, after the second, and so on.
+    pub(super) retry_waits: Vec<Duration>,
+    pub(super) after_last_try: AfterLastTry,
+    pub(super) deliver: Deliver,
+    /// The time between two deliveries that are sent again.
+    pub(super) again_every: Duration,
+}
+
+/// Which of an account's two lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Way {
+    /// Events as they happen.
+    First,
+    /// What is sent again.
+    Again,
+}
+
+/// Which lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) account: AccountNumber,
+    pub(super) way: Way,
+}
+
+/// One account's deliveries.
+pub(super) struct Lane {
+    /// Where the lane stands: everything before is settled. The position of the next delivery, or one before it.
+    pub(super) next: u64,
+    /// Failed attempts of the next delivery that count.
+    pub(super) failed: u32,
+    /// Attempts of the next delivery.
+    pub(super) tried: u32,
+    /// What was read, in order. All that there is in a flowing lane; of a held one, what was read last.
+    pub(super) queue: VecDeque<Delivery>,
+    pub(super) flow: Flow,
+}
+
+/// How a lane goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// By itself.
+    Flowing,
+    /// By its row; the next attempt is due then.
+    Held(Timestamp),
+    /// Not before its dead delivery is replayed or dropped.
+    Blocked,
+}
+
+/// The row of a lane that does not flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Where it stands: everything before is settled.
+    pub(super) next: u64,
+    /// Failed attempts of the next delivery.
+    pub(super) failed: u32,
+    /// When the next attempt is due; none if the lane is blocked.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// What is to be done now.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Try a delivery, and say how it [finished](super::lanes::Lanes::finished).
+    Try {
+        key: Key,
+        delivery: Delivery,
+        /// From 1.
+        attempt: u32,
+    },
+    /// Read what follows in a held lane, at most `most`, up to the position that was [read](super::lanes::Lanes::read), and
+    /// [refill](super::lanes::Lanes::refill) it.
+    Refill {
+        account: AccountNumber,
+        /// The position after which to read.
+        after: u64,
+        most: usize,
+    },
+    /// Look up what is to be sent again first, and [refill](super::lanes::Lanes::refill_again) the lane.
+    RefillAgain(AccountNumber),
+    /// Write these down; then there may be more.
+    Write(Vec<Note>),
+}
+
+/// What is to be written down before anything else is done with the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// The row of a held lane.
+    Hold { account: AccountNumber, row: Row },
+    /// The lane is held no longer: its row goes.
+    Release { account: AccountNumber },
+    /// What is sent again waits for its next attempt.
+    Postpone { account: AccountNumber, position: u64, failed: u32, until: Timestamp },
+    /// What was to be sent again is settled.
+    SentAgain { account: AccountNumber, position: u64 },
+    /// A delivery is not sent, because a later one says more.
+    Supersede { delivery: Delivery, by: u64 },
+}
+
+/// How an attempt ended, as far as lanes care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The receiver has it.
+    Taken,
+    /// It has not.
+    Failed {
+        /// How long it wants to be left alone, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// It has not, which is no fault of the delivery: the attempt does not count, the next is due after so long.
+    Spared(Duration),
+}
+
+/// What became of the delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Delivered,
+    /// The next attempt is due then.
+    Waiting(Timestamp),
+    /// No attempt is left.
+    Dead,
+}
+
+/// How the lanes are, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Accounts that wait for a retry.
+    pub(super) waiting: u64,
+    /// Accounts whose lane is blocked by a dead delivery.
+    pub(super) blocked: u64,
+    /// Accounts with something to be sent again.
+    pub(super) again: u64,
+    /// Where the lane stands that is furthest behind, if one is behind what was read.
+    pub(super) oldest: Option<u64>,
+}
+
+impl Lane {
+    /// A lane of what is sent again.
+    pub(super) fn again(until: Timestamp) -> Lane {
+        Lane { next: 0, failed: 0, tried: 0, queue: VecDeque::new(), flow: Flow::Held(until) }
+    }
+
+    /// Whether no attempt of the next delivery was made.
+    pub(super) fn is_untried(&self) -> bool {
+        self.tried == 0
+    }
+
+    /// Its row; a flowing lane has none.
+    pub(super) fn row(&self, account: AccountNumber) -> Option<Note> {
+        let until = match self.flow {
+            Flow::Flowing => return None,
+            Flow::Held(until) => Some(until),
+            Flow::Blocked => None,
+        };
+        Some(Note::Hold { account, row: Row { next: self.next, failed: self.failed, until } })
+    }
+}

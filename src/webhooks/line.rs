@@ -1,0 +1,358 @@
+//! A channel while it has a receiver: reads the journal behind its cursor, starts attempts, and writes down what comes of
+//! them.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::breaker::{Breaker, Permit};
+use super::client::{Answered, Client};
+use super::delivery::Delivery;
+use super::dispatcher::Dispatcher;
+use super::lane::{Fate, Key, Note, Outcome, Step, Way};
+use super::lanes::Lanes;
+use super::order::{Live, Order, told};
+use super::reading::{AbortOnDrop, Batch, look_up, look_up_again, read};
+use super::trail::{Attempt, Letter, State, Trail};
+use super::verdict::Failure;
+use crate::clock;
+use crate::domain::Timestamp;
+use crate::limits::{ATTEMPTS_PRUNE, ATTEMPTS_PRUNED, BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
+
+/// A channel while it has a receiver.
+pub(super) struct Line<'d> {
+    channel: &'d mut Dispatcher,
+    client: Arc<Client>,
+    lanes: Lanes,
+    breaker: Breaker,
+    attempts: JoinSet<Ended>,
+    /// The cursor as it is in the book.
+    saved: u64,
+    /// Whether the book has something that was not handed to the operating system.
+    is_dirty: bool,
+    /// Nothing is remembered of deliveries behind this position but what this line did.
+    fresh_after: u64,
+    /// Where to go on forgetting.
+    prune_from: u64,
+    /// Who waits until no attempt is under way.
+    quiet: Vec<oneshot::Sender<()>>,
+}
+
+/// An attempt that ended.
+struct Ended {
+    key: Key,
+    delivery: Delivery,
+    /// What was known of the delivery before.
+    trail: Trail,
+    begun: Timestamp,
+    /// Whether it says something of the receiver as a whole: the first attempt of a new delivery.
+    is_first: bool,
+    is_probe: bool,
+    answered: Answered,
+}
+
+/// Why a line ended.
+pub(super) enum End {
+    Stopped,
+    /// There is no receiver any more.
+    NoReceiver(oneshot::Sender<()>),
+}
+
+impl<'d> Line<'d> {
+    /// The channel where its book has it. One that had no receiver is told what happens from now on.
+    pub(super) fn open(channel: &'d mut Dispatcher, client: Arc<Client>) -> Result<Line<'d>, Error> {
+        let (book, journal) = (&channel.book, &channel.journal);
+        // A cursor beyond the end is of a journal that was put back to an earlier backup.
+        let cursor = match book.cursor()?.filter(|cursor| *cursor <= journal.head()) {
+            Some(cursor) => cursor,
+            None => {
+                book.set_cursor(journal.head())?;
+                journal.head()
+            }
+        };
+        let (rows, again) = (book.rows()?, book.again()?);
+        tracing::info!(
+            channel = channel.name(),
+            cursor,
+            waiting = rows.len(),
+            again = again.len(),
+            "there is a receiver"
+        );
+        Ok(Line {
+            lanes: Lanes::new(channel.rules.clone(), cursor, rows, again),
+            breaker: Breaker::default(),
+            attempts: JoinSet::new(),
+            saved: cursor,
+            is_dirty: false,
+            fresh_after: book.last_trail()?,
+            prune_from: 0,
+            quiet: Vec::new(),
+            client,
+            channel,
+        })
+    }
+
+    /// Sends until `stop`, or until there is no receiver any more.
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<End, Error> {
+        let (sender, mut batches) = mpsc::channel(1);
+        let reading = read(self.channel.journal.clone(), self.channel.form, self.lanes.read(), sender);
+        let reading = AbortOnDrop(tokio::spawn(stop.clone().run_until_cancelled_owned(reading)));
+        let (mut save, mut prune) = (ticks(CURSOR_SAVE), ticks(ATTEMPTS_PRUNE));
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
+        loop {
+            self.start().await?;
+            if self.attempts.is_empty() {
+                self.quiet.drain(..).for_each(|done| told(done, ()));
+            }
+            let (has_room, next) = (self.lanes.unsettled() < WEBHOOK_WINDOW, self.next_due());
+            tokio::select! {
+                () = &mut stopped => break,
+                Some(ended) = self.attempts.join_next() => self.finish(ended).await?,
+                Some(order) = self.channel.orders.recv() => if let Some(end) = self.obey(order)? {
+                    return Ok(end);
+                },
+                batch = batches.recv(), if has_room => match batch {
+                    Some(Ok(Batch { deliveries, position })) => {
+                        let notes = self.lanes.take_in(deliveries, position);
+                        self.write(&notes)?;
+                    }
+                    Some(Err(error)) => return Err(error.into()),
+                    // The reader is told to stop at the same moment.
+                    None if stop.is_cancelled() => break,
+                    None => return Err(Error::ReaderEnded),
+                },
+                () = due(next) => {}
+                _ = save.tick() => self.save().await?,
+                _ = prune.tick() => self.prune().await?,
+            }
+        }
+        drop(reading);
+        self.drain().await?;
+        self.save().await?;
+        Ok(End::Stopped)
+    }
+
+    /// Starts what may be started.
+    async fn start(&mut self) -> Result<(), Error> {
+        while !self.channel.is_paused && self.attempts.len() < self.channel.max_in_flight {
+            let now = clock::now();
+            let is_probe = match self.breaker.permit(now) {
+                Permit::Attempt => false,
+                Permit::Probe => true,
+                Permit::Wait(_) => return Ok(()),
+            };
+            match self.lanes.step(now) {
+                Some(Step::Try { key, delivery, attempt }) => self.attempt(key, delivery, attempt == 1, is_probe)?,
+                Some(Step::Refill { account, after, most }) => {
+                    let (journal, form, read) = (self.channel.journal.clone(), self.channel.form, self.lanes.read());
+                    let looking = spawn_blocking(move || look_up(&journal, form, account, after, most, read));
+                    let (deliveries, is_all) = looking.await??;
+                    let notes = self.lanes.refill(account, deliveries, is_all);
+                    self.write(&notes)?;
+                }
+                Some(Step::RefillAgain(account)) => {
+                    let Dispatcher { journal, form, book, .. } = &*self.channel;
+                    let (journal, form, book) = (journal.clone(), *form, book.clone());
+                    let looking = spawn_blocking(move || look_up_again(&journal, form, &book, account));
+                    self.lanes.refill_again(account, looking.await??);
+                }
+                Some(Step::Write(notes)) => self.write(&notes)?,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, key: Key, delivery: Delivery, is_first: bool, is_probe: bool) -> Result<(), Error> {
+        let is_first = is_first && key.way == Way::First;
+        let is_fresh = is_first && delivery.position > self.fresh_after;
+        let known = if is_fresh { None } else { self.channel.book.trail(delivery.position)? };
+        let begun = clock::now();
+        let trail = known.unwrap_or_else(|| Trail::new(delivery.account, State::Pending, begun));
+        if is_probe {
+            self.breaker.probe();
+        }
+        let (client, form) = (self.client.clone(), self.channel.form);
+        self.attempts.spawn(async move {
+            let number = u32::try_from(trail.attempts.len() + 1).unwrap_or(u32::MAX);
+            let answered = client.attempt(&form, &delivery, number).await;
+            Ended { key, delivery, trail, begun, is_first, is_probe, answered }
+        });
+        Ok(())
+    }
+
+    /// Writes down what came of an attempt, and goes on.
+    async fn finish(&mut self, ended: Result<Ended, JoinError>) -> Result<(), Error> {
+        let Ended { key, delivery, mut trail, begun, is_first, is_probe, answered } = ended?;
+        let (now, channel) = (clock::now(), self.channel.name());
+        let Delivery { account, position, .. } = delivery;
+        let failure = answered.verdict.as_ref().err().cloned();
+        let is_gone = failure.as_ref().is_some_and(Failure::is_gone);
+        let outcome = match failure {
+            None => Outcome::Taken,
+            Some(_) if is_gone => Outcome::Spared(Duration::ZERO),
+            Some(_) if is_probe => Outcome::Spared(BREAKER_OPEN),
+            Some(_) => Outcome::Failed { retry_after: answered.retry_after },
+        };
+        if is_probe {
+            self.breaker.probed(failure.is_none(), now);
+        } else if self.breaker.attempted(is_first, failure.is_none(), now) {
+            tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "the breaker opens: most first attempts fail");
+        }
+        let (fate, notes) = self.lanes.finished(key, outcome, now);
+        let was_dead = trail.state == State::Dead;
+        let (state, next) = match fate {
+            Fate::Delivered => (State::Delivered, None),
+            Fate::Waiting(until) => (State::Waiting, Some(until)),
+            Fate::Dead => (State::Dead, None),
+        };
+        trail.add(Attempt::new(begun, answered, next), state, now);
+        let attempts = trail.attempts.len();
+        if let Some(failure) = &failure {
+            tracing::warn!(channel, ?account, position, attempt = attempts, %failure, "a webhook failed");
+        }
+        self.channel.book.put_trail(position, &trail)?;
+        match (fate, failure) {
+            (Fate::Dead, Some(failure)) => {
+                let letter = Letter::new(&delivery, attempts as u64, failure.to_string(), now);
+                self.channel.book.put_letter(position, &letter)?;
+                tracing::error!(channel, ?account, position, attempts, "a webhook is dead: no attempt is left");
+            }
+            (Fate::Delivered, _) if was_dead || key.way == Way::Again => self.channel.book.remove_letter(position)?,
+            (Fate::Delivered | Fate::Waiting(_) | Fate::Dead, _) => {}
+        }
+        self.write(&notes)?;
+        self.is_dirty = true;
+        if is_gone && !self.channel.is_paused {
+            self.channel.is_paused = true;
+            // If it is told already, one word is enough.
+            let _told = self.channel.gone.try_send(());
+        }
+        Ok(())
+    }
+
+    /// Obeys; says so if the line ends by it.
+    fn obey(&mut self, order: Order) -> Result<Option<End>, Error> {
+        match order {
+            Order::Configure { client: None, is_paused, done } => {
+                self.channel.is_paused = is_paused;
+                return Ok(Some(End::NoReceiver(done)));
+            }
+            Order::Configure { client: Some(client), is_paused, done } => {
+                self.channel.client = Some(client.clone());
+                (self.client, self.channel.is_paused) = (client, is_paused);
+                // While it is paused nothing may arrive; otherwise the next attempt is made as it is to be.
+                if is_paused { self.quiet.push(done) } else { told(done, ()) }
+            }
+            Order::Again { which, done } => {
+                let now = clock::now();
+                for (account, position) in which {
+                    match self.lanes.wake(account, position, now) {
+                        Some(notes) => self.write(&notes)?,
+                        None => {
+                            self.channel.book.put_again(account, position, 0, Timestamp(0))?;
+                            self.lanes.again(account);
+                        }
+                    }
+                }
+                self.is_dirty = true;
+                told(done, ());
+            }
+            Order::Skip { which, done } => {
+                for (account, position) in which {
+                    let notes = self.lanes.skip(account, position, clock::now()).unwrap_or_default();
+                    self.write(&notes)?;
+                }
+                told(done, ());
+            }
+            Order::Look { done } => told(
+                done,
+                Live {
+                    cursor: Some(self.lanes.cursor()),
+                    counts: self.lanes.counts(),
+                    in_flight: self.attempts.len(),
+                    breaker: self.breaker.state(),
+                    rates: self.breaker.rates(clock::now()),
+                },
+            ),
+        }
+        Ok(None)
+    }
+
+    fn write(&mut self, notes: &[Note]) -> Result<(), Error> {
+        self.is_dirty |= !notes.is_empty();
+        Ok(notes.iter().try_for_each(|note| self.channel.book.write(note, clock::now()))?)
+    }
+
+    /// When something is to be started that cannot be started yet.
+    fn next_due(&self) -> Option<Timestamp> {
+        if self.channel.is_paused || self.attempts.len() >= self.channel.max_in_flight {
+            return None;
+        }
+        match self.breaker.permit(clock::now()) {
+            Permit::Attempt | Permit::Probe => self.lanes.next_due(),
+            Permit::Wait(until) => until,
+        }
+    }
+
+    /// Hands what was noted to the operating system, and moves the cursor in the book to where it is. A kill sends again
+    /// what was delivered since.
+    async fn save(&mut self) -> Result<(), Error> {
+        let notes = self.lanes.hold_slow(clock::now(), WEBHOOK_SLOW);
+        self.write(&notes)?;
+        let (cursor, book) = (self.lanes.cursor(), self.channel.book.clone());
+        if cursor != self.saved {
+            spawn_blocking(move || book.set_cursor(cursor)).await??;
+        } else if self.is_dirty {
+            spawn_blocking(move || book.flush()).await??;
+        }
+        (self.saved, self.is_dirty) = (cursor, false);
+        Ok(())
+    }
+
+    /// Forgets attempts that are over since long ago.
+    async fn prune(&mut self) -> Result<(), Error> {
+        let (book, from, keep) = (self.channel.book.clone(), self.prune_from, self.channel.keep_attempts);
+        let before =
+            Timestamp(clock::now().0.saturating_sub_unsigned(u64::try_from(keep.as_micros()).unwrap_or(u64::MAX)));
+        self.prune_from = spawn_blocking(move || book.prune(from, before, ATTEMPTS_PRUNED)).await??;
+        Ok(())
+    }
+
+    /// Waits for the attempts under way; those that take too long are made again after the next start.
+    async fn drain(&mut self) -> Result<(), Error> {
+        let deadline = sleep(DRAIN);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                ended = self.attempts.join_next() => match ended {
+                    Some(ended) => self.finish(ended).await?,
+                    None => return Ok(()),
+                },
+                () = &mut deadline => return Ok(()),
+            }
+        }
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Waits until a moment of the wall clock; for ever if there is none.
+async fn due(moment: Option<Timestamp>) {
+    match moment {
+        // The wall clock may be set while this waits, so it looks again from time to time.
+        Some(moment) => sleep_until(Instant::now() + moment.since(clock::now()).min(Duration::from_secs(1))).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,174 @@
+//! What became of one delivery, attempt by attempt; and the dead letter that is left if no attempt was of use.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::client::Answered;
+use super::delivery::Delivery;
+use crate::domain::{AccountNumber, Timestamp};
+
+/// The trail of a delivery, as it is stored: JSON, so that it can grow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Trail {
+    /// Whose event it is.
+    account: u64,
+    /// How it stands.
+    pub(super) state: State,
+    /// When it came to stand so, µs since 1970.
+    at: i64,
+    /// Every attempt, in order.
+    #[serde(default)]
+    pub(super) attempts: Vec<Attempt>,
+    /// The position of the event that says more, if it was superseded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<u64>,
+    /// Why it was dropped, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// No attempt was made yet.
+    Pending,
+    /// An attempt failed, the next is due at some time.
+    Waiting,
+    /// The receiver has it.
+    Delivered,
+    /// No attempt is left; there is a dead letter.
+    Dead,
+    /// It was dead, and an operator dropped it.
+    Dropped,
+    /// It was never tried, because a later one said more.
+    Superseded,
+    /// It was settled, and its attempts are not remembered any more; or it happened before there was a receiver.
+    Forgotten,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [State; 7] = [
+        State::Pending,
+        State::Waiting,
+        State::Delivered,
+        State::Dead,
+        State::Dropped,
+        State::Superseded,
+        State::Forgotten,
+    ];
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Waiting => "waiting",
+            State::Delivered => "delivered",
+            State::Dead => "dead",
+            State::Dropped => "dropped",
+            State::Superseded => "superseded",
+            State::Forgotten => "forgotten",
+        }
+    }
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    /// When it began, µs since 1970.
+    pub(super) at: i64,
+    /// How long it took, µs.
+    pub(super) micros: u64,
+    /// The status of HTTP, if there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    /// The class of failure and its words; none if it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<(String, String)>,
+    /// The beginning of the answer's body.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) response: String,
+    /// When the next attempt was due, µs since 1970, if there was to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<i64>,
+}
+
+/// A delivery that failed for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    pub(super) account: AccountNumber,
+    /// How many attempts were made.
+    pub(super) attempts: u64,
+    /// When the last one ended.
+    pub(super) at: Timestamp,
+    /// Why it failed.
+    pub(super) failure: String,
+    /// What was to be posted; none in those of the first format.
+    pub(super) body: Option<Bytes>,
+}
+
+impl Trail {
+    /// The trail of a delivery that stands so, with no attempt yet.
+    pub(super) fn new(account: AccountNumber, state: State, at: Timestamp) -> Trail {
+        Trail { account: account.get(), state, at: at.0, attempts: Vec::new(), by: None, reason: None }
+    }
+
+    /// Adds an attempt, and how the delivery stands after it.
+    pub(super) fn add(&mut self, attempt: Attempt, state: State, at: Timestamp) {
+        self.attempts.push(attempt);
+        self.set(state, at);
+    }
+
+    /// How the delivery stands from now on.
+    pub(super) fn set(&mut self, state: State, at: Timestamp) {
+        (self.state, self.at) = (state, at.0);
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // Texts and integers always become JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Option<Trail> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// Whether nothing is to come of it, and it has stood so since before `time`.
+    pub(super) fn is_over_before(&self, time: Timestamp) -> bool {
+        let is_over = match self.state {
+            State::Delivered | State::Dropped | State::Superseded | State::Forgotten => true,
+            State::Pending | State::Waiting | State::Dead => false,
+        };
+        is_over && self.at < time.0
+    }
+}
+
+impl Attempt {
+    /// An attempt that began at a time, was answered so, and is followed by another then.
+    pub(super) fn new(at: Timestamp, answered: Answered, next: Option<Timestamp>) -> Attempt {
+        let Answered { verdict, status, response, took, .. } = answered;
+        Attempt {
+            at: at.0,
+            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            status,
+            failure: verdict.err().map(|failure| (failure.class().to_owned(), failure.to_string())),
+            response,
+            next: next.map(|next| next.0),
+        }
+    }
+
+    /// How long it took.
+    pub(super) fn took(&self) -> Duration {
+        Duration::from_micros(self.micros)
+    }
+}
+
+impl Letter {
+    /// The letter of a delivery whose last attempt failed so.
+    pub(super) fn new(delivery: &Delivery, attempts: u64, failure: String, at: Timestamp) -> Letter {
+        Letter { account: delivery.account, attempts, at, failure, body: Some(delivery.body.clone()) }
+    }
+}
