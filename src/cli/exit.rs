@@ -59,6 +59,9 @@ pub enum Error {
     /// What is served is not what the events say.
     #[error("what is served is not what the events say; POST /api/v1/projections/roster/rebuild makes it anew")]
     Differs,
+    /// A receiver was tried, and did not take what was sent.
+    #[error("the receiver did not take it")]
+    NotTaken,
     /// The command line asks for what does not go together.
     #[error("{0}")]
     Usage(&'static str),
@@ -101,6 +104,7 @@ impl Error {
             Error::Unread => Exit::Done,
             Error::Service(_)
             | Error::TailEnded
+            | Error::NotTaken
             | Error::Demo(_)
             | Error::Audit(_)
             | Error::Refused { .. }

@@ -148,7 +148,7 @@ pub(super) fn value(form: Form, value: &Value) -> Result<(), Error> {
 }
 
 /// Prints rows of values under these names.
-pub(super) fn rows(form: Form, names: [&str; 3], rows: &[Value]) -> Result<(), Error> {
+pub(super) fn rows<const COLUMNS: usize>(form: Form, names: [&str; COLUMNS], rows: &[Value]) -> Result<(), Error> {
     let cells = |row: &Value| names.map(|name| plain(&row[name]));
     let mut out = Vec::new();
     match form {
@@ -158,13 +158,13 @@ pub(super) fn rows(form: Form, names: [&str; 3], rows: &[Value]) -> Result<(), E
         }
         Form::Jsonl => rows.iter().try_for_each(|row| writeln!(out, "{row}")).map_err(Error::Output)?,
         Form::Csv => {
-            let line = |cells: [String; 3]| cells.map(|cell| quoted(&cell)).join(",") + "\n";
+            let line = |cells: [String; COLUMNS]| cells.map(|cell| quoted(&cell)).join(",") + "\n";
             out = line(names.map(str::to_owned)).into_bytes();
             rows.iter().for_each(|row| out.extend_from_slice(line(cells(row)).as_bytes()));
         }
         Form::Text => {
             let head = names.map(str::to_uppercase);
-            let table: Vec<[String; 3]> =
+            let table: Vec<[String; COLUMNS]> =
                 [head].into_iter().chain(rows.iter().map(|row| cells(row).map(|cell| shown(&cell)))).collect();
             out = output::table(&table).into_bytes();
         }

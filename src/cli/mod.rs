@@ -16,6 +16,7 @@
 //! | `export` | the verb: events in a file |
 //! | `backup` | the verb: everything in a file |
 //! | `restore` | the verb: and back |
+//! | `webhooks` | the verb: receivers, deliveries, dead letters |
 //! | `source` | where a verb reads from: a running service, or a stopped directory |
 //! | `listing` | events and values, in the form that was asked for |
 //! | `progress` | how far something is that takes a while |
@@ -49,6 +50,7 @@ mod signals;
 mod source;
 mod state;
 mod verify;
+mod webhooks;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -80,6 +82,7 @@ enum Verb {
     Export(export::Export),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Webhooks(webhooks::Webhooks),
     Config(config::Config),
     Demo(demo::Demo),
 }
@@ -91,6 +94,7 @@ Examples:
   muster demo                             watch accounts come and go, on a temporary directory
   muster history 861821726232             what happened to an account, when, and who asked
   muster verify --data-dir ./muster-data  check that nothing was altered or left out
+  muster webhooks show                    how the webhooks are: receivers, lag, what waits
   muster config                           show every setting, its value, and where the value comes from
   muster serve --help                     flags, environment and signals
 
@@ -111,6 +115,7 @@ impl Verb {
             Verb::Export(verb) => verb.run(),
             Verb::Backup(verb) => verb.run(),
             Verb::Restore(verb) => verb.run(),
+            Verb::Webhooks(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),
         }

@@ -118,6 +118,32 @@ impl Open {
         }
     }
 
+    /// Tells a service to do something, with a JSON body or none; the answer is one JSON value.
+    pub(super) fn tell(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let From::Server { http, url } = &self.from else {
+            // A directory that no service uses has nobody to do it, and says so.
+            return self.ask_value(&Question { method, path, accept: JSON });
+        };
+        let mut answer = Vec::new();
+        self.runtime.block_on(async {
+            let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default();
+            let request = http.request(method, format!("{url}/api/v1/{path}")).header("accept", JSON);
+            let request = match body {
+                Some(body) => request.header("content-type", JSON).body(body.to_string()),
+                None => request,
+            };
+            let answered = request.send().await.map_err(|error| unreachable(url, error))?;
+            let status = answered.status().as_u16();
+            let pieces = answered.bytes_stream().map(|piece| piece.map_err(|error| unreachable(url, error)));
+            let take = |piece: &[u8]| {
+                answer.extend_from_slice(piece);
+                Ok(())
+            };
+            drain(status, pieces, take).await
+        })?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
     /// Asks for something that is one JSON value.
     pub(super) fn ask_value(&self, question: &Question<'_>) -> Result<Value, Error> {
         let mut body = Vec::new();

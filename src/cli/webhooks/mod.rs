@@ -1,0 +1,135 @@
+//! `muster webhooks`: what a running service tells receivers.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `show` | how the channels are |
+//! | `receiver` | where a receiver is, and what it knows the service by |
+//! | `flow` | test, pause, resume |
+//! | `deliveries` | deliveries with their attempts, and sending them again |
+//! | `letters` | dead letters |
+
+mod deliveries;
+mod flow;
+mod letters;
+mod receiver;
+mod show;
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::Error;
+use super::listing::{self, Form};
+use super::source::{JSON, Question, Source};
+
+/// See and change what a running service tells receivers
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Webhooks {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Show(show::Show),
+    Url(receiver::Url),
+    Secret(receiver::Secret),
+    AppSecret(receiver::AppSecret),
+    Test(flow::Test),
+    Pause(flow::Pause),
+    Resume(flow::Resume),
+    Deliveries(deliveries::Deliveries),
+    Delivery(deliveries::Delivery),
+    Resend(deliveries::Resend),
+    Redeliver(deliveries::Redeliver),
+    DeadLetters(letters::DeadLetters),
+    Replay(letters::Replay),
+    Drop(letters::Drop),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster webhooks show
+  muster webhooks url sync https://example.com/status
+  muster webhooks secret sync                      draw a new secret and print it; the old one signs for 24 h too
+  muster webhooks deliveries sync --account 861821726232
+  muster webhooks redeliver sync --since 2026-11-25 --dry-run
+  muster webhooks replay sync --all
+
+The channels are sync (CHANNEL_SYNC_STATUS) and register (CHANNEL_REGISTER_STATUS).
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such channel, delivery or dead letter.";
+
+impl Webhooks {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        match &self.verb {
+            Verb::Show(verb) => verb.run(),
+            Verb::Url(verb) => verb.run(),
+            Verb::Secret(verb) => verb.run(),
+            Verb::AppSecret(verb) => verb.run(),
+            Verb::Test(verb) => verb.run(),
+            Verb::Pause(verb) => verb.run(),
+            Verb::Resume(verb) => verb.run(),
+            Verb::Deliveries(verb) => verb.run(),
+            Verb::Delivery(verb) => verb.run(),
+            Verb::Resend(verb) => verb.run(),
+            Verb::Redeliver(verb) => verb.run(),
+            Verb::DeadLetters(verb) => verb.run(),
+            Verb::Replay(verb) => verb.run(),
+            Verb::Drop(verb) => verb.run(),
+        }
+    }
+}
+
+/// A channel, the service that has it, and the form of the answer.
+#[derive(clap::Args)]
+struct Channel {
+    /// sync or register
+    channel: String,
+    #[command(flatten)]
+    told: Told,
+}
+
+/// The service, and the form of its answer.
+#[derive(clap::Args)]
+struct Told {
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    source: Source,
+}
+
+impl Channel {
+    /// Asks for what is at a path of the channel.
+    fn ask(&self, path: &str) -> Result<Value, Error> {
+        let path = format!("webhooks/{}/{path}", self.channel);
+        self.told.source.open()?.ask_value(&Question { method: "GET", path: path.trim_end_matches('/'), accept: JSON })
+    }
+
+    /// Tells the channel to do something.
+    fn tell(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        self.told.source.open()?.tell(method, &format!("webhooks/{}/{path}", self.channel), body)
+    }
+
+    /// Prints a value.
+    fn print(&self, value: &Value) -> Result<(), Error> {
+        listing::value(self.told.output, value)
+    }
+}
+
+/// The text in a file, or on standard input for `-`, without the end of its line.
+fn read_secret(path: &PathBuf) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        io::stdin().lock().read_to_string(&mut text).map(drop)
+    } else {
+        fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|source| Error::File { what: "read", path: path.clone(), source })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
