@@ -16,6 +16,7 @@
 //! | `export` | the verb: events in a file |
 //! | `backup` | the verb: everything in a file |
 //! | `restore` | the verb: and back |
+//! | `listen` | the verb: receive webhooks, to try them |
 //! | `source` | where a verb reads from: a running service, or a stopped directory |
 //! | `listing` | events and values, in the form that was asked for |
 //! | `progress` | how far something is that takes a while |
@@ -37,6 +38,7 @@ mod exit;
 mod export;
 mod flags;
 mod history;
+mod listen;
 mod listing;
 mod log;
 mod output;
@@ -80,6 +82,7 @@ enum Verb {
     Export(export::Export),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Listen(listen::Listen),
     Config(config::Config),
     Demo(demo::Demo),
 }
@@ -91,6 +94,7 @@ Examples:
   muster demo                             watch accounts come and go, on a temporary directory
   muster history 861821726232             what happened to an account, when, and who asked
   muster verify --data-dir ./muster-data  check that nothing was altered or left out
+  muster listen                           receive webhooks, and show what they say
   muster config                           show every setting, its value, and where the value comes from
   muster serve --help                     flags, environment and signals
 
@@ -111,6 +115,7 @@ impl Verb {
             Verb::Export(verb) => verb.run(),
             Verb::Backup(verb) => verb.run(),
             Verb::Restore(verb) => verb.run(),
+            Verb::Listen(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),
         }
