@@ -38,6 +38,7 @@
 //! | [`gateway`] | the ways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
 //! | [`service`] | which room is opened when, what runs, and how it ends | |
+//! | [`receiver`] | a receiver of both webhooks, as a caller's back-end has one | |
 //! | [`demo`] | the product, shown: service, caller and receiver on one terminal | |
 //! | [`cli`] | the command line, one file per verb | clap |
 
@@ -54,6 +55,7 @@ pub mod http;
 pub mod journal;
 pub mod limits;
 pub mod projections;
+pub mod receiver;
 pub mod service;
 pub mod store;
 pub mod vault;

@@ -265,6 +265,17 @@ pub const CURSOR_SAVE: Duration = Duration::from_millis(200);
 /// How long the simulated channel takes for an answer. Setting `simulator.delay_ms`.
 pub const SIMULATOR_DELAY: Duration = Duration::from_millis(50);
 
+// --- Receiver ---
+
+/// Open connections, most: one for each delivery that may be under way.
+pub const RECEIVER_CONNECTIONS: usize = 2 * WEBHOOK_WINDOW;
+/// Bytes in the body of a webhook that is taken: several times the largest that Muster sends.
+pub const RECEIVER_BODY_BYTES: usize = 64 * 1024;
+/// Ids of webhooks, and versions of accounts, that are remembered to find repeated and late ones: about 10 MiB.
+pub const RECEIVER_REMEMBERED: usize = 100_000;
+/// Webhooks that arrived and wait to be told of; beyond it they wait for their answers too.
+pub const RECEIVER_LINES: usize = 256;
+
 // --- Demonstration ---
 
 /// How long its simulated channel takes for an answer: slow enough to watch.
@@ -274,8 +285,6 @@ pub const DEMO_DELAY: Duration = Duration::from_millis(400);
 pub const DEMO_COMING_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long it waits for an answer, or for the next webhook.
 pub const DEMO_PATIENCE: Duration = Duration::from_secs(10);
-/// Connections to its receiver, most: one for each delivery under way.
-pub const DEMO_CONNECTIONS: usize = 2 * WEBHOOKS_IN_FLIGHT;
 
 // --- What an operator may set, where a slip of the hand would do harm ---
 

@@ -232,7 +232,8 @@ impl Offline {
     }
 }
 
-async fn listen(listen: &str) -> Result<(TcpListener, SocketAddr), Error> {
+/// A listener on this address, and the address that it has.
+pub async fn listen(listen: &str) -> Result<(TcpListener, SocketAddr), Error> {
     let bound = async {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;

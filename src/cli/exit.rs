@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::{audit, config, demo, service};
+use crate::{audit, config, demo, receiver, service};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,9 @@ pub enum Error {
     /// The demonstration did not come to its end.
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    /// A secret that webhooks are to be checked with is none.
+    #[error(transparent)]
+    Secret(#[from] receiver::Unusable),
     /// What was looked into is not whole, or cannot be read.
     #[error(transparent)]
     Audit(#[from] audit::Error),
@@ -93,7 +96,7 @@ impl Error {
     /// The exit code that it ends in.
     pub fn exit(&self) -> Exit {
         match self {
-            Error::Settings(_) | Error::Usage(_) | Error::Refused { status: 400, .. } => Exit::Usage,
+            Error::Settings(_) | Error::Secret(_) | Error::Usage(_) | Error::Refused { status: 400, .. } => Exit::Usage,
             Error::Refused { status: 404, .. }
             | Error::Audit(
                 audit::Error::UnknownAccount { .. } | audit::Error::NoSuchVersion { .. } | audit::Error::NotYet { .. },

@@ -111,11 +111,12 @@ fn text(event: &Value) -> String {
     format!("{}\n", shown(line.trim_end()))
 }
 
-/// A text for a terminal: what a caller put in a name must not move the cursor, or look like another line.
-fn shown(text: &str) -> String {
+/// A text for a terminal: what a caller put in a name must not move the cursor, or look like another line. The escapes
+/// are those of JSON, which stays JSON by them.
+pub(super) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+        if letter.is_control() { shown += &format!("\\u{:04x}", u32::from(letter)) } else { shown.push(letter) }
     }
     shown
 }

@@ -34,4 +34,4 @@ pub use settings::{
     Webhooks,
 };
 pub use shown::masked as masked_url;
-pub use text::{duration, receiver as receiver_url};
+pub use text::{duration, is_address, receiver as receiver_url};

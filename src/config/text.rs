@@ -11,7 +11,7 @@ use url::Url;
 const HOST_BYTES: usize = 253;
 
 /// Whether `text` is `host:port`. The host may be a name: whether it can be listened on is seen by listening.
-pub(super) fn is_address(text: &str) -> bool {
+pub fn is_address(text: &str) -> bool {
     if text.parse::<SocketAddr>().is_ok() {
         return true;
     }

@@ -4,11 +4,9 @@
 //! |---|---|
 //! | `story` | which accounts there are, what is asked of them, and what is to be told of each. Pure |
 //! | `caller` | a caller's back-end: sends the requests |
-//! | `receiver` | a receiver of both webhooks |
 //! | `timeline` | what was asked and told, in words, and the summary. Pure |
 
 mod caller;
-mod receiver;
 mod story;
 mod timeline;
 
@@ -16,10 +14,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
@@ -27,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::journal::{self, Journal};
-use crate::limits::{DEMO_COMING_TIMEOUT, DEMO_CONNECTIONS, DEMO_DELAY, DEMO_PATIENCE};
+use crate::limits::{DEMO_COMING_TIMEOUT, DEMO_DELAY, DEMO_PATIENCE};
+use crate::receiver::{self, Arrival, Rules};
 use crate::store::{self, Store};
-use crate::{http, service};
+use crate::{clock, service};
 use caller::Caller;
-use receiver::Told;
 use story::Chapter;
 use timeline::Timeline;
 
@@ -39,7 +36,7 @@ use timeline::Timeline;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no place for it.
-    #[error("cannot make a temporary directory or a socket for the demonstration: {0}")]
+    #[error("cannot make a temporary directory or threads for the demonstration: {0}")]
     Io(#[from] io::Error),
     /// The service does not run, or failed.
     #[error(transparent)]
@@ -95,7 +92,7 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("demo").build()?;
     let directory = TempDir::with_prefix("muster-demo-")?;
     let data = directory.path().join("data");
-    let mut timeline = Timeline::new(Instant::now(), is_colourful);
+    let mut timeline = Timeline::new(clock::now(), is_colourful);
     print(timeline::OPENING);
     runtime.block_on(play(&data, &mut timeline, &mut print, stop))?;
     // As an operator would after a stop: the service has let go of the directory.
@@ -111,12 +108,9 @@ async fn play(
     print: &mut impl FnMut(&str),
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let (telling, mut told) = mpsc::unbounded_channel();
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let receiver = listener.local_addr()?;
     let end = CancellationToken::new();
     let _at_the_end = end.clone().drop_guard();
-    tokio::spawn(http::serve_routes(listener, receiver::routes(telling), DEMO_CONNECTIONS, end.clone()));
+    let (receiver, mut told) = receiver::start("127.0.0.1:0", Rules::default(), end.clone()).await?;
 
     let stopping = CancellationToken::new();
     let (service, address) = start_service(settings(data, receiver), stopping.clone());
@@ -141,7 +135,7 @@ async fn play(
 async fn narrate(
     address: SocketAddr,
     timeline: &mut Timeline,
-    told: &mut mpsc::UnboundedReceiver<Told>,
+    told: &mut mpsc::Receiver<Arrival>,
     print: &mut impl FnMut(&str),
 ) -> Result<(), Error> {
     let caller = Caller::new(address)?;

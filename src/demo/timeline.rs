@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Instant;
 
 use serde_json::Value;
 
 use super::Error;
 use super::caller::Answer;
-use super::receiver::Told;
 use super::story::{HEROES, Request};
+use crate::clock;
+use crate::domain::Timestamp;
 use crate::journal::Report;
+use crate::receiver::{Arrival, Said};
 
 /// What happened so far.
 pub(super) struct Timeline {
-    began: Instant,
+    began: Timestamp,
     is_colourful: bool,
     /// What was told of each account, in order.
     told: BTreeMap<String, Vec<String>>,
@@ -40,7 +41,7 @@ The built-in simulator stands for WhatsApp: the last four digits of a number cho
 const DETAIL_COLUMN: usize = 23;
 
 impl Timeline {
-    pub(super) fn new(began: Instant, is_colourful: bool) -> Timeline {
+    pub(super) fn new(began: Timestamp, is_colourful: bool) -> Timeline {
         Timeline { began, is_colourful, told: BTreeMap::new() }
     }
 
@@ -57,7 +58,7 @@ impl Timeline {
     /// The line of a request and its answer.
     pub(super) fn asked(&self, request: &Request, answer: &Answer) -> String {
         let Answer { data, code, message } = answer;
-        let mut line = format!("{} → {:20} {:22}", self.time(Instant::now()), request.endpoint, request.words);
+        let mut line = format!("{} → {:20} {:22}", self.time(clock::now()), request.endpoint, request.words);
         let _ = match data {
             Value::Number(task) => write!(line, " {code} {message}, task {task}"),
             Value::Array(rows) => write!(line, " {code} {message}, {}", standing(rows)),
@@ -67,14 +68,18 @@ impl Timeline {
     }
 
     /// The line of a webhook, which is remembered.
-    pub(super) fn told(&mut self, told: &Told) -> String {
-        let (account, words) = said(&told.body);
-        let detail = match (told.body["reason"].as_str(), told.body["instanceCode"].as_str()) {
-            (Some("1001"), _) => "pairing failed, scan again",
-            (Some("1002"), _) => "network exception, change IP",
-            (Some(""), Some(instance_code)) => instance_code,
-            (Some(reason), _) => reason,
-            (None, _) => "",
+    pub(super) fn told(&mut self, told: &Arrival) -> String {
+        let Said { account, what, reason, instance_code } = told.said();
+        let words = match what {
+            Some("offline") if !reason.is_empty() => format!("offline {reason}"),
+            Some(what) => what.to_owned(),
+            None => told.body.to_string(),
+        };
+        let detail = match reason {
+            "1001" => "pairing failed, scan again",
+            "1002" => "network exception, change IP",
+            "" => instance_code,
+            reason => reason,
         };
         let mut line = format!("{} ← {account:20} ", self.time(told.at));
         line += &self.painted(&words, colour_of(&words));
@@ -83,7 +88,7 @@ impl Timeline {
             line += &self.painted(&format!("{gap}{detail}"), Colour::Grey);
         }
         line.push('\n');
-        self.told.entry(account).or_default().push(words);
+        self.told.entry(account.to_owned()).or_default().push(words);
         line
     }
 
@@ -120,31 +125,14 @@ impl Timeline {
         self.told.get(account).cloned().unwrap_or_default()
     }
 
-    fn time(&self, at: Instant) -> String {
-        let since = at.saturating_duration_since(self.began);
-        self.painted(&format!("{:8.3} s", since.as_secs_f64()), Colour::Grey)
+    fn time(&self, at: Timestamp) -> String {
+        let seconds = (at.0 - self.began.0) as f64 / 1e6;
+        self.painted(&format!("{seconds:8.3} s"), Colour::Grey)
     }
 
     fn painted(&self, text: &str, colour: Colour) -> String {
         if self.is_colourful { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
     }
-}
-
-/// Whom a webhook is about, and what it says, in the contract's words.
-fn said(body: &Value) -> (String, String) {
-    let account = body["whatsApp"].as_str().or(body["phone"].as_str()).unwrap_or_default().to_owned();
-    let words = match (body["status"].as_i64(), body["onlineStatus"].as_i64(), body["reason"].as_str()) {
-        (Some(1), None, _) => "registered".to_owned(),
-        (Some(0), None, _) => "registration failed".to_owned(),
-        (Some(2), Some(_), _) => "banned".to_owned(),
-        (_, Some(1), _) => "online-coming".to_owned(),
-        (_, Some(2), _) => "online".to_owned(),
-        (_, Some(3), _) => "offline-coming".to_owned(),
-        (_, Some(4), Some("") | None) => "offline".to_owned(),
-        (_, Some(4), Some(reason)) => format!("offline {reason}"),
-        (status, online_status, _) => format!("status {status:?}, online status {online_status:?}"),
-    };
-    (account, words)
 }
 
 fn colour_of(words: &str) -> Colour {

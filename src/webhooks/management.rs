@@ -91,7 +91,8 @@ impl Webhooks {
     ) -> Result<String, Refused> {
         let secret = match text {
             Some(text) => {
-                Secret::parse(text).map_err(|error| Refused::Field { field: "secret", words: error.to_string() })?
+                let words = |error| format!("{error}; leave it out, and one is drawn");
+                Secret::parse(text).map_err(|error| Refused::Field { field: "secret", words: words(error) })?
             }
             None => Secret::of(&*self.inner.vault.draw_secret().map_err(Error::from)?),
         };

@@ -36,11 +36,7 @@ pub struct AppSecret {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSecret {
     /// It is no secret of Standard Webhooks.
-    #[error(
-        "must be whsec_ and {} to {} bytes in base64; leave it out, and one is drawn",
-        WEBHOOK_SECRET_BYTES.start(),
-        WEBHOOK_SECRET_BYTES.end()
-    )]
+    #[error("must be whsec_ and {} to {} bytes in base64", WEBHOOK_SECRET_BYTES.start(), WEBHOOK_SECRET_BYTES.end())]
     Standard,
     /// It is no secret of the family.
     #[error("must be {} to {} visible ASCII characters", APP_SECRET_BYTES.start(), APP_SECRET_BYTES.end())]

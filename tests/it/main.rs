@@ -7,6 +7,7 @@ mod command_line;
 mod contract;
 mod crash;
 mod faults;
+mod listen;
 mod muster;
 mod power;
 mod readme;

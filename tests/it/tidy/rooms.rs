@@ -49,7 +49,7 @@ const PLACES: [(&str, &[&str]); 37] = [
     ("tracing", &[]),
     ("tracing_subscriber", &["config", "cli"]),
     ("url", &["client", "config", "webhooks", "cli"]),
-    ("warp", &["http", "demo"]),
+    ("warp", &["http", "receiver"]),
     ("zeroize", &[]),
 ];
 

@@ -1,0 +1,139 @@
+//! `muster listen`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::listing::shown;
+use super::output::{self, Form};
+use super::{Error, log, signals};
+use crate::config::{Log, LogFormat};
+use crate::receiver::{self, Arrival, Faults, Keys, Rules};
+use crate::{clock, config};
+
+/// Receive webhooks, show what they say, and answer as the contract wants it
+///
+/// Stands in for a caller's back-end while there is none, and shows one that is built what arrives. Takes every POST,
+/// and marks what came before (DUPLICATE) and what comes late (OUT OF ORDER).
+///
+/// Prints a line for each webhook on standard output, and where it listens on standard error.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
+pub(super) struct Listen {
+    /// Listen on this address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = address)]
+    listen: String,
+    /// Take only what this secret of Standard Webhooks signed, or one of several while one is exchanged for another
+    #[arg(long, value_name = "SECRET", conflicts_with = "secret_file")]
+    secret: Vec<String>,
+    /// The same, with the secret in a file
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Take only what has this tenant's id, signed with the app secret
+    #[arg(long, value_name = "ID", requires = "app")]
+    tenant_id: Option<String>,
+    /// The app secret of the tenant
+    #[arg(long, value_name = "SECRET", group = "app", requires = "tenant_id")]
+    app_secret: Option<String>,
+    /// The same, in a file
+    #[arg(long, value_name = "FILE", group = "app", requires = "tenant_id")]
+    app_secret_file: Option<PathBuf>,
+    /// Answer this share of what would be taken with a fault, HTTP 500: 0.1 is one in ten
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    fail: Option<f64>,
+    /// Let faults have this HTTP status; without --fail, all answers have it
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..600))]
+    status: Option<u16>,
+    /// Let faults have this code in the body, and HTTP 200; without --fail, all answers have it
+    #[arg(long, value_name = "CODE")]
+    code: Option<u32>,
+    /// Draw the faults by this number, to repeat a run
+    #[arg(long, value_name = "N", requires = "fail")]
+    seed: Option<u64>,
+    /// Wait so long before each answer
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    slow: Duration,
+    /// The form of the output: text for people, or one JSON object a line
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster listen
+  muster listen --secret-file webhook.secret --fail 0.1 --slow 2s
+  muster listen --tenant-id 500975 --app-secret-file app.secret -o json
+  muster serve --webhook-base-url http://127.0.0.1:9000
+
+Secrets on a command line can be read by whoever may list processes; those in files cannot.
+
+Answers: 200 taken, 400 no JSON object, 401 not signed as asked, 413 too long, or the fault that was drawn.
+
+Signals: SIGTERM or SIGINT ends it once what is under way is answered, with exit code 0.
+
+Exit codes: 0 stopped, 1 failed, 2 wrong usage.";
+
+impl Listen {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        // What arrives is on standard output; only what goes wrong is logged.
+        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text });
+        let seed = self.seed.unwrap_or_else(|| clock::now().0.cast_unsigned());
+        let faults = Faults::new(self.fail, self.status, self.code, seed);
+        let rules = Rules { keys: self.keys()?, faults, slow: self.slow };
+        let stop = CancellationToken::new();
+        signals::watch(stop.clone()).map_err(Error::Signals)?;
+        let mut unwritten = Ok(());
+        let print = |arrival: &Arrival| {
+            let line = match self.output {
+                Form::Text => arrival.text(),
+                Form::Json => arrival.json(),
+            };
+            if let Err(error) = output::print(&(shown(&line) + "\n")) {
+                unwritten = Err(error);
+                stop.cancel();
+            }
+        };
+        let say_ready = |address| self.say_ready(address, seed);
+        let listened = receiver::run(&self.listen, rules, say_ready, print, &stop);
+        unwritten.and(listened.map_err(Error::from))
+    }
+
+    fn keys(&self) -> Result<Keys, Error> {
+        let secrets = match &self.secret_file {
+            Some(file) => vec![read(file)?],
+            None => self.secret.clone(),
+        };
+        let app_secret = self.app_secret_file.as_deref().map(read).transpose()?.or_else(|| self.app_secret.clone());
+        Ok(Keys::new(&secrets, self.tenant_id.as_deref().zip(app_secret.as_deref()))?)
+    }
+
+    /// Not on standard output, where nothing is but webhooks.
+    fn say_ready(&self, address: SocketAddr, seed: u64) {
+        let seed = self.fail.map(|_| format!(", and draws faults with --seed {seed}")).unwrap_or_default();
+        let _unread = writeln!(io::stderr().lock(), "muster listens on http://{address}{seed}");
+    }
+}
+
+/// A secret in a file, which editors end with a newline.
+fn read(file: &Path) -> Result<String, Error> {
+    let failed = |source| Error::File { what: "read", path: file.to_owned(), source };
+    Ok(fs::read_to_string(file).map_err(failed)?.trim_end().to_owned())
+}
+
+fn address(text: &str) -> Result<String, &'static str> {
+    let is_address = config::is_address(text);
+    is_address.then(|| text.to_owned()).ok_or("must be host:port, as in 127.0.0.1:9000 or localhost:0")
+}
+
+fn share(text: &str) -> Result<f64, &'static str> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or("must be a number from 0 to 1, as in 0.1")
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    config::duration(text).ok_or("must be a duration, as in 2s or 500ms")
+}

@@ -1,0 +1,50 @@
+//! What a webhook says, in words. Pure.
+
+use serde_json::Value;
+
+/// What a body says, in the contract's words. What is missing is empty.
+pub struct Said<'a> {
+    /// Of whom.
+    pub account: &'a str,
+    /// What happened; none if the body says nothing that the contract knows.
+    pub what: Option<&'static str>,
+    /// Why.
+    pub reason: &'a str,
+    /// The gateway's scan or pairing id.
+    pub instance_code: &'a str,
+}
+
+impl Said<'_> {
+    /// Reads the body of either channel.
+    pub(super) fn of(body: &Value) -> Said<'_> {
+        let text = |name: &str| body[name].as_str().unwrap_or_default();
+        // With `webhooks.register_status_as_string` a number stands in a text.
+        let number = |name: &str| body[name].as_i64().or_else(|| body[name].as_str()?.parse().ok());
+        let (account, what) = match body.get("phone") {
+            Some(_) => (text("phone"), outcome(number("status"))),
+            None => (text("whatsApp"), state(number("status"), number("onlineStatus"))),
+        };
+        Said { account, what, reason: text("reason"), instance_code: text("instanceCode") }
+    }
+}
+
+/// What became of a registration.
+fn outcome(status: Option<i64>) -> Option<&'static str> {
+    match status? {
+        0 => Some("registration failed"),
+        1 => Some("registered"),
+        _ => None,
+    }
+}
+
+/// How an account stands.
+fn state(status: Option<i64>, online_status: Option<i64>) -> Option<&'static str> {
+    match (status?, online_status?) {
+        (2, _) => Some("banned"),
+        (1, 1) => Some("online-coming"),
+        (1, 2) => Some("online"),
+        (1, 3) => Some("offline-coming"),
+        (1, 4) => Some("offline"),
+        _ => None,
+    }
+}

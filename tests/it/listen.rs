@@ -1,0 +1,176 @@
+//! `muster listen`: what it takes, what it refuses, and what it says of both.
+
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::process::{Child, ChildStderr, ChildStdout};
+
+use ::muster::clock;
+use ::muster::domain::Timestamp;
+use ::muster::webhooks::signature::{AppSecret, Secret};
+use reqwest::RequestBuilder;
+use serde_json::Value;
+
+use crate::muster::{Muster, client, directory, muster, run, send_signal};
+
+const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
+const PATH: &str = "/callback/gsTask/syncWhatsAppStatus";
+const ONLINE: &str = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"reason":"","instanceCode":"SIM-1"}"#;
+
+/// A running listener. Killed when dropped.
+struct Listener {
+    child: Child,
+    /// What it says first, on standard error.
+    said: String,
+    url: String,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Listener {
+    /// Starts one on a free port, and waits until it says where.
+    fn start(arguments: &[&str]) -> Listener {
+        let mut child = muster(&[&["listen", "--listen", "127.0.0.1:0"], arguments].concat(), &[]).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        stderr.read_line(&mut said).unwrap();
+        let url = said.trim().split([' ', ',']).find(|word| word.starts_with("http://")).expect(&said).to_owned();
+        Listener { child, said, url, stdout, stderr }
+    }
+
+    /// What it answers, and the line that it prints.
+    async fn told(&mut self, request: RequestBuilder) -> (u16, String, String) {
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap(), self.line())
+    }
+
+    fn line(&mut self) -> String {
+        self.stdout.next().unwrap().unwrap()
+    }
+
+    fn post(&self, body: &'static str) -> RequestBuilder {
+        client().post(format!("{}{PATH}", self.url)).body(body)
+    }
+
+    /// Asks it to stop: its exit code, and what else it printed.
+    fn stop(mut self) -> (Option<i32>, String) {
+        send_signal(self.child.id(), "TERM");
+        let code = self.child.wait().unwrap().code();
+        let mut rest: String = self.stdout.by_ref().map(Result::unwrap).collect();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        (code, rest)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+fn signed(request: RequestBuilder, secret: &Secret, id: &str, at: Timestamp) -> RequestBuilder {
+    let (signature, seconds) = (secret.sign(id, at, ONLINE.as_bytes()), (at.0 / 1_000_000).to_string());
+    let request = request.header("webhook-id", id).header("webhook-timestamp", seconds);
+    request.header("webhook-signature", signature).header("x-muster-account-version", "3")
+}
+
+#[tokio::test]
+async fn only_what_is_signed_is_taken() {
+    let (secret, now) = (Secret::of(&[7; 32]), clock::now());
+    let text = secret.text().to_string();
+    let mut listener = Listener::start(&["--secret", &text]);
+    assert!(listener.said.starts_with("muster listens on http://127.0.0.1:"), "{}", listener.said);
+    let sent = |listener: &Listener, secret, at| signed(listener.post(ONLINE), secret, "msg_3", at);
+
+    let (status, body, line) = listener.told(sent(&listener, &secret, now)).await;
+    assert_eq!((status, body.as_str()), (200, SUCCESS));
+    for part in ["sync", "861821726232", "v3 ", "online instanceCode=SIM-1", "verified", "→ 200 success", "msg_3"] {
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+    }
+    let (status, _, line) = listener.told(sent(&listener, &secret, now)).await;
+    assert!(status == 200 && line.ends_with("DUPLICATE"), "{line}");
+    let stale = Timestamp(now.0 - 301_000_000);
+    for (forged, why) in [
+        (sent(&listener, &Secret::of(&[8; 32]), now), "no signature fits"),
+        (sent(&listener, &secret, stale), "the timestamp is more than 300 s from now"),
+        (listener.post(ONLINE), "the header webhook-signature is missing"),
+    ] {
+        let (status, body, line) = listener.told(forged).await;
+        assert_eq!(status, 401);
+        assert_eq!(body, format!(r#"{{"data":"","code":401,"message":"Standard Webhooks: {why}"}}"#));
+        assert!(line.contains("WRONG SIGNATURE") && line.contains(why), "{line}");
+    }
+    assert_eq!(listener.stop(), (Some(0), String::new()));
+}
+
+#[tokio::test]
+async fn lines_of_json_and_faults() {
+    let files = directory();
+    let path = files.path().join("app.secret");
+    std::fs::write(&path, "f9a40a4780f5e1306c46f1c8daecee3b\n").unwrap();
+    let app = AppSecret::new("500975", "f9a40a4780f5e1306c46f1c8daecee3b").unwrap();
+    let file = path.to_str().unwrap();
+    let faulty = ["--tenant-id", "500975", "--app-secret-file", file, "--fail", "1", "--code", "500", "--seed", "7"];
+    let mut listener = Listener::start(&[&faulty[..], &["-o", "json"]].concat());
+    assert!(listener.said.ends_with(", and draws faults with --seed 7\n"), "{}", listener.said);
+    let signed = |request: RequestBuilder| {
+        let (timestamp, token) = app.sign(clock::now());
+        request.header("tenant_id", "500975").header("timestamp", timestamp).header("access_token", token)
+    };
+    let (status, body, line) = listener.told(signed(listener.post(ONLINE))).await;
+    assert_eq!((status, body.contains(r#""code":500"#)), (200, true), "{body}");
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["signature"], &line["body"]), (&"verified".into(), &serde_json::from_str(ONLINE).unwrap()));
+
+    // Neither a program nor a terminal is led astray by what others send.
+    let (status, body, line) = listener.told(signed(listener.post("\u{9b}2J\u{7f}\n no JSON"))).await;
+    assert_eq!((status, body.contains(r#""code":400"#)), (400, true), "{body}");
+    assert!(!line.contains(char::is_control), "{line}");
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["body"], "\u{9b}2J\u{7f}\n no JSON");
+    let long = listener.post("").body(vec![b' '; ::muster::limits::RECEIVER_BODY_BYTES + 1]);
+    assert_eq!(listener.told(long).await.0, 413);
+    assert_eq!(listener.stop(), (Some(0), String::new()));
+}
+
+/// The service tells it, and it understands everything that the service sends.
+#[tokio::test]
+async fn the_service_is_understood() {
+    let (data, mut listener) = (directory(), Listener::start(&[]));
+    let settings = [("MUSTER_WEBHOOKS__BASE_URL", listener.url.as_str()), ("MUSTER_SIMULATOR__DELAY_MS", "1")];
+    let muster = Muster::start(data.path(), &settings);
+    let body = r#"{"whatsAppList":[{"whatsApp":"861821720002","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;
+    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchOnline", body).await.status, 200);
+    for (version, words) in [(2, "online-coming"), (3, "offline reason=1002 instanceCode=")] {
+        let line = listener.line();
+        for part in [&format!("v{version} "), words, "attempt 1 ", "unsigned", "→ 200 success  msg_"] {
+            assert!(line.contains(part), "{part:?} is not in {line:?}");
+        }
+    }
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    assert_eq!(listener.stop(), (Some(0), String::new()));
+}
+
+#[test]
+fn wrong_usage() {
+    let taken = Listener::start(&[]);
+    let address = taken.url.strip_prefix("http://").unwrap();
+    let (code, stdout, stderr) = run(&["listen", "--listen", address], &[]);
+    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
+    assert!(stderr.starts_with(&format!("muster: cannot listen on {address}: ")), "{stderr}");
+    for arguments in [
+        &["--secret", "planted-7Q"][..],
+        &["--tenant-id", "1", "--app-secret", "7Q"],
+        &["--app-secret", "planted-7Q"],
+        &["--fail", "1.5"],
+        &["--fail", "NaN"],
+        &["--slow", "soon"],
+        &["--status", "99"],
+        &["--seed", "1"],
+        &["--listen", "nowhere"],
+    ] {
+        let (code, stdout, stderr) = run(&[&["listen"], arguments].concat(), &[]);
+        assert_eq!((code, stdout.as_str(), stderr.contains("7Q")), (Some(2), "", false), "{arguments:?}: {stderr}");
+    }
+    let (code, _, stderr) = run(&["listen", "--secret-file", "/nonexistent"], &[]);
+    assert!(code == Some(1) && stderr.starts_with("muster: cannot read /nonexistent: "), "{stderr}");
+}
