@@ -6,6 +6,7 @@ mod audit;
 mod command_line;
 mod contract;
 mod crash;
+mod delivery;
 mod faults;
 mod listen;
 mod muster;
