@@ -99,6 +99,13 @@ const BENCHES: &[Bench] = &[
         run: |scale| webhooks::round(scale.of(50_000)),
     },
     Bench {
+        id: "webhooks/backlog",
+        what: "deliveries that wait, ten of each account, to a receiver; floor: the same client posts the same bodies, 64 at once",
+        unit: "deliveries",
+        rounds: 3,
+        run: |scale| webhooks::backlog(scale.of(200_000)),
+    },
+    Bench {
         id: "verify",
         what: "every record, chain, root and rule checked; floor: the same blocks read from sled, each byte hashed once (SHA-256)",
         unit: "events",

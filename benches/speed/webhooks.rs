@@ -10,6 +10,7 @@ use muster::client::Guard;
 use muster::config::{Settings, Webhooks as Config};
 use muster::journal::Journal;
 use muster::limits::WEBHOOKS_IN_FLIGHT;
+use muster::store::Table;
 use muster::vault::Vault;
 use muster::webhooks::Webhooks;
 use tokio::sync::mpsc;
@@ -26,36 +27,84 @@ struct Receiver {
     all: mpsc::UnboundedReceiver<()>,
 }
 
+/// Events that are told as they are appended.
 pub fn round(deliveries: u64) -> Round {
-    let accounts = 1_000.min(deliveries);
+    measure(1_000, deliveries, false)
+}
+
+/// Events that wait, ten of each account, until the receiver is there.
+pub fn backlog(deliveries: u64) -> Round {
+    measure((deliveries / 10).max(1), deliveries, true)
+}
+
+fn measure(accounts: u64, deliveries: u64, is_backlog: bool) -> Round {
+    let accounts = accounts.min(deliveries);
     let deliveries = deliveries / accounts * accounts;
     let mut receiver = receive(deliveries);
     let url = format!("http://{}/callback/gsTask/syncWhatsAppStatus", receiver.address);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let subject = runtime.block_on(deliver(deliveries, accounts, &mut receiver));
+    let subject = runtime.block_on(deliver(deliveries, accounts, is_backlog, &mut receiver));
     let bodies = std::mem::take(&mut *receiver.bodies.lock().unwrap());
     assert_eq!(bodies.len() as u64, deliveries);
     let floor = runtime.block_on(post_plainly(&url, bodies));
     Round { units: deliveries, subject, floor }
 }
 
-/// Events that are to be told are appended; the time is until the last one was told.
-async fn deliver(deliveries: u64, accounts: u64, receiver: &mut Receiver) -> Duration {
+/// Events that are to be told are appended; the time is until the last one was told, of a backlog from the start of the
+/// webhooks.
+async fn deliver(deliveries: u64, accounts: u64, is_backlog: bool, receiver: &mut Receiver) -> Duration {
     let directory = house::directory();
     let store = house::store(&directory);
     let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
     let base_url = Some(format!("http://{}", receiver.address));
     let settings = Config { base_url, ..Settings::default().webhooks };
-    let stop = CancellationToken::new();
     let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
-    let webhooks = Webhooks::start(&store, &journal, &vault, Guard::on_this_machine(), &settings, &stop).unwrap();
-    let begin = Instant::now();
-    tokio::task::spawn_blocking(move || house::append(&journal, accounts, deliveries)).await.unwrap();
+    let guard = Guard::on_this_machine();
+    let start =
+        |stop: &CancellationToken| Webhooks::start(&store, &journal, &vault, guard.clone(), &settings, stop).unwrap();
+    let stop = CancellationToken::new();
+    let appending = journal.clone();
+    let append = move || house::append(&appending, accounts, deliveries);
+    // A channel is told what happens from its first start; of the backlog, that was before all this.
+    store.put(Table::Cursors, b"sync", &0_u64.to_le_bytes()).unwrap();
+    let (webhooks, before, begin);
+    if is_backlog {
+        tokio::task::spawn_blocking(append).await.unwrap();
+        (before, begin) = (resident(), Instant::now());
+        webhooks = start(&stop);
+    } else {
+        webhooks = start(&stop);
+        (before, begin) = (resident(), Instant::now());
+        tokio::task::spawn_blocking(append).await.unwrap();
+    }
+    let peak = watch_peak(stop.clone());
     receiver.all.recv().await.unwrap();
     let took = begin.elapsed();
     stop.cancel();
     webhooks.drain().await;
+    if is_backlog {
+        let peak = peak.await.unwrap();
+        println!("    memory: {before} KiB before, {peak} KiB at the peak, the receiver's bodies included");
+    }
     took
+}
+
+/// The memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// The most memory this process has until it is told to stop.
+fn watch_peak(stop: CancellationToken) -> tokio::task::JoinHandle<u64> {
+    tokio::spawn(async move {
+        let mut peak = resident();
+        while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(20))).await.is_some() {
+            peak = peak.max(resident());
+        }
+        peak
+    })
 }
 
 /// The same client, as many requests at once as a channel has, and nothing else.

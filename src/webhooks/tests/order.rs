@@ -209,6 +209,16 @@ impl Model {
         self.write(notes);
     }
 
+    /// The attempt under way fails, whatever the schedule is.
+    fn fail(&mut self) {
+        let (key, delivery, _) = self.under_way.remove(0);
+        let (fate, notes) = self.lanes.finished(key, Outcome::Failed { retry_after: None }, self.now);
+        if fate == Fate::Dead {
+            self.settled.insert(delivery.position);
+        }
+        self.write(notes);
+    }
+
     fn ask_again(&mut self, which: usize) {
         let known: Vec<u64> = self.settled.iter().chain(&self.dead).copied().collect();
         let waiting = self.rows.values().map(|row| row.next);
@@ -350,4 +360,37 @@ fn one_account_does_not_fill_the_window() {
     model.act(Act::Read(1_001));
     assert_eq!(model.lanes.unsettled(), 1, "only the other account's");
     model.drain();
+}
+
+/// The contract's schedule, over its hours, with a restart after each attempt: none is forgotten, none begins anew.
+#[test]
+fn a_schedule_of_hours() {
+    let account = AccountNumber::from_stored(8_618_210_000).unwrap();
+    let rules = Rules {
+        retry_waits: crate::limits::RETRY_WAITS.to_vec(),
+        after_last_try: AfterLastTry::Continue,
+        deliver: Deliver::All,
+        again_every: Duration::ZERO,
+    };
+    let mut model = Model::new(vec![account], rules);
+    model.act(Act::Read(1));
+    let mut tried_at = Vec::new();
+    while !model.settled.contains(&1) {
+        model.act(Act::Start(1));
+        assert_eq!(model.under_way.len(), 1, "it is due, and tried");
+        tried_at.push(model.now);
+        model.fail();
+        model.act(Act::Save);
+        model.act(Act::Crash);
+        if let Some(due) = model.lanes.next_due().filter(|due| *due > model.now) {
+            model.act(Act::Start(1));
+            assert_eq!(model.under_way.len(), 0, "not before it is due");
+            model.now = due;
+        }
+    }
+    assert_eq!(tried_at.len(), 7, "1 + 6 attempts");
+    for (pair, wait) in tried_at.windows(2).zip(crate::limits::RETRY_WAITS) {
+        let waited = pair[1].since(pair[0]);
+        assert!((wait * 8 / 10..=wait * 12 / 10).contains(&waited), "{waited:?} for {wait:?}");
+    }
 }
