@@ -69,7 +69,9 @@ fn of(error: &(dyn Error + 'static)) -> Option<Class> {
         return Some(Class::Tls);
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return error.is_incomplete_message().then_some(Class::Reset);
+        // One that was closed before anything was sent on it is no other case.
+        let is_broken = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+        return is_broken.then_some(Class::Reset);
     }
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof};
     let kind = error.downcast_ref::<io::Error>()?.kind();

@@ -116,6 +116,11 @@ impl Faulty {
         self.log.lock().unwrap()
     }
 
+    /// How many attempts arrived.
+    pub fn count(&self) -> usize {
+        self.log().told.len()
+    }
+
     /// Takes everything for a while: the sender is about to start, and knows nothing of this receiver.
     pub fn calm(&self) {
         let mut log = self.log();
