@@ -3,38 +3,49 @@
 //!
 //! `MUSTER_DELIVERY_SEED` repeats a run's choices, `MUSTER_DELIVERY_KILLS` asks for more kills than the usual 20.
 
+mod model;
 mod receiver;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use muster::config::Settings;
-use muster::domain::{AccountNumber, Channel, Notice, OnlineStatus};
-use muster::journal::{Journal, Recorded};
-use muster::limits::READ_RECORDS;
-use muster::store::Store;
+use muster::domain::{Channel, OnlineStatus};
+use muster::limits::{CURSOR_SAVE, WEBHOOKS_IN_FLIGHT};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use self::receiver::{DEADLINE, Faulty, SECRET, Told};
+use self::model::{check_attempts, check_registrations, check_told, read_journal};
+use self::receiver::{DEADLINE, Faulty, Mood, SECRET};
 use crate::muster::{Muster, PATIENCE, Receiver, directory};
 
 const SYNC: &str = "/api/v1/webhooks/sync";
+const REGISTER: &str = "/api/v1/webhooks/register";
 /// Callers at the same time, each with accounts of its own.
 const CALLERS: u64 = 8;
 /// Accounts of one caller.
 const ACCOUNTS: u64 = 250;
 /// The first account of the first caller. None has a fate: those are told by the last four digits.
 const FIRST: u64 = 21_000;
-/// Accounts with fates: pairing fails; banned.
-const FATES: [u64; 2] = [30_001, 30_003];
+/// Accounts with fates: pairing fails; the network fails; banned; drops.
+const FATES: [u64; 4] = [30_001, 30_002, 30_003, 30_006];
 /// Accounts that no code can be sent to: their registration fails, which is told at once.
-const UNREGISTERED: [u64; 3] = [40_005, 50_005, 60_005];
+const UNREGISTERED: [u64; 4] = [40_005, 50_005, 60_005, 70_005];
 
 /// What an attempt can come to.
 const OUTCOMES: [&str; 7] = ["code", "no_code", "reset", "status", "timeout", "tls", "too_long"];
+/// The statuses of those that came to a status: a redirect is not followed.
+const STATUSES: [u64; 3] = [302, 500, 503];
+
+/// What operators see of all attempts.
+#[derive(Default)]
+struct Seen {
+    /// How often an attempt came to what.
+    outcomes: BTreeMap<String, usize>,
+    statuses: BTreeSet<u64>,
+    /// By id and number, the attempts that were taken.
+    taken: HashSet<(String, u64)>,
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_story_arrives() {
@@ -49,7 +60,7 @@ async fn every_story_arrives() {
     let online: Vec<Vec<bool>> = vec![vec![false; ACCOUNTS as usize]; CALLERS as usize];
     let mut callers: Vec<(fastrand::Rng, Vec<bool>)> = online.into_iter().map(|it| (random.fork(), it)).collect();
     for kill in 0..kills {
-        let muster = here.start();
+        let muster = here.start().await;
         let alive = Duration::from_millis(random.u64(50..400));
         let calling = join_all(
             callers.iter_mut().zip(0..).map(|((random, online), caller)| call(&muster, caller, random, online)),
@@ -62,25 +73,30 @@ async fn every_story_arrives() {
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
     }
-    let muster = here.start();
+    let muster = here.start().await;
     everyone(&muster, true).await;
     settle(&muster).await;
     let muster = here.pause(muster).await;
+    let muster = here.hang(muster).await;
     here.no_tls(&muster).await;
-    let outcomes = check_deliveries(&muster).await;
+    let Seen { outcomes, statuses, taken } = look(&muster).await;
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let records = read_journal(here.data.path());
     let told = here.sync.log().told.clone();
     let events = check_told(&records, &told);
-    check_registrations(&records, &here.register);
+    check_attempts(&told, &taken);
+    let registrations = check_registrations(&records, &here.register);
     let wrong = here.sync.log().wrong.clone();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let accounts: HashSet<_> = records.iter().filter_map(|record| Some(record.event()?.0)).collect();
-    println!("{} accounts, {events} events told in {} attempts, {} kills", accounts.len(), told.len(), kills + 1);
+    let (accounts, attempts, kills) = (accounts.len(), told.len(), kills + 1);
+    println!("{accounts} accounts, {events} events told in {attempts} attempts, {kills} kills");
+    println!("{registrations} outcomes of registrations");
     println!("the receiver: {:?}", here.sync.log().did);
     println!("the sender: {outcomes:?}");
     let missing: Vec<_> = OUTCOMES.iter().filter(|outcome| !outcomes.contains_key(**outcome)).collect();
     assert!(missing.is_empty(), "nothing came to {missing:?}");
+    assert_eq!(statuses, BTreeSet::from(STATUSES));
     assert_eq!(outcomes.get("network"), None, "this receiver fails in no way that has no name");
 }
 
@@ -92,11 +108,15 @@ struct Here {
 }
 
 impl Here {
-    fn start(&self) -> Muster {
-        self.sync.calm();
+    async fn start(&self) -> Muster {
+        self.start_with(DEADLINE).await
+    }
+
+    async fn start_with(&self, deadline: Duration) -> Muster {
+        self.sync.begin().await;
         // Failures are many and waits short; the last ones are longer, so that no delivery dies on a busy machine.
         let waits = [["20ms"; 60].join(","), ["500ms"; 40].join(",")].join(",");
-        let timeout = format!("{}ms", DEADLINE.as_millis());
+        let timeout = format!("{}ms", deadline.as_millis());
         let sync = format!("http://{}{}", self.sync.address, Channel::SyncStatus.default_path());
         let register = format!("{}{}", self.register.base, Channel::RegisterStatus.default_path());
         Muster::start(
@@ -112,34 +132,36 @@ impl Here {
     }
 
     async fn set_secret(&self) {
-        let muster = self.start();
+        let muster = self.start().await;
         put(&muster, "secret", json!({"secret": SECRET})).await;
         muster.kill();
     }
 
     /// A registration that fails is told on the other channel: by then, this channel had its time too.
     async fn signal(&self, muster: &Muster, suffix: u64) {
-        let phone = (1_821_700_000 + suffix).to_string();
-        let body = json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
-        let answer = muster.post("/group-dispatch-api/register/submitPhone", body.to_string()).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        submit_phone(muster, suffix).await.unwrap();
         let account = account(suffix);
         self.register.until("a registration", |told| told.iter().any(|it| it.body["phone"] == account)).await;
     }
 
-    /// While the channel is paused nothing arrives, also not after a kill; then everything does.
+    /// While the channel is paused nothing arrives, also not after a kill; then everything does, and of what was taken
+    /// before next to nothing comes again.
     async fn pause(&self, muster: Muster) -> Muster {
         everyone(&muster, false).await;
-        post(&muster, "pause", json!({"reason": "maintenance"})).await;
+        let shown = post(&muster, "pause", json!({"reason": "maintenance"})).await;
+        assert_eq!(shown["inFlight"], 0, "attempts were under way when the pause was answered: {shown:#}");
         // What the sender gave up just before may still be on its way to the log.
         sleep(Duration::from_millis(50)).await;
         let before = self.sync.count();
+        let taken = self.sync.taken();
         everyone(&muster, true).await;
         online(&muster, &FATES).await.unwrap();
         self.signal(&muster, UNREGISTERED[0]).await;
         assert_eq!(self.sync.count(), before, "something arrived while the channel was paused");
+        // Nothing says when the cursor is in the book.
+        sleep(2 * CURSOR_SAVE).await;
         muster.kill();
-        let muster = self.start();
+        let muster = self.start().await;
         self.signal(&muster, UNREGISTERED[1]).await;
         assert_eq!(self.sync.count(), before, "something arrived after a kill while the channel was paused");
         let shown = muster.get(SYNC).await.json();
@@ -152,7 +174,27 @@ impl Here {
         post(&muster, "resume", json!({})).await;
         settle(&muster).await;
         assert!(self.sync.count() >= before + 2 * (CALLERS * ACCOUNTS) as usize);
+        let again = self.sync.log().told[before..].iter().filter(|it| taken.contains(&it.id)).count();
+        // A busy machine may have been too late for a few.
+        assert!(again * 100 <= taken.len(), "{again} of {} came again after the kill", taken.len());
         muster
+    }
+
+    /// While all attempts that there may be hang, and none ends, the other channel is told as ever.
+    async fn hang(&self, muster: Muster) -> Muster {
+        assert_eq!(muster.stop("TERM").0.code(), Some(0));
+        let muster = self.start_with(10 * PATIENCE).await;
+        self.sync.behave(Mood::Hanging);
+        let (taken, hanging) = (self.sync.taken().len(), self.sync.count() + WEBHOOKS_IN_FLIGHT);
+        let others: Vec<u64> = (FIRST + ACCOUNTS..FIRST + 2 * ACCOUNTS).collect();
+        recycle(&muster, &others).await.unwrap();
+        until("as many attempts as there may be", async || self.sync.count() >= hanging).await;
+        self.signal(&muster, UNREGISTERED[3]).await;
+        assert_eq!((self.sync.taken().len(), self.sync.count()), (taken, hanging), "the receiver did not hang");
+        self.sync.behave(Mood::Kind);
+        settle(&muster).await;
+        assert_eq!(muster.stop("TERM").0.code(), Some(0));
+        self.start().await
     }
 
     /// One delivery meets a receiver without TLS, and arrives when the receiver is the right one again.
@@ -188,6 +230,11 @@ async fn call(muster: &Muster, caller: u64, random: &mut fastrand::Rng, is_onlin
             let Ok(()) = asked else { return };
             some.iter().for_each(|it| is_online[*it as usize] = to_online);
         }
+        if random.u8(0..4) == 0 {
+            let suffix = FIRST + caller * ACCOUNTS + random.u64(0..ACCOUNTS);
+            let code = if random.bool() { "123456" } else { "654321" };
+            let Ok(()) = register(muster, suffix, code).await else { return };
+        }
     }
 }
 
@@ -213,6 +260,23 @@ async fn recycle(muster: &Muster, suffixes: &[u64]) -> Result<(), reqwest::Error
     ask(muster, "batchRecycle", suffixes.iter().map(|suffix| json!(account(*suffix))).collect()).await
 }
 
+async fn submit_phone(muster: &Muster, suffix: u64) -> Result<(), reqwest::Error> {
+    let phone = (1_821_700_000 + suffix).to_string();
+    let body = json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
+    let answer = muster.try_post("/group-dispatch-api/register/submitPhone", body.to_string(), "").await?;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    Ok(())
+}
+
+/// Registers a number with a code that is right, or not.
+async fn register(muster: &Muster, suffix: u64, code: &str) -> Result<(), reqwest::Error> {
+    submit_phone(muster, suffix).await?;
+    let body = json!({"phone": (1_821_700_000 + suffix).to_string(), "verifyCode": code, "areaCode": "+86"});
+    let answer = muster.try_post("/group-dispatch-api/register/submitVerifyCode", body.to_string(), "").await?;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    Ok(())
+}
+
 async fn ask(muster: &Muster, what: &str, list: Vec<Value>) -> Result<(), reqwest::Error> {
     let body = json!({"whatsAppList": list}).to_string();
     let answer = muster.try_post(&format!("/group-dispatch-api/whatsapp/{what}"), body, "").await?;
@@ -221,9 +285,10 @@ async fn ask(muster: &Muster, what: &str, list: Vec<Value>) -> Result<(), reqwes
     Ok(())
 }
 
-async fn post(muster: &Muster, what: &str, body: Value) {
+async fn post(muster: &Muster, what: &str, body: Value) -> Value {
     let answer = muster.post(&format!("{SYNC}/{what}"), body.to_string()).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()
 }
 
 async fn put(muster: &Muster, what: &str, body: Value) {
@@ -246,10 +311,12 @@ async fn settle(muster: &Muster) {
     })
     .await;
     until("an end of all deliveries", async || {
-        let shown = muster.get(SYNC).await.json();
-        let is_zero = |pointer: &str| shown.pointer(pointer).unwrap() == 0;
-        assert_eq!((&shown["blocked"], &shown["breaker"]["state"]), (&json!(0), &json!("closed")), "{shown:#}");
-        ["/lag/events", "/inFlight", "/waiting"].into_iter().all(is_zero)
+        let shown = [muster.get(SYNC).await.json(), muster.get(REGISTER).await.json()];
+        shown.iter().all(|shown| {
+            let is_zero = |pointer: &str| shown.pointer(pointer).unwrap() == 0;
+            assert_eq!((&shown["blocked"], &shown["breaker"]["state"]), (&json!(0), &json!("closed")), "{shown:#}");
+            ["/lag/events", "/inFlight", "/waiting"].into_iter().all(is_zero)
+        })
     })
     .await;
 }
@@ -266,95 +333,29 @@ fn attempts(page: &Value) -> impl Iterator<Item = &Value> {
     page["deliveries"].as_array().unwrap().iter().flat_map(|it| it["attempts"].as_array().unwrap())
 }
 
-/// By what operators see, every delivery was taken in the end. Returns how often an attempt came to what.
-async fn check_deliveries(muster: &Muster) -> BTreeMap<String, usize> {
-    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
-    let mut cursor = String::new();
+/// By what operators see, every delivery was taken in the end.
+async fn look(muster: &Muster) -> Seen {
+    let (mut seen, mut cursor) = (Seen::default(), String::new());
     loop {
         let page = muster.get(&format!("{SYNC}/deliveries?limit=1000{cursor}")).await.json();
         for delivery in page["deliveries"].as_array().unwrap() {
-            let last = delivery["attempts"].as_array().unwrap().last();
-            let is_taken = delivery["state"] == "delivered" && last.is_some_and(|last| last["outcome"] == "ok");
-            assert!(is_taken, "not delivered: {delivery:#}");
-        }
-        for attempt in attempts(&page) {
-            *outcomes.entry(attempt["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-        let Some(next) = page["next"].as_str() else { return outcomes };
-        cursor = format!("&cursor={next}");
-    }
-}
-
-fn read_journal(data: &Path) -> Vec<Recorded> {
-    let store = Store::open(data, &Settings::default().store).unwrap();
-    let journal = Journal::open(store, Box::new(|_| {})).unwrap();
-    journal.verify().unwrap();
-    let mut records: Vec<Recorded> = Vec::new();
-    loop {
-        let after = records.last().map_or(0, |last| last.position);
-        let more = journal.read_after(after, READ_RECORDS).unwrap();
-        if more.is_empty() {
-            return records;
-        }
-        records.extend(more);
-    }
-}
-
-/// What was told is what happened: each event at least once, an account's in their order, each under one id and in the
-/// same words. Returns how many events that is.
-fn check_told(records: &[Recorded], told: &[Told]) -> usize {
-    let mut stories: BTreeMap<AccountNumber, Vec<(u64, String)>> = BTreeMap::new();
-    for (account, version, body) in records.iter().filter_map(body_of) {
-        stories.entry(account).or_default().push((version, body));
-    }
-    let mut places: HashMap<&str, (AccountNumber, u64)> = HashMap::new();
-    let mut ids: HashMap<(AccountNumber, u64), &str> = HashMap::new();
-    let mut accepted: BTreeMap<AccountNumber, Vec<(u64, String)>> = BTreeMap::new();
-    for Told { id, version, body, was_accepted, .. } in told {
-        let whose: Value = serde_json::from_str(body).unwrap();
-        let account = whose["whatsApp"].as_str().unwrap().parse::<u64>().unwrap();
-        let account = AccountNumber::from_stored(account).unwrap();
-        let place = (account, *version);
-        assert_eq!(*places.entry(id).or_insert(place), place, "an id of two events");
-        assert_eq!(*ids.entry(place).or_insert(id), id, "an event of two ids");
-        let story = &stories[&account];
-        let event = (*version, body.clone());
-        assert!(story.contains(&event), "{id} told {event:?} of {account}, which did not happen");
-        let heard = accepted.entry(account).or_default();
-        // An event that was told and comes again changes nothing; one that is new must be the next.
-        if !heard.contains(&event) {
-            assert_eq!(story[heard.len()], event, "{id}: out of order for {account}, which was told {heard:?}");
-            if *was_accepted {
-                heard.push(event);
+            let attempts = delivery["attempts"].as_array().unwrap();
+            let is_taken = attempts.last().is_some_and(|last| last["outcome"] == "ok");
+            assert!(is_taken && delivery["state"] == "delivered", "not delivered: {delivery:#}");
+            for attempt in attempts {
+                let outcome = attempt["outcome"].as_str().unwrap();
+                *seen.outcomes.entry(outcome.to_owned()).or_default() += 1;
+                match outcome {
+                    "ok" => {
+                        let id = delivery["id"].as_str().unwrap().to_owned();
+                        seen.taken.insert((id, attempt["attempt"].as_u64().unwrap()));
+                    }
+                    "status" => drop(seen.statuses.insert(attempt["status"].as_u64().unwrap())),
+                    _ => {}
+                }
             }
         }
+        let Some(next) = page["next"].as_str() else { return seen };
+        cursor = format!("&cursor={next}");
     }
-    for (account, story) in &stories {
-        let heard = accepted.get(account).map_or(0, Vec::len);
-        assert_eq!(heard, story.len(), "of {account} was never told: {:?}", &story[heard..]);
-    }
-    stories.values().map(Vec::len).sum()
-}
-
-/// What the channel is to be told of a record: of whom, in which version, in which words. What operators did, and what
-/// the other channel tells, is nothing to it.
-fn body_of(record: &Recorded) -> Option<(AccountNumber, u64, String)> {
-    let (account, event) = record.event()?;
-    let Notice::Status { status, online_status, reason, instance_code } = Notice::of(event)? else { return None };
-    let body = json!({"whatsApp": account.to_string(), "status": status.code(), "onlineStatus": online_status.code(),
-        "reason": reason, "instanceCode": instance_code});
-    Some((account, record.version, body.to_string()))
-}
-
-/// The other channel is no worse for it.
-fn check_registrations(records: &[Recorded], register: &Receiver) {
-    let mut happened = 0;
-    for (account, event) in records.iter().filter_map(Recorded::event) {
-        if let Some(Notice::Registration { successful }) = Notice::of(event) {
-            let told = register.told_about(&account.to_string());
-            assert_eq!(told, [format!("register {}", u8::from(successful))]);
-            happened += 1;
-        }
-    }
-    assert_eq!(happened, UNREGISTERED.len());
 }

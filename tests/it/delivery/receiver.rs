@@ -1,6 +1,6 @@
 //! A receiver as receivers are: it takes most of what comes, and fails the rest in every way there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use muster::webhooks::signature::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// What signs and verifies.
@@ -38,6 +39,10 @@ pub struct Faulty {
 pub struct Told {
     pub id: String,
     pub version: u64,
+    /// Which of the sender's attempts it was, by its own count.
+    pub attempt: u64,
+    /// Between which starts of the sender.
+    pub life: usize,
     pub body: String,
     pub was_accepted: bool,
 }
@@ -50,10 +55,24 @@ pub struct Log {
     /// How often it did what.
     pub did: BTreeMap<&'static str, usize>,
     random: fastrand::Rng,
+    /// How often the sender was started.
+    life: usize,
+    mood: watch::Sender<Mood>,
     /// What it has taken since the sender started.
     taken: usize,
     /// Until when connections are closed at once, and how many more.
     flapping: Option<(Instant, usize)>,
+}
+
+/// How it is in general.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// As receivers are.
+    Faulty,
+    /// It answers nothing until its mood is another; then it takes what hung.
+    Hanging,
+    /// It takes everything.
+    Kind,
 }
 
 /// What it does to an attempt.
@@ -70,6 +89,8 @@ enum Choice {
     Error,
     RetryAfter,
     Close,
+    /// As long as the mood is so, and then take it.
+    Wait,
 }
 
 const FAULTS: [(Choice, &str); 9] = [
@@ -94,6 +115,8 @@ impl Faulty {
             wrong: Vec::new(),
             did: BTreeMap::new(),
             random: fastrand::Rng::with_seed(seed),
+            life: 0,
+            mood: watch::Sender::new(Mood::Faulty),
             taken: 0,
             flapping: None,
         };
@@ -104,9 +127,14 @@ impl Faulty {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                if !logging.lock().unwrap().is_flapping() {
-                    tokio::spawn(serve(stream, logging.clone()));
-                }
+                let life = {
+                    let mut log = logging.lock().unwrap();
+                    if log.is_flapping() {
+                        continue;
+                    }
+                    log.life
+                };
+                tokio::spawn(serve(stream, life, logging.clone()));
             }
         });
         Faulty { address, log }
@@ -119,6 +147,27 @@ impl Faulty {
     /// How many attempts arrived.
     pub fn count(&self) -> usize {
         self.log().told.len()
+    }
+
+    /// The ids of what was taken.
+    pub fn taken(&self) -> HashSet<String> {
+        self.log().told.iter().filter(|it| it.was_accepted).map(|it| it.id.clone()).collect()
+    }
+
+    /// How it is until the sender starts again.
+    pub fn behave(&self, mood: Mood) {
+        self.log().mood.send_replace(mood);
+    }
+
+    /// The sender is about to start; the one before is gone.
+    pub async fn begin(&self) {
+        self.calm();
+        // Connections are met in the order in which they came: after this one, all of the sender that is gone were.
+        let mut last = TcpStream::connect(&self.address).await.unwrap();
+        last.write_all(&[HANDSHAKE]).await.unwrap();
+        last.read_to_end(&mut Vec::new()).await.unwrap();
+        self.behave(Mood::Faulty);
+        self.log().life += 1;
     }
 
     /// Takes everything for a while: the sender is about to start, and knows nothing of this receiver.
@@ -141,6 +190,12 @@ impl Log {
     }
 
     fn choose(&mut self) -> Choice {
+        let mood = *self.mood.borrow();
+        match mood {
+            Mood::Faulty => {}
+            Mood::Hanging => return Choice::Wait,
+            Mood::Kind => return self.take_it(),
+        }
         if self.is_flapping() {
             return Choice::Close;
         }
@@ -153,13 +208,17 @@ impl Log {
             *self.did.entry(name).or_default() += 1;
             return choice;
         }
+        self.take_it()
+    }
+
+    fn take_it(&mut self) -> Choice {
         self.taken += 1;
         *self.did.entry("taken").or_default() += 1;
         Choice::Take
     }
 
     /// Notes an attempt, and says what is done to it.
-    fn take(&mut self, (headers, body): Request) -> Choice {
+    fn take(&mut self, (headers, body): Request, life: usize) -> Choice {
         let header = |name: &str| headers.get(name).map_or("", String::as_str);
         let number = |name: &str| header(name).parse::<u64>().unwrap_or(0);
         let (id, time, signature) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
@@ -172,16 +231,25 @@ impl Log {
         }
         let choice = self.choose();
         let was_accepted = matches!(choice, Choice::Take);
-        self.told.push(Told { id: id.to_owned(), version, body, was_accepted });
+        self.told.push(Told { id: id.to_owned(), version, attempt, life, body, was_accepted });
         choice
     }
 }
 
 /// One connection, to its end.
-async fn serve(mut stream: TcpStream, log: Arc<Mutex<Log>>) {
+async fn serve(mut stream: TcpStream, life: usize, log: Arc<Mutex<Log>>) {
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
-        let choice = log.lock().unwrap().take(request);
+        let (mut choice, at, mut mood) = {
+            let mut log = log.lock().unwrap();
+            (log.take(request, life), log.told.len() - 1, log.mood.subscribe())
+        };
+        if matches!(choice, Choice::Wait) {
+            mood.wait_for(|mood| *mood != Mood::Hanging).await.unwrap();
+            let mut log = log.lock().unwrap();
+            choice = log.take_it();
+            log.told[at].was_accepted = true;
+        }
         if answer(&mut stream, choice).await.is_break() {
             return;
         }
@@ -216,7 +284,7 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
 /// Answers, and says whether the connection goes on.
 async fn answer(stream: &mut TcpStream, choice: Choice) -> ControlFlow<()> {
     match choice {
-        Choice::Take => send(stream, "200 OK", "", SUCCESS).await,
+        Choice::Take | Choice::Wait => send(stream, "200 OK", "", SUCCESS).await,
         Choice::RefuseByCode => send(stream, "200 OK", "", r#"{"data":"","code":500,"message":"no"}"#).await,
         Choice::Html => send(stream, "200 OK", "content-type: text/html\r\n", "<html>Welcome</html>").await,
         Choice::Redirect => send(stream, "302 Found", "location: http://169.254.169.254/\r\n", "").await,

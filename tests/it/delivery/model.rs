@@ -1,0 +1,107 @@
+//! What must have been told, by the journal, and whether it was.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use muster::config::Settings;
+use muster::domain::{AccountNumber, Notice};
+use muster::journal::{Journal, Recorded};
+use muster::limits::READ_RECORDS;
+use muster::store::Store;
+use serde_json::{Value, json};
+
+use super::UNREGISTERED;
+use super::receiver::Told;
+use crate::muster::Receiver;
+
+pub fn read_journal(data: &Path) -> Vec<Recorded> {
+    let store = Store::open(data, &Settings::default().store).unwrap();
+    let journal = Journal::open(store, Box::new(|_| {})).unwrap();
+    journal.verify().unwrap();
+    let mut records: Vec<Recorded> = Vec::new();
+    loop {
+        let after = records.last().map_or(0, |last| last.position);
+        let more = journal.read_after(after, READ_RECORDS).unwrap();
+        if more.is_empty() {
+            return records;
+        }
+        records.extend(more);
+    }
+}
+
+/// What was told is what happened: each event at least once, an account's in their order, each under one id and in the
+/// same words. Returns how many events that is.
+pub fn check_told(records: &[Recorded], told: &[Told]) -> usize {
+    let mut stories: BTreeMap<AccountNumber, Vec<(u64, String)>> = BTreeMap::new();
+    for (account, version, body) in records.iter().filter_map(body_of) {
+        stories.entry(account).or_default().push((version, body));
+    }
+    let mut places: HashMap<&str, (AccountNumber, u64)> = HashMap::new();
+    let mut ids: HashMap<(AccountNumber, u64), &str> = HashMap::new();
+    let mut accepted: BTreeMap<AccountNumber, Vec<(u64, String)>> = BTreeMap::new();
+    for Told { id, version, body, was_accepted, .. } in told {
+        let whose: Value = serde_json::from_str(body).unwrap();
+        let account = whose["whatsApp"].as_str().unwrap().parse::<u64>().unwrap();
+        let account = AccountNumber::from_stored(account).unwrap();
+        let place = (account, *version);
+        assert_eq!(*places.entry(id).or_insert(place), place, "an id of two events");
+        assert_eq!(*ids.entry(place).or_insert(id), id, "an event of two ids");
+        let story = &stories[&account];
+        let event = (*version, body.clone());
+        assert!(story.contains(&event), "{id} told {event:?} of {account}, which did not happen");
+        let heard = accepted.entry(account).or_default();
+        // An event that was told and comes again changes nothing; one that is new must be the next.
+        if !heard.contains(&event) {
+            assert_eq!(story[heard.len()], event, "{id}: out of order for {account}, which was told {heard:?}");
+            if *was_accepted {
+                heard.push(event);
+            }
+        }
+    }
+    for (account, story) in &stories {
+        let heard = accepted.get(account).map_or(0, Vec::len);
+        assert_eq!(heard, story.len(), "of {account} was never told: {:?}", &story[heard..]);
+    }
+    stories.values().map(Vec::len).sum()
+}
+
+/// What the channel is to be told of a record: of whom, in which version, in which words. What operators did, and what
+/// the other channel tells, is nothing to it.
+fn body_of(record: &Recorded) -> Option<(AccountNumber, u64, String)> {
+    let (account, event) = record.event()?;
+    let Notice::Status { status, online_status, reason, instance_code } = Notice::of(event)? else { return None };
+    let body = json!({"whatsApp": account.to_string(), "status": status.code(), "onlineStatus": online_status.code(),
+        "reason": reason, "instanceCode": instance_code});
+    Some((account, record.version, body.to_string()))
+}
+
+/// Attempts of one delivery are numbered as they are made; only a kill lets a number come again. What operators see as
+/// taken was taken under that number.
+pub fn check_attempts(told: &[Told], seen: &HashSet<(String, u64)>) {
+    let mut last: HashMap<(&str, usize), u64> = HashMap::new();
+    let mut taken: HashSet<(&str, u64)> = HashSet::new();
+    for Told { id, attempt, life, was_accepted, .. } in told {
+        let before = last.insert((id, *life), *attempt).unwrap_or(0);
+        assert!(before < *attempt, "{id}: attempt {attempt} came after attempt {before} of the same life");
+        if *was_accepted {
+            taken.insert((id, *attempt));
+        }
+    }
+    let never: Vec<_> = seen.iter().filter(|(id, attempt)| !taken.contains(&(id.as_str(), *attempt))).collect();
+    assert!(never.is_empty(), "operators see as taken what the receiver never took: {never:?}");
+}
+
+/// The other channel is no worse for it: each account's outcomes, in their order. Returns how many there were.
+pub fn check_registrations(records: &[Recorded], register: &Receiver) -> usize {
+    let mut outcomes: BTreeMap<AccountNumber, Vec<String>> = BTreeMap::new();
+    for (account, event) in records.iter().filter_map(Recorded::event) {
+        if let Some(Notice::Registration { successful }) = Notice::of(event) {
+            outcomes.entry(account).or_default().push(format!("register {}", u8::from(successful)));
+        }
+    }
+    for (account, outcomes) in &outcomes {
+        assert_eq!(register.told_about(&account.to_string()), *outcomes, "of {account}");
+    }
+    assert!(outcomes.len() > UNREGISTERED.len(), "the callers registered nothing");
+    outcomes.values().map(Vec::len).sum()
+}
