@@ -221,7 +221,7 @@ pub const BREAKER_LEAST_ATTEMPTS: u64 = 10;
 pub const BREAKER_FAILED_PERCENT: u64 = 70;
 /// How long the breaker stays open before a probe.
 pub const BREAKER_OPEN: Duration = Duration::from_secs(30);
-/// Deliveries in one request to send again, most; about 40 MB of rows.
+/// Deliveries in one request to send again, most: each is a row of some fifty bytes, and all are in memory at once.
 pub const REDELIVERIES: usize = 1_000_000;
 /// Deliveries handed to a channel at once to be sent again, so that it does not pause over them.
 pub const REDELIVERY_CHUNK: usize = 1_000;
@@ -229,8 +229,10 @@ pub const REDELIVERY_CHUNK: usize = 1_000;
 pub const DELIVERIES_SCANNED: usize = 20_000;
 /// How often remembered attempts are looked through for those to forget.
 pub const ATTEMPTS_PRUNE: Duration = Duration::from_secs(60);
-/// How many are looked at each time.
+/// How many are looked at in one go, so that nobody waits long for the store.
 pub const ATTEMPTS_PRUNED: usize = 20_000;
+/// So many young ones in a row, and what is behind them is young too: one or the other old one was sent again.
+pub const ATTEMPTS_YOUNG: usize = 1_000;
 /// Secrets that sign at once, most: the newest, and those whose time of grace is not over.
 pub const SIGNING_SECRETS: usize = 5;
 /// How long an exchanged secret signs beside the new one, unless something else is asked for (Svix's default).

@@ -1,16 +1,15 @@
 //! `muster listen`.
 
-use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::listing::shown;
 use super::output::{self, Form};
-use super::{Error, log, signals};
+use super::{Error, log, secret, signals};
 use crate::config::{Log, LogFormat};
 use crate::receiver::{self, Arrival, Faults, Keys, Rules};
 use crate::{clock, config};
@@ -104,10 +103,11 @@ impl Listen {
 
     fn keys(&self) -> Result<Keys, Error> {
         let secrets = match &self.secret_file {
-            Some(file) => vec![read(file)?],
+            Some(file) => vec![secret::read(file)?],
             None => self.secret.clone(),
         };
-        let app_secret = self.app_secret_file.as_deref().map(read).transpose()?.or_else(|| self.app_secret.clone());
+        let app_secret =
+            self.app_secret_file.as_deref().map(secret::read).transpose()?.or_else(|| self.app_secret.clone());
         Ok(Keys::new(&secrets, self.tenant_id.as_deref().zip(app_secret.as_deref()))?)
     }
 
@@ -116,12 +116,6 @@ impl Listen {
         let seed = self.fail.map(|_| format!(", and draws faults with --seed {seed}")).unwrap_or_default();
         let _unread = writeln!(io::stderr().lock(), "muster listens on http://{address}{seed}");
     }
-}
-
-/// A secret in a file, which editors end with a newline.
-fn read(file: &Path) -> Result<String, Error> {
-    let failed = |source| Error::File { what: "read", path: file.to_owned(), source };
-    Ok(fs::read_to_string(file).map_err(failed)?.trim_end().to_owned())
 }
 
 fn address(text: &str) -> Result<String, &'static str> {

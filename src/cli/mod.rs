@@ -22,6 +22,7 @@
 //! | `listing` | events and values, in the form that was asked for |
 //! | `progress` | how far something is that takes a while |
 //! | `flags` | the flags that set settings, for every verb that needs them |
+//! | `secret` | a secret that is given in a file |
 //! | `exit` | the exit codes, and which error ends in which |
 //! | `output` | printing data, also into a pipe that nobody reads to its end |
 //! | `log` | where the log goes, and in which form |
@@ -47,6 +48,7 @@ mod progress;
 mod prove;
 mod replay;
 mod restore;
+mod secret;
 mod serve;
 mod signals;
 mod source;

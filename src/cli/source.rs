@@ -94,14 +94,10 @@ impl Open {
     ) -> Result<(), Error> {
         let Question { method, path, accept } = *question;
         match &self.from {
-            From::Server { http, url } => self.runtime.block_on(async {
-                let full = format!("{url}/api/v1/{path}");
-                let request = if method == "POST" { http.post(full) } else { http.get(full) };
-                let answer = request.header("accept", accept).send().await.map_err(|error| unreachable(url, error))?;
-                let status = answer.status().as_u16();
-                let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| unreachable(url, error)));
-                drain(status, pieces, take).await
-            }),
+            From::Server { http, url } => {
+                let request = if method == "POST" { http.post(at(url, path)) } else { http.get(at(url, path)) };
+                self.runtime.block_on(send(url, request.header("accept", accept), take))
+            }
             From::Directory(offline) => self.runtime.block_on(async {
                 let answer = offline.ask(method, path, accept).await?;
                 let broken = |error: Box<dyn std::error::Error + Send + Sync>| unreachable("the data directory", error);
@@ -124,23 +120,16 @@ impl Open {
             // A directory that no service uses has nobody to do it, and says so.
             return self.ask_value(&Question { method, path, accept: JSON });
         };
+        let request = http.request(reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default(), at(url, path));
+        let request = match body {
+            Some(body) => request.header("content-type", JSON).body(body.to_string()),
+            None => request,
+        };
         let mut answer = Vec::new();
-        self.runtime.block_on(async {
-            let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default();
-            let request = http.request(method, format!("{url}/api/v1/{path}")).header("accept", JSON);
-            let request = match body {
-                Some(body) => request.header("content-type", JSON).body(body.to_string()),
-                None => request,
-            };
-            let answered = request.send().await.map_err(|error| unreachable(url, error))?;
-            let status = answered.status().as_u16();
-            let pieces = answered.bytes_stream().map(|piece| piece.map_err(|error| unreachable(url, error)));
-            let take = |piece: &[u8]| {
-                answer.extend_from_slice(piece);
-                Ok(())
-            };
-            drain(status, pieces, take).await
-        })?;
+        self.runtime.block_on(send(url, request.header("accept", JSON), |piece| {
+            answer.extend_from_slice(piece);
+            Ok(())
+        }))?;
         Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
 
@@ -153,6 +142,23 @@ impl Open {
         })?;
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
+}
+
+/// Where the service at `server` has what is asked for.
+fn at(server: &str, path: &str) -> String {
+    format!("{server}/api/v1/{path}")
+}
+
+/// Sends a request to the service at `server`, and hands the answer to `take` as it comes.
+async fn send(
+    server: &str,
+    request: reqwest::RequestBuilder,
+    take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let answer = request.send().await.map_err(|error| unreachable(server, error))?;
+    let status = answer.status().as_u16();
+    let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| unreachable(server, error)));
+    drain(status, pieces, take).await
 }
 
 async fn drain(

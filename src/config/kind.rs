@@ -7,7 +7,7 @@ use std::time::Duration;
 use figment::value::{Empty, Value};
 use tracing_subscriber::EnvFilter;
 
-use super::settings::{AfterLastTry, Deliver, LogFormat, Settings};
+use super::settings::{Settings, Word};
 use super::text::{duration, is_address, is_base_of_receivers, is_receiver, whole_number, written};
 use crate::client::Network;
 use crate::limits::{SETTABLE_DURATION, SETTABLE_NETWORKS, SETTABLE_RETRY_WAITS};
@@ -47,66 +47,27 @@ pub(super) enum Kind {
     Choice(fn(&mut Settings) -> &mut dyn Choice),
 }
 
-/// What is chosen by a word.
+/// What is chosen by a word, whatever it is.
 pub(super) trait Choice {
     /// The words there are, to stand after "must be".
-    fn words(&self) -> &'static str;
+    fn words(&self) -> String;
     /// The word for what is chosen.
     fn word(&self) -> &'static str;
     /// Takes what `word` stands for. None if it is no such word.
     fn choose(&mut self, word: &str) -> Option<()>;
 }
 
-impl Choice for LogFormat {
-    fn words(&self) -> &'static str {
-        "text or json"
+impl<T: Word> Choice for T {
+    fn words(&self) -> String {
+        T::ALL.iter().map(Choice::word).collect::<Vec<_>>().join(" or ")
     }
 
     fn word(&self) -> &'static str {
-        match self {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        }
+        Word::word(*self)
     }
 
     fn choose(&mut self, word: &str) -> Option<()> {
-        *self = [LogFormat::Text, LogFormat::Json].into_iter().find(|it| it.word() == word)?;
-        Some(())
-    }
-}
-
-impl Choice for Deliver {
-    fn words(&self) -> &'static str {
-        "all or latest"
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            Deliver::All => "all",
-            Deliver::Latest => "latest",
-        }
-    }
-
-    fn choose(&mut self, word: &str) -> Option<()> {
-        *self = [Deliver::All, Deliver::Latest].into_iter().find(|it| it.word() == word)?;
-        Some(())
-    }
-}
-
-impl Choice for AfterLastTry {
-    fn words(&self) -> &'static str {
-        "continue or block"
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            AfterLastTry::Continue => "continue",
-            AfterLastTry::Block => "block",
-        }
-    }
-
-    fn choose(&mut self, word: &str) -> Option<()> {
-        *self = [AfterLastTry::Continue, AfterLastTry::Block].into_iter().find(|it| it.word() == word)?;
+        *self = T::ALL.iter().copied().find(|it| it.word() == word)?;
         Some(())
     }
 }
@@ -162,7 +123,7 @@ impl Kind {
             Kind::Networks(_) => {
                 format!("at most {SETTABLE_NETWORKS} networks with commas between, as in 10.0.0.0/8,fd00::/8")
             }
-            Kind::Choice(place) => place(&mut Settings::default()).words().to_owned(),
+            Kind::Choice(place) => place(&mut Settings::default()).words(),
         }
     }
 

@@ -31,7 +31,7 @@ pub use given::{File, Flag};
 pub use load::{Effective, Error, Row, load, load_from_process};
 pub use settings::{
     Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store, Vault,
-    Webhooks,
+    Webhooks, Word,
 };
 pub use shown::masked as masked_url;
 pub use text::{duration, is_address, receiver as receiver_url};

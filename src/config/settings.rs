@@ -206,6 +206,48 @@ pub enum LogFormat {
     Json,
 }
 
+/// A choice between a few words.
+pub trait Word: Copy + 'static {
+    /// What there is.
+    const ALL: &'static [Self];
+
+    /// The word for it, in the file and wherever it is shown.
+    fn word(self) -> &'static str;
+}
+
+impl Word for LogFormat {
+    const ALL: &'static [LogFormat] = &[LogFormat::Text, LogFormat::Json];
+
+    fn word(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+}
+
+impl Word for Deliver {
+    const ALL: &'static [Deliver] = &[Deliver::All, Deliver::Latest];
+
+    fn word(self) -> &'static str {
+        match self {
+            Deliver::All => "all",
+            Deliver::Latest => "latest",
+        }
+    }
+}
+
+impl Word for AfterLastTry {
+    const ALL: &'static [AfterLastTry] = &[AfterLastTry::Continue, AfterLastTry::Block];
+
+    fn word(self) -> &'static str {
+        match self {
+            AfterLastTry::Continue => "continue",
+            AfterLastTry::Block => "block",
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {

@@ -40,7 +40,7 @@ use tokio::sync::watch;
 pub use heads::Head;
 pub use line::Turn;
 pub use proof::{Proof, consistency_holds, root_by_inclusion};
-pub use record::{Fact, Origin, Principal, Recorded, RequestId, Stream, Unknown};
+pub use record::{Asker, Fact, Origin, Principal, Recorded, RequestId, Stream, Unknown};
 pub use restore::{Restore, records_in};
 pub use scan::Glance;
 pub use schema::names;

@@ -85,6 +85,15 @@ pub struct Origin {
     pub request: RequestId,
 }
 
+/// Who asks for something to be done to the service itself, and from where.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// Who, and in which request.
+    pub origin: Origin,
+    /// The address of the peer, `command line`, or `receiver`.
+    pub from: String,
+}
+
 /// Who asked. Ids are 0 until callers have keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {

@@ -1,6 +1,7 @@
 //! Which webhooks are answered with a fault, by a seed. Pure.
 
 use super::arrival::Answer;
+use crate::webhooks::drawn;
 
 /// A share of faults. The same seed draws the same ones, as far as webhooks arrive in the same order.
 pub struct Faults {
@@ -30,7 +31,7 @@ impl Faults {
     pub(super) fn draw(&mut self) -> Option<Answer> {
         self.drawn += 1;
         // The upper 53 bits are a number from 0 to 1, exclusive, that a float holds.
-        let drawn = (mixed(self.seed, self.drawn) >> 11) as f64 / (1_u64 << 53) as f64;
+        let drawn = (drawn(self.seed, self.drawn) >> 11) as f64 / (1_u64 << 53) as f64;
         (drawn < self.share).then(|| self.answer.clone())
     }
 }
@@ -40,12 +41,4 @@ impl Default for Faults {
     fn default() -> Faults {
         Faults::new(None, None, None, 0)
     }
-}
-
-/// The `nth` number of SplitMix64 from this seed.
-fn mixed(seed: u64, nth: u64) -> u64 {
-    let mut bits = seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }

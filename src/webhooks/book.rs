@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::lane::{Note, Row};
 use super::trail::{Letter, State, Trail};
 use crate::domain::{AccountNumber, Channel, Timestamp};
+use crate::limits::ATTEMPTS_YOUNG;
 use crate::store::{self, Store, Table, Value};
 
 const FORMAT: u64 = 1;
@@ -107,19 +108,29 @@ impl Book {
         Ok(last.and_then(|(key, _)| self.number_in(&key)).unwrap_or(0))
     }
 
-    /// Forgets what is over since before `time`, looking at `most` trails from a position on. Returns where to go on.
-    pub(super) fn prune(&self, from: u64, time: Timestamp, most: usize) -> Result<u64, store::Error> {
+    /// Forgets what is over since before `time`, looking at `most` trails from a position on. Returns where to go on; none
+    /// once there are only younger ones. What was sent again is young at its old place, so a few of them say nothing.
+    pub(super) fn prune(&self, from: u64, time: Timestamp, most: usize) -> Result<Option<u64>, store::Error> {
+        let mut young_in_a_row = 0;
         for (looked_at, entry) in self.store.scan_from(Table::Deliveries, &self.key(from)).enumerate() {
             let (key, value) = entry?;
             let Some(position) = self.number_in(&key) else { break };
             if looked_at == most {
-                return Ok(position);
+                return Ok(Some(position));
             }
-            if Trail::read(&value).is_none_or(|trail| trail.is_over_before(time)) {
-                self.store.remove(Table::Deliveries, &key)?;
+            match Trail::read(&value) {
+                Some(trail) if trail.is_younger_than(time) => young_in_a_row += 1,
+                Some(trail) if !trail.is_over() => young_in_a_row = 0,
+                Some(_) | None => {
+                    young_in_a_row = 0;
+                    self.store.remove(Table::Deliveries, &key)?;
+                }
+            }
+            if young_in_a_row == ATTEMPTS_YOUNG {
+                break;
             }
         }
-        Ok(0)
+        Ok(None)
     }
 
     /// The dead letters from a position on.
@@ -167,6 +178,11 @@ impl Book {
     ) -> Result<(), store::Error> {
         let words = [FORMAT, u64::from(failed), until.0.cast_unsigned()];
         self.store.put(Table::Again, &self.again_key(account, position), &bytes(&words))
+    }
+
+    /// Whether a delivery is to be sent again.
+    pub(super) fn is_again(&self, account: AccountNumber, position: u64) -> Result<bool, store::Error> {
+        Ok(self.store.get(Table::Again, &self.again_key(account, position))?.is_some())
     }
 
     /// The first delivery of an account that is to be sent again: its position, and how often it has failed.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
 
 use super::delivery::Delivery;
 use super::order::Live;
@@ -71,17 +72,22 @@ impl Webhooks {
     ) -> Result<Page<DeliveryView>, Refused> {
         let (webhooks, live) = (self.clone(), self.look(channel).await?);
         let finding = move || webhooks.found(channel, &asked, live, cursor, limit);
-        tokio::task::spawn_blocking(finding).await.map_err(Error::from)?
+        spawn_blocking(finding).await.map_err(Error::from)?
     }
 
     /// One delivery.
     pub async fn delivery(&self, channel: Channel, position: u64) -> Result<DeliveryView, Refused> {
-        let live = self.look(channel).await?;
-        let desk = self.desk(channel);
-        let record = self.inner.journal.read_at(position)?;
-        let delivery =
-            record.and_then(|record| desk.form.delivery(&record)).ok_or_else(|| not_told(channel, position))?;
-        desk.view(&delivery, live)
+        let delivery = self.told(channel, position).await?;
+        self.desk(channel).view(&delivery, self.look(channel).await?)
+    }
+
+    /// What a channel tells of the event at a position.
+    pub(super) async fn told(&self, channel: Channel, position: u64) -> Result<Delivery, Refused> {
+        let (journal, form) = (self.inner.journal.clone(), self.desk(channel).form);
+        let record = spawn_blocking(move || journal.read_at(position)).await.map_err(Error::from)??;
+        let nothing =
+            || Refused::NotFound(format!("{} tells of no event at position {position}", channel.short_name()));
+        record.and_then(|record| form.delivery(&record)).ok_or_else(nothing)
     }
 
     /// Dead letters, the earliest first, from the position `cursor` on.
@@ -98,7 +104,7 @@ impl Webhooks {
             }
             Ok(Page { items, next: None })
         };
-        tokio::task::spawn_blocking(finding).await.map_err(Error::from)?
+        spawn_blocking(finding).await.map_err(Error::from)?
     }
 
     fn found(
@@ -110,33 +116,21 @@ impl Webhooks {
         limit: usize,
     ) -> Result<Page<DeliveryView>, Refused> {
         let desk = self.desk(channel);
-        let mut page = Page { items: Vec::new(), next: None };
-        let latest = asked.to.unwrap_or(u64::MAX).min(cursor.unwrap_or(u64::MAX)).min(self.inner.journal.head());
-        let mut seen = 0;
-        let records = self.back_from(asked.account, latest);
-        for record in records {
+        let mut items = Vec::new();
+        let latest = cursor.unwrap_or(u64::MAX).min(self.inner.journal.head());
+        for (record, seen) in self.back_from(asked.account, latest).zip(1..) {
             let record = record?;
-            seen += 1;
-            if asked.is_before(&record) {
-                return Ok(page);
+            if asked.covers(&record)
+                && let Some(delivery) = desk.form.delivery(&record)
+            {
+                let view = desk.view(&delivery, live)?;
+                items.extend(asked.state.is_none_or(|state| state == view.state).then_some(view));
             }
-            let Some(delivery) = desk.form.delivery(&record).filter(|_| asked.covers(&record)) else {
-                if seen >= DELIVERIES_SCANNED {
-                    page.next = record.position.checked_sub(1).filter(|next| *next > 0);
-                    return Ok(page);
-                }
-                continue;
-            };
-            let view = desk.view(&delivery, live)?;
-            if asked.state.is_none_or(|state| state == view.state) {
-                page.items.push(view);
-            }
-            if page.items.len() == limit || seen >= DELIVERIES_SCANNED {
-                page.next = record.position.checked_sub(1).filter(|next| *next > 0);
-                return Ok(page);
+            if items.len() == limit || seen == DELIVERIES_SCANNED {
+                return Ok(Page { items, next: record.position.checked_sub(1).filter(|next| *next > 0) });
             }
         }
-        Ok(page)
+        Ok(Page { items, next: None })
     }
 
     /// Records from a position back, of one account or of all.
@@ -177,12 +171,6 @@ impl Asked {
         account.is_none() && state.is_none() && since.is_none() && until.is_none() && from.is_none() && to.is_none()
     }
 
-    /// Whether this and everything before it is out of the question.
-    fn is_before(&self, record: &Recorded) -> bool {
-        // Times may go back where a clock was set; positions never do.
-        self.from.is_some_and(|from| record.position < from)
-    }
-
     /// Whether the event of a delivery is asked for.
     pub(super) fn covers(&self, record: &Recorded) -> bool {
         let Asked { account, since, until, from, to, .. } = *self;
@@ -197,11 +185,16 @@ impl Asked {
 impl Desk {
     /// How a delivery stands, with what is remembered of it.
     pub(super) fn standing(&self, delivery: &Delivery, live: Live) -> Result<(State, Option<Trail>), Refused> {
-        let trail = self.book.trail(delivery.position)?;
-        let row = self.book.row(delivery.account)?;
-        let is_ahead = live.cursor.is_some_and(|cursor| delivery.position > cursor)
-            || row.is_some_and(|row| row.next <= delivery.position);
+        let Delivery { account, position, .. } = *delivery;
+        let trail = self.book.trail(position)?;
+        let row = self.book.row(account)?;
+        let is_ahead =
+            live.cursor.is_some_and(|cursor| position > cursor) || row.is_some_and(|row| row.next <= position);
         let state = match &trail {
+            // A receiver that was taken away takes its rows with it; then nothing waits any more.
+            Some(trail) if trail.state == State::Waiting && !is_ahead && !self.book.is_again(account, position)? => {
+                State::Forgotten
+            }
             Some(trail) => trail.state,
             None if is_ahead => State::Pending,
             None => State::Forgotten,
@@ -227,9 +220,4 @@ impl Desk {
             body: raw(&delivery.body),
         })
     }
-}
-
-/// Nothing is told of what is there, if anything is.
-pub(super) fn not_told(channel: Channel, position: u64) -> Refused {
-    Refused::NotFound(format!("{} tells of no event at position {position}", channel.short_name()))
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::audit::hex;
 use crate::domain::{AccountNumber, Channel, Notice, Timestamp};
 use crate::journal::{Recorded, RequestId};
 use crate::store::StoreId;
@@ -90,7 +91,6 @@ impl Form {
     /// one of its own.
     pub(super) fn trace_parent(&self, delivery: &Delivery, attempt: u32) -> String {
         let own: [u8; 32] = Sha256::digest(format!("{} {attempt}", self.id(delivery))).into();
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let trace = match delivery.request {
             RequestId(0) => hex(&Sha256::digest(self.id(delivery))[..16]),
             request => request.to_string(),

@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::book::Book;
 use super::client::Client;
 use super::delivery::Form;
-use super::lane::Rules;
+use super::lane::{Note, Rules};
 use super::line::{End, Line};
 use super::order::{Live, Order, told};
+use super::reading::AbortOnDrop;
+use crate::clock;
 use crate::domain::Timestamp;
 use crate::journal::Journal;
+use crate::limits::{ATTEMPTS_PRUNE, ATTEMPTS_PRUNED};
 
 /// One channel.
 pub(super) struct Dispatcher {
@@ -34,6 +39,8 @@ pub(super) struct Dispatcher {
 impl Dispatcher {
     /// Runs until `stop`; then waits for the attempts under way for at most [`DRAIN`].
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let forgetting = forget(self.book.clone(), self.keep_attempts);
+        let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
             if let Some(client) = self.client.clone() {
                 match Line::open(&mut self, client)?.run(&stop).await? {
@@ -65,7 +72,12 @@ impl Dispatcher {
                 }
                 told(done, ());
             }
-            Order::Skip { done, .. } => told(done, ()),
+            Order::Skip { which, done } => {
+                for (account, position) in which {
+                    self.book.write(&Note::SentAgain { account, position }, clock::now())?;
+                }
+                told(done, ());
+            }
             Order::Look { done } => told(done, Live::default()),
         }
         Ok(())
@@ -74,5 +86,28 @@ impl Dispatcher {
     /// The channel's short name.
     pub(super) fn name(&self) -> &'static str {
         self.form.channel.short_name()
+    }
+}
+
+/// Forgets attempts that are over since so long ago, again and again. What cannot be forgotten is a failure of the store,
+/// which is told where it matters.
+async fn forget(book: Book, keep: Duration) {
+    let keep = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
+    loop {
+        sleep(ATTEMPTS_PRUNE).await;
+        let before = Timestamp(clock::now().0.saturating_sub_unsigned(keep));
+        let mut from = 0;
+        loop {
+            let book = book.clone();
+            match spawn_blocking(move || book.prune(from, before, ATTEMPTS_PRUNED)).await {
+                Ok(Ok(Some(next))) => from = next,
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "old attempts were not forgotten");
+                    break;
+                }
+                Err(_) => return,
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -23,7 +23,7 @@ use super::trail::{Attempt, Letter, State, Trail};
 use super::verdict::Failure;
 use crate::clock;
 use crate::domain::Timestamp;
-use crate::limits::{ATTEMPTS_PRUNE, ATTEMPTS_PRUNED, BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
+use crate::limits::{BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
 
 /// A channel while it has a receiver.
 pub(super) struct Line<'d> {
@@ -38,8 +38,6 @@ pub(super) struct Line<'d> {
     is_dirty: bool,
     /// Nothing is remembered of deliveries behind this position but what this line did.
     fresh_after: u64,
-    /// Where to go on forgetting.
-    prune_from: u64,
     /// Who waits until no attempt is under way.
     quiet: Vec<oneshot::Sender<()>>,
 }
@@ -91,7 +89,6 @@ impl<'d> Line<'d> {
             saved: cursor,
             is_dirty: false,
             fresh_after: book.last_trail()?,
-            prune_from: 0,
             quiet: Vec::new(),
             client,
             channel,
@@ -103,7 +100,8 @@ impl<'d> Line<'d> {
         let (sender, mut batches) = mpsc::channel(1);
         let reading = read(self.channel.journal.clone(), self.channel.form, self.lanes.read(), sender);
         let reading = AbortOnDrop(tokio::spawn(stop.clone().run_until_cancelled_owned(reading)));
-        let (mut save, mut prune) = (ticks(CURSOR_SAVE), ticks(ATTEMPTS_PRUNE));
+        let mut save = interval(CURSOR_SAVE);
+        save.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopped = stop.cancelled();
         tokio::pin!(stopped);
         loop {
@@ -114,7 +112,7 @@ impl<'d> Line<'d> {
             let (has_room, next) = (self.lanes.unsettled() < WEBHOOK_WINDOW, self.next_due());
             tokio::select! {
                 () = &mut stopped => break,
-                Some(ended) = self.attempts.join_next() => self.finish(ended).await?,
+                Some(ended) = self.attempts.join_next() => self.finish(ended)?,
                 Some(order) = self.channel.orders.recv() => if let Some(end) = self.obey(order)? {
                     return Ok(end);
                 },
@@ -130,7 +128,6 @@ impl<'d> Line<'d> {
                 },
                 () = due(next) => {}
                 _ = save.tick() => self.save().await?,
-                _ = prune.tick() => self.prune().await?,
             }
         }
         drop(reading);
@@ -189,7 +186,7 @@ impl<'d> Line<'d> {
     }
 
     /// Writes down what came of an attempt, and goes on.
-    async fn finish(&mut self, ended: Result<Ended, JoinError>) -> Result<(), Error> {
+    fn finish(&mut self, ended: Result<Ended, JoinError>) -> Result<(), Error> {
         let Ended { key, delivery, mut trail, begun, is_first, is_probe, answered } = ended?;
         let (now, channel) = (clock::now(), self.channel.name());
         let Delivery { account, position, .. } = delivery;
@@ -267,7 +264,9 @@ impl<'d> Line<'d> {
             }
             Order::Skip { which, done } => {
                 for (account, position) in which {
-                    let notes = self.lanes.skip(account, position, clock::now()).unwrap_or_default();
+                    let mut notes = self.lanes.skip(account, position, clock::now()).unwrap_or_default();
+                    // It may be dropped while it is to be sent again.
+                    notes.push(Note::SentAgain { account, position });
                     self.write(&notes)?;
                 }
                 told(done, ());
@@ -317,15 +316,6 @@ impl<'d> Line<'d> {
         Ok(())
     }
 
-    /// Forgets attempts that are over since long ago.
-    async fn prune(&mut self) -> Result<(), Error> {
-        let (book, from, keep) = (self.channel.book.clone(), self.prune_from, self.channel.keep_attempts);
-        let before =
-            Timestamp(clock::now().0.saturating_sub_unsigned(u64::try_from(keep.as_micros()).unwrap_or(u64::MAX)));
-        self.prune_from = spawn_blocking(move || book.prune(from, before, ATTEMPTS_PRUNED)).await??;
-        Ok(())
-    }
-
     /// Waits for the attempts under way; those that take too long are made again after the next start.
     async fn drain(&mut self) -> Result<(), Error> {
         let deadline = sleep(DRAIN);
@@ -333,19 +323,13 @@ impl<'d> Line<'d> {
         loop {
             tokio::select! {
                 ended = self.attempts.join_next() => match ended {
-                    Some(ended) => self.finish(ended).await?,
+                    Some(ended) => self.finish(ended)?,
                     None => return Ok(()),
                 },
                 () = &mut deadline => return Ok(()),
             }
         }
     }
-}
-
-fn ticks(every: Duration) -> Interval {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }
 
 /// Waits until a moment of the wall clock; for ever if there is none.

@@ -17,18 +17,9 @@ use crate::client::Forbidden;
 use crate::clock;
 use crate::config::{masked_url, receiver_url};
 use crate::domain::{Act, Channel, Deed, SigningScheme};
-use crate::journal::{self, Origin};
+use crate::journal::{self, Asker, Origin};
 use crate::limits::{REMARK_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
 use crate::{store, vault};
-
-/// Who asks for a change, and from where.
-#[derive(Clone, Debug)]
-pub struct Who {
-    /// Who, and in which request.
-    pub origin: Origin,
-    /// The address of the peer, `command line`, or `receiver`.
-    pub from: String,
-}
 
 /// Why a change is not made.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +53,7 @@ impl Webhooks {
     }
 
     /// Sends a channel's webhooks to `url` from now on; to where the settings say if it is none.
-    pub async fn set_url(&self, channel: Channel, url: Option<&str>, who: Who) -> Result<(), Refused> {
+    pub async fn set_url(&self, channel: Channel, url: Option<&str>, asker: Asker) -> Result<(), Refused> {
         let own_url = match url {
             None => None,
             Some(text) => {
@@ -72,7 +63,7 @@ impl Webhooks {
                 Some(url)
             }
         };
-        self.change(channel, who, |endpoint| {
+        self.change(channel, asker, |endpoint| {
             let url = own_url.as_ref().map(|url| masked_url(url.as_str())).unwrap_or_default();
             endpoint.own_url = own_url;
             Ok(Deed::WebhookUrlSet { channel, url })
@@ -87,7 +78,7 @@ impl Webhooks {
         channel: Channel,
         text: Option<&str>,
         grace: Duration,
-        who: Who,
+        asker: Asker,
     ) -> Result<String, Refused> {
         let secret = match text {
             Some(text) => {
@@ -101,7 +92,7 @@ impl Webhooks {
             return Err(Refused::Field { field: "grace", words });
         }
         let (text, name) = (secret.text().to_string(), secret.fingerprint());
-        self.change(channel, who, |endpoint| {
+        self.change(channel, asker, |endpoint| {
             let now = clock::now();
             let until = now.plus(grace);
             let secrets = &mut endpoint.signing.secrets;
@@ -122,8 +113,8 @@ impl Webhooks {
     }
 
     /// Signs a channel's webhooks with no secret of Standard Webhooks any more.
-    pub async fn remove_secrets(&self, channel: Channel, who: Who) -> Result<(), Refused> {
-        self.change(channel, who, |endpoint| {
+    pub async fn remove_secrets(&self, channel: Channel, asker: Asker) -> Result<(), Refused> {
+        self.change(channel, asker, |endpoint| {
             endpoint.signing.secrets.clear();
             let (scheme, name) = (SigningScheme::Standard, String::new());
             Ok(Deed::WebhookSecretSet { channel, scheme, name, grace_until: None })
@@ -136,14 +127,14 @@ impl Webhooks {
         &self,
         channel: Channel,
         tenant_and_secret: Option<(&str, &str)>,
-        who: Who,
+        asker: Asker,
     ) -> Result<(), Refused> {
         let app = tenant_and_secret.map(|(tenant, secret)| AppSecret::new(tenant, secret)).transpose();
         let app = app.map_err(|error| {
             let field = if error == super::signature::NoSecret::Tenant { "tenantId" } else { "secret" };
             Refused::Field { field, words: error.to_string() }
         })?;
-        self.change(channel, who, |endpoint| {
+        self.change(channel, asker, |endpoint| {
             let name = app.as_ref().map(|app| app.tenant_id.clone()).unwrap_or_default();
             endpoint.signing.app = app;
             Ok(Deed::WebhookSecretSet { channel, scheme: SigningScheme::App, name, grace_until: None })
@@ -153,9 +144,9 @@ impl Webhooks {
 
     /// Sends nothing on a channel until it is resumed; what happens meanwhile waits. When it returns no attempt is under
     /// way.
-    pub async fn pause(&self, channel: Channel, reason: &str, who: Who) -> Result<(), Refused> {
+    pub async fn pause(&self, channel: Channel, reason: &str, asker: Asker) -> Result<(), Refused> {
         let reason = remark(reason)?;
-        self.change(channel, who, |endpoint| {
+        self.change(channel, asker, |endpoint| {
             endpoint.paused = Some(Paused { at: clock::now().0, reason: reason.clone() });
             Ok(Deed::WebhookPaused { channel, reason })
         })
@@ -163,8 +154,8 @@ impl Webhooks {
     }
 
     /// Sends what waited.
-    pub async fn resume(&self, channel: Channel, who: Who) -> Result<(), Refused> {
-        self.change(channel, who, |endpoint| {
+    pub async fn resume(&self, channel: Channel, asker: Asker) -> Result<(), Refused> {
+        self.change(channel, asker, |endpoint| {
             let conflict = || Refused::Conflict(format!("{} is not paused", channel.short_name()));
             endpoint.paused.take().ok_or_else(conflict)?;
             Ok(Deed::WebhookResumed { channel })
@@ -176,8 +167,7 @@ impl Webhooks {
     pub async fn test(&self, channel: Channel) -> Result<AttemptView, Refused> {
         let desk = self.desk(channel);
         let client = client_of(&desk.endpoint(), channel, &self.inner.guard, &self.inner.settings)?;
-        let nobody = || Refused::Conflict(format!("{} has no receiver; set its URL first", channel.short_name()));
-        let client = client.ok_or_else(nobody)?;
+        let client = client.ok_or_else(|| no_receiver(channel))?;
         let begun = clock::now();
         let answered = client.attempt(&desk.form, &Delivery::test(&desk.form, begun), 1).await;
         Ok(AttemptView::of(1, &Attempt::new(begun, answered, None)))
@@ -186,16 +176,16 @@ impl Webhooks {
     /// The receiver says that it is no more.
     pub(super) async fn pause_gone(&self, channel: Channel) {
         let reason = "the receiver answered HTTP 410: it is no more";
-        let who = Who { origin: Origin::SERVICE, from: "receiver".to_owned() };
-        match self.pause(channel, reason, who).await {
+        let asker = Asker { origin: Origin::SERVICE, from: "receiver".to_owned() };
+        match self.pause(channel, reason, asker).await {
             Ok(()) => tracing::error!(channel = channel.short_name(), reason, "the channel is paused"),
             Err(error) => tracing::error!(channel = channel.short_name(), %error, "the pause was not kept"),
         }
     }
 
     /// Records what was done.
-    pub(super) async fn record(&self, deed: Deed, who: Who) -> Result<(), Refused> {
-        let Who { origin, from } = who;
+    pub(super) async fn record(&self, deed: Deed, asker: Asker) -> Result<(), Refused> {
+        let Asker { origin, from } = asker;
         self.inner.journal.record_act(Act { deed, from }, origin, clock::now()).await.map_err(Error::from)?;
         Ok(())
     }
@@ -209,7 +199,7 @@ impl Webhooks {
     async fn change(
         &self,
         channel: Channel,
-        who: Who,
+        asker: Asker,
         edit: impl FnOnce(&mut Endpoint) -> Result<Deed, Refused>,
     ) -> Result<(), Refused> {
         let desk = self.desk(channel);
@@ -220,7 +210,7 @@ impl Webhooks {
         let sealed = endpoint.seal(channel, &self.inner.vault).map_err(Error::from)?;
         // The act's commit makes both durable.
         desk.book.put_endpoint(&sealed).map_err(Error::from)?;
-        self.record(deed, who).await?;
+        self.record(deed, asker).await?;
         let is_paused = endpoint.paused.is_some();
         *desk.endpoint.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint);
         desk.order(|done| Order::Configure { client, is_paused, done }).await?;
@@ -240,6 +230,11 @@ impl Desk {
         self.orders.send(order(done)).await.map_err(|_| Error::Ended)?;
         answer.await.map_err(|_| Error::Ended)
     }
+}
+
+/// There is nobody to send to.
+pub(super) fn no_receiver(channel: Channel) -> Refused {
+    Refused::Conflict(format!("{} has no receiver; set its URL first", channel.short_name()))
 }
 
 /// A reason that an operator gives, checked.

@@ -58,10 +58,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use deliveries::{Asked, DeliveryView, Page};
-pub use management::{Refused, Who};
+pub use management::Refused;
 pub use resending::{Chosen, Letters, Resent};
 pub use trail::State;
 pub use views::{AttemptView, LetterView, Shown};
+pub use waits::drawn;
 
 use crate::client::Guard;
 use crate::config;

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
-use super::deliveries::not_told;
-use super::management::remark;
+use super::book::Book;
+use super::management::{no_receiver, remark};
 use super::order::{Live, Order, Which};
 use super::trail::State;
-use super::{Asked, Desk, Error, Refused, Webhooks, Who};
+use super::{Asked, Error, Refused, Webhooks};
 use crate::audit::write_time;
 use crate::clock;
 use crate::domain::{Channel, Deed};
-use crate::journal::Stream;
+use crate::journal::{Asker, Stream};
 use crate::limits::{READ_RECORDS, REDELIVERIES, REDELIVERY_CHUNK};
 
 /// What is sent again, or would be.
@@ -48,31 +49,34 @@ pub enum Chosen {
 
 impl Webhooks {
     /// Sends one delivery again, under its id: at once if it waits for a retry.
-    pub async fn resend(&self, channel: Channel, position: u64, who: Who) -> Result<Resent, Refused> {
+    pub async fn resend(&self, channel: Channel, position: u64, asker: Asker) -> Result<Resent, Refused> {
         let live = self.look(channel).await?;
         self.has_receiver(channel, live)?;
-        let desk = self.desk(channel);
-        let record = self.inner.journal.read_at(position)?;
-        let delivery =
-            record.and_then(|record| desk.form.delivery(&record)).ok_or_else(|| not_told(channel, position))?;
-        if desk.standing(&delivery, live)?.0 == State::Pending {
+        let delivery = self.told(channel, position).await?;
+        if self.desk(channel).standing(&delivery, live)?.0 == State::Pending {
             let words = format!("the delivery at position {position} is on its way for the first time; wait for it");
             return Err(Refused::Conflict(words));
         }
-        self.send_again(channel, vec![(delivery.account, position)], format!("position {position}"), who).await
+        self.send_again(channel, vec![(delivery.account, position)], format!("position {position}"), asker).await
     }
 
     /// Sends again what is settled of what is asked for; only counts it if it is a dry run.
-    pub async fn redeliver(&self, channel: Channel, asked: Asked, dry_run: bool, who: Who) -> Result<Resent, Refused> {
+    pub async fn redeliver(
+        &self,
+        channel: Channel,
+        asked: Asked,
+        dry_run: bool,
+        asker: Asker,
+    ) -> Result<Resent, Refused> {
         let live = self.look(channel).await?;
         self.has_receiver(channel, live)?;
         let (webhooks, what) = (self.clone(), words(&asked));
         let finding = move || webhooks.settled(channel, &asked, live);
-        let which = tokio::task::spawn_blocking(finding).await.map_err(Error::from)??;
+        let which = spawn_blocking(finding).await.map_err(Error::from)??;
         if dry_run {
             return Ok(Resent::of(&which, true));
         }
-        self.send_again(channel, which, what, who).await
+        self.send_again(channel, which, what, asker).await
     }
 
     /// Sends dead letters again, or gives them up.
@@ -81,7 +85,7 @@ impl Webhooks {
         channel: Channel,
         letters: Letters,
         chosen: Chosen,
-        who: Who,
+        asker: Asker,
     ) -> Result<Resent, Refused> {
         let (book, asked) = (self.desk(channel).book.clone(), letters.clone());
         let finding = move || -> Result<Vec<Which>, Refused> {
@@ -101,7 +105,7 @@ impl Webhooks {
                 }
             }
         };
-        let which = tokio::task::spawn_blocking(finding).await.map_err(Error::from)??;
+        let which = spawn_blocking(finding).await.map_err(Error::from)??;
         let what = match letters {
             Letters::At(_) => format!("dead letters at {}", positions(&which)),
             Letters::UpTo(u64::MAX) => "all dead letters".to_owned(),
@@ -110,18 +114,23 @@ impl Webhooks {
         match chosen {
             Chosen::Replay => {
                 self.has_receiver(channel, self.look(channel).await?)?;
-                self.send_again(channel, which, what, who).await
+                self.send_again(channel, which, what, asker).await
             }
-            Chosen::Drop(reason) => self.give_up(channel, which, what, &reason, who).await,
+            Chosen::Drop(reason) => self.give_up(channel, which, what, &reason, asker).await,
         }
     }
 
     fn has_receiver(&self, channel: Channel, live: Live) -> Result<(), Refused> {
-        let nobody = || Refused::Conflict(format!("{} has no receiver; set its URL first", channel.short_name()));
-        live.cursor.map(drop).ok_or_else(nobody)
+        live.cursor.map(drop).ok_or_else(|| no_receiver(channel))
     }
 
-    async fn send_again(&self, channel: Channel, which: Vec<Which>, what: String, who: Who) -> Result<Resent, Refused> {
+    async fn send_again(
+        &self,
+        channel: Channel,
+        which: Vec<Which>,
+        what: String,
+        asker: Asker,
+    ) -> Result<Resent, Refused> {
         let resent = Resent::of(&which, false);
         if which.is_empty() {
             return Ok(resent);
@@ -131,7 +140,7 @@ impl Webhooks {
             self.desk(channel).order(|done| Order::Again { which, done }).await?;
         }
         // Its commit makes durable what the channel noted.
-        self.record(Deed::WebhookRedelivered { channel, what, deliveries: resent.deliveries }, who).await?;
+        self.record(Deed::WebhookRedelivered { channel, what, deliveries: resent.deliveries }, asker).await?;
         Ok(resent)
     }
 
@@ -141,21 +150,21 @@ impl Webhooks {
         which: Vec<Which>,
         what: String,
         reason: &str,
-        who: Who,
+        asker: Asker,
     ) -> Result<Resent, Refused> {
         let (desk, reason, resent) = (self.desk(channel), remark(reason)?, Resent::of(&which, false));
         if which.is_empty() {
             return Ok(resent);
         }
-        for (_, position) in &which {
-            desk.drop_letter(*position, &reason)?;
-        }
         for chunk in which.chunks(REDELIVERY_CHUNK) {
-            let which = chunk.to_vec();
+            let (book, which, why) = (desk.book.clone(), chunk.to_vec(), reason.clone());
+            let dropping = which.clone();
+            let dropping = move || dropping.iter().try_for_each(|(_, position)| drop_letter(&book, *position, &why));
+            spawn_blocking(dropping).await.map_err(Error::from)??;
             desk.order(|done| Order::Skip { which, done }).await?;
         }
         let deliveries = resent.deliveries;
-        self.record(Deed::WebhookLettersDropped { channel, what, deliveries, reason }, who).await?;
+        self.record(Deed::WebhookLettersDropped { channel, what, deliveries, reason }, asker).await?;
         Ok(resent)
     }
 
@@ -190,16 +199,14 @@ impl Webhooks {
     }
 }
 
-impl Desk {
-    /// A dead letter is given up: it goes, and what is remembered of the delivery says why.
-    fn drop_letter(&self, position: u64, reason: &str) -> Result<(), Refused> {
-        if let Some(mut trail) = self.book.trail(position)? {
-            trail.set(State::Dropped, clock::now());
-            trail.reason = Some(reason.to_owned());
-            self.book.put_trail(position, &trail)?;
-        }
-        Ok(self.book.remove_letter(position)?)
+/// A dead letter is given up: it goes, and what is remembered of the delivery says why.
+fn drop_letter(book: &Book, position: u64, reason: &str) -> Result<(), Refused> {
+    if let Some(mut trail) = book.trail(position)? {
+        trail.set(State::Dropped, clock::now());
+        trail.reason = Some(reason.to_owned());
+        book.put_trail(position, &trail)?;
     }
+    Ok(book.remove_letter(position)?)
 }
 
 impl Resent {

@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::audit::hex;
 use crate::domain::Timestamp;
 use crate::limits::{APP_SECRET_BYTES, SIGNATURE_TOLERANCE, TENANT_ID_BYTES, WEBHOOK_SECRET_BYTES};
 
@@ -83,7 +84,7 @@ impl Secret {
 
     /// By which people tell secrets apart. They are random, so it tells nothing else.
     pub fn fingerprint(&self) -> String {
-        Sha256::digest(&*self.key).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(&*self.key)[..4])
     }
 
     /// The signature of a webhook, to go into the list of signatures.
@@ -141,7 +142,7 @@ impl AppSecret {
     pub fn sign(&self, at: Timestamp) -> (String, String) {
         let timestamp = (at.0 / 1_000).to_string();
         let token = self.mac(&self.tenant_id, &timestamp).finalize().into_bytes();
-        (timestamp, token.iter().map(|byte| format!("{byte:02x}")).collect())
+        (timestamp, hex(&token))
     }
 
     /// Whether `token` is by this secret and not of another time.

@@ -1,7 +1,5 @@
 //! What became of one delivery, attempt by attempt; and the dead letter that is left if no attempt was of use.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +43,7 @@ pub enum State {
     Dropped,
     /// It was never tried, because a later one said more.
     Superseded,
-    /// It was settled, and its attempts are not remembered any more; or it happened before there was a receiver.
+    /// Its attempts are not remembered any more; or there was no receiver, or there is none any more.
     Forgotten,
 }
 
@@ -136,13 +134,17 @@ impl Trail {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Whether nothing is to come of it, and it has stood so since before `time`.
-    pub(super) fn is_over_before(&self, time: Timestamp) -> bool {
-        let is_over = match self.state {
+    /// Whether nothing is to come of it.
+    pub(super) fn is_over(&self) -> bool {
+        match self.state {
             State::Delivered | State::Dropped | State::Superseded | State::Forgotten => true,
             State::Pending | State::Waiting | State::Dead => false,
-        };
-        is_over && self.at < time.0
+        }
+    }
+
+    /// Whether it came to stand so at `time` or later.
+    pub(super) fn is_younger_than(&self, time: Timestamp) -> bool {
+        self.at >= time.0
     }
 }
 
@@ -158,11 +160,6 @@ impl Attempt {
             response,
             next: next.map(|next| next.0),
         }
-    }
-
-    /// How long it took.
-    pub(super) fn took(&self) -> Duration {
-        Duration::from_micros(self.micros)
     }
 }
 

@@ -10,7 +10,7 @@ use super::trail::{Attempt, Letter};
 use super::{Desk, Refused, Webhooks, breaker};
 use crate::audit::write_time;
 use crate::clock;
-use crate::config::{Deliver, masked_url};
+use crate::config::{Word, masked_url};
 use crate::domain::{Channel, Timestamp};
 use crate::limits::READ_RECORDS;
 
@@ -142,10 +142,7 @@ impl Webhooks {
                 .paused
                 .as_ref()
                 .map(|paused| PausedView { since: time(paused.at), reason: paused.reason.clone() }),
-            deliver: match settings.of(channel).deliver {
-                Deliver::All => "all",
-                Deliver::Latest => "latest",
-            },
+            deliver: settings.of(channel).deliver.word(),
             signing: SigningView {
                 standard: secrets
                     .map(|(secret, end)| SecretView { fingerprint: secret.fingerprint(), until: until(*end) })
@@ -199,7 +196,7 @@ impl AttemptView {
         AttemptView {
             attempt: number,
             time: time(attempt.at),
-            duration_ms: attempt.took().as_secs_f64() * 1_000.0,
+            duration_ms: attempt.micros as f64 / 1_000.0,
             outcome: class.unwrap_or_else(|| "ok".to_owned()),
             status: attempt.status,
             failure: words,

@@ -12,7 +12,7 @@ pub(super) fn after(
     failed: u32,
     retry_after: Option<Duration>,
 ) -> Option<Duration> {
-    let wait = jittered(*retry_waits.get(failed as usize)?, mixed(position ^ u64::from(failed) << 56));
+    let wait = jittered(*retry_waits.get(failed as usize)?, drawn(position ^ u64::from(failed) << 56, 1));
     Some(wait.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)))
 }
 
@@ -25,13 +25,13 @@ fn jittered(wait: Duration, chance: u64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
-/// A number that has nothing to do with `number`, and always the same (splitmix64): chance enough for waits, and a
-/// schedule can be told before.
-fn mixed(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+/// The `nth` number of SplitMix64 from this seed: it has nothing to do with either, and is always the same. Chance enough
+/// for waits and faults, which can so be told before and repeated.
+pub fn drawn(seed: u64, nth: u64) -> u64 {
+    let mut bits = seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

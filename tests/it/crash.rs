@@ -11,11 +11,10 @@ use std::time::Duration;
 use muster::config::Settings;
 use muster::domain::{AccountNumber, Channel, Notice};
 use muster::journal::{Journal, Recorded, RequestId};
-use muster::limits::READ_RECORDS;
 use muster::store::Store;
 use serde_json::{Value, json};
 
-use crate::muster::{Delivery, Muster, Receiver, directory};
+use crate::muster::{Delivery, Muster, Receiver, directory, read_all};
 
 /// Callers at the same time, each with accounts of its own.
 const CALLERS: u64 = 16;
@@ -139,18 +138,6 @@ fn content(account: AccountNumber) -> Value {
 fn phone(suffix: u64) -> Value {
     let phone = (1_821_700_000 + suffix).to_string();
     json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"})
-}
-
-fn read_all(journal: &Journal) -> Vec<Recorded> {
-    let mut records: Vec<Recorded> = Vec::new();
-    loop {
-        let after = records.last().map_or(0, |last| last.position);
-        let more = journal.read_after(after, READ_RECORDS).unwrap();
-        if more.is_empty() {
-            return records;
-        }
-        records.extend(more);
-    }
 }
 
 /// Opens the journal as a start would, and holds it against what was answered.

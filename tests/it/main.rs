@@ -9,6 +9,7 @@ mod crash;
 mod delivery;
 mod faults;
 mod listen;
+mod management;
 mod muster;
 mod power;
 mod readme;

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use muster::journal::{Journal, Recorded};
+use muster::limits::READ_RECORDS;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -270,4 +272,17 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
+}
+
+/// Everything in a journal.
+pub fn read_all(journal: &Journal) -> Vec<Recorded> {
+    let mut records: Vec<Recorded> = Vec::new();
+    loop {
+        let after = records.last().map_or(0, |last| last.position);
+        let more = journal.read_after(after, READ_RECORDS).unwrap();
+        if more.is_empty() {
+            return records;
+        }
+        records.extend(more);
+    }
 }

@@ -4,9 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Channel;
 use crate::cli::listing::{self, Form};
-use crate::cli::source::query;
 use crate::cli::{Error, output};
-use crate::limits::PAGE_EVENTS;
 
 /// Show deliveries, the latest first, and what became of them
 #[derive(clap::Args)]
@@ -77,25 +75,9 @@ struct Which {
 
 impl Deliveries {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let (mut found, mut cursor) = (Vec::new(), None);
-        while found.len() < self.limit {
-            let Which { account, state, since, until } = &self.which;
-            let limit = (self.limit - found.len()).min(PAGE_EVENTS);
-            let query = query(&[
-                ("account", account.clone()),
-                ("state", state.clone()),
-                ("since", since.clone()),
-                ("until", until.clone()),
-                ("cursor", cursor.clone()),
-                ("limit", Some(limit.to_string())),
-            ]);
-            let page = self.channel.ask(&format!("deliveries{query}"))?;
-            found.extend(page["deliveries"].as_array().cloned().unwrap_or_default());
-            match page["next"].as_str() {
-                Some(next) => cursor = Some(next.to_owned()),
-                None => break,
-            }
-        }
+        let Which { account, state, since, until } = &self.which;
+        let asked = [("account", account), ("state", state), ("since", since), ("until", until)];
+        let found = self.channel.pages("deliveries", "deliveries", &asked, self.limit)?;
         let rows = match self.channel.told.output {
             Form::Json | Form::Jsonl => found,
             Form::Text | Form::Csv => found.iter().map(row).collect(),

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Channel;
-use crate::cli::source::query;
 use crate::cli::{Error, listing};
-use crate::limits::PAGE_EVENTS;
 
 /// Show deliveries of which no attempt is left, the earliest first
 #[derive(clap::Args)]
@@ -65,17 +63,7 @@ impl Which {
 
 impl DeadLetters {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let (mut found, mut cursor): (Vec<Value>, _) = (Vec::new(), None);
-        while found.len() < self.limit {
-            let limit = (self.limit - found.len()).min(PAGE_EVENTS);
-            let query = query(&[("cursor", cursor.clone()), ("limit", Some(limit.to_string()))]);
-            let page = self.channel.ask(&format!("dead-letters{query}"))?;
-            found.extend(page["deadLetters"].as_array().cloned().unwrap_or_default());
-            match page["next"].as_str() {
-                Some(next) => cursor = Some(next.to_owned()),
-                None => break,
-            }
-        }
+        let found = self.channel.pages("dead-letters", "deadLetters", &[], self.limit)?;
         let columns = ["position", "whatsApp", "time", "attempts", "failure", "body"];
         listing::rows(self.channel.told.output, columns, &found)
     }

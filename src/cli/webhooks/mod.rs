@@ -14,16 +14,13 @@ mod letters;
 mod receiver;
 mod show;
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::Error;
 use super::listing::{self, Form};
-use super::source::{JSON, Question, Source};
+use super::source::{JSON, Question, Source, query};
+use crate::limits::PAGE_EVENTS;
 
 /// See and change what a running service tells receivers
 #[derive(clap::Args)]
@@ -111,6 +108,29 @@ impl Channel {
         self.told.source.open()?.ask_value(&Question { method: "GET", path: path.trim_end_matches('/'), accept: JSON })
     }
 
+    /// Asks for at most `most` of what there are pages of at a path, with these parameters, under this name.
+    fn pages(
+        &self,
+        path: &str,
+        name: &str,
+        asked: &[(&str, &Option<String>)],
+        most: usize,
+    ) -> Result<Vec<Value>, Error> {
+        let (mut found, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
+        while found.len() < most {
+            let limit = Some((most - found.len()).min(PAGE_EVENTS).to_string());
+            let place = [("cursor", &cursor), ("limit", &limit)];
+            let parameters = asked.iter().chain(&place).map(|(name, value)| (*name, (*value).clone()));
+            let page = self.ask(&format!("{path}{}", query(&parameters.collect::<Vec<_>>())))?;
+            found.extend(page[name].as_array().cloned().unwrap_or_default());
+            match page["next"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
     /// Tells the channel to do something.
     fn tell(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         self.told.source.open()?.tell(method, &format!("webhooks/{}/{path}", self.channel), body)
@@ -120,16 +140,4 @@ impl Channel {
     fn print(&self, value: &Value) -> Result<(), Error> {
         listing::value(self.told.output, value)
     }
-}
-
-/// The text in a file, or on standard input for `-`, without the end of its line.
-fn read_secret(path: &PathBuf) -> Result<String, Error> {
-    let mut text = String::new();
-    let read = if path.as_os_str() == "-" {
-        io::stdin().lock().read_to_string(&mut text).map(drop)
-    } else {
-        fs::read_to_string(path).map(|read| text = read)
-    };
-    read.map_err(|source| Error::File { what: "read", path: path.clone(), source })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

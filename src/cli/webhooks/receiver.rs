@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Channel, read_secret};
-use crate::cli::{Error, output};
+use super::Channel;
+use crate::cli::{Error, output, secret};
 
 /// Send to this URL from now on; what waits is sent there too
 #[derive(clap::Args)]
@@ -71,7 +71,7 @@ impl Secret {
         }
         let mut body = serde_json::Map::new();
         if let Some(path) = &self.secret_file {
-            body.insert("secret".to_owned(), read_secret(path)?.into());
+            body.insert("secret".to_owned(), secret::read(path)?.into());
         }
         if let Some(grace) = &self.grace {
             body.insert("grace".to_owned(), grace.as_str().into());
@@ -85,7 +85,7 @@ impl AppSecret {
     pub(super) fn run(&self) -> Result<(), Error> {
         let shown = match (&self.tenant_id, &self.secret_file) {
             (Some(tenant_id), Some(path)) => {
-                let body = json!({"tenantId": tenant_id, "secret": read_secret(path)?});
+                let body = json!({"tenantId": tenant_id, "secret": secret::read(path)?});
                 self.channel.tell("PUT", "app-secret", Some(&body))?
             }
             (_, _) => self.channel.tell("DELETE", "app-secret", None)?,

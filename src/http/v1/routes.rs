@@ -12,13 +12,12 @@ use warp::{Filter, Rejection};
 
 use super::events::Form;
 use super::problem::Problem;
-use super::upkeep::Asker;
 use super::{Desk, accounts, events, log, upkeep, webhooks};
 use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
-use crate::journal::{Origin, Principal};
+use crate::journal::{Asker, Origin, Principal};
 use crate::limits::ORDER_BYTES;
 
 /// All that is under `/api/v1`.

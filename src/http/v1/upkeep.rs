@@ -17,14 +17,7 @@ use crate::audit::{self, Form, Until, write_time};
 use crate::clock;
 use crate::domain::{Act, Deed};
 use crate::http::requests::Query;
-use crate::journal::Origin;
-
-/// Who asks, and from where.
-#[derive(Clone, Debug)]
-pub(super) struct Asker {
-    pub(super) origin: Origin,
-    pub(super) from: String,
-}
+use crate::journal::Asker;
 
 /// `GET /projections`
 pub(super) fn projections(desk: &Desk, query: &Query) -> Result<Response, Problem> {

@@ -11,13 +11,13 @@ use warp::reply::Response;
 use super::parameters::{Parameters, account, in_time};
 use super::problem::Problem;
 use super::streams::json;
-use super::upkeep::Asker;
 use super::{Desk, problem};
 use crate::config::duration;
 use crate::domain::Channel;
 use crate::http::requests::Query;
+use crate::journal::Asker;
 use crate::limits::SECRET_GRACE;
-use crate::webhooks::{Asked, Chosen, Letters, Page, Refused, State, Webhooks, Who};
+use crate::webhooks::{Asked, Chosen, Letters, Page, Refused, State, Webhooks};
 
 /// A position: a number, or its digits, as answers have it.
 #[derive(Clone, Copy, Deserialize)]
@@ -93,7 +93,6 @@ pub(super) async fn answer(
     asker: Asker,
 ) -> Result<Response, Problem> {
     let webhooks = desk.webhooks()?;
-    let who = Who { origin: asker.origin, from: asker.from };
     let [name, rest @ ..] = path else {
         Parameters::new(query, &[])?;
         let [sync, register] = Channel::ALL;
@@ -115,32 +114,32 @@ pub(super) async fn answer(
             return Ok(json(&webhooks.delivery(channel, parameters.position(position)?).await?));
         }
         (["deliveries", position, _resend], _) => {
-            return Ok(json(&webhooks.resend(channel, parameters.position(position)?, who).await?));
+            return Ok(json(&webhooks.resend(channel, parameters.position(position)?, asker).await?));
         }
         (["url"], "PUT") => {
             let Url { url } = read(body, r#"{"url":"https://example.com/status"}"#)?;
-            webhooks.set_url(channel, Some(&url), who).await?;
+            webhooks.set_url(channel, Some(&url), asker).await?;
         }
-        (["url"], _) => webhooks.set_url(channel, None, who).await?,
+        (["url"], _) => webhooks.set_url(channel, None, asker).await?,
         (["secret"], "PUT") => {
             let Secret { secret, grace } = read_or_default(body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
-            let secret = webhooks.set_secret(channel, secret.as_deref(), grace_of(grace.as_deref())?, who).await?;
+            let secret = webhooks.set_secret(channel, secret.as_deref(), grace_of(grace.as_deref())?, asker).await?;
             return Ok(json(&json!({"channel": channel.short_name(), "secret": secret})));
         }
-        (["secret"], _) => webhooks.remove_secrets(channel, who).await?,
+        (["secret"], _) => webhooks.remove_secrets(channel, asker).await?,
         (["app-secret"], "PUT") => {
             let AppSecret { tenant_id, secret } = read(body, r#"{"tenantId":"500975","secret":"…"}"#)?;
-            webhooks.set_app_secret(channel, Some((&tenant_id, &secret)), who).await?;
+            webhooks.set_app_secret(channel, Some((&tenant_id, &secret)), asker).await?;
         }
-        (["app-secret"], _) => webhooks.set_app_secret(channel, None, who).await?,
+        (["app-secret"], _) => webhooks.set_app_secret(channel, None, asker).await?,
         (["test"], _) => return Ok(json(&webhooks.test(channel).await?)),
         (["pause"], _) => {
             let Reason { reason } = read(body, r#"{"reason":"why"}"#)?;
-            webhooks.pause(channel, &reason, who).await?;
+            webhooks.pause(channel, &reason, asker).await?;
         }
-        (["resume"], _) => webhooks.resume(channel, who).await?,
-        (["redeliver"], _) => return redeliver(webhooks, channel, body, who).await,
-        (["dead-letters", what], _) => return settle_letters(webhooks, channel, what, body, who).await,
+        (["resume"], _) => webhooks.resume(channel, asker).await?,
+        (["redeliver"], _) => return redeliver(webhooks, channel, body, asker).await,
+        (["dead-letters", what], _) => return settle_letters(webhooks, channel, what, body, asker).await,
         (_, _) => {}
     }
     Ok(json(&webhooks.show(channel).await?))
@@ -160,7 +159,7 @@ async fn deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -> Res
     Ok(page("deliveries", &webhooks.deliveries(channel, asked, cursor, limit).await?))
 }
 
-async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], who: Who) -> Result<Response, Problem> {
+async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], asker: Asker) -> Result<Response, Problem> {
     let shape = r#"{"account":"…","state":"dead","since":"2026-11-25","until":"…","from":"1","to":"9","dryRun":true}, or some of these"#;
     let Redelivery { account: number, state: name, since, until, from, to, dry_run } = read(body, shape)?;
     let asked = Asked {
@@ -175,7 +174,7 @@ async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], who: Who)
         let words = "asks for everything there ever was; say from which position, or narrow it another way";
         return Err(Problem::parameter("from", words));
     }
-    Ok(json(&webhooks.redeliver(channel, asked, dry_run, who).await?))
+    Ok(json(&webhooks.redeliver(channel, asked, dry_run, asker).await?))
 }
 
 async fn settle_letters(
@@ -183,7 +182,7 @@ async fn settle_letters(
     channel: Channel,
     what: &str,
     body: &[u8],
-    who: Who,
+    asker: Asker,
 ) -> Result<Response, Problem> {
     let shape = r#"{"positions":["7"]}, {"upTo":"9"} or {"all":true}; to drop them, with "reason":"why""#;
     let Choice { positions, up_to, all, reason } = read(body, shape)?;
@@ -199,7 +198,7 @@ async fn settle_letters(
         (_, None) => Chosen::Replay,
         (_, Some(_)) => return Err(Problem::parameter("reason", "is for what is dropped; leave it out")),
     };
-    Ok(json(&webhooks.settle_letters(channel, letters, chosen, who).await?))
+    Ok(json(&webhooks.settle_letters(channel, letters, chosen, asker).await?))
 }
 
 /// A channel by its short name, or by its configuration id.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::super::book::Book;
 use super::super::delivery::Form;
 use super::super::lane::{Note, Row};
-use super::super::trail::{Letter, State};
+use super::super::trail::{Letter, State, Trail};
 use super::super::verdict::{Failure, judge, retry_after};
 use crate::config::Settings;
 use crate::domain::{AccountNumber, Channel, Event, Reason, Sealed, Timestamp};
@@ -132,6 +132,7 @@ fn the_book_remembers_and_forgets() {
     }
     write(Note::Postpone { account: account(), position: 8, failed: 1, until: Timestamp(80) });
     assert_eq!(sync.first_again(account()).unwrap(), Some((8, 1)));
+    assert!(sync.is_again(account(), 9).unwrap() && !sync.is_again(other, 9).unwrap());
     assert_eq!(sync.again().unwrap(), [(account(), Timestamp(80))]);
     write(Note::SentAgain { account: account(), position: 8 });
     assert_eq!((sync.first_again(account()).unwrap(), sync.count_again().unwrap()), (Some((9, 0)), 1));
@@ -139,9 +140,18 @@ fn the_book_remembers_and_forgets() {
     write(Note::Supersede { delivery, by: 3 });
     let trail = sync.trail(2).unwrap().unwrap();
     assert_eq!((trail.state, trail.by, sync.last_trail().unwrap()), (State::Superseded, Some(3), 2));
-    assert_eq!(sync.prune(0, Timestamp(4), 10).unwrap(), 0);
+    assert_eq!(sync.prune(0, Timestamp(4), 10).unwrap(), None);
     assert!(sync.trail(2).unwrap().is_some(), "not before its time");
-    assert_eq!(sync.prune(0, Timestamp(5), 10).unwrap(), 0);
+    for position in 3..9 {
+        sync.put_trail(position, &Trail::new(other, State::Waiting, Timestamp(1))).unwrap();
+    }
+    assert_eq!(sync.prune(0, Timestamp(5), 4).unwrap(), Some(6));
+    assert_eq!(sync.prune(6, Timestamp(5), 4).unwrap(), None);
+    assert_eq!((sync.trail(2).unwrap(), sync.last_trail().unwrap()), (None, 8), "only what is over");
+    for position in 3..9 {
+        sync.put_trail(position, &Trail::new(other, State::Delivered, Timestamp(1))).unwrap();
+    }
+    sync.prune(0, Timestamp(5), 10).unwrap();
     assert_eq!((sync.trail(2).unwrap(), sync.last_trail().unwrap()), (None, 0));
     assert_eq!(register.rows().unwrap(), []);
     assert_eq!((sync.cursor().unwrap(), register.cursor().unwrap()), (Some(7), Some(9)));

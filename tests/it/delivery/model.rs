@@ -6,27 +6,18 @@ use std::path::Path;
 use muster::config::Settings;
 use muster::domain::{AccountNumber, Notice};
 use muster::journal::{Journal, Recorded};
-use muster::limits::READ_RECORDS;
 use muster::store::Store;
 use serde_json::{Value, json};
 
 use super::UNREGISTERED;
 use super::receiver::Told;
-use crate::muster::Receiver;
+use crate::muster::{Receiver, read_all};
 
 pub fn read_journal(data: &Path) -> Vec<Recorded> {
     let store = Store::open(data, &Settings::default().store).unwrap();
     let journal = Journal::open(store, Box::new(|_| {})).unwrap();
     journal.verify().unwrap();
-    let mut records: Vec<Recorded> = Vec::new();
-    loop {
-        let after = records.last().map_or(0, |last| last.position);
-        let more = journal.read_after(after, READ_RECORDS).unwrap();
-        if more.is_empty() {
-            return records;
-        }
-        records.extend(more);
-    }
+    read_all(&journal)
 }
 
 /// What was told is what happened: each event at least once, an account's in their order, each under one id and in the
