@@ -1,6 +1,9 @@
-//! The whole service in this process, and warp doing as little as it can.
+//! The whole service, in this process or one of its own, and warp doing as little as it can.
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 use muster::config::Settings;
@@ -42,6 +45,60 @@ impl Drop for Service {
         if let Some(running) = self.running.take() {
             running.join().unwrap();
         }
+    }
+}
+
+/// The service on a data directory, in a process of its own. Stopped when dropped.
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Process {
+    /// Starts it, with these settings in its environment.
+    pub fn start(data: &Path, settings: &[(&str, &str)]) -> Process {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_muster"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data)
+            .env_clear()
+            .envs(settings.iter().copied())
+            .env("MUSTER_LOG__FILTER", "error")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit_once("http://").unwrap().1.parse().unwrap();
+        Process { child, address }
+    }
+
+    /// Bytes of memory that it has now.
+    pub fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// From now on the [peak](Process::peak) is of what follows.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
+    /// The most bytes of memory that it had.
+    pub fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Process {
+    /// Asks it to stop, so that the next one starts from a checkpoint.
+    fn drop(&mut self) {
+        let _gone = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let _gone = self.child.wait();
     }
 }
 

@@ -10,15 +10,15 @@ use muster::client::Guard;
 use muster::config::{Settings, Webhooks as Config};
 use muster::journal::Journal;
 use muster::limits::WEBHOOKS_IN_FLIGHT;
-use muster::store::Table;
 use muster::vault::Vault;
 use muster::webhooks::Webhooks;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
 
-use crate::service::serve_floor;
-use crate::{Round, house};
+use crate::service::{Process, client_runtime, serve_floor};
+use crate::{Round, house, wire};
 
 /// A receiver that answers success, and remembers the bodies of the first run.
 struct Receiver {
@@ -27,87 +27,81 @@ struct Receiver {
     all: mpsc::UnboundedReceiver<()>,
 }
 
-/// Events that are told as they are appended.
+/// Events that are told as they are appended; the time is from the first to be appended to the last to be told.
 pub fn round(deliveries: u64) -> Round {
-    measure(1_000, deliveries, false)
-}
-
-/// Events that wait, ten of each account, until the receiver is there.
-pub fn backlog(deliveries: u64) -> Round {
-    measure((deliveries / 10).max(1), deliveries, true)
-}
-
-fn measure(accounts: u64, deliveries: u64, is_backlog: bool) -> Round {
-    let accounts = accounts.min(deliveries);
-    let deliveries = deliveries / accounts * accounts;
     let mut receiver = receive(deliveries);
-    let url = format!("http://{}/callback/gsTask/syncWhatsAppStatus", receiver.address);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let subject = runtime.block_on(deliver(deliveries, accounts, is_backlog, &mut receiver));
-    let bodies = std::mem::take(&mut *receiver.bodies.lock().unwrap());
-    assert_eq!(bodies.len() as u64, deliveries);
-    let floor = runtime.block_on(post_plainly(&url, bodies));
-    Round { units: deliveries, subject, floor }
+    let subject = runtime.block_on(async {
+        let directory = house::directory();
+        let store = house::store(&directory);
+        let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+        let settings = Config { base_url: Some(receiver.base_url()), ..Settings::default().webhooks };
+        let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
+        let (guard, stop) = (Guard::on_this_machine(), CancellationToken::new());
+        let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings, &stop).unwrap();
+        let begin = Instant::now();
+        let accounts = 1_000.min(deliveries);
+        spawn_blocking(move || house::append(&journal, accounts, deliveries)).await.unwrap();
+        receiver.all.recv().await.unwrap();
+        let took = begin.elapsed();
+        stop.cancel();
+        webhooks.drain().await;
+        took
+    });
+    Round { units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
 }
 
-/// Events that are to be told are appended; the time is until the last one was told, of a backlog from the start of the
-/// webhooks.
-async fn deliver(deliveries: u64, accounts: u64, is_backlog: bool, receiver: &mut Receiver) -> Duration {
+/// Events that wait, ten of each account, until their channel is resumed; the time is from there to the last to be told.
+/// The service has a process of its own, so that its memory is its own too.
+pub fn backlog(deliveries: u64) -> Round {
+    let deliveries = deliveries.next_multiple_of(10);
+    let mut receiver = receive(deliveries);
     let directory = house::directory();
-    let store = house::store(&directory);
-    let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
-    let base_url = Some(format!("http://{}", receiver.address));
-    let settings = Config { base_url, ..Settings::default().webhooks };
-    let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
-    let guard = Guard::on_this_machine();
-    let start =
-        |stop: &CancellationToken| Webhooks::start(&store, &journal, &vault, guard.clone(), &settings, stop).unwrap();
-    let stop = CancellationToken::new();
-    let appending = journal.clone();
-    let append = move || house::append(&appending, accounts, deliveries);
-    // A channel is told what happens from its first start; of the backlog, that was before all this.
-    store.put(Table::Cursors, b"sync", &0_u64.to_le_bytes()).unwrap();
-    let (webhooks, before, begin);
-    if is_backlog {
-        tokio::task::spawn_blocking(append).await.unwrap();
-        (before, begin) = (resident(), Instant::now());
-        webhooks = start(&stop);
-    } else {
-        webhooks = start(&stop);
-        (before, begin) = (resident(), Instant::now());
-        tokio::task::spawn_blocking(append).await.unwrap();
+    let data = directory.path().join("data");
+    let start = || Process::start(&data, &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base_url())]);
+    let runtime = client_runtime();
+    let order = |service: &Process, order: &str, body: &str| {
+        let request = wire::post(&format!("/api/v1/webhooks/sync/{order}"), body);
+        runtime.block_on(wire::send(service.address, vec![vec![request]]));
+    };
+    // A channel is told what happens from its first start.
+    order(&start(), "pause", r#"{"reason":"to see how a backlog drains"}"#);
+    let journal = Journal::open(house::store(&directory), Box::new(|_| {})).unwrap();
+    house::append(&journal, deliveries / 10, deliveries);
+    drop(journal);
+    let service = start();
+    let before = service.resident();
+    service.forget_peak();
+    let begin = Instant::now();
+    order(&service, "resume", "");
+    receiver.all.blocking_recv().unwrap();
+    let subject = begin.elapsed();
+    let (peak, mib) = (service.peak(), |bytes: u64| bytes as f64 / f64::from(1 << 20));
+    let growth = mib(peak.saturating_sub(before));
+    println!(
+        "    memory of the service: {:.0} MiB before, {:.0} MiB at the peak, growth {growth:.0} MiB",
+        mib(before),
+        mib(peak)
+    );
+    drop(service);
+    Round { units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
+}
+
+impl Receiver {
+    fn base_url(&self) -> String {
+        format!("http://{}", self.address)
     }
-    let peak = watch_peak(stop.clone());
-    receiver.all.recv().await.unwrap();
-    let took = begin.elapsed();
-    stop.cancel();
-    webhooks.drain().await;
-    if is_backlog {
-        let peak = peak.await.unwrap();
-        println!("    memory: {before} KiB before, {peak} KiB at the peak, the receiver's bodies included");
+
+    /// Takes the same bodies again, from the same client with as many requests at once as a channel has, and nothing else.
+    fn told_plainly(&self, deliveries: u64) -> Duration {
+        let bodies = std::mem::take(&mut *self.bodies.lock().unwrap());
+        assert_eq!(bodies.len() as u64, deliveries);
+        let url = format!("{}/callback/gsTask/syncWhatsAppStatus", self.base_url());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(post_plainly(&url, bodies))
     }
-    took
 }
 
-/// The memory of this process, in KiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-/// The most memory this process has until it is told to stop.
-fn watch_peak(stop: CancellationToken) -> tokio::task::JoinHandle<u64> {
-    tokio::spawn(async move {
-        let mut peak = resident();
-        while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(20))).await.is_some() {
-            peak = peak.max(resident());
-        }
-        peak
-    })
-}
-
-/// The same client, as many requests at once as a channel has, and nothing else.
 async fn post_plainly(url: &str, bodies: Vec<Bytes>) -> Duration {
     let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
     let begin = Instant::now();

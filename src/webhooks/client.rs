@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url};
 
@@ -14,7 +16,13 @@ use crate::domain::Timestamp;
 use crate::limits::{WEBHOOK_ANSWER_BYTES, WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_EXCERPT_BYTES};
 use crate::{clock, config};
 
-/// The way to one channel's receiver.
+/// Whom a channel tells.
+pub(super) trait Receiver: Send + Sync {
+    /// Tells it a delivery once: that many attempts are made of it with this one.
+    fn attempt<'a>(&'a self, form: &'a Form, delivery: &'a Delivery, attempt: u32) -> BoxFuture<'a, Answered>;
+}
+
+/// The way to one channel's receiver, over HTTP.
 pub(super) struct Client {
     http: reqwest::Client,
     guard: Guard,
@@ -45,6 +53,19 @@ pub(super) struct Answered {
     pub(super) took: Duration,
 }
 
+impl Receiver for Client {
+    fn attempt<'a>(&'a self, form: &'a Form, delivery: &'a Delivery, attempt: u32) -> BoxFuture<'a, Answered> {
+        async move {
+            let begun = Instant::now();
+            let mut answered = Answered::default();
+            answered.verdict = self.post(form, delivery, attempt, &mut answered).await;
+            answered.took = begun.elapsed();
+            answered
+        }
+        .boxed()
+    }
+}
+
 impl Client {
     /// A client for the receiver at `url`. It connects to no address that `guard` forbids.
     pub(super) fn new(
@@ -60,21 +81,6 @@ impl Client {
             .build()?;
         let (timeout, accept_plain) = (settings.timeout, settings.accept_plain_2xx);
         Ok(Client { http, guard: guard.clone(), url, signing, timeout, accept_plain })
-    }
-
-    /// Posts a delivery once.
-    pub(super) async fn attempt(&self, form: &Form, delivery: &Delivery, attempt: u32) -> Answered {
-        let begun = Instant::now();
-        let mut answered = Answered {
-            verdict: Ok(()),
-            status: None,
-            response: String::new(),
-            retry_after: None,
-            took: Duration::ZERO,
-        };
-        answered.verdict = self.post(form, delivery, attempt, &mut answered).await;
-        answered.took = begun.elapsed();
-        answered
     }
 
     async fn post(
@@ -148,6 +154,14 @@ impl Client {
             }),
             (class, words) => Failure::Network { class, words },
         }
+    }
+}
+
+impl Default for Answered {
+    /// The receiver took it, and said nothing.
+    fn default() -> Answered {
+        let (status, response, retry_after) = (None, String::new(), None);
+        Answered { verdict: Ok(()), status, response, retry_after, took: Duration::ZERO }
     }
 }
 

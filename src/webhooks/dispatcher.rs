@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::book::Book;
-use super::client::Client;
+use super::client::Receiver;
 use super::delivery::Form;
 use super::lane::{Note, Rules};
 use super::line::{End, Line};
 use super::order::{Live, Order, told};
 use super::reading::AbortOnDrop;
-use crate::clock;
+use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::journal::Journal;
 use crate::limits::{ATTEMPTS_PRUNE, ATTEMPTS_PRUNED};
@@ -29,7 +29,8 @@ pub(super) struct Dispatcher {
     pub(super) rules: Rules,
     pub(super) max_in_flight: usize,
     pub(super) keep_attempts: Duration,
-    pub(super) client: Option<Arc<Client>>,
+    pub(super) now: Clock,
+    pub(super) receiver: Option<Arc<dyn Receiver>>,
     pub(super) is_paused: bool,
     pub(super) orders: mpsc::Receiver<Order>,
     /// Who is told that the receiver is no more.
@@ -39,14 +40,14 @@ pub(super) struct Dispatcher {
 impl Dispatcher {
     /// Runs until `stop`; then waits for the attempts under way for at most [`DRAIN`].
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let forgetting = forget(self.book.clone(), self.keep_attempts);
+        let forgetting = forget(self.book.clone(), self.keep_attempts, self.now);
         let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
-            if let Some(client) = self.client.clone() {
-                match Line::open(&mut self, client)?.run(&stop).await? {
+            if let Some(receiver) = self.receiver.clone() {
+                match Line::open(&mut self, receiver)?.run(&stop).await? {
                     End::Stopped => return Ok(()),
                     End::NoReceiver(done) => {
-                        self.client = None;
+                        self.receiver = None;
                         self.book.close()?;
                         told(done, ());
                     }
@@ -62,8 +63,8 @@ impl Dispatcher {
     /// Obeys while there is no receiver.
     fn obey(&mut self, order: Order) -> Result<(), Error> {
         match order {
-            Order::Configure { client, is_paused, done } => {
-                (self.client, self.is_paused) = (client, is_paused);
+            Order::Configure { receiver, is_paused, done } => {
+                (self.receiver, self.is_paused) = (receiver, is_paused);
                 told(done, ());
             }
             Order::Again { which, done } => {
@@ -74,7 +75,7 @@ impl Dispatcher {
             }
             Order::Skip { which, done } => {
                 for (account, position) in which {
-                    self.book.write(&Note::SentAgain { account, position }, clock::now())?;
+                    self.book.write(&Note::SentAgain { account, position }, (self.now)())?;
                 }
                 told(done, ());
             }
@@ -91,11 +92,11 @@ impl Dispatcher {
 
 /// Forgets attempts that are over since so long ago, again and again. What cannot be forgotten is a failure of the store,
 /// which is told where it matters.
-async fn forget(book: Book, keep: Duration) {
+async fn forget(book: Book, keep: Duration, now: Clock) {
     let keep = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
     loop {
         sleep(ATTEMPTS_PRUNE).await;
-        let before = Timestamp(clock::now().0.saturating_sub_unsigned(keep));
+        let before = Timestamp(now().0.saturating_sub_unsigned(keep));
         let mut from = 0;
         loop {
             let book = book.clone();

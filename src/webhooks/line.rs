@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::breaker::{Breaker, Permit};
-use super::client::{Answered, Client};
+use super::client::{Answered, Receiver};
 use super::delivery::Delivery;
 use super::dispatcher::Dispatcher;
 use super::lane::{Fate, Key, Note, Outcome, Step, Way};
@@ -21,14 +21,14 @@ use super::order::{Live, Order, told};
 use super::reading::{AbortOnDrop, Batch, look_up, look_up_again, read};
 use super::trail::{Attempt, Letter, State, Trail};
 use super::verdict::Failure;
-use crate::clock;
+use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::limits::{BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
 
 /// A channel while it has a receiver.
 pub(super) struct Line<'d> {
     channel: &'d mut Dispatcher,
-    client: Arc<Client>,
+    receiver: Arc<dyn Receiver>,
     lanes: Lanes,
     breaker: Breaker,
     attempts: JoinSet<Ended>,
@@ -64,7 +64,7 @@ pub(super) enum End {
 
 impl<'d> Line<'d> {
     /// The channel where its book has it. One that had no receiver is told what happens from now on.
-    pub(super) fn open(channel: &'d mut Dispatcher, client: Arc<Client>) -> Result<Line<'d>, Error> {
+    pub(super) fn open(channel: &'d mut Dispatcher, receiver: Arc<dyn Receiver>) -> Result<Line<'d>, Error> {
         let (book, journal) = (&channel.book, &channel.journal);
         // A cursor beyond the end is of a journal that was put back to an earlier backup.
         let cursor = match book.cursor()?.filter(|cursor| *cursor <= journal.head()) {
@@ -90,7 +90,7 @@ impl<'d> Line<'d> {
             is_dirty: false,
             fresh_after: book.last_trail()?,
             quiet: Vec::new(),
-            client,
+            receiver,
             channel,
         })
     }
@@ -110,6 +110,7 @@ impl<'d> Line<'d> {
                 self.quiet.drain(..).for_each(|done| told(done, ()));
             }
             let (has_room, next) = (self.lanes.unsettled() < WEBHOOK_WINDOW, self.next_due());
+            let is_to_save = self.is_dirty || self.lanes.cursor() != self.saved || !self.attempts.is_empty();
             tokio::select! {
                 () = &mut stopped => break,
                 Some(ended) = self.attempts.join_next() => self.finish(ended)?,
@@ -126,8 +127,8 @@ impl<'d> Line<'d> {
                     None if stop.is_cancelled() => break,
                     None => return Err(Error::ReaderEnded),
                 },
-                () = due(next) => {}
-                _ = save.tick() => self.save().await?,
+                () = due(next, self.channel.now) => {}
+                _ = save.tick(), if is_to_save => self.save().await?,
             }
         }
         drop(reading);
@@ -136,10 +137,14 @@ impl<'d> Line<'d> {
         Ok(End::Stopped)
     }
 
+    fn now(&self) -> Timestamp {
+        (self.channel.now)()
+    }
+
     /// Starts what may be started.
     async fn start(&mut self) -> Result<(), Error> {
         while !self.channel.is_paused && self.attempts.len() < self.channel.max_in_flight {
-            let now = clock::now();
+            let now = self.now();
             let is_probe = match self.breaker.permit(now) {
                 Permit::Attempt => false,
                 Permit::Probe => true,
@@ -157,7 +162,7 @@ impl<'d> Line<'d> {
                 Some(Step::RefillAgain(account)) => {
                     let Dispatcher { journal, form, book, .. } = &*self.channel;
                     let (journal, form, book) = (journal.clone(), *form, book.clone());
-                    let looking = spawn_blocking(move || look_up_again(&journal, form, &book, account));
+                    let looking = spawn_blocking(move || look_up_again(&journal, form, &book, account, now));
                     self.lanes.refill_again(account, looking.await??);
                 }
                 Some(Step::Write(notes)) => self.write(&notes)?,
@@ -171,15 +176,15 @@ impl<'d> Line<'d> {
         let is_first = is_first && key.way == Way::First;
         let is_fresh = is_first && delivery.position > self.fresh_after;
         let known = if is_fresh { None } else { self.channel.book.trail(delivery.position)? };
-        let begun = clock::now();
+        let begun = self.now();
         let trail = known.unwrap_or_else(|| Trail::new(delivery.account, State::Pending, begun));
         if is_probe {
             self.breaker.probe();
         }
-        let (client, form) = (self.client.clone(), self.channel.form);
+        let (receiver, form) = (self.receiver.clone(), self.channel.form);
         self.attempts.spawn(async move {
             let number = u32::try_from(trail.attempts.len() + 1).unwrap_or(u32::MAX);
-            let answered = client.attempt(&form, &delivery, number).await;
+            let answered = receiver.attempt(&form, &delivery, number).await;
             Ended { key, delivery, trail, begun, is_first, is_probe, answered }
         });
         Ok(())
@@ -188,7 +193,7 @@ impl<'d> Line<'d> {
     /// Writes down what came of an attempt, and goes on.
     fn finish(&mut self, ended: Result<Ended, JoinError>) -> Result<(), Error> {
         let Ended { key, delivery, mut trail, begun, is_first, is_probe, answered } = ended?;
-        let (now, channel) = (clock::now(), self.channel.name());
+        let (now, channel) = (self.now(), self.channel.name());
         let Delivery { account, position, .. } = delivery;
         let failure = answered.verdict.as_ref().err().cloned();
         let is_gone = failure.as_ref().is_some_and(Failure::is_gone);
@@ -238,18 +243,18 @@ impl<'d> Line<'d> {
     /// Obeys; says so if the line ends by it.
     fn obey(&mut self, order: Order) -> Result<Option<End>, Error> {
         match order {
-            Order::Configure { client: None, is_paused, done } => {
+            Order::Configure { receiver: None, is_paused, done } => {
                 self.channel.is_paused = is_paused;
                 return Ok(Some(End::NoReceiver(done)));
             }
-            Order::Configure { client: Some(client), is_paused, done } => {
-                self.channel.client = Some(client.clone());
-                (self.client, self.channel.is_paused) = (client, is_paused);
+            Order::Configure { receiver: Some(receiver), is_paused, done } => {
+                self.channel.receiver = Some(receiver.clone());
+                (self.receiver, self.channel.is_paused) = (receiver, is_paused);
                 // While it is paused nothing may arrive; otherwise the next attempt is made as it is to be.
                 if is_paused { self.quiet.push(done) } else { told(done, ()) }
             }
             Order::Again { which, done } => {
-                let now = clock::now();
+                let now = self.now();
                 for (account, position) in which {
                     match self.lanes.wake(account, position, now) {
                         Some(notes) => self.write(&notes)?,
@@ -264,7 +269,7 @@ impl<'d> Line<'d> {
             }
             Order::Skip { which, done } => {
                 for (account, position) in which {
-                    let mut notes = self.lanes.skip(account, position, clock::now()).unwrap_or_default();
+                    let mut notes = self.lanes.skip(account, position, self.now()).unwrap_or_default();
                     // It may be dropped while it is to be sent again.
                     notes.push(Note::SentAgain { account, position });
                     self.write(&notes)?;
@@ -278,7 +283,7 @@ impl<'d> Line<'d> {
                     counts: self.lanes.counts(),
                     in_flight: self.attempts.len(),
                     breaker: self.breaker.state(),
-                    rates: self.breaker.rates(clock::now()),
+                    rates: self.breaker.rates(self.now()),
                 },
             ),
         }
@@ -287,7 +292,7 @@ impl<'d> Line<'d> {
 
     fn write(&mut self, notes: &[Note]) -> Result<(), Error> {
         self.is_dirty |= !notes.is_empty();
-        Ok(notes.iter().try_for_each(|note| self.channel.book.write(note, clock::now()))?)
+        Ok(notes.iter().try_for_each(|note| self.channel.book.write(note, self.now()))?)
     }
 
     /// When something is to be started that cannot be started yet.
@@ -295,7 +300,7 @@ impl<'d> Line<'d> {
         if self.channel.is_paused || self.attempts.len() >= self.channel.max_in_flight {
             return None;
         }
-        match self.breaker.permit(clock::now()) {
+        match self.breaker.permit(self.now()) {
             Permit::Attempt | Permit::Probe => self.lanes.next_due(),
             Permit::Wait(until) => until,
         }
@@ -304,7 +309,7 @@ impl<'d> Line<'d> {
     /// Hands what was noted to the operating system, and moves the cursor in the book to where it is. A kill sends again
     /// what was delivered since.
     async fn save(&mut self) -> Result<(), Error> {
-        let notes = self.lanes.hold_slow(clock::now(), WEBHOOK_SLOW);
+        let notes = self.lanes.hold_slow(self.now(), WEBHOOK_SLOW);
         self.write(&notes)?;
         let (cursor, book) = (self.lanes.cursor(), self.channel.book.clone());
         if cursor != self.saved {
@@ -333,10 +338,10 @@ impl<'d> Line<'d> {
 }
 
 /// Waits until a moment of the wall clock; for ever if there is none.
-async fn due(moment: Option<Timestamp>) {
+async fn due(moment: Option<Timestamp>, now: Clock) {
     match moment {
         // The wall clock may be set while this waits, so it looks again from time to time.
-        Some(moment) => sleep_until(Instant::now() + moment.since(clock::now()).min(Duration::from_secs(1))).await,
+        Some(moment) => sleep_until(Instant::now() + moment.since(now()).min(Duration::from_secs(1))).await,
         None => pending().await,
     }
 }

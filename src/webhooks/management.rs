@@ -12,7 +12,7 @@ use super::order::{Live, Order};
 use super::signature::{AppSecret, Secret};
 use super::trail::Attempt;
 use super::views::{AttemptView, Shown};
-use super::{Desk, Error, Webhooks, client_of};
+use super::{Desk, Error, Webhooks, receiver_of};
 use crate::client::Forbidden;
 use crate::clock;
 use crate::config::{masked_url, receiver_url};
@@ -166,10 +166,10 @@ impl Webhooks {
     /// Sends the contract's example once, now, also while the channel is paused. Nothing is remembered of it.
     pub async fn test(&self, channel: Channel) -> Result<AttemptView, Refused> {
         let desk = self.desk(channel);
-        let client = client_of(&desk.endpoint(), channel, &self.inner.guard, &self.inner.settings)?;
-        let client = client.ok_or_else(|| no_receiver(channel))?;
+        let receiver = receiver_of(&desk.endpoint(), channel, &self.inner.guard, &self.inner.settings)?;
+        let receiver = receiver.ok_or_else(|| no_receiver(channel))?;
         let begun = clock::now();
-        let answered = client.attempt(&desk.form, &Delivery::test(&desk.form, begun), 1).await;
+        let answered = receiver.attempt(&desk.form, &Delivery::test(&desk.form, begun), 1).await;
         Ok(AttemptView::of(1, &Attempt::new(begun, answered, None)))
     }
 
@@ -206,14 +206,14 @@ impl Webhooks {
         let _changing = desk.changing.lock().await;
         let mut endpoint = Endpoint::clone(&desk.endpoint());
         let deed = edit(&mut endpoint)?;
-        let client = client_of(&endpoint, channel, &self.inner.guard, &self.inner.settings)?;
+        let receiver = receiver_of(&endpoint, channel, &self.inner.guard, &self.inner.settings)?;
         let sealed = endpoint.seal(channel, &self.inner.vault).map_err(Error::from)?;
         // The act's commit makes both durable.
         desk.book.put_endpoint(&sealed).map_err(Error::from)?;
         self.record(deed, asker).await?;
         let is_paused = endpoint.paused.is_some();
         *desk.endpoint.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint);
-        desk.order(|done| Order::Configure { client, is_paused, done }).await?;
+        desk.order(|done| Order::Configure { receiver, is_paused, done }).await?;
         Ok(())
     }
 }

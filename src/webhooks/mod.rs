@@ -65,14 +65,14 @@ pub use views::{AttemptView, LetterView, Shown};
 pub use waits::drawn;
 
 use crate::client::Guard;
-use crate::config;
 use crate::domain::Channel;
 use crate::journal::{self, Journal};
 use crate::limits::CHANNEL_ORDERS;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
+use crate::{clock, config};
 use book::Book;
-use client::Client;
+use client::{Client, Receiver};
 use delivery::Form;
 use dispatcher::Dispatcher;
 use endpoint::Endpoint;
@@ -149,8 +149,8 @@ impl Webhooks {
             let book = Book::open(store.clone(), channel);
             let stored = book.endpoint()?.map(|sealed| Endpoint::open(&sealed, channel, vault)).transpose()?;
             let endpoint = stored.unwrap_or_default();
-            let client = client_of(&endpoint, channel, &guard, settings)?;
-            if client.is_none() && book.close()? {
+            let receiver = receiver_of(&endpoint, channel, &guard, settings)?;
+            if receiver.is_none() && book.close()? {
                 let channel = channel.configuration_id();
                 tracing::warn!(
                     channel,
@@ -173,7 +173,8 @@ impl Webhooks {
                 },
                 max_in_flight: settings.max_in_flight,
                 keep_attempts: settings.keep_attempts,
-                client,
+                now: clock::now,
+                receiver,
                 is_paused: endpoint.paused.is_some(),
                 orders: ordered,
                 gone: telling,
@@ -228,13 +229,13 @@ impl Webhooks {
     }
 }
 
-/// The client for a receiver; none if there is none.
-fn client_of(
+/// The way to a receiver; none if there is none.
+fn receiver_of(
     endpoint: &Endpoint,
     channel: Channel,
     guard: &Guard,
     settings: &config::Webhooks,
-) -> Result<Option<Arc<Client>>, Error> {
+) -> Result<Option<Arc<dyn Receiver>>, Error> {
     let Some(url) = endpoint.url(channel, settings) else { return Ok(None) };
     Ok(Some(Arc::new(Client::new(url, endpoint.signing.clone(), guard, settings)?)))
 }

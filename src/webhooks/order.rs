@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::breaker::{Rates, State};
-use super::client::Client;
+use super::client::Receiver;
 use super::lane::Counts;
 use crate::domain::AccountNumber;
 
@@ -16,7 +16,7 @@ pub(super) type Which = (AccountNumber, u64);
 pub(super) enum Order {
     /// The receiver is another from now on, or none; nothing is sent while it is paused. Done when no attempt is under
     /// way that would not be started now.
-    Configure { client: Option<Arc<Client>>, is_paused: bool, done: oneshot::Sender<()> },
+    Configure { receiver: Option<Arc<dyn Receiver>>, is_paused: bool, done: oneshot::Sender<()> },
     /// These are sent again; those that wait for a retry, or block their lane, are tried at once.
     Again { which: Vec<Which>, done: oneshot::Sender<()> },
     /// Lanes that these block go on behind them.

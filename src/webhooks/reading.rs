@@ -7,8 +7,7 @@ use super::Error;
 use super::book::Book;
 use super::delivery::{Delivery, Form};
 use super::lane::Note;
-use crate::clock;
-use crate::domain::AccountNumber;
+use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::{self, Journal, Stream};
 use crate::limits::READ_RECORDS;
 
@@ -91,12 +90,13 @@ pub(super) fn look_up_again(
     form: Form,
     book: &Book,
     account: AccountNumber,
+    now: Timestamp,
 ) -> Result<Option<(Delivery, u32)>, Error> {
     while let Some((position, failed)) = book.first_again(account)? {
         match journal.read_at(position)?.and_then(|record| form.delivery(&record)) {
             Some(delivery) => return Ok(Some((delivery, failed))),
             // The journal was put back to an earlier backup.
-            None => book.write(&Note::SentAgain { account, position }, clock::now())?,
+            None => book.write(&Note::SentAgain { account, position }, now)?,
         }
     }
     Ok(None)

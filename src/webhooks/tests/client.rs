@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::client::{Answered, Client, Signing};
+use super::super::client::{Answered, Client, Receiver, Signing};
 use super::super::delivery::{Delivery, Form};
 use super::super::signature::{AppSecret, Secret, Unverified};
 use super::super::verdict::Failure;

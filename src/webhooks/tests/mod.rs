@@ -1,9 +1,11 @@
-//! Tests of the webhooks: words, verdicts, order, and the client against receivers that misbehave.
+//! Tests of the webhooks: words, verdicts, order, hours in which receivers fail, and the client against
+//! receivers that misbehave.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod breaker;
 mod client;
+mod hours;
 mod order;
 mod signatures;
 mod words;
