@@ -233,6 +233,8 @@ pub const ATTEMPTS_PRUNE: Duration = Duration::from_secs(60);
 pub const ATTEMPTS_PRUNED: usize = 20_000;
 /// So many young ones in a row, and what is behind them is young too: one or the other old one was sent again.
 pub const ATTEMPTS_YOUNG: usize = 1_000;
+/// Positions whose deliveries share a row if they were taken at once: some twenty bytes each, so that a row is a page.
+pub const TAKEN_TOGETHER: u64 = 256;
 /// Secrets that sign at once, most: the newest, and those whose time of grace is not over.
 pub const SIGNING_SECRETS: usize = 5;
 /// How long an exchanged secret signs beside the new one, unless something else is asked for (Svix's default).

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use muster::config::Settings;
-use muster::domain::{AccountNumber, Event};
+use muster::domain::{AccountNumber, Event, Reason};
 use muster::journal::{Append, Journal, Origin, Stream};
 use muster::store::Store;
 use tempfile::TempDir;
@@ -23,23 +23,29 @@ pub fn account(index: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_700_000 + index).unwrap()
 }
 
+/// What an account does that nobody waits for: somebody who starts a service on it finds nothing to do.
+pub fn at_rest() -> [Event; 2] {
+    [Event::RecycleRequested, Event::WentOffline { reason: Reason::none(), instance_code: String::new() }]
+}
+
 /// Appends `events` online requests and recycle requests, by as many appenders as `appenders`, each with an account of
 /// its own. Returns the time it took.
 pub fn append(journal: &Journal, appenders: u64, events: u64) -> Duration {
+    append_these(journal, appenders, events, &[Event::OnlineRequested, Event::RecycleRequested])
+}
+
+/// Likewise, the two in turn.
+pub fn append_these(journal: &Journal, appenders: u64, events: u64, turns: &[Event; 2]) -> Duration {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
         let begin = Instant::now();
         let tasks = (0..appenders).map(|index| {
-            let journal = journal.clone();
+            let (journal, turns) = (journal.clone(), turns.clone());
             tokio::spawn(async move {
                 let account = account(index);
                 let from = journal.head_of(Stream::Account(account)).version;
                 for expected_version in from..from + events / appenders {
-                    let event = if (expected_version - from).is_multiple_of(2) {
-                        Event::OnlineRequested
-                    } else {
-                        Event::RecycleRequested
-                    };
+                    let event = turns[(expected_version - from) as usize % 2].clone();
                     let at = muster::clock::now();
                     let append = Append { account, expected_version, events: vec![event], origin: Origin::SERVICE, at };
                     journal.append(append).await.unwrap();

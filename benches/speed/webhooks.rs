@@ -9,7 +9,7 @@ use bytes::Bytes;
 use muster::client::Guard;
 use muster::config::{Settings, Webhooks as Config};
 use muster::journal::Journal;
-use muster::limits::WEBHOOKS_IN_FLIGHT;
+use muster::limits::{WEBHOOK_CONNECT_TIMEOUT, WEBHOOKS_IN_FLIGHT};
 use muster::vault::Vault;
 use muster::webhooks::Webhooks;
 use tokio::sync::mpsc;
@@ -58,6 +58,7 @@ pub fn backlog(deliveries: u64) -> Round {
     let mut receiver = receive(deliveries);
     let directory = house::directory();
     let data = directory.path().join("data");
+
     let start = || Process::start(&data, &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base_url())]);
     let runtime = client_runtime();
     let order = |service: &Process, order: &str, body: &str| {
@@ -67,7 +68,7 @@ pub fn backlog(deliveries: u64) -> Round {
     // A channel is told what happens from its first start.
     order(&start(), "pause", r#"{"reason":"to see how a backlog drains"}"#);
     let journal = Journal::open(house::store(&directory), Box::new(|_| {})).unwrap();
-    house::append(&journal, deliveries / 10, deliveries);
+    house::append_these(&journal, deliveries / 10, deliveries, &house::at_rest());
     drop(journal);
     let service = start();
     let before = service.resident();
@@ -103,7 +104,7 @@ impl Receiver {
 }
 
 async fn post_plainly(url: &str, bodies: Vec<Bytes>) -> Duration {
-    let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
+    let client = muster::client::builder(WEBHOOK_CONNECT_TIMEOUT).build().unwrap();
     let begin = Instant::now();
     let share = bodies.len().div_ceil(WEBHOOKS_IN_FLIGHT);
     let tasks = bodies.chunks(share).map(|bodies| {

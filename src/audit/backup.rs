@@ -67,7 +67,8 @@ pub struct Restored {
 }
 
 /// The tables that are read before the blocks, and those that are read after them. Snapshots are caches.
-const BEFORE: [Table; 5] = [Table::Cursors, Table::Lanes, Table::DeadLetters, Table::Again, Table::Deliveries];
+const BEFORE: [Table; 6] =
+    [Table::Cursors, Table::Lanes, Table::DeadLetters, Table::Again, Table::Deliveries, Table::Taken];
 const AFTER: [Table; 2] = [Table::Keys, Table::Endpoints];
 
 impl Audit {

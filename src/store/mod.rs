@@ -52,6 +52,8 @@ pub enum Table {
     Again,
     /// What operators set of the receivers of webhooks, sealed (`webhooks`).
     Endpoints,
+    /// Webhook deliveries that were taken at once, many in a row (`webhooks`).
+    Taken,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
@@ -126,7 +128,7 @@ pub enum Error {
 
 impl Table {
     /// All of them, in the order in which they stand above.
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 9] = [
         Table::Keys,
         Table::Snapshots,
         Table::Cursors,
@@ -135,6 +137,7 @@ impl Table {
         Table::Deliveries,
         Table::Again,
         Table::Endpoints,
+        Table::Taken,
     ];
 
     /// One word for it, which is never changed.
@@ -148,6 +151,7 @@ impl Table {
             Table::Deliveries => "deliveries",
             Table::Again => "again",
             Table::Endpoints => "endpoints",
+            Table::Taken => "taken",
         }
     }
 }

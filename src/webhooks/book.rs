@@ -6,15 +6,20 @@
 //! | lanes | channel, account (8, big endian) | format 1 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none |
 //! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the last failure in words, what was to be posted; format 1 ends after the words, and has no length of them |
 //! | deliveries | channel, position (8, big endian) | JSON (`trail`) |
+//! | taken | channel, first position of the row (8, big endian) | what was taken at once (`taken`) |
 //! | again | channel, account, position (8 and 8, big endian) | format 1 (8), failed attempts (8), next attempt (8) |
 //! | endpoints | channel | JSON (`endpoint`), sealed |
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use super::lane::{Note, Row};
-use super::trail::{Letter, State, Trail};
+use super::taken::{Taken, first_of};
+use super::trail::{Attempt, Letter, State, Trail};
 use crate::domain::{AccountNumber, Channel, Timestamp};
-use crate::limits::ATTEMPTS_YOUNG;
+use crate::limits::{ATTEMPTS_YOUNG, TAKEN_TOGETHER};
 use crate::store::{self, Store, Table, Value};
 
 const FORMAT: u64 = 1;
@@ -28,11 +33,13 @@ const NEVER: u64 = i64::MAX.cast_unsigned();
 pub(super) struct Book {
     store: Store,
     channel: Channel,
+    /// What was taken at once since the last flush.
+    taken: Arc<Mutex<BTreeMap<u64, Attempt>>>,
 }
 
 impl Book {
     pub(super) fn open(store: Store, channel: Channel) -> Book {
-        Book { store, channel }
+        Book { store, channel, taken: Arc::default() }
     }
 
     /// The position up to which everything is settled or has a row; none if the channel never had a receiver.
@@ -43,12 +50,14 @@ impl Book {
 
     /// Moves the cursor. What was noted before is in the store before it.
     pub(super) fn set_cursor(&self, position: u64) -> Result<(), store::Error> {
+        self.write_taken()?;
         self.store.put(Table::Cursors, self.name(), &position.to_le_bytes())?;
         self.store.flush()
     }
 
     /// Hands everything noted to the operating system.
     pub(super) fn flush(&self) -> Result<(), store::Error> {
+        self.write_taken()?;
         self.store.flush()
     }
 
@@ -86,7 +95,7 @@ impl Book {
                 self.store.remove(Table::Again, &self.again_key(*account, *position))
             }
             Note::Supersede { delivery, by } => {
-                let mut trail = Trail::new(delivery.account, State::Superseded, now);
+                let mut trail = Trail::new(State::Superseded, now);
                 trail.by = Some(*by);
                 self.put_trail(delivery.position, &trail)
             }
@@ -95,17 +104,32 @@ impl Book {
 
     /// What became of the delivery at a position, as far as it is remembered.
     pub(super) fn trail(&self, position: u64) -> Result<Option<Trail>, store::Error> {
-        Ok(self.store.get(Table::Deliveries, &self.key(position))?.and_then(|bytes| Trail::read(&bytes)))
+        if let Some(bytes) = self.store.get(Table::Deliveries, &self.key(position))? {
+            return Ok(Trail::read(&bytes));
+        }
+        if let Some(attempt) = self.unwritten().get(&position) {
+            return Ok(Some(attempt.clone().only()));
+        }
+        Ok(self.taken(first_of(position))?.0.remove(&position).map(Attempt::only))
     }
 
     pub(super) fn put_trail(&self, position: u64, trail: &Trail) -> Result<(), store::Error> {
         self.store.put(Table::Deliveries, &self.key(position), &trail.bytes())
     }
 
+    /// A delivery of which nothing is remembered was taken in this attempt. Written with the next flush, many at once.
+    pub(super) fn put_taken(&self, position: u64, attempt: Attempt) {
+        self.unwritten().insert(position, attempt);
+    }
+
     /// The last position of which anything is remembered; 0 if there is none.
     pub(super) fn last_trail(&self) -> Result<u64, store::Error> {
-        let last = self.store.scan_back(Table::Deliveries, &self.key(u64::MAX)).next().transpose()?;
-        Ok(last.and_then(|(key, _)| self.number_in(&key)).unwrap_or(0))
+        let last = |table| -> Result<Option<u64>, store::Error> {
+            let last = self.store.scan_back(table, &self.key(u64::MAX)).next().transpose()?;
+            Ok(last.and_then(|(key, _)| self.number_in(&key)))
+        };
+        let taken = last(Table::Taken)?.map(|first| first + TAKEN_TOGETHER - 1);
+        Ok(last(Table::Deliveries)?.max(taken).unwrap_or(0))
     }
 
     /// Forgets what is over since before `time`, looking at `most` trails from a position on. Returns where to go on; none
@@ -127,6 +151,30 @@ impl Book {
                 }
             }
             if young_in_a_row == ATTEMPTS_YOUNG {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Likewise what was taken at once.
+    pub(super) fn prune_taken(&self, from: u64, time: Timestamp, most: usize) -> Result<Option<u64>, store::Error> {
+        let (most, young) = (most / TAKEN_TOGETHER as usize, ATTEMPTS_YOUNG / TAKEN_TOGETHER as usize);
+        let mut young_in_a_row = 0;
+        for (looked_at, entry) in self.store.scan_from(Table::Taken, &self.key(from)).enumerate() {
+            let Some(first) = self.number_in(&entry?.0) else { break };
+            if looked_at == most {
+                return Ok(Some(first));
+            }
+            // Nobody writes to the row meanwhile.
+            let _unwritten = self.unwritten();
+            let mut taken = self.taken(first)?;
+            match (taken.forget(time), taken.0.is_empty()) {
+                (false, false) => young_in_a_row += 1,
+                (_, true) => self.store.remove(Table::Taken, &self.key(first))?,
+                (true, false) => self.store.put(Table::Taken, &self.key(first), &taken.bytes())?,
+            }
+            if young_in_a_row > young {
                 break;
             }
         }
@@ -225,6 +273,7 @@ impl Book {
     /// Forgets cursor and rows, because the channel has no receiver any more; says whether there were any. What became
     /// of deliveries, dead letters and what is to be sent again stay.
     pub(super) fn close(&self) -> Result<bool, store::Error> {
+        self.flush()?;
         if self.cursor()?.is_none() {
             return Ok(false);
         }
@@ -234,6 +283,30 @@ impl Book {
         self.store.remove(Table::Cursors, self.name())?;
         self.store.flush()?;
         Ok(true)
+    }
+
+    /// Writes what was taken at once, row by row.
+    fn write_taken(&self) -> Result<(), store::Error> {
+        let mut unwritten = self.unwritten();
+        while let Some((position, _)) = unwritten.first_key_value() {
+            let first = first_of(*position);
+            let mut taken = self.taken(first)?;
+            let behind = unwritten.split_off(&(first + TAKEN_TOGETHER));
+            taken.0.append(&mut unwritten);
+            self.store.put(Table::Taken, &self.key(first), &taken.bytes())?;
+            *unwritten = behind;
+        }
+        Ok(())
+    }
+
+    /// What was taken at once, in the row that begins at a position.
+    fn taken(&self, first: u64) -> Result<Taken, store::Error> {
+        let row = self.store.get(Table::Taken, &self.key(first))?;
+        Ok(row.map(|bytes| Taken::read(first, &bytes)).unwrap_or_default())
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, BTreeMap<u64, Attempt>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The entries of the channel in a table, their keys without its name.

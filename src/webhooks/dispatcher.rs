@@ -97,17 +97,18 @@ async fn forget(book: Book, keep: Duration, now: Clock) {
     loop {
         sleep(ATTEMPTS_PRUNE).await;
         let before = Timestamp(now().0.saturating_sub_unsigned(keep));
-        let mut from = 0;
-        loop {
-            let book = book.clone();
-            match spawn_blocking(move || book.prune(from, before, ATTEMPTS_PRUNED)).await {
-                Ok(Ok(Some(next))) => from = next,
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "old attempts were not forgotten");
-                    break;
+        for prune in [Book::prune, Book::prune_taken] {
+            let mut from = Some(0);
+            while let Some(position) = from {
+                let book = book.clone();
+                from = match spawn_blocking(move || prune(&book, position, before, ATTEMPTS_PRUNED)).await {
+                    Ok(Ok(next)) => next,
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "old attempts were not forgotten");
+                        None
+                    }
+                    Err(_) => return,
                 }
-                Err(_) => return,
             }
         }
     }

@@ -177,7 +177,7 @@ impl<'d> Line<'d> {
         let is_fresh = is_first && delivery.position > self.fresh_after;
         let known = if is_fresh { None } else { self.channel.book.trail(delivery.position)? };
         let begun = self.now();
-        let trail = known.unwrap_or_else(|| Trail::new(delivery.account, State::Pending, begun));
+        let trail = known.unwrap_or_else(|| Trail::new(State::Pending, begun));
         if is_probe {
             self.breaker.probe();
         }
@@ -209,18 +209,23 @@ impl<'d> Line<'d> {
             tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "the breaker opens: most first attempts fail");
         }
         let (fate, notes) = self.lanes.finished(key, outcome, now);
-        let was_dead = trail.state == State::Dead;
+        let (is_new, was_dead) = (trail.state == State::Pending, trail.state == State::Dead);
         let (state, next) = match fate {
             Fate::Delivered => (State::Delivered, None),
             Fate::Waiting(until) => (State::Waiting, Some(until)),
             Fate::Dead => (State::Dead, None),
         };
-        trail.add(Attempt::new(begun, answered, next), state, now);
-        let attempts = trail.attempts.len();
+        let attempt = Attempt::new(begun, answered, next);
+        let attempts = trail.attempts.len() + 1;
         if let Some(failure) = &failure {
             tracing::warn!(channel, ?account, position, attempt = attempts, %failure, "a webhook failed");
         }
-        self.channel.book.put_trail(position, &trail)?;
+        if is_new && state == State::Delivered {
+            self.channel.book.put_taken(position, attempt);
+        } else {
+            trail.add(attempt, state, now);
+            self.channel.book.put_trail(position, &trail)?;
+        }
         match (fate, failure) {
             (Fate::Dead, Some(failure)) => {
                 let letter = Letter::new(&delivery, attempts as u64, failure.to_string(), now);

@@ -19,6 +19,7 @@
 //! | `signature` | how a receiver knows that it is ours. Pure |
 //! | `verdict` | what a receiver's answer means. Pure |
 //! | `trail` | what became of one delivery, attempt by attempt |
+//! | `taken` | what was taken at once, many deliveries in one row. Pure |
 //! | `endpoint` | what is set of a receiver while the service runs |
 //! | `book` | what a channel remembers over a restart |
 //!
@@ -41,6 +42,7 @@ mod order;
 mod reading;
 mod resending;
 pub mod signature;
+mod taken;
 mod trail;
 mod verdict;
 mod views;

@@ -10,8 +10,6 @@ use crate::domain::{AccountNumber, Timestamp};
 /// The trail of a delivery, as it is stored: JSON, so that it can grow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Trail {
-    /// Whose event it is.
-    account: u64,
     /// How it stands.
     pub(super) state: State,
     /// When it came to stand so, µs since 1970.
@@ -110,8 +108,8 @@ pub(super) struct Letter {
 
 impl Trail {
     /// The trail of a delivery that stands so, with no attempt yet.
-    pub(super) fn new(account: AccountNumber, state: State, at: Timestamp) -> Trail {
-        Trail { account: account.get(), state, at: at.0, attempts: Vec::new(), by: None, reason: None }
+    pub(super) fn new(state: State, at: Timestamp) -> Trail {
+        Trail { state, at: at.0, attempts: Vec::new(), by: None, reason: None }
     }
 
     /// Adds an attempt, and how the delivery stands after it.

@@ -3,16 +3,19 @@
 use std::fmt::Write;
 
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::book::Book;
 use super::super::delivery::Form;
 use super::super::lane::{Note, Row};
-use super::super::trail::{Letter, State, Trail};
+use super::super::taken::Taken;
+use super::super::trail::{Attempt, Letter, State, Trail};
 use super::super::verdict::{Failure, judge, retry_after};
 use crate::config::Settings;
 use crate::domain::{AccountNumber, Channel, Event, Reason, Sealed, Timestamp};
 use crate::journal::{Fact, Origin, Recorded, Stream};
+use crate::limits::TAKEN_TOGETHER;
 use crate::store::{Store, StoreId, Table};
 
 fn account() -> AccountNumber {
@@ -143,13 +146,13 @@ fn the_book_remembers_and_forgets() {
     assert_eq!(sync.prune(0, Timestamp(4), 10).unwrap(), None);
     assert!(sync.trail(2).unwrap().is_some(), "not before its time");
     for position in 3..9 {
-        sync.put_trail(position, &Trail::new(other, State::Waiting, Timestamp(1))).unwrap();
+        sync.put_trail(position, &Trail::new(State::Waiting, Timestamp(1))).unwrap();
     }
     assert_eq!(sync.prune(0, Timestamp(5), 4).unwrap(), Some(6));
     assert_eq!(sync.prune(6, Timestamp(5), 4).unwrap(), None);
     assert_eq!((sync.trail(2).unwrap(), sync.last_trail().unwrap()), (None, 8), "only what is over");
     for position in 3..9 {
-        sync.put_trail(position, &Trail::new(other, State::Delivered, Timestamp(1))).unwrap();
+        sync.put_trail(position, &Trail::new(State::Delivered, Timestamp(1))).unwrap();
     }
     sync.prune(0, Timestamp(5), 10).unwrap();
     assert_eq!((sync.trail(2).unwrap(), sync.last_trail().unwrap()), (None, 0));
@@ -157,6 +160,75 @@ fn the_book_remembers_and_forgets() {
     assert_eq!((sync.cursor().unwrap(), register.cursor().unwrap()), (Some(7), Some(9)));
     assert!(sync.close().unwrap());
     assert_eq!((sync.rows().unwrap(), sync.cursor().unwrap(), register.cursor().unwrap()), (vec![], None, Some(9)));
+}
+
+fn attempt(at: i64, status: Option<u16>, response: &str) -> Attempt {
+    Attempt { at, micros: 10, status, failure: None, response: response.to_owned(), next: None }
+}
+
+#[test]
+fn the_book_remembers_what_was_taken_at_once() {
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
+    let [sync, register] = Channel::ALL.map(|channel| Book::open(store.clone(), channel));
+    for position in [600, 300, 301] {
+        sync.put_taken(position, attempt(position as i64, Some(200), "ok"));
+    }
+    let remembered = |book: &Book| {
+        let trails = [300, 301, 302, 600].map(|position| book.trail(position).unwrap());
+        trails.map(|trail| trail.map(|Trail { state, attempts, .. }| (state, attempts.len())))
+    };
+    let taken = Some((State::Delivered, 1));
+    assert_eq!(remembered(&sync), [taken, taken, None, taken], "before it is written");
+    sync.flush().unwrap();
+    sync.put_taken(302, attempt(302, None, ""));
+    sync.set_cursor(7).unwrap();
+    let sync = Book::open(store.clone(), Channel::SyncStatus);
+    assert_eq!(remembered(&sync), [taken; 4], "a row is added to");
+    assert_eq!(remembered(&register), [None; 4]);
+    assert!((600..768).contains(&sync.last_trail().unwrap()));
+    let mut trail = sync.trail(301).unwrap().unwrap();
+    assert_eq!((trail.clone(), trail.attempts[0].response.as_str()), (attempt(301, Some(200), "ok").only(), "ok"));
+    trail.add(attempt(900, Some(500), "no"), State::Delivered, Timestamp(910));
+    sync.put_trail(301, &trail).unwrap();
+    assert_eq!(remembered(&sync), [taken, Some((State::Delivered, 2)), taken, taken], "sent again");
+    let prune = |time| {
+        for prune in [Book::prune, Book::prune_taken] {
+            assert_eq!(prune(&sync, 0, Timestamp(time), 10_000).unwrap(), None);
+        }
+    };
+    prune(312);
+    assert_eq!(remembered(&sync), [None, Some((State::Delivered, 2)), taken, taken]);
+    prune(911);
+    assert_eq!((remembered(&sync), store.scan_from(Table::Taken, b"").count()), ([None; 4], 0));
+}
+
+proptest! {
+    #[test]
+    fn a_row_of_what_was_taken_is_read_as_it_was_written(
+        row in 0..1_000_u64,
+        attempts in prop::collection::btree_map(
+            0..TAKEN_TOGETHER,
+            (any::<i64>(), any::<u32>(), prop::option::of(100..600_u16), "[a-c]{0,2}"),
+            0..300,
+        ),
+    ) {
+        let first = row * TAKEN_TOGETHER;
+        let taken = Taken(attempts.into_iter().map(|(offset, (at, micros, status, response))| {
+            // Within some centuries of 1970, so that differences are no larger than times.
+            let at = at / 1_000;
+            (first + offset, Attempt { micros: micros.into(), ..attempt(at, status, &response) })
+        }).collect());
+        prop_assert_eq!(Taken::read(first, &taken.bytes()), taken);
+    }
+}
+
+#[test]
+fn a_full_row_of_what_was_taken_is_a_page() {
+    let answer = r#"{"data":"","code":200,"message":"success"}"#;
+    let at = |position| attempt(1_666_942_813_620_000 + position as i64 * 1_000, Some(200), answer);
+    let taken = Taken((0..TAKEN_TOGETHER).map(|position| (position, at(position))).collect());
+    assert!(taken.bytes().len() < 4_096, "{} bytes", taken.bytes().len());
 }
 
 #[test]

@@ -16,7 +16,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 const PLACES: [(&str, &[&str]); 37] = [
     ("actix", &["actors"]),
     ("base64", &["audit", "webhooks"]),
-    ("bincode", &["journal"]),
+    ("bincode", &["journal", "webhooks"]),
     ("bytes", &[]),
     ("chacha20poly1305", &["vault"]),
     ("clap", &["cli"]),

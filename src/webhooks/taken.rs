@@ -1,0 +1,105 @@
+//! Deliveries that were taken at once, many in one small row: most deliveries are, and little is to be said of each. Pure.
+//!
+//! A row has the format (one byte, 1) and a [`Row`] in bincode. Answers are mostly the same, so each stands there once.
+
+use std::collections::BTreeMap;
+
+use bincode::config::{Configuration, standard};
+use bincode::{Decode, Encode};
+
+use super::trail::{Attempt, State, Trail};
+use crate::domain::Timestamp;
+use crate::limits::TAKEN_TOGETHER;
+
+const FORMAT: u8 = 1;
+const CODEC: Configuration = standard();
+
+/// The attempts of one row, each the only one of its delivery, by position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken(pub(super) BTreeMap<u64, Attempt>);
+
+#[derive(Encode, Decode, Default)]
+struct Row {
+    /// Statuses of HTTP and beginnings of bodies.
+    answers: Vec<(u16, String)>,
+    /// When the first attempt of the row began, µs since 1970.
+    since: i64,
+    attempts: Vec<Stored>,
+}
+
+#[derive(Encode, Decode)]
+struct Stored {
+    /// How far behind the row's first position.
+    offset: u64,
+    /// When it began, µs after the first.
+    after: i64,
+    micros: u64,
+    /// Which answer.
+    answer: u32,
+}
+
+/// The first position of the row that a position is in.
+pub(super) fn first_of(position: u64) -> u64 {
+    position / TAKEN_TOGETHER * TAKEN_TOGETHER
+}
+
+impl Taken {
+    /// The row that begins at a position, as it was written. Empty if it cannot be read.
+    pub(super) fn read(first: u64, bytes: &[u8]) -> Taken {
+        let row: Row = match bytes.split_first() {
+            Some((&FORMAT, bytes)) => {
+                bincode::decode_from_slice(bytes, CODEC).map_or_else(|_| Row::default(), |it| it.0)
+            }
+            Some(_) | None => Row::default(),
+        };
+        let attempt = |Stored { offset, after, micros, answer }: Stored| {
+            let (status, response) = row.answers.get(answer as usize)?.clone();
+            let status = (status > 0).then_some(status);
+            let at = row.since.saturating_add(after);
+            Some((first.saturating_add(offset), Attempt { at, micros, status, failure: None, response, next: None }))
+        };
+        Taken(row.attempts.into_iter().filter_map(attempt).collect())
+    }
+
+    /// The row in bytes.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut row = Row { since: self.0.values().map(|attempt| attempt.at).min().unwrap_or(0), ..Row::default() };
+        for (position, Attempt { at, micros, status, response, .. }) in &self.0 {
+            let status = status.unwrap_or(0);
+            let known = row.answers.iter().position(|answer| answer.0 == status && answer.1 == *response);
+            let answer = known.unwrap_or_else(|| {
+                row.answers.push((status, response.clone()));
+                row.answers.len() - 1
+            });
+            row.attempts.push(Stored {
+                offset: position % TAKEN_TOGETHER,
+                after: at.saturating_sub(row.since),
+                micros: *micros,
+                answer: u32::try_from(answer).unwrap_or(u32::MAX),
+            });
+        }
+        // Into memory this always succeeds.
+        [vec![FORMAT], bincode::encode_to_vec(row, CODEC).unwrap_or_default()].concat()
+    }
+
+    /// Takes out what ended before `time`; says whether there was any.
+    pub(super) fn forget(&mut self, time: Timestamp) -> bool {
+        let before = self.0.len();
+        self.0.retain(|_, attempt| attempt.end() >= time);
+        self.0.len() < before
+    }
+}
+
+impl Attempt {
+    /// When it ended.
+    fn end(&self) -> Timestamp {
+        Timestamp(self.at.saturating_add_unsigned(self.micros))
+    }
+
+    /// The trail of a delivery that was taken in this attempt, its only one.
+    pub(super) fn only(self) -> Trail {
+        let mut trail = Trail::new(State::Delivered, self.end());
+        trail.attempts.push(self);
+        trail
+    }
+}
