@@ -233,6 +233,13 @@ pub const ATTEMPTS_PRUNE: Duration = Duration::from_secs(60);
 pub const ATTEMPTS_PRUNED: usize = 20_000;
 /// So many young ones in a row, and what is behind them is young too: one or the other old one was sent again.
 pub const ATTEMPTS_YOUNG: usize = 1_000;
+/// Bytes in the URL of a receiver, encoded: what common servers take in a request line.
+pub const RECEIVER_URL_BYTES: usize = 8 * 1024;
+/// Attempts of one delivery that are remembered one by one, the last of them; those before are counted.
+pub const ATTEMPTS_OF_ONE: usize = 100;
+/// The share of a channel's attempts under way that may be of what is sent again: a quarter, so that what is new finds
+/// room while a receiver is slow.
+pub const SENT_AGAIN_SHARE: usize = 4;
 /// Positions whose deliveries share a row if they were taken at once: some twenty bytes each, so that a row is a page.
 pub const TAKEN_TOGETHER: u64 = 256;
 /// Secrets that sign at once, most: the newest, and those whose time of grace is not over.

@@ -3,7 +3,7 @@
 //! | table | key | value, integers in little endian |
 //! |---|---|---|
 //! | cursors | channel | position |
-//! | lanes | channel, account (8, big endian) | format 1 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none |
+//! | lanes | channel, account (8, big endian) | format 2 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none, attempts (8); format 1 ends before these |
 //! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the last failure in words, what was to be posted; format 1 ends after the words, and has no length of them |
 //! | deliveries | channel, position (8, big endian) | JSON (`trail`) |
 //! | taken | channel, first position of the row (8, big endian) | what was taken at once (`taken`) |
@@ -23,6 +23,8 @@ use crate::limits::{ATTEMPTS_YOUNG, TAKEN_TOGETHER};
 use crate::store::{self, Store, Table, Value};
 
 const FORMAT: u64 = 1;
+/// Of rows.
+const WITH_TRIED: u64 = 2;
 /// Of dead letters.
 const WITH_BODY: u64 = 2;
 /// The time of a row that waits for an operator.
@@ -86,7 +88,7 @@ impl Book {
         match note {
             Note::Hold { account, row } => {
                 let until = row.until.map_or(NEVER, |until| until.0.cast_unsigned());
-                let words = [FORMAT, row.next, u64::from(row.failed), until];
+                let words = [WITH_TRIED, row.next, u64::from(row.failed), until, u64::from(row.tried)];
                 self.store.put(Table::Lanes, &self.key(account.get()), &bytes(&words))
             }
             Note::Release { account } => self.store.remove(Table::Lanes, &self.key(account.get())),
@@ -346,10 +348,14 @@ fn bytes(words: &[u64]) -> Vec<u8> {
 
 fn read_row(bytes: &[u8]) -> Option<Row> {
     let (words, []) = bytes.as_chunks::<8>() else { return None };
-    let [format, next, failed, until] = *words else { return None };
-    let [format, next, failed, until] = [format, next, failed, until].map(u64::from_le_bytes);
+    let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    let [next, failed, until, tried] = match *words {
+        [FORMAT, next, failed, until] => [next, failed, until, failed],
+        [WITH_TRIED, next, failed, until, tried] => [next, failed, until, tried],
+        _ => return None,
+    };
     let until = (until != NEVER).then_some(Timestamp(until.cast_signed()));
-    (format == FORMAT).then_some(Row { next, failed: u32::try_from(failed).ok()?, until })
+    Some(Row { next, failed: u32::try_from(failed).ok()?, tried: u32::try_from(tried).ok()?, until })
 }
 
 /// One that cannot be read is due at once.

@@ -71,7 +71,8 @@ impl Breaker {
     pub(super) fn permit(&self, now: Timestamp) -> Permit {
         match self.state {
             State::Closed => Permit::Attempt,
-            State::Open { until } if until <= now => Permit::Probe,
+            // A clock that was set back must not keep it open for longer.
+            State::Open { until } if until <= now || until.since(now) > BREAKER_OPEN => Permit::Probe,
             State::Open { until } => Permit::Wait(Some(until)),
             State::Probing => Permit::Wait(None),
         }

@@ -20,6 +20,9 @@ use crate::{clock, config};
 pub(super) trait Receiver: Send + Sync {
     /// Tells it a delivery once: that many attempts are made of it with this one.
     fn attempt<'a>(&'a self, form: &'a Form, delivery: &'a Delivery, attempt: u32) -> BoxFuture<'a, Answered>;
+
+    /// Where it is.
+    fn url(&self) -> &Url;
 }
 
 /// The way to one channel's receiver, over HTTP.
@@ -63,6 +66,10 @@ impl Receiver for Client {
             answered
         }
         .boxed()
+    }
+
+    fn url(&self) -> &Url {
+        &self.url
     }
 }
 

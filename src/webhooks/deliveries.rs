@@ -205,6 +205,7 @@ impl Desk {
     fn view(&self, delivery: &Delivery, live: Live) -> Result<DeliveryView, Refused> {
         let (state, trail) = self.standing(delivery, live)?;
         let attempts = trail.as_ref().map_or(&[][..], |trail| &trail.attempts);
+        let earlier = trail.as_ref().map_or(0, |trail| trail.earlier);
         let next = attempts.last().and_then(|last| last.next).filter(|_| state == State::Waiting);
         Ok(DeliveryView {
             id: self.form.id(delivery),
@@ -213,7 +214,11 @@ impl Desk {
             version: delivery.version,
             time: write_time(delivery.at),
             state,
-            attempts: attempts.iter().zip(1..).map(|(attempt, number)| AttemptView::of(number, attempt)).collect(),
+            attempts: attempts
+                .iter()
+                .zip(earlier + 1..)
+                .map(|(attempt, number)| AttemptView::of(number, attempt))
+                .collect(),
             next: next.map(time),
             superseded_by: trail.as_ref().and_then(|trail| trail.by).map(|by| by.to_string()),
             reason: trail.as_ref().and_then(|trail| trail.reason.clone()),

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::Error;
 use super::book::Book;
@@ -33,8 +34,8 @@ pub(super) struct Dispatcher {
     pub(super) receiver: Option<Arc<dyn Receiver>>,
     pub(super) is_paused: bool,
     pub(super) orders: mpsc::Receiver<Order>,
-    /// Who is told that the receiver is no more.
-    pub(super) gone: mpsc::Sender<()>,
+    /// Who is told that the receiver there is no more.
+    pub(super) gone: mpsc::Sender<Url>,
 }
 
 impl Dispatcher {

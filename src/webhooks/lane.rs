@@ -16,6 +16,8 @@ pub(super) struct Rules {
     pub(super) deliver: Deliver,
     /// The time between two deliveries that are sent again.
     pub(super) again_every: Duration,
+    /// How many of them may be under way, so that what is new need not wait for them.
+    pub(super) again_at_once: usize,
 }
 
 /// Which of an account's two lanes.
@@ -63,8 +65,10 @@ pub(super) enum Flow {
 pub(super) struct Row {
     /// Where it stands: everything before is settled.
     pub(super) next: u64,
-    /// Failed attempts of the next delivery.
+    /// Failed attempts of the next delivery that count.
     pub(super) failed: u32,
+    /// Attempts of the next delivery.
+    pub(super) tried: u32,
     /// When the next attempt is due; none if the lane is blocked.
     pub(super) until: Option<Timestamp>,
 }
@@ -130,6 +134,17 @@ pub(super) enum Fate {
     Waiting(Timestamp),
     /// No attempt is left.
     Dead,
+    /// It was dead and is given up, whatever became of the attempt that was under way.
+    Dropped,
+}
+
+/// An account's attempt under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trying {
+    pub(super) way: Way,
+    pub(super) since: Timestamp,
+    /// Whether the delivery was given up meanwhile.
+    pub(super) is_dropped: bool,
 }
 
 /// How the lanes are, counted.
@@ -163,6 +178,6 @@ impl Lane {
             Flow::Held(until) => Some(until),
             Flow::Blocked => None,
         };
-        Some(Note::Hold { account, row: Row { next: self.next, failed: self.failed, until } })
+        Some(Note::Hold { account, row: Row { next: self.next, failed: self.failed, tried: self.tried, until } })
     }
 }

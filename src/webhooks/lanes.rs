@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::delivery::Delivery;
-use super::lane::{Counts, Fate, Flow, Key, Lane, Note, Outcome, Row, Rules, Step, Way};
+use super::lane::{Counts, Fate, Flow, Key, Lane, Note, Outcome, Row, Rules, Step, Trying, Way};
 use super::waits;
 use crate::config::{AfterLastTry, Deliver};
 use crate::domain::{AccountNumber, Timestamp};
@@ -23,7 +23,7 @@ use crate::limits::WEBHOOK_REFILL;
 /// The lanes of one channel.
 pub(super) struct Lanes {
     rules: Rules,
-    lanes: HashMap<Key, Lane>,
+    pub(super) lanes: HashMap<Key, Lane>,
     /// The position up to which the journal was read.
     read: u64,
     /// Positions of what the flowing lanes have in memory.
@@ -35,9 +35,9 @@ pub(super) struct Lanes {
     /// When something may be sent again next.
     again_from: Timestamp,
     /// Held lanes by the time of their next attempt.
-    waiting: BTreeSet<(Timestamp, Key)>,
-    /// Accounts with an attempt under way, in which of their lanes, and since when.
-    trying: HashMap<AccountNumber, (Way, Timestamp)>,
+    pub(super) waiting: BTreeSet<(Timestamp, Key)>,
+    /// Accounts with an attempt under way.
+    pub(super) trying: HashMap<AccountNumber, Trying>,
     /// Lanes that were ready while their account's other lane had an attempt under way.
     parked: HashSet<Key>,
 }
@@ -63,11 +63,11 @@ impl Lanes {
             trying: HashMap::new(),
             parked: HashSet::new(),
         };
-        for (account, Row { next, failed, until }) in rows {
+        for (account, Row { next, failed, tried, until }) in rows {
             let key = Key { account, way: Way::First };
             lanes.waiting.extend(until.map(|until| (until, key)));
             let flow = until.map_or(Flow::Blocked, Flow::Held);
-            lanes.lanes.insert(key, Lane { next, failed, tried: failed, queue: VecDeque::new(), flow });
+            lanes.lanes.insert(key, Lane { next, failed, tried, queue: VecDeque::new(), flow });
         }
         for (account, until) in again {
             let key = Key { account, way: Way::Again };
@@ -103,6 +103,8 @@ impl Lanes {
 
     /// What is to be done next, if anything may be done yet.
     pub(super) fn step(&mut self, now: Timestamp) -> Option<Step> {
+        // A clock that was set back must not keep anything waiting.
+        self.again_from = self.again_from.min(now.plus(self.rules.again_every));
         while let Some((_, key)) = self.waiting.first().copied().filter(|(until, _)| *until <= now) {
             self.waiting.pop_first();
             self.make_ready(key);
@@ -117,7 +119,7 @@ impl Lanes {
         Some(match (lane.queue.front(), key.way) {
             (Some(delivery), way) => {
                 lane.tried += 1;
-                self.trying.insert(key.account, (way, now));
+                self.trying.insert(key.account, Trying { way, since: now, is_dropped: false });
                 if way == Way::Again {
                     // What a late look missed is made up for, but not more than a second of it.
                     let earliest = Timestamp(now.0.saturating_sub(1_000_000));
@@ -175,7 +177,7 @@ impl Lanes {
 
     /// Goes on after an attempt.
     pub(super) fn finished(&mut self, key: Key, outcome: Outcome, now: Timestamp) -> (Fate, Vec<Note>) {
-        self.trying.remove(&key.account);
+        let is_dropped = self.trying.remove(&key.account).is_some_and(|trying| trying.is_dropped);
         for way in [Way::First, Way::Again] {
             let key = Key { way, ..key };
             if self.parked.remove(&key) {
@@ -186,6 +188,7 @@ impl Lanes {
         let position = lane.queue.front().map_or(lane.next, |front| front.position);
         let wait = match outcome {
             Outcome::Taken => return (Fate::Delivered, self.settle(key, now)),
+            Outcome::Spared(_) | Outcome::Failed { .. } if is_dropped => return (Fate::Dropped, self.settle(key, now)),
             Outcome::Spared(wait) => Some(wait),
             Outcome::Failed { retry_after } => {
                 let wait = waits::after(&self.rules.retry_waits, position, lane.failed, retry_after);
@@ -211,54 +214,9 @@ impl Lanes {
         }
     }
 
-    /// Something of these accounts is to be sent again.
-    pub(super) fn again(&mut self, account: AccountNumber) {
-        let key = Key { account, way: Way::Again };
-        match self.lanes.get_mut(&key) {
-            None => {
-                self.lanes.insert(key, Lane::again(Timestamp(0)));
-                self.make_ready(key);
-            }
-            // What waits for its retry is looked up again too: somebody asks for it.
-            Some(lane) => {
-                if let Flow::Held(until) = lane.flow
-                    && self.waiting.remove(&(until, key))
-                {
-                    self.make_ready(key);
-                }
-            }
-        }
-    }
-
-    /// Tries a delivery at once that waits for its retry, or that blocks its lane. None if this one does neither.
-    pub(super) fn wake(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Option<Vec<Note>> {
-        let key = Key { account, way: Way::First };
-        let lane = self.lanes.get_mut(&key).filter(|lane| lane.next == position)?;
-        match lane.flow {
-            Flow::Blocked => lane.failed = 0,
-            Flow::Held(until) if self.waiting.remove(&(until, key)) => {}
-            Flow::Held(_) | Flow::Flowing => return None,
-        }
-        lane.flow = Flow::Held(now);
-        let row = lane.row(account);
-        self.make_ready(key);
-        Some(row.into_iter().collect())
-    }
-
-    /// Goes on behind a dead delivery that blocks its lane. None if this one does not.
-    pub(super) fn skip(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Option<Vec<Note>> {
-        let key = Key { account, way: Way::First };
-        let is_it = |lane: &&mut Lane| lane.flow == Flow::Blocked && lane.next == position;
-        let lane = self.lanes.get_mut(&key).filter(is_it)?;
-        (lane.next, lane.failed, lane.tried, lane.flow) = (position + 1, 0, 0, Flow::Held(now));
-        let row = lane.row(account);
-        self.make_ready(key);
-        Some(row.into_iter().collect())
-    }
-
     /// Holds the lanes whose attempts have been under way for longer than `slow`, so that the cursor goes on.
     pub(super) fn hold_slow(&mut self, now: Timestamp, slow: Duration) -> Vec<Note> {
-        let is_slow = |(account, (way, since)): (&AccountNumber, &(Way, Timestamp))| {
+        let is_slow = |(account, Trying { way, since, .. }): (&AccountNumber, &Trying)| {
             let key = Key { account: *account, way: *way };
             let flows = self.lanes.get(&key).is_some_and(|lane| lane.flow == Flow::Flowing);
             (flows && now.since(*since) > slow).then_some(key)
@@ -285,7 +243,7 @@ impl Lanes {
     /// When something is to be done next that waits for its time.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let waiting = self.waiting.first().map(|(until, _)| *until);
-        let again = (!self.ready_again.is_empty()).then_some(self.again_from);
+        let again = self.may_send_again().then_some(self.again_from);
         waiting.into_iter().chain(again).min()
     }
 
@@ -306,17 +264,24 @@ impl Lanes {
         counts
     }
 
-    fn make_ready(&mut self, key: Key) {
+    pub(super) fn make_ready(&mut self, key: Key) {
         match key.way {
             Way::First => self.ready.push_back(key.account),
             Way::Again => self.ready_again.push_back(key.account),
         }
     }
 
+    /// Whether something is to be sent again, and not too much of it is under way.
+    fn may_send_again(&self) -> bool {
+        let is_again = |trying: &&Trying| trying.way == Way::Again;
+        !self.ready_again.is_empty() && self.trying.values().filter(is_again).count() < self.rules.again_at_once
+    }
+
     /// The lane that has been ready for longest and whose account has no attempt under way.
     fn next_ready(&mut self, now: Timestamp) -> Option<Key> {
         loop {
-            let again = if self.again_from <= now { self.ready_again.pop_front() } else { None };
+            let may_send_again = self.again_from <= now && self.may_send_again();
+            let again = if may_send_again { self.ready_again.pop_front() } else { None };
             let key = match again {
                 Some(account) => Key { account, way: Way::Again },
                 None => Key { account: self.ready.pop_front()?, way: Way::First },

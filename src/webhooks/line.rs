@@ -1,6 +1,7 @@
 //! A channel while it has a receiver: reads the journal behind its cursor, starts attempts, and writes down what comes of
 //! them.
 
+use std::collections::HashSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +16,14 @@ use super::breaker::{Breaker, Permit};
 use super::client::{Answered, Receiver};
 use super::delivery::Delivery;
 use super::dispatcher::Dispatcher;
-use super::lane::{Fate, Key, Note, Outcome, Step, Way};
+use super::lane::{Fate, Key, Note, Outcome, Row, Step, Way};
 use super::lanes::Lanes;
 use super::order::{Live, Order, told};
 use super::reading::{AbortOnDrop, Batch, look_up, look_up_again, read};
 use super::trail::{Attempt, Letter, State, Trail};
 use super::verdict::Failure;
 use crate::clock::Clock;
+use crate::config::AfterLastTry;
 use crate::domain::Timestamp;
 use crate::limits::{BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
 
@@ -53,6 +55,8 @@ struct Ended {
     is_first: bool,
     is_probe: bool,
     answered: Answered,
+    /// Who was told.
+    receiver: Arc<dyn Receiver>,
 }
 
 /// Why a line ended.
@@ -74,7 +78,14 @@ impl<'d> Line<'d> {
                 journal.head()
             }
         };
-        let (rows, again) = (book.rows()?, book.again()?);
+        let (mut rows, again) = (book.rows()?, book.again()?);
+        for (_, row) in &mut rows {
+            // Lanes do not wait for their dead deliveries any more, or this one was dropped just before the end.
+            let is_over = channel.rules.after_last_try == AfterLastTry::Continue || book.letter(row.next)?.is_none();
+            if row.until.is_none() && is_over {
+                *row = Row { next: row.next + 1, failed: 0, tried: 0, until: Some(Timestamp(0)) };
+            }
+        }
         tracing::info!(
             channel = channel.name(),
             cursor,
@@ -118,7 +129,8 @@ impl<'d> Line<'d> {
                     return Ok(end);
                 },
                 batch = batches.recv(), if has_room => match batch {
-                    Some(Ok(Batch { deliveries, position })) => {
+                    Some(Ok(Batch { mut deliveries, position })) => {
+                        self.take_out_settled(&mut deliveries)?;
                         let notes = self.lanes.take_in(deliveries, position);
                         self.write(&notes)?;
                     }
@@ -172,6 +184,19 @@ impl<'d> Line<'d> {
         Ok(())
     }
 
+    /// Takes out what is over already: the cursor in the book may be behind what is remembered.
+    fn take_out_settled(&self, deliveries: &mut Vec<Delivery>) -> Result<(), Error> {
+        if deliveries.first().is_none_or(|first| first.position > self.fresh_after) {
+            return Ok(());
+        }
+        let mut settled = HashSet::new();
+        for Delivery { position, .. } in deliveries.iter().take_while(|it| it.position <= self.fresh_after) {
+            settled.extend(self.channel.book.trail(*position)?.filter(Trail::is_over).map(|_| *position));
+        }
+        deliveries.retain(|delivery| !settled.contains(&delivery.position));
+        Ok(())
+    }
+
     fn attempt(&mut self, key: Key, delivery: Delivery, is_first: bool, is_probe: bool) -> Result<(), Error> {
         let is_first = is_first && key.way == Way::First;
         let is_fresh = is_first && delivery.position > self.fresh_after;
@@ -183,20 +208,21 @@ impl<'d> Line<'d> {
         }
         let (receiver, form) = (self.receiver.clone(), self.channel.form);
         self.attempts.spawn(async move {
-            let number = u32::try_from(trail.attempts.len() + 1).unwrap_or(u32::MAX);
+            let number = u32::try_from(trail.count() + 1).unwrap_or(u32::MAX);
             let answered = receiver.attempt(&form, &delivery, number).await;
-            Ended { key, delivery, trail, begun, is_first, is_probe, answered }
+            Ended { key, delivery, trail, begun, is_first, is_probe, answered, receiver }
         });
         Ok(())
     }
 
     /// Writes down what came of an attempt, and goes on.
     fn finish(&mut self, ended: Result<Ended, JoinError>) -> Result<(), Error> {
-        let Ended { key, delivery, mut trail, begun, is_first, is_probe, answered } = ended?;
+        let Ended { key, delivery, mut trail, begun, is_first, is_probe, answered, receiver } = ended?;
         let (now, channel) = (self.now(), self.channel.name());
         let Delivery { account, position, .. } = delivery;
         let failure = answered.verdict.as_ref().err().cloned();
-        let is_gone = failure.as_ref().is_some_and(Failure::is_gone);
+        // What another receiver said before it was exchanged says nothing of this one.
+        let is_gone = failure.as_ref().is_some_and(Failure::is_gone) && receiver.url() == self.receiver.url();
         let outcome = match failure {
             None => Outcome::Taken,
             Some(_) if is_gone => Outcome::Spared(Duration::ZERO),
@@ -209,38 +235,43 @@ impl<'d> Line<'d> {
             tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "the breaker opens: most first attempts fail");
         }
         let (fate, notes) = self.lanes.finished(key, outcome, now);
-        let (is_new, was_dead) = (trail.state == State::Pending, trail.state == State::Dead);
+        let is_new = trail.state == State::Pending;
         let (state, next) = match fate {
             Fate::Delivered => (State::Delivered, None),
             Fate::Waiting(until) => (State::Waiting, Some(until)),
             Fate::Dead => (State::Dead, None),
+            Fate::Dropped => (State::Dropped, None),
         };
         let attempt = Attempt::new(begun, answered, next);
-        let attempts = trail.attempts.len() + 1;
+        let attempts = trail.count() + 1;
         if let Some(failure) = &failure {
             tracing::warn!(channel, ?account, position, attempt = attempts, %failure, "a webhook failed");
         }
         if is_new && state == State::Delivered {
             self.channel.book.put_taken(position, attempt);
         } else {
+            if fate == Fate::Dropped {
+                trail.reason = self.channel.book.trail(position)?.and_then(|trail| trail.reason);
+            }
             trail.add(attempt, state, now);
             self.channel.book.put_trail(position, &trail)?;
         }
         match (fate, failure) {
             (Fate::Dead, Some(failure)) => {
-                let letter = Letter::new(&delivery, attempts as u64, failure.to_string(), now);
+                let letter = Letter::new(&delivery, attempts, failure.to_string(), now);
                 self.channel.book.put_letter(position, &letter)?;
                 tracing::error!(channel, ?account, position, attempts, "a webhook is dead: no attempt is left");
             }
-            (Fate::Delivered, _) if was_dead || key.way == Way::Again => self.channel.book.remove_letter(position)?,
-            (Fate::Delivered | Fate::Waiting(_) | Fate::Dead, _) => {}
+            // It may have been dead before.
+            (Fate::Delivered, _) if !is_new => self.channel.book.remove_letter(position)?,
+            (Fate::Delivered | Fate::Waiting(_) | Fate::Dead | Fate::Dropped, _) => {}
         }
         self.write(&notes)?;
         self.is_dirty = true;
         if is_gone && !self.channel.is_paused {
             self.channel.is_paused = true;
             // If it is told already, one word is enough.
-            let _told = self.channel.gone.try_send(());
+            let _told = self.channel.gone.try_send(self.receiver.url().clone());
         }
         Ok(())
     }
@@ -274,7 +305,7 @@ impl<'d> Line<'d> {
             }
             Order::Skip { which, done } => {
                 for (account, position) in which {
-                    let mut notes = self.lanes.skip(account, position, self.now()).unwrap_or_default();
+                    let mut notes = self.lanes.skip(account, position, self.now());
                     // It may be dropped while it is to be sent again.
                     notes.push(Note::SentAgain { account, position });
                     self.write(&notes)?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use url::Url;
 
 use super::delivery::Delivery;
 use super::endpoint::{Endpoint, Paused};
@@ -18,7 +19,7 @@ use crate::clock;
 use crate::config::{masked_url, receiver_url};
 use crate::domain::{Act, Channel, Deed, SigningScheme};
 use crate::journal::{self, Asker, Origin};
-use crate::limits::{REMARK_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
+use crate::limits::{RECEIVER_URL_BYTES, REMARK_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
 use crate::{store, vault};
 
 /// Why a change is not made.
@@ -59,6 +60,11 @@ impl Webhooks {
             Some(text) => {
                 let wrong = "must be an http or https URL, as in https://example.com/status".to_owned();
                 let url = receiver_url(text).ok_or(Refused::Field { field: "url", words: wrong })?;
+                let bytes = url.as_str().len();
+                if bytes > RECEIVER_URL_BYTES {
+                    let words = format!("must have at most {RECEIVER_URL_BYTES} bytes once it is encoded, not {bytes}");
+                    return Err(Refused::Field { field: "url", words });
+                }
                 self.inner.guard.check_resolved(&url).await?;
                 Some(url)
             }
@@ -173,12 +179,21 @@ impl Webhooks {
         Ok(AttemptView::of(1, &Attempt::new(begun, answered, None)))
     }
 
-    /// The receiver says that it is no more.
-    pub(super) async fn pause_gone(&self, channel: Channel) {
+    /// The receiver at `url` says that it is no more.
+    pub(super) async fn pause_gone(&self, channel: Channel, url: &Url) {
         let reason = "the receiver answered HTTP 410: it is no more";
         let asker = Asker { origin: Origin::SERVICE, from: "receiver".to_owned() };
-        match self.pause(channel, reason, asker).await {
+        let settings = &self.inner.settings;
+        let pausing = self.change(channel, asker, |endpoint| {
+            if endpoint.url(channel, settings).as_ref() != Some(url) {
+                return Err(Refused::Conflict("there is another receiver already".to_owned()));
+            }
+            endpoint.paused = Some(Paused { at: clock::now().0, reason: reason.to_owned() });
+            Ok(Deed::WebhookPaused { channel, reason: reason.to_owned() })
+        });
+        match pausing.await {
             Ok(()) => tracing::error!(channel = channel.short_name(), reason, "the channel is paused"),
+            Err(Refused::Conflict(why)) => tracing::info!(channel = channel.short_name(), why, "it is not paused"),
             Err(error) => tracing::error!(channel = channel.short_name(), %error, "the pause was not kept"),
         }
     }

@@ -11,6 +11,7 @@
 //! | `line` | a channel while it has a receiver: starts attempts, writes down what comes of them |
 //! | `reading` | what it reads of the journal |
 //! | `lanes` | which delivery may be tried when: order, retries, coalescing. Pure |
+//! | `asked` | what operators ask of the lanes. Pure |
 //! | `lane` | one account's lane, and the words of `lanes`. Pure |
 //! | `waits` | how long after a failed attempt the next one is due. Pure |
 //! | `breaker` | whether the receiver is asked at all. Pure |
@@ -27,6 +28,7 @@
 //! delivery failed has a row that says where it stands. Delivery is at least once: after a crash the last moments are
 //! sent again, under the same ids.
 
+mod asked;
 mod book;
 mod breaker;
 mod client;
@@ -69,7 +71,7 @@ pub use waits::drawn;
 use crate::client::Guard;
 use crate::domain::Channel;
 use crate::journal::{self, Journal};
-use crate::limits::CHANNEL_ORDERS;
+use crate::limits::{CHANNEL_ORDERS, SENT_AGAIN_SHARE};
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
 use crate::{clock, config};
@@ -172,6 +174,7 @@ impl Webhooks {
                     deliver: settings.of(channel).deliver,
                     again_every: Duration::from_secs(1)
                         / u32::try_from(settings.redeliver_per_second).unwrap_or(u32::MAX),
+                    again_at_once: settings.max_in_flight.div_ceil(SENT_AGAIN_SHARE),
                 },
                 max_in_flight: settings.max_in_flight,
                 keep_attempts: settings.keep_attempts,
@@ -198,8 +201,8 @@ impl Webhooks {
         for (channel, mut told) in gone {
             let (webhooks, stop) = (webhooks.clone(), stop.clone());
             webhooks.tasks.clone().spawn(async move {
-                while let Some(Some(())) = stop.run_until_cancelled(told.recv()).await {
-                    webhooks.pause_gone(channel).await;
+                while let Some(Some(url)) = stop.run_until_cancelled(told.recv()).await {
+                    webhooks.pause_gone(channel, &url).await;
                 }
             });
         }

@@ -90,7 +90,7 @@ impl Webhooks {
         let (book, asked) = (self.desk(channel).book.clone(), letters.clone());
         let finding = move || -> Result<Vec<Which>, Refused> {
             match asked {
-                Letters::At(positions) => positions
+                Letters::At(positions) => BTreeSet::from_iter(positions)
                     .into_iter()
                     .map(|position| {
                         let nothing = || Refused::NotFound(format!("there is no dead letter at position {position}"));
@@ -200,7 +200,7 @@ impl Webhooks {
 }
 
 /// A dead letter is given up: it goes, and what is remembered of the delivery says why.
-fn drop_letter(book: &Book, position: u64, reason: &str) -> Result<(), Refused> {
+pub(super) fn drop_letter(book: &Book, position: u64, reason: &str) -> Result<(), Refused> {
     if let Some(mut trail) = book.trail(position)? {
         trail.set(State::Dropped, clock::now());
         trail.reason = Some(reason.to_owned());

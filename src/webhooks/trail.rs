@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Answered;
 use super::delivery::Delivery;
 use crate::domain::{AccountNumber, Timestamp};
+use crate::limits::ATTEMPTS_OF_ONE;
 
 /// The trail of a delivery, as it is stored: JSON, so that it can grow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,9 +15,12 @@ pub(super) struct Trail {
     pub(super) state: State,
     /// When it came to stand so, µs since 1970.
     at: i64,
-    /// Every attempt, in order.
+    /// The last attempts, in order.
     #[serde(default)]
     pub(super) attempts: Vec<Attempt>,
+    /// How many there were before them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) earlier: u64,
     /// The position of the event that says more, if it was superseded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<u64>,
@@ -109,13 +113,23 @@ pub(super) struct Letter {
 impl Trail {
     /// The trail of a delivery that stands so, with no attempt yet.
     pub(super) fn new(state: State, at: Timestamp) -> Trail {
-        Trail { state, at: at.0, attempts: Vec::new(), by: None, reason: None }
+        Trail { state, at: at.0, attempts: Vec::new(), earlier: 0, by: None, reason: None }
     }
 
     /// Adds an attempt, and how the delivery stands after it.
     pub(super) fn add(&mut self, attempt: Attempt, state: State, at: Timestamp) {
+        if self.attempts.len() >= ATTEMPTS_OF_ONE {
+            let over = self.attempts.len() + 1 - ATTEMPTS_OF_ONE;
+            self.attempts.drain(..over);
+            self.earlier += over as u64;
+        }
         self.attempts.push(attempt);
         self.set(state, at);
+    }
+
+    /// How many attempts were made.
+    pub(super) fn count(&self) -> u64 {
+        self.earlier + self.attempts.len() as u64
     }
 
     /// How the delivery stands from now on.
@@ -144,6 +158,10 @@ impl Trail {
     pub(super) fn is_younger_than(&self, time: Timestamp) -> bool {
         self.at >= time.0
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Attempt {

@@ -77,7 +77,7 @@ struct Oldest {
     position: String,
     whats_app: String,
     time: String,
-    attempts: usize,
+    attempts: u64,
     next: Option<String>,
 }
 
@@ -91,7 +91,7 @@ struct BreakerView {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptView {
-    attempt: usize,
+    attempt: u64,
     time: String,
     duration_ms: f64,
     /// `ok`, or the class of failure.
@@ -184,14 +184,14 @@ impl Desk {
             position: delivery.position.to_string(),
             whats_app: delivery.account.to_string(),
             time: write_time(delivery.at),
-            attempts: trail.map_or(0, |trail| trail.attempts.len()),
+            attempts: trail.map_or(0, |trail| trail.count()),
             next: next.map(time),
         })
     }
 }
 
 impl AttemptView {
-    pub(super) fn of(number: usize, attempt: &Attempt) -> AttemptView {
+    pub(super) fn of(number: u64, attempt: &Attempt) -> AttemptView {
         let (class, words) = attempt.failure.clone().unzip();
         AttemptView {
             attempt: number,

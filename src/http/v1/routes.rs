@@ -84,7 +84,14 @@ async fn answer<B: Buf>(
     match segments[..] {
         ["webhooks", ref path @ ..] => {
             let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            webhooks::answer(desk, method.as_str(), path, query, &body, asker).await
+            let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+            let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
+            // A change goes on to its end though its caller has gone: what is remembered is what is done.
+            let answering = tokio::spawn(async move {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                webhooks::answer(&desk, method.as_str(), &path, &query, &body, asker).await
+            });
+            answering.await.map_err(|error| Problem::work(&error))?
         }
         ["accounts"] => reading(desk, query, accounts::list).await,
         ["accounts", number] => {

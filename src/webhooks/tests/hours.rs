@@ -1,231 +1,17 @@
-//! Hours and days of a channel: its task, with a real journal and book, and a receiver that behaves as a script says.
-//! Time is tokio's paused clock, which leaps to whatever is due next, so that a night takes a second.
+//! Hours and days of a channel: schedules, restarts, nights without a receiver, pauses.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use insta::assert_snapshot;
-use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
-use super::super::Error;
-use super::super::book::Book;
-use super::super::client::{Answered, Receiver};
-use super::super::delivery::{Delivery, Form};
-use super::super::dispatcher::Dispatcher;
-use super::super::lane::Rules;
+use super::super::client::Receiver;
+use super::super::delivery::Delivery;
 use super::super::order::Order;
 use super::super::trail::State;
-use super::super::verdict::Failure;
-use crate::config::{AfterLastTry, Deliver, Settings};
-use crate::domain::{AccountNumber, Channel, Event, Timestamp};
-use crate::journal::{Append, Journal, Origin, Stream};
+use super::house::{Answered, HOUR, House, MINUTE, SECOND, account, failed, taken, until};
+use crate::config::AfterLastTry;
 use crate::limits::{ATTEMPTS_PRUNE, BREAKER_OPEN, RETRY_WAITS};
-use crate::store::Store;
-
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-/// The wall clock when a test begins.
-const BEGIN: Timestamp = Timestamp(1_666_942_813_620_000);
-
-thread_local! {
-    /// The paused clock when a test began.
-    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
-}
-
-/// How long a test has lasted. Its task runs on its own thread.
-fn elapsed() -> Duration {
-    BEGAN.get().expect("asked on a test's thread").elapsed()
-}
-
-fn now() -> Timestamp {
-    BEGIN.plus(elapsed())
-}
-
-/// What a receiver answers to a delivery's `attempt`th attempt, so long after the beginning.
-type Script = fn(&Delivery, u32, Duration) -> Answered;
-
-/// A receiver, and what arrived.
-#[derive(Clone)]
-struct Scripted {
-    script: Script,
-    arrived: Arc<Mutex<Vec<Arrival>>>,
-}
-
-/// One attempt, as its receiver saw it.
-#[derive(Clone)]
-struct Arrival {
-    /// How long after the beginning.
-    at: Duration,
-    delivery: Delivery,
-    attempt: u32,
-    is_taken: bool,
-}
-
-impl Receiver for Scripted {
-    fn attempt<'a>(&'a self, _: &'a Form, delivery: &'a Delivery, attempt: u32) -> BoxFuture<'a, Answered> {
-        async move {
-            let answered = (self.script)(delivery, attempt, elapsed());
-            let (delivery, is_taken) = (delivery.clone(), answered.verdict.is_ok());
-            let arrival = Arrival { at: elapsed(), delivery, attempt, is_taken };
-            self.arrived.lock().unwrap().push(arrival);
-            sleep(answered.took).await;
-            answered
-        }
-        .boxed()
-    }
-}
-
-fn taken() -> Answered {
-    Answered { status: Some(200), ..Answered::default() }
-}
-
-fn failed() -> Answered {
-    Answered { verdict: Err(Failure::Status(503)), status: Some(503), ..Answered::default() }
-}
-
-/// A channel, and what is around it.
-struct House {
-    journal: Journal,
-    book: Book,
-    form: Form,
-    receiver: Scripted,
-    rules: Rules,
-    keep_attempts: Duration,
-    _directory: TempDir,
-}
-
-/// Its task, running.
-struct Running {
-    orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
-    _gone: mpsc::Receiver<()>,
-}
-
-impl House {
-    fn new(script: Script) -> House {
-        BEGAN.set(Some(Instant::now()));
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
-        let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
-        let form = Form { channel: Channel::SyncStatus, store: store.id(), status_as_string: false };
-        let book = Book::open(store, form.channel);
-        book.set_cursor(0).unwrap();
-        House {
-            journal,
-            book,
-            form,
-            receiver: Scripted { script, arrived: Arc::default() },
-            rules: Rules {
-                retry_waits: RETRY_WAITS.to_vec(),
-                after_last_try: AfterLastTry::Continue,
-                deliver: Deliver::All,
-                again_every: Duration::from_millis(10),
-            },
-            keep_attempts: 30 * 24 * HOUR,
-            _directory: directory,
-        }
-    }
-
-    fn start(&self) -> Running {
-        let ((orders, ordered), (telling, gone)) = (mpsc::channel(4), mpsc::channel(1));
-        let dispatcher = Dispatcher {
-            form: self.form,
-            journal: self.journal.clone(),
-            book: self.book.clone(),
-            rules: self.rules.clone(),
-            max_in_flight: 64,
-            keep_attempts: self.keep_attempts,
-            now,
-            receiver: Some(Arc::new(self.receiver.clone())),
-            is_paused: false,
-            orders: ordered,
-            gone: telling,
-        };
-        let stop = CancellationToken::new();
-        Running { orders, task: tokio::spawn(dispatcher.run(stop.clone())), stop, _gone: gone }
-    }
-
-    /// So many accounts go to and fro, `events` times each.
-    async fn happen(&self, accounts: u64, events: u64) {
-        let journal = self.journal.clone();
-        // The paused clock stands while something blocks.
-        let happening = spawn_blocking(move || {
-            for number in 0..accounts {
-                let account = AccountNumber::from_stored(861_821_700_000 + number).unwrap();
-                let expected_version = journal.head_of(Stream::Account(account)).version;
-                let events = (expected_version..expected_version + events).map(|version| match version % 2 {
-                    0 => Event::OnlineRequested,
-                    _ => Event::RecycleRequested,
-                });
-                let (events, origin) = (events.collect(), Origin::SERVICE);
-                let append = Append { account, expected_version, events, origin, at: BEGIN };
-                tokio::runtime::Handle::current().block_on(journal.append(append)).unwrap();
-            }
-        });
-        happening.await.unwrap();
-    }
-
-    /// What arrived, a line each.
-    fn timeline(&self) -> String {
-        let mut lines = String::new();
-        for Arrival { at, delivery, attempt, is_taken } in self.receiver.arrived.lock().unwrap().iter() {
-            let (seconds, tenths) = (at.as_secs(), at.subsec_millis() / 100);
-            let clock = format!("{}:{:02}:{:02}.{tenths}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-            let Delivery { account, version, .. } = delivery;
-            let verdict = if *is_taken { "taken" } else { "not taken" };
-            writeln!(lines, "{clock}  {account} version {version} attempt {attempt}: {verdict}").unwrap();
-        }
-        lines
-    }
-
-    /// The versions of each account that were taken, in the order of their first arrival.
-    fn taken(&self) -> BTreeMap<AccountNumber, Vec<u64>> {
-        let mut taken: BTreeMap<AccountNumber, Vec<u64>> = BTreeMap::new();
-        for Arrival { delivery: Delivery { account, version, .. }, is_taken, .. } in
-            self.receiver.arrived.lock().unwrap().iter()
-        {
-            taken.entry(*account).or_default().extend(is_taken.then_some(*version));
-        }
-        taken
-    }
-
-    fn arrivals(&self) -> usize {
-        self.receiver.arrived.lock().unwrap().len()
-    }
-
-    fn letters(&self) -> usize {
-        usize::try_from(self.book.count_letters().unwrap()).unwrap()
-    }
-}
-
-impl Running {
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.unwrap().unwrap();
-    }
-
-    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
-        let (done, obeyed) = oneshot::channel();
-        self.orders.send(order(done)).await.unwrap();
-        obeyed.await.unwrap();
-    }
-}
-
-/// Until so long after the beginning.
-async fn until(moment: Duration) {
-    sleep_until(BEGAN.get().unwrap() + moment).await;
-}
 
 /// The contract's schedule to its end, with a receiver that wants to be left alone twice.
 fn never(delivery: &Delivery, attempt: u32, _: Duration) -> Answered {
@@ -348,11 +134,10 @@ async fn a_lane_that_is_to_wait_for_an_operator_does() {
     let running = house.start();
     until(36 * HOUR).await;
     assert_eq!(house.arrivals(), attempts);
-    let account = AccountNumber::from_stored(861_821_700_000).unwrap();
-    running.order(|done| Order::Again { which: vec![(account, 1)], done }).await;
+    running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
     until(36 * HOUR + SECOND).await;
     running.stop().await;
-    assert_eq!(house.taken()[&account], [1, 2, 3]);
+    assert_eq!(house.taken()[&account(0)], [1, 2, 3]);
     assert_eq!(house.letters(), 0);
 }
 

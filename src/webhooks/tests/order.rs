@@ -92,11 +92,10 @@ impl Model {
             Act::Drop => {
                 for position in self.dead.clone() {
                     let account = self.journal[position as usize - 1];
-                    if let Some(notes) = self.lanes.skip(account, position, self.now) {
-                        self.dead.remove(&position);
-                        self.settled.insert(position);
-                        self.write(notes);
-                    }
+                    let notes = self.lanes.skip(account, position, self.now);
+                    self.dead.remove(&position);
+                    self.settled.insert(position);
+                    self.write(notes);
                 }
             }
             Act::Save => {
@@ -195,6 +194,7 @@ impl Model {
         let (fate, notes) = self.lanes.finished(key, outcome, self.now);
         match (fate, end) {
             (Fate::Delivered, End::Taken) => drop(self.settled.insert(delivery.position)),
+            (Fate::Dropped, End::Failed | End::Spared) => assert!(self.settled.contains(&delivery.position)),
             (Fate::Waiting(until), End::Failed | End::Spared) => assert!(until >= self.now),
             (Fate::Dead, End::Failed) => {
                 assert!(attempt as usize > RETRY_WAITS.len(), "it is given up too early");
@@ -205,16 +205,6 @@ impl Model {
                 }
             }
             wrong => panic!("{wrong:?}"),
-        }
-        self.write(notes);
-    }
-
-    /// The attempt under way fails, whatever the schedule is.
-    fn fail(&mut self) {
-        let (key, delivery, _) = self.under_way.remove(0);
-        let (fate, notes) = self.lanes.finished(key, Outcome::Failed { retry_after: None }, self.now);
-        if fate == Fate::Dead {
-            self.settled.insert(delivery.position);
         }
         self.write(notes);
     }
@@ -325,6 +315,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         after_last_try,
         deliver,
         again_every: Duration::from_millis(1),
+        again_at_once: 1,
     })
 }
 
@@ -355,42 +346,10 @@ fn one_account_does_not_fill_the_window() {
         after_last_try: AfterLastTry::Continue,
         deliver: Deliver::All,
         again_every: Duration::ZERO,
+        again_at_once: 1,
     };
     let mut model = Model::new(journal, rules);
     model.act(Act::Read(1_001));
     assert_eq!(model.lanes.unsettled(), 1, "only the other account's");
     model.drain();
-}
-
-/// The contract's schedule, over its hours, with a restart after each attempt: none is forgotten, none begins anew.
-#[test]
-fn a_schedule_of_hours() {
-    let account = AccountNumber::from_stored(8_618_210_000).unwrap();
-    let rules = Rules {
-        retry_waits: crate::limits::RETRY_WAITS.to_vec(),
-        after_last_try: AfterLastTry::Continue,
-        deliver: Deliver::All,
-        again_every: Duration::ZERO,
-    };
-    let mut model = Model::new(vec![account], rules);
-    model.act(Act::Read(1));
-    let mut tried_at = Vec::new();
-    while !model.settled.contains(&1) {
-        model.act(Act::Start(1));
-        assert_eq!(model.under_way.len(), 1, "it is due, and tried");
-        tried_at.push(model.now);
-        model.fail();
-        model.act(Act::Save);
-        model.act(Act::Crash);
-        if let Some(due) = model.lanes.next_due().filter(|due| *due > model.now) {
-            model.act(Act::Start(1));
-            assert_eq!(model.under_way.len(), 0, "not before it is due");
-            model.now = due;
-        }
-    }
-    assert_eq!(tried_at.len(), 7, "1 + 6 attempts");
-    for (pair, wait) in tried_at.windows(2).zip(crate::limits::RETRY_WAITS) {
-        let waited = pair[1].since(pair[0]);
-        assert!((wait * 8 / 10..=wait * 12 / 10).contains(&waited), "{waited:?} for {wait:?}");
-    }
 }

@@ -110,8 +110,8 @@ fn the_book_remembers_and_forgets() {
     sync.set_cursor(7).unwrap();
     register.set_cursor(9).unwrap();
     let write = |note| sync.write(&note, Timestamp(4)).unwrap();
-    let row = Row { next: 3, failed: 2, until: Some(Timestamp(-1)) };
-    let blocked = Row { next: 5, failed: 7, until: None };
+    let row = Row { next: 3, failed: 2, tried: 3, until: Some(Timestamp(-1)) };
+    let blocked = Row { next: 5, failed: 7, tried: 7, until: None };
     let other = "861821726231".parse().unwrap();
     write(Note::Hold { account: account(), row });
     write(Note::Hold { account: other, row: blocked });

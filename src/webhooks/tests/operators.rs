@@ -1,0 +1,155 @@
+//! What operators do while deliveries fail, and what a kill leaves: nothing is sent that was given up, nothing that was
+//! taken is sent again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::client::Receiver;
+use super::super::order::Order;
+use super::super::trail::State;
+use super::house::{Answered, House, SECOND, account, failed, gone, taken, until};
+use crate::config::{AfterLastTry, Deliver};
+use crate::limits::{ATTEMPTS_OF_ONE, CURSOR_SAVE};
+
+fn slowly(answered: Answered, seconds: u64) -> Answered {
+    Answered { took: Duration::from_secs(seconds), ..answered }
+}
+
+fn state(house: &House, position: u64) -> Option<State> {
+    house.book.trail(position).unwrap().map(|trail| trail.state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_needs_two_attempts_takes_its_dead_letter_away() {
+    let mut house = House::new(|_, attempt, _| if attempt < 3 { failed() } else { taken() });
+    (house.rules.after_last_try, house.rules.retry_waits) = (AfterLastTry::Block, vec![SECOND]);
+    house.happen(1, 2).await;
+    let running = house.start();
+    until(10 * SECOND).await;
+    assert_eq!((house.arrivals(), house.letters()), (2, 1));
+    running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
+    until(20 * SECOND).await;
+    running.stop().await;
+    assert_eq!((state(&house, 1), house.arrivals()), (Some(State::Delivered), 3 + 2));
+    assert_eq!(house.letters(), 1, "only the next one's");
+}
+
+/// Whether it waits for its retry or is on its way, and whether lanes wait for what is dead: a delivery that is given up
+/// is not sent any more.
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_is_not_sent_again() {
+    for after_last_try in [AfterLastTry::Continue, AfterLastTry::Block] {
+        for asked_after in [Duration::from_millis(500), 2 * SECOND] {
+            let mut house = House::new(|_, _, _| slowly(failed(), 1));
+            (house.rules.after_last_try, house.rules.retry_waits) = (after_last_try, vec![10 * SECOND]);
+            house.happen(1, 1).await;
+            let running = house.start();
+            until(60 * SECOND).await;
+            assert_eq!((house.arrivals(), house.letters()), (2, 1));
+            running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
+            until(60 * SECOND + asked_after).await;
+            // As an operator's request does it.
+            super::super::resending::drop_letter(&house.book, 1, "no use").unwrap();
+            running.order(|done| Order::Skip { which: vec![(account(0), 1)], done }).await;
+            house.happen(1, 1).await;
+            until(600 * SECOND).await;
+            running.stop().await;
+            let trail = house.book.trail(1).unwrap().unwrap();
+            assert_eq!((trail.state, trail.reason.as_deref()), (State::Dropped, Some("no use")), "{after_last_try:?}");
+            assert_eq!((trail.count(), house.letters()), (3, 1), "one more attempt, and the next one's letter");
+            assert_eq!(house.arrivals(), 3 + 2, "{}", house.timeline());
+        }
+    }
+}
+
+/// One account is slow, so that the cursor stays behind; the service is killed, and receives nothing new.
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_before_a_kill_is_not_sent_after_it() {
+    for deliver in [Deliver::All, Deliver::Latest] {
+        let mut house =
+            House::new(|delivery, _, _| if delivery.account == account(0) { slowly(taken(), 1) } else { taken() });
+        house.rules.deliver = deliver;
+        house.happen(50, 4).await;
+        let running = house.start();
+        until(Duration::from_millis(900)).await;
+        assert!(house.book.cursor().unwrap() < Some(4), "the cursor waits for the slow one");
+        let arrived = house.arrivals();
+        house.kill(running).await;
+        let running = house.start();
+        until(20 * SECOND).await;
+        running.stop().await;
+        let again: Vec<_> = house.receiver.arrived.lock().unwrap()[arrived..].to_vec();
+        assert!(again.iter().all(|arrival| arrival.delivery.account == account(0)), "{}", house.timeline());
+        for versions in house.taken().values() {
+            assert!(versions.is_sorted() && versions.last() == Some(&4), "{versions:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lanes_that_need_not_wait_any_more_go_on_after_a_restart() {
+    let mut house = House::new(|delivery, _, _| if delivery.version == 1 { failed() } else { taken() });
+    (house.rules.after_last_try, house.rules.retry_waits) = (AfterLastTry::Block, Vec::new());
+    house.happen(2, 2).await;
+    let running = house.start();
+    until(SECOND).await;
+    running.stop().await;
+    assert_eq!((house.arrivals(), house.letters()), (2, 2));
+    house.rules.after_last_try = AfterLastTry::Continue;
+    let running = house.start();
+    until(2 * SECOND).await;
+    running.stop().await;
+    assert_eq!(house.taken().into_values().collect::<Vec<_>>(), [[2], [2]]);
+    assert_eq!(house.letters(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_leaves_room_for_what_is_new() {
+    let house =
+        House::new(|delivery, attempt, _| slowly(taken(), if attempt > 1 && delivery.version == 1 { 30 } else { 0 }));
+    house.happen(200, 1).await;
+    let running = house.start();
+    until(SECOND).await;
+    let which = (0..200).map(|number| (account(number), number + 1)).collect();
+    running.order(|done| Order::Again { which, done }).await;
+    until(3 * SECOND).await;
+    let before = house.arrivals();
+    assert_eq!(before, 200 + house.rules.again_at_once);
+    house.happen_to(300..301, 1).await;
+    until(4 * SECOND).await;
+    assert_eq!(house.taken()[&account(300)], [1], "at once");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_of_a_receiver_that_was_exchanged_is_not_heard() {
+    let house = House::new(|_, _, _| slowly(gone(), 10));
+    house.happen(1, 1).await;
+    let running = house.start();
+    until(SECOND).await;
+    let other = super::house::Scripted {
+        script: |_, _, _| taken(),
+        url: "http://other/".parse().unwrap(),
+        ..house.receiver.clone()
+    };
+    let receiver: Option<Arc<dyn Receiver>> = Some(Arc::new(other));
+    running.order(|done| Order::Configure { receiver, is_paused: false, done }).await;
+    until(60 * SECOND).await;
+    running.stop().await;
+    assert_eq!(house.taken()[&account(0)], [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_last_attempts_are_remembered_one_by_one() {
+    let mut house = House::new(|_, _, _| failed());
+    house.rules.retry_waits = vec![SECOND; ATTEMPTS_OF_ONE + 20];
+    house.happen(1, 1).await;
+    let running = house.start();
+    until(600 * SECOND).await;
+    running.stop().await;
+    let trail = house.book.trail(1).unwrap().unwrap();
+    assert_eq!((trail.attempts.len(), trail.earlier), (ATTEMPTS_OF_ONE, 21));
+    let last = house.receiver.arrived.lock().unwrap().last().map(|arrival| arrival.attempt);
+    assert_eq!(last, Some(ATTEMPTS_OF_ONE as u32 + 21));
+    assert!(CURSOR_SAVE < SECOND, "each was saved");
+}
