@@ -34,6 +34,7 @@
 //! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | what follows from the journal, kept for questions | |
 //! | [`audit`] | the journal as others read and prove it: history, proofs, exports, backups | |
+//! | [`access`] | who is asking, and whether they may | |
 //! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
@@ -42,6 +43,7 @@
 //! | [`demo`] | the product, shown: service, caller and receiver on one terminal | |
 //! | [`cli`] | the command line, one file per verb | clap |
 
+pub mod access;
 pub mod actors;
 pub mod audit;
 pub mod cli;

@@ -180,6 +180,23 @@ pub const DRAIN: Duration = Duration::from_secs(4);
 /// Time for everything under way to end at shutdown; the rest of the promised ten seconds is for flushing.
 pub const SHUTDOWN: Duration = Duration::from_secs(9);
 
+// --- Access ---
+
+/// API keys there may ever be, revoked ones included: each is a few hundred bytes in memory.
+pub const API_KEYS: usize = 10_000;
+/// Bytes in the name of an API key.
+pub const API_KEY_NAME_BYTES: usize = 64;
+/// Beginnings of account numbers that one API key is bound to, most.
+pub const API_KEY_ACCOUNTS: usize = 100;
+/// How much later each further key that is none is answered, and how late at most.
+pub const FAILED_KEY_WAIT: Duration = Duration::from_millis(50);
+/// See [`FAILED_KEY_WAIT`].
+pub const FAILED_KEY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long an address is remembered after its last such key.
+pub const FAILED_KEYS_FORGOTTEN: Duration = Duration::from_secs(60);
+/// Addresses remembered so, most; beyond it every such key is answered as late as any.
+pub const FAILED_KEYS_ADDRESSES: usize = 10_000;
+
 // --- Webhooks ---
 
 /// Waits between the attempts of one delivery (the contract: 1 + 6 attempts). Setting `webhooks.retry_waits`.

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Keys;
 use crate::actors::{self, Accounts};
 use crate::audit::{self, Audit, Log};
 use crate::config::Settings;
@@ -35,6 +36,17 @@ pub enum Error {
         listen: String,
         /// What went wrong.
         source: io::Error,
+    },
+    /// Anybody who reaches it could do everything.
+    #[error(
+        "there is no API key yet, so {listen} would be open to everybody; make the first one with \
+         `muster keys create --name admin --role admin --data-dir {}`, or listen on 127.0.0.1", .data_dir.display()
+    )]
+    NoKey {
+        /// The address, as it was set.
+        listen: String,
+        /// Where keys are kept.
+        data_dir: PathBuf,
     },
     /// There is nothing to look into.
     #[error("there is no muster data directory at {path} (it has no file MUSTER); name one with --data-dir")]
@@ -83,6 +95,7 @@ impl Error {
             Error::JournalFailed(error) => is_damage(error),
             Error::Audit(error) => error.is_fault(),
             Error::Listen { .. }
+            | Error::NoKey { .. }
             | Error::NoDataDirectory { .. }
             | Error::Asked(_)
             | Error::Threads(_)
@@ -125,6 +138,10 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     let (listener, address) = listen(&settings.http.listen).await?;
     let rooms = Rooms::open(settings)?;
     let Rooms { store, vault, roster, journal, log } = &rooms;
+    let keys = Keys::open(journal)?;
+    if keys.is_open() && !address.ip().is_loopback() {
+        return Err(Error::NoKey { listen: settings.http.listen.clone(), data_dir: settings.data_dir.clone() });
+    }
     let tasks = TaskTracker::new();
     // Callers first, then what they left under way, then what tells others of it.
     let [callers, under_way, telling] = [(); 3].map(|()| CancellationToken::new());
@@ -154,10 +171,16 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         vault: vault.clone(),
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         webhooks: webhooks.clone(),
+        keys: keys.clone(),
     };
     let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
     let serving = tokio::spawn(http::serve(listener, api, callers.clone()));
     tracing::info!(%address, accounts = journal.accounts(), events = journal.head(), "ready");
+    if keys.is_open() {
+        tracing::warn!(
+            "there is no API key: everybody on this machine may do everything; `muster keys create` makes one"
+        );
+    }
     ready(address);
 
     let outcome = tokio::select! {
@@ -192,6 +215,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
 /// A data directory that no service uses, to be looked into.
 pub struct Offline {
     audit: Audit,
+    keys: Keys,
     /// Why nothing can be signed, if nothing can.
     unsigned: Option<vault::Error>,
 }
@@ -211,7 +235,8 @@ impl Offline {
             Ok(key) => (Some(Log::open(&store, &journal, key)?), None),
             Err(why) => (None, Some(why)),
         };
-        Ok(Offline { audit: Audit::new(store, journal, roster, log), unsigned })
+        let keys = Keys::open(&journal)?;
+        Ok(Offline { audit: Audit::new(store, journal, roster, log), keys, unsigned })
     }
 
     /// What it holds.
@@ -225,8 +250,8 @@ impl Offline {
     }
 
     /// Answers a request under `/api/v1`, as the service would.
-    pub async fn ask(&self, method: &str, path: &str, accept: &str) -> Result<Here, Error> {
-        http::answer_here(self.audit.clone(), method, path, accept)
+    pub async fn ask(&self, method: &str, path: &str, accept: &str, body: String) -> Result<Here, Error> {
+        http::answer_here(self.audit.clone(), self.keys.clone(), method, path, accept, body)
             .await
             .map_err(|error| Error::Asked(error.to_string()))
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::hex;
 use super::time::written;
-use crate::domain::{Act, Channel, Content, Deed, Event};
+use crate::domain::{Act, Channel, Content, Deed, Event, Grant};
 use crate::journal::{Fact, Origin, Principal, Recorded, Stream};
 
 /// A CloudEvent; the attributes stand in this order.
@@ -78,6 +78,7 @@ enum Data<'a> {
         from: &'a str,
     },
     Webhook(WebhookView<'a>),
+    ApiKey(ApiKeyView<'a>),
     Unknown {
         event_type: u16,
         schema: u16,
@@ -105,6 +106,21 @@ struct WebhookView<'a> {
     deliveries: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    from: &'a str,
+}
+
+/// An API key, without what proves it.
+#[derive(Serialize)]
+struct ApiKeyView<'a> {
+    key: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
     from: &'a str,
 }
 
@@ -223,6 +239,17 @@ impl<'a> Data<'a> {
                     reason: Some(reason),
                     ..WebhookView::new(*channel, from)
                 }),
+                Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, .. }) => Data::ApiKey(ApiKeyView {
+                    key: *id,
+                    name: Some(name),
+                    role: Some(role.name()),
+                    accounts: (!accounts.is_empty()).then_some(accounts),
+                    expires: expires.map(written),
+                    from,
+                }),
+                Deed::ApiKeyRevoked { id } => {
+                    Data::ApiKey(ApiKeyView { key: *id, name: None, role: None, accounts: None, expires: None, from })
+                }
             },
             Fact::Unknown(unknown) => {
                 Data::Unknown { event_type: unknown.event_type, schema: unknown.schema, payload: hex(&unknown.payload) }

@@ -17,6 +17,7 @@
 //! | `backup` | the verb: everything in a file |
 //! | `restore` | the verb: and back |
 //! | `webhooks` | the verb: receivers, deliveries, dead letters |
+//! | `keys` | the verb: who may do what |
 //! | `listen` | the verb: receive webhooks, to try them |
 //! | `source` | where a verb reads from: a running service, or a stopped directory |
 //! | `listing` | events and values, in the form that was asked for |
@@ -40,6 +41,7 @@ mod exit;
 mod export;
 mod flags;
 mod history;
+mod keys;
 mod listen;
 mod listing;
 mod log;
@@ -87,6 +89,7 @@ enum Verb {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Webhooks(webhooks::Webhooks),
+    Keys(keys::Keys),
     Listen(listen::Listen),
     Config(config::Config),
     Demo(demo::Demo),
@@ -100,6 +103,7 @@ Examples:
   muster history 861821726232             what happened to an account, when, and who asked
   muster verify --data-dir ./muster-data  check that nothing was altered or left out
   muster webhooks show                    how the webhooks are: receivers, lag, what waits
+  muster keys list                        who may do what
   muster listen                           receive webhooks, and show what they say
   muster config                           show every setting, its value, and where the value comes from
   muster serve --help                     flags, environment and signals
@@ -122,6 +126,7 @@ impl Verb {
             Verb::Backup(verb) => verb.run(),
             Verb::Restore(verb) => verb.run(),
             Verb::Webhooks(verb) => verb.run(),
+            Verb::Keys(verb) => verb.run(),
             Verb::Listen(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),

@@ -1,16 +1,18 @@
 //! Where a verb reads from: a running service, or a data directory that none uses. Both are asked the same questions and
 //! give the same answers, byte for byte.
 
+use std::env;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
 
-use super::Error;
+use super::{Error, secret};
 use crate::client;
-use crate::config::{Flag, load_from_process};
+use crate::config::{API_KEY_VARIABLE, Flag, load_from_process};
 use crate::limits::ASK_TIMEOUT;
 use crate::service::Offline;
 
@@ -26,6 +28,9 @@ pub(super) struct Source {
     /// Read settings from this TOML file, for where the master key is
     #[arg(long, value_name = "FILE", requires = "data_dir")]
     config: Option<PathBuf>,
+    /// Show the service the API key in this file, - for standard input [default: that in MUSTER_API_KEY]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    api_key_file: Option<PathBuf>,
 }
 
 /// What a verb asks.
@@ -62,11 +67,24 @@ impl Source {
             Some(_) => From::Directory(Box::new(self.directory()?)),
             None => {
                 let url = self.server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
-                let http = client::builder(ASK_TIMEOUT).build();
+                let http = client::builder(ASK_TIMEOUT).default_headers(self.headers()?).build();
                 From::Server { http: http.map_err(|source| unreachable(&url, source))?, url }
             }
         };
         Ok(Open { runtime, from })
+    }
+
+    /// The headers of every request: the API key, if there is one.
+    fn headers(&self) -> Result<HeaderMap, Error> {
+        let key = match &self.api_key_file {
+            Some(file) => Some(secret::read(file)?),
+            None => env::var(API_KEY_VARIABLE).ok().filter(|key| !key.is_empty()),
+        };
+        let Some(key) = key else { return Ok(HeaderMap::new()) };
+        let wrong = || Error::Usage("the API key has characters that no key has; it begins with muster_");
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
     }
 
     /// The data directory, open.
@@ -92,6 +110,16 @@ impl Open {
         question: &Question<'_>,
         take: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.ask_with(question, "", take)
+    }
+
+    /// Asks with a body; a service is [told](Open::tell) instead.
+    fn ask_with(
+        &self,
+        question: &Question<'_>,
+        body: &str,
+        take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let Question { method, path, accept } = *question;
         match &self.from {
             From::Server { http, url } => {
@@ -99,7 +127,7 @@ impl Open {
                 self.runtime.block_on(send(url, request.header("accept", accept), take))
             }
             From::Directory(offline) => self.runtime.block_on(async {
-                let answer = offline.ask(method, path, accept).await?;
+                let answer = offline.ask(method, path, accept, body.to_owned()).await?;
                 let broken = |error: Box<dyn std::error::Error + Send + Sync>| unreachable("the data directory", error);
                 let pieces = answer.body.map(|piece| piece.map_err(|error| broken(error.into())));
                 let drained = drain(answer.status, pieces, take).await;
@@ -114,22 +142,25 @@ impl Open {
         }
     }
 
-    /// Tells a service to do something, with a JSON body or none; the answer is one JSON value.
+    /// Tells a service to do something, with a JSON body or none; the answer is one JSON value. What only a service does is
+    /// refused by a directory that none uses, in words that say so.
     pub(super) fn tell(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let mut answer = Vec::new();
+        let take = |piece: &[u8]| {
+            answer.extend_from_slice(piece);
+            Ok(())
+        };
         let From::Server { http, url } = &self.from else {
-            // A directory that no service uses has nobody to do it, and says so.
-            return self.ask_value(&Question { method, path, accept: JSON });
+            let body = body.map(Value::to_string).unwrap_or_default();
+            self.ask_with(&Question { method, path, accept: JSON }, &body, take)?;
+            return Ok(serde_json::from_slice(&answer).unwrap_or_default());
         };
         let request = http.request(reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default(), at(url, path));
         let request = match body {
             Some(body) => request.header("content-type", JSON).body(body.to_string()),
             None => request,
         };
-        let mut answer = Vec::new();
-        self.runtime.block_on(send(url, request.header("accept", JSON), |piece| {
-            answer.extend_from_slice(piece);
-            Ok(())
-        }))?;
+        self.runtime.block_on(send(url, request.header("accept", JSON), take))?;
         Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
 

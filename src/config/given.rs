@@ -9,7 +9,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::fault::Fault;
-use super::table::{self, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
+use super::table::{self, API_KEY_VARIABLE, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
 
 /// A settings file that was read.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub(super) fn by_environment(
             }
             (None, value) => {
                 let value = value.unwrap_or_default();
-                if variable != FILE_VARIABLE && !is_service_link(rest, value) {
+                if variable != FILE_VARIABLE && variable != API_KEY_VARIABLE && !is_service_link(rest, value) {
                     faults.push(unknown(&rest.to_ascii_lowercase().replace("__", "."), source, Setting::variable));
                 }
             }

@@ -34,4 +34,5 @@ pub use settings::{
     Webhooks, Word,
 };
 pub use shown::masked as masked_url;
+pub use table::API_KEY_VARIABLE;
 pub use text::{duration, is_address, receiver as receiver_url};

@@ -57,6 +57,8 @@ pub(super) static SETTINGS: [Setting; 33] = [
     setting("log.format", Kind::Choice(|it| &mut it.log.format)),
 ];
 
+/// The environment variable with the API key that the command line shows a service; no setting of the service.
+pub const API_KEY_VARIABLE: &str = "MUSTER_API_KEY";
 /// The environment variable that names the file.
 pub(super) const FILE_VARIABLE: &str = "MUSTER_CONFIG";
 

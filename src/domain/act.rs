@@ -1,6 +1,6 @@
 //! What somebody did to the service itself. Past tense, and for ever, as events are.
 
-use super::{Channel, Timestamp};
+use super::{Channel, Grant, Timestamp};
 
 /// An administrative act.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +81,13 @@ pub enum Deed {
         /// Why.
         reason: String,
     },
+    /// Somebody was given an API key.
+    ApiKeyCreated(Grant),
+    /// An API key was taken away.
+    ApiKeyRevoked {
+        /// The key's number.
+        id: u64,
+    },
 }
 
 /// How a webhook is signed.
@@ -115,6 +122,8 @@ impl Deed {
             Deed::WebhookResumed { .. } => "webhook_resumed",
             Deed::WebhookRedelivered { .. } => "webhook_redelivered",
             Deed::WebhookLettersDropped { .. } => "webhook_letters_dropped",
+            Deed::ApiKeyCreated(_) => "api_key_created",
+            Deed::ApiKeyRevoked { .. } => "api_key_revoked",
         }
     }
 }

@@ -13,10 +13,12 @@
 //! | `event` | what happened, and which statuses it leads to |
 //! | `account` | the state, folded from events: `evolve`, `outstanding` |
 //! | `decide` | command + state → events or a refusal |
+//! | `access` | who may do what with an API key |
 //! | `act` | what somebody did to the service itself |
 //! | `legal` | which events may follow which state |
 //! | `notice` | which event is told to receivers, and in which words |
 
+mod access;
 mod account;
 mod account_number;
 mod act;
@@ -29,6 +31,7 @@ mod legal;
 mod notice;
 mod terms;
 
+pub use access::{Grant, Need, Role};
 pub use account::{Account, Attempt, Outstanding, Registration};
 pub use account_number::{AccountNumber, MalformedNumber};
 pub use act::{Act, Deed, SigningScheme};

@@ -6,6 +6,7 @@ use tokio::task::JoinError;
 
 use super::endpoint::Endpoint;
 use super::fault::Fault;
+use crate::access::Denied;
 use crate::domain::{AccountNumber, Refusal};
 use crate::limits::BODY_TIMEOUT;
 use crate::{actors, journal, vault};
@@ -48,6 +49,9 @@ pub enum Error {
         /// Why.
         refusal: Refusal,
     },
+    /// Whoever asks is not let in, or may not ask this.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The service starts or stops.
     #[error("the service is starting or stopping; try again shortly")]
     NotReady,
@@ -97,6 +101,7 @@ impl Error {
     pub(super) fn code(&self) -> u16 {
         match self {
             Error::SlowBody | Error::BrokenBody | Error::Malformed(_) => 400,
+            Error::Denied(denied) => denied_code(*denied),
             Error::NoSuchPath => 404,
             Error::Method(_) => 405,
             Error::TooLarge { .. } => 413,
@@ -122,6 +127,7 @@ impl Error {
             | Error::BrokenBody
             | Error::Malformed(_)
             | Error::Refused { .. }
+            | Error::Denied(_)
             | Error::NotReady => None,
         };
         inside.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
@@ -131,6 +137,11 @@ impl Error {
     pub(super) fn passes_soon(&self) -> bool {
         self.code() == 503
     }
+}
+
+/// The code for somebody who is not let in.
+pub(super) fn denied_code(denied: Denied) -> u16 {
+    if denied.is_unknown() { 401 } else { 403 }
 }
 
 /// The contract's code for a refusal.

@@ -11,6 +11,7 @@ use super::body::Body;
 use super::envelope::Answer;
 use super::error::{Error, Undone};
 use super::requests::{self, Entry, Import, Query};
+use crate::access::Pass;
 use crate::actors::Outcome;
 use crate::domain::{AccountNumber, Command, Refusal};
 use crate::journal::Origin;
@@ -23,15 +24,16 @@ pub(super) async fn import(
     query: &Query,
     body: Body,
     origin: Origin,
+    pass: &Pass,
 ) -> Result<Answer, Error> {
     let details = requests::wants_details(query)?;
     let body = Arc::new(body);
-    let commands = import_commands(api, import, Sealing::WhereNeeded, &body).await?;
+    let commands = import_commands(api, import, Sealing::WhereNeeded, &body, pass).await?;
     let accounts = commands.iter().map(|(account, _)| *account).collect();
     let mut outcomes = carry_out(api, commands, origin).await?;
     if outcomes.iter().any(lacks_content) {
         // Known numbers that were registered and never imported.
-        let commands = import_commands(api, import, Sealing::All, &body).await?;
+        let commands = import_commands(api, import, Sealing::All, &body, pass).await?;
         let refused = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
         let (refused, commands): (Vec<_>, Vec<_>) = refused.unzip();
         for (outcome, now) in refused.into_iter().zip(carry_out(api, commands, origin).await?) {
@@ -42,11 +44,21 @@ pub(super) async fn import(
 }
 
 /// batchRecycle.
-pub(super) async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origin) -> Result<Answer, Error> {
+pub(super) async fn recycle(
+    api: &Api,
+    query: &Query,
+    body: &[u8],
+    origin: Origin,
+    pass: &Pass,
+) -> Result<Answer, Error> {
     let details = requests::wants_details(query)?;
     let max_batch = api.settings().max_batch;
     let comes_back = api.rules().auto_reconnect;
-    let accounts = requests::recycled(body, max_batch)?.unwrap_or_else(|| api.roster().wanted_online(comes_back));
+    let accounts = match requests::recycled(body, max_batch)? {
+        Some(accounts) => accounts,
+        None => api.roster().wanted_online(comes_back).into_iter().filter(|account| pass.sees(*account)).collect(),
+    };
+    accounts.iter().try_for_each(|account| pass.needs_account(*account))?;
     let mut outcomes = Vec::with_capacity(accounts.len());
     // All accounts may be more than may be under way at once; a batch of them never is for its own size.
     for batch in accounts.chunks(max_batch.max(1)) {
@@ -57,8 +69,9 @@ pub(super) async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origi
 }
 
 /// submitPhone.
-pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin) -> Result<Answer, Error> {
+pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
     let asked = requests::registration(body)?;
+    pass.needs_account(asked.account)?;
     // The account gets its key now, so that the code can be sealed when it comes.
     api.vault().enrol(asked.account)?;
     let task = api.accounts().new_task()?;
@@ -75,8 +88,9 @@ pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin) -> Resu
 }
 
 /// submitVerifyCode.
-pub(super) async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin) -> Result<Answer, Error> {
+pub(super) async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
     let requests::Code { account, code } = requests::code(body)?;
+    pass.needs_account(account)?;
     // Without a key nothing was ever asked of this number, so nothing waits for a code.
     let refusal = Refusal::NoRegistrationWaiting;
     let code = api.vault().seal_code(account, &code)?.ok_or(Error::Refused { account, refusal })?;
@@ -98,12 +112,13 @@ async fn import_commands(
     import: Import,
     sealing: Sealing,
     body: &Arc<Body>,
+    pass: &Pass,
 ) -> Result<Vec<(AccountNumber, Command)>, Error> {
     if body.len() <= INLINE_BODY_BYTES {
-        return read_and_seal(api, import, sealing, body);
+        return read_and_seal(api, import, sealing, body, pass);
     }
-    let (api, body) = (api.clone(), body.clone());
-    spawn_blocking(move || read_and_seal(&api, import, sealing, &body)).await?
+    let (api, body, pass) = (api.clone(), body.clone(), pass.clone());
+    spawn_blocking(move || read_and_seal(&api, import, sealing, &body, &pass)).await?
 }
 
 /// Nothing leaves the request in clear.
@@ -112,8 +127,10 @@ fn read_and_seal(
     import: Import,
     sealing: Sealing,
     body: &[u8],
+    pass: &Pass,
 ) -> Result<Vec<(AccountNumber, Command)>, Error> {
     let entries = requests::imports(body, import, api.settings().max_batch)?;
+    entries.iter().try_for_each(|entry| pass.needs_account(entry.account))?;
     on_all_cores(&entries, |entry: &Entry<'_>| {
         let Entry { account, replace, .. } = *entry;
         let seal = || api.vault().seal_content(account, &entry.content());

@@ -12,6 +12,7 @@ use super::Api;
 use super::envelope::{Answer, LIST_HEAD, LIST_TAIL};
 use super::error::Error;
 use super::requests::{Query, wanted_account};
+use crate::access::Pass;
 
 /// Which of its forms an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +22,14 @@ enum Coding {
 }
 
 /// The list, or that the caller has it already.
-pub(super) async fn answer(api: &Api, query: &Query, headers: &HeaderMap) -> Result<Answer, Error> {
+pub(super) async fn answer(api: &Api, query: &Query, headers: &HeaderMap, pass: &Pass) -> Result<Answer, Error> {
     let list = match wanted_account(query)? {
-        Some(account) => api.roster().list_of(account),
-        None => api.roster().list(),
+        Some(account) => {
+            pass.needs_account(account)?;
+            api.roster().list_of(account)
+        }
+        None if pass.bound().is_empty() => api.roster().list(),
+        None => api.roster().list_of_all(&pass.bound().join("."), |account| pass.sees(account)),
     };
     let coding = if wants_gzip(headers) { Coding::Gzip } else { Coding::Identity };
     let etag = coding.etag(&list.etag());

@@ -46,10 +46,13 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use warp::http::HeaderMap;
+use warp::http::header::AUTHORIZATION;
 use warp::{Filter, Rejection, Reply};
 
-pub use v1::{Desk, routes as audit_routes};
+pub use v1::{Desk, ROUTES, Route, routes as audit_routes};
 
+use crate::access::{Door, Keys};
 use crate::actors::Accounts;
 use crate::audit::Audit;
 use crate::config;
@@ -77,6 +80,8 @@ pub struct Behind {
     pub audit: Audit,
     /// What is told to receivers.
     pub webhooks: Webhooks,
+    /// Who may come in.
+    pub keys: Keys,
 }
 
 struct Inner {
@@ -86,13 +91,14 @@ struct Inner {
     is_ready: Arc<AtomicBool>,
     request_ids: RequestIds,
     room: Room,
+    door: Door,
 }
 
 impl Api {
     /// The API over what is behind it. `/readyz` says what `is_ready` says.
     pub fn new(behind: Behind, settings: config::Http, rules: config::Accounts, is_ready: Arc<AtomicBool>) -> Api {
-        let (request_ids, room) = (RequestIds::default(), Room::new());
-        Api { inner: Arc::new(Inner { behind, settings, rules, is_ready, request_ids, room }) }
+        let (request_ids, room, door) = (RequestIds::default(), Room::new(), Door::new(behind.keys.clone()));
+        Api { inner: Arc::new(Inner { behind, settings, rules, is_ready, request_ids, room, door }) }
     }
 
     fn accounts(&self) -> &Accounts {
@@ -105,6 +111,10 @@ impl Api {
 
     fn vault(&self) -> &Vault {
         &self.inner.behind.vault
+    }
+
+    fn door(&self) -> &Door {
+        &self.inner.door
     }
 
     fn settings(&self) -> &config::Http {
@@ -133,7 +143,7 @@ impl Api {
 pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
     let max_connections = api.settings().max_connections;
     let Behind { audit, webhooks, .. } = &api.inner.behind;
-    let desk = Desk::new(audit.clone(), Some(webhooks.clone()), stop.clone());
+    let desk = Desk::new(audit.clone(), Some(webhooks.clone()), api.door().clone(), stop.clone());
     let routes = v1::routes(desk).or(routes::routes(api)).unify();
     serve_routes(listener, routes, max_connections, stop).await;
 }
@@ -147,13 +157,31 @@ pub struct Here {
 }
 
 /// Answers one request under `/api/v1` in this process, as the service would: `path` goes on from there, with its query.
-pub async fn answer_here(audit: Audit, method: &str, path: &str, accept: &str) -> Result<Here, warp::http::Error> {
-    let routes = TowerToHyperService::new(warp::service(v1::routes(Desk::new(audit, None, CancellationToken::new()))));
+/// Whoever has the data directory needs no key.
+pub async fn answer_here(
+    audit: Audit,
+    keys: Keys,
+    method: &str,
+    path: &str,
+    accept: &str,
+    body: String,
+) -> Result<Here, warp::http::Error> {
+    let desk = Desk::new(audit, None, Door::new(keys), CancellationToken::new());
+    let routes = TowerToHyperService::new(warp::service(v1::routes(desk)));
     let request = warp::http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
-    let request = request.header("accept", accept).body(String::new())?;
+    let request = request.header("accept", accept).header("content-type", "application/json").body(body)?;
     let Ok(response) = routes.call(request).await;
     let status = response.status().as_u16();
     Ok(Here { status, body: Box::pin(BodyDataStream::new(response.into_body())) })
+}
+
+/// The API key that a request shows.
+fn shown_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
 }
 
 /// Serves any routes as [`serve`] serves the API.

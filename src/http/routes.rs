@@ -15,7 +15,10 @@ use super::envelope::{Answer, respond};
 use super::error::Error;
 use super::request_id::{Identified, X_REQUEST_ID};
 use super::requests::{Import, Query};
-use super::{Api, body, handlers, list};
+use super::server::Peer;
+use super::{Api, body, handlers, list, shown_key};
+use crate::access::{Denied, Pass};
+use crate::domain::Need;
 use crate::journal::{Origin, Principal};
 
 /// All that the API answers.
@@ -28,7 +31,8 @@ pub(super) fn routes(
         .and(warp::header::headers_cloned())
         // A list of pairs is what any query can be read as, so this refuses none.
         .and(warp::query::<Query>())
-        .map(|endpoint, method, path, headers, query| Request { endpoint, method, path, headers, query })
+        .and(warp::ext::optional::<Peer>())
+        .map(|endpoint, method, path, headers, query, peer| Request { endpoint, method, path, headers, query, peer })
         .and(warp::body::stream())
         .then(move |request, body| answer(api.clone(), request, body))
 }
@@ -40,6 +44,7 @@ struct Request {
     path: FullPath,
     headers: HeaderMap,
     query: Query,
+    peer: Option<Peer>,
 }
 
 /// The endpoint that the path names. It is found before the method is looked at, so that a wrong method is answered
@@ -79,8 +84,13 @@ where
 {
     let begun = Instant::now();
     let Identified { id, header } = api.request_ids().identify(&request.headers);
-    let origin = Origin { principal: Principal::Caller(0), request: id };
-    let result = dispatch(&api, &request, &mut body, origin).await;
+    let result = match admit(&api, &request).await {
+        Ok(pass) => {
+            let origin = Origin { principal: Principal::Caller(pass.key()), request: id };
+            dispatch(&api, &request, &mut body, origin, &pass).await
+        }
+        Err(denied) => Err(denied.into()),
+    };
     if let Err(error) = &result {
         if error.code() == 500 {
             let cause = error as &dyn std::error::Error;
@@ -102,7 +112,30 @@ where
     response
 }
 
-async fn dispatch<S, B>(api: &Api, request: &Request, body: &mut S, origin: Origin) -> Result<Answer, Error>
+/// Whoever asks, if they may. How the service is may be asked by anybody.
+async fn admit(api: &Api, request: &Request) -> Result<Pass, Denied> {
+    match request.endpoint {
+        Endpoint::Health | Endpoint::Ready | Endpoint::Unknown => Ok(Pass::ALL),
+        Endpoint::BatchInsert
+        | Endpoint::QueryWhatsAppStatus
+        | Endpoint::BatchOnline
+        | Endpoint::BatchRecycle
+        | Endpoint::SubmitPhone
+        | Endpoint::SubmitVerifyCode => {
+            let from = request.peer.map(|Peer(peer)| peer.ip());
+            let pass = api.door().enter(shown_key(&request.headers), from).await?;
+            pass.needs(Need::Call).map(|()| pass)
+        }
+    }
+}
+
+async fn dispatch<S, B>(
+    api: &Api,
+    request: &Request,
+    body: &mut S,
+    origin: Origin,
+    pass: &Pass,
+) -> Result<Answer, Error>
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin,
     B: Buf,
@@ -116,12 +149,12 @@ where
     }
     let body = body::read(headers, body, api.settings().max_body_bytes, api.room());
     match endpoint {
-        Endpoint::BatchInsert => handlers::import(api, Import::Insert, query, body.await?, origin).await,
-        Endpoint::BatchOnline => handlers::import(api, Import::Online, query, body.await?, origin).await,
-        Endpoint::BatchRecycle => handlers::recycle(api, query, &body.await?, origin).await,
-        Endpoint::SubmitPhone => handlers::submit_phone(api, &body.await?, origin).await,
-        Endpoint::SubmitVerifyCode => handlers::submit_verify_code(api, &body.await?, origin).await,
-        Endpoint::QueryWhatsAppStatus => list::answer(api, query, headers).await,
+        Endpoint::BatchInsert => handlers::import(api, Import::Insert, query, body.await?, origin, pass).await,
+        Endpoint::BatchOnline => handlers::import(api, Import::Online, query, body.await?, origin, pass).await,
+        Endpoint::BatchRecycle => handlers::recycle(api, query, &body.await?, origin, pass).await,
+        Endpoint::SubmitPhone => handlers::submit_phone(api, &body.await?, origin, pass).await,
+        Endpoint::SubmitVerifyCode => handlers::submit_verify_code(api, &body.await?, origin, pass).await,
+        Endpoint::QueryWhatsAppStatus => list::answer(api, query, headers, pass).await,
         Endpoint::Ready if !api.is_ready() => Err(Error::NotReady),
         Endpoint::Health | Endpoint::Ready => Ok(Answer::Success),
         Endpoint::Unknown => Err(Error::NoSuchPath),

@@ -3,7 +3,7 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::schema::{Undecodable, read, write};
-use crate::domain::{Act, Channel, Deed, SigningScheme, Timestamp};
+use crate::domain::{Act, Channel, Deed, Grant, Role, SigningScheme, Timestamp};
 
 pub(super) const PROJECTION_REBUILT: u16 = 1_001;
 pub(super) const BACKUP_TAKEN: u16 = 1_002;
@@ -14,6 +14,8 @@ pub(super) const WEBHOOK_PAUSED: u16 = 1_006;
 pub(super) const WEBHOOK_RESUMED: u16 = 1_007;
 pub(super) const WEBHOOK_REDELIVERED: u16 = 1_008;
 pub(super) const WEBHOOK_LETTERS_DROPPED: u16 = 1_009;
+pub(super) const API_KEY_CREATED: u16 = 1_010;
+pub(super) const API_KEY_REVOKED: u16 = 1_011;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -60,6 +62,25 @@ struct WebhookDeliveriesV1<'a> {
     from: &'a str,
 }
 
+/// Type 1010. A role is 1 for caller, 2 for operator, 3 for auditor, 4 for admin.
+#[derive(Encode, BorrowDecode)]
+struct ApiKeyCreatedV1<'a> {
+    id: u64,
+    name: &'a str,
+    role: u8,
+    accounts: Vec<&'a str>,
+    expires: Option<i64>,
+    hash: [u8; 32],
+    from: &'a str,
+}
+
+/// Type 1011.
+#[derive(Encode, BorrowDecode)]
+struct ApiKeyRevokedV1<'a> {
+    id: u64,
+    from: &'a str,
+}
+
 /// Writes the payload of an act, and returns its registered type.
 pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
     let Act { deed, from } = act;
@@ -86,6 +107,13 @@ pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
             let (channel, deliveries) = (channel_code(*channel), *deliveries);
             write(WEBHOOK_LETTERS_DROPPED, &WebhookDeliveriesV1 { channel, what, deliveries, reason, from }, out)
         }
+        Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, hash }) => {
+            let (id, role, hash) = (*id, role_code(*role), *hash);
+            let accounts = accounts.iter().map(String::as_str).collect();
+            let expires = expires.map(|end| end.0);
+            write(API_KEY_CREATED, &ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from }, out)
+        }
+        Deed::ApiKeyRevoked { id } => write(API_KEY_REVOKED, &ApiKeyRevokedV1 { id: *id, from }, out),
     }
 }
 
@@ -131,6 +159,16 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
             let (channel, what, reason) = (channel_of(channel)?, what.to_owned(), reason.to_owned());
             (Deed::WebhookLettersDropped { channel, what, deliveries, reason }, from)
         }
+        API_KEY_CREATED => {
+            let ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from } = read(payload)?;
+            let accounts = accounts.into_iter().map(str::to_owned).collect();
+            let (name, role, expires) = (name.to_owned(), role_of(role)?, expires.map(Timestamp));
+            (Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, hash }), from)
+        }
+        API_KEY_REVOKED => {
+            let ApiKeyRevokedV1 { id, from } = read(payload)?;
+            (Deed::ApiKeyRevoked { id }, from)
+        }
         _ => return Ok(None),
     };
     Ok(Some(Act { deed, from: from.to_owned() }))
@@ -145,6 +183,19 @@ fn channel_code(channel: Channel) -> u8 {
 
 fn channel_of(code: u8) -> Result<Channel, Undecodable> {
     Channel::ALL.into_iter().find(|channel| channel_code(*channel) == code).ok_or(Undecodable::Damaged)
+}
+
+fn role_code(role: Role) -> u8 {
+    match role {
+        Role::Caller => 1,
+        Role::Operator => 2,
+        Role::Auditor => 3,
+        Role::Admin => 4,
+    }
+}
+
+fn role_of(code: u8) -> Result<Role, Undecodable> {
+    Role::ALL.into_iter().find(|role| role_code(*role) == code).ok_or(Undecodable::Damaged)
 }
 
 fn scheme_code(scheme: SigningScheme) -> u8 {

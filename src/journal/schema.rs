@@ -36,7 +36,7 @@ const REGISTERED: u16 = 12;
 const REGISTRATION_FAILED: u16 = 13;
 
 /// Each registered type with its name.
-const NAMES: [(u16, &str); 22] = [
+const NAMES: [(u16, &str); 24] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
     (ONLINE_REQUESTED, "online_requested"),
@@ -59,6 +59,8 @@ const NAMES: [(u16, &str); 22] = [
     (acts::WEBHOOK_RESUMED, "webhook_resumed"),
     (acts::WEBHOOK_REDELIVERED, "webhook_redelivered"),
     (acts::WEBHOOK_LETTERS_DROPPED, "webhook_letters_dropped"),
+    (acts::API_KEY_CREATED, "api_key_created"),
+    (acts::API_KEY_REVOKED, "api_key_revoked"),
 ];
 
 /// Why a payload is no event.

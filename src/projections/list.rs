@@ -19,7 +19,7 @@ pub struct AccountList {
 #[derive(Clone)]
 enum Content {
     All(Vec<Arc<Chunk>>),
-    One(Option<Row>),
+    Some(Vec<Row>),
 }
 
 /// A chunk as the owner of bytes in an answer: what is held is not changed, but copied by the next event.
@@ -40,7 +40,13 @@ impl AccountList {
             }
             None => format!("\"{store}\""),
         };
-        AccountList { etag, content: Content::One(row) }
+        AccountList { etag, content: Content::Some(row.into_iter().collect()) }
+    }
+
+    /// A list of some accounts, under a name that tells it apart from those of others.
+    pub(super) fn some(store: StoreId, changed: (u64, i64), name: &str, rows: Vec<Row>) -> AccountList {
+        let (position, at) = changed;
+        AccountList { etag: format!("\"{store}-{position:x}-{at:x}-{name}\""), content: Content::Some(rows) }
     }
 
     /// A strong entity tag, quotes included: lists with equal tags are equal.
@@ -53,7 +59,7 @@ impl AccountList {
         let mut pieces = vec![Bytes::from_static(head.as_bytes()), Bytes::from_static(b"[")];
         match &self.content {
             Content::All(chunks) => pieces.extend(chunks.iter().map(|chunk| Bytes::from_owner(Held(chunk.clone())))),
-            Content::One(row) => pieces.extend(row.map(|row| Bytes::from(row.text()))),
+            Content::Some(rows) => pieces.push(Bytes::from(joined(rows))),
         }
         pieces.extend([Bytes::from_static(b"]"), Bytes::from_static(tail.as_bytes())]);
         pieces
@@ -66,11 +72,16 @@ impl AccountList {
         stream.push(&Piece::stored(format!("{head}[").as_bytes()));
         match &self.content {
             Content::All(chunks) => chunks.iter().for_each(|chunk| stream.push(chunk.compressed())),
-            Content::One(row) => row.iter().for_each(|row| stream.push(&Piece::stored(&row.text()))),
+            Content::Some(rows) => stream.push(&Piece::compress(&joined(rows))),
         }
         stream.push(&Piece::stored(format!("]{tail}").as_bytes()));
         stream.finish()
     }
+}
+
+/// The JSON of rows, with commas between.
+fn joined(rows: &[Row]) -> Vec<u8> {
+    rows.iter().map(|row| row.text()).collect::<Vec<_>>().join(&b',')
 }
 
 impl AsRef<[u8]> for Held {

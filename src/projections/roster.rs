@@ -92,6 +92,16 @@ impl Roster {
         AccountList::one(self.store, row)
     }
 
+    /// The list with these accounts alone. `name` tells it apart from those with others.
+    pub fn list_of_all(&self, name: &str, is_wanted: impl Fn(AccountNumber) -> bool) -> AccountList {
+        let (chunks, changed) = {
+            let state = self.read();
+            (state.rows.chunks(), state.progress.changed)
+        };
+        let rows = chunks.iter().flat_map(|chunk| chunk.rows()).filter(|row| is_wanted(row.account));
+        AccountList::some(self.store, changed, name, rows.collect())
+    }
+
     /// The accounts that are online or on their way there, oldest first; and those that were dropped, if they come back.
     pub fn wanted_online(&self, dropped_come_back: bool) -> Vec<AccountNumber> {
         let dropped = if dropped_come_back { self.read().dropped.clone() } else { BTreeSet::new() };

@@ -107,6 +107,11 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
+/// Random bytes for a secret that others are given.
+pub fn draw_secret() -> Result<Zeroizing<[u8; 32]>, Error> {
+    Ok(Zeroizing::new(cipher::draw()?))
+}
+
 /// What is bound to sealed bytes, so that they open nowhere else.
 #[derive(Clone, Copy)]
 enum Purpose {
@@ -201,11 +206,6 @@ impl Vault {
     pub fn open_endpoint(&self, channel: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let aad = endpoint_aad(channel);
         cipher::open(&self.inner.master, &aad, sealed).ok_or_else(|| Error::EndpointDoesNotOpen(channel.to_owned()))
-    }
-
-    /// Random bytes for a secret that others are given.
-    pub fn draw_secret(&self) -> Result<Zeroizing<[u8; 32]>, Error> {
-        Ok(Zeroizing::new(cipher::draw()?))
     }
 
     fn data_key(&self, account: AccountNumber) -> Result<Option<Key>, Error> {

@@ -91,7 +91,7 @@ impl Webhooks {
                 let words = |error| format!("{error}; leave it out, and one is drawn");
                 Secret::parse(text).map_err(|error| Refused::Field { field: "secret", words: words(error) })?
             }
-            None => Secret::of(&*self.inner.vault.draw_secret().map_err(Error::from)?),
+            None => Secret::of(&*vault::draw_secret().map_err(Error::from)?),
         };
         if grace > SECRET_GRACE_MAX {
             let words = format!("must be at most {} h", SECRET_GRACE_MAX.as_secs() / 3600);

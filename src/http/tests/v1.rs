@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use futures_util::StreamExt;
 
+use crate::access::Keys;
 use crate::audit::tests::House;
 use crate::http::answer_here;
 
@@ -11,7 +12,8 @@ const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 
 async fn answer(house: &House, method: &str, path: &str, accept: &str) -> (u16, String) {
-    let answer = answer_here(house.audit.clone(), method, path, accept).await.unwrap();
+    let keys = Keys::open(house.audit.journal()).unwrap();
+    let answer = answer_here(house.audit.clone(), keys, method, path, accept, String::new()).await.unwrap();
     let body: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
     (answer.status, String::from_utf8(body.concat()).unwrap())
 }

@@ -16,6 +16,7 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::account;
+use crate::access::Keys;
 use crate::actors::{Accounts, Gateway, reports};
 use crate::audit::Audit;
 use crate::config::{Http, Settings};
@@ -67,8 +68,9 @@ impl Served {
             .unwrap();
             let (guard, stop) = (settings.guard(), CancellationToken::new());
             let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings.webhooks, &stop).unwrap();
+            let keys = Keys::open(&journal).unwrap();
             let audit = Audit::new(store, journal, roster.clone(), None);
-            let behind = Behind { accounts, roster, vault, audit, webhooks };
+            let behind = Behind { accounts, roster, vault, audit, webhooks, keys };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();

@@ -2,23 +2,27 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `routes` | paths and methods to answers |
+//! | `table` | paths, methods, and what a key must be for |
+//! | `routes` | requests to answers |
 //! | `parameters` | what stands in the URL, checked |
 //! | `problem` | errors as others read them |
 //! | `accounts` | accounts, their state, their history |
 //! | `events` | all facts: pages, streams, the live tail |
 //! | `log` | checkpoints and proofs |
 //! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
+//! | `keys` | the API keys |
 //! | `upkeep` | projections, verification, replay, export, backup |
 //! | `streams` | bodies that are made while they are sent |
 
 mod accounts;
 mod events;
+mod keys;
 mod log;
 mod parameters;
 mod problem;
 mod routes;
 mod streams;
+mod table;
 mod upkeep;
 mod webhooks;
 
@@ -30,8 +34,10 @@ use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
 pub use routes::routes;
+pub use table::{ROUTES, Route};
 
 use super::body::Room;
+use crate::access::Door;
 use crate::audit::Audit;
 use crate::limits::LIVE_READERS;
 use crate::webhooks::Webhooks;
@@ -47,6 +53,8 @@ struct Inner {
     audit: Audit,
     /// None where no service runs.
     webhooks: Option<Webhooks>,
+    /// Who may come in.
+    door: Door,
     /// Room for bodies.
     room: Room,
     /// Places for readers of the live tail.
@@ -76,11 +84,11 @@ struct Rebuilt {
 
 impl Desk {
     /// Over `audit`, and the webhooks of the service if one runs; what would go on for ever ends with `stop`.
-    pub fn new(audit: Audit, webhooks: Option<Webhooks>, stop: CancellationToken) -> Desk {
+    pub fn new(audit: Audit, webhooks: Option<Webhooks>, door: Door, stop: CancellationToken) -> Desk {
         let readers = Arc::new(Semaphore::new(LIVE_READERS));
         let (reading, rebuild) = (Arc::new(Semaphore::new(1)), Rebuild::default());
         let room = Room::new();
-        Desk { inner: Arc::new(Inner { audit, webhooks, room, readers, reading, rebuild, stop }) }
+        Desk { inner: Arc::new(Inner { audit, webhooks, door, room, readers, reading, rebuild, stop }) }
     }
 
     fn webhooks(&self) -> Result<&Webhooks, Problem> {

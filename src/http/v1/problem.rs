@@ -4,6 +4,7 @@ use serde::Serialize;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
+use crate::access::Denied;
 use crate::audit;
 
 /// Why a request is not carried out.
@@ -14,7 +15,7 @@ pub(super) struct Problem {
     /// The parameter at fault, if one is.
     parameter: Option<String>,
     /// The methods that would do, if it is the method.
-    allow: Option<&'static str>,
+    allow: Option<String>,
     /// Whether what was looked at is not whole.
     is_fault: bool,
 }
@@ -44,9 +45,9 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "nothing has this path; what there is under /api/v1 is in the README")
     }
 
-    pub(super) fn method(allow: &'static str) -> Problem {
+    pub(super) fn method(allow: &str) -> Problem {
         let detail = format!("this path does not take this method; use {allow}");
-        Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+        Problem { allow: Some(allow.to_owned()), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
     /// What a task that panicked or was ended leaves.
@@ -65,7 +66,10 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+            headers.extend(HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow)));
+        }
+        if *status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if *status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -84,6 +88,14 @@ impl From<crate::http::error::Error> for Problem {
     fn from(error: crate::http::error::Error) -> Problem {
         let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST);
         Problem::new(status, error.message())
+    }
+}
+
+/// Whoever asks is not let in, or may not ask this.
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Problem {
+        let status = if denied.is_unknown() { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+        Problem::new(status, denied.to_string())
     }
 }
 

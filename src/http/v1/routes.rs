@@ -1,6 +1,5 @@
-//! Paths and methods to answers.
+//! Requests to answers.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Buf;
@@ -12,12 +11,15 @@ use warp::{Filter, Rejection};
 
 use super::events::Form;
 use super::problem::Problem;
-use super::{Desk, accounts, events, log, upkeep, webhooks};
+use super::table::Route;
+use super::{Desk, accounts, events, keys, log, upkeep, webhooks};
+use crate::access::Pass;
 use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
-use crate::journal::{Asker, Origin, Principal};
+use crate::http::shown_key;
+use crate::journal::{Asker, Origin, Principal, RequestId};
 use crate::limits::ORDER_BYTES;
 
 /// All that is under `/api/v1`.
@@ -36,11 +38,9 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
             async move {
                 let begun = Instant::now();
                 let Identified { id, header } = ids.identify(&headers);
-                let origin = Origin { principal: Principal::Operator(0), request: id };
-                let from =
-                    peer.map_or_else(|| "command line".to_owned(), |Peer(peer): Peer| SocketAddr::to_string(&peer));
-                let asker = Asker { origin, from };
-                let answered = answer(&desk, &method, tail.as_str(), &query, &headers, Box::pin(body), asker).await;
+                let request =
+                    Request { method: &method, path: tail.as_str(), query: &query, headers: &headers, peer, id };
+                let answered = answer(&desk, request, Box::pin(body)).await;
                 let mut response = answered.unwrap_or_else(|problem| problem.respond());
                 tracing::info!(
                     method = method.as_str(),
@@ -57,30 +57,32 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
         })
 }
 
+/// A request but for its body.
+struct Request<'r> {
+    method: &'r Method,
+    path: &'r str,
+    query: &'r Query,
+    headers: &'r HeaderMap,
+    /// None where the data directory is asked, and no service.
+    peer: Option<Peer>,
+    id: RequestId,
+}
+
 async fn answer<B: Buf>(
     desk: &Desk,
-    method: &Method,
-    path: &str,
-    query: &Query,
-    headers: &HeaderMap,
+    request: Request<'_>,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
-    asker: Asker,
 ) -> Result<Response, Problem> {
-    let segments: Vec<&str> = path.split('/').collect();
-    let allow = match segments[..] {
-        ["webhooks", ref path @ ..] => webhooks::methods(path).ok_or_else(Problem::no_such_path)?,
-        ["verify" | "replay" | "backup"] | ["projections", _, "rebuild"] => "POST",
-        ["accounts" | "events" | "projections" | "export"]
-        | ["accounts", _]
-        | ["accounts", _, "events" | "diff"]
-        | ["log", "checkpoint" | "public-key"]
-        | ["log", "proof", "inclusion" | "consistency"]
-        | ["log", "proof", "account", _] => "GET",
-        _ => return Err(Problem::no_such_path()),
+    let Request { method, path, query, headers, peer, id } = request;
+    let pass = match peer {
+        Some(Peer(peer)) => desk.inner.door.enter(shown_key(headers), Some(peer.ip())).await?,
+        None => Pass::ALL,
     };
-    if !allow.split(", ").any(|allowed| method.as_str() == allowed) {
-        return Err(Problem::method(allow));
-    }
+    let segments: Vec<&str> = path.split('/').collect();
+    Route::of(method.as_str(), &segments)?.admit(&pass, &segments, query)?;
+    let origin = Origin { principal: Principal::Operator(pass.key()), request: id };
+    let from = peer.map_or_else(|| "command line".to_owned(), |Peer(peer)| peer.to_string());
+    let asker = Asker { origin, from };
     match segments[..] {
         ["webhooks", ref path @ ..] => {
             let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
@@ -92,6 +94,10 @@ async fn answer<B: Buf>(
                 webhooks::answer(&desk, method.as_str(), &path, &query, &body, asker).await
             });
             answering.await.map_err(|error| Problem::work(&error))?
+        }
+        ["keys", ref path @ ..] => {
+            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
+            keys::answer(desk, method.as_str(), path, query, &body, asker).await
         }
         ["accounts"] => reading(desk, query, accounts::list).await,
         ["accounts", number] => {

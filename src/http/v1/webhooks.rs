@@ -71,19 +71,7 @@ struct Choice {
     reason: Option<String>,
 }
 
-/// The methods that a path below `/webhooks` takes; none if there is nothing there.
-pub(super) fn methods(path: &[&str]) -> Option<&'static str> {
-    match path {
-        [] | [_] | [_, "deliveries" | "dead-letters"] | [_, "deliveries", _] => Some("GET"),
-        [_, "url" | "secret" | "app-secret"] => Some("PUT, DELETE"),
-        [_, "test" | "pause" | "resume" | "redeliver"]
-        | [_, "deliveries", _, "resend"]
-        | [_, "dead-letters", "replay" | "drop"] => Some("POST"),
-        _ => None,
-    }
-}
-
-/// Answers what is below `/webhooks`, where [`methods`] allows it.
+/// Answers what is below `/webhooks`.
 pub(super) async fn answer(
     desk: &Desk,
     method: &str,
@@ -222,7 +210,7 @@ fn grace_of(text: Option<&str>) -> Result<Duration, Problem> {
 }
 
 /// A body, which is of this shape.
-fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     // What is at fault may be a secret, so its place is told and not what stands there.
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -27,7 +27,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config;
 use crate::domain::{
-    Account, AccountType, Channel, Content, Deed, Fingerprint, Reason, Sealed, SigningScheme, TaskId, VerifyType,
+    Account, AccountType, Channel, Content, Deed, Fingerprint, Grant, Reason, Role, Sealed, SigningScheme, TaskId,
+    VerifyType,
 };
 
 /// A journal in a directory of its own.
@@ -176,6 +177,15 @@ fn facts() -> Vec<Fact> {
             deliveries: 1,
             reason: "a test account".to_owned(),
         },
+        Deed::ApiKeyCreated(Grant {
+            id: 2,
+            name: "dispatch".to_owned(),
+            role: Role::Caller,
+            accounts: vec!["8618".to_owned(), "44".to_owned()],
+            expires: Some(Timestamp(1_700_000_200_000_000)),
+            hash: [7; 32],
+        }),
+        Deed::ApiKeyRevoked { id: 2 },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()

@@ -15,13 +15,13 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
 const PLACES: [(&str, &[&str]); 37] = [
     ("actix", &["actors"]),
-    ("base64", &["audit", "webhooks"]),
+    ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
     ("bytes", &[]),
     ("chacha20poly1305", &["vault"]),
     ("clap", &["cli"]),
     ("crc32fast", &[]),
-    ("dashmap", &["actors", "journal"]),
+    ("dashmap", &["access", "actors", "journal"]),
     ("figment", &["config"]),
     ("flate2", &["projections"]),
     ("futures_util", &[]),

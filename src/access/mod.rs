@@ -1,0 +1,113 @@
+//! Who is asking, and whether they may.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `door` | who comes in, and how fast those are answered who guess |
+//! | `text` | a key as text, which is shown once. Pure |
+//! | `keys` | the keys that there are: given, taken away, checked |
+//!
+//! Keys are acts in the journal, as all that is done to the service itself; what proves a key is there as a hash only.
+//! As long as none was ever given everybody may do everything, and the service answers on loopback only.
+
+mod door;
+mod keys;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use door::Door;
+pub use keys::{Keys, Made, Refused, Wanted};
+
+use crate::domain::{AccountNumber, Grant, Need, Role};
+
+/// Who is let in: what their key was given for. Cheap to clone.
+#[derive(Clone)]
+pub struct Pass {
+    /// None where no key was ever given, or whoever asks has the data directory itself.
+    grant: Option<Arc<Grant>>,
+}
+
+/// Why nobody is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// There is no key in the request.
+    #[error("an API key is missing; send it as Authorization: Bearer muster_…, or as X-API-Key")]
+    Missing,
+    /// There never was such a key.
+    #[error("this is no API key of this service; ask its administrator for one")]
+    Unknown,
+    /// It was taken away.
+    #[error("this API key was revoked; ask the administrator for another")]
+    Revoked,
+    /// It is over.
+    #[error("this API key has expired; ask the administrator for another")]
+    Expired,
+    /// It is for something else.
+    #[error("an API key of the role {} does not do this; it takes one of the role {}", .role.name(), .need.roles())]
+    Role {
+        /// Its role.
+        role: Role,
+        /// What is needed.
+        need: Need,
+    },
+    /// It is bound to some accounts, and this is about others too.
+    #[error("this API key is bound to some accounts, and this is about all; ask for one account")]
+    Bound,
+    /// It is bound to other accounts.
+    #[error("{account} is none of the accounts that this API key is bound to")]
+    Account {
+        /// Which account.
+        account: AccountNumber,
+    },
+}
+
+impl Denied {
+    /// Whether nobody knows who is asking; else it is known, and they may not.
+    pub fn is_unknown(self) -> bool {
+        match self {
+            Denied::Missing | Denied::Unknown | Denied::Revoked | Denied::Expired => true,
+            Denied::Role { .. } | Denied::Bound | Denied::Account { .. } => false,
+        }
+    }
+}
+
+impl Pass {
+    /// That of somebody who may do everything.
+    pub const ALL: Pass = Pass { grant: None };
+
+    /// The number of the key; 0 for none.
+    pub fn key(&self) -> u64 {
+        self.grant.as_ref().map_or(0, |grant| grant.id)
+    }
+
+    /// Lets nobody through whose key is not enough.
+    pub fn needs(&self, need: Need) -> Result<(), Denied> {
+        match &self.grant {
+            Some(grant) if !grant.role.may(need) => Err(Denied::Role { role: grant.role, need }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Lets nobody through whose key is bound to other accounts.
+    pub fn needs_account(&self, account: AccountNumber) -> Result<(), Denied> {
+        if self.sees(account) { Ok(()) } else { Err(Denied::Account { account }) }
+    }
+
+    /// Lets nobody through whose key is bound to some accounts.
+    pub fn needs_all(&self) -> Result<(), Denied> {
+        if self.bound().is_empty() { Ok(()) } else { Err(Denied::Bound) }
+    }
+
+    /// Whether the key is for this account too.
+    pub fn sees(&self, account: AccountNumber) -> bool {
+        self.grant.as_ref().is_none_or(|grant| grant.covers(account))
+    }
+
+    /// The first digits of the accounts that the key is bound to; none if it is for all.
+    pub fn bound(&self) -> &[String] {
+        self.grant.as_ref().map_or(&[], |grant| &grant.accounts)
+    }
+}

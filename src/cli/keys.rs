@@ -1,0 +1,132 @@
+//! `muster keys`: who may do what.
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::Error;
+use super::listing::{self, Form};
+use super::source::{JSON, Question, Source};
+
+/// Give and take away API keys, of a running service or of a directory that none uses
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Create(Create),
+    List(List),
+    Revoke(Revoke),
+}
+
+/// Make a key and print it; it is shown this once
+#[derive(clap::Args)]
+struct Create {
+    /// What people call it, as in the name of the back-end that uses it
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// What it is for
+    #[arg(long, value_enum)]
+    role: Role,
+    /// Bind it to the accounts whose numbers begin so; may be given several times
+    #[arg(long, value_name = "PREFIX")]
+    accounts: Vec<String>,
+    /// When it ends: a day as in 2027-01-01, or a time
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    #[command(flatten)]
+    told: Told,
+}
+
+/// Show all keys, without what proves them
+#[derive(clap::Args)]
+struct List {
+    #[command(flatten)]
+    told: Told,
+}
+
+/// Take a key away, at once
+#[derive(clap::Args)]
+struct Revoke {
+    /// The number of the key, which stands in it: muster_7_… is 7
+    key: u64,
+    #[command(flatten)]
+    told: Told,
+}
+
+#[derive(clap::Args)]
+struct Told {
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    /// The six documented endpoints
+    Caller,
+    /// Reads, replays, backups, webhooks
+    Operator,
+    /// Reads
+    Auditor,
+    /// Everything, keys too
+    Admin,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster keys create --name admin --role admin                            the first key: from then on all need one
+  muster keys create --name admin --role admin --data-dir ./muster-data   likewise, while no service runs
+  muster keys create --name dispatch --role caller --accounts 8618
+  muster keys list
+  muster keys revoke 7
+
+Once there is a key, every request needs one. Verbs that ask a running service show the one in the environment
+variable MUSTER_API_KEY, or in the file of --api-key-file.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such key.";
+
+impl Keys {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        match &self.verb {
+            Verb::Create(verb) => verb.run(),
+            Verb::List(verb) => verb.run(),
+            Verb::Revoke(verb) => verb.run(),
+        }
+    }
+}
+
+impl Create {
+    fn run(&self) -> Result<(), Error> {
+        let role = self.role.to_possible_value().map(|role| role.get_name().to_owned());
+        let mut body = json!({"name": self.name, "role": role, "accounts": self.accounts});
+        if let Some(expires) = &self.expires {
+            body["expires"] = json!(expires);
+        }
+        self.told.print(&self.told.source.open()?.tell("POST", "keys", Some(&body))?)
+    }
+}
+
+impl List {
+    fn run(&self) -> Result<(), Error> {
+        let listed = self.told.source.open()?.ask_value(&Question { method: "GET", path: "keys", accept: JSON })?;
+        self.told.print(&listed["keys"])
+    }
+}
+
+impl Revoke {
+    fn run(&self) -> Result<(), Error> {
+        self.told.print(&self.told.source.open()?.tell("DELETE", &format!("keys/{}", self.key), None)?)
+    }
+}
+
+impl Told {
+    fn print(&self, value: &Value) -> Result<(), Error> {
+        listing::value(self.output, value)
+    }
+}

@@ -1,0 +1,122 @@
+//! What there is under `/api/v1`: paths, methods, and what a key must be for.
+
+use super::parameters::account;
+use super::problem::Problem;
+use crate::access::Pass;
+use crate::domain::Need;
+use crate::http::requests::Query;
+
+/// A path with a method. What stands in braces is any segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method of HTTP.
+    pub method: &'static str,
+    /// Under `/api/v1/`.
+    pub path: &'static str,
+    /// What a key must be for.
+    pub need: Need,
+    about: About,
+}
+
+/// What a request tells of, as far as keys care that are bound to some accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// No account.
+    Nothing,
+    /// The account in the path.
+    One,
+    /// All accounts, or those that `account` or `prefix` in the query names.
+    Asked,
+    /// All accounts.
+    All,
+}
+
+/// All of them.
+pub const ROUTES: [Route; 37] = [
+    Route { method: "GET", path: "accounts", need: Need::Read, about: About::Asked },
+    Route { method: "GET", path: "accounts/{account}", need: Need::Read, about: About::One },
+    Route { method: "GET", path: "accounts/{account}/events", need: Need::Read, about: About::One },
+    Route { method: "GET", path: "accounts/{account}/diff", need: Need::Read, about: About::One },
+    Route { method: "GET", path: "events", need: Need::Read, about: About::Asked },
+    Route { method: "GET", path: "export", need: Need::Read, about: About::Asked },
+    Route { method: "GET", path: "log/checkpoint", need: Need::Read, about: About::Nothing },
+    Route { method: "GET", path: "log/public-key", need: Need::Read, about: About::Nothing },
+    Route { method: "GET", path: "log/proof/inclusion", need: Need::Read, about: About::Nothing },
+    Route { method: "GET", path: "log/proof/consistency", need: Need::Read, about: About::Nothing },
+    Route { method: "GET", path: "log/proof/account/{account}", need: Need::Read, about: About::One },
+    Route { method: "GET", path: "projections", need: Need::Read, about: About::All },
+    Route { method: "POST", path: "projections/{name}/rebuild", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "verify", need: Need::Read, about: About::All },
+    Route { method: "POST", path: "replay", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "backup", need: Need::Operate, about: About::All },
+    Route { method: "GET", path: "webhooks", need: Need::Read, about: About::All },
+    Route { method: "GET", path: "webhooks/{channel}", need: Need::Read, about: About::All },
+    Route { method: "PUT", path: "webhooks/{channel}/url", need: Need::Operate, about: About::All },
+    Route { method: "DELETE", path: "webhooks/{channel}/url", need: Need::Operate, about: About::All },
+    Route { method: "PUT", path: "webhooks/{channel}/secret", need: Need::Operate, about: About::All },
+    Route { method: "DELETE", path: "webhooks/{channel}/secret", need: Need::Operate, about: About::All },
+    Route { method: "PUT", path: "webhooks/{channel}/app-secret", need: Need::Operate, about: About::All },
+    Route { method: "DELETE", path: "webhooks/{channel}/app-secret", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "webhooks/{channel}/test", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "webhooks/{channel}/pause", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "webhooks/{channel}/resume", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "webhooks/{channel}/redeliver", need: Need::Operate, about: About::All },
+    Route { method: "GET", path: "webhooks/{channel}/deliveries", need: Need::Read, about: About::Asked },
+    Route { method: "GET", path: "webhooks/{channel}/deliveries/{position}", need: Need::Read, about: About::All },
+    Route {
+        method: "POST",
+        path: "webhooks/{channel}/deliveries/{position}/resend",
+        need: Need::Operate,
+        about: About::All,
+    },
+    Route { method: "GET", path: "webhooks/{channel}/dead-letters", need: Need::Read, about: About::All },
+    Route { method: "POST", path: "webhooks/{channel}/dead-letters/replay", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "webhooks/{channel}/dead-letters/drop", need: Need::Operate, about: About::All },
+    Route { method: "GET", path: "keys", need: Need::Administer, about: About::Nothing },
+    Route { method: "POST", path: "keys", need: Need::Administer, about: About::Nothing },
+    Route { method: "DELETE", path: "keys/{key}", need: Need::Administer, about: About::Nothing },
+];
+
+impl Route {
+    /// The route of a request; if the path takes other methods only, that is said.
+    pub(super) fn of(method: &str, segments: &[&str]) -> Result<&'static Route, Problem> {
+        let mut allowed = Vec::new();
+        for route in ROUTES.iter().filter(|route| route.is_at(segments)) {
+            if route.method == method {
+                return Ok(route);
+            }
+            allowed.push(route.method);
+        }
+        Err(if allowed.is_empty() { Problem::no_such_path() } else { Problem::method(&allowed.join(", ")) })
+    }
+
+    /// Lets nobody through who may not make this request.
+    pub(super) fn admit(&self, pass: &Pass, segments: &[&str], query: &Query) -> Result<(), Problem> {
+        pass.needs(self.need)?;
+        match self.about {
+            About::Nothing => Ok(()),
+            About::One => {
+                let number = self.path.split('/').zip(segments).find(|(name, _)| *name == "{account}");
+                let number = number.map_or("", |(_, number)| number);
+                Ok(pass.needs_account(account("account", number)?)?)
+            }
+            About::Asked => {
+                let is_seen = |(name, value): &(String, String)| match name.as_str() {
+                    "account" => account("account", value).is_ok_and(|account| pass.sees(account)),
+                    "prefix" => pass.bound().iter().any(|first| value.starts_with(first.as_str())),
+                    _ => false,
+                };
+                if query.iter().any(is_seen) { Ok(()) } else { Ok(pass.needs_all()?) }
+            }
+            About::All => Ok(pass.needs_all()?),
+        }
+    }
+
+    fn is_at(&self, segments: &[&str]) -> bool {
+        let names = self.path.split('/');
+        names.clone().count() == segments.len()
+            && names
+                .zip(segments)
+                .all(|(name, segment)| name == *segment || (name.starts_with('{') && !segment.is_empty()))
+    }
+}

@@ -1,0 +1,220 @@
+//! Who is let in: every path, for every role and every key that is none, with the real binary.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::muster::{Muster, directory, run};
+
+const ACCOUNT: &str = "861821726232";
+const DOCUMENTED: [(&str, &str); 6] = [
+    ("POST", "whatsapp/batchInsert"),
+    ("POST", "whatsapp/batchOnline"),
+    ("POST", "whatsapp/batchRecycle"),
+    ("GET", "whatsapp/queryWhatsAppStatus"),
+    ("POST", "register/submitPhone"),
+    ("POST", "register/submitVerifyCode"),
+];
+
+/// What is sent to an endpoint of the contract.
+fn body(path: &str) -> Value {
+    let account = json!({
+        "whatsApp": ACCOUNT, "whatsappType": 1, "override": false, "accountId": ACCOUNT,
+        "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",
+    });
+    match path {
+        "whatsapp/batchInsert" | "whatsapp/batchOnline" => json!({"whatsAppList": [account]}),
+        "whatsapp/batchRecycle" => json!({"whatsAppList": [ACCOUNT]}),
+        "register/submitPhone" => {
+            json!({"phone": "1821726232", "verifyType": 1, "accountType": 1, "areaCode": "+86", "countryCode": "CN"})
+        }
+        "register/submitVerifyCode" => json!({"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"}),
+        _ => json!({}),
+    }
+}
+
+/// Asks with a key, or none; the status.
+async fn status(muster: &Muster, method: &str, path: &str, body: &Value, key: Option<&str>) -> u16 {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let request = muster.client().request(method.clone(), muster.url(path)).header("content-type", "application/json");
+    let request = if method == Method::GET { request } else { request.body(body.to_string()) };
+    let request = match key {
+        Some(key) => request.bearer_auth(key),
+        None => request,
+    };
+    muster.send(request).await.unwrap().status
+}
+
+/// Makes a key with the command line.
+fn create(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let words = [&["keys", "create", "-o", "json"], arguments].concat();
+    let (code, stdout, stderr) = run(&words, environment);
+    assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
+    serde_json::from_str::<Value>(&stdout).unwrap()["key"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_path_for_everybody() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let (code, _, stderr) = run(&["serve", "--listen", "0.0.0.0:0", "--data-dir", path], &[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let mend = format!("`muster keys create --name admin --role admin --data-dir {path}`");
+    assert!(stderr.contains(&mend), "{stderr}");
+
+    let admin = create(&["--name", "admin", "--role", "admin", "--data-dir", path], &[]);
+    let muster = Muster::start(data.path(), &[]);
+    let server = muster.url("");
+    let key = |name: &str, role: &str, more: &[&str]| {
+        let arguments = [&["--name", name, "--role", role, "--server", &server], more].concat();
+        create(&arguments, &[("MUSTER_API_KEY", &admin)])
+    };
+    let soon = ::muster::audit::write_time(::muster::clock::now().plus(std::time::Duration::from_millis(1_500)));
+    let expired = key("expired", "admin", &["--expires", &soon]);
+    let revoked = key("revoked", "admin", &[]);
+    let caller = key("dispatch", "caller", &[]);
+    let keys = BTreeMap::from([
+        ("5 caller", caller.clone()),
+        ("6 caller of others", key("others", "caller", &["--accounts", "44", "--accounts", "8617"])),
+        ("7 operator", key("operator", "operator", &[])),
+        ("8 auditor", key("auditor", "auditor", &[])),
+        ("9 auditor of others", key("others", "auditor", &["--accounts", "44"])),
+        ("admin", admin.clone()),
+    ]);
+    let (code, _, stderr) = run(&["keys", "revoke", "3", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let (import, account) = ("/group-dispatch-api/whatsapp/batchInsert", body("whatsapp/batchInsert"));
+    assert_eq!(status(&muster, "POST", import, &account, Some(&caller)).await, 200);
+
+    let documented = DOCUMENTED.map(|(method, path)| (method, format!("/group-dispatch-api/{path}"), body(path)));
+    let segment = |name: &str| match name {
+        "{account}" => ACCOUNT.to_owned(),
+        "{channel}" => "sync".to_owned(),
+        "{position}" => "1".to_owned(),
+        "{name}" => "roster".to_owned(),
+        "{key}" => "999".to_owned(),
+        name => name.to_owned(),
+    };
+    let ours = ::muster::http::ROUTES.iter().map(|route| {
+        let segments: Vec<String> = route.path.split('/').map(segment).collect();
+        (route.method, format!("/api/v1/{}", segments.join("/")), json!({}))
+    });
+    let paths: Vec<(&str, String, Value)> = documented.into_iter().chain(ours).collect();
+
+    // Until the key is over, by the service's clock.
+    while status(&muster, "GET", "/api/v1/projections", &json!({}), Some(&expired)).await == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // Whoever is not known learns nothing, wherever they knock. They wait, so all knock at once.
+    let wrong = format!("muster_1_{}", "A".repeat(43));
+    let strangers = [None, Some("secret"), Some(wrong.as_str()), Some(revoked.as_str()), Some(expired.as_str())];
+    let knocks = paths.iter().flat_map(|path| strangers.map(|key| (path, key)));
+    let answers = knocks.map(|((method, path, body), key)| {
+        let muster = &muster;
+        async move { (method, path, key.map(str::len), status(muster, method, path, body, key).await) }
+    });
+    for (method, path, key, status) in join_all(answers).await {
+        assert_eq!(status, 401, "{method} {path} with a key of {key:?} characters");
+    }
+
+    let mut table = keys.keys().map(|who| format!("{who:>20}")).collect::<String>() + "\n";
+    for (method, path, body) in &paths {
+        for key in keys.values() {
+            write!(table, "{:>20}", status(&muster, method, path, body, Some(key)).await).unwrap();
+        }
+        writeln!(table, "  {method} {path}").unwrap();
+    }
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("who_may_what", table);
+    });
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(status(&muster, "GET", path, &json!({}), None).await, 200, "anybody may ask");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_key_sees_and_touches_its_own_accounts() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let server = muster.url("");
+    // The first one is given by anybody on this machine, and shuts the door.
+    let admin = create(&["--name", "a", "--role", "admin", "--server", &server], &[]);
+    let key = |role| {
+        let arguments = ["--name", "bound", "--role", role, "--accounts", "8618", "--server", &server];
+        create(&arguments, &[("MUSTER_API_KEY", &admin)])
+    };
+    let (bound, auditor) = (key("caller"), key("auditor"));
+    let (code, _, stderr) = run(&["keys", "list", "--server", &server], &[]);
+    assert!(code == Some(1) && stderr.contains("an API key is missing"), "{stderr}");
+    let ask = async |method: Method, path: &str, body: Value, key: &str| {
+        // The other way to show a key.
+        let request = muster.client().request(method, muster.url(path)).header("x-api-key", key);
+        muster.send(request.header("content-type", "application/json").body(body.to_string())).await.unwrap()
+    };
+    let batch = |numbers: &[&str]| {
+        let mut one = body("whatsapp/batchOnline")["whatsAppList"][0].clone();
+        let accounts = numbers.iter().map(|number| {
+            one["whatsApp"] = json!(number);
+            one.clone()
+        });
+        json!({"whatsAppList": accounts.collect::<Vec<_>>()})
+    };
+    let online = "/group-dispatch-api/whatsapp/batchOnline";
+    let both = batch(&[ACCOUNT, "442079460000"]);
+    let refused = ask(Method::POST, online, both.clone(), &bound).await;
+    let words = "442079460000 is none of the accounts that this API key is bound to";
+    assert_eq!((refused.status, refused.json()), (403, json!({"data": "", "code": 403, "message": words})));
+    assert_eq!(ask(Method::POST, online, both, &admin).await.status, 200);
+
+    let list = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
+    let listed = async |key: &str| {
+        let answer = ask(Method::GET, list, json!({}), key).await.json();
+        let accounts = answer["data"].as_array().unwrap().clone();
+        accounts.iter().map(|account| account["whatsApp"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&bound).await, [ACCOUNT]);
+    assert_eq!(listed(&admin).await.len(), 2);
+    // No list means all accounts: all of its own.
+    let recycled = ask(Method::POST, "/group-dispatch-api/whatsapp/batchRecycle", json!({}), &bound).await;
+    assert_eq!(recycled.status, 200);
+    let last = async |account: &str| {
+        let path =
+            format!("/api/v1/accounts/{account}/events?type=online_requested,recycle_requested&order=desc&limit=1");
+        let event = ask(Method::GET, &path, json!({}), &admin).await.json()["events"][0].clone();
+        (event["type"].as_str().unwrap().to_owned(), event["origin"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(last(ACCOUNT).await, ("muster.account.recycle_requested.v1".to_owned(), "caller:2".to_owned()));
+    assert_eq!(last("442079460000").await, ("muster.account.online_requested.v1".to_owned(), "caller:1".to_owned()));
+    for (path, expected) in [
+        ("accounts", 403),
+        ("accounts?prefix=8618", 200),
+        ("accounts?prefix=86", 403),
+        ("events", 403),
+        ("events?account=861821726232", 200),
+        ("events?account=442079460000", 403),
+        ("accounts/861821726232/events", 200),
+        ("accounts/442079460000/events", 403),
+        ("log/proof/account/442079460000", 403),
+        ("log/checkpoint", 200),
+        ("webhooks/sync/deliveries?account=861821726232", 200),
+        ("webhooks/sync/deliveries", 403),
+        ("export", 403),
+    ] {
+        let answer = ask(Method::GET, &format!("/api/v1/{path}"), json!({}), &auditor).await;
+        assert_eq!(answer.status, expected, "{path}: {}", answer.text);
+    }
+    // No key is in what the service keeps and says.
+    let log = muster.stop("TERM").1;
+    for key in [&admin, &bound, &auditor] {
+        let secret = key.rsplit_once('_').unwrap().1;
+        assert!(!log.contains(secret), "{log}");
+        for file in crate::muster::files(data.path()) {
+            let bytes = std::fs::read(&file).unwrap();
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{}", file.display());
+        }
+    }
+}
