@@ -182,12 +182,20 @@ pub const SHUTDOWN: Duration = Duration::from_secs(9);
 
 // --- Access ---
 
+/// Requests a second that one key, or one address, may make; as many at once. Some times what one back-end needs, and a
+/// third of what two cores carry. Setting `http.requests_per_second`.
+pub const REQUESTS_PER_SECOND: usize = 10_000;
+/// Keys and addresses whose requests are counted before those are forgotten that are quiet.
+pub const RATED: usize = 100_000;
+
 /// API keys there may ever be, revoked ones included: each is a few hundred bytes in memory.
 pub const API_KEYS: usize = 10_000;
 /// Bytes in the name of an API key.
 pub const API_KEY_NAME_BYTES: usize = 64;
 /// Beginnings of account numbers that one API key is bound to, most.
 pub const API_KEY_ACCOUNTS: usize = 100;
+/// How often it is looked whether the key of somebody who follows the live tail is over.
+pub const API_KEY_LOOK: Duration = Duration::from_secs(10);
 /// How much later each further key that is none is answered, and how late at most.
 pub const FAILED_KEY_WAIT: Duration = Duration::from_millis(50);
 /// See [`FAILED_KEY_WAIT`].
@@ -320,6 +328,8 @@ pub const DEMO_PATIENCE: Duration = Duration::from_secs(10);
 pub const SETTABLE_BATCH_ACCOUNTS: RangeInclusive<u64> = 1..=100_000;
 /// `http.max_body_bytes`: from one account to half of the room for large bodies ([`BODIES_KIB`]).
 pub const SETTABLE_BODY_BYTES: RangeInclusive<u64> = 1_024..=(BODIES_KIB as u64 * 1024 / 2);
+/// `http.requests_per_second`.
+pub const SETTABLE_REQUESTS: RangeInclusive<u64> = 1..=10_000_000;
 /// `http.max_connections`: a process may seldom have more files open.
 pub const SETTABLE_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// `actors.max_active`: at about 2 KiB each the most is 20 GiB.

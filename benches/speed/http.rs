@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -52,24 +53,44 @@ fn numbers(count: u64) -> impl Iterator<Item = u64> {
 
 /// Accounts that are imported are asked online, one a request, over `connections`.
 pub fn online(connections: u64, requests: u64) -> Round {
-    let service = Service::start(|_| {});
-    let runtime = client_runtime();
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
-    let inserts = all.chunks(1_000).map(|chunk| wire::post(INSERT, &batch(chunk.iter().copied()))).collect();
-    runtime.block_on(wire::send(service.address, vec![inserts]));
-    let requests = || {
-        let of_one =
-            |chunk: &[u64]| chunk.iter().map(|number| wire::post(ONLINE, &batch([*number].into_iter()))).collect();
-        all.chunks(all.len().div_ceil(connections as usize)).map(of_one).collect::<Vec<Vec<_>>>()
-    };
-    let subject = runtime.block_on(wire::send(service.address, requests()));
-    drop(service);
+    let subject = ask_online(connections, &all, false);
     let route = warp::post()
         .and(warp::path!("group-dispatch-api" / "whatsapp" / "batchOnline"))
         .and(warp::body::json())
         .map(|_: Batch| warp::reply::with_header(SUCCESS, "content-type", "application/json"));
-    let floor = runtime.block_on(wire::send(serve_floor(route), requests()));
+    let floor = client_runtime().block_on(wire::send(serve_floor(route), online_requests(connections, &all, "")));
     Round { units: all.len() as u64, subject, floor }
+}
+
+/// The same with an API key in each request, beside the same without.
+pub fn online_with_key(connections: u64, requests: u64) -> Round {
+    let all: Vec<u64> = numbers(requests.max(connections)).collect();
+    let subject = ask_online(connections, &all, true);
+    Round { units: all.len() as u64, subject, floor: ask_online(connections, &all, false) }
+}
+
+fn ask_online(connections: u64, all: &[u64], with_key: bool) -> Duration {
+    let service = Service::start(|_| {});
+    let runtime = client_runtime();
+    let key = if with_key { runtime.block_on(first_key(service.address)) } else { String::new() };
+    let header = if with_key { format!("authorization: Bearer {key}\r\n") } else { String::new() };
+    let insert = |chunk: &[u64]| wire::post_with(&header, INSERT, &batch(chunk.iter().copied()));
+    runtime.block_on(wire::send(service.address, vec![all.chunks(1_000).map(insert).collect()]));
+    runtime.block_on(wire::send(service.address, online_requests(connections, all, &header)))
+}
+
+fn online_requests(connections: u64, all: &[u64], header: &str) -> Vec<Vec<Vec<u8>>> {
+    let one = |number: &u64| wire::post_with(header, ONLINE, &batch([*number].into_iter()));
+    all.chunks(all.len().div_ceil(connections as usize)).map(|chunk| chunk.iter().map(one).collect()).collect()
+}
+
+/// Makes the first API key of a service.
+async fn first_key(address: SocketAddr) -> String {
+    let client = muster::client::builder(Duration::from_secs(5)).build().unwrap();
+    let request = client.post(format!("http://{address}/api/v1/keys")).header("content-type", "application/json");
+    let answer = request.body(r#"{"name":"bench","role":"admin"}"#).send().await.unwrap().text().await.unwrap();
+    serde_json::from_str::<Value>(&answer).unwrap()["key"].as_str().unwrap().to_owned()
 }
 
 /// New accounts, a thousand a request, one request after the other.

@@ -78,6 +78,13 @@ const BENCHES: &[Bench] = &[
         run: |scale| http::online(64, scale.of(20_000)),
     },
     Bench {
+        id: "http/online/key",
+        what: "the same with an API key in each request; floor: the same without",
+        unit: "requests",
+        rounds: 5,
+        run: |scale| http::online_with_key(64, scale.of(20_000)),
+    },
+    Bench {
         id: "import/1000",
         what: "1,000 new accounts a request; floor: serde_json parses the same body, a plain file takes it, fdatasync each",
         unit: "accounts",

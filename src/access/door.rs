@@ -1,4 +1,4 @@
-//! Who comes in. Whoever shows keys that are none is answered later and later.
+//! Who comes in. Whoever asks too often, or shows keys that are none, waits; others never wait for them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::time::{Instant, sleep};
 
+use super::rate::{Rates, Who};
 use super::{Denied, Keys, Pass};
 use crate::clock;
 use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_ADDRESSES, FAILED_KEYS_FORGOTTEN};
@@ -16,6 +17,7 @@ use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_ADDRESSES,
 pub struct Door {
     keys: Keys,
     failed: Arc<DashMap<IpAddr, Failed>>,
+    rates: Arc<Rates>,
 }
 
 /// Keys from one address that were none.
@@ -26,9 +28,9 @@ struct Failed {
 }
 
 impl Door {
-    /// The way in for those who have one of the keys.
-    pub fn new(keys: Keys) -> Door {
-        Door { keys, failed: Arc::default() }
+    /// The way in for those who have one of the keys, so many requests a second for each key and each address.
+    pub fn new(keys: Keys, per_second: usize) -> Door {
+        Door { keys, failed: Arc::default(), rates: Arc::new(Rates::new(per_second)) }
     }
 
     /// The keys.
@@ -36,13 +38,20 @@ impl Door {
         &self.keys
     }
 
-    /// Lets somebody in who shows this key. Others never wait for those who guess.
-    pub async fn enter(&self, shown: Option<&str>, from: Option<IpAddr>) -> Result<Pass, Denied> {
+    /// Lets somebody in who shows this key.
+    pub async fn enter(&self, shown: Option<&str>, from: IpAddr) -> Result<Pass, Denied> {
+        let now = Instant::now();
+        let too_many = |wait| Denied::TooMany { wait };
+        self.rates.take(Who::Address(from), now).map_err(too_many)?;
         let pass = self.keys.pass(shown, clock::now());
-        if let (Err(denied), Some(from), Some(_)) = (&pass, from, shown) {
-            let (count, wait) = self.failed(from);
-            tracing::warn!(%from, count, %denied, "an API key was refused");
-            sleep(wait).await;
+        match (&pass, shown) {
+            (Ok(pass), _) if pass.key() > 0 => self.rates.take(Who::Key(pass.key()), now).map_err(too_many)?,
+            (Err(denied), Some(_)) => {
+                let (count, wait) = self.failed(from);
+                tracing::warn!(%from, count, %denied, "an API key was refused");
+                sleep(wait).await;
+            }
+            (Ok(_), _) | (Err(_), None) => {}
         }
         pass
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{Denied, Pass, text};
@@ -12,7 +13,7 @@ use crate::audit::write_time;
 use crate::clock;
 use crate::domain::{Act, Deed, Grant, Role, Timestamp};
 use crate::journal::{self, Asker, Fact, Journal, Recorded, Stream};
-use crate::limits::{ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_NAME_BYTES, API_KEYS};
+use crate::limits::{ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_LOOK, API_KEY_NAME_BYTES, API_KEYS};
 use crate::vault;
 
 /// The keys. Cheap to clone.
@@ -22,6 +23,8 @@ pub struct Keys {
     keys: Arc<DashMap<u64, Key>>,
     /// Held by whoever gives a key or takes one away.
     changing: Arc<Mutex<()>>,
+    /// Told each time.
+    changes: watch::Sender<()>,
 }
 
 /// A key.
@@ -95,7 +98,12 @@ pub enum Refused {
 impl Keys {
     /// The keys as the journal has them.
     pub fn open(journal: &Journal) -> Result<Keys, journal::Error> {
-        let keys = Keys { journal: journal.clone(), keys: Arc::default(), changing: Arc::default() };
+        let keys = Keys {
+            journal: journal.clone(),
+            keys: Arc::default(),
+            changing: Arc::default(),
+            changes: watch::Sender::default(),
+        };
         let mut acts = journal.history_back(Stream::Administration).collect::<Result<Vec<_>, _>>()?;
         acts.reverse();
         acts.iter().for_each(|record| keys.apply(record));
@@ -123,6 +131,27 @@ impl Keys {
             (None, true) => Err(Denied::Expired),
             (None, false) => Ok(Pass { grant: Some(grant.clone()) }),
         }
+    }
+
+    /// Waits until somebody who was let in would be let in no more.
+    pub async fn ended(&self, pass: Pass) {
+        let mut changes = self.changes.subscribe();
+        loop {
+            let now = clock::now();
+            let left = match &pass.grant {
+                None if !self.is_open() => return,
+                None => None,
+                Some(grant) if grant.is_over(now) || self.is_revoked(grant.id) => return,
+                Some(grant) => grant.expires.map(|end| end.since(now)),
+            };
+            // The wall clock may be set meanwhile.
+            let left = left.map_or(API_KEY_LOOK, |left| left.min(API_KEY_LOOK));
+            let _either = timeout(left, changes.changed()).await;
+        }
+    }
+
+    fn is_revoked(&self, id: u64) -> bool {
+        self.keys.get(&id).is_none_or(|key| key.revoked.is_some())
     }
 
     /// Gives a key.
@@ -160,8 +189,8 @@ impl Keys {
     /// Takes a key away, at once.
     pub async fn revoke(&self, id: u64, asker: Asker) -> Result<(), Refused> {
         let _changing = self.changing.lock().await;
-        let is_revoked = self.keys.get(&id).ok_or(Refused::NoSuchKey(id))?.revoked.is_some();
-        if is_revoked {
+        self.keys.get(&id).ok_or(Refused::NoSuchKey(id))?;
+        if self.is_revoked(id) {
             return Err(Refused::Conflict(format!("the API key {id} is revoked already")));
         }
         self.record(Deed::ApiKeyRevoked { id }, asker).await
@@ -178,6 +207,7 @@ impl Keys {
         let Asker { origin, from } = asker;
         let recorded = self.journal.record_act(Act { deed, from }, origin, clock::now()).await?;
         recorded.iter().for_each(|record| self.apply(record));
+        self.changes.send_replace(());
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `door` | who comes in, and how fast those are answered who guess |
 //! | `text` | a key as text, which is shown once. Pure |
+//! | `rate` | how many requests one key, or one address, may make a second. Pure |
 //! | `keys` | the keys that there are: given, taken away, checked |
 //!
 //! Keys are acts in the journal, as all that is done to the service itself; what proves a key is there as a hash only.
@@ -11,12 +12,14 @@
 
 mod door;
 mod keys;
+mod rate;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use door::Door;
 pub use keys::{Keys, Made, Refused, Wanted};
@@ -45,6 +48,12 @@ pub enum Denied {
     /// It is over.
     #[error("this API key has expired; ask the administrator for another")]
     Expired,
+    /// Too many requests of one key, or from one address.
+    #[error("too many requests; send fewer a second, with more accounts in each")]
+    TooMany {
+        /// After how long the next one is taken.
+        wait: Duration,
+    },
     /// It is for something else.
     #[error("an API key of the role {} does not do this; it takes one of the role {}", .role.name(), .need.roles())]
     Role {
@@ -65,11 +74,26 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// Whether nobody knows who is asking; else it is known, and they may not.
-    pub fn is_unknown(self) -> bool {
+    /// The status of HTTP for it.
+    pub fn status(self) -> u16 {
         match self {
-            Denied::Missing | Denied::Unknown | Denied::Revoked | Denied::Expired => true,
-            Denied::Role { .. } | Denied::Bound | Denied::Account { .. } => false,
+            Denied::Missing | Denied::Unknown | Denied::Revoked | Denied::Expired => 401,
+            Denied::Role { .. } | Denied::Bound | Denied::Account { .. } => 403,
+            Denied::TooMany { .. } => 429,
+        }
+    }
+
+    /// After how many seconds the same request may be let in, if it may be.
+    pub fn retry_after(self) -> Option<u64> {
+        match self {
+            Denied::TooMany { wait } => Some(wait.as_secs() + 1),
+            Denied::Missing
+            | Denied::Unknown
+            | Denied::Revoked
+            | Denied::Expired
+            | Denied::Role { .. }
+            | Denied::Bound
+            | Denied::Account { .. } => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -92,6 +93,28 @@ async fn keys_come_and_go_and_outlast_restarts() {
     assert!(!house.keys.is_open(), "what was locked once stays locked");
 }
 
+/// Whoever follows what happens hears no more of it once the key is over; likewise who came in while the door was open.
+#[tokio::test]
+async fn a_pass_ends_with_its_key() {
+    let house = House::new();
+    let ended = |pass: Pass| {
+        let keys = house.keys.clone();
+        tokio::spawn(async move { keys.ended(pass).await })
+    };
+    let pass = |key: &str| house.keys.pass(Some(key), clock::now()).unwrap();
+    let of_nobody = ended(house.keys.pass(None, clock::now()).unwrap());
+    let admin = house.create(Role::Admin, &[], None).await.unwrap();
+    of_nobody.await.unwrap();
+    let of_admin = ended(pass(&admin));
+    let short = house.create(Role::Auditor, &[], Some(Duration::from_millis(500))).await.unwrap();
+    ended(pass(&short)).await.unwrap();
+    let other = house.create(Role::Auditor, &[], None).await.unwrap();
+    let of_other = ended(pass(&other));
+    house.keys.revoke(3, asker()).await.unwrap();
+    of_other.await.unwrap();
+    assert!(!of_admin.is_finished());
+}
+
 #[tokio::test]
 async fn a_bound_key_sees_its_accounts_alone() {
     let house = House::new();
@@ -112,11 +135,11 @@ async fn a_bound_key_sees_its_accounts_alone() {
 async fn those_who_guess_wait_longer_and_longer_and_nobody_else() {
     let house = House::new();
     let key = house.create(Role::Admin, &[], None).await.unwrap();
-    let door = Door::new(house.keys.clone());
+    let door = Door::new(house.keys.clone(), 1_000);
     let (guesser, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
     let waited = async |shown: Option<&str>, from| {
         let begun = tokio::time::Instant::now();
-        let is_in = door.enter(shown, Some(from)).await.is_ok();
+        let is_in = door.enter(shown, from).await.is_ok();
         (is_in, begun.elapsed().as_millis() / FAILED_KEY_WAIT.as_millis())
     };
     for guess in 1..=50 {
@@ -128,6 +151,33 @@ async fn those_who_guess_wait_longer_and_longer_and_nobody_else() {
     assert_eq!(waited(Some("muster_1_guess"), other).await, (false, 1));
     tokio::time::sleep(FAILED_KEYS_FORGOTTEN).await;
     assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, 1), "it is forgotten");
+}
+
+/// A flood on one key takes nothing from others, and what was let in is what was granted.
+#[tokio::test(start_paused = true)]
+async fn requests_are_counted_by_key_and_by_address() {
+    let house = House::new();
+    let [one, other] =
+        [house.create(Role::Admin, &[], None).await.unwrap(), house.create(Role::Admin, &[], None).await.unwrap()];
+    let door = Door::new(house.keys.clone(), 10);
+    let address = |last| IpAddr::from([192, 0, 2, last]);
+    let flood = async |key: Option<&str>, from: u8, requests: u32| {
+        let mut let_in = 0;
+        for _ in 0..requests {
+            let_in += u32::from(!matches!(door.enter(key, address(from)).await, Err(Denied::TooMany { .. })));
+        }
+        let_in
+    };
+    assert_eq!(flood(Some(&one), 1, 100).await, 10);
+    assert_eq!(flood(Some(&one), 2, 100).await, 0, "the same key from another address");
+    assert_eq!(flood(Some(&other), 1, 100).await, 0, "another key from the same address");
+    assert_eq!(flood(Some(&other), 3, 100).await, 10, "another key from another address");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(flood(Some(&one), 4, 100).await, 5, "half a second's");
+    let denied = door.enter(Some(&one), address(4)).await.err().unwrap();
+    assert_eq!((denied.status(), denied.retry_after()), (429, Some(1)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(flood(Some(&one), 5, 100).await, 10, "no more than fit at once");
 }
 
 #[test]

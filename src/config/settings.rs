@@ -45,6 +45,8 @@ pub struct Http {
     pub max_body_bytes: usize,
     /// Open connections, most.
     pub max_connections: usize,
+    /// Requests a second of one API key, or from one address, most.
+    pub requests_per_second: usize,
 }
 
 /// `accounts.*`
@@ -258,6 +260,7 @@ impl Default for Settings {
                 max_batch: limits::BATCH_ACCOUNTS,
                 max_body_bytes: limits::BODY_BYTES,
                 max_connections: limits::CONNECTIONS,
+                requests_per_second: limits::REQUESTS_PER_SECOND,
             },
             accounts: Accounts {
                 registration_lifetime: limits::REGISTRATION_LIFETIME,

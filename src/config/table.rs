@@ -4,7 +4,8 @@
 use super::kind::Kind;
 use crate::limits::{
     SETTABLE_ACTORS, SETTABLE_BATCH_ACCOUNTS, SETTABLE_BODY_BYTES, SETTABLE_CACHE_BYTES, SETTABLE_CHECKPOINT,
-    SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_REDELIVERIES, SETTABLE_SIMULATOR_DELAY_MS, SETTABLE_WEBHOOKS,
+    SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_REDELIVERIES, SETTABLE_REQUESTS, SETTABLE_SIMULATOR_DELAY_MS,
+    SETTABLE_WEBHOOKS,
 };
 
 /// One setting.
@@ -15,13 +16,14 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 33] = [
+pub(super) static SETTINGS: [Setting; 34] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
     setting("http.max_batch", Kind::Count(|it| &mut it.http.max_batch, SETTABLE_BATCH_ACCOUNTS)),
     setting("http.max_body_bytes", Kind::Count(|it| &mut it.http.max_body_bytes, SETTABLE_BODY_BYTES)),
     setting("http.max_connections", Kind::Count(|it| &mut it.http.max_connections, SETTABLE_CONNECTIONS)),
+    setting("http.requests_per_second", Kind::Count(|it| &mut it.http.requests_per_second, SETTABLE_REQUESTS)),
     setting("accounts.registration_lifetime", Kind::Duration(|it| &mut it.accounts.registration_lifetime)),
     setting("accounts.auto_reconnect", Kind::Switch(|it| &mut it.accounts.auto_reconnect)),
     setting("accounts.reconnect_wait", Kind::Duration(|it| &mut it.accounts.reconnect_wait)),

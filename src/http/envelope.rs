@@ -130,8 +130,11 @@ fn refused(endpoint: Endpoint, error: &Error, always_200: bool) -> Response {
     let (code, body) = error_body(endpoint, error);
     let mut response = json(code, always_200, body);
     let headers = response.headers_mut();
-    if error.passes_soon() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = error.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.code() == 401 {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Error::Method(endpoint) = error {
         headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));

@@ -101,7 +101,7 @@ impl Error {
     pub(super) fn code(&self) -> u16 {
         match self {
             Error::SlowBody | Error::BrokenBody | Error::Malformed(_) => 400,
-            Error::Denied(denied) => denied_code(*denied),
+            Error::Denied(denied) => denied.status(),
             Error::NoSuchPath => 404,
             Error::Method(_) => 405,
             Error::TooLarge { .. } => 413,
@@ -133,15 +133,10 @@ impl Error {
         inside.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
     }
 
-    /// Whether the same request may succeed in a moment.
-    pub(super) fn passes_soon(&self) -> bool {
-        self.code() == 503
+    /// After how many seconds the same request may succeed, if it may.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        if let Error::Denied(denied) = self { denied.retry_after() } else { (self.code() == 503).then_some(1) }
     }
-}
-
-/// The code for somebody who is not let in.
-pub(super) fn denied_code(denied: Denied) -> u16 {
-    if denied.is_unknown() { 401 } else { 403 }
 }
 
 /// The contract's code for a refusal.

@@ -56,6 +56,7 @@ use crate::access::{Door, Keys};
 use crate::actors::Accounts;
 use crate::audit::Audit;
 use crate::config;
+use crate::limits::REQUESTS_PER_SECOND;
 use crate::projections::Roster;
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
@@ -97,7 +98,8 @@ struct Inner {
 impl Api {
     /// The API over what is behind it. `/readyz` says what `is_ready` says.
     pub fn new(behind: Behind, settings: config::Http, rules: config::Accounts, is_ready: Arc<AtomicBool>) -> Api {
-        let (request_ids, room, door) = (RequestIds::default(), Room::new(), Door::new(behind.keys.clone()));
+        let (request_ids, room, door) =
+            (RequestIds::default(), Room::new(), Door::new(behind.keys.clone(), settings.requests_per_second));
         Api { inner: Arc::new(Inner { behind, settings, rules, is_ready, request_ids, room, door }) }
     }
 
@@ -166,7 +168,7 @@ pub async fn answer_here(
     accept: &str,
     body: String,
 ) -> Result<Here, warp::http::Error> {
-    let desk = Desk::new(audit, None, Door::new(keys), CancellationToken::new());
+    let desk = Desk::new(audit, None, Door::new(keys, REQUESTS_PER_SECOND), CancellationToken::new());
     let routes = TowerToHyperService::new(warp::service(v1::routes(desk)));
     let request = warp::http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
     let request = request.header("accept", accept).header("content-type", "application/json").body(body)?;

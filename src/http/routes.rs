@@ -1,6 +1,7 @@
 //! Paths to endpoints, and what every request has in common: its id, its answer's envelope, its line in the log.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use bytes::Buf;
@@ -122,7 +123,8 @@ async fn admit(api: &Api, request: &Request) -> Result<Pass, Denied> {
         | Endpoint::BatchRecycle
         | Endpoint::SubmitPhone
         | Endpoint::SubmitVerifyCode => {
-            let from = request.peer.map(|Peer(peer)| peer.ip());
+            // Requests that no connection brings are those of tests.
+            let from = request.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(peer)| peer.ip());
             let pass = api.door().enter(shown_key(&request.headers), from).await?;
             pass.needs(Need::Call).map(|()| pass)
         }

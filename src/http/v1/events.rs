@@ -15,6 +15,7 @@ use super::Desk;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::streams::{NDJSON, infallible, page, streamed};
+use crate::access::Pass;
 use crate::audit::{Audit, Filter};
 use crate::http::requests::Query;
 use crate::journal::Recorded;
@@ -47,8 +48,8 @@ impl Form {
     }
 }
 
-/// `GET /events`
-pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap) -> Result<Response, Problem> {
+/// `GET /events`. The live tail ends with the pass, if there is one.
+pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap, pass: Option<Pass>) -> Result<Response, Problem> {
     let parameters = Parameters::new(query, &KNOWN)?;
     let (after, filter) = (parameters.number("after")?, parameters.filter()?);
     match Form::of(headers) {
@@ -60,7 +61,7 @@ pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap) -> Result<Re
             let most = parameters.number("limit")?.unwrap_or(u64::MAX);
             Ok(all(desk.audit().clone(), after.unwrap_or(0), filter, most))
         }
-        Form::Live => live(desk, after, filter, headers),
+        Form::Live => live(desk, after, filter, headers, pass),
     }
 }
 
@@ -97,7 +98,13 @@ struct Tail {
 
 /// What happens, as it happens: server-sent events whose ids are positions. It goes on behind `Last-Event-ID`, or behind
 /// `after`, or from now.
-fn live(desk: &Desk, after: Option<u64>, filter: Filter, headers: &HeaderMap) -> Result<Response, Problem> {
+fn live(
+    desk: &Desk,
+    after: Option<u64>,
+    filter: Filter,
+    headers: &HeaderMap,
+    pass: Option<Pass>,
+) -> Result<Response, Problem> {
     let resumed = match headers.get("last-event-id").map(|id| id.to_str().ok().and_then(|id| id.trim().parse().ok())) {
         Some(Some(position)) => Some(position),
         Some(None) => return Err(Problem::parameter("Last-Event-ID", "must be the id of an event: a whole number")),
@@ -116,7 +123,14 @@ fn live(desk: &Desk, after: Option<u64>, filter: Filter, headers: &HeaderMap) ->
         let event = sse::Event::default().id(record.position.to_string()).data(line);
         Some((infallible(event), tail))
     });
-    let events = events.take_until(desk.inner.stop.clone().cancelled_owned());
+    let (stop, keys) = (desk.inner.stop.clone(), desk.inner.door.keys().clone());
+    let ended = async move {
+        match pass {
+            Some(pass) => drop(stop.run_until_cancelled(keys.ended(pass)).await),
+            None => stop.cancelled().await,
+        }
+    };
+    let events = events.take_until(Box::pin(ended));
     let heartbeat = sse::keep_alive().interval(Duration::from_secs(LIVE_HEARTBEAT.as_secs())).text("still here");
     Ok(sse::reply(heartbeat.stream(events)).into_response())
 }

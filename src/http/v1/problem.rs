@@ -16,6 +16,8 @@ pub(super) struct Problem {
     parameter: Option<String>,
     /// The methods that would do, if it is the method.
     allow: Option<String>,
+    /// After how many seconds it may be asked again, if that is known.
+    retry_after: Option<u64>,
     /// Whether what was looked at is not whole.
     is_fault: bool,
 }
@@ -33,7 +35,7 @@ struct Body<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into(), parameter: None, allow: None, is_fault: false }
+        Problem { status, detail: detail.into(), parameter: None, allow: None, retry_after: None, is_fault: false }
     }
 
     /// A parameter is not as it must be; `words` go on from its name.
@@ -57,7 +59,7 @@ impl Problem {
     }
 
     pub(super) fn respond(&self) -> Response {
-        let Problem { status, detail, parameter, allow, .. } = self;
+        let Problem { status, detail, parameter, allow, retry_after, .. } = self;
         let title = status.canonical_reason().unwrap_or("Error");
         let kind = if self.is_fault { NOT_WHOLE } else { "about:blank" };
         let body = Body { kind, title, status: status.as_u16(), detail, parameter: parameter.as_deref() };
@@ -71,9 +73,8 @@ impl Problem {
         if *status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if *status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        let soon = (*status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        headers.extend(retry_after.or(soon).map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
         response
     }
 }
@@ -94,8 +95,8 @@ impl From<crate::http::error::Error> for Problem {
 /// Whoever asks is not let in, or may not ask this.
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Problem {
-        let status = if denied.is_unknown() { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
-        Problem::new(status, denied.to_string())
+        let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN);
+        Problem { retry_after: denied.retry_after(), ..Problem::new(status, denied.to_string()) }
     }
 }
 

@@ -75,7 +75,7 @@ async fn answer<B: Buf>(
 ) -> Result<Response, Problem> {
     let Request { method, path, query, headers, peer, id } = request;
     let pass = match peer {
-        Some(Peer(peer)) => desk.inner.door.enter(shown_key(headers), Some(peer.ip())).await?,
+        Some(Peer(peer)) => desk.inner.door.enter(shown_key(headers), peer.ip()).await?,
         None => Pass::ALL,
     };
     let segments: Vec<&str> = path.split('/').collect();
@@ -113,8 +113,8 @@ async fn answer<B: Buf>(
             reading(desk, query, move |desk, query| accounts::diff(desk, &number, query)).await
         }
         ["events"] => {
-            let headers = headers.clone();
-            reading(desk, query, move |desk, query| events::list(desk, query, &headers)).await
+            let (headers, pass) = (headers.clone(), peer.map(|_| pass));
+            reading(desk, query, move |desk, query| events::list(desk, query, &headers, pass)).await
         }
         ["log", "checkpoint"] => reading(desk, query, log::checkpoint).await,
         ["log", "public-key"] => log::public_key(desk, query),
