@@ -36,6 +36,12 @@ pub struct Pass {
 /// Why nobody is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
+    /// There is no key yet, and a web page asks.
+    #[error(
+        "this comes from a web page elsewhere, or is for another host; as long as there is no API key only programs on this \
+         machine are answered: ask localhost, or make a key with `muster keys create`"
+    )]
+    Foreign,
     /// There is no key in the request.
     #[error("an API key is missing; send it as Authorization: Bearer muster_…, or as X-API-Key")]
     Missing,
@@ -78,7 +84,7 @@ impl Denied {
     pub fn status(self) -> u16 {
         match self {
             Denied::Missing | Denied::Unknown | Denied::Revoked | Denied::Expired => 401,
-            Denied::Role { .. } | Denied::Bound | Denied::Account { .. } => 403,
+            Denied::Foreign | Denied::Role { .. } | Denied::Bound | Denied::Account { .. } => 403,
             Denied::TooMany { .. } => 429,
         }
     }
@@ -87,7 +93,8 @@ impl Denied {
     pub fn retry_after(self) -> Option<u64> {
         match self {
             Denied::TooMany { wait } => Some(wait.as_secs() + 1),
-            Denied::Missing
+            Denied::Foreign
+            | Denied::Missing
             | Denied::Unknown
             | Denied::Revoked
             | Denied::Expired

@@ -14,6 +14,7 @@
 //! | `envelope` | outcomes and errors into answers |
 //! | `error` | why a request is not carried out, with code and sentence |
 //! | `v1` | `/api/v1`, for auditors and operators |
+//! | `visitor` | who is asking, by the headers |
 //! | `request_id` | the id that a request has in answers, log and journal |
 //! | `server` | connections: accept, bound, time out, drain |
 
@@ -31,6 +32,7 @@ mod requests;
 mod routes;
 mod server;
 mod v1;
+mod visitor;
 
 #[cfg(test)]
 mod tests;
@@ -46,8 +48,6 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use warp::http::HeaderMap;
-use warp::http::header::AUTHORIZATION;
 use warp::{Filter, Rejection, Reply};
 
 pub use v1::{Desk, ROUTES, Route, routes as audit_routes};
@@ -175,15 +175,6 @@ pub async fn answer_here(
     let Ok(response) = routes.call(request).await;
     let status = response.status().as_u16();
     Ok(Here { status, body: Box::pin(BodyDataStream::new(response.into_body())) })
-}
-
-/// The API key that a request shows.
-fn shown_key(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
 }
 
 /// Serves any routes as [`serve`] serves the API.

@@ -17,7 +17,7 @@ use super::error::Error;
 use super::request_id::{Identified, X_REQUEST_ID};
 use super::requests::{Import, Query};
 use super::server::Peer;
-use super::{Api, body, handlers, list, shown_key};
+use super::{Api, body, handlers, list, visitor};
 use crate::access::{Denied, Pass};
 use crate::domain::Need;
 use crate::journal::{Origin, Principal};
@@ -125,7 +125,7 @@ async fn admit(api: &Api, request: &Request) -> Result<Pass, Denied> {
         | Endpoint::SubmitVerifyCode => {
             // Requests that no connection brings are those of tests.
             let from = request.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(peer)| peer.ip());
-            let pass = api.door().enter(shown_key(&request.headers), from).await?;
+            let pass = visitor::enter(api.door(), &request.headers, from).await?;
             pass.needs(Need::Call).map(|()| pass)
         }
     }

@@ -24,8 +24,15 @@ impl Lanes {
         }
     }
 
-    /// Tries a delivery at once that waits for its retry, or that blocks its lane. None if this one does neither.
+    /// Tries a delivery at once that waits for its retry, or that blocks its lane; one that is on its way is tried again if
+    /// it fails. None if this one does none of it.
     pub(super) fn wake(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Option<Vec<Note>> {
+        if self.is_under_way(account, position)
+            && let Some(trying) = self.trying.get_mut(&account)
+        {
+            trying.is_asked_for = true;
+            return Some(Vec::new());
+        }
         let key = Key { account, way: Way::First };
         let lane = self.lanes.get_mut(&key).filter(|lane| lane.next == position)?;
         match lane.flow {
@@ -46,12 +53,11 @@ impl Lanes {
     pub(super) fn skip(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Vec<Note> {
         let keys = [Way::First, Way::Again].map(|way| Key { account, way });
         let is_next = |lane: &Lane| lane.queue.front().is_some_and(|front| front.position == position);
-        if let Some(trying) = self.trying.get_mut(&account) {
-            let key = Key { account, way: trying.way };
-            if self.lanes.get(&key).is_some_and(is_next) {
-                trying.is_dropped = true;
-                return Vec::new();
-            }
+        if self.is_under_way(account, position)
+            && let Some(trying) = self.trying.get_mut(&account)
+        {
+            trying.is_dropped = true;
+            return Vec::new();
         }
         let [first, again] = keys;
         if let Some(lane) = self.lanes.get_mut(&again).filter(|lane| is_next(lane)) {
@@ -71,5 +77,11 @@ impl Lanes {
             self.make_ready(first);
         }
         row.into_iter().collect()
+    }
+
+    /// Whether an attempt of this delivery is under way.
+    fn is_under_way(&self, account: AccountNumber, position: u64) -> bool {
+        let lane = self.trying.get(&account).and_then(|trying| self.lanes.get(&Key { account, way: trying.way }));
+        lane.and_then(|lane| lane.queue.front()).is_some_and(|front| front.position == position)
     }
 }

@@ -145,6 +145,8 @@ pub(super) struct Trying {
     pub(super) since: Timestamp,
     /// Whether the delivery was given up meanwhile.
     pub(super) is_dropped: bool,
+    /// Whether somebody asked meanwhile that it is sent again.
+    pub(super) is_asked_for: bool,
 }
 
 /// How the lanes are, counted.

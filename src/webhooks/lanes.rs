@@ -119,7 +119,7 @@ impl Lanes {
         Some(match (lane.queue.front(), key.way) {
             (Some(delivery), way) => {
                 lane.tried += 1;
-                self.trying.insert(key.account, Trying { way, since: now, is_dropped: false });
+                self.trying.insert(key.account, Trying { way, since: now, is_dropped: false, is_asked_for: false });
                 if way == Way::Again {
                     // What a late look missed is made up for, but not more than a second of it.
                     let earliest = Timestamp(now.0.saturating_sub(1_000_000));
@@ -177,7 +177,9 @@ impl Lanes {
 
     /// Goes on after an attempt.
     pub(super) fn finished(&mut self, key: Key, outcome: Outcome, now: Timestamp) -> (Fate, Vec<Note>) {
-        let is_dropped = self.trying.remove(&key.account).is_some_and(|trying| trying.is_dropped);
+        let trying = self.trying.remove(&key.account);
+        let is_dropped = trying.is_some_and(|trying| trying.is_dropped);
+        let is_asked_for = trying.is_some_and(|trying| trying.is_asked_for);
         for way in [Way::First, Way::Again] {
             let key = Key { way, ..key };
             if self.parked.remove(&key) {
@@ -189,6 +191,11 @@ impl Lanes {
         let wait = match outcome {
             Outcome::Taken => return (Fate::Delivered, self.settle(key, now)),
             Outcome::Spared(_) | Outcome::Failed { .. } if is_dropped => return (Fate::Dropped, self.settle(key, now)),
+            // As if it were asked for now: it has all its attempts before it.
+            Outcome::Spared(_) | Outcome::Failed { .. } if is_asked_for => {
+                lane.failed = 0;
+                Some(Duration::ZERO)
+            }
             Outcome::Spared(wait) => Some(wait),
             Outcome::Failed { retry_after } => {
                 let wait = waits::after(&self.rules.retry_waits, position, lane.failed, retry_after);

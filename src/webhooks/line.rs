@@ -247,7 +247,8 @@ impl<'d> Line<'d> {
         if let Some(failure) = &failure {
             tracing::warn!(channel, ?account, position, attempt = attempts, %failure, "a webhook failed");
         }
-        if is_new && state == State::Delivered {
+        // A lane with a row goes on by its row, which must not be in the store without what it is about.
+        if is_new && state == State::Delivered && notes.is_empty() {
             self.channel.book.put_taken(position, attempt);
         } else {
             if fate == Fate::Dropped {

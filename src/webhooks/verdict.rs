@@ -97,8 +97,8 @@ pub(super) fn judge(status: u16, body: &[u8], accept_plain: bool) -> Result<(), 
 /// How long the receiver wants to be left alone, by its `Retry-After`: seconds, or a date (RFC 9110).
 pub(super) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
-    if let Ok(seconds) = header.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(header.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let date = rfc2822::DateTimeParser::new().parse_timestamp(header).ok()?;
     Some(Timestamp(date.as_microsecond()).since(now))

@@ -186,7 +186,7 @@ async fn signals() {
         let address = muster.url("").replace("http://", "");
         let mut half = tokio::net::TcpStream::connect(&address).await.unwrap();
         let head = format!(
-            "POST {ONLINE} HTTP/1.1\r\nhost: muster\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{{"
+            "POST {ONLINE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{{"
         );
         tokio::io::AsyncWriteExt::write_all(&mut half, head.as_bytes()).await.unwrap();
         let begin = std::time::Instant::now();

@@ -85,7 +85,7 @@ impl Served {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let head = head.replace('\n', "\r\n");
         let length = body.len();
-        write!(stream, "{head}\r\nhost: muster\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").unwrap();
+        write!(stream, "{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").unwrap();
         stream.write_all(body.as_bytes()).unwrap();
         Answer::read(&mut stream)
     }
@@ -265,7 +265,7 @@ impl Held {
 
     fn ask(&self) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: muster\r\n\r\n").unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         stream
     }
 

@@ -18,7 +18,7 @@ use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
-use crate::http::shown_key;
+use crate::http::visitor;
 use crate::journal::{Asker, Origin, Principal, RequestId};
 use crate::limits::ORDER_BYTES;
 
@@ -75,7 +75,7 @@ async fn answer<B: Buf>(
 ) -> Result<Response, Problem> {
     let Request { method, path, query, headers, peer, id } = request;
     let pass = match peer {
-        Some(Peer(peer)) => desk.inner.door.enter(shown_key(headers), peer.ip()).await?,
+        Some(Peer(peer)) => visitor::enter(&desk.inner.door, headers, peer.ip()).await?,
         None => Pass::ALL,
     };
     let segments: Vec<&str> = path.split('/').collect();

@@ -211,15 +211,22 @@ fn grace_of(text: Option<&str>) -> Result<Duration, Problem> {
 
 /// A body, which is of this shape.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
+    let wrong = || Problem::new(StatusCode::BAD_REQUEST, format!("the body must be one JSON object; send {shape}"));
+    // A list would do for serde, and say which field is which by its place alone.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(wrong());
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     // What is at fault may be a secret, so its place is told and not what stands there.
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.inner());
         let place = if path == "." { "the body".to_owned() } else { path };
         let (line, column) = (inner.line(), inner.column());
         let detail = format!("{place} is not as it must be (line {line}, column {column}); send {shape}");
         Problem::new(StatusCode::BAD_REQUEST, detail)
-    })
+    })?;
+    reader.end().map_err(|_| wrong())?;
+    Ok(read)
 }
 
 fn read_or_default<T: DeserializeOwned + Default>(body: &[u8], shape: &str) -> Result<T, Problem> {

@@ -34,6 +34,29 @@ async fn a_replay_that_needs_two_attempts_takes_its_dead_letter_away() {
     assert_eq!(house.letters(), 1, "only the next one's");
 }
 
+/// Who mends the receiver and asks once more, while the attempt that hangs is still on its way, need not ask again.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_while_it_is_on_its_way_is_tried_again_at_once() {
+    for waits in [vec![], vec![3_600 * SECOND]] {
+        let mut house = House::new(|_, attempt, at| match attempt {
+            _ if at > 100 * SECOND => taken(),
+            1 => failed(),
+            _ => slowly(failed(), 10),
+        });
+        house.rules.retry_waits = waits;
+        house.happen(1, 1).await;
+        let running = house.start();
+        let again = async || running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
+        until(95 * SECOND).await;
+        again().await;
+        until(101 * SECOND).await;
+        again().await;
+        until(110 * SECOND).await;
+        running.stop().await;
+        assert_eq!((state(&house, 1), house.letters()), (Some(State::Delivered), 0), "{}", house.timeline());
+    }
+}
+
 /// Whether it waits for its retry or is on its way, and whether lanes wait for what is dead: a delivery that is given up
 /// is not sent any more.
 #[tokio::test(start_paused = true)]
@@ -83,6 +106,27 @@ async fn what_was_taken_before_a_kill_is_not_sent_after_it() {
         for versions in house.taken().values() {
             assert!(versions.is_sorted() && versions.last() == Some(&4), "{versions:?}");
         }
+    }
+}
+
+/// A lane that goes on by its row: the row is in the store at once, and so is what became of the delivery before it.
+#[tokio::test(start_paused = true)]
+async fn a_kill_forgets_nothing_of_a_lane_that_was_held() {
+    let mut house =
+        House::new(|delivery, attempt, _| if (delivery.version, attempt) == (1, 1) { failed() } else { taken() });
+    house.rules.retry_waits = vec![SECOND];
+    house.happen(1, 3).await;
+    let running = house.start();
+    until(Duration::from_millis(850)).await;
+    while house.arrivals() < 4 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    house.kill(running).await;
+    let row = house.book.row(account(0)).unwrap();
+    for position in 1..=3 {
+        let is_known = state(&house, position) == Some(State::Delivered);
+        let is_sent_again = row.is_some_and(|row| row.next <= position);
+        assert!(is_known || is_sent_again, "nothing is known of {position}, and it is not sent again: {row:?}");
     }
 }
 

@@ -239,6 +239,7 @@ fn a_receivers_wish_to_be_left_alone() {
         (" 0 ", Some(0)),
         ("Wed, 21 Oct 2015 07:28:00 GMT", Some(60)),
         ("Wed, 21 Oct 2015 07:26:00 GMT", Some(0)),
+        ("99999999999999999999999", Some(u64::MAX)),
         ("soon", None),
         ("-1", None),
         ("", None),

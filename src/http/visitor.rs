@@ -1,0 +1,97 @@
+//! Who is asking, as far as the headers of a request say.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use warp::http::HeaderMap;
+use warp::http::header::{AUTHORIZATION, HOST, ORIGIN};
+
+use crate::access::{Denied, Door, Pass};
+
+/// Lets somebody in by the key that the request shows; while there is no key, whoever is no web page.
+pub(super) async fn enter(door: &Door, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
+    if door.keys().is_open() && is_foreign(headers) {
+        return Err(Denied::Foreign);
+    }
+    door.enter(shown_key(headers), from).await
+}
+
+/// The API key that a request shows.
+fn shown_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = text(headers, AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| text(headers, "x-api-key"))
+}
+
+/// Whether a browser sends it for a page that is not ours, or for a name that somebody else has for this machine (DNS
+/// rebinding). Either may do what the person at the browser may.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let host = text(headers, HOST.as_str());
+    let is_elsewhere = host.is_some_and(|host| !is_this_machine(host));
+    let origin = text(headers, ORIGIN.as_str()).map(|origin| origin.split_once("://").map_or(origin, |(_, rest)| rest));
+    let is_cross = text(headers, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    is_elsewhere || is_cross || origin.is_some_and(|origin| Some(origin) != host)
+}
+
+/// Whether a `Host` names this machine alone, port or not.
+fn is_this_machine(host: &str) -> bool {
+    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback());
+    }
+    let name = host.split_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+    let is_address = name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    is_address || name == "localhost" || name.ends_with(".localhost")
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_a_web_page() {
+        for (headers, is_page) in [
+            (&[("host", "127.0.0.1:8080")][..], false),
+            (&[("host", "localhost")], false),
+            (&[("host", "[::1]:8080")], false),
+            (&[("host", "muster.localhost:8080"), ("sec-fetch-site", "none")], false),
+            (
+                &[("host", "localhost:8080"), ("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")],
+                false,
+            ),
+            (&[], false),
+            (&[("host", "localhost:8080"), ("origin", "https://example.com")], true),
+            (&[("host", "localhost:8080"), ("origin", "http://localhost:3000")], true),
+            (&[("host", "localhost:8080"), ("origin", "null")], true),
+            (&[("host", "localhost:8080"), ("sec-fetch-site", "cross-site")], true),
+            (&[("host", "localhost:8080"), ("sec-fetch-site", "same-site")], true),
+            (&[("host", "example.com:8080"), ("origin", "http://example.com:8080")], true),
+            (&[("host", "localhost.example.com")], true),
+            (&[("host", "192.0.2.1")], true),
+        ] {
+            let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(is_foreign(&HeaderMap::from_iter(named)), is_page, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_shown_in_two_ways() {
+        for (headers, key) in [
+            (&[("authorization", "Bearer muster_1_x")][..], Some("muster_1_x")),
+            (&[("authorization", "bearer  muster_1_x ")], Some("muster_1_x")),
+            (&[("x-api-key", "muster_2_y")], Some("muster_2_y")),
+            (&[("authorization", "Basic eDp5"), ("x-api-key", "muster_2_y")], Some("muster_2_y")),
+            (&[("authorization", "Bearer muster_1_x"), ("x-api-key", "muster_2_y")], Some("muster_1_x")),
+            (&[("authorization", "muster_1_x")], None),
+            (&[], None),
+        ] {
+            let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(shown_key(&HeaderMap::from_iter(named)), key, "{headers:?}");
+        }
+    }
+}
