@@ -78,6 +78,9 @@ pub enum Error {
     /// The actors cannot be started.
     #[error(transparent)]
     Actors(#[from] actors::Error),
+    /// An erasure that was begun cannot be ended.
+    #[error(transparent)]
+    NotErased(#[from] actors::NotErased),
     /// The webhooks cannot be started.
     #[error(transparent)]
     Webhooks(#[from] webhooks::Error),
@@ -101,6 +104,7 @@ impl Error {
             | Error::Threads(_)
             | Error::Vault(_)
             | Error::Actors(_)
+            | Error::NotErased(_)
             | Error::Webhooks(_)
             | Error::WebhooksFailed(_) => false,
         }
@@ -138,6 +142,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     let (listener, address) = listen(&settings.http.listen).await?;
     let rooms = Rooms::open(settings)?;
     let Rooms { store, vault, roster, journal, log } = &rooms;
+    actors::finish_erasures(vault, journal).await?;
     let keys = Keys::open(journal)?;
     if keys.is_open() && !address.ip().is_loopback() {
         return Err(Error::NoKey { listen: settings.http.listen.clone(), data_dir: settings.data_dir.clone() });

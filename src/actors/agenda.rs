@@ -76,6 +76,7 @@ impl Agenda {
             | Command::Recycle { .. }
             | Command::Register { .. }
             | Command::SubmitCode { .. }
+            | Command::EraseSecrets { .. }
             | Command::Report(_) => Kind::Coming,
         };
         self.lock().set((account, kind), Some(Deadline::after(wait, command)));

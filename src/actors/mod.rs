@@ -6,6 +6,7 @@
 //! | `registry` | which actors are active, on which arbiter, and which of them may go |
 //! | `agenda` | the deadlines of `-coming` states and registrations |
 //! | `inbox` | what is not asked by a caller: gateway reports, deadlines, taking up after a restart |
+//! | `erasure` | an account's secrets are erased |
 //! | `port` | what actors need of a gateway |
 //!
 //! An actor decides one command at a time: while its events are on the way to the disk, the next command waits in its
@@ -14,6 +15,7 @@
 
 mod account;
 mod agenda;
+mod erasure;
 mod inbox;
 mod port;
 mod registry;
@@ -28,6 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+pub use erasure::{NotErased, finish_erasures};
 pub use inbox::{Inbox, Reported, Reports, reports};
 pub use port::Gateway;
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Accounts, Error, Gateway, Inbox, Reports, reports};
+use super::{Accounts, Error, Gateway, Inbox, Reports, finish_erasures, reports};
 use crate::config::{self, Settings};
 use crate::domain::{
     AccountNumber, AccountType, Command, Content, Fingerprint, OnlineStatus, Outstanding, Reason, Refusal, Report,
@@ -16,6 +16,7 @@ use crate::domain::{
 };
 use crate::journal::{Journal, Origin, Stream};
 use crate::store::Store;
+use crate::vault::Vault;
 
 /// Notes what it is asked; panics once if told so.
 struct Notebook {
@@ -289,4 +290,24 @@ async fn task_ids_rise_and_end() {
     assert_eq!(ids, (1..=400).collect::<Vec<_>>());
     house.accounts.inner.last_task.store(crate::limits::TASK_ID_MAX, Ordering::Relaxed);
     assert!(matches!(house.accounts.new_task(), Err(Error::TaskIdsExhausted)));
+}
+
+/// The service ended after the event and before the key was gone, or before both.
+#[tokio::test]
+async fn an_erasure_that_was_begun_is_ended() {
+    let house = House::new(|_| {});
+    let store = Store::open(&house._directory.path().join("keys"), &Settings::default().store).unwrap();
+    let vault = Vault::open(store, &config::Vault::default()).unwrap();
+    let [erased, kept] = [account(1), account(2)];
+    for account in [erased, kept] {
+        vault.enrol(account).unwrap();
+        house.online(account).await.unwrap().unwrap();
+        vault.erasing().await.begin(account).unwrap();
+    }
+    let command = Command::EraseSecrets { reason: Reason::new("asked to") };
+    house.accounts.execute(erased, command, Origin::SERVICE).await.unwrap().unwrap();
+    finish_erasures(&vault, &house.journal).await.unwrap();
+    assert_eq!(vault.unfinished_erasures().unwrap(), []);
+    assert!(vault.seal_code(erased, "123456").unwrap().is_none(), "its key is gone");
+    assert!(vault.seal_code(kept, "123456").unwrap().is_some(), "its key is there");
 }

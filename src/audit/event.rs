@@ -68,6 +68,9 @@ enum Data<'a> {
         attempt: u32,
         still_waiting: bool,
     },
+    Erased {
+        reason: &'a str,
+    },
     Rebuilt {
         projection: &'a str,
         differences: u64,
@@ -280,6 +283,7 @@ impl<'a> Data<'a> {
             Event::RegistrationFailed { reason, attempt, still_waiting } => {
                 Data::Failed { reason: reason.as_str(), attempt: *attempt, still_waiting: *still_waiting }
             }
+            Event::SecretsErased { reason } => Data::Erased { reason: reason.as_str() },
             Event::OnlineRequested
             | Event::RecycleRequested
             | Event::BanLifted

@@ -97,7 +97,8 @@ impl Standing {
             | Event::CodeSent
             | Event::CodeSubmitted { .. }
             | Event::Registered
-            | Event::RegistrationFailed { .. } => {}
+            | Event::RegistrationFailed { .. }
+            | Event::SecretsErased { .. } => {}
         }
         Ok(())
     }

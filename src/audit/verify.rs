@@ -95,7 +95,8 @@ impl Folds {
             | Event::CodeSent
             | Event::CodeSubmitted { .. }
             | Event::Registered
-            | Event::RegistrationFailed { .. } => state.evolve(event),
+            | Event::RegistrationFailed { .. }
+            | Event::SecretsErased { .. } => state.evolve(event),
         }
         Ok(())
     }

@@ -14,6 +14,7 @@
 //! | `prove` | the verb: an account's history with its proof |
 //! | `checkpoint` | the verb: a signed checkpoint of the log |
 //! | `export` | the verb: events in a file |
+//! | `erase` | the verb: destroy an account's secrets |
 //! | `backup` | the verb: everything in a file |
 //! | `restore` | the verb: and back |
 //! | `webhooks` | the verb: receivers, deliveries, dead letters |
@@ -36,6 +37,7 @@ mod checkpoint;
 mod config;
 mod demo;
 mod diff;
+mod erase;
 mod events;
 mod exit;
 mod export;
@@ -86,6 +88,7 @@ enum Verb {
     Prove(prove::Prove),
     Checkpoint(checkpoint::Checkpoint),
     Export(export::Export),
+    Erase(erase::Erase),
     Backup(backup::Backup),
     Restore(restore::Restore),
     Webhooks(webhooks::Webhooks),
@@ -123,6 +126,7 @@ impl Verb {
             Verb::Prove(verb) => verb.run(),
             Verb::Checkpoint(verb) => verb.run(),
             Verb::Export(verb) => verb.run(),
+            Verb::Erase(verb) => verb.run(),
             Verb::Backup(verb) => verb.run(),
             Verb::Restore(verb) => verb.run(),
             Verb::Webhooks(verb) => verb.run(),

@@ -13,8 +13,10 @@ use crate::limits::RECONNECT_WAIT_MAX;
 pub struct Account {
     /// How many events made this state; 0 for an account that nothing has happened to: it is unknown.
     pub version: u64,
-    /// What was imported; none for a number that was only registered.
+    /// What was imported; none for a number that was only registered, or whose secrets were erased.
     pub content: Option<Arc<Content>>,
+    /// Whether its secrets were erased, and nothing was imported since.
+    pub is_erased: bool,
     /// Normal or banned.
     pub status: Status,
     /// Online, offline, or on the way.
@@ -100,6 +102,7 @@ impl Account {
         Account {
             version: 0,
             content: None,
+            is_erased: false,
             status: Status::Normal,
             online_status: OnlineStatus::Offline,
             online_status_version: 0,
@@ -127,6 +130,7 @@ impl Account {
         match event {
             Event::AccountImported { content } | Event::ContentReplaced { content } => {
                 self.content = Some(content.clone());
+                self.is_erased = false;
             }
             Event::OnlineRequested => {
                 self.sessions += 1;
@@ -170,6 +174,13 @@ impl Account {
                 if let Some(registration) = &mut self.registration {
                     registration.unjudged.retain(|unjudged| unjudged.number != *attempt);
                 }
+            }
+            Event::SecretsErased { .. } => {
+                self.content = None;
+                self.is_erased = true;
+                // Codes that wait cannot be opened any more, and a dropped account has nothing to come back with.
+                self.registration = None;
+                self.drops = 0;
             }
         }
     }

@@ -45,6 +45,11 @@ pub enum Command {
         /// The code, sealed.
         code: Sealed,
     },
+    /// Destroy what opens the account's secrets.
+    EraseSecrets {
+        /// Why.
+        reason: Reason,
+    },
     /// A gateway says what it sees.
     Report(Report),
     /// A `-coming` state lasted too long.

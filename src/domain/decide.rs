@@ -14,6 +14,9 @@ pub enum Refusal {
     /// WhatsApp banned the account.
     #[error("is banned; register the number again to lift the ban")]
     Banned,
+    /// What it would come online with is gone.
+    #[error("had its secrets erased; import it again, with new content")]
+    Erased,
     /// Nothing ever happened to this number.
     #[error("is unknown; import it first")]
     Unknown,
@@ -36,6 +39,9 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
         Command::BringOnline { content, replace } => {
             if account.status == Status::Banned {
                 return Err(Refusal::Banned);
+            }
+            if account.is_erased {
+                return Err(Refusal::Erased);
             }
             let stored = match (&account.content, content) {
                 (None, None) => return Err(Refusal::NoContent),
@@ -75,6 +81,8 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
             }
             Some(_) | None => Err(Refusal::NoRegistrationWaiting),
         },
+        Command::EraseSecrets { .. } if !account.is_known() => Err(Refusal::Unknown),
+        Command::EraseSecrets { reason } => Ok(erased(account, reason)),
         Command::Report(report) => Ok(decide_report(account, report)),
         Command::GiveUpComing { since_version } => {
             let meant = account.online_status.is_coming() && account.online_status_version == *since_version;
@@ -137,6 +145,23 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
             })
         }
     }
+}
+
+/// What is told to receivers comes first: that the registration ends, and that the account is on its way offline.
+fn erased(account: &Account, reason: &Reason) -> Vec<Event> {
+    // A registration that was asked for since has a key of its own, whose codes are erased too.
+    if account.is_erased && account.registration.is_none() {
+        return vec![];
+    }
+    let failed = account.registration.as_ref().map(|_| Event::RegistrationFailed {
+        reason: Reason::new("the account's secrets were erased"),
+        attempt: 0,
+        still_waiting: false,
+    });
+    let is_wanted_online = account.online_status.is_desired_online();
+    let recycled = is_wanted_online.then_some(Event::RecycleRequested);
+    let erased = Event::SecretsErased { reason: reason.clone() };
+    failed.into_iter().chain(recycled).chain([erased]).collect()
 }
 
 /// One event if `fits`, none otherwise.

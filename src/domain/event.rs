@@ -77,6 +77,11 @@ pub enum Event {
         /// Whether the registration still waits for another code.
         still_waiting: bool,
     },
+    /// The key that the account's secrets were sealed with is destroyed: nobody opens them again, wherever they are.
+    SecretsErased {
+        /// Why, in the words of who asked.
+        reason: Reason,
+    },
 }
 
 impl Event {
@@ -96,6 +101,7 @@ impl Event {
             Event::CodeSubmitted { .. } => "code_submitted",
             Event::Registered => "registered",
             Event::RegistrationFailed { .. } => "registration_failed",
+            Event::SecretsErased { .. } => "secrets_erased",
         }
     }
 
@@ -117,7 +123,8 @@ impl Event {
             | Event::RegistrationRequested { .. }
             | Event::CodeSent
             | Event::CodeSubmitted { .. }
-            | Event::RegistrationFailed { .. } => None,
+            | Event::RegistrationFailed { .. }
+            | Event::SecretsErased { .. } => None,
         }
     }
 
@@ -137,7 +144,8 @@ impl Event {
             | Event::CodeSent
             | Event::CodeSubmitted { .. }
             | Event::Registered
-            | Event::RegistrationFailed { .. } => false,
+            | Event::RegistrationFailed { .. }
+            | Event::SecretsErased { .. } => false,
         }
     }
 
@@ -145,7 +153,9 @@ impl Event {
     pub fn awaits_code(&self) -> Option<bool> {
         match self {
             Event::RegistrationRequested { .. } => Some(true),
-            Event::Registered | Event::RegistrationFailed { still_waiting: false, .. } => Some(false),
+            Event::Registered
+            | Event::RegistrationFailed { still_waiting: false, .. }
+            | Event::SecretsErased { .. } => Some(false),
             Event::AccountImported { .. }
             | Event::ContentReplaced { .. }
             | Event::OnlineRequested

@@ -28,6 +28,9 @@ impl Account {
                 let unjudged = self.registration.as_ref().map_or(&[][..], |it| &it.unjudged);
                 unjudged.iter().any(|unjudged| unjudged.number == *attempt)
             }
+            Event::SecretsErased { .. } => {
+                self.is_known() && self.registration.is_none() && !self.online_status.is_desired_online()
+            }
         }
     }
 }

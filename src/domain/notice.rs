@@ -84,7 +84,8 @@ impl<'a> Notice<'a> {
             | Event::ContentReplaced { .. }
             | Event::RegistrationRequested { .. }
             | Event::CodeSent
-            | Event::CodeSubmitted { .. } => None,
+            | Event::CodeSubmitted { .. }
+            | Event::SecretsErased { .. } => None,
         }
     }
 

@@ -28,6 +28,7 @@ pub(super) async fn import(
 ) -> Result<Answer, Error> {
     let details = requests::wants_details(query)?;
     let body = Arc::new(body);
+    let _sealing = api.vault().sealing().await;
     let commands = import_commands(api, import, Sealing::WhereNeeded, &body, pass).await?;
     let accounts = commands.iter().map(|(account, _)| *account).collect();
     let mut outcomes = carry_out(api, commands, origin).await?;
@@ -72,6 +73,7 @@ pub(super) async fn recycle(
 pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
     let asked = requests::registration(body)?;
     pass.needs_account(asked.account)?;
+    let _sealing = api.vault().sealing().await;
     // The account gets its key now, so that the code can be sealed when it comes.
     api.vault().enrol(asked.account)?;
     let task = api.accounts().new_task()?;
@@ -91,6 +93,7 @@ pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &
 pub(super) async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
     let requests::Code { account, code } = requests::code(body)?;
     pass.needs_account(account)?;
+    let _sealing = api.vault().sealing().await;
     // Without a key nothing was ever asked of this number, so nothing waits for a code.
     let refusal = Refusal::NoRegistrationWaiting;
     let code = api.vault().seal_code(account, &code)?.ok_or(Error::Refused { account, refusal })?;

@@ -50,7 +50,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Rejection, Reply};
 
-pub use v1::{Desk, ROUTES, Route, routes as audit_routes};
+pub use v1::{Desk, ROUTES, Route, Secrets, routes as audit_routes};
 
 use crate::access::{Door, Keys};
 use crate::actors::Accounts;
@@ -144,8 +144,9 @@ impl Api {
 /// most [`DRAIN`](crate::limits::DRAIN), and returns.
 pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
     let max_connections = api.settings().max_connections;
-    let Behind { audit, webhooks, .. } = &api.inner.behind;
-    let desk = Desk::new(audit.clone(), Some(webhooks.clone()), api.door().clone(), stop.clone());
+    let Behind { audit, webhooks, accounts, vault, .. } = &api.inner.behind;
+    let secrets = Secrets { accounts: accounts.clone(), vault: vault.clone() };
+    let desk = Desk::new(audit.clone(), Some(webhooks.clone()), Some(secrets), api.door().clone(), stop.clone());
     let routes = v1::routes(desk).or(routes::routes(api)).unify();
     serve_routes(listener, routes, max_connections, stop).await;
 }
@@ -168,7 +169,8 @@ pub async fn answer_here(
     accept: &str,
     body: String,
 ) -> Result<Here, warp::http::Error> {
-    let desk = Desk::new(audit, None, Door::new(keys, REQUESTS_PER_SECOND), CancellationToken::new());
+    let door = Door::new(keys, REQUESTS_PER_SECOND);
+    let desk = Desk::new(audit, None, None, door, CancellationToken::new());
     let routes = TowerToHyperService::new(warp::service(v1::routes(desk)));
     let request = warp::http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
     let request = request.header("accept", accept).header("content-type", "application/json").body(body)?;

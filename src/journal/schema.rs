@@ -34,9 +34,10 @@ const CODE_SENT: u16 = 10;
 const CODE_SUBMITTED: u16 = 11;
 const REGISTERED: u16 = 12;
 const REGISTRATION_FAILED: u16 = 13;
+const SECRETS_ERASED: u16 = 14;
 
 /// Each registered type with its name.
-const NAMES: [(u16, &str); 24] = [
+const NAMES: [(u16, &str); 25] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
     (ONLINE_REQUESTED, "online_requested"),
@@ -50,6 +51,7 @@ const NAMES: [(u16, &str); 24] = [
     (CODE_SUBMITTED, "code_submitted"),
     (REGISTERED, "registered"),
     (REGISTRATION_FAILED, "registration_failed"),
+    (SECRETS_ERASED, "secrets_erased"),
     (acts::PROJECTION_REBUILT, "projection_rebuilt"),
     (acts::BACKUP_TAKEN, "backup_taken"),
     (acts::RESTORED, "restored"),
@@ -127,6 +129,12 @@ struct RegistrationFailedV1<'a> {
     still_waiting: bool,
 }
 
+/// Type 14.
+#[derive(Encode, BorrowDecode)]
+struct SecretsErasedV1<'a> {
+    reason: &'a str,
+}
+
 // --- Facts to payloads and back. ---
 
 /// The name of a registered type.
@@ -183,6 +191,7 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 RegistrationFailedV1 { reason: reason.as_str(), attempt: *attempt, still_waiting: *still_waiting };
             write(REGISTRATION_FAILED, &failed, payload)
         }
+        Event::SecretsErased { reason } => write(SECRETS_ERASED, &SecretsErasedV1 { reason: reason.as_str() }, payload),
     }
 }
 
@@ -237,6 +246,10 @@ fn decode_event(event_type: u16, payload: &[u8]) -> Result<Event, Undecodable> {
         REGISTRATION_FAILED => {
             let RegistrationFailedV1 { reason, attempt, still_waiting } = read(payload)?;
             Event::RegistrationFailed { reason: Reason::new(reason), attempt, still_waiting }
+        }
+        SECRETS_ERASED => {
+            let SecretsErasedV1 { reason } = read(payload)?;
+            Event::SecretsErased { reason: Reason::new(reason) }
         }
         _ => return Err(Undecodable::Unknown),
     })

@@ -13,13 +13,14 @@ use crate::domain::{
 use crate::store::Table;
 
 /// Raised when the layout or the meaning of a state changes; snapshots of another format are ignored.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 #[derive(Encode, BorrowDecode)]
 struct Stored<'a> {
     format: u8,
     version: u64,
     content: Option<&'a [u8]>,
+    is_erased: bool,
     status: u8,
     online_status: u8,
     online_status_version: u64,
@@ -48,6 +49,11 @@ impl Journal {
         Ok(self.shared.store.put(Table::Snapshots, &account.get().to_be_bytes(), &encode(state))?)
     }
 
+    /// Forgets the account's snapshot: the next load reads its history.
+    pub fn forget_snapshot(&self, account: AccountNumber) -> Result<(), Error> {
+        Ok(self.shared.store.remove(Table::Snapshots, &account.get().to_be_bytes())?)
+    }
+
     /// The account's snapshot, if there is one that is whole and not ahead of `version`, where the history ends.
     pub(super) fn snapshot_of(&self, account: AccountNumber, version: u64) -> Result<Option<Account>, Error> {
         let stored = self.shared.store.get(Table::Snapshots, &account.get().to_be_bytes())?;
@@ -61,6 +67,7 @@ fn encode(state: &Account) -> Vec<u8> {
         format: FORMAT,
         version: state.version,
         content: content.as_deref(),
+        is_erased: state.is_erased,
         status: state.status.code(),
         online_status: state.online_status.code(),
         online_status_version: state.online_status_version,
@@ -97,6 +104,7 @@ fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
     Ok(Account {
         version: stored.version,
         content: stored.content.map(schema::content).transpose()?,
+        is_erased: stored.is_erased,
         status: Status::from_code(stored.status).ok_or(Undecodable::Damaged)?,
         online_status: OnlineStatus::from_code(stored.online_status).ok_or(Undecodable::Damaged)?,
         online_status_version: stored.online_status_version,

@@ -58,7 +58,8 @@ impl State {
 
     /// Whether an account was dropped; before its row follows, because that depends on where it stood.
     fn follow_drops(&mut self, account: AccountNumber, event: &Event) {
-        if event.standing().is_none() {
+        // One without its secrets does not come back.
+        if event.standing().is_none() && !matches!(event, Event::SecretsErased { .. }) {
             return;
         }
         if self.rows.get(account).is_some_and(|row| event.is_drop(row.online_status)) {

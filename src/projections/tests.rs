@@ -105,6 +105,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::CodeSent),
         Just(Event::CodeSubmitted { code: Sealed(Box::default()) }),
         Just(Event::Registered),
+        Just(Event::SecretsErased { reason: Reason::new("asked to") }),
         (0_u32..5, any::<bool>()).prop_map(|(attempt, still_waiting)| Event::RegistrationFailed {
             reason: Reason::none(),
             attempt,

@@ -5,6 +5,7 @@
 //! | `master_key` | the one key that is not in the store, and its file |
 //! | `cipher` | how bytes are sealed and opened |
 //! | `log_key` | the key that signs what the journal says of itself |
+//! | `erasure` | one account's key is destroyed |
 //! | `content` | the canonical bytes of what comes with an account |
 //!
 //! Each account has a data key of its own, drawn at random and kept in the store only wrapped by the master key. What
@@ -13,6 +14,7 @@
 
 mod cipher;
 mod content;
+mod erasure;
 mod log_key;
 mod master_key;
 
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use content::ClearContent;
+pub use erasure::{Erasing, Sealing};
 pub use log_key::{LogKey, PublicKey};
 
 use crate::config;
@@ -42,6 +45,8 @@ pub struct Vault {
 struct Inner {
     store: Store,
     master: Key,
+    /// Shared by those who seal, and alone for whoever destroys a key.
+    sealing: tokio::sync::RwLock<()>,
 }
 
 /// Why the vault cannot seal or open.
@@ -146,7 +151,7 @@ impl Vault {
                 store.flush()?;
             }
         }
-        Ok(Vault { inner: Arc::new(Inner { store, master }) })
+        Ok(Vault { inner: Arc::new(Inner { store, master, sealing: tokio::sync::RwLock::default() }) })
     }
 
     /// As [`open`](Vault::open), and makes nothing: for a store that is only looked into.

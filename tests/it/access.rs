@@ -210,7 +210,7 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     // No key is in what the service keeps and says.
     let log = muster.stop("TERM").1;
     for key in [&admin, &bound, &auditor] {
-        let secret = key.rsplit_once('_').unwrap().1;
+        let secret = key.splitn(3, '_').nth(2).unwrap();
         assert!(!log.contains(secret), "{log}");
         for file in crate::muster::files(data.path()) {
             let bytes = std::fs::read(&file).unwrap();

@@ -16,3 +16,4 @@ mod power;
 mod readme;
 mod secrets;
 mod tidy;
+mod vault;

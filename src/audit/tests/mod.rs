@@ -64,6 +64,7 @@ impl House {
             | Event::RecycleRequested
             | Event::RegistrationRequested { .. }
             | Event::CodeSubmitted { .. } => Principal::Caller(7),
+            Event::SecretsErased { .. } => Principal::Operator(2),
             Event::CameOnline { .. }
             | Event::WentOffline { .. }
             | Event::Banned { .. }

@@ -57,6 +57,7 @@ pub(super) fn event(words: &str) -> Event {
         "registration failed" => {
             Event::RegistrationFailed { reason, attempt: number.unwrap_or(0), still_waiting: false }
         }
+        "secrets erased" => Event::SecretsErased { reason },
         other => panic!("no event is called {other:?}"),
     }
 }
@@ -87,6 +88,7 @@ pub(super) fn command(words: &str) -> Command {
         },
         "submit code" => Command::SubmitCode { code: Sealed(Box::new([4, 5, 6])) },
         "submit the same code" => Command::SubmitCode { code: Sealed(Box::new([1, 2, 3])) },
+        "erase" => Command::EraseSecrets { reason },
         "report connected" => Command::Report(Report::Connected { session, instance_code }),
         "report disconnected" => Command::Report(Report::Disconnected { session, reason, instance_code }),
         "report banned" => Command::Report(Report::Banned { reason, instance_code }),
@@ -116,7 +118,9 @@ pub(super) fn show(event: &Event) -> String {
             format!("{name} {}", char::from(content.fingerprint.0[0]))
         }
         Event::RegistrationRequested { task, .. } => format!("{name} #{}", task.get()),
-        Event::WentOffline { reason, .. } | Event::Banned { reason, .. } => format!("{name}{}", because(reason)),
+        Event::WentOffline { reason, .. } | Event::Banned { reason, .. } | Event::SecretsErased { reason } => {
+            format!("{name}{}", because(reason))
+        }
         Event::RegistrationFailed { reason, attempt, still_waiting: true } => {
             format!("code refused {attempt}{}", because(reason))
         }

@@ -58,8 +58,11 @@ fn check_notice(before: &Account, event: &Event, after: &Account) -> Result<(), 
 
 /// States that must not be.
 fn check_state(account: &Account) -> Result<(), TestCaseError> {
-    if account.status == Status::Banned || account.content.is_none() {
+    if account.status == Status::Banned {
         prop_assert_eq!(account.online_status, OnlineStatus::Offline);
+    }
+    if account.content.is_none() {
+        prop_assert!(!account.online_status.is_desired_online(), "there is nothing to be online with");
     }
     prop_assert!(account.online_status_version <= account.version);
     if let Some(waiting) = &account.registration {
@@ -79,6 +82,7 @@ fn check_again(account: &Account, command: &Command, now: Timestamp) -> Result<(
         Command::Import { .. }
         | Command::BringOnline { .. }
         | Command::Recycle { .. }
+        | Command::EraseSecrets { .. }
         | Command::Report(_)
         | Command::GiveUpComing { .. }
         | Command::Reconnect { .. }
@@ -110,6 +114,7 @@ fn wish() -> impl Strategy<Value = Command> {
             lifetime: LIFETIME,
         }),
         6 => Just(Command::SubmitCode { code: Sealed(Box::new([7])) }),
+        1 => Just(Command::EraseSecrets { reason: Reason::new("asked to") }),
     ]
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The states, each by a short history that leads to it.
-const STATES: [(&str, &str); 13] = [
+const STATES: [(&str, &str); 14] = [
     ("unknown", ""),
     ("imported", "account imported a"),
     ("online-coming", "account imported a, online requested"),
@@ -11,6 +11,7 @@ const STATES: [(&str, &str); 13] = [
     ("offline-coming", "account imported a, online requested, came online, recycle requested"),
     ("offline", "account imported a, online requested, went offline: 1002"),
     ("banned", "account imported a, online requested, came online, banned: spam"),
+    ("erased", "account imported a, online requested, went offline: 1002, secrets erased: asked to"),
     ("waiting, no content", "registration requested #7"),
     ("waiting, code sent", "account imported a, registration requested #7, code sent"),
     ("waiting, code submitted", "account imported a, registration requested #7, code sent, code submitted"),
@@ -20,7 +21,7 @@ const STATES: [(&str, &str); 13] = [
 ];
 
 /// Everything that can be asked, with and without what makes a difference.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "import a",
     "import b",
     "bring online",
@@ -45,6 +46,7 @@ const COMMANDS: [&str; 24] = [
     "give up registration #7",
     "reconnect since version 2",
     "reconnect since version 3",
+    "erase: asked to",
 ];
 
 #[test]

@@ -11,6 +11,7 @@
 //! | `log` | checkpoints and proofs |
 //! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
 //! | `keys` | the API keys |
+//! | `secrets` | secrets are erased |
 //! | `upkeep` | projections, verification, replay, export, backup |
 //! | `streams` | bodies that are made while they are sent |
 
@@ -21,6 +22,7 @@ mod log;
 mod parameters;
 mod problem;
 mod routes;
+mod secrets;
 mod streams;
 mod table;
 mod upkeep;
@@ -34,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
 pub use routes::routes;
+pub use secrets::Secrets;
 pub use table::{ROUTES, Route};
 
 use super::body::Room;
@@ -53,6 +56,8 @@ struct Inner {
     audit: Audit,
     /// None where no service runs.
     webhooks: Option<Webhooks>,
+    /// None where no service runs.
+    secrets: Option<Secrets>,
     /// Who may come in.
     door: Door,
     /// Room for bodies.
@@ -83,17 +88,28 @@ struct Rebuilt {
 }
 
 impl Desk {
-    /// Over `audit`, and the webhooks of the service if one runs; what would go on for ever ends with `stop`.
-    pub fn new(audit: Audit, webhooks: Option<Webhooks>, door: Door, stop: CancellationToken) -> Desk {
+    /// Over `audit`, and the webhooks and secrets of the service if one runs; what would go on for ever ends with `stop`.
+    pub fn new(
+        audit: Audit,
+        webhooks: Option<Webhooks>,
+        secrets: Option<Secrets>,
+        door: Door,
+        stop: CancellationToken,
+    ) -> Desk {
         let readers = Arc::new(Semaphore::new(LIVE_READERS));
         let (reading, rebuild) = (Arc::new(Semaphore::new(1)), Rebuild::default());
         let room = Room::new();
-        Desk { inner: Arc::new(Inner { audit, webhooks, door, room, readers, reading, rebuild, stop }) }
+        Desk { inner: Arc::new(Inner { audit, webhooks, secrets, door, room, readers, reading, rebuild, stop }) }
     }
 
     fn webhooks(&self) -> Result<&Webhooks, Problem> {
         let words = "webhooks are sent by a running service, and none runs here; ask one with --server";
         self.inner.webhooks.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
+    }
+
+    fn secrets(&self) -> Result<&Secrets, Problem> {
+        let words = "this is done by a running service, and none runs here; ask one with --server";
+        self.inner.secrets.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
     }
 
     fn audit(&self) -> &Audit {

@@ -12,7 +12,7 @@ use warp::{Filter, Rejection};
 use super::events::Form;
 use super::problem::Problem;
 use super::table::Route;
-use super::{Desk, accounts, events, keys, log, upkeep, webhooks};
+use super::{Desk, accounts, events, keys, log, secrets, upkeep, webhooks};
 use crate::access::Pass;
 use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
@@ -111,6 +111,10 @@ async fn answer<B: Buf>(
         ["accounts", number, "diff"] => {
             let number = number.to_owned();
             reading(desk, query, move |desk, query| accounts::diff(desk, &number, query)).await
+        }
+        ["accounts", number, "secrets"] => {
+            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
+            secrets::erase(desk, number, query, &body, asker).await
         }
         ["events"] => {
             let (headers, pass) = (headers.clone(), peer.map(|_| pass));

@@ -32,11 +32,12 @@ enum About {
 }
 
 /// All of them.
-pub const ROUTES: [Route; 37] = [
+pub const ROUTES: [Route; 38] = [
     Route { method: "GET", path: "accounts", need: Need::Read, about: About::Asked },
     Route { method: "GET", path: "accounts/{account}", need: Need::Read, about: About::One },
     Route { method: "GET", path: "accounts/{account}/events", need: Need::Read, about: About::One },
     Route { method: "GET", path: "accounts/{account}/diff", need: Need::Read, about: About::One },
+    Route { method: "DELETE", path: "accounts/{account}/secrets", need: Need::Administer, about: About::One },
     Route { method: "GET", path: "events", need: Need::Read, about: About::Asked },
     Route { method: "GET", path: "export", need: Need::Read, about: About::Asked },
     Route { method: "GET", path: "log/checkpoint", need: Need::Read, about: About::Nothing },

@@ -125,7 +125,7 @@ fn content(secret_bytes: usize) -> Arc<Content> {
 }
 
 /// An event of each type, in the order of their registered numbers, from 1.
-fn samples() -> [Event; 13] {
+fn samples() -> [Event; 14] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
     [
         Event::AccountImported { content: content(4) },
@@ -148,6 +148,7 @@ fn samples() -> [Event; 13] {
         Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },
         Event::Registered,
         Event::RegistrationFailed { reason: Reason::none(), attempt: 5, still_waiting: true },
+        Event::SecretsErased { reason: Reason::new("the customer asked for it") },
     ]
 }
 

@@ -50,6 +50,7 @@ fn each_event_is_told_in_the_contracts_words() {
         Event::CodeSubmitted { code: Sealed(Box::default()) },
         Event::Registered,
         failed,
+        Event::SecretsErased { reason: Reason::new("asked to") },
     ];
     let mut told = String::new();
     for (event, position) in events.into_iter().zip(1..) {

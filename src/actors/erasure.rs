@@ -1,0 +1,56 @@
+//! Erasing an account's secrets: the event, then the key.
+
+use super::{Accounts, Error, Outcome};
+use crate::domain::{AccountNumber, Command, Reason};
+use crate::journal::{Journal, Origin};
+use crate::vault::{self, Erasing, Vault};
+
+/// Why secrets are not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum NotErased {
+    /// The account could not be asked.
+    #[error(transparent)]
+    Accounts(#[from] Error),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+}
+
+impl Accounts {
+    /// Destroys the key of the account's secrets, and says so in its history. Durable when it returns. Whoever drops what
+    /// is returned before its end leaves an intent, which the next erasure or the next start takes up.
+    pub async fn erase(
+        &self,
+        vault: &Vault,
+        account: AccountNumber,
+        reason: Reason,
+        origin: Origin,
+    ) -> Result<Outcome, NotErased> {
+        let erasing = vault.erasing().await;
+        erasing.begin(account)?;
+        let outcome = self.execute(account, Command::EraseSecrets { reason }, origin).await;
+        finish(&erasing, &self.inner.journal, account)?;
+        Ok(outcome?)
+    }
+}
+
+/// Destroys the key if the history says so. An actor that failed may have appended that all the same.
+fn finish(erasing: &Erasing<'_>, journal: &Journal, account: AccountNumber) -> Result<(), NotErased> {
+    if !journal.load(account)?.0.is_erased {
+        return Ok(erasing.abandon(account)?);
+    }
+    erasing.destroy(account)?;
+    Ok(journal.forget_snapshot(account)?)
+}
+
+/// Ends the erasures that were begun when the service ended. Before any actor is there.
+pub async fn finish_erasures(vault: &Vault, journal: &Journal) -> Result<(), NotErased> {
+    let erasing = vault.erasing().await;
+    for account in vault.unfinished_erasures()? {
+        finish(&erasing, journal, account)?;
+    }
+    Ok(())
+}
