@@ -123,7 +123,13 @@ async fn every_path_for_everybody() {
     let mut table = keys.keys().map(|who| format!("{who:>20}")).collect::<String>() + "\n";
     for (method, path, body) in &paths {
         for key in keys.values() {
-            write!(table, "{:>20}", status(&muster, method, path, body, Some(key)).await).unwrap();
+            let mut answer = status(&muster, method, path, body, Some(key)).await;
+            // What reads everything is one at a time, and a rebuild goes on behind its answer.
+            while answer == 409 && ["rebuild", "verify", "replay"].iter().any(|verb| path.ends_with(verb)) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                answer = status(&muster, method, path, body, Some(key)).await;
+            }
+            write!(table, "{answer:>20}").unwrap();
         }
         writeln!(table, "  {method} {path}").unwrap();
     }
