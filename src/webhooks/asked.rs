@@ -51,16 +51,14 @@ impl Lanes {
     /// Gives up a dead delivery, whether it blocks its lane or is about to be sent again. An attempt under way goes on,
     /// but no other follows it.
     pub(super) fn skip(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Vec<Note> {
-        let keys = [Way::First, Way::Again].map(|way| Key { account, way });
-        let is_next = |lane: &Lane| lane.queue.front().is_some_and(|front| front.position == position);
         if self.is_under_way(account, position)
             && let Some(trying) = self.trying.get_mut(&account)
         {
             trying.is_dropped = true;
             return Vec::new();
         }
-        let [first, again] = keys;
-        if let Some(lane) = self.lanes.get_mut(&again).filter(|lane| is_next(lane)) {
+        let [first, again] = [Way::First, Way::Again].map(|way| Key { account, way });
+        if let Some(lane) = self.lanes.get_mut(&again).filter(|lane| lane.is_before(position)) {
             // What is to be sent instead is looked up in the book.
             lane.queue.clear();
         }
@@ -82,6 +80,6 @@ impl Lanes {
     /// Whether an attempt of this delivery is under way.
     fn is_under_way(&self, account: AccountNumber, position: u64) -> bool {
         let lane = self.trying.get(&account).and_then(|trying| self.lanes.get(&Key { account, way: trying.way }));
-        lane.and_then(|lane| lane.queue.front()).is_some_and(|front| front.position == position)
+        lane.is_some_and(|lane| lane.is_before(position))
     }
 }

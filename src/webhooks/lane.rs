@@ -168,6 +168,11 @@ impl Lane {
         Lane { next: 0, failed: 0, tried: 0, queue: VecDeque::new(), flow: Flow::Held(until) }
     }
 
+    /// Whether this delivery is in memory, and the next.
+    pub(super) fn is_before(&self, position: u64) -> bool {
+        self.queue.front().is_some_and(|front| front.position == position)
+    }
+
     /// Whether no attempt of the next delivery was made.
     pub(super) fn is_untried(&self) -> bool {
         self.tried == 0

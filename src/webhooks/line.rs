@@ -191,7 +191,9 @@ impl<'d> Line<'d> {
         }
         let mut settled = HashSet::new();
         for Delivery { position, .. } in deliveries.iter().take_while(|it| it.position <= self.fresh_after) {
-            settled.extend(self.channel.book.trail(*position)?.filter(Trail::is_over).map(|_| *position));
+            // A dead one that its lane waits for has a row, by which the lane goes on.
+            let is_settled = |trail: &Trail| trail.is_over() || trail.state == State::Dead;
+            settled.extend(self.channel.book.trail(*position)?.filter(is_settled).map(|_| *position));
         }
         deliveries.retain(|delivery| !settled.contains(&delivery.position));
         Ok(())

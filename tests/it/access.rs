@@ -6,6 +6,7 @@ use std::fmt::Write;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::muster::{Muster, directory, run};
 
@@ -223,4 +224,39 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
             assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{}", file.display());
         }
     }
+}
+
+/// Whoever hangs up in the middle leaves nothing half done: what the history says of keys is what the door knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_hangs_up_leaves_nothing_half_done() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    let admin = create(&["--name", "admin", "--role", "admin", "--server", &muster.url("")], &[]);
+    let body = r#"{"name":"hung up","role":"auditor"}"#;
+    let (length, host) = (body.len(), muster.url("").replace("http://", ""));
+    let request = format!(
+        "POST /api/v1/keys HTTP/1.1\r\nhost: localhost\r\nx-api-key: {admin}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    for hang_up in 0..60 {
+        let mut caller = tokio::net::TcpStream::connect(&host).await.unwrap();
+        caller.write_all(request.as_bytes()).await.unwrap();
+        // From before it is read to after it is answered.
+        tokio::time::sleep(std::time::Duration::from_micros(50 * hang_up)).await;
+    }
+    let ask = async |path: &str| {
+        let request = muster.client().get(muster.url(path)).header("x-api-key", &admin);
+        muster.send(request).await.unwrap().json()
+    };
+    let count = |list: &Value| list.as_array().unwrap().len();
+    let mut told = (0, 0);
+    // What was begun last may still be on its way.
+    for _ in 0..100 {
+        let events = ask("/api/v1/events?type=api_key_created&limit=1000").await;
+        told = (count(&ask("/api/v1/keys").await["keys"]), count(&events["events"]));
+        if told.0 == told.1 && told.0 > 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{} keys are known, and {} are in the history", told.0, told.1);
 }

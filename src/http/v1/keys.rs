@@ -30,19 +30,19 @@ struct Body {
 const SHAPE: &str =
     r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two may be left out"#;
 
-/// Answers what is below `/keys`.
+/// Answers `/keys`, and `/keys/{key}`.
 pub(super) async fn answer(
     desk: &Desk,
     method: &str,
-    path: &[&str],
+    key: Option<&str>,
     query: &Query,
     body: &[u8],
     asker: Asker,
 ) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
     let keys = desk.inner.door.keys();
-    match (path, method) {
-        ([], "POST") => {
+    match (key, method) {
+        (None, "POST") => {
             let Body { name, role, accounts, expires } = read(body, SHAPE)?;
             let known = || Role::ALL.map(Role::name).join(", ");
             let wrong = || Problem::parameter("role", format_args!("must be one of {}, not {role:?}", known()));
@@ -50,12 +50,12 @@ pub(super) async fn answer(
             let expires = expires.as_deref().map(|text| in_time("expires", text)).transpose()?;
             Ok(json(&keys.create(Wanted { name, role, accounts, expires }, asker).await?))
         }
-        ([id], _) => {
+        (Some(id), _) => {
             let id = id.parse().map_err(|_| Problem::parameter("key", "must be the number of a key"))?;
             keys.revoke(id, asker).await?;
             Ok(json(&json!({"revoked": id})))
         }
-        (_, _) => Ok(json(&json!({"keys": keys.list(clock::now())}))),
+        (None, _) => Ok(json(&json!({"keys": keys.list(clock::now())}))),
     }
 }
 

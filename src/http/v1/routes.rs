@@ -88,16 +88,19 @@ async fn answer<B: Buf>(
             let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
             let path: Vec<String> = path.iter().map(ToString::to_string).collect();
             let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
-            // A change goes on to its end though its caller has gone: what is remembered is what is done.
-            let answering = tokio::spawn(async move {
+            let changing = async move {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 webhooks::answer(&desk, method.as_str(), &path, &query, &body, asker).await
-            });
-            answering.await.map_err(|error| Problem::work(&error))?
+            };
+            to_its_end(changing).await
         }
         ["keys", ref path @ ..] => {
             let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            keys::answer(desk, method.as_str(), path, query, &body, asker).await
+            let key = path.first().map(ToString::to_string);
+            let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
+            let changing =
+                async move { keys::answer(&desk, method.as_str(), key.as_deref(), &query, &body, asker).await };
+            to_its_end(changing).await
         }
         ["accounts"] => reading(desk, query, accounts::list).await,
         ["accounts", number] => {
@@ -136,6 +139,13 @@ async fn answer<B: Buf>(
         ["backup"] => upkeep::backup(desk, query, asker),
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "nothing has this path")),
     }
+}
+
+/// A change goes on to its end though its caller has gone: what is remembered is what is done.
+async fn to_its_end(
+    change: impl Future<Output = Result<Response, Problem>> + Send + 'static,
+) -> Result<Response, Problem> {
+    tokio::spawn(change).await.map_err(|error| Problem::work(&error))?
 }
 
 /// What reads the journal does so on a thread for blocking work.

@@ -89,9 +89,13 @@ async fn what_is_given_up_is_not_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn what_was_taken_before_a_kill_is_not_sent_after_it() {
     for deliver in [Deliver::All, Deliver::Latest] {
-        let mut house =
-            House::new(|delivery, _, _| if delivery.account == account(0) { slowly(taken(), 1) } else { taken() });
-        house.rules.deliver = deliver;
+        let mut house = House::new(|delivery, _, _| match (delivery.account, delivery.version) {
+            (slow, _) if slow == account(0) => slowly(taken(), 1),
+            // It is dead at once.
+            (failing, 2) if failing == account(1) => failed(),
+            _ => taken(),
+        });
+        (house.rules.deliver, house.rules.retry_waits) = (deliver, Vec::new());
         house.happen(50, 4).await;
         let running = house.start();
         until(Duration::from_millis(900)).await;
