@@ -273,6 +273,16 @@ pub const SIGNING_SECRETS: usize = 5;
 pub const SECRET_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest that may be asked for.
 pub const SECRET_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long the command that prints the master key may take: key services answer within seconds.
+pub const MASTER_KEY_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked whether it has ended, once it has said everything.
+pub const MASTER_KEY_COMMAND_POLL: Duration = Duration::from_millis(5);
+/// Bytes of a text that holds a master key, most: 84 would do.
+pub const MASTER_KEY_TEXT_BYTES: usize = 4096;
+/// Words of the command that prints the master key.
+pub const MASTER_KEY_COMMAND_WORDS: usize = 64;
+/// Accounts after which a rotation says how far it is.
+pub const ROTATION_STEP: u64 = 1_024;
 /// Bytes in the reason that an operator gives.
 pub const REMARK_BYTES: usize = 256;
 /// Bytes in the body of a request about the webhooks: positions of a few thousand dead letters.

@@ -19,7 +19,7 @@ use crate::audit::{self, Audit, Log};
 use crate::config::Settings;
 use crate::gateway::Simulator;
 use crate::http::{self, Api, Behind, Here};
-use crate::journal::{self, Journal};
+use crate::journal::{self, Asker, Journal, Origin};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
 use crate::projections::Roster;
 use crate::store::{self, Store};
@@ -169,6 +169,8 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
     tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
 
+    go_on_rotating(vault, journal);
+
     let is_ready = Arc::new(AtomicBool::new(true));
     let behind = Behind {
         accounts: accounts.clone(),
@@ -283,6 +285,19 @@ impl Rooms {
         let log = Log::open(&store, &journal, vault.log_key()?)?;
         Ok(Rooms { store, vault, roster, journal, log })
     }
+}
+
+/// Goes on with a rotation of the master key that was begun, while everything is served.
+fn go_on_rotating(vault: &Vault, journal: &Journal) {
+    let Some(rotation) = vault.unfinished_rotation() else { return };
+    let (journal, runtime) = (journal.clone(), runtime::Handle::current());
+    tokio::task::spawn_blocking(move || {
+        let asker = Asker { origin: Origin::SERVICE, from: "start".to_owned() };
+        match rotation.run(&journal, &runtime, asker, |_, _| {}) {
+            Ok(vault::Rotated { rewrapped, next }) => tracing::warn!(rewrapped, "the master key is rotated: {next}"),
+            Err(error) => tracing::error!(%error, "the rotation of the master key did not come to its end"),
+        }
+    });
 }
 
 /// Saves the checkpoints each time that `every` events have happened, so that the next start reads no more than these.

@@ -231,7 +231,8 @@ impl Keys {
             | Deed::WebhookPaused { .. }
             | Deed::WebhookResumed { .. }
             | Deed::WebhookRedelivered { .. }
-            | Deed::WebhookLettersDropped { .. } => {}
+            | Deed::WebhookLettersDropped { .. }
+            | Deed::MasterKeyRotated { .. } => {}
         }
     }
 }

@@ -80,6 +80,10 @@ enum Data<'a> {
         position: String,
         from: &'a str,
     },
+    Rotated {
+        rewrapped: u64,
+        from: &'a str,
+    },
     Webhook(WebhookView<'a>),
     ApiKey(ApiKeyView<'a>),
     Unknown {
@@ -250,6 +254,7 @@ impl<'a> Data<'a> {
                     expires: expires.map(written),
                     from,
                 }),
+                Deed::MasterKeyRotated { rewrapped } => Data::Rotated { rewrapped: *rewrapped, from },
                 Deed::ApiKeyRevoked { id } => {
                     Data::ApiKey(ApiKeyView { key: *id, name: None, role: None, accounts: None, expires: None, from })
                 }

@@ -19,6 +19,7 @@
 //! | `restore` | the verb: and back |
 //! | `webhooks` | the verb: receivers, deliveries, dead letters |
 //! | `keys` | the verb: who may do what |
+//! | `vault` | the verb: the master key |
 //! | `listen` | the verb: receive webhooks, to try them |
 //! | `source` | where a verb reads from: a running service, or a stopped directory |
 //! | `listing` | events and values, in the form that was asked for |
@@ -57,6 +58,7 @@ mod serve;
 mod signals;
 mod source;
 mod state;
+mod vault;
 mod verify;
 mod webhooks;
 
@@ -93,6 +95,7 @@ enum Verb {
     Restore(restore::Restore),
     Webhooks(webhooks::Webhooks),
     Keys(keys::Keys),
+    Vault(vault::Vault),
     Listen(listen::Listen),
     Config(config::Config),
     Demo(demo::Demo),
@@ -130,6 +133,7 @@ impl Verb {
             Verb::Backup(verb) => verb.run(),
             Verb::Restore(verb) => verb.run(),
             Verb::Webhooks(verb) => verb.run(),
+            Verb::Vault(verb) => verb.run(),
             Verb::Keys(verb) => verb.run(),
             Verb::Listen(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),

@@ -146,22 +146,31 @@ impl Open {
     /// refused by a directory that none uses, in words that say so.
     pub(super) fn tell(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let mut answer = Vec::new();
-        let take = |piece: &[u8]| {
+        self.tell_in_pieces(method, path, body, |piece| {
             answer.extend_from_slice(piece);
             Ok(())
-        };
+        })?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
+    /// Likewise, where the answer comes bit by bit.
+    pub(super) fn tell_in_pieces(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+        take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let From::Server { http, url } = &self.from else {
             let body = body.map(Value::to_string).unwrap_or_default();
-            self.ask_with(&Question { method, path, accept: JSON }, &body, take)?;
-            return Ok(serde_json::from_slice(&answer).unwrap_or_default());
+            return self.ask_with(&Question { method, path, accept: JSON }, &body, take);
         };
         let request = http.request(reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default(), at(url, path));
         let request = match body {
             Some(body) => request.header("content-type", JSON).body(body.to_string()),
             None => request,
         };
-        self.runtime.block_on(send(url, request.header("accept", JSON), take))?;
-        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+        self.runtime.block_on(send(url, request.header("accept", JSON), take))
     }
 
     /// Asks for something that is one JSON value.

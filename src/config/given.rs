@@ -106,6 +106,14 @@ fn walk(file: &Path, above: &str, dict: Dict, given: &mut Vec<Given>, faults: &m
         let name = if above.is_empty() { key } else { format!("{above}.{key}") };
         let source = file.display().to_string();
         match (table::named(&name), value) {
+            (Some(setting), _) if setting.kind.is_secret() => {
+                let variable = setting.variable();
+                let wrong = format!(
+                    "is given by the environment only ({variable}): a settings file is copied, kept and read by others; \
+                     take it out of the file, and name a file of its own with vault.master_key_file, or set the variable"
+                );
+                faults.push(Fault { setting: name, source, wrong });
+            }
             (Some(setting), value) => given.push(Given { setting: setting.name, value, source }),
             (None, Value::Dict(_, dict)) if table::is_group(&name) || !dict.is_empty() => {
                 walk(file, &name, dict, given, faults);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use figment::value::{Empty, Value};
 use tracing_subscriber::EnvFilter;
 
+use super::secret::{SecretText, is_master_key};
 use super::settings::{Settings, Word};
 use super::text::{duration, is_address, is_base_of_receivers, is_receiver, whole_number, written};
 use crate::client::Network;
-use crate::limits::{SETTABLE_DURATION, SETTABLE_NETWORKS, SETTABLE_RETRY_WAITS};
+use crate::limits::{MASTER_KEY_COMMAND_WORDS, SETTABLE_DURATION, SETTABLE_NETWORKS, SETTABLE_RETRY_WAITS};
 
 /// Where in the settings a value belongs.
 pub(super) type Place<T> = fn(&mut Settings) -> &mut T;
@@ -21,6 +22,10 @@ pub(super) enum Kind {
     Directory(Place<PathBuf>),
     /// A file, or none.
     File(Place<Option<PathBuf>>),
+    /// A program and its arguments, or none.
+    Command(Place<Option<Vec<String>>>),
+    /// A master key, or none. Secret.
+    MasterKey(Place<Option<SecretText>>),
     /// An address to listen on.
     Address(Place<String>),
     /// A receiver's whole URL, or none.
@@ -78,6 +83,13 @@ impl Kind {
         match self {
             Kind::Directory(place) => *place(settings) = optional(value)?.map(PathBuf::from)?,
             Kind::File(place) => *place(settings) = optional(value)?.map(PathBuf::from),
+            Kind::Command(place) => *place(settings) = command(value)?,
+            Kind::MasterKey(place) => {
+                *place(settings) = match optional(value)? {
+                    Some(text) => Some(SecretText::new(is_master_key(text).then_some(text)?)),
+                    None => None,
+                }
+            }
             Kind::Address(place) => *place(settings) = checked(value, is_address)?,
             Kind::Url(place) => *place(settings) = optionally_checked(value, is_receiver)?,
             Kind::BaseUrl(place) => *place(settings) = optionally_checked(value, is_base_of_receivers)?,
@@ -99,6 +111,10 @@ impl Kind {
         match self {
             Kind::Directory(_) => "the path of a directory".to_owned(),
             Kind::File(_) => "the path of a file".to_owned(),
+            Kind::Command(_) => format!(
+                "a program and its arguments, at most {MASTER_KEY_COMMAND_WORDS} words, in a list or with blanks between"
+            ),
+            Kind::MasterKey(_) => "a master key, which is 64 hexadecimal digits".to_owned(),
             Kind::Address(_) => "host:port, as in 127.0.0.1:8080 or localhost:0".to_owned(),
             Kind::Url(_) => "an http or https URL, as in https://example.com/status".to_owned(),
             Kind::BaseUrl(_) => {
@@ -134,6 +150,8 @@ impl Kind {
         match self {
             Kind::Directory(place) => place(&mut settings).display().to_string().into(),
             Kind::File(place) => or_nothing(place(&mut settings).as_ref().map(|path| path.display().to_string())),
+            Kind::Command(place) => place(&mut settings).take().map_or_else(|| or_nothing(None), Value::from),
+            Kind::MasterKey(place) => or_nothing(place(&mut settings).as_ref().map(|_| "***".to_owned())),
             Kind::Address(place) | Kind::Filter(place) => place(&mut settings).as_str().into(),
             Kind::Url(place) | Kind::BaseUrl(place) => or_nothing(place(&mut settings).take()),
             Kind::Switch(place) => (*place(&mut settings)).into(),
@@ -150,12 +168,19 @@ impl Kind {
         }
     }
 
+    /// Whether its values are secrets, which the environment alone gives.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Kind::MasterKey(_))
+    }
+
     /// Whether its values are URLs, which may hold a password.
     pub(super) fn is_url(&self) -> bool {
         match self {
             Kind::Url(_) | Kind::BaseUrl(_) => true,
             Kind::Directory(_)
             | Kind::File(_)
+            | Kind::Command(_)
+            | Kind::MasterKey(_)
             | Kind::Address(_)
             | Kind::Switch(_)
             | Kind::Count(..)
@@ -219,6 +244,16 @@ fn networks(value: &Value) -> Option<Option<Vec<Network>>> {
     }
     let networks = texts(value)?.into_iter().map(|text| text.trim().parse().ok()).collect::<Option<Vec<_>>>()?;
     (networks.len() <= SETTABLE_NETWORKS).then_some(Some(networks))
+}
+
+/// A program and its arguments. It is run without a shell, so nothing in them means anything else.
+fn command(value: &Value) -> Option<Option<Vec<String>>> {
+    let words: Vec<String> = match value.as_array() {
+        Some(values) => values.iter().map(|word| Some(word.as_str()?.to_owned())).collect::<Option<_>>()?,
+        None => value.as_str()?.split_whitespace().map(str::to_owned).collect(),
+    };
+    let is_good = words.first().is_none_or(|program| !program.is_empty()) && words.len() <= MASTER_KEY_COMMAND_WORDS;
+    is_good.then_some((!words.is_empty()).then_some(words))
 }
 
 fn waits(value: &Value) -> Option<Vec<Duration>> {

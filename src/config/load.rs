@@ -8,7 +8,7 @@ use figment::Figment;
 
 use super::fault::Fault;
 use super::given::{File, Flag, Given, by_environment, by_file, by_flags};
-use super::settings::Settings;
+use super::settings::{Settings, Vault};
 use super::shown::{quoted, shown};
 use super::table::{FILE_VARIABLE, SETTINGS};
 use super::text::receiver;
@@ -88,7 +88,8 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
         if let Ok(value) = layers.find_value(name) {
             source = layers.get_metadata(value.tag()).map(|it| it.name.to_string()).unwrap_or_default();
             if kind.read(&value, &mut settings).is_none() {
-                let wrong = format!("must be {}, not {}", kind.expected(), quoted(&value, kind.is_url()));
+                let found = if kind.is_secret() { "what it is".to_owned() } else { quoted(&value, kind.is_url()) };
+                let wrong = format!("must be {}, not {found}", kind.expected());
                 faults.push(Fault { setting: name.to_owned(), source: source.clone(), wrong });
             }
         }
@@ -96,6 +97,7 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
     }
     if faults.is_empty() {
         faults.extend(forbidden_receivers(&settings, &rows));
+        faults.extend(several_master_keys(&settings, &rows));
     }
     if faults.is_empty() { Ok(Effective { settings, rows }) } else { Err(Error(faults)) }
 }
@@ -114,6 +116,21 @@ fn forbidden_receivers(settings: &Settings, rows: &[Row]) -> Vec<Fault> {
         Some(Fault { setting: name.to_owned(), source, wrong: format!("must be elsewhere: {forbidden}") })
     };
     urls.into_iter().filter_map(fault).collect()
+}
+
+/// Where the master key comes from is said once.
+fn several_master_keys(settings: &Settings, rows: &[Row]) -> Option<Fault> {
+    let Vault { master_key_file, master_key_command, master_key } = &settings.vault;
+    let given = [
+        ("vault.master_key_file", master_key_file.is_some()),
+        ("vault.master_key_command", master_key_command.is_some()),
+        ("vault.master_key", master_key.is_some()),
+    ];
+    let names: Vec<&str> = given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect();
+    let [.., before, last] = names[..] else { return None };
+    let source = rows.iter().find(|row| row.name == last).map(|row| row.source.clone()).unwrap_or_default();
+    let wrong = format!("says where the master key is, and so does {before}; take one of them away");
+    Some(Fault { setting: last.to_owned(), source, wrong })
 }
 
 fn said(faults: usize) -> String {

@@ -7,6 +7,7 @@
 //! | `kind` | the kinds of settings: how a value is read, checked and written |
 //! | `text` | texts that are checked: addresses, URLs, durations |
 //! | `given` | what was given, in the file, the environment and flags, and whether such settings exist |
+//! | `secret` | a setting that is a secret |
 //! | `fault` | what is wrong with one of them, and the mend |
 //! | `load` | from all that was given to settings, or to all faults at once |
 //! | `shown` | values as they are shown to people, without secrets |
@@ -18,6 +19,7 @@ mod fault;
 mod given;
 mod kind;
 mod load;
+mod secret;
 mod settings;
 mod shown;
 mod table;
@@ -29,6 +31,7 @@ mod tests;
 pub use fault::Fault;
 pub use given::{File, Flag};
 pub use load::{Effective, Error, Row, load, load_from_process};
+pub use secret::SecretText;
 pub use settings::{
     Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store, Vault,
     Webhooks, Word,

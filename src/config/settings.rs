@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::secret::SecretText;
 use crate::client::{Guard, Network};
 use crate::domain::Channel;
 use crate::limits;
@@ -87,6 +88,10 @@ pub struct Store {
 pub struct Vault {
     /// The file with the master key; `keys/master.key` in the data directory if not set.
     pub master_key_file: Option<PathBuf>,
+    /// A program that prints the master key, and its arguments.
+    pub master_key_command: Option<Vec<String>>,
+    /// The master key itself; from the environment only.
+    pub master_key: Option<SecretText>,
 }
 
 /// `webhooks.*`

@@ -16,7 +16,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 34] = [
+pub(super) static SETTINGS: [Setting; 36] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
@@ -34,6 +34,8 @@ pub(super) static SETTINGS: [Setting; 34] = [
     setting("store.cache_bytes", Kind::Size(|it| &mut it.store.cache_bytes, SETTABLE_CACHE_BYTES)),
     setting("store.checkpoint_every", Kind::Size(|it| &mut it.store.checkpoint_every, SETTABLE_CHECKPOINT)),
     setting("vault.master_key_file", Kind::File(|it| &mut it.vault.master_key_file)),
+    setting("vault.master_key_command", Kind::Command(|it| &mut it.vault.master_key_command)),
+    setting("vault.master_key", Kind::MasterKey(|it| &mut it.vault.master_key)),
     setting("webhooks.base_url", Kind::BaseUrl(|it| &mut it.webhooks.base_url)),
     setting("webhooks.channel_sync_status.url", Kind::Url(|it| &mut it.webhooks.channel_sync_status.url)),
     setting("webhooks.channel_sync_status.deliver", Kind::Choice(|it| &mut it.webhooks.channel_sync_status.deliver)),

@@ -89,6 +89,10 @@ fn sources() {
              MUSTER_VAULT__MASTER_KEY_FILE=/run/secrets/key
              MUSTER_LOG__FILTER=trace
              MUSTER_LOG__FORMAT=json",
+            // Where the master key comes from: a command in either form, the key itself, which is not shown.
+            "| vault.master_key_command = [\"/usr/bin/key\", \"--name\", \"the key\"]",
+            "MUSTER_VAULT__MASTER_KEY_COMMAND=/usr/bin/key --name it",
+            "MUSTER_VAULT__MASTER_KEY=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
             // Addresses.
             "--listen localhost:0",
             "--listen [::]:8080",
@@ -154,6 +158,12 @@ fn faults() {
              MUSTER_LOG__FORMAT=xml
              MUSTER_LOG__FILTER=muster=loud
              MUSTER_DATA_DIR=",
+            // Where the master key comes from: once, and itself from the environment only; it is not repeated.
+            "| vault.master_key = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"",
+            "| vault.master_key_command = \"key --name it\"
+             MUSTER_VAULT__MASTER_KEY_FILE=/run/secrets/key",
+            "MUSTER_VAULT__MASTER_KEY=00112233",
+            "| vault.master_key_command = [\"\", \"it\"]",
             // Receivers where none may be.
             "--listen 0.0.0.0:8080
              --webhook-base-url http://10.0.0.8/hooks

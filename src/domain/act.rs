@@ -7,7 +7,7 @@ use super::{Channel, Grant, Timestamp};
 pub struct Act {
     /// What was done.
     pub deed: Deed,
-    /// From where: the address of the peer, `command line`, or `receiver`.
+    /// From where: the address of the peer, `command line`, `receiver`, or `start`.
     pub from: String,
 }
 
@@ -88,6 +88,11 @@ pub enum Deed {
         /// The key's number.
         id: u64,
     },
+    /// Everything that the master key sealed is sealed with another one.
+    MasterKeyRotated {
+        /// How many keys and secrets were sealed anew; those that were new by then already were not.
+        rewrapped: u64,
+    },
 }
 
 /// How a webhook is signed.
@@ -124,6 +129,7 @@ impl Deed {
             Deed::WebhookLettersDropped { .. } => "webhook_letters_dropped",
             Deed::ApiKeyCreated(_) => "api_key_created",
             Deed::ApiKeyRevoked { .. } => "api_key_revoked",
+            Deed::MasterKeyRotated { .. } => "master_key_rotated",
         }
     }
 }

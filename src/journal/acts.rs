@@ -16,6 +16,7 @@ pub(super) const WEBHOOK_REDELIVERED: u16 = 1_008;
 pub(super) const WEBHOOK_LETTERS_DROPPED: u16 = 1_009;
 pub(super) const API_KEY_CREATED: u16 = 1_010;
 pub(super) const API_KEY_REVOKED: u16 = 1_011;
+pub(super) const MASTER_KEY_ROTATED: u16 = 1_012;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -81,6 +82,13 @@ struct ApiKeyRevokedV1<'a> {
     from: &'a str,
 }
 
+/// Type 1012.
+#[derive(Encode, BorrowDecode)]
+struct MasterKeyRotatedV1<'a> {
+    rewrapped: u64,
+    from: &'a str,
+}
+
 /// Writes the payload of an act, and returns its registered type.
 pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
     let Act { deed, from } = act;
@@ -114,6 +122,9 @@ pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
             write(API_KEY_CREATED, &ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from }, out)
         }
         Deed::ApiKeyRevoked { id } => write(API_KEY_REVOKED, &ApiKeyRevokedV1 { id: *id, from }, out),
+        Deed::MasterKeyRotated { rewrapped } => {
+            write(MASTER_KEY_ROTATED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+        }
     }
 }
 
@@ -168,6 +179,10 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
         API_KEY_REVOKED => {
             let ApiKeyRevokedV1 { id, from } = read(payload)?;
             (Deed::ApiKeyRevoked { id }, from)
+        }
+        MASTER_KEY_ROTATED => {
+            let MasterKeyRotatedV1 { rewrapped, from } = read(payload)?;
+            (Deed::MasterKeyRotated { rewrapped }, from)
         }
         _ => return Ok(None),
     };

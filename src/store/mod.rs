@@ -231,6 +231,11 @@ impl Store {
         self.backend.put_new(table, key, value)
     }
 
+    /// Puts `value` under `key` if `there` is what is under it; says whether it was.
+    pub fn replace(&self, table: Table, key: &[u8], there: &[u8], value: &[u8]) -> Result<bool, Error> {
+        self.backend.replace(table, key, there, value)
+    }
+
     /// Removes what is under `key`.
     pub fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
         self.backend.remove(table, key)

@@ -102,6 +102,11 @@ impl Sled {
         Ok(outcome.map_err(|source| self.failed(source))?.err().and_then(|there| there.current))
     }
 
+    pub(super) fn replace(&self, table: Table, key: &[u8], there: &[u8], value: &[u8]) -> Result<bool, Error> {
+        let outcome = self.table(table).compare_and_swap(key, Some(there), Some(value));
+        Ok(outcome.map_err(|source| self.failed(source))?.is_ok())
+    }
+
     pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
         self.table(table).remove(key).map(drop).map_err(|source| self.failed(source))
     }

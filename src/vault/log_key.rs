@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use super::cipher::{self, Key};
-use super::{Error, Purpose, Vault};
+use super::purpose::Purpose;
+use super::{Error, Vault};
 use crate::store::Table;
 
 /// The log's key. Cheap to clone. No `Debug`: it holds a secret.
@@ -20,7 +21,7 @@ pub struct LogKey {
 pub struct PublicKey(pub [u8; 32]);
 
 /// Its place beside the accounts' data keys.
-const LOG_KEY: &[u8] = b"log key";
+pub(super) const LOG_KEY: &[u8] = b"log key";
 
 impl Vault {
     /// The log's key, which is made the first time.
@@ -28,12 +29,15 @@ impl Vault {
         let aad = Purpose::LogKey.bound_to(None);
         let stored = self.inner.store.get(Table::Keys, LOG_KEY)?;
         let seed = match stored {
-            Some(sealed) => cipher::open(&self.inner.master, &aad, &sealed)
+            Some(sealed) => self
+                .masters()
+                .open_sealed(&aad, &sealed)
                 .and_then(|seed| seed.first_chunk().map(|seed| Key::new(*seed)))
                 .ok_or(Error::LogKeyDoesNotOpen)?,
             None => {
                 let seed = Key::new(cipher::draw()?);
-                let sealed = cipher::seal(&self.inner.master, &aad, &*seed, &cipher::draw()?);
+                let masters = self.masters();
+                let sealed = masters.seal(&aad, &*seed, &cipher::draw()?);
                 self.inner.store.put(Table::Keys, LOG_KEY, &sealed)?;
                 // Its public half is durable in a file of its own at once, and must never be there alone: after a power
                 // cut that took the key, another was made, and no start went on with a log that had two.

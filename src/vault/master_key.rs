@@ -1,11 +1,12 @@
 //! The master key: the one key that is not in the store, and its file.
 //!
-//! The file holds one line, `muster master key 1 ` and 64 hexadecimal digits, and only its owner may read it.
+//! The file holds one line, `muster master key 1 ` and 64 hexadecimal digits, or the digits alone, and only its owner may
+//! read it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -36,32 +37,49 @@ pub(super) fn read(path: &Path) -> Result<Option<Key>, Error> {
 /// Draws a key and writes its file, durably, before anything is sealed with it.
 pub(super) fn make(path: &Path) -> Result<Key, Error> {
     let key = Zeroizing::new(cipher::draw()?);
+    write(path, &key)?;
+    Ok(key)
+}
+
+/// Writes the key's file, durably, in the place of the one before. A crash leaves the one or the other, whole: it is
+/// written beside its place first.
+pub(super) fn write(path: &Path, key: &Key) -> Result<(), Error> {
+    let beside = write_beside(path, key)?;
+    let moved = || {
+        fs::rename(&beside, path)?;
+        File::open(directory_of(path))?.sync_all()
+    };
+    moved().map_err(|source| Error::File { what: "make", path: path.to_owned(), source })
+}
+
+/// Writes the key beside its file's place.
+pub(super) fn write_beside(path: &Path, key: &Key) -> Result<PathBuf, Error> {
     let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 1));
     text.push_str(PREFIX);
-    for byte in *key {
+    for byte in **key {
         for nibble in [byte >> 4, byte & 15] {
             text.extend(char::from_digit(u32::from(nibble), 16));
         }
     }
     text.push('\n');
-    write(path, text.as_bytes()).map_err(|source| Error::File { what: "make", path: path.to_owned(), source })?;
-    Ok(key)
-}
-
-/// A crash leaves the whole file or none: it is written beside its place first.
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    store::create_directories(directory)?;
     let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(directory)?.sync_all()
+    let written = || {
+        store::create_directories(directory_of(path))?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    written().map_err(|source| Error::File { what: "make", path: path.to_owned(), source })?;
+    Ok(beside)
 }
 
-fn parse(line: &str) -> Option<Key> {
-    let digits = line.strip_prefix(PREFIX)?.as_bytes();
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The key in a line.
+pub(super) fn parse(line: &str) -> Option<Key> {
+    let digits = line.strip_prefix(PREFIX).unwrap_or(line).as_bytes();
     if digits.len() != DIGITS {
         return None;
     }

@@ -2,7 +2,12 @@
 //!
 //! | file | what it knows |
 //! |---|---|
+//! | `source` | where the master key comes from |
 //! | `master_key` | the one key that is not in the store, and its file |
+//! | `masters` | the master keys that are known: one, or two during a rotation |
+//! | `rotation` | everything is sealed anew under another master key |
+//! | `purpose` | what sealed bytes are for, and whose |
+//! | `error` | why the vault cannot seal or open |
 //! | `cipher` | how bytes are sealed and opened |
 //! | `log_key` | the key that signs what the journal says of itself |
 //! | `erasure` | one account's key is destroyed |
@@ -15,26 +20,35 @@
 mod cipher;
 mod content;
 mod erasure;
+mod error;
 mod log_key;
 mod master_key;
+mod masters;
+mod purpose;
+mod rotation;
+mod source;
 
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use zeroize::Zeroizing;
 
 pub use content::ClearContent;
 pub use erasure::{Erasing, Sealing};
+pub use error::Error;
 pub use log_key::{LogKey, PublicKey};
+pub use rotation::{Rotated, Rotation, Standing};
 
 use crate::config;
 use crate::domain::{AccountNumber, Content, Fingerprint, Sealed};
-use crate::store::{self, Store, Table};
+use crate::store::{Store, Table};
 use cipher::Key;
+use masters::Masters;
+use purpose::{Purpose, endpoint_aad};
+use source::Source;
 
 /// The vault, open. Cheap to clone.
 #[derive(Clone)]
@@ -44,72 +58,14 @@ pub struct Vault {
 
 struct Inner {
     store: Store,
-    master: Key,
+    source: Source,
+    masters: RwLock<Masters>,
     /// Shared by those who seal, and alone for whoever destroys a key.
     sealing: tokio::sync::RwLock<()>,
-}
-
-/// Why the vault cannot seal or open.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The master key's file cannot be read or made.
-    #[error("cannot {what} the master key file {path}: {source}")]
-    File {
-        /// What was tried, as in "read".
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What went wrong.
-        source: io::Error,
-    },
-    /// Others may read the master key.
-    #[error("the master key file {path} may be read by others (mode {mode:o}); run: chmod 600 {path}")]
-    ReadableByOthers {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The file holds something else.
-    #[error("the file {path} holds no master key; restore it from its backup, or set vault.master_key_file")]
-    NoKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The store is sealed, and the master key is not there.
-    #[error(
-        "the master key file {path} is missing, and the store is sealed with it; restore the file, or set vault.master_key_file"
-    )]
-    Missing {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
-    /// The store is sealed with another master key.
-    #[error(
-        "the master key in {path} is not the one that the store is sealed with; set vault.master_key_file to that one"
-    )]
-    WrongKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Sealed bytes do not open: they were altered, or belong to another account.
-    #[error("the sealed secrets of account {account:?} do not open: they were altered, or their key is gone")]
-    DoesNotOpen {
-        /// Whose.
-        account: AccountNumber,
-    },
-    /// What was set of a receiver does not open.
-    #[error("what was set of the receiver of {0} does not open: the store was altered; restore it from a backup")]
-    EndpointDoesNotOpen(String),
-    /// The log's key does not open.
-    #[error("the key that signs the log does not open: the store was altered; restore it from a backup")]
-    LogKeyDoesNotOpen,
-    /// The operating system gives no random bytes.
-    #[error("the operating system gives no random bytes: {0}")]
-    NoRandomness(getrandom::Error),
-    /// The store failed. Final.
-    #[error(transparent)]
-    Store(#[from] store::Error),
+    is_rotating: AtomicBool,
+    /// Accounts that the rotation has come to, and all that it comes to.
+    rotated: AtomicU64,
+    to_rotate: AtomicU64,
 }
 
 /// Random bytes for a secret that others are given.
@@ -117,47 +73,29 @@ pub fn draw_secret() -> Result<Zeroizing<[u8; 32]>, Error> {
     Ok(Zeroizing::new(cipher::draw()?))
 }
 
-/// What is bound to sealed bytes, so that they open nowhere else.
-#[derive(Clone, Copy)]
-enum Purpose {
-    DataKey,
-    Content,
-    Code,
-    MasterKeyCheck,
-    LogKey,
-    Endpoint,
-}
-
-/// The place, beside the accounts' data keys, of a text sealed with the master key: by it a wrong one is told.
-const MASTER_KEY_CHECK: &[u8] = b"master key check";
-
 impl Vault {
-    /// Opens the vault of `store`. The first time, the master key is made.
+    /// Opens the vault of `store`. The first time, the master key is made, if it is to be in a file.
     pub fn open(store: Store, settings: &config::Vault) -> Result<Vault, Error> {
-        let path = settings.master_key_file.clone().unwrap_or_else(|| store.path().join("keys").join("master.key"));
-        let check = store.get(Table::Keys, MASTER_KEY_CHECK)?;
-        let master = match (master_key::read(&path)?, &check) {
-            (Some(master), _) => master,
-            (None, None) => master_key::make(&path)?,
-            (None, Some(_)) => return Err(Error::Missing { path }),
+        let source = Source::of(&store, settings);
+        let masters = RwLock::new(Masters::open(&store, &source)?);
+        let inner = Inner {
+            store,
+            source,
+            masters,
+            sealing: tokio::sync::RwLock::default(),
+            is_rotating: AtomicBool::default(),
+            rotated: AtomicU64::default(),
+            to_rotate: AtomicU64::default(),
         };
-        let aad = Purpose::MasterKeyCheck.bound_to(None);
-        match check {
-            Some(sealed) if cipher::open(&master, &aad, &sealed).is_none() => return Err(Error::WrongKey { path }),
-            Some(_) => {}
-            None => {
-                let sealed = cipher::seal(&master, &aad, MASTER_KEY_CHECK, &cipher::draw()?);
-                store.put(Table::Keys, MASTER_KEY_CHECK, &sealed)?;
-                store.flush()?;
-            }
-        }
-        Ok(Vault { inner: Arc::new(Inner { store, master, sealing: tokio::sync::RwLock::default() }) })
+        Ok(Vault { inner: Arc::new(inner) })
     }
 
     /// As [`open`](Vault::open), and makes nothing: for a store that is only looked into.
     pub fn open_made(store: Store, settings: &config::Vault) -> Result<Vault, Error> {
-        let path = settings.master_key_file.clone().unwrap_or_else(|| store.path().join("keys").join("master.key"));
-        if path.exists() { Vault::open(store, settings) } else { Err(Error::Missing { path }) }
+        match Source::of(&store, settings) {
+            Source::File(path) if !path.exists() => Err(Error::Missing { path }),
+            Source::File(_) | Source::Command(_) | Source::Environment(_) => Vault::open(store, settings),
+        }
     }
 
     /// Seals what came with an account under the account's data key, which is made if there is none yet.
@@ -201,16 +139,30 @@ impl Vault {
         Ok(Zeroizing::new(text.to_owned()))
     }
 
-    /// Seals what operators set of a receiver of webhooks, by the channel's name.
-    pub fn seal_endpoint(&self, channel: &str, clear: &[u8]) -> Result<Vec<u8>, Error> {
-        let aad = endpoint_aad(channel);
-        Ok(cipher::seal(&self.inner.master, &aad, clear, &cipher::draw()?))
+    /// Seals what operators set of a receiver of webhooks, and keeps it under the channel's name. In one go, so that no
+    /// rotation of the master key comes in between. Durable as a put of the store is.
+    pub fn keep_endpoint(&self, channel: &str, clear: &[u8]) -> Result<(), Error> {
+        let aad = endpoint_aad(channel.as_bytes());
+        let masters = self.masters();
+        let sealed = masters.seal(&aad, clear, &cipher::draw()?);
+        Ok(self.inner.store.put(Table::Endpoints, channel.as_bytes(), &sealed)?)
     }
 
-    /// Opens it.
-    pub fn open_endpoint(&self, channel: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let aad = endpoint_aad(channel);
-        cipher::open(&self.inner.master, &aad, sealed).ok_or_else(|| Error::EndpointDoesNotOpen(channel.to_owned()))
+    /// What was kept so, opened; none if there is nothing.
+    pub fn kept_endpoint(&self, channel: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let Some(sealed) = self.inner.store.get(Table::Endpoints, channel.as_bytes())? else { return Ok(None) };
+        let clear = self.masters().open_sealed(&endpoint_aad(channel.as_bytes()), &sealed);
+        clear.map(Some).ok_or_else(|| Error::EndpointDoesNotOpen(channel.to_owned()))
+    }
+
+    /// Both master keys stay as they are while this is held.
+    fn masters(&self) -> RwLockReadGuard<'_, Masters> {
+        self.inner.masters.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Alone: nobody seals or opens meanwhile.
+    fn masters_to_change(&self) -> RwLockWriteGuard<'_, Masters> {
+        self.inner.masters.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn data_key(&self, account: AccountNumber) -> Result<Option<Key>, Error> {
@@ -231,9 +183,13 @@ impl Vault {
         data_key.copy_from_slice(key);
         wrap_nonce.copy_from_slice(nonce);
         let aad = Purpose::DataKey.bound_to(Some(account));
-        let wrapped = cipher::seal(&self.inner.master, &aad, &*data_key, &wrap_nonce);
+        // Held until the key is stored: a rotation seals anew what is stored by then, and nothing that comes later.
+        let masters = self.masters();
+        let wrapped = masters.seal(&aad, &*data_key, &wrap_nonce);
         // Two requests may import the same account at once: the first key stands, and both use it.
-        match self.inner.store.put_new(Table::Keys, &account.get().to_be_bytes(), &wrapped)? {
+        let there = self.inner.store.put_new(Table::Keys, &account.get().to_be_bytes(), &wrapped)?;
+        drop(masters);
+        match there {
             Some(there) => self.unwrap(account, &there),
             None => Ok(data_key),
         }
@@ -241,30 +197,7 @@ impl Vault {
 
     fn unwrap(&self, account: AccountNumber, wrapped: &[u8]) -> Result<Key, Error> {
         let aad = Purpose::DataKey.bound_to(Some(account));
-        let clear = cipher::open(&self.inner.master, &aad, wrapped).ok_or(Error::DoesNotOpen { account })?;
+        let clear = self.masters().open_sealed(&aad, wrapped).ok_or(Error::DoesNotOpen { account })?;
         clear.first_chunk().map(|key| Zeroizing::new(*key)).ok_or(Error::DoesNotOpen { account })
-    }
-}
-
-/// What is bound to an endpoint: what it is, and which channel's.
-fn endpoint_aad(channel: &str) -> Vec<u8> {
-    [&Purpose::Endpoint.bound_to(None)[..], channel.as_bytes()].concat()
-}
-
-impl Purpose {
-    /// What is authenticated beside the sealed bytes: what they are for, and whose they are.
-    fn bound_to(self, account: Option<AccountNumber>) -> [u8; 16] {
-        let purpose: &[u8; 8] = match self {
-            Purpose::DataKey => b"data key",
-            Purpose::Content => b"content\0",
-            Purpose::Code => b"code\0\0\0\0",
-            Purpose::MasterKeyCheck => b"check\0\0\0",
-            Purpose::LogKey => b"log key\0",
-            Purpose::Endpoint => b"endpoint",
-        };
-        let mut aad = [0; 16];
-        aad[..8].copy_from_slice(purpose);
-        aad[8..].copy_from_slice(&account.map_or(0, AccountNumber::get).to_le_bytes());
-        aad
     }
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::cipher;
+use super::masters::ROTATION;
 use super::*;
 use crate::domain::AccountType;
 
@@ -92,3 +94,150 @@ fn a_master_key_that_is_not_right_is_refused() {
 }
 
 const PREFIX_AND_ZEROS: &str = "muster master key 1 0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Everything that is sealed in a store, with what it is bound to.
+fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let store = &vault.inner.store;
+    let mut sealed = Vec::new();
+    for entry in store.scan_from(Table::Keys, b"") {
+        let (key, value) = entry.unwrap();
+        let aad = match &key[..] {
+            b"log key" => Purpose::LogKey.bound_to(None),
+            b"master key check" => Purpose::MasterKeyCheck.bound_to(None),
+            number => {
+                let number = u64::from_be_bytes(number.try_into().unwrap());
+                Purpose::DataKey.bound_to(AccountNumber::from_stored(number))
+            }
+        };
+        sealed.push((aad.to_vec(), value.to_vec()));
+    }
+    let endpoints = store.scan_from(Table::Endpoints, b"").map(|entry| entry.unwrap());
+    sealed.extend(endpoints.map(|(channel, value)| (endpoint_aad(&channel), value.to_vec())));
+    sealed
+}
+
+/// A rotation that is broken off after each of its steps goes on from there, with the old key's file or the new one's.
+#[test]
+fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
+    for (steps, is_new_file) in [(1, false), (1, true), (2, false), (2, true), (3, false), (3, true)] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keys/master.key");
+        let mine = account("861821726232");
+        let (code, log_key, old) = {
+            let vault = open(directory.path()).unwrap();
+            vault.enrol(mine).unwrap();
+            vault.keep_endpoint("sync", b"a receiver").unwrap();
+            (vault.seal_code(mine, "123456").unwrap().unwrap(), vault.log_key().unwrap(), fs::read(&file).unwrap())
+        };
+        let next = directory.path().join("next.key");
+        fs::write(&next, "5a".repeat(32)).unwrap();
+        fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
+        {
+            let vault = open(directory.path()).unwrap();
+            let rotation = vault.begin_rotation(Some(&next)).unwrap();
+            assert!(matches!(vault.begin_rotation(None), Err(Error::RotationUnderWay)));
+            vault.enrol(account("861821726231")).unwrap();
+            if steps > 1 {
+                assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 3, "the account that is new is not sealed anew");
+            }
+            if steps > 2 {
+                master_key::write(&file, &vault.masters().current).unwrap();
+            }
+        }
+        let text = if is_new_file { fs::read(&next).unwrap() } else { old.clone() };
+        fs::write(&file, text).unwrap();
+        {
+            let vault = open(directory.path()).unwrap();
+            assert_eq!(vault.open_code(mine, &code).unwrap().as_str(), "123456");
+            let rotation = vault.unfinished_rotation().unwrap();
+            rotation.rewrap_all(|_, _| {}).unwrap();
+            rotation.finish().unwrap();
+            assert_eq!((vault.standing().rotation, vault.unfinished_rotation().is_some()), ("none", false));
+        }
+        let vault = open(directory.path()).unwrap();
+        assert_eq!(vault.open_code(mine, &code).unwrap().as_str(), "123456");
+        assert!(vault.seal_code(account("861821726231"), "123456").unwrap().is_some());
+        assert_eq!(vault.kept_endpoint("sync").unwrap().unwrap().as_slice(), b"a receiver");
+        assert_eq!(vault.log_key().unwrap().public(), log_key.public());
+        let retired = master_key::parse(str::from_utf8(&old).unwrap().trim()).unwrap();
+        let sealed = all_sealed(&vault);
+        assert_eq!(sealed.len(), 5);
+        for (aad, sealed) in sealed {
+            assert!(cipher::open(&retired, &aad, &sealed).is_none(), "nothing opens with the retired key");
+            assert!(vault.masters().open_sealed(&aad, &sealed).is_some());
+        }
+        drop(vault);
+        fs::write(&file, old).unwrap();
+        assert!(matches!(open(directory.path()), Err(Error::WrongKey { .. })));
+    }
+}
+
+/// A key that is erased while everything is sealed anew does not come back.
+#[tokio::test]
+async fn a_rotation_brings_no_erased_key_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = open(directory.path()).unwrap();
+    let accounts: Vec<AccountNumber> = (0..500).map(|index| account(&format!("8618217{index:05}"))).collect();
+    accounts.iter().for_each(|account| vault.enrol(*account).unwrap());
+    let rotation = vault.begin_rotation(None).unwrap();
+    let rotating = tokio::task::spawn_blocking(move || {
+        rotation.rewrap_all(|_, _| {}).unwrap();
+        rotation.finish().unwrap();
+    });
+    for account in &accounts {
+        vault.erasing().await.destroy(*account).unwrap();
+    }
+    rotating.await.unwrap();
+    assert!(accounts.iter().all(|account| vault.seal_code(*account, "123456").unwrap().is_none()));
+    assert!(vault.inner.store.get(Table::Keys, ROTATION).unwrap().is_none());
+}
+
+/// A key that comes from elsewhere: the rotation waits until that gives the new one.
+#[test]
+fn a_key_from_a_command_or_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data");
+    let store = || Store::open(&path, &config::Settings::default().store).unwrap();
+    let file = directory.path().join("key");
+    let give = |digits: &str| {
+        fs::write(&file, digits.repeat(32)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let by_command = |words: &[&str]| config::Vault {
+        master_key_command: Some(words.iter().map(ToString::to_string).collect()),
+        ..config::Vault::default()
+    };
+    let cat = by_command(&["cat", file.to_str().unwrap()]);
+    let said =
+        |settings: &config::Vault| Vault::open(store(), settings).err().map(|it| it.to_string()).unwrap_or_default();
+    give("xy");
+    assert!(said(&cat).contains("must print the master key, 64 hexadecimal digits"), "{}", said(&cat));
+    assert!(said(&by_command(&["/nowhere"])).contains("vault.master_key_command cannot be run"));
+    assert!(said(&by_command(&["false"])).contains("failed (exit status: 1)"));
+    give("11");
+    {
+        let vault = Vault::open(store(), &cat).unwrap();
+        vault.enrol(account("861821726232")).unwrap();
+        assert!(matches!(vault.begin_rotation(None), Err(Error::NewKeyNeeded { .. })));
+        let same = vault.begin_rotation(Some(&file)).err().unwrap().to_string();
+        assert!(same.contains("holds the key that is in use"), "{same}");
+        let next = directory.path().join("next");
+        fs::write(&next, "22".repeat(32)).unwrap();
+        fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
+        let rotation = vault.begin_rotation(Some(&next)).unwrap();
+        rotation.rewrap_all(|_, _| {}).unwrap();
+        assert!(rotation.finish().unwrap().contains("make vault.master_key_command give the new key"));
+        assert_eq!(vault.standing().rotation, "waits for its setting");
+        assert!(matches!(vault.begin_rotation(Some(&next)), Err(Error::RotationWaits { .. })));
+    }
+    drop(Vault::open(store(), &cat).unwrap());
+    let environment =
+        config::Vault { master_key: Some(config::SecretText::new(&"22".repeat(32))), ..config::Vault::default() };
+    {
+        let vault = Vault::open(store(), &environment).unwrap();
+        vault.unfinished_rotation().unwrap().finish().unwrap();
+        assert!(vault.seal_code(account("861821726232"), "123456").unwrap().is_some());
+    }
+    assert!(said(&cat).contains("what the command prints is not the one"), "{}", said(&cat));
+    assert_eq!(said(&environment), "");
+}

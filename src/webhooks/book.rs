@@ -263,15 +263,6 @@ impl Book {
         self.scan(Table::Again).try_fold(0, |count, entry| entry.map(|_| count + 1))
     }
 
-    /// What operators set of the channel's receiver, sealed.
-    pub(super) fn endpoint(&self) -> Result<Option<Value>, store::Error> {
-        self.store.get(Table::Endpoints, self.name())
-    }
-
-    pub(super) fn put_endpoint(&self, sealed: &[u8]) -> Result<(), store::Error> {
-        self.store.put(Table::Endpoints, self.name(), sealed)
-    }
-
     /// Forgets cursor and rows, because the channel has no receiver any more; says whether there were any. What became
     /// of deliveries, dead letters and what is to be sent again stay.
     pub(super) fn close(&self) -> Result<bool, store::Error> {

@@ -45,8 +45,8 @@ impl Endpoint {
         self.own_url.clone().or_else(|| config::receiver_url(&settings.url_of(channel)?))
     }
 
-    /// The endpoint, sealed.
-    pub(super) fn seal(&self, channel: Channel, vault: &Vault) -> Result<Vec<u8>, vault::Error> {
+    /// Keeps the endpoint, sealed.
+    pub(super) fn keep(&self, channel: Channel, vault: &Vault) -> Result<(), vault::Error> {
         let Signing { secrets, app } = &self.signing;
         let stored = Stored {
             url: self.own_url.as_ref().map(Url::to_string),
@@ -56,12 +56,12 @@ impl Endpoint {
         };
         // Texts and integers always become JSON.
         let clear = Zeroizing::new(serde_json::to_vec(&stored).unwrap_or_default());
-        vault.seal_endpoint(channel.short_name(), &clear)
+        vault.keep_endpoint(channel.short_name(), &clear)
     }
 
-    /// The endpoint that was sealed.
-    pub(super) fn open(sealed: &[u8], channel: Channel, vault: &Vault) -> Result<Endpoint, vault::Error> {
-        let clear = vault.open_endpoint(channel.short_name(), sealed)?;
+    /// The endpoint that was kept, if one was.
+    pub(super) fn kept(channel: Channel, vault: &Vault) -> Result<Option<Endpoint>, vault::Error> {
+        let Some(clear) = vault.kept_endpoint(channel.short_name())? else { return Ok(None) };
         let unreadable = || vault::Error::EndpointDoesNotOpen(channel.short_name().to_owned());
         let Stored { url, secrets, app, paused } = serde_json::from_slice(&clear).map_err(|_| unreadable())?;
         let secret = |(text, until): (Zeroizing<String>, Option<i64>)| {
@@ -70,6 +70,6 @@ impl Endpoint {
         let secrets = secrets.into_iter().map(secret).collect::<Result<_, _>>().map_err(|_| unreadable())?;
         let app = app.map(|(tenant, secret)| AppSecret::new(&tenant, &secret)).transpose().map_err(|_| unreadable())?;
         let own_url = url.map(|url| url.parse()).transpose().map_err(|_| unreadable())?;
-        Ok(Endpoint { own_url, signing: Signing { secrets, app }, paused })
+        Ok(Some(Endpoint { own_url, signing: Signing { secrets, app }, paused }))
     }
 }

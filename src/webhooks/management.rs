@@ -222,9 +222,8 @@ impl Webhooks {
         let mut endpoint = Endpoint::clone(&desk.endpoint());
         let deed = edit(&mut endpoint)?;
         let receiver = receiver_of(&endpoint, channel, &self.inner.guard, &self.inner.settings)?;
-        let sealed = endpoint.seal(channel, &self.inner.vault).map_err(Error::from)?;
         // The act's commit makes both durable.
-        desk.book.put_endpoint(&sealed).map_err(Error::from)?;
+        endpoint.keep(channel, &self.inner.vault).map_err(Error::from)?;
         self.record(deed, asker).await?;
         let is_paused = endpoint.paused.is_some();
         *desk.endpoint.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint);

@@ -151,8 +151,7 @@ impl Webhooks {
         let mut open = |channel| -> Result<Desk, Error> {
             let form = Form { channel, store: store.id(), status_as_string: settings.register_status_as_string };
             let book = Book::open(store.clone(), channel);
-            let stored = book.endpoint()?.map(|sealed| Endpoint::open(&sealed, channel, vault)).transpose()?;
-            let endpoint = stored.unwrap_or_default();
+            let endpoint = Endpoint::kept(channel, vault)?.unwrap_or_default();
             let receiver = receiver_of(&endpoint, channel, &guard, settings)?;
             if receiver.is_none() && book.close()? {
                 let channel = channel.configuration_id();

@@ -1,8 +1,17 @@
-//! The vault, from outside: erasing an account's secrets.
+//! The vault, from outside: erasing an account's secrets, rotating the master key.
+//!
+//! `MUSTER_ROTATION_SEED` repeats the choices of the rotations that are killed, `MUSTER_ROTATION_KILLS` asks for more of
+//! them than the usual 12.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::muster::{Muster, Receiver, directory, run};
+use crate::muster::{Muster, PATIENCE, Receiver, directory, muster, run, send_signal};
 
 const ERASED: &str = "861821726232";
 const OTHER: &str = "861821726231";
@@ -56,13 +65,13 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
     for number in [ERASED, OTHER] {
         let bundle = muster.get(&format!("/api/v1/log/proof/account/{number}")).await;
         let (file, key) = (data.path().join("../bundle"), data.path().join("../key"));
-        std::fs::write(&file, bundle.text).unwrap();
-        std::fs::write(&key, muster.get("/api/v1/log/public-key").await.text).unwrap();
+        fs::write(&file, bundle.text).unwrap();
+        fs::write(&key, muster.get("/api/v1/log/public-key").await.text).unwrap();
         let (file, key) = (file.to_str().unwrap(), key.to_str().unwrap());
         let (code, _, stderr) = run(&["verify", "--bundle", file, "--public-key", key], &[]);
         assert_eq!(code, Some(0), "{stderr}");
-        std::fs::remove_file(file).unwrap();
-        std::fs::remove_file(key).unwrap();
+        fs::remove_file(file).unwrap();
+        fs::remove_file(key).unwrap();
     }
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let muster = Muster::start(data.path(), &settings);
@@ -71,4 +80,162 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
     assert_eq!(muster.post(&whatsapp("batchOnline"), list([ERASED], "second")).await.status, 200);
     let told = receiver.told_about(ERASED);
     assert!(told.iter().all(|words| words.starts_with("1/")), "receivers hear of statuses only: {told:?}");
+}
+
+/// Accounts that are there before the first rotation.
+const ACCOUNTS: usize = 3_000;
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|index| format!("8618217{index:05}")).collect()
+}
+
+/// Imports accounts, new ones or the same again.
+async fn import(muster: &Muster, numbers: &[String]) -> Option<u16> {
+    let body = list(numbers.iter().map(String::as_str), "first");
+    let path = "/group-dispatch-api/whatsapp/batchInsert";
+    Some(muster.try_post(path, body, "").await.ok()?.status)
+}
+
+/// Waits until no rotation is under way any more.
+async fn rotated(muster: &Muster) {
+    let begin = Instant::now();
+    while muster.get("/api/v1/vault").await.json()["rotation"] != "none" {
+        assert!(begin.elapsed() < PATIENCE, "the rotation does not end");
+    }
+}
+
+async fn events(muster: &Muster, kind: &str) -> usize {
+    let answer = muster.get(&format!("/api/v1/events?type={kind}&limit=1000")).await.json();
+    answer["events"].as_array().unwrap().len()
+}
+
+/// Starts on what must not open, and returns what is said.
+fn refused(data: &Path) -> String {
+    let (code, _, stderr) =
+        run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap(), "--config", "/dev/null"], &[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    stderr
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotations_that_are_killed() {
+    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = setting("MUSTER_ROTATION_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let kills = setting("MUSTER_ROTATION_KILLS").unwrap_or(12);
+    println!("MUSTER_ROTATION_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let data = directory();
+    let file = data.path().join("keys/master.key");
+    let key = || fs::read_to_string(&file).unwrap();
+    let muster = Muster::start(data.path(), &[]);
+    assert_eq!(import(&muster, &numbers(0..ACCOUNTS)).await, Some(200));
+    let endpoint = muster.client().put(muster.url("/api/v1/webhooks/sync/url"));
+    let endpoint = endpoint.header("content-type", "application/json").body(r#"{"url":"http://127.0.0.1:9/"}"#);
+    assert_eq!(muster.send(endpoint).await.unwrap().status, 200);
+    let (first, public) = (key(), muster.get("/api/v1/log/public-key").await.text);
+    let begin = Instant::now();
+    let (code, stdout, stderr) = run(&["vault", "rotate", "--server", &muster.url("")], &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("3002") && stdout.contains("keep a copy of the new master key"), "{stdout}");
+    let longest = u64::try_from(begin.elapsed().as_millis()).unwrap() + 20;
+    let mut retired = BTreeSet::from([first]);
+    let mut accounts = ACCOUNTS;
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    let mut broken_off = 0;
+    for kill in 0..kills {
+        let before = key();
+        let muster = Muster::start(data.path(), &[]);
+        let new = numbers(accounts..accounts + 200);
+        let rotating = muster.try_post("/api/v1/vault/rotate", "", "");
+        let importing = async {
+            for some in new.chunks(20) {
+                if import(&muster, some).await.is_none() {
+                    return;
+                }
+            }
+        };
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(random.u64(0..longest))).await;
+            send_signal(muster.pid(), "KILL");
+        };
+        tokio::join!(async { drop(rotating.await) }, importing, killing);
+        let log = muster.kill();
+        assert!(!log.contains("panicked"), "kill {kill}: {log}");
+        let muster = Muster::start(data.path(), &[]);
+        broken_off += usize::from(muster.get("/api/v1/vault").await.json()["rotation"] != "none");
+        rotated(&muster).await;
+        if key() != before {
+            retired.insert(before);
+        }
+        // The same content is the same only under the same data key, and a success makes no event.
+        accounts += new.len();
+        assert_eq!(import(&muster, &numbers(0..accounts)).await, Some(200), "kill {kill}");
+        assert_eq!(events(&muster, "content_replaced").await, 0);
+        assert_eq!(muster.get("/api/v1/log/public-key").await.text, public, "the log's key is the same");
+        let webhooks = muster.get("/api/v1/webhooks/sync").await.text;
+        assert!(webhooks.contains("http://127.0.0.1:9/"), "{webhooks}");
+        let recorded = events(&muster, "master_key_rotated").await;
+        assert!(recorded >= retired.len(), "{recorded} of {} rotations are recorded", retired.len());
+        assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    }
+    println!("{kills} kills, {} keys retired, {broken_off} rotations broken off, {accounts} accounts", retired.len());
+    let last = key();
+    for old in retired {
+        fs::write(&file, old).unwrap();
+        assert!(refused(data.path()).contains("is not the one that the store is sealed with"));
+    }
+    fs::write(&file, last).unwrap();
+    let (code, _, stderr) = run(&["verify", "--data-dir", data.path().to_str().unwrap()], &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+/// From the environment and from a command, with the real binary: never shown, never twice, and rotated by hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_from_elsewhere() {
+    let data = directory();
+    let (old, new) = ("1b".repeat(32), "2c".repeat(32));
+    let given = |key: &str| vec![("MUSTER_VAULT__MASTER_KEY".to_owned(), key.to_owned())];
+    let start = |key: &str| {
+        let data = data.path().to_str().unwrap();
+        let mut command = muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data], &[]);
+        Muster::spawn(command.envs(given(key)))
+    };
+    let muster = start(&old);
+    assert!(!data.path().join("keys/master.key").exists(), "no file is made");
+    assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
+    let server = muster.url("");
+    let (code, _, stderr) = run(&["vault", "rotate", "--server", &server], &[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("the master key comes from vault.master_key"), "{stderr}");
+    let file = data.path().join("../new.key");
+    fs::write(&file, &new).unwrap();
+    let rotate = || run(&["vault", "rotate", "--new-key-file", file.to_str().unwrap(), "--server", &server], &[]);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(rotate().2.contains("may be read by others"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let (code, stdout, stderr) = rotate();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("make vault.master_key give the new key"), "{stdout}");
+    fs::remove_file(&file).unwrap();
+    assert!(rotate().2.contains("vault.master_key gives the old master key still"));
+    let (_, log) = muster.stop("TERM");
+    assert!(!log.contains(&old) && !log.contains(&new));
+    let muster = start(&old);
+    assert_eq!(import(&muster, &numbers(0..3)).await, Some(200), "the old one opens until the setting changes");
+    muster.stop("TERM");
+    let muster = start(&new);
+    rotated(&muster).await;
+    assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
+    assert_eq!(events(&muster, "master_key_rotated").await, 1);
+    muster.stop("TERM");
+    let shown = run(&["config", "-o", "json"], &[("MUSTER_VAULT__MASTER_KEY", &new)]);
+    assert!(shown.0 == Some(0) && shown.1.contains(r#"{"name":"vault.master_key","value":"***""#), "{shown:?}");
+    let path = data.path().to_str().unwrap();
+    let (code, _, stderr) = run(&["verify", "--data-dir", path], &[("MUSTER_VAULT__MASTER_KEY", &old)]);
+    assert_eq!(code, Some(0), "a journal is verified without the key: {stderr}");
+    let (code, _, stderr) =
+        run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", path], &[("MUSTER_VAULT__MASTER_KEY", &old)]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("the master key in the environment is not the one"), "{stderr}");
 }

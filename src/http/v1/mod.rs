@@ -12,6 +12,7 @@
 //! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
 //! | `keys` | the API keys |
 //! | `secrets` | secrets are erased |
+//! | `vault` | the master key: how it is, its rotation |
 //! | `upkeep` | projections, verification, replay, export, backup |
 //! | `streams` | bodies that are made while they are sent |
 
@@ -26,6 +27,7 @@ mod secrets;
 mod streams;
 mod table;
 mod upkeep;
+mod vault;
 mod webhooks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};

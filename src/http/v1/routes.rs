@@ -12,7 +12,7 @@ use warp::{Filter, Rejection};
 use super::events::Form;
 use super::problem::Problem;
 use super::table::Route;
-use super::{Desk, accounts, events, keys, log, secrets, upkeep, webhooks};
+use super::{Desk, accounts, events, keys, log, secrets, upkeep, vault, webhooks};
 use crate::access::Pass;
 use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
@@ -130,6 +130,10 @@ async fn answer<B: Buf>(
         ["log", "proof", "account", number] => {
             let number = number.to_owned();
             reading(desk, query, move |desk, query| log::bundle(desk, &number, query)).await
+        }
+        ["vault", ..] => {
+            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
+            vault::answer(desk, method.as_str(), query, &body, asker).await
         }
         ["projections"] => reading(desk, query, upkeep::projections).await,
         ["projections", name, "rebuild"] => upkeep::rebuild(desk, name, query, asker),

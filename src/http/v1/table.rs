@@ -32,7 +32,7 @@ enum About {
 }
 
 /// All of them.
-pub const ROUTES: [Route; 38] = [
+pub const ROUTES: [Route; 40] = [
     Route { method: "GET", path: "accounts", need: Need::Read, about: About::Asked },
     Route { method: "GET", path: "accounts/{account}", need: Need::Read, about: About::One },
     Route { method: "GET", path: "accounts/{account}/events", need: Need::Read, about: About::One },
@@ -73,6 +73,8 @@ pub const ROUTES: [Route; 38] = [
     Route { method: "GET", path: "webhooks/{channel}/dead-letters", need: Need::Read, about: About::All },
     Route { method: "POST", path: "webhooks/{channel}/dead-letters/replay", need: Need::Operate, about: About::All },
     Route { method: "POST", path: "webhooks/{channel}/dead-letters/drop", need: Need::Operate, about: About::All },
+    Route { method: "GET", path: "vault", need: Need::Read, about: About::All },
+    Route { method: "POST", path: "vault/rotate", need: Need::Administer, about: About::All },
     Route { method: "GET", path: "keys", need: Need::Administer, about: About::Nothing },
     Route { method: "POST", path: "keys", need: Need::Administer, about: About::Nothing },
     Route { method: "DELETE", path: "keys/{key}", need: Need::Administer, about: About::Nothing },

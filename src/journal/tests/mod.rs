@@ -187,6 +187,7 @@ fn facts() -> Vec<Fact> {
             hash: [7; 32],
         }),
         Deed::ApiKeyRevoked { id: 2 },
+        Deed::MasterKeyRotated { rewrapped: 41 },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()

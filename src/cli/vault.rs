@@ -1,0 +1,111 @@
+//! `muster vault`: the master key.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Error;
+use super::listing::{self, Form};
+use super::progress::Bar;
+use super::source::{JSON, Question, Source};
+
+/// Show how the master key is, and rotate it while the service runs
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Vault {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Show(Show),
+    Rotate(Rotate),
+}
+
+/// Show where the master key comes from, and how far a rotation is
+#[derive(clap::Args)]
+struct Show {
+    #[command(flatten)]
+    told: Told,
+}
+
+/// Seal everything anew under another master key, while the service goes on
+#[derive(clap::Args)]
+struct Rotate {
+    /// The file with the new key, on the machine of the service [default: one is drawn, if the key is in a file]
+    #[arg(long, value_name = "PATH")]
+    new_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    told: Told,
+}
+
+#[derive(clap::Args)]
+struct Told {
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    source: Source,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster vault rotate                                     draw a new key, and put it into the master key's file
+  (umask 077; openssl rand -hex 32 > /run/keys/new.key)   make a key oneself
+  muster vault rotate --new-key-file /run/keys/new.key
+  muster vault show
+
+Whatever happens meanwhile, a start with the old key or the new one goes on where it was. The last line says what to do
+with the new key. It takes a running service.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+impl Vault {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        match &self.verb {
+            Verb::Show(Show { told }) => {
+                let shown = told.source.open()?.ask_value(&Question { method: "GET", path: "vault", accept: JSON })?;
+                listing::value(told.output, &shown)
+            }
+            Verb::Rotate(verb) => verb.run(),
+        }
+    }
+}
+
+impl Rotate {
+    fn run(&self) -> Result<(), Error> {
+        let failed = |path: &PathBuf| {
+            let path = path.clone();
+            move |source| Error::File { what: "find", path, source }
+        };
+        let file =
+            self.new_key_file.as_ref().map(|path| std::path::absolute(path).map_err(failed(path))).transpose()?;
+        let body = file.map(|file| json!({"newKeyFile": file}));
+        let open = self.told.source.open()?;
+        let bar = Bar::of("rotating", "accounts");
+        let (mut line, mut last) = (Vec::new(), Value::Null);
+        open.tell_in_pieces("POST", "vault/rotate", body.as_ref(), |piece| {
+            for byte in piece {
+                if *byte != b'\n' {
+                    line.push(*byte);
+                    continue;
+                }
+                last = serde_json::from_slice(&line).unwrap_or_default();
+                line.clear();
+                if let (Some(done), Some(of)) = (last["done"].as_u64(), last["of"].as_u64()) {
+                    bar.at(done, of);
+                }
+            }
+            Ok(())
+        })?;
+        drop(bar);
+        if last["next"].is_string() {
+            return listing::value(self.told.output, &last);
+        }
+        let broken = "the service ended before the rotation did; its next start goes on with it";
+        let detail = last["error"].as_str().unwrap_or(broken).to_owned();
+        Err(Error::Refused { status: 500, detail, is_fault: false })
+    }
+}

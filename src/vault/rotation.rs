@@ -1,0 +1,241 @@
+//! Rotation: everything that the master key seals is sealed anew with another one, while the service goes on.
+//!
+//! 1. Each key is stored sealed with the other, durably. From here on a start with either has both.
+//! 2. Whatever is sealed is sealed with the new one; what is there is opened with either and sealed with the new one.
+//! 3. Once all of that is durable it is recorded, and the new key is put into the file, in one move.
+//! 4. What was stored in the first step is removed, and with it the last use of the old key.
+//!
+//! A crash anywhere leaves what the next start goes on with.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use super::cipher::{self, Key};
+use super::log_key::LOG_KEY;
+use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION};
+use super::purpose::{Purpose, endpoint_aad};
+use super::source::Source;
+use super::{Error, Vault, master_key};
+use crate::clock;
+use crate::domain::{AccountNumber, Act, Deed};
+use crate::journal::{Asker, Journal};
+use crate::limits::ROTATION_STEP;
+use crate::store::Table;
+
+/// A rotation that has begun. There is one at a time.
+pub struct Rotation {
+    vault: Vault,
+}
+
+/// A rotation that has ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rotated {
+    /// How many keys and secrets were sealed anew.
+    pub rewrapped: u64,
+    /// What the operator does now.
+    pub next: String,
+}
+
+/// How the master key is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// The setting that it comes from.
+    pub source: &'static str,
+    /// `none`, `under way`, or `waits for its setting`.
+    pub rotation: &'static str,
+    /// How many keys the rotation that runs, or ran last, has looked at.
+    pub done: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Vault {
+    /// Begins a rotation, or goes on with one that a failure broke off. The new key is in `new_key_file`, or drawn if the
+    /// master key is in a file. Blocks for disk writes.
+    pub fn begin_rotation(&self, new_key_file: Option<&Path>) -> Result<Rotation, Error> {
+        let rotation = self.hold_rotation().ok_or(Error::RotationUnderWay)?;
+        let (source, setting) = (&self.inner.source, self.inner.source.setting());
+        if self.masters().last.is_some() {
+            let is_file = matches!(source, Source::File(_));
+            return if is_file { Ok(rotation) } else { Err(Error::RotationWaits { setting }) };
+        }
+        let next = match (new_key_file, source) {
+            (Some(file), _) => new_key(file)?,
+            (None, Source::File(_)) => Key::new(cipher::draw()?),
+            (None, Source::Command(_) | Source::Environment(_)) => return Err(Error::NewKeyNeeded { setting }),
+        };
+        if let Source::File(path) = source {
+            // That it can be written is found now, and not when all is done.
+            master_key::write_beside(path, &next)?;
+        }
+        let mut masters = self.masters_to_change();
+        if *next == *masters.current {
+            let path = new_key_file.unwrap_or(Path::new("")).to_owned();
+            let words = "holds the key that is in use; make another, as with openssl rand -hex 32".to_owned();
+            return Err(Error::NewKey { path, words });
+        }
+        let store = &self.inner.store;
+        store.put(Table::Keys, ROTATION, &Masters::rotation(&masters.current, &next)?)?;
+        store.sync()?;
+        masters.last = Some(std::mem::replace(&mut masters.current, next));
+        masters.is_given = false;
+        drop(masters);
+        Ok(rotation)
+    }
+
+    /// A rotation that was begun and is not over.
+    pub fn unfinished_rotation(&self) -> Option<Rotation> {
+        let is_unfinished = self.masters().last.is_some();
+        if is_unfinished { self.hold_rotation() } else { None }
+    }
+
+    /// How the master key is.
+    pub fn standing(&self) -> Standing {
+        let is_known = self.masters().last.is_some();
+        let rotation = match (self.inner.is_rotating.load(Ordering::Relaxed), is_known) {
+            (true, true) => "under way",
+            (false, true) => "waits for its setting",
+            (_, false) => "none",
+        };
+        let [done, of] = [&self.inner.rotated, &self.inner.to_rotate].map(|count| count.load(Ordering::Relaxed));
+        Standing { source: self.inner.source.setting(), rotation, done, of }
+    }
+
+    fn hold_rotation(&self) -> Option<Rotation> {
+        let was_rotating = self.inner.is_rotating.swap(true, Ordering::Relaxed);
+        (!was_rotating).then(|| Rotation { vault: self.clone() })
+    }
+}
+
+impl Drop for Rotation {
+    fn drop(&mut self) {
+        self.vault.inner.is_rotating.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Rotation {
+    /// Carries it out, records it in `journal`, and tells how far it is. Blocks; `runtime` is for the record.
+    pub fn run(
+        self,
+        journal: &Journal,
+        runtime: &Handle,
+        asker: Asker,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Rotated, Error> {
+        let rewrapped = self.rewrap_all(progress)?;
+        let store = &self.vault.inner.store;
+        store.sync()?;
+        let stored = store.get(Table::Keys, ROTATION)?;
+        if let Some(mut rotation) = stored.filter(|stored| stored.first() == Some(&0)).map(|stored| stored.to_vec()) {
+            let Asker { origin, from } = asker;
+            let act = Act { deed: Deed::MasterKeyRotated { rewrapped }, from };
+            runtime.block_on(journal.record_act(act, origin, clock::now()))?;
+            rotation[0] = 1;
+            store.put(Table::Keys, ROTATION, &rotation)?;
+        }
+        let next = self.finish()?;
+        Ok(Rotated { rewrapped, next })
+    }
+
+    /// Seals with the new key whatever is sealed with the last one. Both open meanwhile.
+    pub(super) fn rewrap_all(&self, mut progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
+        let inner = &self.vault.inner;
+        // Accounts that come from now on are sealed with the new key, so those that are there now are all.
+        let mut accounts = Vec::new();
+        for entry in inner.store.scan_from(Table::Keys, b"") {
+            let (key, _) = entry?;
+            let number = key.as_array().map(|key| u64::from_be_bytes(*key));
+            accounts.extend(number.and_then(AccountNumber::from_stored));
+        }
+        let mut rewrapped = u64::from(self.rewrap(Table::Keys, LOG_KEY, &Purpose::LogKey.bound_to(None))?);
+        for entry in inner.store.scan_from(Table::Endpoints, b"") {
+            let (channel, _) = entry?;
+            rewrapped += u64::from(self.rewrap(Table::Endpoints, &channel, &endpoint_aad(&channel))?);
+        }
+        let of = accounts.len() as u64;
+        inner.to_rotate.store(of, Ordering::Relaxed);
+        for (account, done) in accounts.into_iter().zip(1..) {
+            let (key, aad) = (account.get().to_be_bytes(), Purpose::DataKey.bound_to(Some(account)));
+            rewrapped += u64::from(self.rewrap(Table::Keys, &key, &aad)?);
+            inner.rotated.store(done, Ordering::Relaxed);
+            if done % ROTATION_STEP == 0 || done == of {
+                progress(done, of);
+            }
+        }
+        Ok(rewrapped)
+    }
+
+    /// Seals one value anew, unless it is already; says whether it was.
+    fn rewrap(&self, table: Table, key: &[u8], aad: &[u8]) -> Result<bool, Error> {
+        let store = &self.vault.inner.store;
+        // Again if somebody changed it meanwhile: a key that is erased must not come back.
+        while let Some(sealed) = store.get(table, key)? {
+            let masters = self.vault.masters();
+            let Some(last) = &masters.last else { return Ok(false) };
+            if cipher::open(&masters.current, aad, &sealed).is_some() {
+                return Ok(false);
+            }
+            let Some(clear) = cipher::open(last, aad, &sealed) else {
+                // It was altered. It opens for nobody, whatever the master key is, and must not keep the others.
+                tracing::error!(
+                    table = table.name(),
+                    "a sealed key opens with neither master key; it is left as it is"
+                );
+                return Ok(false);
+            };
+            if store.replace(table, key, &sealed, &masters.seal(aad, &clear, &cipher::draw()?))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Retires the last key, if the setting gives the new one. Says what the operator does now.
+    pub(super) fn finish(self) -> Result<String, Error> {
+        let inner = &self.vault.inner;
+        let mut masters = self.vault.masters_to_change();
+        if let (Source::File(path), false) = (&inner.source, masters.is_given) {
+            master_key::write(path, &masters.current)?;
+            masters.is_given = true;
+        }
+        inner.store.put(Table::Keys, MASTER_KEY_CHECK, &masters.check()?)?;
+        inner.store.sync()?;
+        let setting = inner.source.setting();
+        if !masters.is_given {
+            return Ok(format!(
+                "make {setting} give the new key, then start the service again; until then both keys open the store"
+            ));
+        }
+        inner.store.remove(Table::Keys, ROTATION)?;
+        inner.store.sync()?;
+        // It is cleared from memory where it is dropped.
+        masters.last = None;
+        let place = match &inner.source {
+            Source::File(path) => path.display().to_string(),
+            Source::Command(_) | Source::Environment(_) => setting.to_owned(),
+        };
+        Ok(format!(
+            "keep a copy of the new master key ({place}) elsewhere; the one before it opens backups taken until now, and \
+             nothing else"
+        ))
+    }
+}
+
+/// The key in a file that the caller names.
+fn new_key(file: &Path) -> Result<Key, Error> {
+    let wrong = |words: &str| Error::NewKey { path: file.to_owned(), words: words.to_owned() };
+    if !file.is_absolute() {
+        return Err(wrong("must be named by its whole path, on the machine of the service"));
+    }
+    match master_key::read(file) {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) => Err(wrong("is not there; it is looked for on the machine of the service")),
+        Err(Error::NoKey { .. }) => Err(wrong("holds no master key; put 64 hexadecimal digits in it")),
+        Err(error) => Err(error),
+    }
+}
