@@ -32,6 +32,7 @@ use crate::domain::{Act, Deed, Timestamp};
 use crate::journal::{self, Journal, Origin, Restore};
 use crate::limits::{BLOCK_BYTES, STREAM_BYTES};
 use crate::store::{Store, StoreId, Table};
+use crate::vault;
 
 const MAGIC: &[u8] = b"muster backup 1\n";
 
@@ -72,6 +73,11 @@ const BEFORE: [Table; 6] =
 const AFTER: [Table; 2] = [Table::Keys, Table::Endpoints];
 
 impl Audit {
+    /// An error while there can be no backup: some keys in it would be sealed with one master key, and some with another.
+    pub fn may_back_up(&self) -> Result<(), Error> {
+        Ok(vault::sealed_as_one(&self.store).map(drop)?)
+    }
+
     /// Writes a backup in pieces, until `write` breaks off. Returns the position of the last fact in it.
     pub fn backup(
         &self,
@@ -79,6 +85,7 @@ impl Audit {
         write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> Result<Option<u64>, Error> {
         let log = self.log()?;
+        let sealed = vault::sealed_as_one(&self.store)?;
         let signer = log.signer().clone();
         let mut out = Out { digest: Sha256::new(), piece: Vec::new(), write, flow: ControlFlow::Continue(()) };
         out.put(MAGIC);
@@ -97,6 +104,9 @@ impl Audit {
             }
         }
         self.tables(&AFTER, &mut out)?;
+        if vault::sealed_as_one(&self.store)? != sealed {
+            return Err(vault::Error::RotationUnderWay.into());
+        }
         // There is a root for every size that is durable.
         let root = self.journal.root_at(size)?.unwrap_or(self.journal.root().1);
         let checkpoint = log.sign(&Checkpoint { origin: signer.name.clone(), size, root }.text());

@@ -5,7 +5,7 @@
 //! a cache that is neither; what is in a note tells for itself.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use super::Error;
@@ -31,6 +31,27 @@ pub(super) fn load_note(directory: &Path, name: &str) -> Result<Option<String>, 
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error("read", &place)(source)),
     }
+}
+
+/// Removes a note, and overwrites what it said. One that was being removed when the process ended is removed too.
+pub(super) fn remove_note(directory: &Path, name: &str) -> Result<(), Error> {
+    let (place, over) = (directory.join(name), directory.join(format!("{name}.over")));
+    match fs::rename(&place, &over) {
+        Ok(()) => sync_directory(directory)?,
+        Err(missing) if missing.kind() == ErrorKind::NotFound => {}
+        Err(source) => return Err(io_error("remove", &place)(source)),
+    }
+    let bytes = match fs::metadata(&over) {
+        Ok(found) => found.len(),
+        Err(_) => return Ok(()),
+    };
+    let overwritten = File::options().write(true).open(&over).and_then(|mut file| {
+        std::io::copy(&mut std::io::repeat(0).take(bytes), &mut file)?;
+        file.sync_all()
+    });
+    overwritten.map_err(io_error("overwrite", &over))?;
+    fs::remove_file(&over).map_err(io_error("remove", &over))?;
+    sync_directory(directory)
 }
 
 fn replace(directory: &Path, name: &str, parts: &[&[u8]]) -> Result<(), Error> {

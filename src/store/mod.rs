@@ -276,6 +276,11 @@ impl Store {
         caches::load_note(&self.directory.note_path(), name)
     }
 
+    /// Removes the note of that name, durably, and overwrites what it said.
+    pub fn remove_note(&self, name: &str) -> Result<(), Error> {
+        caches::remove_note(&self.directory.note_path(), name)
+    }
+
     /// The cache of that name, if there is one and it is whole.
     pub fn load_cache(&self, name: &str) -> Option<Vec<u8>> {
         caches::load(&self.directory.cache_path(), name)

@@ -1,13 +1,16 @@
 //! The master keys that are known: the one that seals, and during a rotation the one before it too.
 //!
-//! While the key is rotated the store holds each of the two sealed with the other, so that whoever has either has both.
+//! While the key is rotated a note beside the store holds each of the two sealed with the other, so that whoever has
+//! either has both. It is in a file of its own and not in the store, whose old pages keep what was removed: with it a key
+//! that was retired would open the next one.
+
+use zeroize::Zeroizing;
 
 use super::cipher::{self, Key};
 use super::purpose::Purpose;
 use super::source::Source;
 use super::{Error, master_key};
-use crate::store::{Store, Table};
-use zeroize::Zeroizing;
+use crate::store::{Store, Table, Value};
 
 /// The master keys. No `Debug`.
 pub(super) struct Masters {
@@ -21,9 +24,14 @@ pub(super) struct Masters {
 
 /// The place, beside the accounts' data keys, of a text sealed with the master key: by it a wrong one is told.
 pub(super) const MASTER_KEY_CHECK: &[u8] = b"master key check";
-/// The place of a rotation that is not over: whether it is recorded (1), the next key sealed with the last one, the last
-/// one sealed with the next.
-pub(super) const ROTATION: &[u8] = b"master key rotation";
+/// The place there of the beginning of the note of the last rotation whose every value is sealed anew, and that is
+/// recorded.
+const RECORDED: &[u8] = b"master key rotation";
+/// The note of a rotation that is not over: the next key sealed with the last one, and the last one sealed with the next,
+/// in hexadecimal digits, a line each.
+pub(super) const ROTATION: &str = "rotation";
+/// Digits of the note that tell it from others: they are random.
+const NOTE_ID_DIGITS: usize = 64;
 
 impl Masters {
     /// The keys of `store`. The first time, the file of the master key is made, if it is to be in a file.
@@ -35,9 +43,10 @@ impl Masters {
             (None, Source::File(path), Some(_)) => return Err(Error::Missing { path: path.clone() }),
             (None, Source::Command(_) | Source::Environment(_), _) => return Err(source.wrong()),
         };
-        if let Some(rotation) = store.get(Table::Keys, ROTATION)? {
-            return Masters::amid(given, &rotation).ok_or_else(|| source.wrong());
+        if let Some(note) = store.load_note(ROTATION)? {
+            return Masters::amid(given, &note).ok_or_else(|| source.wrong());
         }
+        store.remove_note(ROTATION)?;
         let masters = Masters { current: given, last: None, is_given: true };
         let aad = Purpose::MasterKeyCheck.bound_to(None);
         match check {
@@ -51,12 +60,11 @@ impl Masters {
         Ok(masters)
     }
 
-    /// Both keys, from one of them and what is stored of a rotation.
-    fn amid(given: Key, rotation: &[u8]) -> Option<Masters> {
-        let (_told, both) = rotation.split_first()?;
-        let (next, last) = both.split_at_checked(both.len() / 2)?;
-        let key = |purpose: Purpose, sealed| {
-            let clear = cipher::open(&given, &purpose.bound_to(None), sealed)?;
+    /// Both keys, from one of them and the note of a rotation.
+    fn amid(given: Key, note: &str) -> Option<Masters> {
+        let (next, last) = note.trim_end().split_once('\n')?;
+        let key = |purpose: Purpose, digits| {
+            let clear = cipher::open(&given, &purpose.bound_to(None), &unhex(digits)?)?;
             clear.first_chunk().map(|key| Zeroizing::new(*key))
         };
         if let Some(current) = key(Purpose::NextMasterKey, next) {
@@ -66,13 +74,14 @@ impl Masters {
         Some(Masters { current: given, last: Some(last), is_given: true })
     }
 
-    /// What is stored of a rotation from `last` to `next`, which is not recorded yet.
-    pub(super) fn rotation(last: &Key, next: &Key) -> Result<Vec<u8>, Error> {
-        let sealed = |key: &Key, with: &Key, purpose: Purpose| -> Result<Vec<u8>, Error> {
-            Ok(cipher::seal(with, &purpose.bound_to(None), &**key, &cipher::draw()?))
+    /// The note of a rotation from `last` to `next`.
+    pub(super) fn note(last: &Key, next: &Key) -> Result<String, Error> {
+        let sealed = |key: &Key, with: &Key, purpose: Purpose| -> Result<String, Error> {
+            Ok(hex(&cipher::seal(with, &purpose.bound_to(None), &**key, &cipher::draw()?)))
         };
-        let both = [sealed(next, last, Purpose::NextMasterKey)?, sealed(last, next, Purpose::LastMasterKey)?];
-        Ok([vec![0], both.concat()].concat())
+        let (next_key, last_key) =
+            (sealed(next, last, Purpose::NextMasterKey)?, sealed(last, next, Purpose::LastMasterKey)?);
+        Ok(format!("{next_key}\n{last_key}\n"))
     }
 
     /// Seals with the current key.
@@ -90,4 +99,33 @@ impl Masters {
     pub(super) fn check(&self) -> Result<Vec<u8>, Error> {
         Ok(self.seal(&Purpose::MasterKeyCheck.bound_to(None), MASTER_KEY_CHECK, &cipher::draw()?))
     }
+}
+
+/// Whether the rotation of this note is recorded, and all is sealed anew.
+pub(super) fn is_recorded(store: &Store, note: &str) -> Result<bool, Error> {
+    Ok(store.get(Table::Keys, RECORDED)?.is_some_and(|id| Some(&*id) == note.as_bytes().get(..NOTE_ID_DIGITS)))
+}
+
+/// Remembers that.
+pub(super) fn remember_recorded(store: &Store, note: &str) -> Result<(), Error> {
+    Ok(store.put(Table::Keys, RECORDED, note.as_bytes().get(..NOTE_ID_DIGITS).unwrap_or_default())?)
+}
+
+/// What is the same before and after something that must see everything sealed with one master key; an error while some
+/// is sealed with one and some with another.
+pub fn sealed_as_one(store: &Store) -> Result<Option<Value>, Error> {
+    match store.load_note(ROTATION)? {
+        Some(note) if !is_recorded(store, &note)? => Err(Error::RotationUnderWay),
+        Some(_) | None => Ok(store.get(Table::Keys, MASTER_KEY_CHECK)?),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }

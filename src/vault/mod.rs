@@ -40,6 +40,7 @@ pub use content::ClearContent;
 pub use erasure::{Erasing, Sealing};
 pub use error::Error;
 pub use log_key::{LogKey, PublicKey};
+pub use masters::sealed_as_one;
 pub use rotation::{Rotated, Rotation, Standing};
 
 use crate::config;

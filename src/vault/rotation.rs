@@ -1,9 +1,9 @@
 //! Rotation: everything that the master key seals is sealed anew with another one, while the service goes on.
 //!
-//! 1. Each key is stored sealed with the other, durably. From here on a start with either has both.
+//! 1. Each key is noted sealed with the other, durably. From here on a start with either has both.
 //! 2. Whatever is sealed is sealed with the new one; what is there is opened with either and sealed with the new one.
 //! 3. Once all of that is durable it is recorded, and the new key is put into the file, in one move.
-//! 4. What was stored in the first step is removed, and with it the last use of the old key.
+//! 4. The note of the first step is overwritten and removed, and with it the last use of the old key.
 //!
 //! A crash anywhere leaves what the next start goes on with.
 
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use super::cipher::{self, Key};
 use super::log_key::LOG_KEY;
-use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION};
+use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION, is_recorded, remember_recorded};
 use super::purpose::{Purpose, endpoint_aad};
 use super::source::Source;
 use super::{Error, Vault, master_key};
@@ -80,8 +80,7 @@ impl Vault {
             return Err(Error::NewKey { path, words });
         }
         let store = &self.inner.store;
-        store.put(Table::Keys, ROTATION, &Masters::rotation(&masters.current, &next)?)?;
-        store.sync()?;
+        store.save_note(ROTATION, &Masters::note(&masters.current, &next)?)?;
         masters.last = Some(std::mem::replace(&mut masters.current, next));
         masters.is_given = false;
         drop(masters);
@@ -130,13 +129,12 @@ impl Rotation {
         let rewrapped = self.rewrap_all(progress)?;
         let store = &self.vault.inner.store;
         store.sync()?;
-        let stored = store.get(Table::Keys, ROTATION)?;
-        if let Some(mut rotation) = stored.filter(|stored| stored.first() == Some(&0)).map(|stored| stored.to_vec()) {
+        let note = store.load_note(ROTATION)?.unwrap_or_default();
+        if !is_recorded(store, &note)? {
             let Asker { origin, from } = asker;
             let act = Act { deed: Deed::MasterKeyRotated { rewrapped }, from };
             runtime.block_on(journal.record_act(act, origin, clock::now()))?;
-            rotation[0] = 1;
-            store.put(Table::Keys, ROTATION, &rotation)?;
+            remember_recorded(store, &note)?;
         }
         let next = self.finish()?;
         Ok(Rotated { rewrapped, next })
@@ -211,8 +209,7 @@ impl Rotation {
                 "make {setting} give the new key, then start the service again; until then both keys open the store"
             ));
         }
-        inner.store.remove(Table::Keys, ROTATION)?;
-        inner.store.sync()?;
+        inner.store.remove_note(ROTATION)?;
         // It is cleared from memory where it is dropped.
         masters.last = None;
         let place = match &inner.source {

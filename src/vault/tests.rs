@@ -136,6 +136,7 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
             let vault = open(directory.path()).unwrap();
             let rotation = vault.begin_rotation(Some(&next)).unwrap();
             assert!(matches!(vault.begin_rotation(None), Err(Error::RotationUnderWay)));
+            assert!(matches!(sealed_as_one(&vault.inner.store), Err(Error::RotationUnderWay)), "no backup now");
             vault.enrol(account("861821726231")).unwrap();
             if steps > 1 {
                 assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 3, "the account that is new is not sealed anew");
@@ -189,7 +190,7 @@ async fn a_rotation_brings_no_erased_key_back() {
     }
     rotating.await.unwrap();
     assert!(accounts.iter().all(|account| vault.seal_code(*account, "123456").unwrap().is_none()));
-    assert!(vault.inner.store.get(Table::Keys, ROTATION).unwrap().is_none());
+    assert!(vault.inner.store.load_note(ROTATION).unwrap().is_none());
 }
 
 /// A key that comes from elsewhere: the rotation waits until that gives the new one.

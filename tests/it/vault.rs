@@ -156,7 +156,7 @@ async fn rotations_that_are_killed() {
             }
         };
         let killing = async {
-            tokio::time::sleep(Duration::from_millis(random.u64(0..longest))).await;
+            tokio::time::sleep(Duration::from_millis(random.u64(0..longest * 2))).await;
             send_signal(muster.pid(), "KILL");
         };
         tokio::join!(async { drop(rotating.await) }, importing, killing);

@@ -108,6 +108,7 @@ impl From<audit::Error> for Problem {
             | audit::Error::NotYet { .. }
             | audit::Error::NotInLog { .. } => StatusCode::NOT_FOUND,
             audit::Error::NoKey => StatusCode::SERVICE_UNAVAILABLE,
+            audit::Error::Vault(crate::vault::Error::RotationUnderWay) => StatusCode::CONFLICT,
             audit::Error::OtherKey
             | audit::Error::CheckpointUnsound { .. }
             | audit::Error::Shorter { .. }

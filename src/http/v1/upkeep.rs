@@ -126,6 +126,7 @@ pub(super) fn export(desk: &Desk, query: &Query) -> Result<Response, Problem> {
 pub(super) fn backup(desk: &Desk, query: &Query, asker: Asker) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
     desk.audit().signer()?;
+    desk.audit().may_back_up()?;
     let desk = desk.clone();
     let runtime = Handle::current();
     Ok(streamed("application/octet-stream", move |writer| -> Result<(), audit::Error> {
