@@ -31,8 +31,7 @@ pub struct Flag {
     pub value: String,
 }
 
-/// A value that was given for a setting.
-#[derive(Debug)]
+/// A value that was given for a setting. No `Debug`: it may be the master key.
 pub(super) struct Given {
     setting: &'static str,
     value: Value,

@@ -8,6 +8,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use warp::http::{HeaderMap, HeaderValue, header};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::error::Error;
 use crate::limits::{BODIES_KIB, BODY_TIMEOUT, INLINE_BODY_BYTES, LINGER_BYTES};
@@ -16,6 +17,15 @@ use crate::limits::{BODIES_KIB, BODY_TIMEOUT, INLINE_BODY_BYTES, LINGER_BYTES};
 pub(super) struct Body {
     bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Secrets are in it. A small body lies in the connection's own buffer, which the next request overwrites.
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Ok(mut bytes) = std::mem::take(&mut self.bytes).try_into_mut() {
+            bytes.as_mut().zeroize();
+        }
+    }
 }
 
 /// The room for large bodies, shared by all requests.
@@ -122,7 +132,7 @@ where
         let body = Body { bytes: first, _room: None };
         return if body.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(body) };
     };
-    let mut bytes = Vec::from(first);
+    let mut bytes = Zeroizing::new(Vec::from(first));
     let mut taken = None;
     let mut piece = Some(second);
     while let Some(more) = piece {
@@ -133,10 +143,21 @@ where
         if length > INLINE_BODY_BYTES && taken.is_none() {
             taken = Some(room.take(expected)?);
         }
-        bytes.extend_from_slice(&more);
+        extend(&mut bytes, &more);
         piece = next(body).await?;
     }
-    Ok(Body { bytes: bytes.into(), _room: taken })
+    Ok(Body { bytes: std::mem::take(&mut *bytes).into(), _room: taken })
+}
+
+/// As `extend_from_slice`, and leaves no copy behind where the vector moves.
+fn extend(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    let length = bytes.len() + more.len();
+    if length > bytes.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * bytes.capacity())));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+    bytes.extend_from_slice(more);
 }
 
 async fn next<S, B>(body: &mut S) -> Result<Option<Bytes>, Error>

@@ -9,12 +9,22 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use zeroize::Zeroize;
 
 use crate::domain::{AccountNumber, UnknownTerm};
 use crate::limits::TEXT_BYTES;
 
 /// An opaque text: at most [`TEXT_BYTES`] bytes, no U+0000. It borrows from the body where nothing is escaped in it.
 pub(super) struct Text<'a>(Cow<'a, str>);
+
+/// It may be a secret, so what is its own is cleared from memory; what it borrows is the body's to clear.
+impl Drop for Text<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
+}
 
 /// An account number, as a string of digits.
 pub(super) struct Number(pub AccountNumber);

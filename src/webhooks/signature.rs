@@ -79,7 +79,11 @@ impl Secret {
 
     /// The secret as text, for whoever is to verify.
     pub fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(format!("{SECRET_PREFIX}{}", BASE64_STANDARD.encode(&*self.key)))
+        // With room for all of it, because a text that grows leaves copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(SECRET_PREFIX.len() + self.key.len().div_ceil(3) * 4));
+        text.push_str(SECRET_PREFIX);
+        BASE64_STANDARD.encode_string(&*self.key, &mut text);
+        text
     }
 
     /// By which people tell secrets apart. They are random, so it tells nothing else.

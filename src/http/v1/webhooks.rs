@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use warp::http::StatusCode;
 use warp::reply::Response;
+use zeroize::Zeroizing;
 
 use super::parameters::{Parameters, account, in_time};
 use super::problem::Problem;
@@ -33,7 +34,7 @@ struct Url {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Secret {
-    secret: Option<String>,
+    secret: Option<Zeroizing<String>>,
     grace: Option<String>,
 }
 
@@ -41,7 +42,7 @@ struct Secret {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct AppSecret {
     tenant_id: String,
-    secret: String,
+    secret: Zeroizing<String>,
 }
 
 #[derive(Deserialize)]
@@ -111,7 +112,9 @@ pub(super) async fn answer(
         (["url"], _) => webhooks.set_url(channel, None, asker).await?,
         (["secret"], "PUT") => {
             let Secret { secret, grace } = read_or_default(body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
-            let secret = webhooks.set_secret(channel, secret.as_deref(), grace_of(grace.as_deref())?, asker).await?;
+            let secret = webhooks
+                .set_secret(channel, secret.as_ref().map(|secret| secret.as_str()), grace_of(grace.as_deref())?, asker)
+                .await?;
             return Ok(json(&json!({"channel": channel.short_name(), "secret": secret})));
         }
         (["secret"], _) => webhooks.remove_secrets(channel, asker).await?,
