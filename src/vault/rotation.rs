@@ -46,7 +46,7 @@ pub struct Rotated {
 pub struct Standing {
     /// The setting that it comes from.
     pub source: &'static str,
-    /// `none`, `under way`, or `waits for its setting`.
+    /// `none`, `under way`, `broken off` by a failure, or `waits for its setting`.
     pub rotation: &'static str,
     /// How many keys the rotation that runs, or ran last, has looked at.
     pub done: u64,
@@ -69,16 +69,16 @@ impl Vault {
             (None, Source::File(_)) => Key::new(cipher::draw()?),
             (None, Source::Command(_) | Source::Environment(_)) => return Err(Error::NewKeyNeeded { setting }),
         };
+        if *next == *self.masters().current {
+            let path = new_key_file.unwrap_or(Path::new("")).to_owned();
+            let words = "holds the key that is in use; make another, as with openssl rand -hex 32".to_owned();
+            return Err(Error::NewKey { path, words });
+        }
         if let Source::File(path) = source {
             // That it can be written is found now, and not when all is done.
             master_key::write_beside(path, &next)?;
         }
         let mut masters = self.masters_to_change();
-        if *next == *masters.current {
-            let path = new_key_file.unwrap_or(Path::new("")).to_owned();
-            let words = "holds the key that is in use; make another, as with openssl rand -hex 32".to_owned();
-            return Err(Error::NewKey { path, words });
-        }
         let store = &self.inner.store;
         store.save_note(ROTATION, &Masters::note(&masters.current, &next)?)?;
         masters.last = Some(std::mem::replace(&mut masters.current, next));
@@ -96,10 +96,11 @@ impl Vault {
     /// How the master key is.
     pub fn standing(&self) -> Standing {
         let is_known = self.masters().last.is_some();
-        let rotation = match (self.inner.is_rotating.load(Ordering::Relaxed), is_known) {
-            (true, true) => "under way",
-            (false, true) => "waits for its setting",
-            (_, false) => "none",
+        let rotation = match (self.inner.is_rotating.load(Ordering::Relaxed), is_known, &self.inner.source) {
+            (_, false, _) => "none",
+            (true, true, _) => "under way",
+            (false, true, Source::File(_)) => "broken off",
+            (false, true, Source::Command(_) | Source::Environment(_)) => "waits for its setting",
         };
         let [done, of] = [&self.inner.rotated, &self.inner.to_rotate].map(|count| count.load(Ordering::Relaxed));
         Standing { source: self.inner.source.setting(), rotation, done, of }
