@@ -61,8 +61,18 @@ impl Vault {
         let rotation = self.hold_rotation().ok_or(Error::RotationUnderWay)?;
         let (source, setting) = (&self.inner.source, self.inner.source.setting());
         if self.masters().last.is_some() {
-            let is_file = matches!(source, Source::File(_));
-            return if is_file { Ok(rotation) } else { Err(Error::RotationWaits { setting }) };
+            return match (source, new_key_file) {
+                (Source::File(_), None) => Ok(rotation),
+                (Source::File(_), Some(file)) if *new_key(file)? == *self.masters().current => Ok(rotation),
+                (Source::File(_), Some(file)) => {
+                    let words =
+                        "holds another key than the rotation that was broken off; go on with that one first, by \
+                                 asking again without a new key"
+                            .to_owned();
+                    Err(Error::NewKey { path: file.to_owned(), words })
+                }
+                (Source::Command(_) | Source::Environment(_), _) => Err(Error::RotationWaits { setting }),
+            };
         }
         let next = match (new_key_file, source) {
             (Some(file), _) => new_key(file)?,

@@ -137,6 +137,9 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
             let rotation = vault.begin_rotation(Some(&next)).unwrap();
             assert!(matches!(vault.begin_rotation(None), Err(Error::RotationUnderWay)));
             assert!(matches!(sealed_as_one(&vault.inner.store), Err(Error::RotationUnderWay)), "no backup now");
+            drop(rotation);
+            assert!(matches!(vault.begin_rotation(Some(&file)), Err(Error::NewKey { .. })), "another key meanwhile");
+            let rotation = vault.begin_rotation(Some(&next)).unwrap();
             vault.enrol(account("861821726231")).unwrap();
             if steps > 1 {
                 assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 3, "the account that is new is not sealed anew");
