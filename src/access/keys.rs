@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Denied, Pass, text};
 use crate::audit::write_time;
 use crate::clock;
-use crate::domain::{Act, Deed, Grant, Role, Timestamp};
+use crate::domain::{Act, Deed, Grant, Role, Timestamp, is_line};
 use crate::journal::{self, Asker, Fact, Journal, Recorded, Stream};
 use crate::limits::{ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_LOOK, API_KEY_NAME_BYTES, API_KEYS};
 use crate::vault;
@@ -158,7 +158,7 @@ impl Keys {
     pub async fn create(&self, wanted: Wanted, asker: Asker) -> Result<Made, Refused> {
         let Wanted { name, role, accounts, expires } = wanted;
         let field = |field, words: String| Err(Refused::Field { field, words });
-        if !(1..=API_KEY_NAME_BYTES).contains(&name.len()) || name.contains(char::is_control) {
+        if !is_line(&name, API_KEY_NAME_BYTES) {
             return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
         }
         let is_prefix = |first: &String| {

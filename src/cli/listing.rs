@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde_json::Value;
 
 use super::{Error, output};
+use crate::domain::is_unseen;
 
 /// The form in which a verb prints what it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -116,7 +117,7 @@ fn text(event: &Value) -> String {
 pub(super) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() { shown += &format!("\\u{:04x}", u32::from(letter)) } else { shown.push(letter) }
+        if is_unseen(letter) { shown += &format!("\\u{:04x}", u32::from(letter)) } else { shown.push(letter) }
     }
     shown
 }

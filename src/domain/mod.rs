@@ -15,6 +15,7 @@
 //! | `decide` | command + state → events or a refusal |
 //! | `access` | who may do what with an API key |
 //! | `act` | what somebody did to the service itself |
+//! | `line` | text on one line, as people write it into the history |
 //! | `legal` | which events may follow which state |
 //! | `notice` | which event is told to receivers, and in which words |
 
@@ -28,6 +29,7 @@ mod content;
 mod decide;
 mod event;
 mod legal;
+mod line;
 mod notice;
 mod terms;
 
@@ -40,6 +42,7 @@ pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, Sealed};
 pub use decide::{Refusal, decide};
 pub use event::Event;
+pub use line::{is_line, is_unseen};
 pub use notice::{Channel, Notice};
 pub use terms::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownTerm, VerifyType};
 

@@ -97,7 +97,10 @@ where
             let cause = error as &dyn std::error::Error;
             tracing::error!(request = %id, x_request_id = ?header, error = cause, "a request failed inside");
         }
-        body::linger(&request.headers, body);
+        // Who was too slow once is not waited for again.
+        if !matches!(error, Error::SlowBody) {
+            body::linger(&request.headers, body);
+        }
     }
     let mut response = respond(request.endpoint, result, api.settings().always_200);
     tracing::info!(

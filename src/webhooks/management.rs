@@ -17,7 +17,7 @@ use super::{Desk, Error, Webhooks, receiver_of};
 use crate::client::Forbidden;
 use crate::clock;
 use crate::config::{masked_url, receiver_url};
-use crate::domain::{Act, Channel, Deed, SigningScheme};
+use crate::domain::{Act, Channel, Deed, SigningScheme, is_line};
 use crate::journal::{self, Asker, Origin};
 use crate::limits::{RECEIVER_URL_BYTES, REMARK_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
 use crate::{store, vault};
@@ -254,7 +254,7 @@ pub(super) fn no_receiver(channel: Channel) -> Refused {
 /// A reason that an operator gives, checked.
 pub(super) fn remark(reason: &str) -> Result<String, Refused> {
     let reason = reason.trim();
-    if (1..=REMARK_BYTES).contains(&reason.len()) && !reason.contains(char::is_control) {
+    if is_line(reason, REMARK_BYTES) {
         return Ok(reason.to_owned());
     }
     let words =

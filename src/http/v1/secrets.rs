@@ -11,7 +11,7 @@ use super::problem::{INSIDE, Problem};
 use super::streams::json;
 use super::webhooks::read;
 use crate::actors::{Accounts, NotErased};
-use crate::domain::{Reason, Refusal};
+use crate::domain::{Reason, Refusal, is_line};
 use crate::http::requests::Query;
 use crate::journal::Asker;
 use crate::limits::REMARK_BYTES;
@@ -44,7 +44,7 @@ pub(super) async fn erase(
     let account = account("account", number)?;
     let Body { reason } = read(body, r#"{"reason":"the customer asked for it"}"#)?;
     let reason = reason.trim();
-    if !(1..=REMARK_BYTES).contains(&reason.len()) || reason.contains(char::is_control) {
+    if !is_line(reason, REMARK_BYTES) {
         let words = format!("must be 1 to {REMARK_BYTES} bytes of text on one line: it stands in the history for ever");
         return Err(Problem::parameter("reason", words));
     }

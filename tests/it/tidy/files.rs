@@ -10,7 +10,8 @@ use super::{Faults, fault};
 const LINES: usize = 400;
 
 /// Where modules begin.
-const ROOTS: [&str; 4] = ["src/lib.rs", "src/main.rs", "tests/it/main.rs", "benches/speed/main.rs"];
+const ROOTS: [&str; 5] =
+    ["src/lib.rs", "src/main.rs", "tests/it/main.rs", "benches/attacks/main.rs", "benches/speed/main.rs"];
 
 fn everything() -> Vec<Source> {
     sources(&["src", "tests", "benches"])

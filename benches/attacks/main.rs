@@ -1,0 +1,203 @@
+//! Attacks on the door of the real binary. Whatever strangers do, the service stays up, nothing is let in, and honest
+//! callers are answered, right and soon: each attack is held beside the calm just before it.
+//!
+//! The closing line `ratio attacks/<id> <value>` is the calm's 99th of 100 answers over the attack's: 1 is as soon as in
+//! the calm. `cargo bench --bench attacks` runs everything, `cargo bench -- attacks/flood` what begins so. With
+//! `MUSTER_BENCH_SHORT=1` numbers say nothing, and answers are held to the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod honest;
+#[allow(dead_code)] // What tests need of it.
+#[path = "../../tests/it/muster.rs"]
+mod muster;
+mod shapes;
+mod weight;
+mod wire;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use honest::Honest;
+use muster::{Muster, directory, run};
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use serde_json::Value;
+
+/// The least ratio: honest callers are answered in 5 times the time of the calm.
+const GOAL: f64 = 0.2;
+/// How often an attack is made before it is said to slow others: machines that run this have other work too.
+const ROUNDS: usize = 3;
+/// Open files of this process: both ends of a connection are on one machine.
+const FILES: u64 = 16_000;
+/// A rate that honest callers are far below, and floods far above.
+const REQUESTS_PER_SECOND: &str = "1000";
+/// How far strangers step back from the processor, which would not be theirs.
+const NICE: i32 = 19;
+
+/// What an attack has to do with.
+struct Target {
+    /// `host:port`.
+    address: String,
+    /// A key of role caller, as one that was stolen.
+    stolen: String,
+    /// Where the webhooks go.
+    receiver: shapes::Witness,
+}
+
+/// An attack.
+struct Attack {
+    id: &'static str,
+    /// What strangers do.
+    what: &'static str,
+    /// How; it says what became of them.
+    make: fn(Arc<Target>) -> BoxFuture<'static, String>,
+}
+
+const ATTACKS: &[Attack] = &[
+    Attack {
+        id: "attacks/slow-heads",
+        what: "2,000 connections, a byte of a head each second",
+        make: |target| Box::pin(weight::slow_heads(target)),
+    },
+    Attack {
+        id: "attacks/slow-bodies",
+        what: "300 bodies of a megabyte, a byte each second, with a key",
+        make: |target| Box::pin(weight::slow_bodies(target)),
+    },
+    Attack {
+        id: "attacks/slow-readers",
+        what: "100 callers who send requests and take no answer, with a key",
+        make: |target| Box::pin(weight::slow_readers(target)),
+    },
+    Attack {
+        id: "attacks/huge-bodies",
+        what: "bodies of 1 GB, announced or in pieces, with a key and without",
+        make: |target| Box::pin(weight::huge_bodies(target)),
+    },
+    Attack {
+        id: "attacks/guessed-keys",
+        what: "100,000 keys from 10,000 addresses",
+        make: |target| Box::pin(weight::guessed_keys(target)),
+    },
+    Attack {
+        id: "attacks/flood",
+        what: "64 connections with one key, as fast as they are answered",
+        make: |target| Box::pin(weight::flood(target)),
+    },
+    Attack {
+        id: "attacks/pipelining",
+        what: "32 connections, 1,000 requests each before an answer is read",
+        make: |target| Box::pin(weight::pipelining(target)),
+    },
+    Attack {
+        id: "attacks/header-bombs",
+        what: "heads of megabytes, thousands of headers, endless lines",
+        make: |target| Box::pin(shapes::header_bombs(target)),
+    },
+    Attack {
+        id: "attacks/compressed-bombs",
+        what: "gigabytes in a few kilobytes, with a key",
+        make: |target| Box::pin(shapes::compressed_bombs(target)),
+    },
+    Attack {
+        id: "attacks/smuggling",
+        what: "a second request behind a body whose length is said in two ways",
+        make: |target| Box::pin(shapes::smuggling(target)),
+    },
+    Attack {
+        id: "attacks/paths",
+        what: "names that may mean a path of /api/v1, with a key of role caller",
+        make: |target| Box::pin(shapes::paths(target)),
+    },
+    Attack {
+        id: "attacks/line-ends",
+        what: "line ends in values that reach answers and receivers",
+        make: |target| Box::pin(shapes::line_ends(target)),
+    },
+];
+
+fn main() {
+    let is_short = std::env::var_os("MUSTER_BENCH_SHORT").is_some();
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let attacks: Vec<&Attack> = ATTACKS.iter().filter(|attack| attack.id.starts_with(&wanted)).collect();
+    if attacks.is_empty() {
+        return;
+    }
+    raise_files();
+    let strangers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .on_thread_start(|| {
+            nice(NICE).unwrap();
+        })
+        .build()
+        .unwrap();
+    let data = directory();
+    let [admin, honest, stolen] = keys(data.path());
+    let receiver = strangers.block_on(shapes::Witness::start());
+    let settings = [
+        ("MUSTER_HTTP__REQUESTS_PER_SECOND", REQUESTS_PER_SECOND),
+        ("MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL", &receiver.url.clone()),
+    ];
+    let muster = Muster::start(data.path(), &settings);
+    let honest = Honest::new(&muster.url(""), &honest);
+    let target = Arc::new(Target { address: muster.url("").replace("http://", ""), stolen, receiver });
+    let mut closing = String::new();
+    for Attack { id, what, make } in attacks {
+        println!("{id}: {what}");
+        let mut best = 0.0_f64;
+        for _ in 0..ROUNDS {
+            let calm = honest.calm();
+            let (came, under) = honest.beside(async { strangers.spawn(make(target.clone())).await.unwrap() });
+            best = best.max(calm.p99.as_secs_f64() / under.p99.as_secs_f64());
+            println!("    {came}; honest callers: {under}, in the calm before {calm}");
+            if best > GOAL || is_short {
+                break;
+            }
+        }
+        assert!(is_short || best > GOAL, "honest callers are kept waiting");
+        closing += &format!("ratio {id} {best:.2}\n");
+    }
+    honest.run(nothing_came_in(&muster, &admin));
+    println!("    at the end the service holds {} MiB", resident(muster.pid()));
+    let (status, log) = muster.stop("TERM");
+    assert!(status.success() && !log.contains("panicked"), "{log}");
+    print!("{closing}");
+}
+
+/// None of the accounts is there that were smuggled, and who may ask is answered.
+async fn nothing_came_in(muster: &Muster, admin: &str) {
+    let request = muster.client().get(muster.url("/api/v1/accounts")).bearer_auth(admin);
+    let accounts = muster.send(request).await.unwrap();
+    assert_eq!(accounts.status, 200, "{accounts:?}");
+    assert!(!accounts.text.contains(&format!("\"{}", shapes::NEVER)), "{accounts:?}");
+}
+
+/// Keys of an admin, of an honest caller, and of one that it was stolen from.
+fn keys(data: &Path) -> [String; 3] {
+    let data = data.to_str().unwrap();
+    // It makes the directory, and is refused for want of a key.
+    let (code, ..) = run(&["serve", "--listen", "0.0.0.0:0", "--data-dir", data], &[]);
+    assert_eq!(code, Some(1));
+    [("admin", "admin"), ("honest", "caller"), ("stolen", "caller")].map(|(name, role)| {
+        let words = ["keys", "create", "--name", name, "--role", role, "-o", "json", "--data-dir", data];
+        let (code, stdout, stderr) = run(&words, &[]);
+        assert_eq!(code, Some(0), "{stderr}");
+        serde_json::from_str::<Value>(&stdout).unwrap()["key"].as_str().unwrap().to_owned()
+    })
+}
+
+/// As many open files as may be, up to what is needed.
+fn raise_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.map_or(FILES, |most| most.min(FILES)));
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
+}
+
+/// Memory that a process has, in MiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}

@@ -1,0 +1,48 @@
+//! Connections as strangers make them: from any address of this machine, with any bytes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// How long a stranger is kept, most, before it is a fault.
+pub const KEPT: Duration = Duration::from_secs(45);
+
+/// A header after which the service closes.
+pub const LAST: &str = "connection: close\r\n";
+
+/// An address of this machine, one for each number.
+pub fn address(number: usize) -> Ipv4Addr {
+    let [high, low] = u16::try_from(number + 2).unwrap().to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low)
+}
+
+/// A connection from that address.
+pub async fn connect(to: &str, from: Ipv4Addr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    socket.connect(to.parse().unwrap()).await.expect("a place in the listen queue")
+}
+
+/// Sends bytes, and returns all that comes back until the service closes, as a last request with [`LAST`] has it do. What
+/// the service no longer takes is not sent.
+pub async fn send(to: &str, from: Ipv4Addr, bytes: &[u8]) -> String {
+    let mut stream = connect(to, from).await;
+    let (mut read, mut write) = stream.split();
+    let mut answer = Vec::new();
+    let writing = async {
+        let _closed = write.write_all(bytes).await;
+    };
+    let reading = async {
+        let _reset = read.read_to_end(&mut answer).await;
+    };
+    timeout(KEPT, async { tokio::join!(writing, reading) }).await.expect("the service lets go of a stranger");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The statuses of all answers in what came back.
+pub fn statuses(answer: &str) -> Vec<u16> {
+    answer.match_indices("HTTP/1.1 ").map(|(at, _)| answer[at + 9..at + 12].parse().unwrap()).collect()
+}

@@ -1,0 +1,36 @@
+//! Text on one line, as people write it into the history and read it there.
+
+/// Whether a text is one line of at most so many bytes, and not empty.
+pub fn is_line(text: &str, bytes: usize) -> bool {
+    (1..=bytes).contains(&text.len()) && !text.contains(is_unseen)
+}
+
+/// Whether a letter is not seen but moves what is seen: controls, ends of lines, and those that turn the direction of
+/// text (Unicode, Bidirectional Algorithm, 2), with which a line can be made to look like another.
+pub fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_seen_as_they_are() {
+        for (text, is) in [
+            ("moved to a new host", true),
+            ("Zürich, \u{5317}\u{4eac}, \u{1f44d}\u{200d}\u{1f525}", true),
+            ("\u{5d0}\u{5d1}", true),
+            ("", false),
+            ("two\nlines", false),
+            ("two\u{2028}lines", false),
+            ("\u{1b}[2J", false),
+            ("fdp.\u{202e}exe", false),
+            ("\u{2067}turned", false),
+            ("a text that is too long for this", false),
+        ] {
+            assert_eq!(is_line(text, 31), is, "{text:?}");
+        }
+    }
+}
