@@ -194,6 +194,11 @@ pub const API_KEYS: usize = 10_000;
 pub const API_KEY_NAME_BYTES: usize = 64;
 /// Beginnings of account numbers that one API key is bound to, most.
 pub const API_KEY_ACCOUNTS: usize = 100;
+/// Characters in the secret with which a tenant makes tokens: what the family's have is 32. A shorter one than the least
+/// can be found by whoever saw one token.
+pub const TENANT_SECRET_BYTES: RangeInclusive<usize> = 16..=128;
+/// How far a token's timestamp may be from now, either side: what the family allows.
+pub const TOKEN_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// How often it is looked whether the key of somebody who follows the live tail is over.
 pub const API_KEY_LOOK: Duration = Duration::from_secs(10);
 /// How much later each further key that is none is answered, and how late at most.

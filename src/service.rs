@@ -143,7 +143,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     let rooms = Rooms::open(settings)?;
     let Rooms { store, vault, roster, journal, log } = &rooms;
     actors::finish_erasures(vault, journal).await?;
-    let keys = Keys::open(journal)?;
+    let keys = Keys::open(journal, Some(vault.clone()))?;
     if keys.is_open() && !address.ip().is_loopback() {
         return Err(Error::NoKey { listen: settings.http.listen.clone(), data_dir: settings.data_dir.clone() });
     }
@@ -238,11 +238,12 @@ impl Offline {
         let following = roster.clone();
         let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
         roster.catch_up(&journal)?;
-        let (log, unsigned) = match Vault::open_made(store.clone(), &settings.vault).and_then(|vault| vault.log_key()) {
-            Ok(key) => (Some(Log::open(&store, &journal, key)?), None),
-            Err(why) => (None, Some(why)),
+        let vault = Vault::open_made(store.clone(), &settings.vault);
+        let (log, vault, unsigned) = match vault.and_then(|vault| Ok((vault.log_key()?, vault))) {
+            Ok((key, vault)) => (Some(Log::open(&store, &journal, key)?), Some(vault), None),
+            Err(why) => (None, None, Some(why)),
         };
-        let keys = Keys::open(&journal)?;
+        let keys = Keys::open(&journal, vault)?;
         Ok(Offline { audit: Audit::new(store, journal, roster, log), keys, unsigned })
     }
 

@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use tokio::time::{Instant, sleep};
 
 use super::rate::{Rates, Who};
-use super::{Denied, Keys, Pass};
+use super::{Denied, Keys, Pass, Token};
 use crate::clock;
 use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_ADDRESSES, FAILED_KEYS_FORGOTTEN};
 
@@ -18,6 +18,17 @@ pub struct Door {
     keys: Keys,
     failed: Arc<DashMap<IpAddr, Failed>>,
     rates: Arc<Rates>,
+}
+
+/// What somebody shows who wants to come in.
+#[derive(Clone, Copy)]
+pub enum Shown<'h> {
+    /// Nothing.
+    Nothing,
+    /// The text of an API key.
+    Key(&'h str),
+    /// The token of a tenant.
+    Token(Token<'h>),
 }
 
 /// Keys from one address that were none.
@@ -38,20 +49,25 @@ impl Door {
         &self.keys
     }
 
-    /// Lets somebody in who shows this key.
-    pub async fn enter(&self, shown: Option<&str>, from: IpAddr) -> Result<Pass, Denied> {
+    /// Lets somebody in who shows this.
+    pub async fn enter(&self, shown: Shown<'_>, from: IpAddr) -> Result<Pass, Denied> {
         let now = Instant::now();
         let too_many = |wait| Denied::TooMany { wait };
         self.rates.take(Who::Address(from), now).map_err(too_many)?;
-        let pass = self.keys.pass(shown, clock::now());
-        match (&pass, shown) {
-            (Ok(pass), _) if pass.key() > 0 => self.rates.take(Who::Key(pass.key()), now).map_err(too_many)?,
-            (Err(denied), Some(_)) => {
+        let pass = match shown {
+            Shown::Nothing => self.keys.pass(None, clock::now()),
+            Shown::Key(key) => self.keys.pass(Some(key), clock::now()),
+            Shown::Token(token) => self.keys.pass_token(token, clock::now()),
+        };
+        match &pass {
+            Ok(pass) if pass.key() > 0 => self.rates.take(Who::Key(pass.key()), now).map_err(too_many)?,
+            Err(denied) if denied.is_guess() => {
                 let (count, wait) = self.failed(from);
-                tracing::warn!(%from, count, %denied, "an API key was refused");
+                tracing::warn!(%from, count, %denied, "an API key or a token was refused");
                 sleep(wait).await;
             }
-            (Ok(_), _) | (Err(_), None) => {}
+            Err(denied) => tracing::debug!(%from, %denied, "somebody was not let in"),
+            Ok(_) => {}
         }
         pass
     }

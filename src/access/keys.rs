@@ -8,19 +8,27 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::token::{self, Token};
 use super::{Denied, Pass, text};
 use crate::audit::write_time;
 use crate::clock;
-use crate::domain::{Act, Deed, Grant, Role, Timestamp, is_line};
+use crate::domain::{Act, Deed, Grant, Proof, Role, Timestamp, is_line};
 use crate::journal::{self, Asker, Fact, Journal, Recorded, Stream};
-use crate::limits::{ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_LOOK, API_KEY_NAME_BYTES, API_KEYS};
-use crate::vault;
+use crate::limits::{
+    ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_LOOK, API_KEY_NAME_BYTES, API_KEYS, TENANT_ID_BYTES,
+    TENANT_SECRET_BYTES,
+};
+use crate::vault::{self, Vault};
 
 /// The keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Keys {
     journal: Journal,
+    /// Has the secrets of tenants. None where the master key is not there: then no token is let in.
+    vault: Option<Vault>,
     keys: Arc<DashMap<u64, Key>>,
+    /// The last key that each tenant was given.
+    tenants: Arc<DashMap<String, u64>>,
     /// Held by whoever gives a key or takes one away.
     changing: Arc<Mutex<()>>,
     /// Told each time.
@@ -31,12 +39,13 @@ pub struct Keys {
 #[derive(Clone)]
 struct Key {
     grant: Arc<Grant>,
+    /// What a tenant makes its tokens with.
+    secret: Option<Arc<Zeroizing<String>>>,
     created: Timestamp,
     revoked: Option<Timestamp>,
 }
 
-/// What a new key is to be for.
-#[derive(Clone, Debug)]
+/// What a new key is to be for. It has no `Debug`.
 pub struct Wanted {
     /// What people call it.
     pub name: String,
@@ -46,6 +55,10 @@ pub struct Wanted {
     pub accounts: Vec<String>,
     /// When it ends, if it does.
     pub expires: Option<Timestamp>,
+    /// The tenant that is to show it by tokens, if it is for one.
+    pub tenant: Option<String>,
+    /// What the tenant makes them with; drawn if it is for a tenant and this is none.
+    pub secret: Option<Zeroizing<String>>,
 }
 
 /// A key that was given. It has no `Debug`.
@@ -54,7 +67,14 @@ pub struct Made {
     /// The key's number.
     pub id: u64,
     /// The key, which is nowhere else.
-    pub key: Zeroizing<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Zeroizing<String>>,
+    /// The tenant that it is for instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// What the tenant makes its tokens with, if it was drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Zeroizing<String>>,
 }
 
 /// A key as it is shown.
@@ -63,6 +83,7 @@ pub struct Shown {
     id: u64,
     name: String,
     role: &'static str,
+    tenant: Option<String>,
     accounts: Vec<String>,
     state: &'static str,
     created: String,
@@ -96,17 +117,22 @@ pub enum Refused {
 }
 
 impl Keys {
-    /// The keys as the journal has them.
-    pub fn open(journal: &Journal) -> Result<Keys, journal::Error> {
+    /// The keys as the journal has them, and the secrets of tenants as the vault has them.
+    pub fn open(journal: &Journal, vault: Option<Vault>) -> Result<Keys, journal::Error> {
         let keys = Keys {
             journal: journal.clone(),
+            vault,
             keys: Arc::default(),
+            tenants: Arc::default(),
             changing: Arc::default(),
             changes: watch::Sender::default(),
         };
         let mut acts = journal.history_back(Stream::Administration).collect::<Result<Vec<_>, _>>()?;
         acts.reverse();
         acts.iter().for_each(|record| keys.apply(record));
+        if let Some(Err(error)) = keys.vault.as_ref().map(|vault| keys.sweep(vault)) {
+            tracing::error!(%error, "secrets of tenants whose keys were revoked are left in the store");
+        }
         Ok(keys)
     }
 
@@ -123,13 +149,35 @@ impl Keys {
         let (id, hash) = text::read(shown.ok_or(Denied::Missing)?).ok_or(Denied::Unknown)?;
         let key = self.keys.get(&id).ok_or(Denied::Unknown)?;
         let Key { grant, revoked, .. } = &*key;
-        if !text::is_equal(&grant.hash, &hash) {
-            return Err(Denied::Unknown);
+        match &grant.proof {
+            Proof::Hash(expected) if text::is_equal(expected, &hash) => {}
+            // A tenant's key has no text.
+            Proof::Hash(_) | Proof::Tenant(_) => return Err(Denied::Unknown),
         }
         match (revoked, grant.is_over(now)) {
             (Some(_), _) => Err(Denied::Revoked),
             (None, true) => Err(Denied::Expired),
             (None, false) => Ok(Pass { grant: Some(grant.clone()) }),
+        }
+    }
+
+    /// Whether a tenant was ever given a key; until then nobody looks at tokens.
+    pub fn knows_tenants(&self) -> bool {
+        !self.tenants.is_empty()
+    }
+
+    /// Who shows this token. Which tenants there are is not told, by the answer or by its time.
+    pub fn pass_token(&self, token: Token<'_>, now: Timestamp) -> Result<Pass, Denied> {
+        let token = token.timely(now)?;
+        let id = self.tenants.get(token.tenant).map(|id| *id);
+        let key = id.and_then(|id| self.keys.get(&id)).map(|key| (key.grant.clone(), key.secret.clone()));
+        let (grant, secret) = key.unzip();
+        let secret = secret.flatten();
+        let is_right = token.is_made_with(secret.as_ref().map_or(NOBODYS, |secret| secret.as_str()));
+        match (grant, secret) {
+            (Some(grant), Some(_)) if is_right && grant.is_over(now) => Err(Denied::TenantExpired),
+            (Some(grant), Some(_)) if is_right => Ok(Pass { grant: Some(grant) }),
+            (Some(_) | None, Some(_) | None) => Err(Denied::WrongToken),
         }
     }
 
@@ -156,7 +204,7 @@ impl Keys {
 
     /// Gives a key.
     pub async fn create(&self, wanted: Wanted, asker: Asker) -> Result<Made, Refused> {
-        let Wanted { name, role, accounts, expires } = wanted;
+        let Wanted { name, role, accounts, expires, tenant, secret } = wanted;
         let field = |field, words: String| Err(Refused::Field { field, words });
         if !is_line(&name, API_KEY_NAME_BYTES) {
             return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
@@ -170,6 +218,7 @@ impl Keys {
         if expires.is_some_and(|end| end <= clock::now()) {
             return field("expires", "must be in the future".to_owned());
         }
+        check_tenant(role, tenant.as_deref(), secret.as_deref().map(String::as_str))?;
         let _changing = self.changing.lock().await;
         if self.keys.is_empty() && (role != Role::Admin || !accounts.is_empty() || expires.is_some()) {
             let words = "must be admin, bound to no accounts and without end, for the first key: with it nobody is let in \
@@ -180,10 +229,39 @@ impl Keys {
             return Err(Refused::Conflict(format!("there are {API_KEYS} API keys already, revoked ones included")));
         }
         let id = self.keys.iter().map(|key| *key.key()).max().unwrap_or(0) + 1;
-        let secret = vault::draw_secret()?;
-        let hash = text::hash(&secret);
-        self.record(Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, hash }), asker).await?;
-        Ok(Made { id, key: text::written(id, &secret) })
+        let drawn = vault::draw_secret()?;
+        let (proof, made) = match tenant {
+            None => {
+                let made = Made { id, key: Some(text::written(id, &drawn)), tenant: None, secret: None };
+                (Proof::Hash(text::hash(&drawn)), made)
+            }
+            Some(tenant) => {
+                let drawn = secret.is_none().then(|| token::secret(&drawn));
+                self.keep(id, &tenant, secret.as_ref().or(drawn.as_ref()).map_or("", |secret| secret))?;
+                let made = Made { id, key: None, tenant: Some(tenant.clone()), secret: drawn };
+                (Proof::Tenant(tenant), made)
+            }
+        };
+        self.record(Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, proof }), asker).await?;
+        Ok(made)
+    }
+
+    /// Keeps the secret of a tenant for the key that it is about to get, which makes it durable.
+    fn keep(&self, id: u64, tenant: &str, secret: &str) -> Result<(), Refused> {
+        let last = self.tenants.get(tenant).and_then(|last| self.keys.get(&last));
+        if let Some(last) = last.filter(|last| last.revoked.is_none() && !last.grant.is_over(clock::now())) {
+            let words = format!("the tenant {tenant} has the API key {} already; revoke that one first", last.grant.id);
+            return Err(Refused::Conflict(words));
+        }
+        let locked = "a tenant's secret is sealed with the master key, which is not there; say where it is (--config)";
+        let vault = self.vault.as_ref().ok_or_else(|| Refused::Conflict(locked.to_owned()))?;
+        Ok(vault.keep_tenant(id, secret)?)
+    }
+
+    /// Erases secrets that nothing is to be proved with any more: a crash, or a lack of the master key, has left them.
+    fn sweep(&self, vault: &Vault) -> Result<(), vault::Error> {
+        let is_needed = |id: &u64| self.keys.get(id).is_some_and(|key| key.secret.is_some());
+        vault.tenants()?.into_iter().filter(|id| !is_needed(id)).try_for_each(|id| vault.erase_tenant(id))
     }
 
     /// Takes a key away, at once.
@@ -193,6 +271,8 @@ impl Keys {
         if self.is_revoked(id) {
             return Err(Refused::Conflict(format!("the API key {id} is revoked already")));
         }
+        // Before the record, which makes it durable too.
+        self.vault.as_ref().map_or(Ok(()), |vault| vault.erase_tenant(id))?;
         self.record(Deed::ApiKeyRevoked { id }, asker).await
     }
 
@@ -211,16 +291,30 @@ impl Keys {
         Ok(())
     }
 
+    /// The secret that is kept for a key; none if there is none. One that does not open is no reason to keep others out.
+    fn secret_of(&self, id: u64) -> Option<Arc<Zeroizing<String>>> {
+        let kept = self.vault.as_ref()?.kept_tenant(id).unwrap_or_else(|error| {
+            tracing::error!(%error, "a tenant's tokens are not let in");
+            None
+        });
+        kept.map(Arc::new)
+    }
+
     fn apply(&self, record: &Recorded) {
         let Fact::Act(Act { deed, .. }) = &record.fact else { return };
         match deed {
             Deed::ApiKeyCreated(grant) => {
-                let key = Key { grant: Arc::new(grant.clone()), created: record.at, revoked: None };
+                let secret = grant.tenant().and_then(|tenant| {
+                    self.tenants.insert(tenant.to_owned(), grant.id);
+                    self.secret_of(grant.id)
+                });
+                let key = Key { grant: Arc::new(grant.clone()), secret, created: record.at, revoked: None };
                 self.keys.insert(grant.id, key);
             }
             Deed::ApiKeyRevoked { id } => {
                 if let Some(mut key) = self.keys.get_mut(id) {
                     key.revoked = Some(record.at);
+                    key.secret = None;
                 }
             }
             Deed::ProjectionRebuilt { .. }
@@ -237,9 +331,35 @@ impl Keys {
     }
 }
 
+/// What a token is held against if there is no such tenant.
+const NOBODYS: &str = "00000000000000000000000000000000";
+
+/// Whether what is wanted for a tenant, if it is, is as it must be.
+fn check_tenant(role: Role, tenant: Option<&str>, secret: Option<&str>) -> Result<(), Refused> {
+    let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_tenant = |id: &str| (1..=TENANT_ID_BYTES).contains(&id.len()) && id.bytes().all(is_id);
+    let is_secret =
+        |text: &str| TENANT_SECRET_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let (least, most) = (TENANT_SECRET_BYTES.start(), TENANT_SECRET_BYTES.end());
+    let (field, words) = match (tenant, secret) {
+        (Some(id), _) if !is_tenant(id) => {
+            ("tenant", format!("must be 1 to {TENANT_ID_BYTES} letters, digits, dots, dashes or underscores"))
+        }
+        (Some(_), _) if role != Role::Caller => ("role", "must be caller, for a tenant".to_owned()),
+        (None, Some(_)) => {
+            ("secret", "is what a tenant makes tokens with; say which (tenant), or leave it out".to_owned())
+        }
+        (_, Some(text)) if !is_secret(text) => {
+            ("secret", format!("must be {least} to {most} visible ASCII characters"))
+        }
+        (Some(_) | None, Some(_) | None) => return Ok(()),
+    };
+    Err(Refused::Field { field, words })
+}
+
 impl Key {
     fn shown(self, now: Timestamp) -> Shown {
-        let Key { grant, created, revoked } = self;
+        let Key { grant, created, revoked, .. } = self;
         let state = match (revoked, grant.is_over(now)) {
             (Some(_), _) => "revoked",
             (None, true) => "expired",
@@ -249,6 +369,7 @@ impl Key {
             id: grant.id,
             name: grant.name.clone(),
             role: grant.role.name(),
+            tenant: grant.tenant().map(str::to_owned),
             accounts: grant.accounts.clone(),
             state,
             created: write_time(created),

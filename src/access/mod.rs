@@ -4,16 +4,19 @@
 //! |---|---|
 //! | `door` | who comes in, and how fast those are answered who guess |
 //! | `text` | a key as text, which is shown once. Pure |
+//! | `token` | the token of a tenant, which is made anew for each request. Pure |
 //! | `rate` | how many requests one key, or one address, may make a second. Pure |
 //! | `keys` | the keys that there are: given, taken away, checked |
 //!
 //! Keys are acts in the journal, as all that is done to the service itself; what proves a key is there as a hash only.
+//! A tenant's key has no text: its tokens show it, and the secret that they are made with is in the vault.
 //! As long as none was ever given everybody may do everything, and the service answers on loopback only.
 
 mod door;
 mod keys;
 mod rate;
 mod text;
+mod token;
 
 #[cfg(test)]
 mod tests;
@@ -21,10 +24,12 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use door::Door;
+pub use door::{Door, Shown};
 pub use keys::{Keys, Made, Refused, Wanted};
+pub use token::Token;
 
 use crate::domain::{AccountNumber, Grant, Need, Role};
+use crate::limits::TOKEN_WINDOW;
 
 /// Who is let in: what their key was given for. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +59,38 @@ pub enum Denied {
     /// It is over.
     #[error("this API key has expired; ask the administrator for another")]
     Expired,
+    /// The headers of a token are shown where they open nothing.
+    #[error(
+        "tenant_id, timestamp and token open the six documented endpoints alone; send an API key here, as \
+         Authorization: Bearer muster_…, or as X-API-Key"
+    )]
+    OnlyToken,
+    /// A token is shown without its tenant.
+    #[error("the header tenant_id is missing; send the tenant's id with token and timestamp")]
+    NoTenant,
+    /// A token is shown without its time.
+    #[error("the header timestamp is missing; send the Unix time in milliseconds that the token is made with")]
+    NoTimestamp,
+    /// No token is shown with its tenant or time.
+    #[error("the header token is missing; send the MD5 of tenant_id, timestamp and secret in lower-case hex digits")]
+    NoToken,
+    /// The time of a token is none.
+    #[error("the header timestamp is malformed; it must be the Unix time in milliseconds, digits only")]
+    MalformedTimestamp,
+    /// The time of a token is long ago, or yet to come.
+    #[error(
+        "the header timestamp is more than {} min from now; make a token for each request, from milliseconds, and set the \
+         clock", TOKEN_WINDOW.as_secs() / 60
+    )]
+    OldTimestamp,
+    /// The token is not what the tenant's secret gives, or there is no such tenant.
+    #[error(
+        "the header token is wrong; it must be the MD5 of tenant_id, timestamp and secret in lower-case hex digits"
+    )]
+    WrongToken,
+    /// The key of the tenant is over.
+    #[error("the key of this tenant has expired; ask the administrator for another")]
+    TenantExpired,
     /// Too many requests of one key, or from one address.
     #[error("too many requests; send fewer a second, with more accounts in each")]
     TooMany {
@@ -83,25 +120,53 @@ impl Denied {
     /// The status of HTTP for it.
     pub fn status(self) -> u16 {
         match self {
-            Denied::Missing | Denied::Unknown | Denied::Revoked | Denied::Expired => 401,
+            Denied::Missing
+            | Denied::Unknown
+            | Denied::Revoked
+            | Denied::Expired
+            | Denied::OnlyToken
+            | Denied::NoTenant
+            | Denied::NoTimestamp
+            | Denied::NoToken
+            | Denied::MalformedTimestamp
+            | Denied::OldTimestamp
+            | Denied::WrongToken
+            | Denied::TenantExpired => 401,
             Denied::Foreign | Denied::Role { .. } | Denied::Bound | Denied::Account { .. } => 403,
             Denied::TooMany { .. } => 429,
         }
     }
 
-    /// After how many seconds the same request may be let in, if it may be.
-    pub fn retry_after(self) -> Option<u64> {
+    /// The contract's code for it: that of HTTP, or of the family for a token.
+    pub fn code(self) -> u16 {
         match self {
-            Denied::TooMany { wait } => Some(wait.as_secs() + 1),
+            Denied::OldTimestamp => 502,
+            Denied::NoTimestamp => 518,
+            Denied::MalformedTimestamp => 519,
+            Denied::WrongToken | Denied::TenantExpired => 522,
+            Denied::NoTenant => 523,
+            Denied::NoToken => 525,
             Denied::Foreign
             | Denied::Missing
             | Denied::Unknown
             | Denied::Revoked
             | Denied::Expired
+            | Denied::OnlyToken
+            | Denied::TooMany { .. }
             | Denied::Role { .. }
             | Denied::Bound
-            | Denied::Account { .. } => None,
+            | Denied::Account { .. } => self.status(),
         }
+    }
+
+    /// Whether whoever is refused so may have guessed.
+    pub(crate) fn is_guess(self) -> bool {
+        matches!(self, Denied::Unknown | Denied::Revoked | Denied::Expired | Denied::WrongToken | Denied::TenantExpired)
+    }
+
+    /// After how many seconds the same request may be let in, if it may be.
+    pub fn retry_after(self) -> Option<u64> {
+        if let Denied::TooMany { wait } = self { Some(wait.as_secs() + 1) } else { None }
     }
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::hex;
 use super::time::written;
-use crate::domain::{Act, Channel, Content, Deed, Event, Grant};
+use crate::domain::{Act, Channel, Content, Deed, Event};
 use crate::journal::{Fact, Origin, Principal, Recorded, Stream};
 
 /// A CloudEvent; the attributes stand in this order.
@@ -117,13 +117,15 @@ struct WebhookView<'a> {
 }
 
 /// An API key, without what proves it.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct ApiKeyView<'a> {
     key: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accounts: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -246,18 +248,17 @@ impl<'a> Data<'a> {
                     reason: Some(reason),
                     ..WebhookView::new(*channel, from)
                 }),
-                Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, .. }) => Data::ApiKey(ApiKeyView {
-                    key: *id,
-                    name: Some(name),
-                    role: Some(role.name()),
-                    accounts: (!accounts.is_empty()).then_some(accounts),
-                    expires: expires.map(written),
+                Deed::ApiKeyCreated(grant) => Data::ApiKey(ApiKeyView {
+                    key: grant.id,
+                    name: Some(&grant.name),
+                    role: Some(grant.role.name()),
+                    tenant: grant.tenant(),
+                    accounts: (!grant.accounts.is_empty()).then_some(&grant.accounts),
+                    expires: grant.expires.map(written),
                     from,
                 }),
                 Deed::MasterKeyRotated { rewrapped } => Data::Rotated { rewrapped: *rewrapped, from },
-                Deed::ApiKeyRevoked { id } => {
-                    Data::ApiKey(ApiKeyView { key: *id, name: None, role: None, accounts: None, expires: None, from })
-                }
+                Deed::ApiKeyRevoked { id } => Data::ApiKey(ApiKeyView { key: *id, from, ..ApiKeyView::default() }),
             },
             Fact::Unknown(unknown) => {
                 Data::Unknown { event_type: unknown.event_type, schema: unknown.schema, payload: hex(&unknown.payload) }

@@ -1,11 +1,13 @@
 //! `muster keys`: who may do what.
 
+use std::path::PathBuf;
+
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::Error;
 use super::listing::{self, Form};
 use super::source::{JSON, Question, Source};
+use super::{Error, secret};
 
 /// Give and take away API keys, of a running service or of a directory that none uses
 #[derive(clap::Args)]
@@ -37,6 +39,12 @@ struct Create {
     /// When it ends: a day as in 2027-01-01, or a time
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
+    /// For the tenant with this id, which shows it by tenant_id, timestamp and token; the secret for them is printed
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+    /// The tenant's secret that there is, in a file, - for standard input; it is not printed
+    #[arg(long, value_name = "FILE", requires = "tenant")]
+    tenant_secret_file: Option<PathBuf>,
     #[command(flatten)]
     told: Told,
 }
@@ -83,6 +91,7 @@ Examples:
   muster keys create --name admin --role admin                            the first key: from then on all need one
   muster keys create --name admin --role admin --data-dir ./muster-data   likewise, while no service runs
   muster keys create --name dispatch --role caller --accounts 8618
+  muster keys create --name old-back-end --role caller --tenant 500975 --tenant-secret-file tenant.secret
   muster keys list
   muster keys revoke 7
 
@@ -107,6 +116,12 @@ impl Create {
         let mut body = json!({"name": self.name, "role": role, "accounts": self.accounts});
         if let Some(expires) = &self.expires {
             body["expires"] = json!(expires);
+        }
+        if let Some(tenant) = &self.tenant {
+            body["tenant"] = json!(tenant);
+        }
+        if let Some(file) = &self.tenant_secret_file {
+            body["secret"] = json!(secret::read(file)?);
         }
         self.told.print(&self.told.source.open()?.tell("POST", "keys", Some(&body))?)
     }

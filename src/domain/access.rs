@@ -41,8 +41,17 @@ pub struct Grant {
     pub accounts: Vec<String>,
     /// When it ends, if it does.
     pub expires: Option<Timestamp>,
-    /// The SHA-256 of its secret, which is 256 random bits.
-    pub hash: [u8; 32],
+    /// What shows that somebody has it.
+    pub proof: Proof,
+}
+
+/// What shows that somebody has a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// Its secret, of which this is the SHA-256; it is 256 random bits.
+    Hash([u8; 32]),
+    /// Tokens that are made with the secret of the tenant with this id, in the way of the contract's family.
+    Tenant(String),
 }
 
 impl Role {
@@ -82,6 +91,14 @@ impl Need {
 }
 
 impl Grant {
+    /// The tenant whose tokens show it, if it is a tenant's.
+    pub fn tenant(&self) -> Option<&str> {
+        match &self.proof {
+            Proof::Hash(_) => None,
+            Proof::Tenant(tenant) => Some(tenant),
+        }
+    }
+
     /// Whether the key is for this account too.
     pub fn covers(&self, account: AccountNumber) -> bool {
         self.accounts.is_empty() || self.accounts.iter().any(|first| account.to_string().starts_with(first.as_str()))

@@ -81,7 +81,7 @@ pub enum Deed {
         /// Why.
         reason: String,
     },
-    /// Somebody was given an API key.
+    /// Somebody was given an API key, or a tenant was.
     ApiKeyCreated(Grant),
     /// An API key was taken away.
     ApiKeyRevoked {
@@ -127,6 +127,7 @@ impl Deed {
             Deed::WebhookResumed { .. } => "webhook_resumed",
             Deed::WebhookRedelivered { .. } => "webhook_redelivered",
             Deed::WebhookLettersDropped { .. } => "webhook_letters_dropped",
+            Deed::ApiKeyCreated(grant) if grant.tenant().is_some() => "tenant_key_created",
             Deed::ApiKeyCreated(_) => "api_key_created",
             Deed::ApiKeyRevoked { .. } => "api_key_revoked",
             Deed::MasterKeyRotated { .. } => "master_key_rotated",

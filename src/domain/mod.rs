@@ -33,7 +33,7 @@ mod line;
 mod notice;
 mod terms;
 
-pub use access::{Grant, Need, Role};
+pub use access::{Grant, Need, Proof, Role};
 pub use account::{Account, Attempt, Outstanding, Registration};
 pub use account_number::{AccountNumber, MalformedNumber};
 pub use act::{Act, Deed, SigningScheme};

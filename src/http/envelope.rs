@@ -133,7 +133,7 @@ fn refused(endpoint: Endpoint, error: &Error, always_200: bool) -> Response {
     if let Some(seconds) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if error.code() == 401 {
+    if http_status(code, false) == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Error::Method(endpoint) = error {
@@ -158,6 +158,8 @@ pub(super) fn http_status(code: u16, always_200: bool) -> StatusCode {
     match code {
         413 | 429 | 503 => StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
         _ if always_200 => StatusCode::OK,
+        // Of a token.
+        502 | 518 | 519 | 522 | 523 | 525 => StatusCode::UNAUTHORIZED,
         _ => StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }

@@ -101,7 +101,7 @@ impl Error {
     pub(super) fn code(&self) -> u16 {
         match self {
             Error::SlowBody | Error::BrokenBody | Error::Malformed(_) => 400,
-            Error::Denied(denied) => denied.status(),
+            Error::Denied(denied) => denied.code(),
             Error::NoSuchPath => 404,
             Error::Method(_) => 405,
             Error::TooLarge { .. } => 413,

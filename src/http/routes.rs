@@ -128,7 +128,7 @@ async fn admit(api: &Api, request: &Request) -> Result<Pass, Denied> {
         | Endpoint::SubmitVerifyCode => {
             // Requests that no connection brings are those of tests.
             let from = request.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(peer)| peer.ip());
-            let pass = visitor::enter(api.door(), &request.headers, from).await?;
+            let pass = visitor::enter_documented(api.door(), &request.headers, from).await?;
             pass.needs(Need::Call).map(|()| pass)
         }
     }

@@ -5,14 +5,37 @@ use std::net::{IpAddr, Ipv6Addr};
 use warp::http::HeaderMap;
 use warp::http::header::{AUTHORIZATION, HOST, ORIGIN};
 
-use crate::access::{Denied, Door, Pass};
+use crate::access::{Denied, Door, Pass, Shown, Token};
 
-/// Lets somebody in by the key that the request shows; while there is no key, whoever is no web page.
+/// Lets somebody in by the API key that the request shows; while there is no key, whoever is no web page.
 pub(super) async fn enter(door: &Door, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
+    let pass = enter_with(door, shown_key(headers).map_or(Shown::Nothing, Shown::Key), headers, from).await;
+    let is_token_alone = || door.keys().knows_tenants() && shown_token(headers).is_some();
+    pass.map_err(|denied| if denied == Denied::Missing && is_token_alone() { Denied::OnlyToken } else { denied })
+}
+
+/// Likewise into a documented endpoint, where the token of a tenant does too. An API key beside it is what counts.
+pub(super) async fn enter_documented(door: &Door, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
+    let shown = match (shown_key(headers), shown_token(headers)) {
+        (Some(key), _) => Shown::Key(key),
+        (None, Some(token)) if door.keys().knows_tenants() => Shown::Token(token),
+        (None, Some(_) | None) => Shown::Nothing,
+    };
+    enter_with(door, shown, headers, from).await
+}
+
+async fn enter_with(door: &Door, shown: Shown<'_>, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
     if door.keys().is_open() && is_foreign(headers) {
         return Err(Denied::Foreign);
     }
-    door.enter(shown_key(headers), from).await
+    door.enter(shown, from).await
+}
+
+/// The token that a request shows: that of whoever sends any of its three headers.
+fn shown_token(headers: &HeaderMap) -> Option<Token<'_>> {
+    let names = ["tenant_id", "timestamp", "token"];
+    let [tenant, timestamp, token] = names.map(|name| text(headers, name).filter(|text| !text.is_empty()));
+    names.iter().any(|name| headers.contains_key(*name)).then_some(Token { tenant, timestamp, token })
 }
 
 /// The API key that a request shows.

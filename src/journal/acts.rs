@@ -3,7 +3,7 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::schema::{Undecodable, read, write};
-use crate::domain::{Act, Channel, Deed, Grant, Role, SigningScheme, Timestamp};
+use crate::domain::{Act, Channel, Deed, Grant, Proof, Role, SigningScheme, Timestamp};
 
 pub(super) const PROJECTION_REBUILT: u16 = 1_001;
 pub(super) const BACKUP_TAKEN: u16 = 1_002;
@@ -17,6 +17,7 @@ pub(super) const WEBHOOK_LETTERS_DROPPED: u16 = 1_009;
 pub(super) const API_KEY_CREATED: u16 = 1_010;
 pub(super) const API_KEY_REVOKED: u16 = 1_011;
 pub(super) const MASTER_KEY_ROTATED: u16 = 1_012;
+pub(super) const TENANT_KEY_CREATED: u16 = 1_013;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -89,6 +90,17 @@ struct MasterKeyRotatedV1<'a> {
     from: &'a str,
 }
 
+/// Type 1013. Its role is that of callers.
+#[derive(Encode, BorrowDecode)]
+struct TenantKeyCreatedV1<'a> {
+    id: u64,
+    name: &'a str,
+    tenant: &'a str,
+    accounts: Vec<&'a str>,
+    expires: Option<i64>,
+    from: &'a str,
+}
+
 /// Writes the payload of an act, and returns its registered type.
 pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
     let Act { deed, from } = act;
@@ -115,11 +127,19 @@ pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
             let (channel, deliveries) = (channel_code(*channel), *deliveries);
             write(WEBHOOK_LETTERS_DROPPED, &WebhookDeliveriesV1 { channel, what, deliveries, reason, from }, out)
         }
-        Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, hash }) => {
-            let (id, role, hash) = (*id, role_code(*role), *hash);
+        Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, proof }) => {
+            let (id, role, expires) = (*id, role_code(*role), expires.map(|end| end.0));
             let accounts = accounts.iter().map(String::as_str).collect();
-            let expires = expires.map(|end| end.0);
-            write(API_KEY_CREATED, &ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from }, out)
+            match proof {
+                Proof::Hash(hash) => {
+                    let created = ApiKeyCreatedV1 { id, name, role, accounts, expires, hash: *hash, from };
+                    write(API_KEY_CREATED, &created, out)
+                }
+                Proof::Tenant(tenant) => {
+                    let created = TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from };
+                    write(TENANT_KEY_CREATED, &created, out)
+                }
+            }
         }
         Deed::ApiKeyRevoked { id } => write(API_KEY_REVOKED, &ApiKeyRevokedV1 { id: *id, from }, out),
         Deed::MasterKeyRotated { rewrapped } => {
@@ -174,7 +194,7 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
             let ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from } = read(payload)?;
             let accounts = accounts.into_iter().map(str::to_owned).collect();
             let (name, role, expires) = (name.to_owned(), role_of(role)?, expires.map(Timestamp));
-            (Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, hash }), from)
+            (Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, proof: Proof::Hash(hash) }), from)
         }
         API_KEY_REVOKED => {
             let ApiKeyRevokedV1 { id, from } = read(payload)?;
@@ -183,6 +203,13 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
         MASTER_KEY_ROTATED => {
             let MasterKeyRotatedV1 { rewrapped, from } = read(payload)?;
             (Deed::MasterKeyRotated { rewrapped }, from)
+        }
+        TENANT_KEY_CREATED => {
+            let TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from } = read(payload)?;
+            let accounts = accounts.into_iter().map(str::to_owned).collect();
+            let (name, role, expires) = (name.to_owned(), Role::Caller, expires.map(Timestamp));
+            let proof = Proof::Tenant(tenant.to_owned());
+            (Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, proof }), from)
         }
         _ => return Ok(None),
     };

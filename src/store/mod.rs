@@ -36,7 +36,7 @@ pub struct Store {
 /// [`Store::flush`] against a killed process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Wrapped data keys of accounts (`vault`).
+    /// Wrapped data keys of accounts, and what else the master key seals (`vault`).
     Keys,
     /// Account snapshots (`journal`): caches.
     Snapshots,

@@ -98,6 +98,14 @@ pub enum Error {
     /// What was set of a receiver does not open.
     #[error("what was set of the receiver of {0} does not open: the store was altered; restore it from a backup")]
     EndpointDoesNotOpen(String),
+    /// The secret of a tenant does not open.
+    #[error(
+        "the secret of the tenant with the API key {key} does not open: the store was altered; give it another key"
+    )]
+    TenantDoesNotOpen {
+        /// The number of its key.
+        key: u64,
+    },
     /// The log's key does not open.
     #[error("the key that signs the log does not open: the store was altered; restore it from a backup")]
     LogKeyDoesNotOpen,

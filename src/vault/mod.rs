@@ -9,6 +9,7 @@
 //! | `purpose` | what sealed bytes are for, and whose |
 //! | `error` | why the vault cannot seal or open |
 //! | `cipher` | how bytes are sealed and opened |
+//! | `tenants` | the secrets with which tenants make their tokens |
 //! | `log_key` | the key that signs what the journal says of itself |
 //! | `erasure` | one account's key is destroyed |
 //! | `content` | the canonical bytes of what comes with an account |
@@ -27,6 +28,7 @@ mod masters;
 mod purpose;
 mod rotation;
 mod source;
+mod tenants;
 
 #[cfg(test)]
 mod tests;

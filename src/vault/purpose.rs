@@ -11,6 +11,7 @@ pub(super) enum Purpose {
     MasterKeyCheck,
     LogKey,
     Endpoint,
+    Tenant,
     NextMasterKey,
     LastMasterKey,
 }
@@ -18,6 +19,11 @@ pub(super) enum Purpose {
 /// What is bound to an endpoint: what it is, and which channel's.
 pub(super) fn endpoint_aad(channel: &[u8]) -> Vec<u8> {
     [&Purpose::Endpoint.bound_to(None)[..], channel].concat()
+}
+
+/// What is bound to the secret of a tenant: what it is, and which key's.
+pub(super) fn tenant_aad(place: &[u8]) -> Vec<u8> {
+    [&Purpose::Tenant.bound_to(None)[..], place].concat()
 }
 
 impl Purpose {
@@ -30,6 +36,7 @@ impl Purpose {
             Purpose::MasterKeyCheck => b"check\0\0\0",
             Purpose::LogKey => b"log key\0",
             Purpose::Endpoint => b"endpoint",
+            Purpose::Tenant => b"tenant\0\0",
             Purpose::NextMasterKey => b"next key",
             Purpose::LastMasterKey => b"last key",
         };

@@ -16,8 +16,9 @@ use tokio::runtime::Handle;
 use super::cipher::{self, Key};
 use super::log_key::LOG_KEY;
 use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION, is_recorded, remember_recorded};
-use super::purpose::{Purpose, endpoint_aad};
+use super::purpose::{Purpose, endpoint_aad, tenant_aad};
 use super::source::Source;
+use super::tenants::TENANT;
 use super::{Error, Vault, master_key};
 use crate::clock;
 use crate::domain::{AccountNumber, Act, Deed};
@@ -155,16 +156,22 @@ impl Rotation {
     pub(super) fn rewrap_all(&self, mut progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
         let inner = &self.vault.inner;
         // Accounts that come from now on are sealed with the new key, so those that are there now are all.
-        let mut accounts = Vec::new();
+        let (mut accounts, mut tenants) = (Vec::new(), Vec::new());
         for entry in inner.store.scan_from(Table::Keys, b"") {
             let (key, _) = entry?;
             let number = key.as_array().map(|key| u64::from_be_bytes(*key));
             accounts.extend(number.and_then(AccountNumber::from_stored));
+            if key.starts_with(TENANT) {
+                tenants.push(key);
+            }
         }
         let mut rewrapped = u64::from(self.rewrap(Table::Keys, LOG_KEY, &Purpose::LogKey.bound_to(None))?);
         for entry in inner.store.scan_from(Table::Endpoints, b"") {
             let (channel, _) = entry?;
             rewrapped += u64::from(self.rewrap(Table::Endpoints, &channel, &endpoint_aad(&channel))?);
+        }
+        for tenant in tenants {
+            rewrapped += u64::from(self.rewrap(Table::Keys, &tenant, &tenant_aad(&tenant))?);
         }
         let of = accounts.len() as u64;
         inner.to_rotate.store(of, Ordering::Relaxed);

@@ -104,6 +104,10 @@ fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
         let aad = match &key[..] {
             b"log key" => Purpose::LogKey.bound_to(None),
             b"master key check" => Purpose::MasterKeyCheck.bound_to(None),
+            place if place.starts_with(tenants::TENANT) => {
+                sealed.push((purpose::tenant_aad(place), value.to_vec()));
+                continue;
+            }
             number => {
                 let number = u64::from_be_bytes(number.try_into().unwrap());
                 Purpose::DataKey.bound_to(AccountNumber::from_stored(number))
@@ -127,6 +131,7 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
             let vault = open(directory.path()).unwrap();
             vault.enrol(mine).unwrap();
             vault.keep_endpoint("sync", b"a receiver").unwrap();
+            vault.keep_tenant(7, "a tenant's").unwrap();
             (vault.seal_code(mine, "123456").unwrap().unwrap(), vault.log_key().unwrap(), fs::read(&file).unwrap())
         };
         let next = directory.path().join("next.key");
@@ -142,7 +147,7 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
             let rotation = vault.begin_rotation(Some(&next)).unwrap();
             vault.enrol(account("861821726231")).unwrap();
             if steps > 1 {
-                assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 3, "the account that is new is not sealed anew");
+                assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 4, "the account that is new is not sealed anew");
             }
             if steps > 2 {
                 master_key::write(&file, &vault.masters().current).unwrap();
@@ -162,10 +167,11 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
         assert_eq!(vault.open_code(mine, &code).unwrap().as_str(), "123456");
         assert!(vault.seal_code(account("861821726231"), "123456").unwrap().is_some());
         assert_eq!(vault.kept_endpoint("sync").unwrap().unwrap().as_slice(), b"a receiver");
+        assert_eq!(vault.kept_tenant(7).unwrap().unwrap().as_str(), "a tenant's");
         assert_eq!(vault.log_key().unwrap().public(), log_key.public());
         let retired = master_key::parse(str::from_utf8(&old).unwrap().trim()).unwrap();
         let sealed = all_sealed(&vault);
-        assert_eq!(sealed.len(), 5);
+        assert_eq!(sealed.len(), 6);
         for (aad, sealed) in sealed {
             assert!(cipher::open(&retired, &aad, &sealed).is_none(), "nothing opens with the retired key");
             assert!(vault.masters().open_sealed(&aad, &sealed).is_some());
@@ -174,6 +180,25 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
         fs::write(&file, old).unwrap();
         assert!(matches!(open(directory.path()), Err(Error::WrongKey { .. })));
     }
+}
+
+#[test]
+fn a_tenants_secret_opens_for_its_key_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = open(directory.path()).unwrap();
+    let sealed = |key: u64| {
+        let place = [tenants::TENANT, &key.to_be_bytes()].concat();
+        (vault.inner.store.get(Table::Keys, &place).unwrap(), place)
+    };
+    vault.keep_tenant(7, "of seven").unwrap();
+    vault.keep_tenant(8, "of eight").unwrap();
+    assert_eq!(vault.tenants().unwrap(), [7, 8]);
+    assert_eq!(vault.kept_tenant(8).unwrap().unwrap().as_str(), "of eight");
+    vault.inner.store.put(Table::Keys, &sealed(8).1, &sealed(7).0.unwrap()).unwrap();
+    assert!(matches!(vault.kept_tenant(8), Err(Error::TenantDoesNotOpen { key: 8 })));
+    vault.erase_tenant(7).unwrap();
+    assert!(vault.kept_tenant(7).unwrap().is_none() && sealed(7).0.is_none());
+    assert_eq!(vault.tenants().unwrap(), [8]);
 }
 
 /// A key that is erased while everything is sealed anew does not come back.

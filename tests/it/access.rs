@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use futures_util::future::join_all;
+use md5::{Digest, Md5};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -37,13 +38,25 @@ fn body(path: &str) -> Value {
     }
 }
 
+/// What a client of the contract's family shows at this moment.
+fn token(tenant: &str, secret: &str) -> [(&'static str, String); 3] {
+    let now = (::muster::clock::now().0 / 1_000).to_string();
+    let digest = Md5::digest(format!("{tenant}{now}{secret}"));
+    let token = digest.iter().fold(String::new(), |token, byte| token + &format!("{byte:02x}"));
+    [("tenant_id", tenant.to_owned()), ("timestamp", now), ("token", token)]
+}
+
+/// The column of a tenant, whose secret is behind this word.
+const TENANT: &str = "tenant 500975 ";
+
 /// Asks with a key, or none; the status.
 async fn status(muster: &Muster, method: &str, path: &str, body: &Value, key: Option<&str>) -> u16 {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let request = muster.client().request(method.clone(), muster.url(path)).header("content-type", "application/json");
     let request = if method == Method::GET { request } else { request.body(body.to_string()) };
-    let request = match key {
-        Some(key) => request.bearer_auth(key),
+    let request = match key.map(|key| key.strip_prefix(TENANT).ok_or(key)) {
+        Some(Ok(secret)) => token("500975", secret).into_iter().fold(request, |it, (name, text)| it.header(name, text)),
+        Some(Err(key)) => request.bearer_auth(key),
         None => request,
     };
     muster.send(request).await.unwrap().status
@@ -51,10 +64,14 @@ async fn status(muster: &Muster, method: &str, path: &str, body: &Value, key: Op
 
 /// Makes a key with the command line.
 fn create(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    made(arguments, environment)["key"].as_str().unwrap().to_owned()
+}
+
+fn made(arguments: &[&str], environment: &[(&str, &str)]) -> Value {
     let words = [&["keys", "create", "-o", "json"], arguments].concat();
     let (code, stdout, stderr) = run(&words, environment);
     assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
-    serde_json::from_str::<Value>(&stdout).unwrap()["key"].as_str().unwrap().to_owned()
+    serde_json::from_str(&stdout).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,6 +101,11 @@ async fn every_path_for_everybody() {
         ("8 auditor", key("auditor", "auditor", &[])),
         ("9 auditor of others", key("others", "auditor", &["--accounts", "44"])),
         ("admin", admin.clone()),
+        ("token of a tenant", {
+            let tenant = ["--name", "tenant", "--role", "caller", "--tenant", "500975", "--server", &server];
+            let made = made(&tenant, &[("MUSTER_API_KEY", &admin)]);
+            format!("{TENANT}{}", made["secret"].as_str().unwrap())
+        }),
     ]);
     let (code, _, stderr) = run(&["keys", "revoke", "3", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
     assert_eq!(code, Some(0), "{stderr}");
@@ -224,6 +246,95 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
             assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{}", file.display());
         }
     }
+}
+
+/// Typed clients of the contract's family show three headers, and read the family's codes in each endpoint's own envelope.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_comes_in_by_its_token() {
+    let (data, files) = (directory(), directory());
+    let muster = Muster::start(data.path(), &[]);
+    let server = muster.url("");
+    let list = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
+    let ask = async |path: &str, headers: &[(&str, String)]| {
+        let get =
+            headers.iter().fold(muster.client().get(muster.url(path)), |get, (name, text)| get.header(*name, text));
+        muster.send(get).await.unwrap()
+    };
+    let secret = "f9a40a4780f5e1306c46f1c8daecee3b";
+    assert_eq!(ask(list, &token("500975", secret)).await.status, 200, "as long as there is no key, nobody looks");
+    let admin = create(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let as_admin = [("MUSTER_API_KEY", admin.as_str())];
+    let answer = ask(list, &token("500975", secret)).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (401, &json!(401)), "as long as there is no tenant, too");
+
+    let file = files.path().join("tenant.secret");
+    std::fs::write(&file, format!("{secret}\n")).unwrap();
+    let file = ["--tenant-secret-file", file.to_str().unwrap()];
+    let tenant = ["--name", "old", "--role", "caller", "--tenant", "500975", "--accounts", "8618", "--server", &server];
+    assert_eq!(made(&[&tenant[..], &file].concat(), &as_admin), json!({"id": 2, "tenant": "500975"}));
+    for (path, data) in [
+        ("whatsapp/batchInsert", json!("")),
+        ("whatsapp/batchOnline", json!("")),
+        ("whatsapp/batchRecycle", json!("")),
+        ("whatsapp/queryWhatsAppStatus", json!([])),
+        ("register/submitPhone", json!(0)),
+        ("register/submitVerifyCode", json!("")),
+    ] {
+        let [tenant, timestamp, right] = token("500975", secret);
+        let wrong = ("token", "0".repeat(32));
+        let (ancient, words) = (("timestamp", "1666942813620".to_owned()), ("timestamp", "now".to_owned()));
+        for (headers, code) in [
+            (vec![tenant.clone(), ancient, right.clone()], 502),
+            (vec![tenant.clone(), right.clone()], 518),
+            (vec![tenant.clone(), words, right.clone()], 519),
+            (vec![tenant.clone(), timestamp.clone(), wrong], 522),
+            (vec![timestamp.clone(), right.clone()], 523),
+            (vec![("tenant_id", String::new()), timestamp.clone(), right.clone()], 523),
+            (vec![tenant.clone(), timestamp.clone()], 525),
+        ] {
+            let method = if path.ends_with("Status") { Method::GET } else { Method::POST };
+            let request = muster.client().request(method, muster.url(&format!("/group-dispatch-api/{path}")));
+            let request = headers.iter().fold(request, |request, (name, text)| request.header(*name, text));
+            let answer = muster.send(request.body("{}")).await.unwrap();
+            let body = answer.json();
+            assert_eq!((answer.status, &body["data"], &body["code"]), (401, &data, &json!(code)), "{path} {headers:?}");
+            assert!(body["message"].as_str().unwrap().starts_with("the header "), "{body}");
+        }
+    }
+    // It is what its key is for, and in every event of its doing.
+    let import = async |number: &str| {
+        let mut account = body("whatsapp/batchInsert");
+        account["whatsAppList"][0]["whatsApp"] = json!(number);
+        let post =
+            muster.client().post(muster.url("/group-dispatch-api/whatsapp/batchInsert")).body(account.to_string());
+        let post = token("500975", secret).iter().fold(post, |post, (name, text)| post.header(*name, text));
+        muster.send(post.header("content-type", "application/json")).await.unwrap().status
+    };
+    assert_eq!((import(ACCOUNT).await, import("442079460000").await), (200, 403));
+    let bearer = |key: &str| ("authorization", format!("Bearer {key}"));
+    let events = ask("/api/v1/events", &[bearer(&admin)]).await.json();
+    let of_account = |event: &&Value| event["subject"] == ACCOUNT;
+    assert_eq!(events["events"].as_array().unwrap().iter().find(of_account).unwrap()["origin"], "caller:2");
+    let given = events["events"].as_array().unwrap().iter().find(|it| it["data"]["tenant"] == "500975").unwrap();
+    assert_eq!(given["type"], "muster.administration.tenant_key_created.v1");
+
+    let refused = ask("/api/v1/keys", &token("500975", secret)).await;
+    assert!(refused.status == 401 && refused.text.contains("open the six documented endpoints alone"), "{refused:?}");
+    // An API key beside it is what counts.
+    let both = |key: &str| [&token("500975", secret)[..], &[bearer(key)]].concat();
+    assert_eq!(ask("/api/v1/keys", &both(&admin)).await.status, 200);
+    assert_eq!(ask(list, &both("muster_1_x")).await.json()["code"], 401);
+    assert_eq!(ask(list, &token("500975", secret)).await.status, 200);
+    let (code, _, stderr) = run(&["keys", "revoke", "2", "--server", &server], &as_admin);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(ask(list, &token("500975", secret)).await.json()["code"], 522, "at once");
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let muster = Muster::start(data.path(), &[("MUSTER_HTTP__ALWAYS_200", "true")]);
+    let request = token("500975", secret)
+        .into_iter()
+        .fold(muster.client().get(muster.url(list)), |get, (name, text)| get.header(name, text));
+    let answer = muster.send(request).await.unwrap();
+    assert_eq!((answer.status, &answer.json()["code"]), (200, &json!(522)));
 }
 
 /// Whoever hangs up in the middle leaves nothing half done: what the history says of keys is what the door knows.

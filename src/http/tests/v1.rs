@@ -12,7 +12,7 @@ const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 
 async fn answer(house: &House, method: &str, path: &str, accept: &str) -> (u16, String) {
-    let keys = Keys::open(house.audit.journal()).unwrap();
+    let keys = Keys::open(house.audit.journal(), None).unwrap();
     let answer = answer_here(house.audit.clone(), keys, method, path, accept, String::new()).await.unwrap();
     let body: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
     (answer.status, String::from_utf8(body.concat()).unwrap())

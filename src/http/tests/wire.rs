@@ -68,7 +68,7 @@ impl Served {
             .unwrap();
             let (guard, stop) = (settings.guard(), CancellationToken::new());
             let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings.webhooks, &stop).unwrap();
-            let keys = Keys::open(&journal).unwrap();
+            let keys = Keys::open(&journal, None).unwrap();
             let audit = Audit::new(store, journal, roster.clone(), None);
             let behind = Behind { accounts, roster, vault, audit, webhooks, keys };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 use warp::http::StatusCode;
 use warp::reply::Response;
+use zeroize::Zeroizing;
 
 use super::Desk;
 use super::parameters::{Parameters, in_time};
@@ -25,10 +26,13 @@ struct Body {
     accounts: Vec<String>,
     #[serde(default)]
     expires: Option<String>,
+    #[serde(default)]
+    tenant: Option<String>,
+    #[serde(default)]
+    secret: Option<Zeroizing<String>>,
 }
 
-const SHAPE: &str =
-    r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two may be left out"#;
+const SHAPE: &str = r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two may be left out; or add "tenant":"500975", and "secret":"…" if it has one"#;
 
 /// Answers `/keys`, and `/keys/{key}`.
 pub(super) async fn answer(
@@ -43,12 +47,12 @@ pub(super) async fn answer(
     let keys = desk.inner.door.keys();
     match (key, method) {
         (None, "POST") => {
-            let Body { name, role, accounts, expires } = read(body, SHAPE)?;
+            let Body { name, role, accounts, expires, tenant, secret } = read(body, SHAPE)?;
             let known = || Role::ALL.map(Role::name).join(", ");
             let wrong = || Problem::parameter("role", format_args!("must be one of {}, not {role:?}", known()));
             let role = Role::ALL.into_iter().find(|known| known.name() == role).ok_or_else(wrong)?;
             let expires = expires.as_deref().map(|text| in_time("expires", text)).transpose()?;
-            Ok(json(&keys.create(Wanted { name, role, accounts, expires }, asker).await?))
+            Ok(json(&keys.create(Wanted { name, role, accounts, expires, tenant, secret }, asker).await?))
         }
         (Some(id), _) => {
             let id = id.parse().map_err(|_| Problem::parameter("key", "must be the number of a key"))?;

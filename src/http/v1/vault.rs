@@ -74,6 +74,7 @@ impl From<vault::Error> for Problem {
             | Error::NoKeyInEnvironment
             | Error::DoesNotOpen { .. }
             | Error::EndpointDoesNotOpen(_)
+            | Error::TenantDoesNotOpen { .. }
             | Error::LogKeyDoesNotOpen
             | Error::NoRandomness(_)
             | Error::Journal(_)

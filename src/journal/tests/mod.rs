@@ -27,8 +27,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config;
 use crate::domain::{
-    Account, AccountType, Channel, Content, Deed, Fingerprint, Grant, Reason, Role, Sealed, SigningScheme, TaskId,
-    VerifyType,
+    Account, AccountType, Channel, Content, Deed, Fingerprint, Grant, Proof, Reason, Role, Sealed, SigningScheme,
+    TaskId, VerifyType,
 };
 
 /// A journal in a directory of its own.
@@ -184,10 +184,18 @@ fn facts() -> Vec<Fact> {
             role: Role::Caller,
             accounts: vec!["8618".to_owned(), "44".to_owned()],
             expires: Some(Timestamp(1_700_000_200_000_000)),
-            hash: [7; 32],
+            proof: Proof::Hash([7; 32]),
         }),
         Deed::ApiKeyRevoked { id: 2 },
         Deed::MasterKeyRotated { rewrapped: 41 },
+        Deed::ApiKeyCreated(Grant {
+            id: 3,
+            name: "old back-end".to_owned(),
+            role: Role::Caller,
+            accounts: vec!["8618".to_owned()],
+            expires: Some(Timestamp(1_700_000_200_000_000)),
+            proof: Proof::Tenant("500975".to_owned()),
+        }),
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 37] = [
+const PLACES: [(&str, &[&str]); 38] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -32,6 +32,7 @@ const PLACES: [(&str, &[&str]); 37] = [
     ("hyper_util", &["http"]),
     ("indicatif", &["cli"]),
     ("jiff", &["config", "audit", "webhooks"]),
+    ("md5", &["access"]),
     ("mimalloc", &["main"]),
     ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
     ("ring", &["vault"]),
