@@ -147,6 +147,22 @@ pub const ROSTER_CHUNK_ROWS: usize = 1_024;
 
 /// Open connections, most; further ones wait in the listen queue. Setting `http.max_connections`.
 pub const CONNECTIONS: usize = 10_000;
+/// Open connections of one address, most; further ones are closed. Half of all, because a reverse proxy is one address
+/// and may carry nearly everybody, while no address alone keeps all others out. Setting
+/// `http.max_connections_per_address`.
+pub const CONNECTIONS_PER_ADDRESS: usize = CONNECTIONS / 2;
+/// How often the log says, most, that connections wait or are closed because there are too many.
+pub const CROWDED_AGAIN: Duration = Duration::from_secs(60);
+/// Time for a client to agree on TLS: as long as for a request head, which is a matter of the same few packets.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = HEADER_TIMEOUT;
+/// How often the files of TLS are looked at. What is in them is taken up once two looks in a row find the same, so that
+/// nothing is taken that is half written.
+pub const TLS_LOOK: Duration = Duration::from_secs(2);
+/// Bytes in one of them, most: all public CAs together are below 250 KB.
+pub const TLS_FILE_BYTES: usize = 256 * 1024;
+/// Time from the head of a request to the head of its answer: above [`BODY_TIMEOUT`] and the largest batch, far below the
+/// patience of a caller that waits for ever. Setting `http.request_timeout`.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for a client to send its request head; slow ones are cut off.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a client to send its body.
@@ -182,6 +198,8 @@ pub const SHUTDOWN: Duration = Duration::from_secs(9);
 
 // --- Access ---
 
+/// Bits of an IPv6 address that say whose it is: a customer is given a /64 at least, and may take any address in it.
+pub const IPV6_CLIENT_BITS: u32 = 64;
 /// Requests a second that one key, or one address, may make; as many at once. Some times what one back-end needs, and a
 /// third of what two cores carry. Setting `http.requests_per_second`.
 pub const REQUESTS_PER_SECOND: usize = 10_000;
@@ -345,7 +363,7 @@ pub const SETTABLE_BATCH_ACCOUNTS: RangeInclusive<u64> = 1..=100_000;
 pub const SETTABLE_BODY_BYTES: RangeInclusive<u64> = 1_024..=(BODIES_KIB as u64 * 1024 / 2);
 /// `http.requests_per_second`.
 pub const SETTABLE_REQUESTS: RangeInclusive<u64> = 1..=10_000_000;
-/// `http.max_connections`: a process may seldom have more files open.
+/// `http.max_connections` and `http.max_connections_per_address`: a process may seldom have more files open.
 pub const SETTABLE_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// `actors.max_active`: at about 2 KiB each the most is 20 GiB.
 pub const SETTABLE_ACTORS: RangeInclusive<u64> = 1..=10_000_000;

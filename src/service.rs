@@ -18,7 +18,7 @@ use crate::actors::{self, Accounts};
 use crate::audit::{self, Audit, Log};
 use crate::config::Settings;
 use crate::gateway::Simulator;
-use crate::http::{self, Api, Behind, Here};
+use crate::http::{self, Api, Behind, Here, Tls, TlsError};
 use crate::journal::{self, Asker, Journal, Origin};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
 use crate::projections::Roster;
@@ -48,6 +48,9 @@ pub enum Error {
         /// Where keys are kept.
         data_dir: PathBuf,
     },
+    /// TLS cannot be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is nothing to look into.
     #[error("there is no muster data directory at {path} (it has no file MUSTER); name one with --data-dir")]
     NoDataDirectory {
@@ -99,6 +102,7 @@ impl Error {
             Error::Audit(error) => error.is_fault(),
             Error::Listen { .. }
             | Error::NoKey { .. }
+            | Error::Tls(_)
             | Error::NoDataDirectory { .. }
             | Error::Asked(_)
             | Error::Threads(_)
@@ -139,6 +143,7 @@ pub fn run(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cancellat
 /// Opens the rooms from the lowest up, runs them, and closes them from the highest down.
 async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &CancellationToken) -> Result<(), Error> {
     // Before anything is made on the disk.
+    let tls = Tls::open(&settings.tls)?;
     let (listener, address) = listen(&settings.http.listen).await?;
     let rooms = Rooms::open(settings)?;
     let Rooms { store, vault, roster, journal, log } = &rooms;
@@ -181,7 +186,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         keys: keys.clone(),
     };
     let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
-    let serving = tokio::spawn(http::serve(listener, api, callers.clone()));
+    let serving = tokio::spawn(http::serve(listener, api, tls, callers.clone()));
     tracing::info!(%address, accounts = journal.accounts(), events = journal.head(), "ready");
     if keys.is_open() {
         tracing::warn!(

@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use tokio::time::{Instant, sleep};
 
 use super::rate::{Rates, Who};
-use super::{Denied, Keys, Pass, Token};
+use super::{Denied, Keys, Pass, Token, one_client};
 use crate::clock;
 use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_ADDRESSES, FAILED_KEYS_FORGOTTEN};
 
@@ -53,7 +53,7 @@ impl Door {
     pub async fn enter(&self, shown: Shown<'_>, from: IpAddr) -> Result<Pass, Denied> {
         let now = Instant::now();
         let too_many = |wait| Denied::TooMany { wait };
-        self.rates.take(Who::Address(from), now).map_err(too_many)?;
+        self.rates.take(Who::Address(one_client(from)), now).map_err(too_many)?;
         let pass = match shown {
             Shown::Nothing => self.keys.pass(None, clock::now()),
             Shown::Key(key) => self.keys.pass(Some(key), clock::now()),
@@ -62,7 +62,7 @@ impl Door {
         match &pass {
             Ok(pass) if pass.key() > 0 => self.rates.take(Who::Key(pass.key()), now).map_err(too_many)?,
             Err(denied) if denied.is_guess() => {
-                let (count, wait) = self.failed(from);
+                let (count, wait) = self.failed(one_client(from));
                 tracing::warn!(%from, count, %denied, "an API key or a token was refused");
                 sleep(wait).await;
             }
@@ -72,7 +72,7 @@ impl Door {
         pass
     }
 
-    /// One more key from this address that is none: how many there were of late, and how long the answer waits.
+    /// One more key from this client's address that is none: how many there were of late, and how long the answer waits.
     fn failed(&self, from: IpAddr) -> (u32, Duration) {
         let now = Instant::now();
         let is_recent = |failed: &Failed| now - failed.last < FAILED_KEYS_FORGOTTEN;

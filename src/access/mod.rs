@@ -2,6 +2,7 @@
 //!
 //! | file | what it knows |
 //! |---|---|
+//! | `address` | whose an address is, as far as clients are counted by it. Pure |
 //! | `door` | who comes in, and how fast those are answered who guess |
 //! | `text` | a key as text, which is shown once. Pure |
 //! | `token` | the token of a tenant, which is made anew for each request. Pure |
@@ -12,6 +13,7 @@
 //! A tenant's key has no text: its tokens show it, and the secret that they are made with is in the vault.
 //! As long as none was ever given everybody may do everything, and the service answers on loopback only.
 
+mod address;
 mod door;
 mod keys;
 mod rate;
@@ -24,6 +26,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use address::one_client;
 pub use door::{Door, Shown};
 pub use keys::{Keys, Made, Refused, Wanted};
 pub use token::Token;

@@ -14,6 +14,7 @@ use crate::limits::RATED;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Who {
     Key(u64),
+    /// The one that stands for all that a client has.
     Address(IpAddr),
 }
 

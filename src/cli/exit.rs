@@ -50,14 +50,14 @@ pub enum Error {
         is_fault: bool,
     },
     /// The service cannot be asked.
-    #[error(
-        "cannot ask the service at {server}: {why}; is it running? name it with --server, or a stopped data directory with --data-dir"
-    )]
+    #[error("cannot ask the service at {server}: {why}; {mend}")]
     Unreachable {
         /// Where it should be.
         server: String,
         /// What went wrong.
         why: String,
+        /// What may help.
+        mend: &'static str,
     },
     /// What is served is not what the events say.
     #[error("what is served is not what the events say; POST /api/v1/projections/roster/rebuild makes it anew")]

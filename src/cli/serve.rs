@@ -10,7 +10,7 @@ use crate::service;
 
 /// Serve the API until it is told to stop
 ///
-/// Prints `muster is ready on http://ADDR` on standard output once it answers there; the log goes to standard error.
+/// Prints `muster is ready on URL` on standard output once it answers there; the log goes to standard error.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct Serve {
@@ -37,15 +37,16 @@ impl Serve {
     pub(super) fn run(&self) -> Result<(), Error> {
         let settings = self.settings.load()?.settings;
         log::start(&settings.log);
+        let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
         let stop = CancellationToken::new();
         signals::watch(stop.clone()).map_err(Error::Signals)?;
-        Ok(service::run(&settings, say_ready, &stop)?)
+        Ok(service::run(&settings, |address| say_ready(scheme, address), &stop)?)
     }
 }
 
 /// Whoever started the service waits for this line; nothing else is printed.
-fn say_ready(address: SocketAddr) {
-    if let Err(error) = output::print(&format!("muster is ready on http://{address}\n")) {
+fn say_ready(scheme: &str, address: SocketAddr) {
+    if let Err(error) = output::print(&format!("muster is ready on {scheme}://{address}\n")) {
         tracing::warn!(%error, "nobody was told that the service is ready");
     }
 }

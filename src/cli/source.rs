@@ -1,25 +1,29 @@
 //! Where a verb reads from: a running service, or a data directory that none uses. Both are asked the same questions and
 //! give the same answers, byte for byte.
 
-use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Certificate, ClientBuilder, Identity};
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
+use zeroize::Zeroizing;
 
 use super::{Error, secret};
-use crate::client;
-use crate::config::{API_KEY_VARIABLE, Flag, load_from_process};
+use crate::client::{self, Class};
+use crate::config::{
+    API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, Flag, SERVER_VARIABLE, load_from_process,
+};
 use crate::limits::ASK_TIMEOUT;
 use crate::service::Offline;
 
 /// The flags that say where to read from.
 #[derive(clap::Args)]
 pub(super) struct Source {
-    /// Ask the running service at this URL [default: http://127.0.0.1:8080]
+    /// Ask the running service at this URL [env: MUSTER_SERVER] [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     server: Option<String>,
     /// Read this data directory, which no service uses
@@ -31,6 +35,12 @@ pub(super) struct Source {
     /// Show the service the API key in this file, - for standard input [default: that in MUSTER_API_KEY]
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     api_key_file: Option<PathBuf>,
+    /// Trust the service if a CA in this PEM file says who it is, and no other [env: MUSTER_CA_FILE]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    ca_file: Option<PathBuf>,
+    /// Show the service the certificate in this PEM file, which has its key too [env: MUSTER_CLIENT_CERT_FILE]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    client_cert_file: Option<PathBuf>,
 }
 
 /// What a verb asks.
@@ -66,9 +76,10 @@ impl Source {
         let from = match &self.data_dir {
             Some(_) => From::Directory(Box::new(self.directory()?)),
             None => {
-                let url = self.server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
-                let http = client::builder(ASK_TIMEOUT).default_headers(self.headers()?).build();
-                From::Server { http: http.map_err(|source| unreachable(&url, source))?, url }
+                let server = self.server.clone().or_else(|| variable(SERVER_VARIABLE));
+                let url = server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
+                let http = self.trusting(client::builder(ASK_TIMEOUT).default_headers(self.headers()?))?.build();
+                From::Server { http: http.map_err(|error| unasked(&url, &error))?, url }
             }
         };
         Ok(Open { runtime, from })
@@ -78,13 +89,32 @@ impl Source {
     fn headers(&self) -> Result<HeaderMap, Error> {
         let key = match &self.api_key_file {
             Some(file) => Some(secret::read(file)?),
-            None => env::var(API_KEY_VARIABLE).ok().filter(|key| !key.is_empty()),
+            None => variable(API_KEY_VARIABLE),
         };
         let Some(key) = key else { return Ok(HeaderMap::new()) };
         let wrong = || Error::Usage("the API key has characters that no key has; it begins with muster_");
         let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| wrong())?;
         value.set_sensitive(true);
         Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+    }
+
+    /// A client that takes the service, and shows it, what the flags say.
+    fn trusting(&self, mut client: ClientBuilder) -> Result<ClientBuilder, Error> {
+        let file = |flag: &Option<PathBuf>, name| flag.clone().or_else(|| variable(name).map(PathBuf::from));
+        let unusable = |path: &Path, words: &str| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, words);
+            Error::File { what: "use", path: path.to_owned(), source }
+        };
+        if let Some(path) = file(&self.ca_file, CA_FILE_VARIABLE) {
+            let trusted = Certificate::from_pem_bundle(&read(&path)?).ok().filter(|trusted| !trusted.is_empty());
+            let words = "it holds no certificate of a CA; it must be PEM (BEGIN CERTIFICATE)";
+            client = client.tls_certs_only(trusted.ok_or_else(|| unusable(&path, words))?);
+        }
+        if let Some(path) = file(&self.client_cert_file, CLIENT_CERT_FILE_VARIABLE) {
+            let words = "it must hold a certificate and its private key, one behind the other, both PEM";
+            client = client.identity(Identity::from_pem(&read(&path)?).map_err(|_| unusable(&path, words))?);
+        }
+        Ok(client)
     }
 
     /// The data directory, open.
@@ -128,8 +158,7 @@ impl Open {
             }
             From::Directory(offline) => self.runtime.block_on(async {
                 let answer = offline.ask(method, path, accept, body.to_owned()).await?;
-                let broken = |error: Box<dyn std::error::Error + Send + Sync>| unreachable("the data directory", error);
-                let pieces = answer.body.map(|piece| piece.map_err(|error| broken(error.into())));
+                let pieces = answer.body.map(|piece| piece.map_err(|error| broken("the data directory", &error)));
                 let drained = drain(answer.status, pieces, take).await;
                 match (drained, offline.unsigned()) {
                     // What is missing is the key, and why is known here.
@@ -184,6 +213,17 @@ impl Open {
     }
 }
 
+/// What an environment variable says, if it says anything.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What is in a file that may hold a private key.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::File { what: "read", path: path.to_owned(), source })?;
+    Ok(Zeroizing::new(bytes))
+}
+
 /// Where the service at `server` has what is asked for.
 fn at(server: &str, path: &str) -> String {
     format!("{server}/api/v1/{path}")
@@ -195,9 +235,9 @@ async fn send(
     request: reqwest::RequestBuilder,
     take: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let answer = request.send().await.map_err(|error| unreachable(server, error))?;
+    let answer = request.send().await.map_err(|error| unasked(server, &error))?;
     let status = answer.status().as_u16();
-    let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| unreachable(server, error)));
+    let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| broken(server, &error)));
     drain(status, pieces, take).await
 }
 
@@ -223,14 +263,40 @@ async fn drain(
     Err(Error::Refused { status, detail, is_fault: problem["type"] == "urn:muster:problem:not-whole" })
 }
 
-fn unreachable(server: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let source = source.into();
+/// Why a service cannot be asked, and what may help.
+fn unasked(server: &str, error: &reqwest::Error) -> Error {
+    let (class, why) = client::class(error);
+    let mend = match (class, server.starts_with("https:")) {
+        (Class::Tls, _) if why.contains("UnknownIssuer") => {
+            "name the file with the CA of its certificate with --ca-file (MUSTER_CA_FILE)"
+        }
+        (Class::Tls, _) if why.contains("certificate not valid for name") => {
+            "name it in --server as its certificate does"
+        }
+        (Class::Tls | Class::Reset, true) => {
+            "is it served over TLS, and does it want a certificate? show it one with --client-cert-file \
+             (MUSTER_CLIENT_CERT_FILE)"
+        }
+        // What a service that serves over TLS sends is no HTTP.
+        (Class::Reset | Class::Network, false) => {
+            "is it running, and does it serve over TLS? then name it with https:// in --server (MUSTER_SERVER)"
+        }
+        (Class::Tls | Class::Dns | Class::Forbidden | Class::Refused | Class::Timeout | Class::Network, _) => {
+            "is it running? name it with --server, or a stopped data directory with --data-dir"
+        }
+    };
+    Error::Unreachable { server: server.to_owned(), why, mend }
+}
+
+/// An answer broke off.
+fn broken(server: &str, error: &dyn std::error::Error) -> Error {
     // The outer words say that a request failed, which is known.
-    let mut innermost: &dyn std::error::Error = &*source;
+    let mut innermost = error;
     while let Some(inner) = innermost.source() {
         innermost = inner;
     }
-    Error::Unreachable { server: server.to_owned(), why: innermost.to_string() }
+    let mend = "what came is not the whole answer; ask again, or see with `muster verify` whether the journal is whole";
+    Error::Unreachable { server: server.to_owned(), why: innermost.to_string(), mend }
 }
 
 /// Parameters of a query, those that are given, encoded.

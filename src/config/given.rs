@@ -9,7 +9,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::fault::Fault;
-use super::table::{self, API_KEY_VARIABLE, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
+use super::table::{self, CLIENT_VARIABLES, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
 
 /// A settings file that was read.
 #[derive(Clone, Debug)]
@@ -83,7 +83,8 @@ pub(super) fn by_environment(
             }
             (None, value) => {
                 let value = value.unwrap_or_default();
-                if variable != FILE_VARIABLE && variable != API_KEY_VARIABLE && !is_service_link(rest, value) {
+                let is_ours = variable == FILE_VARIABLE || CLIENT_VARIABLES.contains(&&*variable);
+                if !is_ours && !is_service_link(rest, value) {
                     faults.push(unknown(&rest.to_ascii_lowercase().replace("__", "."), source, Setting::variable));
                 }
             }

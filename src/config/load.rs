@@ -8,7 +8,7 @@ use figment::Figment;
 
 use super::fault::Fault;
 use super::given::{File, Flag, Given, by_environment, by_file, by_flags};
-use super::settings::{Settings, Vault};
+use super::settings::{Settings, Tls, Vault};
 use super::shown::{quoted, shown};
 use super::table::{FILE_VARIABLE, SETTINGS};
 use super::text::receiver;
@@ -98,6 +98,7 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
     if faults.is_empty() {
         faults.extend(forbidden_receivers(&settings, &rows));
         faults.extend(several_master_keys(&settings, &rows));
+        faults.extend(half_of_tls(&settings, &rows));
     }
     if faults.is_empty() { Ok(Effective { settings, rows }) } else { Err(Error(faults)) }
 }
@@ -131,6 +132,21 @@ fn several_master_keys(settings: &Settings, rows: &[Row]) -> Option<Fault> {
     let source = rows.iter().find(|row| row.name == last).map(|row| row.source.clone()).unwrap_or_default();
     let wrong = format!("says where the master key is, and so does {before}; take one of them away");
     Some(Fault { setting: last.to_owned(), source, wrong })
+}
+
+/// A certificate is shown with its key, or there is no TLS.
+fn half_of_tls(settings: &Settings, rows: &[Row]) -> Option<Fault> {
+    let Tls { cert, key, client_ca } = &settings.tls;
+    let (name, wrong) = match (cert, key, client_ca) {
+        (Some(_), None, _) => ("tls.cert", "is of no use without tls.key; set that to the certificate's private key"),
+        (None, Some(_), _) => ("tls.key", "is of no use without tls.cert; set that to the key's certificate"),
+        (None, None, Some(_)) => {
+            ("tls.client_ca", "is of no use without tls.cert and tls.key; set them too, or take this one away")
+        }
+        (Some(_), Some(_), _) | (None, None, None) => return None,
+    };
+    let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
+    Some(Fault { setting: name.to_owned(), source, wrong: wrong.to_owned() })
 }
 
 fn said(faults: usize) -> String {

@@ -33,9 +33,9 @@ pub use given::{File, Flag};
 pub use load::{Effective, Error, Row, load, load_from_process};
 pub use secret::SecretText;
 pub use settings::{
-    Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store, Vault,
-    Webhooks, Word,
+    Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store, Tls,
+    Vault, Webhooks, Word,
 };
 pub use shown::masked as masked_url;
-pub use table::API_KEY_VARIABLE;
+pub use table::{API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, SERVER_VARIABLE};
 pub use text::{duration, is_address, receiver as receiver_url};

@@ -17,6 +17,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The HTTP service.
     pub http: Http,
+    /// TLS of the HTTP service.
+    pub tls: Tls,
     /// Rules of accounts that an operator may change.
     pub accounts: Accounts,
     /// The actors.
@@ -46,8 +48,23 @@ pub struct Http {
     pub max_body_bytes: usize,
     /// Open connections, most.
     pub max_connections: usize,
+    /// Open connections of one address, most; an IPv6 address counts by its /64.
+    pub max_connections_per_address: usize,
+    /// From the head of a request to the head of its answer.
+    pub request_timeout: Duration,
     /// Requests a second of one API key, or from one address, most.
     pub requests_per_second: usize,
+}
+
+/// `tls.*`: PEM files, looked at again while the service runs.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Tls {
+    /// The service's certificate, with those between it and its CA behind it; none says plain HTTP.
+    pub cert: Option<PathBuf>,
+    /// The certificate's private key.
+    pub key: Option<PathBuf>,
+    /// The CAs of which clients must show a certificate; none says that they need none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `accounts.*`
@@ -265,8 +282,11 @@ impl Default for Settings {
                 max_batch: limits::BATCH_ACCOUNTS,
                 max_body_bytes: limits::BODY_BYTES,
                 max_connections: limits::CONNECTIONS,
+                max_connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
+                request_timeout: limits::REQUEST_TIMEOUT,
                 requests_per_second: limits::REQUESTS_PER_SECOND,
             },
+            tls: Tls::default(),
             accounts: Accounts {
                 registration_lifetime: limits::REGISTRATION_LIFETIME,
                 auto_reconnect: false,

@@ -16,14 +16,22 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 36] = [
+pub(super) static SETTINGS: [Setting; 41] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
     setting("http.max_batch", Kind::Count(|it| &mut it.http.max_batch, SETTABLE_BATCH_ACCOUNTS)),
     setting("http.max_body_bytes", Kind::Count(|it| &mut it.http.max_body_bytes, SETTABLE_BODY_BYTES)),
     setting("http.max_connections", Kind::Count(|it| &mut it.http.max_connections, SETTABLE_CONNECTIONS)),
+    setting(
+        "http.max_connections_per_address",
+        Kind::Count(|it| &mut it.http.max_connections_per_address, SETTABLE_CONNECTIONS),
+    ),
+    setting("http.request_timeout", Kind::Duration(|it| &mut it.http.request_timeout)),
     setting("http.requests_per_second", Kind::Count(|it| &mut it.http.requests_per_second, SETTABLE_REQUESTS)),
+    setting("tls.cert", Kind::File(|it| &mut it.tls.cert)),
+    setting("tls.key", Kind::File(|it| &mut it.tls.key)),
+    setting("tls.client_ca", Kind::File(|it| &mut it.tls.client_ca)),
     setting("accounts.registration_lifetime", Kind::Duration(|it| &mut it.accounts.registration_lifetime)),
     setting("accounts.auto_reconnect", Kind::Switch(|it| &mut it.accounts.auto_reconnect)),
     setting("accounts.reconnect_wait", Kind::Duration(|it| &mut it.accounts.reconnect_wait)),
@@ -61,8 +69,18 @@ pub(super) static SETTINGS: [Setting; 36] = [
     setting("log.format", Kind::Choice(|it| &mut it.log.format)),
 ];
 
-/// The environment variable with the API key that the command line shows a service; no setting of the service.
+/// The environment variables of the command line as a client of a service, none of which is a setting of the service:
+/// where it is,
+pub const SERVER_VARIABLE: &str = "MUSTER_SERVER";
+/// the API key that it is shown,
 pub const API_KEY_VARIABLE: &str = "MUSTER_API_KEY";
+/// the file with the CAs that its certificate must be of,
+pub const CA_FILE_VARIABLE: &str = "MUSTER_CA_FILE";
+/// the file with the certificate and key that it is shown.
+pub const CLIENT_CERT_FILE_VARIABLE: &str = "MUSTER_CLIENT_CERT_FILE";
+/// All of them.
+pub(super) const CLIENT_VARIABLES: [&str; 4] =
+    [SERVER_VARIABLE, API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE];
 /// The environment variable that names the file.
 pub(super) const FILE_VARIABLE: &str = "MUSTER_CONFIG";
 

@@ -108,6 +108,13 @@ fn sources() {
             "--listen 0.0.0.0:8080
              --webhook-base-url http://10.0.0.8/hooks
              | webhooks.allow_networks = [\"10.0.0.0/8\", \"fd00::/8\"]",
+            // TLS, with the client's side beside it, which is none of the service's settings.
+            "MUSTER_TLS__CERT=/etc/muster/cert.pem
+             MUSTER_TLS__KEY=/etc/muster/key.pem
+             | tls.client_ca = \"/etc/muster/clients.pem\"
+             MUSTER_SERVER=https://muster.example.com
+             MUSTER_CA_FILE=/etc/ca.pem
+             MUSTER_CLIENT_CERT_FILE=/etc/client.pem",
             // A user and a password are not shown, and neither is a query.
             "--webhook-base-url https://user:password@example.com/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://user@example.com/a?token=secret",
@@ -164,6 +171,10 @@ fn faults() {
              MUSTER_VAULT__MASTER_KEY_FILE=/run/secrets/key",
             "MUSTER_VAULT__MASTER_KEY=00112233",
             "| vault.master_key_command = [\"\", \"it\"]",
+            // A certificate goes with its key.
+            "| tls.cert = \"/etc/muster/cert.pem\"",
+            "MUSTER_TLS__KEY=/etc/muster/key.pem",
+            "MUSTER_TLS__CLIENT_CA=/etc/muster/clients.pem",
             // Receivers where none may be.
             "--listen 0.0.0.0:8080
              --webhook-base-url http://10.0.0.8/hooks

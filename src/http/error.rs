@@ -1,6 +1,7 @@
 //! Why a request is not carried out, and the code and the sentence that its caller gets for it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use tokio::task::JoinError;
 
@@ -55,6 +56,15 @@ pub enum Error {
     /// The service starts or stops.
     #[error("the service is starting or stopping; try again shortly")]
     NotReady,
+    /// There was no answer in time.
+    #[error(
+        "there was no answer within {limit:?}; what was asked may have been done, in part or whole, or be done yet: ask \
+         queryWhatsAppStatus before sending it again"
+    )]
+    Late {
+        /// The bound.
+        limit: Duration,
+    },
     /// The accounts could not carry it out.
     #[error(transparent)]
     Accounts(#[from] actors::Error),
@@ -107,7 +117,7 @@ impl Error {
             Error::TooLarge { .. } => 413,
             Error::MediaType => 415,
             Error::Refused { refusal, .. } => refusal_code(*refusal),
-            Error::NoRoom | Error::NotReady => 503,
+            Error::NoRoom | Error::NotReady | Error::Late { .. } => 503,
             Error::Accounts(error) => accounts_code(error),
             Error::Vault(_) | Error::Work(_) => 500,
         }
@@ -128,7 +138,8 @@ impl Error {
             | Error::Malformed(_)
             | Error::Refused { .. }
             | Error::Denied(_)
-            | Error::NotReady => None,
+            | Error::NotReady
+            | Error::Late { .. } => None,
         };
         inside.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
     }

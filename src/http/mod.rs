@@ -16,7 +16,9 @@
 //! | `v1` | `/api/v1`, for auditors and operators |
 //! | `visitor` | who is asking, by the headers |
 //! | `request_id` | the id that a request has in answers, log and journal |
-//! | `server` | connections: accept, bound, time out, drain |
+//! | `server` | connections: accept, time out, drain |
+//! | `places` | how many there may be, in all and of one address |
+//! | `tls` | the certificate that is shown, and whose clients are taken |
 
 mod body;
 mod endpoint;
@@ -27,10 +29,12 @@ mod fields;
 mod handlers;
 mod json;
 mod list;
+mod places;
 mod request_id;
 mod requests;
 mod routes;
 mod server;
+mod tls;
 mod v1;
 mod visitor;
 
@@ -40,6 +44,7 @@ mod tests;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -50,6 +55,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Rejection, Reply};
 
+pub use tls::{Error as TlsError, Tls};
 pub use v1::{Desk, ROUTES, Route, Secrets, routes as audit_routes};
 
 use crate::access::{Door, Keys};
@@ -61,6 +67,7 @@ use crate::projections::Roster;
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use body::Room;
+use places::Places;
 use request_id::RequestIds;
 
 /// What the endpoints work with. Cheap to clone.
@@ -140,15 +147,24 @@ impl Api {
     }
 }
 
-/// Serves the API on `listener` until `stop`; then takes no more connections, lets requests under way finish for at
+/// Serves the API on `listener`, over TLS if there is any, until `stop`; then takes no more connections, lets requests under way finish for at
 /// most [`DRAIN`](crate::limits::DRAIN), and returns.
-pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
-    let max_connections = api.settings().max_connections;
+pub async fn serve(listener: TcpListener, api: Api, tls: Option<Tls>, stop: CancellationToken) {
+    let &config::Http { max_connections, max_connections_per_address, request_timeout, .. } = api.settings();
+    let places = Places::new(max_connections, max_connections_per_address);
+    let tls = tls.map(|tls| tls.follow(stop.clone()));
     let Behind { audit, webhooks, accounts, vault, .. } = &api.inner.behind;
     let secrets = Secrets { accounts: accounts.clone(), vault: vault.clone() };
-    let desk = Desk::new(audit.clone(), Some(webhooks.clone()), Some(secrets), api.door().clone(), stop.clone());
+    let desk = Desk::new(
+        audit.clone(),
+        Some(webhooks.clone()),
+        Some(secrets),
+        api.door().clone(),
+        request_timeout,
+        stop.clone(),
+    );
     let routes = v1::routes(desk).or(routes::routes(api)).unify();
-    serve_routes(listener, routes, max_connections, stop).await;
+    server::run(listener, TowerToHyperService::new(warp::service(routes)), places, tls, stop).await;
 }
 
 /// What [`answer_here`] answers.
@@ -170,7 +186,8 @@ pub async fn answer_here(
     body: String,
 ) -> Result<Here, warp::http::Error> {
     let door = Door::new(keys, REQUESTS_PER_SECOND);
-    let desk = Desk::new(audit, None, None, door, CancellationToken::new());
+    // Whoever waits at the command line waits as long as it takes.
+    let desk = Desk::new(audit, None, None, door, Duration::MAX, CancellationToken::new());
     let routes = TowerToHyperService::new(warp::service(v1::routes(desk)));
     let request = warp::http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
     let request = request.header("accept", accept).header("content-type", "application/json").body(body)?;
@@ -179,11 +196,12 @@ pub async fn answer_here(
     Ok(Here { status, body: Box::pin(BodyDataStream::new(response.into_body())) })
 }
 
-/// Serves any routes as [`serve`] serves the API.
+/// Serves any routes as [`serve`] serves the API, without TLS, and as many connections of one address as of all.
 pub async fn serve_routes<F>(listener: TcpListener, routes: F, max_connections: usize, stop: CancellationToken)
 where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply,
 {
-    server::run(listener, TowerToHyperService::new(warp::service(routes)), max_connections, stop).await;
+    let places = Places::new(max_connections, max_connections);
+    server::run(listener, TowerToHyperService::new(warp::service(routes)), places, None, stop).await;
 }

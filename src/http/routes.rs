@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Buf;
 use futures_util::Stream;
+use tokio::time::timeout;
 use warp::http::{HeaderMap, Method};
 use warp::path::FullPath;
 use warp::reply::Response;
@@ -85,13 +86,14 @@ where
 {
     let begun = Instant::now();
     let Identified { id, header } = api.request_ids().identify(&request.headers);
-    let result = match admit(&api, &request).await {
-        Ok(pass) => {
-            let origin = Origin { principal: Principal::Caller(pass.key()), request: id };
-            dispatch(&api, &request, &mut body, origin, &pass).await
-        }
-        Err(denied) => Err(denied.into()),
+    let answered = async {
+        let pass = admit(&api, &request).await?;
+        let origin = Origin { principal: Principal::Caller(pass.key()), request: id };
+        dispatch(&api, &request, &mut body, origin, &pass).await
     };
+    // Commands that are in their accounts' mailboxes by then go on to their end, as where a caller hangs up.
+    let limit = api.settings().request_timeout;
+    let result = timeout(limit, answered).await.unwrap_or(Err(Error::Late { limit }));
     if let Err(error) = &result {
         if error.code() == 500 {
             let cause = error as &dyn std::error::Error;

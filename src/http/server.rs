@@ -11,37 +11,46 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use warp::http::{Request, Uri};
 use warp::reply::Response;
 
-use crate::limits::{ACCEPT_PAUSE, DRAIN, HEADER_TIMEOUT, WRITE_TIMEOUT};
+use super::places::{Place, Places};
+use crate::limits::{ACCEPT_PAUSE, DRAIN, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Serves connections, at most `max_connections` at once, until `stop`; then drains them for at most [`DRAIN`].
-pub(super) async fn run<S>(listener: TcpListener, service: S, max_connections: usize, stop: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+/// Serves connections, over TLS where there is a configuration, as far as there are `places`, until `stop`; then drains
+/// them for at most [`DRAIN`].
+pub(super) async fn run<S>(
+    listener: TcpListener,
+    service: S,
+    mut places: Places,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    stop: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    let max_connections = max_connections.clamp(1, Semaphore::MAX_PERMITS);
-    let places = Arc::new(Semaphore::new(max_connections));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let draining = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let _cut_off_at_the_end = cut_off.clone().drop_guard();
-    while let Some(Some((stream, peer, place))) = stop.run_until_cancelled(accept(&listener, &places)).await {
+    while let Some(Some((stream, peer, place))) = stop.run_until_cancelled(accept(&listener, &mut places)).await {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let stream = Box::pin(stream);
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
@@ -51,39 +60,64 @@ where
             }
             service.call(request)
         });
-        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
-        let connection = draining.watch(connection);
-        let cut_off = cut_off.clone();
+        let (http, draining) = (http.clone(), draining.watcher());
+        let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));
+        let (stop, cut_off) = (stop.clone(), cut_off.clone());
         tokio::spawn(async move {
-            if let Some(Err(error)) = cut_off.run_until_cancelled(connection).await {
-                // Clients that hang up or send no HTTP are everyday life.
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
-            }
+            let served = async move {
+                let Some(tls) = tls else { return answer(http, stream, service, draining).await };
+                // Nothing was asked yet, so nothing is lost where it ends early.
+                let shaken = stop.run_until_cancelled(timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream))).await;
+                match shaken {
+                    // In a box, so that connections without TLS are as small as they were.
+                    Some(Ok(Ok(stream))) => Box::pin(answer(http, stream, service, draining)).await,
+                    Some(Ok(Err(error))) => {
+                        tracing::debug!(%peer, %error, "a client did not agree on TLS");
+                    }
+                    Some(Err(_)) => tracing::debug!(%peer, "a client did not agree on TLS in time"),
+                    None => {}
+                }
+            };
+            cut_off.run_until_cancelled(served).await;
             drop(place);
         });
     }
     drop(listener);
     if timeout(DRAIN, draining.shutdown()).await.is_err() {
-        let open = max_connections - places.available_permits();
+        let open = places.taken();
         tracing::warn!(open, "connections are cut off: their requests did not finish within {} s", DRAIN.as_secs());
     }
 }
 
-/// The next connection, once there is a place for it; until then clients wait in the listen queue. None never comes
-/// as long as the semaphore is open, which it always is.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
+/// Answers what is asked on one connection.
+async fn answer<IO, S>(http: http1::Builder, stream: IO, service: S, draining: Watcher)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + 'static,
+    S::Future: 'static,
+{
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = draining.watch(connection).await {
+        // Clients that hang up or send no HTTP are everyday life.
+        tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
+    }
+}
+
+/// The next connection, once there is a place for it; until then clients wait in the listen queue. A client that has too
+/// many is not waited for.
+async fn accept(listener: &TcpListener, places: &mut Places) -> Option<(TcpStream, SocketAddr, Place)> {
+    let mut free = places.free().await?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Answers are written whole, so there is nothing to gain from waiting for more. Fails only on a
-                // connection that is gone already.
-                let _ = stream.set_nodelay(true);
-                return Some((stream, peer, place));
-            }
+            Ok((stream, peer)) => match places.take(free, peer.ip()) {
+                Ok(place) => {
+                    // Answers are written whole, so there is nothing to gain from waiting for more. Fails only on a
+                    // connection that is gone already.
+                    let _ = stream.set_nodelay(true);
+                    return Some((stream, peer, place));
+                }
+                Err(again) => free = again,
+            },
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of files or memory: an accept that is tried again at once would fail again and again.

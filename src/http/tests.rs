@@ -1,5 +1,7 @@
 //! What bad requests are told, and what answers look like.
 
+mod connections;
+mod tls;
 mod v1;
 mod wire;
 

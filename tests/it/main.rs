@@ -16,4 +16,5 @@ mod power;
 mod readme;
 mod secrets;
 mod tidy;
+mod tls;
 mod vault;

@@ -1,19 +1,15 @@
-//! The whole API on a loopback socket, with a gateway that never answers; and how connections end.
+//! The whole API on a loopback socket, with a gateway that never answers.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use hyper_util::service::TowerToHyperService;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use warp::Filter;
-use warp::reply::Response;
 
 use super::account;
 use crate::access::Keys;
@@ -21,7 +17,7 @@ use crate::actors::{Accounts, Gateway, reports};
 use crate::audit::Audit;
 use crate::config::{Http, Settings};
 use crate::domain::{AccountNumber, Outstanding};
-use crate::http::{Api, Behind, serve, server};
+use crate::http::{Api, Behind, serve};
 use crate::journal::Journal;
 use crate::limits::INLINE_BODY_BYTES;
 use crate::projections::Roster;
@@ -74,7 +70,7 @@ impl Served {
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(serve(listener, api, CancellationToken::new()));
+            tokio::spawn(serve(listener, api, None, CancellationToken::new()));
             address
         });
         Served { address, is_ready, _runtime: runtime, _directory: directory }
@@ -229,82 +225,23 @@ fn every_request_gets_an_envelope() {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-// === Connections ===
-
-/// A server whose one route tells that it is `begun` and answers when it is `let_go`.
-struct Held {
-    runtime: Runtime,
-    address: SocketAddr,
-    stop: CancellationToken,
-    served: JoinHandle<()>,
-    begun: Arc<Notify>,
-    let_go: Arc<Notify>,
-}
-
-impl Held {
-    fn start(max_connections: usize) -> Held {
-        let runtime = Runtime::new().unwrap();
-        let (begun, let_go, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
-        let route = {
-            let (begun, let_go) = (begun.clone(), let_go.clone());
-            warp::any().then(move || {
-                let (begun, let_go) = (begun.clone(), let_go.clone());
-                async move {
-                    begun.notify_one();
-                    let_go.notified().await;
-                    Response::new("held".into())
-                }
-            })
-        };
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let service = TowerToHyperService::new(warp::service(route));
-        let served = runtime.spawn(server::run(listener, service, max_connections, stop.clone()));
-        Held { runtime, address, stop, served, begun, let_go }
-    }
-
-    fn ask(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-        stream
-    }
-
-    fn wait_until_begun(&self) {
-        self.runtime.block_on(self.begun.notified());
-    }
-}
-
+/// Whoever waits for what does not come is told so, in the form of the endpoint.
 #[test]
-fn a_request_under_way_is_answered_before_the_server_ends() {
-    let held = Held::start(8);
-    let mut idle = TcpStream::connect(held.address).unwrap();
-    let mut asked = held.ask();
-    held.wait_until_begun();
-    held.stop.cancel();
-    let mut answer = String::new();
-    assert_eq!(idle.read_to_string(&mut answer).unwrap(), 0, "an idle connection is closed at once");
-    held.let_go.notify_one();
-    asked.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
-    held.runtime.block_on(held.served).unwrap();
-    assert!(TcpStream::connect(held.address).is_err(), "the port is free again");
-}
-
-#[test]
-fn connections_over_the_bound_wait_for_a_place() {
-    let held = Held::start(1);
-    let mut first = held.ask();
-    held.wait_until_begun();
-    let mut second = held.ask();
-    held.let_go.notify_one();
-    let mut answer = [0; 12];
-    first.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
-    first.shutdown(Shutdown::Both).unwrap();
-    held.wait_until_begun();
-    held.let_go.notify_one();
-    second.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
-    held.stop.cancel();
-    held.runtime.block_on(held.served).unwrap();
+fn an_answer_comes_in_time() {
+    let served = Served::start(|http| http.request_timeout = Duration::from_millis(20));
+    let half = |path: &str| {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{{")
+            .unwrap();
+        let answer = Answer::read(&mut stream);
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}");
+        answer
+    };
+    let documented = half("/group-dispatch-api/register/submitPhone");
+    let words = "there was no answer within 20ms; what was asked may have been done, in part or whole, or be done yet: ask \
+                 queryWhatsAppStatus before sending it again";
+    assert_eq!(documented.text(), format!(r#"{{"data":0,"code":503,"message":"{words}"}}"#));
+    let ours = half("/api/v1/keys");
+    assert_eq!(ours.header("content-type"), Some("application/problem+json"));
+    assert!(ours.text().contains("may have been done, or be done yet"), "{}", ours.text());
 }

@@ -32,6 +32,7 @@ mod webhooks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +70,8 @@ struct Inner {
     /// Held by what reads everything: one at a time.
     reading: Arc<Semaphore>,
     rebuild: Rebuild,
+    /// From a request's head to its answer's head, where work does not take as long as the journal.
+    request_timeout: Duration,
     /// Ends what would go on for ever.
     stop: CancellationToken,
 }
@@ -96,12 +99,26 @@ impl Desk {
         webhooks: Option<Webhooks>,
         secrets: Option<Secrets>,
         door: Door,
+        request_timeout: Duration,
         stop: CancellationToken,
     ) -> Desk {
         let readers = Arc::new(Semaphore::new(LIVE_READERS));
         let (reading, rebuild) = (Arc::new(Semaphore::new(1)), Rebuild::default());
         let room = Room::new();
-        Desk { inner: Arc::new(Inner { audit, webhooks, secrets, door, room, readers, reading, rebuild, stop }) }
+        Desk {
+            inner: Arc::new(Inner {
+                audit,
+                webhooks,
+                secrets,
+                door,
+                room,
+                readers,
+                reading,
+                rebuild,
+                request_timeout,
+                stop,
+            }),
+        }
     }
 
     fn webhooks(&self) -> Result<&Webhooks, Problem> {

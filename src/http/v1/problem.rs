@@ -1,5 +1,7 @@
 //! Errors as others read them: `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
@@ -50,6 +52,15 @@ impl Problem {
     pub(super) fn method(allow: &str) -> Problem {
         let detail = format!("this path does not take this method; use {allow}");
         Problem { allow: Some(allow.to_owned()), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+    }
+
+    /// There was no answer in time.
+    pub(super) fn late(limit: Duration) -> Problem {
+        let detail = format!(
+            "there was no answer within {limit:?}; what was asked may have been done, or be done yet: look before asking \
+             again, or raise http.request_timeout"
+        );
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
     /// What a task that panicked or was ended leaves.

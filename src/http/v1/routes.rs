@@ -1,9 +1,10 @@
 //! Requests to answers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use futures_util::Stream;
+use tokio::time::timeout;
 use warp::http::{HeaderMap, Method, StatusCode};
 use warp::path::Tail;
 use warp::reply::Response;
@@ -40,7 +41,10 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
                 let Identified { id, header } = ids.identify(&headers);
                 let request =
                     Request { method: &method, path: tail.as_str(), query: &query, headers: &headers, peer, id };
-                let answered = answer(&desk, request, Box::pin(body)).await;
+                let limit = desk.inner.request_timeout;
+                let limit = if Route::takes_long(&method, tail.as_str()) { Duration::MAX } else { limit };
+                let answered = timeout(limit, answer(&desk, request, Box::pin(body))).await;
+                let answered = answered.unwrap_or_else(|_| Err(Problem::late(limit)));
                 let mut response = answered.unwrap_or_else(|problem| problem.respond());
                 tracing::info!(
                     method = method.as_str(),
@@ -133,7 +137,8 @@ async fn answer<B: Buf>(
         }
         ["vault", ..] => {
             let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            vault::answer(desk, method.as_str(), query, &body, asker).await
+            let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
+            to_its_end(async move { vault::answer(&desk, method.as_str(), &query, &body, asker).await }).await
         }
         ["projections"] => reading(desk, query, upkeep::projections).await,
         ["projections", name, "rebuild"] => upkeep::rebuild(desk, name, query, asker),

@@ -1,5 +1,7 @@
 //! What there is under `/api/v1`: paths, methods, and what a key must be for.
 
+use warp::http::Method;
+
 use super::parameters::account;
 use super::problem::Problem;
 use crate::access::Pass;
@@ -80,7 +82,16 @@ pub const ROUTES: [Route; 40] = [
     Route { method: "DELETE", path: "keys/{key}", need: Need::Administer, about: About::Nothing },
 ];
 
+/// Paths whose answers take as long as the journal is, or as a receiver takes to answer.
+const LONG: [&str; 4] = ["verify", "replay", "webhooks/{channel}/redeliver", "webhooks/{channel}/test"];
+
 impl Route {
+    /// Whether a request may wait for its answer for as long as it takes.
+    pub(super) fn takes_long(method: &Method, path: &str) -> bool {
+        let segments: Vec<&str> = path.split('/').collect();
+        Route::of(method.as_str(), &segments).is_ok_and(|route| LONG.contains(&route.path))
+    }
+
     /// The route of a request; if the path takes other methods only, that is said.
     pub(super) fn of(method: &str, segments: &[&str]) -> Result<&'static Route, Problem> {
         let mut allowed = Vec::new();
@@ -121,5 +132,18 @@ impl Route {
             && names
                 .zip(segments)
                 .all(|(name, segment)| name == *segment || (name.starts_with('{') && !segment.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_there() {
+        for path in LONG {
+            assert!(Route::takes_long(&Method::POST, &path.replace("{channel}", "sync")), "{path}");
+        }
+        assert!(!Route::takes_long(&Method::POST, "backup") && !Route::takes_long(&Method::GET, "verify"));
     }
 }

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 38] = [
+const PLACES: [(&str, &[&str]); 39] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -36,7 +36,7 @@ const PLACES: [(&str, &[&str]); 38] = [
     ("mimalloc", &["main"]),
     ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
     ("ring", &["vault"]),
-    ("rustls", &["client"]),
+    ("rustls", &["client", "http"]),
     ("serde", &[]),
     ("serde_json", &[]),
     ("serde_path_to_error", &["http"]),
@@ -46,6 +46,7 @@ const PLACES: [(&str, &[&str]); 38] = [
     ("thiserror", &[]),
     ("tokio", &[]),
     ("tokio_io_timeout", &["http"]),
+    ("tokio_rustls", &["http"]),
     ("tokio_util", &[]),
     ("tracing", &[]),
     ("tracing_subscriber", &["config", "cli"]),

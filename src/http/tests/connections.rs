@@ -1,0 +1,144 @@
+//! How connections begin and end: how many there may be, and how long they may take.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use warp::Filter;
+use warp::reply::Response;
+
+use crate::http::places::Places;
+use crate::http::server;
+use crate::limits::HEADER_TIMEOUT;
+
+/// A server whose one route tells that it is `begun` and answers when it is `let_go`.
+struct Held {
+    runtime: Runtime,
+    address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+    begun: Arc<Notify>,
+    let_go: Arc<Notify>,
+}
+
+impl Held {
+    fn start(places: Places) -> Held {
+        let runtime = Runtime::new().unwrap();
+        let (begun, let_go, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
+        let route = {
+            let (begun, let_go) = (begun.clone(), let_go.clone());
+            warp::any().then(move || {
+                let (begun, let_go) = (begun.clone(), let_go.clone());
+                async move {
+                    begun.notify_one();
+                    let_go.notified().await;
+                    Response::new("held".into())
+                }
+            })
+        };
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = TowerToHyperService::new(warp::service(route));
+        let served = runtime.spawn(server::run(listener, service, places, None, stop.clone()));
+        Held { runtime, address, stop, served, begun, let_go }
+    }
+
+    fn ask(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        stream
+    }
+
+    fn wait_until_begun(&self) {
+        self.runtime.block_on(self.begun.notified());
+    }
+}
+
+#[test]
+fn a_request_under_way_is_answered_before_the_server_ends() {
+    let held = Held::start(Places::new(8, 8));
+    let mut idle = TcpStream::connect(held.address).unwrap();
+    let mut asked = held.ask();
+    held.wait_until_begun();
+    held.stop.cancel();
+    let mut answer = String::new();
+    assert_eq!(idle.read_to_string(&mut answer).unwrap(), 0, "an idle connection is closed at once");
+    held.let_go.notify_one();
+    asked.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
+    held.runtime.block_on(held.served).unwrap();
+    assert!(TcpStream::connect(held.address).is_err(), "the port is free again");
+}
+
+#[test]
+fn connections_over_the_bound_wait_for_a_place() {
+    let held = Held::start(Places::new(1, 1));
+    let mut first = held.ask();
+    held.wait_until_begun();
+    let mut second = held.ask();
+    held.let_go.notify_one();
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    first.shutdown(Shutdown::Both).unwrap();
+    held.wait_until_begun();
+    held.let_go.notify_one();
+    second.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    held.stop.cancel();
+    held.runtime.block_on(held.served).unwrap();
+}
+
+#[test]
+fn connections_of_one_address_over_the_bound_are_closed() {
+    let held = Held::start(Places::new(3, 2));
+    let [mut first, _second] = [(); 2].map(|()| {
+        let asked = held.ask();
+        held.wait_until_begun();
+        asked
+    });
+    for _ in 0..5 {
+        assert_eq!(held.ask().read_to_end(&mut Vec::new()).unwrap_or(0), 0, "it is closed without an answer");
+    }
+    held.let_go.notify_one();
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop(first);
+    // Once the server has noticed, there is a place again.
+    let moment = Duration::from_millis(100);
+    let begun = || held.runtime.block_on(async { timeout(moment, held.begun.notified()).await.is_ok() });
+    let _another = std::iter::repeat_with(|| held.ask()).find(|_| begun()).unwrap();
+}
+
+/// The head of a request has one deadline, however steadily it comes; so has the time between two requests.
+#[tokio::test(start_paused = true)]
+async fn who_drips_is_cut_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = TowerToHyperService::new(warp::service(warp::any().map(|| Response::new("here".into()))));
+    tokio::spawn(server::run(listener, service, Places::new(8, 8), None, CancellationToken::new()));
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut drops = 0;
+    let second = Duration::from_secs(1);
+    while client.write_all(b"G").await.is_ok() {
+        drops += 1;
+        assert!(drops < 100, "it goes on for ever");
+        sleep(second).await;
+    }
+    let most = HEADER_TIMEOUT.as_secs();
+    assert!((most - 1..most + 3).contains(&drops), "{drops} drops, one a second");
+}

@@ -1,0 +1,83 @@
+//! What is taken up of the files of TLS, and when.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use crate::config;
+use crate::http::Tls;
+
+/// A certificate and its key, both PEM.
+fn pair() -> [String; 2] {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    [cert.pem(), signing_key.serialize_pem()]
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_is_whole_and_stays_is_taken_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
+    let put = |[cert_pem, key_pem]: [&str; 2]| {
+        write(&cert, cert_pem, 0o644);
+        write(&key, key_pem, 0o600);
+    };
+    let [first, second] = [pair(), pair()];
+    put([&first[0], &first[1]]);
+    let settings = config::Tls { cert: Some(cert.clone()), key: Some(key.clone()), client_ca: None };
+    let mut tls = Tls::open(&settings).unwrap().unwrap();
+    let mut before = None;
+    let mut seen = vec![tls.serves()];
+    // How many other configurations were served after so many looks.
+    let mut looks = |times: usize| {
+        for _ in 0..times {
+            before = tls.look(before);
+            if !Arc::ptr_eq(seen.last().unwrap(), &tls.serves()) {
+                seen.push(tls.serves());
+            }
+        }
+        seen.len() - 1
+    };
+    assert_eq!(looks(3), 0, "nothing changed");
+    put([&second[0], &first[1]]);
+    assert_eq!(looks(3), 0, "another's key");
+    write(&cert, &second[0][..second[0].len() / 2], 0o644);
+    assert_eq!(looks(3), 0, "half of it");
+    fs::remove_file(&cert).unwrap();
+    assert_eq!(looks(3), 0, "nothing");
+    put([&second[0], &second[1]]);
+    assert_eq!(looks(1), 0, "it may be half written");
+    assert_eq!(looks(3), 1);
+    write(&key, &second[1], 0o644);
+    assert_eq!(looks(3), 1, "others may read the key");
+    put([&first[0], &first[1]]);
+    assert_eq!(looks(2), 2, "and back");
+    // As Kubernetes puts them there: the files are where a link points to, and the link is exchanged.
+    let linked = |version: &str, [cert, key]: &[String; 2]| {
+        fs::create_dir(directory.path().join(version)).unwrap();
+        write(&directory.path().join(version).join("cert.pem"), cert, 0o644);
+        write(&directory.path().join(version).join("key.pem"), key, 0o440);
+    };
+    linked("1", &first);
+    linked("2", &second);
+    let relinked = |version: &str| {
+        let beside: PathBuf = directory.path().join("beside");
+        std::os::unix::fs::symlink(version, &beside).unwrap();
+        fs::rename(beside, directory.path().join("data")).unwrap();
+    };
+    relinked("1");
+    for path in [&cert, &key] {
+        fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink(Path::new("data").join(path.file_name().unwrap()), path).unwrap();
+    }
+    assert_eq!(looks(2), 2, "the same as before");
+    relinked("2");
+    assert_eq!(looks(2), 3);
+}

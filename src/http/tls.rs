@@ -1,0 +1,277 @@
+//! TLS: which certificate is shown, whose clients are taken, and that new files of both are taken up while connections
+//! go on.
+//!
+//! A configuration is never changed, only replaced by another, for connections that come. Each has its own sessions to
+//! resume, so none of one is resumed under the next. Where clients must show certificates nothing is resumed at all: a
+//! session that is resumed is not asked for its certificate, which may be over by then.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::config;
+use crate::limits::{TLS_FILE_BYTES, TLS_LOOK};
+
+/// Why there is no TLS with these files.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("{setting}: cannot read {path}: {source}; set it to a PEM file that the service may read")]
+    Unreadable {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// Others may read the private key.
+    #[error("tls.key: the private key {path} may be read by others (mode {mode:o}); run: chmod 600 {path}")]
+    ReadableByOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// What is in a file is of no use.
+    #[error("{setting}: {path} {words}")]
+    Unusable {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and the mend.
+        words: String,
+    },
+}
+
+/// TLS as the settings have it, with what was in the files last.
+pub struct Tls {
+    files: Files,
+    served: watch::Sender<Arc<ServerConfig>>,
+    /// What was served, or found to be of no use.
+    judged: Mark,
+}
+
+/// The files that the settings name.
+#[derive(Clone)]
+struct Files {
+    cert: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+/// What is in the files, as it was read; cleared from memory when it is dropped.
+struct Contents {
+    cert: Zeroizing<Vec<u8>>,
+    key: Zeroizing<Vec<u8>>,
+    client_ca: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Tells what was found in the files from what is found there at another time.
+pub(super) type Mark = [u8; 32];
+
+impl Tls {
+    /// Reads what the settings name; none if they name nothing.
+    pub fn open(settings: &config::Tls) -> Result<Option<Tls>, Error> {
+        let config::Tls { cert: Some(cert), key: Some(key), client_ca } = settings.clone() else { return Ok(None) };
+        let files = Files { cert, key, client_ca };
+        let contents = files.read()?;
+        let (config, fingerprint) = files.config(&contents)?;
+        let client_ca = files.client_ca.as_ref().map(|path| path.display().to_string());
+        tracing::info!(cert = %files.cert.display(), sha256 = fingerprint, client_ca, "serving over TLS");
+        Ok(Some(Tls { files, served: watch::channel(config).0, judged: contents.mark() }))
+    }
+
+    /// What connections that come are to be served with, from now until `stop`.
+    pub(super) fn follow(self, stop: CancellationToken) -> watch::Receiver<Arc<ServerConfig>> {
+        let served = self.served.subscribe();
+        tokio::spawn(async move {
+            let (mut tls, mut before) = (self, None);
+            while stop.run_until_cancelled(sleep(TLS_LOOK)).await.is_some() {
+                // A disk may be slow, and a large key takes a while to check.
+                let looked = spawn_blocking(move || {
+                    before = tls.look(before);
+                    (tls, before)
+                });
+                match looked.await {
+                    Ok(looked) => (tls, before) = looked,
+                    Err(error) => return tracing::error!(%error, "the files of TLS are not looked at any more"),
+                }
+            }
+        });
+        served
+    }
+
+    #[cfg(test)]
+    pub(super) fn serves(&self) -> Arc<ServerConfig> {
+        self.served.borrow().clone()
+    }
+
+    /// Looks at the files, and takes up what is in them if it is new and was there at the last look too.
+    pub(super) fn look(&mut self, before: Option<Mark>) -> Option<Mark> {
+        let read = self.files.read();
+        let found = match &read {
+            Ok(contents) => contents.mark(),
+            Err(error) => Sha256::digest(error.to_string()).into(),
+        };
+        if found == self.judged || before != Some(found) {
+            return Some(found);
+        }
+        self.judged = found;
+        match read.and_then(|contents| self.files.config(&contents)) {
+            Ok((config, fingerprint)) => {
+                self.served.send_replace(config);
+                let cert = self.files.cert.display();
+                tracing::info!(%cert, sha256 = fingerprint, "the files of TLS changed: new connections are served with them");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the files of TLS changed and are of no use; what was in them before is still served");
+            }
+        }
+        Some(found)
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Contents, Error> {
+        let cert = read("tls.cert", &self.cert)?;
+        let key = read("tls.key", &self.key)?;
+        let client_ca = self.client_ca.as_ref().map(|path| read("tls.client_ca", path)).transpose()?;
+        Ok(Contents { cert, key, client_ca })
+    }
+
+    /// The configuration that is in the files, and the fingerprint of its certificate.
+    fn config(&self, contents: &Contents) -> Result<(Arc<ServerConfig>, String), Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let certified = self.certified(contents, &provider)?;
+        let fingerprint = certified.cert.first().map_or_else(String::new, |leaf| fingerprint(leaf));
+        let unusable = |words: String| unusable("tls.cert", &self.cert, words);
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| unusable(format!("cannot be served: {error}")))?;
+        let resolver = Arc::new(SingleCertAndKey::from(certified));
+        let mut config = match (&contents.client_ca, &self.client_ca) {
+            (Some(pem), Some(path)) => {
+                let roots = Arc::new(roots(pem, path)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                let verifier = verifier.map_err(|error| self::unusable("tls.client_ca", path, error.to_string()))?;
+                let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+                config.send_tls13_tickets = 0;
+                config
+            }
+            (_, _) => builder.with_no_client_auth().with_cert_resolver(resolver),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok((Arc::new(config), fingerprint))
+    }
+
+    /// The certificate with its key.
+    fn certified(&self, contents: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+        let chain = certificates("tls.cert", &self.cert, &contents.cert)?;
+        let wrong_key = |words: String| unusable("tls.key", &self.key, words);
+        let mut key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| {
+            wrong_key("holds no private key; it must be PEM, and not encrypted with a password".to_owned())
+        })?;
+        let signing = provider.key_provider.load_private_key(key.clone_key());
+        key.zeroize();
+        let signing = signing.map_err(|error| wrong_key(format!("holds a key of no known kind: {error}")))?;
+        let certified = CertifiedKey::new(chain, signing);
+        match certified.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                let cert = self.cert.display();
+                Err(wrong_key(format!(
+                    "is not the key of the certificate in {cert} (tls.cert); name two that belong together"
+                )))
+            }
+            Err(error) => {
+                let words = format!("begins with a certificate that cannot be shown: {error}; have it made anew");
+                Err(unusable("tls.cert", &self.cert, words))
+            }
+        }
+    }
+}
+
+impl Contents {
+    fn mark(&self) -> Mark {
+        let mut hash = Sha256::new();
+        for bytes in [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten() {
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes.as_slice());
+        }
+        hash.finalize().into()
+    }
+}
+
+/// What is in a file. A private key's file may be read by its owner; if that is root, by its group too, which is how
+/// services that are not root are given keys (Debian's ssl-cert, Kubernetes' fsGroup).
+fn read(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let unreadable = |source| Error::Unreadable { setting, path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if setting == "tls.key" && metadata.mode() & forbidden != 0 {
+        return Err(Error::ReadableByOthers { path: path.to_owned(), mode: metadata.mode() & 0o777 });
+    }
+    // All of the room at once, so that no copy is left behind where a vector grows.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(TLS_FILE_BYTES + 1));
+    file.take(TLS_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > TLS_FILE_BYTES {
+        let words = format!("has more than {TLS_FILE_BYTES} bytes; name a file with nothing else in it");
+        return Err(unusable(setting, path, words));
+    }
+    Ok(bytes)
+}
+
+/// The certificates in a file, one at least.
+fn certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(unusable(setting, path, "holds no certificate; it must be PEM (BEGIN CERTIFICATE)".to_owned())),
+        Err(_) => Err(unusable(setting, path, "is no whole PEM file; copy it again".to_owned())),
+    }
+}
+
+/// The CAs whose clients are taken.
+fn roots(bytes: &[u8], path: &Path) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("tls.client_ca", path, bytes)? {
+        roots.add(certificate).map_err(|error| {
+            unusable(
+                "tls.client_ca",
+                path,
+                format!("holds a certificate that is of no use as a CA: {error}; take it out"),
+            )
+        })?;
+    }
+    Ok(roots)
+}
+
+fn unusable(setting: &'static str, path: &Path, words: String) -> Error {
+    Error::Unusable { setting, path: path.to_owned(), words }
+}
+
+/// As `openssl x509 -noout -fingerprint -sha256` prints it.
+fn fingerprint(certificate: &[u8]) -> String {
+    let bytes = Sha256::digest(certificate);
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
