@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -205,6 +205,13 @@ async fn requests_are_counted_by_key_and_by_address() {
     assert_eq!((denied.status(), denied.retry_after()), (429, Some(1)));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(flood(Some(&one), 5, 100).await, 10, "no more than fit at once");
+    // Whoever has a network of IPv6 has one address.
+    let mut let_in = 0;
+    for last in 0..100_u64 {
+        let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(last)).into();
+        let_in += u32::from(!matches!(door.enter(None, from).await, Err(Denied::TooMany { .. })));
+    }
+    assert_eq!(let_in, 10, "one network");
 }
 
 /// The request of the contract's own example of a webhook, which has no vector for requests; computed by hand:

@@ -69,16 +69,17 @@ pub(super) static SETTINGS: [Setting; 41] = [
     setting("log.format", Kind::Choice(|it| &mut it.log.format)),
 ];
 
-/// The environment variables of the command line as a client of a service, none of which is a setting of the service:
-/// where it is,
+// Variables of the command line as a client of a service; none of them is a setting of the service.
+
+/// The environment variable with the URL of the service that the command line asks.
 pub const SERVER_VARIABLE: &str = "MUSTER_SERVER";
-/// the API key that it is shown,
+/// The environment variable with the API key that the command line shows a service.
 pub const API_KEY_VARIABLE: &str = "MUSTER_API_KEY";
-/// the file with the CAs that its certificate must be of,
+/// The environment variable that names the file with the CAs that the service's certificate must be of.
 pub const CA_FILE_VARIABLE: &str = "MUSTER_CA_FILE";
-/// the file with the certificate and key that it is shown.
+/// The environment variable that names the file with the certificate and key that the service is shown.
 pub const CLIENT_CERT_FILE_VARIABLE: &str = "MUSTER_CLIENT_CERT_FILE";
-/// All of them.
+/// All of these.
 pub(super) const CLIENT_VARIABLES: [&str; 4] =
     [SERVER_VARIABLE, API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE];
 /// The environment variable that names the file.

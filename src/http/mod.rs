@@ -147,8 +147,8 @@ impl Api {
     }
 }
 
-/// Serves the API on `listener`, over TLS if there is any, until `stop`; then takes no more connections, lets requests under way finish for at
-/// most [`DRAIN`](crate::limits::DRAIN), and returns.
+/// Serves the API on `listener`, over TLS if there is any, until `stop`; then takes no more connections, lets requests
+/// under way finish for at most [`DRAIN`](crate::limits::DRAIN), and returns.
 pub async fn serve(listener: TcpListener, api: Api, tls: Option<Tls>, stop: CancellationToken) {
     let &config::Http { max_connections, max_connections_per_address, request_timeout, .. } = api.settings();
     let places = Places::new(max_connections, max_connections_per_address);

@@ -139,10 +139,10 @@ impl Tls {
             Ok((config, fingerprint)) => {
                 self.served.send_replace(config);
                 let cert = self.files.cert.display();
-                tracing::info!(%cert, sha256 = fingerprint, "the files of TLS changed: new connections are served with them");
+                tracing::info!(%cert, sha256 = fingerprint, "the files of TLS changed: new connections get them");
             }
             Err(error) => {
-                tracing::warn!(%error, "the files of TLS changed and are of no use; what was in them before is still served");
+                tracing::warn!(%error, "the files of TLS changed and are of no use: what was there is still served");
             }
         }
         Some(found)

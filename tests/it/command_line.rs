@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::muster::{Muster, directory, muster, run, send_signal};
 
@@ -132,6 +132,44 @@ fn the_log() {
     assert!(lines.iter().all(|line| is_level(&line["level"]) && line["timestamp"].is_string()), "{json}");
     assert!(lines.iter().any(|line| line["message"] == "SIGTERM: stopping"), "{json}");
     assert_eq!(log(&[("MUSTER_LOG__FILTER", "off")]), "");
+}
+
+/// Too many connections are told of, and told of once.
+#[tokio::test]
+async fn crowds_in_the_log() {
+    let start = |most, most_of_one| {
+        let settings =
+            [("MUSTER_HTTP__MAX_CONNECTIONS", most), ("MUSTER_HTTP__MAX_CONNECTIONS_PER_ADDRESS", most_of_one)];
+        let data = directory();
+        (Muster::start(data.path(), &settings), data)
+    };
+    let connect = async |muster: &Muster| {
+        let mut stream = tokio::net::TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        let answered = stream.read_exact(&mut answer).await.is_ok();
+        (stream, answered)
+    };
+    let (muster, _data) = start("10", "1");
+    let (_open, answered) = connect(&muster).await;
+    assert!(answered);
+    for _ in 0..3 {
+        assert!(!connect(&muster).await.1, "one is enough for one address");
+    }
+    let log = tokio::task::spawn_blocking(move || muster.stop("TERM").1).await.unwrap();
+    assert_eq!(log.matches("connections are closed because their address has too many").count(), 1, "{log}");
+    assert!(log.contains("from=127.0.0.1 open=1 refused=1"), "{log}");
+
+    let (muster, _data) = start("1", "1");
+    for _ in 0..2 {
+        // The next one waits until this one is gone.
+        let (stream, answered) = connect(&muster).await;
+        assert!(answered);
+        drop(stream);
+    }
+    let log = tokio::task::spawn_blocking(move || muster.stop("TERM").1).await.unwrap();
+    assert_eq!(log.matches("all places for connections are taken").count(), 1, "{log}");
+    assert!(log.contains("open=1 busiest=\"127.0.0.1\" of_it=1"), "{log}");
 }
 
 /// The second signal does not wait for what the first one waits for.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use crate::muster::{Muster, PATIENCE, directory, run};
@@ -150,6 +150,9 @@ fn new_files_are_taken_up_while_connections_go_on() {
     assert!(ask(&mut old).unwrap().starts_with("HTTP/1.1 200"));
     assert_eq!(old.conn.alpn_protocol(), None);
     assert_eq!(shown(&muster, &config), first);
+    let mut resumed = connect(&muster, &config);
+    ask(&mut resumed).unwrap();
+    assert_eq!(resumed.conn.handshake_kind(), Some(HandshakeKind::Resumed));
 
     let second = ca.renew();
     until("the new certificate is never shown", || shown(&muster, &config) == second);
@@ -159,7 +162,7 @@ fn new_files_are_taken_up_while_connections_go_on() {
     assert_eq!(status.code(), Some(0), "{log}");
     let mut rest = Vec::new();
     assert_eq!(old.read_to_end(&mut rest).unwrap(), 0, "an idle connection is closed in form");
-    assert!(log.contains("new connections are served with them"), "{log}");
+    assert!(log.contains("new connections get them"), "{log}");
     assert!(!log.contains("PRIVATE KEY"), "{log}");
 }
 
@@ -176,6 +179,9 @@ fn clients_show_certificates() {
     let config = ca.trusting(Some(&own));
     let mut old = connect(&muster, &config);
     ask(&mut old).unwrap();
+    let mut again = connect(&muster, &config);
+    ask(&mut again).unwrap();
+    assert_eq!(again.conn.handshake_kind(), Some(HandshakeKind::Full), "the certificate is looked at each time");
     let none = ask(&mut connect(&muster, &ca.trusting(None))).unwrap_err().to_string();
     assert!(none.contains("CertificateRequired"), "{none}");
     let other = ask(&mut connect(&muster, &ca.trusting(Some(&strange)))).unwrap_err().to_string();

@@ -63,7 +63,7 @@ fn what_is_whole_and_stays_is_taken_up() {
     let linked = |version: &str, [cert, key]: &[String; 2]| {
         fs::create_dir(directory.path().join(version)).unwrap();
         write(&directory.path().join(version).join("cert.pem"), cert, 0o644);
-        write(&directory.path().join(version).join("key.pem"), key, 0o440);
+        write(&directory.path().join(version).join("key.pem"), key, 0o400);
     };
     linked("1", &first);
     linked("2", &second);

@@ -108,6 +108,10 @@ impl Answer {
     fn read(stream: &mut TcpStream) -> Answer {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
+        Answer::of(&bytes)
+    }
+
+    fn of(bytes: &[u8]) -> Answer {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -233,7 +237,14 @@ fn an_answer_comes_in_time() {
         let mut stream = TcpStream::connect(served.address).unwrap();
         write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{{")
             .unwrap();
-        let answer = Answer::read(&mut stream);
+        // The rest of the body is waited for, so that the connection does not end yet.
+        let mut told = Vec::new();
+        while !told.ends_with(b"}") {
+            let mut piece = [0; 1_024];
+            let length = stream.read(&mut piece).unwrap();
+            told.extend_from_slice(&piece[..length]);
+        }
+        let answer = Answer::of(&told);
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}");
         answer
     };
