@@ -209,7 +209,7 @@ async fn requests_are_counted_by_key_and_by_address() {
     let mut let_in = 0;
     for last in 0..100_u64 {
         let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(last)).into();
-        let_in += u32::from(!matches!(door.enter(None, from).await, Err(Denied::TooMany { .. })));
+        let_in += u32::from(!matches!(door.enter(Shown::Nothing, from).await, Err(Denied::TooMany { .. })));
     }
     assert_eq!(let_in, 10, "one network");
 }
@@ -311,6 +311,7 @@ async fn tenants_come_and_go() {
     assert_eq!(house.vault.tenants().unwrap(), [0; 0], "it is erased");
     assert_eq!(token(&house.keys, &secret, now), Err(Denied::WrongToken), "at once");
     assert_eq!(token(&house.reopened(), &secret, now), Err(Denied::WrongToken));
+    assert_eq!(token(&house.keys, &"0".repeat(32), now), Err(Denied::WrongToken), "what it is held against instead");
     assert_eq!(house.create_tenant(TENANT, Some(&secret), None).await.unwrap(), None, "what is known is not told");
     assert_eq!(token(&house.keys, &secret, now), Ok(3));
     // What a crash in the middle leaves, and a start without the master key.

@@ -175,7 +175,7 @@ impl AccountActor {
         let Some(state) = &self.state else { return };
         match self.surroundings.journal.save_snapshot(self.account, state) {
             Ok(()) => self.since_snapshot = 0,
-            Err(error) => tracing::warn!(account = ?self.account, %error, "a snapshot was not saved"),
+            Err(error) => tracing::warn!(account = %self.account, %error, "a snapshot was not saved"),
         }
     }
 }

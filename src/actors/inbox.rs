@@ -102,7 +102,7 @@ impl Inbox {
     /// account again, and settles it whatever the report was.
     fn note(&self, account: AccountNumber, deadline: Option<Command>, outcome: Result<Outcome, Error>) {
         if let Err(error) = outcome {
-            tracing::error!(?account, %error, "a report or a deadline was not taken in");
+            tracing::error!(%account, %error, "a report or a deadline was not taken in");
             if let Some(command) = deadline {
                 self.agenda.put_back(account, command, DEADLINE_AGAIN);
             }

@@ -5,6 +5,7 @@ use std::panic;
 
 use tracing_subscriber::EnvFilter;
 
+use super::masking::{Fields, Lines};
 use super::output;
 use crate::config::{Log, LogFormat};
 
@@ -17,9 +18,11 @@ pub(super) fn start(settings: &Log) {
         .with_writer(io::stderr)
         .with_ansi(output::is_colourful(&io::stderr()));
     // Fails only if something logs already, and then the log is there.
-    let _started = match settings.format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    let _started = match (settings.format, settings.full_numbers) {
+        (LogFormat::Text, true) => log.try_init(),
+        (LogFormat::Text, false) => log.fmt_fields(Fields).try_init(),
+        (LogFormat::Json, true) => log.json().flatten_event(true).try_init(),
+        (LogFormat::Json, false) => log.json().flatten_event(true).with_writer(|| Lines(io::stderr())).try_init(),
     };
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("(no message)");

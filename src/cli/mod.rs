@@ -29,6 +29,7 @@
 //! | `exit` | the exit codes, and which error ends in which |
 //! | `output` | printing data, also into a pipe that nobody reads to its end |
 //! | `log` | where the log goes, and in which form |
+//! | `masking` | account numbers in the log, masked |
 //! | `signals` | what SIGTERM and SIGINT do |
 //!
 //! A new verb is a file, a line in `Verb` and a line in its `run`.
@@ -48,6 +49,7 @@ mod keys;
 mod listen;
 mod listing;
 mod log;
+mod masking;
 mod output;
 mod progress;
 mod prove;

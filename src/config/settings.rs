@@ -219,6 +219,8 @@ pub struct Log {
     pub filter: String,
     /// In which form.
     pub format: LogFormat,
+    /// Account numbers in full, and not masked.
+    pub full_numbers: bool,
 }
 
 /// The form of log lines.
@@ -315,7 +317,7 @@ impl Default for Settings {
                 register_status_as_string: false,
             },
             simulator: Simulator { delay: limits::SIMULATOR_DELAY },
-            log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+            log: Log { filter: "info".to_owned(), format: LogFormat::Text, full_numbers: false },
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 41] = [
+pub(super) static SETTINGS: [Setting; 42] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
@@ -67,6 +67,7 @@ pub(super) static SETTINGS: [Setting; 41] = [
     setting("simulator.delay_ms", Kind::Milliseconds(|it| &mut it.simulator.delay, SETTABLE_SIMULATOR_DELAY_MS)),
     setting("log.filter", Kind::Filter(|it| &mut it.log.filter)),
     setting("log.format", Kind::Choice(|it| &mut it.log.format)),
+    setting("log.full_numbers", Kind::Switch(|it| &mut it.log.full_numbers)),
 ];
 
 // Variables of the command line as a client of a service; none of them is a setting of the service.

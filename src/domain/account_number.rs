@@ -79,11 +79,16 @@ impl fmt::Display for AccountNumber {
     }
 }
 
-/// Masked, because debug output ends up in logs: the first three and the last two digits show.
+/// Masked, because debug output ends up where nobody expects it.
 impl fmt::Debug for AccountNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        let (head, tail) = (&text[..3], &text[text.len() - 2..]);
-        write!(f, "{head}…{tail}")
+        f.write_str(&masked(&self.0.to_string()))
     }
+}
+
+/// The digits of a number as people may see them who need not call it: as in `861******232`. Four or more are hidden.
+pub fn masked(digits: &str) -> String {
+    let tail = digits.len().saturating_sub(3);
+    let head = tail.saturating_sub(4).min(3);
+    digits.chars().enumerate().map(|(at, digit)| if (head..tail).contains(&at) { '*' } else { digit }).collect()
 }

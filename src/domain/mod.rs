@@ -35,7 +35,7 @@ mod terms;
 
 pub use access::{Grant, Need, Proof, Role};
 pub use account::{Account, Attempt, Outstanding, Registration};
-pub use account_number::{AccountNumber, MalformedNumber};
+pub use account_number::{AccountNumber, MalformedNumber, masked};
 pub use act::{Act, Deed, SigningScheme};
 pub use calling_code::{CallingCode, MalformedCallingCode};
 pub use command::{Command, Report};

@@ -109,7 +109,7 @@ where
         method = request.method.as_str(),
         path = request.path.as_str(),
         status = response.status().as_u16(),
-        micros = begun.elapsed().as_micros(),
+        micros = begun.elapsed().as_micros() as u64,
         request = %id,
         x_request_id = ?header,
         "answered"

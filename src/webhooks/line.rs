@@ -247,7 +247,7 @@ impl<'d> Line<'d> {
         let attempt = Attempt::new(begun, answered, next);
         let attempts = trail.count() + 1;
         if let Some(failure) = &failure {
-            tracing::warn!(channel, ?account, position, attempt = attempts, %failure, "a webhook failed");
+            tracing::warn!(channel, %account, position, attempt = attempts, %failure, "a webhook failed");
         }
         // A lane with a row goes on by its row, which must not be in the store without what it is about.
         if is_new && state == State::Delivered && notes.is_empty() {
@@ -263,7 +263,7 @@ impl<'d> Line<'d> {
             (Fate::Dead, Some(failure)) => {
                 let letter = Letter::new(&delivery, attempts, failure.to_string(), now);
                 self.channel.book.put_letter(position, &letter)?;
-                tracing::error!(channel, ?account, position, attempts, "a webhook is dead: no attempt is left");
+                tracing::error!(channel, %account, position, attempts, "a webhook is dead: no attempt is left");
             }
             // It may have been dead before.
             (Fate::Delivered, _) if !is_new => self.channel.book.remove_letter(position)?,

@@ -10,6 +10,7 @@ mod crash;
 mod delivery;
 mod faults;
 mod listen;
+mod log;
 mod management;
 mod muster;
 mod power;

@@ -50,7 +50,7 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
                     method = method.as_str(),
                     path = format_args!("/api/v1/{}", tail.as_str()),
                     status = response.status().as_u16(),
-                    micros = begun.elapsed().as_micros(),
+                    micros = begun.elapsed().as_micros() as u64,
                     request = %id,
                     x_request_id = ?header,
                     "answered"
