@@ -35,6 +35,7 @@
 //! | [`projections`] | what follows from the journal, kept for questions | |
 //! | [`audit`] | the journal as others read and prove it: history, proofs, exports, backups | |
 //! | [`access`] | who is asking, and whether they may | |
+//! | [`answers`] | what callers were answered, for those who ask the same again | |
 //! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
@@ -45,6 +46,7 @@
 
 pub mod access;
 pub mod actors;
+pub mod answers;
 pub mod audit;
 pub mod cli;
 pub mod client;

@@ -1,9 +1,14 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
-//! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed.
+//! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
+//! changed is in `settable`.
+
+mod settable;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use settable::*;
 
 // --- Account numbers and requests (the contract) ---
 
@@ -228,6 +233,30 @@ pub const FAILED_KEYS_FORGOTTEN: Duration = Duration::from_secs(60);
 /// Addresses remembered so, most; beyond it every such key is answered as late as any.
 pub const FAILED_KEYS_ADDRESSES: usize = 10_000;
 
+// --- Answers that are kept for those who ask again ---
+
+/// Characters in an `Idempotency-Key`, most: as many as the APIs that have it take. Real ones (UUIDs) have 36.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// How long an answer is kept under its key, as long as Stripe keeps it.
+pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of all that are kept: some two million usual ones. Beyond it the oldest are forgotten.
+pub const ANSWERS_BYTES: u64 = 512 * 1024 * 1024;
+/// None is forgotten before this for want of room: whoever sends again after a timeout has done so by then.
+pub const ANSWERS_KEPT_LEAST: Duration = Duration::from_secs(10 * 60);
+/// Bytes of an answer in one row of the store, for the reason of [`BLOCK_FILL_BYTES`].
+pub const ANSWER_PART_BYTES: usize = BLOCK_FILL_BYTES;
+/// Bytes that a kept answer takes beside itself: its rows' keys.
+pub const ANSWER_OVERHEAD_BYTES: u64 = 128;
+/// Answers that one new one may push out: it is larger than they, but nobody is to wait long for room.
+pub const ANSWERS_PUSHED_OUT: usize = 64;
+/// How often those are looked for that are over.
+pub const ANSWERS_FORGET: Duration = Duration::from_secs(60);
+/// How many of them are forgotten in one go.
+pub const ANSWERS_FORGOTTEN: usize = 10_000;
+/// Requests with a key that are under way, or wait for one with the same key: more than there are connections, because
+/// one goes on though its caller has gone.
+pub const KEYED_UNDER_WAY: usize = 16_384;
+
 // --- Webhooks ---
 
 /// Waits between the attempts of one delivery (the contract: 1 + 6 attempts). Setting `webhooks.retry_waits`.
@@ -354,37 +383,3 @@ pub const DEMO_DELAY: Duration = Duration::from_millis(400);
 pub const DEMO_COMING_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long it waits for an answer, or for the next webhook.
 pub const DEMO_PATIENCE: Duration = Duration::from_secs(10);
-
-// --- What an operator may set, where a slip of the hand would do harm ---
-
-/// `http.max_batch`: ten times the contract; all accounts of a batch are in memory at once.
-pub const SETTABLE_BATCH_ACCOUNTS: RangeInclusive<u64> = 1..=100_000;
-/// `http.max_body_bytes`: from one account to half of the room for large bodies ([`BODIES_KIB`]).
-pub const SETTABLE_BODY_BYTES: RangeInclusive<u64> = 1_024..=(BODIES_KIB as u64 * 1024 / 2);
-/// `http.requests_per_second`.
-pub const SETTABLE_REQUESTS: RangeInclusive<u64> = 1..=10_000_000;
-/// `http.max_connections` and `http.max_connections_per_address`: a process may seldom have more files open.
-pub const SETTABLE_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
-/// `actors.max_active`: at about 2 KiB each the most is 20 GiB.
-pub const SETTABLE_ACTORS: RangeInclusive<u64> = 1..=10_000_000;
-/// `actors.max_in_flight`: ten of the largest batches.
-pub const SETTABLE_COMMANDS: RangeInclusive<u64> = 1..=1_000_000;
-/// `store.cache_bytes`: 1 MiB, below which sled does little but read, to 1 TiB.
-pub const SETTABLE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
-/// `store.checkpoint_every`: a thousand million events are an hour of reading.
-pub const SETTABLE_CHECKPOINT: RangeInclusive<u64> = 1..=1_000_000_000;
-/// `webhooks.max_in_flight`: no more deliveries can be under way than are read ([`WEBHOOK_WINDOW`]).
-pub const SETTABLE_WEBHOOKS: RangeInclusive<u64> = 1..=WEBHOOK_WINDOW as u64;
-/// `webhooks.redeliver_per_second`: beyond it, it is no limit.
-pub const SETTABLE_REDELIVERIES: RangeInclusive<u64> = 1..=100_000;
-/// `webhooks.allow_networks`: each connection asks each of them.
-pub const SETTABLE_NETWORKS: usize = 100;
-/// `simulator.delay_ms`: none, which tests may want, to an hour.
-pub const SETTABLE_SIMULATOR_DELAY_MS: RangeInclusive<u64> = 0..=60 * 60 * 1000;
-/// Deadlines and lifetimes: not zero, which would end things before they begin, and at most a year.
-pub const SETTABLE_DURATION: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 60 * 60);
-/// Waits in `webhooks.retry_waits`; each may be nothing, and is at most as long as the longest deadline.
-pub const SETTABLE_RETRY_WAITS: usize = 100;
-/// Characters of a faulty value that are repeated to the operator.
-pub const SHOWN_VALUE_CHARACTERS: usize = 100;

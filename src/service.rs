@@ -15,7 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Keys;
 use crate::actors::{self, Accounts};
+use crate::answers::{self, Answers};
 use crate::audit::{self, Audit, Log};
+use crate::clock;
 use crate::config::Settings;
 use crate::gateway::Simulator;
 use crate::http::{self, Api, Behind, Here, Tls, TlsError};
@@ -84,6 +86,9 @@ pub enum Error {
     /// An erasure that was begun cannot be ended.
     #[error(transparent)]
     NotErased(#[from] actors::NotErased),
+    /// Answers cannot be kept.
+    #[error(transparent)]
+    Answers(#[from] answers::Error),
     /// The webhooks cannot be started.
     #[error(transparent)]
     Webhooks(#[from] webhooks::Error),
@@ -109,6 +114,7 @@ impl Error {
             | Error::Vault(_)
             | Error::Actors(_)
             | Error::NotErased(_)
+            | Error::Answers(_)
             | Error::Webhooks(_)
             | Error::WebhooksFailed(_) => false,
         }
@@ -174,6 +180,9 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
     tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
 
+    let answers = Answers::open(store, clock::now)?;
+    tasks.spawn(answers.clone().keep_forgetting(under_way.clone()));
+
     go_on_rotating(vault, journal);
 
     let is_ready = Arc::new(AtomicBool::new(true));
@@ -181,6 +190,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         accounts: accounts.clone(),
         roster: roster.clone(),
         vault: vault.clone(),
+        answers,
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         webhooks: webhooks.clone(),
         keys: keys.clone(),

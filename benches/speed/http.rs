@@ -54,34 +54,54 @@ fn numbers(count: u64) -> impl Iterator<Item = u64> {
 /// Accounts that are imported are asked online, one a request, over `connections`.
 pub fn online(connections: u64, requests: u64) -> Round {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
-    let subject = ask_online(connections, &all, false);
+    let subject = ask_online(connections, &all, With::Nothing);
     let route = warp::post()
         .and(warp::path!("group-dispatch-api" / "whatsapp" / "batchOnline"))
         .and(warp::body::json())
         .map(|_: Batch| warp::reply::with_header(SUCCESS, "content-type", "application/json"));
-    let floor = client_runtime().block_on(wire::send(serve_floor(route), online_requests(connections, &all, "")));
+    let floor = client_runtime()
+        .block_on(wire::send(serve_floor(route), online_requests(connections, &all, |_| String::new())));
     Round { units: all.len() as u64, subject, floor }
 }
 
 /// The same with an API key in each request, beside the same without.
 pub fn online_with_key(connections: u64, requests: u64) -> Round {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
-    let subject = ask_online(connections, &all, true);
-    Round { units: all.len() as u64, subject, floor: ask_online(connections, &all, false) }
+    let subject = ask_online(connections, &all, With::ApiKey);
+    Round { units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
 }
 
-fn ask_online(connections: u64, all: &[u64], with_key: bool) -> Duration {
+/// The same with a fresh `Idempotency-Key` in each request, beside the same without.
+pub fn online_once(connections: u64, requests: u64) -> Round {
+    let all: Vec<u64> = numbers(requests.max(connections)).collect();
+    let subject = ask_online(connections, &all, With::IdempotencyKey);
+    Round { units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
+}
+
+/// What each request has beside what it needs.
+#[derive(PartialEq)]
+enum With {
+    Nothing,
+    ApiKey,
+    IdempotencyKey,
+}
+
+fn ask_online(connections: u64, all: &[u64], with: With) -> Duration {
     let service = Service::start(|_| {});
     let runtime = client_runtime();
-    let key = if with_key { runtime.block_on(first_key(service.address)) } else { String::new() };
-    let header = if with_key { format!("authorization: Bearer {key}\r\n") } else { String::new() };
+    let key = if with == With::ApiKey { runtime.block_on(first_key(service.address)) } else { String::new() };
+    let header = if with == With::ApiKey { format!("authorization: Bearer {key}\r\n") } else { String::new() };
+    let header_of = |number: u64| match with {
+        With::Nothing | With::ApiKey => header.clone(),
+        With::IdempotencyKey => format!("idempotency-key: 9b2f6d8e-51c3-4f0a-8a55-{number}\r\n"),
+    };
     let insert = |chunk: &[u64]| wire::post_with(&header, INSERT, &batch(chunk.iter().copied()));
     runtime.block_on(wire::send(service.address, vec![all.chunks(1_000).map(insert).collect()]));
-    runtime.block_on(wire::send(service.address, online_requests(connections, all, &header)))
+    runtime.block_on(wire::send(service.address, online_requests(connections, all, header_of)))
 }
 
-fn online_requests(connections: u64, all: &[u64], header: &str) -> Vec<Vec<Vec<u8>>> {
-    let one = |number: &u64| wire::post_with(header, ONLINE, &batch([*number].into_iter()));
+fn online_requests(connections: u64, all: &[u64], header: impl Fn(u64) -> String) -> Vec<Vec<Vec<u8>>> {
+    let one = |number: &u64| wire::post_with(&header(*number), ONLINE, &batch([*number].into_iter()));
     all.chunks(all.len().div_ceil(connections as usize)).map(|chunk| chunk.iter().map(one).collect()).collect()
 }
 

@@ -85,6 +85,13 @@ const BENCHES: &[Bench] = &[
         run: |scale| http::online_with_key(64, scale.of(20_000)),
     },
     Bench {
+        id: "http/online/once",
+        what: "the same with a fresh Idempotency-Key in each request; floor: the same without",
+        unit: "requests",
+        rounds: 5,
+        run: |scale| http::online_once(64, scale.of(20_000)),
+    },
+    Bench {
         id: "import/1000",
         what: "1,000 new accounts a request; floor: serde_json parses the same body, a plain file takes it, fdatasync each",
         unit: "accounts",

@@ -12,8 +12,10 @@
 //! | `t` | name of a table, `/`, key in it | what is under it |
 //! | `e` | | JSON: digest of all bytes before this frame, the log's checkpoint, a signature over both |
 //!
-//! It is taken from a running service: cursors first, then the blocks up to the durable head of that moment, then the
-//! keys, so that no cursor is beyond the blocks and no secret without its key. The master key is in no backup.
+//! It is taken from a running service: cursors and answers first, then the blocks up to the durable head of that moment,
+//! then the keys, so that no cursor is beyond the blocks, no answer without its events, and no secret without its key. A
+//! request that was begun and not answered yet is one whose service was killed, to whoever restores it. The master key is
+//! in no backup.
 
 use std::fs;
 use std::io::Read;
@@ -68,8 +70,8 @@ pub struct Restored {
 }
 
 /// The tables that are read before the blocks, and those that are read after them. Snapshots are caches.
-const BEFORE: [Table; 6] =
-    [Table::Cursors, Table::Lanes, Table::DeadLetters, Table::Again, Table::Deliveries, Table::Taken];
+const BEFORE: [Table; 7] =
+    [Table::Cursors, Table::Lanes, Table::DeadLetters, Table::Again, Table::Deliveries, Table::Taken, Table::Answers];
 const AFTER: [Table; 2] = [Table::Keys, Table::Endpoints];
 
 impl Audit {

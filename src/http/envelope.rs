@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use bytes::Bytes;
 use serde::Serialize;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::endpoint::{Data, Endpoint};
 use super::error::{Error, Undone};
+use super::once::IDEMPOTENCY_REPLAYED;
+use crate::answers::Given;
 use crate::domain::{AccountNumber, TaskId};
 use crate::limits::NAMED_REFUSALS;
 
@@ -25,6 +28,18 @@ pub(super) enum Answer {
         outcomes: Vec<Result<(), Undone>>,
         /// Whether the caller wants a verdict for each account.
         details: bool,
+    },
+}
+
+/// What a caller is sent.
+pub(super) enum Reply {
+    /// What came of the request.
+    Answer(Answer),
+    /// What is kept for whoever asks again.
+    Kept {
+        given: Given,
+        /// Whether it was given before.
+        is_repeated: bool,
     },
     /// The account list, or that it has not changed.
     List(Response),
@@ -57,19 +72,42 @@ pub(super) const LIST_HEAD: &str = r#"{"data":"#;
 pub(super) const LIST_TAIL: &str = r#","code":200,"message":"success"}"#;
 
 /// The answer of `endpoint`. With `always_200`, HTTP says 200 whatever the code is, save where clients must slow down.
-pub(super) fn respond(endpoint: Endpoint, result: Result<Answer, Error>, always_200: bool) -> Response {
+pub(super) fn respond(endpoint: Endpoint, result: Result<Reply, Error>, always_200: bool) -> Response {
     match result {
-        Ok(Answer::Success) => json(200, always_200, Cow::Borrowed(SUCCESS_BODY)),
-        Ok(Answer::Task(task)) => {
-            let body = Body { data: Data::Number(task.get()), code: 200, message: SUCCESS, results: None };
-            json(200, always_200, body.render())
-        }
-        Ok(Answer::Batch { accounts, outcomes, details }) => {
-            let (code, body) = batch_body(endpoint, &accounts, &outcomes, details);
+        Ok(Reply::Answer(answer)) => {
+            let Given { code, body } = render(endpoint, &Ok(answer));
             json(code, always_200, body)
         }
-        Ok(Answer::List(response)) => response,
+        Ok(Reply::Kept { given: Given { code, body }, is_repeated }) => {
+            let mut response = json(code, always_200, body);
+            if is_repeated {
+                response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+            }
+            response
+        }
+        Ok(Reply::List(response)) => response,
         Err(error) => refused(endpoint, &error, always_200),
+    }
+}
+
+/// Code and body of what came of a request.
+pub(super) fn render(endpoint: Endpoint, result: &Result<Answer, Error>) -> Given {
+    let (code, body) = match result {
+        Ok(Answer::Success) => (200, Cow::Borrowed(SUCCESS_BODY)),
+        Ok(Answer::Task(task)) => {
+            let body = Body { data: Data::Number(task.get()), code: 200, message: SUCCESS, results: None };
+            (200, body.render())
+        }
+        Ok(Answer::Batch { accounts, outcomes, details }) => batch_body(endpoint, accounts, outcomes, *details),
+        Err(error) => error_body(endpoint, error),
+    };
+    Given { code, body: bytes(body) }
+}
+
+fn bytes(text: Cow<'static, str>) -> Bytes {
+    match text {
+        Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+        Cow::Owned(text) => text.into(),
     }
 }
 
@@ -128,7 +166,7 @@ fn refusals(accounts: &[AccountNumber], outcomes: &[Result<(), Undone>], refused
 
 fn refused(endpoint: Endpoint, error: &Error, always_200: bool) -> Response {
     let (code, body) = error_body(endpoint, error);
-    let mut response = json(code, always_200, body);
+    let mut response = json(code, always_200, bytes(body));
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -142,12 +180,8 @@ fn refused(endpoint: Endpoint, error: &Error, always_200: bool) -> Response {
     response
 }
 
-fn json(code: u16, always_200: bool, body: Cow<'static, str>) -> Response {
-    let body = match body {
-        Cow::Borrowed(text) => text.into(),
-        Cow::Owned(text) => text.into(),
-    };
-    let mut response = Response::new(body);
+fn json(code: u16, always_200: bool, body: Bytes) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = http_status(code, always_200);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -10,7 +10,7 @@ use super::fault::Fault;
 use crate::access::Denied;
 use crate::domain::{AccountNumber, Refusal};
 use crate::limits::BODY_TIMEOUT;
-use crate::{actors, journal, vault};
+use crate::{actors, answers, journal, vault};
 
 /// Why a request is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,9 @@ pub enum Error {
     /// Secrets could not be sealed.
     #[error(transparent)]
     Vault(#[from] vault::Error),
+    /// Its `Idempotency-Key` stands in the way.
+    #[error(transparent)]
+    Answers(#[from] answers::Error),
     /// The work on the request panicked.
     #[error("the work on a request failed: {0}")]
     Work(#[from] JoinError),
@@ -119,6 +122,7 @@ impl Error {
             Error::Refused { refusal, .. } => refusal_code(*refusal),
             Error::NoRoom | Error::NotReady | Error::Late { .. } => 503,
             Error::Accounts(error) => accounts_code(error),
+            Error::Answers(error) => answers_code(error),
             Error::Vault(_) | Error::Work(_) => 500,
         }
     }
@@ -127,6 +131,7 @@ impl Error {
     pub(super) fn message(&self) -> Cow<'static, str> {
         let inside = match self {
             Error::Accounts(error) => accounts_words(error),
+            Error::Answers(error) => (answers_code(error) == 500).then_some(FAILED),
             Error::Vault(_) | Error::Work(_) => Some(FAILED),
             Error::NoSuchPath
             | Error::Method(_)
@@ -146,7 +151,11 @@ impl Error {
 
     /// After how many seconds the same request may succeed, if it may.
     pub(super) fn retry_after(&self) -> Option<u64> {
-        if let Error::Denied(denied) = self { denied.retry_after() } else { (self.code() == 503).then_some(1) }
+        match self {
+            Error::Denied(denied) => denied.retry_after(),
+            Error::Answers(answers::Error::Full { seconds }) => Some(*seconds),
+            error => (error.code() == 503).then_some(1),
+        }
     }
 }
 
@@ -163,6 +172,14 @@ const FAILED: &str = "the service failed, and what was asked may have happened o
 const CONFLICT: &str = "another request changed the same account at the same moment; try again";
 const STOPPING: &str = "the service is stopping; try again when it is back";
 const NO_TASK_IDS: &str = "no task ids are left, so no number can be registered; tell the operator of the service";
+
+fn answers_code(error: &answers::Error) -> u16 {
+    match error {
+        answers::Error::OtherRequest => 422,
+        answers::Error::UnderWay | answers::Error::Full { .. } => 503,
+        answers::Error::Store(_) | answers::Error::NotKept => 500,
+    }
+}
 
 fn accounts_code(error: &actors::Error) -> u16 {
     match error {

@@ -8,17 +8,65 @@ use tokio::task::spawn_blocking;
 
 use super::Api;
 use super::body::Body;
+use super::endpoint::Endpoint;
 use super::envelope::Answer;
 use super::error::{Error, Undone};
 use super::requests::{self, Entry, Import, Query};
 use crate::access::Pass;
-use crate::actors::Outcome;
+use crate::actors::{self, Outcome};
 use crate::domain::{AccountNumber, Command, Refusal};
 use crate::journal::Origin;
 use crate::limits::{INLINE_BODY_BYTES, SEALED_BY_ONE_CORE};
 
+/// A request to one of the endpoints here, read and not yet looked into.
+pub(super) struct Call {
+    pub(super) endpoint: Endpoint,
+    pub(super) post: Post,
+    pub(super) query: Query,
+    pub(super) body: Body,
+    pub(super) origin: Origin,
+    pub(super) pass: Pass,
+}
+
+/// The endpoints that ask something of accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Post {
+    /// batchInsert and batchOnline.
+    Import(Import),
+    /// batchRecycle.
+    Recycle,
+    /// submitPhone.
+    Phone,
+    /// submitVerifyCode.
+    Code,
+}
+
+/// Carries a request out.
+pub(super) async fn carry_out(api: &Api, call: Call) -> Result<Answer, Error> {
+    let Call { post, query, body, origin, pass, .. } = call;
+    match post {
+        Post::Import(import) => import_accounts(api, import, &query, body, origin, &pass).await,
+        Post::Recycle => recycle(api, &query, &body, origin, &pass).await,
+        Post::Phone => submit_phone(api, &body, origin, &pass).await,
+        Post::Code => submit_verify_code(api, &body, origin, &pass).await,
+    }
+}
+
+impl Post {
+    /// One word for it, which is never changed: the keys that callers give are kept under it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Post::Import(Import::Insert) => "batchInsert",
+            Post::Import(Import::Online) => "batchOnline",
+            Post::Recycle => "batchRecycle",
+            Post::Phone => "submitPhone",
+            Post::Code => "submitVerifyCode",
+        }
+    }
+}
+
 /// batchInsert and batchOnline.
-pub(super) async fn import(
+async fn import_accounts(
     api: &Api,
     import: Import,
     query: &Query,
@@ -31,13 +79,14 @@ pub(super) async fn import(
     let _sealing = api.vault().sealing().await;
     let commands = import_commands(api, import, Sealing::WhereNeeded, &body, pass).await?;
     let accounts = commands.iter().map(|(account, _)| *account).collect();
-    let mut outcomes = carry_out(api, commands, origin).await?;
+    let mut outcomes = execute(api, commands, origin).await?;
     if outcomes.iter().any(lacks_content) {
         // Known numbers that were registered and never imported.
         let commands = import_commands(api, import, Sealing::All, &body, pass).await?;
         let refused = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
         let (refused, commands): (Vec<_>, Vec<_>) = refused.unzip();
-        for (outcome, now) in refused.into_iter().zip(carry_out(api, commands, origin).await?) {
+        let now = rest_of(commands.len(), execute(api, commands, origin).await);
+        for (outcome, now) in refused.into_iter().zip(now) {
             *outcome = now;
         }
     }
@@ -45,13 +94,7 @@ pub(super) async fn import(
 }
 
 /// batchRecycle.
-pub(super) async fn recycle(
-    api: &Api,
-    query: &Query,
-    body: &[u8],
-    origin: Origin,
-    pass: &Pass,
-) -> Result<Answer, Error> {
+async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
     let details = requests::wants_details(query)?;
     let max_batch = api.settings().max_batch;
     let comes_back = api.rules().auto_reconnect;
@@ -64,13 +107,16 @@ pub(super) async fn recycle(
     // All accounts may be more than may be under way at once; a batch of them never is for its own size.
     for batch in accounts.chunks(max_batch.max(1)) {
         let commands = batch.iter().map(|account| (*account, Command::Recycle { comes_back })).collect();
-        outcomes.extend(carry_out(api, commands, origin).await?);
+        match execute(api, commands, origin).await {
+            Err(error) if outcomes.is_empty() => return Err(error.into()),
+            executed => outcomes.extend(rest_of(batch.len(), executed)),
+        }
     }
     Ok(Answer::Batch { accounts, outcomes, details })
 }
 
 /// submitPhone.
-pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
+async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
     let asked = requests::registration(body)?;
     pass.needs_account(asked.account)?;
     let _sealing = api.vault().sealing().await;
@@ -90,7 +136,7 @@ pub(super) async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &
 }
 
 /// submitVerifyCode.
-pub(super) async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
+async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
     let requests::Code { account, code } = requests::code(body)?;
     pass.needs_account(account)?;
     let _sealing = api.vault().sealing().await;
@@ -100,6 +146,9 @@ pub(super) async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin, p
     accepted(account, api.accounts().execute(account, Command::SubmitCode { code }, origin).await?)?;
     Ok(Answer::Success)
 }
+
+/// What became of the accounts of a request.
+type Outcomes = Vec<Result<(), Undone>>;
 
 /// Which accounts' contents are sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -168,18 +217,23 @@ fn on_all_cores<T: Sync, U: Send>(items: &[T], map: impl Fn(&T) -> Result<U, Err
 }
 
 /// Carries out the commands, and says of each account why it was not done.
-async fn carry_out(
+async fn execute(
     api: &Api,
     commands: Vec<(AccountNumber, Command)>,
     origin: Origin,
-) -> Result<Vec<Result<(), Undone>>, Error> {
+) -> Result<Outcomes, actors::Error> {
     let outcomes = api.accounts().execute_all(commands, origin).await?;
     let outcome = |outcome: Result<Outcome, _>| outcome.map_err(Undone::Failed)?.map_err(Undone::Refused);
-    let outcomes: Vec<Result<(), Undone>> = outcomes.into_iter().map(outcome).collect();
+    let outcomes: Outcomes = outcomes.into_iter().map(outcome).collect();
     if let Some(Err(Undone::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(Undone::Failed(_)))) {
         tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
     }
     Ok(outcomes)
+}
+
+/// The outcomes of the last accounts of a request, of which others are done already: an error of them all is each one's.
+fn rest_of(accounts: usize, executed: Result<Outcomes, actors::Error>) -> Outcomes {
+    executed.unwrap_or_else(|error| vec![Err(Undone::Failed(error)); accounts])
 }
 
 fn lacks_content(outcome: &Result<(), Undone>) -> bool {

@@ -9,7 +9,7 @@ use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::Api;
-use super::envelope::{Answer, LIST_HEAD, LIST_TAIL};
+use super::envelope::{LIST_HEAD, LIST_TAIL};
 use super::error::Error;
 use super::requests::{Query, wanted_account};
 use crate::access::Pass;
@@ -22,7 +22,7 @@ enum Coding {
 }
 
 /// The list, or that the caller has it already.
-pub(super) async fn answer(api: &Api, query: &Query, headers: &HeaderMap, pass: &Pass) -> Result<Answer, Error> {
+pub(super) async fn answer(api: &Api, query: &Query, headers: &HeaderMap, pass: &Pass) -> Result<Response, Error> {
     let list = match wanted_account(query)? {
         Some(account) => {
             pass.needs_account(account)?;
@@ -37,7 +37,7 @@ pub(super) async fn answer(api: &Api, query: &Query, headers: &HeaderMap, pass: 
         let mut response = Response::new("".into());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         describe(&mut response, &etag);
-        return Ok(Answer::List(response));
+        return Ok(response);
     }
     let pieces = match coding {
         Coding::Identity => list.render(LIST_HEAD, LIST_TAIL),
@@ -51,7 +51,7 @@ pub(super) async fn answer(api: &Api, query: &Query, headers: &HeaderMap, pass: 
     if coding == Coding::Gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    Ok(Answer::List(response))
+    Ok(response)
 }
 
 /// The pieces as they are, with their length: the list is never put together in one place.

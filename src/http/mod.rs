@@ -10,6 +10,7 @@
 //! | `fields` | the objects in it, with their fields as they were sent |
 //! | `requests` | bodies and queries into what is asked, checked whole. Pure |
 //! | `handlers` | what is asked into commands, and their outcomes |
+//! | `once` | `Idempotency-Key`: a request that is sent again is carried out once |
 //! | `list` | queryWhatsAppStatus: entity tags, gzip |
 //! | `envelope` | outcomes and errors into answers |
 //! | `error` | why a request is not carried out, with code and sentence |
@@ -29,6 +30,7 @@ mod fields;
 mod handlers;
 mod json;
 mod list;
+mod once;
 mod places;
 mod request_id;
 mod requests;
@@ -60,8 +62,10 @@ pub use v1::{Desk, ROUTES, Route, Secrets, routes as audit_routes};
 
 use crate::access::{Door, Keys};
 use crate::actors::Accounts;
+use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::config;
+use crate::journal::Journal;
 use crate::limits::REQUESTS_PER_SECOND;
 use crate::projections::Roster;
 use crate::vault::Vault;
@@ -84,6 +88,8 @@ pub struct Behind {
     pub roster: Roster,
     /// What seals secrets.
     pub vault: Vault,
+    /// What is kept for those who ask again.
+    pub answers: Answers,
     /// The journal, as others read it.
     pub audit: Audit,
     /// What is told to receivers.
@@ -120,6 +126,14 @@ impl Api {
 
     fn vault(&self) -> &Vault {
         &self.inner.behind.vault
+    }
+
+    fn answers(&self) -> &Answers {
+        &self.inner.behind.answers
+    }
+
+    fn journal(&self) -> &Journal {
+        self.inner.behind.audit.journal()
     }
 
     fn door(&self) -> &Door {

@@ -13,12 +13,13 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::endpoint::Endpoint;
-use super::envelope::{Answer, respond};
+use super::envelope::{Answer, Reply, respond};
 use super::error::Error;
+use super::handlers::{Call, Post};
 use super::request_id::{Identified, X_REQUEST_ID};
 use super::requests::{Import, Query};
 use super::server::Peer;
-use super::{Api, body, handlers, list, visitor};
+use super::{Api, body, handlers, list, once, visitor};
 use crate::access::{Denied, Pass};
 use crate::domain::Need;
 use crate::journal::{Origin, Principal};
@@ -89,7 +90,7 @@ where
     let answered = async {
         let pass = admit(&api, &request).await?;
         let origin = Origin { principal: Principal::Caller(pass.key()), request: id };
-        dispatch(&api, &request, &mut body, origin, &pass).await
+        dispatch(&api, &request, &mut body, origin, pass).await
     };
     // Commands that are in their accounts' mailboxes by then go on to their end, as where a caller hangs up.
     let limit = api.settings().request_timeout;
@@ -136,13 +137,7 @@ async fn admit(api: &Api, request: &Request) -> Result<Pass, Denied> {
     }
 }
 
-async fn dispatch<S, B>(
-    api: &Api,
-    request: &Request,
-    body: &mut S,
-    origin: Origin,
-    pass: &Pass,
-) -> Result<Answer, Error>
+async fn dispatch<S, B>(api: &Api, request: &Request, body: &mut S, origin: Origin, pass: Pass) -> Result<Reply, Error>
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin,
     B: Buf,
@@ -154,16 +149,22 @@ where
     if !endpoint.takes(method) {
         return Err(Error::Method(*endpoint));
     }
-    let body = body::read(headers, body, api.settings().max_body_bytes, api.room());
-    match endpoint {
-        Endpoint::BatchInsert => handlers::import(api, Import::Insert, query, body.await?, origin, pass).await,
-        Endpoint::BatchOnline => handlers::import(api, Import::Online, query, body.await?, origin, pass).await,
-        Endpoint::BatchRecycle => handlers::recycle(api, query, &body.await?, origin, pass).await,
-        Endpoint::SubmitPhone => handlers::submit_phone(api, &body.await?, origin, pass).await,
-        Endpoint::SubmitVerifyCode => handlers::submit_verify_code(api, &body.await?, origin, pass).await,
-        Endpoint::QueryWhatsAppStatus => list::answer(api, query, headers, pass).await,
-        Endpoint::Ready if !api.is_ready() => Err(Error::NotReady),
-        Endpoint::Health | Endpoint::Ready => Ok(Answer::Success),
-        Endpoint::Unknown => Err(Error::NoSuchPath),
+    let post = match endpoint {
+        Endpoint::BatchInsert => Post::Import(Import::Insert),
+        Endpoint::BatchOnline => Post::Import(Import::Online),
+        Endpoint::BatchRecycle => Post::Recycle,
+        Endpoint::SubmitPhone => Post::Phone,
+        Endpoint::SubmitVerifyCode => Post::Code,
+        Endpoint::QueryWhatsAppStatus => return list::answer(api, query, headers, &pass).await.map(Reply::List),
+        Endpoint::Ready if !api.is_ready() => return Err(Error::NotReady),
+        Endpoint::Health | Endpoint::Ready => return Ok(Reply::Answer(Answer::Success)),
+        Endpoint::Unknown => return Err(Error::NoSuchPath),
+    };
+    let key = once::key(headers)?;
+    let body = body::read(headers, body, api.settings().max_body_bytes, api.room()).await?;
+    let call = Call { endpoint: *endpoint, post, query: query.clone(), body, origin, pass };
+    match key {
+        Some(key) => once::answer(api, key, call).await,
+        None => handlers::carry_out(api, call).await.map(Reply::Answer),
     }
 }

@@ -54,6 +54,8 @@ pub enum Table {
     Endpoints,
     /// Webhook deliveries that were taken at once, many in a row (`webhooks`).
     Taken,
+    /// What callers were answered, for those who ask the same again (`answers`).
+    Answers,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
@@ -128,7 +130,7 @@ pub enum Error {
 
 impl Table {
     /// All of them, in the order in which they stand above.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 10] = [
         Table::Keys,
         Table::Snapshots,
         Table::Cursors,
@@ -138,6 +140,7 @@ impl Table {
         Table::Again,
         Table::Endpoints,
         Table::Taken,
+        Table::Answers,
     ];
 
     /// One word for it, which is never changed.
@@ -152,6 +155,7 @@ impl Table {
             Table::Again => "again",
             Table::Endpoints => "endpoints",
             Table::Taken => "taken",
+            Table::Answers => "answers",
         }
     }
 }

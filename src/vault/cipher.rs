@@ -54,10 +54,15 @@ pub(super) fn fingerprint(data_key: &Key, content: &[u8]) -> [u8; 32] {
 }
 
 fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    hmac_of(key, &[message])
+}
+
+/// The HMAC of pieces, one after the other.
+pub(super) fn hmac_of(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
     // HMAC fills a key up to its hash's block of 64 bytes with zeros.
     let mut block = Zeroizing::new([0; 64]);
     block[..32].copy_from_slice(key);
     let mut mac = Hmac::<Sha256>::new((&*block).into());
-    mac.update(message);
+    pieces.iter().for_each(|piece| mac.update(piece));
     mac.finalize().into_bytes().into()
 }

@@ -1,10 +1,12 @@
-//! Erasure: the data key of one account is destroyed, and with it every secret that was ever sealed with it.
+//! Erasure: the data key of one account is destroyed, and with it every secret that was ever sealed with it; likewise the
+//! key of the fingerprints of requests, in which its secrets were.
 //!
 //! An intent is kept before the event is, and the key goes after it: a crash in between leaves the intent, and the next
 //! start finds by the account's state whether the event is there, and goes on or forgets it.
 
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
+use super::request_key::REQUEST_KEY;
 use super::{Error, Vault};
 use crate::domain::AccountNumber;
 use crate::store::Table;
@@ -65,6 +67,7 @@ impl Erasing<'_> {
     pub fn destroy(&self, account: AccountNumber) -> Result<(), Error> {
         let store = &self.vault.inner.store;
         store.remove(Table::Keys, &account.get().to_be_bytes())?;
+        store.remove(Table::Keys, REQUEST_KEY)?;
         store.sync()?;
         self.abandon(account)
     }

@@ -109,6 +109,9 @@ pub enum Error {
     /// The log's key does not open.
     #[error("the key that signs the log does not open: the store was altered; restore it from a backup")]
     LogKeyDoesNotOpen,
+    /// The key of the fingerprints of requests does not open.
+    #[error("the key of the fingerprints of requests does not open: the store was altered; restore it from a backup")]
+    RequestKeyDoesNotOpen,
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes: {0}")]
     NoRandomness(getrandom::Error),

@@ -11,6 +11,7 @@
 //! | `cipher` | how bytes are sealed and opened |
 //! | `tenants` | the secrets with which tenants make their tokens |
 //! | `log_key` | the key that signs what the journal says of itself |
+//! | `request_key` | fingerprints of requests, and their key |
 //! | `erasure` | one account's key is destroyed |
 //! | `content` | the canonical bytes of what comes with an account |
 //!
@@ -26,6 +27,7 @@ mod log_key;
 mod master_key;
 mod masters;
 mod purpose;
+mod request_key;
 mod rotation;
 mod source;
 mod tenants;
@@ -43,6 +45,7 @@ pub use erasure::{Erasing, Sealing};
 pub use error::Error;
 pub use log_key::{LogKey, PublicKey};
 pub use masters::sealed_as_one;
+pub use request_key::RequestFingerprint;
 pub use rotation::{Rotated, Rotation, Standing};
 
 use crate::config;

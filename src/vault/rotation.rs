@@ -17,6 +17,7 @@ use super::cipher::{self, Key};
 use super::log_key::LOG_KEY;
 use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION, is_recorded, remember_recorded};
 use super::purpose::{Purpose, endpoint_aad, tenant_aad};
+use super::request_key::REQUEST_KEY;
 use super::source::Source;
 use super::tenants::TENANT;
 use super::{Error, Vault, master_key};
@@ -166,6 +167,7 @@ impl Rotation {
             }
         }
         let mut rewrapped = u64::from(self.rewrap(Table::Keys, LOG_KEY, &Purpose::LogKey.bound_to(None))?);
+        rewrapped += u64::from(self.rewrap(Table::Keys, REQUEST_KEY, &Purpose::RequestKey.bound_to(None))?);
         for entry in inner.store.scan_from(Table::Endpoints, b"") {
             let (channel, _) = entry?;
             rewrapped += u64::from(self.rewrap(Table::Endpoints, &channel, &endpoint_aad(&channel))?);

@@ -103,6 +103,7 @@ fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
         let (key, value) = entry.unwrap();
         let aad = match &key[..] {
             b"log key" => Purpose::LogKey.bound_to(None),
+            b"request key" => Purpose::RequestKey.bound_to(None),
             b"master key check" => Purpose::MasterKeyCheck.bound_to(None),
             place if place.starts_with(tenants::TENANT) => {
                 sealed.push((purpose::tenant_aad(place), value.to_vec()));
@@ -127,12 +128,13 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("keys/master.key");
         let mine = account("861821726232");
-        let (code, log_key, old) = {
+        let (code, log_key, print, old) = {
             let vault = open(directory.path()).unwrap();
             vault.enrol(mine).unwrap();
             vault.keep_endpoint("sync", b"a receiver").unwrap();
             vault.keep_tenant(7, "a tenant's").unwrap();
-            (vault.seal_code(mine, "123456").unwrap().unwrap(), vault.log_key().unwrap(), fs::read(&file).unwrap())
+            let (code, log_key) = (vault.seal_code(mine, "123456").unwrap().unwrap(), vault.log_key().unwrap());
+            (code, log_key, vault.fingerprint_request(&[b"a body"]).unwrap(), fs::read(&file).unwrap())
         };
         let next = directory.path().join("next.key");
         fs::write(&next, "5a".repeat(32)).unwrap();
@@ -147,7 +149,7 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
             let rotation = vault.begin_rotation(Some(&next)).unwrap();
             vault.enrol(account("861821726231")).unwrap();
             if steps > 1 {
-                assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 4, "the account that is new is not sealed anew");
+                assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 5, "the account that is new is not sealed anew");
             }
             if steps > 2 {
                 master_key::write(&file, &vault.masters().current).unwrap();
@@ -169,9 +171,10 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
         assert_eq!(vault.kept_endpoint("sync").unwrap().unwrap().as_slice(), b"a receiver");
         assert_eq!(vault.kept_tenant(7).unwrap().unwrap().as_str(), "a tenant's");
         assert_eq!(vault.log_key().unwrap().public(), log_key.public());
+        assert_eq!(vault.fingerprint_request(&[b"a body"]).unwrap(), print);
         let retired = master_key::parse(str::from_utf8(&old).unwrap().trim()).unwrap();
         let sealed = all_sealed(&vault);
-        assert_eq!(sealed.len(), 6);
+        assert_eq!(sealed.len(), 7);
         for (aad, sealed) in sealed {
             assert!(cipher::open(&retired, &aad, &sealed).is_none(), "nothing opens with the retired key");
             assert!(vault.masters().open_sealed(&aad, &sealed).is_some());

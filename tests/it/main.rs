@@ -13,6 +13,7 @@ mod listen;
 mod log;
 mod management;
 mod muster;
+mod once;
 mod power;
 mod readme;
 mod secrets;

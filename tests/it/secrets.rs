@@ -31,6 +31,11 @@ async fn planted_secrets_are_nowhere() {
         answer.status
     };
     let list = |name: &str| json!({"whatsAppList": [account(name)]}).to_string();
+    let keyed = async |path: &str, body: &str| {
+        let request = muster.client().post(muster.url(path)).header("idempotency-key", "k").body(body.to_owned());
+        muster.send(request).await.unwrap().status
+    };
+    assert_eq!(keyed("/group-dispatch-api/whatsapp/batchInsert", &list("first")).await, 200);
     assert_eq!(post("/group-dispatch-api/whatsapp/batchInsert", list("first")).await, 200);
     assert_eq!(post("/group-dispatch-api/whatsapp/batchInsert", list("second")).await, 409);
     assert_eq!(post("/group-dispatch-api/whatsapp/batchOnline?details=true", list("second")).await, 200);
@@ -45,6 +50,8 @@ async fn planted_secrets_are_nowhere() {
     let phone =
         json!({"phone": "1821726232", "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
     assert_eq!(post("/group-dispatch-api/register/submitPhone", phone.to_string()).await, 200);
+    let code = json!({"phone": "1821726232", "areaCode": "+86", "verifyCode": secrets[3]}).to_string();
+    assert_eq!(keyed("/group-dispatch-api/register/submitVerifyCode", &code).await, 200);
     for code in [json!(secrets[3]), json!([secrets[3]]), json!({secrets[3]: 1})] {
         let body = json!({"phone": "1821726232", "areaCode": "+86", "verifyCode": code}).to_string();
         post("/group-dispatch-api/register/submitVerifyCode", body).await;

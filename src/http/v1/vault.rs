@@ -76,6 +76,7 @@ impl From<vault::Error> for Problem {
             | Error::EndpointDoesNotOpen(_)
             | Error::TenantDoesNotOpen { .. }
             | Error::LogKeyDoesNotOpen
+            | Error::RequestKeyDoesNotOpen
             | Error::NoRandomness(_)
             | Error::Journal(_)
             | Error::Store(_) => {
