@@ -151,11 +151,13 @@ impl Error {
 
     /// After how many seconds the same request may succeed, if it may.
     pub(super) fn retry_after(&self) -> Option<u64> {
-        match self {
-            Error::Denied(denied) => denied.retry_after(),
-            Error::Answers(answers::Error::Full { seconds }) => Some(*seconds),
-            error => (error.code() == 503).then_some(1),
+        if let Error::Denied(denied) = self {
+            return denied.retry_after();
         }
+        if let Error::Answers(answers::Error::Full { seconds }) = self {
+            return Some(*seconds);
+        }
+        (self.code() == 503).then_some(1)
     }
 }
 
