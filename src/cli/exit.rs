@@ -78,6 +78,9 @@ pub enum Error {
         /// What went wrong.
         source: io::Error,
     },
+    /// The process cannot be kept out of core files.
+    #[error("cannot forbid core files, which would have secrets in clear: {0}")]
+    Cores(io::Error),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
@@ -113,6 +116,7 @@ impl Error {
             | Error::Refused { .. }
             | Error::Unreachable { .. }
             | Error::File { .. }
+            | Error::Cores(_)
             | Error::Signals(_)
             | Error::Output(_) => Exit::Failed,
         }

@@ -1,7 +1,9 @@
 //! `muster serve`.
 
+use std::io;
 use std::net::SocketAddr;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::flags::SettingFlags;
@@ -35,8 +37,10 @@ Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Error> {
+        forbid_cores().map_err(Error::Cores)?;
         let settings = self.settings.load()?.settings;
         log::start(&settings.log);
+        raise_open_files(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
         let stop = CancellationToken::new();
         signals::watch(stop.clone()).map_err(Error::Signals)?;
@@ -44,9 +48,46 @@ impl Serve {
     }
 }
 
+/// Keeps this process's memory, which has secrets in clear, out of core files, whatever limits it was started with: they
+/// are as long as nothing, and where a program takes them instead none is made. Nor does anything but root look into the
+/// process from then on.
+fn forbid_cores() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Lets this process have as many files open as it may: each connection is one, and a shell gives it 1,024 to begin with.
+fn raise_open_files(connections: usize) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let files = getrlimit(Resource::Nofile).current;
+    if raised.is_err() || files.is_some_and(|files| files <= connections as u64) {
+        tracing::warn!(
+            files,
+            connections,
+            "fewer files may be open than connections (http.max_connections); raise the limit (ulimit -n)"
+        );
+    }
+}
+
 /// Whoever started the service waits for this line; nothing else is printed.
 fn say_ready(scheme: &str, address: SocketAddr) {
     if let Err(error) = output::print(&format!("muster is ready on {scheme}://{address}\n")) {
         tracing::warn!(%error, "nobody was told that the service is ready");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn a_process_can_have_no_core_file() {
+        forbid_cores().unwrap();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
     }
 }

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 39] = [
+const PLACES: [(&str, &[&str]); 40] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -37,6 +37,7 @@ const PLACES: [(&str, &[&str]); 39] = [
     ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
     ("ring", &["vault"]),
     ("rustls", &["client", "http"]),
+    ("rustix", &["cli"]),
     ("serde", &[]),
     ("serde_json", &[]),
     ("serde_path_to_error", &["http"]),
