@@ -51,7 +51,7 @@ pub use replay::{Replayed, Until};
 pub use time::{parse as parse_time, written as write_time};
 pub use verify::Verified;
 
-use crate::domain::{AccountNumber, Sealed};
+use crate::domain::{AccountNumber, Sealed, printable};
 use crate::journal::{self, Journal};
 use crate::projections::Roster;
 use crate::store::{self, Store};
@@ -167,8 +167,9 @@ pub enum Error {
 pub struct Fault(String);
 
 impl Fault {
-    fn new(what: impl Into<String>) -> Fault {
-        Fault(what.into())
+    /// Names are as whoever made the file gave them.
+    fn new(what: impl AsRef<str>) -> Fault {
+        Fault(printable(what.as_ref()))
     }
 }
 

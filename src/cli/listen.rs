@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::listing::shown;
 use super::output::{self, Form};
 use super::{Error, log, secret, signals};
 use crate::config::{Log, LogFormat};
+use crate::domain::printable;
 use crate::receiver::{self, Arrival, Faults, Keys, Rules};
 use crate::{clock, config};
 
@@ -91,7 +91,7 @@ impl Listen {
                 Form::Text => arrival.text(),
                 Form::Json => arrival.json(),
             };
-            if let Err(error) = output::print(&(shown(&line) + "\n")) {
+            if let Err(error) = output::print(&(printable(&line) + "\n")) {
                 unwritten = Err(error);
                 stop.cancel();
             }

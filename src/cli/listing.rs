@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::Value;
 
 use super::{Error, output};
-use crate::domain::is_unseen;
+use crate::domain::printable;
 
 /// The form in which a verb prints what it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -109,17 +109,7 @@ fn text(event: &Value) -> String {
         field("origin"),
         details(&event["data"])
     );
-    format!("{}\n", shown(line.trim_end()))
-}
-
-/// A text for a terminal: what a caller put in a name must not move the cursor, or look like another line. The escapes
-/// are those of JSON, which stays JSON by them.
-pub(super) fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if is_unseen(letter) { shown += &format!("\\u{:04x}", u32::from(letter)) } else { shown.push(letter) }
-    }
-    shown
+    format!("{}\n", printable(line.trim_end()))
 }
 
 /// What an event says, as `name=value`; nothing that is empty.
@@ -145,7 +135,7 @@ pub(super) fn value(form: Form, value: &Value) -> Result<(), Error> {
         Form::Csv => rows
             .iter()
             .fold("field,value\n".to_owned(), |csv, [name, value]| csv + &quoted(name) + "," + &quoted(value) + "\n"),
-        Form::Text => output::table(&rows.into_iter().map(|row| row.map(|cell| shown(&cell))).collect::<Vec<_>>()),
+        Form::Text => output::table(&rows.into_iter().map(|row| row.map(|cell| printable(&cell))).collect::<Vec<_>>()),
     })
 }
 
@@ -167,7 +157,7 @@ pub(super) fn rows<const COLUMNS: usize>(form: Form, names: [&str; COLUMNS], row
         Form::Text => {
             let head = names.map(str::to_uppercase);
             let table: Vec<[String; COLUMNS]> =
-                [head].into_iter().chain(rows.iter().map(|row| cells(row).map(|cell| shown(&cell)))).collect();
+                [head].into_iter().chain(rows.iter().map(|row| cells(row).map(|cell| printable(&cell)))).collect();
             out = output::table(&table).into_bytes();
         }
     }

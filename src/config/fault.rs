@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::domain::printable;
+
 /// What is wrong with one setting, and the mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -16,6 +18,7 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Fault { setting, source, wrong } = self;
-        write!(formatter, "{setting} (from {source}) {wrong}")
+        // Names and values are as they were given.
+        formatter.write_str(&printable(&format!("{setting} (from {source}) {wrong}")))
     }
 }

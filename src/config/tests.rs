@@ -143,6 +143,8 @@ fn faults() {
                MUSTER_ACTORS__COMING_TIMEOUT=10
                MUSTER_HTTP_LISTEN=127.0.0.1:2
                --listen nowhere"#,
+            // What would move the cursor of whoever reads it.
+            "| \"\\u001b[31m\\u202e\" = 1",
             // What is covered by a good value does no harm.
             "| http.listen = 5
              --listen 127.0.0.1:3",

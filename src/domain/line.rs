@@ -7,9 +7,19 @@ pub fn is_line(text: &str, bytes: usize) -> bool {
 
 /// Whether a letter is not seen but moves what is seen: controls, ends of lines, and those that turn the direction of
 /// text (Unicode, Bidirectional Algorithm, 2), with which a line can be made to look like another.
-pub fn is_unseen(letter: char) -> bool {
+fn is_unseen(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text for a sentence or a terminal: what somebody else put in it must not move the cursor, look like another line, or
+/// turn the direction of text. The escapes are those of JSON, which stays JSON by them.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_unseen(letter) { shown += &format!("\\u{:04x}", u32::from(letter)) } else { shown.push(letter) }
+    }
+    shown
 }
 
 #[cfg(test)]

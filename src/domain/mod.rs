@@ -42,7 +42,7 @@ pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, Sealed};
 pub use decide::{Refusal, decide};
 pub use event::Event;
-pub use line::{is_line, is_unseen};
+pub use line::{is_line, printable};
 pub use notice::{Channel, Notice};
 pub use terms::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownTerm, VerifyType};
 

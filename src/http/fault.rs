@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
+use crate::domain::printable;
 use crate::limits::FIELD_PATH_BYTES;
 
 /// Why a request is malformed: one sentence that names the field and says what to do.
@@ -35,6 +36,15 @@ fn explain<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Fault {
     }
 }
 
+/// The path of a field as it stands in a sentence: a caller's own field name may be anything, and as long as the body.
+pub(super) fn shown(path: &str) -> String {
+    let path = printable(path);
+    match path.floor_char_boundary(FIELD_PATH_BYTES) {
+        all if all == path.len() => path,
+        end => format!("{}…", &path[..end]),
+    }
+}
+
 impl Fault {
     /// A fault of the whole request.
     pub(super) fn new(words: impl Display) -> Fault {
@@ -45,10 +55,7 @@ impl Fault {
     pub(super) fn at(path: &str, words: impl Display) -> Fault {
         match path {
             "." => Fault(format!("the body {words}")),
-            _ if path.len() > FIELD_PATH_BYTES => {
-                Fault(format!("{}… {words}", &path[..path.floor_char_boundary(FIELD_PATH_BYTES)]))
-            }
-            _ => Fault(format!("{path} {words}")),
+            _ => Fault(format!("{} {words}", shown(path))),
         }
     }
 

@@ -137,6 +137,7 @@ fn bad_bodies() -> Vec<(Endpoint, String)> {
         recycle(""),
         recycle(r#"{"whatsappList":["861821726232"]}"#),
         recycle(&format!(r#"{{"{}":1}}"#, "x".repeat(1_000))),
+        recycle(r#"{"\u001b[31m\u202e":1}"#),
         recycle(r#"{"whatsAppList":[861821726232]}"#),
         recycle(r#"{"whatsAppList":[null]}"#),
         recycle(r#"{"whatsAppList":["861821726232","8618"]}"#),

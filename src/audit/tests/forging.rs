@@ -73,6 +73,7 @@ async fn a_bundle_is_believed_only_as_it_is() {
         *bundle = serde_json::from_str(&text).unwrap();
     };
     assert!(fault(&moved).contains("its events say they are from urn:muster:deadbeefdeadbeef"));
+    assert!(fault(&|bundle| bundle["\u{1b}[31m\u{202e}"] = json!(1)).contains(r"\u001b[31m\u202e"));
     // Another's event, with its own good proof.
     let other: Value = serde_json::from_slice(&house.audit.bundle(FIRST.parse().unwrap()).unwrap()).unwrap();
     assert!(fault(&|bundle| bundle["events"][0] = other["events"][0].clone()).contains("it is of 861821726232"));

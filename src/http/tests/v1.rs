@@ -89,6 +89,27 @@ async fn questions_and_answers() {
     super::snapshot("http_v1", &golden);
 }
 
+/// Where a secret stands in the place of a name, it is not repeated; and no name moves a cursor.
+#[tokio::test]
+async fn what_stands_in_a_body_is_not_repeated() {
+    let house = House::told().await;
+    let keys = Keys::open(house.audit.journal(), None).unwrap();
+    for (path, body) in [
+        ("keys", r#"{"whsec_secret"}"#),
+        ("keys", r#"{"whsec_secret":"key"}"#),
+        ("keys", r#"{"\u001bwhsec_secret":1}"#),
+        ("keys?%1b[31m%e2%80%ae=1", ""),
+    ] {
+        let body = body.to_owned();
+        let answer = answer_here(house.audit.clone(), keys.clone(), "POST", path, JSON, body).await.unwrap();
+        let words: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
+        let problem: serde_json::Value = serde_json::from_slice(&words.concat()).unwrap();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(answer.status == 400 && !detail.contains("whsec"), "{detail}");
+        assert!(!detail.contains(|letter: char| letter.is_control() || letter == '\u{202e}'), "{detail:?}");
+    }
+}
+
 /// One view of an event, wherever it is shown.
 #[tokio::test]
 async fn an_event_is_the_same_everywhere() {

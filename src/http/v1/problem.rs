@@ -8,6 +8,7 @@ use warp::reply::Response;
 
 use crate::access::Denied;
 use crate::audit;
+use crate::http::fault::shown;
 
 /// Why a request is not carried out.
 #[derive(Debug)]
@@ -42,7 +43,10 @@ impl Problem {
 
     /// A parameter is not as it must be; `words` go on from its name.
     pub(super) fn parameter(name: &str, words: impl std::fmt::Display) -> Problem {
-        Problem { parameter: Some(name.to_owned()), ..Problem::new(StatusCode::BAD_REQUEST, format!("{name} {words}")) }
+        // Whoever asks may ask for anything.
+        let name = shown(name);
+        let detail = format!("{name} {words}");
+        Problem { parameter: Some(name), ..Problem::new(StatusCode::BAD_REQUEST, detail) }
     }
 
     pub(super) fn no_such_path() -> Problem {

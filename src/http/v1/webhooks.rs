@@ -223,7 +223,9 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, P
     // What is at fault may be a secret, so its place is told and not what stands there.
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.inner());
-        let place = if path == "." { "the body".to_owned() } else { path };
+        // So may a name that is none of the fields': where a secret stands alone, it is taken for one.
+        let field = path.split(['.', '[']).next().unwrap_or_default();
+        let place = if shape.contains(&format!("\"{field}\"")) { path } else { "the body".to_owned() };
         let (line, column) = (inner.line(), inner.column());
         let detail = format!("{place} is not as it must be (line {line}, column {column}); send {shape}");
         Problem::new(StatusCode::BAD_REQUEST, detail)
