@@ -82,6 +82,9 @@ impl<'a> Block<'a> {
             return Err("a block has an unknown format");
         }
         let block = Block::of(header, records);
+        if block.count == 0 {
+            return Err("a block has no records");
+        }
         if block.records().map(<[u8]>::len).sum::<usize>() != records.len()
             || block.records().count() != block.count as usize
         {

@@ -103,7 +103,8 @@ impl Journal {
     fn chained(&self, stream: Stream, end: Head) -> Result<Recorded, Error> {
         let (first, bytes) = self.block_of(end.position)?;
         let record = record_of(first, &bytes, end.position)?;
-        let is_linked = record.stream == stream && record.version == end.version;
+        // Versions count from 1, so that a chain ends however its records were made.
+        let is_linked = record.stream == stream && record.version == end.version && end.version > 0;
         if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another")) }
     }
 
@@ -115,11 +116,13 @@ impl Journal {
 /// The record at `position` in the block that begins at `first`.
 ///
 /// The block's checksum is not computed for one record of many; the record's own place is checked instead.
-fn record_of(first: u64, block: &[u8], position: u64) -> Result<Recorded, Error> {
+pub(super) fn record_of(first: u64, block: &[u8], position: u64) -> Result<Recorded, Error> {
     let index = usize::try_from(position - first).unwrap_or(usize::MAX);
     let mut rest = block.get(super::block::HEADER_BYTES..).unwrap_or_default();
+    // A damaged block may end long before.
     for _ in 0..index {
-        rest = record::length(rest).and_then(|length| rest.get(length..)).unwrap_or_default();
+        let Some(behind) = record::length(rest).and_then(|length| rest.get(length..)) else { break };
+        rest = behind;
     }
     let record = record::length(rest).and_then(|length| rest.get(..length));
     decode(record.ok_or_else(|| damaged(position, "a block ends before its last record"))?, position)

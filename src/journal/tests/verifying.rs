@@ -1,6 +1,8 @@
 //! A changed byte anywhere is found, whether or not someone made the checksum fit.
 
 use super::super::block::Builder;
+use super::super::block::HEADER_BYTES;
+use super::super::read::record_of;
 use super::super::record::{Draft, Place};
 use super::*;
 
@@ -53,6 +55,19 @@ async fn a_forged_byte_anywhere_is_found() {
 }
 
 /// Even a block that is sound in itself must fit what stands around it.
+/// What is read of a block without its checksum ends with the block, and no block is without a record.
+#[test]
+fn a_block_has_no_more_than_is_in_it() {
+    let mut empty = vec![0; HEADER_BYTES];
+    empty[4] = 1;
+    let checksum = crc32fast::hash(&empty[4..]);
+    empty[..4].copy_from_slice(&checksum.to_le_bytes());
+    for position in [1, 2, u64::MAX] {
+        assert!(record_of(1, &empty, position).is_err());
+    }
+    assert_eq!(Block::read(&empty).err(), Some("a block has no records"));
+}
+
 #[tokio::test]
 async fn a_block_that_does_not_fit_is_found() {
     let (house, _) = three_events_in_one_block().await;
