@@ -319,6 +319,9 @@ pub const ATTEMPTS_OF_ONE: usize = 100;
 pub const SENT_AGAIN_SHARE: usize = 4;
 /// Positions whose deliveries share a row if they were taken at once: some twenty bytes each, so that a row is a page.
 pub const TAKEN_TOGETHER: u64 = 256;
+/// Bytes that are read of such a row, most: each answer another one, as long as it may be once what is no text in it is
+/// replaced, and what is said of each.
+pub const TAKEN_ROW_BYTES: usize = TAKEN_TOGETHER as usize * (3 * WEBHOOK_EXCERPT_BYTES + 128);
 /// Secrets that sign at once, most: the newest, and those whose time of grace is not over.
 pub const SIGNING_SECRETS: usize = 5;
 /// How long an exchanged secret signs beside the new one, unless something else is asked for (Svix's default).

@@ -86,11 +86,7 @@ impl Book {
     /// Writes a note down.
     pub(super) fn write(&self, note: &Note, now: Timestamp) -> Result<(), store::Error> {
         match note {
-            Note::Hold { account, row } => {
-                let until = row.until.map_or(NEVER, |until| until.0.cast_unsigned());
-                let words = [WITH_TRIED, row.next, u64::from(row.failed), until, u64::from(row.tried)];
-                self.store.put(Table::Lanes, &self.key(account.get()), &bytes(&words))
-            }
+            Note::Hold { account, row } => self.store.put(Table::Lanes, &self.key(account.get()), &row_bytes(row)),
             Note::Release { account } => self.store.remove(Table::Lanes, &self.key(account.get())),
             Note::Postpone { account, position, failed, until } => self.put_again(*account, *position, *failed, *until),
             Note::SentAgain { account, position } => {
@@ -203,10 +199,7 @@ impl Book {
     }
 
     pub(super) fn put_letter(&self, position: u64, letter: &Letter) -> Result<(), store::Error> {
-        let Letter { account, attempts, at, failure, body } = letter;
-        let words = [WITH_BODY, account.get(), *attempts, at.0.cast_unsigned(), failure.len() as u64];
-        let bytes = [&bytes(&words)[..], failure.as_bytes(), body.as_deref().unwrap_or_default()].concat();
-        self.store.put(Table::DeadLetters, &self.key(position), &bytes)
+        self.store.put(Table::DeadLetters, &self.key(position), &letter_bytes(letter))
     }
 
     pub(super) fn remove_letter(&self, position: u64) -> Result<(), store::Error> {
@@ -337,7 +330,12 @@ fn bytes(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn read_row(bytes: &[u8]) -> Option<Row> {
+pub(super) fn row_bytes(row: &Row) -> Vec<u8> {
+    let until = row.until.map_or(NEVER, |until| until.0.cast_unsigned());
+    bytes(&[WITH_TRIED, row.next, u64::from(row.failed), until, u64::from(row.tried)])
+}
+
+pub(super) fn read_row(bytes: &[u8]) -> Option<Row> {
     let (words, []) = bytes.as_chunks::<8>() else { return None };
     let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
     let [next, failed, until, tried] = match *words {
@@ -350,7 +348,7 @@ fn read_row(bytes: &[u8]) -> Option<Row> {
 }
 
 /// One that cannot be read is due at once.
-fn read_again(bytes: &[u8]) -> (u32, Timestamp) {
+pub(super) fn read_again(bytes: &[u8]) -> (u32, Timestamp) {
     let (words, _) = bytes.as_chunks::<8>();
     match *words {
         [_, failed, until] => {
@@ -360,17 +358,24 @@ fn read_again(bytes: &[u8]) -> (u32, Timestamp) {
     }
 }
 
-fn read_letter(bytes: &[u8]) -> Option<Letter> {
+pub(super) fn letter_bytes(letter: &Letter) -> Vec<u8> {
+    let Letter { account, attempts, at, failure, body } = letter;
+    let words = [WITH_BODY, account.get(), *attempts, at.0.cast_unsigned(), failure.len() as u64];
+    [&bytes(&words)[..], failure.as_bytes(), body.as_deref().unwrap_or_default()].concat()
+}
+
+pub(super) fn read_letter(bytes: &[u8]) -> Option<Letter> {
     let (head, rest) = bytes.split_first_chunk::<32>()?;
     let ([format, account, attempts, at], []) = head.as_chunks::<8>() else { return None };
     let [format, account, attempts, at] = [*format, *account, *attempts, *at].map(u64::from_le_bytes);
     let (failure, body) = match format {
         FORMAT => (rest, None),
-        _ => {
+        WITH_BODY => {
             let (length, rest) = rest.split_first_chunk::<8>()?;
             let (failure, body) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
             (failure, Some(Bytes::copy_from_slice(body)))
         }
+        _ => return None,
     };
     let account = AccountNumber::from_stored(account)?;
     let failure = String::from_utf8_lossy(failure).into_owned();

@@ -173,7 +173,7 @@ impl Default for Answered {
 }
 
 /// The beginning of an answer, as text.
-fn excerpt(body: &[u8]) -> String {
+pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(WEBHOOK_EXCERPT_BYTES)]);
     // What was cut in the middle of a character is no fault of the receiver's.
     text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned()

@@ -118,7 +118,7 @@ impl Lanes {
         }
         Some(match (lane.queue.front(), key.way) {
             (Some(delivery), way) => {
-                lane.tried += 1;
+                lane.tried = lane.tried.saturating_add(1);
                 self.trying.insert(key.account, Trying { way, since: now, is_dropped: false, is_asked_for: false });
                 if way == Way::Again {
                     // What a late look missed is made up for, but not more than a second of it.
@@ -199,7 +199,7 @@ impl Lanes {
             Outcome::Spared(wait) => Some(wait),
             Outcome::Failed { retry_after } => {
                 let wait = waits::after(&self.rules.retry_waits, position, lane.failed, retry_after);
-                lane.failed += 1;
+                lane.failed = lane.failed.saturating_add(1);
                 wait
             }
         };

@@ -83,7 +83,7 @@ impl<'d> Line<'d> {
             // Lanes do not wait for their dead deliveries any more, or this one was dropped just before the end.
             let is_over = channel.rules.after_last_try == AfterLastTry::Continue || book.letter(row.next)?.is_none();
             if row.until.is_none() && is_over {
-                *row = Row { next: row.next + 1, failed: 0, tried: 0, until: Some(Timestamp(0)) };
+                *row = Row { next: row.next.saturating_add(1), failed: 0, tried: 0, until: Some(Timestamp(0)) };
             }
         }
         tracing::info!(

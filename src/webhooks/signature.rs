@@ -153,7 +153,9 @@ impl AppSecret {
     pub fn verify(&self, tenant_id: &str, timestamp: &str, token: &str, now: Timestamp) -> Result<(), Unverified> {
         fresh(timestamp, 1_000, now)?;
         let byte = |at: usize| token.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let token: Option<Vec<u8>> = (0..token.len()).step_by(2).map(byte).collect();
+        // A number may have a sign, and a digit is none.
+        let is_hex = token.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let token: Option<Vec<u8>> = (0..token.len()).step_by(2).map(|at| byte(at).filter(|_| is_hex)).collect();
         let is_ours = tenant_id == self.tenant_id
             && token.is_some_and(|token| self.mac(tenant_id, timestamp).verify_slice(&token).is_ok());
         if is_ours { Ok(()) } else { Err(Unverified::Wrong) }

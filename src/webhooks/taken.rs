@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use bincode::config::{Configuration, standard};
+use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use bincode::{Decode, Encode};
 
 use super::trail::{Attempt, State, Trail};
 use crate::domain::Timestamp;
-use crate::limits::TAKEN_TOGETHER;
+use crate::limits::{TAKEN_ROW_BYTES, TAKEN_TOGETHER};
 
 const FORMAT: u8 = 1;
-const CODEC: Configuration = standard();
+/// The limit keeps a damaged length from asking for all memory.
+const CODEC: Configuration<LittleEndian, Varint, Limit<{ TAKEN_ROW_BYTES }>> = standard().with_limit();
 
 /// The attempts of one row, each the only one of its delivery, by position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,13 +53,15 @@ impl Taken {
             }
             Some(_) | None => Row::default(),
         };
+        // What is said of other positions is in no row of this one.
+        let own = row.attempts.into_iter().filter(|stored| stored.offset < TAKEN_TOGETHER);
         let attempt = |Stored { offset, after, micros, answer }: Stored| {
             let (status, response) = row.answers.get(answer as usize)?.clone();
             let status = (status > 0).then_some(status);
             let at = row.since.saturating_add(after);
             Some((first.saturating_add(offset), Attempt { at, micros, status, failure: None, response, next: None }))
         };
-        Taken(row.attempts.into_iter().filter_map(attempt).collect())
+        Taken(own.filter_map(attempt).collect())
     }
 
     /// The row in bytes.
@@ -101,5 +104,24 @@ impl Attempt {
         let mut trail = Trail::new(State::Delivered, self.end());
         trail.attempts.push(self);
         trail
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A length that nothing stands behind, and what belongs to another row.
+    #[test]
+    fn a_damaged_row_says_nothing() {
+        let nothing = [&[FORMAT, 253][..], &[0xff; 8]].concat();
+        assert_eq!(Taken::read(512, &nothing), Taken::default());
+        for (offset, is_own) in [(0, true), (TAKEN_TOGETHER - 1, true), (TAKEN_TOGETHER, false), (u64::MAX, false)] {
+            let stored = Stored { offset, after: 0, micros: 0, answer: 0 };
+            let row = Row { answers: vec![(200, String::new())], since: 0, attempts: vec![stored] };
+            let bytes = [vec![FORMAT], bincode::encode_to_vec(row, CODEC).unwrap()].concat();
+            assert_eq!(Taken::read(512, &bytes).0.len(), usize::from(is_own), "{offset}");
+        }
     }
 }

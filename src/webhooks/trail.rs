@@ -121,7 +121,7 @@ impl Trail {
         if self.attempts.len() >= ATTEMPTS_OF_ONE {
             let over = self.attempts.len() + 1 - ATTEMPTS_OF_ONE;
             self.attempts.drain(..over);
-            self.earlier += over as u64;
+            self.earlier = self.earlier.saturating_add(over as u64);
         }
         self.attempts.push(attempt);
         self.set(state, at);
@@ -129,7 +129,7 @@ impl Trail {
 
     /// How many attempts were made.
     pub(super) fn count(&self) -> u64 {
-        self.earlier + self.attempts.len() as u64
+        self.earlier.saturating_add(self.attempts.len() as u64)
     }
 
     /// How the delivery stands from now on.

@@ -48,6 +48,8 @@ fn the_contracts_family() {
     assert_eq!(secret.verify("500976", "1666942813620", token, at), Err(Unverified::Wrong));
     assert_eq!(secret.verify("500975", "1666942813621", token, at), Err(Unverified::Wrong));
     assert_eq!(secret.verify("500975", "1666942813620", "d\u{e9}", at), Err(Unverified::Wrong));
+    let signed = token.replacen("1b08", "1b+8", 1);
+    assert_eq!(secret.verify("500975", "1666942813620", &signed, at), Err(Unverified::Wrong), "a sign is no digit");
     assert_eq!(AppSecret::new("", "f9a40a4780f5").err(), Some(NoSecret::Tenant));
     assert_eq!(AppSecret::new("5\r\n", "f9a40a4780f5").err(), Some(NoSecret::Tenant));
     assert_eq!(AppSecret::new("500975", "short").err(), Some(NoSecret::App));
