@@ -83,7 +83,7 @@ impl Coding {
 }
 
 /// Whether `If-None-Match` has `etag`, compared weakly as RFC 9110 wants it there.
-fn has_already(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
     // Our tags have no comma in them, so a tag that is split at one is not ours anyway.
     lines
@@ -92,7 +92,7 @@ fn has_already(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// Whether `Accept-Encoding` asks for gzip, and not for the plain form more.
-fn wants_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn wants_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
     for (coding, quality) in lines.flat_map(|line| line.split(',')).map(coding_and_quality) {

@@ -39,7 +39,7 @@ fn shown_token(headers: &HeaderMap) -> Option<Token<'_>> {
 }
 
 /// The API key that a request shows.
-fn shown_key(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn shown_key(headers: &HeaderMap) -> Option<&str> {
     let bearer = text(headers, AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
@@ -49,7 +49,7 @@ fn shown_key(headers: &HeaderMap) -> Option<&str> {
 
 /// Whether a browser sends it for a page that is not ours, or for a name that somebody else has for this machine (DNS
 /// rebinding). Either may do what the person at the browser may.
-fn is_foreign(headers: &HeaderMap) -> bool {
+pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
     let host = text(headers, HOST.as_str());
     let is_elsewhere = host.is_some_and(|host| !is_this_machine(host));
     let origin = text(headers, ORIGIN.as_str()).map(|origin| origin.split_once("://").map_or(origin, |(_, rest)| rest));
@@ -57,14 +57,18 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     is_elsewhere || is_cross || origin.is_some_and(|origin| Some(origin) != host)
 }
 
-/// Whether a `Host` names this machine alone, port or not.
+/// Whether a `Host` names this machine alone, port or not. What is more than that, as in `[::1].example.com` or
+/// `localhost:80@example.com`, is another name to somebody.
 fn is_this_machine(host: &str) -> bool {
-    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback());
     }
-    let name = host.split_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
     let is_address = name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    is_address || name == "localhost" || name.ends_with(".localhost")
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    is_address || (is_name && (name == "localhost" || name.ends_with(".localhost")))
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -95,6 +99,13 @@ mod tests {
             (&[("host", "localhost:8080"), ("sec-fetch-site", "same-site")], true),
             (&[("host", "example.com:8080"), ("origin", "http://example.com:8080")], true),
             (&[("host", "localhost.example.com")], true),
+            (&[("host", "localhost:")], false),
+            (&[("host", "localhost:80@example.com")], true),
+            (&[("host", "localhost:8080:8080")], true),
+            (&[("host", "[::1].example.com")], true),
+            (&[("host", "[::1]")], false),
+            (&[("host", "::1")], true),
+            (&[("host", "example.com/.localhost")], true),
             (&[("host", "192.0.2.1")], true),
         ] {
             let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
