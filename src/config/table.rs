@@ -119,9 +119,10 @@ pub(super) fn is_group(name: &str) -> bool {
 pub(super) fn nearest(name: &str) -> Option<&'static Setting> {
     let name = name.to_ascii_lowercase();
     let apart = |setting: &&Setting| distance(&name, setting.name);
-    let nearest = SETTINGS.iter().min_by_key(apart)?;
-    // A quarter of the letters wrong is a slip; more is another word.
-    (apart(&nearest) <= nearest.name.len() / 4).then_some(nearest)
+    // A quarter of the letters wrong is a slip; more is another word, and one that is much longer is not even compared.
+    let is_near = |setting: &&Setting, apart: usize| apart <= setting.name.len() / 4;
+    let like = SETTINGS.iter().filter(|setting| is_near(setting, setting.name.len().abs_diff(name.len())));
+    like.min_by_key(apart).filter(|nearest| is_near(nearest, apart(nearest)))
 }
 
 /// How many letters must be changed, added or left out to make one text of the other.

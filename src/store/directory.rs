@@ -11,7 +11,6 @@
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::num::ParseIntError;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -133,6 +132,11 @@ impl Directory {
     }
 }
 
+/// A text is no id of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an id of a store has 16 hexadecimal digits, in lower case")]
+pub struct NoStoreId;
+
 impl StoreId {
     fn draw() -> io::Result<StoreId> {
         getrandom::u64().map(StoreId).map_err(io::Error::other)
@@ -140,10 +144,12 @@ impl StoreId {
 }
 
 impl FromStr for StoreId {
-    type Err = ParseIntError;
+    type Err = NoStoreId;
 
-    fn from_str(text: &str) -> Result<StoreId, ParseIntError> {
-        u64::from_str_radix(text, 16).map(StoreId)
+    /// It is written in one way only.
+    fn from_str(text: &str) -> Result<StoreId, NoStoreId> {
+        let id = u64::from_str_radix(text, 16).map(StoreId).ok();
+        id.filter(|id| id.to_string() == text).ok_or(NoStoreId)
     }
 }
 
@@ -198,18 +204,18 @@ fn is_empty(path: &Path) -> Result<bool, Error> {
     Ok(fs::read_dir(path).map_err(io_error("read", path))?.next().is_none())
 }
 
-fn marker_text(id: StoreId) -> String {
+pub(super) fn marker_text(id: StoreId) -> String {
     format!("{FORMAT}\nstore {id}\n")
 }
 
 /// Whether `marker` is only the beginning of one, or nothing: then the creation of the directory was cut off.
-fn is_cut_off(marker: &str) -> bool {
+pub(super) fn is_cut_off(marker: &str) -> bool {
     let whole = format!("{FORMAT}\nstore {}", StoreId(0));
     let is_like = |(there, whole): (char, char)| there == whole || (whole == '0' && there.is_ascii_hexdigit());
     marker.len() < whole.len() && marker.chars().zip(whole.chars()).all(is_like)
 }
 
-fn parse(marker: &str) -> Option<StoreId> {
+pub(super) fn parse(marker: &str) -> Option<StoreId> {
     let mut lines = marker.lines();
     if lines.next()? != FORMAT {
         return None;

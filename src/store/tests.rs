@@ -84,6 +84,15 @@ fn a_creation_that_was_cut_off_is_taken_up_again() {
 }
 
 #[test]
+fn the_id_of_a_store_is_written_in_one_way() {
+    let id = StoreId(0x00c0_ffee_00c0_ffee);
+    assert_eq!(id.to_string().parse(), Ok(id));
+    for other in ["", "0", "c0ffee00c0ffee", "+0c0ffee00c0ffee", "00C0FFEE00C0FFEE", "000c0ffee00c0ffee"] {
+        assert!(other.parse::<StoreId>().is_err(), "{other:?}");
+    }
+}
+
+#[test]
 fn blocks_are_found_by_position_and_survive() {
     let (directory, store) = new();
     assert!(store.block_at(u64::MAX).unwrap().is_none());
