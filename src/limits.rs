@@ -239,13 +239,13 @@ pub const FAILED_KEYS_ADDRESSES: usize = 10_000;
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an answer is kept under its key, as long as Stripe keeps it.
 pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of all that are kept: some two million usual ones. Beyond it the oldest are forgotten.
-pub const ANSWERS_BYTES: u64 = 512 * 1024 * 1024;
+/// Bytes of all that are kept: about a million usual ones. Beyond it the oldest are forgotten.
+pub const ANSWERS_BYTES: u64 = 256 * 1024 * 1024;
 /// None is forgotten before this for want of room: whoever sends again after a timeout has done so by then.
 pub const ANSWERS_KEPT_LEAST: Duration = Duration::from_secs(10 * 60);
 /// Bytes of an answer in one row of the store, for the reason of [`BLOCK_FILL_BYTES`].
 pub const ANSWER_PART_BYTES: usize = BLOCK_FILL_BYTES;
-/// Bytes that a kept answer takes beside itself: its rows' keys.
+/// Bytes that a kept answer takes beside itself: its key in the store, and its place in memory by which the oldest is found.
 pub const ANSWER_OVERHEAD_BYTES: u64 = 128;
 /// Answers that one new one may push out: it is larger than they, but nobody is to wait long for room.
 pub const ANSWERS_PUSHED_OUT: usize = 64;

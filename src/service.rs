@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Keys;
 use crate::actors::{self, Accounts};
-use crate::answers::{self, Answers};
+use crate::answers::Answers;
 use crate::audit::{self, Audit, Log};
 use crate::clock;
 use crate::config::Settings;
@@ -86,9 +86,6 @@ pub enum Error {
     /// An erasure that was begun cannot be ended.
     #[error(transparent)]
     NotErased(#[from] actors::NotErased),
-    /// Answers cannot be kept.
-    #[error(transparent)]
-    Answers(#[from] answers::Error),
     /// The webhooks cannot be started.
     #[error(transparent)]
     Webhooks(#[from] webhooks::Error),
@@ -114,7 +111,6 @@ impl Error {
             | Error::Vault(_)
             | Error::Actors(_)
             | Error::NotErased(_)
-            | Error::Answers(_)
             | Error::Webhooks(_)
             | Error::WebhooksFailed(_) => false,
         }
@@ -180,7 +176,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
     tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
 
-    let answers = Answers::open(store, clock::now)?;
+    let answers = Answers::open(store, journal.clone(), clock::now);
     tasks.spawn(answers.clone().keep_forgetting(under_way.clone()));
 
     go_on_rotating(vault, journal);

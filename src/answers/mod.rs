@@ -3,17 +3,15 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `row` | a request and its answer as bytes, and what follows for whoever asks again. Pure |
-//! | `book` | the rows in the store: by key, and by time so that the oldest go first |
+//! | `book` | the rows in the store, and in memory which of them is the oldest |
 //! | `turns` | requests with the same key, one after the other |
-//! | `flusher` | answers that are kept at the same moment share a flush of the store |
 //!
 //! A request with a key is written down before anything is done for it: by its fingerprint, under which request id, and how
 //! long the journal was. The store's log is in order, so whatever event the request leads to, this is there too. Its answer
-//! is put beside it, and is flushed before anybody hears it. So after a kill there is the answer, or a request that was
+//! is put beside it, and is durable before anybody hears it. So after a kill there is the answer, or a request that was
 //! begun and that nobody was answered, whose events are found by its request id.
 
 mod book;
-mod flusher;
 mod row;
 mod turns;
 
@@ -29,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 pub use row::{Given, Intent, Scope};
 
 use crate::clock::Clock;
+use crate::journal::{self, Journal};
 use crate::limits::{ANSWERS_FORGET, KEYED_UNDER_WAY};
 use crate::store::{self, Store};
 use crate::vault::RequestFingerprint;
 use book::Book;
-use flusher::Flusher;
 use row::{Follows, Row, follows};
 use turns::{Turn, Turns};
 
@@ -45,7 +43,7 @@ pub struct Answers {
 
 struct Inner {
     book: Book,
-    flusher: Flusher,
+    journal: Journal,
     turns: Arc<Turns>,
     places: Arc<Semaphore>,
     now: Clock,
@@ -66,6 +64,7 @@ pub struct Begun {
     row: Row,
     /// Whether it was begun before, and what came of it is not known.
     pub is_old: bool,
+    is_withdrawn: bool,
     _turn: Turn,
     _place: OwnedSemaphorePermit,
 }
@@ -91,25 +90,28 @@ pub enum Error {
         /// After how many seconds there may be.
         seconds: u64,
     },
+    /// Another program wrote what is kept.
+    #[error("what is kept under an Idempotency-Key was written by another program; use that one, or a newer one")]
+    Unreadable,
     /// The store failed. Final.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The store failed when it was to keep an answer. Final.
-    #[error("the answer could not be kept")]
-    NotKept,
+    /// The journal ended before the answer was durable. Final.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
 }
 
 impl Answers {
-    /// The answers in `store`, by this clock.
-    pub fn open(store: &Store, now: Clock) -> Result<Answers, Error> {
+    /// The answers in `store`, by this clock. They are durable with the commits of its `journal`.
+    pub fn open(store: &Store, journal: Journal, now: Clock) -> Answers {
         let inner = Inner {
             book: Book::new(store.clone(), now()),
-            flusher: Flusher::start(store.clone())?,
+            journal,
             turns: Arc::default(),
             places: Arc::new(Semaphore::new(KEYED_UNDER_WAY)),
             now,
         };
-        Ok(Answers { inner: Arc::new(inner) })
+        Answers { inner: Arc::new(inner) }
     }
 
     /// Asks for a request of this fingerprint. Waits while another with the same key is under way. One that is new is
@@ -118,29 +120,25 @@ impl Answers {
         let Inner { book, turns, places, now, .. } = &*self.inner;
         let place = places.clone().try_acquire_owned().map_err(|_| Error::UnderWay)?;
         let turn = turns.take(scope).await;
-        let now = now();
-        let there = book.row(scope)?;
-        let old = there.as_ref().map(|row| row.at);
-        let (row, is_old) = match follows(there, &print, now) {
-            Follows::Other => return Err(Error::OtherRequest),
-            Follows::Answered(given) => return Ok(Asked::Answered(given)),
-            Follows::GoOn(row) => (row, true),
-            Follows::Begin => {
-                old.map_or(Ok(()), |at| book.forget(at, scope))?;
-                book.make_room(now)?;
-                let row = Row { at: now, print, intent, answer: None };
-                book.begin(scope, &row)?;
-                (row, false)
+        let new = Row { at: now(), print, intent, answer: None };
+        let (row, is_old) = loop {
+            match follows(book.begin(scope, &new)?, &print, new.at) {
+                Follows::Other => return Err(Error::OtherRequest),
+                Follows::Answered(given) => return Ok(Asked::Answered(given)),
+                Follows::GoOn(row) => break (row, true),
+                Follows::Begin => break (new, false),
+                Follows::Over(at) => book.forget(at, scope)?,
             }
         };
-        Ok(Asked::Begun(Begun { answers: self.clone(), scope, row, is_old, _turn: turn, _place: place }))
+        let (answers, is_withdrawn) = (self.clone(), false);
+        Ok(Asked::Begun(Begun { answers, scope, row, is_old, is_withdrawn, _turn: turn, _place: place }))
     }
 
     /// Forgets what is over, until `stop`.
     pub async fn keep_forgetting(self, stop: CancellationToken) {
         // The first round finds out how much there is.
         let answers = self.clone();
-        let counted = tokio::task::spawn_blocking(move || answers.inner.book.count((answers.inner.now)())).await;
+        let counted = tokio::task::spawn_blocking(move || answers.inner.book.count()).await;
         if let Ok(Err(error)) = counted {
             tracing::error!(%error, "the answers that are kept could not be counted");
         }
@@ -171,16 +169,27 @@ impl Begun {
         self.row.intent
     }
 
-    /// Keeps its answer. A killed process does not lose it once this returns.
+    /// Keeps its answer. Durable when it returns.
     pub async fn answer(mut self, given: Given) -> Result<(), Error> {
         self.row.answer = Some(given);
-        let Inner { book, flusher, .. } = &*self.answers.inner;
+        let Inner { book, journal, .. } = &*self.answers.inner;
         book.answer(self.scope, &self.row)?;
-        flusher.flush().await
+        Ok(journal.settle().await?)
     }
 
     /// Forgets it: nothing was done for it, and its key may be used for anything.
-    pub fn withdraw(self) -> Result<(), Error> {
-        Ok(self.answers.inner.book.forget(self.row.at, self.scope)?)
+    pub fn withdraw(mut self) -> Result<(), Error> {
+        self.answers.inner.book.forget(self.row.at, self.scope)?;
+        self.is_withdrawn = true;
+        Ok(())
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // One that is old is in the line already.
+        if !self.is_old && !self.is_withdrawn {
+            self.answers.inner.book.line_up(self.row.at, self.scope);
+        }
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Row {
 pub(super) enum Follows {
     /// It is new.
     Begin,
+    /// What is there was begun at this moment, and its time is over.
+    Over(Timestamp),
     /// It was begun, and nobody was answered.
     GoOn(Row),
     /// It was answered so.
@@ -76,7 +78,7 @@ pub(super) enum Follows {
 pub(super) fn follows(row: Option<Row>, print: &RequestFingerprint, now: Timestamp) -> Follows {
     match row {
         None => Follows::Begin,
-        Some(row) if row.is_over(now) => Follows::Begin,
+        Some(row) if row.at.plus(ANSWERS_KEPT) <= now => Follows::Over(row.at),
         Some(row) if row.print.is_other_than(print) => Follows::Other,
         Some(Row { answer: Some(given), .. }) => Follows::Answered(given),
         Some(row) => Follows::GoOn(row),
@@ -96,11 +98,6 @@ impl Scope {
 }
 
 impl Row {
-    /// Whether its time is over.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.at.plus(ANSWERS_KEPT) <= now
-    }
-
     /// The row in bytes, and what of the body has no room in it.
     pub(super) fn bytes(&self) -> (Vec<u8>, Bytes) {
         let Row { at, print, intent, answer } = self;

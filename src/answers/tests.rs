@@ -43,6 +43,10 @@ fn store() -> (TempDir, Store) {
     (directory, store)
 }
 
+fn open(store: &Store, now: Clock) -> Answers {
+    Answers::open(store, Journal::open(store.clone(), Box::new(|_| {})).unwrap(), now)
+}
+
 /// How many rows there are, of whatever kind.
 fn rows(store: &Store) -> usize {
     store.scan_from(Table::Answers, b"").count()
@@ -76,8 +80,8 @@ fn what_follows_from_a_row() {
         (row(Some(given(3))), print(2), last, Follows::Other),
         // The key of the fingerprint is gone: nobody can tell, so nothing is done twice.
         (row(Some(given(3))), unknown, last, Follows::Answered(given(3))),
-        (row(Some(given(3))), print(1), at.plus(ANSWERS_KEPT), Follows::Begin),
-        (row(None), print(2), at.plus(ANSWERS_KEPT), Follows::Begin),
+        (row(Some(given(3))), print(1), at.plus(ANSWERS_KEPT), Follows::Over(at)),
+        (row(None), print(2), at.plus(ANSWERS_KEPT), Follows::Over(at)),
     ] {
         assert_eq!(follows(row.clone(), &print, now), expected, "{row:?} {print:?} {now:?}");
     }
@@ -122,7 +126,7 @@ async fn an_answer_outlasts_its_process() {
     let directory = tempfile::tempdir().unwrap();
     let sizes = [0, 42, ANSWER_PART_BYTES + 1, 5 * ANSWER_PART_BYTES];
     {
-        let answers = Answers::open(&store_at(directory.path()), clock::now).unwrap();
+        let answers = open(&store_at(directory.path()), clock::now);
         for bytes in sizes {
             begun(&answers, &bytes.to_string(), 1).await.answer(given(bytes)).await.unwrap();
         }
@@ -130,7 +134,7 @@ async fn an_answer_outlasts_its_process() {
         begun(&answers, "withdrawn", 1).await.withdraw().unwrap();
     }
     let store = store_at(directory.path());
-    let answers = Answers::open(&store, clock::now).unwrap();
+    let answers = open(&store, clock::now);
     for bytes in sizes {
         assert_eq!(answered(&answers, &bytes.to_string(), 1).await, given(bytes));
         let other = answers.ask(scope(&bytes.to_string()), print(2), INTENT).await;
@@ -142,14 +146,16 @@ async fn an_answer_outlasts_its_process() {
     // A part of an answer is not there: a backup was taken while it was being forgotten.
     let part = store.scan_from(Table::Answers, b"p").next().unwrap().unwrap().0;
     store.remove(Table::Answers, &part).unwrap();
-    let large = [sizes[2], sizes[3]].map(|bytes| answers.inner.book.row(scope(&bytes.to_string())).unwrap().unwrap());
-    assert_eq!(large.iter().filter(|row| row.answer.is_none()).count(), 1, "it is one that was never answered");
+    let is_begun = async |bytes: usize| {
+        matches!(answers.ask(scope(&bytes.to_string()), print(1), INTENT).await.unwrap(), Asked::Begun(_))
+    };
+    assert!(is_begun(sizes[2]).await != is_begun(sizes[3]).await, "it is one that was never answered");
 }
 
 #[tokio::test]
 async fn the_same_key_waits_for_its_turn() {
     let (_directory, store) = store();
-    let answers = Answers::open(&store, clock::now).unwrap();
+    let answers = open(&store, clock::now);
     let first = begun(&answers, "k", 1).await;
     drop(begun(&answers, "another", 1).await);
     let waiting: Vec<_> = (0..10)
@@ -189,56 +195,60 @@ fn later(by: Duration) {
 #[tokio::test]
 async fn a_key_is_free_again_after_a_day() {
     let (_directory, store) = store();
-    let answers = Answers::open(&store, now).unwrap();
+    let answers = open(&store, now);
     begun(&answers, "k", 1).await.answer(given(2 * ANSWER_PART_BYTES)).await.unwrap();
     begun(&answers, "idle", 1).await.answer(given(2)).await.unwrap();
     later(ANSWERS_KEPT - Duration::from_micros(1));
     assert_eq!(answered(&answers, "k", 1).await, given(2 * ANSWER_PART_BYTES));
     assert!(!answers.forget().await);
-    assert_eq!(rows(&store), 5);
+    assert_eq!(rows(&store), 3);
     later(Duration::from_micros(1));
     begun(&answers, "k", 2).await.answer(given(1)).await.unwrap();
     assert_eq!(answered(&answers, "k", 2).await, given(1));
     while answers.forget().await {}
-    assert_eq!(rows(&store), 2, "of what is over nothing is left");
+    assert_eq!(rows(&store), 1, "of what is over nothing is left");
     assert_eq!(answered(&answers, "k", 2).await, given(1));
     later(ANSWERS_KEPT);
     drop(answers);
-    // Nothing names its time: it is found when all is counted.
-    let time = store.scan_from(Table::Answers, b"t").next().unwrap().unwrap().0;
-    store.remove(Table::Answers, &time).unwrap();
-    let answers = Answers::open(&store, now).unwrap();
-    answers.inner.book.count(now()).unwrap();
-    assert_eq!(rows(&store), 0);
+    let answers = open(&store, now);
+    answers.inner.book.count().unwrap();
+    assert!(!answers.forget().await);
+    assert_eq!(rows(&store), 0, "a new start finds what there is");
 }
 
 #[test]
 fn the_oldest_go_first_and_none_that_is_young() {
     let (_directory, store) = store();
-    let begin = Timestamp(1_000_000_000);
-    let row = |number: i64| Row {
-        at: begin.plus(Duration::from_secs(number as u64)),
-        print: print(1),
-        intent: INTENT,
-        answer: None,
+    let first = Timestamp(1_000_000_000);
+    let row = |seconds: u64| {
+        let at = first.plus(Duration::from_secs(seconds));
+        Row { at, print: print(1), intent: INTENT, answer: None }
     };
     let room = 10 * row(0).weight();
-    let book = Book::new(store.clone(), begin).with_room(room);
+    let book = Book::new(store.clone(), first).with_room(room);
+    let begin = |book: &Book, seconds: u64, number: u64| {
+        let begun = book.begin(scope(&number.to_string()), &row(seconds));
+        begun
+            .inspect(|there| assert!(there.is_none(), "{number}"))
+            .map(|_| book.line_up(row(seconds).at, scope(&number.to_string())))
+    };
     for number in 0..10 {
-        book.make_room(begin).unwrap();
-        book.begin(scope(&number.to_string()), &row(number)).unwrap();
+        begin(&book, number, number).unwrap();
     }
-    let young = Timestamp(begin.plus(ANSWERS_KEPT_LEAST).0 - 2_000_000);
-    assert!(matches!(book.make_room(young), Err(Error::Full { seconds: 3 })));
-    book.make_room(begin.plus(ANSWERS_KEPT_LEAST)).unwrap();
-    let is_there = |number: i64| book.row(scope(&number.to_string())).unwrap().is_some();
-    assert_eq!((0..10).map(is_there).collect::<Vec<_>>(), [&[false][..], &[true; 9]].concat());
-    // A new start counts what is there.
-    let book = Book::new(store, begin.plus(ANSWERS_KEPT_LEAST)).with_room(room);
-    book.count(begin).unwrap();
-    book.make_room(begin).unwrap();
-    book.begin(scope("10"), &Row { at: begin.plus(ANSWERS_KEPT_LEAST), ..row(0) }).unwrap();
-    assert!(matches!(book.make_room(begin), Err(Error::Full { .. })));
+    let least = ANSWERS_KEPT_LEAST.as_secs();
+    assert!(matches!(begin(&book, least - 2, 10), Err(Error::Full { seconds: 3 })));
+    assert_eq!(book.begin(scope("0"), &row(least - 2)).unwrap(), Some(row(0)), "what is there needs no room");
+    begin(&book, least, 10).unwrap();
+    assert!(matches!(begin(&book, least, 11), Err(Error::Full { seconds: 2 })), "the second is a second younger");
+    let is_there =
+        |number: u64| store.get(Table::Answers, &[b"k", &scope(&number.to_string()).0[..]].concat()).unwrap().is_some();
+    assert_eq!((0..11).map(is_there).collect::<Vec<_>>(), [&[false][..], &[true; 10]].concat());
+    // A new start finds them in their order.
+    let book = Book::new(store.clone(), row(least + 1).at).with_room(room);
+    book.count().unwrap();
+    assert!(matches!(begin(&book, least, 11), Err(Error::Full { seconds: 2 })));
+    begin(&book, least + 1, 11).unwrap();
+    assert!(!is_there(1) && is_there(2));
 }
 
 /// Once an account's key is destroyed nobody can tell by a fingerprint what its request held.

@@ -179,7 +179,7 @@ fn answers_code(error: &answers::Error) -> u16 {
     match error {
         answers::Error::OtherRequest => 422,
         answers::Error::UnderWay | answers::Error::Full { .. } => 503,
-        answers::Error::Store(_) | answers::Error::NotKept => 500,
+        answers::Error::Unreadable | answers::Error::Store(_) | answers::Error::Journal(_) => 500,
     }
 }
 

@@ -189,6 +189,13 @@ impl Journal {
         answered.await.map_err(|_| Error::Closed)?
     }
 
+    /// Waits until all that was put into the store's tables until now is durable. Shares a commit with what is appended.
+    pub async fn settle(&self) -> Result<(), Error> {
+        let (waiting, answered) = Waiting::of_nothing()?;
+        self.queue.send(vec![waiting]);
+        answered.await.map_err(|_| Error::Closed)?.map(drop)
+    }
+
     /// The position of the last durable event; 0 for none.
     pub fn head(&self) -> u64 {
         *self.shared.durable.borrow()

@@ -95,6 +95,11 @@ impl Waiting {
         Waiting::encoded(Stream::Administration, None, vec![Fact::Act(act)], origin, at)
     }
 
+    /// Nothing, which waits for the next commit all the same.
+    pub(super) fn of_nothing() -> Result<(Waiting, oneshot::Receiver<Answer>), Error> {
+        Waiting::encoded(Stream::Administration, None, vec![], Origin::SERVICE, Timestamp(0))
+    }
+
     /// Encodes the facts, on the appender's side: the writer has enough to do.
     fn encoded(
         stream: Stream,
@@ -160,7 +165,7 @@ impl Writer {
             next = queue.try_recv().ok();
         }
         self.finish_block();
-        if self.finished.is_empty() { Ok(()) } else { self.commit() }
+        if self.placed.is_empty() { Ok(()) } else { self.commit() }
     }
 
     /// Gives the records of one append their places in the present block, or refuses it.
@@ -181,7 +186,9 @@ impl Writer {
             let Place { position, version, previous, .. } = place;
             records.push(Recorded { position, stream, version, previous, at, origin, fact });
         }
-        self.ahead.insert(stream, head);
+        if !records.is_empty() {
+            self.ahead.insert(stream, head);
+        }
         self.placed.push(Placed { records, answer });
     }
 
@@ -206,7 +213,7 @@ impl Writer {
             self.shared.runs.write().unwrap_or_else(PoisonError::into_inner).append(&mut self.runs);
         }
         *self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner) = (self.next - 1, self.tree.clone());
-        for placed in &self.placed {
+        for placed in self.placed.iter().filter(|placed| !placed.records.is_empty()) {
             (self.on_commit)(&placed.records);
         }
         self.shared.durable.send_replace(self.next - 1);

@@ -4,6 +4,8 @@
 //! An intent is kept before the event is, and the key goes after it: a crash in between leaves the intent, and the next
 //! start finds by the account's state whether the event is there, and goes on or forgets it.
 
+use std::sync::PoisonError;
+
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::request_key::REQUEST_KEY;
@@ -69,6 +71,7 @@ impl Erasing<'_> {
         store.remove(Table::Keys, &account.get().to_be_bytes())?;
         store.remove(Table::Keys, REQUEST_KEY)?;
         store.sync()?;
+        *self.vault.inner.request_keys.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.abandon(account)
     }
 }

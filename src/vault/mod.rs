@@ -36,7 +36,7 @@ mod tenants;
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use zeroize::Zeroizing;
 
@@ -54,6 +54,7 @@ use crate::store::{Store, Table};
 use cipher::Key;
 use masters::Masters;
 use purpose::{Purpose, endpoint_aad};
+use request_key::RequestKeys;
 use source::Source;
 
 /// The vault, open. Cheap to clone.
@@ -68,6 +69,8 @@ struct Inner {
     masters: RwLock<Masters>,
     /// Shared by those who seal, and alone for whoever destroys a key.
     sealing: tokio::sync::RwLock<()>,
+    /// The key of the fingerprints of requests, opened; cleared where it is destroyed.
+    request_keys: Mutex<Option<Arc<RequestKeys>>>,
     is_rotating: AtomicBool,
     /// Accounts that the rotation has come to, and all that it comes to.
     rotated: AtomicU64,
@@ -89,6 +92,7 @@ impl Vault {
             source,
             masters,
             sealing: tokio::sync::RwLock::default(),
+            request_keys: Mutex::default(),
             is_rotating: AtomicBool::default(),
             rotated: AtomicU64::default(),
             to_rotate: AtomicU64::default(),

@@ -4,10 +4,12 @@
 //! master key, and is destroyed with the key of any account: a fingerprint that was made before says nothing to anybody
 //! from then on, not even to this service. Fingerprints carry the id of their key, so that this is seen.
 
+use std::sync::{Arc, PoisonError};
+
 use super::cipher::{self, Key};
 use super::purpose::Purpose;
 use super::{Error, Vault};
-use crate::store::Table;
+use crate::store::{Table, Value};
 
 /// Its place beside the accounts' data keys.
 pub(super) const REQUEST_KEY: &[u8] = b"request key";
@@ -21,6 +23,14 @@ pub struct RequestFingerprint {
     pub hash: [u8; 32],
 }
 
+/// What is derived of the key, so that it is opened once. No `Debug`: it holds secrets.
+pub(super) struct RequestKeys {
+    /// The key as it was stored.
+    sealed: Value,
+    id: [u8; 8],
+    hashing: Key,
+}
+
 impl RequestFingerprint {
     /// Whether it is known to be of another request. Of fingerprints that were made with two keys nothing is known.
     pub fn is_other_than(&self, other: &RequestFingerprint) -> bool {
@@ -31,32 +41,41 @@ impl RequestFingerprint {
 impl Vault {
     /// The fingerprint of a request that consists of these parts. Takes as long as hashing them.
     pub fn fingerprint_request(&self, parts: &[&[u8]]) -> Result<RequestFingerprint, Error> {
-        let key = self.request_key()?;
+        let keys = self.request_keys()?;
         // Each behind its length, so that no two lists of parts give the same bytes.
         let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_le_bytes()).collect();
         let pieces: Vec<&[u8]> = lengths.iter().zip(parts).flat_map(|(length, part)| [&length[..], part]).collect();
+        Ok(RequestFingerprint { key: keys.id, hash: cipher::hmac_of(&keys.hashing, &pieces) })
+    }
+
+    /// What is derived of the key that is stored. It is looked at each time, because it may have been destroyed.
+    fn request_keys(&self) -> Result<Arc<RequestKeys>, Error> {
+        let sealed = self.sealed_request_key()?;
+        let mut opened = self.inner.request_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = opened.as_ref().filter(|keys| keys.sealed == sealed) {
+            return Ok(keys.clone());
+        }
+        let clear = self.masters().open_sealed(&Purpose::RequestKey.bound_to(None), &sealed);
+        let key = clear.and_then(|key| key.first_chunk().map(|key| Key::new(*key)));
+        let key = key.ok_or(Error::RequestKeyDoesNotOpen)?;
         // No key serves two purposes.
         let derived = |purpose: &[u8]| Key::new(cipher::hmac_of(&key, &[purpose]));
         let id = derived(b"muster request key id 1").first_chunk().copied().unwrap_or_default();
-        Ok(RequestFingerprint { key: id, hash: cipher::hmac_of(&derived(b"muster request fingerprint 1"), &pieces) })
+        let keys = Arc::new(RequestKeys { sealed, id, hashing: derived(b"muster request fingerprint 1") });
+        Ok(opened.insert(keys).clone())
     }
 
     /// The present key, which is made if there is none.
-    fn request_key(&self) -> Result<Key, Error> {
+    fn sealed_request_key(&self) -> Result<Value, Error> {
         let aad = Purpose::RequestKey.bound_to(None);
-        let open = |sealed: &[u8]| {
-            let clear = self.masters().open_sealed(&aad, sealed).ok_or(Error::RequestKeyDoesNotOpen)?;
-            clear.first_chunk().map(|key| Key::new(*key)).ok_or(Error::RequestKeyDoesNotOpen)
-        };
         if let Some(sealed) = self.inner.store.get(Table::Keys, REQUEST_KEY)? {
-            return open(&sealed);
+            return Ok(sealed);
         }
         let key = Key::new(cipher::draw()?);
         // Held until it is stored: a rotation seals anew what is stored by then, and nothing that comes later.
         let masters = self.masters();
         let sealed = masters.seal(&aad, &*key, &cipher::draw()?);
         let there = self.inner.store.put_new(Table::Keys, REQUEST_KEY, &sealed)?;
-        drop(masters);
-        there.map_or(Ok(key), |there| open(&there))
+        Ok(there.unwrap_or_else(|| sealed.into()))
     }
 }

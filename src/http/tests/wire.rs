@@ -67,7 +67,7 @@ impl Served {
             let (guard, stop) = (settings.guard(), CancellationToken::new());
             let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings.webhooks, &stop).unwrap();
             let keys = Keys::open(&journal, None).unwrap();
-            let answers = Answers::open(&store, clock::now).unwrap();
+            let answers = Answers::open(&store, journal.clone(), clock::now);
             let audit = Audit::new(store, journal, roster.clone(), None);
             let behind = Behind { accounts, roster, vault, answers, audit, webhooks, keys };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
