@@ -8,6 +8,7 @@
 //! | `token` | the token of a tenant, which is made anew for each request. Pure |
 //! | `rate` | how many requests one key, or one address, may make a second. Pure |
 //! | `keys` | the keys that there are: given, taken away, checked |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! Keys are acts in the journal, as all that is done to the service itself; what proves a key is there as a hash only.
 //! A tenant's key has no text: its tokens show it, and the secret that they are made with is in the vault.
@@ -19,6 +20,9 @@ mod keys;
 mod rate;
 mod text;
 mod token;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests;

@@ -294,17 +294,17 @@ impl<W: FnMut(Vec<u8>) -> ControlFlow<()>> Out<W> {
     }
 }
 
-const FRAME_HEAD: usize = 9;
+pub(super) const FRAME_HEAD: usize = 9;
 /// Bytes of a frame's value, most: a block is the largest there is.
 const VALUE_BYTES: usize = 2 * BLOCK_BYTES;
 /// Bytes of a frame's key, most.
 const KEY_BYTES: usize = 1024;
 
 /// A frame that was read: its kind, key and value.
-type Frame = (u8, Vec<u8>, Vec<u8>);
+pub(super) type Frame = (u8, Vec<u8>, Vec<u8>);
 
 /// A backup while it is read.
-struct Frames<R> {
+pub(super) struct Frames<R> {
     backup: R,
     digest: Sha256,
     /// How many were read.
@@ -312,7 +312,7 @@ struct Frames<R> {
 }
 
 impl<R: Read> Frames<R> {
-    fn open(mut backup: R) -> Result<Frames<R>, Error> {
+    pub(super) fn open(mut backup: R) -> Result<Frames<R>, Error> {
         let mut magic = Vec::new();
         read(&mut backup, MAGIC.len(), &mut magic)?;
         if magic != MAGIC {
@@ -322,7 +322,7 @@ impl<R: Read> Frames<R> {
     }
 
     /// The next frame; none at the end.
-    fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, Error> {
         self.count += 1;
         let cut_off = || Fault::new(format!("it ends within frame {}: it was cut off", self.count));
         let mut frame = Vec::new();

@@ -15,6 +15,7 @@
 //! | `verify` | everything, checked from the first record to the last |
 //! | `replay` | everything, folded anew and held against what is served |
 //! | `backup` | everything, in one file, and back |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! The same functions answer over HTTP and on a stopped data directory.
 
@@ -32,7 +33,10 @@ mod state;
 mod time;
 mod verify;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
+#[cfg(any(test, fuzzing))]
 pub(crate) mod tests;
 
 use std::sync::Arc;

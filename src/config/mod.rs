@@ -11,6 +11,7 @@
 //! | `fault` | what is wrong with one of them, and the mend |
 //! | `load` | from all that was given to settings, or to all faults at once |
 //! | `shown` | values as they are shown to people, without secrets |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! Later sources win: defaults, then the file, then the environment, then flags. `figment` keeps the layers and the
 //! source of each value; nothing outside this room knows it.
@@ -24,6 +25,9 @@ mod settings;
 mod shown;
 mod table;
 mod text;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests;

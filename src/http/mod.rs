@@ -20,6 +20,7 @@
 //! | `server` | connections: accept, time out, drain |
 //! | `places` | how many there may be, in all and of one address |
 //! | `tls` | the certificate that is shown, and whose clients are taken |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 
 mod body;
 mod endpoint;
@@ -39,6 +40,9 @@ mod server;
 mod tls;
 mod v1;
 mod visitor;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests;

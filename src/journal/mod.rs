@@ -16,6 +16,7 @@
 //! | `snapshot` | an account's state as bytes: a cache |
 //! | `verify` | one pass over everything |
 //! | `restore` | block by block into an empty store |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 
 mod acts;
 mod block;
@@ -31,6 +32,9 @@ mod snapshot;
 mod tree;
 mod verify;
 mod writer;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;

@@ -61,7 +61,7 @@ impl Journal {
     }
 }
 
-fn encode(state: &Account) -> Vec<u8> {
+pub(super) fn encode(state: &Account) -> Vec<u8> {
     let content = state.content.as_deref().map(schema::encode_content);
     let stored = Stored {
         format: FORMAT,
@@ -92,7 +92,7 @@ fn encode(state: &Account) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
     let (bytes, checksum) = bytes.split_last_chunk().ok_or(Undecodable::Damaged)?;
     if crc32fast::hash(bytes) != u32::from_le_bytes(*checksum) {
         return Err(Undecodable::Damaged);

@@ -8,6 +8,7 @@
 //! | `rows` | one account's row in the list, and the chunks that rows are kept in |
 //! | `gzip` | one gzip stream, put together from pieces that are compressed once |
 //! | `checkpoint` | the roster as bytes: a cache |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 
 mod checkpoint;
 mod gzip;
@@ -18,6 +19,9 @@ mod state;
 
 pub use list::AccountList;
 pub use roster::Roster;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests;

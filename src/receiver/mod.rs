@@ -9,6 +9,7 @@
 //! | `memory` | what was taken before: repeated webhooks, and late ones. Pure |
 //! | `desk` | what each webhook is answered. Pure |
 //! | `routes` | from HTTP to the desk and back |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 
 mod arrival;
 mod desk;
@@ -17,6 +18,9 @@ mod keys;
 mod memory;
 mod routes;
 mod said;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //! | `sled` | blocks and tables. Only it knows sled |
 //! | `mark` | how far the log was durable, kept outside it |
 //! | `caches` | files that are saved whole: caches, which may be lost, and notes |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! The face is all that others see; what is behind it (sled, in `sled.rs`) can be exchanged. It is shaped so that a
 //! store shared by several machines fits behind it too: nobody above may assume to be the only writer in the world.
@@ -14,6 +15,9 @@ mod caches;
 mod directory;
 mod mark;
 mod sled;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -61,7 +61,7 @@ impl Masters {
     }
 
     /// Both keys, from one of them and the note of a rotation.
-    fn amid(given: Key, note: &str) -> Option<Masters> {
+    pub(super) fn amid(given: Key, note: &str) -> Option<Masters> {
         let (next, last) = note.trim_end().split_once('\n')?;
         let key = |purpose: Purpose, digits| {
             let clear = cipher::open(&given, &purpose.bound_to(None), &unhex(digits)?)?;

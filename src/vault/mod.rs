@@ -14,6 +14,7 @@
 //! | `request_key` | fingerprints of requests, and their key |
 //! | `erasure` | one account's key is destroyed |
 //! | `content` | the canonical bytes of what comes with an account |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! Each account has a data key of its own, drawn at random and kept in the store only wrapped by the master key. What
 //! is secret is sealed with the data key, so that destroying it destroys the secrets in every place they ever reached.
@@ -31,6 +32,9 @@ mod request_key;
 mod rotation;
 mod source;
 mod tenants;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests;

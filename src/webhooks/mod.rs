@@ -23,6 +23,7 @@
 //! | `taken` | what was taken at once, many deliveries in one row. Pure |
 //! | `endpoint` | what is set of a receiver while the service runs |
 //! | `book` | what a channel remembers over a restart |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! The journal is the outbox: nothing is queued a second time. Each channel has a cursor in it, and each account whose
 //! delivery failed has a row that says where it stands. Delivery is at least once: after a crash the last moments are
@@ -49,6 +50,9 @@ mod trail;
 mod verdict;
 mod views;
 mod waits;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests;

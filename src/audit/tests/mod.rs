@@ -7,9 +7,17 @@
 //! | `forging` | bundles, exports and backups, altered in every way |
 //! | `holding` | that a journal is what its checkpoint says, and served as its events say |
 
+// Fuzzing has use for the house alone.
+#![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
+#![allow(clippy::unwrap_used)]
+
+#[cfg(test)]
 mod asking;
+#[cfg(test)]
 mod forging;
+#[cfg(test)]
 mod holding;
+#[cfg(test)]
 mod views;
 
 use std::path::Path;

@@ -10,8 +10,14 @@ use super::{Faults, fault};
 const LINES: usize = 400;
 
 /// Where modules begin.
-const ROOTS: [&str; 5] =
-    ["src/lib.rs", "src/main.rs", "tests/it/main.rs", "benches/attacks/main.rs", "benches/speed/main.rs"];
+const ROOTS: [&str; 6] = [
+    "src/lib.rs",
+    "src/main.rs",
+    "tests/it/main.rs",
+    "tests/fuzz/parsers.rs",
+    "benches/attacks/main.rs",
+    "benches/speed/main.rs",
+];
 
 fn everything() -> Vec<Source> {
     sources(&["src", "tests", "benches"])

@@ -47,7 +47,9 @@ impl Source {
 
     /// Tests put rooms together as they need them.
     pub fn is_test(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+        let is_of =
+            |name: &str| self.path.ends_with(&format!("/{name}.rs")) || self.path.contains(&format!("/{name}/"));
+        is_of("tests") || is_of("fuzz")
     }
 
     /// Where `super` leads out of the room to the crate.

@@ -1,0 +1,226 @@
+//! What auditors are handed, under any bytes: notes, bundles, exports, backups, times.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::backup::{FRAME_HEAD, Frames};
+use super::note::{Checkpoint, Signer};
+use super::tests::House;
+use super::{Filter, Form, parse_time, restore, verify_bundle, verify_export, write_time};
+use crate::domain::Timestamp;
+
+/// What one log handed out.
+struct Handed {
+    signer: Signer,
+    checkpoint: String,
+    bundles: Vec<Vec<u8>>,
+    exports: Vec<Vec<u8>>,
+    backup: Vec<u8>,
+}
+
+static HANDED: LazyLock<Handed> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let House { audit, directory: _lives } = runtime.block_on(House::told());
+    let mut backup = Vec::new();
+    let taken = audit.backup(
+        |_, _| {},
+        |piece| {
+            backup.extend(piece);
+            ControlFlow::Continue(())
+        },
+    );
+    taken.unwrap();
+    let export = |filter: &Filter| {
+        let mut lines = Vec::new();
+        let written = audit.export(
+            Form::CloudEvents,
+            filter,
+            |_, _| {},
+            |piece| {
+                lines.extend(piece);
+                ControlFlow::Continue(())
+            },
+        );
+        written.unwrap();
+        lines
+    };
+    let of_one = Filter { account: Some("861821720003".parse().unwrap()), ..Filter::default() };
+    Handed {
+        signer: audit.signer().unwrap().clone(),
+        checkpoint: audit.checkpoint().unwrap(),
+        bundles: ["861821726232", "861821720003"].map(|it| audit.bundle(it.parse().unwrap()).unwrap()).into(),
+        exports: vec![export(&Filter::default()), export(&of_one)],
+        backup,
+    }
+});
+
+// === Notes ===
+
+pub(crate) fn notes() -> Vec<Vec<u8>> {
+    let other = "\u{2014} example.com/other AAAAAAAA\n";
+    vec![
+        HANDED.checkpoint.clone().into(),
+        format!("{}{other}", HANDED.checkpoint).into(),
+        HANDED.signer.to_string().into(),
+        HANDED.checkpoint.split("\n\n").next().unwrap().into(),
+    ]
+}
+
+/// A note that opens says what was signed; signers and checkpoints are written in one way.
+pub(crate) fn note(bytes: &[u8]) -> Option<String> {
+    let text = str::from_utf8(bytes).ok()?;
+    if let Some(signer) = Signer::parse(text) {
+        assert_eq!(signer.to_string(), text.trim());
+    }
+    if let Some(checkpoint) = Checkpoint::parse(text) {
+        assert_eq!(checkpoint.text(), text);
+    }
+    match HANDED.signer.open(text) {
+        Ok(said) => {
+            assert_eq!(said, HANDED.signer.open(&HANDED.checkpoint).unwrap());
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+// === Bundles and exports ===
+
+pub(crate) fn bundles() -> Vec<Vec<u8>> {
+    HANDED.bundles.clone()
+}
+
+/// A bundle that is believed says what the log said: only the room between the words of JSON may be another.
+pub(crate) fn bundle(bytes: &[u8]) -> Option<String> {
+    let _whoever_signs = verify_bundle(bytes, None);
+    match verify_bundle(bytes, Some(&HANDED.signer)) {
+        Ok(_) => {
+            let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+            assert!(HANDED.bundles.iter().any(|bundle| read(bundle) == read(bytes)), "altered, and believed");
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+pub(crate) fn exports() -> Vec<Vec<u8>> {
+    HANDED.exports.clone()
+}
+
+/// An export that is believed has the lines that the log wrote.
+pub(crate) fn export(bytes: &[u8]) -> Option<String> {
+    let _whoever_signs = verify_export(bytes, None);
+    match verify_export(bytes, Some(&HANDED.signer)) {
+        Ok(_) => {
+            let events = |bytes: &[u8]| {
+                bytes
+                    .split(|byte| *byte == b'\n')
+                    .filter(|line| line.starts_with(b"{\"spec"))
+                    .map(<[u8]>::to_vec)
+                    .collect::<Vec<_>>()
+            };
+            assert!(HANDED.exports.iter().any(|export| events(export) == events(bytes)), "altered, and believed");
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+// === Backups ===
+
+pub(crate) fn backups() -> Vec<Vec<u8>> {
+    vec![HANDED.backup.clone()]
+}
+
+/// The backup with checksums that fit its frames, as far as these can be told apart.
+fn fitted(backup: &[u8]) -> Vec<u8> {
+    let mut fitted = backup.to_vec();
+    let mut at = 16;
+    while let Some(head) = fitted.get(at..at + FRAME_HEAD) {
+        let length = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+        let end = at + FRAME_HEAD + length(1) + length(5);
+        let Some(body) = fitted.get(at..end) else { break };
+        let checksum = crc32fast::hash(body).to_le_bytes();
+        if let Some(place) = fitted.get_mut(end..end + 4) {
+            place.copy_from_slice(&checksum);
+        }
+        at = end + 4;
+    }
+    fitted
+}
+
+/// The frames of a backup.
+pub(crate) fn frames(bytes: &[u8]) -> Option<String> {
+    let fitted = fitted(bytes);
+    let mut sentence = None;
+    for bytes in [bytes, &fitted] {
+        let mut frames = match Frames::open(bytes) {
+            Ok(frames) => frames,
+            Err(error) => return Some(error.to_string()),
+        };
+        let mut held = 16;
+        loop {
+            match frames.next() {
+                Ok(Some((_, key, value))) => held += FRAME_HEAD + key.len() + value.len() + 4,
+                Ok(None) => break assert_eq!(held, bytes.len()),
+                Err(error) => break sentence = Some(error.to_string()),
+            }
+        }
+    }
+    sentence
+}
+
+/// A backup that is restored is the one that was taken; nothing is left of another.
+pub(crate) fn backup(bytes: &[u8]) -> Option<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("restored");
+    let mut sentence = None;
+    for bytes in [bytes, &fitted(bytes)] {
+        let restored = |signer| restore(bytes, &place, signer, Timestamp(1_800_000_000_000_000), |_| {});
+        match restored(Some(&HANDED.signer)) {
+            Ok(_) => {
+                assert_eq!(bytes, HANDED.backup, "altered, and restored");
+                fs::remove_dir_all(&place).unwrap();
+            }
+            Err(error) => {
+                assert!(error.is_fault(), "{error}");
+                assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "something is left");
+                sentence = Some(error.to_string());
+            }
+        }
+    }
+    sentence
+}
+
+// === Times ===
+
+pub(crate) fn times() -> Vec<Vec<u8>> {
+    [
+        "2026-11-25T09:30:00.123456Z",
+        "2026-11-25",
+        "2022-10-28T09:40:13.62+02:00",
+        "-009999-01-02T01:59:59Z",
+        "9999-12-30T22:00:00Z",
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// A time is read as it is written.
+pub(crate) fn time(bytes: &[u8]) -> Option<String> {
+    let text = str::from_utf8(bytes).ok()?;
+    if let Some(at) = parse_time(text) {
+        assert_eq!(parse_time(&write_time(at)), Some(at), "{text:?}");
+    }
+    if let Some(micros) = bytes.first_chunk() {
+        let at = Timestamp(i64::from_le_bytes(*micros));
+        let written = write_time(at);
+        assert!(parse_time(&written).is_none_or(|read| read == at), "{written}");
+    }
+    None
+}

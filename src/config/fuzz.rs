@@ -1,0 +1,83 @@
+//! What operators give, under any bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::text::written;
+use super::{File, duration, is_address, load, masked_url, receiver_url};
+use crate::client::{Guard, Network};
+
+/// Stands in every secret of the seeds.
+const SECRET: &str = "c4n4ry";
+
+/// A settings file, a line of three dashes, variables a line each.
+pub(crate) fn givens() -> Vec<Vec<u8>> {
+    [
+        "data_dir = \"/from/file\"\n[http]\nlisten = \"127.0.0.1:1\"\nmax_batch = 1_000\n[webhooks]\nretry_waits = [\"10s\", \"1h 30m\"]\n---\nMUSTER_HTTP__LISTEN=localhost:2",
+        "vault.master_key_command = [\"/usr/bin/key\", \"--name\", \"it\"]\nlog = { filter = \"muster=debug,warn\", format = \"json\" }\nstore.cache_bytes = 1048576\n",
+        "webhooks.base_url = \"https://user:c4n4ry@example.com/hooks\"\nwebhooks.allow_networks = [\"10.0.0.0/8\", \"fd00::/8\"]\n",
+        "[http]\nalways_200 = true\n---\nMUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=https://u:c4n4ry@example.com/a?b=c4n4ry\nMUSTER_LOG__FORMAT=json",
+        "---\nMUSTER_VAULT__MASTER_KEY=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\nMUSTER_ACTORS__COMING_TIMEOUT=200ms\nMUSTER_WEBHOOKS__ALLOW_NETWORKS=10.0.0.0/8",
+        "---\nMUSTER_VAULT__MASTER_KEY=c4n4ry\nMUSTER_SIMULATOR__DELAY_MS=5",
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// Settings: what is taken is taken again as it is shown, and no fault repeats a secret.
+pub(crate) fn given(bytes: &[u8]) -> Option<String> {
+    let end = bytes.windows(4).position(|it| it == b"---\n").unwrap_or(bytes.len());
+    let file = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let lines = bytes.get(end + 4..).unwrap_or_default().split(|byte| *byte == b'\n');
+    let variable = |line: &[u8]| {
+        let (name, value) = line.split_at(line.iter().position(|byte| *byte == b'=')?);
+        Some((OsString::from_vec(name.to_vec()), OsString::from_vec(value[1..].to_vec())))
+    };
+    let lines: Vec<&[u8]> = lines.collect();
+    for line in &lines {
+        texts(&String::from_utf8_lossy(line.split(|byte| *byte == b'=').next_back().unwrap_or_default()));
+    }
+    file.split('"').for_each(texts);
+    let file = File { path: "muster.toml".into(), text: file };
+    match load(Some(&file), lines.into_iter().filter_map(variable), &[]) {
+        Ok(effective) => {
+            let rows = effective.rows.iter().filter(|row| !row.value.is_null() && row.name != "vault.master_key");
+            let text: String = rows.map(|row| format!("{} = {}\n", row.name, row.value)).collect();
+            if !text.contains("***") {
+                let again = load(Some(&File { path: "again.toml".into(), text: text.clone() }), [], &[]);
+                let again = again.unwrap_or_else(|error| panic!("{text}\n{error}"));
+                let differs = effective
+                    .rows
+                    .iter()
+                    .zip(&again.rows)
+                    .find(|(one, other)| one.value != other.value && one.name != "vault.master_key");
+                assert!(differs.is_none(), "{differs:?}");
+            }
+            None
+        }
+        Err(error) => Some(error.to_string().replace('\n', "; ")),
+    }
+}
+
+/// Each text that settings and requests have.
+fn texts(text: &str) {
+    if let Some(read) = duration(text) {
+        assert_eq!(duration(&written(read)), Some(read), "{text:?}");
+    }
+    let _is = is_address(text);
+    if let Some(url) = receiver_url(text) {
+        assert_eq!(receiver_url(url.as_str()).as_ref(), Some(&url), "{text:?}");
+        let strict = Guard::new([]).check_url(&url).is_ok();
+        assert!(!strict || Guard::on_this_machine().check_url(&url).is_ok());
+    }
+    if let Ok(network) = text.parse::<Network>() {
+        assert_eq!(network.to_string().parse(), Ok(network));
+    }
+    // Whatever comes before the last `@` may be a password.
+    let masked = masked_url(text);
+    let host = text.rsplit('@').next().unwrap_or_default();
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    assert!(host.contains(SECRET) || scheme.contains(SECRET) || !masked.contains(SECRET), "{masked}");
+}

@@ -1,0 +1,138 @@
+//! The targets, each with valid bytes that are changed at random, which any toolchain does.
+//!
+//! | variable | what it says |
+//! |---|---|
+//! | `MUSTER_FUZZ_CASES` | how many cases there are in all |
+//! | `MUSTER_FUZZ_TARGET` | what the names of the targets begin with |
+//! | `MUSTER_FUZZ_SEED` | which cases these are: a failure prints it |
+//! | `MUSTER_FUZZ_BYTES` | how long an input becomes, at most |
+//! | `MUSTER_FUZZ_CORPUS` | a directory to write the valid bytes to, for `cargo fuzz`; nothing is tried then |
+
+mod change;
+
+use std::cell::Cell;
+use std::env;
+use std::fs;
+use std::panic::{catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use allocation_counter::measure;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use super::Target;
+use change::Change;
+
+/// Cases in all, where nobody says more.
+const CASES: u64 = 30_000;
+/// Bytes in an input, most, likewise: what nests or repeats is long enough by then to be found out.
+const BYTES: usize = 64 * 1024;
+/// Changes that one input is made by, most.
+const CHANGES: usize = 8;
+/// Tries, most, to find less that fails too.
+const SHRUNK: u32 = 2_000;
+/// Bytes of memory for each byte of input: a `[` becomes a list with room for some values.
+const MEMORY_PER_BYTE: u64 = 512;
+
+fn variable(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
+}
+
+#[test]
+fn no_bytes_from_outside_do_harm() {
+    let beginning = env::var("MUSTER_FUZZ_TARGET").unwrap_or_default();
+    let targets: Vec<_> = Target::named(&beginning).collect();
+    assert!(!targets.is_empty(), "no target's name begins with {beginning:?}");
+    if let Some(corpus) = env::var_os("MUSTER_FUZZ_CORPUS") {
+        return targets.iter().for_each(|target| write_seeds(&PathBuf::from(&corpus), target));
+    }
+    let seed = variable("MUSTER_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("MUSTER_FUZZ_SEED={seed} makes the same cases again");
+    let cases = variable("MUSTER_FUZZ_CASES").unwrap_or(CASES);
+    let shares: u64 = targets.iter().map(|target| target.share).sum();
+    for target in targets {
+        (target.seeds)().iter().for_each(|seed| target.try_with(seed));
+        Run { target, cases: u64::max(1, cases * target.share / shares), seed }.all();
+    }
+}
+
+fn write_seeds(corpus: &Path, target: &Target) {
+    let folder = corpus.join(target.name.replace('/', "-"));
+    fs::create_dir_all(&folder).unwrap();
+    for (number, seed) in (target.seeds)().iter().enumerate() {
+        fs::write(folder.join(number.to_string()), seed).unwrap();
+    }
+}
+
+struct Run {
+    target: &'static Target,
+    cases: u64,
+    seed: u64,
+}
+
+impl Run {
+    fn all(&self) {
+        let Run { target, cases, seed } = self;
+        let seeds = (target.seeds)();
+        let longest = variable("MUSTER_FUZZ_BYTES").map_or(BYTES, |bytes| bytes as usize);
+        // Every target has cases of its own, whichever others are tried.
+        let key = key_of(target.name, *seed);
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
+        let config = Config {
+            cases: u32::try_from(*cases).unwrap(),
+            failure_persistence: None,
+            max_shrink_iters: SHRUNK,
+            ..Config::default()
+        };
+        let (begun, slowest, most) = (Instant::now(), Cell::new((Duration::ZERO, 0)), Cell::new((0, 0)));
+        let input = (any::<u32>(), vec(any::<Change>(), 1..=CHANGES));
+        let outcome = TestRunner::new_with_rng(config, rng).run(&input, |(from, changes)| {
+            let bytes = change::changed(&seeds, from, &changes, longest);
+            let began = Instant::now();
+            // A panic must not leave the measurement open.
+            let mut tried = Ok(());
+            let memory = measure(|| tried = catch_unwind(|| target.try_with(&bytes))).bytes_max;
+            tried.unwrap_or_else(|panic| resume_unwind(panic));
+            slowest.set(slowest.get().max((began.elapsed(), bytes.len())));
+            most.set(most.get().max((memory, bytes.len())));
+            if memory > target.memory + MEMORY_PER_BYTE * bytes.len() as u64 {
+                return Err(TestCaseError::fail(format!("{memory} bytes of memory for {}", bytes.len())));
+            }
+            Ok(())
+        });
+        let (slowest, most) = (slowest.get(), most.get());
+        println!(
+            "{:20} {cases:9} cases {:7.1} s  slowest {:?} for {} bytes  most memory {} KiB for {} bytes",
+            target.name,
+            begun.elapsed().as_secs_f64(),
+            slowest.0,
+            slowest.1,
+            most.0 / 1024,
+            most.1
+        );
+        match outcome {
+            Ok(()) => {}
+            Err(TestError::Abort(reason)) => panic!("{} cannot go on: {reason}", target.name),
+            Err(TestError::Fail(reason, (from, changes))) => {
+                let bytes = change::changed(&seeds, from, &changes, longest);
+                let shown = &bytes[..bytes.len().min(2_000)];
+                panic!(
+                    "{}: {reason}\nMUSTER_FUZZ_SEED={seed} MUSTER_FUZZ_TARGET={} makes it again: {} bytes by {changes:?}\n\
+                    \"{}\"",
+                    target.name,
+                    target.name,
+                    bytes.len(),
+                    shown.escape_ascii()
+                );
+            }
+        }
+    }
+}
+
+/// A key of 256 bits for the cases of one target.
+fn key_of(name: &str, seed: u64) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name).finalize().into()
+}

@@ -1,0 +1,220 @@
+//! What callers send, under any bytes: bodies, headers, whole requests.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod house;
+
+use serde_json::{Value, json};
+use warp::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::request_id::{RequestIds, X_REQUEST_ID};
+use super::requests::{Entry, Import, code as read_code, imports, recycled, registration};
+use super::{body, list, visitor};
+use crate::domain::AccountNumber;
+use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
+use crate::vault::ClearContent;
+pub(crate) use house::{request, requests};
+
+/// Stands in every secret of the seeds; no sentence may repeat it.
+const SECRET: &str = "c4n4ry";
+
+// === Bodies ===
+
+pub(crate) fn accounts() -> Vec<Vec<u8>> {
+    let entry = |number: u64| {
+        json!({"whatsApp": number.to_string(), "whatsappType": 1, "override": false, "name": "lee",
+            "avatar": "wwww.baiux.com/1.img", "publicKey": "cHVibGlj", "privateKey": "c4n4ry", "msgPublicKey": "",
+            "msgPrivateKey": "c4n4ry\"\\\u{e9}\u{1f600}", "accountId": "7", "nextKeyId": "", "registrationId": null,
+            "deviceParams": "{\"c4n4ry\":1}"})
+    };
+    let of = |numbers: &[u64]| json!({"whatsAppList": numbers.iter().map(|number| entry(*number)).collect::<Vec<_>>(), "more": {"a": [1, null]}});
+    [of(&[861_821_726_232]), of(&[861_821_726_232, 861_821_371_272, 8_218_132_718_231]), of(&[])]
+        .map(|it| it.to_string().into())
+        .into()
+}
+
+/// batchInsert and batchOnline.
+pub(crate) fn import(bytes: &[u8]) -> Option<String> {
+    let mut sentence = None;
+    for import in [Import::Insert, Import::Online] {
+        match imports(bytes, import, BATCH_ACCOUNTS) {
+            Ok(entries) => are_as_sent(bytes, &entries, import),
+            Err(fault) => sentence = Some(names_its_field(&fault.to_string(), &["the body ", "whatsAppList"])),
+        }
+    }
+    sentence
+}
+
+/// What was accepted says what a plain reader of JSON finds there, and is accepted again once it is written back.
+fn are_as_sent(bytes: &[u8], entries: &[Entry<'_>], import: Import) {
+    let back: Vec<Value> =
+        entries.iter().map(|entry| written_back(entry.account, entry.replace, &entry.content())).collect();
+    let back = json!({"whatsAppList": back}).to_string();
+    let again = imports(back.as_bytes(), import, BATCH_ACCOUNTS).unwrap();
+    assert!(entries.iter().zip(&again).all(|(one, other)| texts(&one.content()) == texts(&other.content())));
+    // It does not read what is ignored here: too deep nesting, half surrogates.
+    let Ok(sent) = serde_json::from_slice::<Value>(bytes) else { return };
+    let sent = sent["whatsAppList"].as_array().unwrap();
+    assert_eq!(sent.len(), entries.len());
+    for (sent, entry) in sent.iter().zip(entries) {
+        assert_eq!(sent["whatsApp"], entry.account.to_string());
+        for (name, text) in texts(&entry.content()) {
+            assert_eq!(sent.get(name).and_then(Value::as_str), text, "{name}");
+        }
+    }
+}
+
+fn texts<'a>(content: &ClearContent<'a>) -> [(&'static str, Option<&'a str>); 10] {
+    let ClearContent { name, avatar, public_key, private_key, msg_public_key, .. } = *content;
+    let ClearContent { msg_private_key, account_id, next_key_id, registration_id, device_params, .. } = *content;
+    [
+        ("name", name),
+        ("avatar", avatar),
+        ("publicKey", Some(public_key)),
+        ("privateKey", Some(private_key)),
+        ("msgPublicKey", Some(msg_public_key)),
+        ("msgPrivateKey", Some(msg_private_key)),
+        ("accountId", account_id),
+        ("nextKeyId", next_key_id),
+        ("registrationId", registration_id),
+        ("deviceParams", device_params),
+    ]
+}
+
+fn written_back(account: AccountNumber, replace: bool, content: &ClearContent<'_>) -> Value {
+    let mut entry =
+        json!({"whatsApp": account.to_string(), "override": replace, "whatsappType": content.account_type.code()});
+    texts(content).iter().for_each(|(name, text)| entry[*name] = json!(text));
+    entry
+}
+
+pub(crate) fn lists() -> Vec<Vec<u8>> {
+    [r#"{"whatsAppList":["861821726232","861821726231"]}"#, "{}", r#"{"whatsAppList":null}"#, r#"{"whatsAppList":[]}"#]
+        .map(Vec::from)
+        .into()
+}
+
+/// batchRecycle.
+pub(crate) fn recycle(bytes: &[u8]) -> Option<String> {
+    match recycled(bytes, BATCH_ACCOUNTS) {
+        Ok(accounts) => {
+            let back = accounts.as_ref().map(|accounts| accounts.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let sent: Value = serde_json::from_slice(bytes).unwrap();
+            assert_eq!(sent.get("whatsAppList").unwrap_or(&Value::Null), &json!(back));
+            None
+        }
+        Err(fault) => {
+            Some(fault.to_string()).filter(|words| words.len() < 3 * FIELD_PATH_BYTES).or_else(|| panic!("{fault}"))
+        }
+    }
+}
+
+pub(crate) fn phones() -> Vec<Vec<u8>> {
+    let phone = r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#;
+    [phone, &phone.replace("+86", "1242").replace("CN", "bs")].map(Vec::from).into()
+}
+
+/// submitPhone.
+pub(crate) fn register(bytes: &[u8]) -> Option<String> {
+    match registration(bytes) {
+        Ok(asked) => {
+            let (code, account) = (asked.calling_code.to_string(), asked.account.to_string());
+            let back = json!({"phone": account.strip_prefix(&code).unwrap(), "areaCode": code, "verifyType": asked.verify_type.code(),
+                "accountType": asked.account_type.code(), "countryCode": asked.country});
+            assert_eq!(registration(back.to_string().as_bytes()), Ok(asked));
+            None
+        }
+        Err(fault) => Some(names_its_field(
+            &fault.to_string(),
+            &["the body ", "phone ", "verifyType ", "accountType ", "areaCode ", "countryCode "],
+        )),
+    }
+}
+
+pub(crate) fn codes() -> Vec<Vec<u8>> {
+    vec![br#"{"phone":"1821726232","verifyCode":"c4n4ry","areaCode":"+86"}"#.to_vec()]
+}
+
+/// submitVerifyCode.
+pub(crate) fn code(bytes: &[u8]) -> Option<String> {
+    match read_code(bytes) {
+        Ok(asked) => {
+            if let Ok(sent) = serde_json::from_slice::<Value>(bytes) {
+                assert_eq!(sent["verifyCode"], *asked.code);
+            }
+            None
+        }
+        Err(fault) => Some(names_its_field(&fault.to_string(), &["the body ", "phone ", "verifyCode ", "areaCode "])),
+    }
+}
+
+fn names_its_field(sentence: &str, fields: &[&str]) -> String {
+    assert!(fields.iter().any(|field| sentence.starts_with(field)), "{sentence}");
+    assert!(!sentence.contains(SECRET), "{sentence}");
+    sentence.to_owned()
+}
+
+// === Headers ===
+
+/// A head: one header a line.
+pub(crate) fn heads() -> Vec<Vec<u8>> {
+    [
+        "content-type: application/json; charset=\"utf-8\"\ncontent-encoding: identity\ncontent-length: 12",
+        "x-request-id: 123e4567-e89b-12d3-a456-426614174000",
+        "host: localhost:8080\norigin: http://localhost:8080\nsec-fetch-site: same-origin\nauthorization: Bearer muster_1_x",
+        "host: [::1]:8080",
+        "host: 127.0.0.1",
+        "host: muster.localhost:8080\nx-api-key: muster_7_x",
+        "accept-encoding: br;q=1.0, x-gzip;q=0.8, *;q=0.1, identity;q=0\nif-none-match: W/\"7f-3\", *",
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// The headers of these lines, but for what is none.
+fn headers_of(lines: &[u8]) -> HeaderMap {
+    let header = |line: &[u8]| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
+        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.split(|byte| *byte == b'\n').filter_map(header) {
+        headers.append(name, value);
+    }
+    headers
+}
+
+/// All headers that are looked at.
+pub(crate) fn headers(bytes: &[u8]) -> Option<String> {
+    let headers = headers_of(bytes);
+    let ids = RequestIds::default();
+    let identified = ids.identify(&headers);
+    assert!(identified.header.as_bytes().iter().all(u8::is_ascii_graphic) && !identified.header.is_empty());
+    let taken_over = HeaderMap::from_iter([(X_REQUEST_ID, identified.header)]);
+    assert_eq!(ids.identify(&taken_over).id, identified.id, "an id that was answered is the same when it comes back");
+    if let Some(key) = visitor::shown_key(&headers) {
+        assert!(key.is_ascii());
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if let Some(host) = host.filter(|_| !visitor::is_foreign(&headers)) {
+        is_of_this_machine(host);
+    }
+    if list::wants_gzip(&headers) {
+        assert!(headers.contains_key(header::ACCEPT_ENCODING));
+    }
+    if list::has_already(&headers, "\"7f-3\"") {
+        assert!(headers.contains_key(header::IF_NONE_MATCH));
+    }
+    body::check_form(&headers).err().map(|error| error.to_string())
+}
+
+/// Behind nothing but a port there is nothing but this machine.
+fn is_of_this_machine(host: &str) {
+    let name = host.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let name = name.strip_suffix(':').filter(|_| !host.ends_with(']')).unwrap_or(host).to_ascii_lowercase();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let is_label = |byte: u8| !b":/@[] \t".contains(&byte);
+    let is_name = (name == "localhost" || name.ends_with(".localhost")) && name.bytes().all(is_label);
+    assert!(is_name || address.is_ok_and(|it| it.is_loopback()), "{host:?} is taken for this machine");
+}

@@ -1,0 +1,247 @@
+//! Whole requests, answered in this process: no answer is a failure of the service, each is in its form, and what is
+//! refused stores nothing.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use warp::Filter;
+use warp::http::{Request, Response, StatusCode, header};
+
+use super::{SECRET, headers_of};
+use crate::access::{Door, Keys};
+use crate::actors::{Accounts, Gateway, reports};
+use crate::answers::Answers;
+use crate::audit::{Audit, Log};
+use crate::clock;
+use crate::config::Settings;
+use crate::domain::{AccountNumber, Outstanding};
+use crate::http::server::Peer;
+use crate::http::{Api, Behind, Desk, Secrets, routes, v1};
+use crate::journal::Journal;
+use crate::projections::Roster;
+use crate::store::Store;
+use crate::vault::Vault;
+use crate::webhooks::Webhooks;
+
+/// A gateway that never answers.
+struct Silent;
+
+impl Gateway for Silent {
+    fn take_up(&self, _: AccountNumber, _: Outstanding) {}
+}
+
+/// A service without its socket.
+struct House {
+    answer: Box<dyn Fn(Request<Full<Bytes>>) -> Response<Bytes> + Send>,
+    journal: Journal,
+    keys: Keys,
+    asked: u32,
+    _directory: TempDir,
+}
+
+/// Requests that one house takes: then there are so many accounts that each list takes long.
+const ASKED: u32 = 2_000;
+
+/// The house that stands.
+static STANDING: Mutex<Option<House>> = Mutex::new(None);
+
+impl House {
+    fn build() -> House {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.http.requests_per_second = usize::MAX >> 16;
+        let runtime = Runtime::new().unwrap();
+        let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
+        let roster = Roster::open(&store);
+        let applied = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| applied.apply(records))).unwrap();
+        let vault = Vault::open(store.clone(), &settings.vault).unwrap();
+        let log = Log::open(&store, &journal, vault.log_key().unwrap()).unwrap();
+        let keys = Keys::open(&journal, Some(vault.clone())).unwrap();
+        let answers = Answers::open(&store, journal.clone(), clock::now);
+        let stop = CancellationToken::new();
+        let routes = runtime.block_on(async {
+            let gateway = Arc::new(Silent);
+            let (actors, rules) = (&settings.actors, &settings.accounts);
+            let (accounts, _) = Accounts::start(journal.clone(), actors, rules, gateway, reports().1, 0).unwrap();
+            let webhooks =
+                Webhooks::start(&store, &journal, &vault, settings.guard(), &settings.webhooks, &stop).unwrap();
+            let audit = Audit::new(store, journal.clone(), roster.clone(), Some(log));
+            let door = Door::new(keys.clone(), settings.http.requests_per_second);
+            let secrets = Secrets { accounts: accounts.clone(), vault: vault.clone() };
+            let desk = Desk::new(
+                audit.clone(),
+                Some(webhooks.clone()),
+                Some(secrets),
+                door,
+                settings.http.request_timeout,
+                stop.clone(),
+            );
+            let behind = Behind { accounts, roster, vault, answers, audit, webhooks, keys: keys.clone() };
+            let api = Api::new(behind, settings.http, settings.accounts.clone(), Arc::new(AtomicBool::new(true)));
+            v1::routes(desk).or(routes::routes(api)).unify()
+        });
+        let service = TowerToHyperService::new(warp::service(routes));
+        let ended = stop.drop_guard();
+        let watched = journal.clone();
+        let answer = move |request: Request<Full<Bytes>>| {
+            let _lives = &ended;
+            runtime.block_on(async {
+                let before = watched.head();
+                let Ok(response) = service.call(request).await;
+                if response.status() == StatusCode::ACCEPTED {
+                    // It is done a moment later, and remembered then.
+                    watched.follow().wait_for(|head| *head > before).await.unwrap();
+                }
+                let (head, body) = response.into_parts();
+                let goes_on = head.headers.get(header::CONTENT_TYPE).is_some_and(|form| form == "text/event-stream");
+                let body = if goes_on { Bytes::new() } else { body.collect().await.unwrap().to_bytes() };
+                Response::from_parts(head, body)
+            })
+        };
+        House { answer: Box::new(answer), journal, keys, asked: 0, _directory: directory }
+    }
+}
+
+/// Method and target, headers a line each, an empty line, the body.
+pub(crate) fn requests() -> Vec<Vec<u8>> {
+    let mut requests: Vec<String> = Vec::new();
+    let contract = [
+        ("whatsapp/batchInsert?details=true", super::accounts()),
+        ("whatsapp/batchOnline", super::accounts()),
+        ("whatsapp/batchRecycle", super::lists()),
+        ("register/submitPhone", super::phones()),
+        ("register/submitVerifyCode", super::codes()),
+    ];
+    for (path, bodies) in contract {
+        for body in bodies {
+            let body = String::from_utf8(body).unwrap();
+            requests.push(format!("POST /group-dispatch-api/{path}\ncontent-type: application/json\n\n{body}"));
+        }
+    }
+    let list = "GET /group-dispatch-api/whatsapp/queryWhatsAppStatus";
+    requests.push(format!(
+        "{list}?whatsApp=861821726232\naccept-encoding: gzip\nif-none-match: \"7f\"\nx-request-id: 7\n\n"
+    ));
+    requests.push(format!("{list}\nhost: localhost:8080\norigin: http://localhost:8080\n\n"));
+    requests.push("GET /readyz\n\n".to_owned());
+    for route in v1::ROUTES {
+        let path = route.path.replace("{account}", "861821726232").replace("{channel}", "sync");
+        let path = path.replace("{position}", "1").replace("{key}", "1").replace("{name}", "roster");
+        requests.push(format!("{} /api/v1/{path}\n\n", route.method));
+    }
+    let asked = [
+        "accounts?limit=10&cursor=1&status=1&onlineStatus=4&prefix=8618",
+        "accounts/861821726232?version=1",
+        "accounts/861821726232?at=2026-11-25T09:00:03Z",
+        "accounts/861821726232/events?order=desc&limit=2&cursor=4&type=registered,banned",
+        "accounts/861821726232/diff?from=1&to=2",
+        "events?after=1&limit=3&since=2026-11-25&until=2036-11-25&account=861821726232",
+        "log/proof/inclusion?seq=1&size=1",
+        "log/proof/consistency?from=1&to=2",
+        "webhooks/sync/deliveries?account=861821726232&state=pending&since=2026-11-25&until=2036-11-25&cursor=9&limit=5",
+        "webhooks/register/dead-letters?cursor=1&limit=5",
+        "export?format=csv&type=account_imported",
+    ];
+    for path in asked {
+        requests.push(format!("GET /api/v1/{path}\naccept: application/x-ndjson\nlast-event-id: 3\n\n"));
+    }
+    let told = [
+        ("PUT", "webhooks/sync/secret", r#"{"secret":"whsec_c4n4ryK8GKYqrTwjUPD8ILPZIo2LaLaSw","grace":"24h"}"#),
+        ("PUT", "webhooks/sync/app-secret", r#"{"tenantId":"500975","secret":"c4n4ryc4n4ry"}"#),
+        ("POST", "webhooks/sync/pause", r#"{"reason":"why"}"#),
+        (
+            "POST",
+            "webhooks/sync/redeliver",
+            r#"{"account":"861821726232","state":"dead","since":"2026-11-25","until":"2036-11-25","from":"1","to":9,"dryRun":true}"#,
+        ),
+        ("POST", "webhooks/sync/dead-letters/drop", r#"{"positions":["7",8],"reason":"why"}"#),
+        ("POST", "webhooks/register/dead-letters/replay", r#"{"upTo":"9"}"#),
+        ("POST", "keys", r#"{"name":"dispatch","role":"admin","accounts":[],"expires":null}"#),
+        ("DELETE", "accounts/861821726232/secrets", r#"{"reason":"the customer asked for it"}"#),
+        ("POST", "vault/rotate", r#"{"newKeyFile":"/nowhere/new.key"}"#),
+        ("POST", "replay?until=4&account=861821726232", ""),
+    ];
+    for (method, path, body) in told {
+        requests.push(format!("{method} /api/v1/{path}\ncontent-type: application/json\n\n{body}"));
+    }
+    requests.into_iter().map(String::into_bytes).collect()
+}
+
+/// The request in these bytes; none if HTTP has no such one, or it is not to be made: what names a receiver is looked up.
+fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
+    let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
+    let (head, body) = (&bytes[..end], bytes.get(end + 2..).unwrap_or_default());
+    let line_end = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
+    let (method, target) = str::from_utf8(&head[..line_end]).ok()?.split_once(' ')?;
+    let mut request =
+        Request::builder().method(method).uri(target).body(Full::new(Bytes::copy_from_slice(body))).ok()?;
+    let path = request.uri().path();
+    if !path.starts_with('/') || path.ends_with("/url") {
+        return None;
+    }
+    let of_operators = path == "/api/v1" || path.starts_with("/api/v1/");
+    *request.headers_mut() = headers_of(&head[line_end..]);
+    request.extensions_mut().insert(Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))));
+    Some((request, of_operators))
+}
+
+/// A whole request.
+pub(crate) fn request(bytes: &[u8]) -> Option<String> {
+    let (request, of_operators) = request_of(bytes)?;
+    let mut standing = STANDING.lock().unwrap_or_else(PoisonError::into_inner);
+    if standing.as_ref().is_some_and(|house| house.asked == ASKED || !house.keys.is_open()) {
+        *standing = None;
+    }
+    let house = standing.get_or_insert_with(House::build);
+    house.asked += 1;
+    let before = house.journal.head();
+    let shown = format!("{} {}", request.method(), request.uri());
+    let is_head = request.method() == "HEAD";
+    let response = (house.answer)(request);
+    let (status, headers) = (response.status().as_u16(), response.headers());
+    assert!(status != 500 && status != 503, "{shown}: {status} {:?}", response.body());
+    assert!(headers.contains_key("x-request-id"), "{shown}");
+    if (400..500).contains(&status) {
+        assert_eq!(house.journal.head(), before, "{shown}: {status}, and something is stored");
+    }
+    let form = headers.get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
+    let is_packed = headers.contains_key(header::CONTENT_ENCODING);
+    if status == 304 || is_head || is_packed {
+        return None;
+    }
+    if of_operators && status < 400 {
+        match form.as_str() {
+            "application/json" => drop(serde_json::from_slice::<Value>(response.body()).unwrap()),
+            "application/x-ndjson" => {
+                let mut lines = response.body().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+                assert!(lines.all(|line| serde_json::from_slice::<Value>(line).is_ok()), "{shown}");
+            }
+            _ => {}
+        }
+        return None;
+    }
+    let answer: Value = serde_json::from_slice(response.body()).unwrap();
+    let sentence = if of_operators {
+        assert_eq!((form.as_str(), &answer["status"]), ("application/problem+json", &Value::from(status)), "{shown}");
+        assert!(answer["title"].is_string() && answer["type"].is_string(), "{shown}");
+        &answer["detail"]
+    } else {
+        let names: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(names.starts_with(&["data", "code", "message"]), "{shown}: {names:?}");
+        assert_eq!((form.as_str(), &answer["code"]), ("application/json", &Value::from(status)), "{shown}");
+        &answer["message"]
+    };
+    let sentence = sentence.as_str().unwrap();
+    assert!(shown.contains(SECRET) || !sentence.contains(SECRET), "{shown}: {sentence}");
+    Some(sentence.to_owned())
+}

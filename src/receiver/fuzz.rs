@@ -1,0 +1,52 @@
+//! What the receiver is sent, under any bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use serde_json::Value;
+
+use super::arrival::Headers;
+use super::desk::Desk;
+use super::{Faults, Keys};
+use crate::domain::Timestamp;
+use crate::webhooks::signature::Secret;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+/// A path, headers a line each, an empty line, a body.
+pub(crate) fn webhooks() -> Vec<Vec<u8>> {
+    let status = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"reason":"","instanceCode":"SIM-1"}"#;
+    let signature = Secret::of(&[7; 24]).sign("msg_1", NOW, status.as_bytes());
+    let head =
+        "/callback/gsTask/syncWhatsAppStatus\nwebhook-id: msg_1\nx-muster-attempt: 1\nx-muster-account-version: 3";
+    let register = r#"{"phone":"86182172623211","status":"1"}"#;
+    vec![
+        format!("{head}\nwebhook-timestamp: 1700000000\nwebhook-signature: {signature}\n\n{status}").into(),
+        format!("{head}\ntimestamp: 1700000000000\ntenant_id: 500975\naccess_token: 00\n\n{status}").into(),
+        format!("/group-dispatch-api/register/syncStatus\n\n{register}").into(),
+    ]
+}
+
+/// A webhook: it is taken only if it is an object, and signed where it must be; and it can be shown.
+pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
+    let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
+    let (head, body) = (String::from_utf8_lossy(&bytes[..end]), bytes.get(end + 2..).unwrap_or_default());
+    let (path, lines) = head.split_once('\n').unwrap_or((&head, ""));
+    let header = |name: &str| {
+        let found = lines.lines().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.trim().to_owned())
+    };
+    let signed = Keys::new(&[Secret::of(&[7; 24]).text().to_string()], None).unwrap();
+    let mut refused = None;
+    for (keys, must_be_signed) in [(Keys::default(), false), (signed, true)] {
+        let mut desk = Desk::new(keys, Faults::default());
+        let arrival = desk.take(NOW, path, Headers::read(header), Ok(body.to_vec()));
+        let shown: Value = serde_json::from_str(&arrival.json()).unwrap();
+        assert!(!arrival.json().contains('\n'), "one line");
+        let _for_people = arrival.text();
+        let is_taken = shown["answer"]["status"] == 200;
+        assert_eq!(is_taken && must_be_signed, shown["signature"] == "verified" && is_taken);
+        assert!(!is_taken || serde_json::from_slice::<Value>(body).is_ok_and(|it| it.is_object()));
+        refused = refused.or((!is_taken).then(|| shown["answer"]["message"].as_str().unwrap().to_owned()));
+    }
+    refused
+}

@@ -1,0 +1,179 @@
+//! What is remembered of deliveries, what receivers answer, and secrets, under any bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::book::{letter_bytes, read_again, read_letter, read_row, row_bytes};
+use super::client::excerpt;
+use super::lane::Row;
+use super::signature::{AppSecret, Secret};
+use super::taken::Taken;
+use super::trail::{Attempt, Letter, State, Trail};
+use super::verdict::{judge, retry_after};
+use crate::domain::{AccountNumber, Timestamp};
+use crate::limits::{TAKEN_TOGETHER, WEBHOOK_EXCERPT_BYTES};
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+fn attempt() -> Attempt {
+    let failure = Some(("code".to_owned(), "the receiver answered HTTP 200 with code 500, not 200 or 0".to_owned()));
+    Attempt {
+        at: NOW.0,
+        micros: 1_500,
+        status: Some(200),
+        failure,
+        response: r#"{"code":500}"#.to_owned(),
+        next: Some(NOW.0),
+    }
+}
+
+// === The book ===
+
+pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
+    let letter = |body: Option<&'static [u8]>| Letter {
+        account: AccountNumber::EXAMPLE,
+        attempts: 7,
+        at: NOW,
+        failure: "no answer".to_owned(),
+        body: body.map(Bytes::from_static),
+    };
+    vec![
+        row_bytes(&Row { next: 9, failed: 2, tried: 3, until: Some(NOW) }),
+        row_bytes(&Row { next: 9, failed: 7, tried: 7, until: None }),
+        [1, 9, 2, 1_700_000_000_000_000].map(u64::to_le_bytes).concat(),
+        [1, 2, 1_700_000_000_000_000].map(u64::to_le_bytes).concat(),
+        letter_bytes(&letter(Some(br#"{"whatsApp":"861821726231"}"#))),
+        letter_bytes(&letter(Some(b""))),
+    ]
+}
+
+/// The row of an account that waits, a dead letter, what is sent again: each is written back as it was read.
+pub(crate) fn rows(bytes: &[u8]) -> Option<String> {
+    if let Some(row) = read_row(bytes) {
+        assert_eq!(read_row(&row_bytes(&row)), Some(row));
+    }
+    if let Some(letter) = read_letter(bytes) {
+        assert!(matches!(bytes[..8], [1 | 2, 0, 0, 0, 0, 0, 0, 0]), "a format that nobody knows");
+        let again = read_letter(&letter_bytes(&letter)).unwrap();
+        assert_eq!((&again.failure, again.account, again.attempts), (&letter.failure, letter.account, letter.attempts));
+        assert_eq!(again.body.unwrap_or_default(), letter.body.unwrap_or_default());
+    }
+    let _due = read_again(bytes);
+    None
+}
+
+pub(crate) fn trails() -> Vec<Vec<u8>> {
+    let mut trail = Trail::new(State::Pending, NOW);
+    let first = trail.bytes();
+    trail.add(attempt(), State::Waiting, NOW);
+    let second = trail.bytes();
+    (0..100).for_each(|_| trail.add(attempt(), State::Dead, NOW));
+    (trail.by, trail.reason) = (Some(7), Some("old".to_owned()));
+    vec![first, second, trail.bytes()]
+}
+
+/// A trail that is read goes on, is counted, and is written back as it was read.
+pub(crate) fn trail(bytes: &[u8]) -> Option<String> {
+    let mut trail = Trail::read(bytes)?;
+    assert_eq!(Trail::read(&trail.bytes()), Some(trail.clone()));
+    let before = trail.count();
+    trail.add(attempt(), State::Delivered, NOW);
+    assert!(trail.count() >= before && trail.is_over() && trail.is_younger_than(NOW));
+    None
+}
+
+pub(crate) fn taken_rows() -> Vec<Vec<u8>> {
+    let of = |positions: &[u64]| {
+        let attempt =
+            |response: &str| Attempt { failure: None, next: None, response: response.to_owned(), ..attempt() };
+        let answer = |position: u64| if position.is_multiple_of(2) { r#"{"code":200}"# } else { "" };
+        Taken(positions.iter().map(|position| (*position, attempt(answer(*position)))).collect()).bytes()
+    };
+    vec![of(&[512]), of(&[513, 514, 600]), of(&(512..768).collect::<Vec<_>>())]
+}
+
+/// A row of what was taken at once: it is of its own positions, and written back as it was read.
+pub(crate) fn taken(bytes: &[u8]) -> Option<String> {
+    for first in [512, u64::MAX / TAKEN_TOGETHER * TAKEN_TOGETHER] {
+        let mut taken = Taken::read(first, bytes);
+        assert!(taken.0.keys().all(|position| (first..=first + (TAKEN_TOGETHER - 1)).contains(position)));
+        assert_eq!(Taken::read(first, &taken.bytes()), taken);
+        taken.0.values().for_each(|attempt| assert!(attempt.clone().only().is_over()));
+        taken.forget(NOW);
+    }
+    None
+}
+
+// === Receivers ===
+
+/// `Retry-After`, a line end, a body.
+pub(crate) fn answers() -> Vec<Vec<u8>> {
+    [
+        "3\n{\"data\":\"\",\"code\":200,\"message\":\"success\"}",
+        "Wed, 25 Nov 2026 09:00:00 GMT\n{\"code\":0}",
+        "\n{\"code\":500}",
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// What a receiver answers: it has the delivery only if a plain reader of JSON finds that it says so.
+pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
+    let (header, body) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
+    if let Ok(header) = str::from_utf8(header) {
+        let wait = retry_after(header, NOW).unwrap_or_default();
+        let _bounded: Duration = wait.min(crate::limits::RETRY_AFTER_MAX);
+    }
+    let code = serde_json::from_slice::<Value>(body).ok().and_then(|answer| answer.get("code").cloned());
+    let is_success = code.as_ref().is_some_and(|code| *code == json!(0) || *code == json!(200));
+    for status in [100, 199, 200, 201, 299, 300, 410, 500, 999] {
+        let (strict, plain) = (judge(status, body, false), judge(status, body, true));
+        assert_eq!(strict.is_ok(), status == 200 && is_success);
+        assert_eq!(plain.is_ok(), (200..300).contains(&status) && (is_success || code.is_none()));
+    }
+    assert!(excerpt(body).len() <= 3 * WEBHOOK_EXCERPT_BYTES);
+    judge(200, body, false).err().map(|failure| failure.to_string())
+}
+
+// === Secrets ===
+
+/// A text that may be a secret; or tenant, secret, timestamp and token, a line each.
+pub(crate) fn secrets() -> Vec<Vec<u8>> {
+    let app = AppSecret::new("500975", "f9a40a4780f5e130").unwrap();
+    let (timestamp, token) = app.sign(NOW);
+    let standard = Secret::of(&[7; 24]);
+    vec![
+        standard.text().as_bytes().to_vec(),
+        format!("500975\nf9a40a4780f5e130\n{timestamp}\n{token}").into(),
+        format!("{}\nmsg_1\n1700000000\n{}", *standard.text(), standard.sign("msg_1", NOW, b"{}")).into(),
+    ]
+}
+
+/// A secret has one way to be written, and so has what it signs.
+pub(crate) fn secret(bytes: &[u8]) -> Option<String> {
+    let text = str::from_utf8(bytes).ok()?;
+    let parts: Vec<&str> = text.splitn(4, '\n').collect();
+    let standard = Secret::parse(parts[0]);
+    if let Ok(secret) = &standard {
+        assert_eq!(*secret.text(), parts[0]);
+    }
+    if let [first, second, timestamp, token] = parts[..] {
+        if let Ok(app) = AppSecret::new(first, second)
+            && app.verify(first, timestamp, token, NOW).is_ok()
+        {
+            let signed_at = Timestamp(timestamp.parse::<i64>().unwrap() * 1_000);
+            assert_eq!(token.to_ascii_lowercase(), app.sign(signed_at).1);
+        }
+        if let Ok(secret) = &standard
+            && secret.verify(second, timestamp, token, b"{}", NOW).is_ok()
+        {
+            let signed_at = Timestamp(timestamp.parse::<i64>().unwrap() * 1_000_000);
+            assert!(token.split(' ').any(|one| one == secret.sign(second, signed_at, b"{}")));
+        }
+    }
+    standard.err().map(|error| error.to_string())
+}
