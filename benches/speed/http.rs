@@ -79,7 +79,7 @@ pub fn online_once(connections: u64, requests: u64) -> Round {
 }
 
 /// What each request has beside what it needs.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum With {
     Nothing,
     ApiKey,

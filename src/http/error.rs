@@ -152,12 +152,12 @@ impl Error {
     /// After how many seconds the same request may succeed, if it may.
     pub(super) fn retry_after(&self) -> Option<u64> {
         if let Error::Denied(denied) = self {
-            return denied.retry_after();
+            denied.retry_after()
+        } else if let Error::Answers(answers::Error::Full { seconds }) = self {
+            Some(*seconds)
+        } else {
+            (self.code() == 503).then_some(1)
         }
-        if let Error::Answers(answers::Error::Full { seconds }) = self {
-            return Some(*seconds);
-        }
-        (self.code() == 503).then_some(1)
     }
 }
 

@@ -13,12 +13,14 @@ use warp::http::{HeaderMap, HeaderValue, header};
 
 use super::body;
 use super::endpoint::Endpoint;
-use super::envelope::{batch_body, error_body, http_status};
+use super::envelope::{Answer, batch_body, error_body, http_status, render};
 use super::error::{Error, Undone};
+use super::once::{Fate, fate};
 use super::requests::{Import, Query, code, imports, recycled, registration, wanted_account, wants_details};
-use crate::actors;
+use crate::access::Denied;
 use crate::domain::{AccountNumber, Refusal, VerifyType};
 use crate::limits::{BODY_BYTES, CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};
+use crate::{actors, answers};
 
 /// Entries that these tests allow in a batch.
 const MAX_BATCH: usize = 3;
@@ -255,6 +257,10 @@ fn answers_have_one_form() {
         (Endpoint::BatchRecycle, Error::BrokenBody),
         (Endpoint::SubmitVerifyCode, refused),
         (Endpoint::Ready, Error::NotReady),
+        (Endpoint::SubmitPhone, Error::Answers(answers::Error::OtherRequest)),
+        (Endpoint::BatchOnline, Error::Answers(answers::Error::UnderWay)),
+        (Endpoint::BatchRecycle, Error::Answers(answers::Error::Full { seconds: 41 })),
+        (Endpoint::BatchOnline, Error::Answers(answers::Error::Unreadable)),
         (Endpoint::BatchOnline, Error::Accounts(actors::Error::Overloaded { limit: 65_536 })),
         (Endpoint::BatchOnline, Error::Accounts(actors::Error::Stopping)),
         (Endpoint::SubmitPhone, Error::Accounts(actors::Error::TaskIdsExhausted)),
@@ -268,6 +274,31 @@ fn answers_have_one_form() {
         writeln!(table, "{endpoint:?}, HTTP {plain}, with always_200 {always_200}\n  {body}\n").unwrap();
     }
     snapshot("http_answers", &table);
+}
+
+#[test]
+fn what_becomes_of_a_key() {
+    let account = AccountNumber::from_stored(861_821_726_232).unwrap();
+    let refusal = Refusal::NoRegistrationWaiting;
+    let failed = || Undone::Failed(actors::Error::ActorFailed { account });
+    let batch = |outcome: Result<(), Undone>| {
+        Ok(Answer::Batch { accounts: vec![account; 2], outcomes: vec![Ok(()), outcome], details: false })
+    };
+    for (result, expected) in [
+        (Ok(Answer::Success), Fate::Kept),
+        (batch(Ok(())), Fate::Kept),
+        (batch(Err(Undone::Refused(refusal))), Fate::Kept),
+        (batch(Err(failed())), Fate::Open),
+        (Err(Error::Refused { account, refusal }), Fate::Kept),
+        (Err(Error::Refused { account, refusal: Refusal::Banned }), Fate::Kept),
+        (Err(Error::Accounts(actors::Error::ActorFailed { account })), Fate::Open),
+        (Err(Error::Accounts(actors::Error::Overloaded { limit: 1 })), Fate::Free),
+        (Err(Error::Accounts(actors::Error::Stopping)), Fate::Free),
+        (Err(Error::Denied(Denied::Account { account })), Fate::Free),
+        (Err(Error::Malformed(recycled(b"", 1).unwrap_err())), Fate::Free),
+    ] {
+        assert_eq!(fate(&result), expected, "{:?}", render(Endpoint::BatchRecycle, &result));
+    }
 }
 
 #[test]

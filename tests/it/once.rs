@@ -120,6 +120,22 @@ async fn the_same_again_is_answered_the_same_and_done_once() {
     assert_eq!(other.status, 422, "its key of fingerprints came along");
 }
 
+/// A refusal makes no event that would carry its answer to the disk.
+#[tokio::test]
+async fn an_answer_is_there_after_a_kill_in_the_next_moment() {
+    let data = directory();
+    for number in 18_212_000..18_212_004 {
+        let (key, code) = (number.to_string(), code(number, "123456"));
+        let muster = Muster::start(data.path(), &[]);
+        let first = post(&muster, CODE, &key, &code).await;
+        muster.kill();
+        assert_eq!(first.status, 404);
+        let muster = Muster::start(data.path(), &[]);
+        assert_eq!(post(&muster, PHONE, &key, &phone(number)).await.status, 200);
+        assert_repeats(&first, &post(&muster, CODE, &key, &code).await);
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_for_one_request_of_one_caller() {
     let data = directory();
@@ -191,7 +207,7 @@ async fn ten_at_the_same_moment_are_one() {
             texts.into_iter().collect::<Vec<_>>(),
             [format!(r#"{{"data":{},"code":200,"message":"success"}}"#, round + 1)]
         );
-        assert_eq!(answers.iter().filter(|it| it.header("idempotency-replayed") == "").count(), 1);
+        assert_eq!(answers.iter().filter(|it| it.header("idempotency-replayed").is_empty()).count(), 1);
     }
     assert_eq!(count(&muster, "registration_requested").await, 20);
 }
@@ -264,12 +280,12 @@ async fn kills_make_nobody_act_twice() {
     let mut history: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for record in read_all(&journal) {
         let (account, event) = record.event().unwrap();
-        let answer = match event {
-            Event::RegistrationRequested { task, .. } => {
-                format!(r#"{{"data":{},"code":200,"message":"success"}}"#, task.get())
-            }
-            Event::CodeSubmitted { .. } => r#"{"data":"","code":200,"message":"success"}"#.to_owned(),
-            _ => continue,
+        let answer = if let Event::RegistrationRequested { task, .. } = event {
+            format!(r#"{{"data":{},"code":200,"message":"success"}}"#, task.get())
+        } else if matches!(event, Event::CodeSubmitted { .. }) {
+            r#"{"data":"","code":200,"message":"success"}"#.to_owned()
+        } else {
+            continue;
         };
         history.entry(account.get()).or_default().push(answer);
     }
@@ -289,7 +305,8 @@ async fn call(muster: &Muster, caller: &Mutex<Caller>, number: u64, until: usize
         if count >= until {
             return;
         }
-        let (path, body) = if count % 2 == 0 { (PHONE, phone(number)) } else { (CODE, code(number, "111111")) };
+        let (path, body) =
+            if count.is_multiple_of(2) { (PHONE, phone(number)) } else { (CODE, code(number, "111111")) };
         let Ok(answer) = muster.send(request(muster, path, &format!("{number}-{count}"), &body)).await else { return };
         assert_eq!(answer.status, 200, "{}", answer.text);
         let mut caller = caller.lock().unwrap();
