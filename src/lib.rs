@@ -43,6 +43,8 @@
 //! | [`receiver`] | a receiver of both webhooks, as a caller's back-end has one | |
 //! | [`demo`] | the product, shown: service, caller and receiver on one terminal | |
 //! | [`cli`] | the command line, one file per verb | clap |
+//!
+//! `fuzzing` is no room: it lists what the `fuzz.rs` of each room tries, and only tests compile it.
 
 pub mod access;
 pub mod actors;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::text::written;
-use super::{File, duration, is_address, load, masked_url, receiver_url};
+use super::{File, duration, is_address, load, masked_url, printable, receiver_url};
 use crate::client::{Guard, Network};
 
 /// Stands in every secret of the seeds.
@@ -44,7 +44,8 @@ pub(crate) fn given(bytes: &[u8]) -> Option<String> {
     match load(Some(&file), lines.into_iter().filter_map(variable), &[]) {
         Ok(effective) => {
             let rows = effective.rows.iter().filter(|row| !row.value.is_null() && row.name != "vault.master_key");
-            let text: String = rows.map(|row| format!("{} = {}\n", row.name, row.value)).collect();
+            let text: String =
+                rows.map(|row| format!("{} = {}\n", row.name, printable(&row.value.to_string()))).collect();
             if !text.contains("***") {
                 let again = load(Some(&File { path: "again.toml".into(), text: text.clone() }), [], &[]);
                 let again = again.unwrap_or_else(|error| panic!("{text}\n{error}"));

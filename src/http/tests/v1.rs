@@ -99,6 +99,7 @@ async fn what_stands_in_a_body_is_not_repeated() {
         ("keys", r#"{"whsec_secret":"key"}"#),
         ("keys", r#"{"\u001bwhsec_secret":1}"#),
         ("keys?%1b[31m%e2%80%ae=1", ""),
+        ("keys", r#"{"name":"a","role":"admin","expires":"\u009b"}"#),
     ] {
         let body = body.to_owned();
         let answer = answer_here(house.audit.clone(), keys.clone(), "POST", path, JSON, body).await.unwrap();

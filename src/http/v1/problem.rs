@@ -8,6 +8,7 @@ use warp::reply::Response;
 
 use crate::access::Denied;
 use crate::audit;
+use crate::config::printable;
 use crate::http::fault::shown;
 
 /// Why a request is not carried out.
@@ -38,12 +39,13 @@ struct Body<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into(), parameter: None, allow: None, retry_after: None, is_fault: false }
+        // Whoever asks may ask for anything, and what they ask for stands in the words.
+        let detail = printable(&detail.into());
+        Problem { status, detail, parameter: None, allow: None, retry_after: None, is_fault: false }
     }
 
     /// A parameter is not as it must be; `words` go on from its name.
     pub(super) fn parameter(name: &str, words: impl std::fmt::Display) -> Problem {
-        // Whoever asks may ask for anything.
         let name = shown(name);
         let detail = format!("{name} {words}");
         Problem { parameter: Some(name), ..Problem::new(StatusCode::BAD_REQUEST, detail) }
