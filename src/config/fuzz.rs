@@ -6,8 +6,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::text::written;
-use super::{File, duration, is_address, load, masked_url, printable, receiver_url};
+use super::{File, duration, is_address, load, masked_url, receiver_url};
 use crate::client::{Guard, Network};
+use crate::domain::printable;
 
 /// Stands in every secret of the seeds.
 const SECRET: &str = "c4n4ry";

@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use crate::access::Denied;
 use crate::audit;
-use crate::config::printable;
+use crate::domain::printable;
 use crate::http::fault::shown;
 
 /// Why a request is not carried out.
