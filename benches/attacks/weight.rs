@@ -79,17 +79,17 @@ pub async fn slow_bodies(target: Arc<Target>) -> String {
 pub async fn slow_readers(target: Arc<Target>) -> String {
     let target = &*target;
     let begun = Instant::now();
-    let request = get("/group-dispatch-api/whatsapp/queryWhatsAppStatus", Some(&target.stolen), "").repeat(10_000);
+    let request = get("/group-dispatch-api/whatsapp/queryWhatsAppStatus", Some(&target.stolen), "").repeat(1_000);
     let strangers = (0..100).map(|number| {
         let request = &request;
         async move {
             let mut stream = connect(&target.address, address(number)).await;
             // A write ends with an error once the service has cut the connection.
-            timeout(KEPT, stream.write_all(request.as_bytes())).await.expect("who takes no answer is cut off").is_err()
+            let sending = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
+            timeout(KEPT, sending).await.expect("who takes no answer is cut off");
         }
     });
-    let were_cut: Vec<bool> = join_all(strangers).await;
-    assert!(were_cut.iter().all(|was_cut| *was_cut), "all was taken of one who takes nothing");
+    join_all(strangers).await;
     format!("all cut off within {:.0} s", begun.elapsed().as_secs_f64())
 }
 
