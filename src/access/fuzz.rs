@@ -1,8 +1,11 @@
-//! The text of a key, under any bytes.
+//! The text of a key, and the headers of a tenant's token, under any bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::text::{hash, read, written};
+use super::token::Token;
+use crate::domain::Timestamp;
+use crate::limits::TOKEN_WINDOW;
 
 const SECRET: [u8; 32] = [0x5a; 32];
 
@@ -17,4 +20,37 @@ pub(crate) fn key(bytes: &[u8]) -> Option<String> {
         assert!(found != hash(&SECRET) || text == *written(id, &SECRET), "{text:?} is another way to write a key");
     }
     None
+}
+
+/// The moment at which tokens are shown, in milliseconds.
+const NOW: i64 = 1_666_942_813_620;
+/// printf '500975%ssecret' 1666942813620 | md5sum
+const TOKEN: &str = "4e2f35f702cb0cc093aeb761acd0c4b8";
+
+/// Three headers, one to a line.
+pub(crate) fn tokens() -> Vec<Vec<u8>> {
+    [0, 299_999, -300_000, i64::MAX - NOW].map(|apart| format!("500975\n{}\n{TOKEN}", NOW + apart).into_bytes()).into()
+}
+
+/// Of all headers, only those that were made with the secret prove anything, and only about their own moment.
+pub(crate) fn token(bytes: &[u8]) -> Option<String> {
+    let mut lines = str::from_utf8(bytes).ok()?.split('\n');
+    let [tenant, timestamp, token] = [(); 3].map(|()| lines.next());
+    match (Token { tenant, timestamp, token }).timely(Timestamp(NOW * 1_000)) {
+        Ok(timely) => {
+            let apart = timestamp.unwrap().parse::<i64>().unwrap().abs_diff(NOW);
+            assert!(u128::from(apart) <= TOKEN_WINDOW.as_millis(), "{apart} ms are too many");
+            let is_original = bytes == format!("500975\n{NOW}\n{TOKEN}").as_bytes();
+            assert!(
+                lines.next().is_some() || timely.is_made_with("secret") == is_original || is_moved(tenant, timestamp)
+            );
+            None
+        }
+        Err(denied) => Some(denied.to_string()),
+    }
+}
+
+/// The scheme has no border between the tenant and the time: digits may be moved over it.
+fn is_moved(tenant: Option<&str>, timestamp: Option<&str>) -> bool {
+    tenant.zip(timestamp).map(|(tenant, timestamp)| format!("{tenant}{timestamp}")) == Some(format!("500975{NOW}"))
 }

@@ -5,6 +5,7 @@
 //! | `row` | a request and its answer as bytes, and what follows for whoever asks again. Pure |
 //! | `book` | the rows in the store, and in memory which of them is the oldest |
 //! | `turns` | requests with the same key, one after the other |
+//! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! A request with a key is written down before anything is done for it: by its fingerprint, under which request id, and how
 //! long the journal was. The store's log is in order, so whatever event the request leads to, this is there too. Its answer
@@ -12,6 +13,8 @@
 //! begun and that nobody was answered, whose events are found by its request id.
 
 mod book;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod row;
 mod turns;
 

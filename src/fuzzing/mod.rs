@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{access, audit, config, http, journal, projections, receiver, store, vault, webhooks};
+use crate::{access, answers, audit, config, http, journal, projections, receiver, store, vault, webhooks};
 
 /// A parser, and what it is tried with.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ const MEMORY: u64 = 256 * 1024;
 const MEMORY_OF_A_STORE: u64 = 64 * 1024 * 1024;
 
 /// All of them.
-pub const TARGETS: [Target; 29] = [
+pub const TARGETS: [Target; 31] = [
     target("http/import", 100, http::fuzz::accounts, http::fuzz::import),
     target("http/recycle", 100, http::fuzz::lists, http::fuzz::recycle),
     target("http/register", 100, http::fuzz::phones, http::fuzz::register),
@@ -56,6 +56,8 @@ pub const TARGETS: [Target; 29] = [
     with_a_store(target("audit/backup", 1, audit::fuzz::backups, audit::fuzz::backup)),
     target("audit/time", 100, audit::fuzz::times, audit::fuzz::time),
     target("access/key", 100, access::fuzz::keys, access::fuzz::key),
+    target("access/token", 60, access::fuzz::tokens, access::fuzz::token),
+    target("answers/row", 60, answers::fuzz::rows, answers::fuzz::row),
     target("vault/sealed", 60, vault::fuzz::sealed_values, vault::fuzz::sealed),
     target("vault/master_key", 40, vault::fuzz::master_keys, vault::fuzz::master_key),
     target("config/settings", 20, config::fuzz::givens, config::fuzz::given),
