@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::muster::client;
 
@@ -77,6 +77,8 @@ impl Honest {
     /// How long each answer took.
     async fn ask(&self, account: u64, is_over: &Cell<bool>) -> Vec<Duration> {
         let (client, mut times, mut turn) = (client(), Vec::new(), interval(EVERY));
+        // Who was kept waiting does not make up for it.
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (Honest { base, key, .. }, name) = (self, account.to_string());
         while !is_over.get() {
             turn.tick().await;
