@@ -242,6 +242,8 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
         &answer["message"]
     };
     let sentence = sentence.as_str().unwrap();
-    assert!(shown.contains(SECRET) || !sentence.contains(SECRET), "{shown}: {sentence}");
+    // The names of its fields are told by the one that takes no secrets.
+    let tells_names = shown.contains(SECRET) || shown.contains("/batchRecycle");
+    assert!(tells_names || !sentence.contains(SECRET), "{shown}: {sentence}");
     Some(sentence.to_owned())
 }
