@@ -30,7 +30,9 @@ pub(crate) fn rosters() -> Vec<Vec<u8>> {
 /// A checkpoint that is read is written again as it was, but for the order of sets; and what it lists is JSON.
 pub(crate) fn roster(bytes: &[u8]) -> Option<String> {
     let state = Checkpoint::read(bytes, STORE)?;
-    let again = Checkpoint::read(&Checkpoint::of(&state).write(STORE), STORE).unwrap();
+    let back = Checkpoint::of(&state).write(STORE);
+    assert!(back.ends_with(&bytes[bytes.len() - 8 * state.rows.len()..]), "other rows");
+    let again = Checkpoint::read(&back, STORE).unwrap();
     assert!(again.rows.differing(&state.rows).is_empty() && again.rows.len() == state.rows.len());
     assert_eq!((again.waiting, again.dropped), (state.waiting, state.dropped));
     let text: Vec<u8> = state.rows.chunks().iter().flat_map(|chunk| chunk.text().to_vec()).collect();
