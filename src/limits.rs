@@ -186,6 +186,9 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const LIVE_READERS: usize = 1_000;
 /// Events that are read ahead for each of them, most: all readers together hold little, however large the events are.
 pub const LIVE_EVENTS: usize = 8;
+/// Answers that are made while they are sent (exports, backups, whole histories) at once, most. Each has a thread for
+/// blocking work, of which there are 512, and callers' large requests need some too.
+pub const STREAMS: usize = 64;
 /// How often a reader of the live tail hears that the service is still there, while nothing happens.
 pub const LIVE_HEARTBEAT: Duration = Duration::from_secs(15);
 /// Bytes of a refused body that are read and thrown away, so that the client reads the answer instead of a reset.

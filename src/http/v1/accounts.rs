@@ -39,7 +39,7 @@ pub(super) fn history(desk: &Desk, number: &str, query: &Query, is_stream: bool)
     let audit = desk.audit().clone();
     // An account that is unknown is told before anything is sent.
     audit.history(account, order, cursor, &filter, 1)?;
-    Ok(streamed(NDJSON, move |writer| -> Result<(), crate::audit::Error> {
+    Ok(streamed(desk.place()?, NDJSON, move |writer| -> Result<(), crate::audit::Error> {
         let (mut left, mut cursor) = (most, cursor);
         while left > 0 {
             let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS);

@@ -14,7 +14,7 @@ use warp::sse;
 use super::Desk;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::streams::{NDJSON, infallible, page, streamed};
+use super::streams::{NDJSON, Place, infallible, page, streamed};
 use crate::access::Pass;
 use crate::audit::{Audit, Filter};
 use crate::http::requests::Query;
@@ -59,15 +59,15 @@ pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap, pass: Option
         }
         Form::Stream => {
             let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-            Ok(all(desk.audit().clone(), after.unwrap_or(0), filter, most))
+            Ok(all(desk.place()?, desk.audit().clone(), after.unwrap_or(0), filter, most))
         }
         Form::Live => live(desk, after, filter, headers, pass),
     }
 }
 
 /// Everything up to now, one event a line.
-fn all(audit: Audit, after: u64, filter: Filter, most: u64) -> Response {
-    streamed(NDJSON, move |writer| -> Result<(), crate::audit::Error> {
+fn all(place: Place, audit: Audit, after: u64, filter: Filter, most: u64) -> Response {
+    streamed(place, NDJSON, move |writer| -> Result<(), crate::audit::Error> {
         let (mut left, mut position) = (most, after);
         while left > 0 {
             let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS);

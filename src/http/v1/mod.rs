@@ -45,7 +45,7 @@ pub use table::{ROUTES, Route};
 use super::body::Room;
 use crate::access::Door;
 use crate::audit::Audit;
-use crate::limits::LIVE_READERS;
+use crate::limits::{LIVE_READERS, STREAMS};
 use crate::webhooks::Webhooks;
 use problem::Problem;
 
@@ -67,6 +67,8 @@ struct Inner {
     room: Room,
     /// Places for readers of the live tail.
     readers: Arc<Semaphore>,
+    /// Places for answers that are made while they are sent.
+    streams: Arc<Semaphore>,
     /// Held by what reads everything: one at a time.
     reading: Arc<Semaphore>,
     rebuild: Rebuild,
@@ -102,7 +104,7 @@ impl Desk {
         request_timeout: Duration,
         stop: CancellationToken,
     ) -> Desk {
-        let readers = Arc::new(Semaphore::new(LIVE_READERS));
+        let (readers, streams) = (Arc::new(Semaphore::new(LIVE_READERS)), Arc::new(Semaphore::new(STREAMS)));
         let (reading, rebuild) = (Arc::new(Semaphore::new(1)), Rebuild::default());
         let room = Room::new();
         Desk {
@@ -113,6 +115,7 @@ impl Desk {
                 door,
                 room,
                 readers,
+                streams,
                 reading,
                 rebuild,
                 request_timeout,

@@ -6,13 +6,15 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use warp::Reply;
-use warp::http::{HeaderValue, header};
+use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
+use super::Desk;
 use super::problem::Problem;
+use crate::limits::STREAMS;
 
 /// Pieces that wait to be sent, most.
 const PIECES: usize = 4;
@@ -32,15 +34,33 @@ impl Writer {
     }
 }
 
+/// A place for an answer that is made while it is sent.
+pub(super) struct Place {
+    _place: OwnedSemaphorePermit,
+}
+
+impl Desk {
+    /// A place, if there is one.
+    pub(super) fn place(&self) -> Result<Place, Problem> {
+        let place = self.inner.streams.clone().try_acquire_owned();
+        let full =
+            format!("{STREAMS} exports, backups and histories are being sent, which is the limit; try again later");
+        let place = place.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full))?;
+        Ok(Place { _place: place })
+    }
+}
+
 /// An answer whose body `make` writes, on a thread for blocking work. If it fails the connection is broken off, so that
 /// nobody takes what came for the whole.
 pub(super) fn streamed<E: Into<Problem>>(
+    place: Place,
     content_type: &'static str,
     make: impl FnOnce(&mut Writer) -> Result<(), E> + Send + 'static,
 ) -> Response {
     let (pieces, read) = mpsc::channel(PIECES);
     let mut writer = Writer { pieces };
     spawn_blocking(move || {
+        let _place = place;
         if let Err(error) = make(&mut writer) {
             let _problem: Problem = error.into();
             let _gone = writer.pieces.blocking_send(Err(io::Error::other("what was to be sent could not be read")));
@@ -90,4 +110,40 @@ fn with_type(mut response: Response, content_type: &'static str) -> Response {
 /// A stream that cannot fail, as warp wants it.
 pub(super) fn infallible<T>(item: T) -> Result<T, Infallible> {
     Ok(item)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+    use tokio_util::sync::CancellationToken;
+    use warp::http::Request;
+
+    use super::*;
+    use crate::access::{Door, Keys};
+    use crate::audit::tests::House;
+    use crate::http::v1::routes;
+    use crate::limits::{REQUEST_TIMEOUT, REQUESTS_PER_SECOND};
+
+    /// Whoever reads slowly must not take the threads that others need.
+    #[tokio::test]
+    async fn there_are_so_many_streams_and_no_more() {
+        let house = House::told().await;
+        let keys = Keys::open(house.audit.journal(), None).unwrap();
+        let door = Door::new(keys, REQUESTS_PER_SECOND);
+        let desk = Desk::new(house.audit.clone(), None, None, door, REQUEST_TIMEOUT, CancellationToken::new());
+        let service = TowerToHyperService::new(warp::service(routes(desk.clone())));
+        let export = async |path: &str| {
+            let request = Request::get(path).header("accept", NDJSON).body(String::new()).unwrap();
+            let Ok(answer) = service.call(request).await;
+            (answer.status().as_u16(), answer.headers().contains_key(header::RETRY_AFTER))
+        };
+        let places: Vec<Place> = (0..STREAMS).map(|_| desk.place().unwrap()).collect();
+        for path in ["/api/v1/export", "/api/v1/events", "/api/v1/accounts/861821726232/events"] {
+            assert_eq!(export(path).await, (503, true), "{path}");
+        }
+        drop(places);
+        assert_eq!(export("/api/v1/export").await, (200, false));
+    }
 }

@@ -119,7 +119,9 @@ pub(super) fn export(desk: &Desk, query: &Query) -> Result<Response, Problem> {
     if form == Form::CloudEvents {
         audit.signer()?;
     }
-    Ok(streamed(content_type, move |writer| audit.export(form, &filter, |_, _| {}, |piece| writer.write(piece))))
+    Ok(streamed(desk.place()?, content_type, move |writer| {
+        audit.export(form, &filter, |_, _| {}, |piece| writer.write(piece))
+    }))
 }
 
 /// `POST /backup`
@@ -127,9 +129,9 @@ pub(super) fn backup(desk: &Desk, query: &Query, asker: Asker) -> Result<Respons
     Parameters::new(query, &[])?;
     desk.audit().signer()?;
     desk.audit().may_back_up()?;
-    let desk = desk.clone();
+    let (place, desk) = (desk.place()?, desk.clone());
     let runtime = Handle::current();
-    Ok(streamed("application/octet-stream", move |writer| -> Result<(), audit::Error> {
+    Ok(streamed(place, "application/octet-stream", move |writer| -> Result<(), audit::Error> {
         // It is remembered before the end of the file is sent, so that whoever has the whole of it finds it remembered.
         let taken = desk.audit().backup(|_, _| {}, |piece| writer.write(piece))?;
         if let Some(position) = taken {

@@ -39,11 +39,12 @@ pub(super) async fn answer(
     }
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let Body { new_key_file } = read(body, r#"nothing, or {"newKeyFile":"/run/secrets/new.key"}"#)?;
+    let place = desk.place()?;
     let begun = spawn_blocking(move || vault.begin_rotation(new_key_file.as_deref()));
     let rotation = begun.await.map_err(|error| Problem::work(&error))??;
     let (journal, runtime) = (desk.audit().journal().clone(), Handle::current());
     // It goes on to its end though nobody reads how far it is.
-    Ok(streamed(NDJSON, move |writer| -> Result<(), Problem> {
+    Ok(streamed(place, NDJSON, move |writer| -> Result<(), Problem> {
         let mut say = |line: serde_json::Value| writer.write(format!("{line}\n").into_bytes());
         let rotated = rotation.run(&journal, &runtime, asker, |done, of| {
             let _unread = say(json!({"done": done, "of": of}));
