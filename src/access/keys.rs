@@ -213,7 +213,10 @@ impl Keys {
             (1..=ACCOUNT_DIGITS_MAX).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_digit())
         };
         if accounts.len() > API_KEY_ACCOUNTS || !accounts.iter().all(is_prefix) {
-            return field("accounts", format!("must be at most {API_KEY_ACCOUNTS} beginnings of numbers, as in 8618"));
+            return field(
+                "accounts",
+                format!("must be at most {API_KEY_ACCOUNTS} beginnings of numbers, each by itself, as in 8618"),
+            );
         }
         if expires.is_some_and(|end| end <= clock::now()) {
             return field("expires", "must be in the future".to_owned());

@@ -1,4 +1,4 @@
-//! The rows in the store, and in memory which of them is the oldest.
+//! The rows in the store, and in memory which of each API key is the oldest.
 //!
 //! | key | value |
 //! |---|---|
@@ -7,11 +7,10 @@
 //!
 //! Numbers and times are big endian.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::BytesMut;
+use dashmap::DashMap;
 
 use super::Error;
 use super::row::{Row, Scope};
@@ -29,16 +28,23 @@ pub(super) struct Book {
     store: Store,
     /// What was begun before is not in the line, and takes no room, until [`count`](Book::count) is through.
     opened: Timestamp,
-    /// When each row was begun, the oldest first. Some may be gone. Those that are under way are not here.
-    line: Mutex<VecDeque<(Timestamp, Scope)>>,
-    /// The room that is taken.
-    taken: AtomicU64,
+    /// By API key: none takes the room of another.
+    lines: DashMap<u64, Line>,
     room: u64,
+}
+
+/// The rows of one API key.
+#[derive(Default)]
+struct Line {
+    /// When each was begun, the oldest first. Some may be gone. Those that are under way are not here.
+    rows: VecDeque<(Timestamp, Scope)>,
+    /// The room that they take, and those that are under way.
+    taken: u64,
 }
 
 impl Book {
     pub(super) fn new(store: Store, opened: Timestamp) -> Book {
-        Book { store, opened, line: Mutex::default(), taken: AtomicU64::new(0), room: ANSWERS_BYTES }
+        Book { store, opened, lines: DashMap::new(), room: ANSWERS_BYTES }
     }
 
     /// The same with less room.
@@ -50,16 +56,16 @@ impl Book {
     /// Writes a request down that is new, unless its key has a row; returns that then. To be found needs no room.
     pub(super) fn begin(&self, scope: Scope, row: &Row) -> Result<Option<Row>, Error> {
         let key = row_key(scope);
-        if !self.has_room() {
+        if !self.has_room(scope) {
             if let Some(there) = self.store.get(Table::Answers, &key)? {
                 return self.whole(scope, &there).map(Some);
             }
-            self.make_room(row.at)?;
+            self.make_room(scope, row.at)?;
         }
         match self.store.put_new(Table::Answers, &key, &row.bytes().0)? {
             Some(there) => self.whole(scope, &there).map(Some),
             None => {
-                self.taken.fetch_add(row.weight(), Ordering::Relaxed);
+                self.lines.entry(scope.caller()).or_default().taken += row.weight();
                 Ok(None)
             }
         }
@@ -90,13 +96,13 @@ impl Book {
         }
         self.store.put(Table::Answers, &row_key(scope), &bytes)?;
         let body = row.answer.as_ref().map_or(0, |given| given.body.len() as u64);
-        self.taken.fetch_add(body, Ordering::Relaxed);
+        self.lines.entry(scope.caller()).or_default().taken += body;
         Ok(())
     }
 
     /// Puts a row that is no longer under way in the line of those that are forgotten one day.
     pub(super) fn line_up(&self, at: Timestamp, scope: Scope) {
-        self.line().push_back((at, scope));
+        self.lines.entry(scope.caller()).or_default().rows.push_back((at, scope));
     }
 
     /// Forgets the request that was begun at this moment, if it is what the key has still.
@@ -109,62 +115,68 @@ impl Book {
             self.store.remove(Table::Answers, &key)?;
         }
         self.store.remove(Table::Answers, &row_key(scope))?;
+        let mut line = self.lines.entry(scope.caller()).or_default();
         // What is not counted yet is not taken back below nothing.
-        let less = |taken: u64| Some(taken.saturating_sub(row.weight() + missing as u64));
-        let _always = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        line.taken = line.taken.saturating_sub(row.weight() + missing as u64);
         Ok(())
     }
 
     /// Forgets some of what is over; says whether there may be more of it.
     pub(super) fn forget_over(&self, now: Timestamp) -> Result<bool, store::Error> {
-        for _ in 0..ANSWERS_FORGOTTEN {
-            let over = self.line().pop_front_if(|(at, _)| at.plus(ANSWERS_KEPT) <= now);
-            let Some((at, scope)) = over else { return Ok(false) };
-            self.forget(at, scope)?;
+        let mut over = Vec::new();
+        for mut line in self.lines.iter_mut() {
+            while over.len() < ANSWERS_FORGOTTEN {
+                let Some(row) = line.rows.pop_front_if(|(at, _)| at.plus(ANSWERS_KEPT) <= now) else { break };
+                over.push(row);
+            }
         }
-        Ok(true)
+        for (at, scope) in &over {
+            self.forget(*at, *scope)?;
+        }
+        Ok(over.len() == ANSWERS_FORGOTTEN)
     }
 
-    /// Forgets the oldest until there is room; an error if they are too young for that.
-    fn make_room(&self, now: Timestamp) -> Result<(), Error> {
+    /// Forgets the oldest of an API key until there is room; an error if they are too young for that.
+    fn make_room(&self, wanted: Scope, now: Timestamp) -> Result<(), Error> {
         for _ in 0..ANSWERS_PUSHED_OUT {
-            let oldest = self.line().front().copied();
-            let Some((at, scope)) = oldest.filter(|_| !self.has_room()) else { break };
+            let oldest = self.lines.get(&wanted.caller()).and_then(|line| line.rows.front().copied());
+            let Some((at, scope)) = oldest.filter(|_| !self.has_room(wanted)) else { break };
             let young = at.plus(ANSWERS_KEPT_LEAST).since(now);
             if !young.is_zero() {
                 return Err(Error::Full { seconds: young.as_secs() + 1 });
             }
             // Somebody else who needs room may have been here first.
-            let _mine = self.line().pop_front_if(|front| *front == (at, scope));
+            if let Some(mut line) = self.lines.get_mut(&wanted.caller()) {
+                let _mine = line.rows.pop_front_if(|front| *front == (at, scope));
+            }
             self.forget(at, scope)?;
         }
         Ok(())
     }
 
-    fn has_room(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) < self.room
+    fn has_room(&self, scope: Scope) -> bool {
+        self.lines.get(&scope.caller()).is_none_or(|line| line.taken < self.room)
     }
 
-    /// Counts what was there when the store was opened, and puts it in front of the line.
+    /// Counts what was there when the store was opened, and puts it in front of the lines.
     pub(super) fn count(&self) -> Result<(), store::Error> {
-        let mut before = Vec::new();
+        let mut before: HashMap<u64, Vec<(Timestamp, Scope)>> = HashMap::new();
         for entry in self.store.scan_from(Table::Answers, ROWS) {
             let (key, value) = entry?;
             let Some(scope) = key.strip_prefix(ROWS).and_then(|scope| scope.as_array()) else { break };
             if let Some((row, missing)) = Row::read(&value).filter(|(row, _)| row.at < self.opened) {
-                self.taken.fetch_add(row.weight() + missing as u64, Ordering::Relaxed);
-                before.push((row.at, Scope(*scope)));
+                let scope = Scope(*scope);
+                self.lines.entry(scope.caller()).or_default().taken += row.weight() + missing as u64;
+                before.entry(scope.caller()).or_default().push((row.at, scope));
             }
         }
-        before.sort_unstable_by_key(|(at, _)| *at);
-        let mut line = self.line();
-        before.extend(line.drain(..));
-        *line = before.into();
+        for (caller, mut rows) in before {
+            rows.sort_unstable_by_key(|(at, _)| *at);
+            let mut line = self.lines.entry(caller).or_default();
+            rows.extend(line.rows.drain(..));
+            line.rows = rows.into();
+        }
         Ok(())
-    }
-
-    fn line(&self) -> MutexGuard<'_, VecDeque<(Timestamp, Scope)>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `row` | a request and its answer as bytes, and what follows for whoever asks again. Pure |
-//! | `book` | the rows in the store, and in memory which of them is the oldest |
+//! | `book` | the rows in the store, and in memory which of each API key is the oldest |
 //! | `turns` | requests with the same key, one after the other |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
@@ -86,7 +86,7 @@ pub enum Error {
     UnderWay,
     /// There is no room for one more answer.
     #[error(
-        "so many answers were kept of late that there is no room for another; try again later, or send this without \
+        "so many answers to this API key were kept of late that there is no room for another; try again later, or send this without \
          Idempotency-Key"
     )]
     Full {

@@ -26,7 +26,7 @@ use crate::vault::RequestFingerprint;
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 80;
 
-/// Whose key it is, and what for. Another caller's, or another endpoint's, is another key.
+/// Whose key it is, and what for. Another caller's, or another endpoint's, is another key. It begins with the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scope(pub(super) [u8; 32]);
 
@@ -93,7 +93,14 @@ impl Scope {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        Scope(hash.finalize().into())
+        let mut scope: [u8; 32] = hash.finalize().into();
+        scope[..8].copy_from_slice(&caller.to_be_bytes());
+        Scope(scope)
+    }
+
+    /// The number of the caller's API key; 0 where there are none.
+    pub(super) fn caller(self) -> u64 {
+        self.0.first_chunk().map_or(0, |caller| u64::from_be_bytes(*caller))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Account numbers in the log, masked wherever they come from: a field, a path, the words of an error, another crate.
 //!
-//! A number is 7 to 15 digits in a text. What is logged as an integer is none: a position, a size, a duration.
+//! A number is 7 digits or more in a text: one may stand beside others. What is logged as an integer is none: a position, a size, a duration.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -13,7 +13,10 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 
 use crate::domain::masked;
-use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN};
+use crate::limits::ACCOUNT_DIGITS_MIN;
+
+/// What is shorter is a name, and no key of 256 bits.
+const KEY_CHARACTERS: usize = 40;
 
 /// The fields of events and spans, in lines for people.
 pub(super) struct Fields;
@@ -114,6 +117,13 @@ fn mask(text: &str) -> Cow<'_, str> {
     let mut written = String::new();
     let (mut done, mut at) = (0, 0);
     while at < text.len() {
+        if let Some(length) = key(&text[at..]) {
+            written += &text[done..at];
+            written += "muster_***";
+            at += length;
+            done = at;
+            continue;
+        }
         let word = text[at..].bytes().take_while(|byte| is_word(*byte)).count();
         if word >= ACCOUNT_DIGITS_MIN && !is_id(&text[at..at + word]) && !text[..at].ends_with("position ") {
             for (begin, end) in numbers(&text[at..at + word]) {
@@ -127,6 +137,13 @@ fn mask(text: &str) -> Cow<'_, str> {
     if done == 0 { Cow::Borrowed(text) } else { Cow::Owned(written + &text[done..]) }
 }
 
+/// How long the API key is that a text begins with, if it does: somebody may have put it into a path.
+fn key(text: &str) -> Option<usize> {
+    let is_key = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let length = text.bytes().take_while(|byte| is_key(*byte)).count();
+    (text.starts_with("muster_") && length > KEY_CHARACTERS).then_some(length)
+}
+
 /// Where in a word numbers begin and end.
 fn numbers(word: &str) -> impl Iterator<Item = (usize, usize)> {
     let runs = word.as_bytes().chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit());
@@ -134,9 +151,8 @@ fn numbers(word: &str) -> impl Iterator<Item = (usize, usize)> {
         *end += run.len();
         Some((run[0].is_ascii_digit(), *end - run.len(), *end))
     });
-    let length = ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX;
     placed
-        .filter(move |(is_digits, begin, end)| *is_digits && length.contains(&(end - begin)))
+        .filter(move |(is_digits, begin, end)| *is_digits && end - begin >= ACCOUNT_DIGITS_MIN)
         .map(|run| (run.1, run.2))
 }
 
@@ -175,7 +191,9 @@ mod tests {
             ("é861821726232é", "é861******232é"),
             // No numbers.
             ("", ""),
-            ("123456 1234567890123456 2026-11-25T04:49:29.574012Z 127.0.0.1:40000", ""),
+            ("8618217262321795622768581", "861*******************581"),
+            ("/api/v1/keys/muster_1_AAAAAAAAAA-BBBBBBBBBB_CCCCCCCCCC0123456789/x", "/api/v1/keys/muster_***/x"),
+            ("123456 muster_service 2026-11-25T04:49:29.574012Z 127.0.0.1:40000", ""),
             ("000661128d61e65a97f0755ed4db7b31", ""),
             ("01234567-89ab-7def-8123-456789012345", ""),
             ("e6416e040bd1dbf0a829b7fd1158f405fdb5cab1073d7a574e72be193e5f2c7b", ""),

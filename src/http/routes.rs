@@ -87,14 +87,17 @@ where
 {
     let begun = Instant::now();
     let Identified { id, header } = api.request_ids().identify(&request.headers);
-    let answered = async {
-        let pass = admit(&api, &request).await?;
-        let origin = Origin { principal: Principal::Caller(pass.key()), request: id };
-        dispatch(&api, &request, &mut body, origin, pass).await
-    };
-    // Commands that are in their accounts' mailboxes by then go on to their end, as where a caller hangs up.
     let limit = api.settings().request_timeout;
-    let result = timeout(limit, answered).await.unwrap_or(Err(Error::Late { limit }));
+    let result = match admit(&api, &request).await {
+        Ok(pass) => {
+            let origin = Origin { principal: Principal::Caller(pass.key()), request: id };
+            let answered = timeout(limit, dispatch(&api, &request, &mut body, origin, pass));
+            // Commands that are in their accounts' mailboxes by then go on to their end, as where a caller hangs up.
+            answered.await.unwrap_or(Err(Error::Late { limit }))
+        }
+        // However long a refused key waits, it is told so.
+        Err(denied) => Err(denied.into()),
+    };
     if let Err(error) = &result {
         if error.code() == 500 {
             let cause = error as &dyn std::error::Error;

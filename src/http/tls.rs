@@ -5,7 +5,7 @@
 //! resume, so none of one is resumed under the next. Where clients must show certificates nothing is resumed at all: a
 //! session that is resumed is not asked for its certificate, which may be over by then.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -225,6 +225,10 @@ impl Contents {
 /// services that are not root are given keys (Debian's ssl-cert, Kubernetes' fsGroup).
 fn read(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |source| Error::Unreadable { setting, path: path.to_owned(), source };
+    // Looked at first, because opening a pipe waits until somebody writes.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("it is no file")));
+    }
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };

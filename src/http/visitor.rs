@@ -34,7 +34,13 @@ async fn enter_with(door: &Door, shown: Shown<'_>, headers: &HeaderMap, from: Ip
 /// The token that a request shows: that of whoever sends any of its three headers.
 fn shown_token(headers: &HeaderMap) -> Option<Token<'_>> {
     let names = ["tenant_id", "timestamp", "token"];
-    let [tenant, timestamp, token] = names.map(|name| text(headers, name).filter(|text| !text.is_empty()));
+    // What is no text is no number either, and what is given twice is nothing that can be judged.
+    let shown = |name| match (text(headers, name), headers.get_all(name).iter().count()) {
+        (Some(shown), 1) => Some(shown).filter(|shown| !shown.is_empty()),
+        (None, 1) => Some("?"),
+        (_, _) => None,
+    };
+    let [tenant, timestamp, token] = names.map(shown);
     names.iter().any(|name| headers.contains_key(*name)).then_some(Token { tenant, timestamp, token })
 }
 
@@ -44,7 +50,7 @@ pub(super) fn shown_key(headers: &HeaderMap) -> Option<&str> {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    bearer.or_else(|| text(headers, "x-api-key"))
+    bearer.or_else(|| text(headers, "x-api-key").filter(|key| !key.is_empty()))
 }
 
 /// Whether a browser sends it for a page that is not ours, or for a name that somebody else has for this machine (DNS

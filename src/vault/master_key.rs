@@ -3,11 +3,12 @@
 //! The file holds one line, `muster master key 1 ` and 64 hexadecimal digits, or the digits alone, and only its owner may
 //! read it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::Error;
@@ -20,11 +21,14 @@ const DIGITS: usize = 64;
 /// Reads the key; none if there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Key>, Error> {
     let failed = |what| move |source| Error::File { what, path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    // Looked at first, because opening a pipe waits until somebody writes.
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => return Err(failed("open")(io::Error::other("it is no file"))),
+        Ok(_) => {}
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed("open")(source)),
-    };
+    }
+    let file = File::open(path).map_err(failed("open"))?;
     let mode = file.metadata().map_err(failed("read"))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::ReadableByOthers { path: path.to_owned(), mode });
@@ -44,16 +48,17 @@ pub(super) fn make(path: &Path) -> Result<Key, Error> {
 /// Writes the key's file, durably, in the place of the one before. A crash leaves the one or the other, whole: it is
 /// written beside its place first.
 pub(super) fn write(path: &Path, key: &Key) -> Result<(), Error> {
-    let beside = write_beside(path, key)?;
+    let (beside, path) = (write_beside(path, key)?, behind_links(path));
     let moved = || {
-        fs::rename(&beside, path)?;
-        File::open(directory_of(path))?.sync_all()
+        beside.persist(&path)?;
+        File::open(directory_of(&path))?.sync_all()
     };
-    moved().map_err(|source| Error::File { what: "make", path: path.to_owned(), source })
+    moved().map_err(|source| Error::File { what: "make", path: path.clone(), source })
 }
 
-/// Writes the key beside its file's place.
-pub(super) fn write_beside(path: &Path, key: &Key) -> Result<PathBuf, Error> {
+/// Writes the key beside its file's place, in a file of its own that is gone if nothing is done with it.
+pub(super) fn write_beside(path: &Path, key: &Key) -> Result<NamedTempFile, Error> {
+    let path = &behind_links(path);
     let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 1));
     text.push_str(PREFIX);
     for byte in **key {
@@ -62,15 +67,20 @@ pub(super) fn write_beside(path: &Path, key: &Key) -> Result<PathBuf, Error> {
         }
     }
     text.push('\n');
-    let beside = path.with_extension("new");
     let written = || {
         store::create_directories(directory_of(path))?;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        // Its name is drawn, it is made anew, and only its owner may read it.
+        let mut file = tempfile::Builder::new().prefix(".master-key-").tempfile_in(directory_of(path))?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        file.as_file().sync_all()?;
+        Ok(file)
     };
-    written().map_err(|source| Error::File { what: "make", path: path.to_owned(), source })?;
-    Ok(beside)
+    written().map_err(|source| Error::File { what: "make", path: path.to_owned(), source })
+}
+
+/// The file itself, where its path is a link to it: a key must not stay behind there.
+fn behind_links(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn directory_of(path: &Path) -> &Path {

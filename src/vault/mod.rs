@@ -164,8 +164,9 @@ impl Vault {
 
     /// What was kept so, opened; none if there is nothing.
     pub fn kept_endpoint(&self, channel: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let masters = self.masters();
         let Some(sealed) = self.inner.store.get(Table::Endpoints, channel.as_bytes())? else { return Ok(None) };
-        let clear = self.masters().open_sealed(&endpoint_aad(channel.as_bytes()), &sealed);
+        let clear = masters.open_sealed(&endpoint_aad(channel.as_bytes()), &sealed);
         clear.map(Some).ok_or_else(|| Error::EndpointDoesNotOpen(channel.to_owned()))
     }
 
@@ -180,8 +181,10 @@ impl Vault {
     }
 
     fn data_key(&self, account: AccountNumber) -> Result<Option<Key>, Error> {
+        // Held before the key is read: what a rotation has sealed anew meanwhile would open with none of these.
+        let masters = self.masters();
         let wrapped = self.inner.store.get(Table::Keys, &account.get().to_be_bytes())?;
-        wrapped.map(|wrapped| self.unwrap(account, &wrapped)).transpose()
+        wrapped.map(|wrapped| unwrap(&masters, account, &wrapped)).transpose()
     }
 
     /// The store gets the wrapped key before the journal gets anything sealed with it, and both are made durable by the
@@ -202,16 +205,15 @@ impl Vault {
         let wrapped = masters.seal(&aad, &*data_key, &wrap_nonce);
         // Two requests may import the same account at once: the first key stands, and both use it.
         let there = self.inner.store.put_new(Table::Keys, &account.get().to_be_bytes(), &wrapped)?;
-        drop(masters);
         match there {
-            Some(there) => self.unwrap(account, &there),
+            Some(there) => unwrap(&masters, account, &there),
             None => Ok(data_key),
         }
     }
+}
 
-    fn unwrap(&self, account: AccountNumber, wrapped: &[u8]) -> Result<Key, Error> {
-        let aad = Purpose::DataKey.bound_to(Some(account));
-        let clear = self.masters().open_sealed(&aad, wrapped).ok_or(Error::DoesNotOpen { account })?;
-        clear.first_chunk().map(|key| Zeroizing::new(*key)).ok_or(Error::DoesNotOpen { account })
-    }
+fn unwrap(masters: &Masters, account: AccountNumber, wrapped: &[u8]) -> Result<Key, Error> {
+    let aad = Purpose::DataKey.bound_to(Some(account));
+    let clear = masters.open_sealed(&aad, wrapped).ok_or(Error::DoesNotOpen { account })?;
+    clear.first_chunk().map(|key| Zeroizing::new(*key)).ok_or(Error::DoesNotOpen { account })
 }

@@ -7,6 +7,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::cipher::{self, Key};
+use super::masters::Masters;
 use super::purpose::Purpose;
 use super::{Error, Vault};
 use crate::store::{Table, Value};
@@ -50,12 +51,13 @@ impl Vault {
 
     /// What is derived of the key that is stored. It is looked at each time, because it may have been destroyed.
     fn request_keys(&self) -> Result<Arc<RequestKeys>, Error> {
-        let sealed = self.sealed_request_key()?;
+        let masters = self.masters();
+        let sealed = self.sealed_request_key(&masters)?;
         let mut opened = self.inner.request_keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = opened.as_ref().filter(|keys| keys.sealed == sealed) {
             return Ok(keys.clone());
         }
-        let clear = self.masters().open_sealed(&Purpose::RequestKey.bound_to(None), &sealed);
+        let clear = masters.open_sealed(&Purpose::RequestKey.bound_to(None), &sealed);
         let key = clear.and_then(|key| key.first_chunk().map(|key| Key::new(*key)));
         let key = key.ok_or(Error::RequestKeyDoesNotOpen)?;
         // No key serves two purposes.
@@ -65,15 +67,13 @@ impl Vault {
         Ok(opened.insert(keys).clone())
     }
 
-    /// The present key, which is made if there is none.
-    fn sealed_request_key(&self) -> Result<Value, Error> {
+    /// The present key, which is made if there is none. While `masters` is held a rotation seals nothing anew.
+    fn sealed_request_key(&self, masters: &Masters) -> Result<Value, Error> {
         let aad = Purpose::RequestKey.bound_to(None);
         if let Some(sealed) = self.inner.store.get(Table::Keys, REQUEST_KEY)? {
             return Ok(sealed);
         }
         let key = Key::new(cipher::draw()?);
-        // Held until it is stored: a rotation seals anew what is stored by then, and nothing that comes later.
-        let masters = self.masters();
         let sealed = masters.seal(&aad, &*key, &cipher::draw()?);
         let there = self.inner.store.put_new(Table::Keys, REQUEST_KEY, &sealed)?;
         Ok(there.unwrap_or_else(|| sealed.into()))

@@ -88,7 +88,7 @@ impl Vault {
         }
         if let Source::File(path) = source {
             // That it can be written is found now, and not when all is done.
-            master_key::write_beside(path, &next)?;
+            drop(master_key::write_beside(path, &next)?);
         }
         let mut masters = self.masters_to_change();
         let store = &self.inner.store;

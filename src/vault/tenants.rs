@@ -21,9 +21,9 @@ impl Vault {
 
     /// What was kept so, opened; none if there is nothing.
     pub fn kept_tenant(&self, key: u64) -> Result<Option<Zeroizing<String>>, Error> {
-        let place = place(key);
+        let (place, masters) = (place(key), self.masters());
         let Some(sealed) = self.inner.store.get(Table::Keys, &place)? else { return Ok(None) };
-        let clear = self.masters().open_sealed(&tenant_aad(&place), &sealed);
+        let clear = masters.open_sealed(&tenant_aad(&place), &sealed);
         let mut clear = clear.ok_or(Error::TenantDoesNotOpen { key })?;
         let text = String::from_utf8(std::mem::take(&mut *clear)).map_err(|_| Error::TenantDoesNotOpen { key })?;
         Ok(Some(Zeroizing::new(text)))

@@ -93,6 +93,59 @@ fn a_master_key_that_is_not_right_is_refused() {
     open(directory.path()).unwrap();
 }
 
+/// The new key lies in no file that is there already: not in one of a name that it might have had, nor behind a link.
+#[test]
+fn a_master_key_takes_the_place_of_its_own_file_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let keys = [[1; 32], [2; 32]].map(Zeroizing::new);
+    for name in ["master.key", "k.new", "master.key.new", "plain"] {
+        master_key::write(&path(name), &keys[0]).unwrap();
+        let beside = master_key::write_beside(&path(name), &keys[1]).unwrap();
+        assert_eq!(*master_key::read(&path(name)).unwrap().unwrap(), *keys[0], "{name} is as it was");
+        drop(beside);
+    }
+    std::os::unix::fs::symlink(path("k.new"), path("link")).unwrap();
+    fs::write(path("link.new"), "another's").unwrap();
+    master_key::write(&path("link"), &keys[1]).unwrap();
+    assert_eq!(*master_key::read(&path("k.new")).unwrap().unwrap(), *keys[1], "no old key is left behind a link");
+    assert_eq!(fs::read(path("link.new")).unwrap(), b"another's");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6, "nothing is left beside");
+}
+
+/// Whoever opens something while a rotation ends gets it.
+#[test]
+fn what_is_sealed_opens_at_every_moment_of_a_rotation() {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = open(directory.path()).unwrap();
+    let mine = account("861821726232");
+    vault.enrol(mine).unwrap();
+    vault.keep_endpoint("sync", b"a receiver").unwrap();
+    vault.keep_tenant(7, "a tenant's").unwrap();
+    let code = vault.seal_code(mine, "123456").unwrap().unwrap();
+    let is_over = AtomicBool::default();
+    std::thread::scope(|scope| {
+        // Many more than there are processors, so that some are always held up between two steps.
+        let open_all = || {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                vault.open_code(mine, &code).unwrap();
+                vault.kept_endpoint("sync").unwrap();
+                vault.kept_tenant(7).unwrap();
+                vault.fingerprint_request(&[b"a body"]).unwrap();
+            }
+        };
+        for _ in 0..32 {
+            scope.spawn(open_all);
+        }
+        for _ in 0..40 {
+            let rotation = vault.begin_rotation(None).unwrap();
+            rotation.rewrap_all(|_, _| {}).unwrap();
+            rotation.finish().unwrap();
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
 const PREFIX_AND_ZEROS: &str = "muster master key 1 0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Everything that is sealed in a store, with what it is bound to.

@@ -207,6 +207,13 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     };
     assert_eq!(listed(&bound).await, [ACCOUNT]);
     assert_eq!(listed(&admin).await.len(), 2);
+    // Nor others' events under another name, nor a key that is bound to less.
+    let proof = "/api/v1/log/proof/inclusion?seq=1&size=1";
+    assert_eq!(ask(Method::GET, proof, Value::Null, &auditor).await.status, 403);
+    let bound_admin = key("admin");
+    let another = json!({"name": "another", "role": "admin"});
+    assert_eq!(ask(Method::POST, "/api/v1/keys", another, &bound_admin).await.status, 403);
+    assert_eq!(ask(Method::DELETE, "/api/v1/keys/1", Value::Null, &bound_admin).await.status, 403);
     // No list means all accounts: all of its own.
     let recycled = ask(Method::POST, "/group-dispatch-api/whatsapp/batchRecycle", json!({}), &bound).await;
     assert_eq!(recycled.status, 200);

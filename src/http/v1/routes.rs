@@ -41,10 +41,7 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
                 let Identified { id, header } = ids.identify(&headers);
                 let request =
                     Request { method: &method, path: tail.as_str(), query: &query, headers: &headers, peer, id };
-                let limit = desk.inner.request_timeout;
-                let limit = if Route::takes_long(&method, tail.as_str()) { Duration::MAX } else { limit };
-                let answered = timeout(limit, answer(&desk, request, Box::pin(body))).await;
-                let answered = answered.unwrap_or_else(|_| Err(Problem::late(limit)));
+                let answered = enter_and_answer(&desk, request, Box::pin(body)).await;
                 let mut response = answered.unwrap_or_else(|problem| problem.respond());
                 tracing::info!(
                     method = method.as_str(),
@@ -72,16 +69,28 @@ struct Request<'r> {
     id: RequestId,
 }
 
+async fn enter_and_answer<B: Buf>(
+    desk: &Desk,
+    request: Request<'_>,
+    body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
+) -> Result<Response, Problem> {
+    // However long a refused key waits, it is told so.
+    let pass = match request.peer {
+        Some(Peer(peer)) => visitor::enter(&desk.inner.door, request.headers, peer.ip()).await?,
+        None => Pass::ALL,
+    };
+    let limit = desk.inner.request_timeout;
+    let limit = if Route::takes_long(request.method, request.path) { Duration::MAX } else { limit };
+    timeout(limit, answer(desk, request, pass, body)).await.unwrap_or_else(|_| Err(Problem::late(limit)))
+}
+
 async fn answer<B: Buf>(
     desk: &Desk,
     request: Request<'_>,
+    pass: Pass,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
     let Request { method, path, query, headers, peer, id } = request;
-    let pass = match peer {
-        Some(Peer(peer)) => visitor::enter(&desk.inner.door, headers, peer.ip()).await?,
-        None => Pass::ALL,
-    };
     let segments: Vec<&str> = path.split('/').collect();
     Route::of(method.as_str(), &segments)?.admit(&pass, &segments, query)?;
     let origin = Origin { principal: Principal::Operator(pass.key()), request: id };

@@ -44,7 +44,7 @@ pub const ROUTES: [Route; 40] = [
     Route { method: "GET", path: "export", need: Need::Read, about: About::Asked },
     Route { method: "GET", path: "log/checkpoint", need: Need::Read, about: About::Nothing },
     Route { method: "GET", path: "log/public-key", need: Need::Read, about: About::Nothing },
-    Route { method: "GET", path: "log/proof/inclusion", need: Need::Read, about: About::Nothing },
+    Route { method: "GET", path: "log/proof/inclusion", need: Need::Read, about: About::All },
     Route { method: "GET", path: "log/proof/consistency", need: Need::Read, about: About::Nothing },
     Route { method: "GET", path: "log/proof/account/{account}", need: Need::Read, about: About::One },
     Route { method: "GET", path: "projections", need: Need::Read, about: About::All },
@@ -77,9 +77,9 @@ pub const ROUTES: [Route; 40] = [
     Route { method: "POST", path: "webhooks/{channel}/dead-letters/drop", need: Need::Operate, about: About::All },
     Route { method: "GET", path: "vault", need: Need::Read, about: About::All },
     Route { method: "POST", path: "vault/rotate", need: Need::Administer, about: About::All },
-    Route { method: "GET", path: "keys", need: Need::Administer, about: About::Nothing },
-    Route { method: "POST", path: "keys", need: Need::Administer, about: About::Nothing },
-    Route { method: "DELETE", path: "keys/{key}", need: Need::Administer, about: About::Nothing },
+    Route { method: "GET", path: "keys", need: Need::Administer, about: About::All },
+    Route { method: "POST", path: "keys", need: Need::Administer, about: About::All },
+    Route { method: "DELETE", path: "keys/{key}", need: Need::Administer, about: About::All },
 ];
 
 /// Paths whose answers take as long as the journal is, or as a receiver takes to answer.

@@ -21,7 +21,7 @@ const PLACES: [(&str, &[&str]); 40] = [
     ("chacha20poly1305", &["vault"]),
     ("clap", &["cli"]),
     ("crc32fast", &[]),
-    ("dashmap", &["access", "actors", "journal"]),
+    ("dashmap", &["access", "actors", "answers", "journal"]),
     ("figment", &["config"]),
     ("flate2", &["projections"]),
     ("futures_util", &[]),
