@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use muster::limits::{BODY_BYTES, LINGER_BYTES};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
@@ -75,12 +76,20 @@ pub async fn slow_bodies(target: Arc<Target>) -> String {
     format!("all cut off within {:.0} s, with 400", begun.elapsed().as_secs_f64())
 }
 
-/// They send requests until no more are taken, because nobody takes the answers.
+/// They ask for a long list again and again, and take nothing of it.
 pub async fn slow_readers(target: Arc<Target>) -> String {
     let target = &*target;
+    let accounts = (0..10_000).map(|last| {
+        let number = format!("8618218{last:05}");
+        json!({"whatsApp": number, "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "", "accountId": ""})
+    });
+    let body = json!({"whatsAppList": accounts.collect::<Vec<_>>()}).to_string();
+    let head = format!("{}{LAST}content-length: {}\r\n\r\n", post("batchInsert", Some(&target.stolen)), body.len());
+    let imported = send(&target.address, address(0), (head + &body).as_bytes()).await;
+    assert_eq!(statuses(&imported), [200], "{imported}");
     let begun = Instant::now();
     let request = get("/group-dispatch-api/whatsapp/queryWhatsAppStatus", Some(&target.stolen), "").repeat(1_000);
-    let strangers = (0..100).map(|number| {
+    let strangers = (0..30).map(|number| {
         let request = &request;
         async move {
             let mut stream = connect(&target.address, address(number)).await;
