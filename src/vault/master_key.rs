@@ -50,7 +50,8 @@ pub(super) fn make(path: &Path) -> Result<Key, Error> {
 pub(super) fn write(path: &Path, key: &Key) -> Result<(), Error> {
     let (beside, path) = (write_beside(path, key)?, behind_links(path));
     let moved = || {
-        beside.persist(&path)?;
+        // Nothing is at its own path by then, so nothing is removed there.
+        fs::rename(beside.path(), &path)?;
         File::open(directory_of(&path))?.sync_all()
     };
     moved().map_err(|source| Error::File { what: "make", path: path.clone(), source })
