@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::Target;
-use crate::wire::{KEPT, LAST, address, connect, send, statuses};
+use crate::wire::{KEPT, LAST, address, connect, many, send, statuses};
 
 /// How often a slow stranger sends a byte.
 const DRIP: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ async fn drip(mut stream: TcpStream, head: &[u8]) -> String {
 pub async fn slow_heads(target: Arc<Target>) -> String {
     let target = &*target;
     let begun = Instant::now();
-    let strangers = (0..2_000).map(|_| async {
+    let strangers = (0..many(2_000)).map(|_| async {
         let stream = connect(&target.address, address(0)).await;
         drip(stream, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await
     });
@@ -161,7 +161,7 @@ pub async fn guessed_keys(target: Arc<Target>) -> String {
             .collect();
         statuses(&send(&target.address, address(number), request.as_bytes()).await)
     });
-    let answers: Vec<Vec<u16>> = guesses.buffer_unordered(GUESSING).collect().await;
+    let answers: Vec<Vec<u16>> = guesses.buffer_unordered(many(GUESSING)).collect().await;
     let (mut refused, mut slowed) = (0, 0);
     for status in answers.concat() {
         match status {

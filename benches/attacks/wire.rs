@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -10,6 +11,8 @@ use tokio::time::timeout;
 /// How long a stranger is kept, most, before it is a fault.
 pub const KEPT: Duration = Duration::from_secs(45);
 
+/// Open files that are no strangers' connections.
+const OTHER_FILES: usize = 100;
 /// A header after which the service closes.
 pub const LAST: &str = "connection: close\r\n";
 
@@ -17,6 +20,12 @@ pub const LAST: &str = "connection: close\r\n";
 pub fn address(number: usize) -> Ipv4Addr {
     let [high, low] = u16::try_from(number + 2).unwrap().to_be_bytes();
     Ipv4Addr::new(127, 1, high, low)
+}
+
+/// So many connections, or as many as this process may have.
+pub fn many(connections: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    files.map_or(connections, |files| connections.min(files.saturating_sub(OTHER_FILES)))
 }
 
 /// A connection from that address.
