@@ -1,8 +1,8 @@
 //! `muster diff`.
 
 use super::Error;
-use super::listing::{self, Form};
-use super::source::{JSON, Question, Source};
+use super::listing;
+use super::source::{JSON, Question, Told};
 
 /// Show what changed in an account between two of its versions
 #[derive(clap::Args)]
@@ -14,11 +14,8 @@ pub(super) struct Diff {
     from: u64,
     /// The other
     to: u64,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
     #[command(flatten)]
-    source: Source,
+    told: Told,
 }
 
 const EXAMPLES: &str = "\
@@ -30,8 +27,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such account or versi
 impl Diff {
     pub(super) fn run(&self) -> Result<(), Error> {
         let path = format!("accounts/{}/diff?from={}&to={}", self.number, self.from, self.to);
-        let found = self.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
+        let found = self.told.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
         let changes = found["changes"].as_array().map_or(&[][..], Vec::as_slice);
-        listing::rows(self.output, ["field", "from", "to"], changes)
+        listing::rows(self.told.output, ["field", "from", "to"], changes)
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::Error;
-use super::listing::{self, Form};
-use super::source::Source;
+use super::listing;
+use super::source::Told;
 
 /// Destroy an account's secrets for good; its history stays
 #[derive(clap::Args)]
@@ -15,11 +15,8 @@ pub(super) struct Erase {
     /// Why; it stands in the account's history
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
     #[command(flatten)]
-    source: Source,
+    told: Told,
 }
 
 const EXAMPLES: &str = "\
@@ -35,7 +32,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 impl Erase {
     pub(super) fn run(&self) -> Result<(), Error> {
         let path = format!("accounts/{}/secrets", self.number);
-        let told = self.source.open()?.tell("DELETE", &path, Some(&json!({"reason": self.reason})))?;
-        listing::value(self.output, &told)
+        let told = self.told.source.open()?.tell("DELETE", &path, Some(&json!({"reason": self.reason})))?;
+        listing::value(self.told.output, &told)
     }
 }

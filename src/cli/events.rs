@@ -1,8 +1,8 @@
 //! `muster events`.
 
 use super::Error;
-use super::listing::{Events as Printed, Form};
-use super::source::{LIVE, NDJSON, Question, Source, query};
+use super::listing::Events as Printed;
+use super::source::{LIVE, NDJSON, Question, Told, query};
 
 /// Show what happened to all accounts, and to the service itself
 #[derive(clap::Args)]
@@ -29,11 +29,8 @@ pub(super) struct Events {
     /// Go on with what happens, until you stop it
     #[arg(long, conflicts_with_all = ["data_dir", "limit"])]
     follow: bool,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
     #[command(flatten)]
-    source: Source,
+    told: Told,
 }
 
 const EXAMPLES: &str = "\
@@ -46,8 +43,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 impl Events {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.source.open()?;
-        let mut events = Printed::new(self.output);
+        let open = self.told.source.open()?;
+        let mut events = Printed::new(self.told.output);
         let query = query(&[
             ("after", self.after.map(|after| after.to_string())),
             ("type", self.types.clone()),

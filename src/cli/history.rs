@@ -1,8 +1,8 @@
 //! `muster history`.
 
 use super::Error;
-use super::listing::{Events, Form};
-use super::source::{LIVE, NDJSON, Question, Source, query};
+use super::listing::Events;
+use super::source::{LIVE, NDJSON, Question, Told, query};
 
 /// Show what happened to an account: every event, when, and who asked
 #[derive(clap::Args)]
@@ -28,11 +28,8 @@ pub(super) struct History {
     /// Go on with what happens, until you stop it
     #[arg(long, conflicts_with_all = ["data_dir", "limit"])]
     follow: bool,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
     #[command(flatten)]
-    source: Source,
+    told: Told,
 }
 
 const EXAMPLES: &str = "\
@@ -46,8 +43,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 
 impl History {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.source.open()?;
-        let mut events = Events::new(self.output);
+        let open = self.told.source.open()?;
+        let mut events = Events::new(self.told.output);
         let (types, since, until) = (self.types.clone(), self.since.clone(), self.until.clone());
         if self.follow {
             let (account, after) = (Some(self.number.clone()), Some("0".to_owned()));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::listing::{self, Form};
-use super::source::{JSON, Question, Source};
+use super::listing;
+use super::source::{JSON, Question, Told};
 use super::{Error, secret};
 
 /// Give and take away API keys, of a running service or of a directory that none uses
@@ -63,15 +63,6 @@ struct Revoke {
     key: u64,
     #[command(flatten)]
     told: Told,
-}
-
-#[derive(clap::Args)]
-struct Told {
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
-    #[command(flatten)]
-    source: Source,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

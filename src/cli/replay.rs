@@ -1,9 +1,9 @@
 //! `muster replay`.
 
 use super::Error;
-use super::listing::{self, Form};
+use super::listing;
 use super::progress::Bar;
-use super::source::{JSON, Question, Source, query};
+use super::source::{JSON, Question, Told, query};
 use crate::audit::{Until, parse_time};
 
 /// Fold everything anew, and hold it against what is served
@@ -18,11 +18,8 @@ pub(super) struct Replay {
     /// Show this account as it stood then
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
     #[command(flatten)]
-    source: Source,
+    told: Told,
 }
 
 const EXAMPLES: &str = "\
@@ -35,7 +32,7 @@ Exit codes: 0 what is served is what the events say, 1 failed, 2 wrong usage, 3 
 
 impl Replay {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.source.open()?;
+        let open = self.told.source.open()?;
         let replayed = match open.offline() {
             Some(offline) => {
                 let bar = Bar::of("replaying", "events");
@@ -50,7 +47,7 @@ impl Replay {
                 open.ask_value(&Question { method: "POST", path: &format!("replay{query}"), accept: JSON })?
             }
         };
-        listing::value(self.output, &replayed)?;
+        listing::value(self.told.output, &replayed)?;
         match replayed["differences"].as_u64() {
             None | Some(0) => Ok(()),
             Some(_) => Err(Error::Differs),

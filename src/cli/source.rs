@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::runtime::{self, Runtime};
 use zeroize::Zeroizing;
 
+use super::listing::Form;
 use super::{Error, secret};
 use crate::client::{self, Class};
 use crate::config::{
@@ -41,6 +42,16 @@ pub(super) struct Source {
     /// Show the service the certificate in this PEM file, which has its key too [env: MUSTER_CLIENT_CERT_FILE]
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     client_cert_file: Option<PathBuf>,
+}
+
+/// The flags of a verb that asks: whom, and the form in which it tells the answer.
+#[derive(clap::Args)]
+pub(super) struct Told {
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    pub(super) output: Form,
+    #[command(flatten)]
+    pub(super) source: Source,
 }
 
 /// What a verb asks.

@@ -1,8 +1,8 @@
 //! `muster state`.
 
 use super::Error;
-use super::listing::{self, Form};
-use super::source::{JSON, Question, Source, query};
+use super::listing;
+use super::source::{JSON, Question, Told, query};
 
 /// Show how an account stands, or stood, and what made it so
 #[derive(clap::Args)]
@@ -16,11 +16,8 @@ pub(super) struct State {
     /// As it stood after so many of its events
     #[arg(long, value_name = "N")]
     version: Option<u64>,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
     #[command(flatten)]
-    source: Source,
+    told: Told,
 }
 
 const EXAMPLES: &str = "\
@@ -35,7 +32,7 @@ impl State {
     pub(super) fn run(&self) -> Result<(), Error> {
         let query = query(&[("at", self.at.clone()), ("version", self.version.map(|it| it.to_string()))]);
         let path = format!("accounts/{}{query}", self.number);
-        let state = self.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
-        listing::value(self.output, &state)
+        let state = self.told.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
+        listing::value(self.told.output, &state)
     }
 }

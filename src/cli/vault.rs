@@ -6,9 +6,9 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Error;
-use super::listing::{self, Form};
+use super::listing;
 use super::progress::Bar;
-use super::source::{JSON, Question, Source};
+use super::source::{JSON, Question, Told};
 
 /// Show how the master key is, and rotate it while the service runs
 #[derive(clap::Args)]
@@ -39,15 +39,6 @@ struct Rotate {
     new_key_file: Option<PathBuf>,
     #[command(flatten)]
     told: Told,
-}
-
-#[derive(clap::Args)]
-struct Told {
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
-    #[command(flatten)]
-    source: Source,
 }
 
 const EXAMPLES: &str = "\

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Error;
-use super::listing::{self, Form};
+use super::listing;
 use super::progress::Bar;
-use super::source::{JSON, Question, Source};
+use super::source::{JSON, Question, Told};
 use crate::audit::{Signer, verify_bundle, verify_export};
 
 /// Check that nothing was altered or left out
@@ -29,11 +29,8 @@ pub(super) struct Verify {
     /// Who must have signed it: the log's public key, or a file with it; without it, whoever the file names
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
     #[command(flatten)]
-    source: Source,
+    told: Told,
 }
 
 const EXAMPLES: &str = "\
@@ -60,11 +57,11 @@ impl Verify {
         } else {
             Ok(self.journal()?)
         };
-        listing::value(self.output, &found.unwrap_or_default())
+        listing::value(self.told.output, &found.unwrap_or_default())
     }
 
     fn journal(&self) -> Result<Value, Error> {
-        let open = self.source.open()?;
+        let open = self.told.source.open()?;
         match open.offline() {
             Some(offline) => {
                 let bar = Bar::of("verifying", "events");

@@ -18,8 +18,8 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::Error;
-use super::listing::{self, Form};
-use super::source::{JSON, Question, Source, query};
+use super::listing;
+use super::source::{JSON, Question, Told, query};
 use crate::limits::PAGE_EVENTS;
 
 /// See and change what a running service tells receivers
@@ -89,16 +89,6 @@ struct Channel {
     channel: String,
     #[command(flatten)]
     told: Told,
-}
-
-/// The service, and the form of its answer.
-#[derive(clap::Args)]
-struct Told {
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
-    #[command(flatten)]
-    source: Source,
 }
 
 impl Channel {
