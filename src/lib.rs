@@ -39,6 +39,7 @@
 //! | [`webhooks`] | what is told to receivers, in order, until they have it | |
 //! | [`gateway`] | the ways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
+//! | [`console`] | the pages, for operators and auditors, over the API | maud, the browser |
 //! | [`service`] | which room is opened when, what runs, and how it ends | |
 //! | [`receiver`] | a receiver of both webhooks, as a caller's back-end has one | |
 //! | [`demo`] | the product, shown: service, caller and receiver on one terminal | |
@@ -54,6 +55,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod domain;
 #[cfg(any(test, fuzzing))]

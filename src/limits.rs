@@ -1,13 +1,15 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
-//! changed is in `settable`.
+//! changed is in `settable`; the bounds of the pages are in `console`.
 
+mod console;
 mod settable;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use console::*;
 pub use settable::*;
 
 // --- Account numbers and requests (the contract) ---

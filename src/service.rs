@@ -13,14 +13,15 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::Keys;
+use crate::access::{Keys, Pass};
 use crate::actors::{self, Accounts};
 use crate::answers::Answers;
 use crate::audit::{self, Audit, Log};
 use crate::clock;
 use crate::config::Settings;
+use crate::console::Console;
 use crate::gateway::Simulator;
-use crate::http::{self, Api, Behind, Here, Tls, TlsError};
+use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
 use crate::journal::{self, Asker, Journal, Origin};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
 use crate::projections::Roster;
@@ -192,7 +193,11 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         keys: keys.clone(),
     };
     let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
-    let serving = tokio::spawn(http::serve(listener, api, tls, callers.clone()));
+    let desk = api.desk(callers.clone());
+    let console = Console::new(Within::new(desk.clone()), api.door().clone(), &settings.http, tls.is_some());
+    let counted = journal.clone();
+    tasks.spawn(console.clone().keep_counting(move || [counted.head(), 0], under_way.clone()));
+    let serving = tokio::spawn(http::serve(listener, api, desk, console.pages(), tls, callers.clone()));
     tracing::info!(%address, accounts = journal.accounts(), events = journal.head(), "ready");
     if keys.is_open() {
         tracing::warn!(
@@ -270,9 +275,11 @@ impl Offline {
 
     /// Answers a request under `/api/v1`, as the service would.
     pub async fn ask(&self, method: &str, path: &str, accept: &str, body: String) -> Result<Here, Error> {
-        http::answer_here(self.audit.clone(), self.keys.clone(), method, path, accept, body)
-            .await
-            .map_err(|error| Error::Asked(error.to_string()))
+        let within = Within::offline(self.audit.clone(), self.keys.clone());
+        // Whoever has the data directory needs no key.
+        let (pass, peer, headers) = (Pass::ALL, None, &[("accept", accept)]);
+        let asked = Asked { pass, peer, method, path, headers, body };
+        within.ask(asked).await.map(Here::from).map_err(|error| Error::Asked(error.to_string()))
     }
 }
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
 
 use super::rate::{Rates, Who};
+use super::sessions::Sessions;
 use super::{Denied, Keys, Pass, Token, one_client};
 use crate::clock;
 use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_ADDRESSES, FAILED_KEYS_FORGOTTEN};
+use crate::vault;
 
 /// The way in. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +21,7 @@ pub struct Door {
     keys: Keys,
     failed: Arc<DashMap<IpAddr, Failed>>,
     rates: Arc<Rates>,
+    sessions: Sessions,
 }
 
 /// What somebody shows who wants to come in.
@@ -29,6 +33,8 @@ pub enum Shown<'h> {
     Key(&'h str),
     /// The token of a tenant.
     Token(Token<'h>),
+    /// The text of a session.
+    Session(&'h str),
 }
 
 /// Keys from one address that were none.
@@ -41,7 +47,7 @@ struct Failed {
 impl Door {
     /// The way in for those who have one of the keys, so many requests a second for each key and each address.
     pub fn new(keys: Keys, per_second: usize) -> Door {
-        Door { keys, failed: Arc::default(), rates: Arc::new(Rates::new(per_second)) }
+        Door { keys, failed: Arc::default(), rates: Arc::new(Rates::new(per_second)), sessions: Sessions::default() }
     }
 
     /// The keys.
@@ -58,6 +64,10 @@ impl Door {
             Shown::Nothing => self.keys.pass(None, clock::now()),
             Shown::Key(key) => self.keys.pass(Some(key), clock::now()),
             Shown::Token(token) => self.keys.pass_token(token, clock::now()),
+            Shown::Session(text) => {
+                let key = self.sessions.key(text, now).ok_or(Denied::SignedOut);
+                key.and_then(|key| self.keys.pass_again(key, clock::now()).map_err(|_| Denied::SignedOut))
+            }
         };
         match &pass {
             Ok(pass) if pass.key() > 0 => self.rates.take(Who::Key(pass.key()), now).map_err(too_many)?,
@@ -70,6 +80,16 @@ impl Door {
             Ok(_) => {}
         }
         pass
+    }
+
+    /// Begins a session for somebody who was let in by a key.
+    pub fn sign_in(&self, pass: &Pass) -> Result<Zeroizing<String>, vault::Error> {
+        self.sessions.begin(pass.key(), Instant::now())
+    }
+
+    /// Ends a session.
+    pub fn sign_out(&self, session: &str) {
+        self.sessions.end(session);
     }
 
     /// One more key from this client's address that is none: how many there were of late, and how long the answer waits.

@@ -148,17 +148,16 @@ impl Keys {
         }
         let (id, hash) = text::read(shown.ok_or(Denied::Missing)?).ok_or(Denied::Unknown)?;
         let key = self.keys.get(&id).ok_or(Denied::Unknown)?;
-        let Key { grant, revoked, .. } = &*key;
-        match &grant.proof {
-            Proof::Hash(expected) if text::is_equal(expected, &hash) => {}
+        match &key.grant.proof {
+            Proof::Hash(expected) if text::is_equal(expected, &hash) => key.pass(now),
             // A tenant's key has no text.
-            Proof::Hash(_) | Proof::Tenant(_) => return Err(Denied::Unknown),
+            Proof::Hash(_) | Proof::Tenant(_) => Err(Denied::Unknown),
         }
-        match (revoked, grant.is_over(now)) {
-            (Some(_), _) => Err(Denied::Revoked),
-            (None, true) => Err(Denied::Expired),
-            (None, false) => Ok(Pass { grant: Some(grant.clone()) }),
-        }
+    }
+
+    /// Whoever has shown the key with this number before.
+    pub(super) fn pass_again(&self, id: u64, now: Timestamp) -> Result<Pass, Denied> {
+        self.keys.get(&id).ok_or(Denied::Unknown)?.pass(now)
     }
 
     /// Whether a tenant was ever given a key; until then nobody looks at tokens.
@@ -361,6 +360,14 @@ fn check_tenant(role: Role, tenant: Option<&str>, secret: Option<&str>) -> Resul
 }
 
 impl Key {
+    fn pass(&self, now: Timestamp) -> Result<Pass, Denied> {
+        match (self.revoked, self.grant.is_over(now)) {
+            (Some(_), _) => Err(Denied::Revoked),
+            (None, true) => Err(Denied::Expired),
+            (None, false) => Ok(Pass { grant: Some(self.grant.clone()) }),
+        }
+    }
+
     fn shown(self, now: Timestamp) -> Shown {
         let Key { grant, created, revoked, .. } = self;
         let state = match (revoked, grant.is_over(now)) {

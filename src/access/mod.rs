@@ -8,6 +8,7 @@
 //! | `token` | the token of a tenant, which is made anew for each request. Pure |
 //! | `rate` | how many requests one key, or one address, may make a second. Pure |
 //! | `keys` | the keys that there are: given, taken away, checked |
+//! | `sessions` | who is signed in with a browser |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! Keys are acts in the journal, as all that is done to the service itself; what proves a key is there as a hash only.
@@ -18,6 +19,7 @@ mod address;
 mod door;
 mod keys;
 mod rate;
+mod sessions;
 mod text;
 mod token;
 
@@ -66,6 +68,9 @@ pub enum Denied {
     /// It is over.
     #[error("this API key has expired; ask the administrator for another")]
     Expired,
+    /// Nobody is signed in so, any more.
+    #[error("you are signed out; sign in with an API key")]
+    SignedOut,
     /// The headers of a token are shown where they open nothing.
     #[error(
         "tenant_id, timestamp and token open the six documented endpoints alone; send an API key here, as \
@@ -131,6 +136,7 @@ impl Denied {
             | Denied::Unknown
             | Denied::Revoked
             | Denied::Expired
+            | Denied::SignedOut
             | Denied::OnlyToken
             | Denied::NoTenant
             | Denied::NoTimestamp
@@ -158,6 +164,7 @@ impl Denied {
             | Denied::Unknown
             | Denied::Revoked
             | Denied::Expired
+            | Denied::SignedOut
             | Denied::OnlyToken
             | Denied::TooMany { .. }
             | Denied::Role { .. }
@@ -184,6 +191,11 @@ impl Pass {
     /// The number of the key; 0 for none.
     pub fn key(&self) -> u64 {
         self.grant.as_ref().map_or(0, |grant| grant.id)
+    }
+
+    /// What people call the key, and what it is for; none if none is needed.
+    pub fn holder(&self) -> Option<(&str, Role)> {
+        self.grant.as_ref().map(|grant| (grant.name.as_str(), grant.role))
     }
 
     /// Lets nobody through whose key is not enough.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::note::{Checkpoint, Signer};
 use super::{Audit, Error, Fault, event, log};
 use crate::domain::AccountNumber;
-use crate::journal::{self, Recorded, Stream, root_by_inclusion};
+use crate::journal::{self, Recorded, Root, Stream, root_by_inclusion};
 
 /// The form of a bundle.
 const FORMAT: &str = "muster account bundle 1";
@@ -61,6 +61,38 @@ pub struct Shown {
     pub public_key: String,
 }
 
+/// What is found to be right in a bundle, in the order in which it is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The log signed this size and this root.
+    Signed {
+        /// Who signed, as `name+id+key`.
+        by: String,
+        /// How many events the log had.
+        size: u64,
+        /// Its root then.
+        root: Root,
+    },
+    /// An event's bytes are in the log, and follow the account's event before.
+    Proved {
+        /// Its place in the account's history.
+        version: u64,
+        /// Its place in the log.
+        position: u64,
+        /// Its `type`.
+        kind: String,
+        /// How many hashes lead from it to the root.
+        hashes: usize,
+    },
+    /// The log signed that nothing of this account follows.
+    Ended {
+        /// The version of the last event.
+        version: u64,
+        /// Its position.
+        position: u64,
+    },
+}
+
 impl Audit {
     /// The bundle of an account, as of now.
     pub fn bundle(&self, account: AccountNumber) -> Result<Vec<u8>, Error> {
@@ -105,6 +137,15 @@ impl Audit {
 
 /// Checks a bundle. `signer` is who must have signed it; without one, whoever the bundle names.
 pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<Shown, Fault> {
+    verify_bundle_by_steps(bytes, signer, |_| {})
+}
+
+/// Likewise, and tells each step that holds.
+pub fn verify_bundle_by_steps(
+    bytes: &[u8],
+    signer: Option<&Signer>,
+    mut step: impl FnMut(Step),
+) -> Result<Shown, Fault> {
     let bundle: Bundle =
         serde_json::from_slice(bytes).map_err(|error| Fault::new(format!("it is no bundle: {error}")))?;
     if bundle.format != FORMAT {
@@ -123,6 +164,7 @@ pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<Shown, Fau
     if checkpoint.origin != signer.name {
         return Err(Fault::new(format!("its checkpoint is of the log {}, not {}", checkpoint.origin, signer.name)));
     }
+    step(Step::Signed { by: signer.to_string(), size: checkpoint.size, root: checkpoint.root });
     let account: AccountNumber =
         bundle.account.parse().map_err(|cause| Fault::new(format!("its account {} {cause}", bundle.account)))?;
     let head = signer.open(&bundle.head).map_err(unsigned("head"))?;
@@ -143,6 +185,8 @@ pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<Shown, Fau
             )));
         }
         last = (version, record.position);
+        let (kind, hashes) = (event::kind(&record.fact), proved.proof.len());
+        step(Step::Proved { version, position: record.position, kind, hashes });
     }
     if head != head_text(&signer.name, account, last.0, last.1, checkpoint.size) {
         return Err(Fault::new(format!(
@@ -150,6 +194,7 @@ pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<Shown, Fau
             last.0, last.1
         )));
     }
+    step(Step::Ended { version: last.0, position: last.1 });
     Ok(Shown { account: bundle.account, events: last.0, log_size: checkpoint.size, public_key: signer.to_string() })
 }
 

@@ -44,7 +44,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use backup::{Restored, restore};
-pub use bundle::{Shown, verify_bundle};
+pub use bundle::{Shown, Step, verify_bundle, verify_bundle_by_steps};
 pub use export::{Exported, Form, verify_export};
 pub use filter::Filter;
 pub use history::{Accounts, AsOf, Order, Page};
@@ -171,8 +171,8 @@ pub enum Error {
 pub struct Fault(String);
 
 impl Fault {
-    /// Names are as whoever made the file gave them.
-    fn new(what: impl AsRef<str>) -> Fault {
+    /// What is wrong, in words: names in it are as whoever made the file gave them.
+    pub fn new(what: impl AsRef<str>) -> Fault {
         Fault(printable(what.as_ref()))
     }
 }

@@ -172,12 +172,12 @@ impl Event {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::super::Account;
     use super::*;
 
     /// One event of each kind that touches a status or a registration, and one that touches neither.
-    fn events() -> Vec<Event> {
+    pub(crate) fn events() -> Vec<Event> {
         let (reason, instance_code) = (Reason::none, String::new);
         let failed = |still_waiting| Event::RegistrationFailed { reason: reason(), attempt: 1, still_waiting };
         vec![

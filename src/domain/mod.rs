@@ -42,6 +42,8 @@ pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, Sealed};
 pub use decide::{Refusal, decide};
 pub use event::Event;
+#[cfg(test)]
+pub(crate) use event::tests::events as sample_events;
 pub use line::{is_line, printable};
 pub use notice::{Channel, Notice};
 pub use terms::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownTerm, VerifyType};

@@ -87,6 +87,14 @@ impl Status {
             _ => None,
         }
     }
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Normal => "normal",
+            Status::Banned => "banned",
+        }
+    }
 }
 
 // === impl OnlineStatus ===
@@ -105,6 +113,16 @@ impl OnlineStatus {
             3 => Some(OnlineStatus::OfflineComing),
             4 => Some(OnlineStatus::Offline),
             _ => None,
+        }
+    }
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnlineStatus::OnlineComing => "online-coming",
+            OnlineStatus::Online => "online",
+            OnlineStatus::OfflineComing => "offline-coming",
+            OnlineStatus::Offline => "offline",
         }
     }
 

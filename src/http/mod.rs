@@ -15,6 +15,7 @@
 //! | `envelope` | outcomes and errors into answers |
 //! | `error` | why a request is not carried out, with code and sentence |
 //! | `v1` | `/api/v1`, for auditors and operators |
+//! | `within` | `/api/v1`, asked in this process |
 //! | `visitor` | who is asking, by the headers |
 //! | `request_id` | the id that a request has in answers, log and journal |
 //! | `server` | connections: accept, time out, drain |
@@ -40,6 +41,7 @@ mod server;
 mod tls;
 mod v1;
 mod visitor;
+mod within;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -47,22 +49,22 @@ pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::Stream;
-use http_body_util::BodyDataStream;
-use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+pub use request_id::{Identified, RequestIds, X_REQUEST_ID};
+pub use server::Peer;
 pub use tls::{Error as TlsError, Tls};
 pub use v1::{Desk, ROUTES, Route, Secrets, routes as audit_routes};
+pub use visitor::{enter_page, is_own_page, session_cookie, shown_session};
+pub use within::{Asked, Here, Within};
 
 use crate::access::{Door, Keys};
 use crate::actors::Accounts;
@@ -70,13 +72,11 @@ use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::config;
 use crate::journal::Journal;
-use crate::limits::REQUESTS_PER_SECOND;
 use crate::projections::Roster;
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use body::Room;
 use places::Places;
-use request_id::RequestIds;
 
 /// What the endpoints work with. Cheap to clone.
 #[derive(Clone)]
@@ -120,6 +120,19 @@ impl Api {
         Api { inner: Arc::new(Inner { behind, settings, rules, is_ready, request_ids, room, door }) }
     }
 
+    /// What `/api/v1` is answered from; what would go on for ever ends with `stop`.
+    pub fn desk(&self, stop: CancellationToken) -> Desk {
+        let Behind { audit, webhooks, accounts, vault, .. } = &self.inner.behind;
+        let secrets = Secrets { accounts: accounts.clone(), vault: vault.clone() };
+        let request_timeout = self.settings().request_timeout;
+        Desk::new(audit.clone(), Some(webhooks.clone()), Some(secrets), self.door().clone(), request_timeout, stop)
+    }
+
+    /// The way in.
+    pub fn door(&self) -> &Door {
+        &self.inner.door
+    }
+
     fn accounts(&self) -> &Accounts {
         &self.inner.behind.accounts
     }
@@ -138,10 +151,6 @@ impl Api {
 
     fn journal(&self) -> &Journal {
         self.inner.behind.audit.journal()
-    }
-
-    fn door(&self) -> &Door {
-        &self.inner.door
     }
 
     fn settings(&self) -> &config::Http {
@@ -165,53 +174,21 @@ impl Api {
     }
 }
 
-/// Serves the API on `listener`, over TLS if there is any, until `stop`; then takes no more connections, lets requests
-/// under way finish for at most [`DRAIN`](crate::limits::DRAIN), and returns.
-pub async fn serve(listener: TcpListener, api: Api, tls: Option<Tls>, stop: CancellationToken) {
-    let &config::Http { max_connections, max_connections_per_address, request_timeout, .. } = api.settings();
+/// Serves the API and `pages` on `listener`, over TLS if there is any, until `stop`; then takes no more connections, lets
+/// requests under way finish for at most [`DRAIN`](crate::limits::DRAIN), and returns. What no page is at is the API's.
+pub async fn serve(
+    listener: TcpListener,
+    api: Api,
+    desk: Desk,
+    pages: BoxedFilter<(Response,)>,
+    tls: Option<Tls>,
+    stop: CancellationToken,
+) {
+    let &config::Http { max_connections, max_connections_per_address, .. } = api.settings();
     let places = Places::new(max_connections, max_connections_per_address);
     let tls = tls.map(|tls| tls.follow(stop.clone()));
-    let Behind { audit, webhooks, accounts, vault, .. } = &api.inner.behind;
-    let secrets = Secrets { accounts: accounts.clone(), vault: vault.clone() };
-    let desk = Desk::new(
-        audit.clone(),
-        Some(webhooks.clone()),
-        Some(secrets),
-        api.door().clone(),
-        request_timeout,
-        stop.clone(),
-    );
-    let routes = v1::routes(desk).or(routes::routes(api)).unify();
+    let routes = v1::routes(desk).or(pages).unify().or(routes::routes(api)).unify();
     server::run(listener, TowerToHyperService::new(warp::service(routes)), places, tls, stop).await;
-}
-
-/// What [`answer_here`] answers.
-pub struct Here {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body, as it comes.
-    pub body: Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>,
-}
-
-/// Answers one request under `/api/v1` in this process, as the service would: `path` goes on from there, with its query.
-/// Whoever has the data directory needs no key.
-pub async fn answer_here(
-    audit: Audit,
-    keys: Keys,
-    method: &str,
-    path: &str,
-    accept: &str,
-    body: String,
-) -> Result<Here, warp::http::Error> {
-    let door = Door::new(keys, REQUESTS_PER_SECOND);
-    // Whoever waits at the command line waits as long as it takes.
-    let desk = Desk::new(audit, None, None, door, Duration::MAX, CancellationToken::new());
-    let routes = TowerToHyperService::new(warp::service(v1::routes(desk)));
-    let request = warp::http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
-    let request = request.header("accept", accept).header("content-type", "application/json").body(body)?;
-    let Ok(response) = routes.call(request).await;
-    let status = response.status().as_u16();
-    Ok(Here { status, body: Box::pin(BodyDataStream::new(response.into_body())) })
 }
 
 /// Serves any routes as [`serve`] serves the API, without TLS, and as many connections of one address as of all.

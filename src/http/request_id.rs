@@ -12,20 +12,20 @@ use crate::journal::RequestId;
 use crate::limits::REQUEST_ID_BYTES;
 
 /// The header that carries it, both ways.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request's id in both its forms.
 #[derive(Clone, Debug)]
-pub(super) struct Identified {
+pub struct Identified {
     /// As the journal has it.
-    pub(super) id: RequestId,
+    pub id: RequestId,
     /// As the caller has it.
-    pub(super) header: HeaderValue,
+    pub header: HeaderValue,
 }
 
 /// Where fresh ids come from.
 #[derive(Debug, Default)]
-pub(super) struct RequestIds {
+pub struct RequestIds {
     /// Keyed at random, so that two processes draw different ids in the same microsecond.
     scatter: RandomState,
     drawn: AtomicU64,
@@ -33,7 +33,7 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     /// The id of the request with these headers.
-    pub(super) fn identify(&self, headers: &HeaderMap) -> Identified {
+    pub fn identify(&self, headers: &HeaderMap) -> Identified {
         match headers.get(X_REQUEST_ID) {
             Some(header) if is_sane(header) => Identified { id: taken_over(header), header: header.clone() },
             Some(_) | None => {

@@ -28,7 +28,7 @@ use crate::limits::{ACCEPT_PAUSE, DRAIN, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, 
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub struct Peer(pub SocketAddr);
 
 /// Serves connections, over TLS where there is a configuration, as far as there are `places`, until `stop`; then drains
 /// them for at most [`DRAIN`].

@@ -3,9 +3,13 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use warp::http::HeaderMap;
-use warp::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use warp::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 
 use crate::access::{Denied, Door, Pass, Shown, Token};
+
+/// The cookie that a browser has a session in, where there is TLS and where there is none. The first name keeps pages of
+/// neighbouring hosts from setting it.
+const SESSION_COOKIES: [&str; 2] = ["__Host-muster_session", "muster_session"];
 
 /// Lets somebody in by the API key that the request shows; while there is no key, whoever is no web page.
 pub(super) async fn enter(door: &Door, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
@@ -22,6 +26,40 @@ pub(super) async fn enter_documented(door: &Door, headers: &HeaderMap, from: IpA
         (None, Some(_) | None) => Shown::Nothing,
     };
     enter_with(door, shown, headers, from).await
+}
+
+/// Likewise to a page, where the session of a browser does too. Whatever a browser asks to be done must come from a page of
+/// ours: it sends the cookie along with whatever it asks.
+pub async fn enter_page(door: &Door, headers: &HeaderMap, from: IpAddr, changes: bool) -> Result<Pass, Denied> {
+    if changes && !is_own_page(headers) {
+        return Err(Denied::Foreign);
+    }
+    let session = shown_session(headers).map_or(Shown::Nothing, Shown::Session);
+    enter_with(door, shown_key(headers).map_or(session, Shown::Key), headers, from).await
+}
+
+/// The session that a request shows.
+pub fn shown_session(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| SESSION_COOKIES.contains(name)).map(|(_, session)| session)
+}
+
+/// The `Set-Cookie` that keeps a session in a browser, or ends it there where it is empty.
+pub fn session_cookie(session: &str, is_tls: bool) -> String {
+    let [with_tls, without] = SESSION_COOKIES;
+    let (name, secure) = if is_tls { (with_tls, "; Secure") } else { (without, "") };
+    let age = if session.is_empty() { "; Max-Age=0" } else { "" };
+    format!("{name}={session}; Path=/; HttpOnly; SameSite=Strict{secure}{age}")
+}
+
+/// Whether a browser says that a page of ours sends this. What says nothing of the kind is no browser of our time.
+pub fn is_own_page(headers: &HeaderMap) -> bool {
+    match (text(headers, "sec-fetch-site"), text(headers, ORIGIN.as_str())) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => origin.split_once("://").map(|(_, host)| host) == text(headers, HOST.as_str()),
+        (None, None) => false,
+    }
 }
 
 async fn enter_with(door: &Door, shown: Shown<'_>, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
@@ -117,6 +155,43 @@ mod tests {
             let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             assert_eq!(is_foreign(&HeaderMap::from_iter(named)), is_page, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn what_a_page_of_ours_sends() {
+        for (headers, is_own) in [
+            (&[("host", "muster.example"), ("origin", "https://muster.example")][..], true),
+            (&[("host", "muster.example"), ("sec-fetch-site", "same-origin"), ("origin", "null")], true),
+            (&[("host", "muster.example")], false),
+            (&[("host", "muster.example"), ("origin", "https://example.com")], false),
+            (&[("host", "muster.example"), ("origin", "null")], false),
+            (
+                &[("host", "muster.example"), ("sec-fetch-site", "same-site"), ("origin", "https://muster.example")],
+                false,
+            ),
+            (&[("host", "muster.example"), ("sec-fetch-site", "none")], false),
+        ] {
+            let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(is_own_page(&HeaderMap::from_iter(named)), is_own, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_in_its_cookie() {
+        for (cookies, session) in [
+            (&["theme=dark; muster_session=abc"][..], Some("abc")),
+            (&["theme=dark", "__Host-muster_session=abc"], Some("abc")),
+            (&["muster_session"], None),
+            (&["xmuster_session=abc"], None),
+        ] {
+            let named = cookies.iter().map(|value| (COOKIE, value.parse().unwrap()));
+            assert_eq!(shown_session(&HeaderMap::from_iter(named)), session, "{cookies:?}");
+        }
+        assert_eq!(session_cookie("abc", false), "muster_session=abc; Path=/; HttpOnly; SameSite=Strict");
+        assert_eq!(
+            session_cookie("", true),
+            "__Host-muster_session=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
+        );
     }
 
     #[test]

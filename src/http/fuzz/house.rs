@@ -17,7 +17,7 @@ use warp::Filter;
 use warp::http::{Request, Response, StatusCode, header};
 
 use super::{SECRET, headers_of};
-use crate::access::{Door, Keys};
+use crate::access::Keys;
 use crate::actors::{Accounts, Gateway, reports};
 use crate::answers::Answers;
 use crate::audit::{Audit, Log};
@@ -25,7 +25,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::domain::{AccountNumber, Outstanding};
 use crate::http::server::Peer;
-use crate::http::{Api, Behind, Desk, Secrets, routes, v1};
+use crate::http::{Api, Behind, routes, v1};
 use crate::journal::Journal;
 use crate::projections::Roster;
 use crate::store::Store;
@@ -76,19 +76,9 @@ impl House {
             let webhooks =
                 Webhooks::start(&store, &journal, &vault, settings.guard(), &settings.webhooks, &stop).unwrap();
             let audit = Audit::new(store, journal.clone(), roster.clone(), Some(log));
-            let door = Door::new(keys.clone(), settings.http.requests_per_second);
-            let secrets = Secrets { accounts: accounts.clone(), vault: vault.clone() };
-            let desk = Desk::new(
-                audit.clone(),
-                Some(webhooks.clone()),
-                Some(secrets),
-                door,
-                settings.http.request_timeout,
-                stop.clone(),
-            );
             let behind = Behind { accounts, roster, vault, answers, audit, webhooks, keys: keys.clone() };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), Arc::new(AtomicBool::new(true)));
-            v1::routes(desk).or(routes::routes(api)).unify()
+            v1::routes(api.desk(stop.clone())).or(routes::routes(api)).unify()
         });
         let service = TowerToHyperService::new(warp::service(routes));
         let ended = stop.drop_guard();

@@ -4,16 +4,22 @@ use std::fmt::Write;
 
 use futures_util::StreamExt;
 
-use crate::access::Keys;
+use crate::access::{Keys, Pass};
 use crate::audit::tests::House;
-use crate::http::answer_here;
+use crate::http::{Asked, Here, Within};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 
+async fn answer_here(house: &House, keys: Keys, method: &str, path: &str, accept: &str, body: String) -> Here {
+    let (pass, headers) = (Pass::ALL, &[("accept", accept)]);
+    let asked = Asked { pass, peer: None, method, path, headers, body };
+    Within::offline(house.audit.clone(), keys).ask(asked).await.unwrap().into()
+}
+
 async fn answer(house: &House, method: &str, path: &str, accept: &str) -> (u16, String) {
     let keys = Keys::open(house.audit.journal(), None).unwrap();
-    let answer = answer_here(house.audit.clone(), keys, method, path, accept, String::new()).await.unwrap();
+    let answer = answer_here(house, keys, method, path, accept, String::new()).await;
     let body: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
     (answer.status, String::from_utf8(body.concat()).unwrap())
 }
@@ -102,7 +108,7 @@ async fn what_stands_in_a_body_is_not_repeated() {
         ("keys", r#"{"name":"a","role":"admin","expires":"\u009b"}"#),
     ] {
         let body = body.to_owned();
-        let answer = answer_here(house.audit.clone(), keys.clone(), "POST", path, JSON, body).await.unwrap();
+        let answer = answer_here(&house, keys.clone(), "POST", path, JSON, body).await;
         let words: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
         let problem: serde_json::Value = serde_json::from_slice(&words.concat()).unwrap();
         let detail = problem["detail"].as_str().unwrap();

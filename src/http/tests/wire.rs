@@ -10,6 +10,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
+use warp::Filter;
+use warp::reply::Response;
 
 use super::account;
 use crate::access::Keys;
@@ -73,7 +75,9 @@ impl Served {
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(serve(listener, api, None, CancellationToken::new()));
+            let no_pages = warp::path!("none").map(|| Response::new("".into())).boxed();
+            let desk = api.desk(stop.clone());
+            tokio::spawn(serve(listener, api, desk, no_pages, None, stop));
             address
         });
         Served { address, is_ready, _runtime: runtime, _directory: directory }

@@ -37,6 +37,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
+use warp::reply::Response;
 
 pub use routes::routes;
 pub use secrets::Secrets;
@@ -92,6 +93,11 @@ struct Rebuilt {
     at: String,
     events: String,
     differences: u64,
+}
+
+/// What is answered where the work on an answer has panicked.
+pub(super) fn broken(error: &tokio::task::JoinError) -> Response {
+    Problem::work(error).respond()
 }
 
 impl Desk {

@@ -20,6 +20,7 @@ use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
 use crate::http::visitor;
+use crate::http::within::Admitted;
 use crate::journal::{Asker, Origin, Principal, RequestId};
 use crate::limits::ORDER_BYTES;
 
@@ -33,29 +34,50 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
         .and(warp::query::<Query>())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
+        .and(warp::ext::optional::<Admitted>())
         .and(warp::body::stream())
-        .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, peer: Option<Peer>, body| {
-            let (desk, ids) = (desk.clone(), ids.clone());
-            async move {
-                let begun = Instant::now();
-                let Identified { id, header } = ids.identify(&headers);
-                let request =
-                    Request { method: &method, path: tail.as_str(), query: &query, headers: &headers, peer, id };
-                let answered = enter_and_answer(&desk, request, Box::pin(body)).await;
-                let mut response = answered.unwrap_or_else(|problem| problem.respond());
-                tracing::info!(
-                    method = method.as_str(),
-                    path = format_args!("/api/v1/{}", tail.as_str()),
-                    status = response.status().as_u16(),
-                    micros = begun.elapsed().as_micros() as u64,
-                    request = %id,
-                    x_request_id = ?header,
-                    "answered"
-                );
-                response.headers_mut().insert(X_REQUEST_ID, header);
-                response
-            }
-        })
+        .then(
+            move |tail: Tail,
+                  method: Method,
+                  query: Query,
+                  headers: HeaderMap,
+                  peer: Option<Peer>,
+                  admitted: Option<Admitted>,
+                  body| {
+                let (desk, ids) = (desk.clone(), ids.clone());
+                async move {
+                    let begun = Instant::now();
+                    let Identified { id, header } = ids.identify(&headers);
+                    let is_page = admitted.is_some() && peer.is_some();
+                    let request = Request {
+                        method: &method,
+                        path: tail.as_str(),
+                        query: &query,
+                        headers: &headers,
+                        peer,
+                        admitted,
+                        id,
+                    };
+                    let answered = enter_and_answer(&desk, request, Box::pin(body)).await;
+                    let mut response = answered.unwrap_or_else(|problem| problem.respond());
+                    // A page asks for several things at once, and is a line of its own.
+                    if is_page {
+                        return response;
+                    }
+                    tracing::info!(
+                        method = method.as_str(),
+                        path = format_args!("/api/v1/{}", tail.as_str()),
+                        status = response.status().as_u16(),
+                        micros = begun.elapsed().as_micros() as u64,
+                        request = %id,
+                        x_request_id = ?header,
+                        "answered"
+                    );
+                    response.headers_mut().insert(X_REQUEST_ID, header);
+                    response
+                }
+            },
+        )
 }
 
 /// A request but for its body.
@@ -66,18 +88,21 @@ struct Request<'r> {
     headers: &'r HeaderMap,
     /// None where the data directory is asked, and no service.
     peer: Option<Peer>,
+    /// Whoever was let in before, if this process asks for somebody.
+    admitted: Option<Admitted>,
     id: RequestId,
 }
 
 async fn enter_and_answer<B: Buf>(
     desk: &Desk,
-    request: Request<'_>,
+    mut request: Request<'_>,
     body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
     // However long a refused key waits, it is told so.
-    let pass = match request.peer {
-        Some(Peer(peer)) => visitor::enter(&desk.inner.door, request.headers, peer.ip()).await?,
-        None => Pass::ALL,
+    let pass = match (request.admitted.take(), request.peer) {
+        (Some(Admitted(pass)), _) => pass,
+        (None, Some(Peer(peer))) => visitor::enter(&desk.inner.door, request.headers, peer.ip()).await?,
+        (None, None) => Pass::ALL,
     };
     let limit = desk.inner.request_timeout;
     let limit = if Route::takes_long(request.method, request.path) { Duration::MAX } else { limit };
@@ -90,7 +115,7 @@ async fn answer<B: Buf>(
     pass: Pass,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
-    let Request { method, path, query, headers, peer, id } = request;
+    let Request { method, path, query, headers, peer, id, .. } = request;
     let segments: Vec<&str> = path.split('/').collect();
     Route::of(method.as_str(), &segments)?.admit(&pass, &segments, query)?;
     let origin = Origin { principal: Principal::Operator(pass.key()), request: id };

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 40] = [
+const PLACES: [(&str, &[&str]); 41] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -32,6 +32,7 @@ const PLACES: [(&str, &[&str]); 40] = [
     ("hyper_util", &["http"]),
     ("indicatif", &["cli"]),
     ("jiff", &["config", "audit", "webhooks"]),
+    ("maud", &["console"]),
     ("md5", &["access"]),
     ("mimalloc", &["main"]),
     ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
@@ -51,8 +52,8 @@ const PLACES: [(&str, &[&str]); 40] = [
     ("tokio_util", &[]),
     ("tracing", &[]),
     ("tracing_subscriber", &["config", "cli"]),
-    ("url", &["client", "config", "webhooks", "cli"]),
-    ("warp", &["http", "receiver"]),
+    ("url", &["client", "config", "console", "webhooks", "cli"]),
+    ("warp", &["http", "receiver", "console"]),
     ("zeroize", &[]),
 ];
 

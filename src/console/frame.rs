@@ -1,0 +1,148 @@
+//! The frame around every page: where one is, who one is, and what browsers may do with it.
+
+use maud::{DOCTYPE, Markup, html};
+use warp::http::{HeaderName, HeaderValue, StatusCode, header};
+use warp::reply::Response;
+
+use super::assets;
+use super::visit::{Trouble, Visit};
+
+/// What a browser is given.
+pub(super) enum Answer {
+    /// A page.
+    Page(Page),
+    /// Another page, to be asked for.
+    To(String),
+    /// Something that is no page: a file, a stream.
+    Other(Response),
+}
+
+/// A page in its frame.
+pub(super) struct Page {
+    /// What it is about, for the browser's tab.
+    pub(super) title: String,
+    /// The entry of the navigation that it belongs to.
+    pub(super) at: &'static str,
+    pub(super) content: Markup,
+}
+
+/// The navigation: paths and names.
+const ENTRIES: [(&str, &str); 2] = [("/", "Overview"), ("/accounts", "Accounts")];
+
+/// Browsers take nothing from elsewhere, and run nothing that stands in a page: so a text that looks like a script is text.
+const POLICY: &str =
+    "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'";
+
+/// Nothing is made from texts that might be scripts, no styles are put into pages, and no page is kept in the browser.
+const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"historyCacheSize":0,"selfRequestsOnly":true}"#;
+
+/// An answer to somebody who was let in.
+pub(super) fn respond(answer: Answer, visit: &Visit) -> Response {
+    match answer {
+        Answer::Page(Page { title, at, content }) => page(StatusCode::OK, &title, &framed(at, visit, &content)),
+        Answer::To(path) => redirect(&path),
+        Answer::Other(response) => response,
+    }
+}
+
+/// Why there is no page, as a page.
+pub(super) fn trouble(trouble: &Trouble, visit: Option<&Visit>) -> Response {
+    let Trouble { status, words } = trouble;
+    let title = status.canonical_reason().unwrap_or("Trouble");
+    let content = html! {
+        div.card {
+            h1 { (title) }
+            p.error role="alert" { (words) }
+            p { a href="/" { "Overview" } }
+        }
+    };
+    match visit {
+        Some(visit) => page(*status, title, &framed("", visit, &content)),
+        None => plain(title, *status, &content),
+    }
+}
+
+/// A page for somebody who is nobody yet.
+pub(super) fn plain(title: &str, status: StatusCode, content: &Markup) -> Response {
+    let body = html! {
+        header.top { a.brand href="/" { "Muster" } }
+        main #main { (content) }
+    };
+    page(status, title, &body)
+}
+
+/// Sends a browser to a path of this console.
+pub(super) fn redirect(path: &str) -> Response {
+    let mut response = Response::new(Vec::new().into());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().extend(HeaderValue::from_str(path).map(|path| (header::LOCATION, path)).ok());
+    secure(&mut response);
+    response
+}
+
+fn framed(at: &str, visit: &Visit, content: &Markup) -> Markup {
+    html! {
+        a.skip href="#main" { "Skip to the content" }
+        header.top {
+            a.brand href="/" { "Muster" }
+            nav aria-label="Pages" {
+                ul {
+                    @for (path, name) in ENTRIES {
+                        li { a href=(path) aria-current=[(path == at).then_some("page")] { (name) } }
+                    }
+                }
+            }
+            div.who {
+                @match visit.holder() {
+                    Some((name, role)) => {
+                        span title="The API key that you are signed in with, and its role" { (name) " · " (role.name()) }
+                        form method="post" action="/sign-out" { button.quiet { "Sign out" } }
+                    }
+                    None => {
+                        span title="There is no API key yet, so everybody on this machine may do everything" { "no keys yet" }
+                    }
+                }
+            }
+        }
+        p.offline role="status" hidden { "The service does not answer; what you see is not live." }
+        main #main { (content) }
+    }
+}
+
+fn page(status: StatusCode, title: &str, body: &Markup) -> Response {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="htmx-config" content=(HTMX);
+                title { (title) " · Muster" }
+                link rel="icon" type="image/svg+xml" href=(assets::path("icon.svg"));
+                link rel="stylesheet" href=(assets::path("console.css"));
+                script src=(assets::path("htmx.min.js")) defer {}
+                script src=(assets::path("console.js")) defer {}
+            }
+            body { (body) }
+        }
+    };
+    let mut response = Response::new(page.into_string().into());
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    secure(&mut response);
+    response
+}
+
+/// What browsers are told of everything here.
+pub(super) fn secure(response: &mut Response) {
+    let told: [(HeaderName, &'static str); 4] = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        // What is shown is somebody's business alone, and old a moment later.
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    response.headers_mut().extend(told.map(|(name, value)| (name, HeaderValue::from_static(value))));
+}

@@ -1,0 +1,134 @@
+//! Signing in, with an API key that is shown once, and out.
+
+use std::net::IpAddr;
+
+use maud::html;
+use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
+use warp::reply::Response;
+use zeroize::Zeroizing;
+
+use super::Console;
+use super::frame::{self, redirect};
+use super::visit::{Fields, Trouble, with_query};
+use crate::access::Shown;
+use crate::domain::Need;
+use crate::http::{is_own_page, session_cookie, shown_session};
+
+/// Sends whoever is not signed in to where they can be, and back afterwards.
+pub(super) fn ask(path: &str, query: &Fields, is_part: bool) -> Response {
+    let parameters: Vec<(&str, Option<&str>)> =
+        query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
+    let here = with_query(path, &parameters);
+    let to = with_query("/sign-in", &[("next", Some(&here).map(String::as_str).filter(|here| *here != "/"))]);
+    if !is_part {
+        return redirect(&to);
+    }
+    // A script that asks for a part of a page would put the form into it.
+    let mut response = Response::new(Vec::new().into());
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response
+        .headers_mut()
+        .extend(HeaderValue::from_str("/sign-in").map(|to| (header::HeaderName::from_static("hx-redirect"), to)).ok());
+    response
+}
+
+/// `/sign-in`: the form, and what it sends.
+pub(super) async fn sign_in(
+    console: &Console,
+    headers: &HeaderMap,
+    from: IpAddr,
+    query: &Fields,
+    form: &Fields,
+    changes: bool,
+) -> Response {
+    let field = |fields: &Fields, name: &str| {
+        fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    if !changes {
+        return page(&next(&field(query, "next")), None);
+    }
+    let next = next(&field(form, "next"));
+    if !is_own_page(headers) {
+        return frame::trouble(&crate::access::Denied::Foreign.into(), None);
+    }
+    let key = Zeroizing::new(field(form, "key"));
+    let door = &console.inner.door;
+    let pass = match door.enter(Shown::Key(key.trim()), from).await {
+        Ok(pass) => pass,
+        Err(denied) => return page(&next, Some(denied.into())),
+    };
+    if let Err(denied) = pass.needs(Need::Read) {
+        return page(&next, Some(denied.into()));
+    }
+    match door.sign_in(&pass) {
+        Ok(session) => {
+            let mut response = redirect(&next);
+            let cookie = Zeroizing::new(session_cookie(&session, console.inner.is_tls));
+            response
+                .headers_mut()
+                .extend(HeaderValue::from_str(&cookie).map(|cookie| (header::SET_COOKIE, cookie)).ok());
+            response
+        }
+        Err(error) => frame::trouble(&Trouble::inside(&error), None),
+    }
+}
+
+/// `/sign-out`
+pub(super) fn sign_out(console: &Console, headers: &HeaderMap, changes: bool) -> Response {
+    if !changes {
+        return redirect("/");
+    }
+    if let Some(session) = shown_session(headers) {
+        console.inner.door.sign_out(session);
+    }
+    let mut response = redirect("/sign-in");
+    let cookie = session_cookie("", console.inner.is_tls);
+    response.headers_mut().extend(HeaderValue::from_str(&cookie).map(|cookie| (header::SET_COOKIE, cookie)).ok());
+    response
+}
+
+/// Where to go after signing in: a page of this console, whatever the URL says.
+fn next(asked: &str) -> String {
+    let is_here = asked.starts_with('/')
+        && !asked.starts_with("//")
+        && asked.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_here { asked.to_owned() } else { "/".to_owned() }
+}
+
+fn page(next: &str, trouble: Option<Trouble>) -> Response {
+    let status = trouble.as_ref().map_or(StatusCode::OK, |trouble| trouble.status);
+    let content = html! {
+        form.card.sign-in method="post" action="/sign-in" {
+            h1 { "Sign in" }
+            p { "With an API key of the role auditor, operator or admin. It is not kept: this browser gets a session that ends "
+                "after half an hour without use, after twelve hours, or with the key." }
+            @if let Some(trouble) = &trouble { p.error role="alert" { (trouble.words) } }
+            label for="key" { "API key" }
+            input #key name="key" type="password" autocomplete="current-password" spellcheck="false" required
+                autofocus placeholder="muster_1_…" aria-invalid=[trouble.as_ref().map(|_| "true")];
+            input type="hidden" name="next" value=(next);
+            button.primary { "Sign in" }
+        }
+    };
+    frame::plain("Sign in", status, &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next;
+
+    #[test]
+    fn one_comes_back_to_a_page_of_the_console_only() {
+        for (asked, to) in [
+            ("/accounts?status=2", "/accounts?status=2"),
+            ("", "/"),
+            ("https://example.com", "/"),
+            ("//example.com", "/"),
+            ("/\\example.com", "/"),
+            ("/\r\nset-cookie: x", "/"),
+            ("/\t/example.com", "/"),
+        ] {
+            assert_eq!(next(asked), to, "{asked:?}");
+        }
+    }
+}

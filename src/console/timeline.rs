@@ -1,0 +1,159 @@
+//! An account's status and presence, drawn: one bar for each time that they held, its length by the logarithm of how long
+//! that was, so that idle years do not hide busy seconds. Pure.
+
+use maud::{Markup, html};
+
+use crate::audit::parse_time;
+use crate::domain::{OnlineStatus, Status};
+
+/// An event, as far as it is drawn.
+pub(super) struct Moment<'e> {
+    pub(super) version: u64,
+    pub(super) at: &'e str,
+    /// What happened, without what stands around it: `came_online`.
+    pub(super) name: &'e str,
+}
+
+/// A time in which nothing changed.
+#[derive(Debug, PartialEq, Eq)]
+struct Bar {
+    /// The version that it began with.
+    version: u64,
+    status: Status,
+    presence: OnlineStatus,
+    /// How long it was, in seconds; none if it goes on.
+    seconds: Option<u64>,
+    from: u64,
+    width: u64,
+}
+
+/// Units of the drawing: the shortest bar, what ten times longer adds, the bar that goes on, and what a folded one is from.
+const SHORTEST: u64 = 18;
+const TENFOLD: f64 = 14.0;
+const GOES_ON: u64 = 60;
+const FOLDED: u64 = 60 * 60;
+
+/// The drawing of events in their order, each bar a link to the event that it began with.
+pub(super) fn drawn(number: &str, moments: &[Moment<'_>]) -> Markup {
+    let bars = bars(moments);
+    let Some(last) = bars.last() else { return html! {} };
+    let width = last.from + last.width;
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Timeline" {
+            svg.timeline viewBox=(format!("0 0 {width} 62")) width=(width * 2) height="124" role="group"
+                aria-label="Status and online status over time" {
+                @for bar in &bars {
+                    a href=(format!("/accounts/{number}/events/{}", bar.version)) {
+                        title { (words(bar)) }
+                        rect class=(class(bar.presence)) x=(bar.from) y="4" width=(bar.width - 1) height="22" rx="2" {}
+                        rect class=(if bar.status == Status::Banned { "bad" } else { "calm" }) x=(bar.from) y="30"
+                            width=(bar.width - 1) height="8" rx="2" {}
+                        @if bar.seconds.is_some_and(|seconds| seconds >= FOLDED) {
+                            path.fold d=(format!("M{0} 2l-3 13l6 0l-3 13", bar.from + bar.width / 2)) {}
+                        }
+                        text x=(bar.from + 1) y="50" { (long(bar.seconds)) }
+                    }
+                }
+            }
+        }
+        p.note {
+            span.badge.good { "online" } " " span.badge.coming { "coming" } " " span.badge.calm { "offline, normal" } " "
+            span.badge.bad { "banned" }
+            " Upper bars: online status; lower bars: status; from the left to the right, each as long as the logarithm of its "
+            "time; ⚡ marks more than an hour."
+        }
+    }
+}
+
+fn bars(moments: &[Moment<'_>]) -> Vec<Bar> {
+    let mut bars: Vec<Bar> = Vec::new();
+    let mut begun = 0;
+    for moment in moments {
+        let micros = parse_time(moment.at).map_or(begun, |at| at.0);
+        let before = bars.last().map(|bar| (bar.status, bar.presence));
+        let (status, presence) = standing(moment.name).or(before).unwrap_or((Status::Normal, OnlineStatus::Offline));
+        if before == Some((status, presence)) {
+            continue;
+        }
+        if let Some(last) = bars.last_mut() {
+            let seconds = u64::try_from(micros - begun).unwrap_or(0) / 1_000_000;
+            last.seconds = Some(seconds);
+            last.width = SHORTEST + ((seconds as f64 + 1.0).log10() * TENFOLD) as u64;
+        }
+        let from = bars.last().map_or(0, |last| last.from + last.width);
+        bars.push(Bar { version: moment.version, status, presence, seconds: None, from, width: GOES_ON });
+        begun = micros;
+    }
+    bars
+}
+
+/// How an account stands after an event of this name; none if that does not change it.
+fn standing(name: &str) -> Option<(Status, OnlineStatus)> {
+    match name {
+        "online_requested" => Some((Status::Normal, OnlineStatus::OnlineComing)),
+        "came_online" => Some((Status::Normal, OnlineStatus::Online)),
+        "recycle_requested" => Some((Status::Normal, OnlineStatus::OfflineComing)),
+        "went_offline" | "ban_lifted" | "registered" => Some((Status::Normal, OnlineStatus::Offline)),
+        "banned" => Some((Status::Banned, OnlineStatus::Offline)),
+        _ => None,
+    }
+}
+
+fn class(presence: OnlineStatus) -> &'static str {
+    match presence {
+        OnlineStatus::Online => "good",
+        OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => "coming",
+        OnlineStatus::Offline => "calm",
+    }
+}
+
+fn words(bar: &Bar) -> String {
+    let long = bar.seconds.map_or_else(|| "until now".to_owned(), |_| format!("for {}", long(bar.seconds)));
+    format!("{}, {} {long}, from version {}", bar.status.name(), bar.presence.name(), bar.version)
+}
+
+/// How long, in the largest unit that it is at least one of.
+fn long(seconds: Option<u64>) -> String {
+    match seconds {
+        None => "now".to_owned(),
+        Some(seconds @ 0..60) => format!("{seconds} s"),
+        Some(seconds @ 60..3_600) => format!("{} min", seconds / 60),
+        Some(seconds @ 3_600..86_400) => format!("{} h", seconds / 3_600),
+        Some(seconds) => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::domain::sample_events;
+
+    fn moments<'e>(events: &[(&'e str, &'e str)]) -> Vec<Moment<'e>> {
+        (1..).zip(events).map(|(version, &(name, at))| Moment { version, at, name }).collect()
+    }
+
+    #[test]
+    fn bars_are_as_long_as_the_logarithm_of_their_times() {
+        let drawn = bars(&moments(&[
+            ("account_imported", "2026-11-25T00:00:00Z"),
+            ("online_requested", "2026-11-25T00:00:00Z"),
+            ("came_online", "2026-11-25T00:00:09Z"),
+            ("content_replaced", "2026-11-25T00:01:00Z"),
+            ("banned", "2026-11-26T00:00:08Z"),
+        ]));
+        let shown: Vec<_> = drawn.iter().map(|bar| (bar.version, bar.presence, long(bar.seconds), bar.from)).collect();
+        let (offline, coming, online) = (OnlineStatus::Offline, OnlineStatus::OnlineComing, OnlineStatus::Online);
+        let expected =
+            [(1, offline, "0 s", 0), (2, coming, "9 s", 18), (3, online, "23 h", 50), (5, offline, "now", 137)];
+        assert_eq!(shown, expected.map(|(version, presence, long, from)| (version, presence, long.to_owned(), from)));
+        assert!(bars(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_account_stands_here_as_it_does_in_the_domain() {
+        for event in sample_events() {
+            assert_eq!(standing(event.name()), event.standing(), "{event:?}");
+        }
+    }
+}
