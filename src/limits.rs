@@ -347,6 +347,9 @@ pub const ROTATION_STEP: u64 = 1_024;
 pub const REMARK_BYTES: usize = 256;
 /// Bytes in the body of a request about the webhooks: positions of a few thousand dead letters.
 pub const ORDER_BYTES: usize = 64 * 1024;
+/// Bytes in the body of an order to accounts: [`BATCH_ACCOUNTS`] numbers of 15 digits with room to indent them, and a
+/// reason.
+pub const ACCOUNTS_ORDER_BYTES: usize = 512 * 1024;
 /// Orders to a channel that wait until it looks.
 pub const CHANNEL_ORDERS: usize = 16;
 /// Deliveries sent again because somebody asked for it, a second and channel: what a receiver takes beside its usual

@@ -328,7 +328,8 @@ impl Keys {
             | Deed::WebhookResumed { .. }
             | Deed::WebhookRedelivered { .. }
             | Deed::WebhookLettersDropped { .. }
-            | Deed::MasterKeyRotated { .. } => {}
+            | Deed::MasterKeyRotated { .. }
+            | Deed::AccountsOrdered { .. } => {}
         }
     }
 }

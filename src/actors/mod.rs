@@ -60,6 +60,13 @@ struct Inner {
     last_task: AtomicU32,
 }
 
+/// Commands of one request, with room for them all: they are not turned away any more.
+pub struct Reserved {
+    accounts: Accounts,
+    commands: Vec<(AccountNumber, Command)>,
+    permit: Permit,
+}
+
 /// What became of a command: it was done (durably), or refused by the rules.
 pub type Outcome = Result<(), Refusal>;
 
@@ -134,18 +141,13 @@ impl Accounts {
         commands: Vec<(AccountNumber, Command)>,
         origin: Origin,
     ) -> Result<Vec<Result<Outcome, Error>>, Error> {
+        Ok(self.reserve(commands)?.execute(origin).await)
+    }
+
+    /// The same in two steps, for what must be done before the commands and not for nothing.
+    pub fn reserve(&self, commands: Vec<(AccountNumber, Command)>) -> Result<Reserved, Error> {
         let permit = self.permit(commands.len())?;
-        let mut seen = HashSet::with_capacity(commands.len());
-        let turns = self.inner.journal.line(commands.len());
-        let asked = {
-            let _handing_out = self.inner.handing_out.lock().await;
-            join_all(commands.into_iter().zip(turns).map(|((account, command), turn)| {
-                // A second command of an account waits behind the first, which would wait for its turn.
-                let turn = seen.insert(account).then_some(turn);
-                self.ask(account, Ask::execute(command, origin), turn, Some(permit.clone()))
-            }))
-        };
-        Ok(asked.await)
+        Ok(Reserved { accounts: self.clone(), commands, permit })
     }
 
     /// The next task id.
@@ -203,6 +205,24 @@ impl Accounts {
                 },
             }
         }
+    }
+}
+
+impl Reserved {
+    /// Carries them out, as [`Accounts::execute_all`] does.
+    pub async fn execute(self, origin: Origin) -> Vec<Result<Outcome, Error>> {
+        let Reserved { accounts, commands, permit } = self;
+        let mut seen = HashSet::with_capacity(commands.len());
+        let turns = accounts.inner.journal.line(commands.len());
+        let asked = {
+            let _handing_out = accounts.inner.handing_out.lock().await;
+            join_all(commands.into_iter().zip(turns).map(|((account, command), turn)| {
+                // A second command of an account waits behind the first, which would wait for its turn.
+                let turn = seen.insert(account).then_some(turn);
+                accounts.ask(account, Ask::execute(command, origin), turn, Some(permit.clone()))
+            }))
+        };
+        asked.await
     }
 }
 

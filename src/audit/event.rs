@@ -84,6 +84,12 @@ enum Data<'a> {
         rewrapped: u64,
         from: &'a str,
     },
+    Ordered {
+        order: &'static str,
+        accounts: u64,
+        reason: &'a str,
+        from: &'a str,
+    },
     Webhook(WebhookView<'a>),
     ApiKey(ApiKeyView<'a>),
     Unknown {
@@ -258,6 +264,9 @@ impl<'a> Data<'a> {
                     from,
                 }),
                 Deed::MasterKeyRotated { rewrapped } => Data::Rotated { rewrapped: *rewrapped, from },
+                Deed::AccountsOrdered { order, accounts, reason } => {
+                    Data::Ordered { order: order.name(), accounts: *accounts, reason, from }
+                }
                 Deed::ApiKeyRevoked { id } => Data::ApiKey(ApiKeyView { key: *id, from, ..ApiKeyView::default() }),
             },
             Fact::Unknown(unknown) => {

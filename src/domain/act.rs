@@ -93,6 +93,37 @@ pub enum Deed {
         /// How many keys and secrets were sealed anew; those that were new by then already were not.
         rewrapped: u64,
     },
+    /// Accounts were ordered online, or offline: what became of each is in its own history, under the same request.
+    AccountsOrdered {
+        /// What was ordered.
+        order: Order,
+        /// How many accounts were named.
+        accounts: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What an operator orders of accounts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// To come online, with what is stored of them.
+    Online,
+    /// To be recycled.
+    Recycle,
+}
+
+impl Order {
+    /// Both of them.
+    pub const ALL: [Order; 2] = [Order::Online, Order::Recycle];
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Order::Online => "online",
+            Order::Recycle => "recycle",
+        }
+    }
 }
 
 /// How a webhook is signed.
@@ -131,6 +162,7 @@ impl Deed {
             Deed::ApiKeyCreated(_) => "api_key_created",
             Deed::ApiKeyRevoked { .. } => "api_key_revoked",
             Deed::MasterKeyRotated { .. } => "master_key_rotated",
+            Deed::AccountsOrdered { .. } => "accounts_ordered",
         }
     }
 }

@@ -36,7 +36,7 @@ mod terms;
 pub use access::{Grant, Need, Proof, Role};
 pub use account::{Account, Attempt, Outstanding, Registration};
 pub use account_number::{AccountNumber, MalformedNumber, masked};
-pub use act::{Act, Deed, SigningScheme};
+pub use act::{Act, Deed, Order, SigningScheme};
 pub use calling_code::{CallingCode, MalformedCallingCode};
 pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, Sealed};

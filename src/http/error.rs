@@ -99,12 +99,18 @@ impl Undone {
 
     /// The sentence for the caller, which begins with the account.
     pub(super) fn message(&self, account: AccountNumber) -> String {
+        let sign = match self {
+            Undone::Refused(_) => "",
+            Undone::Failed(_) => ":",
+        };
+        format!("{account}{sign} {}", self.words())
+    }
+
+    /// The sentence without the account.
+    pub(super) fn words(&self) -> Cow<'static, str> {
         match self {
-            Undone::Refused(refusal) => format!("{account} {refusal}"),
-            Undone::Failed(error) => match accounts_words(error) {
-                Some(words) => format!("{account}: {words}"),
-                None => format!("{account}: {error}"),
-            },
+            Undone::Refused(refusal) => refusal.to_string().into(),
+            Undone::Failed(error) => accounts_words(error).map_or_else(|| error.to_string().into(), Cow::Borrowed),
         }
     }
 }

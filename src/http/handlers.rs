@@ -148,7 +148,7 @@ async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin, pass: &Pass)
 }
 
 /// What became of the accounts of a request.
-type Outcomes = Vec<Result<(), Undone>>;
+pub(super) type Outcomes = Vec<Result<(), Undone>>;
 
 /// Which accounts' contents are sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -222,13 +222,17 @@ async fn execute(
     commands: Vec<(AccountNumber, Command)>,
     origin: Origin,
 ) -> Result<Outcomes, actors::Error> {
-    let outcomes = api.accounts().execute_all(commands, origin).await?;
+    Ok(outcomes(api.accounts().execute_all(commands, origin).await?, origin))
+}
+
+/// What became of the accounts of a request, which is logged where they failed inside.
+pub(super) fn outcomes(executed: Vec<Result<Outcome, actors::Error>>, origin: Origin) -> Outcomes {
     let outcome = |outcome: Result<Outcome, _>| outcome.map_err(Undone::Failed)?.map_err(Undone::Refused);
-    let outcomes: Outcomes = outcomes.into_iter().map(outcome).collect();
+    let outcomes: Outcomes = executed.into_iter().map(outcome).collect();
     if let Some(Err(Undone::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(Undone::Failed(_)))) {
         tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
     }
-    Ok(outcomes)
+    outcomes
 }
 
 /// The outcomes of the last accounts of a request, of which others are done already: an error of them all is each one's.

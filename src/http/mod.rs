@@ -62,7 +62,7 @@ use warp::{Filter, Rejection, Reply};
 pub use request_id::{Identified, RequestIds, X_REQUEST_ID};
 pub use server::Peer;
 pub use tls::{Error as TlsError, Tls};
-pub use v1::{Desk, ROUTES, Route, Secrets, routes as audit_routes};
+pub use v1::{Desk, ROUTES, Route, Running, routes as audit_routes};
 pub use visitor::{enter_page, is_own_page, session_cookie, shown_session};
 pub use within::{Asked, Here, Within};
 
@@ -123,9 +123,9 @@ impl Api {
     /// What `/api/v1` is answered from; what would go on for ever ends with `stop`.
     pub fn desk(&self, stop: CancellationToken) -> Desk {
         let Behind { audit, webhooks, accounts, vault, .. } = &self.inner.behind;
-        let secrets = Secrets { accounts: accounts.clone(), vault: vault.clone() };
+        let running = Running { accounts: accounts.clone(), rules: self.rules().clone(), vault: vault.clone() };
         let request_timeout = self.settings().request_timeout;
-        Desk::new(audit.clone(), Some(webhooks.clone()), Some(secrets), self.door().clone(), request_timeout, stop)
+        Desk::new(audit.clone(), Some(webhooks.clone()), Some(running), self.door().clone(), request_timeout, stop)
     }
 
     /// The way in.

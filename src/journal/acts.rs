@@ -3,7 +3,7 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::schema::{Undecodable, read, write};
-use crate::domain::{Act, Channel, Deed, Grant, Proof, Role, SigningScheme, Timestamp};
+use crate::domain::{Act, Channel, Deed, Grant, Order, Proof, Role, SigningScheme, Timestamp};
 
 pub(super) const PROJECTION_REBUILT: u16 = 1_001;
 pub(super) const BACKUP_TAKEN: u16 = 1_002;
@@ -18,6 +18,7 @@ pub(super) const API_KEY_CREATED: u16 = 1_010;
 pub(super) const API_KEY_REVOKED: u16 = 1_011;
 pub(super) const MASTER_KEY_ROTATED: u16 = 1_012;
 pub(super) const TENANT_KEY_CREATED: u16 = 1_013;
+pub(super) const ACCOUNTS_ORDERED: u16 = 1_014;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -101,6 +102,15 @@ struct TenantKeyCreatedV1<'a> {
     from: &'a str,
 }
 
+/// Type 1014. An order is 1 for online, 2 for recycle.
+#[derive(Encode, BorrowDecode)]
+struct AccountsOrderedV1<'a> {
+    order: u8,
+    accounts: u64,
+    reason: &'a str,
+    from: &'a str,
+}
+
 /// Writes the payload of an act, and returns its registered type.
 pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
     let Act { deed, from } = act;
@@ -144,6 +154,10 @@ pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
         Deed::ApiKeyRevoked { id } => write(API_KEY_REVOKED, &ApiKeyRevokedV1 { id: *id, from }, out),
         Deed::MasterKeyRotated { rewrapped } => {
             write(MASTER_KEY_ROTATED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+        }
+        Deed::AccountsOrdered { order, accounts, reason } => {
+            let (order, accounts) = (order_code(*order), *accounts);
+            write(ACCOUNTS_ORDERED, &AccountsOrderedV1 { order, accounts, reason, from }, out)
         }
     }
 }
@@ -211,6 +225,10 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
             let proof = Proof::Tenant(tenant.to_owned());
             (Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, proof }), from)
         }
+        ACCOUNTS_ORDERED => {
+            let AccountsOrderedV1 { order, accounts, reason, from } = read(payload)?;
+            (Deed::AccountsOrdered { order: order_of(order)?, accounts, reason: reason.to_owned() }, from)
+        }
         _ => return Ok(None),
     };
     Ok(Some(Act { deed, from: from.to_owned() }))
@@ -225,6 +243,17 @@ fn channel_code(channel: Channel) -> u8 {
 
 fn channel_of(code: u8) -> Result<Channel, Undecodable> {
     Channel::ALL.into_iter().find(|channel| channel_code(*channel) == code).ok_or(Undecodable::Damaged)
+}
+
+fn order_code(order: Order) -> u8 {
+    match order {
+        Order::Online => 1,
+        Order::Recycle => 2,
+    }
+}
+
+fn order_of(code: u8) -> Result<Order, Undecodable> {
+    Order::ALL.into_iter().find(|order| order_code(*order) == code).ok_or(Undecodable::Damaged)
 }
 
 fn role_code(role: Role) -> u8 {

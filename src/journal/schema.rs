@@ -37,7 +37,7 @@ const REGISTRATION_FAILED: u16 = 13;
 const SECRETS_ERASED: u16 = 14;
 
 /// Each registered type with its name.
-const NAMES: [(u16, &str); 27] = [
+const NAMES: [(u16, &str); 28] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
     (ONLINE_REQUESTED, "online_requested"),
@@ -65,6 +65,7 @@ const NAMES: [(u16, &str); 27] = [
     (acts::API_KEY_REVOKED, "api_key_revoked"),
     (acts::MASTER_KEY_ROTATED, "master_key_rotated"),
     (acts::TENANT_KEY_CREATED, "tenant_key_created"),
+    (acts::ACCOUNTS_ORDERED, "accounts_ordered"),
 ];
 
 /// Why a payload is no event.

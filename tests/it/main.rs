@@ -14,6 +14,7 @@ mod log;
 mod management;
 mod muster;
 mod once;
+mod operators;
 mod power;
 mod readme;
 mod secrets;

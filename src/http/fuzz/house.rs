@@ -149,6 +149,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         ("PUT", "webhooks/sync/secret", r#"{"secret":"whsec_c4n4ryK8GKYqrTwjUPD8ILPZIo2LaLaSw","grace":"24h"}"#),
         ("PUT", "webhooks/sync/app-secret", r#"{"tenantId":"500975","secret":"c4n4ryc4n4ry"}"#),
         ("POST", "webhooks/sync/pause", r#"{"reason":"why"}"#),
+        ("POST", "accounts/online", r#"{"accounts":["861821726232"],"reason":"why"}"#),
         (
             "POST",
             "webhooks/sync/redeliver",

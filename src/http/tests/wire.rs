@@ -20,10 +20,10 @@ use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::clock;
 use crate::config::{Http, Settings};
-use crate::domain::{AccountNumber, Outstanding};
+use crate::domain::{AccountNumber, Command, Outstanding};
 use crate::http::{Api, Behind, serve};
 use crate::journal::Journal;
-use crate::limits::INLINE_BODY_BYTES;
+use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
 use crate::projections::Roster;
 use crate::store::Store;
 use crate::vault::Vault;
@@ -40,6 +40,8 @@ impl Gateway for Silent {
 struct Served {
     address: SocketAddr,
     is_ready: Arc<AtomicBool>,
+    accounts: Accounts,
+    journal: Journal,
     _runtime: Runtime,
     _directory: TempDir,
 }
@@ -56,7 +58,7 @@ impl Served {
         let journal = Journal::open(store.clone(), Box::new(move |records| applied.apply(records))).unwrap();
         let vault = Vault::open(store.clone(), &settings.vault).unwrap();
         let is_ready = Arc::new(AtomicBool::new(true));
-        let address = runtime.block_on(async {
+        let (address, accounts) = runtime.block_on(async {
             let (accounts, _) = Accounts::start(
                 journal.clone(),
                 &settings.actors,
@@ -70,17 +72,17 @@ impl Served {
             let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings.webhooks, &stop).unwrap();
             let keys = Keys::open(&journal, None).unwrap();
             let answers = Answers::open(&store, journal.clone(), clock::now);
-            let audit = Audit::new(store, journal, roster.clone(), None);
-            let behind = Behind { accounts, roster, vault, answers, audit, webhooks, keys };
+            let audit = Audit::new(store, journal.clone(), roster.clone(), None);
+            let behind = Behind { accounts: accounts.clone(), roster, vault, answers, audit, webhooks, keys };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let no_pages = warp::path!("none").map(|| Response::new("".into())).boxed();
             let desk = api.desk(stop.clone());
             tokio::spawn(serve(listener, api, desk, no_pages, None, stop));
-            address
+            (address, accounts)
         });
-        Served { address, is_ready, _runtime: runtime, _directory: directory }
+        Served { address, is_ready, accounts, journal, _runtime: runtime, _directory: directory }
     }
 
     /// The whole answer to one request; `head` is its first line and its headers.
@@ -262,4 +264,22 @@ fn an_answer_comes_in_time() {
     let ours = half("/api/v1/keys");
     assert_eq!(ours.header("content-type"), Some("application/problem+json"));
     assert!(ours.text().contains("may have been done, or be done yet"), "{}", ours.text());
+}
+
+/// An order that finds no room is not begun, and so none stands in the history.
+#[test]
+fn an_order_that_finds_no_room_is_none() {
+    let served = Served::start(|_| {});
+    let order = || {
+        let head = "POST /api/v1/accounts/recycle HTTP/1.1\ncontent-type: application/json";
+        served.ask(head, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)
+    };
+    let recycle = ("861821726232".parse().unwrap(), Command::Recycle { comes_back: false });
+    let under_way = served.accounts.reserve(vec![recycle; COMMANDS_IN_FLIGHT]).unwrap();
+    let refused = order();
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
+    assert!(refused.text().contains("65536 commands are under way"), "{}", refused.text());
+    assert_eq!(served.journal.head(), 0);
+    drop(under_way);
+    assert_eq!((order().status, served.journal.head()), (200, 1));
 }

@@ -11,6 +11,7 @@
 //! | `log` | checkpoints and proofs |
 //! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
 //! | `keys` | the API keys |
+//! | `orders` | accounts are brought online, or recycled, by an operator |
 //! | `secrets` | secrets are erased |
 //! | `vault` | the master key: how it is, its rotation |
 //! | `upkeep` | projections, verification, replay, export, backup |
@@ -20,6 +21,7 @@ mod accounts;
 mod events;
 mod keys;
 mod log;
+mod orders;
 mod parameters;
 mod problem;
 mod routes;
@@ -40,13 +42,15 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 pub use routes::routes;
-pub use secrets::Secrets;
 pub use table::{ROUTES, Route};
 
 use super::body::Room;
 use crate::access::Door;
+use crate::actors::Accounts;
 use crate::audit::Audit;
+use crate::config;
 use crate::limits::{LIVE_READERS, STREAMS};
+use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use problem::Problem;
 
@@ -61,7 +65,7 @@ struct Inner {
     /// None where no service runs.
     webhooks: Option<Webhooks>,
     /// None where no service runs.
-    secrets: Option<Secrets>,
+    running: Option<Running>,
     /// Who may come in.
     door: Door,
     /// Room for bodies.
@@ -77,6 +81,17 @@ struct Inner {
     request_timeout: Duration,
     /// Ends what would go on for ever.
     stop: CancellationToken,
+}
+
+/// What only a running service has, beside the webhooks. Cheap to clone.
+#[derive(Clone)]
+pub struct Running {
+    /// The accounts, which commands are for.
+    pub accounts: Accounts,
+    /// What follows from what happens to them.
+    pub rules: config::Accounts,
+    /// What seals secrets.
+    pub vault: Vault,
 }
 
 /// The rebuild of the roster: the one that runs, and the last one.
@@ -101,11 +116,11 @@ pub(super) fn broken(error: &tokio::task::JoinError) -> Response {
 }
 
 impl Desk {
-    /// Over `audit`, and the webhooks and secrets of the service if one runs; what would go on for ever ends with `stop`.
+    /// Over `audit`, and the webhooks and what else the service has if one runs; what would go on for ever ends with `stop`.
     pub fn new(
         audit: Audit,
         webhooks: Option<Webhooks>,
-        secrets: Option<Secrets>,
+        running: Option<Running>,
         door: Door,
         request_timeout: Duration,
         stop: CancellationToken,
@@ -117,7 +132,7 @@ impl Desk {
             inner: Arc::new(Inner {
                 audit,
                 webhooks,
-                secrets,
+                running,
                 door,
                 room,
                 readers,
@@ -135,9 +150,9 @@ impl Desk {
         self.inner.webhooks.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
     }
 
-    fn secrets(&self) -> Result<&Secrets, Problem> {
+    fn running(&self) -> Result<&Running, Problem> {
         let words = "this is done by a running service, and none runs here; ask one with --server";
-        self.inner.secrets.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
+        self.inner.running.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
     }
 
     fn audit(&self) -> &Audit {

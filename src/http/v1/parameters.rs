@@ -2,9 +2,9 @@
 
 use super::problem::Problem;
 use crate::audit::{AsOf, Filter, Order, parse_time};
-use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp};
+use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp, is_line};
 use crate::http::requests::Query;
-use crate::limits::{ACCOUNT_DIGITS_MAX, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
+use crate::limits::{ACCOUNT_DIGITS_MAX, PAGE_EVENTS, PAGE_EVENTS_DEFAULT, REMARK_BYTES};
 
 /// The parameters of one request: each may be given once, and none that nobody asks for.
 pub(super) struct Parameters<'q> {
@@ -140,4 +140,14 @@ pub(super) fn in_time(name: &'static str, text: &str) -> Result<Timestamp, Probl
         let words = "must be a time as in 2026-11-25T09:30:00Z, or a day as in 2026-11-25";
         Problem::parameter(name, format_args!("{words}, not {text:?}"))
     })
+}
+
+/// The reason in a body, without blanks around it.
+pub(super) fn remark(reason: &str) -> Result<&str, Problem> {
+    let reason = reason.trim();
+    if is_line(reason, REMARK_BYTES) {
+        return Ok(reason);
+    }
+    let words = format!("must be 1 to {REMARK_BYTES} bytes of text on one line: it stands in the history for ever");
+    Err(Problem::parameter("reason", words))
 }

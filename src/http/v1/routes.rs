@@ -13,7 +13,7 @@ use warp::{Filter, Rejection};
 use super::events::Form;
 use super::problem::Problem;
 use super::table::Route;
-use super::{Desk, accounts, events, keys, log, secrets, upkeep, vault, webhooks};
+use super::{Desk, accounts, events, keys, log, orders, secrets, upkeep, vault, webhooks};
 use crate::access::Pass;
 use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
@@ -22,7 +22,7 @@ use crate::http::server::Peer;
 use crate::http::visitor;
 use crate::http::within::Admitted;
 use crate::journal::{Asker, Origin, Principal, RequestId};
-use crate::limits::ORDER_BYTES;
+use crate::limits::{ACCOUNTS_ORDER_BYTES, ORDER_BYTES};
 
 /// All that is under `/api/v1`.
 pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -141,6 +141,11 @@ async fn answer<B: Buf>(
             to_its_end(changing).await
         }
         ["accounts"] => reading(desk, query, accounts::list).await,
+        ["accounts", order] if method == Method::POST => {
+            let body = read(headers, &mut body, ACCOUNTS_ORDER_BYTES, &desk.inner.room).await?;
+            let (desk, order, query) = (desk.clone(), order.to_owned(), query.clone());
+            to_its_end(async move { orders::answer(&desk, &order, &query, &body, asker, &pass).await }).await
+        }
         ["accounts", number] => {
             let number = number.to_owned();
             reading(desk, query, move |desk, query| accounts::state(desk, &number, query)).await

@@ -5,26 +5,15 @@ use serde_json::json;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::Desk;
-use super::parameters::{Parameters, account};
+use super::parameters::{Parameters, account, remark};
 use super::problem::{INSIDE, Problem};
 use super::streams::json;
 use super::webhooks::read;
-use crate::actors::{Accounts, NotErased};
-use crate::domain::{Reason, Refusal, is_line};
+use super::{Desk, Running};
+use crate::actors::NotErased;
+use crate::domain::{Reason, Refusal};
 use crate::http::requests::Query;
 use crate::journal::Asker;
-use crate::limits::REMARK_BYTES;
-use crate::vault::Vault;
-
-/// What works on secrets. Cheap to clone.
-#[derive(Clone)]
-pub struct Secrets {
-    /// The accounts whose they are.
-    pub accounts: Accounts,
-    /// What seals them.
-    pub vault: Vault,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,12 +32,8 @@ pub(super) async fn erase(
     Parameters::new(query, &[])?;
     let account = account("account", number)?;
     let Body { reason } = read(body, r#"{"reason":"the customer asked for it"}"#)?;
-    let reason = reason.trim();
-    if !is_line(reason, REMARK_BYTES) {
-        let words = format!("must be 1 to {REMARK_BYTES} bytes of text on one line: it stands in the history for ever");
-        return Err(Problem::parameter("reason", words));
-    }
-    let (Secrets { accounts, vault }, reason) = (desk.secrets()?.clone(), Reason::new(reason));
+    let reason = Reason::new(remark(&reason)?);
+    let Running { accounts, vault, .. } = desk.running()?.clone();
     let erasing = tokio::spawn(async move { accounts.erase(&vault, account, reason, asker.origin).await });
     match erasing.await.map_err(|error| Problem::work(&error))?? {
         Ok(()) => Ok(json(&json!({"whatsApp": account.to_string(), "erased": true}))),

@@ -27,6 +27,8 @@ enum About {
     Nothing,
     /// The account in the path.
     One,
+    /// The accounts in the body: whoever reads it looks at them.
+    Body,
     /// All accounts, or those that `account` or `prefix` in the query names.
     Asked,
     /// All accounts.
@@ -34,8 +36,10 @@ enum About {
 }
 
 /// All of them.
-pub const ROUTES: [Route; 40] = [
+pub const ROUTES: [Route; 42] = [
     Route { method: "GET", path: "accounts", need: Need::Read, about: About::Asked },
+    Route { method: "POST", path: "accounts/online", need: Need::Operate, about: About::Body },
+    Route { method: "POST", path: "accounts/recycle", need: Need::Operate, about: About::Body },
     Route { method: "GET", path: "accounts/{account}", need: Need::Read, about: About::One },
     Route { method: "GET", path: "accounts/{account}/events", need: Need::Read, about: About::One },
     Route { method: "GET", path: "accounts/{account}/diff", need: Need::Read, about: About::One },
@@ -108,7 +112,7 @@ impl Route {
     pub(super) fn admit(&self, pass: &Pass, segments: &[&str], query: &Query) -> Result<(), Problem> {
         pass.needs(self.need)?;
         match self.about {
-            About::Nothing => Ok(()),
+            About::Nothing | About::Body => Ok(()),
             About::One => {
                 let number = self.path.split('/').zip(segments).find(|(name, _)| *name == "{account}");
                 let number = number.map_or("", |(_, number)| number);

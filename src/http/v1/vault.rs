@@ -13,7 +13,7 @@ use super::parameters::Parameters;
 use super::problem::{INSIDE, Problem};
 use super::streams::{NDJSON, json, streamed};
 use super::webhooks::read;
-use super::{Desk, Secrets};
+use super::{Desk, Running};
 use crate::http::requests::Query;
 use crate::journal::Asker;
 use crate::vault;
@@ -33,7 +33,7 @@ pub(super) async fn answer(
     asker: Asker,
 ) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
-    let Secrets { vault, .. } = desk.secrets()?.clone();
+    let Running { vault, .. } = desk.running()?.clone();
     if method == "GET" {
         return Ok(json(&vault.standing()));
     }

@@ -27,8 +27,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config;
 use crate::domain::{
-    Account, AccountType, Channel, Content, Deed, Fingerprint, Grant, Proof, Reason, Role, Sealed, SigningScheme,
-    TaskId, VerifyType,
+    Account, AccountType, Channel, Content, Deed, Fingerprint, Grant, Order, Proof, Reason, Role, Sealed,
+    SigningScheme, TaskId, VerifyType,
 };
 
 /// A journal in a directory of its own.
@@ -196,6 +196,7 @@ fn facts() -> Vec<Fact> {
             expires: Some(Timestamp(1_700_000_200_000_000)),
             proof: Proof::Tenant("500975".to_owned()),
         }),
+        Deed::AccountsOrdered { order: Order::Recycle, accounts: 2, reason: "maintenance".to_owned() },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()

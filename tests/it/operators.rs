@@ -1,0 +1,141 @@
+//! What operators order of accounts and ask of a running service, over HTTP: one conversation each.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::audit::events;
+use crate::muster::{Muster, directory, run};
+
+const IMPORT: &str = "/group-dispatch-api/whatsapp/batchInsert";
+const FIRST: &str = "861821726232";
+const SECOND: &str = "861821720003";
+const UNKNOWN: &str = "861821729999";
+/// Its number begins otherwise.
+const ELSEWHERE: &str = "442079460000";
+
+/// A conversation: requests, each with its status and what was answered.
+struct Conversation {
+    muster: Muster,
+    key: Option<String>,
+    text: String,
+}
+
+impl Conversation {
+    /// With a service that holds three accounts, which are offline.
+    async fn begin(data: &Path) -> Conversation {
+        let muster = Muster::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+        let account = |number: &str| {
+            json!({"whatsApp": number, "whatsappType": 1, "publicKey": "", "privateKey": "", "msgPublicKey": "",
+                "msgPrivateKey": "", "accountId": "", "nextKeyId": "", "registrationId": "", "deviceParams": ""})
+        };
+        let accounts = [FIRST, SECOND, ELSEWHERE].map(account);
+        let accounts = json!({"whatsAppList": accounts});
+        assert_eq!(muster.post(IMPORT, accounts.to_string()).await.status, 200);
+        Conversation { muster, key: None, text: String::new() }
+    }
+
+    async fn say(&mut self, line: &str, accept: &str, body: &str) -> String {
+        let (method, path) = line.split_once(' ').unwrap();
+        let url = self.muster.url(&format!("/api/v1/{path}"));
+        let request = self.muster.client().request(method.parse().unwrap(), url).header("accept", accept);
+        let request = request.header("content-type", "application/json").body(body.to_owned());
+        let request = self.key.iter().fold(request, |request, key| request.bearer_auth(key));
+        let answer = self.muster.send(request).await.unwrap();
+        let mut said = answer.text.trim_end().replace("\r\n", "\\r\n").replace('\n', "\n      ");
+        for chance in CHANCE {
+            said = without(&said, chance);
+        }
+        let form = if accept == JSON { String::new() } else { format!(" as {accept}") };
+        let sent = if body.is_empty() { String::new() } else { format!("\n  {body}") };
+        writeln!(self.text, "{line}{form}{sent}\n  {} {said}\n", answer.status).unwrap();
+        answer.text
+    }
+
+    fn end(self, name: &str) {
+        insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+            prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!(name, self.text);
+        });
+        assert_eq!(self.muster.stop("TERM").0.code(), Some(0));
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// Fields whose values are another each time.
+const CHANCE: [&str; 6] = ["source", "time", "updated", "requestid", "from", "contentFingerprint"];
+
+/// The JSON with `…` for the values of a field, which are texts or numbers.
+fn without(text: &str, field: &str) -> String {
+    let name = format!("\"{field}\":");
+    let mut parts = text.split(&name);
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |said, part| {
+        let end = if part.starts_with('"') { part[1..].find('"').unwrap() + 2 } else { part.find([',', '}']).unwrap() };
+        format!("{said}{name}…{}", &part[end..])
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_are_ordered() {
+    let data = directory();
+    let mut talk = Conversation::begin(data.path()).await;
+    let order = |accounts: &[&str], reason: &str| json!({"accounts": accounts, "reason": reason}).to_string();
+
+    talk.say("POST accounts/online", JSON, &order(&[FIRST, UNKNOWN, ELSEWHERE], "back from maintenance")).await;
+    // The act, and two accounts that come online.
+    let all = events(&talk.muster, 8).await;
+    let of = |kind: &str| {
+        let kind = format!("muster.{kind}.v1");
+        let of_kind = all.iter().filter(|event| event["type"] == kind.as_str());
+        of_kind.map(|event| (event["id"].clone(), event["requestid"].clone(), event["origin"].clone())).collect()
+    };
+    let (acts, asked): (Vec<_>, Vec<_>) = (of("administration.accounts_ordered"), of("account.online_requested"));
+    assert_eq!((acts.len(), acts[0].0.as_str(), asked.len()), (1, Some("4"), 2), "the act stands first: {all:?}");
+    assert!(
+        asked.iter().all(|event| event.1 == acts[0].1 && event.2 == "operator"),
+        "one request: {acts:?}, {asked:?}"
+    );
+
+    talk.say("POST accounts/recycle", JSON, &order(&[ELSEWHERE, SECOND], "  maintenance ")).await;
+    events(&talk.muster, 11).await;
+    talk.say("GET events?type=accounts_ordered", JSON, "").await;
+    talk.say(&format!("GET accounts/{ELSEWHERE}"), JSON, "").await;
+
+    // Nothing of this is an order, and nothing of it is remembered.
+    talk.say("POST accounts/online", JSON, &order(&[], "why")).await;
+    talk.say("POST accounts/online", JSON, &order(&[FIRST, "12"], "why")).await;
+    talk.say("POST accounts/online", JSON, &order(&[FIRST, SECOND, FIRST], "why")).await;
+    talk.say("POST accounts/online", JSON, &order(&[FIRST], " ")).await;
+    talk.say("POST accounts/online", JSON, &order(&[FIRST], "two\nlines")).await;
+    talk.say("POST accounts/online", JSON, &json!({"accounts": [FIRST]}).to_string()).await;
+    talk.say("POST accounts/recycle", JSON, "{}").await;
+    talk.say("POST accounts/recycle?force=1", JSON, &order(&[FIRST], "why")).await;
+    talk.say("POST accounts/ban", JSON, &order(&[FIRST], "why")).await;
+    let most = ::muster::limits::BATCH_ACCOUNTS as u64;
+    let many: Vec<Value> = (0..=most).map(|at| json!((861_821_700_000 + at).to_string())).collect();
+    let too_many = talk.muster.post("/api/v1/accounts/online", json!({"accounts": many, "reason": "why"}).to_string());
+    let too_many = too_many.await;
+    assert_eq!((too_many.status, &too_many.json()["parameter"]), (400, &json!("accounts")), "{}", too_many.text);
+    let order_of_most = json!({"accounts": many[1..], "reason": "\u{1f44d}".repeat(64)}).to_string();
+    assert_eq!(talk.muster.post("/api/v1/accounts/recycle", order_of_most).await.json()["refused"], json!(most));
+    assert_eq!(events(&talk.muster, 12).await[11]["data"]["accounts"], json!(most));
+
+    let server = talk.muster.url("");
+    let made = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let (code, stdout, stderr) =
+            run(&[&["keys", "create", "--server", &server, "-o", "json"], arguments].concat(), environment);
+        assert_eq!(code, Some(0), "{stderr}");
+        serde_json::from_str::<Value>(&stdout).unwrap()["key"].as_str().unwrap().to_owned()
+    };
+    let admin = made(&["--name", "admin", "--role", "admin"], &[]);
+    let bound = ["--name", "bound", "--role", "operator", "--accounts", "8618"];
+    talk.key = Some(made(&bound, &[("MUSTER_API_KEY", &admin)]));
+    talk.say("POST accounts/recycle", JSON, &order(&[FIRST, ELSEWHERE], "why")).await;
+    talk.say("POST accounts/recycle", JSON, &order(&[FIRST], "the customer is gone")).await;
+    talk.key = Some(admin);
+    talk.say("GET events?type=accounts_ordered&after=12", JSON, "").await;
+    talk.end("operators_order");
+}
