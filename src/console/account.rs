@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::frame::{Answer, Page};
-use super::parts::{self, nothing, presence, status, time};
+use super::parts::{self, nothing, presence, status, time, words};
 use super::visit::{Trouble, Visit, with_query};
-use super::{history, orders};
+use super::{deliveries, history, orders};
 
 /// `GET /accounts/{n}`
 #[derive(Deserialize)]
@@ -58,6 +58,7 @@ pub(super) async fn page(visit: &Visit, number: &str) -> Result<Answer, Trouble>
         (past(visit, &now).await)
         (diff(visit, &now).await)
         (history::section(visit, &now.whats_app, now.version).await?)
+        (deliveries::of_account(visit, &now.whats_app).await)
         section aria-labelledby="proof" {
             h2 #proof { "Proof" }
             p {
@@ -194,14 +195,5 @@ fn value(field: &str, value: &Value) -> Markup {
         ("status", Some(code)) => status(code),
         ("onlineStatus", Some(code)) => presence(code),
         _ => html! { code { (words(value)) } },
-    }
-}
-
-fn words(value: &Value) -> String {
-    match value {
-        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Null => "(none)".to_owned(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }

@@ -27,7 +27,17 @@ pub(super) struct Page {
 }
 
 /// The navigation: paths and names.
-const ENTRIES: [(&str, &str); 2] = [("/", "Overview"), ("/accounts", "Accounts")];
+const ENTRIES: [(&str, &str); 9] = [
+    ("/", "Overview"),
+    ("/accounts", "Accounts"),
+    ("/events", "Events"),
+    ("/webhooks", "Webhooks"),
+    ("/projections", "Projections"),
+    ("/log", "Log"),
+    ("/acts", "Acts"),
+    ("/keys", "Keys"),
+    ("/settings", "Settings"),
+];
 
 /// Browsers take nothing from elsewhere, and run nothing that stands in a page: so a text that looks like a script is text.
 const POLICY: &str =

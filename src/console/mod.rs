@@ -18,15 +18,23 @@
 //! | `history` | its history: feed, groups, lines |
 //! | `timeline` | its status and presence, drawn. Pure |
 //! | `proof` | its proof, checked before the reader's eyes |
+//! | `events` | `/events`: all that happens, and as it happens |
+//! | `webhooks` | `/webhooks`: how they are, and what operators do about it |
+//! | `deliveries` | what they delivered, with every attempt |
+//! | `upkeep` | `/projections` and `/log` |
+//! | `administration` | `/keys`, `/settings` and `/acts` |
 //!
 //! Every page that reads works without a script, every list is a URL, and what is not allowed says why. Scripts and styles
 //! come from this program alone, and the answers forbid browsers all others.
 
 mod account;
 mod accounts;
+mod administration;
 mod assets;
 mod chart;
 mod counting;
+mod deliveries;
+mod events;
 mod frame;
 mod history;
 mod orders;
@@ -36,7 +44,9 @@ mod parts;
 mod proof;
 mod session;
 mod timeline;
+mod upkeep;
 mod visit;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;

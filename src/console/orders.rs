@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::parts::{account, action, count, why_not};
+use super::frame::Page;
+use super::parts::{account, action, count, why_not, words};
 use super::visit::{Trouble, Visit};
 use crate::domain::Need;
 use crate::limits::REMARK_BYTES;
@@ -72,4 +73,18 @@ pub(super) async fn carry_out(visit: &Visit) -> Result<Markup, Trouble> {
             }
         }
     })
+}
+
+/// What came of something that was asked for: what the API answered, field by field.
+pub(super) fn done(title: &str, at: &'static str, answer: &Value, back: &str) -> Page {
+    let content = html! {
+        h1 { (title) }
+        dl.facts {
+            @for (name, value) in answer.as_object().into_iter().flatten() {
+                div { dt { (name) } dd { (words(value)) } }
+            }
+        }
+        p { a href=(back) { "Back" } }
+    };
+    Page { title: title.to_owned(), at, content }
 }

@@ -7,6 +7,7 @@ use super::chart::chart;
 use super::frame::{Answer, Page};
 use super::parts::{bytes, count, nothing, presence, status, time};
 use super::visit::{Trouble, Visit, with_query};
+use super::webhooks::{self, Shown};
 use crate::domain::{OnlineStatus, Status};
 
 /// `GET /overview`
@@ -19,7 +20,7 @@ struct Overview {
     journal: Journal,
     checkpoint: Option<Checkpoint>,
     projections: Projections,
-    webhooks: Vec<Channel>,
+    webhooks: Vec<Shown>,
     vault: Vault,
 }
 
@@ -57,34 +58,6 @@ struct Projections {
     lag: u64,
 }
 
-/// A webhook, as far as it is looked at here.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Channel {
-    channel: String,
-    configuration_id: String,
-    state: String,
-    paused: Option<serde_json::Value>,
-    lag: Lag,
-    oldest_pending: Option<serde_json::Value>,
-    in_flight: u64,
-    waiting: u64,
-    blocked: u64,
-    dead_letters: u64,
-    breaker: Breaker,
-}
-
-#[derive(Deserialize)]
-struct Lag {
-    events: u64,
-    seconds: f64,
-}
-
-#[derive(Deserialize)]
-struct Breaker {
-    state: String,
-}
-
 #[derive(Deserialize)]
 struct Vault {
     rotation: String,
@@ -115,7 +88,7 @@ pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
                     (chart("Events", &events))
                     (chart("Webhooks", &webhooks))
                 }
-                (channels(&overview.webhooks))
+                (webhooks::table(&overview.webhooks))
             }
             section aria-labelledby="journal" {
                 h2 #journal { "Journal" }
@@ -246,37 +219,6 @@ fn accounts(overview: &Overview) -> Markup {
 fn of_state(status: Option<u8>, online_status: Option<u8>) -> String {
     let [status, online_status] = [status, online_status].map(|code| code.map(|code| code.to_string()));
     with_query("/accounts", &[("status", status.as_deref()), ("onlineStatus", online_status.as_deref())])
-}
-
-fn channels(channels: &[Channel]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Webhooks" {
-            table {
-                thead { tr {
-                    th scope="col" { "webhook" } th scope="col" { "state" } th.number scope="col" { "lag" }
-                    th.number scope="col" { "in flight" } th.number scope="col" { "waiting" }
-                    th.number scope="col" { "blocked" } th.number scope="col" { "dead" } th scope="col" { "breaker" }
-                } }
-                tbody {
-                    @for channel in channels {
-                        tr {
-                            td { a href=(format!("/webhooks/{}", channel.channel)) { (channel.configuration_id) } }
-                            td { (channel.state) }
-                            td.number {
-                                (count(channel.lag.events)) " events"
-                                @if channel.oldest_pending.is_some() { ", " (format!("{:.1}", channel.lag.seconds)) " s" }
-                            }
-                            td.number { (count(channel.in_flight)) }
-                            td.number { (count(channel.waiting)) }
-                            td.number.bad[channel.blocked > 0] { (count(channel.blocked)) }
-                            td.number.bad[channel.dead_letters > 0] { (count(channel.dead_letters)) }
-                            td.bad[channel.breaker.state != "closed"] { (channel.breaker.state) }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn journal(overview: &Overview) -> Markup {

@@ -13,13 +13,29 @@ use warp::{Filter, Rejection};
 
 use super::frame::{self, Answer};
 use super::visit::{Trouble, Visit, fields};
-use super::{Console, account, accounts, assets, history, overview, proof, session};
+use super::{
+    Console, account, accounts, administration, assets, deliveries, events, history, overview, proof, session, upkeep,
+    webhooks,
+};
 use crate::access::Denied;
 use crate::http::{Identified, Peer, X_REQUEST_ID, enter_page};
 use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 
 /// The first words of the paths at which there are pages; everything else is the API's.
-const PAGES: [&str; 5] = ["", "accounts", "assets", "sign-in", "sign-out"];
+const PAGES: [&str; 12] = [
+    "",
+    "accounts",
+    "acts",
+    "assets",
+    "events",
+    "keys",
+    "log",
+    "projections",
+    "settings",
+    "sign-in",
+    "sign-out",
+    "webhooks",
+];
 
 /// All pages.
 pub(super) fn filter(
@@ -143,6 +159,20 @@ async fn page(visit: &Visit, changes: bool) -> Result<Answer, Trouble> {
         (false, ["accounts", number, "verify"]) => proof::page(visit, number).await,
         (false, ["accounts", number, "bundle"]) => proof::download(visit, number).await,
         (false, ["accounts", number, "events", version]) => history::event(visit, number, version).await,
+        (false, ["events"]) => events::page(visit).await,
+        (false, ["events", "live"]) => events::live(visit).await,
+        (false, ["webhooks"]) => webhooks::page(visit).await,
+        (false, ["webhooks", channel]) => webhooks::channel(visit, channel).await,
+        (true, ["webhooks", channel]) => webhooks::act(visit, channel).await,
+        (false, ["webhooks", channel, "deliveries", position]) => deliveries::page(visit, channel, position).await,
+        (true, ["webhooks", channel, "deliveries", position]) => deliveries::resend(visit, channel, position).await,
+        (false, ["projections"]) => upkeep::projections(visit).await,
+        (true, ["projections"]) => upkeep::rebuild(visit).await,
+        (false, ["log"]) => upkeep::log(visit).await,
+        (false, ["keys"]) => administration::keys(visit).await,
+        (true, ["keys"]) => administration::change_keys(visit).await,
+        (false, ["settings"]) => administration::settings(visit).await,
+        (false, ["acts"]) => administration::acts(visit).await,
         _ => Err(Trouble::no_page()),
     }
 }

@@ -1,6 +1,7 @@
 //! What pages are put together from.
 
 use maud::{Markup, html};
+use serde_json::Value;
 use warp::http::{HeaderValue, header};
 use warp::reply::Response;
 
@@ -92,6 +93,16 @@ pub(super) fn action(visit: &Visit, need: Need, name: &str, value: Option<(&str,
 /// Why some of the buttons of a page are not active, if they are not.
 pub(super) fn why_not(visit: &Visit, need: Need) -> Markup {
     html! { @if let Some(why) = visit.forbids(need) { p.note.why { (why) } } }
+}
+
+/// A value of the API, as people read it.
+pub(super) fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Null => "(none)".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
 }
 
 /// What stands where a list has nothing.

@@ -1,4 +1,4 @@
-// What pages do beyond links and forms: parts that stay fresh, and selections. Everything that reads works without it.
+// What pages do beyond links and forms: parts that stay fresh, the live tail, selections. Everything that reads works without it.
 "use strict";
 
 (() => {
@@ -30,6 +30,73 @@
     const output = event.target.id === "version" && document.getElementById("shown-version");
     if (output) output.value = event.target.value;
   });
+
+  // What happens is put on top of the list as it happens, until somebody wants to read in peace.
+  const tail = document.querySelector("[data-tail]");
+  const list = document.querySelector("[data-tail-list]");
+  if (tail && list) followTail(tail, list);
+
+  function followTail(tail, list) {
+    const LINES = 200;
+    const button = tail.querySelector("[data-pause]");
+    const state = tail.querySelector("[data-tail-state]");
+    let held = [];
+    let paused = false;
+    tail.hidden = false;
+    const source = new EventSource(tail.dataset.tail);
+    source.onmessage = (message) => {
+      const event = JSON.parse(message.data);
+      if (paused) {
+        held = [...held.slice(-LINES), event];
+        state.textContent = `Paused; ${held.length} events wait.`;
+      } else {
+        show(event);
+      }
+    };
+    source.onopen = () => { if (!paused) state.textContent = "What happens appears here at once."; };
+    source.onerror = () => { state.textContent = "The connection was lost; it is tried again."; };
+    button.addEventListener("click", () => {
+      paused = !paused;
+      button.setAttribute("aria-pressed", String(paused));
+      button.textContent = paused ? "Go on" : "Pause";
+      state.textContent = paused ? "Paused." : "What happens appears here at once.";
+      if (!paused) held.splice(0).forEach(show);
+    });
+
+    function show(event) {
+      list.prepend(line(event));
+      while (list.children.length > LINES) list.lastElementChild.remove();
+    }
+  }
+
+  // A line of the list, as the service makes it too. Everything in it is text.
+  function line(event) {
+    const item = document.createElement("li");
+    const isAccount = /^[0-9]+$/.test(event.subject);
+    const name = event.type.split(".").filter((part) => !/^v[0-9]+$/.test(part)).pop();
+    const path = isAccount ? `/accounts/${event.subject}/events/${event.version}` : "/acts";
+    item.append(
+      element("span", event.id, { class: "number" }), " ",
+      element("time", event.time.replace("T", " ").slice(0, 23), { datetime: event.time, title: event.time }), " ",
+      element("a", event.subject, isAccount ? { href: path, class: "number" } : { href: path }), " ",
+      element("strong", name.replaceAll("_", " ")), " ",
+    );
+    for (const [field, value] of Object.entries(event.data)) {
+      if (value === null || value === "") continue;
+      const detail = element("span", `${field}=`, { class: "detail" });
+      detail.append(element("code", typeof value === "string" ? value : JSON.stringify(value)));
+      item.append(detail, " ");
+    }
+    item.append(element("span", `by ${event.origin}`, { class: "note" }));
+    return item;
+  }
+
+  function element(tag, text, attributes = {}) {
+    const made = document.createElement(tag);
+    made.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  }
 
   // One box selects all of its list.
   for (const all of document.querySelectorAll("[data-all]")) {
