@@ -104,6 +104,8 @@ fn list(visit: &Visit, keys: &[Key]) -> Markup {
 
 fn creation(visit: &Visit) -> Markup {
     let is_off = visit.forbids(Need::Administer).is_some();
+    // The first key must be an admin's.
+    let likely = if visit.holder().is_none() { Role::Admin } else { Role::Caller };
     html! {
         form method="post" action="/keys" {
             fieldset disabled[is_off] {
@@ -111,7 +113,7 @@ fn creation(visit: &Visit) -> Markup {
                 div { label for="name" { "Name" } input #name name="name" maxlength=(API_KEY_NAME_BYTES) required autocomplete="off"; }
                 div {
                     label for="role" { "Role" }
-                    select #role name="role" { @for role in Role::ALL { option { (role.name()) } } }
+                    select #role name="role" { @for role in Role::ALL { option selected[role == likely] { (role.name()) } } }
                 }
                 div {
                     label for="accounts" { "Only numbers that begin with" }
