@@ -18,7 +18,7 @@ use crate::actors::{self, Accounts};
 use crate::answers::Answers;
 use crate::audit::{self, Audit, Log};
 use crate::clock;
-use crate::config::Settings;
+use crate::config::{Effective, Settings};
 use crate::console::Console;
 use crate::gateway::Simulator;
 use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
@@ -134,17 +134,18 @@ struct Rooms {
 
 /// Runs the service until `stop`, or until it cannot go on. Calls `ready` with the address once it answers there.
 /// Blocks; ends in at most ten seconds once it is stopped.
-pub fn run(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &CancellationToken) -> Result<(), Error> {
+pub fn run(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &CancellationToken) -> Result<(), Error> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("service").build();
     let runtime = runtime.map_err(Error::Threads)?;
-    let outcome = runtime.block_on(serve(settings, ready, stop));
+    let outcome = runtime.block_on(serve(effective, ready, stop));
     // A disk that does not come back must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
 /// Opens the rooms from the lowest up, runs them, and closes them from the highest down.
-async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &CancellationToken) -> Result<(), Error> {
+async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &CancellationToken) -> Result<(), Error> {
+    let Effective { settings, rows } = effective;
     // Before anything is made on the disk.
     let tls = Tls::open(&settings.tls)?;
     let (listener, address) = listen(&settings.http.listen).await?;
@@ -191,6 +192,7 @@ async fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr), stop: &Cance
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         webhooks: webhooks.clone(),
         keys: keys.clone(),
+        settings: rows.clone().into(),
     };
     let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
     let desk = api.desk(callers.clone());

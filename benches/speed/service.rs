@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
-use muster::config::Settings;
+use muster::config::{Effective, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
@@ -29,12 +29,13 @@ impl Service {
         // All that is measured comes from one address.
         settings.http.requests_per_second = 10_000_000;
         change(&mut settings);
+        let effective = Effective { settings, rows: Vec::new() };
         let (ready, on_ready) = std::sync::mpsc::channel();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let running = thread::spawn(move || {
             let ready = |address| ready.send(address).unwrap();
-            muster::service::run(&settings, ready, &stopping).unwrap();
+            muster::service::run(&effective, ready, &stopping).unwrap();
         });
         let address = on_ready.recv().unwrap();
         Service { address, stop, running: Some(running), _directory: directory }

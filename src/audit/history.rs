@@ -125,6 +125,22 @@ impl Audit {
         Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
     }
 
+    /// What was done to the service itself, the latest act first, at most `limit`; from the one at `from` back, if that is
+    /// given. None if no act is there.
+    pub fn acts(&self, from: Option<u64>, limit: usize) -> Result<Option<Page>, Error> {
+        let stream = Stream::Administration;
+        let records: Vec<Recorded> = match from {
+            None => self.journal.history_back(stream).take(limit).collect::<Result<_, _>>()?,
+            Some(position) => match self.journal.history_back_at(stream, position)? {
+                Some(back) => back.take(limit).collect::<Result<_, _>>()?,
+                None => return Ok(None),
+            },
+        };
+        // Each act knows the one before it, so that a page costs no more than what stands on it.
+        let next = records.last().map(|last| last.previous).filter(|previous| *previous > 0);
+        Ok(Some(Page { lines: records.iter().map(|record| self.line(record)).collect(), next }))
+    }
+
     /// An account as it stood then.
     pub fn state(&self, account: AccountNumber, as_of: AsOf) -> Result<Value, Error> {
         let view = serde_json::to_value(self.standing(account, as_of)?.view());

@@ -21,8 +21,8 @@ struct Inner {
     store: Store,
     key: LogKey,
     signer: Signer,
-    /// The size of the checkpoint that was saved last.
-    saved: Mutex<u64>,
+    /// The checkpoint that was saved last.
+    saved: Mutex<Option<Checkpoint>>,
 }
 
 /// The names of the notes.
@@ -39,7 +39,7 @@ impl Log {
             Some(_) => return Err(Error::OtherKey),
             None => store.save_note(PUBLIC_KEY, &written)?,
         }
-        let saved = check_saved(store, journal)?.map_or(0, |checkpoint| checkpoint.size);
+        let saved = check_saved(store, journal)?;
         Ok(Log { inner: Arc::new(Inner { store: store.clone(), key, signer, saved: Mutex::new(saved) }) })
     }
 
@@ -52,18 +52,24 @@ impl Log {
     /// Saves a checkpoint if there is more than the last one says.
     pub fn keep(&self, journal: &Journal) -> Result<(), Error> {
         let (size, root) = journal.root();
-        let saved = *self.inner.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let saved = self.kept().map_or(0, |kept| kept.size);
         if size > saved { self.checkpoint_of(size, root).map(drop) } else { Ok(()) }
+    }
+
+    /// The checkpoint that was saved last.
+    pub fn kept(&self) -> Option<Checkpoint> {
+        self.inner.saved.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn checkpoint_of(&self, size: u64, root: Root) -> Result<String, Error> {
         let Inner { store, signer, saved, .. } = &*self.inner;
-        let note = self.sign(&Checkpoint { origin: signer.name.clone(), size, root }.text());
+        let checkpoint = Checkpoint { origin: signer.name.clone(), size, root };
+        let note = self.sign(&checkpoint.text());
         // Held while it is written: two at once write the same file, and the later one must win.
         let mut saved = saved.lock().unwrap_or_else(PoisonError::into_inner);
-        if size > *saved {
+        if saved.as_ref().is_none_or(|saved| size > saved.size) {
             store.save_note(CHECKPOINT, &note)?;
-            *saved = size;
+            *saved = Some(checkpoint);
         }
         Ok(note)
     }

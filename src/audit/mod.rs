@@ -49,7 +49,7 @@ pub use export::{Exported, Form, verify_export};
 pub use filter::Filter;
 pub use history::{Accounts, AsOf, Order, Page};
 pub use log::Log;
-pub use note::Signer;
+pub use note::{Checkpoint, Signer};
 pub use proof::{Consistency, Inclusion};
 pub use replay::{Replayed, Until};
 pub use time::{parse as parse_time, written as write_time};
@@ -197,6 +197,11 @@ impl Audit {
     /// A signed checkpoint of what is durable now.
     pub fn checkpoint(&self) -> Result<String, Error> {
         self.log()?.checkpoint(&self.journal)
+    }
+
+    /// The checkpoint that was signed and saved last, if there is one.
+    pub fn kept_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
+        Ok(self.log()?.kept())
     }
 
     /// Who signs.

@@ -10,6 +10,7 @@ use super::{Audit, Error};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::Recorded;
 use crate::limits::NAMED_DIFFERENCES;
+use crate::projections::Roster;
 
 /// How far to replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Audit {
         let state = account.map(|account| self.state(account, as_of)).transpose()?;
         if until == Until::End {
             let (events, differing) = self.roster.refold(&self.journal, false, |position| progress(position, head))?;
-            let (accounts, online, banned) = self.roster.counts();
+            let (accounts, online, banned) = numbers(&self.roster);
             let named = differing.iter().take(NAMED_DIFFERENCES).map(ToString::to_string).collect();
             let differences = Some(differing.len() as u64);
             return Ok(Replayed { events, accounts, online, banned, differences, differing: named, state });
@@ -88,7 +89,13 @@ impl Audit {
                 ControlFlow::Continue(())
             },
         )?;
-        let (accounts, online, banned) = fresh.counts();
+        let (accounts, online, banned) = numbers(&fresh);
         Ok(Replayed { events, accounts, online, banned, differences: None, differing: Vec::new(), state })
     }
+}
+
+/// How many accounts there are, how many of them are online, and how many banned.
+fn numbers(roster: &Roster) -> (u64, u64, u64) {
+    let counts = roster.counts();
+    (counts.total(), counts.online(), counts.banned())
 }

@@ -38,13 +38,14 @@ Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Error> {
         forbid_cores().map_err(Error::Cores)?;
-        let settings = self.settings.load()?.settings;
+        let effective = self.settings.load()?;
+        let settings = &effective.settings;
         log::start(&settings.log);
         raise_open_files(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
         let stop = CancellationToken::new();
         signals::watch(stop.clone()).map_err(Error::Signals)?;
-        Ok(service::run(&settings, |address| say_ready(scheme, address), &stop)?)
+        Ok(service::run(&effective, |address| say_ready(scheme, address), &stop)?)
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::{Effective, Settings};
 use crate::journal::{self, Journal};
 use crate::limits::{DEMO_COMING_TIMEOUT, DEMO_DELAY, DEMO_PATIENCE};
 use crate::receiver::{self, Arrival, Rules};
@@ -173,13 +173,15 @@ fn start_service(
     settings: Settings,
     stop: CancellationToken,
 ) -> (oneshot::Receiver<Result<(), Error>>, oneshot::Receiver<SocketAddr>) {
+    // Nobody asks this service for its settings.
+    let effective = Effective { settings, rows: Vec::new() };
     let (ended, on_end) = oneshot::channel();
     let (ready, on_ready) = oneshot::channel();
     thread::spawn(move || {
         let say_ready = |address| {
             let _gone = ready.send(address);
         };
-        let _gone = ended.send(service::run(&settings, say_ready, &stop).map_err(Error::from));
+        let _gone = ended.send(service::run(&effective, say_ready, &stop).map_err(Error::from));
     });
     (on_end, on_ready)
 }

@@ -100,6 +100,8 @@ pub struct Behind {
     pub webhooks: Webhooks,
     /// Who may come in.
     pub keys: Keys,
+    /// The settings of all of them, as they are shown.
+    pub settings: Arc<[config::Row]>,
 }
 
 struct Inner {
@@ -122,8 +124,13 @@ impl Api {
 
     /// What `/api/v1` is answered from; what would go on for ever ends with `stop`.
     pub fn desk(&self, stop: CancellationToken) -> Desk {
-        let Behind { audit, webhooks, accounts, vault, .. } = &self.inner.behind;
-        let running = Running { accounts: accounts.clone(), rules: self.rules().clone(), vault: vault.clone() };
+        let Behind { audit, webhooks, accounts, vault, settings, .. } = &self.inner.behind;
+        let running = Running {
+            accounts: accounts.clone(),
+            rules: self.rules().clone(),
+            vault: vault.clone(),
+            settings: settings.clone(),
+        };
         let request_timeout = self.settings().request_timeout;
         Desk::new(audit.clone(), Some(webhooks.clone()), Some(running), self.door().clone(), request_timeout, stop)
     }

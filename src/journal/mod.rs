@@ -221,6 +221,11 @@ impl Journal {
         (tree.0, tree.1.root())
     }
 
+    /// Bytes on the disk of the store that this journal is in.
+    pub fn store_bytes(&self) -> Result<u64, Error> {
+        Ok(self.shared.store.bytes()?)
+    }
+
     /// The id of the store that this journal is in.
     pub fn store_id(&self) -> StoreId {
         self.shared.store.id()

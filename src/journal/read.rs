@@ -84,6 +84,16 @@ impl Journal {
         self.walk(stream, self.head_of(stream))
     }
 
+    /// The same, from the one at `position` back; none if the stream has none there.
+    pub fn history_back_at(
+        &self,
+        stream: Stream,
+        position: u64,
+    ) -> Result<Option<impl Iterator<Item = Result<Recorded, Error>>>, Error> {
+        let record = self.read_at(position)?.filter(|record| record.stream == stream);
+        Ok(record.map(|record| self.walk(stream, Head { position, version: record.version })))
+    }
+
     fn walk(&self, stream: Stream, head: Head) -> impl Iterator<Item = Result<Recorded, Error>> {
         let mut next = head;
         std::iter::from_fn(move || {

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
 use super::checkpoint::Checkpoint;
+use super::counts::Counts;
 use super::list::AccountList;
 use super::rows::{Chunk, Row};
 use super::state::State;
@@ -141,14 +142,15 @@ impl Roster {
         (found.into_iter().map(|(row, _)| (row.account, row.status, row.online_status)).collect(), next)
     }
 
-    /// How many accounts are listed, how many of them are online, and how many banned.
-    pub fn counts(&self) -> (u64, u64, u64) {
-        let chunks = self.read().rows.chunks();
-        let rows = chunks.iter().flat_map(|chunk| chunk.rows());
-        rows.fold((0, 0, 0), |(accounts, online, banned), row| {
-            let (is_online, is_banned) = (row.online_status == OnlineStatus::Online, row.status == Status::Banned);
-            (accounts + 1, online + u64::from(is_online), banned + u64::from(is_banned))
-        })
+    /// How many accounts stand how.
+    pub fn counts(&self) -> Counts {
+        self.read().rows.counts()
+    }
+
+    /// How many registrations wait, and how many accounts are offline against their callers' wish and may come back.
+    pub fn outstanding(&self) -> (usize, usize) {
+        let state = self.read();
+        (state.waiting.len(), state.dropped.len())
     }
 
     /// Folds everything again while this one goes on serving, says how far it is, and holds the result against this one.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use super::counts::Counts;
 use super::gzip::Piece;
 use crate::domain::{AccountNumber, OnlineStatus, Status};
 use crate::limits::{ACCOUNT_DIGITS_MAX, ROSTER_CHUNK_ROWS};
@@ -23,6 +24,8 @@ pub(super) struct Row {
 pub(super) struct Rows {
     chunks: Vec<Arc<Chunk>>,
     places: HashMap<AccountNumber, Place>,
+    /// Kept beside them, because nobody is to look through a million rows for it.
+    counts: Counts,
 }
 
 /// The text of up to [`ROSTER_CHUNK_ROWS`] rows. Answers share it; a change while one holds it makes a copy.
@@ -56,7 +59,7 @@ const _: () = assert!(CHUNK_BYTES_MAX <= u16::MAX as usize);
 impl Rows {
     /// No rows, with room in the index for so many.
     pub(super) fn with_capacity(accounts: usize) -> Rows {
-        Rows { chunks: Vec::new(), places: HashMap::with_capacity(accounts) }
+        Rows { places: HashMap::with_capacity(accounts), ..Rows::default() }
     }
 
     /// How many accounts are listed.
@@ -83,8 +86,17 @@ impl Rows {
             return true;
         };
         let offset = place.offset as usize;
-        let chunk = self.chunks.get_mut(place.chunk as usize).filter(|chunk| chunk.row_at(offset) != Some(row));
-        chunk.map(|chunk| Arc::make_mut(chunk).patch(offset, row)).is_some()
+        let Some(chunk) = self.chunks.get_mut(place.chunk as usize) else { return false };
+        let Some(before) = chunk.row_at(offset).filter(|before| *before != row) else { return false };
+        Arc::make_mut(chunk).patch(offset, row);
+        self.counts.remove(&before);
+        self.counts.add(&row);
+        true
+    }
+
+    /// How many of them stand how.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The text as it is now, shared.
@@ -110,6 +122,7 @@ impl Rows {
             let offset = Arc::make_mut(chunk).push(row, listed > 0);
             let place = Place { chunk: (listed / ROSTER_CHUNK_ROWS) as u32, offset: offset as u16 };
             self.places.insert(row.account, place);
+            self.counts.add(&row);
         }
     }
 }

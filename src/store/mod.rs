@@ -269,6 +269,11 @@ impl Store {
         self.backend.sync()
     }
 
+    /// Bytes that blocks and tables take on the disk.
+    pub fn bytes(&self) -> Result<u64, Error> {
+        self.backend.bytes()
+    }
+
     /// Saves a cache whole: after a crash there is the old one or the new one.
     pub fn save_cache(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         caches::save(&self.directory.cache_path(), name, bytes)

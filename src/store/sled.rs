@@ -138,6 +138,10 @@ impl Sled {
         self.log.sync_data().map_err(io_error("sync the store in", &self.path))
     }
 
+    pub(super) fn bytes(&self) -> Result<u64, Error> {
+        self.db.size_on_disk().map_err(|source| self.failed(source))
+    }
+
     /// There is one for each.
     fn table(&self, table: Table) -> &Tree {
         &self.tables[table as usize]

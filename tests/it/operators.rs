@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::audit::events;
-use crate::muster::{Muster, directory, run};
+use crate::muster::{Muster, PATIENCE, directory, run};
 
 const IMPORT: &str = "/group-dispatch-api/whatsapp/batchInsert";
 const FIRST: &str = "861821726232";
@@ -41,7 +43,7 @@ impl Conversation {
         let url = self.muster.url(&format!("/api/v1/{path}"));
         let request = self.muster.client().request(method.parse().unwrap(), url).header("accept", accept);
         let request = request.header("content-type", "application/json").body(body.to_owned());
-        let request = self.key.iter().fold(request, |request, key| request.bearer_auth(key));
+        let request = self.key.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         let answer = self.muster.send(request).await.unwrap();
         let mut said = answer.text.trim_end().replace("\r\n", "\\r\n").replace('\n', "\n      ");
         for chance in CHANCE {
@@ -73,7 +75,10 @@ fn without(text: &str, field: &str) -> String {
     let mut parts = text.split(&name);
     let first = parts.next().unwrap().to_owned();
     parts.fold(first, |said, part| {
-        let end = if part.starts_with('"') { part[1..].find('"').unwrap() + 2 } else { part.find([',', '}']).unwrap() };
+        let end = match part.strip_prefix('"') {
+            Some(rest) => rest.find('"').unwrap() + 2,
+            None => part.find([',', '}']).unwrap(),
+        };
         format!("{said}{name}…{}", &part[end..])
     })
 }
@@ -136,6 +141,69 @@ async fn accounts_are_ordered() {
     talk.say("POST accounts/recycle", JSON, &order(&[FIRST, ELSEWHERE], "why")).await;
     talk.say("POST accounts/recycle", JSON, &order(&[FIRST], "the customer is gone")).await;
     talk.key = Some(admin);
-    talk.say("GET events?type=accounts_ordered&after=12", JSON, "").await;
+    // The latest act first, back to the first.
+    talk.say("GET acts?limit=2", JSON, "").await;
+    talk.say("GET acts?limit=3&cursor=12", JSON, "").await;
+    talk.say("GET acts?cursor=11", JSON, "").await;
     talk.end("operators_order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_everything_is() {
+    let data = directory();
+    let settings = [
+        ("MUSTER_SIMULATOR__DELAY_MS", "1"),
+        ("MUSTER_WEBHOOKS__CHANNEL_REGISTER_STATUS__URL", "http://user:password@127.0.0.1:9/status?token=1"),
+    ];
+    let muster = Muster::start(data.path(), &settings);
+    // One comes online, one is banned, one has yet to be imported.
+    let account = |number: &str| {
+        json!({"whatsApp": number, "override": false, "publicKey": "", "privateKey": "", "msgPublicKey": "",
+            "msgPrivateKey": ""})
+    };
+    let accounts = [FIRST, SECOND].map(account);
+    let online = json!({"whatsAppList": accounts});
+    let posted = muster.post("/group-dispatch-api/whatsapp/batchOnline", online.to_string()).await;
+    assert_eq!(posted.status, 200, "{}", posted.text);
+    events(&muster, 7).await;
+    let phone =
+        json!({"phone": "1821720001", "verifyType": 1, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
+    assert_eq!(muster.post("/group-dispatch-api/register/submitPhone", phone.to_string()).await.status, 200);
+    events(&muster, 9).await;
+    let checkpoint = muster.get("/api/v1/log/checkpoint").await.text;
+
+    // The channels come level behind the events.
+    let level = async {
+        loop {
+            let overview = muster.get("/api/v1/overview").await.json();
+            if overview["webhooks"] == muster.get("/api/v1/webhooks").await.json()["channels"] {
+                return overview;
+            }
+        }
+    };
+    let mut overview = tokio::time::timeout(PATIENCE, level).await.unwrap();
+    assert_eq!(overview["vault"], muster.get("/api/v1/vault").await.json());
+    let moved = muster.get("/api/v1/projections").await.json()["head"]["movedAt"].clone();
+    assert_eq!(overview["journal"]["movedAt"], moved);
+    assert!(overview["journal"]["bytes"].as_u64().unwrap() > 0, "{overview}");
+    let root = overview["checkpoint"]["root"].as_str().unwrap();
+    let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&root[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let kept = format!("\n{}\n{}\n", overview["checkpoint"]["size"].as_str().unwrap(), STANDARD.encode(&bytes));
+    assert!(checkpoint.contains(&kept), "the one that was signed last: {kept}, {checkpoint}");
+    for (within, chance) in [("checkpoint", "root"), ("journal", "movedAt"), ("journal", "bytes")] {
+        overview[within][chance] = json!("…");
+    }
+    for shown in ["webhooks", "vault"] {
+        overview[shown] = json!("…");
+    }
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("operators_overview", serde_json::to_string_pretty(&overview).unwrap());
+    });
+
+    let shown = muster.get("/api/v1/settings").await;
+    let path = data.path().to_str().unwrap();
+    let (_, rows, _) = run(&["config", "-o", "json", "--listen", "127.0.0.1:0", "--data-dir", path], &settings);
+    assert_eq!(shown.json()["settings"], serde_json::from_str::<Value>(&rows).unwrap());
+    assert!(shown.text.contains("/status?***") && !shown.text.contains("password"), "{}", shown.text);
 }

@@ -93,5 +93,12 @@ async fn accounts_by_what_they_are() {
     check(Accounts { prefix: "86182170123".to_owned(), ..Accounts::default() }, (1_230..1_240).collect());
     check(Accounts { status: Some(Status::Banned), ..Accounts::default() }, vec![7]);
     check(Accounts { online_status: Some(OnlineStatus::OnlineComing), ..Accounts::default() }, vec![2_000]);
-    assert_eq!(house.audit.roster().counts(), (2_500, 0, 1));
+    let counts = house.audit.roster().counts();
+    // What is kept beside the rows is what stands in them.
+    for (status, online_status, accounts) in counts.by_state() {
+        let stand_so = |_, it, online| (it, online) == (status, online_status);
+        let (found, _) = house.audit.roster().select(0, usize::MAX, stand_so);
+        assert_eq!(accounts, found.len() as u64, "{status:?}, {online_status:?}");
+    }
+    assert_eq!((counts.total(), counts.online(), counts.banned()), (2_500, 0, 1));
 }

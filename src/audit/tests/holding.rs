@@ -31,7 +31,7 @@ async fn a_journal_that_came_back_shorter_is_found() {
     // Signed by its own key.
     fs::remove_file(path.join("log/checkpoint")).unwrap();
     let longer = open_at(&path).unwrap();
-    let text = note::Checkpoint { origin: key.name, size: 16, root: house.audit.journal.root().1 }.text();
+    let text = Checkpoint { origin: key.name, size: 16, root: house.audit.journal.root().1 }.text();
     let forged = longer.log().unwrap().sign(&text);
     drop(longer);
     fs::write(path.join("log/checkpoint"), forged).unwrap();
@@ -44,7 +44,7 @@ async fn a_journal_that_came_back_shorter_is_found() {
 async fn a_journal_with_another_past_is_found() {
     let house = House::told().await;
     let origin = house.audit.signer().unwrap().name.clone();
-    let text = note::Checkpoint { origin, size: 3, root: house.audit.journal.root().1 }.text();
+    let text = Checkpoint { origin, size: 3, root: house.audit.journal.root().1 }.text();
     let forged = house.audit.log().unwrap().sign(&text);
     fs::write(house.data().join("log/checkpoint"), forged).unwrap();
     let error = house.audit.verify(|_, _| {}).unwrap_err();

@@ -76,7 +76,16 @@ impl House {
             let webhooks =
                 Webhooks::start(&store, &journal, &vault, settings.guard(), &settings.webhooks, &stop).unwrap();
             let audit = Audit::new(store, journal.clone(), roster.clone(), Some(log));
-            let behind = Behind { accounts, roster, vault, answers, audit, webhooks, keys: keys.clone() };
+            let behind = Behind {
+                accounts,
+                roster,
+                vault,
+                answers,
+                audit,
+                webhooks,
+                keys: keys.clone(),
+                settings: Arc::new([]),
+            };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), Arc::new(AtomicBool::new(true)));
             v1::routes(api.desk(stop.clone())).or(routes::routes(api)).unify()
         });

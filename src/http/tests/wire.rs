@@ -73,7 +73,16 @@ impl Served {
             let keys = Keys::open(&journal, None).unwrap();
             let answers = Answers::open(&store, journal.clone(), clock::now);
             let audit = Audit::new(store, journal.clone(), roster.clone(), None);
-            let behind = Behind { accounts: accounts.clone(), roster, vault, answers, audit, webhooks, keys };
+            let behind = Behind {
+                accounts: accounts.clone(),
+                roster,
+                vault,
+                answers,
+                audit,
+                webhooks,
+                keys,
+                settings: Arc::new([]),
+            };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();

@@ -65,6 +65,14 @@ pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap, pass: Option
     }
 }
 
+/// `GET /acts`
+pub(super) fn acts(desk: &Desk, query: &Query) -> Result<Response, Problem> {
+    let parameters = Parameters::new(query, &["cursor", "limit"])?;
+    let found = desk.audit().acts(parameters.number("cursor")?, parameters.limit()?)?;
+    let wrong = || Problem::parameter("cursor", "must be what the page before has as its next");
+    Ok(page("acts", &found.ok_or_else(wrong)?))
+}
+
 /// Everything up to now, one event a line.
 fn all(place: Place, audit: Audit, after: u64, filter: Filter, most: u64) -> Response {
     streamed(place, NDJSON, move |writer| -> Result<(), crate::audit::Error> {

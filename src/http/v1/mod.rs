@@ -7,11 +7,12 @@
 //! | `parameters` | what stands in the URL, checked |
 //! | `problem` | errors as others read them |
 //! | `accounts` | accounts, their state, their history |
-//! | `events` | all facts: pages, streams, the live tail |
+//! | `events` | all facts: pages, streams, the live tail; administrative acts |
 //! | `log` | checkpoints and proofs |
 //! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
 //! | `keys` | the API keys |
 //! | `orders` | accounts are brought online, or recycled, by an operator |
+//! | `overview` | how everything is, in one answer; the settings |
 //! | `secrets` | secrets are erased |
 //! | `vault` | the master key: how it is, its rotation |
 //! | `upkeep` | projections, verification, replay, export, backup |
@@ -22,6 +23,7 @@ mod events;
 mod keys;
 mod log;
 mod orders;
+mod overview;
 mod parameters;
 mod problem;
 mod routes;
@@ -92,6 +94,8 @@ pub struct Running {
     pub rules: config::Accounts,
     /// What seals secrets.
     pub vault: Vault,
+    /// The settings that it works with, as they are shown.
+    pub settings: Arc<[config::Row]>,
 }
 
 /// The rebuild of the roster: the one that runs, and the last one.

@@ -78,7 +78,10 @@ pub(super) async fn answer(
     let results: Vec<OrderedAccount> = accounts
         .iter()
         .zip(outcomes)
-        .map(|(account, outcome)| OrderedAccount { whats_app: account.to_string(), refused: outcome.err().map(words) })
+        .map(|(account, outcome)| OrderedAccount {
+            whats_app: account.to_string(),
+            refused: outcome.as_ref().err().map(words),
+        })
         .collect();
     let refused = results.iter().filter(|result| result.refused.is_some()).count();
     Ok(json(&Ordered { order: order.name(), accepted: results.len() - refused, refused, results }))
@@ -106,7 +109,7 @@ fn checked(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
 }
 
 /// Why an account was not done. Content is sent by callers, and not with an order.
-fn words(undone: Undone) -> String {
+fn words(undone: &Undone) -> String {
     match undone {
         Undone::Refused(Refusal::NoContent) => "has no content yet; import it first".to_owned(),
         Undone::Refused(_) | Undone::Failed(_) => undone.words().into_owned(),

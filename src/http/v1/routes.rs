@@ -13,7 +13,7 @@ use warp::{Filter, Rejection};
 use super::events::Form;
 use super::problem::Problem;
 use super::table::Route;
-use super::{Desk, accounts, events, keys, log, orders, secrets, upkeep, vault, webhooks};
+use super::{Desk, accounts, events, keys, log, orders, overview, secrets, upkeep, vault, webhooks};
 use crate::access::Pass;
 use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
@@ -166,6 +166,7 @@ async fn answer<B: Buf>(
             let (headers, pass) = (headers.clone(), peer.map(|_| pass));
             reading(desk, query, move |desk, query| events::list(desk, query, &headers, pass)).await
         }
+        ["acts"] => reading(desk, query, events::acts).await,
         ["log", "checkpoint"] => reading(desk, query, log::checkpoint).await,
         ["log", "public-key"] => log::public_key(desk, query),
         ["log", "proof", "inclusion"] => reading(desk, query, log::inclusion).await,
@@ -179,6 +180,8 @@ async fn answer<B: Buf>(
             let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
             to_its_end(async move { vault::answer(&desk, method.as_str(), &query, &body, asker).await }).await
         }
+        ["overview"] => overview::overview(desk, query).await,
+        ["settings"] => overview::settings(desk, query),
         ["projections"] => reading(desk, query, upkeep::projections).await,
         ["projections", name, "rebuild"] => upkeep::rebuild(desk, name, query, asker),
         ["verify"] => upkeep::verify(desk, query).await,

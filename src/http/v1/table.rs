@@ -36,7 +36,7 @@ enum About {
 }
 
 /// All of them.
-pub const ROUTES: [Route; 42] = [
+pub const ROUTES: [Route; 45] = [
     Route { method: "GET", path: "accounts", need: Need::Read, about: About::Asked },
     Route { method: "POST", path: "accounts/online", need: Need::Operate, about: About::Body },
     Route { method: "POST", path: "accounts/recycle", need: Need::Operate, about: About::Body },
@@ -45,12 +45,15 @@ pub const ROUTES: [Route; 42] = [
     Route { method: "GET", path: "accounts/{account}/diff", need: Need::Read, about: About::One },
     Route { method: "DELETE", path: "accounts/{account}/secrets", need: Need::Administer, about: About::One },
     Route { method: "GET", path: "events", need: Need::Read, about: About::Asked },
+    Route { method: "GET", path: "acts", need: Need::Read, about: About::All },
     Route { method: "GET", path: "export", need: Need::Read, about: About::Asked },
     Route { method: "GET", path: "log/checkpoint", need: Need::Read, about: About::Nothing },
     Route { method: "GET", path: "log/public-key", need: Need::Read, about: About::Nothing },
     Route { method: "GET", path: "log/proof/inclusion", need: Need::Read, about: About::All },
     Route { method: "GET", path: "log/proof/consistency", need: Need::Read, about: About::Nothing },
     Route { method: "GET", path: "log/proof/account/{account}", need: Need::Read, about: About::One },
+    Route { method: "GET", path: "overview", need: Need::Read, about: About::All },
+    Route { method: "GET", path: "settings", need: Need::Read, about: About::All },
     Route { method: "GET", path: "projections", need: Need::Read, about: About::All },
     Route { method: "POST", path: "projections/{name}/rebuild", need: Need::Operate, about: About::All },
     Route { method: "POST", path: "verify", need: Need::Read, about: About::All },

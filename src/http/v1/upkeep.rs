@@ -24,7 +24,7 @@ pub(super) fn projections(desk: &Desk, query: &Query) -> Result<Response, Proble
     Parameters::new(query, &[])?;
     let journal = desk.audit().journal();
     let (position, head) = (desk.audit().roster().position(), journal.head());
-    let moved = journal.read_at(head).map_err(audit::Error::from)?.map(|last| write_time(last.at));
+    let moved = moved_at(desk, head)?;
     let rebuild = &desk.inner.rebuild;
     let running = rebuild.is_running.load(Ordering::Relaxed);
     let running = running
@@ -33,6 +33,12 @@ pub(super) fn projections(desk: &Desk, query: &Query) -> Result<Response, Proble
     let roster = json!({"name": "roster", "position": position.to_string(), "lag": head.saturating_sub(position),
         "rebuilding": running, "lastRebuild": last});
     Ok(json(&json!({"head": {"position": head.to_string(), "movedAt": moved}, "projections": [roster]})))
+}
+
+/// When the journal came to this position; never, if it is at none.
+pub(super) fn moved_at(desk: &Desk, head: u64) -> Result<Option<String>, Problem> {
+    let last = desk.audit().journal().read_at(head).map_err(audit::Error::from)?;
+    Ok(last.map(|last| write_time(last.at)))
 }
 
 /// `POST /projections/{name}/rebuild`

@@ -18,7 +18,7 @@ use crate::domain::Channel;
 use crate::http::requests::Query;
 use crate::journal::Asker;
 use crate::limits::SECRET_GRACE;
-use crate::webhooks::{Asked, Chosen, Letters, Page, Refused, State, Webhooks};
+use crate::webhooks::{Asked, Chosen, Letters, Page, Refused, Shown, State, Webhooks};
 
 /// A position: a number, or its digits, as answers have it.
 #[derive(Clone, Copy, Deserialize)]
@@ -84,9 +84,7 @@ pub(super) async fn answer(
     let webhooks = desk.webhooks()?;
     let [name, rest @ ..] = path else {
         Parameters::new(query, &[])?;
-        let [sync, register] = Channel::ALL;
-        let channels = [webhooks.show(sync).await?, webhooks.show(register).await?];
-        return Ok(json(&json!({"channels": channels})));
+        return Ok(json(&json!({"channels": channels(webhooks).await?})));
     };
     let channel = channel(name)?;
     if let ["deliveries"] = rest {
@@ -134,6 +132,12 @@ pub(super) async fn answer(
         (_, _) => {}
     }
     Ok(json(&webhooks.show(channel).await?))
+}
+
+/// How each channel is.
+pub(super) async fn channels(webhooks: &Webhooks) -> Result<[Shown; 2], Problem> {
+    let [sync, register] = Channel::ALL;
+    Ok([webhooks.show(sync).await?, webhooks.show(register).await?])
 }
 
 async fn deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -> Result<Response, Problem> {
