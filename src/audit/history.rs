@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::filter::Filter;
 use super::state::{Standing, differences};
 use super::{Audit, Error, event};
-use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp};
+use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::{Recorded, Stream};
 use crate::limits::EVENTS_SCANNED;
 
@@ -42,17 +42,6 @@ pub enum AsOf {
     Position(u64),
 }
 
-/// Which accounts are asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Accounts {
-    /// With this status.
-    pub status: Option<Status>,
-    /// With this online status.
-    pub online_status: Option<OnlineStatus>,
-    /// Whose numbers begin with these digits.
-    pub prefix: String,
-}
-
 impl Audit {
     /// The facts after `position` that are wanted, at most `limit`. A page looks at no more than [`EVENTS_SCANNED`] facts,
     /// so it may have fewer, or none, and still go on.
@@ -62,7 +51,33 @@ impl Audit {
         Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
     }
 
-    /// The same, as records, and the position up to which everything was looked at.
+    /// The same backwards: the facts before `position` that are wanted, the last one first.
+    pub fn events_back(&self, position: u64, filter: &Filter, limit: usize) -> Result<Page, Error> {
+        let mut records = Vec::new();
+        let mut take = |record| {
+            records.push(record);
+            if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let looked_at = match filter.account {
+            None => self.journal.scan_back(position, EVENTS_SCANNED, |glance| filter.wants(glance), take)?,
+            Some(account) => {
+                let mut looked_at = 1;
+                for record in self.journal.history_back(Stream::Account(account)) {
+                    let record = record?;
+                    let at = record.position;
+                    if at < position && filter.wants_record(&record) && take(record).is_break() {
+                        looked_at = at;
+                        break;
+                    }
+                }
+                looked_at
+            }
+        };
+        let next = (looked_at > 1).then_some(looked_at);
+        Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
+    }
+
+    /// The same as [`Audit::events`], as records, and the position up to which everything was looked at.
     pub fn records(&self, position: u64, filter: &Filter, limit: usize) -> Result<(Vec<Recorded>, u64), Error> {
         let mut records = Vec::new();
         if limit == 0 {
@@ -156,26 +171,6 @@ impl Audit {
     pub fn diff(&self, account: AccountNumber, from: u64, to: u64) -> Result<Vec<Value>, Error> {
         let [from, to] = [from, to].map(|version| self.state(account, AsOf::Version(version)));
         Ok(differences(&from?, &to?))
-    }
-
-    /// Rows of the account list from the `from`th on, at most `limit` that are wanted.
-    pub fn accounts(&self, wanted: &Accounts, from: u64, limit: usize) -> Page {
-        let is_wanted = |number: AccountNumber, status: Status, online_status: OnlineStatus| {
-            wanted.status.is_none_or(|it| it == status)
-                && wanted.online_status.is_none_or(|it| it == online_status)
-                && number.to_string().starts_with(&wanted.prefix)
-        };
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let (found, next) = self.roster.select(from, limit, is_wanted);
-        let line = |(number, status, online_status): &(AccountNumber, Status, OnlineStatus)| {
-            let version = self.journal.head_of(Stream::Account(*number)).version;
-            let (status, online_status) = (status.code(), online_status.code());
-            let row = format!(
-                r#"{{"whatsApp":"{number}","status":{status},"onlineStatus":{online_status},"version":{version}}}"#
-            );
-            row.into_bytes()
-        };
-        Page { lines: found.iter().map(line).collect(), next: next.map(|next| next as u64) }
     }
 
     /// A fact as one line of JSON.

@@ -6,6 +6,7 @@
 //! | `state` | an account as it stood after some of its events, and what made it so |
 //! | `filter` | which facts somebody wants to see |
 //! | `history` | questions about what happened |
+//! | `listed` | the account list |
 //! | `time` | times as others read and write them |
 //! | `note` | signed notes and checkpoints (C2SP) |
 //! | `log` | what the journal signs of itself, and that it still holds |
@@ -25,6 +26,7 @@ mod event;
 mod export;
 mod filter;
 mod history;
+mod listed;
 mod log;
 mod note;
 mod proof;
@@ -47,7 +49,8 @@ pub use backup::{Restored, restore};
 pub use bundle::{Shown, Step, verify_bundle, verify_bundle_by_steps};
 pub use export::{Exported, Form, verify_export};
 pub use filter::Filter;
-pub use history::{Accounts, AsOf, Order, Page};
+pub use history::{AsOf, Order, Page};
+pub use listed::{Accounts, Listed};
 pub use log::Log;
 pub use note::{Checkpoint, Signer};
 pub use proof::{Consistency, Inclusion};

@@ -50,6 +50,33 @@ impl Journal {
         }
         Ok(end)
     }
+
+    /// The same backwards: the durable records before `position`, the last one first. Returns the position down to which
+    /// everything was looked at; 1 at the first one.
+    pub fn scan_back(
+        &self,
+        position: u64,
+        most: u64,
+        is_wanted: impl Fn(&Glance) -> bool,
+        mut take: impl FnMut(Recorded) -> ControlFlow<()>,
+    ) -> Result<u64, Error> {
+        let last = self.head().min(position.saturating_sub(1));
+        let end = last.saturating_sub(most) + 1;
+        for entry in self.shared.store.blocks_back(last) {
+            let (first, bytes) = entry?;
+            let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
+            let records: Vec<_> = block.records().zip(first..).filter(|(_, at)| (end..=last).contains(at)).collect();
+            for (record, at) in records.into_iter().rev() {
+                if is_wanted(&glance(record, at)?) && take(decode(record, at)?).is_break() {
+                    return Ok(at);
+                }
+            }
+            if first <= end {
+                break;
+            }
+        }
+        Ok(end)
+    }
 }
 
 fn glance(record: &[u8], position: u64) -> Result<Glance, Error> {

@@ -224,6 +224,11 @@ impl Store {
         self.backend.blocks_from(position)
     }
 
+    /// The blocks whose first position is at or below `position`, the last one first.
+    pub fn blocks_back(&self, position: u64) -> impl Iterator<Item = Result<(u64, Value), Error>> + use<> {
+        self.backend.blocks_back(position)
+    }
+
     /// The value under `key`.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Value>, Error> {
         self.backend.get(table, key)

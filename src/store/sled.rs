@@ -89,6 +89,14 @@ impl Sled {
         })
     }
 
+    pub(super) fn blocks_back(&self, position: u64) -> impl Iterator<Item = Result<(u64, Value), Error>> + use<> {
+        let path = self.path.clone();
+        self.blocks.range(..=position.to_be_bytes()).rev().map(move |entry| match entry {
+            Ok((key, value)) => Ok((position_of(&key), value)),
+            Err(source) => Err(failed(&path, source)),
+        })
+    }
+
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Value>, Error> {
         self.table(table).get(key).map_err(|source| self.failed(source))
     }

@@ -23,6 +23,14 @@ async fn filters_and_pages_of_all() {
                 after = page.next;
             }
             assert_eq!(found, expected, "{filter:?}, {limit} to a page");
+            let (mut found, mut before) = (Vec::new(), Some(u64::MAX));
+            while let Some(position) = before {
+                let page = house.audit.events_back(position, &filter, limit).unwrap();
+                assert!(page.lines.len() <= limit);
+                found.extend(ids(&page));
+                before = page.next;
+            }
+            assert!(found.iter().rev().eq(expected), "{filter:?}, {limit} to a page, backwards: {found:?}");
         }
     };
     check(Filter::default(), &(1..=16).collect::<Vec<_>>());
@@ -79,7 +87,7 @@ async fn accounts_by_what_they_are() {
         for limit in [1_000, 7] {
             let (mut found, mut from) = (Vec::new(), Some(0));
             while let Some(cursor) = from {
-                let page = house.audit.accounts(&wanted, cursor, limit);
+                let page = house.audit.accounts(&wanted, cursor, limit, Listed::json);
                 found.extend(page.lines.iter().map(|line| {
                     let row: serde_json::Value = serde_json::from_slice(line).unwrap();
                     row["whatsApp"].as_str().unwrap().parse::<u64>().unwrap() - 861_821_700_000

@@ -10,6 +10,8 @@ use crate::http::{Asked, Here, Within};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
+const CSV: &str = "text/csv";
+const LIVE: &str = "text/event-stream";
 
 async fn answer_here(house: &House, keys: Keys, method: &str, path: &str, accept: &str, body: String) -> Here {
     let (pass, headers) = (Pass::ALL, &[("accept", accept)]);
@@ -31,6 +33,10 @@ async fn questions_and_answers() {
         ("GET", "accounts", JSON),
         ("GET", "accounts?limit=1", JSON),
         ("GET", "accounts?limit=1&cursor=1", JSON),
+        ("GET", "accounts", NDJSON),
+        ("GET", "accounts?status=1&limit=1&cursor=1", NDJSON),
+        ("GET", "accounts", CSV),
+        ("GET", "accounts?prefix=44", CSV),
         ("GET", "accounts?status=2&prefix=8618", JSON),
         ("GET", "accounts/861821726232", JSON),
         ("GET", "accounts/861821720003?at=2026-11-25T09:00:03Z", JSON),
@@ -40,6 +46,9 @@ async fn questions_and_answers() {
         ("GET", "accounts/861821726232/diff?from=3&to=6", JSON),
         ("GET", "events?after=14&limit=1", JSON),
         ("GET", "events?since=2026-11-25T09:00:14Z", NDJSON),
+        ("GET", "events?order=desc&limit=1", JSON),
+        ("GET", "events?order=desc&before=16&limit=1", JSON),
+        ("GET", "events?order=desc&type=came_online,banned&limit=2", NDJSON),
         ("GET", "acts", JSON),
         ("GET", "projections", JSON),
         ("POST", "verify", JSON),
@@ -65,6 +74,9 @@ async fn questions_and_answers() {
         ("GET", "accounts?prefix=86x", JSON),
         ("GET", "accounts?limit=1001", JSON),
         ("GET", "accounts?cursor=x", JSON),
+        ("GET", "events?order=desc&after=1", JSON),
+        ("GET", "events?before=9", JSON),
+        ("GET", "events?order=desc", LIVE),
         ("GET", "overview", JSON),
         ("GET", "settings", JSON),
         ("GET", "events?limit=0", JSON),
@@ -95,8 +107,18 @@ async fn questions_and_answers() {
     let mut golden = String::new();
     for (method, path, accept) in questions {
         let (status, body) = answer(&house, method, path, accept).await;
-        let kind = if accept == NDJSON { " as lines" } else { "" };
-        writeln!(golden, "{method} {path}{kind}\n  {status} {}", body.trim_end().replace('\n', "\n      ")).unwrap();
+        let kind = match accept {
+            NDJSON => " as lines",
+            CSV => " as CSV",
+            LIVE => " as it happens",
+            _ => "",
+        };
+        writeln!(
+            golden,
+            "{method} {path}{kind}\n  {status} {}",
+            body.trim_end().replace('\r', "\\r").replace('\n', "\n      ")
+        )
+        .unwrap();
     }
     super::snapshot("http_v1", &golden);
 }

@@ -4,18 +4,32 @@ use serde_json::json;
 use warp::reply::Response;
 
 use super::Desk;
+use super::form::Form;
 use super::parameters::{Parameters, account};
 use super::problem::Problem;
-use super::streams::{JSON, NDJSON, json, page, streamed, whole};
+use super::streams::{JSON, Lines, NDJSON_LINES, json, page, paged, whole};
+use crate::audit::{self, Listed};
 use crate::http::requests::Query;
-use crate::limits::PAGE_EVENTS;
 
-/// `GET /accounts`
-pub(super) fn list(desk: &Desk, query: &Query) -> Result<Response, Problem> {
+/// The account list as CSV (RFC 4180).
+const CSV_LINES: Lines = Lines { content_type: "text/csv; charset=utf-8", head: Listed::CSV_HEAD, end: b"\r\n" };
+
+/// `GET /accounts`: a page, or everything as lines or as CSV.
+pub(super) fn list(desk: &Desk, query: &Query, form: Form) -> Result<Response, Problem> {
     let parameters = Parameters::new(query, &["status", "onlineStatus", "prefix", "cursor", "limit"])?;
-    let (wanted, limit) = (parameters.accounts()?, parameters.limit()?);
-    let from = parameters.number("cursor")?.unwrap_or(0);
-    Ok(page("accounts", &desk.audit().accounts(&wanted, from, limit)))
+    let (wanted, from) = (parameters.accounts()?, parameters.number("cursor")?);
+    let (lines, written): (_, fn(&Listed) -> Vec<u8>) = match form {
+        Form::Page | Form::Live => {
+            let found = desk.audit().accounts(&wanted, from.unwrap_or(0), parameters.limit()?, Listed::json);
+            return Ok(page("accounts", &found));
+        }
+        Form::Lines => (NDJSON_LINES, Listed::json),
+        Form::Csv => (CSV_LINES, Listed::csv),
+    };
+    let (audit, most) = (desk.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
+    Ok(paged(desk.place()?, lines, from, most, move |from, limit| -> Result<_, audit::Error> {
+        Ok(audit.accounts(&wanted, from.unwrap_or(0), limit, written))
+    }))
 }
 
 /// `GET /accounts/{n}`
@@ -26,12 +40,12 @@ pub(super) fn state(desk: &Desk, number: &str, query: &Query) -> Result<Response
     Ok(whole(JSON, line))
 }
 
-/// `GET /accounts/{n}/events`: a page, or everything with `Accept: application/x-ndjson`.
-pub(super) fn history(desk: &Desk, number: &str, query: &Query, is_stream: bool) -> Result<Response, Problem> {
+/// `GET /accounts/{n}/events`: a page, or everything as lines.
+pub(super) fn history(desk: &Desk, number: &str, query: &Query, form: Form) -> Result<Response, Problem> {
     let parameters = Parameters::new(query, &["order", "type", "since", "until", "cursor", "limit"])?;
     let (account, order, filter) = (account("account", number)?, parameters.order()?, parameters.filter()?);
     let cursor = parameters.number("cursor")?;
-    if !is_stream {
+    if form != Form::Lines {
         let found = desk.audit().history(account, order, cursor, &filter, parameters.limit()?)?;
         return Ok(page("events", &found));
     }
@@ -39,22 +53,8 @@ pub(super) fn history(desk: &Desk, number: &str, query: &Query, is_stream: bool)
     let audit = desk.audit().clone();
     // An account that is unknown is told before anything is sent.
     audit.history(account, order, cursor, &filter, 1)?;
-    Ok(streamed(desk.place()?, NDJSON, move |writer| -> Result<(), crate::audit::Error> {
-        let (mut left, mut cursor) = (most, cursor);
-        while left > 0 {
-            let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS);
-            let found = audit.history(account, order, cursor, &filter, limit)?;
-            left -= found.lines.len() as u64;
-            let lines = found.lines.iter().flat_map(|line| [line, &b"\n"[..]]).collect::<Vec<_>>().concat();
-            if !lines.is_empty() && writer.write(lines).is_break() {
-                break;
-            }
-            match found.next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
-        }
-        Ok(())
+    Ok(paged(desk.place()?, NDJSON_LINES, cursor, most, move |cursor, limit| {
+        audit.history(account, order, cursor, &filter, limit)
     }))
 }
 

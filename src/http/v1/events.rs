@@ -12,56 +12,66 @@ use warp::reply::Response;
 use warp::sse;
 
 use super::Desk;
+use super::form::Form;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::streams::{NDJSON, Place, infallible, page, streamed};
+use super::streams::{NDJSON_LINES, infallible, page, paged};
 use crate::access::Pass;
-use crate::audit::{Audit, Filter};
+use crate::audit::{self, Audit, Filter, Order, Page};
 use crate::http::requests::Query;
 use crate::journal::Recorded;
-use crate::limits::{LIVE_EVENTS, LIVE_HEARTBEAT, LIVE_READERS, PAGE_EVENTS};
+use crate::limits::{LIVE_EVENTS, LIVE_HEARTBEAT, LIVE_READERS};
 
-const KNOWN: [&str; 6] = ["after", "type", "account", "since", "until", "limit"];
+const KNOWN: [&str; 8] = ["after", "before", "order", "type", "account", "since", "until", "limit"];
 
-/// The form in which facts are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Page,
-    Stream,
-    Live,
-}
-
-impl Form {
-    /// As `Accept` says.
-    pub(super) fn of(headers: &HeaderMap) -> Form {
-        let accept = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
-        let mut types =
-            accept.flat_map(|value| value.split(',')).map(|item| item.split(';').next().unwrap_or("").trim());
-        types
-            .find_map(|media| match media {
-                "text/event-stream" => Some(Form::Live),
-                "application/x-ndjson" => Some(Form::Stream),
-                "application/json" | "*/*" => Some(Form::Page),
-                _ => None,
-            })
-            .unwrap_or(Form::Page)
-    }
+/// Where facts are read from, and in which direction.
+#[derive(Clone, Copy)]
+enum From {
+    After(u64),
+    Before(u64),
 }
 
 /// `GET /events`. The live tail ends with the pass, if there is one.
 pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap, pass: Option<Pass>) -> Result<Response, Problem> {
     let parameters = Parameters::new(query, &KNOWN)?;
-    let (after, filter) = (parameters.number("after")?, parameters.filter()?);
-    match Form::of(headers) {
-        Form::Page => {
-            let found = desk.audit().events(after.unwrap_or(0), &filter, parameters.limit()?)?;
-            Ok(page("events", &found))
+    let (after, before, filter) = (parameters.number("after")?, parameters.number("before")?, parameters.filter()?);
+    let from = match (parameters.order()?, after, before) {
+        (Order::Ascending, after, None) => From::After(after.unwrap_or(0)),
+        (Order::Descending, None, before) => From::Before(before.unwrap_or(u64::MAX)),
+        (Order::Ascending, _, Some(_)) => {
+            return Err(Problem::parameter("before", "goes with order=desc; in ascending order it is after"));
         }
-        Form::Stream => {
-            let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-            Ok(all(desk.place()?, desk.audit().clone(), after.unwrap_or(0), filter, most))
+        (Order::Descending, Some(_), _) => {
+            return Err(Problem::parameter("after", "goes with order=asc; in descending order it is before"));
         }
-        Form::Live => live(desk, after, filter, headers, pass),
+    };
+    match (Form::among(&[Form::Page, Form::Lines, Form::Live], headers), from) {
+        (Form::Page | Form::Csv, _) => Ok(page("events", &from.read(desk.audit(), &filter, parameters.limit()?)?)),
+        (Form::Lines, _) => {
+            let (audit, most) = (desk.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
+            Ok(paged(desk.place()?, NDJSON_LINES, None, most, move |next, limit| {
+                from.going_on(next).read(&audit, &filter, limit)
+            }))
+        }
+        (Form::Live, From::After(_)) => live(desk, after, filter, headers, pass),
+        (Form::Live, From::Before(_)) => Err(Problem::parameter("order", "must be asc for what is yet to happen")),
+    }
+}
+
+impl From {
+    fn read(self, audit: &Audit, filter: &Filter, limit: usize) -> Result<Page, audit::Error> {
+        match self {
+            From::After(position) => audit.events(position, filter, limit),
+            From::Before(position) => audit.events_back(position, filter, limit),
+        }
+    }
+
+    /// In the same direction, from where a page ended.
+    fn going_on(self, next: Option<u64>) -> From {
+        match self {
+            From::After(first) => From::After(next.unwrap_or(first)),
+            From::Before(first) => From::Before(next.unwrap_or(first)),
+        }
     }
 }
 
@@ -71,27 +81,6 @@ pub(super) fn acts(desk: &Desk, query: &Query) -> Result<Response, Problem> {
     let found = desk.audit().acts(parameters.number("cursor")?, parameters.limit()?)?;
     let wrong = || Problem::parameter("cursor", "must be what the page before has as its next");
     Ok(page("acts", &found.ok_or_else(wrong)?))
-}
-
-/// Everything up to now, one event a line.
-fn all(place: Place, audit: Audit, after: u64, filter: Filter, most: u64) -> Response {
-    streamed(place, NDJSON, move |writer| -> Result<(), crate::audit::Error> {
-        let (mut left, mut position) = (most, after);
-        while left > 0 {
-            let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS);
-            let found = audit.events(position, &filter, limit)?;
-            left -= found.lines.len() as u64;
-            let lines = found.lines.iter().flat_map(|line| [line, &b"\n"[..]]).collect::<Vec<_>>().concat();
-            if !lines.is_empty() && writer.write(lines).is_break() {
-                break;
-            }
-            match found.next {
-                Some(next) => position = next,
-                None => break,
-            }
-        }
-        Ok(())
-    })
 }
 
 /// A reader of the live tail.

@@ -5,6 +5,7 @@
 //! | `table` | paths, methods, and what a key must be for |
 //! | `routes` | requests to answers |
 //! | `parameters` | what stands in the URL, checked |
+//! | `form` | the form in which an answer is wanted |
 //! | `problem` | errors as others read them |
 //! | `accounts` | accounts, their state, their history |
 //! | `events` | all facts: pages, streams, the live tail; administrative acts |
@@ -20,6 +21,7 @@
 
 mod accounts;
 mod events;
+mod form;
 mod keys;
 mod log;
 mod orders;

@@ -10,7 +10,7 @@ use warp::path::Tail;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::events::Form;
+use super::form::Form;
 use super::problem::Problem;
 use super::table::Route;
 use super::{Desk, accounts, events, keys, log, orders, overview, secrets, upkeep, vault, webhooks};
@@ -140,7 +140,10 @@ async fn answer<B: Buf>(
                 async move { keys::answer(&desk, method.as_str(), key.as_deref(), &query, &body, asker).await };
             to_its_end(changing).await
         }
-        ["accounts"] => reading(desk, query, accounts::list).await,
+        ["accounts"] => {
+            let form = Form::among(&[Form::Page, Form::Lines, Form::Csv], headers);
+            reading(desk, query, move |desk, query| accounts::list(desk, query, form)).await
+        }
         ["accounts", order] if method == Method::POST => {
             let body = read(headers, &mut body, ACCOUNTS_ORDER_BYTES, &desk.inner.room).await?;
             let (desk, order, query) = (desk.clone(), order.to_owned(), query.clone());
@@ -151,8 +154,8 @@ async fn answer<B: Buf>(
             reading(desk, query, move |desk, query| accounts::state(desk, &number, query)).await
         }
         ["accounts", number, "events"] => {
-            let (number, is_stream) = (number.to_owned(), Form::of(headers) == Form::Stream);
-            reading(desk, query, move |desk, query| accounts::history(desk, &number, query, is_stream)).await
+            let (number, form) = (number.to_owned(), Form::among(&[Form::Page, Form::Lines], headers));
+            reading(desk, query, move |desk, query| accounts::history(desk, &number, query, form)).await
         }
         ["accounts", number, "diff"] => {
             let number = number.to_owned();

@@ -14,7 +14,8 @@ use warp::reply::Response;
 
 use super::Desk;
 use super::problem::Problem;
-use crate::limits::STREAMS;
+use crate::audit::Page;
+use crate::limits::{PAGE_EVENTS, STREAMS};
 
 /// Pieces that wait to be sent, most.
 const PIECES: usize = 4;
@@ -70,13 +71,55 @@ pub(super) fn streamed<E: Into<Problem>>(
     with_type(warp::reply::stream(body).into_response(), content_type)
 }
 
+/// How lines are written one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Lines {
+    pub(super) content_type: &'static str,
+    /// What stands before the first.
+    pub(super) head: &'static [u8],
+    /// What ends each.
+    pub(super) end: &'static [u8],
+}
+
+/// One JSON object a line.
+pub(super) const NDJSON_LINES: Lines = Lines { content_type: NDJSON, head: b"", end: b"\n" };
+
+/// The lines of all pages from `from` on, at most `most` of them. `read` makes the page at a place, of so many lines.
+pub(super) fn paged<E: Into<Problem>>(
+    place: Place,
+    form: Lines,
+    from: Option<u64>,
+    most: u64,
+    mut read: impl FnMut(Option<u64>, usize) -> Result<Page, E> + Send + 'static,
+) -> Response {
+    let Lines { content_type, head, end } = form;
+    streamed(place, content_type, move |writer| -> Result<(), E> {
+        let (mut left, mut from, mut piece) = (most, from, head.to_vec());
+        while left > 0 {
+            let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS);
+            let found = read(from, limit)?;
+            left -= found.lines.len() as u64;
+            piece.extend(found.lines.iter().flat_map(|line| [line, end]).flatten());
+            let written = std::mem::take(&mut piece);
+            if !written.is_empty() && writer.write(written).is_break() {
+                break;
+            }
+            match found.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        Ok(())
+    })
+}
+
 /// An answer with this body.
 pub(super) fn whole(content_type: &'static str, body: Vec<u8>) -> Response {
     with_type(Response::new(body.into()), content_type)
 }
 
 /// `{"name":[line,line],"next":"…"}`.
-pub(super) fn page(name: &str, page: &crate::audit::Page) -> Response {
+pub(super) fn page(name: &str, page: &Page) -> Response {
     let mut body = format!("{{\"{name}\":[").into_bytes();
     for (at, line) in page.lines.iter().enumerate() {
         if at > 0 {
@@ -140,7 +183,7 @@ mod tests {
             (answer.status().as_u16(), answer.headers().contains_key(header::RETRY_AFTER))
         };
         let places: Vec<Place> = (0..STREAMS).map(|_| desk.place().unwrap()).collect();
-        for path in ["/api/v1/export", "/api/v1/events", "/api/v1/accounts/861821726232/events"] {
+        for path in ["/api/v1/export", "/api/v1/events", "/api/v1/accounts", "/api/v1/accounts/861821726232/events"] {
             assert_eq!(export(path).await, (503, true), "{path}");
         }
         drop(places);

@@ -1,5 +1,7 @@
 //! Pages, single records, and accounts with and without snapshots.
 
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::domain::Account;
 use crate::store::Table;
@@ -33,6 +35,32 @@ async fn pages_of_any_size_make_the_whole() {
     for position in [0, 71, u64::MAX] {
         assert_eq!(house.journal.read_at(position).unwrap(), None, "nothing is at {position}");
     }
+}
+
+#[tokio::test]
+async fn a_scan_backwards_looks_at_so_many_and_no_more() {
+    let house = House::new();
+    house.fill(3, 40).await;
+    // A block of several in the middle.
+    house.append(9, 0, &vec![Event::CodeSent; 30]).await.unwrap();
+    house.append(9, 30, &[Event::CodeSent]).await.unwrap();
+    let head = house.journal.head();
+    for position in [0, 1, 2, 41, 55, 71, head, head + 1, u64::MAX] {
+        for most in [1, 7, 30, head, u64::MAX] {
+            let mut seen = Vec::new();
+            let take = |record: Recorded| {
+                seen.push(record.position);
+                ControlFlow::Continue(())
+            };
+            let end = house.journal.scan_back(position, most, |glance| glance.position % 2 == 0, take).unwrap();
+            let last = head.min(position.saturating_sub(1));
+            assert_eq!(end, last.saturating_sub(most) + 1, "before {position}, at most {most}");
+            let expected: Vec<u64> = (end..=last).rev().filter(|at| at % 2 == 0).collect();
+            assert_eq!(seen, expected, "before {position}, at most {most}");
+        }
+    }
+    let broken_off = house.journal.scan_back(56, u64::MAX, |_| true, |_| ControlFlow::Break(()));
+    assert_eq!(broken_off.unwrap(), 55);
 }
 
 #[tokio::test]
