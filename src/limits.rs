@@ -1,14 +1,17 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
-//! changed is in `settable`; the bounds of the pages are in `console`.
+//! changed is in `settable`; the bounds of the pages are in `console`. What stands around the service, service managers and
+//! collectors of traces, has its bounds in `around`.
 
+mod around;
 mod console;
 mod settable;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use around::*;
 pub use console::*;
 pub use settable::*;
 

@@ -21,6 +21,11 @@
 //! | `keys` | the verb: who may do what |
 //! | `vault` | the verb: the master key |
 //! | `listen` | the verb: receive webhooks, to try them |
+//! | `healthcheck` | the verb: whether a service takes requests |
+//! | `service` | the verb: a unit for systemd |
+//! | `containerfile` | the verb: how a container is built |
+//! | `completions` | the verb: what shells complete |
+//! | `man` | the verb: a page of the manual |
 //! | `source` | where a verb reads from: a running service, or a stopped directory |
 //! | `listing` | events and values, in the form that was asked for |
 //! | `progress` | how far something is that takes a while |
@@ -36,7 +41,9 @@
 
 mod backup;
 mod checkpoint;
+mod completions;
 mod config;
+mod containerfile;
 mod demo;
 mod diff;
 mod erase;
@@ -44,11 +51,13 @@ mod events;
 mod exit;
 mod export;
 mod flags;
+mod healthcheck;
 mod history;
 mod keys;
 mod listen;
 mod listing;
 mod log;
+mod man;
 mod masking;
 mod output;
 mod progress;
@@ -57,6 +66,7 @@ mod replay;
 mod restore;
 mod secret;
 mod serve;
+mod service;
 mod signals;
 mod source;
 mod state;
@@ -67,7 +77,7 @@ mod webhooks;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Command, CommandFactory, Parser, Subcommand};
 
 pub use exit::{Error, Exit};
 
@@ -101,6 +111,11 @@ enum Verb {
     Listen(listen::Listen),
     Config(config::Config),
     Demo(demo::Demo),
+    Healthcheck(healthcheck::Healthcheck),
+    Service(service::Service),
+    Containerfile(containerfile::Containerfile),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 const EXAMPLES: &str = "\
@@ -140,15 +155,25 @@ impl Verb {
             Verb::Listen(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),
+            Verb::Healthcheck(verb) => verb.run(),
+            Verb::Service(verb) => verb.run(),
+            Verb::Containerfile(verb) => verb.run(),
+            Verb::Completions(verb) => verb.run(),
+            Verb::Man(verb) => verb.run(),
         }
     }
+}
+
+/// All verbs and their flags.
+fn command() -> Command {
+    CommandLine::command()
 }
 
 /// Does what the command line says. An error is one sentence, the last on standard error.
 pub fn run() -> ExitCode {
     let done = match CommandLine::try_parse() {
         Ok(CommandLine { verb: Some(verb) }) => verb.run(),
-        Ok(CommandLine { verb: None }) => output::print(&CommandLine::command().render_help().to_string()),
+        Ok(CommandLine { verb: None }) => output::print(&command().render_help().to_string()),
         Err(usage) => {
             // Help that was asked for is an error to clap too. If nobody reads what it says, nothing is to be done.
             let _unread = usage.print();

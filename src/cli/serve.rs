@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use sd_notify::{NotifyState, notify};
 use tokio_util::sync::CancellationToken;
 
 use super::flags::SettingFlags;
@@ -71,10 +72,14 @@ fn raise_open_files(connections: usize) {
     }
 }
 
-/// Whoever started the service waits for this line; nothing else is printed.
+/// Whoever started the service waits for this line, and a service manager to be notified; nothing else is printed.
 fn say_ready(scheme: &str, address: SocketAddr) {
     if let Err(error) = output::print(&format!("muster is ready on {scheme}://{address}\n")) {
         tracing::warn!(%error, "nobody was told that the service is ready");
+    }
+    // Nothing is done where no service manager waits (NOTIFY_SOCKET).
+    if let Err(error) = notify(&[NotifyState::Ready]) {
+        tracing::warn!(%error, "the service manager was not told that the service is ready");
     }
 }
 

@@ -213,6 +213,15 @@ impl Open {
         self.runtime.block_on(send(url, request.header("accept", JSON), take))
     }
 
+    /// Asks a service whether it takes requests; that it does not is an error.
+    pub(super) fn is_ready(&self) -> Result<(), Error> {
+        let From::Server { http, url } = &self.from else {
+            return Err(Error::Usage("a directory takes no requests; name a running service with --server"));
+        };
+        let request = http.get(format!("{url}/readyz")).timeout(ASK_TIMEOUT);
+        self.runtime.block_on(send(url, request, |_| Ok(())))
+    }
+
     /// Asks for something that is one JSON value.
     pub(super) fn ask_value(&self, question: &Question<'_>) -> Result<Value, Error> {
         let mut body = Vec::new();

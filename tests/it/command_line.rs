@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::muster::{Muster, directory, muster, run, send_signal};
 
 /// Runs the binary where nothing can go wrong; returns what it prints.
-fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+pub fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let (code, stdout, stderr) = run(arguments, environment);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
     stdout
@@ -24,7 +24,7 @@ fn faults(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     stderr
 }
 
-fn insta_text(name: &str, text: &str) {
+pub fn insta_text(name: &str, text: &str) {
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(name, text);
@@ -34,7 +34,7 @@ fn insta_text(name: &str, text: &str) {
 #[test]
 fn help() {
     let mut pages = String::new();
-    let verbs = "serve history state diff events verify replay prove checkpoint export erase backup restore webhooks keys vault listen config demo";
+    let verbs = "serve history state diff events verify replay prove checkpoint export erase backup restore webhooks keys vault listen config demo healthcheck service containerfile completions man";
     for verb in [""].into_iter().chain(verbs.split(' ')) {
         let arguments: Vec<&str> = [verb, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
         let page = printed(&arguments, &[]);

@@ -15,6 +15,7 @@ mod management;
 mod muster;
 mod once;
 mod operators;
+mod packaging;
 mod power;
 mod readme;
 mod secrets;

@@ -13,13 +13,15 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 41] = [
+const PLACES: [(&str, &[&str]); 44] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
     ("bytes", &[]),
     ("chacha20poly1305", &["vault"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("crc32fast", &[]),
     ("dashmap", &["access", "actors", "answers", "journal"]),
     ("figment", &["config"]),
@@ -39,6 +41,7 @@ const PLACES: [(&str, &[&str]); 41] = [
     ("ring", &["vault"]),
     ("rustls", &["client", "http"]),
     ("rustix", &["cli"]),
+    ("sd_notify", &["cli"]),
     ("serde", &[]),
     ("serde_json", &[]),
     ("serde_path_to_error", &["http"]),

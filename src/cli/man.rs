@@ -1,0 +1,36 @@
+//! `muster man`.
+
+use clap_mangen::Man as Page;
+
+use super::{Error, output};
+
+/// Print a page of the manual: of this program with all its verbs, or of one verb
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Man {
+    /// Which verb, as in `keys create`; without one, the program
+    #[arg(value_name = "VERB")]
+    verbs: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster man | man -l -
+  muster man keys create > /usr/share/man/man1/muster-keys-create.1
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+impl Man {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let mut command = super::command();
+        // Only then do verbs know of which program they are.
+        command.build();
+        let mut of = &command;
+        for verb in &self.verbs {
+            of = of.find_subcommand(verb).ok_or(Error::Usage("there is no such verb; `muster man` lists all"))?;
+        }
+        let mut page = Vec::new();
+        Page::new(of.clone()).render(&mut page).map_err(Error::Output)?;
+        output::print_bytes(&page)
+    }
+}

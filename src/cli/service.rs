@@ -1,0 +1,130 @@
+//! `muster service`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use super::{Error, output};
+use crate::limits::{SERVICE_OPEN_FILES, STOP_PATIENCE};
+
+/// Print a unit for systemd that runs the service, locked in
+///
+/// The service has a user of its own while it runs, and one directory that it writes to, /var/lib/muster.
+///
+/// Its master key comes from /etc/muster/master.key, which root alone need read, its settings from
+/// /etc/muster/muster.env.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, verbatim_doc_comment)]
+pub(super) struct Service {
+    /// Run this executable, by its whole path [default: this one]
+    #[arg(long, value_name = "PATH")]
+    bin: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster service > /etc/systemd/system/muster.service
+  muster service --bin /usr/local/bin/muster
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+impl Service {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let bin = match &self.bin {
+            Some(bin) => bin.clone(),
+            None => env::current_exe().map_err(|source| Error::File {
+                what: "find",
+                path: PathBuf::from("/proc/self/exe"),
+                source,
+            })?,
+        };
+        let bin = word(&bin).ok_or(Error::Usage("--bin must be a whole path, as in /usr/local/bin/muster"))?;
+        output::print(&unit(&bin))
+    }
+}
+
+/// A path as a word of a unit, where quotes, backslashes, `%` and `$` have a meaning; none if it is no whole path.
+fn word(path: &Path) -> Option<String> {
+    let text = path.to_str().filter(|text| path.is_absolute() && !text.contains(char::is_control))?;
+    let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    Some(if text.contains([' ', '\\', '"', '\'', ';']) { format!("\"{text}\"") } else { text })
+}
+
+fn unit(bin: &str) -> String {
+    let stop = STOP_PATIENCE.as_secs();
+    format!(
+        r#"# Before the first start: mkdir -p /etc/muster && (umask 077 && openssl rand -hex 32 > /etc/muster/master.key),
+# and keep a copy of the key elsewhere. Settings, as in MUSTER_HTTP__LISTEN=0.0.0.0:8080, go into /etc/muster/muster.env.
+
+[Unit]
+Description=Muster, the register of WhatsApp customer-service accounts
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=notify
+ExecStart={bin} serve
+Environment=MUSTER_DATA_DIR=%S/muster
+Environment="MUSTER_VAULT__MASTER_KEY_COMMAND=/bin/cat %d/master.key"
+EnvironmentFile=-/etc/muster/muster.env
+LoadCredential=master.key:/etc/muster/master.key
+# A start reads what was not saved yet, however long the journal is.
+TimeoutStartSec=infinity
+KillSignal=SIGTERM
+TimeoutStopSec={stop}
+Restart=on-failure
+RestartSec=1
+# Faulty settings, and a journal that is not whole, stay as they are until somebody looks.
+RestartPreventExitStatus=2 4
+
+DynamicUser=yes
+User=muster
+StateDirectory=muster
+StateDirectoryMode=0700
+UMask=0077
+LimitNOFILE={SERVICE_OPEN_FILES}
+LimitCORE=0
+
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_unit() {
+        let word = |path: &str| word(Path::new(path));
+        assert_eq!(word("/usr/bin/muster").as_deref(), Some("/usr/bin/muster"));
+        assert_eq!(word(r#"/a b/100%/$x/"y"\z"#).as_deref(), Some(r#""/a b/100%%/$$x/\"y\"\\z""#));
+        assert_eq!((word("bin/muster"), word("/bin/a\nExecStartPre=b")), (None, None));
+    }
+}
