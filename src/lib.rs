@@ -31,6 +31,7 @@
 //! | [`store`] | durable bytes: blocks, small tables, caches | sled |
 //! | [`journal`] | every event of every account, in one order, for ever | bincode |
 //! | [`vault`] | secrets, sealed before they reach anything that is kept | the ciphers |
+//! | [`traces`] | which trace work belongs to, and its spans for a collector | OpenTelemetry |
 //! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | what follows from the journal, kept for questions | |
 //! | [`audit`] | the journal as others read and prove it: history, proofs, exports, backups | |
@@ -68,5 +69,6 @@ pub mod projections;
 pub mod receiver;
 pub mod service;
 pub mod store;
+pub mod traces;
 pub mod vault;
 pub mod webhooks;

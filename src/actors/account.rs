@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFuture, fut};
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use super::agenda::{Agenda, Deadline, Deadlines};
 use super::registry::Ticket;
-use super::{Error, Gateway, Outcome};
+use super::{Error, Gateway, Outcome, traced};
 use crate::clock;
 use crate::domain::{Account, AccountNumber, Command, Outstanding, decide};
 use crate::journal::{self, Append, Journal, Origin, Recorded, Turn};
@@ -47,6 +48,8 @@ pub(super) enum Ask {
         command: Arc<Command>,
         /// Who asks.
         origin: Origin,
+        /// Its span, if somebody collects it.
+        span: Span,
     },
     /// Take up what is outstanding. Recovery does it, so there is nothing else to do.
     TakeUp,
@@ -71,8 +74,15 @@ enum Step {
 }
 
 impl Ask {
-    pub(super) fn execute(command: Command, origin: Origin) -> Ask {
-        Ask::Execute { command: Arc::new(command), origin }
+    pub(super) fn execute(command: Command, origin: Origin, span: Span) -> Ask {
+        Ask::Execute { command: Arc::new(command), origin, span }
+    }
+
+    fn span(&self) -> Span {
+        match self {
+            Ask::Execute { span, .. } => span.clone(),
+            Ask::TakeUp => Span::none(),
+        }
     }
 }
 
@@ -94,7 +104,7 @@ impl AccountActor {
         let at = clock::now();
         let (decided, origin) = match ask {
             Ask::TakeUp => (Ok(vec![]), Origin::SERVICE),
-            Ask::Execute { command, origin } => (decide(state, &command, at), origin),
+            Ask::Execute { command, origin, .. } => (decide(state, &command, at), origin),
         };
         let events = match decided {
             Ok(events) if !events.is_empty() => events,
@@ -140,7 +150,8 @@ impl AccountActor {
         let Some(state) = &self.state else { return };
         let outstanding = state.outstanding();
         for owed in outstanding.iter().filter(|owed| !self.handed_over.contains(owed)) {
-            self.surroundings.gateway.take_up(self.account, owed.clone());
+            let span = traced::gateway(self.account, owed);
+            span.in_scope(|| self.surroundings.gateway.take_up(self.account, owed.clone()));
         }
         self.handed_over = outstanding;
     }
@@ -198,6 +209,7 @@ impl Handler<Asked> for AccountActor {
     /// Atomic: until the events of one question are durable, the mailbox is not read.
     fn handle(&mut self, asked: Asked, context: &mut Context<AccountActor>) -> Self::Result {
         let Asked { ask, turn, answer, ticket } = asked;
+        let command = ask.span();
         let append = match self.consider(ask) {
             Ok(Step::Append(append)) => append,
             Ok(Step::Answer(outcome)) => {
@@ -209,6 +221,7 @@ impl Handler<Asked> for AccountActor {
                 return AtomicResponse::new(Box::pin(fut::ready(())));
             }
         };
+        let commit = traced::commit(&command, &append);
         let journal = self.surroundings.journal.clone();
         let appended = async move {
             match turn {
@@ -216,11 +229,11 @@ impl Handler<Asked> for AccountActor {
                 None => journal.append(append).await,
             }
         };
-        let appended = appended.into_actor(self);
-        AtomicResponse::new(Box::pin(appended.map(|appended, actor, context| {
+        let appended = appended.instrument(commit.clone()).into_actor(self);
+        AtomicResponse::new(Box::pin(appended.map(move |appended, actor, context| {
             let outcome = match appended {
                 Ok(records) => {
-                    actor.committed(&records);
+                    commit.in_scope(|| actor.committed(&records));
                     Ok(Ok(()))
                 }
                 Err(error) => Err(Error::Journal(Arc::new(error))),

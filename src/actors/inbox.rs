@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Ask;
 use super::agenda::Agenda;
-use super::{Accounts, Error, Outcome};
+use super::{Accounts, Error, Outcome, traced};
 use crate::domain::{AccountNumber, Command, Report};
 use crate::journal::Origin;
 use crate::limits::{DEADLINE_AGAIN, INBOX, REPORTS_AT_ONCE, TAKE_UP_PER_SECOND};
@@ -70,11 +70,12 @@ impl Inbox {
                 Some((account, deadline, outcome)) = under_way.next() => self.note(account, deadline, outcome),
                 1.. = self.reported.queue.recv_many(&mut reports, REPORTS_AT_ONCE), if has_room => {
                     for (account, report) in reports.drain(..) {
-                        under_way.push(self.ask(account, Ask::execute(Command::Report(report), Origin::GATEWAY), None));
+                        let ask = execute(account, Command::Report(report), Origin::GATEWAY);
+                        under_way.push(self.ask(account, ask, None));
                     }
                 }
                 (account, command) = &mut next_deadline, if has_room => {
-                    let ask = Ask::execute(command.clone(), Origin::SERVICE);
+                    let ask = execute(account, command.clone(), Origin::SERVICE);
                     under_way.push(self.ask(account, ask, Some(command)));
                     next_deadline.set(agenda.next());
                 }
@@ -108,6 +109,11 @@ impl Inbox {
             }
         }
     }
+}
+
+fn execute(account: AccountNumber, command: Command, origin: Origin) -> Ask {
+    let span = traced::command(account, &command);
+    Ask::execute(command, origin, span)
 }
 
 impl Reported {

@@ -7,6 +7,7 @@
 //! | `agenda` | the deadlines of `-coming` states and registrations |
 //! | `inbox` | what is not asked by a caller: gateway reports, deadlines, taking up after a restart |
 //! | `erasure` | an account's secrets are erased |
+//! | `traced` | the spans of commands, commits, and what a gateway is asked |
 //! | `port` | what actors need of a gateway |
 //!
 //! An actor decides one command at a time: while its events are on the way to the disk, the next command waits in its
@@ -19,6 +20,7 @@ mod erasure;
 mod inbox;
 mod port;
 mod registry;
+mod traced;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
+use tracing::Span;
 
 pub use erasure::{NotErased, finish_erasures};
 pub use inbox::{Inbox, Reported, Reports, reports};
@@ -37,7 +40,7 @@ pub use port::Gateway;
 use crate::config;
 use crate::domain::{AccountNumber, Command, Refusal, TaskId};
 use crate::journal::{self, Journal, Origin, Turn};
-use crate::limits::TASK_ID_MAX;
+use crate::limits::{COMMANDS_TRACED, TASK_ID_MAX};
 use account::{Ask, Surroundings};
 use agenda::Agenda;
 use registry::{Permit, Registry};
@@ -131,7 +134,8 @@ impl Accounts {
     /// Carries out one command. Durable when it returns, and carried out also if nobody waits for that.
     pub async fn execute(&self, account: AccountNumber, command: Command, origin: Origin) -> Result<Outcome, Error> {
         let permit = self.permit(1)?;
-        self.ask(account, Ask::execute(command, origin), None, Some(permit)).await
+        let span = traced::command(account, &command);
+        self.ask(account, Ask::execute(command, origin, span), None, Some(permit)).await
     }
 
     /// Carries out commands of several accounts side by side, each with an outcome of its own. Outcomes and events are
@@ -214,12 +218,14 @@ impl Reserved {
         let Reserved { accounts, commands, permit } = self;
         let mut seen = HashSet::with_capacity(commands.len());
         let turns = accounts.inner.journal.line(commands.len());
+        let is_traced = commands.len() <= COMMANDS_TRACED;
         let asked = {
             let _handing_out = accounts.inner.handing_out.lock().await;
             join_all(commands.into_iter().zip(turns).map(|((account, command), turn)| {
                 // A second command of an account waits behind the first, which would wait for its turn.
                 let turn = seen.insert(account).then_some(turn);
-                accounts.ask(account, Ask::execute(command, origin), turn, Some(permit.clone()))
+                let span = if is_traced { traced::command(account, &command) } else { Span::none() };
+                accounts.ask(account, Ask::execute(command, origin, span), turn, Some(permit.clone()))
             }))
         };
         asked.await

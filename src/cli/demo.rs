@@ -23,7 +23,7 @@ Exit codes: 0 everything was told as it should be, 1 something was not.";
 impl Demo {
     pub(super) fn run(&self) -> Result<(), Error> {
         // Whatever goes wrong is said; what goes well is on standard output.
-        log::start(&Log { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false });
+        log::start(&Log { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false }, None);
         let stop = CancellationToken::new();
         signals::watch(stop.clone()).map_err(Error::Signals)?;
         let mut unwritten = Ok(());

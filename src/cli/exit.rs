@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::{audit, config, demo, receiver, service};
+use crate::{audit, config, demo, receiver, service, traces};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub enum Error {
     /// The service does not run, or failed.
     #[error(transparent)]
     Service(#[from] service::Error),
+    /// Spans cannot be exported.
+    #[error(transparent)]
+    Traces(#[from] traces::Error),
     /// The demonstration did not come to its end.
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -109,6 +112,7 @@ impl Error {
             Error::Service(error) if error.is_fault() => Exit::NotVerified,
             Error::Unread => Exit::Done,
             Error::Service(_)
+            | Error::Traces(_)
             | Error::TailEnded
             | Error::NotTaken
             | Error::Demo(_)

@@ -79,7 +79,7 @@ Exit codes: 0 stopped, 1 failed, 2 wrong usage.";
 impl Listen {
     pub(super) fn run(&self) -> Result<(), Error> {
         // What arrives is on standard output; only what goes wrong is logged.
-        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false });
+        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None);
         let seed = self.seed.unwrap_or_else(|| clock::now().0.cast_unsigned());
         let faults = Faults::new(self.fail, self.status, self.code, seed);
         let rules = Rules { keys: self.keys()?, faults, slow: self.slow };

@@ -112,7 +112,7 @@ fn mask_if(is_text: bool, piece: &str) -> Cow<'_, str> {
 }
 
 /// A text with the numbers in it masked. Ids stay as they are, by which requests are found, and so do positions.
-fn mask(text: &str) -> Cow<'_, str> {
+pub(super) fn mask(text: &str) -> Cow<'_, str> {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let mut written = String::new();
     let (mut done, mut at) = (0, 0);

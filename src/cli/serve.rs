@@ -8,8 +8,10 @@ use sd_notify::{NotifyState, notify};
 use tokio_util::sync::CancellationToken;
 
 use super::flags::SettingFlags;
+use super::masking::mask;
 use super::{Error, log, output, signals};
 use crate::service;
+use crate::traces::{Exporter, Mask};
 
 /// Serve the API until it is told to stop
 ///
@@ -41,12 +43,17 @@ impl Serve {
         forbid_cores().map_err(Error::Cores)?;
         let effective = self.settings.load()?;
         let settings = &effective.settings;
-        log::start(&settings.log);
+        // Masked as in the log.
+        let mask = (!settings.log.full_numbers).then_some(mask as Mask);
+        let exporter = Exporter::start(&settings.telemetry, mask)?;
+        log::start(&settings.log, exporter.as_ref());
         raise_open_files(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
         let stop = CancellationToken::new();
         signals::watch(stop.clone()).map_err(Error::Signals)?;
-        Ok(service::run(&effective, |address| say_ready(scheme, address), &stop)?)
+        let ran = service::run(&effective, |address| say_ready(scheme, address), &stop);
+        exporter.map(Exporter::stop);
+        Ok(ran?)
     }
 }
 

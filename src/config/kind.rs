@@ -4,14 +4,17 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use figment::value::{Empty, Value};
+use figment::value::{Empty, Num, Value};
 use tracing_subscriber::EnvFilter;
 
-use super::secret::{SecretText, is_master_key};
+use super::secret::{SecretText, headers, is_master_key};
 use super::settings::{Settings, Word};
 use super::text::{duration, is_address, is_base_of_receivers, is_receiver, whole_number, written};
 use crate::client::Network;
-use crate::limits::{MASTER_KEY_COMMAND_WORDS, SETTABLE_DURATION, SETTABLE_NETWORKS, SETTABLE_RETRY_WAITS};
+use crate::limits::{
+    COLLECTOR_HEADERS, MASTER_KEY_COMMAND_WORDS, SETTABLE_DURATION, SETTABLE_NAME_BYTES, SETTABLE_NETWORKS,
+    SETTABLE_RETRY_WAITS,
+};
 
 /// Where in the settings a value belongs.
 pub(super) type Place<T> = fn(&mut Settings) -> &mut T;
@@ -26,6 +29,12 @@ pub(super) enum Kind {
     Command(Place<Option<Vec<String>>>),
     /// A master key, or none. Secret.
     MasterKey(Place<Option<SecretText>>),
+    /// Headers of HTTP, or none. Secret.
+    Headers(Place<Option<SecretText>>),
+    /// What others know the service by.
+    Name(Place<String>),
+    /// A part of the whole.
+    Share(Place<f64>),
     /// An address to listen on.
     Address(Place<String>),
     /// A receiver's whole URL, or none.
@@ -84,12 +93,10 @@ impl Kind {
             Kind::Directory(place) => *place(settings) = optional(value)?.map(PathBuf::from)?,
             Kind::File(place) => *place(settings) = optional(value)?.map(PathBuf::from),
             Kind::Command(place) => *place(settings) = command(value)?,
-            Kind::MasterKey(place) => {
-                *place(settings) = match optional(value)? {
-                    Some(text) => Some(SecretText::new(is_master_key(text).then_some(text)?)),
-                    None => None,
-                }
-            }
+            Kind::MasterKey(place) => *place(settings) = secret(value, is_master_key)?,
+            Kind::Headers(place) => *place(settings) = secret(value, |text| headers(text).is_some())?,
+            Kind::Name(place) => *place(settings) = checked(value, is_name)?,
+            Kind::Share(place) => *place(settings) = share(value)?,
             Kind::Address(place) => *place(settings) = checked(value, is_address)?,
             Kind::Url(place) => *place(settings) = optionally_checked(value, is_receiver)?,
             Kind::BaseUrl(place) => *place(settings) = optionally_checked(value, is_base_of_receivers)?,
@@ -115,6 +122,11 @@ impl Kind {
                 "a program and its arguments, at most {MASTER_KEY_COMMAND_WORDS} words, in a list or with blanks between"
             ),
             Kind::MasterKey(_) => "a master key, which is 64 hexadecimal digits".to_owned(),
+            Kind::Headers(_) => format!(
+                "at most {COLLECTOR_HEADERS} headers with commas between, as in authorization=Bearer 5f0a,x-tenant=7"
+            ),
+            Kind::Name(_) => format!("1 to {SETTABLE_NAME_BYTES} visible ASCII characters"),
+            Kind::Share(_) => "a number from 0 to 1, as in 0.1".to_owned(),
             Kind::Address(_) => "host:port, as in 127.0.0.1:8080 or localhost:0".to_owned(),
             Kind::Url(_) => "an http or https URL, as in https://example.com/status".to_owned(),
             Kind::BaseUrl(_) => {
@@ -151,8 +163,11 @@ impl Kind {
             Kind::Directory(place) => place(&mut settings).display().to_string().into(),
             Kind::File(place) => or_nothing(place(&mut settings).as_ref().map(|path| path.display().to_string())),
             Kind::Command(place) => place(&mut settings).take().map_or_else(|| or_nothing(None), Value::from),
-            Kind::MasterKey(place) => or_nothing(place(&mut settings).as_ref().map(|_| "***".to_owned())),
-            Kind::Address(place) | Kind::Filter(place) => place(&mut settings).as_str().into(),
+            Kind::MasterKey(place) | Kind::Headers(place) => {
+                or_nothing(place(&mut settings).as_ref().map(|_| "***".to_owned()))
+            }
+            Kind::Share(place) => (*place(&mut settings)).into(),
+            Kind::Address(place) | Kind::Filter(place) | Kind::Name(place) => place(&mut settings).as_str().into(),
             Kind::Url(place) | Kind::BaseUrl(place) => or_nothing(place(&mut settings).take()),
             Kind::Switch(place) => (*place(&mut settings)).into(),
             Kind::Count(place, _) => (*place(&mut settings)).into(),
@@ -170,7 +185,7 @@ impl Kind {
 
     /// Whether its values are secrets, which the environment alone gives.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Kind::MasterKey(_))
+        matches!(self, Kind::MasterKey(_) | Kind::Headers(_))
     }
 
     /// Whether its values are URLs, which may hold a password.
@@ -181,6 +196,9 @@ impl Kind {
             | Kind::File(_)
             | Kind::Command(_)
             | Kind::MasterKey(_)
+            | Kind::Headers(_)
+            | Kind::Name(_)
+            | Kind::Share(_)
             | Kind::Address(_)
             | Kind::Switch(_)
             | Kind::Count(..)
@@ -199,6 +217,14 @@ impl Kind {
 fn optional(value: &Value) -> Option<Option<&str>> {
     let text = value.as_str()?.trim();
     Some((!text.is_empty()).then_some(text))
+}
+
+/// A secret, or none.
+fn secret(value: &Value, is_good: fn(&str) -> bool) -> Option<Option<SecretText>> {
+    match optional(value)? {
+        Some(text) => is_good(text).then(|| Some(SecretText::new(text))),
+        None => Some(None),
+    }
 }
 
 fn checked(value: &Value, is_good: fn(&str) -> bool) -> Option<String> {
@@ -261,6 +287,17 @@ fn waits(value: &Value) -> Option<Vec<Duration>> {
     let wait = |text: &str| duration(text.trim()).filter(|wait| wait <= SETTABLE_DURATION.end());
     let waits = texts.into_iter().map(wait).collect::<Option<Vec<_>>>()?;
     (waits.len() <= SETTABLE_RETRY_WAITS).then_some(waits)
+}
+
+fn share(value: &Value) -> Option<f64> {
+    // The file may have 1 for 1.0.
+    let whole = |number: Num| number.to_u128_lossy().and_then(|number| u8::try_from(number).ok()).map(f64::from);
+    let number = value.to_num().and_then(|number| number.to_f64().or_else(|| whole(number)));
+    number.or_else(|| value.as_str()?.trim().parse().ok()).filter(|share| (0.0..=1.0).contains(share))
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= SETTABLE_NAME_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_filter(text: &str) -> bool {

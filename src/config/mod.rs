@@ -35,10 +35,10 @@ mod tests;
 pub use fault::Fault;
 pub use given::{File, Flag};
 pub use load::{Effective, Error, Row, load, load_from_process};
-pub use secret::SecretText;
+pub use secret::{SecretText, headers};
 pub use settings::{
-    Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store, Tls,
-    Vault, Webhooks, Word,
+    Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store,
+    Telemetry, Tls, Vault, Webhooks, Word,
 };
 pub use shown::masked as masked_url;
 pub use table::{API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, SERVER_VARIABLE};

@@ -33,6 +33,8 @@ pub struct Settings {
     pub simulator: Simulator,
     /// The log.
     pub log: Log,
+    /// Traces.
+    pub telemetry: Telemetry,
 }
 
 /// `http.*`
@@ -223,6 +225,19 @@ pub struct Log {
     pub full_numbers: bool,
 }
 
+/// `telemetry.*`: spans for a collector, over OTLP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telemetry {
+    /// Where the collector is, without `/v1/traces`; none if nothing is collected.
+    pub otlp_endpoint: Option<String>,
+    /// Headers that it wants to see, as in `name=value,other=value`. Secret.
+    pub otlp_headers: Option<SecretText>,
+    /// What the collector knows the service by.
+    pub service_name: String,
+    /// The share of traces that are collected, where callers do not say.
+    pub sample_ratio: f64,
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -318,6 +333,12 @@ impl Default for Settings {
             },
             simulator: Simulator { delay: limits::SIMULATOR_DELAY },
             log: Log { filter: "info".to_owned(), format: LogFormat::Text, full_numbers: false },
+            telemetry: Telemetry {
+                otlp_endpoint: None,
+                otlp_headers: None,
+                service_name: "muster".to_owned(),
+                sample_ratio: 1.0,
+            },
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 42] = [
+pub(super) static SETTINGS: [Setting; 46] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
@@ -68,6 +68,10 @@ pub(super) static SETTINGS: [Setting; 42] = [
     setting("log.filter", Kind::Filter(|it| &mut it.log.filter)),
     setting("log.format", Kind::Choice(|it| &mut it.log.format)),
     setting("log.full_numbers", Kind::Switch(|it| &mut it.log.full_numbers)),
+    setting("telemetry.otlp_endpoint", Kind::BaseUrl(|it| &mut it.telemetry.otlp_endpoint)),
+    setting("telemetry.otlp_headers", Kind::Headers(|it| &mut it.telemetry.otlp_headers)),
+    setting("telemetry.service_name", Kind::Name(|it| &mut it.telemetry.service_name)),
+    setting("telemetry.sample_ratio", Kind::Share(|it| &mut it.telemetry.sample_ratio)),
 ];
 
 // Variables of the command line as a client of a service; none of them is a setting of the service.

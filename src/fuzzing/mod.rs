@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{access, answers, audit, config, http, journal, projections, receiver, store, vault, webhooks};
+use crate::{access, answers, audit, config, http, journal, projections, receiver, store, traces, vault, webhooks};
 
 /// A parser, and what it is tried with.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ const MEMORY: u64 = 256 * 1024;
 const MEMORY_OF_A_STORE: u64 = 64 * 1024 * 1024;
 
 /// All of them.
-pub const TARGETS: [Target; 31] = [
+pub const TARGETS: [Target; 32] = [
     target("http/import", 100, http::fuzz::accounts, http::fuzz::import),
     target("http/recycle", 100, http::fuzz::lists, http::fuzz::recycle),
     target("http/register", 100, http::fuzz::phones, http::fuzz::register),
@@ -61,6 +61,7 @@ pub const TARGETS: [Target; 31] = [
     target("vault/sealed", 60, vault::fuzz::sealed_values, vault::fuzz::sealed),
     target("vault/master_key", 40, vault::fuzz::master_keys, vault::fuzz::master_key),
     target("config/settings", 20, config::fuzz::givens, config::fuzz::given),
+    target("traces/context", 60, traces::fuzz::contexts, traces::fuzz::context),
     target("store/marker", 40, store::fuzz::markers, store::fuzz::marker),
 ];
 

@@ -36,6 +36,21 @@ pub(super) enum Data {
 }
 
 impl Endpoint {
+    /// Its path; empty if there is none.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Endpoint::BatchInsert => "/group-dispatch-api/whatsapp/batchInsert",
+            Endpoint::QueryWhatsAppStatus => "/group-dispatch-api/whatsapp/queryWhatsAppStatus",
+            Endpoint::BatchOnline => "/group-dispatch-api/whatsapp/batchOnline",
+            Endpoint::BatchRecycle => "/group-dispatch-api/whatsapp/batchRecycle",
+            Endpoint::SubmitPhone => "/group-dispatch-api/register/submitPhone",
+            Endpoint::SubmitVerifyCode => "/group-dispatch-api/register/submitVerifyCode",
+            Endpoint::Health => "/healthz",
+            Endpoint::Ready => "/readyz",
+            Endpoint::Unknown => "",
+        }
+    }
+
     /// The `Allow` header: the methods that it takes.
     pub(super) fn allow(self) -> &'static str {
         match self {

@@ -17,6 +17,7 @@
 //! | `v1` | `/api/v1`, for auditors and operators |
 //! | `within` | `/api/v1`, asked in this process |
 //! | `visitor` | who is asking, by the headers |
+//! | `traced` | the trace that a request belongs to |
 //! | `request_id` | the id that a request has in answers, log and journal |
 //! | `server` | connections: accept, time out, drain |
 //! | `places` | how many there may be, in all and of one address |
@@ -39,6 +40,7 @@ mod requests;
 mod routes;
 mod server;
 mod tls;
+mod traced;
 mod v1;
 mod visitor;
 mod within;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
+use tracing::Instrument;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Api;
@@ -53,7 +54,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Fault> {
 /// Answers a call with a key. It goes on to its end though its caller has gone, so that the caller finds its answer.
 pub(super) async fn answer(api: &Api, key: HeaderValue, call: Call) -> Result<Reply, Error> {
     let api = api.clone();
-    tokio::spawn(async move { answer_once(&api, &key, call).await }).await?
+    tokio::spawn(async move { answer_once(&api, &key, call).await }.in_current_span()).await?
 }
 
 async fn answer_once(api: &Api, key: &HeaderValue, call: Call) -> Result<Reply, Error> {

@@ -19,6 +19,7 @@ use super::handlers::{Call, Post};
 use super::request_id::{Identified, X_REQUEST_ID};
 use super::requests::{Import, Query};
 use super::server::Peer;
+use super::traced::Traced;
 use super::{Api, body, handlers, list, once, visitor};
 use crate::access::{Denied, Pass};
 use crate::domain::Need;
@@ -80,13 +81,23 @@ fn leaf(
     warp::path(name).and(warp::path::end()).map(move || endpoint)
 }
 
-async fn answer<S, B>(api: Api, request: Request, mut body: S) -> Response
+async fn answer<S, B>(api: Api, request: Request, body: S) -> Response
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
+    B: Buf + Send,
+{
+    let identified = api.request_ids().identify(&request.headers);
+    let traced = Traced::begin(&request.method, request.endpoint.path(), &request.headers, identified.id);
+    traced.answer(answer_identified(api, request, identified, body)).await
+}
+
+async fn answer_identified<S, B>(api: Api, request: Request, identified: Identified, mut body: S) -> Response
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
     B: Buf + Send,
 {
     let begun = Instant::now();
-    let Identified { id, header } = api.request_ids().identify(&request.headers);
+    let Identified { id, header } = identified;
     let limit = api.settings().request_timeout;
     let result = match admit(&api, &request).await {
         Ok(pass) => {

@@ -10,3 +10,30 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// Files that it lets the service have open: several times [`CONNECTIONS`](super::CONNECTIONS), since an operator may
 /// raise those, and webhooks and the store have files too.
 pub const SERVICE_OPEN_FILES: usize = 65_536;
+
+// --- Traces ---
+
+/// Bytes in a `tracestate` that is passed on (W3C Trace Context asks for 512 at least); a longer one is left out.
+pub const TRACE_STATE_BYTES: usize = 512;
+/// Members in it, most (W3C Trace Context).
+pub const TRACE_STATE_MEMBERS: usize = 32;
+/// Requests and events whose places in a trace are remembered for their webhooks: at some 150 bytes each, and 512 more
+/// where callers send a `tracestate` as long as it may be, 30 MiB at the worst.
+pub const TRACES_REMEMBERED: usize = 50_000;
+/// Commands of one request that have spans of their own; of more of them the request's span tells, because nobody looks
+/// at ten thousand.
+pub const COMMANDS_TRACED: usize = 64;
+/// Spans that wait to be sent, most; beyond it they are lost, and nobody waits. About 8 MiB.
+pub const SPANS_WAITING: usize = 8_192;
+/// Spans that are sent in one request.
+pub const SPANS_TOGETHER: usize = 512;
+/// How often spans are sent that do not fill one.
+pub const SPANS_SENT_EVERY: Duration = Duration::from_secs(1);
+/// Time for a collector to take them: sending waits for nothing else, and the queue holds what comes meanwhile.
+pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a collector's answer that are read; it says little or nothing.
+pub const COLLECTOR_ANSWER_BYTES: usize = 64 * 1024;
+/// How long the end of the service waits for a collector to take the last spans.
+pub const SPANS_FLUSH: Duration = Duration::from_secs(1);
+/// Headers for a collector, most.
+pub const COLLECTOR_HEADERS: usize = 16;

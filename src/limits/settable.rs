@@ -36,3 +36,5 @@ pub const SETTABLE_DURATION: RangeInclusive<Duration> =
 pub const SETTABLE_RETRY_WAITS: usize = 100;
 /// Characters of a faulty value that are repeated to the operator.
 pub const SHOWN_VALUE_CHARACTERS: usize = 100;
+/// `telemetry.service_name`, in bytes: collectors show it beside each span.
+pub const SETTABLE_NAME_BYTES: usize = 64;

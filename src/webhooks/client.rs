@@ -7,13 +7,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url};
+use tracing::Instrument;
 
 use super::delivery::{Delivery, Form};
 use super::signature::{AppSecret, Secret, seconds};
+use super::traced::Traced;
 use super::verdict::{Failure, judge, retry_after};
 use crate::client::{self, Class, Guard};
 use crate::domain::Timestamp;
 use crate::limits::{WEBHOOK_ANSWER_BYTES, WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_EXCERPT_BYTES};
+use crate::traces::TraceContext;
 use crate::{clock, config};
 
 /// Whom a channel tells.
@@ -60,9 +63,12 @@ impl Receiver for Client {
     fn attempt<'a>(&'a self, form: &'a Form, delivery: &'a Delivery, attempt: u32) -> BoxFuture<'a, Answered> {
         async move {
             let begun = Instant::now();
+            let traced = Traced::begin(form, delivery, attempt);
             let mut answered = Answered::default();
-            answered.verdict = self.post(form, delivery, attempt, &mut answered).await;
+            let posted = self.post(form, delivery, attempt, &traced.context, &mut answered);
+            answered.verdict = posted.instrument(traced.span.clone()).await;
             answered.took = begun.elapsed();
+            traced.end(&answered);
             answered
         }
         .boxed()
@@ -95,6 +101,7 @@ impl Client {
         form: &Form,
         delivery: &Delivery,
         attempt: u32,
+        context: &TraceContext,
         answered: &mut Answered,
     ) -> Result<(), Failure> {
         // A literal address is resolved by nobody.
@@ -104,11 +111,14 @@ impl Client {
         let request =
             self.http.post(self.url.clone()).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let request = self.sign(request, &form.id(delivery), &delivery.body, clock::now());
-        let request = request
+        let mut request = request
             .header("x-muster-attempt", attempt)
             .header("x-muster-account-version", delivery.version)
-            .header("traceparent", form.trace_parent(delivery, attempt))
+            .header("traceparent", context.parent())
             .body(delivery.body.clone());
+        if !context.state.is_empty() {
+            request = request.header("tracestate", &*context.state);
+        }
         let mut answer = request.send().await.map_err(|error| self.failure(&error))?;
         let status = answer.status().as_u16();
         answered.status = Some(status);

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::audit::hex;
 use crate::domain::{AccountNumber, Channel, Notice, Timestamp};
 use crate::journal::{Recorded, RequestId};
 use crate::store::StoreId;
+use crate::traces::TraceContext;
 
 /// One event, as a receiver is to be told of it. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,15 +87,18 @@ impl Form {
         format!("msg_{}_{:x}_{}_{position}", self.store, at.0, self.channel.short_name())
     }
 
-    /// The trace that an attempt belongs to (W3C Trace Context): that of the request that led to it, whose id it has, or
-    /// one of its own.
-    pub(super) fn trace_parent(&self, delivery: &Delivery, attempt: u32) -> String {
-        let own: [u8; 32] = Sha256::digest(format!("{} {attempt}", self.id(delivery))).into();
-        let trace = match delivery.request {
-            RequestId(0) => hex(&Sha256::digest(self.id(delivery))[..16]),
-            request => request.to_string(),
+    /// The trace that an attempt belongs to by itself: that with the id of the request that led to it, or one of its own.
+    pub(super) fn trace(&self, delivery: &Delivery, attempt: u32) -> TraceContext {
+        let first = |text: String| {
+            let hash = Sha256::digest(text);
+            hash.first_chunk().map_or(1, |bytes| u128::from_be_bytes(*bytes))
         };
-        format!("00-{trace}-{}-01", hex(&own[..8]))
+        let own = first(format!("{} {attempt}", self.id(delivery)));
+        let trace = match delivery.request {
+            RequestId(0) => first(self.id(delivery)),
+            RequestId(request) => request,
+        };
+        TraceContext { trace, span: (own >> 64) as u64, is_sampled: true, state: "".into() }
     }
 
     fn body(&self, account: AccountNumber, notice: &Notice<'_>) -> Vec<u8> {

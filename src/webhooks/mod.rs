@@ -17,6 +17,7 @@
 //! | `breaker` | whether the receiver is asked at all. Pure |
 //! | `delivery` | what one event tells a receiver, and under which id |
 //! | `client` | one attempt, before one deadline |
+//! | `traced` | the span of an attempt, and what a receiver is told of it |
 //! | `signature` | how a receiver knows that it is ours. Pure |
 //! | `verdict` | what a receiver's answer means. Pure |
 //! | `trail` | what became of one delivery, attempt by attempt |
@@ -46,6 +47,7 @@ mod reading;
 mod resending;
 pub mod signature;
 mod taken;
+mod traced;
 mod trail;
 mod verdict;
 mod views;

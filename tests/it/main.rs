@@ -21,4 +21,5 @@ mod readme;
 mod secrets;
 mod tidy;
 mod tls;
+mod traces;
 mod vault;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 use futures_util::Stream;
 use tokio::time::timeout;
+use tracing::Instrument;
 use warp::http::{HeaderMap, Method, StatusCode};
 use warp::path::Tail;
 use warp::reply::Response;
@@ -19,6 +20,7 @@ use crate::http::body::read;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
+use crate::http::traced::Traced;
 use crate::http::visitor;
 use crate::http::within::Admitted;
 use crate::journal::{Asker, Origin, Principal, RequestId};
@@ -33,37 +35,21 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
         .and(warp::method())
         .and(warp::query::<Query>())
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<Peer>())
-        .and(warp::ext::optional::<Admitted>())
+        .and(warp::ext::optional::<Peer>().and(warp::ext::optional()).map(|peer, admitted| Who { peer, admitted }))
         .and(warp::body::stream())
-        .then(
-            move |tail: Tail,
-                  method: Method,
-                  query: Query,
-                  headers: HeaderMap,
-                  peer: Option<Peer>,
-                  admitted: Option<Admitted>,
-                  body| {
-                let (desk, ids) = (desk.clone(), ids.clone());
-                async move {
-                    let begun = Instant::now();
-                    let Identified { id, header } = ids.identify(&headers);
-                    let is_page = admitted.is_some() && peer.is_some();
-                    let request = Request {
-                        method: &method,
-                        path: tail.as_str(),
-                        query: &query,
-                        headers: &headers,
-                        peer,
-                        admitted,
-                        id,
-                    };
-                    let answered = enter_and_answer(&desk, request, Box::pin(body)).await;
-                    let mut response = answered.unwrap_or_else(|problem| problem.respond());
-                    // A page asks for several things at once, and is a line of its own.
-                    if is_page {
-                        return response;
-                    }
+        .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, who: Who, body| {
+            let (desk, ids) = (desk.clone(), ids.clone());
+            let Identified { id, header } = ids.identify(&headers);
+            let traced = Traced::begin(&method, &Route::documented(&method, tail.as_str()), &headers, id);
+            traced.answer(async move {
+                let begun = Instant::now();
+                // A page asks for several things at once, and has a line of its own in the log.
+                let is_page = matches!(who, Who { peer: Some(_), admitted: Some(_) });
+                let request =
+                    Request { method: &method, path: tail.as_str(), query: &query, headers: &headers, who, id };
+                let answered = enter_and_answer(&desk, request, Box::pin(body)).await;
+                let mut response = answered.unwrap_or_else(|problem| problem.respond());
+                if !is_page {
                     tracing::info!(
                         method = method.as_str(),
                         path = format_args!("/api/v1/{}", tail.as_str()),
@@ -73,11 +59,11 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
                         x_request_id = ?header,
                         "answered"
                     );
-                    response.headers_mut().insert(X_REQUEST_ID, header);
-                    response
                 }
-            },
-        )
+                response.headers_mut().insert(X_REQUEST_ID, header);
+                response
+            })
+        })
 }
 
 /// A request but for its body.
@@ -86,23 +72,30 @@ struct Request<'r> {
     path: &'r str,
     query: &'r Query,
     headers: &'r HeaderMap,
+    who: Who,
+    id: RequestId,
+}
+
+/// Where a request comes from.
+struct Who {
     /// None where the data directory is asked, and no service.
     peer: Option<Peer>,
     /// Whoever was let in before, if this process asks for somebody.
     admitted: Option<Admitted>,
-    id: RequestId,
 }
 
 async fn enter_and_answer<B: Buf>(
     desk: &Desk,
-    mut request: Request<'_>,
+    request: Request<'_>,
     body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
     // However long a refused key waits, it is told so.
-    let pass = match (request.admitted.take(), request.peer) {
-        (Some(Admitted(pass)), _) => pass,
-        (None, Some(Peer(peer))) => visitor::enter(&desk.inner.door, request.headers, peer.ip()).await?,
-        (None, None) => Pass::ALL,
+    let pass = match &request.who {
+        Who { admitted: Some(Admitted(pass)), .. } => pass.clone(),
+        Who { admitted: None, peer: Some(Peer(peer)) } => {
+            visitor::enter(&desk.inner.door, request.headers, peer.ip()).await?
+        }
+        Who { admitted: None, peer: None } => Pass::ALL,
     };
     let limit = desk.inner.request_timeout;
     let limit = if Route::takes_long(request.method, request.path) { Duration::MAX } else { limit };
@@ -115,7 +108,7 @@ async fn answer<B: Buf>(
     pass: Pass,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
-    let Request { method, path, query, headers, peer, id, .. } = request;
+    let Request { method, path, query, headers, who: Who { peer, .. }, id } = request;
     let segments: Vec<&str> = path.split('/').collect();
     Route::of(method.as_str(), &segments)?.admit(&pass, &segments, query)?;
     let origin = Origin { principal: Principal::Operator(pass.key()), request: id };
@@ -199,7 +192,7 @@ async fn answer<B: Buf>(
 async fn to_its_end(
     change: impl Future<Output = Result<Response, Problem>> + Send + 'static,
 ) -> Result<Response, Problem> {
-    tokio::spawn(change).await.map_err(|error| Problem::work(&error))?
+    tokio::spawn(change.in_current_span()).await.map_err(|error| Problem::work(&error))?
 }
 
 /// What reads the journal does so on a thread for blocking work.

@@ -99,6 +99,12 @@ impl Route {
         Route::of(method.as_str(), &segments).is_ok_and(|route| LONG.contains(&route.path))
     }
 
+    /// The path of a request as it is documented; empty if there is none.
+    pub(super) fn documented(method: &Method, path: &str) -> String {
+        let segments: Vec<&str> = path.split('/').collect();
+        Route::of(method.as_str(), &segments).map_or_else(|_| String::new(), |route| format!("/api/v1/{}", route.path))
+    }
+
     /// The route of a request; if the path takes other methods only, that is said.
     pub(super) fn of(method: &str, segments: &[&str]) -> Result<&'static Route, Problem> {
         let mut allowed = Vec::new();

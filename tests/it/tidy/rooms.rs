@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 44] = [
+const PLACES: [(&str, &[&str]); 49] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -37,7 +37,11 @@ const PLACES: [(&str, &[&str]); 44] = [
     ("maud", &["console"]),
     ("md5", &["access"]),
     ("mimalloc", &["main"]),
-    ("reqwest", &["client", "webhooks", "gateway", "demo", "cli"]),
+    ("opentelemetry", &["traces"]),
+    ("opentelemetry_http", &["traces"]),
+    ("opentelemetry_otlp", &["traces"]),
+    ("opentelemetry_sdk", &["traces"]),
+    ("reqwest", &["client", "config", "traces", "webhooks", "gateway", "demo", "cli"]),
     ("ring", &["vault"]),
     ("rustls", &["client", "http"]),
     ("rustix", &["cli"]),
@@ -54,7 +58,8 @@ const PLACES: [(&str, &[&str]); 44] = [
     ("tokio_rustls", &["http"]),
     ("tokio_util", &[]),
     ("tracing", &[]),
-    ("tracing_subscriber", &["config", "cli"]),
+    ("tracing_opentelemetry", &["traces"]),
+    ("tracing_subscriber", &["config", "traces", "cli"]),
     ("url", &["client", "config", "console", "webhooks", "cli"]),
     ("warp", &["http", "receiver", "console"]),
     ("zeroize", &[]),

@@ -1,0 +1,62 @@
+//! Headers as callers may send them.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::TraceContext;
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn read(headers: &[(&'static str, &str)]) -> Option<TraceContext> {
+    let header =
+        |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter().map(header) {
+        map.append(name, value);
+    }
+    TraceContext::of(&map)
+}
+
+#[test]
+fn parents() {
+    let context = read(&[("traceparent", PARENT)]).unwrap();
+    assert_eq!((context.trace, context.span), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7));
+    assert_eq!((context.parent().as_str(), context.is_sampled, &*context.state), (PARENT, true, ""));
+    let other_flags = read(&[("traceparent", &PARENT.replace("-01", "-02"))]).unwrap();
+    assert_eq!(other_flags.parent(), PARENT.replace("-01", "-00"), "flags that are not known are not passed on");
+    let later = PARENT.replacen("00", "cc", 1) + "-what-comes-later";
+    assert_eq!(read(&[("traceparent", &later)]).unwrap().parent(), PARENT);
+    for wrong in [
+        "",
+        "00",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
+        "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ] {
+        assert_eq!(read(&[("traceparent", wrong)]), None, "{wrong:?}");
+    }
+    assert_eq!(read(&[("traceparent", PARENT), ("traceparent", PARENT)]), None, "two say nothing");
+}
+
+#[test]
+fn states() {
+    let state = |states: &[&str]| {
+        let states = states.iter().map(|state| ("tracestate", *state));
+        read(&[("traceparent", PARENT)].into_iter().chain(states).collect::<Vec<_>>()).unwrap().state.to_string()
+    };
+    assert_eq!(state(&["rojo=00f067aa0ba902b7 , t61rcWkgMzE=", ""]), "", "a key in capitals is none");
+    assert_eq!(
+        state(&["rojo=00f067aa0ba902b7 ,\tfw529a3039@dt=FfD+/:", "congo=t61"]),
+        "rojo=00f067aa0ba902b7,fw529a3039@dt=FfD+/:,congo=t61"
+    );
+    let many = |count: usize| (0..count).map(|member| format!("k{member}=v")).collect::<Vec<_>>().join(",");
+    assert_eq!((state(&[&many(32)]), state(&[&many(33)])), (many(32), String::new()));
+    let long = |length: usize| format!("k={}", "v".repeat(length - 2));
+    assert_eq!((state(&[&long(512)]), state(&[&long(513)])), (long(512), String::new()));
+    for wrong in ["a", "=b", "a=", "a=b=c", "a=1,a=2", "\u{e9}=b"] {
+        assert_eq!(state(&[wrong]), "", "{wrong:?}");
+    }
+}
