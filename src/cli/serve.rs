@@ -52,7 +52,9 @@ impl Serve {
         let stop = CancellationToken::new();
         signals::watch(stop.clone()).map_err(Error::Signals)?;
         let ran = service::run(&effective, |address| say_ready(scheme, address), &stop);
-        exporter.map(Exporter::stop);
+        if let Some(exporter) = exporter {
+            exporter.stop();
+        }
         Ok(ran?)
     }
 }

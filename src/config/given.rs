@@ -9,6 +9,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::fault::Fault;
+use super::kind::Kind;
 use super::table::{self, CLIENT_VARIABLES, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
 
 /// A settings file that was read.
@@ -108,9 +109,11 @@ fn walk(file: &Path, above: &str, dict: Dict, given: &mut Vec<Given>, faults: &m
         match (table::named(&name), value) {
             (Some(setting), _) if setting.kind.is_secret() => {
                 let variable = setting.variable();
+                let has_a_file = matches!(setting.kind, Kind::MasterKey(_));
+                let file = if has_a_file { "name a file of its own with vault.master_key_file, or " } else { "" };
                 let wrong = format!(
                     "is given by the environment only ({variable}): a settings file is copied, kept and read by others; \
-                     take it out of the file, and name a file of its own with vault.master_key_file, or set the variable"
+                     take it out of the file, and {file}set the variable"
                 );
                 faults.push(Fault { setting: name, source, wrong });
             }

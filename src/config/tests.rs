@@ -115,6 +115,11 @@ fn sources() {
              MUSTER_SERVER=https://muster.example.com
              MUSTER_CA_FILE=/etc/ca.pem
              MUSTER_CLIENT_CERT_FILE=/etc/client.pem",
+            // A collector of traces; what it wants to see is not shown.
+            "| telemetry.otlp_endpoint = \"http://10.0.0.9:4318\"
+             | telemetry.sample_ratio = 1
+             MUSTER_TELEMETRY__SAMPLE_RATIO=0.25
+             MUSTER_TELEMETRY__OTLP_HEADERS=authorization=Bearer 5f0a, x-tenant=7",
             // A user and a password are not shown, and neither is a query.
             "--webhook-base-url https://user:password@example.com/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://user@example.com/a?token=secret",
@@ -202,6 +207,12 @@ fn faults() {
             "--webhook-base-url https://user:pass/word@example.com:port",
             "--webhook-base-url https:/user:password@example.com",
             "--listen http://user:password@localhost:80",
+            "| telemetry.otlp_headers = \"authorization=Bearer 5f0a\"
+             | telemetry.sample_ratio = 2
+             | telemetry.service_name = \"two words\"",
+            "MUSTER_TELEMETRY__OTLP_HEADERS=authorization: Bearer 5f0a
+             MUSTER_TELEMETRY__SAMPLE_RATIO=NaN
+             MUSTER_TELEMETRY__OTLP_ENDPOINT=127.0.0.1:4318",
             // The file is not as it should be.
             "| http = 3
              | webhooks = { retry_waits = [10, 30] }

@@ -38,11 +38,10 @@ impl Traced {
             muster.webhook.attempt = attempt
         );
         let begun = begin(&span, cause.as_ref(), Some(own.trace));
-        let context = begun.unwrap_or_else(|| match cause {
-            Some(cause) => TraceContext { span: own.span, ..cause },
-            None => own,
-        });
-        Traced { span, context }
+        // Without a collector this span is known to nobody but the receiver.
+        let own_span = own.span;
+        let uncollected = cause.map_or(own, |cause| TraceContext { span: own_span, ..cause });
+        Traced { span, context: begun.unwrap_or(uncollected) }
     }
 
     /// What came of it.

@@ -93,11 +93,11 @@ impl Taker {
 }
 
 fn text(value: Value) -> String {
-    match value {
-        Value::StringValue(text) => text,
-        Value::IntValue(number) => number.to_string(),
-        other => panic!("{other:?}"),
+    if let Value::IntValue(number) = value {
+        return number.to_string();
     }
+    let Value::StringValue(text) = value else { panic!("{value:?}") };
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {
