@@ -26,6 +26,7 @@
 //! | [`limits`] | every bound, with its unit and reason | |
 //! | [`domain`] | accounts, commands, events, `decide` and `evolve`: pure | the rules |
 //! | [`clock`] | the wall clock | |
+//! | [`metrics`] | what is measured, and how it is shown | prometheus-client |
 //! | [`client`] | the way out: HTTP clients, and whom they may reach | rustls |
 //! | [`config`] | settings, from defaults, file, environment and flags | figment |
 //! | [`store`] | durable bytes: blocks, small tables, caches | sled |
@@ -65,6 +66,7 @@ pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod limits;
+pub mod metrics;
 pub mod projections;
 pub mod receiver;
 pub mod service;

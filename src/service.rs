@@ -20,10 +20,12 @@ use crate::audit::{self, Audit, Log};
 use crate::clock;
 use crate::config::{Effective, Settings};
 use crate::console::Console;
+use crate::domain::Channel;
 use crate::gateway::Simulator;
 use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
 use crate::journal::{self, Asker, Journal, Origin};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
+use crate::metrics::AttemptOutcome;
 use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
@@ -198,7 +200,11 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
     let desk = api.desk(callers.clone());
     let console = Console::new(Within::new(desk.clone()), api.door().clone(), &settings.http, tls.is_some());
     let counted = journal.clone();
-    tasks.spawn(console.clone().keep_counting(move || [counted.head(), 0], under_way.clone()));
+    let figures = move || {
+        let taken = |channel| counted.metrics().webhook_attempts.at((channel, AttemptOutcome::Taken)).get();
+        [counted.head(), Channel::ALL.into_iter().map(taken).sum()]
+    };
+    tasks.spawn(console.clone().keep_counting(figures, under_way.clone()));
     let serving = tokio::spawn(http::serve(listener, api, desk, console.pages(), tls, callers.clone()));
     tracing::info!(%address, accounts = journal.accounts(), events = journal.head(), "ready");
     if keys.is_open() {

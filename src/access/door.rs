@@ -92,6 +92,15 @@ impl Door {
         self.sessions.end(session);
     }
 
+    /// Counts somebody who was not let in.
+    pub fn count(&self, denied: Denied) {
+        let metrics = self.keys.metrics();
+        if let Denied::TooMany { .. } = denied {
+            metrics.rate_limited.inc();
+        }
+        denied.failure().map(|reason| metrics.auth_failures.at(reason).inc());
+    }
+
     /// One more key from this client's address that is none: how many there were of late, and how long the answer waits.
     fn failed(&self, from: IpAddr) -> (u32, Duration) {
         let now = Instant::now();

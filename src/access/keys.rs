@@ -18,6 +18,7 @@ use crate::limits::{
     ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_LOOK, API_KEY_NAME_BYTES, API_KEYS, TENANT_ID_BYTES,
     TENANT_SECRET_BYTES,
 };
+use crate::metrics::Metrics;
 use crate::vault::{self, Vault};
 
 /// The keys. Cheap to clone.
@@ -117,6 +118,11 @@ pub enum Refused {
 }
 
 impl Keys {
+    /// Where it is counted who is not let in.
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.journal.metrics()
+    }
+
     /// The keys as the journal has them, and the secrets of tenants as the vault has them.
     pub fn open(journal: &Journal, vault: Option<Vault>) -> Result<Keys, journal::Error> {
         let keys = Keys {

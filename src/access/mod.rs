@@ -39,6 +39,7 @@ pub use token::Token;
 
 use crate::domain::{AccountNumber, Grant, Need, Role};
 use crate::limits::TOKEN_WINDOW;
+use crate::metrics::AuthFailure;
 
 /// Who is let in: what their key was given for. Cheap to clone.
 #[derive(Clone)]
@@ -176,6 +177,26 @@ impl Denied {
     /// Whether whoever is refused so may have guessed.
     pub(crate) fn is_guess(self) -> bool {
         matches!(self, Denied::Unknown | Denied::Revoked | Denied::Expired | Denied::WrongToken | Denied::TenantExpired)
+    }
+
+    /// What it is counted as, where it is about who asks and not about what they ask.
+    pub(crate) fn failure(self) -> Option<AuthFailure> {
+        match self {
+            Denied::Foreign => Some(AuthFailure::Foreign),
+            Denied::Missing | Denied::OnlyToken => Some(AuthFailure::Missing),
+            Denied::Unknown => Some(AuthFailure::Unknown),
+            Denied::Revoked => Some(AuthFailure::Revoked),
+            Denied::Expired => Some(AuthFailure::Expired),
+            Denied::SignedOut => Some(AuthFailure::SignedOut),
+            Denied::NoTenant => Some(AuthFailure::NoTenant),
+            Denied::NoTimestamp => Some(AuthFailure::NoTimestamp),
+            Denied::NoToken => Some(AuthFailure::NoToken),
+            Denied::MalformedTimestamp => Some(AuthFailure::MalformedTimestamp),
+            Denied::OldTimestamp => Some(AuthFailure::OldTimestamp),
+            Denied::WrongToken => Some(AuthFailure::WrongToken),
+            Denied::TenantExpired => Some(AuthFailure::TenantExpired),
+            Denied::TooMany { .. } | Denied::Role { .. } | Denied::Bound | Denied::Account { .. } => None,
+        }
     }
 
     /// After how many seconds the same request may be let in, if it may be.

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::domain::{Account, AccountNumber, Command, Outstanding, decide};
 use crate::journal::{self, Append, Journal, Origin, Recorded, Turn};
 use crate::limits::{SNAPSHOT_EVERY, SNAPSHOT_WORTH};
+use crate::metrics::{CommandKind, CommandOutcome};
 
 /// The actor.
 pub(super) struct AccountActor {
@@ -84,6 +85,14 @@ impl Ask {
             Ask::TakeUp => Span::none(),
         }
     }
+
+    /// What it is counted as, if it is a command.
+    pub(super) fn kind(&self) -> Option<CommandKind> {
+        match self {
+            Ask::Execute { command, .. } => Some((&**command).into()),
+            Ask::TakeUp => None,
+        }
+    }
 }
 
 impl AccountActor {
@@ -123,6 +132,7 @@ impl AccountActor {
             let (state, events_read) = self.surroundings.journal.load(self.account)?;
             self.since_snapshot = events_read;
             self.state = Some(state);
+            self.surroundings.journal.metrics().recoveries.inc();
             if events_read > SNAPSHOT_EVERY {
                 self.save_snapshot();
             }
@@ -150,6 +160,7 @@ impl AccountActor {
         let Some(state) = &self.state else { return };
         let outstanding = state.outstanding();
         for owed in outstanding.iter().filter(|owed| !self.handed_over.contains(owed)) {
+            self.surroundings.journal.metrics().gateway_calls.at(owed.into()).inc();
             let span = traced::gateway(self.account, owed);
             span.in_scope(|| self.surroundings.gateway.take_up(self.account, owed.clone()));
         }
@@ -209,6 +220,7 @@ impl Handler<Asked> for AccountActor {
     /// Atomic: until the events of one question are durable, the mailbox is not read.
     fn handle(&mut self, asked: Asked, context: &mut Context<AccountActor>) -> Self::Result {
         let Asked { ask, turn, answer, ticket } = asked;
+        ticket.taken();
         let command = ask.span();
         let append = match self.consider(ask) {
             Ok(Step::Append(append)) => append,
@@ -252,10 +264,11 @@ fn give(
     context: &mut Context<AccountActor>,
 ) {
     match &outcome {
-        Ok(_) => ticket.done(),
-        Err(_) => {
+        Ok(Ok(())) => ticket.done(CommandOutcome::Accepted),
+        Ok(Err(_)) => ticket.done(CommandOutcome::Refused),
+        Err(error) => {
             context.stop();
-            drop(ticket);
+            ticket.failed(if error.is_conflict() { CommandOutcome::Conflict } else { CommandOutcome::Failed });
         }
     }
     // A caller that no longer waits was told nothing; its command is done all the same.

@@ -70,6 +70,7 @@ impl Inbox {
                 Some((account, deadline, outcome)) = under_way.next() => self.note(account, deadline, outcome),
                 1.. = self.reported.queue.recv_many(&mut reports, REPORTS_AT_ONCE), if has_room => {
                     for (account, report) in reports.drain(..) {
+                        self.accounts.inner.journal.metrics().gateway_reports.at((&report).into()).inc();
                         let ask = execute(account, Command::Report(report), Origin::GATEWAY);
                         under_way.push(self.ask(account, ask, None));
                     }

@@ -41,6 +41,7 @@ use crate::config;
 use crate::domain::{AccountNumber, Command, Refusal, TaskId};
 use crate::journal::{self, Journal, Origin, Turn};
 use crate::limits::{COMMANDS_TRACED, TASK_ID_MAX};
+use crate::metrics::CommandOutcome;
 use account::{Ask, Surroundings};
 use agenda::Agenda;
 use registry::{Permit, Registry};
@@ -133,7 +134,7 @@ impl Accounts {
 
     /// Carries out one command. Durable when it returns, and carried out also if nobody waits for that.
     pub async fn execute(&self, account: AccountNumber, command: Command, origin: Origin) -> Result<Outcome, Error> {
-        let permit = self.permit(1)?;
+        let permit = self.permit([&command])?;
         let span = traced::command(account, &command);
         self.ask(account, Ask::execute(command, origin, span), None, Some(permit)).await
     }
@@ -150,7 +151,7 @@ impl Accounts {
 
     /// The same in two steps, for what must be done before the commands and not for nothing.
     pub fn reserve(&self, commands: Vec<(AccountNumber, Command)>) -> Result<Reserved, Error> {
-        let permit = self.permit(commands.len())?;
+        let permit = self.permit(commands.iter().map(|(_, command)| command))?;
         Ok(Reserved { accounts: self.clone(), commands, permit })
     }
 
@@ -166,6 +167,11 @@ impl Accounts {
         self.inner.registry.active()
     }
 
+    /// Reports that.
+    pub fn report(&self) {
+        self.inner.journal.metrics().actors.set(self.active() as u64);
+    }
+
     /// Takes no more commands, waits for those under way, and ends the arbiters.
     pub async fn drain(&self) {
         self.inner.is_stopping.store(true, Ordering::Relaxed);
@@ -175,15 +181,25 @@ impl Accounts {
         self.inner.registry.stop();
     }
 
-    fn permit(&self, commands: usize) -> Result<Permit, Error> {
+    /// Lets commands in, all of them or none.
+    fn permit<'c>(
+        &self,
+        commands: impl IntoIterator<Item = &'c Command, IntoIter: ExactSizeIterator>,
+    ) -> Result<Permit, Error> {
+        let commands = commands.into_iter();
         if self.inner.is_stopping.load(Ordering::Relaxed) {
             return Err(Error::Stopping);
         }
         let limit = self.inner.max_in_flight;
         // More commands than the bound at once are let in when nothing else is under way.
-        let wanted = u32::try_from(commands.min(limit)).unwrap_or(u32::MAX);
+        let wanted = u32::try_from(commands.len().min(limit)).unwrap_or(u32::MAX);
         let permit = self.inner.permits.clone().try_acquire_many_owned(wanted);
-        permit.map(Arc::new).map_err(|_| Error::Overloaded { limit })
+        permit.map(Arc::new).map_err(|_| {
+            for command in commands {
+                self.inner.journal.metrics().commands.at((command.into(), CommandOutcome::Overloaded)).inc();
+            }
+            Error::Overloaded { limit }
+        })
     }
 
     /// Puts `ask` into the account's mailbox at once; what is returned waits for the answer.
@@ -202,7 +218,7 @@ impl Accounts {
         let inner = self.inner.clone();
         async move {
             match first.await {
-                Some(answer) if !is_conflict(&answer) => answer,
+                Some(answer) if !answer.as_ref().is_err_and(Error::is_conflict) => answer,
                 Some(_) | None => match inner.registry.ask(account, again, None, permit).await {
                     Some(answer) => answer,
                     None => Err(Error::ActorFailed { account }),
@@ -232,7 +248,9 @@ impl Reserved {
     }
 }
 
-/// Whether someone else appended to the account first, so that it must be decided again.
-fn is_conflict(answer: &Result<Outcome, Error>) -> bool {
-    matches!(answer, Err(Error::Journal(cause)) if matches!(**cause, journal::Error::Conflict { .. }))
+impl Error {
+    /// Whether someone else appended to the account first, so that it must be decided again.
+    fn is_conflict(&self) -> bool {
+        matches!(self, Error::Journal(cause) if matches!(**cause, journal::Error::Conflict { .. }))
+    }
 }

@@ -15,6 +15,7 @@ use crate::config;
 use crate::domain::AccountNumber;
 use crate::journal::Turn;
 use crate::limits::{RETIRE_PART, RETIRE_PAUSE, RETIRE_SWEEP};
+use crate::metrics::{CommandKind, CommandOutcome, Metrics};
 
 /// The active actors. Cheap to clone.
 #[derive(Clone)]
@@ -49,12 +50,17 @@ struct Active {
 pub(super) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// Goes with a question until the actor is done with it, whoever still waits for the answer: a caller may hang up, and
-/// its command is carried out all the same. An actor that drops it undone has failed, and is forgotten.
+/// its command is carried out all the same. An actor that drops it undone has failed, and is forgotten. What comes of a
+/// command is counted where its ticket ends.
 pub(super) struct Ticket {
     registry: Registry,
     account: AccountNumber,
     active: Arc<Active>,
     is_done: bool,
+    /// None for what is no command.
+    kind: Option<CommandKind>,
+    outcome: CommandOutcome,
+    asked: Instant,
     _permit: Option<Permit>,
 }
 
@@ -99,8 +105,16 @@ impl Registry {
     ) -> impl Future<Output = Option<Result<Outcome, Error>>> + use<> {
         let active = self.inner.acquire(account);
         let (answer, answered) = oneshot::channel();
-        let ticket =
-            Ticket { registry: self.clone(), account, active: active.clone(), is_done: false, _permit: permit };
+        let ticket = Ticket {
+            registry: self.clone(),
+            account,
+            active: active.clone(),
+            is_done: false,
+            kind: ask.kind(),
+            outcome: CommandOutcome::Failed,
+            asked: Instant::now(),
+            _permit: permit,
+        };
         // Not `send`, which parks questions beyond the mailbox's size with the caller and so loses their order. What
         // is under way is bounded by permits (see `Accounts`), not here.
         active.address.do_send(Asked { ask, turn, answer, ticket });
@@ -118,15 +132,32 @@ impl Registry {
 }
 
 impl Ticket {
+    /// The actor begins with the question.
+    pub(super) fn taken(&self) {
+        if self.kind.is_some() {
+            self.registry.inner.metrics().command_wait.took(self.asked.elapsed());
+        }
+    }
+
     /// The actor is done with the question, and ready for the next.
-    pub(super) fn done(mut self) {
-        self.is_done = true;
+    pub(super) fn done(mut self, outcome: CommandOutcome) {
+        (self.is_done, self.outcome) = (true, outcome);
+    }
+
+    /// The actor ends over the question.
+    pub(super) fn failed(mut self, outcome: CommandOutcome) {
+        self.outcome = outcome;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let Ticket { registry: Registry { inner }, account, active, is_done, _permit } = self;
+        let Ticket { registry: Registry { inner }, account, active, is_done, kind, outcome, asked, _permit } = self;
+        if let Some(kind) = *kind {
+            let metrics = inner.metrics();
+            metrics.commands.at((kind, *outcome)).inc();
+            metrics.command_seconds.at(kind).took(asked.elapsed());
+        }
         if !*is_done {
             inner.evict(*account, active);
         }
@@ -147,6 +178,7 @@ impl Inner {
         }
         let entry = self.actors.entry(account).or_insert_with(|| {
             self.count.fetch_add(1, Ordering::Relaxed);
+            self.metrics().actors_started.inc();
             let surroundings = self.surroundings.clone();
             let actor = AccountActor::new(account, surroundings);
             let address = AccountActor::start_in_arbiter(self.arbiter_of(account), |_| actor);
@@ -202,6 +234,7 @@ impl Inner {
         let is_idle = |_: &AccountNumber, active: &Arc<Active>| active.in_flight.load(Ordering::Acquire) == 0;
         if let Some((_, active)) = self.actors.remove_if(&account, is_idle) {
             self.count.fetch_sub(1, Ordering::Relaxed);
+            self.metrics().actors_retired.inc();
             active.address.do_send(Retire);
         }
     }
@@ -210,6 +243,10 @@ impl Inner {
         // Neighbouring numbers come in one batch; the multiplication (by 2^64 over the golden ratio) spreads them.
         let spread = account.get().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         &self.arbiters[spread as usize % self.arbiters.len()]
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.surroundings.journal.metrics()
     }
 
     fn now(&self) -> u64 {

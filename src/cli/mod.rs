@@ -21,6 +21,8 @@
 //! | `keys` | the verb: who may do what |
 //! | `vault` | the verb: the master key |
 //! | `listen` | the verb: receive webhooks, to try them |
+//! | `dashboard` | the verb: a dashboard for Grafana |
+//! | `alerts` | the verb: alerting rules for Prometheus |
 //! | `healthcheck` | the verb: whether a service takes requests |
 //! | `service` | the verb: a unit for systemd |
 //! | `containerfile` | the verb: how a container is built |
@@ -39,11 +41,13 @@
 //!
 //! A new verb is a file, a line in `Verb` and a line in its `run`.
 
+mod alerts;
 mod backup;
 mod checkpoint;
 mod completions;
 mod config;
 mod containerfile;
+mod dashboard;
 mod demo;
 mod diff;
 mod erase;
@@ -109,6 +113,8 @@ enum Verb {
     Keys(keys::Keys),
     Vault(vault::Vault),
     Listen(listen::Listen),
+    Dashboard(dashboard::Dashboard),
+    Alerts(alerts::Alerts),
     Config(config::Config),
     Demo(demo::Demo),
     Healthcheck(healthcheck::Healthcheck),
@@ -153,6 +159,8 @@ impl Verb {
             Verb::Vault(verb) => verb.run(),
             Verb::Keys(verb) => verb.run(),
             Verb::Listen(verb) => verb.run(),
+            Verb::Dashboard(verb) => verb.run(),
+            Verb::Alerts(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),
             Verb::Healthcheck(verb) => verb.run(),

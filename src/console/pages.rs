@@ -18,7 +18,7 @@ use super::{
     webhooks,
 };
 use crate::access::Denied;
-use crate::http::{Identified, Peer, X_REQUEST_ID, enter_page};
+use crate::http::{Identified, OfConsole, Peer, X_REQUEST_ID, enter_page};
 use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 
 /// The first words of the paths at which there are pages; everything else is the API's.
@@ -55,7 +55,11 @@ pub(super) fn filter(
             let console = console.clone();
             // Requests that no connection brings are those of tests.
             let peer = peer.map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |Peer(peer)| peer);
-            async move { answer(console, Request { path, method, query, headers, peer }, body).await }
+            async move {
+                let mut response = answer(console, Request { path, method, query, headers, peer }, body).await;
+                response.extensions_mut().insert(OfConsole);
+                response
+            }
         })
 }
 

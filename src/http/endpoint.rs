@@ -22,6 +22,8 @@ pub enum Endpoint {
     Health,
     /// `GET /readyz`: it takes requests.
     Ready,
+    /// `GET /metrics`: what is measured.
+    Metrics,
     /// Any other path.
     Unknown,
 }
@@ -47,6 +49,7 @@ impl Endpoint {
             Endpoint::SubmitVerifyCode => "/group-dispatch-api/register/submitVerifyCode",
             Endpoint::Health => "/healthz",
             Endpoint::Ready => "/readyz",
+            Endpoint::Metrics => "/metrics",
             Endpoint::Unknown => "",
         }
     }
@@ -60,7 +63,7 @@ impl Endpoint {
             | Endpoint::SubmitPhone
             | Endpoint::SubmitVerifyCode => "POST",
             Endpoint::QueryWhatsAppStatus => "GET",
-            Endpoint::Health | Endpoint::Ready | Endpoint::Unknown => "GET, HEAD",
+            Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Unknown => "GET, HEAD",
         }
     }
 
@@ -80,6 +83,7 @@ impl Endpoint {
             | Endpoint::SubmitVerifyCode
             | Endpoint::Health
             | Endpoint::Ready
+            | Endpoint::Metrics
             | Endpoint::Unknown => Data::Text(""),
         }
     }

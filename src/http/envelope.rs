@@ -41,9 +41,13 @@ pub(super) enum Reply {
         /// Whether it was given before.
         is_repeated: bool,
     },
-    /// The account list, or that it has not changed.
-    List(Response),
+    /// A body of its own form: the account list, or that it has not changed; the metrics.
+    Made(Response),
 }
+
+/// What HTTP would say of an answer if it did not always say 200.
+#[derive(Clone, Copy)]
+pub(super) struct Meant(pub(super) StatusCode);
 
 /// The body of an answer; the keys stand in this order.
 #[derive(Serialize)]
@@ -85,7 +89,7 @@ pub(super) fn respond(endpoint: Endpoint, result: Result<Reply, Error>, always_2
             }
             response
         }
-        Ok(Reply::List(response)) => response,
+        Ok(Reply::Made(response)) => response,
         Err(error) => refused(endpoint, &error, always_200),
     }
 }
@@ -184,6 +188,9 @@ fn json(code: u16, always_200: bool, body: Bytes) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = http_status(code, always_200);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if always_200 {
+        response.extensions_mut().insert(Meant(http_status(code, false)));
+    }
     response
 }
 

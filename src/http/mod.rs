@@ -19,6 +19,8 @@
 //! | `visitor` | who is asking, by the headers |
 //! | `traced` | the trace that a request belongs to |
 //! | `request_id` | the id that a request has in answers, log and journal |
+//! | `metrics` | `/metrics`: what is measured, as text |
+//! | `measured` | requests, counted and timed |
 //! | `server` | connections: accept, time out, drain |
 //! | `places` | how many there may be, in all and of one address |
 //! | `tls` | the certificate that is shown, and whose clients are taken |
@@ -33,6 +35,8 @@ mod fields;
 mod handlers;
 mod json;
 mod list;
+mod measured;
+mod metrics;
 mod once;
 mod places;
 mod request_id;
@@ -61,6 +65,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+pub use measured::OfConsole;
 pub use request_id::{Identified, RequestIds, X_REQUEST_ID};
 pub use server::Peer;
 pub use tls::{Error as TlsError, Tls};
@@ -74,10 +79,12 @@ use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::config;
 use crate::journal::Journal;
+use crate::metrics::Metrics;
 use crate::projections::Roster;
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use body::Room;
+use measured::measured;
 use places::Places;
 
 /// What the endpoints work with. Cheap to clone.
@@ -162,6 +169,14 @@ impl Api {
         self.inner.behind.audit.journal()
     }
 
+    fn webhooks(&self) -> &Webhooks {
+        &self.inner.behind.webhooks
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.journal().metrics()
+    }
+
     fn settings(&self) -> &config::Http {
         &self.inner.settings
     }
@@ -194,10 +209,12 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let &config::Http { max_connections, max_connections_per_address, .. } = api.settings();
-    let places = Places::new(max_connections, max_connections_per_address);
+    let metrics = api.metrics().clone();
+    let places = Places::new(max_connections, max_connections_per_address).measured_by(&metrics);
     let tls = tls.map(|tls| tls.follow(stop.clone()));
     let routes = v1::routes(desk).or(pages).unify().or(routes::routes(api)).unify();
-    server::run(listener, TowerToHyperService::new(warp::service(routes)), places, tls, stop).await;
+    let service = measured(TowerToHyperService::new(warp::service(routes)), metrics);
+    server::run(listener, service, places, tls, stop).await;
 }
 
 /// Serves any routes as [`serve`] serves the API, without TLS, and as many connections of one address as of all.

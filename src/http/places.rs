@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::access::one_client;
 use crate::limits::CROWDED_AGAIN;
+use crate::metrics::Metrics;
 
 /// The places.
 pub(super) struct Places {
@@ -21,6 +22,7 @@ pub(super) struct Places {
     told_refused: Option<Instant>,
     /// Connections that were closed since.
     refused: u64,
+    metrics: Metrics,
 }
 
 /// How many places each address has; none that has none.
@@ -31,6 +33,7 @@ pub(super) struct Place {
     _of_all: OwnedSemaphorePermit,
     address: IpAddr,
     taken: Taken,
+    metrics: Metrics,
 }
 
 impl Places {
@@ -38,7 +41,13 @@ impl Places {
     pub(super) fn new(most: usize, most_of_one: usize) -> Places {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
         let (free, taken) = (Arc::new(Semaphore::new(most)), Taken::default());
-        Places { most, most_of_one, free, taken, told_all_taken: None, told_refused: None, refused: 0 }
+        let metrics = Metrics::default();
+        Places { most, most_of_one, free, taken, told_all_taken: None, told_refused: None, refused: 0, metrics }
+    }
+
+    /// The same places, which report to these instruments.
+    pub(super) fn measured_by(self, metrics: &Metrics) -> Places {
+        Places { metrics: metrics.clone(), ..self }
     }
 
     /// How many are taken.
@@ -75,11 +84,13 @@ impl Places {
         let open = taken.entry(address).or_default();
         if *open < self.most_of_one {
             *open += 1;
-            return Ok(Place { _of_all: place, address, taken: self.taken.clone() });
+            self.metrics.connections.inc();
+            return Ok(Place { _of_all: place, address, taken: self.taken.clone(), metrics: self.metrics.clone() });
         }
         let open = *open;
         drop(taken);
         self.refused += 1;
+        self.metrics.connections_refused.inc();
         if is_due(&mut self.told_refused) {
             let refused = std::mem::take(&mut self.refused);
             tracing::warn!(%from, open, refused, "connections are closed because their address has too many; \
@@ -91,6 +102,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.metrics.connections.dec();
         let mut taken = lock(&self.taken);
         if let Some(open) = taken.get_mut(&self.address) {
             *open -= 1;

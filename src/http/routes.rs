@@ -20,7 +20,7 @@ use super::request_id::{Identified, X_REQUEST_ID};
 use super::requests::{Import, Query};
 use super::server::Peer;
 use super::traced::Traced;
-use super::{Api, body, handlers, list, once, visitor};
+use super::{Api, body, handlers, list, metrics, once, visitor};
 use crate::access::{Denied, Pass};
 use crate::domain::Need;
 use crate::journal::{Origin, Principal};
@@ -69,6 +69,8 @@ fn endpoint() -> impl Filter<Extract = (Endpoint,), Error = Infallible> + Clone 
         .or(leaf("healthz", Endpoint::Health))
         .unify()
         .or(leaf("readyz", Endpoint::Ready))
+        .unify()
+        .or(leaf("metrics", Endpoint::Metrics))
         .unify()
         .or(warp::any().map(|| Endpoint::Unknown))
         .unify()
@@ -133,18 +135,23 @@ where
     response
 }
 
-/// Whoever asks, if they may. How the service is may be asked by anybody.
+/// Whoever asks, if they may. Whether the service runs may be asked by anybody.
 async fn admit(api: &Api, request: &Request) -> Result<Pass, Denied> {
+    // Requests that no connection brings are those of tests.
+    let from = request.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(peer)| peer.ip());
     match request.endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Unknown => Ok(Pass::ALL),
+        Endpoint::Metrics => {
+            let pass = visitor::enter(api.door(), &request.headers, from).await?;
+            pass.needs(Need::Read)?;
+            pass.needs_all().map(|()| pass)
+        }
         Endpoint::BatchInsert
         | Endpoint::QueryWhatsAppStatus
         | Endpoint::BatchOnline
         | Endpoint::BatchRecycle
         | Endpoint::SubmitPhone
         | Endpoint::SubmitVerifyCode => {
-            // Requests that no connection brings are those of tests.
-            let from = request.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(peer)| peer.ip());
             let pass = visitor::enter_documented(api.door(), &request.headers, from).await?;
             pass.needs(Need::Call).map(|()| pass)
         }
@@ -169,7 +176,8 @@ where
         Endpoint::BatchRecycle => Post::Recycle,
         Endpoint::SubmitPhone => Post::Phone,
         Endpoint::SubmitVerifyCode => Post::Code,
-        Endpoint::QueryWhatsAppStatus => return list::answer(api, query, headers, &pass).await.map(Reply::List),
+        Endpoint::QueryWhatsAppStatus => return list::answer(api, query, headers, &pass).await.map(Reply::Made),
+        Endpoint::Metrics => return metrics::answer(api).await.map(Reply::Made),
         Endpoint::Ready if !api.is_ready() => return Err(Error::NotReady),
         Endpoint::Health | Endpoint::Ready => return Ok(Reply::Answer(Answer::Success)),
         Endpoint::Unknown => return Err(Error::NoSuchPath),

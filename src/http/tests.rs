@@ -33,7 +33,9 @@ fn judge(endpoint: Endpoint, body: &[u8]) -> (u16, String) {
         Endpoint::BatchRecycle => recycled(body, MAX_BATCH).map(drop),
         Endpoint::SubmitPhone => registration(body).map(drop),
         Endpoint::SubmitVerifyCode => code(body).map(drop),
-        Endpoint::QueryWhatsAppStatus | Endpoint::Health | Endpoint::Ready | Endpoint::Unknown => Ok(()),
+        Endpoint::QueryWhatsAppStatus | Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Unknown => {
+            Ok(())
+        }
     };
     match judged.map_err(Error::Malformed) {
         Ok(()) => (200, "accepted".to_owned()),

@@ -63,10 +63,9 @@ pub fn is_own_page(headers: &HeaderMap) -> bool {
 }
 
 async fn enter_with(door: &Door, shown: Shown<'_>, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
-    if door.keys().is_open() && is_foreign(headers) {
-        return Err(Denied::Foreign);
-    }
-    door.enter(shown, from).await
+    let pass =
+        if door.keys().is_open() && is_foreign(headers) { Err(Denied::Foreign) } else { door.enter(shown, from).await };
+    pass.inspect_err(|denied| door.count(*denied))
 }
 
 /// The token that a request shows: that of whoever sends any of its three headers.

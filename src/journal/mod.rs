@@ -52,6 +52,7 @@ pub use tree::Root;
 pub use verify::Report;
 
 use crate::domain::{AccountNumber, Act, Event, Timestamp};
+use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreId};
 use block::Block;
 use heads::{Checkpoint, Heads};
@@ -229,6 +230,20 @@ impl Journal {
     /// The id of the store that this journal is in.
     pub fn store_id(&self) -> StoreId {
         self.shared.store.id()
+    }
+
+    /// Where it reports to.
+    pub fn metrics(&self) -> &Metrics {
+        self.shared.store.metrics()
+    }
+
+    /// Reports how long it is, and how large with all that is beside it.
+    pub fn report(&self) {
+        self.metrics().position.set(self.head());
+        // A store that fails is told where it matters.
+        if let Ok(bytes) = self.shared.store.size() {
+            self.metrics().store_bytes.set(bytes);
+        }
     }
 
     /// Waits until the journal fails. It cannot be used after that.

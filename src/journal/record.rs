@@ -21,6 +21,7 @@ use std::fmt;
 
 use super::schema::{self, Undecodable};
 use crate::domain::{AccountNumber, Act, Event, Timestamp};
+use crate::metrics::EventType;
 
 /// Bytes of the header.
 pub(super) const HEADER_BYTES: usize = 76;
@@ -280,6 +281,15 @@ impl Fact {
         match self {
             Fact::Event(event) => Some(event.name()),
             Fact::Act(act) => Some(act.deed.name()),
+            Fact::Unknown(_) => None,
+        }
+    }
+
+    /// What it is counted as; none for what is unknown here.
+    pub(super) fn event_type(&self) -> Option<EventType> {
+        match self {
+            Fact::Event(event) => Some(event.into()),
+            Fact::Act(act) => Some((&act.deed).into()),
             Fact::Unknown(_) => None,
         }
     }

@@ -46,7 +46,9 @@ struct StoredRegistration<'a> {
 impl Journal {
     /// Keeps `state` so that the account is loaded quickly the next time.
     pub fn save_snapshot(&self, account: AccountNumber, state: &Account) -> Result<(), Error> {
-        Ok(self.shared.store.put(Table::Snapshots, &account.get().to_be_bytes(), &encode(state))?)
+        self.shared.store.put(Table::Snapshots, &account.get().to_be_bytes(), &encode(state))?;
+        self.metrics().snapshots.inc();
+        Ok(())
     }
 
     /// Forgets the account's snapshot: the next load reads its history.

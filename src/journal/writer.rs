@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -196,13 +197,17 @@ impl Writer {
     fn finish_block(&mut self) {
         if !self.block.is_empty() {
             let first = self.next - self.block.count() as u64;
+            let metrics = self.shared.store.metrics();
+            metrics.block_events.observe(self.block.count() as u64);
             let block = self.block.finish(self.tree.root());
+            metrics.block_bytes.observe(block.len() as u64);
             self.finished.push((first, block));
         }
     }
 
     /// Makes the finished blocks durable, then lets heads, projections and appenders know, in this order.
     fn commit(&mut self) -> Result<(), store::Error> {
+        let begun = Instant::now();
         self.shared.store.append(&self.finished)?;
         self.shared.store.mark_durable(self.next - 1);
         self.finished.clear();
@@ -217,6 +222,12 @@ impl Writer {
             (self.on_commit)(&placed.records);
         }
         self.shared.durable.send_replace(self.next - 1);
+        // Before anyone is answered, so that whoever is finds it counted.
+        let metrics = self.shared.store.metrics();
+        for record in self.placed.iter().flat_map(|placed| &placed.records) {
+            record.fact.event_type().map(|event_type| metrics.events.at(event_type).inc());
+        }
+        metrics.commit_seconds.took(begun.elapsed());
         for Placed { records, answer } in self.placed.drain(..) {
             // An appender that no longer waits was told nothing; its event happened all the same.
             let _gone = answer.send(Ok(records));

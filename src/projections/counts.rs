@@ -2,6 +2,7 @@
 
 use super::rows::Row;
 use crate::domain::{OnlineStatus, Status};
+use crate::metrics::AccountState;
 
 /// How many accounts there are of each status and online status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,12 @@ impl Counts {
         })
     }
 
+    /// How many are in a state that is both statuses in one.
+    pub(super) fn of_state(&self, state: AccountState) -> u64 {
+        let counted = self.by_state().filter(|(status, online_status, _)| in_one(*status, *online_status) == state);
+        counted.map(|(_, _, accounts)| accounts).sum()
+    }
+
     /// How many there are.
     pub fn total(&self) -> u64 {
         self.by_state().map(|(_, _, accounts)| accounts).sum()
@@ -50,5 +57,16 @@ impl Counts {
     pub fn banned(&self) -> u64 {
         let banned = self.by_state().filter(|(status, _, _)| *status == Status::Banned);
         banned.map(|(_, _, accounts)| accounts).sum()
+    }
+}
+
+/// Both statuses in one.
+fn in_one(status: Status, online_status: OnlineStatus) -> AccountState {
+    match (status, online_status) {
+        (Status::Banned, _) => AccountState::Banned,
+        (Status::Normal, OnlineStatus::OnlineComing) => AccountState::OnlineComing,
+        (Status::Normal, OnlineStatus::Online) => AccountState::Online,
+        (Status::Normal, OnlineStatus::OfflineComing) => AccountState::OfflineComing,
+        (Status::Normal, OnlineStatus::Offline) => AccountState::Offline,
     }
 }

@@ -12,6 +12,7 @@ use super::state::State;
 use crate::domain::{AccountNumber, OnlineStatus, Status};
 use crate::journal::{self, Journal, Recorded};
 use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
+use crate::metrics::{AccountState, Metrics, Projection};
 use crate::store::{self, Store, StoreId};
 
 /// The account list, rendered. Cheap to clone.
@@ -145,6 +146,18 @@ impl Roster {
     /// How many accounts stand how.
     pub fn counts(&self) -> Counts {
         self.read().rows.counts()
+    }
+
+    /// Reports how many accounts are in each state, and how far this is behind `head`, the end of the journal.
+    pub fn report(&self, metrics: &Metrics, head: u64) {
+        let (counts, position) = {
+            let state = self.read();
+            (state.rows.counts(), state.progress.position)
+        };
+        for of in AccountState::ALL {
+            metrics.accounts.at(*of).set(counts.of_state(*of));
+        }
+        metrics.projection_lag.at(Projection::Roster).set(head.saturating_sub(position));
     }
 
     /// How many registrations wait, and how many accounts are offline against their callers' wish and may come back.

@@ -27,6 +27,7 @@ pub use directory::{StoreId, create_directories};
 
 use crate::config;
 use crate::limits::BLOCK_BYTES;
+use crate::metrics::Metrics;
 
 /// A store, open. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +35,7 @@ pub struct Store {
     backend: Arc<sled::Sled>,
     directory: Arc<directory::Directory>,
     mark: Arc<mark::Mark>,
+    metrics: Metrics,
 }
 
 /// The small tables. Keys are ordered bytes; a put is durable with the next append or [`Store::sync`], or with
@@ -171,7 +173,13 @@ impl Store {
         let backend = sled::Sled::open(path, &directory.store_path(), settings.cache_bytes, directory.is_new())?;
         directory.finish()?;
         let mark = mark::Mark::open(&directory.note_path().join("durable"))?;
-        Ok(Store { backend: Arc::new(backend), directory: Arc::new(directory), mark: Arc::new(mark) })
+        let (backend, directory, mark) = (Arc::new(backend), Arc::new(directory), Arc::new(mark));
+        Ok(Store { backend, directory, mark, metrics: Metrics::default() })
+    }
+
+    /// Where it reports to, and whatever is opened in it.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Whether there is a data directory at `path`.
@@ -200,7 +208,10 @@ impl Store {
     pub fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<(), Error> {
         match blocks.iter().map(|(_, block)| block.as_ref().len()).max() {
             Some(bytes) if bytes > BLOCK_BYTES => Err(Error::TooLarge { bytes }),
-            Some(_) | None => self.backend.append(blocks),
+            Some(_) | None => {
+                self.metrics.sync_seconds.took(self.backend.append(blocks)?);
+                Ok(())
+            }
         }
     }
 
@@ -271,7 +282,12 @@ impl Store {
 
     /// Makes all puts durable: on the disk, not in a cache. Blocks for a disk write.
     pub fn sync(&self) -> Result<(), Error> {
-        self.backend.sync()
+        self.backend.sync().map(drop)
+    }
+
+    /// Bytes that it takes on the disk.
+    pub fn size(&self) -> Result<u64, Error> {
+        self.backend.size()
     }
 
     /// Bytes that blocks and tables take on the disk.

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ::sled::{Db, IVec, Tree};
 
@@ -55,7 +56,7 @@ impl Sled {
         Ok(sled)
     }
 
-    /// One commit.
+    /// One commit. Says how long the disk took to make it durable.
     ///
     /// sled's own `flush` ends in `sync_file_range`, which orders pages to the disk without waiting for the disk's
     /// cache and without the file's size: after a power cut an answered write could be gone. So `fdatasync` follows,
@@ -69,7 +70,7 @@ impl Sled {
     /// ```
     ///
     /// Batches and transactions of sled take a lock over the whole store, so a commit is plain inserts.
-    pub(super) fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<(), Error> {
+    pub(super) fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<Duration, Error> {
         for (first, block) in blocks {
             self.blocks.insert(first.to_be_bytes(), block.as_ref()).map_err(|source| self.failed(source))?;
         }
@@ -141,9 +142,16 @@ impl Sled {
         self.db.flush().map(drop).map_err(|source| self.failed(source))
     }
 
-    pub(super) fn sync(&self) -> Result<(), Error> {
+    /// Says how long the disk took.
+    pub(super) fn sync(&self) -> Result<Duration, Error> {
         self.flush()?;
-        self.log.sync_data().map_err(io_error("sync the store in", &self.path))
+        let begun = Instant::now();
+        self.log.sync_data().map_err(io_error("sync the store in", &self.path))?;
+        Ok(begun.elapsed())
+    }
+
+    pub(super) fn size(&self) -> Result<u64, Error> {
+        self.db.size_on_disk().map_err(|source| self.failed(source))
     }
 
     pub(super) fn bytes(&self) -> Result<u64, Error> {

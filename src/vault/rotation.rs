@@ -118,6 +118,14 @@ impl Vault {
         Standing { source: self.inner.source.setting(), rotation, done, of }
     }
 
+    /// Reports how far a rotation is.
+    pub fn report(&self) {
+        let (inner, metrics) = (&self.inner, self.inner.store.metrics());
+        metrics.rotating.set(u64::from(inner.is_rotating.load(Ordering::Relaxed)));
+        metrics.rotated.set(inner.rotated.load(Ordering::Relaxed));
+        metrics.to_rotate.set(inner.to_rotate.load(Ordering::Relaxed));
+    }
+
     fn hold_rotation(&self) -> Option<Rotation> {
         let was_rotating = self.inner.is_rotating.swap(true, Ordering::Relaxed);
         (!was_rotating).then(|| Rotation { vault: self.clone() })

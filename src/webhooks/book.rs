@@ -13,22 +13,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-
+use super::entries::{again_bytes, letter_bytes, read_again, read_letter, read_row, row_bytes};
 use super::lane::{Note, Row};
 use super::taken::{Taken, first_of};
 use super::trail::{Attempt, Letter, State, Trail};
 use crate::domain::{AccountNumber, Channel, Timestamp};
 use crate::limits::{ATTEMPTS_YOUNG, TAKEN_TOGETHER};
 use crate::store::{self, Store, Table, Value};
-
-const FORMAT: u64 = 1;
-/// Of rows.
-const WITH_TRIED: u64 = 2;
-/// Of dead letters.
-const WITH_BODY: u64 = 2;
-/// The time of a row that waits for an operator.
-const NEVER: u64 = i64::MAX.cast_unsigned();
 
 /// The book of one channel. Cheap to clone.
 #[derive(Clone)]
@@ -37,11 +28,13 @@ pub(super) struct Book {
     channel: Channel,
     /// What was taken at once since the last flush.
     taken: Arc<Mutex<BTreeMap<u64, Attempt>>>,
+    /// How many dead letters there are, once somebody has asked. Held while one comes or goes.
+    letters: Arc<Mutex<Option<u64>>>,
 }
 
 impl Book {
     pub(super) fn open(store: Store, channel: Channel) -> Book {
-        Book { store, channel, taken: Arc::default() }
+        Book { store, channel, taken: Arc::default(), letters: Arc::default() }
     }
 
     /// The position up to which everything is settled or has a row; none if the channel never had a receiver.
@@ -199,16 +192,27 @@ impl Book {
     }
 
     pub(super) fn put_letter(&self, position: u64, letter: &Letter) -> Result<(), store::Error> {
-        self.store.put(Table::DeadLetters, &self.key(position), &letter_bytes(letter))
+        let mut letters = lock(&self.letters);
+        let is_new = self.letter(position)?.is_none();
+        self.store.put(Table::DeadLetters, &self.key(position), &letter_bytes(letter))?;
+        *letters = letters.map(|count| count + u64::from(is_new));
+        Ok(())
     }
 
     pub(super) fn remove_letter(&self, position: u64) -> Result<(), store::Error> {
-        self.store.remove(Table::DeadLetters, &self.key(position))
+        let mut letters = lock(&self.letters);
+        let is_there = self.letter(position)?.is_some();
+        self.store.remove(Table::DeadLetters, &self.key(position))?;
+        *letters = letters.map(|count| count - u64::from(is_there));
+        Ok(())
     }
 
-    /// How many dead letters there are.
+    /// How many dead letters there are. Only the first to ask has them counted.
     pub(super) fn count_letters(&self) -> Result<u64, store::Error> {
-        self.scan(Table::DeadLetters).try_fold(0, |count, entry| entry.map(|_| count + 1))
+        let mut letters = lock(&self.letters);
+        let count = letters.map_or_else(|| self.count(Table::DeadLetters), Ok)?;
+        *letters = Some(count);
+        Ok(count)
     }
 
     /// What is to be sent again is remembered.
@@ -219,8 +223,7 @@ impl Book {
         failed: u32,
         until: Timestamp,
     ) -> Result<(), store::Error> {
-        let words = [FORMAT, u64::from(failed), until.0.cast_unsigned()];
-        self.store.put(Table::Again, &self.again_key(account, position), &bytes(&words))
+        self.store.put(Table::Again, &self.again_key(account, position), &again_bytes(failed, until))
     }
 
     /// Whether a delivery is to be sent again.
@@ -253,7 +256,7 @@ impl Book {
 
     /// How many deliveries are to be sent again.
     pub(super) fn count_again(&self) -> Result<u64, store::Error> {
-        self.scan(Table::Again).try_fold(0, |count, entry| entry.map(|_| count + 1))
+        self.count(Table::Again)
     }
 
     /// Forgets cursor and rows, because the channel has no receiver any more; says whether there were any. What became
@@ -292,7 +295,12 @@ impl Book {
     }
 
     fn unwritten(&self) -> MutexGuard<'_, BTreeMap<u64, Attempt>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.taken)
+    }
+
+    /// How many entries the channel has in a table.
+    fn count(&self, table: Table) -> Result<u64, store::Error> {
+        self.scan(table).try_fold(0, |count, entry| entry.map(|_| count + 1))
     }
 
     /// The entries of the channel in a table, their keys without its name.
@@ -322,62 +330,11 @@ impl Book {
     }
 }
 
+/// What is in it is whole between any two lines.
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn account_of(key: &[u8; 8]) -> Option<AccountNumber> {
     AccountNumber::from_stored(u64::from_be_bytes(*key))
-}
-
-fn bytes(words: &[u64]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
-}
-
-pub(super) fn row_bytes(row: &Row) -> Vec<u8> {
-    let until = row.until.map_or(NEVER, |until| until.0.cast_unsigned());
-    bytes(&[WITH_TRIED, row.next, u64::from(row.failed), until, u64::from(row.tried)])
-}
-
-pub(super) fn read_row(bytes: &[u8]) -> Option<Row> {
-    let (words, []) = bytes.as_chunks::<8>() else { return None };
-    let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-    let [next, failed, until, tried] = match *words {
-        [FORMAT, next, failed, until] => [next, failed, until, failed],
-        [WITH_TRIED, next, failed, until, tried] => [next, failed, until, tried],
-        _ => return None,
-    };
-    let until = (until != NEVER).then_some(Timestamp(until.cast_signed()));
-    Some(Row { next, failed: u32::try_from(failed).ok()?, tried: u32::try_from(tried).ok()?, until })
-}
-
-/// One that cannot be read is due at once.
-pub(super) fn read_again(bytes: &[u8]) -> (u32, Timestamp) {
-    let (words, _) = bytes.as_chunks::<8>();
-    match *words {
-        [_, failed, until] => {
-            (u32::try_from(u64::from_le_bytes(failed)).unwrap_or(0), Timestamp(u64::from_le_bytes(until).cast_signed()))
-        }
-        _ => (0, Timestamp(0)),
-    }
-}
-
-pub(super) fn letter_bytes(letter: &Letter) -> Vec<u8> {
-    let Letter { account, attempts, at, failure, body } = letter;
-    let words = [WITH_BODY, account.get(), *attempts, at.0.cast_unsigned(), failure.len() as u64];
-    [&bytes(&words)[..], failure.as_bytes(), body.as_deref().unwrap_or_default()].concat()
-}
-
-pub(super) fn read_letter(bytes: &[u8]) -> Option<Letter> {
-    let (head, rest) = bytes.split_first_chunk::<32>()?;
-    let ([format, account, attempts, at], []) = head.as_chunks::<8>() else { return None };
-    let [format, account, attempts, at] = [*format, *account, *attempts, *at].map(u64::from_le_bytes);
-    let (failure, body) = match format {
-        FORMAT => (rest, None),
-        WITH_BODY => {
-            let (length, rest) = rest.split_first_chunk::<8>()?;
-            let (failure, body) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-            (failure, Some(Bytes::copy_from_slice(body)))
-        }
-        _ => return None,
-    };
-    let account = AccountNumber::from_stored(account)?;
-    let failure = String::from_utf8_lossy(failure).into_owned();
-    Some(Letter { account, attempts, at: Timestamp(at.cast_signed()), failure, body })
 }

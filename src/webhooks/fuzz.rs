@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::book::{letter_bytes, read_again, read_letter, read_row, row_bytes};
 use super::client::excerpt;
+use super::entries::{letter_bytes, read_again, read_letter, read_row, row_bytes};
 use super::lane::Row;
 use super::signature::{AppSecret, Secret};
 use super::taken::Taken;

@@ -1,6 +1,7 @@
-//! One account's lane, and the words of [`Lanes`](super::lanes::Lanes): what is to be done, and what became of it. Pure.
+//! One account's lane, all of them counted, and the words of [`Lanes`](super::lanes::Lanes): what is to be done, and what
+//! became of it. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::delivery::Delivery;
@@ -39,14 +40,24 @@ pub(super) struct Key {
 /// One account's deliveries.
 pub(super) struct Lane {
     /// Where the lane stands: everything before is settled. The position of the next delivery, or one before it.
-    pub(super) next: u64,
+    next: u64,
     /// Failed attempts of the next delivery that count.
     pub(super) failed: u32,
     /// Attempts of the next delivery.
     pub(super) tried: u32,
     /// What was read, in order. All that there is in a flowing lane; of a held one, what was read last.
     pub(super) queue: VecDeque<Delivery>,
-    pub(super) flow: Flow,
+    flow: Flow,
+}
+
+/// The lanes of a channel, counted as they change: a million accounts may wait, and nobody walks them to say how many.
+#[derive(Default)]
+pub(super) struct Counted {
+    lanes: HashMap<Key, Lane>,
+    blocked: u64,
+    again: u64,
+    /// Where the lanes stand that have a row.
+    held: BTreeSet<(u64, AccountNumber)>,
 }
 
 /// How a lane goes on.
@@ -163,9 +174,25 @@ pub(super) struct Counts {
 }
 
 impl Lane {
+    /// A lane as its row has it.
+    pub(super) fn held(row: Row) -> Lane {
+        let Row { next, failed, tried, until } = row;
+        Lane { next, failed, tried, queue: VecDeque::new(), flow: until.map_or(Flow::Blocked, Flow::Held) }
+    }
+
     /// A lane of what is sent again.
     pub(super) fn again(until: Timestamp) -> Lane {
         Lane { next: 0, failed: 0, tried: 0, queue: VecDeque::new(), flow: Flow::Held(until) }
+    }
+
+    /// Where it stands.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How it goes on.
+    pub(super) fn flow(&self) -> Flow {
+        self.flow
     }
 
     /// Whether this delivery is in memory, and the next.
@@ -186,5 +213,83 @@ impl Lane {
             Flow::Blocked => None,
         };
         Some(Note::Hold { account, row: Row { next: self.next, failed: self.failed, tried: self.tried, until } })
+    }
+}
+
+impl Counted {
+    pub(super) fn get(&self, key: Key) -> Option<&Lane> {
+        self.lanes.get(&key)
+    }
+
+    /// A lane, to change what it has in memory. Where it stands, and how it goes on, is changed by
+    /// [`stand`](Counted::stand).
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Lane> {
+        self.lanes.get_mut(&key)
+    }
+
+    /// A lane, which begins to flow at `next` if there is none.
+    pub(super) fn get_or_begin(&mut self, key: Key, next: u64, begun: impl FnOnce()) -> &mut Lane {
+        self.lanes.entry(key).or_insert_with(|| {
+            begun();
+            Lane { next, failed: 0, tried: 0, queue: VecDeque::new(), flow: Flow::Flowing }
+        })
+    }
+
+    pub(super) fn insert(&mut self, key: Key, lane: Lane) {
+        self.remove(key);
+        self.count(key, lane.next, lane.flow);
+        self.lanes.insert(key, lane);
+    }
+
+    pub(super) fn remove(&mut self, key: Key) {
+        if let Some(Lane { next, flow, .. }) = self.lanes.remove(&key) {
+            self.discount(key, next, flow);
+        }
+    }
+
+    /// A lane stands there now, and goes on so.
+    pub(super) fn stand(&mut self, key: Key, next: u64, flow: Flow) -> Option<&mut Lane> {
+        let lane = self.lanes.get(&key)?;
+        self.discount(key, lane.next, lane.flow);
+        self.count(key, next, flow);
+        let lane = self.lanes.get_mut(&key)?;
+        (lane.next, lane.flow) = (next, flow);
+        Some(lane)
+    }
+
+    /// How the lanes are; the oldest is of those that have a row.
+    pub(super) fn counts(&self) -> Counts {
+        let oldest = self.held.first().map(|(next, _)| *next);
+        Counts { waiting: self.held.len() as u64 - self.blocked, blocked: self.blocked, again: self.again, oldest }
+    }
+
+    fn count(&mut self, key: Key, next: u64, flow: Flow) {
+        match (key.way, flow) {
+            (Way::Again, _) => self.again += 1,
+            (Way::First, Flow::Flowing) => {}
+            (Way::First, Flow::Held(_) | Flow::Blocked) => {
+                self.blocked += u64::from(flow == Flow::Blocked);
+                self.held.insert((next, key.account));
+            }
+        }
+    }
+
+    fn discount(&mut self, key: Key, next: u64, flow: Flow) {
+        match (key.way, flow) {
+            (Way::Again, _) => self.again -= 1,
+            (Way::First, Flow::Flowing) => {}
+            (Way::First, Flow::Held(_) | Flow::Blocked) => {
+                self.blocked -= u64::from(flow == Flow::Blocked);
+                self.held.remove(&(next, key.account));
+            }
+        }
+    }
+
+    /// The same, by a walk over all of them.
+    #[cfg(test)]
+    pub(super) fn recounted(&self) -> Counts {
+        let mut counted = Counted::default();
+        self.lanes.iter().for_each(|(key, lane)| counted.count(*key, lane.next, lane.flow));
+        counted.counts()
     }
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::delivery::Delivery;
-use super::lane::{Counts, Fate, Flow, Key, Lane, Note, Outcome, Row, Rules, Step, Trying, Way};
+use super::lane::{Counted, Counts, Fate, Flow, Key, Lane, Note, Outcome, Row, Rules, Step, Trying, Way};
 use super::waits;
 use crate::config::{AfterLastTry, Deliver};
 use crate::domain::{AccountNumber, Timestamp};
@@ -23,7 +23,7 @@ use crate::limits::WEBHOOK_REFILL;
 /// The lanes of one channel.
 pub(super) struct Lanes {
     rules: Rules,
-    pub(super) lanes: HashMap<Key, Lane>,
+    pub(super) lanes: Counted,
     /// The position up to which the journal was read.
     read: u64,
     /// Positions of what the flowing lanes have in memory.
@@ -53,7 +53,7 @@ impl Lanes {
     ) -> Lanes {
         let mut lanes = Lanes {
             rules,
-            lanes: HashMap::new(),
+            lanes: Counted::default(),
             read: cursor,
             unsettled: BTreeSet::new(),
             ready: VecDeque::new(),
@@ -63,11 +63,10 @@ impl Lanes {
             trying: HashMap::new(),
             parked: HashSet::new(),
         };
-        for (account, Row { next, failed, tried, until }) in rows {
+        for (account, row) in rows {
             let key = Key { account, way: Way::First };
-            lanes.waiting.extend(until.map(|until| (until, key)));
-            let flow = until.map_or(Flow::Blocked, Flow::Held);
-            lanes.lanes.insert(key, Lane { next, failed, tried, queue: VecDeque::new(), flow });
+            lanes.waiting.extend(row.until.map(|until| (until, key)));
+            lanes.lanes.insert(key, Lane::held(row));
         }
         for (account, until) in again {
             let key = Key { account, way: Way::Again };
@@ -82,11 +81,9 @@ impl Lanes {
         let mut notes = Vec::new();
         for delivery in deliveries {
             let key = Key { account: delivery.account, way: Way::First };
-            let lane = self.lanes.entry(key).or_insert_with(|| {
-                self.ready.push_back(key.account);
-                Lane { next: delivery.position, failed: 0, tried: 0, queue: VecDeque::new(), flow: Flow::Flowing }
-            });
-            if lane.flow != Flow::Flowing {
+            let begun = || self.ready.push_back(key.account);
+            let lane = self.lanes.get_or_begin(key, delivery.position, begun);
+            if lane.flow() != Flow::Flowing {
                 continue;
             }
             if lane.queue.len() < WEBHOOK_REFILL {
@@ -110,7 +107,7 @@ impl Lanes {
             self.make_ready(key);
         }
         let key = self.next_ready(now)?;
-        let lane = self.lanes.get_mut(&key)?;
+        let lane = self.lanes.get_mut(key)?;
         if self.rules.deliver == Deliver::Latest && lane.is_untried() && lane.queue.len() > 1 {
             let notes = self.supersede(key);
             self.ready.push_front(key.account);
@@ -131,7 +128,7 @@ impl Lanes {
                 // Of a lane that is in the middle of a delivery, what follows may yet be superseded.
                 let is_single = self.rules.deliver == Deliver::Latest && !lane.is_untried();
                 let most = if is_single { 1 } else { WEBHOOK_REFILL };
-                Step::Refill { account: key.account, after: lane.next.saturating_sub(1), most }
+                Step::Refill { account: key.account, after: lane.next().saturating_sub(1), most }
             }
             (None, Way::Again) => Step::RefillAgain(key.account),
         })
@@ -140,18 +137,20 @@ impl Lanes {
     /// Refills a held lane with what follows in it; `is_all` if there is no more. If nothing follows, it flows again.
     pub(super) fn refill(&mut self, account: AccountNumber, deliveries: Vec<Delivery>, is_all: bool) -> Vec<Note> {
         let key = Key { account, way: Way::First };
-        let (Some(lane), Some(first)) = (self.lanes.get_mut(&key), deliveries.first()) else {
-            self.lanes.remove(&key);
+        let flow = self.lanes.get(key).map(Lane::flow);
+        let standing =
+            flow.zip(deliveries.first()).and_then(|(flow, first)| self.lanes.stand(key, first.position, flow));
+        let Some(lane) = standing else {
+            self.lanes.remove(key);
             return vec![Note::Release { account }];
         };
-        lane.next = first.position;
         lane.queue = deliveries.into();
         self.ready.push_front(account);
         if self.rules.deliver != Deliver::Latest || !lane.is_untried() || lane.queue.len() == 1 {
             return Vec::new();
         }
         let mut notes = self.supersede(key);
-        if let Some(lane) = self.lanes.get_mut(&key) {
+        if let Some(lane) = self.lanes.get_mut(key) {
             if !is_all {
                 // The last of these may be superseded too.
                 lane.queue.clear();
@@ -165,13 +164,13 @@ impl Lanes {
     /// none the lane is done.
     pub(super) fn refill_again(&mut self, account: AccountNumber, found: Option<(Delivery, u32)>) {
         let key = Key { account, way: Way::Again };
-        match (self.lanes.get_mut(&key), found) {
+        match (self.lanes.get_mut(key), found) {
             (Some(lane), Some((delivery, failed))) => {
                 (lane.failed, lane.tried) = (failed, failed);
                 lane.queue = VecDeque::from([delivery]);
                 self.ready_again.push_front(account);
             }
-            (_, None) | (None, _) => drop(self.lanes.remove(&key)),
+            (_, None) | (None, _) => self.lanes.remove(key),
         }
     }
 
@@ -186,8 +185,8 @@ impl Lanes {
                 self.make_ready(key);
             }
         }
-        let Some(lane) = self.lanes.get_mut(&key) else { return (Fate::Delivered, Vec::new()) };
-        let position = lane.queue.front().map_or(lane.next, |front| front.position);
+        let Some(lane) = self.lanes.get_mut(key) else { return (Fate::Delivered, Vec::new()) };
+        let position = lane.queue.front().map_or(lane.next(), |front| front.position);
         let wait = match outcome {
             Outcome::Taken => return (Fate::Delivered, self.settle(key, now)),
             Outcome::Spared(_) | Outcome::Failed { .. } if is_dropped => return (Fate::Dropped, self.settle(key, now)),
@@ -211,11 +210,8 @@ impl Lanes {
             }
             None if key.way == Way::First && self.rules.after_last_try == AfterLastTry::Block => {
                 let held = self.hold(key, 0, now);
-                let blocked = self.lanes.get_mut(&key).map(|lane| {
-                    lane.flow = Flow::Blocked;
-                    lane.row(key.account)
-                });
-                (Fate::Dead, blocked.map_or(held, |row| row.into_iter().collect()))
+                let blocked = self.lanes.stand(key, position, Flow::Blocked).and_then(|lane| lane.row(key.account));
+                (Fate::Dead, blocked.map_or(held, |row| vec![row]))
             }
             None => (Fate::Dead, self.settle(key, now)),
         }
@@ -225,7 +221,7 @@ impl Lanes {
     pub(super) fn hold_slow(&mut self, now: Timestamp, slow: Duration) -> Vec<Note> {
         let is_slow = |(account, Trying { way, since, .. }): (&AccountNumber, &Trying)| {
             let key = Key { account: *account, way: *way };
-            let flows = self.lanes.get(&key).is_some_and(|lane| lane.flow == Flow::Flowing);
+            let flows = self.lanes.get(key).is_some_and(|lane| lane.flow() == Flow::Flowing);
             (flows && now.since(*since) > slow).then_some(key)
         };
         let slow: Vec<Key> = self.trying.iter().filter_map(is_slow).collect();
@@ -256,19 +252,8 @@ impl Lanes {
 
     /// How the lanes are.
     pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts { oldest: self.unsettled.first().copied(), ..Counts::default() };
-        for (key, lane) in &self.lanes {
-            match (key.way, lane.flow) {
-                (Way::Again, _) => counts.again += 1,
-                (Way::First, Flow::Flowing) => {}
-                (Way::First, Flow::Held(_) | Flow::Blocked) => {
-                    counts.waiting += u64::from(lane.flow != Flow::Blocked);
-                    counts.blocked += u64::from(lane.flow == Flow::Blocked);
-                    counts.oldest = counts.oldest.into_iter().chain([lane.next]).min();
-                }
-            }
-        }
-        counts
+        let counts = self.lanes.counts();
+        Counts { oldest: counts.oldest.into_iter().chain(self.unsettled.first().copied()).min(), ..counts }
     }
 
     pub(super) fn make_ready(&mut self, key: Key) {
@@ -302,10 +287,11 @@ impl Lanes {
 
     /// Takes all out of a lane's queue but the last.
     fn supersede(&mut self, key: Key) -> Vec<Note> {
-        let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
+        let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let Some(last) = lane.queue.pop_back() else { return Vec::new() };
         let superseded = std::mem::replace(&mut lane.queue, VecDeque::from([last.clone()]));
-        lane.next = last.position;
+        let flow = lane.flow();
+        self.lanes.stand(key, last.position, flow);
         let note = |delivery: Delivery| {
             self.unsettled.remove(&delivery.position);
             Note::Supersede { delivery, by: last.position }
@@ -316,7 +302,7 @@ impl Lanes {
     /// The next delivery is settled, and whatever follows may be tried.
     fn settle(&mut self, key: Key, now: Timestamp) -> Vec<Note> {
         let account = key.account;
-        let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
+        let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let Some(delivery) = lane.queue.pop_front() else { return Vec::new() };
         let position = delivery.position;
         (lane.failed, lane.tried) = (0, 0);
@@ -325,13 +311,13 @@ impl Lanes {
             return vec![Note::SentAgain { account, position }];
         }
         self.unsettled.remove(&position);
-        lane.next = position + 1;
-        match (lane.flow, lane.queue.is_empty()) {
+        match (lane.flow(), lane.queue.is_empty()) {
             (Flow::Flowing, true) => {
-                self.lanes.remove(&key);
+                self.lanes.remove(key);
                 return Vec::new();
             }
             (Flow::Flowing, false) => {
+                self.lanes.stand(key, position + 1, Flow::Flowing);
                 self.ready.push_back(account);
                 return Vec::new();
             }
@@ -339,20 +325,19 @@ impl Lanes {
             (Flow::Held(_) | Flow::Blocked, false) => self.ready.push_front(account),
             (Flow::Held(_) | Flow::Blocked, true) => self.ready.push_back(account),
         }
-        lane.flow = Flow::Held(now);
-        lane.row(account).into_iter().collect()
+        let lane = self.lanes.stand(key, position + 1, Flow::Held(now));
+        lane.and_then(|lane| lane.row(account)).into_iter().collect()
     }
 
     /// Gives a lane its row, and keeps the first few of its deliveries; the others are read again later.
     fn hold(&mut self, key: Key, keep: usize, until: Timestamp) -> Vec<Note> {
-        let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
+        let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         for delivery in &lane.queue {
             self.unsettled.remove(&delivery.position);
         }
-        let position = lane.queue.front().map_or(lane.next, |first| first.position);
-        lane.next = position;
+        let position = lane.queue.front().map_or(lane.next(), |first| first.position);
         lane.queue.truncate(keep);
-        lane.flow = Flow::Held(until);
+        let Some(lane) = self.lanes.stand(key, position, Flow::Held(until)) else { return Vec::new() };
         match key.way {
             Way::First => lane.row(key.account).into_iter().collect(),
             Way::Again => vec![Note::Postpone { account: key.account, position, failed: lane.failed, until }],

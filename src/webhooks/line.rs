@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::AfterLastTry;
 use crate::domain::Timestamp;
 use crate::limits::{BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
+use crate::metrics::AttemptOutcome;
 
 /// A channel while it has a receiver.
 pub(super) struct Line<'d> {
@@ -223,6 +224,9 @@ impl<'d> Line<'d> {
         let (now, channel) = (self.now(), self.channel.name());
         let Delivery { account, position, .. } = delivery;
         let failure = answered.verdict.as_ref().err().cloned();
+        let (metrics, of) = (self.channel.journal.metrics().clone(), self.channel.form.channel);
+        metrics.webhook_attempts.at((of, failure.as_ref().map_or(AttemptOutcome::Taken, Failure::outcome))).inc();
+        metrics.webhook_seconds.at(of).took(answered.took);
         // What another receiver said before it was exchanged says nothing of this one.
         let is_gone = failure.as_ref().is_some_and(Failure::is_gone) && receiver.url() == self.receiver.url();
         let outcome = match failure {
@@ -246,6 +250,9 @@ impl<'d> Line<'d> {
         };
         let attempt = Attempt::new(begun, answered, next);
         let attempts = trail.count() + 1;
+        if attempts > 1 {
+            metrics.webhook_retries.at(of).inc();
+        }
         if let Some(failure) = &failure {
             tracing::warn!(channel, %account, position, attempt = attempts, %failure, "a webhook failed");
         }
@@ -263,6 +270,7 @@ impl<'d> Line<'d> {
             (Fate::Dead, Some(failure)) => {
                 let letter = Letter::new(&delivery, attempts, failure.to_string(), now);
                 self.channel.book.put_letter(position, &letter)?;
+                metrics.webhook_dead.at(of).inc();
                 tracing::error!(channel, %account, position, attempts, "a webhook is dead: no attempt is left");
             }
             // It may have been dead before.

@@ -5,6 +5,7 @@
 //! | `management` | what operators change: receivers, secrets, pauses |
 //! | `resending` | what operators send again, and the dead letters they drop |
 //! | `deliveries` | what became of deliveries, as operators find it |
+//! | `figures` | what is measured of a channel |
 //! | `views` | what operators see of a channel, an attempt, a dead letter |
 //! | `dispatcher` | the task of one channel: obeys orders |
 //! | `order` | what it is asked while it runs |
@@ -12,7 +13,7 @@
 //! | `reading` | what it reads of the journal |
 //! | `lanes` | which delivery may be tried when: order, retries, coalescing. Pure |
 //! | `asked` | what operators ask of the lanes. Pure |
-//! | `lane` | one account's lane, and the words of `lanes`. Pure |
+//! | `lane` | one account's lane, all of them counted, and the words of `lanes`. Pure |
 //! | `waits` | how long after a failed attempt the next one is due. Pure |
 //! | `breaker` | whether the receiver is asked at all. Pure |
 //! | `delivery` | what one event tells a receiver, and under which id |
@@ -24,6 +25,7 @@
 //! | `taken` | what was taken at once, many deliveries in one row. Pure |
 //! | `endpoint` | what is set of a receiver while the service runs |
 //! | `book` | what a channel remembers over a restart |
+//! | `entries` | the bytes of that. Pure |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! The journal is the outbox: nothing is queued a second time. Each channel has a cursor in it, and each account whose
@@ -38,6 +40,8 @@ mod deliveries;
 mod delivery;
 mod dispatcher;
 mod endpoint;
+mod entries;
+mod figures;
 mod lane;
 mod lanes;
 mod line;

@@ -139,6 +139,7 @@ impl Webhooks {
             let which = chunk.to_vec();
             self.desk(channel).order(|done| Order::Again { which, done }).await?;
         }
+        self.inner.journal.metrics().webhook_redeliveries.at(channel).inc_by(resent.deliveries);
         // Its commit makes durable what the channel noted.
         self.record(Deed::WebhookRedelivered { channel, what, deliveries: resent.deliveries }, asker).await?;
         Ok(resent)

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::client::Class;
 use crate::domain::Timestamp;
 use crate::limits::WEBHOOK_ANSWER_BYTES;
+use crate::metrics::AttemptOutcome;
 
 /// Why an attempt failed. Another may succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,13 +49,26 @@ const GONE: u16 = 410;
 impl Failure {
     /// The class of failure, in a word.
     pub(super) fn class(&self) -> &'static str {
+        self.outcome().word()
+    }
+
+    /// What the attempt came to.
+    pub(super) fn outcome(&self) -> AttemptOutcome {
         match self {
-            Failure::Status(_) => "status",
-            Failure::Code { .. } => "code",
-            Failure::NoCode(_) => "no_code",
-            Failure::TooLong => "too_long",
-            Failure::Timeout(_) => Class::Timeout.name(),
-            Failure::Network { class, .. } => class.name(),
+            Failure::Status(_) => AttemptOutcome::Status,
+            Failure::Code { .. } => AttemptOutcome::Code,
+            Failure::NoCode(_) => AttemptOutcome::NoCode,
+            Failure::TooLong => AttemptOutcome::TooLong,
+            Failure::Timeout(_) => AttemptOutcome::Timeout,
+            Failure::Network { class, .. } => match class {
+                Class::Dns => AttemptOutcome::Dns,
+                Class::Forbidden => AttemptOutcome::Forbidden,
+                Class::Refused => AttemptOutcome::Refused,
+                Class::Reset => AttemptOutcome::Reset,
+                Class::Tls => AttemptOutcome::Tls,
+                Class::Timeout => AttemptOutcome::Timeout,
+                Class::Network => AttemptOutcome::Network,
+            },
         }
     }
 

@@ -119,12 +119,10 @@ pub struct LetterView {
 impl Webhooks {
     /// How a channel is; reads the store.
     pub(super) fn shown(&self, channel: Channel, endpoint: &Endpoint, live: Live) -> Result<Shown, Refused> {
-        let (desk, journal, settings) = (self.desk(channel), &self.inner.journal, &self.inner.settings);
+        let (desk, settings) = (self.desk(channel), &self.inner.settings);
         let url = endpoint.url(channel, settings);
-        let (head, now) = (journal.head(), clock::now());
-        let behind =
-            live.counts.oldest.or_else(|| live.cursor.filter(|cursor| *cursor < head).map(|cursor| cursor + 1));
-        let oldest = behind.map(|position| self.first_told(desk, position)).transpose()?.flatten();
+        let now = clock::now();
+        let (events, oldest) = self.behind(desk, live)?;
         let oldest_pending = oldest.as_ref().map(|delivery| desk.oldest(delivery)).transpose()?;
         let until = |until: Option<Timestamp>| until.map(write_time);
         let secrets = endpoint.signing.secrets.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
@@ -149,10 +147,7 @@ impl Webhooks {
                     .collect(),
                 tenant_id: endpoint.signing.app.as_ref().map(|app| app.tenant_id.clone()),
             },
-            lag: Lag {
-                events: behind.map_or(0, |position| (head + 1).saturating_sub(position)),
-                seconds: oldest.map_or(0.0, |delivery| now.since(delivery.at).as_secs_f64()),
-            },
+            lag: Lag { events, seconds: oldest.map_or(0.0, |delivery| now.since(delivery.at).as_secs_f64()) },
             oldest_pending,
             in_flight: live.in_flight,
             waiting: live.counts.waiting,
@@ -167,6 +162,14 @@ impl Webhooks {
             attempts: live.rates.attempts,
             failed: live.rates.failed,
         })
+    }
+
+    /// How many events a channel is behind, and the oldest delivery that is not settled.
+    pub(super) fn behind(&self, desk: &Desk, live: Live) -> Result<(u64, Option<Delivery>), Refused> {
+        let head = self.inner.journal.head();
+        let unread = live.cursor.filter(|cursor| *cursor < head).map(|cursor| cursor + 1);
+        let Some(position) = live.counts.oldest.or(unread) else { return Ok((0, None)) };
+        Ok(((head + 1).saturating_sub(position), self.first_told(desk, position)?))
     }
 
     /// The first delivery from a position on, looking no further than one batch.

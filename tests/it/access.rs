@@ -125,7 +125,8 @@ async fn every_path_for_everybody() {
         let segments: Vec<String> = route.path.split('/').map(segment).collect();
         (route.method, format!("/api/v1/{}", segments.join("/")), json!({}))
     });
-    let paths: Vec<(&str, String, Value)> = documented.into_iter().chain(ours).collect();
+    let metrics = ("GET", "/metrics".to_owned(), json!({}));
+    let paths: Vec<(&str, String, Value)> = documented.into_iter().chain([metrics]).chain(ours).collect();
 
     // Until the key is over, by the service's clock.
     while status(&muster, "GET", "/api/v1/projections", &json!({}), Some(&expired)).await == 200 {

@@ -12,6 +12,7 @@ mod faults;
 mod listen;
 mod log;
 mod management;
+mod metrics;
 mod muster;
 mod once;
 mod operators;

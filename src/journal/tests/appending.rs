@@ -1,9 +1,10 @@
 //! Conflicts, limits, and many appenders at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::*;
 use crate::limits::{BLOCK_BYTES, BLOCK_RECORDS, PAYLOAD_BYTES};
+use crate::metrics::EventType;
 
 #[tokio::test]
 async fn a_stale_version_conflicts_and_appends_nothing() {
@@ -75,6 +76,22 @@ async fn concurrent_appenders_make_one_gapless_order() {
     assert_eq!(house.commits.try_iter().flatten().collect::<Vec<_>>(), all, "commits were seen in order, each once");
     let report = house.journal.verify().unwrap();
     assert_eq!((report.events, report.accounts, report.root), (all.len() as u64, 8, house.journal.root().1));
+}
+
+/// Each fact is counted under its name, and blocks by what is in them.
+#[tokio::test]
+async fn what_is_appended_is_counted() {
+    for fact in facts() {
+        assert_eq!(fact.event_type().map(EventType::word), fact.name());
+    }
+    let counted: BTreeSet<&str> = EventType::ALL.iter().map(|event_type| event_type.word()).collect();
+    assert_eq!(counted, names().collect(), "no name is counted that is none, and none is missing");
+    let house = House::new();
+    house.append(1, 0, &[Event::CodeSent, Event::CodeSent]).await.unwrap();
+    house.append(1, 2, &[Event::Registered]).await.unwrap();
+    house.append(1, 2, &[Event::Registered]).await.unwrap_err();
+    let events = |event_type| house.journal.metrics().events.at(event_type).get();
+    assert_eq!((events(EventType::CodeSent), events(EventType::Registered)), (2, 1));
 }
 
 /// Appends one or two events `times` times, against others who do the same.

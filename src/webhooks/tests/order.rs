@@ -81,6 +81,7 @@ impl Model {
     }
 
     fn act(&mut self, act: Act) {
+        assert_eq!(self.lanes.lanes.counts(), self.lanes.lanes.recounted(), "before {act:?}");
         match act {
             Act::Read(events) => self.read(events),
             Act::Start(most) => self.start(most),

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 49] = [
+const PLACES: [(&str, &[&str]); 50] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -41,10 +41,11 @@ const PLACES: [(&str, &[&str]); 49] = [
     ("opentelemetry_http", &["traces"]),
     ("opentelemetry_otlp", &["traces"]),
     ("opentelemetry_sdk", &["traces"]),
+    ("prometheus_client", &["metrics"]),
     ("reqwest", &["client", "config", "traces", "webhooks", "gateway", "demo", "cli"]),
     ("ring", &["vault"]),
     ("rustls", &["client", "http"]),
-    ("rustix", &["cli"]),
+    ("rustix", &["cli", "metrics"]),
     ("sd_notify", &["cli"]),
     ("serde", &[]),
     ("serde_json", &[]),

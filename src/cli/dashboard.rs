@@ -1,0 +1,24 @@
+//! `muster dashboard`.
+
+use super::Error;
+use super::output;
+use crate::metrics::dashboard;
+
+/// Print a dashboard for Grafana
+///
+/// Prints JSON that Grafana imports; it asks there which Prometheus scrapes /metrics.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Dashboard {}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster dashboard > muster.json
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+impl Dashboard {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        output::print(&format!("{:#}\n", dashboard()))
+    }
+}

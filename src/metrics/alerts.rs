@@ -1,0 +1,200 @@
+//! Alerting rules for Prometheus, made from the list. How much is too much is for a service of middling size; whoever has
+//! another one changes the file.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::list::{
+    AUTH_FAILURES, BUILD_INFO, COMMANDS, COMMIT_SECONDS, HTTP_REQUESTS, MAX_FDS, OPEN_FDS, PROJECTION_LAG, READY,
+    SYNC_SECONDS, WEBHOOK_BREAKER, WEBHOOK_DEAD, WEBHOOK_LAG_SECONDS, WEBHOOK_LANES, WEBHOOK_PAUSED,
+};
+
+/// A rule.
+struct Alert {
+    name: &'static str,
+    expression: String,
+    /// How long it must hold.
+    holds: &'static str,
+    severity: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    /// What to do.
+    runbook: &'static str,
+}
+
+/// The rules as a file, in YAML.
+pub fn alerts() -> String {
+    let mut file = "groups:\n  - name: muster\n    rules:\n".to_owned();
+    for Alert { name, expression, holds, severity, summary, description, runbook } in rules() {
+        let expression = text(&expression);
+        // Into memory this always succeeds.
+        let _written = write!(
+            file,
+            "      - alert: {name}\n        expr: {expression}\n        for: {holds}\n        labels:\n          severity: \
+             {severity}\n        annotations:\n          summary: {}\n          description: {}\n          runbook: {}\n",
+            text(summary),
+            text(description),
+            text(runbook),
+        );
+    }
+    file
+}
+
+/// A text as YAML has it: in quotes it has them as JSON does.
+fn text(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn rules() -> [Alert; 15] {
+    [
+        Alert {
+            name: "MusterAbsent",
+            expression: format!("absent({BUILD_INFO})"),
+            holds: "2m",
+            severity: "critical",
+            summary: "Muster is not there",
+            description: "No instance has answered a scrape for 2 minutes.",
+            runbook: "Look whether the process runs, what its log said last, and whether the scrape's API key is good: \
+                      curl /healthz needs none.",
+        },
+        Alert {
+            name: "MusterNotReady",
+            expression: format!("{READY} == 0"),
+            holds: "1m",
+            severity: "critical",
+            summary: "{{ $labels.instance }} takes no requests",
+            description: "It has been stopping for a minute; an end takes ten seconds.",
+            runbook: "Look into the log for why it stops: a failing disk ends the process. Start it again once that is \
+                      mended.",
+        },
+        Alert {
+            name: "MusterErrors",
+            expression: format!(
+                r#"sum by (instance) (rate({HTTP_REQUESTS}{{status="5xx"}}[5m])) / sum by (instance) (rate({HTTP_REQUESTS}[5m])) > 0.02"#
+            ),
+            holds: "5m",
+            severity: "critical",
+            summary: "{{ $labels.instance }} fails requests",
+            description: "{{ $value | humanizePercentage }} of the answers are 5xx.",
+            runbook: "Find \"a request failed inside\" in the log, and the cause beside it; 503 alone is overload or a \
+                      slow disk.",
+        },
+        Alert {
+            name: "MusterCommandsFail",
+            expression: format!(r#"sum by (instance, command) (increase({COMMANDS}{{outcome="failed"}}[5m])) > 0"#),
+            holds: "5m",
+            severity: "warning",
+            summary: "{{ $labels.instance }} fails commands of the kind {{ $labels.command }}",
+            description: "{{ $value | humanize }} commands failed inside within 5 minutes.",
+            runbook: "Look into the log for the account and the error; then muster verify says whether the journal is \
+                      whole.",
+        },
+        Alert {
+            name: "MusterOverloaded",
+            expression: format!(r#"sum by (instance) (rate({COMMANDS}{{outcome="overloaded"}}[5m])) > 0"#),
+            holds: "5m",
+            severity: "warning",
+            summary: "{{ $labels.instance }} turns commands away",
+            description: "{{ $value | humanize }} commands a second are answered 503: actors.max_in_flight are under way.",
+            runbook: "See whether commits are slow; if they are not, callers send more than one instance takes: send \
+                      smaller batches, or raise actors.max_in_flight.",
+        },
+        Alert {
+            name: "MusterCommitsSlow",
+            expression: format!(
+                "histogram_quantile(0.99, sum by (le, instance) (rate({COMMIT_SECONDS}_bucket[5m]))) > 0.25"
+            ),
+            holds: "10m",
+            severity: "warning",
+            summary: "{{ $labels.instance }} commits slowly",
+            description: "One commit in a hundred takes {{ $value | humanizeDuration }}; every caller waits for one.",
+            runbook: "Compare with the disk's own time (MusterDiskSlow); if that is short, the machine has too few cores.",
+        },
+        Alert {
+            name: "MusterDiskSlow",
+            expression: format!(
+                "histogram_quantile(0.99, sum by (le, instance) (rate({SYNC_SECONDS}_bucket[5m]))) > 0.1"
+            ),
+            holds: "10m",
+            severity: "warning",
+            summary: "The disk under {{ $labels.instance }} is slow",
+            description: "One fdatasync in a hundred takes {{ $value | humanizeDuration }}.",
+            runbook: "Look at what else writes to the disk of data_dir, and how full and how healthy it is.",
+        },
+        Alert {
+            name: "MusterProjectionBehind",
+            expression: format!("{PROJECTION_LAG} > 1000"),
+            holds: "2m",
+            severity: "critical",
+            summary: "The list of {{ $labels.instance }} is behind its journal",
+            description: "{{ $labels.projection }} lacks {{ $value }} events that are durable.",
+            runbook: "Start the service again: a start brings the list level. Then make it anew with POST \
+                      /api/v1/projections/roster/rebuild, and keep the log.",
+        },
+        Alert {
+            name: "MusterWebhooksBehind",
+            expression: format!("{WEBHOOK_LAG_SECONDS} > 600 unless on (instance, channel) {WEBHOOK_PAUSED} == 1"),
+            holds: "10m",
+            severity: "warning",
+            summary: "The receiver of {{ $labels.channel }} is behind",
+            description: "The oldest event that it does not have is {{ $value | humanizeDuration }} old.",
+            runbook: "muster webhooks show says what waits, muster webhooks deliveries why attempts fail.",
+        },
+        Alert {
+            name: "MusterWebhookLanesBlocked",
+            expression: format!(r#"{WEBHOOK_LANES}{{state="blocked"}} > 0"#),
+            holds: "5m",
+            severity: "warning",
+            summary: "Accounts are blocked in the webhook {{ $labels.channel }}",
+            description: "{{ $value }} accounts wait behind a delivery that is dead.",
+            runbook: "muster webhooks dead-letters shows them; replay or drop each once the receiver is mended.",
+        },
+        Alert {
+            name: "MusterDeadLetters",
+            expression: format!("increase({WEBHOOK_DEAD}[15m]) > 0"),
+            holds: "0m",
+            severity: "warning",
+            summary: "Deliveries of the webhook {{ $labels.channel }} die",
+            description: "No attempt was left for {{ $value | humanize }} deliveries within 15 minutes.",
+            runbook: "muster webhooks dead-letters shows what the receiver said; mend it, then muster webhooks replay.",
+        },
+        Alert {
+            name: "MusterBreakerOpen",
+            expression: format!(r#"{WEBHOOK_BREAKER}{{state="closed"}} == 0"#),
+            holds: "5m",
+            severity: "critical",
+            summary: "Nothing is sent to the receiver of {{ $labels.channel }}",
+            description: "Most first attempts failed, so the breaker has been open for 5 minutes but for probes.",
+            runbook: "See whether the receiver is there; the breaker closes by itself with the first probe that is taken.",
+        },
+        Alert {
+            name: "MusterWebhookPaused",
+            expression: format!("{WEBHOOK_PAUSED} == 1"),
+            holds: "1h",
+            severity: "warning",
+            summary: "The webhook {{ $labels.channel }} is paused",
+            description: "Nothing has been sent for an hour; nothing is lost.",
+            runbook: "muster webhooks show says who paused it and why; muster webhooks resume goes on.",
+        },
+        Alert {
+            name: "MusterAuthFailures",
+            expression: format!("sum by (instance, reason) (rate({AUTH_FAILURES}[5m])) > 1"),
+            holds: "5m",
+            severity: "warning",
+            summary: "Somebody knocks at {{ $labels.instance }}",
+            description: "{{ $value | humanize }} requests a second are refused: {{ $labels.reason }}.",
+            runbook: "The log has their addresses. A key that was revoked or has expired means a caller that was \
+                      forgotten; unknown ones are guesses: shut their address out before the service.",
+        },
+        Alert {
+            name: "MusterFilesNearLimit",
+            expression: format!("{OPEN_FDS} / {MAX_FDS} > 0.8 and on (instance, job) {BUILD_INFO}"),
+            holds: "5m",
+            severity: "warning",
+            summary: "{{ $labels.instance }} has nearly all files open that it may",
+            description: "{{ $value | humanizePercentage }} of its limit is in use.",
+            runbook: "Raise the limit on open files (LimitNOFILE, ulimit -n), or lower http.max_connections.",
+        },
+    ]
+}

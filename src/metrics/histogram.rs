@@ -1,0 +1,66 @@
+//! A histogram of atomics. The library's own takes a lock for each value, which every command would wait for.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::{MetricType, TypedMetric};
+
+use super::list::Bounds;
+
+/// Counts values by size. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    bounds: Bounds,
+    /// How many values there were up to each bound and above the one before it; the last are above all bounds.
+    counts: Box<[AtomicU64]>,
+    /// In parts of the unit.
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    pub(super) fn new(bounds: Bounds) -> Histogram {
+        let counts = (0..=bounds.at.len()).map(|_| AtomicU64::new(0)).collect();
+        Histogram { inner: Arc::new(Inner { bounds, counts, sum: AtomicU64::new(0) }) }
+    }
+
+    /// Counts a value that is given in parts of the unit.
+    pub fn observe(&self, value: u64) {
+        let Inner { bounds, counts, sum } = &*self.inner;
+        let bucket = bounds.at.partition_point(|bound| *bound < value);
+        counts[bucket].fetch_add(1, Ordering::Relaxed);
+        sum.fetch_add(value, Ordering::Relaxed);
+    }
+
+    /// Counts a time, in a histogram of seconds.
+    pub fn took(&self, time: Duration) {
+        self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+impl EncodeMetric for Histogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let Inner { bounds, counts, sum } = &*self.inner;
+        let unit = |parts: u64| parts as f64 / bounds.parts as f64;
+        let upper = bounds.at.iter().map(|bound| unit(*bound)).chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = upper.zip(counts.iter().map(|count| count.load(Ordering::Relaxed))).collect();
+        // Of what is counted meanwhile, sum and buckets may differ by some values; the count is that of the buckets.
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(unit(sum.load(Ordering::Relaxed)), count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Histogram::TYPE
+    }
+}
+
+impl TypedMetric for Histogram {
+    const TYPE: MetricType = MetricType::Histogram;
+}

@@ -1,0 +1,86 @@
+//! How the process is, as the system tells in `/proc`. Where there is none, every figure is 0.
+
+use std::fs;
+
+use rustix::param::clock_ticks_per_second;
+
+/// The figures that every program shows, by their usual names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Process {
+    pub(super) cpu_seconds: f64,
+    pub(super) resident: u64,
+    pub(super) virtual_bytes: u64,
+    pub(super) open_fds: u64,
+    pub(super) max_fds: u64,
+    pub(super) start_time: f64,
+    pub(super) threads: u64,
+}
+
+impl Process {
+    /// How this process is now. Reads a few small files, and lists its open ones.
+    pub(super) fn now() -> Process {
+        let text = |path| fs::read_to_string(path).unwrap_or_default();
+        let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
+        let open_fds = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
+        Process { open_fds, ..Process::read(&stat, &status, &text("/proc/self/limits"), &text("/proc/stat")) }
+    }
+
+    /// What these texts say; `boot` is of the system, the others are of the process.
+    fn read(stat: &str, status: &str, limits: &str, boot: &str) -> Process {
+        let ticks = clock_ticks_per_second() as f64;
+        // The name of the program may hold anything, and stands in brackets; numbers follow it, from the third field on.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let seconds =
+            |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) / ticks;
+        let kilobytes = |name| after(status, name) * 1_024;
+        Process {
+            cpu_seconds: seconds(14) + seconds(15),
+            resident: kilobytes("VmRSS:"),
+            virtual_bytes: kilobytes("VmSize:"),
+            open_fds: 0,
+            max_fds: after(limits, "Max open files"),
+            start_time: if boot.is_empty() { 0.0 } else { after(boot, "btime") as f64 + seconds(22) },
+            threads: after(status, "Threads:"),
+        }
+    }
+}
+
+/// The number that follows `name`, at the beginning of a line; 0 if there is none.
+fn after(text: &str, name: &str) -> u64 {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name));
+    rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_tells() {
+        let stat = "42 (mus) ter) S 1 42 42 0 -1 4194560 900 0 0 0 250 50 0 0 20 0 9 0 1000 10000 200 99";
+        let status = "Name:\tmuster\nVmSize:\t  2048 kB\nVmRSS:\t   1024 kB\nThreads:\t9\n";
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max open files            1024                 524288               files\n";
+        let ticks = clock_ticks_per_second() as f64;
+        let expected = Process {
+            cpu_seconds: 300.0 / ticks,
+            resident: 1_048_576,
+            virtual_bytes: 2_097_152,
+            open_fds: 0,
+            max_fds: 1_024,
+            start_time: 1_700_000_000.0 + 1_000.0 / ticks,
+            threads: 9,
+        };
+        assert_eq!(Process::read(stat, status, limits, "cpu 1 2 3\nbtime 1700000000\n"), expected);
+        assert_eq!(Process::read("", "", "", ""), Process::default(), "where there is no /proc");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process() {
+        let Process { resident, virtual_bytes, open_fds, max_fds, start_time, threads, .. } = Process::now();
+        assert!(resident > 1 << 20 && virtual_bytes >= resident, "{resident} {virtual_bytes}");
+        assert!((3..=max_fds).contains(&open_fds) && threads > 0, "{open_fds} {max_fds} {threads}");
+        assert!(start_time > 1.7e9, "{start_time}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What is exported, and what counts where.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+
+/// Names and kinds.
+fn families(text: &str) -> Vec<(&str, &str)> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
+}
+
+/// The value of a series, as it stands in the text.
+fn value<'t>(text: &'t str, series: &str) -> &'t str {
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("there is no {series} in {text}"))
+}
+
+#[test]
+fn the_list_is_what_is_exported() {
+    let text = Metrics::default().text();
+    let listed: Vec<(&str, &str)> = list::ALL.iter().map(|metric| (metric.name, metric.kind.name())).collect();
+    let exported = families(&text);
+    assert_eq!(exported.iter().collect::<BTreeSet<_>>(), listed.iter().collect::<BTreeSet<_>>());
+    assert_eq!(exported.len(), listed.len(), "each once");
+    for metric in list::ALL {
+        let help = format!("# HELP {} {}.", metric.name, metric.help);
+        assert!(text.lines().any(|line| line == help), "{help}");
+        assert_eq!(metric.name.ends_with("_total"), matches!(metric.kind, list::Kind::Counter), "{}", metric.name);
+        if let list::Kind::Histogram(bounds) = metric.kind {
+            assert!(bounds.at.is_sorted(), "{}", metric.name);
+        }
+    }
+}
+
+#[test]
+fn words_lead_to_their_own_series() {
+    let metrics = Metrics::default();
+    metrics.commands.at((CommandKind::Recycle, CommandOutcome::Refused)).inc();
+    metrics.http_requests.at((Route::Other, StatusClass::ServerError)).inc();
+    metrics.webhook_lanes.at((crate::domain::Channel::RegisterStatus, LaneState::Blocked)).set(7);
+    let text = metrics.text();
+    assert_eq!(value(&text, r#"muster_commands_total{command="recycle",outcome="refused"}"#), "1");
+    assert_eq!(value(&text, r#"muster_commands_total{command="recycle",outcome="accepted"}"#), "0");
+    assert_eq!(value(&text, r#"muster_http_requests_total{route="other",status="5xx"}"#), "1");
+    assert_eq!(value(&text, r#"muster_webhook_lanes{channel="register",state="blocked"}"#), "7");
+    let counted = text.lines().filter(|line| line.starts_with("muster_") && line.ends_with(" 1"));
+    assert_eq!(counted.count(), 3, "these two, and the version");
+}
+
+#[test]
+fn a_histogram_counts_up_to_each_bound() {
+    let metrics = Metrics::default();
+    for nanoseconds in [100_000, 100_001, 15_000_000_000, 15_000_000_001] {
+        metrics.sync_seconds.took(Duration::from_nanos(nanoseconds));
+    }
+    metrics.block_events.observe(1_024);
+    let text = metrics.text();
+    let name = "muster_store_sync_duration_seconds";
+    for (bound, count) in [("0.0001", "1"), ("0.00025", "2"), ("10", "2"), ("15", "3"), ("+Inf", "4")] {
+        assert_eq!(value(&text, &format!("{name}_bucket{{le=\"{bound}\"}}")), count, "{bound}");
+    }
+    assert_eq!((value(&text, &format!("{name}_count")), value(&text, &format!("{name}_sum"))), ("4", "30.000200002"));
+    assert_eq!(value(&text, "muster_journal_block_events_bucket{le=\"512\"}"), "0");
+    assert_eq!(value(&text, "muster_journal_block_events_bucket{le=\"1024\"}"), "1");
+}
+
+#[test]
+fn clones_count_together() {
+    let metrics = Metrics::default();
+    metrics.clone().recoveries.inc();
+    assert_eq!(value(&metrics.text(), "muster_actors_recovered_total"), "1");
+}
