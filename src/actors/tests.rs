@@ -15,6 +15,7 @@ use crate::domain::{
     Sealed, VerifyType,
 };
 use crate::journal::{Journal, Origin, Stream};
+use crate::metrics::{CommandKind, CommandOutcome};
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -135,6 +136,8 @@ async fn too_many_commands_are_turned_away_at_once() {
     assert_eq!(first.unwrap(), Ok(()));
     assert!(matches!(second, Err(Error::Overloaded { limit: 1 })));
     assert_eq!(house.online(account(2)).await.unwrap(), Ok(()), "the permit is back");
+    let counted = |outcome| house.journal.metrics().commands.at((CommandKind::BringOnline, outcome)).get();
+    assert_eq!((counted(CommandOutcome::Accepted), counted(CommandOutcome::Overloaded)), (2, 1));
 }
 
 #[tokio::test]

@@ -24,21 +24,6 @@ pub enum Class {
     Network,
 }
 
-impl Class {
-    /// One word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Class::Dns => "dns",
-            Class::Forbidden => "forbidden",
-            Class::Refused => "refused",
-            Class::Reset => "reset",
-            Class::Tls => "tls",
-            Class::Timeout => "timeout",
-            Class::Network => "network",
-        }
-    }
-}
-
 /// The class of an error, and its innermost words: the outer ones repeat the URL, which may hold a password.
 pub fn class(error: &reqwest::Error) -> (Class, String) {
     let (mut class, mut words) = (None, None);

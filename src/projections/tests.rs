@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Content, Event, Fingerprint, OnlineStatus, Reason, Sealed, TaskId, Timestamp,
-    VerifyType,
+    Account, AccountNumber, AccountType, Content, Event, Fingerprint, OnlineStatus, Reason, Sealed, Status, TaskId,
+    Timestamp, VerifyType,
 };
 use crate::journal::{Append, Fact, Journal, Origin, Principal, Recorded, RequestId, Stream};
 use crate::limits::ROSTER_CHUNK_ROWS;
+use crate::metrics::{AccountState, Metrics, Projection};
 use crate::store::{Store, StoreId};
 
 const HEAD: &str = r#"{"data":"#;
@@ -197,6 +198,19 @@ proptest! {
             prop_assert_eq!(before.etag() == now.etag(), held == render(&now), "the tag does not tell the lists apart");
             before = now;
         }
+        let metrics = Metrics::default();
+        roster.report(&metrics, roster.position() + 3);
+        for state in AccountState::ALL {
+            let listed = model.select(|it| match state {
+                AccountState::Banned => it.status == Status::Banned,
+                AccountState::OnlineComing => it.online_status == OnlineStatus::OnlineComing,
+                AccountState::Online => it.online_status == OnlineStatus::Online,
+                AccountState::OfflineComing => it.online_status == OnlineStatus::OfflineComing,
+                AccountState::Offline => it.online_status == OnlineStatus::Offline && it.status == Status::Normal,
+            });
+            prop_assert_eq!(metrics.accounts.at(*state).get(), listed.len() as u64, "{:?}", state);
+        }
+        prop_assert_eq!(metrics.projection_lag.at(Projection::Roster).get(), 3);
         prop_assert_eq!(roster.unsettled(), model.select(|it| it.is_unsettled() || it.is_dropped()));
         prop_assert_eq!(roster.online(), model.select(|account| account.online_status == OnlineStatus::Online));
         prop_assert_eq!(roster.wanted_online(false), model.select(|account| account.online_status.is_desired_online()));

@@ -19,6 +19,7 @@ use warp::reply::Response;
 use crate::http::places::Places;
 use crate::http::server;
 use crate::limits::HEADER_TIMEOUT;
+use crate::metrics::Metrics;
 
 /// How long anything may take before a test says that it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -104,7 +105,8 @@ fn connections_over_the_bound_wait_for_a_place() {
 
 #[test]
 fn connections_of_one_address_over_the_bound_are_closed() {
-    let held = Held::start(Places::new(3, 2));
+    let metrics = Metrics::default();
+    let held = Held::start(Places::new(3, 2).measured_by(&metrics));
     let [first, _second] = [(); 2].map(|()| {
         let asked = held.ask();
         held.wait_until_begun();
@@ -116,6 +118,7 @@ fn connections_of_one_address_over_the_bound_are_closed() {
         let is_closed = closed.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |length| length == 0);
         assert!(is_closed, "it is closed without an answer");
     }
+    assert_eq!((metrics.connections.get(), metrics.connections_refused.get()), (2, 5));
     drop(first);
     // Once the server has noticed, there is a place again.
     let moment = Duration::from_millis(100);
