@@ -22,6 +22,7 @@ use crate::config::{Effective, Settings};
 use crate::console::Console;
 use crate::domain::Channel;
 use crate::gateway::Simulator;
+pub use crate::http::document as description;
 use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
 use crate::journal::{self, Asker, Journal, Origin};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};

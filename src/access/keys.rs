@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use serde::Serialize;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::shown::{Made, Shown};
 use super::token::{self, Token};
 use super::{Denied, Pass, text};
 use crate::audit::write_time;
@@ -60,36 +60,6 @@ pub struct Wanted {
     pub tenant: Option<String>,
     /// What the tenant makes them with; drawn if it is for a tenant and this is none.
     pub secret: Option<Zeroizing<String>>,
-}
-
-/// A key that was given. It has no `Debug`.
-#[derive(Serialize)]
-pub struct Made {
-    /// The key's number.
-    pub id: u64,
-    /// The key, which is nowhere else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<Zeroizing<String>>,
-    /// The tenant that it is for instead.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
-    /// What the tenant makes its tokens with, if it was drawn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<Zeroizing<String>>,
-}
-
-/// A key as it is shown.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    id: u64,
-    name: String,
-    role: &'static str,
-    tenant: Option<String>,
-    accounts: Vec<String>,
-    state: &'static str,
-    created: String,
-    expires: Option<String>,
-    revoked: Option<String>,
 }
 
 /// Why a key is not given, or not taken away.

@@ -9,6 +9,7 @@
 //! | `rate` | how many requests one key, or one address, may make a second. Pure |
 //! | `keys` | the keys that there are: given, taken away, checked |
 //! | `sessions` | who is signed in with a browser |
+//! | `shown` | keys as others see them |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! Keys are acts in the journal, as all that is done to the service itself; what proves a key is there as a hash only.
@@ -20,6 +21,7 @@ mod door;
 mod keys;
 mod rate;
 mod sessions;
+mod shown;
 mod text;
 mod token;
 
@@ -34,7 +36,8 @@ use std::time::Duration;
 
 pub use address::one_client;
 pub use door::{Door, Shown};
-pub use keys::{Keys, Made, Refused, Wanted};
+pub use keys::{Keys, Refused, Wanted};
+pub use shown::{Made, Shown as ShownKey};
 pub use token::Token;
 
 use crate::domain::{AccountNumber, Grant, Need, Role};

@@ -9,20 +9,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::event::{self, CloudEvent};
 use super::note::{Checkpoint, Signer};
-use super::{Audit, Error, Fault, event, log};
+use super::{Audit, Error, Fault, log};
 use crate::domain::AccountNumber;
 use crate::journal::{self, Recorded, Root, Stream, root_by_inclusion};
 
 /// The form of a bundle.
 const FORMAT: &str = "muster account bundle 1";
 
-/// A bundle as it is written.
-#[derive(Serialize, Deserialize)]
+/// A bundle as it is written: one account's whole history, with the proof that it is in the log.
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Bundle {
+pub struct Bundle {
+    /// `muster account bundle 1`.
     format: String,
+    /// The account number.
     account: String,
     /// Where the events are from: the `source` of each.
     source: String,
@@ -32,18 +36,21 @@ struct Bundle {
     checkpoint: String,
     /// Where the account's history ends at that size, signed.
     head: String,
+    /// All its events, the first one first.
     events: Vec<Proved>,
 }
 
 /// One event with its proof.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ProvedEvent)]
 struct Proved {
     /// The record as it is stored, in base64.
     record: String,
     /// The hashes that lead from it to the root, in base64.
     proof: Vec<String>,
     /// The same event as others read it.
+    #[schema(value_type = CloudEvent)]
     event: Box<RawValue>,
 }
 

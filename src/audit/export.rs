@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::filter::Filter;
 use super::note::{Checkpoint, Signer};
@@ -25,21 +26,29 @@ pub enum Form {
     Csv,
 }
 
-/// The last line of an export.
-#[derive(Serialize, Deserialize)]
+/// The last line of an export, by which the file is checked without the service.
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Manifest {
+#[schema(as = ExportManifest)]
+pub struct Manifest {
+    /// `export 1`.
     muster: String,
+    /// Events before this line.
     events: u64,
     /// Whether nothing was filtered out: then positions are gapless.
     complete: bool,
     /// Whose events these are, if of one account, whose chain can be checked then.
+    #[schema(required)]
     account: Option<String>,
+    /// SHA-256 of all lines before this one, in hex.
     sha256: String,
     /// Of each thousand lines.
     parts: Vec<String>,
+    /// Who signs, as `name+id+key`.
     public_key: String,
+    /// The log's size and root, signed.
     checkpoint: String,
+    /// Over all of this but itself.
     signature: String,
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde_json::Value;
 
 use super::filter::Filter;
-use super::state::{Standing, differences};
+use super::state::{Change, Standing, differences};
 use super::{Audit, Error, event};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::{Recorded, Stream};
@@ -168,7 +168,7 @@ impl Audit {
     }
 
     /// The fields of an account that differ between two of its versions.
-    pub fn diff(&self, account: AccountNumber, from: u64, to: u64) -> Result<Vec<Value>, Error> {
+    pub fn diff(&self, account: AccountNumber, from: u64, to: u64) -> Result<Vec<Change>, Error> {
         let [from, to] = [from, to].map(|version| self.state(account, AsOf::Version(version)));
         Ok(differences(&from?, &to?))
     }

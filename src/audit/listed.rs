@@ -1,5 +1,8 @@
 //! The account list as others read it: in JSON and as CSV.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use super::{Audit, Page};
 use crate::domain::{AccountNumber, OnlineStatus, Status};
 use crate::journal::Stream;
@@ -15,40 +18,48 @@ pub struct Accounts {
     pub prefix: String,
 }
 
-/// One account in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    account: AccountNumber,
-    status: Status,
-    online_status: OnlineStatus,
-    /// How many events it has.
+/// A row of the account list; the fields stand in this order.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountRow {
+    /// The account number.
+    whats_app: String,
+    /// 1 normal, 2 banned.
+    #[schema(minimum = 1, maximum = 2)]
+    status: u8,
+    /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+    #[schema(minimum = 1, maximum = 4)]
+    online_status: u8,
+    /// How many events its history has.
     version: u64,
 }
 
-impl Listed {
+impl AccountRow {
     /// The header of the list as CSV, with its line end.
     pub const CSV_HEAD: &[u8] = b"whatsApp,status,onlineStatus,version\r\n";
 
     /// It as a line of JSON, without a line end.
     pub fn json(&self) -> Vec<u8> {
-        let Listed { account, version, .. } = self;
-        let (status, online_status) = (self.status.code(), self.online_status.code());
-        let row = format!(
-            r#"{{"whatsApp":"{account}","status":{status},"onlineStatus":{online_status},"version":{version}}}"#
-        );
-        row.into_bytes()
+        // Texts and integers always become JSON.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// It as a row of CSV, without a line end. There are digits in it, and nothing that is to be quoted.
     pub fn csv(&self) -> Vec<u8> {
-        let Listed { account, version, .. } = self;
-        format!("{account},{},{},{version}", self.status.code(), self.online_status.code()).into_bytes()
+        let AccountRow { whats_app, status, online_status, version } = self;
+        format!("{whats_app},{status},{online_status},{version}").into_bytes()
     }
 }
 
 impl Audit {
     /// Rows of the account list from the `from`th on, at most `limit` that are wanted, as `written` writes them.
-    pub fn accounts(&self, wanted: &Accounts, from: u64, limit: usize, written: impl Fn(&Listed) -> Vec<u8>) -> Page {
+    pub fn accounts(
+        &self,
+        wanted: &Accounts,
+        from: u64,
+        limit: usize,
+        written: impl Fn(&AccountRow) -> Vec<u8>,
+    ) -> Page {
         let is_wanted = |number: AccountNumber, status: Status, online_status: OnlineStatus| {
             wanted.status.is_none_or(|it| it == status)
                 && wanted.online_status.is_none_or(|it| it == online_status)
@@ -56,9 +67,10 @@ impl Audit {
         };
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let (found, next) = self.roster.select(from, limit, is_wanted);
-        let line = |(account, status, online_status)| {
+        let line = |(account, status, online_status): (AccountNumber, Status, OnlineStatus)| {
             let version = self.journal.head_of(Stream::Account(account)).version;
-            written(&Listed { account, status, online_status, version })
+            let (status, online_status) = (status.code(), online_status.code());
+            written(&AccountRow { whats_app: account.to_string(), status, online_status, version })
         };
         Page { lines: found.into_iter().map(line).collect(), next: next.map(|next| next as u64) }
     }

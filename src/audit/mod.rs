@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `event` | facts as others read them: CloudEvents. One view, wherever it is shown |
+//! | `data` | what there is to say of a fact beside its type |
 //! | `state` | an account as it stood after some of its events, and what made it so |
 //! | `filter` | which facts somebody wants to see |
 //! | `history` | questions about what happened |
@@ -22,6 +23,7 @@
 
 mod backup;
 mod bundle;
+mod data;
 mod event;
 mod export;
 mod filter;
@@ -46,15 +48,17 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use backup::{Restored, restore};
-pub use bundle::{Shown, Step, verify_bundle, verify_bundle_by_steps};
-pub use export::{Exported, Form, verify_export};
+pub use bundle::{Bundle, Shown, Step, verify_bundle, verify_bundle_by_steps};
+pub use event::CloudEvent;
+pub use export::{Exported, Form, Manifest, verify_export};
 pub use filter::Filter;
 pub use history::{AsOf, Order, Page};
-pub use listed::{Accounts, Listed};
+pub use listed::{AccountRow, Accounts};
 pub use log::Log;
 pub use note::{Checkpoint, Signer};
 pub use proof::{Consistency, Inclusion};
 pub use replay::{Replayed, Until};
+pub use state::{Change, View};
 pub use time::{parse as parse_time, written as write_time};
 pub use verify::Verified;
 

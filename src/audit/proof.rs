@@ -3,32 +3,41 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::note::Checkpoint;
 use super::{Audit, Error};
 use crate::journal::Root;
 
 /// That a fact is in the log. Hashes are in base64, in the order of RFC 6962.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inclusion {
+    /// The fact's position, from 1.
     seq: String,
+    /// The size of the log that it is proved to be in.
     size: String,
-    /// The record as it is stored: its hash is the leaf.
+    /// The record as it is stored, in base64: its hash is the leaf.
     record: String,
+    /// The hashes that lead from the leaf to the root.
     proof: Vec<String>,
-    /// The size and the root, signed.
+    /// The size and the root, signed (a C2SP checkpoint).
     checkpoint: String,
 }
 
 /// That the log at one size is the beginning of the log at a later one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Consistency {
+    /// The one size.
     from: String,
+    /// The later one.
     to: String,
+    /// The root at the one size, in base64.
     from_root: String,
+    /// The root at the later one, in base64.
     to_root: String,
+    /// The hashes that lead from the one to the other, in the order of RFC 6962.
     proof: Vec<String>,
 }
 

@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::history::AsOf;
+use super::state::View;
 use super::{Audit, Error};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::Recorded;
@@ -24,25 +26,28 @@ pub enum Until {
 }
 
 /// What a replay found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replayed {
     /// Facts that were folded.
     pub events: u64,
     /// Accounts that are there after them.
     pub accounts: u64,
-    /// How many of these are online, and how many banned.
+    /// How many of these are online.
     pub online: u64,
-    /// Likewise.
+    /// How many of them are banned.
     pub banned: u64,
     /// How many are served otherwise than the events say; none where it was not replayed to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub differences: Option<u64>,
-    /// The first few of them.
+    /// The numbers of the first few of them; left out where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub differing: Vec<String>,
     /// The one account that was asked for, as it stood then.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = View, required = false)]
     pub state: Option<Value>,
 }
 

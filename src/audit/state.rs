@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::event::{self, ContentView};
+use super::data::ContentView;
+use super::event;
 use super::time::written;
 use crate::domain::{Account, AccountNumber, Event, Registration};
 use crate::journal::{self, Recorded};
@@ -24,48 +26,100 @@ pub(super) struct Standing {
 }
 
 /// How an account stands; the fields stand in this order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct View<'a> {
+#[schema(as = AccountState)]
+pub struct View<'a> {
+    /// The account number.
     whats_app: String,
+    /// How many events its history has.
     version: u64,
+    /// The position of the last of them in the journal.
     position: String,
+    /// When that was.
+    #[schema(format = DateTime)]
     updated: &'a str,
+    /// 1 normal, 2 banned.
+    #[schema(minimum = 1, maximum = 2)]
     status: u8,
+    /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+    #[schema(minimum = 1, maximum = 4)]
     online_status: u8,
+    /// Why it is offline or banned: `1001`, `1002`, or a gateway's own words; empty where there is nothing to say.
     reason: &'a str,
+    /// The gateway's scan or pairing id of the last session; empty where there is none.
     instance_code: &'a str,
+    /// The event that made `status` or `onlineStatus` what they are; null if none did.
+    #[schema(required)]
     since: Option<&'a Cause>,
+    /// The last event by which somebody asked for something else; null if nobody did.
+    #[schema(required)]
     asked: Option<&'a Cause>,
+    /// The registration that waits for a code; null if none does.
+    #[schema(required)]
     registration: Option<RegistrationView<'a>>,
+    /// What was imported; null if nothing was.
+    #[schema(required)]
     content: Option<ContentView<'a>>,
 }
 
 /// A registration that waits for a code, without the codes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WaitingRegistration)]
 struct RegistrationView<'a> {
+    /// The task id that the caller was given.
     task: u32,
+    /// 0 sms, 1 voice, 2 missed call, 3 internal verification.
     verify_type: u8,
+    /// 1 personal, 2 business.
     account_type: u8,
+    /// The calling code, as in `+86`.
     area_code: String,
+    /// ISO 3166-1 alpha-2.
     country_code: &'a str,
+    /// Until when a code is waited for.
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// Whether a code is on its way to the phone.
     code_sent: bool,
+    /// Codes that were refused.
     attempts: u32,
 }
 
 /// An event as the cause of something.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 struct Cause {
+    /// When.
+    #[schema(format = DateTime)]
     time: String,
+    /// Its place in the account's history.
     version: u64,
+    /// Its position in the journal.
     id: String,
+    /// What happened, as in `muster.account.came_online.v1`.
     #[serde(rename = "type")]
     kind: String,
+    /// Who asked.
     origin: String,
+    /// In which request; left out where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     requestid: Option<String>,
+}
+
+/// A field that differs between two versions of an account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FieldChange)]
+pub struct Change {
+    /// Which, as in the account's state; nested ones with dots.
+    field: String,
+    /// Its value in the one version.
+    #[schema(required)]
+    from: Value,
+    /// Its value in the other.
+    #[schema(required)]
+    to: Value,
 }
 
 impl Standing {
@@ -155,13 +209,13 @@ impl Cause {
 const PROGRESS: [&str; 5] = ["version", "position", "updated", "since", "asked"];
 
 /// The fields that differ between two views, with both values. Nested fields are named with dots.
-pub(super) fn differences(from: &Value, to: &Value) -> Vec<Value> {
+pub(super) fn differences(from: &Value, to: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     compare("", from, to, &mut found);
     found
 }
 
-fn compare(path: &str, from: &Value, to: &Value, found: &mut Vec<Value>) {
+fn compare(path: &str, from: &Value, to: &Value, found: &mut Vec<Change>) {
     // A part that is not there has all its fields changed.
     let is_part = |value: &Value| value.is_object() || value.is_null();
     let names: BTreeSet<&String> = [from, to].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
@@ -169,7 +223,7 @@ fn compare(path: &str, from: &Value, to: &Value, found: &mut Vec<Value>) {
         return;
     }
     if names.is_empty() || !is_part(from) || !is_part(to) {
-        found.push(json!({"field": path, "from": from, "to": to}));
+        found.push(Change { field: path.to_owned(), from: from.clone(), to: to.clone() });
         return;
     }
     for name in names.into_iter().filter(|name| !path.is_empty() || !PROGRESS.contains(&name.as_str())) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Audit, Error, hex, log};
 use crate::domain::{Account, AccountNumber, AccountType, Content, Event, Fingerprint, Sealed};
@@ -11,7 +12,7 @@ use crate::journal::{self, Fact, Journal, Recorded};
 use crate::store::{self, Store};
 
 /// What a check without a fault found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     /// Facts, which is also the position of the last one.
@@ -25,6 +26,7 @@ pub struct Verified {
     /// The root over all of them, in hex.
     pub root: String,
     /// The size of the last checkpoint that was signed, which still holds; none if none was.
+    #[schema(required)]
     pub checkpoint: Option<u64>,
 }
 

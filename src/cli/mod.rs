@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `serve` | the verb: serve the API |
 //! | `config` | the verb: show the settings |
+//! | `openapi` | the verb: print the description of the API |
 //! | `demo` | the verb: show the product |
 //! | `history` | the verb: what happened to an account |
 //! | `state` | the verb: how an account stands, or stood |
@@ -63,6 +64,7 @@ mod listing;
 mod log;
 mod man;
 mod masking;
+mod openapi;
 mod output;
 mod progress;
 mod prove;
@@ -115,6 +117,8 @@ enum Verb {
     Listen(listen::Listen),
     Dashboard(dashboard::Dashboard),
     Alerts(alerts::Alerts),
+    #[command(name = "openapi")]
+    OpenApi(openapi::OpenApi),
     Config(config::Config),
     Demo(demo::Demo),
     Healthcheck(healthcheck::Healthcheck),
@@ -161,6 +165,7 @@ impl Verb {
             Verb::Listen(verb) => verb.run(),
             Verb::Dashboard(verb) => verb.run(),
             Verb::Alerts(verb) => verb.run(),
+            Verb::OpenApi(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),
             Verb::Healthcheck(verb) => verb.run(),

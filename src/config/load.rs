@@ -23,7 +23,8 @@ pub struct Effective {
 }
 
 /// One setting, to be shown.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Setting)]
 pub struct Row {
     /// Its name.
     pub name: &'static str,

@@ -38,7 +38,20 @@ pub(super) enum Data {
 }
 
 impl Endpoint {
-    /// Its path; empty if there is none.
+    /// All that have a path.
+    pub(super) const ALL: [Endpoint; 9] = [
+        Endpoint::BatchInsert,
+        Endpoint::QueryWhatsAppStatus,
+        Endpoint::BatchOnline,
+        Endpoint::BatchRecycle,
+        Endpoint::SubmitPhone,
+        Endpoint::SubmitVerifyCode,
+        Endpoint::Health,
+        Endpoint::Ready,
+        Endpoint::Metrics,
+    ];
+
+    /// Its path; none has all that is left.
     pub(super) fn path(self) -> &'static str {
         match self {
             Endpoint::BatchInsert => "/group-dispatch-api/whatsapp/batchInsert",

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
@@ -50,21 +51,29 @@ pub(super) enum Reply {
 pub(super) struct Meant(pub(super) StatusCode);
 
 /// The body of an answer; the keys stand in this order.
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Body<'a> {
+    #[schema(value_type = String)]
     data: Data,
+    /// 200 done; 207 some accounts of a batch were refused; else the error, as the status of HTTP says it too, but for tokens.
     code: u16,
+    /// `success`, or one sentence that names the field or the account, and says what to do.
     message: &'a str,
+    /// With `details=true` one verdict for each account of the batch, in order; else left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     results: Option<Vec<Verdict>>,
 }
 
 /// What became of one account.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Verdict {
+    /// The account number.
     #[serde(rename = "whatsApp")]
     account: String,
+    /// 200 accepted, 404 unknown, 409 refused, 500 or 503 failed.
     code: u16,
+    /// `success`, or why not.
     message: Cow<'static, str>,
 }
 

@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::json::{Flag, Number, Term, Text, refuse};
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
+
+use super::json::{Flag, Number, Shape, Term, Text, refuse};
 use crate::domain::{AccountType, VerifyType};
 
 /// Reads `{"whatsAppList": [T, …]}`: none if the list is missing or null.
@@ -29,12 +31,20 @@ const NO_SUCH_FIELD: &str =
     "is no field of this request; the only one is whatsAppList, and without that all accounts would be meant";
 
 /// A struct with one optional field per key, which is none for a missing key and for null. Unknown keys are ignored,
-/// a key that is given twice is a fault.
+/// a key that is given twice is a fault. What is written above a key is what its description says.
 macro_rules! object {
-    ($(#[$doc:meta])* $name:ident<'a> { $($key:literal => $field:ident: $type:ty,)+ }) => {
+    ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
         pub(super) struct $name<'a> {
             $(pub(super) $field: Option<$type>,)+
+        }
+
+        impl<'a> $name<'a> {
+            /// Its description, but for the fields `without`. Those that are not `required` may be null.
+            pub(super) fn shape(required: &[&str], without: &[&str]) -> Object {
+                let fields = [$(($key, concat!($($words),+), <$type>::shape()),)+];
+                described(fields.into_iter().filter(|(key, ..)| !without.contains(key)), required)
+            }
         }
 
         impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
@@ -72,18 +82,31 @@ macro_rules! object {
 object! {
     /// An account of batchInsert or batchOnline.
     AccountFields<'a> {
+        /// The account number: digits only, country code first.
         "whatsApp" => whats_app: Number,
+        /// 1 personal, which holds if it is left out; 2 business.
         "whatsappType" => whatsapp_type: Term<AccountType>,
+        /// Whether what is stored of a known account is replaced by what is sent.
         "override" => replace: Flag,
+        /// Name.
         "name" => name: Text<'a>,
+        /// Avatar, as in `wwww.baiux.com/1.img`.
         "avatar" => avatar: Text<'a>,
+        /// Account public key; may be empty.
         "publicKey" => public_key: Text<'a>,
+        /// Account private key; may be empty. It is sealed where it arrives.
         "privateKey" => private_key: Text<'a>,
+        /// Message public key; may be empty.
         "msgPublicKey" => msg_public_key: Text<'a>,
+        /// Message private key; may be empty. It is sealed where it arrives.
         "msgPrivateKey" => msg_private_key: Text<'a>,
+        /// Account id; may be empty.
         "accountId" => account_id: Text<'a>,
+        /// Next key id.
         "nextKeyId" => next_key_id: Text<'a>,
+        /// Registration id.
         "registrationId" => registration_id: Text<'a>,
+        /// Device parameters, an opaque text. They are sealed where they arrive.
         "deviceParams" => device_params: Text<'a>,
     }
 }
@@ -91,10 +114,15 @@ object! {
 object! {
     /// The body of submitPhone.
     PhoneFields<'a> {
+        /// The phone number: digits only, without the area code; 7 to 15 digits together with it.
         "phone" => phone: Text<'a>,
+        /// How the code reaches the phone: 0 sms, 1 voice, 2 missed call, 3 internal verification.
         "verifyType" => verify_type: Term<VerifyType>,
+        /// 1 personal, 2 business.
         "accountType" => account_type: Term<AccountType>,
+        /// The calling code, as in `+86`; the plus may be missing.
         "areaCode" => area_code: Text<'a>,
+        /// ISO 3166-1 alpha-2; must be a country of the calling code.
         "countryCode" => country_code: Text<'a>,
     }
 }
@@ -102,8 +130,11 @@ object! {
 object! {
     /// The body of submitVerifyCode.
     CodeFields<'a> {
+        /// The phone number, as in submitPhone.
         "phone" => phone: Text<'a>,
+        /// The calling code, as in submitPhone.
         "areaCode" => area_code: Text<'a>,
+        /// The code that reached the phone; at most 64 bytes. It is sealed where it arrives.
         "verifyCode" => verify_code: Text<'a>,
     }
 }
@@ -217,6 +248,25 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 
         json.deserialize_str(Chars)
     }
+}
+
+/// An object with these fields, and with any others.
+fn described(fields: impl Iterator<Item = (&'static str, &'static str, ObjectBuilder)>, required: &[&str]) -> Object {
+    let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
+    for (key, words, shape) in fields {
+        let mut field = shape.description(Some(words.trim())).build();
+        if required.contains(&key) {
+            object = object.required(key);
+        } else {
+            field.schema_type = match field.schema_type {
+                SchemaType::Type(one) => SchemaType::Array(vec![one, Type::Null]),
+                other => other,
+            };
+            field.enum_values.iter_mut().for_each(|values| values.push(serde_json::Value::Null));
+        }
+        object = object.property(key, field);
+    }
+    object.build()
 }
 
 /// A value that is a fault by being there. It is refused as a value, not as a key, so that the fault's path names it.

@@ -9,10 +9,11 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use zeroize::Zeroize;
 
 use crate::domain::{AccountNumber, UnknownTerm};
-use crate::limits::TEXT_BYTES;
+use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, TEXT_BYTES};
 
 /// An opaque text: at most [`TEXT_BYTES`] bytes, no U+0000. It borrows from the body where nothing is escaped in it.
 pub(super) struct Text<'a>(Cow<'a, str>);
@@ -36,6 +37,44 @@ pub(super) struct Term<T>(pub T);
 pub(super) enum Flag {
     Is(bool),
     Other,
+}
+
+/// How a value is described to those who send it.
+pub(super) trait Shape {
+    /// Its type and bounds.
+    fn shape() -> ObjectBuilder;
+}
+
+/// The digits of an account number.
+pub(super) fn account_digits() -> ObjectBuilder {
+    let digits = format!("^[1-9][0-9]{{{},{}}}$", ACCOUNT_DIGITS_MIN - 1, ACCOUNT_DIGITS_MAX - 1);
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(digits))
+}
+
+impl Shape for Text<'_> {
+    fn shape() -> ObjectBuilder {
+        // A character has one byte at least.
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_BYTES))
+    }
+}
+
+impl Shape for Number {
+    fn shape() -> ObjectBuilder {
+        account_digits()
+    }
+}
+
+impl<T: TryFrom<i64, Error = UnknownTerm>> Shape for Term<T> {
+    fn shape() -> ObjectBuilder {
+        let codes = (0..=9).filter(|code| T::try_from(*code).is_ok());
+        ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(codes))
+    }
+}
+
+impl Shape for Flag {
+    fn shape() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::Boolean)
+    }
 }
 
 // === The kinds of values that a visitor does not take ===

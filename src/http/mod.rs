@@ -15,6 +15,7 @@
 //! | `envelope` | outcomes and errors into answers |
 //! | `error` | why a request is not carried out, with code and sentence |
 //! | `v1` | `/api/v1`, for auditors and operators |
+//! | `openapi` | the description of it all, and the pages that show it |
 //! | `within` | `/api/v1`, asked in this process |
 //! | `visitor` | who is asking, by the headers |
 //! | `traced` | the trace that a request belongs to |
@@ -38,6 +39,7 @@ mod list;
 mod measured;
 mod metrics;
 mod once;
+mod openapi;
 mod places;
 mod request_id;
 mod requests;
@@ -66,6 +68,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 pub use measured::OfConsole;
+pub use openapi::document;
 pub use request_id::{Identified, RequestIds, X_REQUEST_ID};
 pub use server::Peer;
 pub use tls::{Error as TlsError, Tls};
@@ -212,7 +215,7 @@ pub async fn serve(
     let metrics = api.metrics().clone();
     let places = Places::new(max_connections, max_connections_per_address).measured_by(&metrics);
     let tls = tls.map(|tls| tls.follow(stop.clone()));
-    let routes = v1::routes(desk).or(pages).unify().or(routes::routes(api)).unify();
+    let routes = v1::routes(desk).or(openapi::routes()).unify().or(pages).unify().or(routes::routes(api)).unify();
     let service = measured(TowerToHyperService::new(warp::service(routes)), metrics);
     server::run(listener, service, places, tls, stop).await;
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use tokio::runtime::Handle;
+use utoipa::ToSchema;
 
 use super::cipher::{self, Key};
 use super::log_key::LOG_KEY;
@@ -33,7 +34,7 @@ pub struct Rotation {
 }
 
 /// A rotation that has ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotated {
     /// How many keys and secrets were sealed anew.
@@ -43,8 +44,9 @@ pub struct Rotated {
 }
 
 /// How the master key is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MasterKey)]
 pub struct Standing {
     /// The setting that it comes from.
     pub source: &'static str,

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Posted};
 use super::order::Live;
 use super::trail::{State, Trail};
 use super::views::{AttemptView, LetterView, raw, time};
@@ -14,24 +15,39 @@ use crate::domain::{AccountNumber, Channel, Timestamp};
 use crate::journal::{self, Recorded, Stream};
 use crate::limits::{DELIVERIES_SCANNED, READ_RECORDS};
 
-/// A delivery.
-#[derive(Debug, Serialize)]
+/// One event, as a receiver is told of it.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Delivery)]
 pub struct DeliveryView {
     /// Its `webhook-id`.
     id: String,
+    /// The position of its event.
     position: String,
+    /// The account number.
     whats_app: String,
+    /// The event's place in the account's history.
     version: u64,
+    /// When the event happened.
+    #[schema(format = DateTime)]
     time: String,
     state: State,
+    /// Those that are remembered, the first one first.
     attempts: Vec<AttemptView>,
+    /// When the next attempt is due; left out if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
     next: Option<String>,
+    /// The position of the event that said more, if it was superseded.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     superseded_by: Option<String>,
+    /// Why it was dropped, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
+    /// What is posted.
+    #[schema(value_type = Option<Posted>, required)]
     body: Option<Box<RawValue>>,
 }
 

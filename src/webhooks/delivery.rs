@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::domain::{AccountNumber, Channel, Notice, Timestamp};
 use crate::journal::{Recorded, RequestId};
@@ -51,21 +52,50 @@ pub(super) struct Form {
 }
 
 /// The body of `CHANNEL_SYNC_STATUS`; the fields stand in this order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct StatusBody<'a> {
+#[schema(as = AccountStatus, example = json!({"whatsApp": "8218132718231", "status": 1, "onlineStatus": 1, "reason": "", "instanceCode": ""}))]
+pub struct StatusBody<'a> {
+    /// The account number.
     whats_app: &'a str,
+    /// 1 normal, 2 banned.
+    #[schema(minimum = 1, maximum = 2)]
     status: u8,
+    /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+    #[schema(minimum = 1, maximum = 4)]
     online_status: u8,
+    /// `1001` pairing failed, scan again; `1002` network exception, change IP; other words of a gateway as they are; empty
+    /// where there is nothing to say.
     reason: &'a str,
+    /// The gateway's scan or pairing id of the session; empty where there is none.
     instance_code: &'a str,
 }
 
 /// The body of `CHANNEL_REGISTER_STATUS`.
-#[derive(Serialize)]
-struct RegistrationBody<'a, S> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegistrationStatus, example = json!({"phone": "861821726232", "status": 1}))]
+pub struct RegistrationBody<'a> {
+    /// The account number.
     phone: &'a str,
-    status: S,
+    status: Outcome,
+}
+
+/// What is posted to a receiver.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = PostedBody)]
+pub(super) enum Posted<'a> {
+    Status(StatusBody<'a>),
+    Registration(RegistrationBody<'a>),
+}
+
+/// How a registration ended: 1 registered, 0 failed; as a text with `webhooks.register_status_as_string`.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = RegistrationOutcome)]
+enum Outcome {
+    Number(u8),
+    Text(String),
 }
 
 impl Form {
@@ -102,28 +132,20 @@ impl Form {
     }
 
     fn body(&self, account: AccountNumber, notice: &Notice<'_>) -> Vec<u8> {
-        let account = account.to_string();
-        match *notice {
-            Notice::Status { status, online_status, reason, instance_code } => json(&StatusBody {
-                whats_app: &account,
-                status: status.code(),
-                online_status: online_status.code(),
-                reason,
-                instance_code,
-            }),
-            Notice::Registration { successful } => {
-                let (phone, status) = (account.as_str(), u8::from(successful));
-                if self.status_as_string {
-                    json(&RegistrationBody { phone, status: status.to_string() })
-                } else {
-                    json(&RegistrationBody { phone, status })
-                }
+        let account = &account.to_string();
+        let posted = match *notice {
+            Notice::Status { status, online_status, reason, instance_code } => {
+                let (status, online_status) = (status.code(), online_status.code());
+                Posted::Status(StatusBody { whats_app: account, status, online_status, reason, instance_code })
             }
-        }
+            Notice::Registration { successful } => {
+                let status = u8::from(successful);
+                let status =
+                    if self.status_as_string { Outcome::Text(status.to_string()) } else { Outcome::Number(status) };
+                Posted::Registration(RegistrationBody { phone: account, status })
+            }
+        };
+        // Texts and integers always become JSON.
+        serde_json::to_vec(&posted).unwrap_or_default()
     }
-}
-
-/// Texts and integers always become JSON.
-fn json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).unwrap_or_default()
 }

@@ -72,6 +72,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use deliveries::{Asked, DeliveryView, Page};
+pub use delivery::{RegistrationBody, StatusBody};
 pub use management::Refused;
 pub use resending::{Chosen, Letters, Resent};
 pub use trail::State;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
 use super::book::Book;
 use super::management::{no_receiver, remark};
@@ -17,13 +18,18 @@ use crate::journal::{Asker, Stream};
 use crate::limits::{READ_RECORDS, REDELIVERIES, REDELIVERY_CHUNK};
 
 /// What is sent again, or would be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resent {
+    /// How many deliveries.
     deliveries: u64,
+    /// Of how many accounts.
     accounts: u64,
-    /// Positions of the first and the last.
+    /// The position of the first; null if there is none.
+    #[schema(required)]
     first: Option<String>,
+    /// The position of the last; null if there is none.
+    #[schema(required)]
     last: Option<String>,
     /// Whether it was only counted.
     dry_run: bool,

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Posted};
 use super::endpoint::Endpoint;
 use super::order::Live;
 use super::trail::{Attempt, Letter};
@@ -14,105 +15,167 @@ use crate::config::{Word, masked_url};
 use crate::domain::{Channel, Timestamp};
 use crate::limits::READ_RECORDS;
 
-/// A channel.
-#[derive(Debug, Serialize)]
+/// How a webhook is.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Webhook)]
 pub struct Shown {
+    /// `sync` or `register`.
     channel: &'static str,
+    /// `CHANNEL_SYNC_STATUS` or `CHANNEL_REGISTER_STATUS`.
     configuration_id: &'static str,
     /// `active`, `paused`, or `off`: without a receiver.
     state: &'static str,
-    /// Without a password and a query.
+    /// The receiver, without a password and a query.
+    #[schema(required)]
     url: Option<String>,
     /// `settings`, or `management`: set while the service ran.
+    #[schema(required)]
     url_from: Option<&'static str>,
+    #[schema(required)]
     paused: Option<PausedView>,
+    /// `all`, or `latest`: of several states of an account that wait and were never tried, the last.
     deliver: &'static str,
     signing: SigningView,
     lag: Lag,
+    #[schema(required)]
     oldest_pending: Option<Oldest>,
+    /// Attempts under way.
     in_flight: usize,
     /// Accounts that wait for a retry.
     waiting: u64,
     /// Accounts that wait for an operator.
     blocked: u64,
+    /// Deliveries that no attempt was left for.
     dead_letters: u64,
     /// Deliveries that are to be sent again.
     again: u64,
     breaker: BreakerView,
-    /// Attempts of the last five minutes, and those of them that failed.
+    /// Attempts of the last five minutes.
     attempts: u64,
+    /// Those of them that failed.
     failed: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// That a webhook is paused.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Paused)]
 struct PausedView {
+    #[schema(format = DateTime)]
     since: String,
+    /// Why, as the operator said.
     reason: String,
 }
 
-#[derive(Debug, Serialize)]
+/// With what a webhook is signed.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Signing)]
 struct SigningView {
+    /// Secrets of Standard Webhooks; several while one is exchanged for another.
     standard: Vec<SecretView>,
+    /// The tenant of the API family's way; null where no app secret is set.
+    #[schema(required)]
     tenant_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A secret, by which people tell it from others.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SigningSecret)]
 struct SecretView {
+    /// The first digits of its SHA-256.
     fingerprint: String,
+    /// Until when it signs; null for good.
+    #[schema(required, format = DateTime)]
     until: Option<String>,
 }
 
-/// How far behind the channel is: events of all kinds, and the age of the oldest delivery that is not settled.
-#[derive(Debug, Serialize)]
+/// How far behind a webhook is.
+#[derive(Debug, Serialize, ToSchema)]
 struct Lag {
+    /// Events of all kinds from the oldest delivery that is not settled on.
     events: u64,
+    /// The age of that delivery.
     seconds: f64,
 }
 
-#[derive(Debug, Serialize)]
+/// The oldest delivery that is not settled.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OldestPending)]
 struct Oldest {
+    /// The position of its event.
     position: String,
+    /// The account number.
     whats_app: String,
+    /// When the event happened.
+    #[schema(format = DateTime)]
     time: String,
+    /// Attempts so far.
     attempts: u64,
+    /// When the next one is due; null if none is planned.
+    #[schema(required, format = DateTime)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// Whether anything is sent while attempts fail.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Breaker)]
 struct BreakerView {
+    /// `closed`: everything is sent; `open`: nothing is; `probing`: one is tried.
     state: &'static str,
+    /// Until when it is open; null if it is not.
+    #[schema(required, format = DateTime)]
     until: Option<String>,
 }
 
-/// An attempt.
-#[derive(Debug, Serialize)]
+/// One attempt to deliver.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Attempt)]
 pub struct AttemptView {
+    /// Which, from 1.
     attempt: u64,
+    /// When it began.
+    #[schema(format = DateTime)]
     time: String,
+    /// How long it took, in milliseconds.
     duration_ms: f64,
     /// `ok`, or the class of failure.
     outcome: String,
+    /// The status of HTTP; null if there was no answer.
+    #[schema(required)]
     status: Option<u16>,
+    /// What went wrong, in words; left out if nothing did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     failure: Option<String>,
+    /// The answer's beginning.
     response: String,
+    /// When the next attempt is due; left out if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
     next: Option<String>,
 }
 
-/// A dead letter.
-#[derive(Debug, Serialize)]
+/// A delivery that no attempt was left for.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetter)]
 pub struct LetterView {
+    /// The position of its event.
     position: String,
+    /// The account number.
     whats_app: String,
+    /// When the event happened.
+    #[schema(format = DateTime)]
     time: String,
+    /// Attempts that were made.
     attempts: u64,
+    /// What went wrong with the last one.
     failure: String,
+    /// What was posted.
+    #[schema(value_type = Option<Posted>, required)]
     body: Option<Box<RawValue>>,
 }
 

@@ -15,6 +15,7 @@ mod management;
 mod metrics;
 mod muster;
 mod once;
+mod openapi;
 mod operators;
 mod packaging;
 mod power;

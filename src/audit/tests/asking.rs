@@ -87,7 +87,7 @@ async fn accounts_by_what_they_are() {
         for limit in [1_000, 7] {
             let (mut found, mut from) = (Vec::new(), Some(0));
             while let Some(cursor) = from {
-                let page = house.audit.accounts(&wanted, cursor, limit, Listed::json);
+                let page = house.audit.accounts(&wanted, cursor, limit, AccountRow::json);
                 found.extend(page.lines.iter().map(|line| {
                     let row: serde_json::Value = serde_json::from_slice(line).unwrap();
                     row["whatsApp"].as_str().unwrap().parse::<u64>().unwrap() - 861_821_700_000

@@ -39,7 +39,7 @@ async fn states_are_those_of_any_time() {
         let line = house.audit.state_line(second, AsOf::Version(version)).unwrap();
         writeln!(states, "version {version}\n  {}", str::from_utf8(&line).unwrap()).unwrap();
         for change in house.audit.diff(second, version.max(2) - 1, version).unwrap() {
-            writeln!(states, "  {change}").unwrap();
+            writeln!(states, "  {}", serde_json::to_string(&change).unwrap()).unwrap();
         }
     }
     golden("audit_states", &states);

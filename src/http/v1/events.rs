@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 use warp::Reply;
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
@@ -15,14 +18,42 @@ use super::Desk;
 use super::form::Form;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::streams::{NDJSON_LINES, infallible, page, paged};
+use super::streams::{NDJSON_LINES, infallible, json, paged, raw};
 use crate::access::Pass;
-use crate::audit::{self, Audit, Filter, Order, Page};
+use crate::audit::{self, Audit, CloudEvent, Filter, Order, Page};
 use crate::http::requests::Query;
 use crate::journal::Recorded;
 use crate::limits::{LIVE_EVENTS, LIVE_HEARTBEAT, LIVE_READERS};
 
 const KNOWN: [&str; 8] = ["after", "before", "order", "type", "account", "since", "until", "limit"];
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct EventPage {
+    /// In the order that was asked for.
+    #[schema(value_type = Vec<CloudEvent>)]
+    events: Vec<Box<RawValue>>,
+    /// What to ask for next, as `after`, `before` or `cursor`; null at the end.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+impl EventPage {
+    pub(super) fn of(found: Page) -> EventPage {
+        EventPage { events: raw(found.lines), next: found.next.map(|next| next.to_string()) }
+    }
+}
+
+/// A page of administrative acts.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct ActPage {
+    /// The newest first.
+    #[schema(value_type = Vec<CloudEvent>)]
+    acts: Vec<Box<RawValue>>,
+    /// What to ask for as `cursor` next; null at the end.
+    #[schema(required)]
+    next: Option<String>,
+}
 
 /// Where facts are read from, and in which direction.
 #[derive(Clone, Copy)]
@@ -46,7 +77,9 @@ pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap, pass: Option
         }
     };
     match (Form::among(&[Form::Page, Form::Lines, Form::Live], headers), from) {
-        (Form::Page | Form::Csv, _) => Ok(page("events", &from.read(desk.audit(), &filter, parameters.limit()?)?)),
+        (Form::Page | Form::Csv, _) => {
+            Ok(json(&EventPage::of(from.read(desk.audit(), &filter, parameters.limit()?)?)))
+        }
         (Form::Lines, _) => {
             let (audit, most) = (desk.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
             Ok(paged(desk.place()?, NDJSON_LINES, None, most, move |next, limit| {
@@ -80,7 +113,8 @@ pub(super) fn acts(desk: &Desk, query: &Query) -> Result<Response, Problem> {
     let parameters = Parameters::new(query, &["cursor", "limit"])?;
     let found = desk.audit().acts(parameters.number("cursor")?, parameters.limit()?)?;
     let wrong = || Problem::parameter("cursor", "must be what the page before has as its next");
-    Ok(page("acts", &found.ok_or_else(wrong)?))
+    let found = found.ok_or_else(wrong)?;
+    Ok(json(&ActPage { acts: raw(found.lines), next: found.next.map(|next| next.to_string()) }))
 }
 
 /// A reader of the live tail.

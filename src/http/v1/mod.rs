@@ -19,29 +19,33 @@
 //! | `upkeep` | projections, verification, replay, export, backup |
 //! | `streams` | bodies that are made while they are sent |
 
-mod accounts;
-mod events;
+pub(super) mod accounts;
+pub(super) mod events;
 mod form;
-mod keys;
+pub(super) mod keys;
 mod log;
-mod orders;
-mod overview;
+pub(super) mod orders;
+pub(super) mod overview;
 mod parameters;
-mod problem;
+pub(super) mod problem;
 mod routes;
-mod secrets;
+pub(super) mod secrets;
 mod streams;
 mod table;
-mod upkeep;
-mod vault;
-mod webhooks;
+pub(super) mod upkeep;
+pub(super) mod vault;
+// What utoipa derives of optional fields names more than it must.
+#[allow(unused_qualifications)]
+pub(super) mod webhooks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -109,10 +113,14 @@ struct Rebuild {
 }
 
 /// How a rebuild ended.
-#[derive(Clone, serde::Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 struct Rebuilt {
+    /// When.
+    #[schema(format = DateTime)]
     at: String,
+    /// How many events were folded.
     events: String,
+    /// Accounts that were listed otherwise before.
     differences: u64,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -20,30 +21,42 @@ use crate::http::requests::Query;
 use crate::journal::Asker;
 use crate::limits::BATCH_ACCOUNTS;
 
-#[derive(Deserialize)]
+/// Which accounts, and why.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schema(as = AccountsOrder, example = json!({"accounts": ["861821726232"], "reason": "maintenance"}))]
+pub(in crate::http) struct Body {
+    /// Account numbers, each once.
+    #[schema(min_items = 1, max_items = 10_000)]
     accounts: Vec<String>,
+    /// Why, on one line.
+    #[schema(min_length = 1)]
     reason: String,
 }
 
 const SHAPE: &str = r#"{"accounts":["861821726232"],"reason":"maintenance"}"#;
 
 /// What became of an order.
-#[derive(Serialize)]
-struct Ordered {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountsOrdered)]
+pub(in crate::http) struct Ordered {
+    /// `online` or `recycle`.
     order: &'static str,
+    /// How many accounts will be so.
     accepted: usize,
+    /// How many are refused.
     refused: usize,
     /// One for each account, in the order in which they were named.
     results: Vec<OrderedAccount>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OrderedAccount {
+    /// The account number.
     whats_app: String,
-    /// Why it was not done.
+    /// Why it was not done; null if it was.
+    #[schema(required)]
     refused: Option<String>,
 }
 

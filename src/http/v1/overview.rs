@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::parameters::Parameters;
@@ -10,22 +11,26 @@ use super::streams::json;
 use super::webhooks::channels;
 use super::{Desk, upkeep};
 use crate::audit::{self, hex};
+use crate::config::Row;
 use crate::domain::{OnlineStatus, Status};
 use crate::http::requests::Query;
 use crate::projections::Counts;
 use crate::vault::Standing;
 use crate::webhooks::Shown;
 
-#[derive(Serialize)]
-struct Overview {
+/// How everything is.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Overview {
     #[serde(flatten)]
     read: Read,
+    /// Both webhooks.
     webhooks: [Shown; 2],
     vault: Standing,
 }
 
 /// What is read from memory and the disk.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OverviewRead)]
 struct Read {
     accounts: AccountsView,
     /// Registrations that wait.
@@ -33,45 +38,72 @@ struct Read {
     /// Accounts that are offline against their callers' wish, and may come back.
     dropped: usize,
     journal: JournalView,
+    /// The checkpoint that was signed last; null if none was.
+    #[schema(required)]
     checkpoint: Option<CheckpointView>,
     projections: ProjectionsView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AccountsCounted)]
 struct AccountsView {
+    /// How many there are.
     total: String,
+    /// Each status with each online status.
     by_state: Vec<StateView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = StateCounted)]
 struct StateView {
+    /// 1 normal, 2 banned.
+    #[schema(minimum = 1, maximum = 2)]
     status: u8,
+    /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+    #[schema(minimum = 1, maximum = 4)]
     online_status: u8,
+    /// How many accounts stand so.
     accounts: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = JournalState)]
 struct JournalView {
+    /// The position of the last event; `0` if there is none.
     position: String,
+    /// When that happened.
+    #[schema(required, format = DateTime)]
     moved_at: Option<String>,
     /// On the disk, with all else that is in the store.
     bytes: u64,
 }
 
 /// The checkpoint that was signed last.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeptCheckpoint)]
 struct CheckpointView {
+    /// How many events the log had.
     size: String,
+    /// Its root then, in hex.
     root: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectionsLag)]
 struct ProjectionsView {
     /// Events that the account list has not followed yet.
     lag: u64,
+}
+
+/// The settings that the service works with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SettingsInEffect)]
+pub(in crate::http) struct Settings {
+    /// All of them.
+    settings: Vec<Row>,
 }
 
 /// `GET /overview`
@@ -86,7 +118,7 @@ pub(super) async fn overview(desk: &Desk, query: &Query) -> Result<Response, Pro
 /// `GET /settings`
 pub(super) fn settings(desk: &Desk, query: &Query) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
-    Ok(json(&serde_json::json!({"settings": *desk.running()?.settings})))
+    Ok(json(&Settings { settings: desk.running()?.settings.to_vec() }))
 }
 
 impl Read {

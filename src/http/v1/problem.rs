@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
@@ -26,14 +27,22 @@ pub(super) struct Problem {
     is_fault: bool,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// A problem (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(in crate::http) struct Body<'a> {
+    /// `about:blank`, or `urn:muster:problem:not-whole` where the journal is not what it was.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The status in words.
     title: &'a str,
+    /// The status of HTTP.
     status: u16,
+    /// What is wrong, and what to do.
     detail: &'a str,
+    /// The parameter at fault; left out if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     parameter: Option<&'a str>,
 }
 

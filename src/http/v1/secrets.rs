@@ -1,7 +1,7 @@
 //! What is done to secrets: an account's are erased.
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -15,10 +15,24 @@ use crate::domain::{Reason, Refusal};
 use crate::http::requests::Query;
 use crate::journal::Asker;
 
-#[derive(Deserialize)]
+/// Why an account's secrets are erased.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schema(as = Erasure, example = json!({"reason": "the customer asked for it"}))]
+pub(in crate::http) struct Body {
+    /// 1 to 256 bytes of text on one line, which stands in the history for ever.
+    #[schema(min_length = 1, max_length = 256)]
     reason: String,
+}
+
+/// That an account's secrets are erased.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct Erased {
+    /// The account number.
+    whats_app: String,
+    /// Always true.
+    erased: bool,
 }
 
 /// `DELETE /accounts/{n}/secrets`. It goes on to its end though its caller has gone.
@@ -36,7 +50,7 @@ pub(super) async fn erase(
     let Running { accounts, vault, .. } = desk.running()?.clone();
     let erasing = tokio::spawn(async move { accounts.erase(&vault, account, reason, asker.origin).await });
     match erasing.await.map_err(|error| Problem::work(&error))?? {
-        Ok(()) => Ok(json(&json!({"whatsApp": account.to_string(), "erased": true}))),
+        Ok(()) => Ok(json(&Erased { whats_app: account.to_string(), erased: true })),
         Err(refusal @ Refusal::Unknown) => Err(Problem::new(StatusCode::NOT_FOUND, format!("{account} {refusal}"))),
         Err(refusal) => Err(Problem::new(StatusCode::CONFLICT, format!("{account} {refusal}"))),
     }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use futures_util::stream;
+use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use warp::Reply;
@@ -118,18 +119,9 @@ pub(super) fn whole(content_type: &'static str, body: Vec<u8>) -> Response {
     with_type(Response::new(body.into()), content_type)
 }
 
-/// `{"name":[line,line],"next":"…"}`.
-pub(super) fn page(name: &str, page: &Page) -> Response {
-    let mut body = format!("{{\"{name}\":[").into_bytes();
-    for (at, line) in page.lines.iter().enumerate() {
-        if at > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(line);
-    }
-    let next = page.next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
-    body.extend_from_slice(format!("],\"next\":{next}}}\n").as_bytes());
-    whole(JSON, body)
+/// Lines that are JSON already, each as it is.
+pub(super) fn raw(lines: Vec<Vec<u8>>) -> Vec<Box<RawValue>> {
+    lines.into_iter().filter_map(|line| RawValue::from_string(String::from_utf8(line).ok()?).ok()).collect()
 }
 
 /// Something as JSON.

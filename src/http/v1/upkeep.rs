@@ -3,9 +3,10 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use serde_json::json;
+use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -19,6 +20,60 @@ use crate::domain::{Act, Deed};
 use crate::http::requests::Query;
 use crate::journal::Asker;
 
+/// What follows from the journal, and how far it is.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Projections {
+    head: Head,
+    projections: [Projection; 1],
+}
+
+/// The journal's end.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    /// The position of the last event; `0` if there is none.
+    position: String,
+    /// When that was; null if there is none.
+    #[schema(required, format = DateTime)]
+    moved_at: Option<String>,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Projection {
+    /// `roster`, the account list.
+    name: &'static str,
+    /// The position of the last event in it.
+    position: String,
+    /// Events that are not in it yet.
+    lag: u64,
+    /// How far a rebuild is; null if none is under way.
+    #[schema(required)]
+    rebuilding: Option<Rebuilding>,
+    /// How the last rebuild ended; null if there was none since the start.
+    #[schema(required)]
+    last_rebuild: Option<Rebuilt>,
+}
+
+/// A rebuild that is under way.
+#[derive(Serialize, ToSchema)]
+struct Rebuilding {
+    /// The position of the last event that was folded.
+    position: String,
+    /// Of how many.
+    of: String,
+}
+
+/// That a rebuild has begun.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Begun {
+    /// `roster`.
+    name: &'static str,
+    /// Always true.
+    rebuilding: bool,
+}
+
 /// `GET /projections`
 pub(super) fn projections(desk: &Desk, query: &Query) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
@@ -28,11 +83,16 @@ pub(super) fn projections(desk: &Desk, query: &Query) -> Result<Response, Proble
     let rebuild = &desk.inner.rebuild;
     let running = rebuild.is_running.load(Ordering::Relaxed);
     let running = running
-        .then(|| json!({"position": rebuild.position.load(Ordering::Relaxed).to_string(), "of": head.to_string()}));
-    let last = rebuild.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let roster = json!({"name": "roster", "position": position.to_string(), "lag": head.saturating_sub(position),
-        "rebuilding": running, "lastRebuild": last});
-    Ok(json(&json!({"head": {"position": head.to_string(), "movedAt": moved}, "projections": [roster]})))
+        .then(|| Rebuilding { position: rebuild.position.load(Ordering::Relaxed).to_string(), of: head.to_string() });
+    let roster = Projection {
+        name: "roster",
+        position: position.to_string(),
+        lag: head.saturating_sub(position),
+        rebuilding: running,
+        last_rebuild: rebuild.last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+    };
+    let head = Head { position: head.to_string(), moved_at: moved };
+    Ok(json(&Projections { head, projections: [roster] }))
 }
 
 /// When the journal came to this position; never, if it is at none.
@@ -73,7 +133,7 @@ pub(super) fn rebuild(desk: &Desk, name: &str, query: &Query, asker: Asker) -> R
             Err(error) => tracing::error!(%error, "the roster was not rebuilt; the one before it is still served"),
         }
     });
-    let mut response = json(&json!({"name": "roster", "rebuilding": true}));
+    let mut response = json(&Begun { name: "roster", rebuilding: true });
     *response.status_mut() = StatusCode::ACCEPTED;
     Ok(response)
 }

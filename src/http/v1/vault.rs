@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -16,12 +16,36 @@ use super::webhooks::read;
 use super::{Desk, Running};
 use crate::http::requests::Query;
 use crate::journal::Asker;
-use crate::vault;
+use crate::vault::{self, Rotated};
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-struct Body {
+/// Which master key is to be the next; nothing, or an empty object, for one that is drawn.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = Rotation, example = json!({"newKeyFile": "/run/secrets/new.key"}))]
+pub(in crate::http) struct Body {
+    /// The whole path of a file on the service's machine, which has the key as a line of 64 hexadecimal digits.
+    #[schema(value_type = Option<String>)]
     new_key_file: Option<PathBuf>,
+}
+
+/// A line of what is told of a rotation; the last one is not of the first kind.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = RotationLine)]
+pub(in crate::http) enum Line {
+    /// How far it is.
+    Progress {
+        /// Keys and secrets that were looked at.
+        done: u64,
+        /// Of how many.
+        of: u64,
+    },
+    Rotated(Rotated),
+    /// It came to no end.
+    Failed {
+        /// Why, and what to do.
+        error: String,
+    },
 }
 
 /// Answers what is below `/vault`.
@@ -45,18 +69,19 @@ pub(super) async fn answer(
     let (journal, runtime) = (desk.audit().journal().clone(), Handle::current());
     // It goes on to its end though nobody reads how far it is.
     Ok(streamed(place, NDJSON, move |writer| -> Result<(), Problem> {
-        let mut say = |line: serde_json::Value| writer.write(format!("{line}\n").into_bytes());
-        let rotated = rotation.run(&journal, &runtime, asker, |done, of| {
-            let _unread = say(json!({"done": done, "of": of}));
-        });
-        let last = match rotated {
-            Ok(rotated) => json!(rotated),
+        let mut say = |line: Line| {
+            let mut line = serde_json::to_vec(&line).unwrap_or_default();
+            line.push(b'\n');
+            let _unread = writer.write(line);
+        };
+        let rotated = rotation.run(&journal, &runtime, asker, |done, of| say(Line::Progress { done, of }));
+        say(match rotated {
+            Ok(rotated) => Line::Rotated(rotated),
             Err(error) => {
                 tracing::error!(%error, "a rotation of the master key did not come to its end");
-                json!({"error": error.to_string()})
+                Line::Failed { error: error.to_string() }
             }
-        };
-        let _unread = say(last);
+        });
         Ok(())
     }))
 }

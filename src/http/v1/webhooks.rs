@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use warp::http::StatusCode;
 use warp::reply::Response;
 use zeroize::Zeroizing;
@@ -18,58 +19,130 @@ use crate::domain::Channel;
 use crate::http::requests::Query;
 use crate::journal::Asker;
 use crate::limits::SECRET_GRACE;
-use crate::webhooks::{Asked, Chosen, Letters, Page, Refused, Shown, State, Webhooks};
+use crate::webhooks::{Asked, Chosen, DeliveryView, LetterView, Letters, Page, Refused, Shown, State, Webhooks};
 
 /// A position: a number, or its digits, as answers have it.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "serde_json::Value")]
-struct Position(u64);
+pub(in crate::http) struct Position(u64);
 
-#[derive(Deserialize)]
+/// A receiver.
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Url {
+#[schema(as = ReceiverUrl, example = json!({"url": "https://example.com/status"}))]
+pub(in crate::http) struct Url {
+    /// Its whole URL, `http` or `https`. It must not lead to an address that the guard refuses.
     url: String,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Secret {
+/// A secret of Standard Webhooks; nothing, or an empty object, for one that is drawn.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WantedSecret, example = json!({"grace": "24h"}))]
+pub(in crate::http) struct Secret {
+    /// `whsec_` and 24 to 64 bytes in base64; drawn if it is left out.
+    #[schema(value_type = Option<String>)]
     secret: Option<Zeroizing<String>>,
+    /// How long the secret before signs too, as in `24h` (which holds if it is left out), `0s`; at most 30 days.
     grace: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// The secret of the API family's way to sign.
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct AppSecret {
+#[schema(as = AppSecret, example = json!({"tenantId": "500975", "secret": "f9a40a4780f5e1306c46f1c8daecee3b"}))]
+pub(in crate::http) struct AppSecret {
+    /// Who the receiver is to the sender, as both agreed: 1 to 64 letters, digits, dots, dashes, underscores.
     tenant_id: String,
+    /// 8 to 64 visible ASCII characters.
+    #[schema(value_type = String)]
     secret: Zeroizing<String>,
 }
 
-#[derive(Deserialize)]
+/// Why something is done.
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Reason {
+#[schema(as = Reason, example = json!({"reason": "maintenance"}))]
+pub(in crate::http) struct Reason {
+    /// 1 to 256 bytes of text on one line, which stands in the history for ever.
     reason: String,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-struct Redelivery {
+/// Which deliveries are to be sent again; at least one field but `dryRun`.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = Redelivery, example = json!({"state": "dead", "since": "2026-11-25", "dryRun": true}))]
+pub(in crate::http) struct Redelivery {
+    /// Of this account.
     account: Option<String>,
+    /// That stand so, as in `DeliveryState`.
     state: Option<String>,
+    /// Of events from this time on.
     since: Option<String>,
+    /// Of events before this time.
     until: Option<String>,
+    /// Of events from this position on.
     from: Option<Position>,
+    /// Of events up to this position.
     to: Option<Position>,
+    /// Whether they are only counted.
+    #[serde(default)]
     dry_run: bool,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-struct Choice {
+/// Which dead letters, in one of the three ways.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = DeadLetterChoice)]
+pub(in crate::http) struct Choice {
+    /// Those of the events at these positions.
+    #[serde(default)]
     positions: Vec<Position>,
+    /// Those of the events up to this position.
     up_to: Option<Position>,
+    /// All.
+    #[serde(default)]
     all: bool,
+    /// Why they are given up; where they are dropped, and only there.
     reason: Option<String>,
+}
+
+/// Both webhooks.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Webhooks)]
+pub(in crate::http) struct Channels {
+    /// `sync`, then `register`.
+    channels: [Shown; 2],
+}
+
+/// The secret that signs from now on.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(in crate::http) struct NewSecret {
+    /// `sync` or `register`.
+    channel: &'static str,
+    /// The secret, which is not shown again.
+    secret: String,
+}
+
+/// A page of deliveries.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(in crate::http) struct DeliveryPage {
+    /// The latest first.
+    deliveries: Vec<DeliveryView>,
+    /// What to ask for as `cursor` next; null at the end.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// A page of dead letters.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct DeadLetterPage {
+    /// The earliest first.
+    dead_letters: Vec<LetterView>,
+    /// What to ask for as `cursor` next; null at the end.
+    #[schema(required)]
+    next: Option<String>,
 }
 
 /// Answers what is below `/webhooks`.
@@ -84,7 +157,7 @@ pub(super) async fn answer(
     let webhooks = desk.webhooks()?;
     let [name, rest @ ..] = path else {
         Parameters::new(query, &[])?;
-        return Ok(json(&json!({"channels": channels(webhooks).await?})));
+        return Ok(json(&Channels { channels: channels(webhooks).await? }));
     };
     let channel = channel(name)?;
     if let ["deliveries"] = rest {
@@ -95,7 +168,8 @@ pub(super) async fn answer(
     match (rest, method) {
         (["dead-letters"], _) => {
             let (cursor, limit) = (parameters.number("cursor")?.unwrap_or(0), parameters.limit()?);
-            return Ok(page("deadLetters", &webhooks.letters(channel, cursor, limit).await?));
+            let Page { items: dead_letters, next } = webhooks.letters(channel, cursor, limit).await?;
+            return Ok(json(&DeadLetterPage { dead_letters, next: next.map(|next| next.to_string()) }));
         }
         (["deliveries", position], _) => {
             return Ok(json(&webhooks.delivery(channel, parameters.position(position)?).await?));
@@ -113,7 +187,7 @@ pub(super) async fn answer(
             let secret = webhooks
                 .set_secret(channel, secret.as_ref().map(|secret| secret.as_str()), grace_of(grace.as_deref())?, asker)
                 .await?;
-            return Ok(json(&json!({"channel": channel.short_name(), "secret": secret})));
+            return Ok(json(&NewSecret { channel: channel.short_name(), secret }));
         }
         (["secret"], _) => webhooks.remove_secrets(channel, asker).await?,
         (["app-secret"], "PUT") => {
@@ -151,7 +225,8 @@ async fn deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -> Res
         to: None,
     };
     let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(page("deliveries", &webhooks.deliveries(channel, asked, cursor, limit).await?))
+    let Page { items: deliveries, next } = webhooks.deliveries(channel, asked, cursor, limit).await?;
+    Ok(json(&DeliveryPage { deliveries, next: next.map(|next| next.to_string()) }))
 }
 
 async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], asker: Asker) -> Result<Response, Problem> {
@@ -242,10 +317,16 @@ fn read_or_default<T: DeserializeOwned + Default>(body: &[u8], shape: &str) -> R
     if body.trim_ascii().is_empty() { Ok(T::default()) } else { read(body, shape) }
 }
 
-/// `{"name":[item,item],"next":"…"}`.
-fn page<T: serde::Serialize>(name: &str, page: &Page<T>) -> Response {
-    json(&json!({name: page.items, "next": page.next.map(|next| next.to_string())}))
+impl utoipa::PartialSchema for Position {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+        let digits = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+$"));
+        let words = "A position: a number, or its digits, as answers have it.";
+        OneOfBuilder::new().item(number).item(digits).description(Some(words)).into()
+    }
 }
+
+impl utoipa::ToSchema for Position {}
 
 impl TryFrom<serde_json::Value> for Position {
     type Error = &'static str;

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 50] = [
+const PLACES: [(&str, &[&str]); 52] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -62,6 +62,8 @@ const PLACES: [(&str, &[&str]); 50] = [
     ("tracing_opentelemetry", &["traces"]),
     ("tracing_subscriber", &["config", "traces", "cli"]),
     ("url", &["client", "config", "console", "webhooks", "cli"]),
+    ("utoipa", &["access", "audit", "config", "http", "vault", "webhooks"]),
+    ("utoipa_swagger_ui", &["http"]),
     ("warp", &["http", "receiver", "console"]),
     ("zeroize", &[]),
 ];

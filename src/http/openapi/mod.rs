@@ -1,0 +1,189 @@
+//! The description of the API: OpenAPI, made from the types that are sent and read, and the pages that show it.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `operation` | one operation, as it is described |
+//! | `shapes` | what parameters may be, with their bounds |
+//! | `contract` | the documented endpoints, and those that say how the service is |
+//! | `v1` | `/api/v1` but for the webhooks |
+//! | `webhooks` | the webhooks: their management, and what receivers are sent |
+//! | `pages` | `/openapi.json`, and Swagger UI at `/docs` |
+
+mod contract;
+mod operation;
+mod pages;
+mod shapes;
+mod v1;
+mod webhooks;
+
+#[cfg(test)]
+mod tests;
+
+use utoipa::openapi::path::PathItemBuilder;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, ComponentsBuilder, Schema};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{HttpMethod, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr};
+
+pub(super) use pages::routes;
+
+use super::endpoint::Endpoint;
+use super::v1::ROUTES;
+use crate::domain::Channel;
+use operation::{Described, Schemas};
+
+const ABOUT: &str = "\
+The register of a company's WhatsApp customer-service accounts. The documented endpoints answer in an envelope, `data`, `code` \
+and `message`, whose `code` is the status of HTTP too; with `http.always_200` that is 200, but for 413, 429 and 503. `data` \
+keeps its type on errors. What is under `/api/v1` is for auditors and operators, and answers errors as problems (RFC 9457).
+
+Account numbers are digits, country code first. Times are RFC 3339 in UTC. Positions and sizes are texts in answers, since \
+they have 64 bits. `x-request-id` is taken over from the caller, 1 to 64 visible ASCII characters, or drawn.";
+
+/// The description of all that is served, as JSON.
+pub fn document() -> String {
+    let mut json = serde_json::to_string_pretty(&description()).unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+fn description() -> OpenApi {
+    let documented = || Endpoint::ALL.into_iter().filter(|it| !matches!(it, Endpoint::Health | Endpoint::Ready));
+    let health = [Endpoint::Health, Endpoint::Ready];
+    let groups: [(&str, &str, Vec<Described>); 8] = [
+        ("Documented", "What callers' back-ends call.", documented().flat_map(contract::operations).collect()),
+        ("Health", "How the service is. Needs no key.", health.into_iter().flat_map(contract::operations).collect()),
+        ("Accounts", "Accounts, their state, their history.", v1::accounts()),
+        ("Journal", "All facts, and proofs of them.", v1::journal()),
+        ("Upkeep", "Projections, verification, replay, backup.", v1::upkeep()),
+        ("Webhooks", "Receivers, secrets, deliveries, dead letters.", webhooks::operations()),
+        ("Vault", "The master key.", v1::vault()),
+        ("API keys", "Who may do what.", v1::keys()),
+    ];
+    let (mut paths, mut schemas, mut tags) = (Paths::new(), contract::envelopes(), Vec::new());
+    for (tag, words, operations) in groups {
+        tags.push(TagBuilder::new().name(tag).description(Some(words)).build());
+        for operation in operations {
+            add(&mut paths, &mut schemas, tag, with_roles(operation));
+        }
+    }
+    let (mut outgoing, told) = (Paths::new(), "To receivers");
+    tags.push(TagBuilder::new().name(told).description(Some("What receivers are sent.")).build());
+    for channel in Channel::ALL {
+        add(&mut outgoing, &mut schemas, told, webhooks::outgoing(channel));
+    }
+    let license = License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
+    let info = InfoBuilder::new()
+        .title("Muster")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(license));
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .webhooks(Some(outgoing))
+        .components(Some(components(schemas).build()))
+        .security(Some(of_anybody()))
+        .tags(Some(tags))
+        .build()
+}
+
+fn add(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation: Described) {
+    let (method, path) = (operation.method.clone(), operation.path.clone());
+    let (operation, named) = operation.build(tag);
+    schemas.extend(named);
+    let item = PathItemBuilder::new().operation(method, operation).build();
+    match paths.paths.get_mut(&path) {
+        Some(known) => known.merge_operations(item),
+        None => drop(paths.paths.insert(path, item)),
+    }
+}
+
+/// Whose API keys do, of what a route says of itself.
+fn with_roles(operation: Described) -> Described {
+    let is_it = |route: &&super::Route| {
+        operation.path.strip_prefix("/api/v1/") == Some(route.path) && route.method == method_name(&operation.method)
+    };
+    match ROUTES.iter().find(is_it) {
+        Some(route) => {
+            let roles = format!("For API keys of the role {}.", route.need.roles());
+            operation.words(&roles)
+        }
+        None => operation,
+    }
+}
+
+fn method_name(method: &HttpMethod) -> &'static str {
+    match method {
+        HttpMethod::Get => "GET",
+        HttpMethod::Post => "POST",
+        HttpMethod::Put => "PUT",
+        HttpMethod::Delete => "DELETE",
+        HttpMethod::Head => "HEAD",
+        HttpMethod::Options | HttpMethod::Patch | HttpMethod::Trace => "",
+    }
+}
+
+fn components(schemas: Schemas) -> ComponentsBuilder {
+    let closed = schemas.into_iter().map(|(name, mut schema)| {
+        close(&mut schema);
+        (name, schema)
+    });
+    let header =
+        |name: &str, words: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, words)));
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("muster_1_…")
+        .description(Some("An API key. While none was ever given everybody on the machine may do everything."))
+        .build();
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(closed)
+        .security_scheme("apiKey", SecurityScheme::Http(bearer))
+        .security_scheme("apiKeyHeader", header("X-API-Key", "The same, in a header of its own."))
+        .security_scheme("tenantId", header("tenant_id", "The tenant's id, with its token."))
+        .security_scheme("tenantTimestamp", header("timestamp", "Unix time in milliseconds, at most 5 min from now."))
+        .security_scheme("tenantToken", header("token", "Lower-case hex MD5 of `tenant_id`, `timestamp` and secret."))
+        .security_scheme("standardWebhooks", header("webhook-signature", "Standard Webhooks, once a secret is set."))
+        .security_scheme("appSecret", header("access_token", "The API family's way, once an app secret is set."));
+    v1::PROBLEMS.into_iter().fold(components, |components, (status, name, words)| {
+        components.response(name, v1::common_problem(status, words).build())
+    })
+}
+
+/// Who may ask: whoever shows an API key, and anybody while there is none.
+fn of_anybody() -> Vec<SecurityRequirement> {
+    let alone = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    vec![alone("apiKey"), alone("apiKeyHeader"), SecurityRequirement::default()]
+}
+
+/// Likewise, and whoever shows the token of a tenant.
+fn of_callers() -> Vec<SecurityRequirement> {
+    let none = Vec::<String>::new;
+    let token = SecurityRequirement::new("tenantId", none()).add("tenantTimestamp", none()).add("tenantToken", none());
+    of_anybody().into_iter().chain([token]).collect()
+}
+
+/// An object has no fields but those that are described, if it does not say so.
+fn close(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            object.properties.values_mut().for_each(close);
+            let is_object = serde_json::to_value(&object.schema_type).is_ok_and(|name| name == "object");
+            if is_object && object.additional_properties.is_none() {
+                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                close(items);
+            }
+        }
+        Schema::OneOf(one) => one.items.iter_mut().for_each(close),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(close),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(close),
+        _ => {}
+    }
+}

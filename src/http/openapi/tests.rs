@@ -1,0 +1,50 @@
+//! The description has what is served, and nothing else.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::document;
+use crate::domain::Channel;
+use crate::http::ROUTES;
+use crate::http::endpoint::Endpoint;
+
+fn read() -> Value {
+    serde_json::from_str(&document()).unwrap()
+}
+
+/// Methods and paths.
+fn described(paths: &Value) -> BTreeSet<String> {
+    let operations = paths.as_object().unwrap().iter();
+    operations
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect()
+}
+
+#[test]
+fn every_path_is_described_and_no_other() {
+    let document = read();
+    let routes = ROUTES.iter().map(|route| format!("{} /api/v1/{}", route.method, route.path));
+    let endpoints = Endpoint::ALL
+        .into_iter()
+        .flat_map(|endpoint| endpoint.allow().split(", ").map(move |method| format!("{method} {}", endpoint.path())));
+    assert_eq!(described(&document["paths"]), routes.chain(endpoints).collect());
+    let channels = Channel::ALL.map(|channel| format!("POST {}", channel.configuration_id()));
+    assert_eq!(described(&document["webhooks"]), channels.into());
+}
+
+/// All that is named is there, and all that is there is named.
+#[test]
+fn components_are_named() {
+    let (document, text) = (read(), document());
+    for kind in ["schemas", "responses"] {
+        for name in document["components"][kind].as_object().unwrap().keys() {
+            assert!(text.contains(&format!("\"#/components/{kind}/{name}\"")), "nothing names {kind} {name}");
+        }
+    }
+    for named in text.split("\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document.pointer(named).is_some(), "there is no {named}");
+    }
+}

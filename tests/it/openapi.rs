@@ -1,0 +1,304 @@
+//! The description of the API, held against what is really answered and sent.
+
+mod described;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::muster::{Answer, Muster, PATIENCE, Receiver, directory, run};
+use described::Described;
+
+/// The whole of it is reviewed like code. `INSTA_UPDATE=always` rewrites it.
+#[test]
+fn the_description_is_reviewed() {
+    let (code, printed, _) = run(&["openapi"], &[]);
+    assert_eq!(code, Some(0));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots/openapi.json");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(&path, &printed).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = reviewed.lines().zip(printed.lines()).position(|(reviewed, printed)| reviewed != printed);
+    assert!(
+        reviewed == printed,
+        "snapshots/openapi.json is not what `muster openapi` prints, from line {} on; if that is meant, run \
+         INSTA_UPDATE=always cargo test --test it openapi",
+        differs.map_or(reviewed.lines().count(), |line| line) + 1
+    );
+}
+
+/// Asks, and holds each answer against the description.
+struct Talk {
+    muster: Muster,
+    described: Described,
+    /// The API key that is shown, if one is.
+    key: Option<String>,
+}
+
+impl Talk {
+    /// Asks for what is expected to be answered with this status.
+    async fn say(&mut self, method: &str, path: &str, body: impl ToString, status: u16) -> Answer {
+        self.say_with(method, path, &[("content-type", "application/json")], body, status).await
+    }
+
+    async fn say_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl ToString,
+        status: u16,
+    ) -> Answer {
+        let body = body.to_string();
+        let mut request =
+            self.muster.client().request(method.parse().unwrap(), self.muster.url(path)).body(body.clone());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        let answer = self.muster.send(request).await.unwrap();
+        assert_eq!(answer.status, status, "{method} {path} {body}: {}", answer.text);
+        self.described.check(method, path, &body, &answer);
+        answer
+    }
+
+    /// Asks under `/api/v1`, once well and once as it is refused.
+    async fn both(&mut self, method: &str, path: &str, body: &str, bad: (&str, &str, u16)) {
+        self.say(method, &format!("/api/v1/{path}"), body, 200).await;
+        self.say(method, &format!("/api/v1/{}", bad.0), bad.1, bad.2).await;
+    }
+
+    /// Asks until it is answered so.
+    async fn until(&mut self, path: &str, wanted: &str) {
+        let asking = async {
+            while !self.muster.get(path).await.text.contains(wanted) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{path} never has {wanted}"));
+    }
+}
+
+const WHATSAPP: &str = "/group-dispatch-api/whatsapp";
+const REGISTER: &str = "/group-dispatch-api/register";
+const NUMBER: &str = "861821726232";
+
+/// The document's account.
+fn account(number: &str, name: &str) -> Value {
+    json!({"whatsApp": number, "whatsappType": 1, "override": false, "name": name, "avatar": "wwww.baiux.com/1.img",
+        "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "", "accountId": "", "nextKeyId": "",
+        "registrationId": "", "deviceParams": ""})
+}
+
+/// Every path is called, and answers and webhooks are what the description says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_are_as_described() {
+    let data = directory();
+    // The first attempt fails, and there is no second one: it is dead at once.
+    let receiver = Receiver::failing(|attempt| attempt == 0).await;
+    let settings = [
+        ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
+        ("MUSTER_WEBHOOKS__RETRY_WAITS", ""),
+        ("MUSTER_SIMULATOR__DELAY_MS", "1"),
+        ("MUSTER_HTTP__MAX_BODY_BYTES", "100000"),
+    ];
+    let muster = Muster::start(data.path(), &settings);
+    let mut talk = Talk { muster, described: Described::new(), key: None };
+
+    for path in ["/healthz", "/readyz"] {
+        talk.say("GET", path, "", 200).await;
+        talk.say("HEAD", path, "", 200).await;
+    }
+    documented(&mut talk).await;
+    receiver.until("the account's and the number's", |told| told.len() == 6).await;
+    talk.until("/api/v1/webhooks/sync", r#""deadLetters":1"#).await;
+    read(&mut talk).await;
+    manage_webhooks(&mut talk).await;
+    keep_up(&mut talk).await;
+    give_keys(&mut talk).await;
+
+    talk.described.was_all_seen();
+    for delivery in receiver.deliveries().iter() {
+        talk.described.check_webhook(delivery);
+    }
+}
+
+async fn documented(talk: &mut Talk) {
+    let json = ("content-type", "application/json");
+    let batch = |accounts: &[Value]| json!({"whatsAppList": accounts});
+    let [insert, online, recycle] =
+        ["batchInsert", "batchOnline", "batchRecycle"].map(|name| format!("{WHATSAPP}/{name}"));
+    let [phone, code] = ["submitPhone", "submitVerifyCode"].map(|name| format!("{REGISTER}/{name}"));
+    let lee = account(NUMBER, "lee");
+    let keyed = [json, ("idempotency-key", "one")];
+    talk.say_with("POST", &insert, &keyed, batch(std::slice::from_ref(&lee)), 200).await;
+    talk.say_with("POST", &insert, &keyed, batch(std::slice::from_ref(&lee)), 200).await;
+    talk.say_with("POST", &insert, &keyed, batch(&[]), 422).await;
+    talk.say("POST", &insert, batch(&[account(NUMBER, "other")]), 409).await;
+    let both = batch(&[account(NUMBER, "other"), account("8618210001234", "lee")]);
+    talk.say("POST", &format!("{insert}?details=true"), &both, 207).await;
+    talk.say("POST", &online, batch(&[lee]), 200).await;
+    talk.until("/api/v1/events", "came_online").await;
+    talk.say("POST", &recycle, json!({"whatsAppList": [NUMBER, "861821726231"]}), 207).await;
+    talk.until("/api/v1/events", "went_offline").await;
+    let registration =
+        json!({"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
+    talk.say("POST", &phone, &registration, 200).await;
+    let submitted = |code: &str| json!({"phone": "182172623211", "verifyCode": code, "areaCode": "+86"});
+    talk.say("POST", &code, submitted("654321"), 200).await;
+    talk.until("/api/v1/events", "registration_failed").await;
+    talk.say("POST", &code, submitted("123456"), 200).await;
+    talk.until("/api/v1/events", ".registered.").await;
+    talk.say("POST", &code, submitted("123456"), 404).await;
+    for post in [&insert, &online, &recycle, &phone, &code] {
+        talk.say("POST", post, r#"{"whatsAppList":1}"#, 400).await;
+        talk.say_with("POST", post, &[("content-type", "text/plain")], "{}", 415).await;
+        talk.say("POST", post, " ".repeat(100_001), 413).await;
+    }
+
+    let query = format!("{WHATSAPP}/queryWhatsAppStatus");
+    let list = talk.say("GET", &query, "", 200).await;
+    talk.say_with("GET", &query, &[("if-none-match", list.header("etag"))], "", 304).await;
+    talk.say("GET", &format!("{query}?whatsApp=x"), "", 400).await;
+    talk.say_with("GET", &query, &[("host", "example.com")], "", 403).await;
+}
+
+/// What auditors ask.
+async fn read(talk: &mut Talk) {
+    let unknown = "accounts/8618210009999";
+    talk.both("GET", "accounts?status=1&limit=1", "", ("accounts?status=3", "", 400)).await;
+    talk.both("GET", &format!("accounts/{NUMBER}?version=2"), "", (unknown, "", 404)).await;
+    talk.both("GET", "accounts/8618210001234", "", ("accounts/1", "", 400)).await;
+    talk.both("GET", "accounts/86182172623211", "", (unknown, "", 404)).await;
+    talk.both("GET", &format!("accounts/{NUMBER}/events?limit=2"), "", (&format!("{unknown}/events"), "", 404)).await;
+    let diff = format!("accounts/{NUMBER}/diff");
+    talk.both("GET", &format!("{diff}?from=1&to=5"), "", (&diff, "", 400)).await;
+    talk.both("GET", "events?limit=1000", "", ("events?type=none", "", 400)).await;
+    let lines = [("accept", "application/x-ndjson")];
+    for path in [format!("accounts/{NUMBER}/events"), "events".to_owned()] {
+        talk.say_with("GET", &format!("/api/v1/{path}"), &lines, "", 200).await;
+    }
+    for event in crate::audit::events(&talk.muster, 9).await {
+        talk.described.check_live(&event);
+    }
+    talk.both("GET", "export", "", ("export?format=xml", "", 400)).await;
+    talk.both("GET", &format!("export?format=csv&account={NUMBER}"), "", ("export?until=x", "", 400)).await;
+    talk.both("GET", "log/checkpoint", "", ("log/checkpoint?size=1", "", 400)).await;
+    talk.both("GET", "log/public-key", "", ("log/public-key?size=1", "", 400)).await;
+    talk.both("GET", "log/proof/inclusion?seq=1", "", ("log/proof/inclusion?seq=9999", "", 404)).await;
+    talk.both("GET", "log/proof/consistency?from=1", "", ("log/proof/consistency?from=9999", "", 404)).await;
+    talk.both("GET", &format!("log/proof/account/{NUMBER}"), "", ("log/proof/account/8618210009999", "", 404)).await;
+    talk.both("GET", "projections", "", ("projections?x=1", "", 400)).await;
+    talk.both("POST", "verify", "", ("verify?x=1", "", 400)).await;
+    talk.both("POST", &format!("replay?account={NUMBER}"), "", ("replay?account=8618210009999", "", 404)).await;
+    talk.both("POST", "replay?until=3", "", ("replay?until=x", "", 400)).await;
+}
+
+async fn manage_webhooks(talk: &mut Talk) {
+    talk.both("GET", "webhooks", "", ("webhooks?x=1", "", 400)).await;
+    talk.both("GET", "webhooks/sync", "", ("webhooks/other", "", 404)).await;
+    talk.both("GET", "webhooks/sync/deliveries", "", ("webhooks/sync/deliveries?state=x", "", 400)).await;
+    let dead = talk.say("GET", "/api/v1/webhooks/sync/dead-letters", "", 200).await.json();
+    let position = dead["deadLetters"][0]["position"].as_str().unwrap().to_owned();
+    talk.both("GET", "webhooks/sync/dead-letters?limit=1", "", ("webhooks/sync/dead-letters?limit=0", "", 400)).await;
+    let delivery = format!("webhooks/sync/deliveries/{position}");
+    talk.both("GET", &delivery, "", ("webhooks/sync/deliveries/1", "", 404)).await;
+    talk.both("POST", "webhooks/sync/test", "", ("webhooks/sync/test?x=1", "", 400)).await;
+    let pause = "webhooks/sync/pause";
+    talk.both("POST", pause, r#"{"reason":"maintenance"}"#, (pause, r#"{"reason":""}"#, 400)).await;
+    talk.both("POST", &format!("{delivery}/resend"), "", ("webhooks/sync/deliveries/1/resend", "", 404)).await;
+    let [replay, drop] = ["replay", "drop"].map(|what| format!("webhooks/sync/dead-letters/{what}"));
+    let one = json!({"positions": [position]}).to_string();
+    talk.both("POST", &replay, &one, (&replay, "{}", 400)).await;
+    talk.both("POST", &drop, r#"{"all":true,"reason":"over"}"#, (&drop, &one, 400)).await;
+    talk.both("POST", "webhooks/sync/resume", "", ("webhooks/sync/resume", "", 409)).await;
+    let redeliver = "webhooks/sync/redeliver";
+    talk.both("POST", redeliver, r#"{"from":1,"to":"9","dryRun":true}"#, (redeliver, "{}", 400)).await;
+    let url = "webhooks/register/url";
+    talk.both("PUT", url, r#"{"url":"http://127.0.0.1:9/hook"}"#, (url, r#"{"url":"http://169.254.169.254/"}"#, 400))
+        .await;
+    talk.both("DELETE", url, "", ("webhooks/register/url?x=1", "", 400)).await;
+    let secret = "webhooks/register/secret";
+    talk.both("PUT", secret, "", (secret, r#"{"secret":"x"}"#, 400)).await;
+    talk.both("DELETE", secret, "", ("webhooks/other/secret", "", 404)).await;
+    let app = "webhooks/register/app-secret";
+    let app_secret = r#"{"tenantId":"500975","secret":"f9a40a4780f5e1306c46f1c8daecee3b"}"#;
+    talk.both("PUT", app, app_secret, (app, "[]", 400)).await;
+    talk.say("GET", "/api/v1/webhooks/register", "", 200).await;
+    talk.both("DELETE", app, "", ("webhooks/other/app-secret", "", 404)).await;
+    talk.say("POST", &format!("/api/v1/{pause}"), " ".repeat(70_000), 413).await;
+    talk.say_with("POST", &format!("/api/v1/{pause}"), &[("content-type", "text/plain")], "{}", 415).await;
+}
+
+async fn keep_up(talk: &mut Talk) {
+    let rebuild = "/api/v1/projections/roster/rebuild";
+    talk.say("POST", rebuild, "", 202).await;
+    talk.say("POST", "/api/v1/projections/other/rebuild", "", 404).await;
+    talk.until("/api/v1/projections", r#""rebuilding":null,"lastRebuild":{"#).await;
+    talk.say("GET", "/api/v1/projections", "", 200).await;
+    let backup = talk.muster.client().post(talk.muster.url("/api/v1/backup")).send().await.unwrap();
+    let (status, headers) = (backup.status().as_u16(), backup.headers().clone());
+    // It is no text.
+    let answer = Answer { status, headers, text: format!("{} bytes", backup.bytes().await.unwrap().len()) };
+    talk.described.check("POST", "/api/v1/backup", "", &answer);
+    talk.say("POST", "/api/v1/backup?x=1", "", 400).await;
+    talk.both("GET", "vault", "", ("vault?x=1", "", 400)).await;
+    let none = r#"{"newKeyFile":"none"}"#;
+    talk.both("POST", "vault/rotate", "", ("vault/rotate", none, 400)).await;
+    let secrets = format!("accounts/{NUMBER}/secrets");
+    talk.both("DELETE", &secrets, r#"{"reason":"asked for"}"#, (&secrets, "{}", 400)).await;
+    talk.say("DELETE", "/api/v1/accounts/8618210009999/secrets", r#"{"reason":"asked for"}"#, 404).await;
+}
+
+/// Keys come last: from the first on every request needs one.
+async fn give_keys(talk: &mut Talk) {
+    let make = |role: &str| json!({"name": "a key", "role": role}).to_string();
+    let made = talk.say("POST", "/api/v1/keys", make("admin"), 200).await.json();
+    talk.say("GET", "/api/v1/keys", "", 401).await;
+    talk.say("POST", &format!("{WHATSAPP}/batchInsert"), "{}", 401).await;
+    talk.key = Some(made["key"].as_str().unwrap().to_owned());
+    talk.both("GET", "keys", "", ("keys?x=1", "", 400)).await;
+    talk.say("POST", "/api/v1/keys", "{}", 400).await;
+    let tenant = r#"{"name":"old","role":"caller","tenant":"500975","expires":"2100-01-01","accounts":["8618"]}"#;
+    talk.say("POST", "/api/v1/keys", tenant, 200).await;
+    talk.say("POST", "/api/v1/keys", tenant, 409).await;
+    talk.both("DELETE", "keys/2", "", ("keys/9", "", 404)).await;
+    talk.say("DELETE", "/api/v1/keys/2", "", 409).await;
+    talk.say("GET", "/api/v1/keys", "", 200).await;
+    // The acts of all this are events.
+    talk.say("GET", "/api/v1/events?limit=1000", "", 200).await;
+    let auditor = talk.say("POST", "/api/v1/keys", make("auditor"), 200).await.json();
+    talk.key = Some(auditor["key"].as_str().unwrap().to_owned());
+    talk.say("POST", "/api/v1/backup", "", 403).await;
+    talk.say("POST", &format!("{WHATSAPP}/batchRecycle"), "{}", 403).await;
+}
+
+/// The pages that show it are there, and take nothing from elsewhere.
+#[tokio::test]
+async fn the_pages_are_all_there() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    let document = muster.get("/openapi.json").await;
+    assert_eq!((document.text, document.status), (run(&["openapi"], &[]).1, 200));
+    // The client follows from where they are to where their files are named from.
+    let page = muster.get("/docs").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'self'; ") && !policy.contains("script"), "{policy}");
+    let quoted = page.text.split('"').skip(1).step_by(2);
+    let files: Vec<&str> = quoted.filter(|it| [".js", ".css", ".png"].iter().any(|end| it.ends_with(end))).collect();
+    assert!(files.len() >= 5 && !page.text.contains("://"), "{}", page.text);
+    for file in &files {
+        let file = muster.get(&format!("/docs/{}", file.trim_start_matches("./"))).await;
+        assert_eq!((file.status, file.header("content-security-policy")), (200, policy));
+        assert!(file.header("content-type").starts_with("text/") || file.header("content-type").starts_with("image/"));
+    }
+    let initializer = muster.get("/docs/swagger-initializer.js").await.text;
+    assert!(initializer.contains("\"/openapi.json\"") && !initializer.contains("://"), "{initializer}");
+    assert_eq!(muster.get("/docs/none").await.status, 404);
+    assert_eq!((muster.post("/docs/", "").await.status, muster.post("/openapi.json", "").await.status), (405, 405));
+}
