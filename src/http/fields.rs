@@ -260,7 +260,7 @@ fn described(fields: impl Iterator<Item = (&'static str, &'static str, ObjectBui
         } else {
             field.schema_type = match field.schema_type {
                 SchemaType::Type(one) => SchemaType::Array(vec![one, Type::Null]),
-                other => other,
+                several @ (SchemaType::Array(_) | SchemaType::AnyValue) => several,
             };
             field.enum_values.iter_mut().for_each(|values| values.push(serde_json::Value::Null));
         }
