@@ -1,0 +1,28 @@
+// What happens appears as it happens, unless somebody reads in peace.
+import { becomes, call, expect, test } from "./muster.js";
+import { online } from "./life.js";
+
+test("the live tail shows what happens, and holds it while it is paused", async ({ page }) => {
+  const number = "861821721030";
+  await page.goto(`/events?account=${number}`);
+  const names = page.locator(".feed strong");
+  await expect(names).toHaveText(["account imported"]);
+  await expect(page.locator(".live-tail")).toBeVisible();
+  const shown = await page.locator(".feed li").innerHTML();
+
+  await online([number]);
+  await expect(names).toHaveText(["came online", "online requested", "account imported"]);
+  await page.getByRole("button", { name: "Pause" }).click();
+  await call("batchRecycle", { whatsAppList: [number] });
+  await becomes(number, 4);
+  await expect(page.locator("[data-tail-state]")).toHaveText("Paused; 2 events wait.");
+  await expect(names).toHaveCount(3);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await expect(names).toHaveText(["went offline", "recycle requested", "came online", "online requested", "account imported"]);
+
+  // What the script makes of an event is what the service makes of it.
+  const live = await page.locator(".feed").innerHTML();
+  await page.reload();
+  expect(await page.locator(".feed").innerHTML()).toBe(live);
+  expect(live).toContain(shown);
+});

@@ -1,0 +1,26 @@
+// All pages, each with something that it shows to those who only read.
+import { BANNED } from "./life.js";
+import { api } from "./muster.js";
+
+
+export async function pages() {
+  const { deliveries } = await api("GET", "webhooks/sync/deliveries?state=dead&limit=1");
+  return [
+    { name: "overview", path: "/", shows: "Needs a person" },
+    { name: "accounts", path: "/accounts", shows: BANNED },
+    { name: "account", path: `/accounts/${BANNED}`, shows: "came online" },
+    { path: `/accounts/${BANNED}?version=3&from=1&to=4&view=compact`, shows: "online requested → came online" },
+    { path: `/accounts/${BANNED}?view=json`, shows: "specversion" },
+    { path: `/accounts/${BANNED}/events/4`, shows: "How the account stood then" },
+    { path: `/accounts/${BANNED}/verify`, shows: "Verified: 4 events" },
+    { name: "events", path: "/events", shows: "came online" },
+    { path: "/webhooks", shows: "CHANNEL_REGISTER_STATUS" },
+    { name: "webhook", path: "/webhooks/sync", shows: "Dead letters" },
+    { path: `/webhooks/sync/deliveries/${deliveries[0].position}`, shows: "a fault, as asked for" },
+    { path: "/projections", shows: "Behind by" },
+    { name: "log", path: "/log?from=1", shows: "It is: nothing of the first 1 events" },
+    { path: "/acts", shows: "api key created" },
+    { path: "/keys", shows: "A new key" },
+    { path: "/settings", shows: "simulator.delay_ms" },
+  ];
+}

@@ -1,0 +1,115 @@
+// What every page must be: for everybody, on every screen, without a script, and for those who may only read.
+import { copyFile } from "node:fs/promises";
+import axe from "axe-core";
+import { BANNED } from "./life.js";
+import { URL, expect, signIn, stranger, test } from "./muster.js";
+import { pages } from "./pages.js";
+
+const SCREENSHOTS = `${process.env.E2E_OUTPUT}/screenshots`;
+const LOOKS = {
+  light: { viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  dark: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+  phone: { viewport: { width: 390, height: 844 }, colorScheme: "light", hasTouch: true },
+};
+
+/** What stands in the way of people who do not see, or not well, or use no mouse. */
+async function barriers(page) {
+  await page.evaluate(axe.source);
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const { violations } = await page.evaluate((values) => window.axe.run({ runOnly: { type: "tag", values } }), tags);
+  const grave = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  return grave.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+for (const [look, how] of Object.entries(LOOKS)) {
+  test.describe(look, () => {
+    test.use(how);
+
+    test("every page has one heading and a title, fits, and keeps nobody out", async ({ page }) => {
+      test.setTimeout(120_000);
+      for (const { name, path, shows } of await pages()) {
+        await test.step(path, async () => {
+          await page.goto(path);
+          await expect(page.locator("main")).toContainText(shows);
+          await expect(page).toHaveTitle(/^.+ · Muster$/);
+          await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
+          const width = await page.evaluate(() => document.documentElement.scrollWidth);
+          expect.soft(width, `${path} is as wide as the screen`).toBeLessThanOrEqual(how.viewport.width);
+          expect.soft(await barriers(page), path).toEqual([]);
+          if (name) await page.screenshot({ path: `${SCREENSHOTS}/${name}-${look}.png`, fullPage: true });
+        });
+      }
+      if (process.env.UPDATE_SNAPSHOTS === "1" && look === "light") {
+        await copyFile(`${SCREENSHOTS}/overview-light.png`, "../../snapshots/console/overview.png");
+      }
+    });
+  });
+}
+
+stranger.describe("without a script", () => {
+  stranger.use({ javaScriptEnabled: false });
+
+  stranger("every page shows what it has", async ({ page, context }) => {
+    await page.goto("/");
+    await expect(page.getByLabel("API key")).toBeVisible();
+    await signIn(context, "admin");
+    for (const { path, shows } of await pages()) {
+      await page.goto(path);
+      await expect(page.locator("main"), path).toContainText(shows);
+    }
+  });
+});
+
+test.describe("who may only read", () => {
+  test.use({ role: "auditor" });
+
+  test("finds no button that changes anything, and reads why", async ({ page, context }) => {
+    test.setTimeout(60_000);
+    let found = 0;
+    for (const { path } of await pages()) {
+      await page.goto(path);
+      const changing = page.locator("main form[method=post] button");
+      await expect(changing.and(page.locator(":enabled")), path).toHaveCount(0);
+      await expect(page.locator("main form[method=post] :is(input, select):enabled:not([type=checkbox], [type=hidden])"), path).toHaveCount(0);
+      for (const button of await changing.all()) {
+        await expect(button).toHaveAttribute("title", /role auditor does not do this; it takes one of the role/);
+        found += 1;
+      }
+      if ((await changing.count()) > 0) await expect(page.locator(".why").first(), path).toBeVisible();
+    }
+    expect(found).toBeGreaterThan(10);
+
+    // Nor does it help to have a button of one's own.
+    for (const [path, form] of [
+      ["/accounts", { account: BANNED, order: "recycle", reason: "mine" }],
+      ["/webhooks/sync", { do: "pause", reason: "mine" }],
+      ["/projections", { projection: "roster" }],
+      ["/keys", { do: "create", name: "mine", role: "admin" }],
+    ]) {
+      const answer = await context.request.post(path, { form, headers: { origin: URL } });
+      expect(answer.status(), path).toBe(403);
+    }
+  });
+});
+
+test("who has no mouse gets to the content, and to the first thing to do, and sees where they are", async ({ page }) => {
+  const focused = page.locator(":focus");
+  const isSeen = async () => {
+    await expect(focused).toBeInViewport();
+    await expect(focused).not.toHaveCSS("outline-style", "none");
+  };
+  await page.goto(`/accounts/${BANNED}`);
+  await page.keyboard.press("Tab");
+  await expect(focused).toHaveText("Skip to the content");
+  await isSeen();
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  await expect(focused).toHaveAttribute("name", "reason");
+  await isSeen();
+  await page.keyboard.type("by hand");
+  await page.keyboard.press("Tab");
+  await expect(focused).toHaveText("Bring online");
+  await isSeen();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(/of 1 accounts are to be online/);
+});

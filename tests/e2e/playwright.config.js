@@ -1,0 +1,25 @@
+// How the console's pages are tested: one browser, one test at a time, over the service that `run` has started.
+import { defineConfig } from "@playwright/test";
+
+export default defineConfig({
+  testDir: ".",
+  outputDir: `${process.env.E2E_OUTPUT}/traces`,
+  globalSetup: "./life.js",
+  // The service is one, and what it shows is about all that happens to it.
+  workers: 1,
+  forbidOnly: true,
+  timeout: 30_000,
+  expect: { timeout: 10_000 },
+  reporter: [["list"]],
+  use: {
+    baseURL: process.env.E2E_URL,
+    browserName: "chromium",
+    viewport: { width: 1280, height: 800 },
+    colorScheme: "light",
+    trace: "retain-on-failure",
+    launchOptions: {
+      executablePath: "/usr/bin/chromium",
+      args: process.getuid() === 0 ? ["--no-sandbox"] : [],
+    },
+  },
+});

@@ -1,0 +1,49 @@
+// Signing in with an API key, and out; and that no other page can use what a browser keeps of it.
+import { URL, api, expect, keys, signIn, stranger as test } from "./muster.js";
+
+const enter = async (page, key) => {
+  await page.getByLabel("API key").fill(key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+};
+
+test("one signs in with a key, comes to the page that was asked for, and signs out", async ({ page, context }) => {
+  await page.goto("/accounts?status=2");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Sign in");
+  await expect(page.getByLabel("API key")).toBeFocused();
+
+  await enter(page, keys.auditor.replace(/.$/, (last) => (last === "0" ? "1" : "0")));
+  await expect(page.getByRole("alert")).toHaveText(/no API key of this service/);
+  await enter(page, keys.caller);
+  await expect(page.getByRole("alert")).toHaveText(/role caller does not do this; it takes one of the role operator or auditor or admin/);
+  expect(await context.cookies()).toEqual([]);
+
+  await enter(page, keys.auditor);
+  await expect(page).toHaveURL("/accounts?status=2");
+  await expect(page.locator(".who")).toContainText("auditor of the tests · auditor");
+  const [cookie, ...others] = await context.cookies();
+  expect(others).toEqual([]);
+  expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Strict", path: "/", expires: -1 });
+  expect(await page.evaluate(() => document.cookie)).toBe("");
+  expect(cookie.value).not.toContain(keys.auditor);
+
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page).toHaveURL("/sign-in");
+  expect(await context.cookies()).toEqual([]);
+  // Nor does the session go on for whoever kept the cookie.
+  await context.addCookies([cookie]);
+  await page.goto("/accounts");
+  await expect(page).toHaveURL("/sign-in?next=%2Faccounts");
+});
+
+test("nothing is done for a page of elsewhere", async ({ context }) => {
+  await signIn(context, "operator");
+  const form = { account: "861821721050", order: "online", reason: "a page of elsewhere" };
+  const ask = (headers) => context.request.post("/accounts", { form, headers });
+  for (const headers of [{}, { origin: "https://example.com" }, { origin: "null" }, { origin: URL, "sec-fetch-site": "cross-site" }]) {
+    const answer = await ask(headers);
+    expect(answer.status(), JSON.stringify(headers)).toBe(403);
+    expect(await answer.text()).toContain("web page elsewhere");
+  }
+  expect((await api("GET", "accounts/861821721050")).version).toBe(1);
+  expect((await ask({ origin: URL })).status()).toBe(200);
+});
