@@ -22,7 +22,7 @@ function imported(whatsApp) {
 }
 
 export default async function begin() {
-  await call("batchInsert", { whatsAppList: [...RESTLESS, ...CALM, ...FATED].map(imported) });
+  await call("batchInsert", { whatsAppList: [...FATED, ...CALM, ...RESTLESS].map(imported) });
   await online([...FATED, ...RESTLESS, PAST]);
   await becomes(PAST, 2);
   await call("batchRecycle", { whatsAppList: [PAST] });

@@ -30,7 +30,7 @@ for (const [look, how] of Object.entries(LOOKS)) {
       for (const { name, path, shows } of await pages()) {
         await test.step(path, async () => {
           await page.goto(path);
-          await expect(page.locator("main")).toContainText(shows);
+          await expect.soft(page.locator("main"), path).toContainText(shows);
           await expect(page).toHaveTitle(/^.+ · Muster$/);
           await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
           const width = await page.evaluate(() => document.documentElement.scrollWidth);
