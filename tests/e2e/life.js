@@ -10,7 +10,9 @@ export const BANNED = "861821700003";
 const FATED = ["86182170", "86182171"].flatMap((first) => ["0001", "0002", "0003", "0004", "0006"].map((fate) => first + fate));
 /** Offline. Each test has some of them for itself. */
 const CALM = Array.from({ length: 60 }, (_, at) => `86182172${1000 + at}`);
-const RESTLESS = Array.from({ length: 120 }, (_, at) => `86182180${1000 + at}`);
+/** These arrive a few at a time, and come and go. */
+const RESTLESS = Array.from({ length: 150 }, (_, at) => `86182180${1000 + at}`);
+const ARRIVE = 10;
 const EVERY_MS = 1000;
 
 /** Keys, of accounts that have none. */
@@ -22,21 +24,25 @@ function imported(whatsApp) {
 }
 
 export default async function begin() {
-  await call("batchInsert", { whatsAppList: [...FATED, ...CALM, ...RESTLESS].map(imported) });
-  await online([...FATED, ...RESTLESS, PAST]);
+  await call("batchInsert", { whatsAppList: [...FATED, ...CALM].map(imported) });
+  await online([...FATED, PAST]);
   await becomes(PAST, 2);
   await call("batchRecycle", { whatsAppList: [PAST] });
   await becomes(PAST, 4);
-  let at = 0;
-  const turn = setInterval(async () => {
-    at += 1;
-    // Waves, as of people who come and go.
-    const many = Math.round(6 + 5 * Math.sin(at / 6));
-    const some = Array.from({ length: many }, (_, next) => RESTLESS[(at * 11 + next) % RESTLESS.length]);
-    if (at % 2 === 0) await online(some);
-    else await call("batchRecycle", { whatsAppList: some });
-  }, EVERY_MS);
-  return () => clearInterval(turn);
+  let turn = 0;
+  const life = setInterval(() => live((turn += 1)), EVERY_MS);
+  return () => clearInterval(life);
+}
+
+/** One moment in the life of the restless: in waves, as people come and go. */
+async function live(turn) {
+  const there = RESTLESS.slice(0, turn * ARRIVE);
+  const arriving = there.slice((turn - 1) * ARRIVE);
+  if (arriving.length > 0) await call("batchInsert", { whatsAppList: arriving.map(imported) });
+  const many = Math.round(ARRIVE * (2 + Math.sin(turn / 5)));
+  const some = Array.from({ length: many }, (_, next) => there[(turn * 7 + next) % there.length]);
+  if (turn % 3 === 0) await call("batchRecycle", { whatsAppList: [...new Set(some)] });
+  else await online([...new Set(some)]);
 }
 
 /** Brings accounts online, as a caller does. */

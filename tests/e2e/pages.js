@@ -13,7 +13,7 @@ export async function pages() {
     { path: `/accounts/${BANNED}?view=json`, shows: "specversion" },
     { path: `/accounts/${BANNED}/events/4`, shows: "How the account stood then" },
     { path: `/accounts/${BANNED}/verify`, shows: "Verified: 4 events" },
-    { name: "events", path: "/events", shows: "came online" },
+    { name: "events", path: "/events", shows: "by gateway" },
     { path: "/webhooks", shows: "CHANNEL_REGISTER_STATUS" },
     { name: "webhook", path: "/webhooks/sync", shows: "Dead letters" },
     { path: `/webhooks/sync/deliveries/${deliveries[0].position}`, shows: "a fault, as asked for" },

@@ -8,8 +8,8 @@ export default defineConfig({
   // The service is one, and what it shows is about all that happens to it.
   workers: 1,
   forbidOnly: true,
-  timeout: 30_000,
-  expect: { timeout: 10_000 },
+  timeout: 60_000,
+  expect: { timeout: 20_000 },
   reporter: [["list"]],
   use: {
     baseURL: process.env.E2E_URL,

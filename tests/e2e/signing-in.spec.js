@@ -19,7 +19,7 @@ test("one signs in with a key, comes to the page that was asked for, and signs o
 
   await enter(page, keys.auditor);
   await expect(page).toHaveURL("/accounts?status=2");
-  await expect(page.locator(".who")).toContainText("auditor of the tests · auditor");
+  await expect(page.locator(".who")).toContainText("auditor-desk · auditor");
   const [cookie, ...others] = await context.cookies();
   expect(others).toEqual([]);
   expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Strict", path: "/", expires: -1 });
