@@ -53,7 +53,7 @@ pub(super) async fn page(visit: &Visit, number: &str) -> Result<Answer, Trouble>
         }
         form.order method="post" action="/accounts" {
             input type="hidden" name="account" value=(now.whats_app);
-            (orders::fields(visit))
+            (orders::fields(visit, "this account"))
         }
         (past(visit, &now).await)
         (diff(visit, &now).await)

@@ -68,7 +68,7 @@ pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
             (nothing("No account is so."))
         } @else {
             form method="post" action="/accounts" {
-                (orders::fields(visit))
+                (orders::fields(visit, "the selected accounts"))
                 (list(&found.accounts))
             }
         }

@@ -25,12 +25,12 @@ struct Outcome {
     refused: Option<String>,
 }
 
-/// What a form has to say with the accounts that it names.
-pub(super) fn fields(visit: &Visit) -> Markup {
+/// What a form has to say with the accounts that it names, which are called so.
+pub(super) fn fields(visit: &Visit, accounts: &str) -> Markup {
     let why = visit.forbids(Need::Operate);
     html! {
         fieldset.order {
-            legend { "With these accounts" }
+            legend { "With " (accounts) }
             label for="reason" { "Reason" }
             input #reason name="reason" maxlength=(REMARK_BYTES) required disabled[why.is_some()] autocomplete="off"
                 placeholder="it stands in the history";

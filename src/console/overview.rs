@@ -229,7 +229,7 @@ fn journal(overview: &Overview) -> Markup {
             div { dt { "Last event" } dd { @match &journal.moved_at { Some(at) => (time(at)), None => "none yet" } } }
             div { dt { "Size on the disk" } dd { (bytes(journal.bytes)) } }
             div { dt { "Account list behind by" } dd { a href="/projections" { (count(projections.lag)) " events" } } }
-            div {
+            div.wide {
                 dt { "Last signed checkpoint" }
                 dd {
                     @match checkpoint {

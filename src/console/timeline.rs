@@ -40,7 +40,7 @@ pub(super) fn drawn(number: &str, moments: &[Moment<'_>]) -> Markup {
     let width = last.from + last.width;
     html! {
         div.scroll tabindex="0" role="region" aria-label="Timeline" {
-            svg.timeline viewBox=(format!("0 0 {width} 62")) width=(width * 2) height="124" role="group"
+            svg.timeline viewBox=(format!("0 0 {width} 54")) width=(width * 2) height="108" role="group"
                 aria-label="Status and online status over time" {
                 @for bar in &bars {
                     a href=(format!("/accounts/{number}/events/{}", bar.version)) {

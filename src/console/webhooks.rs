@@ -184,7 +184,8 @@ fn facts(shown: &Shown) -> Markup {
             div { dt { "The oldest that waits" } dd { @match &shown.oldest_pending {
                 Some(oldest) => {
                     a href=(format!("/webhooks/{}/deliveries/{}", shown.channel, oldest.position)) { (oldest.position) }
-                    " of " (account(&oldest.whats_app)) ", " (time(&oldest.time)) ", after " (oldest.attempts) " attempts"
+                    " of " (account(&oldest.whats_app)) ", " (time(&oldest.time))
+                    @if oldest.attempts > 0 { ", after attempt " (oldest.attempts) }
                     @if let Some(next) = &oldest.next { ", next " (time(next)) }
                 },
                 None => "none",

@@ -78,7 +78,7 @@
     item.append(
       element("span", event.id, { class: "number" }), " ",
       element("time", event.time.replace("T", " ").slice(0, 23), { datetime: event.time, title: event.time }), " ",
-      element("a", event.subject, isAccount ? { href: path, class: "number" } : { href: path }), " ",
+      element("a", event.subject, isAccount ? { class: "number", href: path } : { href: path }), " ",
       element("strong", name.replaceAll("_", " ")), " ",
     );
     for (const [field, value] of Object.entries(event.data)) {
