@@ -109,7 +109,7 @@ async fn answers_are_as_described() {
     let muster = Muster::start(data.path(), &settings);
     let mut talk = Talk { muster, described: Described::new(), key: None };
 
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/healthz", "/readyz", "/metrics"] {
         talk.say("GET", path, "", 200).await;
         talk.say("HEAD", path, "", 200).await;
     }
@@ -179,7 +179,7 @@ async fn read(talk: &mut Talk) {
     talk.both("GET", &format!("{diff}?from=1&to=5"), "", (&diff, "", 400)).await;
     talk.both("GET", "events?limit=1000", "", ("events?type=none", "", 400)).await;
     let lines = [("accept", "application/x-ndjson")];
-    for path in [format!("accounts/{NUMBER}/events"), "events".to_owned()] {
+    for path in ["accounts".to_owned(), format!("accounts/{NUMBER}/events"), "events".to_owned()] {
         talk.say_with("GET", &format!("/api/v1/{path}"), &lines, "", 200).await;
     }
     for event in crate::audit::events(&talk.muster, 9).await {
@@ -192,7 +192,15 @@ async fn read(talk: &mut Talk) {
     talk.both("GET", "log/proof/inclusion?seq=1", "", ("log/proof/inclusion?seq=9999", "", 404)).await;
     talk.both("GET", "log/proof/consistency?from=1", "", ("log/proof/consistency?from=9999", "", 404)).await;
     talk.both("GET", &format!("log/proof/account/{NUMBER}"), "", ("log/proof/account/8618210009999", "", 404)).await;
-    talk.both("GET", "projections", "", ("projections?x=1", "", 400)).await;
+    for path in ["overview", "settings", "projections"] {
+        talk.both("GET", path, "", (&format!("{path}?x=1"), "", 400)).await;
+    }
+    talk.both("GET", "acts?limit=1", "", ("acts?cursor=x", "", 400)).await;
+    for order in ["accounts/online", "accounts/recycle"] {
+        let body = json!({"accounts": [NUMBER, "8618210009999"], "reason": "maintenance"}).to_string();
+        talk.both("POST", order, &body, (order, "{}", 400)).await;
+    }
+    talk.both("GET", "events?order=desc&limit=2", "", ("events?order=desc&after=1", "", 400)).await;
     talk.both("POST", "verify", "", ("verify?x=1", "", 400)).await;
     talk.both("POST", &format!("replay?account={NUMBER}"), "", ("replay?account=8618210009999", "", 404)).await;
     talk.both("POST", "replay?until=3", "", ("replay?until=x", "", 400)).await;

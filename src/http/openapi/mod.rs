@@ -50,11 +50,11 @@ pub fn document() -> String {
 }
 
 fn description() -> OpenApi {
-    let documented = || Endpoint::ALL.into_iter().filter(|it| !matches!(it, Endpoint::Health | Endpoint::Ready));
-    let health = [Endpoint::Health, Endpoint::Ready];
+    let health = [Endpoint::Health, Endpoint::Ready, Endpoint::Metrics];
+    let documented = || Endpoint::ALL.into_iter().filter(|endpoint| !health.contains(endpoint));
     let groups: [(&str, &str, Vec<Described>); 8] = [
         ("Documented", "What callers' back-ends call.", documented().flat_map(contract::operations).collect()),
-        ("Health", "How the service is. Needs no key.", health.into_iter().flat_map(contract::operations).collect()),
+        ("Health", "How the service is.", health.into_iter().flat_map(contract::operations).collect()),
         ("Accounts", "Accounts, their state, their history.", v1::accounts()),
         ("Journal", "All facts, and proofs of them.", v1::journal()),
         ("Upkeep", "Projections, verification, replay, backup.", v1::upkeep()),

@@ -1,6 +1,6 @@
 //! `/openapi.json`, and Swagger UI at `/docs`: all of it within the binary, and nothing from elsewhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use utoipa_swagger_ui::{Config, serve};
@@ -12,6 +12,10 @@ use warp::{Filter, Rejection};
 use super::document;
 
 const DOCUMENT: &str = "/openapi.json";
+
+/// Made when somebody first asks for it: it takes long enough that nobody should wait for it at a start.
+static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document()));
+
 /// Swagger UI sets styles from its script, and has its icons as data within its styles. All else is its own files; nobody
 /// may frame it, and it sends nothing anywhere else.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
@@ -20,11 +24,9 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
 /// Answers what shows the description. It holds no secret, and needs no key.
 pub(in crate::http) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
 {
-    let document = Bytes::from(document());
     // The validator would send the description to whoever runs it.
     let config = Arc::new(Config::from(DOCUMENT).validator_url("none"));
-    let json =
-        warp::path("openapi.json").and(warp::path::end()).map(move || file("application/json", document.clone()));
+    let json = warp::path("openapi.json").and(warp::path::end()).map(|| file("application/json", DESCRIPTION.clone()));
     let pages = warp::path("docs").and(warp::path::tail()).and(warp::path::full()).map(
         move |tail: Tail, full: warp::path::FullPath| match tail.as_str() {
             // The page names its files from where it is.

@@ -21,17 +21,6 @@ use crate::webhooks::Shown;
 /// How everything is.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Overview {
-    #[serde(flatten)]
-    read: Read,
-    /// Both webhooks.
-    webhooks: [Shown; 2],
-    vault: Standing,
-}
-
-/// What is read from memory and the disk.
-#[derive(Serialize, ToSchema)]
-#[schema(as = OverviewRead)]
-struct Read {
     accounts: AccountsView,
     /// Registrations that wait.
     registering: usize,
@@ -42,6 +31,9 @@ struct Read {
     #[schema(required)]
     checkpoint: Option<CheckpointView>,
     projections: ProjectionsView,
+    /// Both webhooks.
+    webhooks: [Shown; 2],
+    vault: Standing,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -109,10 +101,10 @@ pub(in crate::http) struct Settings {
 /// `GET /overview`
 pub(super) async fn overview(desk: &Desk, query: &Query) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
-    let (webhooks, vault) = (desk.webhooks()?, desk.running()?.vault.standing());
+    let (webhooks, vault) = (channels(desk.webhooks()?).await?, desk.running()?.vault.standing());
     let reading = desk.clone();
-    let read = spawn_blocking(move || Read::of(&reading)).await.map_err(|error| Problem::work(&error))??;
-    Ok(json(&Overview { read, webhooks: channels(webhooks).await?, vault }))
+    let overview = spawn_blocking(move || Overview::of(&reading, webhooks, vault));
+    Ok(json(&overview.await.map_err(|error| Problem::work(&error))??))
 }
 
 /// `GET /settings`
@@ -121,13 +113,16 @@ pub(super) fn settings(desk: &Desk, query: &Query) -> Result<Response, Problem> 
     Ok(json(&Settings { settings: desk.running()?.settings.to_vec() }))
 }
 
-impl Read {
-    fn of(desk: &Desk) -> Result<Read, Problem> {
+impl Overview {
+    /// Reads memory and the disk.
+    fn of(desk: &Desk, webhooks: [Shown; 2], vault: Standing) -> Result<Overview, Problem> {
         let (audit, journal, roster) = (desk.audit(), desk.audit().journal(), desk.audit().roster());
         let (registering, dropped) = roster.outstanding();
         let (position, head) = (roster.position(), journal.head());
         let checkpoint = audit.kept_checkpoint()?;
-        Ok(Read {
+        Ok(Overview {
+            webhooks,
+            vault,
             accounts: AccountsView::of(&roster.counts()),
             registering,
             dropped,

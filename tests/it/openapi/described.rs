@@ -77,7 +77,7 @@ impl Described {
     /// Every operation was seen to answer well, and badly where it can.
     pub fn was_all_seen(&self) {
         let is_lacking = |(operation, seen): &(&String, &BTreeSet<u16>)| {
-            let is_health = operation.ends_with("/healthz") || operation.ends_with("/readyz");
+            let is_health = ["/healthz", "/readyz", "/metrics"].iter().any(|path| operation.ends_with(path));
             !seen.iter().any(|status| *status < 300) || (!is_health && !seen.iter().any(|status| *status >= 400))
         };
         let lacking: Vec<_> = self.seen.iter().filter(is_lacking).collect();

@@ -15,7 +15,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
 const PLACES: [(&str, &[&str]); 52] = [
     ("actix", &["actors"]),
-    ("base64", &["access", "audit", "webhooks"]),
+    ("base64", &["access", "audit", "console", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
     ("bytes", &[]),
     ("chacha20poly1305", &["vault"]),
