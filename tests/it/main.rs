@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod command_line;
+mod console;
 mod contract;
 mod crash;
 mod delivery;

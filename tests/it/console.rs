@@ -1,0 +1,248 @@
+//! The console as a browser asks for it: every page there and safe, signing in and out, and who may do what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use crate::muster::{Answer, Muster, directory};
+
+/// What every page is answered with.
+const POLICY: &str =
+    "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'";
+/// A text that would be a script, were it not a text.
+const HOSTILE: &str = r#"<script>alert(1)</script>"'><img src=x onerror=alert(2)>"#;
+/// More pages than there are by far.
+const MOST: usize = 300;
+
+/// One browser: its cookie, and where it says that its forms are from.
+struct Browser<'m> {
+    muster: &'m Muster,
+    client: reqwest::Client,
+    cookie: Option<String>,
+}
+
+impl<'m> Browser<'m> {
+    fn new(muster: &'m Muster) -> Browser<'m> {
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        Browser { muster, client: client.build().unwrap(), cookie: None }
+    }
+
+    async fn signed_in(muster: &'m Muster, key: &str) -> Browser<'m> {
+        let mut browser = Browser::new(muster);
+        let answer = browser.submit("/sign-in", &[("key", key)]).await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        let cookie = answer.headers["set-cookie"].to_str().unwrap();
+        browser.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+        browser
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(self.client.get(self.muster.url(path)).header("sec-fetch-site", "same-origin")).await
+    }
+
+    /// Submits a form of one of our pages.
+    async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.submit_from("same-origin", path, fields).await
+    }
+
+    /// Submits a form of a page of that site.
+    async fn submit_from(&self, site: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.client.post(self.muster.url(path)).header("sec-fetch-site", site);
+        self.ask(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await
+    }
+
+    async fn ask(&self, mut request: reqwest::RequestBuilder) -> Answer {
+        if let Some(cookie) = &self.cookie {
+            request = request.header("cookie", cookie);
+        }
+        self.muster.send(request).await.unwrap()
+    }
+
+    /// Every page that can be reached by links from here, and what it says.
+    async fn pages(&self) -> BTreeMap<String, String> {
+        let (mut seen, mut pages) = (BTreeSet::from(["/".to_owned()]), BTreeMap::new());
+        let mut waiting: Vec<String> = seen.iter().cloned().collect();
+        while let Some(path) = waiting.pop() {
+            assert!(seen.len() < MOST, "there is no end of links: {seen:#?}");
+            let answer = self.get(&path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            assert_eq!(answer.headers["content-security-policy"], POLICY, "{path}");
+            assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
+            if answer.headers.contains_key("content-disposition") {
+                continue;
+            }
+            for attribute in ["href=\"", "src=\"", "hx-get=\""] {
+                for link in answer.text.split(attribute).skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                    let link = link.split('#').next().unwrap().replace("&amp;", "&");
+                    if link.starts_with('/') && seen.insert(link.clone()) {
+                        waiting.push(link);
+                    }
+                }
+            }
+            if !path.starts_with("/assets/") {
+                assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+                pages.insert(path, answer.text);
+            }
+        }
+        pages
+    }
+}
+
+/// Makes keys of these roles, of which the first is an admin's.
+async fn keys<const N: usize>(muster: &Muster, roles: [&str; N]) -> [String; N] {
+    let mut made: Vec<String> = Vec::new();
+    for role in roles {
+        let mut request = muster.client().post(muster.url("/api/v1/keys"));
+        if let Some(admin) = made.first() {
+            request = request.bearer_auth(admin);
+        }
+        let body = json!({"name": role, "role": role}).to_string();
+        let answer = muster.send(request.header("content-type", "application/json").body(body)).await.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+        made.push(answer["key"].as_str().unwrap().to_owned());
+    }
+    made.try_into().unwrap()
+}
+
+async fn import(muster: &Muster, number: &str, key: Option<&str>) {
+    let body = json!({"whatsAppList": [{"whatsApp": number, "whatsappType": 1, "name": HOSTILE, "avatar": HOSTILE,
+        "publicKey": HOSTILE, "privateKey": "planted-private", "msgPublicKey": "", "msgPrivateKey": "planted-message",
+        "accountId": HOSTILE, "nextKeyId": "", "registrationId": "", "deviceParams": "planted-device"}]});
+    let request = muster.client().post(muster.url("/group-dispatch-api/whatsapp/batchInsert"));
+    let request = request.header("content-type", "application/json").body(body.to_string());
+    let request = key.map_or(request.try_clone().unwrap(), |key| request.bearer_auth(key));
+    assert_eq!(muster.send(request).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn every_page_is_there_and_safe() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    let browser = Browser::new(&muster);
+    import(&muster, "861821726232", None).await;
+    let ordered =
+        browser.submit("/accounts", &[("account", "861821726232"), ("order", "recycle"), ("reason", HOSTILE)]).await;
+    assert!(ordered.status == 200 && ordered.text.contains("1 of 1 accounts"), "{}", ordered.text);
+    let paused = browser.submit("/webhooks/sync", &[("do", "pause"), ("reason", HOSTILE)]).await;
+    assert_eq!(paused.status, 303, "{}", paused.text);
+
+    let pages = browser.pages().await;
+    for (path, text) in &pages {
+        assert_eq!(text.matches("<h1").count(), 1, "{path}");
+        assert!(!text.contains("planted-"), "a secret is on {path}");
+        let text = text.to_ascii_lowercase();
+        for forbidden in ["<script>", "<img", "javascript:", " style=", " onclick="] {
+            assert!(!text.contains(forbidden), "{forbidden} is in {path}:\n{text}");
+        }
+    }
+    let hostile = pages.values().filter(|text| text.contains("&lt;script&gt;alert(1)&lt;/script&gt;")).count();
+    assert!(hostile >= 4, "it is shown on {hostile} pages, as text");
+    for page in ["/accounts", "/events", "/webhooks/sync", "/projections", "/log", "/acts", "/keys", "/settings"] {
+        assert!(pages.contains_key(page), "no link leads to {page}: {:#?}", pages.keys());
+    }
+    let hostile = url::form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect::<String>();
+    for path in [
+        format!("/accounts?prefix={hostile}"),
+        format!("/events?type={hostile}"),
+        format!("/events?since={hostile}&account={hostile}"),
+        format!("/accounts/861821726232?at={hostile}"),
+        format!("/accounts/861821726232?from={hostile}&to=1"),
+        format!("/webhooks/sync?account={hostile}"),
+        format!("/log?from={hostile}"),
+        format!("/accounts/{hostile}"),
+        format!("/webhooks/{hostile}"),
+        format!("/sign-in?next={hostile}"),
+    ] {
+        let answer = browser.get(&path).await;
+        assert!([200, 400, 404].contains(&answer.status), "{path}: {}", answer.status);
+        assert!(!answer.text.contains("<script>alert"), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn signing_in_and_out() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    let [admin, operator, caller] = keys(&muster, ["admin", "operator", "caller"]).await;
+    let stranger = Browser::new(&muster);
+    let to = |answer: &Answer| answer.headers["location"].to_str().unwrap().to_owned();
+    assert_eq!(to(&stranger.get("/").await), "/sign-in");
+    assert_eq!(to(&stranger.get("/accounts?status=2").await), "/sign-in?next=%2Faccounts%3Fstatus%3D2");
+    let part = stranger.client.get(muster.url("/accounts")).header("hx-request", "true");
+    let part = stranger.ask(part).await;
+    assert!(part.status == 401 && part.headers["hx-redirect"] == "/sign-in", "{part:?}");
+
+    for (site, key, status, words) in [
+        ("same-origin", "muster_1_no", 401, "this is no API key"),
+        ("same-origin", caller.as_str(), 403, "role caller"),
+        ("cross-site", admin.as_str(), 403, "web page elsewhere"),
+        ("none", admin.as_str(), 403, "web page elsewhere"),
+    ] {
+        let answer = stranger.submit_from(site, "/sign-in", &[("key", key)]).await;
+        assert!(answer.status == status && answer.text.contains(words), "{site} {key}: {answer:?}");
+        assert!(!answer.headers.contains_key("set-cookie"), "{answer:?}");
+    }
+    let entered = stranger.submit("/sign-in", &[("key", &operator), ("next", "/accounts?status=2")]).await;
+    assert_eq!(to(&entered), "/accounts?status=2");
+    let cookie = entered.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict") && !cookie.contains(&operator), "{cookie}");
+
+    let browser = Browser::signed_in(&muster, &operator).await;
+    assert!(browser.get("/").await.text.contains("operator"));
+    // The cookie opens pages alone, and only pages of ours use it.
+    assert_eq!(browser.get("/api/v1/accounts").await.status, 401);
+    let foreign = browser.submit_from("cross-site", "/projections", &[("projection", "roster")]).await;
+    assert_eq!(foreign.status, 403, "{foreign:?}");
+    let other = Browser::signed_in(&muster, &operator).await;
+    assert_eq!(to(&other.submit("/sign-out", &[]).await), "/sign-in");
+    assert_eq!(to(&other.get("/").await), "/sign-in");
+    assert_eq!(browser.get("/").await.status, 200, "another session goes on");
+
+    // A key that is taken away takes its sessions along.
+    let boss = Browser::signed_in(&muster, &admin).await;
+    assert_eq!(boss.submit("/keys", &[("do", "revoke"), ("key", "2")]).await.status, 303);
+    assert_eq!(to(&browser.get("/").await), "/sign-in");
+    let log = tokio::task::spawn_blocking(move || muster.stop("TERM").1).await.unwrap();
+    assert!(!log.contains(&operator) && !log.contains(cookie.split(['=', ';']).nth(1).unwrap()), "{log}");
+}
+
+#[tokio::test]
+async fn an_auditor_reads_and_does_nothing() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    let [admin, auditor] = keys(&muster, ["admin", "auditor"]).await;
+    import(&muster, "861821726232", Some(&admin)).await;
+    let browser = Browser::signed_in(&muster, &auditor).await;
+    let head =
+        |text: String| text.split("<dt>Events</dt>").nth(1).map(|rest| rest.split("</dd>").next().unwrap().to_owned());
+    let before = head(browser.get("/").await.text);
+
+    let mut pages = browser.pages().await;
+    // Whoever gives keys alone sees them.
+    let keys = browser.get("/keys").await.text;
+    assert!(keys.contains("it takes one of the role admin"), "{keys}");
+    pages.insert("/keys".to_owned(), keys);
+    for (path, text) in &pages {
+        for form in text.split("<form").skip(1).map(|rest| rest.split("</form>").next().unwrap()) {
+            let changes = form.contains("method=\"post\"") && !form.contains("/sign-out");
+            let is_dead = |button: &str| button.split('>').next().unwrap().contains("disabled");
+            if changes && !form.contains("<fieldset disabled") {
+                assert!(form.split("<button").skip(1).all(is_dead), "{path} has a button that does something: {form}");
+            }
+            assert!(!changes || text.contains("does not do this; it takes one of the role"), "{path} says not why");
+        }
+    }
+    for (path, fields) in [
+        ("/accounts", &[("account", "861821726232"), ("order", "recycle"), ("reason", "x")][..]),
+        ("/webhooks/sync", &[("do", "pause"), ("reason", "x")]),
+        ("/webhooks/sync", &[("do", "redeliver"), ("from", "1")]),
+        ("/projections", &[("projection", "roster")]),
+        ("/keys", &[("do", "create"), ("name", "x"), ("role", "admin")]),
+        ("/keys", &[("do", "revoke"), ("key", "1")]),
+    ] {
+        let answer = browser.submit(path, fields).await;
+        assert!(answer.status == 403 && answer.text.contains("role auditor"), "{path} {fields:?}: {answer:?}");
+    }
+    assert_eq!(head(browser.get("/").await.text), before, "nothing happened");
+}
