@@ -59,6 +59,9 @@ impl<'v> Filter<'v> {
 
 pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
     let filter = Filter::of(visit);
+    if let Some(path) = visit.instead_of_all().filter(|_| filter.prefix.is_none()) {
+        return Ok(Answer::To(path));
+    }
     let cursor = visit.asked("cursor");
     let found: Accounts = visit.get(&filter.at("accounts", cursor)).await?;
     let content = html! {

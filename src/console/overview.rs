@@ -72,6 +72,9 @@ struct Matter {
 }
 
 pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
+    if let Some(path) = visit.instead_of_all() {
+        return Ok(Answer::To(path));
+    }
     let overview: Overview = visit.get("overview").await?;
     let content = html! {
         h1 { "Overview" }

@@ -68,6 +68,12 @@ impl Visit {
         self.pass.needs(need).err().map(|denied| denied.to_string())
     }
 
+    /// Where a reader is sent who asks for all accounts, and whose key is bound to some: to the first of these.
+    pub(super) fn instead_of_all(&self) -> Option<String> {
+        let first = self.pass.bound().first()?;
+        Some(with_query("/accounts", &[("prefix", Some(first))]))
+    }
+
     /// What the reader's key is called, and what it is for; none while there are no keys.
     pub(super) fn holder(&self) -> Option<(&str, Role)> {
         self.pass.holder()

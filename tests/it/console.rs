@@ -89,6 +89,42 @@ impl<'m> Browser<'m> {
     }
 }
 
+#[tokio::test]
+async fn a_bound_key_opens_its_own_accounts() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    let [admin] = keys(&muster, ["admin"]).await;
+    import(&muster, "861821726232", Some(&admin)).await;
+    import(&muster, "441821726232", Some(&admin)).await;
+    let body = json!({"name": "bound", "role": "operator", "accounts": ["8618"]}).to_string();
+    let request = muster.client().post(muster.url("/api/v1/keys")).bearer_auth(&admin);
+    let made = muster.send(request.header("content-type", "application/json").body(body)).await.unwrap();
+    let made: serde_json::Value = serde_json::from_str(&made.text).unwrap();
+    let browser = Browser::signed_in(&muster, made["key"].as_str().unwrap()).await;
+    for path in ["/", "/accounts", "/accounts?status=1"] {
+        assert_eq!(browser.get(path).await.headers["location"], "/accounts?prefix=8618", "{path}");
+    }
+    let list = browser.get("/accounts?prefix=8618").await;
+    assert!(list.text.contains("861821726232") && !list.text.contains("441821726232"), "{}", list.text);
+    for (path, status) in [
+        ("/accounts/861821726232", 200),
+        ("/accounts/861821726232/verify", 200),
+        ("/accounts/861821726232/events/1", 200),
+        ("/events?account=861821726232", 200),
+        ("/accounts/441821726232", 403),
+        ("/accounts/441821726232/verify", 403),
+        ("/accounts?prefix=44", 403),
+        ("/acts", 403),
+        ("/settings", 403),
+    ] {
+        let answer = browser.get(path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        assert!(status == 200 || !answer.text.contains("441821726232</a>"), "{path}: {}", answer.text);
+    }
+    let fields = [("account", "441821726232"), ("order", "recycle"), ("reason", "x")];
+    assert_eq!(browser.submit("/accounts", &fields).await.status, 403);
+}
+
 /// Makes keys of these roles, of which the first is an admin's.
 async fn keys<const N: usize>(muster: &Muster, roles: [&str; N]) -> [String; N] {
     let mut made: Vec<String> = Vec::new();
