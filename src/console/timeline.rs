@@ -60,7 +60,7 @@ pub(super) fn drawn(number: &str, moments: &[Moment<'_>]) -> Markup {
             span.badge.good { "online" } " " span.badge.coming { "coming" } " " span.badge.calm { "offline, normal" } " "
             span.badge.bad { "banned" }
             " Upper bars: online status; lower bars: status; from the left to the right, each as long as the logarithm of its "
-            "time; ⚡ marks more than an hour."
+            "time; a zigzag marks more than an hour."
         }
     }
 }

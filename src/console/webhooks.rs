@@ -142,6 +142,17 @@ pub(super) fn table(channels: &[Shown]) -> Markup {
 }
 
 impl Shown {
+    /// How many deliveries, or accounts, are where.
+    fn counts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("Attempts under way", self.in_flight),
+            ("Accounts that wait for a retry", self.waiting),
+            ("Accounts that are blocked", self.blocked),
+            ("Dead letters", self.dead_letters),
+            ("To be sent again", self.again),
+        ]
+    }
+
     fn lag(&self) -> String {
         let Lag { events, seconds } = self.lag;
         if events == 0 { "none".to_owned() } else { format!("{} events, {seconds:.1} s", count(events)) }
@@ -190,10 +201,7 @@ fn facts(shown: &Shown) -> Markup {
                 },
                 None => "none",
             } } }
-            div { dt { "In flight, waiting, blocked, dead, to be sent again" } dd {
-                (count(shown.in_flight)) ", " (count(shown.waiting)) ", " (count(shown.blocked)) ", "
-                (count(shown.dead_letters)) ", " (count(shown.again))
-            } }
+            @for (name, number) in shown.counts() { div { dt { (name) } dd { (count(number)) } } }
             div { dt { "Breaker" } dd {
                 (shown.breaker.state) @if let Some(until) = &shown.breaker.until { " until " (time(until)) }
             } }
