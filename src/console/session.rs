@@ -19,7 +19,7 @@ pub(super) fn ask(path: &str, query: &Fields, is_part: bool) -> Response {
     let parameters: Vec<(&str, Option<&str>)> =
         query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
     let here = with_query(path, &parameters);
-    let to = with_query("/sign-in", &[("next", Some(&here).map(String::as_str).filter(|here| *here != "/"))]);
+    let to = with_query("/sign-in", &[("next", Some(here.as_str()).filter(|here| *here != "/"))]);
     if !is_part {
         return redirect(&to);
     }
@@ -55,10 +55,10 @@ pub(super) async fn sign_in(
     let door = &console.inner.door;
     let pass = match door.enter(Shown::Key(key.trim()), from).await {
         Ok(pass) => pass,
-        Err(denied) => return page(&next, Some(denied.into())),
+        Err(denied) => return page(&next, Some(&denied.into())),
     };
     if let Err(denied) = pass.needs(Need::Read) {
-        return page(&next, Some(denied.into()));
+        return page(&next, Some(&denied.into()));
     }
     match door.sign_in(&pass) {
         Ok(session) => {
@@ -95,17 +95,17 @@ fn next(asked: &str) -> String {
     if is_here { asked.to_owned() } else { "/".to_owned() }
 }
 
-fn page(next: &str, trouble: Option<Trouble>) -> Response {
-    let status = trouble.as_ref().map_or(StatusCode::OK, |trouble| trouble.status);
+fn page(next: &str, trouble: Option<&Trouble>) -> Response {
+    let status = trouble.map_or(StatusCode::OK, |trouble| trouble.status);
     let content = html! {
         form.card.sign-in method="post" action="/sign-in" {
             h1 { "Sign in" }
             p { "With an API key of the role auditor, operator or admin. It is not kept: this browser gets a session that ends "
                 "after half an hour without use, after twelve hours, or with the key." }
-            @if let Some(trouble) = &trouble { p.error role="alert" { (trouble.words) } }
+            @if let Some(trouble) = trouble { p.error role="alert" { (trouble.words) } }
             label for="key" { "API key" }
             input #key name="key" type="password" autocomplete="current-password" spellcheck="false" required
-                autofocus placeholder="muster_1_…" aria-invalid=[trouble.as_ref().map(|_| "true")];
+                autofocus placeholder="muster_1_…" aria-invalid=[trouble.map(|_| "true")];
             input type="hidden" name="next" value=(next);
             button.primary { "Sign in" }
         }
