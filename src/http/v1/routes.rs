@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::table::Route;
 use super::{Desk, accounts, events, keys, log, orders, overview, secrets, upkeep, vault, webhooks};
 use crate::access::Pass;
-use crate::http::body::read;
+use crate::http::body::{linger, read};
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
@@ -47,8 +47,12 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
                 let is_page = matches!(who, Who { peer: Some(_), admitted: Some(_) });
                 let request =
                     Request { method: &method, path: tail.as_str(), query: &query, headers: &headers, who, id };
-                let answered = enter_and_answer(&desk, request, Box::pin(body)).await;
-                let mut response = answered.unwrap_or_else(|problem| problem.respond());
+                let mut body = Box::pin(body);
+                let answered = enter_and_answer(&desk, request, &mut body).await;
+                let mut response = answered.unwrap_or_else(|problem| {
+                    linger(&headers, body);
+                    problem.respond()
+                });
                 if !is_page {
                     tracing::info!(
                         method = method.as_str(),
