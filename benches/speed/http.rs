@@ -13,7 +13,8 @@ use warp::Filter;
 use crate::service::{Service, batch, client_runtime, serve_floor};
 use crate::{Round, house, wire};
 
-const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
+/// Where accounts are imported.
+pub const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
 const QUERY: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
 const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
@@ -47,7 +48,7 @@ struct Account {
 }
 
 /// Made-up numbers whose last four digits choose no fate of the simulator.
-fn numbers(count: u64) -> impl Iterator<Item = u64> {
+pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
     (861_821_700_000_u64..).filter(|number| number % 10_000 > 6).take(count as usize)
 }
 

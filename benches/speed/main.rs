@@ -11,6 +11,7 @@
 
 mod append;
 mod audit;
+mod console;
 mod house;
 mod http;
 mod memory;
@@ -144,6 +145,7 @@ struct Figure {
 const FIGURES: &[Figure] = &[
     Figure { id: "activation", print: |_| audit::activation(10_000) },
     Figure { id: "first-page", print: |scale| audit::first_page(scale.of(5_000_000)) },
+    Figure { id: "pages", print: |scale| console::pages(scale.of(1_000_000)) },
     Figure { id: "replay-memory", print: |scale| audit::replay_memory(scale.of(10_000_000)) },
 ];
 

@@ -1,0 +1,42 @@
+//! Pages of the console over many accounts: what somebody waits for each.
+
+use std::time::Duration;
+
+use crate::http::{INSERT, numbers};
+use crate::service::{Service, batch, client_runtime};
+use crate::wire;
+
+/// Those whose answers grow with the accounts, and one account's.
+const PAGES: [&str; 8] = [
+    "/",
+    "/accounts",
+    "/accounts?status=2",
+    "/accounts?prefix=44",
+    "/accounts?cursor=900000",
+    "/accounts/861821700007",
+    "/events",
+    "/webhooks/sync?state=dead",
+];
+/// How often each is asked for.
+const TIMES: usize = 21;
+
+/// Prints how long each page takes, with so many accounts, one request after the other.
+pub fn pages(accounts: u64) {
+    let service = Service::start(|_| {});
+    let runtime = client_runtime();
+    let all: Vec<u64> = numbers(accounts).collect();
+    let inserts = all.chunks(10_000).map(|chunk| wire::post(INSERT, &batch(chunk.iter().copied()))).collect();
+    runtime.block_on(wire::send(service.address, vec![inserts]));
+    println!("\npages: the console with {accounts} accounts, {TIMES} requests a page");
+    for page in PAGES {
+        let ask = || runtime.block_on(wire::send(service.address, vec![vec![wire::get(page)]]));
+        let mut times: Vec<Duration> = (0..TIMES).map(|_| ask()).collect();
+        times.sort_unstable();
+        let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
+        println!(
+            "    median {:>7.1} ms   most {:>7.1} ms   {page}",
+            millis(times[TIMES / 2]),
+            millis(times[TIMES - 1])
+        );
+    }
+}
