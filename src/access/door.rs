@@ -33,8 +33,13 @@ pub enum Shown<'h> {
     Key(&'h str),
     /// The token of a tenant.
     Token(Token<'h>),
-    /// The text of a session.
-    Session(&'h str),
+    /// The text of a session, and whether this is a use of it.
+    Session {
+        /// As the cookie has it.
+        text: &'h str,
+        /// Somebody does something; a page that keeps itself fresh is none.
+        is_use: bool,
+    },
 }
 
 /// Keys from one address that were none.
@@ -64,9 +69,13 @@ impl Door {
             Shown::Nothing => self.keys.pass(None, clock::now()),
             Shown::Key(key) => self.keys.pass(Some(key), clock::now()),
             Shown::Token(token) => self.keys.pass_token(token, clock::now()),
-            Shown::Session(text) => {
-                let key = self.sessions.key(text, now).ok_or(Denied::SignedOut);
-                key.and_then(|key| self.keys.pass_again(key, clock::now()).map_err(|_| Denied::SignedOut))
+            Shown::Session { text, is_use } => {
+                self.sessions.key(text, is_use, now).map_or(Err(Denied::SignedOut), |(key, end)| {
+                    match self.keys.pass_again(key, clock::now()) {
+                        Ok(pass) => Ok(Pass { session: Some(end), ..pass }),
+                        Err(_) => Err(Denied::SignedOut),
+                    }
+                })
             }
         };
         match &pass {

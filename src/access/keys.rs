@@ -151,13 +151,20 @@ impl Keys {
         let is_right = token.is_made_with(secret.as_ref().map_or(NOBODYS, |secret| secret.as_str()));
         match (grant, secret) {
             (Some(grant), Some(_)) if is_right && grant.is_over(now) => Err(Denied::TenantExpired),
-            (Some(grant), Some(_)) if is_right => Ok(Pass { grant: Some(grant) }),
+            (Some(grant), Some(_)) if is_right => Ok(Pass { session: None, grant: Some(grant) }),
             (Some(_) | None, Some(_) | None) => Err(Denied::WrongToken),
         }
     }
 
     /// Waits until somebody who was let in would be let in no more.
     pub async fn ended(&self, pass: Pass) {
+        match &pass.session {
+            Some(session) => session.clone().or(self.grant_ended(&pass)).await,
+            None => self.grant_ended(&pass).await,
+        }
+    }
+
+    async fn grant_ended(&self, pass: &Pass) {
         let mut changes = self.changes.subscribe();
         loop {
             let now = clock::now();
@@ -341,7 +348,7 @@ impl Key {
         match (self.revoked, self.grant.is_over(now)) {
             (Some(_), _) => Err(Denied::Revoked),
             (None, true) => Err(Denied::Expired),
-            (None, false) => Ok(Pass { grant: Some(self.grant.clone()) }),
+            (None, false) => Ok(Pass { session: None, grant: Some(self.grant.clone()) }),
         }
     }
 

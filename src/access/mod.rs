@@ -40,6 +40,8 @@ pub use keys::{Keys, Refused, Wanted};
 pub use shown::{Made, Shown as ShownKey};
 pub use token::Token;
 
+use sessions::SessionEnd;
+
 use crate::domain::{AccountNumber, Grant, Need, Role};
 use crate::limits::TOKEN_WINDOW;
 use crate::metrics::AuthFailure;
@@ -47,6 +49,8 @@ use crate::metrics::AuthFailure;
 /// Who is let in: what their key was given for. Cheap to clone.
 #[derive(Clone)]
 pub struct Pass {
+    /// The session that they were let in by, if it was one.
+    session: Option<SessionEnd>,
     /// None where no key was ever given, or whoever asks has the data directory itself.
     grant: Option<Arc<Grant>>,
 }
@@ -56,8 +60,8 @@ pub struct Pass {
 pub enum Denied {
     /// There is no key yet, and a web page asks.
     #[error(
-        "this comes from a web page elsewhere, or is for another host; as long as there is no API key only programs on this \
-         machine are answered: ask localhost, or make a key with `muster keys create`"
+        "this comes from a web page elsewhere, or is for another host; use the console's own pages, or ask as a program: with an \
+         API key, or, as long as there is none, on localhost; `muster keys create` makes one"
     )]
     Foreign,
     /// There is no key in the request.
@@ -210,7 +214,7 @@ impl Denied {
 
 impl Pass {
     /// That of somebody who may do everything.
-    pub const ALL: Pass = Pass { grant: None };
+    pub const ALL: Pass = Pass { session: None, grant: None };
 
     /// The number of the key; 0 for none.
     pub fn key(&self) -> u64 {

@@ -267,7 +267,7 @@ async fn drain(
     mut take: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut pieces = std::pin::pin!(pieces);
-    if status < 400 {
+    if (200..300).contains(&status) {
         while let Some(piece) = pieces.next().await {
             take(&piece?)?;
         }

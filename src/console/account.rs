@@ -42,15 +42,13 @@ pub(super) async fn page(visit: &Visit, number: &str) -> Result<Answer, Trouble>
     let account = parts::number(number).ok_or_else(Trouble::no_page)?;
     let now: Standing = visit.get(&format!("accounts/{account}")).await?;
     let here = format!("/accounts/{account}");
+    let title = format!("Account {account}");
+    let content = html! { h1 { "Account " span.number { (now.whats_app) } } (standing(&now)) };
+    if visit.asked("part") == Some("now") {
+        return Ok(Answer::Page(Page { title, at: "/accounts", content }));
+    }
     let content = html! {
-        h1 { "Account " span.number { (now.whats_app) } }
-        div #now hx-get=(here) hx-select="#now" hx-swap="outerHTML" hx-trigger="refresh" data-live {
-            p.state {
-                (status(now.status)) " " (presence(now.online_status))
-                " version " (now.version) ", since " (time(&now.updated))
-                @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
-            }
-        }
+        (content)
         form.order method="post" action="/accounts" {
             input type="hidden" name="account" value=(now.whats_app);
             (orders::fields(visit, "this account"))
@@ -74,8 +72,21 @@ pub(super) async fn page(visit: &Visit, number: &str) -> Result<Answer, Trouble>
             div #steps aria-live="polite" {}
         }
     };
-    let title = format!("Account {account}");
     Ok(Answer::Page(Page { title, at: "/accounts", content }))
+}
+
+/// How it is now, which keeps itself fresh.
+fn standing(now: &Standing) -> Markup {
+    html! {
+        div #now hx-get=(format!("/accounts/{}?part=now", now.whats_app)) hx-select="#now" hx-swap="outerHTML"
+            hx-trigger="refresh" data-live {
+            p.state {
+                (status(now.status)) " " (presence(now.online_status))
+                " version " (now.version) ", since " (time(&now.updated))
+                @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
+            }
+        }
+    }
 }
 
 /// The account as it was: at a version, or at a time.

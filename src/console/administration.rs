@@ -62,7 +62,8 @@ pub(super) async fn keys(visit: &Visit) -> Result<Answer, Trouble> {
             Ok(Keys { keys }) if keys.is_empty() => (nothing("There is none: everybody on this machine may do everything. The first one must be an admin's.")),
             Ok(Keys { keys }) => (list(visit, keys)),
         }
-        (creation(visit))
+        // Whoever may not see the keys gives none.
+        @if found.is_ok() { (creation(visit)) } @else { (why_not(visit, Need::Administer)) }
     };
     Ok(Answer::Page(Page { title: "API keys".to_owned(), at: "/keys", content }))
 }
@@ -117,7 +118,7 @@ fn creation(visit: &Visit) -> Markup {
                 }
                 div {
                     label for="accounts" { "Only numbers that begin with" }
-                    input #accounts name="accounts" placeholder="8618 44, or all" autocomplete="off";
+                    input #accounts name="accounts" placeholder="8618 44; all if left empty" autocomplete="off";
                 }
                 div { label for="expires" { "Until" } input #expires name="expires" placeholder="2027-01-01" autocomplete="off"; }
                 (action(visit, Need::Administer, "Create", Some(("do", "create"))))

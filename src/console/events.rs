@@ -1,6 +1,7 @@
 //! `/events`: everything that happens, the newest first, and as it happens.
 
 use maud::{Markup, html};
+use serde::Deserialize;
 use warp::http::HeaderValue;
 
 use super::frame::{Answer, Page, secure};
@@ -8,6 +9,17 @@ use super::history::{Event, Events, details, read};
 use super::parts::{kind, nothing, time};
 use super::visit::{Trouble, Visit, with_query};
 use crate::journal;
+
+/// `GET /projections`, as far as it says how long the journal is.
+#[derive(Deserialize)]
+struct Followed {
+    head: Head,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    position: String,
+}
 
 /// How many events one page shows.
 const EVENTS: &str = "50";
@@ -20,6 +32,8 @@ pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
     let (before, after) = (visit.asked("before"), visit.asked("after"));
     let with = |path: &str, more: &[(&str, Option<&str>)]| with_query(path, &[&asked[..], more].concat());
     let order = if after.is_some() { "asc" } else { "desc" };
+    // The live tail goes on behind what the page shows, or, where that is nothing, behind what there was before it was made.
+    let head = visit.get::<Followed>("projections").await.map_or_else(|_| String::new(), |found| found.head.position);
     let more = [("order", Some(order)), ("before", before), ("after", after), ("limit", Some(EVENTS))];
     let found: Result<Events, Trouble> = visit.get(&with("events", &more)).await;
     let content = html! {
@@ -31,7 +45,8 @@ pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
                 @let events = read(&found.events)?;
                 @let is_newest = before.is_none() && after.is_none();
                 @if is_newest {
-                    p.live-tail data-tail=(with("/events/live", &[])) hidden {
+                    @let newest = events.first().map_or(head.as_str(), |event| event.id.as_str());
+                    p.live-tail data-tail=(with("/events/live", &[("after", Some(newest))])) hidden {
                         button type="button" data-pause aria-pressed="false" { "Pause" }
                         " " span data-tail-state role="status" { "What happens appears here at once." }
                     }
@@ -98,6 +113,7 @@ pub(super) fn line(event: &Event) -> Markup {
 /// `/events/live`: what happens from now on, for the script of the page.
 pub(super) async fn live(visit: &Visit) -> Result<Answer, Trouble> {
     let asked = FILTERS.map(|name| (name, visit.asked(name)));
+    let asked = [&asked[..], &[("after", visit.asked("after"))]].concat();
     let mut answer = visit.open(&with_query("events", &asked), "text/event-stream").await?;
     let is_stream = answer.headers().get("content-type") == Some(&HeaderValue::from_static("text/event-stream"));
     if is_stream {

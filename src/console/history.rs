@@ -9,6 +9,7 @@ use super::frame::{Answer, Page};
 use super::parts::{self, kind, nothing, presence, status, time};
 use super::timeline::{self, Moment};
 use super::visit::{Trouble, Visit, with_query};
+use crate::domain::{OnlineStatus, Status};
 
 /// `GET /accounts/{n}/events`, and `GET /events`
 #[derive(Deserialize)]
@@ -57,15 +58,19 @@ impl View {
     }
 }
 
-/// How many events one page shows, and how many are drawn.
+/// How many events one page shows, and how many are drawn; as whole lines there are fewer, since each may be long.
 const EVENTS: &str = "100";
+const LINES: &str = "20";
+/// Letters of one detail in a line of a list.
+const DETAIL_LETTERS: usize = 200;
 
 /// The section with it on the page of an account that has so many versions.
 pub(super) async fn section(visit: &Visit, number: &str, versions: u64) -> Result<Markup, Trouble> {
     let (view, cursor) = (View::asked(visit), visit.asked("cursor"));
     let order = visit.asked("order").filter(|order| *order == "asc").unwrap_or("desc");
     let path = format!("accounts/{number}/events");
-    let asked = [("order", Some(order)), ("cursor", cursor), ("limit", Some(EVENTS))];
+    let asked =
+        [("order", Some(order)), ("cursor", cursor), ("limit", Some(if view == View::Lines { LINES } else { EVENTS }))];
     let found: Events = visit.get(&with_query(&path, &asked)).await?;
     let lines = &found.events;
     let events = read(lines)?;
@@ -79,10 +84,11 @@ pub(super) async fn section(visit: &Visit, number: &str, versions: u64) -> Resul
         ("Newest", here(view, "desc", None), order == "desc" && cursor.is_none()),
         ("Oldest", here(view, "asc", None), order == "asc" && cursor.is_none()),
     ];
+    let drawing = drawing(visit, number, order, &events, versions).await;
     Ok(html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
-            (drawing(number, order, &events))
+            (drawing)
             nav.tabs aria-label="Views of the history" {
                 @for other in View::ALL {
                     a href=(here(other, order, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
@@ -116,7 +122,7 @@ pub(super) fn read(lines: &[Box<RawValue>]) -> Result<Vec<Event>, Trouble> {
     read.collect::<Result<_, _>>().map_err(|error| Trouble::inside(&error))
 }
 
-fn drawing(number: &str, order: &str, events: &[Event]) -> Markup {
+async fn drawing(visit: &Visit, number: &str, order: &str, events: &[Event], versions: u64) -> Markup {
     let moment = |event: &'_ Event| (event.version, event.time.clone(), kind(&event.kind).replace(' ', "_"));
     let mut found: Vec<_> = events.iter().map(moment).collect();
     if order == "desc" {
@@ -124,7 +130,14 @@ fn drawing(number: &str, order: &str, events: &[Event]) -> Markup {
     }
     let moments: Vec<Moment<'_>> =
         found.iter().map(|(version, at, name)| Moment { version: *version, at, name }).collect();
-    timeline::drawn(number, &moments)
+    let Some((first, last)) = moments.first().zip(moments.last()) else { return html! {} };
+    let before: Option<Value> = match first.version {
+        0 | 1 => None,
+        first => visit.get(&format!("accounts/{number}?version={}", first - 1)).await.ok(),
+    };
+    let code = |name: &str| before.as_ref()?.get(name)?.as_u64().and_then(|code| u8::try_from(code).ok());
+    let before = code("status").and_then(Status::from_code).zip(code("onlineStatus").and_then(OnlineStatus::from_code));
+    timeline::drawn(number, before, &moments, last.version == versions)
 }
 
 fn feed(number: &str, events: &[Event]) -> Markup {
@@ -148,9 +161,16 @@ pub(super) fn details(data: &Value) -> Markup {
     let fields = fields.filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
     html! {
         @for (name, value) in fields {
-            span.detail { (name) "=" code { @match value.as_str() { Some(text) => (text), None => (value.to_string()) } } } " "
+            span.detail { (name) "=" code { @match value.as_str() { Some(text) => (cut(text)), None => (cut(&value.to_string())) } } } " "
         }
     }
+}
+
+/// A text as far as a line has room for it; the event's own page has all of it.
+fn cut(text: &str) -> String {
+    let mut letters = text.chars();
+    let shown: String = letters.by_ref().take(DETAIL_LETTERS).collect();
+    if letters.next().is_some() { shown + "…" } else { shown }
 }
 
 /// What belongs together: a time online, a registration, a ban.

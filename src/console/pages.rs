@@ -83,16 +83,10 @@ async fn answer<B: Buf>(
     }
     let Identified { id, header } = console.inner.ids.identify(&request.headers);
     let (method, path) = (request.method.clone(), request.path.clone());
-    let is_part = request.headers.contains_key("hx-request");
     let name = header.to_str().unwrap_or_default().to_owned();
     let mut response = enter_and_answer(console, request, name, body).await;
     let (status, micros) = (response.status().as_u16(), begun.elapsed().as_micros() as u64);
-    // Parts of pages are asked for again and again while somebody looks at them.
-    if is_part && method == Method::GET {
-        tracing::debug!(%method, path, status, micros, request = %id, x_request_id = ?header, "answered");
-    } else {
-        tracing::info!(%method, path, status, micros, request = %id, x_request_id = ?header, "answered");
-    }
+    tracing::info!(%method, path, status, micros, request = %id, x_request_id = ?header, "answered");
     response.headers_mut().insert(X_REQUEST_ID, header);
     response
 }
@@ -104,7 +98,9 @@ async fn enter_and_answer<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Response {
     let Request { path, method, query, headers, peer } = request;
-    let is_part = headers.contains_key("hx-request");
+    // What a script asks for is no whole page, and a stream is none either.
+    let is_stream = headers.get("accept").is_some_and(|accept| accept == "text/event-stream");
+    let is_part = is_stream || headers.contains_key("hx-request");
     let changes = match method {
         Method::GET | Method::HEAD => false,
         Method::POST => true,
@@ -130,7 +126,7 @@ async fn enter_and_answer<B: Buf>(
     if path == "/sign-in" {
         return session::sign_in(&console, &headers, peer.ip(), &query, &form, changes).await;
     }
-    let pass = match enter_page(&door, &headers, peer.ip(), changes).await {
+    let pass = match enter_page(&door, &headers, peer.ip(), console.inner.is_tls, changes).await {
         Ok(pass) => pass,
         Err(Denied::Missing | Denied::SignedOut) if !changes => return session::ask(&path, &query, is_part),
         Err(denied) => return frame::trouble(&denied.into(), None),

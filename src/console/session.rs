@@ -23,12 +23,10 @@ pub(super) fn ask(path: &str, query: &Fields, is_part: bool) -> Response {
     if !is_part {
         return redirect(&to);
     }
-    // A script that asks for a part of a page would put the form into it.
+    // A script that asks for a part of a page would put the form into it: it is told to ask for the whole page.
     let mut response = Response::new(Vec::new().into());
     *response.status_mut() = StatusCode::UNAUTHORIZED;
-    response
-        .headers_mut()
-        .extend(HeaderValue::from_str("/sign-in").map(|to| (header::HeaderName::from_static("hx-redirect"), to)).ok());
+    response.headers_mut().insert("hx-refresh", HeaderValue::from_static("true"));
     response
 }
 
@@ -55,7 +53,10 @@ pub(super) async fn sign_in(
     let door = &console.inner.door;
     let pass = match door.enter(Shown::Key(key.trim()), from).await {
         Ok(pass) => pass,
-        Err(denied) => return page(&next, Some(&denied.into())),
+        Err(denied) => {
+            door.count(denied);
+            return page(&next, Some(&denied.into()));
+        }
     };
     if let Err(denied) = pass.needs(Need::Read) {
         return page(&next, Some(&denied.into()));
@@ -78,7 +79,7 @@ pub(super) fn sign_out(console: &Console, headers: &HeaderMap, changes: bool) ->
     if !changes {
         return redirect("/");
     }
-    if let Some(session) = shown_session(headers) {
+    if let Some(session) = shown_session(headers, console.inner.is_tls) {
         console.inner.door.sign_out(session);
     }
     let mut response = redirect("/sign-in");

@@ -21,8 +21,10 @@ struct Bar {
     version: u64,
     status: Status,
     presence: OnlineStatus,
-    /// How long it was, in seconds; none if it goes on.
+    /// How long it was, in seconds; none if its end is not among these events.
     seconds: Option<u64>,
+    /// Then: whether it has none, so that it goes on until now.
+    is_end: bool,
     from: u64,
     width: u64,
 }
@@ -33,9 +35,15 @@ const TENFOLD: f64 = 14.0;
 const GOES_ON: u64 = 60;
 const FOLDED: u64 = 60 * 60;
 
-/// The drawing of events in their order, each bar a link to the event that it began with.
-pub(super) fn drawn(number: &str, moments: &[Moment<'_>]) -> Markup {
-    let bars = bars(moments);
+/// The drawing of events in their order, each bar a link to the event that it began with. `before` is how the account stood
+/// before the first of them; the last bar goes on where nothing follows the last of them (`is_end`).
+pub(super) fn drawn(
+    number: &str,
+    before: Option<(Status, OnlineStatus)>,
+    moments: &[Moment<'_>],
+    is_end: bool,
+) -> Markup {
+    let bars = bars(before, moments, is_end);
     let Some(last) = bars.last() else { return html! {} };
     let width = last.from + last.width;
     html! {
@@ -51,7 +59,7 @@ pub(super) fn drawn(number: &str, moments: &[Moment<'_>]) -> Markup {
                         @if bar.seconds.is_some_and(|seconds| seconds >= FOLDED) {
                             path.fold d=(format!("M{0} 2l-3 13l6 0l-3 13", bar.from + bar.width / 2)) {}
                         }
-                        text x=(bar.from + 1) y="50" { (long(bar.seconds)) }
+                        text x=(bar.from + 1) y="50" { (bar.length()) }
                     }
                 }
             }
@@ -65,13 +73,14 @@ pub(super) fn drawn(number: &str, moments: &[Moment<'_>]) -> Markup {
     }
 }
 
-fn bars(moments: &[Moment<'_>]) -> Vec<Bar> {
+fn bars(start: Option<(Status, OnlineStatus)>, moments: &[Moment<'_>], is_end: bool) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     let mut begun = 0;
     for moment in moments {
         let micros = parse_time(moment.at).map_or(begun, |at| at.0);
         let before = bars.last().map(|bar| (bar.status, bar.presence));
-        let (status, presence) = standing(moment.name).or(before).unwrap_or((Status::Normal, OnlineStatus::Offline));
+        let (status, presence) =
+            standing(moment.name).or(before).or(start).unwrap_or((Status::Normal, OnlineStatus::Offline));
         if before == Some((status, presence)) {
             continue;
         }
@@ -81,7 +90,7 @@ fn bars(moments: &[Moment<'_>]) -> Vec<Bar> {
             last.width = SHORTEST + ((seconds as f64 + 1.0).log10() * TENFOLD) as u64;
         }
         let from = bars.last().map_or(0, |last| last.from + last.width);
-        bars.push(Bar { version: moment.version, status, presence, seconds: None, from, width: GOES_ON });
+        bars.push(Bar { version: moment.version, status, presence, seconds: None, is_end, from, width: GOES_ON });
         begun = micros;
     }
     bars
@@ -108,18 +117,25 @@ fn class(presence: OnlineStatus) -> &'static str {
 }
 
 fn words(bar: &Bar) -> String {
-    let long = bar.seconds.map_or_else(|| "until now".to_owned(), |_| format!("for {}", long(bar.seconds)));
+    let long = match (bar.seconds, bar.is_end) {
+        (Some(_), _) => format!("for {}", bar.length()),
+        (None, true) => "until now".to_owned(),
+        (None, false) => "and beyond these events".to_owned(),
+    };
     format!("{}, {} {long}, from version {}", bar.status.name(), bar.presence.name(), bar.version)
 }
 
-/// How long, in the largest unit that it is at least one of.
-fn long(seconds: Option<u64>) -> String {
-    match seconds {
-        None => "now".to_owned(),
-        Some(seconds @ 0..60) => format!("{seconds} s"),
-        Some(seconds @ 60..3_600) => format!("{} min", seconds / 60),
-        Some(seconds @ 3_600..86_400) => format!("{} h", seconds / 3_600),
-        Some(seconds) => format!("{} d", seconds / 86_400),
+impl Bar {
+    /// How long, in the largest unit that it is at least one of.
+    fn length(&self) -> String {
+        match self.seconds {
+            None if self.is_end => "now".to_owned(),
+            None => "…".to_owned(),
+            Some(seconds @ 0..60) => format!("{seconds} s"),
+            Some(seconds @ 60..3_600) => format!("{} min", seconds / 60),
+            Some(seconds @ 3_600..86_400) => format!("{} h", seconds / 3_600),
+            Some(seconds) => format!("{} d", seconds / 86_400),
+        }
     }
 }
 
@@ -135,19 +151,30 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_the_logarithm_of_their_times() {
-        let drawn = bars(&moments(&[
+        let events = moments(&[
             ("account_imported", "2026-11-25T00:00:00Z"),
             ("online_requested", "2026-11-25T00:00:00Z"),
             ("came_online", "2026-11-25T00:00:09Z"),
             ("content_replaced", "2026-11-25T00:01:00Z"),
             ("banned", "2026-11-26T00:00:08Z"),
-        ]));
-        let shown: Vec<_> = drawn.iter().map(|bar| (bar.version, bar.presence, long(bar.seconds), bar.from)).collect();
+        ]);
+        let drawn = bars(None, &events, true);
+        let shown: Vec<_> = drawn.iter().map(|bar| (bar.version, bar.presence, bar.length(), bar.from)).collect();
         let (offline, coming, online) = (OnlineStatus::Offline, OnlineStatus::OnlineComing, OnlineStatus::Online);
         let expected =
             [(1, offline, "0 s", 0), (2, coming, "9 s", 18), (3, online, "23 h", 50), (5, offline, "now", 137)];
         assert_eq!(shown, expected.map(|(version, presence, long, from)| (version, presence, long.to_owned(), from)));
-        assert!(bars(&[]).is_empty());
+        assert!(bars(None, &[], true).is_empty());
+
+        // A part of a history begins with what stood before it, and does not end with now.
+        let online = Some((Status::Normal, OnlineStatus::Online));
+        let part = bars(online, &events[3..], false);
+        let shown: Vec<_> = part.iter().map(|bar| (bar.version, bar.status, bar.presence, bar.length())).collect();
+        let expected = [
+            (4, Status::Normal, OnlineStatus::Online, "23 h".to_owned()),
+            (5, Status::Banned, OnlineStatus::Offline, "…".to_owned()),
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::access::{Denied, Door, Pass, Shown, Token};
 /// neighbouring hosts from setting it.
 const SESSION_COOKIES: [&str; 2] = ["__Host-muster_session", "muster_session"];
 
+/// The ids of those parts of pages that keep themselves fresh.
+const LIVE_PARTS: [&str; 2] = ["live", "now"];
+
 /// Lets somebody in by the API key that the request shows; while there is no key, whoever is no web page.
 pub(super) async fn enter(door: &Door, headers: &HeaderMap, from: IpAddr) -> Result<Pass, Denied> {
     let pass = enter_with(door, shown_key(headers).map_or(Shown::Nothing, Shown::Key), headers, from).await;
@@ -30,27 +33,40 @@ pub(super) async fn enter_documented(door: &Door, headers: &HeaderMap, from: IpA
 
 /// Likewise to a page, where the session of a browser does too. Whatever a browser asks to be done must come from a page of
 /// ours: it sends the cookie along with whatever it asks.
-pub async fn enter_page(door: &Door, headers: &HeaderMap, from: IpAddr, changes: bool) -> Result<Pass, Denied> {
+pub async fn enter_page(
+    door: &Door,
+    headers: &HeaderMap,
+    from: IpAddr,
+    is_tls: bool,
+    changes: bool,
+) -> Result<Pass, Denied> {
     if changes && !is_own_page(headers) {
         return Err(Denied::Foreign);
     }
-    let session = shown_session(headers).map_or(Shown::Nothing, Shown::Session);
+    // A part of a page that asks for itself says which it is.
+    let is_use = text(headers, "hx-trigger").is_none_or(|part| !LIVE_PARTS.contains(&part));
+    let session = shown_session(headers, is_tls).map_or(Shown::Nothing, |text| Shown::Session { text, is_use });
     enter_with(door, shown_key(headers).map_or(session, Shown::Key), headers, from).await
 }
 
-/// The session that a request shows.
-pub fn shown_session(headers: &HeaderMap) -> Option<&str> {
+/// The session that a request shows: in the cookie of this way alone, because whoever may set the one without TLS, as a
+/// neighbouring host may, is not to say who somebody is with it.
+pub fn shown_session(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| SESSION_COOKIES.contains(name)).map(|(_, session)| session)
+    pairs.find(|(name, _)| *name == session_name(is_tls)).map(|(_, session)| session)
 }
 
 /// The `Set-Cookie` that keeps a session in a browser, or ends it there where it is empty.
 pub fn session_cookie(session: &str, is_tls: bool) -> String {
-    let [with_tls, without] = SESSION_COOKIES;
-    let (name, secure) = if is_tls { (with_tls, "; Secure") } else { (without, "") };
+    let (name, secure) = (session_name(is_tls), if is_tls { "; Secure" } else { "" });
     let age = if session.is_empty() { "; Max-Age=0" } else { "" };
     format!("{name}={session}; Path=/; HttpOnly; SameSite=Strict{secure}{age}")
+}
+
+fn session_name(is_tls: bool) -> &'static str {
+    let [with_tls, without] = SESSION_COOKIES;
+    if is_tls { with_tls } else { without }
 }
 
 /// Whether a browser says that a page of ours sends this. What says nothing of the kind is no browser of our time.
@@ -177,14 +193,17 @@ mod tests {
 
     #[test]
     fn a_session_is_in_its_cookie() {
-        for (cookies, session) in [
-            (&["theme=dark; muster_session=abc"][..], Some("abc")),
-            (&["theme=dark", "__Host-muster_session=abc"], Some("abc")),
-            (&["muster_session"], None),
-            (&["xmuster_session=abc"], None),
+        for (cookies, is_tls, session) in [
+            (&["theme=dark; muster_session=abc"][..], false, Some("abc")),
+            (&["theme=dark", "__Host-muster_session=abc"], true, Some("abc")),
+            (&["muster_session=planted; __Host-muster_session=abc"], true, Some("abc")),
+            (&["muster_session=planted"], true, None),
+            (&["__Host-muster_session=abc"], false, None),
+            (&["muster_session"], false, None),
+            (&["xmuster_session=abc"], false, None),
         ] {
             let named = cookies.iter().map(|value| (COOKIE, value.parse().unwrap()));
-            assert_eq!(shown_session(&HeaderMap::from_iter(named)), session, "{cookies:?}");
+            assert_eq!(shown_session(&HeaderMap::from_iter(named), is_tls), session, "{cookies:?}");
         }
         assert_eq!(session_cookie("abc", false), "muster_session=abc; Path=/; HttpOnly; SameSite=Strict");
         assert_eq!(

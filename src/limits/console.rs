@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Who may be signed in at once, most; beyond it the session that was used longest ago ends. Each is some 100 bytes.
 pub const SESSIONS: usize = 1_000;
+/// How many of them one key may have: beyond it the key's own that was used longest ago ends.
+pub const SESSIONS_OF_A_KEY: usize = 20;
 /// How long a browser stays signed in that asks for nothing.
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long it stays signed in at most: a working day.

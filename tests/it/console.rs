@@ -125,6 +125,28 @@ async fn a_bound_key_opens_its_own_accounts() {
     assert_eq!(browser.submit("/accounts", &fields).await.status, 403);
 }
 
+/// What goes on behind an answer ends with the session that asked for it.
+#[tokio::test]
+async fn the_live_tail_ends_with_its_session() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &[]);
+    let [admin] = keys(&muster, ["admin"]).await;
+    let browser = Browser::signed_in(&muster, &admin).await;
+    let page = browser.get("/events").await.text;
+    let tail = page.split("data-tail=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(tail, "/events/live?after=1", "it goes on behind what the page shows");
+    let request = browser.client.get(muster.url(tail)).header("accept", "text/event-stream");
+    let mut stream = request.header("cookie", browser.cookie.as_ref().unwrap()).send().await.unwrap();
+    import(&muster, "861821726232", Some(&admin)).await;
+    let event = stream.chunk().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&event).contains("account_imported"), "{event:?}");
+    assert_eq!(browser.submit("/sign-out", &[]).await.status, 303);
+    while stream.chunk().await.unwrap().is_some() {}
+    // A script cannot follow a form.
+    let refused = browser.client.get(muster.url(tail)).header("accept", "text/event-stream");
+    assert_eq!(browser.ask(refused).await.status, 401);
+}
+
 /// Makes keys of these roles, of which the first is an admin's.
 async fn keys<const N: usize>(muster: &Muster, roles: [&str; N]) -> [String; N] {
     let mut made: Vec<String> = Vec::new();
@@ -207,7 +229,7 @@ async fn signing_in_and_out() {
     assert_eq!(to(&stranger.get("/accounts?status=2").await), "/sign-in?next=%2Faccounts%3Fstatus%3D2");
     let part = stranger.client.get(muster.url("/accounts")).header("hx-request", "true");
     let part = stranger.ask(part).await;
-    assert!(part.status == 401 && part.headers["hx-redirect"] == "/sign-in", "{part:?}");
+    assert!(part.status == 401 && part.headers["hx-refresh"] == "true", "{part:?}");
 
     for (site, key, status, words) in [
         ("same-origin", "muster_1_no", 401, "this is no API key"),

@@ -22,7 +22,8 @@
 
   document.addEventListener("htmx:sendError", () => { if (offline) offline.hidden = false; });
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (offline && event.detail.xhr.status > 0) offline.hidden = true;
+    const { status } = event.detail.xhr;
+    if (offline && status > 0) offline.hidden = status < 500;
   });
 
   // The version that the slider stands at is shown while it moves.
@@ -40,26 +41,49 @@
     const LINES = 200;
     const button = tail.querySelector("[data-pause]");
     const state = tail.querySelector("[data-tail-state]");
+    const WORDS = "What happens appears here at once.";
     let held = [];
     let paused = false;
+    let last = null;
+    let source = null;
     tail.hidden = false;
-    const source = new EventSource(tail.dataset.tail);
-    source.onmessage = (message) => {
+    follow();
+    // A browser has few connections to one host, so pages that nobody sees hold none.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) source.close();
+      else follow();
+    });
+
+    function follow() {
+      if (source) source.close();
+      const url = new URL(tail.dataset.tail, location.href);
+      if (last !== null) url.searchParams.set("after", last);
+      source = new EventSource(url);
+      source.onmessage = take;
+      source.onopen = () => { if (!paused) state.textContent = WORDS; };
+      source.onerror = () => {
+        state.textContent = source.readyState === EventSource.CLOSED
+          ? "The stream has ended; load the page again."
+          : "The connection was lost; it is tried again.";
+      };
+    }
+
+    function take(message) {
       const event = JSON.parse(message.data);
+      last = event.id;
       if (paused) {
-        held = [...held.slice(-LINES), event];
-        state.textContent = `Paused; ${held.length} events wait.`;
+        held = [...held.slice(1 - LINES), event];
+        state.textContent = `Paused; ${held.length === LINES ? `the last ${LINES}` : held.length} events wait.`;
       } else {
         show(event);
       }
-    };
-    source.onopen = () => { if (!paused) state.textContent = "What happens appears here at once."; };
-    source.onerror = () => { state.textContent = "The connection was lost; it is tried again."; };
+    }
+
     button.addEventListener("click", () => {
       paused = !paused;
       button.setAttribute("aria-pressed", String(paused));
       button.textContent = paused ? "Go on" : "Pause";
-      state.textContent = paused ? "Paused." : "What happens appears here at once.";
+      state.textContent = paused ? "Paused." : WORDS;
       if (!paused) held.splice(0).forEach(show);
     });
 
@@ -84,11 +108,17 @@
     for (const [field, value] of Object.entries(event.data)) {
       if (value === null || value === "") continue;
       const detail = element("span", `${field}=`, { class: "detail" });
-      detail.append(element("code", typeof value === "string" ? value : JSON.stringify(value)));
+      detail.append(element("code", cut(typeof value === "string" ? value : JSON.stringify(value))));
       item.append(detail, " ");
     }
     item.append(element("span", `by ${event.origin}`, { class: "note" }));
     return item;
+  }
+
+  // As the service cuts it.
+  function cut(text) {
+    const letters = Array.from(text);
+    return letters.length > 200 ? `${letters.slice(0, 200).join("")}…` : text;
   }
 
   function element(tag, text, attributes = {}) {
