@@ -6,6 +6,7 @@ use warp::reply::Response;
 
 use super::assets;
 use super::visit::{Trouble, Visit};
+use crate::access::Denied;
 
 /// What a browser is given.
 pub(super) enum Answer {
@@ -70,6 +71,13 @@ pub(super) fn trouble(trouble: &Trouble, visit: Option<&Visit>) -> Response {
         Some(visit) => page(*status, title, &framed("", visit, &content)),
         None => plain(title, *status, &content),
     }
+}
+
+/// Why somebody is not let in, as a page.
+pub(super) fn refused(denied: Denied) -> Response {
+    let mut response = trouble(&denied.into(), None);
+    response.headers_mut().extend(denied.retry_after().map(|wait| (header::RETRY_AFTER, HeaderValue::from(wait))));
+    response
 }
 
 /// A page for somebody who is nobody yet.

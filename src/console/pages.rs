@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Buf;
 use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
-use warp::http::{HeaderMap, Method, StatusCode};
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
@@ -105,10 +105,11 @@ async fn enter_and_answer<B: Buf>(
         Method::GET | Method::HEAD => false,
         Method::POST => true,
         _ => {
-            return frame::trouble(
-                &Trouble { status: StatusCode::METHOD_NOT_ALLOWED, words: "Pages take GET and POST.".to_owned() },
-                None,
-            );
+            let trouble =
+                Trouble { status: StatusCode::METHOD_NOT_ALLOWED, words: "Pages take GET and POST.".to_owned() };
+            let mut response = frame::trouble(&trouble, None);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            return response;
         }
     };
     let form = match timeout(BODY_TIMEOUT, read(body)).await {
@@ -129,7 +130,7 @@ async fn enter_and_answer<B: Buf>(
     let pass = match enter_page(&door, &headers, peer.ip(), console.inner.is_tls, changes).await {
         Ok(pass) => pass,
         Err(Denied::Missing | Denied::SignedOut) if !changes => return session::ask(&path, &query, is_part),
-        Err(denied) => return frame::trouble(&denied.into(), None),
+        Err(denied) => return frame::refused(denied),
     };
     if path == "/sign-out" {
         return session::sign_out(&console, &headers, changes);

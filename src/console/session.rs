@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::Console;
 use super::frame::{self, redirect};
 use super::visit::{Fields, Trouble, with_query};
-use crate::access::Shown;
+use crate::access::{Denied, Shown};
 use crate::domain::Need;
 use crate::http::{is_own_page, session_cookie, shown_session};
 
@@ -47,7 +47,7 @@ pub(super) async fn sign_in(
     }
     let next = next(&field(form, "next"));
     if !is_own_page(headers) {
-        return frame::trouble(&crate::access::Denied::Foreign.into(), None);
+        return frame::refused(Denied::Foreign);
     }
     let key = Zeroizing::new(field(form, "key"));
     let door = &console.inner.door;

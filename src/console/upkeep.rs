@@ -165,7 +165,7 @@ fn consistency(found: &Consistency) -> Markup {
     });
     html! {
         @if holds {
-            p.verdict.good role="status" { "It is: nothing of the first " (found.from) " events was changed or taken away." }
+            p.verdict.good role="status" { "It is: of what was in the log at size " (found.from) ", nothing was changed or taken away." }
         } @else {
             p.verdict.bad role="alert" { "The proof does not hold." }
         }

@@ -18,7 +18,7 @@ export async function pages() {
     { name: "webhook", path: "/webhooks/sync", shows: "Dead letters" },
     { path: `/webhooks/sync/deliveries/${deliveries[0].position}`, shows: "a fault, as asked for" },
     { path: "/projections", shows: "Behind by" },
-    { name: "log", path: "/log?from=1", shows: "It is: nothing of the first 1 events" },
+    { name: "log", path: "/log?from=1", shows: "It is: of what was in the log at size 1, nothing" },
     { path: "/acts", shows: "api key created" },
     { path: "/keys", shows: "A new key" },
     { path: "/settings", shows: "simulator.delay_ms" },

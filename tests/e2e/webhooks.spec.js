@@ -44,14 +44,14 @@ test("many are counted before they are sent again; what is dead is replayed, or 
   const position = async () => await letters(page).first().getByRole("link").first().innerText();
   const [replayed, dropped] = [await position(), await letters(page).last().getByRole("link").first().innerText()];
   expect(dropped).not.toBe(replayed);
-  await page.getByLabel(`Select ${replayed}`).check();
+  await page.getByLabel(`Select ${replayed}`, { exact: true }).check();
   await page.getByRole("button", { name: "Replay" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Are replayed");
   await page.goto(`${CHANNEL}/deliveries/${replayed}`);
   await expect(page.locator("#live .badge")).toHaveText("delivered");
 
   await page.goto(CHANNEL);
-  await page.getByLabel(`Select ${dropped}`).check();
+  await page.getByLabel(`Select ${dropped}`, { exact: true }).check();
   await page.getByRole("group", { name: "With the selected ones" }).getByLabel("Reason").fill("nobody needs it");
   await page.getByRole("button", { name: "Drop" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Dropped");

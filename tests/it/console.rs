@@ -257,6 +257,9 @@ async fn signing_in_and_out() {
     assert_eq!(to(&other.get("/").await), "/sign-in");
     assert_eq!(browser.get("/").await.status, 200, "another session goes on");
 
+    let put = stranger.ask(stranger.client.put(muster.url("/accounts"))).await;
+    assert!(put.status == 405 && put.headers["allow"] == "GET, HEAD, POST", "{put:?}");
+
     // A key that is taken away takes its sessions along.
     let boss = Browser::signed_in(&muster, &admin).await;
     assert_eq!(boss.submit("/keys", &[("do", "revoke"), ("key", "2")]).await.status, 303);
