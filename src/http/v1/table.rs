@@ -105,16 +105,24 @@ impl Route {
         Route::of(method.as_str(), &segments).map_or_else(|_| String::new(), |route| format!("/api/v1/{}", route.path))
     }
 
-    /// The route of a request; if the path takes other methods only, that is said.
+    /// The route of a request; if the path takes other methods only, that is said. A path that is written out is none of
+    /// those with any segment in its place: `accounts/online` is no account.
     pub(super) fn of(method: &str, segments: &[&str]) -> Result<&'static Route, Problem> {
+        let at_it = || ROUTES.iter().filter(|route| route.is_at(segments));
+        let any_segments = at_it().map(Route::any_segments).min();
         let mut allowed = Vec::new();
-        for route in ROUTES.iter().filter(|route| route.is_at(segments)) {
+        for route in at_it().filter(|route| Some(route.any_segments()) == any_segments) {
             if route.method == method {
                 return Ok(route);
             }
             allowed.push(route.method);
         }
         Err(if allowed.is_empty() { Problem::no_such_path() } else { Problem::method(&allowed.join(", ")) })
+    }
+
+    /// How many of its segments may be any.
+    fn any_segments(&self) -> usize {
+        self.path.split('/').filter(|name| name.starts_with('{')).count()
     }
 
     /// Lets nobody through who may not make this request.
@@ -149,8 +157,18 @@ impl Route {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_written_out_is_no_other() {
+        let of = |method, path: &str| Route::of(method, &path.split('/').collect::<Vec<_>>()).map(|route| route.path);
+        assert_eq!(of("POST", "accounts/online").ok(), Some("accounts/online"));
+        assert_eq!(of("GET", "accounts/861821726232").ok(), Some("accounts/{account}"));
+        let refused = of("GET", "accounts/online").unwrap_err();
+        assert_eq!(refused.respond().headers()["allow"], "POST");
+    }
 
     #[test]
     fn what_takes_long_is_there() {
