@@ -117,8 +117,8 @@ pub async fn huge_bodies(target: Arc<Target>) -> String {
         assert!(poured.iter().all(|(_, status)| status.is_empty() || *status == [refused]), "{poured:?}");
         let answered = poured.iter().filter(|(_, status)| !status.is_empty()).count();
         let most = poured.iter().map(|(bytes, _)| *bytes).max().unwrap();
-        // What lies in the operating system's buffers was sent, too.
-        assert!(most < BODY_BYTES + LINGER_BYTES + 16 * MEGABYTE, "{most} bytes of a body were taken");
+        // What lies in the operating system's buffers, which grow with the speed of what comes, was sent, too.
+        assert!(most < BODY_BYTES + LINGER_BYTES + 64 * MEGABYTE, "{most} bytes of a body were taken");
         write!(came, "{answered} of 16 read {refused}, at most {} MiB of each were taken; ", most / MEGABYTE).unwrap();
     }
     came.trim_end_matches("; ").to_owned()
