@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashmap::DashMap;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +55,7 @@ impl Sessions {
         }
         let drawn = vault::draw_secret()?;
         self.open.insert(text::hash(&drawn), Session { key, begun: now, used: now, ended: CancellationToken::new() });
-        Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(&drawn[..])))
+        Ok(text::encoded(&drawn))
     }
 
     /// Ends the session that was used longest ago of those that are meant.
@@ -72,7 +70,7 @@ impl Sessions {
     /// The key whose session this is, and its end; none if it is no session, or one that is over. What a page asks for by
     /// itself, while nobody does anything, is no use of it.
     pub(super) fn key(&self, shown: &str, is_use: bool, now: Instant) -> Option<(u64, SessionEnd)> {
-        let hash = hash(shown)?;
+        let hash = text::hash_of(shown)?;
         let mut session = self.open.get_mut(&hash)?;
         if session.is_on(now) {
             if is_use {
@@ -94,7 +92,7 @@ impl Sessions {
 
     /// Ends a session.
     pub(super) fn end(&self, shown: &str) {
-        if let Some(hash) = hash(shown) {
+        if let Some(hash) = text::hash_of(shown) {
             self.remove(&hash);
         }
     }
@@ -104,14 +102,6 @@ impl Session {
     fn is_on(&self, now: Instant) -> bool {
         now - self.begun < SESSION_LIFETIME && now - self.used < SESSION_IDLE
     }
-}
-
-fn hash(shown: &str) -> Option<[u8; 32]> {
-    // The decoder wants room for what so many characters might be at most.
-    let mut bytes = Zeroizing::new([0; 33]);
-    let length = URL_SAFE_NO_PAD.decode_slice(shown, &mut bytes[..]).ok()?;
-    let secret: &[u8; 32] = bytes[..length].try_into().ok()?;
-    Some(text::hash(secret))
 }
 
 #[cfg(test)]

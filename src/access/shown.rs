@@ -39,7 +39,7 @@ pub struct Shown {
     pub(super) tenant: Option<String>,
     /// The first digits of the accounts that it is bound to; none if it is for all.
     pub(super) accounts: Vec<String>,
-    /// `active`, `expired` or `revoked`.
+    /// `valid`, `expired` or `revoked`.
     pub(super) state: &'static str,
     #[schema(format = DateTime)]
     pub(super) created: String,

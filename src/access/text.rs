@@ -10,20 +10,30 @@ const PREFIX: &str = "muster_";
 
 /// The text of the key with this number and secret.
 pub(super) fn written(id: u64, secret: &[u8; 32]) -> Zeroizing<String> {
-    let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret));
-    Zeroizing::new(format!("{PREFIX}{id}_{}", *encoded))
+    Zeroizing::new(format!("{PREFIX}{id}_{}", *encoded(secret)))
 }
 
 /// The number of a key, and the hash of its secret; none if the text is no key.
 pub(super) fn read(text: &str) -> Option<(u64, [u8; 32])> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-    // The decoder wants room for what so many characters might be at most.
-    let mut bytes = Zeroizing::new([0; 33]);
-    let length = URL_SAFE_NO_PAD.decode_slice(secret, &mut bytes[..]).ok()?;
-    let secret: &[u8; 32] = bytes[..length].try_into().ok()?;
+    let hash = hash_of(secret)?;
     let number: u64 = id.parse().ok()?;
     // Written in one way only.
-    (number.to_string() == id).then(|| (number, hash(secret)))
+    (number.to_string() == id).then_some((number, hash))
+}
+
+/// A secret as text: 43 characters.
+pub(super) fn encoded(secret: &[u8; 32]) -> Zeroizing<String> {
+    Zeroizing::new(URL_SAFE_NO_PAD.encode(secret))
+}
+
+/// The hash of a secret that is given as text; none if it is none.
+pub(super) fn hash_of(encoded: &str) -> Option<[u8; 32]> {
+    // The decoder wants room for what so many characters might be at most.
+    let mut bytes = Zeroizing::new([0; 33]);
+    let length = URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes[..]).ok()?;
+    let secret: &[u8; 32] = bytes[..length].try_into().ok()?;
+    Some(hash(secret))
 }
 
 /// The hash of a secret. As the secret is drawn from 256 bits, a slow hash would protect nothing.

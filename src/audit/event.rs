@@ -89,7 +89,7 @@ pub(super) fn data(fact: &Fact) -> String {
 }
 
 /// The name in a `type`: that of the event without what stands around it, so that both may be asked for.
-pub(super) fn name_in(kind: &str) -> &str {
+pub fn name_in(kind: &str) -> &str {
     let name = kind.strip_prefix("muster.account.").or(kind.strip_prefix("muster.administration."));
     name.and_then(|name| name.strip_suffix(".v1")).unwrap_or(kind)
 }

@@ -49,7 +49,7 @@ use sha2::{Digest, Sha256};
 
 pub use backup::{Restored, restore};
 pub use bundle::{Bundle, Shown, Step, verify_bundle, verify_bundle_by_steps};
-pub use event::CloudEvent;
+pub use event::{CloudEvent, name_in};
 pub use export::{Exported, Form, Manifest, verify_export};
 pub use filter::Filter;
 pub use history::{AsOf, Order, Page};

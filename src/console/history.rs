@@ -9,6 +9,7 @@ use super::frame::{Answer, Page};
 use super::parts::{self, kind, nothing, presence, status, time};
 use super::timeline::{self, Moment};
 use super::visit::{Trouble, Visit, with_query};
+use crate::audit::name_in;
 use crate::domain::{OnlineStatus, Status};
 
 /// `GET /accounts/{n}/events`, and `GET /events`
@@ -31,6 +32,14 @@ pub(super) struct Event {
     pub(super) origin: String,
     pub(super) requestid: Option<String>,
     pub(super) data: Value,
+}
+
+/// `GET /accounts/{n}?version=`, as far as it is looked at here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stood {
+    status: u8,
+    online_status: u8,
 }
 
 /// The ways in which a history is shown.
@@ -123,20 +132,22 @@ pub(super) fn read(lines: &[Box<RawValue>]) -> Result<Vec<Event>, Trouble> {
 }
 
 async fn drawing(visit: &Visit, number: &str, order: &str, events: &[Event], versions: u64) -> Markup {
-    let moment = |event: &'_ Event| (event.version, event.time.clone(), kind(&event.kind).replace(' ', "_"));
-    let mut found: Vec<_> = events.iter().map(moment).collect();
+    let mut moments: Vec<Moment<'_>> = Vec::with_capacity(events.len());
+    moments.extend(events.iter().map(|Event { version, time, kind, .. }| Moment {
+        version: *version,
+        at: time,
+        name: name_in(kind),
+    }));
     if order == "desc" {
-        found.reverse();
+        moments.reverse();
     }
-    let moments: Vec<Moment<'_>> =
-        found.iter().map(|(version, at, name)| Moment { version: *version, at, name }).collect();
     let Some((first, last)) = moments.first().zip(moments.last()) else { return html! {} };
-    let before: Option<Value> = match first.version {
+    let before: Option<Stood> = match first.version {
         0 | 1 => None,
         first => visit.get(&format!("accounts/{number}?version={}", first - 1)).await.ok(),
     };
-    let code = |name: &str| before.as_ref()?.get(name)?.as_u64().and_then(|code| u8::try_from(code).ok());
-    let before = code("status").and_then(Status::from_code).zip(code("onlineStatus").and_then(OnlineStatus::from_code));
+    let before =
+        before.and_then(|stood| Status::from_code(stood.status).zip(OnlineStatus::from_code(stood.online_status)));
     timeline::drawn(number, before, &moments, last.version == versions)
 }
 
@@ -251,9 +262,7 @@ pub(super) async fn event(visit: &Visit, number: &str, version: &str) -> Result<
     let found: Events = visit.get(&with_query(&path, &asked)).await?;
     let line = found.events.first().ok_or_else(Trouble::no_page)?;
     let event: Event = serde_json::from_str(line.get()).map_err(|error| Trouble::inside(&error))?;
-    let then: Value = visit.get(&format!("accounts/{account}?version={version}")).await?;
-    let code =
-        |name: &str| then.get(name).and_then(Value::as_u64).and_then(|code| u8::try_from(code).ok()).unwrap_or(0);
+    let then: Stood = visit.get(&format!("accounts/{account}?version={version}")).await?;
     let pretty = serde_json::from_str::<Value>(line.get()).and_then(|value| serde_json::to_string_pretty(&value));
     let way = |version: u64, name: &str| {
         html! { a href=(format!("/accounts/{account}/events/{version}")) { (name) } }
@@ -267,7 +276,7 @@ pub(super) async fn event(visit: &Visit, number: &str, version: &str) -> Result<
             div { dt { "Position" } dd { (event.id) } }
             div { dt { "The account's event before" } dd { @if event.prev == "0" { "none" } @else { "position " (event.prev) } } }
             div { dt { "What came with it" } dd { (details(&event.data)) } }
-            div { dt { "How the account stood then" } dd { (status(code("status"))) " " (presence(code("onlineStatus"))) } }
+            div { dt { "How the account stood then" } dd { (status(then.status)) " " (presence(then.online_status)) } }
         }
         nav.ways aria-label="Events beside it" {
             @if version > 1 { (way(version - 1, "Before")) } @else { span aria-disabled="true" { "Before" } }

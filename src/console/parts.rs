@@ -7,6 +7,7 @@ use warp::reply::Response;
 
 use super::frame::secure;
 use super::visit::{Trouble, Visit};
+use crate::audit::name_in;
 use crate::domain::{AccountNumber, Need, OnlineStatus, Status};
 
 /// A time in UTC, as the API has it: `2026-11-28T01:39:26.061937Z`. A page shows it to the millisecond, and whole on hover.
@@ -47,12 +48,7 @@ pub(super) fn number(text: &str) -> Option<AccountNumber> {
 
 /// A type of event as people read it: `came online` for `muster.account.came_online.v1`.
 pub(super) fn kind(name: &str) -> String {
-    let name = name.split('.').rev().find(|part| !is_version(part)).unwrap_or(name);
-    name.replace('_', " ")
-}
-
-fn is_version(part: &str) -> bool {
-    part.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    name_in(name).replace('_', " ")
 }
 
 /// A number with its thousands apart.

@@ -42,10 +42,13 @@ pub(super) async fn sign_in(
     let field = |fields: &Fields, name: &str| {
         fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };
-    if !changes {
-        return page(&next(&field(query, "next")), None);
+    let next = next(&field(if changes { form } else { query }, "next"));
+    if console.inner.door.keys().is_open() {
+        return redirect(&next);
     }
-    let next = next(&field(form, "next"));
+    if !changes {
+        return page(&next, None);
+    }
     if !is_own_page(headers) {
         return frame::refused(Denied::Foreign);
     }

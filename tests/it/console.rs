@@ -185,6 +185,13 @@ async fn every_page_is_there_and_safe() {
     let paused = browser.submit("/webhooks/sync", &[("do", "pause"), ("reason", HOSTILE)]).await;
     assert_eq!(paused.status, 303, "{}", paused.text);
 
+    // A cookie of another service on this machine keeps nobody out, and there is nothing to sign in to.
+    let cookie = Some(format!("muster_session={}", "A".repeat(43)));
+    let other = Browser { cookie, ..Browser::new(&muster) };
+    assert_eq!(other.get("/accounts").await.status, 200);
+    let entered = other.get("/sign-in?next=/accounts").await;
+    assert!(entered.status == 303 && entered.headers["location"] == "/accounts", "{entered:?}");
+
     let pages = browser.pages().await;
     for (path, text) in &pages {
         assert_eq!(text.matches("<h1").count(), 1, "{path}");
@@ -210,7 +217,6 @@ async fn every_page_is_there_and_safe() {
         format!("/log?from={hostile}"),
         format!("/accounts/{hostile}"),
         format!("/webhooks/{hostile}"),
-        format!("/sign-in?next={hostile}"),
     ] {
         let answer = browser.get(&path).await;
         assert!([200, 400, 404].contains(&answer.status), "{path}: {}", answer.status);
@@ -227,6 +233,9 @@ async fn signing_in_and_out() {
     let to = |answer: &Answer| answer.headers["location"].to_str().unwrap().to_owned();
     assert_eq!(to(&stranger.get("/").await), "/sign-in");
     assert_eq!(to(&stranger.get("/accounts?status=2").await), "/sign-in?next=%2Faccounts%3Fstatus%3D2");
+    let hostile = url::form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect::<String>();
+    let form = stranger.get(&format!("/sign-in?next={hostile}")).await;
+    assert!(form.status == 200 && !form.text.contains("alert("), "{}", form.text);
     let part = stranger.client.get(muster.url("/accounts")).header("hx-request", "true");
     let part = stranger.ask(part).await;
     assert!(part.status == 401 && part.headers["hx-refresh"] == "true", "{part:?}");
@@ -275,8 +284,7 @@ async fn an_auditor_reads_and_does_nothing() {
     let [admin, auditor] = keys(&muster, ["admin", "auditor"]).await;
     import(&muster, "861821726232", Some(&admin)).await;
     let browser = Browser::signed_in(&muster, &auditor).await;
-    let head =
-        |text: String| text.split("<dt>Events</dt>").nth(1).map(|rest| rest.split("</dd>").next().unwrap().to_owned());
+    let head = |text: String| text.split("<dt>Events</dt>").nth(1).unwrap().split("</dd>").next().unwrap().to_owned();
     let before = head(browser.get("/").await.text);
 
     let mut pages = browser.pages().await;

@@ -237,6 +237,8 @@ fn every_request_gets_an_envelope() {
     );
     // The client sends all of it before it reads; it must get the answer all the same.
     check(&format!("POST {online}"), &" ".repeat(8_000_000), 413, r#"{"data":"","code":413,"#);
+    let pause = "POST /api/v1/webhooks/sync/pause HTTP/1.1\ncontent-type: application/json";
+    check(pause, &" ".repeat(8_000_000), 413, r#"{"type":"about:blank","#);
     let answer = check("GET /healthz HTTP/1.1\nx-request-id: 7c9e6679-trace/1", "", 200, SUCCESS);
     assert_eq!(answer.header("x-request-id"), Some("7c9e6679-trace/1"));
     let answer = check("GET /readyz HTTP/1.1\nx-request-id: a b", "", 200, SUCCESS);
