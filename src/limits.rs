@@ -1,18 +1,22 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
-//! changed is in `settable`; the bounds of the pages are in `console`. What stands around the service, service managers and
-//! collectors of traces, has its bounds in `around`.
+//! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of service
+//! managers and collectors of traces in `around`, of the demonstration and its receiver in `demo`.
 
 mod around;
+mod channels;
 mod console;
+mod demo;
 mod settable;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use around::*;
+pub use channels::*;
 pub use console::*;
+pub use demo::*;
 pub use settable::*;
 
 // --- Account numbers and requests (the contract) ---
@@ -376,24 +380,3 @@ pub const CURSOR_SAVE: Duration = Duration::from_millis(200);
 
 /// How long the simulated channel takes for an answer. Setting `simulator.delay_ms`.
 pub const SIMULATOR_DELAY: Duration = Duration::from_millis(50);
-
-// --- Receiver ---
-
-/// Open connections, most: one for each delivery that may be under way.
-pub const RECEIVER_CONNECTIONS: usize = 2 * WEBHOOK_WINDOW;
-/// Bytes in the body of a webhook that is taken: several times the largest that Muster sends.
-pub const RECEIVER_BODY_BYTES: usize = 64 * 1024;
-/// Ids of webhooks, and versions of accounts, that are remembered to find repeated and late ones: about 10 MiB.
-pub const RECEIVER_REMEMBERED: usize = 100_000;
-/// Webhooks that arrived and wait to be told of; beyond it they wait for their answers too.
-pub const RECEIVER_LINES: usize = 256;
-
-// --- Demonstration ---
-
-/// How long its simulated channel takes for an answer: slow enough to watch.
-pub const DEMO_DELAY: Duration = Duration::from_millis(400);
-/// How long a `-coming` state may last in it: long enough for every answer, and nobody waits a minute for the account
-/// that gets none.
-pub const DEMO_COMING_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long it waits for an answer, or for the next webhook.
-pub const DEMO_PATIENCE: Duration = Duration::from_secs(10);

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::{Effective, Settings};
 use crate::console::Console;
 use crate::domain::Channel;
-use crate::gateway::Simulator;
+use crate::gateway::{Gateways, Simulator};
 pub use crate::http::document as description;
 use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
 use crate::journal::{self, Asker, Journal, Origin};
@@ -166,12 +166,19 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
     let (reports, reported) = actors::reports();
     // What cannot be read is told when the account is next asked; until then its session is as good as the first.
     let session_of = |account| journal.load(account).map_or(1, |(state, _)| state.sessions);
-    let (simulator, channel) = Simulator::new(&settings.simulator, vault.clone(), reports, roster.online(), session_of);
+    let (simulator, channel) = Simulator::new(
+        &settings.simulator,
+        vault.clone(),
+        reports.clone(),
+        roster.online_at_the_simulator(),
+        session_of,
+    );
     let (accounts, inbox) = Accounts::start(
         journal.clone(),
         &settings.actors,
         &settings.accounts,
-        Arc::new(simulator),
+        settings.gateway.routing.clone(),
+        Arc::new(Gateways::new(simulator, Vec::new(), reports)),
         reported,
         roster.last_task(),
     )?;

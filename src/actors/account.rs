@@ -9,9 +9,9 @@ use tracing::{Instrument, Span};
 
 use super::agenda::{Agenda, Deadline, Deadlines};
 use super::registry::Ticket;
-use super::{Error, Gateway, Outcome, traced};
+use super::{Effect, Error, Gateway, Outcome, traced};
 use crate::clock;
-use crate::domain::{Account, AccountNumber, Command, Outstanding, decide};
+use crate::domain::{Account, AccountNumber, Command, Outstanding, Routing, decide};
 use crate::journal::{self, Append, Journal, Origin, Recorded, Turn};
 use crate::limits::{SNAPSHOT_EVERY, SNAPSHOT_WORTH};
 use crate::metrics::{CommandKind, CommandOutcome};
@@ -38,6 +38,7 @@ pub(super) struct Surroundings {
     pub(super) coming_timeout: Duration,
     /// How long after the first drop in a row an account is brought back; none if it is not.
     pub(super) reconnect_wait: Option<Duration>,
+    pub(super) routing: Routing,
 }
 
 /// A question to an actor.
@@ -109,17 +110,18 @@ impl AccountActor {
 
     /// What to do about `ask`. Nothing has happened yet.
     fn consider(&mut self, ask: Ask) -> Result<Step, journal::Error> {
+        let choice = self.surroundings.routing.of(self.account);
         let state = self.recovered()?;
         let at = clock::now();
         let (decided, origin) = match ask {
             Ask::TakeUp => (Ok(vec![]), Origin::SERVICE),
-            Ask::Execute { command, origin, .. } => (decide(state, &command, at), origin),
+            Ask::Execute { command, origin, .. } => (decide(state, &command, at, choice), origin),
         };
         let events = match decided {
             Ok(events) if !events.is_empty() => events,
             nothing => {
                 self.follow_up();
-                return Ok(Step::Answer(Ok(nothing.map(drop))));
+                return Ok(Step::Answer(Ok(nothing.map(|_| Effect::Nothing))));
             }
         };
         let expected_version = state.version;
@@ -162,7 +164,7 @@ impl AccountActor {
         for owed in outstanding.iter().filter(|owed| !self.handed_over.contains(owed)) {
             self.surroundings.journal.metrics().gateway_calls.at(owed.into()).inc();
             let span = traced::gateway(self.account, owed);
-            span.in_scope(|| self.surroundings.gateway.take_up(self.account, owed.clone()));
+            span.in_scope(|| self.surroundings.gateway.take_up(self.account, state, owed));
         }
         self.handed_over = outstanding;
     }
@@ -246,7 +248,7 @@ impl Handler<Asked> for AccountActor {
             let outcome = match appended {
                 Ok(records) => {
                     commit.in_scope(|| actor.committed(&records));
-                    Ok(Ok(()))
+                    Ok(Ok(Effect::Happened))
                 }
                 Err(error) => Err(Error::Journal(Arc::new(error))),
             };
@@ -264,7 +266,7 @@ fn give(
     context: &mut Context<AccountActor>,
 ) {
     match &outcome {
-        Ok(Ok(())) => ticket.done(CommandOutcome::Accepted),
+        Ok(Ok(_)) => ticket.done(CommandOutcome::Accepted),
         Ok(Err(_)) => ticket.done(CommandOutcome::Refused),
         Err(error) => {
             context.stop();

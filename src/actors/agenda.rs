@@ -77,7 +77,10 @@ impl Agenda {
             | Command::Register { .. }
             | Command::SubmitCode { .. }
             | Command::EraseSecrets { .. }
-            | Command::Report(_) => Kind::Coming,
+            | Command::Report(_)
+            | Command::Reconcile { .. }
+            | Command::KeepPin { .. }
+            | Command::CallProvider { .. } => Kind::Coming,
         };
         self.lock().set((account, kind), Some(Deadline::after(wait, command)));
         self.earlier.notify_one();

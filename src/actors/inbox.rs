@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::account::Ask;
 use super::agenda::Agenda;
 use super::{Accounts, Error, Outcome, traced};
-use crate::domain::{AccountNumber, Command, Report};
+use crate::domain::{AccountNumber, Command, GatewayKind, Report};
 use crate::journal::Origin;
 use crate::limits::{DEADLINE_AGAIN, INBOX, REPORTS_AT_ONCE, TAKE_UP_PER_SECOND};
 
@@ -29,16 +29,31 @@ pub struct Inbox {
 /// Where a gateway reports to. Cheap to clone.
 #[derive(Clone)]
 pub struct Reports {
-    sender: mpsc::Sender<(AccountNumber, Report)>,
+    sender: mpsc::Sender<Arrival>,
 }
 
 /// Where the reports arrive.
 pub struct Reported {
-    queue: mpsc::Receiver<(AccountNumber, Report)>,
+    queue: mpsc::Receiver<Arrival>,
 }
 
-/// Who was asked, the deadline if it was one, and what came of it.
-type Asked = (AccountNumber, Option<Command>, Result<Outcome, Error>);
+/// What a gateway asks of an account.
+struct Arrival {
+    account: AccountNumber,
+    command: Command,
+    origin: Origin,
+    /// Where the outcome is waited for, if it is.
+    answer: Option<oneshot::Sender<Result<Outcome, Error>>>,
+}
+
+/// Who was asked.
+struct Asked {
+    account: AccountNumber,
+    /// The deadline, if it was one.
+    deadline: Option<Command>,
+    /// Where the outcome is waited for, if it is.
+    answer: Option<oneshot::Sender<Result<Outcome, Error>>>,
+}
 
 /// The way of reports from a gateway to the accounts: both ends, before there is either.
 pub fn reports() -> (Reports, Reported) {
@@ -67,47 +82,54 @@ impl Inbox {
             let has_room = under_way.len() < INBOX;
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some((account, deadline, outcome)) = under_way.next() => self.note(account, deadline, outcome),
+                Some((asked, outcome)) = under_way.next() => self.note(asked, outcome),
                 1.. = self.reported.queue.recv_many(&mut reports, REPORTS_AT_ONCE), if has_room => {
-                    for (account, report) in reports.drain(..) {
-                        self.accounts.inner.journal.metrics().gateway_reports.at((&report).into()).inc();
-                        let ask = execute(account, Command::Report(report), Origin::GATEWAY);
-                        under_way.push(self.ask(account, ask, None));
+                    for Arrival { account, command, origin, answer } in reports.drain(..) {
+                        if let Command::Report(report) | Command::Reconcile { report, .. } = &command {
+                            self.accounts.inner.journal.metrics().gateway_reports.at(report.into()).inc();
+                        }
+                        let ask = execute(account, command, origin);
+                        under_way.push(self.ask(Asked { account, deadline: None, answer }, ask));
                     }
                 }
                 (account, command) = &mut next_deadline, if has_room => {
                     let ask = execute(account, command.clone(), Origin::SERVICE);
-                    under_way.push(self.ask(account, ask, Some(command)));
+                    under_way.push(self.ask(Asked { account, deadline: Some(command), answer: None }, ask));
                     next_deadline.set(agenda.next());
                 }
                 _ = next_take_up.tick(), if has_room && unsettled.len() > 0 => {
-                    under_way.extend(unsettled.next().map(|account| self.ask(account, Ask::TakeUp, None)));
+                    let asked = unsettled.next().map(|account| Asked { account, deadline: None, answer: None });
+                    under_way.extend(asked.map(|asked| self.ask(asked, Ask::TakeUp)));
                 }
             }
             // Those that are answered already, without another look at everything else.
-            while let Some(Some((account, deadline, outcome))) = under_way.next().now_or_never() {
-                self.note(account, deadline, outcome);
+            while let Some(Some((asked, outcome))) = under_way.next().now_or_never() {
+                self.note(asked, outcome);
             }
         }
-        while let Some((account, deadline, outcome)) = under_way.next().await {
-            self.note(account, deadline, outcome);
+        while let Some((asked, outcome)) = under_way.next().await {
+            self.note(asked, outcome);
         }
     }
 
     /// Asks an account at once; what is returned waits for the answer.
-    fn ask(&self, account: AccountNumber, ask: Ask, deadline: Option<Command>) -> impl Future<Output = Asked> + use<> {
-        let answered = self.accounts.ask(account, ask, None, None);
-        async move { (account, deadline, answered.await) }
+    fn ask(&self, asked: Asked, ask: Ask) -> impl Future<Output = (Asked, Result<Outcome, Error>)> + use<> {
+        let answered = self.accounts.ask(asked.account, ask, None, None);
+        async move { (asked, answered.await) }
     }
 
     /// The rules never refuse a report or a deadline. If one fails for another reason, the deadline is put to the
     /// account again, and settles it whatever the report was.
-    fn note(&self, account: AccountNumber, deadline: Option<Command>, outcome: Result<Outcome, Error>) {
-        if let Err(error) = outcome {
+    fn note(&self, Asked { account, deadline, answer }: Asked, outcome: Result<Outcome, Error>) {
+        if let Err(error) = &outcome {
             tracing::error!(%account, %error, "a report or a deadline was not taken in");
             if let Some(command) = deadline {
                 self.agenda.put_back(account, command, DEADLINE_AGAIN);
             }
+        }
+        if let Some(answer) = answer {
+            // A gateway that no longer waits asks again.
+            let _gone = answer.send(outcome);
         }
     }
 }
@@ -118,9 +140,9 @@ fn execute(account: AccountNumber, command: Command, origin: Origin) -> Ask {
 }
 
 impl Reported {
-    /// The next report; none once no gateway is left.
-    pub async fn next(&mut self) -> Option<(AccountNumber, Report)> {
-        self.queue.recv().await
+    /// The next command of a gateway; none once no gateway is left.
+    pub async fn next(&mut self) -> Option<(AccountNumber, Command)> {
+        self.queue.recv().await.map(|arrival| (arrival.account, arrival.command))
     }
 }
 
@@ -128,6 +150,24 @@ impl Reports {
     /// Reports what a gateway sees of an account. Waits while too much is on the way; a report made while the service
     /// stops is dropped, because the gateway will be asked again.
     pub async fn send(&self, account: AccountNumber, report: Report) {
-        let _stopping = self.sender.send((account, report)).await;
+        let (command, origin) = (Command::Report(report), Origin::gateway(GatewayKind::Simulator));
+        let _stopping = self.sender.send(Arrival { account, command, origin, answer: None }).await;
+    }
+
+    /// Has a command of a gateway carried out, or put on record before the gateway goes on. Durable when it returns.
+    /// Commands of one account are decided in the order in which they were first polled here. What was found by comparing
+    /// sessions is on record as the service's own finding, everything else as what the gateway said.
+    pub async fn settle(
+        &self,
+        gateway: GatewayKind,
+        account: AccountNumber,
+        command: Command,
+    ) -> Result<Outcome, Error> {
+        let (answer, answered) = oneshot::channel();
+        let is_found = matches!(command, Command::Reconcile { .. });
+        let origin = if is_found { Origin::SERVICE } else { Origin::gateway(gateway) };
+        let arrival = Arrival { account, command, origin, answer: Some(answer) };
+        self.sender.send(arrival).await.map_err(|_| Error::Stopping)?;
+        answered.await.map_err(|_| Error::Stopping)?
     }
 }

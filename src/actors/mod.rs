@@ -38,7 +38,7 @@ pub use inbox::{Inbox, Reported, Reports, reports};
 pub use port::Gateway;
 
 use crate::config;
-use crate::domain::{AccountNumber, Command, Refusal, TaskId};
+use crate::domain::{AccountNumber, Command, Refusal, Routing, TaskId};
 use crate::journal::{self, Journal, Origin, Turn};
 use crate::limits::{COMMANDS_TRACED, TASK_ID_MAX};
 use crate::metrics::CommandOutcome;
@@ -72,7 +72,16 @@ pub struct Reserved {
 }
 
 /// What became of a command: it was done (durably), or refused by the rules.
-pub type Outcome = Result<(), Refusal>;
+pub type Outcome = Result<Effect, Refusal>;
+
+/// What a command that was done led to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Events, which are durable.
+    Happened,
+    /// No event: it held already, or did not fit the state.
+    Nothing,
+}
 
 /// Why a command could not be carried out at all.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -109,6 +118,7 @@ impl Accounts {
         journal: Journal,
         settings: &config::Actors,
         rules: &config::Accounts,
+        routing: Routing,
         gateway: Arc<dyn Gateway>,
         reported: Reported,
         last_task: u32,
@@ -116,8 +126,14 @@ impl Accounts {
         let agenda = Arc::new(Agenda::default());
         let coming_timeout = settings.coming_timeout;
         let reconnect_wait = rules.auto_reconnect.then_some(rules.reconnect_wait);
-        let surroundings =
-            Surroundings { journal: journal.clone(), gateway, agenda: agenda.clone(), coming_timeout, reconnect_wait };
+        let surroundings = Surroundings {
+            journal: journal.clone(),
+            gateway,
+            agenda: agenda.clone(),
+            coming_timeout,
+            reconnect_wait,
+            routing,
+        };
         let accounts = Accounts {
             inner: Arc::new(Inner {
                 journal,

@@ -1,13 +1,13 @@
 //! What actors need of a gateway.
 
-use crate::domain::{AccountNumber, Outstanding};
+use crate::domain::{Account, AccountNumber, Outstanding};
 
 /// The way to WhatsApp, as actors see it.
 pub trait Gateway: Send + Sync + 'static {
-    /// Takes up what an account waits for, and returns at once; what comes of it is reported through
+    /// Takes up what an account in this state waits for, and returns at once; what comes of it is reported through
     /// [`Reports`](super::Reports).
     ///
     /// The same may be asked again, after a crash or a restart: sessions, tasks and attempts are numbered, so that a
     /// gateway can tell.
-    fn take_up(&self, account: AccountNumber, outstanding: Outstanding);
+    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding);
 }

@@ -8,11 +8,11 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Accounts, Error, Gateway, Inbox, Reports, finish_erasures, reports};
+use super::{Accounts, Effect, Error, Gateway, Inbox, Outcome, Reports, finish_erasures, reports};
 use crate::config::{self, Settings};
 use crate::domain::{
-    AccountNumber, AccountType, Command, Content, Fingerprint, OnlineStatus, Outstanding, Reason, Refusal, Report,
-    Sealed, VerifyType,
+    Account, AccountNumber, AccountType, Command, Content, Fingerprint, OnlineStatus, Outstanding, Reason, Refusal,
+    Report, Routing, Sealed, VerifyType,
 };
 use crate::journal::{Journal, Origin, Stream};
 use crate::metrics::{CommandKind, CommandOutcome};
@@ -26,9 +26,9 @@ struct Notebook {
 }
 
 impl Gateway for Notebook {
-    fn take_up(&self, account: AccountNumber, outstanding: Outstanding) {
+    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding) {
         assert!(!self.panics.swap(false, Ordering::Relaxed), "the gateway panics, as the test wants");
-        let _unread = self.asked.send((account, outstanding));
+        let _unread = self.asked.send((account, owed.clone()));
     }
 }
 
@@ -61,7 +61,8 @@ impl House {
         let gateway = Arc::new(Notebook { asked: sender, panics: AtomicBool::new(false) });
         let (reports, reported) = reports();
         let (accounts, inbox) =
-            Accounts::start(journal.clone(), &settings, &rules, gateway.clone(), reported, 0).unwrap();
+            Accounts::start(journal.clone(), &settings, &rules, Routing::default(), gateway.clone(), reported, 0)
+                .unwrap();
         House { journal, accounts, inbox: Some(inbox), gateway, asked, reports, _directory: directory }
     }
 
@@ -69,7 +70,7 @@ impl House {
         tokio::spawn(self.inbox.take().unwrap().run(unsettled, CancellationToken::new()));
     }
 
-    async fn online(&self, account: AccountNumber) -> Result<Result<(), Refusal>, Error> {
+    async fn online(&self, account: AccountNumber) -> Result<Outcome, Error> {
         let command = Command::BringOnline { content: Some(content(1)), replace: false };
         self.accounts.execute(account, command, Origin::SERVICE).await
     }
@@ -106,7 +107,7 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
     let mut house = House::new(|_| {});
     house.run_inbox(vec![]);
     let account = account(1);
-    assert_eq!(house.online(account).await.unwrap(), Ok(()));
+    assert_eq!(house.online(account).await.unwrap(), Ok(Effect::Happened));
     assert_eq!(house.asked.recv().await, Some((account, Outstanding::Connect { session: 1 })));
     let connected = |session| Report::Connected { session: Some(session), instance_code: String::new() };
     house.reports.send(account, connected(7)).await;
@@ -126,16 +127,16 @@ async fn commands_of_one_account_are_decided_one_after_the_other() {
     let outcomes = house.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let refused = outcomes.iter().filter(|outcome| **outcome == Err(Refusal::OtherContent)).count();
-    assert_eq!((outcomes[0], refused, house.journal.head()), (Ok(()), 63, 1));
+    assert_eq!((outcomes[0], refused, house.journal.head()), (Ok(Effect::Happened), 63, 1));
 }
 
 #[tokio::test]
 async fn too_many_commands_are_turned_away_at_once() {
     let house = House::new(|actors| actors.max_in_flight = 1);
     let (first, second) = tokio::join!(house.online(account(1)), house.online(account(2)));
-    assert_eq!(first.unwrap(), Ok(()));
+    assert_eq!(first.unwrap(), Ok(Effect::Happened));
     assert!(matches!(second, Err(Error::Overloaded { limit: 1 })));
-    assert_eq!(house.online(account(2)).await.unwrap(), Ok(()), "the permit is back");
+    assert_eq!(house.online(account(2)).await.unwrap(), Ok(Effect::Happened), "the permit is back");
     let counted = |outcome| house.journal.metrics().commands.at((CommandKind::BringOnline, outcome)).get();
     assert_eq!((counted(CommandOutcome::Accepted), counted(CommandOutcome::Overloaded)), (2, 1));
 }
@@ -153,7 +154,10 @@ async fn retired_accounts_come_back_as_they_were() {
             .execute(account(number), Command::Recycle { comes_back: false }, Origin::SERVICE)
             .await
             .unwrap();
-        assert_eq!((recycled, house.journal.head_of(Stream::Account(account(number))).version), (Ok(()), 3));
+        assert_eq!(
+            (recycled, house.journal.head_of(Stream::Account(account(number))).version),
+            (Ok(Effect::Happened), 3)
+        );
     }
 }
 
@@ -171,7 +175,7 @@ async fn a_panic_ends_one_actor_and_loses_nothing() {
     let mut house = House::new(|_| {});
     house.gateway.panics.store(true, Ordering::Relaxed);
     // The panic comes after the commit, so the successor finds the account on its way already.
-    assert_eq!(house.online(account(1)).await.unwrap(), Ok(()));
+    assert_eq!(house.online(account(1)).await.unwrap(), Ok(Effect::Nothing));
     assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
     assert_eq!(house.journal.head(), 2);
 }
@@ -216,7 +220,7 @@ async fn a_registration_is_not_asked_for_twice_after_a_panic() {
         country: "CN".to_owned(),
         lifetime: Duration::from_secs(600),
     };
-    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(()));
+    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Nothing));
     assert!(matches!(house.asked.recv().await, Some((_, Outstanding::RequestCode { .. }))));
     assert_eq!(house.journal.head(), 1);
 }
@@ -230,7 +234,7 @@ async fn an_expired_registration_is_not_taken_up() {
     let (calling_code, country) = ("86".parse().unwrap(), "CN".to_owned());
     let (verify_type, account_type) = (VerifyType::Sms, AccountType::Personal);
     let command = Command::Register { task, verify_type, account_type, calling_code, country, lifetime };
-    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(()));
+    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Happened));
     house.asked.recv().await.unwrap();
     while house.accounts.active() > 0 {
         tokio::task::yield_now().await;

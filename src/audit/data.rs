@@ -68,6 +68,25 @@ pub(super) enum Data<'a> {
         /// Why, as the operator said.
         reason: &'a str,
     },
+    /// Of `gateway_assigned`.
+    Assigned {
+        /// `simulator`, `bridge` or `cloud_api`.
+        gateway: &'static str,
+    },
+    /// Of `pin_kept`.
+    #[serde(rename_all = "camelCase")]
+    Pin {
+        /// SHA-256 of the sealed PIN, in hex.
+        pin_fingerprint: String,
+    },
+    /// Of `provider_called`.
+    Called {
+        /// `request_code`, `register` or `deregister`.
+        call: &'static str,
+        /// When it was to be made.
+        #[schema(format = DateTime)]
+        at: String,
+    },
     /// Of `projection_rebuilt`.
     Rebuilt {
         /// Which: `roster`.
@@ -288,6 +307,9 @@ impl<'a> Data<'a> {
                 Data::Failed { reason: reason.as_str(), attempt: *attempt, still_waiting: *still_waiting }
             }
             Event::SecretsErased { reason } => Data::Erased { reason: reason.as_str() },
+            Event::GatewayAssigned { gateway } => Data::Assigned { gateway: gateway.name() },
+            Event::PinKept { pin } => Data::Pin { pin_fingerprint: super::sealed_fingerprint(pin) },
+            Event::ProviderCalled { call, at } => Data::Called { call: call.name(), at: written(*at) },
             Event::OnlineRequested
             | Event::RecycleRequested
             | Event::BanLifted

@@ -152,7 +152,10 @@ impl Standing {
             | Event::CodeSubmitted { .. }
             | Event::Registered
             | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. } => {}
+            | Event::SecretsErased { .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => {}
         }
         Ok(())
     }

@@ -98,7 +98,10 @@ impl Folds {
             | Event::CodeSubmitted { .. }
             | Event::Registered
             | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. } => state.evolve(event),
+            | Event::SecretsErased { .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => state.evolve(event),
         }
         Ok(())
     }

@@ -11,9 +11,10 @@ use super::secret::{SecretText, headers, is_master_key};
 use super::settings::{Settings, Word};
 use super::text::{duration, is_address, is_base_of_receivers, is_receiver, whole_number, written};
 use crate::client::Network;
+use crate::domain::Rule;
 use crate::limits::{
     COLLECTOR_HEADERS, MASTER_KEY_COMMAND_WORDS, SETTABLE_DURATION, SETTABLE_NAME_BYTES, SETTABLE_NETWORKS,
-    SETTABLE_RETRY_WAITS,
+    SETTABLE_RETRY_WAITS, SETTABLE_RULES,
 };
 
 /// Where in the settings a value belongs.
@@ -31,6 +32,12 @@ pub(super) enum Kind {
     MasterKey(Place<Option<SecretText>>),
     /// Headers of HTTP, or none. Secret.
     Headers(Place<Option<SecretText>>),
+    /// Another secret, or none: how it looks, and in words.
+    Secret(Place<Option<SecretText>>, fn(&str) -> bool, &'static str),
+    /// A text, or none: how it looks, and in words.
+    Text(Place<Option<String>>, fn(&str) -> bool, &'static str),
+    /// Rules that say which gateway serves whom.
+    Rules(Place<Vec<Rule>>),
     /// What others know the service by.
     Name(Place<String>),
     /// A part of the whole.
@@ -95,6 +102,9 @@ impl Kind {
             Kind::Command(place) => *place(settings) = command(value)?,
             Kind::MasterKey(place) => *place(settings) = secret(value, is_master_key)?,
             Kind::Headers(place) => *place(settings) = secret(value, |text| headers(text).is_some())?,
+            Kind::Secret(place, is_good, _) => *place(settings) = secret(value, *is_good)?,
+            Kind::Text(place, is_good, _) => *place(settings) = optionally_checked(value, *is_good)?,
+            Kind::Rules(place) => *place(settings) = rules(value)?,
             Kind::Name(place) => *place(settings) = checked(value, is_name)?,
             Kind::Share(place) => *place(settings) = share(value)?,
             Kind::Address(place) => *place(settings) = checked(value, is_address)?,
@@ -124,6 +134,10 @@ impl Kind {
             Kind::MasterKey(_) => "a master key, which is 64 hexadecimal digits".to_owned(),
             Kind::Headers(_) => format!(
                 "at most {COLLECTOR_HEADERS} headers with commas between, as in authorization=Bearer 5f0a,x-tenant=7"
+            ),
+            Kind::Secret(_, _, words) | Kind::Text(_, _, words) => (*words).to_owned(),
+            Kind::Rules(_) => format!(
+                "at most {SETTABLE_RULES} rules with commas between, each an account type or the first digits of numbers, = and a gateway, as in business=cloud_api,49=bridge"
             ),
             Kind::Name(_) => format!("1 to {SETTABLE_NAME_BYTES} visible ASCII characters"),
             Kind::Share(_) => "a number from 0 to 1, as in 0.1".to_owned(),
@@ -163,12 +177,13 @@ impl Kind {
             Kind::Directory(place) => place(&mut settings).display().to_string().into(),
             Kind::File(place) => or_nothing(place(&mut settings).as_ref().map(|path| path.display().to_string())),
             Kind::Command(place) => place(&mut settings).take().map_or_else(|| or_nothing(None), Value::from),
-            Kind::MasterKey(place) | Kind::Headers(place) => {
+            Kind::MasterKey(place) | Kind::Headers(place) | Kind::Secret(place, ..) => {
                 or_nothing(place(&mut settings).as_ref().map(|_| "***".to_owned()))
             }
             Kind::Share(place) => (*place(&mut settings)).into(),
             Kind::Address(place) | Kind::Filter(place) | Kind::Name(place) => place(&mut settings).as_str().into(),
-            Kind::Url(place) | Kind::BaseUrl(place) => or_nothing(place(&mut settings).take()),
+            Kind::Url(place) | Kind::BaseUrl(place) | Kind::Text(place, ..) => or_nothing(place(&mut settings).take()),
+            Kind::Rules(place) => place(&mut settings).iter().map(Rule::to_string).collect::<Vec<_>>().into(),
             Kind::Switch(place) => (*place(&mut settings)).into(),
             Kind::Count(place, _) => (*place(&mut settings)).into(),
             Kind::Size(place, _) => (*place(&mut settings)).into(),
@@ -185,7 +200,7 @@ impl Kind {
 
     /// Whether its values are secrets, which the environment alone gives.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Kind::MasterKey(_) | Kind::Headers(_))
+        matches!(self, Kind::MasterKey(_) | Kind::Headers(_) | Kind::Secret(..))
     }
 
     /// Whether its values are URLs, which may hold a password.
@@ -197,6 +212,9 @@ impl Kind {
             | Kind::Command(_)
             | Kind::MasterKey(_)
             | Kind::Headers(_)
+            | Kind::Secret(..)
+            | Kind::Text(..)
+            | Kind::Rules(_)
             | Kind::Name(_)
             | Kind::Share(_)
             | Kind::Address(_)
@@ -270,6 +288,11 @@ fn networks(value: &Value) -> Option<Option<Vec<Network>>> {
     }
     let networks = texts(value)?.into_iter().map(|text| text.trim().parse().ok()).collect::<Option<Vec<_>>>()?;
     (networks.len() <= SETTABLE_NETWORKS).then_some(Some(networks))
+}
+
+fn rules(value: &Value) -> Option<Vec<Rule>> {
+    let rules = texts(value)?.into_iter().map(|text| text.trim().parse().ok()).collect::<Option<Vec<_>>>()?;
+    (rules.len() <= SETTABLE_RULES).then_some(rules)
 }
 
 /// A program and its arguments. It is run without a shell, so nothing in them means anything else.

@@ -7,6 +7,7 @@ use std::{env, fs};
 use figment::Figment;
 
 use super::fault::Fault;
+use super::gateway;
 use super::given::{File, Flag, Given, by_environment, by_file, by_flags};
 use super::settings::{Settings, Tls, Vault};
 use super::shown::{quoted, shown};
@@ -100,6 +101,7 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
         faults.extend(forbidden_receivers(&settings, &rows));
         faults.extend(several_master_keys(&settings, &rows));
         faults.extend(half_of_tls(&settings, &rows));
+        faults.extend(gateway::faults(&settings, &rows));
     }
     if faults.is_empty() { Ok(Effective { settings, rows }) } else { Err(Error(faults)) }
 }

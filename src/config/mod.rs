@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `settings` | what can be set, with its default: what the other rooms work with |
+//! | `gateway` | those of the ways to WhatsApp, and what each lacks |
 //! | `table` | every setting by its name: the one line that a new setting needs beside its field |
 //! | `kind` | the kinds of settings: how a value is read, checked and written |
 //! | `text` | texts that are checked: addresses, URLs, durations |
@@ -17,6 +18,7 @@
 //! source of each value; nothing outside this room knows it.
 
 mod fault;
+mod gateway;
 mod given;
 mod kind;
 mod load;
@@ -33,6 +35,7 @@ pub(crate) mod fuzz;
 mod tests;
 
 pub use fault::Fault;
+pub use gateway::{Bridge, CloudApi, CodeRequest, Gateway};
 pub use given::{File, Flag};
 pub use load::{Effective, Error, Row, load, load_from_process};
 pub use secret::{SecretText, headers};

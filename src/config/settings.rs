@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::gateway::Gateway;
 use super::secret::SecretText;
 use crate::client::{Guard, Network};
 use crate::domain::Channel;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub vault: Vault,
     /// The webhooks.
     pub webhooks: Webhooks,
+    /// The ways to WhatsApp.
+    pub gateway: Gateway,
     /// The built-in simulator.
     pub simulator: Simulator,
     /// The log.
@@ -331,6 +334,7 @@ impl Default for Settings {
                 accept_plain_2xx: false,
                 register_status_as_string: false,
             },
+            gateway: Gateway::default(),
             simulator: Simulator { delay: limits::SIMULATOR_DELAY },
             log: Log { filter: "info".to_owned(), format: LogFormat::Text, full_numbers: false },
             telemetry: Telemetry {

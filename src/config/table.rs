@@ -1,11 +1,14 @@
 //! Every setting by its name. Reading, checking, showing and the search for misspelt names all go through this table,
 //! so a new setting is a field with a default in `settings`, and a line here.
 
+use super::gateway::{
+    is_graph_id, is_graph_version, is_language, is_pin, is_region, is_signing_secret, is_token, is_verified_name,
+};
 use super::kind::Kind;
 use crate::limits::{
-    SETTABLE_ACTORS, SETTABLE_BATCH_ACCOUNTS, SETTABLE_BODY_BYTES, SETTABLE_CACHE_BYTES, SETTABLE_CHECKPOINT,
-    SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_REDELIVERIES, SETTABLE_REQUESTS, SETTABLE_SIMULATOR_DELAY_MS,
-    SETTABLE_WEBHOOKS,
+    SETTABLE_ACTORS, SETTABLE_BATCH_ACCOUNTS, SETTABLE_BODY_BYTES, SETTABLE_CACHE_BYTES, SETTABLE_CALLS_IN_FLIGHT,
+    SETTABLE_CALLS_PER_SECOND, SETTABLE_CHECKPOINT, SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_REDELIVERIES,
+    SETTABLE_REQUESTS, SETTABLE_SIMULATOR_DELAY_MS, SETTABLE_WEBHOOKS,
 };
 
 /// One setting.
@@ -16,7 +19,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 46] = [
+pub(super) static SETTINGS: [Setting; 70] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
@@ -64,6 +67,84 @@ pub(super) static SETTINGS: [Setting; 46] = [
     setting("webhooks.keep_attempts", Kind::Duration(|it| &mut it.webhooks.keep_attempts)),
     setting("webhooks.accept_plain_2xx", Kind::Switch(|it| &mut it.webhooks.accept_plain_2xx)),
     setting("webhooks.register_status_as_string", Kind::Switch(|it| &mut it.webhooks.register_status_as_string)),
+    setting("gateway.default", Kind::Choice(|it| &mut it.gateway.routing.default)),
+    setting("gateway.rules", Kind::Rules(|it| &mut it.gateway.routing.rules)),
+    setting("gateway.reconcile_every", Kind::Duration(|it| &mut it.gateway.reconcile_every)),
+    setting("gateway.bridge.url", Kind::BaseUrl(|it| &mut it.gateway.bridge.url)),
+    setting(
+        "gateway.bridge.secret",
+        Kind::Secret(
+            |it| &mut it.gateway.bridge.secret,
+            is_signing_secret,
+            "whsec_ and the base64 of 24 to 64 random bytes",
+        ),
+    ),
+    setting("gateway.bridge.lease", Kind::Duration(|it| &mut it.gateway.bridge.lease)),
+    setting("gateway.bridge.timeout", Kind::Duration(|it| &mut it.gateway.bridge.timeout)),
+    setting(
+        "gateway.bridge.max_in_flight",
+        Kind::Count(|it| &mut it.gateway.bridge.max_in_flight, SETTABLE_CALLS_IN_FLIGHT),
+    ),
+    setting(
+        "gateway.bridge.calls_per_second",
+        Kind::Count(|it| &mut it.gateway.bridge.calls_per_second, SETTABLE_CALLS_PER_SECOND),
+    ),
+    setting("gateway.cloud_api.base_url", Kind::BaseUrl(|it| &mut it.gateway.cloud_api.base_url)),
+    setting(
+        "gateway.cloud_api.version",
+        Kind::Text(|it| &mut it.gateway.cloud_api.version, is_graph_version, "a version of the Graph API, as in v23.0"),
+    ),
+    setting(
+        "gateway.cloud_api.waba_id",
+        Kind::Text(
+            |it| &mut it.gateway.cloud_api.waba_id,
+            is_graph_id,
+            "the id of a WhatsApp Business Account, which is all digits",
+        ),
+    ),
+    setting(
+        "gateway.cloud_api.token",
+        Kind::Secret(|it| &mut it.gateway.cloud_api.token, is_token, "an access token, visible ASCII characters"),
+    ),
+    setting(
+        "gateway.cloud_api.app_secret",
+        Kind::Secret(|it| &mut it.gateway.cloud_api.app_secret, is_token, "the app's secret, visible ASCII characters"),
+    ),
+    setting(
+        "gateway.cloud_api.verify_token",
+        Kind::Secret(|it| &mut it.gateway.cloud_api.verify_token, is_token, "a verify token, visible ASCII characters"),
+    ),
+    setting(
+        "gateway.cloud_api.verified_name",
+        Kind::Text(|it| &mut it.gateway.cloud_api.verified_name, is_verified_name, "a name of 2 to 75 characters"),
+    ),
+    setting(
+        "gateway.cloud_api.language",
+        Kind::Text(|it| &mut it.gateway.cloud_api.language, is_language, "a language, as in en_US or de"),
+    ),
+    setting(
+        "gateway.cloud_api.region",
+        Kind::Text(
+            |it| &mut it.gateway.cloud_api.region,
+            is_region,
+            "one of AU, ID, IN, JP, SG, KR, DE, CH, GB, BR, BH, ZA, AE and CA",
+        ),
+    ),
+    setting("gateway.cloud_api.pin", Kind::Secret(|it| &mut it.gateway.cloud_api.pin, is_pin, "a PIN of six digits")),
+    setting(
+        "gateway.cloud_api.deregister_on_recycle",
+        Kind::Switch(|it| &mut it.gateway.cloud_api.deregister_on_recycle),
+    ),
+    setting("gateway.cloud_api.code_request", Kind::Choice(|it| &mut it.gateway.cloud_api.code_request)),
+    setting("gateway.cloud_api.timeout", Kind::Duration(|it| &mut it.gateway.cloud_api.timeout)),
+    setting(
+        "gateway.cloud_api.max_in_flight",
+        Kind::Count(|it| &mut it.gateway.cloud_api.max_in_flight, SETTABLE_CALLS_IN_FLIGHT),
+    ),
+    setting(
+        "gateway.cloud_api.calls_per_second",
+        Kind::Count(|it| &mut it.gateway.cloud_api.calls_per_second, SETTABLE_CALLS_PER_SECOND),
+    ),
     setting("simulator.delay_ms", Kind::Milliseconds(|it| &mut it.simulator.delay, SETTABLE_SIMULATOR_DELAY_MS)),
     setting("log.filter", Kind::Filter(|it| &mut it.log.filter)),
     setting("log.format", Kind::Choice(|it| &mut it.log.format)),

@@ -262,6 +262,10 @@ fn the_table_is_complete() {
     }
     fields.insert("simulator.delay_ms".to_owned(), fields["simulator.delay"].clone());
     fields.remove("simulator.delay");
+    for routing in ["default", "rules"] {
+        let value = fields.remove(&format!("gateway.routing.{routing}")).unwrap();
+        fields.insert(format!("gateway.{routing}"), value);
+    }
     let mut names: Vec<&str> = super::table::names().collect();
     names.sort_unstable();
     assert_eq!(fields.keys().collect::<Vec<_>>(), names);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccountType, CallingCode, Content, Event, OnlineStatus, Reason, Sealed, Status, TaskId, Timestamp, VerifyType,
+    AccountType, CallingCode, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, TaskId,
+    Timestamp, VerifyType,
 };
-use crate::limits::RECONNECT_WAIT_MAX;
+use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WITHIN};
 
 /// An account as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +32,12 @@ pub struct Account {
     pub drops: u32,
     /// The registration that waits for a code.
     pub registration: Option<Registration>,
+    /// Who serves it.
+    pub gateway: GatewayKind,
+    /// The PIN that it is registered with, sealed, where it has one.
+    pub pin: Option<Sealed>,
+    /// When a provider was called to register it or to take that back, as far as that still counts.
+    pub register_calls: Vec<Timestamp>,
 }
 
 /// A registration that waits for a code.
@@ -48,6 +55,8 @@ pub struct Registration {
     pub country: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// Whether a provider was called to have the code sent.
+    pub code_asked: bool,
     /// Whether the gateway had the code sent.
     pub code_sent: bool,
     /// How many codes were submitted.
@@ -110,6 +119,9 @@ impl Account {
             reason: Reason::none(),
             drops: 0,
             registration: None,
+            gateway: GatewayKind::Simulator,
+            pin: None,
+            register_calls: Vec::new(),
         }
     }
 
@@ -149,6 +161,7 @@ impl Account {
                     calling_code: *calling_code,
                     country: country.clone(),
                     expires_at: *expires_at,
+                    code_asked: false,
                     code_sent: false,
                     attempts: 0,
                     unjudged: Vec::new(),
@@ -181,6 +194,18 @@ impl Account {
                 // Codes that wait cannot be opened any more, and a dropped account has nothing to come back with.
                 self.registration = None;
                 self.drops = 0;
+                self.pin = None;
+            }
+            Event::GatewayAssigned { gateway } => self.gateway = *gateway,
+            Event::PinKept { pin } => self.pin = Some(pin.clone()),
+            Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => {
+                if let Some(registration) = &mut self.registration {
+                    registration.code_asked = true;
+                }
+            }
+            Event::ProviderCalled { call: ProviderCall::Register | ProviderCall::Deregister, at } => {
+                self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WITHIN);
+                self.register_calls.push(*at);
             }
         }
     }
@@ -205,6 +230,15 @@ impl Account {
     /// long.
     pub fn comes_back_after(&self, first: Duration) -> Duration {
         first.saturating_mul(1 << self.drops.saturating_sub(1).min(16)).min(RECONNECT_WAIT_MAX)
+    }
+
+    /// When the budget of a call is free again, if it is used up at `now`.
+    pub fn budget_free_at(&self, call: ProviderCall, now: Timestamp) -> Option<Timestamp> {
+        let budget = call.budget()?;
+        let counted = || self.register_calls.iter().filter(|at| now.since(**at) < REGISTER_CALLS_WITHIN);
+        // The oldest of the last so many: once it counts no more, there is room for one.
+        let oldest = counted().count().checked_sub(budget).and_then(|over| counted().nth(over))?;
+        Some(oldest.plus(REGISTER_CALLS_WITHIN))
     }
 
     /// Whether the watchdog or the gateway still has to do with this account.

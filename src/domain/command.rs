@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccountType, CallingCode, Content, Reason, Sealed, TaskId, VerifyType};
+use super::{AccountType, CallingCode, Content, ProviderCall, Reason, Sealed, TaskId, VerifyType};
 
 /// A wish of a caller, a report of a gateway, or a deadline of the watchdog.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +52,23 @@ pub enum Command {
     },
     /// A gateway says what it sees.
     Report(Report),
+    /// The same, found when all sessions of a gateway were compared with what is shown.
+    Reconcile {
+        /// What it sees.
+        report: Report,
+        /// The version with which that was compared: once anything has happened since, it is not meant.
+        as_of: u64,
+    },
+    /// Keep the PIN that a gateway is about to register the number with. One that is there already stays.
+    KeepPin {
+        /// The PIN, sealed.
+        pin: Sealed,
+    },
+    /// A gateway is about to make a call that its provider counts, or that must not be made twice for one registration.
+    CallProvider {
+        /// Which.
+        call: ProviderCall,
+    },
     /// A `-coming` state lasted too long.
     GiveUpComing {
         /// The version at which that state began: a later one is not meant.
@@ -105,8 +122,8 @@ pub enum Report {
         /// For this registration.
         task: TaskId,
     },
-    /// No code can be sent: the registration is over.
-    CodeNotSent {
+    /// The registration is over: no code can be sent, or the number cannot be registered.
+    RegistrationFailed {
         /// For this registration.
         task: TaskId,
         /// Why.

@@ -1,9 +1,12 @@
 //! Command + state → events, or a refusal. The state table of the contract.
 
-use crate::limits::REGISTRATION_ATTEMPTS;
+use crate::limits::{REGISTER_CALLS, REGISTER_CALLS_WITHIN, REGISTRATION_ATTEMPTS};
 
 use super::terms::cut;
-use super::{Account, Command, Event, OnlineStatus, Reason, Report, Status, Timestamp};
+use super::{
+    Account, AccountType, Choice, Command, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Report,
+    Status, Timestamp, VerifyType,
+};
 
 /// Why a command is refused. Nothing happened then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,10 +29,26 @@ pub enum Refusal {
     /// There is nothing that a code could confirm.
     #[error("has no registration waiting for a code; submit the phone number first")]
     NoRegistrationWaiting,
+    /// Its gateway does not serve accounts of persons.
+    #[error("is a personal account, and the Cloud API serves business accounts only; choose another gateway for it")]
+    PersonalAccount,
+    /// Its gateway has no such way to send a code.
+    #[error("is served by the Cloud API, which sends codes by sms (verifyType 0) and voice (1) only")]
+    VerifyTypeNotOffered,
+    /// The provider would take no more calls of this number.
+    #[error(
+        "was registered or deregistered {REGISTER_CALLS} times in {} hours, which is all that the provider takes",
+        REGISTER_CALLS_WITHIN.as_secs() / 3600
+    )]
+    BudgetUsedUp {
+        /// When the next call is free.
+        free_at: Timestamp,
+    },
 }
 
-/// What follows from `command` in state `account` at `now`. No events: it holds already, or does not matter.
-pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+/// What follows from `command` in state `account` at `now`, where the settings have it served by `choice`. No events: it
+/// holds already, or does not matter.
+pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choice) -> Result<Vec<Event>, Refusal> {
     match command {
         Command::Import { content } => match &account.content {
             None => Ok(vec![Event::AccountImported { content: content.clone() }]),
@@ -51,8 +70,17 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
                 }
                 (Some(_), _) => None,
             };
-            let requested = (!account.online_status.is_desired_online()).then_some(Event::OnlineRequested);
-            Ok(stored.into_iter().chain(requested).collect())
+            let is_of = |content: &Content| content.account_type;
+            let kept = account.content.as_deref().map(is_of);
+            let account_type = match &stored {
+                Some(Event::AccountImported { content } | Event::ContentReplaced { content }) => is_of(content),
+                Some(_) | None => kept.unwrap_or(AccountType::Personal),
+            };
+            let assigned = assigned(account, account_type, choice)?;
+            if account.online_status.is_desired_online() {
+                return Ok(stored.into_iter().collect());
+            }
+            Ok(stored.into_iter().chain(assigned).chain([Event::OnlineRequested]).collect())
         }
         Command::Recycle { comes_back } => {
             if !account.is_known() {
@@ -63,15 +91,25 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
         }
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
             // Asked again by a successor of the actor that has done it already.
-            let is_done = account.registration.as_ref().is_some_and(|waiting| waiting.task == *task);
-            Ok(when(!is_done, || Event::RegistrationRequested {
+            if account.registration.as_ref().is_some_and(|waiting| waiting.task == *task) {
+                return Ok(vec![]);
+            }
+            let assigned = assigned(account, *account_type, choice)?;
+            if served_by(account, *account_type, choice) == GatewayKind::CloudApi {
+                match verify_type {
+                    VerifyType::Sms | VerifyType::Voice => {}
+                    VerifyType::MissedCall | VerifyType::Internal => return Err(Refusal::VerifyTypeNotOffered),
+                }
+            }
+            let requested = Event::RegistrationRequested {
                 task: *task,
                 verify_type: *verify_type,
                 account_type: *account_type,
                 calling_code: *calling_code,
                 country: country.clone(),
                 expires_at: now.plus(*lifetime),
-            }))
+            };
+            Ok(assigned.into_iter().chain([requested]).collect())
         }
         Command::SubmitCode { code } => match &account.registration {
             // Likewise: two codes that callers submit are never sealed to the same bytes.
@@ -84,6 +122,20 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp) -> Result<Ve
         Command::EraseSecrets { .. } if !account.is_known() => Err(Refusal::Unknown),
         Command::EraseSecrets { reason } => Ok(erased(account, reason)),
         Command::Report(report) => Ok(decide_report(account, report)),
+        Command::Reconcile { as_of, .. } if account.version != *as_of => Ok(vec![]),
+        Command::Reconcile { report, .. } => Ok(decide_report(account, report)),
+        Command::KeepPin { .. } | Command::CallProvider { .. } if !account.is_known() => Err(Refusal::Unknown),
+        Command::KeepPin { pin } => Ok(when(account.pin.is_none(), || Event::PinKept { pin: pin.clone() })),
+        Command::CallProvider { call: call @ ProviderCall::RequestCode } => {
+            let is_due = account.registration.as_ref().is_some_and(|waiting| !waiting.code_asked);
+            Ok(when(is_due, || Event::ProviderCalled { call: *call, at: now }))
+        }
+        Command::CallProvider { call: call @ (ProviderCall::Register | ProviderCall::Deregister) } => {
+            match account.budget_free_at(*call, now) {
+                Some(free_at) => Err(Refusal::BudgetUsedUp { free_at }),
+                None => Ok(vec![Event::ProviderCalled { call: *call, at: now }]),
+            }
+        }
         Command::GiveUpComing { since_version } => {
             let meant = account.online_status.is_coming() && account.online_status_version == *since_version;
             Ok(when(meant, || Event::WentOffline {
@@ -128,7 +180,7 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
             let fits = waits_for(*task).is_some_and(|waiting| !waiting.code_sent);
             when(fits, || Event::CodeSent)
         }
-        Report::CodeNotSent { task, reason } => when(waits_for(*task).is_some(), || Event::RegistrationFailed {
+        Report::RegistrationFailed { task, reason } => when(waits_for(*task).is_some(), || Event::RegistrationFailed {
             reason: reason.clone(),
             attempt: 0,
             still_waiting: false,
@@ -145,6 +197,21 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
             })
         }
     }
+}
+
+/// Who serves the account from the next session or registration on. It moves while it is offline only: a session ends
+/// where it began.
+fn served_by(account: &Account, account_type: AccountType, choice: Choice) -> GatewayKind {
+    if account.online_status == OnlineStatus::Offline { choice.of(account_type) } else { account.gateway }
+}
+
+/// The event that has it served so, if that is new.
+fn assigned(account: &Account, account_type: AccountType, choice: Choice) -> Result<Option<Event>, Refusal> {
+    let gateway = served_by(account, account_type, choice);
+    if gateway == GatewayKind::CloudApi && account_type == AccountType::Personal {
+        return Err(Refusal::PersonalAccount);
+    }
+    Ok((gateway != account.gateway).then_some(Event::GatewayAssigned { gateway }))
 }
 
 /// What is told to receivers comes first: that the registration ends, and that the account is on its way offline.

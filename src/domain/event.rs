@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use super::{AccountType, CallingCode, Content, OnlineStatus, Reason, Sealed, Status, TaskId, Timestamp, VerifyType};
+use super::{
+    AccountType, CallingCode, Content, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, TaskId,
+    Timestamp, VerifyType,
+};
 
 /// One state transition of one account.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,6 +85,23 @@ pub enum Event {
         /// Why, in the words of who asked.
         reason: Reason,
     },
+    /// Another gateway serves the account from here on.
+    GatewayAssigned {
+        /// Which.
+        gateway: GatewayKind,
+    },
+    /// The account was given the PIN that it is registered with.
+    PinKept {
+        /// The PIN, sealed.
+        pin: Sealed,
+    },
+    /// A provider is about to be called: whether it was is not known from this alone.
+    ProviderCalled {
+        /// For what.
+        call: ProviderCall,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 impl Event {
@@ -102,6 +122,9 @@ impl Event {
             Event::Registered => "registered",
             Event::RegistrationFailed { .. } => "registration_failed",
             Event::SecretsErased { .. } => "secrets_erased",
+            Event::GatewayAssigned { .. } => "gateway_assigned",
+            Event::PinKept { .. } => "pin_kept",
+            Event::ProviderCalled { .. } => "provider_called",
         }
     }
 
@@ -124,7 +147,10 @@ impl Event {
             | Event::CodeSent
             | Event::CodeSubmitted { .. }
             | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. } => None,
+            | Event::SecretsErased { .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => None,
         }
     }
 
@@ -145,7 +171,10 @@ impl Event {
             | Event::CodeSubmitted { .. }
             | Event::Registered
             | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. } => false,
+            | Event::SecretsErased { .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => false,
         }
     }
 
@@ -166,7 +195,10 @@ impl Event {
             | Event::BanLifted
             | Event::CodeSent
             | Event::CodeSubmitted { .. }
-            | Event::RegistrationFailed { still_waiting: true, .. } => None,
+            | Event::RegistrationFailed { still_waiting: true, .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => None,
         }
     }
 }
@@ -200,6 +232,8 @@ pub(crate) mod tests {
             Event::Registered,
             failed(false),
             failed(true),
+            Event::GatewayAssigned { gateway: GatewayKind::Bridge },
+            Event::ProviderCalled { call: ProviderCall::RequestCode, at: Timestamp(0) },
         ]
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing needs it to run. Whoever checks a history finds with it what no rule can have decided.
 
-use super::{Account, Event, OnlineStatus, Registration, Status};
+use super::{Account, Event, OnlineStatus, ProviderCall, Registration, Status};
 use crate::limits::REGISTRATION_ATTEMPTS;
 
 impl Account {
@@ -31,6 +31,12 @@ impl Account {
             Event::SecretsErased { .. } => {
                 self.is_known() && self.registration.is_none() && !self.online_status.is_desired_online()
             }
+            Event::GatewayAssigned { gateway } => {
+                self.online_status == OnlineStatus::Offline && self.gateway != *gateway
+            }
+            Event::PinKept { .. } => self.is_known() && self.pin.is_none(),
+            Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => waiting(|it| !it.code_asked),
+            Event::ProviderCalled { call, at } => self.is_known() && self.budget_free_at(*call, *at).is_none(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | `terms` | the small enumerations of the contract |
 //! | `content` | what is imported with an account |
 //! | `command` | what may be asked |
+//! | `gateway` | which way to WhatsApp serves which account |
 //! | `event` | what happened, and which statuses it leads to |
 //! | `account` | the state, folded from events: `evolve`, `outstanding` |
 //! | `decide` | command + state → events or a refusal |
@@ -28,6 +29,7 @@ mod command;
 mod content;
 mod decide;
 mod event;
+mod gateway;
 mod legal;
 mod line;
 mod notice;
@@ -44,6 +46,7 @@ pub use decide::{Refusal, decide};
 pub use event::Event;
 #[cfg(test)]
 pub(crate) use event::tests::events as sample_events;
+pub use gateway::{Choice, GatewayKind, MalformedRule, ProviderCall, Routing, Rule, Whom};
 pub use line::{is_line, printable};
 pub use notice::{Channel, Notice};
 pub use terms::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownTerm, VerifyType};

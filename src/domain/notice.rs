@@ -85,7 +85,10 @@ impl<'a> Notice<'a> {
             | Event::RegistrationRequested { .. }
             | Event::CodeSent
             | Event::CodeSubmitted { .. }
-            | Event::SecretsErased { .. } => None,
+            | Event::SecretsErased { .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => None,
         }
     }
 

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actors::{Gateway, Reports};
 use crate::config;
-use crate::domain::{AccountNumber, Outstanding, Reason, Report};
+use crate::domain::{Account, AccountNumber, Outstanding, Reason, Report};
 use crate::vault::Vault;
 
 /// The handle that the actors hold.
@@ -158,15 +158,17 @@ impl Simulator {
 }
 
 impl Gateway for Simulator {
-    fn take_up(&self, account: AccountNumber, outstanding: Outstanding) {
+    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding) {
         let fate = Fate::of(account);
-        match outstanding {
+        match *owed {
             Outstanding::Connect { session } => self.connect(account, session),
             Outstanding::Disconnect { session } => self.disconnect(account, session),
             Outstanding::RequestCode { .. } | Outstanding::SubmitCode { .. } if fate == Fate::NeverAnswers => {}
             Outstanding::RequestCode { task, .. } => {
                 let report = match fate {
-                    Fate::NoCode => Report::CodeNotSent { task, reason: Reason::new("code refused by simulator") },
+                    Fate::NoCode => {
+                        Report::RegistrationFailed { task, reason: Reason::new("code refused by simulator") }
+                    }
                     Fate::PairingFails
                     | Fate::NetworkFails
                     | Fate::Banned
@@ -176,9 +178,9 @@ impl Gateway for Simulator {
                 };
                 self.react(account, self.delay, report);
             }
-            Outstanding::SubmitCode { task, attempt, code } => {
+            Outstanding::SubmitCode { task, attempt, ref code } => {
                 let refused = |reason| Report::CodeRefused { task, attempt, reason: Reason::new(reason) };
-                let report = match self.vault.open_code(account, &code) {
+                let report = match self.vault.open_code(account, code) {
                     Ok(code) if code.as_str() == "123456" => Report::CodeAccepted { task },
                     Ok(_) => refused("wrong code".to_owned()),
                     Err(error) => refused(error.to_string()),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Simulator;
 use crate::actors::{Gateway, reports};
 use crate::config::{self, Settings};
-use crate::domain::{AccountNumber, Outstanding, Sealed, TaskId, VerifyType};
+use crate::domain::{Account, AccountNumber, Command, Outstanding, Sealed, TaskId, VerifyType};
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -57,11 +57,11 @@ async fn reported(vault: &Vault, account: AccountNumber, asked: Option<Outstandi
     let online = asked.is_none().then_some(account);
     let (simulator, channel) = Simulator::new(&settings, vault.clone(), reports, online, |_| 1);
     let begin = Instant::now();
-    asked.into_iter().for_each(|asked| simulator.take_up(account, asked));
+    asked.into_iter().for_each(|asked| simulator.take_up(account, &Account::initial(), &asked));
     tokio::spawn(channel.run(CancellationToken::new()));
     let mut text = String::new();
     // The clock is paused, so this second passes at once when nothing is left to happen.
-    while let Ok(Some((_, report))) = timeout(Duration::from_secs(1), reported.next()).await {
+    while let Ok(Some((_, Command::Report(report)))) = timeout(Duration::from_secs(1), reported.next()).await {
         text += &format!("    after {} ms: {report:?}\n", begin.elapsed().as_millis());
     }
     text
@@ -78,11 +78,11 @@ async fn a_closed_session_has_no_fate() {
     let (simulator, channel) = Simulator::new(&settings.simulator, vault, reports, [], |_| 1);
     tokio::spawn(channel.run(CancellationToken::new()));
     let account: AccountNumber = "86182170003".parse().unwrap();
-    simulator.take_up(account, Outstanding::Connect { session: 1 });
-    simulator.take_up(account, Outstanding::Disconnect { session: 1 });
-    simulator.take_up(account, Outstanding::Connect { session: 2 });
+    simulator.take_up(account, &Account::initial(), &Outstanding::Connect { session: 1 });
+    simulator.take_up(account, &Account::initial(), &Outstanding::Disconnect { session: 1 });
+    simulator.take_up(account, &Account::initial(), &Outstanding::Connect { session: 2 });
     let mut told = Vec::new();
-    while let Ok(Some((_, report))) = timeout(Duration::from_secs(10), reported.next()).await {
+    while let Ok(Some((_, Command::Report(report)))) = timeout(Duration::from_secs(10), reported.next()).await {
         told.push(format!("{report:?}").split(' ').next().unwrap().to_owned());
     }
     assert_eq!(told, ["Connected", "Disconnected", "Connected", "Banned"], "the ban is that of session 2");

@@ -170,7 +170,12 @@ impl Error {
 /// The contract's code for a refusal.
 fn refusal_code(refusal: Refusal) -> u16 {
     match refusal {
-        Refusal::OtherContent | Refusal::Banned | Refusal::Erased => 409,
+        Refusal::OtherContent
+        | Refusal::Banned
+        | Refusal::Erased
+        | Refusal::PersonalAccount
+        | Refusal::VerifyTypeNotOffered
+        | Refusal::BudgetUsedUp { .. } => 409,
         Refusal::Unknown | Refusal::NoContent | Refusal::NoRegistrationWaiting => 404,
     }
 }

@@ -227,7 +227,7 @@ async fn execute(
 
 /// What became of the accounts of a request, which is logged where they failed inside.
 pub(super) fn outcomes(executed: Vec<Result<Outcome, actors::Error>>, origin: Origin) -> Outcomes {
-    let outcome = |outcome: Result<Outcome, _>| outcome.map_err(Undone::Failed)?.map_err(Undone::Refused);
+    let outcome = |outcome: Result<Outcome, _>| outcome.map_err(Undone::Failed)?.map(drop).map_err(Undone::Refused);
     let outcomes: Outcomes = executed.into_iter().map(outcome).collect();
     if let Some(Err(Undone::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(Undone::Failed(_)))) {
         tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
@@ -245,5 +245,5 @@ fn lacks_content(outcome: &Result<(), Undone>) -> bool {
 }
 
 fn accepted(account: AccountNumber, outcome: Outcome) -> Result<(), Error> {
-    outcome.map_err(|refusal| Error::Refused { account, refusal })
+    outcome.map(drop).map_err(|refusal| Error::Refused { account, refusal })
 }

@@ -20,7 +20,7 @@
 use std::fmt;
 
 use super::schema::{self, Undecodable};
-use crate::domain::{AccountNumber, Act, Event, Timestamp};
+use crate::domain::{AccountNumber, Act, Event, GatewayKind, Timestamp};
 use crate::metrics::EventType;
 
 /// Bytes of the header.
@@ -102,7 +102,7 @@ pub enum Principal {
     Service,
     /// A caller of the HTTP API.
     Caller(u64),
-    /// A gateway.
+    /// A gateway, by the number of its kind.
     Gateway(u64),
     /// An operator.
     Operator(u64),
@@ -310,8 +310,11 @@ impl Origin {
     pub const SERVICE: Origin = Origin { principal: Principal::Service, request: RequestId(0) };
     /// An operator at the command line.
     pub const OPERATOR: Origin = Origin { principal: Principal::Operator(0), request: RequestId(0) };
-    /// The gateway, outside any request.
-    pub const GATEWAY: Origin = Origin { principal: Principal::Gateway(0), request: RequestId(0) };
+
+    /// A gateway, outside any request.
+    pub fn gateway(kind: GatewayKind) -> Origin {
+        Origin { principal: Principal::Gateway(u64::from(kind.code())), request: RequestId(0) }
+    }
 }
 
 impl fmt::Display for RequestId {

@@ -12,7 +12,8 @@ use bincode::{BorrowDecode, Encode};
 use super::acts;
 use super::record::Fact;
 use crate::domain::{
-    AccountType, CallingCode, Content, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType,
+    AccountType, CallingCode, Content, Event, Fingerprint, GatewayKind, ProviderCall, Reason, Sealed, TaskId,
+    Timestamp, VerifyType,
 };
 use crate::limits::BLOCK_BYTES;
 
@@ -35,9 +36,12 @@ const CODE_SUBMITTED: u16 = 11;
 const REGISTERED: u16 = 12;
 const REGISTRATION_FAILED: u16 = 13;
 const SECRETS_ERASED: u16 = 14;
+const GATEWAY_ASSIGNED: u16 = 15;
+const PIN_KEPT: u16 = 16;
+const PROVIDER_CALLED: u16 = 17;
 
 /// Each registered type with its name.
-const NAMES: [(u16, &str); 28] = [
+const NAMES: [(u16, &str); 31] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
     (ONLINE_REQUESTED, "online_requested"),
@@ -52,6 +56,9 @@ const NAMES: [(u16, &str); 28] = [
     (REGISTERED, "registered"),
     (REGISTRATION_FAILED, "registration_failed"),
     (SECRETS_ERASED, "secrets_erased"),
+    (GATEWAY_ASSIGNED, "gateway_assigned"),
+    (PIN_KEPT, "pin_kept"),
+    (PROVIDER_CALLED, "provider_called"),
     (acts::PROJECTION_REBUILT, "projection_rebuilt"),
     (acts::BACKUP_TAKEN, "backup_taken"),
     (acts::RESTORED, "restored"),
@@ -138,6 +145,25 @@ struct SecretsErasedV1<'a> {
     reason: &'a str,
 }
 
+/// Type 15.
+#[derive(Encode, BorrowDecode)]
+struct GatewayAssignedV1 {
+    gateway: u8,
+}
+
+/// Type 16.
+#[derive(Encode, BorrowDecode)]
+struct PinKeptV1<'a> {
+    pin: &'a [u8],
+}
+
+/// Type 17.
+#[derive(Encode, BorrowDecode)]
+struct ProviderCalledV1 {
+    call: u8,
+    at: i64,
+}
+
 // --- Facts to payloads and back. ---
 
 /// The name of a registered type.
@@ -195,6 +221,13 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
             write(REGISTRATION_FAILED, &failed, payload)
         }
         Event::SecretsErased { reason } => write(SECRETS_ERASED, &SecretsErasedV1 { reason: reason.as_str() }, payload),
+        Event::GatewayAssigned { gateway } => {
+            write(GATEWAY_ASSIGNED, &GatewayAssignedV1 { gateway: gateway.code() }, payload)
+        }
+        Event::PinKept { pin } => write(PIN_KEPT, &PinKeptV1 { pin: &pin.0 }, payload),
+        Event::ProviderCalled { call, at } => {
+            write(PROVIDER_CALLED, &ProviderCalledV1 { call: call.code(), at: at.0 }, payload)
+        }
     }
 }
 
@@ -253,6 +286,19 @@ fn decode_event(event_type: u16, payload: &[u8]) -> Result<Event, Undecodable> {
         SECRETS_ERASED => {
             let SecretsErasedV1 { reason } = read(payload)?;
             Event::SecretsErased { reason: Reason::new(reason) }
+        }
+        GATEWAY_ASSIGNED => {
+            let GatewayAssignedV1 { gateway } = read(payload)?;
+            Event::GatewayAssigned { gateway: GatewayKind::from_code(gateway).ok_or(Undecodable::Damaged)? }
+        }
+        PIN_KEPT => {
+            let PinKeptV1 { pin } = read(payload)?;
+            Event::PinKept { pin: Sealed(pin.into()) }
+        }
+        PROVIDER_CALLED => {
+            let ProviderCalledV1 { call, at } = read(payload)?;
+            let call = ProviderCall::from_code(call).ok_or(Undecodable::Damaged)?;
+            Event::ProviderCalled { call, at: Timestamp(at) }
         }
         _ => return Err(Undecodable::Unknown),
     })

@@ -7,13 +7,13 @@ use bincode::{BorrowDecode, Encode};
 use super::schema::{self, Undecodable};
 use super::{Error, Journal};
 use crate::domain::{
-    Account, AccountNumber, AccountType, Attempt, CallingCode, OnlineStatus, Reason, Registration, Sealed, Status,
-    TaskId, Timestamp, VerifyType,
+    Account, AccountNumber, AccountType, Attempt, CallingCode, GatewayKind, OnlineStatus, Reason, Registration, Sealed,
+    Status, TaskId, Timestamp, VerifyType,
 };
 use crate::store::Table;
 
 /// Raised when the layout or the meaning of a state changes; snapshots of another format are ignored.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 #[derive(Encode, BorrowDecode)]
 struct Stored<'a> {
@@ -28,6 +28,9 @@ struct Stored<'a> {
     reason: &'a str,
     drops: u32,
     registration: Option<StoredRegistration<'a>>,
+    gateway: u8,
+    pin: Option<&'a [u8]>,
+    register_calls: Vec<i64>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -38,6 +41,7 @@ struct StoredRegistration<'a> {
     calling_code: u16,
     country: &'a str,
     expires_at: i64,
+    code_asked: bool,
     code_sent: bool,
     attempts: u32,
     unjudged: Vec<(u32, &'a [u8])>,
@@ -83,10 +87,14 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
             calling_code: waiting.calling_code.get(),
             country: &waiting.country,
             expires_at: waiting.expires_at.0,
+            code_asked: waiting.code_asked,
             code_sent: waiting.code_sent,
             attempts: waiting.attempts,
             unjudged: waiting.unjudged.iter().map(|Attempt { number, code }| (*number, &*code.0)).collect(),
         }),
+        gateway: state.gateway.code(),
+        pin: state.pin.as_ref().map(|pin| &*pin.0),
+        register_calls: state.register_calls.iter().map(|at| at.0).collect(),
     };
     let mut bytes = Vec::new();
     schema::write(0, &stored, &mut bytes);
@@ -114,6 +122,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
         reason: Reason::new(stored.reason),
         drops: stored.drops,
         registration: stored.registration.as_ref().map(registration).transpose()?,
+        gateway: GatewayKind::from_code(stored.gateway).ok_or(Undecodable::Damaged)?,
+        pin: stored.pin.map(|pin| Sealed(pin.into())),
+        register_calls: stored.register_calls.iter().map(|at| Timestamp(*at)).collect(),
     })
 }
 
@@ -126,6 +137,7 @@ fn registration(stored: &StoredRegistration<'_>) -> Result<Registration, Undecod
         calling_code: CallingCode::from_stored(stored.calling_code).ok_or(Undecodable::Damaged)?,
         country: stored.country.to_owned(),
         expires_at: Timestamp(stored.expires_at),
+        code_asked: stored.code_asked,
         code_sent: stored.code_sent,
         attempts: stored.attempts,
         unjudged: stored.unjudged.iter().map(|(number, code)| attempt(*number, code)).collect(),

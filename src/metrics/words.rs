@@ -130,6 +130,9 @@ words! {
         SubmitCode = "submit_code",
         EraseSecrets = "erase_secrets",
         Report = "report",
+        Reconcile = "reconcile",
+        KeepPin = "keep_pin",
+        CallProvider = "call_provider",
         GiveUpComing = "give_up_coming",
         Reconnect = "reconnect",
         GiveUpRegistration = "give_up_registration",
@@ -160,6 +163,9 @@ words! {
         Registered = "registered",
         RegistrationFailed = "registration_failed",
         SecretsErased = "secrets_erased",
+        GatewayAssigned = "gateway_assigned",
+        PinKept = "pin_kept",
+        ProviderCalled = "provider_called",
         ProjectionRebuilt = "projection_rebuilt",
         BackupTaken = "backup_taken",
         Restored = "restored",
@@ -225,7 +231,7 @@ words! {
         Banned = "banned",
         BanLifted = "ban_lifted",
         CodeSent = "code_sent",
-        CodeNotSent = "code_not_sent",
+        RegistrationFailed = "registration_failed",
         CodeAccepted = "code_accepted",
         CodeRefused = "code_refused",
     }
@@ -241,6 +247,9 @@ impl From<&Command> for CommandKind {
             Command::SubmitCode { .. } => CommandKind::SubmitCode,
             Command::EraseSecrets { .. } => CommandKind::EraseSecrets,
             Command::Report(_) => CommandKind::Report,
+            Command::Reconcile { .. } => CommandKind::Reconcile,
+            Command::KeepPin { .. } => CommandKind::KeepPin,
+            Command::CallProvider { .. } => CommandKind::CallProvider,
             Command::GiveUpComing { .. } => CommandKind::GiveUpComing,
             Command::Reconnect { .. } => CommandKind::Reconnect,
             Command::GiveUpRegistration { .. } => CommandKind::GiveUpRegistration,
@@ -266,6 +275,9 @@ impl From<&domain::Event> for EventType {
             Event::Registered => EventType::Registered,
             Event::RegistrationFailed { .. } => EventType::RegistrationFailed,
             Event::SecretsErased { .. } => EventType::SecretsErased,
+            Event::GatewayAssigned { .. } => EventType::GatewayAssigned,
+            Event::PinKept { .. } => EventType::PinKept,
+            Event::ProviderCalled { .. } => EventType::ProviderCalled,
         }
     }
 }
@@ -310,7 +322,7 @@ impl From<&Report> for GatewayReport {
             Report::Banned { .. } => GatewayReport::Banned,
             Report::BanLifted => GatewayReport::BanLifted,
             Report::CodeSent { .. } => GatewayReport::CodeSent,
-            Report::CodeNotSent { .. } => GatewayReport::CodeNotSent,
+            Report::RegistrationFailed { .. } => GatewayReport::RegistrationFailed,
             Report::CodeAccepted { .. } => GatewayReport::CodeAccepted,
             Report::CodeRefused { .. } => GatewayReport::CodeRefused,
         }

@@ -1,15 +1,16 @@
 //! The roster as bytes: a cache, so that a start need not read the whole journal.
 //!
 //! Words of 64 bits, little endian: format, store id, position of the last event, position and time of the last change
-//! of a row, largest task id, how many registrations wait, how many accounts are dropped, the account numbers of both,
-//! then the rows in their order. A row is its account number times 256, plus its status times 16, plus its online
-//! status.
+//! of a row, largest task id, how many registrations wait, how many accounts are dropped, how many have another gateway
+//! than the simulator, the account numbers of the first two, of the third the number times 256 plus its gateway, each with
+//! the account's version behind it, then the rows in their order. A row is its account number times 256, plus its status
+//! times 16, plus its online status.
 
 use std::sync::Arc;
 
 use super::rows::{Chunk, Row, Rows};
-use super::state::{Progress, State};
-use crate::domain::{AccountNumber, OnlineStatus, Status};
+use super::state::{Progress, Served, State};
+use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Status};
 use crate::store::StoreId;
 
 /// A roster at one moment, to be written at leisure: it shares the rows instead of copying them.
@@ -17,12 +18,13 @@ pub(super) struct Checkpoint {
     progress: Progress,
     waiting: Vec<AccountNumber>,
     dropped: Vec<AccountNumber>,
+    served: Vec<(AccountNumber, Served)>,
     chunks: Vec<Arc<Chunk>>,
     rows: usize,
 }
 
-const FORMAT: u64 = 1;
-const HEADER_WORDS: usize = 8;
+const FORMAT: u64 = 2;
+const HEADER_WORDS: usize = 9;
 
 impl Checkpoint {
     /// What `state` is now.
@@ -31,6 +33,7 @@ impl Checkpoint {
             progress: state.progress,
             waiting: state.waiting.iter().copied().collect(),
             dropped: state.dropped.iter().copied().collect(),
+            served: state.served.iter().map(|(account, served)| (*account, *served)).collect(),
             chunks: state.rows.chunks(),
             rows: state.rows.len(),
         }
@@ -40,13 +43,18 @@ impl Checkpoint {
     pub(super) fn write(&self, store: StoreId) -> Vec<u8> {
         let Progress { position, changed: (changed, at), last_task } = self.progress;
         let [waiting, dropped] = [&self.waiting, &self.dropped].map(|accounts| accounts.len() as u64);
+        let served = self.served.len() as u64;
         let header: [u64; HEADER_WORDS] =
-            [FORMAT, store.0, position, changed, at.cast_unsigned(), u64::from(last_task), waiting, dropped];
+            [FORMAT, store.0, position, changed, at.cast_unsigned(), u64::from(last_task), waiting, dropped, served];
         let named = self.waiting.iter().chain(&self.dropped).map(|account| account.get());
+        let served = self
+            .served
+            .iter()
+            .flat_map(|(account, served)| [account.get() << 8 | u64::from(served.gateway.code()), served.version]);
         let rows = self.chunks.iter().flat_map(|chunk| chunk.rows()).map(pack);
-        let mut bytes =
-            Vec::with_capacity((HEADER_WORDS + self.waiting.len() + self.dropped.len() + self.rows) * size_of::<u64>());
-        for word in header.into_iter().chain(named).chain(rows) {
+        let words = HEADER_WORDS + self.waiting.len() + self.dropped.len() + 2 * self.served.len() + self.rows;
+        let mut bytes = Vec::with_capacity(words * size_of::<u64>());
+        for word in header.into_iter().chain(named).chain(served).chain(rows) {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         bytes
@@ -64,9 +72,17 @@ impl Checkpoint {
         let last_task = u32::try_from(words.next()?).ok()?;
         let waiting = usize::try_from(words.next()?).ok()?;
         let dropped = usize::try_from(words.next()?).ok()?;
-        let rows_listed = words.len().checked_sub(waiting)?.checked_sub(dropped)?;
+        let served = usize::try_from(words.next()?).ok()?;
+        let rows_listed =
+            words.len().checked_sub(waiting)?.checked_sub(dropped)?.checked_sub(served.checked_mul(2)?)?;
         let waiting = words.by_ref().take(waiting).map(AccountNumber::from_stored).collect::<Option<_>>()?;
         let dropped = words.by_ref().take(dropped).map(AccountNumber::from_stored).collect::<Option<_>>()?;
+        let served = (0..served).map(|_| {
+            let (word, version) = (words.next()?, words.next()?);
+            let gateway = GatewayKind::from_code(word as u8).filter(|gateway| *gateway != GatewayKind::Simulator)?;
+            Some((AccountNumber::from_stored(word >> 8)?, Served { gateway, version }))
+        });
+        let served = served.collect::<Option<_>>()?;
         let mut rows = Rows::with_capacity(rows_listed);
         for word in words {
             if !rows.set(unpack(word)?) {
@@ -74,7 +90,7 @@ impl Checkpoint {
             }
         }
         let progress = Progress { position, changed, last_task };
-        (rows.len() == rows_listed).then_some(State { rows, progress, waiting, dropped })
+        (rows.len() == rows_listed).then_some(State { rows, progress, waiting, dropped, served })
     }
 }
 

@@ -21,7 +21,7 @@ mod state;
 
 pub use counts::Counts;
 pub use list::AccountList;
-pub use roster::Roster;
+pub use roster::{Roster, ServedAccount};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -8,8 +8,8 @@ use super::checkpoint::Checkpoint;
 use super::counts::Counts;
 use super::list::AccountList;
 use super::rows::{Chunk, Row};
-use super::state::State;
-use crate::domain::{AccountNumber, OnlineStatus, Status};
+use super::state::{Served, State};
+use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Status};
 use crate::journal::{self, Journal, Recorded};
 use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
 use crate::metrics::{AccountState, Metrics, Projection};
@@ -20,6 +20,21 @@ use crate::store::{self, Store, StoreId};
 pub struct Roster {
     store: StoreId,
     state: Arc<RwLock<State>>,
+}
+
+/// An account that a gateway serves, as it is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ServedAccount {
+    /// Its number.
+    pub account: AccountNumber,
+    /// Normal or banned.
+    pub status: Status,
+    /// Online, offline, or on the way.
+    pub online_status: OnlineStatus,
+    /// Whether it is offline against its callers' wish, and may come back.
+    pub comes_back: bool,
+    /// The version of its last event.
+    pub version: u64,
 }
 
 /// The name of the checkpoint among the store's caches.
@@ -110,9 +125,28 @@ impl Roster {
         self.accounts_where(|row| row.online_status.is_desired_online() || dropped.contains(&row.account))
     }
 
-    /// The accounts that are online, oldest first.
-    pub fn online(&self) -> Vec<AccountNumber> {
-        self.accounts_where(|row| row.online_status == OnlineStatus::Online)
+    /// The accounts that are online at the simulator, oldest first.
+    pub fn online_at_the_simulator(&self) -> Vec<AccountNumber> {
+        let (chunks, served) = {
+            let state = self.read();
+            (state.rows.chunks(), state.served.clone())
+        };
+        select(&chunks, |row| row.online_status == OnlineStatus::Online && !served.contains_key(&row.account))
+    }
+
+    /// The accounts that a gateway serves, by their numbers; for the simulator none are listed.
+    pub fn served_by(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
+        let state = self.read();
+        let served = state.served.iter().filter(|(_, served)| served.gateway == gateway);
+        let row = |(account, served): (&AccountNumber, &Served)| {
+            let Row { account, status, online_status } = state.rows.get(*account)?;
+            let comes_back = state.dropped.contains(&account);
+            Some(ServedAccount { account, status, online_status, comes_back, version: served.version })
+        };
+        let mut accounts: Vec<ServedAccount> = served.filter_map(row).collect();
+        drop(state);
+        accounts.sort_unstable_by_key(|served| served.account);
+        accounts
     }
 
     /// The accounts that have something outstanding, oldest first: on their way, with a registration that waits, or

@@ -1,9 +1,9 @@
 //! What the events up to a position lead to: the fold under the account list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::rows::{Row, Rows};
-use crate::domain::{AccountNumber, Event, OnlineStatus, Status};
+use crate::domain::{AccountNumber, Event, GatewayKind, OnlineStatus, Status};
 use crate::journal::Recorded;
 
 /// What the events up to `progress` lead to.
@@ -15,6 +15,15 @@ pub(super) struct State {
     pub(super) waiting: BTreeSet<AccountNumber>,
     /// Accounts that are offline against their callers' wish, and may come back.
     pub(super) dropped: BTreeSet<AccountNumber>,
+    /// Accounts that another gateway than the simulator serves.
+    pub(super) served: HashMap<AccountNumber, Served>,
+}
+
+/// Who serves an account, and the version of its last event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Served {
+    pub(super) gateway: GatewayKind,
+    pub(super) version: u64,
 }
 
 /// How far the roster has followed the journal.
@@ -38,6 +47,7 @@ impl State {
         debug_assert_eq!(record.position, self.progress.position + 1, "the roster must catch up before it follows");
         self.progress.position = record.position;
         let Some((account, event)) = record.event() else { return };
+        self.follow_gateway(account, event, record.version);
         self.follow_drops(account, event);
         if self.follow_row(account, event) {
             self.progress.changed = (record.position, record.at.0);
@@ -53,6 +63,19 @@ impl State {
         }
         if let Event::RegistrationRequested { task, .. } = event {
             self.progress.last_task = self.progress.last_task.max(task.get());
+        }
+    }
+
+    fn follow_gateway(&mut self, account: AccountNumber, event: &Event, version: u64) {
+        if let Event::GatewayAssigned { gateway } = event {
+            match gateway {
+                GatewayKind::Simulator => self.served.remove(&account),
+                GatewayKind::Bridge | GatewayKind::CloudApi => {
+                    self.served.insert(account, Served { gateway: *gateway, version })
+                }
+            };
+        } else if let Some(served) = self.served.get_mut(&account) {
+            served.version = version;
         }
     }
 

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Content, Event, Fingerprint, OnlineStatus, Reason, Sealed, Status, TaskId,
-    Timestamp, VerifyType,
+    Account, AccountNumber, AccountType, Content, Event, Fingerprint, GatewayKind, OnlineStatus, ProviderCall, Reason,
+    Sealed, Status, TaskId, Timestamp, VerifyType,
 };
 use crate::journal::{Append, Fact, Journal, Origin, Principal, Recorded, RequestId, Stream};
 use crate::limits::ROSTER_CHUNK_ROWS;
@@ -28,6 +28,8 @@ const TAIL: &str = r#","code":200,"message":"success"}"#;
 struct Model {
     order: Vec<AccountNumber>,
     accounts: HashMap<AccountNumber, Account>,
+    /// The version of each one's last event.
+    versions: HashMap<AccountNumber, u64>,
     last_task: u32,
 }
 
@@ -39,6 +41,7 @@ impl Model {
             Account::initial()
         });
         account.evolve(event);
+        self.versions.insert(number, record.version);
         if let Event::RegistrationRequested { task, .. } = event {
             self.last_task = self.last_task.max(task.get());
         }
@@ -46,6 +49,21 @@ impl Model {
 
     fn select(&self, is_meant: impl Fn(&Account) -> bool) -> Vec<AccountNumber> {
         self.order.iter().copied().filter(|number| is_meant(&self.accounts[number])).collect()
+    }
+
+    fn served_by(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
+        let served = self.accounts.iter().filter(|(_, account)| account.gateway == gateway);
+        let mut served: Vec<ServedAccount> = served
+            .map(|(number, account)| ServedAccount {
+                account: *number,
+                status: account.status,
+                online_status: account.online_status,
+                comes_back: account.is_dropped(),
+                version: self.versions[number],
+            })
+            .collect();
+        served.sort_by_key(|served| served.account);
+        served
     }
 
     fn json(&self) -> Value {
@@ -107,6 +125,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::CodeSubmitted { code: Sealed(Box::default()) }),
         Just(Event::Registered),
         Just(Event::SecretsErased { reason: Reason::new("asked to") }),
+        Just(Event::GatewayAssigned { gateway: GatewayKind::Bridge }),
+        Just(Event::GatewayAssigned { gateway: GatewayKind::Simulator }),
+        Just(Event::ProviderCalled { call: ProviderCall::RequestCode, at: Timestamp(0) }),
         (0_u32..5, any::<bool>()).prop_map(|(attempt, still_waiting)| Event::RegistrationFailed {
             reason: Reason::none(),
             attempt,
@@ -120,7 +141,7 @@ fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>)
     let record = |((account, event), position): (_, u64)| Recorded {
         position,
         stream: Stream::Account(account),
-        version: 0,
+        version: position,
         previous: 0,
         at: Timestamp(1_000_000 + position.cast_signed()),
         origin: ORIGIN,
@@ -212,7 +233,13 @@ proptest! {
         }
         prop_assert_eq!(metrics.projection_lag.at(Projection::Roster).get(), 3);
         prop_assert_eq!(roster.unsettled(), model.select(|it| it.is_unsettled() || it.is_dropped()));
-        prop_assert_eq!(roster.online(), model.select(|account| account.online_status == OnlineStatus::Online));
+        prop_assert_eq!(roster.online_at_the_simulator(), model.select(|it| {
+            it.online_status == OnlineStatus::Online && it.gateway == GatewayKind::Simulator
+        }));
+        let at_the_bridge: Vec<_> = roster.served_by(GatewayKind::Bridge);
+        let expected = model.served_by(GatewayKind::Bridge);
+        prop_assert_eq!(at_the_bridge, expected);
+        prop_assert_eq!(roster.served_by(GatewayKind::CloudApi), vec![]);
         prop_assert_eq!(roster.wanted_online(false), model.select(|account| account.online_status.is_desired_online()));
         prop_assert_eq!(roster.last_task(), model.last_task);
         for account in accounts {
@@ -291,7 +318,7 @@ fn checkpoint_brings_back_everything_and_a_damaged_one_nothing() {
     let last_row = bytes[bytes.len() - 8..].to_vec();
     let damages: [(&str, Vec<u8>); 6] = [
         ("empty", vec![]),
-        ("another format", [&[2], &bytes[1..]].concat()),
+        ("another format", [&[1], &bytes[1..]].concat()),
         ("another store", [&bytes[..8], &[!bytes[8]], &bytes[9..]].concat()),
         ("half a word", bytes[..bytes.len() - 4].to_vec()),
         ("no row", [&bytes[..], &[0; 8]].concat()),
@@ -337,7 +364,7 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     let (roster, journal) = start();
     assert_eq!((roster.position(), render(&roster.list())), (3, before), "the checkpoint and the tail");
     append(&journal, 3, vec![Event::RecycleRequested]);
-    assert_eq!((roster.position(), roster.online()), (4, vec![]));
+    assert_eq!((roster.position(), roster.online_at_the_simulator()), (4, vec![]));
 
     // A checkpoint of what the journal does not hold is of another history.
     roster.apply(&records(5, [(number, Event::OnlineRequested)]));

@@ -56,6 +56,35 @@ impl ClearContent<'_> {
     }
 }
 
+/// What is secret of a content, in clear. It has no `Debug`, and lives no longer than the request that it is sent with.
+pub struct ContentSecrets {
+    /// The account's private key.
+    pub private_key: Zeroizing<String>,
+    /// The private key for messages.
+    pub msg_private_key: Zeroizing<String>,
+    /// Device parameters, if there were any.
+    pub device_params: Option<Zeroizing<String>>,
+}
+
+impl ContentSecrets {
+    /// From the bytes that [`ClearContent::secrets`] made; none if they are others.
+    pub(super) fn of(mut bytes: &[u8]) -> Option<ContentSecrets> {
+        let mut next = || {
+            let (is_there, rest) = bytes.split_first()?;
+            if *is_there == 0 {
+                bytes = rest;
+                return Some(None);
+            }
+            let (length, rest) = rest.split_first_chunk()?;
+            let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            bytes = rest;
+            Some(Some(Zeroizing::new(str::from_utf8(text).ok()?.to_owned())))
+        };
+        let (private_key, msg_private_key, device_params) = (next()??, next()??, next()?);
+        bytes.is_empty().then_some(ContentSecrets { private_key, msg_private_key, device_params })
+    }
+}
+
 /// Each text behind its length and a 1, or a 0 alone where there is none: no two lists of texts give the same bytes.
 /// The size is reserved at once, because a vector that grows leaves copies of secrets behind.
 fn joined(head: &[u8], texts: &[Option<&str>]) -> Zeroizing<Vec<u8>> {

@@ -44,7 +44,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use zeroize::Zeroizing;
 
-pub use content::ClearContent;
+pub use content::{ClearContent, ContentSecrets};
 pub use erasure::{Erasing, Sealing};
 pub use error::Error;
 pub use log_key::{LogKey, PublicKey};
@@ -137,18 +137,51 @@ impl Vault {
         self.data_key_or_new(account).map(drop)
     }
 
+    /// Opens what is secret of an account's content: for a gateway that brings it online.
+    pub fn open_content(&self, account: AccountNumber, content: &Content) -> Result<ContentSecrets, Error> {
+        let clear = self.opened(account, Purpose::Content, &content.secrets)?;
+        ContentSecrets::of(&clear).ok_or(Error::DoesNotOpen { account })
+    }
+
     /// Seals a verification code. None if the account has no data key: then nothing ever happened to it.
     pub fn seal_code(&self, account: AccountNumber, code: &str) -> Result<Option<Sealed>, Error> {
-        let Some(data_key) = self.data_key(account)? else { return Ok(None) };
-        let aad = Purpose::Code.bound_to(Some(account));
-        Ok(Some(Sealed(cipher::seal(&data_key, &aad, code.as_bytes(), &cipher::draw()?).into())))
+        self.sealed(account, Purpose::Code, code)
     }
 
     /// Opens a verification code.
     pub fn open_code(&self, account: AccountNumber, code: &Sealed) -> Result<Zeroizing<String>, Error> {
+        self.opened_text(account, Purpose::Code, code)
+    }
+
+    /// Seals the PIN that a number is registered with. None if the account has no data key.
+    pub fn seal_pin(&self, account: AccountNumber, pin: &str) -> Result<Option<Sealed>, Error> {
+        self.sealed(account, Purpose::Pin, pin)
+    }
+
+    /// Opens such a PIN.
+    pub fn open_pin(&self, account: AccountNumber, pin: &Sealed) -> Result<Zeroizing<String>, Error> {
+        self.opened_text(account, Purpose::Pin, pin)
+    }
+
+    fn sealed(&self, account: AccountNumber, purpose: Purpose, clear: &str) -> Result<Option<Sealed>, Error> {
+        let Some(data_key) = self.data_key(account)? else { return Ok(None) };
+        let aad = purpose.bound_to(Some(account));
+        Ok(Some(Sealed(cipher::seal(&data_key, &aad, clear.as_bytes(), &cipher::draw()?).into())))
+    }
+
+    fn opened(&self, account: AccountNumber, purpose: Purpose, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
         let data_key = self.data_key(account)?.ok_or(Error::DoesNotOpen { account })?;
-        let aad = Purpose::Code.bound_to(Some(account));
-        let clear = cipher::open(&data_key, &aad, &code.0).ok_or(Error::DoesNotOpen { account })?;
+        let aad = purpose.bound_to(Some(account));
+        cipher::open(&data_key, &aad, &sealed.0).ok_or(Error::DoesNotOpen { account })
+    }
+
+    fn opened_text(
+        &self,
+        account: AccountNumber,
+        purpose: Purpose,
+        sealed: &Sealed,
+    ) -> Result<Zeroizing<String>, Error> {
+        let clear = self.opened(account, purpose, sealed)?;
         let text = str::from_utf8(&clear).map_err(|_| Error::DoesNotOpen { account })?;
         Ok(Zeroizing::new(text.to_owned()))
     }

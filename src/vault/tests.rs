@@ -47,6 +47,21 @@ fn what_is_sealed_opens_for_its_account_alone() {
     assert!(vault.open_code(other, &sealed).is_err());
     *sealed.0.last_mut().unwrap() ^= 1;
     assert!(vault.open_code(mine, &sealed).is_err());
+    let pin = vault.seal_pin(mine, "212834").unwrap().unwrap();
+    assert_eq!(vault.open_pin(mine, &pin).unwrap().as_str(), "212834");
+    assert!(vault.open_code(mine, &pin).is_err(), "a PIN is no code");
+    for device_params in [None, Some(""), Some("{\"model\":1}")] {
+        let sent = ClearContent { device_params, ..content("private", None) };
+        let kept = vault.seal_content(mine, &sent).unwrap();
+        let opened = vault.open_content(mine, &kept).unwrap();
+        let secrets = (
+            opened.private_key.as_str(),
+            opened.msg_private_key.as_str(),
+            opened.device_params.as_ref().map(|it| it.as_str()),
+        );
+        assert_eq!(secrets, (sent.private_key, sent.msg_private_key, device_params));
+        assert!(vault.open_content(other, &kept).is_err());
+    }
 }
 
 #[test]

@@ -79,7 +79,10 @@ impl House {
             | Event::BanLifted
             | Event::CodeSent
             | Event::Registered
-            | Event::RegistrationFailed { .. } => Principal::Gateway(0),
+            | Event::RegistrationFailed { .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => Principal::Gateway(0),
         };
         let request =
             if principal == Principal::Caller(7) { RequestId(0xabc0 + seconds as u128) } else { RequestId(0) };

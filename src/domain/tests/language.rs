@@ -58,6 +58,9 @@ pub(super) fn event(words: &str) -> Event {
             Event::RegistrationFailed { reason, attempt: number.unwrap_or(0), still_waiting: false }
         }
         "secrets erased" => Event::SecretsErased { reason },
+        "gateway assigned" => Event::GatewayAssigned { gateway: GatewayKind::named(reason.as_str()).unwrap() },
+        "pin kept" => Event::PinKept { pin: Sealed(Box::new([7])) },
+        "provider called" => Event::ProviderCalled { call: call(&reason), at: Timestamp(0) },
         other => panic!("no event is called {other:?}"),
     }
 }
@@ -78,9 +81,9 @@ pub(super) fn command(words: &str) -> Command {
         "bring online b, override" => online("b", true),
         "recycle" => Command::Recycle { comes_back: false },
         "recycle for good" => Command::Recycle { comes_back: true },
-        "register" => Command::Register {
+        "register" | "register by missed call" => Command::Register {
             task: task(),
-            verify_type: VerifyType::Sms,
+            verify_type: if verb == "register" { VerifyType::Sms } else { VerifyType::MissedCall },
             account_type: AccountType::Business,
             calling_code: "+86".parse().unwrap(),
             country: "CN".to_owned(),
@@ -94,11 +97,21 @@ pub(super) fn command(words: &str) -> Command {
         "report banned" => Command::Report(Report::Banned { reason, instance_code }),
         "report ban lifted" => Command::Report(Report::BanLifted),
         "report code sent" => Command::Report(Report::CodeSent { task: task() }),
-        "report code not sent" => Command::Report(Report::CodeNotSent { task: task(), reason }),
+        "report registration failed" => Command::Report(Report::RegistrationFailed { task: task(), reason }),
         "report code accepted" => Command::Report(Report::CodeAccepted { task: task() }),
         "report code refused" => {
             Command::Report(Report::CodeRefused { task: task(), attempt: number.unwrap(), reason })
         }
+        "reconcile as of version" => Command::Reconcile {
+            report: Report::Disconnected {
+                session: None,
+                reason: Reason::new("reconciled"),
+                instance_code: String::new(),
+            },
+            as_of: u64::from(number.unwrap()),
+        },
+        "keep pin" => Command::KeepPin { pin: Sealed(Box::new([7])) },
+        "call provider" => Command::CallProvider { call: call(&reason) },
         "give up coming since version" => Command::GiveUpComing { since_version: u64::from(number.unwrap()) },
         "reconnect since version" => Command::Reconnect { since_version: u64::from(number.unwrap()) },
         "give up registration" => Command::GiveUpRegistration { task: task() },
@@ -121,6 +134,8 @@ pub(super) fn show(event: &Event) -> String {
         Event::WentOffline { reason, .. } | Event::Banned { reason, .. } | Event::SecretsErased { reason } => {
             format!("{name}{}", because(reason))
         }
+        Event::GatewayAssigned { gateway } => format!("{name}: {}", gateway.name()),
+        Event::ProviderCalled { call, .. } => format!("{name}: {}", call.name()),
         Event::RegistrationFailed { reason, attempt, still_waiting: true } => {
             format!("code refused {attempt}{}", because(reason))
         }
@@ -132,8 +147,14 @@ pub(super) fn show(event: &Event) -> String {
         | Event::BanLifted
         | Event::CodeSent
         | Event::CodeSubmitted { .. }
+        | Event::PinKept { .. }
         | Event::Registered => name,
     }
+}
+
+fn call(reason: &Reason) -> ProviderCall {
+    let all = [ProviderCall::RequestCode, ProviderCall::Register, ProviderCall::Deregister];
+    all.into_iter().find(|call| call.name() == reason.as_str()).expect("a call after the colon")
 }
 
 /// `verb #task number: reason`, of which all but the verb may be missing.

@@ -25,8 +25,8 @@ fn account_after(given: &str) -> Account {
 }
 
 /// What `words` lead to in `state` at `now`: a refusal, nothing, or each event with what it tells; then the state.
-fn outcome(state: &Account, words: &str, now: Timestamp) -> String {
-    let events = match decide(state, &command(words), now) {
+fn outcome(state: &Account, words: &str, now: Timestamp, choice: Choice) -> String {
+    let events = match decide(state, &command(words), now, choice) {
         Err(refusal) => return format!("refused: {refusal}"),
         Ok(events) if events.is_empty() => return "nothing".to_owned(),
         Ok(events) => events,
@@ -62,6 +62,9 @@ fn standing(account: &Account) -> String {
         Outstanding::SubmitCode { task, attempt, .. } => format!("submit code {attempt} of {}", task.get()),
     };
     let mut words = format!("{},{}", account.status.code(), account.online_status.code());
+    if account.gateway != GatewayKind::Simulator {
+        words.push_str(&format!(", by {}", account.gateway.name()));
+    }
     if account.registration.is_some() {
         words.push_str(", waiting");
     }

@@ -14,11 +14,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_commands_in_any_order(steps in prop::collection::vec(step(), 0..60)) {
+    fn any_commands_in_any_order(steps in prop::collection::vec(step(), 0..60), choice in choice()) {
         let (mut account, mut history, mut now) = (Account::initial(), Vec::new(), Timestamp(0));
         for (passed, command) in steps {
             now = now.plus(passed);
-            let Ok(events) = decide(&account, &command, now) else { continue };
+            let Ok(events) = decide(&account, &command, now, choice) else { continue };
             for event in events {
                 prop_assert!(account.allows(&event), "{:?} is decided and not allowed", event);
                 let before = account.clone();
@@ -28,7 +28,7 @@ proptest! {
                 check_state(&account)?;
                 history.push(event);
             }
-            check_again(&account, &command, now)?;
+            check_again(&account, &command, now, choice)?;
         }
         let mut replayed = Account::initial();
         history.iter().for_each(|event| replayed.evolve(event));
@@ -65,6 +65,7 @@ fn check_state(account: &Account) -> Result<(), TestCaseError> {
         prop_assert!(!account.online_status.is_desired_online(), "there is nothing to be online with");
     }
     prop_assert!(account.online_status_version <= account.version);
+    prop_assert!(account.register_calls.len() <= crate::limits::REGISTER_CALLS, "the budget is never overrun");
     if let Some(waiting) = &account.registration {
         prop_assert!(waiting.attempts <= crate::limits::REGISTRATION_ATTEMPTS);
         let numbers: Vec<u32> = waiting.unjudged.iter().map(|unjudged| unjudged.number).collect();
@@ -76,17 +77,22 @@ fn check_state(account: &Account) -> Result<(), TestCaseError> {
 
 /// A wish that was just granted is granted already, and a report that was just taken is old news. Asking to register
 /// or to try a code is asking anew each time.
-fn check_again(account: &Account, command: &Command, now: Timestamp) -> Result<(), TestCaseError> {
+fn check_again(account: &Account, command: &Command, now: Timestamp, choice: Choice) -> Result<(), TestCaseError> {
     match command {
+        // A refusal may follow a provider's call, and what was found is found out only as of a version.
+        Command::CallProvider { call: ProviderCall::Register | ProviderCall::Deregister } => {}
         Command::Register { .. } | Command::SubmitCode { .. } => {}
         Command::Import { .. }
         | Command::BringOnline { .. }
         | Command::Recycle { .. }
         | Command::EraseSecrets { .. }
         | Command::Report(_)
+        | Command::Reconcile { .. }
+        | Command::KeepPin { .. }
+        | Command::CallProvider { call: ProviderCall::RequestCode }
         | Command::GiveUpComing { .. }
         | Command::Reconnect { .. }
-        | Command::GiveUpRegistration { .. } => prop_assert_eq!(decide(account, command, now), Ok(vec![])),
+        | Command::GiveUpRegistration { .. } => prop_assert_eq!(decide(account, command, now, choice), Ok(vec![])),
     }
     Ok(())
 }
@@ -94,7 +100,11 @@ fn check_again(account: &Account, command: &Command, now: Timestamp) -> Result<(
 fn step() -> impl Strategy<Value = Step> {
     let passed =
         prop_oneof![8 => Just(0), 1 => 1..300_u64, 1 => Just(LIFETIME.as_secs())].prop_map(Duration::from_secs);
-    (passed, prop_oneof![wish(), report().prop_map(Command::Report), deadline()])
+    let reconciled = (report(), 0..12_u64).prop_map(|(report, as_of)| Command::Reconcile { report, as_of });
+    (
+        passed,
+        prop_oneof![8 => wish(), 8 => report().prop_map(Command::Report), 8 => deadline(), 1 => reconciled, 4 => called()],
+    )
 }
 
 fn wish() -> impl Strategy<Value = Command> {
@@ -128,7 +138,7 @@ fn report() -> impl Strategy<Value = Report> {
         1 => reason().prop_map(move |reason| Report::Banned { reason, instance_code: instance_code() }),
         1 => Just(Report::BanLifted),
         1 => task().prop_map(|task| Report::CodeSent { task }),
-        1 => (task(), reason()).prop_map(|(task, reason)| Report::CodeNotSent { task, reason }),
+        1 => (task(), reason()).prop_map(|(task, reason)| Report::RegistrationFailed { task, reason }),
         1 => task().prop_map(|task| Report::CodeAccepted { task }),
         4 => (task(), 0..7_u32, reason())
             .prop_map(|(task, attempt, reason)| Report::CodeRefused { task, attempt, reason }),
@@ -141,6 +151,18 @@ fn deadline() -> impl Strategy<Value = Command> {
         (0..12_u64).prop_map(|since_version| Command::Reconnect { since_version }),
         task().prop_map(|task| Command::GiveUpRegistration { task }),
     ]
+}
+
+fn called() -> impl Strategy<Value = Command> {
+    let calls = [ProviderCall::RequestCode, ProviderCall::Register, ProviderCall::Deregister];
+    let call = prop::sample::select(calls.to_vec()).prop_map(|call| Command::CallProvider { call });
+    prop_oneof![4 => call, 1 => Just(Command::KeepPin { pin: Sealed(Box::new([7])) })]
+}
+
+/// The contents of these tests are personal.
+fn choice() -> impl Strategy<Value = Choice> {
+    let kind = || prop::sample::select(GatewayKind::ALL.to_vec());
+    (kind(), kind()).prop_map(|(personal, business)| Choice { personal, business })
 }
 
 fn task() -> impl Strategy<Value = TaskId> {

@@ -63,7 +63,7 @@ when report disconnected: late
 Registering again is the way back from a ban
 given account imported a, banned: spam, registration requested #7, code sent, code submitted
 when report code accepted #7
-when report code not sent #7: no
+when report registration failed #7: no
 
 A registration of an account that is online leaves it there until it succeeds
 given account imported a, online requested, came online, registration requested #7, code sent, code submitted
@@ -74,7 +74,7 @@ A second request supersedes the first, whose reports come too late
 given registration requested #7, code sent, code submitted, registration requested #8
 when report code accepted #7
 when report code refused #7 1: wrong
-when report code not sent #7: no
+when report registration failed #7: no
 when give up registration #7
 when report code sent #8
 when submit code
@@ -155,6 +155,64 @@ when reconnect since version 4
 when reconnect since version 6
 when recycle for good
 
+An account moves to another gateway at its next start, never in the middle of a session
+given account imported a
+by bridge when bring online
+when bring online
+
+An account that is online stays where it is
+given account imported a, online requested, came online
+by bridge when bring online b, override
+
+An account on its way offline stays where it is
+given account imported a, gateway assigned: bridge, online requested, came online, recycle requested
+when bring online
+
+A number that is unknown is registered by the gateway that the settings choose
+given
+by bridge when register #7
+by bridge when bring online a
+
+The Cloud API serves business accounts only
+given account imported a
+by cloud_api when bring online
+by cloud_api when bring online b, override
+by cloud_api when register #7
+
+The Cloud API sends codes by sms and voice only
+given
+by cloud_api when register #7 by missed call
+by bridge when register #7 by missed call
+
+A dropped account comes back where it was
+given account imported a, gateway assigned: bridge, online requested, came online, went offline: 1002
+when reconnect since version 5
+
+A code is asked of a provider once for each registration
+given registration requested #7
+when call provider: request_code
+
+A code that was asked for is not asked for again, until the number is registered anew
+given registration requested #7, provider called: request_code
+when call provider: request_code
+when register #8
+
+A provider takes ten registrations of one number in 72 hours
+given account imported a, provider called: register, provider called: register, provider called: register, provider called: register, provider called: register, provider called: register, provider called: register, provider called: register, provider called: deregister, provider called: deregister
+at 10 when call provider: register
+at 10 when call provider: deregister
+at 259199 when call provider: register
+at 259200 when call provider: register
+
+An account keeps its first PIN until its secrets are erased
+given account imported a, pin kept
+when keep pin
+
+What was found is of no use once something has happened since
+given account imported a, online requested, came online
+when reconcile as of version 3
+when reconcile as of version 2
+
 After pairing failed a person has to scan again
 given account imported a, online requested, went offline: 1001
 when reconnect since version 3
@@ -172,9 +230,13 @@ fn check(scenario: &str) -> String {
     let state = account_after(given.strip_prefix("given").unwrap());
     let mut told = format!("# {title}\n{given}\n");
     for line in asked.lines() {
-        let (at, words) = line.split_once("when ").unwrap();
-        let seconds = at.trim().strip_prefix("at ").map_or(0, |seconds| seconds.parse().unwrap());
-        let then = outcome(&state, words, Timestamp(0).plus(Duration::from_secs(seconds)));
+        let (before, words) = line.split_once("when ").unwrap();
+        let words_before: Vec<&str> = before.split_whitespace().collect();
+        let after = |word| words_before.iter().skip_while(|it| **it != word).nth(1);
+        let seconds = after("at").map_or(0, |seconds| seconds.parse().unwrap());
+        let gateway = after("by").map_or(GatewayKind::Simulator, |name| GatewayKind::named(name).unwrap());
+        let choice = Choice { personal: gateway, business: gateway };
+        let then = outcome(&state, words, Timestamp(0).plus(Duration::from_secs(seconds)), choice);
         told.push_str(&format!("{line}\n    then {then}\n"));
     }
     told.trim_end().to_owned()

@@ -38,7 +38,7 @@ const COMMANDS: [&str; 25] = [
     "report banned: spam",
     "report ban lifted",
     "report code sent #7",
-    "report code not sent #7: refused",
+    "report registration failed #7: refused",
     "report code accepted #7",
     "report code accepted #6",
     "report code refused #7 1: wrong",
@@ -59,7 +59,10 @@ fn every_command_in_every_state() {
     for words in COMMANDS {
         text.push_str(&format!("\n{words}\n"));
         for (name, history) in STATES {
-            text.push_str(&format!("{name:>26} | {}\n", outcome(&account_after(history), words, Timestamp(0))));
+            text.push_str(&format!(
+                "{name:>26} | {}\n",
+                outcome(&account_after(history), words, Timestamp(0), Choice::default())
+            ));
         }
     }
     golden("domain_state_table", &text);

@@ -23,7 +23,7 @@ use crate::answers::Answers;
 use crate::audit::{Audit, Log};
 use crate::clock;
 use crate::config::Settings;
-use crate::domain::{AccountNumber, Outstanding};
+use crate::domain::{Account, AccountNumber, Outstanding, Routing};
 use crate::http::server::Peer;
 use crate::http::{Api, Behind, routes, v1};
 use crate::journal::Journal;
@@ -36,7 +36,7 @@ use crate::webhooks::Webhooks;
 struct Silent;
 
 impl Gateway for Silent {
-    fn take_up(&self, _: AccountNumber, _: Outstanding) {}
+    fn take_up(&self, _: AccountNumber, _: &Account, _: &Outstanding) {}
 }
 
 /// A service without its socket.
@@ -72,7 +72,8 @@ impl House {
         let routes = runtime.block_on(async {
             let gateway = Arc::new(Silent);
             let (actors, rules) = (&settings.actors, &settings.accounts);
-            let (accounts, _) = Accounts::start(journal.clone(), actors, rules, gateway, reports().1, 0).unwrap();
+            let (accounts, _) =
+                Accounts::start(journal.clone(), actors, rules, Routing::default(), gateway, reports().1, 0).unwrap();
             let webhooks =
                 Webhooks::start(&store, &journal, &vault, settings.guard(), &settings.webhooks, &stop).unwrap();
             let audit = Audit::new(store, journal.clone(), roster.clone(), Some(log));

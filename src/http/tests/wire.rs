@@ -20,7 +20,7 @@ use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::clock;
 use crate::config::{Http, Settings};
-use crate::domain::{AccountNumber, Command, Outstanding};
+use crate::domain::{Account, AccountNumber, Command, Outstanding, Routing};
 use crate::http::{Api, Behind, serve};
 use crate::journal::Journal;
 use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
@@ -33,7 +33,7 @@ use crate::webhooks::Webhooks;
 struct Silent;
 
 impl Gateway for Silent {
-    fn take_up(&self, _: AccountNumber, _: Outstanding) {}
+    fn take_up(&self, _: AccountNumber, _: &Account, _: &Outstanding) {}
 }
 
 /// The API, served.
@@ -63,6 +63,7 @@ impl Served {
                 journal.clone(),
                 &settings.actors,
                 &settings.accounts,
+                Routing::default(),
                 Arc::new(Silent),
                 reports().1,
                 0,

@@ -50,7 +50,7 @@ pub(super) async fn erase(
     let Running { accounts, vault, .. } = desk.running()?.clone();
     let erasing = tokio::spawn(async move { accounts.erase(&vault, account, reason, asker.origin).await });
     match erasing.await.map_err(|error| Problem::work(&error))?? {
-        Ok(()) => Ok(json(&Erased { whats_app: account.to_string(), erased: true })),
+        Ok(_) => Ok(json(&Erased { whats_app: account.to_string(), erased: true })),
         Err(refusal @ Refusal::Unknown) => Err(Problem::new(StatusCode::NOT_FOUND, format!("{account} {refusal}"))),
         Err(refusal) => Err(Problem::new(StatusCode::CONFLICT, format!("{account} {refusal}"))),
     }

@@ -27,8 +27,7 @@ async fn live(house: &House) {
         sent,
         submitted,
         registered,
-        _,
-        _,
+        ..,
     ] = samples();
     let failed = Event::RegistrationFailed { reason: Reason::new("wrong code"), attempt: 1, still_waiting: true };
     house.append(1, 0, &[imported, online]).await.unwrap();
@@ -40,7 +39,7 @@ async fn live(house: &House) {
     house.append(2, 3, &[failed]).await.unwrap();
     house.append(1, 5, &[offline]).await.unwrap();
     // The acts of the first release; the bytes of later ones are in `journal_payloads`.
-    for fact in facts().into_iter().skip(14).take(3) {
+    for fact in facts().into_iter().skip(samples().len()).take(3) {
         let Fact::Act(act) = fact else { continue };
         let origin = Origin { principal: Principal::Operator(2), request: RequestId(9) };
         house.journal.record_act(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();

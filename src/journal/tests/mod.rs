@@ -27,8 +27,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config;
 use crate::domain::{
-    Account, AccountType, Channel, Content, Deed, Fingerprint, Grant, Order, Proof, Reason, Role, Sealed,
-    SigningScheme, TaskId, VerifyType,
+    Account, AccountType, Channel, Content, Deed, Fingerprint, GatewayKind, Grant, Order, Proof, ProviderCall, Reason,
+    Role, Sealed, SigningScheme, TaskId, VerifyType,
 };
 
 /// A journal in a directory of its own.
@@ -125,7 +125,7 @@ fn content(secret_bytes: usize) -> Arc<Content> {
 }
 
 /// An event of each type, in the order of their registered numbers, from 1.
-fn samples() -> [Event; 14] {
+fn samples() -> [Event; 17] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
     [
         Event::AccountImported { content: content(4) },
@@ -149,6 +149,9 @@ fn samples() -> [Event; 14] {
         Event::Registered,
         Event::RegistrationFailed { reason: Reason::none(), attempt: 5, still_waiting: true },
         Event::SecretsErased { reason: Reason::new("the customer asked for it") },
+        Event::GatewayAssigned { gateway: GatewayKind::Bridge },
+        Event::PinKept { pin: Sealed(Box::new([4, 5, 6])) },
+        Event::ProviderCalled { call: ProviderCall::Register, at: Timestamp(1_700_000_000_000_000) },
     ]
 }
 

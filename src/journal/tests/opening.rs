@@ -37,7 +37,7 @@ async fn a_start_finds_what_was_there() {
     let before = found(&house);
     let house = house.reopened();
     assert_eq!(found(&house), before, "with one, and events after it");
-    assert_eq!(house.append(5, 14, &[Event::BanLifted]).await.unwrap()[0].position, 36, "it goes on where it was");
+    assert_eq!(house.append(5, 17, &[Event::BanLifted]).await.unwrap()[0].position, 39, "it goes on where it was");
     house.journal.verify().unwrap();
 }
 

@@ -8,7 +8,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
     ("actors", &["projections"], "hand it in through the journal"),
     ("projections", &["actors"], "read the journal, which says what happened"),
     ("http", &["store"], "ask `actors`, `projections` or `vault`"),
-    ("gateway", &["journal", "store"], "report what is seen, and let the actors append it"),
+    ("gateway", &["journal"], "report what is seen, and let the actors append it"),
     ("cli", &["actors", "gateway", "http", "webhooks"], "let `service` run it"),
 ];
 
@@ -62,7 +62,7 @@ const PLACES: [(&str, &[&str]); 52] = [
     ("tracing_opentelemetry", &["traces"]),
     ("tracing_subscriber", &["config", "traces", "cli"]),
     ("url", &["client", "config", "console", "webhooks", "cli"]),
-    ("utoipa", &["access", "audit", "config", "http", "vault", "webhooks"]),
+    ("utoipa", &["access", "audit", "config", "gateway", "http", "vault", "webhooks"]),
     ("utoipa_swagger_ui", &["http"]),
     ("warp", &["http", "receiver", "console"]),
     ("zeroize", &[]),

@@ -1,0 +1,352 @@
+//! What keeps the calls to one gateway apart from everything else: so many at once, so many a second, each before a
+//! deadline, and none for a while once it is away.
+//!
+//! The breaker opens after [`GATEWAY_FAILURES`] calls in a row that found the gateway away. Then one call tries again after
+//! [`GATEWAY_AWAY`], and after twice as long each time that fails too, a fifth shorter or longer by chance.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::clock;
+use crate::domain::{GatewayKind, Timestamp};
+use crate::limits::{GATEWAY_AWAY, GATEWAY_AWAY_MAX, GATEWAY_ERROR_BYTES, GATEWAY_ERRORS, GATEWAY_FAILURES};
+use crate::webhooks::drawn;
+
+/// The bulkhead of one gateway.
+pub(crate) struct Bulkhead {
+    gateway: GatewayKind,
+    deadline: Duration,
+    /// The time that one call takes out of a second.
+    share: Duration,
+    max_in_flight: usize,
+    permits: Semaphore,
+    state: Mutex<State>,
+    /// Whether the gateway is there, for those who wait for it.
+    is_there: watch::Sender<bool>,
+}
+
+/// Why a call was not made, or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused<E> {
+    /// The gateway is away, and left alone until then.
+    #[error("the gateway is away and is tried again in {} s", .wait.as_secs())]
+    Open {
+        /// For how long still.
+        wait: Duration,
+    },
+    /// No answer before the deadline.
+    #[error("no answer within {} s", .deadline.as_secs_f32())]
+    Late {
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// It failed.
+    #[error("{0}")]
+    Failed(E),
+}
+
+/// What is known of a gateway's calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Figures {
+    /// Whether it is left alone.
+    pub(crate) breaker: Breaker,
+    /// Calls under way.
+    pub(crate) in_flight: usize,
+    /// Calls that were answered, whatever the answer.
+    pub(crate) answered: u64,
+    /// Calls that found it away.
+    pub(crate) failed: u64,
+    /// When it last answered.
+    pub(crate) last_answer: Option<Timestamp>,
+    /// What went wrong last, the newest first.
+    pub(crate) errors: Vec<Error>,
+}
+
+/// Something that went wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Error {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// What, without secrets.
+    pub(crate) what: String,
+}
+
+/// Whether a gateway is asked at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Breaker {
+    /// It is.
+    Closed,
+    /// Not before then.
+    Open {
+        /// When one call tries again.
+        until: Instant,
+    },
+    /// That call is under way.
+    Probing,
+}
+
+struct State {
+    breaker: Breaker,
+    /// Calls in a row that found it away.
+    failures: u32,
+    /// When the next call may begin.
+    next: Instant,
+    answered: u64,
+    failed: u64,
+    last_answer: Option<Timestamp>,
+    errors: VecDeque<Error>,
+}
+
+/// A call that is under way. One that is dropped before its end says nothing of the gateway.
+struct UnderWay<'b> {
+    bulkhead: &'b Bulkhead,
+    is_probe: bool,
+    is_over: bool,
+}
+
+impl Bulkhead {
+    /// One for this gateway.
+    pub(crate) fn new(gateway: GatewayKind, deadline: Duration, max_in_flight: usize, per_second: usize) -> Bulkhead {
+        let share = Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(u32::MAX).max(1);
+        let state = State {
+            breaker: Breaker::Closed,
+            failures: 0,
+            next: Instant::now(),
+            answered: 0,
+            failed: 0,
+            last_answer: None,
+            errors: VecDeque::new(),
+        };
+        let (state, permits) = (Mutex::new(state), Semaphore::new(max_in_flight));
+        Bulkhead { gateway, deadline, share, max_in_flight, permits, state, is_there: watch::Sender::new(true) }
+    }
+
+    /// Makes a call when it is its turn, before one deadline. `is_away` says whether an error means that the gateway is
+    /// away; any other is an answer.
+    pub(crate) async fn call<T, E: Display>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+        is_away: impl Fn(&E) -> bool,
+    ) -> Result<T, Refused<E>> {
+        // Nobody closes it; should somebody, then calls are no more held apart, and are made all the same.
+        let _permit = self.permits.acquire().await;
+        let mut under_way = self.begin()?;
+        sleep_until(self.turn()).await;
+        match timeout(self.deadline, call).await {
+            Ok(Ok(answer)) => {
+                under_way.answered();
+                Ok(answer)
+            }
+            Ok(Err(error)) if is_away(&error) => {
+                under_way.failed(&error.to_string());
+                Err(Refused::Failed(error))
+            }
+            Ok(Err(error)) => {
+                self.note(&error.to_string());
+                under_way.answered();
+                Err(Refused::Failed(error))
+            }
+            Err(_) => {
+                let late = Refused::Late { deadline: self.deadline };
+                under_way.failed(&late.to_string());
+                Err(late)
+            }
+        }
+    }
+
+    /// Something went wrong that was no call.
+    pub(crate) fn note(&self, what: &str) {
+        self.lock().note(what);
+    }
+
+    /// Whether the gateway is there; it changes when the breaker opens and closes.
+    pub(crate) fn is_there(&self) -> watch::Receiver<bool> {
+        self.is_there.subscribe()
+    }
+
+    /// What is known of its calls.
+    pub(crate) fn figures(&self) -> Figures {
+        let in_flight = self.max_in_flight - self.permits.available_permits().min(self.max_in_flight);
+        let state = self.lock();
+        Figures {
+            breaker: state.breaker,
+            in_flight,
+            answered: state.answered,
+            failed: state.failed,
+            last_answer: state.last_answer,
+            errors: state.errors.iter().rev().cloned().collect(),
+        }
+    }
+
+    /// Lets a call begin, unless the gateway is left alone.
+    fn begin<E>(&self) -> Result<UnderWay<'_>, Refused<E>> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let is_probe = match state.breaker {
+            Breaker::Closed => false,
+            Breaker::Open { until } if until <= now => true,
+            Breaker::Open { until } => return Err(Refused::Open { wait: until - now }),
+            Breaker::Probing => return Err(Refused::Open { wait: self.deadline }),
+        };
+        if is_probe {
+            state.breaker = Breaker::Probing;
+        }
+        Ok(UnderWay { bulkhead: self, is_probe, is_over: false })
+    }
+
+    /// The moment of the next call's turn.
+    fn turn(&self) -> Instant {
+        let mut state = self.lock();
+        let turn = state.next.max(Instant::now());
+        state.next = turn + self.share;
+        turn
+    }
+
+    // A panic while the lock is held leaves a state that is whole: each change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note(&mut self, what: &str) {
+        if self.errors.len() == GATEWAY_ERRORS {
+            self.errors.pop_front();
+        }
+        let what = what[..what.floor_char_boundary(GATEWAY_ERROR_BYTES)].to_owned();
+        self.errors.push_back(Error { at: clock::now(), what });
+    }
+
+    /// For how long a gateway that just failed is left alone.
+    fn wait(&self, seed: u64) -> Duration {
+        let doublings = self.failures.saturating_sub(GATEWAY_FAILURES).min(16);
+        let wait = GATEWAY_AWAY.saturating_mul(1 << doublings).min(GATEWAY_AWAY_MAX);
+        wait * u32::try_from(80 + drawn(seed, u64::from(self.failures)) % 41).unwrap_or(100) / 100
+    }
+}
+
+impl UnderWay<'_> {
+    fn answered(&mut self) {
+        self.is_over = true;
+        let mut state = self.bulkhead.lock();
+        state.answered += 1;
+        state.last_answer = Some(clock::now());
+        state.failures = 0;
+        if state.breaker != Breaker::Closed {
+            state.breaker = Breaker::Closed;
+            drop(state);
+            tracing::info!(gateway = self.bulkhead.gateway.name(), "the gateway is back");
+            self.bulkhead.is_there.send_replace(true);
+        }
+    }
+
+    fn failed(&mut self, what: &str) {
+        self.is_over = true;
+        let gateway = self.bulkhead.gateway;
+        let mut state = self.bulkhead.lock();
+        state.note(what);
+        state.failed += 1;
+        state.failures = state.failures.saturating_add(1);
+        // Of calls that were under way when it opened, none opens it for longer.
+        let opens = state.breaker == Breaker::Closed && state.failures >= GATEWAY_FAILURES;
+        if opens || self.is_probe {
+            state.breaker = Breaker::Open { until: Instant::now() + state.wait(u64::from(gateway.code())) };
+        }
+        if opens {
+            let failures = state.failures;
+            drop(state);
+            tracing::error!(
+                gateway = gateway.name(),
+                failures,
+                error = what,
+                "the gateway is away; no call is made to it"
+            );
+            self.bulkhead.is_there.send_replace(false);
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if self.is_probe && !self.is_over {
+            self.bulkhead.lock().breaker = Breaker::Open { until: Instant::now() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulkhead() -> Bulkhead {
+        Bulkhead::new(GatewayKind::Bridge, Duration::from_secs(10), 2, 100)
+    }
+
+    async fn ask(bulkhead: &Bulkhead, answer: Result<(), &'static str>) -> Result<(), Refused<&'static str>> {
+        bulkhead.call(async { answer }, |error| *error == "away").await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_is_away_is_left_alone_for_longer_and_longer() {
+        let bulkhead = bulkhead();
+        let mut there = bulkhead.is_there();
+        for _ in 0..GATEWAY_FAILURES {
+            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(Refused::Failed("away"))));
+        }
+        assert!(there.has_changed().unwrap() && !*there.borrow_and_update());
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let Err(Refused::Open { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
+            waits.push(wait.as_secs_f32().round() as u64);
+            tokio::time::advance(wait).await;
+            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(Refused::Failed("away"))), "one call tries");
+        }
+        assert!(waits.is_sorted() && waits[8] > 40 && waits[8] <= 72, "{waits:?}");
+        tokio::time::advance(GATEWAY_AWAY_MAX * 2).await;
+        ask(&bulkhead, Ok(())).await.unwrap();
+        ask(&bulkhead, Ok(())).await.unwrap();
+        assert!(*there.borrow_and_update());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_no_absence_and_a_probe_that_nobody_waits_for_is_none() {
+        let bulkhead = bulkhead();
+        for _ in 0..2 * GATEWAY_FAILURES {
+            assert!(matches!(ask(&bulkhead, Err("refused")).await, Err(Refused::Failed("refused"))));
+        }
+        assert_eq!(bulkhead.figures().breaker, Breaker::Closed);
+        for _ in 0..GATEWAY_FAILURES {
+            let hangs = bulkhead.call(std::future::pending::<Result<(), &str>>(), |_| true);
+            assert!(matches!(hangs.await, Err(Refused::Late { .. })));
+        }
+        tokio::time::advance(GATEWAY_AWAY_MAX).await;
+        let probe =
+            timeout(Duration::from_secs(1), bulkhead.call(std::future::pending::<Result<(), &str>>(), |_| true));
+        assert!(probe.await.is_err());
+        ask(&bulkhead, Ok(())).await.unwrap();
+        assert_eq!(bulkhead.figures().breaker, Breaker::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_calls_are_made_at_once_or_a_second_than_are_let_through() {
+        let bulkhead = bulkhead();
+        let begin = Instant::now();
+        let under_way = std::sync::atomic::AtomicUsize::new(0);
+        let calls = (0..200).map(|_| async {
+            let call = async {
+                assert!(under_way.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                under_way.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                Ok::<(), &str>(())
+            };
+            bulkhead.call(call, |_| true).await.unwrap();
+        });
+        futures_util::future::join_all(calls).await;
+        assert!(begin.elapsed() >= Duration::from_millis(1_990), "{:?}", begin.elapsed());
+    }
+}
