@@ -55,6 +55,8 @@ pub(super) enum Ask {
     },
     /// Take up what is outstanding. Recovery does it, so there is nothing else to do.
     TakeUp,
+    /// Hand what is outstanding to the gateway once more: it may have lost it.
+    OfferAgain,
 }
 
 /// A question with the place for its answer. The answer's place is dropped if the actor ends.
@@ -83,7 +85,7 @@ impl Ask {
     fn span(&self) -> Span {
         match self {
             Ask::Execute { span, .. } => span.clone(),
-            Ask::TakeUp => Span::none(),
+            Ask::TakeUp | Ask::OfferAgain => Span::none(),
         }
     }
 
@@ -91,7 +93,7 @@ impl Ask {
     pub(super) fn kind(&self) -> Option<CommandKind> {
         match self {
             Ask::Execute { command, .. } => Some((&**command).into()),
-            Ask::TakeUp => None,
+            Ask::TakeUp | Ask::OfferAgain => None,
         }
     }
 }
@@ -111,10 +113,13 @@ impl AccountActor {
     /// What to do about `ask`. Nothing has happened yet.
     fn consider(&mut self, ask: Ask) -> Result<Step, journal::Error> {
         let choice = self.surroundings.routing.of(self.account);
+        if let Ask::OfferAgain = ask {
+            self.handed_over.clear();
+        }
         let state = self.recovered()?;
         let at = clock::now();
         let (decided, origin) = match ask {
-            Ask::TakeUp => (Ok(vec![]), Origin::SERVICE),
+            Ask::TakeUp | Ask::OfferAgain => (Ok(vec![]), Origin::SERVICE),
             Ask::Execute { command, origin, .. } => (decide(state, &command, at, choice), origin),
         };
         let events = match decided {

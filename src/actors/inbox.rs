@@ -40,10 +40,16 @@ pub struct Reported {
 /// What a gateway asks of an account.
 struct Arrival {
     account: AccountNumber,
-    command: Command,
-    origin: Origin,
+    what: What,
     /// Where the outcome is waited for, if it is.
     answer: Option<oneshot::Sender<Result<Outcome, Error>>>,
+}
+
+enum What {
+    /// To carry out a command.
+    Carry(Command, Origin),
+    /// To hand what is outstanding to its gateway once more.
+    OfferAgain,
 }
 
 /// Who was asked.
@@ -84,11 +90,14 @@ impl Inbox {
                 () = stop.cancelled() => break,
                 Some((asked, outcome)) = under_way.next() => self.note(asked, outcome),
                 1.. = self.reported.queue.recv_many(&mut reports, REPORTS_AT_ONCE), if has_room => {
-                    for Arrival { account, command, origin, answer } in reports.drain(..) {
-                        if let Command::Report(report) | Command::Reconcile { report, .. } = &command {
-                            self.accounts.inner.journal.metrics().gateway_reports.at(report.into()).inc();
-                        }
-                        let ask = execute(account, command, origin);
+                    for Arrival { account, what, answer } in reports.drain(..) {
+                        let ask = match what {
+                            What::Carry(command, origin) => {
+                                self.count(&command);
+                                execute(account, command, origin)
+                            }
+                            What::OfferAgain => Ask::OfferAgain,
+                        };
                         under_way.push(self.ask(Asked { account, deadline: None, answer }, ask));
                     }
                 }
@@ -118,6 +127,12 @@ impl Inbox {
         async move { (asked, answered.await) }
     }
 
+    fn count(&self, command: &Command) {
+        if let Command::Report(report) | Command::Reconcile { report, .. } = command {
+            self.accounts.inner.journal.metrics().gateway_reports.at(report.into()).inc();
+        }
+    }
+
     /// The rules never refuse a report or a deadline. If one fails for another reason, the deadline is put to the
     /// account again, and settles it whatever the report was.
     fn note(&self, Asked { account, deadline, answer }: Asked, outcome: Result<Outcome, Error>) {
@@ -142,7 +157,12 @@ fn execute(account: AccountNumber, command: Command, origin: Origin) -> Ask {
 impl Reported {
     /// The next command of a gateway; none once no gateway is left.
     pub async fn next(&mut self) -> Option<(AccountNumber, Command)> {
-        self.queue.recv().await.map(|arrival| (arrival.account, arrival.command))
+        loop {
+            let Arrival { account, what, .. } = self.queue.recv().await?;
+            if let What::Carry(command, _) = what {
+                return Some((account, command));
+            }
+        }
     }
 }
 
@@ -150,8 +170,8 @@ impl Reports {
     /// Reports what a gateway sees of an account. Waits while too much is on the way; a report made while the service
     /// stops is dropped, because the gateway will be asked again.
     pub async fn send(&self, account: AccountNumber, report: Report) {
-        let (command, origin) = (Command::Report(report), Origin::gateway(GatewayKind::Simulator));
-        let _stopping = self.sender.send(Arrival { account, command, origin, answer: None }).await;
+        let what = What::Carry(Command::Report(report), Origin::gateway(GatewayKind::Simulator));
+        let _stopping = self.sender.send(Arrival { account, what, answer: None }).await;
     }
 
     /// Has a command of a gateway carried out, or put on record before the gateway goes on. Durable when it returns.
@@ -166,8 +186,17 @@ impl Reports {
         let (answer, answered) = oneshot::channel();
         let is_found = matches!(command, Command::Reconcile { .. });
         let origin = if is_found { Origin::SERVICE } else { Origin::gateway(gateway) };
-        let arrival = Arrival { account, command, origin, answer: Some(answer) };
+        let arrival = Arrival { account, what: What::Carry(command, origin), answer: Some(answer) };
         self.sender.send(arrival).await.map_err(|_| Error::Stopping)?;
         answered.await.map_err(|_| Error::Stopping)?
+    }
+
+    /// Has what an account waits for handed to its gateway once more, because the gateway does not seem to have it. Done
+    /// when it returns.
+    pub async fn offer_again(&self, account: AccountNumber) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        let arrival = Arrival { account, what: What::OfferAgain, answer: Some(answer) };
+        self.sender.send(arrival).await.map_err(|_| Error::Stopping)?;
+        answered.await.map_err(|_| Error::Stopping)?.map(drop)
     }
 }

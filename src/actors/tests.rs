@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Accounts, Effect, Error, Gateway, Inbox, Outcome, Reports, finish_erasures, reports};
 use crate::config::{self, Settings};
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, Content, Fingerprint, OnlineStatus, Outstanding, Reason, Refusal,
-    Report, Routing, Sealed, VerifyType,
+    Account, AccountNumber, AccountType, Command, Content, Fingerprint, GatewayKind, OnlineStatus, Outstanding, Reason,
+    Refusal, Report, Routing, Sealed, VerifyType,
 };
 use crate::journal::{Journal, Origin, Stream};
 use crate::metrics::{CommandKind, CommandOutcome};
@@ -317,4 +317,33 @@ async fn an_erasure_that_was_begun_is_ended() {
     assert_eq!(vault.unfinished_erasures().unwrap(), []);
     assert!(vault.seal_code(erased, "123456").unwrap().is_none(), "its key is gone");
     assert!(vault.seal_code(kept, "123456").unwrap().is_some(), "its key is there");
+}
+
+/// What a gateway seems to have lost is handed to it once more, and nothing else happens.
+#[tokio::test]
+async fn what_is_outstanding_is_offered_again() {
+    let mut house = House::new(|_| {});
+    house.run_inbox(vec![]);
+    house.online(account(1)).await.unwrap().unwrap();
+    let first = house.asked.recv().await.unwrap();
+    house.online(account(1)).await.unwrap().unwrap();
+    house.reports.offer_again(account(1)).await.unwrap();
+    assert_eq!(house.asked.try_recv(), Ok(first));
+    assert!(house.asked.try_recv().is_err(), "once");
+    assert_eq!(house.journal.head(), 2);
+}
+
+/// Whoever settles a report is told what came of it once that is durable.
+#[tokio::test]
+async fn a_settled_report_is_answered() {
+    let mut house = House::new(|_| {});
+    house.run_inbox(vec![]);
+    house.online(account(1)).await.unwrap().unwrap();
+    let connected = || Command::Report(Report::Connected { session: Some(1), instance_code: "I-1".to_owned() });
+    for effect in [Effect::Happened, Effect::Nothing] {
+        let settled = house.reports.settle(GatewayKind::Bridge, account(1), connected()).await.unwrap();
+        assert_eq!(settled, Ok(effect));
+    }
+    let (state, _) = house.journal.load(account(1)).unwrap();
+    assert_eq!((state.online_status, state.version), (OnlineStatus::Online, 3));
 }
