@@ -120,6 +120,17 @@ fn sources() {
              | telemetry.sample_ratio = 1
              MUSTER_TELEMETRY__SAMPLE_RATIO=0.25
              MUSTER_TELEMETRY__OTLP_HEADERS=authorization=Bearer 5f0a, x-tenant=7",
+            // Gateways: who serves whom, and what each of them needs; no secret is shown.
+            "| gateway.default = \"bridge\"
+             | gateway.rules = [\"business=cloud_api\", \"49=simulator\"]
+             | gateway.bridge.url = \"http://127.0.0.1:9000\"
+             MUSTER_GATEWAY__BRIDGE__SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3
+             | gateway.cloud_api.waba_id = \"102290129340398\"
+             | gateway.cloud_api.region = \"DE\"
+             MUSTER_GATEWAY__CLOUD_API__TOKEN=EAAG-made-up
+             MUSTER_GATEWAY__CLOUD_API__PIN=212834",
+            // One that is set up and that no rule leads to goes on serving whom it served.
+            "MUSTER_GATEWAY__BRIDGE__SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",
             // A user and a password are not shown, and neither is a query.
             "--webhook-base-url https://user:password@example.com/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://user@example.com/a?token=secret",
@@ -189,6 +200,22 @@ fn faults() {
             "MUSTER_WEBHOOKS__ALLOW_NETWORKS=10.0.0.0/33
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__DELIVER=some
              MUSTER_WEBHOOKS__AFTER_LAST_TRY=stop",
+            // Gateways that lack what they need, that secrets would go to in the open, and what is no rule.
+            "| gateway.default = \"bridge\"
+             | gateway.rules = [\"business=cloud_api\"]",
+            "| gateway.bridge.url = \"http://gateway.example.com\"
+             | gateway.cloud_api.base_url = \"http://10.0.0.8\"",
+            "| gateway.default = \"bridges\"
+             | gateway.rules = [\"+49=bridge\"]
+             | gateway.bridge.secret = \"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\"
+             MUSTER_GATEWAY__CLOUD_API__TOKEN=two words
+             MUSTER_GATEWAY__CLOUD_API__PIN=12345
+             MUSTER_GATEWAY__CLOUD_API__VERSION=23
+             MUSTER_GATEWAY__CLOUD_API__WABA_ID=one
+             MUSTER_GATEWAY__CLOUD_API__LANGUAGE=english
+             MUSTER_GATEWAY__CLOUD_API__REGION=FR
+             MUSTER_GATEWAY__CLOUD_API__VERIFIED_NAME=L
+             MUSTER_GATEWAY__CLOUD_API__CODE_REQUEST=query",
             // Durations.
             "MUSTER_ACTORS__IDLE_AFTER=0s
              MUSTER_WEBHOOKS__TIMEOUT=2d
