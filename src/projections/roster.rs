@@ -136,17 +136,23 @@ impl Roster {
 
     /// The accounts that a gateway serves, by their numbers; for the simulator none are listed.
     pub fn served_by(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
-        let state = self.read();
-        let served = state.served.iter().filter(|(_, served)| served.gateway == gateway);
-        let row = |(account, served): (&AccountNumber, &Served)| {
-            let Row { account, status, online_status } = state.rows.get(*account)?;
-            let comes_back = state.dropped.contains(&account);
-            Some(ServedAccount { account, status, online_status, comes_back, version: served.version })
+        let mut accounts: Vec<AccountNumber> = {
+            let state = self.read();
+            state.served.iter().filter(|(_, served)| served.gateway == gateway).map(|(account, _)| *account).collect()
         };
-        let mut accounts: Vec<ServedAccount> = served.filter_map(row).collect();
-        drop(state);
-        accounts.sort_unstable_by_key(|served| served.account);
-        accounts
+        accounts.sort_unstable();
+        // A part at a time, so that no commit waits for all of them.
+        let rows = accounts.chunks(ROSTER_CHUNK_ROWS).flat_map(|part| {
+            let state = self.read();
+            let row = |account: &AccountNumber| {
+                let served = state.served.get(account).filter(|served| served.gateway == gateway)?;
+                let Row { account, status, online_status } = state.rows.get(*account)?;
+                let comes_back = state.dropped.contains(&account);
+                Some(ServedAccount { account, status, online_status, comes_back, version: served.version })
+            };
+            part.iter().filter_map(row).collect::<Vec<_>>()
+        });
+        rows.collect()
     }
 
     /// The accounts that have something outstanding, oldest first: on their way, with a registration that waits, or
