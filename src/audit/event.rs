@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::data::Data;
 use super::time::written;
+use crate::domain::GatewayKind;
 use crate::journal::{Fact, Origin, Principal, Recorded, Stream};
 
 /// A fact of the journal as a CloudEvent 1.0; the attributes stand in this order.
@@ -108,7 +109,12 @@ pub(super) fn origin(origin: Origin) -> String {
     match origin.principal {
         Principal::Service => "service".to_owned(),
         Principal::Caller(id) => named("caller", id),
-        Principal::Gateway(id) => named("gateway", id),
+        // The simulator was the only one for long, and has no name here.
+        Principal::Gateway(id) => match u8::try_from(id).ok().and_then(GatewayKind::from_code) {
+            Some(GatewayKind::Simulator) => "gateway".to_owned(),
+            Some(kind @ (GatewayKind::Bridge | GatewayKind::CloudApi)) => format!("gateway:{}", kind.name()),
+            None => named("gateway", id),
+        },
         Principal::Operator(id) => named("operator", id),
     }
 }

@@ -49,6 +49,11 @@ pub struct View<'a> {
     reason: &'a str,
     /// The gateway's scan or pairing id of the last session; empty where there is none.
     instance_code: &'a str,
+    /// Who serves it: `simulator`, `bridge` or `cloud_api`.
+    #[schema(pattern = "^(simulator|bridge|cloud_api)$")]
+    gateway: &'static str,
+    /// The calls to register it, or to take that back, in the 72 hours up to the last of them; a provider takes ten.
+    register_calls: usize,
     /// The event that made `status` or `onlineStatus` what they are; null if none did.
     #[schema(required)]
     since: Option<&'a Cause>,
@@ -162,7 +167,8 @@ impl Standing {
 
     /// As others read it.
     pub(super) fn view(&self) -> impl Serialize {
-        let Account { version, content, status, online_status, reason, registration, .. } = &self.account;
+        let Account { version, content, status, online_status, reason, registration, gateway, register_calls, .. } =
+            &self.account;
         View {
             whats_app: self.number.to_string(),
             version: *version,
@@ -172,6 +178,8 @@ impl Standing {
             online_status: online_status.code(),
             reason: reason.as_str(),
             instance_code: &self.instance_code,
+            gateway: gateway.name(),
+            register_calls: register_calls.len(),
             since: self.since.as_ref(),
             asked: self.asked.as_ref(),
             registration: registration.as_ref().map(RegistrationView::of),

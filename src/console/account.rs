@@ -21,6 +21,7 @@ struct Standing {
     online_status: u8,
     reason: String,
     instance_code: String,
+    gateway: String,
     registration: Option<Value>,
     content: Option<Value>,
 }
@@ -135,22 +136,23 @@ fn facts(standing: &Standing) -> Markup {
         fields.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), words(value))).collect()
     };
     html! {
-        dl.facts {
-            div { dt { "Status" } dd { (status(standing.status)) } }
-            div { dt { "Online status" } dd { (presence(standing.online_status)) } }
-            div { dt { "Reason" } dd { @if standing.reason.is_empty() { "none" } @else { code { (standing.reason) } } } }
-            div {
-                dt { "Instance" }
-                dd { @if standing.instance_code.is_empty() { "none" } @else { code { (standing.instance_code) } } }
-            }
-            @for (group, value) in [("registration", &standing.registration), ("content", &standing.content)] {
-                @match value {
-                    Some(value) => @for (name, text) in fields(value) { div { dt { (group) " · " (name) } dd { code { (text) } } } },
-                    None => div { dt { (group) } dd { "none" } },
+            dl.facts {
+                div { dt { "Status" } dd { (status(standing.status)) } }
+                div { dt { "Online status" } dd { (presence(standing.online_status)) } }
+                div { dt { "Reason" } dd { @if standing.reason.is_empty() { "none" } @else { code { (standing.reason) } } } }
+                div {
+                    dt { "Instance" }
+    dd { @if standing.instance_code.is_empty() { "none" } @else { code { (standing.instance_code) } } }
+                }
+                div { dt { "Gateway" } dd { (standing.gateway.replace('_', " ")) } }
+                @for (group, value) in [("registration", &standing.registration), ("content", &standing.content)] {
+                    @match value {
+                        Some(value) => @for (name, text) in fields(value) { div { dt { (group) " · " (name) } dd { code { (text) } } } },
+                        None => div { dt { (group) } dd { "none" } },
+                    }
                 }
             }
         }
-    }
 }
 
 /// What was different between two versions.

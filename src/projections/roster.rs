@@ -8,7 +8,7 @@ use super::checkpoint::Checkpoint;
 use super::counts::Counts;
 use super::list::AccountList;
 use super::rows::{Chunk, Row};
-use super::state::{Served, State};
+use super::state::State;
 use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Status};
 use crate::journal::{self, Journal, Recorded};
 use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
