@@ -44,6 +44,7 @@
 //! | [`console`] | the pages, for operators and auditors, over the API | maud, the browser |
 //! | [`service`] | which room is opened when, what runs, and how it ends | |
 //! | [`receiver`] | a receiver of both webhooks, as a caller's back-end has one | |
+//! | [`conformance`] | whether a gateway speaks the bridge's protocol | |
 //! | [`demo`] | the product, shown: service, caller and receiver on one terminal | |
 //! | [`cli`] | the command line, one file per verb | clap |
 //!
@@ -57,6 +58,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod console;
 pub mod demo;
 pub mod domain;

@@ -2,10 +2,12 @@
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
 //! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of service
-//! managers and collectors of traces in `around`, of the demonstration and its receiver in `demo`.
+//! managers and collectors of traces in `around`, of the demonstration and its receiver in `demo`, of the
+//! suite for gateways in `conformance`.
 
 mod around;
 mod channels;
+mod conformance;
 mod console;
 mod demo;
 mod settable;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 pub use around::*;
 pub use channels::*;
+pub use conformance::*;
 pub use console::*;
 pub use demo::*;
 pub use settable::*;

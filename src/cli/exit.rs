@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::{audit, config, demo, receiver, service, traces};
+use crate::{audit, config, conformance, demo, receiver, service, traces};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,17 @@ pub enum Error {
     /// A receiver was tried, and did not take what was sent.
     #[error("the receiver did not take it")]
     NotTaken,
+    /// A gateway cannot be tried.
+    #[error(transparent)]
+    Conformance(#[from] conformance::Error),
+    /// A gateway does not speak the protocol.
+    #[error("the gateway failed {failed} of {all} checks")]
+    NotConformant {
+        /// How many it failed.
+        failed: usize,
+        /// How many there were.
+        all: usize,
+    },
     /// The command line asks for what does not go together.
     #[error("{0}")]
     Usage(&'static str),
@@ -102,6 +113,8 @@ impl Error {
     /// The exit code that it ends in.
     pub fn exit(&self) -> Exit {
         match self {
+            Error::Conformance(conformance::Error::Secret(_)) => Exit::Usage,
+            Error::NotConformant { .. } => Exit::NotVerified,
             Error::Settings(_) | Error::Secret(_) | Error::Usage(_) | Error::Refused { status: 400, .. } => Exit::Usage,
             Error::Refused { status: 404, .. }
             | Error::Audit(
@@ -116,6 +129,7 @@ impl Error {
             | Error::TailEnded
             | Error::NotTaken
             | Error::Demo(_)
+            | Error::Conformance(_)
             | Error::Audit(_)
             | Error::Refused { .. }
             | Error::Unreachable { .. }

@@ -21,6 +21,7 @@
 //! | `webhooks` | the verb: receivers, deliveries, dead letters |
 //! | `keys` | the verb: who may do what |
 //! | `vault` | the verb: the master key |
+//! | `gateway` | the verb: check a gateway for the bridge |
 //! | `listen` | the verb: receive webhooks, to try them |
 //! | `dashboard` | the verb: a dashboard for Grafana |
 //! | `alerts` | the verb: alerting rules for Prometheus |
@@ -56,6 +57,7 @@ mod events;
 mod exit;
 mod export;
 mod flags;
+mod gateway;
 mod healthcheck;
 mod history;
 mod keys;
@@ -114,6 +116,7 @@ enum Verb {
     Webhooks(webhooks::Webhooks),
     Keys(keys::Keys),
     Vault(vault::Vault),
+    Gateway(gateway::Gateway),
     Listen(listen::Listen),
     Dashboard(dashboard::Dashboard),
     Alerts(alerts::Alerts),
@@ -162,6 +165,7 @@ impl Verb {
             Verb::Webhooks(verb) => verb.run(),
             Verb::Vault(verb) => verb.run(),
             Verb::Keys(verb) => verb.run(),
+            Verb::Gateway(verb) => verb.run(),
             Verb::Listen(verb) => verb.run(),
             Verb::Dashboard(verb) => verb.run(),
             Verb::Alerts(verb) => verb.run(),

@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod delivery;
 mod faults;
+mod gateway_check;
 mod listen;
 mod log;
 mod management;

@@ -1,0 +1,128 @@
+//! `muster gateway`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::output::{self, Form};
+use super::{Error, log, secret};
+use crate::config::{self, Log, LogFormat};
+use crate::conformance::{self, Finding, Trial};
+use crate::domain::{AccountNumber, printable};
+use crate::limits::CHECK_PATIENCE;
+
+/// Build a gateway of your own for the bridge
+#[derive(clap::Args)]
+pub(super) struct Gateway {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    Check(Check),
+}
+
+/// Hold a gateway to each sentence of the bridge's protocol
+///
+/// Plays Muster to it: sends commands to the URL, and takes its reports on the address to listen on, which is where the
+/// gateway must be told that Muster is. Without a URL the gateway fetches its commands there too.
+/// Brings the account and the one after it online, and registers the latter: the gateway must be able to do so.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
+struct Check {
+    /// Where the gateway takes commands; without it, it fetches them
+    #[arg(value_name = "URL", value_parser = url)]
+    url: Option<String>,
+    /// Play Muster on this address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
+    listen: String,
+    /// The file with the secret that both sides sign with: whsec_ and base64; - for standard input
+    #[arg(long, value_name = "FILE")]
+    secret_file: PathBuf,
+    /// A number that can come online at the gateway, as can the next one
+    #[arg(long, value_name = "NUMBER", default_value_t = AccountNumber::EXAMPLE)]
+    account: AccountNumber,
+    /// The code that is right for the number after it
+    #[arg(long, value_name = "CODE", default_value = "123456")]
+    code: String,
+    /// A code that is wrong
+    #[arg(long, value_name = "CODE", default_value = "654321")]
+    wrong_code: String,
+    /// How long the gateway has for each thing that is waited for
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    patience: Duration,
+    /// The form of the output: text for people, or one JSON object a line
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster gateway check http://127.0.0.1:9000 --secret-file bridge.secret
+  muster gateway check --secret-file bridge.secret --listen 0.0.0.0:8080    a gateway that fetches its commands
+
+Exit codes: 0 it speaks the protocol, 1 it cannot be tried, 2 wrong usage, 4 it does not.";
+
+impl Gateway {
+    pub(super) fn run(&self) -> Result<(), Error> {
+        match &self.what {
+            What::Check(check) => check.run(),
+        }
+    }
+}
+
+impl Check {
+    fn run(&self) -> Result<(), Error> {
+        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None);
+        let trial = Trial {
+            url: self.url.clone(),
+            listen: self.listen.clone(),
+            secret: secret::read(&self.secret_file)?,
+            account: self.account.get(),
+            code: self.code.clone(),
+            wrong_code: self.wrong_code.clone(),
+            patience: self.patience,
+        };
+        let say_ready = |address| {
+            let _unread = writeln!(io::stderr().lock(), "muster is played on http://{address}");
+        };
+        let (mut all, mut failed, mut unwritten) = (0, 0, Ok(()));
+        let tell = |finding: &Finding| {
+            all += 1;
+            failed += usize::from(!finding.passed);
+            if unwritten.is_ok() {
+                unwritten = output::print(&(self.line(finding) + "\n"));
+            }
+        };
+        conformance::run(&trial, say_ready, tell)?;
+        unwritten?;
+        if failed == 0 { Ok(()) } else { Err(Error::NotConformant { failed, all }) }
+    }
+
+    fn line(&self, finding: &Finding) -> String {
+        match self.output {
+            Form::Json => serde_json::to_string(finding).unwrap_or_default(),
+            Form::Text if finding.passed => format!("passed  {:<13} {}", finding.check, finding.sentence),
+            Form::Text => {
+                let seen = printable(&finding.seen);
+                format!("FAILED  {:<13} {}\n        {:<13} {seen}", finding.check, finding.sentence, "")
+            }
+        }
+    }
+}
+
+fn url(text: &str) -> Result<String, &'static str> {
+    config::receiver_url(text)
+        .map(|_| text.to_owned())
+        .ok_or("must be an http or https URL, as in http://127.0.0.1:9000")
+}
+
+fn address(text: &str) -> Result<String, &'static str> {
+    let is_address = config::is_address(text);
+    is_address.then(|| text.to_owned()).ok_or("must be host:port, as in 127.0.0.1:8080 or localhost:0")
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    config::duration(text).filter(|it| *it <= 6 * CHECK_PATIENCE).ok_or("must be a duration up to 1m, as in 10s")
+}

@@ -1,0 +1,333 @@
+//! What a gateway asks of Muster, and what it is answered for the sake of a check.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::audit::{parse_time, write_time};
+use crate::clock;
+use crate::limits::{CHECK_BODY_BYTES, CHECK_WORK_WAIT};
+use crate::webhooks::signature::Secret;
+
+/// Muster, as a gateway sees it.
+pub(super) struct Desk {
+    secret: Secret,
+    seen: Mutex<Seen>,
+    changes: watch::Sender<u64>,
+}
+
+/// What came so far, and what is to be answered next.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// What the next batches of reports get instead of being taken.
+    pub(super) script: VecDeque<Fate>,
+    /// Each batch that came, taken or not.
+    pub(super) batches: Vec<Batch>,
+    /// The reports that were taken, in their order.
+    pub(super) reports: Vec<Value>,
+    /// What was not right in requests.
+    pub(super) faults: Vec<Fault>,
+    /// Whether it asked for work.
+    pub(super) has_fetched: bool,
+    stream: Option<String>,
+    last: u64,
+    signatures: HashSet<String>,
+    work: VecDeque<Work>,
+    given: Vec<(String, Work)>,
+    leases: u64,
+}
+
+/// What becomes of a batch of reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    Taken,
+    /// Muster cannot take it now.
+    Later,
+    /// Muster's answer does not arrive.
+    Lost,
+    /// Muster lacks the report before it, as it says.
+    Gap,
+}
+
+/// A batch of reports that came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Batch {
+    pub(super) id: String,
+    pub(super) signature: String,
+    pub(super) first: u64,
+    pub(super) fate: Fate,
+}
+
+/// Something that is not right in a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// In its signature.
+    Signature(String),
+    /// In its stream or its sequences.
+    Sequence(String),
+    /// In its form.
+    Form(String),
+}
+
+/// A command that is to be fetched.
+#[derive(Clone, Debug)]
+struct Work {
+    command: Value,
+    delivery: u32,
+    /// Whether its first acknowledgement comes too late, as it is told.
+    expires: bool,
+    answer: watch::Sender<Option<Value>>,
+}
+
+impl Desk {
+    pub(super) fn new(secret: Secret) -> Arc<Desk> {
+        Arc::new(Desk { secret, seen: Mutex::default(), changes: watch::Sender::new(0) })
+    }
+
+    /// Takes connections, for as long as it is polled.
+    pub(super) async fn serve(self: Arc<Desk>, listener: TcpListener) {
+        loop {
+            let Ok((connection, _)) = listener.accept().await else { continue };
+            let desk = self.clone();
+            tokio::spawn(async move {
+                let answer = service_fn(|request| desk.clone().answer(request));
+                // A connection that breaks is the gateway's to open again.
+                let _broken =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await;
+            });
+        }
+    }
+
+    /// Looks at what was seen, or changes what is to come.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        let found = look(&mut self.lock());
+        self.changes.send_modify(|changes| *changes += 1);
+        found
+    }
+
+    /// Waits until something is to be found in what was seen; none if it is not in time.
+    pub(super) async fn until<T>(&self, within: Duration, find: impl Fn(&Seen) -> Option<T>) -> Option<T> {
+        let mut changes = self.changes.subscribe();
+        let found = async {
+            loop {
+                changes.mark_unchanged();
+                if let Some(found) = find(&self.lock()) {
+                    return found;
+                }
+                // The sender is this desk's own.
+                let _changed = changes.changed().await;
+            }
+        };
+        timeout(within, found).await.ok()
+    }
+
+    /// Has a command fetched, and waits for what it is acknowledged with. `expires`: the first time too late.
+    pub(super) async fn give(&self, command: Value, expires: bool, within: Duration) -> Option<Value> {
+        let answer = watch::Sender::new(None);
+        let mut answered = answer.subscribe();
+        self.with(|seen| seen.work.push_back(Work { command, delivery: 1, expires, answer }));
+        let answered = timeout(within, answered.wait_for(Option::is_some)).await.ok()?.ok()?;
+        answered.clone()
+    }
+
+    async fn answer(self: Arc<Desk>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
+        let (head, body) = request.into_parts();
+        let body =
+            Limited::new(body, CHECK_BODY_BYTES).collect().await.map_err(|_| "the body does not end")?.to_bytes();
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let signed = if head.method == Method::GET { target.as_bytes() } else { &body };
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);
+        let told = |status: StatusCode, body: &Value| Ok(answered(status, body));
+        if let Err(fault) = self.verify(id, timestamp, signature, signed) {
+            self.with(|seen| seen.faults.push(Fault::Signature(format!("{} {target}: {fault}", head.method))));
+            return told(StatusCode::UNAUTHORIZED, &problem("unsigned", &fault));
+        }
+        match (&head.method, head.uri.path()) {
+            (&Method::POST, "/gateway/v1/reports") => match self.reports(id, signature, &body) {
+                Some((status, body)) => told(status, &body),
+                None => Err("the answer is lost, as a check wants it"),
+            },
+            (&Method::GET, "/gateway/v1/work") => told(StatusCode::OK, &self.work().await),
+            (&Method::POST, "/gateway/v1/work/acks") => {
+                let (status, body) = self.acks(&body);
+                told(status, &body)
+            }
+            (method, path) => {
+                self.with(|seen| seen.faults.push(Fault::Form(format!("{method} {path} is nothing of Muster's"))));
+                told(StatusCode::NOT_FOUND, &problem("not_found", "there is nothing here"))
+            }
+        }
+    }
+
+    fn verify(&self, id: &str, timestamp: &str, signature: &str, signed: &[u8]) -> Result<(), String> {
+        self.secret.verify(id, timestamp, signature, signed, clock::now()).map_err(|why| why.to_string())?;
+        let is_new = self.lock().signatures.insert(format!("{id} {timestamp} {signature}"));
+        if is_new { Ok(()) } else { Err("the very same request came twice; sign each attempt anew".to_owned()) }
+    }
+
+    /// What a batch of reports is answered; none if the answer gets lost.
+    fn reports(&self, id: &str, signature: &str, body: &[u8]) -> Option<(StatusCode, Value)> {
+        let (stream, reports) = match batch(body) {
+            Ok(batch) => batch,
+            Err(why) => {
+                self.with(|seen| seen.faults.push(Fault::Form(format!("POST /gateway/v1/reports: {why}"))));
+                return Some((StatusCode::BAD_REQUEST, problem("malformed", &why)));
+            }
+        };
+        let first = reports.first().map_or(0, |(sequence, _)| *sequence);
+        self.with(|seen| {
+            let fate = seen.script.pop_front().unwrap_or(Fate::Taken);
+            seen.batches.push(Batch { id: id.to_owned(), signature: signature.to_owned(), first, fate });
+            match fate {
+                Fate::Later => Some((StatusCode::SERVICE_UNAVAILABLE, problem("overloaded", "try again"))),
+                Fate::Lost => None,
+                Fate::Gap => Some((StatusCode::CONFLICT, gap(first))),
+                Fate::Taken => Some(seen.take(stream, reports)),
+            }
+        })
+    }
+
+    /// Work, as soon as there is some.
+    async fn work(&self) -> Value {
+        self.with(|seen| seen.has_fetched = true);
+        self.until(CHECK_WORK_WAIT, |seen| (!seen.work.is_empty()).then_some(())).await;
+        let until = write_time(clock::now().plus(CHECK_WORK_WAIT));
+        self.with(|seen| {
+            let mut items = Vec::new();
+            while let Some(work) = seen.work.pop_front() {
+                seen.leases += 1;
+                let lease = format!("lease-{}", seen.leases);
+                items.push(json!({
+                    "lease": lease,
+                    "delivery": work.delivery,
+                    "lease_until": until,
+                    "command": work.command,
+                    "of_a_later_version": true,
+                }));
+                seen.given.push((lease, work));
+            }
+            json!({"work": items})
+        })
+    }
+
+    fn acks(&self, body: &[u8]) -> (StatusCode, Value) {
+        let parsed: Result<Value, _> = serde_json::from_slice(body);
+        let acks = parsed.ok().and_then(|body| body.get("acks").and_then(Value::as_array).cloned());
+        let Some(acks) = acks else {
+            let why = "POST /gateway/v1/work/acks: the body must be {\"acks\":[…]}";
+            self.with(|seen| seen.faults.push(Fault::Form(why.to_owned())));
+            return (StatusCode::BAD_REQUEST, problem("malformed", why));
+        };
+        self.with(|seen| {
+            let mut unknown = Vec::new();
+            for ack in &acks {
+                let lease = ack.get("lease").and_then(Value::as_str).unwrap_or_default();
+                let Some(at) = seen.given.iter().position(|(given, _)| given == lease) else {
+                    unknown.push(lease.to_owned());
+                    continue;
+                };
+                let (_, mut work) = seen.given.swap_remove(at);
+                if std::mem::take(&mut work.expires) {
+                    unknown.push(lease.to_owned());
+                    work.delivery += 1;
+                    seen.work.push_back(work);
+                } else {
+                    work.answer.send_replace(Some(ack.clone()));
+                }
+            }
+            (StatusCode::OK, json!({"acknowledged": acks.len() - unknown.len(), "unknown": unknown}))
+        })
+    }
+
+    // A panic while the lock is held leaves what was seen before it.
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Takes what is new of a batch, as Muster would.
+    fn take(&mut self, stream: String, reports: Vec<(u64, Value)>) -> (StatusCode, Value) {
+        match &self.stream {
+            Some(known) if *known != stream => {
+                self.faults.push(Fault::Sequence("the stream changed while the gateway ran".to_owned()));
+                (self.stream, self.last) = (Some(stream), 0);
+            }
+            Some(_) => {}
+            // Where it begins is the gateway's to say: others may have taken what was before.
+            None => {
+                self.stream = Some(stream);
+                self.last = reports.first().map_or(0, |(sequence, _)| sequence - 1);
+            }
+        }
+        let (mut recorded, mut duplicates) = (0, 0);
+        for (sequence, report) in reports {
+            if sequence <= self.last {
+                duplicates += 1;
+            } else if sequence == self.last + 1 {
+                (self.last, recorded) = (sequence, recorded + 1);
+                self.reports.push(report);
+            } else {
+                let fault = format!("sequence {sequence} came where {} was due", self.last + 1);
+                self.faults.push(Fault::Sequence(fault));
+                return (StatusCode::CONFLICT, gap(self.last + 1));
+            }
+        }
+        let told = json!({
+            "stream": self.stream,
+            "acknowledged": self.last,
+            "recorded": recorded,
+            "duplicates": duplicates,
+            "ignored": [],
+            "of_a_later_version": true,
+        });
+        (StatusCode::OK, told)
+    }
+}
+
+/// The stream and the reports of a body, each with its sequence.
+fn batch(body: &[u8]) -> Result<(String, Vec<(u64, Value)>), String> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+    let stream = body.get("stream").and_then(Value::as_str).filter(|stream| !stream.is_empty());
+    let stream = stream.ok_or("stream is missing")?.to_owned();
+    let reports = body.get("reports").and_then(Value::as_array).ok_or("reports is missing")?;
+    let one = |(at, report): (usize, &Value)| {
+        let sequence = report.get("sequence").and_then(Value::as_u64).filter(|sequence| *sequence > 0);
+        let text = |field: &str| report.get(field).and_then(Value::as_str);
+        let sequence = sequence.ok_or(format!("reports[{at}].sequence must be a number from 1"))?;
+        text("account").ok_or(format!("reports[{at}].account must be a text of digits"))?;
+        text("type").ok_or(format!("reports[{at}].type is missing"))?;
+        text("time").and_then(parse_time).ok_or(format!("reports[{at}].time must be a time of RFC 3339"))?;
+        Ok((sequence, report.clone()))
+    };
+    let reports: Vec<(u64, Value)> = reports.iter().enumerate().map(one).collect::<Result<_, String>>()?;
+    if reports.is_empty() { Err("reports is empty".to_owned()) } else { Ok((stream, reports)) }
+}
+
+fn gap(expected: u64) -> Value {
+    json!({"error": {"code": "gap", "message": "there is a gap in the sequences", "expected": expected}})
+}
+
+fn problem(code: &str, message: &str) -> Value {
+    json!({"error": {"code": code, "message": message}})
+}
+
+fn answered(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
+}
