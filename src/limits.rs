@@ -7,6 +7,7 @@
 
 mod around;
 mod channels;
+mod cloud_api;
 mod conformance;
 mod console;
 mod demo;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use around::*;
 pub use channels::*;
+pub use cloud_api::*;
 pub use conformance::*;
 pub use console::*;
 pub use demo::*;

@@ -20,8 +20,8 @@ use crate::audit::{self, Audit, Log};
 use crate::clock;
 use crate::config::{Effective, Settings};
 use crate::console::Console;
-use crate::domain::Channel;
-use crate::gateway::{Gateways, Simulator};
+use crate::domain::{Channel, GatewayKind};
+use crate::gateway::{CloudApi, Gateways, Simulator, Way, cloud_api};
 pub use crate::http::document as description;
 use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
 use crate::journal::{self, Asker, Journal, Origin};
@@ -90,6 +90,9 @@ pub enum Error {
     /// An erasure that was begun cannot be ended.
     #[error(transparent)]
     NotErased(#[from] actors::NotErased),
+    /// The Cloud API cannot be set up.
+    #[error(transparent)]
+    CloudApi(#[from] cloud_api::NotSetUp),
     /// The webhooks cannot be started.
     #[error(transparent)]
     Webhooks(#[from] webhooks::Error),
@@ -115,6 +118,7 @@ impl Error {
             | Error::Vault(_)
             | Error::Actors(_)
             | Error::NotErased(_)
+            | Error::CloudApi(_)
             | Error::Webhooks(_)
             | Error::WebhooksFailed(_) => false,
         }
@@ -173,12 +177,27 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
         roster.online_at_the_simulator(),
         session_of,
     );
+    let is_set_up = settings.gateway.is_set_up(GatewayKind::CloudApi);
+    let cloud_api = is_set_up.then(|| {
+        let around = cloud_api::Around {
+            vault: vault.clone(),
+            roster: roster.clone(),
+            reports: reports.clone(),
+            metrics: journal.metrics().clone(),
+            coming_timeout: settings.actors.coming_timeout,
+            stop: under_way.clone(),
+            tasks: tasks.clone(),
+        };
+        CloudApi::start(&settings.gateway.cloud_api, around)
+    });
+    let cloud_api = cloud_api.transpose()?;
+    let others = cloud_api.iter().map(|way| Arc::new(way.clone()) as Arc<dyn Way>).collect();
     let (accounts, inbox) = Accounts::start(
         journal.clone(),
         &settings.actors,
         &settings.accounts,
         settings.gateway.routing.clone(),
-        Arc::new(Gateways::new(simulator, Vec::new(), reports)),
+        Arc::new(Gateways::new(simulator, others, reports)),
         reported,
         roster.last_task(),
     )?;
@@ -202,6 +221,7 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         webhooks: webhooks.clone(),
         keys: keys.clone(),
+        cloud_api,
         settings: rows.clone().into(),
     };
     let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());

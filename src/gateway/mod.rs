@@ -5,12 +5,14 @@
 //! | `gateways` | all of them as one: each account's own is asked |
 //! | `way` | what each of them can do |
 //! | `bulkhead` | what keeps the calls to one apart from everything else |
+//! | `cloud_api` | Meta's WhatsApp Business Cloud API |
 //! | `simulator` | the default: everything can be tried with no WhatsApp account |
 //!
 //! A gateway is asked what the accounts wait for, and reports what it sees. It never touches the journal.
 
 #[allow(dead_code)]
 mod bulkhead;
+pub mod cloud_api;
 #[allow(dead_code)]
 mod gateways;
 mod simulator;
@@ -20,5 +22,7 @@ mod way;
 #[cfg(test)]
 mod tests;
 
+pub use cloud_api::CloudApi;
 pub use gateways::Gateways;
 pub use simulator::Simulator;
+pub(crate) use way::Way;

@@ -11,6 +11,7 @@
 //! | `requests` | bodies and queries into what is asked, checked whole. Pure |
 //! | `handlers` | what is asked into commands, and their outcomes |
 //! | `once` | `Idempotency-Key`: a request that is sent again is carried out once |
+//! | `cloud_api` | what Meta sends |
 //! | `list` | queryWhatsAppStatus: entity tags, gzip |
 //! | `envelope` | outcomes and errors into answers |
 //! | `error` | why a request is not carried out, with code and sentence |
@@ -28,6 +29,7 @@
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 
 mod body;
+mod cloud_api;
 mod endpoint;
 mod envelope;
 mod error;
@@ -81,6 +83,7 @@ use crate::actors::Accounts;
 use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::config;
+use crate::gateway::CloudApi;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::projections::Roster;
@@ -112,6 +115,8 @@ pub struct Behind {
     pub webhooks: Webhooks,
     /// Who may come in.
     pub keys: Keys,
+    /// Meta's Cloud API, if it is set up.
+    pub cloud_api: Option<CloudApi>,
     /// The settings of all of them, as they are shown.
     pub settings: Arc<[config::Row]>,
 }
@@ -168,6 +173,10 @@ impl Api {
         &self.inner.behind.answers
     }
 
+    fn cloud_api(&self) -> Option<&CloudApi> {
+        self.inner.behind.cloud_api.as_ref()
+    }
+
     fn journal(&self) -> &Journal {
         self.inner.behind.audit.journal()
     }
@@ -215,7 +224,8 @@ pub async fn serve(
     let metrics = api.metrics().clone();
     let places = Places::new(max_connections, max_connections_per_address).measured_by(&metrics);
     let tls = tls.map(|tls| tls.follow(stop.clone()));
-    let routes = v1::routes(desk).or(openapi::routes()).unify().or(pages).unify().or(routes::routes(api)).unify();
+    let routes = v1::routes(desk).or(openapi::routes()).unify().or(cloud_api::routes(api.clone())).unify();
+    let routes = routes.or(pages).unify().or(routes::routes(api)).unify();
     let service = measured(TowerToHyperService::new(warp::service(routes)), metrics);
     server::run(listener, service, places, tls, stop).await;
 }

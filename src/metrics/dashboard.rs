@@ -79,6 +79,8 @@ fn commands() -> Part {
         ),
         panel("Asked of the gateway", "ops", [(rates(list::GATEWAY_CALLS, "call"), "{{call}}")]),
         panel("Reported by the gateway", "ops", [(rates(list::GATEWAY_REPORTS, "report"), "{{report}}")]),
+        panel("Sent by Meta", "ops", [(rates(list::META_UPDATES, "outcome"), "{{outcome}}")]),
+        panel("Meta refuses the token", "short", [(now(list::META_TOKEN_REFUSED), "{{instance}}")]),
     ];
     ("Commands", panels)
 }

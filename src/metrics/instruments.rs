@@ -17,7 +17,7 @@ use super::list::{self, Kind, Metric};
 use super::process::Process;
 use super::words::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, CommandKind, CommandOutcome, EventType, GatewayCall,
-    GatewayReport, LaneState, Projection, Route, StatusClass, Words,
+    GatewayReport, LaneState, MetaUpdate, Projection, Route, StatusClass, Words,
 };
 use crate::domain::Channel;
 
@@ -103,6 +103,8 @@ instruments! {
 
     gateway_calls: By<GatewayCall, Counter> = GATEWAY_CALLS;
     gateway_reports: By<GatewayReport, Counter> = GATEWAY_REPORTS;
+    meta_updates: By<MetaUpdate, Counter> = META_UPDATES;
+    meta_token_refused: Level = META_TOKEN_REFUSED;
 
     rotating: Level = ROTATING;
     rotated: Level = ROTATED;

@@ -164,6 +164,10 @@ metrics! {
         "What was asked of the gateway";
     GATEWAY_REPORTS = Kind::Counter, "muster_gateway_reports_total", ["report"],
         "What the gateway reported";
+    META_UPDATES = Kind::Counter, "muster_cloud_api_updates_total", ["outcome"],
+        "Updates in Meta's webhooks: taken, known, of no known kind, of another account; or webhooks that were refused";
+    META_TOKEN_REFUSED = Kind::Gauge, "muster_cloud_api_token_refused", [],
+        "1 while Meta refuses the token, and no call is made to it";
 
     ROTATING = Kind::Gauge, "muster_vault_rotation_under_way", [],
         "1 while the master key is being rotated";

@@ -37,7 +37,7 @@ pub use dashboard::dashboard;
 pub use instruments::Instruments;
 pub use words::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, CommandKind, CommandOutcome, EventType, GatewayCall,
-    GatewayReport, LaneState, Projection, Route, StatusClass,
+    GatewayReport, LaneState, MetaUpdate, Projection, Route, StatusClass,
 };
 
 use process::Process;

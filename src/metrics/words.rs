@@ -224,6 +224,15 @@ words! {
         SubmitCode = "submit_code",
     }
 
+    /// What becomes of an update that Meta sends.
+    MetaUpdate {
+        Taken = "taken",
+        Duplicate = "duplicate",
+        Unknown = "unknown",
+        Foreign = "foreign",
+        Refused = "refused",
+    }
+
     /// What a gateway says.
     GatewayReport {
         Connected = "connected",

@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod cloud_api;
 mod command_line;
 mod console;
 mod contract;
@@ -11,6 +12,7 @@ mod crash;
 mod delivery;
 mod faults;
 mod gateway_check;
+mod graph;
 mod listen;
 mod log;
 mod management;

@@ -226,12 +226,16 @@ impl Receiver {
 
     /// The accepted deliveries of one account, each id once, as `status/onlineStatus reason` or `register status`.
     pub fn told_about(&self, account: &str) -> Vec<String> {
-        let mut seen = HashMap::new();
-        let deliveries = self.deliveries();
-        let accepted = deliveries.iter().filter(|it| it.was_accepted && seen.insert(it.id.clone(), ()).is_none());
-        let of_account = accepted.filter(|it| it.body["whatsApp"] == account || it.body["phone"] == account);
-        of_account.map(|it| words(&it.body)).collect()
+        told_about(&self.deliveries(), account)
     }
+}
+
+/// Of these deliveries, what [`Receiver::told_about`] says of all.
+pub fn told_about(deliveries: &[Delivery], account: &str) -> Vec<String> {
+    let mut seen = HashMap::new();
+    let accepted = deliveries.iter().filter(|it| it.was_accepted && seen.insert(it.id.clone(), ()).is_none());
+    let of_account = accepted.filter(|it| it.body["whatsApp"] == account || it.body["phone"] == account);
+    of_account.map(|it| words(&it.body)).collect()
 }
 
 impl Inner {

@@ -85,6 +85,7 @@ impl House {
                 audit,
                 webhooks,
                 keys: keys.clone(),
+                cloud_api: None,
                 settings: Arc::new([]),
             };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), Arc::new(AtomicBool::new(true)));

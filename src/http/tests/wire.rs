@@ -82,6 +82,7 @@ impl Served {
                 audit,
                 webhooks,
                 keys,
+                cloud_api: None,
                 settings: Arc::new([]),
             };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());

@@ -1,0 +1,125 @@
+//! What Meta answers and sends, under any bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::answer::{self, Fault};
+use super::hook::{self, Heard, Memory};
+use super::registration::digits;
+use super::table;
+use crate::audit::hex;
+use crate::limits::{GRAPH_ID_BYTES, GRAPH_REGAIN_MAX};
+
+const WABA: &str = "102290129340398";
+
+// === Answers ===
+
+pub(crate) fn answers() -> Vec<Vec<u8>> {
+    [
+        r#"{"success":true,"id":"110200345501442"}"#,
+        r#"{"error":{"message":"m","code":136024,"error_subcode":2388091,"is_transient":false,"fbtrace_id":"Aayh7_x-px"}}"#,
+        r#"{"error":{"code":"190","error_subcode":463}}"#,
+        r#"{"id":"1","display_phone_number":"+1 555-078-3881","status":"CONNECTED","code_verification_status":"VERIFIED"}"#,
+        r#"{"data":[{"id":"1","display_phone_number":"15550783881","status":"PENDING"},{"id":2,"display_phone_number":"1"}],"paging":{"cursors":{"before":"QV","after":"QVFI"},"next":"https://x/"}}"#,
+        "<html>no</html>",
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// Any bytes as every kind of answer: ids that are read can stand in an address, and what is refused has its sentence.
+pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
+    let is_id = |id: &str| {
+        (1..=GRAPH_ID_BYTES).contains(&id.len()) && !id.contains(['/', '?', '#', '%', '.', '&']) && id.is_ascii()
+    };
+    for status in [200, 400, 401, 429, 503] {
+        if let Ok(id) = answer::made(status, bytes) {
+            assert!(is_id(&id), "{id}");
+        }
+        if let Ok(number) = answer::number(status, bytes) {
+            assert!(is_id(&number.id) && number.status.chars().count() <= 64);
+            let _row = number.state();
+        }
+        if let Ok(page) = answer::page(status, bytes) {
+            assert!(page.numbers.iter().all(|number| is_id(&number.id)));
+            assert!(page.after.is_none_or(|after| is_id(&after)));
+        }
+    }
+    match answer::done(400, bytes) {
+        Ok(()) => panic!("400 is no success"),
+        Err(Fault::Refused(refused)) => Some(table::sentence(&refused)),
+        Err(Fault::Garbled { why, .. }) => Some(why.to_owned()),
+    }
+}
+
+pub(crate) fn usages() -> Vec<Vec<u8>> {
+    [
+        r#"{"call_count":100,"total_time":25,"total_cputime":"25"}"#,
+        r#"{"102290129340398":[{"type":"whatsapp","call_count":1,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":5}]}"#,
+        r#"{"1":[{"estimated_time_to_regain_access":"1e9"}],"2":[]}"#,
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// Usage headers, and a code as a caller may write it.
+pub(crate) fn usage(bytes: &[u8]) -> Option<String> {
+    let text = str::from_utf8(bytes).ok()?;
+    for wait in [answer::regain_after(Some(text), None), answer::regain_after(None, Some(text))].into_iter().flatten() {
+        assert!(wait <= GRAPH_REGAIN_MAX);
+    }
+    assert!(digits(text).bytes().all(|digit| digit.is_ascii_digit()));
+    None
+}
+
+// === Webhooks ===
+
+pub(crate) fn webhooks() -> Vec<Vec<u8>> {
+    let body = |field: &str, value: &str| {
+        format!(
+            r#"{{"object":"whatsapp_business_account","entry":[{{"id":"{WABA}","time":1743451903,"changes":[{{"value":{value},"field":"{field}"}}]}},{{"id":1,"changes":[]}}]}}"#
+        )
+    };
+    let ban = r#"{"event":"DISABLED_UPDATE","ban_info":{"waba_ban_state":"DISABLE"}}"#;
+    let quality = r#"{"display_phone_number":"15550783881","event":"FLAGGED","name":"Jos\u00e9"}"#;
+    vec![
+        body("account_update", ban).into(),
+        body("phone_number_quality_update", quality).into(),
+        body("messages", r#"{"messages":[{"text":"x"}]}"#).into(),
+        format!("sha256={}\n{}", hex(&mac(body("security", quality).as_bytes())), body("security", quality)).into(),
+    ]
+}
+
+fn mac(body: &[u8]) -> Vec<u8> {
+    Hmac::<Sha256>::new_from_slice(b"secret").unwrap().chain_update(body).finalize().into_bytes().to_vec()
+}
+
+/// A webhook, behind a line with its signature if there is one: it is taken only with the right one, the same updates have
+/// the same keys, and none is heard that a plain reader of JSON does not find.
+pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
+    let at = bytes.iter().position(|byte| *byte == b'\n').filter(|_| bytes.starts_with(b"sha256="));
+    let (signature, body) = at.map_or((None, bytes), |at| (str::from_utf8(&bytes[..at]).ok(), &bytes[at + 1..]));
+    let is_ours = signature.is_some_and(|it| it.to_ascii_lowercase() == format!("sha256={}", hex(&mac(body))));
+    assert_eq!(hook::verify("secret", signature, body).is_ok(), is_ours && signature?.starts_with("sha256="));
+    let updates = match hook::updates(body, WABA) {
+        Ok(updates) => updates,
+        Err(why) => return Some(why),
+    };
+    let again = hook::updates(body, WABA).unwrap();
+    let mut memory = Memory::default();
+    for (update, again) in updates.iter().zip(&again) {
+        assert_eq!((update.key, update.heard), (again.key, again.heard));
+        memory.keep(update.key);
+        assert!(memory.has(&again.key));
+    }
+    let is_heard = |heard: Heard| !matches!(heard, Heard::Unknown);
+    // A reader of everything also refuses what stands in values that nobody looks into.
+    if let Ok(all) = serde_json::from_slice::<Value>(body) {
+        let is_ours = all["object"] == "whatsapp_business_account";
+        assert!(is_ours || !updates.iter().any(|update| is_heard(update.heard)));
+    }
+    None
+}

@@ -1,0 +1,254 @@
+//! What Meta may say, and what Muster makes of it: texts in, golden files out.
+
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::answer::{self, Fault, Refused};
+use super::hook::{self, Heard, Memory};
+use super::table;
+use crate::audit::hex;
+use crate::limits::META_WEBHOOKS_REMEMBERED;
+
+const SECRET: &str = "an app's secret";
+
+fn golden(name: &str, text: &str) {
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+/// HTTP status, code, subcode; a dash where there is none.
+const ERRORS: &str = "
+401 0 -, 401 190 463, 401 190 467, 401 104 -
+500 3 -, 403 10 -, 403 200 -, 403 200 1349175, 403 299 -
+403 368 -, 403 131031 -, 403 130497 -
+400 1 -, 503 2 -
+429 4 2446079, 400 17 -, 400 80007 -, 400 130429 -, 400 131048 -, 400 131056 -
+400 33 -
+400 100 -, 400 100 33, 400 100 2207051, 422 100 -, 404 803 -
+500 131000 -, 500 131016 -, 500 131045 -, 500 131057 -, 500 2494100 -
+403 131005 -, 400 131008 -, 400 131009 -
+500 133000 -
+503 133004 -
+400 133005 -, 400 133008 -, 400 133009 -
+400 133006 -
+400 133010 -
+400 133015 -
+400 133016 -
+400 136024 -, 400 136024 2388091, 400 136024 2388367
+400 136025 -, 400 136025 2388093
+400 135000 -, 400 2388012 -, 400 2388091 -, 400 2388093 -, 400 2388103 -
+400 999999 -, 401 999999 -, 429 999999 -, 502 999999 -, 400 - -
+";
+
+const STATES: &str = "CONNECTED LINKED FLAGGED RATE_LIMITED RESTRICTED PENDING DISCONNECTED UNLINKED UNVERIFIED BANNED \
+     DELETED MIGRATED UNKNOWN SOMETHING_NEW connected";
+
+#[test]
+fn states_and_errors() {
+    let mut text = String::new();
+    for state in STATES.split_whitespace().chain([""]) {
+        let row = table::state(state);
+        writeln!(text, "{state:15} {:9?} {}", row.standing, row.sentence).unwrap();
+    }
+    writeln!(text).unwrap();
+    for state in ["VERIFIED", "NOT_VERIFIED", "UNVERIFIED", "EXPIRED", "SOMETHING_NEW", ""] {
+        writeln!(text, "{state:15} {:?}", table::verification(state)).unwrap();
+    }
+    writeln!(text).unwrap();
+    for error in ERRORS.split([',', '\n']).map(str::trim).filter(|error| !error.is_empty()) {
+        let number = |at| error.split(' ').nth(at).and_then(|word: &str| word.parse::<i64>().ok());
+        let status = number(0).and_then(|status| u16::try_from(status).ok()).unwrap();
+        let refused = Refused { status, code: number(1), subcode: number(2), is_transient: false, trace: None };
+        let (verdict, _) = table::judged(&refused);
+        writeln!(text, "{error:18} {verdict:?}\n    {}", table::sentence(&refused)).unwrap();
+    }
+    golden("cloud_api_table", &text);
+}
+
+/// What an answer comes to, as each kind of answer.
+fn read(status: u16, body: &str) -> String {
+    let fault = |fault: Fault| match fault {
+        Fault::Refused(refused) => {
+            let (verdict, trace) = (table::judged(&refused).0, refused.trace.as_deref().unwrap_or("none"));
+            format!("{verdict:?} ({refused}), trace {trace}")
+        }
+        Fault::Garbled { why, .. } => format!("garbled: {why}"),
+    };
+    let body = body.as_bytes();
+    let done = answer::done(status, body).map_or_else(fault, |()| "done".to_owned());
+    let made = answer::made(status, body).map_or_else(fault, |id| format!("made {id}"));
+    let number = answer::number(status, body).map_or_else(fault, |number| format!("{number:?}"));
+    let page = answer::page(status, body).map_or_else(fault, |page| format!("{page:?}"));
+    let all = [done, made, number, page];
+    if all.iter().all(|words| *words == all[0]) {
+        format!("  {}\n", all[0])
+    } else {
+        format!("  {}\n", all.join("\n  "))
+    }
+}
+
+#[test]
+fn answers() {
+    let mut text = String::new();
+    for (status, body) in [
+        (200, r#"{"success":true}"#),
+        (200, r#"{"success":true,"id":"110200345501442","more":[1]}"#),
+        (200, r#"{"success":false}"#),
+        (200, r#"{"success":"true"}"#),
+        (200, r#"{"id":106540352242922,"status":"CONNECTED","display_phone_number":"+1 631-555-5555"}"#),
+        (
+            200,
+            r#"{"verified_name":"Test Number","code_verification_status":"NOT_VERIFIED","display_phone_number":"11111111111","quality_rating":"GREEN","platform_type":"CLOUD_API","throughput":{"level":"STANDARD"},"id":"109219645287979"}"#,
+        ),
+        (200, r#"{"id":"1","status":7,"display_phone_number":"12"}"#),
+        (200, r#"{"id":"../1","display_phone_number":"15550783881"}"#),
+        (200, r#"{"data":[]}"#),
+        (
+            200,
+            r#"{"data":[{"id":"1","display_phone_number":"15550783881","status":"PENDING"}],"paging":{"cursors":{"before":"QV=","after":"QVFI"},"next":"https://elsewhere.example/?after=x"}}"#,
+        ),
+        (200, r#"{"data":[],"paging":{"cursors":{"before":"QV","after":"QVFI"}}}"#),
+        (200, r#"{"data":[],"paging":{"next":"https://elsewhere.example/"}}"#),
+        (200, r#"{"data":[{"id":"1"}]}"#),
+        (200, r#"{"data":[null]}"#),
+        (200, "[]"),
+        (200, ""),
+        (200, "<html>Welcome to this hotel</html>"),
+        (502, "<html>Bad Gateway</html>"),
+        (500, "{}"),
+        (
+            400,
+            r#"{"error":{"message":"Request code error","type":"OAuthException","code":136024,"error_subcode":2388091,"is_transient":false,"error_user_title":"t","error_user_msg":"m","fbtrace_id":"Aayh7_x-pxzNlCVeeb3IxXU"}}"#,
+        ),
+        (400, r#"{"error":{"message":"Verify code error","code":136025}}"#),
+        (200, r#"{"error":{"code":"133010"}}"#),
+        (400, r#"{"error":{"code":424242,"is_transient":true,"fbtrace_id":"a b"}}"#),
+        (401, r#"{"error":{"message":"Malformed access token EAAGx"}}"#),
+        (400, r#"{"error":"no"}"#),
+    ] {
+        write!(text, "{status} {body}\n{}", read(status, body)).unwrap();
+    }
+    writeln!(text).unwrap();
+    for (app, business) in [
+        (Some(r#"{"call_count":28,"total_time":25,"total_cputime":25}"#), None),
+        (Some(r#"{"call_count":100,"total_time":25,"total_cputime":25}"#), None),
+        (Some("no"), Some("no")),
+        (None, Some(r#"{"1":[{"type":"whatsapp","call_count":1,"estimated_time_to_regain_access":0}]}"#)),
+        (None, Some(r#"{"1":[{"estimated_time_to_regain_access":3},{"estimated_time_to_regain_access":"7"}],"2":[]}"#)),
+        (Some(r#"{"call_count":"100"}"#), Some(r#"{"1":[{"estimated_time_to_regain_access":1e300}]}"#)),
+    ] {
+        writeln!(text, "{app:?} {business:?}\n  {:?}", answer::regain_after(app, business)).unwrap();
+    }
+    golden("cloud_api_answers", &text);
+}
+
+fn signed(body: &[u8]) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(body);
+    format!("sha256={}", hex(&mac.finalize().into_bytes()))
+}
+
+#[test]
+fn signatures() {
+    let body = br#"{"name":"Jos\u00e9"}"#;
+    let signature = signed(body);
+    assert_eq!(hook::verify(SECRET, Some(&signature), body), Ok(()));
+    assert_eq!(hook::verify(SECRET, Some(&signature.to_uppercase().replace("SHA256", "sha256")), body), Ok(()));
+    let written_anew = "{\"name\":\"Jos\u{e9}\"}";
+    assert_eq!(hook::verify(SECRET, Some(&signature), written_anew.as_bytes()), Err(hook::Unsigned::Wrong));
+    assert_eq!(hook::verify("another", Some(&signature), body), Err(hook::Unsigned::Wrong));
+    assert_eq!(hook::verify(SECRET, None, body), Err(hook::Unsigned::Missing));
+    for wrong in
+        ["", "sha256=", "sha1=00", &signature[..70], &format!("{signature}0"), &signature.replace("sha256=", "")]
+    {
+        assert_eq!(hook::verify(SECRET, Some(wrong), body), Err(hook::Unsigned::Wrong), "{wrong}");
+    }
+    assert!(hook::is_same("one", "one") && !hook::is_same("one", "One") && !hook::is_same("", "one"));
+}
+
+/// What the webhook with one change says.
+fn one(field: &str, value: &str) -> Heard {
+    let body = format!(
+        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","time":1743451903,"changes":[{{"value":{value},"field":"{field}"}}]}}]}}"#
+    );
+    let updates = hook::updates(body.as_bytes(), "102290129340398").unwrap();
+    assert_eq!(updates.len(), 1);
+    updates[0].heard
+}
+
+#[test]
+fn updates() {
+    let mut text = String::new();
+    let event = |event: &str| format!(r#"{{"event":"{event}"}}"#);
+    let ban = |state: &str| {
+        format!(
+            r#"{{"event":"DISABLED_UPDATE","ban_info":{{"waba_ban_state":"{state}","waba_ban_date":"April 17, 2025"}}}}"#
+        )
+    };
+    for (field, value) in [
+        ("account_update", ban("DISABLE")),
+        ("account_update", ban("REINSTATE")),
+        ("account_update", ban("SCHEDULE_FOR_DISABLE")),
+        ("account_update", ban("SOMETHING_NEW")),
+        ("account_update", event("DISABLED_UPDATE")),
+        ("account_update", event("ACCOUNT_DELETED")),
+        ("account_update", event("ACCOUNT_RESTRICTION")),
+        ("account_update", event("ACCOUNT_VIOLATION")),
+        ("account_update", event("ACCOUNT_OFFBOARDED")),
+        ("account_update", event("ACCOUNT_RECONNECTED")),
+        ("account_update", event("MM_LITE_TERMS_SIGNED")),
+        ("account_update", event("SOMETHING_NEW")),
+        ("account_update", r#"{"event":"PARTNER_REMOVED","waba_info":{"waba_id":"102290129340398"}}"#.to_owned()),
+        ("account_update", r#"{"event":"PARTNER_REMOVED","waba_info":{"waba_id":"7"}}"#.to_owned()),
+        ("account_update", r#"{"event":["DISABLED_UPDATE"],"ban_info":null}"#.to_owned()),
+        ("account_update", "[]".to_owned()),
+        ("account_update", "null".to_owned()),
+        ("phone_number_quality_update", r#"{"display_phone_number":"15550783881","event":"FLAGGED"}"#.to_owned()),
+        ("phone_number_quality_update", r#"{"display_phone_number":"+1 555-078-3881","event":"x"}"#.to_owned()),
+        ("phone_number_quality_update", r#"{"event":"FLAGGED"}"#.to_owned()),
+        ("security", r#"{"display_phone_number":"15550783881","event":"PIN_CHANGED","requester":"1"}"#.to_owned()),
+        ("security", r#"{"display_phone_number":"15550783881","event":"PIN_RESET_REQUEST"}"#.to_owned()),
+        ("account_alerts", r#"{"entity_type":"BUSINESS","alert_info":{"alert_severity":"CRITICAL"}}"#.to_owned()),
+        ("account_alerts", r#"{"entity_type":"BUSINESS","alert_info":{"alert_severity":"WARNING"}}"#.to_owned()),
+        ("account_review_update", r#"{"decision":"REJECTED"}"#.to_owned()),
+        ("account_review_update", r#"{"decision":"APPROVED"}"#.to_owned()),
+        ("phone_number_name_update", r#"{"display_phone_number":"15550783881","decision":"APPROVED"}"#.to_owned()),
+        ("messages", r#"{"messages":[]}"#.to_owned()),
+        ("something_new", "7".to_owned()),
+    ] {
+        writeln!(text, "{field} {value}\n  {:?}", one(field, &value)).unwrap();
+    }
+    for body in [
+        r#"{"object":"page","entry":[{"id":"102290129340398","changes":[{"field":"account_update","value":{"event":"ACCOUNT_DELETED"}}]}]}"#,
+        r#"{"object":"whatsapp_business_account","entry":[{"id":"7","changes":[{"field":"account_update","value":{"event":"ACCOUNT_DELETED"}}]},{"id":"102290129340398","changes":[]},{"id":102290129340398,"changes":[{"field":"account_update","value":{"event":"ACCOUNT_DELETED"}},{"field":"x","value":{}}]}]}"#,
+        r#"{"object":"whatsapp_business_account","entry":[]}"#,
+        r#"{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"account_update"}]}]}"#,
+        "{}",
+        "no",
+    ] {
+        let heard = hook::updates(body.as_bytes(), "102290129340398");
+        let heard = heard.map(|updates| updates.iter().map(|update| format!("{:?}", update.heard)).collect::<Vec<_>>());
+        writeln!(text, "{body}\n  {}", heard.map_or_else(|why| why, |heard| heard.join(", "))).unwrap();
+    }
+    golden("cloud_api_updates", &text);
+}
+
+/// What comes again is known, as long as no more than the bound has come since.
+#[test]
+fn what_comes_again_is_known() {
+    let keys = |time: usize| {
+        let body = format!(
+            r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","time":{time},"changes":[{{"field":"x","value":1}}]}}]}}"#
+        );
+        hook::updates(body.as_bytes(), "1").unwrap()[0].key
+    };
+    let mut memory = Memory::default();
+    memory.keep(keys(0));
+    memory.keep(keys(0));
+    assert!(memory.has(&keys(0)) && !memory.has(&keys(1)));
+    (1..=META_WEBHOOKS_REMEMBERED).for_each(|time| memory.keep(keys(time)));
+    assert!(!memory.has(&keys(0)) && memory.has(&keys(1)) && memory.has(&keys(META_WEBHOOKS_REMEMBERED)));
+}

@@ -1,0 +1,114 @@
+//! `/gateway/cloud-api/webhook`: what Meta sends. It is known by its signature, and has no API key.
+
+use bytes::Buf;
+use futures_util::Stream;
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{HeaderMap, Method, StatusCode};
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::request_id::{Identified, X_REQUEST_ID};
+use super::requests::Query;
+use super::{Api, body};
+use crate::gateway::CloudApi;
+use crate::gateway::cloud_api::Taken;
+use crate::limits::{META_CHALLENGE_BYTES, META_WEBHOOK_BYTES};
+
+/// The header with the signature.
+const SIGNATURE: &str = "x-hub-signature-256";
+
+/// The route; there is none where the Cloud API is not set up.
+pub(super) fn routes(
+    api: Api,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let cloud_api = api.cloud_api().cloned();
+    warp::path!("gateway" / "cloud-api" / "webhook")
+        .and_then(move || {
+            let cloud_api = cloud_api.clone();
+            async move { cloud_api.ok_or_else(warp::reject::not_found) }
+        })
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(warp::query::<Query>())
+        .and(warp::body::stream())
+        .then(move |cloud_api, method, headers, query, body| {
+            let api = api.clone();
+            async move { answer(&api, &cloud_api, &method, &headers, &query, body).await }
+        })
+}
+
+async fn answer<S, B>(
+    api: &Api,
+    cloud_api: &CloudApi,
+    method: &Method,
+    headers: &HeaderMap,
+    query: &Query,
+    body: S,
+) -> Response
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
+    B: Buf + Send,
+{
+    let Identified { id, header } = api.request_ids().identify(headers);
+    let (status, words) = match *method {
+        Method::GET | Method::HEAD => shake(cloud_api, query),
+        Method::POST => hear(api, cloud_api, headers, body).await,
+        _ => (StatusCode::METHOD_NOT_ALLOWED, "Meta's webhooks are posted; GET is for its handshake\n".to_owned()),
+    };
+    let mut response = Response::new(words.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    // Not the query, which holds the token of the handshake.
+    tracing::info!(method = method.as_str(), status = status.as_u16(), request = %id, "a webhook of Meta's is answered");
+    response.headers_mut().insert(X_REQUEST_ID, header);
+    response
+}
+
+/// The handshake: Meta says what it was told, and has its challenge repeated.
+fn shake(cloud_api: &CloudApi, query: &Query) -> (StatusCode, String) {
+    let given = |name: &str| query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
+    let challenge = given("hub.challenge");
+    if !cloud_api.is_meta(given("hub.mode"), given("hub.verify_token")) {
+        return (
+            StatusCode::FORBIDDEN,
+            "hub.verify_token is not what gateway.cloud_api.verify_token says, or hub.mode is not subscribe\n"
+                .to_owned(),
+        );
+    }
+    let is_challenge = challenge.len() <= META_CHALLENGE_BYTES && challenge.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_challenge {
+        (StatusCode::OK, challenge.to_owned())
+    } else {
+        (StatusCode::BAD_REQUEST, format!("hub.challenge must be at most {META_CHALLENGE_BYTES} visible letters\n"))
+    }
+}
+
+async fn hear<S, B>(api: &Api, cloud_api: &CloudApi, headers: &HeaderMap, mut body: S) -> (StatusCode, String)
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
+    B: Buf + Send,
+{
+    let read = match body::read(headers, &mut body, META_WEBHOOK_BYTES, api.room()).await {
+        Ok(read) => read,
+        Err(error) => {
+            body::linger(headers, body);
+            let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST);
+            return (status, format!("{error}\n"));
+        }
+    };
+    let signature = headers.get(SIGNATURE).and_then(|value| value.to_str().ok());
+    match cloud_api.hear(signature, &read).await {
+        Taken::Taken => (StatusCode::OK, String::new()),
+        Taken::Unsigned(why) => (StatusCode::UNAUTHORIZED, format!("{why}\n")),
+        Taken::Malformed(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
+        Taken::Later => {
+            (StatusCode::SERVICE_UNAVAILABLE, "what follows from it is not done yet; send it again\n".to_owned())
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The service is killed at each step of a registration and of coming online, before Meta has done what was asked and
+//! after. What comes then is as if nothing had been, no code is requested twice, and no call that Meta counts is made
+//! without a record.
+
+use super::{ACCOUNT, House, IS_ONLINE, code, happened, online, phone};
+use crate::graph::{CODE, Fault, Number};
+use crate::muster::Muster;
+
+/// The calls of a registration, in order.
+const STEPS: [&str; 5] = ["list", "add", "request_code", "verify_code", "register"];
+
+#[tokio::test]
+async fn killed_at_each_step_of_a_registration() {
+    for step in STEPS {
+        for is_done in [false, true] {
+            println!("killed at {step}, done: {is_done}");
+            registration(step, is_done).await;
+        }
+    }
+}
+
+async fn registration(step: &'static str, is_done: bool) {
+    let house = House::new(&[]).await;
+    house.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
+    let mut muster = house.start();
+    let is_of_request = ["list", "add", "request_code"].contains(&step);
+    assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
+    if is_of_request {
+        muster = killed(&house, muster, step).await;
+    }
+    happened(&muster, ACCOUNT, "code_sent").await;
+    if step == "request_code" && !is_done {
+        // Nobody can tell whether the code is on its way, so no other is asked for, and the number waits in vain: its
+        // owner submits the phone once more.
+        assert_eq!(house.graph.count("request_code"), 1);
+        assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
+        house
+            .graph
+            .until("the second request", |state| state.calls.iter().filter(|it| it.name == step).count() == 2)
+            .await;
+    }
+    assert_eq!(code(&muster, ACCOUNT, CODE).await.status, 200);
+    if !is_of_request {
+        muster = killed(&house, muster, step).await;
+    }
+    house.told(ACCOUNT, "register 1").await;
+    let submits = 1 + usize::from(step == "request_code" && !is_done);
+    assert_eq!(house.graph.count("request_code"), submits, "killed at {step}, done: {is_done}");
+    assert_eq!(house.graph.state().numbers.len(), 1);
+    assert_eq!(house.graph.number(ACCOUNT).status, "CONNECTED");
+    let registered = house.graph.count("register");
+    assert_eq!(registered, 1 + usize::from(step == "register" && !is_done), "killed at {step}, done: {is_done}");
+    drop(muster);
+    assert!(registered <= house.recorded(ACCOUNT), "killed at {step}, done: {is_done}");
+}
+
+#[tokio::test]
+async fn killed_at_each_step_of_coming_online_and_going_offline() {
+    for (step, is_done) in
+        [("list", false), ("register", false), ("register", true), ("deregister", false), ("deregister", true)]
+    {
+        println!("killed at {step}, done: {is_done}");
+        let house = House::new(&[("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true")]).await;
+        house.graph.add(Number::verified(ACCOUNT));
+        house.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
+        // It takes a while until Meta shows what it did.
+        house.graph.state().switches.pending_for = 2;
+        let mut muster = house.start();
+        online(&muster, ACCOUNT).await;
+        if step != "deregister" {
+            muster = killed(&house, muster, step).await;
+        }
+        house.told(ACCOUNT, IS_ONLINE).await;
+        super::recycle(&muster, ACCOUNT).await;
+        if step == "deregister" {
+            muster = killed(&house, muster, step).await;
+        }
+        house.told(ACCOUNT, "1/4 ").await;
+        let again = |name: &str| usize::from(step == name && !is_done);
+        let made = (house.graph.count("register"), house.graph.count("deregister"));
+        assert_eq!(made, (1 + again("register"), 1 + again("deregister")), "killed at {step}, done: {is_done}");
+        drop(muster);
+        assert!(made.0 + made.1 <= house.recorded(ACCOUNT), "killed at {step}, done: {is_done}");
+    }
+}
+
+/// Kills the service once the Graph has the call, and starts another.
+async fn killed(house: &House, muster: Muster, step: &'static str) -> Muster {
+    house.graph.until(step, |state| state.calls.iter().any(|call| call.name == step)).await;
+    let log = muster.kill();
+    assert!(!log.contains("panicked"), "{log}");
+    house.start()
+}

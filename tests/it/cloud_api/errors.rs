@@ -1,0 +1,187 @@
+//! Every error of Meta's where it is most likely, and what callers are told of it: texts in, a golden file out.
+
+use futures_util::StreamExt;
+
+use super::{ACCOUNT, House, code, happened, history, online, phone, recycle};
+use crate::graph::{CODE, Fault, Number};
+use crate::muster::told_about;
+
+/// Which call is answered how: its name; HTTP status, code, subcode, a dash where there is none; how often.
+const SCENARIOS: &str = "
+list 401 190 463 always
+look 401 0 - always
+register 401 104 - always
+register 500 3 - always
+add 403 10 - always
+add 403 200 1349175 always
+register 403 299 - always
+register 403 368 - always
+register 403 131031 - always
+register 403 130497 - always
+register 400 1 - once
+register 503 2 - once
+list 503 2 - once
+register 503 2 - always
+list 429 4 2446079 always
+register 400 17 - always
+look 400 80007 - always
+register 400 130429 - always
+register 400 131048 - always
+register 400 131056 - always
+look 400 33 - once
+look 400 100 33 once
+register 400 100 - always
+register 422 100 - always
+add 409 100 - always
+add 400 2388012 - always
+register 500 131000 - once
+register 500 131016 - once
+register 500 131045 - once
+register 500 131057 - once
+register 500 2494100 - once
+register 403 131005 - always
+register 400 131008 - always
+register 400 131009 - always
+register 500 133000 - once
+register 500 133000 - always
+register 503 133004 - once
+register 400 133005 - always
+register 400 133008 - always
+register 400 133009 - always
+register 400 133006 - always
+deregister 400 133010 - always
+deregister 400 100 2207051 always
+deregister 500 133000 - once
+deregister 400 133016 - always
+register 400 133015 - always
+register 400 133016 - always
+request_code 400 136024 2388091 always
+request_code 400 136024 2388367 always
+request_code 400 136024 - always
+request_code 503 2 - once
+verify_code 400 136025 2388093 always
+verify_code 400 136025 - always
+verify_code 503 2 - once
+register 400 135000 - always
+request_code 400 2388103 - always
+register 400 999999 - always
+register 502 page - once
+request_code 502 page - always
+";
+
+#[tokio::test]
+async fn errors() {
+    let scenarios: Vec<&str> = SCENARIOS.lines().filter(|line| !line.is_empty()).collect();
+    // Each has a service and a Graph of its own.
+    let told: Vec<String> = futures_util::stream::iter(scenarios).map(told).buffered(4).collect().await;
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("cloud_api_errors", told.join("\n"));
+    });
+}
+
+async fn told(scenario: &str) -> String {
+    let words: Vec<&str> = scenario.split(' ').collect();
+    let [name, status, error, subcode, often] = words[..] else { panic!("{scenario}") };
+    let name = ["list", "look", "add", "register", "deregister", "request_code", "verify_code"]
+        .into_iter()
+        .find(|known| *known == name)
+        .unwrap();
+    let fault = match error {
+        "page" => Fault::page(),
+        code => Fault::error(status.parse().unwrap(), code.parse().unwrap(), subcode.parse().ok()),
+    };
+    let more = [
+        ("MUSTER_ACTORS__COMING_TIMEOUT", "6s"),
+        ("MUSTER_ACCOUNTS__REGISTRATION_LIFETIME", "20s"),
+        ("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true"),
+    ];
+    let house = House::new(&more).await;
+    let is_registration = ["add", "request_code", "verify_code"].contains(&name);
+    if !is_registration {
+        house.graph.add(if name == "deregister" { Number::connected(ACCOUNT) } else { Number::verified(ACCOUNT) });
+    }
+    let muster = house.start();
+    let times = if often == "once" { 1 } else { 1_000 };
+    if status == "401" {
+        // The probe of the token is answered so too.
+        house.graph.fault("probe", times, fault.clone());
+    }
+    let fail = || house.graph.fault(name, times, fault);
+    match name {
+        "deregister" => {
+            online(&muster, ACCOUNT).await;
+            house.told(ACCOUNT, "1/2").await;
+            fail();
+            recycle(&muster, ACCOUNT).await;
+            house.told(ACCOUNT, "1/4").await;
+        }
+        "add" | "request_code" => {
+            fail();
+            assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
+            house.settled(&muster, "code_sent", "registration_failed").await;
+        }
+        "verify_code" => {
+            assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
+            happened(&muster, ACCOUNT, "code_sent").await;
+            fail();
+            assert_eq!(code(&muster, ACCOUNT, CODE).await.status, 200);
+            house.settled(&muster, "registered", "registration_failed").await;
+        }
+        "look" => {
+            // Its id is known by then, so that it is looked at alone.
+            let other = "15550783882";
+            house.graph.add(Number::connected(other));
+            online(&muster, other).await;
+            house.told(other, "1/2").await;
+            fail();
+            online(&muster, ACCOUNT).await;
+            house.settled(&muster, "came_online", "went_offline").await;
+        }
+        _ => {
+            fail();
+            online(&muster, ACCOUNT).await;
+            house.settled(&muster, "came_online", "went_offline").await;
+        }
+    }
+    let calls = house.graph.changing(ACCOUNT).join(", ");
+    let mut text = format!("{scenario}\n  calls: {calls}\n");
+    let events = history(&muster, ACCOUNT).await;
+    let enough = told_at_least(&events);
+    for event in events {
+        let is_everyday = ["account_imported", "gateway_assigned", "online_requested", "pin_kept"];
+        if !is_everyday.contains(&event.as_str()) {
+            text += &format!("  {event}\n");
+        }
+    }
+    house.receiver.until("all is told", |all| told_about(all, ACCOUNT).len() >= enough).await;
+    for told in house.receiver.told_about(ACCOUNT) {
+        text += &format!("  told: {}\n", told.trim());
+    }
+    text
+}
+
+/// How many of these events are told.
+fn told_at_least(events: &[String]) -> usize {
+    let told = ["online_requested", "came_online", "went_offline", "banned", "recycle_requested", "registered"];
+    let is_told =
+        |event: &&String| event.starts_with("registration_failed") || told.iter().any(|it| event.starts_with(it));
+    events.iter().filter(is_told).count()
+}
+
+impl House {
+    /// Waits until one of these has happened to the account, or it was banned.
+    async fn settled(&self, muster: &crate::muster::Muster, good: &str, bad: &str) {
+        for _ in 0..3_000 {
+            let events = history(muster, ACCOUNT).await;
+            if events
+                .iter()
+                .any(|event| event.starts_with(good) || event.starts_with(bad) || event.starts_with("banned"))
+            {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("neither {good} nor {bad}: {:#?}", history(muster, ACCOUNT).await);
+    }
+}

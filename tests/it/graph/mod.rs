@@ -1,0 +1,276 @@
+//! A Graph as Meta's is, with a switch for each way in which it is known to fail.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `wire` | connections: reads requests, answers, resets |
+//! | `calls` | the calls, and what they do to numbers |
+//! | `webhooks` | sends webhooks, signed or not |
+
+mod calls;
+mod webhooks;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use crate::muster::PATIENCE;
+pub use webhooks::{Signed, Webhooks, account_update, webhook};
+
+/// The account that the numbers are in.
+pub const WABA: &str = "102290129340398";
+/// The token that is taken.
+pub const TOKEN: &str = "EAAG-token-of-the-tests";
+/// What webhooks are signed with.
+pub const APP_SECRET: &str = "app-secret-of-the-tests";
+/// What the handshake asks for.
+pub const VERIFY_TOKEN: &str = "verify-token-of-the-tests";
+/// The code that every number is sent.
+pub const CODE: &str = "123830";
+
+/// The server, and the way to its state.
+pub struct Graph {
+    pub base: String,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// What it knows and how it behaves.
+#[derive(Default)]
+pub struct State {
+    pub numbers: Vec<Number>,
+    /// Every call that was read, in order.
+    pub calls: Vec<Call>,
+    faults: Vec<(&'static str, usize, Fault)>,
+    pub switches: Switches,
+}
+
+/// How it behaves in general.
+pub struct Switches {
+    /// The token that it takes.
+    pub token: String,
+    /// Numbers on a page, at most.
+    pub page: usize,
+    /// Whether the list has no `paging` at all.
+    pub no_paging: bool,
+    /// For how many GETs a number stays PENDING that was registered.
+    pub pending_for: usize,
+    /// Sent with every answer.
+    pub headers: Vec<(&'static str, String)>,
+    /// Errors have no `error_subcode`.
+    pub no_subcodes: bool,
+    /// A second `add` is answered by 400 with 2388012 and not by 409 with 100.
+    pub listed_by_code: bool,
+    /// How many codes may be asked for before 2388367.
+    pub codes: usize,
+    /// How long a code is good.
+    pub code_lifetime: Duration,
+    /// Where the addresses of next pages lead.
+    pub elsewhere: String,
+    /// Any answer takes as long.
+    pub latency: Duration,
+}
+
+/// A number of the account.
+#[derive(Clone, Debug)]
+pub struct Number {
+    pub id: String,
+    pub cc: String,
+    /// With the calling code, digits alone.
+    pub digits: String,
+    pub verified_name: String,
+    pub status: String,
+    pub verification: String,
+    pub pin: Option<String>,
+    pub wrong_pins: usize,
+    pub code: Option<(String, Instant)>,
+    pub codes: usize,
+    /// Calls to register and deregister that were counted, refused ones too.
+    pub counted: usize,
+    /// GETs that it is PENDING for still.
+    pub pending: usize,
+    pub registered: bool,
+}
+
+/// A call as it was read.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub name: &'static str,
+    /// The digits of the number, or nothing.
+    pub of: String,
+    pub parameters: BTreeMap<String, String>,
+    pub at: Instant,
+}
+
+/// What happens to a call instead of what should.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// It is not carried out, and answered so.
+    Answer(u16, String),
+    /// As `Answer`, with a header.
+    AnswerWith(u16, String, (&'static str, String)),
+    /// It is not carried out, and the connection is reset.
+    ResetBefore,
+    /// It is carried out, and the connection is reset.
+    ResetAfter,
+    /// It is not carried out, and never answered.
+    HangBefore,
+    /// It is carried out, and never answered.
+    Hang,
+}
+
+impl Default for Switches {
+    fn default() -> Switches {
+        Switches {
+            token: TOKEN.to_owned(),
+            page: 100,
+            no_paging: false,
+            pending_for: 0,
+            // As the real one has been seen to answer.
+            headers: vec![("content-type", "text/javascript; charset=UTF-8".to_owned())],
+            no_subcodes: false,
+            listed_by_code: false,
+            codes: 5,
+            code_lifetime: Duration::from_secs(600),
+            elsewhere: "http://127.0.0.1:9".to_owned(),
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+impl Fault {
+    /// An error of Meta's.
+    pub fn error(status: u16, code: i64, subcode: Option<i64>) -> Fault {
+        Fault::Answer(status, calls::error(code, subcode))
+    }
+
+    /// The page of a proxy.
+    pub fn page() -> Fault {
+        Fault::Answer(502, "<html>Bad Gateway</html>".to_owned())
+    }
+}
+
+impl Number {
+    /// A number in some state.
+    pub fn new(digits: &str, status: &str, verification: &str) -> Number {
+        Number {
+            id: format!("1{digits}"),
+            cc: "1".to_owned(),
+            digits: digits.to_owned(),
+            verified_name: "Lucky Shrub".to_owned(),
+            status: status.to_owned(),
+            verification: verification.to_owned(),
+            pin: None,
+            wrong_pins: 0,
+            code: None,
+            codes: 0,
+            counted: 0,
+            pending: 0,
+            registered: status == "CONNECTED",
+        }
+    }
+
+    /// Registered and connected.
+    pub fn connected(digits: &str) -> Number {
+        Number::new(digits, "CONNECTED", "VERIFIED")
+    }
+
+    /// Verified, and not registered.
+    pub fn verified(digits: &str) -> Number {
+        Number::new(digits, "DISCONNECTED", "VERIFIED")
+    }
+}
+
+impl Graph {
+    pub async fn start() -> Graph {
+        let inner = Arc::new(Inner { state: Mutex::default(), changed: Notify::new() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(wire::serve(listener, inner.clone()));
+        Graph { base, inner }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap()
+    }
+
+    pub fn add(&self, number: Number) {
+        self.state().numbers.push(number);
+    }
+
+    /// The next `times` calls of this name go wrong so.
+    pub fn fault(&self, name: &'static str, times: usize, fault: Fault) {
+        self.state().faults.push((name, times, fault));
+    }
+
+    /// All goes as it should from here on.
+    pub fn mend(&self) {
+        self.state().faults.clear();
+    }
+
+    pub fn number(&self, digits: &str) -> Number {
+        let state = self.state();
+        state.numbers.iter().find(|number| number.digits == digits).unwrap().clone()
+    }
+
+    pub fn change(&self, digits: &str, change: impl FnOnce(&mut Number)) {
+        let mut state = self.state();
+        change(state.numbers.iter_mut().find(|number| number.digits == digits).unwrap());
+    }
+
+    /// How many calls of this name there were.
+    pub fn count(&self, name: &str) -> usize {
+        self.state().calls.iter().filter(|call| call.name == name).count()
+    }
+
+    /// How many calls of this name there were about a number.
+    pub fn count_of(&self, name: &str, digits: &str) -> usize {
+        self.state().calls.iter().filter(|call| call.name == name && call.of == digits).count()
+    }
+
+    /// The names of the calls that change something about a number, in order.
+    pub fn changing(&self, digits: &str) -> Vec<&'static str> {
+        let state = self.state();
+        let of_number = state.calls.iter().filter(|call| call.of == digits && call.name != "look");
+        of_number.map(|call| call.name).collect()
+    }
+
+    /// Waits until the state is so.
+    pub async fn until(&self, what: &str, is_so: impl Fn(&State) -> bool) {
+        let waiting = async {
+            loop {
+                let changed = self.inner.changed.notified();
+                if is_so(&self.state()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if timeout(PATIENCE, waiting).await.is_err() {
+            panic!("{what} did not happen; these calls were made: {:#?}", self.state().calls);
+        }
+    }
+}
+
+impl State {
+    /// The fault of this call, if it has one.
+    fn fault(&mut self, name: &str) -> Option<Fault> {
+        let at = self.faults.iter().position(|(of, times, _)| *of == name && *times > 0)?;
+        self.faults[at].1 -= 1;
+        Some(self.faults[at].2.clone())
+    }
+}
+
+/// A JSON text of an object.
+fn text(value: &Value) -> String {
+    value.to_string()
+}
