@@ -6,6 +6,7 @@
 //! suite for gateways in `conformance`.
 
 mod around;
+mod bridge;
 mod channels;
 mod cloud_api;
 mod conformance;
@@ -17,6 +18,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use around::*;
+pub use bridge::*;
 pub use channels::*;
 pub use cloud_api::*;
 pub use conformance::*;

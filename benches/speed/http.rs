@@ -16,7 +16,8 @@ use crate::{Round, house, wire};
 /// Where accounts are imported.
 pub const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
 const QUERY: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+/// Where accounts are asked online.
+pub const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 
 /// A body of batchInsert as a caller without rules would read it.
@@ -56,13 +57,16 @@ pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
 pub fn online(connections: u64, requests: u64) -> Round {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
     let subject = ask_online(connections, &all, With::Nothing);
+    Round { units: all.len() as u64, subject, floor: online_floor(connections, &all) }
+}
+
+/// The least that asking accounts online can cost: warp parses the same bodies, and answers.
+pub fn online_floor(connections: u64, all: &[u64]) -> Duration {
     let route = warp::post()
         .and(warp::path!("group-dispatch-api" / "whatsapp" / "batchOnline"))
         .and(warp::body::json())
         .map(|_: Batch| warp::reply::with_header(SUCCESS, "content-type", "application/json"));
-    let floor = client_runtime()
-        .block_on(wire::send(serve_floor(route), online_requests(connections, &all, |_| String::new())));
-    Round { units: all.len() as u64, subject, floor }
+    client_runtime().block_on(wire::send(serve_floor(route), online_requests(connections, all, |_| String::new())))
 }
 
 /// The same with an API key in each request, beside the same without.

@@ -11,6 +11,7 @@
 
 mod append;
 mod audit;
+mod bridge;
 mod console;
 mod house;
 mod http;
@@ -91,6 +92,13 @@ const BENCHES: &[Bench] = &[
         unit: "requests",
         rounds: 5,
         run: |scale| http::online_once(64, scale.of(20_000)),
+    },
+    Bench {
+        id: "bridge",
+        what: "one gateway reports 100 accounts a batch, each batch durable before its answer; floor: that of http/online/64",
+        unit: "reports",
+        rounds: 5,
+        run: |scale| bridge::reports(scale.of(20_000)),
     },
     Bench {
         id: "import/1000",

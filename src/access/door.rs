@@ -60,6 +60,12 @@ impl Door {
         &self.keys
     }
 
+    /// Counts a request whose key is in it, and none of ours; an error if there are too many from its address.
+    pub fn knock(&self, from: IpAddr) -> Result<(), Denied> {
+        let taken = self.rates.take(Who::Address(one_client(from)), Instant::now());
+        taken.map_err(|wait| Denied::TooMany { wait })
+    }
+
     /// Lets somebody in who shows this.
     pub async fn enter(&self, shown: Shown<'_>, from: IpAddr) -> Result<Pass, Denied> {
         let now = Instant::now();

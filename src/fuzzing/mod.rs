@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::gateway::cloud_api;
+use crate::gateway::{bridge, cloud_api};
 use crate::{access, answers, audit, config, http, journal, projections, receiver, store, traces, vault, webhooks};
 
 /// A parser, and what it is tried with.
@@ -31,7 +31,7 @@ const MEMORY: u64 = 256 * 1024;
 const MEMORY_OF_A_STORE: u64 = 64 * 1024 * 1024;
 
 /// All of them.
-pub const TARGETS: [Target; 35] = [
+pub const TARGETS: [Target; 37] = [
     target("http/import", 100, http::fuzz::accounts, http::fuzz::import),
     target("http/recycle", 100, http::fuzz::lists, http::fuzz::recycle),
     target("http/register", 100, http::fuzz::phones, http::fuzz::register),
@@ -66,6 +66,8 @@ pub const TARGETS: [Target; 35] = [
     target("gateway/meta_answer", 60, cloud_api::fuzz::answers, cloud_api::fuzz::answer),
     target("gateway/meta_usage", 60, cloud_api::fuzz::usages, cloud_api::fuzz::usage),
     target("gateway/meta_webhook", 60, cloud_api::fuzz::webhooks, cloud_api::fuzz::webhook),
+    target("gateway/reports", 60, bridge::fuzz::reports, bridge::fuzz::batch),
+    target("gateway/answers", 60, bridge::fuzz::answers, bridge::fuzz::answer),
     target("store/marker", 40, store::fuzz::markers, store::fuzz::marker),
 ];
 

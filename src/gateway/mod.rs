@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `gateways` | all of them as one: each account's own is asked |
 //! | `way` | what each of them can do |
+//! | `bridge` | a gateway of an operator's own, over the bridge's protocol |
 //! | `bulkhead` | what keeps the calls to one apart from everything else |
 //! | `cloud_api` | Meta's WhatsApp Business Cloud API |
 //! | `simulator` | the default: everything can be tried with no WhatsApp account |
 //!
 //! A gateway is asked what the accounts wait for, and reports what it sees. It never touches the journal.
 
+pub mod bridge;
 #[allow(dead_code)]
 mod bulkhead;
 pub mod cloud_api;
@@ -22,6 +24,7 @@ mod way;
 #[cfg(test)]
 mod tests;
 
+pub use bridge::Bridge;
 pub use cloud_api::CloudApi;
 pub use gateways::Gateways;
 pub use simulator::Simulator;

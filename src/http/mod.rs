@@ -24,11 +24,13 @@
 //! | `metrics` | `/metrics`: what is measured, as text |
 //! | `measured` | requests, counted and timed |
 //! | `server` | connections: accept, time out, drain |
+//! | `bridge` | `/gateway/v1`: reports come in, commands are fetched |
 //! | `places` | how many there may be, in all and of one address |
 //! | `tls` | the certificate that is shown, and whose clients are taken |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 
 mod body;
+mod bridge;
 mod cloud_api;
 mod endpoint;
 mod envelope;
@@ -83,7 +85,7 @@ use crate::actors::Accounts;
 use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::config;
-use crate::gateway::CloudApi;
+use crate::gateway::{Bridge, CloudApi};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::projections::Roster;
@@ -113,6 +115,8 @@ pub struct Behind {
     pub audit: Audit,
     /// What is told to receivers.
     pub webhooks: Webhooks,
+    /// Where gateways report to; none if the bridge is not set up.
+    pub bridge: Option<Bridge>,
     /// Who may come in.
     pub keys: Keys,
     /// Meta's Cloud API, if it is set up.
@@ -223,8 +227,16 @@ pub async fn serve(
     let &config::Http { max_connections, max_connections_per_address, .. } = api.settings();
     let metrics = api.metrics().clone();
     let places = Places::new(max_connections, max_connections_per_address).measured_by(&metrics);
+    let counter = bridge::Counter {
+        bridge: api.inner.behind.bridge.clone(),
+        door: api.door().clone(),
+        room: api.room().clone(),
+        is_tls: tls.is_some(),
+        stop: stop.clone(),
+    };
     let tls = tls.map(|tls| tls.follow(stop.clone()));
-    let routes = v1::routes(desk).or(openapi::routes()).unify().or(cloud_api::routes(api.clone())).unify();
+    let gateways = bridge::routes(counter).or(cloud_api::routes(api.clone())).unify();
+    let routes = v1::routes(desk).or(openapi::routes()).unify().or(gateways).unify();
     let routes = routes.or(pages).unify().or(routes::routes(api)).unify();
     let service = measured(TowerToHyperService::new(warp::service(routes)), metrics);
     server::run(listener, service, places, tls, stop).await;

@@ -16,8 +16,9 @@ use super::histogram::Histogram;
 use super::list::{self, Kind, Metric};
 use super::process::Process;
 use super::words::{
-    AccountState, AttemptOutcome, AuthFailure, BreakerState, CommandKind, CommandOutcome, EventType, GatewayCall,
-    GatewayReport, LaneState, MetaUpdate, Projection, Route, StatusClass, Words,
+    AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
+    CommandOutcome, CommandState, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection, Route,
+    StatusClass, Words,
 };
 use crate::domain::Channel;
 
@@ -105,6 +106,10 @@ instruments! {
     gateway_reports: By<GatewayReport, Counter> = GATEWAY_REPORTS;
     meta_updates: By<MetaUpdate, Counter> = META_UPDATES;
     meta_token_refused: Level = META_TOKEN_REFUSED;
+    bridge_reports: By<BridgeReport, Counter> = BRIDGE_REPORTS;
+    bridge_refused: By<BridgeRefusal, Counter> = BRIDGE_REFUSED;
+    bridge_commands: By<BridgeCommand, Counter> = BRIDGE_COMMANDS;
+    bridge_queue: By<CommandState, Level> = BRIDGE_QUEUE;
 
     rotating: Level = ROTATING;
     rotated: Level = ROTATED;

@@ -168,6 +168,14 @@ metrics! {
         "Updates in Meta's webhooks: taken, known, of no known kind, of another account; or webhooks that were refused";
     META_TOKEN_REFUSED = Kind::Gauge, "muster_cloud_api_token_refused", [],
         "1 while Meta refuses the token, and no call is made to it";
+    BRIDGE_REPORTS = Kind::Counter, "muster_bridge_reports_total", ["outcome"],
+        "Reports over the bridge that were taken in: recorded, ignored for a reason, or there before";
+    BRIDGE_REFUSED = Kind::Counter, "muster_bridge_refused_total", ["reason"],
+        "Requests over the bridge that were refused, with nothing stored";
+    BRIDGE_COMMANDS = Kind::Counter, "muster_bridge_commands_total", ["event"],
+        "What became of commands over the bridge; one that is given out again counts as given, too";
+    BRIDGE_QUEUE = Kind::Gauge, "muster_bridge_queue", ["state"],
+        "Commands over the bridge that wait, or are given out and not acknowledged";
 
     ROTATING = Kind::Gauge, "muster_vault_rotation_under_way", [],
         "1 while the master key is being rotated";

@@ -36,8 +36,9 @@ pub use alerts::alerts;
 pub use dashboard::dashboard;
 pub use instruments::Instruments;
 pub use words::{
-    AccountState, AttemptOutcome, AuthFailure, BreakerState, CommandKind, CommandOutcome, EventType, GatewayCall,
-    GatewayReport, LaneState, MetaUpdate, Projection, Route, StatusClass,
+    AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
+    CommandOutcome, CommandState, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection, Route,
+    StatusClass,
 };
 
 use process::Process;

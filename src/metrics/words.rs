@@ -97,6 +97,8 @@ words! {
         Keys = "/api/v1/keys",
         Acts = "/api/v1/acts",
         Settings = "/api/v1/settings",
+        BridgeReports = "/gateway/v1/reports",
+        BridgeWork = "/gateway/v1/work",
         Console = "console",
         Other = "other",
     }
@@ -232,6 +234,43 @@ words! {
         Foreign = "foreign",
         Refused = "refused",
     }
+
+    /// What became of a report over the bridge.
+    BridgeReport {
+        Recorded = "recorded",
+        UnknownAccount = "unknown_account",
+        OtherGateway = "other_gateway",
+        DoesNotFit = "does_not_fit",
+        Duplicate = "duplicate",
+    }
+
+    /// Why a request over the bridge was refused.
+    BridgeRefusal {
+        Unsigned = "unsigned",
+        Forged = "forged",
+        Stale = "stale",
+        Replayed = "replayed",
+        Oversized = "oversized",
+        Malformed = "malformed",
+        Gap = "gap",
+        Readable = "readable",
+    }
+
+    /// What became of a command over the bridge.
+    BridgeCommand {
+        Queued = "queued",
+        Superseded = "superseded",
+        Full = "full",
+        Given = "given",
+        GivenAgain = "given_again",
+        Acknowledged = "acknowledged",
+        Refused = "refused",
+        Expired = "expired",
+        Late = "late",
+    }
+
+    /// How it stands with a command over the bridge.
+    CommandState { Waiting = "waiting", Leased = "leased" }
 
     /// What a gateway says.
     GatewayReport {

@@ -134,6 +134,13 @@ impl Roster {
         select(&chunks, |row| row.online_status == OnlineStatus::Online && !served.contains_key(&row.account))
     }
 
+    /// Who serves an account; none of one that nothing ever happened to.
+    pub fn gateway_of(&self, account: AccountNumber) -> Option<GatewayKind> {
+        let state = self.read();
+        let served = || state.served.get(&account).map_or(GatewayKind::Simulator, |served| served.gateway);
+        state.rows.contains(account).then(served)
+    }
+
     /// The accounts that a gateway serves, by their numbers; for the simulator none are listed.
     pub fn served_by(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
         let mut accounts: Vec<AccountNumber> = {

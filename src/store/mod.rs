@@ -62,6 +62,8 @@ pub enum Table {
     Taken,
     /// What callers were answered, for those who ask the same again (`answers`).
     Answers,
+    /// How far reports of gateways were taken in, and which were ignored (`gateway`).
+    Gateways,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
@@ -136,7 +138,7 @@ pub enum Error {
 
 impl Table {
     /// All of them, in the order in which they stand above.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 11] = [
         Table::Keys,
         Table::Snapshots,
         Table::Cursors,
@@ -147,6 +149,7 @@ impl Table {
         Table::Endpoints,
         Table::Taken,
         Table::Answers,
+        Table::Gateways,
     ];
 
     /// One word for it, which is never changed.
@@ -162,6 +165,7 @@ impl Table {
             Table::Endpoints => "endpoints",
             Table::Taken => "taken",
             Table::Answers => "answers",
+            Table::Gateways => "gateways",
         }
     }
 }

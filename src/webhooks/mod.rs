@@ -76,6 +76,7 @@ pub use delivery::{RegistrationBody, StatusBody};
 pub use management::Refused;
 pub use resending::{Chosen, Letters, Resent};
 pub use trail::State;
+pub(crate) use verdict::retry_after;
 pub use views::{AttemptView, LetterView, Shown};
 pub use waits::drawn;
 

@@ -108,11 +108,24 @@ impl Secret {
         body: &[u8],
         now: Timestamp,
     ) -> Result<(), Unverified> {
+        self.verified(id, timestamp, signatures, body, now).map(drop)
+    }
+
+    /// Likewise; returns the signature that fits, by which the very same request is known again.
+    pub fn verified(
+        &self,
+        id: &str,
+        timestamp: &str,
+        signatures: &str,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<[u8; 32], Unverified> {
         fresh(timestamp, 1_000_000, now)?;
         let ours = signatures.split(' ').filter_map(|signature| signature.strip_prefix(SIGNATURE_PREFIX));
-        let fits = |signature: Vec<u8>| self.mac(id, timestamp, body).verify_slice(&signature).is_ok();
+        let mac = self.mac(id, timestamp, body);
+        let fits = |signature: Vec<u8>| mac.clone().verify_slice(&signature).is_ok();
         let mut decoded = ours.filter_map(|signature| BASE64_STANDARD.decode(signature).ok());
-        if decoded.any(fits) { Ok(()) } else { Err(Unverified::Wrong) }
+        if decoded.any(fits) { Ok(mac.finalize().into_bytes().into()) } else { Err(Unverified::Wrong) }
     }
 
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {

@@ -109,7 +109,7 @@ pub(super) fn judge(status: u16, body: &[u8], accept_plain: bool) -> Result<(), 
 }
 
 /// How long the receiver wants to be left alone, by its `Retry-After`: seconds, or a date (RFC 9110).
-pub(super) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(header.parse().map_or(Duration::MAX, Duration::from_secs));

@@ -10,7 +10,6 @@ from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOLERANCE = 300  # seconds between a request's timestamp and now
-REMEMBERED = 10_000  # commands that were carried out, and are not again
 
 class Refused(Exception): """A command that is not carried out: the HTTP status, and the sentence for people."""
 
@@ -20,8 +19,8 @@ class Signer:
         self.key, self.seen, self.lock = base64.b64decode(secret.strip().removeprefix("whsec_")), {}, threading.Lock()
 
     def signature(self, ident, timestamp, body):
-        text = f"{ident}.{timestamp}.".encode() + body
-        return "v1," + base64.b64encode(hmac.new(self.key, text, hashlib.sha256).digest()).decode()
+        mac = hmac.new(self.key, f"{ident}.{timestamp}.".encode() + body, hashlib.sha256)
+        return "v1," + base64.b64encode(mac.digest()).decode()
 
     def verify(self, headers, body):
         ident, timestamp, given = (headers.get("webhook-" + name, "") for name in ("id", "timestamp", "signature"))
@@ -66,7 +65,7 @@ class Gateway:
         """The answer to a command: an HTTP status and a body."""
         try:
             command = json.loads(body)
-            if command["type"] not in TYPES:
+            if command["type"] not in ("connect", "disconnect", "request_code", "submit_code", "list_sessions"):
                 raise Refused(422, f"there is no command of type {command['type']}")
             if datetime.fromisoformat(command["deadline"]) < datetime.now(timezone.utc):
                 raise Refused(410, "the deadline is over")
@@ -75,7 +74,7 @@ class Gateway:
                     return 200, self.list_sessions(command.get("after") or "", command["limit"])
                 if command["id"] not in self.state["done"]:
                     getattr(self, command["type"])(command["account"], command)
-                    self.state["done"] = self.state["done"][1 - REMEMBERED:] + [command["id"]]
+                    self.state["done"] = self.state["done"][-10_000:] + [command["id"]]
                     self.keep()
             return 202, {"accepted": True}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -137,7 +136,13 @@ class Gateway:
             body = json.dumps({"stream": stream, "reports": reports}).encode()
             status, answer = self.ask("POST", "/gateway/v1/reports", f"reports-{stream}-{first}", body)
             taken = answer["acknowledged"] if status == 200 else answer["error"]["expected"] - 1 if status == 409 else 0
-            if taken >= first:
+            if status == 409 and taken < first - 1:  # Muster has forgotten the stream, as after a restore: a new one.
+                with self.lock:
+                    self.state |= {"stream": secrets.token_hex(8), "sequence": len(self.state["outbox"])}
+                    for nth, entry in enumerate(self.state["outbox"], 1):
+                        entry["report"]["sequence"] = nth
+                    self.keep()
+            elif taken >= first:
                 with self.lock:
                     self.state["outbox"] = [it for it in self.state["outbox"] if it["report"]["sequence"] > taken]
                     self.keep()
@@ -156,23 +161,18 @@ class Gateway:
                 except Refused as refused:
                     acks.append({"lease": work["lease"], "error": refused.args[1]})
             if acks:
-                body = json.dumps({"acks": acks}).encode()
-                self.ask("POST", "/gateway/v1/work/acks", "acks-" + secrets.token_hex(8), body)
+                self.ask("POST", "/gateway/v1/work/acks", acks[0]["lease"], json.dumps({"acks": acks}).encode())
             time.sleep(0 if status == 200 else 1)
-
-TYPES = ("connect", "disconnect", "request_code", "submit_code", "list_sessions")
 
 class Commands(BaseHTTPRequestHandler):
     def do_POST(self):
-        gateway = self.server.gateway
         try:
             body = self.rfile.read(min(int(self.headers.get("content-length", 0)), 1 << 20))
-            gateway.signer.verify(self.headers, body)
-            status, answer = gateway.answer(body)
+            self.server.gateway.signer.verify(self.headers, body)
+            status, answer = self.server.gateway.answer(body)
         except Refused as refused:
             status, answer = refused.args[0], {"error": refused.args[1]}
         self.send_response(status)
-        self.send_header("content-type", "application/json")
         self.end_headers()
         self.wfile.write(json.dumps(answer).encode())
     log_message = lambda *_: None

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::muster::{directory, muster};
 
 /// A made-up secret: 24 bytes.
-const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 /// Each fault of `tests/gateway/faulty.py`, and the checks that fail for it.
 const FAULTS: [(&str, &[&str]); 16] = [
     ("trusting", &["unsigned", "forged", "stale", "replayed", "nothing-done"]),

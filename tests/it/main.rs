@@ -24,6 +24,7 @@ mod operators;
 mod packaging;
 mod power;
 mod readme;
+mod reference_gateway;
 mod secrets;
 mod tidy;
 mod tls;

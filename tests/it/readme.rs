@@ -95,3 +95,31 @@ fn settings_and_their_defaults() {
         .collect();
     assert_eq!(missing, Vec::<String>::new(), "README.md lacks these rows");
 }
+
+/// A shell runs the walk-through of the bridge as it stands there, with free ports and a directory of its own.
+#[test]
+fn the_walk_through_of_the_bridge() {
+    let block = README.split("Try it (these lines are run by the tests):\n\n```sh\n").nth(1).unwrap();
+    let [service, gateway] = [(); 2].map(|()| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    });
+    let place = directory();
+    let serve = format!("{} serve --listen {service} --data-dir data > served", env!("CARGO_BIN_EXE_muster"));
+    let lines = block
+        .split("```")
+        .next()
+        .unwrap()
+        .replace("cargo run --release -- serve", &serve)
+        .replace("localhost:8080", &service)
+        .replace("127.0.0.1:8080", &service)
+        .replace("127.0.0.1:9000", &gateway)
+        .replace("tests/gateway/", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/"));
+    // What it starts ends with it, in time or not.
+    let script = format!("trap 'kill $(jobs -p)' EXIT\nset -e\n{lines}");
+    let mut bash = Command::new("timeout");
+    let output = bash.args(["60", "bash", "-c", &script]).current_dir(place.path()).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let seen = r#"{"data":[{"whatsApp":"861821726232","status":1,"onlineStatus":2}],"code":200,"message":"success"}"#;
+    assert!(stdout.trim_end().ends_with(seen), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+}

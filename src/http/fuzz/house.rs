@@ -84,6 +84,7 @@ impl House {
                 answers,
                 audit,
                 webhooks,
+                bridge: None,
                 keys: keys.clone(),
                 cloud_api: None,
                 settings: Arc::new([]),

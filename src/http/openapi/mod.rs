@@ -7,8 +7,10 @@
 //! | `contract` | the documented endpoints, and those that say how the service is |
 //! | `v1` | `/api/v1` but for the webhooks |
 //! | `webhooks` | the webhooks: their management, and what receivers are sent |
+//! | `bridge` | `/gateway/v1`, and what a gateway takes |
 //! | `pages` | `/openapi.json`, and Swagger UI at `/docs` |
 
+mod bridge;
 mod contract;
 mod operation;
 mod pages;
@@ -52,13 +54,14 @@ pub fn document() -> String {
 fn description() -> OpenApi {
     let health = [Endpoint::Health, Endpoint::Ready, Endpoint::Metrics];
     let documented = || Endpoint::ALL.into_iter().filter(|endpoint| !health.contains(endpoint));
-    let groups: [(&str, &str, Vec<Described>); 8] = [
+    let groups: [(&str, &str, Vec<Described>); 9] = [
         ("Documented", "What callers' back-ends call.", documented().flat_map(contract::operations).collect()),
         ("Health", "How the service is.", health.into_iter().flat_map(contract::operations).collect()),
         ("Accounts", "Accounts, their state, their history.", v1::accounts()),
         ("Journal", "All facts, and proofs of them.", v1::journal()),
         ("Upkeep", "Projections, verification, replay, backup.", v1::upkeep()),
         ("Webhooks", "Receivers, secrets, deliveries, dead letters.", webhooks::operations()),
+        ("Gateways", "Where gateways of an operator's own report to, and fetch commands.", bridge::operations()),
         ("Vault", "The master key.", v1::vault()),
         ("API keys", "Who may do what.", v1::keys()),
     ];
@@ -74,6 +77,8 @@ fn description() -> OpenApi {
     for channel in Channel::ALL {
         add(&mut outgoing, &mut schemas, told, webhooks::outgoing(channel));
     }
+    tags.push(TagBuilder::new().name("To gateways").description(Some("What gateways are sent.")).build());
+    add(&mut outgoing, &mut schemas, "To gateways", bridge::command());
     let license = License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
         .title("Muster")
@@ -146,6 +151,7 @@ fn components(schemas: Schemas) -> ComponentsBuilder {
         .security_scheme("tenantTimestamp", header("timestamp", "Unix time in milliseconds, at most 5 min from now."))
         .security_scheme("tenantToken", header("token", "Lower-case hex MD5 of `tenant_id`, `timestamp` and secret."))
         .security_scheme("standardWebhooks", header("webhook-signature", "Standard Webhooks, once a secret is set."))
+        .security_scheme("gatewaySecret", header("webhook-signature", "Standard Webhooks, by `gateway.bridge.secret`."))
         .security_scheme("appSecret", header("access_token", "The API family's way, once an app secret is set."));
     v1::PROBLEMS.into_iter().fold(components, |components, (status, name, words)| {
         components.response(name, v1::common_problem(status, words).build())

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::document;
 use crate::domain::Channel;
 use crate::http::ROUTES;
+use crate::http::bridge::Place;
 use crate::http::endpoint::Endpoint;
 
 fn read() -> Value {
@@ -30,9 +31,11 @@ fn every_path_is_described_and_no_other() {
     let endpoints = Endpoint::ALL
         .into_iter()
         .flat_map(|endpoint| endpoint.allow().split(", ").map(move |method| format!("{method} {}", endpoint.path())));
-    assert_eq!(described(&document["paths"]), routes.chain(endpoints).collect());
+    let places = Place::ALL.map(|place| format!("{} {}", place.method(), place.path()));
+    assert_eq!(described(&document["paths"]), routes.chain(endpoints).chain(places).collect());
     let channels = Channel::ALL.map(|channel| format!("POST {}", channel.configuration_id()));
-    assert_eq!(described(&document["webhooks"]), channels.into());
+    let commands = ["POST GATEWAY_COMMAND".to_owned()];
+    assert_eq!(described(&document["webhooks"]), channels.into_iter().chain(commands).collect());
 }
 
 /// All that is named is there, and all that is there is named.

@@ -81,6 +81,7 @@ impl Served {
                 answers,
                 audit,
                 webhooks,
+                bridge: None,
                 keys,
                 cloud_api: None,
                 settings: Arc::new([]),

@@ -49,7 +49,7 @@ const PLACES: [(&str, &[&str]); 52] = [
     ("sd_notify", &["cli"]),
     ("serde", &[]),
     ("serde_json", &[]),
-    ("serde_path_to_error", &["http"]),
+    ("serde_path_to_error", &["http", "gateway"]),
     ("sha2", &[]),
     ("sled", &["store"]),
     ("tempfile", &[]),

@@ -1,4 +1,10 @@
-//! The service: which room is opened when, what runs, and how it ends. The only file that sees every room.
+//! The service: which room is opened when, what runs, and how it ends. The only room that sees every other.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `ways` | the ways to WhatsApp that the settings have set up |
+
+mod ways;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,8 +26,8 @@ use crate::audit::{self, Audit, Log};
 use crate::clock;
 use crate::config::{Effective, Settings};
 use crate::console::Console;
-use crate::domain::{Channel, GatewayKind};
-use crate::gateway::{CloudApi, Gateways, Simulator, Way, cloud_api};
+use crate::domain::Channel;
+use crate::gateway::{Gateways, Simulator, bridge, cloud_api};
 pub use crate::http::document as description;
 use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
 use crate::journal::{self, Asker, Journal, Origin};
@@ -31,6 +37,7 @@ use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
 use crate::webhooks::{self, Webhooks};
+use ways::Ways;
 
 /// Why the service does not run, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +97,9 @@ pub enum Error {
     /// An erasure that was begun cannot be ended.
     #[error(transparent)]
     NotErased(#[from] actors::NotErased),
+    /// The bridge cannot be set up.
+    #[error(transparent)]
+    Bridge(#[from] bridge::Error),
     /// The Cloud API cannot be set up.
     #[error(transparent)]
     CloudApi(#[from] cloud_api::NotSetUp),
@@ -118,6 +128,7 @@ impl Error {
             | Error::Vault(_)
             | Error::Actors(_)
             | Error::NotErased(_)
+            | Error::Bridge(_)
             | Error::CloudApi(_)
             | Error::Webhooks(_)
             | Error::WebhooksFailed(_) => false,
@@ -177,33 +188,20 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
         roster.online_at_the_simulator(),
         session_of,
     );
-    let is_set_up = settings.gateway.is_set_up(GatewayKind::CloudApi);
-    let cloud_api = is_set_up.then(|| {
-        let around = cloud_api::Around {
-            vault: vault.clone(),
-            roster: roster.clone(),
-            reports: reports.clone(),
-            metrics: journal.metrics().clone(),
-            coming_timeout: settings.actors.coming_timeout,
-            stop: under_way.clone(),
-            tasks: tasks.clone(),
-        };
-        CloudApi::start(&settings.gateway.cloud_api, around)
-    });
-    let cloud_api = cloud_api.transpose()?;
-    let others = cloud_api.iter().map(|way| Arc::new(way.clone()) as Arc<dyn Way>).collect();
+    let ways = Ways::open(settings, &rooms, &reports, &under_way, &tasks)?;
     let (accounts, inbox) = Accounts::start(
         journal.clone(),
         &settings.actors,
         &settings.accounts,
         settings.gateway.routing.clone(),
-        Arc::new(Gateways::new(simulator, others, reports)),
+        Arc::new(Gateways::new(simulator, ways.all(), reports)),
         reported,
         roster.last_task(),
     )?;
     let webhooks = Webhooks::start(store, journal, vault, settings.guard(), &settings.webhooks, &telling)?;
     tasks.spawn(channel.run(under_way.clone()));
     tasks.spawn(inbox.run(roster.unsettled(), under_way.clone()));
+    ways.run(&under_way, &tasks);
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
     tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
 
@@ -220,8 +218,9 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
         answers,
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         webhooks: webhooks.clone(),
+        bridge: ways.bridge,
         keys: keys.clone(),
-        cloud_api,
+        cloud_api: ways.cloud_api,
         settings: rows.clone().into(),
     };
     let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());

@@ -1,0 +1,53 @@
+//! What gateways send, under any bytes.
+
+use super::protocol::read_acks;
+use super::reports::read_batch;
+use super::sessions::SessionPage;
+use super::verdict::judge;
+
+/// Bodies of reports.
+pub(crate) fn reports() -> Vec<Vec<u8>> {
+    [
+        r#"{"stream":"7f3a","reports":[{"sequence":1,"time":"2026-11-28T05:20:00Z","account":"861821726232","type":"connected","session":3,"instance_code":"I-3"}]}"#,
+        r#"{"stream":"a","reports":[{"sequence":9,"time":"2026-11-28T05:20:00.5+01:00","account":"861821726232","type":"registration_failed","task":7,"attempt":2,"reason":"wrong"},{"sequence":10,"time":"2026-11-28T05:20:00Z","account":"1234567","type":"ban_lifted","later":[1]}]}"#,
+        r#"{"stream":"a","reports":[]}"#,
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// A batch: what is taken has sequences that rise by one.
+pub(crate) fn batch(bytes: &[u8]) -> Option<String> {
+    match read_batch(bytes) {
+        Ok(batch) => {
+            let sequences: Vec<u64> = batch.reports.iter().map(|report| report.sequence).collect();
+            assert!(!sequences.is_empty() && sequences.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1])));
+            None
+        }
+        Err(fault) => Some(fault.to_string()),
+    }
+}
+
+/// Bodies of acknowledgements, and of answers to commands.
+pub(crate) fn answers() -> Vec<Vec<u8>> {
+    [
+        r#"{"acks":[{"lease":"a-2","error":"no"},{"lease":"a-3","sessions":[{"account":"861821726232","session":null,"state":"banned","reason":"spam"}],"next":"861821726232"}]}"#,
+        r#"{"sessions":[{"account":"861821726231","session":3,"state":"connected","instance_code":"I-3"}],"next":null}"#,
+        r#"{"error":"another gateway has the account"}"#,
+        r#"{"accepted":true}"#,
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// Acknowledgements, pages of sessions, and answers with any status.
+pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
+    let acks = read_acks(bytes).err().map(|fault| fault.to_string());
+    let page = SessionPage::read(bytes).err().map(|fault| fault.to_string());
+    let status = u16::from(bytes.first().copied().unwrap_or_default()) * 4;
+    for asks_sessions in [false, true] {
+        // Whatever a gateway says is a verdict, or a reason to try again.
+        let _judged = judge(status, bytes, None, asks_sessions);
+    }
+    acks.or(page)
+}

@@ -1,0 +1,226 @@
+//! What is kept of reports: how far each stream was taken in, and the last reports that were ignored.
+//!
+//! | key | value |
+//! |---|---|
+//! | `bs`, name of the stream | format (1), last sequence (8), when it was taken (8) |
+//! | `bi`, number (8) | format (1), when it was ignored (8), when it was made (8), account (8), sequence (8), type (1), why (1), stream |
+//!
+//! Numbers in keys are big endian, in values little endian; times are microseconds since 1970-01-01T00:00:00Z. A mark is
+//! put behind the events of its reports: whoever is killed in between finds them undone, and has them decided once more.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::reports::{ReportType, Why};
+use crate::domain::{AccountNumber, Timestamp};
+use crate::limits::{REPORT_STREAMS, REPORTS_IGNORED};
+use crate::store::{self, Store, Table};
+
+const STREAMS: &[u8] = b"bs";
+const IGNORED: &[u8] = b"bi";
+const FORMAT: u8 = 1;
+
+/// The rows.
+pub(super) struct Marks {
+    store: Store,
+    known: Mutex<Known>,
+    most: usize,
+    ignored_most: u64,
+}
+
+struct Known {
+    /// The last sequence of each stream, and when it was taken.
+    streams: HashMap<String, Mark>,
+    /// The number of the next report that is ignored, and of the first that is there.
+    ignored: std::ops::Range<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) last: u64,
+    pub(super) at: Timestamp,
+}
+
+/// A report that was ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// When it was ignored.
+    pub at: Timestamp,
+    /// When the gateway made it.
+    pub made_at: Timestamp,
+    /// Of which account.
+    pub account: AccountNumber,
+    /// Its place in its stream.
+    pub sequence: u64,
+    /// What it says.
+    pub kind: ReportType,
+    /// Why it was ignored.
+    pub why: Why,
+    /// Its stream.
+    pub stream: String,
+}
+
+impl Marks {
+    /// What is in the store.
+    pub(super) fn open(store: Store) -> Result<Marks, store::Error> {
+        Marks::with_room(store, REPORT_STREAMS, REPORTS_IGNORED)
+    }
+
+    fn with_room(store: Store, most: usize, ignored_most: u64) -> Result<Marks, store::Error> {
+        let mut streams = HashMap::new();
+        for entry in store.scan_from(Table::Gateways, STREAMS) {
+            let (key, value) = entry?;
+            let Some(name) = key.strip_prefix(STREAMS) else { break };
+            if let (Ok(name), Some(mark)) = (str::from_utf8(name), Mark::read(&value)) {
+                streams.insert(name.to_owned(), mark);
+            }
+        }
+        let number =
+            |key: &[u8]| key.strip_prefix(IGNORED).and_then(|it| it.as_array()).map(|it| u64::from_be_bytes(*it));
+        let first = store.scan_from(Table::Gateways, IGNORED).next().transpose()?.and_then(|(key, _)| number(&key));
+        let last = store.scan_back(Table::Gateways, &ignored_key(u64::MAX)).next().transpose()?;
+        let next = last.and_then(|(key, _)| number(&key)).map_or(0, |last| last.saturating_add(1));
+        let known = Mutex::new(Known { streams, ignored: first.unwrap_or(next)..next });
+        Ok(Marks { store, known, most, ignored_most })
+    }
+
+    /// The last sequence of a stream that was taken in; none of one that is not known.
+    pub(super) fn last(&self, stream: &str) -> Option<u64> {
+        self.lock().streams.get(stream).map(|mark| mark.last)
+    }
+
+    /// Marks how far a stream is taken in. For a new one that has no room, the one that was used longest ago is forgotten.
+    /// Durable as a put of the store is.
+    pub(super) fn set(&self, stream: &str, mark: Mark) -> Result<(), store::Error> {
+        let mut known = self.lock();
+        if known.streams.insert(stream.to_owned(), mark).is_none() && known.streams.len() > self.most {
+            let others = known.streams.iter().filter(|(name, _)| *name != stream);
+            let oldest = others.min_by_key(|(_, mark)| mark.at).map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest {
+                known.streams.remove(&oldest);
+                self.store.remove(Table::Gateways, &[STREAMS, oldest.as_bytes()].concat())?;
+            }
+        }
+        self.store.put(Table::Gateways, &[STREAMS, stream.as_bytes()].concat(), &mark.bytes())
+    }
+
+    /// Keeps a report that was ignored, and forgets the oldest for which there is no room. Durable as a put is.
+    pub(super) fn keep(&self, ignored: &Ignored) -> Result<(), store::Error> {
+        let mut known = self.lock();
+        self.store.put(Table::Gateways, &ignored_key(known.ignored.end), &ignored.bytes())?;
+        known.ignored.end += 1;
+        while known.ignored.end - known.ignored.start > self.ignored_most {
+            self.store.remove(Table::Gateways, &ignored_key(known.ignored.start))?;
+            known.ignored.start += 1;
+        }
+        Ok(())
+    }
+
+    /// The reports that were ignored, the last one first.
+    pub(super) fn ignored(&self, most: usize) -> Result<Vec<Ignored>, store::Error> {
+        let mut found = Vec::new();
+        for entry in self.store.scan_back(Table::Gateways, &ignored_key(u64::MAX)).take(most) {
+            let (key, value) = entry?;
+            if !key.starts_with(IGNORED) {
+                break;
+            }
+            found.extend(Ignored::read(&value));
+        }
+        Ok(found)
+    }
+
+    /// What is known agrees with the store between any two lines, but for a store that failed, which is final.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ignored_key(number: u64) -> Vec<u8> {
+    [IGNORED, &number.to_be_bytes()].concat()
+}
+
+impl Mark {
+    pub(super) fn bytes(self) -> Vec<u8> {
+        [&[FORMAT][..], &self.last.to_le_bytes(), &self.at.0.to_le_bytes()].concat()
+    }
+
+    /// None if another program wrote it.
+    pub(super) fn read(bytes: &[u8]) -> Option<Mark> {
+        let (last, at) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk()?;
+        Some(Mark { last: u64::from_le_bytes(*last), at: Timestamp(i64::from_le_bytes(*at.as_array()?)) })
+    }
+}
+
+impl Ignored {
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let Ignored { at, made_at, account, sequence, kind, why, stream } = self;
+        let numbers = [at.0.cast_unsigned(), made_at.0.cast_unsigned(), account.get(), *sequence];
+        let mut bytes = vec![FORMAT];
+        bytes.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
+        bytes.extend([*kind as u8, *why as u8]);
+        bytes.extend(stream.as_bytes());
+        bytes
+    }
+
+    /// None if another program wrote it.
+    pub(super) fn read(bytes: &[u8]) -> Option<Ignored> {
+        let (numbers, rest) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk::<32>()?;
+        let number = |at: usize| numbers[8 * at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let ([kind, why], stream) = rest.split_first_chunk()?;
+        Some(Ignored {
+            at: Timestamp(number(0).cast_signed()),
+            made_at: Timestamp(number(1).cast_signed()),
+            account: AccountNumber::from_stored(number(2))?,
+            sequence: number(3),
+            kind: *ReportType::ALL.get(usize::from(*kind))?,
+            why: *Why::ALL.get(usize::from(*why))?,
+            stream: str::from_utf8(stream).ok()?.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::Settings;
+
+    fn mark(last: u64, at: i64) -> Mark {
+        Mark { last, at: Timestamp(at) }
+    }
+
+    fn ignored(sequence: u64) -> Ignored {
+        let (at, made_at, account) = (Timestamp(7), Timestamp(5), AccountNumber::EXAMPLE);
+        let (kind, why, stream) = (ReportType::RegistrationFailed, Why::DoesNotFit, "7f3a".to_owned());
+        Ignored { at, made_at, account, sequence, kind, why, stream }
+    }
+
+    #[test]
+    fn the_last_are_kept_also_over_a_start() {
+        let directory =
+            TempDir::new_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/..").or_else(|_| TempDir::new()).unwrap();
+        let open = |store: &Store| Marks::with_room(store.clone(), 3, 4).unwrap();
+        let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
+        let marks = open(&store);
+        for (number, stream) in ["a", "b", "c"].iter().enumerate() {
+            marks.set(stream, mark(10, number as i64)).unwrap();
+        }
+        marks.set("a", mark(11, 9)).unwrap();
+        marks.set("d", mark(1, 10)).unwrap();
+        for sequence in 0..10 {
+            marks.keep(&ignored(sequence)).unwrap();
+        }
+        for marks in [&marks, &open(&store)] {
+            let last = ["a", "b", "c", "d"].map(|stream| marks.last(stream));
+            assert_eq!(last, [Some(11), None, Some(10), Some(1)], "b was used longest ago");
+            let kept: Vec<u64> = marks.ignored(100).unwrap().iter().map(|it| it.sequence).collect();
+            assert_eq!(kept, [9, 8, 7, 6]);
+            assert_eq!(marks.ignored(1).unwrap(), [ignored(9)]);
+        }
+        let marks = open(&store);
+        marks.keep(&ignored(20)).unwrap();
+        assert_eq!(marks.ignored(2).unwrap(), [ignored(20), ignored(9)]);
+        assert_eq!(store.scan_from(Table::Gateways, b"").count(), 7, "and nothing else");
+    }
+}

@@ -1,0 +1,191 @@
+//! What is said to a gateway and read of it, and the queue under anything that may happen to it.
+
+mod queue;
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::orders::{Order, Wish};
+use super::protocol::{json, read_acks};
+use super::reports::read_batch;
+use super::sessions::SessionPage;
+use crate::config::Settings;
+use crate::domain::Account;
+use crate::domain::{AccountNumber, AccountType, Command, Outstanding, Routing, TaskId, Timestamp, VerifyType, decide};
+use crate::store::Store;
+use crate::vault::{ClearContent, Vault};
+
+const NOW: Timestamp = Timestamp(1_764_046_168_934_966);
+
+fn golden(name: &str, text: &str) {
+    insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+/// A state in which everything is outstanding, and what it is.
+fn unsettled(vault: &Vault, device_params: Option<&str>) -> (Account, Vec<Outstanding>) {
+    let account = AccountNumber::EXAMPLE;
+    let content = ClearContent {
+        account_type: AccountType::Business,
+        name: Some("lee"),
+        avatar: None,
+        public_key: "public",
+        private_key: "private \u{1f511} \"quoted\"",
+        msg_public_key: "",
+        msg_private_key: "message private",
+        account_id: Some("17"),
+        next_key_id: None,
+        registration_id: Some(""),
+        device_params,
+    };
+    let content = vault.seal_content(account, &content).unwrap();
+    let code = vault.seal_code(account, "123456").unwrap().unwrap();
+    let mut state = Account::initial();
+    let mut owed = Vec::new();
+    for command in [
+        Command::BringOnline { content: Some(content), replace: false },
+        Command::Register {
+            task: TaskId::new(7).unwrap(),
+            verify_type: VerifyType::MissedCall,
+            account_type: AccountType::Personal,
+            calling_code: "+86".parse().unwrap(),
+            country: "CN".to_owned(),
+            lifetime: std::time::Duration::from_secs(600),
+        },
+        Command::SubmitCode { code },
+        Command::Recycle { comes_back: false },
+    ] {
+        let events = decide(&state, &command, NOW, Routing::default().of(account)).unwrap();
+        events.iter().for_each(|event| state.evolve(event));
+        owed.extend(state.outstanding().into_iter().filter(|it| !owed.contains(it)).collect::<Vec<_>>());
+    }
+    (state, owed)
+}
+
+#[test]
+fn commands_as_they_are_sent() {
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(directory.path(), &Settings::default().store).unwrap();
+    let vault = Vault::open(store, &Settings::default().vault).unwrap();
+    let mut text = String::new();
+    for device_params in [Some("parameters"), None] {
+        let (state, owed) = unsettled(&vault, device_params);
+        let orders = owed.iter().map(|owed| Order::of(AccountNumber::EXAMPLE, &state, owed, NOW).unwrap());
+        let first = Order {
+            id: "list_sessions-1".to_owned(),
+            account: None,
+            deadline: NOW,
+            wish: Wish::ListSessions { after: None, limit: 9 },
+        };
+        let second = Wish::ListSessions { after: Some(AccountNumber::EXAMPLE), limit: 9 };
+        let second = Order { id: "list_sessions-2".to_owned(), wish: second, ..first.clone() };
+        let any = Order::disconnect(AccountNumber::EXAMPLE, None, NOW);
+        for order in orders.chain([any, first, second]) {
+            let body = json(&order.open(&vault).unwrap().command());
+            assert_eq!(body.capacity(), body.len(), "no copy was left behind while it grew");
+            let shown: Value = serde_json::from_slice(&body).unwrap();
+            writeln!(text, "{shown}\n  refused: {:?}", order.refused("no pairing")).unwrap();
+            assert!(!format!("{order:?}").contains("private"), "{order:?}");
+        }
+    }
+    golden("bridge_commands", &text);
+}
+
+/// Each fault is told by the field's name, and what was sent is never repeated.
+#[test]
+fn what_is_at_fault() {
+    let report = |fields: &str| {
+        format!(
+            r#"{{"stream":"a","reports":[{{"sequence":1,"time":"2026-11-25T03:41:00Z","account":"861821726231",{fields}}}]}}"#
+        )
+    };
+    let good = [
+        r#""type":"connected","session":3,"instance_code":"I-3","later":{"a":[1]}"#,
+        r#""type":"connected","session":null"#,
+        r#""type":"disconnected","reason":"1001""#,
+        r#""type":"banned","reason":"spam","instance_code":"I""#,
+        r#""type":"ban_lifted""#,
+        r#""type":"code_sent","task":7"#,
+        r#""type":"registered","task":7"#,
+        r#""type":"registration_failed","task":7,"reason":"no line""#,
+        r#""type":"registration_failed","task":7,"attempt":2,"reason":"wrong""#,
+    ];
+    let mut text = String::new();
+    for fields in good {
+        let batch = read_batch(report(fields).as_bytes()).unwrap();
+        writeln!(text, "{fields}\n  {:?}", batch.reports[0].report).unwrap();
+    }
+    let bad = [
+        r#""type":"open""#,
+        r#""type":"disconnected""#,
+        r#""type":"code_sent""#,
+        r#""type":"code_sent","task":0"#,
+        r#""type":"code_sent","task":-1"#,
+        r#""type":"code_sent","task":1.5"#,
+        r#""type":"code_sent","task":"S3CRET""#,
+        r#""type":"code_sent","task":4294967296"#,
+        r#""type":"connected","session":{"S3CRET":1}"#,
+        r#""type":"connected","instance_code":["S3CRET"]"#,
+        r#""type":"connected","type":"banned""#,
+        r#""session":3"#,
+    ];
+    let bodies = bad.map(report).into_iter().chain(
+        [
+            "",
+            "[]",
+            "\"S3CRET\"",
+            "{",
+            "{}",
+            r#"{"stream":"a"}"#,
+            r#"{"stream":"","reports":[]}"#,
+            r#"{"stream":"a b","reports":[]}"#,
+            r#"{"stream":"a","reports":{}}"#,
+            r#"{"stream":"a","reports":[]}"#,
+            r#"{"stream":"a","reports":[1]}"#,
+            r#"{"stream":"a","reports":[{}]}"#,
+            r#"{"stream":"a","reports":[{"sequence":0}]}"#,
+            r#"{"stream":"a","reports":[{"sequence":1,"time":"yesterday"}]}"#,
+            r#"{"stream":"a","reports":[{"sequence":1,"time":"2026-11-25T03:41:00Z","account":"+86"}]}"#,
+            r#"{"stream":"a","reports":[]} S3CRET"#,
+        ]
+        .map(str::to_owned),
+    );
+    let line = r#"{"sequence":N,"time":"2026-11-25T03:41:00Z","account":"861821726231","type":"ban_lifted"}"#;
+    let batch = |numbers: &[u64]| {
+        let lines: Vec<String> = numbers.iter().map(|number| line.replace('N', &number.to_string())).collect();
+        format!(r#"{{"stream":"a","reports":[{}]}}"#, lines.join(","))
+    };
+    let many: Vec<u64> = (1..=1_001).collect();
+    let orders = [batch(&[1, 3]), batch(&[2, 1]), batch(&[1, 1]), batch(&[u64::MAX, 0]), batch(&many)];
+    for body in bodies.chain(orders) {
+        let fault = read_batch(body.as_bytes()).unwrap_err().to_string();
+        assert!(!fault.contains("S3CRET"), "{fault}");
+        writeln!(text, "{}\n  {fault}", &body[..body.len().min(200)]).unwrap();
+    }
+    text += "=== acknowledgements\n";
+    for body in [
+        r#"{"acks":[]}"#,
+        r#"{"acks":[{"lease":"a-1"},{"lease":"a-2","error":"no"},{"lease":"a-3","sessions":[],"next":null}]}"#,
+        r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231","session":null,"state":"banned","reason":"spam"}],"next":"861821726231"}]}"#,
+        "{}",
+        r#"{"acks":[{}]}"#,
+        r#"{"acks":[{"lease":"a-1","error":"no","sessions":[]}]}"#,
+        r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231"}]}]}"#,
+        r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231","state":"S3CRET"}]}]}"#,
+    ] {
+        let said = read_acks(body.as_bytes()).map_or_else(|fault| fault.to_string(), |acks| format!("{acks:?}"));
+        assert!(!said.contains("S3CRET"), "{said}");
+        writeln!(text, "{body}\n  {said}").unwrap();
+    }
+    text += "=== sessions\n";
+    for body in [r#"{"sessions":[]}"#, "{}", r#"{"sessions":[],"next":7}"#, r#"{"sessions":[{"state":"connected"}]}"#] {
+        let said =
+            SessionPage::read(body.as_bytes()).map_or_else(|fault| fault.to_string(), |page| format!("{page:?}"));
+        writeln!(text, "{body}\n  {said}").unwrap();
+    }
+    golden("bridge_faults", &text);
+}

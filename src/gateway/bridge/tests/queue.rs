@@ -1,0 +1,241 @@
+//! The queue under anything that may happen to it: nothing is lost, nothing is given to two, nothing after its deadline.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::orders::{Order, Wish};
+use super::super::queue::{Given, Queue, Queued};
+use crate::domain::{AccountNumber, Timestamp};
+use crate::limits::COMMAND_RETRY_MAX;
+
+/// How long a lease lasts here.
+const LEASE: Duration = Duration::from_secs(30);
+/// Commands whose deadline no case reaches.
+const LONG: Duration = Duration::from_secs(1_000_000);
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A session of an account is wished open or closed.
+    Presence {
+        account: u64,
+        session: u32,
+        opens: bool,
+        is_long: bool,
+    },
+    /// A page of sessions is asked for: one in a lane of its own, which nothing supersedes.
+    Ask {
+        number: u32,
+        is_long: bool,
+    },
+    Give,
+    Settle {
+        which: usize,
+    },
+    PutBack {
+        which: usize,
+        wait: u64,
+    },
+    Withdraw {
+        number: u32,
+    },
+    Wait {
+        milliseconds: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4_u64, 1..5_u32, any::<bool>(), any::<bool>())
+            .prop_map(|(account, session, opens, is_long)| Step::Presence { account, session, opens, is_long }),
+        2 => (0..6_u32, any::<bool>()).prop_map(|(number, is_long)| Step::Ask { number, is_long }),
+        6 => Just(Step::Give),
+        3 => (0..6_usize).prop_map(|which| Step::Settle { which }),
+        2 => (0..6_usize, 0..10_000_u64).prop_map(|(which, wait)| Step::PutBack { which, wait }),
+        1 => (0..6_u32).prop_map(|number| Step::Withdraw { number }),
+        4 => (0..40_000_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
+    ]
+}
+
+fn account(number: u64) -> AccountNumber {
+    AccountNumber::from_stored(861_821_726_000 + number).unwrap()
+}
+
+/// What is known of a command that is not over.
+#[derive(Clone, Debug)]
+struct Known {
+    order: Order,
+    given: u32,
+    /// Its lease and the end of it, while it has one.
+    lease: Option<(u64, Timestamp)>,
+    is_superseded: bool,
+}
+
+#[derive(Default)]
+struct Model {
+    known: BTreeMap<String, Known>,
+    leases: Vec<u64>,
+}
+
+impl Model {
+    /// Leases and deadlines that are over end.
+    fn sweep(&mut self, now: Timestamp) {
+        for known in self.known.values_mut() {
+            known.lease = known.lease.filter(|(_, until)| *until > now);
+        }
+        self.known.retain(|_, it| it.lease.is_some() || (it.order.deadline > now && !it.is_superseded));
+    }
+
+    fn push(&mut self, order: &Order) -> Queued {
+        if self.known.contains_key(&order.id) {
+            let known = self.known.get_mut(&order.id).unwrap();
+            known.order.deadline = known.order.deadline.max(order.deadline);
+            return Queued::Known;
+        }
+        let mut queued = Queued::Added;
+        if let Some(session) = order.presence() {
+            let of_lane = |it: &&Known| it.order.account == order.account;
+            let is_later = |it: &Known| it.order.presence().is_some_and(|it| it > session);
+            if self.known.values().filter(of_lane).any(is_later) {
+                return Queued::Outdated;
+            }
+            let before = self.known.len();
+            let is_other = |it: &Known| it.order.account != order.account || it.order.presence().is_none();
+            self.known.retain(|_, it| is_other(it) || it.lease.is_some());
+            self.known.values_mut().filter(|it| !is_other(it)).for_each(|it| it.is_superseded = true);
+            queued = if self.known.len() < before { Queued::Replaced } else { queued };
+        }
+        let known = Known { order: order.clone(), given: 0, lease: None, is_superseded: false };
+        self.known.insert(order.id.clone(), known);
+        queued
+    }
+
+    /// What is given out must be one that nobody has.
+    fn give(&mut self, given: &Given, now: Timestamp) {
+        let is_leased = |it: &Known| it.order.account == given.order.account && it.lease.is_some();
+        assert!(!self.known.values().any(is_leased), "{given:?} has another of its lane given out beside it");
+        let known = self.known.get_mut(&given.order.id).unwrap_or_else(|| panic!("{given:?} is over"));
+        known.given += 1;
+        assert_eq!((given.delivery, &given.order), (known.given, &known.order));
+        assert!(known.order.deadline > now, "{given:?} is given out after its deadline");
+        known.lease = Some((given.lease, given.until));
+        self.leases.push(given.lease);
+    }
+
+    fn of_lease(&self, lease: u64) -> Option<String> {
+        let has = |(_, it): &(&String, &Known)| it.lease.is_some_and(|(it, _)| it == lease);
+        self.known.iter().find(has).map(|(id, _)| id.clone())
+    }
+}
+
+fn order(id: String, account: Option<AccountNumber>, now: Timestamp, is_long: bool, wish: Wish) -> Order {
+    let deadline = now.plus(if is_long { LONG } else { Duration::from_secs(20) });
+    Order { id, account, deadline, wish }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_doubled_or_late(steps in prop::collection::vec(step(), 1..80)) {
+        let (mut queue, mut model, mut now) = (Queue::new(1_000), Model::default(), Timestamp(1_000_000));
+        for step in steps {
+            model.sweep(now);
+            match step {
+                Step::Presence { account: number, session, opens, is_long } => {
+                    let (id, wish) = if opens {
+                        (format!("connect-{number}-{session}"), Wish::Disconnect { session: Some(session) })
+                    } else {
+                        (format!("disconnect-{number}-{session}"), Wish::Disconnect { session: Some(session) })
+                    };
+                    let order = order(id, Some(account(number)), now, is_long, wish);
+                    prop_assert_eq!(queue.push(order.clone(), now), model.push(&order));
+                }
+                Step::Ask { number, is_long } => {
+                    let wish = Wish::ListSessions { after: None, limit: number };
+                    let order = order(format!("list_sessions-{number}"), None, now, is_long, wish);
+                    prop_assert_eq!(queue.push(order.clone(), now), model.push(&order));
+                }
+                Step::Give => {
+                    if let Some(given) = queue.give(now, |_| now.plus(LEASE)) {
+                        model.give(&given, now);
+                    }
+                }
+                Step::Settle { which } => {
+                    let Some(lease) = model.leases.get(which).copied() else { continue };
+                    let expected = model.of_lease(lease);
+                    let settled = queue.settle(lease, now).map(|order| order.id);
+                    prop_assert_eq!(&settled, &expected, "a lease that is over settles nothing, a live one its command");
+                    settled.iter().for_each(|id| drop(model.known.remove(id)));
+                }
+                Step::PutBack { which, wait } => {
+                    let Some(lease) = model.leases.get(which).copied() else { continue };
+                    queue.put_back(lease, now, now.plus(Duration::from_millis(wait)));
+                    let id = model.of_lease(lease);
+                    id.iter().for_each(|id| model.known.get_mut(id).unwrap().lease = None);
+                    model.sweep(now);
+                }
+                Step::Withdraw { number } => {
+                    let id = format!("list_sessions-{number}");
+                    queue.withdraw(&id, None, now);
+                    model.known.remove(&id);
+                }
+                Step::Wait { milliseconds } => now = now.plus(Duration::from_millis(milliseconds)),
+            }
+        }
+        // All leases end, all short deadlines are over; all else comes out.
+        now = now.plus(LEASE + COMMAND_RETRY_MAX + Duration::from_secs(20));
+        model.sweep(now);
+        let mut left = BTreeSet::new();
+        while let Some(given) = queue.give(now, |_| now.plus(LEASE)) {
+            model.give(&given, now);
+            prop_assert!(queue.settle(given.lease, now).is_some());
+            model.known.remove(&given.order.id);
+            left.insert(given.order.id);
+        }
+        prop_assert!(model.known.is_empty(), "lost: {:?}, after {left:?}", model.known);
+        prop_assert_eq!((queue.len(), queue.leases(), queue.next(now)), (0, 0, None));
+    }
+}
+
+/// Each account has its turn, however much another wants.
+#[test]
+fn lanes_take_turns() {
+    let (mut queue, now) = (Queue::new(100), Timestamp(0));
+    let code = |account_: u64, attempt| Wish::ListSessions { after: Some(account(account_)), limit: attempt };
+    for (number, attempt) in [(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (2, 2)] {
+        let order = order(format!("{number}-{attempt}"), Some(account(number)), now, true, code(number, attempt));
+        assert_eq!(queue.push(order, now), Queued::Added);
+    }
+    let mut turns = Vec::new();
+    while let Some(given) = queue.give(now, |_| now.plus(LEASE)) {
+        queue.settle(given.lease, now);
+        turns.push(given.order.id);
+    }
+    assert_eq!(turns, ["1-1", "2-1", "3-1", "1-2", "2-2", "1-3"]);
+}
+
+/// Beyond the bound nothing is taken, and nothing that is there is touched; what takes another's place needs no room.
+#[test]
+fn a_full_queue_takes_no_more() {
+    let (mut queue, now) = (Queue::new(2), Timestamp(0));
+    let close = |number: u64, session| {
+        let wish = Wish::Disconnect { session: Some(session) };
+        order(format!("disconnect-{number}-{session}"), Some(account(number)), now, true, wish)
+    };
+    let queued = [(1, 1), (2, 1), (3, 1), (2, 2), (2, 2), (1, 2)]
+        .map(|(number, session)| queue.push(close(number, session), now));
+    let expected = [Queued::Added, Queued::Added, Queued::Full, Queued::Replaced, Queued::Known, Queued::Replaced];
+    assert_eq!((queued, queue.len()), (expected, 2));
+    assert_eq!(queue.push(close(1, 1), now), Queued::Outdated);
+}
+
+/// A clock that is set back holds nothing up.
+#[test]
+fn a_clock_that_is_set_back() {
+    let (mut queue, late) = (Queue::new(2), Timestamp(3_600_000_000));
+    let wish = Wish::Disconnect { session: Some(1) };
+    assert_eq!(queue.push(order("a".to_owned(), Some(account(1)), late, true, wish), late), Queued::Added);
+    assert!(queue.give(Timestamp(0), |_| late).is_some());
+}

@@ -1,0 +1,390 @@
+//! JSON from a gateway: values, lists and objects, strictly typed, and the sentence that names the field at fault.
+//!
+//! What is at fault is told by its kind and never repeated: a gateway that mixes fields up may have put a secret there.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+
+use crate::domain::{AccountNumber, printable};
+use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, BRIDGE_TEXT_BYTES, FIELD_PATH_BYTES};
+
+/// Why a body is malformed: one sentence that names the field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Fault(String);
+
+impl Fault {
+    /// A fault of the field at `path`; `words` go on from its name.
+    pub(super) fn at(path: &str, words: impl Display) -> Fault {
+        let path = printable(path);
+        match path.floor_char_boundary(FIELD_PATH_BYTES) {
+            _ if path == "." => Fault(format!("the body {words}")),
+            all if all == path.len() => Fault(format!("{path} {words}")),
+            end => Fault(format!("{}… {words}", &path[..end])),
+        }
+    }
+
+    /// A field that must be there is not.
+    pub(super) fn missing(path: &str) -> Fault {
+        Fault::at(path, "is missing; it is required")
+    }
+}
+
+/// Reads all of `body`.
+pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Fault> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = T::deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    // Keeping the path costs time, so only a faulty body is read with it.
+    read.map_err(|_| explain::<T>(body))
+}
+
+fn explain<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Fault {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut track = serde_path_to_error::Track::new();
+    let found = T::deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let Err(error) = found.and_then(|_| json.end()) else { return Fault::at(".", "is malformed") };
+    let (line, column) = (error.line(), error.column());
+    let words = error.to_string();
+    let words = words.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&words);
+    match error.classify() {
+        Category::Data => Fault::at(&track.path().to_string(), format_args!("{words} (line {line}, column {column})")),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Fault::at(".", format_args!("is not valid JSON: {words} (line {line}, column {column})"))
+        }
+    }
+}
+
+/// What a single value may be.
+pub(super) trait Scalar<'de>: Sized {
+    /// As in "a string".
+    const IS: &'static str;
+
+    /// How it is described to those who send it.
+    fn shape() -> ObjectBuilder;
+
+    /// From a text.
+    fn of_text(_: Cow<'de, str>) -> Result<Self, String> {
+        Err(not::<Self>("a string"))
+    }
+
+    /// From a whole number.
+    fn of_number(_: u64) -> Result<Self, String> {
+        Err(not::<Self>("a number"))
+    }
+}
+
+fn not<'de, S: Scalar<'de>>(found: &str) -> String {
+    format!("must be {}, not {found}", S::IS)
+}
+
+/// The methods by which a visitor refuses kinds of values, naming the kind alone.
+macro_rules! refuse {
+    ($is:expr, not $($kind:ident)+) => { $(refuse!(@ $kind $is);)+ };
+    (@ boolean $is:expr) => { refuse!(@@ visit_bool(bool), $is, "a boolean"); };
+    (@ number $is:expr) => { refuse!(@@ visit_u64(u64), $is, "a number"); };
+    (@ negative $is:expr) => { refuse!(@@ visit_i64(i64), $is, "a negative number"); };
+    (@ fraction $is:expr) => { refuse!(@@ visit_f64(f64), $is, "a fraction or a number out of range"); };
+    (@ string $is:expr) => { refuse!(@@ visit_str(&str), $is, "a string"); };
+    (@ null $is:expr) => {
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Err(E::custom(format_args!("must be {}, not null", $is)))
+        }
+    };
+    (@ list $is:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            Err(de::Error::custom(format_args!("must be {}, not a list", $is)))
+        }
+    };
+    (@ object $is:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            Err(de::Error::custom(format_args!("must be {}, not an object", $is)))
+        }
+    };
+    (@@ $method:ident($type:ty), $is:expr, $found:literal) => {
+        fn $method<E: de::Error>(self, _: $type) -> Result<Self::Value, E> {
+            Err(E::custom(format_args!("must be {}, not {}", $is, $found)))
+        }
+    };
+}
+
+/// A single value, read from JSON.
+pub(super) struct Of<S>(pub(super) S);
+
+impl<'de, S: Scalar<'de>> Deserialize<'de> for Of<S> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Of<S>, D::Error> {
+        json.deserialize_any(One(PhantomData)).map(Of)
+    }
+}
+
+impl<'de, S: Scalar<'de>> Shape for Of<S> {
+    fn shape() -> Schema {
+        S::shape().into()
+    }
+}
+
+struct One<S>(PhantomData<S>);
+
+impl<'de, S: Scalar<'de>> Visitor<'de> for One<S> {
+    type Value = S;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(S::IS)
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<S, E> {
+        S::of_text(Cow::Borrowed(text)).map_err(E::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<S, E> {
+        S::of_text(Cow::Owned(text.to_owned())).map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<S, E> {
+        S::of_number(number).map_err(E::custom)
+    }
+
+    refuse!(S::IS, not boolean negative fraction null list object);
+}
+
+/// A text of at most [`BRIDGE_TEXT_BYTES`].
+pub(super) type Text<'a> = Cow<'a, str>;
+
+impl<'de> Scalar<'de> for Text<'de> {
+    const IS: &'static str = "a string";
+
+    fn shape() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(BRIDGE_TEXT_BYTES))
+    }
+
+    fn of_text(text: Cow<'de, str>) -> Result<Text<'de>, String> {
+        match text.len() {
+            0..=BRIDGE_TEXT_BYTES => Ok(text),
+            bytes => Err(format!("has {bytes} bytes; at most {BRIDGE_TEXT_BYTES} are taken")),
+        }
+    }
+}
+
+impl<'de> Scalar<'de> for u64 {
+    const IS: &'static str = "a whole number";
+
+    fn shape() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u8)).maximum(Some(u64::MAX as usize))
+    }
+
+    fn of_number(number: u64) -> Result<u64, String> {
+        Ok(number)
+    }
+}
+
+impl<'de> Scalar<'de> for u32 {
+    const IS: &'static str = "a whole number";
+
+    fn shape() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u8)).maximum(Some(u32::MAX as usize))
+    }
+
+    fn of_number(number: u64) -> Result<u32, String> {
+        u32::try_from(number).map_err(|_| format!("must be at most {}", u32::MAX))
+    }
+}
+
+impl<'de> Scalar<'de> for AccountNumber {
+    const IS: &'static str = "a string of digits";
+
+    fn shape() -> ObjectBuilder {
+        let digits = format!("^[1-9][0-9]{{{},{}}}$", ACCOUNT_DIGITS_MIN - 1, ACCOUNT_DIGITS_MAX - 1);
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(digits))
+    }
+
+    fn of_text(text: Cow<'de, str>) -> Result<AccountNumber, String> {
+        text.parse().map_err(|malformed: crate::domain::MalformedNumber| malformed.to_string())
+    }
+}
+
+/// A list of at most so many; they are counted while they are read.
+pub(super) struct Few<T, const MOST: usize>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Few<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Few<T, MOST>, D::Error> {
+        json.deserialize_any(Several::<T, MOST>(PhantomData)).map(Few)
+    }
+}
+
+impl<T: Shape, const MOST: usize> Shape for Few<T, MOST> {
+    fn shape() -> Schema {
+        Schema::Array(ArrayBuilder::new().items(RefOr::T(T::shape())).max_items(Some(MOST)).build())
+    }
+}
+
+struct Several<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Several<T, MOST> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            if entries.len() == MOST {
+                return Err(de::Error::custom(format_args!(
+                    "has more than {MOST} entries; send them in several parts"
+                )));
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    refuse!("a list", not boolean number negative fraction string null object);
+}
+
+/// A key, borrowed where nothing is escaped in it.
+pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Key<'a>, D::Error> {
+        struct Letters;
+
+        impl<'de> Visitor<'de> for Letters {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        json.deserialize_str(Letters)
+    }
+}
+
+/// An object with these fields, all of which may be missing or null, and with any others, which are ignored. A key that is
+/// given twice is a fault. What is written above a key is what its description says.
+macro_rules! object {
+    ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> {
+            $($field: Option<$type>,)+
+            of: PhantomData<&'a ()>,
+        }
+
+        impl<'a> $name<'a> {
+            /// Its description. What is not `required` may be null.
+            fn described(required: &[&str]) -> Schema {
+                let fields = [$(($key, concat!($($words),+), <$type as Shape>::shape()),)+];
+                described(fields.into_iter(), required)
+            }
+        }
+
+        impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
+            fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+                struct Fields<'a>(PhantomData<&'a ()>);
+
+                impl<'de: 'a, 'a> Fill<'de> for Fields<'a> {
+                    type Value = $name<'a>;
+
+                    fn fill<A: MapAccess<'de>>(self, mut map: A) -> Result<$name<'a>, A::Error> {
+                        $(let mut $field = None::<Option<$type>>;)+
+                        while let Some(key) = map.next_key::<Key<'de>>()? {
+                            match &*key.0 {
+                                $($key if $field.is_some() => {
+                                    return Err(de::Error::custom(concat!("has ", $key, " twice; give it once")));
+                                })+
+                                $($key => $field = Some(map.next_value()?),)+
+                                _ => drop(map.next_value::<IgnoredAny>()?),
+                            }
+                        }
+                        Ok($name { $($field: $field.flatten(),)+ of: PhantomData })
+                    }
+                }
+
+                json.deserialize_any(AnObject(Fields(PhantomData)))
+            }
+        }
+    };
+}
+
+pub(super) use object;
+
+/// Reads the fields of an object.
+pub(super) trait Fill<'de> {
+    /// What they make.
+    type Value;
+
+    /// All of them.
+    fn fill<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error>;
+}
+
+/// Takes an object, and says of anything else what it is.
+pub(super) struct AnObject<F>(pub(super) F);
+
+impl<'de, F: Fill<'de>> Visitor<'de> for AnObject<F> {
+    type Value = F::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<F::Value, A::Error> {
+        self.0.fill(map)
+    }
+
+    refuse!("an object", not boolean number negative fraction string null list);
+}
+
+/// How something is described to those who send it.
+pub(super) trait Shape {
+    /// Its type and bounds.
+    fn shape() -> Schema;
+}
+
+/// An object with these fields, and with any others.
+pub(super) fn described(
+    fields: impl Iterator<Item = (&'static str, &'static str, Schema)>,
+    required: &[&str],
+) -> Schema {
+    let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
+    for (key, words, mut shape) in fields {
+        let words = Some(words.trim().to_owned());
+        let is_required = required.contains(&key);
+        match &mut shape {
+            Schema::Object(value) => {
+                value.description = words;
+                value.schema_type = or_null(value.schema_type.clone(), is_required);
+            }
+            Schema::Array(list) => {
+                list.description = words;
+                list.schema_type = or_null(list.schema_type.clone(), is_required);
+            }
+            // Nothing here is made of several shapes; new kinds of them may come with the library.
+            #[allow(clippy::wildcard_enum_match_arm)]
+            Schema::OneOf(_) | Schema::AllOf(_) | Schema::AnyOf(_) | _ => {}
+        }
+        object = if is_required { object.required(key) } else { object };
+        object = object.property(key, shape);
+    }
+    object.into()
+}
+
+fn or_null(of: SchemaType, is_required: bool) -> SchemaType {
+    match of {
+        SchemaType::Type(one) if !is_required => SchemaType::Array(vec![one, Type::Null]),
+        same @ (SchemaType::Type(_) | SchemaType::Array(_) | SchemaType::AnyValue) => same,
+    }
+}

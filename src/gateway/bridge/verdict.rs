@@ -1,0 +1,153 @@
+//! What a gateway's answer to a command means. Pure.
+
+use std::time::Duration;
+
+use super::protocol::refusal;
+use super::sessions::SessionPage;
+use crate::limits::BRIDGE_ANSWER_BYTES;
+
+/// What follows from an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// The gateway has taken the command over.
+    Taken,
+    /// These are the sessions that were asked for.
+    Sessions(SessionPage),
+    /// It does not carry the command out, and will not.
+    Refused(String),
+    /// The command came too late.
+    Over,
+}
+
+/// Why an attempt failed. Another may succeed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The gateway asks to be left alone for a while.
+    #[error("the gateway answered HTTP {status}: it takes no more for now")]
+    Later {
+        /// The status of HTTP.
+        status: u16,
+        /// How long, if it says so.
+        wait: Option<Duration>,
+    },
+    /// The gateway does not take the signature: the secrets differ, or it has seen this very one, which comes of a restart
+    /// within the second. The next attempt is signed anew.
+    #[error(
+        "the gateway does not take the signature (HTTP 401); both sides must have the same secret, and the right time"
+    )]
+    Unsigned,
+    /// Another status.
+    #[error("the gateway answered HTTP {0}, which is no answer of the protocol")]
+    Status(u16),
+    /// The sessions are not as they must be.
+    #[error("the gateway's list of sessions cannot be read: {0}")]
+    Malformed(String),
+    /// The body does not end.
+    #[error("the gateway's answer has more than {0} bytes")]
+    TooLong(usize),
+    /// No answer.
+    #[error("{0}")]
+    Network(String),
+    /// The command was over before it was its turn.
+    #[error("the command's deadline was over before it could be sent")]
+    Late,
+    /// What is sealed in it does not open.
+    #[error("{0}")]
+    Sealed(String),
+}
+
+impl Failure {
+    /// Whether it says that the gateway is away, and not of this command alone.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Failure::Later { status, .. } => *status == 503,
+            Failure::Status(status) => *status >= 500,
+            Failure::Unsigned | Failure::Network(_) => true,
+            Failure::Malformed(_) | Failure::TooLong(_) | Failure::Late | Failure::Sealed(_) => false,
+        }
+    }
+
+    /// How long the gateway wants to be left alone, if it says so.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self {
+            Failure::Later { wait, .. } => *wait,
+            Failure::Unsigned
+            | Failure::Status(_)
+            | Failure::Malformed(_)
+            | Failure::TooLong(_)
+            | Failure::Network(_)
+            | Failure::Late
+            | Failure::Sealed(_) => None,
+        }
+    }
+}
+
+/// Judges an answer. `asks_sessions` says that the command was `list_sessions`.
+pub(super) fn judge(
+    status: u16,
+    body: &[u8],
+    retry_after: Option<Duration>,
+    asks_sessions: bool,
+) -> Result<Verdict, Failure> {
+    match (status, asks_sessions) {
+        (200, true) => {
+            SessionPage::read(body).map(Verdict::Sessions).map_err(|fault| Failure::Malformed(fault.to_string()))
+        }
+        (202, false) => Ok(Verdict::Taken),
+        (401, _) => Err(Failure::Unsigned),
+        (400 | 403 | 404 | 409 | 422, _) => {
+            let words = refusal(&body[..body.len().min(BRIDGE_ANSWER_BYTES)]);
+            Ok(Verdict::Refused(words.unwrap_or_else(|| format!("the gateway refused it with HTTP {status}"))))
+        }
+        (410, _) => Ok(Verdict::Over),
+        (429 | 503, _) => Err(Failure::Later { status, wait: retry_after }),
+        (_, _) => Err(Failure::Status(status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        let mut text = String::new();
+        let sessions = r#"{"sessions":[{"account":"861821726232","session":3,"state":"connected"}],"next":null}"#;
+        for (status, body, asks_sessions) in [
+            (202, r#"{"accepted":true}"#, false),
+            (202, "", false),
+            (200, "{}", false),
+            (200, sessions, true),
+            (200, r#"{"sessions":[{"account":"861821726232","state":"open"}]}"#, true),
+            (200, "gateway", true),
+            (202, sessions, true),
+            (400, r#"{"error":"no such field"}"#, false),
+            (401, r#"{"error":"the signature does not fit"}"#, false),
+            (403, "<html>", false),
+            (404, r#"{"error":""}"#, false),
+            (409, r#"{"error":"another gateway has the account"}"#, false),
+            (422, r#"{"error":"no pairing"}"#, false),
+            (410, "", false),
+            (429, "", false),
+            (503, "", true),
+            (500, "", false),
+            (502, "", true),
+            (302, "", false),
+            (405, "", false),
+        ] {
+            let judged = judge(status, body.as_bytes(), Some(Duration::from_secs(7)), asks_sessions);
+            let said = match &judged {
+                Ok(verdict) => format!("{verdict:?}"),
+                Err(failure) => {
+                    let (away, wait) = (if failure.is_away() { ", away" } else { "" }, failure.wait());
+                    format!("tried again{away}, after {wait:?}: {failure}")
+                }
+            };
+            text += &format!("{status} {body}{}\n  {said}\n", if asks_sessions { " (list_sessions)" } else { "" });
+        }
+        insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+            prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!("bridge_verdicts", text);
+        });
+    }
+}

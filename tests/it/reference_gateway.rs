@@ -1,0 +1,232 @@
+//! The service and the reference gateway, either of them killed at random moments, again and again: what is shown becomes
+//! what is true.
+//!
+//! `MUSTER_BRIDGE_SEED` repeats a run's choices, `MUSTER_BRIDGE_KILLS` asks for more kills than the usual 8 of each way.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use muster::config::Settings;
+use muster::domain::{AccountNumber, Event};
+use muster::journal::Journal;
+use muster::store::Store;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::gateway_check::{Gateway, SECRET, free_address};
+use crate::muster::{Muster, directory, muster, read_all};
+
+/// Accounts that come and go: made-up numbers whose last four digits choose no fate.
+const ACCOUNTS: std::ops::Range<u64> = 861_821_727_100..861_821_727_124;
+/// How long both have, once they are left alone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Both processes, and how they are started again.
+struct Pair {
+    place: PathBuf,
+    listen: String,
+    commands: String,
+    pull: bool,
+    muster: Option<Muster>,
+    gateway: Option<Gateway>,
+}
+
+impl Pair {
+    fn start(place: &Path, pull: bool) -> Pair {
+        let (listen, commands) = (free_address(), free_address());
+        let mut pair = Pair { place: place.to_owned(), listen, commands, pull, muster: None, gateway: None };
+        pair.start_muster();
+        pair.start_gateway();
+        pair
+    }
+
+    fn start_muster(&mut self) {
+        let (data, url) = (self.place.join("data"), format!("http://{}", self.commands));
+        let mut settings = vec![
+            ("MUSTER_GATEWAY__DEFAULT", "bridge"),
+            ("MUSTER_GATEWAY__BRIDGE__SECRET", SECRET),
+            ("MUSTER_GATEWAY__RECONCILE_EVERY", "1s"),
+            ("MUSTER_GATEWAY__BRIDGE__LEASE", "1s"),
+            ("MUSTER_ACTORS__COMING_TIMEOUT", "5s"),
+        ];
+        if !self.pull {
+            settings.push(("MUSTER_GATEWAY__BRIDGE__URL", &url));
+        }
+        let arguments = ["serve", "--listen", &self.listen, "--data-dir", data.to_str().unwrap()];
+        self.muster = Some(Muster::spawn(&mut muster(&arguments, &settings)));
+    }
+
+    fn start_gateway(&mut self) {
+        let (state, url) = (self.place.join("bridge.json"), format!("http://{}", self.listen));
+        let state = state.to_str().unwrap();
+        let mut arguments = vec!["--listen", &self.commands, "--muster", &url, "--state", state, "--delay", "0.02"];
+        arguments.extend(self.pull.then_some("--pull"));
+        self.gateway = Some(Gateway::start("reference.py", &arguments, &self.place));
+    }
+
+    fn muster(&self) -> &Muster {
+        self.muster.as_ref().unwrap()
+    }
+
+    /// Kills one of them, and starts it again.
+    fn strike(&mut self, muster: bool) {
+        if muster {
+            let log = self.muster.take().unwrap().kill();
+            assert!(!log.contains("panicked"), "{log}");
+            self.start_muster();
+        } else {
+            drop(self.gateway.take());
+            self.start_gateway();
+        }
+    }
+
+    /// Asks for something; none if it was not answered.
+    async fn ask(&self, call: &str, body: &Value) -> Option<Value> {
+        let answer = self.muster().try_post(&format!("/group-dispatch-api/{call}"), body.to_string(), "").await.ok()?;
+        (answer.status < 300).then(|| answer.json())
+    }
+
+    async fn wish(&self, account: u64, online: bool) -> Option<Value> {
+        if online {
+            let keys = json!({"publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""});
+            let mut one = json!({"whatsApp": account.to_string(), "override": false});
+            one.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+            self.ask("whatsapp/batchOnline", &json!({"whatsAppList": [one]})).await
+        } else {
+            self.ask("whatsapp/batchRecycle", &json!({"whatsAppList": [account.to_string()]})).await
+        }
+    }
+
+    /// How each account is shown: whether it is online, or on its way.
+    async fn shown(&self) -> BTreeMap<u64, u64> {
+        let list = self.muster().get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.json();
+        let row = |row: &Value| Some((row["whatsApp"].as_str()?.parse().ok()?, row["onlineStatus"].as_u64()?));
+        list["data"].as_array().unwrap().iter().filter_map(row).collect()
+    }
+
+    /// What happened to a number, for a person who looks into it.
+    async fn history(&self, phone: &str) -> String {
+        let history = self.muster().get(&format!("/api/v1/accounts/86{phone}/events")).await.json();
+        let line =
+            |event: &Value| format!("{} {} {} {}\n", event["time"], event["type"], event["origin"], event["data"]);
+        history["events"].as_array().unwrap().iter().map(line).collect()
+    }
+
+    /// The accounts that the gateway has online, as it has written down.
+    fn true_sessions(&self) -> Vec<u64> {
+        let state: Value = serde_json::from_slice(&fs::read(self.place.join("bridge.json")).unwrap()).unwrap();
+        state["sessions"].as_object().unwrap().keys().map(|account| account.parse().unwrap()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_shown_becomes_what_is_true_by_push() {
+    story(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_shown_becomes_what_is_true_by_pull() {
+    story(true).await;
+}
+
+async fn story(pull: bool) {
+    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = setting("MUSTER_BRIDGE_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("MUSTER_BRIDGE_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let place = directory();
+    let mut pair = Pair::start(place.path(), pull);
+    let mut tasks = Vec::new();
+    for kill in 0..setting("MUSTER_BRIDGE_KILLS").unwrap_or(8) {
+        let (alive, muster) = (Duration::from_millis(random.u64(1..300)), random.bool());
+        let mut choices = random.fork();
+        // The last four digits choose no fate.
+        let phone = format!("182172{:05}", 61_000 + kill);
+        let calling = async {
+            let mut task = None;
+            loop {
+                pair.wish(choices.u64(ACCOUNTS), choices.bool()).await;
+                if task.is_none() {
+                    let register = json!({"phone": phone, "verifyType": 0, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
+                    task = pair.ask("register/submitPhone", &register).await.and_then(|answer| answer["data"].as_u64());
+                    tasks.extend(task.map(|task| (task, phone.clone())));
+                }
+            }
+        };
+        tokio::select! {
+            () = calling => {}
+            () = sleep(alive) => {}
+        }
+        pair.strike(muster);
+    }
+    // Left alone, and asked for the last time; who is not answered, or not brought there in time, asks again.
+    let wishes: BTreeMap<u64, bool> = ACCOUNTS.map(|account| (account, random.bool())).collect();
+    let begun = Instant::now();
+    loop {
+        let (shown, sessions) = (pair.shown().await, pair.true_sessions());
+        let is_true = |(account, online): (&u64, &bool)| {
+            let is_shown = shown.get(account) == Some(&if *online { 2 } else { 4 });
+            // Nobody has heard of a number that was never brought online.
+            let is_unheard_of = !online && !shown.contains_key(account);
+            (is_shown || is_unheard_of) && sessions.contains(account) == *online
+        };
+        let late: Vec<(&u64, &bool)> = wishes.iter().filter(|wish| !is_true(*wish)).collect();
+        if late.is_empty() {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{late:?} are shown as {shown:?}, and the gateway has {sessions:?}");
+        for (account, online) in late {
+            pair.wish(*account, *online).await;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    for (_, phone) in &tasks {
+        let code = json!({"phone": phone, "verifyCode": "123456", "areaCode": "+86"});
+        if pair.ask("register/submitVerifyCode", &code).await.is_none() {
+            panic!("{}", pair.history(phone).await);
+        }
+    }
+    let outcomes = outcomes_of(&mut pair, &tasks).await;
+    for (task, phone) in &tasks {
+        let account: u64 = format!("86{phone}").parse().unwrap();
+        assert_eq!(outcomes.get(&account), Some(&vec!["registered"]), "task {task} of {account}");
+    }
+    let (_, _) = (pair.gateway.take(), pair.muster.take());
+}
+
+/// The outcomes of registrations, once there are as many; the codes that were sent are counted too.
+async fn outcomes_of(pair: &mut Pair, tasks: &[(u64, String)]) -> BTreeMap<u64, Vec<&'static str>> {
+    let begun = Instant::now();
+    loop {
+        let text = pair.muster().get("/api/v1/events?type=registered&limit=1000").await.json();
+        if text["events"].as_array().is_some_and(|events| events.len() >= tasks.len()) {
+            break;
+        }
+        if begun.elapsed() > PATIENCE {
+            for (_, phone) in tasks {
+                println!("{}", pair.history(phone).await);
+            }
+            panic!("{} numbers were to be registered: {text}", tasks.len());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(pair.muster.take().unwrap().stop("TERM").0.code(), Some(0));
+    let store = Store::open(&pair.place.join("data"), &Settings::default().store).unwrap();
+    let journal = Journal::open(store, Box::new(|_| {})).unwrap();
+    journal.verify().unwrap();
+    let (mut outcomes, mut sent): (BTreeMap<u64, Vec<&'static str>>, BTreeMap<AccountNumber, u32>) = Default::default();
+    for record in read_all(&journal) {
+        match record.event() {
+            Some((account, Event::Registered)) => outcomes.entry(account.get()).or_default().push("registered"),
+            Some((account, Event::RegistrationFailed { .. })) => {
+                outcomes.entry(account.get()).or_default().push("failed");
+            }
+            Some((account, Event::CodeSent)) => *sent.entry(account).or_default() += 1,
+            Some(_) | None => {}
+        }
+    }
+    assert!(sent.values().all(|times| *times == 1), "one code for each: {sent:?}");
+    outcomes
+}
