@@ -1,9 +1,9 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
-//! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of service
-//! managers and collectors of traces in `around`, of the demonstration and its receiver in `demo`, of the
-//! suite for gateways in `conformance`.
+//! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of comparing
+//! their sessions in `reconcile`, of service managers and collectors of traces in `around`, of the demonstration and its
+//! receiver in `demo`, of the suite for gateways in `conformance`.
 
 mod around;
 mod bridge;
@@ -12,6 +12,7 @@ mod cloud_api;
 mod conformance;
 mod console;
 mod demo;
+mod reconcile;
 mod settable;
 
 use std::ops::RangeInclusive;
@@ -24,6 +25,7 @@ pub use cloud_api::*;
 pub use conformance::*;
 pub use console::*;
 pub use demo::*;
+pub use reconcile::*;
 pub use settable::*;
 
 // --- Account numbers and requests (the contract) ---

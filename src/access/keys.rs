@@ -312,7 +312,8 @@ impl Keys {
             | Deed::WebhookRedelivered { .. }
             | Deed::WebhookLettersDropped { .. }
             | Deed::MasterKeyRotated { .. }
-            | Deed::AccountsOrdered { .. } => {}
+            | Deed::AccountsOrdered { .. }
+            | Deed::ReconciliationOrdered { .. } => {}
         }
     }
 }

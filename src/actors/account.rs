@@ -185,8 +185,9 @@ impl AccountActor {
                 .online_status
                 .is_coming()
                 .then(|| Deadline::after(*coming_timeout, Command::GiveUpComing { since_version })),
-            dropped: reconnect_wait
-                .map(|first| Deadline::after(state.comes_back_after(first), Command::Reconnect { since_version })),
+            dropped: reconnect_wait.map(|first| {
+                Deadline::after(state.comes_back_after(self.account, first), Command::Reconnect { since_version })
+            }),
             registration: state.registration.as_ref().map(|waiting| {
                 let left = waiting.expires_at.since(clock::now());
                 Deadline::after(left, Command::GiveUpRegistration { task: waiting.task })

@@ -121,6 +121,15 @@ pub(super) enum Data<'a> {
         /// From where it was asked.
         from: &'a str,
     },
+    /// Of `reconciliation_ordered`.
+    Reconciling {
+        /// Which: `bridge`, `cloud_api`.
+        gateway: &'static str,
+        /// Why, as the operator said.
+        reason: &'a str,
+        /// From where it was asked.
+        from: &'a str,
+    },
     Webhook(WebhookView<'a>),
     ApiKey(ApiKeyView<'a>),
     /// Of what a newer program wrote.
@@ -274,6 +283,9 @@ impl<'a> Data<'a> {
                 Deed::MasterKeyRotated { rewrapped } => Data::Rotated { rewrapped: *rewrapped, from },
                 Deed::AccountsOrdered { order, accounts, reason } => {
                     Data::Ordered { order: order.name(), accounts: *accounts, reason, from }
+                }
+                Deed::ReconciliationOrdered { gateway, reason } => {
+                    Data::Reconciling { gateway: gateway.name(), reason, from }
                 }
                 Deed::ApiKeyRevoked { id } => Data::ApiKey(ApiKeyView { key: *id, from, ..ApiKeyView::default() }),
             },

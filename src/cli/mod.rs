@@ -19,6 +19,7 @@
 //! | `backup` | the verb: everything in a file |
 //! | `restore` | the verb: and back |
 //! | `webhooks` | the verb: receivers, deliveries, dead letters |
+//! | `gateways` | the verb: the ways to WhatsApp |
 //! | `keys` | the verb: who may do what |
 //! | `vault` | the verb: the master key |
 //! | `gateway` | the verb: check a gateway for the bridge |
@@ -58,6 +59,7 @@ mod exit;
 mod export;
 mod flags;
 mod gateway;
+mod gateways;
 mod healthcheck;
 mod history;
 mod keys;
@@ -114,6 +116,7 @@ enum Verb {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Webhooks(webhooks::Webhooks),
+    Gateways(gateways::Gateways),
     Keys(keys::Keys),
     Vault(vault::Vault),
     Gateway(gateway::Gateway),
@@ -139,6 +142,7 @@ Examples:
   muster history 861821726232             what happened to an account, when, and who asked
   muster verify --data-dir ./muster-data  check that nothing was altered or left out
   muster webhooks show                    how the webhooks are: receivers, lag, what waits
+  muster gateways                         how the ways to WhatsApp are
   muster keys list                        who may do what
   muster listen                           receive webhooks, and show what they say
   muster config                           show every setting, its value, and where the value comes from
@@ -163,6 +167,7 @@ impl Verb {
             Verb::Backup(verb) => verb.run(),
             Verb::Restore(verb) => verb.run(),
             Verb::Webhooks(verb) => verb.run(),
+            Verb::Gateways(verb) => verb.run(),
             Verb::Vault(verb) => verb.run(),
             Verb::Keys(verb) => verb.run(),
             Verb::Gateway(verb) => verb.run(),

@@ -28,11 +28,12 @@ pub(super) struct Page {
 }
 
 /// The navigation: paths and names.
-const ENTRIES: [(&str, &str); 9] = [
+const ENTRIES: [(&str, &str); 10] = [
     ("/", "Overview"),
     ("/accounts", "Accounts"),
     ("/events", "Events"),
     ("/webhooks", "Webhooks"),
+    ("/gateways", "Gateways"),
     ("/projections", "Projections"),
     ("/log", "Log"),
     ("/acts", "Acts"),

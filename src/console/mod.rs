@@ -21,6 +21,7 @@
 //! | `events` | `/events`: all that happens, and as it happens |
 //! | `webhooks` | `/webhooks`: how they are, and what operators do about it |
 //! | `deliveries` | what they delivered, with every attempt |
+//! | `gateways` | `/gateways`: how they are, their sessions |
 //! | `upkeep` | `/projections` and `/log` |
 //! | `administration` | `/keys`, `/settings` and `/acts` |
 //!
@@ -36,6 +37,7 @@ mod counting;
 mod deliveries;
 mod events;
 mod frame;
+mod gateways;
 mod history;
 mod orders;
 mod overview;

@@ -14,20 +14,21 @@ use warp::{Filter, Rejection};
 use super::frame::{self, Answer};
 use super::visit::{Trouble, Visit, fields};
 use super::{
-    Console, account, accounts, administration, assets, deliveries, events, history, overview, proof, session, upkeep,
-    webhooks,
+    Console, account, accounts, administration, assets, deliveries, events, gateways, history, overview, proof,
+    session, upkeep, webhooks,
 };
 use crate::access::Denied;
 use crate::http::{Identified, OfConsole, Peer, X_REQUEST_ID, enter_page};
 use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 
 /// The first words of the paths at which there are pages; everything else is the API's.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "",
     "accounts",
     "acts",
     "assets",
     "events",
+    "gateways",
     "keys",
     "log",
     "projections",
@@ -167,6 +168,8 @@ async fn page(visit: &Visit, changes: bool) -> Result<Answer, Trouble> {
         (true, ["webhooks", channel]) => webhooks::act(visit, channel).await,
         (false, ["webhooks", channel, "deliveries", position]) => deliveries::page(visit, channel, position).await,
         (true, ["webhooks", channel, "deliveries", position]) => deliveries::resend(visit, channel, position).await,
+        (false, ["gateways"]) => gateways::page(visit).await,
+        (true, ["gateways"]) => gateways::reconcile(visit).await,
         (false, ["projections"]) => upkeep::projections(visit).await,
         (true, ["projections"]) => upkeep::rebuild(visit).await,
         (false, ["log"]) => upkeep::log(visit).await,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccountType, CallingCode, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, TaskId,
-    Timestamp, VerifyType,
+    AccountNumber, AccountType, CallingCode, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed,
+    Status, TaskId, Timestamp, VerifyType, sooner,
 };
 use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WITHIN};
 
@@ -226,10 +226,11 @@ impl Account {
         self.online_status == OnlineStatus::Offline && self.drops > 0
     }
 
-    /// How long after a drop it is to be brought back: `first` after the first one in a row, and each time twice as
-    /// long.
-    pub fn comes_back_after(&self, first: Duration) -> Duration {
-        first.saturating_mul(1 << self.drops.saturating_sub(1).min(16)).min(RECONNECT_WAIT_MAX)
+    /// How long after a drop the account of this number is to be brought back: `first` after the first one in a row, and
+    /// each time twice as long, a little sooner for one account than for the other.
+    pub fn comes_back_after(&self, account: AccountNumber, first: Duration) -> Duration {
+        let wait = first.saturating_mul(1 << self.drops.saturating_sub(1).min(16)).min(RECONNECT_WAIT_MAX);
+        sooner(wait, account.get(), u64::from(self.drops))
     }
 
     /// When the budget of a call is free again, if it is used up at `now`.

@@ -1,6 +1,6 @@
 //! What somebody did to the service itself. Past tense, and for ever, as events are.
 
-use super::{Channel, Grant, Timestamp};
+use super::{Channel, GatewayKind, Grant, Timestamp};
 
 /// An administrative act.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,6 +102,13 @@ pub enum Deed {
         /// Why.
         reason: String,
     },
+    /// A gateway's sessions were ordered to be compared with what is shown.
+    ReconciliationOrdered {
+        /// Which gateway's.
+        gateway: GatewayKind,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What an operator orders of accounts.
@@ -163,6 +170,7 @@ impl Deed {
             Deed::ApiKeyRevoked { .. } => "api_key_revoked",
             Deed::MasterKeyRotated { .. } => "master_key_rotated",
             Deed::AccountsOrdered { .. } => "accounts_ordered",
+            Deed::ReconciliationOrdered { .. } => "reconciliation_ordered",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `account_number` | the shape of a number |
 //! | `calling_code` | which countries a calling code serves |
+//! | `chance` | chance that is always the same, for waits |
 //! | `terms` | the small enumerations of the contract |
 //! | `content` | what is imported with an account |
 //! | `command` | what may be asked |
@@ -25,6 +26,7 @@ mod account;
 mod account_number;
 mod act;
 mod calling_code;
+mod chance;
 mod command;
 mod content;
 mod decide;
@@ -40,6 +42,7 @@ pub use account::{Account, Attempt, Outstanding, Registration};
 pub use account_number::{AccountNumber, MalformedNumber, masked};
 pub use act::{Act, Deed, Order, SigningScheme};
 pub use calling_code::{CallingCode, MalformedCallingCode};
+pub use chance::{drawn, sooner};
 pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, Sealed};
 pub use decide::{Refusal, decide};

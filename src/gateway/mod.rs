@@ -7,6 +7,8 @@
 //! | `bridge` | a gateway of an operator's own, over the bridge's protocol |
 //! | `bulkhead` | what keeps the calls to one apart from everything else |
 //! | `cloud_api` | Meta's WhatsApp Business Cloud API |
+//! | `reconcile` | its sessions, brought together with what is shown |
+//! | `view` | how each of them is, as operators see it |
 //! | `simulator` | the default: everything can be tried with no WhatsApp account |
 //!
 //! A gateway is asked what the accounts wait for, and reports what it sees. It never touches the journal.
@@ -15,9 +17,10 @@ pub mod bridge;
 #[allow(dead_code)]
 mod bulkhead;
 pub mod cloud_api;
-#[allow(dead_code)]
 mod gateways;
+mod reconcile;
 mod simulator;
+mod view;
 #[allow(dead_code)]
 mod way;
 
@@ -28,4 +31,5 @@ pub use bridge::Bridge;
 pub use cloud_api::CloudApi;
 pub use gateways::Gateways;
 pub use simulator::Simulator;
+pub use view::GatewayView;
 pub(crate) use way::Way;

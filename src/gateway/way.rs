@@ -1,5 +1,7 @@
 //! What every way to WhatsApp can do, whichever it is. The simulator needs less: it is always there.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 
 use super::bulkhead::Bulkhead;
@@ -22,6 +24,20 @@ pub(crate) trait Way: Send + Sync + 'static {
 
     /// What keeps its calls apart from everything else.
     fn bulkhead(&self) -> &Bulkhead;
+
+    /// What else operators are shown of it.
+    fn extra(&self) -> Extra {
+        Extra::default()
+    }
+}
+
+/// What only some gateways have to show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Extra {
+    /// Commands that wait to be sent or fetched.
+    pub(crate) work_queued: Option<u64>,
+    /// From the making of the report that was taken in last to its taking in.
+    pub(crate) report_lag: Option<Duration>,
 }
 
 /// A session as a gateway sees it.

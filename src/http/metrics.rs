@@ -22,6 +22,7 @@ pub(super) async fn answer(api: &Api) -> Result<Response, Error> {
         api.accounts().report();
         api.roster().report(metrics, journal.head());
         api.vault().report();
+        api.gateways().report(metrics);
         metrics.text()
     });
     let mut response = Response::new(text.await?.into());

@@ -85,7 +85,8 @@ use crate::actors::Accounts;
 use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::config;
-use crate::gateway::{Bridge, CloudApi};
+use crate::domain::GatewayKind;
+use crate::gateway::{Bridge, CloudApi, Gateways};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::projections::Roster;
@@ -121,6 +122,10 @@ pub struct Behind {
     pub keys: Keys,
     /// Meta's Cloud API, if it is set up.
     pub cloud_api: Option<CloudApi>,
+    /// The ways to WhatsApp.
+    pub gateways: Gateways,
+    /// Which of them serves accounts that no rule names.
+    pub default_gateway: GatewayKind,
     /// The settings of all of them, as they are shown.
     pub settings: Arc<[config::Row]>,
 }
@@ -145,11 +150,13 @@ impl Api {
 
     /// What `/api/v1` is answered from; what would go on for ever ends with `stop`.
     pub fn desk(&self, stop: CancellationToken) -> Desk {
-        let Behind { audit, webhooks, accounts, vault, settings, .. } = &self.inner.behind;
+        let Behind { audit, webhooks, accounts, vault, gateways, default_gateway, settings, .. } = &self.inner.behind;
         let running = Running {
             accounts: accounts.clone(),
             rules: self.rules().clone(),
             vault: vault.clone(),
+            gateways: gateways.clone(),
+            default_gateway: *default_gateway,
             settings: settings.clone(),
         };
         let request_timeout = self.settings().request_timeout;
@@ -171,6 +178,10 @@ impl Api {
 
     fn vault(&self) -> &Vault {
         &self.inner.behind.vault
+    }
+
+    fn gateways(&self) -> &Gateways {
+        &self.inner.behind.gateways
     }
 
     fn answers(&self) -> &Answers {

@@ -3,7 +3,7 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::schema::{Undecodable, read, write};
-use crate::domain::{Act, Channel, Deed, Grant, Order, Proof, Role, SigningScheme, Timestamp};
+use crate::domain::{Act, Channel, Deed, GatewayKind, Grant, Order, Proof, Role, SigningScheme, Timestamp};
 
 pub(super) const PROJECTION_REBUILT: u16 = 1_001;
 pub(super) const BACKUP_TAKEN: u16 = 1_002;
@@ -19,6 +19,7 @@ pub(super) const API_KEY_REVOKED: u16 = 1_011;
 pub(super) const MASTER_KEY_ROTATED: u16 = 1_012;
 pub(super) const TENANT_KEY_CREATED: u16 = 1_013;
 pub(super) const ACCOUNTS_ORDERED: u16 = 1_014;
+pub(super) const RECONCILIATION_ORDERED: u16 = 1_015;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -111,6 +112,14 @@ struct AccountsOrderedV1<'a> {
     from: &'a str,
 }
 
+/// Type 1015. A gateway has its own number.
+#[derive(Encode, BorrowDecode)]
+struct ReconciliationOrderedV1<'a> {
+    gateway: u8,
+    reason: &'a str,
+    from: &'a str,
+}
+
 /// Writes the payload of an act, and returns its registered type.
 pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
     let Act { deed, from } = act;
@@ -158,6 +167,10 @@ pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
         Deed::AccountsOrdered { order, accounts, reason } => {
             let (order, accounts) = (order_code(*order), *accounts);
             write(ACCOUNTS_ORDERED, &AccountsOrderedV1 { order, accounts, reason, from }, out)
+        }
+        Deed::ReconciliationOrdered { gateway, reason } => {
+            let gateway = gateway.code();
+            write(RECONCILIATION_ORDERED, &ReconciliationOrderedV1 { gateway, reason, from }, out)
         }
     }
 }
@@ -228,6 +241,11 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
         ACCOUNTS_ORDERED => {
             let AccountsOrderedV1 { order, accounts, reason, from } = read(payload)?;
             (Deed::AccountsOrdered { order: order_of(order)?, accounts, reason: reason.to_owned() }, from)
+        }
+        RECONCILIATION_ORDERED => {
+            let ReconciliationOrderedV1 { gateway, reason, from } = read(payload)?;
+            let gateway = GatewayKind::from_code(gateway).ok_or(Undecodable::Damaged)?;
+            (Deed::ReconciliationOrdered { gateway, reason: reason.to_owned() }, from)
         }
         _ => return Ok(None),
     };

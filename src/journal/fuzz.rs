@@ -12,8 +12,8 @@ use super::record::{Draft, HEADER_BYTES, Header, Place, Recorded, split};
 use super::tree::{Tree, leaf, node};
 use super::{Fact, Origin, Principal, RequestId, Root, Stream, consistency_holds, snapshot as snapshots_of};
 use crate::domain::{
-    Account, AccountType, Act, Channel, Content, Deed, Event, Fingerprint, Grant, Order, Proof, Reason, Role, Sealed,
-    SigningScheme, TaskId, Timestamp, VerifyType,
+    Account, AccountType, Act, Channel, Content, Deed, Event, Fingerprint, GatewayKind, Grant, Order, Proof, Reason,
+    Role, Sealed, SigningScheme, TaskId, Timestamp, VerifyType,
 };
 use crate::store::StoreId;
 
@@ -72,6 +72,7 @@ fn facts() -> Vec<Fact> {
         Deed::ApiKeyCreated(tenant),
         Deed::MasterKeyRotated { rewrapped: 9 },
         Deed::AccountsOrdered { order: Order::Recycle, accounts: 10_000, reason: "maintenance".to_owned() },
+        Deed::ReconciliationOrdered { gateway: GatewayKind::Bridge, reason: "it was restored".to_owned() },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     events.into_iter().map(Fact::Event).chain(deeds.into_iter().map(act)).collect()

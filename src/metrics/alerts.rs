@@ -6,8 +6,9 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::list::{
-    AUTH_FAILURES, BUILD_INFO, COMMANDS, COMMIT_SECONDS, HTTP_REQUESTS, MAX_FDS, OPEN_FDS, PROJECTION_LAG, READY,
-    SYNC_SECONDS, WEBHOOK_BREAKER, WEBHOOK_DEAD, WEBHOOK_LAG_SECONDS, WEBHOOK_LANES, WEBHOOK_PAUSED,
+    AUTH_FAILURES, BUILD_INFO, COMMANDS, COMMIT_SECONDS, GATEWAY_SET_UP, GATEWAY_UP, HTTP_REQUESTS, MAX_FDS, OPEN_FDS,
+    PROJECTION_LAG, READY, SYNC_SECONDS, WEBHOOK_BREAKER, WEBHOOK_DEAD, WEBHOOK_LAG_SECONDS, WEBHOOK_LANES,
+    WEBHOOK_PAUSED,
 };
 
 /// A rule.
@@ -46,7 +47,7 @@ fn text(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn rules() -> [Alert; 15] {
+fn rules() -> [Alert; 16] {
     [
         Alert {
             name: "MusterAbsent",
@@ -176,6 +177,16 @@ fn rules() -> [Alert; 15] {
             summary: "The webhook {{ $labels.channel }} is paused",
             description: "Nothing has been sent for an hour; nothing is lost.",
             runbook: "muster webhooks show says who paused it and why; muster webhooks resume goes on.",
+        },
+        Alert {
+            name: "MusterGatewayAway",
+            expression: format!("{GATEWAY_UP} == 0 and on (instance, gateway) {GATEWAY_SET_UP} == 1"),
+            holds: "5m",
+            severity: "critical",
+            summary: "The gateway {{ $labels.gateway }} of {{ $labels.instance }} is away",
+            description: "It has not answered for 5 minutes. Accounts stay as they were shown last; what is asked waits.",
+            runbook: "muster gateways shows what went wrong last and when it is tried again. Once it is back its sessions \
+                      are compared with what is shown by themselves.",
         },
         Alert {
             name: "MusterAuthFailures",

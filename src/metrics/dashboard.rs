@@ -52,8 +52,8 @@ pub fn dashboard() -> Value {
     })
 }
 
-fn parts() -> [Part; 8] {
-    [traffic(), commands(), journal(), actors(), projections(), webhooks(), doors(), process()]
+fn parts() -> [Part; 9] {
+    [traffic(), commands(), journal(), actors(), projections(), webhooks(), gateways(), doors(), process()]
 }
 
 fn traffic() -> Part {
@@ -159,6 +159,45 @@ fn webhooks() -> Part {
         ),
     ];
     ("Webhooks", panels)
+}
+
+fn gateways() -> Part {
+    let panels = vec![
+        panel(
+            "Gateways that are there, breaker",
+            "short",
+            [
+                (now(list::GATEWAY_SET_UP), "{{gateway}} set up"),
+                (now(list::GATEWAY_UP), "{{gateway}} up"),
+                (now(list::GATEWAY_BREAKER), "{{gateway}} {{state}}"),
+            ],
+        ),
+        panel(
+            "Accounts by gateway",
+            "short",
+            [
+                (now(list::GATEWAY_ACCOUNTS), "{{gateway}} {{state}}"),
+                (now(list::STRANGERS), "{{gateway}} served by nobody"),
+            ],
+        ),
+        panel("Calls under way", "short", [(now(list::GATEWAY_IN_FLIGHT), "{{gateway}}")]),
+        panel(
+            "Since the last error",
+            "s",
+            [(format!("time() - ({} > 0)", now(list::GATEWAY_LAST_ERROR)), "{{gateway}}")],
+        ),
+        panel(
+            "Differences found",
+            "ops",
+            [(rates(list::DIFFERENCES, "gateway, difference"), "{{gateway}} {{difference}}")],
+        ),
+        panel("Comparisons", "ops", [(rates(list::RECONCILIATIONS, "gateway, outcome"), "{{gateway}} {{outcome}}")]),
+        panel("Reports over the bridge", "ops", [(rates(list::BRIDGE_REPORTS, "outcome"), "{{outcome}}")]),
+        panel("Refused over the bridge", "ops", [(rates(list::BRIDGE_REFUSED, "reason"), "{{reason}}")]),
+        panel("Commands over the bridge", "ops", [(rates(list::BRIDGE_COMMANDS, "event"), "{{event}}")]),
+        panel("Commands that wait", "short", [(now(list::BRIDGE_QUEUE), "{{state}}")]),
+    ];
+    ("Gateways", panels)
 }
 
 fn doors() -> Part {

@@ -17,10 +17,10 @@ use super::list::{self, Kind, Metric};
 use super::process::Process;
 use super::words::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
-    CommandOutcome, CommandState, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection, Route,
-    StatusClass, Words,
+    CommandOutcome, CommandState, Difference, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection,
+    ReconcileOutcome, Route, StatusClass, Words,
 };
-use crate::domain::Channel;
+use crate::domain::{Channel, GatewayKind};
 
 /// How many there are of something now.
 pub type Level = Gauge<u64, AtomicU64>;
@@ -110,6 +110,15 @@ instruments! {
     bridge_refused: By<BridgeRefusal, Counter> = BRIDGE_REFUSED;
     bridge_commands: By<BridgeCommand, Counter> = BRIDGE_COMMANDS;
     bridge_queue: By<CommandState, Level> = BRIDGE_QUEUE;
+    gateway_set_up: By<GatewayKind, Level> = GATEWAY_SET_UP;
+    gateway_up: By<GatewayKind, Level> = GATEWAY_UP;
+    gateway_breaker: By<(GatewayKind, BreakerState), Level> = GATEWAY_BREAKER;
+    gateway_in_flight: By<GatewayKind, Level> = GATEWAY_IN_FLIGHT;
+    gateway_accounts: By<(GatewayKind, AccountState), Level> = GATEWAY_ACCOUNTS;
+    gateway_last_error: By<GatewayKind, Measure> = GATEWAY_LAST_ERROR;
+    reconciliations: By<(GatewayKind, ReconcileOutcome), Counter> = RECONCILIATIONS;
+    differences: By<(GatewayKind, Difference), Counter> = DIFFERENCES;
+    strangers: By<GatewayKind, Level> = STRANGERS;
 
     rotating: Level = ROTATING;
     rotated: Level = ROTATED;

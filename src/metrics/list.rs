@@ -176,6 +176,24 @@ metrics! {
         "What became of commands over the bridge; one that is given out again counts as given, too";
     BRIDGE_QUEUE = Kind::Gauge, "muster_bridge_queue", ["state"],
         "Commands over the bridge that wait, or are given out and not acknowledged";
+    GATEWAY_SET_UP = Kind::Gauge, "muster_gateway_set_up", ["gateway"],
+        "1 where the settings have set the gateway up";
+    GATEWAY_UP = Kind::Gauge, "muster_gateway_up", ["gateway"],
+        "1 while the gateway is there, 0 while it is away or not set up";
+    GATEWAY_BREAKER = Kind::Gauge, "muster_gateway_breaker", ["gateway", "state"],
+        "1 for the state that the gateway's breaker is in";
+    GATEWAY_IN_FLIGHT = Kind::Gauge, "muster_gateway_calls_in_flight", ["gateway"],
+        "Calls to the gateway that are under way";
+    GATEWAY_ACCOUNTS = Kind::Gauge, "muster_gateway_accounts", ["gateway", "state"],
+        "Accounts that the gateway serves";
+    GATEWAY_LAST_ERROR = Kind::Gauge, "muster_gateway_last_error_time_seconds", ["gateway"],
+        "When something last went wrong with the gateway, in seconds since 1970; 0 if nothing did since the start";
+    RECONCILIATIONS = Kind::Counter, "muster_gateway_reconciliations_total", ["gateway", "outcome"],
+        "Comparisons of the gateway's sessions with what is shown";
+    DIFFERENCES = Kind::Counter, "muster_gateway_differences_total", ["gateway", "difference"],
+        "Accounts that the gateway was found to see otherwise than they were shown";
+    STRANGERS = Kind::Gauge, "muster_gateway_strangers", ["gateway"],
+        "Accounts with a session at the gateway that it does not serve, when they were compared last";
 
     ROTATING = Kind::Gauge, "muster_vault_rotation_under_way", [],
         "1 while the master key is being rotated";

@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `list` | every metric once: name, kind, labels, what it says |
+//! | `kinds` | what is counted as which word |
 //! | `words` | the words that labels have for values |
 //! | `instruments` | what rooms count with |
 //! | `histogram` | counting by size, without a lock |
@@ -17,6 +18,7 @@ mod alerts;
 mod dashboard;
 mod histogram;
 mod instruments;
+mod kinds;
 pub mod list;
 mod process;
 mod words;
@@ -37,8 +39,8 @@ pub use dashboard::dashboard;
 pub use instruments::Instruments;
 pub use words::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
-    CommandOutcome, CommandState, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection, Route,
-    StatusClass,
+    CommandOutcome, CommandState, Difference, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection,
+    ReconcileOutcome, Route, StatusClass,
 };
 
 use process::Process;

@@ -1,6 +1,6 @@
 //! The words that labels have for values. All are known here, so a series is found by its number and not by its name.
 
-use crate::domain::{self, Channel, Command, Deed, Outstanding, Report};
+use crate::domain::{Channel, GatewayKind};
 
 /// What a label, or several together, may be.
 pub trait Words: Copy + Send + Sync + 'static {
@@ -38,6 +38,18 @@ impl Words for Channel {
 
     fn words(index: usize) -> Vec<&'static str> {
         vec![Channel::ALL[index].short_name()]
+    }
+}
+
+impl Words for GatewayKind {
+    const COUNT: usize = GatewayKind::ALL.len();
+
+    fn index(self) -> usize {
+        usize::from(self.code())
+    }
+
+    fn words(index: usize) -> Vec<&'static str> {
+        vec![GatewayKind::ALL[index].name()]
     }
 }
 
@@ -99,6 +111,7 @@ words! {
         Settings = "/api/v1/settings",
         BridgeReports = "/gateway/v1/reports",
         BridgeWork = "/gateway/v1/work",
+        Gateways = "/api/v1/gateways",
         Console = "console",
         Other = "other",
     }
@@ -182,6 +195,7 @@ words! {
         ApiKeyRevoked = "api_key_revoked",
         MasterKeyRotated = "master_key_rotated",
         AccountsOrdered = "accounts_ordered",
+        ReconciliationOrdered = "reconciliation_ordered",
     }
 
     /// How an account stands.
@@ -283,96 +297,17 @@ words! {
         CodeAccepted = "code_accepted",
         CodeRefused = "code_refused",
     }
-}
 
-impl From<&Command> for CommandKind {
-    fn from(command: &Command) -> CommandKind {
-        match command {
-            Command::Import { .. } => CommandKind::Import,
-            Command::BringOnline { .. } => CommandKind::BringOnline,
-            Command::Recycle { .. } => CommandKind::Recycle,
-            Command::Register { .. } => CommandKind::Register,
-            Command::SubmitCode { .. } => CommandKind::SubmitCode,
-            Command::EraseSecrets { .. } => CommandKind::EraseSecrets,
-            Command::Report(_) => CommandKind::Report,
-            Command::Reconcile { .. } => CommandKind::Reconcile,
-            Command::KeepPin { .. } => CommandKind::KeepPin,
-            Command::CallProvider { .. } => CommandKind::CallProvider,
-            Command::GiveUpComing { .. } => CommandKind::GiveUpComing,
-            Command::Reconnect { .. } => CommandKind::Reconnect,
-            Command::GiveUpRegistration { .. } => CommandKind::GiveUpRegistration,
-        }
-    }
-}
+    /// What came of comparing a gateway's sessions with what is shown.
+    ReconcileOutcome { Done = "done", Failed = "failed" }
 
-impl From<&domain::Event> for EventType {
-    fn from(event: &domain::Event) -> EventType {
-        use domain::Event;
-        match event {
-            Event::AccountImported { .. } => EventType::AccountImported,
-            Event::ContentReplaced { .. } => EventType::ContentReplaced,
-            Event::OnlineRequested => EventType::OnlineRequested,
-            Event::CameOnline { .. } => EventType::CameOnline,
-            Event::RecycleRequested => EventType::RecycleRequested,
-            Event::WentOffline { .. } => EventType::WentOffline,
-            Event::Banned { .. } => EventType::Banned,
-            Event::BanLifted => EventType::BanLifted,
-            Event::RegistrationRequested { .. } => EventType::RegistrationRequested,
-            Event::CodeSent => EventType::CodeSent,
-            Event::CodeSubmitted { .. } => EventType::CodeSubmitted,
-            Event::Registered => EventType::Registered,
-            Event::RegistrationFailed { .. } => EventType::RegistrationFailed,
-            Event::SecretsErased { .. } => EventType::SecretsErased,
-            Event::GatewayAssigned { .. } => EventType::GatewayAssigned,
-            Event::PinKept { .. } => EventType::PinKept,
-            Event::ProviderCalled { .. } => EventType::ProviderCalled,
-        }
-    }
-}
-
-impl From<&Deed> for EventType {
-    fn from(deed: &Deed) -> EventType {
-        match deed {
-            Deed::ProjectionRebuilt { .. } => EventType::ProjectionRebuilt,
-            Deed::BackupTaken { .. } => EventType::BackupTaken,
-            Deed::Restored { .. } => EventType::Restored,
-            Deed::WebhookUrlSet { .. } => EventType::WebhookUrlSet,
-            Deed::WebhookSecretSet { .. } => EventType::WebhookSecretSet,
-            Deed::WebhookPaused { .. } => EventType::WebhookPaused,
-            Deed::WebhookResumed { .. } => EventType::WebhookResumed,
-            Deed::WebhookRedelivered { .. } => EventType::WebhookRedelivered,
-            Deed::WebhookLettersDropped { .. } => EventType::WebhookLettersDropped,
-            Deed::ApiKeyCreated(grant) if grant.tenant().is_some() => EventType::TenantKeyCreated,
-            Deed::ApiKeyCreated(_) => EventType::ApiKeyCreated,
-            Deed::ApiKeyRevoked { .. } => EventType::ApiKeyRevoked,
-            Deed::MasterKeyRotated { .. } => EventType::MasterKeyRotated,
-            Deed::AccountsOrdered { .. } => EventType::AccountsOrdered,
-        }
-    }
-}
-
-impl From<&Outstanding> for GatewayCall {
-    fn from(outstanding: &Outstanding) -> GatewayCall {
-        match outstanding {
-            Outstanding::Connect { .. } => GatewayCall::Connect,
-            Outstanding::Disconnect { .. } => GatewayCall::Disconnect,
-            Outstanding::RequestCode { .. } => GatewayCall::RequestCode,
-            Outstanding::SubmitCode { .. } => GatewayCall::SubmitCode,
-        }
-    }
-}
-
-impl From<&Report> for GatewayReport {
-    fn from(report: &Report) -> GatewayReport {
-        match report {
-            Report::Connected { .. } => GatewayReport::Connected,
-            Report::Disconnected { .. } => GatewayReport::Disconnected,
-            Report::Banned { .. } => GatewayReport::Banned,
-            Report::BanLifted => GatewayReport::BanLifted,
-            Report::CodeSent { .. } => GatewayReport::CodeSent,
-            Report::RegistrationFailed { .. } => GatewayReport::RegistrationFailed,
-            Report::CodeAccepted { .. } => GatewayReport::CodeAccepted,
-            Report::CodeRefused { .. } => GatewayReport::CodeRefused,
-        }
+    /// How a gateway sees an account otherwise than it is shown.
+    Difference {
+        Connected = "connected",
+        Disconnected = "disconnected",
+        NotBegun = "not_begun",
+        Unwanted = "unwanted",
+        Banned = "banned",
+        BanLifted = "ban_lifted",
     }
 }

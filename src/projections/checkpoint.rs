@@ -90,7 +90,10 @@ impl Checkpoint {
             }
         }
         let progress = Progress { position, changed, last_task };
-        (rows.len() == rows_listed).then_some(State { rows, progress, waiting, dropped, served })
+        let is_whole = rows.len() == rows_listed;
+        let mut state = State { rows, progress, waiting, dropped, served, ..State::default() };
+        state.count_all();
+        is_whole.then_some(state)
     }
 }
 

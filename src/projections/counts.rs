@@ -22,6 +22,13 @@ impl Counts {
         *self.of(row) -= 1;
     }
 
+    /// What is left without others, which are among these.
+    pub(super) fn without(mut self, others: Counts) -> Counts {
+        let pairs = self.by_state.iter_mut().flatten().zip(others.by_state.iter().flatten());
+        pairs.for_each(|(all, other)| *all = all.saturating_sub(*other));
+        self
+    }
+
     fn of(&mut self, row: &Row) -> &mut u64 {
         let (status, online_status) = (row.status.code(), row.online_status.code());
         &mut self.by_state[usize::from(status - 1)][usize::from(online_status - 1)]
@@ -37,7 +44,7 @@ impl Counts {
     }
 
     /// How many are in a state that is both statuses in one.
-    pub(super) fn of_state(&self, state: AccountState) -> u64 {
+    pub fn of_state(&self, state: AccountState) -> u64 {
         let counted = self.by_state().filter(|(status, online_status, _)| in_one(*status, *online_status) == state);
         counted.map(|(_, _, accounts)| accounts).sum()
     }

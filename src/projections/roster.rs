@@ -8,7 +8,7 @@ use super::checkpoint::Checkpoint;
 use super::counts::Counts;
 use super::list::AccountList;
 use super::rows::{Chunk, Row};
-use super::state::State;
+use super::state::{Served, State};
 use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Status};
 use crate::journal::{self, Journal, Recorded};
 use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
@@ -152,14 +152,28 @@ impl Roster {
         let rows = accounts.chunks(ROSTER_CHUNK_ROWS).flat_map(|part| {
             let state = self.read();
             let row = |account: &AccountNumber| {
-                let served = state.served.get(account).filter(|served| served.gateway == gateway)?;
-                let Row { account, status, online_status } = state.rows.get(*account)?;
-                let comes_back = state.dropped.contains(&account);
-                Some(ServedAccount { account, status, online_status, comes_back, version: served.version })
+                state.served_account(*account).filter(|(by, _)| *by == gateway).map(|(_, served)| served)
             };
             part.iter().filter_map(row).collect::<Vec<_>>()
         });
         rows.collect()
+    }
+
+    /// One account that another gateway than the simulator serves.
+    pub fn served(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
+        self.read().served_account(account)
+    }
+
+    /// How many accounts of a gateway stand how.
+    pub fn counts_of(&self, gateway: GatewayKind) -> Counts {
+        let state = self.read();
+        let of = |kind: GatewayKind| state.counts[usize::from(kind.code())];
+        match gateway {
+            GatewayKind::Bridge | GatewayKind::CloudApi => of(gateway),
+            GatewayKind::Simulator => {
+                state.rows.counts().without(of(GatewayKind::Bridge)).without(of(GatewayKind::CloudApi))
+            }
+        }
     }
 
     /// The accounts that have something outstanding, oldest first: on their way, with a registration that waits, or
@@ -203,6 +217,9 @@ impl Roster {
         };
         for of in AccountState::ALL {
             metrics.accounts.at(*of).set(counts.of_state(*of));
+            for gateway in GatewayKind::ALL {
+                metrics.gateway_accounts.at((gateway, *of)).set(self.counts_of(gateway).of_state(*of));
+            }
         }
         metrics.projection_lag.at(Projection::Roster).set(head.saturating_sub(position));
     }
@@ -279,6 +296,15 @@ impl Roster {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn served_account(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
+        let Served { gateway, version } = *self.served.get(&account)?;
+        let Row { account, status, online_status } = self.rows.get(account)?;
+        let comes_back = self.dropped.contains(&account);
+        Some((gateway, ServedAccount { account, status, online_status, comes_back, version }))
     }
 }
 

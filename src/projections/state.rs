@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::counts::Counts;
 use super::rows::{Row, Rows};
 use crate::domain::{AccountNumber, Event, GatewayKind, OnlineStatus, Status};
 use crate::journal::Recorded;
@@ -17,6 +18,8 @@ pub(super) struct State {
     pub(super) dropped: BTreeSet<AccountNumber>,
     /// Accounts that another gateway than the simulator serves.
     pub(super) served: HashMap<AccountNumber, Served>,
+    /// How these stand, by the number of their gateway.
+    pub(super) counts: [Counts; GatewayKind::ALL.len()],
 }
 
 /// Who serves an account, and the version of its last event.
@@ -47,11 +50,13 @@ impl State {
         debug_assert_eq!(record.position, self.progress.position + 1, "the roster must catch up before it follows");
         self.progress.position = record.position;
         let Some((account, event)) = record.event() else { return };
+        let before = self.counted(account);
         self.follow_gateway(account, event, record.version);
         self.follow_drops(account, event);
         if self.follow_row(account, event) {
             self.progress.changed = (record.position, record.at.0);
         }
+        self.count(before, self.counted(account));
         match event.awaits_code() {
             Some(true) => {
                 self.waiting.insert(account);
@@ -63,6 +68,31 @@ impl State {
         }
         if let Event::RegistrationRequested { task, .. } = event {
             self.progress.last_task = self.progress.last_task.max(task.get());
+        }
+    }
+
+    /// Counts the accounts that other gateways than the simulator serve, from the first.
+    pub(super) fn count_all(&mut self) {
+        self.counts = Default::default();
+        let counted: Vec<_> = self.served.keys().map(|account| self.counted(*account)).collect();
+        counted.into_iter().for_each(|after| self.count(None, after));
+    }
+
+    /// What an account is counted as, if another gateway than the simulator serves it.
+    fn counted(&self, account: AccountNumber) -> Option<(GatewayKind, Row)> {
+        let served = self.served.get(&account)?;
+        Some((served.gateway, self.rows.get(account)?))
+    }
+
+    fn count(&mut self, before: Option<(GatewayKind, Row)>, after: Option<(GatewayKind, Row)>) {
+        if before == after {
+            return;
+        }
+        if let Some((gateway, row)) = before {
+            self.counts[usize::from(gateway.code())].remove(&row);
+        }
+        if let Some((gateway, row)) = after {
+            self.counts[usize::from(gateway.code())].add(&row);
         }
     }
 

@@ -230,6 +230,11 @@ proptest! {
                 AccountState::Offline => it.online_status == OnlineStatus::Offline && it.status == Status::Normal,
             });
             prop_assert_eq!(metrics.accounts.at(*state).get(), listed.len() as u64, "{:?}", state);
+            for gateway in GatewayKind::ALL {
+                let served = listed.iter().filter(|number| model.accounts[number].gateway == gateway).count() as u64;
+                let counted = metrics.gateway_accounts.at((gateway, *state)).get();
+                prop_assert_eq!(counted, served, "{:?} {:?}", gateway, state);
+            }
         }
         prop_assert_eq!(metrics.projection_lag.at(Projection::Roster).get(), 3);
         prop_assert_eq!(roster.unsettled(), model.select(|it| it.is_unsettled() || it.is_dropped()));
@@ -238,7 +243,9 @@ proptest! {
         }));
         let at_the_bridge: Vec<_> = roster.served_by(GatewayKind::Bridge);
         let expected = model.served_by(GatewayKind::Bridge);
-        prop_assert_eq!(at_the_bridge, expected);
+        prop_assert_eq!(at_the_bridge, expected.clone());
+        let one_by_one = expected.iter().filter_map(|served| roster.served(served.account)).map(|(_, served)| served);
+        prop_assert_eq!(one_by_one.collect::<Vec<_>>(), expected);
         prop_assert_eq!(roster.served_by(GatewayKind::CloudApi), vec![]);
         prop_assert_eq!(roster.wanted_online(false), model.select(|account| account.online_status.is_desired_online()));
         prop_assert_eq!(roster.last_task(), model.last_task);
@@ -296,14 +303,20 @@ fn checkpoint_brings_back_everything_and_a_damaged_one_nothing() {
     let roster = Roster::open(&store);
     let accounts = many(2 * ROSTER_CHUNK_ROWS + 3);
     roster.apply(&records(1, accounts.iter().map(|account| (*account, imported()))));
-    let later =
-        [(accounts[9], Event::OnlineRequested), (accounts[3], registration(77)), (accounts[4], registration(5))];
+    let assigned = Event::GatewayAssigned { gateway: GatewayKind::Bridge };
+    let later = [
+        (accounts[9], assigned),
+        (accounts[9], Event::OnlineRequested),
+        (accounts[3], registration(77)),
+        (accounts[4], registration(5)),
+    ];
     roster.apply(&records(roster.position() + 1, later));
     roster.save_checkpoint(&store).unwrap();
 
     let facts = |roster: &Roster| {
         let list = roster.list();
-        (list.etag(), render(&list), roster.position(), roster.last_task(), roster.unsettled())
+        let counts = GatewayKind::ALL.map(|gateway| roster.counts_of(gateway));
+        (list.etag(), render(&list), roster.position(), roster.last_task(), roster.unsettled(), counts)
     };
     let back = Roster::open(&store);
     assert!(facts(&back) == facts(&roster), "the checkpoint is not what was saved");

@@ -189,19 +189,20 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
         session_of,
     );
     let ways = Ways::open(settings, &rooms, &reports, &under_way, &tasks)?;
+    let gateways = Gateways::new(simulator, ways.all(), reports);
     let (accounts, inbox) = Accounts::start(
         journal.clone(),
         &settings.actors,
         &settings.accounts,
         settings.gateway.routing.clone(),
-        Arc::new(Gateways::new(simulator, ways.all(), reports)),
+        Arc::new(gateways.clone()),
         reported,
         roster.last_task(),
     )?;
     let webhooks = Webhooks::start(store, journal, vault, settings.guard(), &settings.webhooks, &telling)?;
     tasks.spawn(channel.run(under_way.clone()));
     tasks.spawn(inbox.run(roster.unsettled(), under_way.clone()));
-    ways.run(&under_way, &tasks);
+    ways.run(&gateways, &rooms, settings.gateway.reconcile_every, &under_way, &tasks);
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
     tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
 
@@ -221,6 +222,8 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
         bridge: ways.bridge,
         keys: keys.clone(),
         cloud_api: ways.cloud_api,
+        gateways,
+        default_gateway: settings.gateway.routing.default,
         settings: rows.clone().into(),
     };
     let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());

@@ -1,6 +1,7 @@
 //! The ways to WhatsApp that the settings have set up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use crate::actors::Reports;
 use crate::clock;
 use crate::config::Settings;
 use crate::domain::GatewayKind;
-use crate::gateway::{Bridge, CloudApi, Way, bridge, cloud_api};
+use crate::gateway::{Bridge, CloudApi, Gateways, Way, bridge, cloud_api};
 
 /// Those beside the simulator.
 pub(super) struct Ways {
@@ -51,11 +52,26 @@ impl Ways {
         bridge.chain(self.cloud_api.iter().map(|way| Arc::new(way.clone()) as Arc<dyn Way>)).collect()
     }
 
-    /// Runs what runs by itself, until `stop`.
-    pub(super) fn run(&self, stop: &CancellationToken, tasks: &TaskTracker) {
-        if let Some(bridge) = &self.bridge {
-            tasks.spawn(bridge.clone().run(stop.clone()));
-        }
+    /// Runs what runs by itself, until `stop`: commands are pushed, and sessions are compared with what is shown `every` so
+    /// often, and once a gateway has lost its memory.
+    pub(super) fn run(
+        &self,
+        gateways: &Gateways,
+        rooms: &Rooms,
+        every: Duration,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        let (roster, metrics) = (rooms.roster.clone(), rooms.journal.metrics().clone());
+        tasks.spawn(gateways.clone().keep_reconciled(roster, metrics, every, stop.clone()));
+        let Some(bridge) = &self.bridge else { return };
+        tasks.spawn(bridge.clone().run(stop.clone()));
+        let (mut begun, gateways, stop) = (bridge.streams_begun(), gateways.clone(), stop.clone());
+        tasks.spawn(async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(begun.changed()).await {
+                gateways.look_again(GatewayKind::Bridge);
+            }
+        });
     }
 }
 

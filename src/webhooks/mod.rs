@@ -71,6 +71,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use crate::domain::drawn;
 pub use deliveries::{Asked, DeliveryView, Page};
 pub use delivery::{RegistrationBody, StatusBody};
 pub use management::Refused;
@@ -78,7 +79,6 @@ pub use resending::{Chosen, Letters, Resent};
 pub use trail::State;
 pub(crate) use verdict::retry_after;
 pub use views::{AttemptView, LetterView, Shown};
-pub use waits::drawn;
 
 use crate::client::Guard;
 use crate::domain::Channel;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::drawn;
 use crate::limits::{RETRY_AFTER_MAX, RETRY_JITTER_PERCENT};
 
 /// The wait after the attempt that failed when `failed` had failed before, of the delivery at `position`; none if it
@@ -23,15 +24,6 @@ fn jittered(wait: Duration, chance: u64) -> Duration {
     let millionths = 1_000_000 - RETRY_JITTER_PERCENT * 10_000 + chance % (spread + 1);
     let micros = wait.as_micros() * u128::from(millionths) / 1_000_000;
     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
-}
-
-/// The `nth` number of SplitMix64 from this seed: it has nothing to do with either, and is always the same. Chance enough
-/// for waits and faults, which can so be told before and repeated.
-pub fn drawn(seed: u64, nth: u64) -> u64 {
-    let mut bits = seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ export async function pages() {
     { path: "/webhooks", shows: "CHANNEL_REGISTER_STATUS" },
     { name: "webhook", path: "/webhooks/sync", shows: "Dead letters" },
     { path: `/webhooks/sync/deliveries/${deliveries[0].position}`, shows: "a fault, as asked for" },
+    { path: "/gateways", shows: "It is built in" },
     { path: "/projections", shows: "Behind by" },
     { name: "log", path: "/log?from=1", shows: "It is: of what was in the log at size 1, nothing" },
     { path: "/acts", shows: "api key created" },

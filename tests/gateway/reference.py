@@ -93,7 +93,7 @@ class Gateway:
 
     def disconnect(self, account, command):
         session, sessions = command["session"], self.state["sessions"]
-        if account in sessions and sessions[account]["session"] <= session:
+        if account in sessions and (session is None or sessions[account]["session"] <= session):
             del sessions[account]
         self.report(account, "disconnected", session=session, reason="", instance_code=f"REF-{session}")
 

@@ -12,6 +12,7 @@ mod crash;
 mod delivery;
 mod faults;
 mod gateway_check;
+mod gateways;
 mod graph;
 mod listen;
 mod log;

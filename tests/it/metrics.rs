@@ -280,11 +280,14 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
     assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
     let rows: Vec<&str> =
         panels.iter().filter(|it| it["type"] == "row").map(|it| it["title"].as_str().unwrap()).collect();
-    assert_eq!(rows, ["Traffic", "Commands", "Journal", "Actors", "Projections", "Webhooks", "Doors", "Process"]);
+    assert_eq!(
+        rows,
+        ["Traffic", "Commands", "Journal", "Actors", "Projections", "Webhooks", "Gateways", "Doors", "Process"]
+    );
 
     let file = YamlLoader::load_from_str(&printed("alerts")).unwrap();
     let rules = file[0]["groups"][0]["rules"].as_vec().unwrap();
-    assert_eq!(rules.len(), 15);
+    assert_eq!(rules.len(), 16);
     for rule in rules {
         let name = rule["alert"].as_str().unwrap();
         let names = names_in(rule["expr"].as_str().unwrap());

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::muster::{Answer, Muster, PATIENCE, Receiver, directory, run};
+use ::muster::webhooks::signature::Secret;
 use described::Described;
 
 /// The whole of it is reviewed like code. `INSTA_UPDATE=always` rewrites it.
@@ -86,6 +87,8 @@ impl Talk {
 const WHATSAPP: &str = "/group-dispatch-api/whatsapp";
 const REGISTER: &str = "/group-dispatch-api/register";
 const NUMBER: &str = "861821726232";
+/// What gateways sign with: made up, 24 bytes.
+const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
 /// The document's account.
 fn account(number: &str, name: &str) -> Value {
@@ -105,6 +108,7 @@ async fn answers_are_as_described() {
         ("MUSTER_WEBHOOKS__RETRY_WAITS", ""),
         ("MUSTER_SIMULATOR__DELAY_MS", "1"),
         ("MUSTER_HTTP__MAX_BODY_BYTES", "100000"),
+        ("MUSTER_GATEWAY__BRIDGE__SECRET", SECRET),
     ];
     let muster = Muster::start(data.path(), &settings);
     let mut talk = Talk { muster, described: Described::new(), key: None };
@@ -114,6 +118,7 @@ async fn answers_are_as_described() {
         talk.say("HEAD", path, "", 200).await;
     }
     documented(&mut talk).await;
+    report(&mut talk).await;
     receiver.until("the account's and the number's", |told| told.len() == 6).await;
     talk.until("/api/v1/webhooks/sync", r#""deadLetters":1"#).await;
     read(&mut talk).await;
@@ -124,6 +129,32 @@ async fn answers_are_as_described() {
     talk.described.was_all_seen();
     for delivery in receiver.deliveries().iter() {
         talk.described.check_webhook(delivery);
+    }
+}
+
+/// As a gateway: what it fetches, acknowledges and reports.
+async fn report(talk: &mut Talk) {
+    let secret = Secret::parse(SECRET).unwrap();
+    let report =
+        json!({"sequence": 1, "time": "2026-11-28T05:20:00Z", "account": NUMBER, "type": "connected", "session": 1});
+    let acks = json!({"acks": [{"lease": "7-1"}]}).to_string();
+    for (method, path, body, bad) in [
+        ("GET", "/gateway/v1/work?wait=0", String::new(), "/gateway/v1/work?wait=never"),
+        ("POST", "/gateway/v1/work/acks", acks, ""),
+        ("POST", "/gateway/v1/reports", json!({"stream": "a", "reports": [report]}).to_string(), ""),
+    ] {
+        let asked = [(path, body.as_str(), 200), (if bad.is_empty() { path } else { bad }, "", 400)];
+        for (at, (path, body, status)) in asked.into_iter().enumerate() {
+            let now = ::muster::clock::now();
+            let (id, seconds) = (format!("{method}-{at}-{}", path.len()), (now.0 / 1_000_000).to_string());
+            let signature = secret.sign(&id, now, if method == "GET" { path } else { body }.as_bytes());
+            let mut headers =
+                vec![("webhook-id", id.as_str()), ("webhook-timestamp", &seconds), ("webhook-signature", &signature)];
+            headers.extend((status == 200).then_some(("content-type", "application/json")));
+            talk.say_with(method, path, &headers, body, status).await;
+        }
+        let unsigned = if method == "GET" { String::new() } else { "{}".to_owned() };
+        talk.say(method, path, unsigned, 401).await;
     }
 }
 
@@ -195,6 +226,11 @@ async fn read(talk: &mut Talk) {
     for path in ["overview", "settings", "projections"] {
         talk.both("GET", path, "", (&format!("{path}?x=1"), "", 400)).await;
     }
+    talk.both("GET", "gateways", "", ("gateways?x=1", "", 400)).await;
+    let (reconcile, why) = ("/api/v1/gateways/simulator/reconcile", r#"{"reason":"it was restored"}"#);
+    talk.say("POST", reconcile, why, 409).await;
+    talk.say("POST", &reconcile.replace("simulator", "bridge"), why, 202).await;
+    talk.say("POST", &reconcile.replace("simulator", "other"), why, 404).await;
     talk.both("GET", "acts?limit=1", "", ("acts?cursor=x", "", 400)).await;
     for order in ["accounts/online", "accounts/recycle"] {
         let body = json!({"accounts": [NUMBER, "8618210009999"], "reason": "maintenance"}).to_string();

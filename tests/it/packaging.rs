@@ -143,7 +143,11 @@ fn completions() {
     }
     let script = printed(&["completions", "bash"], &[]);
     let asked = "COMP_WORDS=(muster keys cr) COMP_CWORD=2; _muster muster cr keys; echo ${COMPREPLY[@]}";
-    let output = Command::new("bash").args(["-c", &format!("{script}\n{asked}")]).output().unwrap();
+    // In a file: it is longer than an argument may be.
+    let place = directory();
+    let file = place.path().join("completions.bash");
+    fs::write(&file, format!("{script}\n{asked}")).unwrap();
+    let output = Command::new("bash").arg(file).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "create\n");
 }
 

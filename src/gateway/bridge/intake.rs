@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::{Semaphore, watch};
@@ -32,6 +33,8 @@ pub(super) struct Intake {
     under_way: Semaphore,
     /// How many streams were begun: a gateway has lost its memory, and may have lost sessions with it.
     begun: watch::Sender<u64>,
+    /// From the making of the report that was taken in last to its taking in.
+    lag: Mutex<Option<Duration>>,
     metrics: Metrics,
     now: Clock,
 }
@@ -69,12 +72,18 @@ impl Intake {
         now: Clock,
     ) -> Intake {
         let (streams, under_way) = (Mutex::default(), Semaphore::new(REPORTS_UNDER_WAY));
-        Intake { marks, settle, reports, roster, streams, under_way, begun: watch::Sender::new(0), metrics, now }
+        let (begun, lag) = (watch::Sender::new(0), Mutex::default());
+        Intake { marks, settle, reports, roster, streams, under_way, begun, lag, metrics, now }
     }
 
     /// How many streams were begun; it changes with each.
     pub(super) fn begun(&self) -> watch::Receiver<u64> {
         self.begun.subscribe()
+    }
+
+    /// From the making of the report that was taken in last to its taking in; none before the first.
+    pub(super) fn lag(&self) -> Option<Duration> {
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a batch in. All of it is durable when it returns; after an error none of it counts as taken in, though some of
@@ -124,6 +133,7 @@ impl Intake {
         taken.acknowledged = newest.sequence;
         self.marks.set(stream, Mark { last: newest.sequence, at })?;
         (self.settle)().await.map_err(NotTaken::NotDurable)?;
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.now)().since(newest.at));
         self.count(BridgeReport::Recorded, taken.recorded);
         taken.ignored.iter().for_each(|ignored| self.count(ignored.why.into(), 1));
         if last.is_none() {

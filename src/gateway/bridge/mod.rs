@@ -59,13 +59,13 @@ pub(crate) use sessions::GatewaySessions;
 pub(crate) use signed::{Headers, Unsigned};
 
 use super::bulkhead::{Bulkhead, Refused};
-use super::way::{Away, Seen, Way};
+use super::way::{Away, Extra, Seen, Way};
 use crate::actors::Reports;
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::{Account, AccountNumber, Command as Asked, GatewayKind, Outstanding, Report};
 use crate::limits::{CLOSE_WITHIN, REPORTS_IGNORED, SESSIONS_WITHIN, WORK_WAITING};
-use crate::metrics::Metrics;
+use crate::metrics::{CommandState, Metrics};
 use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
@@ -294,10 +294,15 @@ impl Way for Bridge {
 
     fn close(&self, account: AccountNumber, session: Option<u32>) {
         let deadline = (self.inner.now)().plus(CLOSE_WITHIN);
-        self.wish(&Order::disconnect(account, session, deadline));
+        self.wish(&Order::close(account, session, deadline));
     }
 
     fn bulkhead(&self) -> &Bulkhead {
         &self.inner.bulkhead
+    }
+
+    fn extra(&self) -> Extra {
+        let work_queued = self.inner.metrics.bridge_queue.at(CommandState::Waiting).get();
+        Extra { work_queued: Some(work_queued), report_lag: self.inner.intake.lag() }
     }
 }

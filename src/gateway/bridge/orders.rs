@@ -76,7 +76,7 @@ impl Order {
                     instance_code: String::new(),
                 }),
             },
-            Outstanding::Disconnect { session } => Ok(Order::disconnect(account, Some(*session), coming_by)),
+            Outstanding::Disconnect { session } => Ok(Order::disconnect(account, *session, coming_by)),
             Outstanding::RequestCode { task, verify_type } => match &state.registration {
                 Some(registration) => {
                     let wish = Wish::RequestCode {
@@ -99,13 +99,17 @@ impl Order {
         }
     }
 
-    /// The end of a session.
-    pub(super) fn disconnect(account: AccountNumber, session: Option<u32>, deadline: Timestamp) -> Order {
-        let id = match session {
-            Some(session) => format!("disconnect-{account}-{session}"),
-            // Whichever is open is another one each time.
-            None => format!("disconnect-{account}-any-{}", deadline.0),
-        };
+    /// The end of a session that its callers do not want any more.
+    pub(super) fn disconnect(account: AccountNumber, session: u32, deadline: Timestamp) -> Order {
+        let (id, session) = (format!("disconnect-{account}-{session}"), Some(session));
+        Order { id, account: Some(account), deadline, wish: Wish::Disconnect { session } }
+    }
+
+    /// The end of a session that the gateway has, though nobody wants it. It may have been told to end it before, and have
+    /// done so: this is another time, with an id of its own.
+    pub(super) fn close(account: AccountNumber, session: Option<u32>, deadline: Timestamp) -> Order {
+        let which = session.map_or_else(|| "any".to_owned(), |session| session.to_string());
+        let id = format!("disconnect-{account}-{which}-{}", deadline.0);
         Order { id, account: Some(account), deadline, wish: Wish::Disconnect { session } }
     }
 

@@ -83,7 +83,7 @@ fn commands_as_they_are_sent() {
         };
         let second = Wish::ListSessions { after: Some(AccountNumber::EXAMPLE), limit: 9 };
         let second = Order { id: "list_sessions-2".to_owned(), wish: second, ..first.clone() };
-        let any = Order::disconnect(AccountNumber::EXAMPLE, None, NOW);
+        let any = Order::close(AccountNumber::EXAMPLE, None, NOW);
         for order in orders.chain([any, first, second]) {
             let body = json(&order.open(&vault).unwrap().command());
             assert_eq!(body.capacity(), body.len(), "no copy was left behind while it grew");

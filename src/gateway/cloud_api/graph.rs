@@ -99,6 +99,14 @@ impl Graph {
         self.verified_name.is_some()
     }
 
+    /// Why a call is not made in time: what holds calls up, or else this.
+    pub(super) fn held_up(&self, otherwise: &str) -> Failure {
+        match self.brake.held() {
+            Some(hold) => Failure::NotMade { why: hold.sentence(), wait: hold.wait() },
+            None => Failure::NotMade { why: otherwise.to_owned(), wait: Duration::ZERO },
+        }
+    }
+
     // === The calls ===
 
     /// All numbers of the account, page by page, or an error; never a part of them. A page that fails for a passing

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::answer::Number;
 use super::brake::Wish;
@@ -58,7 +58,7 @@ impl Numbers {
                 Err(failure) => return Err(failure),
             }
         }
-        let _listing = self.listing.lock().await;
+        let _listing = self.turn(graph, wish).await?;
         let is_new = self.lock().listed.is_some_and(|listed| listed >= begun);
         if !is_new {
             self.list_now(graph, wish).await?;
@@ -69,12 +69,21 @@ impl Numbers {
     /// All numbers, seen after this was called.
     pub(super) async fn list(&self, graph: &Graph, wish: &Wish) -> Result<Vec<Number>, Failure> {
         let begun = Instant::now();
-        let _listing = self.listing.lock().await;
+        let _listing = self.turn(graph, wish).await?;
         let is_new = self.lock().listed.is_some_and(|listed| listed >= begun);
         if !is_new {
             self.list_now(graph, wish).await?;
         }
         Ok(self.lock().numbers.values().cloned().collect())
+    }
+
+    /// The turn to ask for the list, or to find that another has just done so; not for longer than it is waited for.
+    async fn turn(&self, graph: &Graph, wish: &Wish) -> Result<tokio::sync::MutexGuard<'_, ()>, Failure> {
+        tokio::select! {
+            turn = self.listing.lock() => Ok(turn),
+            () = wish.is_over.cancelled() => Err(Failure::Over),
+            () = sleep_until(wish.until) => Err(graph.held_up("the list of numbers did not come in time")),
+        }
     }
 
     /// A number that was just added.

@@ -23,7 +23,8 @@ use crate::answers::Answers;
 use crate::audit::{Audit, Log};
 use crate::clock;
 use crate::config::Settings;
-use crate::domain::{Account, AccountNumber, Outstanding, Routing};
+use crate::domain::{Account, AccountNumber, GatewayKind, Outstanding, Routing};
+use crate::gateway::{Gateways, Simulator};
 use crate::http::server::Peer;
 use crate::http::{Api, Behind, routes, v1};
 use crate::journal::Journal;
@@ -77,6 +78,8 @@ impl House {
             let webhooks =
                 Webhooks::start(&store, &journal, &vault, settings.guard(), &settings.webhooks, &stop).unwrap();
             let audit = Audit::new(store, journal.clone(), roster.clone(), Some(log));
+            let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), reports().0, [], |_| 1);
+            let gateways = Gateways::new(simulator, Vec::new(), reports().0);
             let behind = Behind {
                 accounts,
                 roster,
@@ -87,6 +90,8 @@ impl House {
                 bridge: None,
                 keys: keys.clone(),
                 cloud_api: None,
+                gateways,
+                default_gateway: GatewayKind::Simulator,
                 settings: Arc::new([]),
             };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), Arc::new(AtomicBool::new(true)));

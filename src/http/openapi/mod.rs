@@ -54,12 +54,13 @@ pub fn document() -> String {
 fn description() -> OpenApi {
     let health = [Endpoint::Health, Endpoint::Ready, Endpoint::Metrics];
     let documented = || Endpoint::ALL.into_iter().filter(|endpoint| !health.contains(endpoint));
-    let groups: [(&str, &str, Vec<Described>); 9] = [
+    let groups: [(&str, &str, Vec<Described>); 10] = [
         ("Documented", "What callers' back-ends call.", documented().flat_map(contract::operations).collect()),
         ("Health", "How the service is.", health.into_iter().flat_map(contract::operations).collect()),
         ("Accounts", "Accounts, their state, their history.", v1::accounts()),
         ("Journal", "All facts, and proofs of them.", v1::journal()),
         ("Upkeep", "Projections, verification, replay, backup.", v1::upkeep()),
+        ("Gateways", "The ways to WhatsApp.", v1::gateways()),
         ("Webhooks", "Receivers, secrets, deliveries, dead letters.", webhooks::operations()),
         ("Gateways", "Where gateways of an operator's own report to, and fetch commands.", bridge::operations()),
         ("Vault", "The master key.", v1::vault()),

@@ -7,8 +7,10 @@ use super::operation::{Described, answer, content, text_header};
 use super::shapes::{account_digits, code, number, page_limit, prefix, text, time, word};
 use crate::access::Made;
 use crate::audit::{AccountRow, Bundle, CloudEvent, Consistency, Inclusion, Manifest, Replayed, Verified, View};
+use crate::domain::GatewayKind;
 use crate::http::v1::accounts::{AccountPage, Difference};
 use crate::http::v1::events::{ActPage, EventPage};
+use crate::http::v1::gateways::{Begun as Reconciling, Body as Reconcile, Gateways};
 use crate::http::v1::keys::{ApiKeys, Body as WantedKey, Revoked};
 use crate::http::v1::orders::{Body as Order, Ordered};
 use crate::http::v1::overview::{Overview, Settings};
@@ -55,6 +57,9 @@ pub(super) fn operation(method: HttpMethod, path: &str, id: &str, summary: &str)
         ),
         "{position}" => operation.segment("position", number(0), "The position of an event in the journal."),
         "{key}" => operation.segment("key", number(0), "The number of an API key."),
+        "{name}" if path.starts_with("gateways/") => {
+            operation.segment("name", word(GatewayKind::ALL.map(GatewayKind::name)), "The name of a gateway.")
+        }
         other => operation.segment(other.trim_matches(['{', '}']), text(), "The name of a projection: `roster`."),
     })
 }
@@ -289,6 +294,22 @@ pub(super) fn upkeep() -> Vec<Described> {
         problem(problem(replay, 409, reading), 404, UNKNOWN),
         problem(backup, 409, "A rotation of the master key is under way."),
     ]
+}
+
+pub(super) fn gateways() -> Vec<Described> {
+    let absent = "No service runs.";
+    let list = get("gateways", "listGateways", "How the ways to WhatsApp are")
+        .words("Whether each is there, its accounts, its calls, the last comparison of its sessions, what went wrong last.")
+        .gives::<Gateways>(200, "All of them.");
+    let reconcile = post("gateways/{name}/reconcile", "reconcileGateway", "Compare a gateway's sessions with what is shown")
+        .words(
+            "At once, as is done at the start, from time to time, and when it is back. The reason stands in the history for \
+             ever, before anything is done.",
+        )
+        .takes::<Reconcile>(Required::True, "Why.")
+        .gives::<Reconciling>(202, "It has begun; what comes of it is shown with the gateways.");
+    let reconcile = problem(reads_a_body(reconcile), 404, "There is no such gateway.");
+    vec![problem(list, 409, absent), problem(reconcile, 409, "It is not set up, or no service runs.")]
 }
 
 pub(super) fn vault() -> Vec<Described> {

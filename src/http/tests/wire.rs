@@ -20,7 +20,8 @@ use crate::answers::Answers;
 use crate::audit::Audit;
 use crate::clock;
 use crate::config::{Http, Settings};
-use crate::domain::{Account, AccountNumber, Command, Outstanding, Routing};
+use crate::domain::{Account, AccountNumber, Command, GatewayKind, Outstanding, Routing};
+use crate::gateway::{Gateways, Simulator};
 use crate::http::{Api, Behind, serve};
 use crate::journal::Journal;
 use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
@@ -74,6 +75,8 @@ impl Served {
             let keys = Keys::open(&journal, None).unwrap();
             let answers = Answers::open(&store, journal.clone(), clock::now);
             let audit = Audit::new(store, journal.clone(), roster.clone(), None);
+            let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), reports().0, [], |_| 1);
+            let gateways = Gateways::new(simulator, Vec::new(), reports().0);
             let behind = Behind {
                 accounts: accounts.clone(),
                 roster,
@@ -84,6 +87,8 @@ impl Served {
                 bridge: None,
                 keys,
                 cloud_api: None,
+                gateways,
+                default_gateway: GatewayKind::Simulator,
                 settings: Arc::new([]),
             };
             let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());

@@ -13,6 +13,7 @@
 //! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
 //! | `keys` | the API keys |
 //! | `orders` | accounts are brought online, or recycled, by an operator |
+//! | `gateways` | the ways to WhatsApp, their sessions |
 //! | `overview` | how everything is, in one answer; the settings |
 //! | `secrets` | secrets are erased |
 //! | `vault` | the master key: how it is, its rotation |
@@ -22,6 +23,7 @@
 pub(super) mod accounts;
 pub(super) mod events;
 mod form;
+pub(super) mod gateways;
 pub(super) mod keys;
 mod log;
 pub(super) mod orders;
@@ -57,6 +59,8 @@ use crate::access::Door;
 use crate::actors::Accounts;
 use crate::audit::Audit;
 use crate::config;
+use crate::domain::GatewayKind;
+use crate::gateway::Gateways;
 use crate::limits::{LIVE_READERS, STREAMS};
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
@@ -100,6 +104,10 @@ pub struct Running {
     pub rules: config::Accounts,
     /// What seals secrets.
     pub vault: Vault,
+    /// The ways to WhatsApp.
+    pub gateways: Gateways,
+    /// Which of them serves accounts that no rule names.
+    pub default_gateway: GatewayKind,
     /// The settings that it works with, as they are shown.
     pub settings: Arc<[config::Row]>,
 }

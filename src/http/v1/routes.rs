@@ -14,7 +14,7 @@ use warp::{Filter, Rejection};
 use super::form::Form;
 use super::problem::Problem;
 use super::table::Route;
-use super::{Desk, accounts, events, keys, log, orders, overview, secrets, upkeep, vault, webhooks};
+use super::{Desk, accounts, events, gateways, keys, log, orders, overview, secrets, upkeep, vault, webhooks};
 use crate::access::Pass;
 use crate::http::body::{linger, read};
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
@@ -179,6 +179,12 @@ async fn answer<B: Buf>(
             let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
             let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
             to_its_end(async move { vault::answer(&desk, method.as_str(), &query, &body, asker).await }).await
+        }
+        ["gateways"] => gateways::list(desk, query),
+        ["gateways", name, "reconcile"] => {
+            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
+            let (desk, name, query) = (desk.clone(), name.to_owned(), query.clone());
+            to_its_end(async move { gateways::reconcile(&desk, &name, &query, &body, asker).await }).await
         }
         ["overview"] => overview::overview(desk, query).await,
         ["settings"] => overview::settings(desk, query),

@@ -36,7 +36,7 @@ enum About {
 }
 
 /// All of them.
-pub const ROUTES: [Route; 45] = [
+pub const ROUTES: [Route; 47] = [
     Route { method: "GET", path: "accounts", need: Need::Read, about: About::Asked },
     Route { method: "POST", path: "accounts/online", need: Need::Operate, about: About::Body },
     Route { method: "POST", path: "accounts/recycle", need: Need::Operate, about: About::Body },
@@ -54,6 +54,8 @@ pub const ROUTES: [Route; 45] = [
     Route { method: "GET", path: "log/proof/account/{account}", need: Need::Read, about: About::One },
     Route { method: "GET", path: "overview", need: Need::Read, about: About::All },
     Route { method: "GET", path: "settings", need: Need::Read, about: About::All },
+    Route { method: "GET", path: "gateways", need: Need::Read, about: About::All },
+    Route { method: "POST", path: "gateways/{name}/reconcile", need: Need::Operate, about: About::All },
     Route { method: "GET", path: "projections", need: Need::Read, about: About::All },
     Route { method: "POST", path: "projections/{name}/rebuild", need: Need::Operate, about: About::All },
     Route { method: "POST", path: "verify", need: Need::Read, about: About::All },

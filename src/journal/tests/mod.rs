@@ -200,6 +200,7 @@ fn facts() -> Vec<Fact> {
             proof: Proof::Tenant("500975".to_owned()),
         }),
         Deed::AccountsOrdered { order: Order::Recycle, accounts: 2, reason: "maintenance".to_owned() },
+        Deed::ReconciliationOrdered { gateway: GatewayKind::Bridge, reason: "it was restored".to_owned() },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()

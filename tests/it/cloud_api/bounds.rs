@@ -106,7 +106,7 @@ async fn a_refused_token_stops_every_call() {
 /// Where the token stays refused, those who wait are told why, in time.
 #[tokio::test]
 async fn a_refused_token_is_told() {
-    let house = House::new(&[("MUSTER_ACTORS__COMING_TIMEOUT", "2s")]).await;
+    let house = House::new(&[("MUSTER_ACTORS__COMING_TIMEOUT", "10s")]).await;
     house.graph.state().switches.token = "another".to_owned();
     let muster = house.start();
     online(&muster, ACCOUNT).await;

@@ -103,7 +103,8 @@ async fn what_meta_does_not_have_is_refused() {
     let personal = super::batch(&[ACCOUNT]).replace("\"whatsappType\":2", "\"whatsappType\":1");
     let answer = muster.post(super::ONLINE, personal).await;
     said += &format!("batchOnline, whatsappType 1: {} {}\n", answer.status, answer.text);
-    assert!(house.graph.state().calls.is_empty());
+    // Its sessions are asked for at the start, whatever callers want.
+    assert!(house.graph.state().calls.iter().all(|call| call.name == "list"), "{:?}", house.graph.state().calls);
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("cloud_api_refused", said);

@@ -1,0 +1,303 @@
+//! What a gateway's sessions and the accounts that it serves do not agree on, and what to do about it. Pure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Reason, Report, Status};
+use crate::gateway::way::{Seen, SeenState};
+use crate::metrics::Difference;
+use crate::projections::ServedAccount;
+
+/// Why an account is offline or online whose gateway was found to see it so.
+pub(crate) const RECONCILED: &str = "reconciled";
+
+/// What came of a comparison.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Compared {
+    /// What differs, by account.
+    pub(crate) findings: Vec<Finding>,
+    /// Accounts with a session that the gateway does not serve, or that nobody knows.
+    pub(crate) strangers: Vec<AccountNumber>,
+}
+
+/// One account that the gateway sees otherwise than it is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Finding {
+    /// Whose.
+    pub(crate) account: AccountNumber,
+    /// The version with which it was compared: once anything has happened since, nothing of this is meant.
+    pub(crate) as_of: u64,
+    /// What differs.
+    pub(crate) difference: Difference,
+    /// What mends it, in this order.
+    pub(crate) actions: Vec<Action>,
+}
+
+/// What mends a difference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    /// The account is told what its gateway sees.
+    Report(Report),
+    /// The gateway is to close a session that nobody wants.
+    Close {
+        /// Which, where the gateway knows.
+        session: Option<u32>,
+    },
+    /// The gateway is handed again what it owes.
+    OfferAgain,
+}
+
+/// Compares the accounts that `gateway` serves, as they were shown before it was asked, with all sessions that it has.
+pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[Seen]) -> Compared {
+    let mut sessions: HashMap<AccountNumber, &Seen> = HashMap::with_capacity(seen.len());
+    for session in seen {
+        match sessions.entry(session.account) {
+            Entry::Vacant(free) => {
+                free.insert(session);
+            }
+            // An account has one session. Of several that are listed, the one that says most is taken.
+            Entry::Occupied(mut taken) if rank(session) > rank(taken.get()) => {
+                taken.insert(session);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    let found = |account: &ServedAccount| finding(gateway, account, sessions.remove(&account.account));
+    let findings = shown.iter().filter_map(found).collect();
+    let mut strangers: Vec<AccountNumber> = sessions.into_keys().collect();
+    strangers.sort_unstable();
+    Compared { findings, strangers }
+}
+
+fn rank(seen: &Seen) -> (u8, Option<u32>) {
+    let state = match seen.state {
+        SeenState::Connecting => 0,
+        SeenState::Connected => 1,
+        SeenState::Banned { .. } => 2,
+    };
+    (state, seen.session)
+}
+
+fn finding(gateway: GatewayKind, shown: &ServedAccount, seen: Option<&Seen>) -> Option<Finding> {
+    let (difference, actions) = difference(gateway, shown, seen)?;
+    Some(Finding { account: shown.account, as_of: shown.version, difference, actions })
+}
+
+fn difference(gateway: GatewayKind, shown: &ServedAccount, seen: Option<&Seen>) -> Option<(Difference, Vec<Action>)> {
+    let instance_code = seen.map_or_else(String::new, |seen| seen.instance_code.clone());
+    let session = seen.and_then(|seen| seen.session);
+    match (shown.status, shown.online_status, seen.map(|seen| &seen.state)) {
+        (Status::Normal, _, Some(SeenState::Banned { reason })) => {
+            let banned = Report::Banned { reason: reason.clone(), instance_code };
+            Some((Difference::Banned, vec![Action::Report(banned)]))
+        }
+        (Status::Banned, _, Some(SeenState::Banned { .. }) | None) => None,
+        (Status::Banned, _, Some(SeenState::Connected)) => {
+            let lifted = Action::Report(Report::BanLifted);
+            Some((Difference::BanLifted, [lifted].into_iter().chain(close(gateway, session)).collect()))
+        }
+        (Status::Normal, OnlineStatus::Online, None) | (Status::Normal, OnlineStatus::OfflineComing, None) => {
+            // No session is named: whichever the account has, the gateway has none.
+            let gone = Report::Disconnected { session: None, reason: Reason::new(RECONCILED), instance_code };
+            Some((Difference::Disconnected, vec![Action::Report(gone)]))
+        }
+        // One that reconnects says by itself how that ends.
+        (Status::Normal, OnlineStatus::Online, Some(SeenState::Connected | SeenState::Connecting)) => None,
+        (Status::Normal, OnlineStatus::OnlineComing, Some(SeenState::Connected)) => {
+            Some((Difference::Connected, vec![Action::Report(Report::Connected { session, instance_code })]))
+        }
+        (Status::Normal, OnlineStatus::OnlineComing, Some(SeenState::Connecting)) => None,
+        (Status::Normal, OnlineStatus::OnlineComing, None) => Some((Difference::NotBegun, vec![Action::OfferAgain])),
+        // The end of whichever session is owed is asked for again; one from before is closed as well.
+        (Status::Normal, OnlineStatus::OfflineComing, Some(SeenState::Connected | SeenState::Connecting)) => {
+            Some((Difference::Unwanted, close(gateway, session).into_iter().chain([Action::OfferAgain]).collect()))
+        }
+        // What was recycled stays so, and so does what was dropped until it is brought back, with a session of its own.
+        (Status::Normal, OnlineStatus::Offline, Some(SeenState::Connected | SeenState::Connecting))
+        | (Status::Banned, _, Some(SeenState::Connecting)) => {
+            close(gateway, session).map(|close| (Difference::Unwanted, vec![close]))
+        }
+        (Status::Normal, OnlineStatus::Offline, None) => None,
+    }
+}
+
+/// Closes a session, where there is such a thing: at Meta a number stays connected when its account is recycled.
+fn close(gateway: GatewayKind, session: Option<u32>) -> Option<Action> {
+    match gateway {
+        GatewayKind::Simulator | GatewayKind::Bridge => Some(Action::Close { session }),
+        GatewayKind::CloudApi => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{
+        Account, AccountType, Choice, Command, Content, Event, Fingerprint, Outstanding, Sealed, Timestamp, decide,
+    };
+
+    const SHOWN: [(Status, OnlineStatus); 5] = [
+        (Status::Normal, OnlineStatus::OnlineComing),
+        (Status::Normal, OnlineStatus::Online),
+        (Status::Normal, OnlineStatus::OfflineComing),
+        (Status::Normal, OnlineStatus::Offline),
+        (Status::Banned, OnlineStatus::Offline),
+    ];
+
+    fn seen(account: AccountNumber, state: usize, session: Option<u32>) -> Option<Seen> {
+        let state = match state {
+            0 => return None,
+            1 => SeenState::Connecting,
+            2 => SeenState::Connected,
+            _ => SeenState::Banned { reason: Reason::new("spam") },
+        };
+        Some(Seen { account, session, state, instance_code: "I-3".to_owned() })
+    }
+
+    fn number(nth: u64) -> AccountNumber {
+        AccountNumber::from_stored(8_618_217_000_000 + nth).unwrap()
+    }
+
+    /// Every way in which an account may be shown and seen.
+    #[test]
+    fn the_whole_table() {
+        let (account, version) = (number(1), 7);
+        let mut text = String::new();
+        for gateway in [GatewayKind::Bridge, GatewayKind::CloudApi] {
+            for (status, online_status) in SHOWN {
+                for (state, word) in ["not listed", "connecting", "connected", "banned"].into_iter().enumerate() {
+                    let shown = ServedAccount { account, status, online_status, comes_back: false, version };
+                    let Compared { findings, strangers } =
+                        compare(gateway, &[shown], seen(account, state, Some(3)).as_slice());
+                    assert!(strangers.is_empty());
+                    let found = findings.iter().map(|Finding { account: found, as_of, difference, actions }| {
+                        assert_eq!((*found, *as_of), (account, version));
+                        format!("{}: {actions:?}", difference.word())
+                    });
+                    let found = found.collect::<Vec<_>>().join("; ");
+                    let found = if found.is_empty() { "nothing".to_owned() } else { found };
+                    let shown = format!("{} {}", status.name(), online_status.name());
+                    text += &format!("{:10} {shown:21} {word:11} {found}\n", gateway.name());
+                }
+            }
+        }
+        let strangers = [number(5), number(2)].map(|account| seen(account, 2, None).unwrap());
+        text += &format!("strangers: {:?}\n", compare(GatewayKind::Bridge, &[], &strangers));
+        insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+            prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!("reconcile_table", text);
+        });
+    }
+
+    /// An account that stands as number `shown` in the list says.
+    fn standing(shown: usize, gateway: GatewayKind) -> Account {
+        let content = Content {
+            account_type: AccountType::Business,
+            name: None,
+            avatar: None,
+            public_key: String::new(),
+            msg_public_key: String::new(),
+            account_id: None,
+            next_key_id: None,
+            registration_id: None,
+            secrets: Sealed(Box::new([])),
+            fingerprint: Fingerprint([1; 32]),
+        };
+        let instance_code = String::new();
+        let begun = [
+            Event::AccountImported { content: Arc::new(content) },
+            Event::GatewayAssigned { gateway },
+            Event::OnlineRequested,
+        ];
+        let then = match shown {
+            0 => vec![],
+            1 => vec![Event::CameOnline { instance_code }],
+            2 => vec![Event::RecycleRequested],
+            3 => vec![Event::WentOffline { reason: Reason::none(), instance_code }],
+            _ => vec![Event::Banned { reason: Reason::none(), instance_code }],
+        };
+        let mut account = Account::initial();
+        begun.iter().chain(&then).for_each(|event| account.evolve(event));
+        assert_eq!((account.status, account.online_status), SHOWN[shown]);
+        account
+    }
+
+    fn shown(accounts: &BTreeMap<AccountNumber, Account>) -> Vec<ServedAccount> {
+        let row = |(account, state): (&AccountNumber, &Account)| ServedAccount {
+            account: *account,
+            status: state.status,
+            online_status: state.online_status,
+            comes_back: state.is_dropped(),
+            version: state.version,
+        };
+        accounts.iter().map(row).collect()
+    }
+
+    fn told(account: &mut Account, command: &Command) -> usize {
+        let events = decide(account, command, Timestamp(0), Choice::default()).unwrap();
+        events.iter().for_each(|event| account.evolve(event));
+        events.len()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What is mended stays mended: another comparison finds nothing.
+        #[test]
+        fn once_is_enough(
+            each in prop::collection::vec((0..5_usize, 0..4_usize, any::<bool>()), 1..20),
+            strangers in 0..5_u64,
+            is_bridge in any::<bool>(),
+        ) {
+            let gateway = if is_bridge { GatewayKind::Bridge } else { GatewayKind::CloudApi };
+            let (mut accounts, mut sessions) = (BTreeMap::new(), BTreeMap::new());
+            for (nth, (stands, state, names_session)) in each.into_iter().enumerate() {
+                let account = number(nth as u64);
+                accounts.insert(account, standing(stands, gateway));
+                sessions.extend(seen(account, state, names_session.then_some(1)).map(|seen| (account, seen)));
+            }
+            for stranger in 100..100 + strangers {
+                sessions.extend(seen(number(stranger), 2, None).map(|seen| (number(stranger), seen)));
+            }
+            let listed = |sessions: &BTreeMap<_, Seen>| sessions.values().cloned().collect::<Vec<_>>();
+            for Finding { account, mut as_of, actions, .. } in
+                compare(gateway, &shown(&accounts), &listed(&sessions)).findings
+            {
+                let state = accounts.get_mut(&account).unwrap();
+                prop_assert!(!actions.is_empty());
+                for action in actions {
+                    match action {
+                        Action::Report(report) => {
+                            prop_assert_eq!(told(state, &Command::Reconcile { report, as_of }), 1);
+                            as_of += 1;
+                        }
+                        Action::Close { .. } => drop(sessions.remove(&account)),
+                        Action::OfferAgain => {
+                            let owed = state.outstanding();
+                            prop_assert!(!owed.is_empty(), "there is something to offer");
+                            match owed[0] {
+                                Outstanding::Connect { session } => {
+                                    sessions.extend(seen(account, 1, Some(session)).map(|seen| (account, seen)));
+                                }
+                                Outstanding::Disconnect { session } => {
+                                    let (reason, instance_code) = (Reason::none(), String::new());
+                                    let gone = Report::Disconnected { session: Some(session), reason, instance_code };
+                                    told(state, &Command::Report(gone));
+                                }
+                                Outstanding::RequestCode { .. } | Outstanding::SubmitCode { .. } => {}
+                            }
+                        }
+                    }
+                }
+            }
+            let again = compare(gateway, &shown(&accounts), &listed(&sessions));
+            prop_assert_eq!(&again.findings, &vec![]);
+            prop_assert_eq!(again.strangers.len() as u64, strangers);
+        }
+    }
+}

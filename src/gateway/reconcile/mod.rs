@@ -1,0 +1,18 @@
+//! What a gateway's sessions are and what is shown are brought together: at the start, from time to time, and at once
+//! when somebody has reason to doubt it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `compare` | what differs, and what mends it. Pure |
+//! | `task` | when that is done, how fast, and what is done while a gateway is away |
+//! | `record` | what came of it last, for those who look |
+
+mod compare;
+mod record;
+mod task;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use record::{Failure, Last, Record};
+pub(crate) use task::Reconciliation;

@@ -1,0 +1,311 @@
+//! How each way to WhatsApp is, as operators see it.
+
+use serde::Serialize;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::Gateways;
+use super::bulkhead::{Breaker, Figures};
+use super::reconcile::{Failure, Last, Record};
+use super::way::Extra;
+use crate::audit::write_time;
+use crate::clock;
+use crate::domain::{GatewayKind, Timestamp};
+use crate::limits::RECONCILE_AGAIN;
+use crate::metrics::{AccountState, BreakerState, Difference, Metrics};
+use crate::projections::{Counts, Roster};
+
+/// How a gateway is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Gateway)]
+pub struct GatewayView {
+    /// `simulator`, `bridge` or `cloud_api`.
+    name: &'static str,
+    /// Whether it serves accounts that no rule names.
+    is_default: bool,
+    /// `up`, `away`, or `not_set_up`.
+    state: &'static str,
+    /// The same in a sentence, with what is to be done.
+    says: String,
+    accounts: AccountsServed,
+    /// Null for the simulator, which is always there, and where it is not set up.
+    #[schema(required)]
+    calls: Option<CallsView>,
+    /// Null likewise.
+    #[schema(required)]
+    reconciliation: Option<ReconciliationView>,
+    /// What went wrong last, the newest first.
+    errors: Vec<ErrorView>,
+    /// Commands that wait to be sent or fetched; null where there is no such queue.
+    #[schema(required)]
+    work_queued: Option<u64>,
+    /// Milliseconds from the making of the report that was taken in last to its taking in; null where there is none.
+    #[schema(required)]
+    report_lag_ms: Option<u64>,
+}
+
+/// The accounts that a gateway serves.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AccountsServed {
+    /// How many there are.
+    total: u64,
+    online_coming: u64,
+    online: u64,
+    offline_coming: u64,
+    offline: u64,
+    banned: u64,
+}
+
+/// The calls to a gateway.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = GatewayCalls)]
+struct CallsView {
+    /// Under way.
+    in_flight: usize,
+    /// Since the start: those that were answered, whatever the answer.
+    answered: u64,
+    /// Since the start: those that found it away.
+    failed: u64,
+    /// `closed`, `open`: no call is made; or `probing`: one is.
+    breaker: &'static str,
+    /// When one call tries again, while the breaker is open.
+    #[schema(required, format = DateTime)]
+    open_until: Option<String>,
+    /// When it last answered.
+    #[schema(required, format = DateTime)]
+    last_answer: Option<String>,
+}
+
+/// How its sessions are compared with what is shown.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Reconciliation)]
+struct ReconciliationView {
+    /// Whether that is being done now.
+    is_under_way: bool,
+    /// The last time that it came to its end; null if it never did since the start.
+    #[schema(required)]
+    last: Option<LastView>,
+    /// Why it does not come to its end any more; null if it does.
+    #[schema(required)]
+    failure: Option<FailureView>,
+}
+
+/// A comparison that came to its end.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Reconciled)]
+struct LastView {
+    /// When it began.
+    #[schema(format = DateTime)]
+    at: String,
+    /// How long it took, in milliseconds, with all that was mended.
+    took_ms: u64,
+    /// Sessions that the gateway has.
+    sessions: u64,
+    differences: Differences,
+    /// Accounts with a session at the gateway that it does not serve; nothing is done about them.
+    strangers: u64,
+}
+
+/// Accounts that the gateway saw otherwise than they were shown.
+#[derive(Serialize, Default, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Differences {
+    /// They came online.
+    connected: u64,
+    /// They went offline.
+    disconnected: u64,
+    /// What they wait for was handed to the gateway again.
+    not_begun: u64,
+    /// Their sessions, which nobody wants, are closed.
+    unwanted: u64,
+    /// They are banned.
+    banned: u64,
+    /// They are banned no more.
+    ban_lifted: u64,
+}
+
+/// Why sessions are not compared.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReconciliationFailure)]
+struct FailureView {
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: String,
+    /// Why, the last time.
+    why: String,
+    /// How many times, one after the other.
+    failed: u32,
+}
+
+/// Something that went wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GatewayError)]
+struct ErrorView {
+    #[schema(format = DateTime)]
+    at: String,
+    /// What, without secrets.
+    what: String,
+}
+
+impl Gateways {
+    /// How all of them are, with the accounts that `roster` lists; `default` serves those that no rule names.
+    pub fn views(&self, roster: &Roster, default: GatewayKind) -> Vec<GatewayView> {
+        let view = |kind| {
+            let counts = roster.counts_of(kind);
+            let view = GatewayView::of(kind, kind == default, &counts);
+            match self.figures(kind) {
+                Some((figures, record, extra)) => view.with(&figures, record, &extra),
+                None => view,
+            }
+        };
+        GatewayKind::ALL.into_iter().map(view).collect()
+    }
+
+    /// Reports how they are.
+    pub fn report(&self, metrics: &Metrics) {
+        for kind in GatewayKind::ALL {
+            let figures = self.figures(kind);
+            let is_up = figures.as_ref().is_some_and(|(figures, record, _)| is_up(figures, record));
+            let is_always = kind == GatewayKind::Simulator;
+            metrics.gateway_set_up.at(kind).set(u64::from(is_always || figures.is_some()));
+            metrics.gateway_up.at(kind).set(u64::from(is_always || is_up));
+            let Some((figures, _, _)) = figures else { continue };
+            metrics.gateway_in_flight.at(kind).set(figures.in_flight as u64);
+            for state in BreakerState::ALL {
+                metrics.gateway_breaker.at((kind, *state)).set(u64::from(*state == breaker(&figures)));
+            }
+            if let Some(error) = figures.errors.first() {
+                metrics.gateway_last_error.at(kind).set(error.at.0 as f64 / 1e6);
+            }
+        }
+    }
+}
+
+impl GatewayView {
+    fn of(kind: GatewayKind, is_default: bool, counts: &Counts) -> GatewayView {
+        let accounts = AccountsServed {
+            total: counts.total(),
+            online_coming: counts.of_state(AccountState::OnlineComing),
+            online: counts.of_state(AccountState::Online),
+            offline_coming: counts.of_state(AccountState::OfflineComing),
+            offline: counts.of_state(AccountState::Offline),
+            banned: counts.of_state(AccountState::Banned),
+        };
+        let (state, says) = match (kind, accounts.total) {
+            (GatewayKind::Simulator, _) => ("up", "It is built in, and always there.".to_owned()),
+            (GatewayKind::Bridge | GatewayKind::CloudApi, 0) => {
+                ("not_set_up", "It is not set up, and no account needs it.".to_owned())
+            }
+            (GatewayKind::Bridge | GatewayKind::CloudApi, served) => {
+                let says = format!(
+                    "It is not set up, and {served} accounts are served by it: what they ask fails. Set it up with the \
+                     settings under gateway.{}, or recycle them, and bring them online at another one.",
+                    kind.name()
+                );
+                ("not_set_up", says)
+            }
+        };
+        GatewayView {
+            name: kind.name(),
+            is_default,
+            state,
+            says,
+            accounts,
+            calls: None,
+            reconciliation: None,
+            errors: Vec::new(),
+            work_queued: None,
+            report_lag_ms: None,
+        }
+    }
+
+    /// The same of one that is set up.
+    fn with(mut self, figures: &Figures, record: &Record, extra: &Extra) -> GatewayView {
+        (self.state, self.says) = says(figures, record);
+        let open_until = match figures.breaker {
+            Breaker::Open { until } => {
+                Some(write_time(clock::now().plus(until.saturating_duration_since(Instant::now()))))
+            }
+            Breaker::Closed | Breaker::Probing => None,
+        };
+        self.calls = Some(CallsView {
+            in_flight: figures.in_flight,
+            answered: figures.answered,
+            failed: figures.failed,
+            breaker: breaker(figures).word(),
+            open_until,
+            last_answer: figures.last_answer.map(write_time),
+        });
+        self.reconciliation = Some(ReconciliationView {
+            is_under_way: record.is_under_way(),
+            last: record.last().map(LastView::of),
+            failure: record.failure().map(FailureView::of),
+        });
+        let error = |(at, what): (Timestamp, String)| ErrorView { at: write_time(at), what };
+        self.errors = figures.errors.iter().map(|each| error((each.at, each.what.clone()))).collect();
+        self.work_queued = extra.work_queued;
+        self.report_lag_ms = extra.report_lag.map(|lag| millis(lag.as_millis()));
+        self
+    }
+}
+
+impl LastView {
+    fn of(last: Last) -> LastView {
+        let mut differences = Differences::default();
+        for (difference, accounts) in last.differences {
+            *match difference {
+                Difference::Connected => &mut differences.connected,
+                Difference::Disconnected => &mut differences.disconnected,
+                Difference::NotBegun => &mut differences.not_begun,
+                Difference::Unwanted => &mut differences.unwanted,
+                Difference::Banned => &mut differences.banned,
+                Difference::BanLifted => &mut differences.ban_lifted,
+            } = accounts;
+        }
+        let Last { at, took, sessions, strangers, .. } = last;
+        LastView { at: write_time(at), took_ms: millis(took.as_millis()), sessions, differences, strangers }
+    }
+}
+
+impl FailureView {
+    fn of(Failure { since, why, failed }: Failure) -> FailureView {
+        FailureView { since: write_time(since), why, failed }
+    }
+}
+
+fn millis(millis: u128) -> u64 {
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+fn breaker(figures: &Figures) -> BreakerState {
+    match figures.breaker {
+        Breaker::Closed => BreakerState::Closed,
+        Breaker::Open { .. } => BreakerState::Open,
+        Breaker::Probing => BreakerState::Probing,
+    }
+}
+
+/// Whether it is there: its breaker is closed, and the last time its sessions were to be listed they were.
+fn is_up(figures: &Figures, record: &Record) -> bool {
+    figures.breaker == Breaker::Closed && record.failure().is_none()
+}
+
+fn says(figures: &Figures, record: &Record) -> (&'static str, String) {
+    if is_up(figures, record) {
+        return ("up", "It answers.".to_owned());
+    }
+    let error = figures.errors.first().map(|error| error.what.clone());
+    let why = error.or(record.failure().map(|failure| failure.why)).unwrap_or_default();
+    let again = match figures.breaker {
+        Breaker::Open { .. } | Breaker::Probing => {
+            "No call is made to it but for one that tries, now and then.".to_owned()
+        }
+        Breaker::Closed => format!("Its sessions are asked for again after {} s or more.", RECONCILE_AGAIN.as_secs()),
+    };
+    ("away", format!("It is away: {why}. {again} Accounts stay as they were shown last."))
+}
