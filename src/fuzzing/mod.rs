@@ -31,7 +31,7 @@ const MEMORY: u64 = 256 * 1024;
 const MEMORY_OF_A_STORE: u64 = 64 * 1024 * 1024;
 
 /// All of them.
-pub const TARGETS: [Target; 37] = [
+pub const TARGETS: [Target; 39] = [
     target("http/import", 100, http::fuzz::accounts, http::fuzz::import),
     target("http/recycle", 100, http::fuzz::lists, http::fuzz::recycle),
     target("http/register", 100, http::fuzz::phones, http::fuzz::register),
@@ -68,6 +68,8 @@ pub const TARGETS: [Target; 37] = [
     target("gateway/meta_webhook", 60, cloud_api::fuzz::webhooks, cloud_api::fuzz::webhook),
     target("gateway/reports", 60, bridge::fuzz::reports, bridge::fuzz::batch),
     target("gateway/answers", 60, bridge::fuzz::answers, bridge::fuzz::answer),
+    target("gateway/signature", 60, bridge::fuzz::signatures, bridge::fuzz::signature),
+    target("gateway/rows", 60, bridge::fuzz::stored, bridge::fuzz::row),
     target("store/marker", 40, store::fuzz::markers, store::fuzz::marker),
 ];
 

@@ -1,9 +1,15 @@
-//! What gateways send, under any bytes.
+//! What gateways send, and what is kept of it, under any bytes.
 
+use super::marks::{Ignored, Mark};
 use super::protocol::read_acks;
-use super::reports::read_batch;
+use super::reports::{ReportType, Why, read_batch};
 use super::sessions::SessionPage;
+use super::signed::{Headers, Signatures};
 use super::verdict::judge;
+use crate::domain::{AccountNumber, Timestamp};
+use crate::webhooks::signature::Secret;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
 /// Bodies of reports.
 pub(crate) fn reports() -> Vec<Vec<u8>> {
@@ -50,4 +56,54 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
         let _judged = judge(status, bytes, None, asks_sessions);
     }
     acks.or(page)
+}
+
+/// Id, time and signatures, a line each, and the body.
+pub(crate) fn signatures() -> Vec<Vec<u8>> {
+    let signature = Secret::of(&[7; 24]).sign("a", NOW, b"{}");
+    vec![
+        format!("a\n1700000000\n{signature}\n{{}}").into(),
+        format!("a\n1700000000\nv1,AAAA {signature}\n{{}}").into(),
+        format!("a\n1600000000\n{signature}\n{{}}").into(),
+    ]
+}
+
+/// What is taken is what was signed, and is not taken twice.
+pub(crate) fn signature(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.splitn(4, '\n');
+    let headers = Headers { id: lines.next(), timestamp: lines.next(), signature: lines.next() };
+    let body = lines.next().unwrap_or_default().as_bytes();
+    let signatures = Signatures::new(Secret::of(&[7; 24]));
+    if let Err(why) = signatures.verify(headers, body, NOW) {
+        return Some(why.to_string());
+    }
+    assert_eq!((headers.id, headers.timestamp, body), (Some("a"), Some("1700000000"), &b"{}"[..]), "{text:?}");
+    assert!(signatures.verify(headers, body, NOW).is_err(), "{text:?} is taken twice");
+    None
+}
+
+/// Rows of what is kept.
+pub(crate) fn stored() -> Vec<Vec<u8>> {
+    let ignored = Ignored {
+        at: NOW,
+        made_at: NOW,
+        account: AccountNumber::EXAMPLE,
+        sequence: 7,
+        kind: ReportType::Connected,
+        why: Why::DoesNotFit,
+        stream: "7f3a".to_owned(),
+    };
+    vec![Mark { last: 7, at: NOW }.bytes(), ignored.bytes()]
+}
+
+/// A row is written back as it was read.
+pub(crate) fn row(bytes: &[u8]) -> Option<String> {
+    if let Some(mark) = Mark::read(bytes) {
+        assert_eq!(mark.bytes(), bytes);
+    }
+    if let Some(ignored) = Ignored::read(bytes) {
+        assert_eq!(ignored.bytes(), bytes);
+    }
+    None
 }

@@ -8,7 +8,7 @@
 
 mod calls;
 mod webhooks;
-mod wire;
+pub mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -19,7 +19,7 @@ pub struct Request {
     pub body: String,
 }
 
-pub async fn serve(listener: TcpListener, inner: Arc<Inner>) {
+pub(super) async fn serve(listener: TcpListener, inner: Arc<Inner>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         tokio::spawn(connection(stream, inner.clone()));
@@ -56,7 +56,7 @@ async fn connection(mut stream: TcpStream, inner: Arc<Inner>) {
 }
 
 /// Reads one request; none if the client is gone.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
+pub async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(buffer[..end].to_vec()).unwrap();

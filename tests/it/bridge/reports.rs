@@ -1,0 +1,181 @@
+//! Which reports are taken, and how often: signatures, sequences, streams.
+
+use muster::config::Settings;
+use muster::domain::Timestamp;
+use muster::store::{Store, Table};
+use muster::webhooks::signature::Secret;
+use serde_json::{Value, json};
+
+use super::gateway::{now, signed};
+use super::{ACCOUNT, House, IS_OFFLINE, IS_ONLINE, metric, online};
+use crate::gateway_check::SECRET;
+use crate::muster::Muster;
+
+const REPORTS: &str = "/gateway/v1/reports";
+
+/// A batch with these reports, from this sequence on.
+fn batch(stream: &str, from: u64, reports: &[Value]) -> String {
+    let report = |(report, sequence): (&Value, u64)| {
+        let mut report = report.clone();
+        report["sequence"] = sequence.into();
+        report["time"] = "2026-11-25T03:41:00Z".into();
+        report
+    };
+    json!({"stream": stream, "reports": reports.iter().zip(from..).map(report).collect::<Vec<_>>()}).to_string()
+}
+
+fn dropped(account: &str) -> Value {
+    json!({"account": account, "type": "disconnected", "reason": "1002"})
+}
+
+async fn send(house: &House, body: &str) -> (u16, Value) {
+    let answer = house.gateway.ask("POST", REPORTS, body).await.unwrap();
+    (answer.status, answer.json())
+}
+
+async fn position(muster: &Muster) -> u64 {
+    metric(muster, "muster_journal_position").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_signed_now_and_once_is_taken() {
+    let house = House::pushing().await;
+    let muster = house.start();
+    online(&muster, ACCOUNT).await;
+    house.told(ACCOUNT, IS_ONLINE).await;
+    let before = position(&muster).await;
+    let body = batch("s", 1, &[dropped(ACCOUNT)]);
+    let (ours, other) = (Secret::parse(SECRET).unwrap(), Secret::of(&[1; 24]));
+    let at = |seconds: i64| Timestamp(now().0 + seconds * 1_000_000);
+    let good = signed(&ours, "a", at(0), REPORTS, &body);
+    let without = |name: &str| good.iter().filter(|(it, _)| *it != name).cloned().collect::<Vec<_>>();
+    let altered = body.replace("1002", "1001");
+    let huge = body.replace("1002", &"x".repeat(1_100_000));
+    let malformed = body.replace("disconnected", "gone");
+    for (headers, body, status, refused) in [
+        (vec![], &body, 401, "unsigned"),
+        (without("webhook-id"), &body, 401, "unsigned"),
+        (without("webhook-timestamp"), &body, 401, "unsigned"),
+        (without("webhook-signature"), &body, 401, "unsigned"),
+        (signed(&other, "a", at(0), REPORTS, &body), &body, 401, "forged"),
+        (good.clone(), &altered, 401, "forged"),
+        (signed(&ours, "a", at(0), REPORTS, ""), &body, 401, "forged"),
+        (signed(&ours, "a", at(-301), REPORTS, &body), &body, 401, "stale"),
+        (signed(&ours, "a", at(302), REPORTS, &body), &body, 401, "stale"),
+        (signed(&ours, "a", at(0), REPORTS, &huge), &huge, 413, "oversized"),
+        (signed(&ours, "b", at(0), REPORTS, &malformed), &malformed, 400, "malformed"),
+    ] {
+        let answer = house.gateway.ask_with("POST", REPORTS, body, &headers).await.unwrap();
+        let said = answer.json()["error"]["code"].clone();
+        assert_eq!((answer.status, said.as_str()), (status, Some(refused)), "{}", answer.text);
+    }
+    assert_eq!(position(&muster).await, before, "nothing was stored");
+    let answer = house.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
+    assert_eq!((answer.status, answer.json()["recorded"].as_u64()), (200, Some(1)), "{}", answer.text);
+    let again = house.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
+    assert_eq!((again.status, again.json()["error"]["code"].as_str()), (401, Some("replayed")));
+    house.told(ACCOUNT, "1/4 1002").await;
+    for (reason, many) in
+        [("unsigned", 4), ("forged", 3), ("stale", 2), ("oversized", 1), ("malformed", 1), ("replayed", 1), ("gap", 0)]
+    {
+        let series = format!("muster_bridge_refused_total{{reason=\"{reason}\"}}");
+        assert_eq!(metric(&muster, &series).await, many, "{reason}");
+    }
+    for (method, path, status) in
+        [("GET", REPORTS, 405), ("POST", "/gateway/v1/work", 405), ("GET", "/gateway/v1/x", 404)]
+    {
+        assert_eq!(house.gateway.ask(method, path, "").await.unwrap().status, status, "{method} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_report_counts_once_and_in_its_place() {
+    let house = House::pushing().await;
+    let muster = house.start();
+    let served = ["861821726241", "861821726242", "861821726243"];
+    for account in served {
+        online(&muster, account).await;
+        house.told(account, IS_ONLINE).await;
+    }
+    let [one, two, three] = served.map(dropped);
+    let taken = |acknowledged: u64, recorded: u64, duplicates: u64, ignored: Value| {
+        let answer = json!({"stream": "s", "acknowledged": acknowledged, "recorded": recorded,
+            "duplicates": duplicates, "ignored": ignored});
+        (200, answer)
+    };
+    // The second batch came first.
+    let (status, gap) = send(&house, &batch("s", 2, std::slice::from_ref(&two))).await;
+    assert_eq!((status, &gap["error"]["code"], &gap["error"]["expected"]), (409, &json!("gap"), &json!(1)));
+    assert_eq!(send(&house, &batch("s", 1, std::slice::from_ref(&one))).await, taken(1, 1, 0, json!([])));
+    assert_eq!(send(&house, &batch("s", 1, &[one.clone(), two.clone()])).await, taken(2, 1, 1, json!([])));
+    assert_eq!(send(&house, &batch("s", 1, &[one.clone(), two.clone()])).await, taken(2, 0, 2, json!([])));
+    let (status, gap) = send(&house, &batch("s", 4, std::slice::from_ref(&three))).await;
+    assert_eq!((status, &gap["error"]["expected"]), (409, &json!(3)));
+    let odd =
+        [dropped("861821726299"), one.clone(), json!({"account": served[2], "type": "ban_lifted"}), three.clone()];
+    let ignored = json!([{"sequence": 3, "why": "unknown_account"}, {"sequence": 4, "why": "does_not_fit"},
+        {"sequence": 5, "why": "does_not_fit"}]);
+    assert_eq!(send(&house, &batch("s", 3, &odd)).await, taken(6, 1, 0, ignored));
+    for account in served {
+        house.told(account, IS_OFFLINE).await;
+        assert_eq!(house.all_told(account), ["1/1 ", "1/2 ", "1/4 1002"]);
+    }
+    // Several reports of one account are decided in their order, also where the batch is sent twice at once.
+    let order: Vec<Value> = (0..20)
+        .flat_map(|_| {
+            let account = served[0];
+            [
+                json!({"account": account, "type": "banned", "reason": "spam"}),
+                json!({"account": account, "type": "ban_lifted"}),
+            ]
+        })
+        .collect();
+    let body = batch("s", 7, &order);
+    let ((first, second), _) = tokio::join!(async { tokio::join!(send(&house, &body), send(&house, &body)) }, async {});
+    let recorded = |(_, answer): &(u16, Value)| answer["recorded"].as_u64().unwrap();
+    assert_eq!((first.0, second.0, recorded(&first) + recorded(&second)), (200, 200, 40), "{first:?} {second:?}");
+    // Streams know nothing of each other, and a kill forgets none of them.
+    assert_eq!(send(&house, &batch("other", 1, std::slice::from_ref(&one))).await.0, 200);
+    assert!(!muster.kill().contains("panicked"));
+    let muster = house.start();
+    let (_, again) = send(&house, &batch("s", 46, &[one.clone(), two])).await;
+    let expected = json!({"stream": "s", "acknowledged": 47, "recorded": 0, "duplicates": 1,
+        "ignored": [{"sequence": 47, "why": "does_not_fit"}]});
+    assert_eq!(again, expected);
+    assert_eq!(send(&house, &batch("other", 3, &[one])).await.1["error"]["expected"], 2);
+    let counted = ["does_not_fit", "unknown_account", "duplicate"];
+    let mut values = Vec::new();
+    for outcome in counted {
+        values.push(metric(&muster, &format!("muster_bridge_reports_total{{outcome=\"{outcome}\"}}")).await);
+    }
+    // The sessions that this test made up are closed by the comparison at the start, of which the gateway reports too.
+    assert!(values[0] >= 1 && values[1..] == [0, 1], "since the start: {values:?}");
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let store = Store::open(house.data.path(), &Settings::default().store).unwrap();
+    // Two streams of this test, that of the gateway's own reports, and five reports that were ignored.
+    assert_eq!(store.scan_from(Table::Gateways, b"bs").count(), 3);
+    let ignored = store.scan_from(Table::Gateways, b"bi").take_while(|it| it.as_ref().unwrap().0.starts_with(b"bi"));
+    assert!(ignored.count() >= 5);
+}
+
+/// Whose account is another gateway's says nothing that counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_of_others_are_none_of_its_business() {
+    let house = House::pushing().await.with("MUSTER_GATEWAY__RULES", "8618=simulator");
+    let muster = house.start();
+    online(&muster, ACCOUNT).await;
+    house.told(ACCOUNT, IS_ONLINE).await;
+    let (status, answer) = send(&house, &batch("s", 1, &[dropped(ACCOUNT)])).await;
+    assert_eq!((status, &answer["ignored"]), (200, &json!([{"sequence": 1, "why": "other_gateway"}])));
+    assert_eq!(house.all_told(ACCOUNT), ["1/1 ", "1/2 "]);
+}
+
+/// Without a secret there is no bridge.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_may_be_no_bridge() {
+    let house = House::pulling().await;
+    let muster = Muster::start(house.data.path(), &[]);
+    house.gateway.report_to(&muster.url(""));
+    let (status, answer) = send(&house, &batch("s", 1, &[dropped(ACCOUNT)])).await;
+    assert_eq!((status, answer["error"]["code"].as_str()), (404, Some("not_set_up")));
+}
