@@ -17,6 +17,7 @@ pub(super) enum Check {
     Paged,
     NothingDone,
     SentAgain,
+    Closed,
     Once,
     Gap,
     CodeSent,
@@ -29,7 +30,7 @@ pub(super) enum Check {
 
 /// Each of them, in order: its name, the sentence, and whether it is for gateways that commands are pushed to, or for
 /// those that fetch them.
-pub(super) const CHECKS: [(Check, &str, &str, Whom); 22] = [
+pub(super) const CHECKS: [(Check, &str, &str, Whom); 23] = [
     (Check::Fetches, "fetches", "a gateway that fetches commands asks GET /gateway/v1/work", Whom::Pulls),
     (Check::Unsigned, "unsigned", "a command without a signature is refused with 401", Whom::Pushed),
     (Check::Forged, "forged", "a command signed with another secret is refused with 401", Whom::Pushed),
@@ -54,6 +55,7 @@ pub(super) const CHECKS: [(Check, &str, &str, Whom); 22] = [
         "reports whose answer is a 503, or lost, come again: same id, signed anew",
         Whom::Both,
     ),
+    (Check::Closed, "closed", "a session that was disconnected is listed no more", Whom::Both),
     (Check::Once, "once", "a command that came twice was carried out once", Whom::Both),
     (Check::Gap, "gap", "after 409 with expected the gateway sends from there", Whom::Both),
     (Check::CodeSent, "code-sent", "request_code is followed by code_sent with its task", Whom::Both),

@@ -18,7 +18,8 @@ use tokio::time::timeout;
 
 use crate::audit::{parse_time, write_time};
 use crate::clock;
-use crate::limits::{CHECK_BODY_BYTES, CHECK_WORK_WAIT};
+use crate::domain::AccountNumber;
+use crate::limits::{CHECK_BODY_BYTES, CHECK_WORK_WAIT, REPORTS_BATCH};
 use crate::webhooks::signature::Secret;
 
 /// Muster, as a gateway sees it.
@@ -298,23 +299,52 @@ impl Seen {
     }
 }
 
+/// Each type of report, and the fields that it cannot be without.
+const TYPES: [(&str, &[&str]); 7] = [
+    ("connected", &[]),
+    ("disconnected", &["reason"]),
+    ("banned", &["reason"]),
+    ("ban_lifted", &[]),
+    ("code_sent", &["task"]),
+    ("registered", &["task"]),
+    ("registration_failed", &["task", "reason"]),
+];
+
 /// The stream and the reports of a body, each with its sequence.
 fn batch(body: &[u8]) -> Result<(String, Vec<(u64, Value)>), String> {
     let body: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
-    let stream = body.get("stream").and_then(Value::as_str).filter(|stream| !stream.is_empty());
-    let stream = stream.ok_or("stream is missing")?.to_owned();
+    let is_stream = |stream: &&str| (1..=64).contains(&stream.len()) && stream.bytes().all(|it| it.is_ascii_graphic());
+    let stream = body.get("stream").and_then(Value::as_str).filter(is_stream);
+    let stream = stream.ok_or("stream must be 1 to 64 visible ASCII characters")?.to_owned();
     let reports = body.get("reports").and_then(Value::as_array).ok_or("reports is missing")?;
-    let one = |(at, report): (usize, &Value)| {
-        let sequence = report.get("sequence").and_then(Value::as_u64).filter(|sequence| *sequence > 0);
-        let text = |field: &str| report.get(field).and_then(Value::as_str);
-        let sequence = sequence.ok_or(format!("reports[{at}].sequence must be a number from 1"))?;
-        text("account").ok_or(format!("reports[{at}].account must be a text of digits"))?;
-        text("type").ok_or(format!("reports[{at}].type is missing"))?;
-        text("time").and_then(parse_time).ok_or(format!("reports[{at}].time must be a time of RFC 3339"))?;
-        Ok((sequence, report.clone()))
-    };
-    let reports: Vec<(u64, Value)> = reports.iter().enumerate().map(one).collect::<Result<_, String>>()?;
-    if reports.is_empty() { Err("reports is empty".to_owned()) } else { Ok((stream, reports)) }
+    if !(1..=REPORTS_BATCH).contains(&reports.len()) {
+        return Err(format!("reports must be 1 to {REPORTS_BATCH}, not {}", reports.len()));
+    }
+    let reports =
+        reports.iter().enumerate().map(|(at, report)| one(report).map_err(|why| format!("reports[{at}]{why}")));
+    let reports: Vec<(u64, Value)> = reports.collect::<Result<_, _>>()?;
+    let is_rising = reports.windows(2).all(|pair| pair[0].0.checked_add(1) == Some(pair[1].0));
+    if is_rising { Ok((stream, reports)) } else { Err("the sequences in a batch do not rise by one".to_owned()) }
+}
+
+/// A report with its sequence, or what is wrong with it, to stand behind its place.
+fn one(report: &Value) -> Result<(u64, Value), String> {
+    let text = |field: &str| report.get(field).and_then(Value::as_str);
+    let number = |field: &str| report.get(field).and_then(Value::as_u64).filter(|number| *number > 0);
+    let sequence = number("sequence").ok_or(".sequence must be a number from 1")?;
+    text("account")
+        .and_then(|it| it.parse::<AccountNumber>().ok())
+        .ok_or(".account must be a number's digits, as text")?;
+    text("time").and_then(parse_time).ok_or(".time must be a time of RFC 3339")?;
+    let kind = text("type").and_then(|kind| TYPES.iter().find(|(known, _)| *known == kind));
+    let (kind, needed) = kind.ok_or(".type is none of the protocol's")?;
+    for field in *needed {
+        let is_there = if *field == "task" { number(field).is_some() } else { text(field).is_some() };
+        if !is_there {
+            return Err(format!(".{field} is missing, which {kind} must have"));
+        }
+    }
+    Ok((sequence, report.clone()))
 }
 
 fn gap(expected: u64) -> Value {

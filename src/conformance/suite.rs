@@ -66,6 +66,7 @@ impl Suite<'_> {
             Check::Paged => self.paged().await,
             Check::NothingDone => self.nothing_done().await,
             Check::SentAgain => self.sent_again().await,
+            Check::Closed => self.closed().await,
             Check::Once => self.once(),
             Check::Gap => self.gap().await,
             Check::CodeSent => self.code_sent().await,
@@ -191,6 +192,12 @@ impl Suite<'_> {
             return Err("they have the same signature".to_owned());
         }
         self.reported("disconnected", 0, &[("session", session)]).await
+    }
+
+    async fn closed(&self) -> Outcome {
+        let account = json!(self.account(0));
+        let is_listed = self.sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
+        if is_listed { Err("it is reported disconnected, and listed".to_owned()) } else { Ok(()) }
     }
 
     /// Reports come in order, and a later one is there.

@@ -75,6 +75,22 @@ def forgetful():
     Gateway.answer = again
 
 
+def unforgiving():
+    def once(self, body):
+        if json.loads(body).get("id") in self.state["done"]:
+            raise Refused(409, "this was here before")
+        return answer(self, body)
+
+    Gateway.answer = once
+
+
+def clinging():
+    def kept(self, account, command):
+        self.report(account, "disconnected", session=command["session"], reason="")
+
+    Gateway.disconnect = kept
+
+
 def empty_lists():
     Gateway.list_sessions = lambda *_: {"sessions": [], "next": None}
 
