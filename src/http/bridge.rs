@@ -1,5 +1,8 @@
 //! `/gateway/v1`: where a gateway reports to, and fetches its commands. Its signature is its key.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::gateway::Fault;
 use super::{ACCOUNT, House, IS_OFFLINE, IS_ONLINE, ONLINE, batch, code, happened, online, phone, recycle};
 use crate::muster::{Muster, send_signal};
@@ -74,8 +76,13 @@ async fn killed_while_a_gateway_has_fetched_a_command() {
         }
         assert!(!muster.kill().contains("panicked"));
         let _muster = house.start();
-        let unknown = house.gateway.acknowledge(&serde_json::json!([{"lease": lease}])).await;
-        assert_eq!(unknown["unknown"], serde_json::json!([lease]));
+        // The next one counts its leases as the dead one did.
+        let again = house.gateway.fetch("wait=30&limit=1").await;
+        assert_eq!((&again[0]["command"]["id"], &again[0]["delivery"]), (&command["id"], &json!(1)));
+        let answer = house.gateway.acknowledge(&json!([{"lease": lease}])).await;
+        assert_eq!(answer, json!({"acknowledged": 0, "unknown": [lease]}));
+        house.gateway.carry_out(&again[0]["command"]);
+        house.gateway.acknowledge(&json!([{"lease": again[0]["lease"]}])).await;
         house.gateway.is_silent(false);
         let pulling = tokio::spawn(house.gateway.clone().keep_pulling());
         house.told(ACCOUNT, IS_ONLINE).await;

@@ -1,0 +1,91 @@
+//! What a gateway elsewhere gets, and how often it may ask: no test connects from another machine.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::stream::empty;
+use tempfile::TempDir;
+
+use super::*;
+use crate::access::Keys;
+use crate::actors::reports;
+use crate::clock;
+use crate::config::{SecretText, Settings};
+use crate::gateway::bridge::Around;
+use crate::journal::Journal;
+use crate::projections::Roster;
+use crate::store::Store;
+use crate::vault::Vault;
+use crate::webhooks::signature::Secret;
+
+/// A made-up secret: 24 bytes.
+const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+
+fn counter(directory: &TempDir, is_tls: bool) -> Counter {
+    let mut settings = Settings::default();
+    settings.gateway.bridge.secret = Some(SecretText::new(SECRET));
+    let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
+    let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+    let vault = Vault::open(store.clone(), &settings.vault).unwrap();
+    let around = Around {
+        store: store.clone(),
+        settle: Arc::new(|| async { Ok(()) }.boxed()),
+        reports: reports().0,
+        roster: Roster::open(&store),
+        vault,
+        coming_timeout: Duration::from_secs(60),
+        now: clock::now,
+    };
+    let bridge = Some(Bridge::new(&settings.gateway.bridge, around).unwrap());
+    let door = Door::new(Keys::open(&journal, None).unwrap(), 4);
+    Counter { bridge, door, room: Room::new(), is_tls, stop: CancellationToken::new() }
+}
+
+/// Fetches commands from an address, and says what the answer is.
+async fn fetch(counter: &Counter, from: &str, id: &str) -> Result<StatusCode, (StatusCode, &'static str)> {
+    let (secret, at) = (Secret::parse(SECRET).unwrap(), clock::now());
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", (at.0 / 1_000_000).to_string()),
+        ("webhook-signature", secret.sign(id, at, b"/gateway/v1/work?wait=0")),
+    ] {
+        headers.insert(name, value.parse().unwrap());
+    }
+    let request = Request {
+        place: Some(Place::Work),
+        method: &Method::GET,
+        path: Place::Work.path(),
+        query: Some("wait=0".to_owned()),
+        headers: &headers,
+        from: from.parse().unwrap(),
+    };
+    let answered = answer(counter, request, empty::<Result<Bytes, warp::Error>>()).await;
+    answered.map(|response| response.status()).map_err(|trouble| (trouble.status, trouble.code))
+}
+
+/// Commands hold secrets: they go over TLS, or to this machine.
+#[tokio::test]
+async fn commands_do_not_go_where_they_can_be_read() {
+    let directory = TempDir::new().unwrap();
+    let open = counter(&directory, false);
+    assert_eq!(fetch(&open, "127.0.0.1", "a").await, Ok(StatusCode::OK));
+    assert_eq!(fetch(&open, "::1", "b").await, Ok(StatusCode::OK));
+    assert_eq!(fetch(&open, "192.0.2.7", "c").await, Err((StatusCode::FORBIDDEN, "readable")));
+    let tls = Counter { is_tls: true, ..open };
+    assert_eq!(fetch(&tls, "192.0.2.7", "d").await, Ok(StatusCode::OK));
+}
+
+/// A signature is no key, so each address is counted.
+#[tokio::test(start_paused = true)]
+async fn an_address_may_ask_only_so_often() {
+    let directory = TempDir::new().unwrap();
+    let counter = counter(&directory, true);
+    let mut answers = Vec::new();
+    for id in ["a", "b", "c", "d", "e", "f"] {
+        answers.push(fetch(&counter, "192.0.2.7", id).await);
+    }
+    assert_eq!(answers[..4], [const { Ok(StatusCode::OK) }; 4]);
+    assert_eq!(answers[5], Err((StatusCode::TOO_MANY_REQUESTS, "too_many")));
+    assert_eq!(fetch(&counter, "192.0.2.8", "g").await, Ok(StatusCode::OK), "another is not held up");
+}
