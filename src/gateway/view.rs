@@ -297,7 +297,9 @@ fn is_up(figures: &Figures, record: &Record) -> bool {
 
 fn says(figures: &Figures, record: &Record) -> (&'static str, String) {
     if is_up(figures, record) {
-        return ("up", "It answers.".to_owned());
+        let words =
+            if figures.last_answer.is_some() { "It answers." } else { "Nothing was asked that it has answered." };
+        return ("up", words.to_owned());
     }
     let error = figures.errors.first().map(|error| error.what.clone());
     let why = error.or(record.failure().map(|failure| failure.why)).unwrap_or_default();
