@@ -30,7 +30,9 @@ pub enum Refusal {
     #[error("has no registration waiting for a code; submit the phone number first")]
     NoRegistrationWaiting,
     /// Its gateway does not serve accounts of persons.
-    #[error("is a personal account, and the Cloud API serves business accounts only; choose another gateway for it")]
+    #[error(
+        "is a personal account, and the Cloud API serves business accounts only; import it with whatsappType 2, or choose another gateway for it"
+    )]
     PersonalAccount,
     /// Its gateway has no such way to send a code.
     #[error("is served by the Cloud API, which sends codes by sms (verifyType 0) and voice (1) only")]

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock;
-use crate::domain::{GatewayKind, Timestamp};
+use crate::domain::{GatewayKind, Timestamp, printable};
 use crate::limits::{GATEWAY_AWAY, GATEWAY_AWAY_MAX, GATEWAY_ERROR_BYTES, GATEWAY_ERRORS, GATEWAY_FAILURES};
 use crate::webhooks::drawn;
 
@@ -94,6 +94,8 @@ struct State {
     breaker: Breaker,
     /// Calls in a row that found it away.
     failures: u32,
+    /// Calls in a row that were to try again, and found it away too.
+    probes: u32,
     /// When the next call may begin.
     next: Instant,
     answered: u64,
@@ -116,6 +118,7 @@ impl Bulkhead {
         let state = State {
             breaker: Breaker::Closed,
             failures: 0,
+            probes: 0,
             next: Instant::now(),
             answered: 0,
             failed: 0,
@@ -218,15 +221,16 @@ impl State {
         if self.errors.len() == GATEWAY_ERRORS {
             self.errors.pop_front();
         }
-        let what = what[..what.floor_char_boundary(GATEWAY_ERROR_BYTES)].to_owned();
+        // Parts of it may be a gateway's own words.
+        let what = printable(&what[..what.floor_char_boundary(GATEWAY_ERROR_BYTES)]);
         self.errors.push_back(Error { at: clock::now(), what });
     }
 
     /// For how long a gateway that just failed is left alone.
     fn wait(&self, seed: u64) -> Duration {
-        let doublings = self.failures.saturating_sub(GATEWAY_FAILURES).min(16);
-        let wait = GATEWAY_AWAY.saturating_mul(1 << doublings).min(GATEWAY_AWAY_MAX);
-        wait * u32::try_from(80 + drawn(seed, u64::from(self.failures)) % 41).unwrap_or(100) / 100
+        // By what was tried since: of calls that were under way together, all fail at once and say no more than one.
+        let wait = GATEWAY_AWAY.saturating_mul(1 << self.probes.min(16)).min(GATEWAY_AWAY_MAX);
+        wait * u32::try_from(80 + drawn(seed, u64::from(self.probes)) % 41).unwrap_or(100) / 100
     }
 }
 
@@ -237,6 +241,7 @@ impl UnderWay<'_> {
         state.answered += 1;
         state.last_answer = Some(clock::now());
         state.failures = 0;
+        state.probes = 0;
         if state.breaker != Breaker::Closed {
             state.breaker = Breaker::Closed;
             drop(state);
@@ -254,6 +259,7 @@ impl UnderWay<'_> {
         state.failures = state.failures.saturating_add(1);
         // Of calls that were under way when it opened, none opens it for longer.
         let opens = state.breaker == Breaker::Closed && state.failures >= GATEWAY_FAILURES;
+        state.probes += u32::from(self.is_probe);
         if opens || self.is_probe {
             state.breaker = Breaker::Open { until: Instant::now() + state.wait(u64::from(gateway.code())) };
         }
@@ -302,15 +308,38 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..9 {
             let Err(Refused::Open { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
-            waits.push(wait.as_secs_f32().round() as u64);
+            waits.push(wait.as_secs_f32());
             tokio::time::advance(wait).await;
             assert!(matches!(ask(&bulkhead, Err("away")).await, Err(Refused::Failed("away"))), "one call tries");
         }
-        assert!(waits.is_sorted() && waits[8] > 40 && waits[8] <= 72, "{waits:?}");
+        let longer = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0_f32];
+        let is_about = |(wait, about): (&f32, f32)| (0.79 * about..=1.21 * about).contains(wait);
+        assert!(waits.iter().zip(longer).all(is_about), "{waits:?}");
         tokio::time::advance(GATEWAY_AWAY_MAX * 2).await;
         ask(&bulkhead, Ok(())).await.unwrap();
         ask(&bulkhead, Ok(())).await.unwrap();
         assert!(*there.borrow_and_update());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_fail_together_are_one_absence() {
+        let bulkhead = Bulkhead::new(GatewayKind::Bridge, Duration::from_secs(10), 64, 100_000);
+        let fail = || {
+            bulkhead.call(
+                async {
+                    tokio::task::yield_now().await;
+                    Err::<(), &str>("away")
+                },
+                |_| true,
+            )
+        };
+        futures_util::future::join_all((0..64).map(|_| fail())).await;
+        for most in [2, 3, 5] {
+            let Err(Refused::Open { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
+            assert!(wait <= Duration::from_secs(most), "{wait:?}");
+            tokio::time::advance(wait).await;
+            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(Refused::Failed("away"))), "one call tries");
+        }
     }
 
     #[tokio::test(start_paused = true)]

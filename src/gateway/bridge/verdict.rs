@@ -61,7 +61,8 @@ impl Failure {
     pub(super) fn is_away(&self) -> bool {
         match self {
             Failure::Later { status, .. } => *status == 503,
-            Failure::Status(status) => *status >= 500,
+            // Redirects are not followed: nobody of the protocol's answers there.
+            Failure::Status(status) => *status >= 500 || (300..400).contains(status),
             Failure::Unsigned | Failure::Network(_) => true,
             Failure::Malformed(_) | Failure::TooLong(_) | Failure::Late | Failure::Sealed(_) => false,
         }

@@ -40,8 +40,13 @@ pub enum Taken {
 impl Inner {
     /// All sessions that there are, or why they cannot be told.
     pub(super) async fn sessions(&self) -> Result<Vec<Seen>, Failure> {
-        let numbers = self.numbers.list(&self.graph, &self.wish()).await?;
-        Ok(numbers.iter().filter_map(seen).collect())
+        let wish = self.wish();
+        let listed = tokio::select! {
+            listed = self.numbers.list(&self.graph, &wish) => listed,
+            // Nobody waits for a token that may never be taken again: the gateway is away, and says why.
+            () = self.graph.brake().stopped() => Err(self.graph.held_up("Meta refuses the token")),
+        };
+        Ok(listed?.iter().filter_map(seen).collect())
     }
 
     /// A wish of the gateway's own.

@@ -18,7 +18,7 @@ use super::compare::{Action, Finding, compare};
 use super::record::{Last, Record};
 use crate::actors::{Effect, Reports};
 use crate::clock;
-use crate::domain::{AccountNumber, Command, GatewayKind, Report, Timestamp, sooner};
+use crate::domain::{AccountNumber, Command, GatewayKind, Report, Timestamp, printable, sooner};
 use crate::gateway::way::{Seen, Way};
 use crate::limits::{RECONCILE_AGAIN, RECONCILE_APART, RECONCILE_IN_FLIGHT, RECONCILE_LISTING, RECONCILE_PER_SECOND};
 use crate::metrics::{Difference, Metrics, ReconcileOutcome};
@@ -57,7 +57,7 @@ impl Reconciliation {
                     self.bring_together(listed).await;
                     self.every
                 }
-                Err(why) => self.failed(why),
+                Err(why) => self.failed(&why),
             };
             tokio::select! {
                 () = sleep(sooner(wait, u64::from(self.kind().code()), round)) => {}
@@ -126,8 +126,10 @@ impl Reconciliation {
     }
 
     /// Says so, if it is news. Returns when to try again.
-    fn failed(&self, why: String) -> Duration {
+    fn failed(&self, why: &str) -> Duration {
         self.metrics.reconciliations.at((self.kind(), ReconcileOutcome::Failed)).inc();
+        // A gateway's own words may be among them.
+        let why = printable(why);
         let (gateway, error) = (self.kind().name(), why.clone());
         let failed = self.record.has_failed(clock::now(), why);
         if failed == 1 {
