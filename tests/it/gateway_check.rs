@@ -113,7 +113,7 @@ fn the_reference_gateway_passes() {
 /// In parts, so that they run side by side.
 fn each_fault_is_found(part: usize) {
     for (fault, expected) in FAULTS.iter().skip(part).step_by(4) {
-        let (code, said, findings) = check("faulty.py", &[fault], false, "3s");
+        let (code, said, findings) = check("faulty.py", &[fault], false, "5s");
         assert_eq!(failed(&findings), *expected, "{fault}: {findings:#?}");
         assert_eq!(code, Some(4), "{fault}: {said}");
         assert!(said.contains("of 22 checks"), "{fault}: {said}");
