@@ -29,6 +29,7 @@ struct Gateway {
     errors: Vec<Error>,
     work_queued: Option<u64>,
     report_lag_ms: Option<u64>,
+    ignored_reports: Vec<Ignored>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +96,17 @@ struct Error {
     what: String,
 }
 
+#[derive(Deserialize)]
+struct Ignored {
+    at: String,
+    stream: String,
+    sequence: u64,
+    account: String,
+    #[serde(rename = "type")]
+    kind: String,
+    why: String,
+}
+
 /// `/gateways`
 pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
     let Found { gateways } = visit.get("gateways").await?;
@@ -155,7 +167,18 @@ fn shown(gateway: &Gateway) -> Markup {
                 h3 { "Last errors" }
                 ul { @for error in &gateway.errors { li { (time(&error.at)) " " (error.what) } } }
             }
+            @if !gateway.ignored_reports.is_empty() {
+                h3 { "Last reports that changed nothing" }
+                ul { @for report in &gateway.ignored_reports { (ignored(report)) } }
+            }
         }
+    }
+}
+
+fn ignored(Ignored { at, stream, sequence, account, kind, why }: &Ignored) -> Markup {
+    let why = why.replace('_', " ");
+    html! {
+        li { (time(at)) " " code { (kind) } " of " (account) ": " (why) " (stream " code { (stream) } ", " (sequence) ")" }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use super::bridge::Ignored;
 use super::bulkhead::Figures;
 use super::reconcile::{Reconciliation, Record};
 use super::simulator::Simulator;
@@ -14,6 +15,7 @@ use crate::actors::{Gateway, Reports};
 use crate::domain::{Account, AccountNumber, Command, GatewayKind, Outstanding, Reason, Report};
 use crate::metrics::Metrics;
 use crate::projections::Roster;
+use crate::store;
 
 /// The ways to WhatsApp. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +78,11 @@ impl Gateways {
         Some((way.bulkhead().figures(), record, way.extra()))
     }
 
+    /// The last reports of one that were ignored, the last one first.
+    pub(super) fn ignored(&self, kind: GatewayKind) -> Result<Vec<Ignored>, store::Error> {
+        self.other(kind).map_or_else(|| Ok(Vec::new()), |way| way.ignored())
+    }
+
     /// What cannot be asked of a gateway that is not set up any more has failed.
     fn fail(&self, kind: GatewayKind, account: AccountNumber, owed: &Outstanding) {
         let reason = || Reason::new(format!("the gateway {} of this account is not set up", kind.name()));
@@ -83,8 +90,9 @@ impl Gateways {
             Outstanding::Connect { session } | Outstanding::Disconnect { session } => {
                 Report::Disconnected { session: Some(*session), reason: reason(), instance_code: String::new() }
             }
-            Outstanding::RequestCode { task, .. } => Report::RegistrationFailed { task: *task, reason: reason() },
-            Outstanding::SubmitCode { task, .. } => Report::RegistrationFailed { task: *task, reason: reason() },
+            Outstanding::RequestCode { task, .. } | Outstanding::SubmitCode { task, .. } => {
+                Report::RegistrationFailed { task: *task, reason: reason() }
+            }
         };
         let inner = self.inner.clone();
         self.inner.runtime.spawn(async move {

@@ -14,14 +14,12 @@
 //! A gateway is asked what the accounts wait for, and reports what it sees. It never touches the journal.
 
 pub mod bridge;
-#[allow(dead_code)]
 mod bulkhead;
 pub mod cloud_api;
 mod gateways;
 mod reconcile;
 mod simulator;
 mod view;
-#[allow(dead_code)]
 mod way;
 
 #[cfg(test)]

@@ -5,15 +5,17 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::Gateways;
+use super::bridge::{Ignored, Why};
 use super::bulkhead::{Breaker, Figures};
 use super::reconcile::{Failure, Last, Record};
 use super::way::Extra;
 use crate::audit::write_time;
 use crate::clock;
-use crate::domain::{GatewayKind, Timestamp};
+use crate::domain::{GatewayKind, Timestamp, masked};
 use crate::limits::RECONCILE_AGAIN;
 use crate::metrics::{AccountState, BreakerState, Difference, Metrics};
 use crate::projections::{Counts, Roster};
+use crate::store;
 
 /// How a gateway is.
 #[derive(Serialize, ToSchema)]
@@ -43,6 +45,8 @@ pub struct GatewayView {
     /// Milliseconds from the making of the report that was taken in last to its taking in; null where there is none.
     #[schema(required)]
     report_lag_ms: Option<u64>,
+    /// The last reports that came of it and changed nothing, 20 at most, the newest first.
+    ignored_reports: Vec<IgnoredView>,
 }
 
 /// The accounts that a gateway serves.
@@ -152,16 +156,41 @@ struct ErrorView {
     what: String,
 }
 
+/// A report that changed nothing.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = GatewayIgnored)]
+struct IgnoredView {
+    /// When it came.
+    #[schema(format = DateTime)]
+    at: String,
+    /// When the gateway made it.
+    #[schema(format = DateTime)]
+    made_at: String,
+    /// The gateway's stream of reports.
+    stream: String,
+    /// Its place in the stream.
+    sequence: u64,
+    /// The account, masked: `861******232`.
+    account: String,
+    /// What it says, a word of the protocol.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Why it changed nothing.
+    why: Why,
+}
+
 impl Gateways {
     /// How all of them are, with the accounts that `roster` lists; `default` serves those that no rule names.
-    pub fn views(&self, roster: &Roster, default: GatewayKind) -> Vec<GatewayView> {
+    pub fn views(&self, roster: &Roster, default: GatewayKind) -> Result<Vec<GatewayView>, store::Error> {
         let view = |kind| {
             let counts = roster.counts_of(kind);
-            let view = GatewayView::of(kind, kind == default, &counts);
-            match self.figures(kind) {
-                Some((figures, record, extra)) => view.with(&figures, record, &extra),
-                None => view,
+            let mut view = GatewayView::of(kind, kind == default, &counts);
+            if let Some((figures, record, extra)) = self.figures(kind) {
+                view = view.with(&figures, record, &extra);
+                view.ignored_reports = self.ignored(kind)?.into_iter().map(IgnoredView::of).collect();
             }
+            Ok(view)
         };
         GatewayKind::ALL.into_iter().map(view).collect()
     }
@@ -221,6 +250,7 @@ impl GatewayView {
             errors: Vec::new(),
             work_queued: None,
             report_lag_ms: None,
+            ignored_reports: Vec::new(),
         }
     }
 
@@ -275,6 +305,20 @@ impl LastView {
 impl FailureView {
     fn of(Failure { since, why, failed }: Failure) -> FailureView {
         FailureView { since: write_time(since), why, failed }
+    }
+}
+
+impl IgnoredView {
+    fn of(Ignored { at, made_at, account, sequence, kind, why, stream }: Ignored) -> IgnoredView {
+        IgnoredView {
+            at: write_time(at),
+            made_at: write_time(made_at),
+            stream,
+            sequence,
+            account: masked(&account.to_string()),
+            kind: kind.word(),
+            why,
+        }
     }
 }
 

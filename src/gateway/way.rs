@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::bridge::Ignored;
 use super::bulkhead::Bulkhead;
 use crate::domain::{Account, AccountNumber, GatewayKind, Outstanding, Reason};
+use crate::store;
 
 /// A way to WhatsApp through somebody else.
 pub(crate) trait Way: Send + Sync + 'static {
@@ -28,6 +30,11 @@ pub(crate) trait Way: Send + Sync + 'static {
     /// What else operators are shown of it.
     fn extra(&self) -> Extra {
         Extra::default()
+    }
+
+    /// The last reports that came of it and changed nothing, the last one first.
+    fn ignored(&self) -> Result<Vec<Ignored>, store::Error> {
+        Ok(Vec::new())
     }
 }
 

@@ -16,8 +16,10 @@ pub const STREAM_NAME_BYTES: usize = 64;
 /// Streams whose last sequence is remembered, those that were used last: a gateway begins one each time it loses its
 /// memory, and each takes some 200 bytes.
 pub const REPORT_STREAMS: usize = 1_024;
-/// Reports that were ignored and are shown to operators, the last ones: some 100 bytes each.
+/// Reports that were ignored and are kept, the last ones: some 100 bytes each.
 pub const REPORTS_IGNORED: u64 = 1_000;
+/// Of those, how many operators are shown: what a page holds at a glance.
+pub const IGNORED_SHOWN: usize = 20;
 /// Bytes in a text that a gateway sends, most: a reason is cut at [`REASON_BYTES`](super::REASON_BYTES) all the same.
 pub const BRIDGE_TEXT_BYTES: usize = 4_096;
 /// Signatures that are remembered, so that none is taken twice: as many as fit into the time in which one is taken, at some

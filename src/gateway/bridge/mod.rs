@@ -64,7 +64,7 @@ use crate::actors::Reports;
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::{Account, AccountNumber, Command as Asked, GatewayKind, Outstanding, Report};
-use crate::limits::{CLOSE_WITHIN, REPORTS_IGNORED, SESSIONS_WITHIN, WORK_WAITING};
+use crate::limits::{CLOSE_WITHIN, IGNORED_SHOWN, SESSIONS_WITHIN, WORK_WAITING};
 use crate::metrics::{CommandState, Metrics};
 use crate::projections::Roster;
 use crate::store::{self, Store};
@@ -223,11 +223,6 @@ impl Bridge {
         self.inner.intake.begun()
     }
 
-    /// The reports that were ignored, the last one first.
-    pub fn ignored(&self) -> Result<Vec<Ignored>, store::Error> {
-        self.inner.intake.marks.ignored(usize::try_from(REPORTS_IGNORED).unwrap_or(usize::MAX))
-    }
-
     /// Where what happens here is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
@@ -304,5 +299,9 @@ impl Way for Bridge {
     fn extra(&self) -> Extra {
         let work_queued = self.inner.metrics.bridge_queue.at(CommandState::Waiting).get();
         Extra { work_queued: Some(work_queued), report_lag: self.inner.intake.lag() }
+    }
+
+    fn ignored(&self) -> Result<Vec<Ignored>, store::Error> {
+        self.inner.intake.marks.ignored(IGNORED_SHOWN)
     }
 }

@@ -96,7 +96,7 @@ fn difference(gateway: GatewayKind, shown: &ServedAccount, seen: Option<&Seen>) 
             let lifted = Action::Report(Report::BanLifted);
             Some((Difference::BanLifted, [lifted].into_iter().chain(close(gateway, session)).collect()))
         }
-        (Status::Normal, OnlineStatus::Online, None) | (Status::Normal, OnlineStatus::OfflineComing, None) => {
+        (Status::Normal, OnlineStatus::Online | OnlineStatus::OfflineComing, None) => {
             // No session is named: whichever the account has, the gateway has none.
             let gone = Report::Disconnected { session: None, reason: Reason::new(RECONCILED), instance_code };
             Some((Difference::Disconnected, vec![Action::Report(gone)]))

@@ -350,7 +350,7 @@ async fn what_is_shown_of_a_gateway() {
     let shown = |house: &House| {
         house.gateways.report(house.journal.metrics());
         house.roster.report(house.journal.metrics(), house.journal.head());
-        let views = serde_json::to_value(house.gateways.views(&house.roster, BRIDGE)).unwrap();
+        let views = serde_json::to_value(house.gateways.views(&house.roster, BRIDGE).unwrap()).unwrap();
         views.as_array().unwrap().iter().find(|view| view["name"] == "bridge").unwrap().clone()
     };
     let view = shown(&house);

@@ -47,7 +47,10 @@ pub(in crate::http) struct Begun {
 pub(super) fn list(desk: &Desk, query: &Query) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
     let running = desk.running()?;
-    let gateways = running.gateways.views(desk.audit().roster(), running.default_gateway);
+    let gateways = running.gateways.views(desk.audit().roster(), running.default_gateway).map_err(|error| {
+        tracing::error!(%error, "the store cannot be read");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, INSIDE)
+    })?;
     Ok(json(&Gateways { gateways }))
 }
 

@@ -120,6 +120,23 @@ async fn each_report_counts_once_and_in_its_place() {
         house.told(account, IS_OFFLINE).await;
         assert_eq!(house.all_told(account), ["1/1 ", "1/2 ", "1/4 1002"]);
     }
+    // Operators see them, the newest first, with no number in full.
+    let shown = muster.get("/api/v1/gateways").await.json();
+    let bridge = shown["gateways"].as_array().unwrap().iter().find(|it| it["name"] == "bridge").unwrap();
+    let ours = bridge["ignoredReports"].as_array().unwrap().iter().filter(|report| report["stream"] == "s");
+    let seen: Vec<_> = ours.map(|it| (&it["sequence"], &it["account"], &it["type"], &it["why"])).collect();
+    let masked = |account: &str| json!(format!("{}******{}", &account[..3], &account[9..]));
+    let (stranger, first, third) = (masked("861821726299"), masked(served[0]), masked(served[2]));
+    assert_eq!(
+        seen,
+        [
+            (&json!(5), &third, &json!("ban_lifted"), &json!("does_not_fit")),
+            (&json!(4), &first, &json!("disconnected"), &json!("does_not_fit")),
+            (&json!(3), &stranger, &json!("disconnected"), &json!("unknown_account")),
+        ]
+    );
+    let page = muster.get("/gateways").await.text;
+    assert!(page.contains("Last reports that changed nothing") && page.contains("unknown account"), "{page}");
     // Several reports of one account are decided in their order, also where the batch is sent twice at once.
     let order: Vec<Value> = (0..20)
         .flat_map(|_| {
