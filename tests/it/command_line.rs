@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::muster::{Muster, directory, muster, run, send_signal};
+use crate::muster::{Muster, Output, directory, muster, run, send_signal, wait};
 
 /// Runs the binary where nothing can go wrong; returns what it prints.
 pub fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
@@ -97,11 +96,10 @@ fn the_demo() {
     assert!(said.contains("43 webhooks arrived") && !said.contains('\x1b'), "{said}");
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
     let mut interrupted = muster(&["demo"], &[("TMPDIR", temporary.path().to_str().unwrap())]).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(interrupted.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let stdout = Output::of(interrupted.stdout.take().unwrap());
+    stdout.line().unwrap();
     send_signal(interrupted.id(), "INT");
-    let output = interrupted.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "it did not come to its end");
+    assert_eq!(wait(&mut interrupted).code(), Some(1), "it did not come to its end");
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
@@ -111,8 +109,9 @@ fn nobody_reads() {
     for arguments in [&["config"][..], &["--help"], &[]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = muster(arguments, &[]).stdout(writer).output().unwrap();
-        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{arguments:?}");
+        let mut child = muster(arguments, &[]).stdout(writer).spawn().unwrap();
+        let stderr = Output::of(child.stderr.take().unwrap());
+        assert_eq!((wait(&mut child).code(), stderr.rest()), (Some(0), String::new()), "{arguments:?}");
     }
 }
 

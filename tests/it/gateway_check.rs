@@ -1,13 +1,12 @@
 //! `muster gateway check`: the reference gateway passes it, and each fault is found by the check that is for it.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::muster::{directory, muster};
+use crate::muster::{Output, directory, muster, run_to_end};
 
 /// A made-up secret: 24 bytes.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
@@ -49,10 +48,8 @@ impl Gateway {
         command.arg("-B").arg(format!("{}/tests/gateway/{script}", env!("CARGO_MANIFEST_DIR"))).args(arguments);
         command.current_dir(place).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        if !is_pull {
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        }
+        let stdout = Output::of(child.stdout.take().unwrap());
+        let line = if is_pull { String::new() } else { stdout.line().unwrap() };
         let url = serde_json::from_str::<Value>(&line).ok().map(|told| told["listening"].as_str().unwrap().to_owned());
         Gateway { child, url }
     }
@@ -87,14 +84,14 @@ fn check(
     let secret = place.path().join("bridge.secret");
     let mut command = muster(&["gateway", "check", "--listen", &listen, "--patience", patience, "-o", "json"], &[]);
     command.arg("--secret-file").arg(secret).args(&gateway.url);
-    let output = command.output().unwrap();
+    let (code, stdout, stderr) = run_to_end(&mut command);
     let finding = |line: &str| {
         let finding: Value = serde_json::from_str(line).unwrap();
         let text = |field: &str| finding[field].as_str().unwrap().to_owned();
         (text("check"), finding["passed"].as_bool().unwrap(), text("seen"))
     };
-    let findings = String::from_utf8(output.stdout).unwrap().lines().map(finding).collect();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap(), findings)
+    let findings = stdout.lines().map(finding).collect();
+    (code, stderr, findings)
 }
 
 fn failed(findings: &[(String, bool, String)]) -> Vec<&str> {

@@ -1,7 +1,6 @@
 //! `muster listen`: what it takes, what it refuses, and what it says of both.
 
-use std::io::{BufRead, BufReader, Lines, Read};
-use std::process::{Child, ChildStderr, ChildStdout};
+use std::process::Child;
 
 use ::muster::clock;
 use ::muster::domain::Timestamp;
@@ -9,7 +8,7 @@ use ::muster::webhooks::signature::{AppSecret, Secret};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
-use crate::muster::{Muster, client, directory, muster, run, send_signal};
+use crate::muster::{Muster, Output, client, directory, muster, run, send_signal, wait};
 
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 const PATH: &str = "/callback/gsTask/syncWhatsAppStatus";
@@ -21,30 +20,28 @@ struct Listener {
     /// What it says first, on standard error.
     said: String,
     url: String,
-    stdout: Lines<BufReader<ChildStdout>>,
-    stderr: BufReader<ChildStderr>,
+    stdout: Output,
+    stderr: Output,
 }
 
 impl Listener {
     /// Starts one on a free port, and waits until it says where.
     fn start(arguments: &[&str]) -> Listener {
         let mut child = muster(&[&["listen", "--listen", "127.0.0.1:0"], arguments].concat(), &[]).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        stderr.read_line(&mut said).unwrap();
+        let (stdout, stderr) = (Output::of(child.stdout.take().unwrap()), Output::of(child.stderr.take().unwrap()));
+        let said = stderr.line().unwrap();
         let url = said.trim().split([' ', ',']).find(|word| word.starts_with("http://")).expect(&said).to_owned();
         Listener { child, said, url, stdout, stderr }
     }
 
     /// What it answers, and the line that it prints.
-    async fn told(&mut self, request: RequestBuilder) -> (u16, String, String) {
+    async fn told(&self, request: RequestBuilder) -> (u16, String, String) {
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap(), self.line())
     }
 
-    fn line(&mut self) -> String {
-        self.stdout.next().unwrap().unwrap()
+    fn line(&self) -> String {
+        self.stdout.line().unwrap().trim_end().to_owned()
     }
 
     fn post(&self, body: &'static str) -> RequestBuilder {
@@ -54,10 +51,7 @@ impl Listener {
     /// Asks it to stop: its exit code, and what else it printed.
     fn stop(mut self) -> (Option<i32>, String) {
         send_signal(self.child.id(), "TERM");
-        let code = self.child.wait().unwrap().code();
-        let mut rest: String = self.stdout.by_ref().map(Result::unwrap).collect();
-        self.stderr.read_to_string(&mut rest).unwrap();
-        (code, rest)
+        (wait(&mut self.child).code(), self.stdout.rest() + &self.stderr.rest())
     }
 }
 
@@ -78,7 +72,7 @@ fn signed(request: RequestBuilder, secret: &Secret, id: &str, at: Timestamp) -> 
 async fn only_what_is_signed_is_taken() {
     let (secret, now) = (Secret::of(&[7; 32]), clock::now());
     let text = secret.text().to_string();
-    let mut listener = Listener::start(&["--secret", &text]);
+    let listener = Listener::start(&["--secret", &text]);
     assert!(listener.said.starts_with("muster listens on http://127.0.0.1:"), "{}", listener.said);
     let sent = |listener: &Listener, secret, at| signed(listener.post(ONLINE), secret, "msg_3", at);
 
@@ -111,7 +105,7 @@ async fn lines_of_json_and_faults() {
     let app = AppSecret::new("500975", "f9a40a4780f5e1306c46f1c8daecee3b").unwrap();
     let file = path.to_str().unwrap();
     let faulty = ["--tenant-id", "500975", "--app-secret-file", file, "--fail", "1", "--code", "500", "--seed", "7"];
-    let mut listener = Listener::start(&[&faulty[..], &["-o", "json"]].concat());
+    let listener = Listener::start(&[&faulty[..], &["-o", "json"]].concat());
     assert!(listener.said.ends_with(", and draws faults with --seed 7\n"), "{}", listener.said);
     let signed = |request: RequestBuilder| {
         let (timestamp, token) = app.sign(clock::now());
@@ -135,7 +129,7 @@ async fn lines_of_json_and_faults() {
 /// The service tells it, and it understands everything that the service sends.
 #[tokio::test]
 async fn the_service_is_understood() {
-    let (data, mut listener) = (directory(), Listener::start(&[]));
+    let (data, listener) = (directory(), Listener::start(&[]));
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", listener.url.as_str()), ("MUSTER_SIMULATOR__DELAY_MS", "1")];
     let muster = Muster::start(data.path(), &settings);
     let body = r#"{"whatsAppList":[{"whatsApp":"861821720002","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;

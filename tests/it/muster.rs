@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{iter, mem, thread};
 
 use muster::journal::{Journal, Recorded};
 use muster::limits::READ_RECORDS;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use wait_timeout::ChildExt;
 use warp::Filter;
 use warp::http::{Response, StatusCode};
 
@@ -26,8 +28,11 @@ pub struct Muster {
     child: Child,
     base: String,
     client: reqwest::Client,
-    log: Option<JoinHandle<String>>,
+    log: Option<Output>,
 }
+
+/// What a child process writes to a pipe. A thread reads it, so that every wait for it has a limit.
+pub struct Output(mpsc::Receiver<String>);
 
 /// What the service answered.
 #[derive(Debug)]
@@ -71,36 +76,90 @@ pub fn muster(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command
 }
 
+/// `muster serve` on `data` with these settings, on a free port.
+fn serve(data: &Path, environment: &[(&str, &str)]) -> Command {
+    muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()], environment)
+}
+
 /// Runs the binary to its end: exit code, stdout, stderr.
 pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
-    let output = muster(arguments, environment).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    run_to_end(&mut muster(arguments, environment))
+}
+
+/// Runs any command to its end: exit code, stdout, stderr.
+pub fn run_to_end(command: &mut Command) -> (Option<i32>, String, String) {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (stdout, stderr) = (Output::of(child.stdout.take().unwrap()), Output::of(child.stderr.take().unwrap()));
+    let status = wait(&mut child);
+    (status.code(), stdout.rest(), stderr.rest())
+}
+
+/// Waits until a child process ends. One that hangs is killed, and fails the test.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    child.wait_timeout(PATIENCE).unwrap().unwrap_or_else(|| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("process {} did not end within {PATIENCE:?}", child.id());
+    })
+}
+
+impl Output {
+    /// Reads `pipe` until no process holds its other end.
+    pub fn of(pipe: impl Read + Send + 'static) -> Output {
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = String::new();
+            while pipe.read_line(&mut line).unwrap() > 0 && sender.send(mem::take(&mut line)).is_ok() {}
+        });
+        Output(lines)
+    }
+
+    /// The next line with its line end. `None` at the end.
+    pub fn line(&self) -> Option<String> {
+        match self.0.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("no line was written, and the pipe not closed, within {PATIENCE:?}")
+            }
+        }
+    }
+
+    /// What is left of it.
+    pub fn rest(&self) -> String {
+        iter::from_fn(|| self.line()).collect()
+    }
 }
 
 impl Muster {
     /// Starts `muster serve` on `data` with these settings, and waits until it says that it is ready.
     pub fn start(data: &Path, environment: &[(&str, &str)]) -> Muster {
-        let data = data.to_str().unwrap();
-        Muster::spawn(&mut muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data], environment))
+        Muster::spawn(&mut serve(data, environment))
+    }
+
+    /// As `start`, for a service that may refuse to start: then how it ended, and its log.
+    pub fn try_start(data: &Path, environment: &[(&str, &str)]) -> Result<Muster, (ExitStatus, String)> {
+        Muster::try_spawn(&mut serve(data, environment))
     }
 
     /// Starts a command that serves, and waits until it says that it is ready.
     pub fn spawn(command: &mut Command) -> Muster {
+        Muster::try_spawn(command)
+            .unwrap_or_else(|(status, log)| panic!("the service is not ready, it ended with {status} and:\n{log}"))
+    }
+
+    fn try_spawn(command: &mut Command) -> Result<Muster, (ExitStatus, String)> {
         let mut child = command.spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let log = thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).unwrap();
-            log
-        });
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some(base) = line.trim().strip_prefix("muster is ready on ") else {
-            let _ended = child.wait();
-            panic!("the service is not ready, it says {line:?} and:\n{}", log.join().unwrap());
-        };
-        Muster { child, base: base.to_owned(), client: client(), log: Some(log) }
+        let log = Output::of(child.stderr.take().unwrap());
+        let line = Output::of(child.stdout.take().unwrap()).line().unwrap_or_default();
+        match line.trim().strip_prefix("muster is ready on ") {
+            Some(base) => Ok(Muster { child, base: base.to_owned(), client: client(), log: Some(log) }),
+            None => {
+                assert_eq!(line, "", "standard output is for the line that says where it serves");
+                Err((wait(&mut child), log.rest()))
+            }
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -146,21 +205,19 @@ impl Muster {
     /// Kills the process as a power cut would end it, and returns its log.
     pub fn kill(mut self) -> String {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.log.take().unwrap().join().unwrap()
+        self.ended().1
     }
 
     /// Asks the process to stop by `signal` ("TERM", "INT"), and returns how it ended and its log.
-    pub fn stop(mut self, signal: &str) -> (ExitStatus, String) {
+    pub fn stop(self, signal: &str) -> (ExitStatus, String) {
         send_signal(self.pid(), signal);
-        let status = self.child.wait().unwrap();
-        (status, self.log.take().unwrap().join().unwrap())
+        self.ended()
     }
 
     /// Waits until the process ends by itself.
     pub fn ended(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().unwrap();
-        (status, self.log.take().unwrap().join().unwrap())
+        let status = wait(&mut self.child);
+        (status, self.log.take().unwrap().rest())
     }
 }
 
@@ -276,6 +333,15 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
+}
+
+/// Copies all files below `from`, with their modes, to the same places below `to`.
+pub fn copy_files(from: &Path, to: &Path) {
+    for path in files(from) {
+        let copy = to.join(path.strip_prefix(from).unwrap());
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(path, copy).unwrap();
+    }
 }
 
 /// Everything in a journal.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ::muster::limits::{CONNECTIONS, SHUTDOWN, STOP_PATIENCE};
 
 use crate::command_line::{insta_text, printed};
-use crate::muster::{Muster, PATIENCE, directory, muster, run};
+use crate::muster::{Muster, PATIENCE, directory, muster, run, run_to_end, wait};
 
 const KEY: &str = "7b1f0e6c5d4a39281706f5e4d3c2b1a09f8e7d6c5b4a392817060504030201ff";
 
@@ -77,13 +77,12 @@ fn the_unit_gives_enough() {
     assert!(STOP_PATIENCE > 2 * SHUTDOWN && number("LimitNOFILE") > 2 * CONNECTIONS as u64);
     assert_eq!((number("LimitCORE"), values(&unit, "CapabilityBoundingSet")), (0, vec![""]));
     // Where there is systemd, it knows every setting in it and takes every value.
-    if Command::new("systemd-analyze").arg("--version").output().is_ok() {
+    if Command::new("systemd-analyze").arg("--version").spawn().is_ok_and(|mut child| wait(&mut child).success()) {
         let data = directory();
         let file = data.path().join("muster.service");
         fs::write(&file, &unit).unwrap();
-        let output = Command::new("systemd-analyze").arg("verify").arg(&file).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success() && !said.contains("muster"), "{said}");
+        let (code, _, said) = run_to_end(Command::new("systemd-analyze").arg("verify").arg(&file));
+        assert!(code == Some(0) && !said.contains("muster"), "{said}");
     }
 }
 
@@ -108,8 +107,7 @@ fn the_containerfile() {
     // which it does not find, it would.
     let build = of("RUN").into_iter().find(|command| command.starts_with("cargo build ")).unwrap();
     let build = build.split(' ').skip(1).chain(["--offline", "--bin", "none"]).collect::<Vec<_>>();
-    let output = Command::new(env!("CARGO")).args(build).current_dir(context.path()).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
+    let (_, _, said) = run_to_end(Command::new(env!("CARGO")).args(build).current_dir(context.path()));
     assert!(said.contains("no bin target named `none`") && said.contains("\n    muster\n"), "{said}");
     assert!(of("COPY").iter().any(|copied| copied.contains("/source/target/release/muster ")));
     // What runs in it.
@@ -147,8 +145,7 @@ fn completions() {
     let place = directory();
     let file = place.path().join("completions.bash");
     fs::write(&file, format!("{script}\n{asked}")).unwrap();
-    let output = Command::new("bash").arg(file).output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "create\n");
+    assert_eq!(run_to_end(Command::new("bash").arg(file)).1, "create\n");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use muster::config::load;
 use serde_json::Value;
 
 use crate::audit::events;
-use crate::muster::{Muster, directory};
+use crate::muster::{Muster, directory, run_to_end};
 
 const README: &str = include_str!("../../README.md");
 
@@ -60,10 +60,9 @@ async fn every_command() {
         let (verb, rest) =
             here.split_once(" >").map_or((here.as_str(), String::new()), |(verb, to)| (verb, format!(" >{to}")));
         let server = if asks { format!(" --server {url}") } else { String::new() };
-        let output =
-            Command::new("sh").args(["-c", &format!("{verb}{server}{rest}")]).current_dir(place.path()).output();
-        let output = output.unwrap();
-        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{verb}{server}{rest}")]).current_dir(place.path());
+        let (_, stdout, stderr) = run_to_end(&mut shell);
         assert_eq!(stderr, "", "{command}");
         if command.starts_with("curl ") {
             assert_eq!(stdout, *printed, "{command}");
@@ -118,8 +117,8 @@ fn the_walk_through_of_the_bridge() {
     // What it starts ends with it, in time or not.
     let script = format!("trap 'kill $(jobs -p)' EXIT\nset -e\n{lines}");
     let mut bash = Command::new("timeout");
-    let output = bash.args(["60", "bash", "-c", &script]).current_dir(place.path()).output().unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout);
+    bash.args(["50", "bash", "-c", &script]).current_dir(place.path());
+    let (_, stdout, stderr) = run_to_end(&mut bash);
     let seen = r#"{"data":[{"whatsApp":"861821726232","status":1,"onlineStatus":2}],"code":200,"message":"success"}"#;
-    assert!(stdout.trim_end().ends_with(seen), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.trim_end().ends_with(seen), "{stdout}\n{stderr}");
 }

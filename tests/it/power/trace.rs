@@ -9,6 +9,7 @@ use std::process::Command;
 use bytes::{Buf, Bytes};
 
 use super::image::Image;
+use crate::muster::run_to_end;
 
 /// What was done.
 #[derive(Clone, Debug)]
@@ -96,8 +97,8 @@ impl Recorder {
         let mut compiler = Command::new("cc");
         // Distributions that fortify by default replace the very functions that are replaced here.
         compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]);
-        let status = compiler.arg(&library).arg(source).args(["-ldl", "-lpthread"]).status().unwrap();
-        assert!(status.success(), "the recorder does not compile");
+        let (code, _, said) = run_to_end(compiler.arg(&library).arg(source).args(["-ldl", "-lpthread"]));
+        assert_eq!(code, Some(0), "the recorder does not compile: {said}");
         Recorder { library, trace: work.join("trace"), below: below.to_owned() }
     }
 
