@@ -37,12 +37,12 @@ WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
-RUN cargo build --locked --release --bin muster
+RUN cargo build --locked --profile packaged --bin muster
 RUN install --directory --owner={USER} --group={USER} --mode=0700 /data
 
 FROM debian:bookworm-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /source/target/release/muster /usr/local/bin/muster
+COPY --from=build /source/target/packaged/muster /usr/local/bin/muster
 COPY --from=build --chown={USER}:{USER} /data /var/lib/muster
 COPY LICENSE /usr/share/doc/muster/LICENSE
 ENV MUSTER_DATA_DIR=/var/lib/muster MUSTER_HTTP__LISTEN=0.0.0.0:8080

@@ -314,8 +314,9 @@ async fn settle(muster: &Muster) {
         let shown = [muster.get(SYNC).await.json(), muster.get(REGISTER).await.json()];
         shown.iter().all(|shown| {
             let is_zero = |pointer: &str| shown.pointer(pointer).unwrap() == 0;
-            assert_eq!((&shown["blocked"], &shown["breaker"]["state"]), (&json!(0), &json!("closed")), "{shown:#}");
-            ["/lag/events", "/inFlight", "/waiting"].into_iter().all(is_zero)
+            assert_eq!(shown["blocked"], 0, "{shown:#}");
+            // On a slow machine attempts time out, and the breaker opens; it has to close again.
+            ["/lag/events", "/inFlight", "/waiting"].into_iter().all(is_zero) && shown["breaker"]["state"] == "closed"
         })
     })
     .await;

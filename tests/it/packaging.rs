@@ -109,7 +109,7 @@ fn the_containerfile() {
     let build = build.split(' ').skip(1).chain(["--offline", "--bin", "none"]).collect::<Vec<_>>();
     let (_, _, said) = run_to_end(Command::new(env!("CARGO")).args(build).current_dir(context.path()));
     assert!(said.contains("no bin target named `none`") && said.contains("\n    muster\n"), "{said}");
-    assert!(of("COPY").iter().any(|copied| copied.contains("/source/target/release/muster ")));
+    assert!(of("COPY").iter().any(|copied| copied.contains("/source/target/packaged/muster ")));
     // What runs in it.
     let words = |list: &str| serde_json::from_str::<Vec<String>>(list).unwrap();
     let [check] = of("HEALTHCHECK").try_into().unwrap();

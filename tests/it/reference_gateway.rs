@@ -114,9 +114,14 @@ impl Pair {
         history["events"].as_array().unwrap().iter().map(line).collect()
     }
 
-    /// The accounts that the gateway has online, as it has written down.
+    /// The accounts that the gateway has online, as it has written down. It writes when it has done something: a gateway
+    /// that was killed before has no file.
     fn true_sessions(&self) -> Vec<u64> {
-        let state: Value = serde_json::from_slice(&fs::read(self.place.join("bridge.json")).unwrap()).unwrap();
+        let path = self.place.join("bridge.json");
+        if !path.exists() {
+            return Vec::new();
+        }
+        let state: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         state["sessions"].as_object().unwrap().keys().map(|account| account.parse().unwrap()).collect()
     }
 }
