@@ -170,7 +170,7 @@ impl Journal {
         let (queue, waiting) = Queue::new();
         let writer = Writer::new(shared.clone(), on_commit, tree, position + 1);
         thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(waiting)).map_err(|source| {
-            store::Error::Io { what: "start a thread for", path: shared.store.path().into(), source }
+            store::Error::Io { what: "start a thread for", path: shared.store.path().into(), source: source.into() }
         })?;
         Ok(Journal { shared, queue })
     }

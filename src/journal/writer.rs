@@ -209,7 +209,7 @@ impl Writer {
     fn commit(&mut self) -> Result<(), store::Error> {
         let begun = Instant::now();
         self.shared.store.append(&self.finished)?;
-        self.shared.store.mark_durable(self.next - 1);
+        self.shared.store.mark_durable(self.next - 1)?;
         self.finished.clear();
         for (stream, head) in self.ahead.drain() {
             self.shared.heads.set(stream, head);

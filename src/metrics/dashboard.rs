@@ -117,7 +117,11 @@ fn actors() -> Part {
         panel(
             "Recoveries and snapshots",
             "ops",
-            [(rates(list::RECOVERIES, ""), "recovered"), (rates(list::SNAPSHOTS, ""), "snapshots")],
+            [
+                (rates(list::RECOVERIES, ""), "recovered"),
+                (rates(list::SNAPSHOTS, ""), "snapshots"),
+                (rates(list::CACHE_FAILURES, ""), "not saved"),
+            ],
         ),
     ];
     ("Actors", panels)

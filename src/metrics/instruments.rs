@@ -85,6 +85,7 @@ instruments! {
     events: By<EventType, Counter> = EVENTS_APPENDED;
     position: Level = POSITION;
     store_bytes: Level = STORE_BYTES;
+    cache_failures: Counter = CACHE_FAILURES;
 
     accounts: By<AccountState, Level> = ACCOUNTS;
     projection_lag: By<Projection, Level> = PROJECTION_LAG;

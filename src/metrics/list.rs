@@ -129,6 +129,8 @@ metrics! {
         "Position of the last durable event, which is how many there ever were";
     STORE_BYTES = Kind::Gauge, "muster_store_size_bytes", [],
         "Bytes that journal and tables take on the disk";
+    CACHE_FAILURES = Kind::Counter, "muster_store_cache_failures_total", [],
+        "Caches and snapshots that could not be saved; the service goes on, and its next start takes longer";
 
     ACCOUNTS = Kind::Gauge, "muster_accounts", ["state"],
         "Accounts in the list";

@@ -245,6 +245,9 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
     ready(address);
 
     let outcome = tokio::select! {
+        biased;
+        // First, because what the others say then follows from it.
+        error = store.failed() => Err(Error::Store(error)),
         () = stop.cancelled() => Ok(()),
         error = journal.failed() => Err(Error::JournalFailed(error)),
         error = webhooks.failed() => Err(Error::WebhooksFailed(error)),
@@ -270,6 +273,7 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
     outcome?;
     sign_checkpoint(&rooms);
     save_checkpoints(&rooms);
+    // Fails if the store has failed at any time.
     Ok(store.flush()?)
 }
 
@@ -380,7 +384,7 @@ async fn keep_signing(rooms: Rooms, stop: CancellationToken) {
     }
 }
 
-/// A checkpoint that is not saved proves nothing and harms nothing; the journal's own failure is told elsewhere.
+/// A checkpoint that cannot be saved is a failure of the store, which ends the service.
 fn sign_checkpoint(rooms: &Rooms) {
     if let Err(error) = rooms.log.keep(&rooms.journal) {
         tracing::warn!(%error, "the log's checkpoint was not saved");

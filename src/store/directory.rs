@@ -14,6 +14,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -197,7 +198,7 @@ pub(super) fn sync_directory(path: &Path) -> Result<(), Error> {
 
 /// An [`Error::Io`] that says what was tried on what.
 pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io { what, path: path.to_owned(), source }
+    move |source| Error::Io { what, path: path.to_owned(), source: Arc::new(source) }
 }
 
 fn is_empty(path: &Path) -> Result<bool, Error> {

@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::directory::io_error;
@@ -15,6 +15,8 @@ use super::directory::io_error;
 /// A position and its complement, so that half a mark is told from a whole one.
 pub(super) struct Mark {
     file: File,
+    /// For messages.
+    path: PathBuf,
 }
 
 const BYTES: usize = 16;
@@ -22,7 +24,7 @@ const BYTES: usize = 16;
 impl Mark {
     pub(super) fn open(path: &Path) -> Result<Mark, Error> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        Ok(Mark { file: file.map_err(io_error("open", path))? })
+        Ok(Mark { file: file.map_err(io_error("open", path))?, path: path.to_owned() })
     }
 
     /// The position that was set last; 0 if there is none, or half of one.
@@ -33,14 +35,12 @@ impl Mark {
         if read.is_ok() && position == !complement { position } else { 0 }
     }
 
-    /// Everything up to `position` is durable. If it cannot be written, the next start knows less.
-    pub(super) fn set(&self, position: u64) {
+    /// Everything up to `position` is durable.
+    pub(super) fn set(&self, position: u64) -> Result<(), Error> {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(&position.to_le_bytes());
         bytes[8..].copy_from_slice(&(!position).to_le_bytes());
-        if let Err(error) = self.file.write_all_at(&bytes, 0) {
-            tracing::debug!(%error, "the mark was not set");
-        }
+        self.file.write_all_at(&bytes, 0).map_err(io_error("write", &self.path))
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
         let reopened = || Mark::open(&path).unwrap();
         assert_eq!(reopened().get(), 0);
         for position in [1, 7, u64::MAX - 1, 41] {
-            reopened().set(position);
+            reopened().set(position).unwrap();
             assert_eq!(reopened().get(), position);
         }
         let whole = std::fs::read(&path).unwrap();

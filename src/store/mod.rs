@@ -5,6 +5,7 @@
 //! | `directory` | the data directory: whose it is, and that nobody else has it |
 //! | `sled` | blocks and tables. Only it knows sled |
 //! | `mark` | how far the log was durable, kept outside it |
+//! | `failure` | that it failed, for good |
 //! | `caches` | files that are saved whole: caches, which may be lost, and notes |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
@@ -13,6 +14,7 @@
 
 mod caches;
 mod directory;
+mod failure;
 mod mark;
 mod sled;
 
@@ -35,6 +37,7 @@ pub struct Store {
     backend: Arc<sled::Sled>,
     directory: Arc<directory::Directory>,
     mark: Arc<mark::Mark>,
+    failure: Arc<failure::Failure>,
     metrics: Metrics,
 }
 
@@ -69,8 +72,8 @@ pub enum Table {
 /// A value of the store, shared with its cache: cheap to clone.
 pub type Value = ::sled::IVec;
 
-/// Why the store cannot serve. Every kind is final: what was not answered may be lost, what was answered may not.
-#[derive(Debug, thiserror::Error)]
+/// Why the store cannot serve, or does not do what was asked. [`Error::is_failure`] tells which of them are final.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Reading or writing failed.
     #[error("the store in {path} failed: {}; check the disk, then start again", sled::words(.source))]
@@ -78,7 +81,7 @@ pub enum Error {
         /// The data directory.
         path: PathBuf,
         /// What went wrong.
-        source: ::sled::Error,
+        source: Arc<::sled::Error>,
     },
     /// What is stored is not what was written.
     #[error("the store in {path} is damaged: what it reads is not what it wrote; restore it from a backup")]
@@ -87,14 +90,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file of the data directory cannot be read or written.
-    #[error("cannot {what} {path}: {source}")]
+    #[error("cannot {what} {path}: {source}; check the path and the disk, then start again")]
     Io {
         /// What was tried, as in "create".
         what: &'static str,
         /// Which file or directory.
         path: PathBuf,
         /// What went wrong.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// Another process has it.
     #[error(
@@ -135,6 +138,26 @@ pub enum Error {
         bytes: usize,
     },
 }
+
+impl Error {
+    /// Whether this machine's store has failed. That is final: what was not answered may be lost, what was answered may
+    /// not, so the service ends. Anything else leaves the store as it was.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Error::Failed { .. } | Error::Damaged { .. } => true,
+            // A process that has too many files open does not have a faulty disk.
+            Error::Io { source, .. } => !source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)),
+            Error::InUse { .. }
+            | Error::NotOurs { .. }
+            | Error::NotEmpty { .. }
+            | Error::UnknownFormat { .. }
+            | Error::TooLarge { .. } => false,
+        }
+    }
+}
+
+/// ENFILE and EMFILE.
+const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
 
 impl Table {
     /// All of them, in the order in which they stand above.
@@ -178,7 +201,12 @@ impl Store {
         directory.finish()?;
         let mark = mark::Mark::open(&directory.note_path().join("durable"))?;
         let (backend, directory, mark) = (Arc::new(backend), Arc::new(directory), Arc::new(mark));
-        Ok(Store { backend, directory, mark, metrics: Metrics::default() })
+        Ok(Store { backend, directory, mark, failure: Arc::default(), metrics: Metrics::default() })
+    }
+
+    /// Waits until this machine's store fails, whoever meets the failure first. Every write after it is refused.
+    pub async fn failed(&self) -> Error {
+        self.failure.wait().await
     }
 
     /// Where it reports to, and whatever is opened in it.
@@ -213,15 +241,16 @@ impl Store {
         match blocks.iter().map(|(_, block)| block.as_ref().len()).max() {
             Some(bytes) if bytes > BLOCK_BYTES => Err(Error::TooLarge { bytes }),
             Some(_) | None => {
-                self.metrics.sync_seconds.took(self.backend.append(blocks)?);
+                let took = self.failure.sync(|| self.backend.append(blocks))?;
+                self.metrics.sync_seconds.took(took);
                 Ok(())
             }
         }
     }
 
     /// Remembers, outside the log, that everything up to `position` is durable.
-    pub fn mark_durable(&self, position: u64) {
-        self.mark.set(position);
+    pub fn mark_durable(&self, position: u64) -> Result<(), Error> {
+        self.failure.write(|| self.mark.set(position))
     }
 
     /// The position up to which everything was durable once, as far as that is remembered: there may have been more.
@@ -231,62 +260,62 @@ impl Store {
 
     /// The last block at or before `position`.
     pub fn block_at(&self, position: u64) -> Result<Option<(u64, Value)>, Error> {
-        self.backend.block_at(position)
+        self.failure.heed(self.backend.block_at(position))
     }
 
     /// The blocks whose first position is at or above `position`, in order.
     pub fn blocks_from(&self, position: u64) -> impl Iterator<Item = Result<(u64, Value), Error>> + use<> {
-        self.backend.blocks_from(position)
+        self.heeded(self.backend.blocks_from(position))
     }
 
     /// The blocks whose first position is at or below `position`, the last one first.
     pub fn blocks_back(&self, position: u64) -> impl Iterator<Item = Result<(u64, Value), Error>> + use<> {
-        self.backend.blocks_back(position)
+        self.heeded(self.backend.blocks_back(position))
     }
 
     /// The value under `key`.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Value>, Error> {
-        self.backend.get(table, key)
+        self.failure.heed(self.backend.get(table, key))
     }
 
     /// Puts `value` under `key`.
     pub fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        self.backend.put(table, key, value)
+        self.write_to(table, || self.backend.put(table, key, value))
     }
 
     /// Puts `value` under `key` unless something is there; returns what is there then.
     pub fn put_new(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<Value>, Error> {
-        self.backend.put_new(table, key, value)
+        self.write_to(table, || self.backend.put_new(table, key, value))
     }
 
     /// Puts `value` under `key` if `there` is what is under it; says whether it was.
     pub fn replace(&self, table: Table, key: &[u8], there: &[u8], value: &[u8]) -> Result<bool, Error> {
-        self.backend.replace(table, key, there, value)
+        self.write_to(table, || self.backend.replace(table, key, there, value))
     }
 
     /// Removes what is under `key`.
     pub fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
-        self.backend.remove(table, key)
+        self.write_to(table, || self.backend.remove(table, key))
     }
 
     /// Keys and values from `key` on, ascending.
     pub fn scan_from(&self, table: Table, key: &[u8]) -> impl Iterator<Item = Result<(Value, Value), Error>> + use<> {
-        self.backend.scan_from(table, key)
+        self.heeded(self.backend.scan_from(table, key))
     }
 
     /// Keys and values from `key` back, descending.
     pub fn scan_back(&self, table: Table, key: &[u8]) -> impl Iterator<Item = Result<(Value, Value), Error>> + use<> {
-        self.backend.scan_back(table, key)
+        self.heeded(self.backend.scan_back(table, key))
     }
 
     /// Hands all puts to the operating system, so that a killed process loses none of them. Blocks for a disk write.
     pub fn flush(&self) -> Result<(), Error> {
-        self.backend.flush()
+        self.failure.write(|| self.backend.flush())
     }
 
     /// Makes all puts durable: on the disk, not in a cache. Blocks for a disk write.
     pub fn sync(&self) -> Result<(), Error> {
-        self.backend.sync().map(drop)
+        self.failure.sync(|| self.backend.sync()).map(drop)
     }
 
     /// Bytes that it takes on the disk.
@@ -299,29 +328,51 @@ impl Store {
         self.backend.bytes()
     }
 
-    /// Saves a cache whole: after a crash there is the old one or the new one.
+    /// Saves a cache whole: after a crash there is the old one or the new one. An error is counted, and is no failure of
+    /// the store: the next start takes longer.
     pub fn save_cache(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        caches::save(&self.directory.cache_path(), name, bytes)
+        self.cache(|| caches::save(&self.directory.cache_path(), name, bytes))
     }
 
     /// Saves a small text outside the tables, durably, in the place of the one before it.
     pub fn save_note(&self, name: &str, text: &str) -> Result<(), Error> {
-        caches::save_note(&self.directory.note_path(), name, text)
+        self.failure.write(|| caches::save_note(&self.directory.note_path(), name, text))
     }
 
     /// The note of that name, if there is one.
     pub fn load_note(&self, name: &str) -> Result<Option<String>, Error> {
-        caches::load_note(&self.directory.note_path(), name)
+        self.failure.heed(caches::load_note(&self.directory.note_path(), name))
     }
 
     /// Removes the note of that name, durably, and overwrites what it said.
     pub fn remove_note(&self, name: &str) -> Result<(), Error> {
-        caches::remove_note(&self.directory.note_path(), name)
+        self.failure.write(|| caches::remove_note(&self.directory.note_path(), name))
     }
 
     /// The cache of that name, if there is one and it is whole.
     pub fn load_cache(&self, name: &str) -> Option<Vec<u8>> {
         caches::load(&self.directory.cache_path(), name)
+    }
+
+    /// Writes to a table. Snapshots are caches.
+    fn write_to<T>(&self, table: Table, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        if table == Table::Snapshots { self.cache(write) } else { self.failure.write(write) }
+    }
+
+    /// Writes a cache: an error is counted, and the store goes on.
+    fn cache<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.failure.attempt(write).inspect_err(|_| {
+            self.metrics.cache_failures.inc();
+        })
+    }
+
+    /// An error on the way is a failure of the store.
+    fn heeded<T, I>(&self, entries: I) -> impl Iterator<Item = Result<T, Error>> + use<T, I>
+    where
+        I: Iterator<Item = Result<T, Error>>,
+    {
+        let failure = self.failure.clone();
+        entries.map(move |entry| failure.heed(entry))
     }
 }
 

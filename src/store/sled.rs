@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::sled::{Db, IVec, Tree};
@@ -176,12 +177,18 @@ impl Sled {
 /// An error of the store in `path`.
 fn failed(path: &Path, source: ::sled::Error) -> Error {
     let path = path.to_owned();
-    if let ::sled::Error::Corruption { .. } = source { Error::Damaged { path } } else { Error::Failed { path, source } }
+    if let ::sled::Error::Corruption { .. } = source {
+        Error::Damaged { path }
+    } else {
+        Error::Failed { path, source: Arc::new(source) }
+    }
 }
 
 /// An error of sled in words: its own show the inside of the program.
 pub(super) fn words(error: &::sled::Error) -> String {
     match error {
+        // sled keeps an error and gives copies of it, which have the inside of the program for words.
+        ::sled::Error::Io(error) if error.raw_os_error().is_none() => error.kind().to_string(),
         ::sled::Error::Io(error) => error.to_string(),
         ::sled::Error::Corruption { .. } => "what it reads is not what it wrote".to_owned(),
         ::sled::Error::CollectionNotFound(_) | ::sled::Error::Unsupported(_) | ::sled::Error::ReportableBug(_) => {

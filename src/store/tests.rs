@@ -3,11 +3,14 @@
 //! Two of the traps need a power cut: that sled's `flush` is no fsync, and that it syncs neither `conf` nor its
 //! snapshots. `tests/it/power.rs` shows them shut.
 
+use std::sync::Mutex;
 use std::time::Duration;
 use std::{fs, thread};
 
+use futures_util::FutureExt;
 use tempfile::{TempDir, tempdir};
 
+use super::directory::io_error;
 use super::*;
 use crate::limits::STORE_SEGMENT_BYTES;
 
@@ -26,6 +29,25 @@ fn new() -> (TempDir, Store) {
     let directory = tempdir().unwrap();
     let store = open(directory.path()).unwrap();
     (directory, store)
+}
+
+impl Store {
+    /// After so many more writes each one fails, as on a disk that is full.
+    pub(crate) fn fill_disk_after(&self, writes: u64) {
+        *self.failure.writes_left.lock().unwrap() = Some(writes);
+    }
+}
+
+/// Lets a write pass, or fail.
+pub(super) fn count_down(left: &Mutex<Option<u64>>) -> Result<(), Error> {
+    match left.lock().unwrap().as_mut() {
+        None => Ok(()),
+        Some(0) => Err(io_error("write", Path::new("there"))(io::Error::from_raw_os_error(28))),
+        Some(left) => {
+            *left -= 1;
+            Ok(())
+        }
+    }
 }
 
 /// What is found at the place of the data directory, and the sentence that a start ends with.
@@ -209,6 +231,53 @@ fn a_store_that_is_being_let_go_is_waited_for() {
     });
     open(directory.path()).unwrap();
     letting_go.join().unwrap();
+}
+
+/// Every way to write. Whichever meets a disk that is full, the store has failed: whoever waits for that is told, and
+/// nothing is written any more, also where the disk has room again.
+#[tokio::test]
+async fn a_failure_is_final_whatever_meets_it() {
+    type Write = fn(&Store) -> Result<(), Error>;
+    let writes: [(&str, Write); 10] = [
+        ("append", |store| store.append(&[(1, b"block")])),
+        ("mark", |store| store.mark_durable(1)),
+        ("put", |store| store.put(Table::Keys, b"key", b"value")),
+        ("put_new", |store| store.put_new(Table::Answers, b"key", b"value").map(drop)),
+        ("replace", |store| store.replace(Table::Keys, b"key", b"there", b"value").map(drop)),
+        ("remove", |store| store.remove(Table::Gateways, b"key")),
+        ("flush", Store::flush),
+        ("sync", Store::sync),
+        ("save_note", |store| store.save_note("checkpoint", "text")),
+        ("remove_note", |store| store.remove_note("rotation")),
+    ];
+    for (name, write) in writes {
+        let (_directory, store) = new();
+        for table in Table::ALL {
+            store.put(table, b"row", b"value").unwrap();
+        }
+        assert!(store.failed().now_or_never().is_none(), "{name}");
+        store.fill_disk_after(0);
+        assert!(store.save_cache("heads", b"cache").is_err());
+        assert!(store.put(Table::Snapshots, b"key", b"value").is_err());
+        assert_eq!(store.metrics().cache_failures.get(), 2);
+        assert!(store.failed().now_or_never().is_none(), "a cache is none of it");
+        let error = write(&store).unwrap_err().to_string();
+        assert!(
+            error.contains("No space left on device") && error.contains("disk, then start again"),
+            "{name}: {error}"
+        );
+        assert_eq!(store.failed().now_or_never().unwrap().to_string(), error, "{name}");
+        *store.failure.writes_left.lock().unwrap() = None;
+        for (later, write) in writes {
+            assert_eq!(write(&store).unwrap_err().to_string(), error, "{later} after {name}");
+        }
+        assert!(store.block_at(1).unwrap().is_none(), "{name}");
+    }
+    let (_directory, store) = new();
+    let files = io_error("write", Path::new("there"))(io::Error::from_raw_os_error(24));
+    assert!(store.failure.heed(Err::<(), _>(files)).is_err());
+    assert!(store.append(&[(1, vec![0; BLOCK_BYTES + 1])]).is_err());
+    assert!(store.failed().now_or_never().is_none(), "neither too many open files nor what is too large");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod console;
 mod contract;
 mod crash;
 mod delivery;
+mod disk;
 mod faults;
 mod gateway_check;
 mod gateways;

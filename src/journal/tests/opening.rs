@@ -79,7 +79,7 @@ async fn a_damaged_checkpoint_is_ignored() {
 async fn a_journal_that_came_back_shorter_is_refused() {
     let house = House::new();
     house.fill(1, 3).await;
-    house.store.mark_durable(5);
+    house.store.mark_durable(5).unwrap();
     let refused = House::open(house.close()).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(refused.contains("it ends at position 3, and position 5 was there before"), "{refused}");
 }

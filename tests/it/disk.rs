@@ -1,0 +1,186 @@
+//! A disk that is full, whatever meets it: the service says one sentence and ends, and what it answered is there.
+
+use std::env::consts::DLL_SUFFIX;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::muster::{Muster, PATIENCE, Receiver, directory, run};
+
+const ACCOUNT: &str = "861821726232";
+const IMPORT: &str = "/group-dispatch-api/whatsapp/batchInsert";
+const KEYS: &str = "/api/v1/keys";
+
+/// A data directory on a disk that does what the test says.
+struct Disk {
+    place: TempDir,
+    library: PathBuf,
+}
+
+impl Disk {
+    /// Compiles the library that stands before the C library in the service.
+    fn new() -> Disk {
+        let place = directory();
+        let library = place.path().join(format!("libdisk{DLL_SUFFIX}"));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/disk/disk.c");
+        let mut compiler = Command::new("cc");
+        // Distributions that fortify by default replace the very functions that are replaced here.
+        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]);
+        let status = compiler.arg(&library).arg(source).arg("-ldl").status().unwrap();
+        assert!(status.success(), "the disk does not compile");
+        Disk { place, library }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.file("data")
+    }
+
+    fn start(&self, settings: &[(&str, &str)]) -> Muster {
+        let (full, slow) = (self.file("full"), self.file("slow"));
+        let mut environment = vec![
+            ("LD_PRELOAD", self.library.to_str().unwrap()),
+            ("DISK_FULL", full.to_str().unwrap()),
+            ("DISK_SLOW", slow.to_str().unwrap()),
+        ];
+        environment.extend(settings);
+        Muster::start(&self.data(), &environment)
+    }
+
+    /// From now on nothing can be written to files whose path contains this; to all, if it is empty.
+    fn fill(&self, part: &str) {
+        fs::write(self.file("full"), part).unwrap();
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.file("full")).unwrap();
+    }
+}
+
+fn import() -> String {
+    let account = json!({"whatsApp": ACCOUNT, "whatsappType": 1, "override": false, "accountId": "", "publicKey": "",
+        "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""});
+    json!({"whatsAppList": [account]}).to_string()
+}
+
+/// Waits for the service to end over a disk that is full in `part`, and finds all there after the next start.
+async fn ends(disk: &Disk, muster: Muster, what: &str, part: &str) {
+    let (status, log) = tokio::task::spawn_blocking(move || muster.ended()).await.unwrap();
+    assert_eq!(status.code(), Some(1), "{what}: {log}");
+    let last = log.lines().last().unwrap();
+    assert!(last.starts_with("muster: ") && last.contains("disk, then start again"), "{what}: {log}");
+    assert!(last.contains("o space left") || last.contains("no storage space"), "{what}: {last}");
+    assert!(!last.contains("kind:"), "{what}: the inside of the program: {last}");
+    assert!(!log.contains("panicked"), "{what}: {log}");
+    disk.make_room();
+    let muster = disk.start(&[]);
+    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    assert!(listed.contains(ACCOUNT), "{what}, {part}: the account is lost");
+    let begin = std::time::Instant::now();
+    while muster.get("/api/v1/vault").await.json()["rotation"] != "none" {
+        assert!(begin.elapsed() < PATIENCE, "{what}: the rotation does not end");
+    }
+    assert_eq!(muster.stop("TERM").0.code(), Some(0), "{what}");
+}
+
+/// Each request meets a disk that is full where it writes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_the_service_whatever_meets_it() {
+    let disk = Disk::new();
+    let muster = disk.start(&[]);
+    assert_eq!(muster.post(IMPORT, import()).await.status, 200);
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let online = "/group-dispatch-api/whatsapp/batchOnline";
+    let key = r#"{"name":"one","role":"admin"}"#;
+    let erasure = r#"{"reason":"asked to"}"#;
+    let receiver = r#"{"url":"http://127.0.0.1:9/"}"#;
+    // What is asked, where the disk is full, the request.
+    let requests = [
+        ("events", "store/db", "POST", online, import()),
+        ("the durable mark", "log/durable", "POST", online, import()),
+        ("a rotation", "store/db", "POST", "/api/v1/vault/rotate", String::new()),
+        ("a rotation's note", "log/rotation", "POST", "/api/v1/vault/rotate", String::new()),
+        ("an API key", "store/db", "POST", KEYS, key.to_owned()),
+        ("a receiver", "store/db", "PUT", "/api/v1/webhooks/sync/url", receiver.to_owned()),
+        ("an idempotency record", "store/db", "POST", IMPORT, import()),
+        ("an erasure", "store/db", "DELETE", "/api/v1/accounts/861821726232/secrets", erasure.to_owned()),
+    ];
+    for (what, part, method, path, body) in requests {
+        let muster = disk.start(&[]);
+        disk.fill(part);
+        let request = muster.client().request(method.parse().unwrap(), muster.url(path));
+        let request = request
+            .header("content-type", "application/json")
+            .header("idempotency-key", what.replace(' ', "-"))
+            .body(body);
+        // A rotation has been answered by then, with lines that follow.
+        if let Ok(answer) = muster.send(request).await {
+            assert!(answer.status >= 500 || what.starts_with("a rotation"), "{what}: {answer:?}");
+            assert!(answer.status != 404 && answer.status != 405, "{what}: {answer:?}");
+        }
+        ends(&disk, muster, what, part).await;
+    }
+}
+
+/// Work that nobody waits for meets a full disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_the_service_that_nobody_asks() {
+    let disk = Arc::new(Disk::new());
+    // The signed checkpoint, which is saved in the background and when the service stops.
+    let muster = disk.start(&[]);
+    disk.fill("log/checkpoint");
+    assert_eq!(muster.post(IMPORT, import()).await.status, 200, "this needs no checkpoint");
+    ends(&disk, muster, "the signed checkpoint", "log/checkpoint").await;
+    let muster = disk.start(&[]);
+    disk.fill("log/checkpoint");
+    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchOnline", import()).await.status, 200);
+    crate::muster::send_signal(muster.pid(), "TERM");
+    ends(&disk, muster, "the signed checkpoint at the end", "log/checkpoint").await;
+
+    // What becomes of a delivery: the disk is full once the receiver has it.
+    let filling = disk.clone();
+    let receiver = Receiver::failing(move |_| {
+        filling.fill("store/db");
+        true
+    })
+    .await;
+    let muster = disk.start(&[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base), ("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let recycle = json!({"whatsAppList": [ACCOUNT]}).to_string();
+    let _cut_off = muster.try_post("/group-dispatch-api/whatsapp/batchRecycle", recycle, "").await;
+    ends(&disk, muster, "a delivery", "store/db").await;
+}
+
+/// Caches and snapshots are no loss: the service goes on, and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_for_caches_is_a_warning() {
+    let disk = Disk::new();
+    let settings = [("MUSTER_STORE__CHECKPOINT_EVERY", "1")];
+    let muster = disk.start(&settings);
+    disk.fill("cache/");
+    assert_eq!(muster.post(IMPORT, import()).await.status, 200);
+    let begin = std::time::Instant::now();
+    let failures = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("muster_store_cache_failures_total"));
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    while failures(&muster.get("/metrics").await.text) < 2 {
+        assert!(begin.elapsed() < PATIENCE, "it is not counted");
+    }
+    assert_eq!(muster.get("/readyz").await.status, 200);
+    let (status, log) = muster.stop("TERM");
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("the journal's checkpoint was not saved"), "{log}");
+    disk.make_room();
+    let (code, _, stderr) = run(&["verify", "--data-dir", disk.data().to_str().unwrap()], &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let mode = fs::metadata(disk.data()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
