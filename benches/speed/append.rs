@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::time::{Duration, Instant};
 
 use muster::journal::Journal;
 use muster::store::Store;
 
-use crate::{Round, house};
+use crate::bench::Round;
+use crate::cost::{self, Cost};
+use crate::house;
 
 pub fn round(appenders: u64, events: u64) -> Round {
     let directory = house::directory();
@@ -16,18 +17,18 @@ pub fn round(appenders: u64, events: u64) -> Round {
     let events = events.max(appenders) / appenders * appenders;
     let subject = house::append(&journal, appenders, events);
     assert_eq!(journal.head(), events);
-    Round { units: events, subject, floor: write_plainly(&store) }
+    Round { part: "", units: events, subject, floor: write_plainly(&store) }
 }
 
 /// Writes the store's blocks to a plain file, each synced before the next.
-pub fn write_plainly(store: &Store) -> Duration {
+pub fn write_plainly(store: &Store) -> Cost {
     let blocks: Vec<_> = store.blocks_from(0).map(|block| block.unwrap().1).collect();
     let directory = house::directory();
     let mut file = File::create(directory.path().join("plain")).unwrap();
-    let begin = Instant::now();
-    for block in &blocks {
-        file.write_all(block).unwrap();
-        file.sync_data().unwrap();
-    }
-    begin.elapsed()
+    cost::of(|| {
+        for block in &blocks {
+            file.write_all(block).unwrap();
+            file.sync_data().unwrap();
+        }
+    })
 }

@@ -6,16 +6,15 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use muster::audit::{Audit, Filter, Form, Log, Order};
+use muster::audit::{Audit, Filter, Form, Order};
 use muster::domain::{Account, AccountType, Content, Event, Fingerprint, Sealed};
 use muster::journal::{Append, Journal, Origin, Stream};
-use muster::projections::Roster;
 use muster::store::Store;
-use muster::vault::Vault;
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::{Round, house};
+use crate::bench::Round;
+use crate::replay::hash_blocks;
+use crate::{cost, house};
 
 /// A journal of accounts that were imported, and then asked online and offline in turn.
 struct Lived {
@@ -28,14 +27,10 @@ impl Lived {
     fn new(accounts: u64, events: u64) -> Lived {
         let directory = house::directory();
         let store = house::store(&directory);
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records))).unwrap();
-        import(&journal, accounts);
-        house::append(&journal, accounts, (events / accounts).max(2) / 2 * 2 * accounts);
-        let vault = Vault::open(store.clone(), &muster::config::Vault::default()).unwrap();
-        let log = Log::open(&store, &journal, vault.log_key().unwrap()).unwrap();
-        Lived { audit: Audit::new(store.clone(), journal, roster, Some(log)), store, directory }
+        let audit = house::audit(&store);
+        import(audit.journal(), accounts);
+        house::append(audit.journal(), accounts, (events / accounts).max(2) / 2 * 2 * accounts);
+        Lived { audit, store, directory }
     }
 }
 
@@ -71,34 +66,33 @@ fn import(journal: &Journal, accounts: u64) {
 pub fn verify(events: u64) -> Round {
     // Ten events to an account: it is imported, and asked online and offline some times.
     let Lived { audit, store, directory: _directory } = Lived::new((events / 10).max(1), events);
-    let begin = Instant::now();
-    let verified = audit.verify(|_, _| {}).unwrap();
-    let subject = begin.elapsed();
-    let begin = Instant::now();
-    for block in store.blocks_from(0) {
-        black_box(Sha256::digest(&block.unwrap().1));
-    }
-    Round { units: verified.events, subject, floor: begin.elapsed() }
+    verified(&audit, &store)
+}
+
+/// The same of any store.
+pub fn verified(audit: &Audit, store: &Store) -> Round {
+    let mut units = 0;
+    let subject = cost::of(|| units = audit.verify(|_, _| {}).unwrap().events);
+    Round { part: "", units, subject, floor: cost::of(|| hash_blocks(store)) }
 }
 
 /// Everything written as CloudEvents, beside the same made from memory.
 pub fn export(events: u64) -> Round {
     let Lived { audit, directory: _directory, .. } = Lived::new(1_000.min(events), events);
-    let begin = Instant::now();
     let mut bytes = 0;
     let count = |piece: Vec<u8>| {
         bytes += piece.len();
         ControlFlow::Continue(())
     };
-    audit.export(Form::CloudEvents, &Filter::default(), |_, _| {}, count).unwrap();
-    let subject = begin.elapsed();
+    let subject = cost::of(|| audit.export(Form::CloudEvents, &Filter::default(), |_, _| {}, count).unwrap());
     assert!(bytes > 0);
     let records = audit.journal().read_after(0, usize::MAX).unwrap();
-    let begin = Instant::now();
-    for record in &records {
-        black_box(audit.line(record));
-    }
-    Round { units: records.len() as u64, subject, floor: begin.elapsed() }
+    let floor = cost::of(|| {
+        for record in &records {
+            black_box(audit.line(record));
+        }
+    });
+    Round { part: "", units: records.len() as u64, subject, floor }
 }
 
 /// Prints how long an account of so many events takes to wake, with a snapshot and without.

@@ -6,15 +6,16 @@ use muster::domain::GatewayKind;
 use muster::webhooks::signature::Secret;
 use serde_json::{Value, json};
 
+use crate::bench::Round;
 use crate::http::{INSERT, ONLINE, numbers, online_floor};
 use crate::service::{Service, batch, client_runtime};
-use crate::{Round, wire};
+use crate::wire;
 
 /// Reports in one batch: as many as wait with a gateway that has some hundred a second.
 const BATCH: usize = 100;
 const REPORTS: &str = "/gateway/v1/reports";
 /// A made-up secret: 24 bytes.
-const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
 /// One gateway reports that accounts which were asked online are, batch after batch, each answered once it is durable.
 pub fn reports(accounts: u64) -> Round {
@@ -32,7 +33,7 @@ pub fn reports(accounts: u64) -> Round {
     }
     let subject = runtime.block_on(wire::send(service.address, vec![batches(&all)]));
     drop(service);
-    Round { units: all.len() as u64, subject, floor: online_floor(64, &all) }
+    Round { part: "", units: all.len() as u64, subject, floor: online_floor(64, &all) }
 }
 
 /// The requests of one gateway's stream, signed as of now.

@@ -29,7 +29,7 @@ pub fn pages(accounts: u64) {
     runtime.block_on(wire::send(service.address, vec![inserts]));
     println!("\npages: the console with {accounts} accounts, {TIMES} requests a page");
     for page in PAGES {
-        let ask = || runtime.block_on(wire::send(service.address, vec![vec![wire::get(page)]]));
+        let ask = || runtime.block_on(wire::send(service.address, vec![vec![wire::get(page)]])).time;
         let mut times: Vec<Duration> = (0..TIMES).map(|_| ask()).collect();
         times.sort_unstable();
         let millis = |time: Duration| time.as_secs_f64() * 1_000.0;

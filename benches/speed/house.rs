@@ -1,12 +1,15 @@
 //! What the benches share: rooms of the house in a directory on the disk that the build is on.
 
-use std::time::{Duration, Instant};
-
+use muster::audit::{Audit, Log};
 use muster::config::Settings;
 use muster::domain::{AccountNumber, Event, Reason};
 use muster::journal::{Append, Journal, Origin, Stream};
+use muster::projections::Roster;
 use muster::store::Store;
+use muster::vault::Vault;
 use tempfile::TempDir;
+
+use crate::cost::{Cost, Meter};
 
 /// A directory on a real disk: the usual place for temporary files may be memory, where a sync costs nothing.
 pub fn directory() -> TempDir {
@@ -16,6 +19,17 @@ pub fn directory() -> TempDir {
 /// A store in `directory`.
 pub fn store(directory: &TempDir) -> Store {
     Store::open(&directory.path().join("data"), &Settings::default().store).unwrap()
+}
+
+/// What auditors see of a store that nobody else has open.
+pub fn audit(store: &Store) -> Audit {
+    let roster = Roster::open(store);
+    let following = roster.clone();
+    let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records))).unwrap();
+    roster.catch_up(&journal).unwrap();
+    let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
+    let log = Log::open(store, &journal, vault.log_key().unwrap()).unwrap();
+    Audit::new(store.clone(), journal, roster, Some(log))
 }
 
 /// The `index`th made-up account.
@@ -29,16 +43,16 @@ pub fn at_rest() -> [Event; 2] {
 }
 
 /// Appends `events` online requests and recycle requests, by as many appenders as `appenders`, each with an account of
-/// its own. Returns the time it took.
-pub fn append(journal: &Journal, appenders: u64, events: u64) -> Duration {
+/// its own. Returns what it cost.
+pub fn append(journal: &Journal, appenders: u64, events: u64) -> Cost {
     append_these(journal, appenders, events, &[Event::OnlineRequested, Event::RecycleRequested])
 }
 
 /// Likewise, the two in turn.
-pub fn append_these(journal: &Journal, appenders: u64, events: u64, turns: &[Event; 2]) -> Duration {
+pub fn append_these(journal: &Journal, appenders: u64, events: u64, turns: &[Event; 2]) -> Cost {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
-        let begin = Instant::now();
+        let meter = Meter::start();
         let tasks = (0..appenders).map(|index| {
             let (journal, turns) = (journal.clone(), turns.clone());
             tokio::spawn(async move {
@@ -55,6 +69,6 @@ pub fn append_these(journal: &Journal, appenders: u64, events: u64, turns: &[Eve
         for task in tasks.collect::<Vec<_>>() {
             task.await.unwrap();
         }
-        begin.elapsed()
+        meter.stop()
     })
 }

@@ -1,21 +1,22 @@
 //! Calls over HTTP, beside warp doing as little as it can for the same bytes.
 
 use std::fs::File;
+use std::hint::black_box;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use warp::Filter;
 
+use crate::bench::Round;
+use crate::cost::{self, Cost};
 use crate::service::{Service, batch, client_runtime, serve_floor};
-use crate::{Round, house, wire};
+use crate::{house, wire};
 
 /// Where accounts are imported.
 pub const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
-const QUERY: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
 /// Where accounts are asked online.
 pub const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
@@ -24,7 +25,7 @@ const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code)]
-struct Batch {
+pub struct Batch {
     whats_app_list: Vec<Account>,
 }
 
@@ -57,11 +58,11 @@ pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
 pub fn online(connections: u64, requests: u64) -> Round {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
     let subject = ask_online(connections, &all, With::Nothing);
-    Round { units: all.len() as u64, subject, floor: online_floor(connections, &all) }
+    Round { part: "", units: all.len() as u64, subject, floor: online_floor(connections, &all) }
 }
 
 /// The least that asking accounts online can cost: warp parses the same bodies, and answers.
-pub fn online_floor(connections: u64, all: &[u64]) -> Duration {
+pub fn online_floor(connections: u64, all: &[u64]) -> Cost {
     let route = warp::post()
         .and(warp::path!("group-dispatch-api" / "whatsapp" / "batchOnline"))
         .and(warp::body::json())
@@ -73,14 +74,14 @@ pub fn online_floor(connections: u64, all: &[u64]) -> Duration {
 pub fn online_with_key(connections: u64, requests: u64) -> Round {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
     let subject = ask_online(connections, &all, With::ApiKey);
-    Round { units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
+    Round { part: "", units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
 }
 
 /// The same with a fresh `Idempotency-Key` in each request, beside the same without.
 pub fn online_once(connections: u64, requests: u64) -> Round {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
     let subject = ask_online(connections, &all, With::IdempotencyKey);
-    Round { units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
+    Round { part: "", units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
 }
 
 /// What each request has beside what it needs.
@@ -91,7 +92,7 @@ enum With {
     IdempotencyKey,
 }
 
-fn ask_online(connections: u64, all: &[u64], with: With) -> Duration {
+fn ask_online(connections: u64, all: &[u64], with: With) -> Cost {
     let service = Service::start(|_| {});
     let runtime = client_runtime();
     let key = if with == With::ApiKey { runtime.block_on(first_key(service.address)) } else { String::new() };
@@ -130,34 +131,13 @@ pub fn import(accounts_a_request: u64, requests: u64) -> Round {
     drop(service);
     let directory = house::directory();
     let mut file = File::create(directory.path().join("plain")).unwrap();
-    let begin = Instant::now();
-    for body in &bodies {
-        let batch: Batch = serde_json::from_str(body).unwrap();
-        assert_eq!(batch.whats_app_list.len() as u64, accounts_a_request);
-        file.write_all(body.as_bytes()).unwrap();
-        file.sync_data().unwrap();
-    }
-    Round { units: all.len() as u64, subject, floor: begin.elapsed() }
+    let floor = cost::of(|| bodies.iter().for_each(|body| parse_and_write(body, &mut file)));
+    Round { part: "", units: all.len() as u64, subject, floor }
 }
 
-/// The whole account list, asked for by some connections side by side.
-pub fn query(accounts: u64, connections: usize, requests: usize) -> Round {
-    let service = Service::start(|_| {});
-    let runtime = client_runtime();
-    let all: Vec<u64> = numbers(accounts).collect();
-    let inserts = all.chunks(1_000).map(|chunk| wire::post(INSERT, &batch(chunk.iter().copied()))).collect();
-    runtime.block_on(wire::send(service.address, vec![inserts]));
-    let queries = || vec![vec![wire::get(QUERY); requests]; connections];
-    let subject = runtime.block_on(wire::send(service.address, queries()));
-    drop(service);
-    let rows: Vec<Value> = all
-        .iter()
-        .map(|number| serde_json::json!({"whatsApp": number.to_string(), "status": 1, "onlineStatus": 4}))
-        .collect();
-    let body = Bytes::from(serde_json::json!({"data": rows, "code": 200, "message": "success"}).to_string());
-    let route = warp::get()
-        .and(warp::path!("group-dispatch-api" / "whatsapp" / "queryWhatsAppStatus"))
-        .map(move || warp::http::Response::builder().header("content-type", "application/json").body(body.clone()));
-    let floor = runtime.block_on(wire::send(serve_floor(route), queries()));
-    Round { units: (connections * requests) as u64, subject, floor }
+/// The least that importing the accounts of a body can cost: it is parsed, and a plain file takes it, fdatasync and all.
+pub fn parse_and_write(body: &str, file: &mut File) {
+    black_box(serde_json::from_str::<Batch>(body).unwrap());
+    file.write_all(body.as_bytes()).unwrap();
+    file.sync_data().unwrap();
 }

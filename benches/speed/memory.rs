@@ -1,5 +1,6 @@
 //! Resident bytes per account, in the real process: retired, and with an active actor.
 
+use crate::bulk::{RECYCLE, recycle};
 use crate::service::{Process, batch, client_runtime};
 use crate::{house, wire};
 
@@ -22,12 +23,8 @@ pub fn report(accounts: u64, active: u64) {
     let full = Process::start(&data, &settings);
     let retired = full.resident();
     // Recycling what is offline changes nothing, and wakes the actor.
-    let list = |chunk: &[u64]| {
-        let quoted: Vec<String> = chunk.iter().map(|number| format!("\"{number}\"")).collect();
-        format!(r#"{{"whatsAppList":[{}]}}"#, quoted.join(","))
-    };
-    let wakes = numbers[..active as usize].chunks(1_000).map(list).collect();
-    runtime.block_on(wire::send(full.address, vec![post(wakes, "/group-dispatch-api/whatsapp/batchRecycle")]));
+    let wakes = numbers[..active as usize].chunks(1_000).map(recycle).collect();
+    runtime.block_on(wire::send(full.address, vec![post(wakes, RECYCLE)]));
     let with_actors = full.resident();
     println!("\nmemory: the process with {accounts} accounts, all retired, and with {active} of them active");
     println!("    resident: empty {before} bytes, retired {retired} bytes, active {with_actors} bytes");

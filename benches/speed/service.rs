@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use muster::config::{Effective, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
 
-use crate::house;
+use crate::{cost, house};
 
 /// The service on a directory of its own. Stopped when dropped.
 pub struct Service {
@@ -73,6 +74,11 @@ impl Process {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit_once("http://").unwrap().1.parse().unwrap();
         Process { child, address }
+    }
+
+    /// CPU time of it since it started.
+    pub fn cpu(&self) -> Duration {
+        cost::cpu_of(self.child.id())
     }
 
     /// Bytes of memory that it has now.

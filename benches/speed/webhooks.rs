@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use muster::client::Guard;
@@ -17,8 +16,10 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
 
+use crate::bench::Round;
+use crate::cost::{Cost, Meter};
 use crate::service::{Process, client_runtime, serve_floor};
-use crate::{Round, house, wire};
+use crate::{house, wire};
 
 /// A receiver that answers success, and remembers the bodies of the first run.
 struct Receiver {
@@ -39,16 +40,16 @@ pub fn round(deliveries: u64) -> Round {
         let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
         let (guard, stop) = (Guard::on_this_machine(), CancellationToken::new());
         let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings, &stop).unwrap();
-        let begin = Instant::now();
+        let meter = Meter::start();
         let accounts = 1_000.min(deliveries);
         spawn_blocking(move || house::append(&journal, accounts, deliveries)).await.unwrap();
         receiver.all.recv().await.unwrap();
-        let took = begin.elapsed();
+        let cost = meter.stop();
         stop.cancel();
         webhooks.drain().await;
-        took
+        cost
     });
-    Round { units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
+    Round { part: "", units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
 }
 
 /// Events that wait, ten of each account, until their channel is resumed; the time is from there to the last to be told.
@@ -73,10 +74,10 @@ pub fn backlog(deliveries: u64) -> Round {
     let service = start();
     let before = service.resident();
     service.forget_peak();
-    let begin = Instant::now();
+    let (cpu, meter) = (service.cpu(), Meter::start());
     order(&service, "resume", "");
     receiver.all.blocking_recv().unwrap();
-    let subject = begin.elapsed();
+    let subject = meter.stop().with_process(service.cpu() - cpu);
     let (peak, mib) = (service.peak(), |bytes: u64| bytes as f64 / f64::from(1 << 20));
     let growth = mib(peak.saturating_sub(before));
     println!(
@@ -85,7 +86,7 @@ pub fn backlog(deliveries: u64) -> Round {
         mib(peak)
     );
     drop(service);
-    Round { units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
+    Round { part: "", units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
 }
 
 impl Receiver {
@@ -94,7 +95,7 @@ impl Receiver {
     }
 
     /// Takes the same bodies again, from the same client with as many requests at once as a channel has, and nothing else.
-    fn told_plainly(&self, deliveries: u64) -> Duration {
+    fn told_plainly(&self, deliveries: u64) -> Cost {
         let bodies = std::mem::take(&mut *self.bodies.lock().unwrap());
         assert_eq!(bodies.len() as u64, deliveries);
         let url = format!("{}/callback/gsTask/syncWhatsAppStatus", self.base_url());
@@ -103,9 +104,9 @@ impl Receiver {
     }
 }
 
-async fn post_plainly(url: &str, bodies: Vec<Bytes>) -> Duration {
+async fn post_plainly(url: &str, bodies: Vec<Bytes>) -> Cost {
     let client = muster::client::builder(WEBHOOK_CONNECT_TIMEOUT).build().unwrap();
-    let begin = Instant::now();
+    let meter = Meter::start();
     let share = bodies.len().div_ceil(WEBHOOKS_IN_FLIGHT);
     let tasks = bodies.chunks(share).map(|bodies| {
         let (client, url, bodies) = (client.clone(), url.to_owned(), bodies.to_vec());
@@ -120,7 +121,7 @@ async fn post_plainly(url: &str, bodies: Vec<Bytes>) -> Duration {
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    begin.elapsed()
+    meter.stop()
 }
 
 fn receive(expected: u64) -> Receiver {

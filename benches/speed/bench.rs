@@ -1,0 +1,115 @@
+//! A bench: its rounds, what they measured, and how that is printed.
+
+use std::cell::OnceCell;
+
+use crate::cost::Cost;
+use crate::wide::Wide;
+
+/// One bench: its id, what is measured, and how it is run.
+pub struct Bench {
+    pub id: &'static str,
+    pub what: &'static str,
+    /// The unit of work, as in "events".
+    pub unit: &'static str,
+    /// How often it is run.
+    pub rounds: usize,
+    /// Whether it takes minutes and gigabytes, so that it is run only when it is named.
+    pub is_long: bool,
+    pub run: fn(&Scale) -> Vec<Round>,
+}
+
+/// What one round measured.
+pub struct Round {
+    /// What is added to the bench's id if it measures several things; empty for the first.
+    pub part: &'static str,
+    /// Units of work done by each of the two.
+    pub units: u64,
+    pub subject: Cost,
+    pub floor: Cost,
+}
+
+/// How much work a round does.
+pub struct Scale {
+    pub is_short: bool,
+    wide: OnceCell<Wide>,
+}
+
+/// The most units of a short run, which is made without optimization, too.
+const SHORT: u64 = 2_000;
+
+impl Scale {
+    pub fn new(is_short: bool) -> Scale {
+        Scale { is_short, wide: OnceCell::new() }
+    }
+
+    /// `full` units of work, or a few in a short run.
+    pub fn of(&self, full: u64) -> u64 {
+        if self.is_short { (full / 100).clamp(1, SHORT) } else { full }
+    }
+
+    /// How often a bench with a costly setup measures on it.
+    pub fn repeat(&self, full: usize) -> usize {
+        if self.is_short { 1 } else { full }
+    }
+
+    /// The store of a million accounts. The first bench that wants it has it built.
+    pub fn wide(&self) -> &Wide {
+        self.wide.get_or_init(|| Wide::build(self.of(1_000_000)))
+    }
+}
+
+impl Bench {
+    /// Runs the bench, and prints what was measured. Returns the closing lines.
+    pub fn measure(&self, scale: &Scale) -> String {
+        println!("\n{}: {}", self.id, self.what);
+        let rounds: Vec<Round> = (0..scale.repeat(self.rounds)).flat_map(|_| (self.run)(scale)).collect();
+        let mut parts: Vec<&str> = Vec::new();
+        for round in &rounds {
+            if !parts.contains(&round.part) {
+                parts.push(round.part);
+            }
+        }
+        let mut closing = String::new();
+        for part in parts {
+            if !part.is_empty() {
+                println!("  {}{part}", self.id);
+            }
+            let ratio = self.print(&rounds.iter().filter(|round| round.part == part).collect::<Vec<_>>());
+            closing += &format!("ratio {}{part} {ratio:.2}\n", self.id);
+        }
+        closing
+    }
+
+    /// Prints what the rounds of one part measured. Returns their median ratio.
+    fn print(&self, rounds: &[&Round]) -> f64 {
+        let unit = self.unit;
+        let seconds = |cost: fn(&Round) -> Cost, round: &Round| cost(round).time.as_secs_f64();
+        let rate = |cost| median(rounds.iter().map(|round| round.units as f64 / seconds(cost, round)));
+        let subject: fn(&Round) -> Cost = |it| it.subject;
+        let floor: fn(&Round) -> Cost = |it| it.floor;
+        let units: u64 = rounds.iter().map(|round| round.units).sum();
+        let total = |cost: fn(&Round) -> Cost| rounds.iter().map(|it| cost(it)).fold(Cost::NOTHING, |sum, it| sum + it);
+        let cpu = |cost| total(cost).cpu.as_secs_f64() * 1e6 / units as f64;
+        let allocations = |cost| {
+            let count = total(cost).allocations;
+            count.map_or("-".to_owned(), |count| format!("{:.2}", count as f64 / units as f64))
+        };
+        let ratios = || rounds.iter().map(|it| seconds(floor, it) / seconds(subject, it));
+        let (least, most) = (ratios().fold(f64::MAX, f64::min), ratios().fold(0.0, f64::max));
+        println!("    rate         subject {:>12.0} {unit}/s   floor {:>12.0} {unit}/s", rate(subject), rate(floor));
+        println!("    cpu          subject {:>12.2} us/unit   floor {:>12.2} us/unit", cpu(subject), cpu(floor));
+        println!(
+            "    allocations  subject {:>12} a unit   floor {:>12} a unit",
+            allocations(subject),
+            allocations(floor)
+        );
+        println!("    ratios of {} rounds from {least:.2} to {most:.2}", rounds.len());
+        median(ratios())
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,119 @@
+//! Everybody online and offline again, batch after batch: does it stay as fast as it was, and as small?
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::bench::{Round, Scale};
+use crate::cost::{self, Cost, Meter};
+use crate::http::{Batch, ONLINE};
+use crate::service::{Process, batch, client_runtime};
+use crate::{house, wire};
+
+/// Where accounts are recycled.
+pub const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
+/// How often all accounts are brought online and recycled.
+const ROUNDS: usize = 5;
+/// The most that is allowed in a batch.
+const BATCH: usize = 10_000;
+
+/// How often it is asked whether a batch is where it was sent.
+const POLL: Duration = Duration::from_millis(2);
+
+/// How long a batch may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A body of batchRecycle as a caller without rules would read it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code)]
+struct RecycleBody {
+    whats_app_list: Vec<String>,
+}
+
+/// Brings all accounts of the wide store online and recycles them, a batch at a time, five times. Between two of its
+/// turns an account is retired, so that it is recovered from the disk. The floor parses the same bodies, and writes the
+/// bytes of the blocks to a plain file, one fdatasync a batch.
+pub fn online(scale: &Scale) -> Vec<Round> {
+    let wide = scale.wide();
+    let batches: Vec<&[u64]> = wide.numbers.chunks(BATCH.min(wide.numbers.len().div_ceil(2))).collect();
+    let known = blocks_of(&wide.open()).count();
+    // A batch is online once the simulator says so.
+    let service = Process::start(&wide.data(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    println!("    resident {} MiB at the start", service.resident() >> 20);
+    let mut subjects = Vec::new();
+    for number in 1..=ROUNDS {
+        let cost = batches.iter().map(|batch| turn(&service, batch)).fold(Cost::NOTHING, |sum, it| sum + it);
+        println!(
+            "    round {number}: {:.0} accounts/s, resident {} MiB",
+            wide.numbers.len() as f64 / cost.time.as_secs_f64(),
+            service.resident() >> 20
+        );
+        subjects.push(cost);
+    }
+    drop(service);
+
+    let store = wide.open();
+    let a_batch = (blocks_of(&store).count() - known) / (ROUNDS * batches.len());
+    let mut blocks = blocks_of(&store).skip(known);
+    let directory = house::directory();
+    let mut round = |subject| {
+        let mut file = File::create(directory.path().join("plain")).unwrap();
+        let mut floor = Cost::NOTHING;
+        for numbers in &batches {
+            let bytes: Vec<Vec<u8>> = blocks.by_ref().take(a_batch).collect();
+            let (online, recycle) = (batch(numbers.iter().copied()), recycle(numbers));
+            floor = floor
+                + cost::of(|| {
+                    black_box(serde_json::from_str::<Batch>(&online).unwrap());
+                    black_box(serde_json::from_str::<RecycleBody>(&recycle).unwrap());
+                    bytes.iter().for_each(|block| file.write_all(block).unwrap());
+                    file.sync_data().unwrap();
+                });
+        }
+        Round { part: "", units: wide.numbers.len() as u64, subject, floor }
+    };
+    subjects.into_iter().map(&mut round).collect()
+}
+
+fn blocks_of(store: &muster::store::Store) -> impl Iterator<Item = Vec<u8>> + use<> {
+    store.blocks_from(0).map(|block| block.unwrap().1.to_vec())
+}
+
+/// Brings one batch online, waits until it is, recycles it, and waits until it is offline. The requests are made before
+/// anything is measured.
+fn turn(service: &Process, numbers: &[u64]) -> Cost {
+    let runtime = client_runtime();
+    let online = wire::post(ONLINE, &batch(numbers.iter().copied()));
+    let recycle = wire::post(RECYCLE, &recycle(numbers));
+    let (cpu, meter) = (service.cpu(), Meter::start());
+    for (request, settled) in [(online, numbers.len()), (recycle, 0)] {
+        runtime.block_on(wire::send(service.address, vec![vec![request]]));
+        let deadline = Instant::now() + PATIENCE;
+        while states(service.address) != [0, settled, 0] {
+            assert!(Instant::now() < deadline, "a batch is not where it was sent: {:?}", states(service.address));
+            sleep(POLL);
+        }
+    }
+    meter.stop().with_process(service.cpu() - cpu)
+}
+
+/// How many accounts are online-coming, online and offline-coming.
+fn states(address: SocketAddr) -> [usize; 3] {
+    let metrics = String::from_utf8(wire::fetch(address, "", "/metrics").1).unwrap();
+    ["online_coming", "online", "offline_coming"].map(|state| {
+        let name = format!("muster_accounts{{state=\"{state}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    })
+}
+
+/// A body of batchRecycle.
+pub fn recycle(numbers: &[u64]) -> String {
+    let quoted: Vec<String> = numbers.iter().map(|number| format!("\"{number}\"")).collect();
+    format!(r#"{{"whatsAppList":[{}]}}"#, quoted.join(","))
+}
