@@ -6,7 +6,9 @@
 //! |---|---|
 //! | `guard` | which addresses may be reached |
 //! | `failure` | why a request got no answer, by class |
+//! | `answer` | what an answer says: `Retry-After`, a body that is nearly JSON |
 
+mod answer;
 mod failure;
 mod guard;
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use reqwest::{ClientBuilder, redirect, retry};
 
+pub use answer::{json_text, retry_after, text};
 pub use failure::{Class, class};
 pub use guard::{Forbidden, Guard, Network, Unresolved};
 

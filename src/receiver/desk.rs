@@ -6,6 +6,7 @@ use super::arrival::{Answer, Arrival, Headers};
 use super::faults::Faults;
 use super::keys::Keys;
 use super::memory::{Memory, Place};
+use crate::client::{json_text, text};
 use crate::domain::Timestamp;
 
 /// Takes webhooks, one after the other.
@@ -51,8 +52,8 @@ impl Desk {
 }
 
 fn object_or_text(bytes: &[u8]) -> Value {
-    match serde_json::from_slice(bytes) {
+    match serde_json::from_str(&json_text(bytes)) {
         Ok(object @ Value::Object(_)) => object,
-        Ok(_) | Err(_) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
+        Ok(_) | Err(_) => Value::String(text(bytes)),
     }
 }

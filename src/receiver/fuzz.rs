@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::arrival::Headers;
 use super::desk::Desk;
 use super::{Faults, Keys};
+use crate::client::json_text;
 use crate::domain::Timestamp;
 use crate::webhooks::signature::Secret;
 
@@ -45,7 +46,7 @@ pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
         let _for_people = arrival.text();
         let is_taken = shown["answer"]["status"] == 200;
         assert_eq!(is_taken && must_be_signed, shown["signature"] == "verified" && is_taken);
-        assert!(!is_taken || serde_json::from_slice::<Value>(body).is_ok_and(|it| it.is_object()));
+        assert!(!is_taken || serde_json::from_str::<Value>(&json_text(body)).is_ok_and(|it| it.is_object()));
         refused = refused.or((!is_taken).then(|| shown["answer"]["message"].as_str().unwrap().to_owned()));
     }
     refused

@@ -55,6 +55,7 @@ fn what_is_said() {
         ("/mine", "", r#"{"whatsApp":"861821720001","status":1,"onlineStatus":4,"reason":"1001","instanceCode":""}"#),
         ("/mine", "", r#"{"whatsApp":"861821720001","status":2,"onlineStatus":4,"reason":"for\u001b[2Jever"}"#),
         ("/mine", "", r#"{"whatsApp":"861821720001","status":9,"onlineStatus":4}"#),
+        ("/mine", "", "\u{feff}{\"whatsApp\":\"861821720001\",\"status\":2,\"onlineStatus\":4,\"reason\":\"\\ud83d\"}"),
         ("/mine", "", "{}"),
         ("/mine", "", "[1]"),
         ("/mine", "", "what?"),

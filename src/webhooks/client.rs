@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, Response, Url};
 use tracing::Instrument;
 
 use super::delivery::{Delivery, Form};
 use super::signature::{AppSecret, Secret, seconds};
 use super::traced::Traced;
-use super::verdict::{Failure, judge, retry_after};
+use super::verdict::{Failure, judge};
 use crate::client::{self, Class, Guard};
 use crate::domain::Timestamp;
 use crate::limits::{WEBHOOK_ANSWER_BYTES, WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_EXCERPT_BYTES};
@@ -122,8 +122,7 @@ impl Client {
         let mut answer = request.send().await.map_err(|error| self.failure(&error))?;
         let status = answer.status().as_u16();
         answered.status = Some(status);
-        let header = answer.headers().get(RETRY_AFTER).and_then(|header| header.to_str().ok());
-        answered.retry_after = header.and_then(|header| retry_after(header, clock::now()));
+        answered.retry_after = client::retry_after(answer.headers(), clock::now());
         let mut body = Vec::new();
         let read = self.read(&mut answer, &mut body).await;
         answered.response = excerpt(&body);
@@ -184,7 +183,7 @@ impl Default for Answered {
 
 /// The beginning of an answer, as text.
 pub(super) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(WEBHOOK_EXCERPT_BYTES)]);
+    let text = client::text(&body[..body.len().min(WEBHOOK_EXCERPT_BYTES)]);
     // What was cut in the middle of a character is no fault of the receiver's.
     text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned()
 }

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use serde_json::Value;
 
 use super::client::excerpt;
 use super::entries::{letter_bytes, read_again, read_letter, read_row, row_bytes};
@@ -13,7 +14,8 @@ use super::lane::Row;
 use super::signature::{AppSecret, Secret};
 use super::taken::Taken;
 use super::trail::{Attempt, Letter, State, Trail};
-use super::verdict::{judge, retry_after};
+use super::verdict::judge;
+use crate::client::{json_text, retry_after};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::{TAKEN_TOGETHER, WEBHOOK_EXCERPT_BYTES};
 
@@ -115,21 +117,26 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
     [
         "3\n{\"data\":\"\",\"code\":200,\"message\":\"success\"}",
         "Wed, 25 Nov 2026 09:00:00 GMT\n{\"code\":0}",
+        "1.5\n\u{feff}{\"code\":200.0,\"message\":\"\\ud83d\"}",
         "\n{\"code\":500}",
     ]
     .map(Vec::from)
     .into()
 }
 
-/// What a receiver answers: it has the delivery only if a plain reader of JSON finds that it says so.
+/// What a receiver answers: it has the delivery only if a reader of JSON finds that it says so, and a strict one that can
+/// read it finds the same.
 pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let (header, body) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
-    if let Ok(header) = str::from_utf8(header) {
-        let wait = retry_after(header, NOW).unwrap_or_default();
+    if let Ok(header) = HeaderValue::from_bytes(header) {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, header)]);
+        let wait = retry_after(&headers, NOW).unwrap_or_default();
         let _bounded: Duration = wait.min(crate::limits::RETRY_AFTER_MAX);
     }
-    let code = serde_json::from_slice::<Value>(body).ok().and_then(|answer| answer.get("code").cloned());
-    let is_success = code.as_ref().is_some_and(|code| *code == json!(0) || *code == json!(200));
+    let (strict, lenient) = (serde_json::from_slice::<Value>(body), serde_json::from_str::<Value>(&json_text(body)));
+    assert!(strict.is_err() || lenient.as_ref().ok() == strict.as_ref().ok());
+    let code = lenient.ok().and_then(|answer| answer.get("code").cloned());
+    let is_success = code.as_ref().and_then(Value::as_f64).is_some_and(|code| code == 0.0 || code == 200.0);
     for status in [100, 199, 200, 201, 299, 300, 410, 500, 999] {
         let (strict, plain) = (judge(status, body, false), judge(status, body, true));
         assert_eq!(strict.is_ok(), status == 200 && is_success);

@@ -77,7 +77,6 @@ pub use delivery::{RegistrationBody, StatusBody};
 pub use management::Refused;
 pub use resending::{Chosen, Letters, Resent};
 pub use trail::State;
-pub(crate) use verdict::retry_after;
 pub use views::{AttemptView, LetterView, Shown};
 
 use crate::client::Guard;

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::fmt::rfc2822;
 use serde_json::Value;
 
-use crate::client::Class;
-use crate::domain::Timestamp;
+use crate::client::{Class, json_text};
 use crate::limits::WEBHOOK_ANSWER_BYTES;
 use crate::metrics::AttemptOutcome;
 
@@ -98,8 +96,8 @@ pub(super) fn judge(status: u16, body: &[u8], accept_plain: bool) -> Result<(), 
     if !(200..300).contains(&status) {
         return Err(Failure::Status(status));
     }
-    let answer: Option<Value> = serde_json::from_slice(body).ok();
-    match answer.as_ref().and_then(|answer| answer.get("code")).map(Value::as_i64) {
+    let answer: Option<Value> = serde_json::from_str(&json_text(body)).ok();
+    match answer.as_ref().and_then(|answer| answer.get("code")).map(integer) {
         Some(Some(0 | 200)) if status == 200 || accept_plain => Ok(()),
         Some(Some(0 | 200)) => Err(Failure::Status(status)),
         Some(Some(code)) => Err(Failure::Code { status, code }),
@@ -108,12 +106,9 @@ pub(super) fn judge(status: u16, body: &[u8], accept_plain: bool) -> Result<(), 
     }
 }
 
-/// How long the receiver wants to be left alone, by its `Retry-After`: seconds, or a date (RFC 9110).
-pub(crate) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
-    let header = header.trim();
-    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(header.parse().map_or(Duration::MAX, Duration::from_secs));
-    }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(header).ok()?;
-    Some(Timestamp(date.as_microsecond()).since(now))
+/// The integer that a number is, also if it is written as `200.0` or `2e2`.
+fn integer(value: &Value) -> Option<i64> {
+    // Beyond 2^53 a float is no longer one integer alone.
+    let is_integer = |number: &f64| number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64;
+    value.as_i64().or_else(|| value.as_f64().filter(is_integer).map(|number| number as i64))
 }

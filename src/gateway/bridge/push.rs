@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Response, Url};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -25,8 +25,8 @@ use crate::limits::{
 };
 use crate::metrics::BridgeCommand;
 use crate::vault::Vault;
+use crate::webhooks::drawn;
 use crate::webhooks::signature::Secret;
-use crate::webhooks::{drawn, retry_after};
 use crate::{client, config};
 
 /// What sends commands.
@@ -148,8 +148,7 @@ impl Pusher {
         let network = |error: reqwest::Error| Failure::Network(client::class(&error).1);
         let mut answer = request.send().await.map_err(network)?;
         let status = answer.status().as_u16();
-        let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let wait = wait.and_then(|value| retry_after(value, now));
+        let wait = client::retry_after(answer.headers(), now);
         let most = if asks_sessions { SESSIONS_BYTES } else { BRIDGE_ANSWER_BYTES };
         let body = read(&mut answer, most).await?;
         judge(status, &body, wait, asks_sessions)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::protocol::refusal;
 use super::sessions::SessionPage;
+use crate::client::json_text;
 use crate::limits::BRIDGE_ANSWER_BYTES;
 
 /// What follows from an answer.
@@ -90,6 +91,8 @@ pub(super) fn judge(
     retry_after: Option<Duration>,
     asks_sessions: bool,
 ) -> Result<Verdict, Failure> {
+    let body = json_text(body);
+    let body = body.as_bytes();
     match (status, asks_sessions) {
         (200, true) => {
             SessionPage::read(body).map(Verdict::Sessions).map_err(|fault| Failure::Malformed(fault.to_string()))
@@ -126,6 +129,7 @@ mod tests {
             (401, r#"{"error":"the signature does not fit"}"#, false),
             (403, "<html>", false),
             (404, r#"{"error":""}"#, false),
+            (404, "\u{feff}{\"error\":\"no such \\ud83d\"}", false),
             (409, r#"{"error":"another gateway has the account"}"#, false),
             (422, r#"{"error":"no pairing"}"#, false),
             (410, "", false),

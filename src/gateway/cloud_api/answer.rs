@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::table::{self, State, Verification};
+use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::{GRAPH_ID_BYTES, GRAPH_RATE_PAUSE, GRAPH_REGAIN_MAX};
 
@@ -65,7 +66,7 @@ pub(super) struct Page {
 /// The object that an answer is, if it is one and no error.
 pub(super) fn read(status: u16, body: &[u8]) -> Result<Value, Fault> {
     let garbled = |why| Fault::Garbled { status, why };
-    let answer: Value = serde_json::from_slice(body).map_err(|_| garbled("it is not JSON"))?;
+    let answer: Value = serde_json::from_str(&json_text(body)).map_err(|_| garbled("it is not JSON"))?;
     match answer.get("error") {
         Some(error) if error.is_object() => return Err(Fault::Refused(refused(status, error))),
         Some(_) => return Err(garbled("its error is no object")),

@@ -15,11 +15,13 @@ use super::answer::{self, Fault, Number, Page};
 use super::brake::{Brake, Wish};
 use super::failure::{Failure, is_away};
 use super::table::{self, Verdict};
-use crate::client;
 use crate::config::{self, CodeRequest};
-use crate::domain::{AccountNumber, CallingCode, GatewayKind, VerifyType};
+use crate::domain::{AccountNumber, CallingCode, GatewayKind, Timestamp, VerifyType};
 use crate::gateway::bulkhead::{self, Bulkhead};
-use crate::limits::{GRAPH_ANSWER_BYTES, GRAPH_CONNECT_TIMEOUT, GRAPH_PAGE, GRAPH_PAGES, GRAPH_RATE_PAUSE};
+use crate::limits::{
+    GRAPH_ANSWER_BYTES, GRAPH_CONNECT_TIMEOUT, GRAPH_PAGE, GRAPH_PAGES, GRAPH_RATE_PAUSE, RETRY_AFTER_MAX,
+};
+use crate::{client, clock};
 
 /// What is asked of a number.
 const FIELDS: &str = "id,display_phone_number,status,code_verification_status";
@@ -262,7 +264,7 @@ impl Graph {
         let sent = request.header(AUTHORIZATION, self.authorization.clone()).send().await;
         let mut answer = sent.map_err(|error| unanswered(&error))?;
         let status = answer.status().as_u16();
-        let held = heed(answer.headers());
+        let held = heed(status, answer.headers(), clock::now());
         if let Some(wait) = held {
             self.brake.hold_for(wait, None);
         }
@@ -341,10 +343,14 @@ fn not_made(why: &str) -> Failure {
     Failure::NotMade { why: why.to_owned(), wait: Duration::ZERO }
 }
 
-/// How long no call may be made, by the headers of an answer.
-fn heed(headers: &HeaderMap) -> Option<Duration> {
+/// How long no call may be made, by the headers of an answer: Meta's own, and `Retry-After` where calls are refused for
+/// now, by Meta or a proxy before it.
+pub(super) fn heed(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    answer::regain_after(header("x-app-usage"), header("x-business-use-case-usage"))
+    let by_usage = answer::regain_after(header("x-app-usage"), header("x-business-use-case-usage"));
+    let is_refused = matches!(status, 429 | 503);
+    let asked = client::retry_after(headers, now).filter(|_| is_refused).map(|wait| wait.min(RETRY_AFTER_MAX));
+    by_usage.max(asked)
 }
 
 /// The calling code and the rest of a number, as Meta wants them: its codes have 1 to 3 digits, so that of an island with

@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use sha2::Sha256;
 
 use super::answer::{self, Fault, Refused};
+use super::graph::heed;
 use super::hook::{self, Heard, Memory};
 use super::table;
 use crate::audit::hex;
+use crate::domain::Timestamp;
 use crate::limits::META_WEBHOOKS_REMEMBERED;
 
 const SECRET: &str = "an app's secret";
@@ -144,6 +147,17 @@ fn answers() {
         writeln!(text, "{app:?} {business:?}\n  {:?}", answer::regain_after(app, business)).unwrap();
     }
     golden("cloud_api_answers", &text);
+}
+
+/// `Retry-After` holds calls up as far as the answer refuses them for now, an hour at most.
+#[test]
+fn retry_after_holds_calls_up() {
+    let wait = |status, header: &'static str| {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(header))]);
+        heed(status, &headers, Timestamp(0)).map(|wait| wait.as_secs())
+    };
+    assert_eq!([wait(429, "7"), wait(503, "7.5"), wait(503, "86400")], [Some(7), Some(7), Some(3600)]);
+    assert_eq!([wait(429, "Thursday, 01-Jan-70 00:01:30 GMT"), wait(200, "7")], [Some(90), None]);
 }
 
 fn signed(body: &[u8]) -> String {

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 52] = [
+const PLACES: [(&str, &[&str]); 53] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "console", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -30,10 +30,11 @@ const PLACES: [(&str, &[&str]); 52] = [
     ("getrandom", &[]),
     ("hmac", &["gateway", "vault", "webhooks"]),
     ("http_body_util", &["conformance", "http"]),
+    ("httpdate", &["client"]),
     ("hyper", &["client", "conformance", "http"]),
     ("hyper_util", &["conformance", "http"]),
     ("indicatif", &["cli"]),
-    ("jiff", &["config", "audit", "webhooks"]),
+    ("jiff", &["client", "config", "audit"]),
     ("maud", &["console"]),
     ("md5", &["access"]),
     ("mimalloc", &["main"]),
