@@ -361,6 +361,8 @@ pub const MASTER_KEY_COMMAND_WORDS: usize = 64;
 pub const ROTATION_STEP: u64 = 1_024;
 /// Bytes in the reason that an operator gives.
 pub const REMARK_BYTES: usize = 256;
+/// Bytes of the answer to a question of the command line, most: longer ones are no yes.
+pub const CONFIRMATION_BYTES: u64 = 64;
 /// Bytes in the body of a request about the webhooks: positions of a few thousand dead letters.
 pub const ORDER_BYTES: usize = 64 * 1024;
 /// Bytes in the body of an order to accounts: [`BATCH_ACCOUNTS`] numbers of 15 digits with room to indent them, and a

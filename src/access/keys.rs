@@ -311,6 +311,7 @@ impl Keys {
             | Deed::WebhookResumed { .. }
             | Deed::WebhookRedelivered { .. }
             | Deed::WebhookLettersDropped { .. }
+            | Deed::WebhookClosed { .. }
             | Deed::MasterKeyRotated { .. }
             | Deed::AccountsOrdered { .. }
             | Deed::ReconciliationOrdered { .. } => {}

@@ -271,6 +271,11 @@ impl<'a> Data<'a> {
                     reason: Some(reason),
                     ..WebhookView::new(*channel, from)
                 }),
+                Deed::WebhookClosed { channel, deliveries, reason } => Data::Webhook(WebhookView {
+                    deliveries: Some(*deliveries),
+                    reason: Some(reason),
+                    ..WebhookView::new(*channel, from)
+                }),
                 Deed::ApiKeyCreated(grant) => Data::ApiKey(ApiKeyView {
                     key: grant.id,
                     name: Some(&grant.name),

@@ -68,6 +68,12 @@ pub enum Error {
     /// A receiver was tried, and did not take what was sent.
     #[error("the receiver did not take it")]
     NotTaken,
+    /// A question was not answered with yes.
+    #[error("{waiting}, and nothing was dropped; answer yes, or say --yes")]
+    NotConfirmed {
+        /// What would have been dropped.
+        waiting: String,
+    },
     /// A gateway cannot be tried.
     #[error(transparent)]
     Conformance(#[from] conformance::Error),
@@ -128,6 +134,7 @@ impl Error {
             | Error::Traces(_)
             | Error::TailEnded
             | Error::NotTaken
+            | Error::NotConfirmed { .. }
             | Error::Demo(_)
             | Error::Conformance(_)
             | Error::Audit(_)

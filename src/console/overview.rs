@@ -127,8 +127,15 @@ impl Overview {
             if channel.paused.is_some() {
                 say(false, format!("{name} is paused; events wait"), path.clone());
             }
-            if channel.state == "off" {
-                say(false, format!("{name} has no receiver: nobody is told of changes"), path);
+            match channel.unreceived() {
+                Some(events) if events > 0 => {
+                    let words = format!("{name} has no receiver: {} events wait for one", count(events));
+                    say(true, words, path);
+                }
+                Some(_) | None if channel.state == "off" => {
+                    say(false, format!("{name} has no receiver: nobody is told of changes"), path);
+                }
+                Some(_) | None => {}
             }
         }
         let banned = self.accounts(|share| share.status == Status::Banned.code());

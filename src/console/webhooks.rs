@@ -24,6 +24,7 @@ pub(super) struct Shown {
     pub(super) paused: Option<Paused>,
     deliver: String,
     signing: Signing,
+    cursor: Option<String>,
     lag: Lag,
     oldest_pending: Option<Oldest>,
     in_flight: u64,
@@ -153,6 +154,11 @@ impl Shown {
         ]
     }
 
+    /// How many events wait for a receiver, if there is none.
+    pub(super) fn unreceived(&self) -> Option<u64> {
+        (self.url.is_none() && self.cursor.is_some()).then_some(self.lag.events)
+    }
+
     fn lag(&self) -> String {
         let Lag { events, seconds } = self.lag;
         if events == 0 { "none".to_owned() } else { format!("{} events, {seconds:.1} s", count(events)) }
@@ -188,9 +194,14 @@ fn facts(shown: &Shown) -> Markup {
                 @if let Some(Paused { since, reason }) = &shown.paused { " since " (time(since)) ": " (reason) }
             } }
             div { dt { "Receiver" } dd {
-                @match &shown.url { Some(url) => code { (url) }, None => "none: nothing is sent" }
+                @match (&shown.url, shown.unreceived()) {
+                    (Some(url), _) => code { (url) },
+                    (None, Some(_)) => "none: what happens waits for one",
+                    (None, None) => "none: nothing is sent",
+                }
                 @if let Some(from) = &shown.url_from { " (from the " (from) ")" }
             } }
+            @if let Some(cursor) = &shown.cursor { div { dt { "Told up to position" } dd { (cursor) } } }
             div { dt { "Lag" } dd { (shown.lag()) } }
             div { dt { "The oldest that waits" } dd { @match &shown.oldest_pending {
                 Some(oldest) => {
@@ -233,6 +244,17 @@ fn switches(visit: &Visit, here: &str, shown: &Shown) -> Markup {
                     (action(visit, Need::Operate, "Pause", Some(("do", "pause"))))
                 } @else {
                     (action(visit, Need::Operate, "Resume", Some(("do", "resume"))))
+                }
+            }
+        }
+        @if shown.unreceived().is_some() {
+            form method="post" action=(here) {
+                fieldset disabled[visit.forbids(Need::Operate).is_some()] {
+                    legend { "Drop everything that waits for a receiver" }
+                    (action(visit, Need::Operate, "Count it", Some(("do", "count-waiting"))))
+                    label for="close-reason" { "Reason" }
+                    input #close-reason name="reason" maxlength=(REMARK_BYTES) placeholder="why it is dropped for good";
+                    (action(visit, Need::Operate, "Close", Some(("do", "close"))))
                 }
             }
         }
@@ -334,6 +356,8 @@ pub(super) async fn act(visit: &Visit, name: &str) -> Result<Answer, Trouble> {
         Some("pause") => ("Paused", "pause", json!({"reason": reason})),
         Some("resume") => ("Resumed", "resume", Value::Null),
         Some("test") => ("Tested", "test", Value::Null),
+        Some("count-waiting") => ("Would be dropped", "close", json!({"dryRun": true})),
+        Some("close") => ("Dropped", "close", json!({"reason": reason})),
         Some("count") => ("Would be sent again", "redeliver", wanted(visit, true)),
         Some("redeliver") => ("Are sent again", "redeliver", wanted(visit, false)),
         Some("replay") => ("Are replayed", "dead-letters/replay", json!({"positions": letters()?})),

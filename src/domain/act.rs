@@ -81,6 +81,15 @@ pub enum Deed {
         /// Why.
         reason: String,
     },
+    /// What waited in a webhook without a receiver was dropped.
+    WebhookClosed {
+        /// Which webhook.
+        channel: Channel,
+        /// How many deliveries waited.
+        deliveries: u64,
+        /// Why.
+        reason: String,
+    },
     /// Somebody was given an API key, or a tenant was.
     ApiKeyCreated(Grant),
     /// An API key was taken away.
@@ -165,6 +174,7 @@ impl Deed {
             Deed::WebhookResumed { .. } => "webhook_resumed",
             Deed::WebhookRedelivered { .. } => "webhook_redelivered",
             Deed::WebhookLettersDropped { .. } => "webhook_letters_dropped",
+            Deed::WebhookClosed { .. } => "webhook_closed",
             Deed::ApiKeyCreated(grant) if grant.tenant().is_some() => "tenant_key_created",
             Deed::ApiKeyCreated(_) => "api_key_created",
             Deed::ApiKeyRevoked { .. } => "api_key_revoked",

@@ -20,6 +20,7 @@ pub(super) const MASTER_KEY_ROTATED: u16 = 1_012;
 pub(super) const TENANT_KEY_CREATED: u16 = 1_013;
 pub(super) const ACCOUNTS_ORDERED: u16 = 1_014;
 pub(super) const RECONCILIATION_ORDERED: u16 = 1_015;
+pub(super) const WEBHOOK_CLOSED: u16 = 1_016;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -56,7 +57,7 @@ struct WebhookSecretSetV1<'a> {
     from: &'a str,
 }
 
-/// Types 1008 and 1009; the reason is empty in the first.
+/// Types 1008, 1009 and 1016; the reason is empty in the first, `what` in the last.
 #[derive(Encode, BorrowDecode)]
 struct WebhookDeliveriesV1<'a> {
     channel: u8,
@@ -145,6 +146,10 @@ pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
         Deed::WebhookLettersDropped { channel, what, deliveries, reason } => {
             let (channel, deliveries) = (channel_code(*channel), *deliveries);
             write(WEBHOOK_LETTERS_DROPPED, &WebhookDeliveriesV1 { channel, what, deliveries, reason, from }, out)
+        }
+        Deed::WebhookClosed { channel, deliveries, reason } => {
+            let (channel, deliveries) = (channel_code(*channel), *deliveries);
+            write(WEBHOOK_CLOSED, &WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out)
         }
         Deed::ApiKeyCreated(Grant { id, name, role, accounts, expires, proof }) => {
             let (id, role, expires) = (*id, role_code(*role), expires.map(|end| end.0));
@@ -246,6 +251,10 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
             let ReconciliationOrderedV1 { gateway, reason, from } = read(payload)?;
             let gateway = GatewayKind::from_code(gateway).ok_or(Undecodable::Damaged)?;
             (Deed::ReconciliationOrdered { gateway, reason: reason.to_owned() }, from)
+        }
+        WEBHOOK_CLOSED => {
+            let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = read(payload)?;
+            (Deed::WebhookClosed { channel: channel_of(channel)?, deliveries, reason: reason.to_owned() }, from)
         }
         _ => return Ok(None),
     };

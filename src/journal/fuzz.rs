@@ -73,6 +73,7 @@ fn facts() -> Vec<Fact> {
         Deed::MasterKeyRotated { rewrapped: 9 },
         Deed::AccountsOrdered { order: Order::Recycle, accounts: 10_000, reason: "maintenance".to_owned() },
         Deed::ReconciliationOrdered { gateway: GatewayKind::Bridge, reason: "it was restored".to_owned() },
+        Deed::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     events.into_iter().map(Fact::Event).chain(deeds.into_iter().map(act)).collect()

@@ -41,7 +41,7 @@ const PIN_KEPT: u16 = 16;
 const PROVIDER_CALLED: u16 = 17;
 
 /// Each registered type with its name.
-const NAMES: [(u16, &str); 32] = [
+const NAMES: [(u16, &str); 33] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
     (ONLINE_REQUESTED, "online_requested"),
@@ -74,6 +74,7 @@ const NAMES: [(u16, &str); 32] = [
     (acts::TENANT_KEY_CREATED, "tenant_key_created"),
     (acts::ACCOUNTS_ORDERED, "accounts_ordered"),
     (acts::RECONCILIATION_ORDERED, "reconciliation_ordered"),
+    (acts::WEBHOOK_CLOSED, "webhook_closed"),
 ];
 
 /// Why a payload is no event.

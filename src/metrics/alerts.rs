@@ -140,7 +140,8 @@ fn rules() -> [Alert; 16] {
             severity: "warning",
             summary: "The receiver of {{ $labels.channel }} is behind",
             description: "The oldest event that it does not have is {{ $value | humanizeDuration }} old.",
-            runbook: "muster webhooks show says what waits, muster webhooks deliveries why attempts fail.",
+            runbook: "muster webhooks show says what waits, muster webhooks deliveries why attempts fail. Without a receiver \
+                      set one; or drop what waits with muster webhooks close.",
         },
         Alert {
             name: "MusterWebhookLanesBlocked",

@@ -159,7 +159,11 @@ fn webhooks() -> Part {
         panel(
             "Breaker, pause",
             "short",
-            [(now(list::WEBHOOK_BREAKER), "{{channel}} {{state}}"), (now(list::WEBHOOK_PAUSED), "{{channel}} paused")],
+            [
+                (now(list::WEBHOOK_BREAKER), "{{channel}} {{state}}"),
+                (now(list::WEBHOOK_PAUSED), "{{channel}} paused"),
+                (now(list::WEBHOOK_RECEIVER), "{{channel}} with a receiver"),
+            ],
         ),
     ];
     ("Webhooks", panels)

@@ -101,6 +101,7 @@ instruments! {
     webhook_letters: By<Channel, Level> = WEBHOOK_LETTERS;
     webhook_breaker: By<(Channel, BreakerState), Level> = WEBHOOK_BREAKER;
     webhook_paused: By<Channel, Level> = WEBHOOK_PAUSED;
+    webhook_receiver: By<Channel, Level> = WEBHOOK_RECEIVER;
     webhook_redeliveries: By<Channel, Counter> = WEBHOOK_REDELIVERIES;
 
     gateway_calls: By<GatewayCall, Counter> = GATEWAY_CALLS;

@@ -60,6 +60,7 @@ impl From<&Deed> for EventType {
             Deed::WebhookResumed { .. } => EventType::WebhookResumed,
             Deed::WebhookRedelivered { .. } => EventType::WebhookRedelivered,
             Deed::WebhookLettersDropped { .. } => EventType::WebhookLettersDropped,
+            Deed::WebhookClosed { .. } => EventType::WebhookClosed,
             Deed::ApiKeyCreated(grant) if grant.tenant().is_some() => EventType::TenantKeyCreated,
             Deed::ApiKeyCreated(_) => EventType::ApiKeyCreated,
             Deed::ApiKeyRevoked { .. } => EventType::ApiKeyRevoked,

@@ -159,6 +159,8 @@ metrics! {
         "1 for the state that the breaker is in";
     WEBHOOK_PAUSED = Kind::Gauge, "muster_webhook_paused", ["channel"],
         "1 while an operator, or HTTP 410, has paused the webhook";
+    WEBHOOK_RECEIVER = Kind::Gauge, "muster_webhook_receiver", ["channel"],
+        "1 while the webhook has a receiver; without one, its deliveries wait";
     WEBHOOK_REDELIVERIES = Kind::Counter, "muster_webhook_redeliveries_total", ["channel"],
         "Deliveries that operators had sent again";
 

@@ -196,6 +196,7 @@ words! {
         MasterKeyRotated = "master_key_rotated",
         AccountsOrdered = "accounts_ordered",
         ReconciliationOrdered = "reconciliation_ordered",
+        WebhookClosed = "webhook_closed",
     }
 
     /// How an account stands.

@@ -37,7 +37,7 @@ impl Book {
         Book { store, channel, taken: Arc::default(), letters: Arc::default() }
     }
 
-    /// The position up to which everything is settled or has a row; none if the channel never had a receiver.
+    /// The position up to which everything is settled or has a row; none if the channel never had a receiver, or was closed.
     pub(super) fn cursor(&self) -> Result<Option<u64>, store::Error> {
         let stored = self.store.get(Table::Cursors, self.name())?;
         Ok(stored.map(|bytes| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))))
@@ -254,24 +254,33 @@ impl Book {
         Ok(accounts)
     }
 
+    /// The deliveries that are to be sent again.
+    pub(super) fn all_again(&self) -> Result<Vec<(AccountNumber, u64)>, store::Error> {
+        let mut all = Vec::new();
+        for entry in self.scan(Table::Again) {
+            let (key, _) = entry?;
+            let ([account, position], []) = key.as_chunks::<8>() else { continue };
+            all.extend(account_of(account).map(|account| (account, u64::from_be_bytes(*position))));
+        }
+        Ok(all)
+    }
+
     /// How many deliveries are to be sent again.
     pub(super) fn count_again(&self) -> Result<u64, store::Error> {
         self.count(Table::Again)
     }
 
-    /// Forgets cursor and rows, because the channel has no receiver any more; says whether there were any. What became
-    /// of deliveries, dead letters and what is to be sent again stay.
-    pub(super) fn close(&self) -> Result<bool, store::Error> {
+    /// Forgets the cursor and everything that waits. What became of deliveries, and dead letters, stay.
+    pub(super) fn close(&self) -> Result<(), store::Error> {
         self.flush()?;
-        if self.cursor()?.is_none() {
-            return Ok(false);
+        for table in [Table::Lanes, Table::Again] {
+            for entry in self.scan(table) {
+                self.store.remove(table, &[self.name(), &entry?.0].concat())?;
+            }
         }
-        for (account, _) in self.rows()? {
-            self.store.remove(Table::Lanes, &self.key(account.get()))?;
-        }
+        // Last: a kill before it leaves a channel that can be closed again.
         self.store.remove(Table::Cursors, self.name())?;
-        self.store.flush()?;
-        Ok(true)
+        self.store.flush()
     }
 
     /// Writes what was taken at once, row by row.

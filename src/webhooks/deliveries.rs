@@ -200,14 +200,18 @@ impl Asked {
 
 impl Desk {
     /// How a delivery stands, with what is remembered of it.
-    pub(super) fn standing(&self, delivery: &Delivery, live: Live) -> Result<(State, Option<Trail>), Refused> {
-        let Delivery { account, position, .. } = *delivery;
+    pub(super) fn standing(
+        &self,
+        account: AccountNumber,
+        position: u64,
+        live: Live,
+    ) -> Result<(State, Option<Trail>), Refused> {
         let trail = self.book.trail(position)?;
         let row = self.book.row(account)?;
         let is_ahead =
             live.cursor.is_some_and(|cursor| position > cursor) || row.is_some_and(|row| row.next <= position);
         let state = match &trail {
-            // A receiver that was taken away takes its rows with it; then nothing waits any more.
+            // A channel that was closed has no rows; then nothing waits any more.
             Some(trail) if trail.state == State::Waiting && !is_ahead && !self.book.is_again(account, position)? => {
                 State::Forgotten
             }
@@ -219,7 +223,7 @@ impl Desk {
     }
 
     fn view(&self, delivery: &Delivery, live: Live) -> Result<DeliveryView, Refused> {
-        let (state, trail) = self.standing(delivery, live)?;
+        let (state, trail) = self.standing(delivery.account, delivery.position, live)?;
         let attempts = trail.as_ref().map_or(&[][..], |trail| &trail.attempts);
         let earlier = trail.as_ref().map_or(0, |trail| trail.earlier);
         let next = attempts.last().and_then(|last| last.next).filter(|_| state == State::Waiting);

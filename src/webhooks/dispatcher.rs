@@ -1,4 +1,4 @@
-//! The task of one channel: obeys orders, and runs a [`Line`] while there is a receiver.
+//! The task of one channel: obeys orders, and runs a [`Line`] once there was a receiver.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,11 +44,11 @@ impl Dispatcher {
         let forgetting = forget(self.book.clone(), self.keep_attempts, self.now);
         let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
-            if let Some(receiver) = self.receiver.clone() {
-                match Line::open(&mut self, receiver)?.run(&stop).await? {
+            // Without a receiver too: what waits stays, and can be seen.
+            if self.receiver.is_some() || self.book.cursor()?.is_some() {
+                match Line::open(&mut self)?.run(&stop).await? {
                     End::Stopped => return Ok(()),
-                    End::NoReceiver(done) => {
-                        self.receiver = None;
+                    End::Closed(done) => {
                         self.book.close()?;
                         told(done, ());
                     }
@@ -61,7 +61,7 @@ impl Dispatcher {
         }
     }
 
-    /// Obeys while there is no receiver.
+    /// Obeys while there is no cursor.
     fn obey(&mut self, order: Order) -> Result<(), Error> {
         match order {
             Order::Configure { receiver, is_paused, done } => {
@@ -78,6 +78,10 @@ impl Dispatcher {
                 for (account, position) in which {
                     self.book.write(&Note::SentAgain { account, position }, (self.now)())?;
                 }
+                told(done, ());
+            }
+            Order::Close { done } => {
+                self.book.close()?;
                 told(done, ());
             }
             Order::Look { done } => told(done, Live::default()),

@@ -37,6 +37,7 @@ impl Webhooks {
         }
         metrics.webhook_in_flight.at(channel).set(live.in_flight as u64);
         metrics.webhook_letters.at(channel).set(desk.book.count_letters()?);
+        metrics.webhook_receiver.at(channel).set(u64::from(live.has_receiver));
         metrics.webhook_paused.at(channel).set(u64::from(endpoint.paused.is_some()));
         let breaker = match live.breaker {
             breaker::State::Closed => BreakerState::Closed,

@@ -1,5 +1,5 @@
-//! A channel while it has a receiver: reads the journal behind its cursor, starts attempts, and writes down what comes of
-//! them.
+//! A channel with a cursor: reads the journal behind it, starts attempts while there is a receiver, and writes down what
+//! comes of them.
 
 use std::collections::HashSet;
 use std::future::pending;
@@ -18,7 +18,7 @@ use super::delivery::Delivery;
 use super::dispatcher::Dispatcher;
 use super::lane::{Fate, Key, Note, Outcome, Row, Step, Way};
 use super::lanes::Lanes;
-use super::order::{Live, Order, told};
+use super::order::told;
 use super::reading::{AbortOnDrop, Batch, look_up, look_up_again, read};
 use super::trail::{Attempt, Letter, State, Trail};
 use super::verdict::Failure;
@@ -28,25 +28,24 @@ use crate::domain::Timestamp;
 use crate::limits::{BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
 use crate::metrics::AttemptOutcome;
 
-/// A channel while it has a receiver.
+/// A channel with a cursor.
 pub(super) struct Line<'d> {
-    channel: &'d mut Dispatcher,
-    receiver: Arc<dyn Receiver>,
-    lanes: Lanes,
-    breaker: Breaker,
-    attempts: JoinSet<Ended>,
+    pub(super) channel: &'d mut Dispatcher,
+    pub(super) lanes: Lanes,
+    pub(super) breaker: Breaker,
+    pub(super) attempts: JoinSet<Ended>,
     /// The cursor as it is in the book.
     saved: u64,
     /// Whether the book has something that was not handed to the operating system.
-    is_dirty: bool,
+    pub(super) is_dirty: bool,
     /// Nothing is remembered of deliveries behind this position but what this line did.
     fresh_after: u64,
     /// Who waits until no attempt is under way.
-    quiet: Vec<oneshot::Sender<()>>,
+    pub(super) quiet: Vec<oneshot::Sender<()>>,
 }
 
 /// An attempt that ended.
-struct Ended {
+pub(super) struct Ended {
     key: Key,
     delivery: Delivery,
     /// What was known of the delivery before.
@@ -63,13 +62,13 @@ struct Ended {
 /// Why a line ended.
 pub(super) enum End {
     Stopped,
-    /// There is no receiver any more.
-    NoReceiver(oneshot::Sender<()>),
+    /// Its cursor and what waits are dropped.
+    Closed(oneshot::Sender<()>),
 }
 
 impl<'d> Line<'d> {
     /// The channel where its book has it. One that had no receiver is told what happens from now on.
-    pub(super) fn open(channel: &'d mut Dispatcher, receiver: Arc<dyn Receiver>) -> Result<Line<'d>, Error> {
+    pub(super) fn open(channel: &'d mut Dispatcher) -> Result<Line<'d>, Error> {
         let (book, journal) = (&channel.book, &channel.journal);
         // A cursor beyond the end is of a journal that was put back to an earlier backup.
         let cursor = match book.cursor()?.filter(|cursor| *cursor <= journal.head()) {
@@ -87,13 +86,20 @@ impl<'d> Line<'d> {
                 *row = Row { next: row.next.saturating_add(1), failed: 0, tried: 0, until: Some(Timestamp(0)) };
             }
         }
-        tracing::info!(
-            channel = channel.name(),
-            cursor,
-            waiting = rows.len(),
-            again = again.len(),
-            "there is a receiver"
-        );
+        let (name, waiting, again_waiting) = (channel.name(), rows.len(), again.len());
+        if channel.receiver.is_some() {
+            tracing::info!(channel = name, cursor, waiting, again = again_waiting, "the channel has a receiver");
+        } else {
+            let unread = journal.head() - cursor;
+            tracing::warn!(
+                channel = name,
+                cursor,
+                unread,
+                waiting,
+                again = again_waiting,
+                "the channel has no receiver: its deliveries wait for one; `muster webhooks close` drops them"
+            );
+        }
         Ok(Line {
             lanes: Lanes::new(channel.rules.clone(), cursor, rows, again),
             breaker: Breaker::default(),
@@ -102,12 +108,11 @@ impl<'d> Line<'d> {
             is_dirty: false,
             fresh_after: book.last_trail()?,
             quiet: Vec::new(),
-            receiver,
             channel,
         })
     }
 
-    /// Sends until `stop`, or until there is no receiver any more.
+    /// Sends until `stop`, or until it is closed.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<End, Error> {
         let (sender, mut batches) = mpsc::channel(1);
         let reading = read(self.channel.journal.clone(), self.channel.form, self.lanes.read(), sender);
@@ -150,13 +155,19 @@ impl<'d> Line<'d> {
         Ok(End::Stopped)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         (self.channel.now)()
+    }
+
+    /// The receiver that may be sent to, with room for one more attempt.
+    fn open_receiver(&self) -> Option<&Arc<dyn Receiver>> {
+        let is_open = !self.channel.is_paused && self.attempts.len() < self.channel.max_in_flight;
+        self.channel.receiver.as_ref().filter(|_| is_open)
     }
 
     /// Starts what may be started.
     async fn start(&mut self) -> Result<(), Error> {
-        while !self.channel.is_paused && self.attempts.len() < self.channel.max_in_flight {
+        while let Some(receiver) = self.open_receiver().cloned() {
             let now = self.now();
             let is_probe = match self.breaker.permit(now) {
                 Permit::Attempt => false,
@@ -164,7 +175,9 @@ impl<'d> Line<'d> {
                 Permit::Wait(_) => return Ok(()),
             };
             match self.lanes.step(now) {
-                Some(Step::Try { key, delivery, attempt }) => self.attempt(key, delivery, attempt == 1, is_probe)?,
+                Some(Step::Try { key, delivery, attempt }) => {
+                    self.attempt(receiver, key, delivery, attempt == 1, is_probe)?;
+                }
                 Some(Step::Refill { account, after, most }) => {
                     let (journal, form, read) = (self.channel.journal.clone(), self.channel.form, self.lanes.read());
                     let looking = spawn_blocking(move || look_up(&journal, form, account, after, most, read));
@@ -200,7 +213,14 @@ impl<'d> Line<'d> {
         Ok(())
     }
 
-    fn attempt(&mut self, key: Key, delivery: Delivery, is_first: bool, is_probe: bool) -> Result<(), Error> {
+    fn attempt(
+        &mut self,
+        receiver: Arc<dyn Receiver>,
+        key: Key,
+        delivery: Delivery,
+        is_first: bool,
+        is_probe: bool,
+    ) -> Result<(), Error> {
         let is_first = is_first && key.way == Way::First;
         let is_fresh = is_first && delivery.position > self.fresh_after;
         let known = if is_fresh { None } else { self.channel.book.trail(delivery.position)? };
@@ -209,7 +229,7 @@ impl<'d> Line<'d> {
         if is_probe {
             self.breaker.probe();
         }
-        let (receiver, form) = (self.receiver.clone(), self.channel.form);
+        let form = self.channel.form;
         self.attempts.spawn(async move {
             let number = u32::try_from(trail.count() + 1).unwrap_or(u32::MAX);
             let answered = receiver.attempt(&form, &delivery, number).await;
@@ -228,7 +248,8 @@ impl<'d> Line<'d> {
         metrics.webhook_attempts.at((of, failure.as_ref().map_or(AttemptOutcome::Taken, Failure::outcome))).inc();
         metrics.webhook_seconds.at(of).took(answered.took);
         // What another receiver said before it was exchanged says nothing of this one.
-        let is_gone = failure.as_ref().is_some_and(Failure::is_gone) && receiver.url() == self.receiver.url();
+        let is_present = self.channel.receiver.as_ref().is_some_and(|it| it.url() == receiver.url());
+        let is_gone = is_present && failure.as_ref().is_some_and(Failure::is_gone);
         let outcome = match failure {
             None => Outcome::Taken,
             Some(_) if is_gone => Outcome::Spared(Duration::ZERO),
@@ -282,71 +303,19 @@ impl<'d> Line<'d> {
         if is_gone && !self.channel.is_paused {
             self.channel.is_paused = true;
             // If it is told already, one word is enough.
-            let _told = self.channel.gone.try_send(self.receiver.url().clone());
+            let _told = self.channel.gone.try_send(receiver.url().clone());
         }
         Ok(())
     }
 
-    /// Obeys; says so if the line ends by it.
-    fn obey(&mut self, order: Order) -> Result<Option<End>, Error> {
-        match order {
-            Order::Configure { receiver: None, is_paused, done } => {
-                self.channel.is_paused = is_paused;
-                return Ok(Some(End::NoReceiver(done)));
-            }
-            Order::Configure { receiver: Some(receiver), is_paused, done } => {
-                self.channel.receiver = Some(receiver.clone());
-                (self.receiver, self.channel.is_paused) = (receiver, is_paused);
-                // While it is paused nothing may arrive; otherwise the next attempt is made as it is to be.
-                if is_paused { self.quiet.push(done) } else { told(done, ()) }
-            }
-            Order::Again { which, done } => {
-                let now = self.now();
-                for (account, position) in which {
-                    match self.lanes.wake(account, position, now) {
-                        Some(notes) => self.write(&notes)?,
-                        None => {
-                            self.channel.book.put_again(account, position, 0, Timestamp(0))?;
-                            self.lanes.again(account);
-                        }
-                    }
-                }
-                self.is_dirty = true;
-                told(done, ());
-            }
-            Order::Skip { which, done } => {
-                for (account, position) in which {
-                    let mut notes = self.lanes.skip(account, position, self.now());
-                    // It may be dropped while it is to be sent again.
-                    notes.push(Note::SentAgain { account, position });
-                    self.write(&notes)?;
-                }
-                told(done, ());
-            }
-            Order::Look { done } => told(
-                done,
-                Live {
-                    cursor: Some(self.lanes.cursor()),
-                    counts: self.lanes.counts(),
-                    in_flight: self.attempts.len(),
-                    breaker: self.breaker.state(),
-                    rates: self.breaker.rates(self.now()),
-                },
-            ),
-        }
-        Ok(None)
-    }
-
-    fn write(&mut self, notes: &[Note]) -> Result<(), Error> {
+    pub(super) fn write(&mut self, notes: &[Note]) -> Result<(), Error> {
         self.is_dirty |= !notes.is_empty();
         Ok(notes.iter().try_for_each(|note| self.channel.book.write(note, self.now()))?)
     }
 
     /// When something is to be started that cannot be started yet.
     fn next_due(&self) -> Option<Timestamp> {
-        if self.channel.is_paused || self.attempts.len() >= self.channel.max_in_flight {
-            return None;
-        }
+        self.open_receiver()?;
         match self.breaker.permit(self.now()) {
             Permit::Attempt | Permit::Probe => self.lanes.next_due(),
             Permit::Wait(until) => until,

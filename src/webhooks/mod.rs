@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `management` | what operators change: receivers, secrets, pauses |
 //! | `resending` | what operators send again, and the dead letters they drop |
+//! | `closing` | what operators drop of a channel without a receiver |
 //! | `deliveries` | what became of deliveries, as operators find it |
 //! | `figures` | what is measured of a channel |
 //! | `views` | what operators see of a channel, an attempt, a dead letter |
 //! | `dispatcher` | the task of one channel: obeys orders |
 //! | `order` | what it is asked while it runs |
-//! | `line` | a channel while it has a receiver: starts attempts, writes down what comes of them |
+//! | `line` | a channel with a cursor: starts attempts, writes down what comes of them |
+//! | `line_orders` | what it does when it is asked |
 //! | `reading` | what it reads of the journal |
 //! | `lanes` | which delivery may be tried when: order, retries, coalescing. Pure |
 //! | `asked` | what operators ask of the lanes. Pure |
@@ -36,6 +38,7 @@ mod asked;
 mod book;
 mod breaker;
 mod client;
+mod closing;
 mod deliveries;
 mod delivery;
 mod dispatcher;
@@ -45,6 +48,7 @@ mod figures;
 mod lane;
 mod lanes;
 mod line;
+mod line_orders;
 mod management;
 mod order;
 mod reading;
@@ -72,6 +76,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use crate::domain::drawn;
+pub use closing::Closed;
 pub use deliveries::{Asked, DeliveryView, Page};
 pub use delivery::{RegistrationBody, StatusBody};
 pub use management::Refused;
@@ -164,13 +169,6 @@ impl Webhooks {
             let book = Book::open(store.clone(), channel);
             let endpoint = Endpoint::kept(channel, vault)?.unwrap_or_default();
             let receiver = receiver_of(&endpoint, channel, &guard, settings)?;
-            if receiver.is_none() && book.close()? {
-                let channel = channel.configuration_id();
-                tracing::warn!(
-                    channel,
-                    "there is no receiver any more; one that is set later is told what happens from then"
-                );
-            }
             let (orders, ordered) = mpsc::channel(CHANNEL_ORDERS);
             let (telling, told) = mpsc::channel(1);
             gone.push((channel, told));

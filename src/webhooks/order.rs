@@ -21,6 +21,8 @@ pub(super) enum Order {
     Again { which: Vec<Which>, done: oneshot::Sender<()> },
     /// Lanes that these block go on behind them.
     Skip { which: Vec<Which>, done: oneshot::Sender<()> },
+    /// The cursor and everything that waits are dropped. The channel has no receiver.
+    Close { done: oneshot::Sender<()> },
     /// How the channel is.
     Look { done: oneshot::Sender<Live> },
 }
@@ -28,7 +30,8 @@ pub(super) enum Order {
 /// How a channel is at a moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Live {
-    /// The position up to which everything is settled or has a row; none if there is no receiver.
+    pub(super) has_receiver: bool,
+    /// The position up to which everything is settled or has a row; none if there never was a receiver.
     pub(super) cursor: Option<u64>,
     pub(super) counts: Counts,
     pub(super) in_flight: usize,

@@ -59,7 +59,7 @@ impl Webhooks {
         let live = self.look(channel).await?;
         self.has_receiver(channel, live)?;
         let delivery = self.told(channel, position).await?;
-        if self.desk(channel).standing(&delivery, live)?.0 == State::Pending {
+        if self.desk(channel).standing(delivery.account, position, live)?.0 == State::Pending {
             let words = format!("the delivery at position {position} is on its way for the first time; wait for it");
             return Err(Refused::Conflict(words));
         }
@@ -127,7 +127,7 @@ impl Webhooks {
     }
 
     fn has_receiver(&self, channel: Channel, live: Live) -> Result<(), Refused> {
-        live.cursor.map(drop).ok_or_else(|| no_receiver(channel))
+        if live.has_receiver { Ok(()) } else { Err(no_receiver(channel)) }
     }
 
     async fn send_again(
@@ -188,7 +188,7 @@ impl Webhooks {
             };
             for record in records.iter().take_while(|record| record.position <= last) {
                 let Some(delivery) = desk.form.delivery(record).filter(|_| asked.covers(record)) else { continue };
-                let (state, _) = desk.standing(&delivery, live)?;
+                let (state, _) = desk.standing(delivery.account, delivery.position, live)?;
                 let is_settled = !matches!(state, State::Pending | State::Waiting);
                 if is_settled && asked.state.is_none_or(|wanted| wanted == state) {
                     if which.len() == REDELIVERIES {

@@ -47,7 +47,7 @@ pub enum State {
     Dropped,
     /// It was never tried, because a later one said more.
     Superseded,
-    /// Its attempts are not remembered any more; or there was no receiver, or there is none any more.
+    /// Its attempts are not remembered any more; or there was no receiver; or the webhook was closed before it was taken.
     Forgotten,
 }
 

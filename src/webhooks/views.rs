@@ -24,7 +24,7 @@ pub struct Shown {
     channel: &'static str,
     /// `CHANNEL_SYNC_STATUS` or `CHANNEL_REGISTER_STATUS`.
     configuration_id: &'static str,
-    /// `active`, `paused`, or `off`: without a receiver.
+    /// `active`, `paused`, or `off`: without a receiver. Then what happens waits for one, if there ever was one.
     state: &'static str,
     /// The receiver, without a password and a query.
     #[schema(required)]
@@ -37,6 +37,10 @@ pub struct Shown {
     /// `all`, or `latest`: of several states of an account that wait and were never tried, the last.
     deliver: &'static str,
     signing: SigningView,
+    /// The position up to which everything is settled or waits for a retry; null if the webhook never had a receiver, or
+    /// was closed. Without a receiver it stays.
+    #[schema(required)]
+    cursor: Option<String>,
     lag: Lag,
     #[schema(required)]
     oldest_pending: Option<Oldest>,
@@ -210,6 +214,7 @@ impl Webhooks {
                     .collect(),
                 tenant_id: endpoint.signing.app.as_ref().map(|app| app.tenant_id.clone()),
             },
+            cursor: live.cursor.map(|cursor| cursor.to_string()),
             lag: Lag { events, seconds: oldest.map_or(0.0, |delivery| now.since(delivery.at).as_secs_f64()) },
             oldest_pending,
             in_flight: live.in_flight,

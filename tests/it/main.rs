@@ -29,6 +29,7 @@ mod power;
 mod readme;
 mod reference_gateway;
 mod secrets;
+mod starts;
 mod tidy;
 mod tls;
 mod traces;

@@ -262,6 +262,8 @@ async fn manage_webhooks(talk: &mut Talk) {
     talk.both("POST", "webhooks/sync/resume", "", ("webhooks/sync/resume", "", 409)).await;
     let redeliver = "webhooks/sync/redeliver";
     talk.both("POST", redeliver, r#"{"from":1,"to":"9","dryRun":true}"#, (redeliver, "{}", 400)).await;
+    let close = "webhooks/register/close";
+    talk.both("POST", close, r#"{"dryRun":true}"#, (close, "{}", 400)).await;
     let url = "webhooks/register/url";
     talk.both("PUT", url, r#"{"url":"http://127.0.0.1:9/hook"}"#, (url, r#"{"url":"http://169.254.169.254/"}"#, 400))
         .await;

@@ -5,9 +5,11 @@
 //! | `show` | how the channels are |
 //! | `receiver` | where a receiver is, and what it knows the service by |
 //! | `flow` | test, pause, resume |
+//! | `closing` | dropping what waits, once somebody confirms it |
 //! | `deliveries` | deliveries with their attempts, and sending them again |
 //! | `letters` | dead letters |
 
+mod closing;
 mod deliveries;
 mod flow;
 mod letters;
@@ -39,6 +41,7 @@ enum Verb {
     Test(flow::Test),
     Pause(flow::Pause),
     Resume(flow::Resume),
+    Close(closing::Close),
     Deliveries(deliveries::Deliveries),
     Delivery(deliveries::Delivery),
     Resend(deliveries::Resend),
@@ -71,6 +74,7 @@ impl Webhooks {
             Verb::Test(verb) => verb.run(),
             Verb::Pause(verb) => verb.run(),
             Verb::Resume(verb) => verb.run(),
+            Verb::Close(verb) => verb.run(),
             Verb::Deliveries(verb) => verb.run(),
             Verb::Delivery(verb) => verb.run(),
             Verb::Resend(verb) => verb.run(),

@@ -15,7 +15,7 @@ pub(super) struct Url {
     /// Where, as in https://example.com/status
     #[arg(required_unless_present = "reset")]
     url: Option<String>,
-    /// To where the settings say
+    /// To where the settings say; if they say nothing, what happens waits for a receiver
     #[arg(long, conflicts_with = "url")]
     reset: bool,
 }

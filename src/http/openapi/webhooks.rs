@@ -10,9 +10,9 @@ use super::shapes::{account_digits, number, page_limit, text, time};
 use super::v1::{operation, problem, reads_a_body};
 use crate::domain::Channel;
 use crate::http::v1::webhooks::{
-    AppSecret, Channels, Choice, DeadLetterPage, DeliveryPage, NewSecret, Reason, Redelivery, Secret, Url,
+    AppSecret, Channels, Choice, Closing, DeadLetterPage, DeliveryPage, NewSecret, Reason, Redelivery, Secret, Url,
 };
-use crate::webhooks::{AttemptView, DeliveryView, RegistrationBody, Resent, Shown, State, StatusBody};
+use crate::webhooks::{AttemptView, Closed, DeliveryView, RegistrationBody, Resent, Shown, State, StatusBody};
 
 const NONE: &str = "There is no such webhook.";
 const AS_IT_IS: &str = "The webhook has no receiver, has too many secrets, or is not paused; or no service runs.";
@@ -40,10 +40,11 @@ pub(super) fn operations() -> Vec<Described> {
     let settings = [
         on(HttpMethod::Get, "", "showWebhook", "How a webhook is").gives::<Shown>(200, "How it is."),
         set("url", "setReceiver", "Set a webhook's receiver")
-            .words("It is told what happens from then. It comes before the settings, and is kept sealed.")
+            .words("It is told what waits, or what happens from then if there never was a receiver. It comes before the settings, and is kept sealed.")
             .takes::<Url>(Required::True, "The receiver.")
             .gives::<Shown>(200, changed),
-        unset("url", "unsetReceiver", "Go back to the receiver of the settings"),
+        unset("url", "unsetReceiver", "Go back to the receiver of the settings")
+            .words("If they name none, what happens waits for a receiver, and nothing that waits is lost."),
         set("secret", "setSecret", "Sign a webhook by Standard Webhooks")
             .words("The secret before signs too, for `grace`.")
             .takes::<Secret>(Required::False, "The secret; nothing for one that is drawn.")
@@ -82,6 +83,10 @@ pub(super) fn operations() -> Vec<Described> {
     let resend = order("deliveries/{position}/resend", "resendDelivery", "Send one delivery again")
         .words("What waits for a retry, or blocks its account, is sent at once.")
         .gives::<Resent>(200, "It is on its way.");
+    let close = order("close", "closeWebhook", "Drop everything that waits in a webhook without a receiver")
+        .words("A receiver that is set later is told what happens from then on. Count first, with `dryRun`.")
+        .takes::<Closing>(Required::True, "Why; or a dry run.")
+        .gives::<Closed>(200, "What was dropped, or would be.");
     let letters =
         on(HttpMethod::Get, "dead-letters", "listDeadLetters", "A page of deliveries that no attempt was left for")
             .query("cursor", number(0), "The `next` of the page before.")
@@ -97,6 +102,7 @@ pub(super) fn operations() -> Vec<Described> {
         .gives::<Resent>(200, "How many.");
     let untold = "There is no such webhook, or it tells nothing of the event at this position.";
     let deliveries = [
+        both(close, NONE, "The webhook has a receiver, or no service runs."),
         both(redeliver, NONE, AS_IT_IS),
         both(deliveries, NONE, "No service runs."),
         both(delivery, untold, "No service runs."),

@@ -36,7 +36,7 @@ enum About {
 }
 
 /// All of them.
-pub const ROUTES: [Route; 47] = [
+pub const ROUTES: [Route; 48] = [
     Route { method: "GET", path: "accounts", need: Need::Read, about: About::Asked },
     Route { method: "POST", path: "accounts/online", need: Need::Operate, about: About::Body },
     Route { method: "POST", path: "accounts/recycle", need: Need::Operate, about: About::Body },
@@ -72,6 +72,7 @@ pub const ROUTES: [Route; 47] = [
     Route { method: "POST", path: "webhooks/{channel}/test", need: Need::Operate, about: About::All },
     Route { method: "POST", path: "webhooks/{channel}/pause", need: Need::Operate, about: About::All },
     Route { method: "POST", path: "webhooks/{channel}/resume", need: Need::Operate, about: About::All },
+    Route { method: "POST", path: "webhooks/{channel}/close", need: Need::Operate, about: About::All },
     Route { method: "POST", path: "webhooks/{channel}/redeliver", need: Need::Operate, about: About::All },
     Route { method: "GET", path: "webhooks/{channel}/deliveries", need: Need::Read, about: About::Asked },
     Route { method: "GET", path: "webhooks/{channel}/deliveries/{position}", need: Need::Read, about: About::All },
@@ -92,7 +93,8 @@ pub const ROUTES: [Route; 47] = [
 ];
 
 /// Paths whose answers take as long as the journal is, or as a receiver takes to answer.
-const LONG: [&str; 4] = ["verify", "replay", "webhooks/{channel}/redeliver", "webhooks/{channel}/test"];
+const LONG: [&str; 5] =
+    ["verify", "replay", "webhooks/{channel}/close", "webhooks/{channel}/redeliver", "webhooks/{channel}/test"];
 
 impl Route {
     /// Whether a request may wait for its answer for as long as it takes.

@@ -107,6 +107,18 @@ pub(in crate::http) struct Choice {
     reason: Option<String>,
 }
 
+/// That everything that waits is to be dropped.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = Closing, example = json!({"reason": "the receiver is gone for good"}))]
+pub(in crate::http) struct Closing {
+    /// Why: 1 to 256 bytes of text on one line, which stands in the history for ever. It may be left out of a dry run.
+    reason: Option<String>,
+    /// Whether it is only counted.
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// Both webhooks.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Webhooks)]
@@ -201,6 +213,10 @@ pub(super) async fn answer(
             webhooks.pause(channel, &reason, asker).await?;
         }
         (["resume"], _) => webhooks.resume(channel, asker).await?,
+        (["close"], _) => {
+            let Closing { reason, dry_run } = read(body, r#"{"reason":"why","dryRun":true}, or one of these"#)?;
+            return Ok(json(&webhooks.close(channel, reason.as_deref(), dry_run, asker).await?));
+        }
         (["redeliver"], _) => return redeliver(webhooks, channel, body, asker).await,
         (["dead-letters", what], _) => return settle_letters(webhooks, channel, what, body, asker).await,
         (_, _) => {}

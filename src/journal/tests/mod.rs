@@ -201,6 +201,11 @@ fn facts() -> Vec<Fact> {
         }),
         Deed::AccountsOrdered { order: Order::Recycle, accounts: 2, reason: "maintenance".to_owned() },
         Deed::ReconciliationOrdered { gateway: GatewayKind::Bridge, reason: "it was restored".to_owned() },
+        Deed::WebhookClosed {
+            channel: Channel::RegisterStatus,
+            deliveries: 12,
+            reason: "the receiver is gone for good".to_owned(),
+        },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()

@@ -113,7 +113,7 @@ fn the_book_remembers_and_forgets() {
     let directory = TempDir::new().unwrap();
     let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
     let [sync, register] = Channel::ALL.map(|channel| Book::open(store.clone(), channel));
-    assert_eq!((sync.cursor().unwrap(), sync.close().unwrap()), (None, false));
+    assert_eq!(sync.cursor().unwrap(), None);
     sync.set_cursor(7).unwrap();
     register.set_cursor(9).unwrap();
     let write = |note| sync.write(&note, Timestamp(4)).unwrap();
@@ -165,8 +165,11 @@ fn the_book_remembers_and_forgets() {
     assert_eq!((sync.trail(2).unwrap(), sync.last_trail().unwrap()), (None, 0));
     assert_eq!(register.rows().unwrap(), []);
     assert_eq!((sync.cursor().unwrap(), register.cursor().unwrap()), (Some(7), Some(9)));
-    assert!(sync.close().unwrap());
-    assert_eq!((sync.rows().unwrap(), sync.cursor().unwrap(), register.cursor().unwrap()), (vec![], None, Some(9)));
+    register.put_again(account(), 9, 0, Timestamp(0)).unwrap();
+    sync.close().unwrap();
+    assert_eq!((sync.rows().unwrap(), sync.cursor().unwrap(), sync.all_again().unwrap()), (vec![], None, vec![]));
+    assert_eq!((register.cursor().unwrap(), register.all_again().unwrap()), (Some(9), vec![(account(), 9)]));
+    assert_eq!(sync.count_letters().unwrap(), 2, "dead letters stay");
 }
 
 fn attempt(at: i64, status: Option<u16>, response: &str) -> Attempt {

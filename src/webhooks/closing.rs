@@ -1,0 +1,108 @@
+//! What operators drop of a channel without a receiver: everything that waits, once they say so.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
+
+use super::management::remark;
+use super::order::{Live, Order};
+use super::trail::State;
+use super::{Error, Refused, Webhooks};
+use crate::domain::{AccountNumber, Channel, Deed};
+use crate::journal::Asker;
+use crate::limits::READ_RECORDS;
+
+/// What closing a webhook drops, or would drop.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Closed {
+    /// How many deliveries waited.
+    deliveries: u64,
+    /// Of how many accounts.
+    accounts: u64,
+    /// Events of all kinds that the webhook had not read.
+    events: u64,
+    /// Whether it was only counted.
+    dry_run: bool,
+}
+
+impl Webhooks {
+    /// Drops the cursor of a channel without a receiver, and everything that waits: a receiver that is set later is told
+    /// what happens from then on. Only counts it if it is a dry run. Closing what has nothing to drop records nothing.
+    pub async fn close(
+        &self,
+        channel: Channel,
+        reason: Option<&str>,
+        dry_run: bool,
+        asker: Asker,
+    ) -> Result<Closed, Refused> {
+        let reason = match (dry_run, reason) {
+            (true, _) => String::new(),
+            (false, Some(reason)) => remark(reason)?,
+            (false, None) => {
+                let words = "is missing; say why what waits is dropped".to_owned();
+                return Err(Refused::Field { field: "reason", words });
+            }
+        };
+        let desk = self.desk(channel);
+        // Nobody sets a receiver meanwhile.
+        let _changing = desk.changing.lock().await;
+        let live = self.look(channel).await?;
+        if live.has_receiver && !dry_run {
+            let words = format!(
+                "{} has a receiver, which is to be told what waits; take the receiver away first, then close the webhook",
+                channel.short_name()
+            );
+            return Err(Refused::Conflict(words));
+        }
+        let webhooks = self.clone();
+        let closed = spawn_blocking(move || webhooks.count_waiting(channel, live)).await.map_err(Error::from)??;
+        if dry_run {
+            return Ok(Closed { dry_run, ..closed });
+        }
+        if live.cursor.is_none() && closed.deliveries == 0 {
+            return Ok(closed);
+        }
+        // Before it is done: a kill in between leaves what waits, and the order can be given again.
+        let deliveries = closed.deliveries;
+        self.record(Deed::WebhookClosed { channel, deliveries, reason }, asker).await?;
+        desk.order(|done| Order::Close { done }).await?;
+        tracing::warn!(channel = channel.short_name(), deliveries, "the webhook is closed: what waited is dropped");
+        Ok(closed)
+    }
+
+    /// Counts what waits: what was not told yet, what waits for a retry, and what is to be sent again.
+    fn count_waiting(&self, channel: Channel, live: Live) -> Result<Closed, Refused> {
+        let (desk, journal) = (self.desk(channel), &self.inner.journal);
+        let is_waiting = |account, position| -> Result<bool, Refused> {
+            let (state, _) = desk.standing(account, position, live)?;
+            Ok(matches!(state, State::Pending | State::Waiting))
+        };
+        let mut accounts: BTreeSet<AccountNumber> = BTreeSet::new();
+        let mut closed = Closed::default();
+        let unread = live.cursor.map(|cursor| cursor + 1);
+        let first = live.counts.oldest.into_iter().chain(unread).min();
+        let mut after = first.unwrap_or(u64::MAX).saturating_sub(1);
+        loop {
+            let records = journal.read_after(after, READ_RECORDS)?;
+            for delivery in records.iter().filter_map(|record| desk.form.delivery(record)) {
+                if is_waiting(delivery.account, delivery.position)? {
+                    closed.deliveries += 1;
+                    accounts.insert(delivery.account);
+                }
+            }
+            let Some(last) = records.last() else { break };
+            after = last.position;
+        }
+        for (account, position) in desk.book.all_again()? {
+            let is_counted = first.is_some_and(|first| position >= first) && is_waiting(account, position)?;
+            closed.deliveries += u64::from(!is_counted);
+            accounts.insert(account);
+        }
+        closed.accounts = accounts.len() as u64;
+        closed.events = live.cursor.map_or(0, |cursor| journal.head().saturating_sub(cursor));
+        Ok(closed)
+    }
+}

@@ -1,0 +1,135 @@
+//! A start whose settings lack something, or have something else, loses nothing: the next start with the right settings
+//! goes on where the one before had stopped.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::muster::{Muster, Output, PATIENCE, Receiver, directory, wait};
+
+const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+const SYNC: &str = "/api/v1/webhooks/sync";
+/// Accounts that the simulator never brings online: one event each.
+const ACCOUNTS: [&str; 5] = ["861820004", "861830004", "861840004", "861850004", "861860004"];
+const LATER: &str = "861870004";
+
+fn batch(accounts: &[&str]) -> String {
+    let account = |number: &&str| {
+        json!({"whatsApp": number, "override": false, "publicKey": "", "privateKey": "", "msgPublicKey": "",
+            "msgPrivateKey": ""})
+    };
+    json!({"whatsAppList": accounts.iter().map(account).collect::<Vec<_>>()}).to_string()
+}
+
+/// A service with a receiver that fails, and these accounts, whose deliveries wait for a retry.
+async fn with_waiting_deliveries(data: &std::path::Path) -> Muster {
+    let failing = Receiver::failing(|_| true).await;
+    let settings = [("MUSTER_WEBHOOKS__BASE_URL", failing.base.as_str()), ("MUSTER_WEBHOOKS__RETRY_WAITS", "1s,1h")];
+    let muster = Muster::start(data, &settings);
+    assert_eq!(muster.post(ONLINE, batch(&ACCOUNTS)).await.status, 200);
+    shown_until(&muster, |shown| shown["waiting"] == ACCOUNTS.len()).await;
+    muster
+}
+
+/// The channel, once it is so.
+async fn shown_until(muster: &Muster, is_so: impl Fn(&Value) -> bool) -> Value {
+    let looking = async {
+        loop {
+            let shown = muster.get(SYNC).await.json();
+            if is_so(&shown) {
+                return shown;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, looking).await.expect("the channel comes to be so")
+}
+
+/// Closes the channel as an operator does who types `answer`; the exit code, and what was said.
+fn close(muster: &Muster, flags: &[&str], answer: &str) -> (Option<i32>, String) {
+    let server = muster.url("");
+    let words = [&["webhooks", "close", "sync", "--server", &server], flags].concat();
+    let mut child = crate::muster::muster(&words, &[]).stdin(Stdio::piped()).spawn().unwrap();
+    // Usage that is wrong ends the process before it reads.
+    let _unread = child.stdin.take().unwrap().write_all(answer.as_bytes());
+    let (stdout, stderr) = (Output::of(child.stdout.take().unwrap()), Output::of(child.stderr.take().unwrap()));
+    let status = wait(&mut child);
+    (status.code(), stdout.rest() + &stderr.rest())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_retry_waits_for_a_receiver_too() {
+    let data = directory();
+    let muster = with_waiting_deliveries(data.path()).await;
+    let before = muster.get(SYNC).await.json();
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    let muster = Muster::start(data.path(), &[]);
+    let shown = muster.get(SYNC).await.json();
+    assert_eq!((&shown["state"], &shown["url"]), (&json!("off"), &Value::Null));
+    assert_eq!((&shown["cursor"], &shown["waiting"]), (&before["cursor"], &json!(ACCOUNTS.len())), "{shown}");
+    assert_eq!(muster.post(ONLINE, batch(&[LATER])).await.status, 200);
+    let shown = muster.get(SYNC).await.json();
+    assert_eq!(shown["oldestPending"]["whatsApp"], ACCOUNTS[0], "{shown}");
+    let metrics = muster.get("/metrics").await.text;
+    let is_there = |start: &str| metrics.lines().any(|line| line.starts_with(start));
+    assert!(is_there(r#"muster_webhook_receiver{channel="sync"} 0"#), "{metrics}");
+    assert!(is_there(r#"muster_webhook_lanes{channel="sync",state="waiting"} 5"#), "{metrics}");
+    assert!(!is_there(r#"muster_webhook_lag_seconds{channel="sync"} 0.0"#), "the alert sees it: {metrics}");
+    let page = muster.get("/webhooks/sync").await.text;
+    assert!(page.contains("none: what happens waits for one") && page.contains("Told up to position"), "{page}");
+    let log = muster.kill();
+    assert!(log.contains("the channel has no receiver: its deliveries wait for one"), "{log}");
+
+    let receiver = Receiver::start().await;
+    let muster = Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
+    receiver.until("all of them", |all| all.len() >= ACCOUNTS.len() + 1).await;
+    for account in ACCOUNTS.iter().chain([&LATER]) {
+        assert_eq!(receiver.told_about(account), ["1/1 "], "{account}");
+    }
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_an_order_drops_what_waits() {
+    let data = directory();
+    let muster = with_waiting_deliveries(data.path()).await;
+    let (code, said) = close(&muster, &["--reason", "moved", "--yes"], "");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("has a receiver"), "{said}");
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    let muster = Muster::start(data.path(), &[]);
+    assert_eq!(muster.post(ONLINE, batch(&[LATER])).await.status, 200);
+    let (code, said) = close(&muster, &["--dry-run"], "");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("deliveries  6\n") && said.contains("accounts    6\n"), "{said}");
+    assert_eq!(close(&muster, &[], "yes\n").0, Some(2), "without a reason");
+    for answer in ["", "no\n", "y\n"] {
+        let (code, said) = close(&muster, &["--reason", "moved"], answer);
+        assert_eq!(code, Some(1), "{answer:?}: {said}");
+        assert!(said.contains("6 deliveries of 6 accounts wait in sync, and nothing was dropped"), "{said}");
+    }
+    assert_eq!(muster.get(SYNC).await.json()["waiting"], ACCOUNTS.len());
+    let (code, said) = close(&muster, &["--reason", "moved"], "yes\n");
+    assert_eq!(code, Some(0), "{said}");
+    let shown = muster.get(SYNC).await.json();
+    assert_eq!((&shown["cursor"], &shown["waiting"], &shown["lag"]["events"]), (&Value::Null, &json!(0), &json!(0)));
+    let acts = muster.get("/api/v1/acts").await.text;
+    assert!(acts.contains("muster.administration.webhook_closed.v1") && acts.contains(r#""deliveries":6"#), "{acts}");
+    let (code, said) = close(&muster, &["--reason", "again", "--yes"], "");
+    assert_eq!(code, Some(0), "what has nothing to drop is closed already: {said}");
+    let again = muster.get("/api/v1/acts").await.text;
+    assert_eq!(again, acts, "and no act records it");
+    muster.kill();
+
+    let receiver = Receiver::start().await;
+    let muster = Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
+    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchRecycle", "{}").await.status, 200);
+    receiver.until("the recycling", |all| all.len() >= ACCOUNTS.len() + 1).await;
+    assert_eq!(receiver.told_about(LATER), ["1/3 "], "it is told what happens from then");
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+}
