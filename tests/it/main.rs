@@ -13,6 +13,7 @@ mod crash;
 mod delivery;
 mod disk;
 mod faults;
+mod frozen;
 mod gateway_check;
 mod gateways;
 mod graph;

@@ -1,0 +1,296 @@
+//! Writes what this version of Muster stores and hands out, in the form in which it is frozen.
+//!
+//! One service is restored from a backup, lives three lives, and is killed in the third. It has accounts in every state,
+//! of all three gateways, and rows in every table. Everything in it is made up.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use muster::config;
+use muster::journal::names;
+use muster::limits::SNAPSHOT_EVERY;
+use muster::store::{Store, Table};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, directory_of, tar};
+use super::{ACCOUNTS, SETTINGS, SIGNING_SECRET, TENANT, TENANT_SECRET, shown, sums};
+use crate::bridge::gateway::Fault;
+use crate::graph::CODE;
+use crate::muster::{Muster, Receiver, run};
+
+const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
+const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
+const PHONE: &str = "/group-dispatch-api/register/submitPhone";
+const SUBMIT: &str = "/group-dispatch-api/register/submitVerifyCode";
+
+/// Business, which the Cloud API serves, for those of calling code 1.
+fn account_type(number: &str) -> u8 {
+    if number.starts_with('1') { 2 } else { 1 }
+}
+
+fn account(number: &str) -> Value {
+    json!({"whatsApp": number, "whatsappType": account_type(number), "override": false, "name": "lee, the \"first\"",
+        "publicKey": "public", "privateKey": "private", "msgPublicKey": "message", "msgPrivateKey": "secret message",
+        "accountId": "17", "nextKeyId": "3", "registrationId": "5", "deviceParams": "parameters"})
+}
+
+fn list(numbers: &[&str]) -> Value {
+    json!({"whatsAppList": numbers.iter().map(|number| account(number)).collect::<Vec<_>>()})
+}
+
+/// The calling code of a number, its phone, and the country.
+fn split(number: &str) -> (&str, &str, &str) {
+    match number.strip_prefix('1') {
+        Some(phone) => ("+1", phone, "US"),
+        None => ("+86", &number[2..], "CN"),
+    }
+}
+
+fn phone(number: &str) -> Value {
+    let (code, phone, country) = split(number);
+    json!({"phone": phone, "verifyType": 1, "accountType": account_type(number), "areaCode": code, "countryCode": country})
+}
+
+fn submitted(number: &str, code: &str) -> Value {
+    let (calling_code, phone, _) = split(number);
+    json!({"phone": phone, "verifyCode": code, "areaCode": calling_code})
+}
+
+/// Writes it all into `into`, an empty directory.
+pub async fn make(into: &Path) {
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let breaks = is_broken.clone();
+    let mut fixture = Fixture::new(Receiver::failing(move |_| breaks.load(Ordering::Relaxed)).await).await;
+    restored(&fixture).await;
+
+    let muster = fixture.start("10s");
+    let keys = keys(&mut fixture, &muster).await;
+    fs::write(into.join("keys.json"), format!("{keys:#}\n")).unwrap();
+    accounts(&fixture, &muster).await;
+    receivers(&fixture, &muster).await;
+    orders(&fixture, &muster).await;
+    fixture.caught_up(&muster).await;
+    fs::write(into.join("checkpoint.early"), fixture.get(&muster, "log/checkpoint").await).unwrap();
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    // No attempt is left after the first: these are dead at once.
+    is_broken.store(true, Ordering::Relaxed);
+    let muster = fixture.start("");
+    fixture.post(&muster, ONLINE, list(&["8618210021", "8618210022"])).await;
+    fixture.until(&muster, "webhooks/sync", r#""deadLetters":4"#).await;
+    let dead: Value = serde_json::from_str(&fixture.get(&muster, "webhooks/sync/dead-letters").await).unwrap();
+    let dropped = json!({"positions": [dead["deadLetters"][0]["position"]], "reason": "over"});
+    fixture.set(&muster, Method::POST, "webhooks/sync/dead-letters/drop", dropped).await;
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    // Ten minutes are left to kill it while these wait.
+    let muster = fixture.start("10m,10m");
+    fixture.post(&muster, ONLINE, list(&["8618210031", "8618210032"])).await;
+    fixture.until(&muster, "webhooks/sync", r#""waiting":2"#).await;
+    fixture.set(&muster, Method::POST, "webhooks/register/pause", json!({"reason": "maintenance"})).await;
+    fixture.set(&muster, Method::POST, "webhooks/register/redeliver", json!({"from": "1"})).await;
+    fixture.gateway.fault("connect", &vec![Fault::HangBefore; 100]);
+    fixture.post(&muster, ONLINE, list(&["8618310002"])).await;
+    fixture.gateway.until("the connect", |state| state.arrived.iter().any(|it| it["account"] == "8618310002")).await;
+    fs::write(into.join("metrics.txt"), fixture.ask(&muster, Method::GET, "/metrics", String::new()).await).unwrap();
+    let backup = muster.client().post(muster.url("/api/v1/backup")).header("x-api-key", &fixture.admin);
+    fs::write(into.join("backup"), backup.send().await.unwrap().bytes().await.unwrap()).unwrap();
+    assert!(!muster.kill().contains("panicked"));
+    let reported = {
+        let state = fixture.gateway.state();
+        assert!(state.outbox.is_empty(), "{:?} was not taken", state.outbox);
+        json!({"stream": "7f3a", "sequence": state.sequence})
+    };
+    fs::write(into.join("reports.json"), format!("{reported}\n")).unwrap();
+
+    tar(&["-czf", into.join("data.tar.gz").to_str().unwrap(), "-C", &fixture.path("data"), "."]);
+    handed_out(&fixture, into);
+    told(&fixture.receiver, into);
+    fs::write(into.join("SHA256SUMS"), sums(into)).unwrap();
+    nothing_is_missing(into);
+}
+
+/// The directory that all happens in is one that was restored.
+async fn restored(fixture: &Fixture) {
+    let muster = Muster::start(&fixture.place.path().join("first"), &[]);
+    fixture.post(&muster, INSERT, list(&["8618210010"])).await;
+    let (backup, server) = (fixture.path("first.backup"), muster.url(""));
+    assert_eq!(run(&["backup", &backup, "--server", &server], &[]).0, Some(0));
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    assert_eq!(run(&["restore", &backup, "--data-dir", &fixture.path("data")], &[]).0, Some(0));
+    let copied = Command::new("cp").args(["-a", &fixture.path("first/keys"), &fixture.path("data/")]).status().unwrap();
+    assert!(copied.success());
+}
+
+/// A key of each role and form, and one that was taken away.
+async fn keys(fixture: &mut Fixture, muster: &Muster) -> Value {
+    let mut made = json!({});
+    for (name, wanted) in [
+        ("admin", json!({"name": "admin", "role": "admin"})),
+        ("operator", json!({"name": "operator", "role": "operator"})),
+        ("auditor", json!({"name": "auditor", "role": "auditor", "expires": "2199-01-01"})),
+        ("caller", json!({"name": "caller", "role": "caller", "accounts": ["86182", "1"]})),
+        ("tenant", json!({"name": "tenant", "role": "caller", "tenant": TENANT, "secret": TENANT_SECRET})),
+        ("revoked", json!({"name": "revoked", "role": "admin"})),
+    ] {
+        let answer = fixture.set(muster, Method::POST, "keys", wanted).await;
+        made[name] = answer["key"].clone();
+        if name == "admin" {
+            answer["key"].as_str().unwrap().clone_into(&mut fixture.admin);
+        }
+        if name == "revoked" {
+            fixture.set(muster, Method::DELETE, &format!("keys/{}", answer["id"]), json!({})).await;
+        }
+    }
+    made
+}
+
+/// Every event of accounts happens, and every state is left behind.
+async fn accounts(fixture: &Fixture, muster: &Muster) {
+    // By the last digits, the simulator knows what happens to them.
+    let failing = ["8618210001", "8618210002", "8618210003", "8618210004", "8618210006"];
+    let others = ["8618210012", "8618210013", "8618210014", "8618310001"];
+    fixture.post(muster, INSERT, list(&["8618210011"])).await;
+    let mut again = list(&["8618210011"]);
+    again["whatsAppList"][0]["override"] = true.into();
+    // So often that a snapshot is kept of it.
+    for key in 0..SNAPSHOT_EVERY {
+        again["whatsAppList"][0]["privateKey"] = format!("another {key}").into();
+        fixture.post(muster, ONLINE, again.clone()).await;
+    }
+    fixture.post(muster, ONLINE, list(&failing)).await;
+    fixture.post(muster, ONLINE, list(&others)).await;
+    let events = ["went_offline", "went_offline", "banned", "online_requested", "went_offline"];
+    for (number, event) in failing.iter().zip(events) {
+        fixture.happened(muster, number, event).await;
+    }
+    for number in others {
+        fixture.happened(muster, number, "came_online").await;
+    }
+    fixture.post(muster, RECYCLE, json!({"whatsAppList": ["8618210013"]})).await;
+    fixture.happened(muster, "8618210013", "went_offline").await;
+    fixture.set(muster, Method::DELETE, "accounts/8618210014/secrets", json!({"reason": "asked to"})).await;
+
+    for number in ["8618210005", "8618210015", "8618210016", "8618210017", "8618310003", "15550783881"] {
+        fixture.post(muster, PHONE, phone(number)).await;
+        let event = if number == "8618210005" { "registration_failed" } else { "code_sent" };
+        fixture.happened(muster, number, event).await;
+    }
+    for (number, code, event) in [
+        ("8618210016", "654321", "registration_failed"),
+        ("8618210017", "123456", "registered"),
+        ("8618310003", "123456", "registered"),
+        ("15550783881", CODE, "registered"),
+    ] {
+        fixture.post(muster, SUBMIT, submitted(number, code)).await;
+        fixture.happened(muster, number, event).await;
+    }
+    fixture.post(muster, ONLINE, list(&["15550783881"])).await;
+    fixture.happened(muster, "15550783881", "came_online").await;
+
+    for report in [
+        json!({"account": "8618310001", "type": "banned", "reason": "spam"}),
+        json!({"account": "8618310001", "type": "ban_lifted"}),
+        json!({"account": "8618310099", "type": "ban_lifted"}),
+    ] {
+        fixture.gateway.state().report(report);
+    }
+    fixture.gateway.is_silent(false);
+    fixture.happened(muster, "8618310001", "ban_lifted").await;
+    fixture.until(muster, "gateways", "unknown_account").await;
+    // What was answered is remembered under its key.
+    let request = muster.client().post(muster.url(INSERT)).header("x-api-key", &fixture.admin);
+    let request = request.header("content-type", "application/json").header("idempotency-key", "the-same-again");
+    let answer = muster.send(request.body(list(&["8618210010"]).to_string())).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+/// What operators do to webhooks.
+async fn receivers(fixture: &Fixture, muster: &Muster) {
+    fixture.caught_up(muster).await;
+    for (method, path, body) in [
+        (Method::PUT, "sync/secret", json!({"secret": SIGNING_SECRET})),
+        (Method::PUT, "register/app-secret", json!({"tenantId": TENANT, "secret": "app-secret-of-the-tests"})),
+        (Method::PUT, "register/url", json!({"url": "http://127.0.0.1:9/elsewhere"})),
+        (Method::DELETE, "register/url", json!({})),
+        (Method::POST, "sync/pause", json!({"reason": "maintenance"})),
+        (Method::POST, "sync/resume", json!({})),
+        (Method::POST, "sync/redeliver", json!({"account": "8618210012"})),
+    ] {
+        fixture.set(muster, method, &format!("webhooks/{path}"), body).await;
+    }
+}
+
+/// What they do to all else.
+async fn orders(fixture: &Fixture, muster: &Muster) {
+    for (path, body) in [
+        ("accounts/online", json!({"accounts": ["8618210013"], "reason": "after maintenance"})),
+        ("accounts/recycle", json!({"accounts": ["8618210012"], "reason": "maintenance"})),
+        ("gateways/bridge/reconcile", json!({"reason": "the gateway was restored"})),
+        ("projections/roster/rebuild", json!({})),
+        ("vault/rotate", json!({})),
+    ] {
+        fixture.set(muster, Method::POST, path, body).await;
+    }
+    for act in ["projection_rebuilt", "master_key_rotated"] {
+        fixture.until(muster, "events?limit=1000", &format!("muster.administration.{act}.v1")).await;
+    }
+    fixture.happened(muster, "8618210013", "came_online").await;
+    fixture.happened(muster, "8618210012", "went_offline").await;
+}
+
+/// What the command line hands out of the killed directory.
+fn handed_out(fixture: &Fixture, into: &Path) {
+    let data = directory_of(into);
+    let data = data.path().to_str().unwrap();
+    let write = |name: &str, arguments: &[&str]| {
+        let (code, stdout, stderr) = run(&[arguments, &["--data-dir", data]].concat(), &[]);
+        assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
+        fs::write(into.join(name), stdout).unwrap();
+    };
+    write("public-key", &["checkpoint", "--public-key"]);
+    write("checkpoint.late", &["checkpoint"]);
+    for number in ACCOUNTS {
+        write(&format!("bundle.{number}.json"), &["prove", number]);
+    }
+    write("export.jsonl", &["export"]);
+    write("export.account.jsonl", &["export", "--account", ACCOUNTS[0]]);
+    write("export.types.jsonl", &["export", "--type", "came_online,banned,api_key_created"]);
+    write("export.csv", &["export", "--format", "csv"]);
+    write("export.account.csv", &["export", "--format", "csv", "--account", ACCOUNTS[0]]);
+    let settings = fixture.place.path().join("muster.toml");
+    fs::write(&settings, SETTINGS).unwrap();
+    fs::copy(&settings, into.join("muster.toml")).unwrap();
+    let described: Value = serde_json::from_str(&run(&["openapi"], &[]).1).unwrap();
+    fs::write(into.join("openapi.json"), format!("{described}\n")).unwrap();
+    fs::write(into.join("help.txt"), run(&["--help"], &[]).1).unwrap();
+    fs::write(into.join("settings.json"), super::settings(&settings)).unwrap();
+    fs::write(into.join("shown.json"), format!("{}\n", shown(data))).unwrap();
+}
+
+/// What receivers were told and took: ids and bodies.
+fn told(receiver: &Receiver, into: &Path) {
+    let taken: Vec<Value> = receiver
+        .deliveries()
+        .iter()
+        .filter(|delivery| delivery.was_accepted)
+        .map(|delivery| json!({"path": delivery.path, "id": delivery.id, "body": delivery.body}))
+        .collect();
+    fs::write(into.join("webhooks.json"), format!("{:#}\n", Value::from(taken))).unwrap();
+}
+
+/// Each table has rows, and each event and act is there.
+fn nothing_is_missing(frozen: &Path) {
+    let data = directory_of(frozen);
+    let store = Store::open(data.path(), &config::Settings::default().store).unwrap();
+    let empty: Vec<_> = Table::ALL.iter().filter(|table| store.scan_from(**table, b"").next().is_none()).collect();
+    assert!(empty.is_empty(), "{empty:?} have no row");
+    let export = fs::read_to_string(frozen.join("export.jsonl")).unwrap();
+    let missing: Vec<_> = names().filter(|name| !export.contains(&format!(".{name}.v1\""))).collect();
+    assert!(missing.is_empty(), "{missing:?} did not happen");
+}

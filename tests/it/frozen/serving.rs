@@ -1,0 +1,153 @@
+//! Frozen directories and backups are served, and what was left undone in them is done.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use md5::{Digest, Md5};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, directory_of, unpack};
+use super::{ACCOUNTS, TENANT, TENANT_SECRET, VERSIONS, frozen, json_file};
+use crate::bridge::gateway::State;
+use crate::graph::Number;
+use crate::muster::{Delivery, Muster, Receiver, run, told_about};
+
+const LIST: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
+const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+
+async fn status(muster: &Muster, key: &str, method: Method, path: &str) -> u16 {
+    let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
+    let request = if key.is_empty() { request } else { request.header("x-api-key", key) };
+    muster.send(request.body("{}")).await.unwrap().status
+}
+
+/// Everybody is let in who was, as far as they were.
+async fn check_keys(muster: &Muster, keys: &Value) {
+    let key = |name: &str| keys[name].as_str().unwrap_or_default().to_owned();
+    for (name, method, path, expected) in [
+        ("", Method::GET, LIST, 401),
+        ("admin", Method::GET, "/api/v1/keys", 200),
+        ("operator", Method::GET, "/api/v1/webhooks", 200),
+        ("operator", Method::GET, "/api/v1/keys", 403),
+        ("auditor", Method::GET, "/api/v1/events", 200),
+        ("auditor", Method::POST, "/api/v1/replay", 403),
+        ("caller", Method::GET, LIST, 200),
+        ("caller", Method::GET, "/api/v1/events", 403),
+        ("revoked", Method::GET, "/api/v1/events", 401),
+    ] {
+        assert_eq!(status(muster, &key(name), method, path).await, expected, "{name:?}: {path}");
+    }
+    let now = (::muster::clock::now().0 / 1_000).to_string();
+    let token = Md5::digest(format!("{TENANT}{now}{TENANT_SECRET}"));
+    let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+    let get = muster.client().get(muster.url(LIST)).header("tenant_id", TENANT).header("timestamp", &now);
+    assert_eq!(muster.send(get.header("token", token)).await.unwrap().status, 200);
+}
+
+pub(super) async fn check_directory(frozen: &Path) {
+    let mut fixture = Fixture::new(Receiver::start().await).await;
+    unpack(frozen, &fixture.place.path().join("data"));
+    let keys = json_file(&frozen.join("keys.json"));
+    keys["admin"].as_str().unwrap().clone_into(&mut fixture.admin);
+    fixture.graph.add(Number::connected("15550783881"));
+    let reported = json_file(&frozen.join("reports.json"));
+    fixture.gateway.state().sequence = reported["sequence"].as_u64().unwrap();
+    let muster = fixture.start("10m,10m");
+    check_keys(&muster, &keys).await;
+
+    // What waited is sent, also what was to be sent again and what was dead, under the ids and with the words it had.
+    fixture.set(&muster, Method::POST, "webhooks/register/resume", json!({})).await;
+    fixture.set(&muster, Method::POST, "webhooks/sync/dead-letters/replay", json!({"all": true})).await;
+    fixture.set(&muster, Method::POST, "webhooks/sync/redeliver", json!({"from": "1"})).await;
+    // They are due by now, unless this machine's clock is behind.
+    let waiting = fixture.get(&muster, "webhooks/sync/deliveries?state=waiting").await;
+    let waiting: Value = serde_json::from_str(&waiting).unwrap();
+    for delivery in waiting["deliveries"].as_array().unwrap() {
+        let resend = format!("webhooks/sync/deliveries/{}/resend", delivery["position"].as_str().unwrap());
+        fixture.set(&muster, Method::POST, &resend, json!({})).await;
+    }
+    for number in ["8618210031", "8618210032"] {
+        let are_told = |all: &[Delivery]| told_about(all, number) == ["1/1 ", "1/2 "];
+        fixture.receiver.until(&format!("what waits of {number}"), are_told).await;
+    }
+    let told = json_file(&frozen.join("webhooks.json"));
+    for told in told.as_array().unwrap() {
+        let is_same = |it: &Delivery| it.id == told["id"] && it.path == told["path"] && it.body == told["body"];
+        fixture.receiver.until(&told.to_string(), |all| all.iter().any(is_same)).await;
+    }
+    fixture.caught_up(&muster).await;
+
+    // The gateway is asked what it had not answered, and with that come secrets that were sealed.
+    let connect = |state: &State| {
+        let command = state.arrived.iter().find(|it| it["type"] == "connect" && it["account"] == "8618310002");
+        command.is_some_and(|command| command["private_key"] == "private")
+    };
+    fixture.gateway.until("the connect with its private key", connect).await;
+    fixture.happened(&muster, "8618310002", "came_online").await;
+
+    // Erased is erased, and all else can be sealed anew.
+    let erased: Value = serde_json::from_str(&fixture.get(&muster, "accounts/8618210014").await).unwrap();
+    assert!(erased["content"].is_null(), "{erased}");
+    let again = json!({"accounts": ["8618210014", "8618210013"], "reason": "again"});
+    let ordered = fixture.set(&muster, Method::POST, "accounts/online", again).await;
+    assert!(ordered["results"][0]["refused"].is_string() && ordered["results"][1]["refused"].is_null(), "{ordered}");
+    fixture.set(&muster, Method::POST, "vault/rotate", json!({})).await;
+    fixture.until(&muster, "vault", r#""rotation":"none""#).await;
+
+    for check in ["verify", "replay"] {
+        fixture.set(&muster, Method::POST, check, json!({})).await;
+    }
+    fixture.set(&muster, Method::POST, "webhooks/sync/test", json!({})).await;
+    let account = json!({"whatsApp": "8618210099", "override": false, "publicKey": "", "privateKey": "",
+        "msgPublicKey": "", "msgPrivateKey": ""});
+    fixture.post(&muster, ONLINE, json!({"whatsAppList": [account]})).await;
+    fixture.happened(&muster, "8618210099", "came_online").await;
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let muster = fixture.start("10m,10m");
+    check_keys(&muster, &keys).await;
+    let metrics = fixture.ask(&muster, Method::GET, "/metrics", String::new()).await;
+    let was = fs::read_to_string(frozen.join("metrics.txt")).unwrap();
+    for kind in was.lines().filter(|line| line.starts_with("# TYPE ")) {
+        assert!(metrics.contains(kind), "{kind} is gone");
+    }
+    let (status, log) = muster.stop("TERM");
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+pub(super) async fn check_backup(frozen: &Path) {
+    let mut fixture = Fixture::new(Receiver::start().await).await;
+    let (backup, key) = (frozen.join("backup"), frozen.join("public-key"));
+    let data = fixture.path("data");
+    let (backup, key) = (backup.to_str().unwrap(), key.to_str().unwrap());
+    let (code, _, stderr) = run(&["restore", backup, "--data-dir", &data, "--public-key", key], &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let killed = directory_of(frozen);
+    let copied = Command::new("cp").args(["-a", killed.path().join("keys").to_str().unwrap(), &data]).status();
+    assert!(copied.unwrap().success());
+    json_file(&frozen.join("keys.json"))["admin"].as_str().unwrap().clone_into(&mut fixture.admin);
+    let muster = fixture.start("10m,10m");
+    for number in ACCOUNTS {
+        let events: Value =
+            serde_json::from_str(&fixture.get(&muster, &format!("accounts/{number}/events?limit=1000")).await).unwrap();
+        let was = &json_file(&frozen.join("shown.json"))[format!("history {number}")];
+        assert!(events["events"].as_array().unwrap().len() >= was.as_array().unwrap().len(), "{number}");
+    }
+    fixture.set(&muster, Method::POST, "verify", json!({})).await;
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn directories_are_still_served() {
+    for (version, _) in VERSIONS {
+        check_directory(&frozen(version)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_are_still_restored() {
+    for (version, _) in VERSIONS {
+        check_backup(&frozen(version)).await;
+    }
+}
