@@ -2,8 +2,8 @@
 //! callers are answered, right and soon: each attack is held beside the calm just before it.
 //!
 //! The closing line `ratio attacks/<id> <value>` is the calm's 99th of 100 answers over the attack's: 1 is as soon as in
-//! the calm. `cargo bench --bench attacks` runs everything, `cargo bench -- attacks/flood` what begins so. With
-//! `MUSTER_BENCH_SHORT=1` numbers say nothing, and answers are held to the same.
+//! the calm. `cargo bench --bench attacks` runs everything, `cargo bench -- attacks/flood` that one, `-- --list` names all.
+//! With `MUSTER_BENCH_SHORT=1` there are fewer strangers and numbers say nothing; answers are held to the same.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
@@ -11,6 +11,8 @@ mod honest;
 #[allow(dead_code)] // What tests need of it.
 #[path = "../../tests/it/muster.rs"]
 mod muster;
+#[path = "../speed/selection.rs"]
+mod selection;
 mod shapes;
 mod weight;
 mod wire;
@@ -22,7 +24,9 @@ use futures_util::future::BoxFuture;
 use honest::Honest;
 use muster::{Muster, directory, run};
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use selection::Selection;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 /// The least ratio: honest callers are answered in 5 times the time of the calm.
 const GOAL: f64 = 0.2;
@@ -32,6 +36,10 @@ const ROUNDS: usize = 3;
 const FILES: u64 = 16_000;
 /// A rate that honest callers are far below, and floods far above.
 const REQUESTS_PER_SECOND: &str = "1000";
+/// The same for a service without optimization, which a flood must reach, too.
+const SHORT_REQUESTS_PER_SECOND: &str = "500";
+/// The part of the strangers, as a divisor, that a short run has.
+const SHORT: usize = 10;
 /// How far strangers step back from the processor, which would not be theirs.
 const NICE: i32 = 19;
 
@@ -39,10 +47,18 @@ const NICE: i32 = 19;
 struct Target {
     /// `host:port`.
     address: String,
-    /// A key of role caller, as one that was stolen.
+    /// A key of role caller, as one that was stolen. Each attack has another, since a key has a rate.
     stolen: String,
     /// Where the webhooks go.
-    receiver: shapes::Witness,
+    receiver: Arc<shapes::Witness>,
+    is_short: bool,
+}
+
+impl Target {
+    /// So many strangers or requests, or a part of them in a short run.
+    fn share(&self, full: usize) -> usize {
+        if self.is_short { full.div_ceil(SHORT) } else { full }
+    }
 }
 
 /// An attack.
@@ -53,6 +69,9 @@ struct Attack {
     /// How; it says what became of them.
     make: fn(Arc<Target>) -> BoxFuture<'static, String>,
 }
+
+/// Attacks that do little but wait for the service's time limits. A short run makes them while it makes the others.
+const WAITING: [&str; 4] = ["attacks/slow-heads", "attacks/slow-bodies", "attacks/slow-readers", "attacks/smuggling"];
 
 const ATTACKS: &[Attack] = &[
     Attack {
@@ -119,8 +138,12 @@ const ATTACKS: &[Attack] = &[
 
 fn main() {
     let is_short = std::env::var_os("MUSTER_BENCH_SHORT").is_some();
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let attacks: Vec<&Attack> = ATTACKS.iter().filter(|attack| attack.id.starts_with(&wanted)).collect();
+    let selection = Selection::from_arguments();
+    let attacks = selection.of(ATTACKS, |attack| attack.id, |_| false);
+    if selection.is_list() {
+        attacks.iter().for_each(|Attack { id, what, .. }| println!("{id}: {what}"));
+        return;
+    }
     if attacks.is_empty() {
         return;
     }
@@ -134,38 +157,65 @@ fn main() {
         .build()
         .unwrap();
     let data = directory();
-    let [admin, honest, stolen] = keys(data.path());
-    let receiver = strangers.block_on(shapes::Witness::start());
+    let [admin, honest] = keys(data.path());
+    let receiver = Arc::new(strangers.block_on(shapes::Witness::start()));
+    let rate = if is_short { SHORT_REQUESTS_PER_SECOND } else { REQUESTS_PER_SECOND };
     let settings = [
-        ("MUSTER_HTTP__REQUESTS_PER_SECOND", REQUESTS_PER_SECOND),
+        ("MUSTER_HTTP__REQUESTS_PER_SECOND", rate),
         ("MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL", &receiver.url.clone()),
     ];
     let muster = Muster::start(data.path(), &settings);
-    let honest = Honest::new(&muster.url(""), &honest);
-    let target = Arc::new(Target { address: muster.url("").replace("http://", ""), stolen, receiver });
-    let mut closing = String::new();
-    for Attack { id, what, make } in attacks {
-        println!("{id}: {what}");
-        let mut best = 0.0_f64;
-        for _ in 0..ROUNDS {
-            let calm = honest.calm();
-            let (came, under) = honest.beside(async { strangers.spawn(make(target.clone())).await.unwrap() });
-            best = best.max(calm.p99.as_secs_f64() / under.p99.as_secs_f64());
-            println!("    {came}; honest callers: {under}, in the calm before {calm}");
-            if best > GOAL || is_short {
-                break;
-            }
-        }
-        if best < GOAL && !is_short {
-            println!("    honest callers are kept waiting: the goal is {GOAL}");
-        }
-        closing += &format!("ratio {id} {best:.2}\n");
+    let honest = Honest::new(&muster.url(""), &honest, is_short);
+    let begin = |attack: &Attack| {
+        let stolen = honest.run(steal(&muster, &admin, attack.id));
+        let address = muster.url("").replace("http://", "");
+        strangers.spawn((attack.make)(Arc::new(Target { address, stolen, receiver: receiver.clone(), is_short })))
+    };
+    let (waiting, at_work): (Vec<_>, Vec<_>) =
+        attacks.into_iter().partition(|attack| is_short && WAITING.contains(&attack.id));
+    let begun: Vec<_> = waiting.iter().map(|attack| begin(attack)).collect();
+    let mut closing: String =
+        at_work.iter().map(|attack| attack.measure(&honest, is_short, || begin(attack))).collect();
+    for (attack, begun) in waiting.iter().zip(begun) {
+        let mut begun = Some(begun);
+        closing += &attack.measure(&honest, is_short, || begun.take().unwrap());
     }
     honest.run(nothing_came_in(&muster, &admin));
     println!("    at the end the service holds {} MiB", resident(muster.pid()));
     let (status, log) = muster.stop("TERM");
     assert!(status.success() && !log.contains("panicked"), "{log}");
     print!("{closing}");
+}
+
+impl Attack {
+    /// Has it begun, and holds honest callers beside it against the calm before. Returns the closing line.
+    fn measure(&self, honest: &Honest, is_short: bool, mut begin: impl FnMut() -> JoinHandle<String>) -> String {
+        let Attack { id, what, .. } = self;
+        println!("{id}: {what}");
+        let mut best = 0.0_f64;
+        for _ in 0..if is_short { 1 } else { ROUNDS } {
+            let calm = honest.calm();
+            let begun = begin();
+            let (came, under) = honest.beside(async { begun.await.unwrap() });
+            best = best.max(calm.p99.as_secs_f64() / under.p99.as_secs_f64());
+            println!("    {came}; honest callers: {under}, in the calm before {calm}");
+            if best > GOAL {
+                break;
+            }
+        }
+        if best < GOAL && !is_short {
+            println!("    honest callers are kept waiting: the goal is {GOAL}");
+        }
+        format!("ratio {id} {best:.2}\n")
+    }
+}
+
+/// A key of role caller, made as an admin makes it.
+async fn steal(muster: &Muster, admin: &str, name: &str) -> String {
+    let body = json!({"name": name.replace('/', "-"), "role": "caller"}).to_string();
+    let request = muster.client().post(muster.url("/api/v1/keys")).header("content-type", "application/json");
+    let made = muster.send(request.bearer_auth(admin).body(body)).await.unwrap();
+    made.json()["key"].as_str().unwrap_or_else(|| panic!("{made:?}")).to_owned()
 }
 
 /// None of the accounts is there that were smuggled, and who may ask is answered.
@@ -175,13 +225,13 @@ async fn nothing_came_in(muster: &Muster, admin: &str) {
     assert_eq!((accounts.status, &accounts.json()["accounts"]), (200, &json!([])), "{accounts:?}");
 }
 
-/// Keys of an admin, of an honest caller, and of one that it was stolen from.
-fn keys(data: &Path) -> [String; 3] {
+/// Keys of an admin and of an honest caller.
+fn keys(data: &Path) -> [String; 2] {
     let data = data.to_str().unwrap();
     // It makes the directory, and is refused for want of a key.
     let (code, ..) = run(&["serve", "--listen", "0.0.0.0:0", "--data-dir", data], &[]);
     assert_eq!(code, Some(1));
-    [("admin", "admin"), ("honest", "caller"), ("stolen", "caller")].map(|(name, role)| {
+    [("admin", "admin"), ("honest", "caller")].map(|(name, role)| {
         let words = ["keys", "create", "--name", name, "--role", role, "-o", "json", "--data-dir", data];
         let (code, stdout, stderr) = run(&words, &[]);
         assert_eq!(code, Some(0), "{stderr}");

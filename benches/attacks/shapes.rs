@@ -101,22 +101,23 @@ pub async fn header_bombs(target: Arc<Target>) -> String {
         format!("{begin}accept-encoding: {}\r\n\r\n", "gzip;q=0.1, ".repeat(500_000)),
     ];
     let mut came = Vec::new();
-    for _ in 0..20 {
+    let times = target.share(20);
+    for _ in 0..times {
         let strangers = bombs.iter().enumerate();
         let strangers = strangers.map(|(number, bomb)| send(&target.address, address(number), bomb.as_bytes()));
         let answers = join_all(strangers).await;
         came.extend(answers.iter().flat_map(|answer| statuses(answer)));
     }
     assert!(came.iter().all(|status| [400, 401, 414, 431].contains(status)), "{}", counted(came));
-    format!("{} of {} connections heard why: {}", came.len(), 20 * bombs.len(), counted(came))
+    format!("{} of {} connections heard why: {}", came.len(), times * bombs.len(), counted(came))
 }
 
 pub async fn compressed_bombs(target: Arc<Target>) -> String {
     let target = &*target;
-    // A gigabyte of blanks in a megabyte, and that once more.
+    // A gigabyte of blanks in a megabyte, and that once more; a tenth in a short run.
     let blanks = vec![b' '; 1024 * 1024];
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
-    (0..1024).for_each(|_| bomb.write_all(&blanks).unwrap());
+    (0..target.share(1024)).for_each(|_| bomb.write_all(&blanks).unwrap());
     let mut twice = GzEncoder::new(Vec::new(), Compression::best());
     twice.write_all(&bomb.finish().unwrap()).unwrap();
     let bomb = twice.finish().unwrap();
@@ -136,7 +137,7 @@ pub async fn compressed_bombs(target: Arc<Target>) -> String {
             if how.starts_with("transfer") { String::new() } else { format!("content-length: {}\r\n", bomb.len()) };
         let head = format!("{}{LAST}{how}{length}\r\n", post("batchInsert", Some(&target.stolen)));
         let request = [head.as_bytes(), &bomb].concat();
-        let strangers = (0..16).map(|number| send(&target.address, address(number), &request));
+        let strangers = (0..target.share(16)).map(|number| send(&target.address, address(number), &request));
         let answers = join_all(strangers).await;
         came.extend(answers.iter().flat_map(|answer| statuses(answer)));
     }

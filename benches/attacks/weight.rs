@@ -54,7 +54,7 @@ async fn drip(mut stream: TcpStream, head: &[u8]) -> String {
 pub async fn slow_heads(target: Arc<Target>) -> String {
     let target = &*target;
     let begun = Instant::now();
-    let strangers = (0..many(2_000)).map(|_| async {
+    let strangers = (0..many(target.share(2_000))).map(|_| async {
         let stream = connect(&target.address, address(0)).await;
         drip(stream, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await
     });
@@ -67,7 +67,7 @@ pub async fn slow_bodies(target: Arc<Target>) -> String {
     let target = &*target;
     let begun = Instant::now();
     let head = format!("{}content-length: {MEGABYTE}\r\n\r\n", post("batchInsert", Some(&target.stolen)));
-    let strangers = (0..300).map(|number| {
+    let strangers = (0..target.share(300)).map(|number| {
         let head = head.as_bytes();
         async move { drip(connect(&target.address, address(number)).await, head).await }
     });
@@ -151,7 +151,8 @@ async fn pour(target: &Target, number: usize, head: &[u8], is_in_pieces: bool, b
 pub async fn guessed_keys(target: Arc<Target>) -> String {
     let target = &*target;
     let begun = Instant::now();
-    let guesses = stream::iter(0..GUESSERS).map(|number| async move {
+    let guessers = target.share(GUESSERS);
+    let guesses = stream::iter(0..guessers).map(|number| async move {
         let request: String = (0..GUESSES)
             .map(|guess| {
                 let key = format!("muster_{}_{:064x}", 1 + guess % 3, number * GUESSES + guess);
@@ -159,7 +160,7 @@ pub async fn guessed_keys(target: Arc<Target>) -> String {
                 get("/group-dispatch-api/whatsapp/queryWhatsAppStatus", Some(&key), more)
             })
             .collect();
-        statuses(&send(&target.address, address(number), request.as_bytes()).await)
+        statuses(&send(&target.address, address(GUESSERS + number), request.as_bytes()).await)
     });
     let answers: Vec<Vec<u16>> = guesses.buffer_unordered(many(GUESSING)).collect().await;
     let (mut refused, mut slowed) = (0, 0);
@@ -170,7 +171,7 @@ pub async fn guessed_keys(target: Arc<Target>) -> String {
             other => panic!("a guess was answered {other}"),
         }
     }
-    assert_eq!(refused + slowed, GUESSERS * GUESSES, "every guess is answered");
+    assert_eq!(refused + slowed, guessers * GUESSES, "every guess is answered");
     format!("{refused} answered 401 and {slowed} 429 in {:.0} s", begun.elapsed().as_secs_f64())
 }
 
@@ -201,16 +202,17 @@ pub async fn flood(target: Arc<Target>) -> String {
 
 pub async fn pipelining(target: Arc<Target>) -> String {
     let target = &*target;
+    let pipelined = target.share(PIPELINED);
     let strangers = (0..32).map(|number| async move {
-        let requests: String = (0..PIPELINED)
+        let requests: String = (0..pipelined)
             .map(|request| {
-                let more = if request + 1 == PIPELINED { LAST } else { "" };
+                let more = if request + 1 == pipelined { LAST } else { "" };
                 get("/healthz", None, &format!("x-request-id: {number}-{request}\r\n{more}"))
             })
             .collect();
         let answer = send(&target.address, address(number), requests.as_bytes()).await;
         let ids: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("x-request-id: ")).collect();
-        let asked: Vec<String> = (0..PIPELINED).map(|request| format!("{number}-{request}")).collect();
+        let asked: Vec<String> = (0..pipelined).map(|request| format!("{number}-{request}")).collect();
         assert_eq!(ids, asked, "answers are in the order of their requests");
     });
     join_all(strangers).await;
