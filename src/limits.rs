@@ -243,8 +243,13 @@ pub const API_KEY_ACCOUNTS: usize = 100;
 pub const TENANT_SECRET_BYTES: RangeInclusive<usize> = 16..=128;
 /// How far a token's timestamp may be from now, either side: what the family allows.
 pub const TOKEN_WINDOW: Duration = Duration::from_secs(5 * 60);
-/// How often it is looked whether the key of somebody who follows the live tail is over.
-pub const API_KEY_LOOK: Duration = Duration::from_secs(10);
+/// How often it is looked whether the key of somebody who reads a stream is over: a revocation is told at once, but the
+/// clock may be set.
+pub const API_KEY_LOOK: Duration = Duration::from_millis(500);
+/// Bytes in an answer that is not watched while it is sent, most: it is in the buffers of the connection at once.
+pub const UNCUT_BYTES: u64 = 64 * 1024;
+/// Bytes of a longer answer that are sent before its reader's key is looked at again.
+pub const CUT_PIECE_BYTES: usize = 64 * 1024;
 /// How much later each further key that is none is answered, and how late at most.
 pub const FAILED_KEY_WAIT: Duration = Duration::from_millis(50);
 /// See [`FAILED_KEY_WAIT`].

@@ -76,7 +76,7 @@ impl Door {
             Shown::Key(key) => self.keys.pass(Some(key), clock::now()),
             Shown::Token(token) => self.keys.pass_token(token, clock::now()),
             // A cookie of another time, or of another service on this machine, keeps nobody out of what is open.
-            Shown::Session { .. } if self.keys.is_open() => Ok(Pass::ALL),
+            Shown::Session { .. } if self.keys.is_open() => Ok(Pass::ANONYMOUS),
             Shown::Session { text, is_use } => {
                 self.sessions.key(text, is_use, now).map_or(Err(Denied::SignedOut), |(key, end)| {
                     match self.keys.pass_again(key, clock::now()) {
@@ -111,11 +111,7 @@ impl Door {
 
     /// Counts somebody who was not let in.
     pub fn count(&self, denied: Denied) {
-        let metrics = self.keys.metrics();
-        if let Denied::TooMany { .. } = denied {
-            metrics.rate_limited.inc();
-        }
-        denied.failure().map(|reason| metrics.auth_failures.at(reason).inc());
+        self.keys.count(denied);
     }
 
     /// One more key from this client's address that is none: how many there were of late, and how long the answer waits.

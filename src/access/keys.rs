@@ -4,21 +4,18 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use tokio::sync::{Mutex, watch};
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::shown::{Made, Shown};
 use super::token::{self, Token};
-use super::{Denied, Pass, text};
+use super::{Authorized, Denied, Holder, Pass, text};
 use crate::audit::write_time;
 use crate::clock;
 use crate::domain::{Act, Deed, Grant, Proof, Role, Timestamp, is_line};
 use crate::journal::{self, Asker, Fact, Journal, Recorded, Stream};
 use crate::limits::{
-    ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_LOOK, API_KEY_NAME_BYTES, API_KEYS, TENANT_ID_BYTES,
-    TENANT_SECRET_BYTES,
+    ACCOUNT_DIGITS_MAX, API_KEY_ACCOUNTS, API_KEY_NAME_BYTES, API_KEYS, TENANT_ID_BYTES, TENANT_SECRET_BYTES,
 };
-use crate::metrics::Metrics;
 use crate::vault::{self, Vault};
 
 /// The keys. Cheap to clone.
@@ -79,6 +76,9 @@ pub enum Refused {
     /// It is taken away already, or there are too many.
     #[error("{0}")]
     Conflict(String),
+    /// Whoever asks may not, by now.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// No random bytes.
     #[error(transparent)]
     Vault(#[from] vault::Error),
@@ -88,9 +88,13 @@ pub enum Refused {
 }
 
 impl Keys {
-    /// Where it is counted who is not let in.
-    pub(super) fn metrics(&self) -> &Metrics {
-        self.journal.metrics()
+    /// Counts somebody who is not let in, or no more.
+    pub(super) fn count(&self, denied: Denied) {
+        let metrics = self.journal.metrics();
+        if let Denied::TooMany { .. } = denied {
+            metrics.rate_limited.inc();
+        }
+        denied.failure().map(|reason| metrics.auth_failures.at(reason).inc());
     }
 
     /// The keys as the journal has them, and the secrets of tenants as the vault has them.
@@ -120,7 +124,7 @@ impl Keys {
     /// Who shows this key.
     pub fn pass(&self, shown: Option<&str>, now: Timestamp) -> Result<Pass, Denied> {
         if self.is_open() {
-            return Ok(Pass::ALL);
+            return Ok(Pass::ANONYMOUS);
         }
         let (id, hash) = text::read(shown.ok_or(Denied::Missing)?).ok_or(Denied::Unknown)?;
         let key = self.keys.get(&id).ok_or(Denied::Unknown)?;
@@ -151,64 +155,36 @@ impl Keys {
         let is_right = token.is_made_with(secret.as_ref().map_or(NOBODYS, |secret| secret.as_str()));
         match (grant, secret) {
             (Some(grant), Some(_)) if is_right && grant.is_over(now) => Err(Denied::TenantExpired),
-            (Some(grant), Some(_)) if is_right => Ok(Pass { session: None, grant: Some(grant) }),
+            (Some(grant), Some(_)) if is_right => Ok(Pass { session: None, holder: Holder::Key(grant) }),
             (Some(_) | None, Some(_) | None) => Err(Denied::WrongToken),
         }
     }
 
-    /// Waits until somebody who was let in would be let in no more.
-    pub async fn ended(&self, pass: Pass) {
-        match &pass.session {
-            Some(session) => session.clone().or(self.grant_ended(&pass)).await,
-            None => self.grant_ended(&pass).await,
-        }
+    /// Changes each time that a key is given or taken away.
+    pub(super) fn follow(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
-    async fn grant_ended(&self, pass: &Pass) {
-        let mut changes = self.changes.subscribe();
-        loop {
-            let now = clock::now();
-            let left = match &pass.grant {
-                None if !self.is_open() => return,
-                None => None,
-                Some(grant) if grant.is_over(now) || self.is_revoked(grant.id) => return,
-                Some(grant) => grant.expires.map(|end| end.since(now)),
-            };
-            // The wall clock may be set meanwhile.
-            let left = left.map_or(API_KEY_LOOK, |left| left.min(API_KEY_LOOK));
-            let _either = timeout(left, changes.changed()).await;
-        }
-    }
-
-    fn is_revoked(&self, id: u64) -> bool {
-        self.keys.get(&id).is_none_or(|key| key.revoked.is_some())
-    }
-
-    /// Gives a key.
-    pub async fn create(&self, wanted: Wanted, asker: Asker) -> Result<Made, Refused> {
-        let Wanted { name, role, accounts, expires, tenant, secret } = wanted;
-        let field = |field, words: String| Err(Refused::Field { field, words });
-        if !is_line(&name, API_KEY_NAME_BYTES) {
-            return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
-        }
-        let is_prefix = |first: &String| {
-            (1..=ACCOUNT_DIGITS_MAX).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        if accounts.len() > API_KEY_ACCOUNTS || !accounts.iter().all(is_prefix) {
-            return field(
-                "accounts",
-                format!("must be at most {API_KEY_ACCOUNTS} beginnings of numbers, each by itself, as in 8618"),
-            );
-        }
-        if expires.is_some_and(|end| end <= clock::now()) {
-            return field("expires", "must be in the future".to_owned());
-        }
-        check_tenant(role, tenant.as_deref(), secret.as_deref().map(String::as_str))?;
+    /// Gives a key to somebody who may give one at that moment: of several who ask for the first one, only one may.
+    pub async fn create<E: From<Refused>>(
+        &self,
+        wanted: Wanted,
+        authorize: impl FnOnce() -> Result<Authorized, E>,
+    ) -> Result<Made, E> {
+        wanted.check()?;
         let _changing = self.changing.lock().await;
+        // No key comes or goes until this one is recorded.
+        let asker = authorize()?.into_asker();
+        Ok(self.give(wanted, asker).await?)
+    }
+
+    /// Gives a key, while nobody else changes any.
+    async fn give(&self, wanted: Wanted, asker: Asker) -> Result<Made, Refused> {
+        let Wanted { name, role, accounts, expires, tenant, secret } = wanted;
         if self.keys.is_empty() && (role != Role::Admin || !accounts.is_empty() || expires.is_some()) {
             let words = "must be admin, bound to no accounts and without end, for the first key: with it nobody is let in \
                          any more without one, and only an admin gives further ones";
-            return field("role", words.to_owned());
+            return Err(Refused::Field { field: "role", words: words.to_owned() });
         }
         if self.keys.len() >= API_KEYS {
             return Err(Refused::Conflict(format!("there are {API_KEYS} API keys already, revoked ones included")));
@@ -249,11 +225,20 @@ impl Keys {
         vault.tenants()?.into_iter().filter(|id| !is_needed(id)).try_for_each(|id| vault.erase_tenant(id))
     }
 
-    /// Takes a key away, at once.
-    pub async fn revoke(&self, id: u64, asker: Asker) -> Result<(), Refused> {
+    /// Takes a key away, at once, for somebody who may do so at that moment.
+    pub async fn revoke<E: From<Refused>>(
+        &self,
+        id: u64,
+        authorize: impl FnOnce() -> Result<Authorized, E>,
+    ) -> Result<(), E> {
         let _changing = self.changing.lock().await;
-        self.keys.get(&id).ok_or(Refused::NoSuchKey(id))?;
-        if self.is_revoked(id) {
+        let asker = authorize()?.into_asker();
+        Ok(self.take_away(id, asker).await?)
+    }
+
+    async fn take_away(&self, id: u64, asker: Asker) -> Result<(), Refused> {
+        let key = self.keys.get(&id).map(|key| key.revoked).ok_or(Refused::NoSuchKey(id))?;
+        if key.is_some() {
             return Err(Refused::Conflict(format!("the API key {id} is revoked already")));
         }
         // Before the record, which makes it durable too.
@@ -345,12 +330,36 @@ fn check_tenant(role: Role, tenant: Option<&str>, secret: Option<&str>) -> Resul
     Err(Refused::Field { field, words })
 }
 
+impl Wanted {
+    /// Whether it is as it must be.
+    fn check(&self) -> Result<(), Refused> {
+        let Wanted { name, role, accounts, expires, tenant, secret } = self;
+        let field = |field, words: String| Err(Refused::Field { field, words });
+        if !is_line(name, API_KEY_NAME_BYTES) {
+            return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
+        }
+        let is_prefix = |first: &String| {
+            (1..=ACCOUNT_DIGITS_MAX).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if accounts.len() > API_KEY_ACCOUNTS || !accounts.iter().all(is_prefix) {
+            return field(
+                "accounts",
+                format!("must be at most {API_KEY_ACCOUNTS} beginnings of numbers, each by itself, as in 8618"),
+            );
+        }
+        if expires.is_some_and(|end| end <= clock::now()) {
+            return field("expires", "must be in the future".to_owned());
+        }
+        check_tenant(*role, tenant.as_deref(), secret.as_deref().map(String::as_str))
+    }
+}
+
 impl Key {
     fn pass(&self, now: Timestamp) -> Result<Pass, Denied> {
         match (self.revoked, self.grant.is_over(now)) {
             (Some(_), _) => Err(Denied::Revoked),
             (None, true) => Err(Denied::Expired),
-            (None, false) => Ok(Pass { session: None, grant: Some(self.grant.clone()) }),
+            (None, false) => Ok(Pass { session: None, holder: Holder::Key(self.grant.clone()) }),
         }
     }
 

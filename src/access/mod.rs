@@ -8,6 +8,7 @@
 //! | `token` | the token of a tenant, which is made anew for each request. Pure |
 //! | `rate` | how many requests one key, or one address, may make a second. Pure |
 //! | `keys` | the keys that there are: given, taken away, checked |
+//! | `requester` | whether somebody who was let in may still do it, right before it is done |
 //! | `sessions` | who is signed in with a browser |
 //! | `shown` | keys as others see them |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
@@ -20,6 +21,7 @@ mod address;
 mod door;
 mod keys;
 mod rate;
+mod requester;
 mod sessions;
 mod shown;
 mod text;
@@ -37,6 +39,7 @@ use std::time::Duration;
 pub use address::one_client;
 pub use door::{Door, Shown};
 pub use keys::{Keys, Refused, Wanted};
+pub use requester::{Authorized, Requester};
 pub use shown::{Made, Shown as ShownKey};
 pub use token::Token;
 
@@ -51,8 +54,18 @@ use crate::metrics::AuthFailure;
 pub struct Pass {
     /// The session that they were let in by, if it was one.
     session: Option<SessionEnd>,
-    /// None where no key was ever given, or whoever asks has the data directory itself.
-    grant: Option<Arc<Grant>>,
+    holder: Holder,
+}
+
+/// What somebody was let in for.
+#[derive(Clone)]
+enum Holder {
+    /// They have the data directory itself.
+    Owner,
+    /// No key was ever given.
+    Anonymous,
+    /// Their key, which was given for this.
+    Key(Arc<Grant>),
 }
 
 /// Why nobody is let in.
@@ -213,22 +226,32 @@ impl Denied {
 }
 
 impl Pass {
-    /// That of somebody who may do everything.
-    pub const ALL: Pass = Pass { session: None, grant: None };
+    /// That of somebody who has the data directory, and so may do everything.
+    pub const OWNER: Pass = Pass { session: None, holder: Holder::Owner };
+    /// That of anybody while no key was ever given: it is over once one is.
+    pub const ANONYMOUS: Pass = Pass { session: None, holder: Holder::Anonymous };
+
+    /// What the key was given for, if there is one.
+    fn grant(&self) -> Option<&Arc<Grant>> {
+        match &self.holder {
+            Holder::Owner | Holder::Anonymous => None,
+            Holder::Key(grant) => Some(grant),
+        }
+    }
 
     /// The number of the key; 0 for none.
     pub fn key(&self) -> u64 {
-        self.grant.as_ref().map_or(0, |grant| grant.id)
+        self.grant().map_or(0, |grant| grant.id)
     }
 
     /// What people call the key, and what it is for; none if none is needed.
     pub fn holder(&self) -> Option<(&str, Role)> {
-        self.grant.as_ref().map(|grant| (grant.name.as_str(), grant.role))
+        self.grant().map(|grant| (grant.name.as_str(), grant.role))
     }
 
     /// Lets nobody through whose key is not enough.
     pub fn needs(&self, need: Need) -> Result<(), Denied> {
-        match &self.grant {
+        match self.grant() {
             Some(grant) if !grant.role.may(need) => Err(Denied::Role { role: grant.role, need }),
             Some(_) | None => Ok(()),
         }
@@ -246,11 +269,11 @@ impl Pass {
 
     /// Whether the key is for this account too.
     pub fn sees(&self, account: AccountNumber) -> bool {
-        self.grant.as_ref().is_none_or(|grant| grant.covers(account))
+        self.grant().is_none_or(|grant| grant.covers(account))
     }
 
     /// The first digits of the accounts that the key is bound to; none if it is for all.
     pub fn bound(&self) -> &[String] {
-        self.grant.as_ref().map_or(&[], |grant| &grant.accounts)
+        self.grant().map_or(&[], |grant| &grant.accounts)
     }
 }

@@ -37,6 +37,11 @@ pub(super) struct SessionEnd {
 }
 
 impl SessionEnd {
+    /// Whether it has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_cancelled() || Instant::now() >= self.latest
+    }
+
     /// Waits for it, or for something else if that is earlier.
     pub(super) async fn or(self, other: impl Future<Output = ()>) {
         let _either = timeout_at(self.latest, self.ended.run_until_cancelled(other)).await;

@@ -10,14 +10,16 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use super::{Denied, Door, Keys, Pass, Refused, Shown, Token, Wanted, text};
+use super::{Authorized, Denied, Door, Keys, Pass, Refused, Requester, Shown, Token, Wanted, text};
 use crate::clock;
 use crate::config::{self, Settings};
 use crate::domain::{AccountNumber, Need, Role, Timestamp};
-use crate::journal::{Asker, Journal, Origin};
+use crate::journal::{Journal, RequestId};
 use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_FORGOTTEN};
 use crate::store::Store;
 use crate::vault::Vault;
+
+mod authorizing;
 
 struct House {
     keys: Keys,
@@ -50,7 +52,7 @@ impl House {
         let accounts = accounts.iter().map(|first| (*first).to_owned()).collect();
         let expires = lasts.map(|lasts| clock::now().plus(lasts));
         let wanted = Wanted { name: role.name().to_owned(), role, accounts, expires, tenant: None, secret: None };
-        Ok(self.keys.create(wanted, asker()).await?.key.unwrap())
+        Ok(self.keys.create(wanted, self.owner()).await?.key.unwrap())
     }
 
     /// Gives a key to a tenant; the secret, if one was drawn.
@@ -64,14 +66,22 @@ impl House {
         let (tenant, secret) = (Some(tenant.to_owned()), secret.map(|secret| Zeroizing::new(secret.to_owned())));
         let accounts = vec!["8618".to_owned()];
         let wanted = Wanted { name: "back-end".to_owned(), role: Role::Caller, accounts, expires, tenant, secret };
-        let made = self.keys.create(wanted, asker()).await?;
+        let made = self.keys.create(wanted, self.owner()).await?;
         assert!(made.key.is_none(), "it has no text");
         Ok(made.secret)
     }
 }
 
-fn asker() -> Asker {
-    Asker { origin: Origin::OPERATOR, from: "127.0.0.1:40000".to_owned() }
+impl House {
+    /// Leave of whoever has the data directory.
+    fn owner(&self) -> impl FnOnce() -> Result<Authorized, Refused> + use<> {
+        let owner = requester(&self.keys, Pass::OWNER, Need::Administer);
+        move || Ok(owner.authorize()?)
+    }
+}
+
+fn requester(keys: &Keys, pass: Pass, need: Need) -> Requester {
+    Requester::new(keys.clone(), pass, need, RequestId(7), "127.0.0.1:40000".to_owned())
 }
 
 /// The number of a key that is let in, or why it is not.
@@ -110,12 +120,12 @@ async fn keys_come_and_go_and_outlast_restarts() {
     let secret = caller.splitn(3, '_').nth(2).unwrap();
     assert!(shown.contains("8618") && !shown.contains(secret), "{shown}");
 
-    house.keys.revoke(2, asker()).await.unwrap();
+    house.keys.revoke(2, house.owner()).await.unwrap();
     assert_eq!(seen(&house.keys, Some(&caller)), Err(Denied::Revoked), "at once");
     assert_eq!(seen(&house.reopened(), Some(&caller)), Err(Denied::Revoked));
-    assert!(matches!(house.keys.revoke(2, asker()).await, Err(Refused::Conflict(_))));
-    assert!(matches!(house.keys.revoke(7, asker()).await, Err(Refused::NoSuchKey(7))));
-    house.keys.revoke(1, asker()).await.unwrap();
+    assert!(matches!(house.keys.revoke(2, house.owner()).await, Err(Refused::Conflict(_))));
+    assert!(matches!(house.keys.revoke(7, house.owner()).await, Err(Refused::NoSuchKey(7))));
+    house.keys.revoke(1, house.owner()).await.unwrap();
     assert!(!house.keys.is_open(), "what was locked once stays locked");
 }
 
@@ -136,7 +146,7 @@ async fn a_pass_ends_with_its_key() {
     ended(pass(&short)).await.unwrap();
     let other = house.create(Role::Auditor, &[], None).await.unwrap();
     let of_other = ended(pass(&other));
-    house.keys.revoke(3, asker()).await.unwrap();
+    house.keys.revoke(3, house.owner()).await.unwrap();
     of_other.await.unwrap();
     assert!(!of_admin.is_finished());
 }
@@ -151,10 +161,10 @@ async fn a_bound_key_sees_its_accounts_alone() {
     for (number, is_seen) in
         [(861_821_726_232, true), (442_079_460_000, true), (861_721_726_232, false), (14_155_550_100, false)]
     {
-        assert_eq!((pass.sees(account(number)), Pass::ALL.sees(account(number))), (is_seen, true), "{number}");
+        assert_eq!((pass.sees(account(number)), Pass::OWNER.sees(account(number))), (is_seen, true), "{number}");
         assert_eq!(pass.needs_account(account(number)).is_ok(), is_seen);
     }
-    assert_eq!((pass.needs_all(), Pass::ALL.needs_all()), (Err(Denied::Bound), Ok(())));
+    assert_eq!((pass.needs_all(), Pass::OWNER.needs_all()), (Err(Denied::Bound), Ok(())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,7 +317,7 @@ async fn tenants_come_and_go() {
     let shown = serde_json::to_string(&house.keys.list(now)).unwrap();
     assert!(shown.contains(TENANT) && !shown.contains(secret.as_str()), "{shown}");
 
-    house.keys.revoke(2, asker()).await.unwrap();
+    house.keys.revoke(2, house.owner()).await.unwrap();
     assert_eq!(house.vault.tenants().unwrap(), [0; 0], "it is erased");
     assert_eq!(token(&house.keys, &secret, now), Err(Denied::WrongToken), "at once");
     assert_eq!(token(&house.reopened(), &secret, now), Err(Denied::WrongToken));

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use warp::http::Method;
 
+use crate::domain::Need;
+
 /// An endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -64,6 +66,19 @@ impl Endpoint {
             Endpoint::Ready => "/readyz",
             Endpoint::Metrics => "/metrics",
             Endpoint::Unknown => "",
+        }
+    }
+
+    /// What a key must be for; nothing is asked of those who want to know whether the service runs.
+    pub(super) fn need(self) -> Need {
+        match self {
+            Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Unknown => Need::Read,
+            Endpoint::BatchInsert
+            | Endpoint::QueryWhatsAppStatus
+            | Endpoint::BatchOnline
+            | Endpoint::BatchRecycle
+            | Endpoint::SubmitPhone
+            | Endpoint::SubmitVerifyCode => Need::Call,
         }
     }
 

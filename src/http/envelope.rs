@@ -143,7 +143,7 @@ pub(super) fn batch_body(
         return (200, Cow::Borrowed(SUCCESS_BODY));
     }
     let failed = outcomes.iter().find_map(|outcome| match outcome {
-        Err(undone @ Undone::Failed(_)) => Some(undone.code()),
+        Err(undone @ (Undone::Failed(_) | Undone::Denied(_))) => Some(undone.code()),
         Ok(()) | Err(Undone::Refused(_)) => None,
     });
     let code = match refused {
@@ -160,7 +160,7 @@ pub(super) fn batch_body(
 fn refusals(accounts: &[AccountNumber], outcomes: &[Result<(), Undone>], refused: usize, details: bool) -> String {
     let mut message = match outcomes.len() {
         1 => String::new(),
-        all if outcomes.iter().any(|outcome| matches!(outcome, Err(Undone::Failed(_)))) => {
+        all if outcomes.iter().any(|outcome| matches!(outcome, Err(Undone::Failed(_) | Undone::Denied(_)))) => {
             format!("{refused} of {all} accounts refused or failed: ")
         }
         all => format!("{refused} of {all} accounts refused: "),

@@ -86,6 +86,35 @@ pub(super) enum Undone {
     Refused(Refusal),
     /// It failed.
     Failed(actors::Error),
+    /// The key of whoever asked ended before its turn came.
+    Denied(Denied),
+}
+
+/// Why none of the commands of a request was begun.
+#[derive(Debug, Clone)]
+pub(super) enum NotBegun {
+    /// The accounts could not take them.
+    Accounts(actors::Error),
+    /// The key of whoever asked has ended meanwhile.
+    Denied(Denied),
+}
+
+impl From<NotBegun> for Error {
+    fn from(why: NotBegun) -> Error {
+        match why {
+            NotBegun::Accounts(error) => error.into(),
+            NotBegun::Denied(denied) => denied.into(),
+        }
+    }
+}
+
+impl From<NotBegun> for Undone {
+    fn from(why: NotBegun) -> Undone {
+        match why {
+            NotBegun::Accounts(error) => Undone::Failed(error),
+            NotBegun::Denied(denied) => Undone::Denied(denied),
+        }
+    }
 }
 
 impl Undone {
@@ -94,6 +123,7 @@ impl Undone {
         match self {
             Undone::Refused(refusal) => refusal_code(*refusal),
             Undone::Failed(error) => accounts_code(error),
+            Undone::Denied(denied) => denied.code(),
         }
     }
 
@@ -101,7 +131,7 @@ impl Undone {
     pub(super) fn message(&self, account: AccountNumber) -> String {
         let sign = match self {
             Undone::Refused(_) => "",
-            Undone::Failed(_) => ":",
+            Undone::Failed(_) | Undone::Denied(_) => ":",
         };
         format!("{account}{sign} {}", self.words())
     }
@@ -110,6 +140,7 @@ impl Undone {
     pub(super) fn words(&self) -> Cow<'static, str> {
         match self {
             Undone::Refused(refusal) => refusal.to_string().into(),
+            Undone::Denied(denied) => denied.to_string().into(),
             Undone::Failed(error) => accounts_words(error).map_or_else(|| error.to_string().into(), Cow::Borrowed),
         }
     }

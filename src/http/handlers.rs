@@ -10,9 +10,9 @@ use super::Api;
 use super::body::Body;
 use super::endpoint::Endpoint;
 use super::envelope::Answer;
-use super::error::{Error, Undone};
+use super::error::{Error, NotBegun, Undone};
 use super::requests::{self, Entry, Import, Query};
-use crate::access::Pass;
+use crate::access::{Authorized, Pass, Requester};
 use crate::actors::{self, Outcome};
 use crate::domain::{AccountNumber, Command, Refusal};
 use crate::journal::Origin;
@@ -24,8 +24,7 @@ pub(super) struct Call {
     pub(super) post: Post,
     pub(super) query: Query,
     pub(super) body: Body,
-    pub(super) origin: Origin,
-    pub(super) pass: Pass,
+    pub(super) caller: Requester,
 }
 
 /// The endpoints that ask something of accounts.
@@ -41,14 +40,20 @@ pub(super) enum Post {
     Code,
 }
 
-/// Carries a request out.
+/// Carries a request out, if its caller still may: the body, or another request with the same key, was waited for.
 pub(super) async fn carry_out(api: &Api, call: Call) -> Result<Answer, Error> {
-    let Call { post, query, body, origin, pass, .. } = call;
+    let Call { post, query, body, caller, .. } = call;
+    let _sealing = match post {
+        Post::Import(_) | Post::Phone | Post::Code => Some(api.vault().sealing().await),
+        Post::Recycle => None,
+    };
+    let authorized = caller.authorize()?;
+    let pass = authorized.pass();
     match post {
-        Post::Import(import) => import_accounts(api, import, &query, body, origin, &pass).await,
-        Post::Recycle => recycle(api, &query, &body, origin, &pass).await,
-        Post::Phone => submit_phone(api, &body, origin, &pass).await,
-        Post::Code => submit_verify_code(api, &body, origin, &pass).await,
+        Post::Import(import) => import_accounts(api, import, &query, body, &caller, pass).await,
+        Post::Recycle => recycle(api, &query, &body, &caller, pass).await,
+        Post::Phone => submit_phone(api, &body, &authorized).await,
+        Post::Code => submit_verify_code(api, &body, &authorized).await,
     }
 }
 
@@ -71,21 +76,20 @@ async fn import_accounts(
     import: Import,
     query: &Query,
     body: Body,
-    origin: Origin,
+    caller: &Requester,
     pass: &Pass,
 ) -> Result<Answer, Error> {
     let details = requests::wants_details(query)?;
     let body = Arc::new(body);
-    let _sealing = api.vault().sealing().await;
     let commands = import_commands(api, import, Sealing::WhereNeeded, &body, pass).await?;
     let accounts = commands.iter().map(|(account, _)| *account).collect();
-    let mut outcomes = execute(api, commands, origin).await?;
+    let mut outcomes = execute(api, commands, caller).await?;
     if outcomes.iter().any(lacks_content) {
         // Known numbers that were registered and never imported.
         let commands = import_commands(api, import, Sealing::All, &body, pass).await?;
         let refused = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
         let (refused, commands): (Vec<_>, Vec<_>) = refused.unzip();
-        let now = rest_of(commands.len(), execute(api, commands, origin).await);
+        let now = rest_of(commands.len(), execute(api, commands, caller).await);
         for (outcome, now) in refused.into_iter().zip(now) {
             *outcome = now;
         }
@@ -94,7 +98,7 @@ async fn import_accounts(
 }
 
 /// batchRecycle.
-async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
+async fn recycle(api: &Api, query: &Query, body: &[u8], caller: &Requester, pass: &Pass) -> Result<Answer, Error> {
     let details = requests::wants_details(query)?;
     let max_batch = api.settings().max_batch;
     let comes_back = api.rules().auto_reconnect;
@@ -102,13 +106,12 @@ async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origin, pass: &P
         Some(accounts) => accounts,
         None => api.roster().wanted_online(comes_back).into_iter().filter(|account| pass.sees(*account)).collect(),
     };
-    accounts.iter().try_for_each(|account| pass.needs_account(*account))?;
     let mut outcomes = Vec::with_capacity(accounts.len());
     // All accounts may be more than may be under way at once; a batch of them never is for its own size.
     for batch in accounts.chunks(max_batch.max(1)) {
         let commands = batch.iter().map(|account| (*account, Command::Recycle { comes_back })).collect();
-        match execute(api, commands, origin).await {
-            Err(error) if outcomes.is_empty() => return Err(error.into()),
+        match execute(api, commands, caller).await {
+            Err(why) if outcomes.is_empty() => return Err(why.into()),
             executed => outcomes.extend(rest_of(batch.len(), executed)),
         }
     }
@@ -116,10 +119,9 @@ async fn recycle(api: &Api, query: &Query, body: &[u8], origin: Origin, pass: &P
 }
 
 /// submitPhone.
-async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
+async fn submit_phone(api: &Api, body: &[u8], authorized: &Authorized) -> Result<Answer, Error> {
     let asked = requests::registration(body)?;
-    pass.needs_account(asked.account)?;
-    let _sealing = api.vault().sealing().await;
+    authorized.pass().needs_account(asked.account)?;
     // The account gets its key now, so that the code can be sealed when it comes.
     api.vault().enrol(asked.account)?;
     let task = api.accounts().new_task()?;
@@ -131,19 +133,18 @@ async fn submit_phone(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Re
         country: asked.country,
         lifetime: api.rules().registration_lifetime,
     };
-    accepted(asked.account, api.accounts().execute(asked.account, command, origin).await?)?;
+    accepted(asked.account, api.accounts().execute(asked.account, command, authorized.origin()).await?)?;
     Ok(Answer::Task(task))
 }
 
 /// submitVerifyCode.
-async fn submit_verify_code(api: &Api, body: &[u8], origin: Origin, pass: &Pass) -> Result<Answer, Error> {
+async fn submit_verify_code(api: &Api, body: &[u8], authorized: &Authorized) -> Result<Answer, Error> {
     let requests::Code { account, code } = requests::code(body)?;
-    pass.needs_account(account)?;
-    let _sealing = api.vault().sealing().await;
+    authorized.pass().needs_account(account)?;
     // Without a key nothing was ever asked of this number, so nothing waits for a code.
     let refusal = Refusal::NoRegistrationWaiting;
     let code = api.vault().seal_code(account, &code)?.ok_or(Error::Refused { account, refusal })?;
-    accepted(account, api.accounts().execute(account, Command::SubmitCode { code }, origin).await?)?;
+    accepted(account, api.accounts().execute(account, Command::SubmitCode { code }, authorized.origin()).await?)?;
     Ok(Answer::Success)
 }
 
@@ -216,13 +217,15 @@ fn on_all_cores<T: Sync, U: Send>(items: &[T], map: impl Fn(&T) -> Result<U, Err
     })
 }
 
-/// Carries out the commands, and says of each account why it was not done.
-async fn execute(
-    api: &Api,
-    commands: Vec<(AccountNumber, Command)>,
-    origin: Origin,
-) -> Result<Outcomes, actors::Error> {
-    Ok(outcomes(api.accounts().execute_all(commands, origin).await?, origin))
+/// Carries out the commands, and says of each account why it was not done. Sealing a large batch takes a while, so the
+/// caller is asked about again.
+async fn execute(api: &Api, commands: Vec<(AccountNumber, Command)>, caller: &Requester) -> Result<Outcomes, NotBegun> {
+    let authorized = caller.authorize().map_err(NotBegun::Denied)?;
+    let bound = commands.iter().try_for_each(|(account, _)| authorized.pass().needs_account(*account));
+    bound.map_err(NotBegun::Denied)?;
+    let origin = authorized.origin();
+    let executed = api.accounts().execute_all(commands, origin).await.map_err(NotBegun::Accounts)?;
+    Ok(outcomes(executed, origin))
 }
 
 /// What became of the accounts of a request, which is logged where they failed inside.
@@ -236,8 +239,8 @@ pub(super) fn outcomes(executed: Vec<Result<Outcome, actors::Error>>, origin: Or
 }
 
 /// The outcomes of the last accounts of a request, of which others are done already: an error of them all is each one's.
-fn rest_of(accounts: usize, executed: Result<Outcomes, actors::Error>) -> Outcomes {
-    executed.unwrap_or_else(|error| vec![Err(Undone::Failed(error)); accounts])
+fn rest_of(accounts: usize, executed: Result<Outcomes, NotBegun>) -> Outcomes {
+    executed.unwrap_or_else(|why| vec![Err(why.into()); accounts])
 }
 
 fn lacks_content(outcome: &Result<(), Undone>) -> bool {

@@ -25,6 +25,7 @@
 //! | `measured` | requests, counted and timed |
 //! | `server` | connections: accept, time out, drain |
 //! | `bridge` | `/gateway/v1`: reports come in, commands are fetched |
+//! | `cut` | answers that break off with the key of whoever reads them |
 //! | `places` | how many there may be, in all and of one address |
 //! | `tls` | the certificate that is shown, and whose clients are taken |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
@@ -32,6 +33,7 @@
 mod body;
 mod bridge;
 mod cloud_api;
+mod cut;
 mod endpoint;
 mod envelope;
 mod error;

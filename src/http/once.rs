@@ -18,7 +18,7 @@ use super::requests;
 use crate::actors;
 use crate::answers::{Asked, Begun, Intent, Scope};
 use crate::domain::{AccountNumber, Event};
-use crate::journal::{Origin, Recorded, Stream};
+use crate::journal::{Recorded, Stream};
 use crate::limits::{IDEMPOTENCY_KEY_BYTES, INLINE_BODY_BYTES};
 use crate::vault::RequestFingerprint;
 
@@ -58,11 +58,16 @@ pub(super) async fn answer(api: &Api, key: HeaderValue, call: Call) -> Result<Re
 }
 
 async fn answer_once(api: &Api, key: &HeaderValue, call: Call) -> Result<Reply, Error> {
-    let scope = Scope::of(call.pass.key(), call.post.name(), key.as_bytes());
+    let caller = call.caller.clone();
+    let scope = Scope::of(caller.admitted().key(), call.post.name(), key.as_bytes());
     let (call, print) = fingerprint(api, call).await?;
-    let intent = Intent { request: call.origin.request, position: api.journal().head() };
+    let intent = Intent { request: caller.request(), position: api.journal().head() };
     let begun = match api.answers().ask(scope, print, intent).await? {
-        Asked::Answered(given) => return Ok(Reply::Kept { given, is_repeated: true }),
+        Asked::Answered(given) => {
+            // Another request with the key may have been waited for.
+            caller.authorize()?;
+            return Ok(Reply::Kept { given, is_repeated: true });
+        }
         Asked::Begun(begun) => begun,
     };
     let (endpoint, result) = (call.endpoint, carry_out(api, call, &begun).await);
@@ -86,7 +91,7 @@ async fn answer_once(api: &Api, key: &HeaderValue, call: Call) -> Result<Reply, 
 async fn carry_out(api: &Api, call: Call, begun: &Begun) -> Result<Answer, Error> {
     let intent = begun.intent();
     if begun.is_old {
-        tracing::info!(request = %call.origin.request, begun_as = %intent.request, "goes on with what nobody was answered");
+        tracing::info!(request = %call.caller.request(), begun_as = %intent.request, "goes on with what nobody was answered");
         let done = match call.post {
             Post::Phone => {
                 let account = requests::registration(&call.body)?.account;
@@ -107,8 +112,8 @@ async fn carry_out(api: &Api, call: Call, begun: &Begun) -> Result<Answer, Error
             return Ok(answer);
         }
     }
-    let origin = Origin { request: intent.request, ..call.origin };
-    handlers::carry_out(api, Call { origin, ..call }).await
+    let caller = call.caller.going_on_with(intent.request);
+    handlers::carry_out(api, Call { caller, ..call }).await
 }
 
 /// The answer that a request which was begun so would have got, by what it made happen to an account.
@@ -128,7 +133,8 @@ async fn look_back(
 
 /// What becomes of the key of a request that came to this.
 pub(super) fn fate(result: &Result<Answer, Error>) -> Fate {
-    let failed = |outcomes: &[Result<(), Undone>]| outcomes.iter().any(|it| matches!(it, Err(Undone::Failed(_))));
+    let is_open = |it: &Result<(), Undone>| matches!(it, Err(Undone::Failed(_) | Undone::Denied(_)));
+    let failed = |outcomes: &[Result<(), Undone>]| outcomes.iter().any(is_open);
     match result {
         Ok(Answer::Batch { outcomes, .. }) if failed(outcomes) => Fate::Open,
         Ok(_) => Fate::Kept,

@@ -12,6 +12,7 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use super::cut::cut_with_key;
 use super::endpoint::Endpoint;
 use super::envelope::{Answer, Reply, respond};
 use super::error::Error;
@@ -21,9 +22,7 @@ use super::requests::{Import, Query};
 use super::server::Peer;
 use super::traced::Traced;
 use super::{Api, body, handlers, list, metrics, once, visitor};
-use crate::access::{Denied, Pass};
-use crate::domain::Need;
-use crate::journal::{Origin, Principal};
+use crate::access::{Denied, Pass, Requester};
 
 /// All that the API answers.
 pub(super) fn routes(
@@ -103,8 +102,9 @@ where
     let limit = api.settings().request_timeout;
     let result = match admit(&api, &request).await {
         Ok(pass) => {
-            let origin = Origin { principal: Principal::Caller(pass.key()), request: id };
-            let answered = timeout(limit, dispatch(&api, &request, &mut body, origin, pass));
+            let from = request.peer.map_or_else(String::new, |Peer(peer)| peer.to_string());
+            let caller = Requester::new(api.door().keys().clone(), pass, request.endpoint.need(), id, from);
+            let answered = timeout(limit, dispatch(&api, &request, &mut body, caller));
             // Commands that are in their accounts' mailboxes by then go on to their end, as where a caller hangs up.
             answered.await.unwrap_or(Err(Error::Late { limit }))
         }
@@ -139,26 +139,23 @@ where
 async fn admit(api: &Api, request: &Request) -> Result<Pass, Denied> {
     // Requests that no connection brings are those of tests.
     let from = request.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(peer)| peer.ip());
-    match request.endpoint {
-        Endpoint::Health | Endpoint::Ready | Endpoint::Unknown => Ok(Pass::ALL),
+    let pass = match request.endpoint {
+        Endpoint::Health | Endpoint::Ready | Endpoint::Unknown => return Ok(Pass::ANONYMOUS),
         Endpoint::Metrics => {
             let pass = visitor::enter(api.door(), &request.headers, from).await?;
-            pass.needs(Need::Read)?;
-            pass.needs_all().map(|()| pass)
+            pass.needs_all().map(|()| pass)?
         }
         Endpoint::BatchInsert
         | Endpoint::QueryWhatsAppStatus
         | Endpoint::BatchOnline
         | Endpoint::BatchRecycle
         | Endpoint::SubmitPhone
-        | Endpoint::SubmitVerifyCode => {
-            let pass = visitor::enter_documented(api.door(), &request.headers, from).await?;
-            pass.needs(Need::Call).map(|()| pass)
-        }
-    }
+        | Endpoint::SubmitVerifyCode => visitor::enter_documented(api.door(), &request.headers, from).await?,
+    };
+    pass.needs(request.endpoint.need()).map(|()| pass)
 }
 
-async fn dispatch<S, B>(api: &Api, request: &Request, body: &mut S, origin: Origin, pass: Pass) -> Result<Reply, Error>
+async fn dispatch<S, B>(api: &Api, request: &Request, body: &mut S, caller: Requester) -> Result<Reply, Error>
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin,
     B: Buf,
@@ -176,7 +173,10 @@ where
         Endpoint::BatchRecycle => Post::Recycle,
         Endpoint::SubmitPhone => Post::Phone,
         Endpoint::SubmitVerifyCode => Post::Code,
-        Endpoint::QueryWhatsAppStatus => return list::answer(api, query, headers, &pass).await.map(Reply::Made),
+        Endpoint::QueryWhatsAppStatus => {
+            let list = list::answer(api, query, headers, caller.authorize()?.pass()).await?;
+            return Ok(Reply::Made(cut_with_key(list, caller)));
+        }
         Endpoint::Metrics => return metrics::answer(api).await.map(Reply::Made),
         Endpoint::Ready if !api.is_ready() => return Err(Error::NotReady),
         Endpoint::Health | Endpoint::Ready => return Ok(Reply::Answer(Answer::Success)),
@@ -184,7 +184,7 @@ where
     };
     let key = once::key(headers)?;
     let body = body::read(headers, body, api.settings().max_body_bytes, api.room()).await?;
-    let call = Call { endpoint: *endpoint, post, query: query.clone(), body, origin, pass };
+    let call = Call { endpoint: *endpoint, post, query: query.clone(), body, caller };
     match key {
         Some(key) => once::answer(api, key, call).await,
         None => handlers::carry_out(api, call).await.map(Reply::Answer),

@@ -319,7 +319,7 @@ impl Offline {
     pub async fn ask(&self, method: &str, path: &str, accept: &str, body: String) -> Result<Here, Error> {
         let within = Within::offline(self.audit.clone(), self.keys.clone());
         // Whoever has the data directory needs no key.
-        let (pass, peer, headers) = (Pass::ALL, None, &[("accept", accept)]);
+        let (pass, peer, headers) = (Pass::OWNER, None, &[("accept", accept)]);
         let asked = Asked { pass, peer, method, path, headers, body };
         within.ask(asked).await.map(Here::from).map_err(|error| Error::Asked(error.to_string()))
     }

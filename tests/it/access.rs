@@ -11,8 +11,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::muster::{Muster, directory, run};
 
-const ACCOUNT: &str = "861821726232";
-const DOCUMENTED: [(&str, &str); 6] = [
+pub const ACCOUNT: &str = "861821726232";
+pub const DOCUMENTED: [(&str, &str); 6] = [
     ("POST", "whatsapp/batchInsert"),
     ("POST", "whatsapp/batchOnline"),
     ("POST", "whatsapp/batchRecycle"),
@@ -22,7 +22,7 @@ const DOCUMENTED: [(&str, &str); 6] = [
 ];
 
 /// What is sent to an endpoint of the contract.
-fn body(path: &str) -> Value {
+pub fn body(path: &str) -> Value {
     let account = json!({
         "whatsApp": ACCOUNT, "whatsappType": 1, "override": false, "accountId": ACCOUNT,
         "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",
@@ -63,7 +63,7 @@ async fn status(muster: &Muster, method: &str, path: &str, body: &Value, key: Op
 }
 
 /// Makes a key with the command line.
-fn create(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+pub fn create(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     made(arguments, environment)["key"].as_str().unwrap().to_owned()
 }
 

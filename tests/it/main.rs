@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod authorization;
 mod bridge;
 mod cloud_api;
 mod command_line;

@@ -19,7 +19,6 @@ use super::form::Form;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::streams::{NDJSON_LINES, infallible, json, paged, raw};
-use crate::access::Pass;
 use crate::audit::{self, Audit, CloudEvent, Filter, Order, Page};
 use crate::http::requests::Query;
 use crate::journal::Recorded;
@@ -62,8 +61,8 @@ enum From {
     Before(u64),
 }
 
-/// `GET /events`. The live tail ends with the pass, if there is one.
-pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap, pass: Option<Pass>) -> Result<Response, Problem> {
+/// `GET /events`
+pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap) -> Result<Response, Problem> {
     let parameters = Parameters::new(query, &KNOWN)?;
     let (after, before, filter) = (parameters.number("after")?, parameters.number("before")?, parameters.filter()?);
     let from = match (parameters.order()?, after, before) {
@@ -86,7 +85,7 @@ pub(super) fn list(desk: &Desk, query: &Query, headers: &HeaderMap, pass: Option
                 from.going_on(next).read(&audit, &filter, limit)
             }))
         }
-        (Form::Live, From::After(_)) => live(desk, after, filter, headers, pass),
+        (Form::Live, From::After(_)) => live(desk, after, filter, headers),
         (Form::Live, From::Before(_)) => Err(Problem::parameter("order", "must be asc for what is yet to happen")),
     }
 }
@@ -129,13 +128,7 @@ struct Tail {
 
 /// What happens, as it happens: server-sent events whose ids are positions. It goes on behind `Last-Event-ID`, or behind
 /// `after`, or from now.
-fn live(
-    desk: &Desk,
-    after: Option<u64>,
-    filter: Filter,
-    headers: &HeaderMap,
-    pass: Option<Pass>,
-) -> Result<Response, Problem> {
+fn live(desk: &Desk, after: Option<u64>, filter: Filter, headers: &HeaderMap) -> Result<Response, Problem> {
     let resumed = match headers.get("last-event-id").map(|id| id.to_str().ok().and_then(|id| id.trim().parse().ok())) {
         Some(Some(position)) => Some(position),
         Some(None) => return Err(Problem::parameter("Last-Event-ID", "must be the id of an event: a whole number")),
@@ -154,14 +147,7 @@ fn live(
         let event = sse::Event::default().id(record.position.to_string()).data(line);
         Some((infallible(event), tail))
     });
-    let (stop, keys) = (desk.inner.stop.clone(), desk.inner.door.keys().clone());
-    let ended = async move {
-        match pass {
-            Some(pass) => drop(stop.run_until_cancelled(keys.ended(pass)).await),
-            None => stop.cancelled().await,
-        }
-    };
-    let events = events.take_until(Box::pin(ended));
+    let events = events.take_until(desk.inner.stop.clone().cancelled_owned());
     let heartbeat = sse::keep_alive().interval(Duration::from_secs(LIVE_HEARTBEAT.as_secs())).text("still here");
     Ok(sse::reply(heartbeat.stream(events)).into_response())
 }

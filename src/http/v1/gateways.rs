@@ -6,6 +6,7 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::Desk;
+use super::context::Context;
 use super::parameters::{Parameters, remark};
 use super::problem::{INSIDE, Problem};
 use super::streams::json;
@@ -55,14 +56,8 @@ pub(super) fn list(desk: &Desk, query: &Query) -> Result<Response, Problem> {
 }
 
 /// `POST /gateways/{name}/reconcile`. Remembered as an act before it is done.
-pub(super) async fn reconcile(
-    desk: &Desk,
-    name: &str,
-    query: &Query,
-    body: &[u8],
-    asker: Asker,
-) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
+pub(super) async fn reconcile(desk: &Desk, name: &str, context: &Context, body: &[u8]) -> Result<Response, Problem> {
+    Parameters::new(&context.query, &[])?;
     let named = GatewayKind::ALL.into_iter().find(|kind| kind.name() == name);
     let gateway = named.ok_or_else(|| {
         let names = GatewayKind::ALL.map(GatewayKind::name).join(", ");
@@ -80,7 +75,7 @@ pub(super) async fn reconcile(
         };
         return Err(Problem::new(StatusCode::CONFLICT, words));
     }
-    let Asker { origin, from } = asker;
+    let Asker { origin, from } = context.authorize()?.into_asker();
     let deed = Deed::ReconciliationOrdered { gateway, reason };
     desk.audit().journal().record_act(Act { deed, from }, origin, clock::now()).await.map_err(|error| {
         tracing::error!(%error, "an order to a gateway was not recorded, and so not carried out");

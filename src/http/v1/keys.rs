@@ -7,6 +7,7 @@ use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use super::Desk;
+use super::context::Context;
 use super::parameters::{Parameters, in_time};
 use super::problem::Problem;
 use super::streams::json;
@@ -14,8 +15,6 @@ use super::webhooks::read;
 use crate::access::{Refused, ShownKey, Wanted};
 use crate::clock;
 use crate::domain::Role;
-use crate::http::requests::Query;
-use crate::journal::Asker;
 
 /// What a new key is to be for.
 #[derive(Deserialize, ToSchema)]
@@ -61,16 +60,10 @@ pub(in crate::http) struct Revoked {
 const SHAPE: &str = r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two may be left out; or add "tenant":"500975", and "secret":"…" if it has one"#;
 
 /// Answers `/keys`, and `/keys/{key}`.
-pub(super) async fn answer(
-    desk: &Desk,
-    method: &str,
-    key: Option<&str>,
-    query: &Query,
-    body: &[u8],
-    asker: Asker,
-) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
+pub(super) async fn answer(desk: &Desk, method: &str, context: &Context, body: &[u8]) -> Result<Response, Problem> {
+    Parameters::new(&context.query, &[])?;
     let keys = desk.inner.door.keys();
+    let key = context.path.split_once('/').map(|(_, key)| key);
     match (key, method) {
         (None, "POST") => {
             let Body { name, role, accounts, expires, tenant, secret } = read(body, SHAPE)?;
@@ -78,11 +71,12 @@ pub(super) async fn answer(
             let wrong = || Problem::parameter("role", format_args!("must be one of {}, not {role:?}", known()));
             let role = Role::ALL.into_iter().find(|known| known.name() == role).ok_or_else(wrong)?;
             let expires = expires.as_deref().map(|text| in_time("expires", text)).transpose()?;
-            Ok(json(&keys.create(Wanted { name, role, accounts, expires, tenant, secret }, asker).await?))
+            let wanted = Wanted { name, role, accounts, expires, tenant, secret };
+            Ok(json(&keys.create(wanted, || context.authorize()).await?))
         }
         (Some(id), _) => {
             let id = id.parse().map_err(|_| Problem::parameter("key", "must be the number of a key"))?;
-            keys.revoke(id, asker).await?;
+            keys.revoke(id, || context.authorize()).await?;
             Ok(json(&Revoked { revoked: id }))
         }
         (None, _) => Ok(json(&ApiKeys { keys: keys.list(clock::now()) })),
@@ -94,6 +88,7 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Field { field, words } => Problem::parameter(field, words),
             Refused::NoSuchKey(_) => Problem::new(StatusCode::NOT_FOUND, refused.to_string()),
+            Refused::Denied(denied) => denied.into(),
             Refused::Conflict(words) => Problem::new(StatusCode::CONFLICT, words),
             Refused::Vault(_) | Refused::Journal(_) => {
                 tracing::error!(error = %refused, "a request about the API keys failed");

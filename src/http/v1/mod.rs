@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `table` | paths, methods, and what a key must be for |
 //! | `routes` | requests to answers |
+//! | `context` | what a handler knows of its request, and whether it may go on |
 //! | `parameters` | what stands in the URL, checked |
 //! | `form` | the form in which an answer is wanted |
 //! | `problem` | errors as others read them |
@@ -21,6 +22,7 @@
 //! | `streams` | bodies that are made while they are sent |
 
 pub(super) mod accounts;
+mod context;
 pub(super) mod events;
 mod form;
 pub(super) mod gateways;

@@ -7,17 +7,16 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::context::Context;
 use super::parameters::{Parameters, remark};
 use super::problem::{INSIDE, Problem};
 use super::streams::json;
 use super::webhooks::read;
 use super::{Desk, Running};
-use crate::access::Pass;
 use crate::clock;
 use crate::domain::{AccountNumber, Act, Command, Deed, Order, Refusal};
 use crate::http::error::{Error, Undone};
 use crate::http::handlers::outcomes;
-use crate::http::requests::Query;
 use crate::journal::Asker;
 use crate::limits::BATCH_ACCOUNTS;
 
@@ -61,26 +60,20 @@ struct OrderedAccount {
 }
 
 /// `POST /accounts/online` and `POST /accounts/recycle`
-pub(super) async fn answer(
-    desk: &Desk,
-    order: &str,
-    query: &Query,
-    body: &[u8],
-    asker: Asker,
-    pass: &Pass,
-) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
+pub(super) async fn answer(desk: &Desk, order: &str, context: &Context, body: &[u8]) -> Result<Response, Problem> {
+    Parameters::new(&context.query, &[])?;
     let order = Order::ALL.into_iter().find(|known| known.name() == order).ok_or_else(Problem::no_such_path)?;
     let Body { accounts, reason } = read(body, SHAPE)?;
     let accounts = checked(&accounts)?;
-    accounts.iter().try_for_each(|account| pass.needs_account(*account))?;
     let reason = remark(&reason)?.to_owned();
 
     let running = desk.running()?;
+    let authorized = context.authorize()?;
+    accounts.iter().try_for_each(|account| authorized.pass().needs_account(*account))?;
     let commands = accounts.iter().map(|account| (*account, running.command(order))).collect();
     // An order that finds no room is none, so none stands in the history.
     let reserved = running.accounts.reserve(commands).map_err(Error::from)?;
-    let Asker { origin, from } = asker;
+    let Asker { origin, from } = authorized.into_asker();
     let deed = Deed::AccountsOrdered { order, accounts: accounts.len() as u64, reason };
     desk.audit().journal().record_act(Act { deed, from }, origin, clock::now()).await.map_err(|error| {
         tracing::error!(%error, "an order to accounts was not recorded, and so not carried out");
@@ -125,7 +118,7 @@ fn checked(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
 fn words(undone: &Undone) -> String {
     match undone {
         Undone::Refused(Refusal::NoContent) => "has no content yet; import it first".to_owned(),
-        Undone::Refused(_) | Undone::Failed(_) => undone.words().into_owned(),
+        Undone::Refused(_) | Undone::Failed(_) | Undone::Denied(_) => undone.words().into_owned(),
     }
 }
 

@@ -11,19 +11,21 @@ use warp::path::Tail;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use super::context::Context;
 use super::form::Form;
 use super::problem::Problem;
 use super::table::Route;
 use super::{Desk, accounts, events, gateways, keys, log, orders, overview, secrets, upkeep, vault, webhooks};
-use crate::access::Pass;
-use crate::http::body::{linger, read};
+use crate::access::{Pass, Requester};
+use crate::http::body::{Body, linger, read};
+use crate::http::cut::cut_with_key;
 use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
 use crate::http::requests::Query;
 use crate::http::server::Peer;
 use crate::http::traced::Traced;
 use crate::http::visitor;
 use crate::http::within::Admitted;
-use crate::journal::{Asker, Origin, Principal, RequestId};
+use crate::journal::RequestId;
 use crate::limits::{ACCOUNTS_ORDER_BYTES, ORDER_BYTES};
 
 /// All that is under `/api/v1`.
@@ -99,7 +101,7 @@ async fn enter_and_answer<B: Buf>(
         Who { admitted: None, peer: Some(Peer(peer)) } => {
             visitor::enter(&desk.inner.door, request.headers, peer.ip()).await?
         }
-        Who { admitted: None, peer: None } => Pass::ALL,
+        Who { admitted: None, peer: None } => Pass::OWNER,
     };
     let limit = desk.inner.request_timeout;
     let limit = if Route::takes_long(request.method, request.path) { Duration::MAX } else { limit };
@@ -110,41 +112,51 @@ async fn answer<B: Buf>(
     desk: &Desk,
     request: Request<'_>,
     pass: Pass,
-    mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
+    body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
     let Request { method, path, query, headers, who: Who { peer, .. }, id } = request;
     let segments: Vec<&str> = path.split('/').collect();
-    Route::of(method.as_str(), &segments)?.admit(&pass, &segments, query)?;
-    let origin = Origin { principal: Principal::Operator(pass.key()), request: id };
+    let route = Route::of(method.as_str(), &segments)?;
     let from = peer.map_or_else(|| "command line".to_owned(), |Peer(peer)| peer.to_string());
-    let asker = Asker { origin, from };
-    match segments[..] {
-        ["webhooks", ref path @ ..] => {
-            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            let path: Vec<String> = path.iter().map(ToString::to_string).collect();
-            let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
-            let changing = async move {
-                let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                webhooks::answer(&desk, method.as_str(), &path, &query, &body, asker).await
-            };
-            to_its_end(changing).await
+    let requester = Requester::new(desk.inner.door.keys().clone(), pass, route.need, id, from);
+    let context = Context { route, path: path.to_owned(), query: query.clone(), requester };
+    context.admit(context.requester.admitted())?;
+    let answered = carry_out(desk, method, headers, &segments, &context, body).await?;
+    if route.only_reads() {
+        // It may have taken long, and is for nobody whose key has ended meanwhile.
+        context.authorize()?;
+    }
+    Ok(cut_with_key(answered, context.requester))
+}
+
+async fn carry_out<B: Buf>(
+    desk: &Desk,
+    method: &Method,
+    headers: &HeaderMap,
+    segments: &[&str],
+    context: &Context,
+    mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
+) -> Result<Response, Problem> {
+    let query = &context.query;
+    match *segments {
+        ["webhooks", ..] => {
+            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let (desk, method, context) = (desk.clone(), method.clone(), context.clone());
+            to_its_end(async move { webhooks::answer(&desk, method.as_str(), &context, &body).await }).await
         }
-        ["keys", ref path @ ..] => {
-            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            let key = path.first().map(ToString::to_string);
-            let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
-            let changing =
-                async move { keys::answer(&desk, method.as_str(), key.as_deref(), &query, &body, asker).await };
-            to_its_end(changing).await
+        ["keys", ..] => {
+            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let (desk, method, context) = (desk.clone(), method.clone(), context.clone());
+            to_its_end(async move { keys::answer(&desk, method.as_str(), &context, &body).await }).await
         }
         ["accounts"] => {
             let form = Form::among(&[Form::Page, Form::Lines, Form::Csv], headers);
             reading(desk, query, move |desk, query| accounts::list(desk, query, form)).await
         }
         ["accounts", order] if method == Method::POST => {
-            let body = read(headers, &mut body, ACCOUNTS_ORDER_BYTES, &desk.inner.room).await?;
-            let (desk, order, query) = (desk.clone(), order.to_owned(), query.clone());
-            to_its_end(async move { orders::answer(&desk, &order, &query, &body, asker, &pass).await }).await
+            let body = whole(desk, headers, &mut body, ACCOUNTS_ORDER_BYTES, context).await?;
+            let (desk, order, context) = (desk.clone(), order.to_owned(), context.clone());
+            to_its_end(async move { orders::answer(&desk, &order, &context, &body).await }).await
         }
         ["accounts", number] => {
             let number = number.to_owned();
@@ -159,12 +171,12 @@ async fn answer<B: Buf>(
             reading(desk, query, move |desk, query| accounts::diff(desk, &number, query)).await
         }
         ["accounts", number, "secrets"] => {
-            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            secrets::erase(desk, number, query, &body, asker).await
+            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            secrets::erase(desk, number, context, &body).await
         }
         ["events"] => {
-            let (headers, pass) = (headers.clone(), peer.map(|_| pass));
-            reading(desk, query, move |desk, query| events::list(desk, query, &headers, pass)).await
+            let headers = headers.clone();
+            reading(desk, query, move |desk, query| events::list(desk, query, &headers)).await
         }
         ["acts"] => reading(desk, query, events::acts).await,
         ["log", "checkpoint"] => reading(desk, query, log::checkpoint).await,
@@ -176,26 +188,39 @@ async fn answer<B: Buf>(
             reading(desk, query, move |desk, query| log::bundle(desk, &number, query)).await
         }
         ["vault", ..] => {
-            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            let (desk, method, query) = (desk.clone(), method.clone(), query.clone());
-            to_its_end(async move { vault::answer(&desk, method.as_str(), &query, &body, asker).await }).await
+            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let (desk, method, context) = (desk.clone(), method.clone(), context.clone());
+            to_its_end(async move { vault::answer(&desk, method.as_str(), &context, &body).await }).await
         }
         ["gateways"] => gateways::list(desk, query),
         ["gateways", name, "reconcile"] => {
-            let body = read(headers, &mut body, ORDER_BYTES, &desk.inner.room).await?;
-            let (desk, name, query) = (desk.clone(), name.to_owned(), query.clone());
-            to_its_end(async move { gateways::reconcile(&desk, &name, &query, &body, asker).await }).await
+            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let (desk, name, context) = (desk.clone(), name.to_owned(), context.clone());
+            to_its_end(async move { gateways::reconcile(&desk, &name, &context, &body).await }).await
         }
         ["overview"] => overview::overview(desk, query).await,
         ["settings"] => overview::settings(desk, query),
         ["projections"] => reading(desk, query, upkeep::projections).await,
-        ["projections", name, "rebuild"] => upkeep::rebuild(desk, name, query, asker),
+        ["projections", name, "rebuild"] => upkeep::rebuild(desk, name, context),
         ["verify"] => upkeep::verify(desk, query).await,
         ["replay"] => upkeep::replay(desk, query).await,
         ["export"] => upkeep::export(desk, query),
-        ["backup"] => upkeep::backup(desk, query, asker),
+        ["backup"] => upkeep::backup(desk, context),
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "nothing has this path")),
     }
+}
+
+/// The body, if whoever sends it may still ask for this: they may have taken their time.
+async fn whole<B: Buf>(
+    desk: &Desk,
+    headers: &HeaderMap,
+    body: &mut (impl Stream<Item = Result<B, warp::Error>> + Unpin),
+    most: usize,
+    context: &Context,
+) -> Result<Body, Problem> {
+    let body = read(headers, body, most, &desk.inner.room).await?;
+    context.authorize()?;
+    Ok(body)
 }
 
 /// A change goes on to its end though its caller has gone: what is remembered is what is done.

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::context::Context;
 use super::parameters::{Parameters, account, remark};
 use super::problem::{INSIDE, Problem};
 use super::streams::json;
@@ -12,8 +13,6 @@ use super::webhooks::read;
 use super::{Desk, Running};
 use crate::actors::NotErased;
 use crate::domain::{Reason, Refusal};
-use crate::http::requests::Query;
-use crate::journal::Asker;
 
 /// Why an account's secrets are erased.
 #[derive(Deserialize, ToSchema)]
@@ -36,19 +35,14 @@ pub(in crate::http) struct Erased {
 }
 
 /// `DELETE /accounts/{n}/secrets`. It goes on to its end though its caller has gone.
-pub(super) async fn erase(
-    desk: &Desk,
-    number: &str,
-    query: &Query,
-    body: &[u8],
-    asker: Asker,
-) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
+pub(super) async fn erase(desk: &Desk, number: &str, context: &Context, body: &[u8]) -> Result<Response, Problem> {
+    Parameters::new(&context.query, &[])?;
     let account = account("account", number)?;
     let Body { reason } = read(body, r#"{"reason":"the customer asked for it"}"#)?;
     let reason = Reason::new(remark(&reason)?);
     let Running { accounts, vault, .. } = desk.running()?.clone();
-    let erasing = tokio::spawn(async move { accounts.erase(&vault, account, reason, asker.origin).await });
+    let origin = context.authorize()?.origin();
+    let erasing = tokio::spawn(async move { accounts.erase(&vault, account, reason, origin).await });
     match erasing.await.map_err(|error| Problem::work(&error))?? {
         Ok(_) => Ok(json(&Erased { whats_app: account.to_string(), erased: true })),
         Err(refusal @ Refusal::Unknown) => Err(Problem::new(StatusCode::NOT_FOUND, format!("{account} {refusal}"))),

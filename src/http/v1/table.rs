@@ -103,6 +103,11 @@ impl Route {
         Route::of(method.as_str(), &segments).is_ok_and(|route| LONG.contains(&route.path))
     }
 
+    /// Whether nothing is done for a request but reading.
+    pub(super) fn only_reads(&self) -> bool {
+        self.method == "GET" || matches!(self.path, "verify" | "replay")
+    }
+
     /// The path of a request as it is documented; empty if there is none.
     pub(super) fn documented(method: &Method, path: &str) -> String {
         let segments: Vec<&str> = path.split('/').collect();

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::context::Context;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::streams::{NDJSON, json, streamed};
@@ -102,11 +103,12 @@ pub(super) fn moved_at(desk: &Desk, head: u64) -> Result<Option<String>, Problem
 }
 
 /// `POST /projections/{name}/rebuild`
-pub(super) fn rebuild(desk: &Desk, name: &str, query: &Query, asker: Asker) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
+pub(super) fn rebuild(desk: &Desk, name: &str, context: &Context) -> Result<Response, Problem> {
+    Parameters::new(&context.query, &[])?;
     if name != "roster" {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no projection {name:?}; there is: roster")));
     }
+    let asker = context.authorize()?.into_asker();
     if desk.inner.rebuild.is_running.swap(true, Ordering::Relaxed) {
         return Err(Problem::new(
             StatusCode::CONFLICT,
@@ -191,16 +193,18 @@ pub(super) fn export(desk: &Desk, query: &Query) -> Result<Response, Problem> {
 }
 
 /// `POST /backup`
-pub(super) fn backup(desk: &Desk, query: &Query, asker: Asker) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
+pub(super) fn backup(desk: &Desk, context: &Context) -> Result<Response, Problem> {
+    Parameters::new(&context.query, &[])?;
     desk.audit().signer()?;
     desk.audit().may_back_up()?;
-    let (place, desk) = (desk.place()?, desk.clone());
+    let (place, desk, context) = (desk.place()?, desk.clone(), context.clone());
     let runtime = Handle::current();
-    Ok(streamed(place, "application/octet-stream", move |writer| -> Result<(), audit::Error> {
+    Ok(streamed(place, "application/octet-stream", move |writer| -> Result<(), Problem> {
         // It is remembered before the end of the file is sent, so that whoever has the whole of it finds it remembered.
         let taken = desk.audit().backup(|_, _| {}, |piece| writer.write(piece))?;
         if let Some(position) = taken {
+            // Whoever was cut off has no whole file.
+            let asker = context.authorize()?.into_asker();
             runtime.block_on(record(&desk, Deed::BackupTaken { position }, asker));
         }
         Ok(())

@@ -9,13 +9,12 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::context::Context;
 use super::parameters::Parameters;
 use super::problem::{INSIDE, Problem};
 use super::streams::{NDJSON, json, streamed};
 use super::webhooks::read;
 use super::{Desk, Running};
-use crate::http::requests::Query;
-use crate::journal::Asker;
 use crate::vault::{self, Rotated};
 
 /// Which master key is to be the next; nothing, or an empty object, for one that is drawn.
@@ -49,14 +48,8 @@ pub(in crate::http) enum Line {
 }
 
 /// Answers what is below `/vault`.
-pub(super) async fn answer(
-    desk: &Desk,
-    method: &str,
-    query: &Query,
-    body: &[u8],
-    asker: Asker,
-) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
+pub(super) async fn answer(desk: &Desk, method: &str, context: &Context, body: &[u8]) -> Result<Response, Problem> {
+    Parameters::new(&context.query, &[])?;
     let Running { vault, .. } = desk.running()?.clone();
     if method == "GET" {
         return Ok(json(&vault.standing()));
@@ -64,8 +57,12 @@ pub(super) async fn answer(
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let Body { new_key_file } = read(body, r#"nothing, or {"newKeyFile":"/run/secrets/new.key"}"#)?;
     let place = desk.place()?;
-    let begun = spawn_blocking(move || vault.begin_rotation(new_key_file.as_deref()));
-    let rotation = begun.await.map_err(|error| Problem::work(&error))??;
+    let context = context.clone();
+    let begun = spawn_blocking(move || -> Result<_, Problem> {
+        let asker = context.authorize()?.into_asker();
+        Ok((vault.begin_rotation(new_key_file.as_deref())?, asker))
+    });
+    let (rotation, asker) = begun.await.map_err(|error| Problem::work(&error))??;
     let (journal, runtime) = (desk.audit().journal().clone(), Handle::current());
     // It goes on to its end though nobody reads how far it is.
     Ok(streamed(place, NDJSON, move |writer| -> Result<(), Problem> {

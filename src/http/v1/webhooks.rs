@@ -10,14 +10,15 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 use zeroize::Zeroizing;
 
+use super::context::Context;
 use super::parameters::{Parameters, account, in_time};
 use super::problem::Problem;
 use super::streams::json;
 use super::{Desk, problem};
+use crate::access::Authorized;
 use crate::config::duration;
 use crate::domain::Channel;
 use crate::http::requests::Query;
-use crate::journal::Asker;
 use crate::limits::SECRET_GRACE;
 use crate::webhooks::{Asked, Chosen, DeliveryView, LetterView, Letters, Page, Refused, Shown, State, Webhooks};
 
@@ -158,16 +159,10 @@ pub(in crate::http) struct DeadLetterPage {
 }
 
 /// Answers what is below `/webhooks`.
-pub(super) async fn answer(
-    desk: &Desk,
-    method: &str,
-    path: &[&str],
-    query: &Query,
-    body: &[u8],
-    asker: Asker,
-) -> Result<Response, Problem> {
+pub(super) async fn answer(desk: &Desk, method: &str, context: &Context, body: &[u8]) -> Result<Response, Problem> {
     let webhooks = desk.webhooks()?;
-    let [name, rest @ ..] = path else {
+    let (query, path): (_, Vec<&str>) = (&context.query, context.path.split('/').skip(1).collect());
+    let [name, rest @ ..] = &path[..] else {
         Parameters::new(query, &[])?;
         return Ok(json(&Channels { channels: channels(webhooks).await? }));
     };
@@ -177,6 +172,7 @@ pub(super) async fn answer(
     }
     let known: &[&str] = if rest == ["dead-letters"] { &["cursor", "limit"] } else { &[] };
     let parameters = Parameters::new(query, known)?;
+    let asker = || context.authorize().map(Authorized::into_asker);
     match (rest, method) {
         (["dead-letters"], _) => {
             let (cursor, limit) = (parameters.number("cursor")?.unwrap_or(0), parameters.limit()?);
@@ -187,38 +183,46 @@ pub(super) async fn answer(
             return Ok(json(&webhooks.delivery(channel, parameters.position(position)?).await?));
         }
         (["deliveries", position, _resend], _) => {
-            return Ok(json(&webhooks.resend(channel, parameters.position(position)?, asker).await?));
+            return Ok(json(&webhooks.resend(channel, parameters.position(position)?, asker()?).await?));
         }
         (["url"], "PUT") => {
             let Url { url } = read(body, r#"{"url":"https://example.com/status"}"#)?;
-            webhooks.set_url(channel, Some(&url), asker).await?;
+            webhooks.set_url(channel, Some(&url), asker()?).await?;
         }
-        (["url"], _) => webhooks.set_url(channel, None, asker).await?,
+        (["url"], _) => webhooks.set_url(channel, None, asker()?).await?,
         (["secret"], "PUT") => {
             let Secret { secret, grace } = read_or_default(body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
             let secret = webhooks
-                .set_secret(channel, secret.as_ref().map(|secret| secret.as_str()), grace_of(grace.as_deref())?, asker)
+                .set_secret(
+                    channel,
+                    secret.as_ref().map(|secret| secret.as_str()),
+                    grace_of(grace.as_deref())?,
+                    asker()?,
+                )
                 .await?;
             return Ok(json(&NewSecret { channel: channel.short_name(), secret }));
         }
-        (["secret"], _) => webhooks.remove_secrets(channel, asker).await?,
+        (["secret"], _) => webhooks.remove_secrets(channel, asker()?).await?,
         (["app-secret"], "PUT") => {
             let AppSecret { tenant_id, secret } = read(body, r#"{"tenantId":"500975","secret":"…"}"#)?;
-            webhooks.set_app_secret(channel, Some((&tenant_id, &secret)), asker).await?;
+            webhooks.set_app_secret(channel, Some((&tenant_id, &secret)), asker()?).await?;
         }
-        (["app-secret"], _) => webhooks.set_app_secret(channel, None, asker).await?,
-        (["test"], _) => return Ok(json(&webhooks.test(channel).await?)),
+        (["app-secret"], _) => webhooks.set_app_secret(channel, None, asker()?).await?,
+        (["test"], _) => {
+            context.authorize()?;
+            return Ok(json(&webhooks.test(channel).await?));
+        }
         (["pause"], _) => {
             let Reason { reason } = read(body, r#"{"reason":"why"}"#)?;
-            webhooks.pause(channel, &reason, asker).await?;
+            webhooks.pause(channel, &reason, asker()?).await?;
         }
-        (["resume"], _) => webhooks.resume(channel, asker).await?,
+        (["resume"], _) => webhooks.resume(channel, asker()?).await?,
         (["close"], _) => {
             let Closing { reason, dry_run } = read(body, r#"{"reason":"why","dryRun":true}, or one of these"#)?;
-            return Ok(json(&webhooks.close(channel, reason.as_deref(), dry_run, asker).await?));
+            return Ok(json(&webhooks.close(channel, reason.as_deref(), dry_run, asker()?).await?));
         }
-        (["redeliver"], _) => return redeliver(webhooks, channel, body, asker).await,
-        (["dead-letters", what], _) => return settle_letters(webhooks, channel, what, body, asker).await,
+        (["redeliver"], _) => return redeliver(webhooks, channel, body, context).await,
+        (["dead-letters", what], _) => return settle_letters(webhooks, channel, what, body, context).await,
         (_, _) => {}
     }
     Ok(json(&webhooks.show(channel).await?))
@@ -245,7 +249,7 @@ async fn deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -> Res
     Ok(json(&DeliveryPage { deliveries, next: next.map(|next| next.to_string()) }))
 }
 
-async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], asker: Asker) -> Result<Response, Problem> {
+async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], context: &Context) -> Result<Response, Problem> {
     let shape = r#"{"account":"…","state":"dead","since":"2026-11-25","until":"…","from":"1","to":"9","dryRun":true}, or some of these"#;
     let Redelivery { account: number, state: name, since, until, from, to, dry_run } = read(body, shape)?;
     let asked = Asked {
@@ -260,6 +264,7 @@ async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], asker: As
         let words = "asks for everything there ever was; say from which position, or narrow it another way";
         return Err(Problem::parameter("from", words));
     }
+    let asker = context.authorize()?.into_asker();
     Ok(json(&webhooks.redeliver(channel, asked, dry_run, asker).await?))
 }
 
@@ -268,7 +273,7 @@ async fn settle_letters(
     channel: Channel,
     what: &str,
     body: &[u8],
-    asker: Asker,
+    context: &Context,
 ) -> Result<Response, Problem> {
     let shape = r#"{"positions":["7"]}, {"upTo":"9"} or {"all":true}; to drop them, with "reason":"why""#;
     let Choice { positions, up_to, all, reason } = read(body, shape)?;
@@ -284,6 +289,7 @@ async fn settle_letters(
         (_, None) => Chosen::Replay,
         (_, Some(_)) => return Err(Problem::parameter("reason", "is for what is dropped; leave it out")),
     };
+    let asker = context.authorize()?.into_asker();
     Ok(json(&webhooks.settle_letters(channel, letters, chosen, asker).await?))
 }
 

@@ -189,6 +189,20 @@ fn the_clock_is_read_in_one_place() {
     faults.none();
 }
 
+/// Whatever is recorded for somebody names them, and only the second look at their key hands out that name.
+#[test]
+fn nothing_is_done_for_a_key_that_was_not_looked_at_again() {
+    let mut faults = Faults::default();
+    let names: [&[&str]; 3] = [&["Principal"], &["Origin", "::"], &["Origin", "{"]];
+    for source in sources(&["src"]).iter().filter(|source| matches!(source.room(), "http" | "console")) {
+        for line in names.iter().flat_map(|name| source.lines_with(name)).filter(|_| !source.is_test()) {
+            let path = &source.path;
+            fault!(faults, "{path}:{line}: a request does not say itself whose it is; call `Requester::authorize`");
+        }
+    }
+    faults.none();
+}
+
 #[test]
 fn the_domain_is_pure() {
     let mut faults = Faults::default();

@@ -1,0 +1,230 @@
+//! A key counts when a thing is done: requests that keep back their last byte, and streams that are read slowly.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::access::{ACCOUNT, DOCUMENTED, body, create};
+use crate::muster::{Muster, PATIENCE, directory};
+
+/// What is done for these begins with the head of the request: they have no body that could be kept back.
+const WITHOUT_BODY: [&str; 4] = ["projections/{name}/rebuild", "verify", "replay", "backup"];
+
+/// A request that is sent but for its last byte.
+struct Late {
+    name: String,
+    stream: TcpStream,
+    last: u8,
+}
+
+impl Late {
+    /// Sends all but the last byte of the body, once the service has read the head and asks for the body.
+    async fn send(muster: &Muster, method: &str, path: &str, more: &str, body: &str) -> Late {
+        let name = format!("{method} {path}");
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\n{more}\
+             content-length: {length}\r\n\r\n"
+        );
+        let mut stream = connect(muster).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 100 "), "{name}: {}", String::from_utf8_lossy(&answer));
+        let (last, begin) = body.as_bytes().split_last().unwrap();
+        stream.write_all(begin).await.unwrap();
+        Late { name, stream, last: *last }
+    }
+
+    /// Sends the last byte; the status of the answer.
+    async fn finish(mut self) -> (String, u16) {
+        self.stream.write_all(&[self.last]).await.unwrap();
+        let answer = rest(&mut self.stream).await;
+        let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+        (self.name, status)
+    }
+}
+
+async fn connect(muster: &Muster) -> TcpStream {
+    // Little of an answer is to be on its way.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 * 1024).unwrap();
+    socket.connect(muster.url("").replace("http://", "").parse().unwrap()).await.unwrap()
+}
+
+/// All that comes until the connection ends, in whatever way.
+async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut piece = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = timeout(PATIENCE, stream.read(&mut piece)).await.unwrap() {
+        all.extend_from_slice(&piece[..length]);
+    }
+    all
+}
+
+/// One request to each endpoint that does something for a body, and each form of the console; `more` are header lines.
+async fn one_of_each(muster: &Muster, more: &str) -> Vec<Late> {
+    let json = format!("{more}content-type: application/json\r\n");
+    let keyed = format!("{json}idempotency-key: late\r\n");
+    let form = format!("{more}content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\n");
+    let segment = |name: &str| match name {
+        "{account}" => ACCOUNT.to_owned(),
+        "{channel}" => "sync".to_owned(),
+        "{name}" => "simulator".to_owned(),
+        "{position}" | "{key}" => "1".to_owned(),
+        name => name.to_owned(),
+    };
+    let ours = ::muster::http::ROUTES.iter();
+    let ours = ours.filter(|route| route.method != "GET" && !WITHOUT_BODY.contains(&route.path)).map(|route| {
+        let segments: Vec<String> = route.path.split('/').map(segment).collect();
+        let body = match route.path {
+            "keys" => json!({"name": "late", "role": "admin"}),
+            "accounts/online" | "accounts/recycle" => json!({"accounts": [ACCOUNT], "reason": "late"}),
+            "webhooks/{channel}/url" => json!({"url": "http://127.0.0.1:9/late"}),
+            "webhooks/{channel}/app-secret" => json!({"tenantId": "500975", "secret": "f9a40a4780f5e1306c46"}),
+            "webhooks/{channel}/redeliver" => json!({"state": "dead"}),
+            "webhooks/{channel}/dead-letters/replay" => json!({"all": true}),
+            "webhooks/{channel}/dead-letters/drop" => json!({"all": true, "reason": "late"}),
+            "vault/rotate" | "webhooks/{channel}/secret" => json!({}),
+            _ => json!({"reason": "late"}),
+        };
+        (route.method, format!("/api/v1/{}", segments.join("/")), &json, body.to_string())
+    });
+    let documented = DOCUMENTED.iter().filter(|(method, _)| *method == "POST").flat_map(|(method, path)| {
+        let at = format!("/group-dispatch-api/{path}");
+        [&json, &keyed].map(|headers| (*method, at.clone(), headers, body(path).to_string()))
+    });
+    let forms = [
+        ("/accounts", format!("account={ACCOUNT}&order=recycle&reason=late")),
+        ("/keys", "name=late&role=admin".to_owned()),
+        ("/gateways", "gateway=simulator&reason=late".to_owned()),
+        ("/projections", "projection=roster".to_owned()),
+        ("/webhooks/sync", "act=pause&reason=late".to_owned()),
+        ("/webhooks/sync/deliveries/1", "act=resend".to_owned()),
+    ];
+    let forms = forms.map(|(path, body)| ("POST", path.to_owned(), &form, body));
+    let all = ours.chain(documented).chain(forms);
+    let sent =
+        all.map(|(method, path, headers, body)| async move { Late::send(muster, method, &path, headers, &body).await });
+    join_all(sent).await
+}
+
+/// Sends the last bytes: all are refused, and nothing has happened.
+async fn nothing_is_done(muster: &Muster, admin: &str, late: Vec<Late>) {
+    let position = async || {
+        let asked = muster.client().get(muster.url("/api/v1/projections")).bearer_auth(admin);
+        muster.send(asked).await.unwrap().json()["head"]["position"].clone()
+    };
+    let before = position().await;
+    for (name, status) in join_all(late.into_iter().map(Late::finish)).await {
+        assert_eq!(status, 401, "{name}");
+    }
+    assert_eq!(position().await, before);
+}
+
+const QUIET: [(&str, &str); 1] = [("MUSTER_SIMULATOR__DELAY_MS", "3600000")];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_revoked_meanwhile_does_nothing() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &QUIET);
+    let server = muster.url("");
+    let admin = create(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let arguments = ["--name", "revoked", "--role", "admin", "--server", &server];
+    let key = create(&arguments, &[("MUSTER_API_KEY", &admin)]);
+    let more = format!("authorization: Bearer {key}\r\n");
+    // What was answered under an Idempotency-Key is for its key alone, too.
+    let post = |path: &str| muster.client().post(muster.url(&format!("/group-dispatch-api/{path}"))).bearer_auth(&key);
+    let batch = post("whatsapp/batchInsert").header("idempotency-key", "late");
+    let batch = batch.header("content-type", "application/json").body(body("whatsapp/batchInsert").to_string());
+    assert_eq!(muster.send(batch).await.unwrap().status, 200);
+    let late = one_of_each(&muster, &more).await;
+    let revoke = muster.client().delete(muster.url("/api/v1/keys/2")).bearer_auth(&admin);
+    assert_eq!(muster.send(revoke).await.unwrap().status, 200);
+    nothing_is_done(&muster, &admin, late).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_came_before_the_first_key_does_nothing_once_there_is_one() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &QUIET);
+    let late = one_of_each(&muster, "").await;
+    // Of those who give the first key, one does.
+    let body = r#"{"name":"first","role":"admin"}"#;
+    let first = (0..12).map(|_| Late::send(&muster, "POST", "/api/v1/keys", "", body));
+    let first = join_all(first).await.into_iter().map(async |mut late| {
+        late.stream.write_all(&[late.last]).await.unwrap();
+        String::from_utf8(rest(&mut late.stream).await).unwrap()
+    });
+    let (given, refused): (Vec<_>, Vec<_>) =
+        join_all(first).await.into_iter().partition(|answer| answer.starts_with("HTTP/1.1 200 "));
+    assert!(given.len() == 1 && refused.iter().all(|it| it.starts_with("HTTP/1.1 401 ")), "{given:?} {refused:?}");
+    let given: Value = serde_json::from_str(given[0].split_once("\r\n\r\n").unwrap().1).unwrap();
+    nothing_is_done(&muster, given["key"].as_str().unwrap(), late).await;
+}
+
+/// Whoever reads a stream hears its end with that of their key, and sees that it was not the end of what they read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_breaks_off_with_its_key() {
+    let data = directory();
+    let muster = Muster::start(data.path(), &QUIET);
+    let server = muster.url("");
+    let admin = create(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let key = create(&["--name", "reader", "--role", "admin", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
+    for batch in 0..2 {
+        let one = body("whatsapp/batchInsert")["whatsAppList"][0].clone();
+        let accounts: Vec<Value> = (0..10_000)
+            .map(|number| {
+                let mut account = one.clone();
+                account["whatsApp"] = json!((861_821_700_000_u64 + batch * 10_000 + number).to_string());
+                account
+            })
+            .collect();
+        let body = json!({"whatsAppList": accounts}).to_string();
+        let post = muster.client().post(muster.url("/group-dispatch-api/whatsapp/batchInsert")).bearer_auth(&admin);
+        let answer = muster.send(post.header("content-type", "application/json").body(body)).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let begin = async |request: &str, accept: &str| {
+        let mut stream = connect(&muster).await;
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {key}\r\n\
+             accept: {accept}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut begun = vec![0; 15];
+        timeout(PATIENCE, stream.read_exact(&mut begun)).await.unwrap().unwrap();
+        assert_eq!(begun, b"HTTP/1.1 200 OK", "{request}");
+        (format!("{request}, {accept}"), stream, begun)
+    };
+    let lines = "application/x-ndjson";
+    let mut streams = Vec::new();
+    for (request, accept) in [
+        ("GET /api/v1/export", "*/*"),
+        ("GET /api/v1/export?format=csv", "*/*"),
+        ("POST /api/v1/backup", "*/*"),
+        ("GET /api/v1/events", lines),
+        ("GET /api/v1/accounts", lines),
+        ("GET /api/v1/accounts", "text/csv"),
+        ("GET /api/v1/events?after=0", "text/event-stream"),
+        ("GET /api/v1/events", "text/event-stream"),
+        ("GET /events/live", "text/event-stream"),
+    ] {
+        streams.push(begin(request, accept).await);
+    }
+    let revoke = muster.client().delete(muster.url("/api/v1/keys/2")).bearer_auth(&admin);
+    assert_eq!(muster.send(revoke).await.unwrap().status, 200);
+    // Longer than a second, before anything more is read.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    for (name, mut stream, mut answer) in streams {
+        answer.extend(rest(&mut stream).await);
+        let head = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        let (head, body) = (String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase(), &answer[head..]);
+        assert!(head.contains("transfer-encoding: chunked"), "{name}: {head}");
+        assert!(!body.ends_with(b"0\r\n\r\n"), "{name}: {} bytes came, and the end", body.len());
+    }
+}
