@@ -2,12 +2,13 @@
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
 //! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of comparing
-//! their sessions in `reconcile`, of service managers and collectors of traces in `around`, of the demonstration and its
+//! their sessions in `reconcile`, of the way to servers of others in `client`, of service managers and collectors of traces in `around`, of the demonstration and its
 //! receiver in `demo`, of the suite for gateways in `conformance`.
 
 mod around;
 mod bridge;
 mod channels;
+mod client;
 mod cloud_api;
 mod conformance;
 mod console;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use around::*;
 pub use bridge::*;
 pub use channels::*;
+pub use client::*;
 pub use cloud_api::*;
 pub use conformance::*;
 pub use console::*;

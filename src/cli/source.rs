@@ -301,9 +301,16 @@ fn unasked(server: &str, error: &reqwest::Error) -> Error {
         (Class::Reset | Class::Network, false) => {
             "is it running, and does it serve over TLS? then name it with https:// in --server (MUSTER_SERVER)"
         }
-        (Class::Tls | Class::Dns | Class::Forbidden | Class::Refused | Class::Timeout | Class::Network, _) => {
-            "is it running? name it with --server, or a stopped data directory with --data-dir"
-        }
+        (
+            Class::Tls
+            | Class::Dns
+            | Class::Forbidden
+            | Class::Refused
+            | Class::Timeout
+            | Class::TooLong
+            | Class::Network,
+            _,
+        ) => "is it running? name it with --server, or a stopped data directory with --data-dir",
     };
     Error::Unreachable { server: server.to_owned(), why, mend }
 }

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::io;
 
-use super::guard::{Forbidden, Unresolved};
+use super::guard::Forbidden;
+use super::resolver::Unresolved;
 
 /// What went wrong on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +21,23 @@ pub enum Class {
     Tls,
     /// Not in time.
     Timeout,
+    /// The answer is longer than it may be.
+    TooLong,
     /// Something else: no route, no HTTP.
     Network,
 }
 
 /// The class of an error, and its innermost words: the outer ones repeat the URL, which may hold a password.
 pub fn class(error: &reqwest::Error) -> (Class, String) {
+    match (error.is_timeout(), classify(error.source())) {
+        (true, (_, words)) => (Class::Timeout, words),
+        (false, classified) => classified,
+    }
+}
+
+/// The class of a chain of causes, and the words of the innermost.
+pub(super) fn classify(mut at: Option<&(dyn Error + 'static)>) -> (Class, String) {
     let (mut class, mut words) = (None, None);
-    let mut at: Option<&(dyn Error + 'static)> = error.source();
     while let Some(error) = at {
         class = of(error).or(class);
         words = Some(error.to_string());
@@ -38,8 +48,7 @@ pub fn class(error: &reqwest::Error) -> (Class, String) {
             None => error.source(),
         };
     }
-    let class = if error.is_timeout() { Class::Timeout } else { class.unwrap_or(Class::Network) };
-    (class, words.unwrap_or_else(|| "no reason is known".to_owned()))
+    (class.unwrap_or(Class::Network), words.unwrap_or_else(|| "no reason is known".to_owned()))
 }
 
 /// What one link in the chain of causes says of the class.
@@ -54,6 +63,9 @@ fn of(error: &(dyn Error + 'static)) -> Option<Class> {
         return Some(Class::Tls);
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        if error.is_parse_too_large() {
+            return Some(Class::TooLong);
+        }
         // One that was closed before anything was sent on it is no other case.
         let is_broken = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
         return is_broken.then_some(Class::Reset);

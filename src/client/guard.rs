@@ -1,18 +1,17 @@
 //! Which addresses may be reached, so that nobody who sets a receiver's URL gets at what only this machine can reach.
 //!
 //! The rule is about addresses, not names. It is asked when a URL is set and again by whatever connects: the client
-//! resolves names through [`Guard`], and connects to no address that it does not give. So a name that is at another
+//! resolves names through a [`Resolver`] that asks it, and connects to no address that it does not give. So a name that is at another
 //! address by then (DNS rebinding) gets nobody further.
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::net::lookup_host;
 use url::{Host, Url};
+
+use super::resolver::{Resolver, Unresolved};
 
 /// What decides. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +37,6 @@ pub struct Forbidden {
     /// Whether it would be allowed if its network were listed.
     pub is_listable: bool,
 }
-
-/// A name has no address.
-#[derive(Debug, thiserror::Error)]
-#[error("the name cannot be resolved: {0}")]
-pub struct Unresolved(#[source] pub io::Error);
 
 /// What an address is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,7 +93,7 @@ impl Guard {
     pub async fn check_resolved(&self, url: &Url) -> Result<(), Forbidden> {
         self.check_url(url)?;
         match url.host() {
-            Some(Host::Domain(name)) => match self.resolve_name(name).await {
+            Some(Host::Domain(name)) => match Resolver::of_system(Some(self.clone())).resolve(name).await {
                 Ok(Err(forbidden)) => Err(forbidden),
                 Ok(Ok(_)) | Err(Unresolved(_)) => Ok(()),
             },
@@ -108,8 +102,7 @@ impl Guard {
     }
 
     /// The addresses of `name` that may be reached; if there are none, why not the first.
-    async fn resolve_name(&self, name: &str) -> Result<Result<Vec<SocketAddr>, Forbidden>, Unresolved> {
-        let found: Vec<SocketAddr> = lookup_host((name, 0)).await.map_err(Unresolved)?.collect();
+    pub(super) fn allowed(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Forbidden> {
         let mut refusal = None;
         let mut allowed = Vec::new();
         for address in found {
@@ -118,22 +111,12 @@ impl Guard {
                 Err(forbidden) => refusal = refusal.or(Some(forbidden)),
             }
         }
-        Ok(match refusal {
+        match refusal {
             Some(refusal) if allowed.is_empty() => {
                 Err(Forbidden { host: format!("{name}, which is at {},", refusal.host), ..refusal })
             }
             Some(_) | None => Ok(allowed),
-        })
-    }
-}
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.clone();
-        Box::pin(async move {
-            let addresses = guard.resolve_name(name.as_str()).await??;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
+        }
     }
 }
 
@@ -314,8 +297,7 @@ mod tests {
         assert_eq!(Guard::on_this_machine().check_resolved(&url).await, Ok(()));
         let words = Guard::new([]).check_resolved(&url).await.unwrap_err().to_string();
         assert!(words.starts_with("localhost, which is at ") && words.contains("a loopback address"), "{words}");
-        let name = "localhost".parse().unwrap();
-        let refused = Guard::new([]).resolve(name).await.err().unwrap();
-        assert_eq!(refused.to_string(), words, "the same words when it is sent");
+        let refused = Resolver::of_system(Some(Guard::new([]))).resolve("localhost").await.unwrap();
+        assert_eq!(refused.unwrap_err().to_string(), words, "the same words when it is sent");
     }
 }

@@ -133,6 +133,8 @@ pub struct Webhooks {
     pub after_last_try: AfterLastTry,
     /// One deadline over connecting, headers and body of an attempt.
     pub timeout: Duration,
+    /// How long a connection to a receiver is used for further deliveries.
+    pub connection_lifetime: Duration,
     /// Deliveries under way per channel, most.
     pub max_in_flight: usize,
     /// Deliveries sent again because somebody asked for it, a second and channel, most.
@@ -328,6 +330,7 @@ impl Default for Settings {
                 retry_waits: limits::RETRY_WAITS.to_vec(),
                 after_last_try: AfterLastTry::Continue,
                 timeout: limits::WEBHOOK_TIMEOUT,
+                connection_lifetime: limits::CONNECTION_LIFETIME,
                 max_in_flight: limits::WEBHOOKS_IN_FLIGHT,
                 redeliver_per_second: limits::REDELIVERIES_PER_SECOND,
                 keep_attempts: limits::KEEP_ATTEMPTS,

@@ -19,7 +19,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 70] = [
+pub(super) static SETTINGS: [Setting; 71] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
@@ -59,6 +59,7 @@ pub(super) static SETTINGS: [Setting; 70] = [
     setting("webhooks.retry_waits", Kind::Waits(|it| &mut it.webhooks.retry_waits)),
     setting("webhooks.after_last_try", Kind::Choice(|it| &mut it.webhooks.after_last_try)),
     setting("webhooks.timeout", Kind::Duration(|it| &mut it.webhooks.timeout)),
+    setting("webhooks.connection_lifetime", Kind::Duration(|it| &mut it.webhooks.connection_lifetime)),
     setting("webhooks.max_in_flight", Kind::Count(|it| &mut it.webhooks.max_in_flight, SETTABLE_WEBHOOKS)),
     setting(
         "webhooks.redeliver_per_second",

@@ -33,6 +33,8 @@ pub const SPANS_SENT_EVERY: Duration = Duration::from_secs(1);
 pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a collector's answer that are read; it says little or nothing.
 pub const COLLECTOR_ANSWER_BYTES: usize = 64 * 1024;
+/// Connections to a collector that are kept: one queue sends, one batch after the other.
+pub const COLLECTOR_CONNECTIONS: usize = 1;
 /// How long the end of the service waits for a collector to take the last spans.
 pub const SPANS_FLUSH: Duration = Duration::from_secs(1);
 /// Headers for a collector, most.

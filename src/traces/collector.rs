@@ -7,14 +7,14 @@ use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use tokio::runtime::Handle;
 
-use crate::client::{self, class};
+use crate::client::{self, Options, SetupError};
 use crate::config::masked_url;
-use crate::limits::{COLLECTOR_ANSWER_BYTES, COLLECTOR_TIMEOUT};
+use crate::limits::{COLLECTOR_ANSWER_BYTES, COLLECTOR_CONNECTIONS, COLLECTOR_TIMEOUT};
 
 /// A collector, reached over our own client, on threads that are not the service's.
 #[derive(Debug)]
 pub(super) struct Collector {
-    http: reqwest::Client,
+    http: client::Client,
     runtime: Handle,
     /// Where it is, as it may be shown.
     endpoint: String,
@@ -23,8 +23,8 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(endpoint: &str, runtime: Handle) -> Result<Collector, reqwest::Error> {
-        let http = client::builder(COLLECTOR_TIMEOUT).timeout(COLLECTOR_TIMEOUT).build()?;
+    pub(super) fn new(endpoint: &str, runtime: Handle) -> Result<Collector, SetupError> {
+        let http = client::Client::new(Options::new(COLLECTOR_TIMEOUT, COLLECTOR_TIMEOUT, COLLECTOR_CONNECTIONS))?;
         Ok(Collector { http, runtime, endpoint: masked_url(endpoint), is_away: AtomicBool::new(false) })
     }
 
@@ -57,25 +57,17 @@ impl HttpClient for Collector {
             self.note(match &sent {
                 Ok(answer) if answer.status().is_success() => None,
                 Ok(answer) => Some(format!("HTTP {}", answer.status().as_u16())),
-                Err(error) => Some(match error.downcast_ref::<reqwest::Error>() {
-                    Some(error) => class(error).1,
-                    None => error.to_string(),
-                }),
+                Err(error) => Some(error.to_string()),
             });
             sent
         })
     }
 }
 
-async fn send(http: &reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    let mut answer = http.execute(request.try_into()?).await?;
-    let status = answer.status();
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        if body.len() + piece.len() > COLLECTOR_ANSWER_BYTES {
-            return Err(format!("its answer has more than {COLLECTOR_ANSWER_BYTES} bytes").into());
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(Response::builder().status(status).body(body.into())?)
+async fn send(http: &client::Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    let (parts, body) = request.into_parts();
+    let sent = client::request(parts.method, &parts.uri.to_string().parse()?);
+    let sent = parts.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
+    let answer = http.send(sent, body, COLLECTOR_ANSWER_BYTES).await?.whole()?;
+    Ok(Response::builder().status(answer.status).body(answer.body.into())?)
 }

@@ -22,6 +22,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::collector::Collector;
 use super::{TARGET, TraceContext};
+use crate::client::SetupError;
 use crate::config;
 use crate::limits::{COLLECTOR_TIMEOUT, SPANS_FLUSH, SPANS_SENT_EVERY, SPANS_TOGETHER, SPANS_WAITING};
 
@@ -36,7 +37,7 @@ pub enum Error {
     Threads(io::Error),
     /// There is no client.
     #[error("cannot make a client for the collector (telemetry.otlp_endpoint): {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] SetupError),
     /// The endpoint is of no use.
     #[error("spans cannot be sent to telemetry.otlp_endpoint: {0}")]
     Unusable(#[from] ExporterBuildError),

@@ -1,19 +1,18 @@
 //! One attempt: a delivery is signed and posted, the answer read and judged, all before one deadline.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{RequestBuilder, Response, Url};
+use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
 use tracing::Instrument;
 
 use super::delivery::{Delivery, Form};
 use super::signature::{AppSecret, Secret, seconds};
 use super::traced::Traced;
 use super::verdict::{Failure, judge};
-use crate::client::{self, Class, Guard};
+use crate::client::{self, Class, Guard, Options, RequestBuilder, Resolver, SetupError};
 use crate::domain::Timestamp;
 use crate::limits::{WEBHOOK_ANSWER_BYTES, WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_EXCERPT_BYTES};
 use crate::traces::TraceContext;
@@ -30,7 +29,7 @@ pub(super) trait Receiver: Send + Sync {
 
 /// The way to one channel's receiver, over HTTP.
 pub(super) struct Client {
-    http: reqwest::Client,
+    http: client::Client,
     guard: Guard,
     url: Url,
     signing: Signing,
@@ -86,12 +85,11 @@ impl Client {
         signing: Signing,
         guard: &Guard,
         settings: &config::Webhooks,
-    ) -> Result<Client, reqwest::Error> {
-        let http = client::builder(WEBHOOK_CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(settings.max_in_flight)
-            .timeout(settings.timeout)
-            .dns_resolver(Arc::new(guard.clone()))
-            .build()?;
+    ) -> Result<Client, SetupError> {
+        let &config::Webhooks { timeout, max_in_flight, connection_lifetime, .. } = settings;
+        let resolver = Resolver::of_system(Some(guard.clone()));
+        let options = Options::new(WEBHOOK_CONNECT_TIMEOUT, timeout, max_in_flight);
+        let http = client::Client::new(Options { connection_lifetime, resolver, ..options })?;
         let (timeout, accept_plain) = (settings.timeout, settings.accept_plain_2xx);
         Ok(Client { http, guard: guard.clone(), url, signing, timeout, accept_plain })
     }
@@ -108,26 +106,22 @@ impl Client {
         self.guard
             .check_url(&self.url)
             .map_err(|forbidden| Failure::Network { class: Class::Forbidden, words: forbidden.to_string() })?;
-        let request =
-            self.http.post(self.url.clone()).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request = client::post(&self.url).header(CONTENT_TYPE, "application/json");
         let request = self.sign(request, &form.id(delivery), &delivery.body, clock::now());
         let mut request = request
             .header("x-muster-attempt", attempt)
             .header("x-muster-account-version", delivery.version)
-            .header("traceparent", context.parent())
-            .body(delivery.body.clone());
+            .header("traceparent", context.parent());
         if !context.state.is_empty() {
             request = request.header("tracestate", &*context.state);
         }
-        let mut answer = request.send().await.map_err(|error| self.failure(&error))?;
-        let status = answer.status().as_u16();
-        answered.status = Some(status);
-        answered.retry_after = client::retry_after(answer.headers(), clock::now());
-        let mut body = Vec::new();
-        let read = self.read(&mut answer, &mut body).await;
-        answered.response = excerpt(&body);
-        read?;
-        judge(status, &body, self.accept_plain)
+        let sent = self.http.send(request, delivery.body.clone(), WEBHOOK_ANSWER_BYTES).await;
+        let answer = sent.map_err(|error| self.failure(error))?;
+        answered.status = Some(answer.status);
+        answered.retry_after = client::retry_after(&answer.headers, clock::now());
+        answered.response = excerpt(&answer.body);
+        answer.end.map_err(|error| self.failure(error))?;
+        judge(answer.status, &answer.body, self.accept_plain)
     }
 
     /// The headers by which the receiver knows the sender, in each way whose secret is set. The id is always there.
@@ -149,26 +143,13 @@ impl Client {
         request
     }
 
-    /// Reads the body of an answer, no further than it may be long.
-    async fn read(&self, answer: &mut Response, body: &mut Vec<u8>) -> Result<(), Failure> {
-        while let Some(piece) = answer.chunk().await.map_err(|error| self.failure(&error))? {
-            if body.len() + piece.len() > WEBHOOK_ANSWER_BYTES {
-                body.extend_from_slice(&piece[..WEBHOOK_ANSWER_BYTES - body.len()]);
-                return Err(Failure::TooLong);
+    fn failure(&self, error: client::Error) -> Failure {
+        match error {
+            client::Error { class: Class::TooLong, .. } => Failure::TooLong,
+            client::Error { class: Class::Timeout, is_connecting, .. } => {
+                Failure::Timeout(if is_connecting { WEBHOOK_CONNECT_TIMEOUT.min(self.timeout) } else { self.timeout })
             }
-            body.extend_from_slice(&piece);
-        }
-        Ok(())
-    }
-
-    fn failure(&self, error: &reqwest::Error) -> Failure {
-        match client::class(error) {
-            (Class::Timeout, _) => Failure::Timeout(if error.is_connect() {
-                WEBHOOK_CONNECT_TIMEOUT.min(self.timeout)
-            } else {
-                self.timeout
-            }),
-            (class, words) => Failure::Network { class, words },
+            client::Error { class, words, .. } => Failure::Network { class, words },
         }
     }
 }

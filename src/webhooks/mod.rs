@@ -84,7 +84,7 @@ pub use resending::{Chosen, Letters, Resent};
 pub use trail::State;
 pub use views::{AttemptView, LetterView, Shown};
 
-use crate::client::Guard;
+use crate::client::{Guard, SetupError};
 use crate::domain::Channel;
 use crate::journal::{self, Journal};
 use crate::limits::{CHANNEL_ORDERS, SENT_AGAIN_SHARE};
@@ -131,7 +131,7 @@ struct Desk {
 pub enum Error {
     /// The client cannot be made.
     #[error("the client for receivers cannot be made: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] SetupError),
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] journal::Error),

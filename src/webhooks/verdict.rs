@@ -65,6 +65,7 @@ impl Failure {
                 Class::Reset => AttemptOutcome::Reset,
                 Class::Tls => AttemptOutcome::Tls,
                 Class::Timeout => AttemptOutcome::Timeout,
+                Class::TooLong => AttemptOutcome::TooLong,
                 Class::Network => AttemptOutcome::Network,
             },
         }
@@ -85,6 +86,7 @@ fn network(class: Class) -> &'static str {
         Class::Reset => "the connection to the receiver broke",
         Class::Tls => "there is no TLS with the receiver",
         Class::Timeout => "the receiver did not answer in time",
+        Class::TooLong => "the receiver's answer is too long",
         Class::Network => "the receiver cannot be reached",
     }
 }

@@ -61,6 +61,7 @@ pub(crate) use signed::{Headers, Unsigned};
 use super::bulkhead::{Bulkhead, Refused};
 use super::way::{Away, Extra, Seen, Way};
 use crate::actors::Reports;
+use crate::client::SetupError;
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::{Account, AccountNumber, Command as Asked, GatewayKind, Outstanding, Report};
@@ -141,7 +142,7 @@ pub enum Error {
     Open,
     /// The client cannot be made.
     #[error("the client for the bridge's gateway cannot be made: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] SetupError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),

@@ -1,13 +1,13 @@
 //! Commands are posted to a gateway, again and again until it has taken each over, or its deadline is over.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Response, Url};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use super::protocol::json;
 use super::queue::Given;
 use super::verdict::{Failure, Verdict, judge};
 use crate::actors::Reports;
+use crate::client::{Class, Options, SetupError};
 use crate::clock::Clock;
 use crate::domain::{Command, GatewayKind};
 use crate::gateway::bulkhead::{Bulkhead, Refused};
@@ -31,7 +32,7 @@ use crate::{client, config};
 
 /// What sends commands.
 pub(super) struct Pusher {
-    pub(super) http: reqwest::Client,
+    pub(super) http: client::Client,
     pub(super) url: Url,
     pub(super) secret: Secret,
     pub(super) vault: Vault,
@@ -43,18 +44,13 @@ pub(super) struct Pusher {
 }
 
 /// The client for a gateway at this URL, and where commands go; none if they could be read on the way there.
-pub(super) fn client(url: &str, settings: &config::Bridge) -> Result<Option<(reqwest::Client, Url)>, reqwest::Error> {
+pub(super) fn client(url: &str, settings: &config::Bridge) -> Result<Option<(client::Client, Url)>, SetupError> {
     let Ok(url) = Url::parse(&format!("{}/gateway/v1/commands", url.trim_end_matches('/'))) else { return Ok(None) };
     if !is_private(&url) {
         return Ok(None);
     }
-    let here = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(|it| SocketAddr::new(it, 0));
-    let builder = client::builder(BRIDGE_CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(settings.max_in_flight)
-        .timeout(settings.timeout)
-        // Whatever else the name may lead to.
-        .resolve_to_addrs("localhost", &here);
-    Ok(Some((builder.build()?, url)))
+    let options = Options::new(BRIDGE_CONNECT_TIMEOUT, settings.timeout, settings.max_in_flight);
+    Ok(Some((client::Client::new(options)?, url)))
 }
 
 /// Whether nobody can read on the way what is sent there: over TLS, or within this machine.
@@ -137,21 +133,24 @@ impl Pusher {
         let body = json(&opened.command());
         drop(opened);
         let signature = self.secret.sign(&order.id, now, &body);
-        let request = self
-            .http
-            .post(self.url.clone())
+        let request = client::post(&self.url)
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", order.id.as_str())
             .header("webhook-timestamp", (now.0 / 1_000_000).to_string())
-            .header("webhook-signature", signature)
-            .body(Bytes::from_owner(body));
-        let network = |error: reqwest::Error| Failure::Network(client::class(&error).1);
-        let mut answer = request.send().await.map_err(network)?;
-        let status = answer.status().as_u16();
-        let wait = client::retry_after(answer.headers(), now);
+            .header("webhook-signature", signature);
         let most = if asks_sessions { SESSIONS_BYTES } else { BRIDGE_ANSWER_BYTES };
-        let body = read(&mut answer, most).await?;
-        judge(status, &body, wait, asks_sessions)
+        let sent = self.http.send(request, Bytes::from_owner(body), most).await.and_then(client::Answer::whole);
+        let answer = sent.map_err(|error| match error.class {
+            Class::TooLong => Failure::TooLong(most),
+            Class::Dns
+            | Class::Forbidden
+            | Class::Refused
+            | Class::Reset
+            | Class::Tls
+            | Class::Timeout
+            | Class::Network => Failure::Network(error.words),
+        })?;
+        judge(answer.status, &answer.body, client::retry_after(&answer.headers, now), asks_sessions)
     }
 }
 
@@ -161,18 +160,6 @@ pub(super) async fn refuse(reports: &Reports, order: &Order, why: &str) {
         // Whoever stops takes it up again at the next start.
         let _stopping = reports.settle(GatewayKind::Bridge, account, Command::Report(report)).await;
     }
-}
-
-/// Reads the body of an answer, no further than it may be long.
-async fn read(answer: &mut Response, most: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| Failure::Network(client::class(&error).1))? {
-        if body.len() + piece.len() > most {
-            return Err(Failure::TooLong(most));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
 }
 
 /// The wait after so many attempts failed: doubled each time, and a fifth shorter or longer by chance.

@@ -6,8 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{RequestBuilder, Url};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -15,6 +16,7 @@ use super::answer::{self, Fault, Number, Page};
 use super::brake::{Brake, Wish};
 use super::failure::{Failure, is_away};
 use super::table::{self, Verdict};
+use crate::client::{Options, RequestBuilder, SetupError};
 use crate::config::{self, CodeRequest};
 use crate::domain::{AccountNumber, CallingCode, GatewayKind, Timestamp, VerifyType};
 use crate::gateway::bulkhead::{self, Bulkhead};
@@ -26,9 +28,12 @@ use crate::{client, clock};
 /// What is asked of a number.
 const FIELDS: &str = "id,display_phone_number,status,code_verification_status";
 
+/// A call, and its body.
+type Call = (RequestBuilder, Bytes);
+
 /// The way to the Graph.
 pub(super) struct Graph {
-    http: reqwest::Client,
+    http: client::Client,
     /// With the version.
     base: Url,
     waba: String,
@@ -50,7 +55,7 @@ pub enum NotSetUp {
     Setting(&'static str),
     /// The client cannot be made.
     #[error("the client for Meta's Graph cannot be made: {0}")]
-    Client(reqwest::Error),
+    Client(SetupError),
 }
 
 impl Graph {
@@ -67,9 +72,9 @@ impl Graph {
         let bearer = HeaderValue::try_from(format!("Bearer {}", token.text()));
         let mut authorization = bearer.map_err(|_| NotSetUp::Setting("token"))?;
         authorization.set_sensitive(true);
-        let http =
-            client::builder(GRAPH_CONNECT_TIMEOUT).timeout(settings.timeout).build().map_err(NotSetUp::Client)?;
         let &config::CloudApi { timeout, max_in_flight, calls_per_second, .. } = settings;
+        let options = Options::new(GRAPH_CONNECT_TIMEOUT, timeout, max_in_flight);
+        let http = client::Client::new(options).map_err(NotSetUp::Client)?;
         Ok(Graph {
             http,
             base,
@@ -140,7 +145,7 @@ impl Graph {
         if let Some(after) = after {
             url.query_pairs_mut().append_pair("after", after);
         }
-        self.call(wish, self.http.get(url), answer::page).await
+        self.call(wish, bare(client::get(&url)), answer::page).await
     }
 
     /// One number.
@@ -149,7 +154,7 @@ impl Graph {
         url.query_pairs_mut().append_pair("fields", FIELDS);
         let mut tries = 0;
         loop {
-            match self.call(wish, self.http.get(url.clone()), answer::number).await {
+            match self.call(wish, bare(client::get(&url)), answer::number).await {
                 Ok(number) => return Ok(number),
                 Err(failure) => failure.waited(wish, &mut tries).await?,
             }
@@ -162,7 +167,7 @@ impl Graph {
         let name = self.verified_name.as_deref().unwrap_or_default();
         let body = json!({"cc": cc, "phone_number": rest, "verified_name": name});
         let url = self.url(&[&self.waba, "phone_numbers"]);
-        self.call(wish, as_json(self.http.post(url), &body), answer::made).await
+        self.call(wish, as_json(client::post(&url), &body), answer::made).await
     }
 
     /// Has a code sent.
@@ -182,19 +187,19 @@ impl Graph {
         if let Some(region) = &self.region {
             body["data_localization_region"] = json!(region);
         }
-        self.call(wish, as_json(self.http.post(self.url(&[id, "register"])), &body), answer::done).await
+        self.call(wish, as_json(client::post(&self.url(&[id, "register"])), &body), answer::done).await
     }
 
     /// Takes a registration back.
     pub(super) async fn deregister(&self, wish: &Wish, id: &str) -> Result<(), Failure> {
-        self.call(wish, self.http.post(self.url(&[id, "deregister"])), answer::done).await
+        self.call(wish, bare(client::post(&self.url(&[id, "deregister"]))), answer::done).await
     }
 
     /// Whether the token is taken: one call, whatever holds others up.
     pub(super) async fn probe(&self) -> bool {
         let mut url = self.url(&[&self.waba]);
         url.query_pairs_mut().append_pair("fields", "id");
-        match self.fetch(self.http.get(url), &|status, body| answer::read(status, body).map(drop)).await {
+        match self.fetch(bare(client::get(&url)), &|status, body| answer::read(status, body).map(drop)).await {
             Ok(()) => true,
             // It is taken, though it may not do this.
             Err(failure @ Failure::Refused(_)) => failure.verdict() != Some(Verdict::Token),
@@ -210,7 +215,7 @@ impl Graph {
     async fn call<T>(
         &self,
         wish: &Wish,
-        request: RequestBuilder,
+        request: Call,
         read: impl Fn(u16, &[u8]) -> Result<T, Fault>,
     ) -> Result<T, Failure> {
         let mut request = Some(request);
@@ -252,30 +257,23 @@ impl Graph {
     /// Sends a request, and reads its answer; heeds what Meta says about calls as such.
     async fn fetch<T>(
         &self,
-        request: RequestBuilder,
+        (request, body): Call,
         read: &impl Fn(u16, &[u8]) -> Result<T, Fault>,
     ) -> Result<T, Failure> {
-        let unanswered = |error: &reqwest::Error| {
-            let (class, why) = client::class(error);
+        let unanswered = |error: client::Error| {
+            let why = error.words;
             // Where nobody took a connection, nothing was sent.
-            let is_sent = !error.is_connect() && !matches!(class, client::Class::Refused | client::Class::Dns);
-            if is_sent { Failure::Unanswered { why } } else { Failure::Unreachable { why } }
+            if error.is_connecting { Failure::Unreachable { why } } else { Failure::Unanswered { why } }
         };
-        let sent = request.header(AUTHORIZATION, self.authorization.clone()).send().await;
-        let mut answer = sent.map_err(|error| unanswered(&error))?;
-        let status = answer.status().as_u16();
-        let held = heed(status, answer.headers(), clock::now());
+        let request = request.header(AUTHORIZATION, self.authorization.clone());
+        let client::Answer { status, headers, body: answer, end } =
+            self.http.send(request, body, GRAPH_ANSWER_BYTES).await.map_err(unanswered)?;
+        let held = heed(status, &headers, clock::now());
         if let Some(wait) = held {
             self.brake.hold_for(wait, None);
         }
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| unanswered(&error))? {
-            if body.len() + piece.len() > GRAPH_ANSWER_BYTES {
-                return Err(Failure::Unanswered { why: format!("it is longer than {GRAPH_ANSWER_BYTES} bytes") });
-            }
-            body.extend_from_slice(&piece);
-        }
-        let refused = match read(status, &body) {
+        end.map_err(unanswered)?;
+        let refused = match read(status, &answer) {
             Ok(answer) => return Ok(answer),
             Err(Fault::Garbled { status, why }) => {
                 return Err(Failure::Unanswered { why: format!("what came with HTTP {status} is no answer: {why}") });
@@ -318,8 +316,8 @@ impl Graph {
     }
 
     /// A call with parameters, in the form of the settings.
-    fn with(&self, segments: &[&str], parameters: &[(&str, &str)]) -> RequestBuilder {
-        let request = self.http.post(self.url(segments));
+    fn with(&self, segments: &[&str], parameters: &[(&str, &str)]) -> Call {
+        let request = client::post(&self.url(segments));
         match self.code_request {
             CodeRequest::Json => {
                 let fields: Map<String, Value> =
@@ -329,14 +327,18 @@ impl Graph {
             CodeRequest::Form => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
                 form.extend_pairs(parameters);
-                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.finish())
+                (request.header(CONTENT_TYPE, "application/x-www-form-urlencoded"), form.finish().into())
             }
         }
     }
 }
 
-fn as_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
-    request.header(CONTENT_TYPE, "application/json").body(body.to_string())
+fn as_json(request: RequestBuilder, body: &Value) -> Call {
+    (request.header(CONTENT_TYPE, "application/json"), body.to_string().into())
+}
+
+fn bare(request: RequestBuilder) -> Call {
+    (request, Bytes::new())
 }
 
 fn not_made(why: &str) -> Failure {

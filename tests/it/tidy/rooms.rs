@@ -13,9 +13,9 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 53] = [
+const PLACES: [(&str, &[&str]); 57] = [
     ("actix", &["actors"]),
-    ("base64", &["access", "audit", "console", "webhooks"]),
+    ("base64", &["access", "audit", "client", "console", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
     ("bytes", &[]),
     ("chacha20poly1305", &["vault"]),
@@ -29,10 +29,11 @@ const PLACES: [(&str, &[&str]); 53] = [
     ("futures_util", &[]),
     ("getrandom", &[]),
     ("hmac", &["gateway", "vault", "webhooks"]),
-    ("http_body_util", &["conformance", "http"]),
+    ("http_body_util", &["client", "conformance", "http"]),
     ("httpdate", &["client"]),
     ("hyper", &["client", "conformance", "http"]),
-    ("hyper_util", &["conformance", "http"]),
+    ("hyper_rustls", &["client"]),
+    ("hyper_util", &["client", "conformance", "http"]),
     ("indicatif", &["cli"]),
     ("jiff", &["client", "config", "audit"]),
     ("maud", &["console"]),
@@ -42,10 +43,12 @@ const PLACES: [(&str, &[&str]); 53] = [
     ("opentelemetry_http", &["traces"]),
     ("opentelemetry_otlp", &["traces"]),
     ("opentelemetry_sdk", &["traces"]),
+    ("percent_encoding", &["client"]),
     ("prometheus_client", &["metrics"]),
     ("reqwest", &["client", "config", "traces", "webhooks", "gateway", "conformance", "demo", "cli"]),
     ("ring", &["vault"]),
     ("rustls", &["client", "http"]),
+    ("rustls_platform_verifier", &["client"]),
     ("rustix", &["cli", "metrics"]),
     ("sd_notify", &["cli"]),
     ("serde", &[]),
@@ -59,6 +62,7 @@ const PLACES: [(&str, &[&str]); 53] = [
     ("tokio_io_timeout", &["http"]),
     ("tokio_rustls", &["http"]),
     ("tokio_util", &[]),
+    ("tower_service", &["client"]),
     ("tracing", &[]),
     ("tracing_opentelemetry", &["traces"]),
     ("tracing_subscriber", &["config", "traces", "cli"]),

@@ -1,0 +1,189 @@
+//! Connections: made within a time, to addresses that are allowed, and watched.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hyper::Uri;
+use hyper::http::Extensions;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tower_service::Service;
+
+use super::resolver::Resolver;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// TLS cannot be set up: the system has no certificates of CAs.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be set up: {0}")]
+pub struct SetupError(#[from] rustls::Error);
+
+/// What makes connections, with TLS where the URL says so.
+#[derive(Clone)]
+pub(super) struct Connector {
+    https: HttpsConnector<HttpConnector<Resolver>>,
+    timeout: Duration,
+}
+
+/// A connection.
+pub(super) struct Stream {
+    transport: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
+    usage: Arc<Usage>,
+}
+
+/// What came of a connection so far.
+pub(super) struct Usage {
+    pub(super) since: Instant,
+    was_used: AtomicBool,
+    /// Bytes that came since the last request began, also of interim answers.
+    received: AtomicUsize,
+    /// The last answer is whole: what is written next is another request.
+    is_idle: AtomicBool,
+}
+
+impl Connector {
+    pub(super) fn new(resolver: Resolver, timeout: Duration) -> Result<Connector, SetupError> {
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(ring).with_safe_default_protocol_versions()?;
+        let mut tls = tls.with_platform_verifier()?.with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut http = HttpConnector::new_with_resolver(resolver);
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        // Shared among the addresses of a name, so that one that does not answer leaves time for the next.
+        http.set_connect_timeout(Some(timeout));
+        Ok(Connector { https: HttpsConnector::from((http, tls)), timeout })
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = timeout(self.timeout, self.https.call(uri));
+        async move {
+            let transport = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            Ok(TokioIo::new(Stream { transport: TokioIo::new(transport), usage: Arc::new(Usage::new()) }))
+        }
+        .boxed()
+    }
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = self.clone();
+        async move { Ok(resolver.resolve(name.as_str()).await??.into_iter()) }.boxed()
+    }
+}
+
+impl Usage {
+    fn new() -> Usage {
+        let (was_used, received, is_idle) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicBool::new(true));
+        Usage { since: Instant::now(), was_used, received, is_idle }
+    }
+
+    /// That of a connection.
+    pub(super) fn of(connection: &Connected) -> Option<Arc<Usage>> {
+        let mut extras = Extensions::new();
+        connection.get_extras(&mut extras);
+        extras.remove()
+    }
+
+    /// Notes that an answer began. Whether it is the first on the connection.
+    pub(super) fn begins_to_answer(&self) -> bool {
+        !self.was_used.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes that the answer is whole.
+    pub(super) fn ended(&self) {
+        self.is_idle.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes that came since the last request began.
+    pub(super) fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was used before, and nothing came since the last request began: the other side had closed it.
+    pub(super) fn is_stale(&self) -> bool {
+        self.was_used.load(Ordering::Relaxed) && (self.received() == 0 || self.is_idle.load(Ordering::Relaxed))
+    }
+
+    fn begin(&self) {
+        if self.is_idle.swap(false, Ordering::Relaxed) {
+            self.received.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.transport.inner().connected().extra(self.usage.clone())
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = to.filled().len();
+        let polled = Pin::new(&mut self.transport).poll_read(context, to);
+        self.usage.received.fetch_add(to.filled().len() - before, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.usage.begin();
+        Pin::new(&mut self.transport).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.usage.begin();
+        Pin::new(&mut self.transport).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.transport.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_shutdown(context)
+    }
+}
