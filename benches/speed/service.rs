@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Service {
         let stopping = stop.clone();
         let running = thread::spawn(move || {
             let ready = |address| ready.send(address).unwrap();
-            muster::service::run(&effective, ready, &stopping).unwrap();
+            muster::service::run(&effective, ready, &Arc::default(), &stopping).unwrap();
         });
         let address = on_ready.recv().unwrap();
         Service { address, stop, running: Some(running), _directory: directory }

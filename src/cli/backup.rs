@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::progress::Bar;
+use super::signals::Interrupt;
 use super::source::{JSON, Question, Source};
 use super::{Error, output};
 
@@ -27,7 +28,10 @@ Examples:
 
 The master key is in no backup: keep a copy of it, elsewhere.
 
-Exit codes: 0 the file is whole and on the disk, 1 failed; then there is no such file, 2 wrong usage.";
+Signals: SIGINT or SIGTERM ends it, and removes what was written; a second one ends it at once.
+
+Exit codes: 0 the file is whole and on the disk, 1 failed, 2 wrong usage, 130 or 143 ended by a signal. Unless it is 0
+  there is no such file.";
 
 impl Backup {
     pub(super) fn run(&self) -> Result<(), Error> {
@@ -37,15 +41,18 @@ impl Backup {
         }
         let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |what| move |source| Error::File { what, path: to.clone(), source };
+        let interrupt = Interrupt::watch()?;
         let open = self.source.open()?;
         // Beside its place under a name that nobody else has, for its owner alone, and removed unless it comes there.
         let mut file = NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write beside"))?;
         let bar = Bar::of_bytes("backing up");
         open.ask(&Question { method: "POST", path: "backup", accept: JSON }, |piece| {
+            interrupt.check()?;
             bar.more(piece.len() as u64);
             file.write_all(piece).map_err(failed("write"))
         })?;
         file.as_file().sync_all().map_err(failed("write"))?;
+        interrupt.check()?;
         file.persist_noclobber(to).map_err(|error| failed("move the backup to")(error.error))?;
         File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync the directory of"))?;
         drop(bar);

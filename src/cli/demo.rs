@@ -23,9 +23,9 @@ Exit codes: 0 everything was told as it should be, 1 something was not.";
 impl Demo {
     pub(super) fn run(&self) -> Result<(), Error> {
         // Whatever goes wrong is said; what goes well is on standard output.
-        log::start(&Log { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false }, None);
+        log::start(&Log { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
         let stop = CancellationToken::new();
-        signals::watch(stop.clone()).map_err(Error::Signals)?;
+        signals::watch(stop.clone())?;
         let mut unwritten = Ok(());
         let print = |text: &str| {
             if let Err(error) = output::print(text) {

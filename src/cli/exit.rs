@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use tracing_subscriber::filter::ParseError;
+
 use crate::{audit, config, conformance, demo, receiver, service, traces};
 
 /// How the process ends.
@@ -19,6 +21,10 @@ pub enum Exit {
     NotFound = 3,
     /// What was verified is not whole.
     NotVerified = 4,
+    /// SIGINT ended it before it was done.
+    Interrupted = 130,
+    /// SIGTERM ended it before it was done.
+    Terminated = 143,
 }
 
 /// Why a verb was not carried out.
@@ -101,9 +107,23 @@ pub enum Error {
     /// The process cannot be kept out of core files.
     #[error("cannot forbid core files, which would have secrets in clear: {0}")]
     Cores(io::Error),
+    /// The log cannot be written.
+    #[error("cannot start the thread that writes the log: {0}")]
+    Log(io::Error),
+    /// The log's filter is none.
+    #[error("log.filter is not a filter: {0}; write it as in muster=debug,warn")]
+    LogFilter(#[from] ParseError),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
+    /// A signal asked for the end.
+    #[error("ended by {name} before it was done; nothing of it is left")]
+    Interrupted {
+        /// Its name.
+        name: &'static str,
+        /// As what that ends the process.
+        exit: Exit,
+    },
     /// Nobody reads standard output any more.
     #[error("nobody reads the output")]
     Unread,
@@ -121,7 +141,11 @@ impl Error {
         match self {
             Error::Conformance(conformance::Error::Secret(_)) => Exit::Usage,
             Error::NotConformant { .. } => Exit::NotVerified,
-            Error::Settings(_) | Error::Secret(_) | Error::Usage(_) | Error::Refused { status: 400, .. } => Exit::Usage,
+            Error::Settings(_)
+            | Error::LogFilter(_)
+            | Error::Secret(_)
+            | Error::Usage(_)
+            | Error::Refused { status: 400, .. } => Exit::Usage,
             Error::Refused { status: 404, .. }
             | Error::Audit(
                 audit::Error::UnknownAccount { .. } | audit::Error::NoSuchVersion { .. } | audit::Error::NotYet { .. },
@@ -130,6 +154,7 @@ impl Error {
             Error::Differs | Error::Refused { is_fault: true, .. } => Exit::NotVerified,
             Error::Service(error) if error.is_fault() => Exit::NotVerified,
             Error::Unread => Exit::Done,
+            Error::Interrupted { exit, .. } => *exit,
             Error::Service(_)
             | Error::Traces(_)
             | Error::TailEnded
@@ -142,6 +167,7 @@ impl Error {
             | Error::Unreachable { .. }
             | Error::File { .. }
             | Error::Cores(_)
+            | Error::Log(_)
             | Error::Signals(_)
             | Error::Output(_) => Exit::Failed,
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::{Effective, Error, Flag, load_from_process};
 
 /// Settings that are given most often. All others are set in the file or the environment.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(super) struct SettingFlags {
     /// Read settings from this TOML file [env: MUSTER_CONFIG]
     #[arg(long, value_name = "FILE")]

@@ -1,11 +1,10 @@
 //! `muster gateway`.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::output::{self, Form};
-use super::{Error, log, secret};
+use super::{Error, log, log_writer, secret};
 use crate::config::{self, Log, LogFormat};
 use crate::conformance::{self, Finding, Trial};
 use crate::domain::{AccountNumber, printable};
@@ -74,7 +73,7 @@ impl Gateway {
 
 impl Check {
     fn run(&self) -> Result<(), Error> {
-        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None);
+        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
         let trial = Trial {
             url: self.url.clone(),
             listen: self.listen.clone(),
@@ -84,9 +83,7 @@ impl Check {
             wrong_code: self.wrong_code.clone(),
             patience: self.patience,
         };
-        let say_ready = |address| {
-            let _unread = writeln!(io::stderr().lock(), "muster is played on http://{address}");
-        };
+        let say_ready = |address| log_writer::say(&format!("muster is played on http://{address}\n"));
         let (mut all, mut failed, mut unwritten) = (0, 0, Ok(()));
         let tell = |finding: &Finding| {
             all += 1;

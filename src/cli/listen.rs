@@ -1,6 +1,5 @@
 //! `muster listen`.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Form};
-use super::{Error, log, secret, signals};
+use super::{Error, log, log_writer, secret, signals};
 use crate::config::{Log, LogFormat};
 use crate::domain::printable;
 use crate::receiver::{self, Arrival, Faults, Keys, Rules};
@@ -79,12 +78,12 @@ Exit codes: 0 stopped, 1 failed, 2 wrong usage.";
 impl Listen {
     pub(super) fn run(&self) -> Result<(), Error> {
         // What arrives is on standard output; only what goes wrong is logged.
-        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None);
+        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
         let seed = self.seed.unwrap_or_else(|| clock::now().0.cast_unsigned());
         let faults = Faults::new(self.fail, self.status, self.code, seed);
         let rules = Rules { keys: self.keys()?, faults, slow: self.slow };
         let stop = CancellationToken::new();
-        signals::watch(stop.clone()).map_err(Error::Signals)?;
+        signals::watch(stop.clone())?;
         let mut unwritten = Ok(());
         let print = |arrival: &Arrival| {
             let line = match self.output {
@@ -114,7 +113,7 @@ impl Listen {
     /// Not on standard output, where nothing is but webhooks.
     fn say_ready(&self, address: SocketAddr, seed: u64) {
         let seed = self.fail.map(|_| format!(", and draws faults with --seed {seed}")).unwrap_or_default();
-        let _unread = writeln!(io::stderr().lock(), "muster listens on http://{address}{seed}");
+        log_writer::say(&format!("muster listens on http://{address}{seed}\n"));
     }
 }
 

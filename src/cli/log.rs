@@ -3,31 +3,50 @@
 use std::io;
 use std::panic;
 
-use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
+use super::log_writer::{self, LogWriter};
 use super::masking::{Fields, Lines};
-use super::output;
+use super::{Error, output};
 use crate::config::{Log, LogFormat};
 use crate::traces::{Exporter, TARGET};
 
+/// The filter of the log, which can be exchanged while it is written.
+pub(super) struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    pub(super) fn set(&self, text: &str) -> Result<(), Error> {
+        // Fails only if the log is there no more.
+        let _gone = self.0.reload(filter(text)?);
+        Ok(())
+    }
+}
+
+/// The filter that `text` describes. That lines were lost is let through by any.
+fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    Ok(EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::TARGET).parse()?))
+}
+
 /// Logs to standard error from here on, panics too, and hands spans to the `exporter`, if there is one.
-pub(super) fn start(settings: &Log, exporter: Option<&Exporter>) {
-    // The settings were checked; a filter that is no filter does not come this far.
-    let filter = EnvFilter::builder().parse_lossy(&settings.filter);
+pub(super) fn start(settings: &Log, exporter: Option<&Exporter>) -> Result<Filter, Error> {
+    log_writer::start().map_err(Error::Log)?;
+    let (filter, handle) = reload::Layer::new(filter(&settings.filter)?);
     // Whatever it says, what is for a collector is not for the log.
     let others = filter_fn(|of| of.target() != TARGET).with_max_level_hint(LevelFilter::TRACE);
-    let text = fmt::layer().with_writer(io::stderr).with_ansi(output::is_colourful(&io::stderr()));
+    // What cannot be formatted is left out: the layer would tell standard error itself, and wait for it.
+    let layer = fmt::layer().with_writer(|| LogWriter).log_internal_errors(false);
+    let text = layer.with_ansi(output::is_colourful(&io::stderr()));
     // The span that an event is in says which trace; those around it would say it again.
-    let json = fmt::layer().json().flatten_event(true).with_span_list(false);
+    let json = fmt::layer().json().log_internal_errors(false).flatten_event(true).with_span_list(false);
     let log: Box<dyn Layer<Registry> + Send + Sync> = match (settings.format, settings.full_numbers) {
         (LogFormat::Text, true) => text.boxed(),
         (LogFormat::Text, false) => text.fmt_fields(Fields).boxed(),
-        (LogFormat::Json, true) => json.with_writer(io::stderr).boxed(),
-        (LogFormat::Json, false) => json.with_writer(|| Lines(io::stderr())).boxed(),
+        (LogFormat::Json, true) => json.with_writer(|| LogWriter).boxed(),
+        (LogFormat::Json, false) => json.with_writer(|| Lines(LogWriter)).boxed(),
     };
     let log = log.with_filter(filter.and(others)).boxed();
     let spans = exporter.map(|exporter| exporter.layer().boxed());
@@ -38,4 +57,5 @@ pub(super) fn start(settings: &Log, exporter: Option<&Exporter>) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic: {message}");
     }));
+    Ok(Filter(handle))
 }

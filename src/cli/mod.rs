@@ -39,8 +39,9 @@
 //! | `exit` | the exit codes, and which error ends in which |
 //! | `output` | printing data, also into a pipe that nobody reads to its end |
 //! | `log` | where the log goes, and in which form |
+//! | `log_writer` | writing the log, so that nobody waits for whoever reads it |
 //! | `masking` | account numbers in the log, masked |
-//! | `signals` | what SIGTERM and SIGINT do |
+//! | `signals` | what signals do |
 //!
 //! A new verb is a file, a line in `Verb` and a line in its `run`.
 
@@ -66,6 +67,7 @@ mod keys;
 mod listen;
 mod listing;
 mod log;
+mod log_writer;
 mod man;
 mod masking;
 mod openapi;
@@ -84,12 +86,13 @@ mod vault;
 mod verify;
 mod webhooks;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
 
 pub use exit::{Error, Exit};
+
+use crate::limits::LOG_FLUSH;
 
 /// The register of a company's WhatsApp customer-service accounts.
 #[derive(Parser)]
@@ -193,8 +196,9 @@ fn command() -> Command {
 
 /// Does what the command line says. An error is one sentence, the last on standard error.
 pub fn run() -> ExitCode {
+    let ignored = signals::ignore_what_means_nothing();
     let done = match CommandLine::try_parse() {
-        Ok(CommandLine { verb: Some(verb) }) => verb.run(),
+        Ok(CommandLine { verb: Some(verb) }) => ignored.and_then(|()| verb.run()),
         Ok(CommandLine { verb: None }) => output::print(&command().render_help().to_string()),
         Err(usage) => {
             // Help that was asked for is an error to clap too. If nobody reads what it says, nothing is to be done.
@@ -202,11 +206,10 @@ pub fn run() -> ExitCode {
             return if usage.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    match done {
-        Ok(()) | Err(Error::Unread) => Exit::Done.into(),
-        Err(error) => {
-            let _unread = writeln!(io::stderr().lock(), "muster: {error}");
-            error.exit().into()
-        }
-    }
+    let (exit, sentence) = match done {
+        Ok(()) | Err(Error::Unread) => (Exit::Done, String::new()),
+        Err(error) => (error.exit(), format!("muster: {error}\n")),
+    };
+    log_writer::finish(&sentence, LOG_FLUSH);
+    exit.into()
 }

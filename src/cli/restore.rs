@@ -1,12 +1,13 @@
 //! `muster restore`.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
 use super::Error;
 use super::listing::{self, Form};
 use super::progress::Bar;
+use super::signals::Interrupt;
 use super::verify::{counted, signer};
 use crate::{audit, clock};
 
@@ -34,16 +35,59 @@ Examples:
   muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster
   install -m 600 -D /safe/master.key /var/lib/muster/keys/master.key
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is not whole; the first fault is named.";
+Signals: SIGINT or SIGTERM ends it, and removes what was written; a second one ends it at once.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is not whole; the first fault is named; 130 or 143 ended by a
+  signal.";
 
 impl Restore {
     pub(super) fn run(&self) -> Result<(), Error> {
         let failed = |source| Error::File { what: "read", path: self.from.clone(), source };
         let backup = BufReader::new(File::open(&self.from).map_err(failed)?);
         let signer = signer(self.public_key.as_deref())?;
+        let interrupt = Interrupt::watch()?;
         let bar = Bar::of_bytes("restoring");
-        let restored = audit::restore(counted(backup, &bar), &self.data_dir, signer.as_ref(), clock::now(), |_| {})?;
+        let backup = Interruptible { reader: counted(backup, &bar), interrupt: &interrupt };
+        let restored = audit::restore(backup, &self.data_dir, signer.as_ref(), clock::now(), |_| {});
         drop(bar);
+        let restored = match restored {
+            Ok(restored) => restored,
+            // That reading failed is then a consequence of the signal.
+            Err(error) => return Err(interrupt.check().err().unwrap_or(error.into())),
+        };
         listing::value(self.output, &serde_json::to_value(restored).unwrap_or_default())
+    }
+}
+
+/// A reader that fails once the verb is to end.
+struct Interruptible<'a, R> {
+    reader: R,
+    interrupt: &'a Interrupt,
+}
+
+impl<R: Read> Read for Interruptible<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupt.check().map_err(io::Error::other)?;
+        self.reader.read(buffer)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use signal_hook::consts::SIGTERM;
+    use signal_hook::low_level::raise;
+
+    use super::*;
+    use crate::cli::Exit;
+
+    #[test]
+    fn a_signal_ends_the_reading_of_a_backup() {
+        let interrupt = Interrupt::watch().unwrap();
+        let read = || Interruptible { reader: &b"backup"[..], interrupt: &interrupt }.read(&mut [0; 6]);
+        assert_eq!(read().unwrap(), 6);
+        raise(SIGTERM).unwrap();
+        assert!(read().is_err());
+        assert_eq!(interrupt.check().unwrap_err().exit(), Exit::Terminated);
     }
 }

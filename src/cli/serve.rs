@@ -1,10 +1,14 @@
 //! `muster serve`.
 
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use sd_notify::{NotifyState, notify};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::flags::SettingFlags;
@@ -33,29 +37,51 @@ Settings: each may stand in the file, in the environment, or both; the environme
   http.listen = \"0.0.0.0:8080\" in the file is MUSTER_HTTP__LISTEN=0.0.0.0:8080 in the environment.
   `muster config` shows all settings, and which of them are in effect.
 
-Signals: SIGTERM or SIGINT stops it in at most ten seconds, with exit code 0; what is under way is finished or taken up
-  again by the next start. A second one ends it at once, with 143 or 130. Nothing that was answered is lost by either.
+Signals: SIGTERM or SIGINT stops it in at most ten seconds, with exit code 0, also while it starts; what is under way is
+  finished or taken up again by the next start. A second one ends it at once, with 143 or 130, whatever hangs. Nothing
+  that was answered is lost by either. SIGHUP reads the files of TLS and log.filter again. SIGUSR1, SIGUSR2, SIGALRM and
+  SIGPIPE do nothing.
+
+Log: nobody waits for whoever reads standard error. While it is not read, lines are lost and counted
+  (muster_log_lines_lost_total), and one line says how many once it is read again.
 
 Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal is not whole.";
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Error> {
+        signals::ignore_hangup()?;
         forbid_cores().map_err(Error::Cores)?;
         let effective = self.settings.load()?;
         let settings = &effective.settings;
         // Masked as in the log.
         let mask = (!settings.log.full_numbers).then_some(mask as Mask);
         let exporter = Exporter::start(&settings.telemetry, mask)?;
-        log::start(&settings.log, exporter.as_ref());
+        let filter = log::start(&settings.log, exporter.as_ref())?;
         raise_open_files(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
         let stop = CancellationToken::new();
-        signals::watch(stop.clone()).map_err(Error::Signals)?;
-        let ran = service::run(&effective, |address| say_ready(scheme, address), &stop);
+        signals::watch(stop.clone())?;
+        let (flags, tls) = (self.settings.clone(), Arc::<Notify>::default());
+        let reload_tls = tls.clone();
+        signals::at_hangup(move || reload(&flags, &filter, &tls))?;
+        let ran = service::run(&effective, |address| say_ready(scheme, address), &reload_tls, &stop);
         if let Some(exporter) = exporter {
             exporter.stop();
         }
         Ok(ran?)
+    }
+}
+
+/// Reads again what can change while the service runs: the filter of the log, and the files of TLS.
+fn reload(flags: &SettingFlags, filter: &log::Filter, tls: &Notify) {
+    tls.notify_one();
+    let read = flags.load().map(|effective| effective.settings.log.filter);
+    match read.map_err(Error::from).and_then(|text| filter.set(&text).map(|()| text)) {
+        Ok(text) => tracing::info!(filter = text, "SIGHUP: the filter of the log is read again"),
+        Err(error) => {
+            let error = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            tracing::warn!(error, "SIGHUP: the filter of the log stays as it was; mend the settings and send it again");
+        }
     }
 }
 
@@ -81,14 +107,24 @@ fn raise_open_files(connections: usize) {
     }
 }
 
-/// Whoever started the service waits for this line, and a service manager to be notified; nothing else is printed.
-fn say_ready(scheme: &str, address: SocketAddr) {
-    if let Err(error) = output::print(&format!("muster is ready on {scheme}://{address}\n")) {
-        tracing::warn!(%error, "nobody was told that the service is ready");
-    }
-    // Nothing is done where no service manager waits (NOTIFY_SOCKET).
-    if let Err(error) = notify(&[NotifyState::Ready]) {
-        tracing::warn!(%error, "the service manager was not told that the service is ready");
+/// Prints the line that whoever started the service waits for, and notifies a service manager (NOTIFY_SOCKET).
+///
+/// Each on a thread of its own: a pipe or a socket that is full holds up neither the service nor the other one.
+fn say_ready(scheme: &'static str, address: SocketAddr) {
+    let print = move || output::print(&format!("muster is ready on {scheme}://{address}\n"));
+    tell("standard output", print);
+    tell("the service manager", || notify(&[NotifyState::Ready]));
+}
+
+/// Carries out `telling` on a thread of its own, which may wait for ever.
+fn tell<E: Display>(whom: &'static str, telling: impl FnOnce() -> Result<(), E> + Send + 'static) {
+    let told = thread::Builder::new().name("ready".to_owned()).spawn(move || {
+        if let Err(error) = telling() {
+            tracing::warn!(%error, "{whom} was not told that the service is ready");
+        }
+    });
+    if let Err(error) = told {
+        tracing::warn!(%error, "{whom} was not told that the service is ready");
     }
 }
 

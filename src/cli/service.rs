@@ -63,6 +63,8 @@ After=network-online.target
 [Service]
 Type=notify
 ExecStart={bin} serve
+# Reads the files of TLS and the filter of the log again.
+ExecReload=/bin/kill -HUP $MAINPID
 Environment=MUSTER_DATA_DIR=%S/muster
 Environment="MUSTER_VAULT__MASTER_KEY_COMMAND=/bin/cat %d/master.key"
 EnvironmentFile=-/etc/muster/muster.env

@@ -1,47 +1,132 @@
-//! What SIGTERM and SIGINT do.
+//! What signals do, and when.
+//!
+//! Handlers are registered where the process begins, for all verbs alike ([`ignore_what_means_nothing`]). A verb that runs
+//! for long says what an end that is asked for does: [`watch`] stops it, [`Interrupt`] has it clear up.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::{flag, low_level};
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Cancels `stop` at the first signal. The second ends the process at once, with the exit code that a shell gives for
-/// the signal: whoever asks twice does not want to wait, and nothing that was answered is lost by it.
+use super::{Error, Exit, log_writer};
+use crate::limits::{LOG_FLUSH, STOP_LIMIT};
+
+/// Signals that ask the process to end, with their names, and with how it ends that does not come to its own end.
+const ENDS: [(i32, &str, Exit); 2] = [(SIGTERM, "SIGTERM", Exit::Terminated), (SIGINT, "SIGINT", Exit::Interrupted)];
+
+/// Keeps signals from ending the process that do not ask for it: SIGUSR1, SIGUSR2 and SIGALRM, which others send by
+/// mistake, and SIGXFSZ, which a write beyond `ulimit -f` raises (the write then fails with a sentence).
 ///
-/// On a thread of its own, so that it also works while the service starts, stops or hangs.
-pub(super) fn watch(stop: CancellationToken) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut terminate, mut interrupt, too_large) = {
-        let _inside = runtime.enter();
-        let too_large = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, too_large)
-    };
-    let watching = async move {
-        let _heeded = too_large;
-        for is_second in [false, true] {
-            let (name, kind) = tokio::select! {
-                _ = terminate.recv() => ("SIGTERM", SignalKind::terminate()),
-                _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt()),
-            };
-            if is_second {
-                tracing::warn!("{name} again: ending at once");
-                end(kind);
-            }
-            tracing::info!("{name}: stopping");
-            stop.cancel();
-        }
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(watching))?;
+/// Handlers rather than SIG_IGN, because a program that this one starts would inherit that.
+pub(super) fn ignore_what_means_nothing() -> Result<(), Error> {
+    [SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ].into_iter().try_for_each(ignore)
+}
+
+/// Keeps SIGHUP from ending the process.
+pub(super) fn ignore_hangup() -> Result<(), Error> {
+    ignore(SIGHUP)
+}
+
+fn ignore(signal: i32) -> Result<(), Error> {
+    flag::register(signal, Arc::default()).map(|_| ()).map_err(Error::Signals)
+}
+
+/// Ends the process at the second SIGTERM or SIGINT, with the exit code that a shell gives for the signal. Nothing that
+/// hangs can hold that up, because the handler itself does it.
+fn end_at_the_second() -> io::Result<()> {
+    let came = Arc::new(AtomicBool::new(false));
+    for (signal, _, exit) in ENDS {
+        // Actions run in the order in which they are registered: the first signal finds that none came before it.
+        flag::register_conditional_shutdown(signal, exit as i32, came.clone())?;
+        flag::register(signal, came.clone())?;
+    }
     Ok(())
 }
 
-/// SIGXFSZ, which a write beyond the limit on a file's size (`ulimit -f`) raises. While somebody listens for it, it does
-/// not end the process, and the write fails with a sentence.
-const FILE_TOO_LARGE: i32 = 25;
+/// Cancels `stop` at the first SIGTERM or SIGINT, and ends the process with exit code 0 when that has not ended it within
+/// [`STOP_LIMIT`]: everything that was answered is durable. The second signal ends the process at once.
+///
+/// On a thread of its own, so that it also works while the service starts, stops or hangs.
+pub(super) fn watch(stop: CancellationToken) -> Result<(), Error> {
+    end_at_the_second().map_err(Error::Signals)?;
+    on_a_thread(ENDS.map(|(signal, ..)| signal), move |[mut terminate, mut interrupt]| async move {
+        let (_, name, _) = ENDS[tokio::select! {
+            _ = terminate.recv() => 0,
+            _ = interrupt.recv() => 1,
+        }];
+        stop.cancel();
+        tracing::info!("{name}: stopping");
+        sleep(STOP_LIMIT).await;
+        tracing::warn!(
+            "ending at once: what is under way did not end in time; nothing that was answered is lost, and the next \
+             start takes up the rest"
+        );
+        log_writer::finish("", LOG_FLUSH);
+        low_level::exit(0);
+    })
+}
 
-#[expect(clippy::exit, reason = "the rest of the process may hang, which is why it is ended")]
-fn end(kind: SignalKind) -> ! {
-    std::process::exit(128 + kind.as_raw_value())
+/// Calls `reload` at each SIGHUP, on a thread of its own: it may read from a disk that hangs.
+pub(super) fn at_hangup(mut reload: impl FnMut() + Send + 'static) -> Result<(), Error> {
+    on_a_thread([SIGHUP], move |[mut hangup]| async move {
+        while hangup.recv().await.is_some() {
+            reload();
+        }
+    })
+}
+
+fn on_a_thread<const N: usize, F: Future<Output = ()>>(
+    signals: [i32; N],
+    watching: impl FnOnce([Signal; N]) -> F + Send + 'static,
+) -> Result<(), Error> {
+    let start = || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut streams = Vec::new();
+        {
+            let _inside = runtime.enter();
+            for of in signals {
+                streams.push(signal(SignalKind::from_raw(of))?);
+            }
+        }
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if let Ok(streams) = <[Signal; N]>::try_from(streams) {
+                runtime.block_on(watching(streams));
+            }
+        })?;
+        Ok(())
+    };
+    start().map_err(Error::Signals)
+}
+
+/// Whether SIGTERM or SIGINT asked a verb to end that has something to clear up first. The second signal ends the process
+/// at once.
+pub(super) struct Interrupt {
+    /// One flag for each of [`ENDS`].
+    came: [Arc<AtomicBool>; 2],
+}
+
+impl Interrupt {
+    pub(super) fn watch() -> Result<Interrupt, Error> {
+        let interrupt = Interrupt { came: Default::default() };
+        end_at_the_second().map_err(Error::Signals)?;
+        for ((signal, ..), came) in ENDS.iter().zip(&interrupt.came) {
+            flag::register(*signal, came.clone()).map_err(Error::Signals)?;
+        }
+        Ok(interrupt)
+    }
+
+    /// An error once the verb is to end.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match ENDS.iter().zip(&self.came).find(|(_, came)| came.load(Ordering::Relaxed)) {
+            Some(((_, name, exit), _)) => Err(Error::Interrupted { name, exit: *exit }),
+            None => Ok(()),
+        }
+    }
 }

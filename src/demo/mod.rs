@@ -13,6 +13,7 @@ mod timeline;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -181,7 +182,7 @@ fn start_service(
         let say_ready = |address| {
             let _gone = ready.send(address);
         };
-        let _gone = ended.send(service::run(&effective, say_ready, &stop).map_err(Error::from));
+        let _gone = ended.send(service::run(&effective, say_ready, &Arc::default(), &stop).map_err(Error::from));
     });
     (on_end, on_ready)
 }

@@ -19,9 +19,9 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -67,6 +67,8 @@ pub struct Tls {
     served: watch::Sender<Arc<ServerConfig>>,
     /// What was served, or found to be of no use.
     judged: Mark,
+    /// Notified when an operator asks for the files to be read again.
+    reload: Arc<Notify>,
 }
 
 /// The files that the settings name.
@@ -88,15 +90,15 @@ struct Contents {
 pub(super) type Mark = [u8; 32];
 
 impl Tls {
-    /// Reads what the settings name; none if they name nothing.
-    pub fn open(settings: &config::Tls) -> Result<Option<Tls>, Error> {
+    /// Reads what the settings name; none if they name nothing. `reload` is notified when it is to be read again.
+    pub fn open(settings: &config::Tls, reload: Arc<Notify>) -> Result<Option<Tls>, Error> {
         let config::Tls { cert: Some(cert), key: Some(key), client_ca } = settings.clone() else { return Ok(None) };
         let files = Files { cert, key, client_ca };
         let contents = files.read()?;
         let (config, fingerprint) = files.config(&contents)?;
         let client_ca = files.client_ca.as_ref().map(|path| path.display().to_string());
         tracing::info!(cert = %files.cert.display(), sha256 = fingerprint, client_ca, "serving over TLS");
-        Ok(Some(Tls { files, served: watch::channel(config).0, judged: contents.mark() }))
+        Ok(Some(Tls { files, served: watch::channel(config).0, judged: contents.mark(), reload }))
     }
 
     /// What connections that come are to be served with, from now until `stop`.
@@ -104,10 +106,11 @@ impl Tls {
         let served = self.served.subscribe();
         tokio::spawn(async move {
             let (mut tls, mut before) = (self, None);
-            while stop.run_until_cancelled(sleep(TLS_LOOK)).await.is_some() {
+            let reload = tls.reload.clone();
+            while let Some(asked) = stop.run_until_cancelled(timeout(TLS_LOOK, reload.notified())).await {
                 // A disk may be slow, and a large key takes a while to check.
                 let looked = spawn_blocking(move || {
-                    before = tls.look(before);
+                    before = tls.look(before, asked.is_ok());
                     (tls, before)
                 });
                 match looked.await {
@@ -124,25 +127,27 @@ impl Tls {
         self.served.borrow().clone()
     }
 
-    /// Looks at the files, and takes up what is in them if it is new and was there at the last look too.
-    pub(super) fn look(&mut self, before: Option<Mark>) -> Option<Mark> {
+    /// Looks at the files, and takes up what is in them if it is new and was there at the last look too, or if an operator
+    /// asked for it.
+    pub(super) fn look(&mut self, before: Option<Mark>, is_asked: bool) -> Option<Mark> {
         let read = self.files.read();
         let found = match &read {
             Ok(contents) => contents.mark(),
             Err(error) => Sha256::digest(error.to_string()).into(),
         };
-        if found == self.judged || before != Some(found) {
+        if !is_asked && (found == self.judged || before != Some(found)) {
             return Some(found);
         }
         self.judged = found;
+        let happened = if is_asked { "are read again" } else { "changed" };
         match read.and_then(|contents| self.files.config(&contents)) {
             Ok((config, fingerprint)) => {
                 self.served.send_replace(config);
                 let cert = self.files.cert.display();
-                tracing::info!(%cert, sha256 = fingerprint, "the files of TLS changed: new connections get them");
+                tracing::info!(%cert, sha256 = fingerprint, "the files of TLS {happened}: new connections get them");
             }
             Err(error) => {
-                tracing::warn!(%error, "the files of TLS changed and are of no use: what was there is still served");
+                tracing::warn!(%error, "the files of TLS {happened} and are of no use: what was there is still served");
             }
         }
         Some(found)

@@ -1,4 +1,4 @@
-//! What stands around the service: service managers, and where traces are collected.
+//! What stands around the service: service managers, who reads its log, and where traces are collected.
 
 use std::time::Duration;
 
@@ -7,9 +7,20 @@ use std::time::Duration;
 /// How long a service manager waits for the service to end before it kills it: three times the promised ten seconds, for a
 /// disk that is slow.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How long after the first signal the service ends whatever hangs, but for the last lines of the log ([`LOG_FLUSH`]):
+/// together the promised ten seconds.
+pub const STOP_LIMIT: Duration = Duration::from_millis(9_500);
 /// Files that it lets the service have open: several times [`CONNECTIONS`](super::CONNECTIONS), since an operator may
 /// raise those, and webhooks and the store have files too.
 pub const SERVICE_OPEN_FILES: usize = 65_536;
+
+// --- The log ---
+
+/// Bytes of the log that wait for whoever reads standard error, most; as many again are being written. Some thousands of
+/// lines: several seconds of a busy service, while a log collector restarts.
+pub const LOG_BUFFER_BYTES: usize = 1024 * 1024;
+/// How long the end of the process waits for the last lines to be read.
+pub const LOG_FLUSH: Duration = Duration::from_millis(500);
 
 // --- Traces ---
 

@@ -6,9 +6,9 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::list::{
-    AUTH_FAILURES, BUILD_INFO, COMMANDS, COMMIT_SECONDS, GATEWAY_SET_UP, GATEWAY_UP, HTTP_REQUESTS, MAX_FDS, OPEN_FDS,
-    PROJECTION_LAG, READY, SYNC_SECONDS, WEBHOOK_BREAKER, WEBHOOK_DEAD, WEBHOOK_LAG_SECONDS, WEBHOOK_LANES,
-    WEBHOOK_PAUSED,
+    AUTH_FAILURES, BUILD_INFO, COMMANDS, COMMIT_SECONDS, GATEWAY_SET_UP, GATEWAY_UP, HTTP_REQUESTS, LOG_LINES_LOST,
+    MAX_FDS, OPEN_FDS, PROJECTION_LAG, READY, SYNC_SECONDS, WEBHOOK_BREAKER, WEBHOOK_DEAD, WEBHOOK_LAG_SECONDS,
+    WEBHOOK_LANES, WEBHOOK_PAUSED,
 };
 
 /// A rule.
@@ -47,7 +47,7 @@ fn text(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn rules() -> [Alert; 16] {
+fn rules() -> [Alert; 17] {
     [
         Alert {
             name: "MusterAbsent",
@@ -207,6 +207,16 @@ fn rules() -> [Alert; 16] {
             summary: "{{ $labels.instance }} has nearly all files open that it may",
             description: "{{ $value | humanizePercentage }} of its limit is in use.",
             runbook: "Raise the limit on open files (LimitNOFILE, ulimit -n), or lower http.max_connections.",
+        },
+        Alert {
+            name: "MusterLogLost",
+            expression: format!("increase({LOG_LINES_LOST}[15m]) > 0"),
+            holds: "0m",
+            severity: "warning",
+            summary: "{{ $labels.instance }} loses lines of its log",
+            description: "{{ $value | humanize }} lines were lost within 15 minutes. Requests are served as before.",
+            runbook: "Whatever reads the service's standard error is too slow or stuck: look at the log collector and its \
+                      disk, or log less (log.filter, which SIGHUP reads again).",
         },
     ]
 }

@@ -234,6 +234,7 @@ fn process() -> Part {
         panel("Open files", "short", [(now(list::OPEN_FDS), "open"), (now(list::MAX_FDS), "limit")]),
         panel("Threads", "short", [(now(list::THREADS), "{{instance}}")]),
         panel("Since the start", "s", [(uptime, "{{instance}}")]),
+        panel("Lost lines of the log", "ops", [(rates(list::LOG_LINES_LOST, "instance"), "{{instance}}")]),
     ];
     ("Process", panels)
 }

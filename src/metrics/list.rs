@@ -206,6 +206,9 @@ metrics! {
     TO_ROTATE = Kind::Gauge, "muster_vault_rotation_keys", [],
         "Keys that there are for that rotation to look at";
 
+    LOG_LINES_LOST = Kind::Counter, "muster_log_lines_lost_total", [],
+        "Lines of the log that were lost, because standard error was not read in time or could not be written";
+
     CPU_SECONDS = Kind::Counter, "process_cpu_seconds_total", [],
         "Time that the process has spent on a core, its own and the system's for it";
     RESIDENT = Kind::Gauge, "process_resident_memory_bytes", [],

@@ -43,6 +43,8 @@ pub use words::{
     ReconcileOutcome, Route, StatusClass,
 };
 
+pub use process::count_lost_log_lines;
+
 use process::Process;
 
 /// All instruments. Cheap to clone: all clones count together.

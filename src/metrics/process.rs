@@ -1,8 +1,17 @@
 //! How the process is, as the system tells in `/proc`. Where there is none, every figure is 0.
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::param::clock_ticks_per_second;
+
+/// Lines of the log that were lost. A process has one log, and its first lines come before any store with its instruments.
+static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Counts lines of the log that were lost.
+pub fn count_lost_log_lines(lines: u64) {
+    LOG_LINES_LOST.fetch_add(lines, Ordering::Relaxed);
+}
 
 /// The figures that every program shows, by their usual names.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +23,7 @@ pub(super) struct Process {
     pub(super) max_fds: u64,
     pub(super) start_time: f64,
     pub(super) threads: u64,
+    pub(super) log_lines_lost: u64,
 }
 
 impl Process {
@@ -22,7 +32,12 @@ impl Process {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
         let open_fds = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
-        Process { open_fds, ..Process::read(&stat, &status, &text("/proc/self/limits"), &text("/proc/stat")) }
+        let log_lines_lost = LOG_LINES_LOST.load(Ordering::Relaxed);
+        Process {
+            open_fds,
+            log_lines_lost,
+            ..Process::read(&stat, &status, &text("/proc/self/limits"), &text("/proc/stat"))
+        }
     }
 
     /// What these texts say; `boot` is of the system, the others are of the process.
@@ -41,6 +56,7 @@ impl Process {
             max_fds: after(limits, "Max open files"),
             start_time: if boot.is_empty() { 0.0 } else { after(boot, "btime") as f64 + seconds(22) },
             threads: after(status, "Threads:"),
+            log_lines_lost: 0,
         }
     }
 }
@@ -70,6 +86,7 @@ mod tests {
             max_fds: 1_024,
             start_time: 1_700_000_000.0 + 1_000.0 / ticks,
             threads: 9,
+            log_lines_lost: 0,
         };
         assert_eq!(Process::read(stat, status, limits, "cpu 1 2 3\nbtime 1700000000\n"), expected);
         assert_eq!(Process::read("", "", "", ""), Process::default(), "where there is no /proc");

@@ -2,8 +2,10 @@
 //!
 //! | file | what it knows |
 //! |---|---|
+//! | `offline` | a data directory that no service uses |
 //! | `ways` | the ways to WhatsApp that the settings have set up |
 
+mod offline;
 mod ways;
 
 use std::io;
@@ -15,11 +17,12 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Keys, Pass};
+use crate::access::Keys;
 use crate::actors::{self, Accounts};
 use crate::answers::Answers;
 use crate::audit::{self, Audit, Log};
@@ -29,7 +32,7 @@ use crate::console::Console;
 use crate::domain::Channel;
 use crate::gateway::{Gateways, Simulator, bridge, cloud_api};
 pub use crate::http::document as description;
-use crate::http::{self, Api, Asked, Behind, Here, Tls, TlsError, Within};
+use crate::http::{self, Api, Behind, Tls, TlsError, Within};
 use crate::journal::{self, Asker, Journal, Origin};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
 use crate::metrics::AttemptOutcome;
@@ -37,6 +40,7 @@ use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
 use crate::webhooks::{self, Webhooks};
+pub use offline::Offline;
 use ways::Ways;
 
 /// Why the service does not run, or ended.
@@ -151,23 +155,37 @@ struct Rooms {
 }
 
 /// Runs the service until `stop`, or until it cannot go on. Calls `ready` with the address once it answers there.
-/// Blocks; ends in at most ten seconds once it is stopped.
-pub fn run(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &CancellationToken) -> Result<(), Error> {
+/// Reads the files of TLS again when `reload_tls` is notified. Blocks; ends in at most ten seconds once it is stopped.
+pub fn run(
+    effective: &Effective,
+    ready: impl FnOnce(SocketAddr),
+    reload_tls: &Arc<Notify>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("service").build();
     let runtime = runtime.map_err(Error::Threads)?;
-    let outcome = runtime.block_on(serve(effective, ready, stop));
+    let outcome = runtime.block_on(serve(effective, ready, reload_tls, stop));
     // A disk that does not come back must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
 /// Opens the rooms from the lowest up, runs them, and closes them from the highest down.
-async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &CancellationToken) -> Result<(), Error> {
+async fn serve(
+    effective: &Effective,
+    ready: impl FnOnce(SocketAddr),
+    reload_tls: &Arc<Notify>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let Effective { settings, rows } = effective;
     // Before anything is made on the disk.
-    let tls = Tls::open(&settings.tls)?;
+    let tls = Tls::open(&settings.tls, reload_tls.clone())?;
     let (listener, address) = listen(&settings.http.listen).await?;
-    let rooms = Rooms::open(settings)?;
+    let opening = settings.clone();
+    let opening = tokio::task::spawn_blocking(move || Rooms::open(&opening));
+    // It may take minutes. Where the process ends meanwhile, it ends as by a crash; nobody was answered yet.
+    let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
+    let rooms = opened.map_err(|panicked| Error::Threads(panicked.into()))??;
     let Rooms { store, vault, roster, journal, log } = &rooms;
     actors::finish_erasures(vault, journal).await?;
     let keys = Keys::open(journal, Some(vault.clone()))?;
@@ -275,54 +293,6 @@ async fn serve(effective: &Effective, ready: impl FnOnce(SocketAddr), stop: &Can
     save_checkpoints(&rooms);
     // Fails if the store has failed at any time.
     Ok(store.flush()?)
-}
-
-/// A data directory that no service uses, to be looked into.
-pub struct Offline {
-    audit: Audit,
-    keys: Keys,
-    /// Why nothing can be signed, if nothing can.
-    unsigned: Option<vault::Error>,
-}
-
-impl Offline {
-    /// Opens the data directory of `settings`. Without the master key everything can be read, and nothing is signed.
-    pub fn open(settings: &Settings) -> Result<Offline, Error> {
-        if !Store::is_at(&settings.data_dir) {
-            return Err(Error::NoDataDirectory { path: settings.data_dir.clone() });
-        }
-        let store = Store::open(&settings.data_dir, &settings.store)?;
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
-        roster.catch_up(&journal)?;
-        let vault = Vault::open_made(store.clone(), &settings.vault);
-        let (log, vault, unsigned) = match vault.and_then(|vault| Ok((vault.log_key()?, vault))) {
-            Ok((key, vault)) => (Some(Log::open(&store, &journal, key)?), Some(vault), None),
-            Err(why) => (None, None, Some(why)),
-        };
-        let keys = Keys::open(&journal, vault)?;
-        Ok(Offline { audit: Audit::new(store, journal, roster, log), keys, unsigned })
-    }
-
-    /// What it holds.
-    pub fn audit(&self) -> &Audit {
-        &self.audit
-    }
-
-    /// Why nothing can be signed, if nothing can.
-    pub fn unsigned(&self) -> Option<&vault::Error> {
-        self.unsigned.as_ref()
-    }
-
-    /// Answers a request under `/api/v1`, as the service would.
-    pub async fn ask(&self, method: &str, path: &str, accept: &str, body: String) -> Result<Here, Error> {
-        let within = Within::offline(self.audit.clone(), self.keys.clone());
-        // Whoever has the data directory needs no key.
-        let (pass, peer, headers) = (Pass::OWNER, None, &[("accept", accept)]);
-        let asked = Asked { pass, peer, method, path, headers, body };
-        within.ask(asked).await.map(Here::from).map_err(|error| Error::Asked(error.to_string()))
-    }
 }
 
 /// A listener on this address, and the address that it has.

@@ -31,6 +31,7 @@ mod power;
 mod readme;
 mod reference_gateway;
 mod secrets;
+mod signals;
 mod starts;
 mod tidy;
 mod tls;

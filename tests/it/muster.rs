@@ -1,7 +1,7 @@
 //! The real binary in a child process, and a real receiver for its webhooks.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -77,7 +77,7 @@ pub fn muster(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
 }
 
 /// `muster serve` on `data` with these settings, on a free port.
-fn serve(data: &Path, environment: &[(&str, &str)]) -> Command {
+pub fn serve(data: &Path, environment: &[(&str, &str)]) -> Command {
     muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()], environment)
 }
 
@@ -151,7 +151,8 @@ impl Muster {
 
     fn try_spawn(command: &mut Command) -> Result<Muster, (ExitStatus, String)> {
         let mut child = command.spawn().unwrap();
-        let log = Output::of(child.stderr.take().unwrap());
+        // A test may have taken the log elsewhere.
+        let log = child.stderr.take().map_or_else(|| Output::of(io::empty()), Output::of);
         let line = Output::of(child.stdout.take().unwrap()).line().unwrap_or_default();
         match line.trim().strip_prefix("muster is ready on ") {
             Some(base) => Ok(Muster { child, base: base.to_owned(), client: client(), log: Some(log) }),

@@ -32,13 +32,13 @@ fn what_is_whole_and_stays_is_taken_up() {
     let [first, second] = [pair(), pair()];
     put([&first[0], &first[1]]);
     let settings = config::Tls { cert: Some(cert.clone()), key: Some(key.clone()), client_ca: None };
-    let mut tls = Tls::open(&settings).unwrap().unwrap();
+    let mut tls = Tls::open(&settings, Arc::default()).unwrap().unwrap();
     let mut before = None;
     let mut seen = vec![tls.serves()];
     // How many other configurations were served after so many looks.
     let mut looks = |times: usize| {
         for _ in 0..times {
-            before = tls.look(before);
+            before = tls.look(before, false);
             if !Arc::ptr_eq(seen.last().unwrap(), &tls.serves()) {
                 seen.push(tls.serves());
             }

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 57] = [
+const PLACES: [(&str, &[&str]); 58] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "client", "console", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
@@ -55,6 +55,7 @@ const PLACES: [(&str, &[&str]); 57] = [
     ("serde_json", &[]),
     ("serde_path_to_error", &["http", "gateway"]),
     ("sha2", &[]),
+    ("signal_hook", &["cli"]),
     ("sled", &["store"]),
     ("tempfile", &[]),
     ("thiserror", &[]),

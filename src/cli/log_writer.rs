@@ -1,0 +1,210 @@
+//! The writer of the log: a bounded buffer, and one thread that writes it to standard error.
+//!
+//! Only that thread waits for whoever reads standard error. Everybody else puts lines into the buffer, or loses them
+//! while it is full.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::limits::LOG_BUFFER_BYTES;
+use crate::metrics::count_lost_log_lines;
+
+/// The target of the line that says how many lines were lost. The filter of the log always lets it through.
+pub(super) const TARGET: &str = module_path!();
+
+/// Lines on their way to standard error. There is one for the process, as there is one standard error.
+static STDERR: LogBuffer = LogBuffer { state: Mutex::new(State::EMPTY), changed: Condvar::new() };
+
+/// Lines that wait to be written.
+struct LogBuffer {
+    state: Mutex<State>,
+    /// Notified when lines come, and when a batch of them is written.
+    changed: Condvar,
+}
+
+struct State {
+    lines: Vec<u8>,
+    /// Whether a thread writes what comes. Without one lines are written where they come about.
+    has_thread: bool,
+    is_writing: bool,
+    /// Set when a line finds no room, until the buffer is empty again. What is lost is lost in one piece, so one line
+    /// can say where.
+    is_full: bool,
+    /// Lines that were lost and of which the log does not tell yet.
+    lost: u64,
+}
+
+/// Takes whole lines of the log, and never waits.
+#[derive(Clone, Copy)]
+pub(super) struct LogWriter;
+
+/// Starts the thread that writes to standard error.
+pub(super) fn start() -> io::Result<()> {
+    if !mem::replace(&mut STDERR.lock().has_thread, true) {
+        thread::Builder::new().name("log".to_owned()).spawn(|| STDERR.write_to(&mut io::stderr()))?;
+    }
+    Ok(())
+}
+
+/// Writes `sentence` behind all lines of the log, and never waits once [`start`] was called.
+pub(super) fn say(sentence: &str) {
+    if !STDERR.put_always(sentence.as_bytes()) {
+        let _unread = io::stderr().write_all(sentence.as_bytes());
+    }
+}
+
+/// As [`say`], and waits for at most `patience` until everything is written.
+pub(super) fn finish(sentence: &str, patience: Duration) {
+    say(sentence);
+    STDERR.wait_until_written(patience);
+}
+
+impl State {
+    const EMPTY: State = State { lines: Vec::new(), has_thread: false, is_writing: false, is_full: false, lost: 0 };
+
+    fn lose(&mut self, lines: u64) {
+        self.lost += lines;
+        count_lost_log_lines(lines);
+    }
+}
+
+impl LogBuffer {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a line into the buffer, or counts it as lost.
+    fn put(&self, line: &[u8]) {
+        let mut state = self.lock();
+        if state.is_full || state.lines.len() + line.len() > LOG_BUFFER_BYTES {
+            state.is_full = true;
+            state.lose(1);
+        } else {
+            state.lines.extend_from_slice(line);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Puts a line into the buffer however full that is; false if there is no thread that would write it.
+    fn put_always(&self, line: &[u8]) -> bool {
+        let mut state = self.lock();
+        if state.has_thread {
+            state.lines.extend_from_slice(line);
+            self.changed.notify_all();
+        }
+        state.has_thread
+    }
+
+    fn wait_until_written(&self, patience: Duration) {
+        let is_under_way = |state: &mut State| state.is_writing || !state.lines.is_empty();
+        let _state = self.changed.wait_timeout_while(self.lock(), patience, is_under_way);
+    }
+
+    /// Writes what comes to `output`, for ever.
+    fn write_to(&self, output: &mut impl Write) {
+        let mut batch = Vec::new();
+        loop {
+            self.write_batch(output, &mut batch);
+        }
+    }
+
+    /// Waits for lines, and writes them. Tells of lost lines once the buffer is empty and writing succeeds again.
+    fn write_batch(&self, output: &mut impl Write, batch: &mut Vec<u8>) {
+        let state = self.changed.wait_while(self.lock(), |state| state.lines.is_empty());
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        batch.clear();
+        mem::swap(&mut state.lines, batch);
+        state.is_writing = true;
+        drop(state);
+        let written = output.write_all(batch);
+        let mut state = self.lock();
+        state.is_writing = false;
+        state.is_full &= !state.lines.is_empty();
+        let lost = match written {
+            Ok(()) if state.lines.is_empty() => mem::take(&mut state.lost),
+            Ok(()) => 0,
+            Err(_) => {
+                state.lose(batch.iter().filter(|byte| **byte == b'\n').count() as u64);
+                0
+            }
+        };
+        self.changed.notify_all();
+        drop(state);
+        if lost > 0 {
+            tracing::warn!(
+                lines = lost,
+                "lines of the log were lost here, because standard error was not read; see that its reader keeps up, or \
+                 log less (log.filter)"
+            );
+        }
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        STDERR.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe that somebody closed.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn buffer() -> LogBuffer {
+        LogBuffer { state: Mutex::new(State { has_thread: true, ..State::EMPTY }), changed: Condvar::new() }
+    }
+
+    /// What is written of the lines that wait.
+    fn written(buffer: &LogBuffer) -> String {
+        let mut output = Vec::new();
+        buffer.write_batch(&mut output, &mut Vec::new());
+        String::from_utf8_lossy(&output).into_owned()
+    }
+
+    #[test]
+    fn what_is_lost_is_lost_in_one_piece() {
+        let buffer = buffer();
+        let line = [&vec![b'x'; LOG_BUFFER_BYTES - 3], &b"\n"[..]].concat();
+        for line in [&line[..], b"long\n", b"\n", b"\n"] {
+            buffer.put(line);
+        }
+        assert_eq!(buffer.lock().lost, 3, "a short line has room, but would stand where others are missing");
+        assert!(buffer.put_always(b"the last sentence\n"));
+        assert!(written(&buffer).ends_with("x\nthe last sentence\n"));
+        assert_eq!(buffer.lock().lost, 0, "the log tells of them now");
+        buffer.put(b"on\n");
+        assert_eq!(written(&buffer), "on\n");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_told_of_later() {
+        let buffer = buffer();
+        buffer.put(b"one\n");
+        buffer.put(b"two\n");
+        buffer.write_batch(&mut Closed, &mut Vec::new());
+        assert_eq!(buffer.lock().lost, 2);
+        buffer.put(b"three\n");
+        assert_eq!((written(&buffer), buffer.lock().lost), ("three\n".to_owned(), 0));
+    }
+}

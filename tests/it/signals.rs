@@ -1,0 +1,276 @@
+//! Signals, and outputs that nobody reads: neither stops the service, unless it is to be stopped.
+
+use std::fs::{File, Permissions};
+use std::io::{PipeReader, PipeWriter, Write};
+use std::iter;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command};
+use std::time::Instant;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::muster::{Muster, Output, PATIENCE, client, directory, muster, send_signal, serve, wait};
+
+/// Bytes that a pipe holds.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// A pipe that is full.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&[b'x'; PIPE_BYTES]).unwrap();
+    (reader, writer)
+}
+
+/// The next line of the log that has `words`.
+fn line_with(log: &Output, words: &str) -> String {
+    iter::from_fn(|| log.line()).find(|line| line.contains(words)).unwrap_or_else(|| panic!("no line has {words:?}"))
+}
+
+async fn lost_lines(muster: &Muster) -> u64 {
+    let metrics = muster.get("/metrics").await.text;
+    let lost = metrics.lines().find_map(|line| line.strip_prefix("muster_log_lines_lost_total "));
+    lost.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads() {
+    let data = directory();
+    let (reader, writer) = full_pipe();
+    // The line that tells of the loss comes through any filter.
+    let filter = [("MUSTER_LOG__FILTER", "hyper=trace,muster=debug,muster::cli=off")];
+    let muster = Muster::spawn(serve(data.path(), &filter).stderr(writer));
+    let list = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
+    for _ in 0..2_000 {
+        assert_eq!(muster.get(list).await.status, 200);
+    }
+    while lost_lines(&muster).await == 0 {
+        assert_eq!(muster.get("/healthz").await.status, 200);
+    }
+    let log = Output::of(reader);
+    let told = line_with(&log, "lines of the log were lost here");
+    let lost = lost_lines(&muster).await;
+    assert!(told.contains(" WARN ") && told.ends_with(&format!(" lines={lost}\n")), "{lost} lost: {told}");
+    assert_eq!(muster.get("/here-again").await.status, 404);
+    line_with(&log, "here-again");
+    let (status, _) = muster.stop("TERM");
+    assert_eq!(status.code(), Some(0));
+    let last = log.rest();
+    assert!(last.contains("muster::service: stopping") && !last.contains("were lost"), "{last}");
+}
+
+/// Whoever waits for the service may be stuck: the other one is told all the same, and the service serves and stops.
+#[tokio::test]
+async fn a_ready_line_that_nobody_reads() {
+    let data = directory();
+    let path = data.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (_unread, stdout) = full_pipe();
+    let (log, stderr) = std::io::pipe().unwrap();
+    let notify = [("NOTIFY_SOCKET", path.to_str().unwrap())];
+    let mut child = serve(&data.path().join("data"), &notify).stdout(stdout).stderr(stderr).spawn().unwrap();
+    let mut message = [0; 64];
+    let length = manager.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1\n");
+    let log = Output::of(log);
+    let ready = line_with(&log, " ready address=");
+    let address = ready.split("address=").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(client().get(format!("http://{address}/healthz")).send().await.unwrap().status().is_success());
+    send_signal(child.id(), "TERM");
+    assert_eq!(wait(&mut child).code(), Some(0), "{}", log.rest());
+}
+
+#[tokio::test]
+async fn a_service_manager_that_reads_nothing() {
+    let data = directory();
+    let path = data.path().join("notify");
+    let _manager = UnixDatagram::bind(&path).unwrap();
+    let full = UnixDatagram::unbound().unwrap();
+    full.set_nonblocking(true).unwrap();
+    while full.send_to(b"x", &path).is_ok() {}
+    let muster = Muster::start(&data.path().join("data"), &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    assert_eq!(muster.get("/healthz").await.status, 200);
+    let (status, log) = muster.stop("TERM");
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// Half a request, which keeps a service that stops waiting.
+async fn half_a_request(muster: &Muster) -> TcpStream {
+    let mut half = TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
+    let head = "POST /group-dispatch-api/whatsapp/batchOnline HTTP/1.1\r\nhost: localhost\r\n\
+                content-type: application/json\r\ncontent-length: 10\r\n\r\n{";
+    half.write_all(head.as_bytes()).await.unwrap();
+    half
+}
+
+#[tokio::test]
+async fn a_second_signal_while_the_log_is_stuck() {
+    let data = directory();
+    let (_unread, stderr) = full_pipe();
+    let muster = Muster::spawn(serve(data.path(), &[]).stderr(stderr));
+    let _half = half_a_request(&muster).await;
+    send_signal(muster.pid(), "TERM");
+    let address = muster.url("").replace("http://", "");
+    // It listens until the first signal is taken.
+    while TcpStream::connect(&address).await.is_ok() {}
+    let (status, _) = muster.stop("TERM");
+    assert_eq!(status.code(), Some(143));
+}
+
+/// A start that waits for its master key.
+struct LongStart {
+    child: Child,
+    log: Output,
+    stdout: Output,
+    /// What the program reads that gives the key.
+    key: File,
+    _directory: TempDir,
+}
+
+impl LongStart {
+    fn begin() -> LongStart {
+        let directory = directory();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let (begun, key) = (path("begun"), path("key"));
+        assert!(Command::new("mkfifo").args([&begun, &key]).status().unwrap().success());
+        // Open for both, so that nobody waits for the other end.
+        let open = |path| File::options().read(true).write(true).open(path).unwrap();
+        let (heard, written) = (Output::of(open(&begun)), open(&key));
+        std::fs::write(path("program"), format!("echo > {begun}; read key < {key}; echo $key")).unwrap();
+        let command = format!("/bin/sh {}", path("program"));
+        let settings = [("MUSTER_VAULT__MASTER_KEY_COMMAND", command.as_str())];
+        let mut child = serve(&directory.path().join("data"), &settings).spawn().unwrap();
+        let (log, stdout) = (Output::of(child.stderr.take().unwrap()), Output::of(child.stdout.take().unwrap()));
+        assert_eq!(heard.line().as_deref(), Some("\n"));
+        LongStart { child, log, stdout, key: written, _directory: directory }
+    }
+
+    fn give_the_key(&mut self) {
+        writeln!(self.key, "{}", "2a".repeat(32)).unwrap();
+    }
+}
+
+/// None of them ends the service, neither while it starts nor while it serves.
+#[tokio::test]
+async fn signals_that_do_not_ask_for_an_end() {
+    let signals = ["HUP", "USR1", "USR2", "ALRM", "PIPE", "HUP"];
+    let mut start = LongStart::begin();
+    let pid = start.child.id();
+    for signal in signals {
+        send_signal(pid, signal);
+    }
+    start.give_the_key();
+    let ready = start.stdout.line().unwrap();
+    let url = ready.trim().strip_prefix("muster is ready on ").unwrap();
+    for signal in signals {
+        send_signal(pid, signal);
+        assert!(client().get(format!("{url}/healthz")).send().await.unwrap().status().is_success(), "{signal}");
+    }
+    line_with(&start.log, "SIGHUP: the filter of the log is read again");
+    send_signal(pid, "TERM");
+    assert_eq!(wait(&mut start.child).code(), Some(0), "{}", start.log.rest());
+}
+
+#[test]
+fn an_end_while_it_starts() {
+    let mut start = LongStart::begin();
+    send_signal(start.child.id(), "TERM");
+    assert_eq!(wait(&mut start.child).code(), Some(0), "{}", start.log.rest());
+    // The program that was to give the key still waits.
+    start.give_the_key();
+}
+
+/// The files of TLS and the filter of the log are read again. What is faulty leaves the filter as it was.
+#[tokio::test]
+async fn settings_are_read_again() {
+    let data = directory();
+    let path = |name: &str| data.path().join(name);
+    let make_certificate = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(path("key.pem"), Permissions::from_mode(0o600)).unwrap();
+    };
+    let set_filter = |filter: &str| {
+        let tls = format!("[tls]\ncert = {:?}\nkey = {:?}\n", path("cert.pem"), path("key.pem"));
+        std::fs::write(path("muster.toml"), format!("log.filter = {filter}\n{tls}")).unwrap();
+    };
+    make_certificate();
+    set_filter("\"info\"");
+    let (log, stderr) = std::io::pipe().unwrap();
+    let config = path("muster.toml").display().to_string();
+    let muster = Muster::spawn(serve(&path("data"), &[("MUSTER_CONFIG", &config)]).stderr(stderr));
+    let log = Output::of(log);
+    line_with(&log, " ready address=");
+    make_certificate();
+    set_filter("\"muster=debug\"");
+    send_signal(muster.pid(), "HUP");
+    line_with(&log, "SIGHUP: the filter of the log is read again");
+    line_with(&log, "the files of TLS are read again: new connections get them");
+    // A client that speaks no TLS is told of at debug.
+    assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
+    line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");
+    set_filter("3");
+    send_signal(muster.pid(), "HUP");
+    let told = line_with(&log, "SIGHUP: the filter of the log stays as it was");
+    assert!(told.contains("log.filter") && told.contains("muster.toml"), "{told}");
+    assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
+    line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+}
+
+/// A process that hangs where no signal is looked for ends all the same.
+#[tokio::test]
+async fn an_end_whatever_hangs() {
+    let (_unread, stdout) = full_pipe();
+    let mut child = muster(&["listen", "--listen", "127.0.0.1:0"], &[]).stdout(stdout).spawn().unwrap();
+    let log = Output::of(child.stderr.take().unwrap());
+    let said = line_with(&log, "muster listens on ");
+    let url = said.trim().strip_prefix("muster listens on ").unwrap();
+    client().post(url).body("{}").send().await.unwrap();
+    send_signal(child.id(), "TERM");
+    assert_eq!(wait(&mut child).code(), Some(0), "{}", log.rest());
+}
+
+/// Everything that callers, receivers and others can leave half done.
+#[tokio::test]
+async fn an_end_within_ten_seconds() {
+    let data = directory();
+    // It takes connections, and answers nothing.
+    let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", receiver.local_addr().unwrap());
+    let muster =
+        Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &base), ("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let account = r#"{"whatsAppList":[{"whatsApp":"861821726232","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;
+    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchOnline", account).await.status, 200);
+    let _attempt = receiver.accept().await.unwrap();
+    let _half = half_a_request(&muster).await;
+    let _silent = TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
+    let _unread =
+        muster.client().get(muster.url("/api/v1/events")).header("accept", "text/event-stream").send().await.unwrap();
+    let begin = Instant::now();
+    let (status, log) = tokio::task::spawn_blocking(move || muster.stop("TERM")).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(begin.elapsed().as_secs() <= 10, "{log}");
+}
+
+/// A backup that is ended leaves nothing behind.
+#[tokio::test]
+async fn an_end_of_a_backup() {
+    let data = directory();
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let to = data.path().join("backup");
+    let mut child = muster(&["backup", to.to_str().unwrap(), "--server", &url], &[]).spawn().unwrap();
+    let (mut stream, _) = server.accept().await.unwrap();
+    assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0, "it asks");
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n\r\nbegin").await.unwrap();
+    send_signal(child.id(), "TERM");
+    // Until nobody reads any more.
+    while stream.write_all(&[b'x'; 1_024]).await.is_ok() {}
+    assert_eq!(wait(&mut child).code(), Some(143));
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
+}
