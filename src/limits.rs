@@ -2,9 +2,8 @@
 //!
 //! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
 //! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of comparing
-//! their sessions in `reconcile`, of the way to servers of others in `client`, of service managers, the log and collectors
-//! of traces in `around`, of the demonstration and its
-//! receiver in `demo`, of the suite for gateways in `conformance`.
+//! their sessions in `reconcile`, of the way to servers of others in `client`, of service managers, the log and traces in
+//! `around`, of the demonstration and its receiver in `demo`, of the suite for gateways in `conformance`.
 
 mod around;
 mod bridge;

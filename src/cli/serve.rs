@@ -45,7 +45,7 @@ Signals: SIGTERM or SIGINT stops it in at most ten seconds, with exit code 0, al
 Log: nobody waits for whoever reads standard error. While it is not read, lines are lost and counted
   (muster_log_lines_lost_total), and one line says how many once it is read again.
 
-Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal is not whole.";
+Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal is not whole, 143 or 130 ended at once.";
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Error> {
