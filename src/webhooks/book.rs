@@ -3,11 +3,11 @@
 //! | table | key | value, integers in little endian |
 //! |---|---|---|
 //! | cursors | channel | position |
-//! | lanes | channel, account (8, big endian) | format 2 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none, attempts (8); format 1 ends before these |
+//! | lanes | channel, account (8, big endian) | format 3 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none, attempts (8), the wait before it in µs (8); format 2 ends before the last, format 1 before the last two |
 //! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the last failure in words, what was to be posted; format 1 ends after the words, and has no length of them |
 //! | deliveries | channel, position (8, big endian) | JSON (`trail`) |
 //! | taken | channel, first position of the row (8, big endian) | what was taken at once (`taken`) |
-//! | again | channel, account, position (8 and 8, big endian) | format 1 (8), failed attempts (8), next attempt (8) |
+//! | again | channel, account, position (8 and 8, big endian) | format 2 (8), failed attempts (8), next attempt (8), the wait before it in µs (8); format 1 ends before the last |
 //! | endpoints | channel | JSON (`endpoint`), sealed |
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use super::entries::{again_bytes, letter_bytes, read_again, read_letter, read_ro
 use super::lane::{Note, Row};
 use super::taken::{Taken, first_of};
 use super::trail::{Attempt, Letter, State, Trail};
+use super::waits::{Moment, Wait};
 use crate::domain::{AccountNumber, Channel, Timestamp};
 use crate::limits::{ATTEMPTS_YOUNG, TAKEN_TOGETHER};
 use crate::store::{self, Store, Table, Value};
@@ -56,14 +57,14 @@ impl Book {
         self.store.flush()
     }
 
-    /// The rows of the accounts that wait.
-    pub(super) fn rows(&self) -> Result<Vec<(AccountNumber, Row)>, store::Error> {
+    /// The rows of the accounts that wait, as they are read now.
+    pub(super) fn rows(&self, now: Moment) -> Result<Vec<(AccountNumber, Row)>, store::Error> {
         let mut rows = Vec::new();
         for entry in self.scan(Table::Lanes) {
             let (key, value) = entry?;
             let account = key.first_chunk().and_then(account_of);
             // A row that cannot be read is worth a duplicate at most: its account goes on with the next event.
-            match (account, read_row(&value)) {
+            match (account, read_row(&value, now)) {
                 (Some(account), Some(row)) => rows.push((account, row)),
                 (account, _) => tracing::error!(?account, "the row of an account that waits for a retry is damaged"),
             }
@@ -71,22 +72,24 @@ impl Book {
         Ok(rows)
     }
 
-    /// The row of one account, if it waits.
-    pub(super) fn row(&self, account: AccountNumber) -> Result<Option<Row>, store::Error> {
-        Ok(self.store.get(Table::Lanes, &self.key(account.get()))?.and_then(|bytes| read_row(&bytes)))
+    /// The row of one account, if it waits, as it is read now.
+    pub(super) fn row(&self, account: AccountNumber, now: Moment) -> Result<Option<Row>, store::Error> {
+        Ok(self.store.get(Table::Lanes, &self.key(account.get()))?.and_then(|bytes| read_row(&bytes, now)))
     }
 
-    /// Writes a note down.
-    pub(super) fn write(&self, note: &Note, now: Timestamp) -> Result<(), store::Error> {
+    /// Writes a note down, now.
+    pub(super) fn write(&self, note: &Note, now: Moment) -> Result<(), store::Error> {
         match note {
-            Note::Hold { account, row } => self.store.put(Table::Lanes, &self.key(account.get()), &row_bytes(row)),
+            Note::Hold { account, row } => self.store.put(Table::Lanes, &self.key(account.get()), &row_bytes(row, now)),
             Note::Release { account } => self.store.remove(Table::Lanes, &self.key(account.get())),
-            Note::Postpone { account, position, failed, until } => self.put_again(*account, *position, *failed, *until),
+            Note::Postpone { account, position, failed, until } => {
+                self.put_again(*account, *position, *failed, now.wait_until(*until))
+            }
             Note::SentAgain { account, position } => {
                 self.store.remove(Table::Again, &self.again_key(*account, *position))
             }
             Note::Supersede { delivery, by } => {
-                let mut trail = Trail::new(State::Superseded, now);
+                let mut trail = Trail::new(State::Superseded, now.wall);
                 trail.by = Some(*by);
                 self.put_trail(delivery.position, &trail)
             }
@@ -221,9 +224,9 @@ impl Book {
         account: AccountNumber,
         position: u64,
         failed: u32,
-        until: Timestamp,
+        wait: Wait,
     ) -> Result<(), store::Error> {
-        self.store.put(Table::Again, &self.again_key(account, position), &again_bytes(failed, until))
+        self.store.put(Table::Again, &self.again_key(account, position), &again_bytes(failed, wait))
     }
 
     /// Whether a delivery is to be sent again.
@@ -241,14 +244,15 @@ impl Book {
         Ok(position.map(|position| (u64::from_be_bytes(position), read_again(&value).0)))
     }
 
-    /// The accounts with something to be sent again, each with the time when the first of it is due.
-    pub(super) fn again(&self) -> Result<Vec<(AccountNumber, Timestamp)>, store::Error> {
+    /// The accounts with something to be sent again, each with the time when the first of it is due,
+    /// as it is read now.
+    pub(super) fn again(&self, now: Moment) -> Result<Vec<(AccountNumber, Timestamp)>, store::Error> {
         let mut accounts: Vec<(AccountNumber, Timestamp)> = Vec::new();
         for entry in self.scan(Table::Again) {
             let (key, value) = entry?;
             let Some(account) = key.first_chunk().and_then(account_of) else { continue };
             if accounts.last().is_none_or(|(last, _)| *last != account) {
-                accounts.push((account, read_again(&value).1));
+                accounts.push((account, now.end_of(read_again(&value).1)));
             }
         }
         Ok(accounts)

@@ -1,4 +1,4 @@
-//! Whether a channel's receiver is asked at all. Pure.
+//! Whether a channel's receiver is asked at all. Pure; its time is elapsed time (`waits`), which nobody sets.
 //!
 //! While most first attempts fail, the receiver is down or out of order, and asking it for every account uses up every
 //! account's attempts. So the breaker opens: nothing is sent, nothing is used up. After a while one attempt goes
@@ -49,7 +49,7 @@ pub(super) enum Permit {
 /// What happened in one part of the window.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// Its place in time: since 1970, in its own length.
+    /// Its place in time, in its own length.
     number: i64,
     /// First attempts that were taken, and that failed.
     first: [u32; 2],
@@ -71,8 +71,7 @@ impl Breaker {
     pub(super) fn permit(&self, now: Timestamp) -> Permit {
         match self.state {
             State::Closed => Permit::Attempt,
-            // A clock that was set back must not keep it open for longer.
-            State::Open { until } if until <= now || until.since(now) > BREAKER_OPEN => Permit::Probe,
+            State::Open { until } if until <= now => Permit::Probe,
             State::Open { until } => Permit::Wait(Some(until)),
             State::Probing => Permit::Wait(None),
         }
@@ -130,7 +129,6 @@ impl Breaker {
         while self.buckets.front().is_some_and(|bucket| bucket.number <= number - BREAKER_BUCKETS) {
             self.buckets.pop_front();
         }
-        // A clock that was set back counts in the newest bucket there is.
         if self.buckets.back().is_none_or(|bucket| bucket.number < number) {
             self.buckets.push_back(Bucket { number, first: [0; 2], further: [0; 2] });
         }

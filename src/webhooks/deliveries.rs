@@ -207,7 +207,7 @@ impl Desk {
         live: Live,
     ) -> Result<(State, Option<Trail>), Refused> {
         let trail = self.book.trail(position)?;
-        let row = self.book.row(account)?;
+        let row = self.book.row(account, live.now)?;
         let is_ahead =
             live.cursor.is_some_and(|cursor| position > cursor) || row.is_some_and(|row| row.next <= position);
         let state = match &trail {

@@ -17,6 +17,7 @@ use super::lane::{Note, Rules};
 use super::line::{End, Line};
 use super::order::{Live, Order, told};
 use super::reading::AbortOnDrop;
+use super::waits::{Moment, Wait};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::journal::Journal;
@@ -70,13 +71,14 @@ impl Dispatcher {
             }
             Order::Again { which, done } => {
                 for (account, position) in which {
-                    self.book.put_again(account, position, 0, Timestamp(0))?;
+                    self.book.put_again(account, position, 0, Wait::NONE)?;
                 }
                 told(done, ());
             }
             Order::Skip { which, done } => {
                 for (account, position) in which {
-                    self.book.write(&Note::SentAgain { account, position }, (self.now)())?;
+                    let wall = (self.now)();
+                    self.book.write(&Note::SentAgain { account, position }, Moment { wall, steady: wall })?;
                 }
                 told(done, ());
             }
@@ -84,7 +86,10 @@ impl Dispatcher {
                 self.book.close()?;
                 told(done, ());
             }
-            Order::Look { done } => told(done, Live::default()),
+            Order::Look { done } => {
+                let wall = (self.now)();
+                told(done, Live::idle(Moment { wall, steady: wall }));
+            }
         }
         Ok(())
     }

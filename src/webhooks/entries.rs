@@ -1,14 +1,21 @@
 //! The bytes of what a book keeps. Pure.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::lane::Row;
 use super::trail::Letter;
+use super::waits::{Moment, Wait};
 use crate::domain::{AccountNumber, Timestamp};
 
 const FORMAT: u64 = 1;
 /// Of rows.
 const WITH_TRIED: u64 = 2;
+/// Of rows.
+const WITH_LENGTH: u64 = 3;
+/// Of what is sent again.
+const AGAIN_WITH_LENGTH: u64 = 2;
 /// Of dead letters.
 const WITH_BODY: u64 = 2;
 /// The time of a row that waits for an operator.
@@ -18,36 +25,47 @@ fn bytes(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-pub(super) fn row_bytes(row: &Row) -> Vec<u8> {
-    let until = row.until.map_or(NEVER, |until| until.0.cast_unsigned());
-    bytes(&[WITH_TRIED, row.next, u64::from(row.failed), until, u64::from(row.tried)])
+/// The bytes of a row that is written now.
+pub(super) fn row_bytes(row: &Row, now: Moment) -> Vec<u8> {
+    let wait = row.until.map(|until| now.wait_until(until));
+    let end = wait.map_or(NEVER, |wait| wait.end.0.cast_unsigned());
+    let length = wait.map_or(0, |wait| micros(wait.length));
+    bytes(&[WITH_LENGTH, row.next, u64::from(row.failed), end, u64::from(row.tried), length])
 }
 
-pub(super) fn read_row(bytes: &[u8]) -> Option<Row> {
+/// A row that is read now.
+pub(super) fn read_row(bytes: &[u8], now: Moment) -> Option<Row> {
     let (words, []) = bytes.as_chunks::<8>() else { return None };
     let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-    let [next, failed, until, tried] = match *words {
-        [FORMAT, next, failed, until] => [next, failed, until, failed],
-        [WITH_TRIED, next, failed, until, tried] => [next, failed, until, tried],
+    let (next, failed, end, tried, length) = match *words {
+        [FORMAT, next, failed, end] => (next, failed, end, failed, Duration::MAX),
+        [WITH_TRIED, next, failed, end, tried] => (next, failed, end, tried, Duration::MAX),
+        [WITH_LENGTH, next, failed, end, tried, length] => (next, failed, end, tried, Duration::from_micros(length)),
         _ => return None,
     };
-    let until = (until != NEVER).then_some(Timestamp(until.cast_signed()));
+    let wait = (end != NEVER).then_some(Wait { end: Timestamp(end.cast_signed()), length });
+    let until = wait.map(|wait| now.end_of(wait));
     Some(Row { next, failed: u32::try_from(failed).ok()?, tried: u32::try_from(tried).ok()?, until })
 }
 
-pub(super) fn again_bytes(failed: u32, until: Timestamp) -> Vec<u8> {
-    bytes(&[FORMAT, u64::from(failed), until.0.cast_unsigned()])
+pub(super) fn again_bytes(failed: u32, wait: Wait) -> Vec<u8> {
+    bytes(&[AGAIN_WITH_LENGTH, u64::from(failed), wait.end.0.cast_unsigned(), micros(wait.length)])
 }
 
 /// One that cannot be read is due at once.
-pub(super) fn read_again(bytes: &[u8]) -> (u32, Timestamp) {
+pub(super) fn read_again(bytes: &[u8]) -> (u32, Wait) {
     let (words, _) = bytes.as_chunks::<8>();
-    match *words {
-        [_, failed, until] => {
-            (u32::try_from(u64::from_le_bytes(failed)).unwrap_or(0), Timestamp(u64::from_le_bytes(until).cast_signed()))
-        }
-        _ => (0, Timestamp(0)),
-    }
+    let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    let (failed, end, length) = match *words {
+        [FORMAT, failed, end] => (failed, end, Duration::MAX),
+        [AGAIN_WITH_LENGTH, failed, end, length] => (failed, end, Duration::from_micros(length)),
+        _ => return (0, Wait::NONE),
+    };
+    (u32::try_from(failed).unwrap_or(0), Wait { end: Timestamp(end.cast_signed()), length })
+}
+
+fn micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn letter_bytes(letter: &Letter) -> Vec<u8> {

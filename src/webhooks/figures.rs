@@ -5,7 +5,6 @@ use tokio::task::spawn_blocking;
 use super::endpoint::Endpoint;
 use super::order::Live;
 use super::{Error, Refused, Webhooks, breaker};
-use crate::clock;
 use crate::domain::Channel;
 use crate::metrics::{BreakerState, LaneState};
 
@@ -25,7 +24,7 @@ impl Webhooks {
         let (desk, metrics) = (self.desk(channel), self.inner.journal.metrics());
         let (events, oldest) = self.behind(desk, live)?;
         metrics.webhook_lag.at(channel).set(events);
-        let age = oldest.map_or(0.0, |delivery| clock::now().since(delivery.at).as_secs_f64());
+        let age = oldest.map_or(0.0, |delivery| live.age(delivery.at).as_secs_f64());
         metrics.webhook_lag_seconds.at(channel).set(age);
         let lanes = [
             (LaneState::Waiting, live.counts.waiting),

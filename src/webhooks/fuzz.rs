@@ -9,17 +9,19 @@ use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
 
 use super::client::excerpt;
-use super::entries::{letter_bytes, read_again, read_letter, read_row, row_bytes};
+use super::entries::{again_bytes, letter_bytes, read_again, read_letter, read_row, row_bytes};
 use super::lane::Row;
 use super::signature::{AppSecret, Secret};
 use super::taken::Taken;
 use super::trail::{Attempt, Letter, State, Trail};
 use super::verdict::judge;
+use super::waits::Moment;
 use crate::client::{json_text, retry_after};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::{TAKEN_TOGETHER, WEBHOOK_EXCERPT_BYTES};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+const MOMENT: Moment = Moment { wall: Timestamp(1_699_999_990_000_000), steady: Timestamp(1_699_999_980_000_000) };
 
 fn attempt() -> Attempt {
     let failure = Some(("code".to_owned(), "the receiver answered HTTP 200 with code 500, not 200 or 0".to_owned()));
@@ -44,9 +46,11 @@ pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
         body: body.map(Bytes::from_static),
     };
     vec![
-        row_bytes(&Row { next: 9, failed: 2, tried: 3, until: Some(NOW) }),
-        row_bytes(&Row { next: 9, failed: 7, tried: 7, until: None }),
+        row_bytes(&Row { next: 9, failed: 2, tried: 3, until: Some(NOW) }, MOMENT),
+        row_bytes(&Row { next: 9, failed: 7, tried: 7, until: None }, MOMENT),
+        [2, 9, 2, 1_700_000_000_000_000, 3].map(u64::to_le_bytes).concat(),
         [1, 9, 2, 1_700_000_000_000_000].map(u64::to_le_bytes).concat(),
+        again_bytes(2, MOMENT.wait_until(NOW)),
         [1, 2, 1_700_000_000_000_000].map(u64::to_le_bytes).concat(),
         letter_bytes(&letter(Some(br#"{"whatsApp":"861821726231"}"#))),
         letter_bytes(&letter(Some(b""))),
@@ -55,8 +59,8 @@ pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
 
 /// The row of an account that waits, a dead letter, what is sent again: each is written back as it was read.
 pub(crate) fn rows(bytes: &[u8]) -> Option<String> {
-    if let Some(row) = read_row(bytes) {
-        assert_eq!(read_row(&row_bytes(&row)), Some(row));
+    if let Some(row) = read_row(bytes, MOMENT) {
+        assert_eq!(read_row(&row_bytes(&row, MOMENT), MOMENT), Some(row));
     }
     if let Some(letter) = read_letter(bytes) {
         assert!(matches!(bytes[..8], [1 | 2, 0, 0, 0, 0, 0, 0, 0]), "a format that nobody knows");

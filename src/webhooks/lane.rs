@@ -80,7 +80,7 @@ pub(super) struct Row {
     pub(super) failed: u32,
     /// Attempts of the next delivery.
     pub(super) tried: u32,
-    /// When the next attempt is due; none if the lane is blocked.
+    /// When the next attempt is due, by elapsed time; none if the lane is blocked.
     pub(super) until: Option<Timestamp>,
 }
 
@@ -141,7 +141,7 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Delivered,
-    /// The next attempt is due then.
+    /// The next attempt is due then, by elapsed time.
     Waiting(Timestamp),
     /// No attempt is left.
     Dead,

@@ -1,5 +1,5 @@
 //! Which delivery may be tried when. Pure: events come in from the journal, outcomes from the attempts, and the time as
-//! an argument.
+//! an argument. It is elapsed time (`waits`), which nobody sets.
 //!
 //! Each account is a lane: its deliveries are tried one at a time, in the order of its events, and lanes do not wait
 //! for each other. A lane that *flows* keeps what was read of it in memory, and the channel's cursor stays before it.
@@ -100,8 +100,6 @@ impl Lanes {
 
     /// What is to be done next, if anything may be done yet.
     pub(super) fn step(&mut self, now: Timestamp) -> Option<Step> {
-        // A clock that was set back must not keep anything waiting.
-        self.again_from = self.again_from.min(now.plus(self.rules.again_every));
         while let Some((_, key)) = self.waiting.first().copied().filter(|(until, _)| *until <= now) {
             self.waiting.pop_first();
             self.make_ready(key);

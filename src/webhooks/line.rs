@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -22,7 +22,7 @@ use super::order::told;
 use super::reading::{AbortOnDrop, Batch, look_up, look_up_again, read};
 use super::trail::{Attempt, Letter, State, Trail};
 use super::verdict::Failure;
-use crate::clock::Clock;
+use super::waits::{Moment, longest};
 use crate::config::AfterLastTry;
 use crate::domain::Timestamp;
 use crate::limits::{BREAKER_OPEN, CURSOR_SAVE, DRAIN, WEBHOOK_SLOW, WEBHOOK_WINDOW};
@@ -42,6 +42,10 @@ pub(super) struct Line<'d> {
     fresh_after: u64,
     /// Who waits until no attempt is under way.
     pub(super) quiet: Vec<oneshot::Sender<()>>,
+    /// When it was opened, by the wall clock and by elapsed time.
+    opened: (Timestamp, Instant),
+    /// The position that was seen last to be the oldest that is not settled, and since when.
+    pub(super) oldest: Option<(u64, Timestamp)>,
 }
 
 /// An attempt that ended.
@@ -78,12 +82,19 @@ impl<'d> Line<'d> {
                 journal.head()
             }
         };
-        let (mut rows, again) = (book.rows()?, book.again()?);
+        let wall = (channel.now)();
+        let (opened, now) = ((wall, Instant::now()), Moment { wall, steady: wall });
+        // Rows of old formats do not say how long a wait is.
+        let latest = now.steady.plus(longest(&channel.rules.retry_waits));
+        let mut again = book.again(now)?;
+        again.iter_mut().for_each(|(_, until)| *until = latest.min(*until));
+        let mut rows = book.rows(now)?;
         for (_, row) in &mut rows {
+            row.until = row.until.map(|until| latest.min(until));
             // Lanes do not wait for their dead deliveries any more, or this one was dropped just before the end.
             let is_over = channel.rules.after_last_try == AfterLastTry::Continue || book.letter(row.next)?.is_none();
             if row.until.is_none() && is_over {
-                *row = Row { next: row.next.saturating_add(1), failed: 0, tried: 0, until: Some(Timestamp(0)) };
+                *row = Row { next: row.next.saturating_add(1), failed: 0, tried: 0, until: Some(now.steady) };
             }
         }
         let (name, waiting, again_waiting) = (channel.name(), rows.len(), again.len());
@@ -108,6 +119,8 @@ impl<'d> Line<'d> {
             is_dirty: false,
             fresh_after: book.last_trail()?,
             quiet: Vec::new(),
+            opened,
+            oldest: None,
             channel,
         })
     }
@@ -127,6 +140,7 @@ impl<'d> Line<'d> {
                 self.quiet.drain(..).for_each(|done| told(done, ()));
             }
             let (has_room, next) = (self.lanes.unsettled() < WEBHOOK_WINDOW, self.next_due());
+            let now = self.now().steady;
             let is_to_save = self.is_dirty || self.lanes.cursor() != self.saved || !self.attempts.is_empty();
             tokio::select! {
                 () = &mut stopped => break,
@@ -145,7 +159,7 @@ impl<'d> Line<'d> {
                     None if stop.is_cancelled() => break,
                     None => return Err(Error::ReaderEnded),
                 },
-                () = due(next, self.channel.now) => {}
+                () = due(next, now) => {}
                 _ = save.tick(), if is_to_save => self.save().await?,
             }
         }
@@ -155,8 +169,9 @@ impl<'d> Line<'d> {
         Ok(End::Stopped)
     }
 
-    pub(super) fn now(&self) -> Timestamp {
-        (self.channel.now)()
+    pub(super) fn now(&self) -> Moment {
+        let (wall, at) = self.opened;
+        Moment { wall: (self.channel.now)(), steady: wall.plus(at.elapsed()) }
     }
 
     /// The receiver that may be sent to, with room for one more attempt.
@@ -169,12 +184,12 @@ impl<'d> Line<'d> {
     async fn start(&mut self) -> Result<(), Error> {
         while let Some(receiver) = self.open_receiver().cloned() {
             let now = self.now();
-            let is_probe = match self.breaker.permit(now) {
+            let is_probe = match self.breaker.permit(now.steady) {
                 Permit::Attempt => false,
                 Permit::Probe => true,
                 Permit::Wait(_) => return Ok(()),
             };
-            match self.lanes.step(now) {
+            match self.lanes.step(now.steady) {
                 Some(Step::Try { key, delivery, attempt }) => {
                     self.attempt(receiver, key, delivery, attempt == 1, is_probe)?;
                 }
@@ -224,7 +239,7 @@ impl<'d> Line<'d> {
         let is_first = is_first && key.way == Way::First;
         let is_fresh = is_first && delivery.position > self.fresh_after;
         let known = if is_fresh { None } else { self.channel.book.trail(delivery.position)? };
-        let begun = self.now();
+        let begun = self.now().wall;
         let trail = known.unwrap_or_else(|| Trail::new(State::Pending, begun));
         if is_probe {
             self.breaker.probe();
@@ -257,15 +272,15 @@ impl<'d> Line<'d> {
             Some(_) => Outcome::Failed { retry_after: answered.retry_after },
         };
         if is_probe {
-            self.breaker.probed(failure.is_none(), now);
-        } else if self.breaker.attempted(is_first, failure.is_none(), now) {
+            self.breaker.probed(failure.is_none(), now.steady);
+        } else if self.breaker.attempted(is_first, failure.is_none(), now.steady) {
             tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "the breaker opens: most first attempts fail");
         }
-        let (fate, notes) = self.lanes.finished(key, outcome, now);
+        let (fate, notes) = self.lanes.finished(key, outcome, now.steady);
         let is_new = trail.state == State::Pending;
         let (state, next) = match fate {
             Fate::Delivered => (State::Delivered, None),
-            Fate::Waiting(until) => (State::Waiting, Some(until)),
+            Fate::Waiting(until) => (State::Waiting, Some(now.wait_until(until).end)),
             Fate::Dead => (State::Dead, None),
             Fate::Dropped => (State::Dropped, None),
         };
@@ -284,12 +299,12 @@ impl<'d> Line<'d> {
             if fate == Fate::Dropped {
                 trail.reason = self.channel.book.trail(position)?.and_then(|trail| trail.reason);
             }
-            trail.add(attempt, state, now);
+            trail.add(attempt, state, now.wall);
             self.channel.book.put_trail(position, &trail)?;
         }
         match (fate, failure) {
             (Fate::Dead, Some(failure)) => {
-                let letter = Letter::new(&delivery, attempts, failure.to_string(), now);
+                let letter = Letter::new(&delivery, attempts, failure.to_string(), now.wall);
                 self.channel.book.put_letter(position, &letter)?;
                 metrics.webhook_dead.at(of).inc();
                 tracing::error!(channel, %account, position, attempts, "a webhook is dead: no attempt is left");
@@ -316,7 +331,7 @@ impl<'d> Line<'d> {
     /// When something is to be started that cannot be started yet.
     fn next_due(&self) -> Option<Timestamp> {
         self.open_receiver()?;
-        match self.breaker.permit(self.now()) {
+        match self.breaker.permit(self.now().steady) {
             Permit::Attempt | Permit::Probe => self.lanes.next_due(),
             Permit::Wait(until) => until,
         }
@@ -325,7 +340,7 @@ impl<'d> Line<'d> {
     /// Hands what was noted to the operating system, and moves the cursor in the book to where it is. A kill sends again
     /// what was delivered since.
     async fn save(&mut self) -> Result<(), Error> {
-        let notes = self.lanes.hold_slow(self.now(), WEBHOOK_SLOW);
+        let notes = self.lanes.hold_slow(self.now().steady, WEBHOOK_SLOW);
         self.write(&notes)?;
         let (cursor, book) = (self.lanes.cursor(), self.channel.book.clone());
         if cursor != self.saved {
@@ -353,11 +368,10 @@ impl<'d> Line<'d> {
     }
 }
 
-/// Waits until a moment of the wall clock; for ever if there is none.
-async fn due(moment: Option<Timestamp>, now: Clock) {
+/// Waits until a moment of elapsed time, where it is `now`; for ever if there is none.
+async fn due(moment: Option<Timestamp>, now: Timestamp) {
     match moment {
-        // The wall clock may be set while this waits, so it looks again from time to time.
-        Some(moment) => sleep_until(Instant::now() + moment.since(now()).min(Duration::from_secs(1))).await,
+        Some(moment) => sleep(moment.since(now)).await,
         None => pending().await,
     }
 }

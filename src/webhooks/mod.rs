@@ -16,7 +16,7 @@
 //! | `lanes` | which delivery may be tried when: order, retries, coalescing. Pure |
 //! | `asked` | what operators ask of the lanes. Pure |
 //! | `lane` | one account's lane, all of them counted, and the words of `lanes`. Pure |
-//! | `waits` | how long after a failed attempt the next one is due. Pure |
+//! | `waits` | how long after a failed attempt the next one is due, and what is left of it after a start. Pure |
 //! | `breaker` | whether the receiver is asked at all. Pure |
 //! | `delivery` | what one event tells a receiver, and under which id |
 //! | `client` | one attempt, before one deadline |

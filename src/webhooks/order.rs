@@ -1,13 +1,15 @@
 //! What the task of a channel is asked while it runs, and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::breaker::{Rates, State};
 use super::client::Receiver;
 use super::lane::Counts;
-use crate::domain::AccountNumber;
+use super::waits::Moment;
+use crate::domain::{AccountNumber, Timestamp};
 
 /// A delivery: whose, and at which position.
 pub(super) type Which = (AccountNumber, u64);
@@ -28,15 +30,40 @@ pub(super) enum Order {
 }
 
 /// How a channel is at a moment.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Live {
+    pub(super) now: Moment,
     pub(super) has_receiver: bool,
     /// The position up to which everything is settled or has a row; none if there never was a receiver.
     pub(super) cursor: Option<u64>,
     pub(super) counts: Counts,
+    /// How long its oldest delivery has been seen to be the oldest that is not settled.
+    pub(super) oldest_for: Duration,
     pub(super) in_flight: usize,
     pub(super) breaker: State,
     pub(super) rates: Rates,
+}
+
+impl Live {
+    /// A channel that never had a receiver.
+    pub(super) fn idle(now: Moment) -> Live {
+        Live {
+            now,
+            has_receiver: false,
+            cursor: None,
+            counts: Counts::default(),
+            oldest_for: Duration::ZERO,
+            in_flight: 0,
+            breaker: State::default(),
+            rates: Rates::default(),
+        }
+    }
+
+    /// How old the oldest delivery is, whose event happened at `at`: by elapsed time since the channel was opened, so that
+    /// no wall clock that is set hides it.
+    pub(super) fn age(&self, at: Timestamp) -> Duration {
+        self.now.steady.since(at).max(self.oldest_for)
+    }
 }
 
 /// Answers an order. Whoever asked may have gone.

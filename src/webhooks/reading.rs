@@ -7,7 +7,8 @@ use super::Error;
 use super::book::Book;
 use super::delivery::{Delivery, Form};
 use super::lane::Note;
-use crate::domain::{AccountNumber, Timestamp};
+use super::waits::Moment;
+use crate::domain::AccountNumber;
 use crate::journal::{self, Journal, Stream};
 use crate::limits::READ_RECORDS;
 
@@ -90,7 +91,7 @@ pub(super) fn look_up_again(
     form: Form,
     book: &Book,
     account: AccountNumber,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<Option<(Delivery, u32)>, Error> {
     while let Some((position, failed)) = book.first_again(account)? {
         match journal.read_at(position)?.and_then(|record| form.delivery(&record)) {

@@ -215,7 +215,7 @@ impl Webhooks {
                 tenant_id: endpoint.signing.app.as_ref().map(|app| app.tenant_id.clone()),
             },
             cursor: live.cursor.map(|cursor| cursor.to_string()),
-            lag: Lag { events, seconds: oldest.map_or(0.0, |delivery| now.since(delivery.at).as_secs_f64()) },
+            lag: Lag { events, seconds: oldest.map_or(0.0, |delivery| live.age(delivery.at).as_secs_f64()) },
             oldest_pending,
             in_flight: live.in_flight,
             waiting: live.counts.waiting,

@@ -1,9 +1,53 @@
-//! How long after a failed attempt the next one is due. Pure.
+//! How long after a failed attempt the next one is due, and what is left of a wait after a start. Pure.
+//!
+//! What waits does so by elapsed time: nobody who sets the wall clock ends a wait or makes it longer.
 
 use std::time::Duration;
 
-use crate::domain::drawn;
-use crate::limits::{RETRY_AFTER_MAX, RETRY_JITTER_PERCENT};
+use crate::domain::{Timestamp, drawn};
+use crate::limits::{RETRY_AFTER_MAX, RETRY_JITTER_PERCENT, SETTABLE_DURATION};
+
+/// One moment by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// By the wall clock, which may be set. It is for what is stored and shown.
+    pub(super) wall: Timestamp,
+    /// By elapsed time: the wall clock when the channel was opened, and what has elapsed since. What waits, waits by it.
+    pub(super) steady: Timestamp,
+}
+
+/// A wait as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// When it ends by the wall clock.
+    pub(super) end: Timestamp,
+    /// How long it is; the longest duration there is where that was not stored.
+    pub(super) length: Duration,
+}
+
+impl Wait {
+    /// No wait at all.
+    pub(super) const NONE: Wait = Wait { end: Timestamp(0), length: Duration::ZERO };
+}
+
+impl Moment {
+    /// What is stored of a wait until `until`, which is by elapsed time.
+    pub(super) fn wait_until(self, until: Timestamp) -> Wait {
+        let length = until.since(self.steady);
+        Wait { end: self.wall.plus(length), length }
+    }
+
+    /// When a stored wait ends by elapsed time: what is left is at most its length, wherever the wall clock is by now.
+    pub(super) fn end_of(self, wait: Wait) -> Timestamp {
+        self.steady.plus(wait.end.since(self.wall).min(wait.length).min(2 * *SETTABLE_DURATION.end()))
+    }
+}
+
+/// The longest wait that there can be.
+pub(super) fn longest(retry_waits: &[Duration]) -> Duration {
+    let longest = retry_waits.iter().max().copied().unwrap_or_default();
+    jittered(longest, 2 * RETRY_JITTER_PERCENT * 10_000).max(RETRY_AFTER_MAX)
+}
 
 /// The wait after the attempt that failed when `failed` had failed before, of the delivery at `position`; none if it
 /// was the last. A receiver's own wish counts if it is longer, up to [`RETRY_AFTER_MAX`].
@@ -44,7 +88,23 @@ mod tests {
             let asked = Duration::from_secs(asked.unwrap_or(0)).min(RETRY_AFTER_MAX);
             prop_assert!(wait >= (base * 8 / 10).max(asked), "{wait:?}");
             prop_assert!(wait <= (base * 12 / 10).max(asked), "{wait:?}");
+            prop_assert!(wait <= longest(&[base]), "{wait:?}");
             prop_assert_eq!(after(&[base], position, 1, None), None, "the last one");
+        }
+    }
+
+    proptest! {
+        /// Wherever the wall clock was set meanwhile, no wait gets longer by a start, and none has a negative rest.
+        #[test]
+        fn a_stored_wait_never_gets_longer(
+            begun in any::<u32>(), elapsed in any::<u32>(), wall_at_start in any::<u32>(), length in any::<u32>(),
+        ) {
+            let at = |micros: u32| Timestamp(i64::from(micros));
+            let length = Duration::from_micros(length.into());
+            let wait = Moment { wall: at(begun), steady: at(elapsed) }.wait_until(at(elapsed).plus(length));
+            let start = Moment { wall: at(wall_at_start), steady: Timestamp(7) };
+            let left = start.end_of(wait).since(start.steady);
+            prop_assert_eq!(left, length.min(at(begun).plus(length).since(start.wall)));
         }
     }
 

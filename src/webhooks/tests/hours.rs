@@ -9,7 +9,7 @@ use super::super::client::Receiver;
 use super::super::delivery::Delivery;
 use super::super::order::Order;
 use super::super::trail::State;
-use super::house::{Answered, HOUR, House, MINUTE, SECOND, account, failed, taken, until};
+use super::house::{Answered, BEGIN, HOUR, House, MINUTE, SECOND, account, failed, set_wall_clock, taken, until};
 use crate::config::AfterLastTry;
 use crate::limits::{ATTEMPTS_PRUNE, BREAKER_OPEN, RETRY_WAITS};
 
@@ -58,6 +58,68 @@ async fn every_wait_of_a_schedule_is_kept_over_restarts() {
     }
     assert_eq!(house.timeline(), timeline);
     assert_eq!(house.letters(), 2);
+}
+
+/// While the service runs, waits and the breaker take no notice of where the wall clock is set.
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
+    let mut timelines = Vec::new();
+    for leaps in [[0; 3], [-3_600, 0, -86_400], [365 * 86_400, 0, 600]] {
+        let house = House::new(|_, _, at| if at < 2 * HOUR { failed() } else { taken() });
+        let running = house.start();
+        house.happen(30, 1).await;
+        for (at, leap) in [5, 40, 45 * 60].into_iter().zip(leaps) {
+            until(at * SECOND).await;
+            set_wall_clock(leap);
+        }
+        until(3 * HOUR).await;
+        running.stop().await;
+        assert_eq!(house.taken().len(), 30);
+        timelines.push(house.timeline());
+    }
+    assert_eq!(timelines[0], timelines[1], "an hour and a day back");
+    assert_eq!(timelines[0], timelines[2], "a year ahead for a moment, and ten minutes for good");
+}
+
+/// After a start what is left of a wait is at most its length, however far back the wall clock was set.
+#[tokio::test(start_paused = true)]
+async fn a_start_after_the_wall_clock_was_set_back_makes_no_wait_longer() {
+    let mut house = House::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
+    set_wall_clock(365 * 24 * 60 * 60);
+    house.rules.retry_waits = vec![10 * MINUTE];
+    house.happen(1, 1).await;
+    let running = house.start();
+    until(SECOND).await;
+    running.stop().await;
+    set_wall_clock(0);
+    let running = house.start();
+    until(13 * MINUTE).await;
+    running.stop().await;
+    assert_eq!(house.arrivals(), 2, "{}", house.timeline());
+    assert_eq!(house.taken()[&account(0)], [1]);
+}
+
+/// What waits is seen to get older, wherever the wall clock is.
+#[tokio::test(start_paused = true)]
+async fn the_lag_grows_while_something_is_held() {
+    let house = House::new(|_, _, _| failed());
+    house.happen(1, 1).await;
+    let running = house.start();
+    until(SECOND).await;
+    let age = async || running.ask(|done| Order::Look { done }).await.age(BEGIN);
+    assert_eq!(age().await, SECOND);
+    set_wall_clock(-7_200);
+    until(15 * MINUTE).await;
+    assert_eq!(age().await, 15 * MINUTE, "while it waits for its retry");
+    running.stop().await;
+    let running = house.start_with(None);
+    until(16 * MINUTE).await;
+    // By a clock that was set back two hours, the event has not happened yet.
+    let at_first = running.ask(|done| Order::Look { done }).await.age(BEGIN);
+    until(46 * MINUTE).await;
+    let later = running.ask(|done| Order::Look { done }).await.age(BEGIN);
+    assert_eq!((at_first, later), (Duration::ZERO, 30 * MINUTE), "without a receiver");
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

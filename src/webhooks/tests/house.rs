@@ -26,6 +26,7 @@ use super::super::dispatcher::Dispatcher;
 use super::super::lane::Rules;
 use super::super::order::Order;
 use super::super::verdict::Failure;
+use super::super::waits::Moment;
 use crate::config::{AfterLastTry, Deliver, Settings};
 use crate::domain::{AccountNumber, Channel, Event, Timestamp};
 use crate::journal::{Append, Journal, Origin, Stream};
@@ -41,6 +42,8 @@ pub(super) const BEGIN: Timestamp = Timestamp(1_666_942_813_620_000);
 thread_local! {
     /// The paused clock when a test began.
     static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// How far somebody has set the wall clock ahead since, or back.
+    static SET_BY: Cell<i64> = const { Cell::new(0) };
 }
 
 /// How long a test has lasted. Its task runs on its own thread.
@@ -48,8 +51,18 @@ pub(super) fn elapsed() -> Duration {
     BEGAN.get().expect("asked on a test's thread").elapsed()
 }
 
-pub(super) fn now() -> Timestamp {
-    BEGIN.plus(elapsed())
+fn wall_clock() -> Timestamp {
+    Timestamp(BEGIN.plus(elapsed()).0 + SET_BY.get())
+}
+
+/// Now, as a channel has it that is opened now.
+pub(super) fn now() -> Moment {
+    Moment { wall: wall_clock(), steady: wall_clock() }
+}
+
+/// Sets the wall clock ahead of what has elapsed by so many seconds, or back.
+pub(super) fn set_wall_clock(seconds: i64) {
+    SET_BY.set(seconds * 1_000_000);
 }
 
 /// What a receiver answers to a delivery's `attempt`th attempt, so long after the beginning.
@@ -132,6 +145,7 @@ pub(super) struct Running {
 impl House {
     pub(super) fn new(script: Script) -> House {
         BEGAN.set(Some(Instant::now()));
+        SET_BY.set(0);
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
         let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
@@ -157,6 +171,11 @@ impl House {
     }
 
     pub(super) fn start(&self) -> Running {
+        self.start_with(Some(Arc::new(self.receiver.clone())))
+    }
+
+    /// Starts it with this receiver, or without one.
+    pub(super) fn start_with(&self, receiver: Option<Arc<dyn Receiver>>) -> Running {
         let ((orders, ordered), (telling, gone)) = (mpsc::channel(4), mpsc::channel(1));
         let dispatcher = Dispatcher {
             form: self.form,
@@ -165,8 +184,8 @@ impl House {
             rules: self.rules.clone(),
             max_in_flight: 64,
             keep_attempts: self.keep_attempts,
-            now,
-            receiver: Some(Arc::new(self.receiver.clone())),
+            now: wall_clock,
+            receiver,
             is_paused: false,
             orders: ordered,
             gone: telling,
@@ -246,9 +265,13 @@ impl Running {
     }
 
     pub(super) async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
-        let (done, obeyed) = oneshot::channel();
+        self.ask(order).await;
+    }
+
+    pub(super) async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> T {
+        let (done, answer) = oneshot::channel();
         self.orders.send(order(done)).await.unwrap();
-        obeyed.await.unwrap();
+        answer.await.unwrap()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::client::Receiver;
 use super::super::order::Order;
 use super::super::trail::State;
-use super::house::{Answered, House, SECOND, account, failed, gone, taken, until};
+use super::house::{Answered, House, SECOND, account, failed, gone, now, taken, until};
 use crate::config::{AfterLastTry, Deliver};
 use crate::limits::{ATTEMPTS_OF_ONE, CURSOR_SAVE};
 
@@ -126,7 +126,7 @@ async fn a_kill_forgets_nothing_of_a_lane_that_was_held() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     house.kill(running).await;
-    let row = house.book.row(account(0)).unwrap();
+    let row = house.book.row(account(0), now()).unwrap();
     for position in 1..=3 {
         let is_known = state(&house, position) == Some(State::Delivered);
         let is_sent_again = row.is_some_and(|row| row.next <= position);

@@ -8,10 +8,12 @@ use tempfile::TempDir;
 
 use super::super::book::Book;
 use super::super::delivery::Form;
+use super::super::entries::{read_again, read_row, row_bytes};
 use super::super::lane::{Note, Row};
 use super::super::taken::Taken;
 use super::super::trail::{Attempt, Letter, State, Trail};
 use super::super::verdict::{Failure, judge};
+use super::super::waits::{Moment, Wait};
 use crate::config::Settings;
 use crate::domain::{AccountNumber, Channel, Event, Reason, Sealed, Timestamp};
 use crate::journal::{Fact, Origin, Recorded, Stream};
@@ -116,14 +118,15 @@ fn the_book_remembers_and_forgets() {
     assert_eq!(sync.cursor().unwrap(), None);
     sync.set_cursor(7).unwrap();
     register.set_cursor(9).unwrap();
-    let write = |note| sync.write(&note, Timestamp(4)).unwrap();
-    let row = Row { next: 3, failed: 2, tried: 3, until: Some(Timestamp(-1)) };
+    let now = Moment { wall: Timestamp(4), steady: Timestamp(1_000) };
+    let write = |note| sync.write(&note, now).unwrap();
+    let row = Row { next: 3, failed: 2, tried: 3, until: Some(Timestamp(1_060)) };
     let blocked = Row { next: 5, failed: 7, tried: 7, until: None };
     let other = "861821726231".parse().unwrap();
     write(Note::Hold { account: account(), row });
     write(Note::Hold { account: other, row: blocked });
-    assert_eq!(sync.rows().unwrap(), [(other, blocked), (account(), row)]);
-    assert_eq!((sync.row(other).unwrap(), register.row(other).unwrap()), (Some(blocked), None));
+    assert_eq!(sync.rows(now).unwrap(), [(other, blocked), (account(), row)]);
+    assert_eq!((sync.row(other, now).unwrap(), register.row(other, now).unwrap()), (Some(blocked), None));
     let delivery = Form { channel: Channel::SyncStatus, store: StoreId(1), status_as_string: false }
         .delivery(&record(2, Event::OnlineRequested))
         .unwrap();
@@ -138,12 +141,12 @@ fn the_book_remembers_and_forgets() {
     assert_eq!((letters[1].0, letters[1].1.failure.as_str(), letters[1].1.body.as_ref()), (3, "no", None));
     assert_eq!((letters.len(), register.letters(0).count()), (2, 0));
     for position in [9, 8] {
-        sync.put_again(account(), position, 0, Timestamp(position as i64)).unwrap();
+        sync.put_again(account(), position, 0, Wait::NONE).unwrap();
     }
-    write(Note::Postpone { account: account(), position: 8, failed: 1, until: Timestamp(80) });
+    write(Note::Postpone { account: account(), position: 8, failed: 1, until: Timestamp(1_080) });
     assert_eq!(sync.first_again(account()).unwrap(), Some((8, 1)));
     assert!(sync.is_again(account(), 9).unwrap() && !sync.is_again(other, 9).unwrap());
-    assert_eq!(sync.again().unwrap(), [(account(), Timestamp(80))]);
+    assert_eq!(sync.again(now).unwrap(), [(account(), Timestamp(1_080))]);
     write(Note::SentAgain { account: account(), position: 8 });
     assert_eq!((sync.first_again(account()).unwrap(), sync.count_again().unwrap()), (Some((9, 0)), 1));
     assert_eq!(sync.first_again(other).unwrap(), None);
@@ -163,13 +166,50 @@ fn the_book_remembers_and_forgets() {
     }
     sync.prune(0, Timestamp(5), 10).unwrap();
     assert_eq!((sync.trail(2).unwrap(), sync.last_trail().unwrap()), (None, 0));
-    assert_eq!(register.rows().unwrap(), []);
+    assert_eq!(register.rows(now).unwrap(), []);
     assert_eq!((sync.cursor().unwrap(), register.cursor().unwrap()), (Some(7), Some(9)));
-    register.put_again(account(), 9, 0, Timestamp(0)).unwrap();
+    register.put_again(account(), 9, 0, Wait::NONE).unwrap();
     sync.close().unwrap();
-    assert_eq!((sync.rows().unwrap(), sync.cursor().unwrap(), sync.all_again().unwrap()), (vec![], None, vec![]));
+    assert_eq!((sync.rows(now).unwrap(), sync.cursor().unwrap(), sync.all_again().unwrap()), (vec![], None, vec![]));
     assert_eq!((register.cursor().unwrap(), register.all_again().unwrap()), (Some(9), vec![(account(), 9)]));
     assert_eq!(sync.count_letters().unwrap(), 2, "dead letters stay");
+}
+
+/// The bytes of every format of a row, as it was written; 60 µs of a wait of 90 are left by the wall clock.
+#[test]
+fn rows_of_every_format_are_read() {
+    let hex = |text: &str| -> Vec<u8> {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    };
+    let formats = [
+        "0100000000000000 0900000000000000 0200000000000000 4000000000000000",
+        "0200000000000000 0900000000000000 0200000000000000 4000000000000000 0300000000000000",
+        "0300000000000000 0900000000000000 0200000000000000 4000000000000000 0300000000000000 5a00000000000000",
+    ]
+    .map(|text| hex(&text.replace(' ', "")));
+    let [set_back, usual, set_ahead] =
+        [-1_000_000_000, 4, 1_000_000_000].map(|wall| Moment { wall: Timestamp(wall), steady: Timestamp(500) });
+    for (bytes, tried) in formats.iter().zip([2, 3, 3]) {
+        let read = |now| read_row(bytes, now).unwrap();
+        assert_eq!(read(usual), Row { next: 9, failed: 2, tried, until: Some(Timestamp(560)) });
+        assert_eq!(read(set_ahead).until, Some(Timestamp(500)), "it is over by the wall clock");
+    }
+    let [.., newest] = &formats;
+    assert_eq!(read_row(newest, set_back).unwrap().until, Some(Timestamp(590)), "no more than its length");
+    let written = row_bytes(&read_row(newest, set_back).unwrap(), Moment { wall: Timestamp(-26), ..usual });
+    assert_eq!(&written, newest);
+    let never =
+        hex(&"0200000000000000 0900000000000000 0700000000000000 ffffffffffffff7f 0700000000000000".replace(' ', ""));
+    assert_eq!(read_row(&never, usual), Some(Row { next: 9, failed: 7, tried: 7, until: None }));
+    let again = [
+        "0100000000000000 0200000000000000 4000000000000000",
+        "0200000000000000 0200000000000000 4000000000000000 5a00000000000000",
+    ]
+    .map(|text| read_again(&hex(&text.replace(' ', ""))));
+    assert_eq!(again.map(|(failed, wait)| (failed, usual.end_of(wait))), [(2, Timestamp(560)); 2]);
+    assert_eq!(set_back.end_of(again[1].1), Timestamp(590));
+    assert_eq!(read_again(&[7]), (0, Wait::NONE), "one that cannot be read is due at once");
 }
 
 fn attempt(at: i64, status: Option<u16>, response: &str) -> Attempt {
