@@ -298,6 +298,8 @@ impl Keys {
             | Deed::WebhookLettersDropped { .. }
             | Deed::WebhookClosed { .. }
             | Deed::MasterKeyRotated { .. }
+            | Deed::MasterKeyRotationAborted { .. }
+            | Deed::MasterKeyRotationFinished { .. }
             | Deed::AccountsOrdered { .. }
             | Deed::ReconciliationOrdered { .. } => {}
         }

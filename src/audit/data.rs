@@ -103,7 +103,7 @@ pub(super) enum Data<'a> {
         /// From where it was asked.
         from: &'a str,
     },
-    /// Of `master_key_rotated`.
+    /// Of `master_key_rotated`, `master_key_rotation_aborted` and `master_key_rotation_finished`.
     Rotated {
         /// Keys and secrets that were sealed anew.
         rewrapped: u64,
@@ -285,7 +285,9 @@ impl<'a> Data<'a> {
                     expires: grant.expires.map(written),
                     from,
                 }),
-                Deed::MasterKeyRotated { rewrapped } => Data::Rotated { rewrapped: *rewrapped, from },
+                Deed::MasterKeyRotated { rewrapped }
+                | Deed::MasterKeyRotationAborted { rewrapped }
+                | Deed::MasterKeyRotationFinished { rewrapped } => Data::Rotated { rewrapped: *rewrapped, from },
                 Deed::AccountsOrdered { order, accounts, reason } => {
                     Data::Ordered { order: order.name(), accounts: *accounts, reason, from }
                 }

@@ -19,7 +19,7 @@ use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, Flag, SERVER_VARIABLE, load_from_process,
 };
 use crate::limits::ASK_TIMEOUT;
-use crate::service::Offline;
+use crate::service::{Offline, Rotated};
 
 /// The flags that say where to read from.
 #[derive(clap::Args)]
@@ -143,6 +143,15 @@ impl Open {
             From::Directory(offline) => Some(offline),
             From::Server { .. } => None,
         }
+    }
+
+    /// Undoes a rotation of the master key in a directory that no service uses; `None` where a service is asked.
+    pub(super) fn abort_rotation(&self) -> Option<Result<Rotated, Error>> {
+        let offline = self.offline()?;
+        Some(match offline.unsigned() {
+            Some(why) => Err(Error::Refused { status: 503, detail: why.to_string(), is_fault: false }),
+            None => offline.abort_rotation(self.runtime.handle()).map_err(Error::from),
+        })
     }
 
     /// Asks, and hands the answer to `take` as it comes.

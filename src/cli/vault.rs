@@ -37,6 +37,9 @@ struct Rotate {
     /// The file with the new key, on the machine of the service [default: one is drawn, if the key is in a file]
     #[arg(long, value_name = "PATH")]
     new_key_file: Option<PathBuf>,
+    /// Undo the rotation that is under way or broken off: everything is sealed with the old key again
+    #[arg(long, conflicts_with = "new_key_file")]
+    abort: bool,
     #[command(flatten)]
     told: Told,
 }
@@ -46,10 +49,12 @@ Examples:
   muster vault rotate                                     draw a new key, and put it into the master key's file
   (umask 077; openssl rand -hex 32 > /run/keys/new.key)   make a key oneself
   muster vault rotate --new-key-file /run/keys/new.key
+  muster vault rotate --abort                             undo a rotation that does not come to its end
   muster vault show
 
-Whatever happens meanwhile, a start with the old key or the new one goes on where it was. The last line says what to do
-with the new key. It takes a running service.
+Whatever happens meanwhile, a start with the old key or the new one goes on where it was, and finishes the rotation or
+its undoing. The last line says what to do with the key. It takes a running service; --abort also works on a data
+directory that none uses (--data-dir).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -73,8 +78,11 @@ impl Rotate {
         };
         let file =
             self.new_key_file.as_ref().map(|path| std::path::absolute(path).map_err(failed(path))).transpose()?;
-        let body = file.map(|file| json!({"newKeyFile": file}));
+        let body = if self.abort { Some(json!({"abort": true})) } else { file.map(|file| json!({"newKeyFile": file})) };
         let open = self.told.source.open()?;
+        if let Some(undone) = self.abort.then(|| open.abort_rotation()).flatten() {
+            return listing::value(self.told.output, &json!(undone?));
+        }
         let bar = Bar::of("rotating", "accounts");
         let (mut line, mut last) = (Vec::new(), Value::Null);
         open.tell_in_pieces("POST", "vault/rotate", body.as_ref(), |piece| {
@@ -95,7 +103,8 @@ impl Rotate {
         if last["next"].is_string() {
             return listing::value(self.told.output, &last);
         }
-        let broken = "the service ended before the rotation did; its next start goes on with it";
+        let broken = "the service ended before the rotation did; its next start finishes it, and then \
+                      `muster vault rotate --abort` undoes it unless it has come to its end";
         let detail = last["error"].as_str().unwrap_or(broken).to_owned();
         Err(Error::Refused { status: 500, detail, is_fault: false })
     }

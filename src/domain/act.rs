@@ -102,6 +102,17 @@ pub enum Deed {
         /// How many keys and secrets were sealed anew; those that were new by then already were not.
         rewrapped: u64,
     },
+    /// A rotation of the master key was undone: everything is sealed with the key before it again.
+    MasterKeyRotationAborted {
+        /// How many keys and secrets were sealed anew for that.
+        rewrapped: u64,
+    },
+    /// A start of the service came to the end of a rotation, or of its undoing, that was broken off before. Recorded right
+    /// before the master key's file is exchanged.
+    MasterKeyRotationFinished {
+        /// How many keys and secrets this start sealed anew.
+        rewrapped: u64,
+    },
     /// Accounts were ordered online, or offline: what became of each is in its own history, under the same request.
     AccountsOrdered {
         /// What was ordered.
@@ -179,6 +190,8 @@ impl Deed {
             Deed::ApiKeyCreated(_) => "api_key_created",
             Deed::ApiKeyRevoked { .. } => "api_key_revoked",
             Deed::MasterKeyRotated { .. } => "master_key_rotated",
+            Deed::MasterKeyRotationAborted { .. } => "master_key_rotation_aborted",
+            Deed::MasterKeyRotationFinished { .. } => "master_key_rotation_finished",
             Deed::AccountsOrdered { .. } => "accounts_ordered",
             Deed::ReconciliationOrdered { .. } => "reconciliation_ordered",
         }

@@ -21,6 +21,8 @@ pub(super) const TENANT_KEY_CREATED: u16 = 1_013;
 pub(super) const ACCOUNTS_ORDERED: u16 = 1_014;
 pub(super) const RECONCILIATION_ORDERED: u16 = 1_015;
 pub(super) const WEBHOOK_CLOSED: u16 = 1_016;
+pub(super) const MASTER_KEY_ROTATION_ABORTED: u16 = 1_017;
+pub(super) const MASTER_KEY_ROTATION_FINISHED: u16 = 1_018;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -86,7 +88,7 @@ struct ApiKeyRevokedV1<'a> {
     from: &'a str,
 }
 
-/// Type 1012.
+/// Types 1012, 1017 and 1018.
 #[derive(Encode, BorrowDecode)]
 struct MasterKeyRotatedV1<'a> {
     rewrapped: u64,
@@ -169,6 +171,12 @@ pub(super) fn encode(act: &Act, out: &mut Vec<u8>) -> u16 {
         Deed::MasterKeyRotated { rewrapped } => {
             write(MASTER_KEY_ROTATED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
         }
+        Deed::MasterKeyRotationAborted { rewrapped } => {
+            write(MASTER_KEY_ROTATION_ABORTED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+        }
+        Deed::MasterKeyRotationFinished { rewrapped } => {
+            write(MASTER_KEY_ROTATION_FINISHED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+        }
         Deed::AccountsOrdered { order, accounts, reason } => {
             let (order, accounts) = (order_code(*order), *accounts);
             write(ACCOUNTS_ORDERED, &AccountsOrderedV1 { order, accounts, reason, from }, out)
@@ -235,6 +243,14 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<Act>, Und
         MASTER_KEY_ROTATED => {
             let MasterKeyRotatedV1 { rewrapped, from } = read(payload)?;
             (Deed::MasterKeyRotated { rewrapped }, from)
+        }
+        MASTER_KEY_ROTATION_ABORTED => {
+            let MasterKeyRotatedV1 { rewrapped, from } = read(payload)?;
+            (Deed::MasterKeyRotationAborted { rewrapped }, from)
+        }
+        MASTER_KEY_ROTATION_FINISHED => {
+            let MasterKeyRotatedV1 { rewrapped, from } = read(payload)?;
+            (Deed::MasterKeyRotationFinished { rewrapped }, from)
         }
         TENANT_KEY_CREATED => {
             let TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from } = read(payload)?;

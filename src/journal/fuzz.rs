@@ -71,6 +71,8 @@ fn facts() -> Vec<Fact> {
         Deed::ApiKeyCreated(grant),
         Deed::ApiKeyCreated(tenant),
         Deed::MasterKeyRotated { rewrapped: 9 },
+        Deed::MasterKeyRotationAborted { rewrapped: 8 },
+        Deed::MasterKeyRotationFinished { rewrapped: 0 },
         Deed::AccountsOrdered { order: Order::Recycle, accounts: 10_000, reason: "maintenance".to_owned() },
         Deed::ReconciliationOrdered { gateway: GatewayKind::Bridge, reason: "it was restored".to_owned() },
         Deed::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },

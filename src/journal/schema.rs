@@ -41,7 +41,7 @@ const PIN_KEPT: u16 = 16;
 const PROVIDER_CALLED: u16 = 17;
 
 /// Each registered type with its name.
-const NAMES: [(u16, &str); 33] = [
+const NAMES: [(u16, &str); 35] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
     (ONLINE_REQUESTED, "online_requested"),
@@ -75,6 +75,8 @@ const NAMES: [(u16, &str); 33] = [
     (acts::ACCOUNTS_ORDERED, "accounts_ordered"),
     (acts::RECONCILIATION_ORDERED, "reconciliation_ordered"),
     (acts::WEBHOOK_CLOSED, "webhook_closed"),
+    (acts::MASTER_KEY_ROTATION_ABORTED, "master_key_rotation_aborted"),
+    (acts::MASTER_KEY_ROTATION_FINISHED, "master_key_rotation_finished"),
 ];
 
 /// Why a payload is no event.

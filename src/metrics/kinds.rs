@@ -67,6 +67,8 @@ impl From<&Deed> for EventType {
             Deed::MasterKeyRotated { .. } => EventType::MasterKeyRotated,
             Deed::AccountsOrdered { .. } => EventType::AccountsOrdered,
             Deed::ReconciliationOrdered { .. } => EventType::ReconciliationOrdered,
+            Deed::MasterKeyRotationAborted { .. } => EventType::MasterKeyRotationAborted,
+            Deed::MasterKeyRotationFinished { .. } => EventType::MasterKeyRotationFinished,
         }
     }
 }

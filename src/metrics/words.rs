@@ -197,6 +197,8 @@ words! {
         AccountsOrdered = "accounts_ordered",
         ReconciliationOrdered = "reconciliation_ordered",
         WebhookClosed = "webhook_closed",
+        MasterKeyRotationAborted = "master_key_rotation_aborted",
+        MasterKeyRotationFinished = "master_key_rotation_finished",
     }
 
     /// How an account stands.

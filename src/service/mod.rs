@@ -33,11 +33,12 @@ use crate::domain::Channel;
 use crate::gateway::{Gateways, Simulator, bridge, cloud_api};
 pub use crate::http::document as description;
 use crate::http::{self, Api, Behind, Tls, TlsError, Within};
-use crate::journal::{self, Asker, Journal, Origin};
+use crate::journal::{self, Journal};
 use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
 use crate::metrics::AttemptOutcome;
 use crate::projections::Roster;
 use crate::store::{self, Store};
+pub use crate::vault::Rotated;
 use crate::vault::{self, Vault};
 use crate::webhooks::{self, Webhooks};
 pub use offline::Offline;
@@ -322,12 +323,12 @@ impl Rooms {
 fn go_on_rotating(vault: &Vault, journal: &Journal) {
     let Some(rotation) = vault.unfinished_rotation() else { return };
     let (journal, runtime) = (journal.clone(), runtime::Handle::current());
-    tokio::task::spawn_blocking(move || {
-        let asker = Asker { origin: Origin::SERVICE, from: "start".to_owned() };
-        match rotation.run(&journal, &runtime, asker, |_, _| {}) {
-            Ok(vault::Rotated { rewrapped, next }) => tracing::warn!(rewrapped, "the master key is rotated: {next}"),
-            Err(error) => tracing::error!(%error, "the rotation of the master key did not come to its end"),
+    tracing::warn!("this start goes on with a rotation of the master key that was broken off");
+    tokio::task::spawn_blocking(move || match rotation.run_at_start(&journal, &runtime) {
+        Ok(Rotated { rewrapped, next }) => {
+            tracing::warn!(rewrapped, "this start has finished that rotation; what to do now: {next}");
         }
+        Err(error) => tracing::error!(%error, "this start could not finish that rotation"),
     });
 }
 

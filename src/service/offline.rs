@@ -1,19 +1,22 @@
-//! A data directory that no service uses, to be looked into.
+//! A data directory that no service uses: looked into, and changed where no service is needed for that.
+
+use tokio::runtime::Handle;
 
 use super::Error;
 use crate::access::{Keys, Pass};
 use crate::audit::{Audit, Log};
 use crate::config::Settings;
 use crate::http::{Asked, Here, Within};
-use crate::journal::Journal;
+use crate::journal::{Asker, Journal, Origin};
 use crate::projections::Roster;
 use crate::store::Store;
-use crate::vault::{self, Vault};
+use crate::vault::{self, Rotated, Vault};
 
 /// A data directory that no service uses, to be looked into.
 pub struct Offline {
     audit: Audit,
     keys: Keys,
+    vault: Option<Vault>,
     /// Why nothing can be signed, if nothing can.
     unsigned: Option<vault::Error>,
 }
@@ -34,8 +37,8 @@ impl Offline {
             Ok((key, vault)) => (Some(Log::open(&store, &journal, key)?), Some(vault), None),
             Err(why) => (None, None, Some(why)),
         };
-        let keys = Keys::open(&journal, vault)?;
-        Ok(Offline { audit: Audit::new(store, journal, roster, log), keys, unsigned })
+        let keys = Keys::open(&journal, vault.clone())?;
+        Ok(Offline { audit: Audit::new(store, journal, roster, log), keys, vault, unsigned })
     }
 
     /// What it holds.
@@ -55,5 +58,15 @@ impl Offline {
         let (pass, peer, headers) = (Pass::OWNER, None, &[("accept", accept)]);
         let asked = Asked { pass, peer, method, path, headers, body };
         within.ask(asked).await.map(Here::from).map_err(|error| Error::Asked(error.to_string()))
+    }
+
+    /// Undoes a rotation of the master key that was broken off, and says what the operator does now. Blocks; `runtime` is
+    /// for the record. Fails without the master key.
+    pub fn abort_rotation(&self, runtime: &Handle) -> Result<Rotated, Error> {
+        let vault = self.vault.as_ref().ok_or(vault::Error::NoRotation)?;
+        let rotation = runtime.block_on(vault.stop_rotation())?;
+        rotation.turn_back()?;
+        let asker = Asker { origin: Origin::OPERATOR, from: "command line".to_owned() };
+        Ok(rotation.run(self.audit.journal(), runtime, asker, |_, _| {})?)
     }
 }

@@ -80,6 +80,27 @@ pub enum Error {
     /// One rotation at a time.
     #[error("the master key is being rotated already; `muster vault show` says how far it is")]
     RotationUnderWay,
+    /// Somebody asked to undo the rotation.
+    #[error("the rotation was stopped, because somebody asked to undo it (vault rotate --abort)")]
+    RotationStopped,
+    /// A rotation, or its undoing, met an error on the way.
+    #[error(
+        "{0}; the next start of the service finishes the rotation, and so does `muster vault rotate`; \
+         `muster vault rotate --abort` undoes it"
+    )]
+    RotationBrokenOff(Box<Error>),
+    /// There is nothing to undo.
+    #[error("no rotation of the master key is under way or broken off, so there is none to undo")]
+    NoRotation,
+    /// It is too late to undo the rotation.
+    #[error(
+        "everything is sealed with the new master key, and a backup may be, so the rotation cannot be undone; \
+         `muster vault rotate` puts the new key into {path}; then rotate again if you want another key"
+    )]
+    RotationTooFar {
+        /// The master key's file.
+        path: PathBuf,
+    },
     /// The last rotation waits for its setting.
     #[error("the last rotation is not over: {setting} gives the old master key still; change it, and start again")]
     RotationWaits {

@@ -27,7 +27,7 @@ pub(crate) fn sealed(bytes: &[u8]) -> Option<String> {
 
 pub(crate) fn master_keys() -> Vec<Vec<u8>> {
     // Sealed with nonces that are drawn, so it is another note each time, and the same keys.
-    let note = Masters::note(&key(), &Zeroizing::new([8; 32])).unwrap();
+    let note = Masters::note(&key(), &Zeroizing::new([8; 32]), true).unwrap();
     let digits = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     vec![digits.into(), format!("muster master key 1 {digits}").into(), note.into()]
 }

@@ -28,8 +28,10 @@ pub(super) const MASTER_KEY_CHECK: &[u8] = b"master key check";
 /// recorded.
 const RECORDED: &[u8] = b"master key rotation";
 /// The note of a rotation that is not over: the next key sealed with the last one, and the last one sealed with the next,
-/// in hexadecimal digits, a line each.
+/// in hexadecimal digits, a line each. A third line says that it undoes another one.
 pub(super) const ROTATION: &str = "rotation";
+/// The third line of the note of a rotation that undoes another one.
+const UNDOES: &str = "undoes";
 /// Digits of the note that tell it from others: they are random.
 const NOTE_ID_DIGITS: usize = 64;
 
@@ -62,7 +64,8 @@ impl Masters {
 
     /// Both keys, from one of them and the note of a rotation.
     pub(super) fn amid(given: Key, note: &str) -> Option<Masters> {
-        let (next, last) = note.trim_end().split_once('\n')?;
+        let mut lines = note.lines();
+        let (next, last) = (lines.next()?, lines.next()?);
         let key = |purpose: Purpose, digits| {
             let clear = cipher::open(&given, &purpose.bound_to(None), &unhex(digits)?)?;
             clear.first_chunk().map(|key| Zeroizing::new(*key))
@@ -74,14 +77,15 @@ impl Masters {
         Some(Masters { current: given, last: Some(last), is_given: true })
     }
 
-    /// The note of a rotation from `last` to `next`.
-    pub(super) fn note(last: &Key, next: &Key) -> Result<String, Error> {
+    /// The note of a rotation from `last` to `next`, which may undo another one.
+    pub(super) fn note(last: &Key, next: &Key, undoes: bool) -> Result<String, Error> {
         let sealed = |key: &Key, with: &Key, purpose: Purpose| -> Result<String, Error> {
             Ok(hex(&cipher::seal(with, &purpose.bound_to(None), &**key, &cipher::draw()?)))
         };
         let (next_key, last_key) =
             (sealed(next, last, Purpose::NextMasterKey)?, sealed(last, next, Purpose::LastMasterKey)?);
-        Ok(format!("{next_key}\n{last_key}\n"))
+        let kind = if undoes { format!("{UNDOES}\n") } else { String::new() };
+        Ok(format!("{next_key}\n{last_key}\n{kind}"))
     }
 
     /// Seals with the current key.
@@ -99,6 +103,11 @@ impl Masters {
     pub(super) fn check(&self) -> Result<Vec<u8>, Error> {
         Ok(self.seal(&Purpose::MasterKeyCheck.bound_to(None), MASTER_KEY_CHECK, &cipher::draw()?))
     }
+}
+
+/// Whether this note is of a rotation that undoes another one.
+pub(super) fn undoes(note: &str) -> bool {
+    note.lines().nth(2) == Some(UNDOES)
 }
 
 /// Whether the rotation of this note is recorded, and all is sealed anew.

@@ -39,9 +39,11 @@ pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 pub use content::{ClearContent, ContentSecrets};
@@ -75,7 +77,10 @@ struct Inner {
     sealing: tokio::sync::RwLock<()>,
     /// The key of the fingerprints of requests, opened; cleared where it is destroyed.
     request_keys: Mutex<Option<Arc<RequestKeys>>>,
-    is_rotating: AtomicBool,
+    /// One place: whoever rotates the master key, or undoes that, has it.
+    rotating: Arc<Semaphore>,
+    /// Stops the rotation that has the place.
+    stop_rotation: Mutex<CancellationToken>,
     /// Accounts that the rotation has come to, and all that it comes to.
     rotated: AtomicU64,
     to_rotate: AtomicU64,
@@ -97,7 +102,8 @@ impl Vault {
             masters,
             sealing: tokio::sync::RwLock::default(),
             request_keys: Mutex::default(),
-            is_rotating: AtomicBool::default(),
+            rotating: Arc::new(Semaphore::new(1)),
+            stop_rotation: Mutex::default(),
             rotated: AtomicU64::default(),
             to_rotate: AtomicU64::default(),
         };

@@ -6,17 +6,24 @@
 //! 4. The note of the first step is overwritten and removed, and with it the last use of the old key.
 //!
 //! A crash anywhere leaves what the next start goes on with.
+//!
+//! A rotation is undone by another one, from the new key back to the last: its note takes the place of the first note in
+//! one move, so a crash leaves the one or the other. It is too late once a file is to get the new key: a backup that was
+//! taken by then opens with that key alone, and nobody else has it.
 
 use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::cipher::{self, Key};
 use super::log_key::LOG_KEY;
-use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION, is_recorded, remember_recorded};
+use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION, is_recorded, remember_recorded, undoes};
 use super::purpose::{Purpose, endpoint_aad, tenant_aad};
 use super::request_key::REQUEST_KEY;
 use super::source::Source;
@@ -24,13 +31,16 @@ use super::tenants::TENANT;
 use super::{Error, Vault, master_key};
 use crate::clock;
 use crate::domain::{AccountNumber, Act, Deed};
-use crate::journal::{Asker, Journal};
+use crate::journal::{Asker, Journal, Origin};
 use crate::limits::ROTATION_STEP;
 use crate::store::Table;
 
 /// A rotation that has begun. There is one at a time.
 pub struct Rotation {
     vault: Vault,
+    /// Cancelled once it is to be undone.
+    pub(super) stop: CancellationToken,
+    _place: OwnedSemaphorePermit,
 }
 
 /// A rotation that has ended.
@@ -62,7 +72,7 @@ impl Vault {
     /// Begins a rotation, or goes on with one that a failure broke off. The new key is in `new_key_file`, or drawn if the
     /// master key is in a file. Blocks for disk writes.
     pub fn begin_rotation(&self, new_key_file: Option<&Path>) -> Result<Rotation, Error> {
-        let rotation = self.hold_rotation().ok_or(Error::RotationUnderWay)?;
+        let rotation = self.try_rotating().ok_or(Error::RotationUnderWay)?;
         let (source, setting) = (&self.inner.source, self.inner.source.setting());
         if self.masters().last.is_some() {
             return match (source, new_key_file) {
@@ -94,7 +104,7 @@ impl Vault {
         }
         let mut masters = self.masters_to_change();
         let store = &self.inner.store;
-        store.save_note(ROTATION, &Masters::note(&masters.current, &next)?)?;
+        store.save_note(ROTATION, &Masters::note(&masters.current, &next, false)?)?;
         masters.last = Some(std::mem::replace(&mut masters.current, next));
         masters.is_given = false;
         drop(masters);
@@ -104,13 +114,21 @@ impl Vault {
     /// A rotation that was begun and is not over.
     pub fn unfinished_rotation(&self) -> Option<Rotation> {
         let is_unfinished = self.masters().last.is_some();
-        if is_unfinished { self.hold_rotation() } else { None }
+        if is_unfinished { self.try_rotating() } else { None }
+    }
+
+    /// Stops the rotation that is under way, if one is, and waits until it has. The rotation that it returns is the way
+    /// back, once it is told to [`turn_back`](Rotation::turn_back).
+    pub async fn stop_rotation(&self) -> Result<Rotation, Error> {
+        self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        let place = self.inner.rotating.clone().acquire_owned().await;
+        Ok(self.rotating(place.map_err(|_| Error::NoRotation)?))
     }
 
     /// How the master key is.
     pub fn standing(&self) -> Standing {
         let is_known = self.masters().last.is_some();
-        let rotation = match (self.inner.is_rotating.load(Ordering::Relaxed), is_known, &self.inner.source) {
+        let rotation = match (self.is_rotating(), is_known, &self.inner.source) {
             (_, false, _) => "none",
             (true, true, _) => "under way",
             (false, true, Source::File(_)) => "broken off",
@@ -123,25 +141,49 @@ impl Vault {
     /// Reports how far a rotation is.
     pub fn report(&self) {
         let (inner, metrics) = (&self.inner, self.inner.store.metrics());
-        metrics.rotating.set(u64::from(inner.is_rotating.load(Ordering::Relaxed)));
+        metrics.rotating.set(u64::from(self.is_rotating()));
         metrics.rotated.set(inner.rotated.load(Ordering::Relaxed));
         metrics.to_rotate.set(inner.to_rotate.load(Ordering::Relaxed));
     }
 
-    fn hold_rotation(&self) -> Option<Rotation> {
-        let was_rotating = self.inner.is_rotating.swap(true, Ordering::Relaxed);
-        (!was_rotating).then(|| Rotation { vault: self.clone() })
+    fn is_rotating(&self) -> bool {
+        self.inner.rotating.available_permits() == 0
     }
-}
 
-impl Drop for Rotation {
-    fn drop(&mut self) {
-        self.vault.inner.is_rotating.store(false, Ordering::Relaxed);
+    fn try_rotating(&self) -> Option<Rotation> {
+        Some(self.rotating(self.inner.rotating.clone().try_acquire_owned().ok()?))
+    }
+
+    fn rotating(&self, place: OwnedSemaphorePermit) -> Rotation {
+        let stop = CancellationToken::new();
+        *self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner) = stop.clone();
+        Rotation { vault: self.clone(), stop, _place: place }
     }
 }
 
 impl Rotation {
-    /// Carries it out, records it in `journal`, and tells how far it is. Blocks; `runtime` is for the record.
+    /// Makes the last key the one that everything is sealed with, and goes on with a rotation to it: it undoes the one
+    /// that was broken off. Blocks for a disk write.
+    pub fn turn_back(&self) -> Result<(), Error> {
+        let (store, source) = (&self.vault.inner.store, &self.vault.inner.source);
+        let mut masters = self.vault.masters_to_change();
+        let Masters { current, last, is_given } = &mut *masters;
+        let (Some(last), Some(note)) = (last, store.load_note(ROTATION)?) else { return Err(Error::NoRotation) };
+        if undoes(&note) {
+            return Ok(());
+        }
+        if let (Source::File(path), true) = (source, is_recorded(store, &note)?) {
+            return Err(Error::RotationTooFar { path: path.clone() });
+        }
+        store.save_note(ROTATION, &Masters::note(current, last, true)?)?;
+        std::mem::swap(current, last);
+        // The setting gives one of the two.
+        *is_given = !*is_given;
+        Ok(())
+    }
+
+    /// Carries it out, records it in `journal`, and tells how far it is. Blocks; `runtime` is for the record. An error
+    /// leaves it broken off.
     pub fn run(
         self,
         journal: &Journal,
@@ -149,18 +191,62 @@ impl Rotation {
         asker: Asker,
         progress: impl FnMut(u64, u64),
     ) -> Result<Rotated, Error> {
+        self.carry_out(journal, runtime, asker, false, progress)
+    }
+
+    /// As [`run`](Rotation::run), for one that a start finds broken off: that this start finished it is recorded too.
+    pub fn run_at_start(self, journal: &Journal, runtime: &Handle) -> Result<Rotated, Error> {
+        let asker = Asker { origin: Origin::SERVICE, from: "start".to_owned() };
+        self.carry_out(journal, runtime, asker, true, |_, _| {})
+    }
+
+    fn carry_out(
+        self,
+        journal: &Journal,
+        runtime: &Handle,
+        asker: Asker,
+        is_start: bool,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Rotated, Error> {
+        let broken_off = |error| match error {
+            Error::RotationStopped => error,
+            _ => Error::RotationBrokenOff(Box::new(error)),
+        };
+        let rewrapped = self.seal_and_record(journal, runtime, &asker, is_start, progress).map_err(broken_off)?;
+        let next = self.finish().map_err(broken_off)?;
+        Ok(Rotated { rewrapped, next })
+    }
+
+    /// Everything but the end: says how many were sealed anew.
+    fn seal_and_record(
+        &self,
+        journal: &Journal,
+        runtime: &Handle,
+        asker: &Asker,
+        is_start: bool,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<u64, Error> {
         let rewrapped = self.rewrap_all(progress)?;
         let store = &self.vault.inner.store;
         store.sync()?;
+        let record = |deed| {
+            let act = Act { deed, from: asker.from.clone() };
+            runtime.block_on(journal.record_act(act, asker.origin, clock::now()))
+        };
         let note = store.load_note(ROTATION)?.unwrap_or_default();
         if !is_recorded(store, &note)? {
-            let Asker { origin, from } = asker;
-            let act = Act { deed: Deed::MasterKeyRotated { rewrapped }, from };
-            runtime.block_on(journal.record_act(act, origin, clock::now()))?;
+            record(if undoes(&note) {
+                Deed::MasterKeyRotationAborted { rewrapped }
+            } else {
+                Deed::MasterKeyRotated { rewrapped }
+            })?;
             remember_recorded(store, &note)?;
         }
-        let next = self.finish()?;
-        Ok(Rotated { rewrapped, next })
+        let ends = self.vault.masters().is_given || matches!(self.vault.inner.source, Source::File(_));
+        if is_start && ends {
+            record(Deed::MasterKeyRotationFinished { rewrapped })?;
+        }
+        Ok(rewrapped)
     }
 
     /// Seals with the new key whatever is sealed with the last one. Both open meanwhile.
@@ -188,6 +274,9 @@ impl Rotation {
         let of = accounts.len() as u64;
         inner.to_rotate.store(of, Ordering::Relaxed);
         for (account, done) in accounts.into_iter().zip(1..) {
+            if self.stop.is_cancelled() {
+                return Err(Error::RotationStopped);
+            }
             let (key, aad) = (account.get().to_be_bytes(), Purpose::DataKey.bound_to(Some(account)));
             rewrapped += u64::from(self.rewrap(Table::Keys, &key, &aad)?);
             inner.rotated.store(done, Ordering::Relaxed);
@@ -233,10 +322,12 @@ impl Rotation {
         }
         inner.store.put(Table::Keys, MASTER_KEY_CHECK, &masters.check()?)?;
         inner.store.sync()?;
+        let has_undone = inner.store.load_note(ROTATION)?.is_some_and(|note| undoes(&note));
         let setting = inner.source.setting();
         if !masters.is_given {
+            let key = if has_undone { "old" } else { "new" };
             return Ok(format!(
-                "make {setting} give the new key, then start the service again; until then both keys open the store"
+                "make {setting} give the {key} key, then start the service again; until then both keys open the store"
             ));
         }
         inner.store.remove_note(ROTATION)?;
@@ -246,6 +337,12 @@ impl Rotation {
             Source::File(path) => path.display().to_string(),
             Source::Command(_) | Source::Environment(_) => setting.to_owned(),
         };
+        if has_undone {
+            return Ok(format!(
+                "nothing: everything is sealed with the master key from before the rotation ({place}); the one that was to \
+                 follow it opens nothing but backups taken meanwhile"
+            ));
+        }
         Ok(format!(
             "keep a copy of the new master key ({place}) elsewhere; the one before it opens backups taken until now, and \
              nothing else"

@@ -190,6 +190,76 @@ async fn rotations_that_are_killed() {
     assert_eq!(code, Some(0), "{stderr}");
 }
 
+/// Rotations that are undone, by an order to the service or while none runs, and killed in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotations_that_are_undone() {
+    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = setting("MUSTER_ROTATION_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("MUSTER_ROTATION_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let file = data.path().join("keys/master.key");
+    let key = || fs::read_to_string(&file).unwrap();
+    let muster = Muster::start(data.path(), &[]);
+    assert_eq!(import(&muster, &numbers(0..ACCOUNTS)).await, Some(200));
+    let server = muster.url("");
+    let (code, _, stderr) = run(&["vault", "rotate", "--abort", "--server", &server], &[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("there is none to undo"), "{stderr}");
+    let first = key();
+    // One that has just begun is undone: it was told that it is, and the key is what it was.
+    let begun = muster.client().post(muster.url("/api/v1/vault/rotate")).send().await.unwrap();
+    let (code, stdout, stderr) = run(&["vault", "rotate", "--abort", "--server", &server], &[]);
+    let lines = begun.text().await.unwrap();
+    let was_undone = code == Some(0);
+    if was_undone {
+        assert!(stdout.contains("from before the rotation") && lines.contains("stopped"), "{stdout} {lines}");
+        assert_eq!(key(), first);
+    } else {
+        assert!(stderr.contains("none to undo") && lines.contains("keep a copy"), "{stderr} {lines}");
+    }
+    assert_eq!(events(&muster, "master_key_rotation_aborted").await, usize::from(was_undone));
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+
+    let mut undone = 0;
+    for kill in 0..setting("MUSTER_ROTATION_KILLS").unwrap_or(6) {
+        let before = key();
+        let muster = Muster::start(data.path(), &[]);
+        let rotating = muster.try_post("/api/v1/vault/rotate", "", "");
+        let [undo_after, kill_after] = [200, 600].map(|most| Duration::from_millis(random.u64(0..most)));
+        let undoing = async {
+            tokio::time::sleep(undo_after).await;
+            muster.try_post("/api/v1/vault/rotate", r#"{"abort":true}"#, "").await
+        };
+        let killing = async {
+            tokio::time::sleep(kill_after).await;
+            send_signal(muster.pid(), "KILL");
+        };
+        tokio::join!(async { drop(rotating.await) }, async { drop(undoing.await) }, killing);
+        let log = muster.kill();
+        assert!(!log.contains("panicked"), "kill {kill}: {log}");
+        // Nothing to undo, or too late to, is said in a sentence.
+        let (code, stdout, stderr) = run(&["vault", "rotate", "--abort", "--data-dir", path], &[]);
+        if code == Some(0) {
+            assert!(stdout.contains("from before the rotation"), "kill {kill}: {stdout}");
+            assert_eq!(key(), before, "kill {kill}");
+            undone += 1;
+        } else {
+            let is_known = ["none to undo", "cannot be undone"].iter().any(|words| stderr.contains(words));
+            assert!(code == Some(1) && is_known, "kill {kill}: {stderr}");
+        }
+        let muster = Muster::start(data.path(), &[]);
+        rotated(&muster).await;
+        assert_eq!(import(&muster, &numbers(0..ACCOUNTS)).await, Some(200), "kill {kill}");
+        assert_eq!(events(&muster, "content_replaced").await, 0, "kill {kill}: every key opens");
+        assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    }
+    println!("{undone} rotations were undone while no service ran");
+    let (code, _, stderr) = run(&["verify", "--data-dir", path], &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
 /// From the environment and from a command, with the real binary: never shown, never twice, and rotated by hand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_from_elsewhere() {

@@ -316,7 +316,7 @@ pub(super) fn vault() -> Vec<Described> {
     let show = get("vault", "showMasterKey", "Where the master key comes from, and how far a rotation is")
         .gives::<Standing>(200, "How it is.");
     let rotate = post("vault/rotate", "rotateMasterKey", "Seal everything anew under another master key")
-        .words("The new key is drawn, or is the one in `newKeyFile`. It goes on to its end though nobody reads the answer.")
+        .words("The new key is drawn, or is the one in `newKeyFile`. `abort` undoes a rotation instead. It goes on to its end though nobody reads the answer.")
         .takes::<Rotation>(Required::False, "Which key; nothing for one that is drawn.")
         .knows::<Line>()
         .answers(
@@ -325,7 +325,7 @@ pub(super) fn vault() -> Vec<Described> {
                 .content(NDJSON, content(Ref::from_schema_name("RotationLine"))),
         );
     let absent = "No service runs.";
-    let waits = "A rotation is under way or waits for its setting, or the file cannot be used.";
+    let waits = "A rotation is under way or waits for its setting, the file cannot be used, or none can be undone.";
     vec![problem(reads_a_body(show), 409, absent), problem(reads_a_body(rotate), 409, waits)]
 }
 

@@ -17,7 +17,7 @@ use super::webhooks::read;
 use super::{Desk, Running};
 use crate::vault::{self, Rotated};
 
-/// Which master key is to be the next; nothing, or an empty object, for one that is drawn.
+/// Which master key is to be the next; nothing, or an empty object, for one that is drawn. Or that a rotation is undone.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = Rotation, example = json!({"newKeyFile": "/run/secrets/new.key"}))]
@@ -25,6 +25,9 @@ pub(in crate::http) struct Body {
     /// The whole path of a file on the service's machine, which has the key as a line of 64 hexadecimal digits.
     #[schema(value_type = Option<String>)]
     new_key_file: Option<PathBuf>,
+    /// Undo the rotation that is under way or broken off; with no new key.
+    #[serde(default)]
+    abort: bool,
 }
 
 /// A line of what is told of a rotation; the last one is not of the first kind.
@@ -55,12 +58,29 @@ pub(super) async fn answer(desk: &Desk, method: &str, context: &Context, body: &
         return Ok(json(&vault.standing()));
     }
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let Body { new_key_file } = read(body, r#"nothing, or {"newKeyFile":"/run/secrets/new.key"}"#)?;
+    let forms = r#"nothing, {"newKeyFile":"/run/secrets/new.key"}, or {"abort":true}"#;
+    let Body { new_key_file, abort } = read(body, forms)?;
+    if abort && new_key_file.is_some() {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "a rotation that is undone (abort) takes no newKeyFile"));
+    }
     let place = desk.place()?;
     let context = context.clone();
+    let stopped = if abort {
+        context.authorize()?;
+        Some(vault.stop_rotation().await?)
+    } else {
+        None
+    };
     let begun = spawn_blocking(move || -> Result<_, Problem> {
         let asker = context.authorize()?.into_asker();
-        Ok((vault.begin_rotation(new_key_file.as_deref())?, asker))
+        let rotation = match stopped {
+            Some(rotation) => {
+                rotation.turn_back()?;
+                rotation
+            }
+            None => vault.begin_rotation(new_key_file.as_deref())?,
+        };
+        Ok((rotation, asker))
     });
     let (rotation, asker) = begun.await.map_err(|error| Problem::work(&error))??;
     let (journal, runtime) = (desk.audit().journal().clone(), Handle::current());
@@ -89,6 +109,7 @@ impl From<vault::Error> for Problem {
         let status = match error {
             Error::NewKey { .. } | Error::NewKeyNeeded { .. } => StatusCode::BAD_REQUEST,
             Error::RotationUnderWay | Error::RotationWaits { .. } => StatusCode::CONFLICT,
+            Error::NoRotation | Error::RotationTooFar { .. } | Error::RotationStopped => StatusCode::CONFLICT,
             Error::ReadableByOthers { .. } | Error::File { .. } => StatusCode::CONFLICT,
             Error::NoKey { .. }
             | Error::Missing { .. }
@@ -101,6 +122,7 @@ impl From<vault::Error> for Problem {
             | Error::LogKeyDoesNotOpen
             | Error::RequestKeyDoesNotOpen
             | Error::NoRandomness(_)
+            | Error::RotationBrokenOff(_)
             | Error::Journal(_)
             | Error::Store(_) => {
                 tracing::error!(%error, "the master key is not rotated");

@@ -206,6 +206,8 @@ fn facts() -> Vec<Fact> {
             deliveries: 12,
             reason: "the receiver is gone for good".to_owned(),
         },
+        Deed::MasterKeyRotationAborted { rewrapped: 40 },
+        Deed::MasterKeyRotationFinished { rewrapped: 2 },
     ];
     let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
     samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()
