@@ -221,8 +221,12 @@ pub const FIELD_PATH_BYTES: usize = 128;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for requests under way to finish at shutdown, and after them for webhook attempts.
 pub const DRAIN: Duration = Duration::from_secs(4);
-/// Time for everything under way to end at shutdown; the rest of the promised ten seconds is for flushing.
-pub const SHUTDOWN: Duration = Duration::from_secs(9);
+/// Time for everything under way to end at shutdown: twice [`DRAIN`].
+pub const SHUTDOWN: Duration = Duration::from_secs(8);
+/// Time from the signal to the end of the process, whatever the disk does: a little less than the promised ten seconds.
+pub const STOP: Duration = Duration::from_millis(9_500);
+/// Time for threads that are blocked, as by the disk, at the very end.
+pub const BLOCKED_AT_END: Duration = Duration::from_secs(1);
 
 // --- Access ---
 

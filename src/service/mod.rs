@@ -2,10 +2,12 @@
 //!
 //! | file | what it knows |
 //! |---|---|
+//! | `saving` | what is saved beside the log, while it runs and at its end |
 //! | `offline` | a data directory that no service uses |
 //! | `ways` | the ways to WhatsApp that the settings have set up |
 
 mod offline;
+mod saving;
 mod ways;
 
 use std::io;
@@ -13,12 +15,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,7 +35,7 @@ use crate::gateway::{Gateways, Simulator, bridge, cloud_api};
 pub use crate::http::document as description;
 use crate::http::{self, Api, Behind, Tls, TlsError, Within};
 use crate::journal::{self, Journal};
-use crate::limits::{LOG_CHECKPOINT_EVERY, SHUTDOWN};
+use crate::limits::{BLOCKED_AT_END, SHUTDOWN, STOP};
 use crate::metrics::AttemptOutcome;
 use crate::projections::Roster;
 use crate::store::{self, Store};
@@ -42,6 +43,7 @@ pub use crate::vault::Rotated;
 use crate::vault::{self, Vault};
 use crate::webhooks::{self, Webhooks};
 pub use offline::Offline;
+use saving::{End, keep_checkpoints, keep_signing};
 use ways::Ways;
 
 /// Why the service does not run, or ended.
@@ -165,18 +167,25 @@ pub fn run(
 ) -> Result<(), Error> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("service").build();
     let runtime = runtime.map_err(Error::Threads)?;
-    let outcome = runtime.block_on(serve(effective, ready, reload_tls, stop));
+    let mut end = None;
+    let outcome = runtime.block_on(serve(effective, ready, reload_tls, stop, &mut end));
     // A disk that does not come back must not keep the process.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(end.as_ref().map_or(BLOCKED_AT_END, End::left).min(BLOCKED_AT_END));
+    if let Some(end) = end {
+        end.close();
+    }
     outcome
 }
 
 /// Opens the rooms from the lowest up, runs them, and closes them from the highest down.
+///
+/// What is to be done when all else is gone is left in `end`, once it runs.
 async fn serve(
     effective: &Effective,
     ready: impl FnOnce(SocketAddr),
     reload_tls: &Arc<Notify>,
     stop: &CancellationToken,
+    end: &mut Option<End>,
 ) -> Result<(), Error> {
     let Effective { settings, rows } = effective;
     // Before anything is made on the disk.
@@ -273,6 +282,8 @@ async fn serve(
     };
     is_ready.store(false, Ordering::Relaxed);
     tracing::info!("stopping");
+    let until = Instant::now() + STOP;
+    *end = Some(End::new(store.clone(), until));
     let drain = async {
         callers.cancel();
         let _ended = serving.await;
@@ -283,17 +294,14 @@ async fn serve(
         telling.cancel();
         webhooks.drain().await;
     };
-    if tokio::time::timeout(SHUTDOWN, drain).await.is_err() {
+    if timeout(SHUTDOWN, drain).await.is_err() {
         tracing::warn!(
             seconds = SHUTDOWN.as_secs(),
             "not everything under way ended in time; it is taken up again by the next start"
         );
     }
     outcome?;
-    sign_checkpoint(&rooms);
-    save_checkpoints(&rooms);
-    // Fails if the store has failed at any time.
-    Ok(store.flush()?)
+    Ok(saving::save_at_end(rooms, until).await?)
 }
 
 /// A listener on this address, and the address that it has.
@@ -330,44 +338,4 @@ fn go_on_rotating(vault: &Vault, journal: &Journal) {
         }
         Err(error) => tracing::error!(%error, "this start could not finish that rotation"),
     });
-}
-
-/// Saves the checkpoints each time that `every` events have happened, so that the next start reads no more than these.
-async fn keep_checkpoints(rooms: Rooms, every: u64, stop: CancellationToken) {
-    let mut head = rooms.journal.follow();
-    let mut saved = rooms.journal.head();
-    loop {
-        let grown = head.wait_for(|head| *head >= saved + every);
-        match stop.run_until_cancelled(grown).await {
-            Some(Ok(head)) => saved = *head,
-            Some(Err(_)) | None => return,
-        }
-        let rooms = rooms.clone();
-        let _panicked = tokio::task::spawn_blocking(move || save_checkpoints(&rooms)).await;
-    }
-}
-
-/// Signs a checkpoint of the log from time to time while events happen.
-async fn keep_signing(rooms: Rooms, stop: CancellationToken) {
-    while stop.run_until_cancelled(sleep(LOG_CHECKPOINT_EVERY)).await.is_some() {
-        let rooms = rooms.clone();
-        let _panicked = tokio::task::spawn_blocking(move || sign_checkpoint(&rooms)).await;
-    }
-}
-
-/// A checkpoint that cannot be saved is a failure of the store, which ends the service.
-fn sign_checkpoint(rooms: &Rooms) {
-    if let Err(error) = rooms.log.keep(&rooms.journal) {
-        tracing::warn!(%error, "the log's checkpoint was not saved");
-    }
-}
-
-/// Checkpoints are caches: without one the next start takes longer, and nothing else.
-fn save_checkpoints(rooms: &Rooms) {
-    if let Err(error) = rooms.journal.save_checkpoint() {
-        tracing::warn!(%error, "the journal's checkpoint was not saved");
-    }
-    if let Err(error) = rooms.roster.save_checkpoint(&rooms.store) {
-        tracing::warn!(%error, "the roster's checkpoint was not saved");
-    }
 }

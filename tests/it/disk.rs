@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::muster::{Muster, PATIENCE, Receiver, directory, run};
+use crate::muster::{Muster, PATIENCE, Receiver, directory, run, send_signal};
 
 const ACCOUNT: &str = "861821726232";
 const IMPORT: &str = "/group-dispatch-api/whatsapp/batchInsert";
@@ -60,13 +61,22 @@ impl Disk {
         fs::write(self.file("full"), part).unwrap();
     }
 
+    /// From now on each sync takes this long.
+    fn slow_down(&self, by: Duration) {
+        fs::write(self.file("slow"), by.as_millis().to_string()).unwrap();
+    }
+
     fn make_room(&self) {
         fs::remove_file(self.file("full")).unwrap();
     }
 }
 
 fn import() -> String {
-    let account = json!({"whatsApp": ACCOUNT, "whatsappType": 1, "override": false, "accountId": "", "publicKey": "",
+    import_of(ACCOUNT)
+}
+
+fn import_of(number: &str) -> String {
+    let account = json!({"whatsApp": number, "whatsappType": 1, "override": false, "accountId": "", "publicKey": "",
         "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""});
     json!({"whatsAppList": [account]}).to_string()
 }
@@ -84,7 +94,7 @@ async fn ends(disk: &Disk, muster: Muster, what: &str, part: &str) {
     let muster = disk.start(&[]);
     let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
     assert!(listed.contains(ACCOUNT), "{what}, {part}: the account is lost");
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     while muster.get("/api/v1/vault").await.json()["rotation"] != "none" {
         assert!(begin.elapsed() < PATIENCE, "{what}: the rotation does not end");
     }
@@ -142,7 +152,7 @@ async fn a_full_disk_ends_the_service_that_nobody_asks() {
     let muster = disk.start(&[]);
     disk.fill("log/checkpoint");
     assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchOnline", import()).await.status, 200);
-    crate::muster::send_signal(muster.pid(), "TERM");
+    send_signal(muster.pid(), "TERM");
     ends(&disk, muster, "the signed checkpoint at the end", "log/checkpoint").await;
 
     // What becomes of a delivery: the disk is full once the receiver has it.
@@ -166,7 +176,7 @@ async fn a_full_disk_for_caches_is_a_warning() {
     let muster = disk.start(&settings);
     disk.fill("cache/");
     assert_eq!(muster.post(IMPORT, import()).await.status, 200);
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     let failures = |text: &str| {
         let line = text.lines().find(|line| line.starts_with("muster_store_cache_failures_total"));
         line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse::<u64>().unwrap())
@@ -183,4 +193,53 @@ async fn a_full_disk_for_caches_is_a_warning() {
     assert_eq!(code, Some(0), "{stderr}");
     let mode = fs::metadata(disk.data()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+/// How long a test waits for the end of a service, whose promise is ten seconds, on a machine that does other things too.
+/// One that waited for the syncs of its end would take more than thirty.
+const STOPPED: Duration = Duration::from_secs(15);
+
+/// A disk whose sync takes 4 s: the service stops in the promised time, and what it answered is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_disk_does_not_keep_the_service() {
+    let disk = Disk::new();
+    let muster = disk.start(&[("MUSTER_STORE__CHECKPOINT_EVERY", "1")]);
+    assert_eq!(muster.post(IMPORT, import()).await.status, 200);
+    disk.slow_down(Duration::from_secs(4));
+    let (answered, mut first) = tokio::sync::mpsc::unbounded_channel();
+    let callers: Vec<_> = (0..4_u64)
+        .map(|caller| {
+            let (client, url, answered) = (muster.client().clone(), muster.url(IMPORT), answered.clone());
+            tokio::spawn(async move {
+                for number in (861_821_700_000 + caller * 1_000..).map(|number| number.to_string()) {
+                    let request = client.post(&url).header("content-type", "application/json").body(import_of(&number));
+                    match request.send().await {
+                        Ok(answer) if answer.status() == 200 => answered.send(number).unwrap(),
+                        Ok(_) | Err(_) => return,
+                    }
+                }
+            })
+        })
+        .collect();
+    drop(answered);
+    // One is answered, and others are under way: their commit takes as long again.
+    let mut there = vec![ACCOUNT.to_owned(), first.recv().await.unwrap()];
+    let begin = Instant::now();
+    send_signal(muster.pid(), "TERM");
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let (status, log) = tokio::task::spawn_blocking(move || muster.ended()).await.unwrap();
+    let took = begin.elapsed();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(took < STOPPED, "it took {took:?} to stop: {log}");
+    while let Some(number) = first.recv().await {
+        there.push(number);
+    }
+    fs::remove_file(disk.file("slow")).unwrap();
+    let muster = disk.start(&[]);
+    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    for number in there {
+        assert!(listed.contains(&number), "{number} was answered, and is lost");
+    }
 }
