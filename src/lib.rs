@@ -48,7 +48,12 @@
 //! | [`demo`] | the product, shown: service, caller and receiver on one terminal | |
 //! | [`cli`] | the command line, one file per verb | clap |
 //!
-//! `fuzzing` is no room: it lists what the `fuzz.rs` of each room tries, and only tests compile it.
+//! `fuzzing` is no room: it lists what the `fuzz.rs` of each room tries, and only tests compile it. Nor is `testkit`, which
+//! is what tests and benches share.
+
+// What tests and benches share names the crate as they do.
+#[cfg(any(test, fuzzing))]
+extern crate self as muster;
 
 pub mod access;
 pub mod actors;
@@ -73,6 +78,9 @@ pub mod projections;
 pub mod receiver;
 pub mod service;
 pub mod store;
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/testkit/mod.rs"]
+mod testkit;
 pub mod traces;
 pub mod vault;
 pub mod webhooks;

@@ -14,6 +14,8 @@ mod muster;
 #[path = "../speed/selection.rs"]
 mod selection;
 mod shapes;
+#[path = "../../tests/testkit/mod.rs"]
+mod testkit;
 mod weight;
 mod wire;
 

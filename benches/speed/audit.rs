@@ -3,17 +3,17 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster::audit::{Audit, Filter, Form, Order};
-use muster::domain::{Account, AccountType, Content, Event, Fingerprint, Sealed};
+use muster::domain::{Account, Event, Sealed};
 use muster::journal::{Append, Journal, Origin, Stream};
 use muster::store::Store;
 use tempfile::TempDir;
 
 use crate::bench::Round;
 use crate::replay::hash_blocks;
+use crate::testkit::sample::content_with;
 use crate::{cost, house};
 
 /// A journal of accounts that were imported, and then asked online and offline in turn.
@@ -35,17 +35,12 @@ impl Lived {
 }
 
 fn import(journal: &Journal, accounts: u64) {
-    let content = Arc::new(Content {
-        account_type: AccountType::Personal,
-        name: Some("lee".to_owned()),
-        avatar: None,
-        public_key: "k".repeat(44),
-        msg_public_key: "k".repeat(44),
-        account_id: Some("7".to_owned()),
-        next_key_id: None,
-        registration_id: None,
-        secrets: Sealed(vec![7; 540].into()),
-        fingerprint: Fingerprint([7; 32]),
+    let content = content_with(7, |content| {
+        content.name = Some("lee".to_owned());
+        content.public_key = "k".repeat(44);
+        content.msg_public_key = "k".repeat(44);
+        content.account_id = Some("7".to_owned());
+        content.secrets = Sealed(vec![7; 540].into());
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {

@@ -11,10 +11,7 @@ use tempfile::TempDir;
 
 use crate::cost::{Cost, Meter};
 
-/// A directory on a real disk: the usual place for temporary files may be memory, where a sync costs nothing.
-pub fn directory() -> TempDir {
-    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
-}
+pub use crate::testkit::fixture::directory;
 
 /// A store in `directory`.
 pub fn store(directory: &TempDir) -> Store {

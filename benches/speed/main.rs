@@ -28,6 +28,8 @@ mod query;
 mod replay;
 mod selection;
 mod service;
+#[path = "../../tests/testkit/mod.rs"]
+mod testkit;
 mod webhooks;
 mod wide;
 mod wire;

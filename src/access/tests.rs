@@ -12,11 +12,10 @@ use zeroize::Zeroizing;
 
 use super::{Authorized, Denied, Door, Keys, Pass, Refused, Requester, Shown, Token, Wanted, text};
 use crate::clock;
-use crate::config::{self, Settings};
 use crate::domain::{AccountNumber, Need, Role, Timestamp};
 use crate::journal::{Journal, RequestId};
 use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_FORGOTTEN};
-use crate::store::Store;
+use crate::testkit::fixture::Fixture;
 use crate::vault::Vault;
 
 mod authorizing;
@@ -30,10 +29,7 @@ struct House {
 
 impl House {
     fn new() -> House {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
-        let vault = Vault::open(store.clone(), &config::Vault::default()).unwrap();
-        let journal = Journal::open(store, Box::new(|_| {})).unwrap();
+        let Fixture { journal, vault, directory, .. } = Fixture::new();
         let keys = Keys::open(&journal, Some(vault.clone())).unwrap();
         House { keys, journal, vault, _directory: directory }
     }

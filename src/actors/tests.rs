@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Accounts, Effect, Error, Gateway, Inbox, Outcome, Reports, finish_erasures, reports};
 use crate::config::{self, Settings};
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, Content, Fingerprint, GatewayKind, OnlineStatus, Outstanding, Reason,
-    Refusal, Report, Routing, Sealed, VerifyType,
+    Account, AccountNumber, AccountType, Command, GatewayKind, OnlineStatus, Outstanding, Reason, Refusal, Report,
+    Routing, VerifyType,
 };
 use crate::journal::{Journal, Origin, Stream};
 use crate::metrics::{CommandKind, CommandOutcome};
 use crate::store::Store;
+use crate::testkit::fixture::Fixture;
+use crate::testkit::sample::{account, content};
 use crate::vault::Vault;
 
 /// Notes what it is asked; panics once if told so.
@@ -44,9 +46,8 @@ struct House {
 
 impl House {
     fn new(change: impl FnOnce(&mut config::Actors)) -> House {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
-        House::on(Journal::open(store, Box::new(|_| {})).unwrap(), directory, change)
+        let Fixture { journal, directory, .. } = Fixture::new();
+        House::on(journal, Arc::new(directory), change)
     }
 
     fn on(journal: Journal, directory: Arc<TempDir>, change: impl FnOnce(&mut config::Actors)) -> House {
@@ -81,25 +82,6 @@ impl House {
             head.changed().await.unwrap();
         }
     }
-}
-
-fn account(number: u64) -> AccountNumber {
-    AccountNumber::from_stored(8_618_217_000_000 + number).unwrap()
-}
-
-fn content(fingerprint: u8) -> Arc<Content> {
-    Arc::new(Content {
-        account_type: AccountType::Personal,
-        name: None,
-        avatar: None,
-        public_key: String::new(),
-        msg_public_key: String::new(),
-        account_id: None,
-        next_key_id: None,
-        registration_id: None,
-        secrets: Sealed(Box::new([])),
-        fingerprint: Fingerprint([fingerprint; 32]),
-    })
 }
 
 #[tokio::test]

@@ -12,23 +12,20 @@ use super::record::{Draft, HEADER_BYTES, Header, Place, Recorded, split};
 use super::tree::{Tree, leaf, node};
 use super::{Fact, Origin, Principal, RequestId, Root, Stream, consistency_holds, snapshot as snapshots_of};
 use crate::domain::{
-    Account, AccountType, Act, Channel, Content, Deed, Event, Fingerprint, GatewayKind, Grant, Order, Proof, Reason,
-    Role, Sealed, SigningScheme, TaskId, Timestamp, VerifyType,
+    Account, AccountType, Act, Channel, Content, Deed, Event, GatewayKind, Grant, Order, Proof, Reason, Role, Sealed,
+    SigningScheme, TaskId, Timestamp, VerifyType,
 };
 use crate::store::StoreId;
+use crate::testkit::sample::content_with;
 
 fn content() -> Arc<Content> {
-    Arc::new(Content {
-        account_type: AccountType::Business,
-        name: Some("lee".to_owned()),
-        avatar: None,
-        public_key: "k".repeat(300),
-        msg_public_key: String::new(),
-        account_id: Some("7".to_owned()),
-        next_key_id: None,
-        registration_id: Some("9".to_owned()),
-        secrets: Sealed((0..100).collect()),
-        fingerprint: Fingerprint([0x5a; 32]),
+    content_with(0x5a, |content| {
+        content.account_type = AccountType::Business;
+        content.name = Some("lee".to_owned());
+        content.public_key = "k".repeat(300);
+        content.account_id = Some("7".to_owned());
+        content.registration_id = Some("9".to_owned());
+        content.secrets = Sealed((0..100).collect());
     })
 }
 

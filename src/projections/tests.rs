@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -12,13 +11,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Content, Event, Fingerprint, GatewayKind, OnlineStatus, ProviderCall, Reason,
-    Sealed, Status, TaskId, Timestamp, VerifyType,
+    Account, AccountNumber, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, Timestamp,
 };
 use crate::journal::{Append, Fact, Journal, Origin, Principal, Recorded, RequestId, Stream};
 use crate::limits::ROSTER_CHUNK_ROWS;
 use crate::metrics::{AccountState, Metrics, Projection};
 use crate::store::{Store, StoreId};
+use crate::testkit::sample::{self, content};
 
 const HEAD: &str = r#"{"data":"#;
 const TAIL: &str = r#","code":200,"message":"success"}"#;
@@ -79,41 +78,19 @@ fn account(number: &str) -> AccountNumber {
     number.parse().unwrap()
 }
 
-fn content() -> Arc<Content> {
-    Arc::new(Content {
-        account_type: AccountType::Personal,
-        name: None,
-        avatar: None,
-        public_key: String::new(),
-        msg_public_key: String::new(),
-        account_id: None,
-        next_key_id: None,
-        registration_id: None,
-        secrets: Sealed(Box::default()),
-        fingerprint: Fingerprint([0; 32]),
-    })
-}
-
 fn imported() -> Event {
-    Event::AccountImported { content: content() }
+    Event::AccountImported { content: content(0) }
 }
 
 fn registration(task: u32) -> Event {
-    Event::RegistrationRequested {
-        task: TaskId::new(task).unwrap(),
-        verify_type: VerifyType::Sms,
-        account_type: AccountType::Business,
-        calling_code: "+86".parse().unwrap(),
-        country: "CN".to_owned(),
-        expires_at: Timestamp(0),
-    }
+    sample::registration(task, Timestamp(0))
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
     let nothing = String::new;
     prop_oneof![
         Just(imported()),
-        Just(Event::ContentReplaced { content: content() }),
+        Just(Event::ContentReplaced { content: content(0) }),
         Just(Event::OnlineRequested),
         Just(Event::CameOnline { instance_code: nothing() }),
         Just(Event::RecycleRequested),

@@ -28,11 +28,14 @@ mod openapi;
 mod operators;
 mod packaging;
 mod power;
+mod proxied;
 mod readme;
 mod reference_gateway;
 mod secrets;
 mod signals;
 mod starts;
+#[path = "../testkit/mod.rs"]
+mod testkit;
 mod tidy;
 mod tls;
 mod traces;

@@ -12,13 +12,14 @@ use std::{iter, mem, thread};
 use muster::journal::{Journal, Recorded};
 use muster::limits::READ_RECORDS;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use wait_timeout::ChildExt;
 use warp::Filter;
 use warp::http::{Response, StatusCode};
+
+pub use crate::testkit::fixture::directory;
 
 /// How long anything may take before a test says that it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,11 +62,6 @@ pub struct Delivery {
     pub id: String,
     pub body: Value,
     pub was_accepted: bool,
-}
-
-/// A data directory on the disk of the build; in memory a sync would be nothing.
-pub fn directory() -> TempDir {
-    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
 /// The binary with a clean environment.

@@ -21,15 +21,15 @@ mod holding;
 mod views;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::config::{self, Settings};
-use crate::domain::{Act, Content, Deed, Event, Fingerprint, Reason, Sealed, TaskId, Timestamp, VerifyType};
+use crate::domain::{Act, Deed, Event, Reason, Sealed, TaskId, Timestamp, VerifyType};
 use crate::journal::{Append, Origin, Principal, RequestId};
 use crate::store::StoreId;
+use crate::testkit::sample::content_with;
 use crate::vault::Vault;
 
 /// 2026-11-25T09:00:00Z.
@@ -120,17 +120,11 @@ fn open_at(path: &Path) -> Result<Audit, Error> {
 
 fn story() -> Vec<(&'static str, Event)> {
     let content = |name: &str| {
-        Arc::new(Content {
-            account_type: crate::domain::AccountType::Personal,
-            name: Some(name.to_owned()),
-            avatar: None,
-            public_key: "public, \"quoted\"".to_owned(),
-            msg_public_key: String::new(),
-            account_id: Some("7".to_owned()),
-            next_key_id: None,
-            registration_id: None,
-            secrets: Sealed(Box::new([9; 8])),
-            fingerprint: Fingerprint([0x5a; 32]),
+        content_with(0x5a, |content| {
+            content.name = Some(name.to_owned());
+            content.public_key = "public, \"quoted\"".to_owned();
+            content.account_id = Some("7".to_owned());
+            content.secrets = Sealed(Box::new([9; 8]));
         })
     };
     let code = || Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::*;
+use crate::testkit::sample::content_with;
 
 /// How long a registration of these tests waits for its code.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
@@ -14,17 +15,10 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// What tells contents apart is their fingerprint; the rest of them is the same.
 pub(super) fn content(name: &str) -> Arc<Content> {
     let mark = name.bytes().next().unwrap_or(0);
-    Arc::new(Content {
-        account_type: AccountType::Personal,
-        name: Some("lee".to_owned()),
-        avatar: None,
-        public_key: String::new(),
-        msg_public_key: String::new(),
-        account_id: Some(String::new()),
-        next_key_id: None,
-        registration_id: None,
-        secrets: Sealed([mark; 4].into()),
-        fingerprint: Fingerprint([mark; 32]),
+    content_with(mark, |content| {
+        content.name = Some("lee".to_owned());
+        content.account_id = Some(String::new());
+        content.secrets = Sealed([mark; 4].into());
     })
 }
 

@@ -13,10 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::compare::RECONCILED;
 use super::record::Record;
 use crate::actors::{Accounts, Reports, reports};
-use crate::config::Settings;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, Content, Fingerprint, GatewayKind, OnlineStatus, Outstanding, Reason,
-    Report, Routing, Sealed, Status,
+    Account, AccountNumber, Command, GatewayKind, OnlineStatus, Outstanding, Reason, Report, Routing, Status,
 };
 use crate::gateway::bulkhead::Bulkhead;
 use crate::gateway::way::{Away, Seen, SeenState, Way};
@@ -25,8 +23,8 @@ use crate::journal::{Journal, Origin};
 use crate::limits::{GATEWAY_FAILURES, RECONCILE_AGAIN, RECONCILE_APART};
 use crate::metrics::{Difference, ReconcileOutcome};
 use crate::projections::Roster;
-use crate::store::Store;
-use crate::vault::Vault;
+use crate::testkit::fixture::Fixture;
+use crate::testkit::sample::{account, content};
 
 const BRIDGE: GatewayKind = GatewayKind::Bridge;
 const EVERY: Duration = Duration::from_secs(300);
@@ -82,13 +80,7 @@ struct House {
 
 impl House {
     fn new() -> House {
-        let directory = tempfile::tempdir().unwrap();
-        let settings = Settings::default();
-        let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records))).unwrap();
-        let vault = Vault::open(store, &settings.vault).unwrap();
+        let Fixture { settings, journal, roster, vault, directory, .. } = Fixture::new();
         let (reports, reported) = reports();
         let (sender, told) = mpsc::unbounded_channel();
         let fake = Arc::new(Fake {
@@ -130,7 +122,7 @@ impl House {
 
     /// The account is asked online, and the gateway told of it.
     async fn coming(&mut self, account: AccountNumber) {
-        self.asks(account, Command::BringOnline { content: Some(content()), replace: false }).await;
+        self.asks(account, Command::BringOnline { content: Some(content(1)), replace: false }).await;
         self.told.recv().await.unwrap();
     }
 
@@ -159,27 +151,8 @@ impl House {
     }
 }
 
-fn account(number: u64) -> AccountNumber {
-    AccountNumber::from_stored(8_618_217_000_000 + number).unwrap()
-}
-
 fn seen(number: u64, session: Option<u32>, state: SeenState) -> Seen {
     Seen { account: account(number), session, state, instance_code: String::new() }
-}
-
-fn content() -> Arc<Content> {
-    Arc::new(Content {
-        account_type: AccountType::Personal,
-        name: None,
-        avatar: None,
-        public_key: String::new(),
-        msg_public_key: String::new(),
-        account_id: None,
-        next_key_id: None,
-        registration_id: None,
-        secrets: Sealed(Box::new([])),
-        fingerprint: Fingerprint([1; 32]),
-    })
 }
 
 /// Reports were lost, commands were lost, the gateway forgot, and somebody connected by hand: one comparison, and all is

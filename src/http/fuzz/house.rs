@@ -22,15 +22,12 @@ use crate::actors::{Accounts, Gateway, reports};
 use crate::answers::Answers;
 use crate::audit::{Audit, Log};
 use crate::clock;
-use crate::config::Settings;
 use crate::domain::{Account, AccountNumber, GatewayKind, Outstanding, Routing};
 use crate::gateway::{Gateways, Simulator};
 use crate::http::server::Peer;
 use crate::http::{Api, Behind, routes, v1};
 use crate::journal::Journal;
-use crate::projections::Roster;
-use crate::store::Store;
-use crate::vault::Vault;
+use crate::testkit::fixture::Fixture;
 use crate::webhooks::Webhooks;
 
 /// A gateway that never answers.
@@ -57,15 +54,9 @@ static STANDING: Mutex<Option<House>> = Mutex::new(None);
 
 impl House {
     fn build() -> House {
-        let directory = tempfile::tempdir().unwrap();
-        let mut settings = Settings::default();
+        let Fixture { mut settings, store, journal, roster, vault, directory } = Fixture::new();
         settings.http.requests_per_second = usize::MAX >> 16;
         let runtime = Runtime::new().unwrap();
-        let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
-        let roster = Roster::open(&store);
-        let applied = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| applied.apply(records))).unwrap();
-        let vault = Vault::open(store.clone(), &settings.vault).unwrap();
         let log = Log::open(&store, &journal, vault.log_key().unwrap()).unwrap();
         let keys = Keys::open(&journal, Some(vault.clone())).unwrap();
         let answers = Answers::open(&store, journal.clone(), clock::now);

@@ -30,6 +30,7 @@ use crate::domain::{
     Account, AccountType, Channel, Content, Deed, Fingerprint, GatewayKind, Grant, Order, Proof, ProviderCall, Reason,
     Role, Sealed, SigningScheme, TaskId, VerifyType,
 };
+use crate::testkit::sample::content_with;
 
 /// A journal in a directory of its own.
 struct House {
@@ -110,17 +111,14 @@ fn append(number: u64, expected_version: u64, events: &[Event]) -> Append {
 }
 
 fn content(secret_bytes: usize) -> Arc<Content> {
-    Arc::new(Content {
-        account_type: AccountType::Business,
-        name: Some("lee".to_owned()),
-        avatar: None,
-        public_key: "public".to_owned(),
-        msg_public_key: String::new(),
-        account_id: Some(String::new()),
-        next_key_id: Some("1".to_owned()),
-        registration_id: None,
-        secrets: Sealed(vec![0xa5; secret_bytes].into()),
-        fingerprint: Fingerprint(std::array::from_fn(|at| at as u8)),
+    content_with(0, |content| {
+        content.account_type = AccountType::Business;
+        content.name = Some("lee".to_owned());
+        content.public_key = "public".to_owned();
+        content.account_id = Some(String::new());
+        content.next_key_id = Some("1".to_owned());
+        content.secrets = Sealed(vec![0xa5; secret_bytes].into());
+        content.fingerprint = Fingerprint(std::array::from_fn(|at| at as u8));
     })
 }
 

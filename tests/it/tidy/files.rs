@@ -10,11 +10,12 @@ use super::{Faults, fault};
 const LINES: usize = 400;
 
 /// Where modules begin.
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 7] = [
     "src/lib.rs",
     "src/main.rs",
     "tests/it/main.rs",
     "tests/fuzz/parsers.rs",
+    "tests/testkit/mod.rs",
     "benches/attacks/main.rs",
     "benches/speed/main.rs",
 ];

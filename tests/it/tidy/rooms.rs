@@ -110,6 +110,9 @@ fn rooms_see_only_rooms_above_them() {
         let own = place(room).unwrap_or(usize::MAX);
         for (seen, line) in source.named_below("crate") {
             let Some(other) = place(seen) else {
+                if seen == "testkit" {
+                    continue; // Only tests have it.
+                }
                 fault!(faults, "{path}:{line}: `crate::{seen}` is no room; name the room that has it");
                 continue;
             };

@@ -1,0 +1,36 @@
+//! Between the service and its receiver stands a proxy that fails as networks do.
+
+use std::time::Duration;
+
+use crate::muster::{Delivery, Muster, Receiver, directory};
+use crate::testkit::proxy::{Fault, Proxy};
+
+const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+const ACCOUNT: &str = "861821726232";
+
+/// The receiver took it, and the answer is lost: it is sent again under the same id. A connection that is cut, and one
+/// that is slow, lose nothing either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_answers_are_asked_for_again() {
+    let (data, receiver) = (directory(), Receiver::start().await);
+    let target = receiver.base.strip_prefix("http://").unwrap().parse().unwrap();
+    let proxy = Proxy::start(target).await;
+    let base = format!("http://{}", proxy.address);
+    let settings = [
+        ("MUSTER_WEBHOOKS__BASE_URL", base.as_str()),
+        ("MUSTER_WEBHOOKS__RETRY_WAITS", "1s,1s,1s,1s,1s,1s,1s,1s"),
+        ("MUSTER_SIMULATOR__DELAY_MS", "1"),
+    ];
+    let muster = Muster::start(data.path(), &settings);
+    proxy.set(Fault::SwallowAnswers);
+    let online = r#"{"whatsAppList":[{"whatsApp":"861821726232","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;
+    assert_eq!(muster.post(ONLINE, online).await.status, 200);
+    receiver.until("the first attempt", |all| !all.is_empty()).await;
+    // Nobody waits for the deadline of the attempt: its connection is cut, and the next one is slow.
+    proxy.set(Fault::Delay(Duration::from_millis(50)));
+    proxy.cut();
+    let is_told = |all: &[Delivery]| crate::muster::told_about(all, ACCOUNT) == ["1/1 ", "1/2 "];
+    receiver.until("both", is_told).await;
+    let told = receiver.deliveries();
+    assert_eq!((told[0].id == told[1].id, &told[0].body), (true, &told[1].body), "{told:#?}");
+}

@@ -1,0 +1,115 @@
+//! A TCP proxy on loopback that delays what it passes, swallows answers, and cuts connections, as a test orders.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// What it reads at once.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// What it does with what is sent from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Passes it.
+    None,
+    /// Passes each piece so much later.
+    Delay(Duration),
+    /// Passes what is asked, and none of the answers.
+    SwallowAnswers,
+    /// Closes new connections at once.
+    Refuse,
+}
+
+/// A proxy. It ends, and its connections with it, when it is dropped.
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    fault: watch::Sender<Fault>,
+    /// How often it was told to cut all connections.
+    cuts: watch::Sender<u64>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Stands before `target`, without a fault.
+    pub async fn start(target: SocketAddr) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (fault, cuts) = (watch::Sender::new(Fault::None), watch::Sender::new(0));
+        let (faults, cutting) = (fault.subscribe(), cuts.subscribe());
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if *faults.borrow() != Fault::Refuse {
+                    let mut cutting = cutting.clone();
+                    cutting.mark_unchanged();
+                    tokio::spawn(connection(client, target, faults.clone(), cutting));
+                }
+            }
+        });
+        Proxy { address, fault, cuts, accepting }
+    }
+
+    /// From now on, for connections that are open too.
+    pub fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
+    }
+
+    /// Resets all connections that are open.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Passes what both sides say until one of them ends, or the connection is cut.
+async fn connection(
+    mut client: TcpStream,
+    target: SocketAddr,
+    faults: watch::Receiver<Fault>,
+    mut cutting: watch::Receiver<u64>,
+) {
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        tokio::select! {
+            () = pass(from_client, to_server, &faults, false) => return,
+            () = pass(from_server, to_client, &faults, true) => return,
+            // Also when the proxy is gone.
+            _ = cutting.changed() => {}
+        }
+    }
+    for side in [&client, &server] {
+        let _closed_already = side.set_zero_linger();
+    }
+}
+
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    faults: &watch::Receiver<Fault>,
+    are_answers: bool,
+) {
+    let mut piece = vec![0; PIECE_BYTES];
+    while let Ok(length @ 1..) = from.read(&mut piece).await {
+        let fault = *faults.borrow();
+        match fault {
+            Fault::SwallowAnswers if are_answers => continue,
+            Fault::Delay(long) => sleep(long).await,
+            Fault::None | Fault::SwallowAnswers | Fault::Refuse => {}
+        }
+        if to.write_all(&piece[..length]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Accounts, contents and events, as plain as they can be. A test that needs more of one says what.
+
+use std::sync::Arc;
+
+use muster::domain::{AccountNumber, AccountType, Content, Event, Fingerprint, Sealed, TaskId, Timestamp, VerifyType};
+
+/// The made-up account of this small number.
+pub fn account(number: u64) -> AccountNumber {
+    AccountNumber::from_stored(8_618_217_000_000 + number).unwrap()
+}
+
+/// Content with nothing in it. The same mark is the same content.
+pub fn content(mark: u8) -> Arc<Content> {
+    content_with(mark, |_| {})
+}
+
+/// Content with this changed.
+pub fn content_with(mark: u8, change: impl FnOnce(&mut Content)) -> Arc<Content> {
+    let mut content = Content {
+        account_type: AccountType::Personal,
+        name: None,
+        avatar: None,
+        public_key: String::new(),
+        msg_public_key: String::new(),
+        account_id: None,
+        next_key_id: None,
+        registration_id: None,
+        secrets: Sealed(Box::default()),
+        fingerprint: Fingerprint([mark; 32]),
+    };
+    change(&mut content);
+    Arc::new(content)
+}
+
+/// A registration of a business account by SMS, which waits until `expires_at`.
+pub fn registration(task: u32, expires_at: Timestamp) -> Event {
+    Event::RegistrationRequested {
+        task: TaskId::new(task).unwrap(),
+        verify_type: VerifyType::Sms,
+        account_type: AccountType::Business,
+        calling_code: "+86".parse().unwrap(),
+        country: "CN".to_owned(),
+        expires_at,
+    }
+}
