@@ -4,6 +4,7 @@
 //! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of comparing
 //! their sessions in `reconcile`, of the way to servers of others in `client`, of service managers, the log and traces in
 //! `around`, of the demonstration and its receiver in `demo`, of the suite for gateways in `conformance`.
+//! What people are shown, and the files that they name, are in `display`.
 
 mod around;
 mod bridge;
@@ -13,6 +14,7 @@ mod cloud_api;
 mod conformance;
 mod console;
 mod demo;
+mod display;
 mod reconcile;
 mod settable;
 
@@ -27,6 +29,7 @@ pub use cloud_api::*;
 pub use conformance::*;
 pub use console::*;
 pub use demo::*;
+pub use display::*;
 pub use reconcile::*;
 pub use settable::*;
 

@@ -28,7 +28,7 @@ Examples:
 
 Environment: MUSTER_ and the setting's name in capitals, with __ for each dot: MUSTER_WEBHOOKS__RETRY_WAITS=10s,30s.
 
-Secrets: users, passwords and queries in URLs are shown as ***.
+URLs are shown by scheme, host, port and path. Other secrets are shown as ***.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings.";
 

@@ -31,7 +31,7 @@ enum What {
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
 struct Check {
     /// Where the gateway takes commands; without it, it fetches them
-    #[arg(value_name = "URL", value_parser = url)]
+    #[arg(value_name = "URL")]
     url: Option<String>,
     /// Play Muster on this address
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
@@ -73,6 +73,10 @@ impl Gateway {
 
 impl Check {
     fn run(&self) -> Result<(), Error> {
+        // Not left to the parser of the command line, which would repeat a password in it.
+        if self.url.as_deref().is_some_and(|url| config::receiver_url(url).is_none()) {
+            return Err(Error::Usage("the gateway's URL must be an http or https URL, as in http://127.0.0.1:9000"));
+        }
         log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
         let trial = Trial {
             url: self.url.clone(),
@@ -107,12 +111,6 @@ impl Check {
             }
         }
     }
-}
-
-fn url(text: &str) -> Result<String, &'static str> {
-    config::receiver_url(text)
-        .map(|_| text.to_owned())
-        .ok_or("must be an http or https URL, as in http://127.0.0.1:9000")
 }
 
 fn address(text: &str) -> Result<String, &'static str> {

@@ -14,9 +14,10 @@ use zeroize::Zeroizing;
 
 use super::listing::Form;
 use super::{Error, secret};
-use crate::client::{self, Class};
+use crate::client::{self, Class, redact_url};
 use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, Flag, SERVER_VARIABLE, load_from_process,
+    receiver_url,
 };
 use crate::limits::ASK_TIMEOUT;
 use crate::service::{Offline, Rotated};
@@ -89,6 +90,11 @@ impl Source {
             None => {
                 let server = self.server.clone().or_else(|| variable(SERVER_VARIABLE));
                 let url = server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
+                if receiver_url(&url).is_none() {
+                    return Err(Error::Usage(
+                        "--server (MUSTER_SERVER) must be an http or https URL, as in http://127.0.0.1:8080",
+                    ));
+                }
                 let http = self.trusting(client::builder(ASK_TIMEOUT).default_headers(self.headers()?))?.build();
                 From::Server { http: http.map_err(|error| unasked(&url, &error))?, url }
             }
@@ -266,7 +272,7 @@ async fn send(
 ) -> Result<(), Error> {
     let answer = request.send().await.map_err(|error| unasked(server, &error))?;
     let status = answer.status().as_u16();
-    let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| broken(server, &error)));
+    let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| broken(&redact_url(server), &error.without_url())));
     drain(status, pieces, take).await
 }
 
@@ -321,7 +327,7 @@ fn unasked(server: &str, error: &reqwest::Error) -> Error {
             _,
         ) => "is it running? name it with --server, or a stopped data directory with --data-dir",
     };
-    Error::Unreachable { server: server.to_owned(), why, mend }
+    Error::Unreachable { server: redact_url(server), why, mend }
 }
 
 /// An answer broke off.

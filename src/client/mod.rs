@@ -10,6 +10,7 @@
 //! | `guard` | which addresses may be reached |
 //! | `failure` | why a request got no answer, by class |
 //! | `answer` | what an answer says: `Retry-After`, a body that is nearly JSON |
+//! | `url_text` | URLs as texts: parsed strictly, and shown without secrets |
 
 mod answer;
 mod connection;
@@ -17,6 +18,7 @@ mod exchange;
 mod failure;
 mod guard;
 mod resolver;
+mod url_text;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ pub use failure::{Class, class};
 pub use guard::{Forbidden, Guard, Network};
 pub use hyper::http::request::Builder as RequestBuilder;
 pub use resolver::{Resolver, Unresolved};
+pub use url_text::{NOT_A_URL, parse_url, redact_url};
 
 /// Who asks.
 const AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));

@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::gateway;
 use super::given::{File, Flag, Given, by_environment, by_file, by_flags};
 use super::settings::{Settings, Tls, Vault};
-use super::shown::{quoted, shown};
+use super::shown::{but_found, shown};
 use super::table::{FILE_VARIABLE, SETTINGS};
 use super::text::receiver;
 
@@ -90,8 +90,9 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
         if let Ok(value) = layers.find_value(name) {
             source = layers.get_metadata(value.tag()).map(|it| it.name.to_string()).unwrap_or_default();
             if kind.read(&value, &mut settings).is_none() {
-                let found = if kind.is_secret() { "what it is".to_owned() } else { quoted(&value, kind.is_url()) };
-                let wrong = format!("must be {}, not {found}", kind.expected());
+                let found =
+                    if kind.is_secret() { ", not what it is".to_owned() } else { but_found(&value, kind.is_url()) };
+                let wrong = format!("must be {}{found}", kind.expected());
                 faults.push(Fault { setting: name.to_owned(), source: source.clone(), wrong });
             }
         }

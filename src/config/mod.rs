@@ -43,6 +43,5 @@ pub use settings::{
     Accounts, Actors, AfterLastTry, ChannelSettings, Deliver, Http, Log, LogFormat, Settings, Simulator, Store,
     Telemetry, Tls, Vault, Webhooks, Word,
 };
-pub use shown::masked as masked_url;
 pub use table::{API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, SERVER_VARIABLE};
 pub use text::{duration, is_address, receiver as receiver_url};

@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::fmt::friendly::{Spacing, SpanParser, SpanPrinter};
 use url::Url;
 
+use crate::client::parse_url;
+
 /// A host's name, in bytes, most (RFC 1035).
 const HOST_BYTES: usize = 253;
 
@@ -34,14 +36,8 @@ pub(super) fn is_base_of_receivers(text: &str) -> bool {
 }
 
 /// The URL of a receiver; none if nothing can be posted to it.
-///
-/// URLs are parsed as browsers do, which mend what is plainly wrong, as in `https:example.com`; an operator is told.
 pub fn receiver(text: &str) -> Option<Url> {
-    let (scheme, _) = text.split_once("://")?;
-    let url = Url::parse(text).ok()?;
-    let is_plain = !text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
-    let is_sent = matches!(url.scheme(), "http" | "https") && url.scheme().eq_ignore_ascii_case(scheme);
-    (is_plain && is_sent && url.has_host() && url.fragment().is_none()).then_some(url)
+    parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
 }
 
 /// A whole number of `range`; underscores may stand between the digits, as in the file.

@@ -38,7 +38,8 @@ impl Caller {
             }
             None => self.http.get(url).send().await,
         };
-        let unanswered = |source| Error::Unanswered { endpoint: request.endpoint, source };
+        let unanswered =
+            |error: reqwest::Error| Error::Unanswered { endpoint: request.endpoint, why: client::class(&error).1 };
         let body = sent.map_err(unanswered)?.bytes().await.map_err(unanswered)?;
         // Every answer of the API is an envelope, errors too; another body is shown as it is.
         Ok(serde_json::from_slice(&body).unwrap_or_else(|_| Answer {

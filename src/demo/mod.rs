@@ -52,12 +52,12 @@ pub enum Error {
     #[error("the demonstration was interrupted")]
     Interrupted,
     /// A request was not answered.
-    #[error("the service did not answer {endpoint}: {source}")]
+    #[error("the service did not answer {endpoint}: {why}")]
     Unanswered {
         /// Which endpoint was asked.
         endpoint: &'static str,
         /// What went wrong.
-        source: reqwest::Error,
+        why: String,
     },
     /// Webhooks did not arrive.
     #[error("only {arrived} of {expected} webhooks arrived within {} s", .patience.as_secs())]

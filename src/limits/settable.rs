@@ -34,7 +34,5 @@ pub const SETTABLE_DURATION: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 60 * 60);
 /// Waits in `webhooks.retry_waits`; each may be nothing, and is at most as long as the longest deadline.
 pub const SETTABLE_RETRY_WAITS: usize = 100;
-/// Characters of a faulty value that are repeated to the operator.
-pub const SHOWN_VALUE_CHARACTERS: usize = 100;
 /// `telemetry.service_name`, in bytes: collectors show it beside each span.
 pub const SETTABLE_NAME_BYTES: usize = 64;

@@ -7,8 +7,7 @@ use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use tokio::runtime::Handle;
 
-use crate::client::{self, Options, SetupError};
-use crate::config::masked_url;
+use crate::client::{self, Options, SetupError, redact_url};
 use crate::limits::{COLLECTOR_ANSWER_BYTES, COLLECTOR_CONNECTIONS, COLLECTOR_TIMEOUT};
 
 /// A collector, reached over our own client, on threads that are not the service's.
@@ -25,7 +24,7 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(endpoint: &str, runtime: Handle) -> Result<Collector, SetupError> {
         let http = client::Client::new(Options::new(COLLECTOR_TIMEOUT, COLLECTOR_TIMEOUT, COLLECTOR_CONNECTIONS))?;
-        Ok(Collector { http, runtime, endpoint: masked_url(endpoint), is_away: AtomicBool::new(false) })
+        Ok(Collector { http, runtime, endpoint: redact_url(endpoint), is_away: AtomicBool::new(false) })
     }
 
     /// Tells the log once that the collector does not take spans, and once that it does again.

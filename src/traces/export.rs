@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue, Value};
-use opentelemetry_otlp::{ExporterBuildError, Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -22,7 +22,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::collector::Collector;
 use super::{TARGET, TraceContext};
-use crate::client::SetupError;
+use crate::client::{SetupError, redact_url};
 use crate::config;
 use crate::limits::{COLLECTOR_TIMEOUT, SPANS_FLUSH, SPANS_SENT_EVERY, SPANS_TOGETHER, SPANS_WAITING};
 
@@ -40,7 +40,7 @@ pub enum Error {
     Client(#[from] SetupError),
     /// The endpoint is of no use.
     #[error("spans cannot be sent to telemetry.otlp_endpoint: {0}")]
-    Unusable(#[from] ExporterBuildError),
+    Unusable(String),
 }
 
 /// The way of spans to a collector.
@@ -56,15 +56,18 @@ impl Exporter {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().thread_name("spans").build();
         let runtime = runtime.map_err(Error::Threads)?;
+        let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let headers = settings.otlp_headers.as_ref().map(|headers| config::headers(headers.text()).unwrap_or_default());
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(Collector::new(endpoint, runtime.handle().clone())?)
             .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+            .with_endpoint(&url)
             .with_headers(headers.unwrap_or_default())
             .with_timeout(COLLECTOR_TIMEOUT)
-            .build()?;
+            .build()
+            // Its own words repeat the whole URL.
+            .map_err(|error| Error::Unusable(error.to_string().replace(&url, &redact_url(&url))))?;
         let queue = BatchConfigBuilder::default()
             .with_max_queue_size(SPANS_WAITING)
             .with_max_export_batch_size(SPANS_TOGETHER)

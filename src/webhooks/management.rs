@@ -14,9 +14,9 @@ use super::signature::{AppSecret, Secret};
 use super::trail::Attempt;
 use super::views::{AttemptView, Shown};
 use super::{Desk, Error, Webhooks, receiver_of};
-use crate::client::Forbidden;
+use crate::client::{Forbidden, redact_url};
 use crate::clock;
-use crate::config::{masked_url, receiver_url};
+use crate::config::receiver_url;
 use crate::domain::{Act, Channel, Deed, SigningScheme, is_line};
 use crate::journal::{self, Asker, Origin};
 use crate::limits::{RECEIVER_URL_BYTES, REMARK_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
@@ -70,7 +70,7 @@ impl Webhooks {
             }
         };
         self.change(channel, asker, |endpoint| {
-            let url = own_url.as_ref().map(|url| masked_url(url.as_str())).unwrap_or_default();
+            let url = own_url.as_ref().map(|url| redact_url(url.as_str())).unwrap_or_default();
             endpoint.own_url = own_url;
             Ok(Deed::WebhookUrlSet { channel, url })
         })

@@ -11,7 +11,8 @@ use super::trail::{Attempt, Letter};
 use super::{Desk, Refused, Webhooks, breaker};
 use crate::audit::write_time;
 use crate::clock;
-use crate::config::{Word, masked_url};
+use crate::client::redact_url;
+use crate::config::Word;
 use crate::domain::{Channel, Timestamp};
 use crate::limits::READ_RECORDS;
 
@@ -202,7 +203,7 @@ impl Webhooks {
                 (Some(_), None) => "active",
             },
             url_from: url.as_ref().map(|_| if endpoint.own_url.is_some() { "management" } else { "settings" }),
-            url: url.map(|url| masked_url(url.as_str())),
+            url: url.map(|url| redact_url(url.as_str())),
             paused: endpoint
                 .paused
                 .as_ref()

@@ -74,6 +74,30 @@ fn settings_with_their_sources() {
     assert!(!other.contains(file), "{other}");
 }
 
+/// Whatever goes wrong with a URL, no message repeats its user, its password or its query.
+#[test]
+fn urls_in_messages() {
+    let (data, secret) = (directory(), directory());
+    let (data, secret) = (data.path().to_str().unwrap().to_owned(), secret.path().join("secret"));
+    fs::write(&secret, "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", &data];
+    let (server, endpoint) = ("MUSTER_SERVER", "MUSTER_TELEMETRY__OTLP_ENDPOINT");
+    let check = |url| ["gateway", "check", url, "--secret-file", secret, "--listen", "127.0.0.1:0"];
+    for (arguments, environment, code, shown) in [
+        (&["events"][..], &[(server, "http://ulrich:hunter2@127.0.0.1:9/?a=@b&c=hunter2")][..], 1, "http://127.0.0.1:9/:"),
+        (&["events"], &[(server, "ulrich:hunter2@127.0.0.1:9")], 2, "must be an http or https URL"),
+        (&check("ftp://ulrich:hunter2@127.0.0.1:9"), &[], 2, "must be an http or https URL"),
+        (&serve, &[(endpoint, "http://ulrich:hunter2@127.0.0.1:9/a<b")], 1, "http://127.0.0.1:9/a%3Cb/v1/traces"),
+        (&serve, &[(endpoint, "http://127.0.0.1:9/?a=@b&c=hunter2")], 2, "http://127.0.0.1:9/"),
+    ] {
+        let (ended, stdout, stderr) = run(arguments, environment);
+        let said = stdout + &stderr;
+        assert_eq!(ended, Some(code), "{arguments:?} {environment:?}: {said}");
+        assert!(said.contains(shown) && !said.contains("hunter2") && !said.contains("ulrich"), "{said}");
+    }
+}
+
 #[test]
 fn faulty_settings() {
     let data = directory();

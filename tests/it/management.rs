@@ -127,7 +127,7 @@ async fn an_operator_steers_deliveries() {
     talk.say("secret sync --grace 2000h");
     talk.say(&format!("app-secret sync --tenant-id 500975 --secret-file {path}"));
     talk.say("url register http://169.254.169.254/");
-    talk.say("url register https://user:password@example.invalid/hook?token=1");
+    talk.say("url register https://user:password@example.invalid/hook?account=me@corp.example&sig=password");
     talk.say("url register --reset");
     talk.say("show other");
     std::fs::remove_file(secret).unwrap();

@@ -205,5 +205,5 @@ async fn how_everything_is() {
     let path = data.path().to_str().unwrap();
     let (_, rows, _) = run(&["config", "-o", "json", "--listen", "127.0.0.1:0", "--data-dir", path], &settings);
     assert_eq!(shown.json()["settings"], serde_json::from_str::<Value>(&rows).unwrap());
-    assert!(shown.text.contains("/status?***") && !shown.text.contains("password"), "{}", shown.text);
+    assert!(shown.text.contains("127.0.0.1:9/status\"") && !shown.text.contains("password"), "{}", shown.text);
 }
