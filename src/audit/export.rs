@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+use super::csv::{EVENT_COLUMNS, csv_row};
 use super::filter::Filter;
 use super::note::{Checkpoint, Signer};
 use super::{Audit, Error, Fault, event, hex, time};
@@ -84,7 +85,6 @@ struct Line {
 }
 
 const FORMAT: &str = "export 1";
-const CSV_HEADER: &[u8] = b"id,time,type,subject,version,prev,origin,requestid,data\n";
 
 impl Audit {
     /// Writes what is wanted of everything up to now, in pieces, until `write` breaks off. `progress` is told the position.
@@ -99,7 +99,7 @@ impl Audit {
         let mut digests = Digests::new();
         let mut piece = match form {
             Form::CloudEvents => Vec::new(),
-            Form::Csv => CSV_HEADER.to_vec(),
+            Form::Csv => (csv_row(EVENT_COLUMNS) + "\n").into_bytes(),
         };
         let mut flow = ControlFlow::Continue(());
         let mut position = 0;
@@ -116,7 +116,7 @@ impl Audit {
                             digests.add(&line);
                             piece.extend_from_slice(&line);
                         }
-                        Form::Csv => piece.extend_from_slice(&csv_row(&record)),
+                        Form::Csv => piece.extend_from_slice(event_row(&record).as_bytes()),
                     }
                     piece.push(b'\n');
                     if piece.len() >= STREAM_BYTES {
@@ -298,9 +298,9 @@ impl Digests {
     }
 }
 
-/// A row of CSV (RFC 4180), without its line end.
-fn csv_row(record: &Recorded) -> Vec<u8> {
-    let cells = [
+/// An event as a row of CSV, without its line end.
+fn event_row(record: &Recorded) -> String {
+    csv_row([
         record.position.to_string(),
         time::written(record.at),
         event::kind(&record.fact),
@@ -310,10 +310,5 @@ fn csv_row(record: &Recorded) -> Vec<u8> {
         event::origin(record.origin),
         event::request_id(record.origin).unwrap_or_default(),
         event::data(&record.fact),
-    ];
-    let quoted = cells.map(|cell| match cell.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell,
-    });
-    quoted.join(",").into_bytes()
+    ])
 }

@@ -13,6 +13,7 @@
 //! | `log` | what the journal signs of itself, and that it still holds |
 //! | `bundle` | one account's whole history, with the proof that it is in the log |
 //! | `proof` | proofs over the whole log |
+//! | `csv` | rows of CSV, harmless in a spreadsheet |
 //! | `export` | many facts in a file that can be checked |
 //! | `verify` | everything, checked from the first record to the last |
 //! | `replay` | everything, folded anew and held against what is served |
@@ -23,6 +24,7 @@
 
 mod backup;
 mod bundle;
+mod csv;
 mod data;
 mod event;
 mod export;
@@ -49,6 +51,7 @@ use sha2::{Digest, Sha256};
 
 pub use backup::{Restored, restore};
 pub use bundle::{Bundle, Shown, Step, verify_bundle, verify_bundle_by_steps};
+pub use csv::{EVENT_COLUMNS, csv_row};
 pub use event::{CloudEvent, name_in};
 pub use export::{Exported, Form, Manifest, verify_export};
 pub use filter::Filter;

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde_json::Value;
 
 use super::{Error, output};
+use crate::audit::{EVENT_COLUMNS, csv_row};
 use crate::domain::printable;
 
 /// The form in which a verb prints what it found.
@@ -16,7 +17,7 @@ pub(super) enum Form {
     Json,
     /// One JSON value a line
     Jsonl,
-    /// Comma-separated values (RFC 4180) with a header
+    /// Comma-separated values (RFC 4180) with a header; formulas get an apostrophe in front
     Csv,
 }
 
@@ -27,8 +28,6 @@ pub(super) struct Events {
     /// The beginning of a line whose end has not come yet.
     rest: Vec<u8>,
 }
-
-const CSV_HEADER: &str = "id,time,type,subject,version,prev,origin,requestid,data\n";
 
 impl Events {
     pub(super) fn new(form: Form) -> Events {
@@ -64,7 +63,7 @@ impl Events {
         match (self.form, self.printed) {
             (Form::Json, 0) => output::print("[]\n"),
             (Form::Json, _) => output::print("\n]\n"),
-            (Form::Csv, 0) => output::print(CSV_HEADER),
+            (Form::Csv, 0) => output::print(&csv_line(EVENT_COLUMNS)),
             (Form::Text | Form::Jsonl | Form::Csv, _) => Ok(()),
         }
     }
@@ -84,9 +83,9 @@ impl Events {
             }
             Form::Csv => {
                 if is_first {
-                    out.extend_from_slice(CSV_HEADER.as_bytes());
+                    out.extend_from_slice(csv_line(EVENT_COLUMNS).as_bytes());
                 }
-                out.extend_from_slice(csv_row(&event()).as_bytes());
+                out.extend_from_slice(event_row(&event()).as_bytes());
             }
             Form::Text => out.extend_from_slice(text(&event()).as_bytes()),
         }
@@ -119,10 +118,12 @@ fn details(data: &Value) -> String {
     fields.map(|(name, value)| format!("{name}={}", plain(value))).collect::<Vec<_>>().join(" ")
 }
 
-fn csv_row(event: &Value) -> String {
-    let fields = CSV_HEADER.trim_end().split(',');
-    let cell = |name: &str| if name == "data" { event[name].to_string() } else { plain(&event[name]) };
-    fields.map(|name| quoted(&cell(name))).collect::<Vec<_>>().join(",") + "\n"
+fn event_row(event: &Value) -> String {
+    csv_line(EVENT_COLUMNS.map(|name| if name == "data" { event[name].to_string() } else { plain(&event[name]) }))
+}
+
+fn csv_line<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
+    csv_row(cells) + "\n"
 }
 
 /// Prints a value.
@@ -132,10 +133,8 @@ pub(super) fn value(form: Form, value: &Value) -> Result<(), Error> {
     output::print(&match form {
         Form::Json => serde_json::to_string_pretty(value).unwrap_or_default() + "\n",
         Form::Jsonl => format!("{value}\n"),
-        Form::Csv => rows
-            .iter()
-            .fold("field,value\n".to_owned(), |csv, [name, value]| csv + &quoted(name) + "," + &quoted(value) + "\n"),
-        Form::Text => output::table(&rows.into_iter().map(|row| row.map(|cell| printable(&cell))).collect::<Vec<_>>()),
+        Form::Csv => rows.iter().fold(csv_line(["field", "value"]), |csv, row| csv + &csv_line(row)),
+        Form::Text => output::table(&rows),
     })
 }
 
@@ -150,14 +149,12 @@ pub(super) fn rows<const COLUMNS: usize>(form: Form, names: [&str; COLUMNS], row
         }
         Form::Jsonl => rows.iter().try_for_each(|row| writeln!(out, "{row}")).map_err(Error::Output)?,
         Form::Csv => {
-            let line = |cells: [String; COLUMNS]| cells.map(|cell| quoted(&cell)).join(",") + "\n";
-            out = line(names.map(str::to_owned)).into_bytes();
-            rows.iter().for_each(|row| out.extend_from_slice(line(cells(row)).as_bytes()));
+            out = csv_line(names).into_bytes();
+            rows.iter().for_each(|row| out.extend_from_slice(csv_line(cells(row)).as_bytes()));
         }
         Form::Text => {
             let head = names.map(str::to_uppercase);
-            let table: Vec<[String; COLUMNS]> =
-                [head].into_iter().chain(rows.iter().map(|row| cells(row).map(|cell| printable(&cell)))).collect();
+            let table: Vec<[String; COLUMNS]> = [head].into_iter().chain(rows.iter().map(cells)).collect();
             out = output::table(&table).into_bytes();
         }
     }
@@ -186,9 +183,4 @@ fn plain(value: &Value) -> String {
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
-}
-
-/// A cell of CSV.
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }

@@ -90,6 +90,8 @@ use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
 
+use crate::domain::printable;
+
 pub use exit::{Error, Exit};
 
 use crate::limits::LOG_FLUSH;
@@ -208,7 +210,11 @@ pub fn run() -> ExitCode {
     };
     let (exit, sentence) = match done {
         Ok(()) | Err(Error::Unread) => (Exit::Done, String::new()),
-        Err(error) => (error.exit(), format!("muster: {error}\n")),
+        Err(error) => {
+            // Lines end where the error ends them; services and gateways write some of the words between.
+            let lines: Vec<String> = error.to_string().lines().map(printable).collect();
+            (error.exit(), format!("muster: {}\n", lines.join("\n")))
+        }
     };
     log_writer::finish(&sentence, LOG_FLUSH);
     exit.into()

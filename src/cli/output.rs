@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use super::Error;
+use crate::domain::printable;
 
 /// The form in which a verb prints its data.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -34,8 +35,9 @@ pub(super) fn is_colourful(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
-/// `rows` in columns, as wide as they must be.
+/// `rows` in columns, as wide as they must be. Others write some cells, so control characters are shown and not sent.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let rows: Vec<[String; COLUMNS]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let line = |row: &[String; COLUMNS]| {
@@ -45,4 +47,15 @@ pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String 
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_in_a_table_are_shown() {
+        let rows = [["NAME", "ROLE"], ["a\u{1b}[2J\n", "admin"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "NAME             ROLE\na\\u001b[2J\\u000a  admin\n");
+    }
 }

@@ -208,7 +208,7 @@ pub(super) fn journal() -> Vec<Described> {
     let export = get("export", "exportEvents", "Events in a file that can be checked")
         .words(
             "CloudEvents, one a line, and a last line by which the file is checked without the service; or CSV, which proves \
-             nothing. If it cannot be read to its end the connection breaks off.",
+             nothing and in which a formula gets an apostrophe in front. If it cannot be read to its end the connection breaks off.",
         )
         .query("format", word(["cloudevents", "csv"]), "`cloudevents` holds if it is left out.")
         .query("account", account_digits(), "Of this account only.");
