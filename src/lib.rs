@@ -26,6 +26,7 @@
 //! | [`limits`] | every bound, with its unit and reason | |
 //! | [`domain`] | accounts, commands, events, `decide` and `evolve`: pure | the rules |
 //! | [`clock`] | the wall clock | |
+//! | [`files`] | files that operators name: opened without waiting, read within a bound | |
 //! | [`metrics`] | what is measured, and how it is shown | prometheus-client |
 //! | [`client`] | the way out: HTTP clients, and whom they may reach | rustls |
 //! | [`config`] | settings, from defaults, file, environment and flags | figment |
@@ -67,6 +68,7 @@ pub mod conformance;
 pub mod console;
 pub mod demo;
 pub mod domain;
+pub mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod gateway;

@@ -1,6 +1,5 @@
 //! `muster restore`.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
@@ -9,6 +8,7 @@ use super::listing::{self, Form};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::verify::{counted, signer};
+use crate::files::open_file;
 use crate::{audit, clock};
 
 /// Make a data directory from a backup
@@ -43,7 +43,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is not whole; the firs
 impl Restore {
     pub(super) fn run(&self) -> Result<(), Error> {
         let failed = |source| Error::File { what: "read", path: self.from.clone(), source };
-        let backup = BufReader::new(File::open(&self.from).map_err(failed)?);
+        let backup = BufReader::new(open_file(&self.from).map_err(failed)?);
         let signer = signer(self.public_key.as_deref())?;
         let interrupt = Interrupt::watch()?;
         let bar = Bar::of_bytes("restoring");

@@ -2,7 +2,7 @@
 //! give the same answers, byte for byte.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, io};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -19,7 +19,8 @@ use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, Flag, SERVER_VARIABLE, load_from_process,
     receiver_url,
 };
-use crate::limits::ASK_TIMEOUT;
+use crate::files::read_file;
+use crate::limits::{ASK_TIMEOUT, NAMED_FILE_BYTES};
 use crate::service::{Offline, Rotated};
 
 /// The flags that say where to read from.
@@ -255,8 +256,7 @@ fn variable(name: &str) -> Option<String> {
 
 /// What is in a file that may hold a private key.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::File { what: "read", path: path.to_owned(), source })?;
-    Ok(Zeroizing::new(bytes))
+    read_file(path, NAMED_FILE_BYTES).map_err(|source| Error::File { what: "read", path: path.to_owned(), source })
 }
 
 /// Where the service at `server` has what is asked for.

@@ -1,6 +1,5 @@
 //! `muster verify`.
 
-use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,8 @@ use super::listing;
 use super::progress::Bar;
 use super::source::{JSON, Question, Told};
 use crate::audit::{Signer, verify_bundle, verify_export};
+use crate::files::{open_file, read_file, read_text};
+use crate::limits::{BUNDLE_FILE_BYTES, NAMED_FILE_BYTES};
 
 /// Check that nothing was altered or left out
 ///
@@ -48,11 +49,11 @@ impl Verify {
         }
         let signer = self.signer()?;
         let found = if let Some(path) = &self.bundle {
-            let bytes = fs::read(path).map_err(failed(path))?;
+            let bytes = read_file(path, BUNDLE_FILE_BYTES).map_err(failed(path))?;
             serde_json::to_value(verify_bundle(&bytes, signer.as_ref()).map_err(crate::audit::Error::from)?)
         } else if let Some(path) = &self.export {
             let bar = Bar::of_bytes("verifying");
-            let file = BufReader::new(File::open(path).map_err(failed(path))?);
+            let file = BufReader::new(open_file(path).map_err(failed(path))?);
             serde_json::to_value(verify_export(counted(file, &bar), signer.as_ref())?)
         } else {
             Ok(self.journal()?)
@@ -80,10 +81,10 @@ impl Verify {
 /// The signer that was named, by a key or by a file with one.
 pub(super) fn signer(named: Option<&str>) -> Result<Option<Signer>, Error> {
     let Some(named) = named else { return Ok(None) };
-    let written = if Path::new(named).is_file() {
-        fs::read_to_string(named).map_err(failed(Path::new(named)))?
-    } else {
-        named.to_owned()
+    let path = Path::new(named);
+    let written = match path.exists() {
+        true => read_text(path, NAMED_FILE_BYTES).map_err(failed(path))?.to_string(),
+        false => named.to_owned(),
     };
     let wrong = "--public-key must be a key as GET /api/v1/log/public-key gives it (name+id+key), or a file with one";
     Signer::parse(&written).map(Some).ok_or(Error::Usage(wrong))

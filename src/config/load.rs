@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::env;
 
 use figment::Figment;
 
@@ -13,6 +13,8 @@ use super::settings::{Settings, Tls, Vault};
 use super::shown::{but_found, shown};
 use super::table::{FILE_VARIABLE, SETTINGS};
 use super::text::receiver;
+use crate::files::read_text;
+use crate::limits::NAMED_FILE_BYTES;
 
 /// The settings that are in effect.
 #[derive(Clone, Debug)]
@@ -71,12 +73,12 @@ pub fn load_from_process(config: Option<PathBuf>, flags: &[Flag]) -> Result<Effe
 }
 
 fn read(path: &Path, source: &str) -> Result<File, Fault> {
-    let text = fs::read_to_string(path).map_err(|error| Fault {
+    let text = read_text(path, NAMED_FILE_BYTES).map_err(|error| Fault {
         setting: "config".to_owned(),
         source: source.to_owned(),
         wrong: format!("must be a TOML file that can be read; {}: {error}", path.display()),
     })?;
-    Ok(File { path: path.to_owned(), text })
+    Ok(File { path: path.to_owned(), text: text.to_string() })
 }
 
 /// Lays the values over each other, and checks what comes out on top. What nobody gives stays as it is by default.

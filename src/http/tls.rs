@@ -5,8 +5,7 @@
 //! resume, so none of one is resumed under the next. Where clients must show certificates nothing is resumed at all: a
 //! session that is resumed is not asked for its certificate, which may be over by then.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config;
+use crate::files::{open_file, read_opened};
 use crate::limits::{TLS_FILE_BYTES, TLS_LOOK};
 
 /// Why there is no TLS with these files.
@@ -230,24 +230,13 @@ impl Contents {
 /// services that are not root are given keys (Debian's ssl-cert, Kubernetes' fsGroup).
 fn read(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |source| Error::Unreadable { setting, path: path.to_owned(), source };
-    // Looked at first, because opening a pipe waits until somebody writes.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("it is no file")));
-    }
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_file(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if setting == "tls.key" && metadata.mode() & forbidden != 0 {
         return Err(Error::ReadableByOthers { path: path.to_owned(), mode: metadata.mode() & 0o777 });
     }
-    // All of the room at once, so that no copy is left behind where a vector grows.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(TLS_FILE_BYTES + 1));
-    file.take(TLS_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > TLS_FILE_BYTES {
-        let words = format!("has more than {TLS_FILE_BYTES} bytes; name a file with nothing else in it");
-        return Err(unusable(setting, path, words));
-    }
-    Ok(bytes)
+    read_opened(&file, TLS_FILE_BYTES).map_err(unreadable)
 }
 
 /// The certificates in a file, one at least.

@@ -4,7 +4,7 @@
 //! read it.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::cipher::{self, Key};
+use crate::files::{open_file, read_opened};
+use crate::limits::MASTER_KEY_TEXT_BYTES;
 use crate::store;
 
 const PREFIX: &str = "muster master key 1 ";
@@ -21,21 +23,18 @@ const DIGITS: usize = 64;
 /// Reads the key; none if there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Key>, Error> {
     let failed = |what| move |source| Error::File { what, path: path.to_owned(), source };
-    // Looked at first, because opening a pipe waits until somebody writes.
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => return Err(failed("open")(io::Error::other("it is no file"))),
-        Ok(_) => {}
+    let file = match open_file(path) {
+        Ok(file) => file,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed("open")(source)),
-    }
-    let file = File::open(path).map_err(failed("open"))?;
+    };
     let mode = file.metadata().map_err(failed("read"))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::ReadableByOthers { path: path.to_owned(), mode });
     }
-    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 2));
-    file.take(4096).read_to_string(&mut text).map_err(failed("read"))?;
-    parse(text.trim_end()).map(Some).ok_or_else(|| Error::NoKey { path: path.to_owned() })
+    let bytes = read_opened(&file, MASTER_KEY_TEXT_BYTES).map_err(failed("read"))?;
+    let key = str::from_utf8(&bytes).ok().and_then(|text| parse(text.trim_end()));
+    key.map(Some).ok_or_else(|| Error::NoKey { path: path.to_owned() })
 }
 
 /// Draws a key and writes its file, durably, before anything is sealed with it.

@@ -70,7 +70,9 @@ fn settings_with_their_sources() {
     assert_eq!(row("http.max_batch")["source"], file);
     assert!(!(table + &listed).contains("password"));
     // The flag wins over the variable that names the file.
-    let other = printed(&["config", "--config", "/dev/null"], &[("MUSTER_CONFIG", file)]);
+    let empty = data.path().join("empty.toml");
+    fs::write(&empty, "").unwrap();
+    let other = printed(&["config", "--config", empty.to_str().unwrap()], &[("MUSTER_CONFIG", file)]);
     assert!(!other.contains(file), "{other}");
 }
 
@@ -95,6 +97,39 @@ fn urls_in_messages() {
         let said = stdout + &stderr;
         assert_eq!(ended, Some(code), "{arguments:?} {environment:?}: {said}");
         assert!(said.contains(shown) && !said.contains("hunter2") && !said.contains("ulrich"), "{said}");
+    }
+}
+
+/// Every verb that is given a file refuses a FIFO and a device at once, and names it.
+#[test]
+fn files_that_do_not_end() {
+    let place = directory();
+    let fifo = place.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let data = place.path().join("data");
+    let data = data.to_str().unwrap();
+    for (path, words) in [(fifo.to_str().unwrap(), "it is a FIFO"), ("/dev/zero", "it is a device")] {
+        for arguments in [
+            &["config", "--config", path][..],
+            &["serve", "--config", path],
+            &["serve", "--listen", "127.0.0.1:0", "--data-dir", data],
+            &["verify", "--bundle", path],
+            &["verify", "--export", path],
+            &["verify", "--export", "Cargo.toml", "--public-key", path],
+            &["restore", path, "--data-dir", data],
+            &["events", "--api-key-file", path],
+            &["events", "--ca-file", path],
+            &["events", "--client-cert-file", path],
+            &["listen", "--listen", "127.0.0.1:0", "--secret-file", path],
+            &["listen", "--listen", "127.0.0.1:0", "--tenant-id", "5", "--app-secret-file", path],
+            &["gateway", "check", "--secret-file", path],
+            &["webhooks", "secret", "sync", "--secret-file", path],
+            &["webhooks", "app-secret", "sync", "--tenant-id", "5", "--secret-file", path],
+        ] {
+            let (code, _, said) = run(arguments, &[("MUSTER_VAULT__MASTER_KEY_FILE", path)]);
+            assert!(matches!(code, Some(1 | 2)), "{arguments:?}: {said}");
+            assert!(said.contains(words) && said.contains(path), "{arguments:?}: {said}");
+        }
     }
 }
 

@@ -248,7 +248,7 @@ fn verbs_ask_over_tls() {
         (&["--server", &address, "--ca-file", &own], "name it in --server as its certificate does"),
         (&["--server", &plain, "--ca-file", &own], "name it with https://"),
         (&["--server", &server, "--ca-file", client.trim_end_matches("client.pem")], "cannot read"),
-        (&["--server", &server, "--ca-file", "/dev/null"], "it holds no certificate of a CA"),
+        (&["--server", &server, "--ca-file", "/dev/null"], "it is a device; name a regular file"),
         (&["--server", &server, "--client-cert-file", &own], "a certificate and its private key"),
     ] {
         let (code, _, stderr) = run(&[&["verify"], arguments].concat(), &[]);

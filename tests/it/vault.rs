@@ -111,8 +111,7 @@ async fn events(muster: &Muster, kind: &str) -> usize {
 
 /// Starts on what must not open, and returns what is said.
 fn refused(data: &Path) -> String {
-    let (code, _, stderr) =
-        run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap(), "--config", "/dev/null"], &[]);
+    let (code, _, stderr) = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()], &[]);
     assert_eq!(code, Some(1), "{stderr}");
     stderr
 }

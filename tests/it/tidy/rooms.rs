@@ -49,7 +49,7 @@ const PLACES: [(&str, &[&str]); 58] = [
     ("ring", &["vault"]),
     ("rustls", &["client", "http"]),
     ("rustls_platform_verifier", &["client"]),
-    ("rustix", &["cli", "metrics"]),
+    ("rustix", &["cli", "files", "metrics"]),
     ("sd_notify", &["cli"]),
     ("serde", &[]),
     ("serde_json", &[]),

@@ -1,0 +1,100 @@
+//! Files that operators name: opened without waiting, and read no further than they may be long.
+//!
+//! Settings, keys, secrets, certificates, bundles, exports and backups are all opened here. A FIFO would block until
+//! somebody writes, and a device may have no end.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+/// Opens a regular file to be read. Anything else is an error, and nothing waits for it.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    // Looked at first, because merely opening some devices does something.
+    check_regular(&fs::metadata(path)?)?;
+    // Something else may be there by now: a FIFO that is opened so does not wait for a writer.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    check_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads a whole regular file of at most `bytes` bytes.
+pub fn read_file(path: &Path, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    read_opened(&open_file(path)?, bytes)
+}
+
+/// As [`read_file`], for a file that is open already, because something else was checked first.
+pub fn read_opened(file: &File, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    read_all(file, length, bytes)
+}
+
+/// As [`read_file`], for a file that is UTF-8.
+pub fn read_text(path: &Path, bytes: usize) -> io::Result<Zeroizing<String>> {
+    text_of(&read_file(path, bytes)?)
+}
+
+/// Reads standard input to its end: UTF-8, at most `bytes` bytes.
+pub fn read_stdin(bytes: usize) -> io::Result<Zeroizing<String>> {
+    text_of(&read_all(io::stdin().lock(), bytes, bytes)?)
+}
+
+/// Reads `from` to its end, which is about `expected` bytes away and at most `bytes`.
+fn read_all(from: impl Read, expected: usize, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    // It may be a secret: a vector that grows leaves copies of it behind.
+    let mut read = Zeroizing::new(Vec::with_capacity(expected.min(bytes) + 1));
+    from.take(bytes as u64 + 1).read_to_end(&mut read)?;
+    if read.len() > bytes {
+        let words = format!("it has more than {bytes} bytes, which such a file never has");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
+    }
+    Ok(read)
+}
+
+fn text_of(bytes: &[u8]) -> io::Result<Zeroizing<String>> {
+    let text = str::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn check_regular(found: &Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let kinds = [(kind.is_dir(), "a directory"), (kind.is_fifo(), "a FIFO"), (kind.is_socket(), "a socket")];
+    let what = kinds.iter().find(|(is_so, _)| *is_so).map_or("a device", |(_, what)| what);
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}; name a regular file")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_within_the_bound_are_read() {
+        let place = tempfile::tempdir().unwrap();
+        let (fifo, file) = (place.path().join("fifo"), place.path().join("file"));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        fs::write(&file, "four").unwrap();
+        let words = |path: &Path| read_text(path, 4).map(|text| text.to_string()).map_err(|error| error.to_string());
+        assert_eq!(words(&file), Ok("four".to_owned()));
+        assert_eq!(words(&fifo), Err("it is a FIFO; name a regular file".to_owned()));
+        assert_eq!(words(Path::new("/dev/zero")), Err("it is a device; name a regular file".to_owned()));
+        assert_eq!(words(place.path()), Err("it is a directory; name a regular file".to_owned()));
+        fs::write(&file, "fives").unwrap();
+        assert!(words(&file).is_err_and(|words| words.contains("more than 4 bytes")));
+        fs::write(&file, [0xff]).unwrap();
+        assert_eq!(words(&file), Err("it is not UTF-8".to_owned()));
+    }
+}
