@@ -31,7 +31,7 @@ impl Service {
         // All that is measured comes from one address.
         settings.http.requests_per_second = 10_000_000;
         change(&mut settings);
-        let effective = Effective { settings, rows: Vec::new() };
+        let effective = Effective { settings, ..Effective::default() };
         let (ready, on_ready) = std::sync::mpsc::channel();
         let stop = CancellationToken::new();
         let stopping = stop.clone();

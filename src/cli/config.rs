@@ -1,5 +1,7 @@
 //! `muster config`.
 
+use std::io::{self, Write};
+
 use serde_json::Value;
 
 use super::Error;
@@ -34,7 +36,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings.";
 
 impl Config {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let rows = self.settings.load()?.rows;
+        let effective = self.settings.load()?;
+        if let Some(variables) = effective.ignored_words() {
+            let _unread = writeln!(io::stderr().lock(), "muster: left alone, because they are no settings: {variables}");
+        }
+        let rows = effective.rows;
         output::print(&match self.output {
             Form::Text => text(&rows),
             Form::Json => json(&rows).map_err(|error| Error::Output(error.into()))?,

@@ -57,6 +57,9 @@ impl Serve {
         let mask = (!settings.log.full_numbers).then_some(mask as Mask);
         let exporter = Exporter::start(&settings.telemetry, mask)?;
         let filter = log::start(&settings.log, exporter.as_ref())?;
+        if let Some(variables) = effective.ignored_words() {
+            tracing::warn!(variables, "environment variables that are no settings are left alone");
+        }
         raise_open_files(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
         let stop = CancellationToken::new();

@@ -10,6 +10,8 @@ use figment::{Metadata, Profile, Provider};
 
 use super::fault::Fault;
 use super::kind::Kind;
+use crate::domain::printable;
+
 use super::table::{self, CLIENT_VARIABLES, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
 
 /// A settings file that was read.
@@ -63,10 +65,12 @@ pub(super) fn by_file(file: &File, faults: &mut Vec<Fault>) -> Vec<Given> {
     given
 }
 
-/// What the environment gives. Variables of others are left alone.
+/// What the environment gives. The names of variables that begin as ours do and that mean nothing here go to `ignored`:
+/// images and clusters set such.
 pub(super) fn by_environment(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     faults: &mut Vec<Fault>,
+    ignored: &mut Vec<String>,
 ) -> Vec<Given> {
     let mut given = Vec::new();
     for (variable, value) in variables {
@@ -85,8 +89,16 @@ pub(super) fn by_environment(
             (None, value) => {
                 let value = value.unwrap_or_default();
                 let is_ours = variable == FILE_VARIABLE || CLIENT_VARIABLES.contains(&&*variable);
-                if !is_ours && !is_service_link(rest, value) {
-                    faults.push(unknown(&rest.to_ascii_lowercase().replace("__", "."), source, Setting::variable));
+                if is_ours || is_service_link(rest, value) {
+                    continue;
+                }
+                let name = rest.to_ascii_lowercase().replace("__", ".");
+                let is_in_a_group = name.split_once('.').is_some_and(|(group, _)| table::is_group(group));
+                match table::misspelt_variable(&variable) {
+                    Some(meant) => faults.push(not_a_setting(name, source, &format!("did you mean {meant}?"))),
+                    // Nobody else names variables so: it is meant for us.
+                    None if is_in_a_group => faults.push(unknown(&name, source, Setting::variable)),
+                    None => ignored.push(printable(&source)),
                 }
             }
         }
@@ -135,7 +147,11 @@ fn unknown(name: &str, source: String, written: fn(&Setting) -> String) -> Fault
         Some(setting) => format!("did you mean {}?", written(setting)),
         None => "`muster config` shows them all".to_owned(),
     };
-    Fault { setting: name.to_owned(), source, wrong: format!("is no setting; {mend}") }
+    not_a_setting(name.to_owned(), source, &mend)
+}
+
+fn not_a_setting(setting: String, source: String, mend: &str) -> Fault {
+    Fault { setting, source, wrong: format!("is no setting; {mend}") }
 }
 
 /// Whether Kubernetes set the variable: it tells each container of every service, so that a service by the name of

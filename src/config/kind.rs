@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::value::{Empty, Num, Value};
-use tracing_subscriber::EnvFilter;
 
 use super::secret::{SecretText, headers, is_master_key};
 use super::settings::{Settings, Word};
-use super::text::{duration, is_address, is_base_of_receivers, is_receiver, whole_number, written};
+use super::text::{duration, is_address, is_base_of_receivers, is_log_filter, is_receiver, whole_number, written};
 use crate::client::Network;
 use crate::domain::Rule;
 use crate::limits::{
@@ -116,7 +115,7 @@ impl Kind {
             Kind::Duration(place) => *place(settings) = bounded_duration(value)?,
             Kind::Milliseconds(place, range) => *place(settings) = Duration::from_millis(number(value, range)?),
             Kind::Waits(place) => *place(settings) = waits(value)?,
-            Kind::Filter(place) => *place(settings) = checked(value, is_filter)?,
+            Kind::Filter(place) => *place(settings) = checked(value, is_log_filter)?,
             Kind::Networks(place) => *place(settings) = networks(value)?,
             Kind::Choice(place) => place(settings).choose(value.as_str()?.trim())?,
         }
@@ -161,7 +160,9 @@ impl Kind {
                 let most = written(*SETTABLE_DURATION.end());
                 format!("at most {SETTABLE_RETRY_WAITS} durations up to {most} with commas between, as in 10s,30s,3m")
             }
-            Kind::Filter(_) => "what to log, as in info or muster=debug,warn".to_owned(),
+            Kind::Filter(_) => "levels (off, error, warn, info, debug, trace) or targets with a level, at least one of them a level alone \
+                                or a target in muster, as in info or info,muster::webhooks=debug"
+                .to_owned(),
             Kind::Networks(_) => {
                 format!("at most {SETTABLE_NETWORKS} networks with commas between, as in 10.0.0.0/8,fd00::/8")
             }
@@ -321,10 +322,6 @@ fn share(value: &Value) -> Option<f64> {
 
 fn is_name(text: &str) -> bool {
     text.len() <= SETTABLE_NAME_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn is_filter(text: &str) -> bool {
-    EnvFilter::builder().parse(text).is_ok()
 }
 
 fn or_nothing(text: Option<String>) -> Value {

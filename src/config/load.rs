@@ -17,12 +17,21 @@ use crate::files::read_text;
 use crate::limits::NAMED_FILE_BYTES;
 
 /// The settings that are in effect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Effective {
     /// The settings.
     pub settings: Settings,
     /// Each of them with its source, to be shown.
     pub rows: Vec<Row>,
+    /// Environment variables that begin with `MUSTER_` and resemble no setting. They change nothing; an operator is told.
+    pub ignored_variables: Vec<String>,
+}
+
+impl Effective {
+    /// The variables that are ignored, for a sentence; `None` if there are none.
+    pub fn ignored_words(&self) -> Option<String> {
+        (!self.ignored_variables.is_empty()).then(|| self.ignored_variables.join(", "))
+    }
 }
 
 /// One setting, to be shown.
@@ -48,11 +57,11 @@ pub fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     flags: &[Flag],
 ) -> Result<Effective, Error> {
-    let mut faults = Vec::new();
+    let (mut faults, mut ignored_variables) = (Vec::new(), Vec::new());
     let mut given = file.map_or_else(Vec::new, |file| by_file(file, &mut faults));
-    given.extend(by_environment(environment, &mut faults));
+    given.extend(by_environment(environment, &mut faults, &mut ignored_variables));
     given.extend(by_flags(flags));
-    settle(given, faults)
+    Ok(Effective { ignored_variables, ..settle(given, faults)? })
 }
 
 /// As [`load`], with the environment of this process, and the file that `--config` or `MUSTER_CONFIG` names.
@@ -106,7 +115,7 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
         faults.extend(half_of_tls(&settings, &rows));
         faults.extend(gateway::faults(&settings, &rows));
     }
-    if faults.is_empty() { Ok(Effective { settings, rows }) } else { Err(Error(faults)) }
+    if faults.is_empty() { Ok(Effective { settings, rows, ..Effective::default() }) } else { Err(Error(faults)) }
 }
 
 /// Receivers at addresses where none may be, as far as their URLs say: names are checked when they are resolved.

@@ -6,7 +6,7 @@
 //! | `gateway` | those of the ways to WhatsApp, and what each lacks |
 //! | `table` | every setting by its name: the one line that a new setting needs beside its field |
 //! | `kind` | the kinds of settings: how a value is read, checked and written |
-//! | `text` | texts that are checked: addresses, URLs, durations |
+//! | `text` | texts that are checked: addresses, URLs, durations, filters of the log |
 //! | `given` | what was given, in the file, the environment and flags, and whether such settings exist |
 //! | `secret` | a setting that is a secret |
 //! | `fault` | what is wrong with one of them, and the mend |

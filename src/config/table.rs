@@ -1,6 +1,8 @@
 //! Every setting by its name. Reading, checking, showing and the search for misspelt names all go through this table,
 //! so a new setting is a field with a default in `settings`, and a line here.
 
+use strsim::levenshtein;
+
 use super::gateway::{
     is_graph_id, is_graph_version, is_language, is_pin, is_region, is_signing_secret, is_token, is_verified_name,
 };
@@ -172,6 +174,9 @@ pub(super) const CLIENT_VARIABLES: [&str; 4] =
 /// The environment variable that names the file.
 pub(super) const FILE_VARIABLE: &str = "MUSTER_CONFIG";
 
+/// Letters in which a variable may differ from a setting's and still be taken for a misspelt one.
+const SLIPPED_LETTERS: usize = 2;
+
 /// What the environment variables of settings begin with.
 pub(super) const VARIABLE_PREFIX: &str = "MUSTER_";
 
@@ -201,31 +206,23 @@ pub(super) fn is_group(name: &str) -> bool {
     names().any(|setting| setting.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
+/// The variable that somebody who wrote `variable` meant: at most two letters were changed, added or left out, or were
+/// written small.
+pub(super) fn misspelt_variable(variable: &str) -> Option<String> {
+    let variable = variable.to_ascii_uppercase();
+    let known = SETTINGS.iter().map(Setting::variable).chain([FILE_VARIABLE.to_owned()]);
+    // One that is much longer is not even compared.
+    let like = known.filter(|known| known.len().abs_diff(variable.len()) <= SLIPPED_LETTERS);
+    let apart = like.map(|known| (levenshtein(&variable, &known), known));
+    apart.filter(|(apart, _)| *apart <= SLIPPED_LETTERS).min().map(|(_, known)| known)
+}
+
 /// The setting that somebody who wrote `name` may have meant.
 pub(super) fn nearest(name: &str) -> Option<&'static Setting> {
     let name = name.to_ascii_lowercase();
-    let apart = |setting: &&Setting| distance(&name, setting.name);
+    let apart = |setting: &&Setting| levenshtein(&name, setting.name);
     // A quarter of the letters wrong is a slip; more is another word, and one that is much longer is not even compared.
     let is_near = |setting: &&Setting, apart: usize| apart <= setting.name.len() / 4;
     let like = SETTINGS.iter().filter(|setting| is_near(setting, setting.name.len().abs_diff(name.len())));
     like.min_by_key(apart).filter(|nearest| is_near(nearest, apart(nearest)))
-}
-
-/// How many letters must be changed, added or left out to make one text of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, left) in one.bytes().enumerate() {
-        let mut diagonal = above;
-        let mut before = above + 1;
-        for (cell, right) in row.iter_mut().skip(1).zip(other.bytes()) {
-            let changed = diagonal + usize::from(left != right);
-            diagonal = *cell;
-            before = changed.min(diagonal + 1).min(before + 1);
-            *cell = before;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = above + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

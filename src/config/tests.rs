@@ -40,6 +40,9 @@ fn judge(case: &str) -> String {
             for row in effective.rows.iter().filter(|row| row.source != "default") {
                 writeln!(said, "  => {} = {} from {}", row.name, row.value, row.source).unwrap();
             }
+            for variable in &effective.ignored_variables {
+                writeln!(said, "  => {variable} is left alone").unwrap();
+            }
         }
         Err(error) => error.0.iter().for_each(|fault| writeln!(said, "  => {fault}").unwrap()),
     }
@@ -144,6 +147,14 @@ fn sources() {
              MUSTER_PORT=tcp://10.0.0.1:8080
              MUSTER_PORT_8080_TCP_ADDR=10.0.0.1
              MUSTER_METRICS_PORT=tcp://10.0.0.2:9090",
+            // What images and clusters set, and no setting is like.
+            "MUSTER_VERSION=1.2.3
+             MUSTER_HOME=/opt/muster
+             MUSTER_PORT=8080",
+            // What is logged: levels, targets in muster, and others beside them.
+            "MUSTER_LOG__FILTER=off",
+            "MUSTER_LOG__FILTER=info,hyper_util=trace",
+            "MUSTER_LOG__FILTER=muster::webhooks",
         ],
     );
 }
@@ -255,6 +266,16 @@ fn faults() {
              | a = 2",
             // Letters of a variable are capital.
             "MUSTER_Http__Listen=127.0.0.1:1",
+            // One or two letters away from a setting, or in a group of settings.
+            "MUSTER_DATA_DRI=/from/environment
+             MUSTER_CONFG=/etc/muster.toml
+             MUSTER_HTTP__PORT=8080
+             MUSTER_VERSION=1.2.3",
+            // What would silence the log.
+            "MUSTER_LOG__FILTER=verbose",
+            "MUSTER_LOG__FILTER=hyper_util=trace",
+            "MUSTER_LOG__FILTER=info,mustr",
+            "MUSTER_LOG__FILTER=muster=verbose",
         ],
     );
 }
@@ -312,6 +333,18 @@ proptest! {
             };
             prop_assert!(!said.contains("hunter2"), "{said}");
         }
+    }
+
+    /// A variable that is one or two letters away from a setting's is a fault: the setting would not be in effect.
+    #[test]
+    fn misspelt_variables(setting in 0..SETTINGS.len(), at in 7_usize..60, letters in "[A-Z]{0,2}", cut in 0_usize..2) {
+        let variable = SETTINGS[setting].variable();
+        let at = at.min(variable.len() - 1);
+        let misspelt = format!("{}{letters}{}", &variable[..at], &variable[at + cut.min(variable.len() - at)..]);
+        let is_a_setting = SETTINGS.iter().any(|setting| setting.variable() == misspelt);
+        let is_client = super::table::CLIENT_VARIABLES.contains(&&*misspelt);
+        let loaded = load(None, [(misspelt.clone().into(), "1".into())], &[]);
+        prop_assert!(is_a_setting || is_client || loaded.is_err_and(|error| error.to_string().contains("did you mean")), "{misspelt}");
     }
 
     /// No text makes loading panic, wherever it is.

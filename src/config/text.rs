@@ -1,10 +1,12 @@
-//! Texts that are checked: addresses, URLs, durations.
+//! Texts that are checked: addresses, URLs, durations, filters of the log.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::fmt::friendly::{Spacing, SpanParser, SpanPrinter};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use crate::client::parse_url;
@@ -38,6 +40,24 @@ pub(super) fn is_base_of_receivers(text: &str) -> bool {
 /// The URL of a receiver; none if nothing can be posted to it.
 pub fn receiver(text: &str) -> Option<Url> {
     parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
+}
+
+/// Whether `text` is a filter of the log that does not silence Muster by mistake.
+///
+/// Directives stand with commas between: a level alone, or a target with a level, as in `muster::webhooks=debug`. A word
+/// that is no level is a target to the parser, and all others are then silent; so such a word must be a target in Muster.
+/// One directive at least must be a level alone, or have a target in Muster.
+pub(super) fn is_log_filter(text: &str) -> bool {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_ours = |directive: &str| {
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        target.is_empty() || target == "muster" || target.starts_with("muster::")
+    };
+    let says_a_level = |directive: &str| directive.rsplit_once('=').is_some_and(|(_, level)| is_level(level));
+    let mut directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    EnvFilter::builder().parse(text).is_ok()
+        && directives.clone().all(|directive| is_level(directive) || is_ours(directive) || says_a_level(directive))
+        && directives.any(|directive| is_level(directive) || is_ours(directive))
 }
 
 /// A whole number of `range`; underscores may stand between the digits, as in the file.

@@ -175,7 +175,7 @@ fn start_service(
     stop: CancellationToken,
 ) -> (oneshot::Receiver<Result<(), Error>>, oneshot::Receiver<SocketAddr>) {
     // Nobody asks this service for its settings.
-    let effective = Effective { settings, rows: Vec::new() };
+    let effective = Effective { settings, ..Effective::default() };
     let (ended, on_end) = oneshot::channel();
     let (ready, on_ready) = oneshot::channel();
     thread::spawn(move || {

@@ -187,7 +187,7 @@ async fn serve(
     stop: &CancellationToken,
     end: &mut Option<End>,
 ) -> Result<(), Error> {
-    let Effective { settings, rows } = effective;
+    let Effective { settings, rows, .. } = effective;
     // Before anything is made on the disk.
     let tls = Tls::open(&settings.tls, reload_tls.clone())?;
     let (listener, address) = listen(&settings.http.listen).await?;

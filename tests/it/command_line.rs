@@ -100,6 +100,21 @@ fn urls_in_messages() {
     }
 }
 
+/// What images and clusters set is told once, and changes nothing.
+#[test]
+fn variables_of_others() {
+    let data = directory();
+    let environment = [("MUSTER_VERSION", "1.2.3"), ("MUSTER_HOME", "/opt/muster"), ("MUSTER_PORT", "8080")];
+    let (status, log) = Muster::start(data.path(), &environment).stop("TERM");
+    assert_eq!((status.code(), log.matches("are no settings").count()), (Some(0), 1), "{log}");
+    assert!(environment.iter().all(|(variable, _)| log.contains(variable)) && !log.contains("/opt/muster"), "{log}");
+    let (code, table, said) = run(&["config"], &environment);
+    assert_eq!((code, table.contains("8080 ")), (Some(0), true), "the default");
+    assert!(said.contains("left alone") && said.contains("MUSTER_HOME"), "{said}");
+    let (code, _, said) = run(&["config"], &[("MUSTER_DATA_DRI", "/var/lib/muster")]);
+    assert_eq!((code, said.contains("did you mean MUSTER_DATA_DIR?")), (Some(2), true), "{said}");
+}
+
 /// Every verb that is given a file refuses a FIFO and a device at once, and names it.
 #[test]
 fn files_that_do_not_end() {

@@ -57,6 +57,7 @@ const PLACES: [(&str, &[&str]); 58] = [
     ("sha2", &[]),
     ("signal_hook", &["cli"]),
     ("sled", &["store"]),
+    ("strsim", &["config"]),
     ("tempfile", &[]),
     ("thiserror", &[]),
     ("tokio", &[]),
