@@ -38,7 +38,8 @@ impl Config {
     pub(super) fn run(&self) -> Result<(), Error> {
         let effective = self.settings.load()?;
         if let Some(variables) = effective.ignored_words() {
-            let _unread = writeln!(io::stderr().lock(), "muster: left alone, because they are no settings: {variables}");
+            let _unread =
+                writeln!(io::stderr().lock(), "muster: left alone, because they are no settings: {variables}");
         }
         let rows = effective.rows;
         output::print(&match self.output {

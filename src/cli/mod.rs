@@ -90,10 +90,9 @@ use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
 
-use crate::domain::printable;
-
 pub use exit::{Error, Exit};
 
+use crate::domain::printable;
 use crate::limits::LOG_FLUSH;
 
 /// The register of a company's WhatsApp customer-service accounts.

@@ -272,7 +272,8 @@ async fn send(
 ) -> Result<(), Error> {
     let answer = request.send().await.map_err(|error| unasked(server, &error))?;
     let status = answer.status().as_u16();
-    let pieces = answer.bytes_stream().map(|piece| piece.map_err(|error| broken(&redact_url(server), &error.without_url())));
+    let pieces =
+        answer.bytes_stream().map(|piece| piece.map_err(|error| broken(&redact_url(server), &error.without_url())));
     drain(status, pieces, take).await
 }
 

@@ -10,9 +10,8 @@ use figment::{Metadata, Profile, Provider};
 
 use super::fault::Fault;
 use super::kind::Kind;
-use crate::domain::printable;
-
 use super::table::{self, CLIENT_VARIABLES, FILE_VARIABLE, SETTINGS, Setting, VARIABLE_PREFIX};
+use crate::domain::printable;
 
 /// A settings file that was read.
 #[derive(Clone, Debug)]

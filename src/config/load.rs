@@ -1,8 +1,8 @@
 //! From all that was given to settings, or to all faults at once.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::env;
 
 use figment::Figment;
 

@@ -145,6 +145,8 @@ pub struct Webhooks {
     pub accept_plain_2xx: bool,
     /// Send a registration's `status` as a string, as the document's example does.
     pub register_status_as_string: bool,
+    /// Say in the body of a failed registration whether another code may be tried.
+    pub register_still_waiting: bool,
 }
 
 impl Webhooks {
@@ -336,6 +338,7 @@ impl Default for Settings {
                 keep_attempts: limits::KEEP_ATTEMPTS,
                 accept_plain_2xx: false,
                 register_status_as_string: false,
+                register_still_waiting: false,
             },
             gateway: Gateway::default(),
             simulator: Simulator { delay: limits::SIMULATOR_DELAY },

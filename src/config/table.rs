@@ -21,7 +21,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
 }
 
-pub(super) static SETTINGS: [Setting; 71] = [
+pub(super) static SETTINGS: [Setting; 72] = [
     setting("data_dir", Kind::Directory(|it| &mut it.data_dir)),
     setting("http.listen", Kind::Address(|it| &mut it.http.listen)),
     setting("http.always_200", Kind::Switch(|it| &mut it.http.always_200)),
@@ -70,6 +70,7 @@ pub(super) static SETTINGS: [Setting; 71] = [
     setting("webhooks.keep_attempts", Kind::Duration(|it| &mut it.webhooks.keep_attempts)),
     setting("webhooks.accept_plain_2xx", Kind::Switch(|it| &mut it.webhooks.accept_plain_2xx)),
     setting("webhooks.register_status_as_string", Kind::Switch(|it| &mut it.webhooks.register_status_as_string)),
+    setting("webhooks.register_still_waiting", Kind::Switch(|it| &mut it.webhooks.register_still_waiting)),
     setting("gateway.default", Kind::Choice(|it| &mut it.gateway.routing.default)),
     setting("gateway.rules", Kind::Rules(|it| &mut it.gateway.routing.rules)),
     setting("gateway.reconcile_every", Kind::Duration(|it| &mut it.gateway.reconcile_every)),

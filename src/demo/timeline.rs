@@ -69,7 +69,7 @@ impl Timeline {
 
     /// The line of a webhook, which is remembered.
     pub(super) fn told(&mut self, told: &Arrival) -> String {
-        let Said { account, what, reason, instance_code } = told.said();
+        let Said { account, what, reason, instance_code, .. } = told.said();
         let words = match what {
             Some("offline") if !reason.is_empty() => format!("offline {reason}"),
             Some(what) => what.to_owned(),

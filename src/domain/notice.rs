@@ -29,6 +29,8 @@ pub enum Notice<'a> {
     Registration {
         /// Whether the number is registered now.
         successful: bool,
+        /// Whether another code may be tried; never after success.
+        still_waiting: bool,
     },
 }
 
@@ -78,8 +80,10 @@ impl<'a> Notice<'a> {
                 status(Status::Banned, OnlineStatus::Offline, Some(reason), instance_code)
             }
             Event::BanLifted => status(Status::Normal, OnlineStatus::Offline, None, ""),
-            Event::Registered => Some(Notice::Registration { successful: true }),
-            Event::RegistrationFailed { .. } => Some(Notice::Registration { successful: false }),
+            Event::Registered => Some(Notice::Registration { successful: true, still_waiting: false }),
+            Event::RegistrationFailed { still_waiting, .. } => {
+                Some(Notice::Registration { successful: false, still_waiting: *still_waiting })
+            }
             Event::AccountImported { .. }
             | Event::ContentReplaced { .. }
             | Event::RegistrationRequested { .. }

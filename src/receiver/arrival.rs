@@ -58,7 +58,7 @@ impl Arrival {
 
     /// As a line for people, without its end.
     pub fn text(&self) -> String {
-        let Said { account, what, reason, instance_code } = self.said();
+        let Said { account, what, reason, instance_code, still_waiting } = self.said();
         let mut said = match (what, &self.body) {
             (Some(what), _) => what.to_owned(),
             (None, Value::Null) => "-".to_owned(),
@@ -68,6 +68,11 @@ impl Arrival {
         for (name, value) in details.iter().filter(|(_, value)| what.is_some() && !value.is_empty()) {
             said += &format!(" {name}={value}");
         }
+        said += match still_waiting.filter(|_| what.is_some()) {
+            Some(true) => ", another code may be tried",
+            Some(false) => ", no code may be tried any more",
+            None => "",
+        };
         let header = |name| self.headers.get(name).unwrap_or("-");
         let line = format!(
             "{}  {:9} {account:15} v{:<5} {said:36} attempt {:2} {:15} → {}  {}",

@@ -12,6 +12,9 @@ pub struct Said<'a> {
     pub reason: &'a str,
     /// The gateway's scan or pairing id.
     pub instance_code: &'a str,
+    /// Of a failed registration, whether another code may be tried; none if the body does not say so, which it does with
+    /// `webhooks.register_still_waiting` alone.
+    pub still_waiting: Option<bool>,
 }
 
 impl Said<'_> {
@@ -24,7 +27,8 @@ impl Said<'_> {
             Some(_) => (text("phone"), outcome(number("status"))),
             None => (text("whatsApp"), state(number("status"), number("onlineStatus"))),
         };
-        Said { account, what, reason: text("reason"), instance_code: text("instanceCode") }
+        let still_waiting = body["stillWaiting"].as_bool();
+        Said { account, what, reason: text("reason"), instance_code: text("instanceCode"), still_waiting }
     }
 }
 

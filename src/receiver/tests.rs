@@ -50,6 +50,8 @@ fn what_is_said() {
         (SYNC, "webhook-id test\nx-muster-account-version 0\nx-muster-attempt 1", ONLINE),
         (REGISTER, "webhook-id a2\nx-muster-account-version 2", r#"{"phone":"861821726232","status":1}"#),
         (REGISTER, "", r#"{"phone":"861821726232","status":"0"}"#),
+        (REGISTER, "", r#"{"phone":"861821726232","status":0,"stillWaiting":true}"#),
+        (REGISTER, "", r#"{"phone":"861821726232","status":0,"stillWaiting":false}"#),
         ("/mine", "", r#"{"whatsApp":"861821720001","status":1,"onlineStatus":1}"#),
         ("/mine", "", r#"{"whatsApp":"861821720001","status":1,"onlineStatus":3,"reason":""}"#),
         ("/mine", "", r#"{"whatsApp":"861821720001","status":1,"onlineStatus":4,"reason":"1001","instanceCode":""}"#),

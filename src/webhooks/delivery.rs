@@ -49,6 +49,8 @@ pub(super) struct Form {
     pub(super) store: StoreId,
     /// Whether a registration's status is a string.
     pub(super) status_as_string: bool,
+    /// Whether a failed registration says if another code may be tried.
+    pub(super) with_still_waiting: bool,
 }
 
 /// The body of `CHANNEL_SYNC_STATUS`; the fields stand in this order.
@@ -78,6 +80,11 @@ pub struct RegistrationBody<'a> {
     /// The account number.
     phone: &'a str,
     status: Outcome,
+    /// Of a failed registration: whether another code may be tried. Sent with `webhooks.register_still_waiting` only; the
+    /// document does not have it.
+    #[serde(rename = "stillWaiting", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    still_waiting: Option<bool>,
 }
 
 /// What is posted to a receiver.
@@ -138,11 +145,12 @@ impl Form {
                 let (status, online_status) = (status.code(), online_status.code());
                 Posted::Status(StatusBody { whats_app: account, status, online_status, reason, instance_code })
             }
-            Notice::Registration { successful } => {
+            Notice::Registration { successful, still_waiting } => {
                 let status = u8::from(successful);
                 let status =
                     if self.status_as_string { Outcome::Text(status.to_string()) } else { Outcome::Number(status) };
-                Posted::Registration(RegistrationBody { phone: account, status })
+                let still_waiting = (self.with_still_waiting && !successful).then_some(still_waiting);
+                Posted::Registration(RegistrationBody { phone: account, status, still_waiting })
             }
         };
         // Texts and integers always become JSON.

@@ -165,7 +165,12 @@ impl Webhooks {
         let (tasks, failure) = (TaskTracker::new(), watch::Sender::new(None));
         let mut gone = Vec::new();
         let mut open = |channel| -> Result<Desk, Error> {
-            let form = Form { channel, store: store.id(), status_as_string: settings.register_status_as_string };
+            let form = Form {
+                channel,
+                store: store.id(),
+                status_as_string: settings.register_status_as_string,
+                with_still_waiting: settings.register_still_waiting,
+            };
             let book = Book::open(store.clone(), channel);
             let endpoint = Endpoint::kept(channel, vault)?.unwrap_or_default();
             let receiver = receiver_of(&endpoint, channel, &guard, settings)?;

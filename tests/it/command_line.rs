@@ -87,7 +87,12 @@ fn urls_in_messages() {
     let (server, endpoint) = ("MUSTER_SERVER", "MUSTER_TELEMETRY__OTLP_ENDPOINT");
     let check = |url| ["gateway", "check", url, "--secret-file", secret, "--listen", "127.0.0.1:0"];
     for (arguments, environment, code, shown) in [
-        (&["events"][..], &[(server, "http://ulrich:hunter2@127.0.0.1:9/?a=@b&c=hunter2")][..], 1, "http://127.0.0.1:9/:"),
+        (
+            &["events"][..],
+            &[(server, "http://ulrich:hunter2@127.0.0.1:9/?a=@b&c=hunter2")][..],
+            1,
+            "http://127.0.0.1:9/:",
+        ),
         (&["events"], &[(server, "ulrich:hunter2@127.0.0.1:9")], 2, "must be an http or https URL"),
         (&check("ftp://ulrich:hunter2@127.0.0.1:9"), &[], 2, "must be an http or https URL"),
         (&serve, &[(endpoint, "http://ulrich:hunter2@127.0.0.1:9/a<b")], 1, "http://127.0.0.1:9/a%3Cb/v1/traces"),

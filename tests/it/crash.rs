@@ -236,7 +236,7 @@ fn check_body(record: &Recorded, body: &Value) {
         Notice::Status { status, online_status, reason, instance_code } => json!({"whatsApp": account,
             "status": status.code(), "onlineStatus": online_status.code(), "reason": reason,
             "instanceCode": instance_code}),
-        Notice::Registration { successful } => json!({"phone": account, "status": u8::from(successful)}),
+        Notice::Registration { successful, .. } => json!({"phone": account, "status": u8::from(successful)}),
     };
     assert_eq!(*body, expected);
 }

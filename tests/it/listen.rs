@@ -4,6 +4,7 @@ use std::process::Child;
 
 use ::muster::clock;
 use ::muster::domain::Timestamp;
+use ::muster::limits::REGISTRATION_ATTEMPTS;
 use ::muster::webhooks::signature::{AppSecret, Secret};
 use reqwest::RequestBuilder;
 use serde_json::Value;
@@ -167,4 +168,29 @@ fn wrong_usage() {
     }
     let (code, _, stderr) = run(&["listen", "--secret-file", "/nonexistent"], &[]);
     assert!(code == Some(1) && stderr.starts_with("muster: cannot read /nonexistent: "), "{stderr}");
+}
+
+/// By setting, a failed registration says whether another code may be tried, and it is shown in words.
+#[tokio::test]
+async fn a_failed_registration_says_whether_to_go_on() {
+    let (listener, data) = (Listener::start(&[]), directory());
+    let muster = Muster::start(
+        data.path(),
+        &[
+            ("MUSTER_WEBHOOKS__BASE_URL", &listener.url),
+            ("MUSTER_WEBHOOKS__REGISTER_STILL_WAITING", "true"),
+            ("MUSTER_SIMULATOR__DELAY_MS", "1"),
+        ],
+    );
+    let phone = r#"{"phone":"1821726232","verifyType":0,"accountType":1,"areaCode":"+86","countryCode":"CN"}"#;
+    let answer = muster.post("/group-dispatch-api/register/submitPhone", phone).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    for attempt in 1..=REGISTRATION_ATTEMPTS {
+        let code = format!(r#"{{"phone":"1821726232","areaCode":"+86","verifyCode":"00000{attempt}"}}"#);
+        let answer = muster.post("/group-dispatch-api/register/submitVerifyCode", code).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let words = if attempt < REGISTRATION_ATTEMPTS { "another code may" } else { "no code may" };
+        let line = listener.line();
+        assert!(line.contains(&format!("registration failed, {words} be tried")), "{line}");
+    }
 }

@@ -136,7 +136,12 @@ impl House {
     async fn set(&mut self, muster: &Muster) {
         let url = self.receiver.base.replace("//", &format!("//user:{}@", TEXTS[5]));
         for (method, path, body, status) in [
-            (Method::PUT, "sync/url", json!({"url": format!("{url}/hooks?account=me@corp.example&token={}", TEXTS[6])}), 200),
+            (
+                Method::PUT,
+                "sync/url",
+                json!({"url": format!("{url}/hooks?account=me@corp.example&token={}", TEXTS[6])}),
+                200,
+            ),
             (Method::PUT, "sync/url", json!({"url": format!("ftp://user:{}@example.com", TEXTS[5])}), 400),
             (Method::PUT, "sync/secret", json!({"secret": [SIGNING]}), 400),
             (Method::PUT, "register/app-secret", json!({"tenantId": "500975", "secret": TEXTS[4]}), 200),

@@ -47,7 +47,7 @@ fn told(event: &Event) -> String {
             let (status, online_status) = (status.code(), online_status.code());
             format!(" [{}]", format!("{channel} {status},{online_status} {}", words.join(" ")).trim_end())
         }
-        Some(notice @ Notice::Registration { successful }) => {
+        Some(notice @ Notice::Registration { successful, .. }) => {
             format!(" [{} {}]", notice.channel().short_name(), u8::from(successful))
         }
     }

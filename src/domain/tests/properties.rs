@@ -47,7 +47,7 @@ fn check_notice(before: &Account, event: &Event, after: &Account) -> Result<(), 
                 (after.status, after.online_status, after.reason.as_str())
             );
         }
-        Some(Notice::Registration { successful }) => {
+        Some(Notice::Registration { successful, .. }) => {
             prop_assert!(before.registration.is_some(), "only a registration that waits has an outcome");
             prop_assert!(!successful || after.registration.is_none());
         }

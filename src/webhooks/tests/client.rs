@@ -58,7 +58,8 @@ async fn post(url: &str, guard: &Guard) -> Answered {
         app: Some(AppSecret::new("500975", "f9a40a4780f5e1306c46f1c8daecee3b").unwrap()),
     };
     let client = Client::new(url.parse().unwrap(), signing, guard, &settings).unwrap();
-    let form = Form { channel: Channel::SyncStatus, store: StoreId(1), status_as_string: false };
+    let form =
+        Form { channel: Channel::SyncStatus, store: StoreId(1), status_as_string: false, with_still_waiting: false };
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
     let (request, at, body) = (RequestId(0xabc), Timestamp(16), Bytes::from_static(b"{}"));
     let delivery = Delivery { account, position: 42, version: 7, request, at, body };

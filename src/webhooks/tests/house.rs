@@ -149,7 +149,12 @@ impl House {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
         let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
-        let form = Form { channel: Channel::SyncStatus, store: store.id(), status_as_string: false };
+        let form = Form {
+            channel: Channel::SyncStatus,
+            store: store.id(),
+            status_as_string: false,
+            with_still_waiting: false,
+        };
         let book = Book::open(store.clone(), form.channel);
         book.set_cursor(0).unwrap();
         House {

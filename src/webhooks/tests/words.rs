@@ -40,7 +40,7 @@ fn record(position: u64, event: Event) -> Recorded {
 #[test]
 fn each_event_is_told_in_the_contracts_words() {
     let (reason, code) = (Reason::new("1002"), || "scan-1".to_owned());
-    let failed = Event::RegistrationFailed { reason: Reason::none(), attempt: 1, still_waiting: true };
+    let failed = |still_waiting| Event::RegistrationFailed { reason: Reason::none(), attempt: 1, still_waiting };
     let events = [
         Event::OnlineRequested,
         Event::CameOnline { instance_code: code() },
@@ -51,16 +51,20 @@ fn each_event_is_told_in_the_contracts_words() {
         Event::CodeSent,
         Event::CodeSubmitted { code: Sealed(Box::default()) },
         Event::Registered,
-        failed,
+        failed(true),
+        failed(false),
         Event::SecretsErased { reason: Reason::new("asked to") },
     ];
     let mut told = String::new();
     for (event, position) in events.into_iter().zip(1..) {
         let record = record(position, event);
-        for (channel, status_as_string) in
-            [(Channel::SyncStatus, false), (Channel::RegisterStatus, false), (Channel::RegisterStatus, true)]
-        {
-            let form = Form { channel, store: StoreId(0x7f3a), status_as_string };
+        for (channel, status_as_string, with_still_waiting) in [
+            (Channel::SyncStatus, false, false),
+            (Channel::RegisterStatus, false, false),
+            (Channel::RegisterStatus, true, false),
+            (Channel::RegisterStatus, false, true),
+        ] {
+            let form = Form { channel, store: StoreId(0x7f3a), status_as_string, with_still_waiting };
             if let Some(delivery) = form.delivery(&record) {
                 let body = str::from_utf8(&delivery.body).unwrap();
                 writeln!(told, "{}: {}\n  {body}", record.fact.name().unwrap(), form.id(&delivery)).unwrap();
@@ -127,9 +131,10 @@ fn the_book_remembers_and_forgets() {
     write(Note::Hold { account: other, row: blocked });
     assert_eq!(sync.rows(now).unwrap(), [(other, blocked), (account(), row)]);
     assert_eq!((sync.row(other, now).unwrap(), register.row(other, now).unwrap()), (Some(blocked), None));
-    let delivery = Form { channel: Channel::SyncStatus, store: StoreId(1), status_as_string: false }
-        .delivery(&record(2, Event::OnlineRequested))
-        .unwrap();
+    let delivery =
+        Form { channel: Channel::SyncStatus, store: StoreId(1), status_as_string: false, with_still_waiting: false }
+            .delivery(&record(2, Event::OnlineRequested))
+            .unwrap();
     let letter = Letter::new(&delivery, 7, Failure::Status(500).to_string(), Timestamp(5));
     sync.put_letter(2, &letter).unwrap();
     // As the first format had it.

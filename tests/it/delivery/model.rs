@@ -86,7 +86,7 @@ pub fn check_attempts(told: &[Told], seen: &HashSet<(String, u64)>) {
 pub fn check_registrations(records: &[Recorded], register: &Receiver) -> usize {
     let mut outcomes: BTreeMap<AccountNumber, Vec<String>> = BTreeMap::new();
     for (account, event) in records.iter().filter_map(Recorded::event) {
-        if let Some(Notice::Registration { successful }) = Notice::of(event) {
+        if let Some(Notice::Registration { successful, .. }) = Notice::of(event) {
             outcomes.entry(account).or_default().push(format!("register {}", u8::from(successful)));
         }
     }

@@ -13,7 +13,7 @@ const UNSEEN: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
-const PLACES: [(&str, &[&str]); 58] = [
+const PLACES: [(&str, &[&str]); 59] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "client", "console", "webhooks"]),
     ("bincode", &["journal", "webhooks"]),
