@@ -6,6 +6,7 @@
 
 use tokio::time::timeout;
 
+use super::sessions::SessionEnd;
 use super::{Denied, Holder, Keys, Pass};
 use crate::clock;
 use crate::domain::{Grant, Need};
@@ -100,7 +101,7 @@ impl Keys {
             Holder::Anonymous => return Err(Denied::Missing),
             Holder::Key(grant) => grant,
         };
-        if pass.session.as_ref().is_some_and(|session| session.is_over()) {
+        if pass.session.as_ref().is_some_and(SessionEnd::is_over) {
             return Err(Denied::SignedOut);
         }
         match self.pass_again(grant.id, clock::now()) {
@@ -135,10 +136,15 @@ impl Keys {
 
 /// What is told to whoever showed the key by a session, or by a tenant's token.
 fn as_shown(denied: Denied, pass: &Pass, grant: &Grant) -> Denied {
-    match denied {
-        _ if pass.session.is_some() => Denied::SignedOut,
-        Denied::Expired if grant.tenant().is_some() => Denied::TenantExpired,
-        Denied::Revoked if grant.tenant().is_some() => Denied::WrongToken,
-        denied => denied,
+    if pass.session.is_some() {
+        return Denied::SignedOut;
+    }
+    let is_tenant = grant.tenant().is_some();
+    if is_tenant && matches!(denied, Denied::Expired) {
+        Denied::TenantExpired
+    } else if is_tenant && matches!(denied, Denied::Revoked) {
+        Denied::WrongToken
+    } else {
+        denied
     }
 }

@@ -67,6 +67,6 @@ impl Offline {
         let rotation = runtime.block_on(vault.stop_rotation())?;
         rotation.turn_back()?;
         let asker = Asker { origin: Origin::OPERATOR, from: "command line".to_owned() };
-        Ok(rotation.run(self.audit.journal(), runtime, asker, |_, _| {})?)
+        Ok(rotation.run(self.audit.journal(), runtime, &asker, |_, _| {})?)
     }
 }

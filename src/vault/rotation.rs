@@ -188,7 +188,7 @@ impl Rotation {
         self,
         journal: &Journal,
         runtime: &Handle,
-        asker: Asker,
+        asker: &Asker,
         progress: impl FnMut(u64, u64),
     ) -> Result<Rotated, Error> {
         self.carry_out(journal, runtime, asker, false, progress)
@@ -197,22 +197,21 @@ impl Rotation {
     /// As [`run`](Rotation::run), for one that a start finds broken off: that this start finished it is recorded too.
     pub fn run_at_start(self, journal: &Journal, runtime: &Handle) -> Result<Rotated, Error> {
         let asker = Asker { origin: Origin::SERVICE, from: "start".to_owned() };
-        self.carry_out(journal, runtime, asker, true, |_, _| {})
+        self.carry_out(journal, runtime, &asker, true, |_, _| {})
     }
 
     fn carry_out(
         self,
         journal: &Journal,
         runtime: &Handle,
-        asker: Asker,
+        asker: &Asker,
         is_start: bool,
         progress: impl FnMut(u64, u64),
     ) -> Result<Rotated, Error> {
-        let broken_off = |error| match error {
-            Error::RotationStopped => error,
-            _ => Error::RotationBrokenOff(Box::new(error)),
+        let broken_off = |error| {
+            if matches!(error, Error::RotationStopped) { error } else { Error::RotationBrokenOff(Box::new(error)) }
         };
-        let rewrapped = self.seal_and_record(journal, runtime, &asker, is_start, progress).map_err(broken_off)?;
+        let rewrapped = self.seal_and_record(journal, runtime, asker, is_start, progress).map_err(broken_off)?;
         let next = self.finish().map_err(broken_off)?;
         Ok(Rotated { rewrapped, next })
     }

@@ -91,7 +91,7 @@ pub(super) async fn answer(desk: &Desk, method: &str, context: &Context, body: &
             line.push(b'\n');
             let _unread = writer.write(line);
         };
-        let rotated = rotation.run(&journal, &runtime, asker, |done, of| say(Line::Progress { done, of }));
+        let rotated = rotation.run(&journal, &runtime, &asker, |done, of| say(Line::Progress { done, of }));
         say(match rotated {
             Ok(rotated) => Line::Rotated(rotated),
             Err(error) => {

@@ -113,7 +113,7 @@ fn a_rotation_that_meets_a_full_disk() {
             let code = vault.seal_code(mine, "123456").unwrap().unwrap();
             vault.inner.store.sync().unwrap();
             vault.inner.store.fill_disk_after(writes);
-            match vault.begin_rotation(None).map(|rotation| rotation.run(&journal, handle, asker(), |_, _| {})) {
+            match vault.begin_rotation(None).map(|rotation| rotation.run(&journal, handle, &asker(), |_, _| {})) {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => {
                     let words = error.to_string();
