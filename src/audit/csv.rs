@@ -60,9 +60,10 @@ mod tests {
         fn whatever_is_in_a_cell(cells in proptest::collection::vec(r#"[=+@\t\r\n ,"'a\-\x1b]{0,6}"#, 1..4)) {
             let row = csv_row(&cells);
             prop_assert!(!row.contains(char::is_control), "{row:?}");
-            let (mut read, mut is_quoted) = (vec![String::new()], false);
-            for letter in row.chars() {
+            let (mut read, mut is_quoted, mut letters) = (vec![String::new()], false, row.chars().peekable());
+            while let Some(letter) = letters.next() {
                 match letter {
+                    '"' if is_quoted && letters.next_if_eq(&'"').is_some() => read.last_mut().unwrap().push('"'),
                     '"' => is_quoted = !is_quoted,
                     ',' if !is_quoted => read.push(String::new()),
                     _ => read.last_mut().unwrap().push(letter),

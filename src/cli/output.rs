@@ -56,6 +56,6 @@ mod tests {
     #[test]
     fn control_characters_in_a_table_are_shown() {
         let rows = [["NAME", "ROLE"], ["a\u{1b}[2J\n", "admin"]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "NAME             ROLE\na\\u001b[2J\\u000a  admin\n");
+        assert_eq!(table(&rows), "NAME              ROLE\na\\u001b[2J\\u000a  admin\n");
     }
 }

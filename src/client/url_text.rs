@@ -24,7 +24,9 @@ pub fn redact_url(text: &str) -> String {
     let Some(url) = parse_url(text) else { return NOT_A_URL.to_owned() };
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let path: Vec<String> = url.path().split('/').map(cut_segment).collect();
+    // A URL without a path is the same as one with `/`.
+    let path = if url.path() == "/" { "" } else { url.path() };
+    let path: Vec<String> = path.split('/').map(cut_segment).collect();
     format!("{}://{host}{port}{}", url.scheme(), path.join("/"))
 }
 
@@ -44,7 +46,8 @@ mod tests {
     #[test]
     fn urls_are_shown_by_their_parsed_parts() {
         for (url, shown) in [
-            ("https://example.com", "https://example.com/"),
+            ("https://example.com", "https://example.com"),
+            ("https://example.com/?a=b", "https://example.com"),
             ("HTTPS://Example.COM:443/Hooks", "https://example.com/Hooks"),
             ("http://127.0.0.1:9/hook?account=me@corp.example&sig=TOPSECRET", "http://127.0.0.1:9/hook"),
             ("http://127.0.0.1:8080/@hooks.mycompany.example/status", "http://127.0.0.1:8080/@hoo…/status"),

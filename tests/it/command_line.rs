@@ -91,12 +91,12 @@ fn urls_in_messages() {
             &["events"][..],
             &[(server, "http://ulrich:hunter2@127.0.0.1:9/?a=@b&c=hunter2")][..],
             1,
-            "http://127.0.0.1:9/:",
+            "http://127.0.0.1:9:",
         ),
         (&["events"], &[(server, "ulrich:hunter2@127.0.0.1:9")], 2, "must be an http or https URL"),
         (&check("ftp://ulrich:hunter2@127.0.0.1:9"), &[], 2, "must be an http or https URL"),
         (&serve, &[(endpoint, "http://ulrich:hunter2@127.0.0.1:9/a<b")], 1, "http://127.0.0.1:9/a%3Cb/v1/traces"),
-        (&serve, &[(endpoint, "http://127.0.0.1:9/?a=@b&c=hunter2")], 2, "http://127.0.0.1:9/"),
+        (&serve, &[(endpoint, "http://127.0.0.1:9/?a=@b&c=hunter2")], 2, "http://127.0.0.1:9"),
     ] {
         let (ended, stdout, stderr) = run(arguments, environment);
         let said = stdout + &stderr;

@@ -29,6 +29,15 @@ fn line_with(log: &Output, words: &str) -> String {
     iter::from_fn(|| log.line()).find(|line| line.contains(words)).unwrap_or_else(|| panic!("no line has {words:?}"))
 }
 
+/// Reads until each of `words` stood in a line, in any order.
+fn lines_with<const N: usize>(log: &Output, words: [&str; N]) {
+    let mut missing = Vec::from(words);
+    while !missing.is_empty() {
+        let line = log.line().unwrap_or_else(|| panic!("no line has {missing:?}"));
+        missing.retain(|words| !line.contains(words));
+    }
+}
+
 async fn lost_lines(muster: &Muster) -> u64 {
     let metrics = muster.get("/metrics").await.text;
     let lost = metrics.lines().find_map(|line| line.strip_prefix("muster_log_lines_lost_total "));
@@ -208,8 +217,8 @@ async fn settings_are_read_again() {
     make_certificate();
     set_filter("\"muster=debug\"");
     send_signal(muster.pid(), "HUP");
-    line_with(&log, "SIGHUP: the filter of the log is read again");
-    line_with(&log, "the files of TLS are read again: new connections get them");
+    let filter = "SIGHUP: the filter of the log is read again";
+    lines_with(&log, [filter, "the files of TLS are read again: new connections get them"]);
     // A client that speaks no TLS is told of at debug.
     assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
     line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");

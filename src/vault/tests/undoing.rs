@@ -15,7 +15,8 @@ fn a_rotation_is_undone() {
         let what = format!("sealed anew: {is_sealed}, {steps} steps, new file: {is_new_file}");
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("keys/master.key");
-        let next = directory.path().join("next.key");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let next = elsewhere.path().join("next.key");
         fs::write(&next, "5a".repeat(32)).unwrap();
         fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
         let code = {

@@ -284,6 +284,9 @@ fn told(receiver: &Receiver, into: &Path) {
     fs::write(into.join("webhooks.json"), format!("{:#}\n", Value::from(taken))).unwrap();
 }
 
+/// Acts that came after version 0.1. The recipe of the next version makes them happen, and this list is then empty.
+const YOUNGER: [&str; 3] = ["webhook_closed", "master_key_rotation_aborted", "master_key_rotation_finished"];
+
 /// Each table has rows, and each event and act is there.
 fn nothing_is_missing(frozen: &Path) {
     let data = directory_of(frozen);
@@ -291,6 +294,7 @@ fn nothing_is_missing(frozen: &Path) {
     let empty: Vec<_> = Table::ALL.iter().filter(|table| store.scan_from(**table, b"").next().is_none()).collect();
     assert!(empty.is_empty(), "{empty:?} have no row");
     let export = fs::read_to_string(frozen.join("export.jsonl")).unwrap();
-    let missing: Vec<_> = names().filter(|name| !export.contains(&format!(".{name}.v1\""))).collect();
+    let names = names().filter(|name| !YOUNGER.contains(name));
+    let missing: Vec<_> = names.filter(|name| !export.contains(&format!(".{name}.v1\""))).collect();
     assert!(missing.is_empty(), "{missing:?} did not happen");
 }
