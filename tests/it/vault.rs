@@ -173,7 +173,7 @@ async fn rotations_that_are_killed() {
         assert_eq!(events(&muster, "content_replaced").await, 0);
         assert_eq!(muster.get("/api/v1/log/public-key").await.text, public, "the log's key is the same");
         let webhooks = muster.get("/api/v1/webhooks/sync").await.text;
-        assert!(webhooks.contains("http://127.0.0.1:9/"), "{webhooks}");
+        assert!(webhooks.contains("\"http://127.0.0.1:9\""), "{webhooks}");
         let recorded = events(&muster, "master_key_rotated").await;
         assert!(recorded >= retired.len(), "{recorded} of {} rotations are recorded", retired.len());
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
