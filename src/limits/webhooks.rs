@@ -88,7 +88,7 @@ pub const REMARK_BYTES: usize = 256;
 pub const CONFIRMATION_BYTES: u64 = 64;
 /// Bytes in the body of a request about the webhooks: positions of a few thousand dead letters.
 pub const ORDER_BYTES: usize = 64 * 1024;
-/// Bytes in the body of an order to accounts: [`BATCH_ACCOUNTS`] numbers of 15 digits with room to indent them, and a
+/// Bytes in the body of an order to accounts: [`BATCH_ACCOUNTS`](super::BATCH_ACCOUNTS) numbers of 15 digits with room to indent them, and a
 /// reason.
 pub const ACCOUNTS_ORDER_BYTES: usize = 512 * 1024;
 /// Orders to a channel that wait until it looks.
