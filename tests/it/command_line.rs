@@ -258,6 +258,8 @@ async fn a_second_signal() {
         let muster = Muster::start(data.path(), &[]);
         let mut half = tokio::net::TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
         half.write_all(b"POST /group-dispatch-api/whatsapp/batchOnline HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{").await.unwrap();
+        // By then the half request has been read, too.
+        assert_eq!(muster.get("/readyz").await.status, 200);
         let begin = Instant::now();
         send_signal(muster.pid(), signal);
         // Long enough for the first to be taken; signals that nobody has taken yet fall into one.
