@@ -178,7 +178,7 @@ impl Keys {
         Ok(self.give(wanted, asker).await?)
     }
 
-    /// Gives a key, while nobody else changes any.
+    /// Creates a key. The lock keeps other changes of keys out meanwhile.
     async fn give(&self, wanted: Wanted, asker: Asker) -> Result<Made, Refused> {
         let Wanted { name, role, accounts, expires, tenant, secret } = wanted;
         if self.keys.is_empty() && (role != Role::Admin || !accounts.is_empty() || expires.is_some()) {

@@ -25,7 +25,7 @@ pub struct Requester {
     from: String,
 }
 
-/// Leave to do something now. Only [`Requester::authorize`] gives it: ask anew after each wait.
+/// Permission to do something now. Only [`Requester::authorize`] gives it: ask again after each wait.
 pub struct Authorized {
     pass: Pass,
     asker: Asker,
@@ -134,7 +134,7 @@ impl Keys {
     }
 }
 
-/// What is told to whoever showed the key by a session, or by a tenant's token.
+/// The error as a session, or a tenant's token, shows it.
 fn as_shown(denied: Denied, pass: &Pass, grant: &Grant) -> Denied {
     if pass.session.is_some() {
         return Denied::SignedOut;

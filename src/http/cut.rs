@@ -1,4 +1,4 @@
-//! Answers that take long to be read: they break off once the key of whoever reads them is over.
+//! Long answers: they break off once their reader's key is over.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Whether the store has failed. A failure is final, whoever met it: the store remembers it and refuses every later write.
+//! Whether the store has failed. A failure is final: the store remembers it and refuses every later write.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

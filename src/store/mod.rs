@@ -204,7 +204,7 @@ impl Store {
         Ok(Store { backend, directory, mark, failure: Arc::default(), metrics: Metrics::default() })
     }
 
-    /// Waits until this machine's store fails, whoever meets the failure first. Every write after it is refused.
+    /// Waits until this machine's store fails. Every write after the failure is refused.
     pub async fn failed(&self) -> Error {
         self.failure.wait().await
     }
