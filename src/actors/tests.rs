@@ -4,22 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Accounts, Effect, Error, Gateway, Inbox, Outcome, Reports, finish_erasures, reports};
-use crate::config::{self, Settings};
+use crate::config;
 use crate::domain::{
     Account, AccountNumber, AccountType, Command, GatewayKind, OnlineStatus, Outstanding, Reason, Refusal, Report,
-    Routing, VerifyType,
+    VerifyType,
 };
-use crate::journal::{Journal, Origin, Stream};
+use crate::journal::{Origin, Stream};
 use crate::metrics::{CommandKind, CommandOutcome};
-use crate::store::Store;
 use crate::testkit::fixture::Fixture;
 use crate::testkit::sample::{account, content};
-use crate::vault::Vault;
 
 /// Notes what it is asked; panics once if told so.
 struct Notebook {
@@ -35,36 +32,29 @@ impl Gateway for Notebook {
 }
 
 struct House {
-    journal: Journal,
+    fixture: Fixture,
     accounts: Accounts,
     inbox: Option<Inbox>,
     gateway: Arc<Notebook>,
     asked: mpsc::UnboundedReceiver<(AccountNumber, Outstanding)>,
     reports: Reports,
-    _directory: Arc<TempDir>,
 }
 
 impl House {
     fn new(change: impl FnOnce(&mut config::Actors)) -> House {
-        let Fixture { journal, directory, .. } = Fixture::new();
-        House::on(journal, Arc::new(directory), change)
+        House::on(Fixture::with(|settings| {
+            settings.accounts.auto_reconnect = true;
+            settings.accounts.reconnect_wait = Duration::from_millis(1);
+            change(&mut settings.actors);
+        }))
     }
 
-    fn on(journal: Journal, directory: Arc<TempDir>, change: impl FnOnce(&mut config::Actors)) -> House {
-        let rules = config::Accounts {
-            auto_reconnect: true,
-            reconnect_wait: Duration::from_millis(1),
-            ..Settings::default().accounts
-        };
-        let mut settings = Settings::default().actors;
-        change(&mut settings);
+    fn on(fixture: Fixture) -> House {
         let (sender, asked) = mpsc::unbounded_channel();
         let gateway = Arc::new(Notebook { asked: sender, panics: AtomicBool::new(false) });
         let (reports, reported) = reports();
-        let (accounts, inbox) =
-            Accounts::start(journal.clone(), &settings, &rules, Routing::default(), gateway.clone(), reported, 0)
-                .unwrap();
-        House { journal, accounts, inbox: Some(inbox), gateway, asked, reports, _directory: directory }
+        let (accounts, inbox) = fixture.accounts(gateway.clone(), reported);
+        House { fixture, accounts, inbox: Some(inbox), gateway, asked, reports }
     }
 
     fn run_inbox(&mut self, unsettled: Vec<AccountNumber>) {
@@ -77,8 +67,8 @@ impl House {
     }
 
     async fn until(&self, account: AccountNumber, status: OnlineStatus) {
-        let mut head = self.journal.follow();
-        while self.journal.load(account).unwrap().0.online_status != status {
+        let mut head = self.fixture.journal.follow();
+        while self.fixture.journal.load(account).unwrap().0.online_status != status {
             head.changed().await.unwrap();
         }
     }
@@ -96,7 +86,7 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
     house.reports.send(account, connected(1)).await;
     house.until(account, OnlineStatus::Online).await;
     assert_eq!(
-        house.journal.head(),
+        house.fixture.journal.head(),
         3,
         "imported, online requested, came online; the stranger's report changed nothing"
     );
@@ -109,7 +99,7 @@ async fn commands_of_one_account_are_decided_one_after_the_other() {
     let outcomes = house.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let refused = outcomes.iter().filter(|outcome| **outcome == Err(Refusal::OtherContent)).count();
-    assert_eq!((outcomes[0], refused, house.journal.head()), (Ok(Effect::Happened), 63, 1));
+    assert_eq!((outcomes[0], refused, house.fixture.journal.head()), (Ok(Effect::Happened), 63, 1));
 }
 
 #[tokio::test]
@@ -119,7 +109,7 @@ async fn too_many_commands_are_turned_away_at_once() {
     assert_eq!(first.unwrap(), Ok(Effect::Happened));
     assert!(matches!(second, Err(Error::Overloaded { limit: 1 })));
     assert_eq!(house.online(account(2)).await.unwrap(), Ok(Effect::Happened), "the permit is back");
-    let counted = |outcome| house.journal.metrics().commands.at((CommandKind::BringOnline, outcome)).get();
+    let counted = |outcome| house.fixture.journal.metrics().commands.at((CommandKind::BringOnline, outcome)).get();
     assert_eq!((counted(CommandOutcome::Accepted), counted(CommandOutcome::Overloaded)), (2, 1));
 }
 
@@ -137,7 +127,7 @@ async fn retired_accounts_come_back_as_they_were() {
             .await
             .unwrap();
         assert_eq!(
-            (recycled, house.journal.head_of(Stream::Account(account(number))).version),
+            (recycled, house.fixture.journal.head_of(Stream::Account(account(number))).version),
             (Ok(Effect::Happened), 3)
         );
     }
@@ -159,7 +149,7 @@ async fn a_panic_ends_one_actor_and_loses_nothing() {
     // The panic comes after the commit, so the successor finds the account on its way already.
     assert_eq!(house.online(account(1)).await.unwrap(), Ok(Effect::Nothing));
     assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
-    assert_eq!(house.journal.head(), 2);
+    assert_eq!(house.fixture.journal.head(), 2);
 }
 
 /// Callers hang up. Their commands are carried out, and leave nothing behind.
@@ -204,7 +194,7 @@ async fn a_registration_is_not_asked_for_twice_after_a_panic() {
     };
     assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Nothing));
     assert!(matches!(house.asked.recv().await, Some((_, Outstanding::RequestCode { .. }))));
-    assert_eq!(house.journal.head(), 1);
+    assert_eq!(house.fixture.journal.head(), 1);
 }
 
 /// What its deadline has ended is not asked of the gateway again, whoever recovers the account.
@@ -222,7 +212,7 @@ async fn an_expired_registration_is_not_taken_up() {
         tokio::task::yield_now().await;
     }
     house.run_inbox(vec![]);
-    let mut head = house.journal.follow();
+    let mut head = house.fixture.journal.follow();
     head.wait_for(|head| *head == 2).await.unwrap();
     assert!(house.asked.try_recv().is_err(), "the code was asked for again");
 }
@@ -239,9 +229,9 @@ async fn dropped_accounts_come_back() {
         house.until(account(1), OnlineStatus::Offline).await;
     }
     // Pairing failed, so a person has to scan again, and the callers say when.
-    let events = house.journal.head();
+    let events = house.fixture.journal.head();
     house.online(account(1)).await.unwrap().unwrap();
-    assert_eq!(house.journal.head(), events + 1);
+    assert_eq!(house.fixture.journal.head(), events + 1);
     assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session: 4 })));
 }
 
@@ -251,7 +241,7 @@ async fn a_gateway_that_never_answers_is_given_up() {
     house.run_inbox(vec![]);
     house.online(account(4)).await.unwrap().unwrap();
     house.until(account(4), OnlineStatus::Offline).await;
-    assert_eq!(house.journal.load(account(4)).unwrap().0.reason, Reason::new(Reason::NETWORK));
+    assert_eq!(house.fixture.journal.load(account(4)).unwrap().0.reason, Reason::new(Reason::NETWORK));
 }
 
 #[tokio::test]
@@ -260,7 +250,7 @@ async fn what_was_outstanding_is_taken_up_after_a_restart() {
     first.online(account(1)).await.unwrap().unwrap();
     first.accounts.drain().await;
     assert!(matches!(first.online(account(2)).await, Err(Error::Stopping)));
-    let mut second = House::on(first.journal, first._directory, |_| {});
+    let mut second = House::on(first.fixture);
     second.run_inbox(vec![account(1)]);
     assert_eq!(second.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
 }
@@ -285,8 +275,7 @@ async fn task_ids_rise_and_end() {
 #[tokio::test]
 async fn an_erasure_that_was_begun_is_ended() {
     let house = House::new(|_| {});
-    let store = Store::open(&house._directory.path().join("keys"), &Settings::default().store).unwrap();
-    let vault = Vault::open(store, &config::Vault::default()).unwrap();
+    let vault = &house.fixture.vault;
     let [erased, kept] = [account(1), account(2)];
     for account in [erased, kept] {
         vault.enrol(account).unwrap();
@@ -295,7 +284,7 @@ async fn an_erasure_that_was_begun_is_ended() {
     }
     let command = Command::EraseSecrets { reason: Reason::new("asked to") };
     house.accounts.execute(erased, command, Origin::SERVICE).await.unwrap().unwrap();
-    finish_erasures(&vault, &house.journal).await.unwrap();
+    finish_erasures(vault, &house.fixture.journal).await.unwrap();
     assert_eq!(vault.unfinished_erasures().unwrap(), []);
     assert!(vault.seal_code(erased, "123456").unwrap().is_none(), "its key is gone");
     assert!(vault.seal_code(kept, "123456").unwrap().is_some(), "its key is there");
@@ -312,7 +301,7 @@ async fn what_is_outstanding_is_offered_again() {
     house.reports.offer_again(account(1)).await.unwrap();
     assert_eq!(house.asked.try_recv(), Ok(first));
     assert!(house.asked.try_recv().is_err(), "once");
-    assert_eq!(house.journal.head(), 2);
+    assert_eq!(house.fixture.journal.head(), 2);
 }
 
 /// Whoever settles a report is told what came of it once that is durable.
@@ -326,6 +315,6 @@ async fn a_settled_report_is_answered() {
         let settled = house.reports.settle(GatewayKind::Bridge, account(1), connected()).await.unwrap();
         assert_eq!(settled, Ok(effect));
     }
-    let (state, _) = house.journal.load(account(1)).unwrap();
+    let (state, _) = house.fixture.journal.load(account(1)).unwrap();
     assert_eq!((state.online_status, state.version), (OnlineStatus::Online, 3));
 }

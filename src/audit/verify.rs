@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Audit, Error, hex, log};
-use crate::domain::{Account, AccountNumber, AccountType, Content, Event, Fingerprint, Sealed};
+use crate::domain::{Account, AccountNumber, Content, Event};
 use crate::journal::{self, Fact, Journal, Recorded};
 use crate::store::{self, Store};
 
@@ -83,7 +83,7 @@ impl Folds {
         if !state.allows(event) {
             return Err(format!("no rule allows {} for account {account} as it stands", event.name()));
         }
-        let content = self.content.get_or_insert_with(|| Arc::new(nothing())).clone();
+        let content = self.content.get_or_insert_with(|| Arc::new(Content::empty())).clone();
         match event {
             Event::AccountImported { .. } => state.evolve(&Event::AccountImported { content }),
             Event::ContentReplaced { .. } => state.evolve(&Event::ContentReplaced { content }),
@@ -104,21 +104,6 @@ impl Folds {
             | Event::ProviderCalled { .. } => state.evolve(event),
         }
         Ok(())
-    }
-}
-
-fn nothing() -> Content {
-    Content {
-        account_type: AccountType::Personal,
-        name: None,
-        avatar: None,
-        public_key: String::new(),
-        msg_public_key: String::new(),
-        account_id: None,
-        next_key_id: None,
-        registration_id: None,
-        secrets: Sealed(Box::default()),
-        fingerprint: Fingerprint([0; 32]),
     }
 }
 

@@ -31,6 +31,24 @@ pub struct Content {
     pub fingerprint: Fingerprint,
 }
 
+impl Content {
+    /// Personal, and with nothing in it.
+    pub fn empty() -> Content {
+        Content {
+            account_type: AccountType::Personal,
+            name: None,
+            avatar: None,
+            public_key: String::new(),
+            msg_public_key: String::new(),
+            account_id: None,
+            next_key_id: None,
+            registration_id: None,
+            secrets: Sealed(Box::default()),
+            fingerprint: Fingerprint([0; 32]),
+        }
+    }
+}
+
 /// Bytes that only the vault can open.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(pub Box<[u8]>);

@@ -7,18 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Simulator;
 use crate::actors::{Gateway, reports};
-use crate::config::{self, Settings};
+use crate::config;
 use crate::domain::{Account, AccountNumber, Command, Outstanding, Sealed, TaskId, VerifyType};
-use crate::store::Store;
+use crate::testkit::fixture::Fixture;
 use crate::vault::Vault;
 
 /// Asks the simulator for everything about one account of each fate; the reports are as in the golden file.
 #[tokio::test(start_paused = true)]
 async fn fates() {
-    let directory = tempfile::tempdir().unwrap();
-    let settings = Settings::default();
-    let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
-    let vault = Vault::open(store, &settings.vault).unwrap();
+    let Fixture { vault, .. } = &Fixture::new();
     let task = TaskId::new(1).unwrap();
     let mut text = String::new();
     for last_four in [1, 2, 3, 4, 5, 6, 1234] {
@@ -40,9 +37,9 @@ async fn fates() {
             ("submit 654321", wrong),
             ("submit what does not open", foreign),
         ] {
-            text += &format!("…{last_four:04} {name}\n{}", reported(&vault, account, Some(asked)).await);
+            text += &format!("…{last_four:04} {name}\n{}", reported(vault, account, Some(asked)).await);
         }
-        text += &format!("…{last_four:04} restart while online\n{}", reported(&vault, account, None).await);
+        text += &format!("…{last_four:04} restart while online\n{}", reported(vault, account, None).await);
     }
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
@@ -70,12 +67,9 @@ async fn reported(vault: &Vault, account: AccountNumber, asked: Option<Outstandi
 /// What a fate still holds for a session does not happen once the session is to be closed.
 #[tokio::test(start_paused = true)]
 async fn a_closed_session_has_no_fate() {
-    let directory = tempfile::tempdir().unwrap();
-    let settings = Settings::default();
-    let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
-    let vault = Vault::open(store, &settings.vault).unwrap();
+    let fixture = Fixture::new();
     let (reports, mut reported) = reports();
-    let (simulator, channel) = Simulator::new(&settings.simulator, vault, reports, [], |_| 1);
+    let (simulator, channel) = Simulator::new(&fixture.settings.simulator, fixture.vault.clone(), reports, [], |_| 1);
     tokio::spawn(channel.run(CancellationToken::new()));
     let account: AccountNumber = "86182170003".parse().unwrap();
     simulator.take_up(account, &Account::initial(), &Outstanding::Connect { session: 1 });

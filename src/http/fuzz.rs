@@ -13,7 +13,7 @@ use super::{body, list, visitor};
 use crate::domain::AccountNumber;
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
 use crate::vault::ClearContent;
-pub(crate) use house::{request, requests};
+pub(crate) use house::{behind, request, requests};
 
 /// Stands in every secret of the seeds; no sentence may repeat it.
 const SECRET: &str = "c4n4ry";

@@ -49,6 +49,15 @@ impl Roster {
         roster
     }
 
+    /// Opens the journal of a store, and a roster that is up to date with it and follows it.
+    pub fn open_with_journal(store: &Store) -> Result<(Roster, Journal), journal::Error> {
+        let roster = Roster::open(store);
+        let following = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
+        roster.catch_up(&journal)?;
+        Ok((roster, journal))
+    }
+
     /// A roster that nothing was applied to.
     pub(super) fn empty(store: StoreId) -> Roster {
         Roster { store, state: Arc::default() }

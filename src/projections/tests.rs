@@ -9,14 +9,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config;
 use crate::domain::{
     Account, AccountNumber, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, Timestamp,
 };
 use crate::journal::{Append, Fact, Journal, Origin, Principal, Recorded, RequestId, Stream};
 use crate::limits::ROSTER_CHUNK_ROWS;
 use crate::metrics::{AccountState, Metrics, Projection};
-use crate::store::{Store, StoreId};
+use crate::store::StoreId;
+use crate::testkit::fixture::open_store;
 use crate::testkit::sample::{self, content};
 
 const HEAD: &str = r#"{"data":"#;
@@ -152,10 +152,6 @@ fn render(list: &AccountList) -> String {
     plain
 }
 
-fn open_store(directory: &tempfile::TempDir) -> Store {
-    Store::open(directory.path(), &config::Settings::default().store).unwrap()
-}
-
 #[test]
 fn small_list_reads_like_the_document() {
     let roster = Roster::empty(StoreId(7));
@@ -276,7 +272,7 @@ fn an_event_changes_one_chunk_and_answers_share_the_others() {
 #[test]
 fn checkpoint_brings_back_everything_and_a_damaged_one_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let store = open_store(&directory);
+    let store = open_store(directory.path());
     let roster = Roster::open(&store);
     let accounts = many(2 * ROSTER_CHUNK_ROWS + 3);
     roster.apply(&records(1, accounts.iter().map(|account| (*account, imported()))));
@@ -324,20 +320,14 @@ fn checkpoint_brings_back_everything_and_a_damaged_one_nothing() {
 #[test]
 fn roster_catches_up_with_the_journal_and_then_follows_it() {
     let directory = tempfile::tempdir().unwrap();
-    let store = open_store(&directory);
+    let store = open_store(directory.path());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let number = account("861821726232");
     let append = |journal: &Journal, expected_version, events| {
         let append = Append { account: number, expected_version, events, origin: ORIGIN, at: Timestamp(0) };
         runtime.block_on(journal.append(append)).unwrap();
     };
-    let start = || {
-        let roster = Roster::open(&store);
-        let follower = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| follower.apply(records))).unwrap();
-        roster.catch_up(&journal).unwrap();
-        (roster, journal)
-    };
+    let start = || Roster::open_with_journal(&store).unwrap();
 
     let (roster, journal) = start();
     append(&journal, 0, vec![imported(), Event::OnlineRequested]);

@@ -318,10 +318,7 @@ impl Rooms {
     fn open(settings: &Settings) -> Result<Rooms, Error> {
         let store = Store::open(&settings.data_dir, &settings.store)?;
         let vault = Vault::open(store.clone(), &settings.vault)?;
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
-        roster.catch_up(&journal)?;
+        let (roster, journal) = Roster::open_with_journal(&store)?;
         let log = Log::open(&store, &journal, vault.log_key()?)?;
         Ok(Rooms { store, vault, roster, journal, log })
     }

@@ -7,7 +7,7 @@ use crate::access::{Keys, Pass};
 use crate::audit::{Audit, Log};
 use crate::config::Settings;
 use crate::http::{Asked, Here, Within};
-use crate::journal::{Asker, Journal, Origin};
+use crate::journal::{Asker, Origin};
 use crate::projections::Roster;
 use crate::store::Store;
 use crate::vault::{self, Rotated, Vault};
@@ -28,10 +28,7 @@ impl Offline {
             return Err(Error::NoDataDirectory { path: settings.data_dir.clone() });
         }
         let store = Store::open(&settings.data_dir, &settings.store)?;
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
-        roster.catch_up(&journal)?;
+        let (roster, journal) = Roster::open_with_journal(&store)?;
         let vault = Vault::open_made(store.clone(), &settings.vault);
         let (log, vault, unsigned) = match vault.and_then(|vault| Ok((vault.log_key()?, vault))) {
             Ok((key, vault)) => (Some(Log::open(&store, &journal, key)?), Some(vault), None),

@@ -1,11 +1,19 @@
-//! A data directory, and what a start opens on it first.
+//! A data directory, and what a start opens on it, level by level: the store, its journal, what follows the journal, and
+//! what serves it.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use muster::actors::{Accounts, Gateway, Inbox, Reported};
+use muster::audit::{self, Audit, Log};
 use muster::config::Settings;
 use muster::journal::Journal;
 use muster::projections::Roster;
 use muster::store::Store;
 use muster::vault::Vault;
+use muster::webhooks::Webhooks;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// A store with its journal, its roster, which follows the journal, and its vault. The directory goes with it.
 pub struct Fixture {
@@ -20,13 +28,30 @@ pub struct Fixture {
 impl Fixture {
     /// On a new directory.
     pub fn new() -> Fixture {
-        let (settings, directory) = (Settings::default(), directory());
+        Fixture::with(|_| {})
+    }
+
+    /// On a new directory, with these settings changed.
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Fixture {
+        let (mut settings, directory) = (Settings::default(), directory());
+        change(&mut settings);
         let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records))).unwrap();
         let vault = Vault::open(store.clone(), &settings.vault).unwrap();
+        let (roster, journal) = Roster::open_with_journal(&store).unwrap();
         Fixture { settings, store, journal, roster, vault, directory }
+    }
+
+    /// The accounts, served by `gateway`, and what brings in its reports.
+    pub fn accounts(&self, gateway: Arc<dyn Gateway>, reported: Reported) -> (Accounts, Inbox) {
+        let Settings { actors, accounts, gateway: config, .. } = &self.settings;
+        let (journal, routing) = (self.journal.clone(), config.routing.clone());
+        Accounts::start(journal, actors, accounts, routing, gateway, reported, 0).unwrap()
+    }
+
+    /// The webhooks, which run until `stop`. Within a runtime.
+    pub fn webhooks(&self, stop: &CancellationToken) -> Webhooks {
+        let (guard, settings) = (self.settings.guard(), &self.settings.webhooks);
+        Webhooks::start(&self.store, &self.journal, &self.vault, guard, settings, stop).unwrap()
     }
 }
 
@@ -38,4 +63,22 @@ pub fn directory() -> TempDir {
         None => TempDir::new(),
     }
     .unwrap()
+}
+
+/// The store at `path`, which is made if there is none.
+pub fn open_store(path: &Path) -> Store {
+    Store::open(path, &Settings::default().store).unwrap()
+}
+
+/// A store's journal, which nothing follows.
+pub fn open_journal(store: Store) -> Journal {
+    Journal::open(store, Box::new(|_| {})).unwrap()
+}
+
+/// What auditors see of a store.
+pub fn open_audit(store: Store) -> Result<Audit, audit::Error> {
+    let vault = Vault::open(store.clone(), &Settings::default().vault)?;
+    let (roster, journal) = Roster::open_with_journal(&store)?;
+    let log = Log::open(&store, &journal, vault.log_key()?)?;
+    Ok(Audit::new(store, journal, roster, Some(log)))
 }

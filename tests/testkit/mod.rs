@@ -3,6 +3,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `clock` | a wall clock that a test moves |
 //! | `fixture` | a data directory, and what a start opens on it first |
 //! | `proxy` | stands between two sides, delays and cuts what they say |
 //! | `sample` | accounts, contents and events |
@@ -10,6 +11,7 @@
 // Nobody uses all of it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod clock;
 pub mod fixture;
 pub mod proxy;
 pub mod sample;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster::domain::{AccountNumber, AccountType, Content, Event, Fingerprint, Sealed, TaskId, Timestamp, VerifyType};
+use muster::domain::{AccountNumber, AccountType, Content, Event, Fingerprint, TaskId, Timestamp, VerifyType};
 
 /// The made-up account of this small number.
 pub fn account(number: u64) -> AccountNumber {
@@ -16,18 +16,7 @@ pub fn content(mark: u8) -> Arc<Content> {
 
 /// Content with this changed.
 pub fn content_with(mark: u8, change: impl FnOnce(&mut Content)) -> Arc<Content> {
-    let mut content = Content {
-        account_type: AccountType::Personal,
-        name: None,
-        avatar: None,
-        public_key: String::new(),
-        msg_public_key: String::new(),
-        account_id: None,
-        next_key_id: None,
-        registration_id: None,
-        secrets: Sealed(Box::default()),
-        fingerprint: Fingerprint([mark; 32]),
-    };
+    let mut content = Content { fingerprint: Fingerprint([mark; 32]), ..Content::empty() };
     change(&mut content);
     Arc::new(content)
 }

@@ -29,8 +29,8 @@ use crate::config::{self, Settings};
 use crate::domain::{Act, Deed, Event, Reason, Sealed, TaskId, Timestamp, VerifyType};
 use crate::journal::{Append, Origin, Principal, RequestId};
 use crate::store::StoreId;
+use crate::testkit::fixture::open_audit;
 use crate::testkit::sample::content_with;
-use crate::vault::Vault;
 
 /// 2026-11-25T09:00:00Z.
 const BEGIN: i64 = 1_795_597_200_000_000;
@@ -48,7 +48,7 @@ impl House {
     pub(crate) fn empty() -> House {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::found(&directory.path().join("data"), &store_settings(), StoreId(0x0123_4567_89ab_cdef));
-        House { audit: open(store.unwrap()).unwrap(), directory }
+        House { audit: open_audit(store.unwrap()).unwrap(), directory }
     }
 
     /// The whole story: one account comes and goes, one is banned and registered again, and somebody takes a backup.
@@ -103,19 +103,8 @@ fn store_settings() -> config::Store {
     Settings::default().store
 }
 
-/// The rooms over a store, as a start opens them.
-fn open(store: Store) -> Result<Audit, Error> {
-    let roster = Roster::open(&store);
-    let following = roster.clone();
-    let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
-    roster.catch_up(&journal)?;
-    let vault = Vault::open(store.clone(), &config::Vault::default())?;
-    let log = Log::open(&store, &journal, vault.log_key()?)?;
-    Ok(Audit::new(store, journal, roster, Some(log)))
-}
-
 fn open_at(path: &Path) -> Result<Audit, Error> {
-    open(Store::open(path, &store_settings())?)
+    open_audit(Store::open(path, &store_settings())?)
 }
 
 fn story() -> Vec<(&'static str, Event)> {

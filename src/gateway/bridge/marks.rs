@@ -181,10 +181,8 @@ impl Ignored {
 
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
-
     use super::*;
-    use crate::config::Settings;
+    use crate::testkit::fixture::Fixture;
 
     fn mark(last: u64, at: i64) -> Mark {
         Mark { last, at: Timestamp(at) }
@@ -198,10 +196,9 @@ mod tests {
 
     #[test]
     fn the_last_are_kept_also_over_a_start() {
-        let directory = TempDir::new().unwrap();
+        let Fixture { store, .. } = &Fixture::new();
         let open = |store: &Store| Marks::with_room(store.clone(), 3, 4).unwrap();
-        let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
-        let marks = open(&store);
+        let marks = open(store);
         for (number, stream) in ["a", "b", "c"].iter().enumerate() {
             marks.set(stream, mark(10, number as i64)).unwrap();
         }
@@ -210,14 +207,14 @@ mod tests {
         for sequence in 0..10 {
             marks.keep(&ignored(sequence)).unwrap();
         }
-        for marks in [&marks, &open(&store)] {
+        for marks in [&marks, &open(store)] {
             let last = ["a", "b", "c", "d"].map(|stream| marks.last(stream));
             assert_eq!(last, [Some(11), None, Some(10), Some(1)], "b was used longest ago");
             let kept: Vec<u64> = marks.ignored(100).unwrap().iter().map(|it| it.sequence).collect();
             assert_eq!(kept, [9, 8, 7, 6]);
             assert_eq!(marks.ignored(1).unwrap(), [ignored(9)]);
         }
-        let marks = open(&store);
+        let marks = open(store);
         marks.keep(&ignored(20)).unwrap();
         assert_eq!(marks.ignored(2).unwrap(), [ignored(20), ignored(9)]);
         assert_eq!(store.scan_from(Table::Gateways, b"").count(), 7, "and nothing else");

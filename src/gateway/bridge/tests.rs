@@ -5,16 +5,14 @@ mod queue;
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::orders::{Order, Wish};
 use super::protocol::{json, read_acks};
 use super::reports::read_batch;
 use super::sessions::SessionPage;
-use crate::config::Settings;
 use crate::domain::Account;
 use crate::domain::{AccountNumber, AccountType, Command, Outstanding, Routing, TaskId, Timestamp, VerifyType, decide};
-use crate::store::Store;
+use crate::testkit::fixture::Fixture;
 use crate::vault::{ClearContent, Vault};
 
 const NOW: Timestamp = Timestamp(1_764_046_168_934_966);
@@ -68,12 +66,10 @@ fn unsettled(vault: &Vault, device_params: Option<&str>) -> (Account, Vec<Outsta
 
 #[test]
 fn commands_as_they_are_sent() {
-    let directory = TempDir::new().unwrap();
-    let store = Store::open(directory.path(), &Settings::default().store).unwrap();
-    let vault = Vault::open(store, &Settings::default().vault).unwrap();
+    let Fixture { vault, .. } = &Fixture::new();
     let mut text = String::new();
     for device_params in [Some("parameters"), None] {
-        let (state, owed) = unsettled(&vault, device_params);
+        let (state, owed) = unsettled(vault, device_params);
         let orders = owed.iter().map(|owed| Order::of(AccountNumber::EXAMPLE, &state, owed, NOW).unwrap());
         let first = Order {
             id: "list_sessions-1".to_owned(),
@@ -85,7 +81,7 @@ fn commands_as_they_are_sent() {
         let second = Order { id: "list_sessions-2".to_owned(), wish: second, ..first.clone() };
         let any = Order::close(AccountNumber::EXAMPLE, None, NOW);
         for order in orders.chain([any, first, second]) {
-            let body = json(&order.open(&vault).unwrap().command());
+            let body = json(&order.open(vault).unwrap().command());
             assert_eq!(body.capacity(), body.len(), "no copy was left behind while it grew");
             let shown: Value = serde_json::from_slice(&body).unwrap();
             writeln!(text, "{shown}\n  refused: {:?}", order.refused("no pairing")).unwrap();

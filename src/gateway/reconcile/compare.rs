@@ -132,14 +132,12 @@ fn close(gateway: GatewayKind, session: Option<u32>) -> Option<Action> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{
-        Account, AccountType, Choice, Command, Content, Event, Fingerprint, Outstanding, Sealed, Timestamp, decide,
-    };
+    use crate::domain::{Account, Choice, Command, Event, Outstanding, Timestamp, decide};
+    use crate::testkit::sample::{account as number, content};
 
     const SHOWN: [(Status, OnlineStatus); 5] = [
         (Status::Normal, OnlineStatus::OnlineComing),
@@ -157,10 +155,6 @@ mod tests {
             _ => SeenState::Banned { reason: Reason::new("spam") },
         };
         Some(Seen { account, session, state, instance_code: "I-3".to_owned() })
-    }
-
-    fn number(nth: u64) -> AccountNumber {
-        AccountNumber::from_stored(8_618_217_000_000 + nth).unwrap()
     }
 
     /// Every way in which an account may be shown and seen.
@@ -196,21 +190,9 @@ mod tests {
 
     /// An account that stands as number `shown` in the list says.
     fn standing(shown: usize, gateway: GatewayKind) -> Account {
-        let content = Content {
-            account_type: AccountType::Business,
-            name: None,
-            avatar: None,
-            public_key: String::new(),
-            msg_public_key: String::new(),
-            account_id: None,
-            next_key_id: None,
-            registration_id: None,
-            secrets: Sealed(Box::new([])),
-            fingerprint: Fingerprint([1; 32]),
-        };
         let instance_code = String::new();
         let begun = [
-            Event::AccountImported { content: Arc::new(content) },
+            Event::AccountImported { content: content(1) },
             Event::GatewayAssigned { gateway },
             Event::OnlineRequested,
         ];

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, pause, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,16 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::compare::RECONCILED;
 use super::record::Record;
 use crate::actors::{Accounts, Reports, reports};
-use crate::domain::{
-    Account, AccountNumber, Command, GatewayKind, OnlineStatus, Outstanding, Reason, Report, Routing, Status,
-};
+use crate::domain::{Account, AccountNumber, Command, GatewayKind, OnlineStatus, Outstanding, Reason, Report, Status};
 use crate::gateway::bulkhead::Bulkhead;
 use crate::gateway::way::{Away, Seen, SeenState, Way};
 use crate::gateway::{Gateways, Simulator};
-use crate::journal::{Journal, Origin};
+use crate::journal::Origin;
 use crate::limits::{GATEWAY_FAILURES, RECONCILE_AGAIN, RECONCILE_APART};
 use crate::metrics::{Difference, ReconcileOutcome};
-use crate::projections::Roster;
 use crate::testkit::fixture::Fixture;
 use crate::testkit::sample::{account, content};
 
@@ -67,20 +63,18 @@ impl Way for Fake {
 }
 
 struct House {
-    journal: Journal,
-    roster: Roster,
+    fixture: Fixture,
     accounts: Accounts,
     reports: Reports,
     gateways: Gateways,
     fake: Arc<Fake>,
     told: mpsc::UnboundedReceiver<String>,
     stop: CancellationToken,
-    _directory: TempDir,
 }
 
 impl House {
     fn new() -> House {
-        let Fixture { settings, journal, roster, vault, directory, .. } = Fixture::new();
+        let fixture = Fixture::with(|settings| settings.gateway.routing.default = BRIDGE);
         let (reports, reported) = reports();
         let (sender, told) = mpsc::unbounded_channel();
         let fake = Arc::new(Fake {
@@ -90,21 +84,18 @@ impl House {
             told: sender,
             bulkhead: Bulkhead::new(BRIDGE, Duration::from_secs(10), 8, 1_000),
         });
-        let (simulator, _) = Simulator::new(&settings.simulator, vault, reports.clone(), [], |_| 1);
+        let (simulator, _) =
+            Simulator::new(&fixture.settings.simulator, fixture.vault.clone(), reports.clone(), [], |_| 1);
         let gateways = Gateways::new(simulator, vec![fake.clone()], reports.clone());
-        let routing = Routing { default: BRIDGE, rules: Vec::new() };
-        let gateway = Arc::new(gateways.clone());
-        let (accounts, inbox) =
-            Accounts::start(journal.clone(), &settings.actors, &settings.accounts, routing, gateway, reported, 0)
-                .unwrap();
+        let (accounts, inbox) = fixture.accounts(Arc::new(gateways.clone()), reported);
         let stop = CancellationToken::new();
         tokio::spawn(inbox.run(Vec::new(), stop.clone()));
-        House { journal, roster, accounts, reports, gateways, fake, told, stop, _directory: directory }
+        House { fixture, accounts, reports, gateways, fake, told, stop }
     }
 
     /// Begins to compare.
     fn compare(&self) {
-        let (roster, metrics) = (self.roster.clone(), self.journal.metrics().clone());
+        let (roster, metrics) = (self.fixture.roster.clone(), self.fixture.journal.metrics().clone());
         tokio::spawn(self.gateways.clone().keep_reconciled(roster, metrics, EVERY, self.stop.clone()));
     }
 
@@ -142,7 +133,7 @@ impl House {
     }
 
     fn state(&self, account: AccountNumber) -> Account {
-        self.journal.load(account).unwrap().0
+        self.fixture.journal.load(account).unwrap().0
     }
 
     fn stands(&self, account: AccountNumber) -> (Status, OnlineStatus, String) {
@@ -194,7 +185,7 @@ async fn what_was_missed_is_made_good() {
     let found = [Difference::Banned, Difference::Connected, Difference::Disconnected, Difference::NotBegun];
     let found: Vec<_> = found.into_iter().chain([Difference::Unwanted]).map(|difference| (difference, 1)).collect();
     assert_eq!(last.differences, found);
-    assert_eq!(house.journal.metrics().differences.at((BRIDGE, Difference::Unwanted)).get(), 1);
+    assert_eq!(house.fixture.journal.metrics().differences.at((BRIDGE, Difference::Unwanted)).get(), 1);
 }
 
 /// The list is as of a moment: an account that was asked for something else meanwhile is left to that.
@@ -236,15 +227,15 @@ async fn a_session_from_before_makes_room_for_the_one_that_is_wanted() {
 async fn a_gateway_that_is_away_changes_nothing() {
     let mut house = House::new();
     house.online(account(1)).await;
-    let head = house.journal.head();
+    let head = house.fixture.journal.head();
     pause();
     house.lists(Err("connection refused"));
     house.compare();
     sleep(Duration::from_secs(3_600)).await;
-    assert_eq!((house.journal.head(), house.stands(account(1)).1), (head, OnlineStatus::Online));
+    assert_eq!((house.fixture.journal.head(), house.stands(account(1)).1), (head, OnlineStatus::Online));
     let failure = house.record().failure().unwrap();
     assert!((10..40).contains(&failure.failed), "{failure:?}");
-    let counted = |outcome| house.journal.metrics().reconciliations.at((BRIDGE, outcome)).get();
+    let counted = |outcome| house.fixture.journal.metrics().reconciliations.at((BRIDGE, outcome)).get();
     assert_eq!(counted(ReconcileOutcome::Failed), u64::from(failure.failed));
     let asked = *house.fake.asked.borrow();
     assert!(asked <= failure.failed, "{asked} calls");
@@ -253,7 +244,7 @@ async fn a_gateway_that_is_away_changes_nothing() {
     assert_eq!(house.record().failure(), None);
     sleep(EVERY / 2).await;
     assert_eq!(counted(ReconcileOutcome::Done), 1, "the list that found it back is no reason for another one");
-    assert_eq!(house.journal.head(), head);
+    assert_eq!(house.fixture.journal.head(), head);
 }
 
 /// Each time that it is due, at once when it is asked for, and however often: not more than once in a while.
@@ -304,7 +295,7 @@ async fn a_gateway_that_is_back_is_asked_at_once() {
 async fn stopping_does_not_wait_for_a_list() {
     let house = House::new();
     house.fake.answers.send_replace(false);
-    let (roster, metrics) = (house.roster.clone(), house.journal.metrics().clone());
+    let (roster, metrics) = (house.fixture.roster.clone(), house.fixture.journal.metrics().clone());
     let comparing = tokio::spawn(house.gateways.clone().keep_reconciled(roster, metrics, EVERY, house.stop.clone()));
     house.fake.asked.subscribe().wait_for(|asked| *asked == 1).await.unwrap();
     house.stop.cancel();
@@ -321,9 +312,9 @@ async fn what_is_shown_of_a_gateway() {
     house.compare();
     house.record().until(|record| record.last().is_some()).await;
     let shown = |house: &House| {
-        house.gateways.report(house.journal.metrics());
-        house.roster.report(house.journal.metrics(), house.journal.head());
-        let views = serde_json::to_value(house.gateways.views(&house.roster, BRIDGE).unwrap()).unwrap();
+        house.gateways.report(house.fixture.journal.metrics());
+        house.fixture.roster.report(house.fixture.journal.metrics(), house.fixture.journal.head());
+        let views = serde_json::to_value(house.gateways.views(&house.fixture.roster, BRIDGE).unwrap()).unwrap();
         views.as_array().unwrap().iter().find(|view| view["name"] == "bridge").unwrap().clone()
     };
     let view = shown(&house);
@@ -337,7 +328,7 @@ async fn what_is_shown_of_a_gateway() {
         (&last["sessions"], &last["strangers"], &last["differences"]["notBegun"]),
         (&2.into(), &1.into(), &1.into())
     );
-    let metrics = house.journal.metrics().clone();
+    let metrics = house.fixture.journal.metrics().clone();
     assert_eq!((metrics.gateway_up.at(BRIDGE).get(), metrics.strangers.at(BRIDGE).get()), (1, 1));
     let online = (BRIDGE, crate::metrics::AccountState::Online);
     assert_eq!(metrics.gateway_accounts.at(online).get(), 1);

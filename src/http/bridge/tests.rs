@@ -4,40 +4,36 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::empty;
-use tempfile::TempDir;
 
 use super::*;
 use crate::access::Keys;
 use crate::actors::reports;
 use crate::clock;
-use crate::config::{SecretText, Settings};
+use crate::config::SecretText;
 use crate::gateway::bridge::Around;
-use crate::journal::Journal;
-use crate::projections::Roster;
-use crate::store::Store;
-use crate::vault::Vault;
+use crate::testkit::fixture::Fixture;
 use crate::webhooks::signature::Secret;
 
 /// A made-up secret: 24 bytes.
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
-fn counter(directory: &TempDir, is_tls: bool) -> Counter {
-    let mut settings = Settings::default();
-    settings.gateway.bridge.secret = Some(SecretText::new(SECRET));
-    let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
-    let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
-    let vault = Vault::open(store.clone(), &settings.vault).unwrap();
+fn fixture() -> Fixture {
+    Fixture::with(|settings| settings.gateway.bridge.secret = Some(SecretText::new(SECRET)))
+}
+
+fn counter(fixture: &Fixture, is_tls: bool) -> Counter {
+    let Fixture { settings, store, journal, roster, vault, .. } = fixture;
     let around = Around {
         store: store.clone(),
         settle: Arc::new(|| async { Ok(()) }.boxed()),
         reports: reports().0,
-        roster: Roster::open(&store),
-        vault,
+        roster: roster.clone(),
+        vault: vault.clone(),
         coming_timeout: Duration::from_secs(60),
         now: clock::now,
     };
     let bridge = Some(Bridge::new(&settings.gateway.bridge, around).unwrap());
-    let door = Door::new(Keys::open(&journal, None).unwrap(), 4);
+    let door = Door::new(Keys::open(journal, None).unwrap(), 4);
     Counter { bridge, door, room: Room::new(), is_tls, stop: CancellationToken::new() }
 }
 
@@ -67,8 +63,8 @@ async fn fetch(counter: &Counter, from: &str, id: &str) -> Result<StatusCode, (S
 /// Commands hold secrets: they go over TLS, or to this machine.
 #[tokio::test]
 async fn commands_do_not_go_where_they_can_be_read() {
-    let directory = TempDir::new().unwrap();
-    let open = counter(&directory, false);
+    let fixture = fixture();
+    let open = counter(&fixture, false);
     assert_eq!(fetch(&open, "127.0.0.1", "a").await, Ok(StatusCode::OK));
     assert_eq!(fetch(&open, "::1", "b").await, Ok(StatusCode::OK));
     assert_eq!(fetch(&open, "192.0.2.7", "c").await, Err((StatusCode::FORBIDDEN, "readable")));
@@ -79,8 +75,8 @@ async fn commands_do_not_go_where_they_can_be_read() {
 /// A signature is no key, so each address is counted.
 #[tokio::test(start_paused = true)]
 async fn an_address_may_ask_only_so_often() {
-    let directory = TempDir::new().unwrap();
-    let counter = counter(&directory, true);
+    let fixture = fixture();
+    let counter = counter(&fixture, true);
     let mut answers = Vec::new();
     for id in ["a", "b", "c", "d", "e", "f"] {
         answers.push(fetch(&counter, "192.0.2.7", id).await);

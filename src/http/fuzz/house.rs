@@ -10,7 +10,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
@@ -18,17 +17,15 @@ use warp::http::{Request, Response, StatusCode, header};
 
 use super::{SECRET, headers_of};
 use crate::access::Keys;
-use crate::actors::{Accounts, Gateway, reports};
+use crate::actors::{Gateway, reports};
 use crate::answers::Answers;
 use crate::audit::{Audit, Log};
 use crate::clock;
-use crate::domain::{Account, AccountNumber, GatewayKind, Outstanding, Routing};
+use crate::domain::{Account, AccountNumber, Outstanding};
 use crate::gateway::{Gateways, Simulator};
 use crate::http::server::Peer;
 use crate::http::{Api, Behind, routes, v1};
-use crate::journal::Journal;
 use crate::testkit::fixture::Fixture;
-use crate::webhooks::Webhooks;
 
 /// A gateway that never answers.
 struct Silent;
@@ -37,13 +34,33 @@ impl Gateway for Silent {
     fn take_up(&self, _: AccountNumber, _: &Account, _: &Outstanding) {}
 }
 
+/// What is behind the API, with a gateway that never answers. Within a runtime.
+pub(crate) fn behind(fixture: &Fixture, stop: &CancellationToken) -> Behind {
+    let Fixture { settings, store, journal, roster, vault, .. } = fixture;
+    let log = Log::open(store, journal, vault.log_key().unwrap()).unwrap();
+    let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), reports().0, [], |_| 1);
+    Behind {
+        accounts: fixture.accounts(Arc::new(Silent), reports().1).0,
+        roster: roster.clone(),
+        vault: vault.clone(),
+        answers: Answers::open(store, journal.clone(), clock::now),
+        audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log)),
+        webhooks: fixture.webhooks(stop),
+        bridge: None,
+        keys: Keys::open(journal, Some(vault.clone())).unwrap(),
+        cloud_api: None,
+        gateways: Gateways::new(simulator, Vec::new(), reports().0),
+        default_gateway: settings.gateway.routing.default,
+        settings: Arc::new([]),
+    }
+}
+
 /// A service without its socket.
 struct House {
     answer: Box<dyn Fn(Request<Full<Bytes>>) -> Response<Bytes> + Send>,
-    journal: Journal,
+    fixture: Fixture,
     keys: Keys,
     asked: u32,
-    _directory: TempDir,
 }
 
 /// Requests that one house takes: then there are so many accounts that each list takes long.
@@ -54,43 +71,19 @@ static STANDING: Mutex<Option<House>> = Mutex::new(None);
 
 impl House {
     fn build() -> House {
-        let Fixture { mut settings, store, journal, roster, vault, directory } = Fixture::new();
-        settings.http.requests_per_second = usize::MAX >> 16;
+        let fixture = Fixture::with(|settings| settings.http.requests_per_second = usize::MAX >> 16);
         let runtime = Runtime::new().unwrap();
-        let log = Log::open(&store, &journal, vault.log_key().unwrap()).unwrap();
-        let keys = Keys::open(&journal, Some(vault.clone())).unwrap();
-        let answers = Answers::open(&store, journal.clone(), clock::now);
         let stop = CancellationToken::new();
-        let routes = runtime.block_on(async {
-            let gateway = Arc::new(Silent);
-            let (actors, rules) = (&settings.actors, &settings.accounts);
-            let (accounts, _) =
-                Accounts::start(journal.clone(), actors, rules, Routing::default(), gateway, reports().1, 0).unwrap();
-            let webhooks =
-                Webhooks::start(&store, &journal, &vault, settings.guard(), &settings.webhooks, &stop).unwrap();
-            let audit = Audit::new(store, journal.clone(), roster.clone(), Some(log));
-            let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), reports().0, [], |_| 1);
-            let gateways = Gateways::new(simulator, Vec::new(), reports().0);
-            let behind = Behind {
-                accounts,
-                roster,
-                vault,
-                answers,
-                audit,
-                webhooks,
-                bridge: None,
-                keys: keys.clone(),
-                cloud_api: None,
-                gateways,
-                default_gateway: GatewayKind::Simulator,
-                settings: Arc::new([]),
-            };
-            let api = Api::new(behind, settings.http, settings.accounts.clone(), Arc::new(AtomicBool::new(true)));
-            v1::routes(api.desk(stop.clone())).or(routes::routes(api)).unify()
+        let (keys, routes) = runtime.block_on(async {
+            let behind = behind(&fixture, &stop);
+            let keys = behind.keys.clone();
+            let (settings, rules) = (fixture.settings.http.clone(), fixture.settings.accounts.clone());
+            let api = Api::new(behind, settings, rules, Arc::new(AtomicBool::new(true)));
+            (keys, v1::routes(api.desk(stop.clone())).or(routes::routes(api)).unify())
         });
         let service = TowerToHyperService::new(warp::service(routes));
         let ended = stop.drop_guard();
-        let watched = journal.clone();
+        let watched = fixture.journal.clone();
         let answer = move |request: Request<Full<Bytes>>| {
             let _lives = &ended;
             runtime.block_on(async {
@@ -106,7 +99,7 @@ impl House {
                 Response::from_parts(head, body)
             })
         };
-        House { answer: Box::new(answer), journal, keys, asked: 0, _directory: directory }
+        House { answer: Box::new(answer), fixture, keys, asked: 0 }
     }
 }
 
@@ -203,7 +196,7 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
     }
     let house = standing.get_or_insert_with(House::build);
     house.asked += 1;
-    let before = house.journal.head();
+    let before = house.fixture.journal.head();
     let shown = format!("{} {}", request.method(), request.uri());
     let is_head = request.method() == "HEAD";
     let response = (house.answer)(request);
@@ -211,7 +204,7 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
     assert!(status != 500 && status != 503, "{shown}: {status} {:?}", response.body());
     assert!(headers.contains_key("x-request-id"), "{shown}");
     if (400..500).contains(&status) {
-        assert_eq!(house.journal.head(), before, "{shown}: {status}, and something is stored");
+        assert_eq!(house.fixture.journal.head(), before, "{shown}: {status}, and something is stored");
     }
     let form = headers.get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
     let is_packed = headers.contains_key(header::CONTENT_ENCODING);

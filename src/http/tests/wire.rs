@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -14,84 +13,34 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::account;
-use crate::access::Keys;
-use crate::actors::{Accounts, Gateway, reports};
-use crate::answers::Answers;
-use crate::audit::Audit;
-use crate::clock;
-use crate::config::{Http, Settings};
-use crate::domain::{Account, AccountNumber, Command, GatewayKind, Outstanding, Routing};
-use crate::gateway::{Gateways, Simulator};
-use crate::http::{Api, Behind, serve};
-use crate::journal::Journal;
+use crate::actors::Accounts;
+use crate::config::Http;
+use crate::domain::Command;
+use crate::http::fuzz::behind;
+use crate::http::{Api, serve};
 use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
-use crate::projections::Roster;
-use crate::store::Store;
-use crate::vault::Vault;
-use crate::webhooks::Webhooks;
-
-/// A gateway that never answers.
-struct Silent;
-
-impl Gateway for Silent {
-    fn take_up(&self, _: AccountNumber, _: &Account, _: &Outstanding) {}
-}
+use crate::testkit::fixture::Fixture;
 
 /// The API, served.
 struct Served {
     address: SocketAddr,
     is_ready: Arc<AtomicBool>,
     accounts: Accounts,
-    journal: Journal,
     _runtime: Runtime,
-    _directory: TempDir,
+    fixture: Fixture,
 }
 
 impl Served {
     fn start(change: impl FnOnce(&mut Http)) -> Served {
-        let directory = tempfile::tempdir().unwrap();
-        let mut settings = Settings::default();
-        change(&mut settings.http);
+        let fixture = Fixture::with(|settings| change(&mut settings.http));
         let runtime = Runtime::new().unwrap();
-        let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
-        let roster = Roster::open(&store);
-        let applied = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| applied.apply(records))).unwrap();
-        let vault = Vault::open(store.clone(), &settings.vault).unwrap();
         let is_ready = Arc::new(AtomicBool::new(true));
         let (address, accounts) = runtime.block_on(async {
-            let (accounts, _) = Accounts::start(
-                journal.clone(),
-                &settings.actors,
-                &settings.accounts,
-                Routing::default(),
-                Arc::new(Silent),
-                reports().1,
-                0,
-            )
-            .unwrap();
-            let (guard, stop) = (settings.guard(), CancellationToken::new());
-            let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings.webhooks, &stop).unwrap();
-            let keys = Keys::open(&journal, None).unwrap();
-            let answers = Answers::open(&store, journal.clone(), clock::now);
-            let audit = Audit::new(store, journal.clone(), roster.clone(), None);
-            let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), reports().0, [], |_| 1);
-            let gateways = Gateways::new(simulator, Vec::new(), reports().0);
-            let behind = Behind {
-                accounts: accounts.clone(),
-                roster,
-                vault,
-                answers,
-                audit,
-                webhooks,
-                bridge: None,
-                keys,
-                cloud_api: None,
-                gateways,
-                default_gateway: GatewayKind::Simulator,
-                settings: Arc::new([]),
-            };
-            let api = Api::new(behind, settings.http, settings.accounts.clone(), is_ready.clone());
+            let stop = CancellationToken::new();
+            let behind = behind(&fixture, &stop);
+            let accounts = behind.accounts.clone();
+            let (settings, rules) = (fixture.settings.http.clone(), fixture.settings.accounts.clone());
+            let api = Api::new(behind, settings, rules, is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let no_pages = warp::path!("none").map(|| Response::new("".into())).boxed();
@@ -99,7 +48,7 @@ impl Served {
             tokio::spawn(serve(listener, api, desk, no_pages, None, stop));
             (address, accounts)
         });
-        Served { address, is_ready, accounts, journal, _runtime: runtime, _directory: directory }
+        Served { address, is_ready, accounts, _runtime: runtime, fixture }
     }
 
     /// The whole answer to one request; `head` is its first line and its headers.
@@ -298,7 +247,7 @@ fn an_order_that_finds_no_room_is_none() {
     let refused = order();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
     assert!(refused.text().contains("65536 commands are under way"), "{}", refused.text());
-    assert_eq!(served.journal.head(), 0);
+    assert_eq!(served.fixture.journal.head(), 0);
     drop(under_way);
-    assert_eq!((order().status, served.journal.head()), (200, 1));
+    assert_eq!((order().status, served.fixture.journal.head()), (200, 1));
 }

@@ -18,18 +18,17 @@ mod proving;
 mod reading;
 mod verifying;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::config;
 use crate::domain::{
     Account, AccountType, Channel, Content, Deed, Fingerprint, GatewayKind, Grant, Order, Proof, ProviderCall, Reason,
     Role, Sealed, SigningScheme, TaskId, VerifyType,
 };
+use crate::testkit::fixture::open_store;
 use crate::testkit::sample::content_with;
 
 /// A journal in a directory of its own.
@@ -88,10 +87,6 @@ impl House {
     fn all(&self) -> Vec<Recorded> {
         self.journal.read_after(0, usize::MAX).unwrap()
     }
-}
-
-fn open_store(path: &Path) -> Store {
-    Store::open(path, &config::Settings::default().store).unwrap()
 }
 
 /// The account with this small number.

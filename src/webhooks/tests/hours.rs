@@ -10,9 +10,10 @@ use super::super::client::Receiver;
 use super::super::delivery::Delivery;
 use super::super::order::Order;
 use super::super::trail::State;
-use super::house::{Answered, BEGIN, HOUR, House, MINUTE, SECOND, account, failed, set_wall_clock, taken, until};
+use super::house::{Answered, HOUR, House, MINUTE, SECOND, account, failed, taken};
 use crate::config::AfterLastTry;
 use crate::limits::{ATTEMPTS_PRUNE, BREAKER_OPEN, RETRY_WAITS};
+use crate::testkit::clock::{BEGIN, set_ahead, until};
 
 /// The contract's schedule to its end, with a receiver that wants to be left alone twice.
 fn never(delivery: &Delivery, attempt: u32, _: Duration) -> Answered {
@@ -71,7 +72,7 @@ async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
         house.happen(30, 1).await;
         for (at, leap) in [5, 40, 45 * 60].into_iter().zip(leaps) {
             until(at * SECOND).await;
-            set_wall_clock(leap);
+            set_ahead(leap);
         }
         until(3 * HOUR).await;
         running.stop().await;
@@ -88,13 +89,13 @@ async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_start_after_the_wall_clock_was_set_back_makes_no_wait_longer() {
     let mut house = House::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
-    set_wall_clock(365 * 24 * 60 * 60);
+    set_ahead(365 * 24 * 60 * 60);
     house.rules.retry_waits = vec![10 * MINUTE];
     house.happen(1, 1).await;
     let running = house.start();
     until(SECOND).await;
     running.stop().await;
-    set_wall_clock(0);
+    set_ahead(0);
     let running = house.start();
     until(13 * MINUTE).await;
     running.stop().await;
@@ -111,7 +112,7 @@ async fn the_lag_grows_while_something_is_held() {
     until(SECOND).await;
     let age = async || running.ask(|done| Order::Look { done }).await.age(BEGIN);
     assert_eq!(age().await, SECOND);
-    set_wall_clock(-7_200);
+    set_ahead(-7_200);
     until(15 * MINUTE).await;
     assert_eq!(age().await, 15 * MINUTE, "while it waits for its retry");
     running.stop().await;

@@ -1,7 +1,6 @@
 //! A channel's task with a real journal and book, and a receiver that behaves as a script says. Time is tokio's paused
 //! clock, which leaps to whatever is due next, so that a night takes a second.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::Range;
@@ -10,10 +9,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -27,42 +25,20 @@ use super::super::lane::Rules;
 use super::super::order::Order;
 use super::super::verdict::Failure;
 use super::super::waits::Moment;
-use crate::config::{AfterLastTry, Deliver, Settings};
-use crate::domain::{AccountNumber, Channel, Event, Timestamp};
-use crate::journal::{Append, Journal, Origin, Stream};
+use crate::config::{AfterLastTry, Deliver};
+use crate::domain::{AccountNumber, Channel, Event};
+use crate::journal::{Append, Origin, Stream};
 use crate::limits::RETRY_WAITS;
-use crate::store::Store;
+use crate::testkit::clock::{self, BEGIN, elapsed};
+use crate::testkit::fixture;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
-/// The wall clock when a test begins.
-pub(super) const BEGIN: Timestamp = Timestamp(1_666_942_813_620_000);
-
-thread_local! {
-    /// The paused clock when a test began.
-    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// How far somebody has set the wall clock ahead since, or back.
-    static SET_BY: Cell<i64> = const { Cell::new(0) };
-}
-
-/// How long a test has lasted. Its task runs on its own thread.
-pub(super) fn elapsed() -> Duration {
-    BEGAN.get().expect("asked on a test's thread").elapsed()
-}
-
-fn wall_clock() -> Timestamp {
-    Timestamp(BEGIN.plus(elapsed()).0 + SET_BY.get())
-}
 
 /// Now, as a channel has it that is opened now.
 pub(super) fn now() -> Moment {
-    Moment { wall: wall_clock(), steady: wall_clock() }
-}
-
-/// Sets the wall clock ahead of what has elapsed by so many seconds, or back.
-pub(super) fn set_wall_clock(seconds: i64) {
-    SET_BY.set(seconds * 1_000_000);
+    Moment { wall: clock::now(), steady: clock::now() }
 }
 
 /// What a receiver answers to a delivery's `attempt`th attempt, so long after the beginning.
@@ -124,14 +100,12 @@ pub(super) fn account(number: u64) -> AccountNumber {
 
 /// A channel, and what is around it.
 pub(super) struct House {
-    store: Store,
-    pub(super) journal: Journal,
+    data: fixture::Fixture,
     pub(super) book: Book,
     pub(super) form: Form,
     pub(super) receiver: Scripted,
     pub(super) rules: Rules,
     pub(super) keep_attempts: Duration,
-    _directory: TempDir,
 }
 
 /// Its task, running.
@@ -144,22 +118,18 @@ pub(super) struct Running {
 
 impl House {
     pub(super) fn new(script: Script) -> House {
-        BEGAN.set(Some(Instant::now()));
-        SET_BY.set(0);
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
-        let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+        clock::start();
+        let data = fixture::Fixture::new();
         let form = Form {
             channel: Channel::SyncStatus,
-            store: store.id(),
+            store: data.store.id(),
             status_as_string: false,
             with_still_waiting: false,
         };
-        let book = Book::open(store.clone(), form.channel);
+        let book = Book::open(data.store.clone(), form.channel);
         book.set_cursor(0).unwrap();
         House {
-            store,
-            journal,
+            data,
             book,
             form,
             receiver: Scripted { script, url: "http://localhost/".parse().unwrap(), arrived: Arc::default() },
@@ -171,7 +141,6 @@ impl House {
                 again_at_once: 16,
             },
             keep_attempts: 30 * 24 * HOUR,
-            _directory: directory,
         }
     }
 
@@ -184,12 +153,12 @@ impl House {
         let ((orders, ordered), (telling, gone)) = (mpsc::channel(4), mpsc::channel(1));
         let dispatcher = Dispatcher {
             form: self.form,
-            journal: self.journal.clone(),
+            journal: self.data.journal.clone(),
             book: self.book.clone(),
             rules: self.rules.clone(),
             max_in_flight: 64,
             keep_attempts: self.keep_attempts,
-            now: wall_clock,
+            now: clock::now,
             receiver,
             is_paused: false,
             orders: ordered,
@@ -203,7 +172,7 @@ impl House {
     pub(super) async fn kill(&mut self, running: Running) {
         running.task.abort();
         assert!(running.task.await.unwrap_err().is_cancelled());
-        self.book = Book::open(self.store.clone(), self.form.channel);
+        self.book = Book::open(self.data.store.clone(), self.form.channel);
     }
 
     /// The first so many accounts go to and fro, `events` times each.
@@ -212,7 +181,7 @@ impl House {
     }
 
     pub(super) async fn happen_to(&self, accounts: Range<u64>, events: u64) {
-        let journal = self.journal.clone();
+        let journal = self.data.journal.clone();
         // The paused clock stands while something blocks.
         let happening = spawn_blocking(move || {
             for number in accounts {
@@ -278,9 +247,4 @@ impl Running {
         self.orders.send(order(done)).await.unwrap();
         answer.await.unwrap()
     }
-}
-
-/// Until so long after the beginning.
-pub(super) async fn until(moment: Duration) {
-    sleep_until(BEGAN.get().unwrap() + moment).await;
 }

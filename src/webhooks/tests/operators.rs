@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::super::client::Receiver;
 use super::super::order::Order;
 use super::super::trail::State;
-use super::house::{Answered, House, SECOND, account, failed, gone, now, taken, until};
+use super::house::{Answered, House, SECOND, account, failed, gone, now, taken};
 use crate::config::{AfterLastTry, Deliver};
 use crate::limits::{ATTEMPTS_OF_ONE, CURSOR_SAVE};
+use crate::testkit::clock::until;
 
 fn slowly(answered: Answered, seconds: u64) -> Answered {
     Answered { took: Duration::from_secs(seconds), ..answered }

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 use super::super::book::Book;
 use super::super::delivery::Form;
@@ -14,11 +13,11 @@ use super::super::taken::Taken;
 use super::super::trail::{Attempt, Letter, State, Trail};
 use super::super::verdict::{Failure, judge};
 use super::super::waits::{Moment, Wait};
-use crate::config::Settings;
 use crate::domain::{AccountNumber, Channel, Event, Reason, Sealed, Timestamp};
 use crate::journal::{Fact, Origin, Recorded, Stream};
 use crate::limits::TAKEN_TOGETHER;
-use crate::store::{Store, StoreId, Table};
+use crate::store::{StoreId, Table};
+use crate::testkit::fixture::Fixture;
 
 fn account() -> AccountNumber {
     "861821726232".parse().unwrap()
@@ -116,8 +115,7 @@ fn a_receiver_is_judged_as_the_manual_says() {
 
 #[test]
 fn the_book_remembers_and_forgets() {
-    let directory = TempDir::new().unwrap();
-    let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
+    let Fixture { store, .. } = &Fixture::new();
     let [sync, register] = Channel::ALL.map(|channel| Book::open(store.clone(), channel));
     assert_eq!(sync.cursor().unwrap(), None);
     sync.set_cursor(7).unwrap();
@@ -223,8 +221,7 @@ fn attempt(at: i64, status: Option<u16>, response: &str) -> Attempt {
 
 #[test]
 fn the_book_remembers_what_was_taken_at_once() {
-    let directory = TempDir::new().unwrap();
-    let store = Store::open(&directory.path().join("data"), &Settings::default().store).unwrap();
+    let Fixture { store, .. } = &Fixture::new();
     let [sync, register] = Channel::ALL.map(|channel| Book::open(store.clone(), channel));
     for position in [600, 300, 301] {
         sync.put_taken(position, attempt(position as i64, Some(200), "ok"));
