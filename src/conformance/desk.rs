@@ -332,12 +332,15 @@ fn one(report: &Value) -> Result<(u64, Value), String> {
     let text = |field: &str| report.get(field).and_then(Value::as_str);
     let number = |field: &str| report.get(field).and_then(Value::as_u64).filter(|number| *number > 0);
     let sequence = number("sequence").ok_or(".sequence must be a number from 1")?;
+    text("time").and_then(parse_time).ok_or(".time must be a time of RFC 3339")?;
+    let kind = text("type").ok_or(".type must be a word, as text")?;
+    // Other types are taken, and nothing follows from them.
+    let Some((kind, needed)) = TYPES.iter().find(|(known, _)| *known == kind) else {
+        return Ok((sequence, report.clone()));
+    };
     text("account")
         .and_then(|it| it.parse::<AccountNumber>().ok())
         .ok_or(".account must be a number's digits, as text")?;
-    text("time").and_then(parse_time).ok_or(".time must be a time of RFC 3339")?;
-    let kind = text("type").and_then(|kind| TYPES.iter().find(|(known, _)| *known == kind));
-    let (kind, needed) = kind.ok_or(".type is none of the protocol's")?;
     for field in *needed {
         let is_there = if *field == "task" { number(field).is_some() } else { text(field).is_some() };
         if !is_there {

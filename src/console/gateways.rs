@@ -178,7 +178,7 @@ fn shown(gateway: &Gateway) -> Markup {
 fn ignored(Ignored { at, stream, sequence, account, kind, why }: &Ignored) -> Markup {
     let why = why.replace('_', " ");
     html! {
-        li { (time(at)) " " code { (kind) } " of " (account) ": " (why) " (stream " code { (stream) } ", " (sequence) ")" }
+        li { (time(at)) " " code { (kind) } @if !account.is_empty() { " of " (account) } ": " (why) " (stream " code { (stream) } ", " (sequence) ")" }
     }
 }
 

@@ -171,11 +171,11 @@ struct IgnoredView {
     stream: String,
     /// Its place in the stream.
     sequence: u64,
-    /// The account, masked: `861******232`.
+    /// The account, masked: `861******232`. Empty where a report of an unknown type names none.
     account: String,
-    /// What it says, a word of the protocol.
+    /// What it says, a word of the protocol; `unknown` where its type is none and looks like none.
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
     /// Why it changed nothing.
     why: Why,
 }
@@ -309,14 +309,16 @@ impl FailureView {
 }
 
 impl IgnoredView {
-    fn of(Ignored { at, made_at, account, sequence, kind, why, stream }: Ignored) -> IgnoredView {
+    fn of(ignored: Ignored) -> IgnoredView {
+        let kind = ignored.type_name().to_owned();
+        let Ignored { at, made_at, account, sequence, why, stream, .. } = ignored;
         IgnoredView {
             at: write_time(at),
             made_at: write_time(made_at),
             stream,
             sequence,
-            account: masked(&account.to_string()),
-            kind: kind.word(),
+            account: account.map(|account| masked(&account.to_string())).unwrap_or_default(),
+            kind,
             why,
         }
     }

@@ -28,7 +28,8 @@ use crate::access::{Denied, Door};
 use crate::gateway::Bridge;
 use crate::gateway::bridge::{Headers, NoWork, NotTaken, Unsigned, read_acks, read_batch};
 use crate::limits::{
-    REPORTS_BYTES, SESSIONS_BYTES, WORK_ITEMS, WORK_ITEMS_DEFAULT, WORK_WAIT_SECONDS, WORK_WAIT_SECONDS_DEFAULT,
+    NOT_SET_UP_AGAIN, REPORTS_BYTES, SESSIONS_BYTES, WORK_ITEMS, WORK_ITEMS_DEFAULT, WORK_WAIT_SECONDS,
+    WORK_WAIT_SECONDS_DEFAULT,
 };
 use crate::metrics::BridgeRefusal;
 
@@ -202,8 +203,9 @@ async fn answer<B: Buf>(
         return Err(Trouble { allow: Some(place.method()), ..trouble });
     }
     let Some(bridge) = &counter.bridge else {
-        let words = "the bridge is not set up; set gateway.bridge.secret, and have accounts served by it";
-        return Err(Trouble::new(StatusCode::NOT_FOUND, "not_set_up", words));
+        // It may be missing at this start only: what the gateway has to say must wait, and not be given up.
+        let words = "the bridge is not set up; keep this and send it again; the operator sets gateway.bridge.secret";
+        return Err(Trouble { retry_after: Some(NOT_SET_UP_AGAIN.as_secs()), ..Trouble::again("not_set_up", words) });
     };
     // Nothing is read of what is not even signed.
     let headers = request.signature();

@@ -12,48 +12,45 @@ use super::requests::Query;
 use super::{Api, body};
 use crate::gateway::CloudApi;
 use crate::gateway::cloud_api::Taken;
-use crate::limits::{META_CHALLENGE_BYTES, META_WEBHOOK_BYTES};
+use crate::limits::{META_CHALLENGE_BYTES, META_WEBHOOK_BYTES, NOT_SET_UP_AGAIN};
 
 /// The header with the signature.
 const SIGNATURE: &str = "x-hub-signature-256";
 
-/// The route; there is none where the Cloud API is not set up.
+const NOT_SET_UP: &str = "the Cloud API is not set up, so this waits at Meta; the operator sets gateway.cloud_api.waba_id and \
+     gateway.cloud_api.token\n";
+
+/// The route. Where the Cloud API is not set up, Meta is to send again: it may be missing at this start only.
 pub(super) fn routes(
     api: Api,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let cloud_api = api.cloud_api().cloned();
     warp::path!("gateway" / "cloud-api" / "webhook")
-        .and_then(move || {
-            let cloud_api = cloud_api.clone();
-            async move { cloud_api.ok_or_else(warp::reject::not_found) }
-        })
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(warp::query::<Query>())
         .and(warp::body::stream())
-        .then(move |cloud_api, method, headers, query, body| {
+        .then(move |method, headers, query, body| {
             let api = api.clone();
-            async move { answer(&api, &cloud_api, &method, &headers, &query, body).await }
+            async move { answer(&api, &method, &headers, &query, body).await }
         })
 }
 
-async fn answer<S, B>(
-    api: &Api,
-    cloud_api: &CloudApi,
-    method: &Method,
-    headers: &HeaderMap,
-    query: &Query,
-    body: S,
-) -> Response
+async fn answer<S, B>(api: &Api, method: &Method, headers: &HeaderMap, query: &Query, body: S) -> Response
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
     B: Buf + Send,
 {
     let Identified { id, header } = api.request_ids().identify(headers);
-    let (status, words) = match *method {
-        Method::GET | Method::HEAD => shake(cloud_api, query),
-        Method::POST => hear(api, cloud_api, headers, body).await,
-        _ => (StatusCode::METHOD_NOT_ALLOWED, "Meta's webhooks are posted; GET is for its handshake\n".to_owned()),
+    let (status, words) = match (api.cloud_api(), method) {
+        (None, _) => {
+            body::linger(headers, body);
+            (StatusCode::SERVICE_UNAVAILABLE, NOT_SET_UP.to_owned())
+        }
+        (Some(cloud_api), &Method::GET | &Method::HEAD) => shake(cloud_api, query),
+        (Some(cloud_api), &Method::POST) => hear(api, cloud_api, headers, body).await,
+        (Some(_), _) => {
+            (StatusCode::METHOD_NOT_ALLOWED, "Meta's webhooks are posted; GET is for its handshake\n".to_owned())
+        }
     };
     let mut response = Response::new(words.into());
     *response.status_mut() = status;
@@ -62,7 +59,8 @@ where
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let seconds = if api.cloud_api().is_some() { 1 } else { NOT_SET_UP_AGAIN.as_secs() };
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     // Not the query, which holds the token of the handshake.
     tracing::info!(method = method.as_str(), status = status.as_u16(), request = %id, "a webhook of Meta's is answered");

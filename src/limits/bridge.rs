@@ -20,8 +20,11 @@ pub const REPORT_STREAMS: usize = 1_024;
 pub const REPORTS_IGNORED: u64 = 1_000;
 /// Of those, how many operators are shown: what a page holds at a glance.
 pub const IGNORED_SHOWN: usize = 20;
-/// Bytes in a text that a gateway sends, most: a reason is cut at [`REASON_BYTES`](super::REASON_BYTES) all the same.
+/// Bytes that are read of a text that a gateway sends; the rest is cut off. Of a reason [`REASON_BYTES`](super::REASON_BYTES)
+/// are kept.
 pub const BRIDGE_TEXT_BYTES: usize = 4_096;
+/// Bytes in the name of an unknown type, as operators are shown it: the longest that is known has 19.
+pub const UNKNOWN_WORD_BYTES: usize = 32;
 /// Signatures that are remembered, so that none is taken twice: as many as fit into the time in which one is taken, at some
 /// 400 requests a second. Each is some 60 bytes. Beyond it, those that are as old as the oldest are no longer taken.
 pub const SIGNATURES_REMEMBERED: usize = 262_144;

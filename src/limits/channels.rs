@@ -13,6 +13,8 @@ pub const REGISTER_CALLS_WITHIN: Duration = Duration::from_secs(72 * 3600);
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(300);
 /// One deadline over one call to a gateway. Settings `gateway.bridge.timeout` and `gateway.cloud_api.timeout`.
 pub const GATEWAY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long whoever sends something to a gateway that is not set up is told to wait: setting it up takes a restart.
+pub const NOT_SET_UP_AGAIN: Duration = Duration::from_secs(30);
 /// How long a command that a gateway fetched is its own. Setting `gateway.bridge.lease`.
 pub const WORK_LEASE: Duration = Duration::from_secs(30);
 /// Commands on their way to a bridge's gateway, most. Setting `gateway.bridge.max_in_flight`.

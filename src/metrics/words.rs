@@ -258,6 +258,7 @@ words! {
         UnknownAccount = "unknown_account",
         OtherGateway = "other_gateway",
         DoesNotFit = "does_not_fit",
+        UnknownType = "unknown_type",
         Duplicate = "duplicate",
     }
 

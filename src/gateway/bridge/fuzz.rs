@@ -2,7 +2,7 @@
 
 use super::marks::{Ignored, Mark};
 use super::protocol::read_acks;
-use super::reports::{ReportType, Why, read_batch};
+use super::reports::{ReportType, Why, Word, read_batch};
 use super::sessions::SessionPage;
 use super::signed::{Headers, Signatures};
 use super::verdict::judge;
@@ -15,7 +15,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 pub(crate) fn reports() -> Vec<Vec<u8>> {
     [
         r#"{"stream":"7f3a","reports":[{"sequence":1,"time":"2026-11-28T05:20:00Z","account":"861821726232","type":"connected","session":3,"instance_code":"I-3"}]}"#,
-        r#"{"stream":"a","reports":[{"sequence":9,"time":"2026-11-28T05:20:00.5+01:00","account":"861821726232","type":"registration_failed","task":7,"attempt":2,"reason":"wrong"},{"sequence":10,"time":"2026-11-28T05:20:00Z","account":"1234567","type":"ban_lifted","later":[1]}]}"#,
+        r#"{"stream":"a","reports":[{"sequence":9,"time":"2026-11-28T05:20:00.5+01:00","account":"861821726232","type":"registration_failed","task":7,"attempt":2,"reason":"wrong"},{"sequence":10,"time":"2026-11-28T05:20:00Z","account":"1234567","type":"ban_lifted","later":[1]},{"sequence":11,"time":"2026-11-28T05:20:00Z","type":"paired"}]}"#,
         r#"{"stream":"a","reports":[]}"#,
     ]
     .map(Vec::from)
@@ -88,13 +88,14 @@ pub(crate) fn stored() -> Vec<Vec<u8>> {
     let ignored = Ignored {
         at: NOW,
         made_at: NOW,
-        account: AccountNumber::EXAMPLE,
+        account: Some(AccountNumber::EXAMPLE),
         sequence: 7,
-        kind: ReportType::Connected,
+        kind: Word::Known(ReportType::Connected),
         why: Why::DoesNotFit,
         stream: "7f3a".to_owned(),
     };
-    vec![Mark { last: 7, at: NOW }.bytes(), ignored.bytes()]
+    let unknown = Ignored { kind: Word::Unknown("paired".to_owned()), why: Why::UnknownType, ..ignored.clone() };
+    vec![Mark { last: 7, at: NOW }.bytes(), ignored.bytes(), unknown.bytes()]
 }
 
 /// A row is written back as it was read.

@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::{Semaphore, watch};
 
 use super::marks::{Ignored, Mark, Marks};
-use super::reports::{Arrived, Batch, IgnoredReport, Taken, Why};
+use super::reports::{Arrived, Batch, Content, IgnoredReport, Taken, Why, Word};
 use crate::actors::{self, Effect, Reports};
 use crate::clock::Clock;
 use crate::domain::{Command, GatewayKind};
@@ -120,14 +120,18 @@ impl Intake {
         let outcomes: Vec<Option<Why>> = outcomes.into_iter().collect::<Result<_, _>>()?;
         let at = (self.now)();
         for (arrived, outcome) in new.iter().zip(outcomes) {
-            let &Arrived { sequence, account, kind, at: made_at, .. } = arrived;
-            match outcome {
-                None => taken.recorded += 1,
-                Some(why) => {
-                    taken.ignored.push(IgnoredReport { sequence, why });
-                    self.marks.keep(&Ignored { at, made_at, account, sequence, kind, why, stream: stream.clone() })?;
-                }
-            }
+            let Some(why) = outcome else {
+                taken.recorded += 1;
+                continue;
+            };
+            let Arrived { sequence, at: made_at, content } = arrived;
+            let (sequence, made_at, stream) = (*sequence, *made_at, stream.clone());
+            let (account, kind) = match content {
+                Content::Known { account, kind, .. } => (Some(*account), Word::Known(*kind)),
+                Content::Unknown { account, kind } => (*account, Word::Unknown(kind.clone())),
+            };
+            taken.ignored.push(IgnoredReport { sequence, why });
+            self.marks.keep(&Ignored { at, made_at, account, sequence, kind, why, stream })?;
         }
         // Behind the events, which are durable by now.
         taken.acknowledged = newest.sequence;
@@ -145,13 +149,16 @@ impl Intake {
 
     /// Decides a report; says why it is ignored if it is.
     async fn decide(&self, arrived: &Arrived) -> Result<Option<Why>, actors::Error> {
-        match self.roster.gateway_of(arrived.account) {
+        let (account, report) = match &arrived.content {
+            Content::Known { account, report, .. } => (*account, report.clone()),
+            Content::Unknown { .. } => return Ok(Some(Why::UnknownType)),
+        };
+        match self.roster.gateway_of(account) {
             None => return Ok(Some(Why::UnknownAccount)),
             Some(GatewayKind::Simulator | GatewayKind::CloudApi) => return Ok(Some(Why::OtherGateway)),
             Some(GatewayKind::Bridge) => {}
         }
-        let command = Command::Report(arrived.report.clone());
-        match self.reports.settle(GatewayKind::Bridge, arrived.account, command).await? {
+        match self.reports.settle(GatewayKind::Bridge, account, Command::Report(report)).await? {
             Ok(Effect::Happened) => Ok(None),
             // The rules refuse no report.
             Ok(Effect::Nothing) | Err(_) => Ok(Some(Why::DoesNotFit)),
@@ -185,6 +192,7 @@ impl From<Why> for BridgeReport {
             Why::UnknownAccount => BridgeReport::UnknownAccount,
             Why::OtherGateway => BridgeReport::OtherGateway,
             Why::DoesNotFit => BridgeReport::DoesNotFit,
+            Why::UnknownType => BridgeReport::UnknownType,
         }
     }
 }
@@ -192,17 +200,14 @@ impl From<Why> for BridgeReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AccountNumber, Report, Timestamp};
-    use crate::gateway::bridge::reports::ReportType;
+    use crate::domain::Timestamp;
 
     #[test]
     fn what_is_new_in_a_batch() {
         let arrived = |sequence| Arrived {
             sequence,
             at: Timestamp(0),
-            account: AccountNumber::EXAMPLE,
-            kind: ReportType::BanLifted,
-            report: Report::BanLifted,
+            content: Content::Unknown { account: None, kind: "paired".to_owned() },
         };
         for (last, batch, expected) in [
             (0, 1..=3, Ok(vec![1, 2, 3])),

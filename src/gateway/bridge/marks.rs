@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `bs`, name of the stream | format (1), last sequence (8), when it was taken (8) |
 //! | `bi`, number (8) | format (1), when it was ignored (8), when it was made (8), account (8), sequence (8), type (1), why (1), stream |
+//! | likewise, of an unknown type | format (2), the same numbers, account 0 where it names none, bytes of the type's name (1), the name, stream |
 //!
 //! Numbers in keys are big endian, in values little endian; times are microseconds since 1970-01-01T00:00:00Z. A mark is
 //! put behind the events of its reports: whoever is killed in between finds them undone, and has them decided once more.
@@ -11,7 +12,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::reports::{ReportType, Why};
+use super::reports::{ReportType, Why, Word};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::{REPORT_STREAMS, REPORTS_IGNORED};
 use crate::store::{self, Store, Table};
@@ -19,6 +20,7 @@ use crate::store::{self, Store, Table};
 const STREAMS: &[u8] = b"bs";
 const IGNORED: &[u8] = b"bi";
 const FORMAT: u8 = 1;
+const FORMAT_UNKNOWN_TYPE: u8 = 2;
 
 /// The rows.
 pub(super) struct Marks {
@@ -48,12 +50,12 @@ pub struct Ignored {
     pub at: Timestamp,
     /// When the gateway made it.
     pub made_at: Timestamp,
-    /// Of which account.
-    pub account: AccountNumber,
+    /// Of which account; none where it is of an unknown type and names none.
+    pub account: Option<AccountNumber>,
     /// Its place in its stream.
     pub sequence: u64,
     /// What it says.
-    pub kind: ReportType,
+    pub(super) kind: Word<ReportType>,
     /// Why it was ignored.
     pub why: Why,
     /// Its stream.
@@ -152,28 +154,56 @@ impl Mark {
 }
 
 impl Ignored {
+    /// The name of its type.
+    pub fn type_name(&self) -> &str {
+        match &self.kind {
+            Word::Known(kind) => kind.word(),
+            Word::Unknown(name) => name,
+        }
+    }
+
     pub(super) fn bytes(&self) -> Vec<u8> {
         let Ignored { at, made_at, account, sequence, kind, why, stream } = self;
-        let numbers = [at.0.cast_unsigned(), made_at.0.cast_unsigned(), account.get(), *sequence];
-        let mut bytes = vec![FORMAT];
-        bytes.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
-        bytes.extend([*kind as u8, *why as u8]);
-        bytes.extend(stream.as_bytes());
-        bytes
+        let account = account.map_or(0, AccountNumber::get);
+        let numbers = [at.0.cast_unsigned(), made_at.0.cast_unsigned(), account, *sequence];
+        let numbers: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
+        match kind {
+            Word::Known(kind) => [&[FORMAT][..], &numbers, &[*kind as u8, *why as u8], stream.as_bytes()].concat(),
+            Word::Unknown(name) => {
+                // A name has few bytes.
+                let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+                [&[FORMAT_UNKNOWN_TYPE][..], &numbers, &[length], name.as_bytes(), stream.as_bytes()].concat()
+            }
+        }
     }
 
     /// None if another program wrote it.
     pub(super) fn read(bytes: &[u8]) -> Option<Ignored> {
-        let (numbers, rest) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk::<32>()?;
+        let (format, rest) = bytes.split_first()?;
+        let (numbers, rest) = rest.split_first_chunk::<32>()?;
         let number = |at: usize| numbers[8 * at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let ([kind, why], stream) = rest.split_first_chunk()?;
+        let account = AccountNumber::from_stored(number(2));
+        let (kind, why, stream) = match *format {
+            FORMAT => {
+                let ([kind, why], stream) = rest.split_first_chunk()?;
+                account?;
+                let kind = *ReportType::ALL.get(usize::from(*kind))?;
+                (Word::Known(kind), *Why::ALL.get(usize::from(*why))?, stream)
+            }
+            FORMAT_UNKNOWN_TYPE if account.is_some() || number(2) == 0 => {
+                let (length, rest) = rest.split_first()?;
+                let (name, stream) = rest.split_at_checked(usize::from(*length))?;
+                (Word::Unknown(str::from_utf8(name).ok()?.to_owned()), Why::UnknownType, stream)
+            }
+            _ => return None,
+        };
         Some(Ignored {
             at: Timestamp(number(0).cast_signed()),
             made_at: Timestamp(number(1).cast_signed()),
-            account: AccountNumber::from_stored(number(2))?,
+            account,
             sequence: number(3),
-            kind: *ReportType::ALL.get(usize::from(*kind))?,
-            why: *Why::ALL.get(usize::from(*why))?,
+            kind,
+            why,
             stream: str::from_utf8(stream).ok()?.to_owned(),
         })
     }
@@ -189,8 +219,8 @@ mod tests {
     }
 
     fn ignored(sequence: u64) -> Ignored {
-        let (at, made_at, account) = (Timestamp(7), Timestamp(5), AccountNumber::EXAMPLE);
-        let (kind, why, stream) = (ReportType::RegistrationFailed, Why::DoesNotFit, "7f3a".to_owned());
+        let (at, made_at, account) = (Timestamp(7), Timestamp(5), Some(AccountNumber::EXAMPLE));
+        let (kind, why, stream) = (Word::Known(ReportType::RegistrationFailed), Why::DoesNotFit, "7f3a".to_owned());
         Ignored { at, made_at, account, sequence, kind, why, stream }
     }
 
@@ -215,8 +245,16 @@ mod tests {
             assert_eq!(marks.ignored(1).unwrap(), [ignored(9)]);
         }
         let marks = open(store);
-        marks.keep(&ignored(20)).unwrap();
-        assert_eq!(marks.ignored(2).unwrap(), [ignored(20), ignored(9)]);
+        let unknown = |account| Ignored {
+            account,
+            kind: Word::Unknown("paired".to_owned()),
+            why: Why::UnknownType,
+            ..ignored(20)
+        };
+        for it in [None, Some(AccountNumber::EXAMPLE)].map(unknown) {
+            marks.keep(&it).unwrap();
+            assert_eq!(marks.ignored(1).unwrap(), [it]);
+        }
         assert_eq!(store.scan_from(Table::Gateways, b"").count(), 7, "and nothing else");
     }
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::sessions::{SessionPage, Sessions};
 use super::values::{AnObject, Fault, Few, Fill, Key, Of, Shape, Text, described, object, read};
+use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::WORK_ACKS;
 
@@ -202,7 +203,7 @@ pub(crate) struct GatewayAccepted {
 object! {
     /// The body of a refusal.
     Refusal<'a> {
-        /// Why, in one sentence.
+        /// Why, in one sentence. It is cut if it is longer.
         "error" => error: Of<Text<'a>>,
     }
 }
@@ -226,7 +227,7 @@ object! {
     AckFields<'a> {
         /// The lease of the command that was taken over, refused or answered.
         "lease" => lease: Of<Text<'a>>,
-        /// Why the command is refused for good.
+        /// Why the command is refused for good. It is cut if it is longer.
         "error" => error: Of<Text<'a>>,
         /// What answers `list_sessions`.
         "sessions" => sessions: Sessions<'a>,
@@ -255,7 +256,8 @@ pub(super) enum Said {
 
 /// The acknowledgements in a body.
 pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, Fault> {
-    let Some(Few(acks)) = read::<AcksFields<'_>>(body)?.acks else { return Err(Fault::missing("acks")) };
+    let body = json_text(body);
+    let Some(Few(acks)) = read::<AcksFields<'_>>(body.as_bytes())?.acks else { return Err(Fault::missing("acks")) };
     let ack = |(at, fields): (usize, AckFields<'_>)| {
         let AckFields { lease, error, sessions, next, .. } = fields;
         let Some(Of(lease)) = lease else { return Err(Fault::missing(&format!("acks[{at}].lease"))) };

@@ -11,8 +11,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::values::{AnObject, Fault, Few, Fill, Key, Of, Scalar, Shape, Text, described, object, read};
 use crate::audit::parse_time;
+use crate::client::json_text;
 use crate::domain::{AccountNumber, Reason, Report, TaskId, Timestamp};
-use crate::limits::{REPORTS_BATCH, STREAM_NAME_BYTES};
+use crate::limits::{REPORTS_BATCH, STREAM_NAME_BYTES, UNKNOWN_WORD_BYTES};
 
 /// A batch of reports.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,9 +30,21 @@ pub(super) struct Arrived {
     pub(super) sequence: u64,
     /// When the gateway made it.
     pub(super) at: Timestamp,
-    pub(super) account: AccountNumber,
-    pub(super) kind: ReportType,
-    pub(super) report: Report,
+    pub(super) content: Content,
+}
+
+/// What an arrived report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A type that this version knows.
+    Known { account: AccountNumber, kind: ReportType, report: Report },
+    /// Another type: the gateway may speak a later version of the protocol.
+    Unknown {
+        /// The account, if the report names one.
+        account: Option<AccountNumber>,
+        /// The type's name, as [`Word::Unknown`] keeps it.
+        kind: String,
+    },
 }
 
 /// What a report says.
@@ -95,15 +108,24 @@ impl<'de, W: Words> Scalar<'de> for Word<W> {
 
     fn of_text(text: Cow<'de, str>) -> Result<Word<W>, String> {
         let known = W::WORDS.iter().find(|(word, _)| *word == text);
-        known.map(|(_, value)| Word(*value)).ok_or_else(|| {
-            let words: Vec<&str> = W::WORDS.iter().map(|(word, _)| *word).collect();
-            format!("must be one of {}", words.join(", "))
-        })
+        Ok(known.map_or_else(|| Word::Unknown(name_of(&text)), |(_, value)| Word::Known(*value)))
     }
 }
 
-#[derive(Clone, Copy)]
-pub(super) struct Word<W>(pub(super) W);
+/// A word, as a gateway sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Word<W> {
+    /// One of this version's.
+    Known(W),
+    /// Another: its name, or `unknown` where it looks like no word. Something else may be in its place, even a secret.
+    Unknown(String),
+}
+
+fn name_of(word: &str) -> String {
+    let is_name = (1..=UNKNOWN_WORD_BYTES).contains(&word.len())
+        && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_name { word.to_owned() } else { "unknown".to_owned() }
+}
 
 impl Words for ReportType {
     const WORDS: &'static [(&'static str, ReportType)] = &[
@@ -137,13 +159,14 @@ object! {
         "time" => time: Of<Text<'a>>,
         /// The account.
         "account" => account: Of<AccountNumber>,
-        /// What happened.
+        /// What happened. A report of another type is ignored.
         "type" => kind: Of<Word<ReportType>>,
         /// `connected`, `disconnected`: which session it is; null or left out for whichever is open.
         "session" => session: Of<u32>,
-        /// `connected`, `disconnected`, `banned`: the gateway's scan or pairing id, if there is one.
+        /// `connected`, `disconnected`, `banned`: the gateway's scan or pairing id, if there is one. It is cut if it is longer.
         "instance_code" => instance_code: Of<Text<'a>>,
-        /// `disconnected`, `banned`, `registration_failed`: why. `1001` says that pairing failed, `1002` the network.
+        /// `disconnected`, `banned`, `registration_failed`: why. `1001` says that pairing failed, `1002` the network. It is cut if
+        /// it is longer.
         "reason" => reason: Of<Text<'a>>,
         /// `code_sent`, `registered`, `registration_failed`: which registration it is.
         "task" => task: Of<u32>,
@@ -160,7 +183,8 @@ impl Shape for ReportFields<'_> {
 
 /// The batch in a body, checked whole.
 pub(crate) fn read_batch(body: &[u8]) -> Result<Batch, Fault> {
-    let BatchFields { stream, reports, .. } = read(body)?;
+    let body = json_text(body);
+    let BatchFields { stream, reports, .. } = read(body.as_bytes())?;
     let Some(Of(stream)) = stream else { return Err(Fault::missing("stream")) };
     let is_name = (1..=STREAM_NAME_BYTES).contains(&stream.len()) && stream.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_name {
@@ -198,8 +222,12 @@ impl Arrived {
         }
         let time = time.ok_or(("time", None))?.0;
         let at = parse_time(&time).ok_or(("time", Some("must be RFC 3339, as in 2026-11-25T03:41:00Z")))?;
-        let account = account.ok_or(("account", None))?.0;
-        let Word(kind) = kind.ok_or(("type", None))?.0;
+        let account = account.map(|Of(account)| account);
+        let kind = match kind.ok_or(("type", None))?.0 {
+            Word::Known(kind) => kind,
+            Word::Unknown(kind) => return Ok(Arrived { sequence, at, content: Content::Unknown { account, kind } }),
+        };
+        let account = account.ok_or(("account", None))?;
         let session = session.map(|Of(session)| session);
         let instance_code = || instance_code.map(|Of(code)| code.into_owned()).unwrap_or_default();
         let reason = || reason.map(|Of(reason)| Reason::new(reason)).ok_or(("reason", None));
@@ -221,7 +249,7 @@ impl Arrived {
                 None => Report::RegistrationFailed { task: task()?, reason: reason()? },
             },
         };
-        Ok(Arrived { sequence, at, account, kind, report })
+        Ok(Arrived { sequence, at, content: Content::Known { account, kind, report } })
     }
 }
 
@@ -262,11 +290,13 @@ pub enum Why {
     OtherGateway,
     /// It is late, or it holds already.
     DoesNotFit,
+    /// Its type is not of this version of the protocol.
+    UnknownType,
 }
 
 impl Why {
     /// All of them.
-    pub(super) const ALL: [Why; 3] = [Why::UnknownAccount, Why::OtherGateway, Why::DoesNotFit];
+    pub(super) const ALL: [Why; 4] = [Why::UnknownAccount, Why::OtherGateway, Why::DoesNotFit, Why::UnknownType];
 
     /// Its word.
     pub fn word(self) -> &'static str {
@@ -274,6 +304,7 @@ impl Why {
             Why::UnknownAccount => "unknown_account",
             Why::OtherGateway => "other_gateway",
             Why::DoesNotFit => "does_not_fit",
+            Why::UnknownType => "unknown_type",
         }
     }
 }

@@ -39,11 +39,11 @@ impl SessionPage {
             let missing = |field: &str| Fault::missing(&format!("{under}sessions[{at}].{field}"));
             let SessionFields { account, session, state, instance_code, reason, .. } = fields;
             let Of(account) = account.ok_or_else(|| missing("account"))?;
-            let Of(Word(state)) = state.ok_or_else(|| missing("state"))?;
-            let state = match state {
-                StateWord::Connecting => SeenState::Connecting,
-                StateWord::Connected => SeenState::Connected,
-                StateWord::Banned => {
+            let state = match state.ok_or_else(|| missing("state"))?.0 {
+                // There is a session, and no more is known of it.
+                Word::Known(StateWord::Connecting) | Word::Unknown(_) => SeenState::Connecting,
+                Word::Known(StateWord::Connected) => SeenState::Connected,
+                Word::Known(StateWord::Banned) => {
                     let reason = reason.map_or_else(Reason::none, |Of(reason)| Reason::new(reason));
                     SeenState::Banned { reason }
                 }
@@ -89,11 +89,11 @@ object! {
         "account" => account: Of<AccountNumber>,
         /// Which session of the account it is, where the gateway knows.
         "session" => session: Of<u32>,
-        /// How it stands.
+        /// How it stands. Another word is taken for `connecting`.
         "state" => state: Of<Word<StateWord>>,
-        /// The gateway's scan or pairing id, if there is one.
+        /// The gateway's scan or pairing id, if there is one. It is cut if it is longer.
         "instance_code" => instance_code: Of<Text<'a>>,
-        /// Why it is banned.
+        /// Why it is banned. It is cut if it is longer.
         "reason" => reason: Of<Text<'a>>,
     }
 }

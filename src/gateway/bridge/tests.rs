@@ -4,14 +4,19 @@ mod queue;
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::orders::{Order, Wish};
-use super::protocol::{json, read_acks};
-use super::reports::read_batch;
+use super::protocol::{Said, json, read_acks};
+use super::reports::{Content, read_batch};
 use super::sessions::SessionPage;
-use crate::domain::Account;
-use crate::domain::{AccountNumber, AccountType, Command, Outstanding, Routing, TaskId, Timestamp, VerifyType, decide};
+use super::verdict::{Verdict, judge};
+use crate::domain::{
+    Account, AccountNumber, AccountType, Command, Outstanding, Reason, Report, Routing, TaskId, Timestamp, VerifyType,
+    decide,
+};
+use crate::gateway::way::SeenState;
+use crate::limits::{BRIDGE_TEXT_BYTES, REASON_BYTES};
 use crate::testkit::fixture::Fixture;
 use crate::vault::{ClearContent, Vault};
 
@@ -109,14 +114,22 @@ fn what_is_at_fault() {
         r#""type":"registered","task":7"#,
         r#""type":"registration_failed","task":7,"reason":"no line""#,
         r#""type":"registration_failed","task":7,"attempt":2,"reason":"wrong""#,
+        r#""type":"banned","reason":"half of a pair: \ud83d""#,
+        r#""type":"open","task":7"#,
+        r#""type":"S3CRET""#,
     ];
     let mut text = String::new();
     for fields in good {
         let batch = read_batch(report(fields).as_bytes()).unwrap();
-        writeln!(text, "{fields}\n  {:?}", batch.reports[0].report).unwrap();
+        let said = match &batch.reports[0].content {
+            Content::Known { report, .. } => format!("{report:?}"),
+            unknown @ Content::Unknown { .. } => format!("{unknown:?}"),
+        };
+        assert!(!said.contains("S3CRET"), "{said}");
+        writeln!(text, "{fields}\n  {said}").unwrap();
     }
     let bad = [
-        r#""type":"open""#,
+        r#""type":1"#,
         r#""type":"disconnected""#,
         r#""type":"code_sent""#,
         r#""type":"code_sent","task":0"#,
@@ -184,4 +197,30 @@ fn what_is_at_fault() {
         writeln!(text, "{body}\n  {said}").unwrap();
     }
     golden("bridge_faults", &text);
+}
+
+/// A gateway's words never stop what comes with them: they are cut between two characters.
+#[test]
+fn texts_that_are_too_long_are_cut() {
+    let long = "é".repeat(BRIDGE_TEXT_BYTES);
+    let body = json!({"stream": "a", "reports": [
+        {"sequence": 1, "time": "2026-11-25T03:41:00Z", "account": "861821726231", "type": "disconnected",
+            "reason": long, "instance_code": format!("x{long}")},
+    ]});
+    let batch = read_batch(body.to_string().as_bytes()).unwrap();
+    let Content::Known { report: Report::Disconnected { reason, instance_code, .. }, .. } = &batch.reports[0].content
+    else {
+        panic!("{batch:?}");
+    };
+    assert_eq!(*reason.as_str(), long[..REASON_BYTES]);
+    assert_eq!(*instance_code, format!("x{}", &long[..BRIDGE_TEXT_BYTES - 2]));
+    let sessions = json!([{"account": "861821726231", "state": "banned", "reason": long}]);
+    let acks = json!({"acks": [{"lease": long, "error": long}, {"lease": "a", "sessions": sessions}]});
+    let acks = read_acks(acks.to_string().as_bytes()).unwrap();
+    assert_eq!(acks[0].said, Said::Refused(long[..BRIDGE_TEXT_BYTES].to_owned()));
+    let page = SessionPage::read(json!({"sessions": sessions}).to_string().as_bytes()).unwrap();
+    assert_eq!(acks[1].said, Said::Sessions(page.clone()));
+    assert_eq!(page.sessions[0].state, SeenState::Banned { reason: Reason::new(long.clone()) });
+    let refusal = json!({"error": long}).to_string();
+    assert_eq!(judge(422, refusal.as_bytes(), None, false), Ok(Verdict::Refused(long[..BRIDGE_TEXT_BYTES].to_owned())));
 }

@@ -152,7 +152,7 @@ impl<'de, S: Scalar<'de>> Visitor<'de> for One<S> {
     refuse!(S::IS, not boolean negative fraction null list object);
 }
 
-/// A text of at most [`BRIDGE_TEXT_BYTES`].
+/// A text, cut at [`BRIDGE_TEXT_BYTES`].
 pub(super) type Text<'a> = Cow<'a, str>;
 
 impl<'de> Scalar<'de> for Text<'de> {
@@ -163,10 +163,14 @@ impl<'de> Scalar<'de> for Text<'de> {
     }
 
     fn of_text(text: Cow<'de, str>) -> Result<Text<'de>, String> {
-        match text.len() {
-            0..=BRIDGE_TEXT_BYTES => Ok(text),
-            bytes => Err(format!("has {bytes} bytes; at most {BRIDGE_TEXT_BYTES} are taken")),
-        }
+        let end = text.floor_char_boundary(BRIDGE_TEXT_BYTES);
+        Ok(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+            Cow::Owned(mut text) => {
+                text.truncate(end);
+                Cow::Owned(text)
+            }
+        })
     }
 }
 

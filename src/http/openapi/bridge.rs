@@ -30,6 +30,10 @@ fn operation(place: Place) -> Described {
                 "One batch of a stream at a time, in order, until it is answered with 200: then all up to `acknowledged` is \
                  durable and may be forgotten. What was there before is a duplicate, and no error.",
             )
+            .words(
+                "Only what cannot be read stops a batch. A report of a type that is not listed is ignored, with the reason \
+                 `unknown_type`; of it only `sequence`, `time` and `type` are needed. A text longer than its `maxLength` is cut.",
+            )
             .takes::<GatewayReports>(Required::True, "The batch.")
             .gives::<Taken>(200, "All of it is taken in, and durable."),
         Place::Work => described(HttpMethod::Get, "fetchCommands", "Fetch commands")
@@ -65,9 +69,13 @@ fn operation(place: Place) -> Described {
     operation
         .answers(400, trouble("It is malformed: `message` names the field. Nothing of it is stored."))
         .answers(401, trouble("`code` says why: `unsigned`, `forged`, `stale` or `replayed`."))
-        .answers(404, trouble("The bridge is not set up."))
+        .answers(404, trouble("Nothing has this path."))
         .answers(429, trouble("Too many requests from one address.").header("Retry-After", seconds_header()))
-        .answers(503, trouble("Not now; send it again.").header("Retry-After", seconds_header()))
+        .answers(
+            503,
+            trouble("Not now; send it again. `code` is `not_set_up` where the bridge is not set up.")
+                .header("Retry-After", seconds_header()),
+        )
 }
 
 /// What a gateway is sent.

@@ -51,7 +51,7 @@ async fn only_what_is_signed_now_and_once_is_taken() {
     let without = |name: &str| good.iter().filter(|(it, _)| *it != name).cloned().collect::<Vec<_>>();
     let altered = body.replace("1002", "1001");
     let huge = body.replace("1002", &"x".repeat(1_100_000));
-    let malformed = body.replace("disconnected", "gone");
+    let malformed = body.replace("\"disconnected\"", "7");
     for (headers, body, status, refused) in [
         (vec![], &body, 401, "unsigned"),
         (without("webhook-id"), &body, 401, "unsigned"),
@@ -175,6 +175,39 @@ async fn each_report_counts_once_and_in_its_place() {
     assert!(ignored.count() >= 5);
 }
 
+/// A gateway of a later version, and one with much to say, are understood as far as that goes: the stream goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_understood_is_ignored() {
+    let house = House::pushing().await;
+    let muster = house.start();
+    online(&muster, ACCOUNT).await;
+    house.told(ACCOUNT, IS_ONLINE).await;
+    let long = "\u{1f511}".repeat(2_000);
+    let reports = [
+        json!({"type": "gateway_moved", "to": "another host"}),
+        json!({"account": ACCOUNT, "type": "typing", "session": 1}),
+        json!({"account": ACCOUNT, "type": "disconnected", "reason": long}),
+    ];
+    // Half of a surrogate pair is left where a program cuts such a text by its units.
+    let body = batch("s", 1, &reports).replace("another host", "\\ud83d");
+    let ignored = json!([{"sequence": 1, "why": "unknown_type"}, {"sequence": 2, "why": "unknown_type"}]);
+    let taken = json!({"stream": "s", "acknowledged": 3, "recorded": 1, "duplicates": 0, "ignored": ignored});
+    assert_eq!(send(&house, &body).await, (200, taken));
+    house.told(ACCOUNT, &format!("1/4 {}", &long[..1024])).await;
+    assert_eq!(metric(&muster, "muster_bridge_reports_total{outcome=\"unknown_type\"}").await, 2);
+    assert!(!muster.kill().contains("panicked"));
+    let muster = house.start();
+    let shown = muster.get("/api/v1/gateways").await.json();
+    let bridge = shown["gateways"].as_array().unwrap().iter().find(|it| it["name"] == "bridge").unwrap();
+    let seen: Vec<_> = bridge["ignoredReports"].as_array().unwrap().iter().filter(|it| it["stream"] == "s").collect();
+    let seen: Vec<_> = seen.iter().map(|it| json!([it["sequence"], it["account"], it["type"], it["why"]])).collect();
+    assert_eq!(
+        seen,
+        [json!([2, "861******232", "typing", "unknown_type"]), json!([1, "", "gateway_moved", "unknown_type"])]
+    );
+    assert!(muster.get("/gateways").await.text.contains("gateway_moved"));
+}
+
 /// Whose account is another gateway's says nothing that counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_of_others_are_none_of_its_business() {
@@ -187,12 +220,17 @@ async fn accounts_of_others_are_none_of_its_business() {
     assert_eq!(house.all_told(ACCOUNT), ["1/1 ", "1/2 "]);
 }
 
-/// Without a secret there is no bridge.
+/// Without its settings there is no bridge, and what a gateway has to say waits with it: it is to send it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_may_be_no_bridge() {
     let house = House::pulling().await;
     let muster = Muster::start(house.data.path(), &[]);
     house.gateway.report_to(&muster.url(""));
-    let (status, answer) = send(&house, &batch("s", 1, &[dropped(ACCOUNT)])).await;
-    assert_eq!((status, answer["error"]["code"].as_str()), (404, Some("not_set_up")));
+    for (method, path) in [("POST", REPORTS), ("GET", "/gateway/v1/work"), ("POST", "/gateway/v1/work/acks")] {
+        let answer = house.gateway.ask(method, path, "").await.unwrap();
+        assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (503, Some("not_set_up")), "{path}");
+        assert_eq!(answer.header("retry-after"), "30", "{path}");
+    }
+    let meta = muster.post("/gateway/cloud-api/webhook", "{}").await;
+    assert_eq!((meta.status, meta.header("retry-after")), (503, "30"), "{}", meta.text);
 }
