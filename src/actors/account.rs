@@ -11,7 +11,7 @@ use super::agenda::{Agenda, Deadline, Deadlines};
 use super::registry::Ticket;
 use super::{Effect, Error, Gateway, Outcome, traced};
 use crate::clock;
-use crate::domain::{Account, AccountNumber, Command, Outstanding, Routing, decide};
+use crate::domain::{Account, AccountNumber, Command, OnlineStatus, Outstanding, Routing, decide};
 use crate::journal::{self, Append, Journal, Origin, Recorded, Turn};
 use crate::limits::{SNAPSHOT_EVERY, SNAPSHOT_WORTH};
 use crate::metrics::{CommandKind, CommandOutcome};
@@ -177,13 +177,13 @@ impl AccountActor {
     /// Brings the agenda in line with the state.
     fn watch(&mut self) {
         let Some(state) = &self.state else { return };
-        let Surroundings { agenda, coming_timeout, reconnect_wait, .. } = &*self.surroundings;
+        let Surroundings { agenda, gateway, coming_timeout, reconnect_wait, .. } = &*self.surroundings;
         let since_version = state.online_status_version;
+        // A start without the settings of its gateway must not end a wish to be online; the next start carries it out.
+        let is_kept = state.online_status == OnlineStatus::OnlineComing && !gateway.is_set_up(state.gateway);
         let reconnect_wait = reconnect_wait.filter(|_| state.is_dropped());
         let deadlines = Deadlines {
-            coming: state
-                .online_status
-                .is_coming()
+            coming: (state.online_status.is_coming() && !is_kept)
                 .then(|| Deadline::after(*coming_timeout, Command::GiveUpComing { since_version })),
             dropped: reconnect_wait.map(|first| {
                 Deadline::after(state.comes_back_after(self.account, first), Command::Reconnect { since_version })

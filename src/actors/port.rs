@@ -1,6 +1,6 @@
 //! What actors need of a gateway.
 
-use crate::domain::{Account, AccountNumber, Outstanding};
+use crate::domain::{Account, AccountNumber, GatewayKind, Outstanding};
 
 /// The way to WhatsApp, as actors see it.
 pub trait Gateway: Send + Sync + 'static {
@@ -10,4 +10,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// The same may be asked again, after a crash or a restart: sessions, tasks and attempts are numbered, so that a
     /// gateway can tell.
     fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding);
+
+    /// Whether the settings of this start set the gateway up. One that is not set up does nothing and reports nothing.
+    fn is_set_up(&self, _: GatewayKind) -> bool {
+        true
+    }
 }

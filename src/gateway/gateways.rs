@@ -12,8 +12,8 @@ use super::reconcile::{Reconciliation, Record};
 use super::simulator::Simulator;
 use super::way::{Extra, Way};
 use crate::actors::{Gateway, Reports};
-use crate::domain::{Account, AccountNumber, Command, GatewayKind, Outstanding, Reason, Report};
-use crate::metrics::Metrics;
+use crate::domain::{Account, AccountNumber, GatewayKind, Outstanding};
+use crate::metrics::{AccountState, Metrics};
 use crate::projections::Roster;
 use crate::store;
 
@@ -29,15 +29,29 @@ struct Inner {
     /// What came of comparing their sessions, in the same order.
     records: Vec<Arc<Record>>,
     reports: Reports,
-    runtime: tokio::runtime::Handle,
 }
 
 impl Gateways {
-    /// The simulator and `others`. Tasks are run by the runtime that this is called in.
+    /// The simulator and `others`.
     pub(crate) fn new(simulator: Simulator, others: Vec<Arc<dyn Way>>, reports: Reports) -> Gateways {
-        let runtime = tokio::runtime::Handle::current();
         let records = others.iter().map(|_| Arc::default()).collect();
-        Gateways { inner: Arc::new(Inner { simulator, others, records, reports, runtime }) }
+        Gateways { inner: Arc::new(Inner { simulator, others, records, reports }) }
+    }
+
+    /// Warns of each gateway that is not set up and that `roster` has accounts of.
+    pub fn warn_of_missing(&self, roster: &Roster) {
+        for kind in GatewayKind::ALL.into_iter().filter(|kind| !self.is_set_up(*kind)) {
+            let counts = roster.counts_of(kind);
+            if counts.total() > 0 {
+                tracing::warn!(
+                    gateway = kind.name(),
+                    accounts = counts.total(),
+                    online_coming = counts.of_state(AccountState::OnlineComing),
+                    "accounts are served by a gateway that is not set up: what they wait for is kept; {}",
+                    what_to_do(kind)
+                );
+            }
+        }
     }
 
     /// The ways that are set up, beside the simulator, with what came of comparing their sessions.
@@ -82,24 +96,14 @@ impl Gateways {
     pub(super) fn ignored(&self, kind: GatewayKind) -> Result<Vec<Ignored>, store::Error> {
         self.other(kind).map_or_else(|| Ok(Vec::new()), |way| way.ignored())
     }
+}
 
-    /// What cannot be asked of a gateway that is not set up any more has failed.
-    fn fail(&self, kind: GatewayKind, account: AccountNumber, owed: &Outstanding) {
-        let reason = || Reason::new(format!("the gateway {} of this account is not set up", kind.name()));
-        let report = match owed {
-            Outstanding::Connect { session } | Outstanding::Disconnect { session } => {
-                Report::Disconnected { session: Some(*session), reason: reason(), instance_code: String::new() }
-            }
-            Outstanding::RequestCode { task, .. } | Outstanding::SubmitCode { task, .. } => {
-                Report::RegistrationFailed { task: *task, reason: reason() }
-            }
-        };
-        let inner = self.inner.clone();
-        self.inner.runtime.spawn(async move {
-            // Whoever stops takes it up again at the next start.
-            let _stopping = inner.reports.settle(kind, account, Command::Report(report)).await;
-        });
-    }
+/// What an operator does about accounts whose gateway is not set up.
+pub(super) fn what_to_do(kind: GatewayKind) -> String {
+    format!(
+        "set it up again with the settings under gateway.{}, or recycle the accounts and bring them online at another gateway",
+        kind.name()
+    )
 }
 
 impl Gateway for Gateways {
@@ -107,7 +111,12 @@ impl Gateway for Gateways {
         match (state.gateway, self.other(state.gateway)) {
             (GatewayKind::Simulator, _) => self.inner.simulator.take_up(account, state, owed),
             (GatewayKind::Bridge | GatewayKind::CloudApi, Some(way)) => way.take_up(account, state, owed),
-            (kind @ (GatewayKind::Bridge | GatewayKind::CloudApi), None) => self.fail(kind, account, owed),
+            // It stays outstanding, and is taken up by the start that sets the gateway up again.
+            (GatewayKind::Bridge | GatewayKind::CloudApi, None) => {}
         }
+    }
+
+    fn is_set_up(&self, kind: GatewayKind) -> bool {
+        kind == GatewayKind::Simulator || self.has_sessions(kind)
     }
 }

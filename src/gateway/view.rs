@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::Gateways;
 use super::bridge::{Ignored, Why};
 use super::bulkhead::{Breaker, Figures};
+use super::gateways::what_to_do;
 use super::reconcile::{Failure, Last, Record};
 use super::way::Extra;
 use crate::audit::write_time;
@@ -232,9 +233,8 @@ impl GatewayView {
             }
             (GatewayKind::Bridge | GatewayKind::CloudApi, served) => {
                 let says = format!(
-                    "It is not set up, and {served} accounts are served by it: what they ask fails. Set it up with the \
-                     settings under gateway.{}, or recycle them, and bring them online at another one.",
-                    kind.name()
+                    "It is not set up, and {served} accounts are served by it: what they wait for is kept. What to do: {}.",
+                    what_to_do(kind)
                 );
                 ("not_set_up", says)
             }

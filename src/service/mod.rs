@@ -218,6 +218,7 @@ async fn serve(
     );
     let ways = Ways::open(settings, &rooms, &reports, &under_way, &tasks)?;
     let gateways = Gateways::new(simulator, ways.all(), reports);
+    gateways.warn_of_missing(roster);
     let (accounts, inbox) = Accounts::start(
         journal.clone(),
         &settings.actors,

@@ -7,11 +7,13 @@
 //! | `flows` | sessions and registrations, by push and by pull |
 //! | `reports` | which reports are taken, and how often |
 //! | `crashes` | killed at each step |
+//! | `starts` | a start without the bridge's settings |
 
 mod crashes;
 mod flows;
 pub mod gateway;
 mod reports;
+mod starts;
 
 use std::time::Duration;
 

@@ -1,0 +1,73 @@
+//! One start without the bridge's settings: what waits is there afterwards, and is done.
+
+use serde_json::json;
+
+use super::gateway::{Fault, State};
+use super::{ACCOUNT, House, IS_ONLINE, happened, online, phone, recycle};
+use crate::muster::Muster;
+
+const LIST: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_without_the_bridge_loses_nothing() {
+    let house = House::pushing().await;
+    let (coming, reported, going, registering) = (ACCOUNT, "861821726233", "861821726234", "861821726235");
+    let muster = house.start();
+    online(&muster, going).await;
+    house.told(going, IS_ONLINE).await;
+    // The gateway has connected one account and cannot say so yet; two commands did not reach it.
+    house.gateway.is_silent(true);
+    online(&muster, reported).await;
+    house.gateway.until("the connect", |state| state.sessions.contains_key(reported)).await;
+    house.gateway.fault("connect", &[Fault::HangBefore]);
+    house.gateway.fault("request_code", &[Fault::HangBefore]);
+    online(&muster, coming).await;
+    recycle(&muster, going).await;
+    phone(&muster, registering).await;
+    let is_asked = |state: &State, kind: &str, account: &str| {
+        state.arrived.iter().any(|it| it["type"] == kind && it["account"] == account)
+    };
+    let are_asked = |state: &State| {
+        is_asked(state, "connect", coming)
+            && is_asked(state, "disconnect", going)
+            && is_asked(state, "request_code", registering)
+    };
+    house.gateway.until("the commands", are_asked).await;
+    assert!(!muster.kill().contains("panicked"));
+
+    let settings =
+        [("MUSTER_WEBHOOKS__BASE_URL", house.receiver.base.as_str()), ("MUSTER_ACTORS__COMING_TIMEOUT", "300ms")];
+    let muster = Muster::start(house.data.path(), &settings);
+    house.gateway.report_to(&muster.url(""));
+    house.gateway.is_silent(false);
+    // Who is to go offline is so in the end; a session that is left is closed once the gateway is set up again.
+    house.told(going, "1/4 1002").await;
+    // Whoever asks again changes nothing: it stays with its gateway.
+    online(&muster, coming).await;
+    let listed = muster.get(LIST).await.json();
+    let status = |account: &str| {
+        let all = listed["data"].as_array().unwrap().iter();
+        all.clone().find(|it| it["whatsApp"] == account).unwrap_or_else(|| panic!("{listed}"))["onlineStatus"].clone()
+    };
+    assert_eq!([status(coming), status(reported)], [json!(1), json!(1)], "{listed}");
+    let gateways = muster.get("/api/v1/gateways").await.json();
+    let bridge = gateways["gateways"].as_array().unwrap().iter().find(|it| it["name"] == "bridge").unwrap();
+    let says = bridge["says"].as_str().unwrap();
+    assert!(bridge["state"] == "not_set_up" && says.contains("what they wait for is kept"), "{bridge}");
+    assert!(muster.get("/gateways").await.text.contains("what they wait for is kept"));
+    let history = muster.get(&format!("/api/v1/accounts/{registering}/events?limit=1000")).await.text;
+    assert!(!history.contains("registration_failed"), "{history}");
+    let (status, log) = muster.stop("TERM");
+    assert_eq!(status.code(), Some(0));
+    let warnings = log.lines().filter(|line| line.contains("served by a gateway that is not set up"));
+    assert_eq!(warnings.count(), 1, "{log}");
+
+    let muster = house.start();
+    for account in [coming, reported] {
+        house.told(account, IS_ONLINE).await;
+        assert_eq!(house.all_told(account), ["1/1 ", "1/2 "], "{account}");
+    }
+    happened(&muster, registering, "code_sent").await;
+    assert_eq!(house.all_told(registering), Vec::<String>::new());
+    house.gateway.until("the end of the session", |state| !state.sessions.contains_key(going)).await;
+}
