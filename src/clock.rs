@@ -1,14 +1,294 @@
-//! The only reader of the wall clock.
+//! The only reader of the clocks: of the wall clock, which may be set, and of elapsed time.
+//!
+//! | time | what it is for | when the wall clock is set |
+//! |---|---|---|
+//! | [`now`] | what is recorded, shown or signed | follows at once |
+//! | [`trusted`] | ends that are dates, and ages of what is stored | follows once that has lasted for an hour |
+//! | [`Moment::steady`] | waits, leases and deadlines of this process | does not follow |
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::Timestamp;
+use crate::limits::{CLOCK_LOOK, CLOCK_STEP, CLOCK_TRUSTED_AFTER};
 
-/// What tells the time: [`now`], or a clock that a test moves.
+/// What tells the time: [`now`], [`trusted`], or a clock that a test moves.
 pub type Clock = fn() -> Timestamp;
 
-/// The moment it is now.
+/// What tells a moment by two clocks: [`moment`], or a function of a test.
+pub type Moments = fn() -> Moment;
+
+/// One moment by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// By the wall clock, which may be set. It is for what is stored, shown or sent.
+    pub wall: Timestamp,
+    /// By elapsed time: where the wall clock stood at a start, and what has elapsed since. What waits, waits by it.
+    pub steady: Timestamp,
+}
+
+impl Moment {
+    /// The moment `later` after this one, by both clocks.
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Moment {
+        Moment { wall: self.wall.plus(later), steady: self.steady.plus(later) }
+    }
+
+    /// The moment at which the wall clock says `wall`, unless it is set meanwhile.
+    #[must_use]
+    pub fn at_wall(self, wall: Timestamp) -> Moment {
+        let Timestamp(steady) = self.steady;
+        Moment { wall, steady: Timestamp(steady.saturating_add(wall.0.saturating_sub(self.wall.0))) }
+    }
+}
+
+/// The moment it is now, by the wall clock.
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The moment it is now, by the wall clock and by elapsed time.
+pub fn moment() -> Moment {
+    Moment { wall: now(), steady: Timestamp(since_boot().saturating_add(CLOCKS.started)) }
+}
+
+/// The wall clock without its leaps: it goes on by elapsed time until a leap has lasted for [`CLOCK_TRUSTED_AFTER`].
+///
+/// Until then it neither leaps nor runs backwards. A leap is logged and counted by the reading that finds it.
+pub fn trusted() -> Timestamp {
+    let (before, wall, after) = (since_boot(), now(), since_boot());
+    let mut clock = CLOCKS.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+    if after - before > STEP {
+        // The process was stopped between the two readings, which makes them no pair.
+        return clock.go_on(after);
+    }
+    let (time, change) = clock.read(wall, after);
+    drop(clock);
+    if let Some(change) = change {
+        change.log();
+    }
+    time
+}
+
+/// How many times the wall clock has leapt since this process started.
+pub fn leaps() -> u64 {
+    LEAPS.load(Ordering::Relaxed)
+}
+
+/// Reads the clocks until `stop`, so that a leap is logged when nobody asks for the time.
+pub async fn watch(stop: CancellationToken) {
+    trusted();
+    while stop.run_until_cancelled(sleep(CLOCK_LOOK)).await.is_some() {
+        trusted();
+    }
+}
+
+/// The clocks of this process.
+struct Clocks {
+    /// The wall clock less [`since_boot`], when they were first read.
+    started: i64,
+    trusted: Mutex<TrustedClock>,
+}
+
+static CLOCKS: LazyLock<Clocks> = LazyLock::new(|| {
+    let (wall, elapsed) = (now(), since_boot());
+    Clocks { started: wall.0.saturating_sub(elapsed), trusted: Mutex::new(TrustedClock::new(wall, elapsed)) }
+});
+
+static LEAPS: AtomicU64 = AtomicU64::new(0);
+
+const STEP: i64 = CLOCK_STEP.as_micros() as i64;
+const TRUSTED_AFTER: i64 = CLOCK_TRUSTED_AFTER.as_micros() as i64;
+
+/// Microseconds since this machine started. Nobody sets it; the time for which the machine sleeps counts.
+fn since_boot() -> i64 {
+    #[cfg(target_os = "linux")]
+    const SINCE_BOOT: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const SINCE_BOOT: ClockId = ClockId::Monotonic;
+    let time = clock_gettime(SINCE_BOOT);
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+/// The wall clock without its leaps. Pure: both clocks are handed in. Differences are in microseconds.
+#[derive(Debug)]
+struct TrustedClock {
+    /// The trusted time less elapsed time.
+    offset: i64,
+    /// The wall clock less elapsed time, at the last reading.
+    wall_offset: i64,
+    /// When the wall clock leapt last, by elapsed time.
+    leapt: i64,
+    /// The last time that was told.
+    told: i64,
+}
+
+/// What a reading finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// The wall clock leapt, by this much more than elapsed time explains.
+    Leapt { by: i64 },
+    /// A leap has lasted, and the trusted time has followed it by this much.
+    Trusted { by: i64 },
+}
+
+impl TrustedClock {
+    fn new(wall: Timestamp, elapsed: i64) -> TrustedClock {
+        let offset = wall.0.saturating_sub(elapsed);
+        TrustedClock { offset, wall_offset: offset, leapt: elapsed, told: wall.0 }
+    }
+
+    fn read(&mut self, wall: Timestamp, elapsed: i64) -> (Timestamp, Option<Change>) {
+        let mut change = None;
+        let wall_offset = wall.0.saturating_sub(elapsed);
+        let by = wall_offset.saturating_sub(self.wall_offset);
+        if is_leap(by) {
+            change = Some(Change::Leapt { by });
+            self.leapt = elapsed;
+        }
+        self.wall_offset = wall_offset;
+        let ahead = wall_offset.saturating_sub(self.offset);
+        if !is_leap(ahead) {
+            self.offset = wall_offset;
+        } else if elapsed.saturating_sub(self.leapt) >= TRUSTED_AFTER {
+            change = Some(Change::Trusted { by: ahead });
+            self.offset = wall_offset;
+            // Only here does it run backwards: otherwise it would stand still for as long as the wall clock was ahead.
+            self.told = wall.0;
+        }
+        (self.go_on(elapsed), change)
+    }
+
+    /// The time after so much elapsed time, whatever the wall clock says.
+    fn go_on(&mut self, elapsed: i64) -> Timestamp {
+        self.told = self.told.max(elapsed.saturating_add(self.offset));
+        Timestamp(self.told)
+    }
+}
+
+/// Whether the wall clock was set, and not just corrected.
+fn is_leap(difference: i64) -> bool {
+    difference.unsigned_abs() > STEP.unsigned_abs()
+}
+
+/// In whole seconds.
+fn rounded(microseconds: i64) -> i64 {
+    (microseconds + 500_000 * microseconds.signum()) / 1_000_000
+}
+
+impl Change {
+    fn log(self) {
+        match self {
+            Change::Leapt { by } => {
+                LEAPS.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    seconds = rounded(by),
+                    "the wall clock leapt by this many seconds, which elapsed time does not explain; nothing ends by it that \
+                     was not due. Look what has set the clock of this machine (timedatectl, chronyc tracking). If it stays \
+                     so for {} min, API keys end by the new time",
+                    CLOCK_TRUSTED_AFTER.as_secs() / 60
+                );
+            }
+            Change::Trusted { by } => tracing::warn!(
+                seconds = rounded(by),
+                "the wall clock has stayed this many seconds away for {} min and is trusted again; API keys and idempotency keys \
+                 end by it from now on",
+                CLOCK_TRUSTED_AFTER.as_secs() / 60
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+    const HOUR: i64 = 3_600 * SECOND;
+    const WALL: Timestamp = Timestamp(1_764_046_168_934_966);
+
+    /// Time elapses, and the wall clock is set.
+    fn steps() -> impl Strategy<Value = Vec<(i64, i64)>> {
+        let elapsed = prop_oneof![0..10 * SECOND, 0..2 * HOUR];
+        let set = prop_oneof![4 => Just(0), 2 => -STEP..STEP, 2 => -400 * 24 * HOUR..400 * 24 * HOUR];
+        prop::collection::vec((elapsed, set), 1..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+        /// A leap that is young moves nothing, and only what has lasted moves time back.
+        #[test]
+        fn it_goes_on_by_elapsed_time(steps in steps()) {
+            let (mut clock, mut wall, mut elapsed, mut last) = (TrustedClock::new(WALL, 7), WALL, 7, WALL);
+            let mut leapt = 7;
+            for (by, set) in steps {
+                elapsed += by;
+                wall = Timestamp(wall.0 + by + set);
+                let (time, change) = clock.read(wall, elapsed);
+                leapt = if is_leap(set) { elapsed } else { leapt };
+                if let Some(Change::Trusted { .. }) = change {
+                    prop_assert!(elapsed - leapt >= TRUSTED_AFTER, "{:?}", clock);
+                    prop_assert_eq!(time, wall);
+                } else {
+                    prop_assert!((last.0..=last.0 + by + STEP).contains(&time.0), "{:?} {} {:?} {:?}", last, by, time, clock);
+                    prop_assert_eq!(matches!(change, Some(Change::Leapt { .. })), is_leap(set), "{:?}", clock);
+                }
+                last = time;
+            }
+        }
+
+        /// Wherever the wall clock was, it is trusted once it has stayed there for long enough.
+        #[test]
+        fn what_lasts_is_trusted(steps in steps()) {
+            let (mut clock, mut wall, mut elapsed) = (TrustedClock::new(WALL, 7), WALL, 7);
+            for (by, set) in steps.into_iter().chain([(0, 0), (TRUSTED_AFTER, 0), (STEP, 0)]) {
+                elapsed += by;
+                wall = Timestamp(wall.0 + by + set);
+                clock.read(wall, elapsed);
+            }
+            prop_assert_eq!(clock.read(wall, elapsed), (wall, None));
+        }
+    }
+
+    #[test]
+    fn a_leap_that_is_taken_back_has_changed_nothing() {
+        for leap in [365 * 24 * HOUR, -HOUR, STEP + 1, -STEP - 1] {
+            let mut clock = TrustedClock::new(WALL, 0);
+            let mut read = |elapsed: i64, set: i64| {
+                let (time, change) = clock.read(Timestamp(WALL.0 + elapsed + set), elapsed);
+                (time.0 - WALL.0, change)
+            };
+            assert_eq!(read(SECOND, 0), (SECOND, None));
+            assert_eq!(read(2 * SECOND, leap), (2 * SECOND, Some(Change::Leapt { by: leap })));
+            assert_eq!(read(HOUR, leap), (HOUR, None), "told once");
+            assert_eq!(read(HOUR + SECOND, 0), (HOUR + SECOND, Some(Change::Leapt { by: -leap })));
+            assert_eq!(read(9 * HOUR, 0), (9 * HOUR, None));
+        }
+    }
+
+    /// The machine slept: both clocks went on.
+    #[test]
+    fn sleep_is_no_leap() {
+        let mut clock = TrustedClock::new(WALL, 0);
+        let later = Timestamp(WALL.0 + 100 * HOUR);
+        assert_eq!(clock.read(later, 100 * HOUR), (later, None));
+    }
+
+    #[test]
+    fn the_clocks_of_this_process() {
+        let (moment, time) = (moment(), trusted());
+        assert!(time.since(moment.steady) < CLOCK_STEP && moment.steady.since(time) < CLOCK_STEP);
+        assert!(trusted() >= time && since_boot() > 0);
+        let later = moment.at_wall(moment.wall.plus(CLOCK_LOOK));
+        assert_eq!(later, moment.plus(CLOCK_LOOK));
+    }
 }

@@ -25,7 +25,7 @@
 //! |---|---|---|
 //! | [`limits`] | every bound, with its unit and reason | |
 //! | [`domain`] | accounts, commands, events, `decide` and `evolve`: pure | the rules |
-//! | [`clock`] | the wall clock | |
+//! | [`clock`] | the wall clock, which may be set, and elapsed time | |
 //! | [`files`] | files that operators name: opened without waiting, read within a bound | |
 //! | [`metrics`] | what is measured, and how it is shown | prometheus-client |
 //! | [`client`] | the way out: HTTP clients, and whom they may reach | rustls |

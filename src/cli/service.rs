@@ -58,7 +58,7 @@ fn unit(bin: &str) -> String {
 [Unit]
 Description=Muster, the register of WhatsApp customer-service accounts
 Wants=network-online.target
-After=network-online.target
+After=network-online.target time-sync.target
 
 [Service]
 Type=notify

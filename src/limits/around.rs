@@ -50,3 +50,14 @@ pub const COLLECTOR_CONNECTIONS: usize = 1;
 pub const SPANS_FLUSH: Duration = Duration::from_secs(1);
 /// Headers for a collector, most.
 pub const COLLECTOR_HEADERS: usize = 16;
+
+// --- The clock ---
+
+/// How far the wall clock may be set at once without being told: a leap second, and what a time service corrects. More is a
+/// leap.
+pub const CLOCK_STEP: Duration = Duration::from_secs(2);
+/// How long a leap of the wall clock must last until API keys and idempotency keys end by the new time. A mistake is taken
+/// back sooner; a clock that was wrong at the start must not stay so for long.
+pub const CLOCK_TRUSTED_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How often it is looked whether the wall clock has leapt, when nobody asks for the time.
+pub const CLOCK_LOOK: Duration = Duration::from_secs(5);

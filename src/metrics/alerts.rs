@@ -6,9 +6,9 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::list::{
-    AUTH_FAILURES, BUILD_INFO, COMMANDS, COMMIT_SECONDS, GATEWAY_SET_UP, GATEWAY_UP, HTTP_REQUESTS, LOG_LINES_LOST,
-    MAX_FDS, OPEN_FDS, PROJECTION_LAG, READY, SYNC_SECONDS, WEBHOOK_BREAKER, WEBHOOK_DEAD, WEBHOOK_LAG_SECONDS,
-    WEBHOOK_LANES, WEBHOOK_PAUSED,
+    AUTH_FAILURES, BUILD_INFO, CLOCK_LEAPS, COMMANDS, COMMIT_SECONDS, GATEWAY_SET_UP, GATEWAY_UP, HTTP_REQUESTS,
+    LOG_LINES_LOST, MAX_FDS, OPEN_FDS, PROJECTION_LAG, READY, SYNC_SECONDS, WEBHOOK_BREAKER, WEBHOOK_DEAD,
+    WEBHOOK_LAG_SECONDS, WEBHOOK_LANES, WEBHOOK_PAUSED,
 };
 
 /// A rule.
@@ -47,7 +47,7 @@ fn text(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn rules() -> [Alert; 17] {
+fn rules() -> [Alert; 18] {
     [
         Alert {
             name: "MusterAbsent",
@@ -217,6 +217,16 @@ fn rules() -> [Alert; 17] {
             description: "{{ $value | humanize }} lines were lost within 15 minutes. Requests are served as before.",
             runbook: "Whatever reads the service's standard error is too slow or stuck: look at the log collector and its \
                       disk, or log less (log.filter, which SIGHUP reads again).",
+        },
+        Alert {
+            name: "MusterClockLeapt",
+            expression: format!("increase({CLOCK_LEAPS}[15m]) > 0"),
+            holds: "0m",
+            severity: "warning",
+            summary: "The clock of {{ $labels.instance }} leapt",
+            description: "{{ $value | humanize }} leaps within 15 minutes. Nothing ended by them that was not due.",
+            runbook: "Look what has set the clock (timedatectl, chronyc tracking), and set it right within an hour: after \
+                      that API keys and idempotency keys end by the new time.",
         },
     ]
 }

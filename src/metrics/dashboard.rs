@@ -235,6 +235,7 @@ fn process() -> Part {
         panel("Threads", "short", [(now(list::THREADS), "{{instance}}")]),
         panel("Since the start", "s", [(uptime, "{{instance}}")]),
         panel("Lost lines of the log", "ops", [(rates(list::LOG_LINES_LOST, "instance"), "{{instance}}")]),
+        panel("Leaps of the wall clock", "short", [(increase(list::CLOCK_LEAPS, "instance"), "{{instance}}")]),
     ];
     ("Process", panels)
 }

@@ -127,6 +127,7 @@ instruments! {
     to_rotate: Level = TO_ROTATE;
 
     log_lines_lost: Counter = LOG_LINES_LOST;
+    clock_leaps: Counter = CLOCK_LEAPS;
 
     cpu_seconds: Seconds = CPU_SECONDS;
     resident: Level = RESIDENT;
@@ -140,9 +141,9 @@ instruments! {
 impl Instruments {
     /// Shows how the process is.
     pub(super) fn show(&self, process: &Process) {
-        let Process { cpu_seconds, resident, virtual_bytes, open_fds, max_fds, start_time, threads, log_lines_lost } =
-            process;
-        self.log_lines_lost.inner().store(*log_lines_lost, Ordering::Relaxed);
+        let Process { cpu_seconds, resident, virtual_bytes, open_fds, max_fds, start_time, threads, .. } = process;
+        self.log_lines_lost.inner().store(process.log_lines_lost, Ordering::Relaxed);
+        self.clock_leaps.inner().store(process.clock_leaps, Ordering::Relaxed);
         // The system counts it, so it is taken over and not added to.
         self.cpu_seconds.inner().store(cpu_seconds.to_bits(), Ordering::Relaxed);
         self.start_time.set(*start_time);

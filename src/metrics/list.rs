@@ -209,6 +209,9 @@ metrics! {
     LOG_LINES_LOST = Kind::Counter, "muster_log_lines_lost_total", [],
         "Lines of the log that were lost, because standard error was not read in time or could not be written";
 
+    CLOCK_LEAPS = Kind::Counter, "muster_clock_leaps_total", [],
+        "Leaps of the wall clock that elapsed time does not explain; nothing ends by one that was not due";
+
     CPU_SECONDS = Kind::Counter, "process_cpu_seconds_total", [],
         "Time that the process has spent on a core, its own and the system's for it";
     RESIDENT = Kind::Gauge, "process_resident_memory_bytes", [],

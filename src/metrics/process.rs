@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::param::clock_ticks_per_second;
 
+use crate::clock;
+
 /// Lines of the log that were lost. A process has one log, and its first lines come before any store with its instruments.
 static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -24,6 +26,7 @@ pub(super) struct Process {
     pub(super) start_time: f64,
     pub(super) threads: u64,
     pub(super) log_lines_lost: u64,
+    pub(super) clock_leaps: u64,
 }
 
 impl Process {
@@ -36,6 +39,7 @@ impl Process {
         Process {
             open_fds,
             log_lines_lost,
+            clock_leaps: clock::leaps(),
             ..Process::read(&stat, &status, &text("/proc/self/limits"), &text("/proc/stat"))
         }
     }
@@ -52,11 +56,10 @@ impl Process {
             cpu_seconds: seconds(14) + seconds(15),
             resident: kilobytes("VmRSS:"),
             virtual_bytes: kilobytes("VmSize:"),
-            open_fds: 0,
             max_fds: after(limits, "Max open files"),
             start_time: if boot.is_empty() { 0.0 } else { after(boot, "btime") as f64 + seconds(22) },
             threads: after(status, "Threads:"),
-            log_lines_lost: 0,
+            ..Process::default()
         }
     }
 }
@@ -82,11 +85,10 @@ mod tests {
             cpu_seconds: 300.0 / ticks,
             resident: 1_048_576,
             virtual_bytes: 2_097_152,
-            open_fds: 0,
             max_fds: 1_024,
             start_time: 1_700_000_000.0 + 1_000.0 / ticks,
             threads: 9,
-            log_lines_lost: 0,
+            ..Process::default()
         };
         assert_eq!(Process::read(stat, status, limits, "cpu 1 2 3\nbtime 1700000000\n"), expected);
         assert_eq!(Process::read("", "", "", ""), Process::default(), "where there is no /proc");

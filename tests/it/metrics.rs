@@ -287,7 +287,7 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
 
     let file = YamlLoader::load_from_str(&printed("alerts")).unwrap();
     let rules = file[0]["groups"][0]["rules"].as_vec().unwrap();
-    assert_eq!(rules.len(), 17);
+    assert_eq!(rules.len(), 18);
     for rule in rules {
         let name = rule["alert"].as_str().unwrap();
         let names = names_in(rule["expr"].as_str().unwrap());

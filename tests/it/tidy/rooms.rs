@@ -49,7 +49,7 @@ const PLACES: [(&str, &[&str]); 59] = [
     ("ring", &["vault"]),
     ("rustls", &["client", "http"]),
     ("rustls_platform_verifier", &["client"]),
-    ("rustix", &["cli", "files", "metrics"]),
+    ("rustix", &["cli", "clock", "files", "metrics"]),
     ("sd_notify", &["cli"]),
     ("serde", &[]),
     ("serde_json", &[]),
