@@ -72,14 +72,14 @@ impl Door {
         let too_many = |wait| Denied::TooMany { wait };
         self.rates.take(Who::Address(one_client(from)), now).map_err(too_many)?;
         let pass = match shown {
-            Shown::Nothing => self.keys.pass(None, clock::now()),
-            Shown::Key(key) => self.keys.pass(Some(key), clock::now()),
-            Shown::Token(token) => self.keys.pass_token(token, clock::now()),
+            Shown::Nothing => self.keys.pass(None, clock::trusted()),
+            Shown::Key(key) => self.keys.pass(Some(key), clock::trusted()),
+            Shown::Token(token) => self.keys.pass_token(token, clock::now(), clock::trusted()),
             // A cookie of another time, or of another service on this machine, keeps nobody out of what is open.
             Shown::Session { .. } if self.keys.is_open() => Ok(Pass::ANONYMOUS),
             Shown::Session { text, is_use } => {
                 self.sessions.key(text, is_use, now).map_or(Err(Denied::SignedOut), |(key, end)| {
-                    match self.keys.pass_again(key, clock::now()) {
+                    match self.keys.pass_again(key, clock::trusted()) {
                         Ok(pass) => Ok(Pass { session: Some(end), ..pass }),
                         Err(_) => Err(Denied::SignedOut),
                     }

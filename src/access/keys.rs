@@ -6,6 +6,7 @@ use dashmap::DashMap;
 use tokio::sync::{Mutex, watch};
 use zeroize::Zeroizing;
 
+use super::expiry::Expiry;
 use super::shown::{Made, Shown};
 use super::token::{self, Token};
 use super::{Authorized, Denied, Holder, Pass, text};
@@ -27,6 +28,7 @@ pub struct Keys {
     keys: Arc<DashMap<u64, Key>>,
     /// The last key that each tenant was given.
     tenants: Arc<DashMap<String, u64>>,
+    expiry: Expiry,
     /// Held by whoever gives a key or takes one away.
     changing: Arc<Mutex<()>>,
     /// Told each time.
@@ -104,6 +106,7 @@ impl Keys {
             vault,
             keys: Arc::default(),
             tenants: Arc::default(),
+            expiry: Expiry::open(journal.store())?,
             changing: Arc::default(),
             changes: watch::Sender::default(),
         };
@@ -121,7 +124,7 @@ impl Keys {
         self.keys.is_empty()
     }
 
-    /// Who shows this key.
+    /// Who shows this key. `now` is [`clock::trusted`].
     pub fn pass(&self, shown: Option<&str>, now: Timestamp) -> Result<Pass, Denied> {
         if self.is_open() {
             return Ok(Pass::ANONYMOUS);
@@ -129,7 +132,7 @@ impl Keys {
         let (id, hash) = text::read(shown.ok_or(Denied::Missing)?).ok_or(Denied::Unknown)?;
         let key = self.keys.get(&id).ok_or(Denied::Unknown)?;
         match &key.grant.proof {
-            Proof::Hash(expected) if text::is_equal(expected, &hash) => key.pass(now),
+            Proof::Hash(expected) if text::is_equal(expected, &hash) => self.pass_of(&key, now),
             // A tenant's key has no text.
             Proof::Hash(_) | Proof::Tenant(_) => Err(Denied::Unknown),
         }
@@ -137,7 +140,15 @@ impl Keys {
 
     /// Whoever has shown the key with this number before.
     pub(super) fn pass_again(&self, id: u64, now: Timestamp) -> Result<Pass, Denied> {
-        self.keys.get(&id).ok_or(Denied::Unknown)?.pass(now)
+        self.pass_of(&*self.keys.get(&id).ok_or(Denied::Unknown)?, now)
+    }
+
+    fn pass_of(&self, key: &Key, now: Timestamp) -> Result<Pass, Denied> {
+        match (key.revoked, self.expiry.has_expired(&key.grant, now)) {
+            (Some(_), _) => Err(Denied::Revoked),
+            (None, true) => Err(Denied::Expired),
+            (None, false) => Ok(Pass { session: None, holder: Holder::Key(key.grant.clone()) }),
+        }
     }
 
     /// Whether a tenant was ever given a key; until then nobody looks at tokens.
@@ -145,16 +156,17 @@ impl Keys {
         !self.tenants.is_empty()
     }
 
-    /// Who shows this token. Which tenants there are is not told, by the answer or by its time.
-    pub fn pass_token(&self, token: Token<'_>, now: Timestamp) -> Result<Pass, Denied> {
-        let token = token.timely(now)?;
+    /// Who shows this token. Which tenants there are is not told, by the answer or by its time. The token has the time of
+    /// the caller's wall clock, so it is held against `wall`; the tenant's key ends by `now`, which is [`clock::trusted`].
+    pub fn pass_token(&self, token: Token<'_>, wall: Timestamp, now: Timestamp) -> Result<Pass, Denied> {
+        let token = token.timely(wall)?;
         let id = self.tenants.get(token.tenant).map(|id| *id);
         let key = id.and_then(|id| self.keys.get(&id)).map(|key| (key.grant.clone(), key.secret.clone()));
         let (grant, secret) = key.unzip();
         let secret = secret.flatten();
         let is_right = token.is_made_with(secret.as_ref().map_or(NOBODYS, |secret| secret.as_str()));
         match (grant, secret) {
-            (Some(grant), Some(_)) if is_right && grant.is_over(now) => Err(Denied::TenantExpired),
+            (Some(grant), Some(_)) if is_right && self.expiry.has_expired(&grant, now) => Err(Denied::TenantExpired),
             (Some(grant), Some(_)) if is_right => Ok(Pass { session: None, holder: Holder::Key(grant) }),
             (Some(_) | None, Some(_) | None) => Err(Denied::WrongToken),
         }
@@ -210,7 +222,8 @@ impl Keys {
     /// Keeps the secret of a tenant for the key that it is about to get, which makes it durable.
     fn keep(&self, id: u64, tenant: &str, secret: &str) -> Result<(), Refused> {
         let last = self.tenants.get(tenant).and_then(|last| self.keys.get(&last));
-        if let Some(last) = last.filter(|last| last.revoked.is_none() && !last.grant.is_over(clock::now())) {
+        let is_valid = |last: &Key| last.revoked.is_none() && !self.expiry.has_expired(&last.grant, clock::trusted());
+        if let Some(last) = last.filter(|last| is_valid(last)) {
             let words = format!("the tenant {tenant} has the API key {} already; revoke that one first", last.grant.id);
             return Err(Refused::Conflict(words));
         }
@@ -250,7 +263,27 @@ impl Keys {
     pub fn list(&self, now: Timestamp) -> Vec<Shown> {
         let mut keys: Vec<Key> = self.keys.iter().map(|key| key.clone()).collect();
         keys.sort_unstable_by_key(|key| key.grant.id);
-        keys.into_iter().map(|key| key.shown(now)).collect()
+        keys.into_iter().map(|key| self.shown(key, now)).collect()
+    }
+
+    fn shown(&self, key: Key, now: Timestamp) -> Shown {
+        let Key { grant, created, revoked, .. } = key;
+        let state = match (revoked, self.expiry.has_expired(&grant, now)) {
+            (Some(_), _) => "revoked",
+            (None, true) => "expired",
+            (None, false) => "valid",
+        };
+        Shown {
+            id: grant.id,
+            name: grant.name.clone(),
+            role: grant.role.name(),
+            tenant: grant.tenant().map(str::to_owned),
+            accounts: grant.accounts.clone(),
+            state,
+            created: write_time(created),
+            expires: grant.expires.map(write_time),
+            revoked: revoked.map(write_time),
+        }
     }
 
     async fn record(&self, deed: Deed, asker: Asker) -> Result<(), Refused> {
@@ -349,39 +382,9 @@ impl Wanted {
                 format!("must be at most {API_KEY_ACCOUNTS} beginnings of numbers, each by itself, as in 8618"),
             );
         }
-        if expires.is_some_and(|end| end <= clock::now()) {
+        if expires.is_some_and(|end| end <= clock::trusted()) {
             return field("expires", "must be in the future".to_owned());
         }
         check_tenant(*role, tenant.as_deref(), secret.as_deref().map(String::as_str))
-    }
-}
-
-impl Key {
-    fn pass(&self, now: Timestamp) -> Result<Pass, Denied> {
-        match (self.revoked, self.grant.is_over(now)) {
-            (Some(_), _) => Err(Denied::Revoked),
-            (None, true) => Err(Denied::Expired),
-            (None, false) => Ok(Pass { session: None, holder: Holder::Key(self.grant.clone()) }),
-        }
-    }
-
-    fn shown(self, now: Timestamp) -> Shown {
-        let Key { grant, created, revoked, .. } = self;
-        let state = match (revoked, grant.is_over(now)) {
-            (Some(_), _) => "revoked",
-            (None, true) => "expired",
-            (None, false) => "valid",
-        };
-        Shown {
-            id: grant.id,
-            name: grant.name.clone(),
-            role: grant.role.name(),
-            tenant: grant.tenant().map(str::to_owned),
-            accounts: grant.accounts.clone(),
-            state,
-            created: write_time(created),
-            expires: grant.expires.map(write_time),
-            revoked: revoked.map(write_time),
-        }
     }
 }

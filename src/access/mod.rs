@@ -8,6 +8,7 @@
 //! | `token` | the token of a tenant, which is made anew for each request. Pure |
 //! | `rate` | how many requests one key, or one address, may make a second. Pure |
 //! | `keys` | the keys that there are: given, taken away, checked |
+//! | `expiry` | which keys have expired, for good |
 //! | `requester` | whether somebody who was let in may still do it, right before it is done |
 //! | `sessions` | who is signed in with a browser |
 //! | `shown` | keys as others see them |
@@ -19,6 +20,7 @@
 
 mod address;
 mod door;
+mod expiry;
 mod keys;
 mod rate;
 mod requester;

@@ -12,9 +12,9 @@
 //! | `t` | name of a table, `/`, key in it | what is under it |
 //! | `e` | | JSON: digest of all bytes before this frame, the log's checkpoint, a signature over both |
 //!
-//! It is taken from a running service: cursors, answers and the marks of gateways' reports first, then the blocks up to the
-//! durable head of that moment, then the keys, so that no cursor and no mark is beyond the blocks, no answer without its
-//! events, and no secret without its key. Without its mark a gateway's stream would be missing all its reports to whoever
+//! It is taken from a running service: cursors, answers, expired API keys and the marks of gateways' reports first, then the
+//! blocks up to the durable head of that moment, then the keys, so that no cursor and no mark is beyond the blocks, no answer
+//! without its events, no expired key without its creation, and no secret without its key. Without its mark a gateway's stream would be missing all its reports to whoever
 //! restores it, and the gateway has forgotten them. A request that was begun and not answered yet is one whose service was
 //! killed. The master key is in no backup.
 
@@ -71,7 +71,7 @@ pub struct Restored {
 }
 
 /// The tables that are read before the blocks, and those that are read after them. Snapshots are caches.
-const BEFORE: [Table; 8] = [
+const BEFORE: [Table; 9] = [
     Table::Cursors,
     Table::Lanes,
     Table::DeadLetters,
@@ -80,6 +80,7 @@ const BEFORE: [Table; 8] = [
     Table::Taken,
     Table::Answers,
     Table::Gateways,
+    Table::ExpiredKeys,
 ];
 const AFTER: [Table; 2] = [Table::Keys, Table::Endpoints];
 

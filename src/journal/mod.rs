@@ -222,6 +222,11 @@ impl Journal {
         (tree.0, tree.1.root())
     }
 
+    /// The store that this journal is in, for small tables that follow from it.
+    pub(crate) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
     /// Bytes on the disk of the store that this journal is in.
     pub fn store_bytes(&self) -> Result<u64, Error> {
         Ok(self.shared.store.bytes()?)

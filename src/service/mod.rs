@@ -234,8 +234,9 @@ async fn serve(
     ways.run(&gateways, &rooms, settings.gateway.reconcile_every, &under_way, &tasks);
     tasks.spawn(keep_checkpoints(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
     tasks.spawn(keep_signing(rooms.clone(), under_way.clone()));
+    tasks.spawn(clock::watch(under_way.clone()));
 
-    let answers = Answers::open(store, journal.clone(), clock::now);
+    let answers = Answers::open(store, journal.clone(), clock::trusted);
     tasks.spawn(answers.clone().keep_forgetting(under_way.clone()));
 
     go_on_rotating(vault, journal);

@@ -67,6 +67,8 @@ pub enum Table {
     Answers,
     /// How far reports of gateways were taken in, and which were ignored (`gateway`).
     Gateways,
+    /// API keys that were seen to have expired (`access`).
+    ExpiredKeys,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
@@ -161,7 +163,7 @@ const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
 
 impl Table {
     /// All of them, in the order in which they stand above.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 12] = [
         Table::Keys,
         Table::Snapshots,
         Table::Cursors,
@@ -173,6 +175,7 @@ impl Table {
         Table::Taken,
         Table::Answers,
         Table::Gateways,
+        Table::ExpiredKeys,
     ];
 
     /// One word for it, which is never changed.
@@ -189,6 +192,7 @@ impl Table {
             Table::Taken => "taken",
             Table::Answers => "answers",
             Table::Gateways => "gateways",
+            Table::ExpiredKeys => "expired_keys",
         }
     }
 }

@@ -18,7 +18,7 @@ use super::line::{End, Line};
 use super::order::{Live, Order, told};
 use super::reading::AbortOnDrop;
 use super::waits::{Moment, Wait};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::domain::Timestamp;
 use crate::journal::Journal;
 use crate::limits::{ATTEMPTS_PRUNE, ATTEMPTS_PRUNED};
@@ -42,7 +42,7 @@ pub(super) struct Dispatcher {
 impl Dispatcher {
     /// Runs until `stop`; then waits for the attempts under way for at most [`DRAIN`].
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let forgetting = forget(self.book.clone(), self.keep_attempts, self.now);
+        let forgetting = forget(self.book.clone(), self.keep_attempts);
         let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
             // Without a receiver too: what waits stays, and can be seen.
@@ -102,11 +102,11 @@ impl Dispatcher {
 
 /// Forgets attempts that are over since so long ago, again and again. What cannot be forgotten is a failure of the store,
 /// which is told where it matters.
-async fn forget(book: Book, keep: Duration, now: Clock) {
+async fn forget(book: Book, keep: Duration) {
     let keep = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
     loop {
         sleep(ATTEMPTS_PRUNE).await;
-        let before = Timestamp(now().0.saturating_sub_unsigned(keep));
+        let before = Timestamp(clock::trusted().0.saturating_sub_unsigned(keep));
         for prune in [Book::prune, Book::prune_taken] {
             let mut from = Some(0);
             while let Some(position) = from {

@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod authorization;
 mod bridge;
+mod clock;
 mod cloud_api;
 mod command_line;
 mod console;

@@ -287,11 +287,15 @@ fn told(receiver: &Receiver, into: &Path) {
 /// Acts that came after version 0.1. The recipe of the next version makes them happen, and this list is then empty.
 const YOUNGER: [&str; 3] = ["webhook_closed", "master_key_rotation_aborted", "master_key_rotation_finished"];
 
+/// Tables that came after version 0.1, likewise.
+const YOUNGER_TABLES: [Table; 1] = [Table::ExpiredKeys];
+
 /// Each table has rows, and each event and act is there.
 fn nothing_is_missing(frozen: &Path) {
     let data = directory_of(frozen);
     let store = Store::open(data.path(), &config::Settings::default().store).unwrap();
-    let empty: Vec<_> = Table::ALL.iter().filter(|table| store.scan_from(**table, b"").next().is_none()).collect();
+    let tables = Table::ALL.into_iter().filter(|table| !YOUNGER_TABLES.contains(table));
+    let empty: Vec<_> = tables.filter(|table| store.scan_from(*table, b"").next().is_none()).collect();
     assert!(empty.is_empty(), "{empty:?} have no row");
     let export = fs::read_to_string(frozen.join("export.jsonl")).unwrap();
     let names = names().filter(|name| !YOUNGER.contains(name));
