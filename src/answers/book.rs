@@ -7,7 +7,9 @@
 //!
 //! Numbers and times are big endian.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use dashmap::DashMap;
@@ -30,21 +32,36 @@ pub(super) struct Book {
     opened: Timestamp,
     /// By API key: none takes the room of another.
     lines: DashMap<u64, Line>,
+    /// The rows that were begun since then, until [`count`](Book::count) is through.
+    fresh: Mutex<Option<HashSet<Scope>>>,
+    /// When was looked for what is over last.
+    looked: AtomicI64,
     room: u64,
 }
 
 /// The rows of one API key.
 #[derive(Default)]
 struct Line {
-    /// When each was begun, the oldest first. Some may be gone. Those that are under way are not here.
-    rows: VecDeque<(Timestamp, Scope)>,
+    /// The oldest first. Some may be gone. Those that are under way are not here.
+    rows: VecDeque<Kept>,
     /// The room that they take, and those that are under way.
     taken: u64,
 }
 
+/// A row that is no longer under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    /// From when its age counts: from when it was begun. A clock that turns out to have been ahead makes it no younger.
+    since: Timestamp,
+    /// When it was begun, as the row has it.
+    at: Timestamp,
+    scope: Scope,
+}
+
 impl Book {
     pub(super) fn new(store: Store, opened: Timestamp) -> Book {
-        Book { store, opened, lines: DashMap::new(), room: ANSWERS_BYTES }
+        let (fresh, looked) = (Mutex::new(Some(HashSet::new())), AtomicI64::new(opened.0));
+        Book { store, opened, lines: DashMap::new(), fresh, looked, room: ANSWERS_BYTES }
     }
 
     /// The same with less room.
@@ -62,9 +79,12 @@ impl Book {
             }
             self.make_room(scope, row.at)?;
         }
+        // Held, so that whoever counts finds each row in it that is new.
+        let mut fresh = Some(self.fresh()).filter(|fresh| fresh.is_some());
         match self.store.put_new(Table::Answers, &key, &row.bytes().0)? {
             Some(there) => self.whole(scope, &there).map(Some),
             None => {
+                fresh.as_mut().and_then(|fresh| fresh.as_mut()).map(|fresh| fresh.insert(scope));
                 self.lines.entry(scope.caller()).or_default().taken += row.weight();
                 Ok(None)
             }
@@ -102,7 +122,7 @@ impl Book {
 
     /// Puts a row that is no longer under way in the line of those that are forgotten one day.
     pub(super) fn line_up(&self, at: Timestamp, scope: Scope) {
-        self.lines.entry(scope.caller()).or_default().rows.push_back((at, scope));
+        self.lines.entry(scope.caller()).or_default().rows.push_back(Kept { since: at, at, scope });
     }
 
     /// Forgets the request that was begun at this moment, if it is what the key has still.
@@ -124,13 +144,17 @@ impl Book {
     /// Forgets some of what is over; says whether there may be more of it.
     pub(super) fn forget_over(&self, now: Timestamp) -> Result<bool, store::Error> {
         let mut over = Vec::new();
+        let was_set_back = now.0 < self.looked.swap(now.0, Ordering::Relaxed);
         for mut line in self.lines.iter_mut() {
+            if was_set_back {
+                line.rows.iter_mut().for_each(|row| row.since = row.since.min(now));
+            }
             while over.len() < ANSWERS_FORGOTTEN {
-                let Some(row) = line.rows.pop_front_if(|(at, _)| at.plus(ANSWERS_KEPT) <= now) else { break };
+                let Some(row) = line.rows.pop_front_if(|row| row.since.plus(ANSWERS_KEPT) <= now) else { break };
                 over.push(row);
             }
         }
-        for (at, scope) in &over {
+        for Kept { at, scope, .. } in &over {
             self.forget(*at, *scope)?;
         }
         Ok(over.len() == ANSWERS_FORGOTTEN)
@@ -140,16 +164,16 @@ impl Book {
     fn make_room(&self, wanted: Scope, now: Timestamp) -> Result<(), Error> {
         for _ in 0..ANSWERS_PUSHED_OUT {
             let oldest = self.lines.get(&wanted.caller()).and_then(|line| line.rows.front().copied());
-            let Some((at, scope)) = oldest.filter(|_| !self.has_room(wanted)) else { break };
-            let young = at.plus(ANSWERS_KEPT_LEAST).since(now);
+            let Some(row) = oldest.filter(|_| !self.has_room(wanted)) else { break };
+            let young = row.since.plus(ANSWERS_KEPT_LEAST).since(now);
             if !young.is_zero() {
                 return Err(Error::Full { seconds: young.as_secs() + 1 });
             }
             // Somebody else who needs room may have been here first.
             if let Some(mut line) = self.lines.get_mut(&wanted.caller()) {
-                let _mine = line.rows.pop_front_if(|front| *front == (at, scope));
+                let _mine = line.rows.pop_front_if(|front| *front == row);
             }
-            self.forget(at, scope)?;
+            self.forget(row.at, row.scope)?;
         }
         Ok(())
     }
@@ -160,23 +184,31 @@ impl Book {
 
     /// Counts what was there when the store was opened, and puts it in front of the lines.
     pub(super) fn count(&self) -> Result<(), store::Error> {
-        let mut before: HashMap<u64, Vec<(Timestamp, Scope)>> = HashMap::new();
+        let mut before: HashMap<u64, Vec<Kept>> = HashMap::new();
         for entry in self.store.scan_from(Table::Answers, ROWS) {
             let (key, value) = entry?;
             let Some(scope) = key.strip_prefix(ROWS).and_then(|scope| scope.as_array()) else { break };
-            if let Some((row, missing)) = Row::read(&value).filter(|(row, _)| row.at < self.opened) {
-                let scope = Scope(*scope);
+            let scope = Scope(*scope);
+            let is_old = |scope| self.fresh().as_ref().is_some_and(|fresh| !fresh.contains(scope));
+            if let Some((row, missing)) = Row::read(&value).filter(|_| is_old(&scope)) {
+                let since = row.at.min(self.opened);
                 self.lines.entry(scope.caller()).or_default().taken += row.weight() + missing as u64;
-                before.entry(scope.caller()).or_default().push((row.at, scope));
+                before.entry(scope.caller()).or_default().push(Kept { since, at: row.at, scope });
             }
         }
         for (caller, mut rows) in before {
-            rows.sort_unstable_by_key(|(at, _)| *at);
+            rows.sort_unstable_by_key(|row| row.since);
             let mut line = self.lines.entry(caller).or_default();
             rows.extend(line.rows.drain(..));
             line.rows = rows.into();
         }
+        *self.fresh() = None;
         Ok(())
+    }
+
+    /// What is in it is whole between any two lines.
+    fn fresh(&self) -> MutexGuard<'_, Option<HashSet<Scope>>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

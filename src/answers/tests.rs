@@ -216,6 +216,42 @@ async fn a_key_is_free_again_after_a_day() {
     assert_eq!(rows(&store), 0, "a new start finds what there is");
 }
 
+/// A clock that was ahead is set back, while the service runs and before a start: what was over does not come back, and
+/// nothing is kept for longer than a day from then on.
+#[tokio::test]
+async fn a_clock_that_was_ahead() {
+    static DAYS: AtomicI64 = AtomicI64::new(20_000);
+    let now = || Timestamp(DAYS.load(Ordering::Relaxed) * 86_400_000_000);
+    let go = |days: i64| {
+        DAYS.fetch_add(days, Ordering::Relaxed);
+    };
+    let (_directory, store) = store();
+    let answers = open(&store, now);
+    answers.inner.book.count().unwrap();
+    begun(&answers, "over", 1).await.answer(given(1)).await.unwrap();
+    go(365);
+    while answers.forget().await {}
+    begun(&answers, "k", 1).await.answer(given(3)).await.unwrap();
+    go(-365);
+    assert!(!begun(&answers, "over", 2).await.is_old, "what was over is not back");
+    while answers.forget().await {}
+    assert_eq!(answered(&answers, "k", 1).await, given(3));
+    go(1);
+    while answers.forget().await {}
+    assert_eq!(rows(&store), 0);
+
+    go(365);
+    begun(&answers, "k", 1).await.answer(given(3)).await.unwrap();
+    go(-365);
+    let answers = open(&store, now);
+    begun(&answers, "new", 1).await.answer(given(4)).await.unwrap();
+    assert_eq!(answered(&answers, "k", 1).await, given(3), "before all is counted");
+    answers.inner.book.count().unwrap();
+    go(1);
+    while answers.forget().await {}
+    assert_eq!(rows(&store), 0);
+}
+
 #[test]
 fn the_oldest_go_first_and_none_that_is_young() {
     let (_directory, store) = store();
