@@ -89,7 +89,7 @@ fn open_bridge(settings: &Settings, rooms: &Rooms, reports: &Reports) -> Result<
         roster: roster.clone(),
         vault: vault.clone(),
         coming_timeout: settings.actors.coming_timeout,
-        now: clock::now,
+        now: clock::moment,
     };
     Bridge::new(&settings.gateway.bridge, around)
 }

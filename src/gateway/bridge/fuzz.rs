@@ -6,6 +6,7 @@ use super::reports::{ReportType, Why, Word, read_batch};
 use super::sessions::SessionPage;
 use super::signed::{Headers, Signatures};
 use super::verdict::judge;
+use crate::clock::Moment;
 use crate::domain::{AccountNumber, Timestamp};
 use crate::webhooks::signature::Secret;
 
@@ -74,12 +75,12 @@ pub(crate) fn signature(bytes: &[u8]) -> Option<String> {
     let mut lines = text.splitn(4, '\n');
     let headers = Headers { id: lines.next(), timestamp: lines.next(), signature: lines.next() };
     let body = lines.next().unwrap_or_default().as_bytes();
-    let signatures = Signatures::new(Secret::of(&[7; 24]));
-    if let Err(why) = signatures.verify(headers, body, NOW) {
+    let (signatures, at) = (Signatures::new(Secret::of(&[7; 24])), Moment { wall: NOW, steady: NOW });
+    if let Err(why) = signatures.verify(headers, body, at) {
         return Some(why.to_string());
     }
     assert_eq!((headers.id, headers.timestamp, body), (Some("a"), Some("1700000000"), &b"{}"[..]), "{text:?}");
-    assert!(signatures.verify(headers, body, NOW).is_err(), "{text:?} is taken twice");
+    assert!(signatures.verify(headers, body, at).is_err(), "{text:?} is taken twice");
     None
 }
 

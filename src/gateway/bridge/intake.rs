@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use super::marks::{Ignored, Mark, Marks};
 use super::reports::{Arrived, Batch, Content, IgnoredReport, Taken, Why, Word};
 use crate::actors::{self, Effect, Reports};
-use crate::clock::Clock;
+use crate::clock::Moments;
 use crate::domain::{Command, GatewayKind};
 use crate::limits::REPORTS_UNDER_WAY;
 use crate::metrics::{BridgeReport, Metrics};
@@ -36,7 +36,7 @@ pub(super) struct Intake {
     /// From the making of the report that was taken in last to its taking in.
     lag: Mutex<Option<Duration>>,
     metrics: Metrics,
-    now: Clock,
+    now: Moments,
 }
 
 /// Why a batch is not taken.
@@ -69,7 +69,7 @@ impl Intake {
         reports: Reports,
         roster: Roster,
         metrics: Metrics,
-        now: Clock,
+        now: Moments,
     ) -> Intake {
         let (streams, under_way) = (Mutex::default(), Semaphore::new(REPORTS_UNDER_WAY));
         let (begun, lag) = (watch::Sender::new(0), Mutex::default());
@@ -118,7 +118,7 @@ impl Intake {
         // In the order in which they are polled first, so those of one account as they stand here.
         let outcomes = join_all(new.iter().map(|arrived| self.decide(arrived))).await;
         let outcomes: Vec<Option<Why>> = outcomes.into_iter().collect::<Result<_, _>>()?;
-        let at = (self.now)();
+        let at = (self.now)().wall;
         for (arrived, outcome) in new.iter().zip(outcomes) {
             let Some(why) = outcome else {
                 taken.recorded += 1;
@@ -137,7 +137,7 @@ impl Intake {
         taken.acknowledged = newest.sequence;
         self.marks.set(stream, Mark { last: newest.sequence, at })?;
         (self.settle)().await.map_err(NotTaken::NotDurable)?;
-        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.now)().since(newest.at));
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.now)().wall.since(newest.at));
         self.count(BridgeReport::Recorded, taken.recorded);
         taken.ignored.iter().for_each(|ignored| self.count(ignored.why.into(), 1));
         if last.is_none() {

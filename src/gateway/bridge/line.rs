@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use super::orders::Order;
 use super::queue::{Given, Queue, Queued};
-use crate::clock::Clock;
-use crate::domain::{AccountNumber, Timestamp};
+use crate::clock::{Moment, Moments};
+use crate::domain::AccountNumber;
 use crate::limits::COMMANDS_QUEUED;
 use crate::metrics::{BridgeCommand, CommandState, Metrics};
 
@@ -19,17 +19,17 @@ pub(super) struct Line {
     /// Something may be given out that could not before.
     changed: Notify,
     metrics: Metrics,
-    now: Clock,
+    now: Moments,
 }
 
 impl Line {
-    pub(super) fn new(metrics: Metrics, now: Clock) -> Line {
+    pub(super) fn new(metrics: Metrics, now: Moments) -> Line {
         Line { queue: Mutex::new(Queue::new(COMMANDS_QUEUED)), changed: Notify::new(), metrics, now }
     }
 
     /// Puts a command in.
     pub(super) fn push(&self, order: Order) -> Queued {
-        let queued = self.with(|queue, now| queue.push(order, now));
+        let queued = self.with(|queue, now| queue.push(order, now.steady));
         match queued {
             Queued::Added => self.count(BridgeCommand::Queued, 1),
             Queued::Replaced => {
@@ -45,9 +45,9 @@ impl Line {
     }
 
     /// Takes out so many commands, most, each until the time that `until` says for it.
-    pub(super) fn give(&self, most: usize, until: impl Fn(Timestamp, &Order) -> Timestamp) -> Vec<Given> {
+    pub(super) fn give(&self, most: usize, until: impl Fn(Moment, &Order) -> Moment) -> Vec<Given> {
         let given: Vec<Given> = self.with(|queue, now| {
-            let next = || queue.give(now, |order| until(now, order));
+            let next = || queue.give(now.steady, |order| until(now, order));
             std::iter::from_fn(next).take(most).collect()
         });
         self.count(BridgeCommand::Given, given.len());
@@ -57,12 +57,12 @@ impl Line {
 
     /// The command that is leased so.
     pub(super) fn leased(&self, lease: u64) -> Option<Order> {
-        self.with(|queue, now| queue.leased(lease, now).cloned())
+        self.with(|queue, now| queue.leased(lease, now.steady).cloned())
     }
 
     /// Settles the command that is leased so.
     pub(super) fn settle(&self, lease: u64, outcome: BridgeCommand) -> Option<Order> {
-        let settled = self.with(|queue, now| queue.settle(lease, now));
+        let settled = self.with(|queue, now| queue.settle(lease, now.steady));
         self.count(outcome, usize::from(settled.is_some()));
         self.changed.notify_waiters();
         settled
@@ -70,13 +70,13 @@ impl Line {
 
     /// Puts a command back, to be given out again after `wait`.
     pub(super) fn put_back(&self, lease: u64, wait: Duration) {
-        self.with(|queue, now| queue.put_back(lease, now, now.plus(wait)));
+        self.with(|queue, now| queue.put_back(lease, now.steady, now.steady.plus(wait)));
         self.changed.notify_waiters();
     }
 
     /// Takes a command out that nobody waits for any more.
     pub(super) fn withdraw(&self, id: &str, account: Option<AccountNumber>) {
-        self.with(|queue, now| queue.withdraw(id, account, now));
+        self.with(|queue, now| queue.withdraw(id, account, now.steady));
     }
 
     /// Waits until there may be something that was not there when `look` last looked; what it finds is returned. Nothing
@@ -101,10 +101,10 @@ impl Line {
     /// How long until something may be given out, or is over.
     fn next(&self) -> Option<Duration> {
         // What is due but not taken is not taken for another reason; whoever does not take it need not be woken for it.
-        self.with(|queue, now| queue.next(now).map(|next| next.since(now).max(LEAST_WAIT)))
+        self.with(|queue, now| queue.next(now.steady).map(|next| next.since(now.steady).max(LEAST_WAIT)))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Queue, Timestamp) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Queue, Moment) -> T) -> T {
         // A queue is whole between any two of its methods, none of which panics.
         let mut queue: MutexGuard<'_, Queue> = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let done = work(&mut queue, (self.now)());

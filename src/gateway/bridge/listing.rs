@@ -10,13 +10,14 @@ use super::line::Line;
 use super::orders::{Order, Wish};
 use super::queue::Queued;
 use super::sessions::SessionPage;
-use crate::domain::{AccountNumber, Timestamp};
+use crate::clock::Moment;
+use crate::domain::AccountNumber;
 use crate::gateway::way::{Away, Seen};
 use crate::limits::{SESSIONS_LISTED, SESSIONS_PAGE, SESSIONS_PAGES, SESSIONS_WITHIN};
 use crate::vault::draw_secret;
 
 /// The question for the page behind `after`. Its id is drawn, because an answer of before is none of now.
-pub(super) fn question(after: Option<AccountNumber>, deadline: Timestamp) -> Result<Order, Away> {
+pub(super) fn question(after: Option<AccountNumber>, deadline: Moment) -> Result<Order, Away> {
     let drawn = draw_secret().map_err(|error| Away { why: error.to_string() })?;
     let number = drawn.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
     let id = format!("list_sessions-{number:032x}");

@@ -62,7 +62,7 @@ use super::bulkhead::{Bulkhead, Refused};
 use super::way::{Away, Extra, Seen, Way};
 use crate::actors::Reports;
 use crate::client::SetupError;
-use crate::clock::Clock;
+use crate::clock::Moments;
 use crate::config;
 use crate::domain::{Account, AccountNumber, Command as Asked, GatewayKind, Outstanding, Report};
 use crate::limits::{CLOSE_WITHIN, IGNORED_SHOWN, SESSIONS_WITHIN, WORK_WAITING};
@@ -107,7 +107,7 @@ struct Inner {
     coming_timeout: Duration,
     runtime: tokio::runtime::Handle,
     metrics: Metrics,
-    now: Clock,
+    now: Moments,
 }
 
 /// What the bridge works with.
@@ -125,7 +125,7 @@ pub struct Around {
     /// How long an account may be on its way.
     pub coming_timeout: Duration,
     /// What tells the time.
-    pub now: Clock,
+    pub now: Moments,
 }
 
 /// Why there is no bridge.

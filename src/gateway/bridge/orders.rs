@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 
 use super::protocol::{AccountWord, Command, CommandType, MethodWord};
 use crate::audit::write_time;
+use crate::clock::Moment;
 use crate::domain::{
-    Account, AccountNumber, AccountType, CallingCode, Content, Outstanding, Reason, Report, Sealed, TaskId, Timestamp,
-    VerifyType,
+    Account, AccountNumber, AccountType, CallingCode, Content, Outstanding, Reason, Report, Sealed, TaskId, VerifyType,
 };
 use crate::vault::{self, ContentSecrets, Vault};
 
@@ -20,7 +20,7 @@ pub(super) struct Order {
     /// Whose it is; none asks the gateway itself.
     pub(super) account: Option<AccountNumber>,
     /// After this it must not be begun.
-    pub(super) deadline: Timestamp,
+    pub(super) deadline: Moment,
     pub(super) wish: Wish,
 }
 
@@ -60,10 +60,11 @@ impl Order {
         account: AccountNumber,
         state: &Account,
         owed: &Outstanding,
-        coming_by: Timestamp,
+        coming_by: Moment,
     ) -> Result<Order, Report> {
         let order = |id, deadline, wish| Ok(Order { id, account: Some(account), deadline, wish });
-        let expires_at = state.registration.as_ref().map_or(coming_by, |registration| registration.expires_at);
+        let expires_at =
+            state.registration.as_ref().map_or(coming_by, |registration| coming_by.at_wall(registration.expires_at));
         match owed {
             Outstanding::Connect { session } => match &state.content {
                 Some(content) => {
@@ -100,16 +101,16 @@ impl Order {
     }
 
     /// The end of a session that its callers do not want any more.
-    pub(super) fn disconnect(account: AccountNumber, session: u32, deadline: Timestamp) -> Order {
+    pub(super) fn disconnect(account: AccountNumber, session: u32, deadline: Moment) -> Order {
         let (id, session) = (format!("disconnect-{account}-{session}"), Some(session));
         Order { id, account: Some(account), deadline, wish: Wish::Disconnect { session } }
     }
 
     /// The end of a session that the gateway has, though nobody wants it. It may have been told to end it before, and have
     /// done so: this is another time, with an id of its own.
-    pub(super) fn close(account: AccountNumber, session: Option<u32>, deadline: Timestamp) -> Order {
+    pub(super) fn close(account: AccountNumber, session: Option<u32>, deadline: Moment) -> Order {
         let which = session.map_or_else(|| "any".to_owned(), |session| session.to_string());
-        let id = format!("disconnect-{account}-{which}-{}", deadline.0);
+        let id = format!("disconnect-{account}-{which}-{}", deadline.wall.0);
         Order { id, account: Some(account), deadline, wish: Wish::Disconnect { session } }
     }
 
@@ -172,7 +173,7 @@ impl Opened<'_> {
             id,
             kind,
             account: account.map(|account| account.to_string()),
-            deadline: write_time(*deadline),
+            deadline: write_time(deadline.wall),
             session: None,
             account_type: None,
             public_key: None,

@@ -77,7 +77,7 @@ impl Bridge {
         let items = commands.iter().map(|(given, command)| WorkItem {
             lease: self.lease(given.lease),
             delivery: given.delivery,
-            lease_until: write_time(given.until),
+            lease_until: write_time(given.until.wall),
             command,
         });
         let body = json(&Work { work: items.collect() });

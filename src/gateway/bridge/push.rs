@@ -18,7 +18,7 @@ use super::queue::Given;
 use super::verdict::{Failure, Verdict, judge};
 use crate::actors::Reports;
 use crate::client::{Class, Options, SetupError};
-use crate::clock::Clock;
+use crate::clock::{Moment, Moments};
 use crate::domain::{Command, GatewayKind};
 use crate::gateway::bulkhead::{Bulkhead, Refused};
 use crate::limits::{
@@ -40,7 +40,7 @@ pub(super) struct Pusher {
     pub(super) bulkhead: Arc<Bulkhead>,
     pub(super) reports: Reports,
     pub(super) max_in_flight: usize,
-    pub(super) now: Clock,
+    pub(super) now: Moments,
 }
 
 /// The client for a gateway at this URL, and where commands go; none if they could be read on the way there.
@@ -124,19 +124,19 @@ impl Pusher {
 
     /// Posts a command, and judges the answer.
     pub(super) async fn post(&self, order: &Order) -> Result<Verdict, Failure> {
-        let now = (self.now)();
-        if order.deadline <= now {
+        let Moment { wall, steady } = (self.now)();
+        if order.deadline.steady <= steady {
             return Err(Failure::Late);
         }
         let asks_sessions = order.account.is_none();
         let opened = order.open(&self.vault).map_err(|error| Failure::Sealed(error.to_string()))?;
         let body = json(&opened.command());
         drop(opened);
-        let signature = self.secret.sign(&order.id, now, &body);
+        let signature = self.secret.sign(&order.id, wall, &body);
         let request = client::post(&self.url)
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", order.id.as_str())
-            .header("webhook-timestamp", (now.0 / 1_000_000).to_string())
+            .header("webhook-timestamp", (wall.0 / 1_000_000).to_string())
             .header("webhook-signature", signature);
         let most = if asks_sessions { SESSIONS_BYTES } else { BRIDGE_ANSWER_BYTES };
         let sent = self.http.send(request, Bytes::from_owner(body), most).await.and_then(client::Answer::whole);
@@ -150,7 +150,7 @@ impl Pusher {
             | Class::Timeout
             | Class::Network => Failure::Network(error.words),
         })?;
-        judge(answer.status, &answer.body, client::retry_after(&answer.headers, now), asks_sessions)
+        judge(answer.status, &answer.body, client::retry_after(&answer.headers, wall), asks_sessions)
     }
 }
 

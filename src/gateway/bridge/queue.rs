@@ -1,4 +1,5 @@
-//! Commands that wait for a gateway, and those that it was given. Pure: time is handed in.
+//! Commands that wait for a gateway, and those that it was given. Pure: time is handed in. It is elapsed time, so that a wall
+//! clock that is set ends no lease and no command.
 //!
 //! Each account has a lane, in which its commands stand in the order in which they were wished. The first of a lane is
 //! given out; those behind it wait until it is settled, so that nothing of an account overtakes anything else of it. Lanes
@@ -7,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::orders::Order;
+use crate::clock::Moment;
 use crate::domain::{AccountNumber, Timestamp};
-use crate::limits::COMMAND_RETRY_MAX;
 
 /// The queue.
 pub(super) struct Queue {
@@ -73,7 +74,7 @@ pub(super) enum Queued {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Given {
     pub(super) lease: u64,
-    pub(super) until: Timestamp,
+    pub(super) until: Moment,
     /// The how many-th time it is given out, from 1.
     pub(super) delivery: u32,
     pub(super) order: Order,
@@ -133,9 +134,9 @@ impl Queue {
             let at = (first_free..standing.commands.len()).find(|at| is_there(&standing.commands[*at]));
             if let Some(place) = at.and_then(|at| standing.commands.get_mut(at)) {
                 self.ids.remove(&place.order.id);
-                self.deadlines.remove(&(place.order.deadline, place.number));
+                self.deadlines.remove(&(place.order.deadline.steady, place.number));
                 self.ids.insert(order.id.clone());
-                self.deadlines.insert((order.deadline, number), lane);
+                self.deadlines.insert((order.deadline.steady, number), lane);
                 *place = Waiting { number, order, deliveries: 0, is_superseded: false };
                 return Queued::Replaced;
             }
@@ -144,7 +145,7 @@ impl Queue {
             return Queued::Full;
         }
         self.ids.insert(order.id.clone());
-        self.deadlines.insert((order.deadline, number), lane);
+        self.deadlines.insert((order.deadline.steady, number), lane);
         let waiting = Waiting { number, order, deliveries: 0, is_superseded: false };
         match self.lanes.get_mut(&lane) {
             Some(standing) => standing.commands.push_back(waiting),
@@ -158,19 +159,19 @@ impl Queue {
     }
 
     /// Gives out the next command, if there is one whose turn it is, until the time that `until` says for it.
-    pub(super) fn give(&mut self, now: Timestamp, until: impl FnOnce(&Order) -> Timestamp) -> Option<Given> {
+    pub(super) fn give(&mut self, now: Timestamp, until: impl FnOnce(&Order) -> Moment) -> Option<Given> {
         self.sweep(now);
         let ((due, turn), lane) = self.ready.first_key_value().map(|(turn, lane)| (*turn, *lane))?;
         let lease = self.draw();
-        let standing = self.lanes.get_mut(&lane).filter(|_| is_due(due, now))?;
+        let standing = self.lanes.get_mut(&lane).filter(|_| due <= now)?;
         self.ready.remove(&(due, turn));
         let first = standing.commands.front_mut()?;
         first.deliveries = first.deliveries.saturating_add(1);
         let until = until(&first.order);
         let given = Given { lease, until, delivery: first.deliveries, order: first.order.clone() };
-        standing.first = First::Leased(lease, until);
+        standing.first = First::Leased(lease, until.steady);
         self.leases.insert(lease, lane);
-        self.ends.insert((until, lease));
+        self.ends.insert((until.steady, lease));
         Some(given)
     }
 
@@ -192,7 +193,7 @@ impl Queue {
     /// over.
     pub(super) fn put_back(&mut self, lease: u64, now: Timestamp, due: Timestamp) {
         let Some(lane) = self.end_lease(lease) else { return };
-        let is_over = |first: &Waiting| first.is_superseded || first.order.deadline <= now;
+        let is_over = |first: &Waiting| first.is_superseded || first.order.deadline.steady <= now;
         if self.lanes.get(&lane).and_then(|standing| standing.commands.front()).is_some_and(is_over) {
             self.drop_first(lane, now);
         } else {
@@ -244,7 +245,7 @@ impl Queue {
 
     /// When there is next something to give out, or something is over; none if that is never.
     pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        let ready = self.ready.first_key_value().map(|((due, _), _)| if is_due(*due, now) { now } else { *due });
+        let ready = self.ready.first_key_value().map(|((due, _), _)| *due.max(&now));
         let end = self.ends.first().map(|(until, _)| *until);
         let late = self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline);
         [ready, end, late].into_iter().flatten().min()
@@ -258,10 +259,10 @@ impl Queue {
     /// A command that is wished again has the later one of both deadlines.
     fn extend(&mut self, lane: Lane, order: &Order) {
         let there = self.lanes.get_mut(&lane).and_then(|it| it.commands.iter_mut().find(|it| it.order.id == order.id));
-        if let Some(there) = there.filter(|there| there.order.deadline < order.deadline) {
-            self.deadlines.remove(&(there.order.deadline, there.number));
+        if let Some(there) = there.filter(|there| there.order.deadline.steady < order.deadline.steady) {
+            self.deadlines.remove(&(there.order.deadline.steady, there.number));
             there.order.deadline = order.deadline;
-            self.deadlines.insert((order.deadline, there.number), lane);
+            self.deadlines.insert((order.deadline.steady, there.number), lane);
         }
     }
 
@@ -283,7 +284,7 @@ impl Queue {
         let standing = self.lanes.get_mut(&lane)?;
         let waiting = standing.commands.remove(at)?;
         self.ids.remove(&waiting.order.id);
-        self.deadlines.remove(&(waiting.order.deadline, waiting.number));
+        self.deadlines.remove(&(waiting.order.deadline.steady, waiting.number));
         if standing.commands.is_empty() {
             self.lanes.remove(&lane);
         } else if at == 0 {
@@ -305,9 +306,4 @@ impl Queue {
         self.drawn += 1;
         self.drawn
     }
-}
-
-/// Whether a turn has come. None is further away than the longest wait: a clock that was set back must not hold it up.
-fn is_due(due: Timestamp, now: Timestamp) -> bool {
-    due <= now || due.since(now) > COMMAND_RETRY_MAX
 }

@@ -1,8 +1,11 @@
 //! Whether a request is a gateway's: signed as Standard Webhooks with the one secret, now, and not seen before.
+//!
+//! Whether that is now, the wall clock says, as the gateway's does. How long a signature is remembered, elapsed time says.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use crate::clock::Moment;
 use crate::domain::Timestamp;
 use crate::limits::{SIGNATURE_TOLERANCE, SIGNATURES_REMEMBERED};
 use crate::webhooks::signature::{Secret, Unverified};
@@ -49,11 +52,19 @@ pub(super) struct Signatures {
 /// sequences and leases, and work goes over TLS or loopback only.
 struct Seen {
     known: HashSet<Mac>,
-    /// The same, by their times in seconds.
-    by_time: BTreeSet<(i64, Mac)>,
+    /// The same in the order in which they were taken, each with its own time in seconds.
+    taken: VecDeque<Taken>,
     /// What is not later than this may have been forgotten.
     forgotten: i64,
     most: usize,
+}
+
+/// A signature that was taken.
+struct Taken {
+    mac: Mac,
+    seconds: i64,
+    /// When, by elapsed time.
+    at: Timestamp,
 }
 
 /// Half of a message's HMAC-SHA256: nobody finds two messages with the same, and nobody who has no secret finds one.
@@ -65,11 +76,11 @@ impl Signatures {
     }
 
     /// Verifies a request whose body is `signed`, or whose target is if it has no body. It is not taken a second time.
-    pub(super) fn verify(&self, headers: Headers<'_>, signed: &[u8], now: Timestamp) -> Result<(), Unsigned> {
+    pub(super) fn verify(&self, headers: Headers<'_>, signed: &[u8], now: Moment) -> Result<(), Unsigned> {
         let (Some(id), Some(timestamp), Some(signatures)) = (headers.id, headers.timestamp, headers.signature) else {
             return Err(Unsigned::Missing);
         };
-        let mac = self.secret.verified(id, timestamp, signatures, signed, now).map_err(|why| match why {
+        let mac = self.secret.verified(id, timestamp, signatures, signed, now.wall).map_err(|why| match why {
             Unverified::Missing(_) | Unverified::Timestamp => Unsigned::Missing,
             Unverified::Stale => Unsigned::Stale,
             Unverified::Wrong => Unsigned::Forged,
@@ -77,22 +88,21 @@ impl Signatures {
         let seconds = timestamp.parse().map_err(|_| Unsigned::Missing)?;
         let half = mac.first_chunk().copied().ok_or(Unsigned::Forged)?;
         // It is whole between any two lines.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).take(half, seconds, now)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).take(half, seconds, now.steady)
     }
 }
 
 impl Seen {
     fn new(most: usize) -> Seen {
-        Seen { known: HashSet::new(), by_time: BTreeSet::new(), forgotten: i64::MIN, most }
+        Seen { known: HashSet::new(), taken: VecDeque::new(), forgotten: i64::MIN, most }
     }
 
     /// Remembers a signature of this second; an error if it was here before, or may have been.
     fn take(&mut self, mac: Mac, seconds: i64, now: Timestamp) -> Result<(), Unsigned> {
-        // What is older is not taken in any case.
-        let over = now.0 / 1_000_000 - i64::try_from(SIGNATURE_TOLERANCE.as_secs()).unwrap_or(i64::MAX) - 1;
-        while let Some((second, mac)) = self.by_time.first().copied().filter(|(second, _)| *second < over) {
-            self.by_time.remove(&(second, mac));
-            self.known.remove(&mac);
+        // Its time may have been yet to come when it was taken.
+        let is_over = |taken: &mut Taken| taken.at.plus(2 * SIGNATURE_TOLERANCE) < now;
+        while let Some(taken) = self.taken.pop_front_if(is_over) {
+            self.known.remove(&taken.mac);
         }
         if self.known.contains(&mac) {
             return Err(Unsigned::Replayed);
@@ -101,11 +111,11 @@ impl Seen {
             return Err(Unsigned::Stale);
         }
         self.known.insert(mac);
-        self.by_time.insert((seconds, mac));
+        self.taken.push_back(Taken { mac, seconds, at: now });
         while self.known.len() > self.most {
-            let Some((second, oldest)) = self.by_time.pop_first() else { break };
-            self.known.remove(&oldest);
-            self.forgotten = self.forgotten.max(second);
+            let Some(oldest) = self.taken.pop_front() else { break };
+            self.known.remove(&oldest.mac);
+            self.forgotten = self.forgotten.max(oldest.seconds);
         }
         Ok(())
     }
@@ -121,6 +131,11 @@ mod tests {
         Timestamp(NOW.0 + seconds * 1_000_000)
     }
 
+    /// As the clock stands that is set so often.
+    fn at(wall: Timestamp) -> Moment {
+        Moment { wall, steady: NOW }
+    }
+
     #[test]
     fn each_is_taken_once_and_only_in_its_time() {
         let (ours, other) = (Secret::of(&[1; 24]), Secret::of(&[2; 24]));
@@ -130,7 +145,7 @@ mod tests {
             |secret: &Secret, id: &str, at: Timestamp| (secret.sign(id, at, body), (at.0 / 1_000_000).to_string());
         let ask = |id: Option<&str>, (signature, timestamp): &(String, String), body: &[u8], now| {
             let headers = Headers { id, timestamp: Some(timestamp), signature: Some(signature) };
-            signatures.verify(headers, body, now)
+            signatures.verify(headers, body, at(now))
         };
         let good = signed(&ours, "a", NOW);
         assert_eq!(ask(None, &good, body, NOW), Err(Unsigned::Missing));
@@ -148,6 +163,23 @@ mod tests {
         assert_eq!(ask(Some("a"), &signed(&ours, "a", after(1)), body, NOW), Ok(()), "signed anew");
     }
 
+    /// The clock leaps by a day, while something is taken, and back: what was seen is not taken again.
+    #[test]
+    fn a_leap_lets_no_signature_go() {
+        let signatures = Signatures::new(Secret::of(&[1; 24]));
+        let ask = |signed: Timestamp, wall: Timestamp, steady: Timestamp| {
+            let signature = Secret::of(&[1; 24]).sign("a", signed, b"{}");
+            let timestamp = (signed.0 / 1_000_000).to_string();
+            let headers = Headers { id: Some("a"), timestamp: Some(&timestamp), signature: Some(&signature) };
+            signatures.verify(headers, b"{}", Moment { wall, steady })
+        };
+        assert_eq!(ask(NOW, NOW, NOW), Ok(()));
+        assert_eq!(ask(after(86_400), after(86_400), after(1)), Ok(()));
+        assert_eq!(ask(NOW, NOW, after(2)), Err(Unsigned::Replayed));
+        let count = || signatures.seen.lock().unwrap().known.len();
+        assert_eq!((count(), ask(after(602), after(602), after(602)), count()), (2, Ok(()), 1), "elapsed time does");
+    }
+
     #[test]
     fn what_is_forgotten_is_taken_no_more() {
         let mut seen = Seen::new(3);
@@ -155,7 +187,7 @@ mod tests {
         for number in 0..10 {
             assert_eq!(seen.take(mac(number), i64::from(number), Timestamp(0)), Ok(()));
         }
-        assert_eq!((seen.known.len(), seen.by_time.len()), (3, 3));
+        assert_eq!((seen.known.len(), seen.taken.len()), (3, 3));
         for number in 0..10 {
             let again = seen.take(mac(number), i64::from(number), Timestamp(0)).unwrap_err();
             assert_eq!(again, if number < 7 { Unsigned::Stale } else { Unsigned::Replayed }, "{number}");

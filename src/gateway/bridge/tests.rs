@@ -11,6 +11,7 @@ use super::protocol::{Said, json, read_acks};
 use super::reports::{Content, read_batch};
 use super::sessions::SessionPage;
 use super::verdict::{Verdict, judge};
+use crate::clock::Moment;
 use crate::domain::{
     Account, AccountNumber, AccountType, Command, Outstanding, Reason, Report, Routing, TaskId, Timestamp, VerifyType,
     decide,
@@ -73,18 +74,20 @@ fn unsettled(vault: &Vault, device_params: Option<&str>) -> (Account, Vec<Outsta
 fn commands_as_they_are_sent() {
     let Fixture { vault, .. } = &Fixture::new();
     let mut text = String::new();
+    // Elapsed time is not sent.
+    let at = Moment { wall: NOW, steady: Timestamp(7) };
     for device_params in [Some("parameters"), None] {
         let (state, owed) = unsettled(vault, device_params);
-        let orders = owed.iter().map(|owed| Order::of(AccountNumber::EXAMPLE, &state, owed, NOW).unwrap());
+        let orders = owed.iter().map(|owed| Order::of(AccountNumber::EXAMPLE, &state, owed, at).unwrap());
         let first = Order {
             id: "list_sessions-1".to_owned(),
             account: None,
-            deadline: NOW,
+            deadline: at,
             wish: Wish::ListSessions { after: None, limit: 9 },
         };
         let second = Wish::ListSessions { after: Some(AccountNumber::EXAMPLE), limit: 9 };
         let second = Order { id: "list_sessions-2".to_owned(), wish: second, ..first.clone() };
-        let any = Order::close(AccountNumber::EXAMPLE, None, NOW);
+        let any = Order::close(AccountNumber::EXAMPLE, None, at);
         for order in orders.chain([any, first, second]) {
             let body = json(&order.open(vault).unwrap().command());
             assert_eq!(body.capacity(), body.len(), "no copy was left behind while it grew");

@@ -30,7 +30,7 @@ fn counter(fixture: &Fixture, is_tls: bool) -> Counter {
         roster: roster.clone(),
         vault: vault.clone(),
         coming_timeout: Duration::from_secs(60),
-        now: clock::now,
+        now: clock::moment,
     };
     let bridge = Some(Bridge::new(&settings.gateway.bridge, around).unwrap());
     let door = Door::new(Keys::open(journal, None).unwrap(), 4);

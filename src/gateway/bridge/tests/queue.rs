@@ -1,14 +1,18 @@
 //! The queue under anything that may happen to it: nothing is lost, nothing is given to two, nothing after its deadline.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::line::Line;
 use super::super::orders::{Order, Wish};
 use super::super::queue::{Given, Queue, Queued};
+use crate::clock::Moment;
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::COMMAND_RETRY_MAX;
+use crate::metrics::Metrics;
 
 /// How long a lease lasts here.
 const LEASE: Duration = Duration::from_secs(30);
@@ -62,6 +66,11 @@ fn account(number: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_726_000 + number).unwrap()
 }
 
+/// A moment of elapsed time, for which the wall clock says something else.
+fn at(steady: Timestamp) -> Moment {
+    Moment { wall: Timestamp(-steady.0), steady }
+}
+
 /// What is known of a command that is not over.
 #[derive(Clone, Debug)]
 struct Known {
@@ -84,13 +93,13 @@ impl Model {
         for known in self.known.values_mut() {
             known.lease = known.lease.filter(|(_, until)| *until > now);
         }
-        self.known.retain(|_, it| it.lease.is_some() || (it.order.deadline > now && !it.is_superseded));
+        self.known.retain(|_, it| it.lease.is_some() || (it.order.deadline.steady > now && !it.is_superseded));
     }
 
     fn push(&mut self, order: &Order) -> Queued {
         if self.known.contains_key(&order.id) {
             let known = self.known.get_mut(&order.id).unwrap();
-            known.order.deadline = known.order.deadline.max(order.deadline);
+            known.order.deadline = at(known.order.deadline.steady.max(order.deadline.steady));
             return Queued::Known;
         }
         let mut queued = Queued::Added;
@@ -118,8 +127,8 @@ impl Model {
         let known = self.known.get_mut(&given.order.id).unwrap_or_else(|| panic!("{given:?} is over"));
         known.given += 1;
         assert_eq!((given.delivery, &given.order), (known.given, &known.order));
-        assert!(known.order.deadline > now, "{given:?} is given out after its deadline");
-        known.lease = Some((given.lease, given.until));
+        assert!(known.order.deadline.steady > now, "{given:?} is given out after its deadline");
+        known.lease = Some((given.lease, given.until.steady));
         self.leases.push(given.lease);
     }
 
@@ -130,7 +139,7 @@ impl Model {
 }
 
 fn order(id: String, account: Option<AccountNumber>, now: Timestamp, is_long: bool, wish: Wish) -> Order {
-    let deadline = now.plus(if is_long { LONG } else { Duration::from_secs(20) });
+    let deadline = at(now.plus(if is_long { LONG } else { Duration::from_secs(20) }));
     Order { id, account, deadline, wish }
 }
 
@@ -158,7 +167,7 @@ proptest! {
                     prop_assert_eq!(queue.push(order.clone(), now), model.push(&order));
                 }
                 Step::Give => {
-                    if let Some(given) = queue.give(now, |_| now.plus(LEASE)) {
+                    if let Some(given) = queue.give(now, |_| at(now.plus(LEASE))) {
                         model.give(&given, now);
                     }
                 }
@@ -188,7 +197,7 @@ proptest! {
         now = now.plus(LEASE + COMMAND_RETRY_MAX + Duration::from_secs(20));
         model.sweep(now);
         let mut left = BTreeSet::new();
-        while let Some(given) = queue.give(now, |_| now.plus(LEASE)) {
+        while let Some(given) = queue.give(now, |_| at(now.plus(LEASE))) {
             model.give(&given, now);
             prop_assert!(queue.settle(given.lease, now).is_some());
             model.known.remove(&given.order.id);
@@ -209,7 +218,7 @@ fn lanes_take_turns() {
         assert_eq!(queue.push(order, now), Queued::Added);
     }
     let mut turns = Vec::new();
-    while let Some(given) = queue.give(now, |_| now.plus(LEASE)) {
+    while let Some(given) = queue.give(now, |_| at(now.plus(LEASE))) {
         queue.settle(given.lease, now);
         turns.push(given.order.id);
     }
@@ -231,11 +240,37 @@ fn a_full_queue_takes_no_more() {
     assert_eq!(queue.push(close(1, 1), now), Queued::Outdated);
 }
 
-/// A clock that is set back holds nothing up.
+/// A wall clock that is set ends no lease and no command, and makes none longer; what is sent is by that clock.
 #[test]
-fn a_clock_that_is_set_back() {
-    let (mut queue, late) = (Queue::new(2), Timestamp(3_600_000_000));
-    let wish = Wish::Disconnect { session: Some(1) };
-    assert_eq!(queue.push(order("a".to_owned(), Some(account(1)), late, true, wish), late), Queued::Added);
-    assert!(queue.give(Timestamp(0), |_| late).is_some());
+fn a_wall_clock_that_is_set() {
+    static WALL: AtomicI64 = AtomicI64::new(0);
+    static STEADY: AtomicI64 = AtomicI64::new(0);
+    fn now() -> Moment {
+        Moment { wall: Timestamp(WALL.load(Ordering::Relaxed)), steady: Timestamp(STEADY.load(Ordering::Relaxed)) }
+    }
+    let set = |seconds: i64| WALL.store(seconds * 1_000_000, Ordering::Relaxed);
+    let elapses = |by: Duration| {
+        STEADY.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
+    };
+    let line = Line::new(Metrics::default(), now);
+    let command = |id: &str, lasts| {
+        let wish = Wish::ListSessions { after: None, limit: 1 };
+        Order { id: id.to_owned(), account: None, deadline: now().plus(lasts), wish }
+    };
+    let year = 365 * 86_400;
+    set(year);
+    line.push(command("a", 3 * LEASE));
+    let given = line.give(9, |now, _| now.plus(LEASE));
+    assert_eq!(given[0].until.wall, Timestamp(year * 1_000_000).plus(LEASE));
+    for wall in [3 * year, 0, year] {
+        set(wall);
+        assert!(line.leased(given[0].lease).is_some() && line.give(9, |now, _| now.plus(LEASE)).is_empty());
+    }
+    set(0);
+    elapses(LEASE);
+    assert!(line.leased(given[0].lease).is_none(), "its time has elapsed");
+    let again = line.give(9, |now, _| now.plus(LEASE));
+    assert_eq!((again[0].delivery, again[0].order.id.as_str()), (2, "a"));
+    elapses(2 * LEASE);
+    assert!(line.give(9, |now, _| now.plus(LEASE)).is_empty(), "its deadline is over");
 }
