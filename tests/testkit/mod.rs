@@ -6,6 +6,7 @@
 //! | `clock` | a wall clock that a test moves |
 //! | `fixture` | a data directory, and what a start opens on it first |
 //! | `proxy` | stands between two sides, delays and cuts what they say |
+//! | `requests` | paths and bodies that callers send |
 //! | `sample` | accounts, contents and events |
 
 // Nobody uses all of it.
@@ -14,4 +15,5 @@
 pub mod clock;
 pub mod fixture;
 pub mod proxy;
+pub mod requests;
 pub mod sample;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::gateway::Fault;
-use super::{ACCOUNT, House, IS_OFFLINE, IS_ONLINE, ONLINE, batch, code, happened, online, phone, recycle};
+use super::{
+    ACCOUNT, IS_OFFLINE, IS_ONLINE, ONLINE, batch, code, happened, online, phone, post, pulling, pushing, recycle,
+};
 use crate::muster::{Muster, send_signal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,40 +24,41 @@ async fn killed_at_each_step_by_push() {
 }
 
 async fn killed_at(step: &'static str, fault: Fault) {
-    let house = House::pushing().await;
-    house.gateway.fault(step, &[fault]);
+    let fixture = pushing().await;
+    fixture.gateway.fault(step, &[fault]);
     // What the gateway has to say waits until the service is dead.
-    let mut muster = house.start();
+    let mut muster = fixture.start();
     let at = async |muster: Muster, here: &str| {
         if here != step {
             return muster;
         }
-        house.gateway.is_silent(true);
-        house.gateway.until(step, |state| state.arrived.iter().any(|command| command["type"] == step)).await;
+        fixture.gateway.is_silent(true);
+        fixture.gateway.until(step, |state| state.arrived.iter().any(|command| command["type"] == step)).await;
         let log = muster.kill();
         assert!(!log.contains("panicked"), "{log}");
-        house.gateway.is_silent(false);
-        house.start()
+        fixture.gateway.is_silent(false);
+        fixture.start()
     };
     online(&muster, ACCOUNT).await;
     muster = at(muster, "connect").await;
-    house.told(ACCOUNT, IS_ONLINE).await;
+    fixture.told(ACCOUNT, IS_ONLINE).await;
     recycle(&muster, ACCOUNT).await;
     muster = at(muster, "disconnect").await;
-    house.told(ACCOUNT, IS_OFFLINE).await;
+    fixture.told(ACCOUNT, IS_OFFLINE).await;
     phone(&muster, ACCOUNT).await;
     muster = at(muster, "request_code").await;
     happened(&muster, ACCOUNT, "code_sent").await;
     code(&muster, ACCOUNT, "123456").await;
     muster = at(muster, "submit_code").await;
-    house.told(ACCOUNT, "register 1").await;
+    fixture.told(ACCOUNT, "register 1").await;
     // The comparison at the start may come before the gateway's own word.
-    let told: Vec<String> = house.all_told(ACCOUNT).iter().map(|it| it.replace("reconciled", "")).collect();
+    let told: Vec<String> =
+        fixture.receiver.told_about(ACCOUNT).iter().map(|it| it.replace("reconciled", "")).collect();
     assert_eq!(told, ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 1"], "killed at {step}");
-    house.gateway.nothing_was_done_twice();
+    fixture.gateway.nothing_was_done_twice();
     // A session that is to end and is there at the start is closed once more, under an id of its own.
     let is_closing = |id: &String| id.starts_with("disconnect-") && id.matches('-').count() == 3;
-    let done: Vec<String> = house.gateway.state().done.keys().filter(|id| !is_closing(id)).cloned().collect();
+    let done: Vec<String> = fixture.gateway.state().done.keys().filter(|id| !is_closing(id)).cloned().collect();
     assert_eq!(done.len(), 4, "killed at {step}: {done:?}");
     drop(muster);
 }
@@ -64,30 +67,30 @@ async fn killed_at(step: &'static str, fault: Fault) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_while_a_gateway_has_fetched_a_command() {
     for is_done in [false, true] {
-        let house = House::pulling().await;
-        let muster = house.start();
+        let fixture = pulling().await;
+        let muster = fixture.start();
         online(&muster, ACCOUNT).await;
-        let work = house.gateway.fetch("wait=30&limit=1").await;
+        let work = fixture.gateway.fetch("wait=30&limit=1").await;
         let (lease, command) = (work[0]["lease"].clone(), work[0]["command"].clone());
         assert_eq!(command["type"], "connect");
-        house.gateway.is_silent(true);
+        fixture.gateway.is_silent(true);
         if is_done {
-            house.gateway.carry_out(&command);
+            fixture.gateway.carry_out(&command);
         }
         assert!(!muster.kill().contains("panicked"));
-        let _muster = house.start();
+        let _muster = fixture.start();
         // The next one counts its leases as the dead one did.
-        let again = house.gateway.fetch("wait=30&limit=1").await;
+        let again = fixture.gateway.fetch("wait=30&limit=1").await;
         assert_eq!((&again[0]["command"]["id"], &again[0]["delivery"]), (&command["id"], &json!(1)));
-        let answer = house.gateway.acknowledge(&json!([{"lease": lease}])).await;
+        let answer = fixture.gateway.acknowledge(&json!([{"lease": lease}])).await;
         assert_eq!(answer, json!({"acknowledged": 0, "unknown": [lease]}));
-        house.gateway.carry_out(&again[0]["command"]);
-        house.gateway.acknowledge(&json!([{"lease": again[0]["lease"]}])).await;
-        house.gateway.is_silent(false);
-        let pulling = tokio::spawn(house.gateway.clone().keep_pulling());
-        house.told(ACCOUNT, IS_ONLINE).await;
-        house.gateway.nothing_was_done_twice();
-        assert_eq!(house.all_told(ACCOUNT), ["1/1 ", "1/2 "]);
+        fixture.gateway.carry_out(&again[0]["command"]);
+        fixture.gateway.acknowledge(&json!([{"lease": again[0]["lease"]}])).await;
+        fixture.gateway.is_silent(false);
+        let pulling = tokio::spawn(fixture.gateway.clone().keep_pulling());
+        fixture.told(ACCOUNT, IS_ONLINE).await;
+        fixture.gateway.nothing_was_done_twice();
+        assert_eq!(fixture.receiver.told_about(ACCOUNT), ["1/1 ", "1/2 "]);
         pulling.abort();
     }
 }
@@ -99,22 +102,22 @@ async fn killed_under_load() {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("MUSTER_BRIDGE_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let house = House::pushing().await.with("MUSTER_GATEWAY__BRIDGE__CALLS_PER_SECOND", "1000");
+    let fixture = pushing().await.with("MUSTER_GATEWAY__BRIDGE__CALLS_PER_SECOND", "1000");
     let accounts: Vec<String> = (0..300_u64).map(|number| (861_821_700_000 + number).to_string()).collect();
-    let mut muster = house.start();
-    assert_eq!(muster.post(ONLINE, batch(&accounts)).await.status, 200);
+    let mut muster = fixture.start();
+    post(&muster, ONLINE, batch(&accounts)).await;
     for _ in 0..6 {
         tokio::time::sleep(Duration::from_millis(random.u64(1..150))).await;
         send_signal(muster.pid(), "KILL");
         let log = muster.kill();
         assert!(!log.contains("panicked"), "{log}");
-        muster = house.start();
+        muster = fixture.start();
     }
     for account in &accounts {
-        house.told(account, IS_ONLINE).await;
-        assert_eq!(house.all_told(account), ["1/1 ", "1/2 "]);
+        fixture.told(account, IS_ONLINE).await;
+        assert_eq!(fixture.receiver.told_about(account), ["1/1 ", "1/2 "]);
     }
-    house.gateway.nothing_was_done_twice();
-    assert_eq!(house.gateway.state().done.len(), accounts.len());
+    fixture.gateway.nothing_was_done_twice();
+    assert_eq!(fixture.gateway.state().done.len(), accounts.len());
     drop(muster);
 }

@@ -6,40 +6,41 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::gateway::Fault;
-use super::{ACCOUNT, House, IS_OFFLINE, IS_ONLINE, code, happened, metric, online, phone, recycle};
+use super::{ACCOUNT, IS_OFFLINE, IS_ONLINE, code, happened, metric, online, phone, pulling, pushing, recycle};
+use crate::fixture::Fixture;
 use crate::muster::{Muster, PATIENCE};
 
 /// Comes online, goes offline, is registered with the second code; what is told and what arrived.
-async fn story(house: &House, muster: &Muster) {
+async fn story(fixture: &Fixture, muster: &Muster) {
     online(muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_ONLINE).await;
+    fixture.told(ACCOUNT, IS_ONLINE).await;
     recycle(muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_OFFLINE).await;
+    fixture.told(ACCOUNT, IS_OFFLINE).await;
     phone(muster, ACCOUNT).await;
     happened(muster, ACCOUNT, "code_sent").await;
     code(muster, ACCOUNT, "654321").await;
-    house.told(ACCOUNT, "register 0").await;
+    fixture.told(ACCOUNT, "register 0").await;
     code(muster, ACCOUNT, "123456").await;
-    house.told(ACCOUNT, "register 1").await;
+    fixture.told(ACCOUNT, "register 1").await;
     let told = ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 0", "register 1"];
-    assert_eq!(house.all_told(ACCOUNT), told);
+    assert_eq!(fixture.receiver.told_about(ACCOUNT), told);
     let kinds = ["connect", "disconnect", "request_code", "submit_code", "submit_code"];
-    let arrived: Vec<Value> = house.gateway.state().arrived.clone();
+    let arrived: Vec<Value> = fixture.gateway.state().arrived.clone();
     let arrived: Vec<&Value> = arrived.iter().filter(|command| command["type"] != "list_sessions").collect();
     assert_eq!(arrived.iter().map(|command| command["type"].as_str().unwrap()).collect::<Vec<_>>(), kinds);
     let connect = arrived[0];
     assert_eq!(connect["id"], format!("connect-{ACCOUNT}-1"));
     let secrets = [&connect["private_key"], &connect["device_params"], &arrived[4]["code"]];
     assert_eq!(secrets, ["private", "parameters", "123456"]);
-    house.gateway.nothing_was_done_twice();
+    fixture.gateway.nothing_was_done_twice();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_push() {
-    let house = House::pushing().await;
-    let muster = house.start();
-    story(&house, &muster).await;
-    let work = house.gateway.ask("GET", "/gateway/v1/work", "").await.unwrap();
+    let fixture = pushing().await;
+    let muster = fixture.start();
+    story(&fixture, &muster).await;
+    let work = fixture.gateway.ask("GET", "/gateway/v1/work", "").await.unwrap();
     assert_eq!((work.status, work.json()["error"]["code"].clone()), (409, json!("pushed")));
     let log = muster.stop("TERM").1;
     assert!(!log.contains("private") && !log.contains("123456"), "{log}");
@@ -47,73 +48,73 @@ async fn by_push() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_pull() {
-    let house = House::pulling().await;
-    let muster = house.start();
-    let pulling = tokio::spawn(house.gateway.clone().keep_pulling());
-    story(&house, &muster).await;
+    let fixture = pulling().await;
+    let muster = fixture.start();
+    let pulling = tokio::spawn(fixture.gateway.clone().keep_pulling());
+    story(&fixture, &muster).await;
     pulling.abort();
 }
 
 /// Answers that are lost, and a gateway that is out of order, lead to the same command again, which is carried out once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers() {
-    let house = House::pushing().await;
-    let muster = house.start();
+    let fixture = pushing().await;
+    let muster = fixture.start();
     let faults = [
         Fault::BreakAfter,
         Fault::BreakAfter,
         Fault::Answer(500, json!({})),
         Fault::Answer(503, json!({"error": "not now"})),
     ];
-    house.gateway.fault("connect", &faults);
+    fixture.gateway.fault("connect", &faults);
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_ONLINE).await;
-    house
+    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture
         .gateway
         .until("the fifth attempt", |state| {
             state.arrived.iter().filter(|command| command["type"] == "connect").count() == 5
         })
         .await;
-    house.gateway.fault("disconnect", &[Fault::BreakBefore, Fault::Answer(429, json!({}))]);
+    fixture.gateway.fault("disconnect", &[Fault::BreakBefore, Fault::Answer(429, json!({}))]);
     recycle(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_OFFLINE).await;
-    assert_eq!(house.all_told(ACCOUNT), ["1/1 ", "1/2 ", "1/3 ", "1/4 "]);
-    assert_eq!(house.gateway.arrived("disconnect"), 3);
-    house.gateway.nothing_was_done_twice();
+    fixture.told(ACCOUNT, IS_OFFLINE).await;
+    assert_eq!(fixture.receiver.told_about(ACCOUNT), ["1/1 ", "1/2 ", "1/3 ", "1/4 "]);
+    assert_eq!(fixture.gateway.arrived("disconnect"), 3);
+    fixture.gateway.nothing_was_done_twice();
 }
 
 /// What a gateway refuses for good ends the wish, and its sentence is the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_for_good() {
-    let house = House::pushing().await;
-    let muster = house.start();
+    let fixture = pushing().await;
+    let muster = fixture.start();
     let no = |status| Fault::Answer(status, json!({"error": "no line to the phone"}));
-    house.gateway.fault("connect", &[no(409)]);
+    fixture.gateway.fault("connect", &[no(409)]);
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, "1/4 no line to the phone").await;
-    house.gateway.fault("request_code", &[no(422)]);
+    fixture.told(ACCOUNT, "1/4 no line to the phone").await;
+    fixture.gateway.fault("request_code", &[no(422)]);
     phone(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, "register 0").await;
+    fixture.told(ACCOUNT, "register 0").await;
     phone(&muster, ACCOUNT).await;
     happened(&muster, ACCOUNT, "code_sent").await;
-    house.gateway.fault("submit_code", &[no(400)]);
+    fixture.gateway.fault("submit_code", &[no(400)]);
     code(&muster, ACCOUNT, "123456").await;
-    house.receiver.until("the refusal", |all| all.len() == 4).await;
+    fixture.receiver.until("the refusal", |all| all.len() == 4).await;
     code(&muster, ACCOUNT, "123456").await;
-    house.told(ACCOUNT, "register 1").await;
-    assert_eq!(house.all_told(ACCOUNT)[2..], ["register 0", "register 0", "register 1"]);
+    fixture.told(ACCOUNT, "register 1").await;
+    assert_eq!(fixture.receiver.told_about(ACCOUNT)[2..], ["register 0", "register 0", "register 1"]);
     assert_eq!(metric(&muster, r#"muster_bridge_commands_total{event="refused"}"#).await, 3);
 }
 
 /// What is fetched and not acknowledged is given out again, and its old lease settles nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases() {
-    let house = House::pulling().await.with("MUSTER_GATEWAY__BRIDGE__LEASE", "300ms");
-    let muster = house.start();
+    let fixture = pulling().await.with("MUSTER_GATEWAY__BRIDGE__LEASE", "300ms");
+    let muster = fixture.start();
     online(&muster, ACCOUNT).await;
     let connect = |work: &[Value]| work.iter().find(|item| item["command"]["type"] == "connect").cloned();
     let fetch = async || loop {
-        if let Some(item) = connect(&house.gateway.fetch("wait=5&limit=64").await) {
+        if let Some(item) = connect(&fixture.gateway.fetch("wait=5&limit=64").await) {
             return item;
         }
     };
@@ -121,38 +122,38 @@ async fn leases() {
     assert_eq!((&first["delivery"], &second["delivery"]), (&json!(1), &json!(2)));
     assert_eq!(first["command"], second["command"]);
     let acks = json!([{"lease": first["lease"]}, {"lease": second["lease"]}, {"lease": "never"}]);
-    let answer = house.gateway.acknowledge(&acks).await;
+    let answer = fixture.gateway.acknowledge(&acks).await;
     assert_eq!(answer, json!({"acknowledged": 1, "unknown": [first["lease"], "never"]}));
     // Nothing of the account is given out any more; another account's command is, and refused.
     online(&muster, "861821726233").await;
     let third = fetch().await;
     assert_eq!(third["command"]["account"], "861821726233");
-    house.gateway.acknowledge(&json!([{"lease": third["lease"], "error": "no line"}])).await;
-    house.told("861821726233", "1/4 no line").await;
+    fixture.gateway.acknowledge(&json!([{"lease": third["lease"], "error": "no line"}])).await;
+    fixture.told("861821726233", "1/4 no line").await;
     assert_eq!(metric(&muster, r#"muster_bridge_commands_total{event="given_again"}"#).await, 1);
     // A wait that is too long is a fault of the request.
-    let bad = house.gateway.ask("GET", "/gateway/v1/work?wait=31", "").await.unwrap();
+    let bad = fixture.gateway.ask("GET", "/gateway/v1/work?wait=31", "").await.unwrap();
     assert_eq!((bad.status, bad.json()["error"]["code"].clone()), (400, json!("malformed")));
 }
 
 /// Whoever waits for work is answered when the service stops, and gives nothing up when it hangs up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_for_work_ends() {
-    let house = House::pulling().await;
-    let muster = house.start();
-    house.gateway.list_once().await;
+    let fixture = pulling().await;
+    let muster = fixture.start();
+    fixture.gateway.list_once().await;
     // The wait is broken off long before there is work.
-    let broken = timeout(Duration::from_millis(200), house.gateway.ask("GET", "/gateway/v1/work?wait=30", ""));
+    let broken = timeout(Duration::from_millis(200), fixture.gateway.ask("GET", "/gateway/v1/work?wait=30", ""));
     assert!(broken.await.is_err());
     let waiting = tokio::spawn({
-        let gateway = house.gateway.clone();
+        let gateway = fixture.gateway.clone();
         async move { gateway.fetch("wait=30").await }
     });
     online(&muster, ACCOUNT).await;
     let work = waiting.await.unwrap();
     assert_eq!((work[0]["command"]["type"].as_str(), &work[0]["delivery"]), (Some("connect"), &json!(1)));
     let waiting = tokio::spawn({
-        let gateway = house.gateway.clone();
+        let gateway = fixture.gateway.clone();
         async move { gateway.fetch("wait=30").await }
     });
     let stopping = tokio::task::spawn_blocking(move || muster.stop("TERM"));

@@ -1,15 +1,16 @@
 //! Which reports are taken, and how often: signatures, sequences, streams.
 
-use muster::config::Settings;
 use muster::domain::Timestamp;
-use muster::store::{Store, Table};
+use muster::store::Table;
 use muster::webhooks::signature::Secret;
 use serde_json::{Value, json};
 
 use super::gateway::{now, signed};
-use super::{ACCOUNT, House, IS_OFFLINE, IS_ONLINE, metric, online};
+use super::{ACCOUNT, IS_OFFLINE, IS_ONLINE, metric, online, pulling, pushing};
+use crate::fixture::Fixture;
 use crate::gateway_check::SECRET;
 use crate::muster::Muster;
+use crate::testkit::fixture::open_store;
 
 const REPORTS: &str = "/gateway/v1/reports";
 
@@ -28,8 +29,8 @@ fn dropped(account: &str) -> Value {
     json!({"account": account, "type": "disconnected", "reason": "1002"})
 }
 
-async fn send(house: &House, body: &str) -> (u16, Value) {
-    let answer = house.gateway.ask("POST", REPORTS, body).await.unwrap();
+async fn send(fixture: &Fixture, body: &str) -> (u16, Value) {
+    let answer = fixture.gateway.ask("POST", REPORTS, body).await.unwrap();
     (answer.status, answer.json())
 }
 
@@ -39,10 +40,10 @@ async fn position(muster: &Muster) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_is_signed_now_and_once_is_taken() {
-    let house = House::pushing().await;
-    let muster = house.start();
+    let fixture = pushing().await;
+    let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_ONLINE).await;
+    fixture.told(ACCOUNT, IS_ONLINE).await;
     let before = position(&muster).await;
     let body = batch("s", 1, &[dropped(ACCOUNT)]);
     let (ours, other) = (Secret::parse(SECRET).unwrap(), Secret::of(&[1; 24]));
@@ -65,16 +66,16 @@ async fn only_what_is_signed_now_and_once_is_taken() {
         (signed(&ours, "a", at(0), REPORTS, &huge), &huge, 413, "oversized"),
         (signed(&ours, "b", at(0), REPORTS, &malformed), &malformed, 400, "malformed"),
     ] {
-        let answer = house.gateway.ask_with("POST", REPORTS, body, &headers).await.unwrap();
+        let answer = fixture.gateway.ask_with("POST", REPORTS, body, &headers).await.unwrap();
         let said = answer.json()["error"]["code"].clone();
         assert_eq!((answer.status, said.as_str()), (status, Some(refused)), "{}", answer.text);
     }
     assert_eq!(position(&muster).await, before, "nothing was stored");
-    let answer = house.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
+    let answer = fixture.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
     assert_eq!((answer.status, answer.json()["recorded"].as_u64()), (200, Some(1)), "{}", answer.text);
-    let again = house.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
+    let again = fixture.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
     assert_eq!((again.status, again.json()["error"]["code"].as_str()), (401, Some("replayed")));
-    house.told(ACCOUNT, "1/4 1002").await;
+    fixture.told(ACCOUNT, "1/4 1002").await;
     for (reason, many) in
         [("unsigned", 4), ("forged", 3), ("stale", 2), ("oversized", 1), ("malformed", 1), ("replayed", 1), ("gap", 0)]
     {
@@ -84,18 +85,18 @@ async fn only_what_is_signed_now_and_once_is_taken() {
     for (method, path, status) in
         [("GET", REPORTS, 405), ("POST", "/gateway/v1/work", 405), ("GET", "/gateway/v1/x", 404)]
     {
-        assert_eq!(house.gateway.ask(method, path, "").await.unwrap().status, status, "{method} {path}");
+        assert_eq!(fixture.gateway.ask(method, path, "").await.unwrap().status, status, "{method} {path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_report_counts_once_and_in_its_place() {
-    let house = House::pushing().await;
-    let muster = house.start();
+    let fixture = pushing().await;
+    let muster = fixture.start();
     let served = ["861821726241", "861821726242", "861821726243"];
     for account in served {
         online(&muster, account).await;
-        house.told(account, IS_ONLINE).await;
+        fixture.told(account, IS_ONLINE).await;
     }
     let [one, two, three] = served.map(dropped);
     let taken = |acknowledged: u64, recorded: u64, duplicates: u64, ignored: Value| {
@@ -104,21 +105,21 @@ async fn each_report_counts_once_and_in_its_place() {
         (200, answer)
     };
     // The second batch came first.
-    let (status, gap) = send(&house, &batch("s", 2, std::slice::from_ref(&two))).await;
+    let (status, gap) = send(&fixture, &batch("s", 2, std::slice::from_ref(&two))).await;
     assert_eq!((status, &gap["error"]["code"], &gap["error"]["expected"]), (409, &json!("gap"), &json!(1)));
-    assert_eq!(send(&house, &batch("s", 1, std::slice::from_ref(&one))).await, taken(1, 1, 0, json!([])));
-    assert_eq!(send(&house, &batch("s", 1, &[one.clone(), two.clone()])).await, taken(2, 1, 1, json!([])));
-    assert_eq!(send(&house, &batch("s", 1, &[one.clone(), two.clone()])).await, taken(2, 0, 2, json!([])));
-    let (status, gap) = send(&house, &batch("s", 4, std::slice::from_ref(&three))).await;
+    assert_eq!(send(&fixture, &batch("s", 1, std::slice::from_ref(&one))).await, taken(1, 1, 0, json!([])));
+    assert_eq!(send(&fixture, &batch("s", 1, &[one.clone(), two.clone()])).await, taken(2, 1, 1, json!([])));
+    assert_eq!(send(&fixture, &batch("s", 1, &[one.clone(), two.clone()])).await, taken(2, 0, 2, json!([])));
+    let (status, gap) = send(&fixture, &batch("s", 4, std::slice::from_ref(&three))).await;
     assert_eq!((status, &gap["error"]["expected"]), (409, &json!(3)));
     let odd =
         [dropped("861821726299"), one.clone(), json!({"account": served[2], "type": "ban_lifted"}), three.clone()];
     let ignored = json!([{"sequence": 3, "why": "unknown_account"}, {"sequence": 4, "why": "does_not_fit"},
         {"sequence": 5, "why": "does_not_fit"}]);
-    assert_eq!(send(&house, &batch("s", 3, &odd)).await, taken(6, 1, 0, ignored));
+    assert_eq!(send(&fixture, &batch("s", 3, &odd)).await, taken(6, 1, 0, ignored));
     for account in served {
-        house.told(account, IS_OFFLINE).await;
-        assert_eq!(house.all_told(account), ["1/1 ", "1/2 ", "1/4 1002"]);
+        fixture.told(account, IS_OFFLINE).await;
+        assert_eq!(fixture.receiver.told_about(account), ["1/1 ", "1/2 ", "1/4 1002"]);
     }
     // Operators see them, the newest first, with no number in full.
     let shown = muster.get("/api/v1/gateways").await.json();
@@ -148,18 +149,19 @@ async fn each_report_counts_once_and_in_its_place() {
         })
         .collect();
     let body = batch("s", 7, &order);
-    let ((first, second), _) = tokio::join!(async { tokio::join!(send(&house, &body), send(&house, &body)) }, async {});
+    let ((first, second), _) =
+        tokio::join!(async { tokio::join!(send(&fixture, &body), send(&fixture, &body)) }, async {});
     let recorded = |(_, answer): &(u16, Value)| answer["recorded"].as_u64().unwrap();
     assert_eq!((first.0, second.0, recorded(&first) + recorded(&second)), (200, 200, 40), "{first:?} {second:?}");
     // Streams know nothing of each other, and a kill forgets none of them.
-    assert_eq!(send(&house, &batch("other", 1, std::slice::from_ref(&one))).await.0, 200);
+    assert_eq!(send(&fixture, &batch("other", 1, std::slice::from_ref(&one))).await.0, 200);
     assert!(!muster.kill().contains("panicked"));
-    let muster = house.start();
-    let (_, again) = send(&house, &batch("s", 46, &[one.clone(), two])).await;
+    let muster = fixture.start();
+    let (_, again) = send(&fixture, &batch("s", 46, &[one.clone(), two])).await;
     let expected = json!({"stream": "s", "acknowledged": 47, "recorded": 0, "duplicates": 1,
         "ignored": [{"sequence": 47, "why": "does_not_fit"}]});
     assert_eq!(again, expected);
-    assert_eq!(send(&house, &batch("other", 3, &[one])).await.1["error"]["expected"], 2);
+    assert_eq!(send(&fixture, &batch("other", 3, &[one])).await.1["error"]["expected"], 2);
     let counted = ["does_not_fit", "unknown_account", "duplicate"];
     let mut values = Vec::new();
     for outcome in counted {
@@ -168,7 +170,7 @@ async fn each_report_counts_once_and_in_its_place() {
     // The sessions that this test made up are closed by the comparison at the start, of which the gateway reports too.
     assert!(values[0] >= 1 && values[1..] == [0, 1], "since the start: {values:?}");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    let store = Store::open(house.data.path(), &Settings::default().store).unwrap();
+    let store = open_store(&fixture.data());
     // Two streams of this test, that of the gateway's own reports, and five reports that were ignored.
     assert_eq!(store.scan_from(Table::Gateways, b"bs").count(), 3);
     let ignored = store.scan_from(Table::Gateways, b"bi").take_while(|it| it.as_ref().unwrap().0.starts_with(b"bi"));
@@ -178,10 +180,10 @@ async fn each_report_counts_once_and_in_its_place() {
 /// A gateway of a later version, and one with much to say, are understood as far as that goes: the stream goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_understood_is_ignored() {
-    let house = House::pushing().await;
-    let muster = house.start();
+    let fixture = pushing().await;
+    let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_ONLINE).await;
+    fixture.told(ACCOUNT, IS_ONLINE).await;
     let long = "\u{1f511}".repeat(2_000);
     let reports = [
         json!({"type": "gateway_moved", "to": "another host"}),
@@ -192,11 +194,11 @@ async fn what_is_not_understood_is_ignored() {
     let body = batch("s", 1, &reports).replace("another host", "\\ud83d");
     let ignored = json!([{"sequence": 1, "why": "unknown_type"}, {"sequence": 2, "why": "unknown_type"}]);
     let taken = json!({"stream": "s", "acknowledged": 3, "recorded": 1, "duplicates": 0, "ignored": ignored});
-    assert_eq!(send(&house, &body).await, (200, taken));
-    house.told(ACCOUNT, &format!("1/4 {}", &long[..1024])).await;
+    assert_eq!(send(&fixture, &body).await, (200, taken));
+    fixture.told(ACCOUNT, &format!("1/4 {}", &long[..1024])).await;
     assert_eq!(metric(&muster, "muster_bridge_reports_total{outcome=\"unknown_type\"}").await, 2);
     assert!(!muster.kill().contains("panicked"));
-    let muster = house.start();
+    let muster = fixture.start();
     let shown = muster.get("/api/v1/gateways").await.json();
     let bridge = shown["gateways"].as_array().unwrap().iter().find(|it| it["name"] == "bridge").unwrap();
     let seen: Vec<_> = bridge["ignoredReports"].as_array().unwrap().iter().filter(|it| it["stream"] == "s").collect();
@@ -211,23 +213,23 @@ async fn what_is_not_understood_is_ignored() {
 /// Whose account is another gateway's says nothing that counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_of_others_are_none_of_its_business() {
-    let house = House::pushing().await.with("MUSTER_GATEWAY__RULES", "8618=simulator");
-    let muster = house.start();
+    let fixture = pushing().await.with("MUSTER_GATEWAY__RULES", "8618=simulator");
+    let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_ONLINE).await;
-    let (status, answer) = send(&house, &batch("s", 1, &[dropped(ACCOUNT)])).await;
+    fixture.told(ACCOUNT, IS_ONLINE).await;
+    let (status, answer) = send(&fixture, &batch("s", 1, &[dropped(ACCOUNT)])).await;
     assert_eq!((status, &answer["ignored"]), (200, &json!([{"sequence": 1, "why": "other_gateway"}])));
-    assert_eq!(house.all_told(ACCOUNT), ["1/1 ", "1/2 "]);
+    assert_eq!(fixture.receiver.told_about(ACCOUNT), ["1/1 ", "1/2 "]);
 }
 
 /// Without its settings there is no bridge, and what a gateway has to say waits with it: it is to send it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_may_be_no_bridge() {
-    let house = House::pulling().await;
-    let muster = Muster::start(house.data.path(), &[]);
-    house.gateway.report_to(&muster.url(""));
+    let fixture = pulling().await;
+    let muster = Muster::start(&fixture.data(), &[]);
+    fixture.gateway.report_to(&muster.url(""));
     for (method, path) in [("POST", REPORTS), ("GET", "/gateway/v1/work"), ("POST", "/gateway/v1/work/acks")] {
-        let answer = house.gateway.ask(method, path, "").await.unwrap();
+        let answer = fixture.gateway.ask(method, path, "").await.unwrap();
         assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (503, Some("not_set_up")), "{path}");
         assert_eq!(answer.header("retry-after"), "30", "{path}");
     }

@@ -3,24 +3,23 @@
 use serde_json::json;
 
 use super::gateway::{Fault, State};
-use super::{ACCOUNT, House, IS_ONLINE, happened, online, phone, recycle};
+use super::{ACCOUNT, IS_ONLINE, happened, online, phone, pushing, recycle};
 use crate::muster::Muster;
-
-const LIST: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
+use crate::testkit::requests::LIST;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_without_the_bridge_loses_nothing() {
-    let house = House::pushing().await;
+    let fixture = pushing().await;
     let (coming, reported, going, registering) = (ACCOUNT, "861821726233", "861821726234", "861821726235");
-    let muster = house.start();
+    let muster = fixture.start();
     online(&muster, going).await;
-    house.told(going, IS_ONLINE).await;
+    fixture.told(going, IS_ONLINE).await;
     // The gateway has connected one account and cannot say so yet; two commands did not reach it.
-    house.gateway.is_silent(true);
+    fixture.gateway.is_silent(true);
     online(&muster, reported).await;
-    house.gateway.until("the connect", |state| state.sessions.contains_key(reported)).await;
-    house.gateway.fault("connect", &[Fault::HangBefore]);
-    house.gateway.fault("request_code", &[Fault::HangBefore]);
+    fixture.gateway.until("the connect", |state| state.sessions.contains_key(reported)).await;
+    fixture.gateway.fault("connect", &[Fault::HangBefore]);
+    fixture.gateway.fault("request_code", &[Fault::HangBefore]);
     online(&muster, coming).await;
     recycle(&muster, going).await;
     phone(&muster, registering).await;
@@ -32,16 +31,16 @@ async fn a_start_without_the_bridge_loses_nothing() {
             && is_asked(state, "disconnect", going)
             && is_asked(state, "request_code", registering)
     };
-    house.gateway.until("the commands", are_asked).await;
+    fixture.gateway.until("the commands", are_asked).await;
     assert!(!muster.kill().contains("panicked"));
 
     let settings =
-        [("MUSTER_WEBHOOKS__BASE_URL", house.receiver.base.as_str()), ("MUSTER_ACTORS__COMING_TIMEOUT", "300ms")];
-    let muster = Muster::start(house.data.path(), &settings);
-    house.gateway.report_to(&muster.url(""));
-    house.gateway.is_silent(false);
+        [("MUSTER_WEBHOOKS__BASE_URL", fixture.receiver.base.as_str()), ("MUSTER_ACTORS__COMING_TIMEOUT", "300ms")];
+    let muster = Muster::start(&fixture.data(), &settings);
+    fixture.gateway.report_to(&muster.url(""));
+    fixture.gateway.is_silent(false);
     // Who is to go offline is so in the end; a session that is left is closed once the gateway is set up again.
-    house.told(going, "1/4 1002").await;
+    fixture.told(going, "1/4 1002").await;
     // Whoever asks again changes nothing: it stays with its gateway.
     online(&muster, coming).await;
     let listed = muster.get(LIST).await.json();
@@ -62,12 +61,12 @@ async fn a_start_without_the_bridge_loses_nothing() {
     let warnings = log.lines().filter(|line| line.contains("served by a gateway that is not set up"));
     assert_eq!(warnings.count(), 1, "{log}");
 
-    let muster = house.start();
+    let muster = fixture.start();
     for account in [coming, reported] {
-        house.told(account, IS_ONLINE).await;
-        assert_eq!(house.all_told(account), ["1/1 ", "1/2 "], "{account}");
+        fixture.told(account, IS_ONLINE).await;
+        assert_eq!(fixture.receiver.told_about(account), ["1/1 ", "1/2 "], "{account}");
     }
     happened(&muster, registering, "code_sent").await;
-    assert_eq!(house.all_told(registering), Vec::<String>::new());
-    house.gateway.until("the end of the session", |state| !state.sessions.contains_key(going)).await;
+    assert_eq!(fixture.receiver.told_about(registering), Vec::<String>::new());
+    fixture.gateway.until("the end of the session", |state| !state.sessions.contains_key(going)).await;
 }

@@ -3,71 +3,73 @@
 
 use std::time::Duration;
 
-use super::{ACCOUNT, ASKED, House, IS_ONLINE, happened, history, online, phone, recycle};
+use super::{
+    ACCOUNT, ASKED, IS_ONLINE, ONLINE, accounts, fixture, happened, history, online, phone, post, recorded, recycle,
+};
 use crate::graph::{Fault, Number, TOKEN};
 use crate::muster::told_about;
 
 /// Ten calls to register and deregister in 72 hours, over restarts, and not one more.
 #[tokio::test]
 async fn the_budget_is_never_overrun() {
-    let house = House::new(&[("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true")]).await;
-    house.graph.add(Number::verified(ACCOUNT));
-    let counted = || house.graph.count("register") + house.graph.count("deregister");
-    let mut muster = house.start();
+    let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
+    fixture.graph.add(Number::verified(ACCOUNT));
+    let counted = || fixture.graph.count("register") + fixture.graph.count("deregister");
+    let mut muster = fixture.start();
     for round in 1..=5 {
         online(&muster, ACCOUNT).await;
-        house.told(ACCOUNT, IS_ONLINE).await;
+        fixture.told(ACCOUNT, IS_ONLINE).await;
         recycle(&muster, ACCOUNT).await;
-        house.told(ACCOUNT, "1/4 ").await;
+        fixture.told(ACCOUNT, "1/4 ").await;
         assert_eq!(counted(), 2 * round);
         if round == 3 {
             let _log = muster.kill();
-            muster = house.start();
+            muster = fixture.start();
         }
     }
     for _ in 0..2 {
-        let told = house.receiver.told_about(ACCOUNT).len();
+        let told = fixture.receiver.told_about(ACCOUNT).len();
         online(&muster, ACCOUNT).await;
-        house.receiver.until("the refusal", |all| told_about(all, ACCOUNT).len() == told + 2).await;
-        let [.., asked, refused] = &house.receiver.told_about(ACCOUNT)[..] else { panic!("nothing was told") };
+        fixture.receiver.until("the refusal", |all| told_about(all, ACCOUNT).len() == told + 2).await;
+        let [.., asked, refused] = &fixture.receiver.told_about(ACCOUNT)[..] else { panic!("nothing was told") };
         assert_eq!(asked, ASKED);
         let words = "1/4 the number was registered or deregistered 10 times in 72 hours";
         assert!(refused.starts_with(words) && refused.contains("the next is free at 20"), "{refused}");
         let _log = muster.stop("TERM");
-        muster = house.start();
+        muster = fixture.start();
     }
-    assert_eq!((counted(), house.graph.number(ACCOUNT).counted), (10, 10));
+    assert_eq!((counted(), fixture.graph.number(ACCOUNT).counted), (10, 10));
     drop(muster);
-    assert_eq!(house.recorded(ACCOUNT), 10);
+    assert_eq!(recorded(&fixture, ACCOUNT), 10);
 }
 
 /// What others have used up of it is Meta's to say: its 133016 ends the wish, and nothing asks again by itself.
 #[tokio::test]
 async fn what_others_used_up_ends_the_wish() {
-    let house = House::new(&[]).await;
-    house.graph.add(Number { counted: 10, ..Number::verified(ACCOUNT) });
-    let muster = house.start();
+    let fixture = fixture().await;
+    fixture.graph.add(Number { counted: 10, ..Number::verified(ACCOUNT) });
+    let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, "1/4 Meta takes no more registrations").await;
-    assert_eq!(house.graph.count("register"), 1);
+    fixture.told(ACCOUNT, "1/4 Meta takes no more registrations").await;
+    assert_eq!(fixture.graph.count("register"), 1);
     drop(muster);
 }
 
 /// No call is made before the time that the header says.
 #[tokio::test]
 async fn nothing_is_called_before_its_time() {
-    let house = House::new(&[]).await;
-    house.graph.add(Number::verified(ACCOUNT));
+    let fixture = fixture().await;
+    fixture.graph.add(Number::verified(ACCOUNT));
     // In minutes: two seconds.
     let used = r#"{"102290129340398":[{"type":"whatsapp","call_count":100,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":0.0334}]}"#;
     let header = ("x-business-use-case-usage", used.to_owned());
     let error =
         r#"{"error":{"message":"(#80007) Rate limit issues","type":"OAuthException","code":80007,"fbtrace_id":"A"}}"#;
-    house.graph.fault("list", 1, Fault::AnswerWith(400, error.to_owned(), header));
-    let muster = house.start();
+    fixture.graph.fault("list", 1, Fault::AnswerWith(400, error.to_owned(), header));
+    let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, IS_ONLINE).await;
-    let calls = house.graph.state().calls.clone();
+    fixture.told(ACCOUNT, IS_ONLINE).await;
+    let calls = fixture.graph.state().calls.clone();
     assert_eq!(calls[0].name, "list");
     let gap = calls[1].at - calls[0].at;
     assert!(gap >= Duration::from_secs(2), "it was called again after {gap:?}");
@@ -78,23 +80,22 @@ async fn nothing_is_called_before_its_time() {
 /// when it is taken again.
 #[tokio::test]
 async fn a_refused_token_stops_every_call() {
-    let house = House::new(&[]).await;
+    let fixture = fixture().await;
     let numbers: Vec<String> = (0..30).map(|index| format!("1555078{index:04}")).collect();
-    numbers.iter().for_each(|number| house.graph.add(Number::verified(number)));
-    house.graph.state().switches.token = "another".to_owned();
-    let muster = house.start();
-    let all: Vec<&str> = numbers.iter().map(String::as_str).collect();
-    assert_eq!(muster.post(super::ONLINE, super::batch(&all)).await.status, 200);
+    numbers.iter().for_each(|number| fixture.graph.add(Number::verified(number)));
+    fixture.graph.state().switches.token = "another".to_owned();
+    let muster = fixture.start();
+    post(&muster, ONLINE, accounts(&numbers)).await;
     let probes = |state: &crate::graph::State| state.calls.iter().filter(|call| call.name == "probe").count();
-    house.graph.until("two probes", |state| probes(state) == 2).await;
-    assert_eq!(house.graph.state().calls.len() - 2, 1, "one call found it out: {:?}", house.graph.state().calls);
+    fixture.graph.until("two probes", |state| probes(state) == 2).await;
+    assert_eq!(fixture.graph.state().calls.len() - 2, 1, "one call found it out: {:?}", fixture.graph.state().calls);
     let measured = muster.get("/metrics").await.text;
     assert!(measured.contains("muster_cloud_api_token_refused 1"), "{measured}");
     // A registration waits for it too.
-    assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
-    house.graph.state().switches.token = TOKEN.to_owned();
+    phone(&muster, ACCOUNT).await;
+    fixture.graph.state().switches.token = TOKEN.to_owned();
     for number in &numbers {
-        house.told(number, IS_ONLINE).await;
+        fixture.told(number, IS_ONLINE).await;
     }
     happened(&muster, ACCOUNT, "code_sent").await;
     let (_, log) = muster.stop("TERM");
@@ -106,11 +107,11 @@ async fn a_refused_token_stops_every_call() {
 /// Where the token stays refused, those who wait are told why, in time.
 #[tokio::test]
 async fn a_refused_token_is_told() {
-    let house = House::new(&[("MUSTER_ACTORS__COMING_TIMEOUT", "10s")]).await;
-    house.graph.state().switches.token = "another".to_owned();
-    let muster = house.start();
+    let fixture = fixture().await.with("MUSTER_ACTORS__COMING_TIMEOUT", "10s");
+    fixture.graph.state().switches.token = "another".to_owned();
+    let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    house.told(ACCOUNT, "1/4 the token has expired; set a new one in gateway.cloud_api.token (code 190").await;
+    fixture.told(ACCOUNT, "1/4 the token has expired; set a new one in gateway.cloud_api.token (code 190").await;
     let events = history(&muster, ACCOUNT).await;
     assert!(events.last().unwrap().contains("gateway.cloud_api.token"), "{events:?}");
 }

@@ -2,7 +2,8 @@
 //! after. What comes then is as if nothing had been, no code is requested twice, and no call that Meta counts is made
 //! without a record.
 
-use super::{ACCOUNT, House, IS_ONLINE, code, happened, online, phone};
+use super::{ACCOUNT, IS_ONLINE, code, fixture, happened, online, phone, recorded, recycle};
+use crate::fixture::Fixture;
 use crate::graph::{CODE, Fault, Number};
 use crate::muster::Muster;
 
@@ -20,38 +21,38 @@ async fn killed_at_each_step_of_a_registration() {
 }
 
 async fn registration(step: &'static str, is_done: bool) {
-    let house = House::new(&[]).await;
-    house.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
-    let mut muster = house.start();
+    let fixture = fixture().await;
+    fixture.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
+    let mut muster = fixture.start();
     let is_of_request = ["list", "add", "request_code"].contains(&step);
-    assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
+    phone(&muster, ACCOUNT).await;
     if is_of_request {
-        muster = killed(&house, muster, step).await;
+        muster = killed(&fixture, muster, step).await;
     }
     happened(&muster, ACCOUNT, "code_sent").await;
     if step == "request_code" && !is_done {
         // Nobody can tell whether the code is on its way, so no other is asked for, and the number waits in vain: its
         // owner submits the phone once more.
-        assert_eq!(house.graph.count("request_code"), 1);
-        assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
-        house
+        assert_eq!(fixture.graph.count("request_code"), 1);
+        phone(&muster, ACCOUNT).await;
+        fixture
             .graph
             .until("the second request", |state| state.calls.iter().filter(|it| it.name == step).count() == 2)
             .await;
     }
-    assert_eq!(code(&muster, ACCOUNT, CODE).await.status, 200);
+    code(&muster, ACCOUNT, CODE).await;
     if !is_of_request {
-        muster = killed(&house, muster, step).await;
+        muster = killed(&fixture, muster, step).await;
     }
-    house.told(ACCOUNT, "register 1").await;
+    fixture.told(ACCOUNT, "register 1").await;
     let submits = 1 + usize::from(step == "request_code" && !is_done);
-    assert_eq!(house.graph.count("request_code"), submits, "killed at {step}, done: {is_done}");
-    assert_eq!(house.graph.state().numbers.len(), 1);
-    assert_eq!(house.graph.number(ACCOUNT).status, "CONNECTED");
-    let registered = house.graph.count("register");
+    assert_eq!(fixture.graph.count("request_code"), submits, "killed at {step}, done: {is_done}");
+    assert_eq!(fixture.graph.state().numbers.len(), 1);
+    assert_eq!(fixture.graph.number(ACCOUNT).status, "CONNECTED");
+    let registered = fixture.graph.count("register");
     assert_eq!(registered, 1 + usize::from(step == "register" && !is_done), "killed at {step}, done: {is_done}");
     drop(muster);
-    assert!(registered <= house.recorded(ACCOUNT), "killed at {step}, done: {is_done}");
+    assert!(registered <= recorded(&fixture, ACCOUNT), "killed at {step}, done: {is_done}");
 }
 
 #[tokio::test]
@@ -60,34 +61,34 @@ async fn killed_at_each_step_of_coming_online_and_going_offline() {
         [("list", false), ("register", false), ("register", true), ("deregister", false), ("deregister", true)]
     {
         println!("killed at {step}, done: {is_done}");
-        let house = House::new(&[("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true")]).await;
-        house.graph.add(Number::verified(ACCOUNT));
-        house.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
+        let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
+        fixture.graph.add(Number::verified(ACCOUNT));
+        fixture.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
         // It takes a while until Meta shows what it did.
-        house.graph.state().switches.pending_for = 2;
-        let mut muster = house.start();
+        fixture.graph.state().switches.pending_for = 2;
+        let mut muster = fixture.start();
         online(&muster, ACCOUNT).await;
         if step != "deregister" {
-            muster = killed(&house, muster, step).await;
+            muster = killed(&fixture, muster, step).await;
         }
-        house.told(ACCOUNT, IS_ONLINE).await;
-        super::recycle(&muster, ACCOUNT).await;
+        fixture.told(ACCOUNT, IS_ONLINE).await;
+        recycle(&muster, ACCOUNT).await;
         if step == "deregister" {
-            muster = killed(&house, muster, step).await;
+            muster = killed(&fixture, muster, step).await;
         }
-        house.told(ACCOUNT, "1/4 ").await;
+        fixture.told(ACCOUNT, "1/4 ").await;
         let again = |name: &str| usize::from(step == name && !is_done);
-        let made = (house.graph.count("register"), house.graph.count("deregister"));
+        let made = (fixture.graph.count("register"), fixture.graph.count("deregister"));
         assert_eq!(made, (1 + again("register"), 1 + again("deregister")), "killed at {step}, done: {is_done}");
         drop(muster);
-        assert!(made.0 + made.1 <= house.recorded(ACCOUNT), "killed at {step}, done: {is_done}");
+        assert!(made.0 + made.1 <= recorded(&fixture, ACCOUNT), "killed at {step}, done: {is_done}");
     }
 }
 
 /// Kills the service once the Graph has the call, and starts another.
-async fn killed(house: &House, muster: Muster, step: &'static str) -> Muster {
-    house.graph.until(step, |state| state.calls.iter().any(|call| call.name == step)).await;
+async fn killed(fixture: &Fixture, muster: Muster, step: &'static str) -> Muster {
+    fixture.graph.until(step, |state| state.calls.iter().any(|call| call.name == step)).await;
     let log = muster.kill();
     assert!(!log.contains("panicked"), "{log}");
-    house.start()
+    fixture.start()
 }

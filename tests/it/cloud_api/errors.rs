@@ -2,7 +2,8 @@
 
 use futures_util::StreamExt;
 
-use super::{ACCOUNT, House, code, happened, history, online, phone, recycle};
+use super::{ACCOUNT, code, fixture, happened, history, online, phone, recycle};
+use crate::calls::any_happened;
 use crate::graph::{CODE, Fault, Number};
 use crate::muster::told_about;
 
@@ -91,60 +92,59 @@ async fn told(scenario: &str) -> String {
         "page" => Fault::page(),
         code => Fault::error(status.parse().unwrap(), code.parse().unwrap(), subcode.parse().ok()),
     };
-    let more = [
-        ("MUSTER_ACTORS__COMING_TIMEOUT", "6s"),
-        ("MUSTER_ACCOUNTS__REGISTRATION_LIFETIME", "20s"),
-        ("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true"),
-    ];
-    let house = House::new(&more).await;
+    let fixture = fixture()
+        .await
+        .with("MUSTER_ACTORS__COMING_TIMEOUT", "6s")
+        .with("MUSTER_ACCOUNTS__REGISTRATION_LIFETIME", "20s")
+        .with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
     let is_registration = ["add", "request_code", "verify_code"].contains(&name);
     if !is_registration {
-        house.graph.add(if name == "deregister" { Number::connected(ACCOUNT) } else { Number::verified(ACCOUNT) });
+        fixture.graph.add(if name == "deregister" { Number::connected(ACCOUNT) } else { Number::verified(ACCOUNT) });
     }
-    let muster = house.start();
+    let muster = fixture.start();
     let times = if often == "once" { 1 } else { 1_000 };
     if status == "401" {
         // The probe of the token is answered so too.
-        house.graph.fault("probe", times, fault.clone());
+        fixture.graph.fault("probe", times, fault.clone());
     }
-    let fail = || house.graph.fault(name, times, fault);
+    let fail = || fixture.graph.fault(name, times, fault);
     match name {
         "deregister" => {
             online(&muster, ACCOUNT).await;
-            house.told(ACCOUNT, "1/2").await;
+            fixture.told(ACCOUNT, "1/2").await;
             fail();
             recycle(&muster, ACCOUNT).await;
-            house.told(ACCOUNT, "1/4").await;
+            fixture.told(ACCOUNT, "1/4").await;
         }
         "add" | "request_code" => {
             fail();
-            assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
-            house.settled(&muster, "code_sent", "registration_failed").await;
+            phone(&muster, ACCOUNT).await;
+            any_happened(&muster, ACCOUNT, &["code_sent", "registration_failed", "banned"]).await;
         }
         "verify_code" => {
-            assert_eq!(phone(&muster, ACCOUNT, 0, 2).await.status, 200);
+            phone(&muster, ACCOUNT).await;
             happened(&muster, ACCOUNT, "code_sent").await;
             fail();
-            assert_eq!(code(&muster, ACCOUNT, CODE).await.status, 200);
-            house.settled(&muster, "registered", "registration_failed").await;
+            code(&muster, ACCOUNT, CODE).await;
+            any_happened(&muster, ACCOUNT, &["registered", "registration_failed", "banned"]).await;
         }
         "look" => {
             // Its id is known by then, so that it is looked at alone.
             let other = "15550783882";
-            house.graph.add(Number::connected(other));
+            fixture.graph.add(Number::connected(other));
             online(&muster, other).await;
-            house.told(other, "1/2").await;
+            fixture.told(other, "1/2").await;
             fail();
             online(&muster, ACCOUNT).await;
-            house.settled(&muster, "came_online", "went_offline").await;
+            any_happened(&muster, ACCOUNT, &["came_online", "went_offline", "banned"]).await;
         }
         _ => {
             fail();
             online(&muster, ACCOUNT).await;
-            house.settled(&muster, "came_online", "went_offline").await;
+            any_happened(&muster, ACCOUNT, &["came_online", "went_offline", "banned"]).await;
         }
     }
-    let calls = house.graph.changing(ACCOUNT).join(", ");
+    let calls = fixture.graph.changing(ACCOUNT).join(", ");
     let mut text = format!("{scenario}\n  calls: {calls}\n");
     let events = history(&muster, ACCOUNT).await;
     let enough = told_at_least(&events);
@@ -154,8 +154,8 @@ async fn told(scenario: &str) -> String {
             text += &format!("  {event}\n");
         }
     }
-    house.receiver.until("all is told", |all| told_about(all, ACCOUNT).len() >= enough).await;
-    for told in house.receiver.told_about(ACCOUNT) {
+    fixture.receiver.until("all is told", |all| told_about(all, ACCOUNT).len() >= enough).await;
+    for told in fixture.receiver.told_about(ACCOUNT) {
         text += &format!("  told: {}\n", told.trim());
     }
     text
@@ -167,21 +167,4 @@ fn told_at_least(events: &[String]) -> usize {
     let is_told =
         |event: &&String| event.starts_with("registration_failed") || told.iter().any(|it| event.starts_with(it));
     events.iter().filter(is_told).count()
-}
-
-impl House {
-    /// Waits until one of these has happened to the account, or it was banned.
-    async fn settled(&self, muster: &crate::muster::Muster, good: &str, bad: &str) {
-        for _ in 0..3_000 {
-            let events = history(muster, ACCOUNT).await;
-            if events
-                .iter()
-                .any(|event| event.starts_with(good) || event.starts_with(bad) || event.starts_with("banned"))
-            {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        panic!("neither {good} nor {bad}: {:#?}", history(muster, ACCOUNT).await);
-    }
 }

@@ -1,6 +1,7 @@
 //! A service on a frozen directory, or on one that is about to be, with all whom it talks to.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -10,55 +11,41 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::bridge::gateway::Gateway;
-use crate::gateway_check::SECRET;
-use crate::graph::{APP_SECRET, Graph, TOKEN, VERIFY_TOKEN, WABA};
+use crate::fixture;
 use crate::muster::{Muster, PATIENCE, Receiver, directory};
 
 /// How long after an answer the next is asked for, where something is waited for.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Its data directory is `data`, below `place`.
+/// A service with everything set up, and an admin's key, once there is one.
 pub struct Fixture {
-    pub place: TempDir,
-    pub gateway: Gateway,
-    pub graph: Graph,
-    pub receiver: Receiver,
-    /// An admin's key, once there is one.
+    inner: fixture::Fixture,
     pub admin: String,
+}
+
+impl Deref for Fixture {
+    type Target = fixture::Fixture;
+
+    fn deref(&self) -> &fixture::Fixture {
+        &self.inner
+    }
 }
 
 impl Fixture {
     pub async fn new(receiver: Receiver) -> Fixture {
-        let (gateway, graph) = (Gateway::start().await, Graph::start().await);
-        Fixture { place: directory(), gateway, graph, receiver, admin: String::new() }
-    }
-
-    pub fn path(&self, name: &str) -> String {
-        self.place.path().join(name).to_str().unwrap().to_owned()
+        let inner = fixture::Fixture::with_receiver(receiver)
+            .await
+            .with_push()
+            .with_cloud_api()
+            .with("MUSTER_GATEWAY__RULES", "86183=bridge,business=cloud_api")
+            .with("MUSTER_SIMULATOR__DELAY_MS", "1")
+            .with("MUSTER_ACTORS__IDLE_AFTER", "1s")
+            .with("MUSTER_STORE__CHECKPOINT_EVERY", "20");
+        Fixture { inner, admin: String::new() }
     }
 
     pub fn start(&self, retry_waits: &str) -> Muster {
-        let settings = [
-            ("MUSTER_WEBHOOKS__BASE_URL", self.receiver.base.as_str()),
-            ("MUSTER_WEBHOOKS__RETRY_WAITS", retry_waits),
-            ("MUSTER_SIMULATOR__DELAY_MS", "1"),
-            ("MUSTER_ACTORS__IDLE_AFTER", "1s"),
-            ("MUSTER_STORE__CHECKPOINT_EVERY", "20"),
-            ("MUSTER_GATEWAY__RULES", "86183=bridge,business=cloud_api"),
-            ("MUSTER_GATEWAY__BRIDGE__URL", self.gateway.base.as_str()),
-            ("MUSTER_GATEWAY__BRIDGE__SECRET", SECRET),
-            ("MUSTER_GATEWAY__CLOUD_API__BASE_URL", self.graph.base.as_str()),
-            ("MUSTER_GATEWAY__CLOUD_API__WABA_ID", WABA),
-            ("MUSTER_GATEWAY__CLOUD_API__TOKEN", TOKEN),
-            ("MUSTER_GATEWAY__CLOUD_API__APP_SECRET", APP_SECRET),
-            ("MUSTER_GATEWAY__CLOUD_API__VERIFY_TOKEN", VERIFY_TOKEN),
-            ("MUSTER_GATEWAY__CLOUD_API__VERIFIED_NAME", "Lucky Shrub"),
-            ("MUSTER_GATEWAY__CLOUD_API__CALLS_PER_SECOND", "1000"),
-        ];
-        let muster = Muster::start(&self.place.path().join("data"), &settings);
-        self.gateway.report_to(&muster.url(""));
-        muster
+        self.start_with(&[("MUSTER_WEBHOOKS__RETRY_WAITS", retry_waits)])
     }
 
     /// The answer to a request with the admin's key, which must be a success.

@@ -9,10 +9,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use muster::config;
 use muster::journal::names;
 use muster::limits::SNAPSHOT_EVERY;
-use muster::store::{Store, Table};
+use muster::store::Table;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -21,44 +20,18 @@ use super::{ACCOUNTS, SETTINGS, SIGNING_SECRET, TENANT, TENANT_SECRET, shown, su
 use crate::bridge::gateway::Fault;
 use crate::graph::CODE;
 use crate::muster::{Muster, Receiver, run};
-
-const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
-const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
-const PHONE: &str = "/group-dispatch-api/register/submitPhone";
-const SUBMIT: &str = "/group-dispatch-api/register/submitVerifyCode";
-
-/// Business, which the Cloud API serves, for those of calling code 1.
-fn account_type(number: &str) -> u8 {
-    if number.starts_with('1') { 2 } else { 1 }
-}
+use crate::testkit::fixture::open_store;
+use crate::testkit::requests::{self, INSERT, ONLINE, PHONE, RECYCLE, account_with};
 
 fn account(number: &str) -> Value {
-    json!({"whatsApp": number, "whatsappType": account_type(number), "override": false, "name": "lee, the \"first\"",
-        "publicKey": "public", "privateKey": "private", "msgPublicKey": "message", "msgPrivateKey": "secret message",
-        "accountId": "17", "nextKeyId": "3", "registrationId": "5", "deviceParams": "parameters"})
+    let fields = json!({"name": "lee, the \"first\"", "publicKey": "public", "privateKey": "private",
+        "msgPublicKey": "message", "msgPrivateKey": "secret message", "accountId": "17", "nextKeyId": "3",
+        "registrationId": "5", "deviceParams": "parameters"});
+    account_with(number, &fields)
 }
 
 fn list(numbers: &[&str]) -> Value {
     json!({"whatsAppList": numbers.iter().map(|number| account(number)).collect::<Vec<_>>()})
-}
-
-/// The calling code of a number, its phone, and the country.
-fn split(number: &str) -> (&str, &str, &str) {
-    match number.strip_prefix('1') {
-        Some(phone) => ("+1", phone, "US"),
-        None => ("+86", &number[2..], "CN"),
-    }
-}
-
-fn phone(number: &str) -> Value {
-    let (code, phone, country) = split(number);
-    json!({"phone": phone, "verifyType": 1, "accountType": account_type(number), "areaCode": code, "countryCode": country})
-}
-
-fn submitted(number: &str, code: &str) -> Value {
-    let (calling_code, phone, _) = split(number);
-    json!({"phone": phone, "verifyCode": code, "areaCode": calling_code})
 }
 
 /// Writes it all into `into`, an empty directory.
@@ -177,7 +150,7 @@ async fn accounts(fixture: &Fixture, muster: &Muster) {
     fixture.set(muster, Method::DELETE, "accounts/8618210014/secrets", json!({"reason": "asked to"})).await;
 
     for number in ["8618210005", "8618210015", "8618210016", "8618210017", "8618310003", "15550783881"] {
-        fixture.post(muster, PHONE, phone(number)).await;
+        fixture.post(muster, PHONE, requests::phone(number)).await;
         let event = if number == "8618210005" { "registration_failed" } else { "code_sent" };
         fixture.happened(muster, number, event).await;
     }
@@ -187,7 +160,7 @@ async fn accounts(fixture: &Fixture, muster: &Muster) {
         ("8618310003", "123456", "registered"),
         ("15550783881", CODE, "registered"),
     ] {
-        fixture.post(muster, SUBMIT, submitted(number, code)).await;
+        fixture.post(muster, requests::CODE, requests::code(number, code)).await;
         fixture.happened(muster, number, event).await;
     }
     fixture.post(muster, ONLINE, list(&["15550783881"])).await;
@@ -293,7 +266,7 @@ const YOUNGER_TABLES: [Table; 1] = [Table::ExpiredKeys];
 /// Each table has rows, and each event and act is there.
 fn nothing_is_missing(frozen: &Path) {
     let data = directory_of(frozen);
-    let store = Store::open(data.path(), &config::Settings::default().store).unwrap();
+    let store = open_store(data.path());
     let tables = Table::ALL.into_iter().filter(|table| !YOUNGER_TABLES.contains(table));
     let empty: Vec<_> = tables.filter(|table| store.scan_from(*table, b"").next().is_none()).collect();
     assert!(empty.is_empty(), "{empty:?} have no row");

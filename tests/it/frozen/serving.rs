@@ -13,9 +13,7 @@ use super::{ACCOUNTS, TENANT, TENANT_SECRET, VERSIONS, frozen, json_file};
 use crate::bridge::gateway::State;
 use crate::graph::Number;
 use crate::muster::{Delivery, Muster, Receiver, run, told_about};
-
-const LIST: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+use crate::testkit::requests::{LIST, ONLINE, account};
 
 async fn status(muster: &Muster, key: &str, method: Method, path: &str) -> u16 {
     let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
@@ -48,7 +46,7 @@ async fn check_keys(muster: &Muster, keys: &Value) {
 
 pub(super) async fn check_directory(frozen: &Path) {
     let mut fixture = Fixture::new(Receiver::start().await).await;
-    unpack(frozen, &fixture.place.path().join("data"));
+    unpack(frozen, &fixture.data());
     let keys = json_file(&frozen.join("keys.json"));
     keys["admin"].as_str().unwrap().clone_into(&mut fixture.admin);
     fixture.graph.add(Number::connected("15550783881"));
@@ -100,9 +98,7 @@ pub(super) async fn check_directory(frozen: &Path) {
         fixture.set(&muster, Method::POST, check, json!({})).await;
     }
     fixture.set(&muster, Method::POST, "webhooks/sync/test", json!({})).await;
-    let account = json!({"whatsApp": "8618210099", "override": false, "publicKey": "", "privateKey": "",
-        "msgPublicKey": "", "msgPrivateKey": ""});
-    fixture.post(&muster, ONLINE, json!({"whatsAppList": [account]})).await;
+    fixture.post(&muster, ONLINE, json!({"whatsAppList": [account("8618210099")]})).await;
     fixture.happened(&muster, "8618210099", "came_online").await;
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let muster = fixture.start("10m,10m");

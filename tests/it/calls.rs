@@ -1,0 +1,75 @@
+//! What callers ask of a service, and what becomes of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use crate::muster::{Answer, Muster, PATIENCE};
+use crate::testkit::requests::{self, CODE, ONLINE, PHONE, RECYCLE};
+
+/// Sends what must be a success.
+pub async fn post(muster: &Muster, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+    let answer = muster.post(path, body).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    answer
+}
+
+pub async fn online(muster: &Muster, number: &str) {
+    post(muster, ONLINE, requests::accounts([number])).await;
+}
+
+pub async fn recycle(muster: &Muster, number: &str) {
+    post(muster, RECYCLE, requests::list([number])).await;
+}
+
+/// Asks for a code for this number.
+pub async fn phone(muster: &Muster, number: &str) {
+    post(muster, PHONE, requests::phone(number).to_string()).await;
+}
+
+pub async fn code(muster: &Muster, number: &str, code: &str) {
+    post(muster, CODE, requests::code(number, code).to_string()).await;
+}
+
+/// What happened to an account, oldest first: the type of each event, and its reason if it has one.
+pub async fn history(muster: &Muster, number: &str) -> Vec<String> {
+    let page = muster.get(&format!("/api/v1/accounts/{number}/events?limit=1000")).await.json();
+    let words = |event: &Value| {
+        let name = muster::audit::name_in(event["type"].as_str().unwrap()).to_owned();
+        match event["data"]["reason"].as_str() {
+            None | Some("") => name,
+            Some(reason) => format!("{name}: {reason}"),
+        }
+    };
+    // An account that nothing happened to has no events.
+    page["events"].as_array().into_iter().flatten().map(words).collect()
+}
+
+/// Waits until this has happened to an account.
+pub async fn happened(muster: &Muster, number: &str, what: &str) {
+    any_happened(muster, number, &[what]).await;
+}
+
+/// Waits until one of these has happened to an account.
+pub async fn any_happened(muster: &Muster, number: &str, whats: &[&str]) {
+    let mut events = Vec::new();
+    let waiting = async {
+        loop {
+            events = history(muster, number).await;
+            if events.iter().any(|event| whats.iter().any(|what| event.starts_with(what))) {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let in_time = timeout(PATIENCE, waiting).await;
+    assert!(in_time.is_ok(), "none of {whats:?} happened to {number}; this did: {events:#?}");
+}
+
+/// The value of a metric.
+pub async fn metric(muster: &Muster, series: &str) -> u64 {
+    let text = muster.get("/metrics").await.text;
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("there is no {series}")).parse().unwrap()
+}

@@ -1,0 +1,95 @@
+//! Services on one data directory, started one after the other, and whom they talk to: a gateway on the bridge, Meta's
+//! Graph, and a receiver of what callers are told.
+
+use std::path::PathBuf;
+
+use muster::journal::Journal;
+use tempfile::TempDir;
+
+use crate::bridge::gateway::Gateway;
+use crate::gateway_check::SECRET;
+use crate::graph::{APP_SECRET, Graph, TOKEN, VERIFY_TOKEN, WABA};
+use crate::muster::{Delivery, Muster, Receiver, directory, told_about};
+use crate::testkit::fixture::{open_journal, open_store};
+
+/// Its data directory is `data`, below `place`.
+pub struct Fixture {
+    pub place: TempDir,
+    pub gateway: Gateway,
+    pub graph: Graph,
+    pub receiver: Receiver,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Fixture {
+    /// With a receiver that takes everything; all accounts are the simulator's.
+    pub async fn new() -> Fixture {
+        Fixture::with_receiver(Receiver::start().await).await
+    }
+
+    pub async fn with_receiver(receiver: Receiver) -> Fixture {
+        let (gateway, graph) = (Gateway::start().await, Graph::start().await);
+        let settings = vec![("MUSTER_WEBHOOKS__BASE_URL", receiver.base.clone())];
+        Fixture { place: directory(), gateway, graph, receiver, settings }
+    }
+
+    pub fn with(mut self, name: &'static str, value: &str) -> Fixture {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
+    /// With the bridge set up, for a gateway that fetches its commands.
+    pub fn with_pull(self) -> Fixture {
+        self.with("MUSTER_GATEWAY__BRIDGE__SECRET", SECRET)
+    }
+
+    /// With the bridge set up, for a gateway that is sent its commands.
+    pub fn with_push(self) -> Fixture {
+        let url = self.gateway.base.clone();
+        self.with_pull().with("MUSTER_GATEWAY__BRIDGE__URL", &url)
+    }
+
+    /// With the Cloud API set up.
+    pub fn with_cloud_api(self) -> Fixture {
+        let graph = self.graph.base.clone();
+        self.with("MUSTER_GATEWAY__CLOUD_API__BASE_URL", &graph)
+            .with("MUSTER_GATEWAY__CLOUD_API__WABA_ID", WABA)
+            .with("MUSTER_GATEWAY__CLOUD_API__TOKEN", TOKEN)
+            .with("MUSTER_GATEWAY__CLOUD_API__APP_SECRET", APP_SECRET)
+            .with("MUSTER_GATEWAY__CLOUD_API__VERIFY_TOKEN", VERIFY_TOKEN)
+            .with("MUSTER_GATEWAY__CLOUD_API__VERIFIED_NAME", "Lucky Shrub")
+            .with("MUSTER_GATEWAY__CLOUD_API__CALLS_PER_SECOND", "1000")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.place.path().join("data")
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.place.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Starts the service on what is there; the gateway reports to it from then on.
+    pub fn start(&self) -> Muster {
+        self.start_with(&[])
+    }
+
+    /// As `start`, with more settings.
+    pub fn start_with(&self, more: &[(&str, &str)]) -> Muster {
+        let settings = self.settings.iter().map(|(name, value)| (*name, value.as_str()));
+        let muster = Muster::start(&self.data(), &settings.chain(more.iter().copied()).collect::<Vec<_>>());
+        self.gateway.report_to(&muster.url(""));
+        muster
+    }
+
+    /// Waits until the last thing that callers are told of an account is this.
+    pub async fn told(&self, account: &str, last: &str) {
+        let is_last = |all: &[Delivery]| told_about(all, account).last().is_some_and(|told| told.starts_with(last));
+        self.receiver.until(&format!("{last:?} of {account}"), is_last).await;
+    }
+
+    /// The journal, while no service runs.
+    pub fn journal(&self) -> Journal {
+        open_journal(open_store(&self.data()))
+    }
+}
