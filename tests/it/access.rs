@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::muster::{Muster, directory, run};
+use crate::testkit::requests;
 
 pub const ACCOUNT: &str = "861821726232";
 pub const DOCUMENTED: [(&str, &str); 6] = [
@@ -23,17 +24,12 @@ pub const DOCUMENTED: [(&str, &str); 6] = [
 
 /// What is sent to an endpoint of the contract.
 pub fn body(path: &str) -> Value {
-    let account = json!({
-        "whatsApp": ACCOUNT, "whatsappType": 1, "override": false, "accountId": ACCOUNT,
-        "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",
-    });
+    let account = requests::account_with(ACCOUNT, &json!({"accountId": ACCOUNT}));
     match path {
         "whatsapp/batchInsert" | "whatsapp/batchOnline" => json!({"whatsAppList": [account]}),
         "whatsapp/batchRecycle" => json!({"whatsAppList": [ACCOUNT]}),
-        "register/submitPhone" => {
-            json!({"phone": "1821726232", "verifyType": 1, "accountType": 1, "areaCode": "+86", "countryCode": "CN"})
-        }
-        "register/submitVerifyCode" => json!({"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"}),
+        "register/submitPhone" => requests::phone(ACCOUNT),
+        "register/submitVerifyCode" => requests::code(ACCOUNT, "123456"),
         _ => json!({}),
     }
 }

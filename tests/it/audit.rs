@@ -9,24 +9,20 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::calls::{online, post};
 use crate::muster::{Muster, PATIENCE, directory, run};
+use crate::testkit::requests::{LIST, ONLINE, RECYCLE, account_with, list};
 
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
-const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
 const BANNED: &str = "8618210003";
 const OTHER: &str = "8618211234";
 
 /// A service on which something happened, and nothing more will.
 async fn lived(data: &Path) -> Muster {
     let muster = Muster::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
-    let account = |number: &str| {
-        json!({"whatsApp": number, "override": false, "name": "lee, the \"first\"", "publicKey": "", "privateKey": "",
-            "msgPublicKey": "", "msgPrivateKey": ""})
-    };
-    let body = json!({"whatsAppList": [account(BANNED), account(OTHER)]}).to_string();
-    assert_eq!(muster.post(ONLINE, body).await.status, 200);
+    let fields = json!({"name": "lee, the \"first\""});
+    post(&muster, ONLINE, list([BANNED, OTHER].map(|number| account_with(number, &fields)))).await;
     events(&muster, 7).await;
-    assert_eq!(muster.post(RECYCLE, "{}").await.status, 200);
+    post(&muster, RECYCLE, "{}").await;
     events(&muster, 9).await;
     muster
 }
@@ -192,9 +188,7 @@ async fn the_live_tail() {
     // What happens from here on comes by itself, from now and filtered.
     let url = muster.url(&format!("/api/v1/events?account={OTHER}"));
     let mut live = live(muster.client().get(url).header("accept", "text/event-stream")).await;
-    let account = json!({"whatsApp": OTHER, "override": false, "publicKey": "", "privateKey": "", "msgPublicKey": "",
-        "msgPrivateKey": ""});
-    assert_eq!(muster.post(ONLINE, json!({"whatsAppList": [account]}).to_string()).await.status, 200);
+    online(&muster, OTHER).await;
     let mut kinds = Vec::new();
     while kinds.len() < 2 {
         let line = timeout(PATIENCE, live.next()).await.unwrap().unwrap();
@@ -220,7 +214,7 @@ async fn the_live_tail() {
 async fn a_rebuild() {
     let data = directory();
     let muster = lived(data.path()).await;
-    let before = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    let before = muster.get(LIST).await.text;
     let begun = muster.post("/api/v1/projections/roster/rebuild", "").await;
     assert_eq!(begun.status, 202, "{}", begun.text);
     let all = events(&muster, 10).await;
@@ -228,5 +222,5 @@ async fn a_rebuild() {
     assert_eq!(all[9]["data"]["differences"], 0);
     let shown = muster.get("/api/v1/projections").await.json();
     assert_eq!(shown["projections"][0]["lastRebuild"]["events"], "9");
-    assert_eq!(muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text, before);
+    assert_eq!(muster.get(LIST).await.text, before);
 }

@@ -3,23 +3,11 @@
 use serde_json::json;
 
 use crate::muster::{Muster, Receiver, directory};
+use crate::testkit::requests::{CODE, INSERT, LIST, ONLINE, PHONE, RECYCLE, example, list};
 
-const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
-const QUERY: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
-const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
-const PHONE: &str = "/group-dispatch-api/register/submitPhone";
-const CODE: &str = "/group-dispatch-api/register/submitVerifyCode";
-
-/// The document's account in a batch, with another number.
-fn account(number: &str) -> serde_json::Value {
-    json!({"whatsApp": number, "whatsappType": 1, "override": false, "name": "lee", "avatar": "wwww.baiux.com/1.img",
-        "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "", "accountId": "", "nextKeyId": "",
-        "registrationId": "", "deviceParams": ""})
-}
-
+/// The document's account in a batch, with other numbers.
 fn batch(numbers: &[&str]) -> String {
-    json!({"whatsAppList": numbers.iter().map(|number| account(number)).collect::<Vec<_>>()}).to_string()
+    list(numbers.iter().map(example))
 }
 
 /// A row of the account list.
@@ -36,7 +24,7 @@ async fn the_documents_own_examples() {
     let muster = Muster::start(data.path(), &settings);
 
     assert_eq!(muster.post(INSERT, batch(&["861821726232"])).await.text, SUCCESS);
-    let listed = muster.get(QUERY).await;
+    let listed = muster.get(LIST).await;
     let expected =
         r#"{"data":[{"whatsApp":"861821726232","status":1,"onlineStatus":4}],"code":200,"message":"success"}"#;
     assert_eq!((listed.status, listed.text.as_str()), (200, expected));
@@ -106,7 +94,7 @@ async fn fates() {
         .until("registered", |all| all.iter().any(|it| it.body["status"] == 1 && it.body["phone"] == "8618210003"))
         .await;
     assert_eq!(
-        muster.get(&format!("{QUERY}?whatsApp=8618210003")).await.json()["data"],
+        muster.get(&format!("{LIST}?whatsApp=8618210003")).await.json()["data"],
         json!([row("8618210003", 1, 4)])
     );
     // No code can be sent.
@@ -123,9 +111,9 @@ async fn refusals_and_repetition() {
     let muster = Muster::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     assert_eq!(muster.post(INSERT, batch(&["8618211111", "8618212222"])).await.status, 200);
     assert_eq!(muster.post(INSERT, batch(&["8618211111"])).await.text, SUCCESS, "the same again");
-    let mut other = account("8618211111");
+    let mut other = example("8618211111");
     other["privateKey"] = json!("other");
-    let body = json!({"whatsAppList": [other, account("8618213333")]}).to_string();
+    let body = list([other, example("8618213333")]);
     let partly = muster.post(&format!("{INSERT}?details=true"), body).await;
     insta_text("contract_partly_refused", &partly.text);
     assert_eq!(partly.status, 207);
@@ -148,14 +136,14 @@ async fn the_account_list() {
     let numbers: Vec<String> = (0..3_000_u64).map(|index| (8_618_210_000 + index * 7).to_string()).collect();
     let body = batch(&numbers.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(muster.post(INSERT, body).await.status, 200);
-    let plain = muster.get(QUERY).await;
+    let plain = muster.get(LIST).await;
     let rows: Vec<_> = numbers.iter().map(|number| row(number, 1, 4)).collect();
     assert_eq!(plain.json()["data"], json!(rows), "oldest import first");
     assert_eq!(plain.header("content-length"), plain.text.len().to_string());
-    let again = muster.client().get(muster.url(QUERY)).header("if-none-match", plain.header("etag"));
+    let again = muster.client().get(muster.url(LIST)).header("if-none-match", plain.header("etag"));
     let again = muster.send(again).await.unwrap();
     assert_eq!((again.status, again.text.as_str()), (304, ""));
-    let zipped = muster.client().get(muster.url(QUERY)).header("accept-encoding", "gzip").send().await.unwrap();
+    let zipped = muster.client().get(muster.url(LIST)).header("accept-encoding", "gzip").send().await.unwrap();
     assert_eq!(zipped.headers()["content-encoding"], "gzip");
     assert_ne!(zipped.headers()["etag"], plain.headers["etag"], "another representation, another tag");
     let zipped = zipped.bytes().await.unwrap();
@@ -163,12 +151,12 @@ async fn the_account_list() {
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*zipped), &mut unzipped).unwrap();
     assert_eq!(unzipped, plain.text);
     assert_eq!(muster.post(INSERT, batch(&["861821726232"])).await.status, 200);
-    let changed = muster.client().get(muster.url(QUERY)).header("if-none-match", plain.header("etag"));
+    let changed = muster.client().get(muster.url(LIST)).header("if-none-match", plain.header("etag"));
     assert_eq!(muster.send(changed).await.unwrap().status, 200);
-    let one = muster.get(&format!("{QUERY}?whatsApp=8618210007")).await;
+    let one = muster.get(&format!("{LIST}?whatsApp=8618210007")).await;
     assert_eq!(one.json()["data"], json!([row("8618210007", 1, 4)]));
-    assert_eq!(muster.get(&format!("{QUERY}?whatsApp=8618210008")).await.json()["data"], json!([]));
-    let malformed = muster.get(&format!("{QUERY}?whatsApp=12")).await;
+    assert_eq!(muster.get(&format!("{LIST}?whatsApp=8618210008")).await.json()["data"], json!([]));
+    let malformed = muster.get(&format!("{LIST}?whatsApp=12")).await;
     assert_eq!((malformed.status, malformed.json()["data"].clone()), (400, json!([])));
 }
 

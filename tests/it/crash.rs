@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use muster::config::Settings;
 use muster::domain::{AccountNumber, Channel, Notice};
-use muster::journal::{Journal, Recorded, RequestId};
-use muster::store::Store;
+use muster::journal::{Recorded, RequestId};
 use serde_json::{Value, json};
 
 use crate::muster::{Delivery, Muster, Receiver, directory, read_all};
+use crate::testkit::fixture::{open_journal, open_store};
+use crate::testkit::requests::{LIST, ONLINE, PHONE, RECYCLE, accounts, list, phone};
 
 /// Callers at the same time, each with accounts of its own.
 const CALLERS: u64 = 16;
@@ -58,7 +58,7 @@ async fn nothing_answered_is_lost() {
         check_journal(data.path(), &answered.lock().unwrap());
     }
     let muster = Muster::start(data.path(), &settings);
-    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.json();
+    let listed = muster.get(LIST).await.json();
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let answered = answered.into_inner().unwrap();
     let mut events = check_journal(data.path(), &answered);
@@ -102,14 +102,11 @@ async fn call(muster: &Muster, answered: &Mutex<Answered>, index: u64, seed: u64
         let register = random.u8(0..8) == 0;
         let online = !asked_online.get(&suffix).copied().unwrap_or(false);
         let (path, body) = match (register, online) {
-            (true, _) => ("/group-dispatch-api/register/submitPhone", phone(suffix)),
-            (false, true) => ("/group-dispatch-api/whatsapp/batchOnline", content(account)),
-            (false, false) => {
-                let body = json!({"whatsAppList": [account.to_string()]});
-                ("/group-dispatch-api/whatsapp/batchRecycle", body)
-            }
+            (true, _) => (PHONE, phone(account).to_string()),
+            (false, true) => (ONLINE, accounts([account])),
+            (false, false) => (RECYCLE, list([account.to_string()])),
         };
-        let Ok(answer) = muster.try_post(path, body.to_string(), &request.to_string()).await else { return };
+        let Ok(answer) = muster.try_post(path, body, &request.to_string()).await else { return };
         assert_eq!(answer.status, 200, "{}", answer.text);
         let mut answered = answered.lock().unwrap();
         if register {
@@ -130,20 +127,9 @@ fn account(suffix: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_700_000 + suffix).unwrap()
 }
 
-fn content(account: AccountNumber) -> Value {
-    json!({"whatsAppList": [{"whatsApp": account.to_string(), "override": false, "publicKey": "", "privateKey": "",
-        "msgPublicKey": "", "msgPrivateKey": ""}]})
-}
-
-fn phone(suffix: u64) -> Value {
-    let phone = (1_821_700_000 + suffix).to_string();
-    json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"})
-}
-
 /// Opens the journal as a start would, and holds it against what was answered.
 fn check_journal(data: &Path, answered: &Answered) -> Vec<Recorded> {
-    let store = Store::open(data, &Settings::default().store).unwrap();
-    let journal = Journal::open(store, Box::new(|_| {})).unwrap();
+    let journal = open_journal(open_store(data));
     let report = journal.verify().unwrap();
     let records = read_all(&journal);
     assert_eq!(report.events, records.len() as u64);

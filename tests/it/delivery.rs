@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use self::model::{check_attempts, check_registrations, check_told, read_journal};
 use self::receiver::{DEADLINE, Faulty, Mood, SECRET};
 use crate::muster::{Muster, PATIENCE, Receiver, directory};
+use crate::testkit::requests::{self, CODE, LIST, ONLINE, PHONE, RECYCLE, accounts, list};
 
 const SYNC: &str = "/api/v1/webhooks/sync";
 const REGISTER: &str = "/api/v1/webhooks/register";
@@ -249,21 +250,15 @@ async fn everyone(muster: &Muster, to_online: bool) {
 }
 
 async fn online(muster: &Muster, suffixes: &[u64]) -> Result<(), reqwest::Error> {
-    let content = |suffix: &u64| {
-        json!({"whatsApp": account(*suffix), "override": false, "publicKey": "", "privateKey": "",
-            "msgPublicKey": "", "msgPrivateKey": ""})
-    };
-    ask(muster, "batchOnline", suffixes.iter().map(content).collect()).await
+    ask(muster, ONLINE, accounts(suffixes.iter().map(|suffix| account(*suffix)))).await
 }
 
 async fn recycle(muster: &Muster, suffixes: &[u64]) -> Result<(), reqwest::Error> {
-    ask(muster, "batchRecycle", suffixes.iter().map(|suffix| json!(account(*suffix))).collect()).await
+    ask(muster, RECYCLE, list(suffixes.iter().map(|suffix| account(*suffix)))).await
 }
 
 async fn submit_phone(muster: &Muster, suffix: u64) -> Result<(), reqwest::Error> {
-    let phone = (1_821_700_000 + suffix).to_string();
-    let body = json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
-    let answer = muster.try_post("/group-dispatch-api/register/submitPhone", body.to_string(), "").await?;
+    let answer = muster.try_post(PHONE, requests::phone(account(suffix)).to_string(), "").await?;
     assert_eq!(answer.status, 200, "{}", answer.text);
     Ok(())
 }
@@ -271,15 +266,13 @@ async fn submit_phone(muster: &Muster, suffix: u64) -> Result<(), reqwest::Error
 /// Registers a number with a code that is right, or not.
 async fn register(muster: &Muster, suffix: u64, code: &str) -> Result<(), reqwest::Error> {
     submit_phone(muster, suffix).await?;
-    let body = json!({"phone": (1_821_700_000 + suffix).to_string(), "verifyCode": code, "areaCode": "+86"});
-    let answer = muster.try_post("/group-dispatch-api/register/submitVerifyCode", body.to_string(), "").await?;
+    let answer = muster.try_post(CODE, requests::code(account(suffix), code).to_string(), "").await?;
     assert_eq!(answer.status, 200, "{}", answer.text);
     Ok(())
 }
 
-async fn ask(muster: &Muster, what: &str, list: Vec<Value>) -> Result<(), reqwest::Error> {
-    let body = json!({"whatsAppList": list}).to_string();
-    let answer = muster.try_post(&format!("/group-dispatch-api/whatsapp/{what}"), body, "").await?;
+async fn ask(muster: &Muster, path: &str, body: String) -> Result<(), reqwest::Error> {
+    let answer = muster.try_post(path, body, "").await?;
     // Which of them cannot take it is of no matter here.
     assert!(answer.status < 500, "{}", answer.text);
     Ok(())
@@ -305,7 +298,7 @@ fn account(suffix: u64) -> String {
 async fn settle(muster: &Muster) {
     let coming = [OnlineStatus::OnlineComing, OnlineStatus::OfflineComing].map(|it| json!(it.code()));
     until("an end of all transitions", async || {
-        let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.json();
+        let listed = muster.get(LIST).await.json();
         let mut rows = listed["data"].as_array().unwrap().iter();
         rows.all(|row| row["onlineStatus"].is_number() && !coming.contains(&row["onlineStatus"]))
     })

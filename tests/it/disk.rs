@@ -8,13 +8,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::muster::{Muster, PATIENCE, Receiver, directory, run, send_signal};
+use crate::testkit::requests::{INSERT, LIST, ONLINE, RECYCLE, accounts, list};
 
 const ACCOUNT: &str = "861821726232";
-const IMPORT: &str = "/group-dispatch-api/whatsapp/batchInsert";
 const KEYS: &str = "/api/v1/keys";
 
 /// A data directory on a disk that does what the test says.
@@ -72,13 +71,7 @@ impl Disk {
 }
 
 fn import() -> String {
-    import_of(ACCOUNT)
-}
-
-fn import_of(number: &str) -> String {
-    let account = json!({"whatsApp": number, "whatsappType": 1, "override": false, "accountId": "", "publicKey": "",
-        "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""});
-    json!({"whatsAppList": [account]}).to_string()
+    accounts([ACCOUNT])
 }
 
 /// Waits for the service to end over a disk that is full in `part`, and finds all there after the next start.
@@ -92,7 +85,7 @@ async fn ends(disk: &Disk, muster: Muster, what: &str, part: &str) {
     assert!(!log.contains("panicked"), "{what}: {log}");
     disk.make_room();
     let muster = disk.start(&[]);
-    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    let listed = muster.get(LIST).await.text;
     assert!(listed.contains(ACCOUNT), "{what}, {part}: the account is lost");
     let begin = Instant::now();
     while muster.get("/api/v1/vault").await.json()["rotation"] != "none" {
@@ -106,21 +99,20 @@ async fn ends(disk: &Disk, muster: Muster, what: &str, part: &str) {
 async fn a_full_disk_ends_the_service_whatever_meets_it() {
     let disk = Disk::new();
     let muster = disk.start(&[]);
-    assert_eq!(muster.post(IMPORT, import()).await.status, 200);
+    assert_eq!(muster.post(INSERT, import()).await.status, 200);
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    let online = "/group-dispatch-api/whatsapp/batchOnline";
     let key = r#"{"name":"one","role":"admin"}"#;
     let erasure = r#"{"reason":"asked to"}"#;
     let receiver = r#"{"url":"http://127.0.0.1:9/"}"#;
     // What is asked, where the disk is full, the request.
     let requests = [
-        ("events", "store/db", "POST", online, import()),
-        ("the durable mark", "log/durable", "POST", online, import()),
+        ("events", "store/db", "POST", ONLINE, import()),
+        ("the durable mark", "log/durable", "POST", ONLINE, import()),
         ("a rotation", "store/db", "POST", "/api/v1/vault/rotate", String::new()),
         ("a rotation's note", "log/rotation", "POST", "/api/v1/vault/rotate", String::new()),
         ("an API key", "store/db", "POST", KEYS, key.to_owned()),
         ("a receiver", "store/db", "PUT", "/api/v1/webhooks/sync/url", receiver.to_owned()),
-        ("an idempotency record", "store/db", "POST", IMPORT, import()),
+        ("an idempotency record", "store/db", "POST", INSERT, import()),
         ("an erasure", "store/db", "DELETE", "/api/v1/accounts/861821726232/secrets", erasure.to_owned()),
     ];
     for (what, part, method, path, body) in requests {
@@ -147,11 +139,11 @@ async fn a_full_disk_ends_the_service_that_nobody_asks() {
     // The signed checkpoint, which is saved in the background and when the service stops.
     let muster = disk.start(&[]);
     disk.fill("log/checkpoint");
-    assert_eq!(muster.post(IMPORT, import()).await.status, 200, "this needs no checkpoint");
+    assert_eq!(muster.post(INSERT, import()).await.status, 200, "this needs no checkpoint");
     ends(&disk, muster, "the signed checkpoint", "log/checkpoint").await;
     let muster = disk.start(&[]);
     disk.fill("log/checkpoint");
-    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchOnline", import()).await.status, 200);
+    assert_eq!(muster.post(ONLINE, import()).await.status, 200);
     send_signal(muster.pid(), "TERM");
     ends(&disk, muster, "the signed checkpoint at the end", "log/checkpoint").await;
 
@@ -163,8 +155,7 @@ async fn a_full_disk_ends_the_service_that_nobody_asks() {
     })
     .await;
     let muster = disk.start(&[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base), ("MUSTER_SIMULATOR__DELAY_MS", "1")]);
-    let recycle = json!({"whatsAppList": [ACCOUNT]}).to_string();
-    let _cut_off = muster.try_post("/group-dispatch-api/whatsapp/batchRecycle", recycle, "").await;
+    let _cut_off = muster.try_post(RECYCLE, list([ACCOUNT]), "").await;
     ends(&disk, muster, "a delivery", "store/db").await;
 }
 
@@ -175,7 +166,7 @@ async fn a_full_disk_for_caches_is_a_warning() {
     let settings = [("MUSTER_STORE__CHECKPOINT_EVERY", "1")];
     let muster = disk.start(&settings);
     disk.fill("cache/");
-    assert_eq!(muster.post(IMPORT, import()).await.status, 200);
+    assert_eq!(muster.post(INSERT, import()).await.status, 200);
     let begin = Instant::now();
     let failures = |text: &str| {
         let line = text.lines().find(|line| line.starts_with("muster_store_cache_failures_total"));
@@ -204,15 +195,16 @@ const STOPPED: Duration = Duration::from_secs(15);
 async fn a_slow_disk_does_not_keep_the_service() {
     let disk = Disk::new();
     let muster = disk.start(&[("MUSTER_STORE__CHECKPOINT_EVERY", "1")]);
-    assert_eq!(muster.post(IMPORT, import()).await.status, 200);
+    assert_eq!(muster.post(INSERT, import()).await.status, 200);
     disk.slow_down(Duration::from_secs(4));
     let (answered, mut first) = tokio::sync::mpsc::unbounded_channel();
     let callers: Vec<_> = (0..4_u64)
         .map(|caller| {
-            let (client, url, answered) = (muster.client().clone(), muster.url(IMPORT), answered.clone());
+            let (client, url, answered) = (muster.client().clone(), muster.url(INSERT), answered.clone());
             tokio::spawn(async move {
                 for number in (861_821_700_000 + caller * 1_000..).map(|number| number.to_string()) {
-                    let request = client.post(&url).header("content-type", "application/json").body(import_of(&number));
+                    let request =
+                        client.post(&url).header("content-type", "application/json").body(accounts([&number]));
                     match request.send().await {
                         Ok(answer) if answer.status() == 200 => answered.send(number).unwrap(),
                         Ok(_) | Err(_) => return,
@@ -238,7 +230,7 @@ async fn a_slow_disk_does_not_keep_the_service() {
     }
     fs::remove_file(disk.file("slow")).unwrap();
     let muster = disk.start(&[]);
-    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    let listed = muster.get(LIST).await.text;
     for number in there {
         assert!(listed.contains(&number), "{number} was answered, and is lost");
     }

@@ -4,14 +4,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use muster::config::Settings;
 use muster::domain::{AccountNumber, Event};
-use muster::journal::{Append, Journal, Origin};
-use muster::store::Store;
+use muster::journal::{Append, Origin};
 
 use crate::muster::{Muster, copy_files, directory, files, muster, run, send_signal};
-
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
+use crate::testkit::fixture::{open_journal, open_store};
+use crate::testkit::requests::{LIST, ONLINE, account_with, accounts, list};
 
 /// Starts a service that cannot run; returns what it says.
 fn refused(data: &Path, environment: &[(&str, &str)]) -> String {
@@ -27,21 +25,10 @@ fn refused_with(exit: i32, data: &Path, environment: &[(&str, &str)]) -> String 
     stderr.lines().last().unwrap().replace(data.to_str().unwrap(), "DATA")
 }
 
-fn batch(numbers: impl Iterator<Item = u64>) -> String {
-    batch_with(numbers, "")
-}
-
 /// A batch with secrets.
 fn sealed_batch(numbers: impl Iterator<Item = u64>) -> String {
-    batch_with(numbers, "c2VjcmV0")
-}
-
-fn batch_with(numbers: impl Iterator<Item = u64>, private_key: &str) -> String {
-    let account = |number| {
-        serde_json::json!({"whatsApp": format!("{number}"), "override": false, "publicKey": "", "privateKey": private_key,
-            "msgPublicKey": "", "msgPrivateKey": ""})
-    };
-    serde_json::json!({"whatsAppList": numbers.map(account).collect::<Vec<_>>()}).to_string()
+    let fields = serde_json::json!({"privateKey": "c2VjcmV0"});
+    list(numbers.map(|number| account_with(number, &fields)))
 }
 
 #[tokio::test]
@@ -57,7 +44,7 @@ async fn what_keeps_it_from_starting() {
     let (code, _, stderr) = run(&["serve", "--listen", &address, "--data-dir", other.path().to_str().unwrap()], &[]);
     assert_eq!((code, files(other.path()).len()), (Some(1), 0), "a taken port leaves nothing on the disk");
     note("a taken port", stderr.lines().last().unwrap().replace(&address, "ADDRESS"));
-    assert_eq!(muster.post(ONLINE, batch([8_618_210_001].into_iter())).await.status, 200, "the first one lives");
+    assert_eq!(muster.post(ONLINE, accounts(["8618210001"])).await.status, 200, "the first one lives");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
     let key = data.path().join("keys/master.key");
@@ -98,8 +85,8 @@ async fn a_corrupted_block() {
     let data = directory();
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
     {
-        let store = Store::open(data.path(), &Settings::default().store).unwrap();
-        let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+        let store = open_store(data.path());
+        let journal = open_journal(store.clone());
         let at = muster::clock::now();
         let events = vec![Event::OnlineRequested];
         journal.append(Append { account, expected_version: 0, events, origin: Origin::SERVICE, at }).await.unwrap();
@@ -140,7 +127,7 @@ async fn a_changed_byte() {
 
 /// All accounts are served, the log is whole, and each sealed value opens: a rotation opens and seals all of them.
 async fn everything_is_there(muster: Muster, part: usize) {
-    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.json();
+    let listed = muster.get(LIST).await.json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 500, "part {part}: it serves what is left");
     for check in ["verify", "replay"] {
         let checked = muster.post(&format!("/api/v1/{check}"), "").await;
@@ -172,12 +159,12 @@ async fn a_full_disk() {
     shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let muster = Muster::spawn(&mut shell);
     let mut imported: Vec<String> = Vec::new();
-    let mut numbers = (8_618_210_000..).step_by(1_000);
+    let mut numbers = (8_618_210_000_u64..).step_by(1_000);
     let asked = format!("{ONLINE}?details=true");
     loop {
         let from = numbers.next().unwrap();
         assert!(from < 8_628_210_000, "the disk is never full");
-        let Ok(answer) = muster.try_post(&asked, batch(from..from + 1_000), "").await else { break };
+        let Ok(answer) = muster.try_post(&asked, accounts(from..from + 1_000), "").await else { break };
         // The disk may be full between two commits of one batch: then a part of it is there, and the answer says which.
         assert!([200, 207, 500].contains(&answer.status), "{}", answer.text);
         let results = answer.json()["results"].as_array().cloned().unwrap_or_default();
@@ -191,7 +178,7 @@ async fn a_full_disk() {
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.lines().last().unwrap().contains("check the disk"), "{log}");
     let muster = Muster::start(data.path(), &[]);
-    let listed = muster.get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.text;
+    let listed = muster.get(LIST).await.text;
     assert!(imported.len() > 1_000, "{}", imported.len());
     for number in imported {
         assert!(listed.contains(&format!("\"{number}\"")), "{number} was answered, and is lost");

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
+use crate::calls::online;
 use crate::muster::{Muster, directory, run};
 
 /// A gateway that nobody listens for, over the bridge, serving all accounts.
@@ -42,10 +43,7 @@ async fn a_gateway_that_is_away_is_no_reason_to_be_unready() {
     assert!(!shown.text.contains("MDEyMzQ1"), "no secret is shown: {}", shown.text);
 
     // Accounts are taken in while it is away, and counted as its own.
-    let online = json!({"whatsAppList": [{"whatsApp": "861821726232", "override": false, "publicKey": "",
-        "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""}]});
-    let posted = muster.post("/group-dispatch-api/whatsapp/batchOnline", online.to_string()).await;
-    assert_eq!(posted.status, 200, "{}", posted.text);
+    online(&muster, "861821726232").await;
     let gateways = muster.get("/api/v1/gateways").await.json();
     assert_eq!(of(&gateways, "bridge")["accounts"]["total"], json!(1), "{gateways}");
     assert_eq!(of(&gateways, "simulator")["accounts"]["total"], json!(0), "{gateways}");

@@ -9,6 +9,7 @@ use ::muster::webhooks::signature::{AppSecret, Secret};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
+use crate::calls::{code, online, phone};
 use crate::muster::{Muster, Output, client, directory, muster, run, send_signal, wait};
 
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
@@ -133,8 +134,7 @@ async fn the_service_is_understood() {
     let (data, listener) = (directory(), Listener::start(&[]));
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", listener.url.as_str()), ("MUSTER_SIMULATOR__DELAY_MS", "1")];
     let muster = Muster::start(data.path(), &settings);
-    let body = r#"{"whatsAppList":[{"whatsApp":"861821720002","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;
-    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchOnline", body).await.status, 200);
+    online(&muster, "861821720002").await;
     for (version, words) in [(2, "online-coming"), (3, "offline reason=1002 instanceCode=")] {
         let line = listener.line();
         for part in [&format!("v{version} "), words, "attempt 1 ", "unsigned", "→ 200 success  msg_"] {
@@ -182,13 +182,9 @@ async fn a_failed_registration_says_whether_to_go_on() {
             ("MUSTER_SIMULATOR__DELAY_MS", "1"),
         ],
     );
-    let phone = r#"{"phone":"1821726232","verifyType":0,"accountType":1,"areaCode":"+86","countryCode":"CN"}"#;
-    let answer = muster.post("/group-dispatch-api/register/submitPhone", phone).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
+    phone(&muster, "861821726232").await;
     for attempt in 1..=REGISTRATION_ATTEMPTS {
-        let code = format!(r#"{{"phone":"1821726232","areaCode":"+86","verifyCode":"00000{attempt}"}}"#);
-        let answer = muster.post("/group-dispatch-api/register/submitVerifyCode", code).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        code(&muster, "861821726232", &format!("00000{attempt}")).await;
         let words = if attempt < REGISTRATION_ATTEMPTS { "another code may" } else { "no code may" };
         let line = listener.line();
         assert!(line.contains(&format!("registration failed, {words} be tried")), "{line}");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::muster::{Muster, Receiver, directory};
+use crate::testkit::requests::{account_with, code, phone};
 
 const NUMBERS: [&str; 3] = ["861821726232", "861721726231", "442079460000"];
 const MASKED: [&str; 3] = ["861******232", "861******231", "442******000"];
@@ -20,14 +21,9 @@ async fn log_of(settings: &[(&str, &str)]) -> String {
     ];
     let muster = Muster::start(data.path(), &[&both[..], settings].concat());
     let [one, registered, unknown] = NUMBERS;
-    let account = |number: &str| {
-        json!({"whatsApp": number, "override": true, "publicKey": "", "privateKey": "", "msgPublicKey": "",
-            "msgPrivateKey": "", "accountId": number})
-    };
+    let account = |number: &str| account_with(number, &json!({"override": true, "accountId": number}));
     let list = json!({"whatsAppList": [account(one)]});
-    let phone = json!({"phone": &registered[2..], "verifyType": 0, "accountType": 1, "areaCode": "+86",
-        "countryCode": "CN"});
-    let code = json!({"phone": &registered[2..], "areaCode": "+86", "verifyCode": "000000"});
+    let (phone, code) = (phone(registered), code(registered, "000000"));
     for (path, body, status) in [
         ("whatsapp/batchInsert", &list, 200),
         ("whatsapp/batchOnline?details=true", &list, 200),

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::calls::online;
 use crate::muster::{Muster, Receiver, directory, run};
 
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A conversation: commands, each with its exit code and what it said.
@@ -84,8 +84,7 @@ async fn an_operator_steers_deliveries() {
         ("MUSTER_SIMULATOR__DELAY_MS", "1"),
     ];
     let muster = Muster::start(data.path(), &settings);
-    let online = r#"{"whatsAppList":[{"whatsApp":"861821726232","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;
-    assert_eq!(muster.post(ONLINE, online).await.status, 200);
+    online(&muster, "861821726232").await;
     receiver.until("the first", |told| told.len() == 1).await;
     // It is dead once its letter is there, and the two that follow have happened.
     let is_so = |at: &'static str, wanted: &'static str| {

@@ -9,12 +9,9 @@ use tokio::time::{sleep, timeout};
 use yaml_rust2::YamlLoader;
 
 use crate::muster::{Muster, PATIENCE, Receiver, directory, run};
+use crate::testkit::requests::{self, INSERT, ONLINE, PHONE, RECYCLE};
 
 const README: &str = include_str!("../../README.md");
-const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
-const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
-const PHONE: &str = "/group-dispatch-api/register/submitPhone";
 
 /// What a scrape says.
 struct Scrape {
@@ -77,16 +74,6 @@ impl Scrape {
     }
 }
 
-fn batch(accounts: impl IntoIterator<Item = u64>) -> String {
-    let account = |number: u64| {
-        json!({
-            "whatsApp": number.to_string(), "whatsappType": 1, "override": false, "accountId": "",
-            "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",
-        })
-    };
-    json!({"whatsAppList": accounts.into_iter().map(account).collect::<Vec<Value>>()}).to_string()
-}
-
 /// A scrape once it is `enough`.
 async fn scrape_until(muster: &Muster, what: &str, enough: impl Fn(&Scrape) -> bool) -> Scrape {
     let scraping = async {
@@ -140,10 +127,10 @@ async fn figures_are_what_was_done() {
     ];
     let muster = Muster::start(data.path(), &settings);
     let accounts = 861_821_726_100..861_821_726_107_u64;
-    assert_eq!(muster.post(INSERT, batch(accounts.clone())).await.json()["code"], 200);
+    assert_eq!(muster.post(INSERT, requests::accounts(accounts.clone())).await.json()["code"], 200);
     // What holds already is done, and makes no event.
-    assert_eq!(muster.post(INSERT, batch([861_821_726_100])).await.json()["code"], 200);
-    assert_eq!(muster.post(ONLINE, batch(accounts)).await.json()["code"], 200);
+    assert_eq!(muster.post(INSERT, requests::accounts(["861821726100"])).await.json()["code"], 200);
+    assert_eq!(muster.post(ONLINE, requests::accounts(accounts)).await.json()["code"], 200);
     assert_eq!(muster.post(RECYCLE, json!({"whatsAppList": ["861821720000"]}).to_string()).await.json()["code"], 409);
     assert_eq!(muster.post(PHONE, "{}").await.json()["code"], 400);
     // Online-coming and online, of each.
@@ -253,7 +240,7 @@ fn texts<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
 async fn dashboard_and_alerts_ask_for_what_there_is() {
     let (data, receiver) = (directory(), Receiver::start().await);
     let muster = Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
-    assert_eq!(muster.post(ONLINE, batch([861_821_726_232])).await.status, 200);
+    assert_eq!(muster.post(ONLINE, requests::accounts(["861821726232"])).await.status, 200);
     receiver.until("a webhook", |told| !told.is_empty()).await;
     let exported: BTreeSet<String> = Scrape::of(&muster).await.samples.into_iter().map(|sample| sample.0).collect();
     let printed = |verb| {

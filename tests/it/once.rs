@@ -9,21 +9,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use muster::config::Settings;
 use muster::domain::Event;
-use muster::journal::Journal;
-use muster::store::Store;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use crate::muster::{Answer, Muster, directory, read_all, run};
-
-const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
-const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
-const PHONE: &str = "/group-dispatch-api/register/submitPhone";
-const CODE: &str = "/group-dispatch-api/register/submitVerifyCode";
-const LIST: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
+use crate::testkit::fixture::{open_journal, open_store};
+use crate::testkit::requests::{self, CODE, INSERT, LIST, ONLINE, PHONE, RECYCLE, accounts};
 
 fn request(muster: &Muster, path: &str, key: &str, body: &str) -> reqwest::RequestBuilder {
     let request = muster.client().post(muster.url(path)).header("content-type", "application/json");
@@ -34,21 +26,13 @@ async fn post(muster: &Muster, path: &str, key: &str, body: &str) -> Answer {
     muster.send(request(muster, path, key, body)).await.unwrap()
 }
 
-fn accounts(numbers: impl IntoIterator<Item = u64>) -> String {
-    let account = |number: u64| {
-        json!({"whatsApp": number.to_string(), "override": false, "publicKey": "", "privateKey": "", "accountId": "",
-            "msgPublicKey": "", "msgPrivateKey": ""})
-    };
-    json!({"whatsAppList": numbers.into_iter().map(account).collect::<Vec<_>>()}).to_string()
-}
-
+/// Asks for a code for this phone of calling code 86.
 fn phone(phone: u64) -> String {
-    let phone = phone.to_string();
-    json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"}).to_string()
+    requests::phone(format!("86{phone}")).to_string()
 }
 
 fn code(phone: u64, code: &str) -> String {
-    json!({"phone": phone.to_string(), "areaCode": "+86", "verifyCode": code}).to_string()
+    requests::code(format!("86{phone}"), code).to_string()
 }
 
 /// How many events of each type the accounts have.
@@ -72,8 +56,8 @@ async fn the_same_again_is_answered_the_same_and_done_once() {
     let muster = Muster::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     let both = r#"{"whatsAppList":["8618211111","8618219999"]}"#;
     let calls = [
-        (INSERT, accounts([8_618_211_111])),
-        (ONLINE, accounts([8_618_211_111])),
+        (INSERT, accounts(["8618211111"])),
+        (ONLINE, accounts(["8618211111"])),
         (&format!("{RECYCLE}?details=true"), both.to_owned()),
         (PHONE, phone(18_212_222)),
         (CODE, code(18_212_222, "654321")),
@@ -85,7 +69,7 @@ async fn the_same_again_is_answered_the_same_and_done_once() {
     }
     assert_eq!(given.iter().map(|it| it.status).collect::<Vec<_>>(), [200, 200, 207, 200, 200, 404]);
     // What the answers were about has moved on.
-    assert_eq!(muster.post(ONLINE, accounts([8_618_211_111, 8_618_219_999])).await.status, 200);
+    assert_eq!(muster.post(ONLINE, accounts(["8618211111", "8618219999"])).await.status, 200);
     assert_eq!(muster.post(PHONE, phone(18_212_222)).await.json()["data"], 2);
     assert_eq!(muster.post(PHONE, phone(18_213_333)).await.json()["data"], 3);
     let asked = ["online_requested", "recycle_requested", "registration_requested", "code_submitted"];
@@ -147,7 +131,7 @@ async fn a_key_is_for_one_request_of_one_caller() {
     assert_eq!((other.status, other.json()), (422, json!({"data": 0, "code": 422, "message": words})));
     assert_repeats(&first, &post(&muster, PHONE, "k", &phone(18_212_222)).await);
     // Another endpoint's is another, and so is another caller's.
-    let one = accounts([8_618_211_111]);
+    let one = accounts(["8618211111"]);
     let inserted = post(&muster, INSERT, "k", &one).await;
     assert_eq!((inserted.status, inserted.header("idempotency-replayed")), (200, ""));
     assert_eq!(post(&muster, &format!("{INSERT}?details=true"), "k", &one).await.status, 422);
@@ -217,7 +201,7 @@ async fn ten_at_the_same_moment_are_one() {
 async fn a_caller_that_hangs_up_finds_its_answer() {
     let data = directory();
     let muster = Muster::start(data.path(), &[]);
-    let (body, host) = (accounts(8_618_210_000..8_618_216_000), muster.url("").replace("http://", ""));
+    let (body, host) = (accounts(8_618_210_000_u64..8_618_216_000), muster.url("").replace("http://", ""));
     let length = body.len();
     let head = format!(
         "POST {INSERT}?details=true HTTP/1.1\r\nhost: localhost\r\nidempotency-key: k\r\ncontent-length: {length}\r\n\r\n"
@@ -275,8 +259,7 @@ async fn kills_make_nobody_act_twice() {
         .await;
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
-    let journal =
-        Journal::open(Store::open(data.path(), &Settings::default().store).unwrap(), Box::new(|_| {})).unwrap();
+    let journal = open_journal(open_store(data.path()));
     let mut history: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for record in read_all(&journal) {
         let (account, event) = record.event().unwrap();

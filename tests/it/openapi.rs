@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::muster::{Answer, Muster, PATIENCE, Receiver, directory, run};
+use crate::testkit::requests;
 use ::muster::webhooks::signature::Secret;
 use described::Described;
 
@@ -90,11 +91,11 @@ const NUMBER: &str = "861821726232";
 /// What gateways sign with: made up, 24 bytes.
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
-/// The document's account.
+/// The document's account, with this name.
 fn account(number: &str, name: &str) -> Value {
-    json!({"whatsApp": number, "whatsappType": 1, "override": false, "name": name, "avatar": "wwww.baiux.com/1.img",
-        "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "", "accountId": "", "nextKeyId": "",
-        "registrationId": "", "deviceParams": ""})
+    let mut account = requests::example(number);
+    account["name"] = name.into();
+    account
 }
 
 /// Every path is called, and answers and webhooks are what the description says.

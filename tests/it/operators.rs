@@ -8,9 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::audit::events;
+use crate::calls::{phone, post};
 use crate::muster::{Muster, PATIENCE, directory, run};
+use crate::testkit::requests::{INSERT, ONLINE, account_with, accounts, list};
 
-const IMPORT: &str = "/group-dispatch-api/whatsapp/batchInsert";
 const FIRST: &str = "861821726232";
 const SECOND: &str = "861821720003";
 const UNKNOWN: &str = "861821729999";
@@ -28,13 +29,8 @@ impl Conversation {
     /// With a service that holds three accounts, which are offline.
     async fn begin(data: &Path) -> Conversation {
         let muster = Muster::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
-        let account = |number: &str| {
-            json!({"whatsApp": number, "whatsappType": 1, "publicKey": "", "privateKey": "", "msgPublicKey": "",
-                "msgPrivateKey": "", "accountId": "", "nextKeyId": "", "registrationId": "", "deviceParams": ""})
-        };
-        let accounts = [FIRST, SECOND, ELSEWHERE].map(account);
-        let accounts = json!({"whatsAppList": accounts});
-        assert_eq!(muster.post(IMPORT, accounts.to_string()).await.status, 200);
+        let fields = json!({"nextKeyId": "", "registrationId": "", "deviceParams": ""});
+        post(&muster, INSERT, list([FIRST, SECOND, ELSEWHERE].map(|number| account_with(number, &fields)))).await;
         Conversation { muster, key: None, text: String::new() }
     }
 
@@ -157,18 +153,9 @@ async fn how_everything_is() {
     ];
     let muster = Muster::start(data.path(), &settings);
     // One comes online, one is banned, one has yet to be imported.
-    let account = |number: &str| {
-        json!({"whatsApp": number, "override": false, "publicKey": "", "privateKey": "", "msgPublicKey": "",
-            "msgPrivateKey": ""})
-    };
-    let accounts = [FIRST, SECOND].map(account);
-    let online = json!({"whatsAppList": accounts});
-    let posted = muster.post("/group-dispatch-api/whatsapp/batchOnline", online.to_string()).await;
-    assert_eq!(posted.status, 200, "{}", posted.text);
+    post(&muster, ONLINE, accounts([FIRST, SECOND])).await;
     events(&muster, 7).await;
-    let phone =
-        json!({"phone": "1821720001", "verifyType": 1, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
-    assert_eq!(muster.post("/group-dispatch-api/register/submitPhone", phone.to_string()).await.status, 200);
+    phone(&muster, "861821720001").await;
     events(&muster, 9).await;
     let checkpoint = muster.get("/api/v1/log/checkpoint").await.text;
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::calls::online;
 use crate::muster::{Delivery, Muster, Receiver, directory};
 use crate::testkit::proxy::{Fault, Proxy};
 
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 const ACCOUNT: &str = "861821726232";
 
 /// The receiver took it, and the answer is lost: it is sent again under the same id. A connection that is cut, and one
@@ -23,8 +23,7 @@ async fn lost_answers_are_asked_for_again() {
     ];
     let muster = Muster::start(data.path(), &settings);
     proxy.set(Fault::SwallowAnswers);
-    let online = r#"{"whatsAppList":[{"whatsApp":"861821726232","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;
-    assert_eq!(muster.post(ONLINE, online).await.status, 200);
+    online(&muster, "861821726232").await;
     receiver.until("the first attempt", |all| !all.is_empty()).await;
     // Nobody waits for the deadline of the attempt: its connection is cut, and the next one is slow.
     proxy.set(Fault::Delay(Duration::from_millis(50)));

@@ -8,15 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use muster::config::Settings;
 use muster::domain::{AccountNumber, Event};
-use muster::journal::Journal;
-use muster::store::Store;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::gateway_check::{Gateway, SECRET, free_address};
 use crate::muster::{Muster, directory, muster, read_all};
+use crate::testkit::fixture::{open_journal, open_store};
+use crate::testkit::requests;
 
 /// Accounts that come and go: made-up numbers whose last four digits choose no fate.
 const ACCOUNTS: std::ops::Range<u64> = 861_821_727_100..861_821_727_124;
@@ -90,10 +89,7 @@ impl Pair {
 
     async fn wish(&self, account: u64, online: bool) -> Option<Value> {
         if online {
-            let keys = json!({"publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""});
-            let mut one = json!({"whatsApp": account.to_string(), "override": false});
-            one.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-            self.ask("whatsapp/batchOnline", &json!({"whatsAppList": [one]})).await
+            self.ask("whatsapp/batchOnline", &json!({"whatsAppList": [requests::account(account)]})).await
         } else {
             self.ask("whatsapp/batchRecycle", &json!({"whatsAppList": [account.to_string()]})).await
         }
@@ -101,7 +97,7 @@ impl Pair {
 
     /// How each account is shown: whether it is online, or on its way.
     async fn shown(&self) -> BTreeMap<u64, u64> {
-        let list = self.muster().get("/group-dispatch-api/whatsapp/queryWhatsAppStatus").await.json();
+        let list = self.muster().get(requests::LIST).await.json();
         let row = |row: &Value| Some((row["whatsApp"].as_str()?.parse().ok()?, row["onlineStatus"].as_u64()?));
         list["data"].as_array().unwrap().iter().filter_map(row).collect()
     }
@@ -218,8 +214,7 @@ async fn outcomes_of(pair: &mut Pair, tasks: &[(u64, String)]) -> BTreeMap<u64, 
         sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(pair.muster.take().unwrap().stop("TERM").0.code(), Some(0));
-    let store = Store::open(&pair.place.join("data"), &Settings::default().store).unwrap();
-    let journal = Journal::open(store, Box::new(|_| {})).unwrap();
+    let journal = open_journal(open_store(&pair.place.join("data")));
     journal.verify().unwrap();
     let (mut outcomes, mut sent): (BTreeMap<u64, Vec<&'static str>>, BTreeMap<AccountNumber, u32>) = Default::default();
     for record in read_all(&journal) {

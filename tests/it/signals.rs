@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::calls::online;
 use crate::muster::{Muster, Output, PATIENCE, client, directory, muster, send_signal, serve, wait};
 
 /// Bytes that a pipe holds.
@@ -253,8 +254,7 @@ async fn an_end_within_ten_seconds() {
     let base = format!("http://{}", receiver.local_addr().unwrap());
     let muster =
         Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &base), ("MUSTER_SIMULATOR__DELAY_MS", "1")]);
-    let account = r#"{"whatsAppList":[{"whatsApp":"861821726232","override":false,"publicKey":"","privateKey":"","msgPublicKey":"","msgPrivateKey":""}]}"#;
-    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchOnline", account).await.status, 200);
+    online(&muster, "861821726232").await;
     let _attempt = receiver.accept().await.unwrap();
     let _half = half_a_request(&muster).await;
     let _silent = TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();

@@ -9,27 +9,19 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::muster::{Muster, Output, PATIENCE, Receiver, directory, wait};
+use crate::testkit::requests::{ONLINE, RECYCLE, accounts};
 
-const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 const SYNC: &str = "/api/v1/webhooks/sync";
 /// Accounts that the simulator never brings online: one event each.
 const ACCOUNTS: [&str; 5] = ["861820004", "861830004", "861840004", "861850004", "861860004"];
 const LATER: &str = "861870004";
-
-fn batch(accounts: &[&str]) -> String {
-    let account = |number: &&str| {
-        json!({"whatsApp": number, "override": false, "publicKey": "", "privateKey": "", "msgPublicKey": "",
-            "msgPrivateKey": ""})
-    };
-    json!({"whatsAppList": accounts.iter().map(account).collect::<Vec<_>>()}).to_string()
-}
 
 /// A service with a receiver that fails, and these accounts, whose deliveries wait for a retry.
 async fn with_waiting_deliveries(data: &std::path::Path) -> Muster {
     let failing = Receiver::failing(|_| true).await;
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", failing.base.as_str()), ("MUSTER_WEBHOOKS__RETRY_WAITS", "1s,1h")];
     let muster = Muster::start(data, &settings);
-    assert_eq!(muster.post(ONLINE, batch(&ACCOUNTS)).await.status, 200);
+    assert_eq!(muster.post(ONLINE, accounts(ACCOUNTS)).await.status, 200);
     shown_until(&muster, |shown| shown["waiting"] == ACCOUNTS.len()).await;
     muster
 }
@@ -71,7 +63,7 @@ async fn what_waits_for_a_retry_waits_for_a_receiver_too() {
     let shown = muster.get(SYNC).await.json();
     assert_eq!((&shown["state"], &shown["url"]), (&json!("off"), &Value::Null));
     assert_eq!((&shown["cursor"], &shown["waiting"]), (&before["cursor"], &json!(ACCOUNTS.len())), "{shown}");
-    assert_eq!(muster.post(ONLINE, batch(&[LATER])).await.status, 200);
+    assert_eq!(muster.post(ONLINE, accounts([LATER])).await.status, 200);
     let shown = muster.get(SYNC).await.json();
     assert_eq!(shown["oldestPending"]["whatsApp"], ACCOUNTS[0], "{shown}");
     let metrics = muster.get("/metrics").await.text;
@@ -104,7 +96,7 @@ async fn only_an_order_drops_what_waits() {
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
     let muster = Muster::start(data.path(), &[]);
-    assert_eq!(muster.post(ONLINE, batch(&[LATER])).await.status, 200);
+    assert_eq!(muster.post(ONLINE, accounts([LATER])).await.status, 200);
     let (code, said) = close(&muster, &["--dry-run"], "");
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("deliveries  6\n") && said.contains("accounts    6\n"), "{said}");
@@ -129,7 +121,7 @@ async fn only_an_order_drops_what_waits() {
 
     let receiver = Receiver::start().await;
     let muster = Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
-    assert_eq!(muster.post("/group-dispatch-api/whatsapp/batchRecycle", "{}").await.status, 200);
+    assert_eq!(muster.post(RECYCLE, "{}").await.status, 200);
     receiver.until("the recycling", |all| all.len() > ACCOUNTS.len()).await;
     assert_eq!(receiver.told_about(LATER), ["1/3 "], "it is told what happens from then");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));

@@ -19,6 +19,7 @@ use warp::Filter;
 use warp::http::{HeaderMap, Response};
 
 use crate::muster::{Answer, Muster, PATIENCE, directory};
+use crate::testkit::requests::{ONLINE, account_with, list};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -111,10 +112,8 @@ fn attribute(span: &Span, key: &str) -> String {
 
 /// Brings an account online that is imported with it.
 async fn bring_online(muster: &Muster, headers: &[(&str, &str)]) -> Answer {
-    let body = format!(
-        r#"{{"whatsAppList":[{{"whatsApp":"{NUMBER}","override":false,"publicKey":"","privateKey":"{SECRET}","msgPublicKey":"","msgPrivateKey":""}}]}}"#
-    );
-    let url = muster.url("/group-dispatch-api/whatsapp/batchOnline");
+    let body = list([account_with(NUMBER, &serde_json::json!({"privateKey": SECRET}))]);
+    let url = muster.url(ONLINE);
     let request = muster.client().post(url).header("content-type", "application/json").body(body);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let answer = muster.send(request).await.unwrap();

@@ -12,17 +12,15 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::muster::{Muster, PATIENCE, Receiver, directory, muster, run, send_signal};
+use crate::testkit::requests::{INSERT, ONLINE, account_with, list};
 
 const ERASED: &str = "861821726232";
 const OTHER: &str = "861821726231";
 
 /// The body of an import or an online request for these accounts.
-fn list<'a>(accounts: impl IntoIterator<Item = &'a str>, private_key: &str) -> String {
-    let account = |number: &str| {
-        json!({"whatsApp": number, "whatsappType": 1, "override": false, "accountId": "", "publicKey": "",
-            "privateKey": private_key, "msgPublicKey": "", "msgPrivateKey": ""})
-    };
-    json!({"whatsAppList": accounts.into_iter().map(account).collect::<Vec<_>>()}).to_string()
+fn batch<'a>(numbers: impl IntoIterator<Item = &'a str>, private_key: &str) -> String {
+    let fields = json!({"privateKey": private_key});
+    list(numbers.into_iter().map(|number| account_with(number, &fields)))
 }
 
 /// Whether a backup that is taken now has the account's data key.
@@ -37,11 +35,10 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
     let (data, receiver) = (directory(), Receiver::start().await);
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()), ("MUSTER_SIMULATOR__DELAY_MS", "1")];
     let muster = Muster::start(data.path(), &settings);
-    let whatsapp = |verb: &str| format!("/group-dispatch-api/whatsapp/{verb}");
     let server = muster.url("");
     let erase = |number: &str| run(&["erase", number, "--reason", "asked to", "-o", "json", "--server", &server], &[]);
     assert_eq!(erase(ERASED).0, Some(3), "an unknown account");
-    let asked = muster.post(&whatsapp("batchOnline"), list([ERASED, OTHER], "first")).await;
+    let asked = muster.post(ONLINE, batch([ERASED, OTHER], "first")).await;
     assert_eq!(asked.status, 200, "{}", asked.text);
     receiver.until("both online", |all| all.iter().filter(|it| it.body["onlineStatus"] == 2).count() == 2).await;
     assert!(has_key(&muster, ERASED).await && has_key(&muster, OTHER).await);
@@ -59,7 +56,7 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
     assert!(muster.get(&format!("/api/v1/accounts/{ERASED}")).await.json()["content"].is_null());
 
     // Not until it is imported again.
-    let refused = muster.post(&whatsapp("batchOnline"), list([ERASED], "first")).await;
+    let refused = muster.post(ONLINE, batch([ERASED], "first")).await;
     assert_eq!(refused.status, 409);
     assert!(refused.text.contains("had its secrets erased; import it again"), "{}", refused.text);
     for number in [ERASED, OTHER] {
@@ -76,8 +73,8 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let muster = Muster::start(data.path(), &settings);
     assert_eq!(muster.post("/api/v1/verify", "").await.status, 200);
-    assert_eq!(muster.post(&whatsapp("batchInsert"), list([ERASED], "second")).await.status, 200);
-    assert_eq!(muster.post(&whatsapp("batchOnline"), list([ERASED], "second")).await.status, 200);
+    assert_eq!(muster.post(INSERT, batch([ERASED], "second")).await.status, 200);
+    assert_eq!(muster.post(ONLINE, batch([ERASED], "second")).await.status, 200);
     let told = receiver.told_about(ERASED);
     assert!(told.iter().all(|words| words.starts_with("1/")), "receivers hear of statuses only: {told:?}");
 }
@@ -91,9 +88,8 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 
 /// Imports accounts, new ones or the same again.
 async fn import(muster: &Muster, numbers: &[String]) -> Option<u16> {
-    let body = list(numbers.iter().map(String::as_str), "first");
-    let path = "/group-dispatch-api/whatsapp/batchInsert";
-    Some(muster.try_post(path, body, "").await.ok()?.status)
+    let body = batch(numbers.iter().map(String::as_str), "first");
+    Some(muster.try_post(INSERT, body, "").await.ok()?.status)
 }
 
 /// Waits until no rotation is under way any more.

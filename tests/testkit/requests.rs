@@ -11,10 +11,11 @@ pub const LIST: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
 pub const PHONE: &str = "/group-dispatch-api/register/submitPhone";
 pub const CODE: &str = "/group-dispatch-api/register/submitVerifyCode";
 
-/// A personal account with empty texts.
+/// An account with empty texts: a business account where the calling code is 1, else a personal one.
 pub fn account(number: impl Display) -> Value {
-    json!({"whatsApp": number.to_string(), "whatsappType": 1, "override": false, "accountId": "", "publicKey": "",
-        "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""})
+    let number = number.to_string();
+    json!({"whatsApp": number, "whatsappType": account_type(&number), "override": false, "accountId": "",
+        "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""})
 }
 
 /// An account with these fields in place of empty ones, or beside them.
@@ -24,6 +25,13 @@ pub fn account_with(number: impl Display, fields: &Value) -> Value {
         account[name] = value.clone();
     }
     account
+}
+
+/// The account of the document's example, with another number.
+pub fn example(number: impl Display) -> Value {
+    let fields = json!({"name": "lee", "avatar": "wwww.baiux.com/1.img", "nextKeyId": "", "registrationId": "",
+        "deviceParams": ""});
+    account_with(number, &fields)
 }
 
 /// The body of an import or an online request for accounts with empty texts.
@@ -36,23 +44,29 @@ pub fn list<T: Into<Value>>(entries: impl IntoIterator<Item = T>) -> String {
     json!({"whatsAppList": entries.into_iter().map(T::into).collect::<Vec<Value>>()}).to_string()
 }
 
-/// The body that asks for a code by SMS: for a business account where the calling code is 1, else for a personal one of
-/// calling code 86.
+/// The body that asks for a code by SMS for such an account. Its calling code is 1 or 86.
 pub fn phone(number: impl Display) -> Value {
-    let (calling_code, phone) = parts(&number.to_string());
-    let (account_type, country) = if calling_code == "+1" { (2, "US") } else { (1, "CN") };
-    json!({"phone": phone, "verifyType": 0, "accountType": account_type, "areaCode": calling_code,
+    let number = number.to_string();
+    let (calling_code, phone, country) = parts(&number);
+    json!({"phone": phone, "verifyType": 0, "accountType": account_type(&number), "areaCode": calling_code,
         "countryCode": country})
 }
 
 /// The body that submits a code.
 pub fn code(number: impl Display, code: &str) -> Value {
-    let (calling_code, phone) = parts(&number.to_string());
+    let number = number.to_string();
+    let (calling_code, phone, _) = parts(&number);
     json!({"phone": phone, "verifyCode": code, "areaCode": calling_code})
 }
 
-/// The calling code of a number, and the rest of it.
-fn parts(number: &str) -> (&'static str, String) {
-    let calling_code = if number.starts_with('1') { "+1" } else { "+86" };
-    (calling_code, number[calling_code.len() - 1..].to_owned())
+fn account_type(number: &str) -> u8 {
+    if number.starts_with('1') { 2 } else { 1 }
+}
+
+/// The calling code of a number, its phone, and its country.
+fn parts(number: &str) -> (&str, &str, &str) {
+    match number.strip_prefix('1') {
+        Some(phone) => ("+1", phone, "US"),
+        None => ("+86", &number[2..], "CN"),
+    }
 }

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use muster::config::Settings;
 use muster::domain::{AccountNumber, Notice};
-use muster::journal::{Journal, Recorded};
-use muster::store::Store;
+use muster::journal::Recorded;
 use serde_json::{Value, json};
 
 use super::UNREGISTERED;
 use super::receiver::Told;
 use crate::muster::{Receiver, read_all};
+use crate::testkit::fixture::{open_journal, open_store};
 
 pub fn read_journal(data: &Path) -> Vec<Recorded> {
-    let store = Store::open(data, &Settings::default().store).unwrap();
-    let journal = Journal::open(store, Box::new(|_| {})).unwrap();
+    let journal = open_journal(open_store(data));
     journal.verify().unwrap();
     read_all(&journal)
 }

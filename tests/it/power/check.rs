@@ -9,12 +9,12 @@ use muster::audit::Log;
 use muster::config::Settings;
 use muster::domain::Event;
 use muster::journal::{Journal, Recorded};
-use muster::limits::READ_RECORDS;
 use muster::projections::Roster;
 use muster::store::Store;
 use muster::vault::Vault;
 
 use super::load::{Answered, Content};
+use crate::muster::read_all;
 
 /// Events whose secrets are looked at: so many of the last, because power took from these, if from any.
 const RECENT: usize = 50;
@@ -26,7 +26,7 @@ pub fn check(data: &Path, answered: &[&Answered]) -> Result<(), String> {
     let checked = catch_unwind(AssertUnwindSafe(|| {
         let rooms = Rooms::open(data)?;
         let report = rooms.journal.verify().map_err(|error| format!("it does not verify: {error}"))?;
-        let records = rooms.records();
+        let records = read_all(&rooms.journal);
         if records.len() as u64 != report.events {
             return Err(format!("{} events verify, {} can be read", report.events, records.len()));
         }
@@ -49,26 +49,10 @@ impl Rooms {
         let settings = Settings::default();
         let store = Store::open(data, &settings.store).map_err(|error| refused(&error))?;
         let vault = Vault::open(store.clone(), &settings.vault).map_err(|error| refused(&error))?;
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)));
-        let journal = journal.map_err(|error| refused(&error))?;
-        roster.catch_up(&journal).map_err(|error| refused(&error))?;
+        let (roster, journal) = Roster::open_with_journal(&store).map_err(|error| refused(&error))?;
         let key = vault.log_key().map_err(|error| refused(&error))?;
         Log::open(&store, &journal, key).map_err(|error| refused(&error))?;
         Ok(Rooms { vault, roster, journal })
-    }
-
-    fn records(&self) -> Vec<Recorded> {
-        let mut records: Vec<Recorded> = Vec::new();
-        loop {
-            let after = records.last().map_or(0, |last| last.position);
-            let more = self.journal.read_after(after, READ_RECORDS).unwrap();
-            if more.is_empty() {
-                return records;
-            }
-            records.extend(more);
-        }
     }
 
     /// Every answered command has its events, and its accounts are listed.

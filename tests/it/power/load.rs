@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::trace::Recorder;
 use crate::muster::Muster;
+use crate::testkit::requests;
 
 /// Accounts in one import, most.
 const BATCH: u64 = 12;
@@ -68,11 +69,7 @@ impl Caller {
             0..2 => self.import(),
             2 => {
                 let account = self.new_account();
-                // The number without its country's code, which is 86.
-                let phone = account.to_string().split_off(2);
-                let body = json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86",
-                    "countryCode": "CN"});
-                ("register/submitPhone", body, vec![account])
+                ("register/submitPhone", requests::phone(account), vec![account])
             }
             _ if known == 0 => self.import(),
             _ => {
@@ -121,9 +118,9 @@ impl Content {
     }
 
     fn json(&self, account: AccountNumber) -> Value {
-        json!({"whatsApp": account.to_string(), "whatsappType": 1, "publicKey": self.public_key,
-            "privateKey": self.private_key, "msgPublicKey": "", "msgPrivateKey": "", "accountId": "",
-            "deviceParams": self.device_params})
+        let fields = json!({"publicKey": self.public_key, "privateKey": self.private_key,
+            "deviceParams": self.device_params});
+        requests::account_with(account, &fields)
     }
 
     /// As the vault takes it.
