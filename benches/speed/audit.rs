@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::bench::Round;
 use crate::replay::hash_blocks;
 use crate::testkit::sample::content_with;
-use crate::{cost, house};
+use crate::{cost, fixture};
 
 /// A journal of accounts that were imported, and then asked online and offline in turn.
 struct Lived {
@@ -25,11 +25,11 @@ struct Lived {
 
 impl Lived {
     fn new(accounts: u64, events: u64) -> Lived {
-        let directory = house::directory();
-        let store = house::store(&directory);
-        let audit = house::audit(&store);
+        let directory = fixture::directory();
+        let store = fixture::store(&directory);
+        let audit = fixture::open_audit(store.clone()).unwrap();
         import(audit.journal(), accounts);
-        house::append(audit.journal(), accounts, (events / accounts).max(2) / 2 * 2 * accounts);
+        fixture::append(audit.journal(), accounts, (events / accounts).max(2) / 2 * 2 * accounts);
         Lived { audit, store, directory }
     }
 }
@@ -48,7 +48,7 @@ fn import(journal: &Journal, accounts: u64) {
             let events = vec![Event::AccountImported { content: content.clone() }];
             let at = muster::clock::now();
             let append =
-                Append { account: house::account(index), expected_version: 0, events, origin: Origin::SERVICE, at };
+                Append { account: fixture::account(index), expected_version: 0, events, origin: Origin::SERVICE, at };
             journal.append(append)
         });
         for imported in futures_util::future::join_all(imports).await {
@@ -93,7 +93,7 @@ pub fn export(events: u64) -> Round {
 /// Prints how long an account of so many events takes to wake, with a snapshot and without.
 pub fn activation(events: u64) {
     let Lived { audit, directory: _directory, .. } = Lived::new(1, events);
-    let (account, journal) = (house::account(0), audit.journal());
+    let (account, journal) = (fixture::account(0), audit.journal());
     let took = || {
         let begin = Instant::now();
         let (state, read) = journal.load(account).unwrap();
@@ -115,7 +115,7 @@ pub fn first_page(events: u64) {
     let took: Vec<Duration> = (0..100)
         .map(|index| {
             let begin = Instant::now();
-            let account = house::account(index * 97 % 10_000.min(events));
+            let account = fixture::account(index * 97 % 10_000.min(events));
             let page = audit.history(account, Order::Descending, None, &Filter::default(), 100).unwrap();
             assert_eq!(page.lines.len() as u64, audit.journal().head_of(Stream::Account(account)).version.min(100));
             begin.elapsed()

@@ -13,7 +13,7 @@ use crate::bench::{Round, Scale};
 use crate::cost::{self, Cost, Meter};
 use crate::http::{Batch, ONLINE};
 use crate::service::{Process, batch, client_runtime};
-use crate::{house, wire};
+use crate::{fixture, wire};
 
 /// Where accounts are recycled.
 pub const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
@@ -61,7 +61,7 @@ pub fn online(scale: &Scale) -> Vec<Round> {
     let store = wide.open();
     let a_batch = (blocks_of(&store).count() - known) / (ROUNDS * batches.len());
     let mut blocks = blocks_of(&store).skip(known);
-    let directory = house::directory();
+    let directory = fixture::directory();
     let mut round = |subject| {
         let mut file = File::create(directory.path().join("plain")).unwrap();
         let mut floor = Cost::NOTHING;

@@ -1,32 +1,17 @@
-//! What the benches share: rooms of the house in a directory on the disk that the build is on.
+//! What the benches share: data directories on the disk that the build is on, and what is appended to them.
 
-use muster::audit::{Audit, Log};
-use muster::config::Settings;
 use muster::domain::{AccountNumber, Event, Reason};
 use muster::journal::{Append, Journal, Origin, Stream};
-use muster::projections::Roster;
 use muster::store::Store;
-use muster::vault::Vault;
 use tempfile::TempDir;
 
 use crate::cost::{Cost, Meter};
 
-pub use crate::testkit::fixture::directory;
+pub use crate::testkit::fixture::{directory, open_audit, open_journal, open_store};
 
 /// A store in `directory`.
 pub fn store(directory: &TempDir) -> Store {
-    Store::open(&directory.path().join("data"), &Settings::default().store).unwrap()
-}
-
-/// What auditors see of a store that nobody else has open.
-pub fn audit(store: &Store) -> Audit {
-    let roster = Roster::open(store);
-    let following = roster.clone();
-    let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records))).unwrap();
-    roster.catch_up(&journal).unwrap();
-    let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
-    let log = Log::open(store, &journal, vault.log_key().unwrap()).unwrap();
-    Audit::new(store.clone(), journal, roster, Some(log))
+    open_store(&directory.path().join("data"))
 }
 
 /// The `index`th made-up account.

@@ -13,7 +13,7 @@ use warp::Filter;
 use crate::bench::Round;
 use crate::cost::{self, Cost};
 use crate::service::{Service, batch, client_runtime, serve_floor};
-use crate::{house, wire};
+use crate::{fixture, wire};
 
 /// Where accounts are imported.
 pub const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
@@ -129,7 +129,7 @@ pub fn import(accounts_a_request: u64, requests: u64) -> Round {
     let inserts = bodies.iter().map(|body| wire::post(INSERT, body)).collect();
     let subject = runtime.block_on(wire::send(service.address, vec![inserts]));
     drop(service);
-    let directory = house::directory();
+    let directory = fixture::directory();
     let mut file = File::create(directory.path().join("plain")).unwrap();
     let floor = cost::of(|| bodies.iter().for_each(|body| parse_and_write(body, &mut file)));
     Round { part: "", units: all.len() as u64, subject, floor }

@@ -20,7 +20,7 @@ mod bridge;
 mod bulk;
 mod console;
 mod cost;
-mod house;
+mod fixture;
 mod http;
 mod many;
 mod memory;

@@ -7,7 +7,7 @@ use crate::cost::{self, Cost};
 use crate::http::{INSERT, numbers, parse_and_write};
 use crate::query::{QUERY, static_body};
 use crate::service::{Process, batch, client_runtime};
-use crate::{house, wide, wire};
+use crate::{fixture, wide, wire};
 
 /// The most that is allowed in a batch.
 const BATCH: usize = 10_000;
@@ -20,7 +20,7 @@ const QUERIES: usize = 3;
 pub fn accounts(scale: &Scale) -> Vec<Round> {
     let all: Vec<u64> = numbers(scale.of(10_000_000)).collect();
     let units = all.len() as u64;
-    let (directory, runtime) = (house::directory(), client_runtime());
+    let (directory, runtime) = (fixture::directory(), client_runtime());
     let data = directory.path().join("data");
     let mut rounds = Vec::new();
 
@@ -45,7 +45,7 @@ pub fn accounts(scale: &Scale) -> Vec<Round> {
     rounds.push(Round { part: "", units, subject, floor });
 
     rounds.extend(wide::start_on(&data, units, ["/start", "/start/cached"]));
-    println!("    {} MiB of disk", house::store(&directory).size().unwrap() >> 20);
+    println!("    {} MiB of disk", fixture::store(&directory).size().unwrap() >> 20);
 
     let full = Process::start(&data, &[]);
     let retired = full.resident();

@@ -2,11 +2,11 @@
 
 use crate::bulk::{RECYCLE, recycle};
 use crate::service::{Process, batch, client_runtime};
-use crate::{house, wire};
+use crate::{fixture, wire};
 
 /// Prints both figures, with `accounts` retired ones and, of these, `active` with an actor.
 pub fn report(accounts: u64, active: u64) {
-    let directory = house::directory();
+    let directory = fixture::directory();
     let data = directory.path().join("data");
     let runtime = client_runtime();
     let numbers: Vec<u64> = (861_821_700_000..).take(accounts as usize).collect();

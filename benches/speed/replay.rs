@@ -10,14 +10,14 @@ use muster::store::Store;
 use sha2::{Digest, Sha256};
 
 use crate::bench::Round;
-use crate::{cost, house};
+use crate::{cost, fixture};
 
 pub fn round(events: u64) -> Round {
     let appenders = 1_000.min(events);
-    let directory = house::directory();
-    let store = house::store(&directory);
-    let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
-    house::append(&journal, appenders, events / appenders * appenders);
+    let directory = fixture::directory();
+    let store = fixture::store(&directory);
+    let journal = fixture::open_journal(store.clone());
+    fixture::append(&journal, appenders, events / appenders * appenders);
     whole(&journal, &store)
 }
 

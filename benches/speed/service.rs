@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
 
-use crate::{cost, house};
+use crate::{cost, fixture};
 
 /// The service on a directory of its own. Stopped when dropped.
 pub struct Service {
@@ -25,7 +25,7 @@ pub struct Service {
 
 impl Service {
     pub fn start(change: impl FnOnce(&mut Settings)) -> Service {
-        let directory = house::directory();
+        let directory = fixture::directory();
         let mut settings = Settings { data_dir: directory.path().join("data"), ..Settings::default() };
         settings.http.listen = "127.0.0.1:0".to_owned();
         // All that is measured comes from one address.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use muster::client::Guard;
 use muster::config::{Settings, Webhooks as Config};
-use muster::journal::Journal;
 use muster::limits::{WEBHOOK_CONNECT_TIMEOUT, WEBHOOKS_IN_FLIGHT};
 use muster::vault::Vault;
 use muster::webhooks::Webhooks;
@@ -19,7 +18,7 @@ use warp::Filter;
 use crate::bench::Round;
 use crate::cost::{Cost, Meter};
 use crate::service::{Process, client_runtime, serve_floor};
-use crate::{house, wire};
+use crate::{fixture, wire};
 
 /// A receiver that answers success, and remembers the bodies of the first run.
 struct Receiver {
@@ -33,16 +32,16 @@ pub fn round(deliveries: u64) -> Round {
     let mut receiver = receive(deliveries);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let subject = runtime.block_on(async {
-        let directory = house::directory();
-        let store = house::store(&directory);
-        let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+        let directory = fixture::directory();
+        let store = fixture::store(&directory);
+        let journal = fixture::open_journal(store.clone());
         let settings = Config { base_url: Some(receiver.base_url()), ..Settings::default().webhooks };
         let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
         let (guard, stop) = (Guard::on_this_machine(), CancellationToken::new());
         let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings, &stop).unwrap();
         let meter = Meter::start();
         let accounts = 1_000.min(deliveries);
-        spawn_blocking(move || house::append(&journal, accounts, deliveries)).await.unwrap();
+        spawn_blocking(move || fixture::append(&journal, accounts, deliveries)).await.unwrap();
         receiver.all.recv().await.unwrap();
         let cost = meter.stop();
         stop.cancel();
@@ -57,7 +56,7 @@ pub fn round(deliveries: u64) -> Round {
 pub fn backlog(deliveries: u64) -> Round {
     let deliveries = deliveries.next_multiple_of(10);
     let mut receiver = receive(deliveries);
-    let directory = house::directory();
+    let directory = fixture::directory();
     let data = directory.path().join("data");
 
     let start = || Process::start(&data, &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base_url())]);
@@ -68,8 +67,8 @@ pub fn backlog(deliveries: u64) -> Round {
     };
     // A channel is told what happens from its first start.
     order(&start(), "pause", r#"{"reason":"to see how a backlog drains"}"#);
-    let journal = Journal::open(house::store(&directory), Box::new(|_| {})).unwrap();
-    house::append_these(&journal, deliveries / 10, deliveries, &house::at_rest());
+    let journal = fixture::open_journal(fixture::store(&directory));
+    fixture::append_these(&journal, deliveries / 10, deliveries, &fixture::at_rest());
     drop(journal);
     let service = start();
     let before = service.resident();

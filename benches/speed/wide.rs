@@ -19,7 +19,7 @@ use crate::bench::{Round, Scale};
 use crate::cost::{self, Cost, Meter};
 use crate::replay::{self, hash_blocks};
 use crate::service::Process;
-use crate::{audit, house, http};
+use crate::{audit, fixture, http};
 
 /// Events of each account.
 const EVENTS: u64 = 20;
@@ -37,12 +37,10 @@ impl Wide {
     /// Builds it through the journal, and prints what it took.
     pub fn build(accounts: u64) -> Wide {
         let begin = Instant::now();
-        let wide = Wide { directory: house::directory(), numbers: http::numbers(accounts).collect() };
-        let store = house::store(&wide.directory);
+        let wide = Wide { directory: fixture::directory(), numbers: http::numbers(accounts).collect() };
+        let store = fixture::store(&wide.directory);
         let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
-        let roster = Roster::open(&store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records))).unwrap();
+        let (roster, journal) = Roster::open_with_journal(&store).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
         let mut order = wide.numbers.clone();
         for version in 0..EVENTS {
@@ -70,7 +68,7 @@ impl Wide {
 
     /// The store, open. It must be closed before a service starts on it.
     pub fn open(&self) -> Store {
-        house::store(&self.directory)
+        fixture::store(&self.directory)
     }
 }
 
@@ -134,14 +132,14 @@ fn content(vault: &Vault, account: AccountNumber, registration_id: &str) -> Arc<
 /// Everything decoded and folded, beside each byte of it hashed once.
 pub fn replay(scale: &Scale) -> Vec<Round> {
     let store = scale.wide().open();
-    let journal = Journal::open(store.clone(), Box::new(|_| {})).unwrap();
+    let journal = fixture::open_journal(store.clone());
     vec![replay::whole(&journal, &store)]
 }
 
 /// Everything checked, beside each byte of it hashed once.
 pub fn verify(scale: &Scale) -> Vec<Round> {
     let store = scale.wide().open();
-    vec![audit::verified(&house::audit(&store), &store)]
+    vec![audit::verified(&fixture::open_audit(store.clone()).unwrap(), &store)]
 }
 
 /// A start without what is under `cache/`, beside the store opened and each byte of its blocks hashed once; and one
@@ -154,7 +152,7 @@ pub fn start(scale: &Scale) -> Vec<Round> {
 /// The same on any data directory, with so many units in it. `parts` are the names of the two.
 pub fn start_on(data: &Path, units: u64, parts: [&'static str; 2]) -> Vec<Round> {
     let cache = data.join("cache");
-    let open = || Store::open(data, &Settings::default().store).unwrap();
+    let open = || fixture::open_store(data);
     std::fs::remove_dir_all(&cache).unwrap();
     let without = time_to_ready(data);
     let with = time_to_ready(data);
