@@ -232,6 +232,24 @@ fn facts(shown: &Shown) -> Markup {
     }
 }
 
+/// A button that sends an operator's order.
+fn order(visit: &Visit, name: &str, what: &str) -> Markup {
+    action(visit, Need::Operate, name, Some(("do", what)))
+}
+
+/// Two orders to choose from. The reason, a field with this id and placeholder, is for the second.
+fn with_reason(visit: &Visit, legend: &str, first: Markup, id: &str, placeholder: &str, second: Markup) -> Markup {
+    html! {
+        fieldset disabled[visit.forbids(Need::Operate).is_some()] {
+            legend { (legend) }
+            (first)
+            label for=(id) { "Reason" }
+            input id=(id) name="reason" maxlength=(REMARK_BYTES) placeholder=(placeholder);
+            (second)
+        }
+    }
+}
+
 fn switches(visit: &Visit, here: &str, shown: &Shown) -> Markup {
     html! {
         form method="post" action=(here) {
@@ -241,27 +259,22 @@ fn switches(visit: &Visit, here: &str, shown: &Shown) -> Markup {
                     label for="why" { "Reason" }
                     input #why name="reason" maxlength=(REMARK_BYTES) required placeholder="nothing is lost meanwhile"
                         disabled[visit.forbids(Need::Operate).is_some()];
-                    (action(visit, Need::Operate, "Pause", Some(("do", "pause"))))
+                    (order(visit, "Pause", "pause"))
                 } @else {
-                    (action(visit, Need::Operate, "Resume", Some(("do", "resume"))))
+                    (order(visit, "Resume", "resume"))
                 }
             }
         }
         @if shown.unreceived().is_some() {
             form method="post" action=(here) {
-                fieldset disabled[visit.forbids(Need::Operate).is_some()] {
-                    legend { "Drop everything that waits for a receiver" }
-                    (action(visit, Need::Operate, "Count it", Some(("do", "count-waiting"))))
-                    label for="close-reason" { "Reason" }
-                    input #close-reason name="reason" maxlength=(REMARK_BYTES) placeholder="why it is dropped for good";
-                    (action(visit, Need::Operate, "Close", Some(("do", "close"))))
-                }
+                (with_reason(visit, "Drop everything that waits for a receiver", order(visit, "Count it", "count-waiting"),
+                    "close-reason", "why it is dropped for good", order(visit, "Close", "close")))
             }
         }
         form method="post" action=(here) {
             fieldset {
                 legend { "The document's example, once" }
-                (action(visit, Need::Operate, "Send a test", Some(("do", "test"))))
+                (order(visit, "Send a test", "test"))
             }
         }
     }
@@ -279,8 +292,8 @@ fn redelivery(visit: &Visit, here: &str) -> Markup {
                 div { label for="again-until" { "Until" } input #again-until name="until" placeholder="2026-11-26"; }
                 div { label for="again-from" { "From position" } input #again-from name="from" type="number" min="1"; }
                 div { label for="again-to" { "To position" } input #again-to name="to" type="number" min="1"; }
-                (action(visit, Need::Operate, "Count them", Some(("do", "count"))))
-                (action(visit, Need::Operate, "Send again", Some(("do", "redeliver"))))
+                (order(visit, "Count them", "count"))
+                (order(visit, "Send again", "redeliver"))
             }
         }
     }
@@ -295,13 +308,8 @@ async fn letters(visit: &Visit, here: &str, name: &str) -> Result<Markup, Troubl
             h2 #dead { "Dead letters" }
             @if found.dead_letters.is_empty() { (nothing("There are none.")) } @else {
                 form method="post" action=(here) {
-                    fieldset disabled[visit.forbids(Need::Operate).is_some()] {
-                        legend { "With the selected ones" }
-                        (action(visit, Need::Operate, "Replay", Some(("do", "replay"))))
-                        label for="drop-reason" { "Reason" }
-                        input #drop-reason name="reason" maxlength=(REMARK_BYTES) placeholder="why they are given up";
-                        (action(visit, Need::Operate, "Drop", Some(("do", "drop"))))
-                    }
+                    (with_reason(visit, "With the selected ones", order(visit, "Replay", "replay"), "drop-reason",
+                        "why they are given up", order(visit, "Drop", "drop")))
                     div.scroll tabindex="0" role="region" aria-label="Dead letters" {
                         table {
                             thead { tr {
