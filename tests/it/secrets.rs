@@ -11,9 +11,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use md5::{Digest, Md5};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::muster::{Muster, Receiver, directory, files, muster, run, send_signal};
+use crate::fixture::Fixture;
+use crate::muster::{Muster, directory, files, run, send_signal, serve};
+use crate::testkit::requests::{account_with, list, phone};
 
 const MASTER_KEY: &str = "5a17b3c9d2e4f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f";
 const SIGNING: &str = "whsec_cGxhbnRlZCBzaWduaW5nIHNlY3JldCA5WQ==";
@@ -38,28 +39,26 @@ fn unhex(digits: &str) -> Vec<u8> {
 }
 
 /// Everything that is kept in one place, and everything that was said.
-struct House {
-    place: TempDir,
-    receiver: Receiver,
+struct PlantedSecrets {
+    service: Fixture,
     admin: String,
     answers: String,
     /// What must be nowhere, and a name for it.
     secrets: Vec<(String, Vec<u8>)>,
 }
 
-impl House {
-    async fn new() -> House {
-        let mut house = House {
-            place: directory(),
-            receiver: Receiver::start().await,
+impl PlantedSecrets {
+    async fn new() -> PlantedSecrets {
+        let mut planted = PlantedSecrets {
+            service: Fixture::new().await,
             admin: String::new(),
             answers: String::new(),
             secrets: vec![("the signing secret's bytes".to_owned(), STANDARD.decode(&SIGNING[6..]).unwrap())],
         };
         for text in TEXTS.iter().chain([&SIGNING, &TENANT_SECRET]) {
-            house.plant(text);
+            planted.plant(text);
         }
-        house
+        planted
     }
 
     /// Another secret that must be nowhere.
@@ -73,22 +72,18 @@ impl House {
         self.secrets.push((format!("the bytes of {key}"), URL_SAFE_NO_PAD.decode(secret).unwrap()));
     }
 
-    fn path(&self, name: &str) -> String {
-        self.place.path().join(name).to_str().unwrap().to_owned()
-    }
-
     fn start(&self, master: &[(&str, &str)]) -> Muster {
-        let (here, receiver) = (self.path(""), &self.receiver.base);
+        let here = self.service.path("");
         let settings = [
-            ("MUSTER_WEBHOOKS__BASE_URL", receiver.as_str()),
+            ("MUSTER_WEBHOOKS__BASE_URL", self.service.receiver.base.as_str()),
             ("MUSTER_LOG__FILTER", "trace"),
             ("MUSTER_LOG__FULL_NUMBERS", "true"),
             ("MUSTER_SIMULATOR__DELAY_MS", "1"),
             ("TMPDIR", &here),
             ("PATH", "/usr/bin:/bin"),
         ];
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", &self.path("data")];
-        Muster::spawn(muster(&arguments, &[&settings[..], master].concat()).current_dir(self.place.path()))
+        let mut command = serve(&self.service.data(), &[&settings[..], master].concat());
+        Muster::spawn(command.current_dir(self.service.place.path()))
     }
 
     /// Asks as the admin, and remembers the answer.
@@ -105,12 +100,10 @@ impl House {
 
     /// Sends secrets in every way there is, and faults that lie next to one, or in one.
     async fn tell(&mut self, muster: &Muster, name: &str) {
-        let account = json!({"whatsApp": "861821726232", "override": true, "name": name,
-            "publicKey": "planted-public-key", "privateKey": TEXTS[0], "msgPublicKey": "", "msgPrivateKey": TEXTS[1],
-            "accountId": "", "deviceParams": TEXTS[2]});
-        let list = json!({"whatsAppList": [account]}).to_string();
-        let phone =
-            json!({"phone": "1821726232", "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
+        let fields = json!({"override": true, "name": name, "publicKey": "planted-public-key", "privateKey": TEXTS[0],
+            "msgPrivateKey": TEXTS[1], "deviceParams": TEXTS[2]});
+        let list = list([account_with("861821726232", &fields)]);
+        let phone = phone("861821726232");
         let code = |code: Value| json!({"phone": "1821726232", "areaCode": "+86", "verifyCode": code}).to_string();
         let faulty = |to: &str| list.replace(&format!("\"{}\"", TEXTS[0]), to);
         let online = "whatsapp/batchOnline?details=true";
@@ -129,12 +122,12 @@ impl House {
             self.ask(muster, Method::POST, &format!("/group-dispatch-api/{path}"), body, status).await;
         }
         let told = |it: &crate::muster::Delivery| it.body["status"] == 0;
-        self.receiver.until("the refused code", |all| all.iter().any(told)).await;
+        self.service.receiver.until("the refused code", |all| all.iter().any(told)).await;
     }
 
     /// Sets what there is of receivers, keys and tenants.
     async fn set(&mut self, muster: &Muster) {
-        let url = self.receiver.base.replace("//", &format!("//user:{}@", TEXTS[5]));
+        let url = self.service.receiver.base.replace("//", &format!("//user:{}@", TEXTS[5]));
         for (method, path, body, status) in [
             (
                 Method::PUT,
@@ -210,15 +203,15 @@ impl House {
         let backup = muster.client().post(muster.url("/api/v1/backup")).header("x-api-key", &self.admin).send().await;
         let backup = backup.unwrap().bytes().await.unwrap();
         assert!(contains(&backup, b"planted-public-key"), "what is not secret is in the backup in clear");
-        fs::write(self.path("backup"), &backup).unwrap();
+        fs::write(self.service.path("backup"), &backup).unwrap();
     }
 
     /// Nothing of it is anywhere; the master key may be in the file that it is read from.
     fn check(&self, log: &str, but: &Path) {
-        let on_disk: Vec<_> = files(self.place.path()).into_iter().filter(|file| file != but).collect();
+        let on_disk: Vec<_> = files(self.service.place.path()).into_iter().filter(|file| file != but).collect();
         let on_disk: Vec<_> = on_disk.into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
         assert!(on_disk.iter().any(|(bytes, _)| contains(bytes, b"planted-public-key")), "what is no secret is there");
-        let told = format!("{:?}", *self.receiver.deliveries());
+        let told = format!("{:?}", *self.service.receiver.deliveries());
         for (name, secret) in &self.secrets {
             for (bytes, file) in &on_disk {
                 assert!(!contains(bytes, secret), "{name} is in {}", file.display());
@@ -234,8 +227,8 @@ impl House {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn planted_secrets_are_nowhere() {
     for source in ["a file", "a command", "the environment"] {
-        let mut house = House::new().await;
-        let (given, made) = (house.path("given.key"), house.place.path().join("data/keys/master.key"));
+        let mut planted = PlantedSecrets::new().await;
+        let (given, made) = (planted.service.path("given.key"), planted.service.data().join("keys/master.key"));
         let (master, but) = match source {
             "a command" => {
                 fs::write(&given, MASTER_KEY).unwrap();
@@ -245,42 +238,42 @@ async fn planted_secrets_are_nowhere() {
             _ => (vec![], made.clone()),
         };
         let master: Vec<_> = master.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let muster = house.start(&master);
+        let muster = planted.start(&master);
         // The first key is given by anybody on this machine.
         let admin = json!({"name": "admin", "role": "admin"}).to_string();
-        let admin = house.ask(&muster, Method::POST, "/api/v1/keys", admin, 200).await;
-        house.answers.clear();
-        admin["key"].as_str().unwrap().clone_into(&mut house.admin);
-        house.plant_key(&house.admin.clone());
+        let admin = planted.ask(&muster, Method::POST, "/api/v1/keys", admin, 200).await;
+        planted.answers.clear();
+        admin["key"].as_str().unwrap().clone_into(&mut planted.admin);
+        planted.plant_key(&planted.admin.clone());
         let master_key = match source {
             "a file" => fs::read_to_string(&made).unwrap().trim().rsplit(' ').next().unwrap().to_owned(),
             _ => MASTER_KEY.to_owned(),
         };
-        house.plant(&master_key);
-        house.secrets.push((format!("the bytes of the master key from {source}"), unhex(&master_key)));
+        planted.plant(&master_key);
+        planted.secrets.push((format!("the bytes of the master key from {source}"), unhex(&master_key)));
 
-        house.tell(&muster, "first").await;
-        house.set(&muster).await;
-        house.read(&muster).await;
+        planted.tell(&muster, "first").await;
+        planted.set(&muster).await;
+        planted.read(&muster).await;
         let command_line = fs::read(format!("/proc/{}/cmdline", muster.pid())).unwrap();
         assert!(contains(&command_line, b"serve") && !contains(&command_line, master_key.as_bytes()), "{source}");
         let log = muster.kill();
         assert!(log.contains("TRACE"), "the log is as talkative as can be");
-        house.check(&log, &but);
+        planted.check(&log, &but);
 
-        let muster = house.start(&master);
-        house.tell(&muster, "second").await;
-        house.read(&muster).await;
+        let muster = planted.start(&master);
+        planted.tell(&muster, "second").await;
+        planted.read(&muster).await;
         let (status, log) = muster.stop("TERM");
         assert_eq!(status.code(), Some(0), "{log}");
-        house.check(&log, &but);
-        let data = house.path("data");
+        planted.check(&log, &but);
+        let data = planted.service.path("data");
         for verb in [&["config"][..], &["keys", "list", "--data-dir", &data], &["events", "--data-dir", &data]] {
             let (code, stdout, stderr) = run(verb, &[&master[..], &[("PATH", "/usr/bin:/bin")]].concat());
             assert_eq!(code, Some(0), "{stderr}");
-            house.answers += &(stdout + &stderr);
+            planted.answers += &(stdout + &stderr);
         }
-        house.check("", &but);
+        planted.check("", &but);
     }
 }
 

@@ -74,7 +74,7 @@ async fn what_waits_for_a_retry_waits_for_a_receiver_too() {
     assert!(metrics.lines().all(|line| line != no_lag), "the alert sees it: {metrics}");
     let page = muster.get("/webhooks/sync").await.text;
     assert!(page.contains("none: what happens waits for one") && page.contains("Told up to position"), "{page}");
-    let log = muster.kill();
+    let (_, log) = muster.stop("TERM");
     assert!(log.contains("the channel has no receiver: its deliveries wait for one"), "{log}");
 
     let receiver = Receiver::start().await;
