@@ -7,11 +7,11 @@ use actix::{Actor, ActorContext, ActorFutureExt, AtomicResponse, Context, Handle
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
-use super::agenda::{Agenda, Deadline, Deadlines};
+use super::agenda::{Agenda, Deadline, Deadlines, Kind};
 use super::registry::Ticket;
 use super::{Effect, Error, Gateway, Outcome, traced};
-use crate::clock;
-use crate::domain::{Account, AccountNumber, Command, OnlineStatus, Outstanding, Routing, decide};
+use crate::clock::Clock;
+use crate::domain::{Account, AccountNumber, Command, OnlineStatus, Outstanding, Refusal, Routing, decide};
 use crate::journal::{self, Append, Journal, Origin, Recorded, Turn};
 use crate::limits::{SNAPSHOT_EVERY, SNAPSHOT_WORTH};
 use crate::metrics::{CommandKind, CommandOutcome};
@@ -39,6 +39,8 @@ pub(super) struct Surroundings {
     /// How long after the first drop in a row an account is brought back; none if it is not.
     pub(super) reconnect_wait: Option<Duration>,
     pub(super) routing: Routing,
+    /// What tells the time of events. Deadlines go by elapsed time.
+    pub(super) now: Clock,
 }
 
 /// A question to an actor.
@@ -116,11 +118,18 @@ impl AccountActor {
         if let Ask::OfferAgain = ask {
             self.handed_over.clear();
         }
-        let state = self.recovered()?;
-        let at = clock::now();
+        self.recover()?;
+        // Just set.
+        let state = self.state.as_ref().ok_or(journal::Error::Closed)?;
+        let at = (self.surroundings.now)();
         let (decided, origin) = match ask {
             Ask::TakeUp | Ask::OfferAgain => (Ok(vec![]), Origin::SERVICE),
-            Ask::Execute { command, origin, .. } => (decide(state, &command, at, choice), origin),
+            Ask::Execute { command, origin, .. } => match decide(state, &command, at, choice) {
+                Ok(events) if !events.is_empty() && self.is_late(&command) => {
+                    (Err(Refusal::NoRegistrationWaiting), origin)
+                }
+                decided => (decided, origin),
+            },
         };
         let events = match decided {
             Ok(events) if !events.is_empty() => events,
@@ -133,8 +142,8 @@ impl AccountActor {
         Ok(Step::Append(Append { account: self.account, expected_version, events, origin, at }))
     }
 
-    /// The state, from memory or from the journal.
-    fn recovered(&mut self) -> Result<&Account, journal::Error> {
+    /// Reads the state from the journal, unless it is known already.
+    fn recover(&mut self) -> Result<(), journal::Error> {
         if self.state.is_none() {
             let (state, events_read) = self.surroundings.journal.load(self.account)?;
             self.since_snapshot = events_read;
@@ -143,9 +152,17 @@ impl AccountActor {
             if events_read > SNAPSHOT_EVERY {
                 self.save_snapshot();
             }
+            // What is decided first may ask for a deadline.
+            self.watch();
         }
-        // Just set.
-        self.state.as_ref().ok_or(journal::Error::Closed)
+        Ok(())
+    }
+
+    /// Whether a code comes after its registration's deadline. The command that ends the registration may stand behind it
+    /// in the mailbox.
+    fn is_late(&self, command: &Command) -> bool {
+        let left = || self.surroundings.agenda.left(self.account, Kind::Registration);
+        matches!(command, Command::SubmitCode { .. }) && left().is_none_or(|left| left.is_zero())
     }
 
     /// Goes on after a commit.
@@ -169,7 +186,8 @@ impl AccountActor {
         for owed in outstanding.iter().filter(|owed| !self.handed_over.contains(owed)) {
             self.surroundings.journal.metrics().gateway_calls.at(owed.into()).inc();
             let span = traced::gateway(self.account, owed);
-            span.in_scope(|| self.surroundings.gateway.take_up(self.account, state, owed));
+            let left = self.surroundings.agenda.left(self.account, owed.into()).unwrap_or_default();
+            span.in_scope(|| self.surroundings.gateway.take_up(self.account, state, owed, left));
         }
         self.handed_over = outstanding;
     }
@@ -177,7 +195,7 @@ impl AccountActor {
     /// Brings the agenda in line with the state.
     fn watch(&mut self) {
         let Some(state) = &self.state else { return };
-        let Surroundings { agenda, gateway, coming_timeout, reconnect_wait, .. } = &*self.surroundings;
+        let Surroundings { agenda, gateway, coming_timeout, reconnect_wait, now, .. } = &*self.surroundings;
         let since_version = state.online_status_version;
         // A start without the settings of its gateway must not end a wish to be online; the next start carries it out.
         let is_kept = state.online_status == OnlineStatus::OnlineComing && !gateway.is_set_up(state.gateway);
@@ -189,8 +207,7 @@ impl AccountActor {
                 Deadline::after(state.comes_back_after(self.account, first), Command::Reconnect { since_version })
             }),
             registration: state.registration.as_ref().map(|waiting| {
-                let left = waiting.expires_at.since(clock::now());
-                Deadline::after(left, Command::GiveUpRegistration { task: waiting.task })
+                Deadline::after(waiting.left(now()), Command::GiveUpRegistration { task: waiting.task })
             }),
         };
         if self.is_watched || !deadlines.is_empty() {

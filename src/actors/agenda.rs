@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::{AccountNumber, Command};
+use crate::domain::{AccountNumber, Command, Outstanding};
 
 /// All deadlines. It outlives the actors, which may be retired while their accounts wait.
 #[derive(Default)]
@@ -19,9 +19,11 @@ pub(super) struct Agenda {
 }
 
 /// A moment, and what is asked of the account then.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Deadline {
-    at: Instant,
+    end: Instant,
+    /// When the account is asked: at the end, or later if it could not be.
+    due: Instant,
     command: Command,
 }
 
@@ -38,7 +40,7 @@ pub(super) struct Deadlines {
 
 /// Which of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Coming,
     Dropped,
     Registration,
@@ -46,7 +48,9 @@ enum Kind {
 
 #[derive(Default)]
 struct Entries {
+    /// Those that were taken too, until the account waits no more: another actor of it must not begin them anew.
     by_account: HashMap<(AccountNumber, Kind), Deadline>,
+    /// Those that are still to be taken.
     by_time: BTreeSet<(Instant, AccountNumber, Kind)>,
 }
 
@@ -65,8 +69,14 @@ impl Agenda {
         }
     }
 
-    /// Puts a deadline that was taken and could not be heeded on the agenda again.
-    pub(super) fn put_back(&self, account: AccountNumber, command: Command, wait: Duration) {
+    /// How long until a deadline of an account; none if it has none of this kind.
+    pub(super) fn left(&self, account: AccountNumber, kind: Kind) -> Option<Duration> {
+        let end = self.lock().by_account.get(&(account, kind)).map(|deadline| deadline.end);
+        end.map(|end| end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Has a deadline that was taken and could not be heeded taken once more, unless the account waits for it no more.
+    pub(super) fn put_back(&self, account: AccountNumber, command: &Command, wait: Duration) {
         let kind = match command {
             Command::Reconnect { .. } => Kind::Dropped,
             Command::GiveUpRegistration { .. } => Kind::Registration,
@@ -82,8 +92,13 @@ impl Agenda {
             | Command::KeepPin { .. }
             | Command::CallProvider { .. } => Kind::Coming,
         };
-        self.lock().set((account, kind), Some(Deadline::after(wait, command)));
-        self.earlier.notify_one();
+        let mut entries = self.lock();
+        if let Some(there) = entries.by_account.get_mut(&(account, kind)).filter(|there| there.command == *command) {
+            there.due = Instant::now() + wait;
+            let due = there.due;
+            entries.by_time.insert((due, account, kind));
+            self.earlier.notify_one();
+        }
     }
 
     /// Waits for the next deadline, and takes it.
@@ -113,7 +128,8 @@ impl Agenda {
 impl Deadline {
     /// A deadline so long from now.
     pub(super) fn after(wait: Duration, command: Command) -> Deadline {
-        Deadline { at: Instant::now() + wait, command }
+        let end = Instant::now() + wait;
+        Deadline { end, due: end, command }
     }
 }
 
@@ -123,9 +139,19 @@ impl Deadlines {
     }
 }
 
+impl From<&Outstanding> for Kind {
+    /// The deadline of what a gateway owes.
+    fn from(owed: &Outstanding) -> Kind {
+        match owed {
+            Outstanding::Connect { .. } | Outstanding::Disconnect { .. } => Kind::Coming,
+            Outstanding::RequestCode { .. } | Outstanding::SubmitCode { .. } => Kind::Registration,
+        }
+    }
+}
+
 impl Entries {
     fn first(&self) -> Option<Instant> {
-        self.by_time.first().map(|(at, _, _)| *at)
+        self.by_time.first().map(|(due, _, _)| *due)
     }
 
     fn set(&mut self, key: (AccountNumber, Kind), deadline: Option<Deadline>) {
@@ -136,17 +162,59 @@ impl Entries {
             return;
         }
         if let Some(there) = self.by_account.remove(&key) {
-            self.by_time.remove(&(there.at, key.0, key.1));
+            self.by_time.remove(&(there.due, key.0, key.1));
         }
         if let Some(new) = deadline {
-            self.by_time.insert((new.at, key.0, key.1));
+            self.by_time.insert((new.due, key.0, key.1));
             self.by_account.insert(key, new);
         }
     }
 
     fn take_due(&mut self, now: Instant) -> Option<(AccountNumber, Command)> {
-        let (_, account, kind) = self.by_time.first().copied().filter(|(at, _, _)| *at <= now)?;
+        let (_, account, kind) = self.by_time.first().copied().filter(|(due, _, _)| *due <= now)?;
         self.by_time.pop_first();
-        self.by_account.remove(&(account, kind)).map(|deadline| (account, deadline.command))
+        self.by_account.get(&(account, kind)).map(|deadline| (account, deadline.command.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::TaskId;
+    use crate::testkit::sample::account;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn give_up(task: u32) -> Command {
+        Command::GiveUpRegistration { task: TaskId::new(task).unwrap() }
+    }
+
+    fn waiting(task: u32, wait: Duration) -> Deadlines {
+        Deadlines { registration: Some(Deadline::after(wait, give_up(task))), ..Deadlines::default() }
+    }
+
+    /// A deadline of the same command is neither moved nor begun anew, whoever sets it, until the account waits no more.
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_keeps_its_moment() {
+        let (agenda, account) = (Agenda::default(), account(1));
+        let left = || agenda.left(account, Kind::Registration);
+        let begun = Instant::now();
+        agenda.set(account, waiting(7, 10 * SECOND));
+        for wait in [Duration::ZERO, 900 * SECOND] {
+            agenda.set(account, waiting(7, wait));
+            assert_eq!(left(), Some(10 * SECOND));
+        }
+        assert_eq!((agenda.next().await, begun.elapsed().as_secs()), ((account, give_up(7)), 10));
+        agenda.set(account, waiting(7, 900 * SECOND));
+        assert_eq!((left(), agenda.lock().first()), (Some(Duration::ZERO), None), "it was taken");
+        agenda.put_back(account, &give_up(7), 5 * SECOND);
+        assert_eq!(left(), Some(Duration::ZERO), "it is over all the same");
+        assert_eq!((agenda.next().await, begun.elapsed().as_secs()), ((account, give_up(7)), 15));
+        agenda.set(account, waiting(8, SECOND));
+        agenda.put_back(account, &give_up(7), Duration::ZERO);
+        assert_eq!((agenda.next().await, begun.elapsed().as_secs()), ((account, give_up(8)), 16), "task 7 is over");
+        agenda.set(account, Deadlines::default());
+        agenda.put_back(account, &give_up(8), Duration::ZERO);
+        assert_eq!((left(), agenda.lock().first()), (None, None), "nothing is waited for");
     }
 }

@@ -139,7 +139,7 @@ impl Inbox {
         if let Err(error) = &outcome {
             tracing::error!(%account, %error, "a report or a deadline was not taken in");
             if let Some(command) = deadline {
-                self.agenda.put_back(account, command, DEADLINE_AGAIN);
+                self.agenda.put_back(account, &command, DEADLINE_AGAIN);
             }
         }
         if let Some(answer) = answer {

@@ -37,13 +37,12 @@ pub use erasure::{NotErased, finish_erasures};
 pub use inbox::{Inbox, Reported, Reports, reports};
 pub use port::Gateway;
 
-use crate::config;
 use crate::domain::{AccountNumber, Command, Refusal, Routing, TaskId};
 use crate::journal::{self, Journal, Origin, Turn};
 use crate::limits::{COMMANDS_TRACED, TASK_ID_MAX};
 use crate::metrics::CommandOutcome;
+use crate::{clock, config};
 use account::{Ask, Surroundings};
-use agenda::Agenda;
 use registry::{Permit, Registry};
 
 /// The accounts. Cheap to clone.
@@ -123,17 +122,25 @@ impl Accounts {
         reported: Reported,
         last_task: u32,
     ) -> Result<(Accounts, Inbox), Error> {
-        let agenda = Arc::new(Agenda::default());
-        let coming_timeout = settings.coming_timeout;
-        let reconnect_wait = rules.auto_reconnect.then_some(rules.reconnect_wait);
         let surroundings = Surroundings {
-            journal: journal.clone(),
+            journal,
             gateway,
-            agenda: agenda.clone(),
-            coming_timeout,
-            reconnect_wait,
+            agenda: Arc::default(),
+            coming_timeout: settings.coming_timeout,
+            reconnect_wait: rules.auto_reconnect.then_some(rules.reconnect_wait),
             routing,
+            now: clock::now,
         };
+        Accounts::start_in(surroundings, settings, reported, last_task)
+    }
+
+    fn start_in(
+        surroundings: Surroundings,
+        settings: &config::Actors,
+        reported: Reported,
+        last_task: u32,
+    ) -> Result<(Accounts, Inbox), Error> {
+        let (journal, agenda) = (surroundings.journal.clone(), surroundings.agenda.clone());
         let accounts = Accounts {
             inner: Arc::new(Inner {
                 journal,

@@ -1,5 +1,7 @@
 //! What actors need of a gateway.
 
+use std::time::Duration;
+
 use crate::domain::{Account, AccountNumber, GatewayKind, Outstanding};
 
 /// The way to WhatsApp, as actors see it.
@@ -8,8 +10,8 @@ pub trait Gateway: Send + Sync + 'static {
     /// [`Reports`](super::Reports).
     ///
     /// The same may be asked again, after a crash or a restart: sessions, tasks and attempts are numbered, so that a
-    /// gateway can tell.
-    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding);
+    /// gateway can tell. After `left` the account waits for it no more, wherever the wall clock is then.
+    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding, left: Duration);
 
     /// Whether the settings of this start set the gateway up. One that is not set up does nothing and reports nothing.
     fn is_set_up(&self, _: GatewayKind) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::account::Surroundings;
 use super::{Accounts, Effect, Error, Gateway, Inbox, Outcome, Reports, finish_erasures, reports};
 use crate::config;
 use crate::domain::{
@@ -18,15 +19,20 @@ use crate::metrics::{CommandKind, CommandOutcome};
 use crate::testkit::fixture::Fixture;
 use crate::testkit::sample::{account, content};
 
+mod registrations;
+
 /// Notes what it is asked; panics once if told so.
 struct Notebook {
     asked: mpsc::UnboundedSender<(AccountNumber, Outstanding)>,
     panics: AtomicBool,
+    /// How long it had for what it was asked last.
+    left: Mutex<Duration>,
 }
 
 impl Gateway for Notebook {
-    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding) {
+    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding, left: Duration) {
         assert!(!self.panics.swap(false, Ordering::Relaxed), "the gateway panics, as the test wants");
+        *self.left.lock().unwrap() = left;
         let _unread = self.asked.send((account, owed.clone()));
     }
 }
@@ -43,7 +49,6 @@ struct House {
 impl House {
     fn new(change: impl FnOnce(&mut config::Actors)) -> House {
         House::on(Fixture::with(|settings| {
-            settings.accounts.auto_reconnect = true;
             settings.accounts.reconnect_wait = Duration::from_millis(1);
             change(&mut settings.actors);
         }))
@@ -51,14 +56,43 @@ impl House {
 
     fn on(fixture: Fixture) -> House {
         let (sender, asked) = mpsc::unbounded_channel();
-        let gateway = Arc::new(Notebook { asked: sender, panics: AtomicBool::new(false) });
+        let gateway = Arc::new(Notebook { asked: sender, panics: AtomicBool::new(false), left: Mutex::default() });
         let (reports, reported) = reports();
-        let (accounts, inbox) = fixture.accounts(gateway.clone(), reported);
+        let settings = &fixture.settings;
+        let surroundings = Surroundings {
+            journal: fixture.journal.clone(),
+            gateway: gateway.clone(),
+            agenda: Arc::default(),
+            coming_timeout: settings.actors.coming_timeout,
+            reconnect_wait: Some(settings.accounts.reconnect_wait),
+            routing: settings.gateway.routing.clone(),
+            now: registrations::wall_clock,
+        };
+        let (accounts, inbox) = Accounts::start_in(surroundings, &settings.actors, reported, 0).unwrap();
         House { fixture, accounts, inbox: Some(inbox), gateway, asked, reports }
     }
 
     fn run_inbox(&mut self, unsettled: Vec<AccountNumber>) {
         tokio::spawn(self.inbox.take().unwrap().run(unsettled, CancellationToken::new()));
+    }
+
+    /// A registration that waits so long.
+    fn register(&self, lifetime: Duration) -> Command {
+        Command::Register {
+            task: self.accounts.new_task().unwrap(),
+            verify_type: VerifyType::Sms,
+            account_type: AccountType::Personal,
+            calling_code: "86".parse().unwrap(),
+            country: "CN".to_owned(),
+            lifetime,
+        }
+    }
+
+    /// Waits until no actor is left.
+    async fn retired(&self) {
+        while self.accounts.active() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn online(&self, account: AccountNumber) -> Result<Outcome, Error> {
@@ -137,9 +171,7 @@ async fn retired_accounts_come_back_as_they_were() {
 async fn idle_accounts_are_retired() {
     let house = House::new(|actors| actors.idle_after = Duration::ZERO);
     house.online(account(1)).await.unwrap().unwrap();
-    while house.accounts.active() > 0 {
-        tokio::task::yield_now().await;
-    }
+    house.retired().await;
 }
 
 #[tokio::test]
@@ -175,23 +207,14 @@ async fn a_caller_that_hangs_up() {
         }
     }
     assert!(went_on > 0, "a command of a caller that hung up holds no permit");
-    while house.accounts.active() > 0 {
-        tokio::task::yield_now().await;
-    }
+    house.retired().await;
 }
 
 #[tokio::test]
 async fn a_registration_is_not_asked_for_twice_after_a_panic() {
     let mut house = House::new(|_| {});
     house.gateway.panics.store(true, Ordering::Relaxed);
-    let command = Command::Register {
-        task: house.accounts.new_task().unwrap(),
-        verify_type: VerifyType::Sms,
-        account_type: AccountType::Personal,
-        calling_code: "86".parse().unwrap(),
-        country: "CN".to_owned(),
-        lifetime: Duration::from_secs(600),
-    };
+    let command = house.register(Duration::from_secs(600));
     assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Nothing));
     assert!(matches!(house.asked.recv().await, Some((_, Outstanding::RequestCode { .. }))));
     assert_eq!(house.fixture.journal.head(), 1);
@@ -201,16 +224,10 @@ async fn a_registration_is_not_asked_for_twice_after_a_panic() {
 #[tokio::test]
 async fn an_expired_registration_is_not_taken_up() {
     let mut house = House::new(|actors| actors.idle_after = Duration::ZERO);
-    let lifetime = Duration::ZERO;
-    let task = house.accounts.new_task().unwrap();
-    let (calling_code, country) = ("86".parse().unwrap(), "CN".to_owned());
-    let (verify_type, account_type) = (VerifyType::Sms, AccountType::Personal);
-    let command = Command::Register { task, verify_type, account_type, calling_code, country, lifetime };
+    let command = house.register(Duration::ZERO);
     assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Happened));
     house.asked.recv().await.unwrap();
-    while house.accounts.active() > 0 {
-        tokio::task::yield_now().await;
-    }
+    house.retired().await;
     house.run_inbox(vec![]);
     let mut head = house.fixture.journal.follow();
     head.wait_for(|head| *head == 2).await.unwrap();

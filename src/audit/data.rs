@@ -43,7 +43,8 @@ pub(super) enum Data<'a> {
         area_code: String,
         /// ISO 3166-1 alpha-2.
         country_code: &'a str,
-        /// Until when a code is waited for.
+        /// Until when a code is waited for, by the clock as it was when the registration was asked for. It ends by elapsed
+        /// time, wherever the clock is set meanwhile.
         #[schema(format = DateTime)]
         expires_at: String,
     },
@@ -311,16 +312,22 @@ impl<'a> Data<'a> {
             Event::WentOffline { reason, instance_code } | Event::Banned { reason, instance_code } => {
                 Data::Ended { reason: reason.as_str(), instance_code }
             }
-            Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at } => {
-                Data::Registration {
-                    task: task.get(),
-                    verify_type: verify_type.code(),
-                    account_type: account_type.code(),
-                    area_code: format!("+{calling_code}"),
-                    country_code: country,
-                    expires_at: written(*expires_at),
-                }
-            }
+            Event::RegistrationRequested {
+                task,
+                verify_type,
+                account_type,
+                calling_code,
+                country,
+                expires_at,
+                lifetime: _,
+            } => Data::Registration {
+                task: task.get(),
+                verify_type: verify_type.code(),
+                account_type: account_type.code(),
+                area_code: format!("+{calling_code}"),
+                country_code: country,
+                expires_at: written(*expires_at),
+            },
             Event::CodeSubmitted { code } => Data::Code { code_fingerprint: super::sealed_fingerprint(code) },
             Event::RegistrationFailed { reason, attempt, still_waiting } => {
                 Data::Failed { reason: reason.as_str(), attempt: *attempt, still_waiting: *still_waiting }

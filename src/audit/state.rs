@@ -83,7 +83,8 @@ struct RegistrationView<'a> {
     area_code: String,
     /// ISO 3166-1 alpha-2.
     country_code: &'a str,
-    /// Until when a code is waited for.
+    /// Until when a code is waited for, by the clock as it was when the registration was asked for. It ends by elapsed
+    /// time, wherever the clock is set meanwhile.
     #[schema(format = DateTime)]
     expires_at: String,
     /// Whether a code is on its way to the phone.

@@ -53,8 +53,10 @@ pub struct Registration {
     pub calling_code: CallingCode,
     /// ISO 3166-1 alpha-2, upper case.
     pub country: String,
-    /// When it ends.
+    /// When it ends by the wall clock. That is for people and gateways; what waits, waits by elapsed time.
     pub expires_at: Timestamp,
+    /// How long it waits for its code, from when it was asked for.
+    pub lifetime: Duration,
     /// Whether a provider was called to have the code sent.
     pub code_asked: bool,
     /// Whether the gateway had the code sent.
@@ -153,7 +155,15 @@ impl Account {
             Event::WentOffline { reason, .. } => self.stand(Status::Normal, OnlineStatus::Offline, reason.clone()),
             Event::Banned { reason, .. } => self.stand(Status::Banned, OnlineStatus::Offline, reason.clone()),
             Event::BanLifted => self.stand(Status::Normal, OnlineStatus::Offline, Reason::none()),
-            Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at } => {
+            Event::RegistrationRequested {
+                task,
+                verify_type,
+                account_type,
+                calling_code,
+                country,
+                expires_at,
+                lifetime,
+            } => {
                 self.registration = Some(Registration {
                     task: *task,
                     verify_type: *verify_type,
@@ -161,6 +171,7 @@ impl Account {
                     calling_code: *calling_code,
                     country: country.clone(),
                     expires_at: *expires_at,
+                    lifetime: *lifetime,
                     code_asked: false,
                     code_sent: false,
                     attempts: 0,
@@ -258,6 +269,12 @@ impl Account {
 }
 
 impl Registration {
+    /// How long it still waits, for a process that knows of it from the journal alone: the time to its end by the wall
+    /// clock, and never more than its lifetime, because the clock may have been set back since.
+    pub fn left(&self, now: Timestamp) -> Duration {
+        self.expires_at.since(now).min(self.lifetime)
+    }
+
     /// What the gateway still owes this registration.
     fn outstanding(&self) -> Vec<Outstanding> {
         let task = self.task;

@@ -40,7 +40,7 @@ pub enum Command {
         /// How long the registration waits for its code.
         lifetime: Duration,
     },
-    /// Try a verification code.
+    /// Try a verification code. Whoever asks knows that the registration's deadline has not passed.
     SubmitCode {
         /// The code, sealed.
         code: Sealed,
@@ -79,7 +79,7 @@ pub enum Command {
         /// The version at which it was dropped: a later drop is not meant.
         since_version: u64,
     },
-    /// A registration waited too long.
+    /// A registration waited for its whole lifetime. Its deadline says so, which counts elapsed time: no wall clock does.
     GiveUpRegistration {
         /// The task that is meant: a later one is not.
         task: TaskId,

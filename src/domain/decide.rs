@@ -110,13 +110,14 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choi
                 calling_code: *calling_code,
                 country: country.clone(),
                 expires_at: now.plus(*lifetime),
+                lifetime: *lifetime,
             };
             Ok(assigned.into_iter().chain([requested]).collect())
         }
         Command::SubmitCode { code } => match &account.registration {
             // Likewise: two codes that callers submit are never sealed to the same bytes.
             Some(waiting) if waiting.unjudged.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
-            Some(waiting) if now < waiting.expires_at && waiting.attempts < REGISTRATION_ATTEMPTS => {
+            Some(waiting) if waiting.attempts < REGISTRATION_ATTEMPTS => {
                 Ok(vec![Event::CodeSubmitted { code: code.clone() }])
             }
             Some(_) | None => Err(Refusal::NoRegistrationWaiting),
@@ -150,7 +151,7 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choi
             Ok(when(meant, || Event::OnlineRequested))
         }
         Command::GiveUpRegistration { task } => {
-            let meant = account.registration.as_ref().is_some_and(|it| it.task == *task && now >= it.expires_at);
+            let meant = account.registration.as_ref().is_some_and(|waiting| waiting.task == *task);
             Ok(when(meant, || Event::RegistrationFailed {
                 reason: Reason::new("no code was accepted in time"),
                 attempt: 0,

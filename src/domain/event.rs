@@ -3,6 +3,7 @@
 //! How an event is written in bytes is the journal's matter (`journal::schema`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
     AccountType, CallingCode, Content, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, TaskId,
@@ -59,8 +60,12 @@ pub enum Event {
         calling_code: CallingCode,
         /// ISO 3166-1 alpha-2, upper case.
         country: String,
-        /// When the registration ends if no code has been accepted by then.
+        /// When the registration ends by the wall clock if no code has been accepted by then.
         expires_at: Timestamp,
+        /// How long that is after it was asked for. It ends by elapsed time: see [`Registration::left`].
+        ///
+        /// [`Registration::left`]: super::Registration::left
+        lifetime: Duration,
     },
     /// The gateway had the code sent to the phone.
     CodeSent,
@@ -226,6 +231,7 @@ pub(crate) mod tests {
                 calling_code: "+86".parse().unwrap(),
                 country: "CN".to_owned(),
                 expires_at: Timestamp(0),
+                lifetime: Duration::ZERO,
             },
             Event::CodeSent,
             Event::CodeSubmitted { code: Sealed(Box::default()) },

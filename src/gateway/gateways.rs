@@ -107,10 +107,10 @@ pub(super) fn what_to_do(kind: GatewayKind) -> String {
 }
 
 impl Gateway for Gateways {
-    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding) {
+    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding, left: Duration) {
         match (state.gateway, self.other(state.gateway)) {
-            (GatewayKind::Simulator, _) => self.inner.simulator.take_up(account, state, owed),
-            (GatewayKind::Bridge | GatewayKind::CloudApi, Some(way)) => way.take_up(account, state, owed),
+            (GatewayKind::Simulator, _) => self.inner.simulator.take_up(account, state, owed, left),
+            (GatewayKind::Bridge | GatewayKind::CloudApi, Some(way)) => way.take_up(account, state, owed, left),
             // It stays outstanding, and is taken up by the start that sets the gateway up again.
             (GatewayKind::Bridge | GatewayKind::CloudApi, None) => {}
         }

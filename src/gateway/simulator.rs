@@ -158,7 +158,7 @@ impl Simulator {
 }
 
 impl Gateway for Simulator {
-    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding) {
+    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding, _: Duration) {
         let fate = Fate::of(account);
         match *owed {
             Outstanding::Connect { session } => self.connect(account, session),

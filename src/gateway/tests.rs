@@ -54,7 +54,7 @@ async fn reported(vault: &Vault, account: AccountNumber, asked: Option<Outstandi
     let online = asked.is_none().then_some(account);
     let (simulator, channel) = Simulator::new(&settings, vault.clone(), reports, online, |_| 1);
     let begin = Instant::now();
-    asked.into_iter().for_each(|asked| simulator.take_up(account, &Account::initial(), &asked));
+    asked.into_iter().for_each(|asked| simulator.take_up(account, &Account::initial(), &asked, Duration::MAX));
     tokio::spawn(channel.run(CancellationToken::new()));
     let mut text = String::new();
     // The clock is paused, so this second passes at once when nothing is left to happen.
@@ -72,9 +72,9 @@ async fn a_closed_session_has_no_fate() {
     let (simulator, channel) = Simulator::new(&fixture.settings.simulator, fixture.vault.clone(), reports, [], |_| 1);
     tokio::spawn(channel.run(CancellationToken::new()));
     let account: AccountNumber = "86182170003".parse().unwrap();
-    simulator.take_up(account, &Account::initial(), &Outstanding::Connect { session: 1 });
-    simulator.take_up(account, &Account::initial(), &Outstanding::Disconnect { session: 1 });
-    simulator.take_up(account, &Account::initial(), &Outstanding::Connect { session: 2 });
+    simulator.take_up(account, &Account::initial(), &Outstanding::Connect { session: 1 }, Duration::MAX);
+    simulator.take_up(account, &Account::initial(), &Outstanding::Disconnect { session: 1 }, Duration::MAX);
+    simulator.take_up(account, &Account::initial(), &Outstanding::Connect { session: 2 }, Duration::MAX);
     let mut told = Vec::new();
     while let Ok(Some((_, Command::Report(report)))) = timeout(Duration::from_secs(10), reported.next()).await {
         told.push(format!("{report:?}").split(' ').next().unwrap().to_owned());

@@ -15,8 +15,8 @@ pub(crate) trait Way: Send + Sync + 'static {
     fn kind(&self) -> GatewayKind;
 
     /// Takes up what an account in this state waits for, and returns at once; what comes of it is settled with the
-    /// account. The same may be asked again.
-    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding);
+    /// account. The same may be asked again. After `left` the account waits for it no more.
+    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding, left: Duration);
 
     /// All sessions that it has, or why they cannot be told; never a part of them.
     fn sessions(&self) -> BoxFuture<'_, Result<Vec<Seen>, Away>>;

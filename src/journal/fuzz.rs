@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use super::block::{Block, Builder};
 use super::heads::{Checkpoint, Head, Heads};
@@ -36,7 +37,8 @@ fn requested() -> Event {
         account_type: AccountType::Business,
         calling_code: "+86".parse().unwrap(),
         country: "CN".to_owned(),
-        expires_at: Timestamp(1_700_000_000_000_000),
+        expires_at: Timestamp(1_700_000_600_000_000),
+        lifetime: Duration::from_secs(600),
     }
 }
 

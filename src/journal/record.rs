@@ -184,7 +184,7 @@ impl Recorded {
     pub(super) fn read(bytes: &[u8]) -> Result<Recorded, Malformed> {
         let (header, payload) = split(bytes).map_err(Malformed::Header)?;
         let Header { event_type, schema, place } = header;
-        let fact = match schema::decode(event_type, schema, payload) {
+        let fact = match schema::decode(event_type, schema, place.at, payload) {
             Ok(fact) if fact.belongs_in(place.stream) => fact,
             Ok(_) => return Err(Malformed::Header("a record is in a stream where its type does not belong")),
             Err(Undecodable::Unknown) => Fact::Unknown(Unknown { event_type, schema, payload: payload.into() }),

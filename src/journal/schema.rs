@@ -205,7 +205,8 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
             write(BANNED, &EndedV1 { reason: reason.as_str(), instance_code }, payload)
         }
         Event::BanLifted => BAN_LIFTED,
-        Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at } => {
+        // The lifetime is not written: it is what lies between the record's time and the end.
+        Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at, .. } => {
             let requested = RegistrationRequestedV1 {
                 task: task.get(),
                 verify_type: verify_type.code(),
@@ -235,18 +236,18 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
     }
 }
 
-/// The fact of a payload that any version of this program wrote.
-pub(super) fn decode(event_type: u16, schema: u16, payload: &[u8]) -> Result<Fact, Undecodable> {
+/// The fact of a payload that any version of this program wrote, in a record of this time.
+pub(super) fn decode(event_type: u16, schema: u16, at: Timestamp, payload: &[u8]) -> Result<Fact, Undecodable> {
     if schema != 1 {
         return Err(Undecodable::Unknown);
     }
     match acts::decode(event_type, payload)? {
         Some(act) => Ok(Fact::Act(act)),
-        None => decode_event(event_type, payload).map(Fact::Event),
+        None => decode_event(event_type, at, payload).map(Fact::Event),
     }
 }
 
-fn decode_event(event_type: u16, payload: &[u8]) -> Result<Event, Undecodable> {
+fn decode_event(event_type: u16, at: Timestamp, payload: &[u8]) -> Result<Event, Undecodable> {
     Ok(match event_type {
         ACCOUNT_IMPORTED => Event::AccountImported { content: content(payload)? },
         CONTENT_REPLACED => Event::ContentReplaced { content: content(payload)? },
@@ -275,6 +276,7 @@ fn decode_event(event_type: u16, payload: &[u8]) -> Result<Event, Undecodable> {
                 calling_code: CallingCode::from_stored(requested.calling_code).ok_or(Undecodable::Damaged)?,
                 country: requested.country.to_owned(),
                 expires_at: Timestamp(requested.expires_at),
+                lifetime: Timestamp(requested.expires_at).since(at),
             }
         }
         CODE_SENT => nothing(payload, Event::CodeSent)?,

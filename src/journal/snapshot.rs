@@ -2,6 +2,8 @@
 //!
 //! A CRC-32 follows the state, because a changed byte can leave a state that decodes and never was.
 
+use std::time::Duration;
+
 use bincode::{BorrowDecode, Encode};
 
 use super::schema::{self, Undecodable};
@@ -13,7 +15,7 @@ use crate::domain::{
 use crate::store::Table;
 
 /// Raised when the layout or the meaning of a state changes; snapshots of another format are ignored.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 #[derive(Encode, BorrowDecode)]
 struct Stored<'a> {
@@ -41,6 +43,8 @@ struct StoredRegistration<'a> {
     calling_code: u16,
     country: &'a str,
     expires_at: i64,
+    /// In microseconds.
+    lifetime: u64,
     code_asked: bool,
     code_sent: bool,
     attempts: u32,
@@ -87,6 +91,7 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
             calling_code: waiting.calling_code.get(),
             country: &waiting.country,
             expires_at: waiting.expires_at.0,
+            lifetime: u64::try_from(waiting.lifetime.as_micros()).unwrap_or(u64::MAX),
             code_asked: waiting.code_asked,
             code_sent: waiting.code_sent,
             attempts: waiting.attempts,
@@ -137,6 +142,7 @@ fn registration(stored: &StoredRegistration<'_>) -> Result<Registration, Undecod
         calling_code: CallingCode::from_stored(stored.calling_code).ok_or(Undecodable::Damaged)?,
         country: stored.country.to_owned(),
         expires_at: Timestamp(stored.expires_at),
+        lifetime: Duration::from_micros(stored.lifetime),
         code_asked: stored.code_asked,
         code_sent: stored.code_sent,
         attempts: stored.attempts,

@@ -37,7 +37,6 @@ impl Ways {
                 roster: rooms.roster.clone(),
                 reports: reports.clone(),
                 metrics: rooms.journal.metrics().clone(),
-                coming_timeout: settings.actors.coming_timeout,
                 stop: stop.clone(),
                 tasks: tasks.clone(),
             };
@@ -88,7 +87,6 @@ fn open_bridge(settings: &Settings, rooms: &Rooms, reports: &Reports) -> Result<
         reports: reports.clone(),
         roster: roster.clone(),
         vault: vault.clone(),
-        coming_timeout: settings.actors.coming_timeout,
         now: clock::moment,
     };
     Bridge::new(&settings.gateway.bridge, around)

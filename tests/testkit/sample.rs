@@ -1,6 +1,7 @@
 //! Accounts, contents and events, as plain as they can be. A test that needs more of one says what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster::domain::{AccountNumber, AccountType, Content, Event, Fingerprint, TaskId, Timestamp, VerifyType};
 
@@ -21,7 +22,7 @@ pub fn content_with(mark: u8, change: impl FnOnce(&mut Content)) -> Arc<Content>
     Arc::new(content)
 }
 
-/// A registration of a business account by SMS, which waits until `expires_at`.
+/// A registration of a business account by SMS, which waits ten minutes, until `expires_at`.
 pub fn registration(task: u32, expires_at: Timestamp) -> Event {
     Event::RegistrationRequested {
         task: TaskId::new(task).unwrap(),
@@ -30,5 +31,6 @@ pub fn registration(task: u32, expires_at: Timestamp) -> Event {
         calling_code: "+86".parse().unwrap(),
         country: "CN".to_owned(),
         expires_at,
+        lifetime: Duration::from_secs(600),
     }
 }

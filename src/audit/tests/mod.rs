@@ -21,6 +21,7 @@ mod holding;
 mod views;
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -137,6 +138,7 @@ fn story() -> Vec<(&'static str, Event)> {
                 calling_code: "+86".parse().unwrap(),
                 country: "CN".to_owned(),
                 expires_at: at(610),
+                lifetime: Duration::from_secs(600),
             },
         ),
         (SECOND, Event::CodeSent),

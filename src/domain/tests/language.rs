@@ -43,6 +43,7 @@ pub(super) fn event(words: &str) -> Event {
             calling_code: "+86".parse().unwrap(),
             country: "CN".to_owned(),
             expires_at: Timestamp(0).plus(LIFETIME),
+            lifetime: LIFETIME,
         },
         "code sent" => Event::CodeSent,
         "code submitted" => Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },

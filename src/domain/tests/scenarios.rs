@@ -100,13 +100,12 @@ when submit code
 when report code refused #7 5: wrong
 when report code refused #7 4: wrong
 
-Ten minutes end a registration
+Its deadline ends a registration, and no wall clock does
 given registration requested #7, code sent
-at 599 when submit code
-at 599 when give up registration #7
-at 600 when submit code
-at 600 when give up registration #7
-at 600 when report code accepted #7
+at 31536000 when submit code
+at 31536000 when report code accepted #7
+when give up registration #8
+when give up registration #7
 
 The watchdog ends the state that it was set for, and no later one
 given account imported a, online requested

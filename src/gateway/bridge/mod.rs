@@ -104,7 +104,6 @@ struct Inner {
     /// Begins the leases of this process, so that none of another is taken for one.
     life: u64,
     lease: Duration,
-    coming_timeout: Duration,
     runtime: tokio::runtime::Handle,
     metrics: Metrics,
     now: Moments,
@@ -122,8 +121,6 @@ pub struct Around {
     pub roster: Roster,
     /// What opens secrets.
     pub vault: Vault,
-    /// How long an account may be on its way.
-    pub coming_timeout: Duration,
     /// What tells the time.
     pub now: Moments,
 }
@@ -154,7 +151,7 @@ pub enum Error {
 impl Bridge {
     /// The bridge of these settings. Tasks are run by the runtime that this is called in.
     pub fn new(settings: &config::Bridge, around: Around) -> Result<Bridge, Error> {
-        let Around { store, settle, reports, roster, vault, coming_timeout, now } = around;
+        let Around { store, settle, reports, roster, vault, now } = around;
         let secret = Secret::parse(settings.secret.as_ref().ok_or(Error::NoSecret)?.text())?;
         let metrics = store.metrics().clone();
         let line = Arc::new(Line::new(metrics.clone(), now));
@@ -193,7 +190,6 @@ impl Bridge {
             waiting: Semaphore::new(WORK_WAITING),
             life,
             lease,
-            coming_timeout,
             runtime: tokio::runtime::Handle::current(),
             metrics,
             now,
@@ -271,9 +267,8 @@ impl Way for Bridge {
         GatewayKind::Bridge
     }
 
-    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding) {
-        let coming_by = (self.inner.now)().plus(self.inner.coming_timeout);
-        match Order::of(account, state, owed, coming_by) {
+    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding, left: Duration) {
+        match Order::of(account, state, owed, (self.inner.now)().plus(left)) {
             Ok(order) => self.wish(&order),
             Err(report) => self.fail(account, report),
         }

@@ -54,22 +54,20 @@ pub(super) enum Wish {
 }
 
 impl Order {
-    /// What an account in this state is owed; `coming_by` is until when it may be on its way. An error is the report by
-    /// which a wish ends that cannot be sent.
+    /// What an account in this state is owed, until `deadline`. An error is the report by which a wish ends that cannot be
+    /// sent.
     pub(super) fn of(
         account: AccountNumber,
         state: &Account,
         owed: &Outstanding,
-        coming_by: Moment,
+        deadline: Moment,
     ) -> Result<Order, Report> {
-        let order = |id, deadline, wish| Ok(Order { id, account: Some(account), deadline, wish });
-        let expires_at =
-            state.registration.as_ref().map_or(coming_by, |registration| coming_by.at_wall(registration.expires_at));
+        let order = |id, wish| Ok(Order { id, account: Some(account), deadline, wish });
         match owed {
             Outstanding::Connect { session } => match &state.content {
                 Some(content) => {
                     let wish = Wish::Connect { session: *session, content: content.clone() };
-                    order(format!("connect-{account}-{session}"), coming_by, wish)
+                    order(format!("connect-{account}-{session}"), wish)
                 }
                 None => Err(Report::Disconnected {
                     session: Some(*session),
@@ -77,7 +75,7 @@ impl Order {
                     instance_code: String::new(),
                 }),
             },
-            Outstanding::Disconnect { session } => Ok(Order::disconnect(account, *session, coming_by)),
+            Outstanding::Disconnect { session } => Ok(Order::disconnect(account, *session, deadline)),
             Outstanding::RequestCode { task, verify_type } => match &state.registration {
                 Some(registration) => {
                     let wish = Wish::RequestCode {
@@ -87,7 +85,7 @@ impl Order {
                         calling_code: registration.calling_code,
                         country: registration.country.clone(),
                     };
-                    order(format!("request_code-{account}-{}", task.get()), expires_at, wish)
+                    order(format!("request_code-{account}-{}", task.get()), wish)
                 }
                 None => {
                     Err(Report::RegistrationFailed { task: *task, reason: Reason::new("the registration is over") })
@@ -95,7 +93,7 @@ impl Order {
             },
             Outstanding::SubmitCode { task, attempt, code } => {
                 let wish = Wish::SubmitCode { task: *task, attempt: *attempt, code: code.clone() };
-                order(format!("submit_code-{account}-{}-{attempt}", task.get()), expires_at, wish)
+                order(format!("submit_code-{account}-{}-{attempt}", task.get()), wish)
             }
         }
     }

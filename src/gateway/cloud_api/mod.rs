@@ -84,8 +84,6 @@ pub struct Around {
     pub reports: Reports,
     /// What it counts with.
     pub metrics: Metrics,
-    /// How long an account may be on its way.
-    pub coming_timeout: Duration,
     /// When everything under way ends.
     pub stop: CancellationToken,
     /// Where it can be waited for.
@@ -100,9 +98,6 @@ struct Inner {
     roster: Roster,
     reports: Reports,
     metrics: Metrics,
-    /// How long it is tried to bring an account online or offline: a little less than it may be on its way, so that it is
-    /// told why it did not get there.
-    patience: Duration,
     stop: CancellationToken,
     tasks: TaskTracker,
     runtime: Handle,
@@ -117,7 +112,7 @@ struct Inner {
 impl CloudApi {
     /// The Cloud API of the settings. Its tasks are run by the runtime that this is called in.
     pub fn start(settings: &config::CloudApi, around: Around) -> Result<CloudApi, NotSetUp> {
-        let Around { vault, roster, reports, metrics, coming_timeout, stop, tasks } = around;
+        let Around { vault, roster, reports, metrics, stop, tasks } = around;
         let inner = Arc::new(Inner {
             graph: Graph::new(settings)?,
             numbers: Numbers::default(),
@@ -126,7 +121,6 @@ impl CloudApi {
             roster,
             reports,
             metrics,
-            patience: coming_timeout * 9 / 10,
             stop,
             tasks,
             runtime: Handle::current(),
@@ -160,8 +154,8 @@ impl Way for CloudApi {
         GatewayKind::CloudApi
     }
 
-    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding) {
-        self.inner.take_up(account, state, owed);
+    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding, left: Duration) {
+        self.inner.take_up(account, state, owed, left);
     }
 
     fn sessions(&self) -> BoxFuture<'_, Result<Vec<Seen>, Away>> {

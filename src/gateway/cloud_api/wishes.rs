@@ -10,7 +10,6 @@ use super::Inner;
 use super::brake::Wish;
 use super::registering::{Applicant, Ended};
 use super::registration::Refused;
-use crate::clock;
 use crate::domain::{
     Account, AccountNumber, CallingCode, Command, Outstanding, Reason, Report, Sealed, TaskId, VerifyType,
 };
@@ -66,21 +65,26 @@ impl Key {
 
 impl Inner {
     /// Begins what is owed, unless it is under way already.
-    pub(super) fn take_up(self: &Arc<Inner>, account: AccountNumber, state: &Account, owed: &Outstanding) {
+    pub(super) fn take_up(
+        self: &Arc<Inner>,
+        account: AccountNumber,
+        state: &Account,
+        owed: &Outstanding,
+        left: Duration,
+    ) {
         let key = Key::of(owed);
-        let registration = state.registration.as_ref();
-        let left = |until: Option<crate::domain::Timestamp>| until.map(|until| until.since(clock::now()));
+        // An account is told why it did not get where it should, so that is given up a little before its deadline.
+        let in_time = left * 9 / 10;
         let (work, patience) = match owed {
-            Outstanding::Connect { session } => (Work::Connect { session: *session }, Some(self.patience)),
-            Outstanding::Disconnect { session } => (Work::Disconnect { session: *session }, Some(self.patience)),
+            Outstanding::Connect { session } => (Work::Connect { session: *session }, in_time),
+            Outstanding::Disconnect { session } => (Work::Disconnect { session: *session }, in_time),
             Outstanding::RequestCode { task, verify_type } => {
-                let Some(calling_code) = registration.map(|waiting| waiting.calling_code) else { return };
-                let work = Work::RequestCode { task: *task, verify_type: *verify_type, calling_code };
-                (work, left(registration.map(|waiting| waiting.expires_at)))
+                let Some(waiting) = &state.registration else { return };
+                let calling_code = waiting.calling_code;
+                (Work::RequestCode { task: *task, verify_type: *verify_type, calling_code }, left)
             }
             Outstanding::SubmitCode { task, attempt, code } => {
-                let work = Work::SubmitCode { task: *task, attempt: *attempt, code: code.clone() };
-                (work, left(registration.map(|waiting| waiting.expires_at)))
+                (Work::SubmitCode { task: *task, attempt: *attempt, code: code.clone() }, left)
             }
         };
         let applicant = Applicant { account, pin: state.pin.clone(), last_call: state.register_calls.last().copied() };
@@ -96,7 +100,7 @@ impl Inner {
             hand.wishes.push((key, is_over.clone()));
             hand.turn.clone()
         };
-        let wish = Wish { until: Instant::now() + patience.unwrap_or(Duration::ZERO), is_over };
+        let wish = Wish { until: Instant::now() + patience, is_over };
         let inner = self.clone();
         let task = async move {
             let stop = inner.stop.clone();

@@ -40,7 +40,7 @@ impl Way for Fake {
         BRIDGE
     }
 
-    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding) {
+    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding, _: Duration) {
         let _unread = self.told.send(format!("{account} {owed:?}"));
     }
 

@@ -1,7 +1,5 @@
 //! What a gateway elsewhere gets, and how often it may ask: no test connects from another machine.
 
-use std::time::Duration;
-
 use futures_util::FutureExt;
 use futures_util::stream::empty;
 
@@ -29,7 +27,6 @@ fn counter(fixture: &Fixture, is_tls: bool) -> Counter {
         reports: reports().0,
         roster: roster.clone(),
         vault: vault.clone(),
-        coming_timeout: Duration::from_secs(60),
         now: clock::moment,
     };
     let bridge = Some(Bridge::new(&settings.gateway.bridge, around).unwrap());

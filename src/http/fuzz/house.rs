@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -31,7 +32,7 @@ use crate::testkit::fixture::Fixture;
 struct Silent;
 
 impl Gateway for Silent {
-    fn take_up(&self, _: AccountNumber, _: &Account, _: &Outstanding) {}
+    fn take_up(&self, _: AccountNumber, _: &Account, _: &Outstanding, _: Duration) {}
 }
 
 /// What is behind the API, with a gateway that never answers. Within a runtime.

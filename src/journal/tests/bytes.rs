@@ -30,7 +30,7 @@ fn the_bytes_of_each_version_are_its_event() {
         let (name, bytes) = line.split_once('|').unwrap();
         let (event_type, schema) = name.split_whitespace().next().unwrap().split_once('.').unwrap();
         let payload = unhex(bytes.trim());
-        let found = schema::decode(event_type.parse().unwrap(), schema.parse().unwrap(), &payload);
+        let found = schema::decode(event_type.parse().unwrap(), schema.parse().unwrap(), AT, &payload);
         assert_eq!(found.unwrap(), expected, "{line}");
         assert_eq!(schema::name(event_type.parse().unwrap()), expected.name(), "one name, here and in the domain");
     }
@@ -39,7 +39,8 @@ fn the_bytes_of_each_version_are_its_event() {
 
 #[test]
 fn each_registered_type_has_a_sample() {
-    let is_registered = |event_type: &u16| !matches!(schema::decode(*event_type, 1, &[]), Err(Undecodable::Unknown));
+    let is_registered =
+        |event_type: &u16| !matches!(schema::decode(*event_type, 1, AT, &[]), Err(Undecodable::Unknown));
     let registered: Vec<u16> = (0..=u16::MAX).filter(is_registered).collect();
     assert_eq!(registered, facts().iter().map(|fact| schema::encode(fact).0).collect::<Vec<_>>());
 }
@@ -50,12 +51,12 @@ fn a_payload_is_read_whole() {
     for fact in facts() {
         let (name, (event_type, schema, mut payload)) = (fact.name().unwrap(), schema::encode(&fact));
         for end in 0..payload.len() {
-            let cut = schema::decode(event_type, schema, &payload[..end]);
+            let cut = schema::decode(event_type, schema, AT, &payload[..end]);
             assert!(matches!(cut, Err(Undecodable::Damaged)), "{end} of {} bytes of {name}", payload.len());
         }
         payload.push(0);
-        assert!(matches!(schema::decode(event_type, schema, &payload), Err(Undecodable::Damaged)), "{name}");
-        assert!(matches!(schema::decode(event_type, schema + 1, &payload), Err(Undecodable::Unknown)));
+        assert!(matches!(schema::decode(event_type, schema, AT, &payload), Err(Undecodable::Damaged)), "{name}");
+        assert!(matches!(schema::decode(event_type, schema + 1, AT, &payload), Err(Undecodable::Unknown)));
     }
 }
 
@@ -66,7 +67,7 @@ fn records_and_blocks_have_their_bytes() {
     let (mut block, mut tree) = (Builder::default(), Tree::default());
     for (position, principal) in (41..).zip(principals) {
         let origin = Origin { principal, request: RequestId(u128::from_be_bytes(std::array::from_fn(|at| at as u8))) };
-        let at = Timestamp(1_700_000_000_000_000);
+        let at = AT;
         let place =
             Place { stream: of_account(232), position, version: position - 38, previous: position - 1, at, origin };
         let event = samples()[(position - 36) as usize].clone();

@@ -20,6 +20,7 @@ mod verifying;
 
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -30,6 +31,12 @@ use crate::domain::{
 };
 use crate::testkit::fixture::open_store;
 use crate::testkit::sample::content_with;
+
+/// The time of the records that these tests append.
+const AT: Timestamp = Timestamp(1_700_000_000_000_000);
+
+/// How long their registrations wait.
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A journal in a directory of its own.
 struct House {
@@ -100,7 +107,7 @@ fn of_account(number: u64) -> Stream {
 }
 
 fn append(number: u64, expected_version: u64, events: &[Event]) -> Append {
-    let (account, at) = (account(number), Timestamp(1_700_000_000_000_000));
+    let (account, at) = (account(number), AT);
     let origin = Origin { principal: Principal::Caller(7), request: RequestId(0x0123_4567_89ab_cdef) };
     Append { account, expected_version, events: events.to_vec(), origin, at }
 }
@@ -135,7 +142,8 @@ fn samples() -> [Event; 17] {
             account_type: AccountType::Personal,
             calling_code: "+86".parse().unwrap(),
             country: "CN".to_owned(),
-            expires_at: Timestamp(1_700_000_600_000_000),
+            expires_at: AT.plus(LIFETIME),
+            lifetime: LIFETIME,
         },
         Event::CodeSent,
         Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },

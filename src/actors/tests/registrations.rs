@@ -1,0 +1,157 @@
+//! A registration ends by elapsed time, wherever the wall clock is set meanwhile.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
+
+use super::*;
+use crate::clock;
+use crate::domain::{Sealed, Timestamp};
+
+const HOUR: i64 = 60 * 60;
+const YEAR: i64 = 365 * 24 * HOUR;
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+/// For what happens soon.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// By how many microseconds somebody has set the wall clock ahead, or back. The actors have threads of their own.
+static SET_BY: AtomicI64 = AtomicI64::new(0);
+
+/// The clock of all tests of actors.
+pub(super) fn wall_clock() -> Timestamp {
+    Timestamp(clock::now().0 + SET_BY.load(Ordering::Relaxed))
+}
+
+/// For one test at a time.
+struct WallClock {
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl WallClock {
+    async fn right() -> WallClock {
+        static ALONE: Mutex<()> = Mutex::const_new(());
+        WallClock { _alone: ALONE.lock().await }
+    }
+
+    fn set_by(&self, seconds: i64) {
+        SET_BY.store(seconds * 1_000_000, Ordering::Relaxed);
+    }
+}
+
+impl Drop for WallClock {
+    fn drop(&mut self) {
+        self.set_by(0);
+    }
+}
+
+impl House {
+    /// A house whose actors are retired as soon as they are idle.
+    fn forgetful() -> House {
+        House::new(|actors| actors.idle_after = Duration::ZERO)
+    }
+
+    async fn registering(&self, lifetime: Duration) {
+        let command = self.register(lifetime);
+        let outcome = self.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap();
+        assert_eq!(outcome, Ok(Effect::Happened));
+    }
+
+    async fn submit(&self, code: u8) -> Outcome {
+        let command = Command::SubmitCode { code: Sealed(Box::new([code])) };
+        self.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap()
+    }
+
+    fn waits(&self) -> bool {
+        self.fixture.journal.load(account(1)).unwrap().0.registration.is_some()
+    }
+
+    /// Waits until the registration has ended.
+    async fn ended(&self) {
+        let mut head = self.fixture.journal.follow();
+        let ended = async {
+            while self.waits() {
+                head.changed().await.unwrap();
+            }
+        };
+        assert!(timeout(PATIENCE, ended).await.is_ok(), "the registration goes on");
+    }
+
+    /// The same journal in another process.
+    async fn restarted(self) -> House {
+        self.accounts.drain().await;
+        let mut house = House::on(self.fixture);
+        house.run_inbox(vec![account(1)]);
+        house
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_makes_none_longer() {
+    let clock = WallClock::right().await;
+    let mut house = House::new(|_| {});
+    house.registering(Duration::from_millis(50)).await;
+    clock.set_by(-HOUR);
+    house.run_inbox(vec![]);
+    house.ended().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_ahead_ends_none() {
+    let clock = WallClock::right().await;
+    let mut house = House::forgetful();
+    house.run_inbox(vec![]);
+    house.registering(TEN_MINUTES).await;
+    clock.set_by(YEAR);
+    for code in 0..3 {
+        house.retired().await;
+        assert_eq!(house.submit(code).await, Ok(Effect::Happened), "code {code}");
+        let left = *house.gateway.left.lock().unwrap();
+        assert!((TEN_MINUTES - 2 * PATIENCE..=TEN_MINUTES).contains(&left), "the gateway has {left:?}");
+    }
+    // Behind a deadline that was due.
+    house
+        .reports
+        .settle(GatewayKind::Simulator, account(1), Command::Report(Report::BanLifted))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(house.waits());
+}
+
+/// The command that ends it is behind the code, or never comes.
+#[tokio::test]
+async fn a_code_after_the_end_is_refused() {
+    let clock = WallClock::right().await;
+    let house = House::forgetful();
+    house.registering(Duration::ZERO).await;
+    clock.set_by(-HOUR);
+    assert_eq!(house.submit(1).await, Err(Refusal::NoRegistrationWaiting));
+    house.retired().await;
+    assert_eq!(house.submit(1).await, Err(Refusal::NoRegistrationWaiting));
+}
+
+/// What is left is the smaller of the lifetime and the time to the end by the wall clock.
+#[tokio::test]
+async fn after_a_start_the_smaller_of_two_is_left() {
+    let clock = WallClock::right().await;
+    for (lifetime, set_by) in [(Duration::ZERO, -HOUR), (TEN_MINUTES, YEAR)] {
+        clock.set_by(0);
+        let house = House::new(|_| {});
+        house.registering(lifetime).await;
+        clock.set_by(set_by);
+        house.restarted().await.ended().await;
+    }
+    for (set_by, least, most) in [(0, 500, 600), (-HOUR, 600, 600), (300, 200, 300)] {
+        clock.set_by(0);
+        let house = House::new(|_| {});
+        house.registering(TEN_MINUTES).await;
+        clock.set_by(set_by);
+        let mut house = house.restarted().await;
+        timeout(PATIENCE, house.asked.recv()).await.unwrap();
+        let left = *house.gateway.left.lock().unwrap();
+        let most = Duration::from_secs(most);
+        assert!(left <= most && left + PATIENCE >= Duration::from_secs(least), "{set_by}: {left:?}");
+        assert_eq!(house.submit(1).await, Ok(Effect::Happened));
+    }
+}
