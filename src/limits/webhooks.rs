@@ -99,6 +99,9 @@ pub const REDELIVERIES_PER_SECOND: usize = 100;
 /// How long the attempts of settled deliveries are remembered, as long as GitHub and Stripe do. Setting
 /// `webhooks.keep_attempts`.
 pub const KEEP_ATTEMPTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long the service must run with a shorter `webhooks.keep_attempts` before it counts: a day, in which whoever forgot
+/// the setting reads the warning.
+pub const KEEP_SHORTER_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes in a secret of Standard Webhooks (its specification).
 pub const WEBHOOK_SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 /// Bytes in an app secret: as many as HMAC-SHA256 takes as they are.

@@ -3,6 +3,7 @@
 //! | table | key | value, integers in little endian |
 //! |---|---|---|
 //! | cursors | channel | position |
+//! | cursors | `keep_attempts/`, channel | format 1 (1), how long attempts are remembered in µs (8), running time with a shorter time set in µs (8) (`retention`) |
 //! | lanes | channel, account (8, big endian) | format 3 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none, attempts (8), the wait before it in µs (8); format 2 ends before the last, format 1 before the last two |
 //! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the last failure in words, what was to be posted; format 1 ends after the words, and has no length of them |
 //! | deliveries | channel, position (8, big endian) | JSON (`trail`) |
@@ -12,9 +13,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::entries::{again_bytes, letter_bytes, read_again, read_letter, read_row, row_bytes};
 use super::lane::{Note, Row};
+use super::retention::Retention;
 use super::taken::{Taken, first_of};
 use super::trail::{Attempt, Letter, State, Trail};
 use super::waits::{Moment, Wait};
@@ -49,6 +52,15 @@ impl Book {
         self.write_taken()?;
         self.store.put(Table::Cursors, self.name(), &position.to_le_bytes())?;
         self.store.flush()
+    }
+
+    /// How long attempts are remembered, at a start with this time set.
+    pub(super) fn retention(&self, set: Duration) -> Result<Retention, store::Error> {
+        Ok(Retention::at_start(self.store.get(Table::Cursors, &self.retention_key())?.as_deref(), set))
+    }
+
+    pub(super) fn put_retention(&self, retention: Retention) -> Result<(), store::Error> {
+        self.store.put(Table::Cursors, &self.retention_key(), &retention.bytes())
     }
 
     /// Hands everything noted to the operating system.
@@ -327,6 +339,10 @@ impl Book {
 
     fn name(&self) -> &'static [u8] {
         self.channel.short_name().as_bytes()
+    }
+
+    fn retention_key(&self) -> Vec<u8> {
+        [b"keep_attempts/", self.name()].concat()
     }
 
     fn key(&self, number: u64) -> Vec<u8> {

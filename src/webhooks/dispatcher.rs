@@ -17,8 +17,9 @@ use super::lane::{Note, Rules};
 use super::line::{End, Line};
 use super::order::{Live, Order, told};
 use super::reading::AbortOnDrop;
+use super::retention::Retention;
 use super::waits::{Moment, Wait};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::journal::Journal;
 use crate::limits::{ATTEMPTS_PRUNE, ATTEMPTS_PRUNED};
@@ -32,6 +33,8 @@ pub(super) struct Dispatcher {
     pub(super) max_in_flight: usize,
     pub(super) keep_attempts: Duration,
     pub(super) now: Clock,
+    /// Tells the age of what is remembered.
+    pub(super) trusted: Clock,
     pub(super) receiver: Option<Arc<dyn Receiver>>,
     pub(super) is_paused: bool,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -42,7 +45,19 @@ pub(super) struct Dispatcher {
 impl Dispatcher {
     /// Runs until `stop`; then waits for the attempts under way for at most [`DRAIN`].
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let forgetting = forget(self.book.clone(), self.keep_attempts);
+        let retention = self.book.retention(self.keep_attempts)?;
+        self.book.put_retention(retention)?;
+        if let Some(left) = retention.shorter_after() {
+            tracing::warn!(
+                channel = self.name(),
+                kept_seconds = retention.in_force().as_secs(),
+                set_seconds = self.keep_attempts.as_secs(),
+                counts_after_seconds = left.as_secs(),
+                "webhooks.keep_attempts is shorter than before: it counts after so much more running time, and older attempts \
+                 are forgotten then; set it as it was to keep them"
+            );
+        }
+        let forgetting = forget(self.book.clone(), retention, self.trusted);
         let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
             // Without a receiver too: what waits stays, and can be seen.
@@ -102,11 +117,19 @@ impl Dispatcher {
 
 /// Forgets attempts that are over since so long ago, again and again. What cannot be forgotten is a failure of the store,
 /// which is told where it matters.
-async fn forget(book: Book, keep: Duration) {
-    let keep = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
+async fn forget(book: Book, mut retention: Retention, trusted: Clock) {
     loop {
         sleep(ATTEMPTS_PRUNE).await;
-        let before = Timestamp(clock::trusted().0.saturating_sub_unsigned(keep));
+        let passed = retention.after(ATTEMPTS_PRUNE);
+        if passed != retention
+            && let Err(error) = book.put_retention(passed)
+        {
+            tracing::warn!(%error, "how long attempts are remembered was not written down");
+            continue;
+        }
+        retention = passed;
+        let keep = u64::try_from(retention.in_force().as_micros()).unwrap_or(u64::MAX);
+        let before = Timestamp(trusted().0.saturating_sub_unsigned(keep));
         for prune in [Book::prune, Book::prune_taken] {
             let mut from = Some(0);
             while let Some(position) = from {

@@ -25,6 +25,7 @@
 //! | `verdict` | what a receiver's answer means. Pure |
 //! | `trail` | what became of one delivery, attempt by attempt |
 //! | `taken` | what was taken at once, many deliveries in one row. Pure |
+//! | `retention` | how long attempts are remembered. Pure |
 //! | `endpoint` | what is set of a receiver while the service runs |
 //! | `book` | what a channel remembers over a restart |
 //! | `entries` | the bytes of that. Pure |
@@ -53,6 +54,7 @@ mod management;
 mod order;
 mod reading;
 mod resending;
+mod retention;
 pub mod signature;
 mod taken;
 mod traced;
@@ -192,6 +194,7 @@ impl Webhooks {
                 max_in_flight: settings.max_in_flight,
                 keep_attempts: settings.keep_attempts,
                 now: clock::now,
+                trusted: clock::trusted,
                 receiver,
                 is_paused: endpoint.paused.is_some(),
                 orders: ordered,

@@ -126,3 +126,20 @@ async fn only_an_order_drops_what_waits() {
     assert_eq!(receiver.told_about(LATER), ["1/3 "], "it is told what happens from then");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 }
+
+/// Attempts that are kept for long are not forgotten because one start is to keep them for a shorter time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shorter_retention_is_told_before_it_counts() {
+    let data = directory();
+    let start = |settings: &[(&str, &str)]| {
+        let muster = Muster::start(data.path(), settings);
+        let (status, log) = muster.stop("TERM");
+        assert_eq!(status.code(), Some(0), "{log}");
+        log
+    };
+    const WARNING: &str = "webhooks.keep_attempts is shorter than before";
+    for (keep, channels_warned) in [("2000h", 0), ("720h", 2), ("720h", 2), ("2000h", 0), ("2001h", 0), ("2000h", 2)] {
+        let log = start(&[("MUSTER_WEBHOOKS__KEEP_ATTEMPTS", keep)]);
+        assert_eq!(log.lines().filter(|line| line.contains(WARNING)).count(), channels_warned, "{keep}: {log}");
+    }
+}

@@ -12,7 +12,7 @@ use super::super::order::Order;
 use super::super::trail::State;
 use super::house::{Answered, HOUR, House, MINUTE, SECOND, account, failed, taken};
 use crate::config::AfterLastTry;
-use crate::limits::{ATTEMPTS_PRUNE, BREAKER_OPEN, RETRY_WAITS};
+use crate::limits::{ATTEMPTS_PRUNE, BREAKER_OPEN, KEEP_SHORTER_AFTER, RETRY_WAITS};
 use crate::testkit::clock::{BEGIN, set_ahead, until};
 
 /// The contract's schedule to its end, with a receiver that wants to be left alone twice.
@@ -218,5 +218,27 @@ async fn attempts_are_forgotten_when_their_time_is_over() {
     assert_eq!(state(1), Some(State::Delivered));
     until(3 * HOUR + ATTEMPTS_PRUNE + SECOND).await;
     assert_eq!((state(1), state(2)), (None, Some(State::Dead)), "a dead letter's attempts stay");
+    running.stop().await;
+}
+
+/// A start with a forgotten setting forgets nothing that is to be kept for longer.
+#[tokio::test(start_paused = true)]
+async fn a_shorter_time_counts_once_the_service_has_run_with_it() {
+    let mut house = House::new(|_, _, _| taken());
+    house.happen(1, 1).await;
+    let running = house.start();
+    until(2 * HOUR).await;
+    running.stop().await;
+    house.keep_attempts = HOUR;
+    let state = |house: &House| house.book.trail(1).unwrap().map(|trail| trail.state);
+    for end in [12 * HOUR, 2 * HOUR + KEEP_SHORTER_AFTER - MINUTE] {
+        let running = house.start();
+        until(end).await;
+        assert_eq!(state(&house), Some(State::Delivered), "{end:?}");
+        running.stop().await;
+    }
+    let running = house.start();
+    until(2 * HOUR + KEEP_SHORTER_AFTER + 3 * MINUTE).await;
+    assert_eq!(state(&house), None);
     running.stop().await;
 }

@@ -159,6 +159,7 @@ impl House {
             max_in_flight: 64,
             keep_attempts: self.keep_attempts,
             now: clock::now,
+            trusted: clock::now,
             receiver,
             is_paused: false,
             orders: ordered,

@@ -1,0 +1,98 @@
+//! How long the attempts of settled deliveries are remembered. Pure.
+//!
+//! One start with a forgotten setting must not forget what is kept for longer. So a shorter time than before counts only
+//! once the service has run with it for [`KEEP_SHORTER_AFTER`]; a longer one counts at once.
+
+use std::time::Duration;
+
+use crate::limits::KEEP_SHORTER_AFTER;
+
+const FORMAT: u8 = 1;
+
+/// The time in force, and the shorter one that follows it, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Retention {
+    in_force: Duration,
+    set: Duration,
+    /// How long the service has run with a shorter time set.
+    ran: Duration,
+}
+
+impl Retention {
+    /// At a start with this time set, after what was stored last.
+    pub(super) fn at_start(stored: Option<&[u8]>, set: Duration) -> Retention {
+        let stored = stored.and_then(read).filter(|(in_force, _)| set < *in_force);
+        let (in_force, ran) = stored.unwrap_or((set, Duration::ZERO));
+        Retention { in_force, set, ran }
+    }
+
+    /// The time in force.
+    pub(super) fn in_force(self) -> Duration {
+        self.in_force
+    }
+
+    /// The running time until the shorter one that is set counts; `None` if the time in force is what is set.
+    pub(super) fn shorter_after(self) -> Option<Duration> {
+        (self.set < self.in_force).then(|| KEEP_SHORTER_AFTER.saturating_sub(self.ran))
+    }
+
+    /// After so much more running time.
+    pub(super) fn after(mut self, time: Duration) -> Retention {
+        if self.shorter_after().is_some() {
+            self.ran = self.ran.saturating_add(time);
+        }
+        if self.shorter_after() == Some(Duration::ZERO) {
+            (self.in_force, self.ran) = (self.set, Duration::ZERO);
+        }
+        self
+    }
+
+    pub(super) fn bytes(self) -> Vec<u8> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX).to_le_bytes();
+        [&[FORMAT][..], &micros(self.in_force), &micros(self.ran)].concat()
+    }
+}
+
+/// The time in force, and the running time with a shorter one; `None` if another program wrote it.
+fn read(bytes: &[u8]) -> Option<(Duration, Duration)> {
+    let (in_force, ran) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk()?;
+    let micros = |bytes: &[u8; 8]| Duration::from_micros(u64::from_le_bytes(*bytes));
+    Some((micros(in_force), micros(ran.as_array()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Starts, one after the other: the time that is set and how many hours the service runs; the hours in force after it.
+    #[test]
+    fn a_shorter_time_counts_after_a_while() {
+        let mut stored = None;
+        for (set, runs, in_force) in [
+            (720, 1, 720),
+            // Once set by mistake, and set right again.
+            (48, 23, 720),
+            (720, 1, 720),
+            // From here on meant: also over restarts.
+            (48, 23, 720),
+            (48, 0, 720),
+            (48, 1, 48),
+            (48, 30, 48),
+            (1, 5, 48),
+            (96, 0, 96),
+            (1, 24, 1),
+        ] {
+            let mut retention = Retention::at_start(stored.as_deref(), set * HOUR);
+            for _ in 0..runs {
+                retention = retention.after(HOUR);
+            }
+            assert_eq!(retention.in_force(), in_force * HOUR, "{set} h set, {runs} h run");
+            let is_shorter = retention.shorter_after().is_some();
+            assert_eq!(is_shorter, set < in_force, "{set} h set, {runs} h run");
+            stored = Some(retention.bytes());
+        }
+        assert_eq!(Retention::at_start(Some(b"\x02other"), HOUR).in_force(), HOUR);
+    }
+}
