@@ -37,8 +37,8 @@ impl Gateway for Notebook {
     }
 }
 
-struct House {
-    fixture: Fixture,
+struct ActorsFixture {
+    data: Fixture,
     accounts: Accounts,
     inbox: Option<Inbox>,
     gateway: Arc<Notebook>,
@@ -46,21 +46,21 @@ struct House {
     reports: Reports,
 }
 
-impl House {
-    fn new(change: impl FnOnce(&mut config::Actors)) -> House {
-        House::on(Fixture::with(|settings| {
+impl ActorsFixture {
+    fn new(change: impl FnOnce(&mut config::Actors)) -> ActorsFixture {
+        ActorsFixture::on(Fixture::with(|settings| {
             settings.accounts.reconnect_wait = Duration::from_millis(1);
             change(&mut settings.actors);
         }))
     }
 
-    fn on(fixture: Fixture) -> House {
+    fn on(data: Fixture) -> ActorsFixture {
         let (sender, asked) = mpsc::unbounded_channel();
         let gateway = Arc::new(Notebook { asked: sender, panics: AtomicBool::new(false), left: Mutex::default() });
         let (reports, reported) = reports();
-        let settings = &fixture.settings;
+        let settings = &data.settings;
         let surroundings = Surroundings {
-            journal: fixture.journal.clone(),
+            journal: data.journal.clone(),
             gateway: gateway.clone(),
             agenda: Arc::default(),
             coming_timeout: settings.actors.coming_timeout,
@@ -69,7 +69,7 @@ impl House {
             now: registrations::wall_clock,
         };
         let (accounts, inbox) = Accounts::start_in(surroundings, &settings.actors, reported, 0).unwrap();
-        House { fixture, accounts, inbox: Some(inbox), gateway, asked, reports }
+        ActorsFixture { data, accounts, inbox: Some(inbox), gateway, asked, reports }
     }
 
     fn run_inbox(&mut self, unsettled: Vec<AccountNumber>) {
@@ -101,8 +101,8 @@ impl House {
     }
 
     async fn until(&self, account: AccountNumber, status: OnlineStatus) {
-        let mut head = self.fixture.journal.follow();
-        while self.fixture.journal.load(account).unwrap().0.online_status != status {
+        let mut head = self.data.journal.follow();
+        while self.data.journal.load(account).unwrap().0.online_status != status {
             head.changed().await.unwrap();
         }
     }
@@ -110,17 +110,17 @@ impl House {
 
 #[tokio::test]
 async fn a_session_from_the_caller_to_the_gateway_and_back() {
-    let mut house = House::new(|_| {});
-    house.run_inbox(vec![]);
+    let mut fixture = ActorsFixture::new(|_| {});
+    fixture.run_inbox(vec![]);
     let account = account(1);
-    assert_eq!(house.online(account).await.unwrap(), Ok(Effect::Happened));
-    assert_eq!(house.asked.recv().await, Some((account, Outstanding::Connect { session: 1 })));
+    assert_eq!(fixture.online(account).await.unwrap(), Ok(Effect::Happened));
+    assert_eq!(fixture.asked.recv().await, Some((account, Outstanding::Connect { session: 1 })));
     let connected = |session| Report::Connected { session: Some(session), instance_code: String::new() };
-    house.reports.send(account, connected(7)).await;
-    house.reports.send(account, connected(1)).await;
-    house.until(account, OnlineStatus::Online).await;
+    fixture.reports.send(account, connected(7)).await;
+    fixture.reports.send(account, connected(1)).await;
+    fixture.until(account, OnlineStatus::Online).await;
     assert_eq!(
-        house.fixture.journal.head(),
+        fixture.data.journal.head(),
         3,
         "imported, online requested, came online; the stranger's report changed nothing"
     );
@@ -128,40 +128,40 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
 
 #[tokio::test]
 async fn commands_of_one_account_are_decided_one_after_the_other() {
-    let house = House::new(|_| {});
+    let fixture = ActorsFixture::new(|_| {});
     let import = |fingerprint| (account(1), Command::Import { content: content(fingerprint) });
-    let outcomes = house.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
+    let outcomes = fixture.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let refused = outcomes.iter().filter(|outcome| **outcome == Err(Refusal::OtherContent)).count();
-    assert_eq!((outcomes[0], refused, house.fixture.journal.head()), (Ok(Effect::Happened), 63, 1));
+    assert_eq!((outcomes[0], refused, fixture.data.journal.head()), (Ok(Effect::Happened), 63, 1));
 }
 
 #[tokio::test]
 async fn too_many_commands_are_turned_away_at_once() {
-    let house = House::new(|actors| actors.max_in_flight = 1);
-    let (first, second) = tokio::join!(house.online(account(1)), house.online(account(2)));
+    let fixture = ActorsFixture::new(|actors| actors.max_in_flight = 1);
+    let (first, second) = tokio::join!(fixture.online(account(1)), fixture.online(account(2)));
     assert_eq!(first.unwrap(), Ok(Effect::Happened));
     assert!(matches!(second, Err(Error::Overloaded { limit: 1 })));
-    assert_eq!(house.online(account(2)).await.unwrap(), Ok(Effect::Happened), "the permit is back");
-    let counted = |outcome| house.fixture.journal.metrics().commands.at((CommandKind::BringOnline, outcome)).get();
+    assert_eq!(fixture.online(account(2)).await.unwrap(), Ok(Effect::Happened), "the permit is back");
+    let counted = |outcome| fixture.data.journal.metrics().commands.at((CommandKind::BringOnline, outcome)).get();
     assert_eq!((counted(CommandOutcome::Accepted), counted(CommandOutcome::Overloaded)), (2, 1));
 }
 
 #[tokio::test]
 async fn retired_accounts_come_back_as_they_were() {
-    let house = House::new(|actors| actors.max_active = 4);
+    let fixture = ActorsFixture::new(|actors| actors.max_active = 4);
     for number in 0..50 {
-        house.online(account(number)).await.unwrap().unwrap();
-        assert!(house.accounts.active() <= 4, "{} are active", house.accounts.active());
+        fixture.online(account(number)).await.unwrap().unwrap();
+        assert!(fixture.accounts.active() <= 4, "{} are active", fixture.accounts.active());
     }
     for number in 0..50 {
-        let recycled = house
+        let recycled = fixture
             .accounts
             .execute(account(number), Command::Recycle { comes_back: false }, Origin::SERVICE)
             .await
             .unwrap();
         assert_eq!(
-            (recycled, house.fixture.journal.head_of(Stream::Account(account(number))).version),
+            (recycled, fixture.data.journal.head_of(Stream::Account(account(number))).version),
             (Ok(Effect::Happened), 3)
         );
     }
@@ -169,139 +169,140 @@ async fn retired_accounts_come_back_as_they_were() {
 
 #[tokio::test]
 async fn idle_accounts_are_retired() {
-    let house = House::new(|actors| actors.idle_after = Duration::ZERO);
-    house.online(account(1)).await.unwrap().unwrap();
-    house.retired().await;
+    let fixture = ActorsFixture::new(|actors| actors.idle_after = Duration::ZERO);
+    fixture.online(account(1)).await.unwrap().unwrap();
+    fixture.retired().await;
 }
 
 #[tokio::test]
 async fn a_panic_ends_one_actor_and_loses_nothing() {
-    let mut house = House::new(|_| {});
-    house.gateway.panics.store(true, Ordering::Relaxed);
+    let mut fixture = ActorsFixture::new(|_| {});
+    fixture.gateway.panics.store(true, Ordering::Relaxed);
     // The panic comes after the commit, so the successor finds the account on its way already.
-    assert_eq!(house.online(account(1)).await.unwrap(), Ok(Effect::Nothing));
-    assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
-    assert_eq!(house.fixture.journal.head(), 2);
+    assert_eq!(fixture.online(account(1)).await.unwrap(), Ok(Effect::Nothing));
+    assert_eq!(fixture.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
+    assert_eq!(fixture.data.journal.head(), 2);
 }
 
 /// Callers hang up. Their commands are carried out, and leave nothing behind.
 #[tokio::test]
 async fn a_caller_that_hangs_up() {
-    let house = House::new(|actors| {
+    let fixture = ActorsFixture::new(|actors| {
         actors.max_in_flight = 1;
         actors.idle_after = Duration::ZERO;
     });
     let mut went_on = 0;
     for number in 0..20 {
-        let mut asked = Box::pin(house.online(account(number)));
+        let mut asked = Box::pin(fixture.online(account(number)));
         // On a busy machine the command may be done before it is looked at.
         let is_under_way = futures_util::poll!(&mut asked).is_pending();
         drop(asked);
         // It goes on, and holds its permit.
-        let other = house.accounts.execute(account(99), Command::Recycle { comes_back: false }, Origin::SERVICE).await;
+        let other =
+            fixture.accounts.execute(account(99), Command::Recycle { comes_back: false }, Origin::SERVICE).await;
         went_on += u32::from(is_under_way && matches!(other, Err(Error::Overloaded { .. })));
-        house.until(account(number), OnlineStatus::OnlineComing).await;
+        fixture.until(account(number), OnlineStatus::OnlineComing).await;
         // The permit is back once the actor is done.
-        while house.accounts.inner.permits.available_permits() == 0 {
+        while fixture.accounts.inner.permits.available_permits() == 0 {
             tokio::task::yield_now().await;
         }
     }
     assert!(went_on > 0, "a command of a caller that hung up holds no permit");
-    house.retired().await;
+    fixture.retired().await;
 }
 
 #[tokio::test]
 async fn a_registration_is_not_asked_for_twice_after_a_panic() {
-    let mut house = House::new(|_| {});
-    house.gateway.panics.store(true, Ordering::Relaxed);
-    let command = house.register(Duration::from_secs(600));
-    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Nothing));
-    assert!(matches!(house.asked.recv().await, Some((_, Outstanding::RequestCode { .. }))));
-    assert_eq!(house.fixture.journal.head(), 1);
+    let mut fixture = ActorsFixture::new(|_| {});
+    fixture.gateway.panics.store(true, Ordering::Relaxed);
+    let command = fixture.register(Duration::from_secs(600));
+    assert_eq!(fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Nothing));
+    assert!(matches!(fixture.asked.recv().await, Some((_, Outstanding::RequestCode { .. }))));
+    assert_eq!(fixture.data.journal.head(), 1);
 }
 
 /// What its deadline has ended is not asked of the gateway again, whoever recovers the account.
 #[tokio::test]
 async fn an_expired_registration_is_not_taken_up() {
-    let mut house = House::new(|actors| actors.idle_after = Duration::ZERO);
-    let command = house.register(Duration::ZERO);
-    assert_eq!(house.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Happened));
-    house.asked.recv().await.unwrap();
-    house.retired().await;
-    house.run_inbox(vec![]);
-    let mut head = house.fixture.journal.follow();
+    let mut fixture = ActorsFixture::new(|actors| actors.idle_after = Duration::ZERO);
+    let command = fixture.register(Duration::ZERO);
+    assert_eq!(fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Happened));
+    fixture.asked.recv().await.unwrap();
+    fixture.retired().await;
+    fixture.run_inbox(vec![]);
+    let mut head = fixture.data.journal.follow();
     head.wait_for(|head| *head == 2).await.unwrap();
-    assert!(house.asked.try_recv().is_err(), "the code was asked for again");
+    assert!(fixture.asked.try_recv().is_err(), "the code was asked for again");
 }
 
 #[tokio::test]
 async fn dropped_accounts_come_back() {
-    let mut house = House::new(|_| {});
-    house.run_inbox(vec![]);
-    house.online(account(1)).await.unwrap().unwrap();
+    let mut fixture = ActorsFixture::new(|_| {});
+    fixture.run_inbox(vec![]);
+    fixture.online(account(1)).await.unwrap().unwrap();
     for (session, reason) in [(1, Reason::NETWORK), (2, "flat battery"), (3, Reason::PAIRING_FAILED)] {
-        assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session })));
+        assert_eq!(fixture.asked.recv().await, Some((account(1), Outstanding::Connect { session })));
         let (reason, instance_code) = (Reason::new(reason), String::new());
-        house.reports.send(account(1), Report::Disconnected { session: None, reason, instance_code }).await;
-        house.until(account(1), OnlineStatus::Offline).await;
+        fixture.reports.send(account(1), Report::Disconnected { session: None, reason, instance_code }).await;
+        fixture.until(account(1), OnlineStatus::Offline).await;
     }
     // Pairing failed, so a person has to scan again, and the callers say when.
-    let events = house.fixture.journal.head();
-    house.online(account(1)).await.unwrap().unwrap();
-    assert_eq!(house.fixture.journal.head(), events + 1);
-    assert_eq!(house.asked.recv().await, Some((account(1), Outstanding::Connect { session: 4 })));
+    let events = fixture.data.journal.head();
+    fixture.online(account(1)).await.unwrap().unwrap();
+    assert_eq!(fixture.data.journal.head(), events + 1);
+    assert_eq!(fixture.asked.recv().await, Some((account(1), Outstanding::Connect { session: 4 })));
 }
 
 #[tokio::test]
 async fn a_gateway_that_never_answers_is_given_up() {
-    let mut house = House::new(|actors| actors.coming_timeout = Duration::from_millis(10));
-    house.run_inbox(vec![]);
-    house.online(account(4)).await.unwrap().unwrap();
-    house.until(account(4), OnlineStatus::Offline).await;
-    assert_eq!(house.fixture.journal.load(account(4)).unwrap().0.reason, Reason::new(Reason::NETWORK));
+    let mut fixture = ActorsFixture::new(|actors| actors.coming_timeout = Duration::from_millis(10));
+    fixture.run_inbox(vec![]);
+    fixture.online(account(4)).await.unwrap().unwrap();
+    fixture.until(account(4), OnlineStatus::Offline).await;
+    assert_eq!(fixture.data.journal.load(account(4)).unwrap().0.reason, Reason::new(Reason::NETWORK));
 }
 
 #[tokio::test]
 async fn what_was_outstanding_is_taken_up_after_a_restart() {
-    let first = House::new(|_| {});
+    let first = ActorsFixture::new(|_| {});
     first.online(account(1)).await.unwrap().unwrap();
     first.accounts.drain().await;
     assert!(matches!(first.online(account(2)).await, Err(Error::Stopping)));
-    let mut second = House::on(first.fixture);
+    let mut second = ActorsFixture::on(first.data);
     second.run_inbox(vec![account(1)]);
     assert_eq!(second.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
 }
 
 #[tokio::test]
 async fn task_ids_rise_and_end() {
-    let house = House::new(|_| {});
+    let fixture = ActorsFixture::new(|_| {});
     let ids = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..100).for_each(|_| ids.lock().unwrap().push(house.accounts.new_task().unwrap().get())));
+            scope.spawn(|| (0..100).for_each(|_| ids.lock().unwrap().push(fixture.accounts.new_task().unwrap().get())));
         }
     });
     let mut ids = ids.into_inner().unwrap();
     ids.sort_unstable();
     assert_eq!(ids, (1..=400).collect::<Vec<_>>());
-    house.accounts.inner.last_task.store(crate::limits::TASK_ID_MAX, Ordering::Relaxed);
-    assert!(matches!(house.accounts.new_task(), Err(Error::TaskIdsExhausted)));
+    fixture.accounts.inner.last_task.store(crate::limits::TASK_ID_MAX, Ordering::Relaxed);
+    assert!(matches!(fixture.accounts.new_task(), Err(Error::TaskIdsExhausted)));
 }
 
 /// The service ended after the event and before the key was gone, or before both.
 #[tokio::test]
 async fn an_erasure_that_was_begun_is_ended() {
-    let house = House::new(|_| {});
-    let vault = &house.fixture.vault;
+    let fixture = ActorsFixture::new(|_| {});
+    let vault = &fixture.data.vault;
     let [erased, kept] = [account(1), account(2)];
     for account in [erased, kept] {
         vault.enrol(account).unwrap();
-        house.online(account).await.unwrap().unwrap();
+        fixture.online(account).await.unwrap().unwrap();
         vault.erasing().await.begin(account).unwrap();
     }
     let command = Command::EraseSecrets { reason: Reason::new("asked to") };
-    house.accounts.execute(erased, command, Origin::SERVICE).await.unwrap().unwrap();
-    finish_erasures(vault, &house.fixture.journal).await.unwrap();
+    fixture.accounts.execute(erased, command, Origin::SERVICE).await.unwrap().unwrap();
+    finish_erasures(vault, &fixture.data.journal).await.unwrap();
     assert_eq!(vault.unfinished_erasures().unwrap(), []);
     assert!(vault.seal_code(erased, "123456").unwrap().is_none(), "its key is gone");
     assert!(vault.seal_code(kept, "123456").unwrap().is_some(), "its key is there");
@@ -310,28 +311,28 @@ async fn an_erasure_that_was_begun_is_ended() {
 /// What a gateway seems to have lost is handed to it once more, and nothing else happens.
 #[tokio::test]
 async fn what_is_outstanding_is_offered_again() {
-    let mut house = House::new(|_| {});
-    house.run_inbox(vec![]);
-    house.online(account(1)).await.unwrap().unwrap();
-    let first = house.asked.recv().await.unwrap();
-    house.online(account(1)).await.unwrap().unwrap();
-    house.reports.offer_again(account(1)).await.unwrap();
-    assert_eq!(house.asked.try_recv(), Ok(first));
-    assert!(house.asked.try_recv().is_err(), "once");
-    assert_eq!(house.fixture.journal.head(), 2);
+    let mut fixture = ActorsFixture::new(|_| {});
+    fixture.run_inbox(vec![]);
+    fixture.online(account(1)).await.unwrap().unwrap();
+    let first = fixture.asked.recv().await.unwrap();
+    fixture.online(account(1)).await.unwrap().unwrap();
+    fixture.reports.offer_again(account(1)).await.unwrap();
+    assert_eq!(fixture.asked.try_recv(), Ok(first));
+    assert!(fixture.asked.try_recv().is_err(), "once");
+    assert_eq!(fixture.data.journal.head(), 2);
 }
 
 /// Whoever settles a report is told what came of it once that is durable.
 #[tokio::test]
 async fn a_settled_report_is_answered() {
-    let mut house = House::new(|_| {});
-    house.run_inbox(vec![]);
-    house.online(account(1)).await.unwrap().unwrap();
+    let mut fixture = ActorsFixture::new(|_| {});
+    fixture.run_inbox(vec![]);
+    fixture.online(account(1)).await.unwrap().unwrap();
     let connected = || Command::Report(Report::Connected { session: Some(1), instance_code: "I-1".to_owned() });
     for effect in [Effect::Happened, Effect::Nothing] {
-        let settled = house.reports.settle(GatewayKind::Bridge, account(1), connected()).await.unwrap();
+        let settled = fixture.reports.settle(GatewayKind::Bridge, account(1), connected()).await.unwrap();
         assert_eq!(settled, Ok(effect));
     }
-    let (state, _) = house.fixture.journal.load(account(1)).unwrap();
+    let (state, _) = fixture.data.journal.load(account(1)).unwrap();
     assert_eq!((state.online_status, state.version), (OnlineStatus::Online, 3));
 }

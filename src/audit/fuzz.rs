@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::backup::{FRAME_HEAD, Frames};
 use super::note::{Checkpoint, Signer};
-use super::tests::House;
+use super::tests::AuditFixture;
 use super::{Filter, Form, parse_time, restore, verify_bundle, verify_export, write_time};
 use crate::domain::Timestamp;
 
@@ -25,7 +25,7 @@ struct Handed {
 
 static HANDED: LazyLock<Handed> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let House { audit, directory: _lives } = runtime.block_on(House::told());
+    let AuditFixture { audit, directory: _lives } = runtime.block_on(AuditFixture::told());
     let mut backup = Vec::new();
     let taken = audit.backup(
         |_, _| {},

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod house;
+mod fuzzed_api;
 
 use serde_json::{Value, json};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -13,7 +13,7 @@ use super::{body, list, visitor};
 use crate::domain::AccountNumber;
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
 use crate::vault::ClearContent;
-pub(crate) use house::{behind, request, requests};
+pub(crate) use fuzzed_api::{behind, request, requests};
 
 /// Stands in every secret of the seeds; no sentence may repeat it.
 const SECRET: &str = "c4n4ry";

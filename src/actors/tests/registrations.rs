@@ -45,10 +45,10 @@ impl Drop for WallClock {
     }
 }
 
-impl House {
-    /// A house whose actors are retired as soon as they are idle.
-    fn forgetful() -> House {
-        House::new(|actors| actors.idle_after = Duration::ZERO)
+impl ActorsFixture {
+    /// A fixture whose actors are retired as soon as they are idle.
+    fn forgetful() -> ActorsFixture {
+        ActorsFixture::new(|actors| actors.idle_after = Duration::ZERO)
     }
 
     async fn registering(&self, lifetime: Duration) {
@@ -63,12 +63,12 @@ impl House {
     }
 
     fn waits(&self) -> bool {
-        self.fixture.journal.load(account(1)).unwrap().0.registration.is_some()
+        self.data.journal.load(account(1)).unwrap().0.registration.is_some()
     }
 
     /// Waits until the registration has ended.
     async fn ended(&self) {
-        let mut head = self.fixture.journal.follow();
+        let mut head = self.data.journal.follow();
         let ended = async {
             while self.waits() {
                 head.changed().await.unwrap();
@@ -78,57 +78,57 @@ impl House {
     }
 
     /// The same journal in another process.
-    async fn restarted(self) -> House {
+    async fn restarted(self) -> ActorsFixture {
         self.accounts.drain().await;
-        let mut house = House::on(self.fixture);
-        house.run_inbox(vec![account(1)]);
-        house
+        let mut fixture = ActorsFixture::on(self.data);
+        fixture.run_inbox(vec![account(1)]);
+        fixture
     }
 }
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_makes_none_longer() {
     let clock = WallClock::right().await;
-    let mut house = House::new(|_| {});
-    house.registering(Duration::from_millis(50)).await;
+    let mut fixture = ActorsFixture::new(|_| {});
+    fixture.registering(Duration::from_millis(50)).await;
     clock.set_by(-HOUR);
-    house.run_inbox(vec![]);
-    house.ended().await;
+    fixture.run_inbox(vec![]);
+    fixture.ended().await;
 }
 
 #[tokio::test]
 async fn a_clock_that_is_set_ahead_ends_none() {
     let clock = WallClock::right().await;
-    let mut house = House::forgetful();
-    house.run_inbox(vec![]);
-    house.registering(TEN_MINUTES).await;
+    let mut fixture = ActorsFixture::forgetful();
+    fixture.run_inbox(vec![]);
+    fixture.registering(TEN_MINUTES).await;
     clock.set_by(YEAR);
     for code in 0..3 {
-        house.retired().await;
-        assert_eq!(house.submit(code).await, Ok(Effect::Happened), "code {code}");
-        let left = *house.gateway.left.lock().unwrap();
+        fixture.retired().await;
+        assert_eq!(fixture.submit(code).await, Ok(Effect::Happened), "code {code}");
+        let left = *fixture.gateway.left.lock().unwrap();
         assert!((TEN_MINUTES - 2 * PATIENCE..=TEN_MINUTES).contains(&left), "the gateway has {left:?}");
     }
     // Behind a deadline that was due.
-    house
+    fixture
         .reports
         .settle(GatewayKind::Simulator, account(1), Command::Report(Report::BanLifted))
         .await
         .unwrap()
         .unwrap();
-    assert!(house.waits());
+    assert!(fixture.waits());
 }
 
 /// The command that ends it is behind the code, or never comes.
 #[tokio::test]
 async fn a_code_after_the_end_is_refused() {
     let clock = WallClock::right().await;
-    let house = House::forgetful();
-    house.registering(Duration::ZERO).await;
+    let fixture = ActorsFixture::forgetful();
+    fixture.registering(Duration::ZERO).await;
     clock.set_by(-HOUR);
-    assert_eq!(house.submit(1).await, Err(Refusal::NoRegistrationWaiting));
-    house.retired().await;
-    assert_eq!(house.submit(1).await, Err(Refusal::NoRegistrationWaiting));
+    assert_eq!(fixture.submit(1).await, Err(Refusal::NoRegistrationWaiting));
+    fixture.retired().await;
+    assert_eq!(fixture.submit(1).await, Err(Refusal::NoRegistrationWaiting));
 }
 
 /// What is left is the smaller of the lifetime and the time to the end by the wall clock.
@@ -137,21 +137,21 @@ async fn after_a_start_the_smaller_of_two_is_left() {
     let clock = WallClock::right().await;
     for (lifetime, set_by) in [(Duration::ZERO, -HOUR), (TEN_MINUTES, YEAR)] {
         clock.set_by(0);
-        let house = House::new(|_| {});
-        house.registering(lifetime).await;
+        let fixture = ActorsFixture::new(|_| {});
+        fixture.registering(lifetime).await;
         clock.set_by(set_by);
-        house.restarted().await.ended().await;
+        fixture.restarted().await.ended().await;
     }
     for (set_by, least, most) in [(0, 500, 600), (-HOUR, 600, 600), (300, 200, 300)] {
         clock.set_by(0);
-        let house = House::new(|_| {});
-        house.registering(TEN_MINUTES).await;
+        let fixture = ActorsFixture::new(|_| {});
+        fixture.registering(TEN_MINUTES).await;
         clock.set_by(set_by);
-        let mut house = house.restarted().await;
-        timeout(PATIENCE, house.asked.recv()).await.unwrap();
-        let left = *house.gateway.left.lock().unwrap();
+        let mut fixture = fixture.restarted().await;
+        timeout(PATIENCE, fixture.asked.recv()).await.unwrap();
+        let left = *fixture.gateway.left.lock().unwrap();
         let most = Duration::from_secs(most);
         assert!(left <= most && left + PATIENCE >= Duration::from_secs(least), "{set_by}: {left:?}");
-        assert_eq!(house.submit(1).await, Ok(Effect::Happened));
+        assert_eq!(fixture.submit(1).await, Ok(Effect::Happened));
     }
 }

@@ -12,12 +12,12 @@ fn ids(page: &Page) -> Vec<u64> {
 
 #[tokio::test]
 async fn filters_and_pages_of_all() {
-    let house = House::told().await;
+    let fixture = AuditFixture::told().await;
     let check = |filter: Filter, expected: &[u64]| {
         for limit in [1, 2, 3, 100] {
             let (mut found, mut after) = (Vec::new(), Some(0));
             while let Some(position) = after {
-                let page = house.audit.events(position, &filter, limit).unwrap();
+                let page = fixture.audit.events(position, &filter, limit).unwrap();
                 assert!(page.lines.len() <= limit);
                 found.extend(ids(&page));
                 after = page.next;
@@ -25,7 +25,7 @@ async fn filters_and_pages_of_all() {
             assert_eq!(found, expected, "{filter:?}, {limit} to a page");
             let (mut found, mut before) = (Vec::new(), Some(u64::MAX));
             while let Some(position) = before {
-                let page = house.audit.events_back(position, &filter, limit).unwrap();
+                let page = fixture.audit.events_back(position, &filter, limit).unwrap();
                 assert!(page.lines.len() <= limit);
                 found.extend(ids(&page));
                 before = page.next;
@@ -49,13 +49,13 @@ async fn filters_and_pages_of_all() {
 
 #[tokio::test]
 async fn one_history_in_both_orders() {
-    let house = House::told().await;
+    let fixture = AuditFixture::told().await;
     let check = |order, types: &[&str], expected: &[u64]| {
         let filter = Filter { types: types.iter().map(|it| (*it).to_owned()).collect(), ..Filter::default() };
         for limit in [1, 2, 3, 100] {
             let (mut found, mut from) = (Vec::new(), None);
             loop {
-                let page = house.audit.history(SECOND.parse().unwrap(), order, from, &filter, limit).unwrap();
+                let page = fixture.audit.history(SECOND.parse().unwrap(), order, from, &filter, limit).unwrap();
                 found.extend(ids(&page));
                 from = page.next;
                 if from.is_none() {
@@ -69,25 +69,25 @@ async fn one_history_in_both_orders() {
     check(Order::Descending, &[], &[15, 14, 13, 12, 11, 7, 6, 4, 3]);
     check(Order::Descending, &["banned", "registered"], &[15, 7]);
     check(Order::Ascending, &["backup_taken"], &[]);
-    let unknown = house.audit.history("861821729999".parse().unwrap(), Order::Ascending, None, &Filter::default(), 1);
+    let unknown = fixture.audit.history("861821729999".parse().unwrap(), Order::Ascending, None, &Filter::default(), 1);
     assert_eq!(unknown.unwrap_err().to_string(), "account 861821729999 is unknown");
 }
 
 #[tokio::test]
 async fn accounts_by_what_they_are() {
-    let house = House::empty();
+    let fixture = AuditFixture::empty();
     let content = story()[0].1.clone();
     let number = |index: u64| (861_821_700_000 + index).to_string();
     for index in 0..2_500 {
-        house.happen(&number(index), content.clone(), 0).await;
+        fixture.happen(&number(index), content.clone(), 0).await;
     }
-    house.happen(&number(2_000), Event::OnlineRequested, 1).await;
-    house.happen(&number(7), Event::Banned { reason: Reason::none(), instance_code: String::new() }, 2).await;
+    fixture.happen(&number(2_000), Event::OnlineRequested, 1).await;
+    fixture.happen(&number(7), Event::Banned { reason: Reason::none(), instance_code: String::new() }, 2).await;
     let check = |wanted: Accounts, expected: Vec<u64>| {
         for limit in [1_000, 7] {
             let (mut found, mut from) = (Vec::new(), Some(0));
             while let Some(cursor) = from {
-                let page = house.audit.accounts(&wanted, cursor, limit, AccountRow::json);
+                let page = fixture.audit.accounts(&wanted, cursor, limit, AccountRow::json);
                 found.extend(page.lines.iter().map(|line| {
                     let row: serde_json::Value = serde_json::from_slice(line).unwrap();
                     row["whatsApp"].as_str().unwrap().parse::<u64>().unwrap() - 861_821_700_000
@@ -101,11 +101,11 @@ async fn accounts_by_what_they_are() {
     check(Accounts { prefix: "86182170123".to_owned(), ..Accounts::default() }, (1_230..1_240).collect());
     check(Accounts { status: Some(Status::Banned), ..Accounts::default() }, vec![7]);
     check(Accounts { online_status: Some(OnlineStatus::OnlineComing), ..Accounts::default() }, vec![2_000]);
-    let counts = house.audit.roster().counts();
+    let counts = fixture.audit.roster().counts();
     // What is kept beside the rows is what stands in them.
     for (status, online_status, accounts) in counts.by_state() {
         let stand_so = |_, it, online| (it, online) == (status, online_status);
-        let (found, _) = house.audit.roster().select(0, usize::MAX, stand_so);
+        let (found, _) = fixture.audit.roster().select(0, usize::MAX, stand_so);
         assert_eq!(accounts, found.len() as u64, "{status:?}, {online_status:?}");
     }
     assert_eq!((counts.total(), counts.online(), counts.banned()), (2_500, 0, 1));

@@ -20,12 +20,12 @@ where
     bytes
 }
 
-fn exported(house: &House, filter: &Filter) -> Vec<u8> {
-    collected(|write| house.audit.export(Form::CloudEvents, filter, |_, _| {}, write))
+fn exported(fixture: &AuditFixture, filter: &Filter) -> Vec<u8> {
+    collected(|write| fixture.audit.export(Form::CloudEvents, filter, |_, _| {}, write))
 }
 
-fn backed_up(house: &House) -> Vec<u8> {
-    collected(|write| house.audit.backup(|_, _| {}, write).map(drop))
+fn backed_up(fixture: &AuditFixture) -> Vec<u8> {
+    collected(|write| fixture.audit.backup(|_, _| {}, write).map(drop))
 }
 
 /// Each byte of `bytes` changed, one after the other, and each beginning of them.
@@ -40,10 +40,10 @@ fn altered(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
 
 #[tokio::test]
 async fn a_bundle_is_believed_only_as_it_is() {
-    let house = House::told().await;
+    let fixture = AuditFixture::told().await;
     let account = SECOND.parse().unwrap();
-    let bundle = house.audit.bundle(account).unwrap();
-    let signer = house.audit.signer().unwrap();
+    let bundle = fixture.audit.bundle(account).unwrap();
+    let signer = fixture.audit.signer().unwrap();
     let shown = verify_bundle(&bundle, Some(signer)).unwrap();
     assert_eq!((shown.account.as_str(), shown.events, shown.log_size), (SECOND, 9, 16));
     for (what, altered) in altered(bundle.trim_ascii_end()) {
@@ -75,24 +75,24 @@ async fn a_bundle_is_believed_only_as_it_is() {
     assert!(fault(&moved).contains("its events say they are from urn:muster:deadbeefdeadbeef"));
     assert!(fault(&|bundle| bundle["\u{1b}[31m\u{202e}"] = json!(1)).contains(r"\u001b[31m\u202e"));
     // Another's event, with its own good proof.
-    let other: Value = serde_json::from_slice(&house.audit.bundle(FIRST.parse().unwrap()).unwrap()).unwrap();
+    let other: Value = serde_json::from_slice(&fixture.audit.bundle(FIRST.parse().unwrap()).unwrap()).unwrap();
     assert!(fault(&|bundle| bundle["events"][0] = other["events"][0].clone()).contains("it is of 861821726232"));
 }
 
 /// Whoever signs with another key is told from the log, and from nobody if nobody is named.
 #[tokio::test]
 async fn what_is_signed_by_another_is_not_believed() {
-    let (house, other) = (House::told().await, House::told().await);
-    let signer = house.audit.signer().unwrap();
+    let (fixture, other) = (AuditFixture::told().await, AuditFixture::told().await);
+    let signer = fixture.audit.signer().unwrap();
     let account = SECOND.parse().unwrap();
     let words = [
         verify_bundle(&other.audit.bundle(account).unwrap(), Some(signer)).unwrap_err().to_string(),
         verify_export(&exported(&other, &Filter::default())[..], Some(signer)).unwrap_err().to_string(),
-        restored(&house, &backed_up(&other), Some(signer)).unwrap_err().to_string(),
+        restored(&fixture, &backed_up(&other), Some(signer)).unwrap_err().to_string(),
     ];
     assert!(words.iter().all(|words| words.starts_with("it is signed by ")), "{words:?}");
     // Signatures of one put on what the other says.
-    let mut bundle: Value = serde_json::from_slice(&house.audit.bundle(account).unwrap()).unwrap();
+    let mut bundle: Value = serde_json::from_slice(&fixture.audit.bundle(account).unwrap()).unwrap();
     let foreign: Value = serde_json::from_slice(&other.audit.bundle(account).unwrap()).unwrap();
     for part in ["checkpoint", "head"] {
         let own = std::mem::replace(&mut bundle[part], foreign[part].clone());
@@ -104,9 +104,9 @@ async fn what_is_signed_by_another_is_not_believed() {
 
 #[tokio::test]
 async fn an_export_is_believed_only_as_it_is() {
-    let house = House::told().await;
-    let signer = house.audit.signer().unwrap();
-    let export = exported(&house, &Filter::default());
+    let fixture = AuditFixture::told().await;
+    let signer = fixture.audit.signer().unwrap();
+    let export = exported(&fixture, &Filter::default());
     let shown = verify_export(&export[..], Some(signer)).unwrap();
     assert_eq!((shown.events, shown.complete, shown.log_size), (16, true, 16));
     for (what, altered) in altered(&export) {
@@ -120,16 +120,16 @@ async fn an_export_is_believed_only_as_it_is() {
     assert!(fault(&[&lines[..], &lines[..1]].concat()).contains("something follows"));
     // What was filtered out is no gap, and what was not is.
     let filter = Filter { types: vec!["banned".to_owned(), "registered".to_owned()], ..Filter::default() };
-    let shown = verify_export(&exported(&house, &filter)[..], Some(signer)).unwrap();
+    let shown = verify_export(&exported(&fixture, &filter)[..], Some(signer)).unwrap();
     assert_eq!((shown.events, shown.complete), (2, false));
     let of_one = Filter { account: Some(SECOND.parse().unwrap()), ..Filter::default() };
-    assert_eq!(verify_export(&exported(&house, &of_one)[..], Some(signer)).unwrap().events, 9);
+    assert_eq!(verify_export(&exported(&fixture, &of_one)[..], Some(signer)).unwrap().events, 9);
 }
 
 #[tokio::test]
 async fn csv_has_a_row_for_each() {
-    let house = House::told().await;
-    let csv = collected(|write| house.audit.export(Form::Csv, &Filter::default(), |_, _| {}, write));
+    let fixture = AuditFixture::told().await;
+    let csv = collected(|write| fixture.audit.export(Form::Csv, &Filter::default(), |_, _| {}, write));
     let text = String::from_utf8(csv).unwrap();
     assert_eq!(text.lines().count(), 17);
     assert!(
@@ -138,34 +138,34 @@ async fn csv_has_a_row_for_each() {
     assert!(text.contains(r#""publicKey"":""public, \""quoted\"""""#), "quotes are doubled: {text}");
 }
 
-fn restored(house: &House, backup: &[u8], signer: Option<&Signer>) -> Result<Restored, Error> {
-    restore(backup, &house.directory.path().join("restored"), signer, at(100), |_| {})
+fn restored(fixture: &AuditFixture, backup: &[u8], signer: Option<&Signer>) -> Result<Restored, Error> {
+    restore(backup, &fixture.directory.path().join("restored"), signer, at(100), |_| {})
 }
 
 #[test]
 fn a_backup_is_restored_whole_or_not_at_all() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let house = runtime.block_on(House::told());
-    let signer = house.audit.signer().unwrap();
-    let backup = backed_up(&house);
-    let place = house.directory.path().join("restored");
-    let left = || fs::read_dir(house.directory.path()).unwrap().count();
+    let fixture = runtime.block_on(AuditFixture::told());
+    let signer = fixture.audit.signer().unwrap();
+    let backup = backed_up(&fixture);
+    let place = fixture.directory.path().join("restored");
+    let left = || fs::read_dir(fixture.directory.path()).unwrap().count();
     // One in three, because each makes a store.
     for (what, altered) in altered(&backup).step_by(3) {
-        let refused = restored(&house, &altered, Some(signer)).map(|it| it.events);
+        let refused = restored(&fixture, &altered, Some(signer)).map(|it| it.events);
         assert!(refused.as_ref().is_err_and(Error::is_fault), "{what}: {refused:?}");
         assert_eq!(left(), 1, "{what}");
     }
     fs::create_dir(&place).unwrap();
-    let done = restored(&house, &backup, Some(signer)).unwrap();
+    let done = restored(&fixture, &backup, Some(signer)).unwrap();
     assert_eq!((done.events, done.accounts, &done.data_dir), (16, 2, &place));
-    assert!(matches!(restored(&house, &backup, None), Err(Error::Store(store::Error::NotEmpty { .. }))));
+    assert!(matches!(restored(&fixture, &backup, None), Err(Error::Store(store::Error::NotEmpty { .. }))));
     // The same store, the same past, the same keys; and that it was restored.
     fs::create_dir(place.join("keys")).unwrap();
-    fs::copy(house.data().join("keys/master.key"), place.join("keys/master.key")).unwrap();
+    fs::copy(fixture.data().join("keys/master.key"), place.join("keys/master.key")).unwrap();
     let copy = open_at(&place).unwrap();
-    assert_eq!((copy.source.clone(), copy.signer().unwrap()), (house.audit.source.clone(), signer));
-    assert_eq!(copy.journal.root_at(16).unwrap(), Some(house.audit.journal.root().1));
+    assert_eq!((copy.source.clone(), copy.signer().unwrap()), (fixture.audit.source.clone(), signer));
+    assert_eq!(copy.journal.root_at(16).unwrap(), Some(fixture.audit.journal.root().1));
     let last = copy.events(16, &Filter::default(), 10).unwrap();
     assert!(str::from_utf8(&last.lines[0]).unwrap().contains("muster.administration.restored.v1"));
     assert_eq!(copy.verify(|_, _| {}).unwrap().checkpoint, Some(16));

@@ -6,22 +6,22 @@ use super::*;
 
 #[tokio::test]
 async fn a_sound_journal_is_reported() {
-    let house = House::told().await;
-    let before = house.audit.verify(|_, _| {}).unwrap();
+    let fixture = AuditFixture::told().await;
+    let before = fixture.audit.verify(|_, _| {}).unwrap();
     assert_eq!((before.events, before.accounts, before.unknown, before.checkpoint), (16, 2, 0, None));
-    house.audit.checkpoint().unwrap();
-    house.happen(FIRST, Event::OnlineRequested, 70).await;
-    assert_eq!(house.audit.verify(|_, _| {}).unwrap().checkpoint, Some(16), "it holds for the beginning");
+    fixture.audit.checkpoint().unwrap();
+    fixture.happen(FIRST, Event::OnlineRequested, 70).await;
+    assert_eq!(fixture.audit.verify(|_, _| {}).unwrap().checkpoint, Some(16), "it holds for the beginning");
 }
 
 /// A store that came back from an older copy, with a checkpoint that was signed later.
 #[tokio::test]
 async fn a_journal_that_came_back_shorter_is_found() {
-    let house = House::told().await;
-    let note = house.audit.checkpoint().unwrap();
-    let House { audit, directory } = House::empty();
+    let fixture = AuditFixture::told().await;
+    let note = fixture.audit.checkpoint().unwrap();
+    let AuditFixture { audit, directory } = AuditFixture::empty();
     let key = audit.log().unwrap().signer().clone();
-    assert_ne!(&key, house.audit.signer().unwrap());
+    assert_ne!(&key, fixture.audit.signer().unwrap());
     // Its own key and its own short past, with the other's longer checkpoint: signed by somebody else.
     let path = directory.path().join("data");
     drop(audit);
@@ -31,7 +31,7 @@ async fn a_journal_that_came_back_shorter_is_found() {
     // Signed by its own key.
     fs::remove_file(path.join("log/checkpoint")).unwrap();
     let longer = open_at(&path).unwrap();
-    let text = Checkpoint { origin: key.name, size: 16, root: house.audit.journal.root().1 }.text();
+    let text = Checkpoint { origin: key.name, size: 16, root: fixture.audit.journal.root().1 }.text();
     let forged = longer.log().unwrap().sign(&text);
     drop(longer);
     fs::write(path.join("log/checkpoint"), forged).unwrap();
@@ -42,41 +42,41 @@ async fn a_journal_that_came_back_shorter_is_found() {
 
 #[tokio::test]
 async fn a_journal_with_another_past_is_found() {
-    let house = House::told().await;
-    let origin = house.audit.signer().unwrap().name.clone();
-    let text = Checkpoint { origin, size: 3, root: house.audit.journal.root().1 }.text();
-    let forged = house.audit.log().unwrap().sign(&text);
-    fs::write(house.data().join("log/checkpoint"), forged).unwrap();
-    let error = house.audit.verify(|_, _| {}).unwrap_err();
+    let fixture = AuditFixture::told().await;
+    let origin = fixture.audit.signer().unwrap().name.clone();
+    let text = Checkpoint { origin, size: 3, root: fixture.audit.journal.root().1 }.text();
+    let forged = fixture.audit.log().unwrap().sign(&text);
+    fs::write(fixture.data().join("log/checkpoint"), forged).unwrap();
+    let error = fixture.audit.verify(|_, _| {}).unwrap_err();
     assert!(error.is_fault() && error.to_string().starts_with("the first 3 facts of the journal have the root"));
 }
 
 /// A history that no rule can have decided, in records that are all in their place.
 #[tokio::test]
 async fn an_impossible_history_is_found() {
-    let house = House::told().await;
-    house.happen(FIRST, Event::Registered, 70).await;
-    let error = house.audit.verify(|_, _| {}).unwrap_err();
+    let fixture = AuditFixture::told().await;
+    fixture.happen(FIRST, Event::Registered, 70).await;
+    let error = fixture.audit.verify(|_, _| {}).unwrap_err();
     let expected = "damaged at position 17: no rule allows registered for account 861821726232 as it stands";
     assert!(error.is_fault() && error.to_string().contains(expected), "{error}");
 }
 
 #[tokio::test]
 async fn a_replay_finds_what_is_served_otherwise() {
-    let house = House::told().await;
-    let replayed = house.audit.replay(Until::End, Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
+    let fixture = AuditFixture::told().await;
+    let replayed = fixture.audit.replay(Until::End, Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
     assert_eq!((replayed.events, replayed.accounts, replayed.online, replayed.differences), (16, 2, 0, Some(0)));
     assert_eq!(replayed.state.unwrap()["version"], 9);
-    let then = house.audit.replay(Until::Position(6), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
+    let then = fixture.audit.replay(Until::Position(6), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
     assert_eq!((then.events, then.online, then.banned, then.differences), (6, 2, 0, None));
     assert_eq!(then.state.unwrap()["onlineStatus"], 2);
-    let then = house.audit.replay(Until::Time(at(6)), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
+    let then = fixture.audit.replay(Until::Time(at(6)), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
     assert_eq!((then.events, then.banned), (7, 1));
     assert_eq!(then.state.unwrap()["status"], 2, "the account and the list are of the same moment");
 
     // A list that lacks an account, and has another where it never stood.
-    let wrong = house.audit.roster.blank();
-    let mut records = house.audit.records(0, &Filter::default(), 100).unwrap().0;
+    let wrong = fixture.audit.roster.blank();
+    let mut records = fixture.audit.records(0, &Filter::default(), 100).unwrap().0;
     for record in &mut records {
         if record.position < 3 {
             record.fact = journal::Fact::Event(Event::CodeSent);
@@ -84,11 +84,11 @@ async fn a_replay_finds_what_is_served_otherwise() {
         }
     }
     wrong.apply(&records);
-    let audit = Audit { roster: wrong.clone(), ..house.audit.clone() };
+    let audit = Audit { roster: wrong.clone(), ..fixture.audit.clone() };
     let replayed = audit.replay(Until::End, None, |_, _| {}).unwrap();
     assert_eq!(replayed.differing, ["861821729999"]);
     // A rebuild says the same, and mends it.
-    let (events, differing) = wrong.refold(&house.audit.journal, true, |_| {}).unwrap();
+    let (events, differing) = wrong.refold(&fixture.audit.journal, true, |_| {}).unwrap();
     assert_eq!((events, differing.len()), (16, 1));
     assert_eq!(audit.replay(Until::End, None, |_, _| {}).unwrap().differences, Some(0));
 }
@@ -96,8 +96,8 @@ async fn a_replay_finds_what_is_served_otherwise() {
 /// A rebuild while events go on happening ends with all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_while_serving() {
-    let house = Arc::new(House::told().await);
-    let writing = house.clone();
+    let fixture = Arc::new(AuditFixture::told().await);
+    let writing = fixture.clone();
     let writer = tokio::spawn(async move {
         for index in 0..300 {
             let event = if index % 2 == 0 { Event::OnlineRequested } else { Event::RecycleRequested };
@@ -105,12 +105,12 @@ async fn a_rebuild_while_serving() {
         }
     });
     while !writer.is_finished() {
-        let house = house.clone();
-        let refold = move || house.audit.roster.refold(&house.audit.journal, true, |_| {});
+        let fixture = fixture.clone();
+        let refold = move || fixture.audit.roster.refold(&fixture.audit.journal, true, |_| {});
         let (_, differing) = tokio::task::spawn_blocking(refold).await.unwrap().unwrap();
         assert_eq!(differing, []);
     }
     writer.await.unwrap();
-    assert_eq!(house.audit.roster.position(), 316);
-    assert_eq!(house.audit.replay(Until::End, None, |_, _| {}).unwrap().differences, Some(0));
+    assert_eq!(fixture.audit.roster.position(), 316);
+    assert_eq!(fixture.audit.replay(Until::End, None, |_, _| {}).unwrap().differences, Some(0));
 }

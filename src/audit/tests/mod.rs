@@ -7,7 +7,7 @@
 //! | `forging` | bundles, exports and backups, altered in every way |
 //! | `holding` | that a journal is what its checkpoint says, and served as its events say |
 
-// Fuzzing has use for the house alone.
+// Fuzzing has use for the fixture alone.
 #![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 #![allow(clippy::unwrap_used)]
 
@@ -39,28 +39,28 @@ const FIRST: &str = "861821726232";
 const SECOND: &str = "861821720003";
 
 /// A journal with two accounts and some acts, and everything to look into it.
-pub(crate) struct House {
+pub(crate) struct AuditFixture {
     pub(crate) audit: Audit,
     pub(crate) directory: TempDir,
 }
 
-impl House {
+impl AuditFixture {
     /// Nothing happened yet.
-    pub(crate) fn empty() -> House {
+    pub(crate) fn empty() -> AuditFixture {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::found(&directory.path().join("data"), &store_settings(), StoreId(0x0123_4567_89ab_cdef));
-        House { audit: open_audit(store.unwrap()).unwrap(), directory }
+        AuditFixture { audit: open_audit(store.unwrap()).unwrap(), directory }
     }
 
     /// The whole story: one account comes and goes, one is banned and registered again, and somebody takes a backup.
-    pub(crate) async fn told() -> House {
-        let house = House::empty();
+    pub(crate) async fn told() -> AuditFixture {
+        let fixture = AuditFixture::empty();
         for (seconds, (number, event)) in (0..).zip(story()) {
-            house.happen(number, event, seconds).await;
+            fixture.happen(number, event, seconds).await;
         }
         let act = Act { deed: Deed::BackupTaken { position: 15 }, from: "127.0.0.1:40000".to_owned() };
-        house.audit.journal.record_act(act, Origin::OPERATOR, at(60)).await.unwrap();
-        house
+        fixture.audit.journal.record_act(act, Origin::OPERATOR, at(60)).await.unwrap();
+        fixture
     }
 
     pub(crate) async fn happen(&self, number: &str, event: Event, seconds: i64) {

@@ -16,8 +16,8 @@ fn golden(name: &str, text: &str) {
 
 #[tokio::test]
 async fn events_are_cloud_events() {
-    let house = House::told().await;
-    let page = house.audit.events(0, &Filter::default(), 100).unwrap();
+    let fixture = AuditFixture::told().await;
+    let page = fixture.audit.events(0, &Filter::default(), 100).unwrap();
     let lines: Vec<&str> = page.lines.iter().map(|line| str::from_utf8(line).unwrap()).collect();
     golden("audit_events", &lines.join("\n"));
     for line in lines {
@@ -32,21 +32,21 @@ async fn events_are_cloud_events() {
 
 #[tokio::test]
 async fn states_are_those_of_any_time() {
-    let house = House::told().await;
+    let fixture = AuditFixture::told().await;
     let second = SECOND.parse().unwrap();
     let mut states = String::new();
     for version in 1..=9 {
-        let line = house.audit.state_line(second, AsOf::Version(version)).unwrap();
+        let line = fixture.audit.state_line(second, AsOf::Version(version)).unwrap();
         writeln!(states, "version {version}\n  {}", str::from_utf8(&line).unwrap()).unwrap();
-        for change in house.audit.diff(second, version.max(2) - 1, version).unwrap() {
+        for change in fixture.audit.diff(second, version.max(2) - 1, version).unwrap() {
             writeln!(states, "  {}", serde_json::to_string(&change).unwrap()).unwrap();
         }
     }
     golden("audit_states", &states);
     // It happened at the sixth second, and not a microsecond before.
-    let status = |time: i64| house.audit.state(second, AsOf::Time(Timestamp(time))).unwrap()["status"].clone();
+    let status = |time: i64| fixture.audit.state(second, AsOf::Time(Timestamp(time))).unwrap()["status"].clone();
     assert_eq!((status(at(6).0 - 1), status(at(6).0)), (Value::from(1), Value::from(2)));
-    let refused = |as_of| house.audit.state(second, as_of).unwrap_err().to_string();
+    let refused = |as_of| fixture.audit.state(second, as_of).unwrap_err().to_string();
     assert_eq!(refused(AsOf::Version(10)), "account 861821720003 has the versions 1 to 9, and no version 10");
     assert_eq!(refused(AsOf::Version(0)), "account 861821720003 has the versions 1 to 9, and no version 0");
     let early = "account 861821720003 was not there yet; its history begins at 2026-11-25T09:00:02.000000Z";

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use futures_util::StreamExt;
 
 use crate::access::{Keys, Pass};
-use crate::audit::tests::House;
+use crate::audit::tests::AuditFixture;
 use crate::http::{Asked, Here, Within};
 
 const JSON: &str = "application/json";
@@ -13,22 +13,22 @@ const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 const LIVE: &str = "text/event-stream";
 
-async fn answer_here(house: &House, keys: Keys, method: &str, path: &str, accept: &str, body: String) -> Here {
+async fn answer_here(fixture: &AuditFixture, keys: Keys, method: &str, path: &str, accept: &str, body: String) -> Here {
     let (pass, headers) = (Pass::OWNER, &[("accept", accept)]);
     let asked = Asked { pass, peer: None, method, path, headers, body };
-    Within::offline(house.audit.clone(), keys).ask(asked).await.unwrap().into()
+    Within::offline(fixture.audit.clone(), keys).ask(asked).await.unwrap().into()
 }
 
-async fn answer(house: &House, method: &str, path: &str, accept: &str) -> (u16, String) {
-    let keys = Keys::open(house.audit.journal(), None).unwrap();
-    let answer = answer_here(house, keys, method, path, accept, String::new()).await;
+async fn answer(fixture: &AuditFixture, method: &str, path: &str, accept: &str) -> (u16, String) {
+    let keys = Keys::open(fixture.audit.journal(), None).unwrap();
+    let answer = answer_here(fixture, keys, method, path, accept, String::new()).await;
     let body: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
     (answer.status, String::from_utf8(body.concat()).unwrap())
 }
 
 #[tokio::test]
 async fn questions_and_answers() {
-    let house = House::told().await;
+    let fixture = AuditFixture::told().await;
     let questions = [
         ("GET", "accounts", JSON),
         ("GET", "accounts?limit=1", JSON),
@@ -106,7 +106,7 @@ async fn questions_and_answers() {
     ];
     let mut golden = String::new();
     for (method, path, accept) in questions {
-        let (status, body) = answer(&house, method, path, accept).await;
+        let (status, body) = answer(&fixture, method, path, accept).await;
         let kind = match accept {
             NDJSON => " as lines",
             CSV => " as CSV",
@@ -126,8 +126,8 @@ async fn questions_and_answers() {
 /// Where a secret stands in the place of a name, it is not repeated; and no name moves a cursor.
 #[tokio::test]
 async fn what_stands_in_a_body_is_not_repeated() {
-    let house = House::told().await;
-    let keys = Keys::open(house.audit.journal(), None).unwrap();
+    let fixture = AuditFixture::told().await;
+    let keys = Keys::open(fixture.audit.journal(), None).unwrap();
     for (path, body) in [
         ("keys", r#"{"whsec_secret"}"#),
         ("keys", r#"{"whsec_secret":"key"}"#),
@@ -136,7 +136,7 @@ async fn what_stands_in_a_body_is_not_repeated() {
         ("keys", r#"{"name":"a","role":"admin","expires":"\u009b"}"#),
     ] {
         let body = body.to_owned();
-        let answer = answer_here(&house, keys.clone(), "POST", path, JSON, body).await;
+        let answer = answer_here(&fixture, keys.clone(), "POST", path, JSON, body).await;
         let words: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
         let problem: serde_json::Value = serde_json::from_slice(&words.concat()).unwrap();
         let detail = problem["detail"].as_str().unwrap();
@@ -148,19 +148,19 @@ async fn what_stands_in_a_body_is_not_repeated() {
 /// One view of an event, wherever it is shown.
 #[tokio::test]
 async fn an_event_is_the_same_everywhere() {
-    let house = House::told().await;
-    let lines = answer(&house, "GET", "events", NDJSON).await.1;
-    let page = answer(&house, "GET", "events", JSON).await.1;
+    let fixture = AuditFixture::told().await;
+    let lines = answer(&fixture, "GET", "events", NDJSON).await.1;
+    let page = answer(&fixture, "GET", "events", JSON).await.1;
     let listed = lines.trim_end().replace('\n', ",");
     assert_eq!(page, format!("{{\"events\":[{listed}],\"next\":null}}\n"));
-    let exported = answer(&house, "GET", "export", JSON).await.1;
+    let exported = answer(&fixture, "GET", "export", JSON).await.1;
     assert!(exported.starts_with(&lines), "the export begins with the same lines");
     for number in ["861821726232", "861821720003"] {
         let of_one = |line: &&str| line.contains(&format!("\"subject\":\"{number}\""));
         let expected: String = lines.split_inclusive('\n').filter(of_one).collect();
-        assert_eq!(answer(&house, "GET", &format!("accounts/{number}/events"), NDJSON).await.1, expected);
-        assert_eq!(answer(&house, "GET", &format!("events?account={number}"), NDJSON).await.1, expected);
-        let bundle = answer(&house, "GET", &format!("log/proof/account/{number}"), JSON).await.1;
+        assert_eq!(answer(&fixture, "GET", &format!("accounts/{number}/events"), NDJSON).await.1, expected);
+        assert_eq!(answer(&fixture, "GET", &format!("events?account={number}"), NDJSON).await.1, expected);
+        let bundle = answer(&fixture, "GET", &format!("log/proof/account/{number}"), JSON).await.1;
         assert!(expected.lines().all(|line| bundle.contains(line)), "the bundle has the same lines");
     }
 }

@@ -157,17 +157,17 @@ mod tests {
 
     use super::*;
     use crate::access::{Door, Keys};
-    use crate::audit::tests::House;
+    use crate::audit::tests::AuditFixture;
     use crate::http::v1::routes;
     use crate::limits::{REQUEST_TIMEOUT, REQUESTS_PER_SECOND};
 
     /// Whoever reads slowly must not take the threads that others need.
     #[tokio::test]
     async fn there_are_so_many_streams_and_no_more() {
-        let house = House::told().await;
-        let keys = Keys::open(house.audit.journal(), None).unwrap();
+        let fixture = AuditFixture::told().await;
+        let keys = Keys::open(fixture.audit.journal(), None).unwrap();
         let door = Door::new(keys, REQUESTS_PER_SECOND);
-        let desk = Desk::new(house.audit.clone(), None, None, door, REQUEST_TIMEOUT, CancellationToken::new());
+        let desk = Desk::new(fixture.audit.clone(), None, None, door, REQUEST_TIMEOUT, CancellationToken::new());
         let service = TowerToHyperService::new(warp::service(routes(desk.clone())));
         let export = async |path: &str| {
             let request = Request::get(path).header("accept", NDJSON).body(String::new()).unwrap();

@@ -8,61 +8,61 @@ use crate::metrics::EventType;
 
 #[tokio::test]
 async fn a_stale_version_conflicts_and_appends_nothing() {
-    let house = House::new();
-    house.append(1, 0, &[Event::OnlineRequested, Event::RecycleRequested]).await.unwrap();
+    let fixture = JournalFixture::new();
+    fixture.append(1, 0, &[Event::OnlineRequested, Event::RecycleRequested]).await.unwrap();
     for stale in [0, 1, 3, u64::MAX] {
-        let refused = house.append(1, stale, &[Event::BanLifted]).await.unwrap_err();
+        let refused = fixture.append(1, stale, &[Event::BanLifted]).await.unwrap_err();
         assert!(matches!(refused, Error::Conflict { expected, actual: 2, .. } if expected == stale), "{refused}");
     }
-    assert_eq!(house.journal.head(), 2);
-    assert_eq!(house.append(1, 2, &[Event::BanLifted]).await.unwrap()[0].position, 3, "a refusal takes no position");
-    assert_eq!(house.append(2, 0, &[Event::BanLifted]).await.unwrap()[0].previous, 0);
+    assert_eq!(fixture.journal.head(), 2);
+    assert_eq!(fixture.append(1, 2, &[Event::BanLifted]).await.unwrap()[0].position, 3, "a refusal takes no position");
+    assert_eq!(fixture.append(2, 0, &[Event::BanLifted]).await.unwrap()[0].previous, 0);
 }
 
 #[tokio::test]
 async fn an_append_without_events_is_answered() {
-    let house = House::new();
-    assert_eq!(house.append(1, 0, &[]).await.unwrap(), vec![]);
-    assert_eq!(house.journal.head(), 0);
+    let fixture = JournalFixture::new();
+    assert_eq!(fixture.append(1, 0, &[]).await.unwrap(), vec![]);
+    assert_eq!(fixture.journal.head(), 0);
 }
 
 /// What is accepted can be read again, up to the very limit; what is larger is refused, and harms nobody.
 #[tokio::test]
 async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
-    let house = House::new();
+    let fixture = JournalFixture::new();
     let imported = |secret_bytes| Event::AccountImported { content: content(secret_bytes) };
     let around = schema::encode(&Fact::Event(imported(PAYLOAD_BYTES))).2.len() - PAYLOAD_BYTES;
     let largest = imported(PAYLOAD_BYTES - around);
-    house.append(1, 0, std::slice::from_ref(&largest)).await.unwrap();
+    fixture.append(1, 0, std::slice::from_ref(&largest)).await.unwrap();
     for (events, what) in [
         (vec![imported(PAYLOAD_BYTES - around + 1)], "a payload over its limit"),
         (vec![imported(BLOCK_BYTES)], "an event over a block"),
         (vec![largest.clone(), largest.clone()], "events that fit no block together"),
         (vec![Event::CodeSent; BLOCK_RECORDS + 1], "more events than a block has"),
     ] {
-        let refused = house.append(1, 1, &events).await;
+        let refused = fixture.append(1, 1, &events).await;
         assert!(matches!(refused, Err(Error::TooLarge { .. })), "{what}: {refused:?}");
     }
-    house.append(1, 1, &vec![Event::CodeSent; BLOCK_RECORDS]).await.unwrap();
-    assert_eq!(house.journal.read_at(1).unwrap().unwrap().fact, Fact::Event(largest));
-    assert_eq!(house.journal.verify().unwrap().events, 1 + BLOCK_RECORDS as u64);
+    fixture.append(1, 1, &vec![Event::CodeSent; BLOCK_RECORDS]).await.unwrap();
+    assert_eq!(fixture.journal.read_at(1).unwrap().unwrap().fact, Fact::Event(largest));
+    assert_eq!(fixture.journal.verify().unwrap().events, 1 + BLOCK_RECORDS as u64);
 }
 
 /// Four appenders fight for each of eight accounts. Whoever loses loads the head again and tries again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_appenders_make_one_gapless_order() {
     let (accounts, appenders, each) = (8, 4, 25);
-    let house = House::new();
+    let fixture = JournalFixture::new();
     let appenders: Vec<_> = (0..accounts * appenders)
-        .map(|number| tokio::spawn(fight(house.journal.clone(), number % accounts, each)))
+        .map(|number| tokio::spawn(fight(fixture.journal.clone(), number % accounts, each)))
         .collect();
     let mut answered = Vec::new();
     for appender in appenders {
         answered.extend(appender.await.unwrap());
     }
-    let all = house.all();
+    let all = fixture.all();
     assert_eq!(all.len(), answered.len());
-    assert_eq!(all.len() as u64, house.journal.head());
+    assert_eq!(all.len() as u64, fixture.journal.head());
 
     let mut heads: HashMap<Stream, Head> = HashMap::new();
     for (record, position) in all.iter().zip(1..) {
@@ -70,12 +70,12 @@ async fn concurrent_appenders_make_one_gapless_order() {
         assert_eq!((record.position, record.version, record.previous), (position, head.version + 1, head.position));
         *head = Head { position, version: record.version };
     }
-    assert!(heads.iter().all(|(stream, head)| house.journal.head_of(*stream) == *head));
+    assert!(heads.iter().all(|(stream, head)| fixture.journal.head_of(*stream) == *head));
     answered.sort_by_key(|record| record.position);
     assert_eq!(answered, all, "each appender was told what is there");
-    assert_eq!(house.commits.try_iter().flatten().collect::<Vec<_>>(), all, "commits were seen in order, each once");
-    let report = house.journal.verify().unwrap();
-    assert_eq!((report.events, report.accounts, report.root), (all.len() as u64, 8, house.journal.root().1));
+    assert_eq!(fixture.commits.try_iter().flatten().collect::<Vec<_>>(), all, "commits were seen in order, each once");
+    let report = fixture.journal.verify().unwrap();
+    assert_eq!((report.events, report.accounts, report.root), (all.len() as u64, 8, fixture.journal.root().1));
 }
 
 /// Each fact is counted under its name, and blocks by what is in them.
@@ -86,11 +86,11 @@ async fn what_is_appended_is_counted() {
     }
     let counted: BTreeSet<&str> = EventType::ALL.iter().map(|event_type| event_type.word()).collect();
     assert_eq!(counted, names().collect(), "no name is counted that is none, and none is missing");
-    let house = House::new();
-    house.append(1, 0, &[Event::CodeSent, Event::CodeSent]).await.unwrap();
-    house.append(1, 2, &[Event::Registered]).await.unwrap();
-    house.append(1, 2, &[Event::Registered]).await.unwrap_err();
-    let events = |event_type| house.journal.metrics().events.at(event_type).get();
+    let fixture = JournalFixture::new();
+    fixture.append(1, 0, &[Event::CodeSent, Event::CodeSent]).await.unwrap();
+    fixture.append(1, 2, &[Event::Registered]).await.unwrap();
+    fixture.append(1, 2, &[Event::Registered]).await.unwrap_err();
+    let events = |event_type| fixture.journal.metrics().events.at(event_type).get();
     assert_eq!((events(EventType::CodeSent), events(EventType::Registered)), (2, 1));
 }
 

@@ -13,7 +13,7 @@ use super::*;
 const JOURNALS: [&str; 1] = ["journal_format_1"];
 
 /// What happened in them: every type of fact, in histories that the rules allow.
-async fn live(house: &House) {
+async fn live(fixture: &JournalFixture) {
     let [
         imported,
         replaced,
@@ -30,32 +30,32 @@ async fn live(house: &House) {
         ..,
     ] = samples();
     let failed = Event::RegistrationFailed { reason: Reason::new("wrong code"), attempt: 1, still_waiting: true };
-    house.append(1, 0, &[imported, online]).await.unwrap();
-    house.append(2, 0, &[requested]).await.unwrap();
-    house.append(1, 2, &[came]).await.unwrap();
-    house.append(2, 1, &[sent, submitted.clone()]).await.unwrap();
-    house.append(1, 3, &[replaced]).await.unwrap();
-    house.append(1, 4, &[recycle]).await.unwrap();
-    house.append(2, 3, &[failed]).await.unwrap();
-    house.append(1, 5, &[offline]).await.unwrap();
+    fixture.append(1, 0, &[imported, online]).await.unwrap();
+    fixture.append(2, 0, &[requested]).await.unwrap();
+    fixture.append(1, 2, &[came]).await.unwrap();
+    fixture.append(2, 1, &[sent, submitted.clone()]).await.unwrap();
+    fixture.append(1, 3, &[replaced]).await.unwrap();
+    fixture.append(1, 4, &[recycle]).await.unwrap();
+    fixture.append(2, 3, &[failed]).await.unwrap();
+    fixture.append(1, 5, &[offline]).await.unwrap();
     // The acts of the first release; the bytes of later ones are in `journal_payloads`.
     for fact in facts().into_iter().skip(samples().len()).take(3) {
         let Fact::Act(act) = fact else { continue };
         let origin = Origin { principal: Principal::Operator(2), request: RequestId(9) };
-        house.journal.record_act(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();
+        fixture.journal.record_act(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();
     }
-    house.append(1, 6, &[banned]).await.unwrap();
-    house.append(2, 4, &[submitted, registered]).await.unwrap();
-    house.append(1, 7, &[lifted]).await.unwrap();
+    fixture.append(1, 6, &[banned]).await.unwrap();
+    fixture.append(2, 4, &[submitted, registered]).await.unwrap();
+    fixture.append(1, 7, &[lifted]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_journal_has_its_bytes() {
-    let house = House::new();
-    live(&house).await;
+    let fixture = JournalFixture::new();
+    live(&fixture).await;
     let block =
         |block: Result<(u64, store::Value), store::Error>| block.map(|(first, it)| format!("{first} {}", hex(&it)));
-    let blocks: Vec<String> = house.store.blocks_from(0).map(|it| block(it).unwrap()).collect();
+    let blocks: Vec<String> = fixture.store.blocks_from(0).map(|it| block(it).unwrap()).collect();
     golden("journal_format_1", &blocks.join("\n"));
 }
 
@@ -71,10 +71,10 @@ async fn journals_of_all_formats_are_read() {
             store.append(&[(first.parse().unwrap(), unhex(block))]).unwrap();
         }
         drop(store);
-        let house = House::open(directory).unwrap();
+        let fixture = JournalFixture::open(directory).unwrap();
         let mut accounts = [Account::initial(), Account::initial()];
         let mut happened = String::new();
-        let report = house.journal.verify_with(|record| {
+        let report = fixture.journal.verify_with(|record| {
             writeln!(happened, "{:>2} {:?}", record.position, record.fact).unwrap();
             let Some((number, event)) = record.event() else { return Ok(()) };
             let state = if number == account(1) { &mut accounts[0] } else { &mut accounts[1] };
@@ -82,8 +82,8 @@ async fn journals_of_all_formats_are_read() {
             state.evolve(event);
             Ok(())
         });
-        assert_eq!(report.unwrap().events, house.journal.head());
-        assert_eq!(accounts, [1, 2].map(|number| house.journal.load(account(number)).unwrap().0), "{name}");
+        assert_eq!(report.unwrap().events, fixture.journal.head());
+        assert_eq!(accounts, [1, 2].map(|number| fixture.journal.load(account(number)).unwrap().0), "{name}");
         let [first, second] = accounts;
         golden("journals_folded", &format!("{happened}\n{first:#?}\n{second:#?}"));
     }

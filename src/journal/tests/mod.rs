@@ -39,7 +39,7 @@ const AT: Timestamp = Timestamp(1_700_000_000_000_000);
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A journal in a directory of its own.
-struct House {
+struct JournalFixture {
     journal: Journal,
     store: Store,
     /// What `on_commit` saw.
@@ -47,21 +47,21 @@ struct House {
     directory: TempDir,
 }
 
-impl House {
-    fn new() -> House {
-        House::open(tempfile::tempdir().unwrap()).unwrap()
+impl JournalFixture {
+    fn new() -> JournalFixture {
+        JournalFixture::open(tempfile::tempdir().unwrap()).unwrap()
     }
 
-    fn open(directory: TempDir) -> Result<House, Error> {
+    fn open(directory: TempDir) -> Result<JournalFixture, Error> {
         let store = open_store(directory.path());
         let (seen, commits) = std_mpsc::channel();
         let on_commit: OnCommit = Box::new(move |records| seen.send(records.to_vec()).unwrap_or_default());
-        Ok(House { journal: Journal::open(store.clone(), on_commit)?, store, commits, directory })
+        Ok(JournalFixture { journal: Journal::open(store.clone(), on_commit)?, store, commits, directory })
     }
 
     /// Closes the journal, and returns when its writer has let go of the store.
     fn close(self) -> TempDir {
-        let House { journal, store, commits, directory } = self;
+        let JournalFixture { journal, store, commits, directory } = self;
         drop((journal, store));
         // The writer drops what it was given last, so the other end of this channel goes after its hold on the store.
         commits.iter().for_each(drop);
@@ -69,8 +69,8 @@ impl House {
     }
 
     /// Closes and opens again.
-    fn reopened(self) -> House {
-        House::open(self.close()).unwrap()
+    fn reopened(self) -> JournalFixture {
+        JournalFixture::open(self.close()).unwrap()
     }
 
     async fn append(&self, account: u64, expected_version: u64, events: &[Event]) -> Result<Vec<Recorded>, Error> {

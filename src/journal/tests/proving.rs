@@ -15,26 +15,26 @@ fn roots(leaves: &[Vec<u8>]) -> Vec<Root> {
 }
 
 /// More than two runs, in blocks that do not end where runs do; some sizes around each power of two and each run.
-async fn house() -> (House, Vec<Vec<u8>>, Vec<u64>) {
-    let house = House::new();
+async fn fixture() -> (JournalFixture, Vec<Vec<u8>>, Vec<u64>) {
+    let fixture = JournalFixture::new();
     let events = 2 * RUN_LEAVES + 90;
     for version in (0..events).step_by(10) {
-        house.append(0, version, &vec![Event::CodeSent; (events - version).min(10) as usize]).await.unwrap();
+        fixture.append(0, version, &vec![Event::CodeSent; (events - version).min(10) as usize]).await.unwrap();
     }
-    let leaves = (1..=events).map(|position| house.journal.leaf_at(position).unwrap().unwrap()).collect();
+    let leaves = (1..=events).map(|position| fixture.journal.leaf_at(position).unwrap().unwrap()).collect();
     let sizes = [1, 2, 3, 7, 8, 100, 255, 256, 257, 300, 511, 512, 513, 600, 602];
-    (house, leaves, sizes.into())
+    (fixture, leaves, sizes.into())
 }
 
 #[tokio::test]
 async fn each_record_is_proved_in_each_tree() {
-    let (house, leaves, sizes) = house().await;
+    let (fixture, leaves, sizes) = fixture().await;
     let roots = roots(&leaves);
     for size in sizes {
-        assert_eq!(house.journal.root_at(size).unwrap(), Some(roots[size as usize]), "size {size}");
+        assert_eq!(fixture.journal.root_at(size).unwrap(), Some(roots[size as usize]), "size {size}");
         for position in (1..=size).step_by(7).chain([size]) {
             let record = &leaves[position as usize - 1];
-            let proof = house.journal.inclusion_proof(position, size).unwrap().unwrap();
+            let proof = fixture.journal.inclusion_proof(position, size).unwrap().unwrap();
             let shown = |record: &[u8], position, size, proof: &[_]| root_by_inclusion(record, position, size, proof);
             let root = Some(roots[size as usize]);
             assert_eq!(shown(record, position, size, &proof), root, "{position} in {size}");
@@ -54,20 +54,20 @@ async fn each_record_is_proved_in_each_tree() {
             }
         }
     }
-    assert_eq!(house.journal.inclusion_proof(0, 5).unwrap(), None);
-    assert_eq!(house.journal.inclusion_proof(6, 5).unwrap(), None);
-    assert_eq!(house.journal.inclusion_proof(1, 603).unwrap(), None);
+    assert_eq!(fixture.journal.inclusion_proof(0, 5).unwrap(), None);
+    assert_eq!(fixture.journal.inclusion_proof(6, 5).unwrap(), None);
+    assert_eq!(fixture.journal.inclusion_proof(1, 603).unwrap(), None);
 }
 
 #[tokio::test]
 async fn each_tree_is_proved_in_each_later_one() {
-    let (house, leaves, sizes) = house().await;
+    let (fixture, leaves, sizes) = fixture().await;
     let roots = roots(&leaves);
     let root = |size: u64| roots[size as usize];
     for later in &sizes {
         for earlier in sizes.iter().filter(|size| *size <= later) {
             let (earlier, later) = (*earlier, *later);
-            let proof = house.journal.consistency_proof(earlier, later).unwrap().unwrap();
+            let proof = fixture.journal.consistency_proof(earlier, later).unwrap().unwrap();
             let holds = |before, after, proof: &[_]| consistency_holds(earlier, before, later, after, proof);
             assert!(holds(root(earlier), root(later), &proof), "{earlier} in {later}");
             let other = Root([7; 32]);
@@ -83,40 +83,40 @@ async fn each_tree_is_proved_in_each_later_one() {
             }
         }
     }
-    assert_eq!(house.journal.consistency_proof(0, 5).unwrap(), None);
-    assert_eq!(house.journal.consistency_proof(6, 5).unwrap(), None);
-    assert_eq!(house.journal.consistency_proof(1, 603).unwrap(), None);
+    assert_eq!(fixture.journal.consistency_proof(0, 5).unwrap(), None);
+    assert_eq!(fixture.journal.consistency_proof(6, 5).unwrap(), None);
+    assert_eq!(fixture.journal.consistency_proof(1, 603).unwrap(), None);
 }
 
 /// The kept roots of runs are the same from a checkpoint, from the records, and from the writer.
 #[tokio::test]
 async fn proofs_survive_a_restart() {
-    let (house, _, sizes) = house().await;
-    let proofs = |house: &House| -> Vec<_> {
-        sizes.iter().map(|size| house.journal.consistency_proof(*size, 602).unwrap()).collect()
+    let (fixture, _, sizes) = fixture().await;
+    let proofs = |fixture: &JournalFixture| -> Vec<_> {
+        sizes.iter().map(|size| fixture.journal.consistency_proof(*size, 602).unwrap()).collect()
     };
-    let before = proofs(&house);
-    let house = house.reopened();
-    assert_eq!(proofs(&house), before, "without a checkpoint");
-    house.journal.save_checkpoint().unwrap();
-    assert_eq!(proofs(&house.reopened()), before, "with one");
+    let before = proofs(&fixture);
+    let fixture = fixture.reopened();
+    assert_eq!(proofs(&fixture), before, "without a checkpoint");
+    fixture.journal.save_checkpoint().unwrap();
+    assert_eq!(proofs(&fixture.reopened()), before, "with one");
 }
 
 /// What was done to the service itself stands in the same order, in a stream of its own.
 #[tokio::test]
 async fn acts_are_recorded() {
-    let house = House::new();
-    house.fill(1, 2).await;
+    let fixture = JournalFixture::new();
+    fixture.fill(1, 2).await;
     let act = Act { deed: Deed::BackupTaken { position: 2 }, from: "command line".to_owned() };
     let origin = Origin { principal: Principal::Operator(3), request: RequestId(9) };
     for version in 1..=2 {
-        let recorded = house.journal.record_act(act.clone(), origin, Timestamp(5)).await.unwrap();
+        let recorded = fixture.journal.record_act(act.clone(), origin, Timestamp(5)).await.unwrap();
         let [recorded] = &recorded[..] else { panic!("one record") };
         assert_eq!((recorded.stream, recorded.version), (Stream::Administration, version));
         assert_eq!(recorded.fact, Fact::Act(act.clone()));
     }
-    let house = house.reopened();
-    let acts: Vec<_> = house.journal.history_after(Stream::Administration, 0, 10).unwrap();
+    let fixture = fixture.reopened();
+    let acts: Vec<_> = fixture.journal.history_after(Stream::Administration, 0, 10).unwrap();
     assert_eq!(acts.iter().map(|it| (it.position, it.previous)).collect::<Vec<_>>(), [(3, 0), (4, 3)]);
-    assert_eq!((house.journal.accounts(), house.journal.verify().unwrap().accounts), (1, 1));
+    assert_eq!((fixture.journal.accounts(), fixture.journal.verify().unwrap().accounts), (1, 1));
 }

@@ -8,16 +8,16 @@ use crate::store::Table;
 
 #[tokio::test]
 async fn pages_of_any_size_make_the_whole() {
-    let house = House::new();
-    house.fill(3, 40).await;
+    let fixture = JournalFixture::new();
+    fixture.fill(3, 40).await;
     let several = vec![Event::CodeSent; 30];
-    house.append(9, 0, &several).await.unwrap();
-    let all = house.all();
+    fixture.append(9, 0, &several).await.unwrap();
+    let all = fixture.all();
     assert_eq!(all.iter().map(|record| record.position).collect::<Vec<_>>(), (1..=70).collect::<Vec<_>>());
     for size in [1, 2, 7, 69, 70, 71] {
         let mut paged = Vec::new();
         loop {
-            let page = house.journal.read_after(paged.len() as u64, size).unwrap();
+            let page = fixture.journal.read_after(paged.len() as u64, size).unwrap();
             assert!(page.len() <= size);
             if page.is_empty() {
                 break;
@@ -27,24 +27,24 @@ async fn pages_of_any_size_make_the_whole() {
         assert_eq!(paged, all, "pages of {size}");
     }
     for position in [70, 71, u64::MAX] {
-        assert_eq!(house.journal.read_after(position, 10).unwrap(), vec![], "nothing is after {position}");
+        assert_eq!(fixture.journal.read_after(position, 10).unwrap(), vec![], "nothing is after {position}");
     }
     for record in &all {
-        assert_eq!(house.journal.read_at(record.position).unwrap().as_ref(), Some(record));
+        assert_eq!(fixture.journal.read_at(record.position).unwrap().as_ref(), Some(record));
     }
     for position in [0, 71, u64::MAX] {
-        assert_eq!(house.journal.read_at(position).unwrap(), None, "nothing is at {position}");
+        assert_eq!(fixture.journal.read_at(position).unwrap(), None, "nothing is at {position}");
     }
 }
 
 #[tokio::test]
 async fn a_scan_backwards_looks_at_so_many_and_no_more() {
-    let house = House::new();
-    house.fill(3, 40).await;
+    let fixture = JournalFixture::new();
+    fixture.fill(3, 40).await;
     // A block of several in the middle.
-    house.append(9, 0, &vec![Event::CodeSent; 30]).await.unwrap();
-    house.append(9, 30, &[Event::CodeSent]).await.unwrap();
-    let head = house.journal.head();
+    fixture.append(9, 0, &vec![Event::CodeSent; 30]).await.unwrap();
+    fixture.append(9, 30, &[Event::CodeSent]).await.unwrap();
+    let head = fixture.journal.head();
     for position in [0, 1, 2, 41, 55, 71, head, head + 1, u64::MAX] {
         for most in [1, 7, 30, head, u64::MAX] {
             let mut seen = Vec::new();
@@ -52,50 +52,50 @@ async fn a_scan_backwards_looks_at_so_many_and_no_more() {
                 seen.push(record.position);
                 ControlFlow::Continue(())
             };
-            let end = house.journal.scan_back(position, most, |glance| glance.position % 2 == 0, take).unwrap();
+            let end = fixture.journal.scan_back(position, most, |glance| glance.position % 2 == 0, take).unwrap();
             let last = head.min(position.saturating_sub(1));
             assert_eq!(end, last.saturating_sub(most) + 1, "before {position}, at most {most}");
             let expected: Vec<u64> = (end..=last).rev().filter(|at| at % 2 == 0).collect();
             assert_eq!(seen, expected, "before {position}, at most {most}");
         }
     }
-    let broken_off = house.journal.scan_back(56, u64::MAX, |_| true, |_| ControlFlow::Break(()));
+    let broken_off = fixture.journal.scan_back(56, u64::MAX, |_| true, |_| ControlFlow::Break(()));
     assert_eq!(broken_off.unwrap(), 55);
 }
 
 #[tokio::test]
 async fn an_account_is_the_fold_of_its_events() {
-    let house = House::new();
-    house.fill(3, 40).await;
+    let fixture = JournalFixture::new();
+    fixture.fill(3, 40).await;
     for number in 0..3 {
         assert_eq!(
-            house.journal.load(account(number)).unwrap(),
-            (folded(&house, number, u64::MAX), 40 / 3 + u64::from(number < 1))
+            fixture.journal.load(account(number)).unwrap(),
+            (folded(&fixture, number, u64::MAX), 40 / 3 + u64::from(number < 1))
         );
     }
-    assert_eq!(house.journal.load(account(9)).unwrap(), (Account::initial(), 0), "nothing ever happened to this one");
+    assert_eq!(fixture.journal.load(account(9)).unwrap(), (Account::initial(), 0), "nothing ever happened to this one");
 }
 
 #[tokio::test]
 async fn a_snapshot_spares_the_events_before_it() {
-    let house = House::new();
-    house.fill(1, 13).await;
+    let fixture = JournalFixture::new();
+    fixture.fill(1, 13).await;
     // At every version, because each has a state of another shape: content, registration, code, reason.
     for version in 0..=13 {
-        house.journal.save_snapshot(account(0), &folded(&house, 0, version)).unwrap();
-        assert_eq!(house.journal.load(account(0)).unwrap(), (folded(&house, 0, u64::MAX), 13 - version));
+        fixture.journal.save_snapshot(account(0), &folded(&fixture, 0, version)).unwrap();
+        assert_eq!(fixture.journal.load(account(0)).unwrap(), (folded(&fixture, 0, u64::MAX), 13 - version));
     }
 }
 
 /// A snapshot is a cache: with any byte of it changed, or cut anywhere, the history is read instead.
 #[tokio::test]
 async fn a_damaged_snapshot_is_ignored() {
-    let house = House::new();
-    house.fill(1, 11).await;
-    let state = folded(&house, 0, 11);
-    house.journal.save_snapshot(account(0), &state).unwrap();
+    let fixture = JournalFixture::new();
+    fixture.fill(1, 11).await;
+    let state = folded(&fixture, 0, 11);
+    fixture.journal.save_snapshot(account(0), &state).unwrap();
     let key = account(0).get().to_be_bytes();
-    let whole = house.store.get(Table::Snapshots, &key).unwrap().unwrap();
+    let whole = fixture.store.get(Table::Snapshots, &key).unwrap().unwrap();
     let flipped = (0..whole.len()).map(|at| {
         let mut bytes = whole.to_vec();
         bytes[at] ^= 1;
@@ -103,36 +103,36 @@ async fn a_damaged_snapshot_is_ignored() {
     });
     let cut = (0..whole.len()).map(|end| whole[..end].to_vec());
     for damaged in flipped.chain(cut) {
-        house.store.put(Table::Snapshots, &key, &damaged).unwrap();
-        assert_eq!(house.journal.load(account(0)).unwrap(), (state.clone(), 11), "{damaged:02x?}");
+        fixture.store.put(Table::Snapshots, &key, &damaged).unwrap();
+        assert_eq!(fixture.journal.load(account(0)).unwrap(), (state.clone(), 11), "{damaged:02x?}");
     }
 }
 
 /// As after a restore of a store whose snapshots are newer than its journal.
 #[tokio::test]
 async fn a_snapshot_ahead_of_the_history_is_ignored() {
-    let house = House::new();
-    house.fill(1, 3).await;
-    let state = folded(&house, 0, 3);
-    house.journal.save_snapshot(account(0), &Account { version: 4, sessions: 9, ..state.clone() }).unwrap();
-    assert_eq!(house.journal.load(account(0)).unwrap(), (state, 3));
+    let fixture = JournalFixture::new();
+    fixture.fill(1, 3).await;
+    let state = folded(&fixture, 0, 3);
+    fixture.journal.save_snapshot(account(0), &Account { version: 4, sessions: 9, ..state.clone() }).unwrap();
+    assert_eq!(fixture.journal.load(account(0)).unwrap(), (state, 3));
 }
 
 #[tokio::test]
 async fn an_event_of_a_newer_program_is_named() {
-    let house = House::new();
-    house.fill(1, 1).await;
-    let directory = house.close();
+    let fixture = JournalFixture::new();
+    fixture.fill(1, 1).await;
+    let directory = fixture.close();
     append_foreign(&open_store(directory.path()), 2, 99);
-    let house = House::open(directory).unwrap();
+    let fixture = JournalFixture::open(directory).unwrap();
     let expected = "position 2 holds event type 99 version 1, which this program does not know; \
                     use the program that wrote it, or a newer one";
-    assert_eq!(house.journal.load(account(0)).unwrap_err().to_string(), expected, "nobody acts on it");
+    assert_eq!(fixture.journal.load(account(0)).unwrap_err().to_string(), expected, "nobody acts on it");
     // Readers see it as it is, and it is proved like any other.
     let unknown = Fact::Unknown(Unknown { event_type: 99, schema: 1, payload: Box::default() });
-    assert_eq!(house.journal.read_at(2).unwrap().unwrap().fact, unknown);
-    assert_eq!(house.all()[1].fact, unknown);
-    assert_eq!(house.journal.verify().unwrap().events, 2);
+    assert_eq!(fixture.journal.read_at(2).unwrap().unwrap().fact, unknown);
+    assert_eq!(fixture.all()[1].fact, unknown);
+    assert_eq!(fixture.journal.verify().unwrap().events, 2);
 }
 
 /// Puts a block at position 2 whose only record has this type.
@@ -156,9 +156,9 @@ fn append_foreign(store: &Store, position: u64, event_type: u16) {
 }
 
 /// The account after its first `versions` events, folded from a read by position.
-fn folded(house: &House, number: u64, versions: u64) -> Account {
+fn folded(fixture: &JournalFixture, number: u64, versions: u64) -> Account {
     let mut state = Account::initial();
-    house
+    fixture
         .all()
         .iter()
         .filter(|record| record.stream == of_account(number) && record.version <= versions)

@@ -7,19 +7,19 @@ use super::super::record::{Draft, Place};
 use super::*;
 
 /// The first block of three events, and a store that it can be put back into.
-async fn three_events_in_one_block() -> (House, Vec<u8>) {
-    let house = House::new();
-    house.append(1, 0, &[samples()[0].clone(), samples()[2].clone(), samples()[5].clone()]).await.unwrap();
-    house.fill(1, 2).await;
-    let (_, block) = house.store.block_at(1).unwrap().unwrap();
-    (house, block.to_vec())
+async fn three_events_in_one_block() -> (JournalFixture, Vec<u8>) {
+    let fixture = JournalFixture::new();
+    fixture.append(1, 0, &[samples()[0].clone(), samples()[2].clone(), samples()[5].clone()]).await.unwrap();
+    fixture.fill(1, 2).await;
+    let (_, block) = fixture.store.block_at(1).unwrap().unwrap();
+    (fixture, block.to_vec())
 }
 
 #[tokio::test]
 async fn a_sound_journal_is_reported() {
-    let (house, _) = three_events_in_one_block().await;
-    let report = house.journal.verify().unwrap();
-    assert_eq!(report, Report { events: 5, blocks: 3, accounts: 2, root: house.journal.root().1 });
+    let (fixture, _) = three_events_in_one_block().await;
+    let report = fixture.journal.verify().unwrap();
+    assert_eq!(report, Report { events: 5, blocks: 3, accounts: 2, root: fixture.journal.root().1 });
 }
 
 #[tokio::test]
@@ -38,20 +38,20 @@ async fn a_flipped_bit_anywhere_fails_the_checksum() {
 /// Whoever changes a byte and makes the checksum fit is found by the tree, or by what the byte was part of.
 #[tokio::test]
 async fn a_forged_byte_anywhere_is_found() {
-    let (house, block) = three_events_in_one_block().await;
+    let (fixture, block) = three_events_in_one_block().await;
     for at in 4..block.len() {
         let mut forged = block.clone();
         forged[at] ^= 1;
         let checksum = crc32fast::hash(&forged[4..]);
         forged[..4].copy_from_slice(&checksum.to_le_bytes());
-        house.store.append(&[(1, &forged)]).unwrap();
-        let found = house.journal.verify();
+        fixture.store.append(&[(1, &forged)]).unwrap();
+        let found = fixture.journal.verify();
         let named =
             matches!(found, Err(Error::Damaged { position: 1..=3, .. } | Error::UnknownEvent { position: 1..=3, .. }));
         assert!(named, "byte {at}: {found:?}");
     }
-    house.store.append(&[(1, &block)]).unwrap();
-    house.journal.verify().unwrap();
+    fixture.store.append(&[(1, &block)]).unwrap();
+    fixture.journal.verify().unwrap();
 }
 
 /// Even a block that is sound in itself must fit what stands around it.
@@ -70,7 +70,7 @@ fn a_block_has_no_more_than_is_in_it() {
 
 #[tokio::test]
 async fn a_block_that_does_not_fit_is_found() {
-    let (house, _) = three_events_in_one_block().await;
+    let (fixture, _) = three_events_in_one_block().await;
     let chain = [(1, 0), (2, 1), (3, 2)];
     let expected = [
         (chain[..2].to_vec(), "position 3: a block is missing"),
@@ -86,8 +86,8 @@ async fn a_block_that_does_not_fit_is_found() {
             let place = Place { stream: of_account(1), position, version, previous, at, origin };
             block.push(&mut tree, |out| Draft::new(&Fact::Event(Event::CodeSent)).write(&place, out));
         }
-        house.store.append(&[(1, block.finish(tree.root()))]).unwrap();
-        let found = house.journal.verify().err().map(|error| error.to_string()).unwrap_or_default();
+        fixture.store.append(&[(1, block.finish(tree.root()))]).unwrap();
+        let found = fixture.journal.verify().err().map(|error| error.to_string()).unwrap_or_default();
         assert!(found.contains(fault), "{found:?} should say {fault:?}");
     }
 }

@@ -10,7 +10,7 @@ use super::super::client::Receiver;
 use super::super::delivery::Delivery;
 use super::super::order::Order;
 use super::super::trail::State;
-use super::house::{Answered, HOUR, House, MINUTE, SECOND, account, failed, taken};
+use super::fixture::{Answered, ChannelFixture, HOUR, MINUTE, SECOND, account, failed, taken};
 use crate::config::AfterLastTry;
 use crate::limits::{ATTEMPTS_PRUNE, BREAKER_OPEN, KEEP_SHORTER_AFTER, RETRY_WAITS};
 use crate::testkit::clock::{BEGIN, set_ahead, until};
@@ -27,12 +27,12 @@ fn never(delivery: &Delivery, attempt: u32, _: Duration) -> Answered {
 
 #[tokio::test(start_paused = true)]
 async fn every_wait_of_a_schedule_is_kept_over_restarts() {
-    let house = House::new(never);
-    let running = house.start();
-    house.happen(1, 2).await;
+    let fixture = ChannelFixture::new(never);
+    let running = fixture.start();
+    fixture.happen(1, 2).await;
     until(10 * HOUR).await;
     running.stop().await;
-    let timeline = house.timeline();
+    let timeline = fixture.timeline();
     assert_snapshot!(timeline, @"
     0:00:00.0  861821700000 version 1 attempt 1: not taken
     0:00:11.9  861821700000 version 1 attempt 2: not taken
@@ -49,17 +49,17 @@ async fn every_wait_of_a_schedule_is_kept_over_restarts() {
     4:30:53.8  861821700000 version 2 attempt 6: not taken
     6:35:42.7  861821700000 version 2 attempt 7: not taken
     ");
-    assert_eq!(house.letters(), 2);
+    assert_eq!(fixture.letters(), 2);
 
-    let house = House::new(never);
-    house.happen(1, 2).await;
+    let fixture = ChannelFixture::new(never);
+    fixture.happen(1, 2).await;
     for start in 0..(10 * 60 / 7) {
-        let running = house.start();
+        let running = fixture.start();
         until(7 * MINUTE * (start + 1)).await;
         running.stop().await;
     }
-    assert_eq!(house.timeline(), timeline);
-    assert_eq!(house.letters(), 2);
+    assert_eq!(fixture.timeline(), timeline);
+    assert_eq!(fixture.letters(), 2);
 }
 
 /// While the service runs, waits and the breaker take no notice of where the wall clock is set.
@@ -67,18 +67,18 @@ async fn every_wait_of_a_schedule_is_kept_over_restarts() {
 async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
     let mut moments = Vec::new();
     for leaps in [[0; 3], [-3_600, 0, -86_400], [365 * 86_400, 0, 600]] {
-        let house = House::new(|_, _, at| if at < 2 * HOUR { failed() } else { taken() });
-        let running = house.start();
-        house.happen(30, 1).await;
+        let fixture = ChannelFixture::new(|_, _, at| if at < 2 * HOUR { failed() } else { taken() });
+        let running = fixture.start();
+        fixture.happen(30, 1).await;
         for (at, leap) in [5, 40, 45 * 60].into_iter().zip(leaps) {
             until(at * SECOND).await;
             set_ahead(leap);
         }
         until(3 * HOUR).await;
         running.stop().await;
-        assert_eq!(house.taken().len(), 30);
+        assert_eq!(fixture.taken().len(), 30);
         // When there were attempts. Which of those that are due at once is first is left to the runtime.
-        let timeline = house.timeline();
+        let timeline = fixture.timeline();
         moments.push(timeline.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<BTreeSet<_>>());
     }
     assert_eq!(moments[0], moments[1], "an hour and a day back");
@@ -88,27 +88,27 @@ async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
 /// After a start what is left of a wait is at most its length, however far back the wall clock was set.
 #[tokio::test(start_paused = true)]
 async fn a_start_after_the_wall_clock_was_set_back_makes_no_wait_longer() {
-    let mut house = House::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
+    let mut fixture = ChannelFixture::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
     set_ahead(365 * 24 * 60 * 60);
-    house.rules.retry_waits = vec![10 * MINUTE];
-    house.happen(1, 1).await;
-    let running = house.start();
+    fixture.rules.retry_waits = vec![10 * MINUTE];
+    fixture.happen(1, 1).await;
+    let running = fixture.start();
     until(SECOND).await;
     running.stop().await;
     set_ahead(0);
-    let running = house.start();
+    let running = fixture.start();
     until(13 * MINUTE).await;
     running.stop().await;
-    assert_eq!(house.arrivals(), 2, "{}", house.timeline());
-    assert_eq!(house.taken()[&account(0)], [1]);
+    assert_eq!(fixture.arrivals(), 2, "{}", fixture.timeline());
+    assert_eq!(fixture.taken()[&account(0)], [1]);
 }
 
 /// What waits is seen to get older, wherever the wall clock is.
 #[tokio::test(start_paused = true)]
 async fn the_lag_grows_while_something_is_held() {
-    let house = House::new(|_, _, _| failed());
-    house.happen(1, 1).await;
-    let running = house.start();
+    let fixture = ChannelFixture::new(|_, _, _| failed());
+    fixture.happen(1, 1).await;
+    let running = fixture.start();
     until(SECOND).await;
     let age = async || running.ask(|done| Order::Look { done }).await.age(BEGIN);
     assert_eq!(age().await, SECOND);
@@ -116,7 +116,7 @@ async fn the_lag_grows_while_something_is_held() {
     until(15 * MINUTE).await;
     assert_eq!(age().await, 15 * MINUTE, "while it waits for its retry");
     running.stop().await;
-    let running = house.start_with(None);
+    let running = fixture.start_with(None);
     until(16 * MINUTE).await;
     // By a clock that was set back two hours, the event has not happened yet.
     let at_first = running.ask(|done| Order::Look { done }).await.age(BEGIN);
@@ -128,92 +128,92 @@ async fn the_lag_grows_while_something_is_held() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_due_while_the_service_was_down_is_tried_at_its_start() {
-    let house = House::new(|_, attempt, _| if attempt < 4 { failed() } else { taken() });
-    house.happen(1, 1).await;
-    let running = house.start();
+    let fixture = ChannelFixture::new(|_, attempt, _| if attempt < 4 { failed() } else { taken() });
+    fixture.happen(1, 1).await;
+    let running = fixture.start();
     until(MINUTE).await;
     running.stop().await;
-    assert_eq!(house.arrivals(), 3, "{}", house.timeline());
+    assert_eq!(fixture.arrivals(), 3, "{}", fixture.timeline());
     until(8 * HOUR).await;
-    let running = house.start();
+    let running = fixture.start();
     until(8 * HOUR + SECOND).await;
     running.stop().await;
-    let last = house.receiver.arrived.lock().unwrap().last().cloned().unwrap();
+    let last = fixture.receiver.arrived.lock().unwrap().last().cloned().unwrap();
     assert_eq!((last.at, last.attempt, last.is_taken), (8 * HOUR, 4, true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_night_without_receiver_uses_up_no_attempts() {
     const NIGHT: Duration = Duration::from_secs(8 * 60 * 60);
-    let house = House::new(|_, _, at| if at < NIGHT { failed() } else { taken() });
-    let running = house.start();
-    house.happen(200, 2).await;
+    let fixture = ChannelFixture::new(|_, _, at| if at < NIGHT { failed() } else { taken() });
+    let running = fixture.start();
+    fixture.happen(200, 2).await;
     until(NIGHT / 2).await;
-    house.happen(100, 3).await;
+    fixture.happen(100, 3).await;
     until(NIGHT).await;
-    let asked = house.arrivals();
+    let asked = fixture.arrivals();
     let probes = NIGHT.as_secs() / BREAKER_OPEN.as_secs();
     assert!((probes as usize / 2..=probes as usize + 64).contains(&asked), "asked {asked} times in the night");
     until(NIGHT + BREAKER_OPEN + 2 * RETRY_WAITS[0]).await;
     running.stop().await;
-    let taken = house.taken();
+    let taken = fixture.taken();
     assert_eq!(taken.len(), 200);
     for (number, versions) in (0..).zip(taken.values()) {
         assert_eq!(*versions, (1..=if number < 100 { 5 } else { 2 }).collect::<Vec<_>>());
     }
-    assert_eq!(house.letters(), 0);
+    assert_eq!(fixture.letters(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_arrives_on_a_paused_day() {
-    let house = House::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
-    let running = house.start();
-    house.happen(3, 1).await;
+    let fixture = ChannelFixture::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
+    let running = fixture.start();
+    fixture.happen(3, 1).await;
     until(SECOND).await;
-    assert_eq!(house.arrivals(), 3);
-    let receiver: Arc<dyn Receiver> = Arc::new(house.receiver.clone());
+    assert_eq!(fixture.arrivals(), 3);
+    let receiver: Arc<dyn Receiver> = Arc::new(fixture.receiver.clone());
     let configure = |is_paused| {
         let receiver = Some(receiver.clone());
         move |done| Order::Configure { receiver, is_paused, done }
     };
     running.order(configure(true)).await;
     until(12 * HOUR).await;
-    house.happen(4, 1).await;
+    fixture.happen(4, 1).await;
     until(24 * HOUR).await;
-    assert_eq!(house.arrivals(), 3, "{}", house.timeline());
+    assert_eq!(fixture.arrivals(), 3, "{}", fixture.timeline());
     running.order(configure(false)).await;
     until(24 * HOUR + RETRY_WAITS[0] * 2).await;
     running.stop().await;
-    assert_eq!(house.taken().into_values().collect::<Vec<_>>(), [vec![1, 2], vec![1, 2], vec![1, 2], vec![1]]);
+    assert_eq!(fixture.taken().into_values().collect::<Vec<_>>(), [vec![1, 2], vec![1, 2], vec![1, 2], vec![1]]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_is_to_wait_for_an_operator_does() {
-    let mut house = House::new(|_, _, at| if at < 9 * HOUR { failed() } else { taken() });
-    house.rules.after_last_try = AfterLastTry::Block;
-    house.happen(1, 3).await;
-    let running = house.start();
+    let mut fixture = ChannelFixture::new(|_, _, at| if at < 9 * HOUR { failed() } else { taken() });
+    fixture.rules.after_last_try = AfterLastTry::Block;
+    fixture.happen(1, 3).await;
+    let running = fixture.start();
     until(24 * HOUR).await;
     running.stop().await;
     let attempts = RETRY_WAITS.len() + 1;
-    assert_eq!((house.arrivals(), house.letters()), (attempts, 1));
-    let running = house.start();
+    assert_eq!((fixture.arrivals(), fixture.letters()), (attempts, 1));
+    let running = fixture.start();
     until(36 * HOUR).await;
-    assert_eq!(house.arrivals(), attempts);
+    assert_eq!(fixture.arrivals(), attempts);
     running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
     until(36 * HOUR + SECOND).await;
     running.stop().await;
-    assert_eq!(house.taken()[&account(0)], [1, 2, 3]);
-    assert_eq!(house.letters(), 0);
+    assert_eq!(fixture.taken()[&account(0)], [1, 2, 3]);
+    assert_eq!(fixture.letters(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_forgotten_when_their_time_is_over() {
-    let mut house = House::new(|delivery, _, _| if delivery.version == 2 { failed() } else { taken() });
-    house.keep_attempts = 3 * HOUR;
-    house.happen(1, 2).await;
-    let running = house.start();
-    let state = |position| house.book.trail(position).unwrap().map(|trail| trail.state);
+    let mut fixture = ChannelFixture::new(|delivery, _, _| if delivery.version == 2 { failed() } else { taken() });
+    fixture.keep_attempts = 3 * HOUR;
+    fixture.happen(1, 2).await;
+    let running = fixture.start();
+    let state = |position| fixture.book.trail(position).unwrap().map(|trail| trail.state);
     until(3 * HOUR - SECOND).await;
     assert_eq!(state(1), Some(State::Delivered));
     until(3 * HOUR + ATTEMPTS_PRUNE + SECOND).await;
@@ -224,21 +224,21 @@ async fn attempts_are_forgotten_when_their_time_is_over() {
 /// A start with a forgotten setting forgets nothing that is to be kept for longer.
 #[tokio::test(start_paused = true)]
 async fn a_shorter_time_counts_once_the_service_has_run_with_it() {
-    let mut house = House::new(|_, _, _| taken());
-    house.happen(1, 1).await;
-    let running = house.start();
+    let mut fixture = ChannelFixture::new(|_, _, _| taken());
+    fixture.happen(1, 1).await;
+    let running = fixture.start();
     until(2 * HOUR).await;
     running.stop().await;
-    house.keep_attempts = HOUR;
-    let state = |house: &House| house.book.trail(1).unwrap().map(|trail| trail.state);
+    fixture.keep_attempts = HOUR;
+    let state = |fixture: &ChannelFixture| fixture.book.trail(1).unwrap().map(|trail| trail.state);
     for end in [12 * HOUR, 2 * HOUR + KEEP_SHORTER_AFTER - MINUTE] {
-        let running = house.start();
+        let running = fixture.start();
         until(end).await;
-        assert_eq!(state(&house), Some(State::Delivered), "{end:?}");
+        assert_eq!(state(&fixture), Some(State::Delivered), "{end:?}");
         running.stop().await;
     }
-    let running = house.start();
+    let running = fixture.start();
     until(2 * HOUR + KEEP_SHORTER_AFTER + 3 * MINUTE).await;
-    assert_eq!(state(&house), None);
+    assert_eq!(state(&fixture), None);
     running.stop().await;
 }

@@ -5,8 +5,8 @@
 
 mod breaker;
 mod client;
+mod fixture;
 mod hours;
-mod house;
 mod operators;
 mod order;
 mod signatures;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::client::Receiver;
 use super::super::order::Order;
 use super::super::trail::State;
-use super::house::{Answered, House, SECOND, account, failed, gone, now, taken};
+use super::fixture::{Answered, ChannelFixture, SECOND, account, failed, gone, now, taken};
 use crate::config::{AfterLastTry, Deliver};
 use crate::limits::{ATTEMPTS_OF_ONE, CURSOR_SAVE};
 use crate::testkit::clock::until;
@@ -16,37 +16,37 @@ fn slowly(answered: Answered, seconds: u64) -> Answered {
     Answered { took: Duration::from_secs(seconds), ..answered }
 }
 
-fn state(house: &House, position: u64) -> Option<State> {
-    house.book.trail(position).unwrap().map(|trail| trail.state)
+fn state(fixture: &ChannelFixture, position: u64) -> Option<State> {
+    fixture.book.trail(position).unwrap().map(|trail| trail.state)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_needs_two_attempts_takes_its_dead_letter_away() {
-    let mut house = House::new(|_, attempt, _| if attempt < 3 { failed() } else { taken() });
-    (house.rules.after_last_try, house.rules.retry_waits) = (AfterLastTry::Block, vec![SECOND]);
-    house.happen(1, 2).await;
-    let running = house.start();
+    let mut fixture = ChannelFixture::new(|_, attempt, _| if attempt < 3 { failed() } else { taken() });
+    (fixture.rules.after_last_try, fixture.rules.retry_waits) = (AfterLastTry::Block, vec![SECOND]);
+    fixture.happen(1, 2).await;
+    let running = fixture.start();
     until(10 * SECOND).await;
-    assert_eq!((house.arrivals(), house.letters()), (2, 1));
+    assert_eq!((fixture.arrivals(), fixture.letters()), (2, 1));
     running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
     until(20 * SECOND).await;
     running.stop().await;
-    assert_eq!((state(&house, 1), house.arrivals()), (Some(State::Delivered), 3 + 2));
-    assert_eq!(house.letters(), 1, "only the next one's");
+    assert_eq!((state(&fixture, 1), fixture.arrivals()), (Some(State::Delivered), 3 + 2));
+    assert_eq!(fixture.letters(), 1, "only the next one's");
 }
 
 /// Who mends the receiver and asks once more, while the attempt that hangs is still on its way, need not ask again.
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_for_while_it_is_on_its_way_is_tried_again_at_once() {
     for waits in [vec![], vec![3_600 * SECOND]] {
-        let mut house = House::new(|_, attempt, at| match attempt {
+        let mut fixture = ChannelFixture::new(|_, attempt, at| match attempt {
             _ if at > 100 * SECOND => taken(),
             1 => failed(),
             _ => slowly(failed(), 10),
         });
-        house.rules.retry_waits = waits;
-        house.happen(1, 1).await;
-        let running = house.start();
+        fixture.rules.retry_waits = waits;
+        fixture.happen(1, 1).await;
+        let running = fixture.start();
         let again = async || running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
         until(95 * SECOND).await;
         again().await;
@@ -54,7 +54,7 @@ async fn what_is_asked_for_while_it_is_on_its_way_is_tried_again_at_once() {
         again().await;
         until(110 * SECOND).await;
         running.stop().await;
-        assert_eq!((state(&house, 1), house.letters()), (Some(State::Delivered), 0), "{}", house.timeline());
+        assert_eq!((state(&fixture, 1), fixture.letters()), (Some(State::Delivered), 0), "{}", fixture.timeline());
     }
 }
 
@@ -64,24 +64,24 @@ async fn what_is_asked_for_while_it_is_on_its_way_is_tried_again_at_once() {
 async fn what_is_given_up_is_not_sent_again() {
     for after_last_try in [AfterLastTry::Continue, AfterLastTry::Block] {
         for asked_after in [Duration::from_millis(500), 2 * SECOND] {
-            let mut house = House::new(|_, _, _| slowly(failed(), 1));
-            (house.rules.after_last_try, house.rules.retry_waits) = (after_last_try, vec![10 * SECOND]);
-            house.happen(1, 1).await;
-            let running = house.start();
+            let mut fixture = ChannelFixture::new(|_, _, _| slowly(failed(), 1));
+            (fixture.rules.after_last_try, fixture.rules.retry_waits) = (after_last_try, vec![10 * SECOND]);
+            fixture.happen(1, 1).await;
+            let running = fixture.start();
             until(60 * SECOND).await;
-            assert_eq!((house.arrivals(), house.letters()), (2, 1));
+            assert_eq!((fixture.arrivals(), fixture.letters()), (2, 1));
             running.order(|done| Order::Again { which: vec![(account(0), 1)], done }).await;
             until(60 * SECOND + asked_after).await;
             // As an operator's request does it.
-            super::super::resending::drop_letter(&house.book, 1, "no use").unwrap();
+            super::super::resending::drop_letter(&fixture.book, 1, "no use").unwrap();
             running.order(|done| Order::Skip { which: vec![(account(0), 1)], done }).await;
-            house.happen(1, 1).await;
+            fixture.happen(1, 1).await;
             until(600 * SECOND).await;
             running.stop().await;
-            let trail = house.book.trail(1).unwrap().unwrap();
+            let trail = fixture.book.trail(1).unwrap().unwrap();
             assert_eq!((trail.state, trail.reason.as_deref()), (State::Dropped, Some("no use")), "{after_last_try:?}");
-            assert_eq!((trail.count(), house.letters()), (3, 1), "one more attempt, and the next one's letter");
-            assert_eq!(house.arrivals(), 3 + 2, "{}", house.timeline());
+            assert_eq!((trail.count(), fixture.letters()), (3, 1), "one more attempt, and the next one's letter");
+            assert_eq!(fixture.arrivals(), 3 + 2, "{}", fixture.timeline());
         }
     }
 }
@@ -90,25 +90,25 @@ async fn what_is_given_up_is_not_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn what_was_taken_before_a_kill_is_not_sent_after_it() {
     for deliver in [Deliver::All, Deliver::Latest] {
-        let mut house = House::new(|delivery, _, _| match (delivery.account, delivery.version) {
+        let mut fixture = ChannelFixture::new(|delivery, _, _| match (delivery.account, delivery.version) {
             (slow, _) if slow == account(0) => slowly(taken(), 1),
             // It is dead at once.
             (failing, 2) if failing == account(1) => failed(),
             _ => taken(),
         });
-        (house.rules.deliver, house.rules.retry_waits) = (deliver, Vec::new());
-        house.happen(50, 4).await;
-        let running = house.start();
+        (fixture.rules.deliver, fixture.rules.retry_waits) = (deliver, Vec::new());
+        fixture.happen(50, 4).await;
+        let running = fixture.start();
         until(Duration::from_millis(900)).await;
-        assert!(house.book.cursor().unwrap() < Some(4), "the cursor waits for the slow one");
-        let arrived = house.arrivals();
-        house.kill(running).await;
-        let running = house.start();
+        assert!(fixture.book.cursor().unwrap() < Some(4), "the cursor waits for the slow one");
+        let arrived = fixture.arrivals();
+        fixture.kill(running).await;
+        let running = fixture.start();
         until(20 * SECOND).await;
         running.stop().await;
-        let again: Vec<_> = house.receiver.arrived.lock().unwrap()[arrived..].to_vec();
-        assert!(again.iter().all(|arrival| arrival.delivery.account == account(0)), "{}", house.timeline());
-        for versions in house.taken().values() {
+        let again: Vec<_> = fixture.receiver.arrived.lock().unwrap()[arrived..].to_vec();
+        assert!(again.iter().all(|arrival| arrival.delivery.account == account(0)), "{}", fixture.timeline());
+        for versions in fixture.taken().values() {
             assert!(versions.is_sorted() && versions.last() == Some(&4), "{versions:?}");
         }
     }
@@ -117,19 +117,20 @@ async fn what_was_taken_before_a_kill_is_not_sent_after_it() {
 /// A lane that goes on by its row: the row is in the store at once, and so is what became of the delivery before it.
 #[tokio::test(start_paused = true)]
 async fn a_kill_forgets_nothing_of_a_lane_that_was_held() {
-    let mut house =
-        House::new(|delivery, attempt, _| if (delivery.version, attempt) == (1, 1) { failed() } else { taken() });
-    house.rules.retry_waits = vec![SECOND];
-    house.happen(1, 3).await;
-    let running = house.start();
+    let mut fixture = ChannelFixture::new(
+        |delivery, attempt, _| if (delivery.version, attempt) == (1, 1) { failed() } else { taken() },
+    );
+    fixture.rules.retry_waits = vec![SECOND];
+    fixture.happen(1, 3).await;
+    let running = fixture.start();
     until(Duration::from_millis(850)).await;
-    while house.arrivals() < 4 {
+    while fixture.arrivals() < 4 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    house.kill(running).await;
-    let row = house.book.row(account(0), now()).unwrap();
+    fixture.kill(running).await;
+    let row = fixture.book.row(account(0), now()).unwrap();
     for position in 1..=3 {
-        let is_known = state(&house, position) == Some(State::Delivered);
+        let is_known = state(&fixture, position) == Some(State::Delivered);
         let is_sent_again = row.is_some_and(|row| row.next <= position);
         assert!(is_known || is_sent_again, "nothing is known of {position}, and it is not sent again: {row:?}");
     }
@@ -137,68 +138,69 @@ async fn a_kill_forgets_nothing_of_a_lane_that_was_held() {
 
 #[tokio::test(start_paused = true)]
 async fn lanes_that_need_not_wait_any_more_go_on_after_a_restart() {
-    let mut house = House::new(|delivery, _, _| if delivery.version == 1 { failed() } else { taken() });
-    (house.rules.after_last_try, house.rules.retry_waits) = (AfterLastTry::Block, Vec::new());
-    house.happen(2, 2).await;
-    let running = house.start();
+    let mut fixture = ChannelFixture::new(|delivery, _, _| if delivery.version == 1 { failed() } else { taken() });
+    (fixture.rules.after_last_try, fixture.rules.retry_waits) = (AfterLastTry::Block, Vec::new());
+    fixture.happen(2, 2).await;
+    let running = fixture.start();
     until(SECOND).await;
     running.stop().await;
-    assert_eq!((house.arrivals(), house.letters()), (2, 2));
-    house.rules.after_last_try = AfterLastTry::Continue;
-    let running = house.start();
+    assert_eq!((fixture.arrivals(), fixture.letters()), (2, 2));
+    fixture.rules.after_last_try = AfterLastTry::Continue;
+    let running = fixture.start();
     until(2 * SECOND).await;
     running.stop().await;
-    assert_eq!(house.taken().into_values().collect::<Vec<_>>(), [[2], [2]]);
-    assert_eq!(house.letters(), 2);
+    assert_eq!(fixture.taken().into_values().collect::<Vec<_>>(), [[2], [2]]);
+    assert_eq!(fixture.letters(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_again_leaves_room_for_what_is_new() {
-    let house =
-        House::new(|delivery, attempt, _| slowly(taken(), if attempt > 1 && delivery.version == 1 { 30 } else { 0 }));
-    house.happen(200, 1).await;
-    let running = house.start();
+    let fixture = ChannelFixture::new(|delivery, attempt, _| {
+        slowly(taken(), if attempt > 1 && delivery.version == 1 { 30 } else { 0 })
+    });
+    fixture.happen(200, 1).await;
+    let running = fixture.start();
     until(SECOND).await;
     let which = (0..200).map(|number| (account(number), number + 1)).collect();
     running.order(|done| Order::Again { which, done }).await;
     until(3 * SECOND).await;
-    let before = house.arrivals();
-    assert_eq!(before, 200 + house.rules.again_at_once);
-    house.happen_to(300..301, 1).await;
+    let before = fixture.arrivals();
+    assert_eq!(before, 200 + fixture.rules.again_at_once);
+    fixture.happen_to(300..301, 1).await;
     until(4 * SECOND).await;
-    assert_eq!(house.taken()[&account(300)], [1], "at once");
+    assert_eq!(fixture.taken()[&account(300)], [1], "at once");
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_last_word_of_a_receiver_that_was_exchanged_is_not_heard() {
-    let house = House::new(|_, _, _| slowly(gone(), 10));
-    house.happen(1, 1).await;
-    let running = house.start();
+    let fixture = ChannelFixture::new(|_, _, _| slowly(gone(), 10));
+    fixture.happen(1, 1).await;
+    let running = fixture.start();
     until(SECOND).await;
-    let other = super::house::Scripted {
+    let other = super::fixture::Scripted {
         script: |_, _, _| taken(),
         url: "http://other/".parse().unwrap(),
-        ..house.receiver.clone()
+        ..fixture.receiver.clone()
     };
     let receiver: Option<Arc<dyn Receiver>> = Some(Arc::new(other));
     running.order(|done| Order::Configure { receiver, is_paused: false, done }).await;
     until(60 * SECOND).await;
     running.stop().await;
-    assert_eq!(house.taken()[&account(0)], [1]);
+    assert_eq!(fixture.taken()[&account(0)], [1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_last_attempts_are_remembered_one_by_one() {
-    let mut house = House::new(|_, _, _| failed());
-    house.rules.retry_waits = vec![SECOND; ATTEMPTS_OF_ONE + 20];
-    house.happen(1, 1).await;
-    let running = house.start();
+    let mut fixture = ChannelFixture::new(|_, _, _| failed());
+    fixture.rules.retry_waits = vec![SECOND; ATTEMPTS_OF_ONE + 20];
+    fixture.happen(1, 1).await;
+    let running = fixture.start();
     until(600 * SECOND).await;
     running.stop().await;
-    let trail = house.book.trail(1).unwrap().unwrap();
+    let trail = fixture.book.trail(1).unwrap().unwrap();
     assert_eq!((trail.attempts.len(), trail.earlier), (ATTEMPTS_OF_ONE, 21));
-    let last = house.receiver.arrived.lock().unwrap().last().map(|arrival| arrival.attempt);
+    let last = fixture.receiver.arrived.lock().unwrap().last().map(|arrival| arrival.attempt);
     assert_eq!(last, Some(ATTEMPTS_OF_ONE as u32 + 21));
     assert!(CURSOR_SAVE < SECOND, "each was saved");
 }

@@ -99,7 +99,7 @@ pub(super) fn account(number: u64) -> AccountNumber {
 }
 
 /// A channel, and what is around it.
-pub(super) struct House {
+pub(super) struct ChannelFixture {
     data: fixture::Fixture,
     pub(super) book: Book,
     pub(super) form: Form,
@@ -116,8 +116,8 @@ pub(super) struct Running {
     _gone: mpsc::Receiver<Url>,
 }
 
-impl House {
-    pub(super) fn new(script: Script) -> House {
+impl ChannelFixture {
+    pub(super) fn new(script: Script) -> ChannelFixture {
         clock::start();
         let data = fixture::Fixture::new();
         let form = Form {
@@ -128,7 +128,7 @@ impl House {
         };
         let book = Book::open(data.store.clone(), form.channel);
         book.set_cursor(0).unwrap();
-        House {
+        ChannelFixture {
             data,
             book,
             form,

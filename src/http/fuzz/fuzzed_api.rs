@@ -57,34 +57,34 @@ pub(crate) fn behind(fixture: &Fixture, stop: &CancellationToken) -> Behind {
 }
 
 /// A service without its socket.
-struct House {
+struct FuzzedApi {
     answer: Box<dyn Fn(Request<Full<Bytes>>) -> Response<Bytes> + Send>,
-    fixture: Fixture,
+    data: Fixture,
     keys: Keys,
     asked: u32,
 }
 
-/// Requests that one house takes: then there are so many accounts that each list takes long.
+/// Requests that one API takes: then there are so many accounts that each list takes long.
 const ASKED: u32 = 2_000;
 
-/// The house that stands.
-static STANDING: Mutex<Option<House>> = Mutex::new(None);
+/// The API that requests are made to.
+static STANDING: Mutex<Option<FuzzedApi>> = Mutex::new(None);
 
-impl House {
-    fn build() -> House {
-        let fixture = Fixture::with(|settings| settings.http.requests_per_second = usize::MAX >> 16);
+impl FuzzedApi {
+    fn build() -> FuzzedApi {
+        let data = Fixture::with(|settings| settings.http.requests_per_second = usize::MAX >> 16);
         let runtime = Runtime::new().unwrap();
         let stop = CancellationToken::new();
         let (keys, routes) = runtime.block_on(async {
-            let behind = behind(&fixture, &stop);
+            let behind = behind(&data, &stop);
             let keys = behind.keys.clone();
-            let (settings, rules) = (fixture.settings.http.clone(), fixture.settings.accounts.clone());
+            let (settings, rules) = (data.settings.http.clone(), data.settings.accounts.clone());
             let api = Api::new(behind, settings, rules, Arc::new(AtomicBool::new(true)));
             (keys, v1::routes(api.desk(stop.clone())).or(routes::routes(api)).unify())
         });
         let service = TowerToHyperService::new(warp::service(routes));
         let ended = stop.drop_guard();
-        let watched = fixture.journal.clone();
+        let watched = data.journal.clone();
         let answer = move |request: Request<Full<Bytes>>| {
             let _lives = &ended;
             runtime.block_on(async {
@@ -100,7 +100,7 @@ impl House {
                 Response::from_parts(head, body)
             })
         };
-        House { answer: Box::new(answer), fixture, keys, asked: 0 }
+        FuzzedApi { answer: Box::new(answer), data, keys, asked: 0 }
     }
 }
 
@@ -192,20 +192,20 @@ fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
 pub(crate) fn request(bytes: &[u8]) -> Option<String> {
     let (request, of_operators) = request_of(bytes)?;
     let mut standing = STANDING.lock().unwrap_or_else(PoisonError::into_inner);
-    if standing.as_ref().is_some_and(|house| house.asked == ASKED || !house.keys.is_open()) {
+    if standing.as_ref().is_some_and(|fuzzed| fuzzed.asked == ASKED || !fuzzed.keys.is_open()) {
         *standing = None;
     }
-    let house = standing.get_or_insert_with(House::build);
-    house.asked += 1;
-    let before = house.fixture.journal.head();
+    let fuzzed = standing.get_or_insert_with(FuzzedApi::build);
+    fuzzed.asked += 1;
+    let before = fuzzed.data.journal.head();
     let shown = format!("{} {}", request.method(), request.uri());
     let is_head = request.method() == "HEAD";
-    let response = (house.answer)(request);
+    let response = (fuzzed.answer)(request);
     let (status, headers) = (response.status().as_u16(), response.headers());
     assert!(status != 500 && status != 503, "{shown}: {status} {:?}", response.body());
     assert!(headers.contains_key("x-request-id"), "{shown}");
     if (400..500).contains(&status) {
-        assert_eq!(house.fixture.journal.head(), before, "{shown}: {status}, and something is stored");
+        assert_eq!(fuzzed.data.journal.head(), before, "{shown}: {status}, and something is stored");
     }
     let form = headers.get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
     let is_packed = headers.contains_key(header::CONTENT_ENCODING);
