@@ -38,13 +38,6 @@ impl Moment {
     pub fn plus(self, later: Duration) -> Moment {
         Moment { wall: self.wall.plus(later), steady: self.steady.plus(later) }
     }
-
-    /// The moment at which the wall clock says `wall`, unless it is set meanwhile.
-    #[must_use]
-    pub fn at_wall(self, wall: Timestamp) -> Moment {
-        let Timestamp(steady) = self.steady;
-        Moment { wall, steady: Timestamp(steady.saturating_add(wall.0.saturating_sub(self.wall.0))) }
-    }
 }
 
 /// The moment it is now, by the wall clock.
@@ -288,7 +281,5 @@ mod tests {
         let (moment, time) = (moment(), trusted());
         assert!(time.since(moment.steady) < CLOCK_STEP && moment.steady.since(time) < CLOCK_STEP);
         assert!(trusted() >= time && since_boot() > 0);
-        let later = moment.at_wall(moment.wall.plus(CLOCK_LOOK));
-        assert_eq!(later, moment.plus(CLOCK_LOOK));
     }
 }

@@ -45,6 +45,14 @@ pub(super) struct Signing {
     pub(super) app: Option<AppSecret>,
 }
 
+impl Signing {
+    /// The secrets that sign now, each with its end. An end is a date, so a wall clock that leaps does not bring it about.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = &(Secret, Option<Timestamp>)> {
+        let now = clock::trusted();
+        self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until))
+    }
+}
+
 /// How an attempt was answered.
 #[derive(Clone, Debug)]
 pub(super) struct Answered {
@@ -127,8 +135,7 @@ impl Client {
     /// The headers by which the receiver knows the sender, in each way whose secret is set. The id is always there.
     fn sign(&self, request: RequestBuilder, id: &str, body: &[u8], now: Timestamp) -> RequestBuilder {
         let mut request = request.header("webhook-id", id);
-        let in_use = self.signing.secrets.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
-        let signatures: Vec<String> = in_use.map(|(secret, _)| secret.sign(id, now, body)).collect();
+        let signatures: Vec<String> = self.signing.in_use().map(|(secret, _)| secret.sign(id, now, body)).collect();
         if !signatures.is_empty() {
             request =
                 request.header("webhook-timestamp", seconds(now)).header("webhook-signature", signatures.join(" "));

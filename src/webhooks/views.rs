@@ -11,7 +11,6 @@ use super::trail::{Attempt, Letter};
 use super::{Desk, Refused, Webhooks, breaker};
 use crate::audit::write_time;
 use crate::client::redact_url;
-use crate::clock;
 use crate::config::Word;
 use crate::domain::{Channel, Timestamp};
 use crate::limits::READ_RECORDS;
@@ -189,11 +188,9 @@ impl Webhooks {
     pub(super) fn shown(&self, channel: Channel, endpoint: &Endpoint, live: Live) -> Result<Shown, Refused> {
         let (desk, settings) = (self.desk(channel), &self.inner.settings);
         let url = endpoint.url(channel, settings);
-        let now = clock::now();
         let (events, oldest) = self.behind(desk, live)?;
         let oldest_pending = oldest.as_ref().map(|delivery| desk.oldest(delivery)).transpose()?;
         let until = |until: Option<Timestamp>| until.map(write_time);
-        let secrets = endpoint.signing.secrets.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
         Ok(Shown {
             channel: channel.short_name(),
             configuration_id: channel.configuration_id(),
@@ -210,7 +207,9 @@ impl Webhooks {
                 .map(|paused| PausedView { since: time(paused.at), reason: paused.reason.clone() }),
             deliver: settings.of(channel).deliver.word(),
             signing: SigningView {
-                standard: secrets
+                standard: endpoint
+                    .signing
+                    .in_use()
                     .map(|(secret, end)| SecretView { fingerprint: secret.fingerprint(), until: until(*end) })
                     .collect(),
                 tenant_id: endpoint.signing.app.as_ref().map(|app| app.tenant_id.clone()),

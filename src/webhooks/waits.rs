@@ -4,17 +4,9 @@
 
 use std::time::Duration;
 
+pub(super) use crate::clock::Moment;
 use crate::domain::{Timestamp, drawn};
 use crate::limits::{RETRY_AFTER_MAX, RETRY_JITTER_PERCENT, SETTABLE_DURATION};
-
-/// One moment by two clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    /// By the wall clock, which may be set. It is for what is stored and shown.
-    pub(super) wall: Timestamp,
-    /// By elapsed time: the wall clock when the channel was opened, and what has elapsed since. What waits, waits by it.
-    pub(super) steady: Timestamp,
-}
 
 /// A wait as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,6 +77,19 @@ async fn was_answered(muster: &Muster, key: &str) -> bool {
     answer.header("idempotency-replayed") == "true"
 }
 
+/// Has webhooks signed with another secret; the one before it signs on for `grace`.
+async fn exchange_secret(muster: &Muster, admin: &str, grace: &str) {
+    let request = muster.client().put(muster.url("/api/v1/webhooks/sync/secret")).bearer_auth(admin);
+    let request = request.header("content-type", "application/json").body(json!({"grace": grace}).to_string());
+    assert_eq!(muster.send(request).await.unwrap().status, 200);
+}
+
+/// How many secrets sign webhooks.
+async fn secrets(muster: &Muster, admin: &str) -> usize {
+    let shown = get(muster, "/api/v1/webhooks/sync", admin).await.json();
+    shown["signing"]["standard"].as_array().unwrap().len()
+}
+
 async fn leaps(muster: &Muster, admin: &str) -> u64 {
     let metrics = get(muster, "/metrics", admin).await.text;
     let leaps = metrics.lines().find_map(|line| line.strip_prefix("muster_clock_leaps_total "));
@@ -92,10 +105,14 @@ async fn a_leap_ends_nothing_and_what_is_over_stays_over() {
     let short = json!({"name": "short", "role": "caller", "expires": expires});
     let short = make_key(&muster, Some(&admin), short).await;
     assert!(!was_answered(&muster, &short).await);
+    for grace in ["0s", "24h"] {
+        exchange_secret(&muster, &admin, grace).await;
+    }
     for (ahead, expected) in [(YEAR, 1), (-HOUR, 2), (0, 3), (1, 3)] {
         machine.set_clock(ahead);
         assert_eq!(get(&muster, LIST, &short).await.status, 200, "{ahead} s ahead");
         assert!(was_answered(&muster, &short).await, "{ahead} s ahead");
+        assert_eq!(secrets(&muster, &admin).await, 2, "{ahead} s ahead");
         assert_eq!(leaps(&muster, &admin).await, expected, "{ahead} s ahead");
     }
     let (status, log) = muster.stop("TERM");
