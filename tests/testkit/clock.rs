@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use muster::clock::Moment;
 use muster::domain::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
@@ -30,6 +31,11 @@ pub fn elapsed() -> Duration {
 /// What the wall clock says.
 pub fn now() -> Timestamp {
     Timestamp(BEGIN.plus(elapsed()).0 + SET_BY.get())
+}
+
+/// What the wall clock says, and what it would say had nobody set it.
+pub fn moment() -> Moment {
+    Moment { wall: now(), steady: BEGIN.plus(elapsed()) }
 }
 
 /// Sets the wall clock so many seconds ahead of what has elapsed, or back.

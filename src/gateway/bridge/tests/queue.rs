@@ -1,10 +1,10 @@
 //! The queue under anything that may happen to it: nothing is lost, nothing is given to two, nothing after its deadline.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tokio::time::advance;
 
 use super::super::line::Line;
 use super::super::orders::{Order, Wish};
@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::COMMAND_RETRY_MAX;
 use crate::metrics::Metrics;
+use crate::testkit::clock::{self, set_ahead};
 
 /// How long a lease lasts here.
 const LEASE: Duration = Duration::from_secs(30);
@@ -241,36 +242,28 @@ fn a_full_queue_takes_no_more() {
 }
 
 /// A wall clock that is set ends no lease and no command, and makes none longer; what is sent is by that clock.
-#[test]
-fn a_wall_clock_that_is_set() {
-    static WALL: AtomicI64 = AtomicI64::new(0);
-    static STEADY: AtomicI64 = AtomicI64::new(0);
-    fn now() -> Moment {
-        Moment { wall: Timestamp(WALL.load(Ordering::Relaxed)), steady: Timestamp(STEADY.load(Ordering::Relaxed)) }
-    }
-    let set = |seconds: i64| WALL.store(seconds * 1_000_000, Ordering::Relaxed);
-    let elapses = |by: Duration| {
-        STEADY.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
-    };
-    let line = Line::new(Metrics::default(), now);
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set() {
+    clock::start();
+    let line = Line::new(Metrics::default(), clock::moment);
     let command = |id: &str, lasts| {
         let wish = Wish::ListSessions { after: None, limit: 1 };
-        Order { id: id.to_owned(), account: None, deadline: now().plus(lasts), wish }
+        Order { id: id.to_owned(), account: None, deadline: clock::moment().plus(lasts), wish }
     };
     let year = 365 * 86_400;
-    set(year);
+    set_ahead(year);
     line.push(command("a", 3 * LEASE));
     let given = line.give(9, |now, _| now.plus(LEASE));
-    assert_eq!(given[0].until.wall, Timestamp(year * 1_000_000).plus(LEASE));
+    assert_eq!(given[0].until.wall, clock::now().plus(LEASE));
     for wall in [3 * year, 0, year] {
-        set(wall);
+        set_ahead(wall);
         assert!(line.leased(given[0].lease).is_some() && line.give(9, |now, _| now.plus(LEASE)).is_empty());
     }
-    set(0);
-    elapses(LEASE);
+    set_ahead(0);
+    advance(LEASE).await;
     assert!(line.leased(given[0].lease).is_none(), "its time has elapsed");
     let again = line.give(9, |now, _| now.plus(LEASE));
     assert_eq!((again[0].delivery, again[0].order.id.as_str()), (2, "a"));
-    elapses(2 * LEASE);
+    advance(2 * LEASE).await;
     assert!(line.give(9, |now, _| now.plus(LEASE)).is_empty(), "its deadline is over");
 }
