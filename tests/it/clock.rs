@@ -1,9 +1,7 @@
 //! A wall clock that leaps under the real binary: it ends nothing that was not due, and what was seen to be over stays so.
 
-use std::env::consts::DLL_SUFFIX;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ::muster::audit::write_time;
@@ -12,11 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::access::body;
-use crate::muster::{Answer, Muster, copy_files, directory, run};
+use crate::muster::{Answer, Muster, copy_files, directory, preloaded_library, run};
+use crate::testkit::requests::{INSERT, LIST};
 
 const KEYS: &str = "/api/v1/keys";
-const LIST: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
-const IMPORT: &str = "/group-dispatch-api/whatsapp/batchInsert";
 const HOUR: i64 = 3_600;
 const YEAR: i64 = 365 * 24 * HOUR;
 
@@ -30,12 +27,7 @@ impl Machine {
     /// Compiles the library that stands before the C library in the service.
     fn new() -> Machine {
         let place = directory();
-        let library = place.path().join(format!("libclock{DLL_SUFFIX}"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clock/clock.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]);
-        let status = compiler.arg(&library).arg(source).arg("-ldl").status().unwrap();
-        assert!(status.success(), "the clock does not compile");
+        let library = preloaded_library(place.path(), "tests/it/clock/clock.c");
         Machine { place, library }
     }
 
@@ -70,7 +62,7 @@ async fn get(muster: &Muster, path: &str, key: &str) -> Answer {
 
 /// Imports an account under the same `Idempotency-Key` each time; whether that had been answered before.
 async fn was_answered(muster: &Muster, key: &str) -> bool {
-    let request = muster.client().post(muster.url(IMPORT)).bearer_auth(key);
+    let request = muster.client().post(muster.url(INSERT)).bearer_auth(key);
     let request = request.header("content-type", "application/json").header("idempotency-key", "the-same-again");
     let answer = muster.send(request.body(body("whatsapp/batchInsert").to_string())).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);

@@ -12,7 +12,7 @@ use muster::domain::{AccountNumber, Channel, Notice};
 use muster::journal::{Recorded, RequestId};
 use serde_json::{Value, json};
 
-use crate::muster::{Delivery, Muster, Receiver, directory, read_all};
+use crate::muster::{Delivery, Muster, Receiver, directory, number, random_choices, read_all};
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests::{LIST, ONLINE, PHONE, RECYCLE, accounts, list, phone};
 
@@ -23,11 +23,8 @@ const ACCOUNTS: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_answered_is_lost() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = setting("MUSTER_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let kills = setting("MUSTER_CRASH_KILLS").unwrap_or(30);
-    println!("MUSTER_CRASH_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let kills = number("MUSTER_CRASH_KILLS").unwrap_or(30);
+    let mut random = random_choices("MUSTER_CRASH_SEED");
     let data = directory();
     let receiver = Receiver::failing(|attempt| attempt % 17 == 3).await;
     let waits = ["20ms"; 50].join(",");

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use self::model::{check_attempts, check_registrations, check_told, read_journal};
 use self::receiver::{DEADLINE, Faulty, Mood, SECRET};
-use crate::muster::{Muster, PATIENCE, Receiver, directory};
+use crate::muster::{Muster, PATIENCE, Receiver, directory, number, random_choices};
 use crate::testkit::requests::{self, CODE, LIST, ONLINE, PHONE, RECYCLE, accounts, list};
 
 const SYNC: &str = "/api/v1/webhooks/sync";
@@ -50,11 +50,8 @@ struct Seen {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_story_arrives() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = setting("MUSTER_DELIVERY_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let kills = setting("MUSTER_DELIVERY_KILLS").unwrap_or(20);
-    println!("MUSTER_DELIVERY_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let kills = number("MUSTER_DELIVERY_KILLS").unwrap_or(20);
+    let mut random = random_choices("MUSTER_DELIVERY_SEED");
     let (sync, register) = (Faulty::start(random.u64(..)).await, Receiver::start().await);
     let here = Here { data: directory(), sync, register };
     here.set_secret().await;

@@ -1,16 +1,14 @@
 //! A disk that is full, whatever meets it: the service says one sentence and ends, and what it answered is there.
 
-use std::env::consts::DLL_SUFFIX;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::muster::{Muster, PATIENCE, Receiver, directory, run, send_signal};
+use crate::muster::{Muster, PATIENCE, Receiver, directory, preloaded_library, run, send_signal};
 use crate::testkit::requests::{INSERT, LIST, ONLINE, RECYCLE, accounts, list};
 
 const ACCOUNT: &str = "861821726232";
@@ -26,13 +24,7 @@ impl Disk {
     /// Compiles the library that stands before the C library in the service.
     fn new() -> Disk {
         let place = directory();
-        let library = place.path().join(format!("libdisk{DLL_SUFFIX}"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/disk/disk.c");
-        let mut compiler = Command::new("cc");
-        // Distributions that fortify by default replace the very functions that are replaced here.
-        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]);
-        let status = compiler.arg(&library).arg(source).arg("-ldl").status().unwrap();
-        assert!(status.success(), "the disk does not compile");
+        let library = preloaded_library(place.path(), "tests/it/disk/disk.c");
         Disk { place, library }
     }
 

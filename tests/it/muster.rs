@@ -1,6 +1,7 @@
 //! The real binary in a child process, and a real receiver for its webhooks.
 
 use std::collections::HashMap;
+use std::env::consts::DLL_SUFFIX;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -264,18 +265,8 @@ impl Receiver {
 
     /// Waits until `enough` of what arrived.
     pub async fn until(&self, what: &str, enough: impl Fn(&[Delivery]) -> bool) {
-        let waiting = async {
-            loop {
-                let arrived = self.inner.arrived.notified();
-                if enough(&self.deliveries()) {
-                    return;
-                }
-                arrived.await;
-            }
-        };
-        if timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{what} did not arrive; these did: {:#?}", self.deliveries());
-        }
+        let is_there = comes_true(&self.inner.arrived, || enough(&self.deliveries())).await;
+        assert!(is_there, "{what} did not arrive; these did: {:#?}", self.deliveries());
     }
 
     /// The accepted deliveries of one account, each id once, as `status/onlineStatus reason` or `register status`.
@@ -311,6 +302,32 @@ fn words(body: &Value) -> String {
     }
 }
 
+/// Waits until it `is_so`, which may be after each of these changes. False if that takes too long.
+pub async fn comes_true(changes: &Notify, is_so: impl Fn() -> bool) -> bool {
+    let waiting = async {
+        loop {
+            let changed = changes.notified();
+            if is_so() {
+                return;
+            }
+            changed.await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.is_ok()
+}
+
+/// Random choices. The number that is printed repeats them, once it is in this variable of the environment.
+pub fn random_choices(seed: &str) -> fastrand::Rng {
+    let number = number(seed).unwrap_or_else(|| fastrand::u64(..));
+    println!("{seed}={number}");
+    fastrand::Rng::with_seed(number)
+}
+
+/// The number in a variable of the environment, if it is there.
+pub fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
 /// A client that keeps nothing to itself: no proxies, no redirects.
 pub fn client() -> reqwest::Client {
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
@@ -320,6 +337,17 @@ pub fn client() -> reqwest::Client {
 pub fn send_signal(pid: u32, signal: &str) {
     let status = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
     assert!(status.success());
+}
+
+/// Compiles a C library, to be preloaded into a service, and returns its path below `place`.
+pub fn preloaded_library(place: &Path, source: &str) -> PathBuf {
+    let library = place.join(format!("preloaded{DLL_SUFFIX}"));
+    let mut compiler = Command::new("cc");
+    // Distributions that fortify by default replace the very functions that are replaced here.
+    compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]).arg(&library);
+    compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source)).arg("-ldl");
+    assert!(compiler.status().unwrap().success(), "{source} does not compile");
+    library
 }
 
 /// All files below `directory`.

@@ -13,7 +13,7 @@ use muster::domain::Event;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::muster::{Answer, Muster, directory, read_all, run};
+use crate::muster::{Answer, Muster, directory, number, random_choices, read_all, run};
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests::{self, CODE, INSERT, LIST, ONLINE, PHONE, RECYCLE, accounts};
 
@@ -230,11 +230,8 @@ const CALLERS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_make_nobody_act_twice() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = setting("MUSTER_ONCE_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let kills = setting("MUSTER_ONCE_KILLS").unwrap_or(12);
-    println!("MUSTER_ONCE_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let kills = number("MUSTER_ONCE_KILLS").unwrap_or(12);
+    let mut random = random_choices("MUSTER_ONCE_SEED");
     let data = directory();
     let settings = [("MUSTER_SIMULATOR__DELAY_MS", "1")];
     let callers: Vec<Mutex<Caller>> = (0..CALLERS).map(|_| Mutex::default()).collect();

@@ -23,7 +23,7 @@ use image::Image;
 use load::{Answered, Caller};
 use trace::{Call, Record, Recorder};
 
-use crate::muster::{Muster, Receiver, directory};
+use crate::muster::{Muster, Receiver, directory, number, random_choices};
 
 /// Images, if nobody says how many.
 const IMAGES: u64 = 400;
@@ -68,11 +68,9 @@ struct Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_answered_is_lost_in_a_power_cut() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = setting("MUSTER_POWER_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let images = setting("MUSTER_POWER_IMAGES").unwrap_or(IMAGES);
-    println!("MUSTER_POWER_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let images = number("MUSTER_POWER_IMAGES").unwrap_or(IMAGES);
+    let mut random = random_choices("MUSTER_POWER_SEED");
+    let seed = random.get_seed();
     let begun = Instant::now();
     let history = live(&mut random).await;
     let lived = begun.elapsed();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::gateway_check::{Gateway, SECRET, free_address};
-use crate::muster::{Muster, directory, muster, read_all};
+use crate::muster::{Muster, directory, muster, number, random_choices, read_all};
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests;
 
@@ -133,14 +133,11 @@ async fn what_is_shown_becomes_what_is_true_by_pull() {
 }
 
 async fn story(pull: bool) {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = setting("MUSTER_BRIDGE_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("MUSTER_BRIDGE_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = random_choices("MUSTER_BRIDGE_SEED");
     let place = directory();
     let mut pair = Pair::start(place.path(), pull);
     let mut tasks = Vec::new();
-    for kill in 0..setting("MUSTER_BRIDGE_KILLS").unwrap_or(8) {
+    for kill in 0..number("MUSTER_BRIDGE_KILLS").unwrap_or(8) {
         let (alive, muster) = (Duration::from_millis(random.u64(1..300)), random.bool());
         let mut choices = random.fork();
         // The last four digits choose no fate.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::muster::{Muster, PATIENCE, Receiver, directory, muster, run, send_signal};
+use crate::muster::{Muster, PATIENCE, Receiver, directory, muster, number, random_choices, run, send_signal};
 use crate::testkit::requests::{INSERT, ONLINE, account_with, list};
 
 const ERASED: &str = "861821726232";
@@ -114,11 +114,8 @@ fn refused(data: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_that_are_killed() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = setting("MUSTER_ROTATION_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let kills = setting("MUSTER_ROTATION_KILLS").unwrap_or(12);
-    println!("MUSTER_ROTATION_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let kills = number("MUSTER_ROTATION_KILLS").unwrap_or(12);
+    let mut random = random_choices("MUSTER_ROTATION_SEED");
     let data = directory();
     let file = data.path().join("keys/master.key");
     let key = || fs::read_to_string(&file).unwrap();
@@ -188,10 +185,7 @@ async fn rotations_that_are_killed() {
 /// Rotations that are undone, by an order to the service or while none runs, and killed in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_that_are_undone() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = setting("MUSTER_ROTATION_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("MUSTER_ROTATION_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = random_choices("MUSTER_ROTATION_SEED");
     let data = directory();
     let path = data.path().to_str().unwrap();
     let file = data.path().join("keys/master.key");
@@ -218,7 +212,7 @@ async fn rotations_that_are_undone() {
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
     let mut undone = 0;
-    for kill in 0..setting("MUSTER_ROTATION_KILLS").unwrap_or(6) {
+    for kill in 0..number("MUSTER_ROTATION_KILLS").unwrap_or(6) {
         let before = key();
         let muster = Muster::start(data.path(), &[]);
         let rotating = muster.try_post("/api/v1/vault/rotate", "", "");

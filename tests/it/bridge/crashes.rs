@@ -11,7 +11,7 @@ use super::gateway::Fault;
 use super::{
     ACCOUNT, IS_OFFLINE, IS_ONLINE, ONLINE, batch, code, happened, online, phone, post, pulling, pushing, recycle,
 };
-use crate::muster::{Muster, send_signal};
+use crate::muster::{Muster, random_choices, send_signal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_each_step_by_push() {
@@ -98,10 +98,7 @@ async fn killed_while_a_gateway_has_fetched_a_command() {
 /// Killed again and again while commands go out and reports come in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_under_load() {
-    let seed = std::env::var("MUSTER_BRIDGE_SEED").ok().map(|text| text.parse().unwrap());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("MUSTER_BRIDGE_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = random_choices("MUSTER_BRIDGE_SEED");
     let fixture = pushing().await.with("MUSTER_GATEWAY__BRIDGE__CALLS_PER_SECOND", "1000");
     let accounts: Vec<String> = (0..300_u64).map(|number| (861_821_700_000 + number).to_string()).collect();
     let mut muster = fixture.start();

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::gateway_check::SECRET;
 use crate::graph::wire;
-use crate::muster::{Answer, PATIENCE, client};
+use crate::muster::{Answer, client, comes_true};
 
 const REPORTS: &str = "/gateway/v1/reports";
 
@@ -112,17 +112,8 @@ impl Gateway {
 
     /// Waits until its state is so.
     pub async fn until(&self, what: &str, enough: impl Fn(&State) -> bool) {
-        let waiting = async {
-            loop {
-                let changed = self.inner.changed.notified();
-                if enough(&self.state()) {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        let arrived = || self.state().arrived.clone();
-        timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} did not come; this did: {:#?}", arrived()));
+        let is_there = comes_true(&self.inner.changed, || enough(&self.state())).await;
+        assert!(is_there, "{what} did not come; this did: {:#?}", self.state().arrived);
     }
 
     /// How many commands of a type arrived.

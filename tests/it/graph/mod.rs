@@ -17,9 +17,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::muster::PATIENCE;
+use crate::muster::comes_true;
 pub use webhooks::{Signed, Webhooks, account_update, webhook};
 
 /// The account that the numbers are in.
@@ -246,18 +246,8 @@ impl Graph {
 
     /// Waits until the state is so.
     pub async fn until(&self, what: &str, is_so: impl Fn(&State) -> bool) {
-        let waiting = async {
-            loop {
-                let changed = self.inner.changed.notified();
-                if is_so(&self.state()) {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        if timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{what} did not happen; these calls were made: {:#?}", self.state().calls);
-        }
+        let has_happened = comes_true(&self.inner.changed, || is_so(&self.state())).await;
+        assert!(has_happened, "{what} did not happen; these calls were made: {:#?}", self.state().calls);
     }
 }
 
