@@ -91,13 +91,21 @@ impl<'d> Line<'d> {
         let mut rows = book.rows(now)?;
         for (_, row) in &mut rows {
             row.until = row.until.map(|until| latest.min(until));
-            // Lanes do not wait for their dead deliveries any more, or this one was dropped just before the end.
-            let is_over = channel.rules.after_last_try == AfterLastTry::Continue || book.letter(row.next)?.is_none();
-            if row.until.is_none() && is_over {
+            // Its dead delivery was dropped just before the end. A setting releases no lane: it may be forgotten at this start only.
+            if row.until.is_none() && book.letter(row.next)?.is_none() {
                 *row = Row { next: row.next.saturating_add(1), failed: 0, tried: 0, until: Some(now.steady) };
             }
         }
         let (name, waiting, again_waiting) = (channel.name(), rows.len(), again.len());
+        let blocked = rows.iter().filter(|(_, row)| row.until.is_none()).count();
+        if blocked > 0 && channel.rules.after_last_try == AfterLastTry::Continue {
+            tracing::warn!(
+                channel = name,
+                blocked,
+                "accounts wait for a dead delivery, since webhooks.after_last_try was block; `muster webhooks replay` or \
+                 `muster webhooks drop` settles it"
+            );
+        }
         if channel.receiver.is_some() {
             tracing::info!(channel = name, cursor, waiting, again = again_waiting, "the channel has a receiver");
         } else {

@@ -137,7 +137,7 @@ async fn a_kill_forgets_nothing_of_a_lane_that_was_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lanes_that_need_not_wait_any_more_go_on_after_a_restart() {
+async fn a_lane_that_waits_for_an_operator_does_so_whatever_one_start_sets() {
     let mut fixture = ChannelFixture::new(|delivery, _, _| if delivery.version == 1 { failed() } else { taken() });
     (fixture.rules.after_last_try, fixture.rules.retry_waits) = (AfterLastTry::Block, Vec::new());
     fixture.happen(2, 2).await;
@@ -148,9 +148,15 @@ async fn lanes_that_need_not_wait_any_more_go_on_after_a_restart() {
     fixture.rules.after_last_try = AfterLastTry::Continue;
     let running = fixture.start();
     until(2 * SECOND).await;
+    assert_eq!(fixture.arrivals(), 2, "neither goes on by itself");
+    super::super::resending::drop_letter(&fixture.book, 1, "no use").unwrap();
+    running.order(|done| Order::Skip { which: vec![(account(0), 1)], done }).await;
+    // The first event of the second account is behind both of the first.
+    running.order(|done| Order::Again { which: vec![(account(1), 3)], done }).await;
+    until(3 * SECOND).await;
     running.stop().await;
     assert_eq!(fixture.taken().into_values().collect::<Vec<_>>(), [[2], [2]]);
-    assert_eq!(fixture.letters(), 2);
+    assert_eq!(fixture.letters(), 1, "the second one is dead once more, and waited for no more");
 }
 
 #[tokio::test(start_paused = true)]
