@@ -96,5 +96,9 @@ mod tests {
         assert!(words(&file).is_err_and(|words| words.contains("more than 4 bytes")));
         fs::write(&file, [0xff]).unwrap();
         assert_eq!(words(&file), Err("it is not UTF-8".to_owned()));
+        // It may be longer by the time it is read.
+        let mut grown = io::repeat(b'a').take(100);
+        assert!(read_all(&mut grown, 4, 4).is_err());
+        assert_eq!(grown.limit(), 95, "one byte more than the bound tells that there are more");
     }
 }

@@ -151,6 +151,8 @@ fn sources() {
             "MUSTER_VERSION=1.2.3
              MUSTER_HOME=/opt/muster
              MUSTER_PORT=8080",
+            // Three letters away from a setting.
+            "MUSTER_DATA_DIRECT=1",
             // What is logged: levels, targets in muster, and others beside them.
             "MUSTER_LOG__FILTER=off",
             "MUSTER_LOG__FILTER=info,hyper_util=trace",

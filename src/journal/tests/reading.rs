@@ -94,6 +94,7 @@ async fn a_damaged_snapshot_is_ignored() {
     fixture.fill(1, 11).await;
     let state = folded(&fixture, 0, 11);
     fixture.journal.save_snapshot(account(0), &state).unwrap();
+    assert_eq!(fixture.journal.load(account(0)).unwrap(), (state.clone(), 0), "a whole one is the state");
     let key = account(0).get().to_be_bytes();
     let whole = fixture.store.get(Table::Snapshots, &key).unwrap().unwrap();
     let flipped = (0..whole.len()).map(|at| {
