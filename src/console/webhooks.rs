@@ -238,7 +238,7 @@ fn order(visit: &Visit, name: &str, what: &str) -> Markup {
 }
 
 /// Two orders to choose from. The reason, a field with this id and placeholder, is for the second.
-fn with_reason(visit: &Visit, legend: &str, first: Markup, id: &str, placeholder: &str, second: Markup) -> Markup {
+fn with_reason(visit: &Visit, legend: &str, first: &Markup, id: &str, placeholder: &str, second: &Markup) -> Markup {
     html! {
         fieldset disabled[visit.forbids(Need::Operate).is_some()] {
             legend { (legend) }
@@ -267,8 +267,8 @@ fn switches(visit: &Visit, here: &str, shown: &Shown) -> Markup {
         }
         @if shown.unreceived().is_some() {
             form method="post" action=(here) {
-                (with_reason(visit, "Drop everything that waits for a receiver", order(visit, "Count it", "count-waiting"),
-                    "close-reason", "why it is dropped for good", order(visit, "Close", "close")))
+                (with_reason(visit, "Drop everything that waits for a receiver", &order(visit, "Count it", "count-waiting"),
+                    "close-reason", "why it is dropped for good", &order(visit, "Close", "close")))
             }
         }
         form method="post" action=(here) {
@@ -308,8 +308,8 @@ async fn letters(visit: &Visit, here: &str, name: &str) -> Result<Markup, Troubl
             h2 #dead { "Dead letters" }
             @if found.dead_letters.is_empty() { (nothing("There are none.")) } @else {
                 form method="post" action=(here) {
-                    (with_reason(visit, "With the selected ones", order(visit, "Replay", "replay"), "drop-reason",
-                        "why they are given up", order(visit, "Drop", "drop")))
+                    (with_reason(visit, "With the selected ones", &order(visit, "Replay", "replay"), "drop-reason",
+                        "why they are given up", &order(visit, "Drop", "drop")))
                     div.scroll tabindex="0" role="region" aria-label="Dead letters" {
                         table {
                             thead { tr {

@@ -51,7 +51,7 @@ impl Machine {
 /// Makes a key; its text.
 async fn make_key(muster: &Muster, admin: Option<&str>, key: Value) -> String {
     let request = muster.client().post(muster.url(KEYS)).header("content-type", "application/json");
-    let request = admin.into_iter().fold(request, |request, admin| request.bearer_auth(admin));
+    let request = admin.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let answer = muster.send(request.body(key.to_string())).await.unwrap();
     answer.json()["key"].as_str().unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
 }
@@ -110,7 +110,7 @@ async fn a_leap_ends_nothing_and_what_is_over_stays_over() {
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0));
     assert_eq!(log.matches("the wall clock leapt by this many seconds").count(), 3, "{log}");
-    assert!(log.contains(&format!("seconds={YEAR}")) && log.contains(&format!("seconds={}", HOUR)), "{log}");
+    assert!(log.contains(&format!("seconds={YEAR}")) && log.contains(&format!("seconds={HOUR}")), "{log}");
 
     // A start believes the wall clock, and sees the key expire.
     let muster = machine.start("data", 2 * HOUR);
