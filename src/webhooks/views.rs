@@ -224,7 +224,7 @@ impl Webhooks {
             again: desk.book.count_again()?,
             breaker: match live.breaker {
                 breaker::State::Closed => BreakerView { state: "closed", until: None },
-                breaker::State::Open { until } => BreakerView { state: "open", until: Some(write_time(until)) },
+                breaker::State::Open { until } => BreakerView { state: "open", until: Some(write_time(live.now.wait_until(until).end)) },
                 breaker::State::Probing => BreakerView { state: "probing", until: None },
             },
             attempts: live.rates.attempts,
