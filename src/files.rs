@@ -24,27 +24,27 @@ pub fn open_file(path: &Path) -> io::Result<File> {
 
 /// Reads a whole regular file of at most `bytes` bytes.
 pub fn read_file(path: &Path, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    read_opened(&open_file(path)?, bytes)
+    read_open_file(&open_file(path)?, bytes)
 }
 
 /// As [`read_file`], for a file that is open already, because something else was checked first.
-pub fn read_opened(file: &File, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+pub fn read_open_file(file: &File, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    read_all(file, length, bytes)
+    read_bounded(file, length, bytes)
 }
 
 /// As [`read_file`], for a file that is UTF-8.
 pub fn read_text(path: &Path, bytes: usize) -> io::Result<Zeroizing<String>> {
-    text_of(&read_file(path, bytes)?)
+    decode_utf8(&read_file(path, bytes)?)
 }
 
 /// Reads standard input to its end: UTF-8, at most `bytes` bytes.
 pub fn read_stdin(bytes: usize) -> io::Result<Zeroizing<String>> {
-    text_of(&read_all(io::stdin().lock(), bytes, bytes)?)
+    decode_utf8(&read_bounded(io::stdin().lock(), bytes, bytes)?)
 }
 
 /// Reads `from` to its end, which is about `expected` bytes away and at most `bytes`.
-fn read_all(from: impl Read, expected: usize, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_bounded(from: impl Read, expected: usize, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // It may be a secret: a vector that grows leaves copies of it behind.
     let mut read = Zeroizing::new(Vec::with_capacity(expected.min(bytes) + 1));
     from.take(bytes as u64 + 1).read_to_end(&mut read)?;
@@ -55,7 +55,7 @@ fn read_all(from: impl Read, expected: usize, bytes: usize) -> io::Result<Zeroiz
     Ok(read)
 }
 
-fn text_of(bytes: &[u8]) -> io::Result<Zeroizing<String>> {
+fn decode_utf8(bytes: &[u8]) -> io::Result<Zeroizing<String>> {
     let text = str::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(words(&file), Err("it is not UTF-8".to_owned()));
         // It may be longer by the time it is read.
         let mut grown = io::repeat(b'a').take(100);
-        assert!(read_all(&mut grown, 4, 4).is_err());
+        assert!(read_bounded(&mut grown, 4, 4).is_err());
         assert_eq!(grown.limit(), 95, "one byte more than the bound tells that there are more");
     }
 }

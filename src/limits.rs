@@ -6,33 +6,33 @@
 //! `around`, of the demonstration and its receiver in `demo`, of the suite for gateways in `conformance`.
 //! What people are shown, and the files that they name, are in `display`; webhooks, and the orders of operators, in `webhooks`.
 
-mod around;
 mod bridge;
-mod channels;
 mod client;
 mod cloud_api;
 mod conformance;
 mod console;
 mod demo;
 mod display;
+mod gateways;
+mod operations;
 mod reconcile;
-mod settable;
+mod setting_ranges;
 mod webhooks;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub use around::*;
 pub use bridge::*;
-pub use channels::*;
 pub use client::*;
 pub use cloud_api::*;
 pub use conformance::*;
 pub use console::*;
 pub use demo::*;
 pub use display::*;
+pub use gateways::*;
+pub use operations::*;
 pub use reconcile::*;
-pub use settable::*;
+pub use setting_ranges::*;
 pub use webhooks::*;
 
 // --- Account numbers and requests (the contract) ---
@@ -56,7 +56,7 @@ pub const REASON_BYTES: usize = 1024;
 /// Characters in a verification code: real ones have 6; the bound only keeps essays out.
 pub const VERIFY_CODE_BYTES: usize = 64;
 /// Refused accounts that a 207 or 409 message names before it says "and N more".
-pub const NAMED_REFUSALS: usize = 3;
+pub const NAMED_REJECTIONS: usize = 3;
 
 // --- Registration (the contract) ---
 
@@ -88,22 +88,22 @@ pub const COMMANDS_IN_FLIGHT: usize = 65_536;
 /// Events after which an account's snapshot is written again.
 pub const SNAPSHOT_EVERY: u64 = 64;
 /// Events after which a retiring account's snapshot is written: fewer are read again as quickly as a snapshot.
-pub const SNAPSHOT_WORTH: u64 = 8;
+pub const SNAPSHOT_ON_RETIRE_EVENTS: u64 = 8;
 /// Part of the active actors, as a divisor, that is retired at once when their bound is reached: the oldest 1/8, so
 /// that the search for the oldest is paid for by thousands of starts.
-pub const RETIRE_PART: usize = 8;
+pub const RETIRE_DIVISOR: usize = 8;
 /// How long actors are not looked through again for room after a look that found all of them at work.
 pub const RETIRE_PAUSE: Duration = Duration::from_millis(50);
 /// How often the registry looks for idle actors.
 pub const RETIRE_SWEEP: Duration = Duration::from_secs(1);
 /// How long after a failure a deadline is put to its account again.
-pub const DEADLINE_AGAIN: Duration = Duration::from_secs(1);
+pub const DEADLINE_RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Gateway reports and deadlines that wait for their actors' answers, most; beyond it gateways wait in turn.
-pub const INBOX: usize = 4_096;
+pub const INBOX_CAPACITY: usize = 4_096;
 /// Reports that are taken from a gateway in one go.
-pub const REPORTS_AT_ONCE: usize = 64;
+pub const REPORTS_PER_TURN: usize = 64;
 /// Accounts taken up again a second after a restart, so that a restart is no stampede on the gateway.
-pub const TAKE_UP_PER_SECOND: u32 = 2_000;
+pub const REDISPATCH_PER_SECOND: u32 = 2_000;
 
 // --- Journal ---
 
@@ -115,10 +115,10 @@ pub const BLOCK_BYTES: usize = 112 * 1024;
 /// read from the disk again for each block that is added to it: 17 × 15 KiB stays below.
 pub const BLOCK_FILL_BYTES: usize = 15 * 1024;
 /// Appends of one request that go to the writer together, while more of it is decided.
-pub const LINE_PART: usize = 128;
+pub const APPEND_BATCH_CHUNK: usize = 128;
 /// Bytes of blocks that are made durable together, at least, while more waits: enough that the disk is asked rarely, few
 /// enough that nobody waits long for others.
-pub const COMMIT_BYTES: usize = 512 * 1024;
+pub const COMMIT_MIN_BYTES: usize = 512 * 1024;
 /// Records in one commit block, most: bounds the scan for one record.
 pub const BLOCK_RECORDS: usize = 1_024;
 /// Bytes in one record's payload, most: above any content, and an event beside it still fits the block.
@@ -138,7 +138,7 @@ pub const PAGE_EVENTS: usize = 1_000;
 /// Events in one page where the caller does not say.
 pub const PAGE_EVENTS_DEFAULT: usize = 100;
 /// Lines of an export that have a digest of their own, so that a changed one is found without the original.
-pub const EXPORT_PART: u64 = 1_000;
+pub const EXPORT_CHUNK_LINES: u64 = 1_000;
 /// Bytes in one line of an export, most: above any event, far below any memory.
 pub const EXPORT_LINE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often a checkpoint is signed and saved while events happen.
@@ -146,13 +146,13 @@ pub const LOG_CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 /// Differences that a replay names, most.
 pub const NAMED_DIFFERENCES: usize = 10;
 /// Bytes that are gathered before they are passed on, in exports and backups.
-pub const STREAM_BYTES: usize = 64 * 1024;
+pub const STREAM_CHUNK_BYTES: usize = 64 * 1024;
 
 /// Time for a service to take the connection of a verb that asks it.
-pub const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CLI_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Blocks that wait to be hashed while a journal is verified, most: a few MiB.
-pub const VERIFY_BLOCKS: usize = 256;
+pub const VERIFY_QUEUED_BLOCKS: usize = 256;
 
 // --- Store ---
 
@@ -164,9 +164,9 @@ pub const STORE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const STORE_FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// How long a start waits for the lock of a data directory that another holds: longer than a killed process takes to go,
 /// and short enough for somebody who started a second one by mistake.
-pub const LOCK_RELEASE: Duration = Duration::from_secs(2);
+pub const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How often it looks.
-pub const LOCK_LOOK: Duration = Duration::from_millis(5);
+pub const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 // --- Roster ---
 
@@ -182,12 +182,12 @@ pub const CONNECTIONS: usize = 10_000;
 /// `http.max_connections_per_address`.
 pub const CONNECTIONS_PER_ADDRESS: usize = CONNECTIONS / 2;
 /// How often the log says, most, that connections wait or are closed because there are too many.
-pub const CROWDED_AGAIN: Duration = Duration::from_secs(60);
+pub const CROWDED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Time for a client to agree on TLS: as long as for a request head, which is a matter of the same few packets.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = HEADER_TIMEOUT;
 /// How often the files of TLS are looked at. What is in them is taken up once two looks in a row find the same, so that
 /// nothing is taken that is half written.
-pub const TLS_LOOK: Duration = Duration::from_secs(2);
+pub const TLS_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Bytes in one of them, most: all public CAs together are below 250 KB.
 pub const TLS_FILE_BYTES: usize = 256 * 1024;
 /// Time from the head of a request to the head of its answer: above [`BODY_TIMEOUT`] and the largest batch, far below the
@@ -201,21 +201,21 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// work. A larger one goes to the threads for blocking work, so that small requests never wait behind it.
 pub const INLINE_BODY_BYTES: usize = 32 * 1024;
 /// Accounts of one batch that are sealed on one core before another is asked to help: about a millisecond of work.
-pub const SEALED_BY_ONE_CORE: usize = 128;
+pub const SEALED_PER_CORE: usize = 128;
 /// Bytes in all bodies above [`INLINE_BODY_BYTES`] that are read at once, in KiB: 32 of the largest. Beyond it callers
 /// get a quick 503, because ten thousand connections with such bodies would fill any memory.
-pub const BODIES_KIB: usize = 32 * BODY_BYTES / 1024;
+pub const LARGE_BODIES_KIB: usize = 32 * BODY_BYTES / 1024;
 /// Time for a client to take any of an answer; one that takes nothing for so long is cut off.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Readers that follow the live tail at once, most.
-pub const LIVE_READERS: usize = 1_000;
+pub const LIVE_TAIL_READERS: usize = 1_000;
 /// Events that are read ahead for each of them, most: all readers together hold little, however large the events are.
-pub const LIVE_EVENTS: usize = 8;
+pub const LIVE_TAIL_READ_AHEAD: usize = 8;
 /// Answers that are made while they are sent (exports, backups, whole histories) at once, most. Each has a thread for
 /// blocking work, of which there are 512, and callers' large requests need some too.
-pub const STREAMS: usize = 64;
+pub const STREAMED_RESPONSES: usize = 64;
 /// How often a reader of the live tail hears that the service is still there, while nothing happens.
-pub const LIVE_HEARTBEAT: Duration = Duration::from_secs(15);
+pub const LIVE_TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
 /// Bytes of a refused body that are read and thrown away, so that the client reads the answer instead of a reset.
 pub const LINGER_BYTES: usize = 4 * BODY_BYTES;
 /// Bytes of an `x-request-id` that are taken over from a caller; real ones (UUIDs, trace ids) have 16 to 55.
@@ -225,13 +225,13 @@ pub const FIELD_PATH_BYTES: usize = 128;
 /// Pause after the operating system refused a new connection for want of files or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for requests under way to finish at shutdown, and after them for webhook attempts.
-pub const DRAIN: Duration = Duration::from_secs(4);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// Time for everything under way to end at shutdown: twice [`DRAIN`].
-pub const SHUTDOWN: Duration = Duration::from_secs(8);
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time from the signal to the end of the process, whatever the disk does: a little less than the promised ten seconds.
-pub const STOP: Duration = Duration::from_millis(9_500);
+pub const STOP_TIMEOUT: Duration = Duration::from_millis(9_500);
 /// Time for threads that are blocked, as by the disk, at the very end.
-pub const BLOCKED_AT_END: Duration = Duration::from_secs(1);
+pub const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 // --- Access ---
 
@@ -241,14 +241,14 @@ pub const IPV6_CLIENT_BITS: u32 = 64;
 /// third of what two cores carry. Setting `http.requests_per_second`.
 pub const REQUESTS_PER_SECOND: usize = 10_000;
 /// Keys and addresses whose requests are counted before those are forgotten that are quiet.
-pub const RATED: usize = 100_000;
+pub const RATE_SUBJECTS: usize = 100_000;
 
 /// API keys there may ever be, revoked ones included: each is a few hundred bytes in memory.
 pub const API_KEYS: usize = 10_000;
 /// Bytes in the name of an API key.
 pub const API_KEY_NAME_BYTES: usize = 64;
 /// Beginnings of account numbers that one API key is bound to, most.
-pub const API_KEY_ACCOUNTS: usize = 100;
+pub const API_KEY_PREFIXES: usize = 100;
 /// Characters in the secret with which a tenant makes tokens: what the family's have is 32. A shorter one than the least
 /// can be found by whoever saw one token.
 pub const TENANT_SECRET_BYTES: RangeInclusive<usize> = 16..=128;
@@ -256,17 +256,17 @@ pub const TENANT_SECRET_BYTES: RangeInclusive<usize> = 16..=128;
 pub const TOKEN_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// How often it is looked whether the key of somebody who reads a stream is over: a revocation is told at once, but the
 /// clock may be set.
-pub const API_KEY_LOOK: Duration = Duration::from_millis(500);
+pub const API_KEY_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Bytes in an answer that is not watched while it is sent, most: it is in the buffers of the connection at once.
-pub const UNCUT_BYTES: u64 = 64 * 1024;
+pub const UNWATCHED_RESPONSE_BYTES: u64 = 64 * 1024;
 /// Bytes of a longer answer that are sent before its reader's key is looked at again.
-pub const CUT_PIECE_BYTES: usize = 64 * 1024;
+pub const WATCHED_CHUNK_BYTES: usize = 64 * 1024;
 /// How much later each further key that is none is answered, and how late at most.
-pub const FAILED_KEY_WAIT: Duration = Duration::from_millis(50);
+pub const FAILED_KEY_DELAY: Duration = Duration::from_millis(50);
 /// See [`FAILED_KEY_WAIT`].
-pub const FAILED_KEY_WAIT_MAX: Duration = Duration::from_secs(2);
+pub const FAILED_KEY_DELAY_MAX: Duration = Duration::from_secs(2);
 /// How long an address is remembered after its last such key.
-pub const FAILED_KEYS_FORGOTTEN: Duration = Duration::from_secs(60);
+pub const FAILED_KEYS_MEMORY: Duration = Duration::from_secs(60);
 /// Addresses remembered so, most; beyond it every such key is answered as late as any.
 pub const FAILED_KEYS_ADDRESSES: usize = 10_000;
 
@@ -275,24 +275,24 @@ pub const FAILED_KEYS_ADDRESSES: usize = 10_000;
 /// Characters in an `Idempotency-Key`, most: as many as the APIs that have it take. Real ones (UUIDs) have 36.
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an answer is kept under its key, as long as Stripe keeps it.
-pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of all that are kept: about a million usual ones. Beyond it the oldest are forgotten.
-pub const ANSWERS_BYTES: u64 = 256 * 1024 * 1024;
+pub const IDEMPOTENCY_BYTES: u64 = 256 * 1024 * 1024;
 /// None is forgotten before this for want of room: whoever sends again after a timeout has done so by then.
-pub const ANSWERS_KEPT_LEAST: Duration = Duration::from_secs(10 * 60);
+pub const IDEMPOTENCY_RETENTION_MIN: Duration = Duration::from_secs(10 * 60);
 /// Bytes of an answer in one row of the store, for the reason of [`BLOCK_FILL_BYTES`].
-pub const ANSWER_PART_BYTES: usize = BLOCK_FILL_BYTES;
+pub const IDEMPOTENCY_ROW_BYTES: usize = BLOCK_FILL_BYTES;
 /// Bytes that a kept answer takes beside itself: its key in the store, and its place in memory by which the oldest is found.
-pub const ANSWER_OVERHEAD_BYTES: u64 = 128;
+pub const IDEMPOTENCY_OVERHEAD_BYTES: u64 = 128;
 /// Answers that one new one may push out: it is larger than they, but nobody is to wait long for room.
-pub const ANSWERS_PUSHED_OUT: usize = 64;
+pub const IDEMPOTENCY_EVICTIONS: usize = 64;
 /// How often those are looked for that are over.
-pub const ANSWERS_FORGET: Duration = Duration::from_secs(60);
+pub const IDEMPOTENCY_EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How many of them are forgotten in one go.
-pub const ANSWERS_FORGOTTEN: usize = 10_000;
+pub const IDEMPOTENCY_EXPIRY_BATCH: usize = 10_000;
 /// Requests with a key that are under way, or wait for one with the same key: more than there are connections, because
 /// one goes on though its caller has gone.
-pub const KEYED_UNDER_WAY: usize = 16_384;
+pub const IDEMPOTENT_REQUESTS_IN_FLIGHT: usize = 16_384;
 
 // --- Simulator ---
 

@@ -7,27 +7,27 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-mod honest;
-#[allow(dead_code)] // What tests need of it.
-#[path = "../../tests/it/muster.rs"]
-mod muster;
+mod honest_clients;
+mod malformed_requests;
+mod overload;
 #[path = "../speed/selection.rs"]
 mod selection;
-mod shapes;
+#[allow(dead_code)] // What tests need of it.
+#[path = "../../tests/it/service_process.rs"]
+mod service_process;
 #[path = "../../tests/testkit/mod.rs"]
 mod testkit;
-mod weight;
 mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use honest::Honest;
-use muster::{Muster, directory, run};
+use honest_clients::HonestClients;
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 use selection::Selection;
 use serde_json::{Value, json};
+use service_process::{ServiceProcess, run_muster, temp_directory};
 use tokio::task::JoinHandle;
 
 /// The least ratio: honest callers are answered in 5 times the time of the calm.
@@ -46,19 +46,19 @@ const SHORT: usize = 10;
 const NICE: i32 = 19;
 
 /// What an attack has to do with.
-struct Target {
+struct AttackTarget {
     /// `host:port`.
     address: String,
     /// A key of role caller, as one that was stolen. Each attack has another, since a key has a rate.
-    stolen: String,
+    stolen_key: String,
     /// Where the webhooks go.
-    receiver: Arc<shapes::Witness>,
+    receiver: Arc<malformed_requests::HeaderRecorder>,
     is_short: bool,
 }
 
-impl Target {
+impl AttackTarget {
     /// So many strangers or requests, or a part of them in a short run.
-    fn share(&self, full: usize) -> usize {
+    fn scale(&self, full: usize) -> usize {
         if self.is_short { full.div_ceil(SHORT) } else { full }
     }
 }
@@ -69,7 +69,7 @@ struct Attack {
     /// What strangers do.
     what: &'static str,
     /// How; it says what became of them.
-    make: fn(Arc<Target>) -> BoxFuture<'static, String>,
+    make: fn(Arc<AttackTarget>) -> BoxFuture<'static, String>,
 }
 
 /// Attacks that do little but wait for the service's time limits. A short run makes them while it makes the others.
@@ -79,69 +79,69 @@ const ATTACKS: &[Attack] = &[
     Attack {
         id: "attacks/slow-heads",
         what: "2,000 connections, a byte of a head each second",
-        make: |target| Box::pin(weight::slow_heads(target)),
+        make: |target| Box::pin(overload::slow_heads(target)),
     },
     Attack {
         id: "attacks/slow-bodies",
         what: "300 bodies of a megabyte, a byte each second, with a key",
-        make: |target| Box::pin(weight::slow_bodies(target)),
+        make: |target| Box::pin(overload::slow_bodies(target)),
     },
     Attack {
         id: "attacks/slow-readers",
         what: "30 callers who ask for 10,000 accounts again and again and take none, with a key",
-        make: |target| Box::pin(weight::slow_readers(target)),
+        make: |target| Box::pin(overload::slow_readers(target)),
     },
     Attack {
         id: "attacks/huge-bodies",
         what: "bodies of 1 GB, announced or in pieces, with a key and without",
-        make: |target| Box::pin(weight::huge_bodies(target)),
+        make: |target| Box::pin(overload::huge_bodies(target)),
     },
     Attack {
         id: "attacks/guessed-keys",
         what: "100,000 keys from 10,000 addresses",
-        make: |target| Box::pin(weight::guessed_keys(target)),
+        make: |target| Box::pin(overload::guessed_keys(target)),
     },
     Attack {
         id: "attacks/flood",
         what: "64 connections with one key, as fast as they are answered",
-        make: |target| Box::pin(weight::flood(target)),
+        make: |target| Box::pin(overload::flood(target)),
     },
     Attack {
         id: "attacks/pipelining",
         what: "32 connections, 1,000 requests each before an answer is read",
-        make: |target| Box::pin(weight::pipelining(target)),
+        make: |target| Box::pin(overload::pipelining(target)),
     },
     Attack {
         id: "attacks/header-bombs",
         what: "heads of megabytes, thousands of headers, endless lines",
-        make: |target| Box::pin(shapes::header_bombs(target)),
+        make: |target| Box::pin(malformed_requests::header_bombs(target)),
     },
     Attack {
         id: "attacks/compressed-bombs",
         what: "gigabytes in a few kilobytes, with a key",
-        make: |target| Box::pin(shapes::compressed_bombs(target)),
+        make: |target| Box::pin(malformed_requests::compressed_bombs(target)),
     },
     Attack {
         id: "attacks/smuggling",
         what: "a second request behind a body whose length is said in two ways",
-        make: |target| Box::pin(shapes::smuggling(target)),
+        make: |target| Box::pin(malformed_requests::smuggling(target)),
     },
     Attack {
         id: "attacks/paths",
         what: "names that may mean a path of /api/v1, with a key of role caller",
-        make: |target| Box::pin(shapes::paths(target)),
+        make: |target| Box::pin(malformed_requests::paths(target)),
     },
     Attack {
         id: "attacks/line-ends",
         what: "line ends in values that reach answers and receivers",
-        make: |target| Box::pin(shapes::line_ends(target)),
+        make: |target| Box::pin(malformed_requests::line_ends(target)),
     },
 ];
 
 fn main() {
     let is_short = std::env::var_os("MUSTER_BENCH_SHORT").is_some();
     let selection = Selection::from_arguments();
-    let attacks = selection.of(ATTACKS, |attack| attack.id, |_| false);
+    let attacks = selection.select(ATTACKS, |attack| attack.id, |_| false);
     if selection.is_list() {
         attacks.iter().for_each(|Attack { id, what, .. }| println!("{id}: {what}"));
         return;
@@ -149,7 +149,7 @@ fn main() {
     if attacks.is_empty() {
         return;
     }
-    raise_files();
+    raise_open_file_limit();
     let strangers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -158,20 +158,25 @@ fn main() {
         })
         .build()
         .unwrap();
-    let data = directory();
-    let [admin, honest] = keys(data.path());
-    let receiver = Arc::new(strangers.block_on(shapes::Witness::start()));
+    let data = temp_directory();
+    let [admin, honest] = create_keys(data.path());
+    let receiver = Arc::new(strangers.block_on(malformed_requests::HeaderRecorder::start()));
     let rate = if is_short { SHORT_REQUESTS_PER_SECOND } else { REQUESTS_PER_SECOND };
     let settings = [
         ("MUSTER_HTTP__REQUESTS_PER_SECOND", rate),
         ("MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL", &receiver.url.clone()),
     ];
-    let muster = Muster::start(data.path(), &settings);
-    let honest = Honest::new(&muster.url(""), &honest, is_short);
+    let muster = ServiceProcess::start(data.path(), &settings);
+    let honest = HonestClients::new(&muster.url(""), &honest, is_short);
     let begin = |attack: &Attack| {
-        let stolen = honest.run(steal(&muster, &admin, attack.id));
+        let stolen = honest.run(create_stolen_key(&muster, &admin, attack.id));
         let address = muster.url("").replace("http://", "");
-        strangers.spawn((attack.make)(Arc::new(Target { address, stolen, receiver: receiver.clone(), is_short })))
+        strangers.spawn((attack.make)(Arc::new(AttackTarget {
+            address,
+            stolen_key: stolen,
+            receiver: receiver.clone(),
+            is_short,
+        })))
     };
     let (waiting, at_work): (Vec<_>, Vec<_>) =
         attacks.into_iter().partition(|attack| is_short && WAITING.contains(&attack.id));
@@ -182,7 +187,7 @@ fn main() {
         let mut begun = Some(begun);
         closing += &attack.measure(&honest, is_short, || begun.take().unwrap());
     }
-    honest.run(nothing_came_in(&muster, &admin));
+    honest.run(assert_nothing_smuggled(&muster, &admin));
     println!("    at the end the service holds {} MiB", resident(muster.pid()));
     let (status, log) = muster.stop("TERM");
     assert!(status.success() && !log.contains("panicked"), "{log}");
@@ -191,14 +196,14 @@ fn main() {
 
 impl Attack {
     /// Has it begun, and holds honest callers beside it against the calm before. Returns the closing line.
-    fn measure(&self, honest: &Honest, is_short: bool, mut begin: impl FnMut() -> JoinHandle<String>) -> String {
+    fn measure(&self, honest: &HonestClients, is_short: bool, mut begin: impl FnMut() -> JoinHandle<String>) -> String {
         let Attack { id, what, .. } = self;
         println!("{id}: {what}");
         let mut best = 0.0_f64;
         for _ in 0..if is_short { 1 } else { ROUNDS } {
-            let calm = honest.calm();
+            let calm = honest.measure_alone();
             let begun = begin();
-            let (came, under) = honest.beside(async { begun.await.unwrap() });
+            let (came, under) = honest.measure_beside(async { begun.await.unwrap() });
             best = best.max(calm.p99.as_secs_f64() / under.p99.as_secs_f64());
             println!("    {came}; honest callers: {under}, in the calm before {calm}");
             if best > GOAL {
@@ -213,7 +218,7 @@ impl Attack {
 }
 
 /// A key of role caller, made as an admin makes it.
-async fn steal(muster: &Muster, admin: &str, name: &str) -> String {
+async fn create_stolen_key(muster: &ServiceProcess, admin: &str, name: &str) -> String {
     let body = json!({"name": name.replace('/', "-"), "role": "caller"}).to_string();
     let request = muster.client().post(muster.url("/api/v1/keys")).header("content-type", "application/json");
     let made = muster.send(request.bearer_auth(admin).body(body)).await.unwrap();
@@ -221,28 +226,28 @@ async fn steal(muster: &Muster, admin: &str, name: &str) -> String {
 }
 
 /// None of the accounts is there that were smuggled, and who may ask is answered.
-async fn nothing_came_in(muster: &Muster, admin: &str) {
-    let request = muster.client().get(muster.url(&format!("/api/v1/accounts?prefix={}", shapes::NEVER)));
+async fn assert_nothing_smuggled(muster: &ServiceProcess, admin: &str) {
+    let request = muster.client().get(muster.url(&format!("/api/v1/accounts?prefix={}", malformed_requests::NEVER)));
     let accounts = muster.send(request.bearer_auth(admin)).await.unwrap();
     assert_eq!((accounts.status, &accounts.json()["accounts"]), (200, &json!([])), "{accounts:?}");
 }
 
 /// Keys of an admin and of an honest caller.
-fn keys(data: &Path) -> [String; 2] {
+fn create_keys(data: &Path) -> [String; 2] {
     let data = data.to_str().unwrap();
     // It makes the directory, and is refused for want of a key.
-    let (code, ..) = run(&["serve", "--listen", "0.0.0.0:0", "--data-dir", data], &[]);
+    let (code, ..) = run_muster(&["serve", "--listen", "0.0.0.0:0", "--data-dir", data], &[]);
     assert_eq!(code, Some(1));
     [("admin", "admin"), ("honest", "caller")].map(|(name, role)| {
         let words = ["keys", "create", "--name", name, "--role", role, "-o", "json", "--data-dir", data];
-        let (code, stdout, stderr) = run(&words, &[]);
+        let (code, stdout, stderr) = run_muster(&words, &[]);
         assert_eq!(code, Some(0), "{stderr}");
         serde_json::from_str::<Value>(&stdout).unwrap()["key"].as_str().unwrap().to_owned()
     })
 }
 
 /// As many open files as may be, up to what is needed.
-fn raise_files() {
+fn raise_open_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let current = Some(maximum.map_or(FILES, |most| most.min(FILES)));
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();

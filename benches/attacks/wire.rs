@@ -17,13 +17,13 @@ const OTHER_FILES: usize = 100;
 pub const LAST: &str = "connection: close\r\n";
 
 /// An address of this machine, one for each number.
-pub fn address(number: usize) -> Ipv4Addr {
+pub fn loopback_address(number: usize) -> Ipv4Addr {
     let [high, low] = u16::try_from(number + 2).unwrap().to_be_bytes();
     Ipv4Addr::new(127, 1, high, low)
 }
 
 /// So many connections, or as many as this process may have.
-pub fn many(connections: usize) -> usize {
+pub fn limit_connections(connections: usize) -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     files.map_or(connections, |files| connections.min(files.saturating_sub(OTHER_FILES)))
 }

@@ -5,32 +5,32 @@ use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use muster::audit::{Audit, Filter, Form, Order};
-use muster::domain::{Account, Event, Sealed};
-use muster::journal::{Append, Journal, Origin, Stream};
+use muster::audit::{Audit, EventFilter, ExportFormat, HistoryOrder};
+use muster::domain::{Account, Event, SealedBytes};
+use muster::journal::{AppendRequest, Journal, Origin, StreamId};
 use muster::store::Store;
 use tempfile::TempDir;
 
-use crate::bench::Round;
+use crate::bench::RoundResult;
 use crate::replay::hash_blocks;
 use crate::testkit::sample::content_with;
 use crate::{cost, fixture};
 
 /// A journal of accounts that were imported, and then asked online and offline in turn.
-struct Lived {
+struct AuditFixture {
     audit: Audit,
     store: Store,
     directory: TempDir,
 }
 
-impl Lived {
-    fn new(accounts: u64, events: u64) -> Lived {
-        let directory = fixture::directory();
+impl AuditFixture {
+    fn new(accounts: u64, events: u64) -> AuditFixture {
+        let directory = fixture::temp_directory();
         let store = fixture::store(&directory);
         let audit = fixture::open_audit(store.clone()).unwrap();
         import(audit.journal(), accounts);
         fixture::append(audit.journal(), accounts, (events / accounts).max(2) / 2 * 2 * accounts);
-        Lived { audit, store, directory }
+        AuditFixture { audit, store, directory }
     }
 }
 
@@ -40,15 +40,20 @@ fn import(journal: &Journal, accounts: u64) {
         content.public_key = "k".repeat(44);
         content.msg_public_key = "k".repeat(44);
         content.account_id = Some("7".to_owned());
-        content.secrets = Sealed(vec![7; 540].into());
+        content.secrets = SealedBytes(vec![7; 540].into());
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
         let imports = (0..accounts).map(|index| {
             let events = vec![Event::AccountImported { content: content.clone() }];
             let at = muster::clock::now();
-            let append =
-                Append { account: fixture::account(index), expected_version: 0, events, origin: Origin::SERVICE, at };
+            let append = AppendRequest {
+                account: fixture::account(index),
+                expected_version: 0,
+                events,
+                origin: Origin::SERVICE,
+                at,
+            };
             journal.append(append)
         });
         for imported in futures_util::future::join_all(imports).await {
@@ -58,45 +63,47 @@ fn import(journal: &Journal, accounts: u64) {
 }
 
 /// Everything checked, beside each byte of it hashed once.
-pub fn verify(events: u64) -> Round {
+pub fn verify(events: u64) -> RoundResult {
     // Ten events to an account: it is imported, and asked online and offline some times.
-    let Lived { audit, store, directory: _directory } = Lived::new((events / 10).max(1), events);
-    verified(&audit, &store)
+    let AuditFixture { audit, store, directory: _directory } = AuditFixture::new((events / 10).max(1), events);
+    verify_store(&audit, &store)
 }
 
 /// The same of any store.
-pub fn verified(audit: &Audit, store: &Store) -> Round {
+pub fn verify_store(audit: &Audit, store: &Store) -> RoundResult {
     let mut units = 0;
-    let subject = cost::of(|| units = audit.verify(|_, _| {}).unwrap().events);
-    Round { part: "", units, subject, floor: cost::of(|| hash_blocks(store)) }
+    let subject = cost::measure(|| units = audit.verify(|_, _| {}).unwrap().events);
+    RoundResult { part: "", units, subject, floor: cost::measure(|| hash_blocks(store)) }
 }
 
 /// Everything written as CloudEvents, beside the same made from memory.
-pub fn export(events: u64) -> Round {
-    let Lived { audit, directory: _directory, .. } = Lived::new(1_000.min(events), events);
+pub fn export(events: u64) -> RoundResult {
+    let AuditFixture { audit, directory: _directory, .. } = AuditFixture::new(1_000.min(events), events);
     let mut bytes = 0;
     let count = |piece: Vec<u8>| {
         bytes += piece.len();
         ControlFlow::Continue(())
     };
-    let subject = cost::of(|| audit.export(Form::CloudEvents, &Filter::default(), |_, _| {}, count).unwrap());
+    let subject = cost::measure(|| {
+        audit.write_export(ExportFormat::CloudEvents, &EventFilter::default(), |_, _| {}, count).unwrap();
+    });
     assert!(bytes > 0);
     let records = audit.journal().read_after(0, usize::MAX).unwrap();
-    let floor = cost::of(|| {
+    let floor = cost::measure(|| {
         for record in &records {
-            black_box(audit.line(record));
+            black_box(audit.to_json_line(record));
         }
     });
-    Round { part: "", units: records.len() as u64, subject, floor }
+    RoundResult { part: "", units: records.len() as u64, subject, floor }
 }
 
 /// Prints how long an account of so many events takes to wake, with a snapshot and without.
-pub fn activation(events: u64) {
-    let Lived { audit, directory: _directory, .. } = Lived::new(1, events);
+pub fn print_activation(events: u64) {
+    let AuditFixture { audit, directory: _directory, .. } = AuditFixture::new(1, events);
     let (account, journal) = (fixture::account(0), audit.journal());
     let took = || {
         let begin = Instant::now();
-        let (state, read) = journal.load(account).unwrap();
+        let (state, read) = journal.load_account(account).unwrap();
         (begin.elapsed(), state, read)
     };
     let (without, state, read) = took();
@@ -109,15 +116,18 @@ pub fn activation(events: u64) {
 }
 
 /// Prints how long the first page of a history takes in a journal of so many events.
-pub fn first_page(events: u64) {
-    let Lived { audit, directory: _directory, .. } = Lived::new(10_000.min(events), events);
+pub fn print_first_page(events: u64) {
+    let AuditFixture { audit, directory: _directory, .. } = AuditFixture::new(10_000.min(events), events);
     let head = audit.journal().head();
     let took: Vec<Duration> = (0..100)
         .map(|index| {
             let begin = Instant::now();
             let account = fixture::account(index * 97 % 10_000.min(events));
-            let page = audit.history(account, Order::Descending, None, &Filter::default(), 100).unwrap();
-            assert_eq!(page.lines.len() as u64, audit.journal().head_of(Stream::Account(account)).version.min(100));
+            let page = audit.history(account, HistoryOrder::Descending, None, &EventFilter::default(), 100).unwrap();
+            assert_eq!(
+                page.lines.len() as u64,
+                audit.journal().stream_head(StreamId::Account(account)).version.min(100)
+            );
             begin.elapsed()
         })
         .collect();
@@ -126,10 +136,10 @@ pub fn first_page(events: u64) {
 }
 
 /// Prints how much memory the process takes at most that replays so many events.
-pub fn replay_memory(events: u64) {
-    let Lived { audit, store, directory } = Lived::new(10_000.min(events), events);
+pub fn print_replay_memory(events: u64) {
+    let AuditFixture { audit, store, directory } = AuditFixture::new(10_000.min(events), events);
     let head = audit.journal().head();
-    audit.journal().save_checkpoint().unwrap();
+    audit.journal().save_startup_checkpoint().unwrap();
     drop((audit, store));
     let mut child = Command::new(env!("CARGO_BIN_EXE_muster"))
         .args(["replay", "-o", "jsonl", "--data-dir"])

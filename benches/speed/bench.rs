@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use crate::cost::Cost;
-use crate::wide::Wide;
+use crate::wide_store::WideStore;
 
 /// One bench: its id, what is measured, and how it is run.
 pub struct Bench {
@@ -15,11 +15,11 @@ pub struct Bench {
     pub rounds: usize,
     /// Whether it takes minutes and gigabytes, so that it is run only when it is named.
     pub is_long: bool,
-    pub run: fn(&Scale) -> Vec<Round>,
+    pub run: fn(&Scale) -> Vec<RoundResult>,
 }
 
 /// What one round measured.
-pub struct Round {
+pub struct RoundResult {
     /// What is added to the bench's id if it measures several things; empty for the first.
     pub part: &'static str,
     /// Units of work done by each of the two.
@@ -31,7 +31,7 @@ pub struct Round {
 /// How much work a round does.
 pub struct Scale {
     pub is_short: bool,
-    wide: OnceCell<Wide>,
+    wide: OnceCell<WideStore>,
 }
 
 /// The most units of a short run, which is made without optimization, too.
@@ -43,7 +43,7 @@ impl Scale {
     }
 
     /// `full` units of work, or a few in a short run.
-    pub fn of(&self, full: u64) -> u64 {
+    pub fn units(&self, full: u64) -> u64 {
         if self.is_short { (full / 100).clamp(1, SHORT) } else { full }
     }
 
@@ -53,8 +53,8 @@ impl Scale {
     }
 
     /// The store of a million accounts. The first bench that wants it has it built.
-    pub fn wide(&self) -> &Wide {
-        self.wide.get_or_init(|| Wide::build(self.of(1_000_000)))
+    pub fn wide(&self) -> &WideStore {
+        self.wide.get_or_init(|| WideStore::build(self.units(1_000_000)))
     }
 }
 
@@ -62,7 +62,7 @@ impl Bench {
     /// Runs the bench, and prints what was measured. Returns the closing lines.
     pub fn measure(&self, scale: &Scale) -> String {
         println!("\n{}: {}", self.id, self.what);
-        let rounds: Vec<Round> = (0..scale.repeat(self.rounds)).flat_map(|_| (self.run)(scale)).collect();
+        let rounds: Vec<RoundResult> = (0..scale.repeat(self.rounds)).flat_map(|_| (self.run)(scale)).collect();
         let mut parts: Vec<&str> = Vec::new();
         for round in &rounds {
             if !parts.contains(&round.part) {
@@ -81,14 +81,15 @@ impl Bench {
     }
 
     /// Prints what the rounds of one part measured. Returns their median ratio.
-    fn print(&self, rounds: &[&Round]) -> f64 {
+    fn print(&self, rounds: &[&RoundResult]) -> f64 {
         let unit = self.unit;
-        let seconds = |cost: fn(&Round) -> Cost, round: &Round| cost(round).time.as_secs_f64();
+        let seconds = |cost: fn(&RoundResult) -> Cost, round: &RoundResult| cost(round).time.as_secs_f64();
         let rate = |cost| median(rounds.iter().map(|round| round.units as f64 / seconds(cost, round)));
-        let subject: fn(&Round) -> Cost = |it| it.subject;
-        let floor: fn(&Round) -> Cost = |it| it.floor;
+        let subject: fn(&RoundResult) -> Cost = |it| it.subject;
+        let floor: fn(&RoundResult) -> Cost = |it| it.floor;
         let units: u64 = rounds.iter().map(|round| round.units).sum();
-        let total = |cost: fn(&Round) -> Cost| rounds.iter().map(|it| cost(it)).fold(Cost::NOTHING, |sum, it| sum + it);
+        let total =
+            |cost: fn(&RoundResult) -> Cost| rounds.iter().map(|it| cost(it)).fold(Cost::NOTHING, |sum, it| sum + it);
         let cpu = |cost| total(cost).cpu.as_secs_f64() * 1e6 / units as f64;
         let allocations = |cost| {
             let count = total(cost).allocations;

@@ -3,12 +3,12 @@
 use muster::clock;
 use muster::config::SecretText;
 use muster::domain::GatewayKind;
-use muster::webhooks::signature::Secret;
+use muster::webhooks::signature::WebhookSecret;
 use serde_json::{Value, json};
 
-use crate::bench::Round;
+use crate::bench::RoundResult;
 use crate::http::{INSERT, ONLINE, numbers, online_floor};
-use crate::service::{Service, batch, client_runtime};
+use crate::service::{InProcessService, batch_body, client_runtime};
 use crate::wire;
 
 /// Reports in one batch: as many as wait with a gateway that has some hundred a second.
@@ -18,9 +18,9 @@ const REPORTS: &str = "/gateway/v1/reports";
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
 /// One gateway reports that accounts which were asked online are, batch after batch, each answered once it is durable.
-pub fn reports(accounts: u64) -> Round {
+pub fn reports(accounts: u64) -> RoundResult {
     let all: Vec<u64> = numbers(accounts.max(BATCH as u64)).collect();
-    let service = Service::start(|settings| {
+    let service = InProcessService::start(|settings| {
         settings.gateway.routing.default = GatewayKind::Bridge;
         settings.gateway.bridge.secret = Some(SecretText::new(SECRET));
         // Nothing is to end the wait but the reports.
@@ -28,17 +28,17 @@ pub fn reports(accounts: u64) -> Round {
     });
     let runtime = client_runtime();
     for path in [INSERT, ONLINE] {
-        let ask = |chunk: &[u64]| wire::post(path, &batch(chunk.iter().copied()));
+        let ask = |chunk: &[u64]| wire::post(path, &batch_body(chunk.iter().copied()));
         runtime.block_on(wire::send(service.address, vec![all.chunks(1_000).map(ask).collect()]));
     }
     let subject = runtime.block_on(wire::send(service.address, vec![batches(&all)]));
     drop(service);
-    Round { part: "", units: all.len() as u64, subject, floor: online_floor(64, &all) }
+    RoundResult { part: "", units: all.len() as u64, subject, floor: online_floor(64, &all) }
 }
 
 /// The requests of one gateway's stream, signed as of now.
 fn batches(all: &[u64]) -> Vec<Vec<u8>> {
-    let (secret, at) = (Secret::parse(SECRET).unwrap(), clock::now());
+    let (secret, at) = (WebhookSecret::parse(SECRET).unwrap(), clock::now());
     let report = |(sequence, number): (usize, &u64)| -> Value {
         json!({
             "sequence": sequence + 1,

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::bench::{Round, Scale};
-use crate::cost::{self, Cost, Meter};
-use crate::http::{Batch, ONLINE};
-use crate::service::{Process, batch, client_runtime};
+use crate::bench::{RoundResult, Scale};
+use crate::cost::{self, Cost, CostMeter};
+use crate::http::{ImportBody, ONLINE};
+use crate::service::{ServiceProcess, batch_body, client_runtime};
 use crate::{fixture, wire};
 
 /// Where accounts are recycled.
@@ -39,16 +39,16 @@ struct RecycleBody {
 /// Brings all accounts of the wide store online and recycles them, a batch at a time, five times. Between two of its
 /// turns an account is retired, so that it is recovered from the disk. The floor parses the same bodies, and writes the
 /// bytes of the blocks to a plain file, one fdatasync a batch.
-pub fn online(scale: &Scale) -> Vec<Round> {
+pub fn online(scale: &Scale) -> Vec<RoundResult> {
     let wide = scale.wide();
     let batches: Vec<&[u64]> = wide.numbers.chunks(BATCH.min(wide.numbers.len().div_ceil(2))).collect();
     let known = blocks_of(&wide.open()).count();
     // A batch is online once the simulator says so.
-    let service = Process::start(&wide.data(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let service = ServiceProcess::start(&wide.data(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     println!("    resident {} MiB at the start", service.resident() >> 20);
     let mut subjects = Vec::new();
     for number in 1..=ROUNDS {
-        let cost = batches.iter().map(|batch| turn(&service, batch)).fold(Cost::NOTHING, |sum, it| sum + it);
+        let cost = batches.iter().map(|batch| run_batch(&service, batch)).fold(Cost::NOTHING, |sum, it| sum + it);
         println!(
             "    round {number}: {:.0} accounts/s, resident {} MiB",
             wide.numbers.len() as f64 / cost.time.as_secs_f64(),
@@ -61,22 +61,22 @@ pub fn online(scale: &Scale) -> Vec<Round> {
     let store = wide.open();
     let a_batch = (blocks_of(&store).count() - known) / (ROUNDS * batches.len());
     let mut blocks = blocks_of(&store).skip(known);
-    let directory = fixture::directory();
+    let directory = fixture::temp_directory();
     let mut round = |subject| {
         let mut file = File::create(directory.path().join("plain")).unwrap();
         let mut floor = Cost::NOTHING;
         for numbers in &batches {
             let bytes: Vec<Vec<u8>> = blocks.by_ref().take(a_batch).collect();
-            let (online, recycle) = (batch(numbers.iter().copied()), recycle(numbers));
+            let (online, recycle) = (batch_body(numbers.iter().copied()), recycle_body(numbers));
             floor = floor
-                + cost::of(|| {
-                    black_box(serde_json::from_str::<Batch>(&online).unwrap());
+                + cost::measure(|| {
+                    black_box(serde_json::from_str::<ImportBody>(&online).unwrap());
                     black_box(serde_json::from_str::<RecycleBody>(&recycle).unwrap());
                     bytes.iter().for_each(|block| file.write_all(block).unwrap());
                     file.sync_data().unwrap();
                 });
         }
-        Round { part: "", units: wide.numbers.len() as u64, subject, floor }
+        RoundResult { part: "", units: wide.numbers.len() as u64, subject, floor }
     };
     subjects.into_iter().map(&mut round).collect()
 }
@@ -87,11 +87,11 @@ fn blocks_of(store: &muster::store::Store) -> impl Iterator<Item = Vec<u8>> + us
 
 /// Brings one batch online, waits until it is, recycles it, and waits until it is offline. The requests are made before
 /// anything is measured.
-fn turn(service: &Process, numbers: &[u64]) -> Cost {
+fn run_batch(service: &ServiceProcess, numbers: &[u64]) -> Cost {
     let runtime = client_runtime();
-    let online = wire::post(ONLINE, &batch(numbers.iter().copied()));
-    let recycle = wire::post(RECYCLE, &recycle(numbers));
-    let (cpu, meter) = (service.cpu(), Meter::start());
+    let online = wire::post(ONLINE, &batch_body(numbers.iter().copied()));
+    let recycle = wire::post(RECYCLE, &recycle_body(numbers));
+    let (cpu, meter) = (service.cpu(), CostMeter::start());
     for (request, settled) in [(online, numbers.len()), (recycle, 0)] {
         runtime.block_on(wire::send(service.address, vec![vec![request]]));
         let deadline = Instant::now() + PATIENCE;
@@ -113,7 +113,7 @@ fn states(address: SocketAddr) -> [usize; 3] {
 }
 
 /// A body of batchRecycle.
-pub fn recycle(numbers: &[u64]) -> String {
+pub fn recycle_body(numbers: &[u64]) -> String {
     let quoted: Vec<String> = numbers.iter().map(|number| format!("\"{number}\"")).collect();
     format!(r#"{{"whatsAppList":[{}]}}"#, quoted.join(","))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::http::{INSERT, numbers};
-use crate::service::{Service, batch, client_runtime};
+use crate::service::{InProcessService, batch_body, client_runtime};
 use crate::wire;
 
 /// Those whose answers grow with the accounts, and one account's.
@@ -22,10 +22,10 @@ const TIMES: usize = 21;
 
 /// Prints how long each page takes, with so many accounts, one request after the other.
 pub fn pages(accounts: u64) {
-    let service = Service::start(|_| {});
+    let service = InProcessService::start(|_| {});
     let runtime = client_runtime();
     let all: Vec<u64> = numbers(accounts).collect();
-    let inserts = all.chunks(10_000).map(|chunk| wire::post(INSERT, &batch(chunk.iter().copied()))).collect();
+    let inserts = all.chunks(10_000).map(|chunk| wire::post(INSERT, &batch_body(chunk.iter().copied()))).collect();
     runtime.block_on(wire::send(service.address, vec![inserts]));
     println!("\npages: the console with {accounts} accounts, {TIMES} requests a page");
     for page in PAGES {

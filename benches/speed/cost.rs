@@ -38,24 +38,24 @@ impl Add for Cost {
 }
 
 /// Measures what this process does from start to stop.
-pub struct Meter {
+pub struct CostMeter {
     session: Session,
     allocations: ProcessSpan,
     cpu: Duration,
     begin: Instant,
 }
 
-impl Meter {
+impl CostMeter {
     /// Starts measuring.
-    pub fn start() -> Meter {
+    pub fn start() -> CostMeter {
         let session = Session::new().no_stdout().no_file();
         let allocations = session.operation("measured").measure_process();
-        Meter { session, allocations, cpu: cpu_of_this_process(), begin: Instant::now() }
+        CostMeter { session, allocations, cpu: cpu_of_this_process(), begin: Instant::now() }
     }
 
     /// Stops measuring.
     pub fn stop(self) -> Cost {
-        let Meter { session, allocations, cpu, begin } = self;
+        let CostMeter { session, allocations, cpu, begin } = self;
         let (time, cpu) = (begin.elapsed(), cpu_of_this_process() - cpu);
         drop(allocations.iterations(1));
         let counted = session.to_report().operations().map(|(_, operation)| operation.total_allocations_count()).sum();
@@ -64,8 +64,8 @@ impl Meter {
 }
 
 /// The cost of `work`.
-pub fn of(work: impl FnOnce()) -> Cost {
-    let meter = Meter::start();
+pub fn measure(work: impl FnOnce()) -> Cost {
+    let meter = CostMeter::start();
     work();
     meter.stop()
 }

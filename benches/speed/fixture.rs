@@ -1,13 +1,13 @@
 //! What the benches share: data directories on the disk that the build is on, and what is appended to them.
 
 use muster::domain::{AccountNumber, Event, Reason};
-use muster::journal::{Append, Journal, Origin, Stream};
+use muster::journal::{AppendRequest, Journal, Origin, StreamId};
 use muster::store::Store;
 use tempfile::TempDir;
 
-use crate::cost::{Cost, Meter};
+use crate::cost::{Cost, CostMeter};
 
-pub use crate::testkit::fixture::{directory, open_audit, open_journal, open_store};
+pub use crate::testkit::fixture::{open_audit, open_journal, open_store, temp_directory};
 
 /// A store in `directory`.
 pub fn store(directory: &TempDir) -> Store {
@@ -34,16 +34,17 @@ pub fn append(journal: &Journal, appenders: u64, events: u64) -> Cost {
 pub fn append_these(journal: &Journal, appenders: u64, events: u64, turns: &[Event; 2]) -> Cost {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
-        let meter = Meter::start();
+        let meter = CostMeter::start();
         let tasks = (0..appenders).map(|index| {
             let (journal, turns) = (journal.clone(), turns.clone());
             tokio::spawn(async move {
                 let account = account(index);
-                let from = journal.head_of(Stream::Account(account)).version;
+                let from = journal.stream_head(StreamId::Account(account)).version;
                 for expected_version in from..from + events / appenders {
                     let event = turns[(expected_version - from) as usize % 2].clone();
                     let at = muster::clock::now();
-                    let append = Append { account, expected_version, events: vec![event], origin: Origin::SERVICE, at };
+                    let append =
+                        AppendRequest { account, expected_version, events: vec![event], origin: Origin::SERVICE, at };
                     journal.append(append).await.unwrap();
                 }
             })

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use warp::Filter;
 
-use crate::bench::Round;
+use crate::bench::RoundResult;
 use crate::cost::{self, Cost};
-use crate::service::{Service, batch, client_runtime, serve_floor};
+use crate::service::{InProcessService, batch_body, client_runtime, serve_floor};
 use crate::{fixture, wire};
 
 /// Where accounts are imported.
@@ -25,14 +25,14 @@ const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code)]
-pub struct Batch {
-    whats_app_list: Vec<Account>,
+pub struct ImportBody {
+    whats_app_list: Vec<ImportedAccount>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code)]
-struct Account {
+struct ImportedAccount {
     whats_app: String,
     whatsapp_type: Option<i64>,
     #[serde(rename = "override")]
@@ -55,10 +55,10 @@ pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Accounts that are imported are asked online, one a request, over `connections`.
-pub fn online(connections: u64, requests: u64) -> Round {
+pub fn online(connections: u64, requests: u64) -> RoundResult {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
-    let subject = ask_online(connections, &all, With::Nothing);
-    Round { part: "", units: all.len() as u64, subject, floor: online_floor(connections, &all) }
+    let subject = ask_online(connections, &all, ExtraHeader::Nothing);
+    RoundResult { part: "", units: all.len() as u64, subject, floor: online_floor(connections, &all) }
 }
 
 /// The least that asking accounts online can cost: warp parses the same bodies, and answers.
@@ -66,78 +66,88 @@ pub fn online_floor(connections: u64, all: &[u64]) -> Cost {
     let route = warp::post()
         .and(warp::path!("group-dispatch-api" / "whatsapp" / "batchOnline"))
         .and(warp::body::json())
-        .map(|_: Batch| warp::reply::with_header(SUCCESS, "content-type", "application/json"));
+        .map(|_: ImportBody| warp::reply::with_header(SUCCESS, "content-type", "application/json"));
     client_runtime().block_on(wire::send(serve_floor(route), online_requests(connections, all, |_| String::new())))
 }
 
 /// The same with an API key in each request, beside the same without.
-pub fn online_with_key(connections: u64, requests: u64) -> Round {
+pub fn online_with_key(connections: u64, requests: u64) -> RoundResult {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
-    let subject = ask_online(connections, &all, With::ApiKey);
-    Round { part: "", units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
+    let subject = ask_online(connections, &all, ExtraHeader::ApiKey);
+    RoundResult {
+        part: "",
+        units: all.len() as u64,
+        subject,
+        floor: ask_online(connections, &all, ExtraHeader::Nothing),
+    }
 }
 
 /// The same with a fresh `Idempotency-Key` in each request, beside the same without.
-pub fn online_once(connections: u64, requests: u64) -> Round {
+pub fn online_idempotent(connections: u64, requests: u64) -> RoundResult {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
-    let subject = ask_online(connections, &all, With::IdempotencyKey);
-    Round { part: "", units: all.len() as u64, subject, floor: ask_online(connections, &all, With::Nothing) }
+    let subject = ask_online(connections, &all, ExtraHeader::IdempotencyKey);
+    RoundResult {
+        part: "",
+        units: all.len() as u64,
+        subject,
+        floor: ask_online(connections, &all, ExtraHeader::Nothing),
+    }
 }
 
 /// What each request has beside what it needs.
 #[derive(Clone, Copy, PartialEq)]
-enum With {
+enum ExtraHeader {
     Nothing,
     ApiKey,
     IdempotencyKey,
 }
 
-fn ask_online(connections: u64, all: &[u64], with: With) -> Cost {
-    let service = Service::start(|_| {});
+fn ask_online(connections: u64, all: &[u64], with: ExtraHeader) -> Cost {
+    let service = InProcessService::start(|_| {});
     let runtime = client_runtime();
-    let key = if with == With::ApiKey { runtime.block_on(first_key(service.address)) } else { String::new() };
-    let header = if with == With::ApiKey { format!("authorization: Bearer {key}\r\n") } else { String::new() };
+    let key = if with == ExtraHeader::ApiKey { runtime.block_on(first_key(service.address)) } else { String::new() };
+    let header = if with == ExtraHeader::ApiKey { format!("authorization: Bearer {key}\r\n") } else { String::new() };
     let header_of = |number: u64| match with {
-        With::Nothing | With::ApiKey => header.clone(),
-        With::IdempotencyKey => format!("idempotency-key: 9b2f6d8e-51c3-4f0a-8a55-{number}\r\n"),
+        ExtraHeader::Nothing | ExtraHeader::ApiKey => header.clone(),
+        ExtraHeader::IdempotencyKey => format!("idempotency-key: 9b2f6d8e-51c3-4f0a-8a55-{number}\r\n"),
     };
-    let insert = |chunk: &[u64]| wire::post_with(&header, INSERT, &batch(chunk.iter().copied()));
+    let insert = |chunk: &[u64]| wire::post_with(&header, INSERT, &batch_body(chunk.iter().copied()));
     runtime.block_on(wire::send(service.address, vec![all.chunks(1_000).map(insert).collect()]));
     runtime.block_on(wire::send(service.address, online_requests(connections, all, header_of)))
 }
 
 fn online_requests(connections: u64, all: &[u64], header: impl Fn(u64) -> String) -> Vec<Vec<Vec<u8>>> {
-    let one = |number: &u64| wire::post_with(&header(*number), ONLINE, &batch([*number].into_iter()));
+    let one = |number: &u64| wire::post_with(&header(*number), ONLINE, &batch_body([*number].into_iter()));
     all.chunks(all.len().div_ceil(connections as usize)).map(|chunk| chunk.iter().map(one).collect()).collect()
 }
 
 /// Makes the first API key of a service.
 async fn first_key(address: SocketAddr) -> String {
-    let client = muster::client::builder(Duration::from_secs(5)).build().unwrap();
+    let client = muster::client::streaming_client_builder(Duration::from_secs(5)).build().unwrap();
     let request = client.post(format!("http://{address}/api/v1/keys")).header("content-type", "application/json");
     let answer = request.body(r#"{"name":"bench","role":"admin"}"#).send().await.unwrap().text().await.unwrap();
     serde_json::from_str::<Value>(&answer).unwrap()["key"].as_str().unwrap().to_owned()
 }
 
 /// New accounts, a thousand a request, one request after the other.
-pub fn import(accounts_a_request: u64, requests: u64) -> Round {
-    let service = Service::start(|_| {});
+pub fn import(accounts_a_request: u64, requests: u64) -> RoundResult {
+    let service = InProcessService::start(|_| {});
     let runtime = client_runtime();
     let all: Vec<u64> = numbers(accounts_a_request * requests).collect();
     let bodies: Vec<String> =
-        all.chunks(accounts_a_request as usize).map(|chunk| batch(chunk.iter().copied())).collect();
+        all.chunks(accounts_a_request as usize).map(|chunk| batch_body(chunk.iter().copied())).collect();
     let inserts = bodies.iter().map(|body| wire::post(INSERT, body)).collect();
     let subject = runtime.block_on(wire::send(service.address, vec![inserts]));
     drop(service);
-    let directory = fixture::directory();
+    let directory = fixture::temp_directory();
     let mut file = File::create(directory.path().join("plain")).unwrap();
-    let floor = cost::of(|| bodies.iter().for_each(|body| parse_and_write(body, &mut file)));
-    Round { part: "", units: all.len() as u64, subject, floor }
+    let floor = cost::measure(|| bodies.iter().for_each(|body| parse_and_write(body, &mut file)));
+    RoundResult { part: "", units: all.len() as u64, subject, floor }
 }
 
 /// The least that importing the accounts of a body can cost: it is parsed, and a plain file takes it, fdatasync and all.
 pub fn parse_and_write(body: &str, file: &mut File) {
-    black_box(serde_json::from_str::<Batch>(body).unwrap());
+    black_box(serde_json::from_str::<ImportBody>(body).unwrap());
     file.write_all(body.as_bytes()).unwrap();
     file.sync_data().unwrap();
 }

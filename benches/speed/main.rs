@@ -22,16 +22,16 @@ mod console;
 mod cost;
 mod fixture;
 mod http;
-mod many;
 mod memory;
 mod query;
 mod replay;
 mod selection;
 mod service;
+mod ten_million;
 #[path = "../../tests/testkit/mod.rs"]
 mod testkit;
 mod webhooks;
-mod wide;
+mod wide_store;
 mod wire;
 
 use bench::{Bench, Scale};
@@ -48,7 +48,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 7,
         is_long: false,
-        run: |scale| vec![append::round(1, scale.of(2_000))],
+        run: |scale| vec![append::round(1, scale.units(2_000))],
     },
     Bench {
         id: "append/256",
@@ -56,7 +56,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 7,
         is_long: false,
-        run: |scale| vec![append::round(256, scale.of(200_000))],
+        run: |scale| vec![append::round(256, scale.units(200_000))],
     },
     Bench {
         id: "replay",
@@ -64,7 +64,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 7,
         is_long: false,
-        run: |scale| vec![replay::round(scale.of(500_000))],
+        run: |scale| vec![replay::round(scale.units(500_000))],
     },
     Bench {
         id: "http/online/64",
@@ -72,7 +72,7 @@ const BENCHES: &[Bench] = &[
         unit: "requests",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![http::online(64, scale.of(20_000))],
+        run: |scale| vec![http::online(64, scale.units(20_000))],
     },
     Bench {
         id: "http/online/key",
@@ -80,7 +80,7 @@ const BENCHES: &[Bench] = &[
         unit: "requests",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![http::online_with_key(64, scale.of(20_000))],
+        run: |scale| vec![http::online_with_key(64, scale.units(20_000))],
     },
     Bench {
         id: "http/online/once",
@@ -88,7 +88,7 @@ const BENCHES: &[Bench] = &[
         unit: "requests",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![http::online_once(64, scale.of(20_000))],
+        run: |scale| vec![http::online_idempotent(64, scale.units(20_000))],
     },
     Bench {
         id: "bridge",
@@ -96,7 +96,7 @@ const BENCHES: &[Bench] = &[
         unit: "reports",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![bridge::reports(scale.of(20_000))],
+        run: |scale| vec![bridge::reports(scale.units(20_000))],
     },
     Bench {
         id: "import/1000",
@@ -104,7 +104,7 @@ const BENCHES: &[Bench] = &[
         unit: "accounts",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![http::import(1_000, scale.of(100))],
+        run: |scale| vec![http::import(1_000, scale.units(100))],
     },
     Bench {
         id: "query/100k",
@@ -112,7 +112,7 @@ const BENCHES: &[Bench] = &[
         unit: "answers",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![query::unchanged(scale.of(100_000))],
+        run: |scale| vec![query::unchanged(scale.units(100_000))],
     },
     Bench {
         id: "webhooks",
@@ -120,7 +120,7 @@ const BENCHES: &[Bench] = &[
         unit: "deliveries",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![webhooks::round(scale.of(50_000))],
+        run: |scale| vec![webhooks::round(scale.units(50_000))],
     },
     Bench {
         id: "webhooks/backlog",
@@ -128,7 +128,7 @@ const BENCHES: &[Bench] = &[
         unit: "deliveries",
         rounds: 3,
         is_long: false,
-        run: |scale| vec![webhooks::backlog(scale.of(200_000))],
+        run: |scale| vec![webhooks::backlog(scale.units(200_000))],
     },
     Bench {
         id: "verify",
@@ -136,7 +136,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![audit::verify(scale.of(500_000))],
+        run: |scale| vec![audit::verify(scale.units(500_000))],
     },
     Bench {
         id: "export/ndjson",
@@ -144,7 +144,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 5,
         is_long: false,
-        run: |scale| vec![audit::export(scale.of(300_000))],
+        run: |scale| vec![audit::export(scale.units(300_000))],
     },
     Bench {
         id: "query/1m",
@@ -160,7 +160,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 3,
         is_long: true,
-        run: wide::replay,
+        run: wide_store::replay,
     },
     Bench {
         id: "wide/verify",
@@ -168,7 +168,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 3,
         is_long: true,
-        run: wide::verify,
+        run: wide_store::verify,
     },
     Bench {
         id: "wide/start",
@@ -176,7 +176,7 @@ const BENCHES: &[Bench] = &[
         unit: "events",
         rounds: 3,
         is_long: true,
-        run: wide::start,
+        run: wide_store::start,
     },
     Bench {
         id: "bulk/online",
@@ -192,42 +192,42 @@ const BENCHES: &[Bench] = &[
         unit: "accounts",
         rounds: 1,
         is_long: true,
-        run: many::accounts,
+        run: ten_million::accounts,
     },
 ];
 
 /// A figure without a floor, printed.
-struct Figure {
+struct Measurement {
     id: &'static str,
     what: &'static str,
     print: fn(&Scale),
 }
 
-const FIGURES: &[Figure] = &[
-    Figure {
+const FIGURES: &[Measurement] = &[
+    Measurement {
         id: "memory",
         what: "resident bytes of an account, retired and active",
-        print: |scale| memory::report(scale.of(1_000_000), scale.of(50_000)),
+        print: |scale| memory::report(scale.units(1_000_000), scale.units(50_000)),
     },
-    Figure {
+    Measurement {
         id: "activation",
         what: "how long an account of 10,000 events takes to wake",
-        print: |scale| audit::activation(scale.of(10_000)),
+        print: |scale| audit::print_activation(scale.units(10_000)),
     },
-    Figure {
+    Measurement {
         id: "first-page",
         what: "how long the first page of a history takes among 5 million events",
-        print: |scale| audit::first_page(scale.of(5_000_000)),
+        print: |scale| audit::print_first_page(scale.units(5_000_000)),
     },
-    Figure {
+    Measurement {
         id: "pages",
         what: "how long each page of the console takes with a million accounts",
-        print: |scale| console::pages(scale.of(1_000_000)),
+        print: |scale| console::pages(scale.units(1_000_000)),
     },
-    Figure {
+    Measurement {
         id: "replay-memory",
         what: "memory of a replay of 10 million events",
-        print: |scale| audit::replay_memory(scale.of(10_000_000)),
+        print: |scale| audit::print_replay_memory(scale.units(10_000_000)),
     },
 ];
 
@@ -235,13 +235,14 @@ fn main() {
     let selection = Selection::from_arguments();
     let is_short = std::env::var_os("MUSTER_BENCH_SHORT").is_some();
     let scale = Scale::new(is_short);
-    let benches = selection.of(BENCHES, |bench| bench.id, |bench| bench.is_long && !is_short && !selection.is_list());
-    let figures = selection.of(FIGURES, |figure| figure.id, |_| false);
+    let benches =
+        selection.select(BENCHES, |bench| bench.id, |bench| bench.is_long && !is_short && !selection.is_list());
+    let figures = selection.select(FIGURES, |figure| figure.id, |_| false);
     if selection.is_list() {
         for Bench { id, what, is_long, .. } in benches {
             println!("{id}: {what}{}", if *is_long { " (long: runs only when named)" } else { "" });
         }
-        figures.iter().for_each(|Figure { id, what, .. }| println!("{id}: {what}"));
+        figures.iter().for_each(|Measurement { id, what, .. }| println!("{id}: {what}"));
         return;
     }
     let closing: String = benches.iter().map(|bench| bench.measure(&scale)).collect();

@@ -1,29 +1,29 @@
 //! Resident bytes per account, in the real process: retired, and with an active actor.
 
-use crate::bulk::{RECYCLE, recycle};
-use crate::service::{Process, batch, client_runtime};
+use crate::bulk::{RECYCLE, recycle_body};
+use crate::service::{ServiceProcess, batch_body, client_runtime};
 use crate::{fixture, wire};
 
 /// Prints both figures, with `accounts` retired ones and, of these, `active` with an actor.
 pub fn report(accounts: u64, active: u64) {
-    let directory = fixture::directory();
+    let directory = fixture::temp_directory();
     let data = directory.path().join("data");
     let runtime = client_runtime();
     let numbers: Vec<u64> = (861_821_700_000..).take(accounts as usize).collect();
     // The store's cache is kept small, because this is about accounts.
     let settings = [("MUSTER_STORE__CACHE_BYTES", "1048576"), ("MUSTER_ACTORS__IDLE_AFTER", "1h")];
-    let empty = Process::start(&data, &settings);
+    let empty = ServiceProcess::start(&data, &settings);
     let before = empty.resident();
     let post = |bodies: Vec<String>, path: &str| bodies.iter().map(|body| wire::post(path, body)).collect::<Vec<_>>();
-    let inserts = numbers.chunks(1_000).map(|chunk| batch(chunk.iter().copied())).collect();
+    let inserts = numbers.chunks(1_000).map(|chunk| batch_body(chunk.iter().copied())).collect();
     let inserts = post(inserts, "/group-dispatch-api/whatsapp/batchInsert");
     runtime.block_on(wire::send(empty.address, vec![inserts]));
     drop(empty);
 
-    let full = Process::start(&data, &settings);
+    let full = ServiceProcess::start(&data, &settings);
     let retired = full.resident();
     // Recycling what is offline changes nothing, and wakes the actor.
-    let wakes = numbers[..active as usize].chunks(1_000).map(recycle).collect();
+    let wakes = numbers[..active as usize].chunks(1_000).map(recycle_body).collect();
     runtime.block_on(wire::send(full.address, vec![post(wakes, RECYCLE)]));
     let with_actors = full.resident();
     println!("\nmemory: the process with {accounts} accounts, all retired, and with {active} of them active");

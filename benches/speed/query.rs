@@ -10,11 +10,11 @@ use tokio::runtime::Runtime;
 use warp::Filter;
 use warp::http::{Response, StatusCode};
 
-use crate::bench::{Round, Scale};
+use crate::bench::{RoundResult, Scale};
 use crate::bridge::SECRET;
 use crate::cost::Cost;
 use crate::http::{INSERT, ONLINE, numbers};
-use crate::service::{Service, batch, client_runtime, serve_floor};
+use crate::service::{InProcessService, batch_body, client_runtime, serve_floor};
 use crate::wire;
 
 /// Where the list is asked for.
@@ -28,7 +28,7 @@ const REQUESTS: usize = 5;
 const CHANGES: usize = 10;
 
 /// The list of so many accounts, plain and unchanged, asked for by some connections side by side.
-pub fn unchanged(accounts: u64) -> Round {
+pub fn unchanged(accounts: u64) -> RoundResult {
     let runtime = client_runtime();
     let (service, _) = service_with(&runtime, accounts);
     let requests = || vec![vec![wire::get(QUERY); 25]; CONNECTIONS];
@@ -37,9 +37,9 @@ pub fn unchanged(accounts: u64) -> Round {
 }
 
 /// The list of a million accounts in all ways that callers ask for it.
-pub fn million(scale: &Scale) -> Vec<Round> {
+pub fn million(scale: &Scale) -> Vec<RoundResult> {
     let runtime = client_runtime();
-    let (service, numbers) = service_with(&runtime, scale.of(1_000_000));
+    let (service, numbers) = service_with(&runtime, scale.units(1_000_000));
     let mut to_change = numbers.iter();
     let mut rounds = Vec::new();
     for _ in 0..scale.repeat(3) {
@@ -53,51 +53,51 @@ pub fn million(scale: &Scale) -> Vec<Round> {
             let (mut subject, mut of_floor) = (Cost::NOTHING, Cost::NOTHING);
             for _ in 0..CHANGES {
                 let number = *to_change.next().unwrap();
-                let change = wire::post(ONLINE, &batch([number].into_iter()));
+                let change = wire::post(ONLINE, &batch_body([number].into_iter()));
                 runtime.block_on(wire::send(service.address, vec![vec![change]]));
                 subject = subject + ask(service.address);
                 of_floor = of_floor + ask(floor);
             }
-            rounds.push(Round { part: part_changed, units: CHANGES as u64, subject, floor: of_floor });
+            rounds.push(RoundResult { part: part_changed, units: CHANGES as u64, subject, floor: of_floor });
         }
-        rounds.push(known(&runtime, &service));
+        rounds.push(not_modified(&runtime, &service));
     }
     rounds
 }
 
 /// Callers who say that they know the list as it is; the answer is a 304.
-fn known(runtime: &Runtime, service: &Service) -> Round {
+fn not_modified(runtime: &Runtime, service: &InProcessService) -> RoundResult {
     let (head, _) = wire::fetch(service.address, "", QUERY);
     let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
     let knows = format!("if-none-match: {etag}\r\n");
     let requests = || vec![vec![wire::get_with(&knows, QUERY); 1_000]; CONNECTIONS];
     let ask = |address| runtime.block_on(wire::send_for(304, address, requests()));
     let (subject, floor) = (ask(service.address), ask(static_body(304, Vec::new())));
-    Round { part: "/304", units: CONNECTIONS as u64 * 1_000, subject, floor }
+    RoundResult { part: "/304", units: CONNECTIONS as u64 * 1_000, subject, floor }
 }
 
 fn round(
     part: &'static str,
     runtime: &Runtime,
-    service: &Service,
+    service: &InProcessService,
     floor: SocketAddr,
     requests: impl Fn() -> Vec<Vec<Vec<u8>>>,
-) -> Round {
+) -> RoundResult {
     let units = requests().iter().map(|of_one| of_one.len() as u64).sum();
     let ask = |address| runtime.block_on(wire::send(address, requests()));
-    Round { part, units, subject: ask(service.address), floor: ask(floor) }
+    RoundResult { part, units, subject: ask(service.address), floor: ask(floor) }
 }
 
 /// A service with so many accounts. What is asked of one of them changes the list once: nothing answers for its gateway.
-fn service_with(runtime: &Runtime, accounts: u64) -> (Service, Vec<u64>) {
-    let service = Service::start(|settings| {
+fn service_with(runtime: &Runtime, accounts: u64) -> (InProcessService, Vec<u64>) {
+    let service = InProcessService::start(|settings| {
         settings.gateway.routing.default = GatewayKind::Bridge;
         settings.gateway.bridge.secret = Some(SecretText::new(SECRET));
         settings.actors.coming_timeout = Duration::from_secs(3_600);
     });
     let all: Vec<u64> = numbers(accounts).collect();
     for chunk in all.chunks(10_000) {
-        let insert = wire::post(INSERT, &batch(chunk.iter().copied()));
+        let insert = wire::post(INSERT, &batch_body(chunk.iter().copied()));
         runtime.block_on(wire::send(service.address, vec![vec![insert]]));
     }
     (service, all)

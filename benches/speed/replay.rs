@@ -9,34 +9,34 @@ use muster::limits::READ_RECORDS;
 use muster::store::Store;
 use sha2::{Digest, Sha256};
 
-use crate::bench::Round;
+use crate::bench::RoundResult;
 use crate::{cost, fixture};
 
-pub fn round(events: u64) -> Round {
+pub fn round(events: u64) -> RoundResult {
     let appenders = 1_000.min(events);
-    let directory = fixture::directory();
+    let directory = fixture::temp_directory();
     let store = fixture::store(&directory);
     let journal = fixture::open_journal(store.clone());
     fixture::append(&journal, appenders, events / appenders * appenders);
-    whole(&journal, &store)
+    replay_store(&journal, &store)
 }
 
 /// Decodes and folds all events of a journal.
-pub fn whole(journal: &Journal, store: &Store) -> Round {
+pub fn replay_store(journal: &Journal, store: &Store) -> RoundResult {
     let events = journal.head();
     let mut accounts: HashMap<AccountNumber, Account> = HashMap::new();
-    let subject = cost::of(|| {
+    let subject = cost::measure(|| {
         let mut position = 0;
         while position < events {
             for record in journal.read_after(position, READ_RECORDS).unwrap() {
                 position = record.position;
-                let (account, event) = record.event().unwrap();
+                let (account, event) = record.account_event().unwrap();
                 accounts.entry(account).or_insert_with(Account::initial).evolve(event);
             }
         }
     });
     assert_eq!(accounts.values().map(|account| account.version).sum::<u64>(), events);
-    Round { part: "", units: events, subject, floor: cost::of(|| hash_blocks(store)) }
+    RoundResult { part: "", units: events, subject, floor: cost::measure(|| hash_blocks(store)) }
 }
 
 /// Reads all blocks, and hashes each byte once.

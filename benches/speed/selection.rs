@@ -20,7 +20,7 @@ impl Selection {
 
     /// The benches among `all` that are selected. An id selects the bench that has it, and no other. `wide` selects all
     /// whose ids begin with `wide/`. Without a name all are selected but those that run only when they are named.
-    pub fn of<'a, T>(&self, all: &'a [T], id: fn(&T) -> &str, only_when_named: impl Fn(&T) -> bool) -> Vec<&'a T> {
+    pub fn select<'a, T>(&self, all: &'a [T], id: fn(&T) -> &str, only_when_named: impl Fn(&T) -> bool) -> Vec<&'a T> {
         let is_id = |name: &str| all.iter().any(|bench| id(bench) == name);
         let is_named = |bench: &T| {
             self.names.iter().any(|name| {

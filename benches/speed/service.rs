@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use muster::config::{Effective, Settings};
+use muster::config::{EffectiveSettings, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
@@ -16,22 +16,22 @@ use warp::Filter;
 use crate::{cost, fixture};
 
 /// The service on a directory of its own. Stopped when dropped.
-pub struct Service {
+pub struct InProcessService {
     pub address: SocketAddr,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
     _directory: TempDir,
 }
 
-impl Service {
-    pub fn start(change: impl FnOnce(&mut Settings)) -> Service {
-        let directory = fixture::directory();
+impl InProcessService {
+    pub fn start(change: impl FnOnce(&mut Settings)) -> InProcessService {
+        let directory = fixture::temp_directory();
         let mut settings = Settings { data_dir: directory.path().join("data"), ..Settings::default() };
         settings.http.listen = "127.0.0.1:0".to_owned();
         // All that is measured comes from one address.
         settings.http.requests_per_second = 10_000_000;
         change(&mut settings);
-        let effective = Effective { settings, ..Effective::default() };
+        let effective = EffectiveSettings { settings, ..EffectiveSettings::default() };
         let (ready, on_ready) = std::sync::mpsc::channel();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
@@ -40,11 +40,11 @@ impl Service {
             muster::service::run(&effective, ready, &Arc::default(), &stopping).unwrap();
         });
         let address = on_ready.recv().unwrap();
-        Service { address, stop, running: Some(running), _directory: directory }
+        InProcessService { address, stop, running: Some(running), _directory: directory }
     }
 }
 
-impl Drop for Service {
+impl Drop for InProcessService {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(running) = self.running.take() {
@@ -54,14 +54,14 @@ impl Drop for Service {
 }
 
 /// The service on a data directory, in a process of its own. Stopped when dropped.
-pub struct Process {
+pub struct ServiceProcess {
     child: Child,
     pub address: SocketAddr,
 }
 
-impl Process {
+impl ServiceProcess {
     /// Starts it, with these settings in its environment.
-    pub fn start(data: &Path, settings: &[(&str, &str)]) -> Process {
+    pub fn start(data: &Path, settings: &[(&str, &str)]) -> ServiceProcess {
         let mut child = Command::new(env!("CARGO_BIN_EXE_muster"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
@@ -74,7 +74,7 @@ impl Process {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit_once("http://").unwrap().1.parse().unwrap();
-        Process { child, address }
+        ServiceProcess { child, address }
     }
 
     /// CPU time of it since it started.
@@ -88,7 +88,7 @@ impl Process {
     }
 
     /// From now on the [peak](Process::peak) is of what follows.
-    pub fn forget_peak(&self) {
+    pub fn reset_peak(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
@@ -104,7 +104,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ServiceProcess {
     /// Asks it to stop, so that the next one starts from a checkpoint.
     fn drop(&mut self) {
         let _gone = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
@@ -131,7 +131,7 @@ where
 }
 
 /// A body of one of the batch calls, with texts as long as real ones: keys of 44 characters, device parameters of 400.
-pub fn batch(numbers: impl Iterator<Item = u64>) -> String {
+pub fn batch_body(numbers: impl Iterator<Item = u64>) -> String {
     let key = "k".repeat(44);
     let parameters = "p".repeat(400);
     let account = |number: u64| {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use muster::client::Guard;
-use muster::config::{Settings, Webhooks as Config};
+use muster::client::AddressGuard;
+use muster::config::{Settings, WebhookSettings as Config};
 use muster::limits::{WEBHOOK_CONNECT_TIMEOUT, WEBHOOKS_IN_FLIGHT};
 use muster::vault::Vault;
 use muster::webhooks::Webhooks;
@@ -15,31 +15,31 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
 
-use crate::bench::Round;
-use crate::cost::{Cost, Meter};
-use crate::service::{Process, client_runtime, serve_floor};
+use crate::bench::RoundResult;
+use crate::cost::{Cost, CostMeter};
+use crate::service::{ServiceProcess, client_runtime, serve_floor};
 use crate::{fixture, wire};
 
 /// A receiver that answers success, and remembers the bodies of the first run.
-struct Receiver {
+struct CountingReceiver {
     address: SocketAddr,
     bodies: Arc<Mutex<Vec<Bytes>>>,
     all: mpsc::UnboundedReceiver<()>,
 }
 
 /// Events that are told as they are appended; the time is from the first to be appended to the last to be told.
-pub fn round(deliveries: u64) -> Round {
-    let mut receiver = receive(deliveries);
+pub fn round(deliveries: u64) -> RoundResult {
+    let mut receiver = start_receiver(deliveries);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let subject = runtime.block_on(async {
-        let directory = fixture::directory();
+        let directory = fixture::temp_directory();
         let store = fixture::store(&directory);
         let journal = fixture::open_journal(store.clone());
         let settings = Config { base_url: Some(receiver.base_url()), ..Settings::default().webhooks };
         let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
-        let (guard, stop) = (Guard::on_this_machine(), CancellationToken::new());
+        let (guard, stop) = (AddressGuard::allow_private(), CancellationToken::new());
         let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings, &stop).unwrap();
-        let meter = Meter::start();
+        let meter = CostMeter::start();
         let accounts = 1_000.min(deliveries);
         spawn_blocking(move || fixture::append(&journal, accounts, deliveries)).await.unwrap();
         receiver.all.recv().await.unwrap();
@@ -48,20 +48,20 @@ pub fn round(deliveries: u64) -> Round {
         webhooks.drain().await;
         cost
     });
-    Round { part: "", units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
+    RoundResult { part: "", units: deliveries, subject, floor: receiver.measure_floor(deliveries) }
 }
 
 /// Events that wait, ten of each account, until their channel is resumed; the time is from there to the last to be told.
 /// The service has a process of its own, so that its memory is its own too.
-pub fn backlog(deliveries: u64) -> Round {
+pub fn backlog(deliveries: u64) -> RoundResult {
     let deliveries = deliveries.next_multiple_of(10);
-    let mut receiver = receive(deliveries);
-    let directory = fixture::directory();
+    let mut receiver = start_receiver(deliveries);
+    let directory = fixture::temp_directory();
     let data = directory.path().join("data");
 
-    let start = || Process::start(&data, &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base_url())]);
+    let start = || ServiceProcess::start(&data, &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base_url())]);
     let runtime = client_runtime();
-    let order = |service: &Process, order: &str, body: &str| {
+    let order = |service: &ServiceProcess, order: &str, body: &str| {
         let request = wire::post(&format!("/api/v1/webhooks/sync/{order}"), body);
         runtime.block_on(wire::send(service.address, vec![vec![request]]));
     };
@@ -72,8 +72,8 @@ pub fn backlog(deliveries: u64) -> Round {
     drop(journal);
     let service = start();
     let before = service.resident();
-    service.forget_peak();
-    let (cpu, meter) = (service.cpu(), Meter::start());
+    service.reset_peak();
+    let (cpu, meter) = (service.cpu(), CostMeter::start());
     order(&service, "resume", "");
     receiver.all.blocking_recv().unwrap();
     let subject = meter.stop().with_process(service.cpu() - cpu);
@@ -85,16 +85,16 @@ pub fn backlog(deliveries: u64) -> Round {
         mib(peak)
     );
     drop(service);
-    Round { part: "", units: deliveries, subject, floor: receiver.told_plainly(deliveries) }
+    RoundResult { part: "", units: deliveries, subject, floor: receiver.measure_floor(deliveries) }
 }
 
-impl Receiver {
+impl CountingReceiver {
     fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Takes the same bodies again, from the same client with as many requests at once as a channel has, and nothing else.
-    fn told_plainly(&self, deliveries: u64) -> Cost {
+    fn measure_floor(&self, deliveries: u64) -> Cost {
         let bodies = std::mem::take(&mut *self.bodies.lock().unwrap());
         assert_eq!(bodies.len() as u64, deliveries);
         let url = format!("{}/callback/gsTask/syncWhatsAppStatus", self.base_url());
@@ -104,8 +104,8 @@ impl Receiver {
 }
 
 async fn post_plainly(url: &str, bodies: Vec<Bytes>) -> Cost {
-    let client = muster::client::builder(WEBHOOK_CONNECT_TIMEOUT).build().unwrap();
-    let meter = Meter::start();
+    let client = muster::client::streaming_client_builder(WEBHOOK_CONNECT_TIMEOUT).build().unwrap();
+    let meter = CostMeter::start();
     let share = bodies.len().div_ceil(WEBHOOKS_IN_FLIGHT);
     let tasks = bodies.chunks(share).map(|bodies| {
         let (client, url, bodies) = (client.clone(), url.to_owned(), bodies.to_vec());
@@ -123,7 +123,7 @@ async fn post_plainly(url: &str, bodies: Vec<Bytes>) -> Cost {
     meter.stop()
 }
 
-fn receive(expected: u64) -> Receiver {
+fn start_receiver(expected: u64) -> CountingReceiver {
     let (done, all) = mpsc::unbounded_channel();
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let (taking, count) = (bodies.clone(), Arc::new(AtomicU64::new(0)));
@@ -134,5 +134,5 @@ fn receive(expected: u64) -> Receiver {
         }
         warp::reply::with_header(r#"{"data":"","code":200,"message":"success"}"#, "content-type", "application/json")
     });
-    Receiver { address: serve_floor(route), bodies, all }
+    CountingReceiver { address: serve_floor(route), bodies, all }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cost::{Cost, Meter};
+use crate::cost::{Cost, CostMeter};
 
 /// A POST as bytes.
 pub fn post(path: &str, body: &str) -> Vec<u8> {
@@ -57,7 +57,7 @@ pub async fn send_for(status: u16, address: SocketAddr, connections: Vec<Vec<Vec
         stream.set_nodelay(true).unwrap();
         streams.push((stream, requests));
     }
-    let meter = Meter::start();
+    let meter = CostMeter::start();
     let tasks = streams.into_iter().map(|(mut stream, requests)| {
         tokio::spawn(async move {
             let mut buffer = Vec::with_capacity(64 * 1024);

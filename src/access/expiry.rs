@@ -36,13 +36,13 @@ impl Expiry {
 
     /// Whether the key has expired at this time, or was seen to have expired before.
     pub(super) fn has_expired(&self, grant: &Grant, now: Timestamp) -> bool {
-        if grant.expires.is_none() {
+        if grant.expires_at.is_none() {
             return false;
         }
         if self.seen.contains(&grant.id) {
             return true;
         }
-        let is_over = grant.is_over(now);
+        let is_over = grant.is_expired(now);
         if is_over && self.seen.insert(grant.id) {
             let row = [&[FORMAT][..], &now.0.to_le_bytes()].concat();
             // A store that cannot write has failed for good, which ends the service.

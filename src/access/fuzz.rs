@@ -2,22 +2,25 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::text::{hash, read, written};
-use super::token::Token;
+use super::key_text::{format_key, hash_secret, parse_key};
+use super::tenant_token::TenantToken;
 use crate::domain::Timestamp;
 use crate::limits::TOKEN_WINDOW;
 
 const SECRET: [u8; 32] = [0x5a; 32];
 
 pub(crate) fn keys() -> Vec<Vec<u8>> {
-    [7, 0, u64::MAX].map(|id| written(id, &SECRET).as_bytes().to_vec()).into()
+    [7, 0, u64::MAX].map(|id| format_key(id, &SECRET).as_bytes().to_vec()).into()
 }
 
 /// A key is written in one way only.
 pub(crate) fn key(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
-    if let Some((id, found)) = read(text) {
-        assert!(found != hash(&SECRET) || text == *written(id, &SECRET), "{text:?} is another way to write a key");
+    if let Some((id, found)) = parse_key(text) {
+        assert!(
+            found != hash_secret(&SECRET) || text == *format_key(id, &SECRET),
+            "{text:?} is another way to write a key"
+        );
     }
     None
 }
@@ -36,13 +39,13 @@ pub(crate) fn tokens() -> Vec<Vec<u8>> {
 pub(crate) fn token(bytes: &[u8]) -> Option<String> {
     let mut lines = str::from_utf8(bytes).ok()?.split('\n');
     let [tenant, timestamp, token] = [(); 3].map(|()| lines.next());
-    match (Token { tenant, timestamp, token }).timely(Timestamp(NOW * 1_000)) {
+    match (TenantToken { tenant, timestamp, token }).check_freshness(Timestamp(NOW * 1_000)) {
         Ok(timely) => {
             let apart = timestamp.unwrap().parse::<i64>().unwrap().abs_diff(NOW);
             assert!(u128::from(apart) <= TOKEN_WINDOW.as_millis(), "{apart} ms are too many");
             let is_original = bytes == format!("500975\n{NOW}\n{TOKEN}").as_bytes();
             assert!(
-                lines.next().is_some() || timely.is_made_with("secret") == is_original || is_moved(tenant, timestamp)
+                lines.next().is_some() || timely.matches_secret("secret") == is_original || is_moved(tenant, timestamp)
             );
             None
         }

@@ -6,19 +6,19 @@
 
 use tokio::time::timeout;
 
-use super::sessions::SessionEnd;
-use super::{Denied, Holder, Keys, Pass};
+use super::console_sessions::SessionExpiry;
+use super::{ApiKeys, AuthContext, AuthError, AuthIdentity};
 use crate::clock;
-use crate::domain::{Grant, Need};
-use crate::journal::{Asker, Origin, Principal, RequestId};
-use crate::limits::API_KEY_LOOK;
+use crate::domain::{Grant, Permission};
+use crate::journal::{Origin, Principal, RequestId, RequesterIdentity};
+use crate::limits::API_KEY_POLL_INTERVAL;
 
 /// Somebody who was let in with a request. Cheap to clone.
 #[derive(Clone)]
 pub struct Requester {
-    keys: Keys,
-    pass: Pass,
-    need: Need,
+    keys: ApiKeys,
+    context: AuthContext,
+    permission: Permission,
     is_caller: bool,
     request: RequestId,
     /// The address of the peer, or `command line`.
@@ -26,24 +26,30 @@ pub struct Requester {
 }
 
 /// Permission to do something now. Only [`Requester::authorize`] gives it: ask again after each wait.
-pub struct Authorized {
-    pass: Pass,
-    asker: Asker,
+pub struct Authorization {
+    context: AuthContext,
+    requester: RequesterIdentity,
 }
 
 impl Requester {
     /// Somebody who asks for something that needs this.
-    pub fn new(keys: Keys, pass: Pass, need: Need, request: RequestId, from: String) -> Requester {
-        let is_caller = match need {
-            Need::Call => true,
-            Need::Read | Need::Operate | Need::Administer => false,
+    pub fn new(
+        keys: ApiKeys,
+        context: AuthContext,
+        permission: Permission,
+        request: RequestId,
+        from: String,
+    ) -> Requester {
+        let is_caller = match permission {
+            Permission::Call => true,
+            Permission::Read | Permission::Operate | Permission::Administer => false,
         };
-        Requester { keys, pass, need, is_caller, request, from }
+        Requester { keys, context, permission, is_caller, request, from }
     }
 
     /// What they were let in with. It says nothing about now.
-    pub fn admitted(&self) -> &Pass {
-        &self.pass
+    pub fn initial_context(&self) -> &AuthContext {
+        &self.context
     }
 
     /// The id of the request.
@@ -52,98 +58,101 @@ impl Requester {
     }
 
     /// The same, for what was begun under another request.
-    pub fn going_on_with(self, request: RequestId) -> Requester {
+    pub fn with_request_id(self, request: RequestId) -> Requester {
         Requester { request, ..self }
     }
 
     /// Looks again whether they may; what their key is for and bound to is that of now.
-    pub fn authorize(&self) -> Result<Authorized, Denied> {
-        let pass = self.keys.renew(&self.pass).and_then(|pass| pass.needs(self.need).map(|()| pass));
+    pub fn authorize(&self) -> Result<Authorization, AuthError> {
+        let pass =
+            self.keys.reauthenticate(&self.context).and_then(|pass| pass.require(self.permission).map(|()| pass));
         let pass = pass.inspect_err(|denied| {
-            self.keys.count(*denied);
+            self.keys.count_error(*denied);
             tracing::debug!(from = self.from, %denied, "a request is not carried out: its key has ended meanwhile");
         })?;
-        let id = pass.key();
+        let id = pass.key_id();
         let principal = if self.is_caller { Principal::Caller(id) } else { Principal::Operator(id) };
         let origin = Origin { principal, request: self.request };
-        Ok(Authorized { pass, asker: Asker { origin, from: self.from.clone() } })
+        Ok(Authorization { context: pass, requester: RequesterIdentity { origin, from: self.from.clone() } })
     }
 
     /// Completes when they may no more.
-    pub async fn ended(self) {
-        self.keys.ended(self.pass).await;
+    pub async fn wait_until_invalid(self) {
+        self.keys.wait_until_invalid(self.context).await;
     }
 }
 
-impl Authorized {
+impl Authorization {
     /// What they may, as of now.
-    pub fn pass(&self) -> &Pass {
-        &self.pass
+    pub fn context(&self) -> &AuthContext {
+        &self.context
     }
 
     /// Whom the events of accounts are from.
     pub fn origin(&self) -> Origin {
-        self.asker.origin
+        self.requester.origin
     }
 
     /// Whom an administrative event is from.
-    pub fn into_asker(self) -> Asker {
-        self.asker
+    pub fn into_requester_identity(self) -> RequesterIdentity {
+        self.requester
     }
 }
 
-impl Keys {
+impl ApiKeys {
     /// The pass that somebody would get now who was let in with this one.
-    pub(super) fn renew(&self, pass: &Pass) -> Result<Pass, Denied> {
-        let grant = match &pass.holder {
-            Holder::Owner => return Ok(pass.clone()),
-            Holder::Anonymous if self.is_open() => return Ok(pass.clone()),
-            Holder::Anonymous => return Err(Denied::Missing),
-            Holder::Key(grant) => grant,
+    pub(super) fn reauthenticate(&self, pass: &AuthContext) -> Result<AuthContext, AuthError> {
+        let grant = match &pass.identity {
+            AuthIdentity::Owner => return Ok(pass.clone()),
+            AuthIdentity::Anonymous if self.allows_anonymous() => return Ok(pass.clone()),
+            AuthIdentity::Anonymous => return Err(AuthError::MissingKey),
+            AuthIdentity::Key(grant) => grant,
         };
-        if pass.session.as_ref().is_some_and(SessionEnd::is_over) {
-            return Err(Denied::SignedOut);
+        if pass.session.as_ref().is_some_and(SessionExpiry::is_over) {
+            return Err(AuthError::SignedOut);
         }
-        match self.pass_again(grant.id, clock::trusted()) {
-            Ok(now) if now.grant().is_some_and(|now| now.proof == grant.proof) => {
-                Ok(Pass { session: pass.session.clone(), ..now })
+        match self.authenticate_id(grant.id, clock::trusted()) {
+            Ok(now) if now.grant().is_some_and(|now| now.verifier == grant.verifier) => {
+                Ok(AuthContext { session: pass.session.clone(), ..now })
             }
-            Ok(_) => Err(Denied::Unknown),
-            Err(denied) => Err(as_shown(denied, pass, grant)),
+            Ok(_) => Err(AuthError::UnknownKey),
+            Err(denied) => Err(error_for_credentials(denied, pass, grant)),
         }
     }
 
     /// Completes when somebody who was let in would be let in no more.
-    pub async fn ended(&self, pass: Pass) {
+    pub async fn wait_until_invalid(&self, pass: AuthContext) {
         match pass.session.clone() {
-            Some(session) => session.or(self.key_ended(&pass)).await,
-            None => self.key_ended(&pass).await,
+            Some(session) => session.wait_or(self.wait_until_key_invalid(&pass)).await,
+            None => self.wait_until_key_invalid(&pass).await,
         }
     }
 
-    async fn key_ended(&self, pass: &Pass) {
-        let mut changes = self.follow();
-        while self.renew(pass).is_ok() {
+    async fn wait_until_key_invalid(&self, pass: &AuthContext) {
+        let mut changes = self.subscribe();
+        while self.reauthenticate(pass).is_ok() {
             let changed = changes.changed();
-            let _either = match pass.grant().and_then(|grant| grant.expires) {
+            let _either = match pass.grant().and_then(|grant| grant.expires_at) {
                 None => changed.await,
                 // The wall clock may be trusted again meanwhile.
-                Some(end) => timeout(end.since(clock::trusted()).min(API_KEY_LOOK), changed).await.unwrap_or(Ok(())),
+                Some(end) => {
+                    timeout(end.since(clock::trusted()).min(API_KEY_POLL_INTERVAL), changed).await.unwrap_or(Ok(()))
+                }
             };
         }
     }
 }
 
 /// The error as a session, or a tenant's token, shows it.
-fn as_shown(denied: Denied, pass: &Pass, grant: &Grant) -> Denied {
+fn error_for_credentials(denied: AuthError, pass: &AuthContext, grant: &Grant) -> AuthError {
     if pass.session.is_some() {
-        return Denied::SignedOut;
+        return AuthError::SignedOut;
     }
     let is_tenant = grant.tenant().is_some();
-    if is_tenant && matches!(denied, Denied::Expired) {
-        Denied::TenantExpired
-    } else if is_tenant && matches!(denied, Denied::Revoked) {
-        Denied::WrongToken
+    if is_tenant && matches!(denied, AuthError::Expired) {
+        AuthError::TenantExpired
+    } else if is_tenant && matches!(denied, AuthError::Revoked) {
+        AuthError::WrongToken
     } else {
         denied
     }

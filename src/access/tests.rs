@@ -10,34 +10,37 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use super::{Authorized, Denied, Door, Keys, Pass, Refused, Requester, Shown, Token, Wanted, text};
+use super::{
+    ApiKeys, AuthContext, AuthError, Authenticator, Authorization, Credentials, KeyError, KeyRequest, Requester,
+    TenantToken, key_text,
+};
 use crate::clock;
-use crate::domain::{AccountNumber, Need, Role, Timestamp};
+use crate::domain::{AccountNumber, Permission, Role, Timestamp};
 use crate::journal::{Journal, RequestId};
-use crate::limits::{FAILED_KEY_WAIT, FAILED_KEY_WAIT_MAX, FAILED_KEYS_FORGOTTEN};
-use crate::testkit::fixture::Fixture;
+use crate::limits::{FAILED_KEY_DELAY, FAILED_KEY_DELAY_MAX, FAILED_KEYS_MEMORY};
+use crate::testkit::fixture::StorageFixture;
 use crate::vault::Vault;
 
-mod authorizing;
+mod authorization;
 mod expiring;
 
-struct House {
-    keys: Keys,
+struct KeysFixture {
+    keys: ApiKeys,
     journal: Journal,
     vault: Vault,
     _directory: TempDir,
 }
 
-impl House {
-    fn new() -> House {
-        let Fixture { journal, vault, directory, .. } = Fixture::new();
-        let keys = Keys::open(&journal, Some(vault.clone())).unwrap();
-        House { keys, journal, vault, _directory: directory }
+impl KeysFixture {
+    fn new() -> KeysFixture {
+        let StorageFixture { journal, vault, directory, .. } = StorageFixture::new();
+        let keys = ApiKeys::open(&journal, Some(vault.clone())).unwrap();
+        KeysFixture { keys, journal, vault, _directory: directory }
     }
 
     /// The keys as a start finds them.
-    fn reopened(&self) -> Keys {
-        Keys::open(&self.journal, Some(self.vault.clone())).unwrap()
+    fn reopened(&self) -> ApiKeys {
+        ApiKeys::open(&self.journal, Some(self.vault.clone())).unwrap()
     }
 
     async fn create(
@@ -45,10 +48,10 @@ impl House {
         role: Role,
         accounts: &[&str],
         lasts: Option<Duration>,
-    ) -> Result<Zeroizing<String>, Refused> {
+    ) -> Result<Zeroizing<String>, KeyError> {
         let accounts = accounts.iter().map(|first| (*first).to_owned()).collect();
         let expires = lasts.map(|lasts| clock::now().plus(lasts));
-        let wanted = Wanted { name: role.name().to_owned(), role, accounts, expires, tenant: None, secret: None };
+        let wanted = KeyRequest { name: role.name().to_owned(), role, accounts, expires, tenant: None, secret: None };
         Ok(self.keys.create(wanted, self.owner()).await?.key.unwrap())
     }
 
@@ -58,38 +61,41 @@ impl House {
         tenant: &str,
         secret: Option<&str>,
         lasts: Option<Duration>,
-    ) -> Result<Option<Zeroizing<String>>, Refused> {
+    ) -> Result<Option<Zeroizing<String>>, KeyError> {
         let expires = lasts.map(|lasts| clock::now().plus(lasts));
         let (tenant, secret) = (Some(tenant.to_owned()), secret.map(|secret| Zeroizing::new(secret.to_owned())));
         let accounts = vec!["8618".to_owned()];
-        let wanted = Wanted { name: "back-end".to_owned(), role: Role::Caller, accounts, expires, tenant, secret };
+        let wanted = KeyRequest { name: "back-end".to_owned(), role: Role::Caller, accounts, expires, tenant, secret };
         let made = self.keys.create(wanted, self.owner()).await?;
         assert!(made.key.is_none(), "it has no text");
         Ok(made.secret)
     }
 }
 
-impl House {
+impl KeysFixture {
     /// Leave of whoever has the data directory.
-    fn owner(&self) -> impl FnOnce() -> Result<Authorized, Refused> + use<> {
-        let owner = requester(&self.keys, Pass::OWNER, Need::Administer);
+    fn owner(&self) -> impl FnOnce() -> Result<Authorization, KeyError> + use<> {
+        let owner = requester(&self.keys, AuthContext::OWNER, Permission::Administer);
         move || Ok(owner.authorize()?)
     }
 }
 
-fn requester(keys: &Keys, pass: Pass, need: Need) -> Requester {
+fn requester(keys: &ApiKeys, pass: AuthContext, need: Permission) -> Requester {
     Requester::new(keys.clone(), pass, need, RequestId(7), "127.0.0.1:40000".to_owned())
 }
 
 /// The number of a key that is let in, or why it is not.
-fn seen(keys: &Keys, key: Option<&str>) -> Result<u64, Denied> {
-    keys.pass(key, clock::now()).map(|pass| pass.key())
+fn seen(keys: &ApiKeys, key: Option<&str>) -> Result<u64, AuthError> {
+    keys.authenticate_key(key, clock::now()).map(|pass| pass.key_id())
 }
 
 #[tokio::test]
 async fn keys_come_and_go_and_outlast_restarts() {
-    let house = House::new();
-    assert!(house.keys.is_open() && house.keys.pass(None, clock::now()).unwrap().needs(Need::Administer).is_ok());
+    let house = KeysFixture::new();
+    assert!(
+        house.keys.allows_anonymous()
+            && house.keys.authenticate_key(None, clock::now()).unwrap().require(Permission::Administer).is_ok()
+    );
     for (role, accounts, lasts) in
         [(Role::Caller, &[][..], None), (Role::Admin, &["86"], None), (Role::Admin, &[], Some(Duration::from_secs(60)))]
     {
@@ -103,39 +109,39 @@ async fn keys_come_and_go_and_outlast_restarts() {
     for keys in [&house.keys, &reopened] {
         assert_eq!(seen(keys, Some(&admin)), Ok(1));
         assert_eq!(seen(keys, Some(&caller)), Ok(2));
-        assert_eq!(seen(keys, None), Err(Denied::Missing));
+        assert_eq!(seen(keys, None), Err(AuthError::MissingKey));
         let (id_of_another, cut) = (caller.replace("muster_2", "muster_1"), &caller[..caller.len() - 1]);
         for wrong in
             ["", "muster_", "muster_1_", "muster_2_AAAA", "muster_9_x", &id_of_another, cut, &caller.to_uppercase()]
         {
-            assert_eq!(seen(keys, Some(wrong)), Err(Denied::Unknown), "{wrong}");
+            assert_eq!(seen(keys, Some(wrong)), Err(AuthError::UnknownKey), "{wrong}");
         }
         let later = clock::now().plus(Duration::from_secs(60));
-        assert_eq!(keys.pass(Some(&short), later).err(), Some(Denied::Expired));
+        assert_eq!(keys.authenticate_key(Some(&short), later).err(), Some(AuthError::Expired));
     }
     let shown = serde_json::to_string(&house.keys.list(clock::now())).unwrap();
     let secret = caller.splitn(3, '_').nth(2).unwrap();
     assert!(shown.contains("8618") && !shown.contains(secret), "{shown}");
 
     house.keys.revoke(2, house.owner()).await.unwrap();
-    assert_eq!(seen(&house.keys, Some(&caller)), Err(Denied::Revoked), "at once");
-    assert_eq!(seen(&house.reopened(), Some(&caller)), Err(Denied::Revoked));
-    assert!(matches!(house.keys.revoke(2, house.owner()).await, Err(Refused::Conflict(_))));
-    assert!(matches!(house.keys.revoke(7, house.owner()).await, Err(Refused::NoSuchKey(7))));
+    assert_eq!(seen(&house.keys, Some(&caller)), Err(AuthError::Revoked), "at once");
+    assert_eq!(seen(&house.reopened(), Some(&caller)), Err(AuthError::Revoked));
+    assert!(matches!(house.keys.revoke(2, house.owner()).await, Err(KeyError::Conflict(_))));
+    assert!(matches!(house.keys.revoke(7, house.owner()).await, Err(KeyError::NoSuchKey(7))));
     house.keys.revoke(1, house.owner()).await.unwrap();
-    assert!(!house.keys.is_open(), "what was locked once stays locked");
+    assert!(!house.keys.allows_anonymous(), "what was locked once stays locked");
 }
 
 /// Whoever follows what happens hears no more of it once the key is over; likewise who came in while the door was open.
 #[tokio::test]
 async fn a_pass_ends_with_its_key() {
-    let house = House::new();
-    let ended = |pass: Pass| {
+    let house = KeysFixture::new();
+    let ended = |pass: AuthContext| {
         let keys = house.keys.clone();
-        tokio::spawn(async move { keys.ended(pass).await })
+        tokio::spawn(async move { keys.wait_until_invalid(pass).await })
     };
-    let pass = |key: &str| house.keys.pass(Some(key), clock::now()).unwrap();
-    let of_nobody = ended(house.keys.pass(None, clock::now()).unwrap());
+    let pass = |key: &str| house.keys.authenticate_key(Some(key), clock::now()).unwrap();
+    let of_nobody = ended(house.keys.authenticate_key(None, clock::now()).unwrap());
     let admin = house.create(Role::Admin, &[], None).await.unwrap();
     of_nobody.await.unwrap();
     let of_admin = ended(pass(&admin));
@@ -150,55 +156,63 @@ async fn a_pass_ends_with_its_key() {
 
 #[tokio::test]
 async fn a_bound_key_sees_its_accounts_alone() {
-    let house = House::new();
+    let house = KeysFixture::new();
     house.create(Role::Admin, &[], None).await.unwrap();
     let key = house.create(Role::Caller, &["8618", "44"], None).await.unwrap();
-    let pass = house.keys.pass(Some(&key), clock::now()).unwrap();
+    let pass = house.keys.authenticate_key(Some(&key), clock::now()).unwrap();
     let account = |number| AccountNumber::from_stored(number).unwrap();
     for (number, is_seen) in
         [(861_821_726_232, true), (442_079_460_000, true), (861_721_726_232, false), (14_155_550_100, false)]
     {
-        assert_eq!((pass.sees(account(number)), Pass::OWNER.sees(account(number))), (is_seen, true), "{number}");
-        assert_eq!(pass.needs_account(account(number)).is_ok(), is_seen);
+        assert_eq!(
+            (pass.may_access(account(number)), AuthContext::OWNER.may_access(account(number))),
+            (is_seen, true),
+            "{number}"
+        );
+        assert_eq!(pass.require_account(account(number)).is_ok(), is_seen);
     }
-    assert_eq!((pass.needs_all(), Pass::OWNER.needs_all()), (Err(Denied::Bound), Ok(())));
+    assert_eq!(
+        (pass.require_all_accounts(), AuthContext::OWNER.require_all_accounts()),
+        (Err(AuthError::BoundKey), Ok(()))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_who_guess_wait_longer_and_longer_and_nobody_else() {
-    let house = House::new();
+    let house = KeysFixture::new();
     let key = house.create(Role::Admin, &[], None).await.unwrap();
-    let door = Door::new(house.keys.clone(), 1_000);
+    let door = Authenticator::new(house.keys.clone(), 1_000);
     let (guesser, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
     let waited = async |shown: Option<&str>, from| {
         let begun = tokio::time::Instant::now();
-        let is_in = door.enter(shown.map_or(Shown::Nothing, Shown::Key), from).await.is_ok();
-        (is_in, begun.elapsed().as_millis() / FAILED_KEY_WAIT.as_millis())
+        let is_in = door.authenticate(shown.map_or(Credentials::Anonymous, Credentials::ApiKey), from).await.is_ok();
+        (is_in, begun.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
     for guess in 1..=50 {
-        let most = FAILED_KEY_WAIT_MAX.as_millis() / FAILED_KEY_WAIT.as_millis();
+        let most = FAILED_KEY_DELAY_MAX.as_millis() / FAILED_KEY_DELAY.as_millis();
         assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, most.min(guess)));
     }
     assert_eq!(waited(Some(&key), guesser).await, (true, 0));
     assert_eq!(waited(None, guesser).await, (false, 0));
     assert_eq!(waited(Some("muster_1_guess"), other).await, (false, 1));
-    tokio::time::sleep(FAILED_KEYS_FORGOTTEN).await;
+    tokio::time::sleep(FAILED_KEYS_MEMORY).await;
     assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, 1), "it is forgotten");
 }
 
 /// A flood on one key takes nothing from others, and what was let in is what was granted.
 #[tokio::test(start_paused = true)]
 async fn requests_are_counted_by_key_and_by_address() {
-    let house = House::new();
+    let house = KeysFixture::new();
     let [one, other] =
         [house.create(Role::Admin, &[], None).await.unwrap(), house.create(Role::Admin, &[], None).await.unwrap()];
-    let door = Door::new(house.keys.clone(), 10);
+    let door = Authenticator::new(house.keys.clone(), 10);
     let address = |last| IpAddr::from([192, 0, 2, last]);
     let flood = async |key: Option<&str>, from: u8, requests: u32| {
         let mut let_in = 0;
         for _ in 0..requests {
-            let shown = key.map_or(Shown::Nothing, Shown::Key);
-            let_in += u32::from(!matches!(door.enter(shown, address(from)).await, Err(Denied::TooMany { .. })));
+            let shown = key.map_or(Credentials::Anonymous, Credentials::ApiKey);
+            let_in +=
+                u32::from(!matches!(door.authenticate(shown, address(from)).await, Err(AuthError::RateLimited { .. })));
         }
         let_in
     };
@@ -208,7 +222,7 @@ async fn requests_are_counted_by_key_and_by_address() {
     assert_eq!(flood(Some(&other), 3, 100).await, 10, "another key from another address");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(flood(Some(&one), 4, 100).await, 5, "half a second's");
-    let denied = door.enter(Shown::Key(&one), address(4)).await.err().unwrap();
+    let denied = door.authenticate(Credentials::ApiKey(&one), address(4)).await.err().unwrap();
     assert_eq!((denied.status(), denied.retry_after()), (429, Some(1)));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(flood(Some(&one), 5, 100).await, 10, "no more than fit at once");
@@ -216,7 +230,10 @@ async fn requests_are_counted_by_key_and_by_address() {
     let mut let_in = 0;
     for last in 0..100_u64 {
         let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(last)).into();
-        let_in += u32::from(!matches!(door.enter(Shown::Nothing, from).await, Err(Denied::TooMany { .. })));
+        let_in += u32::from(!matches!(
+            door.authenticate(Credentials::Anonymous, from).await,
+            Err(AuthError::RateLimited { .. })
+        ));
     }
     assert_eq!(let_in, 10, "one network");
 }
@@ -230,9 +247,9 @@ const TOKEN: &str = "d8669b171c27e29bbc35121f5baf43ae";
 
 #[tokio::test]
 async fn a_token_is_let_in_or_answered_with_the_familys_code() {
-    let house = House::new();
+    let house = KeysFixture::new();
     house.create(Role::Admin, &[], None).await.unwrap();
-    assert!(!house.keys.knows_tenants());
+    assert!(!house.keys.has_tenants());
     house.create_tenant(TENANT, Some(TENANT_SECRET), None).await.unwrap();
     house.create_tenant("other", None, None).await.unwrap();
     let made = Timestamp(1_666_942_813_620_000);
@@ -269,12 +286,15 @@ async fn a_token_is_let_in_or_answered_with_the_familys_code() {
             (None, None, token, made, 523),
             (tenant, None, None, made, 518),
         ] {
-            let shown = keys.pass_token(Token { tenant, timestamp, token }, now, now);
+            let shown = keys.authenticate_token(TenantToken { tenant, timestamp, token }, now, now);
             let answered = shown.as_ref().map_or_else(|denied| denied.code(), |_| 200);
             assert_eq!(answered, code, "{tenant:?} {timestamp:?} {token:?} at {now:?}");
             if let Ok(pass) = shown {
-                let needs = [Need::Call, Need::Read].map(|need| pass.needs(need).is_ok());
-                assert_eq!((pass.key(), pass.bound(), needs), (2, &["8618".to_owned()][..], [true, false]));
+                let needs = [Permission::Call, Permission::Read].map(|need| pass.require(need).is_ok());
+                assert_eq!(
+                    (pass.key_id(), pass.account_prefixes(), needs),
+                    (2, &["8618".to_owned()][..], [true, false])
+                );
             }
         }
     }
@@ -283,7 +303,7 @@ async fn a_token_is_let_in_or_answered_with_the_familys_code() {
 /// A tenant's key ends as others do, and its secret with it.
 #[tokio::test]
 async fn tenants_come_and_go() {
-    let house = House::new();
+    let house = KeysFixture::new();
     assert!(house.create_tenant(TENANT, None, None).await.unwrap_err().to_string().starts_with("role must be admin"));
     house.create(Role::Admin, &[], None).await.unwrap();
     let long = "x".repeat(129);
@@ -297,52 +317,55 @@ async fn tenants_come_and_go() {
         let refused = house.create_tenant(tenant, secret, None).await.unwrap_err().to_string();
         assert!(refused.starts_with(words), "{refused}");
     }
-    let token = |keys: &Keys, secret: &str, now: Timestamp| {
+    let token = |keys: &ApiKeys, secret: &str, now: Timestamp| {
         let at = (now.0 / 1_000).to_string();
         let token: String = Md5::digest(format!("{TENANT}{at}{secret}")).iter().map(|it| format!("{it:02x}")).collect();
-        let shown = Token { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
-        keys.pass_token(shown, now, now).map(|pass| pass.key())
+        let shown = TenantToken { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
+        keys.authenticate_token(shown, now, now).map(|pass| pass.key_id())
     };
     let (now, lasts) = (clock::now(), Duration::from_secs(600));
     let secret = house.create_tenant(TENANT, None, Some(lasts)).await.unwrap().unwrap();
     assert!(secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "as the family's are");
     assert_eq!(token(&house.keys, &secret, now), Ok(2));
-    assert_eq!(seen(&house.keys, Some("muster_2_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")), Err(Denied::Unknown));
+    assert_eq!(
+        seen(&house.keys, Some("muster_2_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+        Err(AuthError::UnknownKey)
+    );
     let twice = house.create_tenant(TENANT, None, None).await.unwrap_err().to_string();
     assert_eq!(twice, "the tenant 500975 has the API key 2 already; revoke that one first");
     let shown = serde_json::to_string(&house.keys.list(now)).unwrap();
     assert!(shown.contains(TENANT) && !shown.contains(secret.as_str()), "{shown}");
 
     house.keys.revoke(2, house.owner()).await.unwrap();
-    assert_eq!(house.vault.tenants().unwrap(), [0; 0], "it is erased");
-    assert_eq!(token(&house.keys, &secret, now), Err(Denied::WrongToken), "at once");
-    assert_eq!(token(&house.reopened(), &secret, now), Err(Denied::WrongToken));
-    assert_eq!(token(&house.keys, &"0".repeat(32), now), Err(Denied::WrongToken), "what it is held against instead");
+    assert_eq!(house.vault.tenant_key_ids().unwrap(), [0; 0], "it is erased");
+    assert_eq!(token(&house.keys, &secret, now), Err(AuthError::WrongToken), "at once");
+    assert_eq!(token(&house.reopened(), &secret, now), Err(AuthError::WrongToken));
+    assert_eq!(token(&house.keys, &"0".repeat(32), now), Err(AuthError::WrongToken), "what it is held against instead");
     assert_eq!(house.create_tenant(TENANT, Some(&secret), None).await.unwrap(), None, "what is known is not told");
     assert_eq!(token(&house.keys, &secret, now), Ok(3));
     // What a crash in the middle leaves, and a start without the master key.
-    house.vault.keep_tenant(2, "left by a revocation").unwrap();
-    house.vault.keep_tenant(9, "left by a creation").unwrap();
-    let locked = Keys::open(&house.journal, None).unwrap();
-    assert_eq!(token(&locked, &secret, now), Err(Denied::WrongToken));
-    assert_eq!(house.vault.tenants().unwrap(), [2, 3, 9]);
+    house.vault.put_tenant_secret(2, "left by a revocation").unwrap();
+    house.vault.put_tenant_secret(9, "left by a creation").unwrap();
+    let locked = ApiKeys::open(&house.journal, None).unwrap();
+    assert_eq!(token(&locked, &secret, now), Err(AuthError::WrongToken));
+    assert_eq!(house.vault.tenant_key_ids().unwrap(), [2, 3, 9]);
     assert_eq!(token(&house.reopened(), &secret, now), Ok(3));
-    assert_eq!(house.vault.tenants().unwrap(), [3]);
+    assert_eq!(house.vault.tenant_key_ids().unwrap(), [3]);
 }
 
 /// Wrong tokens are answered later and later, as wrong keys are; a clock that is wrong is no guess.
 #[tokio::test(start_paused = true)]
 async fn those_who_guess_tokens_wait_too() {
-    let house = House::new();
+    let house = KeysFixture::new();
     house.create(Role::Admin, &[], None).await.unwrap();
     house.create_tenant(TENANT, None, None).await.unwrap();
-    let door = Door::new(house.keys.clone(), 1_000);
+    let door = Authenticator::new(house.keys.clone(), 1_000);
     let now = (clock::now().0 / 1_000).to_string();
     let waited = async |tenant: &str, timestamp: &str| {
         let (begun, token) = (tokio::time::Instant::now(), Some(TOKEN));
-        let shown = Shown::Token(Token { tenant: Some(tenant), timestamp: Some(timestamp), token });
-        let code = door.enter(shown, "192.0.2.1".parse().unwrap()).await.err().unwrap().code();
-        (code, begun.elapsed().as_millis() / FAILED_KEY_WAIT.as_millis())
+        let shown = Credentials::TenantToken(TenantToken { tenant: Some(tenant), timestamp: Some(timestamp), token });
+        let code = door.authenticate(shown, "192.0.2.1".parse().unwrap()).await.err().unwrap().code();
+        (code, begun.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
     assert_eq!(waited(TENANT, &now).await, (522, 1));
     assert_eq!(waited("nobody", &now).await, (522, 2));
@@ -353,24 +376,24 @@ async fn those_who_guess_tokens_wait_too() {
 
 #[test]
 fn what_each_role_may() {
-    let may = |need: Need| Role::ALL.map(|role| role.may(need));
+    let may = |need: Permission| Role::ALL.map(|role| role.has_permission(need));
     // Caller, operator, auditor, admin.
-    assert_eq!(may(Need::Call), [true, false, false, true]);
-    assert_eq!(may(Need::Read), [false, true, true, true]);
-    assert_eq!(may(Need::Operate), [false, true, false, true]);
-    assert_eq!(may(Need::Administer), [false, false, false, true]);
+    assert_eq!(may(Permission::Call), [true, false, false, true]);
+    assert_eq!(may(Permission::Read), [false, true, true, true]);
+    assert_eq!(may(Permission::Operate), [false, true, false, true]);
+    assert_eq!(may(Permission::Administer), [false, false, false, true]);
 }
 
 proptest! {
     #[test]
     fn a_key_is_read_as_it_was_written(id in any::<u64>(), secret in any::<[u8; 32]>()) {
-        let written = text::written(id, &secret);
-        prop_assert_eq!(text::read(&written), Some((id, text::hash(&secret))));
+        let written = key_text::format_key(id, &secret);
+        prop_assert_eq!(key_text::parse_key(&written), Some((id, key_text::hash_secret(&secret))));
     }
 
     #[test]
     fn what_is_no_key_is_read_as_none(text in "(muster_)?[0-9_]{0,24}[A-Za-z0-9_=+/é-]{0,60}") {
         let written = |(id, _)| text.starts_with(&format!("muster_{id}_"));
-        prop_assert!(text::read(&text).is_none_or(written), "{}", text);
+        prop_assert!(key_text::parse_key(&text).is_none_or(written), "{}", text);
     }
 }

@@ -7,62 +7,65 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::account::Surroundings;
-use super::{Accounts, Effect, Error, Gateway, Inbox, Outcome, Reports, finish_erasures, reports};
+use super::account_actor::ActorDependencies;
+use super::{
+    Accounts, CommandResult, CommandSuccess, Error, GatewayPort, Inbox, ReportSender, finish_erasures, report_channel,
+};
 use crate::config;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, GatewayKind, OnlineStatus, Outstanding, Reason, Refusal, Report,
-    VerifyType,
+    Account, AccountNumber, AccountType, Command, CommandRejection, GatewayKind, OnlineStatus, PendingEffect, Reason,
+    Report, VerifyType,
 };
-use crate::journal::{Origin, Stream};
+use crate::journal::{Origin, StreamId};
 use crate::metrics::{CommandKind, CommandOutcome};
-use crate::testkit::fixture::Fixture;
+use crate::testkit::fixture::StorageFixture;
 use crate::testkit::sample::{account, content};
 
 mod registrations;
 
 /// Notes what it is asked; panics once if told so.
-struct Notebook {
-    asked: mpsc::UnboundedSender<(AccountNumber, Outstanding)>,
+struct RecordingGateway {
+    effects: mpsc::UnboundedSender<(AccountNumber, PendingEffect)>,
     panics: AtomicBool,
     /// How long it had for what it was asked last.
     left: Mutex<Duration>,
 }
 
-impl Gateway for Notebook {
-    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding, left: Duration) {
+impl GatewayPort for RecordingGateway {
+    fn dispatch(&self, account: AccountNumber, _: &Account, owed: &PendingEffect, left: Duration) {
         assert!(!self.panics.swap(false, Ordering::Relaxed), "the gateway panics, as the test wants");
         *self.left.lock().unwrap() = left;
-        let _unread = self.asked.send((account, owed.clone()));
+        let _unread = self.effects.send((account, owed.clone()));
     }
 }
 
 struct ActorsFixture {
-    data: Fixture,
+    data: StorageFixture,
     accounts: Accounts,
     inbox: Option<Inbox>,
-    gateway: Arc<Notebook>,
-    asked: mpsc::UnboundedReceiver<(AccountNumber, Outstanding)>,
-    reports: Reports,
+    gateway: Arc<RecordingGateway>,
+    asked: mpsc::UnboundedReceiver<(AccountNumber, PendingEffect)>,
+    reports: ReportSender,
 }
 
 impl ActorsFixture {
-    fn new(change: impl FnOnce(&mut config::Actors)) -> ActorsFixture {
-        ActorsFixture::on(Fixture::with(|settings| {
+    fn new(change: impl FnOnce(&mut config::ActorSettings)) -> ActorsFixture {
+        ActorsFixture::on(StorageFixture::with_settings(|settings| {
             settings.accounts.reconnect_wait = Duration::from_millis(1);
             change(&mut settings.actors);
         }))
     }
 
-    fn on(data: Fixture) -> ActorsFixture {
+    fn on(data: StorageFixture) -> ActorsFixture {
         let (sender, asked) = mpsc::unbounded_channel();
-        let gateway = Arc::new(Notebook { asked: sender, panics: AtomicBool::new(false), left: Mutex::default() });
-        let (reports, reported) = reports();
+        let gateway =
+            Arc::new(RecordingGateway { effects: sender, panics: AtomicBool::new(false), left: Mutex::default() });
+        let (reports, reported) = report_channel();
         let settings = &data.settings;
-        let surroundings = Surroundings {
+        let surroundings = ActorDependencies {
             journal: data.journal.clone(),
             gateway: gateway.clone(),
-            agenda: Arc::default(),
+            deadlines: Arc::default(),
             coming_timeout: settings.actors.coming_timeout,
             reconnect_wait: Some(settings.accounts.reconnect_wait),
             routing: settings.gateway.routing.clone(),
@@ -79,7 +82,7 @@ impl ActorsFixture {
     /// A registration that waits so long.
     fn register(&self, lifetime: Duration) -> Command {
         Command::Register {
-            task: self.accounts.new_task().unwrap(),
+            task: self.accounts.next_task_id().unwrap(),
             verify_type: VerifyType::Sms,
             account_type: AccountType::Personal,
             calling_code: "86".parse().unwrap(),
@@ -90,19 +93,19 @@ impl ActorsFixture {
 
     /// Waits until no actor is left.
     async fn retired(&self) {
-        while self.accounts.active() > 0 {
+        while self.accounts.active_actors() > 0 {
             tokio::task::yield_now().await;
         }
     }
 
-    async fn online(&self, account: AccountNumber) -> Result<Outcome, Error> {
+    async fn online(&self, account: AccountNumber) -> Result<CommandResult, Error> {
         let command = Command::BringOnline { content: Some(content(1)), replace: false };
         self.accounts.execute(account, command, Origin::SERVICE).await
     }
 
     async fn until(&self, account: AccountNumber, status: OnlineStatus) {
-        let mut head = self.data.journal.follow();
-        while self.data.journal.load(account).unwrap().0.online_status != status {
+        let mut head = self.data.journal.subscribe_head();
+        while self.data.journal.load_account(account).unwrap().0.online_status != status {
             head.changed().await.unwrap();
         }
     }
@@ -113,8 +116,8 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
     let mut fixture = ActorsFixture::new(|_| {});
     fixture.run_inbox(vec![]);
     let account = account(1);
-    assert_eq!(fixture.online(account).await.unwrap(), Ok(Effect::Happened));
-    assert_eq!(fixture.asked.recv().await, Some((account, Outstanding::Connect { session: 1 })));
+    assert_eq!(fixture.online(account).await.unwrap(), Ok(CommandSuccess::Recorded));
+    assert_eq!(fixture.asked.recv().await, Some((account, PendingEffect::Connect { session: 1 })));
     let connected = |session| Report::Connected { session: Some(session), instance_code: String::new() };
     fixture.reports.send(account, connected(7)).await;
     fixture.reports.send(account, connected(1)).await;
@@ -132,18 +135,18 @@ async fn commands_of_one_account_are_decided_one_after_the_other() {
     let import = |fingerprint| (account(1), Command::Import { content: content(fingerprint) });
     let outcomes = fixture.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
-    let refused = outcomes.iter().filter(|outcome| **outcome == Err(Refusal::OtherContent)).count();
-    assert_eq!((outcomes[0], refused, fixture.data.journal.head()), (Ok(Effect::Happened), 63, 1));
+    let refused = outcomes.iter().filter(|outcome| **outcome == Err(CommandRejection::OtherContent)).count();
+    assert_eq!((outcomes[0], refused, fixture.data.journal.head()), (Ok(CommandSuccess::Recorded), 63, 1));
 }
 
 #[tokio::test]
 async fn too_many_commands_are_turned_away_at_once() {
     let fixture = ActorsFixture::new(|actors| actors.max_in_flight = 1);
     let (first, second) = tokio::join!(fixture.online(account(1)), fixture.online(account(2)));
-    assert_eq!(first.unwrap(), Ok(Effect::Happened));
+    assert_eq!(first.unwrap(), Ok(CommandSuccess::Recorded));
     assert!(matches!(second, Err(Error::Overloaded { limit: 1 })));
-    assert_eq!(fixture.online(account(2)).await.unwrap(), Ok(Effect::Happened), "the permit is back");
-    let counted = |outcome| fixture.data.journal.metrics().commands.at((CommandKind::BringOnline, outcome)).get();
+    assert_eq!(fixture.online(account(2)).await.unwrap(), Ok(CommandSuccess::Recorded), "the permit is back");
+    let counted = |outcome| fixture.data.journal.metrics().commands.with((CommandKind::BringOnline, outcome)).get();
     assert_eq!((counted(CommandOutcome::Accepted), counted(CommandOutcome::Overloaded)), (2, 1));
 }
 
@@ -152,7 +155,7 @@ async fn retired_accounts_come_back_as_they_were() {
     let fixture = ActorsFixture::new(|actors| actors.max_active = 4);
     for number in 0..50 {
         fixture.online(account(number)).await.unwrap().unwrap();
-        assert!(fixture.accounts.active() <= 4, "{} are active", fixture.accounts.active());
+        assert!(fixture.accounts.active_actors() <= 4, "{} are active", fixture.accounts.active_actors());
     }
     for number in 0..50 {
         let recycled = fixture
@@ -161,8 +164,8 @@ async fn retired_accounts_come_back_as_they_were() {
             .await
             .unwrap();
         assert_eq!(
-            (recycled, fixture.data.journal.head_of(Stream::Account(account(number))).version),
-            (Ok(Effect::Happened), 3)
+            (recycled, fixture.data.journal.stream_head(StreamId::Account(account(number))).version),
+            (Ok(CommandSuccess::Recorded), 3)
         );
     }
 }
@@ -179,8 +182,8 @@ async fn a_panic_ends_one_actor_and_loses_nothing() {
     let mut fixture = ActorsFixture::new(|_| {});
     fixture.gateway.panics.store(true, Ordering::Relaxed);
     // The panic comes after the commit, so the successor finds the account on its way already.
-    assert_eq!(fixture.online(account(1)).await.unwrap(), Ok(Effect::Nothing));
-    assert_eq!(fixture.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
+    assert_eq!(fixture.online(account(1)).await.unwrap(), Ok(CommandSuccess::Unchanged));
+    assert_eq!(fixture.asked.recv().await, Some((account(1), PendingEffect::Connect { session: 1 })));
     assert_eq!(fixture.data.journal.head(), 2);
 }
 
@@ -216,21 +219,27 @@ async fn a_registration_is_not_asked_for_twice_after_a_panic() {
     let mut fixture = ActorsFixture::new(|_| {});
     fixture.gateway.panics.store(true, Ordering::Relaxed);
     let command = fixture.register(Duration::from_secs(600));
-    assert_eq!(fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Nothing));
-    assert!(matches!(fixture.asked.recv().await, Some((_, Outstanding::RequestCode { .. }))));
+    assert_eq!(
+        fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(),
+        Ok(CommandSuccess::Unchanged)
+    );
+    assert!(matches!(fixture.asked.recv().await, Some((_, PendingEffect::RequestCode { .. }))));
     assert_eq!(fixture.data.journal.head(), 1);
 }
 
 /// What its deadline has ended is not asked of the gateway again, whoever recovers the account.
 #[tokio::test]
-async fn an_expired_registration_is_not_taken_up() {
+async fn an_expired_registration_is_not_dispatched() {
     let mut fixture = ActorsFixture::new(|actors| actors.idle_after = Duration::ZERO);
     let command = fixture.register(Duration::ZERO);
-    assert_eq!(fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(), Ok(Effect::Happened));
+    assert_eq!(
+        fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(),
+        Ok(CommandSuccess::Recorded)
+    );
     fixture.asked.recv().await.unwrap();
     fixture.retired().await;
     fixture.run_inbox(vec![]);
-    let mut head = fixture.data.journal.follow();
+    let mut head = fixture.data.journal.subscribe_head();
     head.wait_for(|head| *head == 2).await.unwrap();
     assert!(fixture.asked.try_recv().is_err(), "the code was asked for again");
 }
@@ -241,7 +250,7 @@ async fn dropped_accounts_come_back() {
     fixture.run_inbox(vec![]);
     fixture.online(account(1)).await.unwrap().unwrap();
     for (session, reason) in [(1, Reason::NETWORK), (2, "flat battery"), (3, Reason::PAIRING_FAILED)] {
-        assert_eq!(fixture.asked.recv().await, Some((account(1), Outstanding::Connect { session })));
+        assert_eq!(fixture.asked.recv().await, Some((account(1), PendingEffect::Connect { session })));
         let (reason, instance_code) = (Reason::new(reason), String::new());
         fixture.reports.send(account(1), Report::Disconnected { session: None, reason, instance_code }).await;
         fixture.until(account(1), OnlineStatus::Offline).await;
@@ -250,7 +259,7 @@ async fn dropped_accounts_come_back() {
     let events = fixture.data.journal.head();
     fixture.online(account(1)).await.unwrap().unwrap();
     assert_eq!(fixture.data.journal.head(), events + 1);
-    assert_eq!(fixture.asked.recv().await, Some((account(1), Outstanding::Connect { session: 4 })));
+    assert_eq!(fixture.asked.recv().await, Some((account(1), PendingEffect::Connect { session: 4 })));
 }
 
 #[tokio::test]
@@ -259,18 +268,18 @@ async fn a_gateway_that_never_answers_is_given_up() {
     fixture.run_inbox(vec![]);
     fixture.online(account(4)).await.unwrap().unwrap();
     fixture.until(account(4), OnlineStatus::Offline).await;
-    assert_eq!(fixture.data.journal.load(account(4)).unwrap().0.reason, Reason::new(Reason::NETWORK));
+    assert_eq!(fixture.data.journal.load_account(account(4)).unwrap().0.reason, Reason::new(Reason::NETWORK));
 }
 
 #[tokio::test]
-async fn what_was_outstanding_is_taken_up_after_a_restart() {
+async fn pending_effects_are_dispatched_after_a_restart() {
     let first = ActorsFixture::new(|_| {});
     first.online(account(1)).await.unwrap().unwrap();
     first.accounts.drain().await;
     assert!(matches!(first.online(account(2)).await, Err(Error::Stopping)));
     let mut second = ActorsFixture::on(first.data);
     second.run_inbox(vec![account(1)]);
-    assert_eq!(second.asked.recv().await, Some((account(1), Outstanding::Connect { session: 1 })));
+    assert_eq!(second.asked.recv().await, Some((account(1), PendingEffect::Connect { session: 1 })));
 }
 
 #[tokio::test]
@@ -279,14 +288,16 @@ async fn task_ids_rise_and_end() {
     let ids = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..100).for_each(|_| ids.lock().unwrap().push(fixture.accounts.new_task().unwrap().get())));
+            scope.spawn(|| {
+                (0..100).for_each(|_| ids.lock().unwrap().push(fixture.accounts.next_task_id().unwrap().get()));
+            });
         }
     });
     let mut ids = ids.into_inner().unwrap();
     ids.sort_unstable();
     assert_eq!(ids, (1..=400).collect::<Vec<_>>());
     fixture.accounts.inner.last_task.store(crate::limits::TASK_ID_MAX, Ordering::Relaxed);
-    assert!(matches!(fixture.accounts.new_task(), Err(Error::TaskIdsExhausted)));
+    assert!(matches!(fixture.accounts.next_task_id(), Err(Error::TaskIdsExhausted)));
 }
 
 /// The service ended after the event and before the key was gone, or before both.
@@ -296,9 +307,9 @@ async fn an_erasure_that_was_begun_is_ended() {
     let vault = &fixture.data.vault;
     let [erased, kept] = [account(1), account(2)];
     for account in [erased, kept] {
-        vault.enrol(account).unwrap();
+        vault.create_data_key(account).unwrap();
         fixture.online(account).await.unwrap().unwrap();
-        vault.erasing().await.begin(account).unwrap();
+        vault.lock_for_erasure().await.record_intent(account).unwrap();
     }
     let command = Command::EraseSecrets { reason: Reason::new("asked to") };
     fixture.accounts.execute(erased, command, Origin::SERVICE).await.unwrap().unwrap();
@@ -310,13 +321,13 @@ async fn an_erasure_that_was_begun_is_ended() {
 
 /// What a gateway seems to have lost is handed to it once more, and nothing else happens.
 #[tokio::test]
-async fn what_is_outstanding_is_offered_again() {
+async fn pending_effects_are_redispatched() {
     let mut fixture = ActorsFixture::new(|_| {});
     fixture.run_inbox(vec![]);
     fixture.online(account(1)).await.unwrap().unwrap();
     let first = fixture.asked.recv().await.unwrap();
     fixture.online(account(1)).await.unwrap().unwrap();
-    fixture.reports.offer_again(account(1)).await.unwrap();
+    fixture.reports.redispatch(account(1)).await.unwrap();
     assert_eq!(fixture.asked.try_recv(), Ok(first));
     assert!(fixture.asked.try_recv().is_err(), "once");
     assert_eq!(fixture.data.journal.head(), 2);
@@ -324,15 +335,15 @@ async fn what_is_outstanding_is_offered_again() {
 
 /// Whoever settles a report is told what came of it once that is durable.
 #[tokio::test]
-async fn a_settled_report_is_answered() {
+async fn an_executed_report_is_answered() {
     let mut fixture = ActorsFixture::new(|_| {});
     fixture.run_inbox(vec![]);
     fixture.online(account(1)).await.unwrap().unwrap();
     let connected = || Command::Report(Report::Connected { session: Some(1), instance_code: "I-1".to_owned() });
-    for effect in [Effect::Happened, Effect::Nothing] {
-        let settled = fixture.reports.settle(GatewayKind::Bridge, account(1), connected()).await.unwrap();
+    for effect in [CommandSuccess::Recorded, CommandSuccess::Unchanged] {
+        let settled = fixture.reports.execute(GatewayKind::Bridge, account(1), connected()).await.unwrap();
         assert_eq!(settled, Ok(effect));
     }
-    let (state, _) = fixture.data.journal.load(account(1)).unwrap();
+    let (state, _) = fixture.data.journal.load_account(account(1)).unwrap();
     assert_eq!((state.online_status, state.version), (OnlineStatus::Online, 3));
 }

@@ -2,9 +2,9 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `row` | a request and its answer as bytes, and what follows for whoever asks again. Pure |
-//! | `book` | the rows in the store, and in memory which of each API key is the oldest |
-//! | `turns` | requests with the same key, one after the other |
+//! | `idempotency_record` | a request and its answer as bytes, and what follows for whoever asks again. Pure |
+//! | `idempotency_store` | the rows in the store, and in memory which of each API key is the oldest |
+//! | `key_locks` | requests with the same key, one after the other |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! A request with a key is written down before anything is done for it: by its fingerprint, under which request id, and how
@@ -12,11 +12,11 @@
 //! is put beside it, and is durable before anybody hears it. So after a kill there is the answer, or a request that was
 //! begun and that nobody was answered, whose events are found by its request id.
 
-mod book;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod row;
-mod turns;
+mod idempotency_record;
+mod idempotency_store;
+mod key_locks;
 
 #[cfg(test)]
 mod tests;
@@ -27,48 +27,48 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-pub use row::{Given, Intent, Scope};
+pub use idempotency_record::{KeyScope, RequestIntent, StoredResponse};
 
 use crate::clock::Clock;
 use crate::journal::{self, Journal};
-use crate::limits::{ANSWERS_FORGET, KEYED_UNDER_WAY};
+use crate::limits::{IDEMPOTENCY_EXPIRY_INTERVAL, IDEMPOTENT_REQUESTS_IN_FLIGHT};
 use crate::store::{self, Store};
 use crate::vault::RequestFingerprint;
-use book::Book;
-use row::{Follows, Row, follows};
-use turns::{Turn, Turns};
+use idempotency_record::{IdempotencyRecord, KeyDecision, decide_key};
+use idempotency_store::IdempotencyStore;
+use key_locks::{KeyLock, KeyLocks};
 
 /// The answers that are kept. Cheap to clone.
 #[derive(Clone)]
-pub struct Answers {
-    inner: Arc<Inner>,
+pub struct IdempotencyRecords {
+    inner: Arc<IdempotencyInner>,
 }
 
-struct Inner {
-    book: Book,
+struct IdempotencyInner {
+    store: IdempotencyStore,
     journal: Journal,
-    turns: Arc<Turns>,
-    places: Arc<Semaphore>,
+    key_locks: Arc<KeyLocks>,
+    in_flight_permits: Arc<Semaphore>,
     now: Clock,
 }
 
 /// What is to be done about a request with a key.
-pub enum Asked {
+pub enum KeyLookup {
     /// It was answered.
-    Answered(Given),
+    Completed(StoredResponse),
     /// It is new, or was begun before and never answered.
-    Begun(Begun),
+    InFlight(InFlightRecord),
 }
 
 /// A request that was begun. Nobody else has its key until this is dropped.
-pub struct Begun {
-    answers: Answers,
-    scope: Scope,
-    row: Row,
+pub struct InFlightRecord {
+    records: IdempotencyRecords,
+    scope: KeyScope,
+    record: IdempotencyRecord,
     /// Whether it was begun before, and what came of it is not known.
-    pub is_old: bool,
-    is_withdrawn: bool,
-    _turn: Turn,
+    pub is_resumed: bool,
+    is_cancelled: bool,
+    _turn: KeyLock,
     _place: OwnedSemaphorePermit,
 }
 
@@ -80,16 +80,18 @@ pub enum Error {
         "Idempotency-Key was used before, for a request with another body or another query; repeat that request as it \
          was, or choose another key"
     )]
-    OtherRequest,
+    KeyReused,
     /// Too many are under way.
-    #[error("{KEYED_UNDER_WAY} requests with an Idempotency-Key are under way, which is the limit; try again shortly")]
-    UnderWay,
+    #[error(
+        "{IDEMPOTENT_REQUESTS_IN_FLIGHT} requests with an Idempotency-Key are under way, which is the limit; try again shortly"
+    )]
+    TooManyInFlight,
     /// There is no room for one more answer.
     #[error(
         "so many answers to this API key were kept of late that there is no room for another; try again later, or send this without \
          Idempotency-Key"
     )]
-    Full {
+    NoCapacity {
         /// After how many seconds there may be.
         seconds: u64,
     },
@@ -104,57 +106,70 @@ pub enum Error {
     Journal(#[from] journal::Error),
 }
 
-impl Answers {
+impl IdempotencyRecords {
     /// The answers in `store`, by this clock. They are durable with the commits of its `journal`.
-    pub fn open(store: &Store, journal: Journal, now: Clock) -> Answers {
-        let inner = Inner {
-            book: Book::new(store.clone(), now()),
+    pub fn open(store: &Store, journal: Journal, now: Clock) -> IdempotencyRecords {
+        let inner = IdempotencyInner {
+            store: IdempotencyStore::new(store.clone(), now()),
             journal,
-            turns: Arc::default(),
-            places: Arc::new(Semaphore::new(KEYED_UNDER_WAY)),
+            key_locks: Arc::default(),
+            in_flight_permits: Arc::new(Semaphore::new(IDEMPOTENT_REQUESTS_IN_FLIGHT)),
             now,
         };
-        Answers { inner: Arc::new(inner) }
+        IdempotencyRecords { inner: Arc::new(inner) }
     }
 
     /// Asks for a request of this fingerprint. Waits while another with the same key is under way. One that is new is
     /// begun with `intent`.
-    pub async fn ask(&self, scope: Scope, print: RequestFingerprint, intent: Intent) -> Result<Asked, Error> {
-        let Inner { book, turns, places, now, .. } = &*self.inner;
-        let place = places.clone().try_acquire_owned().map_err(|_| Error::UnderWay)?;
-        let turn = turns.take(scope).await;
-        let new = Row { at: now(), print, intent, answer: None };
+    pub async fn begin(
+        &self,
+        scope: KeyScope,
+        print: RequestFingerprint,
+        intent: RequestIntent,
+    ) -> Result<KeyLookup, Error> {
+        let IdempotencyInner { store: book, key_locks: turns, in_flight_permits: places, now, .. } = &*self.inner;
+        let place = places.clone().try_acquire_owned().map_err(|_| Error::TooManyInFlight)?;
+        let turn = turns.lock(scope).await;
+        let new = IdempotencyRecord { at: now(), fingerprint: print, intent, response: None };
         let (row, is_old) = loop {
-            match follows(book.begin(scope, &new)?, &print, new.at) {
-                Follows::Other => return Err(Error::OtherRequest),
-                Follows::Answered(given) => return Ok(Asked::Answered(given)),
-                Follows::GoOn(row) => break (row, true),
-                Follows::Begin => break (new, false),
-                Follows::Over(at) => book.forget(at, scope)?,
+            match decide_key(book.begin(scope, &new)?, &print, new.at) {
+                KeyDecision::Mismatch => return Err(Error::KeyReused),
+                KeyDecision::Replay(given) => return Ok(KeyLookup::Completed(given)),
+                KeyDecision::Resume(row) => break (row, true),
+                KeyDecision::Begin => break (new, false),
+                KeyDecision::Expired(at) => book.remove(at, scope)?,
             }
         };
         let (answers, is_withdrawn) = (self.clone(), false);
-        Ok(Asked::Begun(Begun { answers, scope, row, is_old, is_withdrawn, _turn: turn, _place: place }))
+        Ok(KeyLookup::InFlight(InFlightRecord {
+            records: answers,
+            scope,
+            record: row,
+            is_resumed: is_old,
+            is_cancelled: is_withdrawn,
+            _turn: turn,
+            _place: place,
+        }))
     }
 
     /// Forgets what is over, until `stop`.
-    pub async fn keep_forgetting(self, stop: CancellationToken) {
+    pub async fn expire_periodically(self, stop: CancellationToken) {
         // The first round finds out how much there is.
         let answers = self.clone();
-        let counted = tokio::task::spawn_blocking(move || answers.inner.book.count()).await;
+        let counted = tokio::task::spawn_blocking(move || answers.inner.store.count_existing()).await;
         if let Ok(Err(error)) = counted {
             tracing::error!(%error, "the answers that are kept could not be counted");
         }
-        while stop.run_until_cancelled(sleep(ANSWERS_FORGET)).await.is_some() {
-            while !stop.is_cancelled() && self.forget().await {}
+        while stop.run_until_cancelled(sleep(IDEMPOTENCY_EXPIRY_INTERVAL)).await.is_some() {
+            while !stop.is_cancelled() && self.expire_some().await {}
         }
     }
 
     /// Forgets some of what is over; says whether there may be more.
-    async fn forget(&self) -> bool {
+    async fn expire_some(&self) -> bool {
         let answers = self.clone();
         let forgotten =
-            tokio::task::spawn_blocking(move || answers.inner.book.forget_over((answers.inner.now)())).await;
+            tokio::task::spawn_blocking(move || answers.inner.store.remove_expired((answers.inner.now)())).await;
         match forgotten {
             Ok(Ok(has_more)) => has_more,
             Ok(Err(error)) => {
@@ -166,33 +181,33 @@ impl Answers {
     }
 }
 
-impl Begun {
+impl InFlightRecord {
     /// Under which request id it was begun, and how long the journal was then.
-    pub fn intent(&self) -> Intent {
-        self.row.intent
+    pub fn intent(&self) -> RequestIntent {
+        self.record.intent
     }
 
     /// Keeps its answer. Durable when it returns.
-    pub async fn answer(mut self, given: Given) -> Result<(), Error> {
-        self.row.answer = Some(given);
-        let Inner { book, journal, .. } = &*self.answers.inner;
-        book.answer(self.scope, &self.row)?;
-        Ok(journal.settle().await?)
+    pub async fn complete(mut self, given: StoredResponse) -> Result<(), Error> {
+        self.record.response = Some(given);
+        let IdempotencyInner { store: book, journal, .. } = &*self.records.inner;
+        book.put_response(self.scope, &self.record)?;
+        Ok(journal.sync().await?)
     }
 
     /// Forgets it: nothing was done for it, and its key may be used for anything.
-    pub fn withdraw(mut self) -> Result<(), Error> {
-        self.answers.inner.book.forget(self.row.at, self.scope)?;
-        self.is_withdrawn = true;
+    pub fn cancel(mut self) -> Result<(), Error> {
+        self.records.inner.store.remove(self.record.at, self.scope)?;
+        self.is_cancelled = true;
         Ok(())
     }
 }
 
-impl Drop for Begun {
+impl Drop for InFlightRecord {
     fn drop(&mut self) {
         // One that is old is in the line already.
-        if !self.is_old && !self.is_withdrawn {
-            self.answers.inner.book.line_up(self.row.at, self.scope);
+        if !self.is_resumed && !self.is_cancelled {
+            self.records.inner.store.queue_for_expiry(self.record.at, self.scope);
         }
     }
 }

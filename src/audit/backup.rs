@@ -28,12 +28,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::note::{Checkpoint, Signer};
-use super::{Audit, Error, Fault, hex, log};
+use super::signed_note::{LogCheckpoint, Signer};
+use super::{Audit, Error, IntegrityFault, encode_hex, transparency_log};
 use crate::config;
-use crate::domain::{Act, Deed, Timestamp};
-use crate::journal::{self, Journal, Origin, Restore};
-use crate::limits::{BLOCK_BYTES, STREAM_BYTES};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Timestamp};
+use crate::journal::{self, Journal, JournalRestorer, Origin};
+use crate::limits::{BLOCK_BYTES, STREAM_CHUNK_BYTES};
 use crate::store::{Store, StoreId, Table};
 use crate::vault;
 
@@ -42,7 +42,7 @@ const MAGIC: &[u8] = b"muster backup 1\n";
 /// What stands at the beginning.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Header {
+struct BackupHeader {
     store: String,
     public_key: String,
 }
@@ -50,7 +50,7 @@ struct Header {
 /// What stands at the end.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct End {
+struct BackupTrailer {
     sha256: String,
     checkpoint: String,
     signature: String,
@@ -59,7 +59,7 @@ struct End {
 /// What was restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Restored {
+pub struct RestoreReport {
     /// Where to.
     pub data_dir: PathBuf,
     /// Facts that were in the backup.
@@ -71,69 +71,78 @@ pub struct Restored {
 }
 
 /// The tables that are read before the blocks, and those that are read after them. Snapshots are caches.
-const BEFORE: [Table; 9] = [
+const TABLES_BEFORE_BLOCKS: [Table; 9] = [
     Table::Cursors,
     Table::Lanes,
     Table::DeadLetters,
-    Table::Again,
-    Table::Deliveries,
-    Table::Taken,
-    Table::Answers,
-    Table::Gateways,
+    Table::Redeliveries,
+    Table::AttemptLog,
+    Table::SuccessLog,
+    Table::IdempotencyRecords,
+    Table::ReportOffsets,
     Table::ExpiredKeys,
 ];
-const AFTER: [Table; 2] = [Table::Keys, Table::Endpoints];
+const TABLES_AFTER_BLOCKS: [Table; 2] = [Table::Keys, Table::ReceiverSettings];
 
 impl Audit {
     /// An error while there can be no backup: some keys in it would be sealed with one master key, and some with another.
-    pub fn may_back_up(&self) -> Result<(), Error> {
-        Ok(vault::sealed_as_one(&self.store).map(drop)?)
+    pub fn check_backup_allowed(&self) -> Result<(), Error> {
+        Ok(vault::master_key_token(&self.store).map(drop)?)
     }
 
     /// Writes a backup in pieces, until `write` breaks off. Returns the position of the last fact in it.
-    pub fn backup(
+    pub fn write_backup(
         &self,
         mut progress: impl FnMut(u64, u64),
         write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> Result<Option<u64>, Error> {
         let log = self.log()?;
-        let sealed = vault::sealed_as_one(&self.store)?;
+        let sealed = vault::master_key_token(&self.store)?;
         let signer = log.signer().clone();
-        let mut out = Out { digest: Sha256::new(), piece: Vec::new(), write, flow: ControlFlow::Continue(()) };
-        out.put(MAGIC);
-        let header = Header { store: self.store.id().to_string(), public_key: signer.to_string() };
-        out.frame(b'h', b"", &serde_json::to_vec(&header).unwrap_or_default());
-        self.tables(&BEFORE, &mut out)?;
+        let mut out =
+            BackupWriter { digest: Sha256::new(), buffer: Vec::new(), write, control_flow: ControlFlow::Continue(()) };
+        out.write_bytes(MAGIC);
+        let header = BackupHeader { store: self.store.id().to_string(), public_key: signer.to_string() };
+        out.write_frame(b'h', b"", &serde_json::to_vec(&header).unwrap_or_default());
+        self.write_tables(&TABLES_BEFORE_BLOCKS, &mut out)?;
         let head = self.journal.head();
         let mut size = 0;
         for block in self.journal.blocks() {
             let (first, bytes) = block?;
-            out.frame(b'b', &first.to_be_bytes(), &bytes);
-            size = first - 1 + journal::records_in(&bytes)?;
+            out.write_frame(b'b', &first.to_be_bytes(), &bytes);
+            size = first - 1 + journal::count_records(&bytes)?;
             progress(size, head.max(size));
-            if out.flow.is_break() {
+            if out.control_flow.is_break() {
                 return Ok(None);
             }
         }
-        self.tables(&AFTER, &mut out)?;
-        if vault::sealed_as_one(&self.store)? != sealed {
+        self.write_tables(&TABLES_AFTER_BLOCKS, &mut out)?;
+        if vault::master_key_token(&self.store)? != sealed {
             return Err(vault::Error::RotationUnderWay.into());
         }
         // There is a root for every size that is durable.
         let root = self.journal.root_at(size)?.unwrap_or(self.journal.root().1);
-        let checkpoint = log.sign(&Checkpoint { origin: signer.name.clone(), size, root }.text());
-        let sha256 = hex(&out.digest.clone().finalize());
+        let checkpoint = log.sign(&LogCheckpoint { origin: signer.name.clone(), size, root }.to_text());
+        let sha256 = encode_hex(&out.digest.clone().finalize());
         let signature = log.sign(&signed_text(&signer, &sha256, &checkpoint));
-        out.frame(b'e', b"", &serde_json::to_vec(&End { sha256, checkpoint, signature }).unwrap_or_default());
+        out.write_frame(
+            b'e',
+            b"",
+            &serde_json::to_vec(&BackupTrailer { sha256, checkpoint, signature }).unwrap_or_default(),
+        );
         out.flush();
-        Ok(out.flow.is_continue().then_some(size))
+        Ok(out.control_flow.is_continue().then_some(size))
     }
 
-    fn tables(&self, tables: &[Table], out: &mut Out<impl FnMut(Vec<u8>) -> ControlFlow<()>>) -> Result<(), Error> {
+    fn write_tables(
+        &self,
+        tables: &[Table],
+        out: &mut BackupWriter<impl FnMut(Vec<u8>) -> ControlFlow<()>>,
+    ) -> Result<(), Error> {
         for table in tables {
             for entry in self.store.scan_from(*table, b"") {
                 let (key, value) = entry?;
-                out.frame(b't', &[table.name().as_bytes(), b"/", &key].concat(), &value);
+                out.write_frame(b't', &[table.name().as_bytes(), b"/", &key].concat(), &value);
             }
         }
         Ok(())
@@ -148,7 +157,7 @@ pub fn restore(
     signer: Option<&Signer>,
     at: Timestamp,
     progress: impl FnMut(u64),
-) -> Result<Restored, Error> {
+) -> Result<RestoreReport, Error> {
     let failed = |what: &'static str, path: &Path| {
         let what = format!("{what} {}", path.display());
         move |source| Error::Io { what, source }
@@ -167,118 +176,122 @@ pub fn restore(
     // Under a name that nobody else has, and removed unless it comes to its place.
     let beside = TempDir::with_prefix_in(".muster-restoring-", above).map_err(failed("write beside", to))?;
     let made = beside.path().join("data");
-    let restored = restore_beside(backup, &made, signer, at, progress)?;
+    let restored = restore_into_temporary(backup, &made, signer, at, progress)?;
     // In the place of nothing, or of an empty directory; anything else is refused.
     fs::rename(&made, to).map_err(failed("move the restored directory to", to))?;
     fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync", above))?;
-    Ok(Restored { data_dir: to.to_owned(), ..restored })
+    Ok(RestoreReport { data_dir: to.to_owned(), ..restored })
 }
 
-fn restore_beside(
+fn restore_into_temporary(
     backup: impl Read,
     place: &Path,
     signer: Option<&Signer>,
     at: Timestamp,
     mut progress: impl FnMut(u64),
-) -> Result<Restored, Error> {
-    let mut frames = Frames::open(backup)?;
-    let Some((b'h', _, header)) = frames.next()? else {
-        return Err(Fault::new("it does not begin with a header").into());
+) -> Result<RestoreReport, Error> {
+    let mut frames = BackupReader::open(backup)?;
+    let Some((b'h', _, header)) = frames.next_frame()? else {
+        return Err(IntegrityFault::new("it does not begin with a header").into());
     };
-    let header: Header =
-        serde_json::from_slice(&header).map_err(|error| Fault::new(format!("its header is malformed: {error}")))?;
-    let named = Signer::named(&header.public_key, signer)?;
-    let id: StoreId = header.store.parse().map_err(|_| Fault::new("its store has no id"))?;
-    let store = Store::found(place, &config::Settings::default().store, id)?;
-    if log::name(&store) != named.name {
-        return Err(Fault::new(format!("it is of the store {id}, and signed for {}", named.name)).into());
+    let header: BackupHeader = serde_json::from_slice(&header)
+        .map_err(|error| IntegrityFault::new(format!("its header is malformed: {error}")))?;
+    let named = Signer::parse_expected(&header.public_key, signer)?;
+    let id: StoreId = header.store.parse().map_err(|_| IntegrityFault::new("its store has no id"))?;
+    let store = Store::create_with_id(place, &config::Settings::default().store, id)?;
+    if transparency_log::log_name(&store) != named.name {
+        return Err(IntegrityFault::new(format!("it is of the store {id}, and signed for {}", named.name)).into());
     }
-    let mut journal = Restore::into(store.clone());
+    let mut journal = JournalRestorer::new(store.clone());
     let end = loop {
-        let sha256 = hex(&frames.digest.clone().finalize());
-        let Some((kind, key, value)) = frames.next()? else {
-            return Err(Fault::new("it ends before its last frame: it was cut off").into());
+        let sha256 = encode_hex(&frames.digest.clone().finalize());
+        let Some((kind, key, value)) = frames.next_frame()? else {
+            return Err(IntegrityFault::new("it ends before its last frame: it was cut off").into());
         };
         match kind {
             b'b' => {
                 let first = key.as_array().map(|key| u64::from_be_bytes(*key));
-                let first = first.ok_or_else(|| Fault::new("a block in it has no position"))?;
-                journal.block(first, value)?;
+                let first = first.ok_or_else(|| IntegrityFault::new("a block in it has no position"))?;
+                journal.append_block(first, value)?;
                 progress(first);
             }
-            b't' => put(&store, &key, &value)?,
-            b'e' => break check_end(&value, &sha256, &named)?,
-            _ => return Err(Fault::new(format!("it has a frame of the unknown kind {kind}")).into()),
+            b't' => restore_row(&store, &key, &value)?,
+            b'e' => break check_trailer(&value, &sha256, &named)?,
+            _ => return Err(IntegrityFault::new(format!("it has a frame of the unknown kind {kind}")).into()),
         }
     };
-    if frames.next()?.is_some() {
-        return Err(Fault::new("something follows its last frame").into());
+    if frames.next_frame()?.is_some() {
+        return Err(IntegrityFault::new("something follows its last frame").into());
     }
     let (size, root) = journal.finish()?;
     let (checkpoint, note) = end;
     if (checkpoint.size, checkpoint.root) != (size, root) {
-        return Err(Fault::new(format!(
+        return Err(IntegrityFault::new(format!(
             "it has {size} facts with the root {}, and its checkpoint says {} with {}",
-            hex(&root.0),
+            encode_hex(&root.0),
             checkpoint.size,
-            hex(&checkpoint.root.0)
+            encode_hex(&checkpoint.root.0)
         ))
         .into());
     }
     if size > 0 {
-        log::restore_notes(&store, &named, &note)?;
+        transparency_log::save_restored_checkpoint(&store, &named, &note)?;
     }
     store.flush()?;
     let journal = Journal::open(store, Box::new(|_| {}))?;
-    let accounts = journal.accounts() as u64;
-    let act = Act { deed: Deed::Restored { position: size }, from: "command line".to_owned() };
+    let accounts = journal.account_count() as u64;
+    let act =
+        AuditLogEntry { event: AdministrativeEvent::Restored { position: size }, source: "command line".to_owned() };
     tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|source| Error::Io { what: "start a runtime".to_owned(), source })?
-        .block_on(journal.record_act(act, Origin::OPERATOR, at))?;
-    Ok(Restored { data_dir: place.to_owned(), events: size, accounts, public_key: named.to_string() })
+        .block_on(journal.append_administrative_event(act, Origin::OPERATOR, at))?;
+    Ok(RestoreReport { data_dir: place.to_owned(), events: size, accounts, public_key: named.to_string() })
 }
 
-fn put(store: &Store, key: &[u8], value: &[u8]) -> Result<(), Error> {
+fn restore_row(store: &Store, key: &[u8], value: &[u8]) -> Result<(), Error> {
     let (table, key) =
         key.iter().position(|byte| *byte == b'/').map_or((key, &[][..]), |at| (&key[..at], &key[at + 1..]));
     let known = Table::ALL.into_iter().find(|known| known.name().as_bytes() == table);
-    let table = known.ok_or_else(|| Fault::new(format!("it has a table {:?}", String::from_utf8_lossy(table))))?;
+    let table =
+        known.ok_or_else(|| IntegrityFault::new(format!("it has a table {:?}", String::from_utf8_lossy(table))))?;
     Ok(store.put(table, key, value)?)
 }
 
 /// The checkpoint at the end, and its note.
-fn check_end(end: &[u8], sha256: &str, signer: &Signer) -> Result<(Checkpoint, String), Fault> {
-    let end: End =
-        serde_json::from_slice(end).map_err(|error| Fault::new(format!("its last frame is malformed: {error}")))?;
+fn check_trailer(end: &[u8], sha256: &str, signer: &Signer) -> Result<(LogCheckpoint, String), IntegrityFault> {
+    let end: BackupTrailer = serde_json::from_slice(end)
+        .map_err(|error| IntegrityFault::new(format!("its last frame is malformed: {error}")))?;
     if end.sha256 != sha256 {
-        return Err(Fault::new("its bytes are not those that were signed"));
+        return Err(IntegrityFault::new("its bytes are not those that were signed"));
     }
-    let unsigned = |what: &'static str| move |cause| Fault::new(format!("its {what} is not to be believed: {cause}"));
-    let signed = signer.open(&end.signature).map_err(unsigned("signature"))?;
-    let checkpoint = signer.open(&end.checkpoint).map_err(unsigned("checkpoint"))?;
-    let checkpoint = Checkpoint::parse(checkpoint).ok_or_else(|| Fault::new("its checkpoint is malformed"))?;
+    let unsigned =
+        |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not to be believed: {cause}"));
+    let signed = signer.verify_note(&end.signature).map_err(unsigned("signature"))?;
+    let checkpoint = signer.verify_note(&end.checkpoint).map_err(unsigned("checkpoint"))?;
+    let checkpoint =
+        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
     if signed != signed_text(signer, &end.sha256, &end.checkpoint) || checkpoint.origin != signer.name {
-        return Err(Fault::new("what is signed is not what its last frame says"));
+        return Err(IntegrityFault::new("what is signed is not what its last frame says"));
     }
     Ok((checkpoint, end.checkpoint))
 }
 
 fn signed_text(signer: &Signer, sha256: &str, checkpoint: &str) -> String {
-    format!("{} backup\n{sha256}\n{}\n", signer.name, hex(&Sha256::digest(checkpoint)))
+    format!("{} backup\n{sha256}\n{}\n", signer.name, encode_hex(&Sha256::digest(checkpoint)))
 }
 
 /// A backup while it is written.
-struct Out<W> {
+struct BackupWriter<W> {
     digest: Sha256,
-    piece: Vec<u8>,
+    buffer: Vec<u8>,
     write: W,
-    flow: ControlFlow<()>,
+    control_flow: ControlFlow<()>,
 }
 
-impl<W: FnMut(Vec<u8>) -> ControlFlow<()>> Out<W> {
-    fn frame(&mut self, kind: u8, key: &[u8], value: &[u8]) {
-        let mut frame = Vec::with_capacity(FRAME_HEAD + key.len() + value.len() + 4);
+impl<W: FnMut(Vec<u8>) -> ControlFlow<()>> BackupWriter<W> {
+    fn write_frame(&mut self, kind: u8, key: &[u8], value: &[u8]) {
+        let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + key.len() + value.len() + 4);
         frame.push(kind);
         frame.extend_from_slice(&(key.len() as u32).to_le_bytes());
         frame.extend_from_slice(&(value.len() as u32).to_le_bytes());
@@ -286,82 +299,86 @@ impl<W: FnMut(Vec<u8>) -> ControlFlow<()>> Out<W> {
         frame.extend_from_slice(value);
         let checksum = crc32fast::hash(&frame);
         frame.extend_from_slice(&checksum.to_le_bytes());
-        self.put(&frame);
+        self.write_bytes(&frame);
     }
 
-    fn put(&mut self, bytes: &[u8]) {
+    fn write_bytes(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= STREAM_BYTES {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= STREAM_CHUNK_BYTES {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
-        if self.flow.is_continue() {
-            self.flow = (self.write)(std::mem::take(&mut self.piece));
+        if self.control_flow.is_continue() {
+            self.control_flow = (self.write)(std::mem::take(&mut self.buffer));
         }
     }
 }
 
-pub(super) const FRAME_HEAD: usize = 9;
+pub(super) const FRAME_HEADER_BYTES: usize = 9;
 /// Bytes of a frame's value, most: a block is the largest there is.
-const VALUE_BYTES: usize = 2 * BLOCK_BYTES;
+const MAX_VALUE_BYTES: usize = 2 * BLOCK_BYTES;
 /// Bytes of a frame's key, most.
-const KEY_BYTES: usize = 1024;
+const MAX_KEY_BYTES: usize = 1024;
 
 /// A frame that was read: its kind, key and value.
-pub(super) type Frame = (u8, Vec<u8>, Vec<u8>);
+pub(super) type BackupFrame = (u8, Vec<u8>, Vec<u8>);
 
 /// A backup while it is read.
-pub(super) struct Frames<R> {
+pub(super) struct BackupReader<R> {
     backup: R,
     digest: Sha256,
     /// How many were read.
     count: u64,
 }
 
-impl<R: Read> Frames<R> {
-    pub(super) fn open(mut backup: R) -> Result<Frames<R>, Error> {
+impl<R: Read> BackupReader<R> {
+    pub(super) fn open(mut backup: R) -> Result<BackupReader<R>, Error> {
         let mut magic = Vec::new();
-        read(&mut backup, MAGIC.len(), &mut magic)?;
+        read_up_to(&mut backup, MAGIC.len(), &mut magic)?;
         if magic != MAGIC {
-            return Err(Fault::new("it is no backup of muster, or of a newer one").into());
+            return Err(IntegrityFault::new("it is no backup of muster, or of a newer one").into());
         }
-        Ok(Frames { backup, digest: Sha256::new_with_prefix(MAGIC), count: 0 })
+        Ok(BackupReader { backup, digest: Sha256::new_with_prefix(MAGIC), count: 0 })
     }
 
     /// The next frame; none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub(super) fn next_frame(&mut self) -> Result<Option<BackupFrame>, Error> {
         self.count += 1;
-        let cut_off = || Fault::new(format!("it ends within frame {}: it was cut off", self.count));
+        let cut_off = || IntegrityFault::new(format!("it ends within frame {}: it was cut off", self.count));
         let mut frame = Vec::new();
-        read(&mut self.backup, FRAME_HEAD, &mut frame)?;
+        read_up_to(&mut self.backup, FRAME_HEADER_BYTES, &mut frame)?;
         if frame.is_empty() {
             return Ok(None);
         }
         let length = |at: usize| Some(u32::from_le_bytes(*frame.get(at..)?.first_chunk()?) as usize);
         let (key, value) = (length(1).ok_or_else(cut_off)?, length(5).ok_or_else(cut_off)?);
-        let damaged = || Fault::new(format!("frame {} is damaged", self.count));
-        if key > KEY_BYTES || value > VALUE_BYTES {
+        let damaged = || IntegrityFault::new(format!("frame {} is damaged", self.count));
+        if key > MAX_KEY_BYTES || value > MAX_VALUE_BYTES {
             return Err(damaged().into());
         }
-        read(&mut self.backup, key + value + 4, &mut frame)?;
+        read_up_to(&mut self.backup, key + value + 4, &mut frame)?;
         let (body, checksum) = frame.split_last_chunk::<4>().ok_or_else(cut_off)?;
-        if body.len() != FRAME_HEAD + key + value {
+        if body.len() != FRAME_HEADER_BYTES + key + value {
             return Err(cut_off().into());
         }
         if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
             return Err(damaged().into());
         }
-        let found = (body[0], body[FRAME_HEAD..FRAME_HEAD + key].to_vec(), body[FRAME_HEAD + key..].to_vec());
+        let found = (
+            body[0],
+            body[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + key].to_vec(),
+            body[FRAME_HEADER_BYTES + key..].to_vec(),
+        );
         self.digest.update(&frame);
         Ok(Some(found))
     }
 }
 
 /// Reads so many bytes more, or as many as there are.
-fn read(from: &mut impl Read, bytes: usize, into: &mut Vec<u8>) -> Result<(), Error> {
+fn read_up_to(from: &mut impl Read, bytes: usize, into: &mut Vec<u8>) -> Result<(), Error> {
     let read = from.take(bytes as u64).read_to_end(into);
     read.map(drop).map_err(|source| Error::Io { what: "read the backup".to_owned(), source })
 }

@@ -1,6 +1,6 @@
 //! Rows of CSV: quoted (RFC 4180), and harmless in a spreadsheet.
 
-use crate::domain::printable;
+use crate::domain::escape_controls;
 
 /// The columns of events as CSV.
 pub const EVENT_COLUMNS: [&str; 9] =
@@ -13,13 +13,13 @@ const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠
 ///
 /// Control characters are written as the escapes of JSON. A cell that a spreadsheet would run as a formula gets an
 /// apostrophe in front, by which spreadsheets take it for text.
-pub fn csv_row<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
-    cells.into_iter().map(|cell| written(cell.as_ref())).collect::<Vec<_>>().join(",")
+pub fn format_csv_row<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
+    cells.into_iter().map(|cell| format_cell(cell.as_ref())).collect::<Vec<_>>().join(",")
 }
 
-fn written(cell: &str) -> String {
+fn format_cell(cell: &str) -> String {
     let is_formula = cell.trim_start().starts_with(FORMULA_STARTS);
-    let text = format!("{}{}", if is_formula { "'" } else { "" }, printable(cell));
+    let text = format!("{}{}", if is_formula { "'" } else { "" }, escape_controls(cell));
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -49,16 +49,16 @@ mod tests {
             ("{\"a\":\"=1\"}", "\"{\"\"a\"\":\"\"=1\"\"}\""),
             ("", ""),
         ] {
-            assert_eq!(csv_row([cell]), shown, "{cell:?}");
+            assert_eq!(format_csv_row([cell]), shown, "{cell:?}");
         }
-        assert_eq!(csv_row(["a", "=1", ""]), "a,'=1,");
+        assert_eq!(format_csv_row(["a", "=1", ""]), "a,'=1,");
     }
 
     proptest! {
         /// A reader of CSV gets as many cells as there were, and none that it would run.
         #[test]
         fn whatever_is_in_a_cell(cells in proptest::collection::vec(r#"[=+@\t\r\n ,"'a\-\x1b]{0,6}"#, 1..4)) {
-            let row = csv_row(&cells);
+            let row = format_csv_row(&cells);
             prop_assert!(!row.contains(char::is_control), "{row:?}");
             let (mut read, mut is_quoted, mut letters) = (vec![String::new()], false, row.chars().peekable());
             while let Some(letter) = letters.next() {

@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::csv::{EVENT_COLUMNS, csv_row};
-use super::filter::Filter;
-use super::note::{Checkpoint, Signer};
-use super::{Audit, Error, Fault, event, hex, time};
-use crate::journal::Recorded;
-use crate::limits::{EXPORT_LINE_BYTES, EXPORT_PART, STREAM_BYTES};
+use super::csv::{EVENT_COLUMNS, format_csv_row};
+use super::event_filter::EventFilter;
+use super::signed_note::{LogCheckpoint, Signer};
+use super::{Audit, Error, IntegrityFault, cloud_event, encode_hex, rfc3339};
+use crate::journal::JournalRecord;
+use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES, STREAM_CHUNK_BYTES};
 
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ExportFormat {
     /// CloudEvents, one a line, and a line that proves them.
     CloudEvents,
     /// CSV with a header, for spreadsheets. It proves nothing.
@@ -31,13 +31,15 @@ pub enum Form {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = ExportManifest)]
-pub struct Manifest {
+pub struct ExportManifest {
     /// `export 1`.
-    muster: String,
+    #[serde(rename = "muster")]
+    format: String,
     /// Events before this line.
     events: u64,
     /// Whether nothing was filtered out: then positions are gapless.
-    complete: bool,
+    #[serde(rename = "complete")]
+    is_complete: bool,
     /// Whose events these are, if of one account, whose chain can be checked then.
     #[schema(required)]
     account: Option<String>,
@@ -56,11 +58,12 @@ pub struct Manifest {
 /// What an export shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Exported {
+pub struct ExportVerification {
     /// How many events it has.
     pub events: u64,
     /// Whether these are all events of the log at that size.
-    pub complete: bool,
+    #[serde(rename = "complete")]
+    pub is_complete: bool,
     /// The size of the log when it was taken.
     pub log_size: u64,
     /// Who signed it.
@@ -68,7 +71,7 @@ pub struct Exported {
 }
 
 /// The digests of lines as they come.
-struct Digests {
+struct LineDigests {
     all: Sha256,
     part: Sha256,
     parts: Vec<String>,
@@ -77,7 +80,7 @@ struct Digests {
 
 /// What is checked of an event in a file.
 #[derive(Deserialize)]
-struct Line {
+struct ExportLine {
     id: String,
     subject: String,
     version: u64,
@@ -88,18 +91,18 @@ const FORMAT: &str = "export 1";
 
 impl Audit {
     /// Writes what is wanted of everything up to now, in pieces, until `write` breaks off. `progress` is told the position.
-    pub fn export(
+    pub fn write_export(
         &self,
-        form: Form,
-        filter: &Filter,
+        form: ExportFormat,
+        filter: &EventFilter,
         mut progress: impl FnMut(u64, u64),
         mut write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let (size, root) = self.journal.root();
-        let mut digests = Digests::new();
+        let mut digests = LineDigests::new();
         let mut piece = match form {
-            Form::CloudEvents => Vec::new(),
-            Form::Csv => (csv_row(EVENT_COLUMNS) + "\n").into_bytes(),
+            ExportFormat::CloudEvents => Vec::new(),
+            ExportFormat::Csv => (format_csv_row(EVENT_COLUMNS) + "\n").into_bytes(),
         };
         let mut flow = ControlFlow::Continue(());
         let mut position = 0;
@@ -107,19 +110,19 @@ impl Audit {
             position = self.journal.scan(
                 position,
                 size - position,
-                |glance| filter.wants(glance),
+                |glance| filter.matches_header(glance),
                 |record| {
                     progress(record.position, size);
                     match form {
-                        Form::CloudEvents => {
-                            let line = self.line(&record);
+                        ExportFormat::CloudEvents => {
+                            let line = self.to_json_line(&record);
                             digests.add(&line);
                             piece.extend_from_slice(&line);
                         }
-                        Form::Csv => piece.extend_from_slice(event_row(&record).as_bytes()),
+                        ExportFormat::Csv => piece.extend_from_slice(format_event_row(&record).as_bytes()),
                     }
                     piece.push(b'\n');
-                    if piece.len() >= STREAM_BYTES {
+                    if piece.len() >= STREAM_CHUNK_BYTES {
                         flow = write(std::mem::take(&mut piece));
                     }
                     flow
@@ -129,7 +132,7 @@ impl Audit {
         if flow.is_break() {
             return Ok(());
         }
-        if form == Form::CloudEvents {
+        if form == ExportFormat::CloudEvents {
             piece.extend_from_slice(&self.manifest(filter, digests, size, root)?);
         }
         let _last = write(piece);
@@ -138,28 +141,28 @@ impl Audit {
 
     fn manifest(
         &self,
-        filter: &Filter,
-        digests: Digests,
+        filter: &EventFilter,
+        digests: LineDigests,
         size: u64,
         root: crate::journal::Root,
     ) -> Result<Vec<u8>, Error> {
         let log = self.log()?;
         let signer = log.signer();
         let (events, sha256, parts) = digests.finish();
-        let of_one = Filter { account: filter.account, ..Filter::default() };
+        let of_one = EventFilter { account: filter.account, ..EventFilter::default() };
         let account = filter.account.filter(|_| *filter == of_one).map(|account| account.to_string());
-        let mut manifest = Manifest {
-            muster: FORMAT.to_owned(),
+        let mut manifest = ExportManifest {
+            format: FORMAT.to_owned(),
             events,
-            complete: filter.is_everything(),
+            is_complete: filter.matches_all(),
             account,
             sha256,
             parts,
             public_key: signer.to_string(),
-            checkpoint: log.sign(&Checkpoint { origin: signer.name.clone(), size, root }.text()),
+            checkpoint: log.sign(&LogCheckpoint { origin: signer.name.clone(), size, root }.to_text()),
             signature: String::new(),
         };
-        manifest.signature = log.sign(&manifest.text(&signer.name));
+        manifest.signature = log.sign(&manifest.signed_text(&signer.name));
         let mut line = serde_json::to_vec(&manifest).unwrap_or_default();
         line.push(b'\n');
         Ok(line)
@@ -167,12 +170,12 @@ impl Audit {
 }
 
 /// Checks an export from its first line to its last. `signer` is who must have signed it; without one, whoever it names.
-pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<Exported, Error> {
-    let mut digests = Digests::new();
-    let mut chain = Chain::default();
-    let manifest: Manifest = loop {
+pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<ExportVerification, Error> {
+    let mut digests = LineDigests::new();
+    let mut chain = ExportHistories::default();
+    let manifest: ExportManifest = loop {
         let number = digests.lines + 1;
-        let at = |what: String| Fault::new(format!("line {number}: {what}"));
+        let at = |what: String| IntegrityFault::new(format!("line {number}: {what}"));
         let mut line = Vec::new();
         let read = file.by_ref().take(EXPORT_LINE_BYTES).read_until(b'\n', &mut line);
         read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
@@ -183,77 +186,91 @@ pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<
         if line.starts_with(br#"{"muster":"#) {
             break serde_json::from_slice(&line).map_err(|error| at(format!("the last line is malformed: {error}")))?;
         }
-        let event: Line = serde_json::from_slice(&line).map_err(|error| at(format!("it is no event: {error}")))?;
-        chain.follow(event).map_err(at)?;
+        let event: ExportLine =
+            serde_json::from_slice(&line).map_err(|error| at(format!("it is no event: {error}")))?;
+        chain.check_line(event).map_err(at)?;
         digests.add(&line);
     };
     let mut rest = Vec::new();
     let read = file.take(1).read_to_end(&mut rest);
     read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
     if !rest.is_empty() {
-        return Err(Fault::new("something follows the line that should be the last").into());
+        return Err(IntegrityFault::new("something follows the line that should be the last").into());
     }
     Ok(check_manifest(&manifest, digests, &chain, signer)?)
 }
 
 fn check_manifest(
-    manifest: &Manifest,
-    digests: Digests,
-    chain: &Chain,
+    manifest: &ExportManifest,
+    digests: LineDigests,
+    chain: &ExportHistories,
     signer: Option<&Signer>,
-) -> Result<Exported, Fault> {
-    if manifest.muster != FORMAT {
-        return Err(Fault::new(format!("its format is {:?}, and {FORMAT:?} is what can be read", manifest.muster)));
+) -> Result<ExportVerification, IntegrityFault> {
+    if manifest.format != FORMAT {
+        return Err(IntegrityFault::new(format!(
+            "its format is {:?}, and {FORMAT:?} is what can be read",
+            manifest.format
+        )));
     }
-    let signer = &Signer::named(&manifest.public_key, signer)?;
-    let unsigned = |what: &'static str| move |cause| Fault::new(format!("its {what} is not to be believed: {cause}"));
-    let checkpoint = signer.open(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
-    let checkpoint = Checkpoint::parse(checkpoint).ok_or_else(|| Fault::new("its checkpoint is malformed"))?;
-    let signed = signer.open(&manifest.signature).map_err(unsigned("signature"))?;
-    if signed != manifest.text(&signer.name) || checkpoint.origin != signer.name {
-        return Err(Fault::new("what is signed is not what the last line says"));
+    let signer = &Signer::parse_expected(&manifest.public_key, signer)?;
+    let unsigned =
+        |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not to be believed: {cause}"));
+    let checkpoint = signer.verify_note(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
+    let checkpoint =
+        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
+    let signed = signer.verify_note(&manifest.signature).map_err(unsigned("signature"))?;
+    if signed != manifest.signed_text(&signer.name) || checkpoint.origin != signer.name {
+        return Err(IntegrityFault::new("what is signed is not what the last line says"));
     }
     let (events, sha256, parts) = digests.finish();
     let differing = parts.iter().zip(&manifest.parts).position(|(found, signed)| found != signed);
     if let Some(part) = differing.map(|part| part as u64) {
-        let (first, last) = (part * EXPORT_PART + 1, ((part + 1) * EXPORT_PART).min(events));
-        return Err(Fault::new(format!("lines {first} to {last} are not what was exported")));
+        let (first, last) = (part * EXPORT_CHUNK_LINES + 1, ((part + 1) * EXPORT_CHUNK_LINES).min(events));
+        return Err(IntegrityFault::new(format!("lines {first} to {last} are not what was exported")));
     }
     if (events, &sha256) != (manifest.events, &manifest.sha256) {
-        return Err(Fault::new(format!("there are {events} events, and {} were exported", manifest.events)));
+        return Err(IntegrityFault::new(format!("there are {events} events, and {} were exported", manifest.events)));
     }
-    if let Some(fault) = chain.fault.as_ref().filter(|_| manifest.complete || manifest.account.is_some()) {
+    if let Some(fault) = chain.fault.as_ref().filter(|_| manifest.is_complete || manifest.account.is_some()) {
         return Err(fault.clone());
     }
-    if manifest.complete && events != checkpoint.size {
-        return Err(Fault::new(format!("it is said to be complete, and has {events} of {} events", checkpoint.size)));
+    if manifest.is_complete && events != checkpoint.size {
+        return Err(IntegrityFault::new(format!(
+            "it is said to be complete, and has {events} of {} events",
+            checkpoint.size
+        )));
     }
-    Ok(Exported { events, complete: manifest.complete, log_size: checkpoint.size, public_key: signer.to_string() })
+    Ok(ExportVerification {
+        events,
+        is_complete: manifest.is_complete,
+        log_size: checkpoint.size,
+        public_key: signer.to_string(),
+    })
 }
 
-impl Manifest {
+impl ExportManifest {
     /// What is signed: everything but the signature.
-    fn text(&self, log: &str) -> String {
-        let Manifest { events, complete, sha256, parts, checkpoint, .. } = self;
+    fn signed_text(&self, log: &str) -> String {
+        let ExportManifest { events, is_complete: complete, sha256, parts, checkpoint, .. } = self;
         let account = self.account.as_deref().unwrap_or("-");
-        let parts = hex(&Sha256::digest(parts.concat()));
-        let checkpoint = hex(&Sha256::digest(checkpoint));
+        let parts = encode_hex(&Sha256::digest(parts.concat()));
+        let checkpoint = encode_hex(&Sha256::digest(checkpoint));
         format!("{log} export\n{events}\n{complete}\n{account}\n{sha256}\n{parts}\n{checkpoint}\n")
     }
 }
 
 /// The histories in a file, as far as they came.
 #[derive(Default)]
-struct Chain {
+struct ExportHistories {
     last: u64,
     heads: HashMap<String, (u64, u64)>,
     /// The first place where a history has a gap; it is none where events were filtered out.
-    fault: Option<Fault>,
+    fault: Option<IntegrityFault>,
 }
 
-impl Chain {
-    fn follow(&mut self, line: Line) -> Result<(), String> {
-        let Line { id, subject, version, prev } = line;
+impl ExportHistories {
+    fn check_line(&mut self, line: ExportLine) -> Result<(), String> {
+        let ExportLine { id, subject, version, prev } = line;
         let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no position"));
         let (position, previous) = (number(&id)?, number(&prev)?);
         if position <= self.last {
@@ -261,7 +278,7 @@ impl Chain {
         }
         let head = self.heads.entry(subject).or_default();
         if self.fault.is_none() && (version, previous) != (head.0 + 1, head.1) {
-            self.fault = Some(Fault::new(format!(
+            self.fault = Some(IntegrityFault::new(format!(
                 "position {position} is version {version} after position {previous}, where version {} after position {} \
                  should be: something is left out before it",
                 head.0 + 1,
@@ -274,9 +291,9 @@ impl Chain {
     }
 }
 
-impl Digests {
-    fn new() -> Digests {
-        Digests { all: Sha256::new(), part: Sha256::new(), parts: Vec::new(), lines: 0 }
+impl LineDigests {
+    fn new() -> LineDigests {
+        LineDigests { all: Sha256::new(), part: Sha256::new(), parts: Vec::new(), lines: 0 }
     }
 
     fn add(&mut self, line: &[u8]) {
@@ -285,30 +302,30 @@ impl Digests {
             digest.update(b"\n");
         }
         self.lines += 1;
-        if self.lines.is_multiple_of(EXPORT_PART) {
-            self.parts.push(hex(&self.part.finalize_reset()));
+        if self.lines.is_multiple_of(EXPORT_CHUNK_LINES) {
+            self.parts.push(encode_hex(&self.part.finalize_reset()));
         }
     }
 
     fn finish(mut self) -> (u64, String, Vec<String>) {
-        if !self.lines.is_multiple_of(EXPORT_PART) {
-            self.parts.push(hex(&self.part.finalize()));
+        if !self.lines.is_multiple_of(EXPORT_CHUNK_LINES) {
+            self.parts.push(encode_hex(&self.part.finalize()));
         }
-        (self.lines, hex(&self.all.finalize()), self.parts)
+        (self.lines, encode_hex(&self.all.finalize()), self.parts)
     }
 }
 
 /// An event as a row of CSV, without its line end.
-fn event_row(record: &Recorded) -> String {
-    csv_row([
+fn format_event_row(record: &JournalRecord) -> String {
+    format_csv_row([
         record.position.to_string(),
-        time::written(record.at),
-        event::kind(&record.fact),
-        event::subject(record.stream),
+        rfc3339::format_rfc3339(record.at),
+        cloud_event::cloud_event_type(&record.event),
+        cloud_event::subject(record.stream),
         record.version.to_string(),
         record.previous.to_string(),
-        event::origin(record.origin),
-        event::request_id(record.origin).unwrap_or_default(),
-        event::data(&record.fact),
+        cloud_event::origin(record.origin),
+        cloud_event::request_id(record.origin).unwrap_or_default(),
+        cloud_event::data_json(&record.event),
     ])
 }

@@ -8,14 +8,14 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::backup::{FRAME_HEAD, Frames};
-use super::note::{Checkpoint, Signer};
+use super::backup::{BackupReader, FRAME_HEADER_BYTES};
+use super::signed_note::{LogCheckpoint, Signer};
 use super::tests::AuditFixture;
-use super::{Filter, Form, parse_time, restore, verify_bundle, verify_export, write_time};
+use super::{EventFilter, ExportFormat, parse_time, restore, verify_bundle, verify_export, write_time};
 use crate::domain::Timestamp;
 
 /// What one log handed out.
-struct Handed {
+struct SampleArtifacts {
     signer: Signer,
     checkpoint: String,
     bundles: Vec<Vec<u8>>,
@@ -23,11 +23,11 @@ struct Handed {
     backup: Vec<u8>,
 }
 
-static HANDED: LazyLock<Handed> = LazyLock::new(|| {
+static SAMPLES: LazyLock<SampleArtifacts> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let AuditFixture { audit, directory: _lives } = runtime.block_on(AuditFixture::told());
     let mut backup = Vec::new();
-    let taken = audit.backup(
+    let taken = audit.write_backup(
         |_, _| {},
         |piece| {
             backup.extend(piece);
@@ -35,10 +35,10 @@ static HANDED: LazyLock<Handed> = LazyLock::new(|| {
         },
     );
     taken.unwrap();
-    let export = |filter: &Filter| {
+    let export = |filter: &EventFilter| {
         let mut lines = Vec::new();
-        let written = audit.export(
-            Form::CloudEvents,
+        let written = audit.write_export(
+            ExportFormat::CloudEvents,
             filter,
             |_, _| {},
             |piece| {
@@ -49,40 +49,40 @@ static HANDED: LazyLock<Handed> = LazyLock::new(|| {
         written.unwrap();
         lines
     };
-    let of_one = Filter { account: Some("861821720003".parse().unwrap()), ..Filter::default() };
-    Handed {
+    let of_one = EventFilter { account: Some("861821720003".parse().unwrap()), ..EventFilter::default() };
+    SampleArtifacts {
         signer: audit.signer().unwrap().clone(),
-        checkpoint: audit.checkpoint().unwrap(),
-        bundles: ["861821726232", "861821720003"].map(|it| audit.bundle(it.parse().unwrap()).unwrap()).into(),
-        exports: vec![export(&Filter::default()), export(&of_one)],
+        checkpoint: audit.sign_checkpoint().unwrap(),
+        bundles: ["861821726232", "861821720003"].map(|it| audit.account_bundle(it.parse().unwrap()).unwrap()).into(),
+        exports: vec![export(&EventFilter::default()), export(&of_one)],
         backup,
     }
 });
 
 // === Notes ===
 
-pub(crate) fn notes() -> Vec<Vec<u8>> {
+pub(crate) fn note_seeds() -> Vec<Vec<u8>> {
     let other = "\u{2014} example.com/other AAAAAAAA\n";
     vec![
-        HANDED.checkpoint.clone().into(),
-        format!("{}{other}", HANDED.checkpoint).into(),
-        HANDED.signer.to_string().into(),
-        HANDED.checkpoint.split("\n\n").next().unwrap().into(),
+        SAMPLES.checkpoint.clone().into(),
+        format!("{}{other}", SAMPLES.checkpoint).into(),
+        SAMPLES.signer.to_string().into(),
+        SAMPLES.checkpoint.split("\n\n").next().unwrap().into(),
     ]
 }
 
 /// A note that opens says what was signed; signers and checkpoints are written in one way.
-pub(crate) fn note(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_note(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some(signer) = Signer::parse(text) {
         assert_eq!(signer.to_string(), text.trim());
     }
-    if let Some(checkpoint) = Checkpoint::parse(text) {
-        assert_eq!(checkpoint.text(), text);
+    if let Some(checkpoint) = LogCheckpoint::parse(text) {
+        assert_eq!(checkpoint.to_text(), text);
     }
-    match HANDED.signer.open(text) {
+    match SAMPLES.signer.verify_note(text) {
         Ok(said) => {
-            assert_eq!(said, HANDED.signer.open(&HANDED.checkpoint).unwrap());
+            assert_eq!(said, SAMPLES.signer.verify_note(&SAMPLES.checkpoint).unwrap());
             None
         }
         Err(error) => Some(error.to_string()),
@@ -91,15 +91,15 @@ pub(crate) fn note(bytes: &[u8]) -> Option<String> {
 
 // === Bundles and exports ===
 
-pub(crate) fn bundles() -> Vec<Vec<u8>> {
-    HANDED.bundles.clone()
+pub(crate) fn bundle_seeds() -> Vec<Vec<u8>> {
+    SAMPLES.bundles.clone()
 }
 
 /// A bundle that is believed says what the log said: only the room between the words of JSON may be another, and a
 /// signature may stand there more than once.
-pub(crate) fn bundle(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_bundle(bytes: &[u8]) -> Option<String> {
     let _whoever_signs = verify_bundle(bytes, None);
-    match verify_bundle(bytes, Some(&HANDED.signer)) {
+    match verify_bundle(bytes, Some(&SAMPLES.signer)) {
         Ok(_) => {
             let read = |bytes: &[u8]| {
                 let mut bundle = serde_json::from_slice::<Value>(bytes).unwrap();
@@ -110,21 +110,21 @@ pub(crate) fn bundle(bytes: &[u8]) -> Option<String> {
                 }
                 bundle
             };
-            assert!(HANDED.bundles.iter().any(|bundle| read(bundle) == read(bytes)), "altered, and believed");
+            assert!(SAMPLES.bundles.iter().any(|bundle| read(bundle) == read(bytes)), "altered, and believed");
             None
         }
         Err(error) => Some(error.to_string()),
     }
 }
 
-pub(crate) fn exports() -> Vec<Vec<u8>> {
-    HANDED.exports.clone()
+pub(crate) fn export_seeds() -> Vec<Vec<u8>> {
+    SAMPLES.exports.clone()
 }
 
 /// An export that is believed has the lines that the log wrote.
-pub(crate) fn export(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_export(bytes: &[u8]) -> Option<String> {
     let _whoever_signs = verify_export(bytes, None);
-    match verify_export(bytes, Some(&HANDED.signer)) {
+    match verify_export(bytes, Some(&SAMPLES.signer)) {
         Ok(_) => {
             let events = |bytes: &[u8]| {
                 bytes
@@ -133,7 +133,7 @@ pub(crate) fn export(bytes: &[u8]) -> Option<String> {
                     .map(<[u8]>::to_vec)
                     .collect::<Vec<_>>()
             };
-            assert!(HANDED.exports.iter().any(|export| events(export) == events(bytes)), "altered, and believed");
+            assert!(SAMPLES.exports.iter().any(|export| events(export) == events(bytes)), "altered, and believed");
             None
         }
         Err(error) => Some(error.to_string()),
@@ -142,17 +142,17 @@ pub(crate) fn export(bytes: &[u8]) -> Option<String> {
 
 // === Backups ===
 
-pub(crate) fn backups() -> Vec<Vec<u8>> {
-    vec![HANDED.backup.clone()]
+pub(crate) fn backup_seeds() -> Vec<Vec<u8>> {
+    vec![SAMPLES.backup.clone()]
 }
 
 /// The backup with checksums that fit its frames, as far as these can be told apart.
-fn fitted(backup: &[u8]) -> Vec<u8> {
+fn fix_checksums(backup: &[u8]) -> Vec<u8> {
     let mut fitted = backup.to_vec();
     let mut at = 16;
-    while let Some(head) = fitted.get(at..at + FRAME_HEAD) {
+    while let Some(head) = fitted.get(at..at + FRAME_HEADER_BYTES) {
         let length = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
-        let end = at + FRAME_HEAD + length(1) + length(5);
+        let end = at + FRAME_HEADER_BYTES + length(1) + length(5);
         let Some(body) = fitted.get(at..end) else { break };
         let checksum = crc32fast::hash(body).to_le_bytes();
         if let Some(place) = fitted.get_mut(end..end + 4) {
@@ -164,18 +164,18 @@ fn fitted(backup: &[u8]) -> Vec<u8> {
 }
 
 /// The frames of a backup.
-pub(crate) fn frames(bytes: &[u8]) -> Option<String> {
-    let fitted = fitted(bytes);
+pub(crate) fn check_frames(bytes: &[u8]) -> Option<String> {
+    let fitted = fix_checksums(bytes);
     let mut sentence = None;
     for bytes in [bytes, &fitted] {
-        let mut frames = match Frames::open(bytes) {
+        let mut frames = match BackupReader::open(bytes) {
             Ok(frames) => frames,
             Err(error) => return Some(error.to_string()),
         };
         let mut held = 16;
         loop {
-            match frames.next() {
-                Ok(Some((_, key, value))) => held += FRAME_HEAD + key.len() + value.len() + 4,
+            match frames.next_frame() {
+                Ok(Some((_, key, value))) => held += FRAME_HEADER_BYTES + key.len() + value.len() + 4,
                 Ok(None) => break assert_eq!(held, bytes.len()),
                 Err(error) => break sentence = Some(error.to_string()),
             }
@@ -185,19 +185,19 @@ pub(crate) fn frames(bytes: &[u8]) -> Option<String> {
 }
 
 /// A backup that is restored is the one that was taken; nothing is left of another.
-pub(crate) fn backup(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_backup(bytes: &[u8]) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("restored");
     let mut sentence = None;
-    for bytes in [bytes, &fitted(bytes)] {
+    for bytes in [bytes, &fix_checksums(bytes)] {
         let restored = |signer| restore(bytes, &place, signer, Timestamp(1_800_000_000_000_000), |_| {});
-        match restored(Some(&HANDED.signer)) {
+        match restored(Some(&SAMPLES.signer)) {
             Ok(_) => {
-                assert_eq!(bytes, HANDED.backup, "altered, and restored");
+                assert_eq!(bytes, SAMPLES.backup, "altered, and restored");
                 fs::remove_dir_all(&place).unwrap();
             }
             Err(error) => {
-                assert!(error.is_fault(), "{error}");
+                assert!(error.is_integrity_fault(), "{error}");
                 assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "something is left");
                 sentence = Some(error.to_string());
             }
@@ -208,7 +208,7 @@ pub(crate) fn backup(bytes: &[u8]) -> Option<String> {
 
 // === Times ===
 
-pub(crate) fn times() -> Vec<Vec<u8>> {
+pub(crate) fn time_seeds() -> Vec<Vec<u8>> {
     [
         "2026-11-25T09:30:00.123456Z",
         "2026-11-25",
@@ -221,7 +221,7 @@ pub(crate) fn times() -> Vec<Vec<u8>> {
 }
 
 /// A time is read as it is written.
-pub(crate) fn time(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_time(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some(at) = parse_time(text) {
         assert_eq!(parse_time(&write_time(at)), Some(at), "{text:?}");

@@ -4,16 +4,16 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::filter::Filter;
-use super::state::{Change, Standing, differences};
-use super::{Audit, Error, event};
+use super::account_state::{AccountWithCauses, FieldChange, diff_views};
+use super::event_filter::EventFilter;
+use super::{Audit, Error, cloud_event};
 use crate::domain::{AccountNumber, Timestamp};
-use crate::journal::{Recorded, Stream};
+use crate::journal::{JournalRecord, StreamId};
 use crate::limits::EVENTS_SCANNED;
 
 /// Some of what was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct QueryPage {
     /// One JSON object each.
     pub lines: Vec<Vec<u8>>,
     /// Where to go on; none at the end.
@@ -22,7 +22,7 @@ pub struct Page {
 
 /// The order of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum HistoryOrder {
     /// The first event first.
     Ascending,
     /// The last event first.
@@ -45,27 +45,27 @@ pub enum AsOf {
 impl Audit {
     /// The facts after `position` that are wanted, at most `limit`. A page looks at no more than [`EVENTS_SCANNED`] facts,
     /// so it may have fewer, or none, and still go on.
-    pub fn events(&self, position: u64, filter: &Filter, limit: usize) -> Result<Page, Error> {
+    pub fn events(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage, Error> {
         let (records, looked_at) = self.records(position, filter, limit)?;
         let next = (looked_at < self.journal.head()).then_some(looked_at);
-        Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
+        Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
     }
 
     /// The same backwards: the facts before `position` that are wanted, the last one first.
-    pub fn events_back(&self, position: u64, filter: &Filter, limit: usize) -> Result<Page, Error> {
+    pub fn events_back(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage, Error> {
         let mut records = Vec::new();
         let mut take = |record| {
             records.push(record);
             if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let looked_at = match filter.account {
-            None => self.journal.scan_back(position, EVENTS_SCANNED, |glance| filter.wants(glance), take)?,
+            None => self.journal.scan_back(position, EVENTS_SCANNED, |glance| filter.matches_header(glance), take)?,
             Some(account) => {
                 let mut looked_at = 1;
-                for record in self.journal.history_back(Stream::Account(account)) {
+                for record in self.journal.history_back(StreamId::Account(account)) {
                     let record = record?;
                     let at = record.position;
-                    if at < position && filter.wants_record(&record) && take(record).is_break() {
+                    if at < position && filter.matches_record(&record) && take(record).is_break() {
                         looked_at = at;
                         break;
                     }
@@ -74,11 +74,16 @@ impl Audit {
             }
         };
         let next = (looked_at > 1).then_some(looked_at);
-        Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
+        Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
     }
 
     /// The same as [`Audit::events`], as records, and the position up to which everything was looked at.
-    pub fn records(&self, position: u64, filter: &Filter, limit: usize) -> Result<(Vec<Recorded>, u64), Error> {
+    pub fn records(
+        &self,
+        position: u64,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<(Vec<JournalRecord>, u64), Error> {
         let mut records = Vec::new();
         if limit == 0 {
             return Ok((records, position));
@@ -87,7 +92,7 @@ impl Audit {
             let looked_at = self.journal.scan(
                 position,
                 EVENTS_SCANNED,
-                |glance| filter.wants(glance),
+                |glance| filter.matches_header(glance),
                 |record| {
                     records.push(record);
                     if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -97,8 +102,8 @@ impl Audit {
         };
         // One account's history is read from its end, without a look at everybody else's.
         let head = self.journal.head();
-        records = self.journal.history_after(Stream::Account(account), position, usize::MAX)?;
-        records.retain(|record| record.position <= head && filter.wants_record(record));
+        records = self.journal.history_after(StreamId::Account(account), position, usize::MAX)?;
+        records.retain(|record| record.position <= head && filter.matches_record(record));
         records.truncate(limit);
         let looked_at = records.last().map(|last| last.position).filter(|_| records.len() == limit).unwrap_or(head);
         Ok((records, looked_at.max(position)))
@@ -109,84 +114,84 @@ impl Audit {
     pub fn history(
         &self,
         account: AccountNumber,
-        order: Order,
+        order: HistoryOrder,
         from: Option<u64>,
-        filter: &Filter,
+        filter: &EventFilter,
         limit: usize,
-    ) -> Result<Page, Error> {
-        let stream = self.known(account)?;
+    ) -> Result<QueryPage, Error> {
+        let stream = self.existing_stream(account)?;
         let backwards = self.journal.history_back(stream);
-        let is_in_reach = |record: &Recorded| match order {
-            Order::Ascending => from.is_none_or(|from| record.version > from),
-            Order::Descending => from.is_none_or(|from| record.version < from),
+        let is_in_reach = |record: &JournalRecord| match order {
+            HistoryOrder::Ascending => from.is_none_or(|from| record.version > from),
+            HistoryOrder::Descending => from.is_none_or(|from| record.version < from),
         };
         let mut records = Vec::new();
         for record in backwards {
             let record = record?;
-            let is_before = order == Order::Ascending && from.is_some_and(|from| record.version <= from);
-            if is_before || (order == Order::Descending && records.len() > limit) {
+            let is_before = order == HistoryOrder::Ascending && from.is_some_and(|from| record.version <= from);
+            if is_before || (order == HistoryOrder::Descending && records.len() > limit) {
                 break;
             }
-            if is_in_reach(&record) && filter.wants_record(&record) {
+            if is_in_reach(&record) && filter.matches_record(&record) {
                 records.push(record);
             }
         }
-        if order == Order::Ascending {
+        if order == HistoryOrder::Ascending {
             records.reverse();
         }
         let has_more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().map(|last| last.version).filter(|_| has_more);
-        Ok(Page { lines: records.iter().map(|record| self.line(record)).collect(), next })
+        Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
     }
 
     /// What was done to the service itself, the latest act first, at most `limit`; from the one at `from` back, if that is
     /// given. None if no act is there.
-    pub fn acts(&self, from: Option<u64>, limit: usize) -> Result<Option<Page>, Error> {
-        let stream = Stream::Administration;
-        let records: Vec<Recorded> = match from {
+    pub fn administrative_events(&self, from: Option<u64>, limit: usize) -> Result<Option<QueryPage>, Error> {
+        let stream = StreamId::Administration;
+        let records: Vec<JournalRecord> = match from {
             None => self.journal.history_back(stream).take(limit).collect::<Result<_, _>>()?,
-            Some(position) => match self.journal.history_back_at(stream, position)? {
+            Some(position) => match self.journal.history_back_from(stream, position)? {
                 Some(back) => back.take(limit).collect::<Result<_, _>>()?,
                 None => return Ok(None),
             },
         };
         // Each act knows the one before it, so that a page costs no more than what stands on it.
         let next = records.last().map(|last| last.previous).filter(|previous| *previous > 0);
-        Ok(Some(Page { lines: records.iter().map(|record| self.line(record)).collect(), next }))
+        Ok(Some(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next }))
     }
 
     /// An account as it stood then.
     pub fn state(&self, account: AccountNumber, as_of: AsOf) -> Result<Value, Error> {
-        let view = serde_json::to_value(self.standing(account, as_of)?.view());
+        let view = serde_json::to_value(self.account_at(account, as_of)?.view());
         Ok(view.unwrap_or_default())
     }
 
     /// The same, as a line of JSON with its fields in order.
-    pub fn state_line(&self, account: AccountNumber, as_of: AsOf) -> Result<Vec<u8>, Error> {
-        Ok(serde_json::to_vec(&self.standing(account, as_of)?.view()).unwrap_or_default())
+    pub fn state_json(&self, account: AccountNumber, as_of: AsOf) -> Result<Vec<u8>, Error> {
+        Ok(serde_json::to_vec(&self.account_at(account, as_of)?.view()).unwrap_or_default())
     }
 
     /// The fields of an account that differ between two of its versions.
-    pub fn diff(&self, account: AccountNumber, from: u64, to: u64) -> Result<Vec<Change>, Error> {
+    pub fn diff(&self, account: AccountNumber, from: u64, to: u64) -> Result<Vec<FieldChange>, Error> {
         let [from, to] = [from, to].map(|version| self.state(account, AsOf::Version(version)));
-        Ok(differences(&from?, &to?))
+        Ok(diff_views(&from?, &to?))
     }
 
     /// A fact as one line of JSON.
-    pub fn line(&self, record: &Recorded) -> Vec<u8> {
-        event::line(record, &self.source)
+    pub fn to_json_line(&self, record: &JournalRecord) -> Vec<u8> {
+        cloud_event::to_json_line(record, &self.source)
     }
 
-    fn standing(&self, account: AccountNumber, as_of: AsOf) -> Result<Standing, Error> {
-        let stream = self.known(account)?;
-        let is_meant = |record: &Recorded| match as_of {
+    fn account_at(&self, account: AccountNumber, as_of: AsOf) -> Result<AccountWithCauses, Error> {
+        let stream = self.existing_stream(account)?;
+        let is_meant = |record: &JournalRecord| match as_of {
             AsOf::Now => true,
             AsOf::Version(version) => record.version <= version,
             AsOf::Time(time) => record.at <= time,
             AsOf::Position(position) => record.position <= position,
         };
-        let versions = self.journal.head_of(stream).version;
+        let versions = self.journal.stream_head(stream).version;
         if let AsOf::Version(version) = as_of
             && !(1..=versions).contains(&version)
         {
@@ -196,18 +201,21 @@ impl Audit {
         // A clock that was set back may have made a later event an earlier one; what counts is the order of the events.
         let meant = records.iter().rposition(is_meant).map_or(0, |last| last + 1);
         if meant == 0 {
-            return Err(Error::NotYet { account, first: records.first().map(|first| super::time::written(first.at)) });
+            return Err(Error::BeforeFirstEvent {
+                account,
+                first: records.first().map(|first| super::rfc3339::format_rfc3339(first.at)),
+            });
         }
-        let mut standing = Standing::new(account);
+        let mut standing = AccountWithCauses::new(account);
         for record in records.iter().take(meant) {
-            standing.follow(record)?;
+            standing.apply(record)?;
         }
         Ok(standing)
     }
 
     /// The history of an account that has one.
-    pub(super) fn known(&self, account: AccountNumber) -> Result<Stream, Error> {
-        let stream = Stream::Account(account);
-        if self.journal.head_of(stream).version == 0 { Err(Error::UnknownAccount { account }) } else { Ok(stream) }
+    pub(super) fn existing_stream(&self, account: AccountNumber) -> Result<StreamId, Error> {
+        let stream = StreamId::Account(account);
+        if self.journal.stream_head(stream).version == 0 { Err(Error::UnknownAccount { account }) } else { Ok(stream) }
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `event` | facts as others read them: CloudEvents. One view, wherever it is shown |
-//! | `data` | what there is to say of a fact beside its type |
-//! | `state` | an account as it stood after some of its events, and what made it so |
-//! | `filter` | which facts somebody wants to see |
+//! | `cloud_event` | facts as others read them: CloudEvents. One view, wherever it is shown |
+//! | `event_data` | what there is to say of a fact beside its type |
+//! | `account_state` | an account as it stood after some of its events, and what made it so |
+//! | `event_filter` | which facts somebody wants to see |
 //! | `history` | questions about what happened |
-//! | `listed` | the account list |
-//! | `time` | times as others read and write them |
-//! | `note` | signed notes and checkpoints (C2SP) |
-//! | `log` | what the journal signs of itself, and that it still holds |
-//! | `bundle` | one account's whole history, with the proof that it is in the log |
-//! | `proof` | proofs over the whole log |
+//! | `account_list` | the account list |
+//! | `rfc3339` | times as others read and write them |
+//! | `signed_note` | signed notes and checkpoints (C2SP) |
+//! | `transparency_log` | what the journal signs of itself, and that it still holds |
+//! | `account_bundle` | one account's whole history, with the proof that it is in the log |
+//! | `log_proofs` | proofs over the whole log |
 //! | `csv` | rows of CSV, harmless in a spreadsheet |
 //! | `export` | many facts in a file that can be checked |
 //! | `verify` | everything, checked from the first record to the last |
@@ -22,21 +22,21 @@
 //!
 //! The same functions answer over HTTP and on a stopped data directory.
 
+mod account_bundle;
+mod account_list;
+mod account_state;
 mod backup;
-mod bundle;
+mod cloud_event;
 mod csv;
-mod data;
-mod event;
+mod event_data;
+mod event_filter;
 mod export;
-mod filter;
 mod history;
-mod listed;
-mod log;
-mod note;
-mod proof;
+mod log_proofs;
 mod replay;
-mod state;
-mod time;
+mod rfc3339;
+mod signed_note;
+mod transparency_log;
 mod verify;
 
 #[cfg(any(test, fuzzing))]
@@ -49,23 +49,23 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use backup::{Restored, restore};
-pub use bundle::{Bundle, Shown, Step, verify_bundle, verify_bundle_by_steps};
-pub use csv::{EVENT_COLUMNS, csv_row};
-pub use event::{CloudEvent, name_in};
-pub use export::{Exported, Form, Manifest, verify_export};
-pub use filter::Filter;
-pub use history::{AsOf, Order, Page};
-pub use listed::{AccountRow, Accounts};
-pub use log::Log;
-pub use note::{Checkpoint, Signer};
-pub use proof::{Consistency, Inclusion};
-pub use replay::{Replayed, Until};
-pub use state::{Change, View};
-pub use time::{parse as parse_time, written as write_time};
-pub use verify::Verified;
+pub use account_bundle::{Bundle, BundleVerification, VerificationStep, verify_bundle, verify_bundle_with};
+pub use account_list::{AccountFilter, AccountRow};
+pub use account_state::{AccountStateView, FieldChange};
+pub use backup::{RestoreReport, restore};
+pub use cloud_event::{CloudEvent, event_name_from_type};
+pub use csv::{EVENT_COLUMNS, format_csv_row};
+pub use event_filter::EventFilter;
+pub use export::{ExportFormat, ExportManifest, ExportVerification, verify_export};
+pub use history::{AsOf, HistoryOrder, QueryPage};
+pub use log_proofs::{ConsistencyProof, InclusionProof};
+pub use replay::{ReplayEnd, ReplayReport};
+pub use rfc3339::{format_rfc3339 as write_time, parse_rfc3339 as parse_time};
+pub use signed_note::{LogCheckpoint, Signer};
+pub use transparency_log::TransparencyLog;
+pub use verify::VerificationReport;
 
-use crate::domain::{AccountNumber, Sealed, printable};
+use crate::domain::{AccountNumber, SealedBytes, escape_controls};
 use crate::journal::{self, Journal};
 use crate::projections::Roster;
 use crate::store::{self, Store};
@@ -78,7 +78,7 @@ pub struct Audit {
     journal: Journal,
     roster: Roster,
     /// None where the log's key is not at hand: then everything can be read, and nothing is signed.
-    log: Option<Log>,
+    log: Option<TransparencyLog>,
     source: Arc<str>,
 }
 
@@ -103,7 +103,7 @@ pub enum Error {
     },
     /// The account was not there at that moment.
     #[error("account {account} was not there yet; its history begins at {}", first.as_deref().unwrap_or("its first event"))]
-    NotYet {
+    BeforeFirstEvent {
         /// Whose.
         account: AccountNumber,
         /// When it was first heard of.
@@ -119,23 +119,23 @@ pub enum Error {
     },
     /// Nothing can be signed.
     #[error("the log's key is not at hand, so nothing can be signed; set vault.master_key_file to the master key")]
-    NoKey,
+    LogKeyMissing,
     /// The public key that was saved is not the one of the vault.
     #[error(
         "the log is signed with another key than log/public-key says; restore that file, or the whole directory, from a backup"
     )]
-    OtherKey,
+    LogKeyMismatch,
     /// The checkpoint that was saved is not to be believed.
     #[error("the checkpoint in log/checkpoint is not to be believed: {cause}; restore it from a backup")]
-    CheckpointUnsound {
+    InvalidCheckpoint {
         /// Why.
-        cause: note::Malformed,
+        cause: signed_note::NoteError,
     },
     /// The journal came back shorter.
     #[error(
         "the journal ends at position {head}, but its checkpoint says that {size} facts were there: what is missing is lost; restore a backup"
     )]
-    Shorter {
+    JournalTruncated {
         /// What the checkpoint says.
         size: u64,
         /// What is there.
@@ -145,7 +145,7 @@ pub enum Error {
     #[error(
         "the first {size} facts of the journal have the root {root}, but its checkpoint says {expected}: they were altered; restore a backup"
     )]
-    OtherPast {
+    RootMismatch {
         /// How many.
         size: u64,
         /// Their root now.
@@ -155,7 +155,7 @@ pub enum Error {
     },
     /// What was looked at is not whole.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Integrity(#[from] IntegrityFault),
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] journal::Error),
@@ -178,19 +178,19 @@ pub enum Error {
 /// The first thing that is wrong with what was verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Fault(String);
+pub struct IntegrityFault(String);
 
-impl Fault {
+impl IntegrityFault {
     /// What is wrong, in words: names in it are as whoever made the file gave them.
-    pub fn new(what: impl AsRef<str>) -> Fault {
-        Fault(printable(what.as_ref()))
+    pub fn new(what: impl AsRef<str>) -> IntegrityFault {
+        IntegrityFault(escape_controls(what.as_ref()))
     }
 }
 
 impl Audit {
     /// Over these rooms.
-    pub fn new(store: Store, journal: Journal, roster: Roster, log: Option<Log>) -> Audit {
-        let source = log::source_of(&log::name(&store)).into();
+    pub fn new(store: Store, journal: Journal, roster: Roster, log: Option<TransparencyLog>) -> Audit {
+        let source = transparency_log::event_source(&transparency_log::log_name(&store)).into();
         Audit { store, journal, roster, log, source }
     }
 
@@ -205,13 +205,13 @@ impl Audit {
     }
 
     /// A signed checkpoint of what is durable now.
-    pub fn checkpoint(&self) -> Result<String, Error> {
-        self.log()?.checkpoint(&self.journal)
+    pub fn sign_checkpoint(&self) -> Result<String, Error> {
+        self.log()?.sign_checkpoint(&self.journal)
     }
 
     /// The checkpoint that was signed and saved last, if there is one.
-    pub fn kept_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
-        Ok(self.log()?.kept())
+    pub fn saved_checkpoint(&self) -> Result<Option<LogCheckpoint>, Error> {
+        Ok(self.log()?.saved_checkpoint())
     }
 
     /// Who signs.
@@ -219,13 +219,13 @@ impl Audit {
         Ok(self.log()?.signer())
     }
 
-    fn log(&self) -> Result<&Log, Error> {
-        self.log.as_ref().ok_or(Error::NoKey)
+    fn log(&self) -> Result<&TransparencyLog, Error> {
+        self.log.as_ref().ok_or(Error::LogKeyMissing)
     }
 }
 
 /// Bytes in hexadecimal digits, in lower case.
-pub fn hex(bytes: &[u8]) -> String {
+pub fn encode_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         text.extend([byte >> 4, byte & 15].map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('?')));
         text
@@ -233,6 +233,6 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// A fingerprint of sealed bytes: they are not shown themselves, and what is in them is in no hash.
-fn sealed_fingerprint(sealed: &Sealed) -> String {
-    hex(&Sha256::digest(&sealed.0))
+fn fingerprint_sealed(sealed: &SealedBytes) -> String {
+    encode_hex(&Sha256::digest(&sealed.0))
 }

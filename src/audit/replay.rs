@@ -6,17 +6,17 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::account_state::AccountStateView;
 use super::history::AsOf;
-use super::state::View;
 use super::{Audit, Error};
 use crate::domain::{AccountNumber, Timestamp};
-use crate::journal::Recorded;
+use crate::journal::JournalRecord;
 use crate::limits::NAMED_DIFFERENCES;
 use crate::projections::Roster;
 
 /// How far to replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub enum ReplayEnd {
     /// To the end, to be held against what is served.
     End,
     /// To this position.
@@ -28,7 +28,8 @@ pub enum Until {
 /// What a replay found.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Replayed {
+#[schema(as = Replayed)]
+pub struct ReplayReport {
     /// Facts that were folded.
     pub events: u64,
     /// Accounts that are there after them.
@@ -44,10 +45,11 @@ pub struct Replayed {
     /// The numbers of the first few of them; left out where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    pub differing: Vec<String>,
+    #[serde(rename = "differing")]
+    pub differing_accounts: Vec<String>,
     /// The one account that was asked for, as it stood then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = View, required = false)]
+    #[schema(value_type = AccountStateView, required = false)]
     pub state: Option<Value>,
 }
 
@@ -55,29 +57,37 @@ impl Audit {
     /// Folds the journal from its first record. `progress` is told the position and the last one.
     pub fn replay(
         &self,
-        until: Until,
+        until: ReplayEnd,
         account: Option<AccountNumber>,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<Replayed, Error> {
+    ) -> Result<ReplayReport, Error> {
         let head = self.journal.head();
         let as_of = match until {
-            Until::End => AsOf::Now,
-            Until::Time(time) => AsOf::Time(time),
-            Until::Position(position) => AsOf::Position(position),
+            ReplayEnd::End => AsOf::Now,
+            ReplayEnd::Time(time) => AsOf::Time(time),
+            ReplayEnd::Position(position) => AsOf::Position(position),
         };
         let state = account.map(|account| self.state(account, as_of)).transpose()?;
-        if until == Until::End {
-            let (events, differing) = self.roster.refold(&self.journal, false, |position| progress(position, head))?;
-            let (accounts, online, banned) = numbers(&self.roster);
+        if until == ReplayEnd::End {
+            let (events, differing) = self.roster.rebuild(&self.journal, false, |position| progress(position, head))?;
+            let (accounts, online, banned) = count_accounts(&self.roster);
             let named = differing.iter().take(NAMED_DIFFERENCES).map(ToString::to_string).collect();
             let differences = Some(differing.len() as u64);
-            return Ok(Replayed { events, accounts, online, banned, differences, differing: named, state });
+            return Ok(ReplayReport {
+                events,
+                accounts,
+                online,
+                banned,
+                differences,
+                differing_accounts: named,
+                state,
+            });
         }
-        let fresh = self.roster.blank();
-        let is_in = |record: &Recorded| match until {
-            Until::End => true,
-            Until::Position(position) => record.position <= position,
-            Until::Time(time) => record.at <= time,
+        let fresh = self.roster.empty();
+        let is_in = |record: &JournalRecord| match until {
+            ReplayEnd::End => true,
+            ReplayEnd::Position(position) => record.position <= position,
+            ReplayEnd::Time(time) => record.at <= time,
         };
         let mut events = 0;
         self.journal.scan(
@@ -94,13 +104,13 @@ impl Audit {
                 ControlFlow::Continue(())
             },
         )?;
-        let (accounts, online, banned) = numbers(&fresh);
-        Ok(Replayed { events, accounts, online, banned, differences: None, differing: Vec::new(), state })
+        let (accounts, online, banned) = count_accounts(&fresh);
+        Ok(ReplayReport { events, accounts, online, banned, differences: None, differing_accounts: Vec::new(), state })
     }
 }
 
 /// How many accounts there are, how many of them are online, and how many banned.
-fn numbers(roster: &Roster) -> (u64, u64, u64) {
+fn count_accounts(roster: &Roster) -> (u64, u64, u64) {
     let counts = roster.counts();
     (counts.total(), counts.online(), counts.banned())
 }

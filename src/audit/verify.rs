@@ -6,15 +6,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Audit, Error, hex, log};
+use super::{Audit, Error, encode_hex, transparency_log};
 use crate::domain::{Account, AccountNumber, Content, Event};
-use crate::journal::{self, Fact, Journal, Recorded};
+use crate::journal::{self, Journal, JournalEvent, JournalRecord};
 use crate::store::{self, Store};
 
 /// What a check without a fault found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Verified {
+#[schema(as = Verified)]
+pub struct VerificationReport {
     /// Facts, which is also the position of the last one.
     pub events: u64,
     /// Blocks they are in.
@@ -33,54 +34,58 @@ pub struct Verified {
 impl Audit {
     /// Checks every record, chain and root, that every history is one that the rules allow, and that the last checkpoint
     /// holds. `progress` is told the position and the last one.
-    pub fn verify(&self, progress: impl FnMut(u64, u64)) -> Result<Verified, Error> {
-        verify(&self.store, &self.journal, progress)
+    pub fn verify(&self, progress: impl FnMut(u64, u64)) -> Result<VerificationReport, Error> {
+        verify_journal(&self.store, &self.journal, progress)
     }
 }
 
 /// As [`Audit::verify`].
-fn verify(store: &Store, journal: &Journal, mut progress: impl FnMut(u64, u64)) -> Result<Verified, Error> {
-    let checkpoint = log::check_saved(store, journal)?;
-    let (mut folds, head) = (Folds::default(), journal.head());
+fn verify_journal(
+    store: &Store,
+    journal: &Journal,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<VerificationReport, Error> {
+    let checkpoint = transparency_log::check_saved_checkpoint(store, journal)?;
+    let (mut folds, head) = (HistoryChecker::default(), journal.head());
     let report = journal.verify_with(|record| {
         progress(record.position, head);
-        folds.follow(record)
+        folds.check_record(record)
     })?;
-    Ok(Verified {
+    Ok(VerificationReport {
         events: report.events,
         blocks: report.blocks,
         accounts: report.accounts as u64,
         unknown: folds.unknown,
-        root: hex(&report.root.0),
+        root: encode_hex(&report.root.0),
         checkpoint: checkpoint.map(|checkpoint| checkpoint.size),
     })
 }
 
 /// The states of all accounts, without what was imported with them.
 #[derive(Default)]
-struct Folds {
+struct HistoryChecker {
     accounts: HashMap<AccountNumber, Account>,
     unknown: u64,
     /// What stands for every content, so that the memory is one for each account and not one for each content.
     content: Option<Arc<Content>>,
 }
 
-impl Folds {
-    fn follow(&mut self, record: &Recorded) -> Result<(), String> {
-        if let Fact::Unknown(_) = record.fact {
+impl HistoryChecker {
+    fn check_record(&mut self, record: &JournalRecord) -> Result<(), String> {
+        if let JournalEvent::Unknown(_) = record.event {
             self.unknown += 1;
             // From here on nobody knows how the account stands.
             if let Some(account) = record.stream.account() {
                 self.accounts.remove(&account);
             }
         }
-        let Some((account, event)) = record.event() else { return Ok(()) };
+        let Some((account, event)) = record.account_event() else { return Ok(()) };
         let state = match self.accounts.entry(account) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) if record.version == 1 => entry.insert(Account::initial()),
             std::collections::hash_map::Entry::Vacant(_) => return Ok(()),
         };
-        if !state.allows(event) {
+        if !state.is_valid_next(event) {
             return Err(format!("no rule allows {} for account {account} as it stands", event.name()));
         }
         let content = self.content.get_or_insert_with(|| Arc::new(Content::empty())).clone();
@@ -109,22 +114,22 @@ impl Folds {
 
 impl Error {
     /// Whether it says that what was looked at is not whole.
-    pub fn is_fault(&self) -> bool {
+    pub fn is_integrity_fault(&self) -> bool {
         match self {
-            Error::Fault(_)
-            | Error::OtherKey
-            | Error::CheckpointUnsound { .. }
-            | Error::Shorter { .. }
-            | Error::OtherPast { .. }
+            Error::Integrity(_)
+            | Error::LogKeyMismatch
+            | Error::InvalidCheckpoint { .. }
+            | Error::JournalTruncated { .. }
+            | Error::RootMismatch { .. }
             | Error::Store(store::Error::Damaged { .. })
             | Error::Journal(journal::Error::Damaged { .. } | journal::Error::Store(store::Error::Damaged { .. })) => {
                 true
             }
             Error::UnknownAccount { .. }
             | Error::NoSuchVersion { .. }
-            | Error::NotYet { .. }
+            | Error::BeforeFirstEvent { .. }
             | Error::NotInLog { .. }
-            | Error::NoKey
+            | Error::LogKeyMissing
             | Error::Journal(_)
             | Error::Store(_)
             | Error::Vault(_)

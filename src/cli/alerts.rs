@@ -2,14 +2,14 @@
 
 use super::Error;
 use super::output;
-use crate::metrics::alerts;
+use crate::metrics::alert_rules_yaml;
 
 /// Print alerting rules for Prometheus
 ///
 /// Prints a file for Prometheus' rule_files: what to be woken for, what it means, and what to do.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Alerts {}
+pub(super) struct AlertsArgs {}
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,8 +17,8 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Alerts {
+impl AlertsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        output::print(&alerts())
+        output::print(&alert_rules_yaml())
     }
 }

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::progress::Bar;
-use super::signals::Interrupt;
-use super::source::{JSON, Question, Source};
+use super::api_client::{ApiRequest, JSON, SourceArgs};
+use super::progress::ProgressDisplay;
+use super::signals::InterruptFlag;
 use super::{Error, output};
 
 /// Write a backup of everything, but for the master key, to a file
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Backup {
+pub(super) struct BackupArgs {
     /// The file to write; it must not be there yet
     to: PathBuf,
     #[command(flatten)]
-    source: Source,
+    source: SourceArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -33,22 +33,22 @@ Signals: SIGINT or SIGTERM ends it, and removes what was written; a second one e
 Exit codes: 0 the file is whole and on the disk, 1 failed, 2 wrong usage, 130 or 143 ended by a signal. Unless it is 0
   there is no such file.";
 
-impl Backup {
+impl BackupArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let to = &self.to;
         if to.exists() {
             return Err(Error::Usage("there is something at the file's place already; name another file"));
         }
         let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let failed = |what| move |source| Error::File { what, path: to.clone(), source };
-        let interrupt = Interrupt::watch()?;
+        let failed = |what| move |source| Error::FileAccess { what, path: to.clone(), source };
+        let interrupt = InterruptFlag::register()?;
         let open = self.source.open()?;
         // Beside its place under a name that nobody else has, for its owner alone, and removed unless it comes there.
         let mut file = NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write beside"))?;
-        let bar = Bar::of_bytes("backing up");
-        open.ask(&Question { method: "POST", path: "backup", accept: JSON }, |piece| {
+        let bar = ProgressDisplay::with_bytes("backing up");
+        open.request(&ApiRequest { method: "POST", path: "backup", accept: JSON }, |piece| {
             interrupt.check()?;
-            bar.more(piece.len() as u64);
+            bar.advance(piece.len() as u64);
             file.write_all(piece).map_err(failed("write"))
         })?;
         file.as_file().sync_all().map_err(failed("write"))?;

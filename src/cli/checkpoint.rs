@@ -1,6 +1,6 @@
 //! `muster checkpoint`.
 
-use super::source::{JSON, Question, Source};
+use super::api_client::{ApiRequest, JSON, SourceArgs};
 use super::{Error, output};
 
 /// Print a signed checkpoint of the log: how long it is, and the root over all of it
@@ -8,12 +8,12 @@ use super::{Error, output};
 /// Keep it where the service cannot reach: a log that is altered later will not fit it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Checkpoint {
+pub(super) struct CheckpointArgs {
     /// Print the public key that checks it instead
     #[arg(long)]
     public_key: bool,
     #[command(flatten)]
-    source: Source,
+    source: SourceArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -23,9 +23,9 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Checkpoint {
+impl CheckpointArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let path = if self.public_key { "log/public-key" } else { "log/checkpoint" };
-        self.source.open()?.ask(&Question { method: "GET", path, accept: JSON }, output::print_bytes)
+        self.source.open()?.request(&ApiRequest { method: "GET", path, accept: JSON }, output::print_bytes)
     }
 }

@@ -7,7 +7,7 @@ use super::{Error, output};
 /// Print what makes a shell complete the verbs and flags of this program
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Completions {
+pub(super) struct CompletionsArgs {
     /// For which shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
@@ -21,7 +21,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Completions {
+impl CompletionsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let mut script = Vec::new();
         generate(self.shell, &mut super::command(), "muster", &mut script);

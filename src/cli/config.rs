@@ -5,19 +5,19 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::Error;
-use super::flags::SettingFlags;
-use super::output::{self, Form};
-use crate::config::Row;
+use super::output::{self, OutputFormat};
+use super::setting_flags::SettingFlags;
+use crate::config::SettingRow;
 
 /// Show every setting, its value, and where the value comes from
 ///
 /// Shows what `muster serve` would work with, given the same flags, file and environment.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Config {
+pub(super) struct ConfigArgs {
     /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
     #[command(flatten)]
     settings: SettingFlags,
 }
@@ -34,40 +34,40 @@ URLs are shown by scheme, host, port and path. Other secrets are shown as ***.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings.";
 
-impl Config {
+impl ConfigArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let effective = self.settings.load()?;
-        if let Some(variables) = effective.ignored_words() {
+        if let Some(variables) = effective.ignored_variable_list() {
             let _unread =
                 writeln!(io::stderr().lock(), "muster: left alone, because they are no settings: {variables}");
         }
         let rows = effective.rows;
         output::print(&match self.output {
-            Form::Text => text(&rows),
-            Form::Json => json(&rows).map_err(|error| Error::Output(error.into()))?,
+            OutputFormat::Text => format_table(&rows),
+            OutputFormat::Json => format_json(&rows).map_err(|error| Error::Output(error.into()))?,
         })
     }
 }
 
-fn text(rows: &[Row]) -> String {
+fn format_table(rows: &[SettingRow]) -> String {
     let head = ["SETTING", "VALUE", "SOURCE"].map(str::to_owned);
-    let rows = rows.iter().map(|row| [row.name.to_owned(), words(&row.value), row.source.clone()]);
-    output::table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
+    let rows = rows.iter().map(|row| [row.name.to_owned(), format_value(&row.value), row.source.clone()]);
+    output::format_table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
 }
 
 /// A value as the environment would have it.
-fn words(value: &Value) -> String {
+fn format_value(value: &Value) -> String {
     match value {
         Value::Null => "(not set)".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(values) if values.is_empty() => "(none)".to_owned(),
-        Value::Array(values) => values.iter().map(words).collect::<Vec<_>>().join(","),
+        Value::Array(values) => values.iter().map(format_value).collect::<Vec<_>>().join(","),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }
 
 /// One row a line, so that two outputs can be compared line by line.
-fn json(rows: &[Row]) -> Result<String, serde_json::Error> {
+fn format_json(rows: &[SettingRow]) -> Result<String, serde_json::Error> {
     let rows = rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
     Ok(format!("[\n  {}\n]\n", rows.join(",\n  ")))
 }

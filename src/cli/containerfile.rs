@@ -8,7 +8,7 @@ use super::{Error, output};
 /// else, so its root file system may be read-only.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
-pub(super) struct Containerfile {}
+pub(super) struct ContainerfileArgs {}
 
 const EXAMPLES: &str = "\
 Examples, in a checkout:
@@ -21,15 +21,15 @@ Examples, in a checkout:
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 /// Who runs it: a number that no system gives to people, and that is known before there is a name for it.
-const USER: u32 = 65532;
+const USER_ID: u32 = 65532;
 
-impl Containerfile {
+impl ContainerfileArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        output::print(&containerfile())
+        output::print(&format_containerfile())
     }
 }
 
-fn containerfile() -> String {
+fn format_containerfile() -> String {
     let rust = env!("CARGO_PKG_RUST_VERSION");
     format!(
         r#"FROM rust:{rust}-slim-bookworm AS build
@@ -38,16 +38,16 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
 RUN cargo build --locked --profile packaged --bin muster
-RUN install --directory --owner={USER} --group={USER} --mode=0700 /data
+RUN install --directory --owner={USER_ID} --group={USER_ID} --mode=0700 /data
 
 FROM debian:bookworm-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /source/target/packaged/muster /usr/local/bin/muster
-COPY --from=build --chown={USER}:{USER} /data /var/lib/muster
+COPY --from=build --chown={USER_ID}:{USER_ID} /data /var/lib/muster
 COPY LICENSE /usr/share/doc/muster/LICENSE
 ENV MUSTER_DATA_DIR=/var/lib/muster MUSTER_HTTP__LISTEN=0.0.0.0:8080
 VOLUME /var/lib/muster
-USER {USER}:{USER}
+USER {USER_ID}:{USER_ID}
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["muster", "healthcheck"]

@@ -2,14 +2,14 @@
 
 use super::Error;
 use super::output;
-use crate::metrics::dashboard;
+use crate::metrics::dashboard_json;
 
 /// Print a dashboard for Grafana
 ///
 /// Prints JSON that Grafana imports; it asks there which Prometheus scrapes /metrics.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Dashboard {}
+pub(super) struct DashboardArgs {}
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,8 +17,8 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Dashboard {
+impl DashboardArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        output::print(&format!("{:#}\n", dashboard()))
+        output::print(&format!("{:#}\n", dashboard_json()))
     }
 }

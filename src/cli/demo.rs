@@ -4,8 +4,8 @@ use std::io;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, log, output, signals};
-use crate::config::{Log, LogFormat};
+use super::{Error, logging, output, signals};
+use crate::config::{LogFormat, LogSettings};
 use crate::demo;
 
 /// Watch the product work: a dozen accounts of every fate, and a registration
@@ -15,17 +15,20 @@ use crate::demo;
 /// Prints what is asked and what is told, as it happens. Takes a few seconds, and leaves nothing behind.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Demo {}
+pub(super) struct DemoArgs {}
 
 const EXAMPLES: &str = "\
 Exit codes: 0 everything was told as it should be, 1 something was not.";
 
-impl Demo {
+impl DemoArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         // Whatever goes wrong is said; what goes well is on standard output.
-        log::start(&Log { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
+        logging::start(
+            &LogSettings { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false },
+            None,
+        )?;
         let stop = CancellationToken::new();
-        signals::watch(stop.clone())?;
+        signals::stop_on_signal(stop.clone())?;
         let mut unwritten = Ok(());
         let print = |text: &str| {
             if let Err(error) = output::print(text) {
@@ -33,7 +36,7 @@ impl Demo {
                 stop.cancel();
             }
         };
-        let played = demo::run(output::is_colourful(&io::stdout()), print, &stop);
+        let played = demo::run(output::uses_color(&io::stdout()), print, &stop);
         unwritten.and(played.map_err(Error::from))
     }
 }

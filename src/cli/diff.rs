@@ -1,13 +1,13 @@
 //! `muster diff`.
 
 use super::Error;
-use super::listing;
-use super::source::{JSON, Question, Told};
+use super::api_client::{ApiRequest, JSON, RequestArgs};
+use super::listing_output;
 
 /// Show what changed in an account between two of its versions
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Diff {
+pub(super) struct DiffArgs {
     /// The account's number
     number: String,
     /// The one version
@@ -15,7 +15,7 @@ pub(super) struct Diff {
     /// The other
     to: u64,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -24,11 +24,12 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such account or version.";
 
-impl Diff {
+impl DiffArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let path = format!("accounts/{}/diff?from={}&to={}", self.number, self.from, self.to);
-        let found = self.told.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
+        let found =
+            self.request.source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
         let changes = found["changes"].as_array().map_or(&[][..], Vec::as_slice);
-        listing::rows(self.told.output, ["field", "from", "to"], changes)
+        listing_output::print_rows(self.request.output, ["field", "from", "to"], changes)
     }
 }

@@ -3,20 +3,20 @@
 use serde_json::json;
 
 use super::Error;
-use super::listing;
-use super::source::Told;
+use super::api_client::RequestArgs;
+use super::listing_output;
 
 /// Destroy an account's secrets for good; its history stays
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Erase {
+pub(super) struct EraseArgs {
     /// The account
     number: String,
     /// Why; it stands in the account's history
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -29,10 +29,10 @@ store, wrapped by the master key. It takes a running service.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 
-impl Erase {
+impl EraseArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let path = format!("accounts/{}/secrets", self.number);
-        let told = self.told.source.open()?.tell("DELETE", &path, Some(&json!({"reason": self.reason})))?;
-        listing::value(self.told.output, &told)
+        let told = self.request.source.open()?.submit("DELETE", &path, Some(&json!({"reason": self.reason})))?;
+        listing_output::print_value(self.request.output, &told)
     }
 }

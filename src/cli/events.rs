@@ -1,13 +1,13 @@
 //! `muster events`.
 
 use super::Error;
-use super::listing::Events as Printed;
-use super::source::{LIVE, NDJSON, Question, Told, query};
+use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
+use super::listing_output::EventPrinter as Printed;
 
 /// Show what happened to all accounts, and to the service itself
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Events {
+pub(super) struct EventsArgs {
     /// Behind this position; with --follow and without it, from now on
     #[arg(long, value_name = "POSITION")]
     after: Option<u64>,
@@ -30,7 +30,7 @@ pub(super) struct Events {
     #[arg(long, conflicts_with_all = ["data_dir", "limit"])]
     follow: bool,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -41,11 +41,11 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Events {
+impl EventsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.told.source.open()?;
-        let mut events = Printed::new(self.told.output);
-        let query = query(&[
+        let open = self.request.source.open()?;
+        let mut events = Printed::new(self.request.output);
+        let query = query_string(&[
             ("after", self.after.map(|after| after.to_string())),
             ("type", self.types.clone()),
             ("account", self.account.clone()),
@@ -55,10 +55,14 @@ impl Events {
         ]);
         let path = format!("events{query}");
         if self.follow {
-            open.ask(&Question { method: "GET", path: &path, accept: LIVE }, |piece| events.take_live(piece))?;
-            return Err(Error::TailEnded);
+            open.request(&ApiRequest { method: "GET", path: &path, accept: EVENT_STREAM }, |piece| {
+                events.print_sse(piece)
+            })?;
+            return Err(Error::LiveTailEnded);
         } else {
-            open.ask(&Question { method: "GET", path: &path, accept: NDJSON }, |piece| events.take(piece))?;
+            open.request(&ApiRequest { method: "GET", path: &path, accept: NDJSON }, |piece| {
+                events.print_ndjson(piece)
+            })?;
         }
         events.finish()
     }

@@ -1,13 +1,13 @@
 //! `muster export`.
 
-use super::progress::Bar;
-use super::source::{NDJSON, Question, Source, query};
+use super::api_client::{ApiRequest, NDJSON, SourceArgs, query_string};
+use super::progress::ProgressDisplay;
 use super::{Error, output};
 
 /// Write events to standard output, as CloudEvents with a proof at the end, or as CSV
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Export {
+pub(super) struct ExportArgs {
     /// CloudEvents, which can be verified, or CSV
     #[arg(long, value_name = "FORMAT", default_value = "cloudevents", value_parser = ["cloudevents", "csv"])]
     format: String,
@@ -24,7 +24,7 @@ pub(super) struct Export {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     #[command(flatten)]
-    source: Source,
+    source: SourceArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -34,19 +34,19 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Export {
+impl ExportArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let open = self.source.open()?;
-        let query = query(&[
+        let query = query_string(&[
             ("format", Some(self.format.clone())),
             ("account", self.account.clone()),
             ("type", self.types.clone()),
             ("since", self.since.clone()),
             ("until", self.until.clone()),
         ]);
-        let bar = Bar::of_bytes("exporting");
-        open.ask(&Question { method: "GET", path: &format!("export{query}"), accept: NDJSON }, |piece| {
-            bar.more(piece.len() as u64);
+        let bar = ProgressDisplay::with_bytes("exporting");
+        open.request(&ApiRequest { method: "GET", path: &format!("export{query}"), accept: NDJSON }, |piece| {
+            bar.advance(piece.len() as u64);
             output::print_bytes(piece)
         })
     }

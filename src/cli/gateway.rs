@@ -3,23 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::output::{self, Form};
-use super::{Error, log, log_writer, secret};
-use crate::config::{self, Log, LogFormat};
-use crate::conformance::{self, Finding, Trial};
-use crate::domain::{AccountNumber, printable};
-use crate::limits::CHECK_PATIENCE;
+use super::output::{self, OutputFormat};
+use super::{Error, log_writer, logging, secret_file};
+use crate::config::{self, LogFormat, LogSettings};
+use crate::conformance::{self, CheckReport, SuiteOptions};
+use crate::domain::{AccountNumber, escape_controls};
+use crate::limits::CHECK_TIMEOUT;
 
 /// Build a gateway of your own for the bridge
 #[derive(clap::Args)]
-pub(super) struct Gateway {
+pub(super) struct GatewayArgs {
     #[command(subcommand)]
-    what: What,
+    verb: GatewayVerb,
 }
 
 #[derive(clap::Subcommand)]
-enum What {
-    Check(Check),
+enum GatewayVerb {
+    Check(GatewayCheckArgs),
 }
 
 /// Hold a gateway to each sentence of the bridge's protocol
@@ -29,12 +29,12 @@ enum What {
 /// Brings the account and the one after it online, and registers the latter: the gateway must be able to do so.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
-struct Check {
+struct GatewayCheckArgs {
     /// Where the gateway takes commands; without it, it fetches them
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// Play Muster on this address
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     listen: String,
     /// The file with the secret that both sides sign with: whsec_ and base64; - for standard input
     #[arg(long, value_name = "FILE")]
@@ -49,11 +49,11 @@ struct Check {
     #[arg(long, value_name = "CODE", default_value = "654321")]
     wrong_code: String,
     /// How long the gateway has for each thing that is waited for
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout, default_value = "10s")]
     patience: Duration,
     /// The form of the output: text for people, or one JSON object a line
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
 }
 
 const EXAMPLES: &str = "\
@@ -63,37 +63,37 @@ Examples:
 
 Exit codes: 0 it speaks the protocol, 1 it cannot be tried, 2 wrong usage, 4 it does not.";
 
-impl Gateway {
+impl GatewayArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        match &self.what {
-            What::Check(check) => check.run(),
+        match &self.verb {
+            GatewayVerb::Check(check) => check.run(),
         }
     }
 }
 
-impl Check {
+impl GatewayCheckArgs {
     fn run(&self) -> Result<(), Error> {
         // Not left to the parser of the command line, which would repeat a password in it.
         if self.url.as_deref().is_some_and(|url| config::receiver_url(url).is_none()) {
             return Err(Error::Usage("the gateway's URL must be an http or https URL, as in http://127.0.0.1:9000"));
         }
-        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
-        let trial = Trial {
+        logging::start(&LogSettings { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
+        let trial = SuiteOptions {
             url: self.url.clone(),
             listen: self.listen.clone(),
-            secret: secret::read(&self.secret_file)?,
+            secret: secret_file::read_secret(&self.secret_file)?,
             account: self.account.get(),
             code: self.code.clone(),
             wrong_code: self.wrong_code.clone(),
             patience: self.patience,
         };
-        let say_ready = |address| log_writer::say(&format!("muster is played on http://{address}\n"));
+        let say_ready = |address| log_writer::write_message(&format!("muster is played on http://{address}\n"));
         let (mut all, mut failed, mut unwritten) = (0, 0, Ok(()));
-        let tell = |finding: &Finding| {
+        let tell = |finding: &CheckReport| {
             all += 1;
             failed += usize::from(!finding.passed);
             if unwritten.is_ok() {
-                unwritten = output::print(&(self.line(finding) + "\n"));
+                unwritten = output::print(&(self.format_check(finding) + "\n"));
             }
         };
         conformance::run(&trial, say_ready, tell)?;
@@ -101,23 +101,23 @@ impl Check {
         if failed == 0 { Ok(()) } else { Err(Error::NotConformant { failed, all }) }
     }
 
-    fn line(&self, finding: &Finding) -> String {
+    fn format_check(&self, finding: &CheckReport) -> String {
         match self.output {
-            Form::Json => serde_json::to_string(finding).unwrap_or_default(),
-            Form::Text if finding.passed => format!("passed  {:<13} {}", finding.check, finding.sentence),
-            Form::Text => {
-                let seen = printable(&finding.seen);
-                format!("FAILED  {:<13} {}\n        {:<13} {seen}", finding.check, finding.sentence, "")
+            OutputFormat::Json => serde_json::to_string(finding).unwrap_or_default(),
+            OutputFormat::Text if finding.passed => format!("passed  {:<13} {}", finding.check, finding.requirement),
+            OutputFormat::Text => {
+                let seen = escape_controls(&finding.observed);
+                format!("FAILED  {:<13} {}\n        {:<13} {seen}", finding.check, finding.requirement, "")
             }
         }
     }
 }
 
-fn address(text: &str) -> Result<String, &'static str> {
-    let is_address = config::is_address(text);
+fn parse_address(text: &str) -> Result<String, &'static str> {
+    let is_address = config::is_listen_address(text);
     is_address.then(|| text.to_owned()).ok_or("must be host:port, as in 127.0.0.1:8080 or localhost:0")
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    config::duration(text).filter(|it| *it <= 6 * CHECK_PATIENCE).ok_or("must be a duration up to 1m, as in 10s")
+fn parse_timeout(text: &str) -> Result<Duration, &'static str> {
+    config::parse_duration(text).filter(|it| *it <= 6 * CHECK_TIMEOUT).ok_or("must be a duration up to 1m, as in 10s")
 }

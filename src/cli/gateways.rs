@@ -3,34 +3,34 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::source::{JSON, Question, Told};
-use super::{Error, listing, output};
+use super::api_client::{ApiRequest, JSON, RequestArgs};
+use super::{Error, listing_output, output};
 
 /// Show how the ways to WhatsApp are, and have their sessions compared with what is shown
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-pub(super) struct Gateways {
+pub(super) struct GatewaysArgs {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Option<GatewaysVerb>,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    Reconcile(Reconcile),
+enum GatewaysVerb {
+    Reconcile(ReconcileArgs),
 }
 
 /// Have a gateway's sessions compared with what is shown, at once
 #[derive(clap::Args)]
-struct Reconcile {
+struct ReconcileArgs {
     /// bridge or cloud_api
     name: String,
     /// Why; it stands in the history
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -44,36 +44,36 @@ a running service.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such gateway.";
 
-impl Gateways {
+impl GatewaysArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         match &self.verb {
-            Some(Verb::Reconcile(verb)) => verb.run(),
+            Some(GatewaysVerb::Reconcile(verb)) => verb.run(),
             None => self.show(),
         }
     }
 
     fn show(&self) -> Result<(), Error> {
-        let Told { output: form, source } = &self.told;
-        let shown = source.open()?.ask_value(&Question { method: "GET", path: "gateways", accept: JSON })?;
+        let RequestArgs { output: form, source } = &self.request;
+        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
         match shown["gateways"].as_array() {
-            Some(gateways) if *form == listing::Form::Text => {
+            Some(gateways) if *form == listing_output::ListingFormat::Text => {
                 for (at, gateway) in gateways.iter().enumerate() {
                     if at > 0 {
                         output::print("\n")?;
                     }
-                    listing::value(*form, gateway)?;
+                    listing_output::print_value(*form, gateway)?;
                 }
                 Ok(())
             }
-            Some(_) | None => listing::value(*form, &shown),
+            Some(_) | None => listing_output::print_value(*form, &shown),
         }
     }
 }
 
-impl Reconcile {
+impl ReconcileArgs {
     fn run(&self) -> Result<(), Error> {
         let path = format!("gateways/{}/reconcile", self.name);
-        let begun = self.told.source.open()?.tell("POST", &path, Some(&json!({"reason": self.reason})))?;
-        listing::value(self.told.output, &begun)
+        let begun = self.request.source.open()?.submit("POST", &path, Some(&json!({"reason": self.reason})))?;
+        listing_output::print_value(self.request.output, &begun)
     }
 }

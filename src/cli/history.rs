@@ -1,13 +1,13 @@
 //! `muster history`.
 
 use super::Error;
-use super::listing::Events;
-use super::source::{LIVE, NDJSON, Question, Told, query};
+use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
+use super::listing_output::EventPrinter;
 
 /// Show what happened to an account: every event, when, and who asked
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct History {
+pub(super) struct HistoryArgs {
     /// The account's number
     number: String,
     /// From this time on: 2026-11-25 or 2026-11-25T09:30:00Z
@@ -29,7 +29,7 @@ pub(super) struct History {
     #[arg(long, conflicts_with_all = ["data_dir", "limit"])]
     follow: bool,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -41,25 +41,37 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 
-impl History {
+impl HistoryArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.told.source.open()?;
-        let mut events = Events::new(self.told.output);
+        let open = self.request.source.open()?;
+        let mut events = EventPrinter::new(self.request.output);
         let (types, since, until) = (self.types.clone(), self.since.clone(), self.until.clone());
         if self.follow {
             let (account, after) = (Some(self.number.clone()), Some("0".to_owned()));
-            let query =
-                query(&[("account", account), ("after", after), ("type", types), ("since", since), ("until", until)]);
-            let question = Question { method: "GET", path: &format!("events{query}"), accept: LIVE };
-            open.ask(&question, |piece| events.take_live(piece))?;
-            return Err(Error::TailEnded);
+            let query = query_string(&[
+                ("account", account),
+                ("after", after),
+                ("type", types),
+                ("since", since),
+                ("until", until),
+            ]);
+            let question = ApiRequest { method: "GET", path: &format!("events{query}"), accept: EVENT_STREAM };
+            open.request(&question, |piece| events.print_sse(piece))?;
+            return Err(Error::LiveTailEnded);
         } else {
             let order = self.reverse.then(|| "desc".to_owned());
             let limit = self.limit.map(|limit| limit.to_string());
-            let query =
-                query(&[("type", types), ("since", since), ("until", until), ("order", order), ("limit", limit)]);
+            let query = query_string(&[
+                ("type", types),
+                ("since", since),
+                ("until", until),
+                ("order", order),
+                ("limit", limit),
+            ]);
             let path = format!("accounts/{}/events{query}", self.number);
-            open.ask(&Question { method: "GET", path: &path, accept: NDJSON }, |piece| events.take(piece))?;
+            open.request(&ApiRequest { method: "GET", path: &path, accept: NDJSON }, |piece| {
+                events.print_ndjson(piece)
+            })?;
         }
         events.finish()
     }

@@ -5,34 +5,34 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::listing;
-use super::source::{JSON, Question, Told};
-use super::{Error, secret};
+use super::api_client::{ApiRequest, JSON, RequestArgs};
+use super::listing_output;
+use super::{Error, secret_file};
 
 /// Give and take away API keys, of a running service or of a directory that none uses
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Keys {
+pub(super) struct KeysArgs {
     #[command(subcommand)]
-    verb: Verb,
+    verb: KeysVerb,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    Create(Create),
-    List(List),
-    Revoke(Revoke),
+enum KeysVerb {
+    Create(CreateKeyArgs),
+    List(ListKeysArgs),
+    Revoke(RevokeKeyArgs),
 }
 
 /// Make a key and print it; it is shown this once
 #[derive(clap::Args)]
-struct Create {
+struct CreateKeyArgs {
     /// What people call it, as in the name of the back-end that uses it
     #[arg(long, value_name = "NAME")]
     name: String,
     /// What it is for
     #[arg(long, value_enum)]
-    role: Role,
+    role: RoleArg,
     /// Bind it to the accounts whose numbers begin so; may be given several times
     #[arg(long, value_name = "PREFIX")]
     accounts: Vec<String>,
@@ -46,27 +46,27 @@ struct Create {
     #[arg(long, value_name = "FILE", requires = "tenant")]
     tenant_secret_file: Option<PathBuf>,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 /// Show all keys, without what proves them
 #[derive(clap::Args)]
-struct List {
+struct ListKeysArgs {
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 /// Take a key away, at once
 #[derive(clap::Args)]
-struct Revoke {
+struct RevokeKeyArgs {
     /// The number of the key, which stands in it: muster_7_… is 7
     key: u64,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Role {
+enum RoleArg {
     /// The six documented endpoints
     Caller,
     /// Reads, replays, backups, webhooks
@@ -91,17 +91,17 @@ variable MUSTER_API_KEY, or in the file of --api-key-file.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such key.";
 
-impl Keys {
+impl KeysArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         match &self.verb {
-            Verb::Create(verb) => verb.run(),
-            Verb::List(verb) => verb.run(),
-            Verb::Revoke(verb) => verb.run(),
+            KeysVerb::Create(verb) => verb.run(),
+            KeysVerb::List(verb) => verb.run(),
+            KeysVerb::Revoke(verb) => verb.run(),
         }
     }
 }
 
-impl Create {
+impl CreateKeyArgs {
     fn run(&self) -> Result<(), Error> {
         let role = self.role.to_possible_value().map(|role| role.get_name().to_owned());
         let mut body = json!({"name": self.name, "role": role, "accounts": self.accounts});
@@ -112,27 +112,28 @@ impl Create {
             body["tenant"] = json!(tenant);
         }
         if let Some(file) = &self.tenant_secret_file {
-            body["secret"] = json!(secret::read(file)?);
+            body["secret"] = json!(secret_file::read_secret(file)?);
         }
-        self.told.print(&self.told.source.open()?.tell("POST", "keys", Some(&body))?)
+        self.request.print_value(&self.request.source.open()?.submit("POST", "keys", Some(&body))?)
     }
 }
 
-impl List {
+impl ListKeysArgs {
     fn run(&self) -> Result<(), Error> {
-        let listed = self.told.source.open()?.ask_value(&Question { method: "GET", path: "keys", accept: JSON })?;
-        self.told.print(&listed["keys"])
+        let listed =
+            self.request.source.open()?.request_json(&ApiRequest { method: "GET", path: "keys", accept: JSON })?;
+        self.request.print_value(&listed["keys"])
     }
 }
 
-impl Revoke {
+impl RevokeKeyArgs {
     fn run(&self) -> Result<(), Error> {
-        self.told.print(&self.told.source.open()?.tell("DELETE", &format!("keys/{}", self.key), None)?)
+        self.request.print_value(&self.request.source.open()?.submit("DELETE", &format!("keys/{}", self.key), None)?)
     }
 }
 
-impl Told {
-    fn print(&self, value: &Value) -> Result<(), Error> {
-        listing::value(self.output, value)
+impl RequestArgs {
+    fn print_value(&self, value: &Value) -> Result<(), Error> {
+        listing_output::print_value(self.output, value)
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::output::{self, Form};
-use super::{Error, log, log_writer, secret, signals};
-use crate::config::{Log, LogFormat};
-use crate::domain::printable;
-use crate::receiver::{self, Arrival, Faults, Keys, Rules};
+use super::output::{self, OutputFormat};
+use super::{Error, log_writer, logging, secret_file, signals};
+use crate::config::{LogFormat, LogSettings};
+use crate::domain::escape_controls;
+use crate::receiver::{self, FaultInjector, ReceivedWebhook, ReceiverOptions, SignatureVerifier};
 use crate::{clock, config};
 
 /// Receive webhooks, show what they say, and answer as the contract wants it
@@ -21,9 +21,9 @@ use crate::{clock, config};
 /// Prints a line for each webhook on standard output, and where it listens on standard error.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
-pub(super) struct Listen {
+pub(super) struct ListenArgs {
     /// Listen on this address; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = address)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = parse_address)]
     listen: String,
     /// Take only what this secret of Standard Webhooks signed, or one of several while one is exchanged for another
     #[arg(long, value_name = "SECRET", conflicts_with = "secret_file")]
@@ -41,7 +41,7 @@ pub(super) struct Listen {
     #[arg(long, value_name = "FILE", group = "app", requires = "tenant_id")]
     app_secret_file: Option<PathBuf>,
     /// Answer this share of what would be taken with a fault, HTTP 500: 0.1 is one in ten
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = parse_ratio)]
     fail: Option<f64>,
     /// Let faults have this HTTP status; without --fail, all answers have it
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..600))]
@@ -53,11 +53,11 @@ pub(super) struct Listen {
     #[arg(long, value_name = "N", requires = "fail")]
     seed: Option<u64>,
     /// Wait so long before each answer
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     slow: Duration,
     /// The form of the output: text for people, or one JSON object a line
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
 }
 
 const EXAMPLES: &str = "\
@@ -75,58 +75,62 @@ Signals: SIGTERM or SIGINT ends it once what is under way is answered, with exit
 
 Exit codes: 0 stopped, 1 failed, 2 wrong usage.";
 
-impl Listen {
+impl ListenArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         // What arrives is on standard output; only what goes wrong is logged.
-        log::start(&Log { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
+        logging::start(&LogSettings { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
         let seed = self.seed.unwrap_or_else(|| clock::now().0.cast_unsigned());
-        let faults = Faults::new(self.fail, self.status, self.code, seed);
-        let rules = Rules { keys: self.keys()?, faults, slow: self.slow };
+        let faults = FaultInjector::new(self.fail, self.status, self.code, seed);
+        let rules = ReceiverOptions { verifier: self.signature_verifier()?, faults, delay: self.slow };
         let stop = CancellationToken::new();
-        signals::watch(stop.clone())?;
+        signals::stop_on_signal(stop.clone())?;
         let mut unwritten = Ok(());
-        let print = |arrival: &Arrival| {
+        let print = |arrival: &ReceivedWebhook| {
             let line = match self.output {
-                Form::Text => arrival.text(),
-                Form::Json => arrival.json(),
+                OutputFormat::Text => arrival.to_text(),
+                OutputFormat::Json => arrival.to_json(),
             };
-            if let Err(error) = output::print(&(printable(&line) + "\n")) {
+            if let Err(error) = output::print(&(escape_controls(&line) + "\n")) {
                 unwritten = Err(error);
                 stop.cancel();
             }
         };
-        let say_ready = |address| self.say_ready(address, seed);
+        let say_ready = |address| self.announce_ready(address, seed);
         let listened = receiver::run(&self.listen, rules, say_ready, print, &stop);
         unwritten.and(listened.map_err(Error::from))
     }
 
-    fn keys(&self) -> Result<Keys, Error> {
+    fn signature_verifier(&self) -> Result<SignatureVerifier, Error> {
         let secrets = match &self.secret_file {
-            Some(file) => vec![secret::read(file)?],
+            Some(file) => vec![secret_file::read_secret(file)?],
             None => self.secret.clone(),
         };
-        let app_secret =
-            self.app_secret_file.as_deref().map(secret::read).transpose()?.or_else(|| self.app_secret.clone());
-        Ok(Keys::new(&secrets, self.tenant_id.as_deref().zip(app_secret.as_deref()))?)
+        let app_secret = self
+            .app_secret_file
+            .as_deref()
+            .map(secret_file::read_secret)
+            .transpose()?
+            .or_else(|| self.app_secret.clone());
+        Ok(SignatureVerifier::new(&secrets, self.tenant_id.as_deref().zip(app_secret.as_deref()))?)
     }
 
     /// Not on standard output, where nothing is but webhooks.
-    fn say_ready(&self, address: SocketAddr, seed: u64) {
+    fn announce_ready(&self, address: SocketAddr, seed: u64) {
         let seed = self.fail.map(|_| format!(", and draws faults with --seed {seed}")).unwrap_or_default();
-        log_writer::say(&format!("muster listens on http://{address}{seed}\n"));
+        log_writer::write_message(&format!("muster listens on http://{address}{seed}\n"));
     }
 }
 
-fn address(text: &str) -> Result<String, &'static str> {
-    let is_address = config::is_address(text);
+fn parse_address(text: &str) -> Result<String, &'static str> {
+    let is_address = config::is_listen_address(text);
     is_address.then(|| text.to_owned()).ok_or("must be host:port, as in 127.0.0.1:9000 or localhost:0")
 }
 
-fn share(text: &str) -> Result<f64, &'static str> {
+fn parse_ratio(text: &str) -> Result<f64, &'static str> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or("must be a number from 0 to 1, as in 0.1")
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    config::duration(text).ok_or("must be a duration, as in 2s or 500ms")
+fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    config::parse_duration(text).ok_or("must be a duration, as in 2s or 500ms")
 }

@@ -13,19 +13,19 @@ use crate::limits::LOG_BUFFER_BYTES;
 use crate::metrics::count_lost_log_lines;
 
 /// The target of the line that says how many lines were lost. The filter of the log always lets it through.
-pub(super) const TARGET: &str = module_path!();
+pub(super) const LOST_LINES_TARGET: &str = module_path!();
 
 /// Lines on their way to standard error. There is one for the process, as there is one standard error.
-static STDERR: LogBuffer = LogBuffer { state: Mutex::new(State::EMPTY), changed: Condvar::new() };
+static STDERR_BUFFER: LogBuffer = LogBuffer { state: Mutex::new(LogBufferState::EMPTY), changed: Condvar::new() };
 
 /// Lines that wait to be written.
 struct LogBuffer {
-    state: Mutex<State>,
+    state: Mutex<LogBufferState>,
     /// Notified when lines come, and when a batch of them is written.
     changed: Condvar,
 }
 
-struct State {
+struct LogBufferState {
     lines: Vec<u8>,
     /// Whether a thread writes what comes. Without one lines are written where they come about.
     has_thread: bool,
@@ -43,45 +43,46 @@ pub(super) struct LogWriter;
 
 /// Starts the thread that writes to standard error.
 pub(super) fn start() -> io::Result<()> {
-    if !mem::replace(&mut STDERR.lock().has_thread, true) {
-        thread::Builder::new().name("log".to_owned()).spawn(|| STDERR.write_to(&mut io::stderr()))?;
+    if !mem::replace(&mut STDERR_BUFFER.lock().has_thread, true) {
+        thread::Builder::new().name("log".to_owned()).spawn(|| STDERR_BUFFER.run(&mut io::stderr()))?;
     }
     Ok(())
 }
 
 /// Writes `sentence` behind all lines of the log, and never waits once [`start`] was called.
-pub(super) fn say(sentence: &str) {
-    if !STDERR.put_always(sentence.as_bytes()) {
+pub(super) fn write_message(sentence: &str) {
+    if !STDERR_BUFFER.push_unbounded(sentence.as_bytes()) {
         let _unread = io::stderr().write_all(sentence.as_bytes());
     }
 }
 
 /// As [`say`], and waits for at most `patience` until everything is written.
-pub(super) fn finish(sentence: &str, patience: Duration) {
-    say(sentence);
-    STDERR.wait_until_written(patience);
+pub(super) fn write_and_flush(sentence: &str, patience: Duration) {
+    write_message(sentence);
+    STDERR_BUFFER.wait_until_written(patience);
 }
 
-impl State {
-    const EMPTY: State = State { lines: Vec::new(), has_thread: false, is_writing: false, is_full: false, lost: 0 };
+impl LogBufferState {
+    const EMPTY: LogBufferState =
+        LogBufferState { lines: Vec::new(), has_thread: false, is_writing: false, is_full: false, lost: 0 };
 
-    fn lose(&mut self, lines: u64) {
+    fn count_lost(&mut self, lines: u64) {
         self.lost += lines;
         count_lost_log_lines(lines);
     }
 }
 
 impl LogBuffer {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LogBufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a line into the buffer, or counts it as lost.
-    fn put(&self, line: &[u8]) {
+    fn push(&self, line: &[u8]) {
         let mut state = self.lock();
         if state.is_full || state.lines.len() + line.len() > LOG_BUFFER_BYTES {
             state.is_full = true;
-            state.lose(1);
+            state.count_lost(1);
         } else {
             state.lines.extend_from_slice(line);
             self.changed.notify_all();
@@ -89,7 +90,7 @@ impl LogBuffer {
     }
 
     /// Puts a line into the buffer however full that is; false if there is no thread that would write it.
-    fn put_always(&self, line: &[u8]) -> bool {
+    fn push_unbounded(&self, line: &[u8]) -> bool {
         let mut state = self.lock();
         if state.has_thread {
             state.lines.extend_from_slice(line);
@@ -99,12 +100,12 @@ impl LogBuffer {
     }
 
     fn wait_until_written(&self, patience: Duration) {
-        let is_under_way = |state: &mut State| state.is_writing || !state.lines.is_empty();
+        let is_under_way = |state: &mut LogBufferState| state.is_writing || !state.lines.is_empty();
         let _state = self.changed.wait_timeout_while(self.lock(), patience, is_under_way);
     }
 
     /// Writes what comes to `output`, for ever.
-    fn write_to(&self, output: &mut impl Write) {
+    fn run(&self, output: &mut impl Write) {
         let mut batch = Vec::new();
         loop {
             self.write_batch(output, &mut batch);
@@ -127,7 +128,7 @@ impl LogBuffer {
             Ok(()) if state.lines.is_empty() => mem::take(&mut state.lost),
             Ok(()) => 0,
             Err(_) => {
-                state.lose(batch.iter().filter(|byte| **byte == b'\n').count() as u64);
+                state.count_lost(batch.iter().filter(|byte| **byte == b'\n').count() as u64);
                 0
             }
         };
@@ -145,7 +146,7 @@ impl LogBuffer {
 
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        STDERR.put(line);
+        STDERR_BUFFER.push(line);
         Ok(line.len())
     }
 
@@ -159,9 +160,9 @@ mod tests {
     use super::*;
 
     /// A pipe that somebody closed.
-    struct Closed;
+    struct ClosedPipe;
 
-    impl Write for Closed {
+    impl Write for ClosedPipe {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
@@ -172,11 +173,14 @@ mod tests {
     }
 
     fn buffer() -> LogBuffer {
-        LogBuffer { state: Mutex::new(State { has_thread: true, ..State::EMPTY }), changed: Condvar::new() }
+        LogBuffer {
+            state: Mutex::new(LogBufferState { has_thread: true, ..LogBufferState::EMPTY }),
+            changed: Condvar::new(),
+        }
     }
 
     /// What is written of the lines that wait.
-    fn written(buffer: &LogBuffer) -> String {
+    fn write_waiting(buffer: &LogBuffer) -> String {
         let mut output = Vec::new();
         buffer.write_batch(&mut output, &mut Vec::new());
         String::from_utf8_lossy(&output).into_owned()
@@ -187,24 +191,24 @@ mod tests {
         let buffer = buffer();
         let line = [&vec![b'x'; LOG_BUFFER_BYTES - 3], &b"\n"[..]].concat();
         for line in [&line[..], b"long\n", b"\n", b"\n"] {
-            buffer.put(line);
+            buffer.push(line);
         }
         assert_eq!(buffer.lock().lost, 3, "a short line has room, but would stand where others are missing");
-        assert!(buffer.put_always(b"the last sentence\n"));
-        assert!(written(&buffer).ends_with("x\nthe last sentence\n"));
+        assert!(buffer.push_unbounded(b"the last sentence\n"));
+        assert!(write_waiting(&buffer).ends_with("x\nthe last sentence\n"));
         assert_eq!(buffer.lock().lost, 0, "the log tells of them now");
-        buffer.put(b"on\n");
-        assert_eq!(written(&buffer), "on\n");
+        buffer.push(b"on\n");
+        assert_eq!(write_waiting(&buffer), "on\n");
     }
 
     #[test]
     fn what_cannot_be_written_is_counted_and_told_of_later() {
         let buffer = buffer();
-        buffer.put(b"one\n");
-        buffer.put(b"two\n");
-        buffer.write_batch(&mut Closed, &mut Vec::new());
+        buffer.push(b"one\n");
+        buffer.push(b"two\n");
+        buffer.write_batch(&mut ClosedPipe, &mut Vec::new());
         assert_eq!(buffer.lock().lost, 2);
-        buffer.put(b"three\n");
-        assert_eq!((written(&buffer), buffer.lock().lost), ("three\n".to_owned(), 0));
+        buffer.push(b"three\n");
+        assert_eq!((write_waiting(&buffer), buffer.lock().lost), ("three\n".to_owned(), 0));
     }
 }

@@ -7,7 +7,7 @@ use super::{Error, output};
 /// Print a page of the manual: of this program with all its verbs, or of one verb
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Man {
+pub(super) struct ManArgs {
     /// Which verb, as in `keys create`; without one, the program
     #[arg(value_name = "VERB")]
     verbs: Vec<String>,
@@ -20,7 +20,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Man {
+impl ManArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let mut command = super::command();
         // Only then do verbs know of which program they are.

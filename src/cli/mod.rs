@@ -31,21 +31,22 @@
 //! | `containerfile` | the verb: how a container is built |
 //! | `completions` | the verb: what shells complete |
 //! | `man` | the verb: a page of the manual |
-//! | `source` | where a verb reads from: a running service, or a stopped directory |
-//! | `listing` | events and values, in the form that was asked for |
+//! | `api_client` | where a verb reads from: a running service, or a stopped directory |
+//! | `listing_output` | events and values, in the form that was asked for |
 //! | `progress` | how far something is that takes a while |
-//! | `flags` | the flags that set settings, for every verb that needs them |
-//! | `secret` | a secret that is given in a file |
-//! | `exit` | the exit codes, and which error ends in which |
+//! | `setting_flags` | the flags that set settings, for every verb that needs them |
+//! | `secret_file` | a secret that is given in a file |
+//! | `exit_code` | the exit codes, and which error ends in which |
 //! | `output` | printing data, also into a pipe that nobody reads to its end |
-//! | `log` | where the log goes, and in which form |
+//! | `logging` | where the log goes, and in which form |
 //! | `log_writer` | writing the log, so that nobody waits for whoever reads it |
-//! | `masking` | account numbers in the log, masked |
+//! | `number_masking` | account numbers in the log, masked |
 //! | `signals` | what signals do |
 //!
 //! A new verb is a file, a line in `Verb` and a line in its `run`.
 
 mod alerts;
+mod api_client;
 mod backup;
 mod checkpoint;
 mod completions;
@@ -56,31 +57,30 @@ mod demo;
 mod diff;
 mod erase;
 mod events;
-mod exit;
+mod exit_code;
 mod export;
-mod flags;
 mod gateway;
 mod gateways;
 mod healthcheck;
 mod history;
 mod keys;
 mod listen;
-mod listing;
-mod log;
+mod listing_output;
 mod log_writer;
+mod logging;
 mod man;
-mod masking;
+mod number_masking;
 mod openapi;
 mod output;
 mod progress;
 mod prove;
 mod replay;
 mod restore;
-mod secret;
+mod secret_file;
 mod serve;
 mod service;
+mod setting_flags;
 mod signals;
-mod source;
 mod state;
 mod vault;
 mod verify;
@@ -90,52 +90,52 @@ use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
 
-pub use exit::{Error, Exit};
+pub use exit_code::{Error, Exit};
 
-use crate::domain::printable;
-use crate::limits::LOG_FLUSH;
+use crate::domain::escape_controls;
+use crate::limits::LOG_FLUSH_TIMEOUT;
 
 /// The register of a company's WhatsApp customer-service accounts.
 #[derive(Parser)]
 #[command(name = "muster", version, after_help = EXAMPLES)]
 struct CommandLine {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Option<CliVerb>,
 }
 
 /// What can be done.
 #[derive(Subcommand)]
-enum Verb {
-    Serve(serve::Serve),
-    History(history::History),
-    State(state::State),
-    Diff(diff::Diff),
-    Events(events::Events),
-    Verify(verify::Verify),
-    Replay(replay::Replay),
-    Prove(prove::Prove),
-    Checkpoint(checkpoint::Checkpoint),
-    Export(export::Export),
-    Erase(erase::Erase),
-    Backup(backup::Backup),
-    Restore(restore::Restore),
-    Webhooks(webhooks::Webhooks),
-    Gateways(gateways::Gateways),
-    Keys(keys::Keys),
-    Vault(vault::Vault),
-    Gateway(gateway::Gateway),
-    Listen(listen::Listen),
-    Dashboard(dashboard::Dashboard),
-    Alerts(alerts::Alerts),
+enum CliVerb {
+    Serve(serve::ServeArgs),
+    History(history::HistoryArgs),
+    State(state::StateArgs),
+    Diff(diff::DiffArgs),
+    Events(events::EventsArgs),
+    Verify(verify::VerifyArgs),
+    Replay(replay::ReplayArgs),
+    Prove(prove::ProveArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Export(export::ExportArgs),
+    Erase(erase::EraseArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Webhooks(webhooks::WebhooksArgs),
+    Gateways(gateways::GatewaysArgs),
+    Keys(keys::KeysArgs),
+    Vault(vault::VaultArgs),
+    Gateway(gateway::GatewayArgs),
+    Listen(listen::ListenArgs),
+    Dashboard(dashboard::DashboardArgs),
+    Alerts(alerts::AlertsArgs),
     #[command(name = "openapi")]
-    OpenApi(openapi::OpenApi),
-    Config(config::Config),
-    Demo(demo::Demo),
-    Healthcheck(healthcheck::Healthcheck),
-    Service(service::Service),
-    Containerfile(containerfile::Containerfile),
-    Completions(completions::Completions),
-    Man(man::Man),
+    OpenApi(openapi::OpenApiArgs),
+    Config(config::ConfigArgs),
+    Demo(demo::DemoArgs),
+    Healthcheck(healthcheck::HealthcheckArgs),
+    Service(service::ServiceArgs),
+    Containerfile(containerfile::ContainerfileArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -154,38 +154,38 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings, 3 not found, 4 not whole.";
 
-impl Verb {
+impl CliVerb {
     fn run(&self) -> Result<(), Error> {
         match self {
-            Verb::Serve(verb) => verb.run(),
-            Verb::History(verb) => verb.run(),
-            Verb::State(verb) => verb.run(),
-            Verb::Diff(verb) => verb.run(),
-            Verb::Events(verb) => verb.run(),
-            Verb::Verify(verb) => verb.run(),
-            Verb::Replay(verb) => verb.run(),
-            Verb::Prove(verb) => verb.run(),
-            Verb::Checkpoint(verb) => verb.run(),
-            Verb::Export(verb) => verb.run(),
-            Verb::Erase(verb) => verb.run(),
-            Verb::Backup(verb) => verb.run(),
-            Verb::Restore(verb) => verb.run(),
-            Verb::Webhooks(verb) => verb.run(),
-            Verb::Gateways(verb) => verb.run(),
-            Verb::Vault(verb) => verb.run(),
-            Verb::Keys(verb) => verb.run(),
-            Verb::Gateway(verb) => verb.run(),
-            Verb::Listen(verb) => verb.run(),
-            Verb::Dashboard(verb) => verb.run(),
-            Verb::Alerts(verb) => verb.run(),
-            Verb::OpenApi(verb) => verb.run(),
-            Verb::Config(verb) => verb.run(),
-            Verb::Demo(verb) => verb.run(),
-            Verb::Healthcheck(verb) => verb.run(),
-            Verb::Service(verb) => verb.run(),
-            Verb::Containerfile(verb) => verb.run(),
-            Verb::Completions(verb) => verb.run(),
-            Verb::Man(verb) => verb.run(),
+            CliVerb::Serve(verb) => verb.run(),
+            CliVerb::History(verb) => verb.run(),
+            CliVerb::State(verb) => verb.run(),
+            CliVerb::Diff(verb) => verb.run(),
+            CliVerb::Events(verb) => verb.run(),
+            CliVerb::Verify(verb) => verb.run(),
+            CliVerb::Replay(verb) => verb.run(),
+            CliVerb::Prove(verb) => verb.run(),
+            CliVerb::Checkpoint(verb) => verb.run(),
+            CliVerb::Export(verb) => verb.run(),
+            CliVerb::Erase(verb) => verb.run(),
+            CliVerb::Backup(verb) => verb.run(),
+            CliVerb::Restore(verb) => verb.run(),
+            CliVerb::Webhooks(verb) => verb.run(),
+            CliVerb::Gateways(verb) => verb.run(),
+            CliVerb::Vault(verb) => verb.run(),
+            CliVerb::Keys(verb) => verb.run(),
+            CliVerb::Gateway(verb) => verb.run(),
+            CliVerb::Listen(verb) => verb.run(),
+            CliVerb::Dashboard(verb) => verb.run(),
+            CliVerb::Alerts(verb) => verb.run(),
+            CliVerb::OpenApi(verb) => verb.run(),
+            CliVerb::Config(verb) => verb.run(),
+            CliVerb::Demo(verb) => verb.run(),
+            CliVerb::Healthcheck(verb) => verb.run(),
+            CliVerb::Service(verb) => verb.run(),
+            CliVerb::Containerfile(verb) => verb.run(),
+            CliVerb::Completions(verb) => verb.run(),
+            CliVerb::Man(verb) => verb.run(),
         }
     }
 }
@@ -197,7 +197,7 @@ fn command() -> Command {
 
 /// Does what the command line says. An error is one sentence, the last on standard error.
 pub fn run() -> ExitCode {
-    let ignored = signals::ignore_what_means_nothing();
+    let ignored = signals::ignore_stray_signals();
     let done = match CommandLine::try_parse() {
         Ok(CommandLine { verb: Some(verb) }) => ignored.and_then(|()| verb.run()),
         Ok(CommandLine { verb: None }) => output::print(&command().render_help().to_string()),
@@ -208,13 +208,13 @@ pub fn run() -> ExitCode {
         }
     };
     let (exit, sentence) = match done {
-        Ok(()) | Err(Error::Unread) => (Exit::Done, String::new()),
+        Ok(()) | Err(Error::OutputClosed) => (Exit::Done, String::new()),
         Err(error) => {
             // Lines end where the error ends them; services and gateways write some of the words between.
-            let lines: Vec<String> = error.to_string().lines().map(printable).collect();
+            let lines: Vec<String> = error.to_string().lines().map(escape_controls).collect();
             (error.exit(), format!("muster: {}\n", lines.join("\n")))
         }
     };
-    log_writer::finish(&sentence, LOG_FLUSH);
+    log_writer::write_and_flush(&sentence, LOG_FLUSH_TIMEOUT);
     exit.into()
 }

@@ -9,7 +9,7 @@ use crate::service;
 /// /openapi.json, and pages that show it at /docs.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
-pub(super) struct OpenApi {}
+pub(super) struct OpenApiArgs {}
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +18,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl OpenApi {
+impl OpenApiArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         output::print(&service::description())
     }

@@ -4,11 +4,11 @@ use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use super::Error;
-use crate::domain::printable;
+use crate::domain::escape_controls;
 
 /// The form in which a verb prints its data.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum Form {
+pub(super) enum OutputFormat {
     /// For people.
     Text,
     /// For programs.
@@ -25,19 +25,20 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::Unread),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::OutputClosed),
         written => written.map_err(Error::Output),
     }
 }
 
 /// Whether to write in colours: for people who look at a terminal and did not say that they want none (no-color.org).
-pub(super) fn is_colourful(stream: &impl IsTerminal) -> bool {
+pub(super) fn uses_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
 /// `rows` in columns, as wide as they must be. Others write some cells, so control characters are shown and not sent.
-pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let rows: Vec<[String; COLUMNS]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
+pub(super) fn format_table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let rows: Vec<[String; COLUMNS]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| escape_controls(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let line = |row: &[String; COLUMNS]| {
@@ -56,6 +57,6 @@ mod tests {
     #[test]
     fn control_characters_in_a_table_are_shown() {
         let rows = [["NAME", "ROLE"], ["a\u{1b}[2J\n", "admin"]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "NAME              ROLE\na\\u001b[2J\\u000a  admin\n");
+        assert_eq!(format_table(&rows), "NAME              ROLE\na\\u001b[2J\\u000a  admin\n");
     }
 }

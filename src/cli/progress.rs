@@ -3,33 +3,33 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar for work of which it is known how much there is.
-pub(super) struct Bar {
+pub(super) struct ProgressDisplay {
     bar: ProgressBar,
 }
 
-impl Bar {
+impl ProgressDisplay {
     /// A bar that counts `unit`s, of which there are `length`, once that is known.
-    pub(super) fn of(what: &'static str, unit: &'static str) -> Bar {
+    pub(super) fn with_unit(what: &'static str, unit: &'static str) -> ProgressDisplay {
         // It hides itself where standard error is no terminal.
         let bar = ProgressBar::new(0).with_message(what);
         let shape = format!("{{msg}} {{wide_bar}} {{human_pos}} of {{human_len}} {unit}, {{per_sec}}, {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&shape) {
             bar.set_style(style);
         }
-        Bar { bar }
+        ProgressDisplay { bar }
     }
 
     /// A count of bytes of which nobody knows how many there will be.
-    pub(super) fn of_bytes(what: &'static str) -> Bar {
+    pub(super) fn with_bytes(what: &'static str) -> ProgressDisplay {
         let bar = ProgressBar::new_spinner().with_message(what);
         if let Ok(style) = ProgressStyle::with_template("{msg} {spinner} {bytes}, {bytes_per_sec}, {elapsed}") {
             bar.set_style(style);
         }
-        Bar { bar }
+        ProgressDisplay { bar }
     }
 
     /// It is here now, of so many.
-    pub(super) fn at(&self, position: u64, of: u64) {
+    pub(super) fn set_position(&self, position: u64, of: u64) {
         // Telling costs more than counting.
         if position.is_multiple_of(1_024) || position == of {
             self.bar.set_length(of);
@@ -38,12 +38,12 @@ impl Bar {
     }
 
     /// So many more.
-    pub(super) fn more(&self, count: u64) {
+    pub(super) fn advance(&self, count: u64) {
         self.bar.inc(count);
     }
 }
 
-impl Drop for Bar {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -1,6 +1,6 @@
 //! `muster prove`.
 
-use super::source::{JSON, Question, Source};
+use super::api_client::{ApiRequest, JSON, SourceArgs};
 use super::{Error, output};
 
 /// Write an account's whole history with its proof to standard output
@@ -8,11 +8,11 @@ use super::{Error, output};
 /// `muster verify --bundle` checks it, with nothing but the log's public key.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Prove {
+pub(super) struct ProveArgs {
     /// The account's number
     number: String,
     #[command(flatten)]
-    source: Source,
+    source: SourceArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -21,9 +21,9 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 
-impl Prove {
+impl ProveArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let path = format!("log/proof/account/{}", self.number);
-        self.source.open()?.ask(&Question { method: "GET", path: &path, accept: JSON }, output::print_bytes)
+        self.source.open()?.request(&ApiRequest { method: "GET", path: &path, accept: JSON }, output::print_bytes)
     }
 }

@@ -1,17 +1,17 @@
 //! `muster replay`.
 
 use super::Error;
-use super::listing;
-use super::progress::Bar;
-use super::source::{JSON, Question, Told, query};
-use crate::audit::{Until, parse_time};
+use super::api_client::{ApiRequest, JSON, RequestArgs, query_string};
+use super::listing_output;
+use super::progress::ProgressDisplay;
+use crate::audit::{ReplayEnd, parse_time};
 
 /// Fold everything anew, and hold it against what is served
 ///
 /// No gateway and no receiver is asked or told anything.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Replay {
+pub(super) struct ReplayArgs {
     /// Up to this position or time; then nothing is compared
     #[arg(long, value_name = "TIME|POSITION")]
     until: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Replay {
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -30,33 +30,34 @@ Examples:
 Exit codes: 0 what is served is what the events say, 1 failed, 2 wrong usage, 3 the account is unknown, 4 it is not, or
   the journal is not whole.";
 
-impl Replay {
+impl ReplayArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.told.source.open()?;
+        let open = self.request.source.open()?;
         let replayed = match open.offline() {
             Some(offline) => {
-                let bar = Bar::of("replaying", "events");
+                let bar = ProgressDisplay::with_unit("replaying", "events");
                 let account = self.account.as_deref().map(str::parse).transpose();
                 let account =
                     account.map_err(|_| Error::Usage("--account must be an account number: 7 to 15 digits"))?;
-                let replayed = offline.audit().replay(self.until()?, account, |at, of| bar.at(at, of))?;
+                let replayed =
+                    offline.audit().replay(self.parse_until()?, account, |at, of| bar.set_position(at, of))?;
                 serde_json::to_value(replayed).unwrap_or_default()
             }
             None => {
-                let query = query(&[("until", self.until.clone()), ("account", self.account.clone())]);
-                open.ask_value(&Question { method: "POST", path: &format!("replay{query}"), accept: JSON })?
+                let query = query_string(&[("until", self.until.clone()), ("account", self.account.clone())]);
+                open.request_json(&ApiRequest { method: "POST", path: &format!("replay{query}"), accept: JSON })?
             }
         };
-        listing::value(self.told.output, &replayed)?;
+        listing_output::print_value(self.request.output, &replayed)?;
         match replayed["differences"].as_u64() {
             None | Some(0) => Ok(()),
-            Some(_) => Err(Error::Differs),
+            Some(_) => Err(Error::ProjectionDiffers),
         }
     }
 
-    fn until(&self) -> Result<Until, Error> {
-        let Some(text) = &self.until else { return Ok(Until::End) };
+    fn parse_until(&self) -> Result<ReplayEnd, Error> {
+        let Some(text) = &self.until else { return Ok(ReplayEnd::End) };
         let wrong = Error::Usage("--until must be a position, a time as in 2026-11-25T09:30:00Z, or a day");
-        text.parse().map(Until::Position).ok().or_else(|| parse_time(text).map(Until::Time)).ok_or(wrong)
+        text.parse().map(ReplayEnd::Position).ok().or_else(|| parse_time(text).map(ReplayEnd::Time)).ok_or(wrong)
     }
 }

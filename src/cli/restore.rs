@@ -4,10 +4,10 @@ use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
 use super::Error;
-use super::listing::{self, Form};
-use super::progress::Bar;
-use super::signals::Interrupt;
-use super::verify::{counted, signer};
+use super::listing_output::{self, ListingFormat};
+use super::progress::ProgressDisplay;
+use super::signals::InterruptFlag;
+use super::verify::{count_reads, parse_signer};
 use crate::files::open_file;
 use crate::{audit, clock};
 
@@ -16,7 +16,7 @@ use crate::{audit, clock};
 /// It is checked as it is read, and put in its place only when all of it is found whole; otherwise nothing is written.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Restore {
+pub(super) struct RestoreArgs {
     /// The backup (`muster backup`)
     from: PathBuf,
     /// The directory to make; empty, or not there
@@ -26,8 +26,8 @@ pub(super) struct Restore {
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
     /// The form of the output
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    output: Form,
+    #[arg(short, long, value_enum, default_value_t = ListingFormat::Text)]
+    output: ListingFormat,
 }
 
 const EXAMPLES: &str = "\
@@ -40,14 +40,14 @@ Signals: SIGINT or SIGTERM ends it, and removes what was written; a second one e
 Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is not whole; the first fault is named; 130 or 143 ended by a
   signal.";
 
-impl Restore {
+impl RestoreArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let failed = |source| Error::File { what: "read", path: self.from.clone(), source };
+        let failed = |source| Error::FileAccess { what: "read", path: self.from.clone(), source };
         let backup = BufReader::new(open_file(&self.from).map_err(failed)?);
-        let signer = signer(self.public_key.as_deref())?;
-        let interrupt = Interrupt::watch()?;
-        let bar = Bar::of_bytes("restoring");
-        let backup = Interruptible { reader: counted(backup, &bar), interrupt: &interrupt };
+        let signer = parse_signer(self.public_key.as_deref())?;
+        let interrupt = InterruptFlag::register()?;
+        let bar = ProgressDisplay::with_bytes("restoring");
+        let backup = InterruptibleReader { reader: count_reads(backup, &bar), interrupt: &interrupt };
         let restored = audit::restore(backup, &self.data_dir, signer.as_ref(), clock::now(), |_| {});
         drop(bar);
         let restored = match restored {
@@ -55,17 +55,17 @@ impl Restore {
             // That reading failed is then a consequence of the signal.
             Err(error) => return Err(interrupt.check().err().unwrap_or(error.into())),
         };
-        listing::value(self.output, &serde_json::to_value(restored).unwrap_or_default())
+        listing_output::print_value(self.output, &serde_json::to_value(restored).unwrap_or_default())
     }
 }
 
 /// A reader that fails once the verb is to end.
-struct Interruptible<'a, R> {
+struct InterruptibleReader<'a, R> {
     reader: R,
-    interrupt: &'a Interrupt,
+    interrupt: &'a InterruptFlag,
 }
 
-impl<R: Read> Read for Interruptible<'_, R> {
+impl<R: Read> Read for InterruptibleReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.interrupt.check().map_err(io::Error::other)?;
         self.reader.read(buffer)
@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn a_signal_ends_the_reading_of_a_backup() {
-        let interrupt = Interrupt::watch().unwrap();
-        let read = || Interruptible { reader: &b"backup"[..], interrupt: &interrupt }.read(&mut [0; 6]);
+        let interrupt = InterruptFlag::register().unwrap();
+        let read = || InterruptibleReader { reader: &b"backup"[..], interrupt: &interrupt }.read(&mut [0; 6]);
         assert_eq!(read().unwrap(), 6);
         raise(SIGTERM).unwrap();
         assert!(read().is_err());

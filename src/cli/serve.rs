@@ -11,18 +11,18 @@ use sd_notify::{NotifyState, notify};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::flags::SettingFlags;
-use super::masking::mask;
-use super::{Error, log, output, signals};
+use super::number_masking::mask;
+use super::setting_flags::SettingFlags;
+use super::{Error, logging, output, signals};
 use crate::service;
-use crate::traces::{Exporter, Mask};
+use crate::traces::{MaskFn, TraceExporter};
 
 /// Serve the API until it is told to stop
 ///
 /// Prints `muster is ready on URL` on standard output once it answers there; the log goes to standard error.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     #[command(flatten)]
     settings: SettingFlags,
 }
@@ -47,39 +47,39 @@ Log: nobody waits for whoever reads standard error. While it is not read, lines 
 
 Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal is not whole, 143 or 130 ended at once.";
 
-impl Serve {
+impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         signals::ignore_hangup()?;
-        forbid_cores().map_err(Error::Cores)?;
+        forbid_core_dumps().map_err(Error::CoreFiles)?;
         let effective = self.settings.load()?;
         let settings = &effective.settings;
         // Masked as in the log.
-        let mask = (!settings.log.full_numbers).then_some(mask as Mask);
-        let exporter = Exporter::start(&settings.telemetry, mask)?;
-        let filter = log::start(&settings.log, exporter.as_ref())?;
-        if let Some(variables) = effective.ignored_words() {
+        let mask = (!settings.log.full_numbers).then_some(mask as MaskFn);
+        let exporter = TraceExporter::start(&settings.telemetry, mask)?;
+        let filter = logging::start(&settings.log, exporter.as_ref())?;
+        if let Some(variables) = effective.ignored_variable_list() {
             tracing::warn!(variables, "environment variables that are no settings are left alone");
         }
-        raise_open_files(settings.http.max_connections);
+        raise_open_file_limit(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
         let stop = CancellationToken::new();
-        signals::watch(stop.clone())?;
+        signals::stop_on_signal(stop.clone())?;
         let (flags, tls) = (self.settings.clone(), Arc::<Notify>::default());
         let reload_tls = tls.clone();
-        signals::at_hangup(move || reload(&flags, &filter, &tls))?;
-        let ran = service::run(&effective, |address| say_ready(scheme, address), &reload_tls, &stop);
+        signals::on_hangup(move || reload_settings(&flags, &filter, &tls))?;
+        let ran = service::run(&effective, |address| announce_ready(scheme, address), &reload_tls, &stop);
         if let Some(exporter) = exporter {
-            exporter.stop();
+            exporter.flush_and_stop();
         }
         Ok(ran?)
     }
 }
 
 /// Reads again what can change while the service runs: the filter of the log, and the files of TLS.
-fn reload(flags: &SettingFlags, filter: &log::Filter, tls: &Notify) {
+fn reload_settings(flags: &SettingFlags, filter: &logging::LogFilterHandle, tls: &Notify) {
     tls.notify_one();
     let read = flags.load().map(|effective| effective.settings.log.filter);
-    match read.map_err(Error::from).and_then(|text| filter.set(&text).map(|()| text)) {
+    match read.map_err(Error::from).and_then(|text| filter.replace(&text).map(|()| text)) {
         Ok(text) => tracing::info!(filter = text, "SIGHUP: the filter of the log is read again"),
         Err(error) => {
             let error = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -91,13 +91,13 @@ fn reload(flags: &SettingFlags, filter: &log::Filter, tls: &Notify) {
 /// Keeps this process's memory, which has secrets in clear, out of core files, whatever limits it was started with: they
 /// are as long as nothing, and where a program takes them instead none is made. Nor does anything but root look into the
 /// process from then on.
-fn forbid_cores() -> io::Result<()> {
+fn forbid_core_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Lets this process have as many files open as it may: each connection is one, and a shell gives it 1,024 to begin with.
-fn raise_open_files(connections: usize) {
+fn raise_open_file_limit(connections: usize) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let files = getrlimit(Resource::Nofile).current;
@@ -113,14 +113,14 @@ fn raise_open_files(connections: usize) {
 /// Prints the line that whoever started the service waits for, and notifies a service manager (NOTIFY_SOCKET).
 ///
 /// Each on a thread of its own: a pipe or a socket that is full holds up neither the service nor the other one.
-fn say_ready(scheme: &'static str, address: SocketAddr) {
+fn announce_ready(scheme: &'static str, address: SocketAddr) {
     let print = move || output::print(&format!("muster is ready on {scheme}://{address}\n"));
-    tell("standard output", print);
-    tell("the service manager", || notify(&[NotifyState::Ready]));
+    notify_on_thread("standard output", print);
+    notify_on_thread("the service manager", || notify(&[NotifyState::Ready]));
 }
 
 /// Carries out `telling` on a thread of its own, which may wait for ever.
-fn tell<E: Display>(whom: &'static str, telling: impl FnOnce() -> Result<(), E> + Send + 'static) {
+fn notify_on_thread<E: Display>(whom: &'static str, telling: impl FnOnce() -> Result<(), E> + Send + 'static) {
     let told = thread::Builder::new().name("ready".to_owned()).spawn(move || {
         if let Err(error) = telling() {
             tracing::warn!(%error, "{whom} was not told that the service is ready");
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_process_can_have_no_core_file() {
-        forbid_cores().unwrap();
+        forbid_core_dumps().unwrap();
         assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
         assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
     }

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::{Error, output};
-use crate::limits::{SERVICE_OPEN_FILES, STOP_PATIENCE};
+use crate::limits::{SERVICE_MANAGER_STOP_TIMEOUT, SERVICE_OPEN_FILES};
 
 /// Print a unit for systemd that runs the service, locked in
 ///
@@ -14,7 +14,7 @@ use crate::limits::{SERVICE_OPEN_FILES, STOP_PATIENCE};
 /// /etc/muster/muster.env.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
-pub(super) struct Service {
+pub(super) struct ServiceArgs {
     /// Run this executable, by its whole path [default: this one]
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
@@ -27,30 +27,30 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Service {
+impl ServiceArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let bin = match &self.bin {
             Some(bin) => bin.clone(),
-            None => env::current_exe().map_err(|source| Error::File {
+            None => env::current_exe().map_err(|source| Error::FileAccess {
                 what: "find",
                 path: PathBuf::from("/proc/self/exe"),
                 source,
             })?,
         };
-        let bin = word(&bin).ok_or(Error::Usage("--bin must be a whole path, as in /usr/local/bin/muster"))?;
-        output::print(&unit(&bin))
+        let bin = quote_path(&bin).ok_or(Error::Usage("--bin must be a whole path, as in /usr/local/bin/muster"))?;
+        output::print(&format_unit(&bin))
     }
 }
 
 /// A path as a word of a unit, where quotes, backslashes, `%` and `$` have a meaning; none if it is no whole path.
-fn word(path: &Path) -> Option<String> {
+fn quote_path(path: &Path) -> Option<String> {
     let text = path.to_str().filter(|text| path.is_absolute() && !text.contains(char::is_control))?;
     let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     Some(if text.contains([' ', '\\', '"', '\'', ';']) { format!("\"{text}\"") } else { text })
 }
 
-fn unit(bin: &str) -> String {
-    let stop = STOP_PATIENCE.as_secs();
+fn format_unit(bin: &str) -> String {
+    let stop = SERVICE_MANAGER_STOP_TIMEOUT.as_secs();
     format!(
         r#"# Before the first start: mkdir -p /etc/muster && (umask 077 && openssl rand -hex 32 > /etc/muster/master.key),
 # and keep a copy of the key elsewhere. Settings, as in MUSTER_HTTP__LISTEN=0.0.0.0:8080, go into /etc/muster/muster.env.
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_path_is_one_word_of_a_unit() {
-        let word = |path: &str| word(Path::new(path));
+        let word = |path: &str| quote_path(Path::new(path));
         assert_eq!(word("/usr/bin/muster").as_deref(), Some("/usr/bin/muster"));
         assert_eq!(word(r#"/a b/100%/$x/"y"\z"#).as_deref(), Some(r#""/a b/100%%/$$x/\"y\"\\z""#));
         assert_eq!((word("bin/muster"), word("/bin/a\nExecStartPre=b")), (None, None));

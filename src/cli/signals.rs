@@ -16,16 +16,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Exit, log_writer};
-use crate::limits::{LOG_FLUSH, STOP_LIMIT};
+use crate::limits::{LOG_FLUSH_TIMEOUT, SIGNAL_EXIT_TIMEOUT};
 
 /// Signals that ask the process to end, with their names, and with how it ends that does not come to its own end.
-const ENDS: [(i32, &str, Exit); 2] = [(SIGTERM, "SIGTERM", Exit::Terminated), (SIGINT, "SIGINT", Exit::Interrupted)];
+const TERMINATION_SIGNALS: [(i32, &str, Exit); 2] =
+    [(SIGTERM, "SIGTERM", Exit::Terminated), (SIGINT, "SIGINT", Exit::Interrupted)];
 
 /// Keeps signals from ending the process that do not ask for it: SIGUSR1, SIGUSR2 and SIGALRM, which others send by
 /// mistake, and SIGXFSZ, which a write beyond `ulimit -f` raises (the write then fails with a sentence).
 ///
 /// Handlers rather than SIG_IGN, because a program that this one starts would inherit that.
-pub(super) fn ignore_what_means_nothing() -> Result<(), Error> {
+pub(super) fn ignore_stray_signals() -> Result<(), Error> {
     [SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ].into_iter().try_for_each(ignore)
 }
 
@@ -40,9 +41,9 @@ fn ignore(signal: i32) -> Result<(), Error> {
 
 /// Ends the process at the second SIGTERM or SIGINT, with the exit code that a shell gives for the signal. Nothing that
 /// hangs can hold that up, because the handler itself does it.
-fn end_at_the_second() -> io::Result<()> {
+fn exit_on_second_signal() -> io::Result<()> {
     let came = Arc::new(AtomicBool::new(false));
-    for (signal, _, exit) in ENDS {
+    for (signal, _, exit) in TERMINATION_SIGNALS {
         // Actions run in the order in which they are registered: the first signal finds that none came before it.
         flag::register_conditional_shutdown(signal, exit as i32, came.clone())?;
         flag::register(signal, came.clone())?;
@@ -54,35 +55,38 @@ fn end_at_the_second() -> io::Result<()> {
 /// [`STOP_LIMIT`]: everything that was answered is durable. The second signal ends the process at once.
 ///
 /// On a thread of its own, so that it also works while the service starts, stops or hangs.
-pub(super) fn watch(stop: CancellationToken) -> Result<(), Error> {
-    end_at_the_second().map_err(Error::Signals)?;
-    on_a_thread(ENDS.map(|(signal, ..)| signal), move |[mut terminate, mut interrupt]| async move {
-        let (_, name, _) = ENDS[tokio::select! {
-            _ = terminate.recv() => 0,
-            _ = interrupt.recv() => 1,
-        }];
-        stop.cancel();
-        tracing::info!("{name}: stopping");
-        sleep(STOP_LIMIT).await;
-        tracing::warn!(
-            "ending at once: what is under way did not end in time; nothing that was answered is lost, and the next \
+pub(super) fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
+    exit_on_second_signal().map_err(Error::Signals)?;
+    spawn_signal_thread(
+        TERMINATION_SIGNALS.map(|(signal, ..)| signal),
+        move |[mut terminate, mut interrupt]| async move {
+            let (_, name, _) = TERMINATION_SIGNALS[tokio::select! {
+                _ = terminate.recv() => 0,
+                _ = interrupt.recv() => 1,
+            }];
+            stop.cancel();
+            tracing::info!("{name}: stopping");
+            sleep(SIGNAL_EXIT_TIMEOUT).await;
+            tracing::warn!(
+                "ending at once: what is under way did not end in time; nothing that was answered is lost, and the next \
              start takes up the rest"
-        );
-        log_writer::finish("", LOG_FLUSH);
-        low_level::exit(0);
-    })
+            );
+            log_writer::write_and_flush("", LOG_FLUSH_TIMEOUT);
+            low_level::exit(0);
+        },
+    )
 }
 
 /// Calls `reload` at each SIGHUP, on a thread of its own: it may read from a disk that hangs.
-pub(super) fn at_hangup(mut reload: impl FnMut() + Send + 'static) -> Result<(), Error> {
-    on_a_thread([SIGHUP], move |[mut hangup]| async move {
+pub(super) fn on_hangup(mut reload: impl FnMut() + Send + 'static) -> Result<(), Error> {
+    spawn_signal_thread([SIGHUP], move |[mut hangup]| async move {
         while hangup.recv().await.is_some() {
             reload();
         }
     })
 }
 
-fn on_a_thread<const N: usize, F: Future<Output = ()>>(
+fn spawn_signal_thread<const N: usize, F: Future<Output = ()>>(
     signals: [i32; N],
     watching: impl FnOnce([Signal; N]) -> F + Send + 'static,
 ) -> Result<(), Error> {
@@ -107,16 +111,16 @@ fn on_a_thread<const N: usize, F: Future<Output = ()>>(
 
 /// Whether SIGTERM or SIGINT asked a verb to end that has something to clear up first. The second signal ends the process
 /// at once.
-pub(super) struct Interrupt {
+pub(super) struct InterruptFlag {
     /// One flag for each of [`ENDS`].
-    came: [Arc<AtomicBool>; 2],
+    received: [Arc<AtomicBool>; 2],
 }
 
-impl Interrupt {
-    pub(super) fn watch() -> Result<Interrupt, Error> {
-        let interrupt = Interrupt { came: Default::default() };
-        end_at_the_second().map_err(Error::Signals)?;
-        for ((signal, ..), came) in ENDS.iter().zip(&interrupt.came) {
+impl InterruptFlag {
+    pub(super) fn register() -> Result<InterruptFlag, Error> {
+        let interrupt = InterruptFlag { received: Default::default() };
+        exit_on_second_signal().map_err(Error::Signals)?;
+        for ((signal, ..), came) in TERMINATION_SIGNALS.iter().zip(&interrupt.received) {
             flag::register(*signal, came.clone()).map_err(Error::Signals)?;
         }
         Ok(interrupt)
@@ -124,7 +128,7 @@ impl Interrupt {
 
     /// An error once the verb is to end.
     pub(super) fn check(&self) -> Result<(), Error> {
-        match ENDS.iter().zip(&self.came).find(|(_, came)| came.load(Ordering::Relaxed)) {
+        match TERMINATION_SIGNALS.iter().zip(&self.received).find(|(_, came)| came.load(Ordering::Relaxed)) {
             Some(((_, name, exit), _)) => Err(Error::Interrupted { name, exit: *exit }),
             None => Ok(()),
         }

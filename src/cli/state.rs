@@ -1,13 +1,13 @@
 //! `muster state`.
 
 use super::Error;
-use super::listing;
-use super::source::{JSON, Question, Told, query};
+use super::api_client::{ApiRequest, JSON, RequestArgs, query_string};
+use super::listing_output;
 
 /// Show how an account stands, or stood, and what made it so
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
-pub(super) struct State {
+pub(super) struct StateArgs {
     /// The account's number
     number: String,
     /// As it stood at this time: 2026-11-25 or 2026-11-25T09:30:00Z
@@ -17,7 +17,7 @@ pub(super) struct State {
     #[arg(long, value_name = "N")]
     version: Option<u64>,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -28,11 +28,12 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown, or was not there yet.";
 
-impl State {
+impl StateArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let query = query(&[("at", self.at.clone()), ("version", self.version.map(|it| it.to_string()))]);
+        let query = query_string(&[("at", self.at.clone()), ("version", self.version.map(|it| it.to_string()))]);
         let path = format!("accounts/{}{query}", self.number);
-        let state = self.told.source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
-        listing::value(self.told.output, &state)
+        let state =
+            self.request.source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
+        listing_output::print_value(self.request.output, &state)
     }
 }

@@ -6,34 +6,34 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Error;
-use super::listing;
-use super::progress::Bar;
-use super::source::{JSON, Question, Told};
+use super::api_client::{ApiRequest, JSON, RequestArgs};
+use super::listing_output;
+use super::progress::ProgressDisplay;
 
 /// Show how the master key is, and rotate it while the service runs
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Vault {
+pub(super) struct VaultArgs {
     #[command(subcommand)]
-    verb: Verb,
+    verb: VaultVerb,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    Show(Show),
-    Rotate(Rotate),
+enum VaultVerb {
+    Show(ShowVaultArgs),
+    Rotate(RotateArgs),
 }
 
 /// Show where the master key comes from, and how far a rotation is
 #[derive(clap::Args)]
-struct Show {
+struct ShowVaultArgs {
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 /// Seal everything anew under another master key, while the service goes on
 #[derive(clap::Args)]
-struct Rotate {
+struct RotateArgs {
     /// The file with the new key, on the machine of the service [default: one is drawn, if the key is in a file]
     #[arg(long, value_name = "PATH")]
     new_key_file: Option<PathBuf>,
@@ -41,7 +41,7 @@ struct Rotate {
     #[arg(long, conflicts_with = "new_key_file")]
     abort: bool,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -58,34 +58,35 @@ directory that none uses (--data-dir).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-impl Vault {
+impl VaultArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         match &self.verb {
-            Verb::Show(Show { told }) => {
-                let shown = told.source.open()?.ask_value(&Question { method: "GET", path: "vault", accept: JSON })?;
-                listing::value(told.output, &shown)
+            VaultVerb::Show(ShowVaultArgs { request: told }) => {
+                let shown =
+                    told.source.open()?.request_json(&ApiRequest { method: "GET", path: "vault", accept: JSON })?;
+                listing_output::print_value(told.output, &shown)
             }
-            Verb::Rotate(verb) => verb.run(),
+            VaultVerb::Rotate(verb) => verb.run(),
         }
     }
 }
 
-impl Rotate {
+impl RotateArgs {
     fn run(&self) -> Result<(), Error> {
         let failed = |path: &PathBuf| {
             let path = path.clone();
-            move |source| Error::File { what: "find", path, source }
+            move |source| Error::FileAccess { what: "find", path, source }
         };
         let file =
             self.new_key_file.as_ref().map(|path| std::path::absolute(path).map_err(failed(path))).transpose()?;
         let body = if self.abort { Some(json!({"abort": true})) } else { file.map(|file| json!({"newKeyFile": file})) };
-        let open = self.told.source.open()?;
+        let open = self.request.source.open()?;
         if let Some(undone) = self.abort.then(|| open.abort_rotation()).flatten() {
-            return listing::value(self.told.output, &json!(undone?));
+            return listing_output::print_value(self.request.output, &json!(undone?));
         }
-        let bar = Bar::of("rotating", "accounts");
+        let bar = ProgressDisplay::with_unit("rotating", "accounts");
         let (mut line, mut last) = (Vec::new(), Value::Null);
-        open.tell_in_pieces("POST", "vault/rotate", body.as_ref(), |piece| {
+        open.submit_streaming("POST", "vault/rotate", body.as_ref(), |piece| {
             for byte in piece {
                 if *byte != b'\n' {
                     line.push(*byte);
@@ -94,18 +95,18 @@ impl Rotate {
                 last = serde_json::from_slice(&line).unwrap_or_default();
                 line.clear();
                 if let (Some(done), Some(of)) = (last["done"].as_u64(), last["of"].as_u64()) {
-                    bar.at(done, of);
+                    bar.set_position(done, of);
                 }
             }
             Ok(())
         })?;
         drop(bar);
         if last["next"].is_string() {
-            return listing::value(self.told.output, &last);
+            return listing_output::print_value(self.request.output, &last);
         }
         let broken = "the service ended before the rotation did; its next start finishes it, and then \
                       `muster vault rotate --abort` undoes it unless it has come to its end";
         let detail = last["error"].as_str().unwrap_or(broken).to_owned();
-        Err(Error::Refused { status: 500, detail, is_fault: false })
+        Err(Error::ErrorResponse { status: 500, detail, is_fault: false })
     }
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Error;
-use super::listing;
-use super::progress::Bar;
-use super::source::{JSON, Question, Told};
+use super::api_client::{ApiRequest, JSON, RequestArgs};
+use super::listing_output;
+use super::progress::ProgressDisplay;
 use crate::audit::{Signer, verify_bundle, verify_export};
 use crate::files::{open_file, read_file, read_text};
 use crate::limits::{BUNDLE_FILE_BYTES, NAMED_FILE_BYTES};
@@ -20,7 +20,7 @@ use crate::limits::{BUNDLE_FILE_BYTES, NAMED_FILE_BYTES};
 /// A bundle or an export is checked with nothing but the log's public key.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
-pub(super) struct Verify {
+pub(super) struct VerifyArgs {
     /// Check this bundle of one account (`muster prove`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "server", "data_dir"])]
     bundle: Option<PathBuf>,
@@ -31,7 +31,7 @@ pub(super) struct Verify {
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -42,83 +42,86 @@ Examples:
 
 Exit codes: 0 it is whole, 1 it cannot be read, 2 wrong usage, 4 it is not whole; the first fault is named.";
 
-impl Verify {
+impl VerifyArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         if self.public_key.is_some() && self.bundle.is_none() && self.export.is_none() {
             return Err(Error::Usage("--public-key goes with --bundle or --export"));
         }
-        let signer = self.signer()?;
+        let signer = self.parse_signer()?;
         let found = if let Some(path) = &self.bundle {
-            let bytes = read_file(path, BUNDLE_FILE_BYTES).map_err(failed(path))?;
+            let bytes = read_file(path, BUNDLE_FILE_BYTES).map_err(read_error(path))?;
             serde_json::to_value(verify_bundle(&bytes, signer.as_ref()).map_err(crate::audit::Error::from)?)
         } else if let Some(path) = &self.export {
-            let bar = Bar::of_bytes("verifying");
-            let file = BufReader::new(open_file(path).map_err(failed(path))?);
-            serde_json::to_value(verify_export(counted(file, &bar), signer.as_ref())?)
+            let bar = ProgressDisplay::with_bytes("verifying");
+            let file = BufReader::new(open_file(path).map_err(read_error(path))?);
+            serde_json::to_value(verify_export(count_reads(file, &bar), signer.as_ref())?)
         } else {
-            Ok(self.journal()?)
+            Ok(self.verify_journal()?)
         };
-        listing::value(self.told.output, &found.unwrap_or_default())
+        listing_output::print_value(self.request.output, &found.unwrap_or_default())
     }
 
-    fn journal(&self) -> Result<Value, Error> {
-        let open = self.told.source.open()?;
+    fn verify_journal(&self) -> Result<Value, Error> {
+        let open = self.request.source.open()?;
         match open.offline() {
             Some(offline) => {
-                let bar = Bar::of("verifying", "events");
-                let verified = offline.audit().verify(|at, of| bar.at(at, of))?;
+                let bar = ProgressDisplay::with_unit("verifying", "events");
+                let verified = offline.audit().verify(|at, of| bar.set_position(at, of))?;
                 Ok(serde_json::to_value(verified).unwrap_or_default())
             }
-            None => open.ask_value(&Question { method: "POST", path: "verify", accept: JSON }),
+            None => open.request_json(&ApiRequest { method: "POST", path: "verify", accept: JSON }),
         }
     }
 
-    fn signer(&self) -> Result<Option<Signer>, Error> {
-        signer(self.public_key.as_deref())
+    fn parse_signer(&self) -> Result<Option<Signer>, Error> {
+        parse_signer(self.public_key.as_deref())
     }
 }
 
 /// The signer that was named, by a key or by a file with one.
-pub(super) fn signer(named: Option<&str>) -> Result<Option<Signer>, Error> {
+pub(super) fn parse_signer(named: Option<&str>) -> Result<Option<Signer>, Error> {
     let Some(named) = named else { return Ok(None) };
     let path = Path::new(named);
     let written = match path.exists() {
-        true => read_text(path, NAMED_FILE_BYTES).map_err(failed(path))?.to_string(),
+        true => read_text(path, NAMED_FILE_BYTES).map_err(read_error(path))?.to_string(),
         false => named.to_owned(),
     };
     let wrong = "--public-key must be a key as GET /api/v1/log/public-key gives it (name+id+key), or a file with one";
     Signer::parse(&written).map(Some).ok_or(Error::Usage(wrong))
 }
 
-fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| Error::File { what: "read", path: path.to_owned(), source }
+fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::FileAccess { what: "read", path: path.to_owned(), source }
 }
 
 /// A reader whose bytes are counted.
-pub(super) fn counted<'a, R: std::io::BufRead + 'a>(reader: R, bar: &'a Bar) -> impl std::io::BufRead + 'a {
-    Counted { reader, bar }
-}
-
-struct Counted<'a, R> {
+pub(super) fn count_reads<'a, R: std::io::BufRead + 'a>(
     reader: R,
-    bar: &'a Bar,
+    bar: &'a ProgressDisplay,
+) -> impl std::io::BufRead + 'a {
+    CountingReader { reader, bar }
 }
 
-impl<R: std::io::BufRead> std::io::Read for Counted<'_, R> {
+struct CountingReader<'a, R> {
+    reader: R,
+    bar: &'a ProgressDisplay,
+}
+
+impl<R: std::io::BufRead> std::io::Read for CountingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.reader.read(buffer)?;
-        self.bar.more(read as u64);
+        self.bar.advance(read as u64);
         Ok(read)
     }
 }
 
-impl<R: std::io::BufRead> std::io::BufRead for Counted<'_, R> {
+impl<R: std::io::BufRead> std::io::BufRead for CountingReader<'_, R> {
     fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
         self.reader.fill_buf()
     }
 
     fn consume(&mut self, count: usize) {
-        self.bar.more(count as u64);
+        self.bar.advance(count as u64);
         self.reader.consume(count);
     }
 }

@@ -31,7 +31,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// TLS cannot be set up: the system has no certificates of CAs.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS cannot be set up: {0}")]
-pub struct SetupError(#[from] rustls::Error);
+pub struct TlsSetupError(#[from] rustls::Error);
 
 /// What makes connections, with TLS where the URL says so.
 #[derive(Clone)]
@@ -41,13 +41,13 @@ pub(super) struct Connector {
 }
 
 /// A connection.
-pub(super) struct Stream {
+pub(super) struct TrackedStream {
     transport: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
-    usage: Arc<Usage>,
+    usage: Arc<ConnectionUsage>,
 }
 
 /// What came of a connection so far.
-pub(super) struct Usage {
+pub(super) struct ConnectionUsage {
     pub(super) since: Instant,
     was_used: AtomicBool,
     /// Bytes that came since the last request began, also of interim answers.
@@ -57,7 +57,7 @@ pub(super) struct Usage {
 }
 
 impl Connector {
-    pub(super) fn new(resolver: Resolver, timeout: Duration) -> Result<Connector, SetupError> {
+    pub(super) fn new(resolver: Resolver, timeout: Duration) -> Result<Connector, TlsSetupError> {
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(ring).with_safe_default_protocol_versions()?;
         let mut tls = tls.with_platform_verifier()?.with_no_client_auth();
@@ -72,7 +72,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Stream>;
+    type Response = TokioIo<TrackedStream>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -84,7 +84,10 @@ impl Service<Uri> for Connector {
         let connecting = timeout(self.timeout, self.https.call(uri));
         async move {
             let transport = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            Ok(TokioIo::new(Stream { transport: TokioIo::new(transport), usage: Arc::new(Usage::new()) }))
+            Ok(TokioIo::new(TrackedStream {
+                transport: TokioIo::new(transport),
+                usage: Arc::new(ConnectionUsage::new()),
+            }))
         }
         .boxed()
     }
@@ -105,26 +108,26 @@ impl Service<Name> for Resolver {
     }
 }
 
-impl Usage {
-    fn new() -> Usage {
+impl ConnectionUsage {
+    fn new() -> ConnectionUsage {
         let (was_used, received, is_idle) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicBool::new(true));
-        Usage { since: Instant::now(), was_used, received, is_idle }
+        ConnectionUsage { since: Instant::now(), was_used, received, is_idle }
     }
 
     /// That of a connection.
-    pub(super) fn of(connection: &Connected) -> Option<Arc<Usage>> {
+    pub(super) fn of(connection: &Connected) -> Option<Arc<ConnectionUsage>> {
         let mut extras = Extensions::new();
         connection.get_extras(&mut extras);
         extras.remove()
     }
 
     /// Notes that an answer began. Whether it is the first on the connection.
-    pub(super) fn begins_to_answer(&self) -> bool {
+    pub(super) fn mark_response_started(&self) -> bool {
         !self.was_used.swap(true, Ordering::Relaxed)
     }
 
     /// Notes that the answer is whole.
-    pub(super) fn ended(&self) {
+    pub(super) fn mark_response_complete(&self) {
         self.is_idle.store(true, Ordering::Relaxed);
     }
 
@@ -138,20 +141,20 @@ impl Usage {
         self.was_used.load(Ordering::Relaxed) && (self.received() == 0 || self.is_idle.load(Ordering::Relaxed))
     }
 
-    fn begin(&self) {
+    fn mark_request_started(&self) {
         if self.is_idle.swap(false, Ordering::Relaxed) {
             self.received.store(0, Ordering::Relaxed);
         }
     }
 }
 
-impl Connection for Stream {
+impl Connection for TrackedStream {
     fn connected(&self) -> Connected {
         self.transport.inner().connected().extra(self.usage.clone())
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for TrackedStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = to.filled().len();
         let polled = Pin::new(&mut self.transport).poll_read(context, to);
@@ -160,9 +163,9 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for TrackedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.usage.begin();
+        self.usage.mark_request_started();
         Pin::new(&mut self.transport).poll_write(context, bytes)
     }
 
@@ -171,7 +174,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.usage.begin();
+        self.usage.mark_request_started();
         Pin::new(&mut self.transport).poll_write_vectored(context, pieces)
     }
 

@@ -4,21 +4,21 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `exchange` | a request and its answer, before one deadline |
+//! | `http_client` | a request and its answer, before one deadline |
 //! | `connection` | connections: how they are made, and what came on them |
 //! | `resolver` | the addresses of names |
-//! | `guard` | which addresses may be reached |
-//! | `failure` | why a request got no answer, by class |
-//! | `answer` | what an answer says: `Retry-After`, a body that is nearly JSON |
-//! | `url_text` | URLs as texts: parsed strictly, and shown without secrets |
+//! | `address_guard` | which addresses may be reached |
+//! | `failure_class` | why a request got no answer, by class |
+//! | `response_parsing` | what an answer says: `Retry-After`, a body that is nearly JSON |
+//! | `url_redaction` | URLs as texts: parsed strictly, and shown without secrets |
 
-mod answer;
+mod address_guard;
 mod connection;
-mod exchange;
-mod failure;
-mod guard;
+mod failure_class;
+mod http_client;
 mod resolver;
-mod url_text;
+mod response_parsing;
+mod url_redaction;
 
 #[cfg(test)]
 mod tests;
@@ -27,21 +27,21 @@ use std::time::Duration;
 
 use reqwest::{ClientBuilder, redirect, retry};
 
-pub use answer::{json_text, retry_after, text};
-pub use connection::SetupError;
-pub use exchange::{Answer, Client, Error, Options, get, post, request};
-pub use failure::{Class, class};
-pub use guard::{Forbidden, Guard, Network};
+pub use address_guard::{AddressGuard, ForbiddenAddress, Network};
+pub use connection::TlsSetupError;
+pub use failure_class::{FailureClass, classify_reqwest};
+pub use http_client::{ClientOptions, Error, HttpClient, HttpResponse, get, post, request};
 pub use hyper::http::request::Builder as RequestBuilder;
-pub use resolver::{Resolver, Unresolved};
-pub use url_text::{NOT_A_URL, parse_url, redact_url};
+pub use resolver::{ResolveError, Resolver};
+pub use response_parsing::{json_text, lossy_text, retry_after};
+pub use url_redaction::{NOT_A_URL, parse_url, redact_url};
 
 /// Who asks.
 const AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
 
 /// A client of our own service in the making, whose answers may have no end. It follows no redirect, tries nothing again, and asks the environment for no proxy: attempts
 /// are counted and addresses are checked by whoever uses it. TLS is rustls with ring.
-pub fn builder(connect_timeout: Duration) -> ClientBuilder {
+pub fn streaming_client_builder(connect_timeout: Duration) -> ClientBuilder {
     // Whoever came first has installed the same.
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

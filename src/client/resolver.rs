@@ -7,44 +7,44 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::lookup_host;
 
-use super::guard::{Forbidden, Guard};
+use super::address_guard::{AddressGuard, ForbiddenAddress};
 
 /// What resolves names.
 #[derive(Clone)]
 pub struct Resolver {
     /// Without one, every address may be reached.
-    guard: Option<Guard>,
-    look_up: LookUp,
+    guard: Option<AddressGuard>,
+    look_up: LookupFn,
 }
 
 /// What knows the addresses of a name. A port of 0 stands for that of the URL.
-pub type LookUp = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+pub type LookupFn = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
 /// A name has no address.
 #[derive(Debug, thiserror::Error)]
 #[error("the name cannot be resolved: {0}")]
-pub struct Unresolved(#[source] pub io::Error);
+pub struct ResolveError(#[source] pub io::Error);
 
 impl Resolver {
     /// Asks the system for names.
-    pub fn of_system(guard: Option<Guard>) -> Resolver {
+    pub fn system(guard: Option<AddressGuard>) -> Resolver {
         Resolver::new(guard, |name| async move { Ok(lookup_host((name, 0)).await?.collect()) }.boxed())
     }
 
     /// Asks `look_up` for names.
-    pub fn new(guard: Option<Guard>, look_up: LookUp) -> Resolver {
+    pub fn new(guard: Option<AddressGuard>, look_up: LookupFn) -> Resolver {
         Resolver { guard, look_up }
     }
 
     /// The addresses of `name` that may be reached; if there are none, why not the first. `localhost` is this machine,
     /// whatever others say (RFC 6761, 6.3).
-    pub(super) async fn resolve(&self, name: &str) -> Result<Result<Vec<SocketAddr>, Forbidden>, Unresolved> {
+    pub(super) async fn resolve(&self, name: &str) -> Result<Result<Vec<SocketAddr>, ForbiddenAddress>, ResolveError> {
         let found = match name {
             "localhost" => vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()],
-            name => (self.look_up)(name.to_owned()).await.map_err(Unresolved)?,
+            name => (self.look_up)(name.to_owned()).await.map_err(ResolveError)?,
         };
         Ok(match &self.guard {
-            Some(guard) => guard.allowed(name, found),
+            Some(guard) => guard.filter_allowed(name, found),
             None => Ok(found),
         })
     }

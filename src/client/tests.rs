@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Answer, Class, Client, Error, Options, Resolver, post};
+use super::{ClientOptions, Error, FailureClass, HttpClient, HttpResponse, Resolver, post};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Beyond it a test has failed.
@@ -19,12 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST: usize = 64 * 1024;
 const TAKEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntaken";
 
-fn options() -> Options {
-    Options::new(10 * SECOND, 30 * SECOND, 8)
+fn options() -> ClientOptions {
+    ClientOptions::new(10 * SECOND, 30 * SECOND, 8)
 }
 
-fn client(options: Options) -> Client {
-    Client::new(options).unwrap()
+fn client(options: ClientOptions) -> HttpClient {
+    HttpClient::new(options).unwrap()
 }
 
 /// Reads one request, or none if the connection ends.
@@ -56,9 +56,9 @@ async fn server(connections: Vec<Vec<String>>) -> (Url, JoinHandle<Vec<String>>)
     (url, serving)
 }
 
-async fn send(client: &Client, url: &Url) -> Result<Answer, Error> {
+async fn send(client: &HttpClient, url: &Url) -> Result<HttpResponse, Error> {
     let request = post(url).header("webhook-id", "msg_1");
-    timeout(PATIENCE, client.send(request, "{}", MOST)).await.unwrap().and_then(Answer::whole)
+    timeout(PATIENCE, client.send(request, "{}", MOST)).await.unwrap().and_then(HttpResponse::into_complete)
 }
 
 async fn ended(serving: JoinHandle<Vec<String>>) -> Vec<String> {
@@ -79,7 +79,7 @@ async fn interim_answers_have_an_end() {
         while stream.write_all(interim(10).as_bytes()).await.is_ok() {}
     });
     let error = send(&client(options()), &url).await.err().unwrap();
-    assert_eq!((error.class, error.words.as_str()), (Class::TooLong, "the answer has more than 65536 bytes"));
+    assert_eq!((error.class, error.message.as_str()), (FailureClass::TooLong, "the answer has more than 65536 bytes"));
     timeout(PATIENCE, endless).await.expect("the connection is closed").unwrap();
 }
 
@@ -88,10 +88,10 @@ async fn interim_answers_count() {
     let body = |bytes: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{}", "b".repeat(bytes));
     for (answer, expected) in [
         (interim(10).repeat(3) + &body(40_000), Ok(40_000)),
-        (interim(40_000) + &body(40_000), Err(Class::TooLong)),
+        (interim(40_000) + &body(40_000), Err(FailureClass::TooLong)),
         (body(MOST), Ok(MOST)),
-        (body(MOST + 1), Err(Class::TooLong)),
-        (format!("HTTP/1.1 200 OK\r\nlink: {}", "a".repeat(3 * MOST)), Err(Class::TooLong)),
+        (body(MOST + 1), Err(FailureClass::TooLong)),
+        (format!("HTTP/1.1 200 OK\r\nlink: {}", "a".repeat(3 * MOST)), Err(FailureClass::TooLong)),
     ] {
         let (url, serving) = server(vec![vec![answer.clone()]]).await;
         let answered = send(&client(options()), &url).await;
@@ -118,7 +118,7 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
         for _ in 1..count {
             send(&patient, &url).await.unwrap();
         }
-        assert_eq!(send(&patient, &url).await.err().unwrap().class, Class::Reset);
+        assert_eq!(send(&patient, &url).await.err().unwrap().class, FailureClass::Reset);
         assert_eq!(ended(serving).await.len(), requests);
     }
     // A part of an answer may follow from what was done, and a request without an id may not be repeated.
@@ -129,7 +129,7 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
         send(&patient, &url).await.unwrap();
         let request = post(&url).header(id, "msg_2");
         let sent = timeout(PATIENCE, patient.send(request, "{}", MOST)).await.unwrap();
-        assert_eq!(sent.err().unwrap().class, Class::Reset, "{id}");
+        assert_eq!(sent.err().unwrap().class, FailureClass::Reset, "{id}");
         assert_eq!(ended(serving).await.len(), 2);
     }
 }
@@ -158,7 +158,7 @@ async fn named(name: &'static str) -> SocketAddr {
 async fn a_name_that_moves_is_followed() {
     let (old, new) = (named("old").await, named("new").await);
     let resolver = || Resolver::new(None, |_| async { Ok(PLACE.lock().unwrap().iter().copied().collect()) }.boxed());
-    let living = |connection_lifetime| client(Options { connection_lifetime, resolver: resolver(), ..options() });
+    let living = |connection_lifetime| client(ClientOptions { connection_lifetime, resolver: resolver(), ..options() });
     let url = "http://receiver.example/".parse().unwrap();
     let [never, soon, long] = [Duration::ZERO, SECOND / 10, PATIENCE].map(living);
     *PLACE.lock().unwrap() = Some(old);

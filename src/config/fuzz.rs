@@ -7,16 +7,16 @@ use std::os::unix::ffi::OsStringExt;
 
 use url::Url;
 
-use super::text::written;
-use super::{File, duration, is_address, load, receiver_url};
-use crate::client::{Guard, NOT_A_URL, Network, redact_url};
-use crate::domain::printable;
+use super::text_parsing::format_duration;
+use super::{SettingsFile, is_listen_address, load, parse_duration, receiver_url};
+use crate::client::{AddressGuard, NOT_A_URL, Network, redact_url};
+use crate::domain::escape_controls;
 
 /// Stands in every secret of the seeds.
 const SECRET: &str = "c4n4ry";
 
 /// A settings file, a line of three dashes, variables a line each.
-pub(crate) fn givens() -> Vec<Vec<u8>> {
+pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
     [
         "data_dir = \"/from/file\"\n[http]\nlisten = \"127.0.0.1:1\"\nmax_batch = 1_000\n[webhooks]\nretry_waits = [\"10s\", \"1h 30m\"]\n---\nMUSTER_HTTP__LISTEN=localhost:2",
         "vault.master_key_command = [\"/usr/bin/key\", \"--name\", \"it\"]\nlog = { filter = \"muster=debug,warn\", format = \"json\" }\nstore.cache_bytes = 1048576\n",
@@ -31,7 +31,7 @@ pub(crate) fn givens() -> Vec<Vec<u8>> {
 }
 
 /// Settings: what is taken is taken again as it is shown, and no fault repeats a secret.
-pub(crate) fn given(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_settings(bytes: &[u8]) -> Option<String> {
     let end = bytes.windows(4).position(|it| it == b"---\n").unwrap_or(bytes.len());
     let file = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let lines = bytes.get(end + 4..).unwrap_or_default().split(|byte| *byte == b'\n');
@@ -41,18 +41,18 @@ pub(crate) fn given(bytes: &[u8]) -> Option<String> {
     };
     let lines: Vec<&[u8]> = lines.collect();
     for line in &lines {
-        texts(&String::from_utf8_lossy(line.split(|byte| *byte == b'=').next_back().unwrap_or_default()));
+        check_text(&String::from_utf8_lossy(line.split(|byte| *byte == b'=').next_back().unwrap_or_default()));
     }
-    file.split('"').for_each(texts);
-    let file = File { path: "muster.toml".into(), text: file };
+    file.split('"').for_each(check_text);
+    let file = SettingsFile { path: "muster.toml".into(), text: file };
     match load(Some(&file), lines.into_iter().filter_map(variable), &[]) {
         Ok(effective) => {
             let rows = effective.rows.iter().filter(|row| !row.value.is_null() && row.name != "vault.master_key");
             let text: String =
-                rows.map(|row| format!("{} = {}\n", row.name, printable(&row.value.to_string()))).collect();
+                rows.map(|row| format!("{} = {}\n", row.name, escape_controls(&row.value.to_string()))).collect();
             // A secret and the cut part of a path are not taken again.
             if !text.contains("***") && !text.contains('…') {
-                let again = load(Some(&File { path: "again.toml".into(), text: text.clone() }), [], &[]);
+                let again = load(Some(&SettingsFile { path: "again.toml".into(), text: text.clone() }), [], &[]);
                 let again = again.unwrap_or_else(|error| panic!("{text}\n{error}"));
                 let differs = effective
                     .rows
@@ -68,24 +68,24 @@ pub(crate) fn given(bytes: &[u8]) -> Option<String> {
 }
 
 /// Each text that settings and requests have.
-fn texts(text: &str) {
-    if let Some(read) = duration(text) {
-        assert_eq!(duration(&written(read)), Some(read), "{text:?}");
+fn check_text(text: &str) {
+    if let Some(read) = parse_duration(text) {
+        assert_eq!(parse_duration(&format_duration(read)), Some(read), "{text:?}");
     }
-    let _is = is_address(text);
+    let _is = is_listen_address(text);
     if let Some(url) = receiver_url(text) {
         assert_eq!(receiver_url(url.as_str()).as_ref(), Some(&url), "{text:?}");
-        let strict = Guard::new([]).check_url(&url).is_ok();
-        assert!(!strict || Guard::on_this_machine().check_url(&url).is_ok());
+        let strict = AddressGuard::new([]).check_url(&url).is_ok();
+        assert!(!strict || AddressGuard::allow_private().check_url(&url).is_ok());
     }
     if let Ok(network) = text.parse::<Network>() {
         assert_eq!(network.to_string().parse(), Ok(network));
     }
-    is_shown_by_its_parts(text);
+    check_redacted_url(text);
 }
 
 /// A URL is shown as the parser reads it, which is where requests go, and without the parts that are secret.
-fn is_shown_by_its_parts(text: &str) {
+fn check_redacted_url(text: &str) {
     let shown = redact_url(text);
     if shown == NOT_A_URL {
         return assert_eq!(receiver_url(text), None, "{text:?}");

@@ -6,30 +6,32 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 
-use super::fault::Fault;
-use super::gateway;
-use super::given::{File, Flag, Given, by_environment, by_file, by_flags};
-use super::settings::{Settings, Tls, Vault};
-use super::shown::{but_found, shown};
-use super::table::{FILE_VARIABLE, SETTINGS};
-use super::text::receiver;
+use super::gateway_settings;
+use super::redaction::{describe_found, redact_value};
+use super::setting_error::SettingError;
+use super::setting_list::{CONFIG_VARIABLE, SETTINGS};
+use super::settings::{Settings, TlsSettings, VaultSettings};
+use super::sources::{
+    FlagValue, SettingsFile, SourcedValue, collect_from_environment, collect_from_file, collect_from_flags,
+};
+use super::text_parsing::parse_receiver_url;
 use crate::files::read_text;
 use crate::limits::NAMED_FILE_BYTES;
 
 /// The settings that are in effect.
 #[derive(Clone, Debug, Default)]
-pub struct Effective {
+pub struct EffectiveSettings {
     /// The settings.
     pub settings: Settings,
     /// Each of them with its source, to be shown.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SettingRow>,
     /// Environment variables that begin with `MUSTER_` and resemble no setting. They change nothing; an operator is told.
     pub ignored_variables: Vec<String>,
 }
 
-impl Effective {
+impl EffectiveSettings {
     /// The variables that are ignored, for a sentence; `None` if there are none.
-    pub fn ignored_words(&self) -> Option<String> {
+    pub fn ignored_variable_list(&self) -> Option<String> {
         (!self.ignored_variables.is_empty()).then(|| self.ignored_variables.join(", "))
     }
 }
@@ -37,7 +39,7 @@ impl Effective {
 /// One setting, to be shown.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = Setting)]
-pub struct Row {
+pub struct SettingRow {
     /// Its name.
     pub name: &'static str,
     /// Its value, without secrets; null if it is not set.
@@ -48,30 +50,30 @@ pub struct Row {
 
 /// Why there are no settings: all faults in what was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}", said(.0.len()), .0.iter().map(|fault| format!("\n  {fault}")).collect::<String>())]
-pub struct Error(pub Vec<Fault>);
+#[error("{}{}", error_heading(.0.len()), .0.iter().map(|fault| format!("\n  {fault}")).collect::<String>())]
+pub struct Error(pub Vec<SettingError>);
 
 /// Settings from defaults, `file`, `environment` and `flags`; the later wins.
 pub fn load(
-    file: Option<&File>,
+    file: Option<&SettingsFile>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-    flags: &[Flag],
-) -> Result<Effective, Error> {
+    flags: &[FlagValue],
+) -> Result<EffectiveSettings, Error> {
     let (mut faults, mut ignored_variables) = (Vec::new(), Vec::new());
-    let mut given = file.map_or_else(Vec::new, |file| by_file(file, &mut faults));
-    given.extend(by_environment(environment, &mut faults, &mut ignored_variables));
-    given.extend(by_flags(flags));
-    Ok(Effective { ignored_variables, ..settle(given, faults)? })
+    let mut given = file.map_or_else(Vec::new, |file| collect_from_file(file, &mut faults));
+    given.extend(collect_from_environment(environment, &mut faults, &mut ignored_variables));
+    given.extend(collect_from_flags(flags));
+    Ok(EffectiveSettings { ignored_variables, ..merge_and_check(given, faults)? })
 }
 
 /// As [`load`], with the environment of this process, and the file that `--config` or `MUSTER_CONFIG` names.
-pub fn load_from_process(config: Option<PathBuf>, flags: &[Flag]) -> Result<Effective, Error> {
-    let by_variable = || env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+pub fn load_from_process(config: Option<PathBuf>, flags: &[FlagValue]) -> Result<EffectiveSettings, Error> {
+    let by_variable = || env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let named = match config {
         Some(path) => Some((path, "--config")),
-        None => by_variable().map(|path| (path, FILE_VARIABLE)),
+        None => by_variable().map(|path| (path, CONFIG_VARIABLE)),
     };
-    let file = named.map(|(path, source)| read(&path, source)).transpose();
+    let file = named.map(|(path, source)| read_settings_file(&path, source)).transpose();
     match file {
         Ok(file) => load(file.as_ref(), env::vars_os(), flags),
         Err(fault) => {
@@ -81,17 +83,17 @@ pub fn load_from_process(config: Option<PathBuf>, flags: &[Flag]) -> Result<Effe
     }
 }
 
-fn read(path: &Path, source: &str) -> Result<File, Fault> {
-    let text = read_text(path, NAMED_FILE_BYTES).map_err(|error| Fault {
+fn read_settings_file(path: &Path, source: &str) -> Result<SettingsFile, SettingError> {
+    let text = read_text(path, NAMED_FILE_BYTES).map_err(|error| SettingError {
         setting: "config".to_owned(),
         source: source.to_owned(),
-        wrong: format!("must be a TOML file that can be read; {}: {error}", path.display()),
+        problem: format!("must be a TOML file that can be read; {}: {error}", path.display()),
     })?;
-    Ok(File { path: path.to_owned(), text: text.to_string() })
+    Ok(SettingsFile { path: path.to_owned(), text: text.to_string() })
 }
 
 /// Lays the values over each other, and checks what comes out on top. What nobody gives stays as it is by default.
-fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error> {
+fn merge_and_check(given: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> Result<EffectiveSettings, Error> {
     let layers = given.into_iter().fold(Figment::new(), |below, given| below.merge(given));
     let mut settings = Settings::default();
     let mut rows = Vec::new();
@@ -100,26 +102,33 @@ fn settle(given: Vec<Given>, mut faults: Vec<Fault>) -> Result<Effective, Error>
         let mut source = "default".to_owned();
         if let Ok(value) = layers.find_value(name) {
             source = layers.get_metadata(value.tag()).map(|it| it.name.to_string()).unwrap_or_default();
-            if kind.read(&value, &mut settings).is_none() {
-                let found =
-                    if kind.is_secret() { ", not what it is".to_owned() } else { but_found(&value, kind.is_url()) };
-                let wrong = format!("must be {}{found}", kind.expected());
-                faults.push(Fault { setting: name.to_owned(), source: source.clone(), wrong });
+            if kind.parse_into(&value, &mut settings).is_none() {
+                let found = if kind.is_secret() {
+                    ", not what it is".to_owned()
+                } else {
+                    describe_found(&value, kind.is_url())
+                };
+                let wrong = format!("must be {}{found}", kind.describe_expected());
+                faults.push(SettingError { setting: name.to_owned(), source: source.clone(), problem: wrong });
             }
         }
-        rows.push(Row { name, value: shown(&kind.write(&settings), kind.is_url()), source });
+        rows.push(SettingRow { name, value: redact_value(&kind.to_value(&settings), kind.is_url()), source });
     }
     if faults.is_empty() {
-        faults.extend(forbidden_receivers(&settings, &rows));
-        faults.extend(several_master_keys(&settings, &rows));
-        faults.extend(half_of_tls(&settings, &rows));
-        faults.extend(gateway::faults(&settings, &rows));
+        faults.extend(check_receiver_urls(&settings, &rows));
+        faults.extend(check_master_key_source(&settings, &rows));
+        faults.extend(check_tls_files(&settings, &rows));
+        faults.extend(gateway_settings::check_gateways(&settings, &rows));
     }
-    if faults.is_empty() { Ok(Effective { settings, rows, ..Effective::default() }) } else { Err(Error(faults)) }
+    if faults.is_empty() {
+        Ok(EffectiveSettings { settings, rows, ..EffectiveSettings::default() })
+    } else {
+        Err(Error(faults))
+    }
 }
 
 /// Receivers at addresses where none may be, as far as their URLs say: names are checked when they are resolved.
-fn forbidden_receivers(settings: &Settings, rows: &[Row]) -> Vec<Fault> {
+fn check_receiver_urls(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingError> {
     let webhooks = &settings.webhooks;
     let urls = [
         ("webhooks.base_url", &webhooks.base_url),
@@ -127,16 +136,16 @@ fn forbidden_receivers(settings: &Settings, rows: &[Row]) -> Vec<Fault> {
         ("webhooks.channel_register_status.url", &webhooks.channel_register_status.url),
     ];
     let fault = |(name, url): (&str, &Option<String>)| {
-        let forbidden = settings.guard().check_url(&receiver(url.as_ref()?)?).err()?;
+        let forbidden = settings.address_guard().check_url(&parse_receiver_url(url.as_ref()?)?).err()?;
         let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
-        Some(Fault { setting: name.to_owned(), source, wrong: format!("must be elsewhere: {forbidden}") })
+        Some(SettingError { setting: name.to_owned(), source, problem: format!("must be elsewhere: {forbidden}") })
     };
     urls.into_iter().filter_map(fault).collect()
 }
 
 /// Where the master key comes from is said once.
-fn several_master_keys(settings: &Settings, rows: &[Row]) -> Option<Fault> {
-    let Vault { master_key_file, master_key_command, master_key } = &settings.vault;
+fn check_master_key_source(settings: &Settings, rows: &[SettingRow]) -> Option<SettingError> {
+    let VaultSettings { master_key_file, master_key_command, master_key } = &settings.vault;
     let given = [
         ("vault.master_key_file", master_key_file.is_some()),
         ("vault.master_key_command", master_key_command.is_some()),
@@ -146,12 +155,12 @@ fn several_master_keys(settings: &Settings, rows: &[Row]) -> Option<Fault> {
     let [.., before, last] = names[..] else { return None };
     let source = rows.iter().find(|row| row.name == last).map(|row| row.source.clone()).unwrap_or_default();
     let wrong = format!("says where the master key is, and so does {before}; take one of them away");
-    Some(Fault { setting: last.to_owned(), source, wrong })
+    Some(SettingError { setting: last.to_owned(), source, problem: wrong })
 }
 
 /// A certificate is shown with its key, or there is no TLS.
-fn half_of_tls(settings: &Settings, rows: &[Row]) -> Option<Fault> {
-    let Tls { cert, key, client_ca } = &settings.tls;
+fn check_tls_files(settings: &Settings, rows: &[SettingRow]) -> Option<SettingError> {
+    let TlsSettings { cert, key, client_ca } = &settings.tls;
     let (name, wrong) = match (cert, key, client_ca) {
         (Some(_), None, _) => ("tls.cert", "is of no use without tls.key; set that to the certificate's private key"),
         (None, Some(_), _) => ("tls.key", "is of no use without tls.cert; set that to the key's certificate"),
@@ -161,10 +170,10 @@ fn half_of_tls(settings: &Settings, rows: &[Row]) -> Option<Fault> {
         (Some(_), Some(_), _) | (None, None, None) => return None,
     };
     let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
-    Some(Fault { setting: name.to_owned(), source, wrong: wrong.to_owned() })
+    Some(SettingError { setting: name.to_owned(), source, problem: wrong.to_owned() })
 }
 
-fn said(faults: usize) -> String {
+fn error_heading(faults: usize) -> String {
     match faults {
         1 => "one setting is faulty:".to_owned(),
         _ => format!("{faults} settings are faulty:"),

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::gateway::Gateway;
-use super::secret::SecretText;
-use crate::client::{Guard, Network};
+use super::gateway_settings::GatewaySettings;
+use super::secret_text::SecretText;
+use crate::client::{AddressGuard, Network};
 use crate::domain::Channel;
 use crate::limits;
 
@@ -17,32 +17,32 @@ pub struct Settings {
     /// Where everything durable is kept.
     pub data_dir: PathBuf,
     /// The HTTP service.
-    pub http: Http,
+    pub http: HttpSettings,
     /// TLS of the HTTP service.
-    pub tls: Tls,
+    pub tls: TlsSettings,
     /// Rules of accounts that an operator may change.
-    pub accounts: Accounts,
+    pub accounts: AccountSettings,
     /// The actors.
-    pub actors: Actors,
+    pub actors: ActorSettings,
     /// The store.
-    pub store: Store,
+    pub store: StoreSettings,
     /// The vault.
-    pub vault: Vault,
+    pub vault: VaultSettings,
     /// The webhooks.
-    pub webhooks: Webhooks,
+    pub webhooks: WebhookSettings,
     /// The ways to WhatsApp.
-    pub gateway: Gateway,
+    pub gateway: GatewaySettings,
     /// The built-in simulator.
-    pub simulator: Simulator,
+    pub simulator: SimulatorSettings,
     /// The log.
-    pub log: Log,
+    pub log: LogSettings,
     /// Traces.
-    pub telemetry: Telemetry,
+    pub telemetry: TelemetrySettings,
 }
 
 /// `http.*`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Http {
+pub struct HttpSettings {
     /// Address and port to listen on; port 0 takes a free one.
     pub listen: String,
     /// Answer HTTP 200 whatever `code` says, except for 413, 429 and 503.
@@ -63,7 +63,7 @@ pub struct Http {
 
 /// `tls.*`: PEM files, looked at again while the service runs.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct Tls {
+pub struct TlsSettings {
     /// The service's certificate, with those between it and its CA behind it; none says plain HTTP.
     pub cert: Option<PathBuf>,
     /// The certificate's private key.
@@ -74,7 +74,7 @@ pub struct Tls {
 
 /// `accounts.*`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Accounts {
+pub struct AccountSettings {
     /// How long a registration waits for its code.
     pub registration_lifetime: Duration,
     /// Bring accounts that were dropped back online, after a wait that grows; never after pairing failed or a ban.
@@ -85,7 +85,7 @@ pub struct Accounts {
 
 /// `actors.*`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Actors {
+pub struct ActorSettings {
     /// How long a `-coming` state may last before the account goes offline with reason 1002.
     pub coming_timeout: Duration,
     /// An actor without work for this long is retired.
@@ -98,7 +98,7 @@ pub struct Actors {
 
 /// `store.*`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Store {
+pub struct StoreSettings {
     /// Bytes of page cache; real memory use is a multiple of it.
     pub cache_bytes: u64,
     /// Events after which the checkpoints for a quick start are saved again.
@@ -107,7 +107,7 @@ pub struct Store {
 
 /// `vault.*`
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct Vault {
+pub struct VaultSettings {
     /// The file with the master key; `keys/master.key` in the data directory if not set.
     pub master_key_file: Option<PathBuf>,
     /// A program that prints the master key, and its arguments.
@@ -118,7 +118,7 @@ pub struct Vault {
 
 /// `webhooks.*`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Webhooks {
+pub struct WebhookSettings {
     /// Where receivers are: each channel's path is appended.
     pub base_url: Option<String>,
     /// `webhooks.channel_sync_status.*`
@@ -130,7 +130,7 @@ pub struct Webhooks {
     /// Waits between the attempts of one delivery; each is taken up to a fifth shorter or longer.
     pub retry_waits: Vec<Duration>,
     /// What becomes of an account whose delivery is dead.
-    pub after_last_try: AfterLastTry,
+    pub after_last_try: DeadLetterPolicy,
     /// One deadline over connecting, headers and body of an attempt.
     pub timeout: Duration,
     /// How long a connection to a receiver is used for further deliveries.
@@ -149,16 +149,16 @@ pub struct Webhooks {
     pub register_still_waiting: bool,
 }
 
-impl Webhooks {
+impl WebhookSettings {
     /// The URL of a channel's receiver: its own, or its default path under the base URL; none if neither is set.
-    pub fn url_of(&self, channel: Channel) -> Option<String> {
+    pub fn receiver_url(&self, channel: Channel) -> Option<String> {
         let under_base =
             || Some(format!("{}{}", self.base_url.as_ref()?.trim_end_matches('/'), channel.default_path()));
-        self.of(channel).url.clone().or_else(under_base)
+        self.channel(channel).url.clone().or_else(under_base)
     }
 
     /// The settings of one channel.
-    pub fn of(&self, channel: Channel) -> &ChannelSettings {
+    pub fn channel(&self, channel: Channel) -> &ChannelSettings {
         match channel {
             Channel::SyncStatus => &self.channel_sync_status,
             Channel::RegisterStatus => &self.channel_register_status,
@@ -169,11 +169,11 @@ impl Webhooks {
 impl Settings {
     /// Where receivers may be: at public addresses, and in the networks that are listed. If none are, then at private
     /// addresses too, as long as the service itself can be reached from this machine only.
-    pub fn guard(&self) -> Guard {
+    pub fn address_guard(&self) -> AddressGuard {
         match &self.webhooks.allow_networks {
-            Some(networks) => Guard::new(networks.iter().copied()),
-            None if is_loopback(&self.http.listen) => Guard::on_this_machine(),
-            None => Guard::new([]),
+            Some(networks) => AddressGuard::new(networks.iter().copied()),
+            None if is_loopback(&self.http.listen) => AddressGuard::allow_private(),
+            None => AddressGuard::new([]),
         }
     }
 }
@@ -192,12 +192,12 @@ pub struct ChannelSettings {
     /// The receiver's whole URL, instead of base URL and default path.
     pub url: Option<String>,
     /// Which of its events are told.
-    pub deliver: Deliver,
+    pub deliver: DeliveryMode,
 }
 
 /// Which events of an account are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Deliver {
+pub enum DeliveryMode {
     /// Each.
     #[default]
     All,
@@ -207,7 +207,7 @@ pub enum Deliver {
 
 /// What becomes of an account's later deliveries when one is dead: no attempt of it is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterLastTry {
+pub enum DeadLetterPolicy {
     /// They go on.
     Continue,
     /// They wait until an operator replays or drops the dead one.
@@ -216,14 +216,14 @@ pub enum AfterLastTry {
 
 /// `simulator.*`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Simulator {
+pub struct SimulatorSettings {
     /// `simulator.delay_ms`: how long the simulated channel takes for an answer, in milliseconds.
     pub delay: Duration,
 }
 
 /// `log.*`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Log {
+pub struct LogSettings {
     /// What is logged, as in `info` or `muster=debug,warn`.
     pub filter: String,
     /// In which form.
@@ -234,7 +234,7 @@ pub struct Log {
 
 /// `telemetry.*`: spans for a collector, over OTLP.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Telemetry {
+pub struct TelemetrySettings {
     /// Where the collector is, without `/v1/traces`; none if nothing is collected.
     pub otlp_endpoint: Option<String>,
     /// Headers that it wants to see, as in `name=value,other=value`. Secret.
@@ -255,18 +255,18 @@ pub enum LogFormat {
 }
 
 /// A choice between a few words.
-pub trait Word: Copy + 'static {
+pub trait NamedEnum: Copy + 'static {
     /// What there is.
     const ALL: &'static [Self];
 
     /// The word for it, in the file and wherever it is shown.
-    fn word(self) -> &'static str;
+    fn name(self) -> &'static str;
 }
 
-impl Word for LogFormat {
+impl NamedEnum for LogFormat {
     const ALL: &'static [LogFormat] = &[LogFormat::Text, LogFormat::Json];
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
@@ -274,24 +274,24 @@ impl Word for LogFormat {
     }
 }
 
-impl Word for Deliver {
-    const ALL: &'static [Deliver] = &[Deliver::All, Deliver::Latest];
+impl NamedEnum for DeliveryMode {
+    const ALL: &'static [DeliveryMode] = &[DeliveryMode::All, DeliveryMode::Latest];
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Deliver::All => "all",
-            Deliver::Latest => "latest",
+            DeliveryMode::All => "all",
+            DeliveryMode::Latest => "latest",
         }
     }
 }
 
-impl Word for AfterLastTry {
-    const ALL: &'static [AfterLastTry] = &[AfterLastTry::Continue, AfterLastTry::Block];
+impl NamedEnum for DeadLetterPolicy {
+    const ALL: &'static [DeadLetterPolicy] = &[DeadLetterPolicy::Continue, DeadLetterPolicy::Block];
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            AfterLastTry::Continue => "continue",
-            AfterLastTry::Block => "block",
+            DeadLetterPolicy::Continue => "continue",
+            DeadLetterPolicy::Block => "block",
         }
     }
 }
@@ -300,7 +300,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             data_dir: PathBuf::from("./muster-data"),
-            http: Http {
+            http: HttpSettings {
                 listen: "127.0.0.1:8080".to_owned(),
                 always_200: false,
                 max_batch: limits::BATCH_ACCOUNTS,
@@ -310,40 +310,40 @@ impl Default for Settings {
                 request_timeout: limits::REQUEST_TIMEOUT,
                 requests_per_second: limits::REQUESTS_PER_SECOND,
             },
-            tls: Tls::default(),
-            accounts: Accounts {
+            tls: TlsSettings::default(),
+            accounts: AccountSettings {
                 registration_lifetime: limits::REGISTRATION_LIFETIME,
                 auto_reconnect: false,
                 reconnect_wait: limits::RECONNECT_WAIT,
             },
-            actors: Actors {
+            actors: ActorSettings {
                 coming_timeout: limits::COMING_TIMEOUT,
                 idle_after: limits::ACTOR_IDLE,
                 max_active: limits::ACTORS_ACTIVE,
                 max_in_flight: limits::COMMANDS_IN_FLIGHT,
             },
-            store: Store { cache_bytes: limits::STORE_CACHE_BYTES, checkpoint_every: limits::CHECKPOINT_EVERY },
-            vault: Vault::default(),
-            webhooks: Webhooks {
+            store: StoreSettings { cache_bytes: limits::STORE_CACHE_BYTES, checkpoint_every: limits::CHECKPOINT_EVERY },
+            vault: VaultSettings::default(),
+            webhooks: WebhookSettings {
                 base_url: None,
                 channel_sync_status: ChannelSettings::default(),
                 channel_register_status: ChannelSettings::default(),
                 allow_networks: None,
                 retry_waits: limits::RETRY_WAITS.to_vec(),
-                after_last_try: AfterLastTry::Continue,
+                after_last_try: DeadLetterPolicy::Continue,
                 timeout: limits::WEBHOOK_TIMEOUT,
                 connection_lifetime: limits::CONNECTION_LIFETIME,
                 max_in_flight: limits::WEBHOOKS_IN_FLIGHT,
                 redeliver_per_second: limits::REDELIVERIES_PER_SECOND,
-                keep_attempts: limits::KEEP_ATTEMPTS,
+                keep_attempts: limits::ATTEMPTS_RETENTION,
                 accept_plain_2xx: false,
                 register_status_as_string: false,
                 register_still_waiting: false,
             },
-            gateway: Gateway::default(),
-            simulator: Simulator { delay: limits::SIMULATOR_DELAY },
-            log: Log { filter: "info".to_owned(), format: LogFormat::Text, full_numbers: false },
-            telemetry: Telemetry {
+            gateway: GatewaySettings::default(),
+            simulator: SimulatorSettings { delay: limits::SIMULATOR_DELAY },
+            log: LogSettings { filter: "info".to_owned(), format: LogFormat::Text, full_numbers: false },
+            telemetry: TelemetrySettings {
                 otlp_endpoint: None,
                 otlp_headers: None,
                 service_name: "muster".to_owned(),

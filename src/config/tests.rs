@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::table::SETTINGS;
-use super::{Effective, Error, File, Flag, Settings, load};
+use super::setting_list::SETTINGS;
+use super::{EffectiveSettings, Error, FlagValue, Settings, SettingsFile, load};
 
 const FLAGS: [(&str, &str); 3] =
     [("--listen", "http.listen"), ("--data-dir", "data_dir"), ("--webhook-base-url", "webhooks.base_url")];
 
 /// Loads what a case says: `NAME=value` is a variable, `--flag value` a flag, `| text` a line of the file.
-fn load_case(case: &str) -> Result<Effective, Error> {
+fn load_case(case: &str) -> Result<EffectiveSettings, Error> {
     let (mut text, mut variables, mut flags) = (String::new(), Vec::new(), Vec::new());
     for line in case.lines().map(str::trim_start) {
         if let Some(line) = line.strip_prefix('|') {
@@ -22,18 +22,18 @@ fn load_case(case: &str) -> Result<Effective, Error> {
         } else if line.starts_with("--") {
             let (flag, value) = line.split_once(' ').unwrap();
             let (flag, setting) = FLAGS.into_iter().find(|known| known.0 == flag).unwrap();
-            flags.push(Flag { flag, setting, value: value.to_owned() });
+            flags.push(FlagValue { flag, setting, value: value.to_owned() });
         } else {
             let (name, value) = line.split_once('=').unwrap();
             variables.push((OsString::from(name), OsString::from(value)));
         }
     }
-    let file = (!text.is_empty()).then(|| File { path: "/etc/muster.toml".into(), text });
+    let file = (!text.is_empty()).then(|| SettingsFile { path: "/etc/muster.toml".into(), text });
     load(file.as_ref(), variables, &flags)
 }
 
 /// The case, and what comes of it: what is not as it is by default, or the faults.
-fn judge(case: &str) -> String {
+fn describe_case(case: &str) -> String {
     let mut said = case.lines().map(|line| format!("{}\n", line.trim_start())).collect::<String>();
     match load_case(case) {
         Ok(effective) => {
@@ -50,7 +50,7 @@ fn judge(case: &str) -> String {
 }
 
 fn check(name: &str, cases: &[&str]) {
-    let judged: Vec<String> = cases.iter().map(|case| judge(case)).collect();
+    let judged: Vec<String> = cases.iter().map(|case| describe_case(case)).collect();
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(name, judged.join("\n"));
@@ -287,10 +287,13 @@ fn faults() {
 fn every_default_can_be_given() {
     for setting in &SETTINGS {
         let mut settings = Settings::default();
-        let value = setting.kind.write(&settings);
+        let value = setting.kind.to_value(&settings);
         let is_set = value.to_empty().is_none();
         if is_set {
-            setting.kind.read(&value, &mut settings).unwrap_or_else(|| panic!("{} refuses its default", setting.name));
+            setting
+                .kind
+                .parse_into(&value, &mut settings)
+                .unwrap_or_else(|| panic!("{} refuses its default", setting.name));
         }
         assert_eq!(settings, Settings::default(), "{}", setting.name);
     }
@@ -316,7 +319,7 @@ fn the_table_is_complete() {
         let value = fields.remove(&format!("gateway.routing.{routing}")).unwrap();
         fields.insert(format!("gateway.{routing}"), value);
     }
-    let mut names: Vec<&str> = super::table::names().collect();
+    let mut names: Vec<&str> = super::setting_list::setting_names().collect();
     names.sort_unstable();
     assert_eq!(fields.keys().collect::<Vec<_>>(), names);
 }
@@ -328,7 +331,7 @@ proptest! {
         url in r"(https?|ftp|x)(://|:/|:)[a-z0-9]{0,3}:hunter2[a-z0-9:@]{0,5}@[a-z]{1,9}/[a-z@]{0,9}(\?hunter2[@/]{0,2})?(#hunter2)?"
     ) {
         for name in ["webhooks.base_url", "webhooks.channel_sync_status.url"] {
-            let flag = Flag { flag: "--flag", setting: name, value: url.clone() };
+            let flag = FlagValue { flag: "--flag", setting: name, value: url.clone() };
             let said = match load(None, [], &[flag]) {
                 Ok(effective) => effective.rows.iter().map(|row| row.value.to_string()).collect(),
                 Err(error) => error.to_string(),
@@ -344,7 +347,7 @@ proptest! {
         let at = at.min(variable.len() - 1);
         let misspelt = format!("{}{letters}{}", &variable[..at], &variable[at + cut.min(variable.len() - at)..]);
         let is_a_setting = SETTINGS.iter().any(|setting| setting.variable() == misspelt);
-        let is_client = super::table::CLIENT_VARIABLES.contains(&&*misspelt);
+        let is_client = super::setting_list::CLIENT_VARIABLES.contains(&&*misspelt);
         let loaded = load(None, [(misspelt.clone().into(), "1".into())], &[]);
         prop_assert!(is_a_setting || is_client || loaded.is_err_and(|error| error.to_string().contains("did you mean")), "{misspelt}");
     }
@@ -354,6 +357,6 @@ proptest! {
     fn anything_may_be_given(text in ".*", setting in 0..SETTINGS.len()) {
         let value = OsString::from(&text);
         let _judged = load(None, [(SETTINGS[setting].variable().into(), value)], &[]);
-        let _judged = load(Some(&File { path: "file".into(), text: text.clone() }), [(text.into(), "".into())], &[]);
+        let _judged = load(Some(&SettingsFile { path: "file".into(), text: text.clone() }), [(text.into(), "".into())], &[]);
     }
 }

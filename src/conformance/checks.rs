@@ -2,7 +2,7 @@
 
 /// One check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Check {
+pub(super) enum ConformanceCheck {
     Fetches,
     Unsigned,
     Forged,
@@ -30,46 +30,106 @@ pub(super) enum Check {
 
 /// Each of them, in order: its name, the sentence, and whether it is for gateways that commands are pushed to, or for
 /// those that fetch them.
-pub(super) const CHECKS: [(Check, &str, &str, Whom); 23] = [
-    (Check::Fetches, "fetches", "a gateway that fetches commands asks GET /gateway/v1/work", Whom::Pulls),
-    (Check::Unsigned, "unsigned", "a command without a signature is refused with 401", Whom::Pushed),
-    (Check::Forged, "forged", "a command signed with another secret is refused with 401", Whom::Pushed),
-    (Check::Stale, "stale", "a command signed more than 5 minutes ago is refused with 401", Whom::Pushed),
-    (Check::Malformed, "malformed", "a body that is no command is refused with 400 and a sentence", Whom::Pushed),
-    (Check::UnknownType, "unknown-type", "a type that it does not know is refused with a sentence", Whom::Both),
-    (Check::TooLate, "too-late", "a command is not begun after its deadline (410, or an error)", Whom::Both),
-    (Check::Connect, "connect", "connect is taken over, and reported connected with its session", Whom::Both),
-    (Check::Replayed, "replayed", "the very same request a second time is refused with 401", Whom::Pushed),
+pub(super) const CHECKS: [(ConformanceCheck, &str, &str, CheckScope); 23] = [
     (
-        Check::Repeated,
+        ConformanceCheck::Fetches,
+        "fetches",
+        "a gateway that fetches commands asks GET /gateway/v1/work",
+        CheckScope::PullOnly,
+    ),
+    (ConformanceCheck::Unsigned, "unsigned", "a command without a signature is refused with 401", CheckScope::PushOnly),
+    (
+        ConformanceCheck::Forged,
+        "forged",
+        "a command signed with another secret is refused with 401",
+        CheckScope::PushOnly,
+    ),
+    (
+        ConformanceCheck::Stale,
+        "stale",
+        "a command signed more than 5 minutes ago is refused with 401",
+        CheckScope::PushOnly,
+    ),
+    (
+        ConformanceCheck::Malformed,
+        "malformed",
+        "a body that is no command is refused with 400 and a sentence",
+        CheckScope::PushOnly,
+    ),
+    (
+        ConformanceCheck::UnknownType,
+        "unknown-type",
+        "a type that it does not know is refused with a sentence",
+        CheckScope::Both,
+    ),
+    (
+        ConformanceCheck::TooLate,
+        "too-late",
+        "a command is not begun after its deadline (410, or an error)",
+        CheckScope::Both,
+    ),
+    (
+        ConformanceCheck::Connect,
+        "connect",
+        "connect is taken over, and reported connected with its session",
+        CheckScope::Both,
+    ),
+    (
+        ConformanceCheck::Replayed,
+        "replayed",
+        "the very same request a second time is refused with 401",
+        CheckScope::PushOnly,
+    ),
+    (
+        ConformanceCheck::Repeated,
         "repeated",
         "a command that comes again, signed anew or after a lease, is taken over",
-        Whom::Both,
+        CheckScope::Both,
     ),
-    (Check::Listed, "listed", "list_sessions has the session, with its number and state", Whom::Both),
-    (Check::Paged, "paged", "sessions are listed by account, limit a page, next after each but the last", Whom::Both),
-    (Check::NothingDone, "nothing-done", "what was refused had no effect", Whom::Both),
+    (ConformanceCheck::Listed, "listed", "list_sessions has the session, with its number and state", CheckScope::Both),
     (
-        Check::SentAgain,
+        ConformanceCheck::Paged,
+        "paged",
+        "sessions are listed by account, limit a page, next after each but the last",
+        CheckScope::Both,
+    ),
+    (ConformanceCheck::NothingDone, "nothing-done", "what was refused had no effect", CheckScope::Both),
+    (
+        ConformanceCheck::SentAgain,
         "sent-again",
         "reports whose answer is a 503, or lost, come again: same id, signed anew",
-        Whom::Both,
+        CheckScope::Both,
     ),
-    (Check::Closed, "closed", "a session that was disconnected is listed no more", Whom::Both),
-    (Check::Once, "once", "a command that came twice was carried out once", Whom::Both),
-    (Check::Gap, "gap", "after 409 with expected the gateway sends from there", Whom::Both),
-    (Check::CodeSent, "code-sent", "request_code is followed by code_sent with its task", Whom::Both),
-    (Check::WrongCode, "wrong-code", "a wrong code is reported registration_failed with its attempt", Whom::Both),
-    (Check::RightCode, "right-code", "the right code is reported registered with its task", Whom::Both),
-    (Check::Sequences, "sequences", "sequences rise by one in one stream", Whom::Both),
-    (Check::Signatures, "signatures", "everything that it asks is signed, each attempt anew", Whom::Both),
-    (Check::Form, "form", "reports and acknowledgements have their form", Whom::Both),
+    (ConformanceCheck::Closed, "closed", "a session that was disconnected is listed no more", CheckScope::Both),
+    (ConformanceCheck::Once, "once", "a command that came twice was carried out once", CheckScope::Both),
+    (ConformanceCheck::Gap, "gap", "after 409 with expected the gateway sends from there", CheckScope::Both),
+    (ConformanceCheck::CodeSent, "code-sent", "request_code is followed by code_sent with its task", CheckScope::Both),
+    (
+        ConformanceCheck::WrongCode,
+        "wrong-code",
+        "a wrong code is reported registration_failed with its attempt",
+        CheckScope::Both,
+    ),
+    (
+        ConformanceCheck::RightCode,
+        "right-code",
+        "the right code is reported registered with its task",
+        CheckScope::Both,
+    ),
+    (ConformanceCheck::Sequences, "sequences", "sequences rise by one in one stream", CheckScope::Both),
+    (
+        ConformanceCheck::Signatures,
+        "signatures",
+        "everything that it asks is signed, each attempt anew",
+        CheckScope::Both,
+    ),
+    (ConformanceCheck::Form, "form", "reports and acknowledgements have their form", CheckScope::Both),
 ];
 
 /// Which gateways a check is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Whom {
-    Pushed,
-    Pulls,
+pub(super) enum CheckScope {
+    PushOnly,
+    PullOnly,
     Both,
 }

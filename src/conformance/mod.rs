@@ -4,14 +4,14 @@
 //! |---|---|
 //! | `checks` | which checks there are, and the sentence that each holds a gateway to |
 //! | `suite` | the checks, carried out one after the other |
-//! | `desk` | what a gateway asks of Muster, and what it is answered for the sake of a check |
-//! | `peer` | commands to a gateway, by either way |
+//! | `request_handler` | what a gateway asks of Muster, and what it is answered for the sake of a check |
+//! | `gateway_client` | commands to a gateway, by either way |
 //!
 //! It shares no code with the bridge but the signatures: it reads the protocol anew, as somebody else would.
 
 mod checks;
-mod desk;
-mod peer;
+mod gateway_client;
+mod request_handler;
 mod suite;
 
 use std::net::SocketAddr;
@@ -21,12 +21,12 @@ use serde::Serialize;
 use tokio::runtime;
 
 use crate::service;
-use crate::webhooks::signature::{NoSecret, Secret};
-use desk::Desk;
-use peer::Peer;
+use crate::webhooks::signature::{SecretError, WebhookSecret};
+use gateway_client::GatewayClient;
+use request_handler::GatewayRequestHandler;
 
 /// How a gateway is to be tried.
-pub struct Trial {
+pub struct SuiteOptions {
     /// Where it takes commands; none if it fetches them.
     pub url: Option<String>,
     /// Where it finds this Muster.
@@ -45,15 +45,17 @@ pub struct Trial {
 
 /// What came of one check.
 #[derive(Clone, Debug, Serialize)]
-pub struct Finding {
+pub struct CheckReport {
     /// Its name.
     pub check: &'static str,
     /// What it holds a gateway to.
-    pub sentence: &'static str,
+    #[serde(rename = "sentence")]
+    pub requirement: &'static str,
     /// Whether the gateway does so.
     pub passed: bool,
     /// What was seen instead; empty if it does.
-    pub seen: String,
+    #[serde(rename = "seen")]
+    pub observed: String,
 }
 
 /// Why a gateway cannot be tried.
@@ -61,7 +63,7 @@ pub struct Finding {
 pub enum Error {
     /// The secret is none.
     #[error("the secret {0}")]
-    Secret(#[from] NoSecret),
+    Secret(#[from] SecretError),
     /// Nobody can listen there, or there are no threads.
     #[error(transparent)]
     Service(#[from] service::Error),
@@ -72,15 +74,15 @@ pub enum Error {
 
 /// Tries a gateway, and tells what comes of each check as it ends. Calls `ready` with the address where the gateway is to
 /// report. Blocks.
-pub fn run(trial: &Trial, ready: impl FnOnce(SocketAddr), tell: impl FnMut(&Finding)) -> Result<(), Error> {
-    let secret = Secret::parse(&trial.secret)?;
+pub fn run(trial: &SuiteOptions, ready: impl FnOnce(SocketAddr), tell: impl FnMut(&CheckReport)) -> Result<(), Error> {
+    let secret = WebhookSecret::parse(&trial.secret)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("conformance").build();
     runtime.map_err(service::Error::Threads)?.block_on(async {
-        let (listener, address) = service::listen(&trial.listen).await?;
-        let desk = Desk::new(secret.clone());
+        let (listener, address) = service::bind_listener(&trial.listen).await?;
+        let desk = GatewayRequestHandler::new(secret.clone());
         let serving = tokio::spawn(desk.clone().serve(listener));
         ready(address);
-        let peer = Peer::new(trial, secret, desk.clone()).map_err(Error::Client)?;
+        let peer = GatewayClient::new(trial, secret, desk.clone()).map_err(Error::Client)?;
         suite::run(trial, &desk, &peer, tell).await;
         serving.abort();
         Ok(())

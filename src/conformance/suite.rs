@@ -7,146 +7,157 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::checks::{CHECKS, Check, Whom};
-use super::desk::{Batch, Desk, Fate, Fault, Seen};
-use super::peer::{Peer, Signed, Told};
-use super::{Finding, Trial};
+use super::checks::{CHECKS, CheckScope, ConformanceCheck};
+use super::gateway_client::{GatewayClient, GatewayReply, SignatureVariant};
+use super::request_handler::{BatchOutcome, GatewayRequestHandler, HandlerState, ProtocolViolation, ReceivedBatch};
+use super::{CheckReport, SuiteOptions};
 use crate::audit::write_time;
 use crate::clock;
 use crate::domain::Timestamp;
 use crate::limits::CHECK_PAGES;
 
 /// Why a check failed: what was seen.
-type Outcome = Result<(), String>;
+type CheckResult = Result<(), String>;
 
 struct Suite<'s> {
-    trial: &'s Trial,
-    desk: &'s Desk,
-    peer: &'s Peer,
+    options: &'s SuiteOptions,
+    handler: &'s GatewayRequestHandler,
+    client: &'s GatewayClient,
     /// Sessions and tasks that no gateway has had before, on whatever day it was tried last.
-    first: u32,
+    first_number: u32,
     /// When `connect` was signed.
     connected_at: Timestamp,
 }
 
 /// Tries the gateway with each check that is for its kind, and tells what comes of it.
-pub(super) async fn run(trial: &Trial, desk: &Desk, peer: &Peer, mut tell: impl FnMut(&Finding)) {
+pub(super) async fn run(
+    trial: &SuiteOptions,
+    desk: &GatewayRequestHandler,
+    peer: &GatewayClient,
+    mut tell: impl FnMut(&CheckReport),
+) {
     let now = clock::now();
     let first = u32::try_from(now.0 / 1_000_000).unwrap_or(u32::MAX / 2);
-    let suite = Suite { trial, desk, peer, first, connected_at: now };
+    let suite = Suite { options: trial, handler: desk, client: peer, first_number: first, connected_at: now };
     for (check, name, sentence, whom) in CHECKS {
         let is_for_it = match whom {
-            Whom::Both => true,
-            Whom::Pushed => peer.is_push(),
-            Whom::Pulls => !peer.is_push(),
+            CheckScope::Both => true,
+            CheckScope::PushOnly => peer.is_push(),
+            CheckScope::PullOnly => !peer.is_push(),
         };
         if is_for_it {
-            let outcome = suite.check(check).await;
+            let outcome = suite.run_check(check).await;
             let (passed, seen) = (outcome.is_ok(), outcome.err().unwrap_or_default());
-            tell(&Finding { check: name, sentence, passed, seen });
+            tell(&CheckReport { check: name, requirement: sentence, passed, observed: seen });
         }
     }
-    suite.leave().await;
+    suite.close_sessions().await;
 }
 
 impl Suite<'_> {
-    async fn check(&self, check: Check) -> Outcome {
+    async fn run_check(&self, check: ConformanceCheck) -> CheckResult {
         match check {
-            Check::Fetches => self.fetches().await,
-            Check::Unsigned => self.refused(Signed::Not).await,
-            Check::Forged => self.refused(Signed::WithAnotherSecret).await,
-            Check::Stale => self.refused(Signed::LongAgo).await,
-            Check::Malformed => self.malformed().await,
-            Check::UnknownType => self.unknown_type().await,
-            Check::TooLate => self.too_late().await,
-            Check::Connect => self.connect().await,
-            Check::Replayed => self.replayed().await,
-            Check::Repeated => self.repeated().await,
-            Check::Listed => self.listed().await,
-            Check::Paged => self.paged().await,
-            Check::NothingDone => self.nothing_done().await,
-            Check::SentAgain => self.sent_again().await,
-            Check::Closed => self.closed().await,
-            Check::Once => self.once(),
-            Check::Gap => self.gap().await,
-            Check::CodeSent => self.code_sent().await,
-            Check::WrongCode => self.code(1, &self.trial.wrong_code, "registration_failed").await,
-            Check::RightCode => self.code(2, &self.trial.code, "registered").await,
-            Check::Sequences => self.no_fault(|fault| match fault {
-                Fault::Sequence(what) => Some(what),
-                Fault::Signature(_) | Fault::Form(_) => None,
+            ConformanceCheck::Fetches => self.check_fetches().await,
+            ConformanceCheck::Unsigned => self.check_signature_rejected(SignatureVariant::Missing).await,
+            ConformanceCheck::Forged => self.check_signature_rejected(SignatureVariant::WrongSecret).await,
+            ConformanceCheck::Stale => self.check_signature_rejected(SignatureVariant::Stale).await,
+            ConformanceCheck::Malformed => self.check_malformed().await,
+            ConformanceCheck::UnknownType => self.check_unknown_type().await,
+            ConformanceCheck::TooLate => self.check_too_late().await,
+            ConformanceCheck::Connect => self.check_connect().await,
+            ConformanceCheck::Replayed => self.check_replayed().await,
+            ConformanceCheck::Repeated => self.check_repeated().await,
+            ConformanceCheck::Listed => self.check_listed().await,
+            ConformanceCheck::Paged => self.check_paged().await,
+            ConformanceCheck::NothingDone => self.check_nothing_done().await,
+            ConformanceCheck::SentAgain => self.check_sent_again().await,
+            ConformanceCheck::Closed => self.check_closed().await,
+            ConformanceCheck::Once => self.check_once(),
+            ConformanceCheck::Gap => self.check_gap().await,
+            ConformanceCheck::CodeSent => self.check_code_sent().await,
+            ConformanceCheck::WrongCode => self.check_code(1, &self.options.wrong_code, "registration_failed").await,
+            ConformanceCheck::RightCode => self.check_code(2, &self.options.code, "registered").await,
+            ConformanceCheck::Sequences => self.check_no_violation(|fault| match fault {
+                ProtocolViolation::Sequence(what) => Some(what),
+                ProtocolViolation::Signature(_) | ProtocolViolation::Format(_) => None,
             }),
-            Check::Signatures => self.no_fault(|fault| match fault {
-                Fault::Signature(what) => Some(what),
-                Fault::Sequence(_) | Fault::Form(_) => None,
+            ConformanceCheck::Signatures => self.check_no_violation(|fault| match fault {
+                ProtocolViolation::Signature(what) => Some(what),
+                ProtocolViolation::Sequence(_) | ProtocolViolation::Format(_) => None,
             }),
-            Check::Form => self.no_fault(|fault| match fault {
-                Fault::Form(what) => Some(what),
-                Fault::Signature(_) | Fault::Sequence(_) => None,
+            ConformanceCheck::Form => self.check_no_violation(|fault| match fault {
+                ProtocolViolation::Format(what) => Some(what),
+                ProtocolViolation::Signature(_) | ProtocolViolation::Sequence(_) => None,
             }),
         }
     }
 
-    async fn fetches(&self) -> Outcome {
-        let fetched = self.desk.until(self.trial.patience, |seen| seen.has_fetched.then_some(())).await;
+    async fn check_fetches(&self) -> CheckResult {
+        let fetched = self.handler.wait_until(self.options.patience, |seen| seen.has_fetched.then_some(())).await;
         fetched.ok_or_else(|| "it did not ask in time".to_owned())
     }
 
-    async fn refused(&self, signed: Signed) -> Outcome {
-        let told = self.peer.send(&self.connect_command(2, self.first), signed).await?;
+    async fn check_signature_rejected(&self, signed: SignatureVariant) -> CheckResult {
+        let told = self.client.send(&self.build_connect(2, self.first_number), signed).await?;
         if told.status == 401 { Ok(()) } else { Err(format!("it was answered {}", told.status)) }
     }
 
-    async fn malformed(&self) -> Outcome {
-        let told = self.peer.ask(&json!({"id": format!("nothing-{}", self.first)})).await?;
-        with_sentence(&told, |status| status == 400)
+    async fn check_malformed(&self) -> CheckResult {
+        let told = self.client.send_signed(&json!({"id": format!("nothing-{}", self.first_number)})).await?;
+        expect_error(&told, |status| status == 400)
     }
 
-    async fn unknown_type(&self) -> Outcome {
-        let mut command = self.connect_command(2, self.first);
+    async fn check_unknown_type(&self) -> CheckResult {
+        let mut command = self.build_connect(2, self.first_number);
         command["type"] = json!("levitate");
-        command["id"] = json!(format!("levitate-{}-{}", self.account(2), self.first));
-        with_sentence(&self.peer.ask(&command).await?, |status| (400..500).contains(&status) && status != 401)
+        command["id"] = json!(format!("levitate-{}-{}", self.account(2), self.first_number));
+        expect_error(&self.client.send_signed(&command).await?, |status| (400..500).contains(&status) && status != 401)
     }
 
-    async fn too_late(&self) -> Outcome {
-        let mut command = self.connect_command(2, self.first);
+    async fn check_too_late(&self) -> CheckResult {
+        let mut command = self.build_connect(2, self.first_number);
         command["deadline"] = json!(write_time(Timestamp(clock::now().0 - 60_000_000)));
-        with_sentence(&self.peer.ask(&command).await?, |status| status == 410 || !self.peer.is_push())
+        expect_error(&self.client.send_signed(&command).await?, |status| status == 410 || !self.client.is_push())
     }
 
-    async fn connect(&self) -> Outcome {
-        let told = self.peer.send(&self.connect_command(0, self.first), Signed::At(self.connected_at)).await?;
-        taken_over(&told)?;
-        self.reported("connected", 0, &[("session", json!(self.first))]).await
+    async fn check_connect(&self) -> CheckResult {
+        let told = self
+            .client
+            .send(&self.build_connect(0, self.first_number), SignatureVariant::At(self.connected_at))
+            .await?;
+        expect_accepted(&told)?;
+        self.wait_for_report("connected", 0, &[("session", json!(self.first_number))]).await
     }
 
-    async fn replayed(&self) -> Outcome {
-        let told = self.peer.send(&self.connect_command(0, self.first), Signed::At(self.connected_at)).await?;
+    async fn check_replayed(&self) -> CheckResult {
+        let told = self
+            .client
+            .send(&self.build_connect(0, self.first_number), SignatureVariant::At(self.connected_at))
+            .await?;
         if told.status == 401 { Ok(()) } else { Err(format!("it was answered {}", told.status)) }
     }
 
     /// Signed a second later: timestamps have whole ones, and within the same it would be the very same request.
-    async fn repeated(&self) -> Outcome {
-        let signed = Signed::At(self.connected_at.plus(Duration::from_secs(1)));
-        taken_over(&self.peer.send_again(&self.connect_command(0, self.first), signed).await?)
+    async fn check_repeated(&self) -> CheckResult {
+        let signed = SignatureVariant::At(self.connected_at.plus(Duration::from_secs(1)));
+        expect_accepted(&self.client.resend(&self.build_connect(0, self.first_number), signed).await?)
     }
 
-    async fn listed(&self) -> Outcome {
-        let sessions = self.sessions(1_000).await?;
+    async fn check_listed(&self) -> CheckResult {
+        let sessions = self.list_sessions(1_000).await?;
         let account = self.account(0);
         let session = sessions.iter().find(|session| session.get("account") == Some(&json!(account)));
         let session = session.ok_or("the account that is online is not in the list")?;
         let is_right = session.get("state") == Some(&json!("connected"))
-            && session.get("session").is_some_and(|number| number.is_null() || *number == json!(self.first));
+            && session.get("session").is_some_and(|number| number.is_null() || *number == json!(self.first_number));
         if is_right { Ok(()) } else { Err(format!("it has {session}")) }
     }
 
     /// With a second account online beside the first.
-    async fn paged(&self) -> Outcome {
-        taken_over(&self.peer.ask(&self.connect_command(1, self.first)).await?)?;
-        self.reported("connected", 1, &[("session", json!(self.first))]).await?;
-        let sessions = self.sessions(1).await?;
+    async fn check_paged(&self) -> CheckResult {
+        expect_accepted(&self.client.send_signed(&self.build_connect(1, self.first_number)).await?)?;
+        self.wait_for_report("connected", 1, &[("session", json!(self.first_number))]).await?;
+        let sessions = self.list_sessions(1).await?;
         let accounts: Vec<&str> = sessions.iter().filter_map(|it| it.get("account").and_then(Value::as_str)).collect();
         let [first, second] = [self.account(0), self.account(1)];
         if !accounts.is_sorted_by(|one, other| one < other) {
@@ -157,11 +168,11 @@ impl Suite<'_> {
     }
 
     /// The third account is the one of all commands that were refused.
-    async fn nothing_done(&self) -> Outcome {
+    async fn check_nothing_done(&self) -> CheckResult {
         let account = json!(self.account(2));
-        let is_listed = self.sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
+        let is_listed = self.list_sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
         let reported =
-            self.desk.with(|seen| seen.reports.iter().find(|it| it.get("account") == Some(&account)).cloned());
+            self.handler.with_state(|seen| seen.reports.iter().find(|it| it.get("account") == Some(&account)).cloned());
         match reported {
             _ if is_listed => Err("a session is open that was refused".to_owned()),
             Some(report) => Err(format!("it reported {report}")),
@@ -169,21 +180,27 @@ impl Suite<'_> {
         }
     }
 
-    async fn sent_again(&self) -> Outcome {
-        let before = self.desk.with(|seen| {
-            seen.script.extend([Fate::Later, Fate::Lost]);
+    async fn check_sent_again(&self) -> CheckResult {
+        let before = self.handler.with_state(|seen| {
+            seen.scripted_outcomes.extend([BatchOutcome::Unavailable, BatchOutcome::Lost]);
             seen.batches.len()
         });
-        let session = json!(self.first);
-        let command = self.command("disconnect", 0, &self.first.to_string(), &[("session", session.clone())]);
-        taken_over(&self.peer.ask(&command).await?)?;
-        let patience = 3 * self.trial.patience;
-        let taken = |seen: &Seen| seen.batches.get(before + 2).filter(|batch| batch.fate == Fate::Taken).map(|_| ());
-        self.desk.until(patience, taken).await.ok_or("they did not come again in time")?;
-        let batches: Vec<Batch> = self.desk.with(|seen| seen.batches[before..before + 3].to_vec());
+        let session = json!(self.first_number);
+        let command =
+            self.build_command("disconnect", 0, &self.first_number.to_string(), &[("session", session.clone())]);
+        expect_accepted(&self.client.send_signed(&command).await?)?;
+        let patience = 3 * self.options.patience;
+        let taken = |seen: &HandlerState| {
+            seen.batches.get(before + 2).filter(|batch| batch.outcome == BatchOutcome::Accepted).map(|_| ())
+        };
+        self.handler.wait_until(patience, taken).await.ok_or("they did not come again in time")?;
+        let batches: Vec<ReceivedBatch> = self.handler.with_state(|seen| seen.batches[before..before + 3].to_vec());
         let [one, two, three] = &batches[..] else { return Err("they did not come again".to_owned()) };
-        if one.first != two.first || two.first != three.first {
-            return Err(format!("they begin at {}, then {}, then {}", one.first, two.first, three.first));
+        if one.first_sequence != two.first_sequence || two.first_sequence != three.first_sequence {
+            return Err(format!(
+                "they begin at {}, then {}, then {}",
+                one.first_sequence, two.first_sequence, three.first_sequence
+            ));
         }
         if one.id != two.id || two.id != three.id {
             return Err("each time they have another webhook-id".to_owned());
@@ -191,48 +208,50 @@ impl Suite<'_> {
         if one.signature == two.signature || two.signature == three.signature {
             return Err("they have the same signature".to_owned());
         }
-        self.reported("disconnected", 0, &[("session", session)]).await
+        self.wait_for_report("disconnected", 0, &[("session", session)]).await
     }
 
-    async fn closed(&self) -> Outcome {
+    async fn check_closed(&self) -> CheckResult {
         let account = json!(self.account(0));
-        let is_listed = self.sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
+        let is_listed = self.list_sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
         if is_listed { Err("it is reported disconnected, and listed".to_owned()) } else { Ok(()) }
     }
 
     /// Reports come in order, and a later one is there.
-    fn once(&self) -> Outcome {
-        let (account, session) = (json!(self.account(0)), json!(self.first));
+    fn check_once(&self) -> CheckResult {
+        let (account, session) = (json!(self.account(0)), json!(self.first_number));
         let is_it = |report: &&Value| {
             report.get("type") == Some(&json!("connected"))
                 && report.get("account") == Some(&account)
                 && report.get("session") == Some(&session)
         };
-        match self.desk.with(|seen| seen.reports.iter().filter(is_it).count()) {
+        match self.handler.with_state(|seen| seen.reports.iter().filter(is_it).count()) {
             1 => Ok(()),
             times => Err(format!("the session was reported connected {times} times")),
         }
     }
 
-    async fn gap(&self) -> Outcome {
-        let before = self.desk.with(|seen| {
-            seen.script.push_back(Fate::Gap);
+    async fn check_gap(&self) -> CheckResult {
+        let before = self.handler.with_state(|seen| {
+            seen.scripted_outcomes.push_back(BatchOutcome::Gap);
             seen.batches.len()
         });
-        let session = self.first + 1;
-        taken_over(&self.peer.ask(&self.connect_command(0, session)).await?)?;
-        self.reported("connected", 0, &[("session", json!(session))]).await?;
-        let batches: Vec<Batch> = self.desk.with(|seen| seen.batches[before..].to_vec());
-        let gap = batches.iter().position(|batch| batch.fate == Fate::Gap).ok_or("nothing was reported")?;
+        let session = self.first_number + 1;
+        expect_accepted(&self.client.send_signed(&self.build_connect(0, session)).await?)?;
+        self.wait_for_report("connected", 0, &[("session", json!(session))]).await?;
+        let batches: Vec<ReceivedBatch> = self.handler.with_state(|seen| seen.batches[before..].to_vec());
+        let gap = batches.iter().position(|batch| batch.outcome == BatchOutcome::Gap).ok_or("nothing was reported")?;
         match batches.get(gap + 1) {
-            Some(next) if next.first == batches[gap].first => Ok(()),
-            Some(next) => Err(format!("{} was expected, and it sent from {}", batches[gap].first, next.first)),
+            Some(next) if next.first_sequence == batches[gap].first_sequence => Ok(()),
+            Some(next) => {
+                Err(format!("{} was expected, and it sent from {}", batches[gap].first_sequence, next.first_sequence))
+            }
             None => Err("nothing came after it".to_owned()),
         }
     }
 
-    async fn code_sent(&self) -> Outcome {
-        let task = json!(self.first);
+    async fn check_code_sent(&self) -> CheckResult {
+        let task = json!(self.first_number);
         let fields = [
             ("task", task.clone()),
             ("method", json!("sms")),
@@ -240,23 +259,24 @@ impl Suite<'_> {
             ("calling_code", json!("+86")),
             ("country", json!("CN")),
         ];
-        let command = self.command("request_code", 1, &self.first.to_string(), &fields);
-        taken_over(&self.peer.ask(&command).await?)?;
-        self.reported("code_sent", 1, &[("task", task)]).await
+        let command = self.build_command("request_code", 1, &self.first_number.to_string(), &fields);
+        expect_accepted(&self.client.send_signed(&command).await?)?;
+        self.wait_for_report("code_sent", 1, &[("task", task)]).await
     }
 
-    async fn code(&self, attempt: u32, code: &str, kind: &str) -> Outcome {
-        let task = json!(self.first);
+    async fn check_code(&self, attempt: u32, code: &str, kind: &str) -> CheckResult {
+        let task = json!(self.first_number);
         let fields = [("task", task.clone()), ("attempt", json!(attempt)), ("code", json!(code))];
-        let command = self.command("submit_code", 1, &format!("{}-{attempt}", self.first), &fields);
-        taken_over(&self.peer.ask(&command).await?)?;
+        let command = self.build_command("submit_code", 1, &format!("{}-{attempt}", self.first_number), &fields);
+        expect_accepted(&self.client.send_signed(&command).await?)?;
         let attempt = ("attempt", json!(attempt));
         let expected = if kind == "registered" { vec![("task", task)] } else { vec![("task", task), attempt] };
-        self.reported(kind, 1, &expected).await
+        self.wait_for_report(kind, 1, &expected).await
     }
 
-    fn no_fault(&self, of: impl Fn(&Fault) -> Option<&String>) -> Outcome {
-        let faults: Vec<String> = self.desk.with(|seen| seen.faults.iter().filter_map(of).cloned().collect());
+    fn check_no_violation(&self, of: impl Fn(&ProtocolViolation) -> Option<&String>) -> CheckResult {
+        let faults: Vec<String> =
+            self.handler.with_state(|seen| seen.violations.iter().filter_map(of).cloned().collect());
         match faults.first() {
             None => Ok(()),
             Some(first) if faults.len() == 1 => Err(first.clone()),
@@ -265,11 +285,11 @@ impl Suite<'_> {
     }
 
     /// Closes what the checks have opened.
-    async fn leave(&self) {
-        for (which, session) in [(0, self.first + 1), (1, self.first)] {
-            let command = self.command("disconnect", which, &session.to_string(), &[("session", json!(session))]);
+    async fn close_sessions(&self) {
+        for (which, session) in [(0, self.first_number + 1), (1, self.first_number)] {
+            let command = self.build_command("disconnect", which, &session.to_string(), &[("session", json!(session))]);
             // A gateway that does not take it was told of before.
-            let _told = self.peer.ask(&command).await;
+            let _told = self.client.send_signed(&command).await;
         }
     }
 
@@ -277,10 +297,10 @@ impl Suite<'_> {
 
     /// The account under test, and those after it.
     fn account(&self, which: u64) -> String {
-        (self.trial.account + which).to_string()
+        (self.options.account + which).to_string()
     }
 
-    fn connect_command(&self, which: u64, session: u32) -> Value {
+    fn build_connect(&self, which: u64, session: u32) -> Value {
         let fields = [
             ("session", json!(session)),
             ("account_type", json!("business")),
@@ -291,10 +311,10 @@ impl Suite<'_> {
             ("device_params", json!("")),
             ("of_a_later_version", json!({"is": "ignored"})),
         ];
-        self.command("connect", which, &session.to_string(), &fields)
+        self.build_command("connect", which, &session.to_string(), &fields)
     }
 
-    fn command(&self, kind: &str, which: u64, of: &str, fields: &[(&str, Value)]) -> Value {
+    fn build_command(&self, kind: &str, which: u64, of: &str, fields: &[(&str, Value)]) -> Value {
         let account = self.account(which);
         let id = format!("{kind}-{account}-{of}");
         // Always the same, so that a command can come again as it was.
@@ -305,14 +325,14 @@ impl Suite<'_> {
     }
 
     /// All sessions, so many a page.
-    async fn sessions(&self, limit: u32) -> Result<Vec<Value>, String> {
+    async fn list_sessions(&self, limit: u32) -> Result<Vec<Value>, String> {
         let (mut sessions, mut after) = (Vec::new(), Value::Null);
         for page in 0..CHECK_PAGES {
-            let id = format!("list_sessions-{}-{limit}-{page}-{}", self.first, clock::now().0);
-            let deadline = write_time(clock::now().plus(self.trial.patience));
+            let id = format!("list_sessions-{}-{limit}-{page}-{}", self.first_number, clock::now().0);
+            let deadline = write_time(clock::now().plus(self.options.patience));
             let command =
                 json!({"id": id, "type": "list_sessions", "deadline": deadline, "after": after, "limit": limit});
-            let Told { status, body } = self.peer.ask(&command).await?;
+            let GatewayReply { status, body } = self.client.send_signed(&command).await?;
             if status != 200 {
                 return Err(format!("list_sessions was answered {status}"));
             }
@@ -331,34 +351,34 @@ impl Suite<'_> {
     }
 
     /// Waits for a report of this type about an account, with these fields.
-    async fn reported(&self, kind: &str, which: u64, fields: &[(&str, Value)]) -> Outcome {
+    async fn wait_for_report(&self, kind: &str, which: u64, fields: &[(&str, Value)]) -> CheckResult {
         let account = json!(self.account(which));
         let of_it = |report: &&Value| report.get("account") == Some(&account);
         let is_it = |report: &Value| {
             report.get("type") == Some(&json!(kind))
                 && fields.iter().all(|(name, value)| report.get(*name) == Some(value))
         };
-        let found = |seen: &Seen| seen.reports.iter().filter(of_it).any(is_it).then_some(());
-        if self.desk.until(self.trial.patience, found).await.is_some() {
+        let found = |seen: &HandlerState| seen.reports.iter().filter(of_it).any(is_it).then_some(());
+        if self.handler.wait_until(self.options.patience, found).await.is_some() {
             return Ok(());
         }
-        Err(match self.desk.with(|seen| seen.reports.iter().rev().find(of_it).cloned()) {
+        Err(match self.handler.with_state(|seen| seen.reports.iter().rev().find(of_it).cloned()) {
             Some(last) => format!("{kind} was not reported in time; the last report of the account is {last}"),
             None => format!("{kind} was not reported in time, nor anything else of the account"),
         })
     }
 }
 
-fn taken_over(told: &Told) -> Outcome {
-    match (told.status, told.sentence()) {
+fn expect_accepted(told: &GatewayReply) -> CheckResult {
+    match (told.status, told.error_message()) {
         (202, _) => Ok(()),
         (status, Some(sentence)) => Err(format!("it was answered {status}: {sentence}")),
         (status, None) => Err(format!("it was answered {status}")),
     }
 }
 
-fn with_sentence(told: &Told, is_right: impl Fn(u16) -> bool) -> Outcome {
-    match (is_right(told.status), told.sentence()) {
+fn expect_error(told: &GatewayReply, is_right: impl Fn(u16) -> bool) -> CheckResult {
+    match (is_right(told.status), told.error_message()) {
         (true, Some(_)) => Ok(()),
         (true, None) => Err(format!("it was answered {} without a sentence in \"error\"", told.status)),
         (false, _) => Err(format!("it was answered {}", told.status)),

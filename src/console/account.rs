@@ -4,15 +4,15 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::frame::{Answer, Page};
-use super::parts::{self, nothing, presence, status, time, words};
-use super::visit::{Trouble, Visit, with_query};
-use super::{deliveries, history, orders};
+use super::components::{self, empty_note, online_status_badge, status_badge, time_element, value_text};
+use super::layout::{PageContent, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::{account_orders, deliveries, history};
 
 /// `GET /accounts/{n}`
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Standing {
+struct AccountStateJson {
     whats_app: String,
     version: u64,
     position: String,
@@ -28,36 +28,36 @@ struct Standing {
 
 /// `GET /accounts/{n}/diff`
 #[derive(Deserialize)]
-struct Diff {
-    changes: Vec<Change>,
+struct AccountDiffJson {
+    changes: Vec<FieldChangeJson>,
 }
 
 #[derive(Deserialize)]
-struct Change {
+struct FieldChangeJson {
     field: String,
     from: Value,
     to: Value,
 }
 
-pub(super) async fn page(visit: &Visit, number: &str) -> Result<Answer, Trouble> {
-    let account = parts::number(number).ok_or_else(Trouble::no_page)?;
-    let now: Standing = visit.get(&format!("accounts/{account}")).await?;
+pub(super) async fn page(visit: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
+    let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
+    let now: AccountStateJson = visit.get_json(&format!("accounts/{account}")).await?;
     let here = format!("/accounts/{account}");
     let title = format!("Account {account}");
-    let content = html! { h1 { "Account " span.number { (now.whats_app) } } (standing(&now)) };
-    if visit.asked("part") == Some("now") {
-        return Ok(Answer::Page(Page { title, at: "/accounts", content }));
+    let content = html! { h1 { "Account " span.number { (now.whats_app) } } (current_state(&now)) };
+    if visit.query_value("part") == Some("now") {
+        return Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }));
     }
     let content = html! {
         (content)
         form.order method="post" action="/accounts" {
             input type="hidden" name="account" value=(now.whats_app);
-            (orders::fields(visit, "this account"))
+            (account_orders::order_fields(visit, "this account"))
         }
-        (past(visit, &now).await)
-        (diff(visit, &now).await)
-        (history::section(visit, &now.whats_app, now.version).await?)
-        (deliveries::of_account(visit, &now.whats_app).await)
+        (past_state_section(visit, &now).await)
+        (diff_section(visit, &now).await)
+        (history::history_section(visit, &now.whats_app, now.version).await?)
+        (deliveries::account_deliveries_section(visit, &now.whats_app).await)
         section aria-labelledby="proof" {
             h2 #proof { "Proof" }
             p {
@@ -73,17 +73,17 @@ pub(super) async fn page(visit: &Visit, number: &str) -> Result<Answer, Trouble>
             div #steps aria-live="polite" {}
         }
     };
-    Ok(Answer::Page(Page { title, at: "/accounts", content }))
+    Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }))
 }
 
 /// How it is now, which keeps itself fresh.
-fn standing(now: &Standing) -> Markup {
+fn current_state(now: &AccountStateJson) -> Markup {
     html! {
         div #now hx-get=(format!("/accounts/{}?part=now", now.whats_app)) hx-select="#now" hx-swap="outerHTML"
             hx-trigger="refresh" data-live {
             p.state {
-                (status(now.status)) " " (presence(now.online_status))
-                " version " (now.version) ", since " (time(&now.updated))
+                (status_badge(now.status)) " " (online_status_badge(now.online_status))
+                " version " (now.version) ", since " (time_element(&now.updated))
                 @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
             }
         }
@@ -91,12 +91,12 @@ fn standing(now: &Standing) -> Markup {
 }
 
 /// The account as it was: at a version, or at a time.
-async fn past(visit: &Visit, now: &Standing) -> Markup {
-    let at = visit.asked("at");
-    let version = visit.asked("version").filter(|_| at.is_none());
+async fn past_state_section(visit: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
+    let at = visit.query_value("at");
+    let version = visit.query_value("version").filter(|_| at.is_none());
     let here = format!("/accounts/{}", now.whats_app);
     let path = with_query(&format!("accounts/{}", now.whats_app), &[("at", at), ("version", version)]);
-    let then: Result<Standing, Trouble> = visit.get(&path).await;
+    let then: Result<AccountStateJson, PageError> = visit.get_json(&path).await;
     let shown = then.as_ref().map_or(now.version, |then| then.version);
     html! {
         section #past aria-labelledby="then" {
@@ -119,26 +119,26 @@ async fn past(visit: &Visit, now: &Standing) -> Markup {
                     Ok(then) => {
                         p {
                             "Version " a href=(format!("{here}/events/{}", then.version)) { (then.version) }
-                            ", which happened " (time(&then.updated)) " at position " (then.position) ":"
+                            ", which happened " (time_element(&then.updated)) " at position " (then.position) ":"
                         }
-                        (facts(then))
+                        (state_fields(then))
                     }
-                    Err(trouble) => p.error role="alert" { (trouble.words) },
+                    Err(trouble) => p.error role="alert" { (trouble.message) },
                 }
             }
         }
     }
 }
 
-fn facts(standing: &Standing) -> Markup {
+fn state_fields(standing: &AccountStateJson) -> Markup {
     let fields = |value: &Value| -> Vec<(String, String)> {
         let fields = value.as_object().into_iter().flatten();
-        fields.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), words(value))).collect()
+        fields.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value_text(value))).collect()
     };
     html! {
             dl.facts {
-                div { dt { "Status" } dd { (status(standing.status)) } }
-                div { dt { "Online status" } dd { (presence(standing.online_status)) } }
+                div { dt { "Status" } dd { (status_badge(standing.status)) } }
+                div { dt { "Online status" } dd { (online_status_badge(standing.online_status)) } }
                 div { dt { "Reason" } dd { @if standing.reason.is_empty() { "none" } @else { code { (standing.reason) } } } }
                 div {
                     dt { "Instance" }
@@ -156,14 +156,14 @@ fn facts(standing: &Standing) -> Markup {
 }
 
 /// What was different between two versions.
-async fn diff(visit: &Visit, now: &Standing) -> Markup {
+async fn diff_section(visit: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
     let here = format!("/accounts/{}", now.whats_app);
-    let (from, to) = (visit.asked("from"), visit.asked("to"));
-    let found: Option<Result<Diff, Trouble>> = match from.zip(to) {
+    let (from, to) = (visit.query_value("from"), visit.query_value("to"));
+    let found: Option<Result<AccountDiffJson, PageError>> = match from.zip(to) {
         None => None,
         Some((from, to)) => {
             let path = format!("accounts/{}/diff", now.whats_app);
-            Some(visit.get(&with_query(&path, &[("from", Some(from)), ("to", Some(to))])).await)
+            Some(visit.get_json(&with_query(&path, &[("from", Some(from)), ("to", Some(to))])).await)
         }
     };
     let last = now.version.to_string();
@@ -180,17 +180,17 @@ async fn diff(visit: &Visit, now: &Standing) -> Markup {
             }
             @match found {
                 None => {}
-                Some(Err(trouble)) => p.error role="alert" { (trouble.words) },
-                Some(Ok(Diff { changes })) if changes.is_empty() => (nothing("Nothing is.")),
-                Some(Ok(Diff { changes })) => {
+                Some(Err(trouble)) => p.error role="alert" { (trouble.message) },
+                Some(Ok(AccountDiffJson { changes })) if changes.is_empty() => (empty_note("Nothing is.")),
+                Some(Ok(AccountDiffJson { changes })) => {
                     table {
                         thead { tr { th scope="col" { "field" } th scope="col" { "from" } th scope="col" { "to" } } }
                         tbody {
                             @for change in changes {
                                 tr {
                                     th scope="row" { (change.field) }
-                                    td { del { (value(&change.field, &change.from)) } }
-                                    td { ins { (value(&change.field, &change.to)) } }
+                                    td { del { (field_value(&change.field, &change.from)) } }
+                                    td { ins { (field_value(&change.field, &change.to)) } }
                                 }
                             }
                         }
@@ -202,11 +202,11 @@ async fn diff(visit: &Visit, now: &Standing) -> Markup {
 }
 
 /// A value of a field of an account, as people read it.
-fn value(field: &str, value: &Value) -> Markup {
+fn field_value(field: &str, value: &Value) -> Markup {
     let code = value.as_u64().and_then(|code| u8::try_from(code).ok());
     match (field, code) {
-        ("status", Some(code)) => status(code),
-        ("onlineStatus", Some(code)) => presence(code),
-        _ => html! { code { (words(value)) } },
+        ("status", Some(code)) => status_badge(code),
+        ("onlineStatus", Some(code)) => online_status_badge(code),
+        _ => html! { code { (value_text(value)) } },
     }
 }

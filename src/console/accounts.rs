@@ -3,22 +3,22 @@
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::frame::{Answer, Page};
-use super::orders;
-use super::parts::{account, nothing, passed_on, presence, status};
-use super::visit::{Trouble, Visit, with_query};
+use super::account_orders;
+use super::components::{account_link, download_response, empty_note, online_status_badge, status_badge};
+use super::layout::{PageContent, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, with_query};
 use crate::domain::{OnlineStatus, Status};
 
 /// `GET /accounts`
 #[derive(Deserialize)]
-struct Accounts {
-    accounts: Vec<Row>,
+struct AccountPageJson {
+    accounts: Vec<AccountRowJson>,
     next: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+struct AccountRowJson {
     whats_app: String,
     status: u8,
     online_status: u8,
@@ -26,7 +26,7 @@ struct Row {
 }
 
 /// What the list is looked through for. It stands in the URL.
-struct Filter<'v> {
+struct AccountListQuery<'v> {
     status: Option<&'v str>,
     online_status: Option<&'v str>,
     prefix: Option<&'v str>,
@@ -35,56 +35,61 @@ struct Filter<'v> {
 
 const LIMITS: [&str; 4] = ["25", "50", "100", "500"];
 
-impl<'v> Filter<'v> {
-    fn of(visit: &'v Visit) -> Filter<'v> {
-        let limit = visit.asked("limit").filter(|limit| LIMITS.contains(limit)).unwrap_or("50");
-        let prefix = visit.asked("prefix").map(|prefix| prefix.trim().trim_start_matches('+'));
-        Filter { status: visit.asked("status"), online_status: visit.asked("onlineStatus"), prefix, limit }
+impl<'v> AccountListQuery<'v> {
+    fn from_request(visit: &'v ConsolePageRequest) -> AccountListQuery<'v> {
+        let limit = visit.query_value("limit").filter(|limit| LIMITS.contains(limit)).unwrap_or("50");
+        let prefix = visit.query_value("prefix").map(|prefix| prefix.trim().trim_start_matches('+'));
+        AccountListQuery {
+            status: visit.query_value("status"),
+            online_status: visit.query_value("onlineStatus"),
+            prefix,
+            limit,
+        }
     }
 
     /// The list from a place on, here or as the API has it.
-    fn at(&self, path: &str, cursor: Option<&str>) -> String {
-        let Filter { status, online_status, prefix, limit } = *self;
+    fn url(&self, path: &str, cursor: Option<&str>) -> String {
+        let AccountListQuery { status, online_status, prefix, limit } = *self;
         let what = [("status", status), ("onlineStatus", online_status), ("prefix", prefix)];
         with_query(path, &[what[0], what[1], what[2], ("limit", Some(limit)), ("cursor", cursor)])
     }
 
     /// All of the list, as a file of this form.
-    fn export(&self, form: &str) -> String {
-        let Filter { status, online_status, prefix, .. } = *self;
+    fn export_url(&self, form: &str) -> String {
+        let AccountListQuery { status, online_status, prefix, .. } = *self;
         let what = [("status", status), ("onlineStatus", online_status), ("prefix", prefix)];
         with_query("/accounts/export", &[what[0], what[1], what[2], ("form", Some(form))])
     }
 }
 
-pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
-    let filter = Filter::of(visit);
-    if let Some(path) = visit.instead_of_all().filter(|_| filter.prefix.is_none()) {
-        return Ok(Answer::To(path));
+pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let filter = AccountListQuery::from_request(visit);
+    if let Some(path) = visit.bound_accounts_path().filter(|_| filter.prefix.is_none()) {
+        return Ok(PageResponse::Redirect(path));
     }
-    let cursor = visit.asked("cursor");
-    let found: Accounts = visit.get(&filter.at("accounts", cursor)).await?;
+    let cursor = visit.query_value("cursor");
+    let found: AccountPageJson = visit.get_json(&filter.url("accounts", cursor)).await?;
     let content = html! {
         h1 { "Accounts" }
-        (asked(&filter))
+        (filter_form(&filter))
         @if found.accounts.is_empty() {
-            (nothing("No account is so."))
+            (empty_note("No account is so."))
         } @else {
             form method="post" action="/accounts" {
-                (orders::fields(visit, "the selected accounts"))
-                (list(&found.accounts))
+                (account_orders::order_fields(visit, "the selected accounts"))
+                (account_table(&found.accounts))
             }
         }
-        (ways_on(&filter, cursor, &found))
+        (pagination(&filter, cursor, &found))
         p {
             "All that are so, as a file: "
-            a href=(filter.export("csv")) { "CSV" } " or " a href=(filter.export("jsonl")) { "JSON lines" }
+            a href=(filter.export_url("csv")) { "CSV" } " or " a href=(filter.export_url("jsonl")) { "JSON lines" }
         }
     };
-    Ok(Answer::Page(Page { title: "Accounts".to_owned(), at: "/accounts", content }))
+    Ok(PageResponse::Page(PageContent { title: "Accounts".to_owned(), nav_path: "/accounts", content }))
 }
 
-fn asked(filter: &Filter<'_>) -> Markup {
+fn filter_form(filter: &AccountListQuery<'_>) -> Markup {
     let states = [Status::Normal, Status::Banned].map(|status| (status.code().to_string(), status.name()));
     let online = [OnlineStatus::OnlineComing, OnlineStatus::Online, OnlineStatus::OfflineComing, OnlineStatus::Offline]
         .map(|online| (online.code().to_string(), online.name()));
@@ -94,8 +99,8 @@ fn asked(filter: &Filter<'_>) -> Markup {
                 label for="prefix" { "Number begins with" }
                 input #prefix name="prefix" inputmode="numeric" maxlength="16" value=[filter.prefix] placeholder="8618…";
             }
-            div { label for="status" { "Status" } (choice("status", &states, filter.status)) }
-            div { label for="onlineStatus" { "Online status" } (choice("onlineStatus", &online, filter.online_status)) }
+            div { label for="status" { "Status" } (select_field("status", &states, filter.status)) }
+            div { label for="onlineStatus" { "Online status" } (select_field("onlineStatus", &online, filter.online_status)) }
             div {
                 label for="limit" { "To a page" }
                 select #limit name="limit" {
@@ -107,7 +112,7 @@ fn asked(filter: &Filter<'_>) -> Markup {
     }
 }
 
-fn choice(name: &str, choices: &[(String, &str)], chosen: Option<&str>) -> Markup {
+fn select_field(name: &str, choices: &[(String, &str)], chosen: Option<&str>) -> Markup {
     html! {
         select id=(name) name=(name) {
             option value="" { "any" }
@@ -118,7 +123,7 @@ fn choice(name: &str, choices: &[(String, &str)], chosen: Option<&str>) -> Marku
     }
 }
 
-fn list(rows: &[Row]) -> Markup {
+fn account_table(rows: &[AccountRowJson]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Accounts" {
             table {
@@ -136,9 +141,9 @@ fn list(rows: &[Row]) -> Markup {
                                 input type="checkbox" name="account" value=(row.whats_app)
                                     aria-label=(format!("Select {}", row.whats_app));
                             }
-                            td { (account(&row.whats_app)) }
-                            td { (status(row.status)) }
-                            td { (presence(row.online_status)) }
+                            td { (account_link(&row.whats_app)) }
+                            td { (status_badge(row.status)) }
+                            td { (online_status_badge(row.online_status)) }
                             td.number { (row.version) }
                         }
                     }
@@ -149,32 +154,32 @@ fn list(rows: &[Row]) -> Markup {
 }
 
 /// The ways through the list; each has its place, there or not.
-fn ways_on(filter: &Filter<'_>, cursor: Option<&str>, found: &Accounts) -> Markup {
+fn pagination(filter: &AccountListQuery<'_>, cursor: Option<&str>, found: &AccountPageJson) -> Markup {
     let way = |name: &str, path: Option<String>| {
         html! { @match path { Some(path) => a href=(path) { (name) }, None => span aria-disabled="true" { (name) } } }
     };
     html! {
         nav.ways aria-label="Parts of the list" {
-            (way("First", cursor.map(|_| filter.at("/accounts", None))))
-            (way("Next", found.next.as_deref().map(|next| filter.at("/accounts", Some(next)))))
+            (way("First", cursor.map(|_| filter.url("/accounts", None))))
+            (way("Next", found.next.as_deref().map(|next| filter.url("/accounts", Some(next)))))
         }
     }
 }
 
 /// Accounts of a list, or one, are brought online or recycled.
-pub(super) async fn order(visit: &Visit) -> Result<Answer, Trouble> {
-    let ordered = orders::carry_out(visit).await?;
-    Ok(Answer::Page(Page { title: "Ordered".to_owned(), at: "/accounts", content: ordered }))
+pub(super) async fn submit_order(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let ordered = account_orders::submit_order(visit).await?;
+    Ok(PageResponse::Page(PageContent { title: "Ordered".to_owned(), nav_path: "/accounts", content: ordered }))
 }
 
 /// The list as a file.
-pub(super) async fn export(visit: &Visit) -> Result<Answer, Trouble> {
-    let filter = Filter::of(visit);
-    let (accept, ending) = match visit.asked("form") {
+pub(super) async fn export(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let filter = AccountListQuery::from_request(visit);
+    let (accept, ending) = match visit.query_value("form") {
         Some("csv") => ("text/csv", "csv"),
         _ => ("application/x-ndjson", "jsonl"),
     };
     let what = [("status", filter.status), ("onlineStatus", filter.online_status), ("prefix", filter.prefix)];
-    let answer = visit.open(&with_query("accounts", &what), accept).await?;
-    passed_on(answer, &format!("muster-accounts.{ending}")).map(Answer::Other)
+    let answer = visit.get_response(&with_query("accounts", &what), accept).await?;
+    download_response(answer, &format!("muster-accounts.{ending}")).map(PageResponse::Raw)
 }

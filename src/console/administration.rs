@@ -5,22 +5,22 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::events::line;
-use super::frame::{Answer, Page};
-use super::history::read;
-use super::parts::{action, nothing, time, why_not, words};
-use super::visit::{Trouble, Visit, with_query};
-use crate::domain::{Need, Role};
+use super::components::{action_button, empty_note, permission_note, time_element, value_text};
+use super::events::event_line;
+use super::history::parse_events;
+use super::layout::{PageContent, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, with_query};
+use crate::domain::{Permission, Role};
 use crate::limits::API_KEY_NAME_BYTES;
 
 /// `GET /keys`
 #[derive(Deserialize)]
-struct Keys {
-    keys: Vec<Key>,
+struct ApiKeyListJson {
+    keys: Vec<ApiKeyJson>,
 }
 
 #[derive(Deserialize)]
-struct Key {
+struct ApiKeyJson {
     id: u64,
     name: String,
     role: String,
@@ -34,12 +34,12 @@ struct Key {
 
 /// `GET /settings`
 #[derive(Deserialize)]
-struct Settings {
-    settings: Vec<Setting>,
+struct SettingsJson {
+    settings: Vec<SettingJson>,
 }
 
 #[derive(Deserialize)]
-struct Setting {
+struct SettingJson {
     name: String,
     value: Value,
     source: String,
@@ -47,28 +47,28 @@ struct Setting {
 
 /// `GET /acts`
 #[derive(Deserialize)]
-struct Acts {
+struct AuditLogJson {
     acts: Vec<Box<RawValue>>,
     next: Option<String>,
 }
 
 /// `/keys`
-pub(super) async fn keys(visit: &Visit) -> Result<Answer, Trouble> {
-    let found: Result<Keys, Trouble> = visit.get("keys").await;
+pub(super) async fn keys_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let found: Result<ApiKeyListJson, PageError> = visit.get_json("keys").await;
     let content = html! {
         h1 { "API keys" }
         @match &found {
-            Err(trouble) => p.error role="alert" { (trouble.words) },
-            Ok(Keys { keys }) if keys.is_empty() => (nothing("There is none: everybody on this machine may do everything. The first one must be an admin's.")),
-            Ok(Keys { keys }) => (list(visit, keys)),
+            Err(trouble) => p.error role="alert" { (trouble.message) },
+            Ok(ApiKeyListJson { keys }) if keys.is_empty() => (empty_note("There is none: everybody on this machine may do everything. The first one must be an admin's.")),
+            Ok(ApiKeyListJson { keys }) => (key_table(visit, keys)),
         }
         // Whoever may not see the keys gives none.
-        @if found.is_ok() { (creation(visit)) } @else { (why_not(visit, Need::Administer)) }
+        @if found.is_ok() { (create_key_form(visit)) } @else { (permission_note(visit, Permission::Administer)) }
     };
-    Ok(Answer::Page(Page { title: "API keys".to_owned(), at: "/keys", content }))
+    Ok(PageResponse::Page(PageContent { title: "API keys".to_owned(), nav_path: "/keys", content }))
 }
 
-fn list(visit: &Visit, keys: &[Key]) -> Markup {
+fn key_table(visit: &ConsolePageRequest, keys: &[ApiKeyJson]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="API keys" {
             table {
@@ -84,15 +84,15 @@ fn list(visit: &Visit, keys: &[Key]) -> Markup {
                             td { (key.role) }
                             td { @if key.accounts.is_empty() { "all" } @else { code { (key.accounts.join(", ")) } } }
                             td { span.badge.(if key.state == "valid" { "good" } else { "calm" }) { (key.state) } }
-                            td { (time(&key.created)) }
+                            td { (time_element(&key.created)) }
                             td { @match (&key.revoked, &key.expires) {
-                                (Some(at), _) | (None, Some(at)) => (time(at)),
+                                (Some(at), _) | (None, Some(at)) => (time_element(at)),
                                 (None, None) => "no end",
                             } }
                             td { @if key.state == "valid" {
                                 form method="post" action="/keys" {
                                     input type="hidden" name="key" value=(key.id);
-                                    (action(visit, Need::Administer, "Revoke", Some(("do", "revoke"))))
+                                    (action_button(visit, Permission::Administer, "Revoke", Some(("do", "revoke"))))
                                 }
                             } }
                         }
@@ -103,10 +103,10 @@ fn list(visit: &Visit, keys: &[Key]) -> Markup {
     }
 }
 
-fn creation(visit: &Visit) -> Markup {
-    let is_off = visit.forbids(Need::Administer).is_some();
+fn create_key_form(visit: &ConsolePageRequest) -> Markup {
+    let is_off = visit.permission_error(Permission::Administer).is_some();
     // The first key must be an admin's.
-    let likely = if visit.holder().is_none() { Role::Admin } else { Role::Caller };
+    let likely = if visit.signed_in_key().is_none() { Role::Admin } else { Role::Caller };
     html! {
         form method="post" action="/keys" {
             fieldset disabled[is_off] {
@@ -121,36 +121,42 @@ fn creation(visit: &Visit) -> Markup {
                     input #accounts name="accounts" placeholder="8618 44; all if left empty" autocomplete="off";
                 }
                 div { label for="expires" { "Until" } input #expires name="expires" placeholder="2027-01-01" autocomplete="off"; }
-                (action(visit, Need::Administer, "Create", Some(("do", "create"))))
+                (action_button(visit, Permission::Administer, "Create", Some(("do", "create"))))
             }
         }
-        (why_not(visit, Need::Administer))
+        (permission_note(visit, Permission::Administer))
     }
 }
 
 /// A key is given, or taken away.
-pub(super) async fn change_keys(visit: &Visit) -> Result<Answer, Trouble> {
-    match visit.sent("do") {
-        Some("create") => create(visit).await,
+pub(super) async fn submit_key_form(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    match visit.form_value("do") {
+        Some("create") => create_key(visit).await,
         Some("revoke") => {
-            let key: u64 =
-                visit.sent("key").and_then(|key| key.parse().ok()).ok_or_else(|| Trouble::wrong("Say which key."))?;
-            visit.send("DELETE", &format!("keys/{key}"), &Value::Null).await?;
-            Ok(Answer::To("/keys".to_owned()))
+            let key: u64 = visit
+                .form_value("key")
+                .and_then(|key| key.parse().ok())
+                .ok_or_else(|| PageError::bad_request("Say which key."))?;
+            visit.send_json("DELETE", &format!("keys/{key}"), &Value::Null).await?;
+            Ok(PageResponse::Redirect("/keys".to_owned()))
         }
-        Some(_) | None => Err(Trouble::wrong("Say what is to be done: create or revoke.")),
+        Some(_) | None => Err(PageError::bad_request("Say what is to be done: create or revoke.")),
     }
 }
 
-async fn create(visit: &Visit) -> Result<Answer, Trouble> {
-    let sent = |name| visit.sent(name).unwrap_or_default();
+async fn create_key(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let sent = |name| visit.form_value(name).unwrap_or_default();
     let accounts: Vec<&str> = sent("accounts").split([' ', ',']).filter(|first| !first.is_empty()).collect();
     let body = json!({"name": sent("name"), "role": sent("role"), "accounts": accounts});
-    let Value::Object(mut body) = body else { return Err(Trouble::no_page()) };
+    let Value::Object(mut body) = body else { return Err(PageError::not_found()) };
     body.extend(
-        visit.sent("expires").map(|end| ("expires".to_owned(), Value::from(end))).into_iter().collect::<Map<_, _>>(),
+        visit
+            .form_value("expires")
+            .map(|end| ("expires".to_owned(), Value::from(end)))
+            .into_iter()
+            .collect::<Map<_, _>>(),
     );
-    let made = visit.send("POST", "keys", &Value::Object(body)).await?;
+    let made = visit.send_json("POST", "keys", &Value::Object(body)).await?;
     let key = made.get("key").and_then(Value::as_str).unwrap_or_default();
     let content = html! {
         h1 { "The key " (sent("name")) }
@@ -158,12 +164,12 @@ async fn create(visit: &Visit) -> Result<Answer, Trouble> {
         pre.lines.secret tabindex="0" role="region" aria-label="The key" { (key) }
         p { a href="/keys" { "All keys" } }
     };
-    Ok(Answer::Page(Page { title: "A new key".to_owned(), at: "/keys", content }))
+    Ok(PageResponse::Page(PageContent { title: "A new key".to_owned(), nav_path: "/keys", content }))
 }
 
 /// `/settings`
-pub(super) async fn settings(visit: &Visit) -> Result<Answer, Trouble> {
-    let Settings { settings } = visit.get("settings").await?;
+pub(super) async fn settings_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let SettingsJson { settings } = visit.get_json("settings").await?;
     let content = html! {
         h1 { "Settings" }
         p { "What the service works with, and where each value comes from. They are read at the start." }
@@ -174,7 +180,7 @@ pub(super) async fn settings(visit: &Visit) -> Result<Answer, Trouble> {
                     @for setting in &settings {
                         tr {
                             th scope="row" { code { (setting.name) } }
-                            td { code { (words(&setting.value)) } }
+                            td { code { (value_text(&setting.value)) } }
                             td { @if setting.source == "default" { span.note { "default" } } @else { (setting.source) } }
                         }
                     }
@@ -182,19 +188,19 @@ pub(super) async fn settings(visit: &Visit) -> Result<Answer, Trouble> {
             }
         }
     };
-    Ok(Answer::Page(Page { title: "Settings".to_owned(), at: "/settings", content }))
+    Ok(PageResponse::Page(PageContent { title: "Settings".to_owned(), nav_path: "/settings", content }))
 }
 
 /// `/acts`
-pub(super) async fn acts(visit: &Visit) -> Result<Answer, Trouble> {
-    let cursor = visit.asked("cursor");
-    let found: Acts = visit.get(&with_query("acts", &[("limit", Some("50")), ("cursor", cursor)])).await?;
-    let acts = read(&found.acts)?;
+pub(super) async fn audit_log_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let cursor = visit.query_value("cursor");
+    let found: AuditLogJson = visit.get_json(&with_query("acts", &[("limit", Some("50")), ("cursor", cursor)])).await?;
+    let acts = parse_events(&found.acts)?;
     let content = html! {
         h1 { "Administrative acts" }
         p { "What was done to the service itself, by whom and from where: facts of the same log, for ever." }
-        @if acts.is_empty() { (nothing("None yet.")) }
-        ol.feed { @for act in &acts { (line(act)) } }
+        @if acts.is_empty() { (empty_note("None yet.")) }
+        ol.feed { @for act in &acts { (event_line(act)) } }
         nav.ways aria-label="Parts of the acts" {
             @match cursor { Some(_) => a href="/acts" { "Newest" }, None => span aria-disabled="true" { "Newest" } }
             @match found.next.as_deref() {
@@ -203,5 +209,5 @@ pub(super) async fn acts(visit: &Visit) -> Result<Answer, Trouble> {
             }
         }
     };
-    Ok(Answer::Page(Page { title: "Administrative acts".to_owned(), at: "/acts", content }))
+    Ok(PageResponse::Page(PageContent { title: "Administrative acts".to_owned(), nav_path: "/acts", content }))
 }

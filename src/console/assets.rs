@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
-use super::frame::secure;
+use super::layout::set_security_headers;
 
 /// A file: its name, its type, what is in it.
-struct File {
+struct Asset {
     name: &'static str,
     kind: &'static str,
     bytes: &'static [u8],
@@ -19,17 +19,17 @@ struct File {
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static FILES: [File; 4] = [
-    File { name: "console.css", kind: CSS, bytes: include_bytes!("assets/console.css") },
-    File { name: "console.js", kind: SCRIPT, bytes: include_bytes!("assets/console.js") },
+static ASSETS: [Asset; 4] = [
+    Asset { name: "console.css", kind: CSS, bytes: include_bytes!("assets/console.css") },
+    Asset { name: "console.js", kind: SCRIPT, bytes: include_bytes!("assets/console.js") },
     // htmx 2.0.11, as its package has it: licence 0BSD.
-    File { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx-2.0.11.min.js") },
-    File { name: "icon.svg", kind: "image/svg+xml", bytes: include_bytes!("assets/icon.svg") },
+    Asset { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx-2.0.11.min.js") },
+    Asset { name: "icon.svg", kind: "image/svg+xml", bytes: include_bytes!("assets/icon.svg") },
 ];
 
 /// Where each file is.
-static PATHS: LazyLock<[String; 4]> = LazyLock::new(|| {
-    FILES.each_ref().map(|file| {
+static ASSET_PATHS: LazyLock<[String; 4]> = LazyLock::new(|| {
+    ASSETS.each_ref().map(|file| {
         let hash = Sha256::digest(file.bytes);
         let mut path = "/assets/".to_owned();
         // Writing to a text does not fail.
@@ -41,13 +41,13 @@ static PATHS: LazyLock<[String; 4]> = LazyLock::new(|| {
 });
 
 /// The path of a file. One that is not there is looked for by a browser in vain, and by a test.
-pub(super) fn path(name: &str) -> &'static str {
-    PATHS.iter().zip(&FILES).find(|(_, file)| file.name == name).map_or("/assets/none", |(path, _)| path)
+pub(super) fn asset_path(name: &str) -> &'static str {
+    ASSET_PATHS.iter().zip(&ASSETS).find(|(_, file)| file.name == name).map_or("/assets/none", |(path, _)| path)
 }
 
 /// Answers `/assets/{name}`.
-pub(super) fn answer(name: &str, headers: &HeaderMap) -> Response {
-    let found = PATHS.iter().zip(&FILES).find(|(path, _)| path.strip_prefix("/assets/") == Some(name));
+pub(super) fn handle(name: &str, headers: &HeaderMap) -> Response {
+    let found = ASSET_PATHS.iter().zip(&ASSETS).find(|(path, _)| path.strip_prefix("/assets/") == Some(name));
     let Some((path, file)) = found else {
         let mut response = Response::new("There is no such file.\n".into());
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -59,7 +59,7 @@ pub(super) fn answer(name: &str, headers: &HeaderMap) -> Response {
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
-    secure(&mut response);
+    set_security_headers(&mut response);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
@@ -73,13 +73,13 @@ mod tests {
 
     #[test]
     fn every_file_has_its_path_and_htmx_is_what_its_makers_publish() {
-        for file in &FILES {
-            let path = path(file.name);
+        for file in &ASSETS {
+            let path = asset_path(file.name);
             assert!(path.ends_with(file.name), "{path}");
-            assert_eq!(answer(&path["/assets/".len()..], &HeaderMap::new()).status(), 200);
+            assert_eq!(handle(&path["/assets/".len()..], &HeaderMap::new()).status(), 200);
         }
-        assert_eq!(answer("none", &HeaderMap::new()).status(), 404);
-        let htmx = FILES.iter().find(|file| file.name == "htmx.min.js").map(|file| Sha256::digest(file.bytes));
+        assert_eq!(handle("none", &HeaderMap::new()).status(), 404);
+        let htmx = ASSETS.iter().find(|file| file.name == "htmx.min.js").map(|file| Sha256::digest(file.bytes));
         let hex: String = htmx.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717");
     }

@@ -4,31 +4,31 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::frame::{Answer, Page};
-use super::parts::{account, action, nothing, time, why_not};
-use super::visit::{Trouble, Visit, with_query};
-use super::webhooks::known;
-use crate::domain::{Channel, Need};
-use crate::webhooks::State;
+use super::components::{account_link, action_button, empty_note, permission_note, time_element};
+use super::layout::{PageContent, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::webhooks::parse_channel_name;
+use crate::domain::{Channel, Permission};
+use crate::webhooks::DeliveryState;
 
 /// `GET /webhooks/{channel}/deliveries`
 #[derive(Deserialize)]
-struct Deliveries {
-    deliveries: Vec<Delivery>,
+struct DeliveryPageJson {
+    deliveries: Vec<DeliveryJson>,
     next: Option<String>,
 }
 
 /// A delivery, with every attempt.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Delivery {
+struct DeliveryJson {
     id: String,
     position: String,
     whats_app: String,
     version: u64,
     time: String,
     state: String,
-    attempts: Vec<Attempt>,
+    attempts: Vec<AttemptJson>,
     next: Option<String>,
     superseded_by: Option<String>,
     reason: Option<String>,
@@ -37,7 +37,7 @@ struct Delivery {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Attempt {
+struct AttemptJson {
     attempt: u64,
     time: String,
     duration_ms: f64,
@@ -49,32 +49,36 @@ struct Attempt {
 }
 
 /// How many deliveries one page shows.
-pub(super) const PAGE: &str = "25";
+pub(super) const DELIVERIES_PER_PAGE: &str = "25";
 
 /// The section with them on the page of a webhook.
-pub(super) async fn section(visit: &Visit, name: &str) -> Markup {
+pub(super) async fn deliveries_section(visit: &ConsolePageRequest, name: &str) -> Markup {
     let here = format!("/webhooks/{name}");
-    let asked = ["account", "state", "since", "until"].map(|name| (name, visit.asked(name)));
+    let asked = ["account", "state", "since", "until"].map(|name| (name, visit.query_value(name)));
     let at = |path: &str, cursor: Option<&str>| {
-        with_query(path, &[asked[0], asked[1], asked[2], asked[3], ("limit", Some(PAGE)), ("cursor", cursor)])
+        with_query(
+            path,
+            &[asked[0], asked[1], asked[2], asked[3], ("limit", Some(DELIVERIES_PER_PAGE)), ("cursor", cursor)],
+        )
     };
-    let cursor = visit.asked("cursor");
-    let found: Result<Deliveries, Trouble> = visit.get(&at(&format!("webhooks/{name}/deliveries"), cursor)).await;
-    let value = |name: &str| visit.asked(name);
+    let cursor = visit.query_value("cursor");
+    let found: Result<DeliveryPageJson, PageError> =
+        visit.get_json(&at(&format!("webhooks/{name}/deliveries"), cursor)).await;
+    let value = |name: &str| visit.query_value(name);
     html! {
         section aria-labelledby="deliveries" {
             h2 #deliveries { "Deliveries" }
             form.filter method="get" action={ (here) "#deliveries" } {
                 div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[value("account")]; }
-                div { label for="state" { "State" } (states("state", value("state"))) }
+                div { label for="state" { "State" } (state_select("state", value("state"))) }
                 div { label for="since" { "Since" } input #since name="since" value=[value("since")] placeholder="2026-11-25"; }
                 div { label for="until" { "Until" } input #until name="until" value=[value("until")] placeholder="2026-11-26"; }
                 div { button { "Show" } }
             }
             @match &found {
-                Err(trouble) => p.error role="alert" { (trouble.words) },
+                Err(trouble) => p.error role="alert" { (trouble.message) },
                 Ok(found) => {
-                    @if found.deliveries.is_empty() { (nothing("There are none here.")) } @else { (rows(&here, &found.deliveries)) }
+                    @if found.deliveries.is_empty() { (empty_note("There are none here.")) } @else { (delivery_table(&here, &found.deliveries)) }
                     nav.ways aria-label="Parts of the deliveries" {
                         @match cursor {
                             Some(_) => a href={ (at(&here, None)) "#deliveries" } { "Newest" },
@@ -91,7 +95,7 @@ pub(super) async fn section(visit: &Visit, name: &str) -> Markup {
     }
 }
 
-fn rows(here: &str, deliveries: &[Delivery]) -> Markup {
+fn delivery_table(here: &str, deliveries: &[DeliveryJson]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Deliveries" {
             table {
@@ -104,12 +108,12 @@ fn rows(here: &str, deliveries: &[Delivery]) -> Markup {
                     @for delivery in deliveries {
                         tr {
                             td.number { a href=(format!("{here}/deliveries/{}", delivery.position)) { (delivery.position) } }
-                            td { (account(&delivery.whats_app)) }
+                            td { (account_link(&delivery.whats_app)) }
                             td.number { (delivery.version) }
-                            td { (time(&delivery.time)) }
-                            td { (state(&delivery.state)) }
+                            td { (time_element(&delivery.time)) }
+                            td { (state_badge(&delivery.state)) }
                             td.number { (delivery.attempts.len()) }
-                            td { @if let Some(last) = delivery.attempts.last() { (outcome(last)) } }
+                            td { @if let Some(last) = delivery.attempts.last() { (attempt_outcome(last)) } }
                         }
                     }
                 }
@@ -119,13 +123,13 @@ fn rows(here: &str, deliveries: &[Delivery]) -> Markup {
 }
 
 /// The deliveries of one account, on its own page.
-pub(super) async fn of_account(visit: &Visit, number: &str) -> Markup {
+pub(super) async fn account_deliveries_section(visit: &ConsolePageRequest, number: &str) -> Markup {
     let mut parts = Vec::new();
     for channel in Channel::ALL {
         let name = channel.short_name();
         let path = format!("webhooks/{name}/deliveries");
         let asked = with_query(&path, &[("account", Some(number)), ("limit", Some("5"))]);
-        let found: Result<Deliveries, Trouble> = visit.get(&asked).await;
+        let found: Result<DeliveryPageJson, PageError> = visit.get_json(&asked).await;
         parts.push((name, channel.configuration_id(), found));
     }
     html! {
@@ -134,9 +138,9 @@ pub(super) async fn of_account(visit: &Visit, number: &str) -> Markup {
             @for (name, id, found) in &parts {
                 h3 { a href=(format!("/webhooks/{name}?account={number}#deliveries")) { (id) } }
                 @match found {
-                    Err(trouble) => p.note { (trouble.words) },
-                    Ok(found) if found.deliveries.is_empty() => (nothing("None.")),
-                    Ok(found) => (rows(&format!("/webhooks/{name}"), &found.deliveries)),
+                    Err(trouble) => p.note { (trouble.message) },
+                    Ok(found) if found.deliveries.is_empty() => (empty_note("None.")),
+                    Ok(found) => (delivery_table(&format!("/webhooks/{name}"), &found.deliveries)),
                 }
             }
         }
@@ -144,27 +148,27 @@ pub(super) async fn of_account(visit: &Visit, number: &str) -> Markup {
 }
 
 /// A choice of the states that a delivery may have.
-pub(super) fn states(id: &str, chosen: Option<&str>) -> Markup {
+pub(super) fn state_select(id: &str, chosen: Option<&str>) -> Markup {
     html! {
         select id=(id) name="state" {
             option value="" { "any" }
-            @for state in State::ALL { option selected[chosen == Some(state.name())] { (state.name()) } }
+            @for state in DeliveryState::ALL { option selected[chosen == Some(state.name())] { (state.name()) } }
         }
     }
 }
 
-fn state(name: &str) -> Markup {
-    let state = State::ALL.into_iter().find(|state| state.name() == name);
+fn state_badge(name: &str) -> Markup {
+    let state = DeliveryState::ALL.into_iter().find(|state| state.name() == name);
     let class = match state {
-        Some(State::Delivered) => "good",
-        Some(State::Pending | State::Waiting) => "coming",
-        Some(State::Dead) => "bad",
-        Some(State::Dropped | State::Superseded | State::Forgotten) | None => "calm",
+        Some(DeliveryState::Delivered) => "good",
+        Some(DeliveryState::Pending | DeliveryState::Waiting) => "coming",
+        Some(DeliveryState::Dead) => "bad",
+        Some(DeliveryState::Dropped | DeliveryState::Superseded | DeliveryState::Forgotten) | None => "calm",
     };
     html! { span.badge.(class) { (name) } }
 }
 
-fn outcome(attempt: &Attempt) -> Markup {
+fn attempt_outcome(attempt: &AttemptJson) -> Markup {
     html! {
         (attempt.outcome) @if let Some(status) = attempt.status { ", HTTP " (status) }
         @if let Some(failure) = &attempt.failure { ": " (failure) }
@@ -172,10 +176,10 @@ fn outcome(attempt: &Attempt) -> Markup {
 }
 
 /// `/webhooks/{channel}/deliveries/{position}`
-pub(super) async fn page(visit: &Visit, name: &str, position: &str) -> Result<Answer, Trouble> {
-    let (name, position) = (known(name)?, at(position)?);
+pub(super) async fn page(visit: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
+    let (name, position) = (parse_channel_name(name)?, parse_position(position)?);
     let path = format!("webhooks/{name}/deliveries/{position}");
-    let delivery: Delivery = visit.get(&path).await?;
+    let delivery: DeliveryJson = visit.get_json(&path).await?;
     let here = format!("/{path}");
     let body = delivery.body.as_ref().map(Value::to_string);
     let content = html! {
@@ -183,7 +187,7 @@ pub(super) async fn page(visit: &Visit, name: &str, position: &str) -> Result<An
         div #live hx-get=(here) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
             dl.facts {
                 div { dt { "State" } dd {
-                    (state(&delivery.state))
+                    (state_badge(&delivery.state))
                     @if let Some(reason) = &delivery.reason { " " (reason) }
                     @if let Some(by) = &delivery.superseded_by { " by " a href=(format!("/webhooks/{name}/deliveries/{by}")) { (by) } }
                 } }
@@ -191,25 +195,25 @@ pub(super) async fn page(visit: &Visit, name: &str, position: &str) -> Result<An
                     a href=(format!("/accounts/{}/events/{}", delivery.whats_app, delivery.version)) {
                         "version " (delivery.version) " of " (delivery.whats_app)
                     }
-                    ", " (time(&delivery.time))
+                    ", " (time_element(&delivery.time))
                 } }
                 div { dt { "webhook-id" } dd { code { (delivery.id) } } }
-                div { dt { "Next attempt" } dd { @match &delivery.next { Some(next) => (time(next)), None => "none" } } }
+                div { dt { "Next attempt" } dd { @match &delivery.next { Some(next) => (time_element(next)), None => "none" } } }
             }
             h2 { "Attempts" }
-            @if delivery.attempts.is_empty() { (nothing("None is remembered.")) } @else { (attempts(&delivery.attempts)) }
+            @if delivery.attempts.is_empty() { (empty_note("None is remembered.")) } @else { (attempt_table(&delivery.attempts)) }
         }
         form method="post" action=(here) {
-            p { (action(visit, Need::Operate, "Send again", None)) }
-            (why_not(visit, Need::Operate))
+            p { (action_button(visit, Permission::Operate, "Send again", None)) }
+            (permission_note(visit, Permission::Operate))
         }
         h2 { "What is sent" }
         pre.lines tabindex="0" role="region" aria-label="The body" { (body.as_deref().unwrap_or("It is not kept any more.")) }
     };
-    Ok(Answer::Page(Page { title: format!("Delivery {position}"), at: "/webhooks", content }))
+    Ok(PageResponse::Page(PageContent { title: format!("Delivery {position}"), nav_path: "/webhooks", content }))
 }
 
-fn attempts(attempts: &[Attempt]) -> Markup {
+fn attempt_table(attempts: &[AttemptJson]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Attempts" {
             table {
@@ -221,11 +225,11 @@ fn attempts(attempts: &[Attempt]) -> Markup {
                     @for attempt in attempts {
                         tr {
                             td.number { (attempt.attempt) }
-                            td { (time(&attempt.time)) }
+                            td { (time_element(&attempt.time)) }
                             td.number { (format!("{:.1} ms", attempt.duration_ms)) }
-                            td.bad[attempt.outcome != "ok"] { (outcome(attempt)) }
+                            td.bad[attempt.outcome != "ok"] { (attempt_outcome(attempt)) }
                             td { code { (attempt.response) } }
-                            td { @if let Some(next) = &attempt.next { (time(next)) } }
+                            td { @if let Some(next) = &attempt.next { (time_element(next)) } }
                         }
                     }
                 }
@@ -235,12 +239,12 @@ fn attempts(attempts: &[Attempt]) -> Markup {
 }
 
 /// A delivery is sent again.
-pub(super) async fn resend(visit: &Visit, name: &str, position: &str) -> Result<Answer, Trouble> {
-    let path = format!("webhooks/{}/deliveries/{}", known(name)?, at(position)?);
-    visit.send("POST", &format!("{path}/resend"), &Value::Null).await?;
-    Ok(Answer::To(format!("/{path}")))
+pub(super) async fn resend(visit: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
+    let path = format!("webhooks/{}/deliveries/{}", parse_channel_name(name)?, parse_position(position)?);
+    visit.send_json("POST", &format!("{path}/resend"), &Value::Null).await?;
+    Ok(PageResponse::Redirect(format!("/{path}")))
 }
 
-fn at(position: &str) -> Result<u64, Trouble> {
-    position.parse().map_err(|_| Trouble::no_page())
+fn parse_position(position: &str) -> Result<u64, PageError> {
+    position.parse().map_err(|_| PageError::not_found())
 }

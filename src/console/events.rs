@@ -4,45 +4,48 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use warp::http::HeaderValue;
 
-use super::frame::{Answer, Page, secure};
-use super::history::{Event, Events, details, read};
-use super::parts::{kind, nothing, time};
-use super::visit::{Trouble, Visit, with_query};
+use super::components::{empty_note, event_label, time_element};
+use super::history::{EventJson, EventPageJson, event_details, parse_events};
+use super::layout::{PageContent, PageResponse, set_security_headers};
+use super::page_request::{ConsolePageRequest, PageError, with_query};
 use crate::journal;
 
 /// `GET /projections`, as far as it says how long the journal is.
 #[derive(Deserialize)]
-struct Followed {
-    head: Head,
+struct ProjectionsHeadJson {
+    head: HeadPositionJson,
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct HeadPositionJson {
     position: String,
 }
 
 /// How many events one page shows.
-const EVENTS: &str = "50";
+const EVENTS_PER_PAGE: &str = "50";
 
 /// What the events are looked through for, as the API has it.
 const FILTERS: [&str; 4] = ["type", "account", "since", "until"];
 
-pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
-    let asked = FILTERS.map(|name| (name, visit.asked(name)));
-    let (before, after) = (visit.asked("before"), visit.asked("after"));
+pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let asked = FILTERS.map(|name| (name, visit.query_value(name)));
+    let (before, after) = (visit.query_value("before"), visit.query_value("after"));
     let with = |path: &str, more: &[(&str, Option<&str>)]| with_query(path, &[&asked[..], more].concat());
     let order = if after.is_some() { "asc" } else { "desc" };
     // The live tail goes on behind what the page shows, or, where that is nothing, behind what there was before it was made.
-    let head = visit.get::<Followed>("projections").await.map_or_else(|_| String::new(), |found| found.head.position);
-    let more = [("order", Some(order)), ("before", before), ("after", after), ("limit", Some(EVENTS))];
-    let found: Result<Events, Trouble> = visit.get(&with("events", &more)).await;
+    let head = visit
+        .get_json::<ProjectionsHeadJson>("projections")
+        .await
+        .map_or_else(|_| String::new(), |found| found.head.position);
+    let more = [("order", Some(order)), ("before", before), ("after", after), ("limit", Some(EVENTS_PER_PAGE))];
+    let found: Result<EventPageJson, PageError> = visit.get_json(&with("events", &more)).await;
     let content = html! {
         h1 { "Events" }
-        (filter(visit))
+        (filter_form(visit))
         @match &found {
-            Err(trouble) => p.error role="alert" { (trouble.words) },
+            Err(trouble) => p.error role="alert" { (trouble.message) },
             Ok(found) => {
-                @let events = read(&found.events)?;
+                @let events = parse_events(&found.events)?;
                 @let is_newest = before.is_none() && after.is_none();
                 @if is_newest {
                     @let newest = events.first().map_or(head.as_str(), |event| event.id.as_str());
@@ -51,8 +54,8 @@ pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
                         " " span data-tail-state role="status" { "What happens appears here at once." }
                     }
                 }
-                @if events.is_empty() { (nothing("Nothing is so here.")) }
-                ol.feed data-tail-list[is_newest] { @for event in shown(&events, order) { (line(event)) } }
+                @if events.is_empty() { (empty_note("Nothing is so here.")) }
+                ol.feed data-tail-list[is_newest] { @for event in newest_first(&events, order) { (event_line(event)) } }
                 nav.ways aria-label="Parts of the events" {
                     @let ways = [("Newest", with("/events", &[]), is_newest), ("Oldest", with("/events", &[("after", Some("0"))]), after == Some("0"))];
                     @for (name, path, is_here) in ways {
@@ -67,57 +70,57 @@ pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
             }
         }
     };
-    Ok(Answer::Page(Page { title: "Events".to_owned(), at: "/events", content }))
+    Ok(PageResponse::Page(PageContent { title: "Events".to_owned(), nav_path: "/events", content }))
 }
 
 /// The newest first, whichever way they were found.
-fn shown<'e>(events: &'e [Event], order: &str) -> Vec<&'e Event> {
+fn newest_first<'e>(events: &'e [EventJson], order: &str) -> Vec<&'e EventJson> {
     if order == "desc" { events.iter().collect() } else { events.iter().rev().collect() }
 }
 
-fn filter(visit: &Visit) -> Markup {
+fn filter_form(visit: &ConsolePageRequest) -> Markup {
     html! {
         form.filter method="get" action="/events" {
             div {
                 label for="type" { "Type" }
                 select #type name="type" {
                     option value="" { "any" }
-                    @for name in journal::names() {
-                        option value=(name) selected[visit.asked("type") == Some(name)] { (kind(name)) }
+                    @for name in journal::event_type_names() {
+                        option value=(name) selected[visit.query_value("type") == Some(name)] { (event_label(name)) }
                     }
                 }
             }
-            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[visit.asked("account")]; }
-            div { label for="since" { "Since" } input #since name="since" value=[visit.asked("since")] placeholder="2026-11-25"; }
-            div { label for="until" { "Until" } input #until name="until" value=[visit.asked("until")] placeholder="2026-11-26"; }
+            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[visit.query_value("account")]; }
+            div { label for="since" { "Since" } input #since name="since" value=[visit.query_value("since")] placeholder="2026-11-25"; }
+            div { label for="until" { "Until" } input #until name="until" value=[visit.query_value("until")] placeholder="2026-11-26"; }
             div { button.primary { "Show" } }
         }
     }
 }
 
 /// One event, as a line of a list of all. The script of the live tail makes the same of an event that comes.
-pub(super) fn line(event: &Event) -> Markup {
+pub(super) fn event_line(event: &EventJson) -> Markup {
     html! {
         li {
-            span.number { (event.id) } " " (time(&event.time)) " "
+            span.number { (event.id) } " " (time_element(&event.time)) " "
             @if event.subject.bytes().all(|byte| byte.is_ascii_digit()) {
                 a.number href=(format!("/accounts/{}/events/{}", event.subject, event.version)) { (event.subject) }
             } @else {
                 a href="/acts" { (event.subject) }
             }
-            " " strong { (kind(&event.kind)) } " " (details(&event.data)) span.note { "by " (event.origin) }
+            " " strong { (event_label(&event.kind)) } " " (event_details(&event.data)) span.note { "by " (event.origin) }
         }
     }
 }
 
 /// `/events/live`: what happens from now on, for the script of the page.
-pub(super) async fn live(visit: &Visit) -> Result<Answer, Trouble> {
-    let asked = FILTERS.map(|name| (name, visit.asked(name)));
-    let asked = [&asked[..], &[("after", visit.asked("after"))]].concat();
-    let mut answer = visit.open(&with_query("events", &asked), "text/event-stream").await?;
+pub(super) async fn live_stream(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let asked = FILTERS.map(|name| (name, visit.query_value(name)));
+    let asked = [&asked[..], &[("after", visit.query_value("after"))]].concat();
+    let mut answer = visit.get_response(&with_query("events", &asked), "text/event-stream").await?;
     let is_stream = answer.headers().get("content-type") == Some(&HeaderValue::from_static("text/event-stream"));
     if is_stream {
-        secure(&mut answer);
+        set_security_headers(&mut answer);
     }
-    Ok(Answer::Other(answer))
+    Ok(PageResponse::Raw(answer))
 }

@@ -4,37 +4,38 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::frame::{Answer, Page};
-use super::parts::{action, count, time, why_not};
-use super::visit::{Trouble, Visit};
-use crate::domain::Need;
-use crate::limits::REMARK_BYTES;
+use super::components::{action_button, format_count, permission_note, time_element};
+use super::layout::{PageContent, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError};
+use crate::domain::Permission;
+use crate::limits::OPERATOR_REASON_BYTES;
 
 /// `GET /gateways`
 #[derive(Deserialize)]
-struct Found {
-    gateways: Vec<Gateway>,
+struct GatewayListJson {
+    gateways: Vec<GatewayJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Gateway {
+struct GatewayJson {
     name: String,
     is_default: bool,
     state: String,
-    says: String,
-    accounts: Accounts,
-    calls: Option<Calls>,
-    reconciliation: Option<Reconciliation>,
-    errors: Vec<Error>,
+    #[serde(rename = "says")]
+    message: String,
+    accounts: GatewayAccountsJson,
+    calls: Option<GatewayCallsJson>,
+    reconciliation: Option<ReconciliationJson>,
+    errors: Vec<GatewayErrorJson>,
     work_queued: Option<u64>,
     report_lag_ms: Option<u64>,
-    ignored_reports: Vec<Ignored>,
+    ignored_reports: Vec<IgnoredReportJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Accounts {
+struct GatewayAccountsJson {
     total: u64,
     online_coming: u64,
     online: u64,
@@ -45,7 +46,7 @@ struct Accounts {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Calls {
+struct GatewayCallsJson {
     in_flight: u64,
     answered: u64,
     failed: u64,
@@ -56,25 +57,26 @@ struct Calls {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Reconciliation {
+struct ReconciliationJson {
     is_under_way: bool,
-    last: Option<Last>,
-    failure: Option<Failure>,
+    last: Option<LastReconciliationJson>,
+    failure: Option<ReconciliationFailureJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Last {
+struct LastReconciliationJson {
     at: String,
     took_ms: u64,
     sessions: u64,
-    differences: Differences,
-    strangers: u64,
+    differences: DifferencesJson,
+    #[serde(rename = "strangers")]
+    unknown_sessions: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Differences {
+struct DifferencesJson {
     connected: u64,
     disconnected: u64,
     not_begun: u64,
@@ -84,66 +86,69 @@ struct Differences {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+struct ReconciliationFailureJson {
     since: String,
-    why: String,
+    #[serde(rename = "why")]
+    reason: String,
     failed: u64,
 }
 
 #[derive(Deserialize)]
-struct Error {
+struct GatewayErrorJson {
     at: String,
-    what: String,
+    #[serde(rename = "what")]
+    message: String,
 }
 
 #[derive(Deserialize)]
-struct Ignored {
+struct IgnoredReportJson {
     at: String,
     stream: String,
     sequence: u64,
     account: String,
     #[serde(rename = "type")]
     kind: String,
-    why: String,
+    #[serde(rename = "why")]
+    reason: String,
 }
 
 /// `/gateways`
-pub(super) async fn page(visit: &Visit) -> Result<Answer, Trouble> {
-    let Found { gateways } = visit.get("gateways").await?;
+pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let GatewayListJson { gateways } = visit.get_json("gateways").await?;
     let compared = || gateways.iter().filter(|gateway| gateway.reconciliation.is_some());
     let content = html! {
         h1 { "Gateways" }
         div #live hx-get="/gateways" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
-            @for gateway in &gateways { (shown(gateway)) }
+            @for gateway in &gateways { (gateway_section(gateway)) }
         }
-        @for gateway in compared() { (order(visit, &gateway.name)) }
-        @if compared().next().is_some() { (why_not(visit, Need::Operate)) }
+        @for gateway in compared() { (reconcile_form(visit, &gateway.name)) }
+        @if compared().next().is_some() { (permission_note(visit, Permission::Operate)) }
         p.note {
             "The sessions of a gateway are compared with what is shown at the start, from time to time, and when it is back. "
             "While it is away, accounts stay as they were shown last."
         }
     };
-    Ok(Answer::Page(Page { title: "Gateways".to_owned(), at: "/gateways", content }))
+    Ok(PageResponse::Page(PageContent { title: "Gateways".to_owned(), nav_path: "/gateways", content }))
 }
 
-fn order(visit: &Visit, name: &str) -> Markup {
-    let (id, why) = (format!("reason-{name}"), visit.forbids(Need::Operate));
+fn reconcile_form(visit: &ConsolePageRequest, name: &str) -> Markup {
+    let (id, why) = (format!("reason-{name}"), visit.permission_error(Permission::Operate));
     html! {
         form method="post" action="/gateways" {
             input type="hidden" name="gateway" value=(name);
             fieldset.order {
                 legend { "Compare the sessions of " (name) " now" }
                 label for=(id) { "Reason" }
-                input id=(id) name="reason" maxlength=(REMARK_BYTES) required disabled[why.is_some()] autocomplete="off"
+                input id=(id) name="reason" maxlength=(OPERATOR_REASON_BYTES) required disabled[why.is_some()] autocomplete="off"
                     placeholder="it stands in the history";
-                (action(visit, Need::Operate, "Compare", None))
+                (action_button(visit, Permission::Operate, "Compare", None))
             }
         }
     }
 }
 
-fn shown(gateway: &Gateway) -> Markup {
-    let Accounts { total, online_coming, online, offline_coming, offline, banned } = &gateway.accounts;
+fn gateway_section(gateway: &GatewayJson) -> Markup {
+    let GatewayAccountsJson { total, online_coming, online, offline_coming, offline, banned } = &gateway.accounts;
     let class = match gateway.state.as_str() {
         "up" => "good",
         "away" => "bad",
@@ -152,67 +157,71 @@ fn shown(gateway: &Gateway) -> Markup {
     html! {
         section aria-label=(gateway.name) {
             h2 { (gateway.name) " " span.badge.(class) { (gateway.state.replace('_', " ")) } }
-            p.error[class == "bad"] { (gateway.says) @if gateway.is_default { " It serves accounts that no rule names." } }
+            p.error[class == "bad"] { (gateway.message) @if gateway.is_default { " It serves accounts that no rule names." } }
             dl.facts {
                 div { dt { "Accounts" } dd {
-                    (count(*total)) ": " (count(*online)) " online, " (count(*online_coming)) " coming online, "
-                    (count(*offline_coming)) " going offline, " (count(*offline)) " offline, " (count(*banned)) " banned"
+                    (format_count(*total)) ": " (format_count(*online)) " online, " (format_count(*online_coming)) " coming online, "
+                    (format_count(*offline_coming)) " going offline, " (format_count(*offline)) " offline, " (format_count(*banned)) " banned"
                 } }
-                @if let Some(calls) = &gateway.calls { (called(calls)) }
-                @if let Some(queued) = gateway.work_queued { div { dt { "Work queued" } dd { (count(queued)) } } }
-                @if let Some(lag) = gateway.report_lag_ms { div { dt { "Report lag" } dd { (count(lag)) " ms" } } }
-                @if let Some(reconciliation) = &gateway.reconciliation { (compared(reconciliation)) }
+                @if let Some(calls) = &gateway.calls { (call_fields(calls)) }
+                @if let Some(queued) = gateway.work_queued { div { dt { "Work queued" } dd { (format_count(queued)) } } }
+                @if let Some(lag) = gateway.report_lag_ms { div { dt { "Report lag" } dd { (format_count(lag)) " ms" } } }
+                @if let Some(reconciliation) = &gateway.reconciliation { (reconciliation_fields(reconciliation)) }
             }
             @if !gateway.errors.is_empty() {
                 h3 { "Last errors" }
-                ul { @for error in &gateway.errors { li { (time(&error.at)) " " (error.what) } } }
+                ul { @for error in &gateway.errors { li { (time_element(&error.at)) " " (error.message) } } }
             }
             @if !gateway.ignored_reports.is_empty() {
                 h3 { "Last reports that changed nothing" }
-                ul { @for report in &gateway.ignored_reports { (ignored(report)) } }
+                ul { @for report in &gateway.ignored_reports { (ignored_report(report)) } }
             }
         }
     }
 }
 
-fn ignored(Ignored { at, stream, sequence, account, kind, why }: &Ignored) -> Markup {
+fn ignored_report(
+    IgnoredReportJson { at, stream, sequence, account, kind, reason: why }: &IgnoredReportJson,
+) -> Markup {
     let why = why.replace('_', " ");
     html! {
-        li { (time(at)) " " code { (kind) } @if !account.is_empty() { " of " (account) } ": " (why) " (stream " code { (stream) } ", " (sequence) ")" }
+        li { (time_element(at)) " " code { (kind) } @if !account.is_empty() { " of " (account) } ": " (why) " (stream " code { (stream) } ", " (sequence) ")" }
     }
 }
 
-fn called(calls: &Calls) -> Markup {
+fn call_fields(calls: &GatewayCallsJson) -> Markup {
     html! {
         div { dt { "Calls" } dd {
-            (count(calls.in_flight)) " under way, " (count(calls.answered)) " answered, " (count(calls.failed)) " found it away"
+            (format_count(calls.in_flight)) " under way, " (format_count(calls.answered)) " answered, " (format_count(calls.failed)) " found it away"
         } }
         div { dt { "Breaker" } dd {
-            (calls.breaker) @if let Some(until) = &calls.open_until { " until " (time(until)) }
+            (calls.breaker) @if let Some(until) = &calls.open_until { " until " (time_element(until)) }
         } }
         div { dt { "Last answer" } dd {
-            @match &calls.last_answer { Some(at) => (time(at)), None => "none since the start" }
+            @match &calls.last_answer { Some(at) => (time_element(at)), None => "none since the start" }
         } }
     }
 }
 
-fn compared(Reconciliation { is_under_way, last, failure }: &Reconciliation) -> Markup {
+fn reconciliation_fields(ReconciliationJson { is_under_way, last, failure }: &ReconciliationJson) -> Markup {
     html! {
         div { dt { "Last comparison" } dd {
             @match last {
-                Some(last) => (differences(last)),
+                Some(last) => (reconciliation_summary(last)),
                 None => "none since the start",
             }
             @if *is_under_way { "; one is under way" }
         } }
-        @if let Some(Failure { since, why, failed }) = failure {
-            div { dt { "Comparisons fail" } dd.bad { "since " (time(since)) ", " (count(*failed)) " times: " (why) } }
+        @if let Some(ReconciliationFailureJson { since, reason, failed }) = failure {
+            div { dt { "Comparisons fail" } dd.bad { "since " (time_element(since)) ", " (format_count(*failed)) " times: " (reason) } }
         }
     }
 }
 
-fn differences(Last { at, took_ms, sessions, differences, strangers }: &Last) -> Markup {
-    let Differences { connected, disconnected, not_begun, unwanted, banned, ban_lifted } = differences;
+fn reconciliation_summary(
+    LastReconciliationJson { at, took_ms, sessions, differences, unknown_sessions: strangers }: &LastReconciliationJson,
+) -> Markup {
+    let DifferencesJson { connected, disconnected, not_begun, unwanted, banned, ban_lifted } = differences;
     let named = [
         (connected, "had come online"),
         (disconnected, "had gone offline"),
@@ -223,18 +232,19 @@ fn differences(Last { at, took_ms, sessions, differences, strangers }: &Last) ->
     ];
     let found = || named.iter().filter(|(accounts, _)| **accounts > 0);
     html! {
-        (time(at)) ", " (count(*took_ms)) " ms, " (count(*sessions)) " sessions: "
+        (time_element(at)) ", " (format_count(*took_ms)) " ms, " (format_count(*sessions)) " sessions: "
         @if found().next().is_none() { "all as shown" }
-        @for (at, (accounts, words)) in found().enumerate() { @if at > 0 { ", " } (count(**accounts)) " " (words) }
-        @if *strangers > 0 { "; " (count(*strangers)) " of accounts that it does not serve" }
+        @for (at, (accounts, words)) in found().enumerate() { @if at > 0 { ", " } (format_count(**accounts)) " " (words) }
+        @if *strangers > 0 { "; " (format_count(*strangers)) " of accounts that it does not serve" }
     }
 }
 
 /// A comparison is ordered.
-pub(super) async fn reconcile(visit: &Visit) -> Result<Answer, Trouble> {
+pub(super) async fn submit_reconcile(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let name = visit.sent("gateway").filter(is_name).ok_or_else(|| Trouble::wrong("Say which gateway."))?;
-    let body = json!({"reason": visit.sent("reason").unwrap_or_default()});
-    visit.send("POST", &format!("gateways/{name}/reconcile"), &body).await?;
-    Ok(Answer::To("/gateways".to_owned()))
+    let name =
+        visit.form_value("gateway").filter(is_name).ok_or_else(|| PageError::bad_request("Say which gateway."))?;
+    let body = json!({"reason": visit.form_value("reason").unwrap_or_default()});
+    visit.send_json("POST", &format!("gateways/{name}/reconcile"), &body).await?;
+    Ok(PageResponse::Redirect("/gateways".to_owned()))
 }

@@ -5,23 +5,23 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::frame::{Answer, Page};
-use super::parts::{self, kind, nothing, presence, status, time};
-use super::timeline::{self, Moment};
-use super::visit::{Trouble, Visit, with_query};
-use crate::audit::name_in;
+use super::components::{self, empty_note, event_label, online_status_badge, status_badge, time_element};
+use super::layout::{PageContent, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::timeline::{self, TimelineEvent};
+use crate::audit::event_name_from_type;
 use crate::domain::{OnlineStatus, Status};
 
 /// `GET /accounts/{n}/events`, and `GET /events`
 #[derive(Deserialize)]
-pub(super) struct Events {
+pub(super) struct EventPageJson {
     pub(super) events: Vec<Box<RawValue>>,
     pub(super) next: Option<String>,
 }
 
 /// An event, as others read it.
 #[derive(Deserialize)]
-pub(super) struct Event {
+pub(super) struct EventJson {
     pub(super) id: String,
     #[serde(rename = "type")]
     pub(super) kind: String,
@@ -37,55 +37,62 @@ pub(super) struct Event {
 /// `GET /accounts/{n}?version=`, as far as it is looked at here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Stood {
+struct AccountStatusJson {
     status: u8,
     online_status: u8,
 }
 
 /// The ways in which a history is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum View {
+enum HistoryView {
     Feed,
-    Groups,
-    Lines,
+    Compact,
+    Json,
 }
 
-impl View {
-    const ALL: [View; 3] = [View::Feed, View::Groups, View::Lines];
+impl HistoryView {
+    const ALL: [HistoryView; 3] = [HistoryView::Feed, HistoryView::Compact, HistoryView::Json];
 
     fn name(self) -> &'static str {
         match self {
-            View::Feed => "feed",
-            View::Groups => "compact",
-            View::Lines => "json",
+            HistoryView::Feed => "feed",
+            HistoryView::Compact => "compact",
+            HistoryView::Json => "json",
         }
     }
 
-    fn asked(visit: &Visit) -> View {
-        let asked = visit.asked("view");
-        View::ALL.into_iter().find(|view| Some(view.name()) == asked).unwrap_or(View::Feed)
+    fn from_request(visit: &ConsolePageRequest) -> HistoryView {
+        let asked = visit.query_value("view");
+        HistoryView::ALL.into_iter().find(|view| Some(view.name()) == asked).unwrap_or(HistoryView::Feed)
     }
 }
 
 /// How many events one page shows, and how many are drawn; as whole lines there are fewer, since each may be long.
-const EVENTS: &str = "100";
-const LINES: &str = "20";
+const EVENTS_PER_PAGE: &str = "100";
+const JSON_EVENTS_PER_PAGE: &str = "20";
 /// Letters of one detail in a line of a list.
-const DETAIL_LETTERS: usize = 200;
+const DETAIL_CHARS_MAX: usize = 200;
 
 /// The section with it on the page of an account that has so many versions.
-pub(super) async fn section(visit: &Visit, number: &str, versions: u64) -> Result<Markup, Trouble> {
-    let (view, cursor) = (View::asked(visit), visit.asked("cursor"));
-    let order = visit.asked("order").filter(|order| *order == "asc").unwrap_or("desc");
+pub(super) async fn history_section(
+    visit: &ConsolePageRequest,
+    number: &str,
+    versions: u64,
+) -> Result<Markup, PageError> {
+    let (view, cursor) = (HistoryView::from_request(visit), visit.query_value("cursor"));
+    let order = visit.query_value("order").filter(|order| *order == "asc").unwrap_or("desc");
     let path = format!("accounts/{number}/events");
-    let asked =
-        [("order", Some(order)), ("cursor", cursor), ("limit", Some(if view == View::Lines { LINES } else { EVENTS }))];
-    let found: Events = visit.get(&with_query(&path, &asked)).await?;
+    let asked = [
+        ("order", Some(order)),
+        ("cursor", cursor),
+        ("limit", Some(if view == HistoryView::Json { JSON_EVENTS_PER_PAGE } else { EVENTS_PER_PAGE })),
+    ];
+    let found: EventPageJson = visit.get_json(&with_query(&path, &asked)).await?;
     let lines = &found.events;
-    let events = read(lines)?;
-    let here = |view: View, order: &str, cursor: Option<&str>| {
+    let events = parse_events(lines)?;
+    let here = |view: HistoryView, order: &str, cursor: Option<&str>| {
         let path = format!("/accounts/{number}");
-        let view = (view != View::Feed).then(|| view.name());
+        let view = (view != HistoryView::Feed).then(|| view.name());
         let order = (order != "desc").then_some(order);
         with_query(&path, &[("view", view), ("order", order), ("cursor", cursor)]) + "#history"
     };
@@ -93,20 +100,20 @@ pub(super) async fn section(visit: &Visit, number: &str, versions: u64) -> Resul
         ("Newest", here(view, "desc", None), order == "desc" && cursor.is_none()),
         ("Oldest", here(view, "asc", None), order == "asc" && cursor.is_none()),
     ];
-    let drawing = drawing(visit, number, order, &events, versions).await;
+    let drawing = timeline_section(visit, number, order, &events, versions).await;
     Ok(html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
             (drawing)
             nav.tabs aria-label="Views of the history" {
-                @for other in View::ALL {
+                @for other in HistoryView::ALL {
                     a href=(here(other, order, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
                 }
             }
             @match view {
-                View::Feed => (feed(number, &events)),
-                View::Groups => (groups(number, order, &events)),
-                View::Lines => pre.lines tabindex="0" role="region" aria-label="Events as JSON" {
+                HistoryView::Feed => (event_feed(number, &events)),
+                HistoryView::Compact => (event_groups(number, order, &events)),
+                HistoryView::Json => pre.lines tabindex="0" role="region" aria-label="Events as JSON" {
                     @for line in lines { (line.get()) "\n" }
                 },
             }
@@ -119,46 +126,52 @@ pub(super) async fn section(visit: &Visit, number: &str, versions: u64) -> Resul
                     Some(next) => a href=(here(view, order, Some(next))) { (on) },
                     None => span aria-disabled="true" { (on) },
                 }
-                span.note { (parts::count(versions)) " events in all" }
+                span.note { (components::format_count(versions)) " events in all" }
             }
         }
     })
 }
 
 /// The events in lines.
-pub(super) fn read(lines: &[Box<RawValue>]) -> Result<Vec<Event>, Trouble> {
+pub(super) fn parse_events(lines: &[Box<RawValue>]) -> Result<Vec<EventJson>, PageError> {
     let read = lines.iter().map(|line| serde_json::from_str(line.get()));
-    read.collect::<Result<_, _>>().map_err(|error| Trouble::inside(&error))
+    read.collect::<Result<_, _>>().map_err(|error| PageError::internal(&error))
 }
 
-async fn drawing(visit: &Visit, number: &str, order: &str, events: &[Event], versions: u64) -> Markup {
-    let mut moments: Vec<Moment<'_>> = Vec::with_capacity(events.len());
-    moments.extend(events.iter().map(|Event { version, time, kind, .. }| Moment {
+async fn timeline_section(
+    visit: &ConsolePageRequest,
+    number: &str,
+    order: &str,
+    events: &[EventJson],
+    versions: u64,
+) -> Markup {
+    let mut moments: Vec<TimelineEvent<'_>> = Vec::with_capacity(events.len());
+    moments.extend(events.iter().map(|EventJson { version, time, kind, .. }| TimelineEvent {
         version: *version,
         at: time,
-        name: name_in(kind),
+        name: event_name_from_type(kind),
     }));
     if order == "desc" {
         moments.reverse();
     }
     let Some((first, last)) = moments.first().zip(moments.last()) else { return html! {} };
-    let before: Option<Stood> = match first.version {
+    let before: Option<AccountStatusJson> = match first.version {
         0 | 1 => None,
-        first => visit.get(&format!("accounts/{number}?version={}", first - 1)).await.ok(),
+        first => visit.get_json(&format!("accounts/{number}?version={}", first - 1)).await.ok(),
     };
     let before =
         before.and_then(|stood| Status::from_code(stood.status).zip(OnlineStatus::from_code(stood.online_status)));
-    timeline::drawn(number, before, &moments, last.version == versions)
+    timeline::draw_timeline(number, before, &moments, last.version == versions)
 }
 
-fn feed(number: &str, events: &[Event]) -> Markup {
+fn event_feed(number: &str, events: &[EventJson]) -> Markup {
     html! {
-        @if events.is_empty() { (nothing("There are no events here.")) }
+        @if events.is_empty() { (empty_note("There are no events here.")) }
         ol.feed {
             @for event in events {
                 li id=(format!("v{}", event.version)) {
                     a.number href=(format!("/accounts/{number}/events/{}", event.version)) { "v" (event.version) }
-                    " " (time(&event.time)) " " strong { (kind(&event.kind)) } " " (details(&event.data))
+                    " " (time_element(&event.time)) " " strong { (event_label(&event.kind)) } " " (event_details(&event.data))
                     " " span.note { "by " (event.origin) }
                 }
             }
@@ -167,26 +180,26 @@ fn feed(number: &str, events: &[Event]) -> Markup {
 }
 
 /// What came with an event, in words, without what is nothing.
-pub(super) fn details(data: &Value) -> Markup {
+pub(super) fn event_details(data: &Value) -> Markup {
     let fields = data.as_object().into_iter().flatten();
     let fields = fields.filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
     html! {
         @for (name, value) in fields {
-            span.detail { (name) "=" code { @match value.as_str() { Some(text) => (cut(text)), None => (cut(&value.to_string())) } } } " "
+            span.detail { (name) "=" code { @match value.as_str() { Some(text) => (truncate(text)), None => (truncate(&value.to_string())) } } } " "
         }
     }
 }
 
 /// A text as far as a line has room for it; the event's own page has all of it.
-fn cut(text: &str) -> String {
+fn truncate(text: &str) -> String {
     let mut letters = text.chars();
-    let shown: String = letters.by_ref().take(DETAIL_LETTERS).collect();
+    let shown: String = letters.by_ref().take(DETAIL_CHARS_MAX).collect();
     if letters.next().is_some() { shown + "…" } else { shown }
 }
 
 /// What belongs together: a time online, a registration, a ban.
 #[derive(Debug, PartialEq, Eq)]
-struct Group {
+struct EventGroup {
     title: &'static str,
     /// Which events, by their places.
     from: usize,
@@ -194,7 +207,7 @@ struct Group {
 }
 
 /// Which group an event of this name begins or goes on with; none if it stands for itself.
-fn belongs(name: &str) -> Option<&'static str> {
+fn group_title(name: &str) -> Option<&'static str> {
     match name {
         "online requested" | "came online" | "recycle requested" | "went offline" => Some("online"),
         "registration requested" | "code sent" | "code submitted" | "registered" | "registration failed" => {
@@ -206,28 +219,28 @@ fn belongs(name: &str) -> Option<&'static str> {
 }
 
 /// Events in their order, put into groups: one ends with what ends it, or where something else begins.
-fn grouped(names: &[String]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+fn group_events(names: &[String]) -> Vec<EventGroup> {
+    let mut groups: Vec<EventGroup> = Vec::new();
     let mut is_open = false;
     for (at, name) in names.iter().enumerate() {
-        let title = belongs(name);
+        let title = group_title(name);
         let begins = matches!(name.as_str(), "online requested" | "registration requested" | "banned");
         match groups.last_mut() {
             Some(last) if is_open && title == Some(last.title) && !begins => last.to = at,
-            Some(_) | None => groups.push(Group { title: title.unwrap_or("event"), from: at, to: at }),
+            Some(_) | None => groups.push(EventGroup { title: title.unwrap_or("event"), from: at, to: at }),
         }
         is_open = title.is_some() && !matches!(name.as_str(), "went offline" | "registered" | "ban lifted");
     }
     groups
 }
 
-fn groups(number: &str, order: &str, events: &[Event]) -> Markup {
-    let mut events: Vec<&Event> = events.iter().collect();
+fn event_groups(number: &str, order: &str, events: &[EventJson]) -> Markup {
+    let mut events: Vec<&EventJson> = events.iter().collect();
     if order == "desc" {
         events.reverse();
     }
-    let names: Vec<String> = events.iter().map(|event| kind(&event.kind)).collect();
-    let mut groups = grouped(&names);
+    let names: Vec<String> = events.iter().map(|event| event_label(&event.kind)).collect();
+    let mut groups = group_events(&names);
     if order == "desc" {
         groups.reverse();
     }
@@ -240,11 +253,11 @@ fn groups(number: &str, order: &str, events: &[Event]) -> Markup {
                     @for (at, event) in within.iter().enumerate() {
                         @if at > 0 { " → " } @else { " " }
                         a href=(format!("/accounts/{number}/events/{}", event.version)) title=(event.time) {
-                            @if group.from == group.to { "v" (event.version) } @else { (kind(&event.kind)) }
+                            @if group.from == group.to { "v" (event.version) } @else { (event_label(&event.kind)) }
                         }
                     }
                     @if let (Some(first), Some(last)) = (within.first(), within.last()) {
-                        span.note { " " (time(&first.time)) @if group.from != group.to { " to " (time(&last.time)) } }
+                        span.note { " " (time_element(&first.time)) @if group.from != group.to { " to " (time_element(&last.time)) } }
                     }
                 }
             }
@@ -253,30 +266,34 @@ fn groups(number: &str, order: &str, events: &[Event]) -> Markup {
 }
 
 /// `/accounts/{n}/events/{version}`
-pub(super) async fn event(visit: &Visit, number: &str, version: &str) -> Result<Answer, Trouble> {
-    let account = parts::number(number).ok_or_else(Trouble::no_page)?;
-    let version: u64 = version.parse().map_err(|_| Trouble::no_page())?;
-    let before = version.checked_sub(1).ok_or_else(Trouble::no_page)?.to_string();
+pub(super) async fn event_page(
+    visit: &ConsolePageRequest,
+    number: &str,
+    version: &str,
+) -> Result<PageResponse, PageError> {
+    let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
+    let version: u64 = version.parse().map_err(|_| PageError::not_found())?;
+    let before = version.checked_sub(1).ok_or_else(PageError::not_found)?.to_string();
     let path = format!("accounts/{account}/events");
     let asked = [("order", Some("asc")), ("cursor", Some(before.as_str())), ("limit", Some("1"))];
-    let found: Events = visit.get(&with_query(&path, &asked)).await?;
-    let line = found.events.first().ok_or_else(Trouble::no_page)?;
-    let event: Event = serde_json::from_str(line.get()).map_err(|error| Trouble::inside(&error))?;
-    let then: Stood = visit.get(&format!("accounts/{account}?version={version}")).await?;
+    let found: EventPageJson = visit.get_json(&with_query(&path, &asked)).await?;
+    let line = found.events.first().ok_or_else(PageError::not_found)?;
+    let event: EventJson = serde_json::from_str(line.get()).map_err(|error| PageError::internal(&error))?;
+    let then: AccountStatusJson = visit.get_json(&format!("accounts/{account}?version={version}")).await?;
     let pretty = serde_json::from_str::<Value>(line.get()).and_then(|value| serde_json::to_string_pretty(&value));
     let way = |version: u64, name: &str| {
         html! { a href=(format!("/accounts/{account}/events/{version}")) { (name) } }
     };
     let content = html! {
-        h1 { (kind(&event.kind)) " · version " (version) " of " (parts::account(number)) }
+        h1 { (event_label(&event.kind)) " · version " (version) " of " (components::account_link(number)) }
         dl.facts {
-            div { dt { "When" } dd { (time(&event.time)) } }
+            div { dt { "When" } dd { (time_element(&event.time)) } }
             div { dt { "By" } dd { (event.origin) } }
             div { dt { "In the request" } dd { @match &event.requestid { Some(id) => code { (id) }, None => "none" } } }
             div { dt { "Position" } dd { (event.id) } }
             div { dt { "The account's event before" } dd { @if event.prev == "0" { "none" } @else { "position " (event.prev) } } }
-            div { dt { "What came with it" } dd { (details(&event.data)) } }
-            div { dt { "How the account stood then" } dd { (status(then.status)) " " (presence(then.online_status)) } }
+            div { dt { "What came with it" } dd { (event_details(&event.data)) } }
+            div { dt { "How the account stood then" } dd { (status_badge(then.status)) " " (online_status_badge(then.online_status)) } }
         }
         nav.ways aria-label="Events beside it" {
             @if version > 1 { (way(version - 1, "Before")) } @else { span aria-disabled="true" { "Before" } }
@@ -287,8 +304,8 @@ pub(super) async fn event(visit: &Visit, number: &str, version: &str) -> Result<
         pre.lines tabindex="0" role="region" aria-label="The event as JSON" { (pretty.unwrap_or_default()) }
         p.note { "Ask for it: " code { "GET /api/v1/accounts/" (account) "/events?order=asc&cursor=" (before) "&limit=1" } }
     };
-    let title = format!("{} {account} v{version}", kind(&event.kind));
-    Ok(Answer::Page(Page { title, at: "/accounts", content }))
+    let title = format!("{} {account} v{version}", event_label(&event.kind));
+    Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }))
 }
 
 #[cfg(test)]
@@ -313,7 +330,7 @@ mod tests {
         ];
         let names = names.map(str::to_owned);
         let shown: Vec<String> =
-            grouped(&names).iter().map(|group| format!("{} {}-{}", group.title, group.from, group.to)).collect();
+            group_events(&names).iter().map(|group| format!("{} {}-{}", group.title, group.from, group.to)).collect();
         let expected = [
             "event 0-0",
             "online 1-3",

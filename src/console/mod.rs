@@ -3,14 +3,14 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `pages` | paths to pages, and what every page has in common |
-//! | `visit` | one request: who makes it, what stands in it, what it asks of the API |
-//! | `session` | signing in and out |
-//! | `frame` | the frame around every page, and an answer that is a page |
-//! | `parts` | what pages are put together from: badges, times, tables, forms |
-//! | `orders` | what a page asks to be done, with its reason, and what came of it |
+//! | `routes` | paths to pages, and what every page has in common |
+//! | `page_request` | one request: who makes it, what stands in it, what it asks of the API |
+//! | `sign_in` | signing in and out |
+//! | `layout` | the frame around every page, and an answer that is a page |
+//! | `components` | what pages are put together from: badges, times, tables, forms |
+//! | `account_orders` | what a page asks to be done, with its reason, and what came of it |
 //! | `assets` | styles and scripts, kept in the program |
-//! | `counting` | how much happens a second, for the charts |
+//! | `throughput` | how much happens a second, for the charts |
 //! | `chart` | the charts. Pure |
 //! | `overview` | `/`: what needs a person, accounts by state, what flows |
 //! | `accounts` | `/accounts`: which there are, found and ordered about |
@@ -22,32 +22,32 @@
 //! | `webhooks` | `/webhooks`: how they are, and what operators do about it |
 //! | `deliveries` | what they delivered, with every attempt |
 //! | `gateways` | `/gateways`: how they are, their sessions |
-//! | `upkeep` | `/projections` and `/log` |
+//! | `maintenance` | `/projections` and `/log` |
 //! | `administration` | `/keys`, `/settings` and `/acts` |
 //!
 //! Every page that reads works without a script, every list is a URL, and what is not allowed says why. Scripts and styles
 //! come from this program alone, and the answers forbid browsers all others.
 
 mod account;
+mod account_orders;
 mod accounts;
 mod administration;
 mod assets;
 mod chart;
-mod counting;
+mod components;
 mod deliveries;
 mod events;
-mod frame;
 mod gateways;
 mod history;
-mod orders;
+mod layout;
+mod maintenance;
 mod overview;
-mod pages;
-mod parts;
+mod page_request;
 mod proof;
-mod session;
+mod routes;
+mod sign_in;
+mod throughput;
 mod timeline;
-mod upkeep;
-mod visit;
 mod webhooks;
 
 use std::sync::Arc;
@@ -57,22 +57,22 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use crate::access::Door;
+use crate::access::Authenticator;
 use crate::config;
-use crate::http::{RequestIds, Within};
-use counting::Counting;
+use crate::http::{InProcessClient, RequestIdGenerator};
+use throughput::ThroughputHistory;
 
 /// The console. Cheap to clone.
 #[derive(Clone)]
 pub struct Console {
-    inner: Arc<Inner>,
+    inner: Arc<ConsoleInner>,
 }
 
-struct Inner {
-    within: Within,
-    door: Door,
-    ids: RequestIds,
-    counting: Counting,
+struct ConsoleInner {
+    api: InProcessClient,
+    authenticator: Authenticator,
+    ids: RequestIdGenerator,
+    throughput: ThroughputHistory,
     /// From a request's head to its answer's.
     request_timeout: Duration,
     /// Whether cookies travel over TLS alone.
@@ -81,14 +81,23 @@ struct Inner {
 
 impl Console {
     /// Over the API, for those whom `door` lets in.
-    pub fn new(within: Within, door: Door, settings: &config::Http, is_tls: bool) -> Console {
-        let (ids, counting) = (RequestIds::default(), Counting::default());
+    pub fn new(within: InProcessClient, door: Authenticator, settings: &config::HttpSettings, is_tls: bool) -> Console {
+        let (ids, counting) = (RequestIdGenerator::default(), ThroughputHistory::default());
         let request_timeout = settings.request_timeout;
-        Console { inner: Arc::new(Inner { within, door, ids, counting, request_timeout, is_tls }) }
+        Console {
+            inner: Arc::new(ConsoleInner {
+                api: within,
+                authenticator: door,
+                ids,
+                throughput: counting,
+                request_timeout,
+                is_tls,
+            }),
+        }
     }
 
     /// All pages. Paths that are none are left to others.
-    pub fn pages(&self) -> BoxedFilter<(Response,)> {
-        pages::filter(self.clone()).boxed()
+    pub fn routes(&self) -> BoxedFilter<(Response,)> {
+        routes::page_routes(self.clone()).boxed()
     }
 }

@@ -7,7 +7,7 @@ use crate::audit::parse_time;
 use crate::domain::{OnlineStatus, Status};
 
 /// An event, as far as it is drawn.
-pub(super) struct Moment<'e> {
+pub(super) struct TimelineEvent<'e> {
     pub(super) version: u64,
     pub(super) at: &'e str,
     /// What happened, without what stands around it: `came_online`.
@@ -16,50 +16,50 @@ pub(super) struct Moment<'e> {
 
 /// A time in which nothing changed.
 #[derive(Debug, PartialEq, Eq)]
-struct Bar {
+struct TimelineBar {
     /// The version that it began with.
     version: u64,
     status: Status,
-    presence: OnlineStatus,
+    online_status: OnlineStatus,
     /// How long it was, in seconds; none if its end is not among these events.
     seconds: Option<u64>,
     /// Then: whether it has none, so that it goes on until now.
     is_end: bool,
-    from: u64,
+    x: u64,
     width: u64,
 }
 
 /// Units of the drawing: the shortest bar, what ten times longer adds, the bar that goes on, and what a folded one is from.
-const SHORTEST: u64 = 18;
-const TENFOLD: f64 = 14.0;
-const GOES_ON: u64 = 60;
-const FOLDED: u64 = 60 * 60;
+const BAR_WIDTH_MIN: u64 = 18;
+const WIDTH_PER_DECADE: f64 = 14.0;
+const OPEN_BAR_WIDTH: u64 = 60;
+const FOLD_SECONDS: u64 = 60 * 60;
 
 /// The drawing of events in their order, each bar a link to the event that it began with. `before` is how the account stood
 /// before the first of them; the last bar goes on where nothing follows the last of them (`is_end`).
-pub(super) fn drawn(
+pub(super) fn draw_timeline(
     number: &str,
     before: Option<(Status, OnlineStatus)>,
-    moments: &[Moment<'_>],
+    moments: &[TimelineEvent<'_>],
     is_end: bool,
 ) -> Markup {
-    let bars = bars(before, moments, is_end);
+    let bars = build_bars(before, moments, is_end);
     let Some(last) = bars.last() else { return html! {} };
-    let width = last.from + last.width;
+    let width = last.x + last.width;
     html! {
         div.scroll tabindex="0" role="region" aria-label="Timeline" {
             svg.timeline viewBox=(format!("0 0 {width} 54")) width=(width * 2) height="108" role="group"
                 aria-label="Status and online status over time" {
                 @for bar in &bars {
                     a href=(format!("/accounts/{number}/events/{}", bar.version)) {
-                        title { (words(bar)) }
-                        rect class=(class(bar.presence)) x=(bar.from) y="4" width=(bar.width - 1) height="22" rx="2" {}
-                        rect class=(if bar.status == Status::Banned { "bad" } else { "calm" }) x=(bar.from) y="30"
+                        title { (bar_title(bar)) }
+                        rect class=(css_class(bar.online_status)) x=(bar.x) y="4" width=(bar.width - 1) height="22" rx="2" {}
+                        rect class=(if bar.status == Status::Banned { "bad" } else { "calm" }) x=(bar.x) y="30"
                             width=(bar.width - 1) height="8" rx="2" {}
-                        @if bar.seconds.is_some_and(|seconds| seconds >= FOLDED) {
-                            path.fold d=(format!("M{0} 2l-3 13l6 0l-3 13", bar.from + bar.width / 2)) {}
+                        @if bar.seconds.is_some_and(|seconds| seconds >= FOLD_SECONDS) {
+                            path.fold d=(format!("M{0} 2l-3 13l6 0l-3 13", bar.x + bar.width / 2)) {}
                         }
-                        text x=(bar.from + 1) y="50" { (bar.length()) }
+                        text x=(bar.x + 1) y="50" { (bar.duration_text()) }
                     }
                 }
             }
@@ -73,31 +73,39 @@ pub(super) fn drawn(
     }
 }
 
-fn bars(start: Option<(Status, OnlineStatus)>, moments: &[Moment<'_>], is_end: bool) -> Vec<Bar> {
-    let mut bars: Vec<Bar> = Vec::new();
+fn build_bars(start: Option<(Status, OnlineStatus)>, moments: &[TimelineEvent<'_>], is_end: bool) -> Vec<TimelineBar> {
+    let mut bars: Vec<TimelineBar> = Vec::new();
     let mut begun = 0;
     for moment in moments {
         let micros = parse_time(moment.at).map_or(begun, |at| at.0);
-        let before = bars.last().map(|bar| (bar.status, bar.presence));
+        let before = bars.last().map(|bar| (bar.status, bar.online_status));
         let (status, presence) =
-            standing(moment.name).or(before).or(start).unwrap_or((Status::Normal, OnlineStatus::Offline));
+            status_after(moment.name).or(before).or(start).unwrap_or((Status::Normal, OnlineStatus::Offline));
         if before == Some((status, presence)) {
             continue;
         }
         if let Some(last) = bars.last_mut() {
             let seconds = u64::try_from(micros - begun).unwrap_or(0) / 1_000_000;
             last.seconds = Some(seconds);
-            last.width = SHORTEST + ((seconds as f64 + 1.0).log10() * TENFOLD) as u64;
+            last.width = BAR_WIDTH_MIN + ((seconds as f64 + 1.0).log10() * WIDTH_PER_DECADE) as u64;
         }
-        let from = bars.last().map_or(0, |last| last.from + last.width);
-        bars.push(Bar { version: moment.version, status, presence, seconds: None, is_end, from, width: GOES_ON });
+        let from = bars.last().map_or(0, |last| last.x + last.width);
+        bars.push(TimelineBar {
+            version: moment.version,
+            status,
+            online_status: presence,
+            seconds: None,
+            is_end,
+            x: from,
+            width: OPEN_BAR_WIDTH,
+        });
         begun = micros;
     }
     bars
 }
 
 /// How an account stands after an event of this name; none if that does not change it.
-fn standing(name: &str) -> Option<(Status, OnlineStatus)> {
+fn status_after(name: &str) -> Option<(Status, OnlineStatus)> {
     match name {
         "online_requested" => Some((Status::Normal, OnlineStatus::OnlineComing)),
         "came_online" => Some((Status::Normal, OnlineStatus::Online)),
@@ -108,7 +116,7 @@ fn standing(name: &str) -> Option<(Status, OnlineStatus)> {
     }
 }
 
-fn class(presence: OnlineStatus) -> &'static str {
+fn css_class(presence: OnlineStatus) -> &'static str {
     match presence {
         OnlineStatus::Online => "good",
         OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => "coming",
@@ -116,18 +124,18 @@ fn class(presence: OnlineStatus) -> &'static str {
     }
 }
 
-fn words(bar: &Bar) -> String {
+fn bar_title(bar: &TimelineBar) -> String {
     let long = match (bar.seconds, bar.is_end) {
-        (Some(_), _) => format!("for {}", bar.length()),
+        (Some(_), _) => format!("for {}", bar.duration_text()),
         (None, true) => "until now".to_owned(),
         (None, false) => "and beyond these events".to_owned(),
     };
-    format!("{}, {} {long}, from version {}", bar.status.name(), bar.presence.name(), bar.version)
+    format!("{}, {} {long}, from version {}", bar.status.name(), bar.online_status.name(), bar.version)
 }
 
-impl Bar {
+impl TimelineBar {
     /// How long, in the largest unit that it is at least one of.
-    fn length(&self) -> String {
+    fn duration_text(&self) -> String {
         match self.seconds {
             None if self.is_end => "now".to_owned(),
             None => "…".to_owned(),
@@ -145,8 +153,8 @@ mod tests {
     use super::*;
     use crate::domain::sample_events;
 
-    fn moments<'e>(events: &[(&'e str, &'e str)]) -> Vec<Moment<'e>> {
-        (1..).zip(events).map(|(version, &(name, at))| Moment { version, at, name }).collect()
+    fn moments<'e>(events: &[(&'e str, &'e str)]) -> Vec<TimelineEvent<'e>> {
+        (1..).zip(events).map(|(version, &(name, at))| TimelineEvent { version, at, name }).collect()
     }
 
     #[test]
@@ -158,18 +166,20 @@ mod tests {
             ("content_replaced", "2026-11-25T00:01:00Z"),
             ("banned", "2026-11-26T00:00:08Z"),
         ]);
-        let drawn = bars(None, &events, true);
-        let shown: Vec<_> = drawn.iter().map(|bar| (bar.version, bar.presence, bar.length(), bar.from)).collect();
+        let drawn = build_bars(None, &events, true);
+        let shown: Vec<_> =
+            drawn.iter().map(|bar| (bar.version, bar.online_status, bar.duration_text(), bar.x)).collect();
         let (offline, coming, online) = (OnlineStatus::Offline, OnlineStatus::OnlineComing, OnlineStatus::Online);
         let expected =
             [(1, offline, "0 s", 0), (2, coming, "9 s", 18), (3, online, "23 h", 50), (5, offline, "now", 137)];
         assert_eq!(shown, expected.map(|(version, presence, long, from)| (version, presence, long.to_owned(), from)));
-        assert!(bars(None, &[], true).is_empty());
+        assert!(build_bars(None, &[], true).is_empty());
 
         // A part of a history begins with what stood before it, and does not end with now.
         let online = Some((Status::Normal, OnlineStatus::Online));
-        let part = bars(online, &events[3..], false);
-        let shown: Vec<_> = part.iter().map(|bar| (bar.version, bar.status, bar.presence, bar.length())).collect();
+        let part = build_bars(online, &events[3..], false);
+        let shown: Vec<_> =
+            part.iter().map(|bar| (bar.version, bar.status, bar.online_status, bar.duration_text())).collect();
         let expected = [
             (4, Status::Normal, OnlineStatus::Online, "23 h".to_owned()),
             (5, Status::Banned, OnlineStatus::Offline, "…".to_owned()),
@@ -180,7 +190,7 @@ mod tests {
     #[test]
     fn an_account_stands_here_as_it_does_in_the_domain() {
         for event in sample_events() {
-            assert_eq!(standing(event.name()), event.standing(), "{event:?}");
+            assert_eq!(status_after(event.name()), event.resulting_status(), "{event:?}");
         }
     }
 }

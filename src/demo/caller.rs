@@ -6,31 +6,31 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
-use super::story::Request;
+use super::scenario::DemoRequest;
 use crate::client;
-use crate::limits::DEMO_PATIENCE;
+use crate::limits::DEMO_TIMEOUT;
 
 /// A caller of the service.
-pub(super) struct Caller {
+pub(super) struct DemoCaller {
     http: reqwest::Client,
     address: SocketAddr,
 }
 
 /// The envelope of the contract.
 #[derive(Deserialize)]
-pub(super) struct Answer {
+pub(super) struct DemoResponse {
     pub(super) data: Value,
     pub(super) code: i64,
     pub(super) message: String,
 }
 
-impl Caller {
-    pub(super) fn new(address: SocketAddr) -> Result<Caller, reqwest::Error> {
-        Ok(Caller { http: client::builder(DEMO_PATIENCE).timeout(DEMO_PATIENCE).build()?, address })
+impl DemoCaller {
+    pub(super) fn new(address: SocketAddr) -> Result<DemoCaller, reqwest::Error> {
+        Ok(DemoCaller { http: client::streaming_client_builder(DEMO_TIMEOUT).timeout(DEMO_TIMEOUT).build()?, address })
     }
 
     /// Sends a request, and returns what is answered.
-    pub(super) async fn ask(&self, request: &Request) -> Result<Answer, Error> {
+    pub(super) async fn send(&self, request: &DemoRequest) -> Result<DemoResponse, Error> {
         let url = format!("http://{}{}", self.address, request.path);
         let sent = match &request.body {
             Some(body) => {
@@ -38,11 +38,13 @@ impl Caller {
             }
             None => self.http.get(url).send().await,
         };
-        let unanswered =
-            |error: reqwest::Error| Error::Unanswered { endpoint: request.endpoint, why: client::class(&error).1 };
+        let unanswered = |error: reqwest::Error| Error::RequestFailed {
+            endpoint: request.endpoint,
+            why: client::classify_reqwest(&error).1,
+        };
         let body = sent.map_err(unanswered)?.bytes().await.map_err(unanswered)?;
         // Every answer of the API is an envelope, errors too; another body is shown as it is.
-        Ok(serde_json::from_slice(&body).unwrap_or_else(|_| Answer {
+        Ok(serde_json::from_slice(&body).unwrap_or_else(|_| DemoResponse {
             data: Value::Null,
             code: 0,
             message: String::from_utf8_lossy(&body).into_owned(),

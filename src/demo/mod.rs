@@ -2,13 +2,13 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `story` | which accounts there are, what is asked of them, and what is to be told of each. Pure |
+//! | `scenario` | which accounts there are, what is asked of them, and what is to be told of each. Pure |
 //! | `caller` | a caller's back-end: sends the requests |
-//! | `timeline` | what was asked and told, in words, and the summary. Pure |
+//! | `transcript` | what was asked and told, in words, and the summary. Pure |
 
 mod caller;
-mod story;
-mod timeline;
+mod scenario;
+mod transcript;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,15 +23,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Effective, Settings};
+use crate::config::{EffectiveSettings, Settings};
 use crate::journal::{self, Journal};
-use crate::limits::{DEMO_COMING_TIMEOUT, DEMO_DELAY, DEMO_PATIENCE};
-use crate::receiver::{self, Arrival, Rules};
+use crate::limits::{DEMO_COMING_TIMEOUT, DEMO_DELAY, DEMO_TIMEOUT};
+use crate::receiver::{self, ReceivedWebhook, ReceiverOptions};
 use crate::store::{self, Store};
 use crate::{clock, service};
-use caller::Caller;
-use story::Chapter;
-use timeline::Timeline;
+use caller::DemoCaller;
+use scenario::ScenarioStep;
+use transcript::Transcript;
 
 /// Why the demonstration did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum Error {
     Interrupted,
     /// A request was not answered.
     #[error("the service did not answer {endpoint}: {why}")]
-    Unanswered {
+    RequestFailed {
         /// Which endpoint was asked.
         endpoint: &'static str,
         /// What went wrong.
@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// Webhooks did not arrive.
     #[error("only {arrived} of {expected} webhooks arrived within {} s", .patience.as_secs())]
-    Silence {
+    WebhooksMissing {
         /// How many did.
         arrived: usize,
         /// How many should have.
@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// What was told is not what happened.
     #[error("{account} was told {told:?}, not {expected:?}")]
-    Differs {
+    WebhooksDiffer {
         /// Of whom.
         account: String,
         /// What arrived, in order.
@@ -93,9 +93,9 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("demo").build()?;
     let directory = TempDir::with_prefix("muster-demo-")?;
     let data = directory.path().join("data");
-    let mut timeline = Timeline::new(clock::now(), is_colourful);
-    print(timeline::OPENING);
-    runtime.block_on(play(&data, &mut timeline, &mut print, stop))?;
+    let mut timeline = Transcript::new(clock::now(), is_colourful);
+    print(transcript::OPENING);
+    runtime.block_on(run_service_and_scenario(&data, &mut timeline, &mut print, stop))?;
     // As an operator would after a stop: the service has let go of the directory.
     let journal = Journal::open(Store::open(&data, &Settings::default().store)?, Box::new(|_| {}))?;
     print(&timeline.summary(&journal.verify()?));
@@ -103,22 +103,22 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
 }
 
 /// Serves, asks, listens; stops the service at the end, however it comes.
-async fn play(
+async fn run_service_and_scenario(
     data: &Path,
-    timeline: &mut Timeline,
+    timeline: &mut Transcript,
     print: &mut impl FnMut(&str),
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let end = CancellationToken::new();
     let _at_the_end = end.clone().drop_guard();
-    let (receiver, mut told) = receiver::start("127.0.0.1:0", Rules::default(), end.clone()).await?;
+    let (receiver, mut told) = receiver::start("127.0.0.1:0", ReceiverOptions::default(), end.clone()).await?;
 
     let stopping = CancellationToken::new();
-    let (service, address) = start_service(settings(data, receiver), stopping.clone());
+    let (service, address) = start_service(demo_settings(data, receiver), stopping.clone());
     let stopping = stopping.drop_guard();
     let played = stop.run_until_cancelled(async {
         match address.await {
-            Ok(address) => narrate(address, timeline, &mut told, print).await,
+            Ok(address) => run_scenario(address, timeline, &mut told, print).await,
             // Its own error says more.
             Err(_) => Err(Error::ServiceEnded),
         }
@@ -133,34 +133,34 @@ async fn play(
 }
 
 /// Asks what the story has, chapter by chapter, and waits each time until all of it was told.
-async fn narrate(
+async fn run_scenario(
     address: SocketAddr,
-    timeline: &mut Timeline,
-    told: &mut mpsc::Receiver<Arrival>,
+    timeline: &mut Transcript,
+    told: &mut mpsc::Receiver<ReceivedWebhook>,
     print: &mut impl FnMut(&str),
 ) -> Result<(), Error> {
-    let caller = Caller::new(address)?;
+    let caller = DemoCaller::new(address)?;
     let mut expected = 0;
-    for Chapter { title, requests, webhooks } in story::chapters() {
+    for ScenarioStep { title, requests, webhooks } in scenario::steps() {
         print(&timeline.title(title));
         for request in requests {
-            let answer = caller.ask(&request).await?;
-            print(&timeline.asked(&request, &answer));
+            let answer = caller.send(&request).await?;
+            print(&timeline.request_line(&request, &answer));
         }
         expected += webhooks;
-        while timeline.arrived() < expected {
-            let deadline = tokio::time::Instant::now() + DEMO_PATIENCE;
-            let (arrived, patience) = (timeline.arrived(), DEMO_PATIENCE);
+        while timeline.webhook_count() < expected {
+            let deadline = tokio::time::Instant::now() + DEMO_TIMEOUT;
+            let (arrived, patience) = (timeline.webhook_count(), DEMO_TIMEOUT);
             match timeout_at(deadline, told.recv()).await {
-                Ok(Some(told)) => print(&timeline.told(&told)),
-                Ok(None) | Err(_) => return Err(Error::Silence { arrived, expected, patience }),
+                Ok(Some(told)) => print(&timeline.record_webhook(&told)),
+                Ok(None) | Err(_) => return Err(Error::WebhooksMissing { arrived, expected, patience }),
             }
         }
     }
     Ok(())
 }
 
-fn settings(data: &Path, receiver: SocketAddr) -> Settings {
+fn demo_settings(data: &Path, receiver: SocketAddr) -> Settings {
     let mut settings = Settings { data_dir: data.to_owned(), ..Settings::default() };
     settings.http.listen = "127.0.0.1:0".to_owned();
     settings.webhooks.base_url = Some(format!("http://{receiver}"));
@@ -175,7 +175,7 @@ fn start_service(
     stop: CancellationToken,
 ) -> (oneshot::Receiver<Result<(), Error>>, oneshot::Receiver<SocketAddr>) {
     // Nobody asks this service for its settings.
-    let effective = Effective { settings, ..Effective::default() };
+    let effective = EffectiveSettings { settings, ..EffectiveSettings::default() };
     let (ended, on_end) = oneshot::channel();
     let (ready, on_ready) = oneshot::channel();
     thread::spawn(move || {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccountNumber, AccountType, CallingCode, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed,
-    Status, TaskId, Timestamp, VerifyType, sooner,
+    AccountNumber, AccountType, CallingCode, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason,
+    SealedBytes, Status, TaskId, Timestamp, VerifyType, apply_jitter,
 };
-use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WITHIN};
+use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WINDOW};
 
 /// An account as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ pub struct Account {
     /// The version at which `online_status` last changed.
     pub online_status_version: u64,
     /// How many times the account was asked online: the number of its latest session.
-    pub sessions: u32,
+    pub latest_session: u32,
     /// Why the account is as it is, where something failed.
     pub reason: Reason,
     /// How many times in a row it was dropped, or did not come online, against its callers' wish.
@@ -35,7 +35,7 @@ pub struct Account {
     /// Who serves it.
     pub gateway: GatewayKind,
     /// The PIN that it is registered with, sealed, where it has one.
-    pub pin: Option<Sealed>,
+    pub pin: Option<SealedBytes>,
     /// When a provider was called to register it or to take that back, as far as that still counts.
     pub register_calls: Vec<Timestamp>,
 }
@@ -58,27 +58,27 @@ pub struct Registration {
     /// How long it waits for its code, from when it was asked for.
     pub lifetime: Duration,
     /// Whether a provider was called to have the code sent.
-    pub code_asked: bool,
+    pub code_requested: bool,
     /// Whether the gateway had the code sent.
     pub code_sent: bool,
     /// How many codes were submitted.
     pub attempts: u32,
     /// The codes that the gateway has not judged yet, in the order in which they were submitted.
-    pub unjudged: Vec<Attempt>,
+    pub pending_codes: Vec<CodeAttempt>,
 }
 
 /// A code that was submitted.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Attempt {
+pub struct CodeAttempt {
     /// The how many-th of its registration, from 1.
     pub number: u32,
     /// The code, sealed.
-    pub code: Sealed,
+    pub code: SealedBytes,
 }
 
 /// What the gateway owes an account. It follows from the state alone, so a restart finds it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outstanding {
+pub enum PendingEffect {
     /// Open this session.
     Connect {
         /// Its number.
@@ -103,7 +103,7 @@ pub enum Outstanding {
         /// The how many-th code it is, from 1.
         attempt: u32,
         /// The code, sealed.
-        code: Sealed,
+        code: SealedBytes,
     },
 }
 
@@ -117,7 +117,7 @@ impl Account {
             status: Status::Normal,
             online_status: OnlineStatus::Offline,
             online_status_version: 0,
-            sessions: 0,
+            latest_session: 0,
             reason: Reason::none(),
             drops: 0,
             registration: None,
@@ -135,7 +135,7 @@ impl Account {
     /// The state after `event`. Total: what happened cannot be refused.
     pub fn evolve(&mut self, event: &Event) {
         self.version += 1;
-        self.drops = match event.standing() {
+        self.drops = match event.resulting_status() {
             Some(_) if event.is_drop(self.online_status) => self.drops + 1,
             // An attempt to come back does not make the drops before it undone; coming back does.
             Some((_, OnlineStatus::OnlineComing)) | None => self.drops,
@@ -147,14 +147,14 @@ impl Account {
                 self.is_erased = false;
             }
             Event::OnlineRequested => {
-                self.sessions += 1;
-                self.stand(Status::Normal, OnlineStatus::OnlineComing, Reason::none());
+                self.latest_session += 1;
+                self.set_status(Status::Normal, OnlineStatus::OnlineComing, Reason::none());
             }
-            Event::CameOnline { .. } => self.stand(Status::Normal, OnlineStatus::Online, Reason::none()),
-            Event::RecycleRequested => self.stand(Status::Normal, OnlineStatus::OfflineComing, Reason::none()),
-            Event::WentOffline { reason, .. } => self.stand(Status::Normal, OnlineStatus::Offline, reason.clone()),
-            Event::Banned { reason, .. } => self.stand(Status::Banned, OnlineStatus::Offline, reason.clone()),
-            Event::BanLifted => self.stand(Status::Normal, OnlineStatus::Offline, Reason::none()),
+            Event::CameOnline { .. } => self.set_status(Status::Normal, OnlineStatus::Online, Reason::none()),
+            Event::RecycleRequested => self.set_status(Status::Normal, OnlineStatus::OfflineComing, Reason::none()),
+            Event::WentOffline { reason, .. } => self.set_status(Status::Normal, OnlineStatus::Offline, reason.clone()),
+            Event::Banned { reason, .. } => self.set_status(Status::Banned, OnlineStatus::Offline, reason.clone()),
+            Event::BanLifted => self.set_status(Status::Normal, OnlineStatus::Offline, Reason::none()),
             Event::RegistrationRequested {
                 task,
                 verify_type,
@@ -172,10 +172,10 @@ impl Account {
                     country: country.clone(),
                     expires_at: *expires_at,
                     lifetime: *lifetime,
-                    code_asked: false,
+                    code_requested: false,
                     code_sent: false,
                     attempts: 0,
-                    unjudged: Vec::new(),
+                    pending_codes: Vec::new(),
                 });
             }
             Event::CodeSent => {
@@ -186,17 +186,17 @@ impl Account {
             Event::CodeSubmitted { code } => {
                 if let Some(registration) = &mut self.registration {
                     registration.attempts += 1;
-                    registration.unjudged.push(Attempt { number: registration.attempts, code: code.clone() });
+                    registration.pending_codes.push(CodeAttempt { number: registration.attempts, code: code.clone() });
                 }
             }
             Event::Registered => {
                 self.registration = None;
-                self.stand(Status::Normal, OnlineStatus::Offline, Reason::none());
+                self.set_status(Status::Normal, OnlineStatus::Offline, Reason::none());
             }
             Event::RegistrationFailed { still_waiting: false, .. } => self.registration = None,
             Event::RegistrationFailed { still_waiting: true, attempt, .. } => {
                 if let Some(registration) = &mut self.registration {
-                    registration.unjudged.retain(|unjudged| unjudged.number != *attempt);
+                    registration.pending_codes.retain(|unjudged| unjudged.number != *attempt);
                 }
             }
             Event::SecretsErased { .. } => {
@@ -211,25 +211,25 @@ impl Account {
             Event::PinKept { pin } => self.pin = Some(pin.clone()),
             Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => {
                 if let Some(registration) = &mut self.registration {
-                    registration.code_asked = true;
+                    registration.code_requested = true;
                 }
             }
             Event::ProviderCalled { call: ProviderCall::Register | ProviderCall::Deregister, at } => {
-                self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WITHIN);
+                self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WINDOW);
                 self.register_calls.push(*at);
             }
         }
     }
 
     /// What the gateway still owes this account.
-    pub fn outstanding(&self) -> Vec<Outstanding> {
-        let session = self.sessions;
+    pub fn pending_effects(&self) -> Vec<PendingEffect> {
+        let session = self.latest_session;
         let presence = match self.online_status {
-            OnlineStatus::OnlineComing => Some(Outstanding::Connect { session }),
-            OnlineStatus::OfflineComing => Some(Outstanding::Disconnect { session }),
+            OnlineStatus::OnlineComing => Some(PendingEffect::Connect { session }),
+            OnlineStatus::OfflineComing => Some(PendingEffect::Disconnect { session }),
             OnlineStatus::Online | OnlineStatus::Offline => None,
         };
-        presence.into_iter().chain(self.registration.iter().flat_map(Registration::outstanding)).collect()
+        presence.into_iter().chain(self.registration.iter().flat_map(Registration::pending_effects)).collect()
     }
 
     /// Whether it was dropped, for a reason that may pass: not because pairing failed, and not by a ban.
@@ -239,26 +239,26 @@ impl Account {
 
     /// How long after a drop the account of this number is to be brought back: `first` after the first one in a row, and
     /// each time twice as long, a little sooner for one account than for the other.
-    pub fn comes_back_after(&self, account: AccountNumber, first: Duration) -> Duration {
+    pub fn reconnect_delay(&self, account: AccountNumber, first: Duration) -> Duration {
         let wait = first.saturating_mul(1 << self.drops.saturating_sub(1).min(16)).min(RECONNECT_WAIT_MAX);
-        sooner(wait, account.get(), u64::from(self.drops))
+        apply_jitter(wait, account.get(), u64::from(self.drops))
     }
 
     /// When the budget of a call is free again, if it is used up at `now`.
     pub fn budget_free_at(&self, call: ProviderCall, now: Timestamp) -> Option<Timestamp> {
         let budget = call.budget()?;
-        let counted = || self.register_calls.iter().filter(|at| now.since(**at) < REGISTER_CALLS_WITHIN);
+        let counted = || self.register_calls.iter().filter(|at| now.since(**at) < REGISTER_CALLS_WINDOW);
         // The oldest of the last so many: once it counts no more, there is room for one.
         let oldest = counted().count().checked_sub(budget).and_then(|over| counted().nth(over))?;
-        Some(oldest.plus(REGISTER_CALLS_WITHIN))
+        Some(oldest.plus(REGISTER_CALLS_WINDOW))
     }
 
     /// Whether the watchdog or the gateway still has to do with this account.
-    pub fn is_unsettled(&self) -> bool {
+    pub fn has_pending_work(&self) -> bool {
         self.online_status.is_coming() || self.registration.is_some()
     }
 
-    fn stand(&mut self, status: Status, online_status: OnlineStatus, reason: Reason) {
+    fn set_status(&mut self, status: Status, online_status: OnlineStatus, reason: Reason) {
         if self.online_status != online_status {
             self.online_status_version = self.version;
         }
@@ -276,13 +276,16 @@ impl Registration {
     }
 
     /// What the gateway still owes this registration.
-    fn outstanding(&self) -> Vec<Outstanding> {
+    fn pending_effects(&self) -> Vec<PendingEffect> {
         let task = self.task;
         if !self.code_sent && self.attempts == 0 {
-            return vec![Outstanding::RequestCode { task, verify_type: self.verify_type }];
+            return vec![PendingEffect::RequestCode { task, verify_type: self.verify_type }];
         }
-        let submit =
-            |Attempt { number, code }: &Attempt| Outstanding::SubmitCode { task, attempt: *number, code: code.clone() };
-        self.unjudged.iter().map(submit).collect()
+        let submit = |CodeAttempt { number, code }: &CodeAttempt| PendingEffect::SubmitCode {
+            task,
+            attempt: *number,
+            code: code.clone(),
+        };
+        self.pending_codes.iter().map(submit).collect()
     }
 }

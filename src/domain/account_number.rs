@@ -12,7 +12,7 @@ pub struct AccountNumber(NonZeroU64);
 
 /// Why a text is no account number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum MalformedNumber {
+pub enum MalformedAccountNumber {
     /// A character other than a digit.
     #[error("must be digits only, country code first, no plus")]
     NotDigits,
@@ -56,20 +56,20 @@ fn digits(value: u64) -> usize {
 }
 
 impl FromStr for AccountNumber {
-    type Err = MalformedNumber;
+    type Err = MalformedAccountNumber;
 
-    fn from_str(text: &str) -> Result<AccountNumber, MalformedNumber> {
+    fn from_str(text: &str) -> Result<AccountNumber, MalformedAccountNumber> {
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(MalformedNumber::NotDigits);
+            return Err(MalformedAccountNumber::NotDigits);
         }
         if !(ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&text.len()) {
-            return Err(MalformedNumber::Length(text.len()));
+            return Err(MalformedAccountNumber::Length(text.len()));
         }
         if text.starts_with('0') {
-            return Err(MalformedNumber::LeadingZero);
+            return Err(MalformedAccountNumber::LeadingZero);
         }
         let value = text.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-        NonZeroU64::new(value).map(AccountNumber).ok_or(MalformedNumber::LeadingZero)
+        NonZeroU64::new(value).map(AccountNumber).ok_or(MalformedAccountNumber::LeadingZero)
     }
 }
 
@@ -82,12 +82,12 @@ impl fmt::Display for AccountNumber {
 /// Masked, because debug output ends up where nobody expects it.
 impl fmt::Debug for AccountNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&masked(&self.0.to_string()))
+        f.write_str(&mask_digits(&self.0.to_string()))
     }
 }
 
 /// The digits of a number as people may see them who need not call it: as in `861******232`. Four or more are hidden.
-pub fn masked(digits: &str) -> String {
+pub fn mask_digits(digits: &str) -> String {
     let tail = digits.len().saturating_sub(3);
     let head = tail.saturating_sub(4).min(3);
     digits.chars().enumerate().map(|(at, digit)| if (head..tail).contains(&at) { '*' } else { digit }).collect()

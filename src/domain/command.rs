@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccountType, CallingCode, Content, ProviderCall, Reason, Sealed, TaskId, VerifyType};
+use super::{AccountType, CallingCode, Content, ProviderCall, Reason, SealedBytes, TaskId, VerifyType};
 
 /// A wish of a caller, a report of a gateway, or a deadline of the watchdog.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ pub enum Command {
     /// Try a verification code. Whoever asks knows that the registration's deadline has not passed.
     SubmitCode {
         /// The code, sealed.
-        code: Sealed,
+        code: SealedBytes,
     },
     /// Destroy what opens the account's secrets.
     EraseSecrets {
@@ -62,7 +62,7 @@ pub enum Command {
     /// Keep the PIN that a gateway is about to register the number with. One that is there already stays.
     KeepPin {
         /// The PIN, sealed.
-        pin: Sealed,
+        pin: SealedBytes,
     },
     /// A gateway is about to make a call that its provider counts, or that must not be made twice for one registration.
     CallProvider {

@@ -26,7 +26,7 @@ pub struct Content {
     /// Registration id.
     pub registration_id: Option<String>,
     /// Private key, message private key and device parameters, sealed.
-    pub secrets: Sealed,
+    pub secrets: SealedBytes,
     /// A keyed hash over all of the above in clear: equal for equal content, of no use to anyone without the key.
     pub fingerprint: Fingerprint,
 }
@@ -43,7 +43,7 @@ impl Content {
             account_id: None,
             next_key_id: None,
             registration_id: None,
-            secrets: Sealed(Box::default()),
+            secrets: SealedBytes(Box::default()),
             fingerprint: Fingerprint([0; 32]),
         }
     }
@@ -51,14 +51,14 @@ impl Content {
 
 /// Bytes that only the vault can open.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sealed(pub Box<[u8]>);
+pub struct SealedBytes(pub Box<[u8]>);
 
 /// A keyed hash by which equal content is recognised without being known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 32]);
 
 /// Its size alone: not even ciphertext belongs in a log.
-impl fmt::Debug for Sealed {
+impl fmt::Debug for SealedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sealed({} bytes)", self.0.len())
     }

@@ -1,16 +1,16 @@
 //! Command + state → events, or a refusal. The state table of the contract.
 
-use crate::limits::{REGISTER_CALLS, REGISTER_CALLS_WITHIN, REGISTRATION_ATTEMPTS};
+use crate::limits::{REGISTER_CALLS, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS};
 
-use super::terms::cut;
+use super::contract_types::truncate_reason;
 use super::{
-    Account, AccountType, Choice, Command, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Report,
-    Status, Timestamp, VerifyType,
+    Account, AccountType, Command, Content, Event, GatewayChoice, GatewayKind, OnlineStatus, ProviderCall, Reason,
+    Report, Status, Timestamp, VerifyType,
 };
 
 /// Why a command is refused. Nothing happened then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum CommandRejection {
     /// Imported before, with other content.
     #[error("is already imported with other content; use batchOnline with override to replace it")]
     OtherContent,
@@ -40,7 +40,7 @@ pub enum Refusal {
     /// The provider would take no more calls of this number.
     #[error(
         "was registered or deregistered {REGISTER_CALLS} times in {} hours, which is all that the provider takes",
-        REGISTER_CALLS_WITHIN.as_secs() / 3600
+        REGISTER_CALLS_WINDOW.as_secs() / 3600
     )]
     BudgetUsedUp {
         /// When the next call is free.
@@ -50,22 +50,27 @@ pub enum Refusal {
 
 /// What follows from `command` in state `account` at `now`, where the settings have it served by `choice`. No events: it
 /// holds already, or does not matter.
-pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choice) -> Result<Vec<Event>, Refusal> {
+pub fn decide(
+    account: &Account,
+    command: &Command,
+    now: Timestamp,
+    choice: GatewayChoice,
+) -> Result<Vec<Event>, CommandRejection> {
     match command {
         Command::Import { content } => match &account.content {
             None => Ok(vec![Event::AccountImported { content: content.clone() }]),
             Some(stored) if stored.fingerprint == content.fingerprint => Ok(vec![]),
-            Some(_) => Err(Refusal::OtherContent),
+            Some(_) => Err(CommandRejection::OtherContent),
         },
         Command::BringOnline { content, replace } => {
             if account.status == Status::Banned {
-                return Err(Refusal::Banned);
+                return Err(CommandRejection::Banned);
             }
             if account.is_erased {
-                return Err(Refusal::Erased);
+                return Err(CommandRejection::Erased);
             }
             let stored = match (&account.content, content) {
-                (None, None) => return Err(Refusal::NoContent),
+                (None, None) => return Err(CommandRejection::NoContent),
                 (None, Some(sent)) => Some(Event::AccountImported { content: sent.clone() }),
                 (Some(stored), Some(sent)) if *replace && stored.fingerprint != sent.fingerprint => {
                     Some(Event::ContentReplaced { content: sent.clone() })
@@ -78,7 +83,7 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choi
                 Some(Event::AccountImported { content } | Event::ContentReplaced { content }) => is_of(content),
                 Some(_) | None => kept.unwrap_or(AccountType::Personal),
             };
-            let assigned = assigned(account, account_type, choice)?;
+            let assigned = assign_gateway(account, account_type, choice)?;
             if account.online_status.is_desired_online() {
                 return Ok(stored.into_iter().collect());
             }
@@ -86,21 +91,23 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choi
         }
         Command::Recycle { comes_back } => {
             if !account.is_known() {
-                return Err(Refusal::Unknown);
+                return Err(CommandRejection::Unknown);
             }
             let is_wanted_online = account.online_status.is_desired_online() || (*comes_back && account.is_dropped());
-            Ok(when(is_wanted_online, || Event::RecycleRequested))
+            Ok(event_if(is_wanted_online, || Event::RecycleRequested))
         }
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
             // Asked again by a successor of the actor that has done it already.
             if account.registration.as_ref().is_some_and(|waiting| waiting.task == *task) {
                 return Ok(vec![]);
             }
-            let assigned = assigned(account, *account_type, choice)?;
-            if served_by(account, *account_type, choice) == GatewayKind::CloudApi {
+            let assigned = assign_gateway(account, *account_type, choice)?;
+            if choose_gateway(account, *account_type, choice) == GatewayKind::CloudApi {
                 match verify_type {
                     VerifyType::Sms | VerifyType::Voice => {}
-                    VerifyType::MissedCall | VerifyType::Internal => return Err(Refusal::VerifyTypeNotOffered),
+                    VerifyType::MissedCall | VerifyType::Internal => {
+                        return Err(CommandRejection::VerifyTypeNotOffered);
+                    }
                 }
             }
             let requested = Event::RegistrationRequested {
@@ -116,43 +123,43 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choi
         }
         Command::SubmitCode { code } => match &account.registration {
             // Likewise: two codes that callers submit are never sealed to the same bytes.
-            Some(waiting) if waiting.unjudged.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
+            Some(waiting) if waiting.pending_codes.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
             Some(waiting) if waiting.attempts < REGISTRATION_ATTEMPTS => {
                 Ok(vec![Event::CodeSubmitted { code: code.clone() }])
             }
-            Some(_) | None => Err(Refusal::NoRegistrationWaiting),
+            Some(_) | None => Err(CommandRejection::NoRegistrationWaiting),
         },
-        Command::EraseSecrets { .. } if !account.is_known() => Err(Refusal::Unknown),
-        Command::EraseSecrets { reason } => Ok(erased(account, reason)),
+        Command::EraseSecrets { .. } if !account.is_known() => Err(CommandRejection::Unknown),
+        Command::EraseSecrets { reason } => Ok(decide_erasure(account, reason)),
         Command::Report(report) => Ok(decide_report(account, report)),
         Command::Reconcile { as_of, .. } if account.version != *as_of => Ok(vec![]),
         Command::Reconcile { report, .. } => Ok(decide_report(account, report)),
-        Command::KeepPin { .. } | Command::CallProvider { .. } if !account.is_known() => Err(Refusal::Unknown),
-        Command::KeepPin { pin } => Ok(when(account.pin.is_none(), || Event::PinKept { pin: pin.clone() })),
+        Command::KeepPin { .. } | Command::CallProvider { .. } if !account.is_known() => Err(CommandRejection::Unknown),
+        Command::KeepPin { pin } => Ok(event_if(account.pin.is_none(), || Event::PinKept { pin: pin.clone() })),
         Command::CallProvider { call: call @ ProviderCall::RequestCode } => {
-            let is_due = account.registration.as_ref().is_some_and(|waiting| !waiting.code_asked);
-            Ok(when(is_due, || Event::ProviderCalled { call: *call, at: now }))
+            let is_due = account.registration.as_ref().is_some_and(|waiting| !waiting.code_requested);
+            Ok(event_if(is_due, || Event::ProviderCalled { call: *call, at: now }))
         }
         Command::CallProvider { call: call @ (ProviderCall::Register | ProviderCall::Deregister) } => {
             match account.budget_free_at(*call, now) {
-                Some(free_at) => Err(Refusal::BudgetUsedUp { free_at }),
+                Some(free_at) => Err(CommandRejection::BudgetUsedUp { free_at }),
                 None => Ok(vec![Event::ProviderCalled { call: *call, at: now }]),
             }
         }
         Command::GiveUpComing { since_version } => {
             let meant = account.online_status.is_coming() && account.online_status_version == *since_version;
-            Ok(when(meant, || Event::WentOffline {
+            Ok(event_if(meant, || Event::WentOffline {
                 reason: Reason::new(Reason::NETWORK),
                 instance_code: String::new(),
             }))
         }
         Command::Reconnect { since_version } => {
             let meant = account.is_dropped() && account.online_status_version == *since_version;
-            Ok(when(meant, || Event::OnlineRequested))
+            Ok(event_if(meant, || Event::OnlineRequested))
         }
         Command::GiveUpRegistration { task } => {
             let meant = account.registration.as_ref().is_some_and(|waiting| waiting.task == *task);
-            Ok(when(meant, || Event::RegistrationFailed {
+            Ok(event_if(meant, || Event::RegistrationFailed {
                 reason: Reason::new("no code was accepted in time"),
                 attempt: 0,
                 still_waiting: false,
@@ -163,37 +170,41 @@ pub fn decide(account: &Account, command: &Command, now: Timestamp, choice: Choi
 
 /// What follows from a gateway's report. One that does not fit the state is late, and changes nothing.
 fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
-    let is_current = |session: &Option<u32>| session.is_none_or(|session| session == account.sessions);
+    let is_current = |session: &Option<u32>| session.is_none_or(|session| session == account.latest_session);
     let waits_for = |task| account.registration.as_ref().filter(|waiting| waiting.task == task);
     match report {
         Report::Connected { session, instance_code } => {
             let fits = is_current(session) && account.online_status == OnlineStatus::OnlineComing;
-            when(fits, || Event::CameOnline { instance_code: cut(instance_code.clone()) })
+            event_if(fits, || Event::CameOnline { instance_code: truncate_reason(instance_code.clone()) })
         }
         Report::Disconnected { session, reason, instance_code } => {
             let fits = is_current(session) && account.online_status != OnlineStatus::Offline;
-            when(fits, || Event::WentOffline { reason: reason.clone(), instance_code: cut(instance_code.clone()) })
+            event_if(fits, || Event::WentOffline {
+                reason: reason.clone(),
+                instance_code: truncate_reason(instance_code.clone()),
+            })
         }
         Report::Banned { reason, instance_code } => {
             let fits = account.is_known() && account.status == Status::Normal;
-            when(fits, || Event::Banned { reason: reason.clone(), instance_code: cut(instance_code.clone()) })
+            event_if(fits, || Event::Banned {
+                reason: reason.clone(),
+                instance_code: truncate_reason(instance_code.clone()),
+            })
         }
-        Report::BanLifted => when(account.status == Status::Banned, || Event::BanLifted),
+        Report::BanLifted => event_if(account.status == Status::Banned, || Event::BanLifted),
         Report::CodeSent { task } => {
             let fits = waits_for(*task).is_some_and(|waiting| !waiting.code_sent);
-            when(fits, || Event::CodeSent)
+            event_if(fits, || Event::CodeSent)
         }
-        Report::RegistrationFailed { task, reason } => when(waits_for(*task).is_some(), || Event::RegistrationFailed {
-            reason: reason.clone(),
-            attempt: 0,
-            still_waiting: false,
+        Report::RegistrationFailed { task, reason } => event_if(waits_for(*task).is_some(), || {
+            Event::RegistrationFailed { reason: reason.clone(), attempt: 0, still_waiting: false }
         }),
-        Report::CodeAccepted { task } => when(waits_for(*task).is_some(), || Event::Registered),
+        Report::CodeAccepted { task } => event_if(waits_for(*task).is_some(), || Event::Registered),
         Report::CodeRefused { task, attempt, reason } => {
-            let unjudged = waits_for(*task).map_or(&[][..], |waiting| &waiting.unjudged);
+            let unjudged = waits_for(*task).map_or(&[][..], |waiting| &waiting.pending_codes);
             let fits = unjudged.iter().any(|unjudged| unjudged.number == *attempt);
             let used_up = waits_for(*task).map_or(0, |waiting| waiting.attempts) >= REGISTRATION_ATTEMPTS;
-            when(fits, || Event::RegistrationFailed {
+            event_if(fits, || Event::RegistrationFailed {
                 reason: reason.clone(),
                 attempt: *attempt,
                 still_waiting: !used_up || unjudged.len() > 1,
@@ -204,21 +215,25 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
 
 /// Who serves the account from the next session or registration on. It moves while it is offline only: a session ends
 /// where it began.
-fn served_by(account: &Account, account_type: AccountType, choice: Choice) -> GatewayKind {
-    if account.online_status == OnlineStatus::Offline { choice.of(account_type) } else { account.gateway }
+fn choose_gateway(account: &Account, account_type: AccountType, choice: GatewayChoice) -> GatewayKind {
+    if account.online_status == OnlineStatus::Offline { choice.gateway_for(account_type) } else { account.gateway }
 }
 
 /// The event that has it served so, if that is new.
-fn assigned(account: &Account, account_type: AccountType, choice: Choice) -> Result<Option<Event>, Refusal> {
-    let gateway = served_by(account, account_type, choice);
+fn assign_gateway(
+    account: &Account,
+    account_type: AccountType,
+    choice: GatewayChoice,
+) -> Result<Option<Event>, CommandRejection> {
+    let gateway = choose_gateway(account, account_type, choice);
     if gateway == GatewayKind::CloudApi && account_type == AccountType::Personal {
-        return Err(Refusal::PersonalAccount);
+        return Err(CommandRejection::PersonalAccount);
     }
     Ok((gateway != account.gateway).then_some(Event::GatewayAssigned { gateway }))
 }
 
 /// What is told to receivers comes first: that the registration ends, and that the account is on its way offline.
-fn erased(account: &Account, reason: &Reason) -> Vec<Event> {
+fn decide_erasure(account: &Account, reason: &Reason) -> Vec<Event> {
     // A registration that was asked for since has a key of its own, whose codes are erased too.
     if account.is_erased && account.registration.is_none() {
         return vec![];
@@ -235,6 +250,6 @@ fn erased(account: &Account, reason: &Reason) -> Vec<Event> {
 }
 
 /// One event if `fits`, none otherwise.
-fn when(fits: bool, event: impl FnOnce() -> Event) -> Vec<Event> {
+fn event_if(fits: bool, event: impl FnOnce() -> Event) -> Vec<Event> {
     if fits { vec![event()] } else { vec![] }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccountType, CallingCode, Content, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, TaskId,
+    AccountType, CallingCode, Content, GatewayKind, OnlineStatus, ProviderCall, Reason, SealedBytes, Status, TaskId,
     Timestamp, VerifyType,
 };
 
@@ -72,7 +72,7 @@ pub enum Event {
     /// A caller submitted a code.
     CodeSubmitted {
         /// The code, sealed.
-        code: Sealed,
+        code: SealedBytes,
     },
     /// The number is registered.
     Registered,
@@ -98,7 +98,7 @@ pub enum Event {
     /// The account was given the PIN that it is registered with.
     PinKept {
         /// The PIN, sealed.
-        pin: Sealed,
+        pin: SealedBytes,
     },
     /// A provider is about to be called: whether it was is not known from this alone.
     ProviderCalled {
@@ -137,7 +137,7 @@ impl Event {
     ///
     /// It says in one word what `Account::evolve` does to them, for those who follow all accounts at once and keep
     /// nothing else of them.
-    pub fn standing(&self) -> Option<(Status, OnlineStatus)> {
+    pub fn resulting_status(&self) -> Option<(Status, OnlineStatus)> {
         match self {
             Event::OnlineRequested => Some((Status::Normal, OnlineStatus::OnlineComing)),
             Event::CameOnline { .. } => Some((Status::Normal, OnlineStatus::Online)),
@@ -234,7 +234,7 @@ pub(crate) mod tests {
                 lifetime: Duration::ZERO,
             },
             Event::CodeSent,
-            Event::CodeSubmitted { code: Sealed(Box::default()) },
+            Event::CodeSubmitted { code: SealedBytes(Box::default()) },
             Event::Registered,
             failed(false),
             failed(true),
@@ -244,14 +244,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn standing_and_awaits_code_say_what_evolve_does() {
+    fn resulting_status_agrees_with_evolve() {
         for [first, second, event] in triples(&events()) {
             let mut account = Account::initial();
             account.evolve(first);
             account.evolve(second);
             let before = account.clone();
             account.evolve(event);
-            let standing = event.standing().unwrap_or((before.status, before.online_status));
+            let standing = event.resulting_status().unwrap_or((before.status, before.online_status));
             assert_eq!((account.status, account.online_status), standing, "{first:?}, {second:?}, {event:?}");
             let awaits = event.awaits_code().unwrap_or(before.registration.is_some());
             assert_eq!(account.registration.is_some(), awaits, "{first:?}, {second:?}, {event:?}");

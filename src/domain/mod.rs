@@ -7,52 +7,54 @@
 //! |---|---|
 //! | `account_number` | the shape of a number |
 //! | `calling_code` | which countries a calling code serves |
-//! | `chance` | chance that is always the same, for waits |
-//! | `terms` | the small enumerations of the contract |
+//! | `deterministic_random` | chance that is always the same, for waits |
+//! | `contract_types` | the small enumerations of the contract |
 //! | `content` | what is imported with an account |
 //! | `command` | what may be asked |
-//! | `gateway` | which way to WhatsApp serves which account |
+//! | `gateway_routing` | which way to WhatsApp serves which account |
 //! | `event` | what happened, and which statuses it leads to |
 //! | `account` | the state, folded from events: `evolve`, `outstanding` |
 //! | `decide` | command + state → events or a refusal |
-//! | `access` | who may do what with an API key |
-//! | `act` | what somebody did to the service itself |
-//! | `line` | text on one line, as people write it into the history |
-//! | `legal` | which events may follow which state |
-//! | `notice` | which event is told to receivers, and in which words |
+//! | `permissions` | who may do what with an API key |
+//! | `administrative_event` | what somebody did to the service itself |
+//! | `single_line_text` | text on one line, as people write it into the history |
+//! | `invariants` | which events may follow which state |
+//! | `notification` | which event is told to receivers, and in which words |
 
-mod access;
 mod account;
 mod account_number;
-mod act;
+mod administrative_event;
 mod calling_code;
-mod chance;
 mod command;
 mod content;
+mod contract_types;
 mod decide;
+mod deterministic_random;
 mod event;
-mod gateway;
-mod legal;
-mod line;
-mod notice;
-mod terms;
+mod gateway_routing;
+mod invariants;
+mod notification;
+mod permissions;
+mod single_line_text;
 
-pub use access::{Grant, Need, Proof, Role};
-pub use account::{Account, Attempt, Outstanding, Registration};
-pub use account_number::{AccountNumber, MalformedNumber, masked};
-pub use act::{Act, Deed, Order, SigningScheme};
+pub use account::{Account, CodeAttempt, PendingEffect, Registration};
+pub use account_number::{AccountNumber, MalformedAccountNumber, mask_digits};
+pub use administrative_event::{AccountOrder, AdministrativeEvent, AuditLogEntry, SigningScheme};
 pub use calling_code::{CallingCode, MalformedCallingCode};
-pub use chance::{drawn, sooner};
 pub use command::{Command, Report};
-pub use content::{Content, Fingerprint, Sealed};
-pub use decide::{Refusal, decide};
+pub use content::{Content, Fingerprint, SealedBytes};
+pub use contract_types::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownEnumValue, VerifyType};
+pub use decide::{CommandRejection, decide};
+pub use deterministic_random::{apply_jitter, deterministic_random};
 pub use event::Event;
 #[cfg(test)]
 pub(crate) use event::tests::events as sample_events;
-pub use gateway::{Choice, GatewayKind, MalformedRule, ProviderCall, Routing, Rule, Whom};
-pub use line::{is_line, printable};
-pub use notice::{Channel, Notice};
-pub use terms::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownTerm, VerifyType};
+pub use gateway_routing::{
+    GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,
+};
+pub use notification::{Channel, Notification};
+pub use permissions::{CredentialVerifier, Grant, Permission, Role};
+pub use single_line_text::{escape_controls, is_single_line};
 
 #[cfg(test)]
 mod tests;

@@ -12,89 +12,89 @@ use crate::{access, answers, audit, config, http, journal, projections, receiver
 
 /// A parser, and what it is tried with.
 #[derive(Clone, Copy)]
-pub struct Target {
+pub struct FuzzTarget {
     /// Its room, and what it reads.
     pub name: &'static str,
     /// Its part of all cases, next to the parts of the others: less where a case takes long.
-    pub share: u64,
+    pub weight: u64,
     /// Valid bytes, and some that are nearly so.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Reads any bytes, and panics if what comes of them is not as it must be. The sentence, if they are refused with one.
-    pub run: fn(&[u8]) -> Option<String>,
+    pub check: fn(&[u8]) -> Option<String>,
     /// Bytes of memory that it may take beside what its input is worth.
-    pub memory: u64,
+    pub memory_limit: u64,
 }
 
 /// Of a parser alone, and what is asked about its result.
-const MEMORY: u64 = 256 * 1024;
+const PARSER_MEMORY: u64 = 256 * 1024;
 /// Of one that makes a store: sled takes buffers as large as its segments.
-const MEMORY_OF_A_STORE: u64 = 64 * 1024 * 1024;
+const STORE_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// All of them.
-pub const TARGETS: [Target; 39] = [
-    target("http/import", 100, http::fuzz::accounts, http::fuzz::import),
-    target("http/recycle", 100, http::fuzz::lists, http::fuzz::recycle),
-    target("http/register", 100, http::fuzz::phones, http::fuzz::register),
-    target("http/code", 100, http::fuzz::codes, http::fuzz::code),
-    target("http/headers", 100, http::fuzz::heads, http::fuzz::headers),
-    with_a_store(target("http/requests", 20, http::fuzz::requests, http::fuzz::request)),
-    target("journal/record", 100, journal::fuzz::records, journal::fuzz::record),
-    target("journal/block", 60, journal::fuzz::blocks, journal::fuzz::block),
-    target("journal/checkpoint", 60, journal::fuzz::checkpoints, journal::fuzz::checkpoint),
-    target("journal/snapshot", 100, journal::fuzz::snapshots, journal::fuzz::snapshot),
-    target("journal/proof", 60, journal::fuzz::proofs, journal::fuzz::proof),
-    target("projections/roster", 30, projections::fuzz::rosters, projections::fuzz::roster),
-    target("webhooks/rows", 100, webhooks::fuzz::stored_rows, webhooks::fuzz::rows),
-    target("webhooks/trail", 100, webhooks::fuzz::trails, webhooks::fuzz::trail),
-    target("webhooks/taken", 60, webhooks::fuzz::taken_rows, webhooks::fuzz::taken),
-    target("webhooks/answer", 100, webhooks::fuzz::answers, webhooks::fuzz::answer),
-    target("webhooks/secrets", 60, webhooks::fuzz::secrets, webhooks::fuzz::secret),
-    target("receiver/webhook", 60, receiver::fuzz::webhooks, receiver::fuzz::webhook),
-    target("audit/note", 20, audit::fuzz::notes, audit::fuzz::note),
-    target("audit/bundle", 10, audit::fuzz::bundles, audit::fuzz::bundle),
-    target("audit/export", 20, audit::fuzz::exports, audit::fuzz::export),
-    target("audit/frames", 40, audit::fuzz::backups, audit::fuzz::frames),
-    with_a_store(target("audit/backup", 1, audit::fuzz::backups, audit::fuzz::backup)),
-    target("audit/time", 100, audit::fuzz::times, audit::fuzz::time),
-    target("access/key", 100, access::fuzz::keys, access::fuzz::key),
-    target("access/token", 60, access::fuzz::tokens, access::fuzz::token),
-    target("answers/row", 60, answers::fuzz::rows, answers::fuzz::row),
-    target("vault/sealed", 60, vault::fuzz::sealed_values, vault::fuzz::sealed),
-    target("vault/master_key", 40, vault::fuzz::master_keys, vault::fuzz::master_key),
-    target("config/settings", 20, config::fuzz::givens, config::fuzz::given),
-    target("traces/context", 60, traces::fuzz::contexts, traces::fuzz::context),
-    target("gateway/meta_answer", 60, cloud_api::fuzz::answers, cloud_api::fuzz::answer),
-    target("gateway/meta_usage", 60, cloud_api::fuzz::usages, cloud_api::fuzz::usage),
-    target("gateway/meta_webhook", 60, cloud_api::fuzz::webhooks, cloud_api::fuzz::webhook),
-    target("gateway/reports", 60, bridge::fuzz::reports, bridge::fuzz::batch),
-    target("gateway/answers", 60, bridge::fuzz::answers, bridge::fuzz::answer),
-    target("gateway/signature", 60, bridge::fuzz::signatures, bridge::fuzz::signature),
-    target("gateway/rows", 60, bridge::fuzz::stored, bridge::fuzz::row),
-    target("store/marker", 40, store::fuzz::markers, store::fuzz::marker),
+pub const TARGETS: [FuzzTarget; 39] = [
+    define("http/import", 100, http::fuzz::import_seeds, http::fuzz::check_import),
+    define("http/recycle", 100, http::fuzz::recycle_seeds, http::fuzz::check_recycle),
+    define("http/register", 100, http::fuzz::submit_phone_seeds, http::fuzz::check_submit_phone),
+    define("http/code", 100, http::fuzz::verify_code_seeds, http::fuzz::check_verify_code),
+    define("http/headers", 100, http::fuzz::header_seeds, http::fuzz::check_headers),
+    with_store(define("http/requests", 20, http::fuzz::requests, http::fuzz::request)),
+    define("journal/record", 100, journal::fuzz::record_seeds, journal::fuzz::check_record),
+    define("journal/block", 60, journal::fuzz::block_seeds, journal::fuzz::check_block),
+    define("journal/checkpoint", 60, journal::fuzz::checkpoint_seeds, journal::fuzz::check_checkpoint),
+    define("journal/snapshot", 100, journal::fuzz::snapshot_seeds, journal::fuzz::check_snapshot),
+    define("journal/proof", 60, journal::fuzz::proof_seeds, journal::fuzz::check_proof),
+    define("projections/roster", 30, projections::fuzz::rosters, projections::fuzz::roster),
+    define("webhooks/rows", 100, webhooks::fuzz::stored_rows, webhooks::fuzz::rows),
+    define("webhooks/trail", 100, webhooks::fuzz::trails, webhooks::fuzz::trail),
+    define("webhooks/taken", 60, webhooks::fuzz::taken_rows, webhooks::fuzz::taken),
+    define("webhooks/answer", 100, webhooks::fuzz::answers, webhooks::fuzz::answer),
+    define("webhooks/secrets", 60, webhooks::fuzz::secrets, webhooks::fuzz::secret),
+    define("receiver/webhook", 60, receiver::fuzz::webhook_seeds, receiver::fuzz::check_webhook),
+    define("audit/note", 20, audit::fuzz::note_seeds, audit::fuzz::check_note),
+    define("audit/bundle", 10, audit::fuzz::bundle_seeds, audit::fuzz::check_bundle),
+    define("audit/export", 20, audit::fuzz::export_seeds, audit::fuzz::check_export),
+    define("audit/frames", 40, audit::fuzz::backup_seeds, audit::fuzz::check_frames),
+    with_store(define("audit/backup", 1, audit::fuzz::backup_seeds, audit::fuzz::check_backup)),
+    define("audit/time", 100, audit::fuzz::time_seeds, audit::fuzz::check_time),
+    define("access/key", 100, access::fuzz::keys, access::fuzz::key),
+    define("access/token", 60, access::fuzz::tokens, access::fuzz::token),
+    define("answers/row", 60, answers::fuzz::rows, answers::fuzz::row),
+    define("vault/sealed", 60, vault::fuzz::sealed_seeds, vault::fuzz::check_sealed),
+    define("vault/master_key", 40, vault::fuzz::master_key_seeds, vault::fuzz::check_master_key),
+    define("config/settings", 20, config::fuzz::settings_seeds, config::fuzz::check_settings),
+    define("traces/context", 60, traces::fuzz::context_seeds, traces::fuzz::check_context),
+    define("gateway/meta_answer", 60, cloud_api::fuzz::answers, cloud_api::fuzz::answer),
+    define("gateway/meta_usage", 60, cloud_api::fuzz::usages, cloud_api::fuzz::usage),
+    define("gateway/meta_webhook", 60, cloud_api::fuzz::webhooks, cloud_api::fuzz::webhook),
+    define("gateway/reports", 60, bridge::fuzz::reports, bridge::fuzz::batch),
+    define("gateway/answers", 60, bridge::fuzz::answers, bridge::fuzz::answer),
+    define("gateway/signature", 60, bridge::fuzz::signatures, bridge::fuzz::signature),
+    define("gateway/rows", 60, bridge::fuzz::stored, bridge::fuzz::row),
+    define("store/marker", 40, store::fuzz::marker_seeds, store::fuzz::check_marker),
 ];
 
-const fn target(
+const fn define(
     name: &'static str,
     share: u64,
     seeds: fn() -> Vec<Vec<u8>>,
     run: fn(&[u8]) -> Option<String>,
-) -> Target {
-    Target { name, share, seeds, run, memory: MEMORY }
+) -> FuzzTarget {
+    FuzzTarget { name, weight: share, seeds, check: run, memory_limit: PARSER_MEMORY }
 }
 
-const fn with_a_store(target: Target) -> Target {
-    Target { memory: MEMORY_OF_A_STORE, ..target }
+const fn with_store(target: FuzzTarget) -> FuzzTarget {
+    FuzzTarget { memory_limit: STORE_MEMORY, ..target }
 }
 
-impl Target {
+impl FuzzTarget {
     /// The targets whose names begin so.
-    pub fn named(beginning: &str) -> impl Iterator<Item = &'static Target> {
+    pub fn with_prefix(beginning: &str) -> impl Iterator<Item = &'static FuzzTarget> {
         const { &TARGETS }.iter().filter(move |target| target.name.starts_with(beginning))
     }
 
     /// Tries some bytes. A sentence for people must not move their cursor.
-    pub fn try_with(&self, bytes: &[u8]) {
-        let refused = (self.run)(bytes).unwrap_or_default();
+    pub fn check_input(&self, bytes: &[u8]) {
+        let refused = (self.check)(bytes).unwrap_or_default();
         assert!(!refused.contains(char::is_control), "a refusal has control characters: {refused:?}");
     }
 }

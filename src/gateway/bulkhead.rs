@@ -13,35 +13,37 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock;
-use crate::domain::{GatewayKind, Timestamp, printable};
-use crate::limits::{GATEWAY_AWAY, GATEWAY_AWAY_MAX, GATEWAY_ERROR_BYTES, GATEWAY_ERRORS, GATEWAY_FAILURES};
-use crate::webhooks::drawn;
+use crate::domain::{GatewayKind, Timestamp, escape_controls};
+use crate::limits::{
+    GATEWAY_BREAKER_FAILURES, GATEWAY_BREAKER_OPEN, GATEWAY_BREAKER_OPEN_MAX, GATEWAY_ERROR_BYTES, GATEWAY_ERRORS_KEPT,
+};
+use crate::webhooks::deterministic_random;
 
 /// The bulkhead of one gateway.
 pub(crate) struct Bulkhead {
     gateway: GatewayKind,
     deadline: Duration,
     /// The time that one call takes out of a second.
-    share: Duration,
+    call_interval: Duration,
     max_in_flight: usize,
     permits: Semaphore,
-    state: Mutex<State>,
+    state: Mutex<BulkheadState>,
     /// Whether the gateway is there, for those who wait for it.
-    is_there: watch::Sender<bool>,
+    is_available: watch::Sender<bool>,
 }
 
 /// Why a call was not made, or failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused<E> {
+pub(crate) enum CallError<E> {
     /// The gateway is away, and left alone until then.
     #[error("the gateway is away and is tried again in {} s", .wait.as_secs())]
-    Open {
+    BreakerOpen {
         /// For how long still.
         wait: Duration,
     },
     /// No answer before the deadline.
     #[error("no answer within {} s", .deadline.as_secs_f32())]
-    Late {
+    Timeout {
         /// The deadline.
         deadline: Duration,
     },
@@ -52,9 +54,9 @@ pub(crate) enum Refused<E> {
 
 /// What is known of a gateway's calls.
 #[derive(Clone, Debug)]
-pub(crate) struct Figures {
+pub(crate) struct CallStats {
     /// Whether it is left alone.
-    pub(crate) breaker: Breaker,
+    pub(crate) breaker: GatewayBreakerState,
     /// Calls under way.
     pub(crate) in_flight: usize,
     /// Calls that were answered, whatever the answer.
@@ -64,21 +66,21 @@ pub(crate) struct Figures {
     /// When it last answered.
     pub(crate) last_answer: Option<Timestamp>,
     /// What went wrong last, the newest first.
-    pub(crate) errors: Vec<Error>,
+    pub(crate) errors: Vec<ErrorEntry>,
 }
 
 /// Something that went wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Error {
+pub(crate) struct ErrorEntry {
     /// When.
     pub(crate) at: Timestamp,
     /// What, without secrets.
-    pub(crate) what: String,
+    pub(crate) message: String,
 }
 
 /// Whether a gateway is asked at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Breaker {
+pub(crate) enum GatewayBreakerState {
     /// It is.
     Closed,
     /// Not before then.
@@ -90,43 +92,51 @@ pub(crate) enum Breaker {
     Probing,
 }
 
-struct State {
-    breaker: Breaker,
+struct BulkheadState {
+    breaker: GatewayBreakerState,
     /// Calls in a row that found it away.
-    failures: u32,
+    consecutive_failures: u32,
     /// Calls in a row that were to try again, and found it away too.
-    probes: u32,
+    failed_probes: u32,
     /// When the next call may begin.
-    next: Instant,
+    next_call_at: Instant,
     answered: u64,
     failed: u64,
     last_answer: Option<Timestamp>,
-    errors: VecDeque<Error>,
+    errors: VecDeque<ErrorEntry>,
 }
 
 /// A call that is under way. One that is dropped before its end says nothing of the gateway.
-struct UnderWay<'b> {
+struct InFlightCall<'b> {
     bulkhead: &'b Bulkhead,
     is_probe: bool,
-    is_over: bool,
+    is_finished: bool,
 }
 
 impl Bulkhead {
     /// One for this gateway.
     pub(crate) fn new(gateway: GatewayKind, deadline: Duration, max_in_flight: usize, per_second: usize) -> Bulkhead {
-        let share = Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(u32::MAX).max(1);
-        let state = State {
-            breaker: Breaker::Closed,
-            failures: 0,
-            probes: 0,
-            next: Instant::now(),
+        let call_interval = Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(u32::MAX).max(1);
+        let state = BulkheadState {
+            breaker: GatewayBreakerState::Closed,
+            consecutive_failures: 0,
+            failed_probes: 0,
+            next_call_at: Instant::now(),
             answered: 0,
             failed: 0,
             last_answer: None,
             errors: VecDeque::new(),
         };
         let (state, permits) = (Mutex::new(state), Semaphore::new(max_in_flight));
-        Bulkhead { gateway, deadline, share, max_in_flight, permits, state, is_there: watch::Sender::new(true) }
+        Bulkhead {
+            gateway,
+            deadline,
+            call_interval,
+            max_in_flight,
+            permits,
+            state,
+            is_available: watch::Sender::new(true),
+        }
     }
 
     /// Makes a call when it is its turn, before one deadline. `is_away` says whether an error means that the gateway is
@@ -135,48 +145,48 @@ impl Bulkhead {
         &self,
         call: impl Future<Output = Result<T, E>>,
         is_away: impl Fn(&E) -> bool,
-    ) -> Result<T, Refused<E>> {
+    ) -> Result<T, CallError<E>> {
         // Nobody closes it; should somebody, then calls are no more held apart, and are made all the same.
         let _permit = self.permits.acquire().await;
-        let mut under_way = self.begin()?;
-        sleep_until(self.turn()).await;
+        let mut under_way = self.begin_call()?;
+        sleep_until(self.reserve_call_time()).await;
         match timeout(self.deadline, call).await {
             Ok(Ok(answer)) => {
-                under_way.answered();
+                under_way.record_answer();
                 Ok(answer)
             }
             Ok(Err(error)) if is_away(&error) => {
-                under_way.failed(&error.to_string());
-                Err(Refused::Failed(error))
+                under_way.record_failure(&error.to_string());
+                Err(CallError::Failed(error))
             }
             Ok(Err(error)) => {
-                self.note(&error.to_string());
-                under_way.answered();
-                Err(Refused::Failed(error))
+                self.record_error(&error.to_string());
+                under_way.record_answer();
+                Err(CallError::Failed(error))
             }
             Err(_) => {
-                let late = Refused::Late { deadline: self.deadline };
-                under_way.failed(&late.to_string());
+                let late = CallError::Timeout { deadline: self.deadline };
+                under_way.record_failure(&late.to_string());
                 Err(late)
             }
         }
     }
 
     /// Something went wrong that was no call.
-    pub(crate) fn note(&self, what: &str) {
-        self.lock().note(what);
+    pub(crate) fn record_error(&self, what: &str) {
+        self.lock().record_error(what);
     }
 
     /// Whether the gateway is there; it changes when the breaker opens and closes.
-    pub(crate) fn is_there(&self) -> watch::Receiver<bool> {
-        self.is_there.subscribe()
+    pub(crate) fn availability(&self) -> watch::Receiver<bool> {
+        self.is_available.subscribe()
     }
 
     /// What is known of its calls.
-    pub(crate) fn figures(&self) -> Figures {
+    pub(crate) fn call_stats(&self) -> CallStats {
         let in_flight = self.max_in_flight - self.permits.available_permits().min(self.max_in_flight);
         let state = self.lock();
-        Figures {
+        CallStats {
             breaker: state.breaker,
             in_flight,
             answered: state.answered,
@@ -187,84 +197,86 @@ impl Bulkhead {
     }
 
     /// Lets a call begin, unless the gateway is left alone.
-    fn begin<E>(&self) -> Result<UnderWay<'_>, Refused<E>> {
+    fn begin_call<E>(&self) -> Result<InFlightCall<'_>, CallError<E>> {
         let mut state = self.lock();
         let now = Instant::now();
         let is_probe = match state.breaker {
-            Breaker::Closed => false,
-            Breaker::Open { until } if until <= now => true,
-            Breaker::Open { until } => return Err(Refused::Open { wait: until - now }),
-            Breaker::Probing => return Err(Refused::Open { wait: self.deadline }),
+            GatewayBreakerState::Closed => false,
+            GatewayBreakerState::Open { until } if until <= now => true,
+            GatewayBreakerState::Open { until } => return Err(CallError::BreakerOpen { wait: until - now }),
+            GatewayBreakerState::Probing => return Err(CallError::BreakerOpen { wait: self.deadline }),
         };
         if is_probe {
-            state.breaker = Breaker::Probing;
+            state.breaker = GatewayBreakerState::Probing;
         }
-        Ok(UnderWay { bulkhead: self, is_probe, is_over: false })
+        Ok(InFlightCall { bulkhead: self, is_probe, is_finished: false })
     }
 
     /// The moment of the next call's turn.
-    fn turn(&self) -> Instant {
+    fn reserve_call_time(&self) -> Instant {
         let mut state = self.lock();
-        let turn = state.next.max(Instant::now());
-        state.next = turn + self.share;
+        let turn = state.next_call_at.max(Instant::now());
+        state.next_call_at = turn + self.call_interval;
         turn
     }
 
     // A panic while the lock is held leaves a state that is whole: each change is one assignment.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BulkheadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn note(&mut self, what: &str) {
-        if self.errors.len() == GATEWAY_ERRORS {
+impl BulkheadState {
+    fn record_error(&mut self, what: &str) {
+        if self.errors.len() == GATEWAY_ERRORS_KEPT {
             self.errors.pop_front();
         }
         // Parts of it may be a gateway's own words.
-        let what = printable(&what[..what.floor_char_boundary(GATEWAY_ERROR_BYTES)]);
-        self.errors.push_back(Error { at: clock::now(), what });
+        let what = escape_controls(&what[..what.floor_char_boundary(GATEWAY_ERROR_BYTES)]);
+        self.errors.push_back(ErrorEntry { at: clock::now(), message: what });
     }
 
     /// For how long a gateway that just failed is left alone.
-    fn wait(&self, seed: u64) -> Duration {
+    fn open_duration(&self, seed: u64) -> Duration {
         // By what was tried since: of calls that were under way together, all fail at once and say no more than one.
-        let wait = GATEWAY_AWAY.saturating_mul(1 << self.probes.min(16)).min(GATEWAY_AWAY_MAX);
-        wait * u32::try_from(80 + drawn(seed, u64::from(self.probes)) % 41).unwrap_or(100) / 100
+        let wait = GATEWAY_BREAKER_OPEN.saturating_mul(1 << self.failed_probes.min(16)).min(GATEWAY_BREAKER_OPEN_MAX);
+        wait * u32::try_from(80 + deterministic_random(seed, u64::from(self.failed_probes)) % 41).unwrap_or(100) / 100
     }
 }
 
-impl UnderWay<'_> {
-    fn answered(&mut self) {
-        self.is_over = true;
+impl InFlightCall<'_> {
+    fn record_answer(&mut self) {
+        self.is_finished = true;
         let mut state = self.bulkhead.lock();
         state.answered += 1;
         state.last_answer = Some(clock::now());
-        state.failures = 0;
-        state.probes = 0;
-        if state.breaker != Breaker::Closed {
-            state.breaker = Breaker::Closed;
+        state.consecutive_failures = 0;
+        state.failed_probes = 0;
+        if state.breaker != GatewayBreakerState::Closed {
+            state.breaker = GatewayBreakerState::Closed;
             drop(state);
             tracing::info!(gateway = self.bulkhead.gateway.name(), "the gateway is back");
-            self.bulkhead.is_there.send_replace(true);
+            self.bulkhead.is_available.send_replace(true);
         }
     }
 
-    fn failed(&mut self, what: &str) {
-        self.is_over = true;
+    fn record_failure(&mut self, what: &str) {
+        self.is_finished = true;
         let gateway = self.bulkhead.gateway;
         let mut state = self.bulkhead.lock();
-        state.note(what);
+        state.record_error(what);
         state.failed += 1;
-        state.failures = state.failures.saturating_add(1);
+        state.consecutive_failures = state.consecutive_failures.saturating_add(1);
         // Of calls that were under way when it opened, none opens it for longer.
-        let opens = state.breaker == Breaker::Closed && state.failures >= GATEWAY_FAILURES;
-        state.probes += u32::from(self.is_probe);
+        let opens =
+            state.breaker == GatewayBreakerState::Closed && state.consecutive_failures >= GATEWAY_BREAKER_FAILURES;
+        state.failed_probes += u32::from(self.is_probe);
         if opens || self.is_probe {
-            state.breaker = Breaker::Open { until: Instant::now() + state.wait(u64::from(gateway.code())) };
+            state.breaker =
+                GatewayBreakerState::Open { until: Instant::now() + state.open_duration(u64::from(gateway.code())) };
         }
         if opens {
-            let failures = state.failures;
+            let failures = state.consecutive_failures;
             drop(state);
             tracing::error!(
                 gateway = gateway.name(),
@@ -272,15 +284,15 @@ impl UnderWay<'_> {
                 error = what,
                 "the gateway is away; no call is made to it"
             );
-            self.bulkhead.is_there.send_replace(false);
+            self.bulkhead.is_available.send_replace(false);
         }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlightCall<'_> {
     fn drop(&mut self) {
-        if self.is_probe && !self.is_over {
-            self.bulkhead.lock().breaker = Breaker::Open { until: Instant::now() };
+        if self.is_probe && !self.is_finished {
+            self.bulkhead.lock().breaker = GatewayBreakerState::Open { until: Instant::now() };
         }
     }
 }
@@ -293,29 +305,29 @@ mod tests {
         Bulkhead::new(GatewayKind::Bridge, Duration::from_secs(10), 2, 100)
     }
 
-    async fn ask(bulkhead: &Bulkhead, answer: Result<(), &'static str>) -> Result<(), Refused<&'static str>> {
+    async fn ask(bulkhead: &Bulkhead, answer: Result<(), &'static str>) -> Result<(), CallError<&'static str>> {
         bulkhead.call(async { answer }, |error| *error == "away").await
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_gateway_that_is_away_is_left_alone_for_longer_and_longer() {
         let bulkhead = bulkhead();
-        let mut there = bulkhead.is_there();
-        for _ in 0..GATEWAY_FAILURES {
-            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(Refused::Failed("away"))));
+        let mut there = bulkhead.availability();
+        for _ in 0..GATEWAY_BREAKER_FAILURES {
+            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(CallError::Failed("away"))));
         }
         assert!(there.has_changed().unwrap() && !*there.borrow_and_update());
         let mut waits = Vec::new();
         for _ in 0..9 {
-            let Err(Refused::Open { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
+            let Err(CallError::BreakerOpen { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
             waits.push(wait.as_secs_f32());
             tokio::time::advance(wait).await;
-            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(Refused::Failed("away"))), "one call tries");
+            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(CallError::Failed("away"))), "one call tries");
         }
         let longer = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0_f32];
         let is_about = |(wait, about): (&f32, f32)| (0.79 * about..=1.21 * about).contains(wait);
         assert!(waits.iter().zip(longer).all(is_about), "{waits:?}");
-        tokio::time::advance(GATEWAY_AWAY_MAX * 2).await;
+        tokio::time::advance(GATEWAY_BREAKER_OPEN_MAX * 2).await;
         ask(&bulkhead, Ok(())).await.unwrap();
         ask(&bulkhead, Ok(())).await.unwrap();
         assert!(*there.borrow_and_update());
@@ -335,30 +347,30 @@ mod tests {
         };
         futures_util::future::join_all((0..64).map(|_| fail())).await;
         for most in [2, 3, 5] {
-            let Err(Refused::Open { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
+            let Err(CallError::BreakerOpen { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
             assert!(wait <= Duration::from_secs(most), "{wait:?}");
             tokio::time::advance(wait).await;
-            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(Refused::Failed("away"))), "one call tries");
+            assert!(matches!(ask(&bulkhead, Err("away")).await, Err(CallError::Failed("away"))), "one call tries");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_no_absence_and_a_probe_that_nobody_waits_for_is_none() {
         let bulkhead = bulkhead();
-        for _ in 0..2 * GATEWAY_FAILURES {
-            assert!(matches!(ask(&bulkhead, Err("refused")).await, Err(Refused::Failed("refused"))));
+        for _ in 0..2 * GATEWAY_BREAKER_FAILURES {
+            assert!(matches!(ask(&bulkhead, Err("refused")).await, Err(CallError::Failed("refused"))));
         }
-        assert_eq!(bulkhead.figures().breaker, Breaker::Closed);
-        for _ in 0..GATEWAY_FAILURES {
+        assert_eq!(bulkhead.call_stats().breaker, GatewayBreakerState::Closed);
+        for _ in 0..GATEWAY_BREAKER_FAILURES {
             let hangs = bulkhead.call(std::future::pending::<Result<(), &str>>(), |_| true);
-            assert!(matches!(hangs.await, Err(Refused::Late { .. })));
+            assert!(matches!(hangs.await, Err(CallError::Timeout { .. })));
         }
-        tokio::time::advance(GATEWAY_AWAY_MAX).await;
+        tokio::time::advance(GATEWAY_BREAKER_OPEN_MAX).await;
         let probe =
             timeout(Duration::from_secs(1), bulkhead.call(std::future::pending::<Result<(), &str>>(), |_| true));
         assert!(probe.await.is_err());
         ask(&bulkhead, Ok(())).await.unwrap();
-        assert_eq!(bulkhead.figures().breaker, Breaker::Closed);
+        assert_eq!(bulkhead.call_stats().breaker, GatewayBreakerState::Closed);
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,51 +19,51 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::{Gateway, Reports};
+use crate::actors::{GatewayPort, ReportSender};
 use crate::config;
-use crate::domain::{Account, AccountNumber, Outstanding, Reason, Report};
+use crate::domain::{Account, AccountNumber, PendingEffect, Reason, Report};
 use crate::vault::Vault;
 
 /// The handle that the actors hold.
 pub struct Simulator {
-    channel: mpsc::UnboundedSender<Happening>,
+    worker: mpsc::UnboundedSender<SimulatorMessage>,
     vault: Vault,
     delay: Duration,
 }
 
 /// The simulated channel: it waits, and reports.
-pub struct Channel {
-    happenings: mpsc::UnboundedReceiver<Happening>,
+pub struct SimulatorWorker {
+    messages: mpsc::UnboundedReceiver<SimulatorMessage>,
     /// By time and, at the same time, by arrival.
-    waiting: BTreeMap<(Instant, u64), Reaction>,
-    arrivals: u64,
+    scheduled: BTreeMap<(Instant, u64), ScheduledReport>,
+    message_count: u64,
     /// The last session of each account that was closed by request.
-    closed: HashMap<AccountNumber, u32>,
-    reports: Reports,
+    closed_sessions: HashMap<AccountNumber, u32>,
+    reports: ReportSender,
 }
 
 /// What the simulator tells the channel.
-enum Happening {
-    Reaction(Reaction),
+enum SimulatorMessage {
+    Schedule(ScheduledReport),
     /// A session is to be closed: what its fate still held for it will not happen.
-    Closed {
+    SessionClosed {
         account: AccountNumber,
         session: u32,
     },
 }
 
 /// What the channel will report about an account, and when.
-struct Reaction {
+struct ScheduledReport {
     due: Instant,
     account: AccountNumber,
     /// The session by whose fate it happens, if it does.
-    fate_of: Option<u32>,
+    only_session: Option<u32>,
     report: Report,
 }
 
 /// What the last four digits of a number mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum SimulatedOutcome {
     PairingFails,
     NetworkFails,
     Banned,
@@ -79,21 +79,32 @@ impl Simulator {
     /// Sessions outlive a restart of the service: the accounts `online` still are, each in the session that `session_of`
     /// knows, and what their fates hold for them is still to come.
     pub fn new(
-        settings: &config::Simulator,
+        settings: &config::SimulatorSettings,
         vault: Vault,
-        reports: Reports,
+        reports: ReportSender,
         online: impl IntoIterator<Item = AccountNumber>,
         session_of: impl Fn(AccountNumber) -> u32,
-    ) -> (Simulator, Channel) {
+    ) -> (Simulator, SimulatorWorker) {
         // Unbounded, because actors cannot wait; each of them asks for what its account waits for and no more.
         let (sender, happenings) = mpsc::unbounded_channel();
-        let simulator = Simulator { channel: sender, vault, delay: settings.delay };
-        for account in online.into_iter().filter(|account| matches!(Fate::of(*account), Fate::Banned | Fate::Drops)) {
+        let simulator = Simulator { worker: sender, vault, delay: settings.delay };
+        for account in online.into_iter().filter(|account| {
+            matches!(SimulatedOutcome::for_account(*account), SimulatedOutcome::Banned | SimulatedOutcome::Drops)
+        }) {
             let session = session_of(account);
-            simulator.after_connecting(account, session, instance_code(session), simulator.delay);
+            simulator.schedule_follow_up(account, session, instance_code(session), simulator.delay);
         }
         let (waiting, closed) = (BTreeMap::new(), HashMap::new());
-        (simulator, Channel { happenings, waiting, arrivals: 0, closed, reports })
+        (
+            simulator,
+            SimulatorWorker {
+                messages: happenings,
+                scheduled: waiting,
+                message_count: 0,
+                closed_sessions: closed,
+                reports,
+            },
+        )
     }
 
     fn connect(&self, account: AccountNumber, session: u32) {
@@ -103,145 +114,158 @@ impl Simulator {
             reason: Reason::new(reason),
             instance_code: instance_code.clone(),
         };
-        match Fate::of(account) {
-            Fate::PairingFails => self.react(account, self.delay, fails(Reason::PAIRING_FAILED)),
-            Fate::NetworkFails => self.react(account, self.delay, fails(Reason::NETWORK)),
-            Fate::NeverAnswers => {}
-            Fate::Banned | Fate::NoCode | Fate::Drops | Fate::Succeeds => {
+        match SimulatedOutcome::for_account(account) {
+            SimulatedOutcome::PairingFails => self.schedule_report(account, self.delay, fails(Reason::PAIRING_FAILED)),
+            SimulatedOutcome::NetworkFails => self.schedule_report(account, self.delay, fails(Reason::NETWORK)),
+            SimulatedOutcome::NeverAnswers => {}
+            SimulatedOutcome::Banned
+            | SimulatedOutcome::NoCode
+            | SimulatedOutcome::Drops
+            | SimulatedOutcome::Succeeds => {
                 let code = instance_code.clone();
-                self.react(account, self.delay, Report::Connected { session: named, instance_code });
-                self.after_connecting(account, session, code, 2 * self.delay);
+                self.schedule_report(account, self.delay, Report::Connected { session: named, instance_code });
+                self.schedule_follow_up(account, session, code, 2 * self.delay);
             }
         }
     }
 
     /// What happens by itself to an account that is online.
-    fn after_connecting(&self, account: AccountNumber, session: u32, instance_code: String, delay: Duration) {
-        let report = match Fate::of(account) {
-            Fate::Banned => Report::Banned { reason: Reason::new("banned by simulator"), instance_code },
+    fn schedule_follow_up(&self, account: AccountNumber, session: u32, instance_code: String, delay: Duration) {
+        let report = match SimulatedOutcome::for_account(account) {
+            SimulatedOutcome::Banned => Report::Banned { reason: Reason::new("banned by simulator"), instance_code },
             // A report about session 1 does not touch a later one.
-            Fate::Drops if session == 1 => {
+            SimulatedOutcome::Drops if session == 1 => {
                 let reason = Reason::new(Reason::NETWORK);
                 Report::Disconnected { session: Some(session), reason, instance_code }
             }
-            Fate::PairingFails
-            | Fate::NetworkFails
-            | Fate::NeverAnswers
-            | Fate::NoCode
-            | Fate::Drops
-            | Fate::Succeeds => return,
+            SimulatedOutcome::PairingFails
+            | SimulatedOutcome::NetworkFails
+            | SimulatedOutcome::NeverAnswers
+            | SimulatedOutcome::NoCode
+            | SimulatedOutcome::Drops
+            | SimulatedOutcome::Succeeds => return,
         };
-        self.tell(Happening::Reaction(Reaction {
+        self.send_message(SimulatorMessage::Schedule(ScheduledReport {
             due: Instant::now() + delay,
             account,
-            fate_of: Some(session),
+            only_session: Some(session),
             report,
         }));
     }
 
     fn disconnect(&self, account: AccountNumber, session: u32) {
         let (reason, instance_code) = (Reason::none(), instance_code(session));
-        self.tell(Happening::Closed { account, session });
-        if Fate::of(account) != Fate::NeverAnswers {
-            self.react(account, self.delay, Report::Disconnected { session: Some(session), reason, instance_code });
+        self.send_message(SimulatorMessage::SessionClosed { account, session });
+        if SimulatedOutcome::for_account(account) != SimulatedOutcome::NeverAnswers {
+            self.schedule_report(
+                account,
+                self.delay,
+                Report::Disconnected { session: Some(session), reason, instance_code },
+            );
         }
     }
 
-    fn react(&self, account: AccountNumber, delay: Duration, report: Report) {
-        self.tell(Happening::Reaction(Reaction { due: Instant::now() + delay, account, fate_of: None, report }));
+    fn schedule_report(&self, account: AccountNumber, delay: Duration, report: Report) {
+        self.send_message(SimulatorMessage::Schedule(ScheduledReport {
+            due: Instant::now() + delay,
+            account,
+            only_session: None,
+            report,
+        }));
     }
 
-    fn tell(&self, happening: Happening) {
+    fn send_message(&self, happening: SimulatorMessage) {
         // Nobody takes it when the service stops; the next start asks again for what is outstanding.
-        let _stopping = self.channel.send(happening);
+        let _stopping = self.worker.send(happening);
     }
 }
 
-impl Gateway for Simulator {
-    fn take_up(&self, account: AccountNumber, _: &Account, owed: &Outstanding, _: Duration) {
-        let fate = Fate::of(account);
+impl GatewayPort for Simulator {
+    fn dispatch(&self, account: AccountNumber, _: &Account, owed: &PendingEffect, _: Duration) {
+        let fate = SimulatedOutcome::for_account(account);
         match *owed {
-            Outstanding::Connect { session } => self.connect(account, session),
-            Outstanding::Disconnect { session } => self.disconnect(account, session),
-            Outstanding::RequestCode { .. } | Outstanding::SubmitCode { .. } if fate == Fate::NeverAnswers => {}
-            Outstanding::RequestCode { task, .. } => {
+            PendingEffect::Connect { session } => self.connect(account, session),
+            PendingEffect::Disconnect { session } => self.disconnect(account, session),
+            PendingEffect::RequestCode { .. } | PendingEffect::SubmitCode { .. }
+                if fate == SimulatedOutcome::NeverAnswers => {}
+            PendingEffect::RequestCode { task, .. } => {
                 let report = match fate {
-                    Fate::NoCode => {
+                    SimulatedOutcome::NoCode => {
                         Report::RegistrationFailed { task, reason: Reason::new("code refused by simulator") }
                     }
-                    Fate::PairingFails
-                    | Fate::NetworkFails
-                    | Fate::Banned
-                    | Fate::NeverAnswers
-                    | Fate::Drops
-                    | Fate::Succeeds => Report::CodeSent { task },
+                    SimulatedOutcome::PairingFails
+                    | SimulatedOutcome::NetworkFails
+                    | SimulatedOutcome::Banned
+                    | SimulatedOutcome::NeverAnswers
+                    | SimulatedOutcome::Drops
+                    | SimulatedOutcome::Succeeds => Report::CodeSent { task },
                 };
-                self.react(account, self.delay, report);
+                self.schedule_report(account, self.delay, report);
             }
-            Outstanding::SubmitCode { task, attempt, ref code } => {
+            PendingEffect::SubmitCode { task, attempt, ref code } => {
                 let refused = |reason| Report::CodeRefused { task, attempt, reason: Reason::new(reason) };
                 let report = match self.vault.open_code(account, code) {
                     Ok(code) if code.as_str() == "123456" => Report::CodeAccepted { task },
                     Ok(_) => refused("wrong code".to_owned()),
                     Err(error) => refused(error.to_string()),
                 };
-                self.react(account, self.delay, report);
+                self.schedule_report(account, self.delay, report);
             }
         }
     }
 }
 
-impl Channel {
+impl SimulatorWorker {
     /// Reports what is due, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(reaction) = stop.run_until_cancelled(self.next_due()).await.flatten() {
-            let closed = self.closed.get(&reaction.account).copied();
-            if reaction.fate_of.is_none_or(|session| closed.is_none_or(|closed| closed < session)) {
+            let closed = self.closed_sessions.get(&reaction.account).copied();
+            if reaction.only_session.is_none_or(|session| closed.is_none_or(|closed| closed < session)) {
                 self.reports.send(reaction.account, reaction.report).await;
             }
         }
     }
 
     /// The next reaction, when it is due; none once no simulator is left.
-    async fn next_due(&mut self) -> Option<Reaction> {
+    async fn next_due(&mut self) -> Option<ScheduledReport> {
         loop {
-            while let Ok(happening) = self.happenings.try_recv() {
-                self.take_in(happening);
+            while let Ok(happening) = self.messages.try_recv() {
+                self.handle_message(happening);
             }
-            let due = self.waiting.first_key_value().map(|((due, _), _)| *due);
+            let due = self.scheduled.first_key_value().map(|((due, _), _)| *due);
             if due.is_some_and(|due| due <= Instant::now()) {
-                return self.waiting.pop_first().map(|(_, reaction)| reaction);
+                return self.scheduled.pop_first().map(|(_, reaction)| reaction);
             }
             tokio::select! {
-                happening = self.happenings.recv() => self.take_in(happening?),
+                happening = self.messages.recv() => self.handle_message(happening?),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }
     }
 
-    fn take_in(&mut self, happening: Happening) {
+    fn handle_message(&mut self, happening: SimulatorMessage) {
         match happening {
-            Happening::Reaction(reaction) => {
-                self.arrivals += 1;
-                self.waiting.insert((reaction.due, self.arrivals), reaction);
+            SimulatorMessage::Schedule(reaction) => {
+                self.message_count += 1;
+                self.scheduled.insert((reaction.due, self.message_count), reaction);
             }
-            Happening::Closed { account, session } => {
-                self.closed.insert(account, session);
+            SimulatorMessage::SessionClosed { account, session } => {
+                self.closed_sessions.insert(account, session);
             }
         }
     }
 }
 
-impl Fate {
-    fn of(account: AccountNumber) -> Fate {
+impl SimulatedOutcome {
+    fn for_account(account: AccountNumber) -> SimulatedOutcome {
         match account.last_four() {
-            1 => Fate::PairingFails,
-            2 => Fate::NetworkFails,
-            3 => Fate::Banned,
-            4 => Fate::NeverAnswers,
-            5 => Fate::NoCode,
-            6 => Fate::Drops,
-            _ => Fate::Succeeds,
+            1 => SimulatedOutcome::PairingFails,
+            2 => SimulatedOutcome::NetworkFails,
+            3 => SimulatedOutcome::Banned,
+            4 => SimulatedOutcome::NeverAnswers,
+            5 => SimulatedOutcome::NoCode,
+            6 => SimulatedOutcome::Drops,
+            _ => SimulatedOutcome::Succeeds,
         }
     }
 }

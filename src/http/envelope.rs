@@ -9,15 +9,15 @@ use utoipa::ToSchema;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
-use super::endpoint::{Data, Endpoint};
-use super::error::{Error, Undone};
-use super::once::IDEMPOTENCY_REPLAYED;
-use crate::answers::Given;
+use super::contract_endpoints::{ContractEndpoint, EnvelopeData};
+use super::error::{Error, ItemError};
+use super::idempotency_key::IDEMPOTENCY_REPLAYED;
+use crate::answers::StoredResponse;
 use crate::domain::{AccountNumber, TaskId};
-use crate::limits::NAMED_REFUSALS;
+use crate::limits::NAMED_REJECTIONS;
 
 /// What an endpoint answers when the request was carried out.
-pub(super) enum Answer {
+pub(super) enum CallOutcome {
     /// All of it was done.
     Success,
     /// A registration was begun.
@@ -26,35 +26,35 @@ pub(super) enum Answer {
     Batch {
         accounts: Vec<AccountNumber>,
         /// In the order of the accounts.
-        outcomes: Vec<Result<(), Undone>>,
+        outcomes: Vec<Result<(), ItemError>>,
         /// Whether the caller wants a verdict for each account.
         details: bool,
     },
 }
 
 /// What a caller is sent.
-pub(super) enum Reply {
+pub(super) enum EndpointResponse {
     /// What came of the request.
-    Answer(Answer),
+    Outcome(CallOutcome),
     /// What is kept for whoever asks again.
-    Kept {
-        given: Given,
+    Stored {
+        given: StoredResponse,
         /// Whether it was given before.
         is_repeated: bool,
     },
     /// A body of its own form: the account list, or that it has not changed; the metrics.
-    Made(Response),
+    Raw(Response),
 }
 
 /// What HTTP would say of an answer if it did not always say 200.
 #[derive(Clone, Copy)]
-pub(super) struct Meant(pub(super) StatusCode);
+pub(super) struct IntendedStatus(pub(super) StatusCode);
 
 /// The body of an answer; the keys stand in this order.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Body<'a> {
+pub(super) struct Envelope<'a> {
     #[schema(value_type = String)]
-    data: Data,
+    data: EnvelopeData,
     /// 200 done; 207 some accounts of a batch were refused; else the error, as the status of HTTP says it too, but for tokens.
     code: u16,
     /// `success`, or one sentence that names the field or the account, and says what to do.
@@ -62,12 +62,13 @@ pub(super) struct Body<'a> {
     /// With `details=true` one verdict for each account of the batch, in order; else left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    results: Option<Vec<Verdict>>,
+    results: Option<Vec<ItemResult>>,
 }
 
 /// What became of one account.
 #[derive(Serialize, ToSchema)]
-struct Verdict {
+#[schema(as = Verdict)]
+struct ItemResult {
     /// The account number.
     #[serde(rename = "whatsApp")]
     account: String,
@@ -85,39 +86,43 @@ pub(super) const LIST_HEAD: &str = r#"{"data":"#;
 pub(super) const LIST_TAIL: &str = r#","code":200,"message":"success"}"#;
 
 /// The answer of `endpoint`. With `always_200`, HTTP says 200 whatever the code is, save where clients must slow down.
-pub(super) fn respond(endpoint: Endpoint, result: Result<Reply, Error>, always_200: bool) -> Response {
+pub(super) fn respond(
+    endpoint: ContractEndpoint,
+    result: Result<EndpointResponse, Error>,
+    always_200: bool,
+) -> Response {
     match result {
-        Ok(Reply::Answer(answer)) => {
-            let Given { code, body } = render(endpoint, &Ok(answer));
-            json(code, always_200, body)
+        Ok(EndpointResponse::Outcome(answer)) => {
+            let StoredResponse { code, body } = render_outcome(endpoint, &Ok(answer));
+            json_response(code, always_200, body)
         }
-        Ok(Reply::Kept { given: Given { code, body }, is_repeated }) => {
-            let mut response = json(code, always_200, body);
+        Ok(EndpointResponse::Stored { given: StoredResponse { code, body }, is_repeated }) => {
+            let mut response = json_response(code, always_200, body);
             if is_repeated {
                 response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
             }
             response
         }
-        Ok(Reply::Made(response)) => response,
-        Err(error) => refused(endpoint, &error, always_200),
+        Ok(EndpointResponse::Raw(response)) => response,
+        Err(error) => error_response(endpoint, &error, always_200),
     }
 }
 
 /// Code and body of what came of a request.
-pub(super) fn render(endpoint: Endpoint, result: &Result<Answer, Error>) -> Given {
+pub(super) fn render_outcome(endpoint: ContractEndpoint, result: &Result<CallOutcome, Error>) -> StoredResponse {
     let (code, body) = match result {
-        Ok(Answer::Success) => (200, Cow::Borrowed(SUCCESS_BODY)),
-        Ok(Answer::Task(task)) => {
-            let body = Body { data: Data::Number(task.get()), code: 200, message: SUCCESS, results: None };
+        Ok(CallOutcome::Success) => (200, Cow::Borrowed(SUCCESS_BODY)),
+        Ok(CallOutcome::Task(task)) => {
+            let body = Envelope { data: EnvelopeData::Number(task.get()), code: 200, message: SUCCESS, results: None };
             (200, body.render())
         }
-        Ok(Answer::Batch { accounts, outcomes, details }) => batch_body(endpoint, accounts, outcomes, *details),
+        Ok(CallOutcome::Batch { accounts, outcomes, details }) => batch_body(endpoint, accounts, outcomes, *details),
         Err(error) => error_body(endpoint, error),
     };
-    Given { code, body: bytes(body) }
+    StoredResponse { code, body: into_bytes(body) }
 }
 
-fn bytes(text: Cow<'static, str>) -> Bytes {
+fn into_bytes(text: Cow<'static, str>) -> Bytes {
     match text {
         Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
         Cow::Owned(text) => text.into(),
@@ -125,17 +130,17 @@ fn bytes(text: Cow<'static, str>) -> Bytes {
 }
 
 /// Code and body of an error.
-pub(super) fn error_body(endpoint: Endpoint, error: &Error) -> (u16, Cow<'static, str>) {
+pub(super) fn error_body(endpoint: ContractEndpoint, error: &Error) -> (u16, Cow<'static, str>) {
     let (code, message) = (error.code(), error.message());
-    (code, Body { data: endpoint.empty_data(), code, message: &message, results: None }.render())
+    (code, Envelope { data: endpoint.empty_data(), code, message: &message, results: None }.render())
 }
 
 /// Code and body for a batch: 200 if all accounts were accepted, 207 if some were. If none was, 409, or the code of the
 /// first that failed inside.
 pub(super) fn batch_body(
-    endpoint: Endpoint,
+    endpoint: ContractEndpoint,
     accounts: &[AccountNumber],
-    outcomes: &[Result<(), Undone>],
+    outcomes: &[Result<(), ItemError>],
     details: bool,
 ) -> (u16, Cow<'static, str>) {
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
@@ -143,43 +148,48 @@ pub(super) fn batch_body(
         return (200, Cow::Borrowed(SUCCESS_BODY));
     }
     let failed = outcomes.iter().find_map(|outcome| match outcome {
-        Err(undone @ (Undone::Failed(_) | Undone::Denied(_))) => Some(undone.code()),
-        Ok(()) | Err(Undone::Refused(_)) => None,
+        Err(undone @ (ItemError::Failed(_) | ItemError::Auth(_))) => Some(undone.code()),
+        Ok(()) | Err(ItemError::Rejected(_)) => None,
     });
     let code = match refused {
         0 => 200,
         all if all == outcomes.len() => failed.unwrap_or(409),
         _ => 207,
     };
-    let message = if refused == 0 { SUCCESS.into() } else { refusals(accounts, outcomes, refused, details) };
-    let results = details.then(|| accounts.iter().zip(outcomes).map(Verdict::of).collect());
-    (code, Body { data: endpoint.empty_data(), code, message: &message, results }.render())
+    let message = if refused == 0 { SUCCESS.into() } else { rejection_summary(accounts, outcomes, refused, details) };
+    let results = details.then(|| accounts.iter().zip(outcomes).map(ItemResult::from_outcome).collect());
+    (code, Envelope { data: endpoint.empty_data(), code, message: &message, results }.render())
 }
 
 /// How many accounts were refused, and why the first few were.
-fn refusals(accounts: &[AccountNumber], outcomes: &[Result<(), Undone>], refused: usize, details: bool) -> String {
+fn rejection_summary(
+    accounts: &[AccountNumber],
+    outcomes: &[Result<(), ItemError>],
+    refused: usize,
+    details: bool,
+) -> String {
     let mut message = match outcomes.len() {
         1 => String::new(),
-        all if outcomes.iter().any(|outcome| matches!(outcome, Err(Undone::Failed(_) | Undone::Denied(_)))) => {
+        all if outcomes.iter().any(|outcome| matches!(outcome, Err(ItemError::Failed(_) | ItemError::Auth(_)))) => {
             format!("{refused} of {all} accounts refused or failed: ")
         }
         all => format!("{refused} of {all} accounts refused: "),
     };
-    let words = |(account, outcome): (&AccountNumber, &Result<(), Undone>)| {
+    let words = |(account, outcome): (&AccountNumber, &Result<(), ItemError>)| {
         outcome.as_ref().err().map(|undone| undone.message(*account))
     };
-    let named: Vec<String> = accounts.iter().zip(outcomes).filter_map(words).take(NAMED_REFUSALS).collect();
+    let named: Vec<String> = accounts.iter().zip(outcomes).filter_map(words).take(NAMED_REJECTIONS).collect();
     message.push_str(&named.join(". "));
-    if refused > NAMED_REFUSALS {
+    if refused > NAMED_REJECTIONS {
         let hint = if details { "" } else { "; add ?details=true to see all" };
-        let _ = write!(message, ". And {} more{hint}", refused - NAMED_REFUSALS);
+        let _ = write!(message, ". And {} more{hint}", refused - NAMED_REJECTIONS);
     }
     message
 }
 
-fn refused(endpoint: Endpoint, error: &Error, always_200: bool) -> Response {
+fn error_response(endpoint: ContractEndpoint, error: &Error, always_200: bool) -> Response {
     let (code, body) = error_body(endpoint, error);
-    let mut response = json(code, always_200, bytes(body));
+    let mut response = json_response(code, always_200, into_bytes(body));
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -187,18 +197,18 @@ fn refused(endpoint: Endpoint, error: &Error, always_200: bool) -> Response {
     if http_status(code, false) == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if let Error::Method(endpoint) = error {
-        headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
+    if let Error::MethodNotAllowed(endpoint) = error {
+        headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allowed_methods()));
     }
     response
 }
 
-fn json(code: u16, always_200: bool, body: Bytes) -> Response {
+fn json_response(code: u16, always_200: bool, body: Bytes) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = http_status(code, always_200);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if always_200 {
-        response.extensions_mut().insert(Meant(http_status(code, false)));
+        response.extensions_mut().insert(IntendedStatus(http_status(code, false)));
     }
     response
 }
@@ -214,19 +224,19 @@ pub(super) fn http_status(code: u16, always_200: bool) -> StatusCode {
     }
 }
 
-impl Body<'_> {
+impl Envelope<'_> {
     fn render(&self) -> Cow<'static, str> {
         // Texts and integers always become JSON.
         Cow::Owned(serde_json::to_string(self).unwrap_or_default())
     }
 }
 
-impl Verdict {
-    fn of((account, outcome): (&AccountNumber, &Result<(), Undone>)) -> Verdict {
+impl ItemResult {
+    fn from_outcome((account, outcome): (&AccountNumber, &Result<(), ItemError>)) -> ItemResult {
         let (code, message) = match outcome {
             Ok(()) => (200, SUCCESS.into()),
             Err(undone) => (undone.code(), undone.message(*account).into()),
         };
-        Verdict { account: account.to_string(), code, message }
+        ItemResult { account: account.to_string(), code, message }
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
-use super::endpoint::Endpoint;
-use super::fault::Fault;
-use crate::access::Denied;
-use crate::domain::{AccountNumber, Refusal};
+use super::contract_endpoints::ContractEndpoint;
+use super::validation_error::ValidationError;
+use crate::access::AuthError;
+use crate::domain::{AccountNumber, CommandRejection};
 use crate::limits::BODY_TIMEOUT;
 use crate::{actors, answers, journal, vault};
 
@@ -19,8 +19,8 @@ pub enum Error {
     #[error("no endpoint has this path; the API is under /group-dispatch-api")]
     NoSuchPath,
     /// The endpoint does not take this method.
-    #[error("this endpoint does not take this method; use {}", .0.allow())]
-    Method(Endpoint),
+    #[error("this endpoint does not take this method; use {}", .0.allowed_methods())]
+    MethodNotAllowed(ContractEndpoint),
     /// The body is larger than allowed.
     #[error("the body has more than {limit} bytes; send fewer accounts in one request")]
     TooLarge {
@@ -29,30 +29,30 @@ pub enum Error {
     },
     /// The body is in another form.
     #[error("the body must be JSON in UTF-8, not compressed; send Content-Type: application/json")]
-    MediaType,
+    UnsupportedMediaType,
     /// Too many large bodies are being read.
     #[error("too many large requests are being read; try again shortly, or send fewer accounts in one request")]
-    NoRoom,
+    MemoryBudgetExceeded,
     /// The body did not arrive in time.
     #[error("the body did not arrive within {} s; send it without a pause", BODY_TIMEOUT.as_secs())]
     SlowBody,
     /// The connection broke within the body.
     #[error("the body ended early; send as many bytes as Content-Length says")]
-    BrokenBody,
+    IncompleteBody,
     /// The body or the query is malformed.
     #[error(transparent)]
-    Malformed(#[from] Fault),
+    Malformed(#[from] ValidationError),
     /// The rules refuse what is asked of the one account of this request.
     #[error("{account} {refusal}")]
-    Refused {
+    Rejected {
         /// Whose.
         account: AccountNumber,
         /// Why.
-        refusal: Refusal,
+        refusal: CommandRejection,
     },
     /// Whoever asks is not let in, or may not ask this.
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Auth(#[from] AuthError),
     /// The service starts or stops.
     #[error("the service is starting or stopping; try again shortly")]
     NotReady,
@@ -61,7 +61,7 @@ pub enum Error {
         "there was no answer within {limit:?}; what was asked may have been done, in part or whole, or be done yet: ask \
          queryWhatsAppStatus before sending it again"
     )]
-    Late {
+    Timeout {
         /// The bound.
         limit: Duration,
     },
@@ -73,75 +73,75 @@ pub enum Error {
     Vault(#[from] vault::Error),
     /// Its `Idempotency-Key` stands in the way.
     #[error(transparent)]
-    Answers(#[from] answers::Error),
+    Idempotency(#[from] answers::Error),
     /// The work on the request panicked.
     #[error("the work on a request failed: {0}")]
-    Work(#[from] JoinError),
+    TaskFailed(#[from] JoinError),
 }
 
 /// Why one account of a batch was not done.
 #[derive(Debug, Clone)]
-pub(super) enum Undone {
+pub(super) enum ItemError {
     /// The rules refuse it.
-    Refused(Refusal),
+    Rejected(CommandRejection),
     /// It failed.
     Failed(actors::Error),
     /// The key of whoever asked ended before its turn came.
-    Denied(Denied),
+    Auth(AuthError),
 }
 
 /// Why none of the commands of a request was begun.
 #[derive(Debug, Clone)]
-pub(super) enum NotBegun {
+pub(super) enum BatchError {
     /// The accounts could not take them.
     Accounts(actors::Error),
     /// The key of whoever asked has ended meanwhile.
-    Denied(Denied),
+    Auth(AuthError),
 }
 
-impl From<NotBegun> for Error {
-    fn from(why: NotBegun) -> Error {
+impl From<BatchError> for Error {
+    fn from(why: BatchError) -> Error {
         match why {
-            NotBegun::Accounts(error) => error.into(),
-            NotBegun::Denied(denied) => denied.into(),
+            BatchError::Accounts(error) => error.into(),
+            BatchError::Auth(denied) => denied.into(),
         }
     }
 }
 
-impl From<NotBegun> for Undone {
-    fn from(why: NotBegun) -> Undone {
+impl From<BatchError> for ItemError {
+    fn from(why: BatchError) -> ItemError {
         match why {
-            NotBegun::Accounts(error) => Undone::Failed(error),
-            NotBegun::Denied(denied) => Undone::Denied(denied),
+            BatchError::Accounts(error) => ItemError::Failed(error),
+            BatchError::Auth(denied) => ItemError::Auth(denied),
         }
     }
 }
 
-impl Undone {
+impl ItemError {
     /// The contract's code.
     pub(super) fn code(&self) -> u16 {
         match self {
-            Undone::Refused(refusal) => refusal_code(*refusal),
-            Undone::Failed(error) => accounts_code(error),
-            Undone::Denied(denied) => denied.code(),
+            ItemError::Rejected(refusal) => rejection_code(*refusal),
+            ItemError::Failed(error) => accounts_code(error),
+            ItemError::Auth(denied) => denied.code(),
         }
     }
 
     /// The sentence for the caller, which begins with the account.
     pub(super) fn message(&self, account: AccountNumber) -> String {
         let sign = match self {
-            Undone::Refused(_) => "",
-            Undone::Failed(_) | Undone::Denied(_) => ":",
+            ItemError::Rejected(_) => "",
+            ItemError::Failed(_) | ItemError::Auth(_) => ":",
         };
-        format!("{account}{sign} {}", self.words())
+        format!("{account}{sign} {}", self.reason())
     }
 
     /// The sentence without the account.
-    pub(super) fn words(&self) -> Cow<'static, str> {
+    pub(super) fn reason(&self) -> Cow<'static, str> {
         match self {
-            Undone::Refused(refusal) => refusal.to_string().into(),
-            Undone::Denied(denied) => denied.to_string().into(),
-            Undone::Failed(error) => accounts_words(error).map_or_else(|| error.to_string().into(), Cow::Borrowed),
+            ItemError::Rejected(refusal) => refusal.to_string().into(),
+            ItemError::Auth(denied) => denied.to_string().into(),
+            ItemError::Failed(error) => accounts_message(error).map_or_else(|| error.to_string().into(), Cow::Borrowed),
         }
     }
 }
@@ -150,47 +150,47 @@ impl Error {
     /// The contract's code.
     pub(super) fn code(&self) -> u16 {
         match self {
-            Error::SlowBody | Error::BrokenBody | Error::Malformed(_) => 400,
-            Error::Denied(denied) => denied.code(),
+            Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) => 400,
+            Error::Auth(denied) => denied.code(),
             Error::NoSuchPath => 404,
-            Error::Method(_) => 405,
+            Error::MethodNotAllowed(_) => 405,
             Error::TooLarge { .. } => 413,
-            Error::MediaType => 415,
-            Error::Refused { refusal, .. } => refusal_code(*refusal),
-            Error::NoRoom | Error::NotReady | Error::Late { .. } => 503,
+            Error::UnsupportedMediaType => 415,
+            Error::Rejected { refusal, .. } => rejection_code(*refusal),
+            Error::MemoryBudgetExceeded | Error::NotReady | Error::Timeout { .. } => 503,
             Error::Accounts(error) => accounts_code(error),
-            Error::Answers(error) => answers_code(error),
-            Error::Vault(_) | Error::Work(_) => 500,
+            Error::Idempotency(error) => idempotency_code(error),
+            Error::Vault(_) | Error::TaskFailed(_) => 500,
         }
     }
 
     /// The sentence for the caller. What went wrong inside stays inside.
     pub(super) fn message(&self) -> Cow<'static, str> {
         let inside = match self {
-            Error::Accounts(error) => accounts_words(error),
-            Error::Answers(error) => (answers_code(error) == 500).then_some(FAILED),
-            Error::Vault(_) | Error::Work(_) => Some(FAILED),
+            Error::Accounts(error) => accounts_message(error),
+            Error::Idempotency(error) => (idempotency_code(error) == 500).then_some(INTERNAL_ERROR_MESSAGE),
+            Error::Vault(_) | Error::TaskFailed(_) => Some(INTERNAL_ERROR_MESSAGE),
             Error::NoSuchPath
-            | Error::Method(_)
+            | Error::MethodNotAllowed(_)
             | Error::TooLarge { .. }
-            | Error::MediaType
-            | Error::NoRoom
+            | Error::UnsupportedMediaType
+            | Error::MemoryBudgetExceeded
             | Error::SlowBody
-            | Error::BrokenBody
+            | Error::IncompleteBody
             | Error::Malformed(_)
-            | Error::Refused { .. }
-            | Error::Denied(_)
+            | Error::Rejected { .. }
+            | Error::Auth(_)
             | Error::NotReady
-            | Error::Late { .. } => None,
+            | Error::Timeout { .. } => None,
         };
         inside.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
     }
 
     /// After how many seconds the same request may succeed, if it may.
     pub(super) fn retry_after(&self) -> Option<u64> {
-        if let Error::Denied(denied) = self {
+        if let Error::Auth(denied) = self {
             denied.retry_after()
-        } else if let Error::Answers(answers::Error::Full { seconds }) = self {
+        } else if let Error::Idempotency(answers::Error::NoCapacity { seconds }) = self {
             Some(*seconds)
         } else {
             (self.code() == 503).then_some(1)
@@ -199,28 +199,29 @@ impl Error {
 }
 
 /// The contract's code for a refusal.
-fn refusal_code(refusal: Refusal) -> u16 {
+fn rejection_code(refusal: CommandRejection) -> u16 {
     match refusal {
-        Refusal::OtherContent
-        | Refusal::Banned
-        | Refusal::Erased
-        | Refusal::PersonalAccount
-        | Refusal::VerifyTypeNotOffered
-        | Refusal::BudgetUsedUp { .. } => 409,
-        Refusal::Unknown | Refusal::NoContent | Refusal::NoRegistrationWaiting => 404,
+        CommandRejection::OtherContent
+        | CommandRejection::Banned
+        | CommandRejection::Erased
+        | CommandRejection::PersonalAccount
+        | CommandRejection::VerifyTypeNotOffered
+        | CommandRejection::BudgetUsedUp { .. } => 409,
+        CommandRejection::Unknown | CommandRejection::NoContent | CommandRejection::NoRegistrationWaiting => 404,
     }
 }
 
-const FAILED: &str = "the service failed, and what was asked may have happened or not: ask queryWhatsAppStatus before \
+const INTERNAL_ERROR_MESSAGE: &str = "the service failed, and what was asked may have happened or not: ask queryWhatsAppStatus before \
                       sending it again; the operator finds the cause in the log under this answer's x-request-id";
-const CONFLICT: &str = "another request changed the same account at the same moment; try again";
-const STOPPING: &str = "the service is stopping; try again when it is back";
-const NO_TASK_IDS: &str = "no task ids are left, so no number can be registered; tell the operator of the service";
+const CONFLICT_MESSAGE: &str = "another request changed the same account at the same moment; try again";
+const STOPPING_MESSAGE: &str = "the service is stopping; try again when it is back";
+const NO_TASK_IDS_MESSAGE: &str =
+    "no task ids are left, so no number can be registered; tell the operator of the service";
 
-fn answers_code(error: &answers::Error) -> u16 {
+fn idempotency_code(error: &answers::Error) -> u16 {
     match error {
-        answers::Error::OtherRequest => 422,
-        answers::Error::UnderWay | answers::Error::Full { .. } => 503,
+        answers::Error::KeyReused => 422,
+        answers::Error::TooManyInFlight | answers::Error::NoCapacity { .. } => 503,
         answers::Error::Unreadable | answers::Error::Store(_) | answers::Error::Journal(_) => 500,
     }
 }
@@ -243,12 +244,14 @@ fn accounts_code(error: &actors::Error) -> u16 {
 }
 
 /// What callers are told instead of the error's own words, which are for operators.
-fn accounts_words(error: &actors::Error) -> Option<&'static str> {
+fn accounts_message(error: &actors::Error) -> Option<&'static str> {
     match error {
         actors::Error::Overloaded { .. } => None,
-        actors::Error::Stopping => Some(STOPPING),
-        actors::Error::TaskIdsExhausted => Some(NO_TASK_IDS),
-        actors::Error::Journal(_) if accounts_code(error) == 503 => Some(CONFLICT),
-        actors::Error::Journal(_) | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => Some(FAILED),
+        actors::Error::Stopping => Some(STOPPING_MESSAGE),
+        actors::Error::TaskIdsExhausted => Some(NO_TASK_IDS_MESSAGE),
+        actors::Error::Journal(_) if accounts_code(error) == 503 => Some(CONFLICT_MESSAGE),
+        actors::Error::Journal(_) | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => {
+            Some(INTERNAL_ERROR_MESSAGE)
+        }
     }
 }

@@ -7,12 +7,14 @@ mod fuzzed_api;
 use serde_json::{Value, json};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::request_id::{RequestIds, X_REQUEST_ID};
-use super::requests::{Entry, Import, code as read_code, imports, recycled, registration};
-use super::{body, list, visitor};
+use super::contract_requests::{
+    ImportItem, ImportKind, parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code as read_code,
+};
+use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
+use super::{authentication, query_whatsapp_status, request_body};
 use crate::domain::AccountNumber;
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
-use crate::vault::ClearContent;
+use crate::vault::PlaintextContent;
 pub(crate) use fuzzed_api::{behind, request, requests};
 
 /// Stands in every secret of the seeds; no sentence may repeat it.
@@ -20,7 +22,7 @@ const SECRET: &str = "c4n4ry";
 
 // === Bodies ===
 
-pub(crate) fn accounts() -> Vec<Vec<u8>> {
+pub(crate) fn import_seeds() -> Vec<Vec<u8>> {
     let entry = |number: u64| {
         json!({"whatsApp": number.to_string(), "whatsappType": 1, "override": false, "name": "lee",
             "avatar": "wwww.baiux.com/1.img", "publicKey": "cHVibGlj", "privateKey": "c4n4ry", "msgPublicKey": "",
@@ -34,23 +36,23 @@ pub(crate) fn accounts() -> Vec<Vec<u8>> {
 }
 
 /// batchInsert and batchOnline.
-pub(crate) fn import(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_import(bytes: &[u8]) -> Option<String> {
     let mut sentence = None;
-    for import in [Import::Insert, Import::Online] {
-        match imports(bytes, import, BATCH_ACCOUNTS) {
-            Ok(entries) => are_as_sent(bytes, &entries, import),
-            Err(fault) => sentence = Some(names_its_field(&fault.to_string(), &["the body ", "whatsAppList"])),
+    for import in [ImportKind::Insert, ImportKind::Online] {
+        match parse_imports(bytes, import, BATCH_ACCOUNTS) {
+            Ok(entries) => assert_round_trip(bytes, &entries, import),
+            Err(fault) => sentence = Some(assert_names_field(&fault.to_string(), &["the body ", "whatsAppList"])),
         }
     }
     sentence
 }
 
 /// What was accepted says what a plain reader of JSON finds there, and is accepted again once it is written back.
-fn are_as_sent(bytes: &[u8], entries: &[Entry<'_>], import: Import) {
+fn assert_round_trip(bytes: &[u8], entries: &[ImportItem<'_>], import: ImportKind) {
     let back: Vec<Value> =
-        entries.iter().map(|entry| written_back(entry.account, entry.replace, &entry.content())).collect();
+        entries.iter().map(|entry| to_json(entry.account, entry.replace, &entry.content())).collect();
     let back = json!({"whatsAppList": back}).to_string();
-    let again = imports(back.as_bytes(), import, BATCH_ACCOUNTS).unwrap();
+    let again = parse_imports(back.as_bytes(), import, BATCH_ACCOUNTS).unwrap();
     assert!(entries.iter().zip(&again).all(|(one, other)| texts(&one.content()) == texts(&other.content())));
     // It does not read what is ignored here: too deep nesting, half surrogates.
     let Ok(sent) = serde_json::from_slice::<Value>(bytes) else { return };
@@ -64,9 +66,9 @@ fn are_as_sent(bytes: &[u8], entries: &[Entry<'_>], import: Import) {
     }
 }
 
-fn texts<'a>(content: &ClearContent<'a>) -> [(&'static str, Option<&'a str>); 10] {
-    let ClearContent { name, avatar, public_key, private_key, msg_public_key, .. } = *content;
-    let ClearContent { msg_private_key, account_id, next_key_id, registration_id, device_params, .. } = *content;
+fn texts<'a>(content: &PlaintextContent<'a>) -> [(&'static str, Option<&'a str>); 10] {
+    let PlaintextContent { name, avatar, public_key, private_key, msg_public_key, .. } = *content;
+    let PlaintextContent { msg_private_key, account_id, next_key_id, registration_id, device_params, .. } = *content;
     [
         ("name", name),
         ("avatar", avatar),
@@ -81,22 +83,22 @@ fn texts<'a>(content: &ClearContent<'a>) -> [(&'static str, Option<&'a str>); 10
     ]
 }
 
-fn written_back(account: AccountNumber, replace: bool, content: &ClearContent<'_>) -> Value {
+fn to_json(account: AccountNumber, replace: bool, content: &PlaintextContent<'_>) -> Value {
     let mut entry =
         json!({"whatsApp": account.to_string(), "override": replace, "whatsappType": content.account_type.code()});
     texts(content).iter().for_each(|(name, text)| entry[*name] = json!(text));
     entry
 }
 
-pub(crate) fn lists() -> Vec<Vec<u8>> {
+pub(crate) fn recycle_seeds() -> Vec<Vec<u8>> {
     [r#"{"whatsAppList":["861821726232","861821726231"]}"#, "{}", r#"{"whatsAppList":null}"#, r#"{"whatsAppList":[]}"#]
         .map(Vec::from)
         .into()
 }
 
 /// batchRecycle.
-pub(crate) fn recycle(bytes: &[u8]) -> Option<String> {
-    match recycled(bytes, BATCH_ACCOUNTS) {
+pub(crate) fn check_recycle(bytes: &[u8]) -> Option<String> {
+    match parse_recycle(bytes, BATCH_ACCOUNTS) {
         Ok(accounts) => {
             let back = accounts.as_ref().map(|accounts| accounts.iter().map(ToString::to_string).collect::<Vec<_>>());
             let sent: Value = serde_json::from_slice(bytes).unwrap();
@@ -109,34 +111,34 @@ pub(crate) fn recycle(bytes: &[u8]) -> Option<String> {
     }
 }
 
-pub(crate) fn phones() -> Vec<Vec<u8>> {
+pub(crate) fn submit_phone_seeds() -> Vec<Vec<u8>> {
     let phone = r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#;
     [phone, &phone.replace("+86", "1242").replace("CN", "bs")].map(Vec::from).into()
 }
 
 /// submitPhone.
-pub(crate) fn register(bytes: &[u8]) -> Option<String> {
-    match registration(bytes) {
+pub(crate) fn check_submit_phone(bytes: &[u8]) -> Option<String> {
+    match parse_submit_phone(bytes) {
         Ok(asked) => {
             let (code, account) = (asked.calling_code.to_string(), asked.account.to_string());
             let back = json!({"phone": account.strip_prefix(&code).unwrap(), "areaCode": code, "verifyType": asked.verify_type.code(),
                 "accountType": asked.account_type.code(), "countryCode": asked.country});
-            assert_eq!(registration(back.to_string().as_bytes()), Ok(asked));
+            assert_eq!(parse_submit_phone(back.to_string().as_bytes()), Ok(asked));
             None
         }
-        Err(fault) => Some(names_its_field(
+        Err(fault) => Some(assert_names_field(
             &fault.to_string(),
             &["the body ", "phone ", "verifyType ", "accountType ", "areaCode ", "countryCode "],
         )),
     }
 }
 
-pub(crate) fn codes() -> Vec<Vec<u8>> {
+pub(crate) fn verify_code_seeds() -> Vec<Vec<u8>> {
     vec![br#"{"phone":"1821726232","verifyCode":"c4n4ry","areaCode":"+86"}"#.to_vec()]
 }
 
 /// submitVerifyCode.
-pub(crate) fn code(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_verify_code(bytes: &[u8]) -> Option<String> {
     match read_code(bytes) {
         Ok(asked) => {
             if let Ok(sent) = serde_json::from_slice::<Value>(bytes) {
@@ -144,11 +146,13 @@ pub(crate) fn code(bytes: &[u8]) -> Option<String> {
             }
             None
         }
-        Err(fault) => Some(names_its_field(&fault.to_string(), &["the body ", "phone ", "verifyCode ", "areaCode "])),
+        Err(fault) => {
+            Some(assert_names_field(&fault.to_string(), &["the body ", "phone ", "verifyCode ", "areaCode "]))
+        }
     }
 }
 
-fn names_its_field(sentence: &str, fields: &[&str]) -> String {
+fn assert_names_field(sentence: &str, fields: &[&str]) -> String {
     assert!(fields.iter().any(|field| sentence.starts_with(field)), "{sentence}");
     assert!(!sentence.contains(SECRET), "{sentence}");
     sentence.to_owned()
@@ -157,7 +161,7 @@ fn names_its_field(sentence: &str, fields: &[&str]) -> String {
 // === Headers ===
 
 /// A head: one header a line.
-pub(crate) fn heads() -> Vec<Vec<u8>> {
+pub(crate) fn header_seeds() -> Vec<Vec<u8>> {
     [
         "content-type: application/json; charset=\"utf-8\"\ncontent-encoding: identity\ncontent-length: 12",
         "x-request-id: 123e4567-e89b-12d3-a456-426614174000",
@@ -172,7 +176,7 @@ pub(crate) fn heads() -> Vec<Vec<u8>> {
 }
 
 /// The headers of these lines, but for what is none.
-fn headers_of(lines: &[u8]) -> HeaderMap {
+fn parse_headers(lines: &[u8]) -> HeaderMap {
     let header = |line: &[u8]| {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
@@ -186,31 +190,35 @@ fn headers_of(lines: &[u8]) -> HeaderMap {
 }
 
 /// All headers that are looked at.
-pub(crate) fn headers(bytes: &[u8]) -> Option<String> {
-    let headers = headers_of(bytes);
-    let ids = RequestIds::default();
-    let identified = ids.identify(&headers);
+pub(crate) fn check_headers(bytes: &[u8]) -> Option<String> {
+    let headers = parse_headers(bytes);
+    let ids = RequestIdGenerator::default();
+    let identified = ids.read_or_generate(&headers);
     assert!(identified.header.as_bytes().iter().all(u8::is_ascii_graphic) && !identified.header.is_empty());
     let taken_over = HeaderMap::from_iter([(X_REQUEST_ID, identified.header)]);
-    assert_eq!(ids.identify(&taken_over).id, identified.id, "an id that was answered is the same when it comes back");
-    if let Some(key) = visitor::shown_key(&headers) {
+    assert_eq!(
+        ids.read_or_generate(&taken_over).id,
+        identified.id,
+        "an id that was answered is the same when it comes back"
+    );
+    if let Some(key) = authentication::api_key_from_headers(&headers) {
         assert!(key.is_ascii());
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    if let Some(host) = host.filter(|_| !visitor::is_foreign(&headers)) {
-        is_of_this_machine(host);
+    if let Some(host) = host.filter(|_| !authentication::is_cross_origin(&headers)) {
+        assert_loopback(host);
     }
-    if list::wants_gzip(&headers) {
+    if query_whatsapp_status::accepts_gzip(&headers) {
         assert!(headers.contains_key(header::ACCEPT_ENCODING));
     }
-    if list::has_already(&headers, "\"7f-3\"") {
+    if query_whatsapp_status::matches_if_none_match(&headers, "\"7f-3\"") {
         assert!(headers.contains_key(header::IF_NONE_MATCH));
     }
-    body::check_form(&headers).err().map(|error| error.to_string())
+    request_body::check_content_type(&headers).err().map(|error| error.to_string())
 }
 
 /// Behind nothing but a port there is nothing but this machine.
-fn is_of_this_machine(host: &str) {
+fn assert_loopback(host: &str) {
     let name = host.trim_end_matches(|letter: char| letter.is_ascii_digit());
     let name = name.strip_suffix(':').filter(|_| !host.ends_with(']')).unwrap_or(host).to_ascii_lowercase();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();

@@ -16,7 +16,7 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request's id in both its forms.
 #[derive(Clone, Debug)]
-pub struct Identified {
+pub struct IncomingRequestId {
     /// As the journal has it.
     pub id: RequestId,
     /// As the caller has it.
@@ -25,40 +25,42 @@ pub struct Identified {
 
 /// Where fresh ids come from.
 #[derive(Debug, Default)]
-pub struct RequestIds {
+pub struct RequestIdGenerator {
     /// Keyed at random, so that two processes draw different ids in the same microsecond.
-    scatter: RandomState,
-    drawn: AtomicU64,
+    hasher: RandomState,
+    generated: AtomicU64,
 }
 
-impl RequestIds {
+impl RequestIdGenerator {
     /// The id of the request with these headers.
-    pub fn identify(&self, headers: &HeaderMap) -> Identified {
+    pub fn read_or_generate(&self, headers: &HeaderMap) -> IncomingRequestId {
         match headers.get(X_REQUEST_ID) {
-            Some(header) if is_sane(header) => Identified { id: taken_over(header), header: header.clone() },
+            Some(header) if is_valid_header(header) => {
+                IncomingRequestId { id: parse_request_id(header), header: header.clone() }
+            }
             Some(_) | None => {
-                let id = self.draw();
+                let id = self.generate();
                 let header = HeaderValue::from_maybe_shared(Bytes::from(id.to_string()));
                 // An id is written in hex digits, which every header may hold.
-                Identified { id, header: header.unwrap_or(HeaderValue::from_static("")) }
+                IncomingRequestId { id, header: header.unwrap_or(HeaderValue::from_static("")) }
             }
         }
     }
 
     /// Time first, so that ids sort by it: 64 bits of microseconds, 64 bits that scatter.
-    fn draw(&self) -> RequestId {
-        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+    fn generate(&self) -> RequestId {
+        let drawn = self.generated.fetch_add(1, Ordering::Relaxed);
         let micros = clock::now().0.cast_unsigned();
-        RequestId(u128::from(micros) << 64 | u128::from(self.scatter.hash_one(drawn)))
+        RequestId(u128::from(micros) << 64 | u128::from(self.hasher.hash_one(drawn)))
     }
 }
 
-fn is_sane(header: &HeaderValue) -> bool {
+fn is_valid_header(header: &HeaderValue) -> bool {
     (1..=REQUEST_ID_BYTES).contains(&header.len()) && header.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 /// The journal has room for 128 bits. A UUID is these bits; of another text they are the first of its SHA-256.
-fn taken_over(header: &HeaderValue) -> RequestId {
+fn parse_request_id(header: &HeaderValue) -> RequestId {
     let digits = header.as_bytes().iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
     let uuid = digits.clone().count() == 32;
     let number =

@@ -23,19 +23,19 @@ use tokio_util::sync::CancellationToken;
 use warp::http::{Request, Uri};
 use warp::reply::Response;
 
-use super::places::{Place, Places};
-use crate::limits::{ACCEPT_PAUSE, DRAIN, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
+use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct PeerAddress(pub SocketAddr);
 
 /// Serves connections, over TLS where there is a configuration, as far as there are `places`, until `stop`; then drains
 /// them for at most [`DRAIN`].
 pub(super) async fn run<S>(
     listener: TcpListener,
     service: S,
-    mut places: Places,
+    mut places: ConnectionLimit,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     stop: CancellationToken,
 ) where
@@ -47,13 +47,15 @@ pub(super) async fn run<S>(
     let draining = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let _cut_off_at_the_end = cut_off.clone().drop_guard();
-    while let Some(Some((stream, peer, place))) = stop.run_until_cancelled(accept(&listener, &mut places)).await {
+    while let Some(Some((stream, peer, place))) =
+        stop.run_until_cancelled(accept_connection(&listener, &mut places)).await
+    {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Box::pin(stream);
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(PeerAddress(peer));
             // A target without a path, as CONNECT has it, is no path that warp can read; nothing is at the root.
             if !request.uri().path().starts_with('/') {
                 *request.uri_mut() = Uri::from_static("/");
@@ -65,12 +67,12 @@ pub(super) async fn run<S>(
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
         tokio::spawn(async move {
             let served = async move {
-                let Some(tls) = tls else { return answer(http, stream, service, draining).await };
+                let Some(tls) = tls else { return serve_connection(http, stream, service, draining).await };
                 // Nothing was asked yet, so nothing is lost where it ends early.
                 let shaken = stop.run_until_cancelled(timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream))).await;
                 match shaken {
                     // In a box, so that connections without TLS are as small as they were.
-                    Some(Ok(Ok(stream))) => Box::pin(answer(http, stream, service, draining)).await,
+                    Some(Ok(Ok(stream))) => Box::pin(serve_connection(http, stream, service, draining)).await,
                     Some(Ok(Err(error))) => {
                         tracing::debug!(%peer, %error, "a client did not agree on TLS");
                     }
@@ -83,14 +85,18 @@ pub(super) async fn run<S>(
         });
     }
     drop(listener);
-    if timeout(DRAIN, draining.shutdown()).await.is_err() {
-        let open = places.taken();
-        tracing::warn!(open, "connections are cut off: their requests did not finish within {} s", DRAIN.as_secs());
+    if timeout(DRAIN_TIMEOUT, draining.shutdown()).await.is_err() {
+        let open = places.open_connections();
+        tracing::warn!(
+            open,
+            "connections are cut off: their requests did not finish within {} s",
+            DRAIN_TIMEOUT.as_secs()
+        );
     }
 }
 
 /// Answers what is asked on one connection.
-async fn answer<IO, S>(http: http1::Builder, stream: IO, service: S, draining: Watcher)
+async fn serve_connection<IO, S>(http: http1::Builder, stream: IO, service: S, draining: Watcher)
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + 'static,
@@ -105,11 +111,14 @@ where
 
 /// The next connection, once there is a place for it; until then clients wait in the listen queue. A client that has too
 /// many is not waited for.
-async fn accept(listener: &TcpListener, places: &mut Places) -> Option<(TcpStream, SocketAddr, Place)> {
-    let mut free = places.free().await?;
+async fn accept_connection(
+    listener: &TcpListener,
+    places: &mut ConnectionLimit,
+) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
+    let mut free = places.acquire().await?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match places.take(free, peer.ip()) {
+            Ok((stream, peer)) => match places.admit(free, peer.ip()) {
                 Ok(place) => {
                     // Answers are written whole, so there is nothing to gain from waiting for more. Fails only on a
                     // connection that is gone already.
@@ -118,7 +127,7 @@ async fn accept(listener: &TcpListener, places: &mut Places) -> Option<(TcpStrea
                 }
                 Err(again) => free = again,
             },
-            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if affects_one_connection_only(&error) => {}
             Err(error) => {
                 // Out of files or memory: an accept that is tried again at once would fail again and again.
                 tracing::warn!(%error, "no connection can be accepted; raise the limit on open files (ulimit -n)");
@@ -129,7 +138,7 @@ async fn accept(listener: &TcpListener, places: &mut Places) -> Option<(TcpStrea
 }
 
 /// Whether only the connection that was to be accepted is lost.
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn affects_one_connection_only(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

@@ -11,14 +11,17 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use warp::http::{HeaderMap, HeaderValue, header};
 
-use super::body;
-use super::endpoint::Endpoint;
-use super::envelope::{Answer, batch_body, error_body, http_status, render};
-use super::error::{Error, Undone};
-use super::once::{Fate, fate};
-use super::requests::{Import, Query, code, imports, recycled, registration, wanted_account, wants_details};
-use crate::access::Denied;
-use crate::domain::{AccountNumber, Refusal, VerifyType};
+use super::contract_endpoints::ContractEndpoint;
+use super::contract_requests::{
+    ImportKind, Query, parse_account_query, parse_details_query, parse_imports, parse_recycle, parse_submit_phone,
+    parse_submit_verify_code,
+};
+use super::envelope::{CallOutcome, batch_body, error_body, http_status, render_outcome};
+use super::error::{Error, ItemError};
+use super::idempotency_key::{KeyOutcome, key_outcome};
+use super::request_body;
+use crate::access::AuthError;
+use crate::domain::{AccountNumber, CommandRejection, VerifyType};
 use crate::limits::{BODY_BYTES, CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};
 use crate::{actors, answers};
 
@@ -26,16 +29,18 @@ use crate::{actors, answers};
 const MAX_BATCH: usize = 3;
 
 /// What `endpoint` makes of `body` before any account is asked: code and message.
-fn judge(endpoint: Endpoint, body: &[u8]) -> (u16, String) {
+fn check_body(endpoint: ContractEndpoint, body: &[u8]) -> (u16, String) {
     let judged = match endpoint {
-        Endpoint::BatchInsert => imports(body, Import::Insert, MAX_BATCH).map(drop),
-        Endpoint::BatchOnline => imports(body, Import::Online, MAX_BATCH).map(drop),
-        Endpoint::BatchRecycle => recycled(body, MAX_BATCH).map(drop),
-        Endpoint::SubmitPhone => registration(body).map(drop),
-        Endpoint::SubmitVerifyCode => code(body).map(drop),
-        Endpoint::QueryWhatsAppStatus | Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Unknown => {
-            Ok(())
-        }
+        ContractEndpoint::BatchInsert => parse_imports(body, ImportKind::Insert, MAX_BATCH).map(drop),
+        ContractEndpoint::BatchOnline => parse_imports(body, ImportKind::Online, MAX_BATCH).map(drop),
+        ContractEndpoint::BatchRecycle => parse_recycle(body, MAX_BATCH).map(drop),
+        ContractEndpoint::SubmitPhone => parse_submit_phone(body).map(drop),
+        ContractEndpoint::SubmitVerifyCode => parse_submit_verify_code(body).map(drop),
+        ContractEndpoint::QueryWhatsAppStatus
+        | ContractEndpoint::Health
+        | ContractEndpoint::Ready
+        | ContractEndpoint::Metrics
+        | ContractEndpoint::Unknown => Ok(()),
     };
     match judged.map_err(Error::Malformed) {
         Ok(()) => (200, "accepted".to_owned()),
@@ -68,8 +73,8 @@ fn batch(accounts: &[String]) -> String {
     format!(r#"{{"whatsAppList":[{}]}}"#, accounts.join(","))
 }
 
-fn bad_bodies() -> Vec<(Endpoint, String)> {
-    use Endpoint::{BatchInsert, BatchOnline, BatchRecycle, SubmitPhone, SubmitVerifyCode};
+fn bad_bodies() -> Vec<(ContractEndpoint, String)> {
+    use ContractEndpoint::{BatchInsert, BatchOnline, BatchRecycle, SubmitPhone, SubmitVerifyCode};
     let online = |changes: &[(&str, &str)]| (BatchOnline, batch(&[account(changes)]));
     let quoted = |length: usize| format!("\"{}\"", "k".repeat(length));
     let phone = |body: &str| (SubmitPhone, body.to_owned());
@@ -173,7 +178,7 @@ fn bad_bodies() -> Vec<(Endpoint, String)> {
 fn bad_input_is_told_what_to_mend() {
     let mut table = String::new();
     for (endpoint, body) in bad_bodies() {
-        let (code, message) = judge(endpoint, body.as_bytes());
+        let (code, message) = check_body(endpoint, body.as_bytes());
         for secret in ["271828", "2.71828", "314159", "a secret", "kkkk"] {
             assert!(!message.contains(secret), "{message:?} repeats {secret:?}");
         }
@@ -183,7 +188,7 @@ fn bad_input_is_told_what_to_mend() {
     }
     for query in ["whatsApp=", "whatsApp=+86", "whatsApp=861821726232&whatsApp=861821371272", "details=1"] {
         let query: Query = query.split('&').map(|pair| pair.split_once('=').unwrap()).map(owned).collect();
-        let fault = wanted_account(&query).map(drop).and(wants_details(&query).map(drop)).unwrap_err();
+        let fault = parse_account_query(&query).map(drop).and(parse_details_query(&query).map(drop)).unwrap_err();
         writeln!(table, "query {query:?}\n  {} {fault}\n", Error::Malformed(fault.clone()).code()).unwrap();
     }
     snapshot("http_bad_input", &table);
@@ -209,19 +214,19 @@ fn the_examples_of_the_contract_are_accepted() {
         "countryCode": "CN"}"#;
     let code = r#"{"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"}"#;
     let check =
-        |endpoint, body: &str| assert_eq!(judge(endpoint, body.as_bytes()).1, "accepted", "{endpoint:?} {body}");
-    check(Endpoint::BatchInsert, list);
-    check(Endpoint::BatchInsert, &list.replace("false", "{\"unknown\": \"here, so ignored\"}"));
-    check(Endpoint::BatchOnline, list);
-    check(Endpoint::BatchOnline, r#"{"whatsAppList": [], "unknown": [{}]}"#);
-    check(Endpoint::BatchRecycle, r#"{"whatsAppList": ["861821726232", "861821726231"]}"#);
-    check(Endpoint::SubmitPhone, phone);
-    check(Endpoint::SubmitPhone, &phone.replace("+86", "86").replace("CN", "cn"));
-    check(Endpoint::SubmitVerifyCode, code);
-    assert_eq!(recycled(b"{}", MAX_BATCH), Ok(None));
-    assert_eq!(recycled(br#"{"whatsAppList": null}"#, MAX_BATCH), Ok(None));
-    assert_eq!(recycled(br#"{"whatsAppList": []}"#, MAX_BATCH), Ok(Some(vec![])));
-    let registration = registration(phone.as_bytes()).unwrap();
+        |endpoint, body: &str| assert_eq!(check_body(endpoint, body.as_bytes()).1, "accepted", "{endpoint:?} {body}");
+    check(ContractEndpoint::BatchInsert, list);
+    check(ContractEndpoint::BatchInsert, &list.replace("false", "{\"unknown\": \"here, so ignored\"}"));
+    check(ContractEndpoint::BatchOnline, list);
+    check(ContractEndpoint::BatchOnline, r#"{"whatsAppList": [], "unknown": [{}]}"#);
+    check(ContractEndpoint::BatchRecycle, r#"{"whatsAppList": ["861821726232", "861821726231"]}"#);
+    check(ContractEndpoint::SubmitPhone, phone);
+    check(ContractEndpoint::SubmitPhone, &phone.replace("+86", "86").replace("CN", "cn"));
+    check(ContractEndpoint::SubmitVerifyCode, code);
+    assert_eq!(parse_recycle(b"{}", MAX_BATCH), Ok(None));
+    assert_eq!(parse_recycle(br#"{"whatsAppList": null}"#, MAX_BATCH), Ok(None));
+    assert_eq!(parse_recycle(br#"{"whatsAppList": []}"#, MAX_BATCH), Ok(Some(vec![])));
+    let registration = parse_submit_phone(phone.as_bytes()).unwrap();
     assert_eq!(registration.account, "86182172623211".parse().unwrap());
     assert_eq!((registration.verify_type, registration.country.as_str()), (VerifyType::Voice, "CN"));
 }
@@ -230,44 +235,50 @@ fn the_examples_of_the_contract_are_accepted() {
 fn answers_have_one_form() {
     let mut table = String::new();
     let accounts: Vec<AccountNumber> = (861_821_726_230..).take(5).filter_map(AccountNumber::from_stored).collect();
-    let refusals = [Refusal::OtherContent, Refusal::Banned, Refusal::Unknown, Refusal::Unknown, Refusal::Unknown];
-    let refusals = refusals.map(Undone::Refused);
+    let refusals = [
+        CommandRejection::OtherContent,
+        CommandRejection::Banned,
+        CommandRejection::Unknown,
+        CommandRejection::Unknown,
+        CommandRejection::Unknown,
+    ];
+    let refusals = refusals.map(ItemError::Rejected);
     for accepted in [0, 1, 4, 5] {
         let outcomes: Vec<_> = (0..5).map(|n| if n < accepted { Ok(()) } else { Err(refusals[n].clone()) }).collect();
         for details in [false, true] {
-            let (code, body) = batch_body(Endpoint::BatchOnline, &accounts, &outcomes, details);
+            let (code, body) = batch_body(ContractEndpoint::BatchOnline, &accounts, &outcomes, details);
             writeln!(table, "{accepted} of 5 accepted, details {details}\n  {code} {body}\n").unwrap();
         }
     }
-    let (code, body) = batch_body(Endpoint::BatchInsert, &[], &[], true);
+    let (code, body) = batch_body(ContractEndpoint::BatchInsert, &[], &[], true);
     writeln!(table, "no account, details true\n  {code} {body}\n").unwrap();
-    let (code, body) = batch_body(Endpoint::BatchRecycle, &accounts[..1], &[Err(refusals[2].clone())], false);
+    let (code, body) = batch_body(ContractEndpoint::BatchRecycle, &accounts[..1], &[Err(refusals[2].clone())], false);
     writeln!(table, "0 of 1 accepted, details false\n  {code} {body}\n").unwrap();
-    let failed = || Err(Undone::Failed(actors::Error::ActorFailed { account: accounts[1] }));
+    let failed = || Err(ItemError::Failed(actors::Error::ActorFailed { account: accounts[1] }));
     for outcomes in [[Ok(()), failed()], [Err(refusals[0].clone()), failed()]] {
-        let (code, body) = batch_body(Endpoint::BatchInsert, &accounts[..2], &outcomes, true);
+        let (code, body) = batch_body(ContractEndpoint::BatchInsert, &accounts[..2], &outcomes, true);
         writeln!(table, "one failed inside\n  {code} {body}\n").unwrap();
     }
-    let refused = Error::Refused { account: accounts[0], refusal: Refusal::NoRegistrationWaiting };
+    let refused = Error::Rejected { account: accounts[0], refusal: CommandRejection::NoRegistrationWaiting };
     let errors = [
-        (Endpoint::Unknown, Error::NoSuchPath),
-        (Endpoint::QueryWhatsAppStatus, Error::Method(Endpoint::QueryWhatsAppStatus)),
-        (Endpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
-        (Endpoint::SubmitPhone, Error::MediaType),
-        (Endpoint::BatchInsert, Error::NoRoom),
-        (Endpoint::BatchInsert, Error::SlowBody),
-        (Endpoint::BatchRecycle, Error::BrokenBody),
-        (Endpoint::SubmitVerifyCode, refused),
-        (Endpoint::Ready, Error::NotReady),
-        (Endpoint::SubmitPhone, Error::Answers(answers::Error::OtherRequest)),
-        (Endpoint::BatchOnline, Error::Answers(answers::Error::UnderWay)),
-        (Endpoint::BatchRecycle, Error::Answers(answers::Error::Full { seconds: 41 })),
-        (Endpoint::BatchOnline, Error::Answers(answers::Error::Unreadable)),
-        (Endpoint::BatchOnline, Error::Accounts(actors::Error::Overloaded { limit: 65_536 })),
-        (Endpoint::BatchOnline, Error::Accounts(actors::Error::Stopping)),
-        (Endpoint::SubmitPhone, Error::Accounts(actors::Error::TaskIdsExhausted)),
-        (Endpoint::BatchOnline, Error::Accounts(actors::Error::ActorFailed { account: accounts[0] })),
-        (Endpoint::BatchOnline, Error::Accounts(Arc::new(crate::journal::Error::Closed).into())),
+        (ContractEndpoint::Unknown, Error::NoSuchPath),
+        (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed(ContractEndpoint::QueryWhatsAppStatus)),
+        (ContractEndpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
+        (ContractEndpoint::SubmitPhone, Error::UnsupportedMediaType),
+        (ContractEndpoint::BatchInsert, Error::MemoryBudgetExceeded),
+        (ContractEndpoint::BatchInsert, Error::SlowBody),
+        (ContractEndpoint::BatchRecycle, Error::IncompleteBody),
+        (ContractEndpoint::SubmitVerifyCode, refused),
+        (ContractEndpoint::Ready, Error::NotReady),
+        (ContractEndpoint::SubmitPhone, Error::Idempotency(answers::Error::KeyReused)),
+        (ContractEndpoint::BatchOnline, Error::Idempotency(answers::Error::TooManyInFlight)),
+        (ContractEndpoint::BatchRecycle, Error::Idempotency(answers::Error::NoCapacity { seconds: 41 })),
+        (ContractEndpoint::BatchOnline, Error::Idempotency(answers::Error::Unreadable)),
+        (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::Overloaded { limit: 65_536 })),
+        (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::Stopping)),
+        (ContractEndpoint::SubmitPhone, Error::Accounts(actors::Error::TaskIdsExhausted)),
+        (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::ActorFailed { account: accounts[0] })),
+        (ContractEndpoint::BatchOnline, Error::Accounts(Arc::new(crate::journal::Error::Closed).into())),
     ];
     for (endpoint, error) in &errors {
         let (code, body) = error_body(*endpoint, error);
@@ -281,25 +292,25 @@ fn answers_have_one_form() {
 #[test]
 fn what_becomes_of_a_key() {
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
-    let refusal = Refusal::NoRegistrationWaiting;
-    let failed = || Undone::Failed(actors::Error::ActorFailed { account });
-    let batch = |outcome: Result<(), Undone>| {
-        Ok(Answer::Batch { accounts: vec![account; 2], outcomes: vec![Ok(()), outcome], details: false })
+    let refusal = CommandRejection::NoRegistrationWaiting;
+    let failed = || ItemError::Failed(actors::Error::ActorFailed { account });
+    let batch = |outcome: Result<(), ItemError>| {
+        Ok(CallOutcome::Batch { accounts: vec![account; 2], outcomes: vec![Ok(()), outcome], details: false })
     };
     for (result, expected) in [
-        (Ok(Answer::Success), Fate::Kept),
-        (batch(Ok(())), Fate::Kept),
-        (batch(Err(Undone::Refused(refusal))), Fate::Kept),
-        (batch(Err(failed())), Fate::Open),
-        (Err(Error::Refused { account, refusal }), Fate::Kept),
-        (Err(Error::Refused { account, refusal: Refusal::Banned }), Fate::Kept),
-        (Err(Error::Accounts(actors::Error::ActorFailed { account })), Fate::Open),
-        (Err(Error::Accounts(actors::Error::Overloaded { limit: 1 })), Fate::Free),
-        (Err(Error::Accounts(actors::Error::Stopping)), Fate::Free),
-        (Err(Error::Denied(Denied::Account { account })), Fate::Free),
-        (Err(Error::Malformed(recycled(b"", 1).unwrap_err())), Fate::Free),
+        (Ok(CallOutcome::Success), KeyOutcome::Final),
+        (batch(Ok(())), KeyOutcome::Final),
+        (batch(Err(ItemError::Rejected(refusal))), KeyOutcome::Final),
+        (batch(Err(failed())), KeyOutcome::Unfinished),
+        (Err(Error::Rejected { account, refusal }), KeyOutcome::Final),
+        (Err(Error::Rejected { account, refusal: CommandRejection::Banned }), KeyOutcome::Final),
+        (Err(Error::Accounts(actors::Error::ActorFailed { account })), KeyOutcome::Unfinished),
+        (Err(Error::Accounts(actors::Error::Overloaded { limit: 1 })), KeyOutcome::Released),
+        (Err(Error::Accounts(actors::Error::Stopping)), KeyOutcome::Released),
+        (Err(Error::Auth(AuthError::OtherAccount { account })), KeyOutcome::Released),
+        (Err(Error::Malformed(parse_recycle(b"", 1).unwrap_err())), KeyOutcome::Released),
     ] {
-        assert_eq!(fate(&result), expected, "{:?}", render(Endpoint::BatchRecycle, &result));
+        assert_eq!(key_outcome(&result), expected, "{:?}", render_outcome(ContractEndpoint::BatchRecycle, &result));
     }
 }
 
@@ -311,9 +322,9 @@ fn only_plain_json_is_taken() {
         if let Some(encoding) = encoding {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_str(encoding).unwrap());
         }
-        assert_eq!(body::check_form(&headers).is_ok(), expected, "{content_type} {encoding:?}");
+        assert_eq!(request_body::check_content_type(&headers).is_ok(), expected, "{content_type} {encoding:?}");
     };
-    assert!(body::check_form(&HeaderMap::new()).is_ok());
+    assert!(request_body::check_content_type(&HeaderMap::new()).is_ok());
     check("application/json", None, true);
     check("Application/JSON; Charset=\"UTF-8\"", None, true);
     check("application/json;charset=utf-8;profile=x", Some("identity"), true);
@@ -332,12 +343,12 @@ proptest! {
         json in "[\\[\\]{}:,\"a-z0-9.\\\\u-]{0,80}",
     ) {
         for endpoint in [
-            Endpoint::BatchInsert, Endpoint::BatchOnline, Endpoint::BatchRecycle, Endpoint::SubmitPhone,
-            Endpoint::SubmitVerifyCode,
+            ContractEndpoint::BatchInsert, ContractEndpoint::BatchOnline, ContractEndpoint::BatchRecycle, ContractEndpoint::SubmitPhone,
+            ContractEndpoint::SubmitVerifyCode,
         ] {
-            judge(endpoint, &bytes);
-            judge(endpoint, json.as_bytes());
-            judge(endpoint, format!(r#"{{"whatsAppList":[{json}"#).as_bytes());
+            check_body(endpoint, &bytes);
+            check_body(endpoint, json.as_bytes());
+            check_body(endpoint, format!(r#"{{"whatsAppList":[{json}"#).as_bytes());
         }
     }
 
@@ -356,7 +367,7 @@ proptest! {
             ("privateKey", &json(&texts[1])), ("msgPublicKey", &json(&texts[2])), ("msgPrivateKey", &json(&texts[3])),
             ("deviceParams", &json(&texts[4])), ("name", &name),
         ])]);
-        let entries = imports(body.as_bytes(), Import::Online, MAX_BATCH).unwrap();
+        let entries = parse_imports(body.as_bytes(), ImportKind::Online, MAX_BATCH).unwrap();
         let content = entries[0].content();
         prop_assert_eq!(entries[0].account.to_string(), number);
         prop_assert_eq!(entries[0].replace, replace);

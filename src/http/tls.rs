@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config;
-use crate::files::{open_file, read_opened};
-use crate::limits::{TLS_FILE_BYTES, TLS_LOOK};
+use crate::files::{open_file, read_open_file};
+use crate::limits::{TLS_FILE_BYTES, TLS_POLL_INTERVAL};
 
 /// Why there is no TLS with these files.
 #[derive(Debug, thiserror::Error)]
@@ -62,55 +62,57 @@ pub enum Error {
 }
 
 /// TLS as the settings have it, with what was in the files last.
-pub struct Tls {
-    files: Files,
-    served: watch::Sender<Arc<ServerConfig>>,
+pub struct TlsReloader {
+    files: TlsFilePaths,
+    current: watch::Sender<Arc<ServerConfig>>,
     /// What was served, or found to be of no use.
-    judged: Mark,
+    last_digest: TlsFilesDigest,
     /// Notified when an operator asks for the files to be read again.
     reload: Arc<Notify>,
 }
 
 /// The files that the settings name.
 #[derive(Clone)]
-struct Files {
+struct TlsFilePaths {
     cert: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
 }
 
 /// What is in the files, as it was read; cleared from memory when it is dropped.
-struct Contents {
+struct TlsFileContents {
     cert: Zeroizing<Vec<u8>>,
     key: Zeroizing<Vec<u8>>,
     client_ca: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Tells what was found in the files from what is found there at another time.
-pub(super) type Mark = [u8; 32];
+pub(super) type TlsFilesDigest = [u8; 32];
 
-impl Tls {
+impl TlsReloader {
     /// Reads what the settings name; none if they name nothing. `reload` is notified when it is to be read again.
-    pub fn open(settings: &config::Tls, reload: Arc<Notify>) -> Result<Option<Tls>, Error> {
-        let config::Tls { cert: Some(cert), key: Some(key), client_ca } = settings.clone() else { return Ok(None) };
-        let files = Files { cert, key, client_ca };
+    pub fn open(settings: &config::TlsSettings, reload: Arc<Notify>) -> Result<Option<TlsReloader>, Error> {
+        let config::TlsSettings { cert: Some(cert), key: Some(key), client_ca } = settings.clone() else {
+            return Ok(None);
+        };
+        let files = TlsFilePaths { cert, key, client_ca };
         let contents = files.read()?;
-        let (config, fingerprint) = files.config(&contents)?;
+        let (config, fingerprint) = files.build_config(&contents)?;
         let client_ca = files.client_ca.as_ref().map(|path| path.display().to_string());
         tracing::info!(cert = %files.cert.display(), sha256 = fingerprint, client_ca, "serving over TLS");
-        Ok(Some(Tls { files, served: watch::channel(config).0, judged: contents.mark(), reload }))
+        Ok(Some(TlsReloader { files, current: watch::channel(config).0, last_digest: contents.digest(), reload }))
     }
 
     /// What connections that come are to be served with, from now until `stop`.
-    pub(super) fn follow(self, stop: CancellationToken) -> watch::Receiver<Arc<ServerConfig>> {
-        let served = self.served.subscribe();
+    pub(super) fn watch(self, stop: CancellationToken) -> watch::Receiver<Arc<ServerConfig>> {
+        let served = self.current.subscribe();
         tokio::spawn(async move {
             let (mut tls, mut before) = (self, None);
             let reload = tls.reload.clone();
-            while let Some(asked) = stop.run_until_cancelled(timeout(TLS_LOOK, reload.notified())).await {
+            while let Some(asked) = stop.run_until_cancelled(timeout(TLS_POLL_INTERVAL, reload.notified())).await {
                 // A disk may be slow, and a large key takes a while to check.
                 let looked = spawn_blocking(move || {
-                    before = tls.look(before, asked.is_ok());
+                    before = tls.check_files(before, asked.is_ok());
                     (tls, before)
                 });
                 match looked.await {
@@ -123,26 +125,26 @@ impl Tls {
     }
 
     #[cfg(test)]
-    pub(super) fn serves(&self) -> Arc<ServerConfig> {
-        self.served.borrow().clone()
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.current.borrow().clone()
     }
 
     /// Looks at the files, and takes up what is in them if it is new and was there at the last look too, or if an operator
     /// asked for it.
-    pub(super) fn look(&mut self, before: Option<Mark>, is_asked: bool) -> Option<Mark> {
+    pub(super) fn check_files(&mut self, before: Option<TlsFilesDigest>, is_asked: bool) -> Option<TlsFilesDigest> {
         let read = self.files.read();
         let found = match &read {
-            Ok(contents) => contents.mark(),
+            Ok(contents) => contents.digest(),
             Err(error) => Sha256::digest(error.to_string()).into(),
         };
-        if !is_asked && (found == self.judged || before != Some(found)) {
+        if !is_asked && (found == self.last_digest || before != Some(found)) {
             return Some(found);
         }
-        self.judged = found;
+        self.last_digest = found;
         let happened = if is_asked { "are read again" } else { "changed" };
-        match read.and_then(|contents| self.files.config(&contents)) {
+        match read.and_then(|contents| self.files.build_config(&contents)) {
             Ok((config, fingerprint)) => {
-                self.served.send_replace(config);
+                self.current.send_replace(config);
                 let cert = self.files.cert.display();
                 tracing::info!(%cert, sha256 = fingerprint, "the files of TLS {happened}: new connections get them");
             }
@@ -154,18 +156,18 @@ impl Tls {
     }
 }
 
-impl Files {
-    fn read(&self) -> Result<Contents, Error> {
-        let cert = read("tls.cert", &self.cert)?;
-        let key = read("tls.key", &self.key)?;
-        let client_ca = self.client_ca.as_ref().map(|path| read("tls.client_ca", path)).transpose()?;
-        Ok(Contents { cert, key, client_ca })
+impl TlsFilePaths {
+    fn read(&self) -> Result<TlsFileContents, Error> {
+        let cert = read_tls_file("tls.cert", &self.cert)?;
+        let key = read_tls_file("tls.key", &self.key)?;
+        let client_ca = self.client_ca.as_ref().map(|path| read_tls_file("tls.client_ca", path)).transpose()?;
+        Ok(TlsFileContents { cert, key, client_ca })
     }
 
     /// The configuration that is in the files, and the fingerprint of its certificate.
-    fn config(&self, contents: &Contents) -> Result<(Arc<ServerConfig>, String), Error> {
+    fn build_config(&self, contents: &TlsFileContents) -> Result<(Arc<ServerConfig>, String), Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let certified = self.certified(contents, &provider)?;
+        let certified = self.load_certified_key(contents, &provider)?;
         let fingerprint = certified.cert.first().map_or_else(String::new, |leaf| fingerprint(leaf));
         let unusable = |words: String| unusable("tls.cert", &self.cert, words);
         let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -174,7 +176,7 @@ impl Files {
         let resolver = Arc::new(SingleCertAndKey::from(certified));
         let mut config = match (&contents.client_ca, &self.client_ca) {
             (Some(pem), Some(path)) => {
-                let roots = Arc::new(roots(pem, path)?);
+                let roots = Arc::new(parse_client_cas(pem, path)?);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
                 let verifier = verifier.map_err(|error| self::unusable("tls.client_ca", path, error.to_string()))?;
                 let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
@@ -189,8 +191,8 @@ impl Files {
     }
 
     /// The certificate with its key.
-    fn certified(&self, contents: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
-        let chain = certificates("tls.cert", &self.cert, &contents.cert)?;
+    fn load_certified_key(&self, contents: &TlsFileContents, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+        let chain = parse_certificates("tls.cert", &self.cert, &contents.cert)?;
         let wrong_key = |words: String| unusable("tls.key", &self.key, words);
         let mut key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| {
             wrong_key("holds no private key; it must be PEM, and not encrypted with a password".to_owned())
@@ -215,8 +217,8 @@ impl Files {
     }
 }
 
-impl Contents {
-    fn mark(&self) -> Mark {
+impl TlsFileContents {
+    fn digest(&self) -> TlsFilesDigest {
         let mut hash = Sha256::new();
         for bytes in [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten() {
             hash.update((bytes.len() as u64).to_be_bytes());
@@ -228,7 +230,7 @@ impl Contents {
 
 /// What is in a file. A private key's file may be read by its owner; if that is root, by its group too, which is how
 /// services that are not root are given keys (Debian's ssl-cert, Kubernetes' fsGroup).
-fn read(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn read_tls_file(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |source| Error::Unreadable { setting, path: path.to_owned(), source };
     let file = open_file(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -236,11 +238,11 @@ fn read(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error>
     if setting == "tls.key" && metadata.mode() & forbidden != 0 {
         return Err(Error::ReadableByOthers { path: path.to_owned(), mode: metadata.mode() & 0o777 });
     }
-    read_opened(&file, TLS_FILE_BYTES).map_err(unreadable)
+    read_open_file(&file, TLS_FILE_BYTES).map_err(unreadable)
 }
 
 /// The certificates in a file, one at least.
-fn certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn parse_certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -250,9 +252,9 @@ fn certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Result<Vec<
 }
 
 /// The CAs whose clients are taken.
-fn roots(bytes: &[u8], path: &Path) -> Result<RootCertStore, Error> {
+fn parse_client_cas(bytes: &[u8], path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("tls.client_ca", path, bytes)? {
+    for certificate in parse_certificates("tls.client_ca", path, bytes)? {
         roots.add(certificate).map_err(|error| {
             unusable(
                 "tls.client_ca",

@@ -11,8 +11,8 @@
 //!
 //! A block's key in the store is the position of its first record.
 
+use super::merkle_tree::{MerkleTree, Root, TreeHash};
 use super::record;
-use super::tree::{Hash, Root, Tree};
 
 /// Bytes before the first record.
 pub(super) const HEADER_BYTES: usize = 44;
@@ -20,7 +20,7 @@ const FORMAT: u8 = 1;
 
 /// A block while it is filled.
 #[derive(Default)]
-pub(super) struct Builder {
+pub(super) struct BlockBuilder {
     bytes: Vec<u8>,
     count: u32,
 }
@@ -33,7 +33,7 @@ pub(super) struct Block<'a> {
     records: &'a [u8],
 }
 
-impl Builder {
+impl BlockBuilder {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -47,7 +47,7 @@ impl Builder {
     }
 
     /// Adds the record that `write` writes, as a leaf of `tree` too. Returns the root of the run that it completes there.
-    pub(super) fn push(&mut self, tree: &mut Tree, write: impl FnOnce(&mut Vec<u8>)) -> Option<Hash> {
+    pub(super) fn push(&mut self, tree: &mut MerkleTree, write: impl FnOnce(&mut Vec<u8>)) -> Option<TreeHash> {
         if self.is_empty() {
             // A block alone in its commit is small; a full one grows once more.
             self.bytes.reserve(HEADER_BYTES + 512);
@@ -61,7 +61,7 @@ impl Builder {
 
     /// The finished block. The next one begins.
     pub(super) fn finish(&mut self, root: Root) -> Vec<u8> {
-        let Builder { mut bytes, count } = std::mem::take(self);
+        let BlockBuilder { mut bytes, count } = std::mem::take(self);
         bytes[4] = FORMAT;
         bytes[8..12].copy_from_slice(&count.to_le_bytes());
         bytes[12..HEADER_BYTES].copy_from_slice(&root.0);
@@ -73,7 +73,7 @@ impl Builder {
 
 impl<'a> Block<'a> {
     /// The block in `bytes`, which hold it and nothing else.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Block<'a>, &'static str> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Block<'a>, &'static str> {
         let (header, records) = bytes.split_at_checked(HEADER_BYTES).ok_or("a block is shorter than its header")?;
         if header.first_chunk().map(|stored| u32::from_le_bytes(*stored)) != Some(crc32fast::hash(&bytes[4..])) {
             return Err("a block's checksum does not fit its bytes");
@@ -81,7 +81,7 @@ impl<'a> Block<'a> {
         if header[4..8] != [FORMAT, 0, 0, 0] {
             return Err("a block has an unknown format");
         }
-        let block = Block::of(header, records);
+        let block = Block::from_parts(header, records);
         if block.count == 0 {
             return Err("a block has no records");
         }
@@ -94,12 +94,12 @@ impl<'a> Block<'a> {
     }
 
     /// The block in bytes that were [read](Block::read) before.
-    pub(super) fn read_checked(bytes: &'a [u8]) -> Block<'a> {
+    pub(super) fn decode_verified(bytes: &'a [u8]) -> Block<'a> {
         let (header, records) = bytes.split_at_checked(HEADER_BYTES).unwrap_or((&[0; HEADER_BYTES], &[]));
-        Block::of(header, records)
+        Block::from_parts(header, records)
     }
 
-    fn of(header: &[u8], records: &'a [u8]) -> Block<'a> {
+    fn from_parts(header: &[u8], records: &'a [u8]) -> Block<'a> {
         let count = header[8..].first_chunk().map_or(0, |stored| u32::from_le_bytes(*stored));
         let root = header[12..].first_chunk().map_or(Root([0; 32]), |stored| Root(*stored));
         Block { count, root, records }
@@ -117,7 +117,7 @@ impl<'a> Block<'a> {
     pub(super) fn records(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut rest = self.records;
         std::iter::from_fn(move || {
-            let (record, tail) = rest.split_at_checked(record::length(rest)?)?;
+            let (record, tail) = rest.split_at_checked(record::record_len(rest)?)?;
             rest = tail;
             Some(record)
         })

@@ -5,16 +5,16 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use super::block::{Block, Builder};
-use super::heads::{Checkpoint, Head, Heads};
-use super::proof::root_by_inclusion;
-use super::read::{decode, record_of};
-use super::record::{Draft, HEADER_BYTES, Header, Place, Recorded, split};
-use super::tree::{Tree, leaf, node};
-use super::{Fact, Origin, Principal, RequestId, Root, Stream, consistency_holds, snapshot as snapshots_of};
+use super::block::{Block, BlockBuilder};
+use super::merkle_proof::root_from_inclusion_proof;
+use super::merkle_tree::{MerkleTree, hash_leaf, hash_node};
+use super::read::{decode_at, decode_record_in_block};
+use super::record::{HEADER_BYTES, JournalRecord, RawHeader, SequenceInfo, UnsequencedRecord, split_header};
+use super::stream_heads::{StartupCheckpoint, StreamHead, StreamHeads};
+use super::{JournalEvent, Origin, Principal, RequestId, Root, StreamId, snapshot as snapshots_of, verify_consistency};
 use crate::domain::{
-    Account, AccountType, Act, Channel, Content, Deed, Event, GatewayKind, Grant, Order, Proof, Reason, Role, Sealed,
-    SigningScheme, TaskId, Timestamp, VerifyType,
+    Account, AccountOrder, AccountType, AdministrativeEvent, AuditLogEntry, Channel, Content, CredentialVerifier,
+    Event, GatewayKind, Grant, Reason, Role, SealedBytes, SigningScheme, TaskId, Timestamp, VerifyType,
 };
 use crate::store::StoreId;
 use crate::testkit::sample::content_with;
@@ -26,11 +26,11 @@ fn content() -> Arc<Content> {
         content.public_key = "k".repeat(300);
         content.account_id = Some("7".to_owned());
         content.registration_id = Some("9".to_owned());
-        content.secrets = Sealed((0..100).collect());
+        content.secrets = SealedBytes((0..100).collect());
     })
 }
 
-fn requested() -> Event {
+fn registration_requested() -> Event {
     Event::RegistrationRequested {
         task: TaskId::new(12).unwrap(),
         verify_type: VerifyType::Voice,
@@ -43,13 +43,13 @@ fn requested() -> Event {
 }
 
 /// Facts with payloads of every shape there is.
-fn facts() -> Vec<Fact> {
+fn sample_events() -> Vec<JournalEvent> {
     let events = [
         Event::AccountImported { content: content() },
         Event::OnlineRequested,
         Event::WentOffline { reason: Reason::new("1002"), instance_code: "SIM-1".to_owned() },
-        requested(),
-        Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },
+        registration_requested(),
+        Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) },
         Event::RegistrationFailed { reason: Reason::new("wrong code"), attempt: 1, still_waiting: true },
     ];
     let grant = Grant {
@@ -57,83 +57,93 @@ fn facts() -> Vec<Fact> {
         name: "dispatch".to_owned(),
         role: Role::Caller,
         accounts: vec!["8618".to_owned(), "44".to_owned()],
-        expires: Some(Timestamp(1_800_000_000_000_000)),
-        proof: Proof::Hash([7; 32]),
+        expires_at: Some(Timestamp(1_800_000_000_000_000)),
+        verifier: CredentialVerifier::Hash([7; 32]),
     };
-    let tenant = Grant { id: 8, proof: Proof::Tenant("500975".to_owned()), ..grant.clone() };
+    let tenant = Grant { id: 8, verifier: CredentialVerifier::Tenant("500975".to_owned()), ..grant.clone() };
     let (channel, what, name) = (Channel::SyncStatus, "all".to_owned(), "ab".to_owned());
     let scheme = SigningScheme::Standard;
     let deeds = [
-        Deed::BackupTaken { position: 300 },
-        Deed::WebhookSecretSet { channel, scheme, name, grace_until: Some(Timestamp(-1)) },
-        Deed::WebhookLettersDropped { channel, what, deliveries: 1 << 40, reason: "old".to_owned() },
-        Deed::ApiKeyCreated(grant),
-        Deed::ApiKeyCreated(tenant),
-        Deed::MasterKeyRotated { rewrapped: 9 },
-        Deed::MasterKeyRotationAborted { rewrapped: 8 },
-        Deed::MasterKeyRotationFinished { rewrapped: 0 },
-        Deed::AccountsOrdered { order: Order::Recycle, accounts: 10_000, reason: "maintenance".to_owned() },
-        Deed::ReconciliationOrdered { gateway: GatewayKind::Bridge, reason: "it was restored".to_owned() },
-        Deed::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },
+        AdministrativeEvent::BackupTaken { position: 300 },
+        AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until: Some(Timestamp(-1)) },
+        AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries: 1 << 40, reason: "old".to_owned() },
+        AdministrativeEvent::ApiKeyCreated(grant),
+        AdministrativeEvent::ApiKeyCreated(tenant),
+        AdministrativeEvent::MasterKeyRotated { rewrapped: 9 },
+        AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 8 },
+        AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 0 },
+        AdministrativeEvent::AccountsOrdered {
+            order: AccountOrder::Recycle,
+            accounts: 10_000,
+            reason: "maintenance".to_owned(),
+        },
+        AdministrativeEvent::ReconciliationOrdered {
+            gateway: GatewayKind::Bridge,
+            reason: "it was restored".to_owned(),
+        },
+        AdministrativeEvent::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },
     ];
-    let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
-    events.into_iter().map(Fact::Event).chain(deeds.into_iter().map(act)).collect()
+    let act = |deed| JournalEvent::Administration(AuditLogEntry { event: deed, source: "127.0.0.1:40000".to_owned() });
+    events.into_iter().map(JournalEvent::Account).chain(deeds.into_iter().map(act)).collect()
 }
 
-fn written(fact: &Fact, position: u64) -> Vec<u8> {
+fn encode_record(fact: &JournalEvent, position: u64) -> Vec<u8> {
     let stream = match fact {
-        Fact::Act(_) => Stream::Administration,
-        Fact::Event(_) | Fact::Unknown(_) => Stream::from_stored(861_821_726_232).unwrap(),
+        JournalEvent::Administration(_) => StreamId::Administration,
+        JournalEvent::Account(_) | JournalEvent::Unknown(_) => StreamId::from_stored(861_821_726_232).unwrap(),
     };
     let origin = Origin { principal: Principal::Caller(7), request: RequestId(9) };
     let at = Timestamp(1_700_000_000_000_000);
     let mut bytes = Vec::new();
-    Draft::new(fact)
-        .write(&Place { stream, position, version: position, previous: position - 1, at, origin }, &mut bytes);
+    UnsequencedRecord::new(fact).encode_into(
+        &SequenceInfo { stream, position, version: position, previous: position - 1, at, origin },
+        &mut bytes,
+    );
     bytes
 }
 
 // === Records and blocks ===
 
-pub(crate) fn records() -> Vec<Vec<u8>> {
-    facts().iter().map(|fact| written(fact, 1)).collect()
+pub(crate) fn record_seeds() -> Vec<Vec<u8>> {
+    sample_events().iter().map(|fact| encode_record(fact, 1)).collect()
 }
 
 /// A record as it is, and with a length that fits, so that its payload is read.
-pub(crate) fn record(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_record(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some(payload) = bytes.len().checked_sub(HEADER_BYTES) {
         fitted[72..HEADER_BYTES].copy_from_slice(&(payload as u32).to_le_bytes());
     }
     for bytes in [bytes, &fitted] {
-        let Ok((Header { place, .. }, _)) = split(bytes) else {
-            assert!(Recorded::read(bytes).is_err());
+        let Ok((RawHeader { sequence: place, .. }, _)) = split_header(bytes) else {
+            assert!(JournalRecord::decode(bytes).is_err());
             continue;
         };
-        let Ok(read) = Recorded::read(bytes) else { continue };
+        let Ok(read) = JournalRecord::decode(bytes) else { continue };
         // Written back and read again it is the same: what differs are bits that say nothing.
         let mut back = Vec::new();
-        Draft::new(&read.fact).write(&place, &mut back);
-        assert_eq!(Recorded::read(&back).unwrap(), read);
+        UnsequencedRecord::new(&read.event).encode_into(&place, &mut back);
+        assert_eq!(JournalRecord::decode(&back).unwrap(), read);
     }
-    decode(&fitted, 1).err().map(|error| error.to_string())
+    decode_at(&fitted, 1).err().map(|error| error.to_string())
 }
 
-fn block_of(records: &[Vec<u8>]) -> Vec<u8> {
-    let (mut block, mut tree) = (Builder::default(), Tree::default());
+fn encode_block(records: &[Vec<u8>]) -> Vec<u8> {
+    let (mut block, mut tree) = (BlockBuilder::default(), MerkleTree::default());
     for record in records {
         block.push(&mut tree, |out| out.extend_from_slice(record));
     }
     block.finish(tree.root())
 }
 
-pub(crate) fn blocks() -> Vec<Vec<u8>> {
-    let records: Vec<Vec<u8>> = facts().iter().zip(1..).map(|(fact, position)| written(fact, position)).collect();
-    [&records[..1], &records[1..4], &records].map(block_of).into()
+pub(crate) fn block_seeds() -> Vec<Vec<u8>> {
+    let records: Vec<Vec<u8>> =
+        sample_events().iter().zip(1..).map(|(fact, position)| encode_record(fact, position)).collect();
+    [&records[..1], &records[1..4], &records].map(encode_block).into()
 }
 
 /// A block as it is, and with a checksum that fits. One that is read is what would be written, to the last bit.
-pub(crate) fn block(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_block(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some((checksum, rest)) = fitted.split_first_chunk_mut::<4>() {
         *checksum = crc32fast::hash(rest).to_le_bytes();
@@ -141,56 +151,59 @@ pub(crate) fn block(bytes: &[u8]) -> Option<String> {
     for bytes in [bytes, &fitted] {
         // Bytes of the store that are not looked through for one record of many.
         for position in [1, 2, 1_000, u64::MAX] {
-            let _any = record_of(1, bytes, position);
+            let _any = decode_record_in_block(1, bytes, position);
         }
-        let Ok(block) = Block::read(bytes) else { continue };
+        let Ok(block) = Block::decode(bytes) else { continue };
         assert!(block.count() > 0, "a block without a record");
-        let (mut back, mut tree) = (Builder::default(), Tree::default());
+        let (mut back, mut tree) = (BlockBuilder::default(), MerkleTree::default());
         for record in block.records() {
             back.push(&mut tree, |out| out.extend_from_slice(record));
         }
         assert_eq!(back.finish(block.root()), bytes);
     }
-    Block::read(bytes).err().map(str::to_owned)
+    Block::decode(bytes).err().map(str::to_owned)
 }
 
 // === Caches ===
 
 const STORE: StoreId = StoreId(7);
 
-pub(crate) fn checkpoints() -> Vec<Vec<u8>> {
+pub(crate) fn checkpoint_seeds() -> Vec<Vec<u8>> {
     let of = |size: u64| {
-        let (mut tree, heads, mut runs) = (Tree::default(), Heads::default(), Vec::new());
+        let (mut tree, heads, mut runs) = (MerkleTree::default(), StreamHeads::default(), Vec::new());
         for number in 0..size {
             runs.extend(tree.push(&number.to_le_bytes()));
-            let stream = Stream::from_stored(8_618_000 + number % 5).unwrap();
-            heads.set(stream, Head { position: number + 1, version: number / 5 + 1 });
+            let stream = StreamId::from_stored(8_618_000 + number % 5).unwrap();
+            heads.set(stream, StreamHead { position: number + 1, version: number / 5 + 1 });
         }
-        Checkpoint::write(STORE, size, &tree, &runs, &heads)
+        StartupCheckpoint::encode(STORE, size, &tree, &runs, &heads)
     };
     [0, 1, 7, 600].map(of).into()
 }
 
 /// A checkpoint of heads. One that is read is read the same once it is written again.
-pub(crate) fn checkpoint(bytes: &[u8]) -> Option<String> {
-    let read = Checkpoint::read(bytes, STORE)?;
-    let again = Checkpoint::write(STORE, read.position, &read.tree, &read.runs, &read.heads);
-    let again = Checkpoint::read(&again, STORE).unwrap();
-    assert_eq!((again.position, again.tree.edge(), &again.runs), (read.position, read.tree.edge(), &read.runs));
-    assert_eq!(again.heads.accounts(), read.heads.accounts());
+pub(crate) fn check_checkpoint(bytes: &[u8]) -> Option<String> {
+    let read = StartupCheckpoint::decode(bytes, STORE)?;
+    let again = StartupCheckpoint::encode(STORE, read.position, &read.tree, &read.subtree_roots, &read.heads);
+    let again = StartupCheckpoint::decode(&again, STORE).unwrap();
+    assert_eq!(
+        (again.position, again.tree.edge(), &again.subtree_roots),
+        (read.position, read.tree.edge(), &read.subtree_roots)
+    );
+    assert_eq!(again.heads.account_count(), read.heads.account_count());
     None
 }
 
-pub(crate) fn snapshots() -> Vec<Vec<u8>> {
+pub(crate) fn snapshot_seeds() -> Vec<Vec<u8>> {
     let mut account = Account::initial();
     let mut states = Vec::new();
     let events = [
         Event::AccountImported { content: content() },
         Event::OnlineRequested,
         Event::WentOffline { reason: Reason::new("1002"), instance_code: "SIM-1".to_owned() },
-        requested(),
+        registration_requested(),
         Event::CodeSent,
-        Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },
+        Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) },
     ];
     for event in &events {
         account.evolve(event);
@@ -200,7 +213,7 @@ pub(crate) fn snapshots() -> Vec<Vec<u8>> {
 }
 
 /// A snapshot as it is, and with a checksum that fits.
-pub(crate) fn snapshot(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_snapshot(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some((state, checksum)) = fitted.split_last_chunk_mut::<4>() {
         *checksum = crc32fast::hash(state).to_le_bytes();
@@ -218,7 +231,7 @@ pub(crate) fn snapshot(bytes: &[u8]) -> Option<String> {
 /// Leaves of a small tree, and its roots at every size.
 static LEAVES: LazyLock<(Vec<Vec<u8>>, Vec<Root>)> = LazyLock::new(|| {
     let leaves: Vec<Vec<u8>> = (0..11_u8).map(|number| vec![number; usize::from(number) + 1]).collect();
-    let mut tree = Tree::default();
+    let mut tree = MerkleTree::default();
     let grown = leaves.iter().map(|leaf| {
         tree.push(leaf);
         tree.root()
@@ -228,21 +241,21 @@ static LEAVES: LazyLock<(Vec<Vec<u8>>, Vec<Root>)> = LazyLock::new(|| {
 });
 
 /// The root over these leaves as RFC 6962 defines it, and the proof for one of them.
-fn proved(leaves: &[Vec<u8>], at: usize) -> ([u8; 32], Vec<[u8; 32]>) {
+fn prove_leaf(leaves: &[Vec<u8>], at: usize) -> ([u8; 32], Vec<[u8; 32]>) {
     if let [only] = leaves {
-        return (leaf(only), Vec::new());
+        return (hash_leaf(only), Vec::new());
     }
     let (left, right) = leaves.split_at(1 << (leaves.len() - 1).ilog2());
     let (ours, others) = if at < left.len() { ((left, at), right) } else { ((right, at - left.len()), left) };
-    let ((own, mut proof), (other, _)) = (proved(ours.0, ours.1), proved(others, 0));
+    let ((own, mut proof), (other, _)) = (prove_leaf(ours.0, ours.1), prove_leaf(others, 0));
     proof.push(other);
-    (if at < left.len() { node(&own, &other) } else { node(&other, &own) }, proof)
+    (if at < left.len() { hash_node(&own, &other) } else { hash_node(&other, &own) }, proof)
 }
 
 /// Position, size, number of hashes, hashes, record.
-pub(crate) fn proofs() -> Vec<Vec<u8>> {
+pub(crate) fn proof_seeds() -> Vec<Vec<u8>> {
     let of = |at: usize| {
-        let (_, proof) = proved(&LEAVES.0, at);
+        let (_, proof) = prove_leaf(&LEAVES.0, at);
         let mut bytes = [at as u64 + 1, 11, proof.len() as u64].map(u64::to_le_bytes).concat();
         bytes.extend(proof.concat());
         bytes.extend_from_slice(&LEAVES.0[at]);
@@ -252,20 +265,20 @@ pub(crate) fn proofs() -> Vec<Vec<u8>> {
 }
 
 /// A proof that leads to the root is one for that very record, and what shows that a tree grew was a part of it.
-pub(crate) fn proof(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_proof(bytes: &[u8]) -> Option<String> {
     let (head, rest) = bytes.split_first_chunk::<24>()?;
     let word = |at: usize| head[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
     let (position, size, count) = (word(0), word(8), word(16));
     let (hashes, record) = rest.split_at_checked(usize::try_from(count.min(128)).unwrap() * 32)?;
     let hashes = hashes.as_chunks::<32>().0;
     let (leaves, roots) = &*LEAVES;
-    if root_by_inclusion(record, position, size, hashes) == Some(roots[10]) && size == 11 {
+    if root_from_inclusion_proof(record, position, size, hashes) == Some(roots[10]) && size == 11 {
         assert_eq!(leaves.get(position as usize - 1).map(Vec::as_slice), Some(record));
     }
     let before = roots.get(position.wrapping_sub(1) as usize).copied().unwrap_or(Root([0; 32]));
-    if consistency_holds(position, before, size, roots[10], hashes) {
+    if verify_consistency(position, before, size, roots[10], hashes) {
         assert!((1..=11).contains(&position) && size >= position, "from {position} to {size}");
     }
-    assert!(!consistency_holds(position, Root([0; 32]), size, roots[10], hashes), "a past that was not");
+    assert!(!verify_consistency(position, Root([0; 32]), size, roots[10], hashes), "a past that was not");
     None
 }

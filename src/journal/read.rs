@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 
 use super::block::Block;
-use super::heads::Head;
-use super::record::{self, Fact, Malformed, Recorded, Stream};
+use super::record::{self, JournalEvent, JournalRecord, MalformedRecord, StreamId};
+use super::stream_heads::StreamHead;
 use super::{Error, Journal};
 use crate::domain::{Account, AccountNumber, Event};
-use crate::limits::SNAPSHOT_WORTH;
-use crate::store::Value;
+use crate::limits::SNAPSHOT_ON_RETIRE_EVENTS;
+use crate::store::StoredValue;
 
 impl Journal {
     /// The records after `position`, in order, at most `max` of them; none at the end of what is durable.
-    pub fn read_after(&self, position: u64, max: usize) -> Result<Vec<Recorded>, Error> {
+    pub fn read_after(&self, position: u64, max: usize) -> Result<Vec<JournalRecord>, Error> {
         let head = self.head();
         let mut records = Vec::new();
         if position >= head {
@@ -25,10 +25,10 @@ impl Journal {
             if first > head || records.len() >= max {
                 break;
             }
-            let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
+            let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
             for (record, at) in block.records().zip(first..) {
                 if at > position && records.len() < max {
-                    records.push(decode(record, at)?);
+                    records.push(decode_at(record, at)?);
                 }
             }
         }
@@ -36,37 +36,38 @@ impl Journal {
     }
 
     /// The record at `position`.
-    pub fn read_at(&self, position: u64) -> Result<Option<Recorded>, Error> {
+    pub fn read_at(&self, position: u64) -> Result<Option<JournalRecord>, Error> {
         if position == 0 || position > self.head() {
             return Ok(None);
         }
-        let (first, bytes) = self.block_of(position)?;
-        record_of(first, &bytes, position).map(Some)
+        let (first, bytes) = self.block_containing(position)?;
+        decode_record_in_block(first, &bytes, position).map(Some)
     }
 
     /// Where a history ends.
-    pub fn head_of(&self, stream: Stream) -> Head {
+    pub fn stream_head(&self, stream: StreamId) -> StreamHead {
         self.shared.heads.get(stream)
     }
 
     /// An account as it stands: its snapshot, and what happened since. Says how many events it had to read for that.
-    pub fn load(&self, account: AccountNumber) -> Result<(Account, u64), Error> {
-        let stream = Stream::Account(account);
-        let head = self.head_of(stream);
+    pub fn load_account(&self, account: AccountNumber) -> Result<(Account, u64), Error> {
+        let stream = StreamId::Account(account);
+        let head = self.stream_head(stream);
         // A shorter history never gets a snapshot.
-        let snapshot = if head.version < SNAPSHOT_WORTH { None } else { self.snapshot_of(account, head.version)? };
+        let snapshot =
+            if head.version < SNAPSHOT_ON_RETIRE_EVENTS { None } else { self.load_snapshot(account, head.version)? };
         let mut state = snapshot.unwrap_or_else(Account::initial);
         let missing = usize::try_from(head.version - state.version).unwrap_or(usize::MAX);
-        let since: Vec<Recorded> = self.walk(stream, head).take(missing).collect::<Result<_, _>>()?;
+        let since: Vec<JournalRecord> = self.walk_back(stream, head).take(missing).collect::<Result<_, _>>()?;
         for record in since.iter().rev() {
-            state.evolve(event_of(record)?);
+            state.evolve(require_account_event(record)?);
         }
         Ok((state, since.len() as u64))
     }
 
     /// The facts of one stream after `position`, in order, at most `max` of them. Reads back from the last one, so it costs
     /// as much as has happened since.
-    pub fn history_after(&self, stream: Stream, position: u64, max: usize) -> Result<Vec<Recorded>, Error> {
+    pub fn history_after(&self, stream: StreamId, position: u64, max: usize) -> Result<Vec<JournalRecord>, Error> {
         let mut records = VecDeque::new();
         for record in self.history_back(stream) {
             let record = record?;
@@ -80,45 +81,45 @@ impl Journal {
     }
 
     /// The facts of one stream, the latest first, back to the first.
-    pub fn history_back(&self, stream: Stream) -> impl Iterator<Item = Result<Recorded, Error>> {
-        self.walk(stream, self.head_of(stream))
+    pub fn history_back(&self, stream: StreamId) -> impl Iterator<Item = Result<JournalRecord, Error>> {
+        self.walk_back(stream, self.stream_head(stream))
     }
 
     /// The same, from the one at `position` back; none if the stream has none there.
-    pub fn history_back_at(
+    pub fn history_back_from(
         &self,
-        stream: Stream,
+        stream: StreamId,
         position: u64,
-    ) -> Result<Option<impl Iterator<Item = Result<Recorded, Error>>>, Error> {
+    ) -> Result<Option<impl Iterator<Item = Result<JournalRecord, Error>>>, Error> {
         let record = self.read_at(position)?.filter(|record| record.stream == stream);
-        Ok(record.map(|record| self.walk(stream, Head { position, version: record.version })))
+        Ok(record.map(|record| self.walk_back(stream, StreamHead { position, version: record.version })))
     }
 
-    fn walk(&self, stream: Stream, head: Head) -> impl Iterator<Item = Result<Recorded, Error>> {
+    fn walk_back(&self, stream: StreamId, head: StreamHead) -> impl Iterator<Item = Result<JournalRecord, Error>> {
         let mut next = head;
         std::iter::from_fn(move || {
-            if next == Head::default() {
+            if next == StreamHead::default() {
                 return None;
             }
-            let found = self.chained(stream, next);
+            let found = self.read_linked(stream, next);
             next = match &found {
-                Ok(record) => Head { position: record.previous, version: record.version - 1 },
-                Err(_) => Head::default(),
+                Ok(record) => StreamHead { position: record.previous, version: record.version - 1 },
+                Err(_) => StreamHead::default(),
             };
             Some(found)
         })
     }
 
     /// The record at the end of a history, or of an earlier part of it.
-    fn chained(&self, stream: Stream, end: Head) -> Result<Recorded, Error> {
-        let (first, bytes) = self.block_of(end.position)?;
-        let record = record_of(first, &bytes, end.position)?;
+    fn read_linked(&self, stream: StreamId, end: StreamHead) -> Result<JournalRecord, Error> {
+        let (first, bytes) = self.block_containing(end.position)?;
+        let record = decode_record_in_block(first, &bytes, end.position)?;
         // Versions count from 1, so that a chain ends however its records were made.
         let is_linked = record.stream == stream && record.version == end.version && end.version > 0;
         if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another")) }
     }
 
-    fn block_of(&self, position: u64) -> Result<(u64, Value), Error> {
+    fn block_containing(&self, position: u64) -> Result<(u64, StoredValue), Error> {
         self.shared.store.block_at(position)?.ok_or_else(|| damaged(position, "a block is missing"))
     }
 }
@@ -126,42 +127,44 @@ impl Journal {
 /// The record at `position` in the block that begins at `first`.
 ///
 /// The block's checksum is not computed for one record of many; the record's own place is checked instead.
-pub(super) fn record_of(first: u64, block: &[u8], position: u64) -> Result<Recorded, Error> {
+pub(super) fn decode_record_in_block(first: u64, block: &[u8], position: u64) -> Result<JournalRecord, Error> {
     let index = usize::try_from(position - first).unwrap_or(usize::MAX);
     let mut rest = block.get(super::block::HEADER_BYTES..).unwrap_or_default();
     // A damaged block may end long before.
     for _ in 0..index {
-        let Some(behind) = record::length(rest).and_then(|length| rest.get(length..)) else { break };
+        let Some(behind) = record::record_len(rest).and_then(|length| rest.get(length..)) else { break };
         rest = behind;
     }
-    let record = record::length(rest).and_then(|length| rest.get(..length));
-    decode(record.ok_or_else(|| damaged(position, "a block ends before its last record"))?, position)
+    let record = record::record_len(rest).and_then(|length| rest.get(..length));
+    decode_at(record.ok_or_else(|| damaged(position, "a block ends before its last record"))?, position)
 }
 
 /// The record in `bytes`, which must say that it is the one at `position`.
-pub(super) fn decode(bytes: &[u8], position: u64) -> Result<Recorded, Error> {
-    let record = Recorded::read(bytes).map_err(|malformed| match malformed {
-        Malformed::Payload => damaged(position, "a payload does not decode"),
-        Malformed::Header(what) => damaged(position, what),
+pub(super) fn decode_at(bytes: &[u8], position: u64) -> Result<JournalRecord, Error> {
+    let record = JournalRecord::decode(bytes).map_err(|malformed| match malformed {
+        MalformedRecord::Payload => damaged(position, "a payload does not decode"),
+        MalformedRecord::Header(what) => damaged(position, what),
     })?;
     if record.position == position { Ok(record) } else { Err(damaged(position, "a record is not in its place")) }
 }
 
 /// What happened to an account, for whoever must act on it: an event that is unknown here stops it.
-pub fn event_of(record: &Recorded) -> Result<&Event, Error> {
+pub fn require_account_event(record: &JournalRecord) -> Result<&Event, Error> {
     let position = record.position;
-    match &record.fact {
-        Fact::Event(event) => Ok(event),
-        Fact::Unknown(unknown) => {
+    match &record.event {
+        JournalEvent::Account(event) => Ok(event),
+        JournalEvent::Unknown(unknown) => {
             Err(Error::UnknownEvent { position, event_type: unknown.event_type, schema: unknown.schema })
         }
-        Fact::Act(_) => Err(damaged(position, "a record is in a stream where its type does not belong")),
+        JournalEvent::Administration(_) => {
+            Err(damaged(position, "a record is in a stream where its type does not belong"))
+        }
     }
 }
 
 /// The record in `bytes`, which hold it and nothing else, wherever it stands.
-pub fn read_record(bytes: &[u8]) -> Result<Recorded, Error> {
-    decode(bytes, record::split(bytes).map_or(0, |(header, _)| header.place.position))
+pub fn decode_record(bytes: &[u8]) -> Result<JournalRecord, Error> {
+    decode_at(bytes, record::split_header(bytes).map_or(0, |(header, _)| header.sequence.position))
 }
 
 pub(super) fn damaged(position: u64, what: &str) -> Error {

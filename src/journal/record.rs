@@ -19,8 +19,8 @@
 
 use std::fmt;
 
-use super::schema::{self, Undecodable};
-use crate::domain::{AccountNumber, Act, Event, GatewayKind, Timestamp};
+use super::event_codec::{self, PayloadError};
+use crate::domain::{AccountNumber, AuditLogEntry, Event, GatewayKind, Timestamp};
 use crate::metrics::EventType;
 
 /// Bytes of the header.
@@ -29,11 +29,11 @@ const FORMAT: u8 = 1;
 
 /// One fact as it stands in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct JournalRecord {
     /// Its place among all facts, from 1.
     pub position: u64,
     /// Whose it is.
-    pub stream: Stream,
+    pub stream: StreamId,
     /// Its place in its stream, from 1.
     pub version: u64,
     /// The position of the fact before it in its stream; 0 for none.
@@ -43,12 +43,12 @@ pub struct Recorded {
     /// Who asked.
     pub origin: Origin,
     /// What happened.
-    pub fact: Fact,
+    pub event: JournalEvent,
 }
 
 /// What has a history of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stream {
+pub enum StreamId {
     /// What was done to the service itself.
     Administration,
     /// What happened to an account.
@@ -57,18 +57,18 @@ pub enum Stream {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
+pub enum JournalEvent {
     /// To an account.
-    Event(Event),
+    Account(Event),
     /// To the service itself.
-    Act(Act),
+    Administration(AuditLogEntry),
     /// Something that a newer program wrote. Readers show it as it is; nobody can act on it.
-    Unknown(Unknown),
+    Unknown(UnknownEvent),
 }
 
 /// A payload that this program cannot read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unknown {
+pub struct UnknownEvent {
     /// The registered number of its type.
     pub event_type: u16,
     /// The version of its payload.
@@ -88,7 +88,7 @@ pub struct Origin {
 
 /// Who asks for something to be done to the service itself, and from where.
 #[derive(Clone, Debug)]
-pub struct Asker {
+pub struct RequesterIdentity {
     /// Who, and in which request.
     pub origin: Origin,
     /// The address of the peer, `command line`, or `receiver`.
@@ -114,7 +114,7 @@ pub struct RequestId(pub u128);
 
 /// An event with its payload encoded, before the writer gives it its place.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct UnsequencedRecord {
     pub(super) event_type: u16,
     pub(super) schema: u16,
     pub(super) payload: Vec<u8>,
@@ -122,8 +122,8 @@ pub(super) struct Draft {
 
 /// The place that the writer gives a record.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) stream: Stream,
+pub(super) struct SequenceInfo {
+    pub(super) stream: StreamId,
     pub(super) position: u64,
     pub(super) version: u64,
     pub(super) previous: u64,
@@ -133,31 +133,31 @@ pub(super) struct Place {
 
 /// The fields of a header.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
+pub(super) struct RawHeader {
     pub(super) event_type: u16,
     pub(super) schema: u16,
-    pub(super) place: Place,
+    pub(super) sequence: SequenceInfo,
 }
 
 /// Why bytes are no record.
 #[derive(Debug)]
-pub(super) enum Malformed {
+pub(super) enum MalformedRecord {
     Header(&'static str),
     Payload,
 }
 
-impl Draft {
-    pub(super) fn new(fact: &Fact) -> Draft {
-        let (event_type, schema, payload) = schema::encode(fact);
-        Draft { event_type, schema, payload }
+impl UnsequencedRecord {
+    pub(super) fn new(fact: &JournalEvent) -> UnsequencedRecord {
+        let (event_type, schema, payload) = event_codec::encode(fact);
+        UnsequencedRecord { event_type, schema, payload }
     }
 
-    pub(super) fn record_bytes(&self) -> usize {
+    pub(super) fn encoded_len(&self) -> usize {
         HEADER_BYTES + self.payload.len()
     }
 
     /// Appends the record to `out`.
-    pub(super) fn write(&self, place: &Place, out: &mut Vec<u8>) {
+    pub(super) fn encode_into(&self, place: &SequenceInfo, out: &mut Vec<u8>) {
         let (kind, principal) = match place.origin.principal {
             Principal::Service => (0, 0),
             Principal::Caller(id) => (1, id),
@@ -179,47 +179,52 @@ impl Draft {
     }
 }
 
-impl Recorded {
+impl JournalRecord {
     /// The record in `bytes`, which hold it and nothing else.
-    pub(super) fn read(bytes: &[u8]) -> Result<Recorded, Malformed> {
-        let (header, payload) = split(bytes).map_err(Malformed::Header)?;
-        let Header { event_type, schema, place } = header;
-        let fact = match schema::decode(event_type, schema, place.at, payload) {
-            Ok(fact) if fact.belongs_in(place.stream) => fact,
-            Ok(_) => return Err(Malformed::Header("a record is in a stream where its type does not belong")),
-            Err(Undecodable::Unknown) => Fact::Unknown(Unknown { event_type, schema, payload: payload.into() }),
-            Err(Undecodable::Damaged) => return Err(Malformed::Payload),
+    pub(super) fn decode(bytes: &[u8]) -> Result<JournalRecord, MalformedRecord> {
+        let (header, payload) = split_header(bytes).map_err(MalformedRecord::Header)?;
+        let RawHeader { event_type, schema, sequence: place } = header;
+        let fact = match event_codec::decode(event_type, schema, place.at, payload) {
+            Ok(fact) if fact.is_allowed_in(place.stream) => fact,
+            Ok(_) => return Err(MalformedRecord::Header("a record is in a stream where its type does not belong")),
+            Err(PayloadError::Unknown) => {
+                JournalEvent::Unknown(UnknownEvent { event_type, schema, payload: payload.into() })
+            }
+            Err(PayloadError::Damaged) => return Err(MalformedRecord::Payload),
         };
-        Ok(Recorded {
+        Ok(JournalRecord {
             position: place.position,
             stream: place.stream,
             version: place.version,
             previous: place.previous,
             at: place.at,
             origin: place.origin,
-            fact,
+            event: fact,
         })
     }
 
     /// The account and what happened to it; none for what was done to the service itself, and for what is unknown here.
-    pub fn event(&self) -> Option<(AccountNumber, &Event)> {
-        match (self.stream, &self.fact) {
-            (Stream::Account(account), Fact::Event(event)) => Some((account, event)),
-            (Stream::Account(_) | Stream::Administration, Fact::Event(_) | Fact::Act(_) | Fact::Unknown(_)) => None,
+    pub fn account_event(&self) -> Option<(AccountNumber, &Event)> {
+        match (self.stream, &self.event) {
+            (StreamId::Account(account), JournalEvent::Account(event)) => Some((account, event)),
+            (
+                StreamId::Account(_) | StreamId::Administration,
+                JournalEvent::Account(_) | JournalEvent::Administration(_) | JournalEvent::Unknown(_),
+            ) => None,
         }
     }
 }
 
 /// The length of the record that `bytes` begin with.
-pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+pub(super) fn record_len(bytes: &[u8]) -> Option<usize> {
     let payload = u32::from_le_bytes(*bytes.get(72..HEADER_BYTES)?.first_chunk()?);
     HEADER_BYTES.checked_add(payload as usize)
 }
 
 /// The header of the record in `bytes`, and its payload.
-pub(super) fn split(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
+pub(super) fn split_header(bytes: &[u8]) -> Result<(RawHeader, &[u8]), &'static str> {
     let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or("a record is shorter than its header")?;
-    if length(header) != Some(bytes.len()) {
+    if record_len(header) != Some(bytes.len()) {
         return Err("a record's length does not fit its payload");
     }
     let word = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -234,9 +239,9 @@ pub(super) fn split(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
         3 => Principal::Operator(word(48)),
         _ => return Err("a record has an unknown origin"),
     };
-    let stream = Stream::from_stored(word(8)).ok_or("a record has no account number")?;
+    let stream = StreamId::from_stored(word(8)).ok_or("a record has no account number")?;
     let request = RequestId(u128::from(word(56)) | u128::from(word(64)) << 64);
-    let place = Place {
+    let place = SequenceInfo {
         stream,
         position: word(16),
         version: word(24),
@@ -244,61 +249,61 @@ pub(super) fn split(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
         at: Timestamp(word(40).cast_signed()),
         origin: Origin { principal, request },
     };
-    Ok((Header { event_type: half(2), schema: half(4), place }, payload))
+    Ok((RawHeader { event_type: half(2), schema: half(4), sequence: place }, payload))
 }
 
 // === impl Stream, Fact ===
 
-impl Stream {
+impl StreamId {
     /// The number that stands for it in a record: the account's, or 0.
     pub(super) fn to_stored(self) -> u64 {
         match self {
-            Stream::Administration => 0,
-            Stream::Account(account) => account.get(),
+            StreamId::Administration => 0,
+            StreamId::Account(account) => account.get(),
         }
     }
 
     /// The stream that a stored number stands for.
-    pub(super) fn from_stored(number: u64) -> Option<Stream> {
+    pub(super) fn from_stored(number: u64) -> Option<StreamId> {
         match number {
-            0 => Some(Stream::Administration),
-            _ => AccountNumber::from_stored(number).map(Stream::Account),
+            0 => Some(StreamId::Administration),
+            _ => AccountNumber::from_stored(number).map(StreamId::Account),
         }
     }
 
     /// The account, if it is one's.
     pub fn account(self) -> Option<AccountNumber> {
         match self {
-            Stream::Administration => None,
-            Stream::Account(account) => Some(account),
+            StreamId::Administration => None,
+            StreamId::Account(account) => Some(account),
         }
     }
 }
 
-impl Fact {
+impl JournalEvent {
     /// Its name, as logs and readers show it; none for what is unknown here.
     pub fn name(&self) -> Option<&'static str> {
         match self {
-            Fact::Event(event) => Some(event.name()),
-            Fact::Act(act) => Some(act.deed.name()),
-            Fact::Unknown(_) => None,
+            JournalEvent::Account(event) => Some(event.name()),
+            JournalEvent::Administration(act) => Some(act.event.name()),
+            JournalEvent::Unknown(_) => None,
         }
     }
 
     /// What it is counted as; none for what is unknown here.
-    pub(super) fn event_type(&self) -> Option<EventType> {
+    pub(super) fn metric_event_type(&self) -> Option<EventType> {
         match self {
-            Fact::Event(event) => Some(event.into()),
-            Fact::Act(act) => Some((&act.deed).into()),
-            Fact::Unknown(_) => None,
+            JournalEvent::Account(event) => Some(event.into()),
+            JournalEvent::Administration(act) => Some((&act.event).into()),
+            JournalEvent::Unknown(_) => None,
         }
     }
 
-    fn belongs_in(&self, stream: Stream) -> bool {
+    fn is_allowed_in(&self, stream: StreamId) -> bool {
         match self {
-            Fact::Event(_) => stream != Stream::Administration,
-            Fact::Act(_) => stream == Stream::Administration,
-            Fact::Unknown(_) => true,
+            JournalEvent::Account(_) => stream != StreamId::Administration,
+            JournalEvent::Administration(_) => stream == StreamId::Administration,
+            JournalEvent::Unknown(_) => true,
         }
     }
 }

@@ -3,18 +3,18 @@
 use std::ops::ControlFlow;
 
 use super::block::Block;
-use super::read::{damaged, decode};
-use super::record::{self, Recorded, Stream};
-use super::{Error, Journal, schema};
+use super::read::{damaged, decode_at};
+use super::record::{self, JournalRecord, StreamId};
+use super::{Error, Journal, event_codec};
 use crate::domain::Timestamp;
 
 /// What can be told of a record without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glance {
+pub struct RecordHeader {
     /// Its place among all records.
     pub position: u64,
     /// Whose it is.
-    pub stream: Stream,
+    pub stream: StreamId,
     /// When it happened.
     pub at: Timestamp,
     /// The name of its type; none for one that is unknown here.
@@ -28,8 +28,8 @@ impl Journal {
         &self,
         position: u64,
         most: u64,
-        is_wanted: impl Fn(&Glance) -> bool,
-        mut take: impl FnMut(Recorded) -> ControlFlow<()>,
+        is_wanted: impl Fn(&RecordHeader) -> bool,
+        mut take: impl FnMut(JournalRecord) -> ControlFlow<()>,
     ) -> Result<u64, Error> {
         let end = self.head().min(position.saturating_add(most));
         if position >= end {
@@ -41,9 +41,9 @@ impl Journal {
             if first > end {
                 break;
             }
-            let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
+            let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
             for (record, at) in block.records().zip(first..).filter(|(_, at)| (position + 1..=end).contains(at)) {
-                if is_wanted(&glance(record, at)?) && take(decode(record, at)?).is_break() {
+                if is_wanted(&read_header(record, at)?) && take(decode_at(record, at)?).is_break() {
                     return Ok(at);
                 }
             }
@@ -57,17 +57,17 @@ impl Journal {
         &self,
         position: u64,
         most: u64,
-        is_wanted: impl Fn(&Glance) -> bool,
-        mut take: impl FnMut(Recorded) -> ControlFlow<()>,
+        is_wanted: impl Fn(&RecordHeader) -> bool,
+        mut take: impl FnMut(JournalRecord) -> ControlFlow<()>,
     ) -> Result<u64, Error> {
         let last = self.head().min(position.saturating_sub(1));
         let end = last.saturating_sub(most) + 1;
         for entry in self.shared.store.blocks_back(last) {
             let (first, bytes) = entry?;
-            let block = Block::read(&bytes).map_err(|what| damaged(first, what))?;
+            let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
             let records: Vec<_> = block.records().zip(first..).filter(|(_, at)| (end..=last).contains(at)).collect();
             for (record, at) in records.into_iter().rev() {
-                if is_wanted(&glance(record, at)?) && take(decode(record, at)?).is_break() {
+                if is_wanted(&read_header(record, at)?) && take(decode_at(record, at)?).is_break() {
                     return Ok(at);
                 }
             }
@@ -79,8 +79,8 @@ impl Journal {
     }
 }
 
-fn glance(record: &[u8], position: u64) -> Result<Glance, Error> {
-    let (header, _) = record::split(record).map_err(|what| damaged(position, what))?;
-    let record::Place { stream, at, .. } = header.place;
-    Ok(Glance { position, stream, at, name: schema::name(header.event_type) })
+fn read_header(record: &[u8], position: u64) -> Result<RecordHeader, Error> {
+    let (header, _) = record::split_header(record).map_err(|what| damaged(position, what))?;
+    let record::SequenceInfo { stream, at, .. } = header.sequence;
+    Ok(RecordHeader { position, stream, at, name: event_codec::event_type_name(header.event_type) })
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bincode::{BorrowDecode, Encode};
 
-use super::schema::{self, Undecodable};
+use super::event_codec::{self, PayloadError};
 use super::{Error, Journal};
 use crate::domain::{
-    Account, AccountNumber, AccountType, Attempt, CallingCode, GatewayKind, OnlineStatus, Reason, Registration, Sealed,
-    Status, TaskId, Timestamp, VerifyType,
+    Account, AccountNumber, AccountType, CallingCode, CodeAttempt, GatewayKind, OnlineStatus, Reason, Registration,
+    SealedBytes, Status, TaskId, Timestamp, VerifyType,
 };
 use crate::store::Table;
 
@@ -18,7 +18,7 @@ use crate::store::Table;
 const FORMAT: u8 = 4;
 
 #[derive(Encode, BorrowDecode)]
-struct Stored<'a> {
+struct StoredSnapshot<'a> {
     format: u8,
     version: u64,
     content: Option<&'a [u8]>,
@@ -45,10 +45,10 @@ struct StoredRegistration<'a> {
     expires_at: i64,
     /// In microseconds.
     lifetime: u64,
-    code_asked: bool,
+    code_requested: bool,
     code_sent: bool,
     attempts: u32,
-    unjudged: Vec<(u32, &'a [u8])>,
+    pending_attempts: Vec<(u32, &'a [u8])>,
 }
 
 impl Journal {
@@ -60,20 +60,20 @@ impl Journal {
     }
 
     /// Forgets the account's snapshot: the next load reads its history.
-    pub fn forget_snapshot(&self, account: AccountNumber) -> Result<(), Error> {
+    pub fn remove_snapshot(&self, account: AccountNumber) -> Result<(), Error> {
         Ok(self.shared.store.remove(Table::Snapshots, &account.get().to_be_bytes())?)
     }
 
     /// The account's snapshot, if there is one that is whole and not ahead of `version`, where the history ends.
-    pub(super) fn snapshot_of(&self, account: AccountNumber, version: u64) -> Result<Option<Account>, Error> {
+    pub(super) fn load_snapshot(&self, account: AccountNumber, version: u64) -> Result<Option<Account>, Error> {
         let stored = self.shared.store.get(Table::Snapshots, &account.get().to_be_bytes())?;
         Ok(stored.and_then(|bytes| decode(&bytes).ok()).filter(|state| state.version <= version))
     }
 }
 
 pub(super) fn encode(state: &Account) -> Vec<u8> {
-    let content = state.content.as_deref().map(schema::encode_content);
-    let stored = Stored {
+    let content = state.content.as_deref().map(event_codec::encode_content);
+    let stored = StoredSnapshot {
         format: FORMAT,
         version: state.version,
         content: content.as_deref(),
@@ -81,7 +81,7 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
         status: state.status.code(),
         online_status: state.online_status.code(),
         online_status_version: state.online_status_version,
-        sessions: state.sessions,
+        sessions: state.latest_session,
         reason: state.reason.as_str(),
         drops: state.drops,
         registration: state.registration.as_ref().map(|waiting| StoredRegistration {
@@ -92,64 +92,68 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
             country: &waiting.country,
             expires_at: waiting.expires_at.0,
             lifetime: u64::try_from(waiting.lifetime.as_micros()).unwrap_or(u64::MAX),
-            code_asked: waiting.code_asked,
+            code_requested: waiting.code_requested,
             code_sent: waiting.code_sent,
             attempts: waiting.attempts,
-            unjudged: waiting.unjudged.iter().map(|Attempt { number, code }| (*number, &*code.0)).collect(),
+            pending_attempts: waiting
+                .pending_codes
+                .iter()
+                .map(|CodeAttempt { number, code }| (*number, &*code.0))
+                .collect(),
         }),
         gateway: state.gateway.code(),
         pin: state.pin.as_ref().map(|pin| &*pin.0),
         register_calls: state.register_calls.iter().map(|at| at.0).collect(),
     };
     let mut bytes = Vec::new();
-    schema::write(0, &stored, &mut bytes);
+    event_codec::encode_payload(0, &stored, &mut bytes);
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Account, Undecodable> {
-    let (bytes, checksum) = bytes.split_last_chunk().ok_or(Undecodable::Damaged)?;
+pub(super) fn decode(bytes: &[u8]) -> Result<Account, PayloadError> {
+    let (bytes, checksum) = bytes.split_last_chunk().ok_or(PayloadError::Damaged)?;
     if crc32fast::hash(bytes) != u32::from_le_bytes(*checksum) {
-        return Err(Undecodable::Damaged);
+        return Err(PayloadError::Damaged);
     }
-    let stored: Stored<'_> = schema::read(bytes)?;
+    let stored: StoredSnapshot<'_> = event_codec::decode_payload(bytes)?;
     if stored.format != FORMAT {
-        return Err(Undecodable::Unknown);
+        return Err(PayloadError::Unknown);
     }
     Ok(Account {
         version: stored.version,
-        content: stored.content.map(schema::content).transpose()?,
+        content: stored.content.map(event_codec::decode_content).transpose()?,
         is_erased: stored.is_erased,
-        status: Status::from_code(stored.status).ok_or(Undecodable::Damaged)?,
-        online_status: OnlineStatus::from_code(stored.online_status).ok_or(Undecodable::Damaged)?,
+        status: Status::from_code(stored.status).ok_or(PayloadError::Damaged)?,
+        online_status: OnlineStatus::from_code(stored.online_status).ok_or(PayloadError::Damaged)?,
         online_status_version: stored.online_status_version,
-        sessions: stored.sessions,
+        latest_session: stored.sessions,
         reason: Reason::new(stored.reason),
         drops: stored.drops,
-        registration: stored.registration.as_ref().map(registration).transpose()?,
-        gateway: GatewayKind::from_code(stored.gateway).ok_or(Undecodable::Damaged)?,
-        pin: stored.pin.map(|pin| Sealed(pin.into())),
+        registration: stored.registration.as_ref().map(decode_registration).transpose()?,
+        gateway: GatewayKind::from_code(stored.gateway).ok_or(PayloadError::Damaged)?,
+        pin: stored.pin.map(|pin| SealedBytes(pin.into())),
         register_calls: stored.register_calls.iter().map(|at| Timestamp(*at)).collect(),
     })
 }
 
-fn registration(stored: &StoredRegistration<'_>) -> Result<Registration, Undecodable> {
-    let damaged = |_| Undecodable::Damaged;
+fn decode_registration(stored: &StoredRegistration<'_>) -> Result<Registration, PayloadError> {
+    let damaged = |_| PayloadError::Damaged;
     Ok(Registration {
-        task: TaskId::new(stored.task).ok_or(Undecodable::Damaged)?,
+        task: TaskId::new(stored.task).ok_or(PayloadError::Damaged)?,
         verify_type: VerifyType::try_from(i64::from(stored.verify_type)).map_err(damaged)?,
         account_type: AccountType::try_from(i64::from(stored.account_type)).map_err(damaged)?,
-        calling_code: CallingCode::from_stored(stored.calling_code).ok_or(Undecodable::Damaged)?,
+        calling_code: CallingCode::from_stored(stored.calling_code).ok_or(PayloadError::Damaged)?,
         country: stored.country.to_owned(),
         expires_at: Timestamp(stored.expires_at),
         lifetime: Duration::from_micros(stored.lifetime),
-        code_asked: stored.code_asked,
+        code_requested: stored.code_requested,
         code_sent: stored.code_sent,
         attempts: stored.attempts,
-        unjudged: stored.unjudged.iter().map(|(number, code)| attempt(*number, code)).collect(),
+        pending_codes: stored.pending_attempts.iter().map(|(number, code)| decode_attempt(*number, code)).collect(),
     })
 }
 
-fn attempt(number: u32, code: &[u8]) -> Attempt {
-    Attempt { number, code: Sealed(code.into()) }
+fn decode_attempt(number: u32, code: &[u8]) -> CodeAttempt {
+    CodeAttempt { number, code: SealedBytes(code.into()) }
 }

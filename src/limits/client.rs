@@ -6,4 +6,4 @@ use std::time::Duration;
 /// names that are meant to move are kept. Setting `webhooks.connection_lifetime`.
 pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(60);
 /// Bytes in one head of an answer, final or interim: proxies take less.
-pub const ANSWER_HEAD_BYTES: usize = 64 * 1024;
+pub const RESPONSE_HEAD_BYTES: usize = 64 * 1024;

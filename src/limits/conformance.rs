@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long a gateway has for each thing that a check waits for.
-pub const CHECK_PATIENCE: Duration = Duration::from_secs(10);
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a request or an answer of a gateway, most.
 pub const CHECK_BODY_BYTES: usize = 1024 * 1024;
 /// Pages of sessions that are asked for before a list is taken to have no end.

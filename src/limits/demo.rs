@@ -13,7 +13,7 @@ pub const RECEIVER_BODY_BYTES: usize = 64 * 1024;
 /// Ids of webhooks, and versions of accounts, that are remembered to find repeated and late ones: about 10 MiB.
 pub const RECEIVER_REMEMBERED: usize = 100_000;
 /// Webhooks that arrived and wait to be told of; beyond it they wait for their answers too.
-pub const RECEIVER_LINES: usize = 256;
+pub const RECEIVER_QUEUED: usize = 256;
 
 // --- Demonstration ---
 
@@ -23,4 +23,4 @@ pub const DEMO_DELAY: Duration = Duration::from_millis(400);
 /// that gets none.
 pub const DEMO_COMING_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long it waits for an answer, or for the next webhook.
-pub const DEMO_PATIENCE: Duration = Duration::from_secs(10);
+pub const DEMO_TIMEOUT: Duration = Duration::from_secs(10);

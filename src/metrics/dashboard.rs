@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::list::{self, Metric};
+use super::metric_list::{self, Metric};
 
 /// A part of the dashboard.
-type Part = (&'static str, Vec<Panel>);
+type DashboardRow = (&'static str, Vec<DashboardPanel>);
 
 /// A graph.
-struct Panel {
+struct DashboardPanel {
     title: &'static str,
     /// As Grafana names units.
     unit: &'static str,
@@ -17,34 +17,34 @@ struct Panel {
 }
 
 /// The version of the model that this is written in; later programs know it.
-const SCHEMA: u64 = 41;
+const GRAFANA_SCHEMA_VERSION: u64 = 41;
 /// Panels beside each other, and the size of each: a dashboard is 24 wide.
-const ABREAST: usize = 3;
-const WIDTH: usize = 24 / ABREAST;
+const PANELS_PER_ROW: usize = 3;
+const WIDTH: usize = 24 / PANELS_PER_ROW;
 const HEIGHT: usize = 8;
 
 /// The dashboard, to be imported.
-pub fn dashboard() -> Value {
+pub fn dashboard_json() -> Value {
     let (mut panels, mut y) = (Vec::new(), 0);
-    for (title, part) in parts() {
+    for (title, part) in dashboard_rows() {
         let id = panels.len() + 1;
         panels.push(json!({"id": id, "type": "row", "title": title, "collapsed": false, "panels": [],
             "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}}));
         y += 1;
         for (index, panel) in part.iter().enumerate() {
-            let place = (index % ABREAST * WIDTH, y + index / ABREAST * HEIGHT);
-            panels.push(panel.json(panels.len() + 1, place));
+            let place = (index % PANELS_PER_ROW * WIDTH, y + index / PANELS_PER_ROW * HEIGHT);
+            panels.push(panel.to_json(panels.len() + 1, place));
         }
-        y += part.len().div_ceil(ABREAST) * HEIGHT;
+        y += part.len().div_ceil(PANELS_PER_ROW) * HEIGHT;
     }
-    let instances = format!("label_values({}, instance)", list::BUILD_INFO);
+    let instances = format!("label_values({}, instance)", metric_list::BUILD_INFO);
     json!({
-        "title": "Muster", "uid": "muster", "tags": ["muster"], "schemaVersion": SCHEMA, "version": 1, "editable": true,
+        "title": "Muster", "uid": "muster", "tags": ["muster"], "schemaVersion": GRAFANA_SCHEMA_VERSION, "version": 1, "editable": true,
         "timezone": "browser", "refresh": "30s", "time": {"from": "now-6h", "to": "now"}, "graphTooltip": 1,
         "annotations": {"list": []}, "links": [],
         "templating": {"list": [
             {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "current": {}},
-            {"name": "instance", "label": "Instance", "type": "query", "datasource": source(), "definition": instances,
+            {"name": "instance", "label": "Instance", "type": "query", "datasource": data_source(), "definition": instances,
                 "query": {"query": instances, "refId": "instance"}, "refresh": 2, "sort": 1, "multi": true,
                 "includeAll": true, "current": {"text": "All", "value": ["$__all"]}},
         ]},
@@ -52,211 +52,306 @@ pub fn dashboard() -> Value {
     })
 }
 
-fn parts() -> [Part; 9] {
-    [traffic(), commands(), journal(), actors(), projections(), webhooks(), gateways(), doors(), process()]
+fn dashboard_rows() -> [DashboardRow; 9] {
+    [
+        traffic_row(),
+        command_row(),
+        journal_row(),
+        actor_row(),
+        projection_row(),
+        webhook_row(),
+        gateway_row(),
+        access_row(),
+        process_row(),
+    ]
 }
 
-fn traffic() -> Part {
+fn traffic_row() -> DashboardRow {
     let panels = vec![
-        panel("Requests", "reqps", [(rates(list::HTTP_REQUESTS, "route"), "{{route}}")]),
-        panel("Answers by status", "reqps", [(rates(list::HTTP_REQUESTS, "status"), "{{status}}")]),
-        panel("Time to answer, p99", "s", [(quantile(0.99, list::HTTP_SECONDS, "route"), "{{route}}")]),
-        panel("Requests under way", "short", [(now(list::HTTP_IN_FLIGHT), "{{instance}}")]),
-        panel("Ready", "short", [(now(list::READY), "{{instance}}"), (now(list::BUILD_INFO), "version {{version}}")]),
+        new_panel("Requests", "reqps", [(rate_expr(metric_list::HTTP_REQUESTS, "route"), "{{route}}")]),
+        new_panel("Answers by status", "reqps", [(rate_expr(metric_list::HTTP_REQUESTS, "status"), "{{status}}")]),
+        new_panel("Time to answer, p99", "s", [(quantile_expr(0.99, metric_list::HTTP_SECONDS, "route"), "{{route}}")]),
+        new_panel("Requests under way", "short", [(current_expr(metric_list::HTTP_IN_FLIGHT), "{{instance}}")]),
+        new_panel(
+            "Ready",
+            "short",
+            [
+                (current_expr(metric_list::READY), "{{instance}}"),
+                (current_expr(metric_list::BUILD_INFO), "version {{version}}"),
+            ],
+        ),
     ];
     ("Traffic", panels)
 }
 
-fn commands() -> Part {
+fn command_row() -> DashboardRow {
     let panels = vec![
-        panel("Commands", "ops", [(rates(list::COMMANDS, "command"), "{{command}}")]),
-        panel("Outcomes", "ops", [(rates(list::COMMANDS, "outcome"), "{{outcome}}")]),
-        panel("Time to outcome, p99", "s", [(quantile(0.99, list::COMMAND_SECONDS, "command"), "{{command}}")]),
-        panel(
+        new_panel("Commands", "ops", [(rate_expr(metric_list::COMMANDS, "command"), "{{command}}")]),
+        new_panel("Outcomes", "ops", [(rate_expr(metric_list::COMMANDS, "outcome"), "{{outcome}}")]),
+        new_panel(
+            "Time to outcome, p99",
+            "s",
+            [(quantile_expr(0.99, metric_list::COMMAND_SECONDS, "command"), "{{command}}")],
+        ),
+        new_panel(
             "Wait in the mailbox",
             "s",
-            [(quantile(0.5, list::COMMAND_WAIT, ""), "p50"), (quantile(0.99, list::COMMAND_WAIT, ""), "p99")],
+            [
+                (quantile_expr(0.5, metric_list::COMMAND_WAIT, ""), "p50"),
+                (quantile_expr(0.99, metric_list::COMMAND_WAIT, ""), "p99"),
+            ],
         ),
-        panel("Asked of the gateway", "ops", [(rates(list::GATEWAY_CALLS, "call"), "{{call}}")]),
-        panel("Reported by the gateway", "ops", [(rates(list::GATEWAY_REPORTS, "report"), "{{report}}")]),
-        panel("Sent by Meta", "ops", [(rates(list::META_UPDATES, "outcome"), "{{outcome}}")]),
-        panel("Meta refuses the token", "short", [(now(list::META_TOKEN_REFUSED), "{{instance}}")]),
+        new_panel("Asked of the gateway", "ops", [(rate_expr(metric_list::GATEWAY_CALLS, "call"), "{{call}}")]),
+        new_panel(
+            "Reported by the gateway",
+            "ops",
+            [(rate_expr(metric_list::GATEWAY_REPORTS, "report"), "{{report}}")],
+        ),
+        new_panel("Sent by Meta", "ops", [(rate_expr(metric_list::META_UPDATES, "outcome"), "{{outcome}}")]),
+        new_panel("Meta refuses the token", "short", [(current_expr(metric_list::META_TOKEN_REFUSED), "{{instance}}")]),
     ];
     ("Commands", panels)
 }
 
-fn journal() -> Part {
+fn journal_row() -> DashboardRow {
     let panels = vec![
-        panel("Events", "ops", [(rates(list::EVENTS_APPENDED, "type"), "{{type}}")]),
-        panel(
+        new_panel("Events", "ops", [(rate_expr(metric_list::EVENTS_APPENDED, "type"), "{{type}}")]),
+        new_panel(
             "Time of a commit",
             "s",
-            [(quantile(0.5, list::COMMIT_SECONDS, ""), "p50"), (quantile(0.99, list::COMMIT_SECONDS, ""), "p99")],
+            [
+                (quantile_expr(0.5, metric_list::COMMIT_SECONDS, ""), "p50"),
+                (quantile_expr(0.99, metric_list::COMMIT_SECONDS, ""), "p99"),
+            ],
         ),
-        panel(
+        new_panel(
             "Time of the disk (fdatasync)",
             "s",
-            [(quantile(0.5, list::SYNC_SECONDS, ""), "p50"), (quantile(0.99, list::SYNC_SECONDS, ""), "p99")],
+            [
+                (quantile_expr(0.5, metric_list::SYNC_SECONDS, ""), "p50"),
+                (quantile_expr(0.99, metric_list::SYNC_SECONDS, ""), "p99"),
+            ],
         ),
-        panel("Events in a block", "short", [(mean(list::BLOCK_EVENTS), "mean")]),
-        panel("Bytes of a block", "bytes", [(mean(list::BLOCK_BYTES), "mean")]),
-        panel("Position", "short", [(now(list::POSITION), "{{instance}}")]),
-        panel("On the disk", "bytes", [(now(list::STORE_BYTES), "{{instance}}")]),
+        new_panel("Events in a block", "short", [(mean_expr(metric_list::BLOCK_EVENTS), "mean")]),
+        new_panel("Bytes of a block", "bytes", [(mean_expr(metric_list::BLOCK_BYTES), "mean")]),
+        new_panel("Position", "short", [(current_expr(metric_list::POSITION), "{{instance}}")]),
+        new_panel("On the disk", "bytes", [(current_expr(metric_list::STORE_BYTES), "{{instance}}")]),
     ];
     ("Journal", panels)
 }
 
-fn actors() -> Part {
+fn actor_row() -> DashboardRow {
     let panels = vec![
-        panel("Accounts in memory", "short", [(now(list::ACTORS), "{{instance}}")]),
-        panel(
+        new_panel("Accounts in memory", "short", [(current_expr(metric_list::ACTORS), "{{instance}}")]),
+        new_panel(
             "Actors started and retired",
             "ops",
-            [(rates(list::ACTORS_STARTED, ""), "started"), (rates(list::ACTORS_RETIRED, ""), "retired")],
+            [
+                (rate_expr(metric_list::ACTORS_STARTED, ""), "started"),
+                (rate_expr(metric_list::ACTORS_RETIRED, ""), "retired"),
+            ],
         ),
-        panel(
+        new_panel(
             "Recoveries and snapshots",
             "ops",
             [
-                (rates(list::RECOVERIES, ""), "recovered"),
-                (rates(list::SNAPSHOTS, ""), "snapshots"),
-                (rates(list::CACHE_FAILURES, ""), "not saved"),
+                (rate_expr(metric_list::RECOVERIES, ""), "recovered"),
+                (rate_expr(metric_list::SNAPSHOTS, ""), "snapshots"),
+                (rate_expr(metric_list::CACHE_FAILURES, ""), "not saved"),
             ],
         ),
     ];
     ("Actors", panels)
 }
 
-fn projections() -> Part {
+fn projection_row() -> DashboardRow {
     let panels = vec![
-        panel("Accounts by state", "short", [(sum(list::ACCOUNTS, "state"), "{{state}}")]),
-        panel("Events behind", "short", [(now(list::PROJECTION_LAG), "{{projection}} {{instance}}")]),
+        new_panel("Accounts by state", "short", [(sum_expr(metric_list::ACCOUNTS, "state"), "{{state}}")]),
+        new_panel(
+            "Events behind",
+            "short",
+            [(current_expr(metric_list::PROJECTION_LAG), "{{projection}} {{instance}}")],
+        ),
     ];
     ("Projections", panels)
 }
 
-fn webhooks() -> Part {
+fn webhook_row() -> DashboardRow {
     let panels = vec![
-        panel("Age of the oldest that waits", "s", [(now(list::WEBHOOK_LAG_SECONDS), "{{channel}}")]),
-        panel("Events behind", "short", [(now(list::WEBHOOK_LAG), "{{channel}}")]),
-        panel("Accounts that wait", "short", [(sum(list::WEBHOOK_LANES, "channel, state"), "{{channel}} {{state}}")]),
-        panel("Attempts", "ops", [(rates(list::WEBHOOK_ATTEMPTS, "channel, outcome"), "{{channel}} {{outcome}}")]),
-        panel("Time of an attempt, p99", "s", [(quantile(0.99, list::WEBHOOK_SECONDS, "channel"), "{{channel}}")]),
-        panel("Attempts under way", "short", [(now(list::WEBHOOK_IN_FLIGHT), "{{channel}}")]),
-        panel(
+        new_panel(
+            "Age of the oldest that waits",
+            "s",
+            [(current_expr(metric_list::WEBHOOK_LAG_SECONDS), "{{channel}}")],
+        ),
+        new_panel("Events behind", "short", [(current_expr(metric_list::WEBHOOK_LAG), "{{channel}}")]),
+        new_panel(
+            "Accounts that wait",
+            "short",
+            [(sum_expr(metric_list::WEBHOOK_LANES, "channel, state"), "{{channel}} {{state}}")],
+        ),
+        new_panel(
+            "Attempts",
+            "ops",
+            [(rate_expr(metric_list::WEBHOOK_ATTEMPTS, "channel, outcome"), "{{channel}} {{outcome}}")],
+        ),
+        new_panel(
+            "Time of an attempt, p99",
+            "s",
+            [(quantile_expr(0.99, metric_list::WEBHOOK_SECONDS, "channel"), "{{channel}}")],
+        ),
+        new_panel("Attempts under way", "short", [(current_expr(metric_list::WEBHOOK_IN_FLIGHT), "{{channel}}")]),
+        new_panel(
             "Retries, and sent again",
             "ops",
             [
-                (rates(list::WEBHOOK_RETRIES, "channel"), "retries {{channel}}"),
-                (rates(list::WEBHOOK_REDELIVERIES, "channel"), "sent again {{channel}}"),
+                (rate_expr(metric_list::WEBHOOK_RETRIES, "channel"), "retries {{channel}}"),
+                (rate_expr(metric_list::WEBHOOK_REDELIVERIES, "channel"), "sent again {{channel}}"),
             ],
         ),
-        panel(
+        new_panel(
             "Dead letters",
             "short",
-            [(now(list::WEBHOOK_LETTERS), "{{channel}}"), (increase(list::WEBHOOK_DEAD, "channel"), "new {{channel}}")],
+            [
+                (current_expr(metric_list::WEBHOOK_LETTERS), "{{channel}}"),
+                (increase_expr(metric_list::WEBHOOK_DEAD, "channel"), "new {{channel}}"),
+            ],
         ),
-        panel(
+        new_panel(
             "Breaker, pause",
             "short",
             [
-                (now(list::WEBHOOK_BREAKER), "{{channel}} {{state}}"),
-                (now(list::WEBHOOK_PAUSED), "{{channel}} paused"),
-                (now(list::WEBHOOK_RECEIVER), "{{channel}} with a receiver"),
+                (current_expr(metric_list::WEBHOOK_BREAKER), "{{channel}} {{state}}"),
+                (current_expr(metric_list::WEBHOOK_PAUSED), "{{channel}} paused"),
+                (current_expr(metric_list::WEBHOOK_RECEIVER), "{{channel}} with a receiver"),
             ],
         ),
     ];
     ("Webhooks", panels)
 }
 
-fn gateways() -> Part {
+fn gateway_row() -> DashboardRow {
     let panels = vec![
-        panel(
+        new_panel(
             "Gateways that are there, breaker",
             "short",
             [
-                (now(list::GATEWAY_SET_UP), "{{gateway}} set up"),
-                (now(list::GATEWAY_UP), "{{gateway}} up"),
-                (now(list::GATEWAY_BREAKER), "{{gateway}} {{state}}"),
+                (current_expr(metric_list::GATEWAY_SET_UP), "{{gateway}} set up"),
+                (current_expr(metric_list::GATEWAY_UP), "{{gateway}} up"),
+                (current_expr(metric_list::GATEWAY_BREAKER), "{{gateway}} {{state}}"),
             ],
         ),
-        panel(
+        new_panel(
             "Accounts by gateway",
             "short",
             [
-                (now(list::GATEWAY_ACCOUNTS), "{{gateway}} {{state}}"),
-                (now(list::STRANGERS), "{{gateway}} served by nobody"),
+                (current_expr(metric_list::GATEWAY_ACCOUNTS), "{{gateway}} {{state}}"),
+                (current_expr(metric_list::STRANGERS), "{{gateway}} served by nobody"),
             ],
         ),
-        panel("Calls under way", "short", [(now(list::GATEWAY_IN_FLIGHT), "{{gateway}}")]),
-        panel(
+        new_panel("Calls under way", "short", [(current_expr(metric_list::GATEWAY_IN_FLIGHT), "{{gateway}}")]),
+        new_panel(
             "Since the last error",
             "s",
-            [(format!("time() - ({} > 0)", now(list::GATEWAY_LAST_ERROR)), "{{gateway}}")],
+            [(format!("time() - ({} > 0)", current_expr(metric_list::GATEWAY_LAST_ERROR)), "{{gateway}}")],
         ),
-        panel(
+        new_panel(
             "Differences found",
             "ops",
-            [(rates(list::DIFFERENCES, "gateway, difference"), "{{gateway}} {{difference}}")],
+            [(rate_expr(metric_list::DIFFERENCES, "gateway, difference"), "{{gateway}} {{difference}}")],
         ),
-        panel("Comparisons", "ops", [(rates(list::RECONCILIATIONS, "gateway, outcome"), "{{gateway}} {{outcome}}")]),
-        panel("Reports over the bridge", "ops", [(rates(list::BRIDGE_REPORTS, "outcome"), "{{outcome}}")]),
-        panel("Refused over the bridge", "ops", [(rates(list::BRIDGE_REFUSED, "reason"), "{{reason}}")]),
-        panel("Commands over the bridge", "ops", [(rates(list::BRIDGE_COMMANDS, "event"), "{{event}}")]),
-        panel("Commands that wait", "short", [(now(list::BRIDGE_QUEUE), "{{state}}")]),
+        new_panel(
+            "Comparisons",
+            "ops",
+            [(rate_expr(metric_list::RECONCILIATIONS, "gateway, outcome"), "{{gateway}} {{outcome}}")],
+        ),
+        new_panel(
+            "Reports over the bridge",
+            "ops",
+            [(rate_expr(metric_list::BRIDGE_REPORTS, "outcome"), "{{outcome}}")],
+        ),
+        new_panel("Refused over the bridge", "ops", [(rate_expr(metric_list::BRIDGE_REFUSED, "reason"), "{{reason}}")]),
+        new_panel("Commands over the bridge", "ops", [(rate_expr(metric_list::BRIDGE_COMMANDS, "event"), "{{event}}")]),
+        new_panel("Commands that wait", "short", [(current_expr(metric_list::BRIDGE_QUEUE), "{{state}}")]),
     ];
     ("Gateways", panels)
 }
 
-fn doors() -> Part {
+fn access_row() -> DashboardRow {
     let panels = vec![
-        panel("Callers who are not known", "reqps", [(rates(list::AUTH_FAILURES, "reason"), "{{reason}}")]),
-        panel("Refused for their rate", "reqps", [(rates(list::RATE_LIMITED, ""), "requests")]),
-        panel(
+        new_panel(
+            "Callers who are not known",
+            "reqps",
+            [(rate_expr(metric_list::AUTH_FAILURES, "reason"), "{{reason}}")],
+        ),
+        new_panel("Refused for their rate", "reqps", [(rate_expr(metric_list::RATE_LIMITED, ""), "requests")]),
+        new_panel(
             "Connections",
             "short",
-            [(now(list::CONNECTIONS), "open"), (increase(list::CONNECTIONS_REFUSED, ""), "refused")],
+            [
+                (current_expr(metric_list::CONNECTIONS), "open"),
+                (increase_expr(metric_list::CONNECTIONS_REFUSED, ""), "refused"),
+            ],
         ),
-        panel(
+        new_panel(
             "Rotation of the master key",
             "short",
-            [(now(list::ROTATED), "done"), (now(list::TO_ROTATE), "of"), (now(list::ROTATING), "under way")],
+            [
+                (current_expr(metric_list::ROTATED), "done"),
+                (current_expr(metric_list::TO_ROTATE), "of"),
+                (current_expr(metric_list::ROTATING), "under way"),
+            ],
         ),
     ];
     ("Doors", panels)
 }
 
-fn process() -> Part {
-    let uptime = format!("time() - {}", now(list::START_TIME));
+fn process_row() -> DashboardRow {
+    let uptime = format!("time() - {}", current_expr(metric_list::START_TIME));
     let panels = vec![
-        panel("Cores in use", "short", [(rates(list::CPU_SECONDS, "instance"), "{{instance}}")]),
-        panel("Memory", "bytes", [(now(list::RESIDENT), "in RAM"), (now(list::VIRTUAL), "addresses")]),
-        panel("Open files", "short", [(now(list::OPEN_FDS), "open"), (now(list::MAX_FDS), "limit")]),
-        panel("Threads", "short", [(now(list::THREADS), "{{instance}}")]),
-        panel("Since the start", "s", [(uptime, "{{instance}}")]),
-        panel("Lost lines of the log", "ops", [(rates(list::LOG_LINES_LOST, "instance"), "{{instance}}")]),
-        panel("Leaps of the wall clock", "short", [(increase(list::CLOCK_LEAPS, "instance"), "{{instance}}")]),
+        new_panel("Cores in use", "short", [(rate_expr(metric_list::CPU_SECONDS, "instance"), "{{instance}}")]),
+        new_panel(
+            "Memory",
+            "bytes",
+            [(current_expr(metric_list::RESIDENT), "in RAM"), (current_expr(metric_list::VIRTUAL), "addresses")],
+        ),
+        new_panel(
+            "Open files",
+            "short",
+            [(current_expr(metric_list::OPEN_FDS), "open"), (current_expr(metric_list::MAX_FDS), "limit")],
+        ),
+        new_panel("Threads", "short", [(current_expr(metric_list::THREADS), "{{instance}}")]),
+        new_panel("Since the start", "s", [(uptime, "{{instance}}")]),
+        new_panel(
+            "Lost lines of the log",
+            "ops",
+            [(rate_expr(metric_list::LOG_LINES_LOST, "instance"), "{{instance}}")],
+        ),
+        new_panel(
+            "Leaps of the wall clock",
+            "short",
+            [(increase_expr(metric_list::CLOCK_LEAPS, "instance"), "{{instance}}")],
+        ),
     ];
     ("Process", panels)
 }
 
-fn panel<const QUERIES: usize>(
+fn new_panel<const QUERIES: usize>(
     title: &'static str,
     unit: &'static str,
     queries: [(String, &'static str); QUERIES],
-) -> Panel {
-    Panel { title, unit, queries: queries.into() }
+) -> DashboardPanel {
+    DashboardPanel { title, unit, queries: queries.into() }
 }
 
-impl Panel {
-    fn json(&self, id: usize, (x, y): (usize, usize)) -> Value {
+impl DashboardPanel {
+    fn to_json(&self, id: usize, (x, y): (usize, usize)) -> Value {
         let target = |(index, (expression, legend)): (usize, &(String, &str))| {
-            json!({"refId": char::from(b'A' + index as u8).to_string(), "datasource": source(), "expr": expression,
+            json!({"refId": char::from(b'A' + index as u8).to_string(), "datasource": data_source(), "expr": expression,
                 "legendFormat": legend, "range": true})
         };
         let targets: Vec<Value> = self.queries.iter().enumerate().map(target).collect();
         json!({
-            "id": id, "type": "timeseries", "title": self.title, "datasource": source(), "targets": targets,
+            "id": id, "type": "timeseries", "title": self.title, "datasource": data_source(), "targets": targets,
             "gridPos": {"x": x, "y": y, "w": WIDTH, "h": HEIGHT},
             "fieldConfig": {"defaults": {"unit": self.unit, "min": 0}, "overrides": []},
             "options": {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": true},
@@ -266,35 +361,35 @@ impl Panel {
 }
 
 /// The data source that is chosen above the panels.
-fn source() -> Value {
+fn data_source() -> Value {
     json!({"type": "prometheus", "uid": "${datasource}"})
 }
 
 /// What is chosen of the instances.
-const CHOSEN: &str = r#"{instance=~"$instance"}"#;
+const INSTANCE_FILTER: &str = r#"{instance=~"$instance"}"#;
 
-fn now(metric: Metric) -> String {
-    format!("{metric}{CHOSEN}")
+fn current_expr(metric: Metric) -> String {
+    format!("{metric}{INSTANCE_FILTER}")
 }
 
-fn sum(metric: Metric, by: &str) -> String {
-    format!("sum by ({by}) ({metric}{CHOSEN})")
+fn sum_expr(metric: Metric, by: &str) -> String {
+    format!("sum by ({by}) ({metric}{INSTANCE_FILTER})")
 }
 
-fn rates(metric: Metric, by: &str) -> String {
-    format!("sum by ({by}) (rate({metric}{CHOSEN}[$__rate_interval]))")
+fn rate_expr(metric: Metric, by: &str) -> String {
+    format!("sum by ({by}) (rate({metric}{INSTANCE_FILTER}[$__rate_interval]))")
 }
 
-fn increase(metric: Metric, by: &str) -> String {
-    format!("sum by ({by}) (increase({metric}{CHOSEN}[$__rate_interval]))")
+fn increase_expr(metric: Metric, by: &str) -> String {
+    format!("sum by ({by}) (increase({metric}{INSTANCE_FILTER}[$__rate_interval]))")
 }
 
-fn quantile(quantile: f64, metric: Metric, by: &str) -> String {
+fn quantile_expr(quantile: f64, metric: Metric, by: &str) -> String {
     let by = ["le", by].into_iter().filter(|label| !label.is_empty()).collect::<Vec<_>>().join(", ");
-    format!("histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{CHOSEN}[$__rate_interval])))")
+    format!("histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{INSTANCE_FILTER}[$__rate_interval])))")
 }
 
-fn mean(metric: Metric) -> String {
-    let rate = |suffix| format!("sum(rate({metric}_{suffix}{CHOSEN}[$__rate_interval]))");
+fn mean_expr(metric: Metric) -> String {
+    let rate = |suffix| format!("sum(rate({metric}_{suffix}{INSTANCE_FILTER}[$__rate_interval]))");
     format!("{} / {}", rate("sum"), rate("count"))
 }

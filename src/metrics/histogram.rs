@@ -8,17 +8,17 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-use super::list::Bounds;
+use super::metric_list::BucketBounds;
 
 /// Counts values by size. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Histogram {
-    inner: Arc<Inner>,
+    inner: Arc<HistogramInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    bounds: Bounds,
+struct HistogramInner {
+    bounds: BucketBounds,
     /// How many values there were up to each bound and above the one before it; the last are above all bounds.
     counts: Box<[AtomicU64]>,
     /// In parts of the unit.
@@ -26,30 +26,30 @@ struct Inner {
 }
 
 impl Histogram {
-    pub(super) fn new(bounds: Bounds) -> Histogram {
-        let counts = (0..=bounds.at.len()).map(|_| AtomicU64::new(0)).collect();
-        Histogram { inner: Arc::new(Inner { bounds, counts, sum: AtomicU64::new(0) }) }
+    pub(super) fn new(bounds: BucketBounds) -> Histogram {
+        let counts = (0..=bounds.upper_bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Histogram { inner: Arc::new(HistogramInner { bounds, counts, sum: AtomicU64::new(0) }) }
     }
 
     /// Counts a value that is given in parts of the unit.
     pub fn observe(&self, value: u64) {
-        let Inner { bounds, counts, sum } = &*self.inner;
-        let bucket = bounds.at.partition_point(|bound| *bound < value);
+        let HistogramInner { bounds, counts, sum } = &*self.inner;
+        let bucket = bounds.upper_bounds.partition_point(|bound| *bound < value);
         counts[bucket].fetch_add(1, Ordering::Relaxed);
         sum.fetch_add(value, Ordering::Relaxed);
     }
 
     /// Counts a time, in a histogram of seconds.
-    pub fn took(&self, time: Duration) {
+    pub fn observe_duration(&self, time: Duration) {
         self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let Inner { bounds, counts, sum } = &*self.inner;
-        let unit = |parts: u64| parts as f64 / bounds.parts as f64;
-        let upper = bounds.at.iter().map(|bound| unit(*bound)).chain([f64::INFINITY]);
+        let HistogramInner { bounds, counts, sum } = &*self.inner;
+        let unit = |parts: u64| parts as f64 / bounds.parts_per_unit as f64;
+        let upper = bounds.upper_bounds.iter().map(|bound| unit(*bound)).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = upper.zip(counts.iter().map(|count| count.load(Ordering::Relaxed))).collect();
         // Of what is counted meanwhile, sum and buckets may differ by some values; the count is that of the buckets.
         let count = buckets.iter().map(|(_, count)| count).sum();

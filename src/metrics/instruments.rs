@@ -13,21 +13,21 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
 use super::histogram::Histogram;
-use super::list::{self, Kind, Metric};
-use super::process::Process;
-use super::words::{
+use super::labels::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
-    CommandOutcome, CommandState, Difference, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection,
-    ReconcileOutcome, Route, StatusClass, Words,
+    CommandOutcome, CommandState, Difference, EventType, GatewayCall, GatewayReport, LabelValues, LaneState,
+    MetaUpdate, Projection, ReconcileOutcome, Route, StatusClass,
 };
+use super::metric_list::{self, Metric, MetricKind};
+use super::process_stats::ProcessStats;
 use crate::domain::{Channel, GatewayKind};
 
 /// How many there are of something now.
-pub type Level = Gauge<u64, AtomicU64>;
+pub type IntGauge = Gauge<u64, AtomicU64>;
 /// How much there is of something now.
-pub type Measure = Gauge<f64, AtomicU64>;
+pub type FloatGauge = Gauge<f64, AtomicU64>;
 /// Seconds that only grow.
-pub type Seconds = Counter<f64, AtomicU64>;
+pub type SecondsCounter = Counter<f64, AtomicU64>;
 
 /// What is exported under one name. Cheap to clone.
 pub(super) trait Instrument: EncodeMetric + TypedMetric + Clone + Debug + Send + Sync + 'static {
@@ -36,10 +36,10 @@ pub(super) trait Instrument: EncodeMetric + TypedMetric + Clone + Debug + Send +
 
 /// One instrument for each word, or each pair of words.
 #[derive(Debug)]
-pub struct By<W, I> {
+pub struct MetricFamily<W, I> {
     labels: &'static [&'static str],
-    of: Arc<[I]>,
-    words: PhantomData<W>,
+    instruments: Arc<[I]>,
+    label_type: PhantomData<W>,
 }
 
 macro_rules! instruments {
@@ -52,27 +52,27 @@ macro_rules! instruments {
         impl Instruments {
             /// Makes them, and puts them into `registry`.
             pub(super) fn new(registry: &mut Registry) -> Instruments {
-                Instruments { $($field: put(registry, &list::$metric)),* }
+                Instruments { $($field: register(registry, &metric_list::$metric)),* }
             }
         }
     };
 }
 
 instruments! {
-    ready: Level = READY;
+    ready: IntGauge = READY;
 
-    http_requests: By<(Route, StatusClass), Counter> = HTTP_REQUESTS;
-    http_seconds: By<Route, Histogram> = HTTP_SECONDS;
-    http_in_flight: Level = HTTP_IN_FLIGHT;
-    connections: Level = CONNECTIONS;
+    http_requests: MetricFamily<(Route, StatusClass), Counter> = HTTP_REQUESTS;
+    http_seconds: MetricFamily<Route, Histogram> = HTTP_SECONDS;
+    http_in_flight: IntGauge = HTTP_IN_FLIGHT;
+    connections: IntGauge = CONNECTIONS;
     connections_refused: Counter = CONNECTIONS_REFUSED;
-    auth_failures: By<AuthFailure, Counter> = AUTH_FAILURES;
+    auth_failures: MetricFamily<AuthFailure, Counter> = AUTH_FAILURES;
     rate_limited: Counter = RATE_LIMITED;
 
-    commands: By<(CommandKind, CommandOutcome), Counter> = COMMANDS;
-    command_seconds: By<CommandKind, Histogram> = COMMAND_SECONDS;
+    commands: MetricFamily<(CommandKind, CommandOutcome), Counter> = COMMANDS;
+    command_seconds: MetricFamily<CommandKind, Histogram> = COMMAND_SECONDS;
     command_wait: Histogram = COMMAND_WAIT;
-    actors: Level = ACTORS;
+    actors: IntGauge = ACTORS;
     actors_started: Counter = ACTORS_STARTED;
     actors_retired: Counter = ACTORS_RETIRED;
     recoveries: Counter = RECOVERIES;
@@ -82,66 +82,75 @@ instruments! {
     sync_seconds: Histogram = SYNC_SECONDS;
     block_events: Histogram = BLOCK_EVENTS;
     block_bytes: Histogram = BLOCK_BYTES;
-    events: By<EventType, Counter> = EVENTS_APPENDED;
-    position: Level = POSITION;
-    store_bytes: Level = STORE_BYTES;
+    events: MetricFamily<EventType, Counter> = EVENTS_APPENDED;
+    position: IntGauge = POSITION;
+    store_bytes: IntGauge = STORE_BYTES;
     cache_failures: Counter = CACHE_FAILURES;
 
-    accounts: By<AccountState, Level> = ACCOUNTS;
-    projection_lag: By<Projection, Level> = PROJECTION_LAG;
+    accounts: MetricFamily<AccountState, IntGauge> = ACCOUNTS;
+    projection_lag: MetricFamily<Projection, IntGauge> = PROJECTION_LAG;
 
-    webhook_lag: By<Channel, Level> = WEBHOOK_LAG;
-    webhook_lag_seconds: By<Channel, Measure> = WEBHOOK_LAG_SECONDS;
-    webhook_lanes: By<(Channel, LaneState), Level> = WEBHOOK_LANES;
-    webhook_attempts: By<(Channel, AttemptOutcome), Counter> = WEBHOOK_ATTEMPTS;
-    webhook_seconds: By<Channel, Histogram> = WEBHOOK_SECONDS;
-    webhook_in_flight: By<Channel, Level> = WEBHOOK_IN_FLIGHT;
-    webhook_retries: By<Channel, Counter> = WEBHOOK_RETRIES;
-    webhook_dead: By<Channel, Counter> = WEBHOOK_DEAD;
-    webhook_letters: By<Channel, Level> = WEBHOOK_LETTERS;
-    webhook_breaker: By<(Channel, BreakerState), Level> = WEBHOOK_BREAKER;
-    webhook_paused: By<Channel, Level> = WEBHOOK_PAUSED;
-    webhook_receiver: By<Channel, Level> = WEBHOOK_RECEIVER;
-    webhook_redeliveries: By<Channel, Counter> = WEBHOOK_REDELIVERIES;
+    webhook_lag: MetricFamily<Channel, IntGauge> = WEBHOOK_LAG;
+    webhook_lag_seconds: MetricFamily<Channel, FloatGauge> = WEBHOOK_LAG_SECONDS;
+    webhook_lanes: MetricFamily<(Channel, LaneState), IntGauge> = WEBHOOK_LANES;
+    webhook_attempts: MetricFamily<(Channel, AttemptOutcome), Counter> = WEBHOOK_ATTEMPTS;
+    webhook_seconds: MetricFamily<Channel, Histogram> = WEBHOOK_SECONDS;
+    webhook_in_flight: MetricFamily<Channel, IntGauge> = WEBHOOK_IN_FLIGHT;
+    webhook_retries: MetricFamily<Channel, Counter> = WEBHOOK_RETRIES;
+    webhook_dead: MetricFamily<Channel, Counter> = WEBHOOK_DEAD;
+    webhook_letters: MetricFamily<Channel, IntGauge> = WEBHOOK_LETTERS;
+    webhook_breaker: MetricFamily<(Channel, BreakerState), IntGauge> = WEBHOOK_BREAKER;
+    webhook_paused: MetricFamily<Channel, IntGauge> = WEBHOOK_PAUSED;
+    webhook_receiver: MetricFamily<Channel, IntGauge> = WEBHOOK_RECEIVER;
+    webhook_redeliveries: MetricFamily<Channel, Counter> = WEBHOOK_REDELIVERIES;
 
-    gateway_calls: By<GatewayCall, Counter> = GATEWAY_CALLS;
-    gateway_reports: By<GatewayReport, Counter> = GATEWAY_REPORTS;
-    meta_updates: By<MetaUpdate, Counter> = META_UPDATES;
-    meta_token_refused: Level = META_TOKEN_REFUSED;
-    bridge_reports: By<BridgeReport, Counter> = BRIDGE_REPORTS;
-    bridge_refused: By<BridgeRefusal, Counter> = BRIDGE_REFUSED;
-    bridge_commands: By<BridgeCommand, Counter> = BRIDGE_COMMANDS;
-    bridge_queue: By<CommandState, Level> = BRIDGE_QUEUE;
-    gateway_set_up: By<GatewayKind, Level> = GATEWAY_SET_UP;
-    gateway_up: By<GatewayKind, Level> = GATEWAY_UP;
-    gateway_breaker: By<(GatewayKind, BreakerState), Level> = GATEWAY_BREAKER;
-    gateway_in_flight: By<GatewayKind, Level> = GATEWAY_IN_FLIGHT;
-    gateway_accounts: By<(GatewayKind, AccountState), Level> = GATEWAY_ACCOUNTS;
-    gateway_last_error: By<GatewayKind, Measure> = GATEWAY_LAST_ERROR;
-    reconciliations: By<(GatewayKind, ReconcileOutcome), Counter> = RECONCILIATIONS;
-    differences: By<(GatewayKind, Difference), Counter> = DIFFERENCES;
-    strangers: By<GatewayKind, Level> = STRANGERS;
+    gateway_calls: MetricFamily<GatewayCall, Counter> = GATEWAY_CALLS;
+    gateway_reports: MetricFamily<GatewayReport, Counter> = GATEWAY_REPORTS;
+    meta_updates: MetricFamily<MetaUpdate, Counter> = META_UPDATES;
+    meta_token_refused: IntGauge = META_TOKEN_REFUSED;
+    bridge_reports: MetricFamily<BridgeReport, Counter> = BRIDGE_REPORTS;
+    bridge_refused: MetricFamily<BridgeRefusal, Counter> = BRIDGE_REFUSED;
+    bridge_commands: MetricFamily<BridgeCommand, Counter> = BRIDGE_COMMANDS;
+    bridge_queue: MetricFamily<CommandState, IntGauge> = BRIDGE_QUEUE;
+    gateway_set_up: MetricFamily<GatewayKind, IntGauge> = GATEWAY_SET_UP;
+    gateway_up: MetricFamily<GatewayKind, IntGauge> = GATEWAY_UP;
+    gateway_breaker: MetricFamily<(GatewayKind, BreakerState), IntGauge> = GATEWAY_BREAKER;
+    gateway_in_flight: MetricFamily<GatewayKind, IntGauge> = GATEWAY_IN_FLIGHT;
+    gateway_accounts: MetricFamily<(GatewayKind, AccountState), IntGauge> = GATEWAY_ACCOUNTS;
+    gateway_last_error: MetricFamily<GatewayKind, FloatGauge> = GATEWAY_LAST_ERROR;
+    reconciliations: MetricFamily<(GatewayKind, ReconcileOutcome), Counter> = RECONCILIATIONS;
+    differences: MetricFamily<(GatewayKind, Difference), Counter> = DIFFERENCES;
+    strangers: MetricFamily<GatewayKind, IntGauge> = STRANGERS;
 
-    rotating: Level = ROTATING;
-    rotated: Level = ROTATED;
-    to_rotate: Level = TO_ROTATE;
+    rotating: IntGauge = ROTATING;
+    rotated: IntGauge = ROTATED;
+    to_rotate: IntGauge = TO_ROTATE;
 
     log_lines_lost: Counter = LOG_LINES_LOST;
     clock_leaps: Counter = CLOCK_LEAPS;
 
-    cpu_seconds: Seconds = CPU_SECONDS;
-    resident: Level = RESIDENT;
-    virtual_bytes: Level = VIRTUAL;
-    open_fds: Level = OPEN_FDS;
-    max_fds: Level = MAX_FDS;
-    start_time: Measure = START_TIME;
-    threads: Level = THREADS;
+    cpu_seconds: SecondsCounter = CPU_SECONDS;
+    resident: IntGauge = RESIDENT;
+    virtual_bytes: IntGauge = VIRTUAL;
+    open_fds: IntGauge = OPEN_FDS;
+    max_fds: IntGauge = MAX_FDS;
+    start_time: FloatGauge = START_TIME;
+    threads: IntGauge = THREADS;
 }
 
 impl Instruments {
     /// Shows how the process is.
-    pub(super) fn show(&self, process: &Process) {
-        let Process { cpu_seconds, resident, virtual_bytes, open_fds, max_fds, start_time, threads, .. } = process;
+    pub(super) fn update_process(&self, process: &ProcessStats) {
+        let ProcessStats {
+            cpu_seconds,
+            resident_bytes: resident,
+            virtual_bytes,
+            open_fds,
+            max_fds,
+            start_time,
+            threads,
+            ..
+        } = process;
         self.log_lines_lost.inner().store(process.log_lines_lost, Ordering::Relaxed);
         self.clock_leaps.inner().store(process.clock_leaps, Ordering::Relaxed);
         // The system counts it, so it is taken over and not added to.
@@ -161,35 +170,39 @@ impl Instruments {
 }
 
 /// Makes an instrument, and puts it into `registry`.
-fn put<I: Instrument>(registry: &mut Registry, metric: &'static Metric) -> I {
+fn register<I: Instrument>(registry: &mut Registry, metric: &'static Metric) -> I {
     let instrument = I::new(metric);
-    registry.register(metric.stem(), metric.help, instrument.clone());
+    registry.register(metric.base_name(), metric.help, instrument.clone());
     instrument
 }
 
-impl<W: Words, I> By<W, I> {
+impl<W: LabelValues, I> MetricFamily<W, I> {
     /// The one for these words.
-    pub fn at(&self, words: W) -> &I {
-        &self.of[words.index()]
+    pub fn with(&self, words: W) -> &I {
+        &self.instruments[words.index()]
     }
 }
 
-impl<W, I> Clone for By<W, I> {
-    fn clone(&self) -> By<W, I> {
-        By { labels: self.labels, of: self.of.clone(), words: PhantomData }
+impl<W, I> Clone for MetricFamily<W, I> {
+    fn clone(&self) -> MetricFamily<W, I> {
+        MetricFamily { labels: self.labels, instruments: self.instruments.clone(), label_type: PhantomData }
     }
 }
 
-impl<W: Words + Debug, I: Instrument> Instrument for By<W, I> {
-    fn new(metric: &'static Metric) -> By<W, I> {
-        By { labels: metric.labels, of: (0..W::COUNT).map(|_| I::new(metric)).collect(), words: PhantomData }
+impl<W: LabelValues + Debug, I: Instrument> Instrument for MetricFamily<W, I> {
+    fn new(metric: &'static Metric) -> MetricFamily<W, I> {
+        MetricFamily {
+            labels: metric.labels,
+            instruments: (0..W::COUNT).map(|_| I::new(metric)).collect(),
+            label_type: PhantomData,
+        }
     }
 }
 
-impl<W: Words, I: Instrument> EncodeMetric for By<W, I> {
+impl<W: LabelValues, I: Instrument> EncodeMetric for MetricFamily<W, I> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (index, instrument) in self.of.iter().enumerate() {
-            let labels: Vec<(&str, &str)> = self.labels.iter().copied().zip(W::words(index)).collect();
+        for (index, instrument) in self.instruments.iter().enumerate() {
+            let labels: Vec<(&str, &str)> = self.labels.iter().copied().zip(W::label_values(index)).collect();
             instrument.encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())
@@ -200,7 +213,7 @@ impl<W: Words, I: Instrument> EncodeMetric for By<W, I> {
     }
 }
 
-impl<W: Words, I: Instrument> TypedMetric for By<W, I> {
+impl<W: LabelValues, I: Instrument> TypedMetric for MetricFamily<W, I> {
     const TYPE: MetricType = I::TYPE;
 }
 
@@ -210,30 +223,32 @@ impl Instrument for Counter {
     }
 }
 
-impl Instrument for Seconds {
-    fn new(_: &'static Metric) -> Seconds {
-        Seconds::default()
+impl Instrument for SecondsCounter {
+    fn new(_: &'static Metric) -> SecondsCounter {
+        SecondsCounter::default()
     }
 }
 
-impl Instrument for Level {
-    fn new(_: &'static Metric) -> Level {
-        Level::default()
+impl Instrument for IntGauge {
+    fn new(_: &'static Metric) -> IntGauge {
+        IntGauge::default()
     }
 }
 
-impl Instrument for Measure {
-    fn new(_: &'static Metric) -> Measure {
-        Measure::default()
+impl Instrument for FloatGauge {
+    fn new(_: &'static Metric) -> FloatGauge {
+        FloatGauge::default()
     }
 }
 
 impl Instrument for Histogram {
     fn new(metric: &'static Metric) -> Histogram {
         match metric.kind {
-            Kind::Histogram(bounds) => Histogram::new(bounds),
+            MetricKind::Histogram(bounds) => Histogram::new(bounds),
             // All in one bucket; that list and instruments agree is held by a test.
-            Kind::Counter | Kind::Gauge => Histogram::new(list::Bounds { at: &[], parts: 1 }),
+            MetricKind::Counter | MetricKind::Gauge => {
+                Histogram::new(metric_list::BucketBounds { upper_bounds: &[], parts_per_unit: 1 })
+            }
         }
     }
 }

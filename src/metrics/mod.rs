@@ -2,26 +2,26 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `list` | every metric once: name, kind, labels, what it says |
-//! | `kinds` | what is counted as which word |
-//! | `words` | the words that labels have for values |
+//! | `metric_list` | every metric once: name, kind, labels, what it says |
+//! | `label_conversions` | what is counted as which word |
+//! | `labels` | the words that labels have for values |
 //! | `instruments` | what rooms count with |
 //! | `histogram` | counting by size, without a lock |
-//! | `process` | how the process is, by `/proc` |
+//! | `process_stats` | how the process is, by `/proc` |
 //! | `dashboard` | how it looks in Grafana |
-//! | `alerts` | when Prometheus is to call somebody |
+//! | `alert_rules` | when Prometheus is to call somebody |
 //!
 //! A store brings the instruments, so all that is opened in it is handed them with it, and reports to them where things
 //! happen. What follows from the state (lags, sizes) is reported by the room that has it, when somebody asks.
 
-mod alerts;
+mod alert_rules;
 mod dashboard;
 mod histogram;
 mod instruments;
-mod kinds;
-pub mod list;
-mod process;
-mod words;
+mod label_conversions;
+mod labels;
+pub mod metric_list;
+mod process_stats;
 
 #[cfg(test)]
 mod tests;
@@ -34,26 +34,26 @@ use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-pub use alerts::alerts;
-pub use dashboard::dashboard;
+pub use alert_rules::alert_rules_yaml;
+pub use dashboard::dashboard_json;
 pub use instruments::Instruments;
-pub use words::{
+pub use labels::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
     CommandOutcome, CommandState, Difference, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection,
     ReconcileOutcome, Route, StatusClass,
 };
 
-pub use process::count_lost_log_lines;
+pub use process_stats::count_lost_log_lines;
 
-use process::Process;
+use process_stats::ProcessStats;
 
 /// All instruments. Cheap to clone: all clones count together.
 #[derive(Clone)]
 pub struct Metrics {
-    inner: Arc<Inner>,
+    inner: Arc<MetricsInner>,
 }
 
-struct Inner {
+struct MetricsInner {
     instruments: Instruments,
     registry: Registry,
 }
@@ -64,8 +64,8 @@ pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 impl Metrics {
     /// Everything in Prometheus' text format, with the figures of the process as they are now. Blocks for a look into
     /// `/proc`.
-    pub fn text(&self) -> String {
-        self.show(&Process::now());
+    pub fn to_prometheus_text(&self) -> String {
+        self.update_process(&ProcessStats::read());
         let mut text = String::new();
         // Into memory this always succeeds.
         let _written = prometheus_text::encode(&mut text, &self.inner.registry);
@@ -77,9 +77,9 @@ impl Default for Metrics {
     fn default() -> Metrics {
         let mut registry = Registry::default();
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register(list::BUILD_INFO.stem(), list::BUILD_INFO.help, version);
+        registry.register(metric_list::BUILD_INFO.base_name(), metric_list::BUILD_INFO.help, version);
         let instruments = Instruments::new(&mut registry);
-        Metrics { inner: Arc::new(Inner { instruments, registry }) }
+        Metrics { inner: Arc::new(MetricsInner { instruments, registry }) }
     }
 }
 

@@ -18,17 +18,22 @@ fn value<'t>(text: &'t str, series: &str) -> &'t str {
 
 #[test]
 fn the_list_is_what_is_exported() {
-    let text = Metrics::default().text();
-    let listed: Vec<(&str, &str)> = list::ALL.iter().map(|metric| (metric.name, metric.kind.name())).collect();
+    let text = Metrics::default().to_prometheus_text();
+    let listed: Vec<(&str, &str)> = metric_list::ALL.iter().map(|metric| (metric.name, metric.kind.name())).collect();
     let exported = families(&text);
     assert_eq!(exported.iter().collect::<BTreeSet<_>>(), listed.iter().collect::<BTreeSet<_>>());
     assert_eq!(exported.len(), listed.len(), "each once");
-    for metric in list::ALL {
+    for metric in metric_list::ALL {
         let help = format!("# HELP {} {}.", metric.name, metric.help);
         assert!(text.lines().any(|line| line == help), "{help}");
-        assert_eq!(metric.name.ends_with("_total"), matches!(metric.kind, list::Kind::Counter), "{}", metric.name);
-        if let list::Kind::Histogram(bounds) = metric.kind {
-            assert!(bounds.at.is_sorted(), "{}", metric.name);
+        assert_eq!(
+            metric.name.ends_with("_total"),
+            matches!(metric.kind, metric_list::MetricKind::Counter),
+            "{}",
+            metric.name
+        );
+        if let metric_list::MetricKind::Histogram(bounds) = metric.kind {
+            assert!(bounds.upper_bounds.is_sorted(), "{}", metric.name);
         }
     }
 }
@@ -36,10 +41,10 @@ fn the_list_is_what_is_exported() {
 #[test]
 fn words_lead_to_their_own_series() {
     let metrics = Metrics::default();
-    metrics.commands.at((CommandKind::Recycle, CommandOutcome::Refused)).inc();
-    metrics.http_requests.at((Route::Other, StatusClass::ServerError)).inc();
-    metrics.webhook_lanes.at((crate::domain::Channel::RegisterStatus, LaneState::Blocked)).set(7);
-    let text = metrics.text();
+    metrics.commands.with((CommandKind::Recycle, CommandOutcome::Refused)).inc();
+    metrics.http_requests.with((Route::Other, StatusClass::ServerError)).inc();
+    metrics.webhook_lanes.with((crate::domain::Channel::RegisterStatus, LaneState::Blocked)).set(7);
+    let text = metrics.to_prometheus_text();
     assert_eq!(value(&text, r#"muster_commands_total{command="recycle",outcome="refused"}"#), "1");
     assert_eq!(value(&text, r#"muster_commands_total{command="recycle",outcome="accepted"}"#), "0");
     assert_eq!(value(&text, r#"muster_http_requests_total{route="other",status="5xx"}"#), "1");
@@ -52,10 +57,10 @@ fn words_lead_to_their_own_series() {
 fn a_histogram_counts_up_to_each_bound() {
     let metrics = Metrics::default();
     for nanoseconds in [100_000, 100_001, 15_000_000_000, 15_000_000_001] {
-        metrics.sync_seconds.took(Duration::from_nanos(nanoseconds));
+        metrics.sync_seconds.observe_duration(Duration::from_nanos(nanoseconds));
     }
     metrics.block_events.observe(1_024);
-    let text = metrics.text();
+    let text = metrics.to_prometheus_text();
     let name = "muster_store_sync_duration_seconds";
     for (bound, count) in [("0.0001", "1"), ("0.00025", "2"), ("10", "2"), ("15", "3"), ("+Inf", "4")] {
         assert_eq!(value(&text, &format!("{name}_bucket{{le=\"{bound}\"}}")), count, "{bound}");
@@ -69,5 +74,5 @@ fn a_histogram_counts_up_to_each_bound() {
 fn clones_count_together() {
     let metrics = Metrics::default();
     metrics.clone().recoveries.inc();
-    assert_eq!(value(&metrics.text(), "muster_actors_recovered_total"), "1");
+    assert_eq!(value(&metrics.to_prometheus_text(), "muster_actors_recovered_total"), "1");
 }

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::checkpoint::Checkpoint;
-use super::rows::Row;
-use super::state::State;
+use super::roster_checkpoint::RosterCheckpoint;
+use super::roster_rows::RosterRow;
+use super::roster_state::RosterState;
 use crate::domain::{AccountNumber, OnlineStatus, Status};
 use crate::store::StoreId;
 
@@ -12,28 +12,28 @@ const STORE: StoreId = StoreId(7);
 
 pub(crate) fn rosters() -> Vec<Vec<u8>> {
     let of = |accounts: u64| {
-        let mut state = State::default();
+        let mut state = RosterState::default();
         state.progress.position = accounts;
         for number in 0..accounts {
             let account = AccountNumber::from_stored(8_618_000 + number * 997).unwrap();
-            state.rows.set(Row { account, status: Status::Normal, online_status: OnlineStatus::Online });
+            state.rows.upsert(RosterRow { account, status: Status::Normal, online_status: OnlineStatus::Online });
             if number % 3 == 0 {
                 state.waiting.insert(account);
                 state.dropped.insert(account);
             }
         }
-        Checkpoint::of(&state).write(STORE)
+        RosterCheckpoint::of(&state).encode(STORE)
     };
     [0, 1, 9, 200].map(of).into()
 }
 
 /// A checkpoint that is read is written again as it was, but for the order of sets; and what it lists is JSON.
 pub(crate) fn roster(bytes: &[u8]) -> Option<String> {
-    let state = Checkpoint::read(bytes, STORE)?;
-    let back = Checkpoint::of(&state).write(STORE);
+    let state = RosterCheckpoint::decode(bytes, STORE)?;
+    let back = RosterCheckpoint::of(&state).encode(STORE);
     assert!(back.ends_with(&bytes[bytes.len() - 8 * state.rows.len()..]), "other rows");
-    let again = Checkpoint::read(&back, STORE).unwrap();
-    assert!(again.rows.differing(&state.rows).is_empty() && again.rows.len() == state.rows.len());
+    let again = RosterCheckpoint::decode(&back, STORE).unwrap();
+    assert!(again.rows.differences(&state.rows).is_empty() && again.rows.len() == state.rows.len());
     assert_eq!((again.waiting, again.dropped), (state.waiting, state.dropped));
     let text: Vec<u8> = state.rows.chunks().iter().flat_map(|chunk| chunk.text().to_vec()).collect();
     let list: Vec<serde_json::Value> = serde_json::from_slice(&[b"[", &text[..], b"]"].concat()).unwrap();

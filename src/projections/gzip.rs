@@ -9,14 +9,14 @@ use flate2::{Compress, Compression, FlushCompress};
 
 /// A stretch of text, compressed.
 #[derive(Clone)]
-pub(super) struct Piece {
+pub(super) struct GzipPiece {
     deflated: Bytes,
     checksum: Hasher,
     text_bytes: usize,
 }
 
 /// A stream in the making.
-pub(super) struct Stream {
+pub(super) struct GzipStream {
     parts: Vec<Bytes>,
     checksum: Hasher,
     text_bytes: usize,
@@ -29,32 +29,32 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 /// The most that a stored block holds: it has 16 bits for its length.
 const STORED_BYTES_MAX: usize = u16::MAX as usize;
 
-impl Piece {
+impl GzipPiece {
     /// Compresses `text`, or stores it if it would not become smaller.
-    pub(super) fn compress(text: &[u8]) -> Piece {
-        Piece::new(text, deflate(text).unwrap_or_else(|| store(text)))
+    pub(super) fn compress(text: &[u8]) -> GzipPiece {
+        GzipPiece::new(text, deflate(text).unwrap_or_else(|| store_uncompressed(text)))
     }
 
     /// Takes `text` as it is: for a text so short that compressing it gains nothing.
-    pub(super) fn stored(text: &[u8]) -> Piece {
-        Piece::new(text, store(text))
+    pub(super) fn stored(text: &[u8]) -> GzipPiece {
+        GzipPiece::new(text, store_uncompressed(text))
     }
 
-    fn new(text: &[u8], deflated: Vec<u8>) -> Piece {
+    fn new(text: &[u8], deflated: Vec<u8>) -> GzipPiece {
         let mut checksum = Hasher::new();
         checksum.update(text);
-        Piece { deflated: deflated.into(), checksum, text_bytes: text.len() }
+        GzipPiece { deflated: deflated.into(), checksum, text_bytes: text.len() }
     }
 }
 
-impl Stream {
+impl GzipStream {
     /// A stream without text yet.
-    pub(super) fn new() -> Stream {
-        Stream { parts: vec![Bytes::from_static(&HEADER)], checksum: Hasher::new(), text_bytes: 0 }
+    pub(super) fn new() -> GzipStream {
+        GzipStream { parts: vec![Bytes::from_static(&HEADER)], checksum: Hasher::new(), text_bytes: 0 }
     }
 
     /// Appends a piece, sharing its bytes.
-    pub(super) fn push(&mut self, piece: &Piece) {
+    pub(super) fn push(&mut self, piece: &GzipPiece) {
         self.parts.push(piece.deflated.clone());
         self.checksum.combine(&piece.checksum);
         self.text_bytes += piece.text_bytes;
@@ -84,7 +84,7 @@ fn deflate(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// `text` in stored blocks, which end on a byte boundary by themselves.
-fn store(text: &[u8]) -> Vec<u8> {
+fn store_uncompressed(text: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(text.len() + 5);
     for part in text.chunks(STORED_BYTES_MAX) {
         let length = part.len() as u16;

@@ -3,24 +3,24 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `roster` | the account list: follows the journal, answers `queryWhatsAppStatus` |
-//! | `state` | what the events up to a position lead to |
-//! | `list` | the list as it was at one moment, as an answer |
-//! | `counts` | how many accounts stand how |
-//! | `rows` | one account's row in the list, and the chunks that rows are kept in |
+//! | `roster_state` | what the events up to a position lead to |
+//! | `account_list` | the list as it was at one moment, as an answer |
+//! | `account_counts` | how many accounts stand how |
+//! | `roster_rows` | one account's row in the list, and the chunks that rows are kept in |
 //! | `gzip` | one gzip stream, put together from pieces that are compressed once |
-//! | `checkpoint` | the roster as bytes: a cache |
+//! | `roster_checkpoint` | the roster as bytes: a cache |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 
-mod checkpoint;
-mod counts;
+mod account_counts;
+mod account_list;
 mod gzip;
-mod list;
 mod roster;
-mod rows;
-mod state;
+mod roster_checkpoint;
+mod roster_rows;
+mod roster_state;
 
-pub use counts::Counts;
-pub use list::AccountList;
+pub use account_counts::AccountCounts;
+pub use account_list::AccountList;
 pub use roster::{Roster, ServedAccount};
 
 #[cfg(any(test, fuzzing))]

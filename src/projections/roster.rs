@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
-use super::checkpoint::Checkpoint;
-use super::counts::Counts;
-use super::list::AccountList;
-use super::rows::{Chunk, Row};
-use super::state::{Served, State};
+use super::account_counts::AccountCounts;
+use super::account_list::AccountList;
+use super::roster_checkpoint::RosterCheckpoint;
+use super::roster_rows::{RosterRow, RowChunk};
+use super::roster_state::{GatewayAssignment, RosterState};
 use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Status};
-use crate::journal::{self, Journal, Recorded};
+use crate::journal::{self, Journal, JournalRecord};
 use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
 use crate::metrics::{AccountState, Metrics, Projection};
 use crate::store::{self, Store, StoreId};
@@ -19,7 +19,7 @@ use crate::store::{self, Store, StoreId};
 #[derive(Clone)]
 pub struct Roster {
     store: StoreId,
-    state: Arc<RwLock<State>>,
+    state: Arc<RwLock<RosterState>>,
 }
 
 /// An account that a gateway serves, as it is shown.
@@ -32,7 +32,7 @@ pub struct ServedAccount {
     /// Online, offline, or on the way.
     pub online_status: OnlineStatus,
     /// Whether it is offline against its callers' wish, and may come back.
-    pub comes_back: bool,
+    pub may_reconnect: bool,
     /// The version of its last event.
     pub version: u64,
 }
@@ -43,8 +43,8 @@ const CHECKPOINT: &str = "roster";
 impl Roster {
     /// The roster as it was saved last in `store`, or an empty one: [`Roster::catch_up`] brings either up to date.
     pub fn open(store: &Store) -> Roster {
-        let saved = store.load_cache(CHECKPOINT).and_then(|bytes| Checkpoint::read(&bytes, store.id()));
-        let roster = Roster::empty(store.id());
+        let saved = store.load_cache(CHECKPOINT).and_then(|bytes| RosterCheckpoint::decode(&bytes, store.id()));
+        let roster = Roster::new_empty(store.id());
         *roster.write() = saved.unwrap_or_default();
         roster
     }
@@ -59,20 +59,20 @@ impl Roster {
     }
 
     /// A roster that nothing was applied to.
-    pub(super) fn empty(store: StoreId) -> Roster {
+    pub(super) fn new_empty(store: StoreId) -> Roster {
         Roster { store, state: Arc::default() }
     }
 
     /// An empty one for the same store.
-    pub fn blank(&self) -> Roster {
-        Roster::empty(self.store)
+    pub fn empty(&self) -> Roster {
+        Roster::new_empty(self.store)
     }
 
     /// Applies all that stands in the journal and is not in here yet. For the start, before anything is appended.
     pub fn catch_up(&self, journal: &Journal) -> Result<(), journal::Error> {
         if self.position() > journal.head() {
             // The journal was put back to an earlier backup, and the checkpoint was not.
-            *self.write() = State::default();
+            *self.write() = RosterState::default();
         }
         loop {
             let records = journal.read_after(self.position(), READ_RECORDS)?;
@@ -81,14 +81,14 @@ impl Roster {
             }
             // What a newer program wrote may have changed an account: a list without it would be wrong.
             for record in records.iter().filter(|record| record.stream.account().is_some()) {
-                journal::event_of(record)?;
+                journal::require_account_event(record)?;
             }
             self.apply(&records);
         }
     }
 
     /// Applies events in the order of their positions; those that are in here already change nothing.
-    pub fn apply(&self, records: &[Recorded]) {
+    pub fn apply(&self, records: &[JournalRecord]) {
         let mut state = self.write();
         records.iter().for_each(|record| state.apply(record));
     }
@@ -108,18 +108,18 @@ impl Roster {
     }
 
     /// Whether anything ever happened to an account. True for every account that a command was answered for.
-    pub fn has(&self, account: AccountNumber) -> bool {
+    pub fn contains(&self, account: AccountNumber) -> bool {
         self.read().rows.contains(account)
     }
 
     /// The list with one account alone, or empty if it is unknown.
-    pub fn list_of(&self, account: AccountNumber) -> AccountList {
+    pub fn list_one(&self, account: AccountNumber) -> AccountList {
         let row = self.read().rows.get(account);
         AccountList::one(self.store, row)
     }
 
     /// The list with these accounts alone. `name` tells it apart from those with others.
-    pub fn list_of_all(&self, name: &str, is_wanted: impl Fn(AccountNumber) -> bool) -> AccountList {
+    pub fn list_matching(&self, name: &str, is_wanted: impl Fn(AccountNumber) -> bool) -> AccountList {
         let (chunks, changed) = {
             let state = self.read();
             (state.rows.chunks(), state.progress.changed)
@@ -129,7 +129,7 @@ impl Roster {
     }
 
     /// The accounts that are online or on their way there, oldest first; and those that were dropped, if they come back.
-    pub fn wanted_online(&self, dropped_come_back: bool) -> Vec<AccountNumber> {
+    pub fn desired_online(&self, dropped_come_back: bool) -> Vec<AccountNumber> {
         let dropped = if dropped_come_back { self.read().dropped.clone() } else { BTreeSet::new() };
         self.accounts_where(|row| row.online_status.is_desired_online() || dropped.contains(&row.account))
     }
@@ -138,30 +138,30 @@ impl Roster {
     pub fn online_at_the_simulator(&self) -> Vec<AccountNumber> {
         let (chunks, served) = {
             let state = self.read();
-            (state.rows.chunks(), state.served.clone())
+            (state.rows.chunks(), state.gateways.clone())
         };
-        select(&chunks, |row| row.online_status == OnlineStatus::Online && !served.contains_key(&row.account))
+        select_accounts(&chunks, |row| row.online_status == OnlineStatus::Online && !served.contains_key(&row.account))
     }
 
     /// Who serves an account; none of one that nothing ever happened to.
     pub fn gateway_of(&self, account: AccountNumber) -> Option<GatewayKind> {
         let state = self.read();
-        let served = || state.served.get(&account).map_or(GatewayKind::Simulator, |served| served.gateway);
+        let served = || state.gateways.get(&account).map_or(GatewayKind::Simulator, |served| served.gateway);
         state.rows.contains(account).then(served)
     }
 
     /// The accounts that a gateway serves, by their numbers; for the simulator none are listed.
-    pub fn served_by(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
+    pub fn accounts_of_gateway(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
         let mut accounts: Vec<AccountNumber> = {
             let state = self.read();
-            state.served.iter().filter(|(_, served)| served.gateway == gateway).map(|(account, _)| *account).collect()
+            state.gateways.iter().filter(|(_, served)| served.gateway == gateway).map(|(account, _)| *account).collect()
         };
         accounts.sort_unstable();
         // A part at a time, so that no commit waits for all of them.
         let rows = accounts.chunks(ROSTER_CHUNK_ROWS).flat_map(|part| {
             let state = self.read();
             let row = |account: &AccountNumber| {
-                state.served_account(*account).filter(|(by, _)| *by == gateway).map(|(_, served)| served)
+                state.account_at_gateway(*account).filter(|(by, _)| *by == gateway).map(|(_, served)| served)
             };
             part.iter().filter_map(row).collect::<Vec<_>>()
         });
@@ -169,31 +169,31 @@ impl Roster {
     }
 
     /// One account that another gateway than the simulator serves.
-    pub fn served(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
-        self.read().served_account(account)
+    pub fn account_at_gateway(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
+        self.read().account_at_gateway(account)
     }
 
     /// How many accounts of a gateway stand how.
-    pub fn counts_of(&self, gateway: GatewayKind) -> Counts {
+    pub fn counts_of_gateway(&self, gateway: GatewayKind) -> AccountCounts {
         let state = self.read();
-        let of = |kind: GatewayKind| state.counts[usize::from(kind.code())];
+        let of = |kind: GatewayKind| state.gateway_counts[usize::from(kind.code())];
         match gateway {
             GatewayKind::Bridge | GatewayKind::CloudApi => of(gateway),
             GatewayKind::Simulator => {
-                state.rows.counts().without(of(GatewayKind::Bridge)).without(of(GatewayKind::CloudApi))
+                state.rows.counts().minus(of(GatewayKind::Bridge)).minus(of(GatewayKind::CloudApi))
             }
         }
     }
 
     /// The accounts that have something outstanding, oldest first: on their way, with a registration that waits, or
     /// dropped.
-    pub fn unsettled(&self) -> Vec<AccountNumber> {
+    pub fn accounts_with_pending_effects(&self) -> Vec<AccountNumber> {
         let (chunks, waiting, dropped) = {
             let state = self.read();
             (state.rows.chunks(), state.waiting.clone(), state.dropped.clone())
         };
         let is_named = |account: &AccountNumber| waiting.contains(account) || dropped.contains(account);
-        select(&chunks, |row| row.online_status.is_coming() || is_named(&row.account))
+        select_accounts(&chunks, |row| row.online_status.is_coming() || is_named(&row.account))
     }
 
     /// Rows from the `from`th on, at most `limit` that are wanted, and where to go on.
@@ -208,51 +208,51 @@ impl Roster {
         let (chunk, skipped) = (from / ROSTER_CHUNK_ROWS, from % ROSTER_CHUNK_ROWS);
         let rows = chunks.iter().skip(chunk).flat_map(|chunk| chunk.rows()).skip(skipped).zip(from..);
         let mut wanted = rows.filter(|(row, _)| is_wanted(row.account, row.status, row.online_status));
-        let found: Vec<(Row, usize)> = wanted.by_ref().take(limit).collect();
+        let found: Vec<(RosterRow, usize)> = wanted.by_ref().take(limit).collect();
         let next = wanted.next().map(|(_, at)| at);
         (found.into_iter().map(|(row, _)| (row.account, row.status, row.online_status)).collect(), next)
     }
 
     /// How many accounts stand how.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> AccountCounts {
         self.read().rows.counts()
     }
 
     /// Reports how many accounts are in each state, and how far this is behind `head`, the end of the journal.
-    pub fn report(&self, metrics: &Metrics, head: u64) {
+    pub fn update_metrics(&self, metrics: &Metrics, head: u64) {
         let (counts, position) = {
             let state = self.read();
             (state.rows.counts(), state.progress.position)
         };
         for of in AccountState::ALL {
-            metrics.accounts.at(*of).set(counts.of_state(*of));
+            metrics.accounts.with(*of).set(counts.of_state(*of));
             for gateway in GatewayKind::ALL {
-                metrics.gateway_accounts.at((gateway, *of)).set(self.counts_of(gateway).of_state(*of));
+                metrics.gateway_accounts.with((gateway, *of)).set(self.counts_of_gateway(gateway).of_state(*of));
             }
         }
-        metrics.projection_lag.at(Projection::Roster).set(head.saturating_sub(position));
+        metrics.projection_lag.with(Projection::Roster).set(head.saturating_sub(position));
     }
 
     /// How many registrations wait, and how many accounts are offline against their callers' wish and may come back.
-    pub fn outstanding(&self) -> (usize, usize) {
+    pub fn pending_counts(&self) -> (usize, usize) {
         let state = self.read();
         (state.waiting.len(), state.dropped.len())
     }
 
     /// Folds everything again while this one goes on serving, says how far it is, and holds the result against this one.
     /// With `swap`, puts it in this one's place. Returns how many events were folded, and the accounts whose rows differ.
-    pub fn refold(
+    pub fn rebuild(
         &self,
         journal: &Journal,
         swap: bool,
         mut progress: impl FnMut(u64),
     ) -> Result<(u64, Vec<AccountNumber>), journal::Error> {
-        let fresh = Roster::empty(self.store);
+        let fresh = Roster::new_empty(self.store);
         loop {
             let records = journal.read_after(fresh.position(), READ_RECORDS)?;
             if records.is_empty() {
                 // Level, unless a commit is just being applied: then a moment later.
-                if let Some(differing) = self.meet(&fresh, swap) {
+                if let Some(differing) = self.swap_at_equal_position(&fresh, swap) {
                     return Ok((fresh.position(), differing));
                 }
                 thread::yield_now();
@@ -263,13 +263,13 @@ impl Roster {
     }
 
     /// Compares with `fresh`, and takes its state over, if both are at the same position.
-    fn meet(&self, fresh: &Roster, swap: bool) -> Option<Vec<AccountNumber>> {
+    fn swap_at_equal_position(&self, fresh: &Roster, swap: bool) -> Option<Vec<AccountNumber>> {
         let mut state = self.write();
         let mut anew = fresh.write();
         if state.progress.position != anew.progress.position {
             return None;
         }
-        let differing = state.rows.differing(&anew.rows);
+        let differing = state.rows.differences(&anew.rows);
         let position = anew.progress.position;
         if swap {
             // A list that changed without an event is another list: its tag must say so.
@@ -289,35 +289,35 @@ impl Roster {
 
     /// Saves what lets the next start read only what comes after. Blocks for a disk write; holds up nobody meanwhile.
     pub fn save_checkpoint(&self, store: &Store) -> Result<(), store::Error> {
-        let checkpoint = Checkpoint::of(&self.read());
-        store.save_cache(CHECKPOINT, &checkpoint.write(self.store))
+        let checkpoint = RosterCheckpoint::of(&self.read());
+        store.save_cache(CHECKPOINT, &checkpoint.encode(self.store))
     }
 
-    fn accounts_where(&self, is_meant: impl Fn(&Row) -> bool) -> Vec<AccountNumber> {
+    fn accounts_where(&self, is_meant: impl Fn(&RosterRow) -> bool) -> Vec<AccountNumber> {
         let chunks = self.read().rows.chunks();
-        select(&chunks, is_meant)
+        select_accounts(&chunks, is_meant)
     }
 
     // A panic while the lock is held leaves whole rows: each event is applied in full before the next.
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, RosterState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, RosterState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn served_account(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
-        let Served { gateway, version } = *self.served.get(&account)?;
-        let Row { account, status, online_status } = self.rows.get(account)?;
+impl RosterState {
+    fn account_at_gateway(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
+        let GatewayAssignment { gateway, version } = *self.gateways.get(&account)?;
+        let RosterRow { account, status, online_status } = self.rows.get(account)?;
         let comes_back = self.dropped.contains(&account);
-        Some((gateway, ServedAccount { account, status, online_status, comes_back, version }))
+        Some((gateway, ServedAccount { account, status, online_status, may_reconnect: comes_back, version }))
     }
 }
 
-fn select(chunks: &[Arc<Chunk>], is_meant: impl Fn(&Row) -> bool) -> Vec<AccountNumber> {
+fn select_accounts(chunks: &[Arc<RowChunk>], is_meant: impl Fn(&RosterRow) -> bool) -> Vec<AccountNumber> {
     let rows = chunks.iter().flat_map(|chunk| chunk.rows());
     rows.filter(is_meant).map(|row| row.account).collect()
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
-    Account, AccountNumber, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, Sealed, Status, Timestamp,
+    Account, AccountNumber, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, SealedBytes, Status, Timestamp,
 };
-use crate::journal::{Append, Fact, Journal, Origin, Principal, Recorded, RequestId, Stream};
+use crate::journal::{AppendRequest, Journal, JournalEvent, JournalRecord, Origin, Principal, RequestId, StreamId};
 use crate::limits::ROSTER_CHUNK_ROWS;
 use crate::metrics::{AccountState, Metrics, Projection};
 use crate::store::StoreId;
@@ -24,7 +24,7 @@ const TAIL: &str = r#","code":200,"message":"success"}"#;
 
 /// The naive roster: every account folded from all its events.
 #[derive(Default)]
-struct Model {
+struct RosterModel {
     order: Vec<AccountNumber>,
     accounts: HashMap<AccountNumber, Account>,
     /// The version of each one's last event.
@@ -32,9 +32,9 @@ struct Model {
     last_task: u32,
 }
 
-impl Model {
-    fn apply(&mut self, record: &Recorded) {
-        let (number, event) = record.event().unwrap();
+impl RosterModel {
+    fn apply(&mut self, record: &JournalRecord) {
+        let (number, event) = record.account_event().unwrap();
         let account = self.accounts.entry(number).or_insert_with(|| {
             self.order.push(number);
             Account::initial()
@@ -57,7 +57,7 @@ impl Model {
                 account: *number,
                 status: account.status,
                 online_status: account.online_status,
-                comes_back: account.is_dropped(),
+                may_reconnect: account.is_dropped(),
                 version: self.versions[number],
             })
             .collect();
@@ -83,7 +83,7 @@ fn imported() -> Event {
 }
 
 fn registration(task: u32) -> Event {
-    sample::registration(task, Timestamp(0))
+    sample::registration_requested(task, Timestamp(0))
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -99,7 +99,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::BanLifted),
         (1_u32..1_000).prop_map(registration),
         Just(Event::CodeSent),
-        Just(Event::CodeSubmitted { code: Sealed(Box::default()) }),
+        Just(Event::CodeSubmitted { code: SealedBytes(Box::default()) }),
         Just(Event::Registered),
         Just(Event::SecretsErased { reason: Reason::new("asked to") }),
         Just(Event::GatewayAssigned { gateway: GatewayKind::Bridge }),
@@ -114,15 +114,15 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 /// Events with the positions from `first` on.
-fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>) -> Vec<Recorded> {
-    let record = |((account, event), position): (_, u64)| Recorded {
+fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>) -> Vec<JournalRecord> {
+    let record = |((account, event), position): (_, u64)| JournalRecord {
         position,
-        stream: Stream::Account(account),
+        stream: StreamId::Account(account),
         version: position,
         previous: 0,
         at: Timestamp(1_000_000 + position.cast_signed()),
         origin: ORIGIN,
-        fact: Fact::Event(event),
+        event: JournalEvent::Account(event),
     };
     events.into_iter().zip(first..).map(record).collect()
 }
@@ -154,7 +154,7 @@ fn render(list: &AccountList) -> String {
 
 #[test]
 fn small_list_reads_like_the_document() {
-    let roster = Roster::empty(StoreId(7));
+    let roster = Roster::new_empty(StoreId(7));
     let numbers = ["861821371272", "861821726232", "8218132718231", "1234567", "123456789012345"].map(account);
     let events = [
         (numbers[0], imported()),
@@ -165,7 +165,7 @@ fn small_list_reads_like_the_document() {
         (numbers[4], Event::Banned { reason: Reason::none(), instance_code: String::new() }),
     ];
     roster.apply(&records(1, events));
-    let lists = [roster.list(), roster.list_of(numbers[0]), roster.list_of(account("861821726231"))];
+    let lists = [roster.list(), roster.list_one(numbers[0]), roster.list_one(account("861821726231"))];
     let shown = lists.map(|list| format!("{}\n{}\n", list.etag(), render(&list))).join("\n");
     insta::with_settings!({
         snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
@@ -179,7 +179,7 @@ proptest! {
     #[test]
     fn roster_is_the_fold_of_all_events(events in proptest::collection::vec((0_usize..6, any_event()), 0..40)) {
         let accounts = many(6);
-        let (roster, mut model) = (Roster::empty(StoreId(7)), Model::default());
+        let (roster, mut model) = (Roster::new_empty(StoreId(7)), RosterModel::default());
         let mut before = roster.list();
         for record in records(1, events.into_iter().map(|(index, event)| (accounts[index], event))) {
             let held = render(&before);
@@ -193,7 +193,7 @@ proptest! {
             before = now;
         }
         let metrics = Metrics::default();
-        roster.report(&metrics, roster.position() + 3);
+        roster.update_metrics(&metrics, roster.position() + 3);
         for state in AccountState::ALL {
             let listed = model.select(|it| match state {
                 AccountState::Banned => it.status == Status::Banned,
@@ -202,31 +202,31 @@ proptest! {
                 AccountState::OfflineComing => it.online_status == OnlineStatus::OfflineComing,
                 AccountState::Offline => it.online_status == OnlineStatus::Offline && it.status == Status::Normal,
             });
-            prop_assert_eq!(metrics.accounts.at(*state).get(), listed.len() as u64, "{:?}", state);
+            prop_assert_eq!(metrics.accounts.with(*state).get(), listed.len() as u64, "{:?}", state);
             for gateway in GatewayKind::ALL {
                 let served = listed.iter().filter(|number| model.accounts[number].gateway == gateway).count() as u64;
-                let counted = metrics.gateway_accounts.at((gateway, *state)).get();
+                let counted = metrics.gateway_accounts.with((gateway, *state)).get();
                 prop_assert_eq!(counted, served, "{:?} {:?}", gateway, state);
             }
         }
-        prop_assert_eq!(metrics.projection_lag.at(Projection::Roster).get(), 3);
-        prop_assert_eq!(roster.unsettled(), model.select(|it| it.is_unsettled() || it.is_dropped()));
+        prop_assert_eq!(metrics.projection_lag.with(Projection::Roster).get(), 3);
+        prop_assert_eq!(roster.accounts_with_pending_effects(), model.select(|it| it.has_pending_work() || it.is_dropped()));
         prop_assert_eq!(roster.online_at_the_simulator(), model.select(|it| {
             it.online_status == OnlineStatus::Online && it.gateway == GatewayKind::Simulator
         }));
-        let at_the_bridge: Vec<_> = roster.served_by(GatewayKind::Bridge);
+        let at_the_bridge: Vec<_> = roster.accounts_of_gateway(GatewayKind::Bridge);
         let expected = model.served_by(GatewayKind::Bridge);
         prop_assert_eq!(at_the_bridge, expected.clone());
-        let one_by_one = expected.iter().filter_map(|served| roster.served(served.account)).map(|(_, served)| served);
+        let one_by_one = expected.iter().filter_map(|served| roster.account_at_gateway(served.account)).map(|(_, served)| served);
         prop_assert_eq!(one_by_one.collect::<Vec<_>>(), expected);
-        prop_assert_eq!(roster.served_by(GatewayKind::CloudApi), vec![]);
-        prop_assert_eq!(roster.wanted_online(false), model.select(|account| account.online_status.is_desired_online()));
+        prop_assert_eq!(roster.accounts_of_gateway(GatewayKind::CloudApi), vec![]);
+        prop_assert_eq!(roster.desired_online(false), model.select(|account| account.online_status.is_desired_online()));
         prop_assert_eq!(roster.last_task(), model.last_task);
         for account in accounts {
             let all = model.json();
             let of_all = all["data"].as_array().unwrap().iter();
             let listed: Vec<_> = of_all.filter(|row| row["whatsApp"] == account.to_string()).cloned().collect();
-            let one: Value = serde_json::from_str(&render(&roster.list_of(account))).unwrap();
+            let one: Value = serde_json::from_str(&render(&roster.list_one(account))).unwrap();
             prop_assert_eq!(&one["data"], &Value::Array(listed));
         }
     }
@@ -235,8 +235,8 @@ proptest! {
 #[test]
 fn an_event_changes_one_chunk_and_answers_share_the_others() {
     let accounts = many(3 * ROSTER_CHUNK_ROWS + 1);
-    let (roster, mut model) = (Roster::empty(StoreId(7)), Model::default());
-    let follow = |model: &mut Model, events: Vec<(AccountNumber, Event)>| {
+    let (roster, mut model) = (Roster::new_empty(StoreId(7)), RosterModel::default());
+    let follow = |model: &mut RosterModel, events: Vec<(AccountNumber, Event)>| {
         let records = records(roster.position() + 1, events);
         roster.apply(&records);
         records.iter().for_each(|record| model.apply(record));
@@ -288,12 +288,19 @@ fn checkpoint_brings_back_everything_and_a_damaged_one_nothing() {
 
     let facts = |roster: &Roster| {
         let list = roster.list();
-        let counts = GatewayKind::ALL.map(|gateway| roster.counts_of(gateway));
-        (list.etag(), render(&list), roster.position(), roster.last_task(), roster.unsettled(), counts)
+        let counts = GatewayKind::ALL.map(|gateway| roster.counts_of_gateway(gateway));
+        (
+            list.etag(),
+            render(&list),
+            roster.position(),
+            roster.last_task(),
+            roster.accounts_with_pending_effects(),
+            counts,
+        )
     };
     let back = Roster::open(&store);
     assert!(facts(&back) == facts(&roster), "the checkpoint is not what was saved");
-    assert_eq!(back.unsettled(), [accounts[3], accounts[4], accounts[9]]);
+    assert_eq!(back.accounts_with_pending_effects(), [accounts[3], accounts[4], accounts[9]]);
     let next = records(back.position() + 1, [(accounts[4], Event::CodeSent), (account("861821726232"), imported())]);
     for roster in [&back, &roster] {
         roster.apply(&next);
@@ -324,7 +331,7 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let number = account("861821726232");
     let append = |journal: &Journal, expected_version, events| {
-        let append = Append { account: number, expected_version, events, origin: ORIGIN, at: Timestamp(0) };
+        let append = AppendRequest { account: number, expected_version, events, origin: ORIGIN, at: Timestamp(0) };
         runtime.block_on(journal.append(append)).unwrap();
     };
     let start = || Roster::open_with_journal(&store).unwrap();
@@ -332,7 +339,7 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     let (roster, journal) = start();
     append(&journal, 0, vec![imported(), Event::OnlineRequested]);
     assert_eq!(
-        (roster.position(), roster.wanted_online(false)),
+        (roster.position(), roster.desired_online(false)),
         (2, vec![number]),
         "it is there when the append returns"
     );
@@ -349,5 +356,5 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     // A checkpoint of what the journal does not hold is of another history.
     roster.apply(&records(5, [(number, Event::OnlineRequested)]));
     roster.catch_up(&journal).unwrap();
-    assert_eq!((roster.position(), roster.wanted_online(false)), (4, vec![]));
+    assert_eq!((roster.position(), roster.desired_online(false)), (4, vec![]));
 }

@@ -4,19 +4,19 @@
 
 use serde_json::Value;
 
-use super::arrival::Headers;
-use super::desk::Desk;
-use super::{Faults, Keys};
+use super::handler::WebhookHandler;
+use super::received_webhook::ReceivedHeaders;
+use super::{FaultInjector, SignatureVerifier};
 use crate::client::json_text;
 use crate::domain::Timestamp;
-use crate::webhooks::signature::Secret;
+use crate::webhooks::signature::WebhookSecret;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
 /// A path, headers a line each, an empty line, a body.
-pub(crate) fn webhooks() -> Vec<Vec<u8>> {
+pub(crate) fn webhook_seeds() -> Vec<Vec<u8>> {
     let status = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"reason":"","instanceCode":"SIM-1"}"#;
-    let signature = Secret::of(&[7; 24]).sign("msg_1", NOW, status.as_bytes());
+    let signature = WebhookSecret::from_bytes(&[7; 24]).sign("msg_1", NOW, status.as_bytes());
     let head =
         "/callback/gsTask/syncWhatsAppStatus\nwebhook-id: msg_1\nx-muster-attempt: 1\nx-muster-account-version: 3";
     let register = r#"{"phone":"86182172623211","status":"1"}"#;
@@ -28,7 +28,7 @@ pub(crate) fn webhooks() -> Vec<Vec<u8>> {
 }
 
 /// A webhook: it is taken only if it is an object, and signed where it must be; and it can be shown.
-pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_webhook(bytes: &[u8]) -> Option<String> {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
     let (head, body) = (String::from_utf8_lossy(&bytes[..end]), bytes.get(end + 2..).unwrap_or_default());
     let (path, lines) = head.split_once('\n').unwrap_or((&head, ""));
@@ -36,14 +36,14 @@ pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
         let found = lines.lines().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name);
         found.map(|(_, value)| value.trim().to_owned())
     };
-    let signed = Keys::new(&[Secret::of(&[7; 24]).text().to_string()], None).unwrap();
+    let signed = SignatureVerifier::new(&[WebhookSecret::from_bytes(&[7; 24]).to_text().to_string()], None).unwrap();
     let mut refused = None;
-    for (keys, must_be_signed) in [(Keys::default(), false), (signed, true)] {
-        let mut desk = Desk::new(keys, Faults::default());
-        let arrival = desk.take(NOW, path, Headers::read(header), Ok(body.to_vec()));
-        let shown: Value = serde_json::from_str(&arrival.json()).unwrap();
-        assert!(!arrival.json().contains('\n'), "one line");
-        let _for_people = arrival.text();
+    for (keys, must_be_signed) in [(SignatureVerifier::default(), false), (signed, true)] {
+        let mut desk = WebhookHandler::new(keys, FaultInjector::default());
+        let arrival = desk.handle(NOW, path, ReceivedHeaders::read(header), Ok(body.to_vec()));
+        let shown: Value = serde_json::from_str(&arrival.to_json()).unwrap();
+        assert!(!arrival.to_json().contains('\n'), "one line");
+        let _for_people = arrival.to_text();
         let is_taken = shown["answer"]["status"] == 200;
         assert_eq!(is_taken && must_be_signed, shown["signature"] == "verified" && is_taken);
         assert!(!is_taken || serde_json::from_str::<Value>(&json_text(body)).is_ok_and(|it| it.is_object()));

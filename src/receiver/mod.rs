@@ -2,22 +2,22 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `arrival` | one webhook and its answer, as they are shown. Pure |
-//! | `said` | what a webhook says, in words. Pure |
-//! | `keys` | whether a webhook is signed as it must be. Pure |
-//! | `faults` | which webhooks are answered with a fault, by a seed. Pure |
-//! | `memory` | what was taken before: repeated webhooks, and late ones. Pure |
-//! | `desk` | what each webhook is answered. Pure |
+//! | `received_webhook` | one webhook and its answer, as they are shown. Pure |
+//! | `webhook_summary` | what a webhook says, in words. Pure |
+//! | `signature_verification` | whether a webhook is signed as it must be. Pure |
+//! | `fault_injection` | which webhooks are answered with a fault, by a seed. Pure |
+//! | `duplicate_detection` | what was taken before: repeated webhooks, and late ones. Pure |
+//! | `handler` | what each webhook is answered. Pure |
 //! | `routes` | from HTTP to the desk and back |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 
-mod arrival;
-mod desk;
-mod faults;
-mod keys;
-mod memory;
+mod duplicate_detection;
+mod fault_injection;
+mod handler;
+mod received_webhook;
 mod routes;
-mod said;
+mod signature_verification;
+mod webhook_summary;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -32,33 +32,33 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use arrival::Arrival;
-pub use faults::Faults;
-pub use keys::{Keys, Unusable};
-pub use said::Said;
+pub use fault_injection::FaultInjector;
+pub use received_webhook::ReceivedWebhook;
+pub use signature_verification::{ReceiverSecretError, SignatureVerifier};
+pub use webhook_summary::WebhookSummary;
 
-use crate::limits::{RECEIVER_CONNECTIONS, RECEIVER_LINES};
+use crate::limits::{RECEIVER_CONNECTIONS, RECEIVER_QUEUED};
 use crate::{http, service};
-use desk::Desk;
+use handler::WebhookHandler;
 
 /// How webhooks are received; by default all are taken.
 #[derive(Default)]
-pub struct Rules {
+pub struct ReceiverOptions {
     /// How they must be signed.
-    pub keys: Keys,
+    pub verifier: SignatureVerifier,
     /// Which of them are answered with a fault.
-    pub faults: Faults,
+    pub faults: FaultInjector,
     /// How long each waits for its answer.
-    pub slow: Duration,
+    pub delay: Duration,
 }
 
 /// Receives webhooks until `stop`, and tells each as it arrives. Calls `ready` with the address once it answers there.
 /// Blocks.
 pub fn run(
     listen: &str,
-    rules: Rules,
+    rules: ReceiverOptions,
     ready: impl FnOnce(SocketAddr),
-    mut tell: impl FnMut(&Arrival),
+    mut tell: impl FnMut(&ReceivedWebhook),
     stop: &CancellationToken,
 ) -> Result<(), service::Error> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("receiver").build();
@@ -76,12 +76,12 @@ pub fn run(
 /// stopped.
 pub async fn start(
     listen: &str,
-    rules: Rules,
+    rules: ReceiverOptions,
     stop: CancellationToken,
-) -> Result<(SocketAddr, mpsc::Receiver<Arrival>), service::Error> {
-    let (listener, address) = service::listen(listen).await?;
-    let (telling, arrivals) = mpsc::channel(RECEIVER_LINES);
-    let routes = routes::routes(Desk::new(rules.keys, rules.faults), rules.slow, telling);
+) -> Result<(SocketAddr, mpsc::Receiver<ReceivedWebhook>), service::Error> {
+    let (listener, address) = service::bind_listener(listen).await?;
+    let (telling, arrivals) = mpsc::channel(RECEIVER_QUEUED);
+    let routes = routes::routes(WebhookHandler::new(rules.verifier, rules.faults), rules.delay, telling);
     tokio::spawn(http::serve_routes(listener, routes, RECEIVER_CONNECTIONS, stop));
     Ok((address, arrivals))
 }

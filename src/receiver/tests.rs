@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use crate::domain::Timestamp;
 use crate::limits::WEBHOOK_SECRET_BYTES;
-use crate::webhooks::signature::{AppSecret, Secret};
+use crate::webhooks::signature::{AppSecret, WebhookSecret};
 
-use super::arrival::{Answer, Headers};
-use super::desk::Desk;
-use super::{Faults, Keys};
+use super::handler::WebhookHandler;
+use super::received_webhook::{ReceivedHeaders, ReceiverResponse};
+use super::{FaultInjector, SignatureVerifier};
 
 const NOW: Timestamp = Timestamp(1_764_046_168_934_966);
 const SYNC: &str = "/hooks/callback/gsTask/syncWhatsAppStatus";
@@ -16,14 +16,14 @@ const REGISTER: &str = "/group-dispatch-api/register/syncStatus";
 const ONLINE: &str = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"reason":"","instanceCode":"SIM-1"}"#;
 
 /// The headers of one webhook, as a text: name, space, value, on each line.
-fn headers(text: &str) -> Headers {
+fn headers(text: &str) -> ReceivedHeaders {
     let value = |line: &str, name: &str| Some(line.trim().strip_prefix(name)?.strip_prefix(' ')?.to_owned());
-    Headers::read(|name| text.lines().find_map(|line| value(line, name)))
+    ReceivedHeaders::read(|name| text.lines().find_map(|line| value(line, name)))
 }
 
-fn shown(desk: &mut Desk, path: &str, text: &str, body: Result<&str, Answer>) -> String {
-    let arrival = desk.take(NOW, path, headers(text), body.map(|body| body.as_bytes().to_vec()));
-    format!("{}\n", arrival.text())
+fn handle_and_print(desk: &mut WebhookHandler, path: &str, text: &str, body: Result<&str, ReceiverResponse>) -> String {
+    let arrival = desk.handle(NOW, path, headers(text), body.map(|body| body.as_bytes().to_vec()));
+    format!("{}\n", arrival.to_text())
 }
 
 fn golden(name: &str, text: &str) {
@@ -33,14 +33,14 @@ fn golden(name: &str, text: &str) {
     });
 }
 
-fn secret(fill: u8) -> Secret {
-    Secret::of(&vec![fill; *WEBHOOK_SECRET_BYTES.start()])
+fn secret(fill: u8) -> WebhookSecret {
+    WebhookSecret::from_bytes(&vec![fill; *WEBHOOK_SECRET_BYTES.start()])
 }
 
 /// Without secrets, everything is taken that is a JSON object.
 #[test]
 fn what_is_said() {
-    let mut desk = Desk::new(Keys::default(), Faults::default());
+    let mut desk = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::default());
     let mut text = String::new();
     for (path, headers, body) in [
         (SYNC, "webhook-id a3\nx-muster-account-version 3\nx-muster-attempt 1", ONLINE),
@@ -62,9 +62,9 @@ fn what_is_said() {
         ("/mine", "", "[1]"),
         ("/mine", "", "what?"),
     ] {
-        text += &shown(&mut desk, path, headers, Ok(body));
+        text += &handle_and_print(&mut desk, path, headers, Ok(body));
     }
-    text += &shown(&mut desk, "/mine", "", Err(Answer::refusal(413, "the body is too long")));
+    text += &handle_and_print(&mut desk, "/mine", "", Err(ReceiverResponse::rejection(413, "the body is too long")));
     golden("receiver_said", &text.replace('\u{1b}', "ESC"));
 }
 
@@ -72,7 +72,7 @@ fn what_is_said() {
 fn what_is_signed() {
     let body = ONLINE.as_bytes();
     let app = AppSecret::new("500975", "f9a40a4780f5e1306c46f1c8daecee3b").unwrap();
-    let standard = |secret: &Secret, at: Timestamp| {
+    let standard = |secret: &WebhookSecret, at: Timestamp| {
         let (signature, seconds) = (secret.sign("a3", at, body), at.0 / 1_000_000);
         format!("webhook-id a3\nwebhook-timestamp {seconds}\nwebhook-signature v1,AAAA {signature}\n")
     };
@@ -96,22 +96,22 @@ fn what_is_signed() {
         ("both", format!("{signed}{by_app}")),
         ("both, the app wrong", format!("{signed}{}", by_app.replace("access_token ", "access_token 0"))),
     ];
-    let secrets: Vec<String> = [1, 2].map(|fill| secret(fill).text().to_string()).into();
+    let secrets: Vec<String> = [1, 2].map(|fill| secret(fill).to_text().to_string()).into();
     let app = Some((app.tenant_id.as_str(), app.text()));
     let mut text = String::new();
     for (name, secrets, app) in [("standard", &secrets[..], None), ("app", &[], app), ("both", &secrets, app)] {
         writeln!(text, "needed: {name}").unwrap();
         for (name, headers) in &cases {
-            let mut desk = Desk::new(Keys::new(secrets, app).unwrap(), Faults::default());
-            let arrival = desk.take(NOW, SYNC, self::headers(headers), Ok(body.to_vec()));
-            let Answer { status, message, .. } = arrival.answer;
+            let mut desk = WebhookHandler::new(SignatureVerifier::new(secrets, app).unwrap(), FaultInjector::default());
+            let arrival = desk.handle(NOW, SYNC, self::headers(headers), Ok(body.to_vec()));
+            let ReceiverResponse { status, message, .. } = arrival.response;
             let signature = arrival.signature.unwrap_or("WRONG");
             writeln!(text, "  {name}: {signature} → {status} {message}").unwrap();
         }
     }
     for (secrets, app) in [(&["s3cret".to_owned()][..], None), (&[], Some(("50 75", ""))), (&[], Some(("500975", "s")))]
     {
-        writeln!(text, "{}", Keys::new(secrets, app).err().unwrap()).unwrap();
+        writeln!(text, "{}", SignatureVerifier::new(secrets, app).err().unwrap()).unwrap();
     }
     golden("receiver_signed", &text);
 }
@@ -132,26 +132,30 @@ fn faults() {
         (None, Some(503), Some(9), 1),
         (None, None, Some(0), 1),
     ] {
-        let mut desk = Desk::new(Keys::default(), Faults::new(share, status, code, seed));
-        let mut take = || desk.take(NOW, SYNC, headers("webhook-id a3"), Ok(ONLINE.into()));
+        let mut desk = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::new(share, status, code, seed));
+        let mut take = || desk.handle(NOW, SYNC, headers("webhook-id a3"), Ok(ONLINE.into()));
         let arrivals: Vec<_> = (0..40).map(|_| take()).collect();
-        let line: String = arrivals.iter().map(|it| if it.answer.is_success() { '.' } else { 'x' }).collect();
-        let duplicates = arrivals.iter().filter(|it| it.text().ends_with("DUPLICATE")).count();
+        let line: String = arrivals.iter().map(|it| if it.response.is_success() { '.' } else { 'x' }).collect();
+        let duplicates = arrivals.iter().filter(|it| it.to_text().ends_with("DUPLICATE")).count();
         assert_eq!(duplicates, line.find('.').map_or(0, |first| line.len() - first - 1), "all after the first taken");
-        let answer = arrivals.iter().rev().find(|it| !it.answer.is_success()).unwrap_or(&arrivals[0]);
-        let Answer { status: http, .. } = answer.answer;
-        writeln!(text, "{share:?} {status:?} {code:?} seed {seed}\n  {line}\n  HTTP {http} {}", answer.answer.body())
-            .unwrap();
+        let answer = arrivals.iter().rev().find(|it| !it.response.is_success()).unwrap_or(&arrivals[0]);
+        let ReceiverResponse { status: http, .. } = answer.response;
+        writeln!(
+            text,
+            "{share:?} {status:?} {code:?} seed {seed}\n  {line}\n  HTTP {http} {}",
+            answer.response.to_envelope()
+        )
+        .unwrap();
     }
     golden("receiver_faults", &text);
 }
 
 #[test]
 fn a_line_of_json() {
-    let mut desk = Desk::new(Keys::default(), Faults::default());
+    let mut desk = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::default());
     let newer = headers("webhook-id a5\nx-muster-account-version 5");
-    desk.take(NOW, SYNC, newer, Ok(ONLINE.into()));
+    desk.handle(NOW, SYNC, newer, Ok(ONLINE.into()));
     let sent = "webhook-id a3\nx-muster-account-version 3\nx-muster-attempt 2\naccept */*";
-    let arrival = desk.take(NOW, SYNC, headers(sent), Ok(ONLINE.into()));
-    golden("receiver_json", &arrival.json());
+    let arrival = desk.handle(NOW, SYNC, headers(sent), Ok(ONLINE.into()));
+    golden("receiver_json", &arrival.to_json());
 }

@@ -10,7 +10,7 @@ use std::{fs, thread};
 use futures_util::FutureExt;
 use tempfile::{TempDir, tempdir};
 
-use super::directory::io_error;
+use super::data_directory::io_error;
 use super::*;
 use crate::limits::STORE_SEGMENT_BYTES;
 
@@ -21,11 +21,11 @@ fn open(path: &Path) -> Result<Store, Error> {
 }
 
 /// The sentence that opening `path` ends with.
-fn refusal(path: &Path) -> String {
+fn open_error(path: &Path) -> String {
     open(path).err().map(|error| error.to_string()).unwrap_or_default()
 }
 
-fn new() -> (TempDir, Store) {
+fn new_store() -> (TempDir, Store) {
     let directory = tempdir().unwrap();
     let store = open(directory.path()).unwrap();
     (directory, store)
@@ -34,12 +34,12 @@ fn new() -> (TempDir, Store) {
 impl Store {
     /// After so many more writes each one fails, as on a disk that is full.
     pub(crate) fn fill_disk_after(&self, writes: u64) {
-        *self.failure.writes_left.lock().unwrap() = Some(writes);
+        *self.failure_latch.writes_left.lock().unwrap() = Some(writes);
     }
 }
 
 /// Lets a write pass, or fail.
-pub(super) fn count_down(left: &Mutex<Option<u64>>) -> Result<(), Error> {
+pub(super) fn take_write_permit(left: &Mutex<Option<u64>>) -> Result<(), Error> {
     match left.lock().unwrap().as_mut() {
         None => Ok(()),
         Some(0) => Err(io_error("write", Path::new("there"))(io::Error::from_raw_os_error(28))),
@@ -56,7 +56,7 @@ fn a_directory_that_cannot_be_ours_is_refused() {
     let place = tempdir().unwrap();
     let path = place.path().join("data");
     let refused = |expected: &str| {
-        let message = refusal(&path);
+        let message = open_error(&path);
         assert!(message.contains(expected), "{message:?} should say {expected:?}");
         assert!(message.contains(&path.display().to_string()), "{message:?} should name the directory");
     };
@@ -79,16 +79,16 @@ fn a_directory_that_cannot_be_ours_is_refused() {
 
 #[test]
 fn a_directory_has_one_owner() {
-    let (directory, store) = new();
-    let message = refusal(directory.path());
+    let (directory, store) = new_store();
+    let message = open_error(directory.path());
     assert!(message.contains("is in use by another muster process"), "{message}");
     let id = store.id();
     let clone = store.clone();
     drop(store);
-    assert!(!refusal(directory.path()).is_empty(), "a clone owns it too");
+    assert!(!open_error(directory.path()).is_empty(), "a clone owns it too");
     drop(clone);
     assert_eq!(open(directory.path()).unwrap().id(), id, "a store keeps its id");
-    assert_ne!(new().1.id(), id, "each store has its own");
+    assert_ne!(new_store().1.id(), id, "each store has its own");
 }
 
 /// Of a creation that was cut off there may be any beginning of the marker, and a part of `conf`.
@@ -116,7 +116,7 @@ fn the_id_of_a_store_is_written_in_one_way() {
 
 #[test]
 fn blocks_are_found_by_position_and_survive() {
-    let (directory, store) = new();
+    let (directory, store) = new_store();
     assert!(store.block_at(u64::MAX).unwrap().is_none());
     // Beyond one byte of key, where an order other than big-endian would show.
     let firsts = [1, 2, 200, 255, 256, 257, 70_000, 1 << 40];
@@ -139,11 +139,11 @@ fn blocks_are_found_by_position_and_survive() {
 
 #[test]
 fn tables_are_apart_and_ordered() {
-    let (directory, store) = new();
+    let (directory, store) = new_store();
     for table in TABLES {
         let name = format!("{table:?}");
-        assert!(store.put_new(table, b"b", name.as_bytes()).unwrap().is_none());
-        assert_eq!(store.put_new(table, b"b", b"other").unwrap().as_deref(), Some(name.as_bytes()));
+        assert!(store.put_if_absent(table, b"b", name.as_bytes()).unwrap().is_none());
+        assert_eq!(store.put_if_absent(table, b"b", b"other").unwrap().as_deref(), Some(name.as_bytes()));
         store.put(table, b"a", b"old").unwrap();
         store.put(table, b"a", b"new").unwrap();
         store.put(table, b"c", b"").unwrap();
@@ -156,7 +156,8 @@ fn tables_are_apart_and_ordered() {
     for table in TABLES {
         let all: Vec<_> = store.scan_from(table, b"").map(|entry| entry.unwrap()).collect();
         let name = format!("{table:?}");
-        let expected: [(Value, Value); 2] = [("a".into(), "new".into()), ("b".into(), name.as_str().into())];
+        let expected: [(StoredValue, StoredValue); 2] =
+            [("a".into(), "new".into()), ("b".into(), name.as_str().into())];
         assert_eq!(all, expected);
         assert_eq!(store.scan_from(table, b"aa").count(), 1);
         assert!(store.get(table, b"c").unwrap().is_none());
@@ -165,7 +166,7 @@ fn tables_are_apart_and_ordered() {
 
 #[test]
 fn a_cache_is_whole_or_absent() {
-    let (directory, store) = new();
+    let (directory, store) = new_store();
     assert!(store.load_cache("heads").is_none());
     store.save_cache("heads", b"old").unwrap();
     store.save_cache("heads", b"new").unwrap();
@@ -188,7 +189,7 @@ fn a_cache_is_whole_or_absent() {
 /// Trap: sled takes the newest `snap.*` for its snapshot, finished or not, and never opens again on a torn one.
 #[test]
 fn a_torn_snapshot_is_removed_before_opening() {
-    let (directory, store) = new();
+    let (directory, store) = new_store();
     store.append(&[(1, b"block")]).unwrap();
     drop(store);
     let torn = directory.path().join("store/snap.FFFFFFFFFFFFFFF0.generating");
@@ -202,7 +203,7 @@ fn a_torn_snapshot_is_removed_before_opening() {
 /// largest size, appended and written again, many to a leaf, must never get there.
 #[test]
 fn large_blocks_never_become_blob_files() {
-    let (directory, store) = new();
+    let (directory, store) = new_store();
     let block = incompressible(BLOCK_BYTES);
     for first in (1..=40).chain(1..=4) {
         store.append(&[(first, &block)]).unwrap();
@@ -221,7 +222,7 @@ fn large_blocks_never_become_blob_files() {
 /// Trap: sled's threads hold its lock a moment longer than its last handle lives.
 #[test]
 fn a_store_that_is_being_let_go_is_waited_for() {
-    let (directory, store) = new();
+    let (directory, store) = new_store();
     drop(store);
     let lingering = fs::File::open(directory.path().join("store/db")).unwrap();
     lingering.lock().unwrap();
@@ -240,49 +241,49 @@ async fn a_failure_is_final_whatever_meets_it() {
     type Write = fn(&Store) -> Result<(), Error>;
     let writes: [(&str, Write); 10] = [
         ("append", |store| store.append(&[(1, b"block")])),
-        ("mark", |store| store.mark_durable(1)),
+        ("mark", |store| store.set_high_water_mark(1)),
         ("put", |store| store.put(Table::Keys, b"key", b"value")),
-        ("put_new", |store| store.put_new(Table::Answers, b"key", b"value").map(drop)),
-        ("replace", |store| store.replace(Table::Keys, b"key", b"there", b"value").map(drop)),
-        ("remove", |store| store.remove(Table::Gateways, b"key")),
+        ("put_new", |store| store.put_if_absent(Table::IdempotencyRecords, b"key", b"value").map(drop)),
+        ("replace", |store| store.compare_and_swap(Table::Keys, b"key", b"there", b"value").map(drop)),
+        ("remove", |store| store.remove(Table::ReportOffsets, b"key")),
         ("flush", Store::flush),
         ("sync", Store::sync),
-        ("save_note", |store| store.save_note("checkpoint", "text")),
-        ("remove_note", |store| store.remove_note("rotation")),
+        ("save_note", |store| store.save_sidecar("checkpoint", "text")),
+        ("remove_note", |store| store.remove_sidecar("rotation")),
     ];
     for (name, write) in writes {
-        let (_directory, store) = new();
+        let (_directory, store) = new_store();
         for table in Table::ALL {
             store.put(table, b"row", b"value").unwrap();
         }
-        assert!(store.failed().now_or_never().is_none(), "{name}");
+        assert!(store.wait_for_failure().now_or_never().is_none(), "{name}");
         store.fill_disk_after(0);
         assert!(store.save_cache("heads", b"cache").is_err());
         assert!(store.put(Table::Snapshots, b"key", b"value").is_err());
         assert_eq!(store.metrics().cache_failures.get(), 2);
-        assert!(store.failed().now_or_never().is_none(), "a cache is none of it");
+        assert!(store.wait_for_failure().now_or_never().is_none(), "a cache is none of it");
         let error = write(&store).unwrap_err().to_string();
         assert!(
             error.contains("No space left on device") && error.contains("disk, then start again"),
             "{name}: {error}"
         );
-        assert_eq!(store.failed().now_or_never().unwrap().to_string(), error, "{name}");
-        *store.failure.writes_left.lock().unwrap() = None;
+        assert_eq!(store.wait_for_failure().now_or_never().unwrap().to_string(), error, "{name}");
+        *store.failure_latch.writes_left.lock().unwrap() = None;
         for (later, write) in writes {
             assert_eq!(write(&store).unwrap_err().to_string(), error, "{later} after {name}");
         }
         assert!(store.block_at(1).unwrap().is_none(), "{name}");
     }
-    let (_directory, store) = new();
+    let (_directory, store) = new_store();
     let files = io_error("write", Path::new("there"))(io::Error::from_raw_os_error(24));
-    assert!(store.failure.heed(Err::<(), _>(files)).is_err());
+    assert!(store.failure_latch.latch(Err::<(), _>(files)).is_err());
     assert!(store.append(&[(1, vec![0; BLOCK_BYTES + 1])]).is_err());
-    assert!(store.failed().now_or_never().is_none(), "neither too many open files nor what is too large");
+    assert!(store.wait_for_failure().now_or_never().is_none(), "neither too many open files nor what is too large");
 }
 
 #[test]
 fn a_block_over_the_limit_is_refused() {
-    let (_directory, store) = new();
+    let (_directory, store) = new_store();
     let refused = store.append(&[(1, &vec![0; BLOCK_BYTES + 1])]);
     assert!(matches!(refused, Err(Error::TooLarge { bytes }) if bytes == BLOCK_BYTES + 1));
     assert!(store.block_at(1).unwrap().is_none());
@@ -292,10 +293,10 @@ fn a_block_over_the_limit_is_refused() {
 /// a new segment size would.
 #[test]
 fn another_cache_size_opens_the_same_store() {
-    let (directory, store) = new();
+    let (directory, store) = new_store();
     store.append(&[(1, b"block")]).unwrap();
     drop(store);
-    let settings = config::Store { cache_bytes: 1024 * 1024, ..config::Settings::default().store };
+    let settings = config::StoreSettings { cache_bytes: 1024 * 1024, ..config::Settings::default().store };
     let store = Store::open(directory.path(), &settings).unwrap();
     assert_eq!(&*store.block_at(1).unwrap().unwrap().1, b"block");
 }

@@ -6,25 +6,29 @@ use super::TraceContext;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-fn read(headers: &[(&'static str, &str)]) -> Option<TraceContext> {
+fn parse_context(headers: &[(&'static str, &str)]) -> Option<TraceContext> {
     let header =
         |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter().map(header) {
         map.append(name, value);
     }
-    TraceContext::of(&map)
+    TraceContext::from_headers(&map)
 }
 
 #[test]
 fn parents() {
-    let context = read(&[("traceparent", PARENT)]).unwrap();
+    let context = parse_context(&[("traceparent", PARENT)]).unwrap();
     assert_eq!((context.trace, context.span), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7));
-    assert_eq!((context.parent().as_str(), context.is_sampled, &*context.state), (PARENT, true, ""));
-    let other_flags = read(&[("traceparent", &PARENT.replace("-01", "-02"))]).unwrap();
-    assert_eq!(other_flags.parent(), PARENT.replace("-01", "-00"), "flags that are not known are not passed on");
+    assert_eq!((context.to_traceparent().as_str(), context.is_sampled, &*context.state), (PARENT, true, ""));
+    let other_flags = parse_context(&[("traceparent", &PARENT.replace("-01", "-02"))]).unwrap();
+    assert_eq!(
+        other_flags.to_traceparent(),
+        PARENT.replace("-01", "-00"),
+        "flags that are not known are not passed on"
+    );
     let later = PARENT.replacen("00", "cc", 1) + "-what-comes-later";
-    assert_eq!(read(&[("traceparent", &later)]).unwrap().parent(), PARENT);
+    assert_eq!(parse_context(&[("traceparent", &later)]).unwrap().to_traceparent(), PARENT);
     for wrong in [
         "",
         "00",
@@ -36,16 +40,19 @@ fn parents() {
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
         "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ] {
-        assert_eq!(read(&[("traceparent", wrong)]), None, "{wrong:?}");
+        assert_eq!(parse_context(&[("traceparent", wrong)]), None, "{wrong:?}");
     }
-    assert_eq!(read(&[("traceparent", PARENT), ("traceparent", PARENT)]), None, "two say nothing");
+    assert_eq!(parse_context(&[("traceparent", PARENT), ("traceparent", PARENT)]), None, "two say nothing");
 }
 
 #[test]
 fn states() {
     let state = |states: &[&str]| {
         let states = states.iter().map(|state| ("tracestate", *state));
-        read(&[("traceparent", PARENT)].into_iter().chain(states).collect::<Vec<_>>()).unwrap().state.to_string()
+        parse_context(&[("traceparent", PARENT)].into_iter().chain(states).collect::<Vec<_>>())
+            .unwrap()
+            .state
+            .to_string()
     };
     assert_eq!(state(&["rojo=00f067aa0ba902b7 , t61rcWkgMzE=", ""]), "", "a key in capitals is none");
     assert_eq!(

@@ -12,21 +12,21 @@ use super::Error;
 
 /// A key of 256 bits, cleared from memory when it is dropped. `Zeroizing` shows its content when asked for `Debug`, so
 /// it stays in this room.
-pub(super) type Key = Zeroizing<[u8; KEY_BYTES]>;
+pub(super) type SymmetricKey = Zeroizing<[u8; KEY_BYTES]>;
 
 const FORMAT: u8 = 1;
 pub(super) const KEY_BYTES: usize = 32;
 pub(super) const NONCE_BYTES: usize = 24;
 
 /// Random bytes from the operating system: keys and nonces.
-pub(super) fn draw<const BYTES: usize>() -> Result<[u8; BYTES], Error> {
+pub(super) fn random_bytes<const BYTES: usize>() -> Result<[u8; BYTES], Error> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(Error::NoRandomness)?;
     Ok(bytes)
 }
 
 /// Seals `clear` with `key`; it opens only with the same `aad`.
-pub(super) fn seal(key: &Key, aad: &[u8], clear: &[u8], nonce: &[u8; NONCE_BYTES]) -> Vec<u8> {
+pub(super) fn seal(key: &SymmetricKey, aad: &[u8], clear: &[u8], nonce: &[u8; NONCE_BYTES]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + clear.len() + 16);
     sealed.push(FORMAT);
     sealed.extend_from_slice(nonce);
@@ -39,7 +39,7 @@ pub(super) fn seal(key: &Key, aad: &[u8], clear: &[u8], nonce: &[u8; NONCE_BYTES
 }
 
 /// Opens what [`seal`] sealed; none if it was altered, or the key or `aad` is another.
-pub(super) fn open(key: &Key, aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn open(key: &SymmetricKey, aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (&FORMAT, rest) = sealed.split_first()? else { return None };
     let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>()?;
     let cipher = XChaCha20Poly1305::new((&**key).into());
@@ -48,17 +48,17 @@ pub(super) fn open(key: &Key, aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec
 
 /// A hash of `content` that nobody can compute without the account's data key. The key for it is derived from the data
 /// key, so that no key serves two purposes.
-pub(super) fn fingerprint(data_key: &Key, content: &[u8]) -> [u8; 32] {
+pub(super) fn content_fingerprint(data_key: &SymmetricKey, content: &[u8]) -> [u8; 32] {
     let derived = Zeroizing::new(hmac(data_key, b"muster content fingerprint 1"));
     hmac(&derived, content)
 }
 
 fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    hmac_of(key, &[message])
+    hmac_concat(key, &[message])
 }
 
 /// The HMAC of pieces, one after the other.
-pub(super) fn hmac_of(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
+pub(super) fn hmac_concat(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
     // HMAC fills a key up to its hash's block of 64 bytes with zeros.
     let mut block = Zeroizing::new([0; 64]);
     block[..32].copy_from_slice(key);

@@ -11,7 +11,7 @@ use crate::{journal, store};
 pub enum Error {
     /// The master key's file cannot be read or made.
     #[error("cannot {what} the master key file {path}: {source}")]
-    File {
+    MasterKeyFile {
         /// What was tried, as in "read".
         what: &'static str,
         /// The file.
@@ -29,7 +29,7 @@ pub enum Error {
     },
     /// The file holds something else.
     #[error("the file {path} holds no master key; restore it from its backup, or set vault.master_key_file")]
-    NoKey {
+    MalformedMasterKey {
         /// The file.
         path: PathBuf,
     },
@@ -37,13 +37,13 @@ pub enum Error {
     #[error(
         "the master key file {path} is missing, and the store is sealed with it; restore the file, or set vault.master_key_file"
     )]
-    Missing {
+    MasterKeyMissing {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The store is sealed with another master key.
     #[error("the master key in {from} is not the one that the store is sealed with; set {setting} to that one")]
-    WrongKey {
+    WrongMasterKey {
         /// Where it was found.
         from: String,
         /// The setting that says so.
@@ -51,7 +51,7 @@ pub enum Error {
     },
     /// The command that prints the master key does not.
     #[error("vault.master_key_command {words}; run {program} by hand to see what it says")]
-    Command {
+    MasterKeyCommand {
         /// Its program.
         program: String,
         /// What is wrong, to go on after the setting's name.
@@ -62,7 +62,7 @@ pub enum Error {
     NoKeyInEnvironment,
     /// The file with the next master key is of no use.
     #[error("the new key's file {path} {words}")]
-    NewKey {
+    InvalidNewKey {
         /// The file, as it was named.
         path: PathBuf,
         /// What is wrong with it, and the mend.
@@ -73,7 +73,7 @@ pub enum Error {
         "the master key comes from {setting}, which the service cannot change; name a file with the new key \
          (--new-key-file, newKeyFile), whose content {setting} is to give afterwards"
     )]
-    NewKeyNeeded {
+    NewKeyFileRequired {
         /// That setting.
         setting: &'static str,
     },
@@ -88,22 +88,22 @@ pub enum Error {
         "{0}; the next start of the service finishes the rotation, and so does `muster vault rotate`; \
          `muster vault rotate --abort` undoes it"
     )]
-    RotationBrokenOff(Box<Error>),
+    RotationInterrupted(Box<Error>),
     /// There is nothing to undo.
     #[error("no rotation of the master key is under way or broken off, so there is none to undo")]
-    NoRotation,
+    NoRotationToUndo,
     /// It is too late to undo the rotation.
     #[error(
         "everything is sealed with the new master key, and a backup may be, so the rotation cannot be undone; \
          `muster vault rotate` puts the new key into {path}; then rotate again if you want another key"
     )]
-    RotationTooFar {
+    RotationTooLateToUndo {
         /// The master key's file.
         path: PathBuf,
     },
     /// The last rotation waits for its setting.
     #[error("the last rotation is not over: {setting} gives the old master key still; change it, and start again")]
-    RotationWaits {
+    RotationAwaitsSetting {
         /// Which setting.
         setting: &'static str,
     },
@@ -112,18 +112,18 @@ pub enum Error {
     Journal(#[from] journal::Error),
     /// Sealed bytes do not open: they were altered, or belong to another account.
     #[error("the sealed secrets of account {account:?} do not open: they were altered, or their key is gone")]
-    DoesNotOpen {
+    AccountSecretDoesNotOpen {
         /// Whose.
         account: AccountNumber,
     },
     /// What was set of a receiver does not open.
     #[error("what was set of the receiver of {0} does not open: the store was altered; restore it from a backup")]
-    EndpointDoesNotOpen(String),
+    ReceiverSettingsDoNotOpen(String),
     /// The secret of a tenant does not open.
     #[error(
         "the secret of the tenant with the API key {key} does not open: the store was altered; give it another key"
     )]
-    TenantDoesNotOpen {
+    TenantSecretDoesNotOpen {
         /// The number of its key.
         key: u64,
     },

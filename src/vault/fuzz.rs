@@ -4,43 +4,43 @@
 
 use zeroize::Zeroizing;
 
-use super::cipher::{self, Key};
-use super::master_key::parse;
-use super::masters::Masters;
+use super::cipher::{self, SymmetricKey};
+use super::master_key_file::parse;
+use super::master_key_ring::MasterKeyRing;
 
-fn key() -> Key {
+fn key() -> SymmetricKey {
     Zeroizing::new([7; 32])
 }
 
-pub(crate) fn sealed_values() -> Vec<Vec<u8>> {
+pub(crate) fn sealed_seeds() -> Vec<Vec<u8>> {
     [&b""[..], b"123456", &[9; 200]].map(|clear| cipher::seal(&key(), b"code", clear, &[3; 24])).into()
 }
 
 /// What opens is what was sealed, to the last bit, and for nothing else.
-pub(crate) fn sealed(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_sealed(bytes: &[u8]) -> Option<String> {
     if cipher::open(&key(), b"code", bytes).is_some() {
-        assert!(sealed_values().iter().any(|sealed| sealed == bytes), "altered, and opens");
+        assert!(sealed_seeds().iter().any(|sealed| sealed == bytes), "altered, and opens");
     }
     assert!(cipher::open(&key(), b"data key", bytes).is_none());
     None
 }
 
-pub(crate) fn master_keys() -> Vec<Vec<u8>> {
+pub(crate) fn master_key_seeds() -> Vec<Vec<u8>> {
     // Sealed with nonces that are drawn, so it is another note each time, and the same keys.
-    let note = Masters::note(&key(), &Zeroizing::new([8; 32]), true).unwrap();
+    let note = MasterKeyRing::encode_rotation_file(&key(), &Zeroizing::new([8; 32]), true).unwrap();
     let digits = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     vec![digits.into(), format!("muster master key 1 {digits}").into(), note.into()]
 }
 
 /// A master key has one way to be written, but for case; and the note of a rotation gives the keys that were sealed in it.
-pub(crate) fn master_key(bytes: &[u8]) -> Option<String> {
+pub(crate) fn check_master_key(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some(key) = parse(text) {
         let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(text.to_ascii_lowercase().ends_with(&digits));
     }
-    if let Some(masters) = Masters::amid(key(), text) {
-        assert!(*masters.current == [8; 32] && masters.last.is_some_and(|last| *last == [7; 32]));
+    if let Some(masters) = MasterKeyRing::from_rotation_file(key(), text) {
+        assert!(*masters.current == [8; 32] && masters.previous.is_some_and(|last| *last == [7; 32]));
     }
     None
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
-use super::cipher::{self, Key};
-use super::purpose::Purpose;
+use super::aad::AadContext;
+use super::cipher::{self, SymmetricKey};
 use super::{Error, Vault};
 use crate::store::Table;
 
@@ -25,19 +25,19 @@ pub(super) const LOG_KEY: &[u8] = b"log key";
 
 impl Vault {
     /// The log's key, which is made the first time.
-    pub fn log_key(&self) -> Result<LogKey, Error> {
-        let aad = Purpose::LogKey.bound_to(None);
+    pub fn load_or_create_log_key(&self) -> Result<LogKey, Error> {
+        let aad = AadContext::LogKey.aad_for(None);
         let stored = self.inner.store.get(Table::Keys, LOG_KEY)?;
         let seed = match stored {
             Some(sealed) => self
-                .masters()
+                .master_keys()
                 .open_sealed(&aad, &sealed)
-                .and_then(|seed| seed.first_chunk().map(|seed| Key::new(*seed)))
+                .and_then(|seed| seed.first_chunk().map(|seed| SymmetricKey::new(*seed)))
                 .ok_or(Error::LogKeyDoesNotOpen)?,
             None => {
-                let seed = Key::new(cipher::draw()?);
-                let masters = self.masters();
-                let sealed = masters.seal(&aad, &*seed, &cipher::draw()?);
+                let seed = SymmetricKey::new(cipher::random_bytes()?);
+                let masters = self.master_keys();
+                let sealed = masters.seal(&aad, &*seed, &cipher::random_bytes()?);
                 self.inner.store.put(Table::Keys, LOG_KEY, &sealed)?;
                 // Its public half is durable in a file of its own at once, and must never be there alone: after a power
                 // cut that took the key, another was made, and no start went on with a log that had two.
@@ -53,7 +53,7 @@ impl Vault {
 
 impl LogKey {
     /// The half that may be known.
-    pub fn public(&self) -> PublicKey {
+    pub fn public_key(&self) -> PublicKey {
         self.public
     }
 

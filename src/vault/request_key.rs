@@ -6,11 +6,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::cipher::{self, Key};
-use super::masters::Masters;
-use super::purpose::Purpose;
+use super::aad::AadContext;
+use super::cipher::{self, SymmetricKey};
+use super::master_key_ring::MasterKeyRing;
 use super::{Error, Vault};
-use crate::store::{Table, Value};
+use crate::store::{StoredValue, Table};
 
 /// Its place beside the accounts' data keys.
 pub(super) const REQUEST_KEY: &[u8] = b"request key";
@@ -25,16 +25,16 @@ pub struct RequestFingerprint {
 }
 
 /// What is derived of the key, so that it is opened once. No `Debug`: it holds secrets.
-pub(super) struct RequestKeys {
+pub(super) struct DerivedRequestKeys {
     /// The key as it was stored.
-    sealed: Value,
+    sealed: StoredValue,
     id: [u8; 8],
-    hashing: Key,
+    hashing: SymmetricKey,
 }
 
 impl RequestFingerprint {
     /// Whether it is known to be of another request. Of fingerprints that were made with two keys nothing is known.
-    pub fn is_other_than(&self, other: &RequestFingerprint) -> bool {
+    pub fn differs_from(&self, other: &RequestFingerprint) -> bool {
         self.key == other.key && self.hash != other.hash
     }
 }
@@ -42,40 +42,40 @@ impl RequestFingerprint {
 impl Vault {
     /// The fingerprint of a request that consists of these parts. Takes as long as hashing them.
     pub fn fingerprint_request(&self, parts: &[&[u8]]) -> Result<RequestFingerprint, Error> {
-        let keys = self.request_keys()?;
+        let keys = self.derived_request_keys()?;
         // Each behind its length, so that no two lists of parts give the same bytes.
         let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_le_bytes()).collect();
         let pieces: Vec<&[u8]> = lengths.iter().zip(parts).flat_map(|(length, part)| [&length[..], part]).collect();
-        Ok(RequestFingerprint { key: keys.id, hash: cipher::hmac_of(&keys.hashing, &pieces) })
+        Ok(RequestFingerprint { key: keys.id, hash: cipher::hmac_concat(&keys.hashing, &pieces) })
     }
 
     /// What is derived of the key that is stored. It is looked at each time, because it may have been destroyed.
-    fn request_keys(&self) -> Result<Arc<RequestKeys>, Error> {
-        let masters = self.masters();
-        let sealed = self.sealed_request_key(&masters)?;
-        let mut opened = self.inner.request_keys.lock().unwrap_or_else(PoisonError::into_inner);
+    fn derived_request_keys(&self) -> Result<Arc<DerivedRequestKeys>, Error> {
+        let masters = self.master_keys();
+        let sealed = self.load_or_create_request_key(&masters)?;
+        let mut opened = self.inner.request_key.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = opened.as_ref().filter(|keys| keys.sealed == sealed) {
             return Ok(keys.clone());
         }
-        let clear = masters.open_sealed(&Purpose::RequestKey.bound_to(None), &sealed);
-        let key = clear.and_then(|key| key.first_chunk().map(|key| Key::new(*key)));
+        let clear = masters.open_sealed(&AadContext::RequestKey.aad_for(None), &sealed);
+        let key = clear.and_then(|key| key.first_chunk().map(|key| SymmetricKey::new(*key)));
         let key = key.ok_or(Error::RequestKeyDoesNotOpen)?;
         // No key serves two purposes.
-        let derived = |purpose: &[u8]| Key::new(cipher::hmac_of(&key, &[purpose]));
+        let derived = |purpose: &[u8]| SymmetricKey::new(cipher::hmac_concat(&key, &[purpose]));
         let id = derived(b"muster request key id 1").first_chunk().copied().unwrap_or_default();
-        let keys = Arc::new(RequestKeys { sealed, id, hashing: derived(b"muster request fingerprint 1") });
+        let keys = Arc::new(DerivedRequestKeys { sealed, id, hashing: derived(b"muster request fingerprint 1") });
         Ok(opened.insert(keys).clone())
     }
 
     /// The present key, which is made if there is none. While `masters` is held a rotation seals nothing anew.
-    fn sealed_request_key(&self, masters: &Masters) -> Result<Value, Error> {
-        let aad = Purpose::RequestKey.bound_to(None);
+    fn load_or_create_request_key(&self, masters: &MasterKeyRing) -> Result<StoredValue, Error> {
+        let aad = AadContext::RequestKey.aad_for(None);
         if let Some(sealed) = self.inner.store.get(Table::Keys, REQUEST_KEY)? {
             return Ok(sealed);
         }
-        let key = Key::new(cipher::draw()?);
-        let sealed = masters.seal(&aad, &*key, &cipher::draw()?);
-        let there = self.inner.store.put_new(Table::Keys, REQUEST_KEY, &sealed)?;
+        let key = SymmetricKey::new(cipher::random_bytes()?);
+        let sealed = masters.seal(&aad, &*key, &cipher::random_bytes()?);
+        let there = self.inner.store.put_if_absent(Table::Keys, REQUEST_KEY, &sealed)?;
         Ok(there.unwrap_or_else(|| sealed.into()))
     }
 }

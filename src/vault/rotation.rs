@@ -21,17 +21,19 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::cipher::{self, Key};
+use super::aad::{AadContext, receiver_settings_aad, tenant_secret_aad};
+use super::cipher::{self, SymmetricKey};
 use super::log_key::LOG_KEY;
-use super::masters::{MASTER_KEY_CHECK, Masters, ROTATION, is_recorded, remember_recorded, undoes};
-use super::purpose::{Purpose, endpoint_aad, tenant_aad};
+use super::master_key_ring::{
+    MASTER_KEY_CHECK, MasterKeyRing, ROTATION_FILE, is_rotation_recorded, is_undo, mark_rotation_recorded,
+};
+use super::master_key_source::MasterKeySource;
 use super::request_key::REQUEST_KEY;
-use super::source::Source;
-use super::tenants::TENANT;
-use super::{Error, Vault, master_key};
+use super::tenant_secrets::TENANT_PREFIX;
+use super::{Error, Vault, master_key_file};
 use crate::clock;
-use crate::domain::{AccountNumber, Act, Deed};
-use crate::journal::{Asker, Journal, Origin};
+use crate::domain::{AccountNumber, AdministrativeEvent, AuditLogEntry};
+use crate::journal::{Journal, Origin, RequesterIdentity};
 use crate::limits::ROTATION_STEP;
 use crate::store::Table;
 
@@ -40,13 +42,14 @@ pub struct Rotation {
     vault: Vault,
     /// Cancelled once it is to be undone.
     pub(super) stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// A rotation that has ended.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Rotated {
+#[schema(as = Rotated)]
+pub struct RotationReport {
     /// How many keys and secrets were sealed anew.
     pub rewrapped: u64,
     /// What the operator does now.
@@ -57,7 +60,7 @@ pub struct Rotated {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = MasterKey)]
-pub struct Standing {
+pub struct MasterKeyStatus {
     /// The setting that it comes from.
     pub source: &'static str,
     /// `none`, `under way`, `broken off` by a failure, or `waits for its setting`.
@@ -65,117 +68,127 @@ pub struct Standing {
     /// How many keys the rotation that runs, or ran last, has looked at.
     pub done: u64,
     /// Of how many.
-    pub of: u64,
+    #[serde(rename = "of")]
+    pub total: u64,
 }
 
 impl Vault {
     /// Begins a rotation, or goes on with one that a failure broke off. The new key is in `new_key_file`, or drawn if the
     /// master key is in a file. Blocks for disk writes.
     pub fn begin_rotation(&self, new_key_file: Option<&Path>) -> Result<Rotation, Error> {
-        let rotation = self.try_rotating().ok_or(Error::RotationUnderWay)?;
-        let (source, setting) = (&self.inner.source, self.inner.source.setting());
-        if self.masters().last.is_some() {
+        let rotation = self.try_acquire_rotation().ok_or(Error::RotationUnderWay)?;
+        let (source, setting) = (&self.inner.master_key_source, self.inner.master_key_source.setting());
+        if self.master_keys().previous.is_some() {
             return match (source, new_key_file) {
-                (Source::File(_), None) => Ok(rotation),
-                (Source::File(_), Some(file)) if *new_key(file)? == *self.masters().current => Ok(rotation),
-                (Source::File(_), Some(file)) => {
+                (MasterKeySource::File(_), None) => Ok(rotation),
+                (MasterKeySource::File(_), Some(file)) if *read_new_key(file)? == *self.master_keys().current => {
+                    Ok(rotation)
+                }
+                (MasterKeySource::File(_), Some(file)) => {
                     let words =
                         "holds another key than the rotation that was broken off; go on with that one first, by \
                                  asking again without a new key"
                             .to_owned();
-                    Err(Error::NewKey { path: file.to_owned(), words })
+                    Err(Error::InvalidNewKey { path: file.to_owned(), words })
                 }
-                (Source::Command(_) | Source::Environment(_), _) => Err(Error::RotationWaits { setting }),
+                (MasterKeySource::Command(_) | MasterKeySource::Environment(_), _) => {
+                    Err(Error::RotationAwaitsSetting { setting })
+                }
             };
         }
         let next = match (new_key_file, source) {
-            (Some(file), _) => new_key(file)?,
-            (None, Source::File(_)) => Key::new(cipher::draw()?),
-            (None, Source::Command(_) | Source::Environment(_)) => return Err(Error::NewKeyNeeded { setting }),
+            (Some(file), _) => read_new_key(file)?,
+            (None, MasterKeySource::File(_)) => SymmetricKey::new(cipher::random_bytes()?),
+            (None, MasterKeySource::Command(_) | MasterKeySource::Environment(_)) => {
+                return Err(Error::NewKeyFileRequired { setting });
+            }
         };
-        if *next == *self.masters().current {
+        if *next == *self.master_keys().current {
             let path = new_key_file.unwrap_or(Path::new("")).to_owned();
             let words = "holds the key that is in use; make another, as with openssl rand -hex 32".to_owned();
-            return Err(Error::NewKey { path, words });
+            return Err(Error::InvalidNewKey { path, words });
         }
-        if let Source::File(path) = source {
+        if let MasterKeySource::File(path) = source {
             // That it can be written is found now, and not when all is done.
-            drop(master_key::write_beside(path, &next)?);
+            drop(master_key_file::write_temporary(path, &next)?);
         }
-        let mut masters = self.masters_to_change();
+        let mut masters = self.master_keys_mut();
         let store = &self.inner.store;
-        store.save_note(ROTATION, &Masters::note(&masters.current, &next, false)?)?;
-        masters.last = Some(std::mem::replace(&mut masters.current, next));
-        masters.is_given = false;
+        store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(&masters.current, &next, false)?)?;
+        masters.previous = Some(std::mem::replace(&mut masters.current, next));
+        masters.matches_setting = false;
         drop(masters);
         Ok(rotation)
     }
 
     /// A rotation that was begun and is not over.
     pub fn unfinished_rotation(&self) -> Option<Rotation> {
-        let is_unfinished = self.masters().last.is_some();
-        if is_unfinished { self.try_rotating() } else { None }
+        let is_unfinished = self.master_keys().previous.is_some();
+        if is_unfinished { self.try_acquire_rotation() } else { None }
     }
 
     /// Stops the rotation that is under way, if one is, and waits until it has. The rotation that it returns is the way
     /// back, once it is told to [`turn_back`](Rotation::turn_back).
     pub async fn stop_rotation(&self) -> Result<Rotation, Error> {
         self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner).cancel();
-        let place = self.inner.rotating.clone().acquire_owned().await;
-        Ok(self.rotating(place.map_err(|_| Error::NoRotation)?))
+        let place = self.inner.rotation_permit.clone().acquire_owned().await;
+        Ok(self.new_rotation(place.map_err(|_| Error::NoRotationToUndo)?))
     }
 
     /// How the master key is.
-    pub fn standing(&self) -> Standing {
-        let is_known = self.masters().last.is_some();
-        let rotation = match (self.is_rotating(), is_known, &self.inner.source) {
+    pub fn master_key_status(&self) -> MasterKeyStatus {
+        let is_known = self.master_keys().previous.is_some();
+        let rotation = match (self.is_rotating(), is_known, &self.inner.master_key_source) {
             (_, false, _) => "none",
             (true, true, _) => "under way",
-            (false, true, Source::File(_)) => "broken off",
-            (false, true, Source::Command(_) | Source::Environment(_)) => "waits for its setting",
+            (false, true, MasterKeySource::File(_)) => "broken off",
+            (false, true, MasterKeySource::Command(_) | MasterKeySource::Environment(_)) => "waits for its setting",
         };
-        let [done, of] = [&self.inner.rotated, &self.inner.to_rotate].map(|count| count.load(Ordering::Relaxed));
-        Standing { source: self.inner.source.setting(), rotation, done, of }
+        let [done, of] =
+            [&self.inner.rotation_done, &self.inner.rotation_total].map(|count| count.load(Ordering::Relaxed));
+        MasterKeyStatus { source: self.inner.master_key_source.setting(), rotation, done, total: of }
     }
 
     /// Reports how far a rotation is.
-    pub fn report(&self) {
+    pub fn update_metrics(&self) {
         let (inner, metrics) = (&self.inner, self.inner.store.metrics());
         metrics.rotating.set(u64::from(self.is_rotating()));
-        metrics.rotated.set(inner.rotated.load(Ordering::Relaxed));
-        metrics.to_rotate.set(inner.to_rotate.load(Ordering::Relaxed));
+        metrics.rotated.set(inner.rotation_done.load(Ordering::Relaxed));
+        metrics.to_rotate.set(inner.rotation_total.load(Ordering::Relaxed));
     }
 
     fn is_rotating(&self) -> bool {
-        self.inner.rotating.available_permits() == 0
+        self.inner.rotation_permit.available_permits() == 0
     }
 
-    fn try_rotating(&self) -> Option<Rotation> {
-        Some(self.rotating(self.inner.rotating.clone().try_acquire_owned().ok()?))
+    fn try_acquire_rotation(&self) -> Option<Rotation> {
+        Some(self.new_rotation(self.inner.rotation_permit.clone().try_acquire_owned().ok()?))
     }
 
-    fn rotating(&self, place: OwnedSemaphorePermit) -> Rotation {
+    fn new_rotation(&self, place: OwnedSemaphorePermit) -> Rotation {
         let stop = CancellationToken::new();
         *self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner) = stop.clone();
-        Rotation { vault: self.clone(), stop, _place: place }
+        Rotation { vault: self.clone(), stop, _permit: place }
     }
 }
 
 impl Rotation {
     /// Makes the last key the one that everything is sealed with, and goes on with a rotation to it: it undoes the one
     /// that was broken off. Blocks for a disk write.
-    pub fn turn_back(&self) -> Result<(), Error> {
-        let (store, source) = (&self.vault.inner.store, &self.vault.inner.source);
-        let mut masters = self.vault.masters_to_change();
-        let Masters { current, last, is_given } = &mut *masters;
-        let (Some(last), Some(note)) = (last, store.load_note(ROTATION)?) else { return Err(Error::NoRotation) };
-        if undoes(&note) {
+    pub fn begin_undo(&self) -> Result<(), Error> {
+        let (store, source) = (&self.vault.inner.store, &self.vault.inner.master_key_source);
+        let mut masters = self.vault.master_keys_mut();
+        let MasterKeyRing { current, previous: last, matches_setting: is_given } = &mut *masters;
+        let (Some(last), Some(note)) = (last, store.load_sidecar(ROTATION_FILE)?) else {
+            return Err(Error::NoRotationToUndo);
+        };
+        if is_undo(&note) {
             return Ok(());
         }
-        if let (Source::File(path), true) = (source, is_recorded(store, &note)?) {
-            return Err(Error::RotationTooFar { path: path.clone() });
+        if let (MasterKeySource::File(path), true) = (source, is_rotation_recorded(store, &note)?) {
+            return Err(Error::RotationTooLateToUndo { path: path.clone() });
         }
-        store.save_note(ROTATION, &Masters::note(current, last, true)?)?;
+        store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(current, last, true)?)?;
         std::mem::swap(current, last);
         // The setting gives one of the two.
         *is_given = !*is_given;
@@ -188,40 +201,40 @@ impl Rotation {
         self,
         journal: &Journal,
         runtime: &Handle,
-        asker: &Asker,
+        asker: &RequesterIdentity,
         progress: impl FnMut(u64, u64),
-    ) -> Result<Rotated, Error> {
-        self.carry_out(journal, runtime, asker, false, progress)
+    ) -> Result<RotationReport, Error> {
+        self.execute(journal, runtime, asker, false, progress)
     }
 
     /// As [`run`](Rotation::run), for one that a start finds broken off: that this start finished it is recorded too.
-    pub fn run_at_start(self, journal: &Journal, runtime: &Handle) -> Result<Rotated, Error> {
-        let asker = Asker { origin: Origin::SERVICE, from: "start".to_owned() };
-        self.carry_out(journal, runtime, &asker, true, |_, _| {})
+    pub fn run_at_start(self, journal: &Journal, runtime: &Handle) -> Result<RotationReport, Error> {
+        let asker = RequesterIdentity { origin: Origin::SERVICE, from: "start".to_owned() };
+        self.execute(journal, runtime, &asker, true, |_, _| {})
     }
 
-    fn carry_out(
+    fn execute(
         self,
         journal: &Journal,
         runtime: &Handle,
-        asker: &Asker,
+        asker: &RequesterIdentity,
         is_start: bool,
         progress: impl FnMut(u64, u64),
-    ) -> Result<Rotated, Error> {
+    ) -> Result<RotationReport, Error> {
         let broken_off = |error| {
-            if matches!(error, Error::RotationStopped) { error } else { Error::RotationBrokenOff(Box::new(error)) }
+            if matches!(error, Error::RotationStopped) { error } else { Error::RotationInterrupted(Box::new(error)) }
         };
-        let rewrapped = self.seal_and_record(journal, runtime, asker, is_start, progress).map_err(broken_off)?;
+        let rewrapped = self.rewrap_and_record(journal, runtime, asker, is_start, progress).map_err(broken_off)?;
         let next = self.finish().map_err(broken_off)?;
-        Ok(Rotated { rewrapped, next })
+        Ok(RotationReport { rewrapped, next })
     }
 
     /// Everything but the end: says how many were sealed anew.
-    fn seal_and_record(
+    fn rewrap_and_record(
         &self,
         journal: &Journal,
         runtime: &Handle,
-        asker: &Asker,
+        asker: &RequesterIdentity,
         is_start: bool,
         progress: impl FnMut(u64, u64),
     ) -> Result<u64, Error> {
@@ -229,21 +242,22 @@ impl Rotation {
         let store = &self.vault.inner.store;
         store.sync()?;
         let record = |deed| {
-            let act = Act { deed, from: asker.from.clone() };
-            runtime.block_on(journal.record_act(act, asker.origin, clock::now()))
+            let act = AuditLogEntry { event: deed, source: asker.from.clone() };
+            runtime.block_on(journal.append_administrative_event(act, asker.origin, clock::now()))
         };
-        let note = store.load_note(ROTATION)?.unwrap_or_default();
-        if !is_recorded(store, &note)? {
-            record(if undoes(&note) {
-                Deed::MasterKeyRotationAborted { rewrapped }
+        let note = store.load_sidecar(ROTATION_FILE)?.unwrap_or_default();
+        if !is_rotation_recorded(store, &note)? {
+            record(if is_undo(&note) {
+                AdministrativeEvent::MasterKeyRotationAborted { rewrapped }
             } else {
-                Deed::MasterKeyRotated { rewrapped }
+                AdministrativeEvent::MasterKeyRotated { rewrapped }
             })?;
-            remember_recorded(store, &note)?;
+            mark_rotation_recorded(store, &note)?;
         }
-        let ends = self.vault.masters().is_given || matches!(self.vault.inner.source, Source::File(_));
+        let ends = self.vault.master_keys().matches_setting
+            || matches!(self.vault.inner.master_key_source, MasterKeySource::File(_));
         if is_start && ends {
-            record(Deed::MasterKeyRotationFinished { rewrapped })?;
+            record(AdministrativeEvent::MasterKeyRotationFinished { rewrapped })?;
         }
         Ok(rewrapped)
     }
@@ -257,28 +271,28 @@ impl Rotation {
             let (key, _) = entry?;
             let number = key.as_array().map(|key| u64::from_be_bytes(*key));
             accounts.extend(number.and_then(AccountNumber::from_stored));
-            if key.starts_with(TENANT) {
+            if key.starts_with(TENANT_PREFIX) {
                 tenants.push(key);
             }
         }
-        let mut rewrapped = u64::from(self.rewrap(Table::Keys, LOG_KEY, &Purpose::LogKey.bound_to(None))?);
-        rewrapped += u64::from(self.rewrap(Table::Keys, REQUEST_KEY, &Purpose::RequestKey.bound_to(None))?);
-        for entry in inner.store.scan_from(Table::Endpoints, b"") {
+        let mut rewrapped = u64::from(self.rewrap(Table::Keys, LOG_KEY, &AadContext::LogKey.aad_for(None))?);
+        rewrapped += u64::from(self.rewrap(Table::Keys, REQUEST_KEY, &AadContext::RequestKey.aad_for(None))?);
+        for entry in inner.store.scan_from(Table::ReceiverSettings, b"") {
             let (channel, _) = entry?;
-            rewrapped += u64::from(self.rewrap(Table::Endpoints, &channel, &endpoint_aad(&channel))?);
+            rewrapped += u64::from(self.rewrap(Table::ReceiverSettings, &channel, &receiver_settings_aad(&channel))?);
         }
         for tenant in tenants {
-            rewrapped += u64::from(self.rewrap(Table::Keys, &tenant, &tenant_aad(&tenant))?);
+            rewrapped += u64::from(self.rewrap(Table::Keys, &tenant, &tenant_secret_aad(&tenant))?);
         }
         let of = accounts.len() as u64;
-        inner.to_rotate.store(of, Ordering::Relaxed);
+        inner.rotation_total.store(of, Ordering::Relaxed);
         for (account, done) in accounts.into_iter().zip(1..) {
             if self.stop.is_cancelled() {
                 return Err(Error::RotationStopped);
             }
-            let (key, aad) = (account.get().to_be_bytes(), Purpose::DataKey.bound_to(Some(account)));
+            let (key, aad) = (account.get().to_be_bytes(), AadContext::DataKey.aad_for(Some(account)));
             rewrapped += u64::from(self.rewrap(Table::Keys, &key, &aad)?);
-            inner.rotated.store(done, Ordering::Relaxed);
+            inner.rotation_done.store(done, Ordering::Relaxed);
             if done % ROTATION_STEP == 0 || done == of {
                 progress(done, of);
             }
@@ -291,8 +305,8 @@ impl Rotation {
         let store = &self.vault.inner.store;
         // Again if somebody changed it meanwhile: a key that is erased must not come back.
         while let Some(sealed) = store.get(table, key)? {
-            let masters = self.vault.masters();
-            let Some(last) = &masters.last else { return Ok(false) };
+            let masters = self.vault.master_keys();
+            let Some(last) = &masters.previous else { return Ok(false) };
             if cipher::open(&masters.current, aad, &sealed).is_some() {
                 return Ok(false);
             }
@@ -304,7 +318,7 @@ impl Rotation {
                 );
                 return Ok(false);
             };
-            if store.replace(table, key, &sealed, &masters.seal(aad, &clear, &cipher::draw()?))? {
+            if store.compare_and_swap(table, key, &sealed, &masters.seal(aad, &clear, &cipher::random_bytes()?))? {
                 return Ok(true);
             }
         }
@@ -314,27 +328,27 @@ impl Rotation {
     /// Retires the last key, if the setting gives the new one. Says what the operator does now.
     pub(super) fn finish(self) -> Result<String, Error> {
         let inner = &self.vault.inner;
-        let mut masters = self.vault.masters_to_change();
-        if let (Source::File(path), false) = (&inner.source, masters.is_given) {
-            master_key::write(path, &masters.current)?;
-            masters.is_given = true;
+        let mut masters = self.vault.master_keys_mut();
+        if let (MasterKeySource::File(path), false) = (&inner.master_key_source, masters.matches_setting) {
+            master_key_file::write(path, &masters.current)?;
+            masters.matches_setting = true;
         }
-        inner.store.put(Table::Keys, MASTER_KEY_CHECK, &masters.check()?)?;
+        inner.store.put(Table::Keys, MASTER_KEY_CHECK, &masters.seal_key_check()?)?;
         inner.store.sync()?;
-        let has_undone = inner.store.load_note(ROTATION)?.is_some_and(|note| undoes(&note));
-        let setting = inner.source.setting();
-        if !masters.is_given {
+        let has_undone = inner.store.load_sidecar(ROTATION_FILE)?.is_some_and(|note| is_undo(&note));
+        let setting = inner.master_key_source.setting();
+        if !masters.matches_setting {
             let key = if has_undone { "old" } else { "new" };
             return Ok(format!(
                 "make {setting} give the {key} key, then start the service again; until then both keys open the store"
             ));
         }
-        inner.store.remove_note(ROTATION)?;
+        inner.store.remove_sidecar(ROTATION_FILE)?;
         // It is cleared from memory where it is dropped.
-        masters.last = None;
-        let place = match &inner.source {
-            Source::File(path) => path.display().to_string(),
-            Source::Command(_) | Source::Environment(_) => setting.to_owned(),
+        masters.previous = None;
+        let place = match &inner.master_key_source {
+            MasterKeySource::File(path) => path.display().to_string(),
+            MasterKeySource::Command(_) | MasterKeySource::Environment(_) => setting.to_owned(),
         };
         if has_undone {
             return Ok(format!(
@@ -350,15 +364,15 @@ impl Rotation {
 }
 
 /// The key in a file that the caller names.
-fn new_key(file: &Path) -> Result<Key, Error> {
-    let wrong = |words: &str| Error::NewKey { path: file.to_owned(), words: words.to_owned() };
+fn read_new_key(file: &Path) -> Result<SymmetricKey, Error> {
+    let wrong = |words: &str| Error::InvalidNewKey { path: file.to_owned(), words: words.to_owned() };
     if !file.is_absolute() {
         return Err(wrong("must be named by its whole path, on the machine of the service"));
     }
-    match master_key::read(file) {
+    match master_key_file::read(file) {
         Ok(Some(key)) => Ok(key),
         Ok(None) => Err(wrong("is not there; it is looked for on the machine of the service")),
-        Err(Error::NoKey { .. }) => Err(wrong("holds no master key; put 64 hexadecimal digits in it")),
+        Err(Error::MalformedMasterKey { .. }) => Err(wrong("holds no master key; put 64 hexadecimal digits in it")),
         Err(error) => Err(error),
     }
 }

@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::cipher;
-use super::masters::ROTATION;
+use super::master_key_ring::ROTATION_FILE;
 use super::*;
 use crate::domain::AccountType;
 
-mod undoing;
+mod rotation_undo;
 
 fn account(number: &str) -> AccountNumber {
     number.parse().unwrap()
 }
 
-fn content<'a>(private_key: &'a str, name: Option<&'a str>) -> ClearContent<'a> {
-    ClearContent {
+fn content<'a>(private_key: &'a str, name: Option<&'a str>) -> PlaintextContent<'a> {
+    PlaintextContent {
         account_type: AccountType::Personal,
         name,
         avatar: None,
@@ -34,7 +34,7 @@ fn content<'a>(private_key: &'a str, name: Option<&'a str>) -> ClearContent<'a> 
 
 fn open(directory: &Path) -> Result<Vault, Error> {
     let store = Store::open(directory, &config::Settings::default().store)?;
-    Vault::open(store, &config::Vault::default())
+    Vault::open(store, &config::VaultSettings::default())
 }
 
 #[test]
@@ -43,8 +43,8 @@ fn what_is_sealed_opens_for_its_account_alone() {
     let vault = open(directory.path()).unwrap();
     let (mine, other) = (account("861821726232"), account("861821726231"));
     assert!(vault.seal_code(mine, "123456").unwrap().is_none(), "an account without a key has nothing to seal for");
-    vault.enrol(mine).unwrap();
-    vault.enrol(other).unwrap();
+    vault.create_data_key(mine).unwrap();
+    vault.create_data_key(other).unwrap();
     let mut sealed = vault.seal_code(mine, "123456").unwrap().unwrap();
     assert_eq!(vault.open_code(mine, &sealed).unwrap().as_str(), "123456");
     assert!(vault.open_code(other, &sealed).is_err());
@@ -54,7 +54,7 @@ fn what_is_sealed_opens_for_its_account_alone() {
     assert_eq!(vault.open_pin(mine, &pin).unwrap().as_str(), "212834");
     assert!(vault.open_code(mine, &pin).is_err(), "a PIN is no code");
     for device_params in [None, Some(""), Some("{\"model\":1}")] {
-        let sent = ClearContent { device_params, ..content("private", None) };
+        let sent = PlaintextContent { device_params, ..content("private", None) };
         let kept = vault.seal_content(mine, &sent).unwrap();
         let opened = vault.open_content(mine, &kept).unwrap();
         let secrets = (
@@ -71,7 +71,7 @@ fn what_is_sealed_opens_for_its_account_alone() {
 fn equal_content_has_an_equal_fingerprint_per_account() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
-    let seal = |number, clear: &ClearContent<'_>| vault.seal_content(account(number), clear).unwrap();
+    let seal = |number, clear: &PlaintextContent<'_>| vault.seal_content(account(number), clear).unwrap();
     let first = seal("861821726232", &content("key", Some("lee")));
     let again = seal("861821726232", &content("key", Some("lee")));
     assert_eq!(first.fingerprint, again.fingerprint);
@@ -118,15 +118,15 @@ fn a_master_key_takes_the_place_of_its_own_file_alone() {
     let path = |name: &str| directory.path().join(name);
     let keys = [[1; 32], [2; 32]].map(Zeroizing::new);
     for name in ["master.key", "k.new", "master.key.new", "plain"] {
-        master_key::write(&path(name), &keys[0]).unwrap();
-        let beside = master_key::write_beside(&path(name), &keys[1]).unwrap();
-        assert_eq!(*master_key::read(&path(name)).unwrap().unwrap(), *keys[0], "{name} is as it was");
+        master_key_file::write(&path(name), &keys[0]).unwrap();
+        let beside = master_key_file::write_temporary(&path(name), &keys[1]).unwrap();
+        assert_eq!(*master_key_file::read(&path(name)).unwrap().unwrap(), *keys[0], "{name} is as it was");
         drop(beside);
     }
     std::os::unix::fs::symlink(path("k.new"), path("link")).unwrap();
     fs::write(path("link.new"), "another's").unwrap();
-    master_key::write(&path("link"), &keys[1]).unwrap();
-    assert_eq!(*master_key::read(&path("k.new")).unwrap().unwrap(), *keys[1], "no old key is left behind a link");
+    master_key_file::write(&path("link"), &keys[1]).unwrap();
+    assert_eq!(*master_key_file::read(&path("k.new")).unwrap().unwrap(), *keys[1], "no old key is left behind a link");
     assert_eq!(fs::read(path("link.new")).unwrap(), b"another's");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6, "nothing is left beside");
 }
@@ -137,9 +137,9 @@ fn what_is_sealed_opens_at_every_moment_of_a_rotation() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let mine = account("861821726232");
-    vault.enrol(mine).unwrap();
-    vault.keep_endpoint("sync", b"a receiver").unwrap();
-    vault.keep_tenant(7, "a tenant's").unwrap();
+    vault.create_data_key(mine).unwrap();
+    vault.put_receiver_settings("sync", b"a receiver").unwrap();
+    vault.put_tenant_secret(7, "a tenant's").unwrap();
     let code = vault.seal_code(mine, "123456").unwrap().unwrap();
     let is_over = AtomicBool::default();
     std::thread::scope(|scope| {
@@ -147,8 +147,8 @@ fn what_is_sealed_opens_at_every_moment_of_a_rotation() {
         let open_all = || {
             while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
                 vault.open_code(mine, &code).unwrap();
-                vault.kept_endpoint("sync").unwrap();
-                vault.kept_tenant(7).unwrap();
+                vault.get_receiver_settings("sync").unwrap();
+                vault.get_tenant_secret(7).unwrap();
                 vault.fingerprint_request(&[b"a body"]).unwrap();
             }
         };
@@ -173,23 +173,23 @@ fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
     for entry in store.scan_from(Table::Keys, b"") {
         let (key, value) = entry.unwrap();
         let aad = match &key[..] {
-            b"log key" => Purpose::LogKey.bound_to(None),
-            b"request key" => Purpose::RequestKey.bound_to(None),
-            b"master key check" => Purpose::MasterKeyCheck.bound_to(None),
+            b"log key" => AadContext::LogKey.aad_for(None),
+            b"request key" => AadContext::RequestKey.aad_for(None),
+            b"master key check" => AadContext::MasterKeyCheck.aad_for(None),
             b"master key rotation" => continue,
-            place if place.starts_with(tenants::TENANT) => {
-                sealed.push((purpose::tenant_aad(place), value.to_vec()));
+            place if place.starts_with(tenant_secrets::TENANT_PREFIX) => {
+                sealed.push((aad::tenant_secret_aad(place), value.to_vec()));
                 continue;
             }
             number => {
                 let number = u64::from_be_bytes(number.try_into().unwrap());
-                Purpose::DataKey.bound_to(AccountNumber::from_stored(number))
+                AadContext::DataKey.aad_for(AccountNumber::from_stored(number))
             }
         };
         sealed.push((aad.to_vec(), value.to_vec()));
     }
-    let endpoints = store.scan_from(Table::Endpoints, b"").map(|entry| entry.unwrap());
-    sealed.extend(endpoints.map(|(channel, value)| (endpoint_aad(&channel), value.to_vec())));
+    let endpoints = store.scan_from(Table::ReceiverSettings, b"").map(|entry| entry.unwrap());
+    sealed.extend(endpoints.map(|(channel, value)| (receiver_settings_aad(&channel), value.to_vec())));
     sealed
 }
 
@@ -202,10 +202,11 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
         let mine = account("861821726232");
         let (code, log_key, print, old) = {
             let vault = open(directory.path()).unwrap();
-            vault.enrol(mine).unwrap();
-            vault.keep_endpoint("sync", b"a receiver").unwrap();
-            vault.keep_tenant(7, "a tenant's").unwrap();
-            let (code, log_key) = (vault.seal_code(mine, "123456").unwrap().unwrap(), vault.log_key().unwrap());
+            vault.create_data_key(mine).unwrap();
+            vault.put_receiver_settings("sync", b"a receiver").unwrap();
+            vault.put_tenant_secret(7, "a tenant's").unwrap();
+            let (code, log_key) =
+                (vault.seal_code(mine, "123456").unwrap().unwrap(), vault.load_or_create_log_key().unwrap());
             (code, log_key, vault.fingerprint_request(&[b"a body"]).unwrap(), fs::read(&file).unwrap())
         };
         let next = directory.path().join("next.key");
@@ -215,16 +216,19 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
             let vault = open(directory.path()).unwrap();
             let rotation = vault.begin_rotation(Some(&next)).unwrap();
             assert!(matches!(vault.begin_rotation(None), Err(Error::RotationUnderWay)));
-            assert!(matches!(sealed_as_one(&vault.inner.store), Err(Error::RotationUnderWay)), "no backup now");
+            assert!(matches!(master_key_token(&vault.inner.store), Err(Error::RotationUnderWay)), "no backup now");
             drop(rotation);
-            assert!(matches!(vault.begin_rotation(Some(&file)), Err(Error::NewKey { .. })), "another key meanwhile");
+            assert!(
+                matches!(vault.begin_rotation(Some(&file)), Err(Error::InvalidNewKey { .. })),
+                "another key meanwhile"
+            );
             let rotation = vault.begin_rotation(Some(&next)).unwrap();
-            vault.enrol(account("861821726231")).unwrap();
+            vault.create_data_key(account("861821726231")).unwrap();
             if steps > 1 {
                 assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 5, "the account that is new is not sealed anew");
             }
             if steps > 2 {
-                master_key::write(&file, &vault.masters().current).unwrap();
+                master_key_file::write(&file, &vault.master_keys().current).unwrap();
             }
         }
         let text = if is_new_file { fs::read(&next).unwrap() } else { old.clone() };
@@ -235,25 +239,25 @@ fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
             let rotation = vault.unfinished_rotation().unwrap();
             rotation.rewrap_all(|_, _| {}).unwrap();
             rotation.finish().unwrap();
-            assert_eq!((vault.standing().rotation, vault.unfinished_rotation().is_some()), ("none", false));
+            assert_eq!((vault.master_key_status().rotation, vault.unfinished_rotation().is_some()), ("none", false));
         }
         let vault = open(directory.path()).unwrap();
         assert_eq!(vault.open_code(mine, &code).unwrap().as_str(), "123456");
         assert!(vault.seal_code(account("861821726231"), "123456").unwrap().is_some());
-        assert_eq!(vault.kept_endpoint("sync").unwrap().unwrap().as_slice(), b"a receiver");
-        assert_eq!(vault.kept_tenant(7).unwrap().unwrap().as_str(), "a tenant's");
-        assert_eq!(vault.log_key().unwrap().public(), log_key.public());
+        assert_eq!(vault.get_receiver_settings("sync").unwrap().unwrap().as_slice(), b"a receiver");
+        assert_eq!(vault.get_tenant_secret(7).unwrap().unwrap().as_str(), "a tenant's");
+        assert_eq!(vault.load_or_create_log_key().unwrap().public_key(), log_key.public_key());
         assert_eq!(vault.fingerprint_request(&[b"a body"]).unwrap(), print);
-        let retired = master_key::parse(str::from_utf8(&old).unwrap().trim()).unwrap();
+        let retired = master_key_file::parse(str::from_utf8(&old).unwrap().trim()).unwrap();
         let sealed = all_sealed(&vault);
         assert_eq!(sealed.len(), 7);
         for (aad, sealed) in sealed {
             assert!(cipher::open(&retired, &aad, &sealed).is_none(), "nothing opens with the retired key");
-            assert!(vault.masters().open_sealed(&aad, &sealed).is_some());
+            assert!(vault.master_keys().open_sealed(&aad, &sealed).is_some());
         }
         drop(vault);
         fs::write(&file, old).unwrap();
-        assert!(matches!(open(directory.path()), Err(Error::WrongKey { .. })));
+        assert!(matches!(open(directory.path()), Err(Error::WrongMasterKey { .. })));
     }
 }
 
@@ -262,18 +266,18 @@ fn a_tenants_secret_opens_for_its_key_alone() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let sealed = |key: u64| {
-        let place = [tenants::TENANT, &key.to_be_bytes()].concat();
+        let place = [tenant_secrets::TENANT_PREFIX, &key.to_be_bytes()].concat();
         (vault.inner.store.get(Table::Keys, &place).unwrap(), place)
     };
-    vault.keep_tenant(7, "of seven").unwrap();
-    vault.keep_tenant(8, "of eight").unwrap();
-    assert_eq!(vault.tenants().unwrap(), [7, 8]);
-    assert_eq!(vault.kept_tenant(8).unwrap().unwrap().as_str(), "of eight");
+    vault.put_tenant_secret(7, "of seven").unwrap();
+    vault.put_tenant_secret(8, "of eight").unwrap();
+    assert_eq!(vault.tenant_key_ids().unwrap(), [7, 8]);
+    assert_eq!(vault.get_tenant_secret(8).unwrap().unwrap().as_str(), "of eight");
     vault.inner.store.put(Table::Keys, &sealed(8).1, &sealed(7).0.unwrap()).unwrap();
-    assert!(matches!(vault.kept_tenant(8), Err(Error::TenantDoesNotOpen { key: 8 })));
-    vault.erase_tenant(7).unwrap();
-    assert!(vault.kept_tenant(7).unwrap().is_none() && sealed(7).0.is_none());
-    assert_eq!(vault.tenants().unwrap(), [8]);
+    assert!(matches!(vault.get_tenant_secret(8), Err(Error::TenantSecretDoesNotOpen { key: 8 })));
+    vault.remove_tenant_secret(7).unwrap();
+    assert!(vault.get_tenant_secret(7).unwrap().is_none() && sealed(7).0.is_none());
+    assert_eq!(vault.tenant_key_ids().unwrap(), [8]);
 }
 
 /// A key that is erased while everything is sealed anew does not come back.
@@ -282,18 +286,18 @@ async fn a_rotation_brings_no_erased_key_back() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let accounts: Vec<AccountNumber> = (0..500).map(|index| account(&format!("8618217{index:05}"))).collect();
-    accounts.iter().for_each(|account| vault.enrol(*account).unwrap());
+    accounts.iter().for_each(|account| vault.create_data_key(*account).unwrap());
     let rotation = vault.begin_rotation(None).unwrap();
     let rotating = tokio::task::spawn_blocking(move || {
         rotation.rewrap_all(|_, _| {}).unwrap();
         rotation.finish().unwrap();
     });
     for account in &accounts {
-        vault.erasing().await.destroy(*account).unwrap();
+        vault.lock_for_erasure().await.destroy_data_key(*account).unwrap();
     }
     rotating.await.unwrap();
     assert!(accounts.iter().all(|account| vault.seal_code(*account, "123456").unwrap().is_none()));
-    assert!(vault.inner.store.load_note(ROTATION).unwrap().is_none());
+    assert!(vault.inner.store.load_sidecar(ROTATION_FILE).unwrap().is_none());
 }
 
 /// A key that comes from elsewhere: the rotation waits until that gives the new one.
@@ -307,13 +311,14 @@ fn a_key_from_a_command_or_the_environment() {
         fs::write(&file, digits.repeat(32)).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     };
-    let by_command = |words: &[&str]| config::Vault {
+    let by_command = |words: &[&str]| config::VaultSettings {
         master_key_command: Some(words.iter().map(ToString::to_string).collect()),
-        ..config::Vault::default()
+        ..config::VaultSettings::default()
     };
     let cat = by_command(&["cat", file.to_str().unwrap()]);
-    let said =
-        |settings: &config::Vault| Vault::open(store(), settings).err().map(|it| it.to_string()).unwrap_or_default();
+    let said = |settings: &config::VaultSettings| {
+        Vault::open(store(), settings).err().map(|it| it.to_string()).unwrap_or_default()
+    };
     give("xy");
     assert!(said(&cat).contains("must print the master key, 64 hexadecimal digits"), "{}", said(&cat));
     assert!(said(&by_command(&["/nowhere"])).contains("vault.master_key_command cannot be run"));
@@ -321,8 +326,8 @@ fn a_key_from_a_command_or_the_environment() {
     give("11");
     {
         let vault = Vault::open(store(), &cat).unwrap();
-        vault.enrol(account("861821726232")).unwrap();
-        assert!(matches!(vault.begin_rotation(None), Err(Error::NewKeyNeeded { .. })));
+        vault.create_data_key(account("861821726232")).unwrap();
+        assert!(matches!(vault.begin_rotation(None), Err(Error::NewKeyFileRequired { .. })));
         let same = vault.begin_rotation(Some(&file)).err().unwrap().to_string();
         assert!(same.contains("holds the key that is in use"), "{same}");
         let next = directory.path().join("next");
@@ -331,12 +336,14 @@ fn a_key_from_a_command_or_the_environment() {
         let rotation = vault.begin_rotation(Some(&next)).unwrap();
         rotation.rewrap_all(|_, _| {}).unwrap();
         assert!(rotation.finish().unwrap().contains("make vault.master_key_command give the new key"));
-        assert_eq!(vault.standing().rotation, "waits for its setting");
-        assert!(matches!(vault.begin_rotation(Some(&next)), Err(Error::RotationWaits { .. })));
+        assert_eq!(vault.master_key_status().rotation, "waits for its setting");
+        assert!(matches!(vault.begin_rotation(Some(&next)), Err(Error::RotationAwaitsSetting { .. })));
     }
     drop(Vault::open(store(), &cat).unwrap());
-    let environment =
-        config::Vault { master_key: Some(config::SecretText::new(&"22".repeat(32))), ..config::Vault::default() };
+    let environment = config::VaultSettings {
+        master_key: Some(config::SecretText::new(&"22".repeat(32))),
+        ..config::VaultSettings::default()
+    };
     {
         let vault = Vault::open(store(), &environment).unwrap();
         vault.unfinished_rotation().unwrap().finish().unwrap();

@@ -6,18 +6,19 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
-use super::management::remark;
-use super::order::{Live, Order};
-use super::trail::State;
-use super::{Error, Refused, Webhooks};
-use crate::domain::{AccountNumber, Channel, Deed};
-use crate::journal::Asker;
+use super::attempt_log::DeliveryState;
+use super::channel_command::{ChannelCommand, ChannelStatus};
+use super::management::validate_reason;
+use super::{Error, ManagementError, Webhooks};
+use crate::domain::{AccountNumber, AdministrativeEvent, Channel};
+use crate::journal::RequesterIdentity;
 use crate::limits::READ_RECORDS;
 
 /// What closing a webhook drops, or would drop.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Closed {
+#[schema(as = Closed)]
+pub struct CloseSummary {
     /// How many deliveries waited.
     deliveries: u64,
     /// Of how many accounts.
@@ -36,58 +37,59 @@ impl Webhooks {
         channel: Channel,
         reason: Option<&str>,
         dry_run: bool,
-        asker: Asker,
-    ) -> Result<Closed, Refused> {
+        asker: RequesterIdentity,
+    ) -> Result<CloseSummary, ManagementError> {
         let reason = match (dry_run, reason) {
             (true, _) => String::new(),
-            (false, Some(reason)) => remark(reason)?,
+            (false, Some(reason)) => validate_reason(reason)?,
             (false, None) => {
                 let words = "is missing; say why what waits is dropped".to_owned();
-                return Err(Refused::Field { field: "reason", words });
+                return Err(ManagementError::InvalidField { field: "reason", words });
             }
         };
-        let desk = self.desk(channel);
+        let desk = self.channel(channel);
         // Nobody sets a receiver meanwhile.
-        let _changing = desk.changing.lock().await;
-        let live = self.look(channel).await?;
+        let _changing = desk.endpoint_lock.lock().await;
+        let live = self.channel_status(channel).await?;
         if live.has_receiver && !dry_run {
             let words = format!(
                 "{} has a receiver, which is to be told what waits; take the receiver away first, then close the webhook",
                 channel.short_name()
             );
-            return Err(Refused::Conflict(words));
+            return Err(ManagementError::Conflict(words));
         }
         let webhooks = self.clone();
-        let closed = spawn_blocking(move || webhooks.count_waiting(channel, live)).await.map_err(Error::from)??;
+        let closed = spawn_blocking(move || webhooks.count_pending(channel, live)).await.map_err(Error::from)??;
         if dry_run {
-            return Ok(Closed { dry_run, ..closed });
+            return Ok(CloseSummary { dry_run, ..closed });
         }
         if live.cursor.is_none() && closed.deliveries == 0 {
             return Ok(closed);
         }
         // Before it is done: a kill in between leaves what waits, and the order can be given again.
         let deliveries = closed.deliveries;
-        self.record(Deed::WebhookClosed { channel, deliveries, reason }, asker).await?;
-        desk.order(|done| Order::Close { done }).await?;
+        self.append_administrative_event(AdministrativeEvent::WebhookClosed { channel, deliveries, reason }, asker)
+            .await?;
+        desk.send_command(|done| ChannelCommand::Close { done }).await?;
         tracing::warn!(channel = channel.short_name(), deliveries, "the webhook is closed: what waited is dropped");
         Ok(closed)
     }
 
     /// Counts what waits: what was not told yet, what waits for a retry, and what is to be sent again.
-    fn count_waiting(&self, channel: Channel, live: Live) -> Result<Closed, Refused> {
-        let (desk, journal) = (self.desk(channel), &self.inner.journal);
-        let is_waiting = |account, position| -> Result<bool, Refused> {
-            let (state, _) = desk.standing(account, position, live)?;
-            Ok(matches!(state, State::Pending | State::Waiting))
+    fn count_pending(&self, channel: Channel, live: ChannelStatus) -> Result<CloseSummary, ManagementError> {
+        let (desk, journal) = (self.channel(channel), &self.inner.journal);
+        let is_waiting = |account, position| -> Result<bool, ManagementError> {
+            let (state, _) = desk.delivery_state(account, position, live)?;
+            Ok(matches!(state, DeliveryState::Pending | DeliveryState::Waiting))
         };
         let mut accounts: BTreeSet<AccountNumber> = BTreeSet::new();
-        let mut closed = Closed::default();
+        let mut closed = CloseSummary::default();
         let unread = live.cursor.map(|cursor| cursor + 1);
         let first = live.counts.oldest.into_iter().chain(unread).min();
         let mut after = first.unwrap_or(u64::MAX).saturating_sub(1);
         loop {
             let records = journal.read_after(after, READ_RECORDS)?;
-            for delivery in records.iter().filter_map(|record| desk.form.delivery(record)) {
+            for delivery in records.iter().filter_map(|record| desk.payloads.build_delivery(record)) {
                 if is_waiting(delivery.account, delivery.position)? {
                     closed.deliveries += 1;
                     accounts.insert(delivery.account);
@@ -96,7 +98,7 @@ impl Webhooks {
             let Some(last) = records.last() else { break };
             after = last.position;
         }
-        for (account, position) in desk.book.all_again()? {
+        for (account, position) in desk.store.redeliveries()? {
             let is_counted = first.is_some_and(|first| position >= first) && is_waiting(account, position)?;
             closed.deliveries += u64::from(!is_counted);
             accounts.insert(account);

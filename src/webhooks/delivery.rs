@@ -5,8 +5,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::domain::{AccountNumber, Channel, Notice, Timestamp};
-use crate::journal::{Recorded, RequestId};
+use crate::domain::{AccountNumber, Channel, Notification, Timestamp};
+use crate::journal::{JournalRecord, RequestId};
 use crate::store::StoreId;
 use crate::traces::TraceContext;
 
@@ -29,7 +29,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     /// The contract's example, to try a receiver with. Its id is new each time, and no event's.
-    pub(super) fn test(form: &Form, at: Timestamp) -> Delivery {
+    pub(super) fn example(form: &PayloadBuilder, at: Timestamp) -> Delivery {
         let body = match form.channel {
             Channel::SyncStatus => {
                 r#"{"whatsApp":"8218132718231","status":1,"onlineStatus":1,"reason":"","instanceCode":""}"#
@@ -44,7 +44,7 @@ impl Delivery {
 
 /// How the events of one channel are put into words.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
+pub(super) struct PayloadBuilder {
     pub(super) channel: Channel,
     pub(super) store: StoreId,
     /// Whether a registration's status is a string.
@@ -57,7 +57,7 @@ pub(super) struct Form {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AccountStatus, example = json!({"whatsApp": "8218132718231", "status": 1, "onlineStatus": 1, "reason": "", "instanceCode": ""}))]
-pub struct StatusBody<'a> {
+pub struct AccountStatusPayload<'a> {
     /// The account number.
     whats_app: &'a str,
     /// 1 normal, 2 banned.
@@ -76,10 +76,10 @@ pub struct StatusBody<'a> {
 /// The body of `CHANNEL_REGISTER_STATUS`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RegistrationStatus, example = json!({"phone": "861821726232", "status": 1}))]
-pub struct RegistrationBody<'a> {
+pub struct RegistrationStatusPayload<'a> {
     /// The account number.
     phone: &'a str,
-    status: Outcome,
+    status: RegistrationOutcome,
     /// Of a failed registration: whether another code may be tried. Sent with `webhooks.register_still_waiting` only; the
     /// document does not have it.
     #[serde(rename = "stillWaiting", skip_serializing_if = "Option::is_none")]
@@ -91,27 +91,27 @@ pub struct RegistrationBody<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = PostedBody)]
-pub(super) enum Posted<'a> {
-    Status(StatusBody<'a>),
-    Registration(RegistrationBody<'a>),
+pub(super) enum WebhookPayload<'a> {
+    Status(AccountStatusPayload<'a>),
+    Registration(RegistrationStatusPayload<'a>),
 }
 
 /// How a registration ended: 1 registered, 0 failed; as a text with `webhooks.register_status_as_string`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = RegistrationOutcome)]
-enum Outcome {
+enum RegistrationOutcome {
     Number(u8),
     Text(String),
 }
 
-impl Form {
+impl PayloadBuilder {
     /// The delivery of an event; none if this channel does not tell it.
-    pub(super) fn delivery(&self, record: &Recorded) -> Option<Delivery> {
-        let (account, event) = record.event()?;
-        let notice = Notice::of(event).filter(|notice| notice.channel() == self.channel)?;
-        let body = self.body(account, &notice).into();
-        let Recorded { position, version, at, origin, .. } = *record;
+    pub(super) fn build_delivery(&self, record: &JournalRecord) -> Option<Delivery> {
+        let (account, event) = record.account_event()?;
+        let notice = Notification::for_event(event).filter(|notice| notice.channel() == self.channel)?;
+        let body = self.encode_payload(account, &notice).into();
+        let JournalRecord { position, version, at, origin, .. } = *record;
         Some(Delivery { account, position, version, request: origin.request, at, body })
     }
 
@@ -119,38 +119,47 @@ impl Form {
     ///
     /// The position alone would do, but a receiver may hear from several stores, and after a store was put back to an
     /// earlier backup other events take the same positions, though not at the same microsecond.
-    pub(super) fn id(&self, delivery: &Delivery) -> String {
+    pub(super) fn webhook_id(&self, delivery: &Delivery) -> String {
         let Delivery { position, at, .. } = delivery;
         format!("msg_{}_{:x}_{}_{position}", self.store, at.0, self.channel.short_name())
     }
 
     /// The trace that an attempt belongs to by itself: that with the id of the request that led to it, or one of its own.
-    pub(super) fn trace(&self, delivery: &Delivery, attempt: u32) -> TraceContext {
+    pub(super) fn trace_context(&self, delivery: &Delivery, attempt: u32) -> TraceContext {
         let first = |text: String| {
             let hash = Sha256::digest(text);
             hash.first_chunk().map_or(1, |bytes| u128::from_be_bytes(*bytes))
         };
-        let own = first(format!("{} {attempt}", self.id(delivery)));
+        let own = first(format!("{} {attempt}", self.webhook_id(delivery)));
         let trace = match delivery.request {
-            RequestId(0) => first(self.id(delivery)),
+            RequestId(0) => first(self.webhook_id(delivery)),
             RequestId(request) => request,
         };
         TraceContext { trace, span: (own >> 64) as u64, is_sampled: true, state: "".into() }
     }
 
-    fn body(&self, account: AccountNumber, notice: &Notice<'_>) -> Vec<u8> {
+    fn encode_payload(&self, account: AccountNumber, notice: &Notification<'_>) -> Vec<u8> {
         let account = &account.to_string();
         let posted = match *notice {
-            Notice::Status { status, online_status, reason, instance_code } => {
+            Notification::Status { status, online_status, reason, instance_code } => {
                 let (status, online_status) = (status.code(), online_status.code());
-                Posted::Status(StatusBody { whats_app: account, status, online_status, reason, instance_code })
+                WebhookPayload::Status(AccountStatusPayload {
+                    whats_app: account,
+                    status,
+                    online_status,
+                    reason,
+                    instance_code,
+                })
             }
-            Notice::Registration { successful, still_waiting } => {
+            Notification::Registration { successful, still_waiting } => {
                 let status = u8::from(successful);
-                let status =
-                    if self.status_as_string { Outcome::Text(status.to_string()) } else { Outcome::Number(status) };
+                let status = if self.status_as_string {
+                    RegistrationOutcome::Text(status.to_string())
+                } else {
+                    RegistrationOutcome::Number(status)
+                };
                 let still_waiting = (self.with_still_waiting && !successful).then_some(still_waiting);
-                Posted::Registration(RegistrationBody { phone: account, status, still_waiting })
+                WebhookPayload::Registration(RegistrationStatusPayload { phone: account, status, still_waiting })
             }
         };
         // Texts and integers always become JSON.

@@ -8,24 +8,26 @@ use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
 
-use super::client::excerpt;
-use super::entries::{again_bytes, letter_bytes, read_again, read_letter, read_row, row_bytes};
-use super::lane::Row;
-use super::signature::{AppSecret, Secret};
-use super::taken::Taken;
-use super::trail::{Attempt, Letter, State, Trail};
-use super::verdict::judge;
-use super::waits::Moment;
+use super::attempt_log::{AttemptLog, DeadLetter, DeliveryAttempt, DeliveryState};
+use super::delivery_store_encoding::{
+    decode_dead_letter, decode_lane_row, decode_redelivery, encode_dead_letter, encode_lane_row, encode_redelivery,
+};
+use super::lane::LaneRow;
+use super::receiver_client::excerpt;
+use super::response_check::check_response;
+use super::retry_schedule::Moment;
+use super::signature::{AppSecret, WebhookSecret};
+use super::success_log::SuccessLog;
 use crate::client::{json_text, retry_after};
 use crate::domain::{AccountNumber, Timestamp};
-use crate::limits::{TAKEN_TOGETHER, WEBHOOK_EXCERPT_BYTES};
+use crate::limits::{SUCCESS_LOG_POSITIONS_PER_ROW, WEBHOOK_EXCERPT_BYTES};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 const MOMENT: Moment = Moment { wall: Timestamp(1_699_999_990_000_000), steady: Timestamp(1_699_999_980_000_000) };
 
-fn attempt() -> Attempt {
+fn attempt() -> DeliveryAttempt {
     let failure = Some(("code".to_owned(), "the receiver answered HTTP 200 with code 500, not 200 or 0".to_owned()));
-    Attempt {
+    DeliveryAttempt {
         at: NOW.0,
         micros: 1_500,
         status: Some(200),
@@ -38,7 +40,7 @@ fn attempt() -> Attempt {
 // === The book ===
 
 pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
-    let letter = |body: Option<&'static [u8]>| Letter {
+    let letter = |body: Option<&'static [u8]>| DeadLetter {
         account: AccountNumber::EXAMPLE,
         attempts: 7,
         at: NOW,
@@ -46,70 +48,72 @@ pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
         body: body.map(Bytes::from_static),
     };
     vec![
-        row_bytes(&Row { next: 9, failed: 2, tried: 3, until: Some(NOW) }, MOMENT),
-        row_bytes(&Row { next: 9, failed: 7, tried: 7, until: None }, MOMENT),
+        encode_lane_row(&LaneRow { next_position: 9, failed: 2, attempts: 3, due_at: Some(NOW) }, MOMENT),
+        encode_lane_row(&LaneRow { next_position: 9, failed: 7, attempts: 7, due_at: None }, MOMENT),
         [2, 9, 2, 1_700_000_000_000_000, 3].map(u64::to_le_bytes).concat(),
         [1, 9, 2, 1_700_000_000_000_000].map(u64::to_le_bytes).concat(),
-        again_bytes(2, MOMENT.wait_until(NOW)),
+        encode_redelivery(2, MOMENT.wait_until(NOW)),
         [1, 2, 1_700_000_000_000_000].map(u64::to_le_bytes).concat(),
-        letter_bytes(&letter(Some(br#"{"whatsApp":"861821726231"}"#))),
-        letter_bytes(&letter(Some(b""))),
+        encode_dead_letter(&letter(Some(br#"{"whatsApp":"861821726231"}"#))),
+        encode_dead_letter(&letter(Some(b""))),
     ]
 }
 
 /// The row of an account that waits, a dead letter, what is sent again: each is written back as it was read.
 pub(crate) fn rows(bytes: &[u8]) -> Option<String> {
-    if let Some(row) = read_row(bytes, MOMENT) {
-        assert_eq!(read_row(&row_bytes(&row, MOMENT), MOMENT), Some(row));
+    if let Some(row) = decode_lane_row(bytes, MOMENT) {
+        assert_eq!(decode_lane_row(&encode_lane_row(&row, MOMENT), MOMENT), Some(row));
     }
-    if let Some(letter) = read_letter(bytes) {
+    if let Some(letter) = decode_dead_letter(bytes) {
         assert!(matches!(bytes[..8], [1 | 2, 0, 0, 0, 0, 0, 0, 0]), "a format that nobody knows");
-        let again = read_letter(&letter_bytes(&letter)).unwrap();
+        let again = decode_dead_letter(&encode_dead_letter(&letter)).unwrap();
         assert_eq!((&again.failure, again.account, again.attempts), (&letter.failure, letter.account, letter.attempts));
         assert_eq!(again.body.unwrap_or_default(), letter.body.unwrap_or_default());
     }
-    let _due = read_again(bytes);
+    let _due = decode_redelivery(bytes);
     None
 }
 
 pub(crate) fn trails() -> Vec<Vec<u8>> {
-    let mut trail = Trail::new(State::Pending, NOW);
-    let first = trail.bytes();
-    trail.add(attempt(), State::Waiting, NOW);
-    let second = trail.bytes();
-    (0..100).for_each(|_| trail.add(attempt(), State::Dead, NOW));
-    (trail.by, trail.reason) = (Some(7), Some("old".to_owned()));
-    vec![first, second, trail.bytes()]
+    let mut trail = AttemptLog::new(DeliveryState::Pending, NOW);
+    let first = trail.encode();
+    trail.add(attempt(), DeliveryState::Waiting, NOW);
+    let second = trail.encode();
+    (0..100).for_each(|_| trail.add(attempt(), DeliveryState::Dead, NOW));
+    (trail.superseded_by, trail.reason) = (Some(7), Some("old".to_owned()));
+    vec![first, second, trail.encode()]
 }
 
 /// A trail that is read goes on, is counted, and is written back as it was read.
 pub(crate) fn trail(bytes: &[u8]) -> Option<String> {
-    let mut trail = Trail::read(bytes)?;
-    assert_eq!(Trail::read(&trail.bytes()), Some(trail.clone()));
-    let before = trail.count();
-    trail.add(attempt(), State::Delivered, NOW);
-    assert!(trail.count() >= before && trail.is_over() && trail.is_younger_than(NOW));
+    let mut trail = AttemptLog::decode(bytes)?;
+    assert_eq!(AttemptLog::decode(&trail.encode()), Some(trail.clone()));
+    let before = trail.attempt_count();
+    trail.add(attempt(), DeliveryState::Delivered, NOW);
+    assert!(trail.attempt_count() >= before && trail.is_over() && trail.is_younger_than(NOW));
     None
 }
 
 pub(crate) fn taken_rows() -> Vec<Vec<u8>> {
     let of = |positions: &[u64]| {
         let attempt =
-            |response: &str| Attempt { failure: None, next: None, response: response.to_owned(), ..attempt() };
+            |response: &str| DeliveryAttempt { failure: None, next: None, response: response.to_owned(), ..attempt() };
         let answer = |position: u64| if position.is_multiple_of(2) { r#"{"code":200}"# } else { "" };
-        Taken(positions.iter().map(|position| (*position, attempt(answer(*position)))).collect()).bytes()
+        SuccessLog(positions.iter().map(|position| (*position, attempt(answer(*position)))).collect()).encode()
     };
     vec![of(&[512]), of(&[513, 514, 600]), of(&(512..768).collect::<Vec<_>>())]
 }
 
 /// A row of what was taken at once: it is of its own positions, and written back as it was read.
 pub(crate) fn taken(bytes: &[u8]) -> Option<String> {
-    for first in [512, u64::MAX / TAKEN_TOGETHER * TAKEN_TOGETHER] {
-        let mut taken = Taken::read(first, bytes);
-        assert!(taken.0.keys().all(|position| (first..=first + (TAKEN_TOGETHER - 1)).contains(position)));
-        assert_eq!(Taken::read(first, &taken.bytes()), taken);
-        taken.0.values().for_each(|attempt| assert!(attempt.clone().only().is_over()));
-        taken.forget(NOW);
+    for first in [512, u64::MAX / SUCCESS_LOG_POSITIONS_PER_ROW * SUCCESS_LOG_POSITIONS_PER_ROW] {
+        let mut taken = SuccessLog::decode(first, bytes);
+        assert!(
+            taken.0.keys().all(|position| (first..=first + (SUCCESS_LOG_POSITIONS_PER_ROW - 1)).contains(position))
+        );
+        assert_eq!(SuccessLog::decode(first, &taken.encode()), taken);
+        taken.0.values().for_each(|attempt| assert!(attempt.clone().into_log().is_over()));
+        taken.remove_older_than(NOW);
     }
     None
 }
@@ -142,12 +146,12 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let code = lenient.ok().and_then(|answer| answer.get("code").cloned());
     let is_success = code.as_ref().and_then(Value::as_f64).is_some_and(|code| code == 0.0 || code == 200.0);
     for status in [100, 199, 200, 201, 299, 300, 410, 500, 999] {
-        let (strict, plain) = (judge(status, body, false), judge(status, body, true));
+        let (strict, plain) = (check_response(status, body, false), check_response(status, body, true));
         assert_eq!(strict.is_ok(), status == 200 && is_success);
         assert_eq!(plain.is_ok(), (200..300).contains(&status) && (is_success || code.is_none()));
     }
     assert!(excerpt(body).len() <= 3 * WEBHOOK_EXCERPT_BYTES);
-    judge(200, body, false).err().map(|failure| failure.to_string())
+    check_response(200, body, false).err().map(|failure| failure.to_string())
 }
 
 // === Secrets ===
@@ -156,11 +160,11 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
 pub(crate) fn secrets() -> Vec<Vec<u8>> {
     let app = AppSecret::new("500975", "f9a40a4780f5e130").unwrap();
     let (timestamp, token) = app.sign(NOW);
-    let standard = Secret::of(&[7; 24]);
+    let standard = WebhookSecret::from_bytes(&[7; 24]);
     vec![
-        standard.text().as_bytes().to_vec(),
+        standard.to_text().as_bytes().to_vec(),
         format!("500975\nf9a40a4780f5e130\n{timestamp}\n{token}").into(),
-        format!("{}\nmsg_1\n1700000000\n{}", *standard.text(), standard.sign("msg_1", NOW, b"{}")).into(),
+        format!("{}\nmsg_1\n1700000000\n{}", *standard.to_text(), standard.sign("msg_1", NOW, b"{}")).into(),
     ]
 }
 
@@ -168,9 +172,9 @@ pub(crate) fn secrets() -> Vec<Vec<u8>> {
 pub(crate) fn secret(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     let parts: Vec<&str> = text.splitn(4, '\n').collect();
-    let standard = Secret::parse(parts[0]);
+    let standard = WebhookSecret::parse(parts[0]);
     if let Ok(secret) = &standard {
-        assert_eq!(*secret.text(), parts[0]);
+        assert_eq!(*secret.to_text(), parts[0]);
     }
     if let [first, second, timestamp, token] = parts[..] {
         if let Ok(app) = AppSecret::new(first, second)

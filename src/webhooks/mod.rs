@@ -3,65 +3,65 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `management` | what operators change: receivers, secrets, pauses |
-//! | `resending` | what operators send again, and the dead letters they drop |
+//! | `redelivery` | what operators send again, and the dead letters they drop |
 //! | `closing` | what operators drop of a channel without a receiver |
-//! | `deliveries` | what became of deliveries, as operators find it |
-//! | `figures` | what is measured of a channel |
+//! | `delivery_queries` | what became of deliveries, as operators find it |
+//! | `channel_metrics` | what is measured of a channel |
 //! | `views` | what operators see of a channel, an attempt, a dead letter |
-//! | `dispatcher` | the task of one channel: obeys orders |
-//! | `order` | what it is asked while it runs |
-//! | `line` | a channel with a cursor: starts attempts, writes down what comes of them |
-//! | `line_orders` | what it does when it is asked |
-//! | `reading` | what it reads of the journal |
-//! | `lanes` | which delivery may be tried when: order, retries, coalescing. Pure |
-//! | `asked` | what operators ask of the lanes. Pure |
+//! | `channel_supervisor` | the task of one channel: obeys orders |
+//! | `channel_command` | what it is asked while it runs |
+//! | `channel_worker` | a channel with a cursor: starts attempts, writes down what comes of them |
+//! | `channel_worker_commands` | what it does when it is asked |
+//! | `journal_reader` | what it reads of the journal |
+//! | `delivery_scheduler` | which delivery may be tried when: order, retries, coalescing. Pure |
+//! | `delivery_scheduler_commands` | what operators ask of the lanes. Pure |
 //! | `lane` | one account's lane, all of them counted, and the words of `lanes`. Pure |
-//! | `waits` | how long after a failed attempt the next one is due, and what is left of it after a start. Pure |
-//! | `breaker` | whether the receiver is asked at all. Pure |
+//! | `retry_schedule` | how long after a failed attempt the next one is due, and what is left of it after a start. Pure |
+//! | `circuit_breaker` | whether the receiver is asked at all. Pure |
 //! | `delivery` | what one event tells a receiver, and under which id |
-//! | `client` | one attempt, before one deadline |
-//! | `traced` | the span of an attempt, and what a receiver is told of it |
+//! | `receiver_client` | one attempt, before one deadline |
+//! | `attempt_span` | the span of an attempt, and what a receiver is told of it |
 //! | `signature` | how a receiver knows that it is ours. Pure |
-//! | `verdict` | what a receiver's answer means. Pure |
-//! | `trail` | what became of one delivery, attempt by attempt |
-//! | `taken` | what was taken at once, many deliveries in one row. Pure |
+//! | `response_check` | what a receiver's answer means. Pure |
+//! | `attempt_log` | what became of one delivery, attempt by attempt |
+//! | `success_log` | what was taken at once, many deliveries in one row. Pure |
 //! | `retention` | how long attempts are remembered. Pure |
-//! | `endpoint` | what is set of a receiver while the service runs |
-//! | `book` | what a channel remembers over a restart |
-//! | `entries` | the bytes of that. Pure |
+//! | `receiver_endpoint` | what is set of a receiver while the service runs |
+//! | `delivery_store` | what a channel remembers over a restart |
+//! | `delivery_store_encoding` | the bytes of that. Pure |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 //!
 //! The journal is the outbox: nothing is queued a second time. Each channel has a cursor in it, and each account whose
 //! delivery failed has a row that says where it stands. Delivery is at least once: after a crash the last moments are
 //! sent again, under the same ids.
 
-mod asked;
-mod book;
-mod breaker;
-mod client;
+mod attempt_log;
+mod attempt_span;
+mod channel_command;
+mod channel_metrics;
+mod channel_supervisor;
+mod channel_worker;
+mod channel_worker_commands;
+mod circuit_breaker;
 mod closing;
-mod deliveries;
 mod delivery;
-mod dispatcher;
-mod endpoint;
-mod entries;
-mod figures;
+mod delivery_queries;
+mod delivery_scheduler;
+mod delivery_scheduler_commands;
+mod delivery_store;
+mod delivery_store_encoding;
+mod journal_reader;
 mod lane;
-mod lanes;
-mod line;
-mod line_orders;
 mod management;
-mod order;
-mod reading;
-mod resending;
+mod receiver_client;
+mod receiver_endpoint;
+mod redelivery;
+mod response_check;
 mod retention;
+mod retry_schedule;
 pub mod signature;
-mod taken;
-mod traced;
-mod trail;
-mod verdict;
+mod success_log;
 mod views;
-mod waits;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -77,55 +77,55 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use crate::domain::drawn;
-pub use closing::Closed;
-pub use deliveries::{Asked, DeliveryView, Page};
-pub use delivery::{RegistrationBody, StatusBody};
-pub use management::Refused;
-pub use resending::{Chosen, Letters, Resent};
-pub use trail::State;
-pub use views::{AttemptView, LetterView, Shown};
+pub use crate::domain::deterministic_random;
+pub use attempt_log::DeliveryState;
+pub use closing::CloseSummary;
+pub use delivery::{AccountStatusPayload, RegistrationStatusPayload};
+pub use delivery_queries::{DeliveryFilter, DeliveryView, ResultsPage};
+pub use management::ManagementError;
+pub use redelivery::{DeadLetterAction, DeadLetterScope, RedeliverySummary};
+pub use views::{AttemptView, ChannelView, DeadLetterView};
 
-use crate::client::{Guard, SetupError};
+use crate::client::{AddressGuard, TlsSetupError};
 use crate::domain::Channel;
 use crate::journal::{self, Journal};
-use crate::limits::{CHANNEL_ORDERS, SENT_AGAIN_SHARE};
+use crate::limits::{CHANNEL_COMMANDS, REDELIVERY_SHARE};
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
 use crate::{clock, config};
-use book::Book;
-use client::{Client, Receiver};
-use delivery::Form;
-use dispatcher::Dispatcher;
-use endpoint::Endpoint;
-use lane::Rules;
-use order::Order;
+use channel_command::ChannelCommand;
+use channel_supervisor::ChannelSupervisor;
+use delivery::PayloadBuilder;
+use delivery_store::DeliveryStore;
+use lane::DeliveryPolicy;
+use receiver_client::{Receiver, ReceiverClient};
+use receiver_endpoint::ReceiverEndpoint;
 
 /// The webhooks, running. Cheap to clone.
 #[derive(Clone)]
 pub struct Webhooks {
-    inner: Arc<Inner>,
+    inner: Arc<WebhooksInner>,
     tasks: TaskTracker,
     failure: watch::Sender<Option<Arc<Error>>>,
 }
 
-struct Inner {
+struct WebhooksInner {
     journal: Journal,
     vault: Vault,
-    guard: Guard,
-    settings: config::Webhooks,
+    guard: AddressGuard,
+    settings: config::WebhookSettings,
     /// In the order of [`Channel::ALL`].
-    desks: [Desk; 2],
+    channels: [ChannelHandle; 2],
 }
 
 /// One channel, as others ask it.
-struct Desk {
-    form: Form,
-    book: Book,
-    orders: mpsc::Sender<Order>,
-    endpoint: RwLock<Arc<Endpoint>>,
+struct ChannelHandle {
+    payloads: PayloadBuilder,
+    store: DeliveryStore,
+    commands: mpsc::Sender<ChannelCommand>,
+    endpoint: RwLock<Arc<ReceiverEndpoint>>,
     /// Held by whoever changes the endpoint.
-    changing: Mutex<()>,
+    endpoint_lock: Mutex<()>,
 }
 
 /// Why webhooks cannot go on. Final.
@@ -133,7 +133,7 @@ struct Desk {
 pub enum Error {
     /// The client cannot be made.
     #[error("the client for receivers cannot be made: {0}")]
-    Client(#[from] SetupError),
+    Client(#[from] TlsSetupError),
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] journal::Error),
@@ -151,7 +151,7 @@ pub enum Error {
     ReaderEnded,
     /// The task of a channel is gone: the service ends.
     #[error("the webhooks have ended")]
-    Ended,
+    ChannelEnded,
 }
 
 impl Webhooks {
@@ -160,36 +160,36 @@ impl Webhooks {
         store: &Store,
         journal: &Journal,
         vault: &Vault,
-        guard: Guard,
-        settings: &config::Webhooks,
+        guard: AddressGuard,
+        settings: &config::WebhookSettings,
         stop: &CancellationToken,
     ) -> Result<Webhooks, Error> {
         let (tasks, failure) = (TaskTracker::new(), watch::Sender::new(None));
         let mut gone = Vec::new();
-        let mut open = |channel| -> Result<Desk, Error> {
-            let form = Form {
+        let mut open = |channel| -> Result<ChannelHandle, Error> {
+            let form = PayloadBuilder {
                 channel,
                 store: store.id(),
                 status_as_string: settings.register_status_as_string,
                 with_still_waiting: settings.register_still_waiting,
             };
-            let book = Book::open(store.clone(), channel);
-            let endpoint = Endpoint::kept(channel, vault)?.unwrap_or_default();
-            let receiver = receiver_of(&endpoint, channel, &guard, settings)?;
-            let (orders, ordered) = mpsc::channel(CHANNEL_ORDERS);
+            let book = DeliveryStore::open(store.clone(), channel);
+            let endpoint = ReceiverEndpoint::load(channel, vault)?.unwrap_or_default();
+            let receiver = build_receiver(&endpoint, channel, &guard, settings)?;
+            let (orders, ordered) = mpsc::channel(CHANNEL_COMMANDS);
             let (telling, told) = mpsc::channel(1);
             gone.push((channel, told));
-            let dispatcher = Dispatcher {
-                form,
+            let dispatcher = ChannelSupervisor {
+                payloads: form,
                 journal: journal.clone(),
-                book: book.clone(),
-                rules: Rules {
+                store: book.clone(),
+                policy: DeliveryPolicy {
                     retry_waits: settings.retry_waits.clone(),
                     after_last_try: settings.after_last_try,
-                    deliver: settings.of(channel).deliver,
-                    again_every: Duration::from_secs(1)
+                    deliver: settings.channel(channel).deliver,
+                    redelivery_interval: Duration::from_secs(1)
                         / u32::try_from(settings.redeliver_per_second).unwrap_or(u32::MAX),
-                    again_at_once: settings.max_in_flight.div_ceil(SENT_AGAIN_SHARE),
+                    max_redeliveries_in_flight: settings.max_in_flight.div_ceil(REDELIVERY_SHARE),
                 },
                 max_in_flight: settings.max_in_flight,
                 keep_attempts: settings.keep_attempts,
@@ -197,8 +197,8 @@ impl Webhooks {
                 trusted: clock::trusted,
                 receiver,
                 is_paused: endpoint.paused.is_some(),
-                orders: ordered,
-                gone: telling,
+                commands: ordered,
+                gone_urls: telling,
             };
             let (stop, failure) = (stop.clone(), failure.clone());
             tasks.spawn(async move {
@@ -207,18 +207,18 @@ impl Webhooks {
                 }
             });
             let (endpoint, changing) = (RwLock::new(Arc::new(endpoint)), Mutex::new(()));
-            Ok(Desk { form, book, orders, endpoint, changing })
+            Ok(ChannelHandle { payloads: form, store: book, commands: orders, endpoint, endpoint_lock: changing })
         };
         let [sync, register] = Channel::ALL;
         let desks = [open(sync)?, open(register)?];
         let (journal, vault, settings) = (journal.clone(), vault.clone(), settings.clone());
-        let inner = Arc::new(Inner { journal, vault, guard, settings, desks });
+        let inner = Arc::new(WebhooksInner { journal, vault, guard, settings, channels: desks });
         let webhooks = Webhooks { inner, tasks, failure };
         for (channel, mut told) in gone {
             let (webhooks, stop) = (webhooks.clone(), stop.clone());
             webhooks.tasks.clone().spawn(async move {
                 while let Some(Some(url)) = stop.run_until_cancelled(told.recv()).await {
-                    webhooks.pause_gone(channel, &url).await;
+                    webhooks.pause_gone_receiver(channel, &url).await;
                 }
             });
         }
@@ -227,7 +227,7 @@ impl Webhooks {
     }
 
     /// Waits until the webhooks fail.
-    pub async fn failed(&self) -> Arc<Error> {
+    pub async fn wait_for_failure(&self) -> Arc<Error> {
         let mut failure = self.failure.subscribe();
         match failure.wait_for(Option::is_some).await {
             Ok(error) => error.clone().unwrap_or_else(|| Arc::new(Error::ReaderEnded)),
@@ -241,8 +241,8 @@ impl Webhooks {
         self.tasks.wait().await;
     }
 
-    fn desk(&self, channel: Channel) -> &Desk {
-        let [sync, register] = &self.inner.desks;
+    fn channel(&self, channel: Channel) -> &ChannelHandle {
+        let [sync, register] = &self.inner.channels;
         match channel {
             Channel::SyncStatus => sync,
             Channel::RegisterStatus => register,
@@ -251,12 +251,12 @@ impl Webhooks {
 }
 
 /// The way to a receiver; none if there is none.
-fn receiver_of(
-    endpoint: &Endpoint,
+fn build_receiver(
+    endpoint: &ReceiverEndpoint,
     channel: Channel,
-    guard: &Guard,
-    settings: &config::Webhooks,
+    guard: &AddressGuard,
+    settings: &config::WebhookSettings,
 ) -> Result<Option<Arc<dyn Receiver>>, Error> {
     let Some(url) = endpoint.url(channel, settings) else { return Ok(None) };
-    Ok(Some(Arc::new(Client::new(url, endpoint.signing.clone(), guard, settings)?)))
+    Ok(Some(Arc::new(ReceiverClient::new(url, endpoint.signing.clone(), guard, settings)?)))
 }

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::audit::hex;
+use crate::audit::encode_hex;
 use crate::domain::Timestamp;
 use crate::limits::{APP_SECRET_BYTES, SIGNATURE_TOLERANCE, TENANT_ID_BYTES, WEBHOOK_SECRET_BYTES};
 
@@ -21,7 +21,7 @@ const SIGNATURE_PREFIX: &str = "v1,";
 
 /// A secret of Standard Webhooks. It has no `Debug`.
 #[derive(Clone)]
-pub struct Secret {
+pub struct WebhookSecret {
     key: Zeroizing<Vec<u8>>,
 }
 
@@ -35,7 +35,7 @@ pub struct AppSecret {
 
 /// Why a text is no secret. It does not repeat it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoSecret {
+pub enum SecretError {
     /// It is no secret of Standard Webhooks.
     #[error("must be whsec_ and {} to {} bytes in base64", WEBHOOK_SECRET_BYTES.start(), WEBHOOK_SECRET_BYTES.end())]
     Standard,
@@ -49,36 +49,36 @@ pub enum NoSecret {
 
 /// Why a webhook is not taken for ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unverified {
+pub enum SignatureError {
     /// A header is missing.
     #[error("the header {0} is missing")]
-    Missing(&'static str),
+    MissingHeader(&'static str),
     /// The timestamp is none.
     #[error("the timestamp is no whole number")]
-    Timestamp,
+    MalformedTimestamp,
     /// It was signed at another time: somebody may be playing an old one again.
     #[error("the timestamp is more than {} s from now", SIGNATURE_TOLERANCE.as_secs())]
     Stale,
     /// It was signed with another secret, or altered.
     #[error("no signature fits")]
-    Wrong,
+    Mismatch,
 }
 
-impl Secret {
+impl WebhookSecret {
     /// The secret that `text` is: `whsec_` and 24 to 64 bytes in standard base64.
-    pub fn parse(text: &str) -> Result<Secret, NoSecret> {
+    pub fn parse(text: &str) -> Result<WebhookSecret, SecretError> {
         let bytes = text.strip_prefix(SECRET_PREFIX).and_then(|text| BASE64_STANDARD.decode(text).ok());
         let key = bytes.map(Zeroizing::new).filter(|key| WEBHOOK_SECRET_BYTES.contains(&key.len()));
-        key.map(|key| Secret { key }).ok_or(NoSecret::Standard)
+        key.map(|key| WebhookSecret { key }).ok_or(SecretError::Standard)
     }
 
     /// The secret of these random bytes.
-    pub fn of(bytes: &[u8]) -> Secret {
-        Secret { key: Zeroizing::new(bytes.to_vec()) }
+    pub fn from_bytes(bytes: &[u8]) -> WebhookSecret {
+        WebhookSecret { key: Zeroizing::new(bytes.to_vec()) }
     }
 
     /// The secret as text, for whoever is to verify.
-    pub fn text(&self) -> Zeroizing<String> {
+    pub fn to_text(&self) -> Zeroizing<String> {
         // With room for all of it, because a text that grows leaves copies behind.
         let mut text = Zeroizing::new(String::with_capacity(SECRET_PREFIX.len() + self.key.len().div_ceil(3) * 4));
         text.push_str(SECRET_PREFIX);
@@ -88,14 +88,14 @@ impl Secret {
 
     /// By which people tell secrets apart. They are random, so it tells nothing else.
     pub fn fingerprint(&self) -> String {
-        hex(&Sha256::digest(&*self.key)[..4])
+        encode_hex(&Sha256::digest(&*self.key)[..4])
     }
 
     /// The signature of a webhook, to go into the list of signatures.
     pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
         format!(
             "{SIGNATURE_PREFIX}{}",
-            BASE64_STANDARD.encode(self.mac(id, &seconds(at), body).finalize().into_bytes())
+            BASE64_STANDARD.encode(self.mac(id, &unix_seconds(at), body).finalize().into_bytes())
         )
     }
 
@@ -107,29 +107,29 @@ impl Secret {
         signatures: &str,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<(), Unverified> {
-        self.verified(id, timestamp, signatures, body, now).map(drop)
+    ) -> Result<(), SignatureError> {
+        self.matching_signature(id, timestamp, signatures, body, now).map(drop)
     }
 
     /// Likewise; returns the signature that fits, by which the very same request is known again.
-    pub fn verified(
+    pub fn matching_signature(
         &self,
         id: &str,
         timestamp: &str,
         signatures: &str,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<[u8; 32], Unverified> {
-        fresh(timestamp, 1_000_000, now)?;
+    ) -> Result<[u8; 32], SignatureError> {
+        check_timestamp(timestamp, 1_000_000, now)?;
         let ours = signatures.split(' ').filter_map(|signature| signature.strip_prefix(SIGNATURE_PREFIX));
         let mac = self.mac(id, timestamp, body);
         let fits = |signature: Vec<u8>| mac.clone().verify_slice(&signature).is_ok();
         let mut decoded = ours.filter_map(|signature| BASE64_STANDARD.decode(signature).ok());
-        if decoded.any(fits) { Ok(mac.finalize().into_bytes().into()) } else { Err(Unverified::Wrong) }
+        if decoded.any(fits) { Ok(mac.finalize().into_bytes().into()) } else { Err(SignatureError::Mismatch) }
     }
 
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = keyed(&self.key);
+        let mut mac = new_hmac(&self.key);
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
@@ -139,13 +139,13 @@ impl Secret {
 
 impl AppSecret {
     /// The secret of a tenant.
-    pub fn new(tenant_id: &str, secret: &str) -> Result<AppSecret, NoSecret> {
+    pub fn new(tenant_id: &str, secret: &str) -> Result<AppSecret, SecretError> {
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if !(1..=TENANT_ID_BYTES).contains(&tenant_id.len()) || !tenant_id.bytes().all(is_id) {
-            return Err(NoSecret::Tenant);
+            return Err(SecretError::Tenant);
         }
         if !APP_SECRET_BYTES.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(NoSecret::App);
+            return Err(SecretError::App);
         }
         Ok(AppSecret { tenant_id: tenant_id.to_owned(), secret: Zeroizing::new(secret.to_owned()) })
     }
@@ -159,23 +159,23 @@ impl AppSecret {
     pub fn sign(&self, at: Timestamp) -> (String, String) {
         let timestamp = (at.0 / 1_000).to_string();
         let token = self.mac(&self.tenant_id, &timestamp).finalize().into_bytes();
-        (timestamp, hex(&token))
+        (timestamp, encode_hex(&token))
     }
 
     /// Whether `token` is by this secret and not of another time.
-    pub fn verify(&self, tenant_id: &str, timestamp: &str, token: &str, now: Timestamp) -> Result<(), Unverified> {
-        fresh(timestamp, 1_000, now)?;
+    pub fn verify(&self, tenant_id: &str, timestamp: &str, token: &str, now: Timestamp) -> Result<(), SignatureError> {
+        check_timestamp(timestamp, 1_000, now)?;
         let byte = |at: usize| token.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         // A number may have a sign, and a digit is none.
         let is_hex = token.bytes().all(|byte| byte.is_ascii_hexdigit());
         let token: Option<Vec<u8>> = (0..token.len()).step_by(2).map(|at| byte(at).filter(|_| is_hex)).collect();
         let is_ours = tenant_id == self.tenant_id
             && token.is_some_and(|token| self.mac(tenant_id, timestamp).verify_slice(&token).is_ok());
-        if is_ours { Ok(()) } else { Err(Unverified::Wrong) }
+        if is_ours { Ok(()) } else { Err(SignatureError::Mismatch) }
     }
 
     fn mac(&self, tenant_id: &str, timestamp: &str) -> Hmac<Sha256> {
-        let mut mac = keyed(self.secret.as_bytes());
+        let mut mac = new_hmac(self.secret.as_bytes());
         mac.update(tenant_id.as_bytes());
         mac.update(timestamp.as_bytes());
         mac
@@ -183,19 +183,19 @@ impl AppSecret {
 }
 
 /// Seconds since 1970, as `webhook-timestamp` has them.
-pub(super) fn seconds(at: Timestamp) -> String {
+pub(super) fn unix_seconds(at: Timestamp) -> String {
     (at.0 / 1_000_000).to_string()
 }
 
 /// Whether a timestamp, in units of so many microseconds, is about now.
-fn fresh(timestamp: &str, unit: i64, now: Timestamp) -> Result<(), Unverified> {
-    let number: i64 = timestamp.parse().map_err(|_| Unverified::Timestamp)?;
+fn check_timestamp(timestamp: &str, unit: i64, now: Timestamp) -> Result<(), SignatureError> {
+    let number: i64 = timestamp.parse().map_err(|_| SignatureError::MalformedTimestamp)?;
     let apart = number.saturating_mul(unit).abs_diff(now.0);
-    if u128::from(apart) <= SIGNATURE_TOLERANCE.as_micros() { Ok(()) } else { Err(Unverified::Stale) }
+    if u128::from(apart) <= SIGNATURE_TOLERANCE.as_micros() { Ok(()) } else { Err(SignatureError::Stale) }
 }
 
 /// HMAC fills a key up to its hash's block of 64 bytes with zeros; no secret here is longer.
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
+fn new_hmac(key: &[u8]) -> Hmac<Sha256> {
     let mut block = Zeroizing::new([0; 64]);
     block.iter_mut().zip(key).for_each(|(to, byte)| *to = *byte);
     Hmac::<Sha256>::new((&*block).into())

@@ -4,14 +4,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::delivery::{Delivery, Posted};
-use super::endpoint::Endpoint;
-use super::order::Live;
-use super::trail::{Attempt, Letter};
-use super::{Desk, Refused, Webhooks, breaker};
+use super::attempt_log::{DeadLetter, DeliveryAttempt};
+use super::channel_command::ChannelStatus;
+use super::delivery::{Delivery, WebhookPayload};
+use super::receiver_endpoint::ReceiverEndpoint;
+use super::{ChannelHandle, ManagementError, Webhooks, circuit_breaker};
 use crate::audit::write_time;
 use crate::client::redact_url;
-use crate::config::Word;
+use crate::config::NamedEnum;
 use crate::domain::{Channel, Timestamp};
 use crate::limits::READ_RECORDS;
 
@@ -19,7 +19,7 @@ use crate::limits::READ_RECORDS;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Webhook)]
-pub struct Shown {
+pub struct ChannelView {
     /// `sync` or `register`.
     channel: &'static str,
     /// `CHANNEL_SYNC_STATUS` or `CHANNEL_REGISTER_STATUS`.
@@ -41,9 +41,9 @@ pub struct Shown {
     /// was closed. Without a receiver it stays.
     #[schema(required)]
     cursor: Option<String>,
-    lag: Lag,
+    lag: LagView,
     #[schema(required)]
-    oldest_pending: Option<Oldest>,
+    oldest_pending: Option<OldestPendingView>,
     /// Attempts under way.
     in_flight: usize,
     /// Accounts that wait for a retry.
@@ -96,7 +96,8 @@ struct SecretView {
 
 /// How far behind a webhook is.
 #[derive(Debug, Serialize, ToSchema)]
-struct Lag {
+#[schema(as = Lag)]
+struct LagView {
     /// Events of all kinds from the oldest delivery that is not settled on.
     events: u64,
     /// The age of that delivery.
@@ -107,7 +108,7 @@ struct Lag {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = OldestPending)]
-struct Oldest {
+struct OldestPendingView {
     /// The position of its event.
     position: String,
     /// The account number.
@@ -166,7 +167,7 @@ pub struct AttemptView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetter)]
-pub struct LetterView {
+pub struct DeadLetterView {
     /// The position of its event.
     position: String,
     /// The account number.
@@ -179,19 +180,24 @@ pub struct LetterView {
     /// What went wrong with the last one.
     failure: String,
     /// What was posted.
-    #[schema(value_type = Option<Posted>, required)]
+    #[schema(value_type = Option<WebhookPayload>, required)]
     body: Option<Box<RawValue>>,
 }
 
 impl Webhooks {
     /// How a channel is; reads the store.
-    pub(super) fn shown(&self, channel: Channel, endpoint: &Endpoint, live: Live) -> Result<Shown, Refused> {
-        let (desk, settings) = (self.desk(channel), &self.inner.settings);
+    pub(super) fn build_channel_view(
+        &self,
+        channel: Channel,
+        endpoint: &ReceiverEndpoint,
+        live: ChannelStatus,
+    ) -> Result<ChannelView, ManagementError> {
+        let (desk, settings) = (self.channel(channel), &self.inner.settings);
         let url = endpoint.url(channel, settings);
-        let (events, oldest) = self.behind(desk, live)?;
-        let oldest_pending = oldest.as_ref().map(|delivery| desk.oldest(delivery)).transpose()?;
+        let (events, oldest) = self.backlog(desk, live)?;
+        let oldest_pending = oldest.as_ref().map(|delivery| desk.oldest_pending_view(delivery)).transpose()?;
         let until = |until: Option<Timestamp>| until.map(write_time);
-        Ok(Shown {
+        Ok(ChannelView {
             channel: channel.short_name(),
             configuration_id: channel.configuration_id(),
             state: match (&url, &endpoint.paused) {
@@ -199,13 +205,13 @@ impl Webhooks {
                 (Some(_), Some(_)) => "paused",
                 (Some(_), None) => "active",
             },
-            url_from: url.as_ref().map(|_| if endpoint.own_url.is_some() { "management" } else { "settings" }),
+            url_from: url.as_ref().map(|_| if endpoint.url_override.is_some() { "management" } else { "settings" }),
             url: url.map(|url| redact_url(url.as_str())),
             paused: endpoint
                 .paused
                 .as_ref()
-                .map(|paused| PausedView { since: time(paused.at), reason: paused.reason.clone() }),
-            deliver: settings.of(channel).deliver.word(),
+                .map(|paused| PausedView { since: format_time(paused.at), reason: paused.reason.clone() }),
+            deliver: settings.channel(channel).deliver.name(),
             signing: SigningView {
                 standard: endpoint
                     .signing
@@ -215,87 +221,96 @@ impl Webhooks {
                 tenant_id: endpoint.signing.app.as_ref().map(|app| app.tenant_id.clone()),
             },
             cursor: live.cursor.map(|cursor| cursor.to_string()),
-            lag: Lag { events, seconds: oldest.map_or(0.0, |delivery| live.age(delivery.at).as_secs_f64()) },
+            lag: LagView {
+                events,
+                seconds: oldest.map_or(0.0, |delivery| live.pending_age(delivery.at).as_secs_f64()),
+            },
             oldest_pending,
             in_flight: live.in_flight,
             waiting: live.counts.waiting,
             blocked: live.counts.blocked,
-            dead_letters: desk.book.count_letters()?,
-            again: desk.book.count_again()?,
+            dead_letters: desk.store.count_dead_letters()?,
+            again: desk.store.count_redeliveries()?,
             breaker: match live.breaker {
-                breaker::State::Closed => BreakerView { state: "closed", until: None },
-                breaker::State::Open { until } => BreakerView { state: "open", until: Some(write_time(live.now.wait_until(until).end)) },
-                breaker::State::Probing => BreakerView { state: "probing", until: None },
+                circuit_breaker::CircuitState::Closed => BreakerView { state: "closed", until: None },
+                circuit_breaker::CircuitState::Open { until } => {
+                    BreakerView { state: "open", until: Some(write_time(live.now.wait_until(until).end)) }
+                }
+                circuit_breaker::CircuitState::Probing => BreakerView { state: "probing", until: None },
             },
-            attempts: live.rates.attempts,
-            failed: live.rates.failed,
+            attempts: live.recent_attempts.attempts,
+            failed: live.recent_attempts.failed,
         })
     }
 
     /// How many events a channel is behind, and the oldest delivery that is not settled.
-    pub(super) fn behind(&self, desk: &Desk, live: Live) -> Result<(u64, Option<Delivery>), Refused> {
+    pub(super) fn backlog(
+        &self,
+        desk: &ChannelHandle,
+        live: ChannelStatus,
+    ) -> Result<(u64, Option<Delivery>), ManagementError> {
         let head = self.inner.journal.head();
         let unread = live.cursor.filter(|cursor| *cursor < head).map(|cursor| cursor + 1);
         let Some(position) = live.counts.oldest.or(unread) else { return Ok((0, None)) };
-        Ok(((head + 1).saturating_sub(position), self.first_told(desk, position)?))
+        Ok(((head + 1).saturating_sub(position), self.first_delivery_from(desk, position)?))
     }
 
     /// The first delivery from a position on, looking no further than one batch.
-    fn first_told(&self, desk: &Desk, position: u64) -> Result<Option<Delivery>, Refused> {
+    fn first_delivery_from(&self, desk: &ChannelHandle, position: u64) -> Result<Option<Delivery>, ManagementError> {
         let records = self.inner.journal.read_after(position.saturating_sub(1), READ_RECORDS)?;
-        Ok(records.iter().find_map(|record| desk.form.delivery(record)))
+        Ok(records.iter().find_map(|record| desk.payloads.build_delivery(record)))
     }
 }
 
-impl Desk {
-    fn oldest(&self, delivery: &Delivery) -> Result<Oldest, Refused> {
-        let trail = self.book.trail(delivery.position)?;
+impl ChannelHandle {
+    fn oldest_pending_view(&self, delivery: &Delivery) -> Result<OldestPendingView, ManagementError> {
+        let trail = self.store.attempt_log(delivery.position)?;
         let next = trail.as_ref().and_then(|trail| trail.attempts.last()?.next);
-        Ok(Oldest {
+        Ok(OldestPendingView {
             position: delivery.position.to_string(),
             whats_app: delivery.account.to_string(),
             time: write_time(delivery.at),
-            attempts: trail.map_or(0, |trail| trail.count()),
-            next: next.map(time),
+            attempts: trail.map_or(0, |trail| trail.attempt_count()),
+            next: next.map(format_time),
         })
     }
 }
 
 impl AttemptView {
-    pub(super) fn of(number: u64, attempt: &Attempt) -> AttemptView {
+    pub(super) fn of(number: u64, attempt: &DeliveryAttempt) -> AttemptView {
         let (class, words) = attempt.failure.clone().unzip();
         AttemptView {
             attempt: number,
-            time: time(attempt.at),
+            time: format_time(attempt.at),
             duration_ms: attempt.micros as f64 / 1_000.0,
             outcome: class.unwrap_or_else(|| "ok".to_owned()),
             status: attempt.status,
             failure: words,
             response: attempt.response.clone(),
-            next: attempt.next.map(time),
+            next: attempt.next.map(format_time),
         }
     }
 }
 
-impl LetterView {
-    pub(super) fn of(position: u64, letter: &Letter) -> LetterView {
-        LetterView {
+impl DeadLetterView {
+    pub(super) fn of(position: u64, letter: &DeadLetter) -> DeadLetterView {
+        DeadLetterView {
             position: position.to_string(),
             whats_app: letter.account.to_string(),
             time: write_time(letter.at),
             attempts: letter.attempts,
             failure: letter.failure.clone(),
-            body: letter.body.as_deref().and_then(raw),
+            body: letter.body.as_deref().and_then(raw_json),
         }
     }
 }
 
 /// A stored time in words.
-pub(super) fn time(at: i64) -> String {
+pub(super) fn format_time(at: i64) -> String {
     write_time(Timestamp(at))
 }
 
 /// What is posted is JSON already.
-pub(super) fn raw(body: &[u8]) -> Option<Box<RawValue>> {
+pub(super) fn raw_json(body: &[u8]) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(body.to_vec()).ok()?).ok()
 }

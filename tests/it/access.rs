@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::muster::{Muster, directory, run};
+use crate::service_process::{ServiceProcess, run_muster, temp_directory};
 use crate::testkit::requests;
 
 pub const ACCOUNT: &str = "861821726232";
@@ -46,7 +46,7 @@ fn token(tenant: &str, secret: &str) -> [(&'static str, String); 3] {
 const TENANT: &str = "tenant 500975 ";
 
 /// Asks with a key, or none; the status.
-async fn status(muster: &Muster, method: &str, path: &str, body: &Value, key: Option<&str>) -> u16 {
+async fn status(muster: &ServiceProcess, method: &str, path: &str, body: &Value, key: Option<&str>) -> u16 {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let request = muster.client().request(method.clone(), muster.url(path)).header("content-type", "application/json");
     let request = if method == Method::GET { request } else { request.body(body.to_string()) };
@@ -59,33 +59,33 @@ async fn status(muster: &Muster, method: &str, path: &str, body: &Value, key: Op
 }
 
 /// Makes a key with the command line.
-pub fn create(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    made(arguments, environment)["key"].as_str().unwrap().to_owned()
+pub fn create_key(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    create_key_json(arguments, environment)["key"].as_str().unwrap().to_owned()
 }
 
-fn made(arguments: &[&str], environment: &[(&str, &str)]) -> Value {
+fn create_key_json(arguments: &[&str], environment: &[(&str, &str)]) -> Value {
     let words = [&["keys", "create", "-o", "json"], arguments].concat();
-    let (code, stdout, stderr) = run(&words, environment);
+    let (code, stdout, stderr) = run_muster(&words, environment);
     assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
     serde_json::from_str(&stdout).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_path_for_everybody() {
-    let data = directory();
+    let data = temp_directory();
     let path = data.path().to_str().unwrap();
-    let (code, _, stderr) = run(&["serve", "--listen", "0.0.0.0:0", "--data-dir", path], &[]);
+    let (code, _, stderr) = run_muster(&["serve", "--listen", "0.0.0.0:0", "--data-dir", path], &[]);
     assert_eq!(code, Some(1), "{stderr}");
     let mend = format!("`muster keys create --name admin --role admin --data-dir {path}`");
     assert!(stderr.contains(&mend), "{stderr}");
 
-    let admin = create(&["--name", "admin", "--role", "admin", "--data-dir", path], &[]);
+    let admin = create_key(&["--name", "admin", "--role", "admin", "--data-dir", path], &[]);
     // The gateway says nothing, so a registration goes on waiting for its code, however long the table takes.
-    let muster = Muster::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "3600000")]);
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "3600000")]);
     let server = muster.url("");
     let key = |name: &str, role: &str, more: &[&str]| {
         let arguments = [&["--name", name, "--role", role, "--server", &server], more].concat();
-        create(&arguments, &[("MUSTER_API_KEY", &admin)])
+        create_key(&arguments, &[("MUSTER_API_KEY", &admin)])
     };
     let soon = ::muster::audit::write_time(::muster::clock::now().plus(std::time::Duration::from_millis(1_500)));
     let expired = key("expired", "admin", &["--expires", &soon]);
@@ -100,11 +100,11 @@ async fn every_path_for_everybody() {
         ("admin", admin.clone()),
         ("token of a tenant", {
             let tenant = ["--name", "tenant", "--role", "caller", "--tenant", "500975", "--server", &server];
-            let made = made(&tenant, &[("MUSTER_API_KEY", &admin)]);
+            let made = create_key_json(&tenant, &[("MUSTER_API_KEY", &admin)]);
             format!("{TENANT}{}", made["secret"].as_str().unwrap())
         }),
     ]);
-    let (code, _, stderr) = run(&["keys", "revoke", "3", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
+    let (code, _, stderr) = run_muster(&["keys", "revoke", "3", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
     assert_eq!(code, Some(0), "{stderr}");
     let (import, account) = ("/group-dispatch-api/whatsapp/batchInsert", body("whatsapp/batchInsert"));
     assert_eq!(status(&muster, "POST", import, &account, Some(&caller)).await, 200);
@@ -118,7 +118,7 @@ async fn every_path_for_everybody() {
         "{key}" => "999".to_owned(),
         name => name.to_owned(),
     };
-    let ours = ::muster::http::ROUTES.iter().map(|route| {
+    let ours = ::muster::http::API_ENDPOINTS.iter().map(|route| {
         let segments: Vec<String> = route.path.split('/').map(segment).collect();
         (route.method, format!("/api/v1/{}", segments.join("/")), json!({}))
     });
@@ -165,17 +165,17 @@ async fn every_path_for_everybody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bound_key_sees_and_touches_its_own_accounts() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     let server = muster.url("");
     // The first one is given by anybody on this machine, and shuts the door.
-    let admin = create(&["--name", "a", "--role", "admin", "--server", &server], &[]);
+    let admin = create_key(&["--name", "a", "--role", "admin", "--server", &server], &[]);
     let key = |role| {
         let arguments = ["--name", "bound", "--role", role, "--accounts", "8618", "--server", &server];
-        create(&arguments, &[("MUSTER_API_KEY", &admin)])
+        create_key(&arguments, &[("MUSTER_API_KEY", &admin)])
     };
     let (bound, auditor) = (key("caller"), key("auditor"));
-    let (code, _, stderr) = run(&["keys", "list", "--server", &server], &[]);
+    let (code, _, stderr) = run_muster(&["keys", "list", "--server", &server], &[]);
     assert!(code == Some(1) && stderr.contains("an API key is missing"), "{stderr}");
     let ask = async |method: Method, path: &str, body: Value, key: &str| {
         // The other way to show a key.
@@ -246,7 +246,7 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     for key in [&admin, &bound, &auditor] {
         let secret = key.splitn(3, '_').nth(2).unwrap();
         assert!(!log.contains(secret), "{log}");
-        for file in crate::muster::files(data.path()) {
+        for file in crate::service_process::list_files(data.path()) {
             let bytes = std::fs::read(&file).unwrap();
             assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{}", file.display());
         }
@@ -256,8 +256,8 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
 /// Typed clients of the contract's family show three headers, and read the family's codes in each endpoint's own envelope.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_comes_in_by_its_token() {
-    let (data, files) = (directory(), directory());
-    let muster = Muster::start(data.path(), &[]);
+    let (data, files) = (temp_directory(), temp_directory());
+    let muster = ServiceProcess::start(data.path(), &[]);
     let server = muster.url("");
     let list = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
     let ask = async |path: &str, headers: &[(&str, String)]| {
@@ -267,7 +267,7 @@ async fn a_tenant_comes_in_by_its_token() {
     };
     let secret = "f9a40a4780f5e1306c46f1c8daecee3b";
     assert_eq!(ask(list, &token("500975", secret)).await.status, 200, "as long as there is no key, nobody looks");
-    let admin = create(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let admin = create_key(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
     let as_admin = [("MUSTER_API_KEY", admin.as_str())];
     let answer = ask(list, &token("500975", secret)).await;
     assert_eq!((answer.status, &answer.json()["code"]), (401, &json!(401)), "as long as there is no tenant, too");
@@ -276,7 +276,7 @@ async fn a_tenant_comes_in_by_its_token() {
     std::fs::write(&file, format!("{secret}\n")).unwrap();
     let file = ["--tenant-secret-file", file.to_str().unwrap()];
     let tenant = ["--name", "old", "--role", "caller", "--tenant", "500975", "--accounts", "8618", "--server", &server];
-    assert_eq!(made(&[&tenant[..], &file].concat(), &as_admin), json!({"id": 2, "tenant": "500975"}));
+    assert_eq!(create_key_json(&[&tenant[..], &file].concat(), &as_admin), json!({"id": 2, "tenant": "500975"}));
     for (path, data) in [
         ("whatsapp/batchInsert", json!("")),
         ("whatsapp/batchOnline", json!("")),
@@ -330,11 +330,11 @@ async fn a_tenant_comes_in_by_its_token() {
     assert_eq!(ask("/api/v1/keys", &both(&admin)).await.status, 200);
     assert_eq!(ask(list, &both("muster_1_x")).await.json()["code"], 401);
     assert_eq!(ask(list, &token("500975", secret)).await.status, 200);
-    let (code, _, stderr) = run(&["keys", "revoke", "2", "--server", &server], &as_admin);
+    let (code, _, stderr) = run_muster(&["keys", "revoke", "2", "--server", &server], &as_admin);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(ask(list, &token("500975", secret)).await.json()["code"], 522, "at once");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    let muster = Muster::start(data.path(), &[("MUSTER_HTTP__ALWAYS_200", "true")]);
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_HTTP__ALWAYS_200", "true")]);
     let request = token("500975", secret)
         .into_iter()
         .fold(muster.client().get(muster.url(list)), |get, (name, text)| get.header(name, text));
@@ -345,9 +345,9 @@ async fn a_tenant_comes_in_by_its_token() {
 /// Whoever hangs up in the middle leaves nothing half done: what the history says of keys is what the door knows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_hangs_up_leaves_nothing_half_done() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
-    let admin = create(&["--name", "admin", "--role", "admin", "--server", &muster.url("")], &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
+    let admin = create_key(&["--name", "admin", "--role", "admin", "--server", &muster.url("")], &[]);
     let body = r#"{"name":"hung up","role":"auditor"}"#;
     let (length, host) = (body.len(), muster.url("").replace("http://", ""));
     let request = format!(

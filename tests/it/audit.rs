@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::calls::{online, post};
-use crate::muster::{Muster, PATIENCE, directory, run};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT, run_muster, temp_directory};
 use crate::testkit::requests::{LIST, ONLINE, RECYCLE, account_with, list};
 
 const BANNED: &str = "8618210003";
 const OTHER: &str = "8618211234";
 
 /// A service on which something happened, and nothing more will.
-async fn lived(data: &Path) -> Muster {
-    let muster = Muster::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+async fn service_with_history(data: &Path) -> ServiceProcess {
+    let muster = ServiceProcess::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     let fields = json!({"name": "lee, the \"first\""});
     post(&muster, ONLINE, list([BANNED, OTHER].map(|number| account_with(number, &fields)))).await;
     events(&muster, 7).await;
@@ -28,19 +28,19 @@ async fn lived(data: &Path) -> Muster {
 }
 
 /// Follows the live tail from the beginning until so many events came.
-pub async fn events(muster: &Muster, count: usize) -> Vec<Value> {
+pub async fn events(muster: &ServiceProcess, count: usize) -> Vec<Value> {
     let request = muster.client().get(muster.url("/api/v1/events?after=0")).header("accept", "text/event-stream");
-    let mut lines = live(request).await;
+    let mut lines = follow_lines(request).await;
     let mut events = Vec::new();
     while events.len() < count {
-        let line = timeout(PATIENCE, lines.next()).await.expect("the live tail is silent").unwrap();
+        let line = timeout(TEST_TIMEOUT, lines.next()).await.expect("the live tail is silent").unwrap();
         events.extend(line.strip_prefix("data:").map(|event| serde_json::from_str(event).unwrap()));
     }
     events
 }
 
 /// The lines of an answer, as they come.
-async fn live(request: reqwest::RequestBuilder) -> std::pin::Pin<Box<dyn futures_util::Stream<Item = String>>> {
+async fn follow_lines(request: reqwest::RequestBuilder) -> std::pin::Pin<Box<dyn futures_util::Stream<Item = String>>> {
     let answer = request.send().await.unwrap();
     assert_eq!(
         (answer.status(), answer.headers()["content-type"].to_str().unwrap()),
@@ -60,17 +60,17 @@ async fn live(request: reqwest::RequestBuilder) -> std::pin::Pin<Box<dyn futures
 }
 
 /// Runs a verb; returns what it prints.
-fn said(arguments: &[&str], source: &[&str], exit: i32) -> String {
-    let (code, stdout, stderr) = run(&[arguments, source].concat(), &[]);
+fn run_verb(arguments: &[&str], source: &[&str], exit: i32) -> String {
+    let (code, stdout, stderr) = run_muster(&[arguments, source].concat(), &[]);
     assert_eq!(code, Some(exit), "{arguments:?}: {stderr}");
     stdout + &stderr
 }
 
 #[tokio::test]
 async fn the_same_on_a_server_and_on_a_directory() {
-    let data = directory();
-    let muster = lived(data.path()).await;
-    let files = directory();
+    let data = temp_directory();
+    let muster = service_with_history(data.path()).await;
+    let files = temp_directory();
     let file = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
     let url = muster.url("");
     let server = ["--server", url.as_str()];
@@ -92,15 +92,15 @@ async fn the_same_on_a_server_and_on_a_directory() {
         })
         .chain([vec!["export"], vec!["export", "--format", "csv", "--account", OTHER]])
         .collect();
-    let on_server: Vec<String> = questions.iter().map(|question| said(question, &server, 0)).collect();
+    let on_server: Vec<String> = questions.iter().map(|question| run_verb(question, &server, 0)).collect();
     let key = file("key");
-    fs::write(&key, said(&["checkpoint", "--public-key"], &server, 0)).unwrap();
+    fs::write(&key, run_verb(&["checkpoint", "--public-key"], &server, 0)).unwrap();
     let bundle = file("bundle");
-    fs::write(&bundle, said(&["prove", BANNED], &server, 0)).unwrap();
-    assert!(said(&["verify", "--bundle", &bundle, "--public-key", &key], &[], 0).contains("events     4"));
+    fs::write(&bundle, run_verb(&["prove", BANNED], &server, 0)).unwrap();
+    assert!(run_verb(&["verify", "--bundle", &bundle, "--public-key", &key], &[], 0).contains("events     4"));
     let backup = file("backup");
-    assert_eq!(said(&["backup", &backup], &server, 0), format!("{backup}\n"));
-    said(&["verify"], &server, 0);
+    assert_eq!(run_verb(&["backup", &backup], &server, 0), format!("{backup}\n"));
+    run_verb(&["verify"], &server, 0);
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
     let directory = ["--data-dir", data.path().to_str().unwrap()];
@@ -110,88 +110,93 @@ async fn the_same_on_a_server_and_on_a_directory() {
         }
         let is_signed = |line: &&str| !line.starts_with(r#"{"muster":"#);
         let lines = |text: &str| text.lines().filter(is_signed).map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(lines(&said(question, &directory, 0)), lines(&on_server), "{question:?}");
+        assert_eq!(lines(&run_verb(question, &directory, 0)), lines(&on_server), "{question:?}");
     }
-    let acts = said(&["events", "--type", "backup_taken", "-o", "jsonl"], &directory, 0);
+    let acts = run_verb(&["events", "--type", "backup_taken", "-o", "jsonl"], &directory, 0);
     let act: Value = serde_json::from_str(&acts).unwrap();
     assert_eq!((&act["subject"], &act["origin"]), (&json!("administration"), &json!("operator")));
     assert!(act["data"]["from"].as_str().unwrap().starts_with("127.0.0.1:"), "{act}");
     let export = file("export");
-    fs::write(&export, said(&["export"], &directory, 0)).unwrap();
-    assert!(said(&["verify", "--export", &export, "--public-key", &key], &[], 0).contains("complete   true"));
-    assert!(said(&["verify"], &directory, 0).contains("checkpoint  10"), "the last one was signed at the end");
+    fs::write(&export, run_verb(&["export"], &directory, 0)).unwrap();
+    assert!(run_verb(&["verify", "--export", &export, "--public-key", &key], &[], 0).contains("complete   true"));
+    assert!(run_verb(&["verify"], &directory, 0).contains("checkpoint  10"), "the last one was signed at the end");
 
     let restored = file("restored");
-    said(&["restore", &backup, "--data-dir", &restored, "--public-key", &key], &[], 0);
-    assert!(said(&["verify"], &["--data-dir", &restored], 0).contains("events      10"));
+    run_verb(&["restore", &backup, "--data-dir", &restored, "--public-key", &key], &[], 0);
+    assert!(run_verb(&["verify"], &["--data-dir", &restored], 0).contains("events      10"));
     // Without the master key everything can be read, and nothing is signed.
-    let text = said(&["checkpoint"], &["--data-dir", &restored], 1);
+    let text = run_verb(&["checkpoint"], &["--data-dir", &restored], 1);
     assert!(text.contains("the master key file") && text.contains("is missing"), "{text}");
-    assert_eq!(said(&["history", OTHER], &["--data-dir", &restored], 0), said(&["history", OTHER], &directory, 0));
+    assert_eq!(
+        run_verb(&["history", OTHER], &["--data-dir", &restored], 0),
+        run_verb(&["history", OTHER], &directory, 0)
+    );
 }
 
 #[tokio::test]
 async fn exit_codes() {
-    let data = directory();
-    lived(data.path()).await.stop("TERM");
-    let files = directory();
+    let data = temp_directory();
+    service_with_history(data.path()).await.stop("TERM");
+    let files = temp_directory();
     let file = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
     let directory = ["--data-dir", data.path().to_str().unwrap()];
-    said(&["history", "8618219999"], &directory, 3);
-    said(&["state", BANNED, "--version", "99"], &directory, 3);
-    said(&["state", BANNED, "--at", "2001-01-01"], &directory, 3);
-    said(&["diff", BANNED, "1", "99"], &directory, 3);
-    said(&["prove", "8618219999"], &directory, 3);
-    said(&["history", "12"], &directory, 2);
-    said(&["events", "--type", "nothing"], &directory, 2);
-    said(&["events", "--follow"], &directory, 2);
-    said(&["verify", "--public-key", "nonsense"], &directory, 2);
-    said(&["verify", "--export", "/dev/null", "--public-key", "nonsense"], &[], 2);
-    assert!(said(&["events"], &["--server", "http://127.0.0.1:9"], 1).contains("Connection refused"));
-    assert!(said(&["events"], &["--data-dir", &file("nothing")], 1).contains("there is no muster data directory"));
+    run_verb(&["history", "8618219999"], &directory, 3);
+    run_verb(&["state", BANNED, "--version", "99"], &directory, 3);
+    run_verb(&["state", BANNED, "--at", "2001-01-01"], &directory, 3);
+    run_verb(&["diff", BANNED, "1", "99"], &directory, 3);
+    run_verb(&["prove", "8618219999"], &directory, 3);
+    run_verb(&["history", "12"], &directory, 2);
+    run_verb(&["events", "--type", "nothing"], &directory, 2);
+    run_verb(&["events", "--follow"], &directory, 2);
+    run_verb(&["verify", "--public-key", "nonsense"], &directory, 2);
+    run_verb(&["verify", "--export", "/dev/null", "--public-key", "nonsense"], &[], 2);
+    assert!(run_verb(&["events"], &["--server", "http://127.0.0.1:9"], 1).contains("Connection refused"));
+    assert!(run_verb(&["events"], &["--data-dir", &file("nothing")], 1).contains("there is no muster data directory"));
     let altered = |name: &str, bytes: &[u8], at: usize| {
         let mut bytes = bytes.to_vec();
         bytes[at] ^= 1;
         fs::write(file(name), bytes).unwrap();
         file(name)
     };
-    let bundle = said(&["prove", BANNED], &directory, 0);
+    let bundle = run_verb(&["prove", BANNED], &directory, 0);
     assert!(
-        said(&["verify", "--bundle", &altered("bundle", bundle.as_bytes(), 2_000)], &[], 4).starts_with("muster: ")
+        run_verb(&["verify", "--bundle", &altered("bundle", bundle.as_bytes(), 2_000)], &[], 4).starts_with("muster: ")
     );
-    let export = said(&["export"], &directory, 0);
-    assert!(said(&["verify", "--export", &altered("export", export.as_bytes(), 700)], &[], 4).starts_with("muster: "));
-    said(&["backup", &file("backup")], &directory, 0);
+    let export = run_verb(&["export"], &directory, 0);
+    assert!(
+        run_verb(&["verify", "--export", &altered("export", export.as_bytes(), 700)], &[], 4).starts_with("muster: ")
+    );
+    run_verb(&["backup", &file("backup")], &directory, 0);
     let backup = altered("altered", &fs::read(file("backup")).unwrap(), 900);
-    let refused = said(&["restore", &backup, "--data-dir", &file("restored")], &[], 4);
+    let refused = run_verb(&["restore", &backup, "--data-dir", &file("restored")], &[], 4);
     assert!(refused.contains("is damaged"), "{refused}");
     assert!(!Path::new(&file("restored")).exists() && fs::read_dir(files.path()).unwrap().count() == 4);
     // A checkpoint that the journal does not hold.
     fs::write(data.path().join("log/checkpoint"), "nonsense").unwrap();
-    assert!(said(&["verify"], &directory, 4).contains("is not to be believed"));
+    assert!(run_verb(&["verify"], &directory, 4).contains("is not to be believed"));
 }
 
 /// Readers of the live tail go on where they were, and do not keep the service from stopping.
 #[tokio::test]
 async fn the_live_tail() {
-    let data = directory();
-    let muster = lived(data.path()).await;
+    let data = temp_directory();
+    let muster = service_with_history(data.path()).await;
     let url = muster.url("/api/v1/events?type=came_online,banned");
     let resumed = muster.client().get(url).header("accept", "text/event-stream").header("last-event-id", "6");
-    let mut lines = live(resumed).await;
+    let mut lines = follow_lines(resumed).await;
     let mut first = Vec::new();
     while first.len() < 2 {
-        let line = timeout(PATIENCE, lines.next()).await.unwrap().unwrap();
+        let line = timeout(TEST_TIMEOUT, lines.next()).await.unwrap().unwrap();
         first.extend((!line.is_empty()).then_some(line));
     }
     assert!(first[0] == "id:7" || first[1] == "id:7", "behind the event that was seen last: {first:?}");
     // What happens from here on comes by itself, from now and filtered.
     let url = muster.url(&format!("/api/v1/events?account={OTHER}"));
-    let mut live = live(muster.client().get(url).header("accept", "text/event-stream")).await;
+    let mut live = follow_lines(muster.client().get(url).header("accept", "text/event-stream")).await;
     online(&muster, OTHER).await;
     let mut kinds = Vec::new();
     while kinds.len() < 2 {
-        let line = timeout(PATIENCE, live.next()).await.unwrap().unwrap();
+        let line = timeout(TEST_TIMEOUT, live.next()).await.unwrap().unwrap();
         let event = line.strip_prefix("data:").map(|event| serde_json::from_str::<Value>(event).unwrap());
         kinds.extend(event.map(|event| event["type"].as_str().unwrap().to_owned()));
     }
@@ -204,7 +209,7 @@ async fn the_live_tail() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(begin.elapsed() < Duration::from_secs(4), "readers were waited for: {log}");
     assert_eq!(
-        timeout(PATIENCE, live.filter(|line| std::future::ready(line.starts_with("data:"))).count()).await.unwrap(),
+        timeout(TEST_TIMEOUT, live.filter(|line| std::future::ready(line.starts_with("data:"))).count()).await.unwrap(),
         0
     );
 }
@@ -212,8 +217,8 @@ async fn the_live_tail() {
 /// A rebuild under load, asked for over HTTP: answered at once, shown while it runs, remembered when it is done.
 #[tokio::test]
 async fn a_rebuild() {
-    let data = directory();
-    let muster = lived(data.path()).await;
+    let data = temp_directory();
+    let muster = service_with_history(data.path()).await;
     let before = muster.get(LIST).await.text;
     let begun = muster.post("/api/v1/projections/roster/rebuild", "").await;
     assert_eq!(begun.status, 202, "{}", begun.text);

@@ -8,22 +8,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::access::{ACCOUNT, DOCUMENTED, body, create};
-use crate::muster::{Muster, PATIENCE, directory};
+use crate::access::{ACCOUNT, DOCUMENTED, body, create_key};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT, temp_directory};
 
 /// What is done for these begins with the head of the request: they have no body that could be kept back.
 const WITHOUT_BODY: [&str; 4] = ["projections/{name}/rebuild", "verify", "replay", "backup"];
 
 /// A request that is sent but for its last byte.
-struct Late {
+struct HeldRequest {
     name: String,
     stream: TcpStream,
     last: u8,
 }
 
-impl Late {
+impl HeldRequest {
     /// Sends all but the last byte of the body, once the service has read the head and asks for the body.
-    async fn send(muster: &Muster, method: &str, path: &str, more: &str, body: &str) -> Late {
+    async fn start(muster: &ServiceProcess, method: &str, path: &str, more: &str, body: &str) -> HeldRequest {
         let name = format!("{method} {path}");
         let length = body.len();
         let head = format!(
@@ -33,23 +33,23 @@ impl Late {
         let mut stream = connect(muster).await;
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = vec![0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
-        timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        timeout(TEST_TIMEOUT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 100 "), "{name}: {}", String::from_utf8_lossy(&answer));
         let (last, begin) = body.as_bytes().split_last().unwrap();
         stream.write_all(begin).await.unwrap();
-        Late { name, stream, last: *last }
+        HeldRequest { name, stream, last: *last }
     }
 
     /// Sends the last byte; the status of the answer.
     async fn finish(mut self) -> (String, u16) {
         self.stream.write_all(&[self.last]).await.unwrap();
-        let answer = rest(&mut self.stream).await;
+        let answer = read_to_end(&mut self.stream).await;
         let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
         (self.name, status)
     }
 }
 
-async fn connect(muster: &Muster) -> TcpStream {
+async fn connect(muster: &ServiceProcess) -> TcpStream {
     // Little of an answer is to be on its way.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8 * 1024).unwrap();
@@ -57,17 +57,17 @@ async fn connect(muster: &Muster) -> TcpStream {
 }
 
 /// All that comes until the connection ends, in whatever way.
-async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let mut piece = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = timeout(PATIENCE, stream.read(&mut piece)).await.unwrap() {
+    while let Ok(length @ 1..) = timeout(TEST_TIMEOUT, stream.read(&mut piece)).await.unwrap() {
         all.extend_from_slice(&piece[..length]);
     }
     all
 }
 
 /// One request to each endpoint that does something for a body, and each form of the console; `more` are header lines.
-async fn one_of_each(muster: &Muster, more: &str) -> Vec<Late> {
+async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldRequest> {
     let json = format!("{more}content-type: application/json\r\n");
     let keyed = format!("{json}idempotency-key: late\r\n");
     let form = format!("{more}content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\n");
@@ -78,7 +78,7 @@ async fn one_of_each(muster: &Muster, more: &str) -> Vec<Late> {
         "{position}" | "{key}" => "1".to_owned(),
         name => name.to_owned(),
     };
-    let ours = ::muster::http::ROUTES.iter();
+    let ours = ::muster::http::API_ENDPOINTS.iter();
     let ours = ours.filter(|route| route.method != "GET" && !WITHOUT_BODY.contains(&route.path)).map(|route| {
         let segments: Vec<String> = route.path.split('/').map(segment).collect();
         let body = match route.path {
@@ -108,19 +108,20 @@ async fn one_of_each(muster: &Muster, more: &str) -> Vec<Late> {
     ];
     let forms = forms.map(|(path, body)| ("POST", path.to_owned(), &form, body));
     let all = ours.chain(documented).chain(forms);
-    let sent =
-        all.map(|(method, path, headers, body)| async move { Late::send(muster, method, &path, headers, &body).await });
+    let sent = all.map(|(method, path, headers, body)| async move {
+        HeldRequest::start(muster, method, &path, headers, &body).await
+    });
     join_all(sent).await
 }
 
 /// Sends the last bytes: all are refused, and nothing has happened.
-async fn nothing_is_done(muster: &Muster, admin: &str, late: Vec<Late>) {
+async fn assert_all_rejected(muster: &ServiceProcess, admin: &str, late: Vec<HeldRequest>) {
     let position = async || {
         let asked = muster.client().get(muster.url("/api/v1/projections")).bearer_auth(admin);
         muster.send(asked).await.unwrap().json()["head"]["position"].clone()
     };
     let before = position().await;
-    for (name, status) in join_all(late.into_iter().map(Late::finish)).await {
+    for (name, status) in join_all(late.into_iter().map(HeldRequest::finish)).await {
         assert_eq!(status, 401, "{name}");
     }
     assert_eq!(position().await, before);
@@ -130,51 +131,51 @@ const QUIET: [(&str, &str); 1] = [("MUSTER_SIMULATOR__DELAY_MS", "3600000")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_revoked_meanwhile_does_nothing() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &QUIET);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &QUIET);
     let server = muster.url("");
-    let admin = create(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let admin = create_key(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
     let arguments = ["--name", "revoked", "--role", "admin", "--server", &server];
-    let key = create(&arguments, &[("MUSTER_API_KEY", &admin)]);
+    let key = create_key(&arguments, &[("MUSTER_API_KEY", &admin)]);
     let more = format!("authorization: Bearer {key}\r\n");
     // What was answered under an Idempotency-Key is for its key alone, too.
     let post = |path: &str| muster.client().post(muster.url(&format!("/group-dispatch-api/{path}"))).bearer_auth(&key);
     let batch = post("whatsapp/batchInsert").header("idempotency-key", "late");
     let batch = batch.header("content-type", "application/json").body(body("whatsapp/batchInsert").to_string());
     assert_eq!(muster.send(batch).await.unwrap().status, 200);
-    let late = one_of_each(&muster, &more).await;
+    let late = hold_all_requests(&muster, &more).await;
     let revoke = muster.client().delete(muster.url("/api/v1/keys/2")).bearer_auth(&admin);
     assert_eq!(muster.send(revoke).await.unwrap().status, 200);
-    nothing_is_done(&muster, &admin, late).await;
+    assert_all_rejected(&muster, &admin, late).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_came_before_the_first_key_does_nothing_once_there_is_one() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &QUIET);
-    let late = one_of_each(&muster, "").await;
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &QUIET);
+    let late = hold_all_requests(&muster, "").await;
     // Of those who give the first key, one does.
     let body = r#"{"name":"first","role":"admin"}"#;
-    let first = (0..12).map(|_| Late::send(&muster, "POST", "/api/v1/keys", "", body));
+    let first = (0..12).map(|_| HeldRequest::start(&muster, "POST", "/api/v1/keys", "", body));
     let first = join_all(first).await.into_iter().map(async |mut late| {
         late.stream.write_all(&[late.last]).await.unwrap();
-        String::from_utf8(rest(&mut late.stream).await).unwrap()
+        String::from_utf8(read_to_end(&mut late.stream).await).unwrap()
     });
     let (given, refused): (Vec<_>, Vec<_>) =
         join_all(first).await.into_iter().partition(|answer| answer.starts_with("HTTP/1.1 200 "));
     assert!(given.len() == 1 && refused.iter().all(|it| it.starts_with("HTTP/1.1 401 ")), "{given:?} {refused:?}");
     let given: Value = serde_json::from_str(given[0].split_once("\r\n\r\n").unwrap().1).unwrap();
-    nothing_is_done(&muster, given["key"].as_str().unwrap(), late).await;
+    assert_all_rejected(&muster, given["key"].as_str().unwrap(), late).await;
 }
 
 /// Whoever reads a stream hears its end with that of their key, and sees that it was not the end of what they read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_breaks_off_with_its_key() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &QUIET);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &QUIET);
     let server = muster.url("");
-    let admin = create(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
-    let key = create(&["--name", "reader", "--role", "admin", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
+    let admin = create_key(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let key = create_key(&["--name", "reader", "--role", "admin", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
     // The shortest list has 2 MB. The buffers of a connection may hold 1.3 MB of it, and its end must not be there.
     for batch in 0..4 {
         let one = body("whatsapp/batchInsert")["whatsAppList"][0].clone();
@@ -198,7 +199,7 @@ async fn a_stream_breaks_off_with_its_key() {
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut begun = vec![0; 15];
-        timeout(PATIENCE, stream.read_exact(&mut begun)).await.unwrap().unwrap();
+        timeout(TEST_TIMEOUT, stream.read_exact(&mut begun)).await.unwrap().unwrap();
         assert_eq!(begun, b"HTTP/1.1 200 OK", "{request}");
         (format!("{request}, {accept}"), stream, begun)
     };
@@ -222,7 +223,7 @@ async fn a_stream_breaks_off_with_its_key() {
     // Longer than a second, before anything more is read.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     for (name, mut stream, mut answer) in streams {
-        answer.extend(rest(&mut stream).await);
+        answer.extend(read_to_end(&mut stream).await);
         let head = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
         let (head, body) = (String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase(), &answer[head..]);
         assert!(head.contains("transfer-encoding: chunked"), "{name}: {head}");

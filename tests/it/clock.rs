@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::access::body;
-use crate::muster::{Answer, Muster, copy_files, directory, preloaded_library, run};
+use crate::service_process::{
+    ServiceProcess, ServiceResponse, copy_files, preloaded_library, run_muster, temp_directory,
+};
 use crate::testkit::requests::{INSERT, LIST};
 
 const KEYS: &str = "/api/v1/keys";
@@ -26,7 +28,7 @@ struct Machine {
 impl Machine {
     /// Compiles the library that stands before the C library in the service.
     fn new() -> Machine {
-        let place = directory();
+        let place = temp_directory();
         let library = preloaded_library(place.path(), "tests/it/clock/clock.c");
         Machine { place, library }
     }
@@ -35,10 +37,10 @@ impl Machine {
         self.place.path().join(name)
     }
 
-    fn start(&self, data: &str, ahead: i64) -> Muster {
+    fn start(&self, data: &str, ahead: i64) -> ServiceProcess {
         self.set_clock(ahead);
         let (library, order) = (self.library.to_str().unwrap(), self.file("ahead"));
-        Muster::start(&self.file(data), &[("LD_PRELOAD", library), ("CLOCK_AHEAD", order.to_str().unwrap())])
+        ServiceProcess::start(&self.file(data), &[("LD_PRELOAD", library), ("CLOCK_AHEAD", order.to_str().unwrap())])
     }
 
     /// Sets the wall clock so many seconds ahead of the right time.
@@ -49,19 +51,19 @@ impl Machine {
 }
 
 /// Makes a key; its text.
-async fn make_key(muster: &Muster, admin: Option<&str>, key: Value) -> String {
+async fn make_key(muster: &ServiceProcess, admin: Option<&str>, key: Value) -> String {
     let request = muster.client().post(muster.url(KEYS)).header("content-type", "application/json");
     let request = admin.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let answer = muster.send(request.body(key.to_string())).await.unwrap();
     answer.json()["key"].as_str().unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
 }
 
-async fn get(muster: &Muster, path: &str, key: &str) -> Answer {
+async fn get(muster: &ServiceProcess, path: &str, key: &str) -> ServiceResponse {
     muster.send(muster.client().get(muster.url(path)).bearer_auth(key)).await.unwrap()
 }
 
 /// Imports an account under the same `Idempotency-Key` each time; whether that had been answered before.
-async fn was_answered(muster: &Muster, key: &str) -> bool {
+async fn was_answered(muster: &ServiceProcess, key: &str) -> bool {
     let request = muster.client().post(muster.url(INSERT)).bearer_auth(key);
     let request = request.header("content-type", "application/json").header("idempotency-key", "the-same-again");
     let answer = muster.send(request.body(body("whatsapp/batchInsert").to_string())).await.unwrap();
@@ -70,19 +72,19 @@ async fn was_answered(muster: &Muster, key: &str) -> bool {
 }
 
 /// Has webhooks signed with another secret; the one before it signs on for `grace`.
-async fn exchange_secret(muster: &Muster, admin: &str, grace: &str) {
+async fn exchange_secret(muster: &ServiceProcess, admin: &str, grace: &str) {
     let request = muster.client().put(muster.url("/api/v1/webhooks/sync/secret")).bearer_auth(admin);
     let request = request.header("content-type", "application/json").body(json!({"grace": grace}).to_string());
     assert_eq!(muster.send(request).await.unwrap().status, 200);
 }
 
 /// How many secrets sign webhooks.
-async fn secrets(muster: &Muster, admin: &str) -> usize {
+async fn secrets(muster: &ServiceProcess, admin: &str) -> usize {
     let shown = get(muster, "/api/v1/webhooks/sync", admin).await.json();
     shown["signing"]["standard"].as_array().unwrap().len()
 }
 
-async fn leaps(muster: &Muster, admin: &str) -> u64 {
+async fn leaps(muster: &ServiceProcess, admin: &str) -> u64 {
     let metrics = get(muster, "/metrics", admin).await.text;
     let leaps = metrics.lines().find_map(|line| line.strip_prefix("muster_clock_leaps_total "));
     leaps.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
@@ -121,10 +123,10 @@ async fn a_leap_ends_nothing_and_what_is_over_stays_over() {
     assert!(answer.status == 401 && answer.text.contains("has expired"), "{}", answer.text);
     let (backup, server) = (machine.file("backup"), muster.url(""));
     let (backup, data) = (backup.to_str().unwrap(), machine.file("restored"));
-    let (code, _, stderr) = run(&["backup", backup, "--server", &server], &[("MUSTER_API_KEY", &admin)]);
+    let (code, _, stderr) = run_muster(&["backup", backup, "--server", &server], &[("MUSTER_API_KEY", &admin)]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    let (code, _, stderr) = run(&["restore", backup, "--data-dir", data.to_str().unwrap()], &[]);
+    let (code, _, stderr) = run_muster(&["restore", backup, "--data-dir", data.to_str().unwrap()], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     copy_files(&machine.file("data/keys"), &data.join("keys"));
     let muster = machine.start("restored", 0);

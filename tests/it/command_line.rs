@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::muster::{Muster, Output, directory, muster, run, send_signal, wait};
+use crate::service_process::{
+    ProcessOutput, ServiceProcess, muster_command, run_muster, send_signal, temp_directory, wait_for_exit,
+};
 
 /// Runs the binary where nothing can go wrong; returns what it prints.
 pub fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let (code, stdout, stderr) = run(arguments, environment);
+    let (code, stdout, stderr) = run_muster(arguments, environment);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
     stdout
 }
 
 /// Runs the binary with settings that are faulty; returns what it says.
 fn faults(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let (code, stdout, stderr) = run(arguments, environment);
+    let (code, stdout, stderr) = run_muster(arguments, environment);
     assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
     stderr
 }
@@ -53,7 +55,7 @@ fn help() {
 
 #[test]
 fn settings_with_their_sources() {
-    let data = directory();
+    let data = temp_directory();
     let path = data.path().join("muster.toml");
     let file = path.to_str().unwrap();
     fs::write(&path, "http.max_batch = 500\nlog.format = \"json\"\nsimulator.delay_ms = 7\n").unwrap();
@@ -79,7 +81,7 @@ fn settings_with_their_sources() {
 /// Whatever goes wrong with a URL, no message repeats its user, its password or its query.
 #[test]
 fn urls_in_messages() {
-    let (data, secret) = (directory(), directory());
+    let (data, secret) = (temp_directory(), temp_directory());
     let (data, secret) = (data.path().to_str().unwrap().to_owned(), secret.path().join("secret"));
     fs::write(&secret, "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\n").unwrap();
     let secret = secret.to_str().unwrap();
@@ -98,7 +100,7 @@ fn urls_in_messages() {
         (&serve, &[(endpoint, "http://ulrich:hunter2@127.0.0.1:9/a<b")], 1, "http://127.0.0.1:9/a%3Cb/v1/traces"),
         (&serve, &[(endpoint, "http://127.0.0.1:9/?a=@b&c=hunter2")], 2, "http://127.0.0.1:9"),
     ] {
-        let (ended, stdout, stderr) = run(arguments, environment);
+        let (ended, stdout, stderr) = run_muster(arguments, environment);
         let said = stdout + &stderr;
         assert_eq!(ended, Some(code), "{arguments:?} {environment:?}: {said}");
         assert!(said.contains(shown) && !said.contains("hunter2") && !said.contains("ulrich"), "{said}");
@@ -108,22 +110,22 @@ fn urls_in_messages() {
 /// What images and clusters set is told once, and changes nothing.
 #[test]
 fn variables_of_others() {
-    let data = directory();
+    let data = temp_directory();
     let environment = [("MUSTER_VERSION", "1.2.3"), ("MUSTER_HOME", "/opt/muster"), ("MUSTER_PORT", "8080")];
-    let (status, log) = Muster::start(data.path(), &environment).stop("TERM");
+    let (status, log) = ServiceProcess::start(data.path(), &environment).stop("TERM");
     assert_eq!((status.code(), log.matches("are no settings").count()), (Some(0), 1), "{log}");
     assert!(environment.iter().all(|(variable, _)| log.contains(variable)) && !log.contains("/opt/muster"), "{log}");
-    let (code, table, said) = run(&["config"], &environment);
+    let (code, table, said) = run_muster(&["config"], &environment);
     assert_eq!((code, table.contains("8080 ")), (Some(0), true), "the default");
     assert!(said.contains("left alone") && said.contains("MUSTER_HOME"), "{said}");
-    let (code, _, said) = run(&["config"], &[("MUSTER_DATA_DRI", "/var/lib/muster")]);
+    let (code, _, said) = run_muster(&["config"], &[("MUSTER_DATA_DRI", "/var/lib/muster")]);
     assert_eq!((code, said.contains("did you mean MUSTER_DATA_DIR?")), (Some(2), true), "{said}");
 }
 
 /// Every verb that is given a file refuses a FIFO and a device at once, and names it.
 #[test]
 fn files_that_do_not_end() {
-    let place = directory();
+    let place = temp_directory();
     let fifo = place.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let data = place.path().join("data");
@@ -146,7 +148,7 @@ fn files_that_do_not_end() {
             &["webhooks", "secret", "sync", "--secret-file", path],
             &["webhooks", "app-secret", "sync", "--tenant-id", "5", "--secret-file", path],
         ] {
-            let (code, _, said) = run(arguments, &[("MUSTER_VAULT__MASTER_KEY_FILE", path)]);
+            let (code, _, said) = run_muster(arguments, &[("MUSTER_VAULT__MASTER_KEY_FILE", path)]);
             assert!(matches!(code, Some(1 | 2)), "{arguments:?}: {said}");
             assert!(said.contains(words) && said.contains(path), "{arguments:?}: {said}");
         }
@@ -155,7 +157,7 @@ fn files_that_do_not_end() {
 
 #[test]
 fn faulty_settings() {
-    let data = directory();
+    let data = temp_directory();
     let path = data.path().join("muster.toml");
     let missing = path.to_str().unwrap();
     let said = faults(&["serve", "--config", missing, "--listen", "nowhere"], &[("MUSTER_HTTP__MAX_BATHC", "1")]);
@@ -168,17 +170,17 @@ fn faulty_settings() {
 /// It checks itself: what it says was told is what was told. Nothing is left behind.
 #[test]
 fn the_demo() {
-    let temporary = directory();
+    let temporary = temp_directory();
     let said = printed(&["demo"], &[("TMPDIR", temporary.path().to_str().unwrap())]);
     assert_eq!(said.matches("861821720003").count(), 4, "three webhooks and the summary: {said}");
     assert!(said.contains("is banned              online-coming → online → banned\n"), "{said}");
     assert!(said.contains("43 webhooks arrived") && !said.contains('\x1b'), "{said}");
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
-    let mut interrupted = muster(&["demo"], &[("TMPDIR", temporary.path().to_str().unwrap())]).spawn().unwrap();
-    let stdout = Output::of(interrupted.stdout.take().unwrap());
-    stdout.line().unwrap();
+    let mut interrupted = muster_command(&["demo"], &[("TMPDIR", temporary.path().to_str().unwrap())]).spawn().unwrap();
+    let stdout = ProcessOutput::read_from(interrupted.stdout.take().unwrap());
+    stdout.next_line().unwrap();
     send_signal(interrupted.id(), "INT");
-    assert_eq!(wait(&mut interrupted).code(), Some(1), "it did not come to its end");
+    assert_eq!(wait_for_exit(&mut interrupted).code(), Some(1), "it did not come to its end");
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
@@ -188,17 +190,17 @@ fn nobody_reads() {
     for arguments in [&["config"][..], &["--help"], &[]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let mut child = muster(arguments, &[]).stdout(writer).spawn().unwrap();
-        let stderr = Output::of(child.stderr.take().unwrap());
-        assert_eq!((wait(&mut child).code(), stderr.rest()), (Some(0), String::new()), "{arguments:?}");
+        let mut child = muster_command(arguments, &[]).stdout(writer).spawn().unwrap();
+        let stderr = ProcessOutput::read_from(child.stderr.take().unwrap());
+        assert_eq!((wait_for_exit(&mut child).code(), stderr.read_rest()), (Some(0), String::new()), "{arguments:?}");
     }
 }
 
 #[test]
 fn the_log() {
-    let data = directory();
+    let data = temp_directory();
     let log = |settings: &[(&str, &str)]| {
-        let (status, log) = Muster::start(data.path(), settings).stop("TERM");
+        let (status, log) = ServiceProcess::start(data.path(), settings).stop("TERM");
         assert_eq!(status.code(), Some(0), "{log}");
         log
     };
@@ -218,10 +220,10 @@ async fn crowds_in_the_log() {
     let start = |most, most_of_one| {
         let settings =
             [("MUSTER_HTTP__MAX_CONNECTIONS", most), ("MUSTER_HTTP__MAX_CONNECTIONS_PER_ADDRESS", most_of_one)];
-        let data = directory();
-        (Muster::start(data.path(), &settings), data)
+        let data = temp_directory();
+        (ServiceProcess::start(data.path(), &settings), data)
     };
-    let connect = async |muster: &Muster| {
+    let connect = async |muster: &ServiceProcess| {
         let mut stream = tokio::net::TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let mut answer = [0; 12];
@@ -254,8 +256,8 @@ async fn crowds_in_the_log() {
 #[tokio::test]
 async fn a_second_signal() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let data = directory();
-        let muster = Muster::start(data.path(), &[]);
+        let data = temp_directory();
+        let muster = ServiceProcess::start(data.path(), &[]);
         let mut half = tokio::net::TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
         half.write_all(b"POST /group-dispatch-api/whatsapp/batchOnline HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{").await.unwrap();
         // By then the half request has been read, too.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use crate::muster::{Answer, Muster, directory};
+use crate::service_process::{ServiceProcess, ServiceResponse, temp_directory};
 
 /// What every page is answered with.
 const POLICY: &str =
@@ -16,18 +16,18 @@ const MOST: usize = 300;
 
 /// One browser: its cookie, and where it says that its forms are from.
 struct Browser<'m> {
-    muster: &'m Muster,
+    muster: &'m ServiceProcess,
     client: reqwest::Client,
     cookie: Option<String>,
 }
 
 impl<'m> Browser<'m> {
-    fn new(muster: &'m Muster) -> Browser<'m> {
+    fn new(muster: &'m ServiceProcess) -> Browser<'m> {
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         Browser { muster, client: client.build().unwrap(), cookie: None }
     }
 
-    async fn signed_in(muster: &'m Muster, key: &str) -> Browser<'m> {
+    async fn signed_in(muster: &'m ServiceProcess, key: &str) -> Browser<'m> {
         let mut browser = Browser::new(muster);
         let answer = browser.submit("/sign-in", &[("key", key)]).await;
         assert_eq!(answer.status, 303, "{}", answer.text);
@@ -36,23 +36,23 @@ impl<'m> Browser<'m> {
         browser
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> ServiceResponse {
         self.ask(self.client.get(self.muster.url(path)).header("sec-fetch-site", "same-origin")).await
     }
 
     /// Submits a form of one of our pages.
-    async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> ServiceResponse {
         self.submit_from("same-origin", path, fields).await
     }
 
     /// Submits a form of a page of that site.
-    async fn submit_from(&self, site: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    async fn submit_from(&self, site: &str, path: &str, fields: &[(&str, &str)]) -> ServiceResponse {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.client.post(self.muster.url(path)).header("sec-fetch-site", site);
         self.ask(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await
     }
 
-    async fn ask(&self, mut request: reqwest::RequestBuilder) -> Answer {
+    async fn ask(&self, mut request: reqwest::RequestBuilder) -> ServiceResponse {
         if let Some(cookie) = &self.cookie {
             request = request.header("cookie", cookie);
         }
@@ -91,8 +91,8 @@ impl<'m> Browser<'m> {
 
 #[tokio::test]
 async fn a_bound_key_opens_its_own_accounts() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let [admin] = keys(&muster, ["admin"]).await;
     import(&muster, "861821726232", Some(&admin)).await;
     import(&muster, "441821726232", Some(&admin)).await;
@@ -128,8 +128,8 @@ async fn a_bound_key_opens_its_own_accounts() {
 /// What goes on behind an answer ends with the session that asked for it.
 #[tokio::test]
 async fn the_live_tail_ends_with_its_session() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let [admin] = keys(&muster, ["admin"]).await;
     let browser = Browser::signed_in(&muster, &admin).await;
     let page = browser.get("/events").await.text;
@@ -149,7 +149,7 @@ async fn the_live_tail_ends_with_its_session() {
 }
 
 /// Makes keys of these roles, of which the first is an admin's.
-async fn keys<const N: usize>(muster: &Muster, roles: [&str; N]) -> [String; N] {
+async fn keys<const N: usize>(muster: &ServiceProcess, roles: [&str; N]) -> [String; N] {
     let mut made: Vec<String> = Vec::new();
     for role in roles {
         let mut request = muster.client().post(muster.url("/api/v1/keys"));
@@ -164,7 +164,7 @@ async fn keys<const N: usize>(muster: &Muster, roles: [&str; N]) -> [String; N] 
     made.try_into().unwrap()
 }
 
-async fn import(muster: &Muster, number: &str, key: Option<&str>) {
+async fn import(muster: &ServiceProcess, number: &str, key: Option<&str>) {
     let body = json!({"whatsAppList": [{"whatsApp": number, "whatsappType": 1, "name": HOSTILE, "avatar": HOSTILE,
         "publicKey": HOSTILE, "privateKey": "planted-private", "msgPublicKey": "", "msgPrivateKey": "planted-message",
         "accountId": HOSTILE, "nextKeyId": "", "registrationId": "", "deviceParams": "planted-device"}]});
@@ -176,8 +176,8 @@ async fn import(muster: &Muster, number: &str, key: Option<&str>) {
 
 #[tokio::test]
 async fn every_page_is_there_and_safe() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let browser = Browser::new(&muster);
     import(&muster, "861821726232", None).await;
     let ordered =
@@ -227,11 +227,11 @@ async fn every_page_is_there_and_safe() {
 
 #[tokio::test]
 async fn signing_in_and_out() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let [admin, operator, caller] = keys(&muster, ["admin", "operator", "caller"]).await;
     let stranger = Browser::new(&muster);
-    let to = |answer: &Answer| answer.headers["location"].to_str().unwrap().to_owned();
+    let to = |answer: &ServiceResponse| answer.headers["location"].to_str().unwrap().to_owned();
     assert_eq!(to(&stranger.get("/").await), "/sign-in");
     assert_eq!(to(&stranger.get("/accounts?status=2").await), "/sign-in?next=%2Faccounts%3Fstatus%3D2");
     let hostile = url::form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect::<String>();
@@ -280,8 +280,8 @@ async fn signing_in_and_out() {
 
 #[tokio::test]
 async fn an_auditor_reads_and_does_nothing() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let [admin, auditor] = keys(&muster, ["admin", "auditor"]).await;
     import(&muster, "861821726232", Some(&admin)).await;
     let browser = Browser::signed_in(&muster, &auditor).await;

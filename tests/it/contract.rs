@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::muster::{Muster, Receiver, directory};
+use crate::service_process::{ServiceProcess, WebhookReceiver, temp_directory};
 use crate::testkit::requests::{CODE, INSERT, LIST, ONLINE, PHONE, RECYCLE, example, list};
 
 /// The document's account in a batch, with other numbers.
@@ -19,9 +19,9 @@ const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 
 #[tokio::test]
 async fn the_documents_own_examples() {
-    let (data, receiver) = (directory(), Receiver::start().await);
+    let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()), ("MUSTER_SIMULATOR__DELAY_MS", "1")];
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
 
     assert_eq!(muster.post(INSERT, batch(&["861821726232"])).await.text, SUCCESS);
     let listed = muster.get(LIST).await;
@@ -30,22 +30,22 @@ async fn the_documents_own_examples() {
     assert_eq!((listed.status, listed.text.as_str()), (200, expected));
 
     assert_eq!(muster.post(ONLINE, batch(&["861821726232"])).await.text, SUCCESS);
-    receiver.until("online", |all| all.len() == 2).await;
+    receiver.wait_until("online", |all| all.len() == 2).await;
     let recycle = r#"{"whatsAppList": ["861821726232", "861821726231"]}"#;
     let partly = muster.post(RECYCLE, recycle).await;
     assert_eq!(partly.status, 207);
     assert_eq!(partly.json()["data"], "");
-    receiver.until("offline", |all| all.len() == 4).await;
-    assert_eq!(receiver.told_about("861821726232"), ["1/1 ", "1/2 ", "1/3 ", "1/4 "]);
+    receiver.wait_until("offline", |all| all.len() == 4).await;
+    assert_eq!(receiver.accepted_payloads("861821726232"), ["1/1 ", "1/2 ", "1/3 ", "1/4 "]);
 
     let phone = r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#;
     assert_eq!(muster.post(PHONE, phone).await.text, r#"{"data":1,"code":200,"message":"success"}"#);
     let code = |code| json!({"phone": "182172623211", "verifyCode": code, "areaCode": "+86"}).to_string();
     assert_eq!(muster.post(CODE, code("654321")).await.text, SUCCESS);
-    receiver.until("the refused code", |all| all.len() == 5).await;
+    receiver.wait_until("the refused code", |all| all.len() == 5).await;
     assert_eq!(muster.post(CODE, code("123456")).await.text, SUCCESS);
-    receiver.until("registered", |all| all.len() == 6).await;
-    assert_eq!(receiver.told_about("86182172623211"), ["register 0", "register 1"]);
+    receiver.wait_until("registered", |all| all.len() == 6).await;
+    assert_eq!(receiver.accepted_payloads("86182172623211"), ["register 0", "register 1"]);
     assert_eq!(muster.post(CODE, code("123456")).await.status, 404);
 
     let deliveries = receiver.deliveries().clone();
@@ -61,13 +61,13 @@ async fn the_documents_own_examples() {
 /// Every fate of the simulator, as receivers are told of it.
 #[tokio::test]
 async fn fates() {
-    let (data, receiver) = (directory(), Receiver::start().await);
+    let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
     let settings = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
         ("MUSTER_SIMULATOR__DELAY_MS", "1"),
         ("MUSTER_ACTORS__COMING_TIMEOUT", "200ms"),
     ];
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
     let numbers = ["8618210001", "8618210002", "8618210003", "8618210004", "8618210005", "8618210006", "8618211234"];
     assert_eq!(muster.post(ONLINE, batch(&numbers)).await.text, SUCCESS);
     let expected: [&[&str]; 7] = [
@@ -79,9 +79,9 @@ async fn fates() {
         &["1/1 ", "1/2 ", "1/4 1002"],
         &["1/1 ", "1/2 "],
     ];
-    receiver.until("everything", |all| all.len() == expected.iter().map(|it| it.len()).sum::<usize>()).await;
+    receiver.wait_until("everything", |all| all.len() == expected.iter().map(|it| it.len()).sum::<usize>()).await;
     for (number, expected) in numbers.iter().zip(expected) {
-        assert_eq!(receiver.told_about(number), expected, "{number}");
+        assert_eq!(receiver.accepted_payloads(number), expected, "{number}");
     }
     // Banned: refused for this account, and registering the number again is the way back.
     let refused = muster.post(&format!("{ONLINE}?details=true"), batch(&["8618210003"])).await;
@@ -91,7 +91,7 @@ async fn fates() {
     let code = json!({"phone": "18210003", "verifyCode": "123456", "areaCode": "+86"});
     assert_eq!(muster.post(CODE, code.to_string()).await.status, 200);
     receiver
-        .until("registered", |all| all.iter().any(|it| it.body["status"] == 1 && it.body["phone"] == "8618210003"))
+        .wait_until("registered", |all| all.iter().any(|it| it.body["status"] == 1 && it.body["phone"] == "8618210003"))
         .await;
     assert_eq!(
         muster.get(&format!("{LIST}?whatsApp=8618210003")).await.json()["data"],
@@ -100,15 +100,15 @@ async fn fates() {
     // No code can be sent.
     let phone = json!({"phone": "18210005", "verifyType": 0, "accountType": 1, "areaCode": "86", "countryCode": "CN"});
     assert_eq!(muster.post(PHONE, phone.to_string()).await.json()["data"], 2);
-    receiver.until("no code", |all| all.iter().any(|it| it.body["phone"] == "8618210005")).await;
-    assert_eq!(receiver.told_about("8618210005"), ["1/1 ", "1/2 ", "register 0"]);
+    receiver.wait_until("no code", |all| all.iter().any(|it| it.body["phone"] == "8618210005")).await;
+    assert_eq!(receiver.accepted_payloads("8618210005"), ["1/1 ", "1/2 ", "register 0"]);
 }
 
 /// Each endpoint's answers where not everything can be done, and its rules about repetition.
 #[tokio::test]
 async fn refusals_and_repetition() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     assert_eq!(muster.post(INSERT, batch(&["8618211111", "8618212222"])).await.status, 200);
     assert_eq!(muster.post(INSERT, batch(&["8618211111"])).await.text, SUCCESS, "the same again");
     let mut other = example("8618211111");
@@ -131,8 +131,8 @@ async fn refusals_and_repetition() {
 /// The account list: entity tags, compression, one account.
 #[tokio::test]
 async fn the_account_list() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let numbers: Vec<String> = (0..3_000_u64).map(|index| (8_618_210_000 + index * 7).to_string()).collect();
     let body = batch(&numbers.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(muster.post(INSERT, body).await.status, 200);
@@ -163,15 +163,15 @@ async fn the_account_list() {
 /// With no receiver nothing is sent; one that is configured later is told what happens from then.
 #[tokio::test]
 async fn a_receiver_that_comes_later() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     assert_eq!(muster.post(ONLINE, batch(&["8618210004"])).await.status, 200);
     assert_eq!(muster.stop("INT").0.code(), Some(0));
-    let receiver = Receiver::start().await;
-    let muster = Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
+    let receiver = WebhookReceiver::start().await;
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
     assert_eq!(muster.post(RECYCLE, "{}").await.status, 200);
-    receiver.until("the recycling", |all| !all.is_empty()).await;
-    assert_eq!(receiver.told_about("8618210004"), ["1/3 "]);
+    receiver.wait_until("the recycling", |all| !all.is_empty()).await;
+    assert_eq!(receiver.accepted_payloads("8618210004"), ["1/3 "]);
 }
 
 fn insta_text(name: &str, text: &str) {

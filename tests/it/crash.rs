@@ -8,11 +8,13 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use muster::domain::{AccountNumber, Channel, Notice};
-use muster::journal::{Recorded, RequestId};
+use muster::domain::{AccountNumber, Channel, Notification};
+use muster::journal::{JournalRecord, RequestId};
 use serde_json::{Value, json};
 
-use crate::muster::{Delivery, Muster, Receiver, directory, number, random_choices, read_all};
+use crate::service_process::{
+    ReceivedDelivery, ServiceProcess, WebhookReceiver, number, random_choices, read_all_records, temp_directory,
+};
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests::{LIST, ONLINE, PHONE, RECYCLE, accounts, list, phone};
 
@@ -25,8 +27,8 @@ const ACCOUNTS: u64 = 8;
 async fn nothing_answered_is_lost() {
     let kills = number("MUSTER_CRASH_KILLS").unwrap_or(30);
     let mut random = random_choices("MUSTER_CRASH_SEED");
-    let data = directory();
-    let receiver = Receiver::failing(|attempt| attempt % 17 == 3).await;
+    let data = temp_directory();
+    let receiver = WebhookReceiver::start_failing(|attempt| attempt % 17 == 3).await;
     let waits = ["20ms"; 50].join(",");
     let settings = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
@@ -36,25 +38,25 @@ async fn nothing_answered_is_lost() {
         ("MUSTER_ACTORS__MAX_ACTIVE", "64"),
         ("MUSTER_STORE__CHECKPOINT_EVERY", "1000"),
     ];
-    let answered = Mutex::new(Answered::default());
+    let answered = Mutex::new(AnsweredCommands::default());
     for kill in 0..kills {
-        let muster = Muster::start(data.path(), &settings);
+        let muster = ServiceProcess::start(data.path(), &settings);
         let alive = Duration::from_millis(random.u64(1..400));
         let seeds: Vec<u64> = (0..CALLERS).map(|_| random.u64(..)).collect();
         let calling = async {
-            let callers = seeds.iter().zip(0..).map(|(seed, index)| call(&muster, &answered, index, *seed));
+            let callers = seeds.iter().zip(0..).map(|(seed, index)| run_caller(&muster, &answered, index, *seed));
             futures_util::future::join_all(callers).await;
         };
         let killing = async {
             tokio::time::sleep(alive).await;
-            crate::muster::send_signal(muster.pid(), "KILL");
+            crate::service_process::send_signal(muster.pid(), "KILL");
         };
         tokio::join!(calling, killing);
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
         check_journal(data.path(), &answered.lock().unwrap());
     }
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
     let listed = muster.get(LIST).await.json();
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let answered = answered.into_inner().unwrap();
@@ -63,16 +65,16 @@ async fn nothing_answered_is_lost() {
     // What a start takes up again makes events of its own, so it takes some starts until everything is told.
     for _ in 0..10 {
         let told = receiver.deliveries().clone();
-        if missing(&events, &told).is_empty() {
+        if missing_deliveries(&events, &told).is_empty() {
             break;
         }
-        let muster = Muster::start(data.path(), &settings);
-        receiver.until("everything", |told| missing(&events, told).is_empty()).await;
+        let muster = ServiceProcess::start(data.path(), &settings);
+        receiver.wait_until("everything", |told| missing_deliveries(&events, told).is_empty()).await;
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
         events = check_journal(data.path(), &answered);
     }
     let told = receiver.deliveries().clone();
-    check_told(&events, &told);
+    check_deliveries(&events, &told);
     let count = answered.requests.len() + answered.tasks.len();
     println!("{kills} kills, {count} answered commands, {} events, {} webhook attempts", events.len(), told.len());
     assert!(count as u64 > kills, "the load did nothing");
@@ -80,7 +82,7 @@ async fn nothing_answered_is_lost() {
 
 /// What the callers were answered.
 #[derive(Default)]
-struct Answered {
+struct AnsweredCommands {
     /// Requests that must have left an event, with the account.
     requests: HashSet<(RequestId, AccountNumber)>,
     /// Task ids that were given out.
@@ -88,7 +90,7 @@ struct Answered {
 }
 
 /// One caller: a request after the other, until the service is gone.
-async fn call(muster: &Muster, answered: &Mutex<Answered>, index: u64, seed: u64) {
+async fn run_caller(muster: &ServiceProcess, answered: &Mutex<AnsweredCommands>, index: u64, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     // Whether an account was asked online, where an answer said so and nothing has been asked since.
     let mut asked_online: HashMap<u64, bool> = HashMap::new();
@@ -125,10 +127,10 @@ fn account(suffix: u64) -> AccountNumber {
 }
 
 /// Opens the journal as a start would, and holds it against what was answered.
-fn check_journal(data: &Path, answered: &Answered) -> Vec<Recorded> {
+fn check_journal(data: &Path, answered: &AnsweredCommands) -> Vec<JournalRecord> {
     let journal = open_journal(open_store(data));
     let report = journal.verify().unwrap();
-    let records = read_all(&journal);
+    let records = read_all_records(&journal);
     assert_eq!(report.events, records.len() as u64);
     let mut heads: HashMap<AccountNumber, (u64, u64)> = HashMap::new();
     for (record, position) in records.iter().zip(1..) {
@@ -146,21 +148,23 @@ fn check_journal(data: &Path, answered: &Answered) -> Vec<Recorded> {
 }
 
 /// The journal of this test holds nothing but events of accounts.
-fn account_of(record: &Recorded) -> AccountNumber {
-    record.event().unwrap().0
+fn account_of(record: &JournalRecord) -> AccountNumber {
+    record.account_event().unwrap().0
 }
 
-fn notice_of(record: &Recorded) -> Option<Notice<'_>> {
-    Notice::of(record.event().unwrap().1)
+fn notice_of(record: &JournalRecord) -> Option<Notification<'_>> {
+    Notification::for_event(record.account_event().unwrap().1)
 }
 
-fn task_of(record: &Recorded) -> Option<(u32, AccountNumber)> {
-    let (account, muster::domain::Event::RegistrationRequested { task, .. }) = record.event()? else { return None };
+fn task_of(record: &JournalRecord) -> Option<(u32, AccountNumber)> {
+    let (account, muster::domain::Event::RegistrationRequested { task, .. }) = record.account_event()? else {
+        return None;
+    };
     Some((task.get(), account))
 }
 
 /// The account list has every account, in the order of their first events.
-fn check_list(listed: &Value, events: &[Recorded]) {
+fn check_list(listed: &Value, events: &[JournalRecord]) {
     let listed: Vec<_> =
         listed["data"].as_array().unwrap().iter().map(|row| row["whatsApp"].as_str().unwrap()).collect();
     let first = events.iter().filter(|record| record.version == 1).map(|record| account_of(record).to_string());
@@ -168,27 +172,27 @@ fn check_list(listed: &Value, events: &[Recorded]) {
 }
 
 /// The position and the channel in the id of a delivery.
-fn place(delivery: &Delivery) -> (u64, &str) {
+fn delivery_position(delivery: &ReceivedDelivery) -> (u64, &str) {
     let mut parts = delivery.id.rsplit('_');
     (parts.next().unwrap().parse().unwrap(), parts.next().unwrap())
 }
 
 /// What is to be told: for each position its channel.
-fn to_tell(events: &[Recorded]) -> BTreeMap<u64, Channel> {
-    let notice = |record: &Recorded| Some((record.position, notice_of(record)?.channel()));
+fn expected_channels(events: &[JournalRecord]) -> BTreeMap<u64, Channel> {
+    let notice = |record: &JournalRecord| Some((record.position, notice_of(record)?.channel()));
     events.iter().filter_map(notice).collect()
 }
 
-fn missing(events: &[Recorded], told: &[Delivery]) -> Vec<u64> {
-    let told: HashSet<u64> = told.iter().filter(|it| it.was_accepted).map(|it| place(it).0).collect();
-    to_tell(events).into_keys().filter(|position| !told.contains(position)).collect()
+fn missing_deliveries(events: &[JournalRecord], told: &[ReceivedDelivery]) -> Vec<u64> {
+    let told: HashSet<u64> = told.iter().filter(|it| it.was_accepted).map(|it| delivery_position(it).0).collect();
+    expected_channels(events).into_keys().filter(|position| !told.contains(position)).collect()
 }
 
 /// Every event that is to be told was told; nothing was told of an account before all that came before was accepted;
 /// an event has the same id and the same body each time.
-fn check_told(events: &[Recorded], told: &[Delivery]) {
-    assert_eq!(missing(events, told), Vec::<u64>::new());
-    let to_tell = to_tell(events);
+fn check_deliveries(events: &[JournalRecord], told: &[ReceivedDelivery]) {
+    assert_eq!(missing_deliveries(events, told), Vec::<u64>::new());
+    let to_tell = expected_channels(events);
     let mut lanes: HashMap<(AccountNumber, Channel), Vec<u64>> = HashMap::new();
     for (position, channel) in &to_tell {
         lanes.entry((account_of(&events[*position as usize - 1]), *channel)).or_default().push(*position);
@@ -196,7 +200,7 @@ fn check_told(events: &[Recorded], told: &[Delivery]) {
     let mut accepted = HashSet::new();
     let mut bodies = HashMap::new();
     for delivery in told {
-        let (position, channel_name) = place(delivery);
+        let (position, channel_name) = delivery_position(delivery);
         let channel = to_tell[&position];
         let record = &events[position as usize - 1];
         assert_eq!(channel_name, channel.short_name());
@@ -213,13 +217,13 @@ fn check_told(events: &[Recorded], told: &[Delivery]) {
     }
 }
 
-fn check_body(record: &Recorded, body: &Value) {
+fn check_body(record: &JournalRecord, body: &Value) {
     let account = account_of(record).to_string();
     let expected = match notice_of(record).unwrap() {
-        Notice::Status { status, online_status, reason, instance_code } => json!({"whatsApp": account,
+        Notification::Status { status, online_status, reason, instance_code } => json!({"whatsApp": account,
             "status": status.code(), "onlineStatus": online_status.code(), "reason": reason,
             "instanceCode": instance_code}),
-        Notice::Registration { successful, .. } => json!({"phone": account, "status": u8::from(successful)}),
+        Notification::Registration { successful, .. } => json!({"phone": account, "status": u8::from(successful)}),
     };
     assert_eq!(*body, expected);
 }

@@ -3,21 +3,21 @@
 //!
 //! `MUSTER_DELIVERY_SEED` repeats a run's choices, `MUSTER_DELIVERY_KILLS` asks for more kills than the usual 20.
 
-mod model;
-mod receiver;
+mod expected_deliveries;
+mod faulty_receiver;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use muster::domain::{Channel, OnlineStatus};
-use muster::limits::{CURSOR_SAVE, WEBHOOKS_IN_FLIGHT};
+use muster::limits::{CURSOR_SAVE_INTERVAL, WEBHOOKS_IN_FLIGHT};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use self::model::{check_attempts, check_registrations, check_told, read_journal};
-use self::receiver::{DEADLINE, Faulty, Mood, SECRET};
-use crate::muster::{Muster, PATIENCE, Receiver, directory, number, random_choices};
+use self::expected_deliveries::{check_attempts, check_deliveries, check_registrations, read_journal};
+use self::faulty_receiver::{DEADLINE, FaultyReceiver, ReceiverMode, SECRET};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT, WebhookReceiver, number, random_choices, temp_directory};
 use crate::testkit::requests::{self, CODE, LIST, ONLINE, PHONE, RECYCLE, accounts, list};
 
 const SYNC: &str = "/api/v1/webhooks/sync";
@@ -40,7 +40,7 @@ const STATUSES: [u64; 3] = [302, 500, 503];
 
 /// What operators see of all attempts.
 #[derive(Default)]
-struct Seen {
+struct AttemptSummary {
     /// How often an attempt came to what.
     outcomes: BTreeMap<String, usize>,
     statuses: BTreeSet<u64>,
@@ -52,8 +52,8 @@ struct Seen {
 async fn every_story_arrives() {
     let kills = number("MUSTER_DELIVERY_KILLS").unwrap_or(20);
     let mut random = random_choices("MUSTER_DELIVERY_SEED");
-    let (sync, register) = (Faulty::start(random.u64(..)).await, Receiver::start().await);
-    let here = Here { data: directory(), sync, register };
+    let (sync, register) = (FaultyReceiver::start(random.u64(..)).await, WebhookReceiver::start().await);
+    let here = DeliveryFixture { data: temp_directory(), sync, register };
     here.set_secret().await;
     let online: Vec<Vec<bool>> = vec![vec![false; ACCOUNTS as usize]; CALLERS as usize];
     let mut callers: Vec<(fastrand::Rng, Vec<bool>)> = online.into_iter().map(|it| (random.fork(), it)).collect();
@@ -65,28 +65,28 @@ async fn every_story_arrives() {
         );
         let killing = async {
             sleep(alive).await;
-            crate::muster::send_signal(muster.pid(), "KILL");
+            crate::service_process::send_signal(muster.pid(), "KILL");
         };
         tokio::join!(calling, killing);
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
     }
     let muster = here.start().await;
-    everyone(&muster, true).await;
-    settle(&muster).await;
-    let muster = here.pause(muster).await;
-    let muster = here.hang(muster).await;
-    here.no_tls(&muster).await;
-    let Seen { outcomes, statuses, taken } = look(&muster).await;
+    move_all(&muster, true).await;
+    wait_until_delivered(&muster).await;
+    let muster = here.check_pause(muster).await;
+    let muster = here.check_hanging(muster).await;
+    here.check_tls_failure(&muster).await;
+    let AttemptSummary { outcomes, statuses, taken } = summarize_attempts(&muster).await;
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let records = read_journal(here.data.path());
     let told = here.sync.log().told.clone();
-    let events = check_told(&records, &told);
+    let events = check_deliveries(&records, &told);
     check_attempts(&told, &taken);
     let registrations = check_registrations(&records, &here.register);
     let wrong = here.sync.log().wrong.clone();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let accounts: HashSet<_> = records.iter().filter_map(|record| Some(record.event()?.0)).collect();
+    let accounts: HashSet<_> = records.iter().filter_map(|record| Some(record.account_event()?.0)).collect();
     let (accounts, attempts, kills) = (accounts.len(), told.len(), kills + 1);
     println!("{accounts} accounts, {events} events told in {attempts} attempts, {kills} kills");
     println!("{registrations} outcomes of registrations");
@@ -99,25 +99,25 @@ async fn every_story_arrives() {
 }
 
 /// The data directory, and who is told.
-struct Here {
+struct DeliveryFixture {
     data: tempfile::TempDir,
-    sync: Faulty,
-    register: Receiver,
+    sync: FaultyReceiver,
+    register: WebhookReceiver,
 }
 
-impl Here {
-    async fn start(&self) -> Muster {
+impl DeliveryFixture {
+    async fn start(&self) -> ServiceProcess {
         self.start_with(DEADLINE).await
     }
 
-    async fn start_with(&self, deadline: Duration) -> Muster {
-        self.sync.begin().await;
+    async fn start_with(&self, deadline: Duration) -> ServiceProcess {
+        self.sync.prepare_start().await;
         // Failures are many and waits short; the last ones are longer, so that no delivery dies on a busy machine.
         let waits = [["20ms"; 60].join(","), ["500ms"; 40].join(",")].join(",");
         let timeout = format!("{}ms", deadline.as_millis());
         let sync = format!("http://{}{}", self.sync.address, Channel::SyncStatus.default_path());
         let register = format!("{}{}", self.register.base, Channel::RegisterStatus.default_path());
-        Muster::start(
+        ServiceProcess::start(
             self.data.path(),
             &[
                 ("MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL", &sync),
@@ -136,31 +136,31 @@ impl Here {
     }
 
     /// A registration that fails is told on the other channel: by then, this channel had its time too.
-    async fn signal(&self, muster: &Muster, suffix: u64) {
+    async fn wait_on_other_channel(&self, muster: &ServiceProcess, suffix: u64) {
         submit_phone(muster, suffix).await.unwrap();
         let account = account(suffix);
-        self.register.until("a registration", |told| told.iter().any(|it| it.body["phone"] == account)).await;
+        self.register.wait_until("a registration", |told| told.iter().any(|it| it.body["phone"] == account)).await;
     }
 
     /// While the channel is paused nothing arrives, also not after a kill; then everything does, and of what was taken
     /// before next to nothing comes again.
-    async fn pause(&self, muster: Muster) -> Muster {
-        everyone(&muster, false).await;
+    async fn check_pause(&self, muster: ServiceProcess) -> ServiceProcess {
+        move_all(&muster, false).await;
         let shown = post(&muster, "pause", json!({"reason": "maintenance"})).await;
         assert_eq!(shown["inFlight"], 0, "attempts were under way when the pause was answered: {shown:#}");
         // What the sender gave up just before may still be on its way to the log.
         sleep(Duration::from_millis(50)).await;
         let before = self.sync.count();
-        let taken = self.sync.taken();
-        everyone(&muster, true).await;
+        let taken = self.sync.accepted_ids();
+        move_all(&muster, true).await;
         online(&muster, &FATES).await.unwrap();
-        self.signal(&muster, UNREGISTERED[0]).await;
+        self.wait_on_other_channel(&muster, UNREGISTERED[0]).await;
         assert_eq!(self.sync.count(), before, "something arrived while the channel was paused");
         // Nothing says when the cursor is in the book.
-        sleep(2 * CURSOR_SAVE).await;
+        sleep(2 * CURSOR_SAVE_INTERVAL).await;
         muster.kill();
         let muster = self.start().await;
-        self.signal(&muster, UNREGISTERED[1]).await;
+        self.wait_on_other_channel(&muster, UNREGISTERED[1]).await;
         assert_eq!(self.sync.count(), before, "something arrived after a kill while the channel was paused");
         let shown = muster.get(SYNC).await.json();
         assert_eq!(
@@ -168,9 +168,9 @@ impl Here {
             (&json!("paused"), &json!("maintenance")),
             "{shown:#}"
         );
-        self.sync.calm();
+        self.sync.accept_for_now();
         post(&muster, "resume", json!({})).await;
-        settle(&muster).await;
+        wait_until_delivered(&muster).await;
         assert!(self.sync.count() >= before + 2 * (CALLERS * ACCOUNTS) as usize);
         let again = self.sync.log().told[before..].iter().filter(|it| taken.contains(&it.id)).count();
         // A busy machine may have been too late for a few.
@@ -179,41 +179,41 @@ impl Here {
     }
 
     /// While all attempts that there may be hang, and none ends, the other channel is told as ever.
-    async fn hang(&self, muster: Muster) -> Muster {
+    async fn check_hanging(&self, muster: ServiceProcess) -> ServiceProcess {
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
-        let muster = self.start_with(10 * PATIENCE).await;
-        self.sync.behave(Mood::Hanging);
-        let (taken, hanging) = (self.sync.taken().len(), self.sync.count() + WEBHOOKS_IN_FLIGHT);
+        let muster = self.start_with(10 * TEST_TIMEOUT).await;
+        self.sync.set_mode(ReceiverMode::Hanging);
+        let (taken, hanging) = (self.sync.accepted_ids().len(), self.sync.count() + WEBHOOKS_IN_FLIGHT);
         let others: Vec<u64> = (FIRST + ACCOUNTS..FIRST + 2 * ACCOUNTS).collect();
         recycle(&muster, &others).await.unwrap();
-        until("as many attempts as there may be", async || self.sync.count() >= hanging).await;
-        self.signal(&muster, UNREGISTERED[3]).await;
-        assert_eq!((self.sync.taken().len(), self.sync.count()), (taken, hanging), "the receiver did not hang");
-        self.sync.behave(Mood::Kind);
-        settle(&muster).await;
+        wait_until("as many attempts as there may be", async || self.sync.count() >= hanging).await;
+        self.wait_on_other_channel(&muster, UNREGISTERED[3]).await;
+        assert_eq!((self.sync.accepted_ids().len(), self.sync.count()), (taken, hanging), "the receiver did not hang");
+        self.sync.set_mode(ReceiverMode::Kind);
+        wait_until_delivered(&muster).await;
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
         self.start().await
     }
 
     /// One delivery meets a receiver without TLS, and arrives when the receiver is the right one again.
-    async fn no_tls(&self, muster: &Muster) {
+    async fn check_tls_failure(&self, muster: &ServiceProcess) {
         put(muster, "url", json!({"url": format!("https://{}/tls", self.sync.address)})).await;
         recycle(muster, &[FIRST]).await.unwrap();
         let path = format!("{SYNC}/deliveries?account={}", account(FIRST));
-        until("an attempt without TLS", async || {
+        wait_until("an attempt without TLS", async || {
             let found = muster.get(&path).await.json();
             attempts(&found).any(|attempt| attempt["outcome"] == "tls")
         })
         .await;
         let request = muster.client().delete(muster.url(&format!("{SYNC}/url")));
         assert_eq!(muster.send(request).await.unwrap().status, 200);
-        self.signal(muster, UNREGISTERED[2]).await;
-        settle(muster).await;
+        self.wait_on_other_channel(muster, UNREGISTERED[2]).await;
+        wait_until_delivered(muster).await;
     }
 }
 
 /// One caller: batches of random accounts, each to where it is not, until the service is gone.
-async fn call(muster: &Muster, caller: u64, random: &mut fastrand::Rng, is_online: &mut [bool]) {
+async fn call(muster: &ServiceProcess, caller: u64, random: &mut fastrand::Rng, is_online: &mut [bool]) {
     loop {
         let start = random.u64(0..ACCOUNTS);
         let some: Vec<u64> = (0..random.u64(1..40)).map(|it| (start + it) % ACCOUNTS).collect();
@@ -237,7 +237,7 @@ async fn call(muster: &Muster, caller: u64, random: &mut fastrand::Rng, is_onlin
 }
 
 /// Brings every account online, or takes all of them offline, by all callers.
-async fn everyone(muster: &Muster, to_online: bool) {
+async fn move_all(muster: &ServiceProcess, to_online: bool) {
     let asking = (0..CALLERS).map(|caller| async move {
         let first = FIRST + caller * ACCOUNTS;
         let suffixes: Vec<u64> = (first..first + ACCOUNTS).collect();
@@ -246,42 +246,42 @@ async fn everyone(muster: &Muster, to_online: bool) {
     join_all(asking).await.into_iter().for_each(|asked| asked.unwrap());
 }
 
-async fn online(muster: &Muster, suffixes: &[u64]) -> Result<(), reqwest::Error> {
+async fn online(muster: &ServiceProcess, suffixes: &[u64]) -> Result<(), reqwest::Error> {
     ask(muster, ONLINE, accounts(suffixes.iter().map(|suffix| account(*suffix)))).await
 }
 
-async fn recycle(muster: &Muster, suffixes: &[u64]) -> Result<(), reqwest::Error> {
+async fn recycle(muster: &ServiceProcess, suffixes: &[u64]) -> Result<(), reqwest::Error> {
     ask(muster, RECYCLE, list(suffixes.iter().map(|suffix| account(*suffix)))).await
 }
 
-async fn submit_phone(muster: &Muster, suffix: u64) -> Result<(), reqwest::Error> {
+async fn submit_phone(muster: &ServiceProcess, suffix: u64) -> Result<(), reqwest::Error> {
     let answer = muster.try_post(PHONE, requests::phone(account(suffix)).to_string(), "").await?;
     assert_eq!(answer.status, 200, "{}", answer.text);
     Ok(())
 }
 
 /// Registers a number with a code that is right, or not.
-async fn register(muster: &Muster, suffix: u64, code: &str) -> Result<(), reqwest::Error> {
+async fn register(muster: &ServiceProcess, suffix: u64, code: &str) -> Result<(), reqwest::Error> {
     submit_phone(muster, suffix).await?;
     let answer = muster.try_post(CODE, requests::code(account(suffix), code).to_string(), "").await?;
     assert_eq!(answer.status, 200, "{}", answer.text);
     Ok(())
 }
 
-async fn ask(muster: &Muster, path: &str, body: String) -> Result<(), reqwest::Error> {
+async fn ask(muster: &ServiceProcess, path: &str, body: String) -> Result<(), reqwest::Error> {
     let answer = muster.try_post(path, body, "").await?;
     // Which of them cannot take it is of no matter here.
     assert!(answer.status < 500, "{}", answer.text);
     Ok(())
 }
 
-async fn post(muster: &Muster, what: &str, body: Value) -> Value {
+async fn post(muster: &ServiceProcess, what: &str, body: Value) -> Value {
     let answer = muster.post(&format!("{SYNC}/{what}"), body.to_string()).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()
 }
 
-async fn put(muster: &Muster, what: &str, body: Value) {
+async fn put(muster: &ServiceProcess, what: &str, body: Value) {
     let request = muster.client().put(muster.url(&format!("{SYNC}/{what}"))).body(body.to_string());
     let answer = muster.send(request.header("content-type", "application/json")).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -292,15 +292,15 @@ fn account(suffix: u64) -> String {
 }
 
 /// Waits until no account is on its way, and all that happened was told.
-async fn settle(muster: &Muster) {
+async fn wait_until_delivered(muster: &ServiceProcess) {
     let coming = [OnlineStatus::OnlineComing, OnlineStatus::OfflineComing].map(|it| json!(it.code()));
-    until("an end of all transitions", async || {
+    wait_until("an end of all transitions", async || {
         let listed = muster.get(LIST).await.json();
         let mut rows = listed["data"].as_array().unwrap().iter();
         rows.all(|row| row["onlineStatus"].is_number() && !coming.contains(&row["onlineStatus"]))
     })
     .await;
-    until("an end of all deliveries", async || {
+    wait_until("an end of all deliveries", async || {
         let shown = [muster.get(SYNC).await.json(), muster.get(REGISTER).await.json()];
         shown.iter().all(|shown| {
             let is_zero = |pointer: &str| shown.pointer(pointer).unwrap() == 0;
@@ -312,10 +312,10 @@ async fn settle(muster: &Muster) {
     .await;
 }
 
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+async fn wait_until(what: &str, is_so: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !is_so().await {
-        assert!(begun.elapsed() < PATIENCE, "{what} did not come");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{what} did not come");
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -325,8 +325,8 @@ fn attempts(page: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// By what operators see, every delivery was taken in the end.
-async fn look(muster: &Muster) -> Seen {
-    let (mut seen, mut cursor) = (Seen::default(), String::new());
+async fn summarize_attempts(muster: &ServiceProcess) -> AttemptSummary {
+    let (mut seen, mut cursor) = (AttemptSummary::default(), String::new());
     loop {
         let page = muster.get(&format!("{SYNC}/deliveries?limit=1000{cursor}")).await.json();
         for delivery in page["deliveries"].as_array().unwrap() {

@@ -8,24 +8,26 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::muster::{Muster, PATIENCE, Receiver, directory, preloaded_library, run, send_signal};
+use crate::service_process::{
+    ServiceProcess, TEST_TIMEOUT, WebhookReceiver, preloaded_library, run_muster, send_signal, temp_directory,
+};
 use crate::testkit::requests::{INSERT, LIST, ONLINE, RECYCLE, accounts, list};
 
 const ACCOUNT: &str = "861821726232";
 const KEYS: &str = "/api/v1/keys";
 
 /// A data directory on a disk that does what the test says.
-struct Disk {
+struct FaultyDisk {
     place: TempDir,
     library: PathBuf,
 }
 
-impl Disk {
+impl FaultyDisk {
     /// Compiles the library that stands before the C library in the service.
-    fn new() -> Disk {
-        let place = directory();
+    fn new() -> FaultyDisk {
+        let place = temp_directory();
         let library = preloaded_library(place.path(), "tests/it/disk/disk.c");
-        Disk { place, library }
+        FaultyDisk { place, library }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -36,7 +38,7 @@ impl Disk {
         self.file("data")
     }
 
-    fn start(&self, settings: &[(&str, &str)]) -> Muster {
+    fn start(&self, settings: &[(&str, &str)]) -> ServiceProcess {
         let (full, slow) = (self.file("full"), self.file("slow"));
         let mut environment = vec![
             ("LD_PRELOAD", self.library.to_str().unwrap()),
@@ -44,11 +46,11 @@ impl Disk {
             ("DISK_SLOW", slow.to_str().unwrap()),
         ];
         environment.extend(settings);
-        Muster::start(&self.data(), &environment)
+        ServiceProcess::start(&self.data(), &environment)
     }
 
     /// From now on nothing can be written to files whose path contains this; to all, if it is empty.
-    fn fill(&self, part: &str) {
+    fn fill_up(&self, part: &str) {
         fs::write(self.file("full"), part).unwrap();
     }
 
@@ -57,7 +59,7 @@ impl Disk {
         fs::write(self.file("slow"), by.as_millis().to_string()).unwrap();
     }
 
-    fn make_room(&self) {
+    fn free_space(&self) {
         fs::remove_file(self.file("full")).unwrap();
     }
 }
@@ -67,21 +69,21 @@ fn import() -> String {
 }
 
 /// Waits for the service to end over a disk that is full in `part`, and finds all there after the next start.
-async fn ends(disk: &Disk, muster: Muster, what: &str, part: &str) {
-    let (status, log) = tokio::task::spawn_blocking(move || muster.ended()).await.unwrap();
+async fn assert_ends(disk: &FaultyDisk, muster: ServiceProcess, what: &str, part: &str) {
+    let (status, log) = tokio::task::spawn_blocking(move || muster.wait_for_exit()).await.unwrap();
     assert_eq!(status.code(), Some(1), "{what}: {log}");
     let last = log.lines().last().unwrap();
     assert!(last.starts_with("muster: ") && last.contains("disk, then start again"), "{what}: {log}");
     assert!(last.contains("o space left") || last.contains("no storage space"), "{what}: {last}");
     assert!(!last.contains("kind:"), "{what}: the inside of the program: {last}");
     assert!(!log.contains("panicked"), "{what}: {log}");
-    disk.make_room();
+    disk.free_space();
     let muster = disk.start(&[]);
     let listed = muster.get(LIST).await.text;
     assert!(listed.contains(ACCOUNT), "{what}, {part}: the account is lost");
     let begin = Instant::now();
     while muster.get("/api/v1/vault").await.json()["rotation"] != "none" {
-        assert!(begin.elapsed() < PATIENCE, "{what}: the rotation does not end");
+        assert!(begin.elapsed() < TEST_TIMEOUT, "{what}: the rotation does not end");
     }
     assert_eq!(muster.stop("TERM").0.code(), Some(0), "{what}");
 }
@@ -89,7 +91,7 @@ async fn ends(disk: &Disk, muster: Muster, what: &str, part: &str) {
 /// Each request meets a disk that is full where it writes first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_ends_the_service_whatever_meets_it() {
-    let disk = Disk::new();
+    let disk = FaultyDisk::new();
     let muster = disk.start(&[]);
     assert_eq!(muster.post(INSERT, import()).await.status, 200);
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
@@ -109,7 +111,7 @@ async fn a_full_disk_ends_the_service_whatever_meets_it() {
     ];
     for (what, part, method, path, body) in requests {
         let muster = disk.start(&[]);
-        disk.fill(part);
+        disk.fill_up(part);
         let request = muster.client().request(method.parse().unwrap(), muster.url(path));
         let request = request
             .header("content-type", "application/json")
@@ -120,44 +122,44 @@ async fn a_full_disk_ends_the_service_whatever_meets_it() {
             assert!(answer.status >= 500 || what.starts_with("a rotation"), "{what}: {answer:?}");
             assert!(answer.status != 404 && answer.status != 405, "{what}: {answer:?}");
         }
-        ends(&disk, muster, what, part).await;
+        assert_ends(&disk, muster, what, part).await;
     }
 }
 
 /// Work that nobody waits for meets a full disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_ends_the_service_that_nobody_asks() {
-    let disk = Arc::new(Disk::new());
+    let disk = Arc::new(FaultyDisk::new());
     // The signed checkpoint, which is saved in the background and when the service stops.
     let muster = disk.start(&[]);
-    disk.fill("log/checkpoint");
+    disk.fill_up("log/checkpoint");
     assert_eq!(muster.post(INSERT, import()).await.status, 200, "this needs no checkpoint");
-    ends(&disk, muster, "the signed checkpoint", "log/checkpoint").await;
+    assert_ends(&disk, muster, "the signed checkpoint", "log/checkpoint").await;
     let muster = disk.start(&[]);
-    disk.fill("log/checkpoint");
+    disk.fill_up("log/checkpoint");
     assert_eq!(muster.post(ONLINE, import()).await.status, 200);
     send_signal(muster.pid(), "TERM");
-    ends(&disk, muster, "the signed checkpoint at the end", "log/checkpoint").await;
+    assert_ends(&disk, muster, "the signed checkpoint at the end", "log/checkpoint").await;
 
     // What becomes of a delivery: the disk is full once the receiver has it.
     let filling = disk.clone();
-    let receiver = Receiver::failing(move |_| {
-        filling.fill("store/db");
+    let receiver = WebhookReceiver::start_failing(move |_| {
+        filling.fill_up("store/db");
         true
     })
     .await;
     let muster = disk.start(&[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base), ("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     let _cut_off = muster.try_post(RECYCLE, list([ACCOUNT]), "").await;
-    ends(&disk, muster, "a delivery", "store/db").await;
+    assert_ends(&disk, muster, "a delivery", "store/db").await;
 }
 
 /// Caches and snapshots are no loss: the service goes on, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_for_caches_is_a_warning() {
-    let disk = Disk::new();
+    let disk = FaultyDisk::new();
     let settings = [("MUSTER_STORE__CHECKPOINT_EVERY", "1")];
     let muster = disk.start(&settings);
-    disk.fill("cache/");
+    disk.fill_up("cache/");
     assert_eq!(muster.post(INSERT, import()).await.status, 200);
     let begin = Instant::now();
     let failures = |text: &str| {
@@ -165,14 +167,14 @@ async fn a_full_disk_for_caches_is_a_warning() {
         line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse::<u64>().unwrap())
     };
     while failures(&muster.get("/metrics").await.text) < 2 {
-        assert!(begin.elapsed() < PATIENCE, "it is not counted");
+        assert!(begin.elapsed() < TEST_TIMEOUT, "it is not counted");
     }
     assert_eq!(muster.get("/readyz").await.status, 200);
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("the journal's checkpoint was not saved"), "{log}");
-    disk.make_room();
-    let (code, _, stderr) = run(&["verify", "--data-dir", disk.data().to_str().unwrap()], &[]);
+    disk.free_space();
+    let (code, _, stderr) = run_muster(&["verify", "--data-dir", disk.data().to_str().unwrap()], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     let mode = fs::metadata(disk.data()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
@@ -185,7 +187,7 @@ const STOPPED: Duration = Duration::from_secs(15);
 /// A disk whose sync takes 4 s: the service stops in the promised time, and what it answered is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_disk_does_not_keep_the_service() {
-    let disk = Disk::new();
+    let disk = FaultyDisk::new();
     let muster = disk.start(&[("MUSTER_STORE__CHECKPOINT_EVERY", "1")]);
     assert_eq!(muster.post(INSERT, import()).await.status, 200);
     disk.slow_down(Duration::from_secs(4));
@@ -213,7 +215,7 @@ async fn a_slow_disk_does_not_keep_the_service() {
     for caller in callers {
         caller.await.unwrap();
     }
-    let (status, log) = tokio::task::spawn_blocking(move || muster.ended()).await.unwrap();
+    let (status, log) = tokio::task::spawn_blocking(move || muster.wait_for_exit()).await.unwrap();
     let took = begin.elapsed();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(took < STOPPED, "it took {took:?} to stop: {log}");

@@ -5,21 +5,23 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use muster::domain::{AccountNumber, Event};
-use muster::journal::{Append, Origin};
+use muster::journal::{AppendRequest, Origin};
 
-use crate::muster::{Muster, copy_files, directory, files, muster, run, send_signal};
+use crate::service_process::{
+    ServiceProcess, copy_files, list_files, muster_command, run_muster, send_signal, temp_directory,
+};
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests::{LIST, ONLINE, account_with, accounts, list};
 
 /// Starts a service that cannot run; returns what it says.
-fn refused(data: &Path, environment: &[(&str, &str)]) -> String {
-    refused_with(1, data, environment)
+fn start_error(data: &Path, environment: &[(&str, &str)]) -> String {
+    start_error_with(1, data, environment)
 }
 
 /// The same, for one that ends in this exit code.
-fn refused_with(exit: i32, data: &Path, environment: &[(&str, &str)]) -> String {
+fn start_error_with(exit: i32, data: &Path, environment: &[(&str, &str)]) -> String {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()];
-    let (code, stdout, stderr) = run(&arguments, environment);
+    let (code, stdout, stderr) = run_muster(&arguments, environment);
     assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{stderr}");
     // The log may say what happened on the way; the last line is the sentence.
     stderr.lines().last().unwrap().replace(data.to_str().unwrap(), "DATA")
@@ -36,13 +38,14 @@ async fn what_keeps_it_from_starting() {
     let mut sentences = String::new();
     let mut note = |what: &str, sentence: String| sentences += &format!("{what}:\n  {sentence}\n");
 
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
-    note("a second process", refused(data.path(), &[]));
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
+    note("a second process", start_error(data.path(), &[]));
     let address = muster.url("").replace("http://", "");
-    let other = directory();
-    let (code, _, stderr) = run(&["serve", "--listen", &address, "--data-dir", other.path().to_str().unwrap()], &[]);
-    assert_eq!((code, files(other.path()).len()), (Some(1), 0), "a taken port leaves nothing on the disk");
+    let other = temp_directory();
+    let (code, _, stderr) =
+        run_muster(&["serve", "--listen", &address, "--data-dir", other.path().to_str().unwrap()], &[]);
+    assert_eq!((code, list_files(other.path()).len()), (Some(1), 0), "a taken port leaves nothing on the disk");
     note("a taken port", stderr.lines().last().unwrap().replace(&address, "ADDRESS"));
     assert_eq!(muster.post(ONLINE, accounts(["8618210001"])).await.status, 200, "the first one lives");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
@@ -50,29 +53,29 @@ async fn what_keeps_it_from_starting() {
     let key = data.path().join("keys/master.key");
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
-    note("a key that others may read", refused(data.path(), &[]));
+    note("a key that others may read", start_error(data.path(), &[]));
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     let right = fs::read(&key).unwrap();
     fs::write(&key, "nonsense").unwrap();
-    note("a key file with something else", refused(data.path(), &[]));
+    note("a key file with something else", start_error(data.path(), &[]));
     fs::remove_file(&key).unwrap();
-    note("no key file", refused(data.path(), &[]));
-    let another = directory();
-    assert_eq!(Muster::start(another.path(), &[]).stop("TERM").0.code(), Some(0));
+    note("no key file", start_error(data.path(), &[]));
+    let another = temp_directory();
+    assert_eq!(ServiceProcess::start(another.path(), &[]).stop("TERM").0.code(), Some(0));
     let wrong = another.path().join("keys/master.key");
     let wrong = wrong.to_str().unwrap();
-    note("another key", refused(data.path(), &[("MUSTER_VAULT__MASTER_KEY_FILE", wrong)]).replace(wrong, "KEY"));
+    note("another key", start_error(data.path(), &[("MUSTER_VAULT__MASTER_KEY_FILE", wrong)]).replace(wrong, "KEY"));
     fs::write(&key, right).unwrap();
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
 
-    let foreign = directory();
+    let foreign = temp_directory();
     fs::write(foreign.path().join("letters.txt"), "not ours").unwrap();
-    note("a directory that is not ours", refused(foreign.path(), &[]));
+    note("a directory that is not ours", start_error(foreign.path(), &[]));
     assert_eq!(fs::read_to_string(foreign.path().join("letters.txt")).unwrap(), "not ours");
     let file = foreign.path().join("letters.txt");
-    note("a file where the directory should be", refused(&file, &[]));
+    note("a file where the directory should be", start_error(&file, &[]));
 
-    assert_eq!(Muster::start(data.path(), &[]).stop("TERM").0.code(), Some(0), "nothing is damaged");
+    assert_eq!(ServiceProcess::start(data.path(), &[]).stop("TERM").0.code(), Some(0), "nothing is damaged");
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("faults_at_start", sentences);
@@ -82,18 +85,21 @@ async fn what_keeps_it_from_starting() {
 /// A journal with a flipped byte is not served.
 #[tokio::test]
 async fn a_corrupted_block() {
-    let data = directory();
+    let data = temp_directory();
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
     {
         let store = open_store(data.path());
         let journal = open_journal(store.clone());
         let at = muster::clock::now();
         let events = vec![Event::OnlineRequested];
-        journal.append(Append { account, expected_version: 0, events, origin: Origin::SERVICE, at }).await.unwrap();
+        journal
+            .append(AppendRequest { account, expected_version: 0, events, origin: Origin::SERVICE, at })
+            .await
+            .unwrap();
         // A block that says it follows, with bytes that are none.
         store.append(&[(2, [7; 200])]).unwrap();
     }
-    let sentence = refused_with(4, data.path(), &[]);
+    let sentence = start_error_with(4, data.path(), &[]);
     assert!(sentence.contains("damaged at position 2") && sentence.contains("backup"), "{sentence}");
 }
 
@@ -101,8 +107,8 @@ async fn a_corrupted_block() {
 /// that byte any more: then every event and every sealed value is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_byte() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     for from in (8_618_210_000..).step_by(1_000).take(5) {
         assert_eq!(muster.post(ONLINE, sealed_batch(from..from + 100)).await.status, 200);
     }
@@ -110,13 +116,13 @@ async fn a_changed_byte() {
     let whole = fs::read(data.path().join("store/db")).unwrap();
     let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
     for part in 1..8 {
-        let copy = directory();
+        let copy = temp_directory();
         copy_files(data.path(), copy.path());
         let mut changed = whole.clone();
         changed[end * part / 8] ^= 0x55;
         fs::write(copy.path().join("store/db"), &changed).unwrap();
-        match Muster::try_start(copy.path(), &[]) {
-            Ok(muster) => everything_is_there(muster, part).await,
+        match ServiceProcess::try_start(copy.path(), &[]) {
+            Ok(muster) => assert_complete(muster, part).await,
             Err((status, log)) => {
                 assert!(matches!(status.code(), Some(1 | 4)), "part {part}: {log}");
                 assert!(log.lines().last().unwrap().starts_with("muster: "), "part {part}: {log}");
@@ -126,14 +132,14 @@ async fn a_changed_byte() {
 }
 
 /// All accounts are served, the log is whole, and each sealed value opens: a rotation opens and seals all of them.
-async fn everything_is_there(muster: Muster, part: usize) {
+async fn assert_complete(muster: ServiceProcess, part: usize) {
     let listed = muster.get(LIST).await.json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 500, "part {part}: it serves what is left");
     for check in ["verify", "replay"] {
         let checked = muster.post(&format!("/api/v1/{check}"), "").await;
         assert_eq!(checked.status, 200, "part {part}: {}", checked.text);
     }
-    let (code, _, stderr) = run(&["vault", "rotate", "--server", &muster.url("")], &[]);
+    let (code, _, stderr) = run_muster(&["vault", "rotate", "--server", &muster.url("")], &[]);
     assert_eq!(code, Some(0), "part {part}: {stderr}");
     // A content that was read wrong would be another one, and refused.
     for from in (8_618_210_000..).step_by(1_000).take(5) {
@@ -146,8 +152,8 @@ async fn everything_is_there(muster: Muster, part: usize) {
 /// A disk that is full: nothing is answered that is not there, the process ends, and goes on once there is room.
 #[tokio::test]
 async fn a_full_disk() {
-    let data = directory();
-    assert_eq!(Muster::start(data.path(), &[]).stop("TERM").0.code(), Some(0));
+    let data = temp_directory();
+    assert_eq!(ServiceProcess::start(data.path(), &[]).stop("TERM").0.code(), Some(0));
     // A limit on the size of files stands for the disk; `ulimit -f` counts blocks of 512 or 1,024 bytes.
     let serve = format!(
         "trap '' XFSZ; ulimit -f 40000; exec {} serve --listen 127.0.0.1:0 --data-dir {}",
@@ -157,7 +163,7 @@ async fn a_full_disk() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &serve]).env_clear();
     shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let muster = Muster::spawn(&mut shell);
+    let muster = ServiceProcess::spawn(&mut shell);
     let mut imported: Vec<String> = Vec::new();
     let mut numbers = (8_618_210_000_u64..).step_by(1_000);
     let asked = format!("{ONLINE}?details=true");
@@ -174,10 +180,10 @@ async fn a_full_disk() {
             break;
         }
     }
-    let (status, log) = muster.ended();
+    let (status, log) = muster.wait_for_exit();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.lines().last().unwrap().contains("check the disk"), "{log}");
-    let muster = Muster::start(data.path(), &[]);
+    let muster = ServiceProcess::start(data.path(), &[]);
     let listed = muster.get(LIST).await.text;
     assert!(imported.len() > 1_000, "{}", imported.len());
     for number in imported {
@@ -189,8 +195,8 @@ async fn a_full_disk() {
 #[tokio::test]
 async fn signals() {
     for signal in ["TERM", "INT"] {
-        let data = directory();
-        let muster = Muster::start(data.path(), &[]);
+        let data = temp_directory();
+        let muster = ServiceProcess::start(data.path(), &[]);
         let address = muster.url("").replace("http://", "");
         let mut half = tokio::net::TcpStream::connect(&address).await.unwrap();
         let head = format!(
@@ -207,8 +213,8 @@ async fn signals() {
 /// A client that goes away, and one that sends rubbish, harm nobody.
 #[tokio::test]
 async fn rubbish_on_the_wire() {
-    let data = directory();
-    let service = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let service = ServiceProcess::start(data.path(), &[]);
     let address = service.url("").replace("http://", "");
     for rubbish in
         [&b"\0\0\0"[..], b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n", &[b'a'; 100_000]]
@@ -218,14 +224,14 @@ async fn rubbish_on_the_wire() {
     }
     assert_eq!(service.get("/readyz").await.status, 200);
     send_signal(service.pid(), "TERM");
-    assert_eq!(service.ended().0.code(), Some(0));
+    assert_eq!(service.wait_for_exit().0.code(), Some(0));
 }
 
 /// The command line says what is wrong with it.
 #[test]
 fn usage() {
-    let (code, stdout, stderr) = run(&["serve", "--listen", "nowhere"], &[("MUSTER_HTTP__MAX_BATCH", "many")]);
+    let (code, stdout, stderr) = run_muster(&["serve", "--listen", "nowhere"], &[("MUSTER_HTTP__MAX_BATCH", "many")]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert!(stderr.contains("http.listen") && stderr.contains("http.max_batch"), "all faults at once: {stderr}");
-    assert_eq!(muster(&["fly"], &[]).status().unwrap().code(), Some(2));
+    assert_eq!(muster_command(&["fly"], &[]).status().unwrap().code(), Some(2));
 }

@@ -6,31 +6,31 @@ use std::path::PathBuf;
 use muster::journal::Journal;
 use tempfile::TempDir;
 
-use crate::bridge::gateway::Gateway;
+use crate::bridge::scripted_gateway::ScriptedGateway;
+use crate::fake_graph::{APP_SECRET, FakeGraph, TOKEN, VERIFY_TOKEN, WABA};
 use crate::gateway_check::SECRET;
-use crate::graph::{APP_SECRET, Graph, TOKEN, VERIFY_TOKEN, WABA};
-use crate::muster::{Delivery, Muster, Receiver, directory, told_about};
+use crate::service_process::{ReceivedDelivery, ServiceProcess, WebhookReceiver, accepted_payloads, temp_directory};
 use crate::testkit::fixture::{open_journal, open_store};
 
 /// Its data directory is `data`, below `place`.
 pub struct Fixture {
     pub place: TempDir,
-    pub gateway: Gateway,
-    pub graph: Graph,
-    pub receiver: Receiver,
+    pub gateway: ScriptedGateway,
+    pub graph: FakeGraph,
+    pub receiver: WebhookReceiver,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Fixture {
     /// With a receiver that takes everything; all accounts are the simulator's.
     pub async fn new() -> Fixture {
-        Fixture::with_receiver(Receiver::start().await).await
+        Fixture::with_receiver(WebhookReceiver::start().await).await
     }
 
-    pub async fn with_receiver(receiver: Receiver) -> Fixture {
-        let (gateway, graph) = (Gateway::start().await, Graph::start().await);
+    pub async fn with_receiver(receiver: WebhookReceiver) -> Fixture {
+        let (gateway, graph) = (ScriptedGateway::start().await, FakeGraph::start().await);
         let settings = vec![("MUSTER_WEBHOOKS__BASE_URL", receiver.base.clone())];
-        Fixture { place: directory(), gateway, graph, receiver, settings }
+        Fixture { place: temp_directory(), gateway, graph, receiver, settings }
     }
 
     pub fn with(mut self, name: &'static str, value: &str) -> Fixture {
@@ -70,22 +70,24 @@ impl Fixture {
     }
 
     /// Starts the service on what is there; the gateway reports to it from then on.
-    pub fn start(&self) -> Muster {
+    pub fn start(&self) -> ServiceProcess {
         self.start_with(&[])
     }
 
     /// As `start`, with more settings.
-    pub fn start_with(&self, more: &[(&str, &str)]) -> Muster {
+    pub fn start_with(&self, more: &[(&str, &str)]) -> ServiceProcess {
         let settings = self.settings.iter().map(|(name, value)| (*name, value.as_str()));
-        let muster = Muster::start(&self.data(), &settings.chain(more.iter().copied()).collect::<Vec<_>>());
-        self.gateway.report_to(&muster.url(""));
+        let muster = ServiceProcess::start(&self.data(), &settings.chain(more.iter().copied()).collect::<Vec<_>>());
+        self.gateway.set_report_target(&muster.url(""));
         muster
     }
 
     /// Waits until the last thing that callers are told of an account is this.
     pub async fn told(&self, account: &str, last: &str) {
-        let is_last = |all: &[Delivery]| told_about(all, account).last().is_some_and(|told| told.starts_with(last));
-        self.receiver.until(&format!("{last:?} of {account}"), is_last).await;
+        let is_last = |all: &[ReceivedDelivery]| {
+            accepted_payloads(all, account).last().is_some_and(|told| told.starts_with(last))
+        };
+        self.receiver.wait_until(&format!("{last:?} of {account}"), is_last).await;
     }
 
     /// The journal, while no service runs.

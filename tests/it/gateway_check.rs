@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::muster::{Output, directory, muster, run_to_end};
+use crate::service_process::{ProcessOutput, muster_command, run_command, temp_directory};
 
 /// A made-up secret: 24 bytes.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
@@ -34,28 +34,28 @@ const FAULTS: [(&str, &[&str]); 18] = [
 ];
 
 /// A Python gateway under test. Ends with it.
-pub struct Gateway {
+pub struct PythonGateway {
     child: Child,
     pub url: Option<String>,
 }
 
-impl Gateway {
+impl PythonGateway {
     /// Starts a script of `tests/gateway` with its files in `place`.
-    pub fn start(script: &str, arguments: &[&str], place: &Path) -> Gateway {
+    pub fn start(script: &str, arguments: &[&str], place: &Path) -> PythonGateway {
         std::fs::write(place.join("bridge.secret"), SECRET).unwrap();
         let is_pull = arguments.contains(&"--pull");
         let mut command = Command::new("python3");
         command.arg("-B").arg(format!("{}/tests/gateway/{script}", env!("CARGO_MANIFEST_DIR"))).args(arguments);
         command.current_dir(place).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let stdout = Output::of(child.stdout.take().unwrap());
-        let line = if is_pull { String::new() } else { stdout.line().unwrap() };
+        let stdout = ProcessOutput::read_from(child.stdout.take().unwrap());
+        let line = if is_pull { String::new() } else { stdout.next_line().unwrap() };
         let url = serde_json::from_str::<Value>(&line).ok().map(|told| told["listening"].as_str().unwrap().to_owned());
-        Gateway { child, url }
+        PythonGateway { child, url }
     }
 }
 
-impl Drop for Gateway {
+impl Drop for PythonGateway {
     fn drop(&mut self) {
         let _gone = self.child.kill();
         let _gone = self.child.wait();
@@ -74,17 +74,18 @@ fn check(
     pull: bool,
     patience: &str,
 ) -> (Option<i32>, String, Vec<(String, bool, String)>) {
-    let (place, listen): (TempDir, String) = (directory(), free_address());
+    let (place, listen): (TempDir, String) = (temp_directory(), free_address());
     let url = format!("http://{listen}");
     let mut arguments = [fault, &["--listen", "127.0.0.1:0", "--muster", &url, "--delay", "0"]].concat();
     if pull {
         arguments.push("--pull");
     }
-    let gateway = Gateway::start(script, &arguments, place.path());
+    let gateway = PythonGateway::start(script, &arguments, place.path());
     let secret = place.path().join("bridge.secret");
-    let mut command = muster(&["gateway", "check", "--listen", &listen, "--patience", patience, "-o", "json"], &[]);
+    let mut command =
+        muster_command(&["gateway", "check", "--listen", &listen, "--patience", patience, "-o", "json"], &[]);
     command.arg("--secret-file").arg(secret).args(&gateway.url);
-    let (code, stdout, stderr) = run_to_end(&mut command);
+    let (code, stdout, stderr) = run_command(&mut command);
     let finding = |line: &str| {
         let finding: Value = serde_json::from_str(line).unwrap();
         let text = |field: &str| finding[field].as_str().unwrap().to_owned();

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use crate::calls::online;
-use crate::muster::{Muster, directory, run};
+use crate::service_process::{ServiceProcess, run_muster, temp_directory};
 
 /// A gateway that nobody listens for, over the bridge, serving all accounts.
 fn settings(url: &str) -> [(&str, &str); 3] {
@@ -22,11 +22,11 @@ fn of<'g>(gateways: &'g Value, name: &str) -> &'g Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_is_away_is_no_reason_to_be_unready() {
-    let data = directory();
+    let data = temp_directory();
     // A port that was free a moment ago: whoever connects is refused.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{nobody}");
-    let muster = Muster::start(data.path(), &settings(&url));
+    let muster = ServiceProcess::start(data.path(), &settings(&url));
     assert_eq!(muster.get("/readyz").await.status, 200);
 
     let shown = muster.get("/api/v1/gateways").await;
@@ -58,11 +58,12 @@ async fn a_gateway_that_is_away_is_no_reason_to_be_unready() {
 /// What cannot be compared is refused, and stands nowhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_gateway_that_is_set_up_is_compared() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let server = muster.url("");
     let reconcile = |name: &str, reason: &str| {
-        let (code, _, said) = run(&["gateways", "reconcile", name, "--reason", reason, "--server", &server], &[]);
+        let (code, _, said) =
+            run_muster(&["gateways", "reconcile", name, "--reason", reason, "--server", &server], &[]);
         (code, said.trim().to_owned())
     };
     let (code, said) = reconcile("simulator", "it was restored");
@@ -78,7 +79,7 @@ async fn only_a_gateway_that_is_set_up_is_compared() {
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(muster.get("/api/v1/acts").await.json()["acts"], json!([]));
 
-    let (code, shown, said) = run(&["gateways", "--server", &server], &[]);
+    let (code, shown, said) = run_muster(&["gateways", "--server", &server], &[]);
     assert_eq!(code, Some(0), "{said}");
     for part in ["simulator", "It is built in, and always there.", "cloud_api", "It is not set up"] {
         assert!(shown.contains(part), "{part} in {shown}");

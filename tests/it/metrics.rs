@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use muster::metrics::list;
+use muster::metrics::metric_list;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use yaml_rust2::YamlLoader;
 
-use crate::muster::{Muster, PATIENCE, Receiver, directory, run};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT, WebhookReceiver, run_muster, temp_directory};
 use crate::testkit::requests::{self, INSERT, ONLINE, PHONE, RECYCLE};
 
 const README: &str = include_str!("../../README.md");
@@ -22,7 +22,7 @@ struct Scrape {
 }
 
 impl Scrape {
-    async fn of(muster: &Muster) -> Scrape {
+    async fn of(muster: &ServiceProcess) -> Scrape {
         let answer = muster.get("/metrics").await;
         assert_eq!((answer.status, answer.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
         let mut scrape = Scrape { kinds: BTreeMap::new(), samples: Vec::new() };
@@ -75,7 +75,7 @@ impl Scrape {
 }
 
 /// A scrape once it is `enough`.
-async fn scrape_until(muster: &Muster, what: &str, enough: impl Fn(&Scrape) -> bool) -> Scrape {
+async fn scrape_until(muster: &ServiceProcess, what: &str, enough: impl Fn(&Scrape) -> bool) -> Scrape {
     let scraping = async {
         loop {
             let scrape = Scrape::of(muster).await;
@@ -85,21 +85,21 @@ async fn scrape_until(muster: &Muster, what: &str, enough: impl Fn(&Scrape) -> b
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, scraping).await.unwrap_or_else(|_| panic!("no scrape has {what}"))
+    timeout(TEST_TIMEOUT, scraping).await.unwrap_or_else(|_| panic!("no scrape has {what}"))
 }
 
 /// The list, README, the golden file and a running service have the same metrics.
 #[tokio::test]
 async fn every_metric_is_listed() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let names = Scrape::of(&muster).await.names();
-    let sorted = |metric: &list::Metric| {
+    let sorted = |metric: &metric_list::Metric| {
         let labels: BTreeSet<&str> = metric.labels.iter().copied().collect();
         let labels: Vec<&str> = labels.into_iter().collect();
         format!("{} {} {}", metric.name, metric.kind.name(), labels.join(" ")).trim_end().to_owned()
     };
-    let listed: BTreeSet<String> = list::ALL.iter().map(sorted).collect();
+    let listed: BTreeSet<String> = metric_list::ALL.iter().map(sorted).collect();
     assert_eq!(names.lines().map(str::to_owned).collect::<BTreeSet<_>>(), listed);
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
@@ -107,25 +107,25 @@ async fn every_metric_is_listed() {
     });
     let rows: Vec<&str> =
         README.lines().filter(|line| line.starts_with("| `muster_") || line.starts_with("| `process_")).collect();
-    let row = |metric: &list::Metric| {
+    let row = |metric: &metric_list::Metric| {
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
         format!("| `{}` | {} | {} | {} |", metric.name, metric.kind.name(), labels.join(", "), metric.help)
     };
-    let expected: Vec<String> = list::ALL.iter().map(row).collect();
+    let expected: Vec<String> = metric_list::ALL.iter().map(row).collect();
     assert_eq!(rows, expected, "the table in README.md");
 }
 
 /// Every figure that can be known from outside is what it must be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_are_what_was_done() {
-    let (data, receiver) = (directory(), Receiver::failing(|attempt| attempt < 4).await);
+    let (data, receiver) = (temp_directory(), WebhookReceiver::start_failing(|attempt| attempt < 4).await);
     let settings = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
         ("MUSTER_WEBHOOKS__RETRY_WAITS", "10ms,10ms,10ms,10ms,10ms,10ms,10ms,10ms"),
         ("MUSTER_SIMULATOR__DELAY_MS", "1"),
         ("MUSTER_HTTP__ALWAYS_200", "true"),
     ];
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
     let accounts = 861_821_726_100..861_821_726_107_u64;
     assert_eq!(muster.post(INSERT, requests::accounts(accounts.clone())).await.json()["code"], 200);
     // What holds already is done, and makes no event.
@@ -188,11 +188,11 @@ async fn figures_are_what_was_done() {
 /// Who was not let in is counted, also at this door.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_not_let_in() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[("MUSTER_HTTP__REQUESTS_PER_SECOND", "1000")]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_HTTP__REQUESTS_PER_SECOND", "1000")]);
     let server = muster.url("");
     let words = ["keys", "create", "--name", "first", "--role", "admin", "-o", "json", "--server", &server];
-    let (code, made, stderr) = run(&words, &[]);
+    let (code, made, stderr) = run_muster(&words, &[]);
     assert_eq!(code, Some(0), "{stderr}");
     let key = serde_json::from_str::<Value>(&made).unwrap()["key"].as_str().unwrap().to_owned();
     let ask = async |key: &str| {
@@ -238,13 +238,13 @@ fn texts<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
 /// No panel and no rule asks for what a service that has done some work does not export, and the dashboard shows all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dashboard_and_alerts_ask_for_what_there_is() {
-    let (data, receiver) = (directory(), Receiver::start().await);
-    let muster = Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
+    let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
     assert_eq!(muster.post(ONLINE, requests::accounts(["861821726232"])).await.status, 200);
-    receiver.until("a webhook", |told| !told.is_empty()).await;
+    receiver.wait_until("a webhook", |told| !told.is_empty()).await;
     let exported: BTreeSet<String> = Scrape::of(&muster).await.samples.into_iter().map(|sample| sample.0).collect();
     let printed = |verb| {
-        let (code, stdout, stderr) = run(&[verb], &[]);
+        let (code, stdout, stderr) = run_muster(&[verb], &[]);
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
         stdout
     };
@@ -260,7 +260,7 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
         ["_bucket", "_sum", "_count"].iter().find_map(|it| name.strip_suffix(it)).unwrap_or(name).to_owned()
     };
     let shown: BTreeSet<String> = shown.iter().map(|name| stem(name)).collect();
-    let missing = list::ALL.iter().filter(|metric| !shown.contains(metric.name)).map(|metric| metric.name);
+    let missing = metric_list::ALL.iter().filter(|metric| !shown.contains(metric.name)).map(|metric| metric.name);
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new(), "in no panel");
     let panels = dashboard["panels"].as_array().unwrap();
     let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();

@@ -1,21 +1,23 @@
 //! The description of the API, held against what is really answered and sent.
 
-mod described;
+mod api_description;
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::muster::{Answer, Muster, PATIENCE, Receiver, directory, run};
+use crate::service_process::{
+    ServiceProcess, ServiceResponse, TEST_TIMEOUT, WebhookReceiver, run_muster, temp_directory,
+};
 use crate::testkit::requests;
-use ::muster::webhooks::signature::Secret;
-use described::Described;
+use ::muster::webhooks::signature::WebhookSecret;
+use api_description::ApiDescription;
 
 /// The whole of it is reviewed like code. `INSTA_UPDATE=always` rewrites it.
 #[test]
 fn the_description_is_reviewed() {
-    let (code, printed, _) = run(&["openapi"], &[]);
+    let (code, printed, _) = run_muster(&["openapi"], &[]);
     assert_eq!(code, Some(0));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots/openapi.json");
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
@@ -32,27 +34,27 @@ fn the_description_is_reviewed() {
 }
 
 /// Asks, and holds each answer against the description.
-struct Talk {
-    muster: Muster,
-    described: Described,
+struct CheckedClient {
+    muster: ServiceProcess,
+    described: ApiDescription,
     /// The API key that is shown, if one is.
     key: Option<String>,
 }
 
-impl Talk {
+impl CheckedClient {
     /// Asks for what is expected to be answered with this status.
-    async fn say(&mut self, method: &str, path: &str, body: impl ToString, status: u16) -> Answer {
-        self.say_with(method, path, &[("content-type", "application/json")], body, status).await
+    async fn send(&mut self, method: &str, path: &str, body: impl ToString, status: u16) -> ServiceResponse {
+        self.send_with(method, path, &[("content-type", "application/json")], body, status).await
     }
 
-    async fn say_with(
+    async fn send_with(
         &mut self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
         body: impl ToString,
         status: u16,
-    ) -> Answer {
+    ) -> ServiceResponse {
         let body = body.to_string();
         let mut request =
             self.muster.client().request(method.parse().unwrap(), self.muster.url(path)).body(body.clone());
@@ -69,19 +71,19 @@ impl Talk {
     }
 
     /// Asks under `/api/v1`, once well and once as it is refused.
-    async fn both(&mut self, method: &str, path: &str, body: &str, bad: (&str, &str, u16)) {
-        self.say(method, &format!("/api/v1/{path}"), body, 200).await;
-        self.say(method, &format!("/api/v1/{}", bad.0), bad.1, bad.2).await;
+    async fn send_good_and_bad(&mut self, method: &str, path: &str, body: &str, bad: (&str, &str, u16)) {
+        self.send(method, &format!("/api/v1/{path}"), body, 200).await;
+        self.send(method, &format!("/api/v1/{}", bad.0), bad.1, bad.2).await;
     }
 
     /// Asks until it is answered so.
-    async fn until(&mut self, path: &str, wanted: &str) {
+    async fn send_until(&mut self, path: &str, wanted: &str) {
         let asking = async {
             while !self.muster.get(path).await.text.contains(wanted) {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{path} never has {wanted}"));
+        timeout(TEST_TIMEOUT, asking).await.unwrap_or_else(|_| panic!("{path} never has {wanted}"));
     }
 }
 
@@ -101,9 +103,9 @@ fn account(number: &str, name: &str) -> Value {
 /// Every path is called, and answers and webhooks are what the description says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_as_described() {
-    let data = directory();
+    let data = temp_directory();
     // The first attempt fails, and there is no second one: it is dead at once.
-    let receiver = Receiver::failing(|attempt| attempt == 0).await;
+    let receiver = WebhookReceiver::start_failing(|attempt| attempt == 0).await;
     let settings = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
         ("MUSTER_WEBHOOKS__RETRY_WAITS", ""),
@@ -111,31 +113,31 @@ async fn answers_are_as_described() {
         ("MUSTER_HTTP__MAX_BODY_BYTES", "100000"),
         ("MUSTER_GATEWAY__BRIDGE__SECRET", SECRET),
     ];
-    let muster = Muster::start(data.path(), &settings);
-    let mut talk = Talk { muster, described: Described::new(), key: None };
+    let muster = ServiceProcess::start(data.path(), &settings);
+    let mut talk = CheckedClient { muster, described: ApiDescription::new(), key: None };
 
     for path in ["/healthz", "/readyz", "/metrics"] {
-        talk.say("GET", path, "", 200).await;
-        talk.say("HEAD", path, "", 200).await;
+        talk.send("GET", path, "", 200).await;
+        talk.send("HEAD", path, "", 200).await;
     }
-    documented(&mut talk).await;
-    report(&mut talk).await;
-    receiver.until("the account's and the number's", |told| told.len() == 6).await;
-    talk.until("/api/v1/webhooks/sync", r#""deadLetters":1"#).await;
-    read(&mut talk).await;
+    call_contract(&mut talk).await;
+    act_as_gateway(&mut talk).await;
+    receiver.wait_until("the account's and the number's", |told| told.len() == 6).await;
+    talk.send_until("/api/v1/webhooks/sync", r#""deadLetters":1"#).await;
+    call_audit(&mut talk).await;
     manage_webhooks(&mut talk).await;
-    keep_up(&mut talk).await;
-    give_keys(&mut talk).await;
+    call_maintenance(&mut talk).await;
+    call_keys(&mut talk).await;
 
-    talk.described.was_all_seen();
+    talk.described.assert_complete();
     for delivery in receiver.deliveries().iter() {
         talk.described.check_webhook(delivery);
     }
 }
 
 /// As a gateway: what it fetches, acknowledges and reports.
-async fn report(talk: &mut Talk) {
-    let secret = Secret::parse(SECRET).unwrap();
+async fn act_as_gateway(talk: &mut CheckedClient) {
+    let secret = WebhookSecret::parse(SECRET).unwrap();
     let report =
         json!({"sequence": 1, "time": "2026-11-28T05:20:00Z", "account": NUMBER, "type": "connected", "session": 1});
     let acks = json!({"acks": [{"lease": "7-1"}]}).to_string();
@@ -152,14 +154,14 @@ async fn report(talk: &mut Talk) {
             let mut headers =
                 vec![("webhook-id", id.as_str()), ("webhook-timestamp", &seconds), ("webhook-signature", &signature)];
             headers.extend((status == 200).then_some(("content-type", "application/json")));
-            talk.say_with(method, path, &headers, body, status).await;
+            talk.send_with(method, path, &headers, body, status).await;
         }
         let unsigned = if method == "GET" { String::new() } else { "{}".to_owned() };
-        talk.say(method, path, unsigned, 401).await;
+        talk.send(method, path, unsigned, 401).await;
     }
 }
 
-async fn documented(talk: &mut Talk) {
+async fn call_contract(talk: &mut CheckedClient) {
     let json = ("content-type", "application/json");
     let batch = |accounts: &[Value]| json!({"whatsAppList": accounts});
     let [insert, online, recycle] =
@@ -167,170 +169,197 @@ async fn documented(talk: &mut Talk) {
     let [phone, code] = ["submitPhone", "submitVerifyCode"].map(|name| format!("{REGISTER}/{name}"));
     let lee = account(NUMBER, "lee");
     let keyed = [json, ("idempotency-key", "one")];
-    talk.say_with("POST", &insert, &keyed, batch(std::slice::from_ref(&lee)), 200).await;
-    talk.say_with("POST", &insert, &keyed, batch(std::slice::from_ref(&lee)), 200).await;
-    talk.say_with("POST", &insert, &keyed, batch(&[]), 422).await;
-    talk.say("POST", &insert, batch(&[account(NUMBER, "other")]), 409).await;
+    talk.send_with("POST", &insert, &keyed, batch(std::slice::from_ref(&lee)), 200).await;
+    talk.send_with("POST", &insert, &keyed, batch(std::slice::from_ref(&lee)), 200).await;
+    talk.send_with("POST", &insert, &keyed, batch(&[]), 422).await;
+    talk.send("POST", &insert, batch(&[account(NUMBER, "other")]), 409).await;
     let both = batch(&[account(NUMBER, "other"), account("8618210001234", "lee")]);
-    talk.say("POST", &format!("{insert}?details=true"), &both, 207).await;
-    talk.say("POST", &online, batch(&[lee]), 200).await;
-    talk.until("/api/v1/events", "came_online").await;
-    talk.say("POST", &recycle, json!({"whatsAppList": [NUMBER, "861821726231"]}), 207).await;
-    talk.until("/api/v1/events", "went_offline").await;
+    talk.send("POST", &format!("{insert}?details=true"), &both, 207).await;
+    talk.send("POST", &online, batch(&[lee]), 200).await;
+    talk.send_until("/api/v1/events", "came_online").await;
+    talk.send("POST", &recycle, json!({"whatsAppList": [NUMBER, "861821726231"]}), 207).await;
+    talk.send_until("/api/v1/events", "went_offline").await;
     let registration =
         json!({"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
-    talk.say("POST", &phone, &registration, 200).await;
+    talk.send("POST", &phone, &registration, 200).await;
     let submitted = |code: &str| json!({"phone": "182172623211", "verifyCode": code, "areaCode": "+86"});
-    talk.say("POST", &code, submitted("654321"), 200).await;
-    talk.until("/api/v1/events", "registration_failed").await;
-    talk.say("POST", &code, submitted("123456"), 200).await;
-    talk.until("/api/v1/events", ".registered.").await;
-    talk.say("POST", &code, submitted("123456"), 404).await;
+    talk.send("POST", &code, submitted("654321"), 200).await;
+    talk.send_until("/api/v1/events", "registration_failed").await;
+    talk.send("POST", &code, submitted("123456"), 200).await;
+    talk.send_until("/api/v1/events", ".registered.").await;
+    talk.send("POST", &code, submitted("123456"), 404).await;
     for post in [&insert, &online, &recycle, &phone, &code] {
-        talk.say("POST", post, r#"{"whatsAppList":1}"#, 400).await;
-        talk.say_with("POST", post, &[("content-type", "text/plain")], "{}", 415).await;
-        talk.say("POST", post, " ".repeat(100_001), 413).await;
+        talk.send("POST", post, r#"{"whatsAppList":1}"#, 400).await;
+        talk.send_with("POST", post, &[("content-type", "text/plain")], "{}", 415).await;
+        talk.send("POST", post, " ".repeat(100_001), 413).await;
     }
 
     let query = format!("{WHATSAPP}/queryWhatsAppStatus");
-    let list = talk.say("GET", &query, "", 200).await;
-    talk.say_with("GET", &query, &[("if-none-match", list.header("etag"))], "", 304).await;
-    talk.say("GET", &format!("{query}?whatsApp=x"), "", 400).await;
-    talk.say_with("GET", &query, &[("host", "example.com")], "", 403).await;
+    let list = talk.send("GET", &query, "", 200).await;
+    talk.send_with("GET", &query, &[("if-none-match", list.header("etag"))], "", 304).await;
+    talk.send("GET", &format!("{query}?whatsApp=x"), "", 400).await;
+    talk.send_with("GET", &query, &[("host", "example.com")], "", 403).await;
 }
 
 /// What auditors ask.
-async fn read(talk: &mut Talk) {
+async fn call_audit(talk: &mut CheckedClient) {
     let unknown = "accounts/8618210009999";
-    talk.both("GET", "accounts?status=1&limit=1", "", ("accounts?status=3", "", 400)).await;
-    talk.both("GET", &format!("accounts/{NUMBER}?version=2"), "", (unknown, "", 404)).await;
-    talk.both("GET", "accounts/8618210001234", "", ("accounts/1", "", 400)).await;
-    talk.both("GET", "accounts/86182172623211", "", (unknown, "", 404)).await;
-    talk.both("GET", &format!("accounts/{NUMBER}/events?limit=2"), "", (&format!("{unknown}/events"), "", 404)).await;
+    talk.send_good_and_bad("GET", "accounts?status=1&limit=1", "", ("accounts?status=3", "", 400)).await;
+    talk.send_good_and_bad("GET", &format!("accounts/{NUMBER}?version=2"), "", (unknown, "", 404)).await;
+    talk.send_good_and_bad("GET", "accounts/8618210001234", "", ("accounts/1", "", 400)).await;
+    talk.send_good_and_bad("GET", "accounts/86182172623211", "", (unknown, "", 404)).await;
+    talk.send_good_and_bad(
+        "GET",
+        &format!("accounts/{NUMBER}/events?limit=2"),
+        "",
+        (&format!("{unknown}/events"), "", 404),
+    )
+    .await;
     let diff = format!("accounts/{NUMBER}/diff");
-    talk.both("GET", &format!("{diff}?from=1&to=5"), "", (&diff, "", 400)).await;
-    talk.both("GET", "events?limit=1000", "", ("events?type=none", "", 400)).await;
+    talk.send_good_and_bad("GET", &format!("{diff}?from=1&to=5"), "", (&diff, "", 400)).await;
+    talk.send_good_and_bad("GET", "events?limit=1000", "", ("events?type=none", "", 400)).await;
     let lines = [("accept", "application/x-ndjson")];
     for path in ["accounts".to_owned(), format!("accounts/{NUMBER}/events"), "events".to_owned()] {
-        talk.say_with("GET", &format!("/api/v1/{path}"), &lines, "", 200).await;
+        talk.send_with("GET", &format!("/api/v1/{path}"), &lines, "", 200).await;
     }
     for event in crate::audit::events(&talk.muster, 9).await {
         talk.described.check_live(&event);
     }
-    talk.both("GET", "export", "", ("export?format=xml", "", 400)).await;
-    talk.both("GET", &format!("export?format=csv&account={NUMBER}"), "", ("export?until=x", "", 400)).await;
-    talk.both("GET", "log/checkpoint", "", ("log/checkpoint?size=1", "", 400)).await;
-    talk.both("GET", "log/public-key", "", ("log/public-key?size=1", "", 400)).await;
-    talk.both("GET", "log/proof/inclusion?seq=1", "", ("log/proof/inclusion?seq=9999", "", 404)).await;
-    talk.both("GET", "log/proof/consistency?from=1", "", ("log/proof/consistency?from=9999", "", 404)).await;
-    talk.both("GET", &format!("log/proof/account/{NUMBER}"), "", ("log/proof/account/8618210009999", "", 404)).await;
+    talk.send_good_and_bad("GET", "export", "", ("export?format=xml", "", 400)).await;
+    talk.send_good_and_bad("GET", &format!("export?format=csv&account={NUMBER}"), "", ("export?until=x", "", 400))
+        .await;
+    talk.send_good_and_bad("GET", "log/checkpoint", "", ("log/checkpoint?size=1", "", 400)).await;
+    talk.send_good_and_bad("GET", "log/public-key", "", ("log/public-key?size=1", "", 400)).await;
+    talk.send_good_and_bad("GET", "log/proof/inclusion?seq=1", "", ("log/proof/inclusion?seq=9999", "", 404)).await;
+    talk.send_good_and_bad("GET", "log/proof/consistency?from=1", "", ("log/proof/consistency?from=9999", "", 404))
+        .await;
+    talk.send_good_and_bad(
+        "GET",
+        &format!("log/proof/account/{NUMBER}"),
+        "",
+        ("log/proof/account/8618210009999", "", 404),
+    )
+    .await;
     for path in ["overview", "settings", "projections"] {
-        talk.both("GET", path, "", (&format!("{path}?x=1"), "", 400)).await;
+        talk.send_good_and_bad("GET", path, "", (&format!("{path}?x=1"), "", 400)).await;
     }
-    talk.both("GET", "gateways", "", ("gateways?x=1", "", 400)).await;
+    talk.send_good_and_bad("GET", "gateways", "", ("gateways?x=1", "", 400)).await;
     let (reconcile, why) = ("/api/v1/gateways/simulator/reconcile", r#"{"reason":"it was restored"}"#);
-    talk.say("POST", reconcile, why, 409).await;
-    talk.say("POST", &reconcile.replace("simulator", "bridge"), why, 202).await;
-    talk.say("POST", &reconcile.replace("simulator", "other"), why, 404).await;
-    talk.both("GET", "acts?limit=1", "", ("acts?cursor=x", "", 400)).await;
+    talk.send("POST", reconcile, why, 409).await;
+    talk.send("POST", &reconcile.replace("simulator", "bridge"), why, 202).await;
+    talk.send("POST", &reconcile.replace("simulator", "other"), why, 404).await;
+    talk.send_good_and_bad("GET", "acts?limit=1", "", ("acts?cursor=x", "", 400)).await;
     for order in ["accounts/online", "accounts/recycle"] {
         let body = json!({"accounts": [NUMBER, "8618210009999"], "reason": "maintenance"}).to_string();
-        talk.both("POST", order, &body, (order, "{}", 400)).await;
+        talk.send_good_and_bad("POST", order, &body, (order, "{}", 400)).await;
     }
-    talk.both("GET", "events?order=desc&limit=2", "", ("events?order=desc&after=1", "", 400)).await;
-    talk.both("POST", "verify", "", ("verify?x=1", "", 400)).await;
-    talk.both("POST", &format!("replay?account={NUMBER}"), "", ("replay?account=8618210009999", "", 404)).await;
-    talk.both("POST", "replay?until=3", "", ("replay?until=x", "", 400)).await;
+    talk.send_good_and_bad("GET", "events?order=desc&limit=2", "", ("events?order=desc&after=1", "", 400)).await;
+    talk.send_good_and_bad("POST", "verify", "", ("verify?x=1", "", 400)).await;
+    talk.send_good_and_bad("POST", &format!("replay?account={NUMBER}"), "", ("replay?account=8618210009999", "", 404))
+        .await;
+    talk.send_good_and_bad("POST", "replay?until=3", "", ("replay?until=x", "", 400)).await;
 }
 
-async fn manage_webhooks(talk: &mut Talk) {
-    talk.both("GET", "webhooks", "", ("webhooks?x=1", "", 400)).await;
-    talk.both("GET", "webhooks/sync", "", ("webhooks/other", "", 404)).await;
-    talk.both("GET", "webhooks/sync/deliveries", "", ("webhooks/sync/deliveries?state=x", "", 400)).await;
-    let dead = talk.say("GET", "/api/v1/webhooks/sync/dead-letters", "", 200).await.json();
+async fn manage_webhooks(talk: &mut CheckedClient) {
+    talk.send_good_and_bad("GET", "webhooks", "", ("webhooks?x=1", "", 400)).await;
+    talk.send_good_and_bad("GET", "webhooks/sync", "", ("webhooks/other", "", 404)).await;
+    talk.send_good_and_bad("GET", "webhooks/sync/deliveries", "", ("webhooks/sync/deliveries?state=x", "", 400)).await;
+    let dead = talk.send("GET", "/api/v1/webhooks/sync/dead-letters", "", 200).await.json();
     let position = dead["deadLetters"][0]["position"].as_str().unwrap().to_owned();
-    talk.both("GET", "webhooks/sync/dead-letters?limit=1", "", ("webhooks/sync/dead-letters?limit=0", "", 400)).await;
+    talk.send_good_and_bad(
+        "GET",
+        "webhooks/sync/dead-letters?limit=1",
+        "",
+        ("webhooks/sync/dead-letters?limit=0", "", 400),
+    )
+    .await;
     let delivery = format!("webhooks/sync/deliveries/{position}");
-    talk.both("GET", &delivery, "", ("webhooks/sync/deliveries/1", "", 404)).await;
-    talk.both("POST", "webhooks/sync/test", "", ("webhooks/sync/test?x=1", "", 400)).await;
+    talk.send_good_and_bad("GET", &delivery, "", ("webhooks/sync/deliveries/1", "", 404)).await;
+    talk.send_good_and_bad("POST", "webhooks/sync/test", "", ("webhooks/sync/test?x=1", "", 400)).await;
     let pause = "webhooks/sync/pause";
-    talk.both("POST", pause, r#"{"reason":"maintenance"}"#, (pause, r#"{"reason":""}"#, 400)).await;
-    talk.both("POST", &format!("{delivery}/resend"), "", ("webhooks/sync/deliveries/1/resend", "", 404)).await;
+    talk.send_good_and_bad("POST", pause, r#"{"reason":"maintenance"}"#, (pause, r#"{"reason":""}"#, 400)).await;
+    talk.send_good_and_bad("POST", &format!("{delivery}/resend"), "", ("webhooks/sync/deliveries/1/resend", "", 404))
+        .await;
     let [replay, drop] = ["replay", "drop"].map(|what| format!("webhooks/sync/dead-letters/{what}"));
     let one = json!({"positions": [position]}).to_string();
-    talk.both("POST", &replay, &one, (&replay, "{}", 400)).await;
-    talk.both("POST", &drop, r#"{"all":true,"reason":"over"}"#, (&drop, &one, 400)).await;
-    talk.both("POST", "webhooks/sync/resume", "", ("webhooks/sync/resume", "", 409)).await;
+    talk.send_good_and_bad("POST", &replay, &one, (&replay, "{}", 400)).await;
+    talk.send_good_and_bad("POST", &drop, r#"{"all":true,"reason":"over"}"#, (&drop, &one, 400)).await;
+    talk.send_good_and_bad("POST", "webhooks/sync/resume", "", ("webhooks/sync/resume", "", 409)).await;
     let redeliver = "webhooks/sync/redeliver";
-    talk.both("POST", redeliver, r#"{"from":1,"to":"9","dryRun":true}"#, (redeliver, "{}", 400)).await;
+    talk.send_good_and_bad("POST", redeliver, r#"{"from":1,"to":"9","dryRun":true}"#, (redeliver, "{}", 400)).await;
     let close = "webhooks/register/close";
-    talk.both("POST", close, r#"{"dryRun":true}"#, (close, "{}", 400)).await;
+    talk.send_good_and_bad("POST", close, r#"{"dryRun":true}"#, (close, "{}", 400)).await;
     let url = "webhooks/register/url";
-    talk.both("PUT", url, r#"{"url":"http://127.0.0.1:9/hook"}"#, (url, r#"{"url":"http://169.254.169.254/"}"#, 400))
-        .await;
-    talk.both("DELETE", url, "", ("webhooks/register/url?x=1", "", 400)).await;
+    talk.send_good_and_bad(
+        "PUT",
+        url,
+        r#"{"url":"http://127.0.0.1:9/hook"}"#,
+        (url, r#"{"url":"http://169.254.169.254/"}"#, 400),
+    )
+    .await;
+    talk.send_good_and_bad("DELETE", url, "", ("webhooks/register/url?x=1", "", 400)).await;
     let secret = "webhooks/register/secret";
-    talk.both("PUT", secret, "", (secret, r#"{"secret":"x"}"#, 400)).await;
-    talk.both("DELETE", secret, "", ("webhooks/other/secret", "", 404)).await;
+    talk.send_good_and_bad("PUT", secret, "", (secret, r#"{"secret":"x"}"#, 400)).await;
+    talk.send_good_and_bad("DELETE", secret, "", ("webhooks/other/secret", "", 404)).await;
     let app = "webhooks/register/app-secret";
     let app_secret = r#"{"tenantId":"500975","secret":"f9a40a4780f5e1306c46f1c8daecee3b"}"#;
-    talk.both("PUT", app, app_secret, (app, "[]", 400)).await;
-    talk.say("GET", "/api/v1/webhooks/register", "", 200).await;
-    talk.both("DELETE", app, "", ("webhooks/other/app-secret", "", 404)).await;
-    talk.say("POST", &format!("/api/v1/{pause}"), " ".repeat(70_000), 413).await;
-    talk.say_with("POST", &format!("/api/v1/{pause}"), &[("content-type", "text/plain")], "{}", 415).await;
+    talk.send_good_and_bad("PUT", app, app_secret, (app, "[]", 400)).await;
+    talk.send("GET", "/api/v1/webhooks/register", "", 200).await;
+    talk.send_good_and_bad("DELETE", app, "", ("webhooks/other/app-secret", "", 404)).await;
+    talk.send("POST", &format!("/api/v1/{pause}"), " ".repeat(70_000), 413).await;
+    talk.send_with("POST", &format!("/api/v1/{pause}"), &[("content-type", "text/plain")], "{}", 415).await;
 }
 
-async fn keep_up(talk: &mut Talk) {
+async fn call_maintenance(talk: &mut CheckedClient) {
     let rebuild = "/api/v1/projections/roster/rebuild";
-    talk.say("POST", rebuild, "", 202).await;
-    talk.say("POST", "/api/v1/projections/other/rebuild", "", 404).await;
-    talk.until("/api/v1/projections", r#""rebuilding":null,"lastRebuild":{"#).await;
-    talk.say("GET", "/api/v1/projections", "", 200).await;
+    talk.send("POST", rebuild, "", 202).await;
+    talk.send("POST", "/api/v1/projections/other/rebuild", "", 404).await;
+    talk.send_until("/api/v1/projections", r#""rebuilding":null,"lastRebuild":{"#).await;
+    talk.send("GET", "/api/v1/projections", "", 200).await;
     let backup = talk.muster.client().post(talk.muster.url("/api/v1/backup")).send().await.unwrap();
     let (status, headers) = (backup.status().as_u16(), backup.headers().clone());
     // It is no text.
-    let answer = Answer { status, headers, text: format!("{} bytes", backup.bytes().await.unwrap().len()) };
+    let answer = ServiceResponse { status, headers, text: format!("{} bytes", backup.bytes().await.unwrap().len()) };
     talk.described.check("POST", "/api/v1/backup", "", &answer);
-    talk.say("POST", "/api/v1/backup?x=1", "", 400).await;
-    talk.both("GET", "vault", "", ("vault?x=1", "", 400)).await;
+    talk.send("POST", "/api/v1/backup?x=1", "", 400).await;
+    talk.send_good_and_bad("GET", "vault", "", ("vault?x=1", "", 400)).await;
     let none = r#"{"newKeyFile":"none"}"#;
-    talk.both("POST", "vault/rotate", "", ("vault/rotate", none, 400)).await;
+    talk.send_good_and_bad("POST", "vault/rotate", "", ("vault/rotate", none, 400)).await;
     let secrets = format!("accounts/{NUMBER}/secrets");
-    talk.both("DELETE", &secrets, r#"{"reason":"asked for"}"#, (&secrets, "{}", 400)).await;
-    talk.say("DELETE", "/api/v1/accounts/8618210009999/secrets", r#"{"reason":"asked for"}"#, 404).await;
+    talk.send_good_and_bad("DELETE", &secrets, r#"{"reason":"asked for"}"#, (&secrets, "{}", 400)).await;
+    talk.send("DELETE", "/api/v1/accounts/8618210009999/secrets", r#"{"reason":"asked for"}"#, 404).await;
 }
 
 /// Keys come last: from the first on every request needs one.
-async fn give_keys(talk: &mut Talk) {
+async fn call_keys(talk: &mut CheckedClient) {
     let make = |role: &str| json!({"name": "a key", "role": role}).to_string();
-    let made = talk.say("POST", "/api/v1/keys", make("admin"), 200).await.json();
-    talk.say("GET", "/api/v1/keys", "", 401).await;
-    talk.say("POST", &format!("{WHATSAPP}/batchInsert"), "{}", 401).await;
+    let made = talk.send("POST", "/api/v1/keys", make("admin"), 200).await.json();
+    talk.send("GET", "/api/v1/keys", "", 401).await;
+    talk.send("POST", &format!("{WHATSAPP}/batchInsert"), "{}", 401).await;
     talk.key = Some(made["key"].as_str().unwrap().to_owned());
-    talk.both("GET", "keys", "", ("keys?x=1", "", 400)).await;
-    talk.say("POST", "/api/v1/keys", "{}", 400).await;
+    talk.send_good_and_bad("GET", "keys", "", ("keys?x=1", "", 400)).await;
+    talk.send("POST", "/api/v1/keys", "{}", 400).await;
     let tenant = r#"{"name":"old","role":"caller","tenant":"500975","expires":"2100-01-01","accounts":["8618"]}"#;
-    talk.say("POST", "/api/v1/keys", tenant, 200).await;
-    talk.say("POST", "/api/v1/keys", tenant, 409).await;
-    talk.both("DELETE", "keys/2", "", ("keys/9", "", 404)).await;
-    talk.say("DELETE", "/api/v1/keys/2", "", 409).await;
-    talk.say("GET", "/api/v1/keys", "", 200).await;
+    talk.send("POST", "/api/v1/keys", tenant, 200).await;
+    talk.send("POST", "/api/v1/keys", tenant, 409).await;
+    talk.send_good_and_bad("DELETE", "keys/2", "", ("keys/9", "", 404)).await;
+    talk.send("DELETE", "/api/v1/keys/2", "", 409).await;
+    talk.send("GET", "/api/v1/keys", "", 200).await;
     // The acts of all this are events.
-    talk.say("GET", "/api/v1/events?limit=1000", "", 200).await;
-    let auditor = talk.say("POST", "/api/v1/keys", make("auditor"), 200).await.json();
+    talk.send("GET", "/api/v1/events?limit=1000", "", 200).await;
+    let auditor = talk.send("POST", "/api/v1/keys", make("auditor"), 200).await.json();
     talk.key = Some(auditor["key"].as_str().unwrap().to_owned());
-    talk.say("POST", "/api/v1/backup", "", 403).await;
-    talk.say("POST", &format!("{WHATSAPP}/batchRecycle"), "{}", 403).await;
+    talk.send("POST", "/api/v1/backup", "", 403).await;
+    talk.send("POST", &format!("{WHATSAPP}/batchRecycle"), "{}", 403).await;
 }
 
 /// The pages that show it are there, and take nothing from elsewhere.
 #[tokio::test]
 async fn the_pages_are_all_there() {
-    let data = directory();
-    let muster = Muster::start(data.path(), &[]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
     let document = muster.get("/openapi.json").await;
-    assert_eq!((document.text, document.status), (run(&["openapi"], &[]).1, 200));
+    assert_eq!((document.text, document.status), (run_muster(&["openapi"], &[]).1, 200));
     // The client follows from where they are to where their files are named from.
     let page = muster.get("/docs").await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/html"));

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use ::muster::limits::{CONNECTIONS, SHUTDOWN, STOP_PATIENCE};
+use ::muster::limits::{CONNECTIONS, SERVICE_MANAGER_STOP_TIMEOUT, SHUTDOWN_TIMEOUT};
 
 use crate::command_line::{insta_text, printed};
-use crate::muster::{Muster, PATIENCE, directory, muster, run, run_to_end, wait};
+use crate::service_process::{
+    ServiceProcess, TEST_TIMEOUT, muster_command, run_command, run_muster, temp_directory, wait_for_exit,
+};
 
 const KEY: &str = "7b1f0e6c5d4a39281706f5e4d3c2b1a09f8e7d6c5b4a392817060504030201ff";
 
@@ -26,9 +28,9 @@ fn the_unit() {
     let unit = printed(&["service", "--bin", "/usr/local/bin/muster"], &[]);
     insta_text("cli_service", &unit);
     assert_eq!(unit.replace("/usr/local/bin/muster", env!("CARGO_BIN_EXE_muster")), printed(&["service"], &[]));
-    assert_eq!(run(&["service", "--bin", "muster"], &[]).0, Some(2));
+    assert_eq!(run_muster(&["service", "--bin", "muster"], &[]).0, Some(2));
 
-    let data = directory();
+    let data = temp_directory();
     let (state, credentials) = (data.path().join("state"), data.path().join("credentials"));
     fs::create_dir_all(&credentials).unwrap();
     let [loaded] = values(&unit, "LoadCredential")[..] else { panic!("one credential") };
@@ -44,27 +46,30 @@ fn the_unit() {
     environment.insert("MUSTER_HTTP__LISTEN".to_owned(), "127.0.0.1:0".to_owned());
     let socket = data.path().join("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    manager.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     environment.insert("NOTIFY_SOCKET".to_owned(), socket.display().to_string());
     let [started] = values(&unit, "ExecStart")[..] else { panic!("one ExecStart") };
     let started = here(started);
     let words: Vec<&str> = started.split(' ').collect();
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(words[0], env!("CARGO_BIN_EXE_muster"));
-    let service = Muster::spawn(&mut muster(&words[1..], &environment));
+    let service = ServiceProcess::spawn(&mut muster_command(&words[1..], &environment));
     let mut told = [0; 64];
     let length = manager.recv(&mut told).unwrap();
     assert_eq!(&told[..length], b"READY=1\n");
     assert_eq!(values(&unit, "Type"), ["notify"]);
 
-    assert_eq!(run(&["healthcheck", "--server", &service.url("")], &[]), (Some(0), String::new(), String::new()));
+    assert_eq!(
+        run_muster(&["healthcheck", "--server", &service.url("")], &[]),
+        (Some(0), String::new(), String::new())
+    );
     let kept = state.join("muster");
     let signal = values(&unit, "KillSignal")[0].trim_start_matches("SIG").to_owned();
     let url = service.url("");
     assert_eq!(service.stop(&signal).0.code(), Some(0));
-    let (code, _, said) = run(&["healthcheck", "--server", &url], &[]);
+    let (code, _, said) = run_muster(&["healthcheck", "--server", &url], &[]);
     assert!(code == Some(1) && said.contains("is it running?"), "{said}");
-    assert_eq!(run(&["healthcheck", "--data-dir", kept.to_str().unwrap()], &[]).0, Some(2));
+    assert_eq!(run_muster(&["healthcheck", "--data-dir", kept.to_str().unwrap()], &[]).0, Some(2));
     // It is sealed with that key, and not with one of its own.
     assert!(kept.join("MUSTER").exists() && !kept.join("keys").exists());
 }
@@ -73,15 +78,19 @@ fn the_unit() {
 fn the_unit_gives_enough() {
     let unit = printed(&["service"], &[]);
     let number = |setting| values(&unit, setting)[0].parse::<u64>().unwrap();
-    assert_eq!(Duration::from_secs(number("TimeoutStopSec")), STOP_PATIENCE);
-    assert!(STOP_PATIENCE > 2 * SHUTDOWN && number("LimitNOFILE") > 2 * CONNECTIONS as u64);
+    assert_eq!(Duration::from_secs(number("TimeoutStopSec")), SERVICE_MANAGER_STOP_TIMEOUT);
+    assert!(SERVICE_MANAGER_STOP_TIMEOUT > 2 * SHUTDOWN_TIMEOUT && number("LimitNOFILE") > 2 * CONNECTIONS as u64);
     assert_eq!((number("LimitCORE"), values(&unit, "CapabilityBoundingSet")), (0, vec![""]));
     // Where there is systemd, it knows every setting in it and takes every value.
-    if Command::new("systemd-analyze").arg("--version").spawn().is_ok_and(|mut child| wait(&mut child).success()) {
-        let data = directory();
+    if Command::new("systemd-analyze")
+        .arg("--version")
+        .spawn()
+        .is_ok_and(|mut child| wait_for_exit(&mut child).success())
+    {
+        let data = temp_directory();
         let file = data.path().join("muster.service");
         fs::write(&file, &unit).unwrap();
-        let (code, _, said) = run_to_end(Command::new("systemd-analyze").arg("verify").arg(&file));
+        let (code, _, said) = run_command(Command::new("systemd-analyze").arg("verify").arg(&file));
         assert!(code == Some(0) && !said.contains("muster"), "{said}");
     }
 }
@@ -95,7 +104,7 @@ fn the_containerfile() {
         let lines = file.lines().filter_map(|line| line.strip_prefix(instruction)?.strip_prefix(' '));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    let (repository, context) = (Path::new(env!("CARGO_MANIFEST_DIR")), directory());
+    let (repository, context) = (Path::new(env!("CARGO_MANIFEST_DIR")), temp_directory());
     for copied in of("COPY").iter().filter(|copied| !copied.starts_with("--from")) {
         let (sources, _) = copied.rsplit_once(' ').unwrap();
         for source in sources.split(' ') {
@@ -107,7 +116,7 @@ fn the_containerfile() {
     // which it does not find, it would.
     let build = of("RUN").into_iter().find(|command| command.starts_with("cargo build ")).unwrap();
     let build = build.split(' ').skip(1).chain(["--offline", "--bin", "none"]).collect::<Vec<_>>();
-    let (_, _, said) = run_to_end(Command::new(env!("CARGO")).args(build).current_dir(context.path()));
+    let (_, _, said) = run_command(Command::new(env!("CARGO")).args(build).current_dir(context.path()));
     assert!(said.contains("no bin target named `none`") && said.contains("\n    muster\n"), "{said}");
     assert!(of("COPY").iter().any(|copied| copied.contains("/source/target/packaged/muster ")));
     // What runs in it.
@@ -142,10 +151,10 @@ fn completions() {
     let script = printed(&["completions", "bash"], &[]);
     let asked = "COMP_WORDS=(muster keys cr) COMP_CWORD=2; _muster muster cr keys; echo ${COMPREPLY[@]}";
     // In a file: it is longer than an argument may be.
-    let place = directory();
+    let place = temp_directory();
     let file = place.path().join("completions.bash");
     fs::write(&file, format!("{script}\n{asked}")).unwrap();
-    assert_eq!(run_to_end(Command::new("bash").arg(file)).1, "create\n");
+    assert_eq!(run_command(Command::new("bash").arg(file)).1, "create\n");
 }
 
 #[test]
@@ -154,6 +163,6 @@ fn the_manual() {
     assert!(page.contains(".TH muster 1") && page.contains("muster\\-webhooks(1)"), "{page}");
     let page = printed(&["man", "keys", "create"], &[]);
     assert!(page.contains(".TH muster-keys-create 1") && page.contains("tenant\\-secret\\-file"), "{page}");
-    let (code, _, said) = run(&["man", "nothing"], &[]);
+    let (code, _, said) = run_muster(&["man", "nothing"], &[]);
     assert!(code == Some(2) && said.contains("`muster man` lists all"), "{said}");
 }

@@ -18,12 +18,12 @@ use std::thread;
 use std::time::Instant;
 
 use check::check;
-use disk::{Changes, Disk, Names};
-use image::Image;
-use load::{Answered, Caller};
-use trace::{Call, Record, Recorder};
+use disk::{SimulatedDisk, UnsyncedNames, UnsyncedWrites};
+use image::DiskImage;
+use load::{AnsweredCommand, LoadCaller};
+use trace::{FileOperation, TraceRecord, TraceRecorder};
 
-use crate::muster::{Muster, Receiver, directory, number, random_choices};
+use crate::service_process::{ServiceProcess, WebhookReceiver, number, random_choices, temp_directory};
 
 /// Images, if nobody says how many.
 const IMAGES: u64 = 400;
@@ -40,7 +40,7 @@ const KEPT: usize = 3;
 
 /// How a life of the service ends.
 #[derive(Clone, Copy)]
-enum End {
+enum LifeEnd {
     /// It is asked to stop.
     Stop,
     /// It is killed after so many operations; the system still has all that it wrote.
@@ -51,18 +51,18 @@ enum End {
 
 /// What was done to the disk, and what was answered meanwhile.
 #[derive(Default)]
-struct History {
-    records: Vec<Record>,
-    answered: Vec<Answered>,
+struct DiskHistory {
+    records: Vec<TraceRecord>,
+    answered: Vec<AnsweredCommand>,
     /// What a life left that the next one could not live with.
     failure: Option<String>,
 }
 
 /// One image: after how many operations power is cut, and what becomes of those that were not synced.
-struct Plan {
+struct PowerCutPlan {
     cut: usize,
-    changes: Changes,
-    names: Names,
+    changes: UnsyncedWrites,
+    names: UnsyncedNames,
     seed: u64,
 }
 
@@ -72,10 +72,10 @@ async fn nothing_answered_is_lost_in_a_power_cut() {
     let mut random = random_choices("MUSTER_POWER_SEED");
     let seed = random.get_seed();
     let begun = Instant::now();
-    let history = live(&mut random).await;
+    let history = run_lives(&mut random).await;
     let lived = begun.elapsed();
-    let plans = plan(&history, images, &mut random);
-    let mut failures = try_all(&history, &plans);
+    let plans = plan_cuts(&history, images, &mut random);
+    let mut failures = check_images(&history, &plans);
     failures.extend(history.failure.clone());
     let mut treated: BTreeMap<_, usize> = BTreeMap::new();
     plans.iter().for_each(|plan| *treated.entry((plan.changes, plan.names)).or_default() += 1);
@@ -88,63 +88,68 @@ async fn nothing_answered_is_lost_in_a_power_cut() {
 }
 
 /// Lets the service live some lives with one data directory, and records what it does to it.
-async fn live(random: &mut fastrand::Rng) -> History {
-    let (work, top) = (directory(), directory());
-    let recorder = Recorder::new(work.path(), top.path());
-    let receiver = Receiver::failing(|attempt| attempt % 17 == 3).await;
-    let mut callers: Vec<Caller> = (0..CALLERS).map(|index| Caller::new(index, random.u64(..))).collect();
-    let (mut disk, mut history) = (Disk::new(), History::default());
+async fn run_lives(random: &mut fastrand::Rng) -> DiskHistory {
+    let (work, top) = (temp_directory(), temp_directory());
+    let recorder = TraceRecorder::new(work.path(), top.path());
+    let receiver = WebhookReceiver::start_failing(|attempt| attempt % 17 == 3).await;
+    let mut callers: Vec<LoadCaller> = (0..CALLERS).map(|index| LoadCaller::new(index, random.u64(..))).collect();
+    let (mut disk, mut history) = (SimulatedDisk::new(), DiskHistory::default());
     let ends = [
-        End::Stop,
-        End::Kill(random.u64(500..1_500)),
-        End::PowerCut(random.u64(500..1_500)),
+        LifeEnd::Stop,
+        LifeEnd::Kill(random.u64(500..1_500)),
+        LifeEnd::PowerCut(random.u64(500..1_500)),
         // While it opens what the power cut before has left.
-        End::PowerCut(random.u64(1..80)),
-        End::Stop,
+        LifeEnd::PowerCut(random.u64(1..80)),
+        LifeEnd::Stop,
     ];
     for end in ends {
         let begun = recorder.length();
-        let answered = live_once(end, &recorder, &receiver, &top.path().join(DATA), &mut callers).await;
+        let answered = run_life(end, &recorder, &receiver, &top.path().join(DATA), &mut callers).await;
         let mut records = recorder.read(begun);
-        if let End::PowerCut(operations) = end {
+        if let LifeEnd::PowerCut(operations) = end {
             records.truncate(usize::try_from(operations).unwrap());
         }
         let cut = records.last().unwrap().end;
         records.iter().for_each(|record| disk.replay(record));
         history.records.append(&mut records);
         history.answered.extend(answered.into_iter().filter(|answered| answered.length <= cut));
-        if let End::PowerCut(_) = end {
-            let plan = Plan { cut: history.records.len(), changes: Changes::Torn, names: Names::First, seed: 0 };
-            let image = disk.cut(plan.changes, plan.names, random);
-            history.failure = try_one(&history, &plan, &image, true).err();
+        if let LifeEnd::PowerCut(_) = end {
+            let plan = PowerCutPlan {
+                cut: history.records.len(),
+                changes: UnsyncedWrites::Torn,
+                names: UnsyncedNames::First,
+                seed: 0,
+            };
+            let image = disk.cut_power(plan.changes, plan.names, random);
+            history.failure = check_image(&history, &plan, &image, true).err();
             if history.failure.is_some() {
                 return history;
             }
             fs::read_dir(top.path()).unwrap().for_each(|it| fs::remove_dir_all(it.unwrap().path()).unwrap());
             image.write(top.path());
-            let record = Record { call: Call::PowerCut(image), end: recorder.length() };
+            let record = TraceRecord { call: FileOperation::PowerCut(image), end: recorder.length() };
             disk.replay(&record);
             history.records.push(record);
-            callers.iter_mut().for_each(Caller::forget);
+            callers.iter_mut().for_each(LoadCaller::forget);
         }
         // Unless this holds, something was missed, and no image would be worth anything.
-        let whole = disk.cut(Changes::Kept, Names::Kept, random);
-        assert!(whole.is_same(&Image::of(top.path())), "the trace does not lead to what is on the disk");
+        let whole = disk.cut_power(UnsyncedWrites::Kept, UnsyncedNames::Kept, random);
+        assert!(whole.is_same(&DiskImage::of(top.path())), "the trace does not lead to what is on the disk");
     }
     history
 }
 
 /// One life of the service.
-async fn live_once(
-    end: End,
-    recorder: &Recorder,
-    receiver: &Receiver,
+async fn run_life(
+    end: LifeEnd,
+    recorder: &TraceRecorder,
+    receiver: &WebhookReceiver,
     data: &Path,
-    callers: &mut [Caller],
-) -> Vec<Answered> {
+    callers: &mut [LoadCaller],
+) -> Vec<AnsweredCommand> {
     let (kill, commands) = match end {
-        End::Stop => (0, COMMANDS),
-        End::Kill(operations) | End::PowerCut(operations) => (operations.max(OPENING), u64::MAX),
+        LifeEnd::Stop => (0, COMMANDS),
+        LifeEnd::Kill(operations) | LifeEnd::PowerCut(operations) => (operations.max(OPENING), u64::MAX),
     };
     let recording = recorder.environment(kill);
     let mut settings = vec![
@@ -155,27 +160,27 @@ async fn live_once(
         ("MUSTER_STORE__CHECKPOINT_EVERY", "500"),
     ];
     settings.extend(recording.iter().map(|(name, value)| (*name, value.as_str())));
-    let muster = Muster::start(data, &settings);
+    let muster = ServiceProcess::start(data, &settings);
     let answered = Mutex::default();
     let calling = callers.iter_mut().map(|caller| caller.call(&muster, recorder, &answered, commands));
     futures_util::future::join_all(calling).await;
     let log = match end {
-        End::Stop => {
+        LifeEnd::Stop => {
             let (status, log) = muster.stop("TERM");
             assert_eq!(status.code(), Some(0), "{log}");
             log
         }
-        End::Kill(_) | End::PowerCut(_) => muster.kill(),
+        LifeEnd::Kill(_) | LifeEnd::PowerCut(_) => muster.kill(),
     };
     assert!(!log.contains("panicked"), "{log}");
     answered.into_inner().unwrap()
 }
 
 /// Draws the images: power is cut anywhere, during a start, or beside an operation of a kind that may be rare.
-fn plan(history: &History, images: u64, random: &mut fastrand::Rng) -> Vec<Plan> {
+fn plan_cuts(history: &DiskHistory, images: u64, random: &mut fastrand::Rng) -> Vec<PowerCutPlan> {
     let mut kinds: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, record) in history.records.iter().enumerate() {
-        if let Some(kind) = kind(&record.call) {
+        if let Some(kind) = operation_kind(&record.call) {
             kinds.entry(kind).or_default().push(index);
         }
     }
@@ -195,55 +200,55 @@ fn plan(history: &History, images: u64, random: &mut fastrand::Rng) -> Vec<Plan>
                 (random.choice(kind).unwrap() + random.usize(0..8)).saturating_sub(1)
             }
         };
-        let changes = [Changes::Dropped, Changes::Kept, Changes::Each, Changes::Torn];
-        let names = [Names::Dropped, Names::Kept, Names::First];
+        let changes = [UnsyncedWrites::Dropped, UnsyncedWrites::Kept, UnsyncedWrites::Each, UnsyncedWrites::Torn];
+        let names = [UnsyncedNames::Dropped, UnsyncedNames::Kept, UnsyncedNames::First];
         let (changes, names) = (*random.choice(&changes).unwrap(), *random.choice(&names).unwrap());
-        Plan { cut: cut.min(all), changes, names, seed: random.u64(..) }
+        PowerCutPlan { cut: cut.min(all), changes, names, seed: random.u64(..) }
     };
-    let mut plans: Vec<Plan> = (0..images).map(&mut draw).collect();
+    let mut plans: Vec<PowerCutPlan> = (0..images).map(&mut draw).collect();
     plans.sort_by_key(|plan| plan.cut);
     plans
 }
 
 /// The kind of an operation that power is cut beside: what is done, and to which kind of file.
-fn kind(call: &Call) -> Option<String> {
+fn operation_kind(call: &FileOperation) -> Option<String> {
     let kind = |what: &str, path: &Path| {
         let name = path.file_name().unwrap().to_str().unwrap();
         Some(format!("{what} {}", name.split('.').next().unwrap()))
     };
     match call {
-        Call::Start => Some("start".to_owned()),
-        Call::Truncate { .. } | Call::Extend { .. } => Some("resize".to_owned()),
-        Call::Sync { .. } => Some("sync".to_owned()),
-        Call::Open { creates: true, path, .. } => kind("create", path),
-        Call::MakeDirectory { path } => kind("make", path),
-        Call::Remove { path } => kind("remove", path),
-        Call::Rename { from, .. } => kind("rename", from),
-        Call::Open { .. }
-        | Call::Close { .. }
-        | Call::Duplicate { .. }
-        | Call::Write { .. }
-        | Call::SyncRange
-        | Call::PowerCut(_) => None,
+        FileOperation::Start => Some("start".to_owned()),
+        FileOperation::Truncate { .. } | FileOperation::Extend { .. } => Some("resize".to_owned()),
+        FileOperation::Sync { .. } => Some("sync".to_owned()),
+        FileOperation::Open { creates: true, path, .. } => kind("create", path),
+        FileOperation::MakeDirectory { path } => kind("make", path),
+        FileOperation::Remove { path } => kind("remove", path),
+        FileOperation::Rename { from, .. } => kind("rename", from),
+        FileOperation::Open { .. }
+        | FileOperation::Close { .. }
+        | FileOperation::Duplicate { .. }
+        | FileOperation::Write { .. }
+        | FileOperation::SyncRange
+        | FileOperation::PowerCut(_) => None,
     }
 }
 
 /// Makes every image and opens it, on two threads. Returns what failed, in words.
-fn try_all(history: &History, plans: &[Plan]) -> Vec<String> {
+fn check_images(history: &DiskHistory, plans: &[PowerCutPlan]) -> Vec<String> {
     let failures = Mutex::new(Vec::new());
-    let waiting = Mutex::new((Disk::new(), 0, plans.iter()));
+    let waiting = Mutex::new((SimulatedDisk::new(), 0, plans.iter()));
     let next = || {
         let mut waiting = waiting.lock().unwrap();
         let (disk, done, plans) = &mut *waiting;
         let plan = plans.next()?;
         history.records[*done..plan.cut].iter().for_each(|record| disk.replay(record));
         *done = plan.cut;
-        Some((plan, disk.cut(plan.changes, plan.names, &mut fastrand::Rng::with_seed(plan.seed))))
+        Some((plan, disk.cut_power(plan.changes, plan.names, &mut fastrand::Rng::with_seed(plan.seed))))
     };
     let work = || {
         while let Some((plan, image)) = next() {
             let keeps = failures.lock().unwrap().len() < KEPT;
-            let outcome = try_one(history, plan, &image, keeps);
+            let outcome = check_image(history, plan, &image, keeps);
             failures.lock().unwrap().extend(outcome.err());
         }
     };
@@ -251,18 +256,18 @@ fn try_all(history: &History, plans: &[Plan]) -> Vec<String> {
     failures.into_inner().unwrap()
 }
 
-fn try_one(history: &History, plan: &Plan, image: &Image, keeps: bool) -> Result<(), String> {
-    let top = directory();
+fn check_image(history: &DiskHistory, plan: &PowerCutPlan, image: &DiskImage, keeps: bool) -> Result<(), String> {
+    let top = temp_directory();
     image.write(top.path());
-    let Plan { cut, changes, names, .. } = plan;
+    let PowerCutPlan { cut, changes, names, .. } = plan;
     let done = &history.records[..*cut];
     let length = done.last().map_or(0, |last| last.end);
     let answered = history.answered.iter().filter(|answered| answered.length <= length);
-    let answered: Vec<&Answered> = answered.collect();
+    let answered: Vec<&AnsweredCommand> = answered.collect();
     check(&top.path().join(DATA), &answered).map_err(|failure| {
         // What was tried has changed it.
-        let kept = if keeps { format!("; a copy is in {}", keep(image).display()) } else { String::new() };
-        let last: Vec<&Call> = done.iter().rev().take(5).rev().map(|record| &record.call).collect();
+        let kept = if keeps { format!("; a copy is in {}", keep_copy(image).display()) } else { String::new() };
+        let last: Vec<&FileOperation> = done.iter().rev().take(5).rev().map(|record| &record.call).collect();
         let (count, unsynced) = (answered.len(), &image.unsynced);
         format!(
             "cut after {cut} operations, changes {changes:?}, names {names:?}, {count} commands answered: {failure}\n  \
@@ -272,8 +277,8 @@ fn try_one(history: &History, plan: &Plan, image: &Image, keeps: bool) -> Result
 }
 
 /// Writes an image where it stays.
-fn keep(image: &Image) -> PathBuf {
-    let place = directory().keep();
+fn keep_copy(image: &DiskImage) -> PathBuf {
+    let place = temp_directory().keep();
     image.write(&place);
     place
 }

@@ -6,12 +6,12 @@ use muster::config::load;
 use serde_json::Value;
 
 use crate::audit::events;
-use crate::muster::{Muster, directory, run_to_end};
+use crate::service_process::{ServiceProcess, run_command, temp_directory};
 
 const README: &str = include_str!("../../README.md");
 
 /// The commands of the `console` blocks that begin so, each with what it prints.
-fn commands(begin: &[&str]) -> Vec<(String, String)> {
+fn console_commands(begin: &[&str]) -> Vec<(String, String)> {
     let blocks = README.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands = blocks.flat_map(|block| block.strip_prefix("$ ").unwrap().split("\n$ "));
     let split = |command: &str| {
@@ -22,7 +22,7 @@ fn commands(begin: &[&str]) -> Vec<(String, String)> {
 }
 
 /// What differs from run to run is only that it is there: times, ids, keys, roots.
-fn without_chance(text: &str) -> String {
+fn mask_variable_parts(text: &str) -> String {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || "+/=.:-".contains(letter);
     let mut words = Vec::new();
     for line in text.lines() {
@@ -42,13 +42,13 @@ fn without_chance(text: &str) -> String {
 
 #[tokio::test]
 async fn every_command() {
-    let (data, place) = (directory(), directory());
-    let muster = Muster::start(data.path(), &[]);
+    let (data, place) = (temp_directory(), temp_directory());
+    let muster = ServiceProcess::start(data.path(), &[]);
     let (address, url) = (muster.url("").replace("http://", ""), muster.url(""));
     let binary = format!("{} ", env!("CARGO_BIN_EXE_muster"));
     // How many events each call has led to once nothing is under way any more.
     let mut settled = [1, 1, 3, 5, 7, 9].into_iter();
-    let commands = commands(&["curl ", "muster "]);
+    let commands = console_commands(&["curl ", "muster "]);
     for (command, printed) in &commands {
         let needs_none = ["--bundle", "--export", "--data-dir"].iter().any(|flag| command.contains(flag));
         let asks = command.starts_with("muster ") && !needs_none;
@@ -62,13 +62,13 @@ async fn every_command() {
         let server = if asks { format!(" --server {url}") } else { String::new() };
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{verb}{server}{rest}")]).current_dir(place.path());
-        let (_, stdout, stderr) = run_to_end(&mut shell);
+        let (_, stdout, stderr) = run_command(&mut shell);
         assert_eq!(stderr, "", "{command}");
         if command.starts_with("curl ") {
             assert_eq!(stdout, *printed, "{command}");
             events(&muster, settled.next().unwrap()).await;
         } else {
-            assert_eq!(without_chance(&stdout), without_chance(printed), "{command}");
+            assert_eq!(mask_variable_parts(&stdout), mask_variable_parts(printed), "{command}");
         }
     }
     let all = commands.iter().map(|(command, _)| command.as_str()).collect::<String>();
@@ -103,7 +103,7 @@ fn the_walk_through_of_the_bridge() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().to_string()
     });
-    let place = directory();
+    let place = temp_directory();
     let serve = format!("{} serve --listen {service} --data-dir data > served", env!("CARGO_BIN_EXE_muster"));
     let lines = block
         .split("```")
@@ -118,7 +118,7 @@ fn the_walk_through_of_the_bridge() {
     let script = format!("trap 'kill $(jobs -p)' EXIT\nset -e\n{lines}");
     let mut bash = Command::new("timeout");
     bash.args(["50", "bash", "-c", &script]).current_dir(place.path());
-    let (_, stdout, stderr) = run_to_end(&mut bash);
+    let (_, stdout, stderr) = run_command(&mut bash);
     let seen = r#"{"data":[{"whatsApp":"861821726232","status":1,"onlineStatus":2}],"code":200,"message":"success"}"#;
     assert!(stdout.trim_end().ends_with(seen), "{stdout}\n{stderr}");
 }

@@ -12,8 +12,10 @@ use muster::domain::{AccountNumber, Event};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::gateway_check::{Gateway, SECRET, free_address};
-use crate::muster::{Muster, directory, muster, number, random_choices, read_all};
+use crate::gateway_check::{PythonGateway, SECRET, free_address};
+use crate::service_process::{
+    ServiceProcess, muster_command, number, random_choices, read_all_records, temp_directory,
+};
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests;
 
@@ -23,19 +25,20 @@ const ACCOUNTS: std::ops::Range<u64> = 861_821_727_100..861_821_727_124;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Both processes, and how they are started again.
-struct Pair {
+struct ServiceAndGateway {
     place: PathBuf,
     listen: String,
     commands: String,
     pull: bool,
-    muster: Option<Muster>,
-    gateway: Option<Gateway>,
+    muster: Option<ServiceProcess>,
+    gateway: Option<PythonGateway>,
 }
 
-impl Pair {
-    fn start(place: &Path, pull: bool) -> Pair {
+impl ServiceAndGateway {
+    fn start(place: &Path, pull: bool) -> ServiceAndGateway {
         let (listen, commands) = (free_address(), free_address());
-        let mut pair = Pair { place: place.to_owned(), listen, commands, pull, muster: None, gateway: None };
+        let mut pair =
+            ServiceAndGateway { place: place.to_owned(), listen, commands, pull, muster: None, gateway: None };
         pair.start_muster();
         pair.start_gateway();
         pair
@@ -54,7 +57,7 @@ impl Pair {
             settings.push(("MUSTER_GATEWAY__BRIDGE__URL", &url));
         }
         let arguments = ["serve", "--listen", &self.listen, "--data-dir", data.to_str().unwrap()];
-        self.muster = Some(Muster::spawn(&mut muster(&arguments, &settings)));
+        self.muster = Some(ServiceProcess::spawn(&mut muster_command(&arguments, &settings)));
     }
 
     fn start_gateway(&mut self) {
@@ -62,15 +65,15 @@ impl Pair {
         let state = state.to_str().unwrap();
         let mut arguments = vec!["--listen", &self.commands, "--muster", &url, "--state", state, "--delay", "0.02"];
         arguments.extend(self.pull.then_some("--pull"));
-        self.gateway = Some(Gateway::start("reference.py", &arguments, &self.place));
+        self.gateway = Some(PythonGateway::start("reference.py", &arguments, &self.place));
     }
 
-    fn muster(&self) -> &Muster {
+    fn muster(&self) -> &ServiceProcess {
         self.muster.as_ref().unwrap()
     }
 
     /// Kills one of them, and starts it again.
-    fn strike(&mut self, muster: bool) {
+    fn kill_and_restart(&mut self, muster: bool) {
         if muster {
             let log = self.muster.take().unwrap().kill();
             assert!(!log.contains("panicked"), "{log}");
@@ -82,21 +85,21 @@ impl Pair {
     }
 
     /// Asks for something; none if it was not answered.
-    async fn ask(&self, call: &str, body: &Value) -> Option<Value> {
+    async fn post(&self, call: &str, body: &Value) -> Option<Value> {
         let answer = self.muster().try_post(&format!("/group-dispatch-api/{call}"), body.to_string(), "").await.ok()?;
         (answer.status < 300).then(|| answer.json())
     }
 
-    async fn wish(&self, account: u64, online: bool) -> Option<Value> {
+    async fn request_presence(&self, account: u64, online: bool) -> Option<Value> {
         if online {
-            self.ask("whatsapp/batchOnline", &json!({"whatsAppList": [requests::account(account)]})).await
+            self.post("whatsapp/batchOnline", &json!({"whatsAppList": [requests::account(account)]})).await
         } else {
-            self.ask("whatsapp/batchRecycle", &json!({"whatsAppList": [account.to_string()]})).await
+            self.post("whatsapp/batchRecycle", &json!({"whatsAppList": [account.to_string()]})).await
         }
     }
 
     /// How each account is shown: whether it is online, or on its way.
-    async fn shown(&self) -> BTreeMap<u64, u64> {
+    async fn account_states(&self) -> BTreeMap<u64, u64> {
         let list = self.muster().get(requests::LIST).await.json();
         let row = |row: &Value| Some((row["whatsApp"].as_str()?.parse().ok()?, row["onlineStatus"].as_u64()?));
         list["data"].as_array().unwrap().iter().filter_map(row).collect()
@@ -112,7 +115,7 @@ impl Pair {
 
     /// The accounts that the gateway has online, as it has written down. It writes when it has done something: a gateway
     /// that was killed before has no file.
-    fn true_sessions(&self) -> Vec<u64> {
+    fn gateway_sessions(&self) -> Vec<u64> {
         let path = self.place.join("bridge.json");
         if !path.exists() {
             return Vec::new();
@@ -124,18 +127,18 @@ impl Pair {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_shown_becomes_what_is_true_by_push() {
-    story(false).await;
+    run_scenario(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_shown_becomes_what_is_true_by_pull() {
-    story(true).await;
+    run_scenario(true).await;
 }
 
-async fn story(pull: bool) {
+async fn run_scenario(pull: bool) {
     let mut random = random_choices("MUSTER_BRIDGE_SEED");
-    let place = directory();
-    let mut pair = Pair::start(place.path(), pull);
+    let place = temp_directory();
+    let mut pair = ServiceAndGateway::start(place.path(), pull);
     let mut tasks = Vec::new();
     for kill in 0..number("MUSTER_BRIDGE_KILLS").unwrap_or(8) {
         let (alive, muster) = (Duration::from_millis(random.u64(1..300)), random.bool());
@@ -145,10 +148,11 @@ async fn story(pull: bool) {
         let calling = async {
             let mut task = None;
             loop {
-                pair.wish(choices.u64(ACCOUNTS), choices.bool()).await;
+                pair.request_presence(choices.u64(ACCOUNTS), choices.bool()).await;
                 if task.is_none() {
                     let register = json!({"phone": phone, "verifyType": 0, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
-                    task = pair.ask("register/submitPhone", &register).await.and_then(|answer| answer["data"].as_u64());
+                    task =
+                        pair.post("register/submitPhone", &register).await.and_then(|answer| answer["data"].as_u64());
                     tasks.extend(task.map(|task| (task, phone.clone())));
                 }
             }
@@ -157,13 +161,13 @@ async fn story(pull: bool) {
             () = calling => {}
             () = sleep(alive) => {}
         }
-        pair.strike(muster);
+        pair.kill_and_restart(muster);
     }
     // Left alone, and asked for the last time; who is not answered, or not brought there in time, asks again.
     let wishes: BTreeMap<u64, bool> = ACCOUNTS.map(|account| (account, random.bool())).collect();
     let begun = Instant::now();
     loop {
-        let (shown, sessions) = (pair.shown().await, pair.true_sessions());
+        let (shown, sessions) = (pair.account_states().await, pair.gateway_sessions());
         let is_true = |(account, online): (&u64, &bool)| {
             let is_shown = shown.get(account) == Some(&if *online { 2 } else { 4 });
             // Nobody has heard of a number that was never brought online.
@@ -176,13 +180,13 @@ async fn story(pull: bool) {
         }
         assert!(begun.elapsed() < PATIENCE, "{late:?} are shown as {shown:?}, and the gateway has {sessions:?}");
         for (account, online) in late {
-            pair.wish(*account, *online).await;
+            pair.request_presence(*account, *online).await;
         }
         sleep(Duration::from_millis(200)).await;
     }
     for (_, phone) in &tasks {
         let code = json!({"phone": phone, "verifyCode": "123456", "areaCode": "+86"});
-        if pair.ask("register/submitVerifyCode", &code).await.is_none() {
+        if pair.post("register/submitVerifyCode", &code).await.is_none() {
             panic!("{}", pair.history(phone).await);
         }
     }
@@ -195,7 +199,7 @@ async fn story(pull: bool) {
 }
 
 /// The outcomes of registrations, once there are as many; the codes that were sent are counted too.
-async fn outcomes_of(pair: &mut Pair, tasks: &[(u64, String)]) -> BTreeMap<u64, Vec<&'static str>> {
+async fn outcomes_of(pair: &mut ServiceAndGateway, tasks: &[(u64, String)]) -> BTreeMap<u64, Vec<&'static str>> {
     let begun = Instant::now();
     loop {
         let text = pair.muster().get("/api/v1/events?type=registered&limit=1000").await.json();
@@ -214,8 +218,8 @@ async fn outcomes_of(pair: &mut Pair, tasks: &[(u64, String)]) -> BTreeMap<u64, 
     let journal = open_journal(open_store(&pair.place.join("data")));
     journal.verify().unwrap();
     let (mut outcomes, mut sent): (BTreeMap<u64, Vec<&'static str>>, BTreeMap<AccountNumber, u32>) = Default::default();
-    for record in read_all(&journal) {
-        match record.event() {
+    for record in read_all_records(&journal) {
+        match record.account_event() {
             Some((account, Event::Registered)) => outcomes.entry(account.get()).or_default().push("registered"),
             Some((account, Event::RegistrationFailed { .. })) => {
                 outcomes.entry(account.get()).or_default().push("failed");

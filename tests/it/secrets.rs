@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
-use crate::muster::{Muster, directory, files, run, send_signal, serve};
+use crate::service_process::{ServiceProcess, list_files, run_muster, send_signal, serve_command, temp_directory};
 use crate::testkit::requests::{account_with, list, phone};
 
 const MASTER_KEY: &str = "5a17b3c9d2e4f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f";
@@ -72,7 +72,7 @@ impl PlantedSecrets {
         self.secrets.push((format!("the bytes of {key}"), URL_SAFE_NO_PAD.decode(secret).unwrap()));
     }
 
-    fn start(&self, master: &[(&str, &str)]) -> Muster {
+    fn start(&self, master: &[(&str, &str)]) -> ServiceProcess {
         let here = self.service.path("");
         let settings = [
             ("MUSTER_WEBHOOKS__BASE_URL", self.service.receiver.base.as_str()),
@@ -82,12 +82,12 @@ impl PlantedSecrets {
             ("TMPDIR", &here),
             ("PATH", "/usr/bin:/bin"),
         ];
-        let mut command = serve(&self.service.data(), &[&settings[..], master].concat());
-        Muster::spawn(command.current_dir(self.service.place.path()))
+        let mut command = serve_command(&self.service.data(), &[&settings[..], master].concat());
+        ServiceProcess::spawn(command.current_dir(self.service.place.path()))
     }
 
     /// Asks as the admin, and remembers the answer.
-    async fn ask(&mut self, muster: &Muster, method: Method, path: &str, body: String, status: u16) -> Value {
+    async fn ask(&mut self, muster: &ServiceProcess, method: Method, path: &str, body: String, status: u16) -> Value {
         let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
         // So that answers are kept, too.
         let request = request.header("idempotency-key", format!("key-{}", self.answers.len()));
@@ -99,7 +99,7 @@ impl PlantedSecrets {
     }
 
     /// Sends secrets in every way there is, and faults that lie next to one, or in one.
-    async fn tell(&mut self, muster: &Muster, name: &str) {
+    async fn tell(&mut self, muster: &ServiceProcess, name: &str) {
         let fields = json!({"override": true, "name": name, "publicKey": "planted-public-key", "privateKey": TEXTS[0],
             "msgPrivateKey": TEXTS[1], "deviceParams": TEXTS[2]});
         let list = list([account_with("861821726232", &fields)]);
@@ -121,12 +121,12 @@ impl PlantedSecrets {
         ] {
             self.ask(muster, Method::POST, &format!("/group-dispatch-api/{path}"), body, status).await;
         }
-        let told = |it: &crate::muster::Delivery| it.body["status"] == 0;
-        self.service.receiver.until("the refused code", |all| all.iter().any(told)).await;
+        let told = |it: &crate::service_process::ReceivedDelivery| it.body["status"] == 0;
+        self.service.receiver.wait_until("the refused code", |all| all.iter().any(told)).await;
     }
 
     /// Sets what there is of receivers, keys and tenants.
-    async fn set(&mut self, muster: &Muster) {
+    async fn set(&mut self, muster: &ServiceProcess) {
         let url = self.service.receiver.base.replace("//", &format!("//user:{}@", TEXTS[5]));
         for (method, path, body, status) in [
             (
@@ -185,7 +185,7 @@ impl PlantedSecrets {
     }
 
     /// Asks for everything that is shown of accounts, receivers and keys.
-    async fn read(&mut self, muster: &Muster) {
+    async fn read(&mut self, muster: &ServiceProcess) {
         for path in [
             "events?limit=1000",
             "accounts/861821726232",
@@ -208,7 +208,7 @@ impl PlantedSecrets {
 
     /// Nothing of it is anywhere; the master key may be in the file that it is read from.
     fn check(&self, log: &str, but: &Path) {
-        let on_disk: Vec<_> = files(self.service.place.path()).into_iter().filter(|file| file != but).collect();
+        let on_disk: Vec<_> = list_files(self.service.place.path()).into_iter().filter(|file| file != but).collect();
         let on_disk: Vec<_> = on_disk.into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
         assert!(on_disk.iter().any(|(bytes, _)| contains(bytes, b"planted-public-key")), "what is no secret is there");
         let told = format!("{:?}", *self.service.receiver.deliveries());
@@ -269,7 +269,7 @@ async fn planted_secrets_are_nowhere() {
         planted.check(&log, &but);
         let data = planted.service.path("data");
         for verb in [&["config"][..], &["keys", "list", "--data-dir", &data], &["events", "--data-dir", &data]] {
-            let (code, stdout, stderr) = run(verb, &[&master[..], &[("PATH", "/usr/bin:/bin")]].concat());
+            let (code, stdout, stderr) = run_muster(verb, &[&master[..], &[("PATH", "/usr/bin:/bin")]].concat());
             assert_eq!(code, Some(0), "{stderr}");
             planted.answers += &(stdout + &stderr);
         }
@@ -280,7 +280,7 @@ async fn planted_secrets_are_nowhere() {
 /// Whatever limits it was started with.
 #[tokio::test]
 async fn a_service_leaves_no_core_file() {
-    let place = directory();
+    let place = temp_directory();
     let (data, program) = (place.path().join("data"), env!("CARGO_BIN_EXE_muster"));
     // A shell that may not raise the limit goes on with what it has.
     let script =
@@ -288,12 +288,12 @@ async fn a_service_leaves_no_core_file() {
     let mut command = Command::new("bash");
     command.args(["-c", &script]).current_dir(place.path()).env_clear();
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
-    let muster = Muster::spawn(command.stderr(std::process::Stdio::piped()));
+    let muster = ServiceProcess::spawn(command.stderr(std::process::Stdio::piped()));
     let limits = fs::read_to_string(format!("/proc/{}/limits", muster.pid())).unwrap();
     let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(limit.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{limits}");
     send_signal(muster.pid(), "ABRT");
-    let (status, _) = muster.ended();
+    let (status, _) = muster.wait_for_exit();
     assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
     let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["data"]);

@@ -13,7 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::calls::online;
-use crate::muster::{Muster, Output, PATIENCE, client, directory, muster, send_signal, serve, wait};
+use crate::service_process::{
+    ProcessOutput, ServiceProcess, TEST_TIMEOUT, client, muster_command, send_signal, serve_command, temp_directory,
+    wait_for_exit,
+};
 
 /// Bytes that a pipe holds.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -26,20 +29,22 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 }
 
 /// The next line of the log that has `words`.
-fn line_with(log: &Output, words: &str) -> String {
-    iter::from_fn(|| log.line()).find(|line| line.contains(words)).unwrap_or_else(|| panic!("no line has {words:?}"))
+fn line_with(log: &ProcessOutput, words: &str) -> String {
+    iter::from_fn(|| log.next_line())
+        .find(|line| line.contains(words))
+        .unwrap_or_else(|| panic!("no line has {words:?}"))
 }
 
 /// Reads until each of `words` stood in a line, in any order.
-fn lines_with<const N: usize>(log: &Output, words: [&str; N]) {
+fn lines_with<const N: usize>(log: &ProcessOutput, words: [&str; N]) {
     let mut missing = Vec::from(words);
     while !missing.is_empty() {
-        let line = log.line().unwrap_or_else(|| panic!("no line has {missing:?}"));
+        let line = log.next_line().unwrap_or_else(|| panic!("no line has {missing:?}"));
         missing.retain(|words| !line.contains(words));
     }
 }
 
-async fn lost_lines(muster: &Muster) -> u64 {
+async fn lost_lines(muster: &ServiceProcess) -> u64 {
     let metrics = muster.get("/metrics").await.text;
     let lost = metrics.lines().find_map(|line| line.strip_prefix("muster_log_lines_lost_total "));
     lost.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
@@ -47,11 +52,11 @@ async fn lost_lines(muster: &Muster) -> u64 {
 
 #[tokio::test]
 async fn a_log_that_nobody_reads() {
-    let data = directory();
+    let data = temp_directory();
     let (reader, writer) = full_pipe();
     // The line that tells of the loss comes through any filter.
     let filter = [("MUSTER_LOG__FILTER", "hyper=trace,muster=debug,muster::cli=off")];
-    let muster = Muster::spawn(serve(data.path(), &filter).stderr(writer));
+    let muster = ServiceProcess::spawn(serve_command(data.path(), &filter).stderr(writer));
     let list = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
     for _ in 0..2_000 {
         assert_eq!(muster.get(list).await.status, 200);
@@ -59,7 +64,7 @@ async fn a_log_that_nobody_reads() {
     while lost_lines(&muster).await == 0 {
         assert_eq!(muster.get("/healthz").await.status, 200);
     }
-    let log = Output::of(reader);
+    let log = ProcessOutput::read_from(reader);
     let told = line_with(&log, "lines of the log were lost here");
     let lost = lost_lines(&muster).await;
     assert!(told.contains(" WARN ") && told.ends_with(&format!(" lines={lost}\n")), "{lost} lost: {told}");
@@ -67,48 +72,48 @@ async fn a_log_that_nobody_reads() {
     line_with(&log, "here-again");
     let (status, _) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0));
-    let last = log.rest();
+    let last = log.read_rest();
     assert!(last.contains("muster::service: stopping") && !last.contains("were lost"), "{last}");
 }
 
 /// Whoever waits for the service may be stuck: the other one is told all the same, and the service serves and stops.
 #[tokio::test]
 async fn a_ready_line_that_nobody_reads() {
-    let data = directory();
+    let data = temp_directory();
     let path = data.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    manager.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let (_unread, stdout) = full_pipe();
     let (log, stderr) = std::io::pipe().unwrap();
     let notify = [("NOTIFY_SOCKET", path.to_str().unwrap())];
-    let mut child = serve(&data.path().join("data"), &notify).stdout(stdout).stderr(stderr).spawn().unwrap();
+    let mut child = serve_command(&data.path().join("data"), &notify).stdout(stdout).stderr(stderr).spawn().unwrap();
     let mut message = [0; 64];
     let length = manager.recv(&mut message).unwrap();
     assert_eq!(&message[..length], b"READY=1\n");
-    let log = Output::of(log);
+    let log = ProcessOutput::read_from(log);
     let ready = line_with(&log, " ready address=");
     let address = ready.split("address=").nth(1).unwrap().split(' ').next().unwrap();
     assert!(client().get(format!("http://{address}/healthz")).send().await.unwrap().status().is_success());
     send_signal(child.id(), "TERM");
-    assert_eq!(wait(&mut child).code(), Some(0), "{}", log.rest());
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0), "{}", log.read_rest());
 }
 
 #[tokio::test]
 async fn a_service_manager_that_reads_nothing() {
-    let data = directory();
+    let data = temp_directory();
     let path = data.path().join("notify");
     let _manager = UnixDatagram::bind(&path).unwrap();
     let full = UnixDatagram::unbound().unwrap();
     full.set_nonblocking(true).unwrap();
     while full.send_to(b"x", &path).is_ok() {}
-    let muster = Muster::start(&data.path().join("data"), &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    let muster = ServiceProcess::start(&data.path().join("data"), &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
     assert_eq!(muster.get("/healthz").await.status, 200);
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
 /// Half a request, which keeps a service that stops waiting.
-async fn half_a_request(muster: &Muster) -> TcpStream {
+async fn open_half_request(muster: &ServiceProcess) -> TcpStream {
     let mut half = TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
     let head = "POST /group-dispatch-api/whatsapp/batchOnline HTTP/1.1\r\nhost: localhost\r\n\
                 content-type: application/json\r\ncontent-length: 10\r\n\r\n{";
@@ -118,10 +123,10 @@ async fn half_a_request(muster: &Muster) -> TcpStream {
 
 #[tokio::test]
 async fn a_second_signal_while_the_log_is_stuck() {
-    let data = directory();
+    let data = temp_directory();
     let (_unread, stderr) = full_pipe();
-    let muster = Muster::spawn(serve(data.path(), &[]).stderr(stderr));
-    let _half = half_a_request(&muster).await;
+    let muster = ServiceProcess::spawn(serve_command(data.path(), &[]).stderr(stderr));
+    let _half = open_half_request(&muster).await;
     send_signal(muster.pid(), "TERM");
     let address = muster.url("").replace("http://", "");
     // It listens until the first signal is taken.
@@ -131,34 +136,37 @@ async fn a_second_signal_while_the_log_is_stuck() {
 }
 
 /// A start that waits for its master key.
-struct LongStart {
+struct BlockedStart {
     child: Child,
-    log: Output,
-    stdout: Output,
+    log: ProcessOutput,
+    stdout: ProcessOutput,
     /// What the program reads that gives the key.
     key: File,
     _directory: TempDir,
 }
 
-impl LongStart {
-    fn begin() -> LongStart {
-        let directory = directory();
+impl BlockedStart {
+    fn start() -> BlockedStart {
+        let directory = temp_directory();
         let path = |name: &str| directory.path().join(name).display().to_string();
         let (begun, key) = (path("begun"), path("key"));
         assert!(Command::new("mkfifo").args([&begun, &key]).status().unwrap().success());
         // Open for both, so that nobody waits for the other end.
         let open = |path| File::options().read(true).write(true).open(path).unwrap();
-        let (heard, written) = (Output::of(open(&begun)), open(&key));
+        let (heard, written) = (ProcessOutput::read_from(open(&begun)), open(&key));
         std::fs::write(path("program"), format!("echo > {begun}; read key < {key}; echo $key")).unwrap();
         let command = format!("/bin/sh {}", path("program"));
         let settings = [("MUSTER_VAULT__MASTER_KEY_COMMAND", command.as_str())];
-        let mut child = serve(&directory.path().join("data"), &settings).spawn().unwrap();
-        let (log, stdout) = (Output::of(child.stderr.take().unwrap()), Output::of(child.stdout.take().unwrap()));
-        assert_eq!(heard.line().as_deref(), Some("\n"));
-        LongStart { child, log, stdout, key: written, _directory: directory }
+        let mut child = serve_command(&directory.path().join("data"), &settings).spawn().unwrap();
+        let (log, stdout) = (
+            ProcessOutput::read_from(child.stderr.take().unwrap()),
+            ProcessOutput::read_from(child.stdout.take().unwrap()),
+        );
+        assert_eq!(heard.next_line().as_deref(), Some("\n"));
+        BlockedStart { child, log, stdout, key: written, _directory: directory }
     }
 
-    fn give_the_key(&mut self) {
+    fn provide_key(&mut self) {
         writeln!(self.key, "{}", "2a".repeat(32)).unwrap();
     }
 }
@@ -167,13 +175,13 @@ impl LongStart {
 #[tokio::test]
 async fn signals_that_do_not_ask_for_an_end() {
     let signals = ["HUP", "USR1", "USR2", "ALRM", "PIPE", "HUP"];
-    let mut start = LongStart::begin();
+    let mut start = BlockedStart::start();
     let pid = start.child.id();
     for signal in signals {
         send_signal(pid, signal);
     }
-    start.give_the_key();
-    let ready = start.stdout.line().unwrap();
+    start.provide_key();
+    let ready = start.stdout.next_line().unwrap();
     let url = ready.trim().strip_prefix("muster is ready on ").unwrap();
     for signal in signals {
         send_signal(pid, signal);
@@ -181,22 +189,22 @@ async fn signals_that_do_not_ask_for_an_end() {
     }
     line_with(&start.log, "SIGHUP: the filter of the log is read again");
     send_signal(pid, "TERM");
-    assert_eq!(wait(&mut start.child).code(), Some(0), "{}", start.log.rest());
+    assert_eq!(wait_for_exit(&mut start.child).code(), Some(0), "{}", start.log.read_rest());
 }
 
 #[test]
 fn an_end_while_it_starts() {
-    let mut start = LongStart::begin();
+    let mut start = BlockedStart::start();
     send_signal(start.child.id(), "TERM");
-    assert_eq!(wait(&mut start.child).code(), Some(0), "{}", start.log.rest());
+    assert_eq!(wait_for_exit(&mut start.child).code(), Some(0), "{}", start.log.read_rest());
     // The program that was to give the key still waits.
-    start.give_the_key();
+    start.provide_key();
 }
 
 /// The files of TLS and the filter of the log are read again. What is faulty leaves the filter as it was.
 #[tokio::test]
 async fn settings_are_read_again() {
-    let data = directory();
+    let data = temp_directory();
     let path = |name: &str| data.path().join(name);
     let make_certificate = || {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -212,8 +220,8 @@ async fn settings_are_read_again() {
     set_filter("\"info\"");
     let (log, stderr) = std::io::pipe().unwrap();
     let config = path("muster.toml").display().to_string();
-    let muster = Muster::spawn(serve(&path("data"), &[("MUSTER_CONFIG", &config)]).stderr(stderr));
-    let log = Output::of(log);
+    let muster = ServiceProcess::spawn(serve_command(&path("data"), &[("MUSTER_CONFIG", &config)]).stderr(stderr));
+    let log = ProcessOutput::read_from(log);
     line_with(&log, " ready address=");
     make_certificate();
     set_filter("\"muster=debug\"");
@@ -236,27 +244,29 @@ async fn settings_are_read_again() {
 #[tokio::test]
 async fn an_end_whatever_hangs() {
     let (_unread, stdout) = full_pipe();
-    let mut child = muster(&["listen", "--listen", "127.0.0.1:0"], &[]).stdout(stdout).spawn().unwrap();
-    let log = Output::of(child.stderr.take().unwrap());
+    let mut child = muster_command(&["listen", "--listen", "127.0.0.1:0"], &[]).stdout(stdout).spawn().unwrap();
+    let log = ProcessOutput::read_from(child.stderr.take().unwrap());
     let said = line_with(&log, "muster listens on ");
     let url = said.trim().strip_prefix("muster listens on ").unwrap();
     client().post(url).body("{}").send().await.unwrap();
     send_signal(child.id(), "TERM");
-    assert_eq!(wait(&mut child).code(), Some(0), "{}", log.rest());
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0), "{}", log.read_rest());
 }
 
 /// Everything that callers, receivers and others can leave half done.
 #[tokio::test]
 async fn an_end_within_ten_seconds() {
-    let data = directory();
+    let data = temp_directory();
     // It takes connections, and answers nothing.
     let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", receiver.local_addr().unwrap());
-    let muster =
-        Muster::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &base), ("MUSTER_SIMULATOR__DELAY_MS", "1")]);
+    let muster = ServiceProcess::start(
+        data.path(),
+        &[("MUSTER_WEBHOOKS__BASE_URL", &base), ("MUSTER_SIMULATOR__DELAY_MS", "1")],
+    );
     online(&muster, "861821726232").await;
     let _attempt = receiver.accept().await.unwrap();
-    let _half = half_a_request(&muster).await;
+    let _half = open_half_request(&muster).await;
     let _silent = TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
     let _unread =
         muster.client().get(muster.url("/api/v1/events")).header("accept", "text/event-stream").send().await.unwrap();
@@ -269,17 +279,17 @@ async fn an_end_within_ten_seconds() {
 /// A backup that is ended leaves nothing behind.
 #[tokio::test]
 async fn an_end_of_a_backup() {
-    let data = directory();
+    let data = temp_directory();
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
     let to = data.path().join("backup");
-    let mut child = muster(&["backup", to.to_str().unwrap(), "--server", &url], &[]).spawn().unwrap();
+    let mut child = muster_command(&["backup", to.to_str().unwrap(), "--server", &url], &[]).spawn().unwrap();
     let (mut stream, _) = server.accept().await.unwrap();
     assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0, "it asks");
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n\r\nbegin").await.unwrap();
     send_signal(child.id(), "TERM");
     // Until nobody reads any more.
     while stream.write_all(&[b'x'; 1_024]).await.is_ok() {}
-    assert_eq!(wait(&mut child).code(), Some(143));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(143));
     assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
 }

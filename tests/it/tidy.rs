@@ -2,21 +2,22 @@
 //! what every file has in common. Each message says where, what, and the mend.
 
 mod files;
-mod rooms;
+mod module_order;
 mod source;
+mod vocabulary;
 
 /// What is not as it should be, all of it, so that it is mended in one go.
 #[derive(Default)]
-struct Faults(Vec<String>);
+struct TidyFaults(Vec<String>);
 
 macro_rules! fault {
     ($faults:expr, $($message:tt)+) => { $faults.0.push(format!($($message)+)) };
 }
 use fault;
 
-impl Faults {
+impl TidyFaults {
     #[track_caller]
-    fn none(self) {
+    fn assert_none(self) {
         assert!(self.0.is_empty(), "{} faults:\n{}", self.0.len(), self.0.join("\n"));
     }
 }

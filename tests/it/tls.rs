@@ -14,10 +14,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::muster::{Muster, PATIENCE, directory, run};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT, run_muster, temp_directory};
 
 /// A CA, and the files that it makes.
-struct Ca {
+struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
     directory: TempDir,
 }
@@ -28,15 +28,15 @@ type Connection = StreamOwned<ClientConnection, TcpStream>;
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 
-impl Ca {
-    fn new(name: &str) -> Ca {
+impl TestCa {
+    fn new(name: &str) -> TestCa {
         let mut parameters = CertificateParams::new([]).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
-        let directory = directory();
+        let directory = temp_directory();
         fs::write(directory.path().join("ca.pem"), issuer.pem()).unwrap();
-        Ca { issuer, directory }
+        TestCa { issuer, directory }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -72,7 +72,7 @@ impl Ca {
     }
 
     /// Somebody who trusts this CA, and shows what is in `client`.
-    fn trusting(&self, client: Option<&Path>) -> Arc<ClientConfig> {
+    fn client_config(&self, client: Option<&Path>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -94,26 +94,26 @@ fn write(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn start(data: &Path, settings: &[(&'static str, String)]) -> Muster {
+fn start(data: &Path, settings: &[(&'static str, String)]) -> ServiceProcess {
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let muster = Muster::start(data, &settings);
+    let muster = ServiceProcess::start(data, &settings);
     assert!(muster.url("").starts_with("https://127.0.0.1:"), "{}", muster.url(""));
     muster
 }
 
-fn tcp(muster: &Muster) -> TcpStream {
+fn tcp(muster: &ServiceProcess) -> TcpStream {
     let stream = TcpStream::connect(muster.url("").split_once("//").unwrap().1).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream
 }
 
-fn connect(muster: &Muster, config: &Arc<ClientConfig>) -> Connection {
+fn connect(muster: &ServiceProcess, config: &Arc<ClientConfig>) -> Connection {
     let name = ServerName::try_from("localhost").unwrap();
     StreamOwned::new(ClientConnection::new(config.clone(), name).unwrap(), tcp(muster))
 }
 
 /// Asks on a connection that is kept: the answer, or why there is none.
-fn ask(connection: &mut Connection) -> Result<String, std::io::Error> {
+fn send_request(connection: &mut Connection) -> Result<String, std::io::Error> {
     connection.write_all(HEALTH.as_bytes())?;
     let mut answer = Vec::new();
     while !answer.ends_with(SUCCESS.as_bytes()) {
@@ -125,38 +125,38 @@ fn ask(connection: &mut Connection) -> Result<String, std::io::Error> {
 }
 
 /// The certificate that new connections are shown.
-fn shown(muster: &Muster, config: &Arc<ClientConfig>) -> CertificateDer<'static> {
+fn served_certificate(muster: &ServiceProcess, config: &Arc<ClientConfig>) -> CertificateDer<'static> {
     let mut connection = connect(muster, config);
-    ask(&mut connection).unwrap();
+    send_request(&mut connection).unwrap();
     connection.conn.peer_certificates().unwrap()[0].clone()
 }
 
 /// Waits until something holds that follows from files that changed.
-fn until(what: &str, holds: impl Fn() -> bool) {
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let begin = std::time::Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < PATIENCE, "{what}");
+        assert!(begin.elapsed() < TEST_TIMEOUT, "{what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 #[test]
 fn new_files_are_taken_up_while_connections_go_on() {
-    let (data, ca) = (directory(), Ca::new("a CA"));
+    let (data, ca) = (temp_directory(), TestCa::new("a CA"));
     let first = ca.renew();
     let muster = start(data.path(), &ca.settings());
-    let config = ca.trusting(None);
+    let config = ca.client_config(None);
     let mut old = connect(&muster, &config);
-    assert!(ask(&mut old).unwrap().starts_with("HTTP/1.1 200"));
+    assert!(send_request(&mut old).unwrap().starts_with("HTTP/1.1 200"));
     assert_eq!(old.conn.alpn_protocol(), None);
-    assert_eq!(shown(&muster, &config), first);
+    assert_eq!(served_certificate(&muster, &config), first);
     let mut resumed = connect(&muster, &config);
-    ask(&mut resumed).unwrap();
+    send_request(&mut resumed).unwrap();
     assert_eq!(resumed.conn.handshake_kind(), Some(HandshakeKind::Resumed));
 
     let second = ca.renew();
-    until("the new certificate is never shown", || shown(&muster, &config) == second);
-    assert!(ask(&mut old).unwrap().starts_with("HTTP/1.1 200"), "a connection from before goes on");
+    wait_until("the new certificate is never shown", || served_certificate(&muster, &config) == second);
+    assert!(send_request(&mut old).unwrap().starts_with("HTTP/1.1 200"), "a connection from before goes on");
 
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
@@ -168,7 +168,7 @@ fn new_files_are_taken_up_while_connections_go_on() {
 
 #[test]
 fn clients_show_certificates() {
-    let (data, ca, others) = (directory(), Ca::new("a CA"), Ca::new("another CA"));
+    let (data, ca, others) = (temp_directory(), TestCa::new("a CA"), TestCa::new("another CA"));
     ca.renew();
     let roots = ca.path("clients.pem");
     fs::copy(ca.path("ca.pem"), &roots).unwrap();
@@ -176,28 +176,30 @@ fn clients_show_certificates() {
     settings.push(("MUSTER_TLS__CLIENT_CA", roots.to_str().unwrap().to_owned()));
     let muster = start(data.path(), &settings);
     let (own, strange) = (ca.client(), others.client());
-    let config = ca.trusting(Some(&own));
+    let config = ca.client_config(Some(&own));
     let mut old = connect(&muster, &config);
-    ask(&mut old).unwrap();
+    send_request(&mut old).unwrap();
     let mut again = connect(&muster, &config);
-    ask(&mut again).unwrap();
+    send_request(&mut again).unwrap();
     assert_eq!(again.conn.handshake_kind(), Some(HandshakeKind::Full), "the certificate is looked at each time");
-    let none = ask(&mut connect(&muster, &ca.trusting(None))).unwrap_err().to_string();
+    let none = send_request(&mut connect(&muster, &ca.client_config(None))).unwrap_err().to_string();
     assert!(none.contains("CertificateRequired"), "{none}");
-    let other = ask(&mut connect(&muster, &ca.trusting(Some(&strange)))).unwrap_err().to_string();
+    let other = send_request(&mut connect(&muster, &ca.client_config(Some(&strange)))).unwrap_err().to_string();
     assert!(other.contains("UnknownCA"), "{other}");
 
     // The CA of the clients is exchanged. Nobody gets in by a session from before.
     fs::copy(others.path("ca.pem"), &roots).unwrap();
-    until("the new clients are never let in", || ask(&mut connect(&muster, &ca.trusting(Some(&strange)))).is_ok());
-    let gone = ask(&mut connect(&muster, &config)).unwrap_err().to_string();
+    wait_until("the new clients are never let in", || {
+        send_request(&mut connect(&muster, &ca.client_config(Some(&strange)))).is_ok()
+    });
+    let gone = send_request(&mut connect(&muster, &config)).unwrap_err().to_string();
     assert!(gone.contains("UnknownCA"), "{gone}");
-    ask(&mut old).unwrap();
+    send_request(&mut old).unwrap();
 }
 
 #[test]
 fn others_are_not_kept_out() {
-    let (data, ca) = (directory(), Ca::new("a CA"));
+    let (data, ca) = (temp_directory(), TestCa::new("a CA"));
     ca.renew();
     let mut settings = ca.settings();
     settings.push(("MUSTER_LOG__FILTER", "muster=debug".to_owned()));
@@ -208,14 +210,14 @@ fn others_are_not_kept_out() {
     let mut answer = Vec::new();
     let _reset = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
-    let config = ca.trusting(None);
-    ask(&mut connect(&muster, &config)).unwrap();
+    let config = ca.client_config(None);
+    send_request(&mut connect(&muster, &config)).unwrap();
     for stream in &mut silent {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "whoever says nothing is cut off");
     }
     // One more, in the middle of it when the service stops.
     let mut late = tcp(&muster);
-    ask(&mut connect(&muster, &config)).unwrap();
+    send_request(&mut connect(&muster, &config)).unwrap();
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
     assert_eq!(late.read(&mut [0]).unwrap(), 0);
@@ -226,7 +228,7 @@ fn others_are_not_kept_out() {
 /// The command line finds its way, or says what to do.
 #[test]
 fn verbs_ask_over_tls() {
-    let (data, ca, others) = (directory(), Ca::new("a CA"), Ca::new("another CA"));
+    let (data, ca, others) = (temp_directory(), TestCa::new("a CA"), TestCa::new("another CA"));
     ca.renew();
     let mut settings = ca.settings();
     settings.push(("MUSTER_TLS__CLIENT_CA", ca.path("ca.pem").to_str().unwrap().to_owned()));
@@ -235,10 +237,10 @@ fn verbs_ask_over_tls() {
     let [own, other] = [&ca, &others].map(|ca| ca.path("ca.pem").to_str().unwrap().to_owned());
     let client = client.to_str().unwrap();
     let flags = ["verify", "--server", &server, "--ca-file", &own, "--client-cert-file", client];
-    let (code, stdout, stderr) = run(&flags, &[]);
+    let (code, stdout, stderr) = run_muster(&flags, &[]);
     assert_eq!(code, Some(0), "{stderr}");
     let environment = [("MUSTER_SERVER", &*server), ("MUSTER_CA_FILE", &own), ("MUSTER_CLIENT_CERT_FILE", client)];
-    assert_eq!(run(&["verify"], &environment), (Some(0), stdout, String::new()));
+    assert_eq!(run_muster(&["verify"], &environment), (Some(0), stdout, String::new()));
     let plain = server.replace("https:", "http:");
     let address = muster.url("");
     for (arguments, mend) in [
@@ -251,7 +253,7 @@ fn verbs_ask_over_tls() {
         (&["--server", &server, "--ca-file", "/dev/null"], "it is a device; name a regular file"),
         (&["--server", &server, "--client-cert-file", &own], "a certificate and its private key"),
     ] {
-        let (code, _, stderr) = run(&[&["verify"], arguments].concat(), &[]);
+        let (code, _, stderr) = run_muster(&[&["verify"], arguments].concat(), &[]);
         assert_eq!(code, Some(1), "{arguments:?}: {stderr}");
         assert!(stderr.contains(mend), "{arguments:?}: {stderr}");
     }
@@ -260,7 +262,7 @@ fn verbs_ask_over_tls() {
 /// A service that cannot show what it is told to show does not start, and says what to do.
 #[test]
 fn faults_of_files() {
-    let (data, ca, others) = (directory(), Ca::new("a CA"), Ca::new("another CA"));
+    let (data, ca, others) = (temp_directory(), TestCa::new("a CA"), TestCa::new("another CA"));
     ca.renew();
     others.renew();
     let files = TempDir::new().unwrap();
@@ -294,7 +296,7 @@ fn faults_of_files() {
         let data = data.path().join("none");
         // An address of nobody's, so that what is taken all the same ends too.
         let arguments = ["serve", "--listen", "192.0.2.1:9", "--data-dir", data.to_str().unwrap()];
-        let (code, stdout, stderr) = run(&arguments, &settings);
+        let (code, stdout, stderr) = run_muster(&arguments, &settings);
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
         assert!(!data.exists(), "nothing is made");
         said += &format!(

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use warp::Filter;
 use warp::http::{HeaderMap, Response};
 
-use crate::muster::{Answer, Muster, PATIENCE, directory};
+use crate::service_process::{ServiceProcess, ServiceResponse, TEST_TIMEOUT, temp_directory};
 use crate::testkit::requests::{ONLINE, account_with, list};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -29,21 +29,22 @@ const SECRET: &str = "made-up-private-key";
 const TOKEN: &str = "made-up-collector-token";
 
 /// Takes every POST: a collector, or a receiver of webhooks.
-struct Taker {
+struct RecordingServer {
     base: String,
-    taken: Arc<Taken>,
+    taken: Arc<RecordedRequests>,
 }
 
-struct Taken {
+struct RecordedRequests {
     requests: Mutex<Vec<(HeaderMap, Bytes)>>,
     arrived: Notify,
     /// With which status it answers.
     status: AtomicU16,
 }
 
-impl Taker {
-    async fn start(status: u16) -> Taker {
-        let taken = Taken { requests: Mutex::default(), arrived: Notify::new(), status: AtomicU16::new(status) };
+impl RecordingServer {
+    async fn start(status: u16) -> RecordingServer {
+        let taken =
+            RecordedRequests { requests: Mutex::default(), arrived: Notify::new(), status: AtomicU16::new(status) };
         let taken = Arc::new(taken);
         let taking = taken.clone();
         let route = warp::post().and(warp::header::headers_cloned()).and(warp::body::bytes()).map(
@@ -58,7 +59,7 @@ impl Taker {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(warp::serve(route).incoming(listener).run());
-        Taker { base, taken }
+        RecordingServer { base, taken }
     }
 
     fn requests(&self) -> Vec<(HeaderMap, Bytes)> {
@@ -66,7 +67,7 @@ impl Taker {
     }
 
     /// Waits until it has taken so many.
-    async fn until(&self, count: usize) {
+    async fn wait_for_requests(&self, count: usize) {
         let waiting = async {
             loop {
                 let arrived = self.taken.arrived.notified();
@@ -76,7 +77,9 @@ impl Taker {
                 arrived.await;
             }
         };
-        timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{count} did not arrive: {:?}", self.requests()));
+        timeout(TEST_TIMEOUT, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("{count} did not arrive: {:?}", self.requests()));
     }
 
     /// All spans that it was sent, and the attributes of who sent them.
@@ -111,7 +114,7 @@ fn attribute(span: &Span, key: &str) -> String {
 }
 
 /// Brings an account online that is imported with it.
-async fn bring_online(muster: &Muster, headers: &[(&str, &str)]) -> Answer {
+async fn bring_online(muster: &ServiceProcess, headers: &[(&str, &str)]) -> ServiceResponse {
     let body = list([account_with(NUMBER, &serde_json::json!({"privateKey": SECRET}))]);
     let url = muster.url(ONLINE);
     let request = muster.client().post(url).header("content-type", "application/json").body(body);
@@ -121,7 +124,7 @@ async fn bring_online(muster: &Muster, headers: &[(&str, &str)]) -> Answer {
     answer
 }
 
-async fn stop(muster: Muster) -> String {
+async fn stop(muster: ServiceProcess) -> String {
     let (status, log) = tokio::task::spawn_blocking(move || muster.stop("TERM")).await.unwrap();
     assert_eq!(status.code(), Some(0), "{log}");
     log
@@ -130,8 +133,8 @@ async fn stop(muster: Muster) -> String {
 /// A caller's trace goes through everything, and on to the receiver.
 #[tokio::test]
 async fn one_tree() {
-    let (collector, receiver) = (Taker::start(200).await, Taker::start(200).await);
-    let data = directory();
+    let (collector, receiver) = (RecordingServer::start(200).await, RecordingServer::start(200).await);
+    let data = temp_directory();
     let settings = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
         ("MUSTER_TELEMETRY__OTLP_ENDPOINT", collector.base.as_str()),
@@ -141,12 +144,12 @@ async fn one_tree() {
         ("MUSTER_TELEMETRY__SAMPLE_RATIO", "0"),
         ("MUSTER_LOG__FORMAT", "json"),
     ];
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
     let parent = format!("00-{TRACE}-{CALLER}-01");
     let answer = bring_online(&muster, &[("traceparent", &parent), ("tracestate", STATE)]).await;
     assert!(answer.headers.iter().all(|(name, _)| !name.as_str().starts_with("trace")));
     // Coming online, and online.
-    receiver.until(2).await;
+    receiver.wait_for_requests(2).await;
     muster.get("/api/v1/accounts/861821726232").await;
     let log = stop(muster).await;
 
@@ -201,20 +204,20 @@ async fn one_tree() {
 /// Without a collector receivers are told of the caller's trace all the same, or of one with the request's id.
 #[tokio::test]
 async fn without_a_collector() {
-    let receiver = Taker::start(200).await;
-    let data = directory();
+    let receiver = RecordingServer::start(200).await;
+    let data = temp_directory();
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str())];
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
     let parent = format!("00-{TRACE}-{CALLER}-00");
     bring_online(&muster, &[("traceparent", &parent), ("tracestate", STATE)]).await;
-    receiver.until(2).await;
+    receiver.wait_for_requests(2).await;
     let recycle = muster.client().post(muster.url("/group-dispatch-api/whatsapp/batchRecycle")).body("");
     let recycle =
         recycle.header("content-type", "application/json").body(format!(r#"{{"whatsAppList":["{NUMBER}"]}}"#));
     let malformed =
         recycle.header("x-request-id", "6D1802F8250A4BEE97F0755ED4DB7B31").header("traceparent", "00-1-1-01");
     muster.send(malformed).await.unwrap();
-    receiver.until(4).await;
+    receiver.wait_for_requests(4).await;
     let log = stop(muster).await;
     let told: Vec<_> = receiver.requests().into_iter().map(|(headers, _)| headers).collect();
     let parents: Vec<&str> = told.iter().map(|headers| headers["traceparent"].to_str().unwrap()).collect();
@@ -234,17 +237,17 @@ async fn without_a_collector() {
 /// The log tells once that a collector is away, and once that it is back.
 #[tokio::test]
 async fn a_collector_comes_and_goes() {
-    let collector = Taker::start(503).await;
-    let data = directory();
-    let muster = Muster::start(data.path(), &[("MUSTER_TELEMETRY__OTLP_ENDPOINT", collector.base.as_str())]);
+    let collector = RecordingServer::start(503).await;
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_TELEMETRY__OTLP_ENDPOINT", collector.base.as_str())]);
     for refused in 1..=2 {
         bring_online(&muster, &[]).await;
-        collector.until(refused).await;
+        collector.wait_for_requests(refused).await;
     }
     collector.taken.status.store(200, Ordering::Relaxed);
     let seen = collector.requests().len();
     let answer = bring_online(&muster, &[]).await;
-    collector.until(seen + 1).await;
+    collector.wait_for_requests(seen + 1).await;
     let log = stop(muster).await;
     let (spans, _) = collector.spans();
     let is_of_it = |span: &&Span| hex(&span.trace_id) == answer.header("x-request-id");
@@ -260,8 +263,8 @@ async fn a_collector_comes_and_goes() {
 async fn nobody_waits_for_a_collector() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let data = directory();
-    let muster = Muster::start(data.path(), &[("MUSTER_TELEMETRY__OTLP_ENDPOINT", endpoint.as_str())]);
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_TELEMETRY__OTLP_ENDPOINT", endpoint.as_str())]);
     bring_online(&muster, &[]).await;
     let asked = Instant::now();
     let log = stop(muster).await;

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::muster::{Muster, PATIENCE, Receiver, directory, muster, number, random_choices, run, send_signal};
+use crate::service_process::{
+    ServiceProcess, TEST_TIMEOUT, WebhookReceiver, muster_command, number, random_choices, run_muster, send_signal,
+    temp_directory,
+};
 use crate::testkit::requests::{INSERT, ONLINE, account_with, list};
 
 const ERASED: &str = "861821726232";
@@ -24,7 +27,7 @@ fn batch<'a>(numbers: impl IntoIterator<Item = &'a str>, private_key: &str) -> S
 }
 
 /// Whether a backup that is taken now has the account's data key.
-async fn has_key(muster: &Muster, account: &str) -> bool {
+async fn has_key(muster: &ServiceProcess, account: &str) -> bool {
     let backup = muster.client().post(muster.url("/api/v1/backup")).send().await.unwrap().bytes().await.unwrap();
     let place = [b"keys/", &account.parse::<u64>().unwrap().to_be_bytes()[..]].concat();
     backup.windows(place.len()).any(|window| window == place)
@@ -32,21 +35,22 @@ async fn has_key(muster: &Muster, account: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erased_secrets_are_gone_and_the_history_holds() {
-    let (data, receiver) = (directory(), Receiver::start().await);
+    let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()), ("MUSTER_SIMULATOR__DELAY_MS", "1")];
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
     let server = muster.url("");
-    let erase = |number: &str| run(&["erase", number, "--reason", "asked to", "-o", "json", "--server", &server], &[]);
+    let erase =
+        |number: &str| run_muster(&["erase", number, "--reason", "asked to", "-o", "json", "--server", &server], &[]);
     assert_eq!(erase(ERASED).0, Some(3), "an unknown account");
     let asked = muster.post(ONLINE, batch([ERASED, OTHER], "first")).await;
     assert_eq!(asked.status, 200, "{}", asked.text);
-    receiver.until("both online", |all| all.iter().filter(|it| it.body["onlineStatus"] == 2).count() == 2).await;
+    receiver.wait_until("both online", |all| all.iter().filter(|it| it.body["onlineStatus"] == 2).count() == 2).await;
     assert!(has_key(&muster, ERASED).await && has_key(&muster, OTHER).await);
 
     let (code, stdout, stderr) = erase(ERASED);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), json!({"whatsApp": ERASED, "erased": true}));
-    receiver.until("offline", |all| all.iter().any(|it| it.body["onlineStatus"] == 4)).await;
+    receiver.wait_until("offline", |all| all.iter().any(|it| it.body["onlineStatus"] == 4)).await;
     assert!(!has_key(&muster, ERASED).await && has_key(&muster, OTHER).await);
     assert_eq!(erase(ERASED).0, Some(0), "again is harmless");
     let history = muster.get(&format!("/api/v1/accounts/{ERASED}/events?type=secrets_erased")).await.json();
@@ -65,17 +69,17 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
         fs::write(&file, bundle.text).unwrap();
         fs::write(&key, muster.get("/api/v1/log/public-key").await.text).unwrap();
         let (file, key) = (file.to_str().unwrap(), key.to_str().unwrap());
-        let (code, _, stderr) = run(&["verify", "--bundle", file, "--public-key", key], &[]);
+        let (code, _, stderr) = run_muster(&["verify", "--bundle", file, "--public-key", key], &[]);
         assert_eq!(code, Some(0), "{stderr}");
         fs::remove_file(file).unwrap();
         fs::remove_file(key).unwrap();
     }
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    let muster = Muster::start(data.path(), &settings);
+    let muster = ServiceProcess::start(data.path(), &settings);
     assert_eq!(muster.post("/api/v1/verify", "").await.status, 200);
     assert_eq!(muster.post(INSERT, batch([ERASED], "second")).await.status, 200);
     assert_eq!(muster.post(ONLINE, batch([ERASED], "second")).await.status, 200);
-    let told = receiver.told_about(ERASED);
+    let told = receiver.accepted_payloads(ERASED);
     assert!(told.iter().all(|words| words.starts_with("1/")), "receivers hear of statuses only: {told:?}");
 }
 
@@ -87,27 +91,28 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 /// Imports accounts, new ones or the same again.
-async fn import(muster: &Muster, numbers: &[String]) -> Option<u16> {
+async fn import(muster: &ServiceProcess, numbers: &[String]) -> Option<u16> {
     let body = batch(numbers.iter().map(String::as_str), "first");
     Some(muster.try_post(INSERT, body, "").await.ok()?.status)
 }
 
 /// Waits until no rotation is under way any more.
-async fn rotated(muster: &Muster) {
+async fn wait_for_rotation(muster: &ServiceProcess) {
     let begin = Instant::now();
     while muster.get("/api/v1/vault").await.json()["rotation"] != "none" {
-        assert!(begin.elapsed() < PATIENCE, "the rotation does not end");
+        assert!(begin.elapsed() < TEST_TIMEOUT, "the rotation does not end");
     }
 }
 
-async fn events(muster: &Muster, kind: &str) -> usize {
+async fn events(muster: &ServiceProcess, kind: &str) -> usize {
     let answer = muster.get(&format!("/api/v1/events?type={kind}&limit=1000")).await.json();
     answer["events"].as_array().unwrap().len()
 }
 
 /// Starts on what must not open, and returns what is said.
-fn refused(data: &Path) -> String {
-    let (code, _, stderr) = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()], &[]);
+fn start_error(data: &Path) -> String {
+    let (code, _, stderr) =
+        run_muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()], &[]);
     assert_eq!(code, Some(1), "{stderr}");
     stderr
 }
@@ -116,17 +121,17 @@ fn refused(data: &Path) -> String {
 async fn rotations_that_are_killed() {
     let kills = number("MUSTER_ROTATION_KILLS").unwrap_or(12);
     let mut random = random_choices("MUSTER_ROTATION_SEED");
-    let data = directory();
+    let data = temp_directory();
     let file = data.path().join("keys/master.key");
     let key = || fs::read_to_string(&file).unwrap();
-    let muster = Muster::start(data.path(), &[]);
+    let muster = ServiceProcess::start(data.path(), &[]);
     assert_eq!(import(&muster, &numbers(0..ACCOUNTS)).await, Some(200));
     let endpoint = muster.client().put(muster.url("/api/v1/webhooks/sync/url"));
     let endpoint = endpoint.header("content-type", "application/json").body(r#"{"url":"http://127.0.0.1:9/"}"#);
     assert_eq!(muster.send(endpoint).await.unwrap().status, 200);
     let (first, public) = (key(), muster.get("/api/v1/log/public-key").await.text);
     let begin = Instant::now();
-    let (code, stdout, stderr) = run(&["vault", "rotate", "--server", &muster.url("")], &[]);
+    let (code, stdout, stderr) = run_muster(&["vault", "rotate", "--server", &muster.url("")], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("3002") && stdout.contains("keep a copy of the new master key"), "{stdout}");
     let longest = u64::try_from(begin.elapsed().as_millis()).unwrap() + 20;
@@ -137,7 +142,7 @@ async fn rotations_that_are_killed() {
     let mut broken_off = 0;
     for kill in 0..kills {
         let before = key();
-        let muster = Muster::start(data.path(), &[]);
+        let muster = ServiceProcess::start(data.path(), &[]);
         let new = numbers(accounts..accounts + 200);
         let rotating = muster.try_post("/api/v1/vault/rotate", "", "");
         let importing = async {
@@ -154,10 +159,10 @@ async fn rotations_that_are_killed() {
         tokio::join!(async { drop(rotating.await) }, importing, killing);
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
-        let muster = Muster::start(data.path(), &[]);
+        let muster = ServiceProcess::start(data.path(), &[]);
         let was_broken_off = muster.get("/api/v1/vault").await.json()["rotation"] != "none";
         broken_off += usize::from(was_broken_off);
-        rotated(&muster).await;
+        wait_for_rotation(&muster).await;
         if key() != before {
             retired.insert(before);
         }
@@ -179,10 +184,10 @@ async fn rotations_that_are_killed() {
     let last = key();
     for old in retired {
         fs::write(&file, old).unwrap();
-        assert!(refused(data.path()).contains("is not the one that the store is sealed with"));
+        assert!(start_error(data.path()).contains("is not the one that the store is sealed with"));
     }
     fs::write(&file, last).unwrap();
-    let (code, _, stderr) = run(&["verify", "--data-dir", data.path().to_str().unwrap()], &[]);
+    let (code, _, stderr) = run_muster(&["verify", "--data-dir", data.path().to_str().unwrap()], &[]);
     assert_eq!(code, Some(0), "{stderr}");
 }
 
@@ -190,20 +195,20 @@ async fn rotations_that_are_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_that_are_undone() {
     let mut random = random_choices("MUSTER_ROTATION_SEED");
-    let data = directory();
+    let data = temp_directory();
     let path = data.path().to_str().unwrap();
     let file = data.path().join("keys/master.key");
     let key = || fs::read_to_string(&file).unwrap();
-    let muster = Muster::start(data.path(), &[]);
+    let muster = ServiceProcess::start(data.path(), &[]);
     assert_eq!(import(&muster, &numbers(0..ACCOUNTS)).await, Some(200));
     let server = muster.url("");
-    let (code, _, stderr) = run(&["vault", "rotate", "--abort", "--server", &server], &[]);
+    let (code, _, stderr) = run_muster(&["vault", "rotate", "--abort", "--server", &server], &[]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("there is none to undo"), "{stderr}");
     let first = key();
     // One that has just begun is undone: it was told that it is, and the key is what it was.
     let begun = muster.client().post(muster.url("/api/v1/vault/rotate")).send().await.unwrap();
-    let (code, stdout, stderr) = run(&["vault", "rotate", "--abort", "--server", &server], &[]);
+    let (code, stdout, stderr) = run_muster(&["vault", "rotate", "--abort", "--server", &server], &[]);
     let lines = begun.text().await.unwrap();
     let was_undone = code == Some(0);
     if was_undone {
@@ -218,7 +223,7 @@ async fn rotations_that_are_undone() {
     let mut undone = 0;
     for kill in 0..number("MUSTER_ROTATION_KILLS").unwrap_or(6) {
         let before = key();
-        let muster = Muster::start(data.path(), &[]);
+        let muster = ServiceProcess::start(data.path(), &[]);
         let rotating = muster.try_post("/api/v1/vault/rotate", "", "");
         let [undo_after, kill_after] = [200, 600].map(|most| Duration::from_millis(random.u64(0..most)));
         let undoing = async {
@@ -233,7 +238,7 @@ async fn rotations_that_are_undone() {
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
         // Nothing to undo, or too late to, is said in a sentence.
-        let (code, stdout, stderr) = run(&["vault", "rotate", "--abort", "--data-dir", path], &[]);
+        let (code, stdout, stderr) = run_muster(&["vault", "rotate", "--abort", "--data-dir", path], &[]);
         if code == Some(0) {
             assert!(stdout.contains("from before the rotation"), "kill {kill}: {stdout}");
             assert_eq!(key(), before, "kill {kill}");
@@ -242,38 +247,39 @@ async fn rotations_that_are_undone() {
             let is_known = ["none to undo", "cannot be undone"].iter().any(|words| stderr.contains(words));
             assert!(code == Some(1) && is_known, "kill {kill}: {stderr}");
         }
-        let muster = Muster::start(data.path(), &[]);
-        rotated(&muster).await;
+        let muster = ServiceProcess::start(data.path(), &[]);
+        wait_for_rotation(&muster).await;
         assert_eq!(import(&muster, &numbers(0..ACCOUNTS)).await, Some(200), "kill {kill}");
         assert_eq!(events(&muster, "content_replaced").await, 0, "kill {kill}: every key opens");
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
     }
     println!("{undone} rotations were undone while no service ran");
-    let (code, _, stderr) = run(&["verify", "--data-dir", path], &[]);
+    let (code, _, stderr) = run_muster(&["verify", "--data-dir", path], &[]);
     assert_eq!(code, Some(0), "{stderr}");
 }
 
 /// From the environment and from a command, with the real binary: never shown, never twice, and rotated by hand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_from_elsewhere() {
-    let data = directory();
+    let data = temp_directory();
     let (old, new) = ("1b".repeat(32), "2c".repeat(32));
     let given = |key: &str| vec![("MUSTER_VAULT__MASTER_KEY".to_owned(), key.to_owned())];
     let start = |key: &str| {
         let data = data.path().to_str().unwrap();
-        let mut command = muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data], &[]);
-        Muster::spawn(command.envs(given(key)))
+        let mut command = muster_command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data], &[]);
+        ServiceProcess::spawn(command.envs(given(key)))
     };
     let muster = start(&old);
     assert!(!data.path().join("keys/master.key").exists(), "no file is made");
     assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
     let server = muster.url("");
-    let (code, _, stderr) = run(&["vault", "rotate", "--server", &server], &[]);
+    let (code, _, stderr) = run_muster(&["vault", "rotate", "--server", &server], &[]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("the master key comes from vault.master_key"), "{stderr}");
     let file = data.path().join("../new.key");
     fs::write(&file, &new).unwrap();
-    let rotate = || run(&["vault", "rotate", "--new-key-file", file.to_str().unwrap(), "--server", &server], &[]);
+    let rotate =
+        || run_muster(&["vault", "rotate", "--new-key-file", file.to_str().unwrap(), "--server", &server], &[]);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(rotate().2.contains("may be read by others"));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -288,17 +294,17 @@ async fn a_key_from_elsewhere() {
     assert_eq!(import(&muster, &numbers(0..3)).await, Some(200), "the old one opens until the setting changes");
     muster.stop("TERM");
     let muster = start(&new);
-    rotated(&muster).await;
+    wait_for_rotation(&muster).await;
     assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
     assert_eq!(events(&muster, "master_key_rotated").await, 1);
     muster.stop("TERM");
-    let shown = run(&["config", "-o", "json"], &[("MUSTER_VAULT__MASTER_KEY", &new)]);
+    let shown = run_muster(&["config", "-o", "json"], &[("MUSTER_VAULT__MASTER_KEY", &new)]);
     assert!(shown.0 == Some(0) && shown.1.contains(r#"{"name":"vault.master_key","value":"***""#), "{shown:?}");
     let path = data.path().to_str().unwrap();
-    let (code, _, stderr) = run(&["verify", "--data-dir", path], &[("MUSTER_VAULT__MASTER_KEY", &old)]);
+    let (code, _, stderr) = run_muster(&["verify", "--data-dir", path], &[("MUSTER_VAULT__MASTER_KEY", &old)]);
     assert_eq!(code, Some(0), "a journal is verified without the key: {stderr}");
     let (code, _, stderr) =
-        run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", path], &[("MUSTER_VAULT__MASTER_KEY", &old)]);
+        run_muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", path], &[("MUSTER_VAULT__MASTER_KEY", &old)]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("the master key in the environment is not the one"), "{stderr}");
 }

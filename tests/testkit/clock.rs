@@ -8,42 +8,42 @@ use muster::domain::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
 /// What the wall clock says at the start.
-pub const BEGIN: Timestamp = Timestamp(1_666_942_813_620_000);
+pub const START_TIME: Timestamp = Timestamp(1_666_942_813_620_000);
 
 thread_local! {
     /// The paused clock at the start.
-    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static STARTED_AT: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Microseconds by which the wall clock was set ahead since, or back.
-    static SET_BY: Cell<i64> = const { Cell::new(0) };
+    static OFFSET_MICROS: Cell<i64> = const { Cell::new(0) };
 }
 
 /// Starts the clock of this thread at [`BEGIN`].
 pub fn start() {
-    BEGAN.set(Some(Instant::now()));
-    SET_BY.set(0);
+    STARTED_AT.set(Some(Instant::now()));
+    OFFSET_MICROS.set(0);
 }
 
 /// How long ago this thread's clock was started.
 pub fn elapsed() -> Duration {
-    BEGAN.get().unwrap().elapsed()
+    STARTED_AT.get().unwrap().elapsed()
 }
 
 /// What the wall clock says.
 pub fn now() -> Timestamp {
-    Timestamp(BEGIN.plus(elapsed()).0 + SET_BY.get())
+    Timestamp(START_TIME.plus(elapsed()).0 + OFFSET_MICROS.get())
 }
 
 /// What the wall clock says, and what it would say had nobody set it.
 pub fn moment() -> Moment {
-    Moment { wall: now(), steady: BEGIN.plus(elapsed()) }
+    Moment { wall: now(), steady: START_TIME.plus(elapsed()) }
 }
 
 /// Sets the wall clock so many seconds ahead of what has elapsed, or back.
-pub fn set_ahead(seconds: i64) {
-    SET_BY.set(seconds * 1_000_000);
+pub fn set_offset(seconds: i64) {
+    OFFSET_MICROS.set(seconds * 1_000_000);
 }
 
 /// Waits until so long after the start.
-pub async fn until(moment: Duration) {
-    sleep_until(BEGAN.get().unwrap() + moment).await;
+pub async fn wait_until(moment: Duration) {
+    sleep_until(STARTED_AT.get().unwrap() + moment).await;
 }

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use muster::actors::{Accounts, Gateway, Inbox, Reported};
-use muster::audit::{self, Audit, Log};
+use muster::actors::{Accounts, GatewayPort, Inbox, ReportReceiver};
+use muster::audit::{self, Audit, TransparencyLog};
 use muster::config::Settings;
 use muster::journal::Journal;
 use muster::projections::Roster;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// A store with its journal, its roster, which follows the journal, and its vault. The directory goes with it.
-pub struct Fixture {
+pub struct StorageFixture {
     pub settings: Settings,
     pub store: Store,
     pub journal: Journal,
@@ -25,39 +25,39 @@ pub struct Fixture {
     pub directory: TempDir,
 }
 
-impl Fixture {
+impl StorageFixture {
     /// On a new directory.
-    pub fn new() -> Fixture {
-        Fixture::with(|_| {})
+    pub fn new() -> StorageFixture {
+        StorageFixture::with_settings(|_| {})
     }
 
     /// On a new directory, with these settings changed.
-    pub fn with(change: impl FnOnce(&mut Settings)) -> Fixture {
-        let (mut settings, directory) = (Settings::default(), directory());
+    pub fn with_settings(change: impl FnOnce(&mut Settings)) -> StorageFixture {
+        let (mut settings, directory) = (Settings::default(), temp_directory());
         change(&mut settings);
         let store = Store::open(&directory.path().join("data"), &settings.store).unwrap();
         let vault = Vault::open(store.clone(), &settings.vault).unwrap();
         let (roster, journal) = Roster::open_with_journal(&store).unwrap();
-        Fixture { settings, store, journal, roster, vault, directory }
+        StorageFixture { settings, store, journal, roster, vault, directory }
     }
 
     /// The accounts, served by `gateway`, and what brings in its reports.
-    pub fn accounts(&self, gateway: Arc<dyn Gateway>, reported: Reported) -> (Accounts, Inbox) {
+    pub fn start_accounts(&self, gateway: Arc<dyn GatewayPort>, reported: ReportReceiver) -> (Accounts, Inbox) {
         let Settings { actors, accounts, gateway: config, .. } = &self.settings;
         let (journal, routing) = (self.journal.clone(), config.routing.clone());
         Accounts::start(journal, actors, accounts, routing, gateway, reported, 0).unwrap()
     }
 
     /// The webhooks, which run until `stop`. Within a runtime.
-    pub fn webhooks(&self, stop: &CancellationToken) -> Webhooks {
-        let (guard, settings) = (self.settings.guard(), &self.settings.webhooks);
+    pub fn start_webhooks(&self, stop: &CancellationToken) -> Webhooks {
+        let (guard, settings) = (self.settings.address_guard(), &self.settings.webhooks);
         Webhooks::start(&self.store, &self.journal, &self.vault, guard, settings, stop).unwrap()
     }
 }
 
 /// A new directory. Where the binary is tested and measured it is on the disk of the build; in memory a sync would be
 /// nothing.
-pub fn directory() -> TempDir {
+pub fn temp_directory() -> TempDir {
     match option_env!("CARGO_TARGET_TMPDIR") {
         Some(disk) => TempDir::new_in(disk),
         None => TempDir::new(),
@@ -79,6 +79,6 @@ pub fn open_journal(store: Store) -> Journal {
 pub fn open_audit(store: Store) -> Result<Audit, audit::Error> {
     let vault = Vault::open(store.clone(), &Settings::default().vault)?;
     let (roster, journal) = Roster::open_with_journal(&store)?;
-    let log = Log::open(&store, &journal, vault.log_key()?)?;
+    let log = TransparencyLog::open(&store, &journal, vault.load_or_create_log_key()?)?;
     Ok(Audit::new(store, journal, roster, Some(log)))
 }

@@ -14,13 +14,13 @@ const PIECE_BYTES: usize = 16 * 1024;
 
 /// What it does with what is sent from now on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub enum ProxyFault {
     /// Passes it.
     None,
     /// Passes each piece so much later.
     Delay(Duration),
     /// Passes what is asked, and none of the answers.
-    SwallowAnswers,
+    DropResponses,
     /// Closes new connections at once.
     Refuse,
 }
@@ -29,9 +29,9 @@ pub enum Fault {
 pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
-    fault: watch::Sender<Fault>,
+    fault: watch::Sender<ProxyFault>,
     /// How often it was told to cut all connections.
-    cuts: watch::Sender<u64>,
+    resets: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
 
@@ -40,28 +40,28 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (fault, cuts) = (watch::Sender::new(Fault::None), watch::Sender::new(0));
+        let (fault, cuts) = (watch::Sender::new(ProxyFault::None), watch::Sender::new(0));
         let (faults, cutting) = (fault.subscribe(), cuts.subscribe());
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if *faults.borrow() != Fault::Refuse {
+                if *faults.borrow() != ProxyFault::Refuse {
                     let mut cutting = cutting.clone();
                     cutting.mark_unchanged();
-                    tokio::spawn(connection(client, target, faults.clone(), cutting));
+                    tokio::spawn(proxy_connection(client, target, faults.clone(), cutting));
                 }
             }
         });
-        Proxy { address, fault, cuts, accepting }
+        Proxy { address, fault, resets: cuts, accepting }
     }
 
     /// From now on, for connections that are open too.
-    pub fn set(&self, fault: Fault) {
+    pub fn set_fault(&self, fault: ProxyFault) {
         self.fault.send_replace(fault);
     }
 
     /// Resets all connections that are open.
-    pub fn cut(&self) {
-        self.cuts.send_modify(|cuts| *cuts += 1);
+    pub fn reset_connections(&self) {
+        self.resets.send_modify(|cuts| *cuts += 1);
     }
 }
 
@@ -72,10 +72,10 @@ impl Drop for Proxy {
 }
 
 /// Passes what both sides say until one of them ends, or the connection is cut.
-async fn connection(
+async fn proxy_connection(
     mut client: TcpStream,
     target: SocketAddr,
-    faults: watch::Receiver<Fault>,
+    faults: watch::Receiver<ProxyFault>,
     mut cutting: watch::Receiver<u64>,
 ) {
     let Ok(mut server) = TcpStream::connect(target).await else { return };
@@ -83,8 +83,8 @@ async fn connection(
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         tokio::select! {
-            () = pass(from_client, to_server, &faults, false) => return,
-            () = pass(from_server, to_client, &faults, true) => return,
+            () = forward(from_client, to_server, &faults, false) => return,
+            () = forward(from_server, to_client, &faults, true) => return,
             // Also when the proxy is gone.
             _ = cutting.changed() => {}
         }
@@ -94,19 +94,19 @@ async fn connection(
     }
 }
 
-async fn pass(
+async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    faults: &watch::Receiver<Fault>,
+    faults: &watch::Receiver<ProxyFault>,
     are_answers: bool,
 ) {
     let mut piece = vec![0; PIECE_BYTES];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
         let fault = *faults.borrow();
         match fault {
-            Fault::SwallowAnswers if are_answers => continue,
-            Fault::Delay(long) => sleep(long).await,
-            Fault::None | Fault::SwallowAnswers | Fault::Refuse => {}
+            ProxyFault::DropResponses if are_answers => continue,
+            ProxyFault::Delay(long) => sleep(long).await,
+            ProxyFault::None | ProxyFault::DropResponses | ProxyFault::Refuse => {}
         }
         if to.write_all(&piece[..length]).await.is_err() {
             return;

@@ -23,7 +23,7 @@ pub fn content_with(mark: u8, change: impl FnOnce(&mut Content)) -> Arc<Content>
 }
 
 /// A registration of a business account by SMS, which waits ten minutes, until `expires_at`.
-pub fn registration(task: u32, expires_at: Timestamp) -> Event {
+pub fn registration_requested(task: u32, expires_at: Timestamp) -> Event {
     Event::RegistrationRequested {
         task: TaskId::new(task).unwrap(),
         verify_type: VerifyType::Sms,

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::clock;
-use crate::domain::{Sealed, Timestamp};
+use crate::domain::{SealedBytes, Timestamp};
 
 const HOUR: i64 = 60 * 60;
 const YEAR: i64 = 365 * 24 * HOUR;
@@ -54,21 +54,21 @@ impl ActorsFixture {
     async fn registering(&self, lifetime: Duration) {
         let command = self.register(lifetime);
         let outcome = self.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap();
-        assert_eq!(outcome, Ok(Effect::Happened));
+        assert_eq!(outcome, Ok(CommandSuccess::Recorded));
     }
 
-    async fn submit(&self, code: u8) -> Outcome {
-        let command = Command::SubmitCode { code: Sealed(Box::new([code])) };
+    async fn submit(&self, code: u8) -> CommandResult {
+        let command = Command::SubmitCode { code: SealedBytes(Box::new([code])) };
         self.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap()
     }
 
     fn waits(&self) -> bool {
-        self.data.journal.load(account(1)).unwrap().0.registration.is_some()
+        self.data.journal.load_account(account(1)).unwrap().0.registration.is_some()
     }
 
     /// Waits until the registration has ended.
     async fn ended(&self) {
-        let mut head = self.data.journal.follow();
+        let mut head = self.data.journal.subscribe_head();
         let ended = async {
             while self.waits() {
                 head.changed().await.unwrap();
@@ -105,14 +105,14 @@ async fn a_clock_that_is_set_ahead_ends_none() {
     clock.set_by(YEAR);
     for code in 0..3 {
         fixture.retired().await;
-        assert_eq!(fixture.submit(code).await, Ok(Effect::Happened), "code {code}");
+        assert_eq!(fixture.submit(code).await, Ok(CommandSuccess::Recorded), "code {code}");
         let left = *fixture.gateway.left.lock().unwrap();
         assert!((TEN_MINUTES - 2 * PATIENCE..=TEN_MINUTES).contains(&left), "the gateway has {left:?}");
     }
     // Behind a deadline that was due.
     fixture
         .reports
-        .settle(GatewayKind::Simulator, account(1), Command::Report(Report::BanLifted))
+        .execute(GatewayKind::Simulator, account(1), Command::Report(Report::BanLifted))
         .await
         .unwrap()
         .unwrap();
@@ -126,9 +126,9 @@ async fn a_code_after_the_end_is_refused() {
     let fixture = ActorsFixture::forgetful();
     fixture.registering(Duration::ZERO).await;
     clock.set_by(-HOUR);
-    assert_eq!(fixture.submit(1).await, Err(Refusal::NoRegistrationWaiting));
+    assert_eq!(fixture.submit(1).await, Err(CommandRejection::NoRegistrationWaiting));
     fixture.retired().await;
-    assert_eq!(fixture.submit(1).await, Err(Refusal::NoRegistrationWaiting));
+    assert_eq!(fixture.submit(1).await, Err(CommandRejection::NoRegistrationWaiting));
 }
 
 /// What is left is the smaller of the lifetime and the time to the end by the wall clock.
@@ -152,6 +152,6 @@ async fn after_a_start_the_smaller_of_two_is_left() {
         let left = *fixture.gateway.left.lock().unwrap();
         let most = Duration::from_secs(most);
         assert!(left <= most && left + PATIENCE >= Duration::from_secs(least), "{set_by}: {left:?}");
-        assert_eq!(fixture.submit(1).await, Ok(Effect::Happened));
+        assert_eq!(fixture.submit(1).await, Ok(CommandSuccess::Recorded));
     }
 }

@@ -3,20 +3,20 @@
 //! | file | what it tries |
 //! |---|---|
 //! | `views` | events, states and differences, as others read them |
-//! | `asking` | pages, filters, orders |
-//! | `forging` | bundles, exports and backups, altered in every way |
-//! | `holding` | that a journal is what its checkpoint says, and served as its events say |
+//! | `queries` | pages, filters, orders |
+//! | `tampering` | bundles, exports and backups, altered in every way |
+//! | `verification` | that a journal is what its checkpoint says, and served as its events say |
 
 // Fuzzing has use for the fixture alone.
 #![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 #![allow(clippy::unwrap_used)]
 
 #[cfg(test)]
-mod asking;
+mod queries;
 #[cfg(test)]
-mod forging;
+mod tampering;
 #[cfg(test)]
-mod holding;
+mod verification;
 #[cfg(test)]
 mod views;
 
@@ -27,8 +27,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{self, Settings};
-use crate::domain::{Act, Deed, Event, Reason, Sealed, TaskId, Timestamp, VerifyType};
-use crate::journal::{Append, Origin, Principal, RequestId};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Event, Reason, SealedBytes, TaskId, Timestamp, VerifyType};
+use crate::journal::{AppendRequest, Origin, Principal, RequestId};
 use crate::store::StoreId;
 use crate::testkit::fixture::open_audit;
 use crate::testkit::sample::content_with;
@@ -48,24 +48,28 @@ impl AuditFixture {
     /// Nothing happened yet.
     pub(crate) fn empty() -> AuditFixture {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::found(&directory.path().join("data"), &store_settings(), StoreId(0x0123_4567_89ab_cdef));
+        let store =
+            Store::create_with_id(&directory.path().join("data"), &store_settings(), StoreId(0x0123_4567_89ab_cdef));
         AuditFixture { audit: open_audit(store.unwrap()).unwrap(), directory }
     }
 
     /// The whole story: one account comes and goes, one is banned and registered again, and somebody takes a backup.
     pub(crate) async fn told() -> AuditFixture {
         let fixture = AuditFixture::empty();
-        for (seconds, (number, event)) in (0..).zip(story()) {
+        for (seconds, (number, event)) in (0..).zip(sample_history()) {
             fixture.happen(number, event, seconds).await;
         }
-        let act = Act { deed: Deed::BackupTaken { position: 15 }, from: "127.0.0.1:40000".to_owned() };
-        fixture.audit.journal.record_act(act, Origin::OPERATOR, at(60)).await.unwrap();
+        let act = AuditLogEntry {
+            event: AdministrativeEvent::BackupTaken { position: 15 },
+            source: "127.0.0.1:40000".to_owned(),
+        };
+        fixture.audit.journal.append_administrative_event(act, Origin::OPERATOR, at(60)).await.unwrap();
         fixture
     }
 
     pub(crate) async fn happen(&self, number: &str, event: Event, seconds: i64) {
         let account = number.parse().unwrap();
-        let expected_version = self.audit.journal.head_of(journal::Stream::Account(account)).version;
+        let expected_version = self.audit.journal.stream_head(journal::StreamId::Account(account)).version;
         let principal = match event {
             Event::AccountImported { .. }
             | Event::ContentReplaced { .. }
@@ -88,7 +92,11 @@ impl AuditFixture {
         let request =
             if principal == Principal::Caller(7) { RequestId(0xabc0 + seconds as u128) } else { RequestId(0) };
         let (origin, at) = (Origin { principal, request }, at(seconds));
-        self.audit.journal.append(Append { account, expected_version, events: vec![event], origin, at }).await.unwrap();
+        self.audit
+            .journal
+            .append(AppendRequest { account, expected_version, events: vec![event], origin, at })
+            .await
+            .unwrap();
     }
 
     fn data(&self) -> std::path::PathBuf {
@@ -100,7 +108,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp(BEGIN + seconds * 1_000_000)
 }
 
-fn store_settings() -> config::Store {
+fn store_settings() -> config::StoreSettings {
     Settings::default().store
 }
 
@@ -108,16 +116,16 @@ fn open_at(path: &Path) -> Result<Audit, Error> {
     open_audit(Store::open(path, &store_settings())?)
 }
 
-fn story() -> Vec<(&'static str, Event)> {
+fn sample_history() -> Vec<(&'static str, Event)> {
     let content = |name: &str| {
         content_with(0x5a, |content| {
             content.name = Some(name.to_owned());
             content.public_key = "public, \"quoted\"".to_owned();
             content.account_id = Some("7".to_owned());
-            content.secrets = Sealed(Box::new([9; 8]));
+            content.secrets = SealedBytes(Box::new([9; 8]));
         })
     };
-    let code = || Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) };
+    let code = || Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) };
     vec![
         (FIRST, Event::AccountImported { content: content("lee") }),
         (FIRST, Event::OnlineRequested),

@@ -17,7 +17,7 @@ fn golden(name: &str, text: &str) {
 #[tokio::test]
 async fn events_are_cloud_events() {
     let fixture = AuditFixture::told().await;
-    let page = fixture.audit.events(0, &Filter::default(), 100).unwrap();
+    let page = fixture.audit.events(0, &EventFilter::default(), 100).unwrap();
     let lines: Vec<&str> = page.lines.iter().map(|line| str::from_utf8(line).unwrap()).collect();
     golden("audit_events", &lines.join("\n"));
     for line in lines {
@@ -36,7 +36,7 @@ async fn states_are_those_of_any_time() {
     let second = SECOND.parse().unwrap();
     let mut states = String::new();
     for version in 1..=9 {
-        let line = fixture.audit.state_line(second, AsOf::Version(version)).unwrap();
+        let line = fixture.audit.state_json(second, AsOf::Version(version)).unwrap();
         writeln!(states, "version {version}\n  {}", str::from_utf8(&line).unwrap()).unwrap();
         for change in fixture.audit.diff(second, version.max(2) - 1, version).unwrap() {
             writeln!(states, "  {}", serde_json::to_string(&change).unwrap()).unwrap();

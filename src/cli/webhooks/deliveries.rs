@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Channel;
-use crate::cli::listing::{self, Form};
+use super::ChannelArgs;
+use crate::cli::listing_output::{self, ListingFormat};
 use crate::cli::{Error, output};
 
 /// Show deliveries, the latest first, and what became of them
 #[derive(clap::Args)]
 #[command(next_line_help = true)]
-pub(super) struct Deliveries {
+pub(super) struct ListDeliveriesArgs {
     #[command(flatten)]
-    channel: Channel,
+    channel: ChannelArgs,
     #[command(flatten)]
-    which: Which,
+    filter: DeliveryFilterArgs,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -21,18 +21,18 @@ pub(super) struct Deliveries {
 
 /// Show one delivery with every attempt, and what is posted
 #[derive(clap::Args)]
-pub(super) struct Delivery {
+pub(super) struct ShowDeliveryArgs {
     #[command(flatten)]
-    channel: Channel,
+    channel: ChannelArgs,
     /// The position of its event
     position: u64,
 }
 
 /// Send one delivery again, under its id
 #[derive(clap::Args)]
-pub(super) struct Resend {
+pub(super) struct ResendArgs {
     #[command(flatten)]
-    channel: Channel,
+    channel: ChannelArgs,
     /// The position of its event
     position: u64,
 }
@@ -40,11 +40,11 @@ pub(super) struct Resend {
 /// Send what is settled again, under the same ids, the earliest first
 #[derive(clap::Args)]
 #[command(next_line_help = true)]
-pub(super) struct Redeliver {
+pub(super) struct RedeliverArgs {
     #[command(flatten)]
-    channel: Channel,
+    channel: ChannelArgs,
     #[command(flatten)]
-    which: Which,
+    filter: DeliveryFilterArgs,
     /// From this position on
     #[arg(long, value_name = "POSITION")]
     from: Option<u64>,
@@ -58,7 +58,7 @@ pub(super) struct Redeliver {
 
 /// Which deliveries.
 #[derive(clap::Args)]
-struct Which {
+struct DeliveryFilterArgs {
     /// Of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
@@ -73,22 +73,22 @@ struct Which {
     until: Option<String>,
 }
 
-impl Deliveries {
+impl ListDeliveriesArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let Which { account, state, since, until } = &self.which;
+        let DeliveryFilterArgs { account, state, since, until } = &self.filter;
         let asked = [("account", account), ("state", state), ("since", since), ("until", until)];
-        let found = self.channel.pages("deliveries", "deliveries", &asked, self.limit)?;
-        let rows = match self.channel.told.output {
-            Form::Json | Form::Jsonl => found,
-            Form::Text | Form::Csv => found.iter().map(row).collect(),
+        let found = self.channel.get_pages("deliveries", "deliveries", &asked, self.limit)?;
+        let rows = match self.channel.request.output {
+            ListingFormat::Json | ListingFormat::Jsonl => found,
+            ListingFormat::Text | ListingFormat::Csv => found.iter().map(summary_row).collect(),
         };
         let columns = ["position", "whatsApp", "version", "time", "state", "attempts", "last", "next"];
-        listing::rows(self.channel.told.output, columns, &rows)
+        listing_output::print_rows(self.channel.request.output, columns, &rows)
     }
 }
 
 /// A delivery in one line: its attempts counted, and how the last one ended.
-fn row(delivery: &Value) -> Value {
+fn summary_row(delivery: &Value) -> Value {
     let mut row = delivery.clone();
     let attempts = delivery["attempts"].as_array().map_or(&[][..], Vec::as_slice);
     let last = attempts.last().map_or(Value::Null, |last| match last["status"].as_u64() {
@@ -100,34 +100,34 @@ fn row(delivery: &Value) -> Value {
     row
 }
 
-impl Delivery {
+impl ShowDeliveryArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let delivery = self.channel.ask(&format!("deliveries/{}", self.position))?;
-        if self.channel.told.output != Form::Text {
-            return self.channel.print(&delivery);
+        let delivery = self.channel.get_json(&format!("deliveries/{}", self.position))?;
+        if self.channel.request.output != ListingFormat::Text {
+            return self.channel.print_value(&delivery);
         }
         let mut head = delivery.clone();
         head["attempts"] = delivery["attempts"].as_array().map_or(0, Vec::len).into();
-        self.channel.print(&head)?;
+        self.channel.print_value(&head)?;
         let attempts = delivery["attempts"].as_array().map_or(&[][..], Vec::as_slice);
         if attempts.is_empty() {
             return Ok(());
         }
         output::print("\n")?;
         let columns = ["attempt", "time", "durationMs", "outcome", "status", "next", "failure", "response"];
-        listing::rows(Form::Text, columns, attempts)
+        listing_output::print_rows(ListingFormat::Text, columns, attempts)
     }
 }
 
-impl Resend {
+impl ResendArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        self.channel.print(&self.channel.tell("POST", &format!("deliveries/{}/resend", self.position), None)?)
+        self.channel.print_value(&self.channel.submit("POST", &format!("deliveries/{}/resend", self.position), None)?)
     }
 }
 
-impl Redeliver {
+impl RedeliverArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let Which { account, state, since, until } = &self.which;
+        let DeliveryFilterArgs { account, state, since, until } = &self.filter;
         let texts = [("account", account), ("state", state), ("since", since), ("until", until)];
         let mut body: Map<String, Value> =
             texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into()))).collect();
@@ -135,6 +135,6 @@ impl Redeliver {
             body.extend(position.map(|position| (name.to_owned(), position.into())));
         }
         body.extend([("dryRun".to_owned(), json!(self.dry_run))]);
-        self.channel.print(&self.channel.tell("POST", "redeliver", Some(&body.into()))?)
+        self.channel.print_value(&self.channel.submit("POST", "redeliver", Some(&body.into()))?)
     }
 }

@@ -3,52 +3,52 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `show` | how the channels are |
-//! | `receiver` | where a receiver is, and what it knows the service by |
-//! | `flow` | test, pause, resume |
-//! | `closing` | dropping what waits, once somebody confirms it |
+//! | `receiver_settings` | where a receiver is, and what it knows the service by |
+//! | `pause` | test, pause, resume |
+//! | `close` | dropping what waits, once somebody confirms it |
 //! | `deliveries` | deliveries with their attempts, and sending them again |
-//! | `letters` | dead letters |
+//! | `dead_letters` | dead letters |
 
-mod closing;
+mod close;
+mod dead_letters;
 mod deliveries;
-mod flow;
-mod letters;
-mod receiver;
+mod pause;
+mod receiver_settings;
 mod show;
 
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::Error;
-use super::listing;
-use super::source::{JSON, Question, Told, query};
+use super::api_client::{ApiRequest, JSON, RequestArgs, query_string};
+use super::listing_output;
 use crate::limits::PAGE_EVENTS;
 
 /// See and change what a running service tells receivers
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Webhooks {
+pub(super) struct WebhooksArgs {
     #[command(subcommand)]
-    verb: Verb,
+    verb: WebhooksVerb,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    Show(show::Show),
-    Url(receiver::Url),
-    Secret(receiver::Secret),
-    AppSecret(receiver::AppSecret),
-    Test(flow::Test),
-    Pause(flow::Pause),
-    Resume(flow::Resume),
-    Close(closing::Close),
-    Deliveries(deliveries::Deliveries),
-    Delivery(deliveries::Delivery),
-    Resend(deliveries::Resend),
-    Redeliver(deliveries::Redeliver),
-    DeadLetters(letters::DeadLetters),
-    Replay(letters::Replay),
-    Drop(letters::Drop),
+enum WebhooksVerb {
+    Show(show::ShowWebhooksArgs),
+    Url(receiver_settings::SetUrlArgs),
+    Secret(receiver_settings::SetSecretArgs),
+    AppSecret(receiver_settings::SetAppSecretArgs),
+    Test(pause::TestChannelArgs),
+    Pause(pause::PauseChannelArgs),
+    Resume(pause::ResumeChannelArgs),
+    Close(close::CloseChannelArgs),
+    Deliveries(deliveries::ListDeliveriesArgs),
+    Delivery(deliveries::ShowDeliveryArgs),
+    Resend(deliveries::ResendArgs),
+    Redeliver(deliveries::RedeliverArgs),
+    DeadLetters(dead_letters::ListDeadLettersArgs),
+    Replay(dead_letters::ReplayDeadLettersArgs),
+    Drop(dead_letters::DropDeadLettersArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -64,46 +64,50 @@ The channels are sync (CHANNEL_SYNC_STATUS) and register (CHANNEL_REGISTER_STATU
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such channel, delivery or dead letter.";
 
-impl Webhooks {
+impl WebhooksArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         match &self.verb {
-            Verb::Show(verb) => verb.run(),
-            Verb::Url(verb) => verb.run(),
-            Verb::Secret(verb) => verb.run(),
-            Verb::AppSecret(verb) => verb.run(),
-            Verb::Test(verb) => verb.run(),
-            Verb::Pause(verb) => verb.run(),
-            Verb::Resume(verb) => verb.run(),
-            Verb::Close(verb) => verb.run(),
-            Verb::Deliveries(verb) => verb.run(),
-            Verb::Delivery(verb) => verb.run(),
-            Verb::Resend(verb) => verb.run(),
-            Verb::Redeliver(verb) => verb.run(),
-            Verb::DeadLetters(verb) => verb.run(),
-            Verb::Replay(verb) => verb.run(),
-            Verb::Drop(verb) => verb.run(),
+            WebhooksVerb::Show(verb) => verb.run(),
+            WebhooksVerb::Url(verb) => verb.run(),
+            WebhooksVerb::Secret(verb) => verb.run(),
+            WebhooksVerb::AppSecret(verb) => verb.run(),
+            WebhooksVerb::Test(verb) => verb.run(),
+            WebhooksVerb::Pause(verb) => verb.run(),
+            WebhooksVerb::Resume(verb) => verb.run(),
+            WebhooksVerb::Close(verb) => verb.run(),
+            WebhooksVerb::Deliveries(verb) => verb.run(),
+            WebhooksVerb::Delivery(verb) => verb.run(),
+            WebhooksVerb::Resend(verb) => verb.run(),
+            WebhooksVerb::Redeliver(verb) => verb.run(),
+            WebhooksVerb::DeadLetters(verb) => verb.run(),
+            WebhooksVerb::Replay(verb) => verb.run(),
+            WebhooksVerb::Drop(verb) => verb.run(),
         }
     }
 }
 
 /// A channel, the service that has it, and the form of the answer.
 #[derive(clap::Args)]
-struct Channel {
+struct ChannelArgs {
     /// sync or register
     channel: String,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
-impl Channel {
+impl ChannelArgs {
     /// Asks for what is at a path of the channel.
-    fn ask(&self, path: &str) -> Result<Value, Error> {
+    fn get_json(&self, path: &str) -> Result<Value, Error> {
         let path = format!("webhooks/{}/{path}", self.channel);
-        self.told.source.open()?.ask_value(&Question { method: "GET", path: path.trim_end_matches('/'), accept: JSON })
+        self.request.source.open()?.request_json(&ApiRequest {
+            method: "GET",
+            path: path.trim_end_matches('/'),
+            accept: JSON,
+        })
     }
 
     /// Asks for at most `most` of what there are pages of at a path, with these parameters, under this name.
-    fn pages(
+    fn get_pages(
         &self,
         path: &str,
         name: &str,
@@ -115,7 +119,7 @@ impl Channel {
             let limit = Some((most - found.len()).min(PAGE_EVENTS).to_string());
             let place = [("cursor", &cursor), ("limit", &limit)];
             let parameters = asked.iter().chain(&place).map(|(name, value)| (*name, (*value).clone()));
-            let page = self.ask(&format!("{path}{}", query(&parameters.collect::<Vec<_>>())))?;
+            let page = self.get_json(&format!("{path}{}", query_string(&parameters.collect::<Vec<_>>())))?;
             found.extend(page[name].as_array().cloned().unwrap_or_default());
             match page["next"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
@@ -126,12 +130,12 @@ impl Channel {
     }
 
     /// Tells the channel to do something.
-    fn tell(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
-        self.told.source.open()?.tell(method, &format!("webhooks/{}/{path}", self.channel), body)
+    fn submit(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        self.request.source.open()?.submit(method, &format!("webhooks/{}/{path}", self.channel), body)
     }
 
     /// Prints a value.
-    fn print(&self, value: &Value) -> Result<(), Error> {
-        listing::value(self.told.output, value)
+    fn print_value(&self, value: &Value) -> Result<(), Error> {
+        listing_output::print_value(self.request.output, value)
     }
 }

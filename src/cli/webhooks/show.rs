@@ -1,34 +1,34 @@
 //! `muster webhooks show`.
 
-use super::Told;
-use crate::cli::source::{JSON, Question};
-use crate::cli::{Error, listing, output};
+use super::RequestArgs;
+use crate::cli::api_client::{ApiRequest, JSON};
+use crate::cli::{Error, listing_output, output};
 
 /// Show how the channels are: receiver, state, lag, what waits, what is dead
 #[derive(clap::Args)]
-pub(super) struct Show {
+pub(super) struct ShowWebhooksArgs {
     /// sync or register; both if it is left out
     channel: Option<String>,
     #[command(flatten)]
-    told: Told,
+    request: RequestArgs,
 }
 
-impl Show {
+impl ShowWebhooksArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let Told { output: form, source } = &self.told;
+        let RequestArgs { output: form, source } = &self.request;
         let path = self.channel.as_ref().map_or_else(|| "webhooks".to_owned(), |channel| format!("webhooks/{channel}"));
-        let shown = source.open()?.ask_value(&Question { method: "GET", path: &path, accept: JSON })?;
+        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
         match shown["channels"].as_array() {
-            Some(channels) if *form == listing::Form::Text => {
+            Some(channels) if *form == listing_output::ListingFormat::Text => {
                 for (at, channel) in channels.iter().enumerate() {
                     if at > 0 {
                         output::print("\n")?;
                     }
-                    listing::value(*form, channel)?;
+                    listing_output::print_value(*form, channel)?;
                 }
                 Ok(())
             }
-            Some(_) | None => listing::value(*form, &shown),
+            Some(_) | None => listing_output::print_value(*form, &shown),
         }
     }
 }

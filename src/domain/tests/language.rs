@@ -18,7 +18,7 @@ pub(super) fn content(name: &str) -> Arc<Content> {
     content_with(mark, |content| {
         content.name = Some("lee".to_owned());
         content.account_id = Some(String::new());
-        content.secrets = Sealed([mark; 4].into());
+        content.secrets = SealedBytes([mark; 4].into());
     })
 }
 
@@ -46,15 +46,15 @@ pub(super) fn event(words: &str) -> Event {
             lifetime: LIFETIME,
         },
         "code sent" => Event::CodeSent,
-        "code submitted" => Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },
+        "code submitted" => Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) },
         "registered" => Event::Registered,
         "code refused" => Event::RegistrationFailed { reason, attempt: number.unwrap(), still_waiting: true },
         "registration failed" => {
             Event::RegistrationFailed { reason, attempt: number.unwrap_or(0), still_waiting: false }
         }
         "secrets erased" => Event::SecretsErased { reason },
-        "gateway assigned" => Event::GatewayAssigned { gateway: GatewayKind::named(reason.as_str()).unwrap() },
-        "pin kept" => Event::PinKept { pin: Sealed(Box::new([7])) },
+        "gateway assigned" => Event::GatewayAssigned { gateway: GatewayKind::from_name(reason.as_str()).unwrap() },
+        "pin kept" => Event::PinKept { pin: SealedBytes(Box::new([7])) },
         "provider called" => Event::ProviderCalled { call: call(&reason), at: Timestamp(0) },
         other => panic!("no event is called {other:?}"),
     }
@@ -84,8 +84,8 @@ pub(super) fn command(words: &str) -> Command {
             country: "CN".to_owned(),
             lifetime: LIFETIME,
         },
-        "submit code" => Command::SubmitCode { code: Sealed(Box::new([4, 5, 6])) },
-        "submit the same code" => Command::SubmitCode { code: Sealed(Box::new([1, 2, 3])) },
+        "submit code" => Command::SubmitCode { code: SealedBytes(Box::new([4, 5, 6])) },
+        "submit the same code" => Command::SubmitCode { code: SealedBytes(Box::new([1, 2, 3])) },
         "erase" => Command::EraseSecrets { reason },
         "report connected" => Command::Report(Report::Connected { session, instance_code }),
         "report disconnected" => Command::Report(Report::Disconnected { session, reason, instance_code }),
@@ -105,7 +105,7 @@ pub(super) fn command(words: &str) -> Command {
             },
             as_of: u64::from(number.unwrap()),
         },
-        "keep pin" => Command::KeepPin { pin: Sealed(Box::new([7])) },
+        "keep pin" => Command::KeepPin { pin: SealedBytes(Box::new([7])) },
         "call provider" => Command::CallProvider { call: call(&reason) },
         "give up coming since version" => Command::GiveUpComing { since_version: u64::from(number.unwrap()) },
         "reconnect since version" => Command::Reconnect { since_version: u64::from(number.unwrap()) },

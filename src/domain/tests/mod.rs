@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `language` | events and commands as words, and back |
 //! | `scenarios` | given these events, when this is asked, then that happens |
-//! | `table` | every command in every state, in one golden file |
+//! | `state_table` | every command in every state, in one golden file |
 //! | `properties` | what holds whatever is asked, in whatever order |
 //! | `numbers` | account numbers and calling codes |
 
@@ -12,7 +12,7 @@ mod language;
 mod numbers;
 mod properties;
 mod scenarios;
-mod table;
+mod state_table;
 
 use super::*;
 use language::{command, event, show};
@@ -25,7 +25,7 @@ fn account_after(given: &str) -> Account {
 }
 
 /// What `words` lead to in `state` at `now`: a refusal, nothing, or each event with what it tells; then the state.
-fn outcome(state: &Account, words: &str, now: Timestamp, choice: Choice) -> String {
+fn format_outcome(state: &Account, words: &str, now: Timestamp, choice: GatewayChoice) -> String {
     let events = match decide(state, &command(words), now, choice) {
         Err(refusal) => return format!("refused: {refusal}"),
         Ok(events) if events.is_empty() => return "nothing".to_owned(),
@@ -33,33 +33,34 @@ fn outcome(state: &Account, words: &str, now: Timestamp, choice: Choice) -> Stri
     };
     let mut after = state.clone();
     events.iter().for_each(|event| after.evolve(event));
-    let told: Vec<String> = events.iter().map(|event| format!("{}{}", show(event), told(event))).collect();
-    format!("{} → {}", told.join(", "), standing(&after))
+    let told: Vec<String> =
+        events.iter().map(|event| format!("{}{}", show(event), format_notification(event))).collect();
+    format!("{} → {}", told.join(", "), format_state(&after))
 }
 
 /// What receivers are told of an event, in brackets.
-fn told(event: &Event) -> String {
-    match Notice::of(event) {
+fn format_notification(event: &Event) -> String {
+    match Notification::for_event(event) {
         None => String::new(),
-        Some(notice @ Notice::Status { status, online_status, reason, instance_code }) => {
+        Some(notice @ Notification::Status { status, online_status, reason, instance_code }) => {
             let channel = notice.channel().short_name();
             let words: Vec<&str> = [reason, instance_code].into_iter().filter(|word| !word.is_empty()).collect();
             let (status, online_status) = (status.code(), online_status.code());
             format!(" [{}]", format!("{channel} {status},{online_status} {}", words.join(" ")).trim_end())
         }
-        Some(notice @ Notice::Registration { successful, .. }) => {
+        Some(notice @ Notification::Registration { successful, .. }) => {
             format!(" [{} {}]", notice.channel().short_name(), u8::from(successful))
         }
     }
 }
 
 /// A state as the contract writes it: `status,onlineStatus`, and what else is of interest.
-fn standing(account: &Account) -> String {
-    let owed = |outstanding: &Outstanding| match outstanding {
-        Outstanding::Connect { session } => format!("connect {session}"),
-        Outstanding::Disconnect { session } => format!("disconnect {session}"),
-        Outstanding::RequestCode { task, .. } => format!("request code of {}", task.get()),
-        Outstanding::SubmitCode { task, attempt, .. } => format!("submit code {attempt} of {}", task.get()),
+fn format_state(account: &Account) -> String {
+    let owed = |outstanding: &PendingEffect| match outstanding {
+        PendingEffect::Connect { session } => format!("connect {session}"),
+        PendingEffect::Disconnect { session } => format!("disconnect {session}"),
+        PendingEffect::RequestCode { task, .. } => format!("request code of {}", task.get()),
+        PendingEffect::SubmitCode { task, attempt, .. } => format!("submit code {attempt} of {}", task.get()),
     };
     let mut words = format!("{},{}", account.status.code(), account.online_status.code());
     if account.gateway != GatewayKind::Simulator {
@@ -68,7 +69,7 @@ fn standing(account: &Account) -> String {
     if account.registration.is_some() {
         words.push_str(", waiting");
     }
-    let owed: Vec<String> = account.outstanding().iter().map(owed).collect();
+    let owed: Vec<String> = account.pending_effects().iter().map(owed).collect();
     if !owed.is_empty() {
         words.push_str(&format!(", owed: {}", owed.join(" and ")));
     }

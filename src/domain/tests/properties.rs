@@ -20,15 +20,15 @@ proptest! {
             now = now.plus(passed);
             let Ok(events) = decide(&account, &command, now, choice) else { continue };
             for event in events {
-                prop_assert!(account.allows(&event), "{:?} is decided and not allowed", event);
+                prop_assert!(account.is_valid_next(&event), "{:?} is decided and not allowed", event);
                 let before = account.clone();
                 account.evolve(&event);
                 prop_assert_eq!(account.version, before.version + 1, "versions are gapless");
-                check_notice(&before, &event, &account)?;
+                check_notification(&before, &event, &account)?;
                 check_state(&account)?;
                 history.push(event);
             }
-            check_again(&account, &command, now, choice)?;
+            check_idempotency(&account, &command, now, choice)?;
         }
         let mut replayed = Account::initial();
         history.iter().for_each(|event| replayed.evolve(event));
@@ -37,17 +37,17 @@ proptest! {
 }
 
 /// Receivers are told what is, and of every change.
-fn check_notice(before: &Account, event: &Event, after: &Account) -> Result<(), TestCaseError> {
+fn check_notification(before: &Account, event: &Event, after: &Account) -> Result<(), TestCaseError> {
     let stood = |account: &Account| (account.status, account.online_status);
-    match Notice::of(event) {
-        Some(Notice::Status { status, online_status, reason, .. }) => {
+    match Notification::for_event(event) {
+        Some(Notification::Status { status, online_status, reason, .. }) => {
             prop_assert_ne!(stood(before), stood(after), "{:?} tells of a change", event);
             prop_assert_eq!(
                 (status, online_status, reason),
                 (after.status, after.online_status, after.reason.as_str())
             );
         }
-        Some(Notice::Registration { successful, .. }) => {
+        Some(Notification::Registration { successful, .. }) => {
             prop_assert!(before.registration.is_some(), "only a registration that waits has an outcome");
             prop_assert!(!successful || after.registration.is_none());
         }
@@ -68,16 +68,21 @@ fn check_state(account: &Account) -> Result<(), TestCaseError> {
     prop_assert!(account.register_calls.len() <= crate::limits::REGISTER_CALLS, "the budget is never overrun");
     if let Some(waiting) = &account.registration {
         prop_assert!(waiting.attempts <= crate::limits::REGISTRATION_ATTEMPTS);
-        let numbers: Vec<u32> = waiting.unjudged.iter().map(|unjudged| unjudged.number).collect();
+        let numbers: Vec<u32> = waiting.pending_codes.iter().map(|unjudged| unjudged.number).collect();
         prop_assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.iter().all(|number| *number <= waiting.attempts));
     }
-    prop_assert!(account.outstanding().is_empty() || account.is_unsettled(), "what is owed is not forgotten");
+    prop_assert!(account.pending_effects().is_empty() || account.has_pending_work(), "what is owed is not forgotten");
     Ok(())
 }
 
 /// A wish that was just granted is granted already, and a report that was just taken is old news. Asking to register
 /// or to try a code is asking anew each time.
-fn check_again(account: &Account, command: &Command, now: Timestamp, choice: Choice) -> Result<(), TestCaseError> {
+fn check_idempotency(
+    account: &Account,
+    command: &Command,
+    now: Timestamp,
+    choice: GatewayChoice,
+) -> Result<(), TestCaseError> {
     match command {
         // A refusal may follow a provider's call, and what was found is found out only as of a version.
         Command::CallProvider { call: ProviderCall::Register | ProviderCall::Deregister } => {}
@@ -103,11 +108,11 @@ fn step() -> impl Strategy<Value = Step> {
     let reconciled = (report(), 0..12_u64).prop_map(|(report, as_of)| Command::Reconcile { report, as_of });
     (
         passed,
-        prop_oneof![8 => wish(), 8 => report().prop_map(Command::Report), 8 => deadline(), 1 => reconciled, 4 => called()],
+        prop_oneof![8 => any_caller_command(), 8 => report().prop_map(Command::Report), 8 => deadline(), 1 => reconciled, 4 => any_provider_command()],
     )
 }
 
-fn wish() -> impl Strategy<Value = Command> {
+fn any_caller_command() -> impl Strategy<Value = Command> {
     let some_content = || prop_oneof![Just("a"), Just("b")].prop_map(content);
     prop_oneof![
         2 => some_content().prop_map(|content| Command::Import { content }),
@@ -123,7 +128,7 @@ fn wish() -> impl Strategy<Value = Command> {
             country: "CN".to_owned(),
             lifetime: LIFETIME,
         }),
-        6 => Just(Command::SubmitCode { code: Sealed(Box::new([7])) }),
+        6 => Just(Command::SubmitCode { code: SealedBytes(Box::new([7])) }),
         1 => Just(Command::EraseSecrets { reason: Reason::new("asked to") }),
     ]
 }
@@ -153,16 +158,16 @@ fn deadline() -> impl Strategy<Value = Command> {
     ]
 }
 
-fn called() -> impl Strategy<Value = Command> {
+fn any_provider_command() -> impl Strategy<Value = Command> {
     let calls = [ProviderCall::RequestCode, ProviderCall::Register, ProviderCall::Deregister];
     let call = prop::sample::select(calls.to_vec()).prop_map(|call| Command::CallProvider { call });
-    prop_oneof![4 => call, 1 => Just(Command::KeepPin { pin: Sealed(Box::new([7])) })]
+    prop_oneof![4 => call, 1 => Just(Command::KeepPin { pin: SealedBytes(Box::new([7])) })]
 }
 
 /// The contents of these tests are personal.
-fn choice() -> impl Strategy<Value = Choice> {
+fn choice() -> impl Strategy<Value = GatewayChoice> {
     let kind = || prop::sample::select(GatewayKind::ALL.to_vec());
-    (kind(), kind()).prop_map(|(personal, business)| Choice { personal, business })
+    (kind(), kind()).prop_map(|(personal, business)| GatewayChoice { personal, business })
 }
 
 fn task() -> impl Strategy<Value = TaskId> {

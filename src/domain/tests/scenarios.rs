@@ -233,9 +233,9 @@ fn check(scenario: &str) -> String {
         let words_before: Vec<&str> = before.split_whitespace().collect();
         let after = |word| words_before.iter().skip_while(|it| **it != word).nth(1);
         let seconds = after("at").map_or(0, |seconds| seconds.parse().unwrap());
-        let gateway = after("by").map_or(GatewayKind::Simulator, |name| GatewayKind::named(name).unwrap());
-        let choice = Choice { personal: gateway, business: gateway };
-        let then = outcome(&state, words, Timestamp(0).plus(Duration::from_secs(seconds)), choice);
+        let gateway = after("by").map_or(GatewayKind::Simulator, |name| GatewayKind::from_name(name).unwrap());
+        let choice = GatewayChoice { personal: gateway, business: gateway };
+        let then = format_outcome(&state, words, Timestamp(0).plus(Duration::from_secs(seconds)), choice);
         told.push_str(&format!("{line}\n    then {then}\n"));
     }
     told.trim_end().to_owned()

@@ -8,7 +8,7 @@
 //! | `MUSTER_FUZZ_BYTES` | how long an input becomes, at most |
 //! | `MUSTER_FUZZ_CORPUS` | a directory to write the valid bytes to, for `cargo fuzz`; nothing is tried then |
 
-mod change;
+mod mutation;
 
 use std::cell::Cell;
 use std::env;
@@ -22,43 +22,43 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use super::Target;
-use change::Change;
+use super::FuzzTarget;
+use mutation::Mutation;
 
 /// Cases in all, where nobody says more.
-const CASES: u64 = 30_000;
+const DEFAULT_CASES: u64 = 30_000;
 /// Bytes in an input, most, likewise: what nests or repeats is long enough by then to be found out.
-const BYTES: usize = 64 * 1024;
+const DEFAULT_INPUT_BYTES: usize = 64 * 1024;
 /// Changes that one input is made by, most.
-const CHANGES: usize = 8;
+const MAX_MUTATIONS: usize = 8;
 /// Tries, most, to find less that fails too.
-const SHRUNK: u32 = 2_000;
+const MAX_SHRINK_ITERATIONS: u32 = 2_000;
 /// Bytes of memory for each byte of input: a `[` becomes a list with room for some values.
 const MEMORY_PER_BYTE: u64 = 512;
 
-fn variable(name: &str) -> Option<u64> {
+fn numeric_variable(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
 #[test]
 fn no_bytes_from_outside_do_harm() {
     let beginning = env::var("MUSTER_FUZZ_TARGET").unwrap_or_default();
-    let targets: Vec<_> = Target::named(&beginning).collect();
+    let targets: Vec<_> = FuzzTarget::with_prefix(&beginning).collect();
     assert!(!targets.is_empty(), "no target's name begins with {beginning:?}");
     if let Some(corpus) = env::var_os("MUSTER_FUZZ_CORPUS") {
         return targets.iter().for_each(|target| write_seeds(&PathBuf::from(&corpus), target));
     }
-    let seed = variable("MUSTER_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let seed = numeric_variable("MUSTER_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("MUSTER_FUZZ_SEED={seed} makes the same cases again");
-    let cases = variable("MUSTER_FUZZ_CASES").unwrap_or(CASES);
-    let shares: u64 = targets.iter().map(|target| target.share).sum();
+    let cases = numeric_variable("MUSTER_FUZZ_CASES").unwrap_or(DEFAULT_CASES);
+    let shares: u64 = targets.iter().map(|target| target.weight).sum();
     for target in targets {
-        (target.seeds)().iter().for_each(|seed| target.try_with(seed));
-        Run { target, cases: u64::max(1, cases * target.share / shares), seed }.all();
+        (target.seeds)().iter().for_each(|seed| target.check_input(seed));
+        FuzzRun { target, cases: u64::max(1, cases * target.weight / shares), seed }.run_cases();
     }
 }
 
-fn write_seeds(corpus: &Path, target: &Target) {
+fn write_seeds(corpus: &Path, target: &FuzzTarget) {
     let folder = corpus.join(target.name.replace('/', "-"));
     fs::create_dir_all(&folder).unwrap();
     for (number, seed) in (target.seeds)().iter().enumerate() {
@@ -66,40 +66,40 @@ fn write_seeds(corpus: &Path, target: &Target) {
     }
 }
 
-struct Run {
-    target: &'static Target,
+struct FuzzRun {
+    target: &'static FuzzTarget,
     cases: u64,
     seed: u64,
 }
 
-impl Run {
-    fn all(&self) {
-        let Run { target, cases, seed } = self;
+impl FuzzRun {
+    fn run_cases(&self) {
+        let FuzzRun { target, cases, seed } = self;
         let seeds = (target.seeds)();
-        let longest = variable("MUSTER_FUZZ_BYTES").map_or(BYTES, |bytes| bytes as usize);
+        let longest = numeric_variable("MUSTER_FUZZ_BYTES").map_or(DEFAULT_INPUT_BYTES, |bytes| bytes as usize);
         // Every target has cases of its own, whichever others are tried.
-        let key = key_of(target.name, *seed);
+        let key = rng_seed(target.name, *seed);
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
         let config = Config {
             cases: u32::try_from(*cases).unwrap(),
             failure_persistence: None,
-            max_shrink_iters: SHRUNK,
+            max_shrink_iters: MAX_SHRINK_ITERATIONS,
             ..Config::default()
         };
         let (begun, slowest, most) = (Instant::now(), Cell::new((Duration::ZERO, 0)), Cell::new((0, 0)));
         // One change alone goes deepest: what several damage is mostly refused at the door.
-        let changes = prop_oneof![vec(any::<Change>(), 1), vec(any::<Change>(), 2..=CHANGES)];
+        let changes = prop_oneof![vec(any::<Mutation>(), 1), vec(any::<Mutation>(), 2..=MAX_MUTATIONS)];
         let input = (any::<u32>(), changes);
         let outcome = TestRunner::new_with_rng(config, rng).run(&input, |(from, changes)| {
-            let bytes = change::changed(&seeds, from, &changes, longest);
+            let bytes = mutation::mutate_seed(&seeds, from, &changes, longest);
             let began = Instant::now();
             // A panic must not leave the measurement open.
             let mut tried = Ok(());
-            let memory = measure(|| tried = catch_unwind(|| target.try_with(&bytes))).bytes_max;
+            let memory = measure(|| tried = catch_unwind(|| target.check_input(&bytes))).bytes_max;
             tried.unwrap_or_else(|panic| resume_unwind(panic));
             slowest.set(slowest.get().max((began.elapsed(), bytes.len())));
             most.set(most.get().max((memory, bytes.len())));
-            if memory > target.memory + MEMORY_PER_BYTE * bytes.len() as u64 {
+            if memory > target.memory_limit + MEMORY_PER_BYTE * bytes.len() as u64 {
                 return Err(TestCaseError::fail(format!("{memory} bytes of memory for {}", bytes.len())));
             }
             Ok(())
@@ -118,7 +118,7 @@ impl Run {
             Ok(()) => {}
             Err(TestError::Abort(reason)) => panic!("{} cannot go on: {reason}", target.name),
             Err(TestError::Fail(reason, (from, changes))) => {
-                let bytes = change::changed(&seeds, from, &changes, longest);
+                let bytes = mutation::mutate_seed(&seeds, from, &changes, longest);
                 let shown = &bytes[..bytes.len().min(2_000)];
                 panic!(
                     "{}: {reason}\nMUSTER_FUZZ_SEED={seed} MUSTER_FUZZ_TARGET={} makes it again: {} bytes by {changes:?}\n\
@@ -134,7 +134,7 @@ impl Run {
 }
 
 /// A key of 256 bits for the cases of one target.
-fn key_of(name: &str, seed: u64) -> [u8; 32] {
+fn rng_seed(name: &str, seed: u64) -> [u8; 32] {
     use sha2::{Digest, Sha256};
     Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name).finalize().into()
 }

@@ -1,14 +1,14 @@
 //! What gateways send, and what is kept of it, under any bytes.
 
-use super::marks::{Ignored, Mark};
+use super::command_response::interpret_response;
 use super::protocol::read_acks;
-use super::reports::{ReportType, Why, Word, read_batch};
+use super::reports::{EnumName, IgnoreReason, ReportType, read_batch};
+use super::request_signature::{RequestVerifier, SignatureHeaders};
 use super::sessions::SessionPage;
-use super::signed::{Headers, Signatures};
-use super::verdict::judge;
+use super::stream_offsets::{IgnoredReportRow, StreamOffset};
 use crate::clock::Moment;
 use crate::domain::{AccountNumber, Timestamp};
-use crate::webhooks::signature::Secret;
+use crate::webhooks::signature::WebhookSecret;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
@@ -54,14 +54,14 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let status = u16::from(bytes.first().copied().unwrap_or_default()) * 4;
     for asks_sessions in [false, true] {
         // Whatever a gateway says is a verdict, or a reason to try again.
-        let _judged = judge(status, bytes, None, asks_sessions);
+        let _judged = interpret_response(status, bytes, None, asks_sessions);
     }
     acks.or(page)
 }
 
 /// Id, time and signatures, a line each, and the body.
 pub(crate) fn signatures() -> Vec<Vec<u8>> {
-    let signature = Secret::of(&[7; 24]).sign("a", NOW, b"{}");
+    let signature = WebhookSecret::from_bytes(&[7; 24]).sign("a", NOW, b"{}");
     vec![
         format!("a\n1700000000\n{signature}\n{{}}").into(),
         format!("a\n1700000000\nv1,AAAA {signature}\n{{}}").into(),
@@ -73,9 +73,10 @@ pub(crate) fn signatures() -> Vec<Vec<u8>> {
 pub(crate) fn signature(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.splitn(4, '\n');
-    let headers = Headers { id: lines.next(), timestamp: lines.next(), signature: lines.next() };
+    let headers = SignatureHeaders { id: lines.next(), timestamp: lines.next(), signature: lines.next() };
     let body = lines.next().unwrap_or_default().as_bytes();
-    let (signatures, at) = (Signatures::new(Secret::of(&[7; 24])), Moment { wall: NOW, steady: NOW });
+    let (signatures, at) =
+        (RequestVerifier::new(WebhookSecret::from_bytes(&[7; 24])), Moment { wall: NOW, steady: NOW });
     if let Err(why) = signatures.verify(headers, body, at) {
         return Some(why.to_string());
     }
@@ -86,25 +87,29 @@ pub(crate) fn signature(bytes: &[u8]) -> Option<String> {
 
 /// Rows of what is kept.
 pub(crate) fn stored() -> Vec<Vec<u8>> {
-    let ignored = Ignored {
+    let ignored = IgnoredReportRow {
         at: NOW,
         made_at: NOW,
         account: Some(AccountNumber::EXAMPLE),
         sequence: 7,
-        kind: Word::Known(ReportType::Connected),
-        why: Why::DoesNotFit,
+        kind: EnumName::Known(ReportType::Connected),
+        why: IgnoreReason::DoesNotFit,
         stream: "7f3a".to_owned(),
     };
-    let unknown = Ignored { kind: Word::Unknown("paired".to_owned()), why: Why::UnknownType, ..ignored.clone() };
-    vec![Mark { last: 7, at: NOW }.bytes(), ignored.bytes(), unknown.bytes()]
+    let unknown = IgnoredReportRow {
+        kind: EnumName::Unknown("paired".to_owned()),
+        why: IgnoreReason::UnknownType,
+        ..ignored.clone()
+    };
+    vec![StreamOffset { last_sequence: 7, at: NOW }.bytes(), ignored.bytes(), unknown.bytes()]
 }
 
 /// A row is written back as it was read.
 pub(crate) fn row(bytes: &[u8]) -> Option<String> {
-    if let Some(mark) = Mark::read(bytes) {
+    if let Some(mark) = StreamOffset::read(bytes) {
         assert_eq!(mark.bytes(), bytes);
     }
-    if let Some(ignored) = Ignored::read(bytes) {
+    if let Some(ignored) = IgnoredReportRow::read(bytes) {
         assert_eq!(ignored.bytes(), bytes);
     }
     None

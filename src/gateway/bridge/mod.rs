@@ -6,33 +6,33 @@
 //! | `protocol` | commands, work, acknowledgements, answers, as they are written |
 //! | `reports` | reports, and what they are answered |
 //! | `sessions` | the sessions that a gateway says it has |
-//! | `values` | JSON from a gateway, strictly typed, and the sentence that names the field at fault |
-//! | `orders` | what is to be asked of a gateway: from an account's state to a command |
-//! | `queue` | commands that wait, and those that were given out. Pure |
-//! | `line` | the queue as it is shared, and who waits at it |
+//! | `json_values` | JSON from a gateway, strictly typed, and the sentence that names the field at fault |
+//! | `queued_command` | what is to be asked of a gateway: from an account's state to a command |
+//! | `queue_state` | commands that wait, and those that were given out. Pure |
+//! | `command_queue` | the queue as it is shared, and who waits at it |
 //! | `push` | commands are posted, again and again |
 //! | `pull` | commands are fetched |
-//! | `verdict` | what an answer to a command means. Pure |
-//! | `listing` | all sessions, page by page |
-//! | `signed` | whether a request is a gateway's |
-//! | `intake` | reports come in |
-//! | `marks` | how far each stream of reports was taken in, and what was ignored |
+//! | `command_response` | what an answer to a command means. Pure |
+//! | `session_listing` | all sessions, page by page |
+//! | `request_signature` | whether a request is a gateway's |
+//! | `report_ingest` | reports come in |
+//! | `stream_offsets` | how far each stream of reports was taken in, and what was ignored |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 
-mod intake;
-mod line;
-mod listing;
-mod marks;
-mod orders;
+mod command_queue;
+mod command_response;
+mod json_values;
 mod protocol;
 mod pull;
 mod push;
-mod queue;
+mod queue_state;
+mod queued_command;
+mod report_ingest;
 mod reports;
+mod request_signature;
+mod session_listing;
 mod sessions;
-mod signed;
-mod values;
-mod verdict;
+mod stream_offsets;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -48,75 +48,75 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use intake::NotTaken;
-pub use intake::Settle;
-pub use marks::Ignored;
-pub(crate) use protocol::{Acknowledged, Command, GatewayAccepted, GatewayAcks, GatewayRefusal, Work, read_acks};
-pub(crate) use pull::NoWork;
-pub(crate) use reports::{Batch, GatewayReports, Taken, read_batch};
-pub use reports::{ReportType, Why};
-pub(crate) use sessions::GatewaySessions;
-pub(crate) use signed::{Headers, Unsigned};
+pub(crate) use protocol::{AcceptedSchema, AckResult, AcksSchema, GatewayCommand, RefusalSchema, WorkBatch, read_acks};
+pub(crate) use pull::WorkRequestError;
+pub(crate) use report_ingest::IngestError;
+pub use report_ingest::StoreSync;
+pub(crate) use reports::{BatchResult, ReportBatch, ReportsSchema, read_batch};
+pub use reports::{IgnoreReason, ReportType};
+pub(crate) use request_signature::{RequestSignatureError, SignatureHeaders};
+pub(crate) use sessions::SessionsSchema;
+pub use stream_offsets::IgnoredReportRow;
 
-use super::bulkhead::{Bulkhead, Refused};
-use super::way::{Away, Extra, Seen, Way};
-use crate::actors::Reports;
-use crate::client::SetupError;
+use super::bulkhead::{Bulkhead, CallError};
+use super::provider::{GatewayProvider, GatewaySession, GatewayUnavailable, ProviderStats};
+use crate::actors::ReportSender;
+use crate::client::TlsSetupError;
 use crate::clock::Moments;
 use crate::config;
-use crate::domain::{Account, AccountNumber, Command as Asked, GatewayKind, Outstanding, Report};
-use crate::limits::{CLOSE_WITHIN, IGNORED_SHOWN, SESSIONS_WITHIN, WORK_WAITING};
+use crate::domain::{Account, AccountNumber, Command as Asked, GatewayKind, PendingEffect, Report};
+use crate::limits::{CLOSE_SESSION_TIMEOUT, IGNORED_REPORTS_LISTED, SESSIONS_PAGE_TIMEOUT, WORK_REQUESTS_WAITING};
 use crate::metrics::{CommandState, Metrics};
 use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
-use crate::webhooks::signature::{NoSecret, Secret};
-use intake::Intake;
-use line::Line;
-use listing::{Listing, Waiters, question};
-use marks::Marks;
-use orders::Order;
+use crate::webhooks::signature::{SecretError, WebhookSecret};
+use command_queue::CommandQueue;
+use command_response::{CommandFailure, CommandResponse};
 use push::Pusher;
-use queue::Queued;
+use queue_state::PushOutcome;
+use queued_command::QueuedCommand;
+use report_ingest::ReportIngester;
+use request_signature::RequestVerifier;
+use session_listing::{PendingPages, SessionListing, list_sessions_command};
 use sessions::SessionPage;
-use signed::Signatures;
-use verdict::{Failure, Verdict};
+use stream_offsets::StreamOffsets;
 
 /// The bridge. Cheap to clone.
 #[derive(Clone)]
 pub struct Bridge {
-    inner: Arc<Inner>,
+    inner: Arc<BridgeInner>,
 }
 
-struct Inner {
-    line: Arc<Line>,
+struct BridgeInner {
+    queue: Arc<CommandQueue>,
     bulkhead: Arc<Bulkhead>,
-    signatures: Signatures,
-    intake: Intake,
-    reports: Reports,
+    signatures: RequestVerifier,
+    ingester: ReportIngester,
+    reports: ReportSender,
     vault: Vault,
     /// None where the gateway fetches its commands.
     pusher: Option<Arc<Pusher>>,
     /// Who waits for the answers of a gateway that fetches its commands.
-    waiters: Waiters,
+    pages: PendingPages,
     /// Places for those who wait for work.
-    waiting: Semaphore,
+    work_permits: Semaphore,
     /// Begins the leases of this process, so that none of another is taken for one.
-    life: u64,
-    lease: Duration,
+    lease_prefix: u64,
+    lease_duration: Duration,
     runtime: tokio::runtime::Handle,
     metrics: Metrics,
     now: Moments,
 }
 
 /// What the bridge works with.
-pub struct Around {
+pub struct BridgeDependencies {
     /// Where marks are kept.
     pub store: Store,
     /// Makes what was put there durable.
-    pub settle: Settle,
+    pub sync_store: StoreSync,
     /// Where reports go.
-    pub reports: Reports,
+    pub reports: ReportSender,
     /// Who serves which account.
     pub roster: Roster,
     /// What opens secrets.
@@ -133,13 +133,13 @@ pub enum Error {
     NoSecret,
     /// What is to be signed with is no secret.
     #[error("gateway.bridge.secret {0}")]
-    Secret(#[from] NoSecret),
+    Secret(#[from] SecretError),
     /// What is sent there could be read on the way.
     #[error("gateway.bridge.url must begin with https://, because secrets go there; http:// is for this machine alone")]
-    Open,
+    Unencrypted,
     /// The client cannot be made.
     #[error("the client for the bridge's gateway cannot be made: {0}")]
-    Client(#[from] SetupError),
+    Client(#[from] TlsSetupError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -150,24 +150,24 @@ pub enum Error {
 
 impl Bridge {
     /// The bridge of these settings. Tasks are run by the runtime that this is called in.
-    pub fn new(settings: &config::Bridge, around: Around) -> Result<Bridge, Error> {
-        let Around { store, settle, reports, roster, vault, now } = around;
-        let secret = Secret::parse(settings.secret.as_ref().ok_or(Error::NoSecret)?.text())?;
+    pub fn new(settings: &config::BridgeSettings, around: BridgeDependencies) -> Result<Bridge, Error> {
+        let BridgeDependencies { store, sync_store: settle, reports, roster, vault, now } = around;
+        let secret = WebhookSecret::parse(settings.secret.as_ref().ok_or(Error::NoSecret)?.text())?;
         let metrics = store.metrics().clone();
-        let line = Arc::new(Line::new(metrics.clone(), now));
-        let &config::Bridge { timeout, max_in_flight, calls_per_second, lease, .. } = settings;
+        let line = Arc::new(CommandQueue::new(metrics.clone(), now));
+        let &config::BridgeSettings { timeout, max_in_flight, calls_per_second, lease, .. } = settings;
         let bulkhead = Bulkhead::new(GatewayKind::Bridge, timeout, max_in_flight, calls_per_second);
         let bulkhead = Arc::new(bulkhead);
         let pusher = match &settings.url {
             None => None,
             Some(url) => {
-                let (http, url) = push::client(url, settings)?.ok_or(Error::Open)?;
+                let (http, url) = push::build_client(url, settings)?.ok_or(Error::Unencrypted)?;
                 Some(Arc::new(Pusher {
                     http,
                     url,
                     secret: secret.clone(),
                     vault: vault.clone(),
-                    line: line.clone(),
+                    queue: line.clone(),
                     bulkhead: bulkhead.clone(),
                     reports: reports.clone(),
                     max_in_flight,
@@ -175,21 +175,21 @@ impl Bridge {
                 }))
             }
         };
-        let marks = Marks::open(store)?;
-        let intake = Intake::new(marks, settle, reports.clone(), roster, metrics.clone(), now);
-        let life = vault::draw_secret()?.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        let inner = Inner {
-            line,
+        let marks = StreamOffsets::open(store)?;
+        let intake = ReportIngester::new(marks, settle, reports.clone(), roster, metrics.clone(), now);
+        let life = vault::generate_secret()?.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let inner = BridgeInner {
+            queue: line,
             bulkhead,
-            signatures: Signatures::new(secret),
-            intake,
+            signatures: RequestVerifier::new(secret),
+            ingester: intake,
             reports,
             vault,
             pusher,
-            waiters: Waiters::default(),
-            waiting: Semaphore::new(WORK_WAITING),
-            life,
-            lease,
+            pages: PendingPages::default(),
+            work_permits: Semaphore::new(WORK_REQUESTS_WAITING),
+            lease_prefix: life,
+            lease_duration: lease,
             runtime: tokio::runtime::Handle::current(),
             metrics,
             now,
@@ -205,19 +205,23 @@ impl Bridge {
     }
 
     /// Whether a request is the gateway's; `signed` is its body, or its target if it has none.
-    pub(crate) fn verify(&self, headers: Headers<'_>, signed: &[u8]) -> Result<(), Unsigned> {
+    pub(crate) fn verify_request(
+        &self,
+        headers: SignatureHeaders<'_>,
+        signed: &[u8],
+    ) -> Result<(), RequestSignatureError> {
         self.inner.signatures.verify(headers, signed, (self.inner.now)())
     }
 
     /// Takes a batch of reports in. All of it is durable when it returns.
-    pub(crate) async fn take(&self, batch: &Batch) -> Result<Taken, NotTaken> {
-        self.inner.intake.take(batch).await
+    pub(crate) async fn ingest_reports(&self, batch: &ReportBatch) -> Result<BatchResult, IngestError> {
+        self.inner.ingester.ingest(batch).await
     }
 
     /// How many streams of reports were begun since the start; it changes with each. A gateway that begins one may have lost
     /// sessions.
-    pub fn streams_begun(&self) -> watch::Receiver<u64> {
-        self.inner.intake.begun()
+    pub fn streams_started(&self) -> watch::Receiver<u64> {
+        self.inner.ingester.streams_started()
     }
 
     /// Where what happens here is counted.
@@ -226,78 +230,82 @@ impl Bridge {
     }
 
     /// Puts a command into the line; what has no room there fails.
-    fn wish(&self, order: &Order) {
-        let failed = match self.inner.line.push(order.clone()) {
-            Queued::Full => order.refused("too many commands wait for the gateway; try again when it has caught up"),
-            Queued::Added | Queued::Replaced | Queued::Known | Queued::Outdated => None,
+    fn enqueue(&self, order: &QueuedCommand) {
+        let failed = match self.inner.queue.push(order.clone()) {
+            PushOutcome::Full => {
+                order.rejection_report("too many commands wait for the gateway; try again when it has caught up")
+            }
+            PushOutcome::Added | PushOutcome::Replaced | PushOutcome::Duplicate | PushOutcome::Superseded => None,
         };
         if let (Some(account), Some(report)) = (order.account, failed) {
-            self.fail(account, report);
+            self.report_failure(account, report);
         }
     }
 
     /// Reports what failed here, from wherever this is called.
-    fn fail(&self, account: AccountNumber, report: Report) {
+    fn report_failure(&self, account: AccountNumber, report: Report) {
         let reports = self.inner.reports.clone();
         self.inner.runtime.spawn(async move {
             // Whoever stops takes it up again at the next start.
-            let _stopping = reports.settle(GatewayKind::Bridge, account, Asked::Report(report)).await;
+            let _stopping = reports.execute(GatewayKind::Bridge, account, Asked::Report(report)).await;
         });
     }
 
     /// One page of sessions, by the way that the settings have.
-    async fn page(&self, after: Option<AccountNumber>) -> Result<SessionPage, Away> {
+    async fn fetch_page(&self, after: Option<AccountNumber>) -> Result<SessionPage, GatewayUnavailable> {
         let inner = &self.inner;
-        let order = question(after, (inner.now)().plus(SESSIONS_WITHIN))?;
-        let Some(pusher) = &inner.pusher else { return inner.waiters.ask(&inner.line, order).await };
-        let away = |why: String| Err(Away { why });
-        match inner.bulkhead.call(pusher.post(&order), Failure::is_away).await {
-            Ok(Verdict::Sessions(page)) => Ok(page),
-            Ok(Verdict::Refused(why)) => away(why),
-            Ok(Verdict::Taken | Verdict::Over) => away("the gateway did not tell its sessions".to_owned()),
-            Err(refused @ (Refused::Open { .. } | Refused::Late { .. } | Refused::Failed(_))) => {
+        let order = list_sessions_command(after, (inner.now)().plus(SESSIONS_PAGE_TIMEOUT))?;
+        let Some(pusher) = &inner.pusher else { return inner.pages.request_page(&inner.queue, order).await };
+        let away = |why: String| Err(GatewayUnavailable { reason: why });
+        match inner.bulkhead.call(pusher.post(&order), CommandFailure::is_unavailable).await {
+            Ok(CommandResponse::Sessions(page)) => Ok(page),
+            Ok(CommandResponse::Rejected(why)) => away(why),
+            Ok(CommandResponse::Accepted | CommandResponse::TooLate) => {
+                away("the gateway did not tell its sessions".to_owned())
+            }
+            Err(refused @ (CallError::BreakerOpen { .. } | CallError::Timeout { .. } | CallError::Failed(_))) => {
                 away(refused.to_string())
             }
         }
     }
 }
 
-impl Way for Bridge {
+impl GatewayProvider for Bridge {
     fn kind(&self) -> GatewayKind {
         GatewayKind::Bridge
     }
 
-    fn take_up(&self, account: AccountNumber, state: &Account, owed: &Outstanding, left: Duration) {
-        match Order::of(account, state, owed, (self.inner.now)().plus(left)) {
-            Ok(order) => self.wish(&order),
-            Err(report) => self.fail(account, report),
+    fn dispatch(&self, account: AccountNumber, state: &Account, owed: &PendingEffect, left: Duration) {
+        match QueuedCommand::for_effect(account, state, owed, (self.inner.now)().plus(left)) {
+            Ok(order) => self.enqueue(&order),
+            Err(report) => self.report_failure(account, report),
         }
     }
 
-    fn sessions(&self) -> BoxFuture<'_, Result<Vec<Seen>, Away>> {
+    fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>> {
         async move {
-            let mut listing = Listing::default();
-            while !listing.take(self.page(listing.after()).await?)? {}
-            Ok(listing.all())
+            let mut listing = SessionListing::default();
+            while !listing.add_page(self.fetch_page(listing.after()).await?)? {}
+            Ok(listing.into_sessions())
         }
         .boxed()
     }
 
-    fn close(&self, account: AccountNumber, session: Option<u32>) {
-        let deadline = (self.inner.now)().plus(CLOSE_WITHIN);
-        self.wish(&Order::close(account, session, deadline));
+    fn close_session(&self, account: AccountNumber, session: Option<u32>) {
+        let deadline = (self.inner.now)().plus(CLOSE_SESSION_TIMEOUT);
+        self.enqueue(&QueuedCommand::close(account, session, deadline));
     }
 
     fn bulkhead(&self) -> &Bulkhead {
         &self.inner.bulkhead
     }
 
-    fn extra(&self) -> Extra {
-        let work_queued = self.inner.metrics.bridge_queue.at(CommandState::Waiting).get();
-        Extra { work_queued: Some(work_queued), report_lag: self.inner.intake.lag() }
+    fn stats(&self) -> ProviderStats {
+        let work_queued = self.inner.metrics.bridge_queue.with(CommandState::Waiting).get();
+        ProviderStats { work_queued: Some(work_queued), report_lag: self.inner.ingester.report_lag() }
     }
 
-    fn ignored(&self) -> Result<Vec<Ignored>, store::Error> {
-        self.inner.intake.marks.ignored(IGNORED_SHOWN)
+    fn ignored_reports(&self) -> Result<Vec<IgnoredReportRow>, store::Error> {
+        self.inner.ingester.offsets.ignored_reports(IGNORED_REPORTS_LISTED)
     }
 }

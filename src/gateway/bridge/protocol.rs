@@ -12,8 +12,11 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
-use super::sessions::{SessionPage, Sessions};
-use super::values::{AnObject, Fault, Few, Fill, Key, Of, Shape, Text, described, object, read};
+use super::json_values::{
+    BodySchema, BoundedList, BoundedText, BridgeBodyError, ObjectKey, ObjectReader, ObjectVisitor, ScalarValue, object,
+    object_schema, read_body,
+};
+use super::sessions::{SessionList, SessionPage};
 use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::WORK_ACKS;
@@ -21,7 +24,7 @@ use crate::limits::WORK_ACKS;
 /// A command to a gateway. Which fields it has depends on its type. It holds secrets, and has no `Debug`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayCommand)]
-pub(crate) struct Command<'a> {
+pub(crate) struct GatewayCommand<'a> {
     /// The idempotency id: however often the command comes, it is carried out once.
     pub(super) id: &'a str,
     /// What is to be done.
@@ -41,7 +44,7 @@ pub(crate) struct Command<'a> {
     /// `connect`, `request_code`: the kind of account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub(super) account_type: Option<AccountWord>,
+    pub(super) account_type: Option<AccountTypeName>,
     /// `connect`: the account's public key; may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -89,7 +92,7 @@ pub(crate) struct Command<'a> {
     /// `request_code`: how the code is to reach the phone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub(super) method: Option<MethodWord>,
+    pub(super) method: Option<CodeMethodName>,
     /// `request_code`: the calling code, as in `+86`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -137,7 +140,7 @@ pub(crate) enum CommandType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = GatewayAccountType)]
-pub(crate) enum AccountWord {
+pub(crate) enum AccountTypeName {
     /// Of a person.
     Personal,
     /// Of a business.
@@ -148,7 +151,7 @@ pub(crate) enum AccountWord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = GatewayCodeMethod)]
-pub(crate) enum MethodWord {
+pub(crate) enum CodeMethodName {
     /// A text message.
     Sms,
     /// A spoken call.
@@ -162,7 +165,7 @@ pub(crate) enum MethodWord {
 /// Commands that a gateway fetched.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayWork)]
-pub(crate) struct Work<'a> {
+pub(crate) struct WorkBatch<'a> {
     /// The commands, in the order in which they are to be begun.
     pub(super) work: Vec<WorkItem<'a>>,
 }
@@ -179,13 +182,13 @@ pub(crate) struct WorkItem<'a> {
     #[schema(format = DateTime)]
     pub(super) lease_until: String,
     /// The command.
-    pub(super) command: &'a Command<'a>,
+    pub(super) command: &'a GatewayCommand<'a>,
 }
 
 /// What became of acknowledgements.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = GatewayAcknowledged)]
-pub(crate) struct Acknowledged {
+pub(crate) struct AckResult {
     /// How many were taken.
     pub(super) acknowledged: usize,
     /// Leases that have expired or never were: their commands are given out again, or are over.
@@ -195,22 +198,23 @@ pub(crate) struct Acknowledged {
 /// How a gateway answers a command that it has taken over.
 #[derive(ToSchema)]
 #[allow(dead_code)] // It is only described: a status says all that is needed.
-pub(crate) struct GatewayAccepted {
+#[schema(as = GatewayAccepted)]
+pub(crate) struct AcceptedSchema {
     /// The command is kept, and its outcome will be reported.
     accepted: bool,
 }
 
 object! {
     /// The body of a refusal.
-    Refusal<'a> {
+    RejectionFields<'a> {
         /// Why, in one sentence. It is cut if it is longer.
-        "error" => error: Of<Text<'a>>,
+        "error" => error: ScalarValue<BoundedText<'a>>,
     }
 }
 
 /// The sentence with which a gateway refuses a command, if there is one.
-pub(super) fn refusal(body: &[u8]) -> Option<String> {
-    let Of(error) = read::<Refusal<'_>>(body).ok()?.error?;
+pub(super) fn read_refusal(body: &[u8]) -> Option<String> {
+    let ScalarValue(error) = read_body::<RejectionFields<'_>>(body).ok()?.error?;
     (!error.is_empty()).then(|| error.into_owned())
 }
 
@@ -218,7 +222,7 @@ object! {
     /// The body of acknowledgements.
     AcksFields<'a> {
         /// The acknowledgements.
-        "acks" => acks: Few<AckFields<'a>, WORK_ACKS>,
+        "acks" => acks: BoundedList<AckFields<'a>, WORK_ACKS>,
     }
 }
 
@@ -226,13 +230,13 @@ object! {
     /// One acknowledgement.
     AckFields<'a> {
         /// The lease of the command that was taken over, refused or answered.
-        "lease" => lease: Of<Text<'a>>,
+        "lease" => lease: ScalarValue<BoundedText<'a>>,
         /// Why the command is refused for good. It is cut if it is longer.
-        "error" => error: Of<Text<'a>>,
+        "error" => error: ScalarValue<BoundedText<'a>>,
         /// What answers `list_sessions`.
-        "sessions" => sessions: Sessions<'a>,
+        "sessions" => sessions: SessionList<'a>,
         /// The last account of this page if there is another page.
-        "next" => next: Of<AccountNumber>,
+        "next" => next: ScalarValue<AccountNumber>,
     }
 }
 
@@ -240,46 +244,50 @@ object! {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ack {
     pub(super) lease: String,
-    pub(super) said: Said,
+    pub(super) outcome: AckOutcome,
 }
 
 /// How it stands with the command.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum AckOutcome {
     /// It is taken over.
-    Taken,
+    Accepted,
     /// It is refused for good.
-    Refused(String),
+    Rejected(String),
     /// These are the sessions that were asked for.
     Sessions(SessionPage),
 }
 
 /// The acknowledgements in a body.
-pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, Fault> {
+pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, BridgeBodyError> {
     let body = json_text(body);
-    let Some(Few(acks)) = read::<AcksFields<'_>>(body.as_bytes())?.acks else { return Err(Fault::missing("acks")) };
+    let Some(BoundedList(acks)) = read_body::<AcksFields<'_>>(body.as_bytes())?.acks else {
+        return Err(BridgeBodyError::missing("acks"));
+    };
     let ack = |(at, fields): (usize, AckFields<'_>)| {
         let AckFields { lease, error, sessions, next, .. } = fields;
-        let Some(Of(lease)) = lease else { return Err(Fault::missing(&format!("acks[{at}].lease"))) };
+        let Some(ScalarValue(lease)) = lease else {
+            return Err(BridgeBodyError::missing(&format!("acks[{at}].lease")));
+        };
         let said = match (error, sessions) {
             (Some(_), Some(_)) => {
-                return Err(Fault::at(&format!("acks[{at}]"), "has sessions and an error; send one of them"));
+                return Err(BridgeBodyError::at(&format!("acks[{at}]"), "has sessions and an error; send one of them"));
             }
-            (Some(Of(error)), None) => Said::Refused(error.into_owned()),
+            (Some(ScalarValue(error)), None) => AckOutcome::Rejected(error.into_owned()),
             (None, Some(sessions)) => {
-                let next = next.map(|Of(next)| next);
-                Said::Sessions(SessionPage::checked(sessions, next, &format!("acks[{at}]."))?)
+                let next = next.map(|ScalarValue(next)| next);
+                AckOutcome::Sessions(SessionPage::validate(sessions, next, &format!("acks[{at}]."))?)
             }
-            (None, None) => Said::Taken,
+            (None, None) => AckOutcome::Accepted,
         };
-        Ok(Ack { lease: lease.into_owned(), said })
+        Ok(Ack { lease: lease.into_owned(), outcome: said })
     };
     acks.into_iter().enumerate().map(ack).collect()
 }
 
 /// `value` as JSON, cleared when it is dropped. It is counted first, because a text that grows leaves copies behind.
-pub(super) fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    let mut counter = Counter(0);
+pub(super) fn to_json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    let mut counter = ByteCounter(0);
     // Nothing here fails: keys are texts, and neither writer says no.
     let _counted = serde_json::to_writer(&mut counter, value);
     let mut body = Zeroizing::new(Vec::with_capacity(counter.0));
@@ -287,9 +295,9 @@ pub(super) fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
     body
 }
 
-struct Counter(usize);
+struct ByteCounter(usize);
 
-impl io::Write for Counter {
+impl io::Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())
@@ -301,37 +309,37 @@ impl io::Write for Counter {
 }
 
 /// Describes how a gateway refuses a command.
-pub(crate) struct GatewayRefusal;
+pub(crate) struct RefusalSchema;
 
-impl PartialSchema for GatewayRefusal {
+impl PartialSchema for RefusalSchema {
     fn schema() -> RefOr<Schema> {
-        RefOr::T(Refusal::described(&["error"]))
+        RefOr::T(RejectionFields::object_schema(&["error"]))
     }
 }
 
-impl ToSchema for GatewayRefusal {
+impl ToSchema for RefusalSchema {
     fn name() -> Cow<'static, str> {
         "GatewayRefusal".into()
     }
 }
 
 /// Describes what is read of acknowledgements.
-pub(crate) struct GatewayAcks;
+pub(crate) struct AcksSchema;
 
-impl PartialSchema for GatewayAcks {
+impl PartialSchema for AcksSchema {
     fn schema() -> RefOr<Schema> {
-        RefOr::T(AcksFields::described(&["acks"]))
+        RefOr::T(AcksFields::object_schema(&["acks"]))
     }
 }
 
-impl ToSchema for GatewayAcks {
+impl ToSchema for AcksSchema {
     fn name() -> Cow<'static, str> {
         "GatewayAcks".into()
     }
 }
 
-impl Shape for AckFields<'_> {
-    fn shape() -> Schema {
-        AckFields::described(&["lease"])
+impl BodySchema for AckFields<'_> {
+    fn json_schema() -> Schema {
+        AckFields::object_schema(&["lease"])
     }
 }

@@ -7,36 +7,36 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::Bridge;
-use super::line::Line;
-use super::orders::{Order, Wish};
-use super::protocol::{Ack, Acknowledged, Said, Work, WorkItem, json};
-use super::push::refuse;
-use super::queue::Given;
+use super::command_queue::CommandQueue;
+use super::protocol::{Ack, AckOutcome, AckResult, WorkBatch, WorkItem, to_json};
+use super::push::report_rejection;
+use super::queue_state::LeasedCommand;
+use super::queued_command::{CommandPayload, QueuedCommand};
 use crate::audit::write_time;
-use crate::limits::WORK_WAITING;
+use crate::limits::WORK_REQUESTS_WAITING;
 use crate::metrics::BridgeCommand;
 
 /// Why there is no answer to a request for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoWork {
+pub(crate) enum WorkRequestError {
     /// The settings have commands sent.
     #[error("commands are sent to gateway.bridge.url and cannot be fetched; unset it if the gateway is to fetch them")]
-    Pushed,
+    PushConfigured,
     /// Too many wait.
-    #[error("{WORK_WAITING} requests wait for work already; wait with one at a time")]
-    Crowded,
+    #[error("{WORK_REQUESTS_WAITING} requests wait for work already; wait with one at a time")]
+    TooManyWaiters,
 }
 
 /// Commands that are given out, and go back unless they are sent.
-struct Handed<'l> {
-    line: &'l Line,
-    given: Vec<Given>,
+struct LeasedBatch<'l> {
+    queue: &'l CommandQueue,
+    commands: Vec<LeasedCommand>,
 }
 
-impl Drop for Handed<'_> {
+impl Drop for LeasedBatch<'_> {
     fn drop(&mut self) {
-        for given in &self.given {
-            self.line.put_back(given.lease, Duration::ZERO);
+        for given in &self.commands {
+            self.queue.requeue(given.lease, Duration::ZERO);
         }
     }
 }
@@ -44,81 +44,85 @@ impl Drop for Handed<'_> {
 impl Bridge {
     /// At most so many commands, as JSON: at once if there are any, else after `wait` at the latest, or once `stop` says so.
     /// Nothing is given out to whoever has gone.
-    pub(crate) async fn work(
+    pub(crate) async fn fetch_work(
         &self,
         wait: Duration,
         most: usize,
         stop: &CancellationToken,
-    ) -> Result<Zeroizing<Vec<u8>>, NoWork> {
+    ) -> Result<Zeroizing<Vec<u8>>, WorkRequestError> {
         let inner = &self.inner;
         if inner.pusher.is_some() {
-            return Err(NoWork::Pushed);
+            return Err(WorkRequestError::PushConfigured);
         }
-        let _place = inner.waiting.try_acquire().map_err(|_| NoWork::Crowded)?;
+        let _place = inner.work_permits.try_acquire().map_err(|_| WorkRequestError::TooManyWaiters)?;
         let give = || {
-            let given = inner.line.give(most, |now, _| now.plus(inner.lease));
-            (!given.is_empty()).then_some(Handed { line: &inner.line, given })
+            let given = inner.queue.lease_commands(most, |now, _| now.plus(inner.lease_duration));
+            (!given.is_empty()).then_some(LeasedBatch { queue: &inner.queue, commands: given })
         };
-        let waited = stop.run_until_cancelled(timeout(wait, inner.line.when(give)));
-        let mut handed = waited.await.and_then(Result::ok).unwrap_or(Handed { line: &inner.line, given: Vec::new() });
+        let waited = stop.run_until_cancelled(timeout(wait, inner.queue.wait_for(give)));
+        let mut handed =
+            waited.await.and_then(Result::ok).unwrap_or(LeasedBatch { queue: &inner.queue, commands: Vec::new() });
         let mut refused = Vec::new();
         let opened: Vec<_> = handed
-            .given
+            .commands
             .iter()
-            .filter_map(|given| match given.order.open(&inner.vault) {
+            .filter_map(|given| match given.command.unseal(&inner.vault) {
                 Ok(opened) => Some((given, opened)),
                 Err(error) => {
-                    refused.push((given.lease, given.order.clone(), error.to_string()));
+                    refused.push((given.lease, given.command.clone(), error.to_string()));
                     None
                 }
             })
             .collect();
-        let commands: Vec<_> = opened.iter().map(|(given, opened)| (*given, opened.command())).collect();
+        let commands: Vec<_> = opened.iter().map(|(given, opened)| (*given, opened.to_message())).collect();
         let items = commands.iter().map(|(given, command)| WorkItem {
-            lease: self.lease(given.lease),
+            lease: self.lease_id(given.lease),
             delivery: given.delivery,
-            lease_until: write_time(given.until.wall),
+            lease_until: write_time(given.expires_at.wall),
             command,
         });
-        let body = json(&Work { work: items.collect() });
+        let body = to_json(&WorkBatch { work: items.collect() });
         drop(commands);
         drop(opened);
-        handed.given.clear();
+        handed.commands.clear();
         for (lease, order, why) in refused {
-            self.refuse(lease, &order, &why).await;
+            self.reject_command(lease, &order, &why).await;
         }
         Ok(body)
     }
 
     /// Takes acknowledgements.
-    pub(crate) async fn acknowledge(&self, acks: Vec<Ack>) -> Acknowledged {
+    pub(crate) async fn acknowledge(&self, acks: Vec<Ack>) -> AckResult {
         let inner = &self.inner;
-        let mut answer = Acknowledged { acknowledged: 0, unknown: Vec::new() };
-        for Ack { lease, said } in acks {
+        let mut answer = AckResult { acknowledged: 0, unknown: Vec::new() };
+        for Ack { lease, outcome: said } in acks {
             let number = self.lease_number(&lease);
-            let leased = number.and_then(|number| Some((number, inner.line.leased(number)?)));
+            let leased = number.and_then(|number| Some((number, inner.queue.leased_command(number)?)));
             let Some((number, order)) = leased else {
                 answer.unknown.push(lease);
                 continue;
             };
             answer.acknowledged += 1;
-            match (said, &order.wish) {
-                (Said::Refused(why), _) => self.refuse(number, &order, &why).await,
-                (said, Wish::ListSessions { .. }) => {
+            match (said, &order.payload) {
+                (AckOutcome::Rejected(why), _) => self.reject_command(number, &order, &why).await,
+                (said, CommandPayload::ListSessions { .. }) => {
                     let page = match said {
-                        Said::Sessions(page) => Ok(page),
-                        Said::Taken | Said::Refused(_) => {
+                        AckOutcome::Sessions(page) => Ok(page),
+                        AckOutcome::Accepted | AckOutcome::Rejected(_) => {
                             Err("the gateway acknowledged list_sessions without its sessions".to_owned())
                         }
                     };
-                    inner.line.settle(number, BridgeCommand::Acknowledged);
-                    inner.waiters.answer(&order.id, page);
+                    inner.queue.complete(number, BridgeCommand::Acknowledged);
+                    inner.pages.resolve(&order.id, page);
                 }
                 (
-                    Said::Taken | Said::Sessions(_),
-                    Wish::Connect { .. } | Wish::Disconnect { .. } | Wish::RequestCode { .. } | Wish::SubmitCode { .. },
+                    AckOutcome::Accepted | AckOutcome::Sessions(_),
+                    CommandPayload::Connect { .. }
+                    | CommandPayload::Disconnect { .. }
+                    | CommandPayload::RequestCode { .. }
+                    | CommandPayload::SubmitCode { .. },
                 ) => {
-                    inner.line.settle(number, BridgeCommand::Acknowledged);
+                    inner.queue.complete(number, BridgeCommand::Acknowledged);
                 }
             }
         }
@@ -126,20 +130,20 @@ impl Bridge {
     }
 
     /// A command is refused for good.
-    async fn refuse(&self, lease: u64, order: &Order, why: &str) {
+    async fn reject_command(&self, lease: u64, order: &QueuedCommand, why: &str) {
         let inner = &self.inner;
-        inner.waiters.answer(&order.id, Err(why.to_owned()));
-        refuse(&inner.reports, order, why).await;
-        inner.line.settle(lease, BridgeCommand::Refused);
+        inner.pages.resolve(&order.id, Err(why.to_owned()));
+        report_rejection(&inner.reports, order, why).await;
+        inner.queue.complete(lease, BridgeCommand::Refused);
     }
 
     /// A lease as it is sent.
-    fn lease(&self, number: u64) -> String {
-        format!("{:016x}-{number}", self.inner.life)
+    fn lease_id(&self, number: u64) -> String {
+        format!("{:016x}-{number}", self.inner.lease_prefix)
     }
 
     fn lease_number(&self, lease: &str) -> Option<u64> {
         let (life, number) = lease.split_once('-')?;
-        (u64::from_str_radix(life, 16) == Ok(self.inner.life)).then(|| number.parse().ok())?
+        (u64::from_str_radix(life, 16) == Ok(self.inner.lease_prefix)).then(|| number.parse().ok())?
     }
 }

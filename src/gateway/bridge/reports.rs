@@ -9,33 +9,36 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::values::{AnObject, Fault, Few, Fill, Key, Of, Scalar, Shape, Text, described, object, read};
+use super::json_values::{
+    BodySchema, BoundedList, BoundedText, BridgeBodyError, ObjectKey, ObjectReader, ObjectVisitor, Scalar, ScalarValue,
+    object, object_schema, read_body,
+};
 use crate::audit::parse_time;
 use crate::client::json_text;
 use crate::domain::{AccountNumber, Reason, Report, TaskId, Timestamp};
-use crate::limits::{REPORTS_BATCH, STREAM_NAME_BYTES, UNKNOWN_WORD_BYTES};
+use crate::limits::{REPORT_BATCH_SIZE, STREAM_NAME_BYTES, UNKNOWN_WORD_BYTES};
 
 /// A batch of reports.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Batch {
+pub(crate) struct ReportBatch {
     /// Which life of a gateway's memory it is of.
     pub(super) stream: String,
     /// The reports; their sequences rise by one.
-    pub(super) reports: Vec<Arrived>,
+    pub(super) reports: Vec<ReceivedReport>,
 }
 
 /// A report as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Arrived {
+pub(super) struct ReceivedReport {
     pub(super) sequence: u64,
     /// When the gateway made it.
-    pub(super) at: Timestamp,
-    pub(super) content: Content,
+    pub(super) made_at: Timestamp,
+    pub(super) content: ReportContent,
 }
 
 /// What an arrived report is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum ReportContent {
     /// A type that this version knows.
     Known { account: AccountNumber, kind: ReportType, report: Report },
     /// Another type: the gateway may speak a later version of the protocol.
@@ -80,7 +83,7 @@ impl ReportType {
     ];
 
     /// Its word in the protocol.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             ReportType::Connected => "connected",
             ReportType::Disconnected => "disconnected",
@@ -94,27 +97,27 @@ impl ReportType {
 }
 
 /// One of the words of a type, as a gateway sends it.
-pub(super) trait Words: Copy + 'static {
+pub(super) trait EnumNames: Copy + 'static {
     /// All of them.
-    const WORDS: &'static [(&'static str, Self)];
+    const NAMES: &'static [(&'static str, Self)];
 }
 
-impl<'de, W: Words> Scalar<'de> for Word<W> {
-    const IS: &'static str = "a word of the protocol";
+impl<'de, W: EnumNames> Scalar<'de> for EnumName<W> {
+    const EXPECTED: &'static str = "a word of the protocol";
 
-    fn shape() -> ObjectBuilder {
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(W::WORDS.iter().map(|(word, _)| *word)))
+    fn json_schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(W::NAMES.iter().map(|(word, _)| *word)))
     }
 
-    fn of_text(text: Cow<'de, str>) -> Result<Word<W>, String> {
-        let known = W::WORDS.iter().find(|(word, _)| *word == text);
-        Ok(known.map_or_else(|| Word::Unknown(name_of(&text)), |(_, value)| Word::Known(*value)))
+    fn from_text(text: Cow<'de, str>) -> Result<EnumName<W>, String> {
+        let known = W::NAMES.iter().find(|(word, _)| *word == text);
+        Ok(known.map_or_else(|| EnumName::Unknown(name_of(&text)), |(_, value)| EnumName::Known(*value)))
     }
 }
 
 /// A word, as a gateway sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Word<W> {
+pub(super) enum EnumName<W> {
     /// One of this version's.
     Known(W),
     /// Another: its name, or `unknown` where it looks like no word. Something else may be in its place, even a secret.
@@ -127,8 +130,8 @@ fn name_of(word: &str) -> String {
     if is_name { word.to_owned() } else { "unknown".to_owned() }
 }
 
-impl Words for ReportType {
-    const WORDS: &'static [(&'static str, ReportType)] = &[
+impl EnumNames for ReportType {
+    const NAMES: &'static [(&'static str, ReportType)] = &[
         ("connected", ReportType::Connected),
         ("disconnected", ReportType::Disconnected),
         ("banned", ReportType::Banned),
@@ -144,9 +147,9 @@ object! {
     BatchFields<'a> {
         /// Names one life of the gateway's memory: 1 to 64 visible ASCII characters. A gateway that has lost its memory takes
         /// a new one, at random, and begins at 1.
-        "stream" => stream: Of<Text<'a>>,
+        "stream" => stream: ScalarValue<BoundedText<'a>>,
         /// The reports, in order.
-        "reports" => reports: Few<ReportFields<'a>, REPORTS_BATCH>,
+        "reports" => reports: BoundedList<ReportFields<'a>, REPORT_BATCH_SIZE>,
     }
 }
 
@@ -154,67 +157,70 @@ object! {
     /// One report.
     ReportFields<'a> {
         /// Its place in the stream: from 1, each one more than the one before.
-        "sequence" => sequence: Of<u64>,
+        "sequence" => sequence: ScalarValue<u64>,
         /// When it was made, RFC 3339.
-        "time" => time: Of<Text<'a>>,
+        "time" => time: ScalarValue<BoundedText<'a>>,
         /// The account.
-        "account" => account: Of<AccountNumber>,
+        "account" => account: ScalarValue<AccountNumber>,
         /// What happened. A report of another type is ignored.
-        "type" => kind: Of<Word<ReportType>>,
+        "type" => kind: ScalarValue<EnumName<ReportType>>,
         /// `connected`, `disconnected`: which session it is; null or left out for whichever is open.
-        "session" => session: Of<u32>,
+        "session" => session: ScalarValue<u32>,
         /// `connected`, `disconnected`, `banned`: the gateway's scan or pairing id, if there is one. It is cut if it is longer.
-        "instance_code" => instance_code: Of<Text<'a>>,
+        "instance_code" => instance_code: ScalarValue<BoundedText<'a>>,
         /// `disconnected`, `banned`, `registration_failed`: why. `1001` says that pairing failed, `1002` the network. It is cut if
         /// it is longer.
-        "reason" => reason: Of<Text<'a>>,
+        "reason" => reason: ScalarValue<BoundedText<'a>>,
         /// `code_sent`, `registered`, `registration_failed`: which registration it is.
-        "task" => task: Of<u32>,
+        "task" => task: ScalarValue<u32>,
         /// `registration_failed`: which code was refused; another may be tried then. Without it the registration is over.
-        "attempt" => attempt: Of<u32>,
+        "attempt" => attempt: ScalarValue<u32>,
     }
 }
 
-impl Shape for ReportFields<'_> {
-    fn shape() -> Schema {
-        ReportFields::described(&["sequence", "time", "account", "type"])
+impl BodySchema for ReportFields<'_> {
+    fn json_schema() -> Schema {
+        ReportFields::object_schema(&["sequence", "time", "account", "type"])
     }
 }
 
 /// The batch in a body, checked whole.
-pub(crate) fn read_batch(body: &[u8]) -> Result<Batch, Fault> {
+pub(crate) fn read_batch(body: &[u8]) -> Result<ReportBatch, BridgeBodyError> {
     let body = json_text(body);
-    let BatchFields { stream, reports, .. } = read(body.as_bytes())?;
-    let Some(Of(stream)) = stream else { return Err(Fault::missing("stream")) };
+    let BatchFields { stream, reports, .. } = read_body(body.as_bytes())?;
+    let Some(ScalarValue(stream)) = stream else { return Err(BridgeBodyError::missing("stream")) };
     let is_name = (1..=STREAM_NAME_BYTES).contains(&stream.len()) && stream.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_name {
-        return Err(Fault::at("stream", format_args!("must be 1 to {STREAM_NAME_BYTES} visible ASCII characters")));
+        return Err(BridgeBodyError::at(
+            "stream",
+            format_args!("must be 1 to {STREAM_NAME_BYTES} visible ASCII characters"),
+        ));
     }
-    let Some(Few(fields)) = reports else { return Err(Fault::missing("reports")) };
+    let Some(BoundedList(fields)) = reports else { return Err(BridgeBodyError::missing("reports")) };
     if fields.is_empty() {
-        return Err(Fault::at("reports", "is empty; send at least one report"));
+        return Err(BridgeBodyError::at("reports", "is empty; send at least one report"));
     }
-    let mut reports: Vec<Arrived> = Vec::with_capacity(fields.len());
+    let mut reports: Vec<ReceivedReport> = Vec::with_capacity(fields.len());
     for (at, fields) in fields.into_iter().enumerate() {
-        let arrived = Arrived::checked(fields).map_err(|(field, words)| match words {
-            Some(words) => Fault::at(&format!("reports[{at}].{field}"), words),
-            None => Fault::missing(&format!("reports[{at}].{field}")),
+        let arrived = ReceivedReport::validate(fields).map_err(|(field, words)| match words {
+            Some(words) => BridgeBodyError::at(&format!("reports[{at}].{field}"), words),
+            None => BridgeBodyError::missing(&format!("reports[{at}].{field}")),
         })?;
         let expected = reports.last().map(|last| last.sequence.checked_add(1));
         if expected.is_some_and(|expected| expected != Some(arrived.sequence)) {
             let words = "must be one more than that of the report before it";
-            return Err(Fault::at(&format!("reports[{at}].sequence"), words));
+            return Err(BridgeBodyError::at(&format!("reports[{at}].sequence"), words));
         }
         reports.push(arrived);
     }
-    Ok(Batch { stream: stream.into_owned(), reports })
+    Ok(ReportBatch { stream: stream.into_owned(), reports })
 }
 
 /// A field at fault: its name, and what is wrong with it where it is there.
-type Wrong = (&'static str, Option<&'static str>);
+type FieldFault = (&'static str, Option<&'static str>);
 
-impl Arrived {
-    fn checked(fields: ReportFields<'_>) -> Result<Arrived, Wrong> {
+impl ReceivedReport {
+    fn validate(fields: ReportFields<'_>) -> Result<ReceivedReport, FieldFault> {
         let ReportFields { sequence, time, account, kind, session, instance_code, reason, task, attempt, .. } = fields;
         let sequence = sequence.ok_or(("sequence", None))?.0;
         if sequence == 0 {
@@ -222,17 +228,19 @@ impl Arrived {
         }
         let time = time.ok_or(("time", None))?.0;
         let at = parse_time(&time).ok_or(("time", Some("must be RFC 3339, as in 2026-11-25T03:41:00Z")))?;
-        let account = account.map(|Of(account)| account);
+        let account = account.map(|ScalarValue(account)| account);
         let kind = match kind.ok_or(("type", None))?.0 {
-            Word::Known(kind) => kind,
-            Word::Unknown(kind) => return Ok(Arrived { sequence, at, content: Content::Unknown { account, kind } }),
+            EnumName::Known(kind) => kind,
+            EnumName::Unknown(kind) => {
+                return Ok(ReceivedReport { sequence, made_at: at, content: ReportContent::Unknown { account, kind } });
+            }
         };
         let account = account.ok_or(("account", None))?;
-        let session = session.map(|Of(session)| session);
-        let instance_code = || instance_code.map(|Of(code)| code.into_owned()).unwrap_or_default();
-        let reason = || reason.map(|Of(reason)| Reason::new(reason)).ok_or(("reason", None));
+        let session = session.map(|ScalarValue(session)| session);
+        let instance_code = || instance_code.map(|ScalarValue(code)| code.into_owned()).unwrap_or_default();
+        let reason = || reason.map(|ScalarValue(reason)| Reason::new(reason)).ok_or(("reason", None));
         let task = || {
-            let Of(task) = task.ok_or(("task", None))?;
+            let ScalarValue(task) = task.ok_or(("task", None))?;
             TaskId::new(task).ok_or(("task", Some("must be a task of a command, from 1 to 2147483647")))
         };
         let report = match kind {
@@ -245,18 +253,18 @@ impl Arrived {
             ReportType::CodeSent => Report::CodeSent { task: task()? },
             ReportType::Registered => Report::CodeAccepted { task: task()? },
             ReportType::RegistrationFailed => match attempt {
-                Some(Of(attempt)) => Report::CodeRefused { task: task()?, attempt, reason: reason()? },
+                Some(ScalarValue(attempt)) => Report::CodeRefused { task: task()?, attempt, reason: reason()? },
                 None => Report::RegistrationFailed { task: task()?, reason: reason()? },
             },
         };
-        Ok(Arrived { sequence, at, content: Content::Known { account, kind, report } })
+        Ok(ReceivedReport { sequence, made_at: at, content: ReportContent::Known { account, kind, report } })
     }
 }
 
 /// What became of a batch.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = GatewayReportsTaken)]
-pub(crate) struct Taken {
+pub(crate) struct BatchResult {
     /// The stream.
     pub(super) stream: String,
     /// Everything up to this sequence is durable, and may be forgotten.
@@ -276,14 +284,14 @@ pub(crate) struct IgnoredReport {
     /// Which.
     pub(super) sequence: u64,
     /// Why.
-    pub(super) why: Why,
+    pub(super) why: IgnoreReason,
 }
 
 /// Why a report changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = GatewayReportWhy)]
-pub enum Why {
+pub enum IgnoreReason {
     /// Nothing ever happened to this number.
     UnknownAccount,
     /// The account is served by another gateway.
@@ -294,31 +302,32 @@ pub enum Why {
     UnknownType,
 }
 
-impl Why {
+impl IgnoreReason {
     /// All of them.
-    pub(super) const ALL: [Why; 4] = [Why::UnknownAccount, Why::OtherGateway, Why::DoesNotFit, Why::UnknownType];
+    pub(super) const ALL: [IgnoreReason; 4] =
+        [IgnoreReason::UnknownAccount, IgnoreReason::OtherGateway, IgnoreReason::DoesNotFit, IgnoreReason::UnknownType];
 
     /// Its word.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Why::UnknownAccount => "unknown_account",
-            Why::OtherGateway => "other_gateway",
-            Why::DoesNotFit => "does_not_fit",
-            Why::UnknownType => "unknown_type",
+            IgnoreReason::UnknownAccount => "unknown_account",
+            IgnoreReason::OtherGateway => "other_gateway",
+            IgnoreReason::DoesNotFit => "does_not_fit",
+            IgnoreReason::UnknownType => "unknown_type",
         }
     }
 }
 
 /// Describes a batch as it is read.
-pub(crate) struct GatewayReports;
+pub(crate) struct ReportsSchema;
 
-impl PartialSchema for GatewayReports {
+impl PartialSchema for ReportsSchema {
     fn schema() -> RefOr<Schema> {
-        RefOr::T(BatchFields::described(&["stream", "reports"]))
+        RefOr::T(BatchFields::object_schema(&["stream", "reports"]))
     }
 }
 
-impl ToSchema for GatewayReports {
+impl ToSchema for ReportsSchema {
     fn name() -> Cow<'static, str> {
         "GatewayReports".into()
     }

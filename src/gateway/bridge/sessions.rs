@@ -8,77 +8,83 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::reports::{Word, Words};
-use super::values::{AnObject, Fault, Few, Fill, Key, Of, Shape, Text, described, object, read};
+use super::json_values::{
+    BodySchema, BoundedList, BoundedText, BridgeBodyError, ObjectKey, ObjectReader, ObjectVisitor, ScalarValue, object,
+    object_schema, read_body,
+};
+use super::reports::{EnumName, EnumNames};
 use crate::domain::{AccountNumber, Reason};
-use crate::gateway::way::{Seen, SeenState};
-use crate::limits::SESSIONS_PAGE_MOST;
+use crate::gateway::provider::{GatewaySession, GatewaySessionState};
+use crate::limits::SESSIONS_PAGE_SIZE_MAX;
 
 /// A page of the sessions that a gateway has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionPage {
-    pub(super) sessions: Vec<Seen>,
+    pub(super) sessions: Vec<GatewaySession>,
     pub(super) next: Option<AccountNumber>,
 }
 
 impl SessionPage {
     /// The page in a body.
-    pub(super) fn read(body: &[u8]) -> Result<SessionPage, Fault> {
-        let PageFields { sessions, next, .. } = read(body)?;
-        let sessions = sessions.ok_or_else(|| Fault::missing("sessions"))?;
-        SessionPage::checked(sessions, next.map(|Of(next)| next), "")
+    pub(super) fn read(body: &[u8]) -> Result<SessionPage, BridgeBodyError> {
+        let PageFields { sessions, next, .. } = read_body(body)?;
+        let sessions = sessions.ok_or_else(|| BridgeBodyError::missing("sessions"))?;
+        SessionPage::validate(sessions, next.map(|ScalarValue(next)| next), "")
     }
 
     /// A page whose fields stand under the path `under`.
-    pub(super) fn checked(
-        Few(fields): Sessions<'_>,
+    pub(super) fn validate(
+        BoundedList(fields): SessionList<'_>,
         next: Option<AccountNumber>,
         under: &str,
-    ) -> Result<SessionPage, Fault> {
+    ) -> Result<SessionPage, BridgeBodyError> {
         let seen = |(at, fields): (usize, SessionFields<'_>)| {
-            let missing = |field: &str| Fault::missing(&format!("{under}sessions[{at}].{field}"));
+            let missing = |field: &str| BridgeBodyError::missing(&format!("{under}sessions[{at}].{field}"));
             let SessionFields { account, session, state, instance_code, reason, .. } = fields;
-            let Of(account) = account.ok_or_else(|| missing("account"))?;
+            let ScalarValue(account) = account.ok_or_else(|| missing("account"))?;
             let state = match state.ok_or_else(|| missing("state"))?.0 {
                 // There is a session, and no more is known of it.
-                Word::Known(StateWord::Connecting) | Word::Unknown(_) => SeenState::Connecting,
-                Word::Known(StateWord::Connected) => SeenState::Connected,
-                Word::Known(StateWord::Banned) => {
-                    let reason = reason.map_or_else(Reason::none, |Of(reason)| Reason::new(reason));
-                    SeenState::Banned { reason }
+                EnumName::Known(SessionStateName::Connecting) | EnumName::Unknown(_) => GatewaySessionState::Connecting,
+                EnumName::Known(SessionStateName::Connected) => GatewaySessionState::Connected,
+                EnumName::Known(SessionStateName::Banned) => {
+                    let reason = reason.map_or_else(Reason::none, |ScalarValue(reason)| Reason::new(reason));
+                    GatewaySessionState::Banned { reason }
                 }
             };
-            let instance_code = instance_code.map(|Of(code)| code.into_owned()).unwrap_or_default();
-            Ok(Seen { account, session: session.map(|Of(session)| session), state, instance_code })
+            let instance_code = instance_code.map(|ScalarValue(code)| code.into_owned()).unwrap_or_default();
+            Ok(GatewaySession { account, session: session.map(|ScalarValue(session)| session), state, instance_code })
         };
-        let sessions = fields.into_iter().enumerate().map(seen).collect::<Result<_, Fault>>()?;
+        let sessions = fields.into_iter().enumerate().map(seen).collect::<Result<_, BridgeBodyError>>()?;
         Ok(SessionPage { sessions, next })
     }
 }
 
 /// How a session stands, in the protocol's words.
 #[derive(Clone, Copy)]
-enum StateWord {
+enum SessionStateName {
     Connecting,
     Connected,
     Banned,
 }
 
-impl Words for StateWord {
-    const WORDS: &'static [(&'static str, StateWord)] =
-        &[("connecting", StateWord::Connecting), ("connected", StateWord::Connected), ("banned", StateWord::Banned)];
+impl EnumNames for SessionStateName {
+    const NAMES: &'static [(&'static str, SessionStateName)] = &[
+        ("connecting", SessionStateName::Connecting),
+        ("connected", SessionStateName::Connected),
+        ("banned", SessionStateName::Banned),
+    ];
 }
 
 /// The list of sessions.
-pub(super) type Sessions<'a> = Few<SessionFields<'a>, SESSIONS_PAGE_MOST>;
+pub(super) type SessionList<'a> = BoundedList<SessionFields<'a>, SESSIONS_PAGE_SIZE_MAX>;
 
 object! {
     /// A page of sessions.
     PageFields<'a> {
         /// The sessions, by account as text.
-        "sessions" => sessions: Sessions<'a>,
+        "sessions" => sessions: SessionList<'a>,
         /// The last account of this page if there is another page.
-        "next" => next: Of<AccountNumber>,
+        "next" => next: ScalarValue<AccountNumber>,
     }
 }
 
@@ -86,34 +92,34 @@ object! {
     /// A session.
     SessionFields<'a> {
         /// The account.
-        "account" => account: Of<AccountNumber>,
+        "account" => account: ScalarValue<AccountNumber>,
         /// Which session of the account it is, where the gateway knows.
-        "session" => session: Of<u32>,
+        "session" => session: ScalarValue<u32>,
         /// How it stands. Another word is taken for `connecting`.
-        "state" => state: Of<Word<StateWord>>,
+        "state" => state: ScalarValue<EnumName<SessionStateName>>,
         /// The gateway's scan or pairing id, if there is one. It is cut if it is longer.
-        "instance_code" => instance_code: Of<Text<'a>>,
+        "instance_code" => instance_code: ScalarValue<BoundedText<'a>>,
         /// Why it is banned. It is cut if it is longer.
-        "reason" => reason: Of<Text<'a>>,
+        "reason" => reason: ScalarValue<BoundedText<'a>>,
     }
 }
 
-impl Shape for SessionFields<'_> {
-    fn shape() -> Schema {
-        SessionFields::described(&["account", "state"])
+impl BodySchema for SessionFields<'_> {
+    fn json_schema() -> Schema {
+        SessionFields::object_schema(&["account", "state"])
     }
 }
 
 /// Describes a page of sessions as it is read.
-pub(crate) struct GatewaySessions;
+pub(crate) struct SessionsSchema;
 
-impl PartialSchema for GatewaySessions {
+impl PartialSchema for SessionsSchema {
     fn schema() -> RefOr<Schema> {
-        RefOr::T(PageFields::described(&["sessions"]))
+        RefOr::T(PageFields::object_schema(&["sessions"]))
     }
 }
 
-impl ToSchema for GatewaySessions {
+impl ToSchema for SessionsSchema {
     fn name() -> Cow<'static, str> {
         "GatewaySessions".into()
     }

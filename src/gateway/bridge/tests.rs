@@ -6,20 +6,20 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::orders::{Order, Wish};
-use super::protocol::{Said, json, read_acks};
-use super::reports::{Content, read_batch};
+use super::command_response::{CommandResponse, interpret_response};
+use super::protocol::{AckOutcome, read_acks, to_json};
+use super::queued_command::{CommandPayload, QueuedCommand};
+use super::reports::{ReportContent, read_batch};
 use super::sessions::SessionPage;
-use super::verdict::{Verdict, judge};
 use crate::clock::Moment;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, Outstanding, Reason, Report, Routing, TaskId, Timestamp, VerifyType,
-    decide,
+    Account, AccountNumber, AccountType, Command, GatewayRouting, PendingEffect, Reason, Report, TaskId, Timestamp,
+    VerifyType, decide,
 };
-use crate::gateway::way::SeenState;
+use crate::gateway::provider::GatewaySessionState;
 use crate::limits::{BRIDGE_TEXT_BYTES, REASON_BYTES};
-use crate::testkit::fixture::Fixture;
-use crate::vault::{ClearContent, Vault};
+use crate::testkit::fixture::StorageFixture;
+use crate::vault::{PlaintextContent, Vault};
 
 const NOW: Timestamp = Timestamp(1_764_046_168_934_966);
 
@@ -31,9 +31,9 @@ fn golden(name: &str, text: &str) {
 }
 
 /// A state in which everything is outstanding, and what it is.
-fn unsettled(vault: &Vault, device_params: Option<&str>) -> (Account, Vec<Outstanding>) {
+fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (Account, Vec<PendingEffect>) {
     let account = AccountNumber::EXAMPLE;
-    let content = ClearContent {
+    let content = PlaintextContent {
         account_type: AccountType::Business,
         name: Some("lee"),
         avatar: None,
@@ -63,36 +63,37 @@ fn unsettled(vault: &Vault, device_params: Option<&str>) -> (Account, Vec<Outsta
         Command::SubmitCode { code },
         Command::Recycle { comes_back: false },
     ] {
-        let events = decide(&state, &command, NOW, Routing::default().of(account)).unwrap();
+        let events = decide(&state, &command, NOW, GatewayRouting::default().choice_for(account)).unwrap();
         events.iter().for_each(|event| state.evolve(event));
-        owed.extend(state.outstanding().into_iter().filter(|it| !owed.contains(it)).collect::<Vec<_>>());
+        owed.extend(state.pending_effects().into_iter().filter(|it| !owed.contains(it)).collect::<Vec<_>>());
     }
     (state, owed)
 }
 
 #[test]
 fn commands_as_they_are_sent() {
-    let Fixture { vault, .. } = &Fixture::new();
+    let StorageFixture { vault, .. } = &StorageFixture::new();
     let mut text = String::new();
     // Elapsed time is not sent.
     let at = Moment { wall: NOW, steady: Timestamp(7) };
     for device_params in [Some("parameters"), None] {
-        let (state, owed) = unsettled(vault, device_params);
-        let orders = owed.iter().map(|owed| Order::of(AccountNumber::EXAMPLE, &state, owed, at).unwrap());
-        let first = Order {
+        let (state, owed) = account_with_pending_effects(vault, device_params);
+        let orders =
+            owed.iter().map(|owed| QueuedCommand::for_effect(AccountNumber::EXAMPLE, &state, owed, at).unwrap());
+        let first = QueuedCommand {
             id: "list_sessions-1".to_owned(),
             account: None,
             deadline: at,
-            wish: Wish::ListSessions { after: None, limit: 9 },
+            payload: CommandPayload::ListSessions { after: None, limit: 9 },
         };
-        let second = Wish::ListSessions { after: Some(AccountNumber::EXAMPLE), limit: 9 };
-        let second = Order { id: "list_sessions-2".to_owned(), wish: second, ..first.clone() };
-        let any = Order::close(AccountNumber::EXAMPLE, None, at);
+        let second = CommandPayload::ListSessions { after: Some(AccountNumber::EXAMPLE), limit: 9 };
+        let second = QueuedCommand { id: "list_sessions-2".to_owned(), payload: second, ..first.clone() };
+        let any = QueuedCommand::close(AccountNumber::EXAMPLE, None, at);
         for order in orders.chain([any, first, second]) {
-            let body = json(&order.open(vault).unwrap().command());
+            let body = to_json(&order.unseal(vault).unwrap().to_message());
             assert_eq!(body.capacity(), body.len(), "no copy was left behind while it grew");
             let shown: Value = serde_json::from_slice(&body).unwrap();
-            writeln!(text, "{shown}\n  refused: {:?}", order.refused("no pairing")).unwrap();
+            writeln!(text, "{shown}\n  refused: {:?}", order.rejection_report("no pairing")).unwrap();
             assert!(!format!("{order:?}").contains("private"), "{order:?}");
         }
     }
@@ -125,8 +126,8 @@ fn what_is_at_fault() {
     for fields in good {
         let batch = read_batch(report(fields).as_bytes()).unwrap();
         let said = match &batch.reports[0].content {
-            Content::Known { report, .. } => format!("{report:?}"),
-            unknown @ Content::Unknown { .. } => format!("{unknown:?}"),
+            ReportContent::Known { report, .. } => format!("{report:?}"),
+            unknown @ ReportContent::Unknown { .. } => format!("{unknown:?}"),
         };
         assert!(!said.contains("S3CRET"), "{said}");
         writeln!(text, "{fields}\n  {said}").unwrap();
@@ -211,7 +212,8 @@ fn texts_that_are_too_long_are_cut() {
             "reason": long, "instance_code": format!("x{long}")},
     ]});
     let batch = read_batch(body.to_string().as_bytes()).unwrap();
-    let Content::Known { report: Report::Disconnected { reason, instance_code, .. }, .. } = &batch.reports[0].content
+    let ReportContent::Known { report: Report::Disconnected { reason, instance_code, .. }, .. } =
+        &batch.reports[0].content
     else {
         panic!("{batch:?}");
     };
@@ -220,10 +222,13 @@ fn texts_that_are_too_long_are_cut() {
     let sessions = json!([{"account": "861821726231", "state": "banned", "reason": long}]);
     let acks = json!({"acks": [{"lease": long, "error": long}, {"lease": "a", "sessions": sessions}]});
     let acks = read_acks(acks.to_string().as_bytes()).unwrap();
-    assert_eq!(acks[0].said, Said::Refused(long[..BRIDGE_TEXT_BYTES].to_owned()));
+    assert_eq!(acks[0].outcome, AckOutcome::Rejected(long[..BRIDGE_TEXT_BYTES].to_owned()));
     let page = SessionPage::read(json!({"sessions": sessions}).to_string().as_bytes()).unwrap();
-    assert_eq!(acks[1].said, Said::Sessions(page.clone()));
-    assert_eq!(page.sessions[0].state, SeenState::Banned { reason: Reason::new(long.clone()) });
+    assert_eq!(acks[1].outcome, AckOutcome::Sessions(page.clone()));
+    assert_eq!(page.sessions[0].state, GatewaySessionState::Banned { reason: Reason::new(long.clone()) });
     let refusal = json!({"error": long}).to_string();
-    assert_eq!(judge(422, refusal.as_bytes(), None, false), Ok(Verdict::Refused(long[..BRIDGE_TEXT_BYTES].to_owned())));
+    assert_eq!(
+        interpret_response(422, refusal.as_bytes(), None, false),
+        Ok(CommandResponse::Rejected(long[..BRIDGE_TEXT_BYTES].to_owned()))
+    );
 }

@@ -6,12 +6,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::answer::{self, Fault};
-use super::hook::{self, Heard, Memory};
-use super::registration::digits;
-use super::table;
-use crate::audit::hex;
-use crate::limits::{GRAPH_ID_BYTES, GRAPH_REGAIN_MAX};
+use super::code_verification::code_digits;
+use super::graph_response::{self, GraphResponseError};
+use super::meta_codes;
+use super::meta_webhook::{self, RecentUpdates, UpdateMeaning};
+use crate::audit::encode_hex;
+use crate::limits::{GRAPH_ID_BYTES, GRAPH_RATE_PAUSE_MAX};
 
 const WABA: &str = "102290129340398";
 
@@ -36,22 +36,22 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
         (1..=GRAPH_ID_BYTES).contains(&id.len()) && !id.contains(['/', '?', '#', '%', '.', '&']) && id.is_ascii()
     };
     for status in [200, 400, 401, 429, 503] {
-        if let Ok(id) = answer::made(status, bytes) {
+        if let Ok(id) = graph_response::parse_created_id(status, bytes) {
             assert!(is_id(&id), "{id}");
         }
-        if let Ok(number) = answer::number(status, bytes) {
+        if let Ok(number) = graph_response::parse_phone_number(status, bytes) {
             assert!(is_id(&number.id) && number.status.chars().count() <= 64);
-            let _row = number.state();
+            let _row = number.status_meaning();
         }
-        if let Ok(page) = answer::page(status, bytes) {
+        if let Ok(page) = graph_response::parse_page(status, bytes) {
             assert!(page.numbers.iter().all(|number| is_id(&number.id)));
-            assert!(page.after.is_none_or(|after| is_id(&after)));
+            assert!(page.next_cursor.is_none_or(|after| is_id(&after)));
         }
     }
-    match answer::done(400, bytes) {
+    match graph_response::parse_success(400, bytes) {
         Ok(()) => panic!("400 is no success"),
-        Err(Fault::Refused(refused)) => Some(table::sentence(&refused)),
-        Err(Fault::Garbled { why, .. }) => Some(why.to_owned()),
+        Err(GraphResponseError::Graph(refused)) => Some(meta_codes::error_message(&refused)),
+        Err(GraphResponseError::Malformed { why, .. }) => Some(why.to_owned()),
     }
 }
 
@@ -68,10 +68,13 @@ pub(crate) fn usages() -> Vec<Vec<u8>> {
 /// Usage headers, and a code as a caller may write it.
 pub(crate) fn usage(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
-    for wait in [answer::regain_after(Some(text), None), answer::regain_after(None, Some(text))].into_iter().flatten() {
-        assert!(wait <= GRAPH_REGAIN_MAX);
+    for wait in [graph_response::usage_pause(Some(text), None), graph_response::usage_pause(None, Some(text))]
+        .into_iter()
+        .flatten()
+    {
+        assert!(wait <= GRAPH_RATE_PAUSE_MAX);
     }
-    assert!(digits(text).bytes().all(|digit| digit.is_ascii_digit()));
+    assert!(code_digits(text).bytes().all(|digit| digit.is_ascii_digit()));
     None
 }
 
@@ -89,7 +92,8 @@ pub(crate) fn webhooks() -> Vec<Vec<u8>> {
         body("account_update", ban).into(),
         body("phone_number_quality_update", quality).into(),
         body("messages", r#"{"messages":[{"text":"x"}]}"#).into(),
-        format!("sha256={}\n{}", hex(&mac(body("security", quality).as_bytes())), body("security", quality)).into(),
+        format!("sha256={}\n{}", encode_hex(&mac(body("security", quality).as_bytes())), body("security", quality))
+            .into(),
     ]
 }
 
@@ -102,24 +106,27 @@ fn mac(body: &[u8]) -> Vec<u8> {
 pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
     let at = bytes.iter().position(|byte| *byte == b'\n').filter(|_| bytes.starts_with(b"sha256="));
     let (signature, body) = at.map_or((None, bytes), |at| (str::from_utf8(&bytes[..at]).ok(), &bytes[at + 1..]));
-    let is_ours = signature.is_some_and(|it| it.to_ascii_lowercase() == format!("sha256={}", hex(&mac(body))));
-    assert_eq!(hook::verify("secret", signature, body).is_ok(), is_ours && signature?.starts_with("sha256="));
-    let updates = match hook::updates(body, WABA) {
+    let is_ours = signature.is_some_and(|it| it.to_ascii_lowercase() == format!("sha256={}", encode_hex(&mac(body))));
+    assert_eq!(
+        meta_webhook::verify_signature("secret", signature, body).is_ok(),
+        is_ours && signature?.starts_with("sha256=")
+    );
+    let updates = match meta_webhook::parse_updates(body, WABA) {
         Ok(updates) => updates,
         Err(why) => return Some(why),
     };
-    let again = hook::updates(body, WABA).unwrap();
-    let mut memory = Memory::default();
+    let again = meta_webhook::parse_updates(body, WABA).unwrap();
+    let mut memory = RecentUpdates::default();
     for (update, again) in updates.iter().zip(&again) {
-        assert_eq!((update.key, update.heard), (again.key, again.heard));
-        memory.keep(update.key);
-        assert!(memory.has(&again.key));
+        assert_eq!((update.key, update.meaning), (again.key, again.meaning));
+        memory.insert(update.key);
+        assert!(memory.contains(&again.key));
     }
-    let is_heard = |heard: Heard| !matches!(heard, Heard::Unknown);
+    let is_heard = |heard: UpdateMeaning| !matches!(heard, UpdateMeaning::Unknown);
     // A reader of everything also refuses what stands in values that nobody looks into.
     if let Ok(all) = serde_json::from_slice::<Value>(body) {
         let is_ours = all["object"] == "whatsapp_business_account";
-        assert!(is_ours || !updates.iter().any(|update| is_heard(update.heard)));
+        assert!(is_ours || !updates.iter().any(|update| is_heard(update.meaning)));
     }
     None
 }

@@ -6,13 +6,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use sha2::Sha256;
 
-use super::answer::{self, Fault, Refused};
-use super::graph::heed;
-use super::hook::{self, Heard, Memory};
-use super::table;
-use crate::audit::hex;
+use super::graph_client::pause_from_headers;
+use super::graph_response::{self, GraphError, GraphResponseError};
+use super::meta_codes;
+use super::meta_webhook::{self, RecentUpdates, UpdateMeaning};
+use crate::audit::encode_hex;
 use crate::domain::Timestamp;
-use crate::limits::META_WEBHOOKS_REMEMBERED;
+use crate::limits::META_UPDATES_REMEMBERED;
 
 const SECRET: &str = "an app's secret";
 
@@ -54,38 +54,44 @@ const STATES: &str = "CONNECTED LINKED FLAGGED RATE_LIMITED RESTRICTED PENDING D
 fn states_and_errors() {
     let mut text = String::new();
     for state in STATES.split_whitespace().chain([""]) {
-        let row = table::state(state);
-        writeln!(text, "{state:15} {:9?} {}", row.standing, row.sentence).unwrap();
+        let row = meta_codes::status_meaning(state);
+        writeln!(text, "{state:15} {:9?} {}", row.status, row.message).unwrap();
     }
     writeln!(text).unwrap();
     for state in ["VERIFIED", "NOT_VERIFIED", "UNVERIFIED", "EXPIRED", "SOMETHING_NEW", ""] {
-        writeln!(text, "{state:15} {:?}", table::verification(state)).unwrap();
+        writeln!(text, "{state:15} {:?}", meta_codes::verification_status(state)).unwrap();
     }
     writeln!(text).unwrap();
     for error in ERRORS.split([',', '\n']).map(str::trim).filter(|error| !error.is_empty()) {
         let number = |at| error.split(' ').nth(at).and_then(|word: &str| word.parse::<i64>().ok());
         let status = number(0).and_then(|status| u16::try_from(status).ok()).unwrap();
-        let refused = Refused { status, code: number(1), subcode: number(2), is_transient: false, trace: None };
-        let (verdict, _) = table::judged(&refused);
-        writeln!(text, "{error:18} {verdict:?}\n    {}", table::sentence(&refused)).unwrap();
+        let refused = GraphError {
+            http_status: status,
+            code: number(1),
+            subcode: number(2),
+            is_transient: false,
+            trace_id: None,
+        };
+        let (verdict, _) = meta_codes::classify(&refused);
+        writeln!(text, "{error:18} {verdict:?}\n    {}", meta_codes::error_message(&refused)).unwrap();
     }
     golden("cloud_api_table", &text);
 }
 
 /// What an answer comes to, as each kind of answer.
 fn read(status: u16, body: &str) -> String {
-    let fault = |fault: Fault| match fault {
-        Fault::Refused(refused) => {
-            let (verdict, trace) = (table::judged(&refused).0, refused.trace.as_deref().unwrap_or("none"));
+    let fault = |fault: GraphResponseError| match fault {
+        GraphResponseError::Graph(refused) => {
+            let (verdict, trace) = (meta_codes::classify(&refused).0, refused.trace_id.as_deref().unwrap_or("none"));
             format!("{verdict:?} ({refused}), trace {trace}")
         }
-        Fault::Garbled { why, .. } => format!("garbled: {why}"),
+        GraphResponseError::Malformed { why, .. } => format!("garbled: {why}"),
     };
     let body = body.as_bytes();
-    let done = answer::done(status, body).map_or_else(fault, |()| "done".to_owned());
-    let made = answer::made(status, body).map_or_else(fault, |id| format!("made {id}"));
-    let number = answer::number(status, body).map_or_else(fault, |number| format!("{number:?}"));
-    let page = answer::page(status, body).map_or_else(fault, |page| format!("{page:?}"));
+    let done = graph_response::parse_success(status, body).map_or_else(fault, |()| "done".to_owned());
+    let made = graph_response::parse_created_id(status, body).map_or_else(fault, |id| format!("made {id}"));
+    let number = graph_response::parse_phone_number(status, body).map_or_else(fault, |number| format!("{number:?}"));
+    let page = graph_response::parse_page(status, body).map_or_else(fault, |page| format!("{page:?}"));
     let all = [done, made, number, page];
     if all.iter().all(|words| *words == all[0]) {
         format!("  {}\n", all[0])
@@ -144,7 +150,7 @@ fn answers() {
         (None, Some(r#"{"1":[{"estimated_time_to_regain_access":3},{"estimated_time_to_regain_access":"7"}],"2":[]}"#)),
         (Some(r#"{"call_count":"100"}"#), Some(r#"{"1":[{"estimated_time_to_regain_access":1e300}]}"#)),
     ] {
-        writeln!(text, "{app:?} {business:?}\n  {:?}", answer::regain_after(app, business)).unwrap();
+        writeln!(text, "{app:?} {business:?}\n  {:?}", graph_response::usage_pause(app, business)).unwrap();
     }
     golden("cloud_api_answers", &text);
 }
@@ -154,7 +160,7 @@ fn answers() {
 fn retry_after_holds_calls_up() {
     let wait = |status, header: &'static str| {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(header))]);
-        heed(status, &headers, Timestamp(0)).map(|wait| wait.as_secs())
+        pause_from_headers(status, &headers, Timestamp(0)).map(|wait| wait.as_secs())
     };
     assert_eq!([wait(429, "7"), wait(503, "7.5"), wait(503, "86400")], [Some(7), Some(7), Some(3600)]);
     assert_eq!([wait(429, "Thursday, 01-Jan-70 00:01:30 GMT"), wait(200, "7")], [Some(90), None]);
@@ -162,35 +168,52 @@ fn retry_after_holds_calls_up() {
 
 fn signed(body: &[u8]) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(body);
-    format!("sha256={}", hex(&mac.finalize().into_bytes()))
+    format!("sha256={}", encode_hex(&mac.finalize().into_bytes()))
 }
 
 #[test]
 fn signatures() {
     let body = br#"{"name":"Jos\u00e9"}"#;
     let signature = signed(body);
-    assert_eq!(hook::verify(SECRET, Some(&signature), body), Ok(()));
-    assert_eq!(hook::verify(SECRET, Some(&signature.to_uppercase().replace("SHA256", "sha256")), body), Ok(()));
+    assert_eq!(meta_webhook::verify_signature(SECRET, Some(&signature), body), Ok(()));
+    assert_eq!(
+        meta_webhook::verify_signature(SECRET, Some(&signature.to_uppercase().replace("SHA256", "sha256")), body),
+        Ok(())
+    );
     let written_anew = "{\"name\":\"Jos\u{e9}\"}";
-    assert_eq!(hook::verify(SECRET, Some(&signature), written_anew.as_bytes()), Err(hook::Unsigned::Wrong));
-    assert_eq!(hook::verify("another", Some(&signature), body), Err(hook::Unsigned::Wrong));
-    assert_eq!(hook::verify(SECRET, None, body), Err(hook::Unsigned::Missing));
+    assert_eq!(
+        meta_webhook::verify_signature(SECRET, Some(&signature), written_anew.as_bytes()),
+        Err(meta_webhook::MetaSignatureError::Wrong)
+    );
+    assert_eq!(
+        meta_webhook::verify_signature("another", Some(&signature), body),
+        Err(meta_webhook::MetaSignatureError::Wrong)
+    );
+    assert_eq!(meta_webhook::verify_signature(SECRET, None, body), Err(meta_webhook::MetaSignatureError::Missing));
     for wrong in
         ["", "sha256=", "sha1=00", &signature[..70], &format!("{signature}0"), &signature.replace("sha256=", "")]
     {
-        assert_eq!(hook::verify(SECRET, Some(wrong), body), Err(hook::Unsigned::Wrong), "{wrong}");
+        assert_eq!(
+            meta_webhook::verify_signature(SECRET, Some(wrong), body),
+            Err(meta_webhook::MetaSignatureError::Wrong),
+            "{wrong}"
+        );
     }
-    assert!(hook::is_same("one", "one") && !hook::is_same("one", "One") && !hook::is_same("", "one"));
+    assert!(
+        meta_webhook::secrets_equal("one", "one")
+            && !meta_webhook::secrets_equal("one", "One")
+            && !meta_webhook::secrets_equal("", "one")
+    );
 }
 
 /// What the webhook with one change says.
-fn one(field: &str, value: &str) -> Heard {
+fn one(field: &str, value: &str) -> UpdateMeaning {
     let body = format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","time":1743451903,"changes":[{{"value":{value},"field":"{field}"}}]}}]}}"#
     );
-    let updates = hook::updates(body.as_bytes(), "102290129340398").unwrap();
+    let updates = meta_webhook::parse_updates(body.as_bytes(), "102290129340398").unwrap();
     assert_eq!(updates.len(), 1);
-    updates[0].heard
+    updates[0].meaning
 }
 
 #[test]
@@ -243,8 +266,9 @@ fn updates() {
         "{}",
         "no",
     ] {
-        let heard = hook::updates(body.as_bytes(), "102290129340398");
-        let heard = heard.map(|updates| updates.iter().map(|update| format!("{:?}", update.heard)).collect::<Vec<_>>());
+        let heard = meta_webhook::parse_updates(body.as_bytes(), "102290129340398");
+        let heard =
+            heard.map(|updates| updates.iter().map(|update| format!("{:?}", update.meaning)).collect::<Vec<_>>());
         writeln!(text, "{body}\n  {}", heard.map_or_else(|why| why, |heard| heard.join(", "))).unwrap();
     }
     golden("cloud_api_updates", &text);
@@ -257,12 +281,12 @@ fn what_comes_again_is_known() {
         let body = format!(
             r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","time":{time},"changes":[{{"field":"x","value":1}}]}}]}}"#
         );
-        hook::updates(body.as_bytes(), "1").unwrap()[0].key
+        meta_webhook::parse_updates(body.as_bytes(), "1").unwrap()[0].key
     };
-    let mut memory = Memory::default();
-    memory.keep(keys(0));
-    memory.keep(keys(0));
-    assert!(memory.has(&keys(0)) && !memory.has(&keys(1)));
-    (1..=META_WEBHOOKS_REMEMBERED).for_each(|time| memory.keep(keys(time)));
-    assert!(!memory.has(&keys(0)) && memory.has(&keys(1)) && memory.has(&keys(META_WEBHOOKS_REMEMBERED)));
+    let mut memory = RecentUpdates::default();
+    memory.insert(keys(0));
+    memory.insert(keys(0));
+    assert!(memory.contains(&keys(0)) && !memory.contains(&keys(1)));
+    (1..=META_UPDATES_REMEMBERED).for_each(|time| memory.insert(keys(time)));
+    assert!(!memory.contains(&keys(0)) && memory.contains(&keys(1)) && memory.contains(&keys(META_UPDATES_REMEMBERED)));
 }

@@ -4,25 +4,25 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Reason, Report, Status};
-use crate::gateway::way::{Seen, SeenState};
+use crate::gateway::provider::{GatewaySession, GatewaySessionState};
 use crate::metrics::Difference;
 use crate::projections::ServedAccount;
 
 /// Why an account is offline or online whose gateway was found to see it so.
-pub(crate) const RECONCILED: &str = "reconciled";
+pub(crate) const RECONCILED_REASON: &str = "reconciled";
 
 /// What came of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Compared {
+pub(crate) struct Comparison {
     /// What differs, by account.
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) discrepancies: Vec<Discrepancy>,
     /// Accounts with a session that the gateway does not serve, or that nobody knows.
-    pub(crate) strangers: Vec<AccountNumber>,
+    pub(crate) unknown_sessions: Vec<AccountNumber>,
 }
 
 /// One account that the gateway sees otherwise than it is shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Finding {
+pub(crate) struct Discrepancy {
     /// Whose.
     pub(crate) account: AccountNumber,
     /// The version with which it was compared: once anything has happened since, nothing of this is meant.
@@ -30,26 +30,26 @@ pub(crate) struct Finding {
     /// What differs.
     pub(crate) difference: Difference,
     /// What mends it, in this order.
-    pub(crate) actions: Vec<Action>,
+    pub(crate) actions: Vec<RepairAction>,
 }
 
 /// What mends a difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Action {
+pub(crate) enum RepairAction {
     /// The account is told what its gateway sees.
     Report(Report),
     /// The gateway is to close a session that nobody wants.
-    Close {
+    CloseSession {
         /// Which, where the gateway knows.
         session: Option<u32>,
     },
     /// The gateway is handed again what it owes.
-    OfferAgain,
+    Redispatch,
 }
 
 /// Compares the accounts that `gateway` serves, as they were shown before it was asked, with all sessions that it has.
-pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[Seen]) -> Compared {
-    let mut sessions: HashMap<AccountNumber, &Seen> = HashMap::with_capacity(seen.len());
+pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[GatewaySession]) -> Comparison {
+    let mut sessions: HashMap<AccountNumber, &GatewaySession> = HashMap::with_capacity(seen.len());
     for session in seen {
         match sessions.entry(session.account) {
             Entry::Vacant(free) => {
@@ -62,69 +62,88 @@ pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[See
             Entry::Occupied(_) => {}
         }
     }
-    let found = |account: &ServedAccount| finding(gateway, account, sessions.remove(&account.account));
+    let found = |account: &ServedAccount| find_discrepancy(gateway, account, sessions.remove(&account.account));
     let findings = shown.iter().filter_map(found).collect();
     let mut strangers: Vec<AccountNumber> = sessions.into_keys().collect();
     strangers.sort_unstable();
-    Compared { findings, strangers }
+    Comparison { discrepancies: findings, unknown_sessions: strangers }
 }
 
-fn rank(seen: &Seen) -> (u8, Option<u32>) {
+fn rank(seen: &GatewaySession) -> (u8, Option<u32>) {
     let state = match seen.state {
-        SeenState::Connecting => 0,
-        SeenState::Connected => 1,
-        SeenState::Banned { .. } => 2,
+        GatewaySessionState::Connecting => 0,
+        GatewaySessionState::Connected => 1,
+        GatewaySessionState::Banned { .. } => 2,
     };
     (state, seen.session)
 }
 
-fn finding(gateway: GatewayKind, shown: &ServedAccount, seen: Option<&Seen>) -> Option<Finding> {
-    let (difference, actions) = difference(gateway, shown, seen)?;
-    Some(Finding { account: shown.account, as_of: shown.version, difference, actions })
+fn find_discrepancy(gateway: GatewayKind, shown: &ServedAccount, seen: Option<&GatewaySession>) -> Option<Discrepancy> {
+    let (difference, actions) = compare_account(gateway, shown, seen)?;
+    Some(Discrepancy { account: shown.account, as_of: shown.version, difference, actions })
 }
 
-fn difference(gateway: GatewayKind, shown: &ServedAccount, seen: Option<&Seen>) -> Option<(Difference, Vec<Action>)> {
+fn compare_account(
+    gateway: GatewayKind,
+    shown: &ServedAccount,
+    seen: Option<&GatewaySession>,
+) -> Option<(Difference, Vec<RepairAction>)> {
     let instance_code = seen.map_or_else(String::new, |seen| seen.instance_code.clone());
     let session = seen.and_then(|seen| seen.session);
     match (shown.status, shown.online_status, seen.map(|seen| &seen.state)) {
-        (Status::Normal, _, Some(SeenState::Banned { reason })) => {
+        (Status::Normal, _, Some(GatewaySessionState::Banned { reason })) => {
             let banned = Report::Banned { reason: reason.clone(), instance_code };
-            Some((Difference::Banned, vec![Action::Report(banned)]))
+            Some((Difference::Banned, vec![RepairAction::Report(banned)]))
         }
-        (Status::Banned, _, Some(SeenState::Banned { .. }) | None) => None,
-        (Status::Banned, _, Some(SeenState::Connected)) => {
-            let lifted = Action::Report(Report::BanLifted);
-            Some((Difference::BanLifted, [lifted].into_iter().chain(close(gateway, session)).collect()))
+        (Status::Banned, _, Some(GatewaySessionState::Banned { .. }) | None) => None,
+        (Status::Banned, _, Some(GatewaySessionState::Connected)) => {
+            let lifted = RepairAction::Report(Report::BanLifted);
+            Some((Difference::BanLifted, [lifted].into_iter().chain(close_action(gateway, session)).collect()))
         }
         (Status::Normal, OnlineStatus::Online | OnlineStatus::OfflineComing, None) => {
             // No session is named: whichever the account has, the gateway has none.
-            let gone = Report::Disconnected { session: None, reason: Reason::new(RECONCILED), instance_code };
-            Some((Difference::Disconnected, vec![Action::Report(gone)]))
+            let gone = Report::Disconnected { session: None, reason: Reason::new(RECONCILED_REASON), instance_code };
+            Some((Difference::Disconnected, vec![RepairAction::Report(gone)]))
         }
         // One that reconnects says by itself how that ends.
-        (Status::Normal, OnlineStatus::Online, Some(SeenState::Connected | SeenState::Connecting)) => None,
-        (Status::Normal, OnlineStatus::OnlineComing, Some(SeenState::Connected)) => {
-            Some((Difference::Connected, vec![Action::Report(Report::Connected { session, instance_code })]))
+        (
+            Status::Normal,
+            OnlineStatus::Online,
+            Some(GatewaySessionState::Connected | GatewaySessionState::Connecting),
+        ) => None,
+        (Status::Normal, OnlineStatus::OnlineComing, Some(GatewaySessionState::Connected)) => {
+            Some((Difference::Connected, vec![RepairAction::Report(Report::Connected { session, instance_code })]))
         }
-        (Status::Normal, OnlineStatus::OnlineComing, Some(SeenState::Connecting)) => None,
-        (Status::Normal, OnlineStatus::OnlineComing, None) => Some((Difference::NotBegun, vec![Action::OfferAgain])),
+        (Status::Normal, OnlineStatus::OnlineComing, Some(GatewaySessionState::Connecting)) => None,
+        (Status::Normal, OnlineStatus::OnlineComing, None) => {
+            Some((Difference::NotBegun, vec![RepairAction::Redispatch]))
+        }
         // The end of whichever session is owed is asked for again; one from before is closed as well.
-        (Status::Normal, OnlineStatus::OfflineComing, Some(SeenState::Connected | SeenState::Connecting)) => {
-            Some((Difference::Unwanted, close(gateway, session).into_iter().chain([Action::OfferAgain]).collect()))
-        }
+        (
+            Status::Normal,
+            OnlineStatus::OfflineComing,
+            Some(GatewaySessionState::Connected | GatewaySessionState::Connecting),
+        ) => Some((
+            Difference::Unwanted,
+            close_action(gateway, session).into_iter().chain([RepairAction::Redispatch]).collect(),
+        )),
         // What was recycled stays so, and so does what was dropped until it is brought back, with a session of its own.
-        (Status::Normal, OnlineStatus::Offline, Some(SeenState::Connected | SeenState::Connecting))
-        | (Status::Banned, _, Some(SeenState::Connecting)) => {
-            close(gateway, session).map(|close| (Difference::Unwanted, vec![close]))
+        (
+            Status::Normal,
+            OnlineStatus::Offline,
+            Some(GatewaySessionState::Connected | GatewaySessionState::Connecting),
+        )
+        | (Status::Banned, _, Some(GatewaySessionState::Connecting)) => {
+            close_action(gateway, session).map(|close| (Difference::Unwanted, vec![close]))
         }
         (Status::Normal, OnlineStatus::Offline, None) => None,
     }
 }
 
 /// Closes a session, where there is such a thing: at Meta a number stays connected when its account is recycled.
-fn close(gateway: GatewayKind, session: Option<u32>) -> Option<Action> {
+fn close_action(gateway: GatewayKind, session: Option<u32>) -> Option<RepairAction> {
     match gateway {
-        GatewayKind::Simulator | GatewayKind::Bridge => Some(Action::Close { session }),
+        GatewayKind::Simulator | GatewayKind::Bridge => Some(RepairAction::CloseSession { session }),
         GatewayKind::CloudApi => None,
     }
 }
@@ -136,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Account, Choice, Command, Event, Outstanding, Timestamp, decide};
+    use crate::domain::{Account, Command, Event, GatewayChoice, PendingEffect, Timestamp, decide};
     use crate::testkit::sample::{account as number, content};
 
     const SHOWN: [(Status, OnlineStatus); 5] = [
@@ -147,14 +166,14 @@ mod tests {
         (Status::Banned, OnlineStatus::Offline),
     ];
 
-    fn seen(account: AccountNumber, state: usize, session: Option<u32>) -> Option<Seen> {
+    fn seen(account: AccountNumber, state: usize, session: Option<u32>) -> Option<GatewaySession> {
         let state = match state {
             0 => return None,
-            1 => SeenState::Connecting,
-            2 => SeenState::Connected,
-            _ => SeenState::Banned { reason: Reason::new("spam") },
+            1 => GatewaySessionState::Connecting,
+            2 => GatewaySessionState::Connected,
+            _ => GatewaySessionState::Banned { reason: Reason::new("spam") },
         };
-        Some(Seen { account, session, state, instance_code: "I-3".to_owned() })
+        Some(GatewaySession { account, session, state, instance_code: "I-3".to_owned() })
     }
 
     /// Every way in which an account may be shown and seen.
@@ -165,11 +184,11 @@ mod tests {
         for gateway in [GatewayKind::Bridge, GatewayKind::CloudApi] {
             for (status, online_status) in SHOWN {
                 for (state, word) in ["not listed", "connecting", "connected", "banned"].into_iter().enumerate() {
-                    let shown = ServedAccount { account, status, online_status, comes_back: false, version };
-                    let Compared { findings, strangers } =
+                    let shown = ServedAccount { account, status, online_status, may_reconnect: false, version };
+                    let Comparison { discrepancies: findings, unknown_sessions: strangers } =
                         compare(gateway, &[shown], seen(account, state, Some(3)).as_slice());
                     assert!(strangers.is_empty());
-                    let found = findings.iter().map(|Finding { account: found, as_of, difference, actions }| {
+                    let found = findings.iter().map(|Discrepancy { account: found, as_of, difference, actions }| {
                         assert_eq!((*found, *as_of), (account, version));
                         format!("{}: {actions:?}", difference.word())
                     });
@@ -189,7 +208,7 @@ mod tests {
     }
 
     /// An account that stands as number `shown` in the list says.
-    fn standing(shown: usize, gateway: GatewayKind) -> Account {
+    fn account_in(shown: usize, gateway: GatewayKind) -> Account {
         let instance_code = String::new();
         let begun = [
             Event::AccountImported { content: content(1) },
@@ -209,19 +228,19 @@ mod tests {
         account
     }
 
-    fn shown(accounts: &BTreeMap<AccountNumber, Account>) -> Vec<ServedAccount> {
+    fn served_accounts(accounts: &BTreeMap<AccountNumber, Account>) -> Vec<ServedAccount> {
         let row = |(account, state): (&AccountNumber, &Account)| ServedAccount {
             account: *account,
             status: state.status,
             online_status: state.online_status,
-            comes_back: state.is_dropped(),
+            may_reconnect: state.is_dropped(),
             version: state.version,
         };
         accounts.iter().map(row).collect()
     }
 
-    fn told(account: &mut Account, command: &Command) -> usize {
-        let events = decide(account, command, Timestamp(0), Choice::default()).unwrap();
+    fn apply_command(account: &mut Account, command: &Command) -> usize {
+        let events = decide(account, command, Timestamp(0), GatewayChoice::default()).unwrap();
         events.iter().for_each(|event| account.evolve(event));
         events.len()
     }
@@ -240,46 +259,46 @@ mod tests {
             let (mut accounts, mut sessions) = (BTreeMap::new(), BTreeMap::new());
             for (nth, (stands, state, names_session)) in each.into_iter().enumerate() {
                 let account = number(nth as u64);
-                accounts.insert(account, standing(stands, gateway));
+                accounts.insert(account, account_in(stands, gateway));
                 sessions.extend(seen(account, state, names_session.then_some(1)).map(|seen| (account, seen)));
             }
             for stranger in 100..100 + strangers {
                 sessions.extend(seen(number(stranger), 2, None).map(|seen| (number(stranger), seen)));
             }
-            let listed = |sessions: &BTreeMap<_, Seen>| sessions.values().cloned().collect::<Vec<_>>();
-            for Finding { account, mut as_of, actions, .. } in
-                compare(gateway, &shown(&accounts), &listed(&sessions)).findings
+            let listed = |sessions: &BTreeMap<_, GatewaySession>| sessions.values().cloned().collect::<Vec<_>>();
+            for Discrepancy { account, mut as_of, actions, .. } in
+                compare(gateway, &served_accounts(&accounts), &listed(&sessions)).discrepancies
             {
                 let state = accounts.get_mut(&account).unwrap();
                 prop_assert!(!actions.is_empty());
                 for action in actions {
                     match action {
-                        Action::Report(report) => {
-                            prop_assert_eq!(told(state, &Command::Reconcile { report, as_of }), 1);
+                        RepairAction::Report(report) => {
+                            prop_assert_eq!(apply_command(state, &Command::Reconcile { report, as_of }), 1);
                             as_of += 1;
                         }
-                        Action::Close { .. } => drop(sessions.remove(&account)),
-                        Action::OfferAgain => {
-                            let owed = state.outstanding();
+                        RepairAction::CloseSession { .. } => drop(sessions.remove(&account)),
+                        RepairAction::Redispatch => {
+                            let owed = state.pending_effects();
                             prop_assert!(!owed.is_empty(), "there is something to offer");
                             match owed[0] {
-                                Outstanding::Connect { session } => {
+                                PendingEffect::Connect { session } => {
                                     sessions.extend(seen(account, 1, Some(session)).map(|seen| (account, seen)));
                                 }
-                                Outstanding::Disconnect { session } => {
+                                PendingEffect::Disconnect { session } => {
                                     let (reason, instance_code) = (Reason::none(), String::new());
                                     let gone = Report::Disconnected { session: Some(session), reason, instance_code };
-                                    told(state, &Command::Report(gone));
+                                    apply_command(state, &Command::Report(gone));
                                 }
-                                Outstanding::RequestCode { .. } | Outstanding::SubmitCode { .. } => {}
+                                PendingEffect::RequestCode { .. } | PendingEffect::SubmitCode { .. } => {}
                             }
                         }
                     }
                 }
             }
-            let again = compare(gateway, &shown(&accounts), &listed(&sessions));
-            prop_assert_eq!(&again.findings, &vec![]);
-            prop_assert_eq!(again.strangers.len() as u64, strangers);
+            let again = compare(gateway, &served_accounts(&accounts), &listed(&sessions));
+            prop_assert_eq!(&again.discrepancies, &vec![]);
+            prop_assert_eq!(again.unknown_sessions.len() as u64, strangers);
         }
     }
 }

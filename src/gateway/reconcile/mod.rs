@@ -4,15 +4,15 @@
 //! | file | what it is |
 //! |---|---|
 //! | `compare` | what differs, and what mends it. Pure |
-//! | `task` | when that is done, how fast, and what is done while a gateway is away |
-//! | `record` | what came of it last, for those who look |
+//! | `reconciler` | when that is done, how fast, and what is done while a gateway is away |
+//! | `status` | what came of it last, for those who look |
 
 mod compare;
-mod record;
-mod task;
+mod reconciler;
+mod status;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use record::{Failure, Last, Record};
-pub(crate) use task::Reconciliation;
+pub(crate) use reconciler::Reconciler;
+pub(crate) use status::{CompletedReconciliation, ReconcileFailure, ReconcileStatus};

@@ -16,41 +16,41 @@ use tokio_util::sync::CancellationToken;
 use warp::Filter;
 use warp::http::{Request, Response, StatusCode, header};
 
-use super::{SECRET, headers_of};
-use crate::access::Keys;
-use crate::actors::{Gateway, reports};
-use crate::answers::Answers;
-use crate::audit::{Audit, Log};
+use super::{SECRET, parse_headers};
+use crate::access::ApiKeys;
+use crate::actors::{GatewayPort, report_channel};
+use crate::answers::IdempotencyRecords;
+use crate::audit::{Audit, TransparencyLog};
 use crate::clock;
-use crate::domain::{Account, AccountNumber, Outstanding};
-use crate::gateway::{Gateways, Simulator};
-use crate::http::server::Peer;
-use crate::http::{Api, Behind, routes, v1};
-use crate::testkit::fixture::Fixture;
+use crate::domain::{Account, AccountNumber, PendingEffect};
+use crate::gateway::{GatewayRegistry, Simulator};
+use crate::http::server::PeerAddress;
+use crate::http::{Api, ApiDependencies, contract_routes, v1};
+use crate::testkit::fixture::StorageFixture;
 
 /// A gateway that never answers.
 struct Silent;
 
-impl Gateway for Silent {
-    fn take_up(&self, _: AccountNumber, _: &Account, _: &Outstanding, _: Duration) {}
+impl GatewayPort for Silent {
+    fn dispatch(&self, _: AccountNumber, _: &Account, _: &PendingEffect, _: Duration) {}
 }
 
 /// What is behind the API, with a gateway that never answers. Within a runtime.
-pub(crate) fn behind(fixture: &Fixture, stop: &CancellationToken) -> Behind {
-    let Fixture { settings, store, journal, roster, vault, .. } = fixture;
-    let log = Log::open(store, journal, vault.log_key().unwrap()).unwrap();
-    let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), reports().0, [], |_| 1);
-    Behind {
-        accounts: fixture.accounts(Arc::new(Silent), reports().1).0,
+pub(crate) fn behind(fixture: &StorageFixture, stop: &CancellationToken) -> ApiDependencies {
+    let StorageFixture { settings, store, journal, roster, vault, .. } = fixture;
+    let log = TransparencyLog::open(store, journal, vault.load_or_create_log_key().unwrap()).unwrap();
+    let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), report_channel().0, [], |_| 1);
+    ApiDependencies {
+        accounts: fixture.start_accounts(Arc::new(Silent), report_channel().1).0,
         roster: roster.clone(),
         vault: vault.clone(),
-        answers: Answers::open(store, journal.clone(), clock::now),
+        idempotency: IdempotencyRecords::open(store, journal.clone(), clock::now),
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log)),
-        webhooks: fixture.webhooks(stop),
+        webhooks: fixture.start_webhooks(stop),
         bridge: None,
-        keys: Keys::open(journal, Some(vault.clone())).unwrap(),
+        keys: ApiKeys::open(journal, Some(vault.clone())).unwrap(),
         cloud_api: None,
-        gateways: Gateways::new(simulator, Vec::new(), reports().0),
+        gateways: GatewayRegistry::new(simulator, Vec::new(), report_channel().0),
         default_gateway: settings.gateway.routing.default,
         settings: Arc::new([]),
     }
@@ -59,8 +59,8 @@ pub(crate) fn behind(fixture: &Fixture, stop: &CancellationToken) -> Behind {
 /// A service without its socket.
 struct FuzzedApi {
     answer: Box<dyn Fn(Request<Full<Bytes>>) -> Response<Bytes> + Send>,
-    data: Fixture,
-    keys: Keys,
+    data: StorageFixture,
+    keys: ApiKeys,
     asked: u32,
 }
 
@@ -72,7 +72,7 @@ static STANDING: Mutex<Option<FuzzedApi>> = Mutex::new(None);
 
 impl FuzzedApi {
     fn build() -> FuzzedApi {
-        let data = Fixture::with(|settings| settings.http.requests_per_second = usize::MAX >> 16);
+        let data = StorageFixture::with_settings(|settings| settings.http.requests_per_second = usize::MAX >> 16);
         let runtime = Runtime::new().unwrap();
         let stop = CancellationToken::new();
         let (keys, routes) = runtime.block_on(async {
@@ -80,7 +80,7 @@ impl FuzzedApi {
             let keys = behind.keys.clone();
             let (settings, rules) = (data.settings.http.clone(), data.settings.accounts.clone());
             let api = Api::new(behind, settings, rules, Arc::new(AtomicBool::new(true)));
-            (keys, v1::routes(api.desk(stop.clone())).or(routes::routes(api)).unify())
+            (keys, v1::routes(api.v1_state(stop.clone())).or(contract_routes::routes(api)).unify())
         });
         let service = TowerToHyperService::new(warp::service(routes));
         let ended = stop.drop_guard();
@@ -92,7 +92,7 @@ impl FuzzedApi {
                 let Ok(response) = service.call(request).await;
                 if response.status() == StatusCode::ACCEPTED {
                     // It is done a moment later, and remembered then.
-                    watched.follow().wait_for(|head| *head > before).await.unwrap();
+                    watched.subscribe_head().wait_for(|head| *head > before).await.unwrap();
                 }
                 let (head, body) = response.into_parts();
                 let goes_on = head.headers.get(header::CONTENT_TYPE).is_some_and(|form| form == "text/event-stream");
@@ -108,11 +108,11 @@ impl FuzzedApi {
 pub(crate) fn requests() -> Vec<Vec<u8>> {
     let mut requests: Vec<String> = Vec::new();
     let contract = [
-        ("whatsapp/batchInsert?details=true", super::accounts()),
-        ("whatsapp/batchOnline", super::accounts()),
-        ("whatsapp/batchRecycle", super::lists()),
-        ("register/submitPhone", super::phones()),
-        ("register/submitVerifyCode", super::codes()),
+        ("whatsapp/batchInsert?details=true", super::import_seeds()),
+        ("whatsapp/batchOnline", super::import_seeds()),
+        ("whatsapp/batchRecycle", super::recycle_seeds()),
+        ("register/submitPhone", super::submit_phone_seeds()),
+        ("register/submitVerifyCode", super::verify_code_seeds()),
     ];
     for (path, bodies) in contract {
         for body in bodies {
@@ -126,7 +126,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
     ));
     requests.push(format!("{list}\nhost: localhost:8080\norigin: http://localhost:8080\n\n"));
     requests.push("GET /readyz\n\n".to_owned());
-    for route in v1::ROUTES {
+    for route in v1::API_ENDPOINTS {
         let path = route.path.replace("{account}", "861821726232").replace("{channel}", "sync");
         let path = path.replace("{position}", "1").replace("{key}", "1").replace("{name}", "roster");
         requests.push(format!("{} /api/v1/{path}\n\n", route.method));
@@ -183,8 +183,8 @@ fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
         return None;
     }
     let of_operators = path == "/api/v1" || path.starts_with("/api/v1/");
-    *request.headers_mut() = headers_of(&head[line_end..]);
-    request.extensions_mut().insert(Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))));
+    *request.headers_mut() = parse_headers(&head[line_end..]);
+    request.extensions_mut().insert(PeerAddress(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))));
     Some((request, of_operators))
 }
 
@@ -192,7 +192,7 @@ fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
 pub(crate) fn request(bytes: &[u8]) -> Option<String> {
     let (request, of_operators) = request_of(bytes)?;
     let mut standing = STANDING.lock().unwrap_or_else(PoisonError::into_inner);
-    if standing.as_ref().is_some_and(|fuzzed| fuzzed.asked == ASKED || !fuzzed.keys.is_open()) {
+    if standing.as_ref().is_some_and(|fuzzed| fuzzed.asked == ASKED || !fuzzed.keys.allows_anonymous()) {
         *standing = None;
     }
     let fuzzed = standing.get_or_insert_with(FuzzedApi::build);

@@ -6,18 +6,18 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{HttpMethod, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::operation::{Described, Schemas, answer, content, seconds_header, text_header};
-use super::shapes::{account_digits, code, idempotency_key, text};
-use crate::http::endpoint::{Data, Endpoint};
-use crate::http::envelope::Body;
-use crate::http::fields::{AccountFields, CodeFields, PhoneFields};
+use super::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
+use super::parameter_schemas::{account_digits, code_up_to, idempotency_key, text};
+use crate::http::contract_endpoints::{ContractEndpoint, EnvelopeData};
+use crate::http::envelope::Envelope;
+use crate::http::json_objects::{AccountFields, CodeFields, PhoneFields};
 use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};
 use crate::metrics::CONTENT_TYPE;
 
 const JSON: &str = "application/json";
 
 /// What is said of an answer with each code.
-const BAD: &str =
+const MALFORMED: &str =
     "The body, the query or the `Idempotency-Key` is malformed: `message` names the field. Nothing was done.";
 const UNKNOWN_CALLER: &str = "No API key, or none that is taken: `code` is 401. Or a token of a tenant that is not taken: `code` is 502 timestamp too \
      old or yet to come, 518 missing, 519 malformed, 522 token wrong, 523 `tenant_id` missing, 525 `token` missing.";
@@ -31,104 +31,136 @@ const BUSY: &str = "The service is starting, stopping or overloaded, and nothing
      `http.request_timeout`, and what was asked may have been done.";
 
 /// The operations of an endpoint, and the types that they name.
-pub(super) fn operations(endpoint: Endpoint) -> Vec<Described> {
+pub(super) fn operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
     match endpoint {
-        Endpoint::BatchInsert => {
+        ContractEndpoint::BatchInsert => {
             let one = AccountFields::shape(
                 &["whatsApp", "publicKey", "privateKey", "msgPublicKey", "msgPrivateKey", "accountId"],
                 &["override"],
             );
-            let operation = post(endpoint, "batchInsert", "Batch import customer service accounts")
-                .words(
+            let operation = post_operation(endpoint, "batchInsert", "Batch import customer service accounts")
+                .describe(
                     "A new number is imported, with `status` 1 and `onlineStatus` 4. The same number with the same content \
                      again is success, and makes no event; with other content it is refused (409): use batchOnline with \
                      `override`.",
                 )
-                .words(BATCH);
-            vec![batch(endpoint, operation.takes_as(list_of(one, true), Some(insert_example()), Required::True, LIST))]
+                .describe(BATCH_RULES);
+            vec![batch_operation(
+                endpoint,
+                operation.json_body_schema(
+                    account_list_schema(one, true),
+                    Some(insert_example()),
+                    Required::True,
+                    LIST,
+                ),
+            )]
         }
-        Endpoint::BatchOnline => {
+        ContractEndpoint::BatchOnline => {
             let one = AccountFields::shape(
                 &["whatsApp", "override", "publicKey", "privateKey", "msgPublicKey", "msgPrivateKey"],
                 &[],
             );
-            let operation = post(endpoint, "batchOnline", "Batch online customer service accounts")
-                .words(
+            let operation = post_operation(endpoint, "batchOnline", "Batch online customer service accounts")
+                .describe(
                     "An unknown number is imported, then asked online. Of a known one `override` true replaces what is \
                      stored, false keeps it. What is on its way already is success, and makes no event. A banned account \
                      is refused (409), and so is one whose secrets were erased.",
                 )
-                .words(BATCH);
-            vec![batch(endpoint, operation.takes_as(list_of(one, true), Some(online_example()), Required::True, LIST))]
+                .describe(BATCH_RULES);
+            vec![batch_operation(
+                endpoint,
+                operation.json_body_schema(
+                    account_list_schema(one, true),
+                    Some(online_example()),
+                    Required::True,
+                    LIST,
+                ),
+            )]
         }
-        Endpoint::BatchRecycle => {
+        ContractEndpoint::BatchRecycle => {
             let one = account_digits().description(Some("The account number."));
-            let operation = post(endpoint, "batchRecycle", "Batch recycle customer service accounts")
-                .words(
+            let operation = post_operation(endpoint, "batchRecycle", "Batch recycle customer service accounts")
+                .describe(
                     "Listed accounts go offline-coming (3), then offline (4). What is offline already is success, and \
                      makes no event; an unknown number is refused (404). Without a list, or with null for it, all accounts \
                      are meant; an empty list means none. Therefore an unknown field is a fault here.",
                 )
-                .words(BATCH);
+                .describe(BATCH_RULES);
             let example = json!({"whatsAppList": ["861821726232", "861821726231"]});
-            vec![batch(endpoint, operation.takes_as(list_of(one.build(), false), Some(example), Required::True, LIST))]
+            vec![batch_operation(
+                endpoint,
+                operation.json_body_schema(
+                    account_list_schema(one.build(), false),
+                    Some(example),
+                    Required::True,
+                    LIST,
+                ),
+            )]
         }
-        Endpoint::QueryWhatsAppStatus => vec![query(endpoint)],
-        Endpoint::SubmitPhone => {
+        ContractEndpoint::QueryWhatsAppStatus => vec![query_status_operation(endpoint)],
+        ContractEndpoint::SubmitPhone => {
             let required = ["phone", "verifyType", "accountType", "areaCode", "countryCode"];
             let body = with_patterns(PhoneFields::shape(&required, &[]));
             let example = json!({"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
-            let operation = post(
+            let operation = post_operation(
                 endpoint,
                 "submitPhone",
                 "Customer service account registration (submit phone number)",
             )
-            .words(
+            .describe(
                 "Begins a registration of the number that `areaCode` and `phone` make. One of the same number that \
                      waits for its code is superseded. The outcome comes by webhook.",
             )
-            .takes_as(body, Some(example), Required::True, "The phone number.");
-            vec![answered(endpoint, operation)]
+            .json_body_schema(body, Some(example), Required::True, "The phone number.");
+            vec![with_post_responses(endpoint, operation)]
         }
-        Endpoint::SubmitVerifyCode => {
+        ContractEndpoint::SubmitVerifyCode => {
             let body = with_patterns(CodeFields::shape(&["phone", "areaCode", "verifyCode"], &[]));
             let example = json!({"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"});
             let summary = "Customer service account registration (submit verification code)";
-            let operation = post(endpoint, "submitVerifyCode", summary)
-                .words(
+            let operation = post_operation(endpoint, "submitVerifyCode", summary)
+                .describe(
                     "Accepted where a registration of the number waits; the outcome comes by webhook. A refused code is \
                      told as failed (0), and leaves the registration open for another, 5 in all, within \
                      `accounts.registration_lifetime`.",
                 )
-                .takes_as(body, Some(example), Required::True, "The code.");
-            let operation = answered(endpoint, operation);
-            vec![operation.answers(404, enveloped(endpoint, "No registration of this number waits for a code."))]
+                .json_body_schema(body, Some(example), Required::True, "The code.");
+            let operation = with_post_responses(endpoint, operation);
+            vec![
+                operation
+                    .response(404, envelope_response(endpoint, "No registration of this number waits for a code.")),
+            ]
         }
-        Endpoint::Health => is_well(endpoint, "health", "Whether the process runs", &[]),
-        Endpoint::Ready => is_well(endpoint, "ready", "Whether the service takes requests", &[503]),
-        Endpoint::Metrics => metrics(endpoint),
-        Endpoint::Unknown => Vec::new(),
+        ContractEndpoint::Health => health_operations(endpoint, "health", "Whether the process runs", &[]),
+        ContractEndpoint::Ready => health_operations(endpoint, "ready", "Whether the service takes requests", &[503]),
+        ContractEndpoint::Metrics => metrics_operations(endpoint),
+        ContractEndpoint::Unknown => Vec::new(),
     }
 }
 
-const BATCH: &str = "A batch is checked whole: one malformed entry, or a number that is listed twice, refuses it with 400, and \
+const BATCH_RULES: &str = "A batch is checked whole: one malformed entry, or a number that is listed twice, refuses it with 400, and \
      nothing is stored. A well-formed one is decided account by account.";
 const LIST: &str = "The accounts, at most `http.max_batch`, each once.";
 
 /// The envelopes by the type of their data.
-pub(super) fn envelopes() -> Schemas {
+pub(super) fn envelope_schemas() -> Schemas {
     let mut schemas = Vec::new();
-    Body::schemas(&mut schemas);
-    let named = [Endpoint::BatchInsert, Endpoint::Health, Endpoint::SubmitPhone, Endpoint::QueryWhatsAppStatus];
-    schemas.extend(named.map(|endpoint| (envelope_name(endpoint).to_owned(), envelope(endpoint))));
+    Envelope::schemas(&mut schemas);
+    let named = [
+        ContractEndpoint::BatchInsert,
+        ContractEndpoint::Health,
+        ContractEndpoint::SubmitPhone,
+        ContractEndpoint::QueryWhatsAppStatus,
+    ];
+    schemas.extend(named.map(|endpoint| (envelope_name(endpoint).to_owned(), envelope_schema(endpoint))));
     schemas
 }
 
 /// The envelope of an endpoint: what is sent, with the type of its `data`.
-fn envelope(endpoint: Endpoint) -> RefOr<Schema> {
-    let mut schema = Body::schema();
+fn envelope_schema(endpoint: ContractEndpoint) -> RefOr<Schema> {
+    let mut schema = Envelope::schema();
     if let RefOr::T(Schema::Object(object)) = &mut schema {
-        object.properties.insert("data".to_owned(), data(endpoint));
+        object.properties.insert("data".to_owned(), data_schema(endpoint));
         if !is_batch(endpoint) {
             object.properties.shift_remove("results");
         }
@@ -136,22 +168,22 @@ fn envelope(endpoint: Endpoint) -> RefOr<Schema> {
     schema
 }
 
-fn data(endpoint: Endpoint) -> RefOr<Schema> {
+fn data_schema(endpoint: ContractEndpoint) -> RefOr<Schema> {
     match endpoint.empty_data() {
-        Data::Text(_) => text().enum_values(Some([""])).description(Some("Always empty.")).into(),
-        Data::Number(_) => ObjectBuilder::new()
+        EnvelopeData::Text(_) => text().enum_values(Some([""])).description(Some("Always empty.")).into(),
+        EnvelopeData::Number(_) => ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(0))
             .maximum(Some(f64::from(TASK_ID_MAX)))
             .description(Some("The task id, from 1 and rising; 0 on errors."))
             .into(),
-        Data::List(_) => {
+        EnvelopeData::List(_) => {
             let row = ObjectBuilder::new()
                 .property("whatsApp", account_digits().description(Some("The account number.")))
-                .property("status", code(2).description(Some("1 normal, 2 banned.")))
+                .property("status", code_up_to(2).description(Some("1 normal, 2 banned.")))
                 .property(
                     "onlineStatus",
-                    code(4).description(Some("1 online-coming, 2 online, 3 offline-coming, 4 offline.")),
+                    code_up_to(4).description(Some("1 online-coming, 2 online, 3 offline-coming, 4 offline.")),
                 );
             let row = ["whatsApp", "status", "onlineStatus"].into_iter().fold(row, ObjectBuilder::required);
             let mut rows = Array::new(row);
@@ -161,127 +193,132 @@ fn data(endpoint: Endpoint) -> RefOr<Schema> {
     }
 }
 
-fn envelope_name(endpoint: Endpoint) -> &'static str {
+fn envelope_name(endpoint: ContractEndpoint) -> &'static str {
     match endpoint.empty_data() {
-        Data::Text(_) if is_batch(endpoint) => "BatchAnswer",
-        Data::Text(_) => "Answer",
-        Data::Number(_) => "TaskAnswer",
-        Data::List(_) => "AccountListAnswer",
+        EnvelopeData::Text(_) if is_batch(endpoint) => "BatchAnswer",
+        EnvelopeData::Text(_) => "Answer",
+        EnvelopeData::Number(_) => "TaskAnswer",
+        EnvelopeData::List(_) => "AccountListAnswer",
     }
 }
 
-fn is_batch(endpoint: Endpoint) -> bool {
-    matches!(endpoint, Endpoint::BatchInsert | Endpoint::BatchOnline | Endpoint::BatchRecycle)
+fn is_batch(endpoint: ContractEndpoint) -> bool {
+    matches!(endpoint, ContractEndpoint::BatchInsert | ContractEndpoint::BatchOnline | ContractEndpoint::BatchRecycle)
 }
 
 /// An answer in the endpoint's envelope.
-fn enveloped(endpoint: Endpoint, words: &str) -> ResponseBuilder {
-    answer(words).content(JSON, content(Ref::from_schema_name(envelope_name(endpoint))))
+fn envelope_response(endpoint: ContractEndpoint, words: &str) -> ResponseBuilder {
+    response_with_id(words).content(JSON, content(Ref::from_schema_name(envelope_name(endpoint))))
 }
 
-fn post(endpoint: Endpoint, id: &str, summary: &str) -> Described {
-    Described::new(HttpMethod::Post, endpoint.path(), id, summary).header(
+fn post_operation(endpoint: ContractEndpoint, id: &str, summary: &str) -> OperationDoc {
+    OperationDoc::new(HttpMethod::Post, endpoint.path(), id, summary).optional_header(
         "Idempotency-Key",
         idempotency_key(),
         "Names the request, so that it can be sent again as it was, and is carried out once. A UUID will do.",
     )
 }
 
-fn batch(endpoint: Endpoint, operation: Described) -> Described {
+fn batch_operation(endpoint: ContractEndpoint, operation: OperationDoc) -> OperationDoc {
     let details = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false)));
-    let operation = operation.query("details", details, "Whether the answer has a verdict for each account.");
+    let operation = operation.query_parameter("details", details, "Whether the answer has a verdict for each account.");
     let none = "All accounts were refused, each as the rules say.";
-    answered(endpoint, operation)
-        .answers(207, kept(endpoint, "Some accounts were refused: `message` says how many, and names the first."))
-        .answers(409, kept(endpoint, none))
+    with_post_responses(endpoint, operation)
+        .response(
+            207,
+            stored_response(endpoint, "Some accounts were refused: `message` says how many, and names the first."),
+        )
+        .response(409, stored_response(endpoint, none))
 }
 
 /// What every POST answers.
-fn answered(endpoint: Endpoint, operation: Described) -> Described {
-    let operation = operation.answers(200, kept(endpoint, "All of it was done."));
-    common(endpoint, operation)
-        .answers(413, enveloped(endpoint, TOO_LARGE))
-        .answers(415, enveloped(endpoint, MEDIA_TYPE))
-        .answers(422, enveloped(endpoint, OTHER_REQUEST))
+fn with_post_responses(endpoint: ContractEndpoint, operation: OperationDoc) -> OperationDoc {
+    let operation = operation.response(200, stored_response(endpoint, "All of it was done."));
+    with_common_responses(endpoint, operation)
+        .response(413, envelope_response(endpoint, TOO_LARGE))
+        .response(415, envelope_response(endpoint, MEDIA_TYPE))
+        .response(422, envelope_response(endpoint, OTHER_REQUEST))
 }
 
 /// An answer that is kept under its `Idempotency-Key`.
-fn kept(endpoint: Endpoint, words: &str) -> ResponseBuilder {
+fn stored_response(endpoint: ContractEndpoint, words: &str) -> ResponseBuilder {
     let replayed = text_header("`true` where it was given before, to the same request.");
-    enveloped(endpoint, words).header("Idempotency-Replayed", replayed)
+    envelope_response(endpoint, words).header("Idempotency-Replayed", replayed)
 }
 
-fn common(endpoint: Endpoint, operation: Described) -> Described {
+fn with_common_responses(endpoint: ContractEndpoint, operation: OperationDoc) -> OperationDoc {
     let challenge = text_header("`Bearer`.");
     operation
-        .securities(super::of_callers())
-        .answers(400, enveloped(endpoint, BAD))
-        .answers(401, enveloped(endpoint, UNKNOWN_CALLER).header("WWW-Authenticate", challenge))
-        .answers(403, enveloped(endpoint, FORBIDDEN))
-        .answers(429, enveloped(endpoint, TOO_MANY).header("Retry-After", seconds_header()))
-        .answers(500, enveloped(endpoint, FAILED))
-        .answers(503, enveloped(endpoint, BUSY).header("Retry-After", seconds_header()))
+        .security(super::caller_security())
+        .response(400, envelope_response(endpoint, MALFORMED))
+        .response(401, envelope_response(endpoint, UNKNOWN_CALLER).header("WWW-Authenticate", challenge))
+        .response(403, envelope_response(endpoint, FORBIDDEN))
+        .response(429, envelope_response(endpoint, TOO_MANY).header("Retry-After", retry_after_header()))
+        .response(500, envelope_response(endpoint, FAILED))
+        .response(503, envelope_response(endpoint, BUSY).header("Retry-After", retry_after_header()))
 }
 
-fn query(endpoint: Endpoint) -> Described {
+fn query_status_operation(endpoint: ContractEndpoint) -> OperationDoc {
     let tag = || text_header("Of this list, to be sent as `If-None-Match`.");
-    let operation = Described::new(
+    let operation = OperationDoc::new(
         HttpMethod::Get,
         endpoint.path(),
         "queryWhatsAppStatus",
         "Query all customer service account information",
     )
-    .words(
+    .describe(
         "Every account, the oldest import first, as it is after every command that was answered before this was asked. \
          Compressed for `Accept-Encoding: gzip`.",
     )
-    .query("whatsApp", account_digits(), "The one account that is asked for.")
-    .header("If-None-Match", text(), "The `ETag` of a list that the caller has.")
-    .answers(200, enveloped(endpoint, "The list.").header("ETag", tag()))
-    .answers(304, answer("The caller has this list already.").header("ETag", tag()));
-    common(endpoint, operation)
+    .query_parameter("whatsApp", account_digits(), "The one account that is asked for.")
+    .optional_header("If-None-Match", text(), "The `ETag` of a list that the caller has.")
+    .response(200, envelope_response(endpoint, "The list.").header("ETag", tag()))
+    .response(304, response_with_id("The caller has this list already.").header("ETag", tag()));
+    with_common_responses(endpoint, operation)
 }
 
-fn is_well(endpoint: Endpoint, id: &str, summary: &str, statuses: &[u16]) -> Vec<Described> {
+fn health_operations(endpoint: ContractEndpoint, id: &str, summary: &str, statuses: &[u16]) -> Vec<OperationDoc> {
     let operation = |method, id: &str| {
         let is_head = matches!(method, HttpMethod::Head);
-        let given = |words| if is_head { answer(words) } else { enveloped(endpoint, words) };
-        let operation = Described::new(method, endpoint.path(), id, summary)
-            .securities(vec![SecurityRequirement::default()])
-            .answers(200, given("It does."));
+        let given = |words| if is_head { response_with_id(words) } else { envelope_response(endpoint, words) };
+        let operation = OperationDoc::new(method, endpoint.path(), id, summary)
+            .security(vec![SecurityRequirement::default()])
+            .response(200, given("It does."));
         statuses.iter().fold(operation, |operation, status| {
-            operation
-                .answers(*status, given("It does not yet, or not any more.").header("Retry-After", seconds_header()))
+            operation.response(
+                *status,
+                given("It does not yet, or not any more.").header("Retry-After", retry_after_header()),
+            )
         })
     };
     vec![operation(HttpMethod::Get, id), operation(HttpMethod::Head, &format!("{id}Head"))]
 }
 
-fn metrics(endpoint: Endpoint) -> Vec<Described> {
+fn metrics_operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
     let operation = |method, id: &str| {
         let is_head = matches!(method, HttpMethod::Head);
         let given = if is_head {
-            answer("It would be given.")
+            response_with_id("It would be given.")
         } else {
-            answer("The metrics.").content(CONTENT_TYPE, content(text()))
+            response_with_id("The metrics.").content(CONTENT_TYPE, content(text()))
         };
-        let operation = Described::new(method, endpoint.path(), id, "How the service is, for Prometheus")
-            .words("The text format of Prometheus; README lists the metrics.")
-            .answers(200, given);
-        let refused = |words: &str| if is_head { answer(words) } else { enveloped(endpoint, words) };
+        let operation = OperationDoc::new(method, endpoint.path(), id, "How the service is, for Prometheus")
+            .describe("The text format of Prometheus; README lists the metrics.")
+            .response(200, given);
+        let refused = |words: &str| if is_head { response_with_id(words) } else { envelope_response(endpoint, words) };
         let challenge = text_header("`Bearer`.");
         operation
-            .answers(401, refused("No API key, or none that is taken.").header("WWW-Authenticate", challenge))
-            .answers(403, refused(FORBIDDEN))
-            .answers(429, refused(TOO_MANY).header("Retry-After", seconds_header()))
-            .answers(500, refused(FAILED))
-            .answers(503, refused(BUSY).header("Retry-After", seconds_header()))
+            .response(401, refused("No API key, or none that is taken.").header("WWW-Authenticate", challenge))
+            .response(403, refused(FORBIDDEN))
+            .response(429, refused(TOO_MANY).header("Retry-After", retry_after_header()))
+            .response(500, refused(FAILED))
+            .response(503, refused(BUSY).header("Retry-After", retry_after_header()))
     };
     vec![operation(HttpMethod::Get, "metrics"), operation(HttpMethod::Head, "metricsHead")]
 }
 
 /// `{"whatsAppList": […]}`.
-fn list_of(one: Object, is_required: bool) -> Object {
+fn account_list_schema(one: Object, is_required: bool) -> Object {
     let mut list = Array::new(one);
     list.description = Some(LIST.to_owned());
     if is_required {

@@ -2,19 +2,19 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `operation` | one operation, as it is described |
-//! | `shapes` | what parameters may be, with their bounds |
+//! | `operation_doc` | one operation, as it is described |
+//! | `parameter_schemas` | what parameters may be, with their bounds |
 //! | `contract` | the documented endpoints, and those that say how the service is |
 //! | `v1` | `/api/v1` but for the webhooks |
 //! | `webhooks` | the webhooks: their management, and what receivers are sent |
 //! | `bridge` | `/gateway/v1`, and what a gateway takes |
-//! | `pages` | `/openapi.json`, and Swagger UI at `/docs` |
+//! | `swagger_ui` | `/openapi.json`, and Swagger UI at `/docs` |
 
 mod bridge;
 mod contract;
-mod operation;
-mod pages;
-mod shapes;
+mod operation_doc;
+mod parameter_schemas;
+mod swagger_ui;
 mod v1;
 mod webhooks;
 
@@ -29,14 +29,14 @@ use utoipa::openapi::security::{
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{HttpMethod, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr};
 
-pub(super) use pages::routes;
+pub(super) use swagger_ui::routes;
 
-use super::endpoint::Endpoint;
-use super::v1::ROUTES;
+use super::contract_endpoints::ContractEndpoint;
+use super::v1::API_ENDPOINTS;
 use crate::domain::Channel;
-use operation::{Described, Schemas};
+use operation_doc::{OperationDoc, Schemas};
 
-const ABOUT: &str = "\
+const API_DESCRIPTION: &str = "\
 The register of a company's WhatsApp customer-service accounts. The documented endpoints answer in an envelope, `data`, `code` \
 and `message`, whose `code` is the status of HTTP too; with `http.always_200` that is 200, but for 413, 429 and 503. `data` \
 keeps its type on errors. What is under `/api/v1` is for auditors and operators, and answers errors as problems (RFC 9457).
@@ -45,58 +45,58 @@ Account numbers are digits, country code first. Times are RFC 3339 in UTC. Posit
 they have 64 bits. `x-request-id` is taken over from the caller, 1 to 64 visible ASCII characters, or drawn.";
 
 /// The description of all that is served, as JSON.
-pub fn document() -> String {
-    let mut json = serde_json::to_string_pretty(&description()).unwrap_or_default();
+pub fn render_openapi() -> String {
+    let mut json = serde_json::to_string_pretty(&build_openapi()).unwrap_or_default();
     json.push('\n');
     json
 }
 
-fn description() -> OpenApi {
-    let health = [Endpoint::Health, Endpoint::Ready, Endpoint::Metrics];
-    let documented = || Endpoint::ALL.into_iter().filter(|endpoint| !health.contains(endpoint));
-    let groups: [(&str, &str, Vec<Described>); 10] = [
+fn build_openapi() -> OpenApi {
+    let health = [ContractEndpoint::Health, ContractEndpoint::Ready, ContractEndpoint::Metrics];
+    let documented = || ContractEndpoint::ALL.into_iter().filter(|endpoint| !health.contains(endpoint));
+    let groups: [(&str, &str, Vec<OperationDoc>); 10] = [
         ("Documented", "What callers' back-ends call.", documented().flat_map(contract::operations).collect()),
         ("Health", "How the service is.", health.into_iter().flat_map(contract::operations).collect()),
         ("Accounts", "Accounts, their state, their history.", v1::accounts()),
         ("Journal", "All facts, and proofs of them.", v1::journal()),
-        ("Upkeep", "Projections, verification, replay, backup.", v1::upkeep()),
+        ("Upkeep", "Projections, verification, replay, backup.", v1::maintenance()),
         ("Gateways", "The ways to WhatsApp.", v1::gateways()),
         ("Webhooks", "Receivers, secrets, deliveries, dead letters.", webhooks::operations()),
         ("Gateways", "Where gateways of an operator's own report to, and fetch commands.", bridge::operations()),
         ("Vault", "The master key.", v1::vault()),
         ("API keys", "Who may do what.", v1::keys()),
     ];
-    let (mut paths, mut schemas, mut tags) = (Paths::new(), contract::envelopes(), Vec::new());
+    let (mut paths, mut schemas, mut tags) = (Paths::new(), contract::envelope_schemas(), Vec::new());
     for (tag, words, operations) in groups {
         tags.push(TagBuilder::new().name(tag).description(Some(words)).build());
         for operation in operations {
-            add(&mut paths, &mut schemas, tag, with_roles(operation));
+            add_operation(&mut paths, &mut schemas, tag, with_required_roles(operation));
         }
     }
     let (mut outgoing, told) = (Paths::new(), "To receivers");
     tags.push(TagBuilder::new().name(told).description(Some("What receivers are sent.")).build());
     for channel in Channel::ALL {
-        add(&mut outgoing, &mut schemas, told, webhooks::outgoing(channel));
+        add_operation(&mut outgoing, &mut schemas, told, webhooks::receiver_webhook(channel));
     }
     tags.push(TagBuilder::new().name("To gateways").description(Some("What gateways are sent.")).build());
-    add(&mut outgoing, &mut schemas, "To gateways", bridge::command());
+    add_operation(&mut outgoing, &mut schemas, "To gateways", bridge::command_webhook());
     let license = License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
         .title("Muster")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(ABOUT))
+        .description(Some(API_DESCRIPTION))
         .license(Some(license));
     OpenApiBuilder::new()
         .info(info)
         .paths(paths)
         .webhooks(Some(outgoing))
-        .components(Some(components(schemas).build()))
-        .security(Some(of_anybody()))
+        .components(Some(build_components(schemas).build()))
+        .security(Some(api_key_security()))
         .tags(Some(tags))
         .build()
 }
 
-fn add(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation: Described) {
+fn add_operation(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation: OperationDoc) {
     let (method, path) = (operation.method.clone(), operation.path.clone());
     let (operation, named) = operation.build(tag);
     schemas.extend(named);
@@ -108,14 +108,14 @@ fn add(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation: Described
 }
 
 /// Whose API keys do, of what a route says of itself.
-fn with_roles(operation: Described) -> Described {
-    let is_it = |route: &&super::Route| {
+fn with_required_roles(operation: OperationDoc) -> OperationDoc {
+    let is_it = |route: &&super::ApiEndpoint| {
         operation.path.strip_prefix("/api/v1/") == Some(route.path) && route.method == method_name(&operation.method)
     };
-    match ROUTES.iter().find(is_it) {
+    match API_ENDPOINTS.iter().find(is_it) {
         Some(route) => {
-            let roles = format!("For API keys of the role {}.", route.need.roles());
-            operation.words(&roles)
+            let roles = format!("For API keys of the role {}.", route.permission.allowed_roles());
+            operation.describe(&roles)
         }
         None => operation,
     }
@@ -132,9 +132,9 @@ fn method_name(method: &HttpMethod) -> &'static str {
     }
 }
 
-fn components(schemas: Schemas) -> ComponentsBuilder {
+fn build_components(schemas: Schemas) -> ComponentsBuilder {
     let closed = schemas.into_iter().map(|(name, mut schema)| {
-        close(&mut schema);
+        forbid_extra_fields(&mut schema);
         (name, schema)
     });
     let header =
@@ -155,29 +155,29 @@ fn components(schemas: Schemas) -> ComponentsBuilder {
         .security_scheme("gatewaySecret", header("webhook-signature", "Standard Webhooks, by `gateway.bridge.secret`."))
         .security_scheme("appSecret", header("access_token", "The API family's way, once an app secret is set."));
     v1::PROBLEMS.into_iter().fold(components, |components, (status, name, words)| {
-        components.response(name, v1::common_problem(status, words).build())
+        components.response(name, v1::shared_problem_response(status, words).build())
     })
 }
 
 /// Who may ask: whoever shows an API key, and anybody while there is none.
-fn of_anybody() -> Vec<SecurityRequirement> {
+fn api_key_security() -> Vec<SecurityRequirement> {
     let alone = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     vec![alone("apiKey"), alone("apiKeyHeader"), SecurityRequirement::default()]
 }
 
 /// Likewise, and whoever shows the token of a tenant.
-fn of_callers() -> Vec<SecurityRequirement> {
+fn caller_security() -> Vec<SecurityRequirement> {
     let none = Vec::<String>::new;
     let token = SecurityRequirement::new("tenantId", none()).add("tenantTimestamp", none()).add("tenantToken", none());
-    of_anybody().into_iter().chain([token]).collect()
+    api_key_security().into_iter().chain([token]).collect()
 }
 
 /// An object has no fields but those that are described, if it does not say so.
-fn close(schema: &mut RefOr<Schema>) {
+fn forbid_extra_fields(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {
         Schema::Object(object) => {
-            object.properties.values_mut().for_each(close);
+            object.properties.values_mut().for_each(forbid_extra_fields);
             let is_object = serde_json::to_value(&object.schema_type).is_ok_and(|name| name == "object");
             if is_object && object.additional_properties.is_none() {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
@@ -185,12 +185,12 @@ fn close(schema: &mut RefOr<Schema>) {
         }
         Schema::Array(array) => {
             if let ArrayItems::RefOrSchema(items) = &mut array.items {
-                close(items);
+                forbid_extra_fields(items);
             }
         }
-        Schema::OneOf(one) => one.items.iter_mut().for_each(close),
-        Schema::AllOf(all) => all.items.iter_mut().for_each(close),
-        Schema::AnyOf(any) => any.items.iter_mut().for_each(close),
+        Schema::OneOf(one) => one.items.iter_mut().for_each(forbid_extra_fields),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(forbid_extra_fields),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(forbid_extra_fields),
         _ => {}
     }
 }

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::document;
+use super::render_openapi;
 use crate::domain::Channel;
-use crate::http::ROUTES;
-use crate::http::bridge::Place;
-use crate::http::endpoint::Endpoint;
+use crate::http::API_ENDPOINTS;
+use crate::http::bridge_endpoints::BridgeEndpoint;
+use crate::http::contract_endpoints::ContractEndpoint;
 
-fn read() -> Value {
-    serde_json::from_str(&document()).unwrap()
+fn parse_document() -> Value {
+    serde_json::from_str(&render_openapi()).unwrap()
 }
 
 /// Methods and paths.
-fn described(paths: &Value) -> BTreeSet<String> {
+fn method_and_path_set(paths: &Value) -> BTreeSet<String> {
     let operations = paths.as_object().unwrap().iter();
     operations
         .flat_map(|(path, item)| {
@@ -26,22 +26,22 @@ fn described(paths: &Value) -> BTreeSet<String> {
 
 #[test]
 fn every_path_is_described_and_no_other() {
-    let document = read();
-    let routes = ROUTES.iter().map(|route| format!("{} /api/v1/{}", route.method, route.path));
-    let endpoints = Endpoint::ALL
-        .into_iter()
-        .flat_map(|endpoint| endpoint.allow().split(", ").map(move |method| format!("{method} {}", endpoint.path())));
-    let places = Place::ALL.map(|place| format!("{} {}", place.method(), place.path()));
-    assert_eq!(described(&document["paths"]), routes.chain(endpoints).chain(places).collect());
+    let document = parse_document();
+    let routes = API_ENDPOINTS.iter().map(|route| format!("{} /api/v1/{}", route.method, route.path));
+    let endpoints = ContractEndpoint::ALL.into_iter().flat_map(|endpoint| {
+        endpoint.allowed_methods().split(", ").map(move |method| format!("{method} {}", endpoint.path()))
+    });
+    let places = BridgeEndpoint::ALL.map(|place| format!("{} {}", place.method(), place.path()));
+    assert_eq!(method_and_path_set(&document["paths"]), routes.chain(endpoints).chain(places).collect());
     let channels = Channel::ALL.map(|channel| format!("POST {}", channel.configuration_id()));
     let commands = ["POST GATEWAY_COMMAND".to_owned()];
-    assert_eq!(described(&document["webhooks"]), channels.into_iter().chain(commands).collect());
+    assert_eq!(method_and_path_set(&document["webhooks"]), channels.into_iter().chain(commands).collect());
 }
 
 /// All that is named is there, and all that is there is named.
 #[test]
 fn components_are_named() {
-    let (document, text) = (read(), document());
+    let (document, text) = (parse_document(), render_openapi());
     for kind in ["schemas", "responses"] {
         for name in document["components"][kind].as_object().unwrap().keys() {
             assert!(text.contains(&format!("\"#/components/{kind}/{name}\"")), "nothing names {kind} {name}");

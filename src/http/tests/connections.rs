@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use warp::Filter;
 use warp::reply::Response;
 
-use crate::http::places::Places;
+use crate::http::connection_limit::ConnectionLimit;
 use crate::http::server;
 use crate::limits::HEADER_TIMEOUT;
 use crate::metrics::Metrics;
@@ -25,21 +25,21 @@ use crate::metrics::Metrics;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server whose one route tells that it is `begun` and answers when it is `let_go`.
-struct Held {
+struct BlockingServer {
     runtime: Runtime,
     address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
-    begun: Arc<Notify>,
-    let_go: Arc<Notify>,
+    started: Arc<Notify>,
+    release: Arc<Notify>,
 }
 
-impl Held {
-    fn start(places: Places) -> Held {
+impl BlockingServer {
+    fn start(places: ConnectionLimit) -> BlockingServer {
         let runtime = Runtime::new().unwrap();
-        let (begun, let_go, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
+        let (started, release, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
         let route = {
-            let (begun, let_go) = (begun.clone(), let_go.clone());
+            let (begun, let_go) = (started.clone(), release.clone());
             warp::any().then(move || {
                 let (begun, let_go) = (begun.clone(), let_go.clone());
                 async move {
@@ -53,31 +53,31 @@ impl Held {
         let address = listener.local_addr().unwrap();
         let service = TowerToHyperService::new(warp::service(route));
         let served = runtime.spawn(server::run(listener, service, places, None, stop.clone()));
-        Held { runtime, address, stop, served, begun, let_go }
+        BlockingServer { runtime, address, stop, served, started, release }
     }
 
-    fn ask(&self) -> TcpStream {
+    fn send_request(&self) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         stream
     }
 
-    fn wait_until_begun(&self) {
-        self.runtime.block_on(self.begun.notified());
+    fn wait_until_started(&self) {
+        self.runtime.block_on(self.started.notified());
     }
 }
 
 #[test]
 fn a_request_under_way_is_answered_before_the_server_ends() {
-    let held = Held::start(Places::new(8, 8));
+    let held = BlockingServer::start(ConnectionLimit::new(8, 8));
     let mut idle = TcpStream::connect(held.address).unwrap();
-    let mut asked = held.ask();
-    held.wait_until_begun();
+    let mut asked = held.send_request();
+    held.wait_until_started();
     held.stop.cancel();
     let mut answer = String::new();
     assert_eq!(idle.read_to_string(&mut answer).unwrap(), 0, "an idle connection is closed at once");
-    held.let_go.notify_one();
+    held.release.notify_one();
     asked.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
     held.runtime.block_on(held.served).unwrap();
@@ -86,17 +86,17 @@ fn a_request_under_way_is_answered_before_the_server_ends() {
 
 #[test]
 fn connections_over_the_bound_wait_for_a_place() {
-    let held = Held::start(Places::new(1, 1));
-    let mut first = held.ask();
-    held.wait_until_begun();
-    let mut second = held.ask();
-    held.let_go.notify_one();
+    let held = BlockingServer::start(ConnectionLimit::new(1, 1));
+    let mut first = held.send_request();
+    held.wait_until_started();
+    let mut second = held.send_request();
+    held.release.notify_one();
     let mut answer = [0; 12];
     first.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     first.shutdown(Shutdown::Both).unwrap();
-    held.wait_until_begun();
-    held.let_go.notify_one();
+    held.wait_until_started();
+    held.release.notify_one();
     second.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     held.stop.cancel();
@@ -106,14 +106,14 @@ fn connections_over_the_bound_wait_for_a_place() {
 #[test]
 fn connections_of_one_address_over_the_bound_are_closed() {
     let metrics = Metrics::default();
-    let held = Held::start(Places::new(3, 2).measured_by(&metrics));
+    let held = BlockingServer::start(ConnectionLimit::new(3, 2).with_metrics(&metrics));
     let [first, _second] = [(); 2].map(|()| {
-        let asked = held.ask();
-        held.wait_until_begun();
+        let asked = held.send_request();
+        held.wait_until_started();
         asked
     });
     for _ in 0..5 {
-        let closed = held.ask().read_to_end(&mut Vec::new());
+        let closed = held.send_request().read_to_end(&mut Vec::new());
         // With what it asked unread it may be reset, and not only closed.
         let is_closed = closed.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |length| length == 0);
         assert!(is_closed, "it is closed without an answer");
@@ -122,8 +122,8 @@ fn connections_of_one_address_over_the_bound_are_closed() {
     drop(first);
     // Once the server has noticed, there is a place again.
     let moment = Duration::from_millis(100);
-    let begun = || held.runtime.block_on(async { timeout(moment, held.begun.notified()).await.is_ok() });
-    let _another = std::iter::repeat_with(|| held.ask()).take(100).find(|_| begun()).unwrap();
+    let begun = || held.runtime.block_on(async { timeout(moment, held.started.notified()).await.is_ok() });
+    let _another = std::iter::repeat_with(|| held.send_request()).take(100).find(|_| begun()).unwrap();
 }
 
 /// The head of a request has one deadline, however steadily it comes; so has the time between two requests.
@@ -132,7 +132,7 @@ async fn who_drips_is_cut_off() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = TowerToHyperService::new(warp::service(warp::any().map(|| Response::new("here".into()))));
-    tokio::spawn(server::run(listener, service, Places::new(8, 8), None, CancellationToken::new()));
+    tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), None, CancellationToken::new()));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];

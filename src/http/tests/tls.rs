@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::config;
-use crate::http::Tls;
+use crate::http::TlsReloader;
 
 /// A certificate and its key, both PEM.
 fn pair() -> [String; 2] {
@@ -31,16 +31,16 @@ fn what_is_whole_and_stays_is_taken_up() {
     };
     let [first, second] = [pair(), pair()];
     put([&first[0], &first[1]]);
-    let settings = config::Tls { cert: Some(cert.clone()), key: Some(key.clone()), client_ca: None };
-    let mut tls = Tls::open(&settings, Arc::default()).unwrap().unwrap();
+    let settings = config::TlsSettings { cert: Some(cert.clone()), key: Some(key.clone()), client_ca: None };
+    let mut tls = TlsReloader::open(&settings, Arc::default()).unwrap().unwrap();
     let mut before = None;
-    let mut seen = vec![tls.serves()];
+    let mut seen = vec![tls.current()];
     // How many other configurations were served after so many looks.
     let mut looks = |times: usize| {
         for _ in 0..times {
-            before = tls.look(before, false);
-            if !Arc::ptr_eq(seen.last().unwrap(), &tls.serves()) {
-                seen.push(tls.serves());
+            before = tls.check_files(before, false);
+            if !Arc::ptr_eq(seen.last().unwrap(), &tls.current()) {
+                seen.push(tls.current());
             }
         }
         seen.len() - 1

@@ -4,23 +4,30 @@ use std::fmt::Write;
 
 use futures_util::StreamExt;
 
-use crate::access::{Keys, Pass};
+use crate::access::{ApiKeys, AuthContext};
 use crate::audit::tests::AuditFixture;
-use crate::http::{Asked, Here, Within};
+use crate::http::{InProcessClient, InProcessRequest, InProcessResponse};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 const LIVE: &str = "text/event-stream";
 
-async fn answer_here(fixture: &AuditFixture, keys: Keys, method: &str, path: &str, accept: &str, body: String) -> Here {
-    let (pass, headers) = (Pass::OWNER, &[("accept", accept)]);
-    let asked = Asked { pass, peer: None, method, path, headers, body };
-    Within::offline(fixture.audit.clone(), keys).ask(asked).await.unwrap().into()
+async fn answer_here(
+    fixture: &AuditFixture,
+    keys: ApiKeys,
+    method: &str,
+    path: &str,
+    accept: &str,
+    body: String,
+) -> InProcessResponse {
+    let (pass, headers) = (AuthContext::OWNER, &[("accept", accept)]);
+    let asked = InProcessRequest { auth: pass, peer: None, method, path, headers, body };
+    InProcessClient::offline(fixture.audit.clone(), keys).send(asked).await.unwrap().into()
 }
 
 async fn answer(fixture: &AuditFixture, method: &str, path: &str, accept: &str) -> (u16, String) {
-    let keys = Keys::open(fixture.audit.journal(), None).unwrap();
+    let keys = ApiKeys::open(fixture.audit.journal(), None).unwrap();
     let answer = answer_here(fixture, keys, method, path, accept, String::new()).await;
     let body: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
     (answer.status, String::from_utf8(body.concat()).unwrap())
@@ -127,7 +134,7 @@ async fn questions_and_answers() {
 #[tokio::test]
 async fn what_stands_in_a_body_is_not_repeated() {
     let fixture = AuditFixture::told().await;
-    let keys = Keys::open(fixture.audit.journal(), None).unwrap();
+    let keys = ApiKeys::open(fixture.audit.journal(), None).unwrap();
     for (path, body) in [
         ("keys", r#"{"whsec_secret"}"#),
         ("keys", r#"{"whsec_secret":"key"}"#),

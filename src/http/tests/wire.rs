@@ -14,25 +14,25 @@ use warp::reply::Response;
 
 use super::account;
 use crate::actors::Accounts;
-use crate::config::Http;
+use crate::config::HttpSettings;
 use crate::domain::Command;
 use crate::http::fuzz::behind;
 use crate::http::{Api, serve};
 use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
-use crate::testkit::fixture::Fixture;
+use crate::testkit::fixture::StorageFixture;
 
 /// The API, served.
-struct Served {
+struct HttpServerFixture {
     address: SocketAddr,
     is_ready: Arc<AtomicBool>,
     accounts: Accounts,
     _runtime: Runtime,
-    fixture: Fixture,
+    fixture: StorageFixture,
 }
 
-impl Served {
-    fn start(change: impl FnOnce(&mut Http)) -> Served {
-        let fixture = Fixture::with(|settings| change(&mut settings.http));
+impl HttpServerFixture {
+    fn start(change: impl FnOnce(&mut HttpSettings)) -> HttpServerFixture {
+        let fixture = StorageFixture::with_settings(|settings| change(&mut settings.http));
         let runtime = Runtime::new().unwrap();
         let is_ready = Arc::new(AtomicBool::new(true));
         let (address, accounts) = runtime.block_on(async {
@@ -44,53 +44,53 @@ impl Served {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let no_pages = warp::path!("none").map(|| Response::new("".into())).boxed();
-            let desk = api.desk(stop.clone());
+            let desk = api.v1_state(stop.clone());
             tokio::spawn(serve(listener, api, desk, no_pages, None, stop));
             (address, accounts)
         });
-        Served { address, is_ready, accounts, _runtime: runtime, fixture }
+        HttpServerFixture { address, is_ready, accounts, _runtime: runtime, fixture }
     }
 
     /// The whole answer to one request; `head` is its first line and its headers.
-    fn ask(&self, head: &str, body: &str) -> Answer {
+    fn send(&self, head: &str, body: &str) -> RawHttpResponse {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let head = head.replace('\n', "\r\n");
         let length = body.len();
         write!(stream, "{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").unwrap();
         stream.write_all(body.as_bytes()).unwrap();
-        Answer::read(&mut stream)
+        RawHttpResponse::read(&mut stream)
     }
 
-    fn post(&self, path: &str, body: &str) -> Answer {
+    fn post(&self, path: &str, body: &str) -> RawHttpResponse {
         let head = format!("POST /group-dispatch-api/{path} HTTP/1.1\ncontent-type: application/json");
-        self.ask(&head, body)
+        self.send(&head, body)
     }
 
-    fn list(&self, query: &str, headers: &str) -> Answer {
+    fn list(&self, query: &str, headers: &str) -> RawHttpResponse {
         let line = format!("GET /group-dispatch-api/whatsapp/queryWhatsAppStatus{query} HTTP/1.1");
-        self.ask(&(line + headers), "")
+        self.send(&(line + headers), "")
     }
 }
 
-struct Answer {
+struct RawHttpResponse {
     status: u16,
     /// The status line and the headers, one a line; hyper writes their names in lower case.
     head: String,
     body: Vec<u8>,
 }
 
-impl Answer {
-    fn read(stream: &mut TcpStream) -> Answer {
+impl RawHttpResponse {
+    fn read(stream: &mut TcpStream) -> RawHttpResponse {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
-        Answer::of(&bytes)
+        RawHttpResponse::parse(&bytes)
     }
 
-    fn of(bytes: &[u8]) -> Answer {
+    fn parse(bytes: &[u8]) -> RawHttpResponse {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head, body: bytes[end + 4..].to_vec() }
+        RawHttpResponse { status, head, body: bytes[end + 4..].to_vec() }
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -106,7 +106,7 @@ const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 
 #[test]
 fn accounts_go_through_the_api() {
-    let served = Served::start(|_| {});
+    let served = HttpServerFixture::start(|_| {});
     let one = r#"{"whatsAppList":["861821726232"]}"#;
     let many: Vec<String> =
         (0..400).map(|n| account(&[("whatsApp", &format!("\"861821{n:06}\"")), ("accountId", "\"\"")])).collect();
@@ -151,7 +151,7 @@ fn refused(data: &str, code: u16, message: &str) -> String {
 
 #[test]
 fn the_list_is_sent_only_when_it_changed() {
-    let served = Served::start(|_| {});
+    let served = HttpServerFixture::start(|_| {});
     served.post("whatsapp/batchOnline", &super::batch(&[account(&[])]));
     let (plain, gzip) = (served.list("", ""), served.list("", "\naccept-encoding: gzip"));
     assert_eq!(plain.header("content-length"), Some(plain.body.len().to_string().as_str()));
@@ -170,9 +170,9 @@ fn the_list_is_sent_only_when_it_changed() {
 
 #[test]
 fn every_request_gets_an_envelope() {
-    let served = Served::start(|http| http.max_body_bytes = 1_000);
+    let served = HttpServerFixture::start(|http| http.max_body_bytes = 1_000);
     let check = |head: &str, body: &str, status: u16, start: &str| {
-        let answer = served.ask(head, body);
+        let answer = served.send(head, body);
         assert_eq!(answer.status, status, "{head}");
         assert!(answer.text().starts_with(start), "{head}: {}", answer.text());
         answer
@@ -209,7 +209,7 @@ fn every_request_gets_an_envelope() {
 /// Whoever waits for what does not come is told so, in the form of the endpoint.
 #[test]
 fn an_answer_comes_in_time() {
-    let served = Served::start(|http| http.request_timeout = Duration::from_millis(20));
+    let served = HttpServerFixture::start(|http| http.request_timeout = Duration::from_millis(20));
     let half = |path: &str| {
         let mut stream = TcpStream::connect(served.address).unwrap();
         write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{{")
@@ -221,7 +221,7 @@ fn an_answer_comes_in_time() {
             let length = stream.read(&mut piece).unwrap();
             told.extend_from_slice(&piece[..length]);
         }
-        let answer = Answer::of(&told);
+        let answer = RawHttpResponse::parse(&told);
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}");
         answer
     };
@@ -237,10 +237,10 @@ fn an_answer_comes_in_time() {
 /// An order that finds no room is not begun, and so none stands in the history.
 #[test]
 fn an_order_that_finds_no_room_is_none() {
-    let served = Served::start(|_| {});
+    let served = HttpServerFixture::start(|_| {});
     let order = || {
         let head = "POST /api/v1/accounts/recycle HTTP/1.1\ncontent-type: application/json";
-        served.ask(head, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)
+        served.send(head, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)
     };
     let recycle = ("861821726232".parse().unwrap(), Command::Recycle { comes_back: false });
     let under_way = served.accounts.reserve(vec![recycle; COMMANDS_IN_FLIGHT]).unwrap();

@@ -5,17 +5,18 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::Desk;
+use super::ApiState;
 use super::events::EventPage;
-use super::form::Form;
-use super::parameters::{Parameters, account};
 use super::problem::Problem;
-use super::streams::{JSON, Lines, NDJSON_LINES, json, paged, raw, whole};
-use crate::audit::{self, AccountRow, Change};
-use crate::http::requests::Query;
+use super::query_parameters::{QueryParameters, parse_account};
+use super::response_body::{JSON, LineFormat, NDJSON_LINES, bytes_response, json_response, stream_pages, to_raw_json};
+use super::response_format::ResponseFormat;
+use crate::audit::{self, AccountRow, FieldChange};
+use crate::http::contract_requests::Query;
 
 /// The account list as CSV (RFC 4180).
-const CSV_LINES: Lines = Lines { content_type: "text/csv; charset=utf-8", head: AccountRow::CSV_HEAD, end: b"\r\n" };
+const CSV_LINES: LineFormat =
+    LineFormat { content_type: "text/csv; charset=utf-8", head: AccountRow::CSV_HEADER, end: b"\r\n" };
 
 /// A page of the account list.
 #[derive(Serialize, ToSchema)]
@@ -31,7 +32,8 @@ pub(in crate::http) struct AccountPage {
 /// What changed in an account between two of its versions.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::http) struct Difference {
+#[schema(as = Difference)]
+pub(in crate::http) struct AccountDiff {
     /// The account number.
     whats_app: String,
     /// The one version.
@@ -39,60 +41,65 @@ pub(in crate::http) struct Difference {
     /// The other.
     to: u64,
     /// The fields that differ.
-    changes: Vec<Change>,
+    changes: Vec<FieldChange>,
 }
 
 /// `GET /accounts`: a page, or everything as lines or as CSV.
-pub(super) fn list(desk: &Desk, query: &Query, form: Form) -> Result<Response, Problem> {
-    let parameters = Parameters::new(query, &["status", "onlineStatus", "prefix", "cursor", "limit"])?;
-    let (wanted, from) = (parameters.accounts()?, parameters.number("cursor")?);
+pub(super) fn list_accounts(desk: &ApiState, query: &Query, form: ResponseFormat) -> Result<Response, Problem> {
+    let parameters = QueryParameters::new(query, &["status", "onlineStatus", "prefix", "cursor", "limit"])?;
+    let (wanted, from) = (parameters.account_filter()?, parameters.number("cursor")?);
     let (lines, written): (_, fn(&AccountRow) -> Vec<u8>) = match form {
-        Form::Page | Form::Live => {
-            let found = desk.audit().accounts(&wanted, from.unwrap_or(0), parameters.limit()?, AccountRow::json);
-            return Ok(json(&AccountPage {
-                accounts: raw(found.lines),
+        ResponseFormat::JsonPage | ResponseFormat::EventStream => {
+            let found = desk.audit().accounts(&wanted, from.unwrap_or(0), parameters.limit()?, AccountRow::to_json);
+            return Ok(json_response(&AccountPage {
+                accounts: to_raw_json(found.lines),
                 next: found.next.map(|next| next.to_string()),
             }));
         }
-        Form::Lines => (NDJSON_LINES, AccountRow::json),
-        Form::Csv => (CSV_LINES, AccountRow::csv),
+        ResponseFormat::NdJson => (NDJSON_LINES, AccountRow::to_json),
+        ResponseFormat::Csv => (CSV_LINES, AccountRow::to_csv),
     };
     let (audit, most) = (desk.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
-    Ok(paged(desk.place()?, lines, from, most, move |from, limit| -> Result<_, audit::Error> {
+    Ok(stream_pages(desk.acquire_stream_permit()?, lines, from, most, move |from, limit| -> Result<_, audit::Error> {
         Ok(audit.accounts(&wanted, from.unwrap_or(0), limit, written))
     }))
 }
 
 /// `GET /accounts/{n}`
-pub(super) fn state(desk: &Desk, number: &str, query: &Query) -> Result<Response, Problem> {
-    let parameters = Parameters::new(query, &["at", "version"])?;
-    let mut line = desk.audit().state_line(account("account", number)?, parameters.as_of()?)?;
+pub(super) fn show_account(desk: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
+    let parameters = QueryParameters::new(query, &["at", "version"])?;
+    let mut line = desk.audit().state_json(parse_account("account", number)?, parameters.as_of()?)?;
     line.push(b'\n');
-    Ok(whole(JSON, line))
+    Ok(bytes_response(JSON, line))
 }
 
 /// `GET /accounts/{n}/events`: a page, or everything as lines.
-pub(super) fn history(desk: &Desk, number: &str, query: &Query, form: Form) -> Result<Response, Problem> {
-    let parameters = Parameters::new(query, &["order", "type", "since", "until", "cursor", "limit"])?;
-    let (account, order, filter) = (account("account", number)?, parameters.order()?, parameters.filter()?);
+pub(super) fn show_history(
+    desk: &ApiState,
+    number: &str,
+    query: &Query,
+    form: ResponseFormat,
+) -> Result<Response, Problem> {
+    let parameters = QueryParameters::new(query, &["order", "type", "since", "until", "cursor", "limit"])?;
+    let (account, order, filter) = (parse_account("account", number)?, parameters.order()?, parameters.filter()?);
     let cursor = parameters.number("cursor")?;
-    if form != Form::Lines {
+    if form != ResponseFormat::NdJson {
         let found = desk.audit().history(account, order, cursor, &filter, parameters.limit()?)?;
-        return Ok(json(&EventPage::of(found)));
+        return Ok(json_response(&EventPage::from_page(found)));
     }
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
     let audit = desk.audit().clone();
     // An account that is unknown is told before anything is sent.
     audit.history(account, order, cursor, &filter, 1)?;
-    Ok(paged(desk.place()?, NDJSON_LINES, cursor, most, move |cursor, limit| {
+    Ok(stream_pages(desk.acquire_stream_permit()?, NDJSON_LINES, cursor, most, move |cursor, limit| {
         audit.history(account, order, cursor, &filter, limit)
     }))
 }
 
 /// `GET /accounts/{n}/diff`
-pub(super) fn diff(desk: &Desk, number: &str, query: &Query) -> Result<Response, Problem> {
-    let parameters = Parameters::new(query, &["from", "to"])?;
-    let (from, to) = (parameters.required("from")?, parameters.required("to")?);
-    let changes = desk.audit().diff(account("account", number)?, from, to)?;
-    Ok(json(&Difference { whats_app: number.to_owned(), from, to, changes }))
+pub(super) fn diff_account(desk: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
+    let parameters = QueryParameters::new(query, &["from", "to"])?;
+    let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
+    let changes = desk.audit().diff(parse_account("account", number)?, from, to)?;
+    Ok(json_response(&AccountDiff { whats_app: number.to_owned(), from, to, changes }))
 }

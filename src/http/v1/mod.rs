@@ -2,42 +2,42 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `table` | paths, methods, and what a key must be for |
+//! | `endpoint_list` | paths, methods, and what a key must be for |
 //! | `routes` | requests to answers |
-//! | `context` | what a handler knows of its request, and whether it may go on |
-//! | `parameters` | what stands in the URL, checked |
-//! | `form` | the form in which an answer is wanted |
+//! | `request_context` | what a handler knows of its request, and whether it may go on |
+//! | `query_parameters` | what stands in the URL, checked |
+//! | `response_format` | the form in which an answer is wanted |
 //! | `problem` | errors as others read them |
 //! | `accounts` | accounts, their state, their history |
 //! | `events` | all facts: pages, streams, the live tail; administrative acts |
-//! | `log` | checkpoints and proofs |
+//! | `log_proofs` | checkpoints and proofs |
 //! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
-//! | `keys` | the API keys |
-//! | `orders` | accounts are brought online, or recycled, by an operator |
+//! | `api_keys` | the API keys |
+//! | `account_orders` | accounts are brought online, or recycled, by an operator |
 //! | `gateways` | the ways to WhatsApp, their sessions |
 //! | `overview` | how everything is, in one answer; the settings |
-//! | `secrets` | secrets are erased |
-//! | `vault` | the master key: how it is, its rotation |
-//! | `upkeep` | projections, verification, replay, export, backup |
-//! | `streams` | bodies that are made while they are sent |
+//! | `account_secrets` | secrets are erased |
+//! | `master_key` | the master key: how it is, its rotation |
+//! | `maintenance` | projections, verification, replay, export, backup |
+//! | `response_body` | bodies that are made while they are sent |
 
+pub(super) mod account_orders;
+pub(super) mod account_secrets;
 pub(super) mod accounts;
-mod context;
+pub(super) mod api_keys;
+mod endpoint_list;
 pub(super) mod events;
-mod form;
 pub(super) mod gateways;
-pub(super) mod keys;
-mod log;
-pub(super) mod orders;
+mod log_proofs;
+pub(super) mod maintenance;
+pub(super) mod master_key;
 pub(super) mod overview;
-mod parameters;
 pub(super) mod problem;
+mod query_parameters;
+mod request_context;
+mod response_body;
+mod response_format;
 mod routes;
-pub(super) mod secrets;
-mod streams;
-mod table;
-pub(super) mod upkeep;
-pub(super) mod vault;
 // What utoipa derives of optional fields names more than it must.
 #[allow(unused_qualifications)]
 pub(super) mod webhooks;
@@ -53,44 +53,44 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+pub use endpoint_list::{API_ENDPOINTS, ApiEndpoint};
 pub use routes::routes;
-pub use table::{ROUTES, Route};
 
-use super::body::Room;
-use crate::access::Door;
+use super::request_body::MemoryBudget;
+use crate::access::Authenticator;
 use crate::actors::Accounts;
 use crate::audit::Audit;
 use crate::config;
 use crate::domain::GatewayKind;
-use crate::gateway::Gateways;
-use crate::limits::{LIVE_READERS, STREAMS};
+use crate::gateway::GatewayRegistry;
+use crate::limits::{LIVE_TAIL_READERS, STREAMED_RESPONSES};
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use problem::Problem;
 
 /// What the answers are made from. Cheap to clone.
 #[derive(Clone)]
-pub struct Desk {
-    inner: Arc<Inner>,
+pub struct ApiState {
+    inner: Arc<ApiStateInner>,
 }
 
-struct Inner {
+struct ApiStateInner {
     audit: Audit,
     /// None where no service runs.
     webhooks: Option<Webhooks>,
     /// None where no service runs.
-    running: Option<Running>,
+    service: Option<ServiceHandles>,
     /// Who may come in.
-    door: Door,
+    authenticator: Authenticator,
     /// Room for bodies.
-    room: Room,
+    memory_budget: MemoryBudget,
     /// Places for readers of the live tail.
-    readers: Arc<Semaphore>,
+    live_reader_permits: Arc<Semaphore>,
     /// Places for answers that are made while they are sent.
-    streams: Arc<Semaphore>,
+    stream_permits: Arc<Semaphore>,
     /// Held by what reads everything: one at a time.
-    reading: Arc<Semaphore>,
-    rebuild: Rebuild,
+    full_scan_permit: Arc<Semaphore>,
+    rebuild: RebuildState,
     /// From a request's head to its answer's head, where work does not take as long as the journal.
     request_timeout: Duration,
     /// Ends what would go on for ever.
@@ -99,32 +99,33 @@ struct Inner {
 
 /// What only a running service has, beside the webhooks. Cheap to clone.
 #[derive(Clone)]
-pub struct Running {
+pub struct ServiceHandles {
     /// The accounts, which commands are for.
     pub accounts: Accounts,
     /// What follows from what happens to them.
-    pub rules: config::Accounts,
+    pub rules: config::AccountSettings,
     /// What seals secrets.
     pub vault: Vault,
     /// The ways to WhatsApp.
-    pub gateways: Gateways,
+    pub gateways: GatewayRegistry,
     /// Which of them serves accounts that no rule names.
     pub default_gateway: GatewayKind,
     /// The settings that it works with, as they are shown.
-    pub settings: Arc<[config::Row]>,
+    pub settings: Arc<[config::SettingRow]>,
 }
 
 /// The rebuild of the roster: the one that runs, and the last one.
 #[derive(Default)]
-struct Rebuild {
+struct RebuildState {
     is_running: AtomicBool,
     position: AtomicU64,
-    last: Mutex<Option<Rebuilt>>,
+    last: Mutex<Option<RebuildResult>>,
 }
 
 /// How a rebuild ended.
 #[derive(Clone, Serialize, ToSchema)]
-struct Rebuilt {
+#[schema(as = Rebuilt)]
+struct RebuildResult {
     /// When.
     #[schema(format = DateTime)]
     at: String,
@@ -135,33 +136,34 @@ struct Rebuilt {
 }
 
 /// What is answered where the work on an answer has panicked.
-pub(super) fn broken(error: &tokio::task::JoinError) -> Response {
-    Problem::work(error).respond()
+pub(super) fn task_failure_response(error: &tokio::task::JoinError) -> Response {
+    Problem::task_failed(error).respond()
 }
 
-impl Desk {
+impl ApiState {
     /// Over `audit`, and the webhooks and what else the service has if one runs; what would go on for ever ends with `stop`.
     pub fn new(
         audit: Audit,
         webhooks: Option<Webhooks>,
-        running: Option<Running>,
-        door: Door,
+        running: Option<ServiceHandles>,
+        door: Authenticator,
         request_timeout: Duration,
         stop: CancellationToken,
-    ) -> Desk {
-        let (readers, streams) = (Arc::new(Semaphore::new(LIVE_READERS)), Arc::new(Semaphore::new(STREAMS)));
-        let (reading, rebuild) = (Arc::new(Semaphore::new(1)), Rebuild::default());
-        let room = Room::new();
-        Desk {
-            inner: Arc::new(Inner {
+    ) -> ApiState {
+        let (readers, streams) =
+            (Arc::new(Semaphore::new(LIVE_TAIL_READERS)), Arc::new(Semaphore::new(STREAMED_RESPONSES)));
+        let (reading, rebuild) = (Arc::new(Semaphore::new(1)), RebuildState::default());
+        let room = MemoryBudget::new();
+        ApiState {
+            inner: Arc::new(ApiStateInner {
                 audit,
                 webhooks,
-                running,
-                door,
-                room,
-                readers,
-                streams,
-                reading,
+                service: running,
+                authenticator: door,
+                memory_budget: room,
+                live_reader_permits: readers,
+                stream_permits: streams,
+                full_scan_permit: reading,
                 rebuild,
                 request_timeout,
                 stop,
@@ -174,9 +176,9 @@ impl Desk {
         self.inner.webhooks.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
     }
 
-    fn running(&self) -> Result<&Running, Problem> {
+    fn service(&self) -> Result<&ServiceHandles, Problem> {
         let words = "this is done by a running service, and none runs here; ask one with --server";
-        self.inner.running.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
+        self.inner.service.as_ref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, words))
     }
 
     fn audit(&self) -> &Audit {

@@ -5,23 +5,23 @@ use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::parameters::Parameters;
 use super::problem::Problem;
-use super::streams::json;
-use super::webhooks::channels;
-use super::{Desk, upkeep};
-use crate::audit::{self, hex};
-use crate::config::Row;
+use super::query_parameters::QueryParameters;
+use super::response_body::json_response;
+use super::webhooks::show_channels;
+use super::{ApiState, maintenance};
+use crate::audit::{self, encode_hex};
+use crate::config::SettingRow;
 use crate::domain::{OnlineStatus, Status};
-use crate::http::requests::Query;
-use crate::projections::Counts;
-use crate::vault::Standing;
-use crate::webhooks::Shown;
+use crate::http::contract_requests::Query;
+use crate::projections::AccountCounts;
+use crate::vault::MasterKeyStatus;
+use crate::webhooks::ChannelView;
 
 /// How everything is.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Overview {
-    accounts: AccountsView,
+    accounts: AccountCountsView,
     /// Registrations that wait.
     registering: usize,
     /// Accounts that are offline against their callers' wish, and may come back.
@@ -30,26 +30,26 @@ pub(in crate::http) struct Overview {
     /// The checkpoint that was signed last; null if none was.
     #[schema(required)]
     checkpoint: Option<CheckpointView>,
-    projections: ProjectionsView,
+    projections: ProjectionLagView,
     /// Both webhooks.
-    webhooks: [Shown; 2],
-    vault: Standing,
+    webhooks: [ChannelView; 2],
+    vault: MasterKeyStatus,
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AccountsCounted)]
-struct AccountsView {
+struct AccountCountsView {
     /// How many there are.
     total: String,
     /// Each status with each online status.
-    by_state: Vec<StateView>,
+    by_state: Vec<StateCountView>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = StateCounted)]
-struct StateView {
+struct StateCountView {
     /// 1 normal, 2 banned.
     #[schema(minimum = 1, maximum = 2)]
     status: u8,
@@ -85,7 +85,7 @@ struct CheckpointView {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProjectionsLag)]
-struct ProjectionsView {
+struct ProjectionLagView {
     /// Events that the account list has not followed yet.
     lag: u64,
 }
@@ -93,57 +93,58 @@ struct ProjectionsView {
 /// The settings that the service works with.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SettingsInEffect)]
-pub(in crate::http) struct Settings {
+pub(in crate::http) struct SettingsView {
     /// All of them.
-    settings: Vec<Row>,
+    settings: Vec<SettingRow>,
 }
 
 /// `GET /overview`
-pub(super) async fn overview(desk: &Desk, query: &Query) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
-    let (webhooks, vault) = (channels(desk.webhooks()?).await?, desk.running()?.vault.standing());
+pub(super) async fn show_overview(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+    QueryParameters::new(query, &[])?;
+    let (webhooks, vault) = (show_channels(desk.webhooks()?).await?, desk.service()?.vault.master_key_status());
     let reading = desk.clone();
-    let overview = spawn_blocking(move || Overview::of(&reading, webhooks, vault));
-    Ok(json(&overview.await.map_err(|error| Problem::work(&error))??))
+    let overview = spawn_blocking(move || Overview::read(&reading, webhooks, vault));
+    Ok(json_response(&overview.await.map_err(|error| Problem::task_failed(&error))??))
 }
 
 /// `GET /settings`
-pub(super) fn settings(desk: &Desk, query: &Query) -> Result<Response, Problem> {
-    Parameters::new(query, &[])?;
-    Ok(json(&Settings { settings: desk.running()?.settings.to_vec() }))
+pub(super) fn list_settings(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+    QueryParameters::new(query, &[])?;
+    Ok(json_response(&SettingsView { settings: desk.service()?.settings.to_vec() }))
 }
 
 impl Overview {
     /// Reads memory and the disk.
-    fn of(desk: &Desk, webhooks: [Shown; 2], vault: Standing) -> Result<Overview, Problem> {
+    fn read(desk: &ApiState, webhooks: [ChannelView; 2], vault: MasterKeyStatus) -> Result<Overview, Problem> {
         let (audit, journal, roster) = (desk.audit(), desk.audit().journal(), desk.audit().roster());
-        let (registering, dropped) = roster.outstanding();
+        let (registering, dropped) = roster.pending_counts();
         let (position, head) = (roster.position(), journal.head());
-        let checkpoint = audit.kept_checkpoint()?;
+        let checkpoint = audit.saved_checkpoint()?;
         Ok(Overview {
             webhooks,
             vault,
-            accounts: AccountsView::of(&roster.counts()),
+            accounts: AccountCountsView::from_counts(&roster.counts()),
             registering,
             dropped,
             journal: JournalView {
                 position: head.to_string(),
-                moved_at: upkeep::moved_at(desk, head)?,
+                moved_at: maintenance::time_at_position(desk, head)?,
                 bytes: journal.store_bytes().map_err(audit::Error::from)?,
             },
-            checkpoint: checkpoint.map(|kept| CheckpointView { size: kept.size.to_string(), root: hex(&kept.root.0) }),
-            projections: ProjectionsView { lag: head.saturating_sub(position) },
+            checkpoint: checkpoint
+                .map(|kept| CheckpointView { size: kept.size.to_string(), root: encode_hex(&kept.root.0) }),
+            projections: ProjectionLagView { lag: head.saturating_sub(position) },
         })
     }
 }
 
-impl AccountsView {
-    fn of(counts: &Counts) -> AccountsView {
-        let state = |(status, online_status, accounts): (Status, OnlineStatus, u64)| StateView {
+impl AccountCountsView {
+    fn from_counts(counts: &AccountCounts) -> AccountCountsView {
+        let state = |(status, online_status, accounts): (Status, OnlineStatus, u64)| StateCountView {
             status: status.code(),
             online_status: online_status.code(),
             accounts,
         };
-        AccountsView { total: counts.total().to_string(), by_state: counts.by_state().map(state).collect() }
+        AccountCountsView { total: counts.total().to_string(), by_state: counts.by_state().map(state).collect() }
     }
 }

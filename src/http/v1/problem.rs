@@ -7,10 +7,10 @@ use utoipa::ToSchema;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
-use crate::access::Denied;
+use crate::access::AuthError;
 use crate::audit;
-use crate::domain::printable;
-use crate::http::fault::shown;
+use crate::domain::escape_controls;
+use crate::http::validation_error::printable_path;
 
 /// Why a request is not carried out.
 #[derive(Debug)]
@@ -24,13 +24,13 @@ pub(super) struct Problem {
     /// After how many seconds it may be asked again, if that is known.
     retry_after: Option<u64>,
     /// Whether what was looked at is not whole.
-    is_fault: bool,
+    is_integrity_fault: bool,
 }
 
 /// A problem (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(in crate::http) struct Body<'a> {
+pub(in crate::http) struct ProblemBody<'a> {
     /// `about:blank`, or `urn:muster:problem:not-whole` where the journal is not what it was.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -49,13 +49,13 @@ pub(in crate::http) struct Body<'a> {
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
         // Whoever asks may ask for anything, and what they ask for stands in the words.
-        let detail = printable(&detail.into());
-        Problem { status, detail, parameter: None, allow: None, retry_after: None, is_fault: false }
+        let detail = escape_controls(&detail.into());
+        Problem { status, detail, parameter: None, allow: None, retry_after: None, is_integrity_fault: false }
     }
 
     /// A parameter is not as it must be; `words` go on from its name.
-    pub(super) fn parameter(name: &str, words: impl std::fmt::Display) -> Problem {
-        let name = shown(name);
+    pub(super) fn invalid_parameter(name: &str, words: impl std::fmt::Display) -> Problem {
+        let name = printable_path(name);
         let detail = format!("{name} {words}");
         Problem { parameter: Some(name), ..Problem::new(StatusCode::BAD_REQUEST, detail) }
     }
@@ -64,13 +64,13 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "nothing has this path; what there is under /api/v1 is in the README")
     }
 
-    pub(super) fn method(allow: &str) -> Problem {
+    pub(super) fn method_not_allowed(allow: &str) -> Problem {
         let detail = format!("this path does not take this method; use {allow}");
         Problem { allow: Some(allow.to_owned()), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
     /// There was no answer in time.
-    pub(super) fn late(limit: Duration) -> Problem {
+    pub(super) fn timed_out(limit: Duration) -> Problem {
         let detail = format!(
             "there was no answer within {limit:?}; what was asked may have been done, or be done yet: look before asking \
              again, or raise http.request_timeout"
@@ -79,16 +79,16 @@ impl Problem {
     }
 
     /// What a task that panicked or was ended leaves.
-    pub(super) fn work(error: &tokio::task::JoinError) -> Problem {
+    pub(super) fn task_failed(error: &tokio::task::JoinError) -> Problem {
         tracing::error!(%error, "the work on a request failed");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, INSIDE)
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR_DETAIL)
     }
 
     pub(super) fn respond(&self) -> Response {
         let Problem { status, detail, parameter, allow, retry_after, .. } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        let kind = if self.is_fault { NOT_WHOLE } else { "about:blank" };
-        let body = Body { kind, title, status: status.as_u16(), detail, parameter: parameter.as_deref() };
+        let kind = if self.is_integrity_fault { INTEGRITY_PROBLEM_TYPE } else { "about:blank" };
+        let body = ProblemBody { kind, title, status: status.as_u16(), detail, parameter: parameter.as_deref() };
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
         *response.status_mut() = *status;
         let headers = response.headers_mut();
@@ -106,8 +106,8 @@ impl Problem {
 }
 
 /// The `type` of a problem that says that the journal is not what it was.
-const NOT_WHOLE: &str = "urn:muster:problem:not-whole";
-pub(super) const INSIDE: &str =
+const INTEGRITY_PROBLEM_TYPE: &str = "urn:muster:problem:not-whole";
+pub(super) const INTERNAL_ERROR_DETAIL: &str =
     "the service failed; the operator finds the cause in the log under this answer's x-request-id";
 
 /// The body of a request could not be read.
@@ -119,8 +119,8 @@ impl From<crate::http::error::Error> for Problem {
 }
 
 /// Whoever asks is not let in, or may not ask this.
-impl From<Denied> for Problem {
-    fn from(denied: Denied) -> Problem {
+impl From<AuthError> for Problem {
+    fn from(denied: AuthError) -> Problem {
         let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN);
         Problem { retry_after: denied.retry_after(), ..Problem::new(status, denied.to_string()) }
     }
@@ -131,25 +131,25 @@ impl From<audit::Error> for Problem {
         let status = match &error {
             audit::Error::UnknownAccount { .. }
             | audit::Error::NoSuchVersion { .. }
-            | audit::Error::NotYet { .. }
+            | audit::Error::BeforeFirstEvent { .. }
             | audit::Error::NotInLog { .. } => StatusCode::NOT_FOUND,
-            audit::Error::NoKey => StatusCode::SERVICE_UNAVAILABLE,
+            audit::Error::LogKeyMissing => StatusCode::SERVICE_UNAVAILABLE,
             audit::Error::Vault(crate::vault::Error::RotationUnderWay) => StatusCode::CONFLICT,
-            audit::Error::OtherKey
-            | audit::Error::CheckpointUnsound { .. }
-            | audit::Error::Shorter { .. }
-            | audit::Error::OtherPast { .. }
-            | audit::Error::Fault(_)
+            audit::Error::LogKeyMismatch
+            | audit::Error::InvalidCheckpoint { .. }
+            | audit::Error::JournalTruncated { .. }
+            | audit::Error::RootMismatch { .. }
+            | audit::Error::Integrity(_)
             | audit::Error::Journal(_)
             | audit::Error::Store(_)
             | audit::Error::Vault(_)
             | audit::Error::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         // What is wrong with the journal is for whoever looks into it, in full; what else went wrong inside stays inside.
-        if status == StatusCode::INTERNAL_SERVER_ERROR && !error.is_fault() {
+        if status == StatusCode::INTERNAL_SERVER_ERROR && !error.is_integrity_fault() {
             tracing::error!(%error, "a question about the journal failed");
-            return Problem::new(status, INSIDE);
+            return Problem::new(status, INTERNAL_ERROR_DETAIL);
         }
-        Problem { is_fault: error.is_fault(), ..Problem::new(status, error.to_string()) }
+        Problem { is_integrity_fault: error.is_integrity_fault(), ..Problem::new(status, error.to_string()) }
     }
 }

@@ -11,48 +11,62 @@ use warp::path::Tail;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::context::Context;
-use super::form::Form;
+use super::endpoint_list::ApiEndpoint;
 use super::problem::Problem;
-use super::table::Route;
-use super::{Desk, accounts, events, gateways, keys, log, orders, overview, secrets, upkeep, vault, webhooks};
-use crate::access::{Pass, Requester};
-use crate::http::body::{Body, linger, read};
-use crate::http::cut::cut_with_key;
-use crate::http::request_id::{Identified, RequestIds, X_REQUEST_ID};
-use crate::http::requests::Query;
-use crate::http::server::Peer;
-use crate::http::traced::Traced;
-use crate::http::visitor;
-use crate::http::within::Admitted;
+use super::request_context::RequestContext;
+use super::response_format::ResponseFormat;
+use super::{
+    ApiState, account_orders, account_secrets, accounts, api_keys, events, gateways, log_proofs, maintenance,
+    master_key, overview, webhooks,
+};
+use crate::access::{AuthContext, Requester};
+use crate::http::authentication;
+use crate::http::contract_requests::Query;
+use crate::http::in_process::InProcessAuth;
+use crate::http::request_body::{RequestBody, drain_unread, read_body};
+use crate::http::request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
+use crate::http::request_trace::RequestTrace;
+use crate::http::revocation::abort_when_key_ends;
+use crate::http::server::PeerAddress;
 use crate::journal::RequestId;
-use crate::limits::{ACCOUNTS_ORDER_BYTES, ORDER_BYTES};
+use crate::limits::{BULK_ACTION_BYTES, WEBHOOK_REQUEST_BYTES};
 
 /// All that is under `/api/v1`.
-pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let ids = std::sync::Arc::new(RequestIds::default());
+pub fn routes(desk: ApiState) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let ids = std::sync::Arc::new(RequestIdGenerator::default());
     warp::path("api")
         .and(warp::path("v1"))
         .and(warp::path::tail())
         .and(warp::method())
         .and(warp::query::<Query>())
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<Peer>().and(warp::ext::optional()).map(|peer, admitted| Who { peer, admitted }))
+        .and(
+            warp::ext::optional::<PeerAddress>()
+                .and(warp::ext::optional())
+                .map(|peer, admitted| RequestSource { peer, in_process: admitted }),
+        )
         .and(warp::body::stream())
-        .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, who: Who, body| {
+        .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, who: RequestSource, body| {
             let (desk, ids) = (desk.clone(), ids.clone());
-            let Identified { id, header } = ids.identify(&headers);
-            let traced = Traced::begin(&method, &Route::documented(&method, tail.as_str()), &headers, id);
-            traced.answer(async move {
+            let IncomingRequestId { id, header } = ids.read_or_generate(&headers);
+            let traced =
+                RequestTrace::start(&method, &ApiEndpoint::documented_path(&method, tail.as_str()), &headers, id);
+            traced.run(async move {
                 let begun = Instant::now();
                 // A page asks for several things at once, and has a line of its own in the log.
-                let is_page = matches!(who, Who { peer: Some(_), admitted: Some(_) });
-                let request =
-                    Request { method: &method, path: tail.as_str(), query: &query, headers: &headers, who, id };
+                let is_page = matches!(who, RequestSource { peer: Some(_), in_process: Some(_) });
+                let request = ApiRequestHead {
+                    method: &method,
+                    path: tail.as_str(),
+                    query: &query,
+                    headers: &headers,
+                    source: who,
+                    id,
+                };
                 let mut body = Box::pin(body);
-                let answered = enter_and_answer(&desk, request, &mut body).await;
+                let answered = authenticate_and_handle(&desk, request, &mut body).await;
                 let mut response = answered.unwrap_or_else(|problem| {
-                    linger(&headers, body);
+                    drain_unread(&headers, body);
                     problem.respond()
                 });
                 if !is_page {
@@ -73,170 +87,176 @@ pub fn routes(desk: Desk) -> impl Filter<Extract = (Response,), Error = Rejectio
 }
 
 /// A request but for its body.
-struct Request<'r> {
+struct ApiRequestHead<'r> {
     method: &'r Method,
     path: &'r str,
     query: &'r Query,
     headers: &'r HeaderMap,
-    who: Who,
+    source: RequestSource,
     id: RequestId,
 }
 
 /// Where a request comes from.
-struct Who {
+struct RequestSource {
     /// None where the data directory is asked, and no service.
-    peer: Option<Peer>,
+    peer: Option<PeerAddress>,
     /// Whoever was let in before, if this process asks for somebody.
-    admitted: Option<Admitted>,
+    in_process: Option<InProcessAuth>,
 }
 
-async fn enter_and_answer<B: Buf>(
-    desk: &Desk,
-    request: Request<'_>,
+async fn authenticate_and_handle<B: Buf>(
+    desk: &ApiState,
+    request: ApiRequestHead<'_>,
     body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
     // However long a refused key waits, it is told so.
-    let pass = match &request.who {
-        Who { admitted: Some(Admitted(pass)), .. } => pass.clone(),
-        Who { admitted: None, peer: Some(Peer(peer)) } => {
-            visitor::enter(&desk.inner.door, request.headers, peer.ip()).await?
+    let pass = match &request.source {
+        RequestSource { in_process: Some(InProcessAuth(pass)), .. } => pass.clone(),
+        RequestSource { in_process: None, peer: Some(PeerAddress(peer)) } => {
+            authentication::authenticate(&desk.inner.authenticator, request.headers, peer.ip()).await?
         }
-        Who { admitted: None, peer: None } => Pass::OWNER,
+        RequestSource { in_process: None, peer: None } => AuthContext::OWNER,
     };
     let limit = desk.inner.request_timeout;
-    let limit = if Route::takes_long(request.method, request.path) { Duration::MAX } else { limit };
-    timeout(limit, answer(desk, request, pass, body)).await.unwrap_or_else(|_| Err(Problem::late(limit)))
+    let limit = if ApiEndpoint::has_no_deadline(request.method, request.path) { Duration::MAX } else { limit };
+    timeout(limit, handle(desk, request, pass, body)).await.unwrap_or_else(|_| Err(Problem::timed_out(limit)))
 }
 
-async fn answer<B: Buf>(
-    desk: &Desk,
-    request: Request<'_>,
-    pass: Pass,
+async fn handle<B: Buf>(
+    desk: &ApiState,
+    request: ApiRequestHead<'_>,
+    pass: AuthContext,
     body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
-    let Request { method, path, query, headers, who: Who { peer, .. }, id } = request;
+    let ApiRequestHead { method, path, query, headers, source: RequestSource { peer, .. }, id } = request;
     let segments: Vec<&str> = path.split('/').collect();
-    let route = Route::of(method.as_str(), &segments)?;
-    let from = peer.map_or_else(|| "command line".to_owned(), |Peer(peer)| peer.to_string());
-    let requester = Requester::new(desk.inner.door.keys().clone(), pass, route.need, id, from);
-    let context = Context { route, path: path.to_owned(), query: query.clone(), requester };
-    context.admit(context.requester.admitted())?;
-    let answered = carry_out(desk, method, headers, &segments, &context, body).await?;
-    if route.only_reads() {
+    let route = ApiEndpoint::find(method.as_str(), &segments)?;
+    let from = peer.map_or_else(|| "command line".to_owned(), |PeerAddress(peer)| peer.to_string());
+    let requester = Requester::new(desk.inner.authenticator.keys().clone(), pass, route.permission, id, from);
+    let context = RequestContext { endpoint: route, path: path.to_owned(), query: query.clone(), requester };
+    context.check_permission(context.requester.initial_context())?;
+    let answered = dispatch(desk, method, headers, &segments, &context, body).await?;
+    if route.is_read_only() {
         // It may have taken long, and is for nobody whose key has ended meanwhile.
         context.authorize()?;
     }
-    Ok(cut_with_key(answered, context.requester))
+    Ok(abort_when_key_ends(answered, context.requester))
 }
 
-async fn carry_out<B: Buf>(
-    desk: &Desk,
+async fn dispatch<B: Buf>(
+    desk: &ApiState,
     method: &Method,
     headers: &HeaderMap,
     segments: &[&str],
-    context: &Context,
+    context: &RequestContext,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
     let query = &context.query;
     match *segments {
         ["webhooks", ..] => {
-            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let body = read_authorized_body(desk, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
             let (desk, method, context) = (desk.clone(), method.clone(), context.clone());
-            to_its_end(async move { webhooks::answer(&desk, method.as_str(), &context, &body).await }).await
+            run_to_completion(async move { webhooks::handle(&desk, method.as_str(), &context, &body).await }).await
         }
         ["keys", ..] => {
-            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let body = read_authorized_body(desk, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
             let (desk, method, context) = (desk.clone(), method.clone(), context.clone());
-            to_its_end(async move { keys::answer(&desk, method.as_str(), &context, &body).await }).await
+            run_to_completion(async move { api_keys::handle(&desk, method.as_str(), &context, &body).await }).await
         }
         ["accounts"] => {
-            let form = Form::among(&[Form::Page, Form::Lines, Form::Csv], headers);
-            reading(desk, query, move |desk, query| accounts::list(desk, query, form)).await
+            let form = ResponseFormat::negotiate(
+                &[ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::Csv],
+                headers,
+            );
+            run_blocking(desk, query, move |desk, query| accounts::list_accounts(desk, query, form)).await
         }
         ["accounts", order] if method == Method::POST => {
-            let body = whole(desk, headers, &mut body, ACCOUNTS_ORDER_BYTES, context).await?;
+            let body = read_authorized_body(desk, headers, &mut body, BULK_ACTION_BYTES, context).await?;
             let (desk, order, context) = (desk.clone(), order.to_owned(), context.clone());
-            to_its_end(async move { orders::answer(&desk, &order, &context, &body).await }).await
+            run_to_completion(async move { account_orders::handle(&desk, &order, &context, &body).await }).await
         }
         ["accounts", number] => {
             let number = number.to_owned();
-            reading(desk, query, move |desk, query| accounts::state(desk, &number, query)).await
+            run_blocking(desk, query, move |desk, query| accounts::show_account(desk, &number, query)).await
         }
         ["accounts", number, "events"] => {
-            let (number, form) = (number.to_owned(), Form::among(&[Form::Page, Form::Lines], headers));
-            reading(desk, query, move |desk, query| accounts::history(desk, &number, query, form)).await
+            let (number, form) = (
+                number.to_owned(),
+                ResponseFormat::negotiate(&[ResponseFormat::JsonPage, ResponseFormat::NdJson], headers),
+            );
+            run_blocking(desk, query, move |desk, query| accounts::show_history(desk, &number, query, form)).await
         }
         ["accounts", number, "diff"] => {
             let number = number.to_owned();
-            reading(desk, query, move |desk, query| accounts::diff(desk, &number, query)).await
+            run_blocking(desk, query, move |desk, query| accounts::diff_account(desk, &number, query)).await
         }
         ["accounts", number, "secrets"] => {
-            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
-            secrets::erase(desk, number, context, &body).await
+            let body = read_authorized_body(desk, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
+            account_secrets::erase_secrets(desk, number, context, &body).await
         }
         ["events"] => {
             let headers = headers.clone();
-            reading(desk, query, move |desk, query| events::list(desk, query, &headers)).await
+            run_blocking(desk, query, move |desk, query| events::list_events(desk, query, &headers)).await
         }
-        ["acts"] => reading(desk, query, events::acts).await,
-        ["log", "checkpoint"] => reading(desk, query, log::checkpoint).await,
-        ["log", "public-key"] => log::public_key(desk, query),
-        ["log", "proof", "inclusion"] => reading(desk, query, log::inclusion).await,
-        ["log", "proof", "consistency"] => reading(desk, query, log::consistency).await,
+        ["acts"] => run_blocking(desk, query, events::list_audit_log).await,
+        ["log", "checkpoint"] => run_blocking(desk, query, log_proofs::show_checkpoint).await,
+        ["log", "public-key"] => log_proofs::show_public_key(desk, query),
+        ["log", "proof", "inclusion"] => run_blocking(desk, query, log_proofs::prove_inclusion).await,
+        ["log", "proof", "consistency"] => run_blocking(desk, query, log_proofs::prove_consistency).await,
         ["log", "proof", "account", number] => {
             let number = number.to_owned();
-            reading(desk, query, move |desk, query| log::bundle(desk, &number, query)).await
+            run_blocking(desk, query, move |desk, query| log_proofs::prove_account(desk, &number, query)).await
         }
         ["vault", ..] => {
-            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let body = read_authorized_body(desk, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
             let (desk, method, context) = (desk.clone(), method.clone(), context.clone());
-            to_its_end(async move { vault::answer(&desk, method.as_str(), &context, &body).await }).await
+            run_to_completion(async move { master_key::handle(&desk, method.as_str(), &context, &body).await }).await
         }
-        ["gateways"] => gateways::list(desk, query),
+        ["gateways"] => gateways::list_gateways(desk, query),
         ["gateways", name, "reconcile"] => {
-            let body = whole(desk, headers, &mut body, ORDER_BYTES, context).await?;
+            let body = read_authorized_body(desk, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
             let (desk, name, context) = (desk.clone(), name.to_owned(), context.clone());
-            to_its_end(async move { gateways::reconcile(&desk, &name, &context, &body).await }).await
+            run_to_completion(async move { gateways::reconcile_gateway(&desk, &name, &context, &body).await }).await
         }
-        ["overview"] => overview::overview(desk, query).await,
-        ["settings"] => overview::settings(desk, query),
-        ["projections"] => reading(desk, query, upkeep::projections).await,
-        ["projections", name, "rebuild"] => upkeep::rebuild(desk, name, context),
-        ["verify"] => upkeep::verify(desk, query).await,
-        ["replay"] => upkeep::replay(desk, query).await,
-        ["export"] => upkeep::export(desk, query),
-        ["backup"] => upkeep::backup(desk, context),
+        ["overview"] => overview::show_overview(desk, query).await,
+        ["settings"] => overview::list_settings(desk, query),
+        ["projections"] => run_blocking(desk, query, maintenance::show_projections).await,
+        ["projections", name, "rebuild"] => maintenance::rebuild_projection(desk, name, context),
+        ["verify"] => maintenance::verify_journal(desk, query).await,
+        ["replay"] => maintenance::replay_journal(desk, query).await,
+        ["export"] => maintenance::export_events(desk, query),
+        ["backup"] => maintenance::create_backup(desk, context),
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "nothing has this path")),
     }
 }
 
 /// The body, if whoever sends it may still ask for this: they may have taken their time.
-async fn whole<B: Buf>(
-    desk: &Desk,
+async fn read_authorized_body<B: Buf>(
+    desk: &ApiState,
     headers: &HeaderMap,
     body: &mut (impl Stream<Item = Result<B, warp::Error>> + Unpin),
     most: usize,
-    context: &Context,
-) -> Result<Body, Problem> {
-    let body = read(headers, body, most, &desk.inner.room).await?;
+    context: &RequestContext,
+) -> Result<RequestBody, Problem> {
+    let body = read_body(headers, body, most, &desk.inner.memory_budget).await?;
     context.authorize()?;
     Ok(body)
 }
 
 /// A change goes on to its end though its caller has gone: what is remembered is what is done.
-async fn to_its_end(
+async fn run_to_completion(
     change: impl Future<Output = Result<Response, Problem>> + Send + 'static,
 ) -> Result<Response, Problem> {
-    tokio::spawn(change.in_current_span()).await.map_err(|error| Problem::work(&error))?
+    tokio::spawn(change.in_current_span()).await.map_err(|error| Problem::task_failed(&error))?
 }
 
 /// What reads the journal does so on a thread for blocking work.
-async fn reading(
-    desk: &Desk,
+async fn run_blocking(
+    desk: &ApiState,
     query: &Query,
-    work: impl FnOnce(&Desk, &Query) -> Result<Response, Problem> + Send + 'static,
+    work: impl FnOnce(&ApiState, &Query) -> Result<Response, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
     let (desk, query) = (desk.clone(), query.clone());
     let done = tokio::task::spawn_blocking(move || work(&desk, &query));
-    done.await.map_err(|error| Problem::work(&error))?
+    done.await.map_err(|error| Problem::task_failed(&error))?
 }

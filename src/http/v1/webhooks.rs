@@ -10,17 +10,20 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 use zeroize::Zeroizing;
 
-use super::context::Context;
-use super::parameters::{Parameters, account, in_time};
 use super::problem::Problem;
-use super::streams::json;
-use super::{Desk, problem};
-use crate::access::Authorized;
-use crate::config::duration;
+use super::query_parameters::{QueryParameters, parse_account, parse_time_parameter};
+use super::request_context::RequestContext;
+use super::response_body::json_response;
+use super::{ApiState, problem};
+use crate::access::Authorization;
+use crate::config::parse_duration;
 use crate::domain::Channel;
-use crate::http::requests::Query;
+use crate::http::contract_requests::Query;
 use crate::limits::SECRET_GRACE;
-use crate::webhooks::{Asked, Chosen, DeliveryView, LetterView, Letters, Page, Refused, Shown, State, Webhooks};
+use crate::webhooks::{
+    ChannelView, DeadLetterAction, DeadLetterScope, DeadLetterView, DeliveryFilter, DeliveryState, DeliveryView,
+    ManagementError, ResultsPage, Webhooks,
+};
 
 /// A position: a number, or its digits, as answers have it.
 #[derive(Clone, Copy, Deserialize)]
@@ -31,7 +34,7 @@ pub(in crate::http) struct Position(u64);
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReceiverUrl, example = json!({"url": "https://example.com/status"}))]
-pub(in crate::http) struct Url {
+pub(in crate::http) struct SetUrlRequest {
     /// Its whole URL, `http` or `https`. It must not lead to an address that the guard refuses.
     url: String,
 }
@@ -40,7 +43,7 @@ pub(in crate::http) struct Url {
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WantedSecret, example = json!({"grace": "24h"}))]
-pub(in crate::http) struct Secret {
+pub(in crate::http) struct SetSecretRequest {
     /// `whsec_` and 24 to 64 bytes in base64; drawn if it is left out.
     #[schema(value_type = Option<String>)]
     secret: Option<Zeroizing<String>>,
@@ -52,7 +55,7 @@ pub(in crate::http) struct Secret {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = AppSecret, example = json!({"tenantId": "500975", "secret": "f9a40a4780f5e1306c46f1c8daecee3b"}))]
-pub(in crate::http) struct AppSecret {
+pub(in crate::http) struct SetAppSecretRequest {
     /// Who the receiver is to the sender, as both agreed: 1 to 64 letters, digits, dots, dashes, underscores.
     tenant_id: String,
     /// 8 to 64 visible ASCII characters.
@@ -64,7 +67,7 @@ pub(in crate::http) struct AppSecret {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Reason, example = json!({"reason": "maintenance"}))]
-pub(in crate::http) struct Reason {
+pub(in crate::http) struct PauseRequest {
     /// 1 to 256 bytes of text on one line, which stands in the history for ever.
     reason: String,
 }
@@ -73,7 +76,7 @@ pub(in crate::http) struct Reason {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = Redelivery, example = json!({"state": "dead", "since": "2026-11-25", "dryRun": true}))]
-pub(in crate::http) struct Redelivery {
+pub(in crate::http) struct RedeliverRequest {
     /// Of this account.
     account: Option<String>,
     /// That stand so, as in `DeliveryState`.
@@ -95,7 +98,7 @@ pub(in crate::http) struct Redelivery {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = DeadLetterChoice)]
-pub(in crate::http) struct Choice {
+pub(in crate::http) struct DeadLetterRequest {
     /// Those of the events at these positions.
     #[serde(default)]
     positions: Vec<Position>,
@@ -112,7 +115,7 @@ pub(in crate::http) struct Choice {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = Closing, example = json!({"reason": "the receiver is gone for good"}))]
-pub(in crate::http) struct Closing {
+pub(in crate::http) struct CloseRequest {
     /// Why: 1 to 256 bytes of text on one line, which stands in the history for ever. It may be left out of a dry run.
     reason: Option<String>,
     /// Whether it is only counted.
@@ -123,9 +126,9 @@ pub(in crate::http) struct Closing {
 /// Both webhooks.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Webhooks)]
-pub(in crate::http) struct Channels {
+pub(in crate::http) struct ChannelList {
     /// `sync`, then `register`.
-    channels: [Shown; 2],
+    channels: [ChannelView; 2],
 }
 
 /// The secret that signs from now on.
@@ -152,169 +155,181 @@ pub(in crate::http) struct DeliveryPage {
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct DeadLetterPage {
     /// The earliest first.
-    dead_letters: Vec<LetterView>,
+    dead_letters: Vec<DeadLetterView>,
     /// What to ask for as `cursor` next; null at the end.
     #[schema(required)]
     next: Option<String>,
 }
 
 /// Answers what is below `/webhooks`.
-pub(super) async fn answer(desk: &Desk, method: &str, context: &Context, body: &[u8]) -> Result<Response, Problem> {
+pub(super) async fn handle(
+    desk: &ApiState,
+    method: &str,
+    context: &RequestContext,
+    body: &[u8],
+) -> Result<Response, Problem> {
     let webhooks = desk.webhooks()?;
     let (query, path): (_, Vec<&str>) = (&context.query, context.path.split('/').skip(1).collect());
     let [name, rest @ ..] = &path[..] else {
-        Parameters::new(query, &[])?;
-        return Ok(json(&Channels { channels: channels(webhooks).await? }));
+        QueryParameters::new(query, &[])?;
+        return Ok(json_response(&ChannelList { channels: show_channels(webhooks).await? }));
     };
-    let channel = channel(name)?;
+    let channel = parse_channel(name)?;
     if let ["deliveries"] = rest {
-        return deliveries(webhooks, channel, query).await;
+        return list_deliveries(webhooks, channel, query).await;
     }
     let known: &[&str] = if rest == ["dead-letters"] { &["cursor", "limit"] } else { &[] };
-    let parameters = Parameters::new(query, known)?;
-    let asker = || context.authorize().map(Authorized::into_asker);
+    let parameters = QueryParameters::new(query, known)?;
+    let asker = || context.authorize().map(Authorization::into_requester_identity);
     match (rest, method) {
         (["dead-letters"], _) => {
             let (cursor, limit) = (parameters.number("cursor")?.unwrap_or(0), parameters.limit()?);
-            let Page { items: dead_letters, next } = webhooks.letters(channel, cursor, limit).await?;
-            return Ok(json(&DeadLetterPage { dead_letters, next: next.map(|next| next.to_string()) }));
+            let ResultsPage { items: dead_letters, next } = webhooks.dead_letters(channel, cursor, limit).await?;
+            return Ok(json_response(&DeadLetterPage { dead_letters, next: next.map(|next| next.to_string()) }));
         }
         (["deliveries", position], _) => {
-            return Ok(json(&webhooks.delivery(channel, parameters.position(position)?).await?));
+            return Ok(json_response(&webhooks.delivery(channel, parameters.position(position)?).await?));
         }
         (["deliveries", position, _resend], _) => {
-            return Ok(json(&webhooks.resend(channel, parameters.position(position)?, asker()?).await?));
+            return Ok(json_response(&webhooks.resend(channel, parameters.position(position)?, asker()?).await?));
         }
         (["url"], "PUT") => {
-            let Url { url } = read(body, r#"{"url":"https://example.com/status"}"#)?;
+            let SetUrlRequest { url } = parse_body(body, r#"{"url":"https://example.com/status"}"#)?;
             webhooks.set_url(channel, Some(&url), asker()?).await?;
         }
         (["url"], _) => webhooks.set_url(channel, None, asker()?).await?,
         (["secret"], "PUT") => {
-            let Secret { secret, grace } = read_or_default(body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
+            let SetSecretRequest { secret, grace } =
+                parse_body_or_default(body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
             let secret = webhooks
                 .set_secret(
                     channel,
                     secret.as_ref().map(|secret| secret.as_str()),
-                    grace_of(grace.as_deref())?,
+                    parse_grace(grace.as_deref())?,
                     asker()?,
                 )
                 .await?;
-            return Ok(json(&NewSecret { channel: channel.short_name(), secret }));
+            return Ok(json_response(&NewSecret { channel: channel.short_name(), secret }));
         }
         (["secret"], _) => webhooks.remove_secrets(channel, asker()?).await?,
         (["app-secret"], "PUT") => {
-            let AppSecret { tenant_id, secret } = read(body, r#"{"tenantId":"500975","secret":"…"}"#)?;
+            let SetAppSecretRequest { tenant_id, secret } = parse_body(body, r#"{"tenantId":"500975","secret":"…"}"#)?;
             webhooks.set_app_secret(channel, Some((&tenant_id, &secret)), asker()?).await?;
         }
         (["app-secret"], _) => webhooks.set_app_secret(channel, None, asker()?).await?,
         (["test"], _) => {
             context.authorize()?;
-            return Ok(json(&webhooks.test(channel).await?));
+            return Ok(json_response(&webhooks.test(channel).await?));
         }
         (["pause"], _) => {
-            let Reason { reason } = read(body, r#"{"reason":"why"}"#)?;
+            let PauseRequest { reason } = parse_body(body, r#"{"reason":"why"}"#)?;
             webhooks.pause(channel, &reason, asker()?).await?;
         }
         (["resume"], _) => webhooks.resume(channel, asker()?).await?,
         (["close"], _) => {
-            let Closing { reason, dry_run } = read(body, r#"{"reason":"why","dryRun":true}, or one of these"#)?;
-            return Ok(json(&webhooks.close(channel, reason.as_deref(), dry_run, asker()?).await?));
+            let CloseRequest { reason, dry_run } =
+                parse_body(body, r#"{"reason":"why","dryRun":true}, or one of these"#)?;
+            return Ok(json_response(&webhooks.close(channel, reason.as_deref(), dry_run, asker()?).await?));
         }
         (["redeliver"], _) => return redeliver(webhooks, channel, body, context).await,
-        (["dead-letters", what], _) => return settle_letters(webhooks, channel, what, body, context).await,
+        (["dead-letters", what], _) => return process_dead_letters(webhooks, channel, what, body, context).await,
         (_, _) => {}
     }
-    Ok(json(&webhooks.show(channel).await?))
+    Ok(json_response(&webhooks.channel_view(channel).await?))
 }
 
 /// How each channel is.
-pub(super) async fn channels(webhooks: &Webhooks) -> Result<[Shown; 2], Problem> {
+pub(super) async fn show_channels(webhooks: &Webhooks) -> Result<[ChannelView; 2], Problem> {
     let [sync, register] = Channel::ALL;
-    Ok([webhooks.show(sync).await?, webhooks.show(register).await?])
+    Ok([webhooks.channel_view(sync).await?, webhooks.channel_view(register).await?])
 }
 
-async fn deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -> Result<Response, Problem> {
-    let parameters = Parameters::new(query, &["account", "state", "since", "until", "cursor", "limit"])?;
-    let asked = Asked {
+async fn list_deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -> Result<Response, Problem> {
+    let parameters = QueryParameters::new(query, &["account", "state", "since", "until", "cursor", "limit"])?;
+    let asked = DeliveryFilter {
         account: parameters.account()?,
-        state: parameters.text("state").map(state).transpose()?,
+        state: parameters.text("state").map(parse_state).transpose()?,
         since: parameters.time("since")?,
         until: parameters.time("until")?,
         from: None,
         to: None,
     };
     let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    let Page { items: deliveries, next } = webhooks.deliveries(channel, asked, cursor, limit).await?;
-    Ok(json(&DeliveryPage { deliveries, next: next.map(|next| next.to_string()) }))
+    let ResultsPage { items: deliveries, next } = webhooks.deliveries(channel, asked, cursor, limit).await?;
+    Ok(json_response(&DeliveryPage { deliveries, next: next.map(|next| next.to_string()) }))
 }
 
-async fn redeliver(webhooks: &Webhooks, channel: Channel, body: &[u8], context: &Context) -> Result<Response, Problem> {
+async fn redeliver(
+    webhooks: &Webhooks,
+    channel: Channel,
+    body: &[u8],
+    context: &RequestContext,
+) -> Result<Response, Problem> {
     let shape = r#"{"account":"…","state":"dead","since":"2026-11-25","until":"…","from":"1","to":"9","dryRun":true}, or some of these"#;
-    let Redelivery { account: number, state: name, since, until, from, to, dry_run } = read(body, shape)?;
-    let asked = Asked {
-        account: number.as_deref().map(|number| account("account", number)).transpose()?,
-        state: name.as_deref().map(state).transpose()?,
-        since: since.as_deref().map(|time| in_time("since", time)).transpose()?,
-        until: until.as_deref().map(|time| in_time("until", time)).transpose()?,
+    let RedeliverRequest { account: number, state: name, since, until, from, to, dry_run } = parse_body(body, shape)?;
+    let asked = DeliveryFilter {
+        account: number.as_deref().map(|number| parse_account("account", number)).transpose()?,
+        state: name.as_deref().map(parse_state).transpose()?,
+        since: since.as_deref().map(|time| parse_time_parameter("since", time)).transpose()?,
+        until: until.as_deref().map(|time| parse_time_parameter("until", time)).transpose()?,
         from: from.map(|from| from.0),
         to: to.map(|to| to.0),
     };
-    if asked.is_everything() {
+    if asked.is_unfiltered() {
         let words = "asks for everything there ever was; say from which position, or narrow it another way";
-        return Err(Problem::parameter("from", words));
+        return Err(Problem::invalid_parameter("from", words));
     }
-    let asker = context.authorize()?.into_asker();
-    Ok(json(&webhooks.redeliver(channel, asked, dry_run, asker).await?))
+    let asker = context.authorize()?.into_requester_identity();
+    Ok(json_response(&webhooks.redeliver(channel, asked, dry_run, asker).await?))
 }
 
-async fn settle_letters(
+async fn process_dead_letters(
     webhooks: &Webhooks,
     channel: Channel,
     what: &str,
     body: &[u8],
-    context: &Context,
+    context: &RequestContext,
 ) -> Result<Response, Problem> {
     let shape = r#"{"positions":["7"]}, {"upTo":"9"} or {"all":true}; to drop them, with "reason":"why""#;
-    let Choice { positions, up_to, all, reason } = read(body, shape)?;
+    let DeadLetterRequest { positions, up_to, all, reason } = parse_body(body, shape)?;
     let letters = match (&positions[..], up_to, all) {
-        ([_, ..], None, false) => Letters::At(positions.iter().map(|position| position.0).collect()),
-        ([], Some(up_to), false) => Letters::UpTo(up_to.0),
-        ([], None, true) => Letters::UpTo(u64::MAX),
+        ([_, ..], None, false) => DeadLetterScope::At(positions.iter().map(|position| position.0).collect()),
+        ([], Some(up_to), false) => DeadLetterScope::UpTo(up_to.0),
+        ([], None, true) => DeadLetterScope::UpTo(u64::MAX),
         _ => return Err(Problem::new(StatusCode::BAD_REQUEST, format!("say which dead letters, in one way: {shape}"))),
     };
     let chosen = match (what, reason) {
-        ("drop", Some(reason)) => Chosen::Drop(reason),
-        ("drop", None) => return Err(Problem::parameter("reason", "is missing; say why they are given up")),
-        (_, None) => Chosen::Replay,
-        (_, Some(_)) => return Err(Problem::parameter("reason", "is for what is dropped; leave it out")),
+        ("drop", Some(reason)) => DeadLetterAction::Drop(reason),
+        ("drop", None) => return Err(Problem::invalid_parameter("reason", "is missing; say why they are given up")),
+        (_, None) => DeadLetterAction::Replay,
+        (_, Some(_)) => return Err(Problem::invalid_parameter("reason", "is for what is dropped; leave it out")),
     };
-    let asker = context.authorize()?.into_asker();
-    Ok(json(&webhooks.settle_letters(channel, letters, chosen, asker).await?))
+    let asker = context.authorize()?.into_requester_identity();
+    Ok(json_response(&webhooks.process_dead_letters(channel, letters, chosen, asker).await?))
 }
 
 /// A channel by its short name, or by its configuration id.
-fn channel(name: &str) -> Result<Channel, Problem> {
+fn parse_channel(name: &str) -> Result<Channel, Problem> {
     let channel = Channel::ALL.into_iter().find(|it| it.short_name() == name || it.configuration_id() == name);
     channel.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, format!("there is no webhook {name:?}; there are: sync, register"))
     })
 }
 
-fn state(name: &str) -> Result<State, Problem> {
-    State::ALL.into_iter().find(|state| state.name() == name).ok_or_else(|| {
-        let known = State::ALL.map(State::name).join(", ");
-        Problem::parameter("state", format_args!("must be one of {known}, not {name:?}"))
+fn parse_state(name: &str) -> Result<DeliveryState, Problem> {
+    DeliveryState::ALL.into_iter().find(|state| state.name() == name).ok_or_else(|| {
+        let known = DeliveryState::ALL.map(DeliveryState::name).join(", ");
+        Problem::invalid_parameter("state", format_args!("must be one of {known}, not {name:?}"))
     })
 }
 
-fn grace_of(text: Option<&str>) -> Result<Duration, Problem> {
+fn parse_grace(text: Option<&str>) -> Result<Duration, Problem> {
     let Some(text) = text else { return Ok(SECRET_GRACE) };
-    duration(text).ok_or_else(|| Problem::parameter("grace", "must be a duration, as in 24h or 0s"))
+    parse_duration(text).ok_or_else(|| Problem::invalid_parameter("grace", "must be a duration, as in 24h or 0s"))
 }
 
 /// A body, which is of this shape.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
+pub(super) fn parse_body<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
     let wrong = || Problem::new(StatusCode::BAD_REQUEST, format!("the body must be one JSON object; send {shape}"));
     // A list would do for serde, and say which field is which by its place alone.
     if !body.trim_ascii_start().starts_with(b"{") {
@@ -335,8 +350,8 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, P
     Ok(read)
 }
 
-fn read_or_default<T: DeserializeOwned + Default>(body: &[u8], shape: &str) -> Result<T, Problem> {
-    if body.trim_ascii().is_empty() { Ok(T::default()) } else { read(body, shape) }
+fn parse_body_or_default<T: DeserializeOwned + Default>(body: &[u8], shape: &str) -> Result<T, Problem> {
+    if body.trim_ascii().is_empty() { Ok(T::default()) } else { parse_body(body, shape) }
 }
 
 impl utoipa::PartialSchema for Position {
@@ -359,15 +374,15 @@ impl TryFrom<serde_json::Value> for Position {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Problem {
+impl From<ManagementError> for Problem {
+    fn from(refused: ManagementError) -> Problem {
         match refused {
-            Refused::Field { field, words } => Problem::parameter(field, words),
-            Refused::NotFound(words) => Problem::new(StatusCode::NOT_FOUND, words),
-            Refused::Conflict(words) => Problem::new(StatusCode::CONFLICT, words),
-            Refused::Failed(error) => {
+            ManagementError::InvalidField { field, words } => Problem::invalid_parameter(field, words),
+            ManagementError::NotFound(words) => Problem::new(StatusCode::NOT_FOUND, words),
+            ManagementError::Conflict(words) => Problem::new(StatusCode::CONFLICT, words),
+            ManagementError::Failed(error) => {
                 tracing::error!(%error, "a request about the webhooks failed");
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, problem::INSIDE)
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, problem::INTERNAL_ERROR_DETAIL)
             }
         }
     }

@@ -31,7 +31,7 @@ async fn an_append_without_events_is_answered() {
 async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
     let fixture = JournalFixture::new();
     let imported = |secret_bytes| Event::AccountImported { content: content(secret_bytes) };
-    let around = schema::encode(&Fact::Event(imported(PAYLOAD_BYTES))).2.len() - PAYLOAD_BYTES;
+    let around = event_codec::encode(&JournalEvent::Account(imported(PAYLOAD_BYTES))).2.len() - PAYLOAD_BYTES;
     let largest = imported(PAYLOAD_BYTES - around);
     fixture.append(1, 0, std::slice::from_ref(&largest)).await.unwrap();
     for (events, what) in [
@@ -44,7 +44,7 @@ async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
         assert!(matches!(refused, Err(Error::TooLarge { .. })), "{what}: {refused:?}");
     }
     fixture.append(1, 1, &vec![Event::CodeSent; BLOCK_RECORDS]).await.unwrap();
-    assert_eq!(fixture.journal.read_at(1).unwrap().unwrap().fact, Fact::Event(largest));
+    assert_eq!(fixture.journal.read_at(1).unwrap().unwrap().event, JournalEvent::Account(largest));
     assert_eq!(fixture.journal.verify().unwrap().events, 1 + BLOCK_RECORDS as u64);
 }
 
@@ -54,7 +54,7 @@ async fn concurrent_appenders_make_one_gapless_order() {
     let (accounts, appenders, each) = (8, 4, 25);
     let fixture = JournalFixture::new();
     let appenders: Vec<_> = (0..accounts * appenders)
-        .map(|number| tokio::spawn(fight(fixture.journal.clone(), number % accounts, each)))
+        .map(|number| tokio::spawn(append_contended(fixture.journal.clone(), number % accounts, each)))
         .collect();
     let mut answered = Vec::new();
     for appender in appenders {
@@ -64,13 +64,13 @@ async fn concurrent_appenders_make_one_gapless_order() {
     assert_eq!(all.len(), answered.len());
     assert_eq!(all.len() as u64, fixture.journal.head());
 
-    let mut heads: HashMap<Stream, Head> = HashMap::new();
+    let mut heads: HashMap<StreamId, StreamHead> = HashMap::new();
     for (record, position) in all.iter().zip(1..) {
         let head = heads.entry(record.stream).or_default();
         assert_eq!((record.position, record.version, record.previous), (position, head.version + 1, head.position));
-        *head = Head { position, version: record.version };
+        *head = StreamHead { position, version: record.version };
     }
-    assert!(heads.iter().all(|(stream, head)| fixture.journal.head_of(*stream) == *head));
+    assert!(heads.iter().all(|(stream, head)| fixture.journal.stream_head(*stream) == *head));
     answered.sort_by_key(|record| record.position);
     assert_eq!(answered, all, "each appender was told what is there");
     assert_eq!(fixture.commits.try_iter().flatten().collect::<Vec<_>>(), all, "commits were seen in order, each once");
@@ -81,25 +81,25 @@ async fn concurrent_appenders_make_one_gapless_order() {
 /// Each fact is counted under its name, and blocks by what is in them.
 #[tokio::test]
 async fn what_is_appended_is_counted() {
-    for fact in facts() {
-        assert_eq!(fact.event_type().map(EventType::word), fact.name());
+    for fact in sample_journal_events() {
+        assert_eq!(fact.metric_event_type().map(EventType::word), fact.name());
     }
     let counted: BTreeSet<&str> = EventType::ALL.iter().map(|event_type| event_type.word()).collect();
-    assert_eq!(counted, names().collect(), "no name is counted that is none, and none is missing");
+    assert_eq!(counted, event_type_names().collect(), "no name is counted that is none, and none is missing");
     let fixture = JournalFixture::new();
     fixture.append(1, 0, &[Event::CodeSent, Event::CodeSent]).await.unwrap();
     fixture.append(1, 2, &[Event::Registered]).await.unwrap();
     fixture.append(1, 2, &[Event::Registered]).await.unwrap_err();
-    let events = |event_type| fixture.journal.metrics().events.at(event_type).get();
+    let events = |event_type| fixture.journal.metrics().events.with(event_type).get();
     assert_eq!((events(EventType::CodeSent), events(EventType::Registered)), (2, 1));
 }
 
 /// Appends one or two events `times` times, against others who do the same.
-async fn fight(journal: Journal, number: u64, times: usize) -> Vec<Recorded> {
-    let mut answered: Vec<Recorded> = Vec::new();
+async fn append_contended(journal: Journal, number: u64, times: usize) -> Vec<JournalRecord> {
+    let mut answered: Vec<JournalRecord> = Vec::new();
     for time in 0..times {
         let events = vec![Event::CodeSent; 1 + time % 2];
-        let mut expected = journal.head_of(of_account(number)).version;
+        let mut expected = journal.stream_head(account_stream(number)).version;
         let records = loop {
             match journal.append(append(number, expected, &events)).await {
                 Ok(records) => break records,

@@ -6,14 +6,14 @@
 use std::fmt::Write;
 use std::fs;
 
-use super::bytes::{golden, hex, unhex};
+use super::encoding::{golden, hex, unhex};
 use super::*;
 
 /// Every journal there ever was a format of, the present one last.
 const JOURNALS: [&str; 1] = ["journal_format_1"];
 
 /// What happened in them: every type of fact, in histories that the rules allow.
-async fn live(fixture: &JournalFixture) {
+async fn append_sample_history(fixture: &JournalFixture) {
     let [
         imported,
         replaced,
@@ -28,7 +28,7 @@ async fn live(fixture: &JournalFixture) {
         submitted,
         registered,
         ..,
-    ] = samples();
+    ] = sample_events();
     let failed = Event::RegistrationFailed { reason: Reason::new("wrong code"), attempt: 1, still_waiting: true };
     fixture.append(1, 0, &[imported, online]).await.unwrap();
     fixture.append(2, 0, &[requested]).await.unwrap();
@@ -39,10 +39,10 @@ async fn live(fixture: &JournalFixture) {
     fixture.append(2, 3, &[failed]).await.unwrap();
     fixture.append(1, 5, &[offline]).await.unwrap();
     // The acts of the first release; the bytes of later ones are in `journal_payloads`.
-    for fact in facts().into_iter().skip(samples().len()).take(3) {
-        let Fact::Act(act) = fact else { continue };
+    for fact in sample_journal_events().into_iter().skip(sample_events().len()).take(3) {
+        let JournalEvent::Administration(act) = fact else { continue };
         let origin = Origin { principal: Principal::Operator(2), request: RequestId(9) };
-        fixture.journal.record_act(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();
+        fixture.journal.append_administrative_event(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();
     }
     fixture.append(1, 6, &[banned]).await.unwrap();
     fixture.append(2, 4, &[submitted, registered]).await.unwrap();
@@ -52,9 +52,10 @@ async fn live(fixture: &JournalFixture) {
 #[tokio::test]
 async fn a_journal_has_its_bytes() {
     let fixture = JournalFixture::new();
-    live(&fixture).await;
-    let block =
-        |block: Result<(u64, store::Value), store::Error>| block.map(|(first, it)| format!("{first} {}", hex(&it)));
+    append_sample_history(&fixture).await;
+    let block = |block: Result<(u64, store::StoredValue), store::Error>| {
+        block.map(|(first, it)| format!("{first} {}", hex(&it)))
+    };
     let blocks: Vec<String> = fixture.store.blocks_from(0).map(|it| block(it).unwrap()).collect();
     golden("journal_format_1", &blocks.join("\n"));
 }
@@ -75,15 +76,15 @@ async fn journals_of_all_formats_are_read() {
         let mut accounts = [Account::initial(), Account::initial()];
         let mut happened = String::new();
         let report = fixture.journal.verify_with(|record| {
-            writeln!(happened, "{:>2} {:?}", record.position, record.fact).unwrap();
-            let Some((number, event)) = record.event() else { return Ok(()) };
+            writeln!(happened, "{:>2} {:?}", record.position, record.event).unwrap();
+            let Some((number, event)) = record.account_event() else { return Ok(()) };
             let state = if number == account(1) { &mut accounts[0] } else { &mut accounts[1] };
-            assert!(state.allows(event), "{name}: {event:?}");
+            assert!(state.is_valid_next(event), "{name}: {event:?}");
             state.evolve(event);
             Ok(())
         });
         assert_eq!(report.unwrap().events, fixture.journal.head());
-        assert_eq!(accounts, [1, 2].map(|number| fixture.journal.load(account(number)).unwrap().0), "{name}");
+        assert_eq!(accounts, [1, 2].map(|number| fixture.journal.load_account(account(number)).unwrap().0), "{name}");
         let [first, second] = accounts;
         golden("journals_folded", &format!("{happened}\n{first:#?}\n{second:#?}"));
     }

@@ -2,7 +2,7 @@
 //!
 //! | file | what it tries |
 //! |---|---|
-//! | `bytes` | the bytes of every event type and version, for ever |
+//! | `encoding` | the bytes of every event type and version, for ever |
 //! | `appending` | conflicts, limits, many appenders at once |
 //! | `reading` | pages, single records, accounts with and without snapshots |
 //! | `golden` | whole journals of every format there ever was |
@@ -11,7 +11,7 @@
 //! | `verifying` | a changed byte anywhere is found |
 
 mod appending;
-mod bytes;
+mod encoding;
 mod golden;
 mod opening;
 mod proving;
@@ -26,8 +26,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{
-    Account, AccountType, Channel, Content, Deed, Fingerprint, GatewayKind, Grant, Order, Proof, ProviderCall, Reason,
-    Role, Sealed, SigningScheme, TaskId, VerifyType,
+    Account, AccountOrder, AccountType, AdministrativeEvent, Channel, Content, CredentialVerifier, Fingerprint,
+    GatewayKind, Grant, ProviderCall, Reason, Role, SealedBytes, SigningScheme, TaskId, VerifyType,
 };
 use crate::testkit::fixture::open_store;
 use crate::testkit::sample::content_with;
@@ -43,7 +43,7 @@ struct JournalFixture {
     journal: Journal,
     store: Store,
     /// What `on_commit` saw.
-    commits: std_mpsc::Receiver<Vec<Recorded>>,
+    commits: std_mpsc::Receiver<Vec<JournalRecord>>,
     directory: TempDir,
 }
 
@@ -55,7 +55,7 @@ impl JournalFixture {
     fn open(directory: TempDir) -> Result<JournalFixture, Error> {
         let store = open_store(directory.path());
         let (seen, commits) = std_mpsc::channel();
-        let on_commit: OnCommit = Box::new(move |records| seen.send(records.to_vec()).unwrap_or_default());
+        let on_commit: CommitCallback = Box::new(move |records| seen.send(records.to_vec()).unwrap_or_default());
         Ok(JournalFixture { journal: Journal::open(store.clone(), on_commit)?, store, commits, directory })
     }
 
@@ -73,7 +73,7 @@ impl JournalFixture {
         JournalFixture::open(self.close()).unwrap()
     }
 
-    async fn append(&self, account: u64, expected_version: u64, events: &[Event]) -> Result<Vec<Recorded>, Error> {
+    async fn append(&self, account: u64, expected_version: u64, events: &[Event]) -> Result<Vec<JournalRecord>, Error> {
         self.journal.append(append(account, expected_version, events)).await
     }
 
@@ -85,13 +85,13 @@ impl JournalFixture {
     /// Goes on with that, from the event after the first `from` to that after the first `to`.
     async fn fill_on(&self, accounts: u64, from: u64, to: u64) {
         for number in from..to {
-            self.append(number % accounts, number / accounts, &[samples()[number as usize % 13].clone()])
+            self.append(number % accounts, number / accounts, &[sample_events()[number as usize % 13].clone()])
                 .await
                 .unwrap();
         }
     }
 
-    fn all(&self) -> Vec<Recorded> {
+    fn all(&self) -> Vec<JournalRecord> {
         self.journal.read_after(0, usize::MAX).unwrap()
     }
 }
@@ -102,14 +102,14 @@ fn account(number: u64) -> AccountNumber {
 }
 
 /// Its history.
-fn of_account(number: u64) -> Stream {
-    Stream::Account(account(number))
+fn account_stream(number: u64) -> StreamId {
+    StreamId::Account(account(number))
 }
 
-fn append(number: u64, expected_version: u64, events: &[Event]) -> Append {
+fn append(number: u64, expected_version: u64, events: &[Event]) -> AppendRequest {
     let (account, at) = (account(number), AT);
     let origin = Origin { principal: Principal::Caller(7), request: RequestId(0x0123_4567_89ab_cdef) };
-    Append { account, expected_version, events: events.to_vec(), origin, at }
+    AppendRequest { account, expected_version, events: events.to_vec(), origin, at }
 }
 
 fn content(secret_bytes: usize) -> Arc<Content> {
@@ -119,13 +119,13 @@ fn content(secret_bytes: usize) -> Arc<Content> {
         content.public_key = "public".to_owned();
         content.account_id = Some(String::new());
         content.next_key_id = Some("1".to_owned());
-        content.secrets = Sealed(vec![0xa5; secret_bytes].into());
+        content.secrets = SealedBytes(vec![0xa5; secret_bytes].into());
         content.fingerprint = Fingerprint(std::array::from_fn(|at| at as u8));
     })
 }
 
 /// An event of each type, in the order of their registered numbers, from 1.
-fn samples() -> [Event; 17] {
+fn sample_events() -> [Event; 17] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
     [
         Event::AccountImported { content: content(4) },
@@ -146,70 +146,80 @@ fn samples() -> [Event; 17] {
             lifetime: LIFETIME,
         },
         Event::CodeSent,
-        Event::CodeSubmitted { code: Sealed(Box::new([1, 2, 3])) },
+        Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) },
         Event::Registered,
         Event::RegistrationFailed { reason: Reason::none(), attempt: 5, still_waiting: true },
         Event::SecretsErased { reason: Reason::new("the customer asked for it") },
         Event::GatewayAssigned { gateway: GatewayKind::Bridge },
-        Event::PinKept { pin: Sealed(Box::new([4, 5, 6])) },
+        Event::PinKept { pin: SealedBytes(Box::new([4, 5, 6])) },
         Event::ProviderCalled { call: ProviderCall::Register, at: Timestamp(1_700_000_000_000_000) },
     ]
 }
 
 /// A fact of each type, in the order of their registered numbers.
-fn facts() -> Vec<Fact> {
+fn sample_journal_events() -> Vec<JournalEvent> {
     let acts = [
-        Deed::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
-        Deed::BackupTaken { position: 41 },
-        Deed::Restored { position: 40 },
-        Deed::WebhookUrlSet { channel: Channel::SyncStatus, url: "https://example.com/hooks".to_owned() },
-        Deed::WebhookSecretSet {
+        AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
+        AdministrativeEvent::BackupTaken { position: 41 },
+        AdministrativeEvent::Restored { position: 40 },
+        AdministrativeEvent::WebhookUrlSet {
+            channel: Channel::SyncStatus,
+            url: "https://example.com/hooks".to_owned(),
+        },
+        AdministrativeEvent::WebhookSecretSet {
             channel: Channel::RegisterStatus,
             scheme: SigningScheme::Standard,
             name: "3f2a91c0".to_owned(),
             grace_until: Some(Timestamp(1_700_000_100_000_000)),
         },
-        Deed::WebhookPaused { channel: Channel::SyncStatus, reason: "maintenance".to_owned() },
-        Deed::WebhookResumed { channel: Channel::SyncStatus },
-        Deed::WebhookRedelivered {
+        AdministrativeEvent::WebhookPaused { channel: Channel::SyncStatus, reason: "maintenance".to_owned() },
+        AdministrativeEvent::WebhookResumed { channel: Channel::SyncStatus },
+        AdministrativeEvent::WebhookRedelivered {
             channel: Channel::SyncStatus,
             what: "from position 1 to 9".to_owned(),
             deliveries: 5,
         },
-        Deed::WebhookLettersDropped {
+        AdministrativeEvent::WebhookLettersDropped {
             channel: Channel::RegisterStatus,
             what: "position 7".to_owned(),
             deliveries: 1,
             reason: "a test account".to_owned(),
         },
-        Deed::ApiKeyCreated(Grant {
+        AdministrativeEvent::ApiKeyCreated(Grant {
             id: 2,
             name: "dispatch".to_owned(),
             role: Role::Caller,
             accounts: vec!["8618".to_owned(), "44".to_owned()],
-            expires: Some(Timestamp(1_700_000_200_000_000)),
-            proof: Proof::Hash([7; 32]),
+            expires_at: Some(Timestamp(1_700_000_200_000_000)),
+            verifier: CredentialVerifier::Hash([7; 32]),
         }),
-        Deed::ApiKeyRevoked { id: 2 },
-        Deed::MasterKeyRotated { rewrapped: 41 },
-        Deed::ApiKeyCreated(Grant {
+        AdministrativeEvent::ApiKeyRevoked { id: 2 },
+        AdministrativeEvent::MasterKeyRotated { rewrapped: 41 },
+        AdministrativeEvent::ApiKeyCreated(Grant {
             id: 3,
             name: "old back-end".to_owned(),
             role: Role::Caller,
             accounts: vec!["8618".to_owned()],
-            expires: Some(Timestamp(1_700_000_200_000_000)),
-            proof: Proof::Tenant("500975".to_owned()),
+            expires_at: Some(Timestamp(1_700_000_200_000_000)),
+            verifier: CredentialVerifier::Tenant("500975".to_owned()),
         }),
-        Deed::AccountsOrdered { order: Order::Recycle, accounts: 2, reason: "maintenance".to_owned() },
-        Deed::ReconciliationOrdered { gateway: GatewayKind::Bridge, reason: "it was restored".to_owned() },
-        Deed::WebhookClosed {
+        AdministrativeEvent::AccountsOrdered {
+            order: AccountOrder::Recycle,
+            accounts: 2,
+            reason: "maintenance".to_owned(),
+        },
+        AdministrativeEvent::ReconciliationOrdered {
+            gateway: GatewayKind::Bridge,
+            reason: "it was restored".to_owned(),
+        },
+        AdministrativeEvent::WebhookClosed {
             channel: Channel::RegisterStatus,
             deliveries: 12,
             reason: "the receiver is gone for good".to_owned(),
         },
-        Deed::MasterKeyRotationAborted { rewrapped: 40 },
-        Deed::MasterKeyRotationFinished { rewrapped: 2 },
+        AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 40 },
+        AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 2 },
     ];
-    let act = |deed| Fact::Act(Act { deed, from: "127.0.0.1:40000".to_owned() });
-    samples().into_iter().map(Fact::Event).chain(acts.into_iter().map(act)).collect()
+    let act = |deed| JournalEvent::Administration(AuditLogEntry { event: deed, source: "127.0.0.1:40000".to_owned() });
+    sample_events().into_iter().map(JournalEvent::Account).chain(acts.into_iter().map(act)).collect()
 }

@@ -6,18 +6,18 @@ use super::*;
 
 /// What a start must find again.
 #[derive(Debug, PartialEq)]
-struct Found {
+struct ReopenedState {
     root: (u64, Root),
     accounts: usize,
-    heads: Vec<Head>,
-    records: Vec<Recorded>,
+    heads: Vec<StreamHead>,
+    records: Vec<JournalRecord>,
 }
 
-fn found(fixture: &JournalFixture) -> Found {
-    Found {
+fn read_state(fixture: &JournalFixture) -> ReopenedState {
+    ReopenedState {
         root: fixture.journal.root(),
-        accounts: fixture.journal.accounts(),
-        heads: (0..6).map(|number| fixture.journal.head_of(of_account(number))).collect(),
+        accounts: fixture.journal.account_count(),
+        heads: (0..6).map(|number| fixture.journal.stream_head(account_stream(number))).collect(),
         records: fixture.all(),
     }
 }
@@ -30,16 +30,16 @@ async fn a_start_finds_what_was_there() {
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     );
     fixture.fill(5, 21).await;
-    let before = found(&fixture);
+    let before = read_state(&fixture);
     let fixture = fixture.reopened();
-    assert_eq!(found(&fixture), before, "without a checkpoint");
-    fixture.journal.save_checkpoint().unwrap();
+    assert_eq!(read_state(&fixture), before, "without a checkpoint");
+    fixture.journal.save_startup_checkpoint().unwrap();
     let fixture = fixture.reopened();
-    assert_eq!(found(&fixture), before, "with one");
-    fixture.append(5, 0, &samples()).await.unwrap();
-    let before = found(&fixture);
+    assert_eq!(read_state(&fixture), before, "with one");
+    fixture.append(5, 0, &sample_events()).await.unwrap();
+    let before = read_state(&fixture);
     let fixture = fixture.reopened();
-    assert_eq!(found(&fixture), before, "with one, and events after it");
+    assert_eq!(read_state(&fixture), before, "with one, and events after it");
     assert_eq!(fixture.append(5, 17, &[Event::BanLifted]).await.unwrap()[0].position, 39, "it goes on where it was");
     fixture.journal.verify().unwrap();
 }
@@ -51,27 +51,27 @@ async fn a_checkpoint_with_newer_heads_is_brought_to_one_point() {
     fixture.fill(2, 4).await;
     let (position, tree) = fixture.journal.shared.tree.lock().unwrap().clone();
     fixture.fill_on(2, 4, 9).await;
-    let checkpoint = Checkpoint::write(fixture.store.id(), position, &tree, &[], &fixture.journal.shared.heads);
-    fixture.store.save_cache(CHECKPOINT, &checkpoint).unwrap();
-    let before = found(&fixture);
-    assert_eq!(found(&fixture.reopened()), before);
+    let checkpoint = StartupCheckpoint::encode(fixture.store.id(), position, &tree, &[], &fixture.journal.shared.heads);
+    fixture.store.save_cache(STARTUP_CHECKPOINT, &checkpoint).unwrap();
+    let before = read_state(&fixture);
+    assert_eq!(read_state(&fixture.reopened()), before);
 }
 
 #[tokio::test]
 async fn a_damaged_checkpoint_is_ignored() {
     let fixture = JournalFixture::new();
     fixture.fill(5, 21).await;
-    fixture.journal.save_checkpoint().unwrap();
-    let before = found(&fixture);
+    fixture.journal.save_startup_checkpoint().unwrap();
+    let before = read_state(&fixture);
     let mut directory = fixture.close();
-    let path = directory.path().join("cache").join(CHECKPOINT);
+    let path = directory.path().join("cache").join(STARTUP_CHECKPOINT);
     let whole = fs::read(&path).unwrap();
     let mut flipped = whole.clone();
     flipped[40] ^= 1;
     for damaged in [vec![], flipped, whole[..whole.len() - 1].to_vec()] {
         fs::write(&path, damaged).unwrap();
         let fixture = JournalFixture::open(directory).unwrap();
-        assert_eq!(found(&fixture), before);
+        assert_eq!(read_state(&fixture), before);
         directory = fixture.close();
     }
 }
@@ -82,7 +82,7 @@ async fn a_damaged_checkpoint_is_ignored() {
 async fn a_journal_that_came_back_shorter_is_refused() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 3).await;
-    fixture.store.mark_durable(5).unwrap();
+    fixture.store.set_high_water_mark(5).unwrap();
     let refused = JournalFixture::open(fixture.close()).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(refused.contains("it ends at position 3, and position 5 was there before"), "{refused}");
 }
@@ -92,13 +92,13 @@ async fn a_journal_that_came_back_shorter_is_refused() {
 async fn another_journals_checkpoint_is_ignored() {
     let (long, short) = (JournalFixture::new(), JournalFixture::new());
     long.fill(1, 5).await;
-    long.journal.save_checkpoint().unwrap();
+    long.journal.save_startup_checkpoint().unwrap();
     short.fill(1, 3).await;
-    let before = found(&short);
+    let before = read_state(&short);
     let (long, short) = (long.close(), short.close());
-    let cache = |directory: &TempDir| directory.path().join("cache").join(CHECKPOINT);
+    let cache = |directory: &TempDir| directory.path().join("cache").join(STARTUP_CHECKPOINT);
     fs::copy(cache(&long), cache(&short)).unwrap();
-    assert_eq!(found(&JournalFixture::open(short).unwrap()), before);
+    assert_eq!(read_state(&JournalFixture::open(short).unwrap()), before);
 }
 
 #[tokio::test]

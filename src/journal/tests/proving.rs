@@ -1,11 +1,11 @@
 //! Proofs: each record in each tree, each tree in each later one, and no forged ones.
 
-use super::super::tree::RUN_LEAVES;
+use super::super::merkle_tree::SUBTREE_LEAVES;
 use super::*;
 
 /// The roots of all sizes, by the definition.
 fn roots(leaves: &[Vec<u8>]) -> Vec<Root> {
-    let mut tree = Tree::default();
+    let mut tree = MerkleTree::default();
     let mut roots = vec![tree.root()];
     for leaf in leaves {
         tree.push(leaf);
@@ -17,11 +17,11 @@ fn roots(leaves: &[Vec<u8>]) -> Vec<Root> {
 /// More than two runs, in blocks that do not end where runs do; some sizes around each power of two and each run.
 async fn fixture() -> (JournalFixture, Vec<Vec<u8>>, Vec<u64>) {
     let fixture = JournalFixture::new();
-    let events = 2 * RUN_LEAVES + 90;
+    let events = 2 * SUBTREE_LEAVES + 90;
     for version in (0..events).step_by(10) {
         fixture.append(0, version, &vec![Event::CodeSent; (events - version).min(10) as usize]).await.unwrap();
     }
-    let leaves = (1..=events).map(|position| fixture.journal.leaf_at(position).unwrap().unwrap()).collect();
+    let leaves = (1..=events).map(|position| fixture.journal.record_bytes_at(position).unwrap().unwrap()).collect();
     let sizes = [1, 2, 3, 7, 8, 100, 255, 256, 257, 300, 511, 512, 513, 600, 602];
     (fixture, leaves, sizes.into())
 }
@@ -35,7 +35,8 @@ async fn each_record_is_proved_in_each_tree() {
         for position in (1..=size).step_by(7).chain([size]) {
             let record = &leaves[position as usize - 1];
             let proof = fixture.journal.inclusion_proof(position, size).unwrap().unwrap();
-            let shown = |record: &[u8], position, size, proof: &[_]| root_by_inclusion(record, position, size, proof);
+            let shown =
+                |record: &[u8], position, size, proof: &[_]| root_from_inclusion_proof(record, position, size, proof);
             let root = Some(roots[size as usize]);
             assert_eq!(shown(record, position, size, &proof), root, "{position} in {size}");
             // Nothing else is shown by it.
@@ -68,7 +69,7 @@ async fn each_tree_is_proved_in_each_later_one() {
         for earlier in sizes.iter().filter(|size| *size <= later) {
             let (earlier, later) = (*earlier, *later);
             let proof = fixture.journal.consistency_proof(earlier, later).unwrap().unwrap();
-            let holds = |before, after, proof: &[_]| consistency_holds(earlier, before, later, after, proof);
+            let holds = |before, after, proof: &[_]| verify_consistency(earlier, before, later, after, proof);
             assert!(holds(root(earlier), root(later), &proof), "{earlier} in {later}");
             let other = Root([7; 32]);
             assert!(!holds(other, root(later), &proof), "another beginning");
@@ -98,7 +99,7 @@ async fn proofs_survive_a_restart() {
     let before = proofs(&fixture);
     let fixture = fixture.reopened();
     assert_eq!(proofs(&fixture), before, "without a checkpoint");
-    fixture.journal.save_checkpoint().unwrap();
+    fixture.journal.save_startup_checkpoint().unwrap();
     assert_eq!(proofs(&fixture.reopened()), before, "with one");
 }
 
@@ -107,16 +108,17 @@ async fn proofs_survive_a_restart() {
 async fn acts_are_recorded() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 2).await;
-    let act = Act { deed: Deed::BackupTaken { position: 2 }, from: "command line".to_owned() };
+    let act =
+        AuditLogEntry { event: AdministrativeEvent::BackupTaken { position: 2 }, source: "command line".to_owned() };
     let origin = Origin { principal: Principal::Operator(3), request: RequestId(9) };
     for version in 1..=2 {
-        let recorded = fixture.journal.record_act(act.clone(), origin, Timestamp(5)).await.unwrap();
+        let recorded = fixture.journal.append_administrative_event(act.clone(), origin, Timestamp(5)).await.unwrap();
         let [recorded] = &recorded[..] else { panic!("one record") };
-        assert_eq!((recorded.stream, recorded.version), (Stream::Administration, version));
-        assert_eq!(recorded.fact, Fact::Act(act.clone()));
+        assert_eq!((recorded.stream, recorded.version), (StreamId::Administration, version));
+        assert_eq!(recorded.event, JournalEvent::Administration(act.clone()));
     }
     let fixture = fixture.reopened();
-    let acts: Vec<_> = fixture.journal.history_after(Stream::Administration, 0, 10).unwrap();
+    let acts: Vec<_> = fixture.journal.history_after(StreamId::Administration, 0, 10).unwrap();
     assert_eq!(acts.iter().map(|it| (it.position, it.previous)).collect::<Vec<_>>(), [(3, 0), (4, 3)]);
-    assert_eq!((fixture.journal.accounts(), fixture.journal.verify().unwrap().accounts), (1, 1));
+    assert_eq!((fixture.journal.account_count(), fixture.journal.verify().unwrap().accounts), (1, 1));
 }

@@ -48,7 +48,7 @@ async fn a_scan_backwards_looks_at_so_many_and_no_more() {
     for position in [0, 1, 2, 41, 55, 71, head, head + 1, u64::MAX] {
         for most in [1, 7, 30, head, u64::MAX] {
             let mut seen = Vec::new();
-            let take = |record: Recorded| {
+            let take = |record: JournalRecord| {
                 seen.push(record.position);
                 ControlFlow::Continue(())
             };
@@ -69,11 +69,15 @@ async fn an_account_is_the_fold_of_its_events() {
     fixture.fill(3, 40).await;
     for number in 0..3 {
         assert_eq!(
-            fixture.journal.load(account(number)).unwrap(),
-            (folded(&fixture, number, u64::MAX), 40 / 3 + u64::from(number < 1))
+            fixture.journal.load_account(account(number)).unwrap(),
+            (replay_account(&fixture, number, u64::MAX), 40 / 3 + u64::from(number < 1))
         );
     }
-    assert_eq!(fixture.journal.load(account(9)).unwrap(), (Account::initial(), 0), "nothing ever happened to this one");
+    assert_eq!(
+        fixture.journal.load_account(account(9)).unwrap(),
+        (Account::initial(), 0),
+        "nothing ever happened to this one"
+    );
 }
 
 #[tokio::test]
@@ -82,8 +86,11 @@ async fn a_snapshot_spares_the_events_before_it() {
     fixture.fill(1, 13).await;
     // At every version, because each has a state of another shape: content, registration, code, reason.
     for version in 0..=13 {
-        fixture.journal.save_snapshot(account(0), &folded(&fixture, 0, version)).unwrap();
-        assert_eq!(fixture.journal.load(account(0)).unwrap(), (folded(&fixture, 0, u64::MAX), 13 - version));
+        fixture.journal.save_snapshot(account(0), &replay_account(&fixture, 0, version)).unwrap();
+        assert_eq!(
+            fixture.journal.load_account(account(0)).unwrap(),
+            (replay_account(&fixture, 0, u64::MAX), 13 - version)
+        );
     }
 }
 
@@ -92,9 +99,9 @@ async fn a_snapshot_spares_the_events_before_it() {
 async fn a_damaged_snapshot_is_ignored() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 11).await;
-    let state = folded(&fixture, 0, 11);
+    let state = replay_account(&fixture, 0, 11);
     fixture.journal.save_snapshot(account(0), &state).unwrap();
-    assert_eq!(fixture.journal.load(account(0)).unwrap(), (state.clone(), 0), "a whole one is the state");
+    assert_eq!(fixture.journal.load_account(account(0)).unwrap(), (state.clone(), 0), "a whole one is the state");
     let key = account(0).get().to_be_bytes();
     let whole = fixture.store.get(Table::Snapshots, &key).unwrap().unwrap();
     let flipped = (0..whole.len()).map(|at| {
@@ -105,7 +112,7 @@ async fn a_damaged_snapshot_is_ignored() {
     let cut = (0..whole.len()).map(|end| whole[..end].to_vec());
     for damaged in flipped.chain(cut) {
         fixture.store.put(Table::Snapshots, &key, &damaged).unwrap();
-        assert_eq!(fixture.journal.load(account(0)).unwrap(), (state.clone(), 11), "{damaged:02x?}");
+        assert_eq!(fixture.journal.load_account(account(0)).unwrap(), (state.clone(), 11), "{damaged:02x?}");
     }
 }
 
@@ -114,9 +121,9 @@ async fn a_damaged_snapshot_is_ignored() {
 async fn a_snapshot_ahead_of_the_history_is_ignored() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 3).await;
-    let state = folded(&fixture, 0, 3);
-    fixture.journal.save_snapshot(account(0), &Account { version: 4, sessions: 9, ..state.clone() }).unwrap();
-    assert_eq!(fixture.journal.load(account(0)).unwrap(), (state, 3));
+    let state = replay_account(&fixture, 0, 3);
+    fixture.journal.save_snapshot(account(0), &Account { version: 4, latest_session: 9, ..state.clone() }).unwrap();
+    assert_eq!(fixture.journal.load_account(account(0)).unwrap(), (state, 3));
 }
 
 #[tokio::test]
@@ -124,45 +131,45 @@ async fn an_event_of_a_newer_program_is_named() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 1).await;
     let directory = fixture.close();
-    append_foreign(&open_store(directory.path()), 2, 99);
+    append_unknown_event(&open_store(directory.path()), 2, 99);
     let fixture = JournalFixture::open(directory).unwrap();
     let expected = "position 2 holds event type 99 version 1, which this program does not know; \
                     use the program that wrote it, or a newer one";
-    assert_eq!(fixture.journal.load(account(0)).unwrap_err().to_string(), expected, "nobody acts on it");
+    assert_eq!(fixture.journal.load_account(account(0)).unwrap_err().to_string(), expected, "nobody acts on it");
     // Readers see it as it is, and it is proved like any other.
-    let unknown = Fact::Unknown(Unknown { event_type: 99, schema: 1, payload: Box::default() });
-    assert_eq!(fixture.journal.read_at(2).unwrap().unwrap().fact, unknown);
-    assert_eq!(fixture.all()[1].fact, unknown);
+    let unknown = JournalEvent::Unknown(UnknownEvent { event_type: 99, schema: 1, payload: Box::default() });
+    assert_eq!(fixture.journal.read_at(2).unwrap().unwrap().event, unknown);
+    assert_eq!(fixture.all()[1].event, unknown);
     assert_eq!(fixture.journal.verify().unwrap().events, 2);
 }
 
 /// Puts a block at position 2 whose only record has this type.
-fn append_foreign(store: &Store, position: u64, event_type: u16) {
+fn append_unknown_event(store: &Store, position: u64, event_type: u16) {
     let (_, first) = store.block_at(1).unwrap().unwrap();
-    let (mut tree, mut block) = (Tree::default(), block::Builder::default());
-    for record in Block::read(&first).unwrap().records() {
+    let (mut tree, mut block) = (MerkleTree::default(), block::BlockBuilder::default());
+    for record in Block::decode(&first).unwrap().records() {
         tree.push(record);
     }
-    let place = record::Place {
-        stream: of_account(0),
+    let place = record::SequenceInfo {
+        stream: account_stream(0),
         position,
         version: position,
         previous: position - 1,
         at: Timestamp(0),
         origin: Origin::SERVICE,
     };
-    let draft = record::Draft { event_type, schema: 1, payload: vec![] };
-    block.push(&mut tree, |out| draft.write(&place, out));
+    let draft = record::UnsequencedRecord { event_type, schema: 1, payload: vec![] };
+    block.push(&mut tree, |out| draft.encode_into(&place, out));
     store.append(&[(position, block.finish(tree.root()))]).unwrap();
 }
 
 /// The account after its first `versions` events, folded from a read by position.
-fn folded(fixture: &JournalFixture, number: u64, versions: u64) -> Account {
+fn replay_account(fixture: &JournalFixture, number: u64, versions: u64) -> Account {
     let mut state = Account::initial();
     fixture
         .all()
         .iter()
-        .filter(|record| record.stream == of_account(number) && record.version <= versions)
-        .for_each(|record| state.evolve(event_of(record).unwrap()));
+        .filter(|record| record.stream == account_stream(number) && record.version <= versions)
+        .for_each(|record| state.evolve(require_account_event(record).unwrap()));
     state
 }

@@ -1,15 +1,18 @@
 //! A changed byte anywhere is found, whether or not someone made the checksum fit.
 
-use super::super::block::Builder;
+use super::super::block::BlockBuilder;
 use super::super::block::HEADER_BYTES;
-use super::super::read::record_of;
-use super::super::record::{Draft, Place};
+use super::super::read::decode_record_in_block;
+use super::super::record::{SequenceInfo, UnsequencedRecord};
 use super::*;
 
 /// The first block of three events, and a store that it can be put back into.
 async fn three_events_in_one_block() -> (JournalFixture, Vec<u8>) {
     let fixture = JournalFixture::new();
-    fixture.append(1, 0, &[samples()[0].clone(), samples()[2].clone(), samples()[5].clone()]).await.unwrap();
+    fixture
+        .append(1, 0, &[sample_events()[0].clone(), sample_events()[2].clone(), sample_events()[5].clone()])
+        .await
+        .unwrap();
     fixture.fill(1, 2).await;
     let (_, block) = fixture.store.block_at(1).unwrap().unwrap();
     (fixture, block.to_vec())
@@ -19,7 +22,7 @@ async fn three_events_in_one_block() -> (JournalFixture, Vec<u8>) {
 async fn a_sound_journal_is_reported() {
     let (fixture, _) = three_events_in_one_block().await;
     let report = fixture.journal.verify().unwrap();
-    assert_eq!(report, Report { events: 5, blocks: 3, accounts: 2, root: fixture.journal.root().1 });
+    assert_eq!(report, JournalVerification { events: 5, blocks: 3, accounts: 2, root: fixture.journal.root().1 });
 }
 
 #[tokio::test]
@@ -28,10 +31,10 @@ async fn a_flipped_bit_anywhere_fails_the_checksum() {
     for (at, bit) in (0..block.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
         let mut flipped = block.clone();
         flipped[at] ^= 1 << bit;
-        assert!(Block::read(&flipped).is_err(), "bit {bit} of byte {at}");
+        assert!(Block::decode(&flipped).is_err(), "bit {bit} of byte {at}");
     }
     for end in 0..block.len() {
-        assert!(Block::read(&block[..end]).is_err(), "cut after {end} bytes");
+        assert!(Block::decode(&block[..end]).is_err(), "cut after {end} bytes");
     }
 }
 
@@ -63,9 +66,9 @@ fn a_block_has_no_more_than_is_in_it() {
     let checksum = crc32fast::hash(&empty[4..]);
     empty[..4].copy_from_slice(&checksum.to_le_bytes());
     for position in [1, 2, u64::MAX] {
-        assert!(record_of(1, &empty, position).is_err());
+        assert!(decode_record_in_block(1, &empty, position).is_err());
     }
-    assert_eq!(Block::read(&empty).err(), Some("a block has no records"));
+    assert_eq!(Block::decode(&empty).err(), Some("a block has no records"));
 }
 
 #[tokio::test]
@@ -80,11 +83,13 @@ async fn a_block_that_does_not_fit_is_found() {
         (chain.to_vec(), "position 4: a block's root does not fit the records up to it"),
     ];
     for (places, fault) in expected {
-        let (mut block, mut tree) = (Builder::default(), Tree::default());
+        let (mut block, mut tree) = (BlockBuilder::default(), MerkleTree::default());
         for ((version, previous), position) in places.into_iter().zip(1..) {
             let (at, origin) = (Timestamp(0), Origin::SERVICE);
-            let place = Place { stream: of_account(1), position, version, previous, at, origin };
-            block.push(&mut tree, |out| Draft::new(&Fact::Event(Event::CodeSent)).write(&place, out));
+            let place = SequenceInfo { stream: account_stream(1), position, version, previous, at, origin };
+            block.push(&mut tree, |out| {
+                UnsequencedRecord::new(&JournalEvent::Account(Event::CodeSent)).encode_into(&place, out);
+            });
         }
         fixture.store.append(&[(1, block.finish(tree.root()))]).unwrap();
         let found = fixture.journal.verify().err().map(|error| error.to_string()).unwrap_or_default();

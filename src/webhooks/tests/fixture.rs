@@ -16,20 +16,20 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::super::Error;
-use super::super::book::Book;
-pub(super) use super::super::client::Answered;
-use super::super::client::Receiver;
-use super::super::delivery::{Delivery, Form};
-use super::super::dispatcher::Dispatcher;
-use super::super::lane::Rules;
-use super::super::order::Order;
-use super::super::verdict::Failure;
-use super::super::waits::Moment;
-use crate::config::{AfterLastTry, Deliver};
+use super::super::channel_command::ChannelCommand;
+use super::super::channel_supervisor::ChannelSupervisor;
+use super::super::delivery::{Delivery, PayloadBuilder};
+use super::super::delivery_store::DeliveryStore;
+use super::super::lane::DeliveryPolicy;
+pub(super) use super::super::receiver_client::AttemptResponse;
+use super::super::receiver_client::Receiver;
+use super::super::response_check::AttemptFailure;
+use super::super::retry_schedule::Moment;
+use crate::config::{DeadLetterPolicy, DeliveryMode};
 use crate::domain::{AccountNumber, Channel, Event};
-use crate::journal::{Append, Origin, Stream};
+use crate::journal::{AppendRequest, Origin, StreamId};
 use crate::limits::RETRY_WAITS;
-use crate::testkit::clock::{self, BEGIN, elapsed};
+use crate::testkit::clock::{self, START_TIME, elapsed};
 use crate::testkit::fixture;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(super) fn now() -> Moment {
 }
 
 /// What a receiver answers to a delivery's `attempt`th attempt, so long after the beginning.
-pub(super) type Script = fn(&Delivery, u32, Duration) -> Answered;
+pub(super) type Script = fn(&Delivery, u32, Duration) -> AttemptResponse;
 
 /// A receiver, and what arrived.
 #[derive(Clone)]
@@ -63,7 +63,12 @@ pub(super) struct Arrival {
 }
 
 impl Receiver for Scripted {
-    fn attempt<'a>(&'a self, _: &'a Form, delivery: &'a Delivery, attempt: u32) -> BoxFuture<'a, Answered> {
+    fn attempt<'a>(
+        &'a self,
+        _: &'a PayloadBuilder,
+        delivery: &'a Delivery,
+        attempt: u32,
+    ) -> BoxFuture<'a, AttemptResponse> {
         async move {
             let answered = (self.script)(delivery, attempt, elapsed());
             let (delivery, is_taken) = (delivery.clone(), answered.verdict.is_ok());
@@ -80,17 +85,17 @@ impl Receiver for Scripted {
     }
 }
 
-pub(super) fn taken() -> Answered {
-    Answered { status: Some(200), ..Answered::default() }
+pub(super) fn taken() -> AttemptResponse {
+    AttemptResponse { status: Some(200), ..AttemptResponse::default() }
 }
 
-pub(super) fn failed() -> Answered {
-    Answered { verdict: Err(Failure::Status(503)), status: Some(503), ..Answered::default() }
+pub(super) fn failed() -> AttemptResponse {
+    AttemptResponse { verdict: Err(AttemptFailure::Status(503)), status: Some(503), ..AttemptResponse::default() }
 }
 
 /// It answers that it is no more.
-pub(super) fn gone() -> Answered {
-    Answered { verdict: Err(Failure::Status(410)), status: Some(410), ..Answered::default() }
+pub(super) fn gone() -> AttemptResponse {
+    AttemptResponse { verdict: Err(AttemptFailure::Status(410)), status: Some(410), ..AttemptResponse::default() }
 }
 
 /// The account of this number.
@@ -100,17 +105,17 @@ pub(super) fn account(number: u64) -> AccountNumber {
 
 /// A channel, and what is around it.
 pub(super) struct ChannelFixture {
-    data: fixture::Fixture,
-    pub(super) book: Book,
-    pub(super) form: Form,
+    data: fixture::StorageFixture,
+    pub(super) book: DeliveryStore,
+    pub(super) form: PayloadBuilder,
     pub(super) receiver: Scripted,
-    pub(super) rules: Rules,
+    pub(super) rules: DeliveryPolicy,
     pub(super) keep_attempts: Duration,
 }
 
 /// Its task, running.
 pub(super) struct Running {
-    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) orders: mpsc::Sender<ChannelCommand>,
     stop: CancellationToken,
     pub(super) task: JoinHandle<Result<(), Error>>,
     _gone: mpsc::Receiver<Url>,
@@ -119,26 +124,26 @@ pub(super) struct Running {
 impl ChannelFixture {
     pub(super) fn new(script: Script) -> ChannelFixture {
         clock::start();
-        let data = fixture::Fixture::new();
-        let form = Form {
+        let data = fixture::StorageFixture::new();
+        let form = PayloadBuilder {
             channel: Channel::SyncStatus,
             store: data.store.id(),
             status_as_string: false,
             with_still_waiting: false,
         };
-        let book = Book::open(data.store.clone(), form.channel);
+        let book = DeliveryStore::open(data.store.clone(), form.channel);
         book.set_cursor(0).unwrap();
         ChannelFixture {
             data,
             book,
             form,
             receiver: Scripted { script, url: "http://localhost/".parse().unwrap(), arrived: Arc::default() },
-            rules: Rules {
+            rules: DeliveryPolicy {
                 retry_waits: RETRY_WAITS.to_vec(),
-                after_last_try: AfterLastTry::Continue,
-                deliver: Deliver::All,
-                again_every: Duration::from_millis(10),
-                again_at_once: 16,
+                after_last_try: DeadLetterPolicy::Continue,
+                deliver: DeliveryMode::All,
+                redelivery_interval: Duration::from_millis(10),
+                max_redeliveries_in_flight: 16,
             },
             keep_attempts: 30 * 24 * HOUR,
         }
@@ -151,19 +156,19 @@ impl ChannelFixture {
     /// Starts it with this receiver, or without one.
     pub(super) fn start_with(&self, receiver: Option<Arc<dyn Receiver>>) -> Running {
         let ((orders, ordered), (telling, gone)) = (mpsc::channel(4), mpsc::channel(1));
-        let dispatcher = Dispatcher {
-            form: self.form,
+        let dispatcher = ChannelSupervisor {
+            payloads: self.form,
             journal: self.data.journal.clone(),
-            book: self.book.clone(),
-            rules: self.rules.clone(),
+            store: self.book.clone(),
+            policy: self.rules.clone(),
             max_in_flight: 64,
             keep_attempts: self.keep_attempts,
             now: clock::now,
             trusted: clock::now,
             receiver,
             is_paused: false,
-            orders: ordered,
-            gone: telling,
+            commands: ordered,
+            gone_urls: telling,
         };
         let stop = CancellationToken::new();
         Running { orders, task: tokio::spawn(dispatcher.run(stop.clone())), stop, _gone: gone }
@@ -173,7 +178,7 @@ impl ChannelFixture {
     pub(super) async fn kill(&mut self, running: Running) {
         running.task.abort();
         assert!(running.task.await.unwrap_err().is_cancelled());
-        self.book = Book::open(self.data.store.clone(), self.form.channel);
+        self.book = DeliveryStore::open(self.data.store.clone(), self.form.channel);
     }
 
     /// The first so many accounts go to and fro, `events` times each.
@@ -187,13 +192,13 @@ impl ChannelFixture {
         let happening = spawn_blocking(move || {
             for number in accounts {
                 let account = account(number);
-                let expected_version = journal.head_of(Stream::Account(account)).version;
+                let expected_version = journal.stream_head(StreamId::Account(account)).version;
                 let events = (expected_version..expected_version + events).map(|version| match version % 2 {
                     0 => Event::OnlineRequested,
                     _ => Event::RecycleRequested,
                 });
                 let (events, origin) = (events.collect(), Origin::SERVICE);
-                let append = Append { account, expected_version, events, origin, at: BEGIN };
+                let append = AppendRequest { account, expected_version, events, origin, at: START_TIME };
                 tokio::runtime::Handle::current().block_on(journal.append(append)).unwrap();
             }
         });
@@ -229,7 +234,7 @@ impl ChannelFixture {
     }
 
     pub(super) fn letters(&self) -> usize {
-        usize::try_from(self.book.count_letters().unwrap()).unwrap()
+        usize::try_from(self.book.count_dead_letters().unwrap()).unwrap()
     }
 }
 
@@ -239,11 +244,11 @@ impl Running {
         self.task.await.unwrap().unwrap();
     }
 
-    pub(super) async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
+    pub(super) async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> ChannelCommand) {
         self.ask(order).await;
     }
 
-    pub(super) async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> T {
+    pub(super) async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> ChannelCommand) -> T {
         let (done, answer) = oneshot::channel();
         self.orders.send(order(done)).await.unwrap();
         answer.await.unwrap()

@@ -3,11 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod breaker;
-mod client;
+mod circuit_breaker;
+mod delivery_order;
 mod fixture;
-mod hours;
 mod operators;
-mod order;
+mod payloads_and_store;
+mod receiver_client;
+mod retry_timing;
 mod signatures;
-mod words;

@@ -7,39 +7,39 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::gateway::Fault;
+use super::scripted_gateway::ScriptedFault;
 use super::{
-    ACCOUNT, IS_OFFLINE, IS_ONLINE, ONLINE, batch, code, happened, online, phone, post, pulling, pushing, recycle,
+    ACCOUNT, IS_OFFLINE, IS_ONLINE, ONLINE, batch, bring_online, code, happened, phone, post, pulling, pushing, recycle,
 };
-use crate::muster::{Muster, random_choices, send_signal};
+use crate::service_process::{ServiceProcess, random_choices, send_signal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_each_step_by_push() {
     for step in ["connect", "disconnect", "request_code", "submit_code"] {
-        for fault in [Fault::HangBefore, Fault::HangAfter] {
+        for fault in [ScriptedFault::HangBefore, ScriptedFault::HangAfter] {
             println!("killed at {step}, {fault:?}");
-            killed_at(step, fault).await;
+            kill_at(step, fault).await;
         }
     }
 }
 
-async fn killed_at(step: &'static str, fault: Fault) {
+async fn kill_at(step: &'static str, fault: ScriptedFault) {
     let fixture = pushing().await;
     fixture.gateway.fault(step, &[fault]);
     // What the gateway has to say waits until the service is dead.
     let mut muster = fixture.start();
-    let at = async |muster: Muster, here: &str| {
+    let at = async |muster: ServiceProcess, here: &str| {
         if here != step {
             return muster;
         }
-        fixture.gateway.is_silent(true);
-        fixture.gateway.until(step, |state| state.arrived.iter().any(|command| command["type"] == step)).await;
+        fixture.gateway.set_silent(true);
+        fixture.gateway.wait_until(step, |state| state.arrived.iter().any(|command| command["type"] == step)).await;
         let log = muster.kill();
         assert!(!log.contains("panicked"), "{log}");
-        fixture.gateway.is_silent(false);
+        fixture.gateway.set_silent(false);
         fixture.start()
     };
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     muster = at(muster, "connect").await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
     recycle(&muster, ACCOUNT).await;
@@ -53,9 +53,9 @@ async fn killed_at(step: &'static str, fault: Fault) {
     fixture.told(ACCOUNT, "register 1").await;
     // The comparison at the start may come before the gateway's own word.
     let told: Vec<String> =
-        fixture.receiver.told_about(ACCOUNT).iter().map(|it| it.replace("reconciled", "")).collect();
+        fixture.receiver.accepted_payloads(ACCOUNT).iter().map(|it| it.replace("reconciled", "")).collect();
     assert_eq!(told, ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 1"], "killed at {step}");
-    fixture.gateway.nothing_was_done_twice();
+    fixture.gateway.assert_executed_once();
     // A session that is to end and is there at the start is closed once more, under an id of its own.
     let is_closing = |id: &String| id.starts_with("disconnect-") && id.matches('-').count() == 3;
     let done: Vec<String> = fixture.gateway.state().done.keys().filter(|id| !is_closing(id)).cloned().collect();
@@ -69,13 +69,13 @@ async fn killed_while_a_gateway_has_fetched_a_command() {
     for is_done in [false, true] {
         let fixture = pulling().await;
         let muster = fixture.start();
-        online(&muster, ACCOUNT).await;
+        bring_online(&muster, ACCOUNT).await;
         let work = fixture.gateway.fetch("wait=30&limit=1").await;
         let (lease, command) = (work[0]["lease"].clone(), work[0]["command"].clone());
         assert_eq!(command["type"], "connect");
-        fixture.gateway.is_silent(true);
+        fixture.gateway.set_silent(true);
         if is_done {
-            fixture.gateway.carry_out(&command);
+            fixture.gateway.execute(&command);
         }
         assert!(!muster.kill().contains("panicked"));
         let _muster = fixture.start();
@@ -84,13 +84,13 @@ async fn killed_while_a_gateway_has_fetched_a_command() {
         assert_eq!((&again[0]["command"]["id"], &again[0]["delivery"]), (&command["id"], &json!(1)));
         let answer = fixture.gateway.acknowledge(&json!([{"lease": lease}])).await;
         assert_eq!(answer, json!({"acknowledged": 0, "unknown": [lease]}));
-        fixture.gateway.carry_out(&again[0]["command"]);
+        fixture.gateway.execute(&again[0]["command"]);
         fixture.gateway.acknowledge(&json!([{"lease": again[0]["lease"]}])).await;
-        fixture.gateway.is_silent(false);
-        let pulling = tokio::spawn(fixture.gateway.clone().keep_pulling());
+        fixture.gateway.set_silent(false);
+        let pulling = tokio::spawn(fixture.gateway.clone().run_pull());
         fixture.told(ACCOUNT, IS_ONLINE).await;
-        fixture.gateway.nothing_was_done_twice();
-        assert_eq!(fixture.receiver.told_about(ACCOUNT), ["1/1 ", "1/2 "]);
+        fixture.gateway.assert_executed_once();
+        assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["1/1 ", "1/2 "]);
         pulling.abort();
     }
 }
@@ -112,9 +112,9 @@ async fn killed_under_load() {
     }
     for account in &accounts {
         fixture.told(account, IS_ONLINE).await;
-        assert_eq!(fixture.receiver.told_about(account), ["1/1 ", "1/2 "]);
+        assert_eq!(fixture.receiver.accepted_payloads(account), ["1/1 ", "1/2 "]);
     }
-    fixture.gateway.nothing_was_done_twice();
+    fixture.gateway.assert_executed_once();
     assert_eq!(fixture.gateway.state().done.len(), accounts.len());
     drop(muster);
 }

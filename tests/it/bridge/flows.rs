@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::gateway::Fault;
-use super::{ACCOUNT, IS_OFFLINE, IS_ONLINE, code, happened, metric, online, phone, pulling, pushing, recycle};
+use super::scripted_gateway::ScriptedFault;
+use super::{ACCOUNT, IS_OFFLINE, IS_ONLINE, bring_online, code, happened, metric, phone, pulling, pushing, recycle};
 use crate::fixture::Fixture;
-use crate::muster::{Muster, PATIENCE};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT};
 
 /// Comes online, goes offline, is registered with the second code; what is told and what arrived.
-async fn story(fixture: &Fixture, muster: &Muster) {
-    online(muster, ACCOUNT).await;
+async fn run_scenario(fixture: &Fixture, muster: &ServiceProcess) {
+    bring_online(muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
     recycle(muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_OFFLINE).await;
@@ -23,7 +23,7 @@ async fn story(fixture: &Fixture, muster: &Muster) {
     code(muster, ACCOUNT, "123456").await;
     fixture.told(ACCOUNT, "register 1").await;
     let told = ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 0", "register 1"];
-    assert_eq!(fixture.receiver.told_about(ACCOUNT), told);
+    assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), told);
     let kinds = ["connect", "disconnect", "request_code", "submit_code", "submit_code"];
     let arrived: Vec<Value> = fixture.gateway.state().arrived.clone();
     let arrived: Vec<&Value> = arrived.iter().filter(|command| command["type"] != "list_sessions").collect();
@@ -32,15 +32,15 @@ async fn story(fixture: &Fixture, muster: &Muster) {
     assert_eq!(connect["id"], format!("connect-{ACCOUNT}-1"));
     let secrets = [&connect["private_key"], &connect["device_params"], &arrived[4]["code"]];
     assert_eq!(secrets, ["private", "parameters", "123456"]);
-    fixture.gateway.nothing_was_done_twice();
+    fixture.gateway.assert_executed_once();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_push() {
     let fixture = pushing().await;
     let muster = fixture.start();
-    story(&fixture, &muster).await;
-    let work = fixture.gateway.ask("GET", "/gateway/v1/work", "").await.unwrap();
+    run_scenario(&fixture, &muster).await;
+    let work = fixture.gateway.send_signed("GET", "/gateway/v1/work", "").await.unwrap();
     assert_eq!((work.status, work.json()["error"]["code"].clone()), (409, json!("pushed")));
     let log = muster.stop("TERM").1;
     assert!(!log.contains("private") && !log.contains("123456"), "{log}");
@@ -50,8 +50,8 @@ async fn by_push() {
 async fn by_pull() {
     let fixture = pulling().await;
     let muster = fixture.start();
-    let pulling = tokio::spawn(fixture.gateway.clone().keep_pulling());
-    story(&fixture, &muster).await;
+    let pulling = tokio::spawn(fixture.gateway.clone().run_pull());
+    run_scenario(&fixture, &muster).await;
     pulling.abort();
 }
 
@@ -61,26 +61,26 @@ async fn lost_answers() {
     let fixture = pushing().await;
     let muster = fixture.start();
     let faults = [
-        Fault::BreakAfter,
-        Fault::BreakAfter,
-        Fault::Answer(500, json!({})),
-        Fault::Answer(503, json!({"error": "not now"})),
+        ScriptedFault::BreakAfter,
+        ScriptedFault::BreakAfter,
+        ScriptedFault::Answer(500, json!({})),
+        ScriptedFault::Answer(503, json!({"error": "not now"})),
     ];
     fixture.gateway.fault("connect", &faults);
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
     fixture
         .gateway
-        .until("the fifth attempt", |state| {
+        .wait_until("the fifth attempt", |state| {
             state.arrived.iter().filter(|command| command["type"] == "connect").count() == 5
         })
         .await;
-    fixture.gateway.fault("disconnect", &[Fault::BreakBefore, Fault::Answer(429, json!({}))]);
+    fixture.gateway.fault("disconnect", &[ScriptedFault::BreakBefore, ScriptedFault::Answer(429, json!({}))]);
     recycle(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_OFFLINE).await;
-    assert_eq!(fixture.receiver.told_about(ACCOUNT), ["1/1 ", "1/2 ", "1/3 ", "1/4 "]);
-    assert_eq!(fixture.gateway.arrived("disconnect"), 3);
-    fixture.gateway.nothing_was_done_twice();
+    assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["1/1 ", "1/2 ", "1/3 ", "1/4 "]);
+    assert_eq!(fixture.gateway.count_arrived("disconnect"), 3);
+    fixture.gateway.assert_executed_once();
 }
 
 /// What a gateway refuses for good ends the wish, and its sentence is the reason.
@@ -88,9 +88,9 @@ async fn lost_answers() {
 async fn refused_for_good() {
     let fixture = pushing().await;
     let muster = fixture.start();
-    let no = |status| Fault::Answer(status, json!({"error": "no line to the phone"}));
+    let no = |status| ScriptedFault::Answer(status, json!({"error": "no line to the phone"}));
     fixture.gateway.fault("connect", &[no(409)]);
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, "1/4 no line to the phone").await;
     fixture.gateway.fault("request_code", &[no(422)]);
     phone(&muster, ACCOUNT).await;
@@ -99,10 +99,10 @@ async fn refused_for_good() {
     happened(&muster, ACCOUNT, "code_sent").await;
     fixture.gateway.fault("submit_code", &[no(400)]);
     code(&muster, ACCOUNT, "123456").await;
-    fixture.receiver.until("the refusal", |all| all.len() == 4).await;
+    fixture.receiver.wait_until("the refusal", |all| all.len() == 4).await;
     code(&muster, ACCOUNT, "123456").await;
     fixture.told(ACCOUNT, "register 1").await;
-    assert_eq!(fixture.receiver.told_about(ACCOUNT)[2..], ["register 0", "register 0", "register 1"]);
+    assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT)[2..], ["register 0", "register 0", "register 1"]);
     assert_eq!(metric(&muster, r#"muster_bridge_commands_total{event="refused"}"#).await, 3);
 }
 
@@ -111,7 +111,7 @@ async fn refused_for_good() {
 async fn leases() {
     let fixture = pulling().await.with("MUSTER_GATEWAY__BRIDGE__LEASE", "300ms");
     let muster = fixture.start();
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     let connect = |work: &[Value]| work.iter().find(|item| item["command"]["type"] == "connect").cloned();
     let fetch = async || loop {
         if let Some(item) = connect(&fixture.gateway.fetch("wait=5&limit=64").await) {
@@ -125,14 +125,14 @@ async fn leases() {
     let answer = fixture.gateway.acknowledge(&acks).await;
     assert_eq!(answer, json!({"acknowledged": 1, "unknown": [first["lease"], "never"]}));
     // Nothing of the account is given out any more; another account's command is, and refused.
-    online(&muster, "861821726233").await;
+    bring_online(&muster, "861821726233").await;
     let third = fetch().await;
     assert_eq!(third["command"]["account"], "861821726233");
     fixture.gateway.acknowledge(&json!([{"lease": third["lease"], "error": "no line"}])).await;
     fixture.told("861821726233", "1/4 no line").await;
     assert_eq!(metric(&muster, r#"muster_bridge_commands_total{event="given_again"}"#).await, 1);
     // A wait that is too long is a fault of the request.
-    let bad = fixture.gateway.ask("GET", "/gateway/v1/work?wait=31", "").await.unwrap();
+    let bad = fixture.gateway.send_signed("GET", "/gateway/v1/work?wait=31", "").await.unwrap();
     assert_eq!((bad.status, bad.json()["error"]["code"].clone()), (400, json!("malformed")));
 }
 
@@ -141,15 +141,16 @@ async fn leases() {
 async fn waiting_for_work_ends() {
     let fixture = pulling().await;
     let muster = fixture.start();
-    fixture.gateway.list_once().await;
+    fixture.gateway.answer_listing().await;
     // The wait is broken off long before there is work.
-    let broken = timeout(Duration::from_millis(200), fixture.gateway.ask("GET", "/gateway/v1/work?wait=30", ""));
+    let broken =
+        timeout(Duration::from_millis(200), fixture.gateway.send_signed("GET", "/gateway/v1/work?wait=30", ""));
     assert!(broken.await.is_err());
     let waiting = tokio::spawn({
         let gateway = fixture.gateway.clone();
         async move { gateway.fetch("wait=30").await }
     });
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     let work = waiting.await.unwrap();
     assert_eq!((work[0]["command"]["type"].as_str(), &work[0]["delivery"]), (Some("connect"), &json!(1)));
     let waiting = tokio::spawn({
@@ -157,7 +158,7 @@ async fn waiting_for_work_ends() {
         async move { gateway.fetch("wait=30").await }
     });
     let stopping = tokio::task::spawn_blocking(move || muster.stop("TERM"));
-    let (status, _) = timeout(PATIENCE, stopping).await.unwrap().unwrap();
+    let (status, _) = timeout(TEST_TIMEOUT, stopping).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
     // It may have come too late to be let in.
     if let Ok(work) = waiting.await {

@@ -3,7 +3,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `gateway` | the scripted gateway |
+//! | `scripted_gateway` | the scripted gateway |
 //! | `flows` | sessions and registrations, by push and by pull |
 //! | `reports` | which reports are taken, and how often |
 //! | `crashes` | killed at each step |
@@ -11,15 +11,15 @@
 
 mod crashes;
 mod flows;
-pub mod gateway;
 mod reports;
+pub mod scripted_gateway;
 mod starts;
 
 use serde_json::json;
 
 use crate::calls::{code, happened, metric, phone, post, recycle};
 use crate::fixture::Fixture;
-use crate::muster::Muster;
+use crate::service_process::ServiceProcess;
 use crate::testkit::requests::{ONLINE, account_with, list};
 
 /// The account of most tests, and how it is shown.
@@ -42,6 +42,6 @@ fn batch(numbers: &[String]) -> String {
     list(numbers.iter().map(|number| account_with(number, &fields)))
 }
 
-async fn online(muster: &Muster, number: &str) {
+async fn bring_online(muster: &ServiceProcess, number: &str) {
     post(muster, ONLINE, batch(&[number.to_owned()])).await;
 }

@@ -2,14 +2,14 @@
 
 use muster::domain::Timestamp;
 use muster::store::Table;
-use muster::webhooks::signature::Secret;
+use muster::webhooks::signature::WebhookSecret;
 use serde_json::{Value, json};
 
-use super::gateway::{now, signed};
-use super::{ACCOUNT, IS_OFFLINE, IS_ONLINE, metric, online, pulling, pushing};
+use super::scripted_gateway::{now, signature_headers};
+use super::{ACCOUNT, IS_OFFLINE, IS_ONLINE, bring_online, metric, pulling, pushing};
 use crate::fixture::Fixture;
 use crate::gateway_check::SECRET;
-use crate::muster::Muster;
+use crate::service_process::ServiceProcess;
 use crate::testkit::fixture::open_store;
 
 const REPORTS: &str = "/gateway/v1/reports";
@@ -30,11 +30,11 @@ fn dropped(account: &str) -> Value {
 }
 
 async fn send(fixture: &Fixture, body: &str) -> (u16, Value) {
-    let answer = fixture.gateway.ask("POST", REPORTS, body).await.unwrap();
+    let answer = fixture.gateway.send_signed("POST", REPORTS, body).await.unwrap();
     (answer.status, answer.json())
 }
 
-async fn position(muster: &Muster) -> u64 {
+async fn position(muster: &ServiceProcess) -> u64 {
     metric(muster, "muster_journal_position").await
 }
 
@@ -42,13 +42,13 @@ async fn position(muster: &Muster) -> u64 {
 async fn only_what_is_signed_now_and_once_is_taken() {
     let fixture = pushing().await;
     let muster = fixture.start();
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
     let before = position(&muster).await;
     let body = batch("s", 1, &[dropped(ACCOUNT)]);
-    let (ours, other) = (Secret::parse(SECRET).unwrap(), Secret::of(&[1; 24]));
+    let (ours, other) = (WebhookSecret::parse(SECRET).unwrap(), WebhookSecret::from_bytes(&[1; 24]));
     let at = |seconds: i64| Timestamp(now().0 + seconds * 1_000_000);
-    let good = signed(&ours, "a", at(0), REPORTS, &body);
+    let good = signature_headers(&ours, "a", at(0), REPORTS, &body);
     let without = |name: &str| good.iter().filter(|(it, _)| *it != name).cloned().collect::<Vec<_>>();
     let altered = body.replace("1002", "1001");
     let huge = body.replace("1002", &"x".repeat(1_100_000));
@@ -58,22 +58,22 @@ async fn only_what_is_signed_now_and_once_is_taken() {
         (without("webhook-id"), &body, 401, "unsigned"),
         (without("webhook-timestamp"), &body, 401, "unsigned"),
         (without("webhook-signature"), &body, 401, "unsigned"),
-        (signed(&other, "a", at(0), REPORTS, &body), &body, 401, "forged"),
+        (signature_headers(&other, "a", at(0), REPORTS, &body), &body, 401, "forged"),
         (good.clone(), &altered, 401, "forged"),
-        (signed(&ours, "a", at(0), REPORTS, ""), &body, 401, "forged"),
-        (signed(&ours, "a", at(-301), REPORTS, &body), &body, 401, "stale"),
-        (signed(&ours, "a", at(302), REPORTS, &body), &body, 401, "stale"),
-        (signed(&ours, "a", at(0), REPORTS, &huge), &huge, 413, "oversized"),
-        (signed(&ours, "b", at(0), REPORTS, &malformed), &malformed, 400, "malformed"),
+        (signature_headers(&ours, "a", at(0), REPORTS, ""), &body, 401, "forged"),
+        (signature_headers(&ours, "a", at(-301), REPORTS, &body), &body, 401, "stale"),
+        (signature_headers(&ours, "a", at(302), REPORTS, &body), &body, 401, "stale"),
+        (signature_headers(&ours, "a", at(0), REPORTS, &huge), &huge, 413, "oversized"),
+        (signature_headers(&ours, "b", at(0), REPORTS, &malformed), &malformed, 400, "malformed"),
     ] {
-        let answer = fixture.gateway.ask_with("POST", REPORTS, body, &headers).await.unwrap();
+        let answer = fixture.gateway.send_with_headers("POST", REPORTS, body, &headers).await.unwrap();
         let said = answer.json()["error"]["code"].clone();
         assert_eq!((answer.status, said.as_str()), (status, Some(refused)), "{}", answer.text);
     }
     assert_eq!(position(&muster).await, before, "nothing was stored");
-    let answer = fixture.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
+    let answer = fixture.gateway.send_with_headers("POST", REPORTS, &body, &good).await.unwrap();
     assert_eq!((answer.status, answer.json()["recorded"].as_u64()), (200, Some(1)), "{}", answer.text);
-    let again = fixture.gateway.ask_with("POST", REPORTS, &body, &good).await.unwrap();
+    let again = fixture.gateway.send_with_headers("POST", REPORTS, &body, &good).await.unwrap();
     assert_eq!((again.status, again.json()["error"]["code"].as_str()), (401, Some("replayed")));
     fixture.told(ACCOUNT, "1/4 1002").await;
     for (reason, many) in
@@ -85,7 +85,7 @@ async fn only_what_is_signed_now_and_once_is_taken() {
     for (method, path, status) in
         [("GET", REPORTS, 405), ("POST", "/gateway/v1/work", 405), ("GET", "/gateway/v1/x", 404)]
     {
-        assert_eq!(fixture.gateway.ask(method, path, "").await.unwrap().status, status, "{method} {path}");
+        assert_eq!(fixture.gateway.send_signed(method, path, "").await.unwrap().status, status, "{method} {path}");
     }
 }
 
@@ -95,7 +95,7 @@ async fn each_report_counts_once_and_in_its_place() {
     let muster = fixture.start();
     let served = ["861821726241", "861821726242", "861821726243"];
     for account in served {
-        online(&muster, account).await;
+        bring_online(&muster, account).await;
         fixture.told(account, IS_ONLINE).await;
     }
     let [one, two, three] = served.map(dropped);
@@ -119,7 +119,7 @@ async fn each_report_counts_once_and_in_its_place() {
     assert_eq!(send(&fixture, &batch("s", 3, &odd)).await, taken(6, 1, 0, ignored));
     for account in served {
         fixture.told(account, IS_OFFLINE).await;
-        assert_eq!(fixture.receiver.told_about(account), ["1/1 ", "1/2 ", "1/4 1002"]);
+        assert_eq!(fixture.receiver.accepted_payloads(account), ["1/1 ", "1/2 ", "1/4 1002"]);
     }
     // Operators see them, the newest first, with no number in full.
     let shown = muster.get("/api/v1/gateways").await.json();
@@ -172,8 +172,9 @@ async fn each_report_counts_once_and_in_its_place() {
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let store = open_store(&fixture.data());
     // Two streams of this test, that of the gateway's own reports, and five reports that were ignored.
-    assert_eq!(store.scan_from(Table::Gateways, b"bs").count(), 3);
-    let ignored = store.scan_from(Table::Gateways, b"bi").take_while(|it| it.as_ref().unwrap().0.starts_with(b"bi"));
+    assert_eq!(store.scan_from(Table::ReportOffsets, b"bs").count(), 3);
+    let ignored =
+        store.scan_from(Table::ReportOffsets, b"bi").take_while(|it| it.as_ref().unwrap().0.starts_with(b"bi"));
     assert!(ignored.count() >= 5);
 }
 
@@ -182,7 +183,7 @@ async fn each_report_counts_once_and_in_its_place() {
 async fn what_is_not_understood_is_ignored() {
     let fixture = pushing().await;
     let muster = fixture.start();
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
     let long = "\u{1f511}".repeat(2_000);
     let reports = [
@@ -215,21 +216,21 @@ async fn what_is_not_understood_is_ignored() {
 async fn accounts_of_others_are_none_of_its_business() {
     let fixture = pushing().await.with("MUSTER_GATEWAY__RULES", "8618=simulator");
     let muster = fixture.start();
-    online(&muster, ACCOUNT).await;
+    bring_online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
     let (status, answer) = send(&fixture, &batch("s", 1, &[dropped(ACCOUNT)])).await;
     assert_eq!((status, &answer["ignored"]), (200, &json!([{"sequence": 1, "why": "other_gateway"}])));
-    assert_eq!(fixture.receiver.told_about(ACCOUNT), ["1/1 ", "1/2 "]);
+    assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["1/1 ", "1/2 "]);
 }
 
 /// Without its settings there is no bridge, and what a gateway has to say waits with it: it is to send it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_may_be_no_bridge() {
     let fixture = pulling().await;
-    let muster = Muster::start(&fixture.data(), &[]);
-    fixture.gateway.report_to(&muster.url(""));
+    let muster = ServiceProcess::start(&fixture.data(), &[]);
+    fixture.gateway.set_report_target(&muster.url(""));
     for (method, path) in [("POST", REPORTS), ("GET", "/gateway/v1/work"), ("POST", "/gateway/v1/work/acks")] {
-        let answer = fixture.gateway.ask(method, path, "").await.unwrap();
+        let answer = fixture.gateway.send_signed(method, path, "").await.unwrap();
         assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (503, Some("not_set_up")), "{path}");
         assert_eq!(answer.header("retry-after"), "30", "{path}");
     }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::gateway::{Fault, State};
-use super::{ACCOUNT, IS_ONLINE, happened, online, phone, pushing, recycle};
-use crate::muster::Muster;
+use super::scripted_gateway::{ScriptedFault, ScriptedGatewayState};
+use super::{ACCOUNT, IS_ONLINE, bring_online, happened, phone, pushing, recycle};
+use crate::service_process::ServiceProcess;
 use crate::testkit::requests::LIST;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -12,37 +12,37 @@ async fn a_start_without_the_bridge_loses_nothing() {
     let fixture = pushing().await;
     let (coming, reported, going, registering) = (ACCOUNT, "861821726233", "861821726234", "861821726235");
     let muster = fixture.start();
-    online(&muster, going).await;
+    bring_online(&muster, going).await;
     fixture.told(going, IS_ONLINE).await;
     // The gateway has connected one account and cannot say so yet; two commands did not reach it.
-    fixture.gateway.is_silent(true);
-    online(&muster, reported).await;
-    fixture.gateway.until("the connect", |state| state.sessions.contains_key(reported)).await;
-    fixture.gateway.fault("connect", &[Fault::HangBefore]);
-    fixture.gateway.fault("request_code", &[Fault::HangBefore]);
-    online(&muster, coming).await;
+    fixture.gateway.set_silent(true);
+    bring_online(&muster, reported).await;
+    fixture.gateway.wait_until("the connect", |state| state.sessions.contains_key(reported)).await;
+    fixture.gateway.fault("connect", &[ScriptedFault::HangBefore]);
+    fixture.gateway.fault("request_code", &[ScriptedFault::HangBefore]);
+    bring_online(&muster, coming).await;
     recycle(&muster, going).await;
     phone(&muster, registering).await;
-    let is_asked = |state: &State, kind: &str, account: &str| {
+    let is_asked = |state: &ScriptedGatewayState, kind: &str, account: &str| {
         state.arrived.iter().any(|it| it["type"] == kind && it["account"] == account)
     };
-    let are_asked = |state: &State| {
+    let are_asked = |state: &ScriptedGatewayState| {
         is_asked(state, "connect", coming)
             && is_asked(state, "disconnect", going)
             && is_asked(state, "request_code", registering)
     };
-    fixture.gateway.until("the commands", are_asked).await;
+    fixture.gateway.wait_until("the commands", are_asked).await;
     assert!(!muster.kill().contains("panicked"));
 
     let settings =
         [("MUSTER_WEBHOOKS__BASE_URL", fixture.receiver.base.as_str()), ("MUSTER_ACTORS__COMING_TIMEOUT", "300ms")];
-    let muster = Muster::start(&fixture.data(), &settings);
-    fixture.gateway.report_to(&muster.url(""));
-    fixture.gateway.is_silent(false);
+    let muster = ServiceProcess::start(&fixture.data(), &settings);
+    fixture.gateway.set_report_target(&muster.url(""));
+    fixture.gateway.set_silent(false);
     // Who is to go offline is so in the end; a session that is left is closed once the gateway is set up again.
     fixture.told(going, "1/4 1002").await;
     // Whoever asks again changes nothing: it stays with its gateway.
-    online(&muster, coming).await;
+    bring_online(&muster, coming).await;
     let listed = muster.get(LIST).await.json();
     let status = |account: &str| {
         let all = listed["data"].as_array().unwrap().iter();
@@ -64,9 +64,9 @@ async fn a_start_without_the_bridge_loses_nothing() {
     let muster = fixture.start();
     for account in [coming, reported] {
         fixture.told(account, IS_ONLINE).await;
-        assert_eq!(fixture.receiver.told_about(account), ["1/1 ", "1/2 "], "{account}");
+        assert_eq!(fixture.receiver.accepted_payloads(account), ["1/1 ", "1/2 "], "{account}");
     }
     happened(&muster, registering, "code_sent").await;
-    assert_eq!(fixture.receiver.told_about(registering), Vec::<String>::new());
-    fixture.gateway.until("the end of the session", |state| !state.sessions.contains_key(going)).await;
+    assert_eq!(fixture.receiver.accepted_payloads(registering), Vec::<String>::new());
+    fixture.gateway.wait_until("the end of the session", |state| !state.sessions.contains_key(going)).await;
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::{
     ACCOUNT, ASKED, IS_ONLINE, ONLINE, accounts, fixture, happened, history, online, phone, post, recorded, recycle,
 };
-use crate::graph::{Fault, Number, TOKEN};
-use crate::muster::told_about;
+use crate::fake_graph::{FakeGraphFault, FakeNumber, TOKEN};
+use crate::service_process::accepted_payloads;
 
 /// Ten calls to register and deregister in 72 hours, over restarts, and not one more.
 #[tokio::test]
 async fn the_budget_is_never_overrun() {
     let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
-    fixture.graph.add(Number::verified(ACCOUNT));
+    fixture.graph.add(FakeNumber::verified(ACCOUNT));
     let counted = || fixture.graph.count("register") + fixture.graph.count("deregister");
     let mut muster = fixture.start();
     for round in 1..=5 {
@@ -28,10 +28,10 @@ async fn the_budget_is_never_overrun() {
         }
     }
     for _ in 0..2 {
-        let told = fixture.receiver.told_about(ACCOUNT).len();
+        let told = fixture.receiver.accepted_payloads(ACCOUNT).len();
         online(&muster, ACCOUNT).await;
-        fixture.receiver.until("the refusal", |all| told_about(all, ACCOUNT).len() == told + 2).await;
-        let [.., asked, refused] = &fixture.receiver.told_about(ACCOUNT)[..] else { panic!("nothing was told") };
+        fixture.receiver.wait_until("the refusal", |all| accepted_payloads(all, ACCOUNT).len() == told + 2).await;
+        let [.., asked, refused] = &fixture.receiver.accepted_payloads(ACCOUNT)[..] else { panic!("nothing was told") };
         assert_eq!(asked, ASKED);
         let words = "1/4 the number was registered or deregistered 10 times in 72 hours";
         assert!(refused.starts_with(words) && refused.contains("the next is free at 20"), "{refused}");
@@ -47,7 +47,7 @@ async fn the_budget_is_never_overrun() {
 #[tokio::test]
 async fn what_others_used_up_ends_the_wish() {
     let fixture = fixture().await;
-    fixture.graph.add(Number { counted: 10, ..Number::verified(ACCOUNT) });
+    fixture.graph.add(FakeNumber { counted: 10, ..FakeNumber::verified(ACCOUNT) });
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, "1/4 Meta takes no more registrations").await;
@@ -59,13 +59,13 @@ async fn what_others_used_up_ends_the_wish() {
 #[tokio::test]
 async fn nothing_is_called_before_its_time() {
     let fixture = fixture().await;
-    fixture.graph.add(Number::verified(ACCOUNT));
+    fixture.graph.add(FakeNumber::verified(ACCOUNT));
     // In minutes: two seconds.
     let used = r#"{"102290129340398":[{"type":"whatsapp","call_count":100,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":0.0334}]}"#;
     let header = ("x-business-use-case-usage", used.to_owned());
     let error =
         r#"{"error":{"message":"(#80007) Rate limit issues","type":"OAuthException","code":80007,"fbtrace_id":"A"}}"#;
-    fixture.graph.fault("list", 1, Fault::AnswerWith(400, error.to_owned(), header));
+    fixture.graph.set_fault("list", 1, FakeGraphFault::AnswerWith(400, error.to_owned(), header));
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
@@ -82,12 +82,13 @@ async fn nothing_is_called_before_its_time() {
 async fn a_refused_token_stops_every_call() {
     let fixture = fixture().await;
     let numbers: Vec<String> = (0..30).map(|index| format!("1555078{index:04}")).collect();
-    numbers.iter().for_each(|number| fixture.graph.add(Number::verified(number)));
+    numbers.iter().for_each(|number| fixture.graph.add(FakeNumber::verified(number)));
     fixture.graph.state().switches.token = "another".to_owned();
     let muster = fixture.start();
     post(&muster, ONLINE, accounts(&numbers)).await;
-    let probes = |state: &crate::graph::State| state.calls.iter().filter(|call| call.name == "probe").count();
-    fixture.graph.until("two probes", |state| probes(state) == 2).await;
+    let probes =
+        |state: &crate::fake_graph::FakeGraphState| state.calls.iter().filter(|call| call.name == "probe").count();
+    fixture.graph.wait_until("two probes", |state| probes(state) == 2).await;
     assert_eq!(fixture.graph.state().calls.len() - 2, 1, "one call found it out: {:?}", fixture.graph.state().calls);
     let measured = muster.get("/metrics").await.text;
     assert!(measured.contains("muster_cloud_api_token_refused 1"), "{measured}");

@@ -3,9 +3,9 @@
 //! without a record.
 
 use super::{ACCOUNT, IS_ONLINE, code, fixture, happened, online, phone, recorded, recycle};
+use crate::fake_graph::{CODE, FakeGraphFault, FakeNumber};
 use crate::fixture::Fixture;
-use crate::graph::{CODE, Fault, Number};
-use crate::muster::Muster;
+use crate::service_process::ServiceProcess;
 
 /// The calls of a registration, in order.
 const STEPS: [&str; 5] = ["list", "add", "request_code", "verify_code", "register"];
@@ -15,19 +15,19 @@ async fn killed_at_each_step_of_a_registration() {
     for step in STEPS {
         for is_done in [false, true] {
             println!("killed at {step}, done: {is_done}");
-            registration(step, is_done).await;
+            register_with_kill(step, is_done).await;
         }
     }
 }
 
-async fn registration(step: &'static str, is_done: bool) {
+async fn register_with_kill(step: &'static str, is_done: bool) {
     let fixture = fixture().await;
-    fixture.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
+    fixture.graph.set_fault(step, 1, if is_done { FakeGraphFault::Hang } else { FakeGraphFault::HangBefore });
     let mut muster = fixture.start();
     let is_of_request = ["list", "add", "request_code"].contains(&step);
     phone(&muster, ACCOUNT).await;
     if is_of_request {
-        muster = killed(&fixture, muster, step).await;
+        muster = kill_and_restart(&fixture, muster, step).await;
     }
     happened(&muster, ACCOUNT, "code_sent").await;
     if step == "request_code" && !is_done {
@@ -37,12 +37,12 @@ async fn registration(step: &'static str, is_done: bool) {
         phone(&muster, ACCOUNT).await;
         fixture
             .graph
-            .until("the second request", |state| state.calls.iter().filter(|it| it.name == step).count() == 2)
+            .wait_until("the second request", |state| state.calls.iter().filter(|it| it.name == step).count() == 2)
             .await;
     }
     code(&muster, ACCOUNT, CODE).await;
     if !is_of_request {
-        muster = killed(&fixture, muster, step).await;
+        muster = kill_and_restart(&fixture, muster, step).await;
     }
     fixture.told(ACCOUNT, "register 1").await;
     let submits = 1 + usize::from(step == "request_code" && !is_done);
@@ -62,19 +62,19 @@ async fn killed_at_each_step_of_coming_online_and_going_offline() {
     {
         println!("killed at {step}, done: {is_done}");
         let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
-        fixture.graph.add(Number::verified(ACCOUNT));
-        fixture.graph.fault(step, 1, if is_done { Fault::Hang } else { Fault::HangBefore });
+        fixture.graph.add(FakeNumber::verified(ACCOUNT));
+        fixture.graph.set_fault(step, 1, if is_done { FakeGraphFault::Hang } else { FakeGraphFault::HangBefore });
         // It takes a while until Meta shows what it did.
         fixture.graph.state().switches.pending_for = 2;
         let mut muster = fixture.start();
         online(&muster, ACCOUNT).await;
         if step != "deregister" {
-            muster = killed(&fixture, muster, step).await;
+            muster = kill_and_restart(&fixture, muster, step).await;
         }
         fixture.told(ACCOUNT, IS_ONLINE).await;
         recycle(&muster, ACCOUNT).await;
         if step == "deregister" {
-            muster = killed(&fixture, muster, step).await;
+            muster = kill_and_restart(&fixture, muster, step).await;
         }
         fixture.told(ACCOUNT, "1/4 ").await;
         let again = |name: &str| usize::from(step == name && !is_done);
@@ -86,8 +86,8 @@ async fn killed_at_each_step_of_coming_online_and_going_offline() {
 }
 
 /// Kills the service once the Graph has the call, and starts another.
-async fn killed(fixture: &Fixture, muster: Muster, step: &'static str) -> Muster {
-    fixture.graph.until(step, |state| state.calls.iter().any(|call| call.name == step)).await;
+async fn kill_and_restart(fixture: &Fixture, muster: ServiceProcess, step: &'static str) -> ServiceProcess {
+    fixture.graph.wait_until(step, |state| state.calls.iter().any(|call| call.name == step)).await;
     let log = muster.kill();
     assert!(!log.contains("panicked"), "{log}");
     fixture.start()

@@ -4,8 +4,8 @@ use futures_util::StreamExt;
 
 use super::{ACCOUNT, code, fixture, happened, history, online, phone, recycle};
 use crate::calls::any_happened;
-use crate::graph::{CODE, Fault, Number};
-use crate::muster::told_about;
+use crate::fake_graph::{CODE, FakeGraphFault, FakeNumber};
+use crate::service_process::accepted_payloads;
 
 /// Which call is answered how: its name; HTTP status, code, subcode, a dash where there is none; how often.
 const SCENARIOS: &str = "
@@ -74,14 +74,14 @@ request_code 502 page - always
 async fn errors() {
     let scenarios: Vec<&str> = SCENARIOS.lines().filter(|line| !line.is_empty()).collect();
     // Each has a service and a Graph of its own.
-    let told: Vec<String> = futures_util::stream::iter(scenarios).map(told).buffered(4).collect().await;
+    let told: Vec<String> = futures_util::stream::iter(scenarios).map(run_scenario).buffered(4).collect().await;
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("cloud_api_errors", told.join("\n"));
     });
 }
 
-async fn told(scenario: &str) -> String {
+async fn run_scenario(scenario: &str) -> String {
     let words: Vec<&str> = scenario.split(' ').collect();
     let [name, status, error, subcode, often] = words[..] else { panic!("{scenario}") };
     let name = ["list", "look", "add", "register", "deregister", "request_code", "verify_code"]
@@ -89,8 +89,8 @@ async fn told(scenario: &str) -> String {
         .find(|known| *known == name)
         .unwrap();
     let fault = match error {
-        "page" => Fault::page(),
-        code => Fault::error(status.parse().unwrap(), code.parse().unwrap(), subcode.parse().ok()),
+        "page" => FakeGraphFault::page(),
+        code => FakeGraphFault::error(status.parse().unwrap(), code.parse().unwrap(), subcode.parse().ok()),
     };
     let fixture = fixture()
         .await
@@ -99,15 +99,19 @@ async fn told(scenario: &str) -> String {
         .with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
     let is_registration = ["add", "request_code", "verify_code"].contains(&name);
     if !is_registration {
-        fixture.graph.add(if name == "deregister" { Number::connected(ACCOUNT) } else { Number::verified(ACCOUNT) });
+        fixture.graph.add(if name == "deregister" {
+            FakeNumber::connected(ACCOUNT)
+        } else {
+            FakeNumber::verified(ACCOUNT)
+        });
     }
     let muster = fixture.start();
     let times = if often == "once" { 1 } else { 1_000 };
     if status == "401" {
         // The probe of the token is answered so too.
-        fixture.graph.fault("probe", times, fault.clone());
+        fixture.graph.set_fault("probe", times, fault.clone());
     }
-    let fail = || fixture.graph.fault(name, times, fault);
+    let fail = || fixture.graph.set_fault(name, times, fault);
     match name {
         "deregister" => {
             online(&muster, ACCOUNT).await;
@@ -131,7 +135,7 @@ async fn told(scenario: &str) -> String {
         "look" => {
             // Its id is known by then, so that it is looked at alone.
             let other = "15550783882";
-            fixture.graph.add(Number::connected(other));
+            fixture.graph.add(FakeNumber::connected(other));
             online(&muster, other).await;
             fixture.told(other, "1/2").await;
             fail();
@@ -144,25 +148,25 @@ async fn told(scenario: &str) -> String {
             any_happened(&muster, ACCOUNT, &["came_online", "went_offline", "banned"]).await;
         }
     }
-    let calls = fixture.graph.changing(ACCOUNT).join(", ");
+    let calls = fixture.graph.changing_calls(ACCOUNT).join(", ");
     let mut text = format!("{scenario}\n  calls: {calls}\n");
     let events = history(&muster, ACCOUNT).await;
-    let enough = told_at_least(&events);
+    let enough = count_expected_payloads(&events);
     for event in events {
         let is_everyday = ["account_imported", "gateway_assigned", "online_requested", "pin_kept"];
         if !is_everyday.contains(&event.as_str()) {
             text += &format!("  {event}\n");
         }
     }
-    fixture.receiver.until("all is told", |all| told_about(all, ACCOUNT).len() >= enough).await;
-    for told in fixture.receiver.told_about(ACCOUNT) {
+    fixture.receiver.wait_until("all is told", |all| accepted_payloads(all, ACCOUNT).len() >= enough).await;
+    for told in fixture.receiver.accepted_payloads(ACCOUNT) {
         text += &format!("  told: {}\n", told.trim());
     }
     text
 }
 
 /// How many of these events are told.
-fn told_at_least(events: &[String]) -> usize {
+fn count_expected_payloads(events: &[String]) -> usize {
     let told = ["online_requested", "came_online", "went_offline", "banned", "recycle_requested", "registered"];
     let is_told =
         |event: &&String| event.starts_with("registration_failed") || told.iter().any(|it| event.starts_with(it));

@@ -10,7 +10,7 @@ use super::{
     ACCOUNT, ASKED, CODE, IS_ONLINE, ONLINE, PHONE, accounts, code, fixture, happened, history, online, phone, post,
     recorded, recycle,
 };
-use crate::graph::{self, Fault, Number};
+use crate::fake_graph::{self, FakeGraphFault, FakeNumber};
 use crate::testkit::requests;
 
 /// The body that asks for a code in this way, for an account of this type.
@@ -33,8 +33,8 @@ async fn from_the_phone_to_online() {
         fixture.told(ACCOUNT, "register 1").await;
         online(&muster, ACCOUNT).await;
         fixture.told(ACCOUNT, IS_ONLINE).await;
-        assert_eq!(fixture.receiver.told_about(ACCOUNT), ["register 1", ASKED, IS_ONLINE]);
-        assert_eq!(fixture.graph.changing(ACCOUNT), ["add", "request_code", "verify_code", "register"]);
+        assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["register 1", ASKED, IS_ONLINE]);
+        assert_eq!(fixture.graph.changing_calls(ACCOUNT), ["add", "request_code", "verify_code", "register"]);
         let parameters = |name: &str| {
             let state = fixture.graph.state();
             state.calls.iter().find(|call| call.name == name).unwrap().parameters.clone()
@@ -44,17 +44,17 @@ async fn from_the_phone_to_online() {
         assert_eq!(added, ["1", "5550783881", "Lucky Shrub"]);
         assert_eq!(parameters("request_code")["code_method"], method);
         assert_eq!(parameters("request_code")["language"], "en_US");
-        assert_eq!(parameters("verify_code")["code"], graph::CODE);
+        assert_eq!(parameters("verify_code")["code"], fake_graph::CODE);
         let pin = parameters("register")["pin"].clone();
         let events = history(&muster, ACCOUNT).await;
         let kept = events.iter().position(|event| event == "pin_kept").unwrap();
         let registering = events.iter().rposition(|event| event == "provider_called").unwrap();
         assert!(kept < registering, "the PIN is kept before it is used: {events:?}");
         let log = muster.stop("TERM").1;
-        let token = graph::TOKEN;
+        let token = fake_graph::TOKEN;
         let is_told = |secret: &str| log.contains(secret) || log.contains(&format!("Bearer {secret}"));
         assert!(!is_told(&pin) && !is_told(token) && !is_told("123830"), "a secret is in the log: {log}");
-        for file in crate::muster::files(&fixture.data()) {
+        for file in crate::service_process::list_files(&fixture.data()) {
             let bytes = std::fs::read(&file).unwrap();
             let has = |secret: &str| memchr::memmem::find(&bytes, secret.as_bytes()).is_some();
             assert!(!has(token) && !has(&format!("\"{pin}\"")), "a secret is in {}", file.display());
@@ -96,7 +96,7 @@ async fn a_wrong_code_is_asked_for_again() {
     fixture.told(ACCOUNT, "register 0").await;
     code(&muster, ACCOUNT, "none").await;
     happened(&muster, ACCOUNT, "registration_failed: the code has no digits").await;
-    code(&muster, ACCOUNT, graph::CODE).await;
+    code(&muster, ACCOUNT, fake_graph::CODE).await;
     fixture.told(ACCOUNT, "register 1").await;
     assert_eq!((fixture.graph.count("verify_code"), fixture.graph.count("request_code")), (2, 1));
 }
@@ -126,21 +126,21 @@ async fn what_meta_does_not_have_is_refused() {
 #[tokio::test]
 async fn lost_answers() {
     let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
-    fixture.graph.fault("list", 1, Fault::ResetBefore);
+    fixture.graph.set_fault("list", 1, FakeGraphFault::ResetBefore);
     for name in ["add", "request_code", "verify_code", "register", "deregister"] {
-        fixture.graph.fault(name, 1, Fault::ResetAfter);
+        fixture.graph.set_fault(name, 1, FakeGraphFault::ResetAfter);
     }
     let muster = fixture.start();
     phone(&muster, ACCOUNT).await;
     happened(&muster, ACCOUNT, "code_sent").await;
-    code(&muster, ACCOUNT, graph::CODE).await;
+    code(&muster, ACCOUNT, fake_graph::CODE).await;
     fixture.told(ACCOUNT, "register 1").await;
     online(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, IS_ONLINE).await;
     recycle(&muster, ACCOUNT).await;
     fixture.told(ACCOUNT, "1/4 ").await;
     let changing = ["add", "request_code", "verify_code", "register", "deregister"];
-    assert_eq!(fixture.graph.changing(ACCOUNT), changing);
+    assert_eq!(fixture.graph.changing_calls(ACCOUNT), changing);
     let _log = muster.stop("TERM");
     assert_eq!(recorded(&fixture, ACCOUNT), 2);
 }
@@ -149,7 +149,7 @@ async fn lost_answers() {
 #[tokio::test]
 async fn offline_and_back_costs_nothing() {
     let fixture = fixture().await;
-    fixture.graph.add(Number::verified(ACCOUNT));
+    fixture.graph.add(FakeNumber::verified(ACCOUNT));
     fixture.graph.state().switches.pending_for = 3;
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
@@ -160,7 +160,7 @@ async fn offline_and_back_costs_nothing() {
         online(&muster, ACCOUNT).await;
         fixture.told(ACCOUNT, IS_ONLINE).await;
     }
-    assert_eq!(fixture.graph.changing(ACCOUNT), ["register"], "once, and PENDING three times");
+    assert_eq!(fixture.graph.changing_calls(ACCOUNT), ["register"], "once, and PENDING three times");
     assert!(fixture.graph.count_of("look", ACCOUNT) >= 3);
 }
 
@@ -185,7 +185,7 @@ async fn states() {
     ];
     let number = |index: usize| format!("1555078{index:04}");
     for (index, (status, verification, _)) in cases.iter().enumerate() {
-        fixture.graph.add(Number::new(&number(index), status, verification));
+        fixture.graph.add(FakeNumber::new(&number(index), status, verification));
     }
     let muster = fixture.start();
     let absent = number(cases.len());
@@ -203,7 +203,7 @@ async fn pages() {
     for no_paging in [false, true] {
         let fixture = fixture().await;
         let numbers: Vec<String> = (0..5).map(|index| format!("1555078{index:04}")).collect();
-        numbers.iter().for_each(|number| fixture.graph.add(Number::connected(number)));
+        numbers.iter().for_each(|number| fixture.graph.add(FakeNumber::connected(number)));
         {
             let mut state = fixture.graph.state();
             state.switches.no_paging = no_paging;
@@ -226,12 +226,12 @@ async fn pages() {
 #[tokio::test]
 async fn a_graph_that_hangs_holds_nobody_up() {
     let fixture = fixture().await;
-    fixture.graph.add(Number::connected(ACCOUNT));
-    fixture.graph.fault("list", 1_000, Fault::Hang);
+    fixture.graph.add(FakeNumber::connected(ACCOUNT));
+    fixture.graph.set_fault("list", 1_000, FakeGraphFault::Hang);
     let muster = fixture.start();
     let numbers: Vec<String> = (0..100).map(|index| format!("1555078{index:04}")).collect();
     post(&muster, ONLINE, accounts(&numbers)).await;
-    fixture.graph.until("the list is asked for", |state| state.calls.iter().any(|call| call.name == "list")).await;
+    fixture.graph.wait_until("the list is asked for", |state| state.calls.iter().any(|call| call.name == "list")).await;
     let begun = std::time::Instant::now();
     recycle(&muster, &numbers[0]).await;
     fixture.told(&numbers[0], "1/4 ").await;

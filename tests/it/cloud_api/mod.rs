@@ -16,11 +16,11 @@ mod flows;
 mod webhooks;
 
 use muster::domain::{Event, ProviderCall};
-use muster::journal::Stream;
+use muster::journal::StreamId;
 
 use crate::calls::{code, happened, history, online, phone, post, recycle};
 use crate::fixture::Fixture;
-use crate::muster::read_all;
+use crate::service_process::read_all_records;
 use crate::testkit::requests::{CODE, ONLINE, PHONE, accounts};
 
 /// The account of most tests, and how it is shown online and registered.
@@ -35,11 +35,11 @@ async fn fixture() -> Fixture {
 
 /// How many calls to register or deregister an account are on record. Nothing runs on the data.
 fn recorded(fixture: &Fixture, account: &str) -> usize {
-    let stream = Stream::Account(account.parse().unwrap());
-    let records = read_all(&fixture.journal());
+    let stream = StreamId::Account(account.parse().unwrap());
+    let records = read_all_records(&fixture.journal());
     let of_account = records.iter().filter(|record| record.stream == stream);
     let is_counted = |event: &Event| {
         matches!(event, Event::ProviderCalled { call: ProviderCall::Register | ProviderCall::Deregister, .. })
     };
-    of_account.filter(|record| record.event().is_some_and(|(_, event)| is_counted(event))).count()
+    of_account.filter(|record| record.account_event().is_some_and(|(_, event)| is_counted(event))).count()
 }

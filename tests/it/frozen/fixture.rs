@@ -12,18 +12,18 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use crate::fixture;
-use crate::muster::{Muster, PATIENCE, Receiver, directory};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT, WebhookReceiver, temp_directory};
 
 /// How long after an answer the next is asked for, where something is waited for.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A service with everything set up, and an admin's key, once there is one.
-pub struct Fixture {
+pub struct FrozenFixture {
     inner: fixture::Fixture,
     pub admin: String,
 }
 
-impl Deref for Fixture {
+impl Deref for FrozenFixture {
     type Target = fixture::Fixture;
 
     fn deref(&self) -> &fixture::Fixture {
@@ -31,8 +31,8 @@ impl Deref for Fixture {
     }
 }
 
-impl Fixture {
-    pub async fn new(receiver: Receiver) -> Fixture {
+impl FrozenFixture {
+    pub async fn new(receiver: WebhookReceiver) -> FrozenFixture {
         let inner = fixture::Fixture::with_receiver(receiver)
             .await
             .with_push()
@@ -41,15 +41,15 @@ impl Fixture {
             .with("MUSTER_SIMULATOR__DELAY_MS", "1")
             .with("MUSTER_ACTORS__IDLE_AFTER", "1s")
             .with("MUSTER_STORE__CHECKPOINT_EVERY", "20");
-        Fixture { inner, admin: String::new() }
+        FrozenFixture { inner, admin: String::new() }
     }
 
-    pub fn start(&self, retry_waits: &str) -> Muster {
+    pub fn start(&self, retry_waits: &str) -> ServiceProcess {
         self.start_with(&[("MUSTER_WEBHOOKS__RETRY_WAITS", retry_waits)])
     }
 
     /// The answer to a request with the admin's key, which must be a success.
-    pub async fn ask(&self, muster: &Muster, method: Method, path: &str, body: String) -> String {
+    pub async fn send(&self, muster: &ServiceProcess, method: Method, path: &str, body: String) -> String {
         let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
         let request = if self.admin.is_empty() { request } else { request.header("x-api-key", &self.admin) };
         let answer = muster.send(request.body(body)).await.unwrap();
@@ -57,22 +57,22 @@ impl Fixture {
         answer.text
     }
 
-    pub async fn post(&self, muster: &Muster, path: &str, body: Value) -> Value {
-        serde_json::from_str(&self.ask(muster, Method::POST, path, body.to_string()).await).unwrap()
+    pub async fn post(&self, muster: &ServiceProcess, path: &str, body: Value) -> Value {
+        serde_json::from_str(&self.send(muster, Method::POST, path, body.to_string()).await).unwrap()
     }
 
-    pub async fn set(&self, muster: &Muster, method: Method, path: &str, body: Value) -> Value {
-        let answer = self.ask(muster, method, &format!("/api/v1/{path}"), body.to_string()).await;
+    pub async fn set(&self, muster: &ServiceProcess, method: Method, path: &str, body: Value) -> Value {
+        let answer = self.send(muster, method, &format!("/api/v1/{path}"), body.to_string()).await;
         // Of an answer that comes line by line, the last.
         serde_json::from_str(answer.lines().last().unwrap()).unwrap()
     }
 
-    pub async fn get(&self, muster: &Muster, path: &str) -> String {
-        self.ask(muster, Method::GET, &format!("/api/v1/{path}"), String::new()).await
+    pub async fn get(&self, muster: &ServiceProcess, path: &str) -> String {
+        self.send(muster, Method::GET, &format!("/api/v1/{path}"), String::new()).await
     }
 
     /// Waits until the answer to a GET has this in it.
-    pub async fn until(&self, muster: &Muster, path: &str, wanted: &str) {
+    pub async fn wait_for_text(&self, muster: &ServiceProcess, path: &str, wanted: &str) {
         let mut last = String::new();
         let waiting = async {
             loop {
@@ -83,26 +83,26 @@ impl Fixture {
                 sleep(PAUSE).await;
             }
         };
-        let in_time = timeout(PATIENCE, waiting).await;
+        let in_time = timeout(TEST_TIMEOUT, waiting).await;
         assert!(in_time.is_ok(), "{path} never answers {wanted:?}, but: {last}");
     }
 
-    pub async fn happened(&self, muster: &Muster, number: &str, event: &str) {
+    pub async fn wait_for_event(&self, muster: &ServiceProcess, number: &str, event: &str) {
         let path = format!("accounts/{number}/events?limit=1000");
-        self.until(muster, &path, &format!("muster.account.{event}.v1")).await;
+        self.wait_for_text(muster, &path, &format!("muster.account.{event}.v1")).await;
     }
 
     /// Waits until no webhook is left to send.
-    pub async fn caught_up(&self, muster: &Muster) {
+    pub async fn wait_until_delivered(&self, muster: &ServiceProcess) {
         for channel in ["sync", "register"] {
-            self.until(muster, &format!("webhooks/{channel}"), r#""lag":{"events":0,"#).await;
+            self.wait_for_text(muster, &format!("webhooks/{channel}"), r#""lag":{"events":0,"#).await;
         }
     }
 }
 
 /// The frozen data directory, unpacked.
 pub fn directory_of(frozen: &Path) -> TempDir {
-    let place = directory();
+    let place = temp_directory();
     unpack(frozen, place.path());
     place
 }

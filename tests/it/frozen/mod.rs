@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::fake_graph::{APP_SECRET, TOKEN, VERIFY_TOKEN};
 use crate::gateway_check::SECRET;
-use crate::graph::{APP_SECRET, TOKEN, VERIFY_TOKEN};
-use crate::muster::{directory, files, run};
+use crate::service_process::{list_files, run_muster, temp_directory};
 use fixture::directory_of;
 
 /// Each frozen version, and the SHA-256 of its `SHA256SUMS`.
@@ -175,7 +175,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The folder's `SHA256SUMS`, as `sha256sum` writes it.
 fn sums(folder: &Path) -> String {
-    let mut paths = files(folder);
+    let mut paths = list_files(folder);
     paths.retain(|path| !path.ends_with("SHA256SUMS"));
     paths.sort();
     let line = |path: &PathBuf| {
@@ -190,7 +190,7 @@ fn shown(data: &str) -> Value {
     let verbs = [vec!["events"], vec!["replay"], vec!["keys", "list"]];
     let of_account = |number| [vec!["history", number], vec!["state", number]];
     for verb in verbs.into_iter().chain(ACCOUNTS.into_iter().flat_map(of_account)) {
-        let (code, stdout, stderr) = run(&[&verb[..], &["-o", "json", "--data-dir", data]].concat(), &[]);
+        let (code, stdout, stderr) = run_muster(&[&verb[..], &["-o", "json", "--data-dir", data]].concat(), &[]);
         assert_eq!(code, Some(0), "{verb:?}: {stderr}");
         shown[verb.join(" ")] = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{verb:?}: {error}"));
     }
@@ -266,14 +266,14 @@ fn check_proofs(frozen: &Path) {
     let key = frozen.join("public-key");
     let key = key.to_str().unwrap();
     let said = |arguments: &[&str]| {
-        let (code, stdout, stderr) = run(arguments, &[]);
+        let (code, stdout, stderr) = run_muster(arguments, &[]);
         assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
         stdout
     };
     assert_eq!(said(&["checkpoint", "--public-key", "--data-dir", path]), fs::read_to_string(key).unwrap());
     assert_has(&shown(path), &json_file(&frozen.join("shown.json")), "shown");
     let is_of = |path: &Path, first: &str| path.file_name().unwrap().to_str().unwrap().starts_with(first);
-    for file in files(frozen) {
+    for file in list_files(frozen) {
         let path = file.to_str().unwrap();
         if is_of(&file, "bundle.") {
             said(&["verify", "--public-key", key, "--bundle", path]);
@@ -308,7 +308,7 @@ fn check_proofs(frozen: &Path) {
 
 /// The settings of a file, and those of the environment, as JSON.
 fn settings(file: &Path) -> String {
-    let (code, stdout, stderr) = run(&["config", "-o", "json", "--config", file.to_str().unwrap()], &SECRETS);
+    let (code, stdout, stderr) = run_muster(&["config", "-o", "json", "--config", file.to_str().unwrap()], &SECRETS);
     assert_eq!(code, Some(0), "{stderr}");
     stdout
 }
@@ -323,13 +323,13 @@ fn check_settings(frozen: &Path) {
 }
 
 fn check_interfaces(frozen: &Path) {
-    let now: Value = serde_json::from_str(&run(&["openapi"], &[]).1).unwrap();
+    let now: Value = serde_json::from_str(&run_muster(&["openapi"], &[]).1).unwrap();
     assert_offers(&now, &json_file(&frozen.join("openapi.json")), "openapi");
     let verbs = |help: &str| {
         let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
         commands.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    let now = verbs(&run(&["--help"], &[]).1);
+    let now = verbs(&run_muster(&["--help"], &[]).1);
     for verb in verbs(&fs::read_to_string(frozen.join("help.txt")).unwrap()) {
         assert!(now.contains(&verb), "muster {verb} is gone");
     }
@@ -353,10 +353,10 @@ fn interfaces_still_have_what_they_had() {
 /// What this version writes is read like what earlier ones wrote, and can be frozen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_recipe() {
-    let place = directory();
+    let place = temp_directory();
     let made = place.path().join("made");
     fs::create_dir(&made).unwrap();
-    recipe::make(&made).await;
+    recipe::write_frozen_data(&made).await;
     check_proofs(&made);
     check_settings(&made);
     serving::check_directory(&made).await;

@@ -9,17 +9,17 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use muster::journal::names;
+use muster::journal::event_type_names;
 use muster::limits::SNAPSHOT_EVERY;
 use muster::store::Table;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, directory_of, tar};
+use super::fixture::{FrozenFixture, directory_of, tar};
 use super::{ACCOUNTS, SETTINGS, SIGNING_SECRET, TENANT, TENANT_SECRET, shown, sums};
-use crate::bridge::gateway::Fault;
-use crate::graph::CODE;
-use crate::muster::{Muster, Receiver, run};
+use crate::bridge::scripted_gateway::ScriptedFault;
+use crate::fake_graph::CODE;
+use crate::service_process::{ServiceProcess, WebhookReceiver, run_muster};
 use crate::testkit::fixture::open_store;
 use crate::testkit::requests::{self, INSERT, ONLINE, PHONE, RECYCLE, account_with};
 
@@ -35,19 +35,20 @@ fn list(numbers: &[&str]) -> Value {
 }
 
 /// Writes it all into `into`, an empty directory.
-pub async fn make(into: &Path) {
+pub async fn write_frozen_data(into: &Path) {
     let is_broken = Arc::new(AtomicBool::new(false));
     let breaks = is_broken.clone();
-    let mut fixture = Fixture::new(Receiver::failing(move |_| breaks.load(Ordering::Relaxed)).await).await;
-    restored(&fixture).await;
+    let mut fixture =
+        FrozenFixture::new(WebhookReceiver::start_failing(move |_| breaks.load(Ordering::Relaxed)).await).await;
+    restore_directory(&fixture).await;
 
     let muster = fixture.start("10s");
     let keys = keys(&mut fixture, &muster).await;
     fs::write(into.join("keys.json"), format!("{keys:#}\n")).unwrap();
     accounts(&fixture, &muster).await;
     receivers(&fixture, &muster).await;
-    orders(&fixture, &muster).await;
-    fixture.caught_up(&muster).await;
+    run_operator_actions(&fixture, &muster).await;
+    fixture.wait_until_delivered(&muster).await;
     fs::write(into.join("checkpoint.early"), fixture.get(&muster, "log/checkpoint").await).unwrap();
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
@@ -55,7 +56,7 @@ pub async fn make(into: &Path) {
     is_broken.store(true, Ordering::Relaxed);
     let muster = fixture.start("");
     fixture.post(&muster, ONLINE, list(&["8618210021", "8618210022"])).await;
-    fixture.until(&muster, "webhooks/sync", r#""deadLetters":4"#).await;
+    fixture.wait_for_text(&muster, "webhooks/sync", r#""deadLetters":4"#).await;
     let dead: Value = serde_json::from_str(&fixture.get(&muster, "webhooks/sync/dead-letters").await).unwrap();
     let dropped = json!({"positions": [dead["deadLetters"][0]["position"]], "reason": "over"});
     fixture.set(&muster, Method::POST, "webhooks/sync/dead-letters/drop", dropped).await;
@@ -64,13 +65,16 @@ pub async fn make(into: &Path) {
     // Ten minutes are left to kill it while these wait.
     let muster = fixture.start("10m,10m");
     fixture.post(&muster, ONLINE, list(&["8618210031", "8618210032"])).await;
-    fixture.until(&muster, "webhooks/sync", r#""waiting":2"#).await;
+    fixture.wait_for_text(&muster, "webhooks/sync", r#""waiting":2"#).await;
     fixture.set(&muster, Method::POST, "webhooks/register/pause", json!({"reason": "maintenance"})).await;
     fixture.set(&muster, Method::POST, "webhooks/register/redeliver", json!({"from": "1"})).await;
-    fixture.gateway.fault("connect", &vec![Fault::HangBefore; 100]);
+    fixture.gateway.fault("connect", &vec![ScriptedFault::HangBefore; 100]);
     fixture.post(&muster, ONLINE, list(&["8618310002"])).await;
-    fixture.gateway.until("the connect", |state| state.arrived.iter().any(|it| it["account"] == "8618310002")).await;
-    fs::write(into.join("metrics.txt"), fixture.ask(&muster, Method::GET, "/metrics", String::new()).await).unwrap();
+    fixture
+        .gateway
+        .wait_until("the connect", |state| state.arrived.iter().any(|it| it["account"] == "8618310002"))
+        .await;
+    fs::write(into.join("metrics.txt"), fixture.send(&muster, Method::GET, "/metrics", String::new()).await).unwrap();
     let backup = muster.client().post(muster.url("/api/v1/backup")).header("x-api-key", &fixture.admin);
     fs::write(into.join("backup"), backup.send().await.unwrap().bytes().await.unwrap()).unwrap();
     assert!(!muster.kill().contains("panicked"));
@@ -82,26 +86,26 @@ pub async fn make(into: &Path) {
     fs::write(into.join("reports.json"), format!("{reported}\n")).unwrap();
 
     tar(&["-czf", into.join("data.tar.gz").to_str().unwrap(), "-C", &fixture.path("data"), "."]);
-    handed_out(&fixture, into);
-    told(&fixture.receiver, into);
+    write_artifacts(&fixture, into);
+    write_payloads(&fixture.receiver, into);
     fs::write(into.join("SHA256SUMS"), sums(into)).unwrap();
-    nothing_is_missing(into);
+    assert_complete(into);
 }
 
 /// The directory that all happens in is one that was restored.
-async fn restored(fixture: &Fixture) {
-    let muster = Muster::start(&fixture.place.path().join("first"), &[]);
+async fn restore_directory(fixture: &FrozenFixture) {
+    let muster = ServiceProcess::start(&fixture.place.path().join("first"), &[]);
     fixture.post(&muster, INSERT, list(&["8618210010"])).await;
     let (backup, server) = (fixture.path("first.backup"), muster.url(""));
-    assert_eq!(run(&["backup", &backup, "--server", &server], &[]).0, Some(0));
+    assert_eq!(run_muster(&["backup", &backup, "--server", &server], &[]).0, Some(0));
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    assert_eq!(run(&["restore", &backup, "--data-dir", &fixture.path("data")], &[]).0, Some(0));
+    assert_eq!(run_muster(&["restore", &backup, "--data-dir", &fixture.path("data")], &[]).0, Some(0));
     let copied = Command::new("cp").args(["-a", &fixture.path("first/keys"), &fixture.path("data/")]).status().unwrap();
     assert!(copied.success());
 }
 
 /// A key of each role and form, and one that was taken away.
-async fn keys(fixture: &mut Fixture, muster: &Muster) -> Value {
+async fn keys(fixture: &mut FrozenFixture, muster: &ServiceProcess) -> Value {
     let mut made = json!({});
     for (name, wanted) in [
         ("admin", json!({"name": "admin", "role": "admin"})),
@@ -124,7 +128,7 @@ async fn keys(fixture: &mut Fixture, muster: &Muster) -> Value {
 }
 
 /// Every event of accounts happens, and every state is left behind.
-async fn accounts(fixture: &Fixture, muster: &Muster) {
+async fn accounts(fixture: &FrozenFixture, muster: &ServiceProcess) {
     // By the last digits, the simulator knows what happens to them.
     let failing = ["8618210001", "8618210002", "8618210003", "8618210004", "8618210006"];
     let others = ["8618210012", "8618210013", "8618210014", "8618310001"];
@@ -140,19 +144,19 @@ async fn accounts(fixture: &Fixture, muster: &Muster) {
     fixture.post(muster, ONLINE, list(&others)).await;
     let events = ["went_offline", "went_offline", "banned", "online_requested", "went_offline"];
     for (number, event) in failing.iter().zip(events) {
-        fixture.happened(muster, number, event).await;
+        fixture.wait_for_event(muster, number, event).await;
     }
     for number in others {
-        fixture.happened(muster, number, "came_online").await;
+        fixture.wait_for_event(muster, number, "came_online").await;
     }
     fixture.post(muster, RECYCLE, json!({"whatsAppList": ["8618210013"]})).await;
-    fixture.happened(muster, "8618210013", "went_offline").await;
+    fixture.wait_for_event(muster, "8618210013", "went_offline").await;
     fixture.set(muster, Method::DELETE, "accounts/8618210014/secrets", json!({"reason": "asked to"})).await;
 
     for number in ["8618210005", "8618210015", "8618210016", "8618210017", "8618310003", "15550783881"] {
         fixture.post(muster, PHONE, requests::phone(number)).await;
         let event = if number == "8618210005" { "registration_failed" } else { "code_sent" };
-        fixture.happened(muster, number, event).await;
+        fixture.wait_for_event(muster, number, event).await;
     }
     for (number, code, event) in [
         ("8618210016", "654321", "registration_failed"),
@@ -161,10 +165,10 @@ async fn accounts(fixture: &Fixture, muster: &Muster) {
         ("15550783881", CODE, "registered"),
     ] {
         fixture.post(muster, requests::CODE, requests::code(number, code)).await;
-        fixture.happened(muster, number, event).await;
+        fixture.wait_for_event(muster, number, event).await;
     }
     fixture.post(muster, ONLINE, list(&["15550783881"])).await;
-    fixture.happened(muster, "15550783881", "came_online").await;
+    fixture.wait_for_event(muster, "15550783881", "came_online").await;
 
     for report in [
         json!({"account": "8618310001", "type": "banned", "reason": "spam"}),
@@ -173,9 +177,9 @@ async fn accounts(fixture: &Fixture, muster: &Muster) {
     ] {
         fixture.gateway.state().report(report);
     }
-    fixture.gateway.is_silent(false);
-    fixture.happened(muster, "8618310001", "ban_lifted").await;
-    fixture.until(muster, "gateways", "unknown_account").await;
+    fixture.gateway.set_silent(false);
+    fixture.wait_for_event(muster, "8618310001", "ban_lifted").await;
+    fixture.wait_for_text(muster, "gateways", "unknown_account").await;
     // What was answered is remembered under its key.
     let request = muster.client().post(muster.url(INSERT)).header("x-api-key", &fixture.admin);
     let request = request.header("content-type", "application/json").header("idempotency-key", "the-same-again");
@@ -184,8 +188,8 @@ async fn accounts(fixture: &Fixture, muster: &Muster) {
 }
 
 /// What operators do to webhooks.
-async fn receivers(fixture: &Fixture, muster: &Muster) {
-    fixture.caught_up(muster).await;
+async fn receivers(fixture: &FrozenFixture, muster: &ServiceProcess) {
+    fixture.wait_until_delivered(muster).await;
     for (method, path, body) in [
         (Method::PUT, "sync/secret", json!({"secret": SIGNING_SECRET})),
         (Method::PUT, "register/app-secret", json!({"tenantId": TENANT, "secret": "app-secret-of-the-tests"})),
@@ -200,7 +204,7 @@ async fn receivers(fixture: &Fixture, muster: &Muster) {
 }
 
 /// What they do to all else.
-async fn orders(fixture: &Fixture, muster: &Muster) {
+async fn run_operator_actions(fixture: &FrozenFixture, muster: &ServiceProcess) {
     for (path, body) in [
         ("accounts/online", json!({"accounts": ["8618210013"], "reason": "after maintenance"})),
         ("accounts/recycle", json!({"accounts": ["8618210012"], "reason": "maintenance"})),
@@ -211,18 +215,18 @@ async fn orders(fixture: &Fixture, muster: &Muster) {
         fixture.set(muster, Method::POST, path, body).await;
     }
     for act in ["projection_rebuilt", "master_key_rotated"] {
-        fixture.until(muster, "events?limit=1000", &format!("muster.administration.{act}.v1")).await;
+        fixture.wait_for_text(muster, "events?limit=1000", &format!("muster.administration.{act}.v1")).await;
     }
-    fixture.happened(muster, "8618210013", "came_online").await;
-    fixture.happened(muster, "8618210012", "went_offline").await;
+    fixture.wait_for_event(muster, "8618210013", "came_online").await;
+    fixture.wait_for_event(muster, "8618210012", "went_offline").await;
 }
 
 /// What the command line hands out of the killed directory.
-fn handed_out(fixture: &Fixture, into: &Path) {
+fn write_artifacts(fixture: &FrozenFixture, into: &Path) {
     let data = directory_of(into);
     let data = data.path().to_str().unwrap();
     let write = |name: &str, arguments: &[&str]| {
-        let (code, stdout, stderr) = run(&[arguments, &["--data-dir", data]].concat(), &[]);
+        let (code, stdout, stderr) = run_muster(&[arguments, &["--data-dir", data]].concat(), &[]);
         assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
         fs::write(into.join(name), stdout).unwrap();
     };
@@ -239,15 +243,15 @@ fn handed_out(fixture: &Fixture, into: &Path) {
     let settings = fixture.place.path().join("muster.toml");
     fs::write(&settings, SETTINGS).unwrap();
     fs::copy(&settings, into.join("muster.toml")).unwrap();
-    let described: Value = serde_json::from_str(&run(&["openapi"], &[]).1).unwrap();
+    let described: Value = serde_json::from_str(&run_muster(&["openapi"], &[]).1).unwrap();
     fs::write(into.join("openapi.json"), format!("{described}\n")).unwrap();
-    fs::write(into.join("help.txt"), run(&["--help"], &[]).1).unwrap();
+    fs::write(into.join("help.txt"), run_muster(&["--help"], &[]).1).unwrap();
     fs::write(into.join("settings.json"), super::settings(&settings)).unwrap();
     fs::write(into.join("shown.json"), format!("{}\n", shown(data))).unwrap();
 }
 
 /// What receivers were told and took: ids and bodies.
-fn told(receiver: &Receiver, into: &Path) {
+fn write_payloads(receiver: &WebhookReceiver, into: &Path) {
     let taken: Vec<Value> = receiver
         .deliveries()
         .iter()
@@ -264,14 +268,14 @@ const YOUNGER: [&str; 3] = ["webhook_closed", "master_key_rotation_aborted", "ma
 const YOUNGER_TABLES: [Table; 1] = [Table::ExpiredKeys];
 
 /// Each table has rows, and each event and act is there.
-fn nothing_is_missing(frozen: &Path) {
+fn assert_complete(frozen: &Path) {
     let data = directory_of(frozen);
     let store = open_store(data.path());
     let tables = Table::ALL.into_iter().filter(|table| !YOUNGER_TABLES.contains(table));
     let empty: Vec<_> = tables.filter(|table| store.scan_from(*table, b"").next().is_none()).collect();
     assert!(empty.is_empty(), "{empty:?} have no row");
     let export = fs::read_to_string(frozen.join("export.jsonl")).unwrap();
-    let names = names().filter(|name| !YOUNGER.contains(name));
+    let names = event_type_names().filter(|name| !YOUNGER.contains(name));
     let missing: Vec<_> = names.filter(|name| !export.contains(&format!(".{name}.v1\""))).collect();
     assert!(missing.is_empty(), "{missing:?} did not happen");
 }

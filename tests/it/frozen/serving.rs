@@ -8,21 +8,21 @@ use md5::{Digest, Md5};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, directory_of, unpack};
+use super::fixture::{FrozenFixture, directory_of, unpack};
 use super::{ACCOUNTS, TENANT, TENANT_SECRET, VERSIONS, frozen, json_file};
-use crate::bridge::gateway::State;
-use crate::graph::Number;
-use crate::muster::{Delivery, Muster, Receiver, run, told_about};
+use crate::bridge::scripted_gateway::ScriptedGatewayState;
+use crate::fake_graph::FakeNumber;
+use crate::service_process::{ReceivedDelivery, ServiceProcess, WebhookReceiver, accepted_payloads, run_muster};
 use crate::testkit::requests::{LIST, ONLINE, account};
 
-async fn status(muster: &Muster, key: &str, method: Method, path: &str) -> u16 {
+async fn status(muster: &ServiceProcess, key: &str, method: Method, path: &str) -> u16 {
     let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
     let request = if key.is_empty() { request } else { request.header("x-api-key", key) };
     muster.send(request.body("{}")).await.unwrap().status
 }
 
 /// Everybody is let in who was, as far as they were.
-async fn check_keys(muster: &Muster, keys: &Value) {
+async fn check_keys(muster: &ServiceProcess, keys: &Value) {
     let key = |name: &str| keys[name].as_str().unwrap_or_default().to_owned();
     for (name, method, path, expected) in [
         ("", Method::GET, LIST, 401),
@@ -45,11 +45,11 @@ async fn check_keys(muster: &Muster, keys: &Value) {
 }
 
 pub(super) async fn check_directory(frozen: &Path) {
-    let mut fixture = Fixture::new(Receiver::start().await).await;
+    let mut fixture = FrozenFixture::new(WebhookReceiver::start().await).await;
     unpack(frozen, &fixture.data());
     let keys = json_file(&frozen.join("keys.json"));
     keys["admin"].as_str().unwrap().clone_into(&mut fixture.admin);
-    fixture.graph.add(Number::connected("15550783881"));
+    fixture.graph.add(FakeNumber::connected("15550783881"));
     let reported = json_file(&frozen.join("reports.json"));
     fixture.gateway.state().sequence = reported["sequence"].as_u64().unwrap();
     let muster = fixture.start("10m,10m");
@@ -67,23 +67,23 @@ pub(super) async fn check_directory(frozen: &Path) {
         fixture.set(&muster, Method::POST, &resend, json!({})).await;
     }
     for number in ["8618210031", "8618210032"] {
-        let are_told = |all: &[Delivery]| told_about(all, number) == ["1/1 ", "1/2 "];
-        fixture.receiver.until(&format!("what waits of {number}"), are_told).await;
+        let are_told = |all: &[ReceivedDelivery]| accepted_payloads(all, number) == ["1/1 ", "1/2 "];
+        fixture.receiver.wait_until(&format!("what waits of {number}"), are_told).await;
     }
     let told = json_file(&frozen.join("webhooks.json"));
     for told in told.as_array().unwrap() {
-        let is_same = |it: &Delivery| it.id == told["id"] && it.path == told["path"] && it.body == told["body"];
-        fixture.receiver.until(&told.to_string(), |all| all.iter().any(is_same)).await;
+        let is_same = |it: &ReceivedDelivery| it.id == told["id"] && it.path == told["path"] && it.body == told["body"];
+        fixture.receiver.wait_until(&told.to_string(), |all| all.iter().any(is_same)).await;
     }
-    fixture.caught_up(&muster).await;
+    fixture.wait_until_delivered(&muster).await;
 
     // The gateway is asked what it had not answered, and with that come secrets that were sealed.
-    let connect = |state: &State| {
+    let connect = |state: &ScriptedGatewayState| {
         let command = state.arrived.iter().find(|it| it["type"] == "connect" && it["account"] == "8618310002");
         command.is_some_and(|command| command["private_key"] == "private")
     };
-    fixture.gateway.until("the connect with its private key", connect).await;
-    fixture.happened(&muster, "8618310002", "came_online").await;
+    fixture.gateway.wait_until("the connect with its private key", connect).await;
+    fixture.wait_for_event(&muster, "8618310002", "came_online").await;
 
     // Erased is erased, and all else can be sealed anew.
     let erased: Value = serde_json::from_str(&fixture.get(&muster, "accounts/8618210014").await).unwrap();
@@ -92,18 +92,18 @@ pub(super) async fn check_directory(frozen: &Path) {
     let ordered = fixture.set(&muster, Method::POST, "accounts/online", again).await;
     assert!(ordered["results"][0]["refused"].is_string() && ordered["results"][1]["refused"].is_null(), "{ordered}");
     fixture.set(&muster, Method::POST, "vault/rotate", json!({})).await;
-    fixture.until(&muster, "vault", r#""rotation":"none""#).await;
+    fixture.wait_for_text(&muster, "vault", r#""rotation":"none""#).await;
 
     for check in ["verify", "replay"] {
         fixture.set(&muster, Method::POST, check, json!({})).await;
     }
     fixture.set(&muster, Method::POST, "webhooks/sync/test", json!({})).await;
     fixture.post(&muster, ONLINE, json!({"whatsAppList": [account("8618210099")]})).await;
-    fixture.happened(&muster, "8618210099", "came_online").await;
+    fixture.wait_for_event(&muster, "8618210099", "came_online").await;
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let muster = fixture.start("10m,10m");
     check_keys(&muster, &keys).await;
-    let metrics = fixture.ask(&muster, Method::GET, "/metrics", String::new()).await;
+    let metrics = fixture.send(&muster, Method::GET, "/metrics", String::new()).await;
     let was = fs::read_to_string(frozen.join("metrics.txt")).unwrap();
     for kind in was.lines().filter(|line| line.starts_with("# TYPE ")) {
         assert!(metrics.contains(kind), "{kind} is gone");
@@ -113,11 +113,11 @@ pub(super) async fn check_directory(frozen: &Path) {
 }
 
 pub(super) async fn check_backup(frozen: &Path) {
-    let mut fixture = Fixture::new(Receiver::start().await).await;
+    let mut fixture = FrozenFixture::new(WebhookReceiver::start().await).await;
     let (backup, key) = (frozen.join("backup"), frozen.join("public-key"));
     let data = fixture.path("data");
     let (backup, key) = (backup.to_str().unwrap(), key.to_str().unwrap());
-    let (code, _, stderr) = run(&["restore", backup, "--data-dir", &data, "--public-key", key], &[]);
+    let (code, _, stderr) = run_muster(&["restore", backup, "--data-dir", &data, "--public-key", key], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     let killed = directory_of(frozen);
     let copied = Command::new("cp").args(["-a", killed.path().join("keys").to_str().unwrap(), &data]).status();

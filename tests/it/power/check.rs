@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use muster::audit::Log;
+use muster::audit::TransparencyLog;
 use muster::config::Settings;
 use muster::domain::Event;
-use muster::journal::{Journal, Recorded};
+use muster::journal::{Journal, JournalRecord};
 use muster::projections::Roster;
 use muster::store::Store;
 use muster::vault::Vault;
 
-use super::load::{Answered, Content};
-use crate::muster::read_all;
+use super::load::{AnsweredCommand, SampleContent};
+use crate::service_process::read_all_records;
 
 /// Events whose secrets are looked at: so many of the last, because power took from these, if from any.
 const RECENT: usize = 50;
@@ -22,11 +22,11 @@ const RECENT: usize = 50;
 const SAMPLE: usize = 64;
 
 /// Opens what is in `data`, and says what is wrong with it.
-pub fn check(data: &Path, answered: &[&Answered]) -> Result<(), String> {
+pub fn check(data: &Path, answered: &[&AnsweredCommand]) -> Result<(), String> {
     let checked = catch_unwind(AssertUnwindSafe(|| {
-        let rooms = Rooms::open(data)?;
+        let rooms = OpenedData::open(data)?;
         let report = rooms.journal.verify().map_err(|error| format!("it does not verify: {error}"))?;
-        let records = read_all(&rooms.journal);
+        let records = read_all_records(&rooms.journal);
         if records.len() as u64 != report.events {
             return Err(format!("{} events verify, {} can be read", report.events, records.len()));
         }
@@ -36,47 +36,47 @@ pub fn check(data: &Path, answered: &[&Answered]) -> Result<(), String> {
     checked.unwrap_or_else(|panic| Err(format!("it panics: {}", words(&*panic))))
 }
 
-struct Rooms {
+struct OpenedData {
     vault: Vault,
     roster: Roster,
     journal: Journal,
 }
 
-impl Rooms {
+impl OpenedData {
     /// In the order of `service`.
-    fn open(data: &Path) -> Result<Rooms, String> {
+    fn open(data: &Path) -> Result<OpenedData, String> {
         let refused = |error: &dyn std::fmt::Display| format!("it does not open: {error}");
         let settings = Settings::default();
         let store = Store::open(data, &settings.store).map_err(|error| refused(&error))?;
         let vault = Vault::open(store.clone(), &settings.vault).map_err(|error| refused(&error))?;
         let (roster, journal) = Roster::open_with_journal(&store).map_err(|error| refused(&error))?;
-        let key = vault.log_key().map_err(|error| refused(&error))?;
-        Log::open(&store, &journal, key).map_err(|error| refused(&error))?;
-        Ok(Rooms { vault, roster, journal })
+        let key = vault.load_or_create_log_key().map_err(|error| refused(&error))?;
+        TransparencyLog::open(&store, &journal, key).map_err(|error| refused(&error))?;
+        Ok(OpenedData { vault, roster, journal })
     }
 
     /// Every answered command has its events, and its accounts are listed.
-    fn check_answered(&self, records: &[Recorded], answered: &[&Answered]) -> Result<(), String> {
-        let events = records.iter().filter_map(|record| Some((record.origin.request, record.event()?.0)));
+    fn check_answered(&self, records: &[JournalRecord], answered: &[&AnsweredCommand]) -> Result<(), String> {
+        let events = records.iter().filter_map(|record| Some((record.origin.request, record.account_event()?.0)));
         let there: HashSet<_> = events.collect();
         let asked = answered.iter().flat_map(|it| it.accounts.iter().map(|account| (it.request, *account)));
         let lost: Vec<_> = asked.clone().filter(|it| !there.contains(it)).collect();
         if !lost.is_empty() {
             return Err(format!("{} of {} answered changes are lost: {lost:?}", lost.len(), asked.count()));
         }
-        match there.iter().find(|(_, account)| !self.roster.has(*account)) {
+        match there.iter().find(|(_, account)| !self.roster.contains(*account)) {
             Some((_, account)) => Err(format!("the account list lacks {account}")),
             None => Ok(()),
         }
     }
 
     /// Accounts still have the key that their secrets were sealed with: the same content has the same fingerprint.
-    fn check_secrets(&self, records: &[Recorded]) -> Result<(), String> {
+    fn check_secrets(&self, records: &[JournalRecord]) -> Result<(), String> {
         let recent = records.len().saturating_sub(RECENT);
         let looked_at = records.iter().enumerate().filter(|(index, _)| *index >= recent || index % SAMPLE == 0);
         for (_, record) in looked_at {
-            let Some((account, Event::AccountImported { content })) = record.event() else { continue };
-            let again = self.vault.seal_content(account, &Content::of(account).clear());
+            let Some((account, Event::AccountImported { content })) = record.account_event() else { continue };
+            let again = self.vault.seal_content(account, &SampleContent::of(account).clear());
             let again = again.map_err(|error| format!("the key of {account} does not open: {error}"))?;
             if again.fingerprint != content.fingerprint {
                 return Err(format!("the key of {account} is lost"));

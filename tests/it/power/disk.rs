@@ -8,12 +8,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::image::{Image, PAGE};
-use super::trace::{Call, Record};
+use super::image::{DiskImage, PAGE};
+use super::trace::{FileOperation, TraceRecord};
 
 /// What becomes of changes to files that were not synced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Changes {
+pub enum UnsyncedWrites {
     Dropped,
     Kept,
     /// Each call is there or is not.
@@ -24,7 +24,7 @@ pub enum Changes {
 
 /// What becomes of changes to directories that were not synced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Names {
+pub enum UnsyncedNames {
     Dropped,
     Kept,
     /// The first few of each directory.
@@ -32,24 +32,24 @@ pub enum Names {
 }
 
 /// A disk during the replay of a trace.
-pub struct Disk {
+pub struct SimulatedDisk {
     nodes: Vec<Node>,
     handles: HashMap<i32, usize>,
 }
 
 enum Node {
-    File(Synced<Vec<u8>, Change>),
-    Directory(Synced<BTreeMap<String, usize>, NameChange>),
+    File(SyncedState<Vec<u8>, FileChange>),
+    Directory(SyncedState<BTreeMap<String, usize>, NameChange>),
 }
 
 /// Something as it was when it was last synced, and what was done to it since, each with the length of the trace then.
-struct Synced<T, C> {
+struct SyncedState<T, C> {
     sure: T,
     since: Vec<(u64, C)>,
 }
 
 #[derive(Clone)]
-enum Change {
+enum FileChange {
     Write(usize, Bytes),
     Truncate(usize),
     Extend(usize),
@@ -62,59 +62,59 @@ enum NameChange {
     Rename(String, String),
 }
 
-impl Disk {
+impl SimulatedDisk {
     /// A disk with an empty directory.
-    pub fn new() -> Disk {
-        Disk { nodes: vec![Node::Directory(Synced::new())], handles: HashMap::new() }
+    pub fn new() -> SimulatedDisk {
+        SimulatedDisk { nodes: vec![Node::Directory(SyncedState::new())], handles: HashMap::new() }
     }
 
     /// Does what was done.
-    pub fn replay(&mut self, Record { call, end }: &Record) {
+    pub fn replay(&mut self, TraceRecord { call, end }: &TraceRecord) {
         match call {
-            Call::Start => self.handles.clear(),
-            Call::Open { fd, creates, truncates, path } => {
+            FileOperation::Start => self.handles.clear(),
+            FileOperation::Open { fd, creates, truncates, path } => {
                 let node = self.find(path).unwrap_or_else(|| {
                     assert!(*creates, "{} was opened and is not there", path.display());
-                    self.add(path, Node::File(Synced::new()), *end)
+                    self.add(path, Node::File(SyncedState::new()), *end)
                 });
                 self.handles.insert(*fd, node);
                 if *truncates {
-                    self.change(*fd, Change::Truncate(0), *end);
+                    self.change(*fd, FileChange::Truncate(0), *end);
                 }
             }
-            Call::Close { fd } => {
+            FileOperation::Close { fd } => {
                 self.handles.remove(fd).unwrap();
             }
-            Call::Duplicate { fd, to } => {
+            FileOperation::Duplicate { fd, to } => {
                 self.handles.insert(*to, self.handles[fd]);
             }
-            Call::Write { fd, at, data } => self.change(*fd, Change::Write(*at, data.0.clone()), *end),
-            Call::Truncate { fd, to } => self.change(*fd, Change::Truncate(*to), *end),
-            Call::Extend { fd, to } => self.change(*fd, Change::Extend(*to), *end),
-            Call::Sync { fd, began } => match &mut self.nodes[self.handles[fd]] {
+            FileOperation::Write { fd, at, data } => self.change(*fd, FileChange::Write(*at, data.0.clone()), *end),
+            FileOperation::Truncate { fd, to } => self.change(*fd, FileChange::Truncate(*to), *end),
+            FileOperation::Extend { fd, to } => self.change(*fd, FileChange::Extend(*to), *end),
+            FileOperation::Sync { fd, began } => match &mut self.nodes[self.handles[fd]] {
                 Node::File(file) => file.sync(*began),
                 Node::Directory(directory) => directory.sync(*began),
             },
-            Call::SyncRange => {}
-            Call::MakeDirectory { path } => {
-                self.add(path, Node::Directory(Synced::new()), *end);
+            FileOperation::SyncRange => {}
+            FileOperation::MakeDirectory { path } => {
+                self.add(path, Node::Directory(SyncedState::new()), *end);
             }
-            Call::Remove { path } => {
+            FileOperation::Remove { path } => {
                 let (directory, name) = self.place(path);
                 directory.since.push((*end, NameChange::Remove(name)));
             }
-            Call::Rename { from, to } => {
+            FileOperation::Rename { from, to } => {
                 assert_eq!(from.parent(), to.parent(), "a rename between directories is not understood here");
                 let (directory, old) = self.place(from);
                 directory.since.push((*end, NameChange::Rename(old, name(to))));
             }
-            Call::PowerCut(image) => *self = Disk::from(image),
+            FileOperation::PowerCut(image) => *self = SimulatedDisk::from(image),
         }
     }
 
     /// What a power cut leaves now.
-    pub fn cut(&self, changes: Changes, names: Names, random: &mut fastrand::Rng) -> Image {
-        let mut image = Image::default();
+    pub fn cut_power(&self, changes: UnsyncedWrites, names: UnsyncedNames, random: &mut fastrand::Rng) -> DiskImage {
+        let mut image = DiskImage::default();
         self.collect(0, Path::new(""), &mut image, changes, names, random);
         image
     }
@@ -123,9 +123,9 @@ impl Disk {
         &self,
         node: usize,
         path: &Path,
-        image: &mut Image,
-        changes: Changes,
-        names: Names,
+        image: &mut DiskImage,
+        changes: UnsyncedWrites,
+        names: UnsyncedNames,
         random: &mut fastrand::Rng,
     ) {
         let unsynced = match &self.nodes[node] {
@@ -137,7 +137,7 @@ impl Disk {
         }
         match &self.nodes[node] {
             Node::File(file) => {
-                image.files.insert(path.to_owned(), Bytes::from(file.left(changes, random)));
+                image.files.insert(path.to_owned(), Bytes::from(file.surviving(changes, random)));
             }
             Node::Directory(directory) => {
                 image.directories.push(path.to_owned());
@@ -148,7 +148,7 @@ impl Disk {
         }
     }
 
-    fn change(&mut self, fd: i32, change: Change, end: u64) {
+    fn change(&mut self, fd: i32, change: FileChange, end: u64) {
         let Node::File(file) = &mut self.nodes[self.handles[&fd]] else { panic!("a directory was written to") };
         file.since.push((end, change));
     }
@@ -162,7 +162,7 @@ impl Disk {
     }
 
     /// The directory of `path`, and its name in there.
-    fn place(&mut self, path: &Path) -> (&mut Synced<BTreeMap<String, usize>, NameChange>, String) {
+    fn place(&mut self, path: &Path) -> (&mut SyncedState<BTreeMap<String, usize>, NameChange>, String) {
         let node = path.parent().and_then(|parent| self.find(parent));
         match node.map(|node| &mut self.nodes[node]) {
             Some(Node::Directory(directory)) => (directory, name(path)),
@@ -179,29 +179,29 @@ impl Disk {
     }
 }
 
-impl<T: Default, C> Synced<T, C> {
-    fn new() -> Synced<T, C> {
-        Synced { sure: T::default(), since: Vec::new() }
+impl<T: Default, C> SyncedState<T, C> {
+    fn new() -> SyncedState<T, C> {
+        SyncedState { sure: T::default(), since: Vec::new() }
     }
 }
 
-impl Synced<Vec<u8>, Change> {
+impl SyncedState<Vec<u8>, FileChange> {
     fn sync(&mut self, began: u64) {
         let later = self.since.partition_point(|(end, _)| *end <= began);
         self.since.drain(..later).for_each(|(_, change)| change.apply(&mut self.sure, || true));
     }
 
-    fn left(&self, changes: Changes, random: &mut fastrand::Rng) -> Vec<u8> {
+    fn surviving(&self, changes: UnsyncedWrites, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut left = self.sure.clone();
         // Some files lose nearly all, some nearly nothing.
         let share = *random.choice(&[0.1, 0.5, 0.9]).unwrap();
         for (_, change) in &self.since {
             let mut lucky = || random.f64() < share;
             match (changes, change) {
-                (Changes::Dropped, _) => {}
-                (Changes::Kept, _) => change.apply(&mut left, || true),
-                (Changes::Torn, Change::Write(..)) => change.apply(&mut left, lucky),
-                (Changes::Each | Changes::Torn, _) => {
+                (UnsyncedWrites::Dropped, _) => {}
+                (UnsyncedWrites::Kept, _) => change.apply(&mut left, || true),
+                (UnsyncedWrites::Torn, FileChange::Write(..)) => change.apply(&mut left, lucky),
+                (UnsyncedWrites::Each | UnsyncedWrites::Torn, _) => {
                     if lucky() {
                         change.apply(&mut left, || true);
                     }
@@ -210,24 +210,24 @@ impl Synced<Vec<u8>, Change> {
         }
         // A file's size is written apart from the file.
         let grown = left.len().saturating_sub(self.sure.len());
-        if matches!(changes, Changes::Each | Changes::Torn) && grown > 0 && random.bool() {
+        if matches!(changes, UnsyncedWrites::Each | UnsyncedWrites::Torn) && grown > 0 && random.bool() {
             left.truncate(self.sure.len() + random.usize(..grown));
         }
         left
     }
 }
 
-impl Synced<BTreeMap<String, usize>, NameChange> {
+impl SyncedState<BTreeMap<String, usize>, NameChange> {
     fn sync(&mut self, began: u64) {
         let later = self.since.partition_point(|(end, _)| *end <= began);
         self.since.drain(..later).for_each(|(_, change)| change.apply(&mut self.sure));
     }
 
-    fn left(&self, names: Names, random: &mut fastrand::Rng) -> BTreeMap<String, usize> {
+    fn left(&self, names: UnsyncedNames, random: &mut fastrand::Rng) -> BTreeMap<String, usize> {
         let first = match names {
-            Names::Dropped => 0,
-            Names::Kept => self.since.len(),
-            Names::First => random.usize(..=self.since.len()),
+            UnsyncedNames::Dropped => 0,
+            UnsyncedNames::Kept => self.since.len(),
+            UnsyncedNames::First => random.usize(..=self.since.len()),
         };
         let mut left = self.sure.clone();
         self.since[..first].iter().for_each(|(_, change)| change.clone().apply(&mut left));
@@ -235,15 +235,15 @@ impl Synced<BTreeMap<String, usize>, NameChange> {
     }
 
     fn now(&self) -> BTreeMap<String, usize> {
-        self.left(Names::Kept, &mut fastrand::Rng::with_seed(0))
+        self.left(UnsyncedNames::Kept, &mut fastrand::Rng::with_seed(0))
     }
 }
 
-impl Change {
+impl FileChange {
     /// Does the change to `file`. Of a write it takes the pages for which `takes` says so.
     fn apply(&self, file: &mut Vec<u8>, mut takes: impl FnMut() -> bool) {
         match self {
-            Change::Write(at, data) => {
+            FileChange::Write(at, data) => {
                 let (mut from, end) = (*at, at + data.len());
                 while from < end {
                     let to = end.min((from / PAGE + 1) * PAGE);
@@ -254,8 +254,8 @@ impl Change {
                     from = to;
                 }
             }
-            Change::Truncate(to) => file.resize(*to, 0),
-            Change::Extend(to) => file.resize(file.len().max(*to), 0),
+            FileChange::Truncate(to) => file.resize(*to, 0),
+            FileChange::Extend(to) => file.resize(file.len().max(*to), 0),
         }
     }
 }
@@ -278,15 +278,15 @@ impl NameChange {
     }
 }
 
-impl From<&Image> for Disk {
+impl From<&DiskImage> for SimulatedDisk {
     /// A disk after a power cut: what it left is all there is.
-    fn from(image: &Image) -> Disk {
-        let mut disk = Disk::new();
+    fn from(image: &DiskImage) -> SimulatedDisk {
+        let mut disk = SimulatedDisk::new();
         for path in image.directories.iter().filter(|path| path.parent().is_some()) {
-            disk.add(path, Node::Directory(Synced::new()), 0);
+            disk.add(path, Node::Directory(SyncedState::new()), 0);
         }
         for (path, bytes) in &image.files {
-            disk.add(path, Node::File(Synced { sure: bytes.to_vec(), since: Vec::new() }), 0);
+            disk.add(path, Node::File(SyncedState { sure: bytes.to_vec(), since: Vec::new() }), 0);
         }
         for node in &mut disk.nodes {
             if let Node::Directory(directory) = node {

@@ -13,22 +13,22 @@ pub const PAGE: usize = 4096;
 
 /// Files with their bytes, and directories.
 #[derive(Clone, Default)]
-pub struct Image {
+pub struct DiskImage {
     pub directories: Vec<PathBuf>,
     pub files: BTreeMap<PathBuf, Bytes>,
     /// Where there were changes that could be lost, and how many.
     pub unsynced: Vec<(PathBuf, usize)>,
 }
 
-impl Image {
+impl DiskImage {
     /// Whether the same files with the same bytes are in both.
-    pub fn is_same(&self, other: &Image) -> bool {
+    pub fn is_same(&self, other: &DiskImage) -> bool {
         self.directories == other.directories && self.files == other.files
     }
 
     /// What is below `directory`.
-    pub fn of(directory: &Path) -> Image {
-        let mut image = Image::default();
+    pub fn of(directory: &Path) -> DiskImage {
+        let mut image = DiskImage::default();
         image.read(directory, Path::new(""));
         image
     }
@@ -62,7 +62,7 @@ impl Image {
 }
 
 /// The whole of it would be some million bytes.
-impl fmt::Debug for Image {
+impl fmt::Debug for DiskImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} files", self.files.len())
     }

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 
 use muster::domain::{AccountNumber, AccountType};
 use muster::journal::RequestId;
-use muster::vault::ClearContent;
+use muster::vault::PlaintextContent;
 use serde_json::{Value, json};
 
-use super::trace::Recorder;
-use crate::muster::Muster;
+use super::trace::TraceRecorder;
+use crate::service_process::ServiceProcess;
 use crate::testkit::requests;
 
 /// Accounts in one import, most.
@@ -17,7 +17,7 @@ const BATCH: u64 = 12;
 
 /// A command that was answered, and must have left an event in each of its accounts.
 #[derive(Clone, Debug)]
-pub struct Answered {
+pub struct AnsweredCommand {
     /// The length of the trace when the answer was here.
     pub length: u64,
     pub request: RequestId,
@@ -25,7 +25,7 @@ pub struct Answered {
 }
 
 /// One caller, with accounts of its own.
-pub struct Caller {
+pub struct LoadCaller {
     random: fastrand::Rng,
     /// Its next new account.
     next: u64,
@@ -33,15 +33,21 @@ pub struct Caller {
     online: BTreeMap<AccountNumber, Option<bool>>,
 }
 
-impl Caller {
-    pub fn new(index: u64, seed: u64) -> Caller {
+impl LoadCaller {
+    pub fn new(index: u64, seed: u64) -> LoadCaller {
         // No number of these has a fate that changes it by itself: such numbers end in 0001 to 0006.
         let next = 861_820_001_000 + index * 1_000_000;
-        Caller { random: fastrand::Rng::with_seed(seed), next, online: BTreeMap::new() }
+        LoadCaller { random: fastrand::Rng::with_seed(seed), next, online: BTreeMap::new() }
     }
 
     /// Sends so many commands, or fewer if the service goes.
-    pub async fn call(&mut self, muster: &Muster, recorder: &Recorder, answered: &Mutex<Vec<Answered>>, commands: u64) {
+    pub async fn call(
+        &mut self,
+        muster: &ServiceProcess,
+        recorder: &TraceRecorder,
+        answered: &Mutex<Vec<AnsweredCommand>>,
+        commands: u64,
+    ) {
         for _ in 0..commands {
             let request = RequestId(self.random.u128(1..));
             let (path, body, accounts) = self.draw();
@@ -53,7 +59,7 @@ impl Caller {
                 return;
             };
             assert_eq!(answer.status, 200, "{}", answer.text);
-            answered.lock().unwrap().push(Answered { length, request, accounts });
+            answered.lock().unwrap().push(AnsweredCommand { length, request, accounts });
         }
     }
 
@@ -79,7 +85,7 @@ impl Caller {
                 if before == Some(true) {
                     ("whatsapp/batchRecycle", json!({"whatsAppList": [account.to_string()]}), accounts)
                 } else {
-                    let mut entry = Content::of(account).json(account);
+                    let mut entry = SampleContent::of(account).json(account);
                     entry["override"] = json!(false);
                     ("whatsapp/batchOnline", json!({"whatsAppList": [entry]}), accounts)
                 }
@@ -89,7 +95,7 @@ impl Caller {
 
     fn import(&mut self) -> (&'static str, Value, Vec<AccountNumber>) {
         let accounts: Vec<AccountNumber> = (0..self.random.u64(1..=BATCH)).map(|_| self.new_account()).collect();
-        let entries: Vec<Value> = accounts.iter().map(|account| Content::of(*account).json(*account)).collect();
+        let entries: Vec<Value> = accounts.iter().map(|account| SampleContent::of(*account).json(*account)).collect();
         self.online.extend(accounts.iter().map(|account| (*account, Some(false))));
         ("whatsapp/batchInsert", json!({"whatsAppList": entries}), accounts)
     }
@@ -101,20 +107,20 @@ impl Caller {
 }
 
 /// What an account is imported with, always the same for the same number.
-pub struct Content {
+pub struct SampleContent {
     public_key: String,
     private_key: String,
     device_params: String,
 }
 
-impl Content {
-    pub fn of(account: AccountNumber) -> Content {
+impl SampleContent {
+    pub fn of(account: AccountNumber) -> SampleContent {
         let mut random = fastrand::Rng::with_seed(account.get());
         // Most are as small as real ones; a few have the largest size that is taken.
         let most = if random.u8(0..6) == 0 { 16 * 1024 } else { 1024 };
         let number = account.to_string();
         let mut text = |what: &str| [what, &number].concat().repeat(random.usize(1..most / 32));
-        Content { public_key: text("public"), private_key: text("private"), device_params: text("device") }
+        SampleContent { public_key: text("public"), private_key: text("private"), device_params: text("device") }
     }
 
     fn json(&self, account: AccountNumber) -> Value {
@@ -124,8 +130,8 @@ impl Content {
     }
 
     /// As the vault takes it.
-    pub fn clear(&self) -> ClearContent<'_> {
-        ClearContent {
+    pub fn clear(&self) -> PlaintextContent<'_> {
+        PlaintextContent {
             account_type: AccountType::Personal,
             name: None,
             avatar: None,

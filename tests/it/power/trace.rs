@@ -8,12 +8,12 @@ use std::process::Command;
 
 use bytes::{Buf, Bytes};
 
-use super::image::Image;
-use crate::muster::run_to_end;
+use super::image::DiskImage;
+use crate::service_process::run_command;
 
 /// What was done.
 #[derive(Clone, Debug)]
-pub enum Call {
+pub enum FileOperation {
     /// A process began. It has no file open.
     Start,
     Open {
@@ -32,7 +32,7 @@ pub enum Call {
     Write {
         fd: i32,
         at: usize,
-        data: Data,
+        data: WrittenBytes,
     },
     Truncate {
         fd: i32,
@@ -61,14 +61,14 @@ pub enum Call {
         to: PathBuf,
     },
     /// Power was cut here, and this is what it left.
-    PowerCut(Image),
+    PowerCut(DiskImage),
 }
 
 /// What was written. As words it is its size alone.
 #[derive(Clone)]
-pub struct Data(pub Bytes);
+pub struct WrittenBytes(pub Bytes);
 
-impl fmt::Debug for Data {
+impl fmt::Debug for WrittenBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
     }
@@ -76,30 +76,30 @@ impl fmt::Debug for Data {
 
 /// One record.
 #[derive(Clone, Debug)]
-pub struct Record {
-    pub call: Call,
+pub struct TraceRecord {
+    pub call: FileOperation,
     /// The length of the trace up to the end of this record.
     pub end: u64,
 }
 
 /// The recorder, and where it records.
-pub struct Recorder {
+pub struct TraceRecorder {
     library: PathBuf,
     trace: PathBuf,
     below: PathBuf,
 }
 
-impl Recorder {
+impl TraceRecorder {
     /// Compiles the recorder into `work`. It will record what is done below `below`.
-    pub fn new(work: &Path, below: &Path) -> Recorder {
+    pub fn new(work: &Path, below: &Path) -> TraceRecorder {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/power/record.c");
         let library = work.join(format!("librecord{DLL_SUFFIX}"));
         let mut compiler = Command::new("cc");
         // Distributions that fortify by default replace the very functions that are replaced here.
         compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]);
-        let (code, _, said) = run_to_end(compiler.arg(&library).arg(source).args(["-ldl", "-lpthread"]));
+        let (code, _, said) = run_command(compiler.arg(&library).arg(source).args(["-ldl", "-lpthread"]));
         assert_eq!(code, Some(0), "the recorder does not compile: {said}");
-        Recorder { library, trace: work.join("trace"), below: below.to_owned() }
+        TraceRecorder { library, trace: work.join("trace"), below: below.to_owned() }
     }
 
     /// What makes a process record, and kill itself after so many records, or never if that is 0.
@@ -119,35 +119,35 @@ impl Recorder {
     }
 
     /// The records behind the first `from` bytes of the trace. Paths are relative to the directory.
-    pub fn read(&self, from: u64) -> Vec<Record> {
+    pub fn read(&self, from: u64) -> Vec<TraceRecord> {
         let mut trace = Bytes::from(fs::read(&self.trace).unwrap());
         let all = trace.len() as u64;
         trace.advance(usize::try_from(from).unwrap());
         let mut records = Vec::new();
         while trace.has_remaining() {
             let call = self.call(&mut trace);
-            records.push(Record { call, end: all - trace.len() as u64 });
+            records.push(TraceRecord { call, end: all - trace.len() as u64 });
         }
         records
     }
 
-    fn call(&self, trace: &mut Bytes) -> Call {
+    fn call(&self, trace: &mut Bytes) -> FileOperation {
         let (kind, fd, at, bytes) = (trace.get_u32_ne(), trace.get_i32_ne(), trace.get_u64_ne(), trace.get_u64_ne());
         let data = trace.split_to(usize::try_from(bytes).unwrap());
         let place = usize::try_from(at).unwrap();
         match kind {
-            0 => Call::Start,
-            1 => Call::Open { fd, creates: at & 1 != 0, truncates: at & 2 != 0, path: self.path(&data) },
-            2 => Call::Close { fd },
-            3 => Call::Duplicate { fd, to: i32::try_from(at).unwrap() },
-            4 => Call::Write { fd, at: place, data: Data(data) },
-            5 => Call::Truncate { fd, to: place },
-            6 => Call::Extend { fd, to: place },
-            7 => Call::Sync { fd, began: at },
-            8 => Call::SyncRange,
-            9 => Call::MakeDirectory { path: self.path(&data) },
-            10 => Call::Remove { path: self.path(&data) },
-            11 => Call::Rename { from: self.path(&data[..place]), to: self.path(&data[place..]) },
+            0 => FileOperation::Start,
+            1 => FileOperation::Open { fd, creates: at & 1 != 0, truncates: at & 2 != 0, path: self.path(&data) },
+            2 => FileOperation::Close { fd },
+            3 => FileOperation::Duplicate { fd, to: i32::try_from(at).unwrap() },
+            4 => FileOperation::Write { fd, at: place, data: WrittenBytes(data) },
+            5 => FileOperation::Truncate { fd, to: place },
+            6 => FileOperation::Extend { fd, to: place },
+            7 => FileOperation::Sync { fd, began: at },
+            8 => FileOperation::SyncRange,
+            9 => FileOperation::MakeDirectory { path: self.path(&data) },
+            10 => FileOperation::Remove { path: self.path(&data) },
+            11 => FileOperation::Rename { from: self.path(&data[..place]), to: self.path(&data[place..]) },
             _ => panic!("the service made a call of kind {kind} that is not understood here"),
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::source::{Source, is_identifier, sources};
-use super::{Faults, fault};
+use super::source::{SourceFile, is_identifier, sources};
+use super::{TidyFaults, fault};
 
 /// Lines in a file, most: what one can keep in mind.
 const LINES: usize = 400;
@@ -20,14 +20,14 @@ const ROOTS: [&str; 7] = [
     "benches/speed/main.rs",
 ];
 
-fn everything() -> Vec<Source> {
+fn all_sources() -> Vec<SourceFile> {
     sources(&["src", "tests", "benches"])
 }
 
 #[test]
 fn files_are_in_form() {
-    let mut faults = Faults::default();
-    for Source { path, text, .. } in &everything() {
+    let mut faults = TidyFaults::default();
+    for SourceFile { path, text, .. } in &all_sources() {
         if !text.starts_with("//! ") {
             fault!(faults, "{path}:1: the file does not say what it is; open it with `//!` and a sentence");
         }
@@ -41,26 +41,26 @@ fn files_are_in_form() {
             }
         }
     }
-    faults.none();
+    faults.assert_none();
 }
 
 #[test]
 fn nothing_is_left_to_do() {
-    let mut faults = Faults::default();
-    for source in &everything() {
+    let mut faults = TidyFaults::default();
+    for source in &all_sources() {
         for word in ["todo", "unimplemented", "dbg"] {
             for line in source.lines_with(&[word, "!"]) {
                 fault!(faults, "{}:{line}: `{word}!` is for the desk; finish it, or take it out", source.path);
             }
         }
     }
-    faults.none();
+    faults.assert_none();
 }
 
 #[test]
 fn files_are_modules() {
-    let (mut faults, everything) = (Faults::default(), everything());
-    for Source { path, .. } in everything.iter().filter(|source| !ROOTS.contains(&source.path.as_str())) {
+    let (mut faults, everything) = (TidyFaults::default(), all_sources());
+    for SourceFile { path, .. } in everything.iter().filter(|source| !ROOTS.contains(&source.path.as_str())) {
         let module = Path::new(path.trim_end_matches("/mod.rs").trim_end_matches(".rs"));
         let (above, name) = (module.parent().unwrap().display(), module.file_name().unwrap().to_str().unwrap());
         let parents =
@@ -73,15 +73,15 @@ fn files_are_modules() {
             );
         }
     }
-    faults.none();
+    faults.assert_none();
 }
 
 #[test]
-fn rooms_list_their_files() {
-    let (mut faults, sources) = (Faults::default(), sources(&["src"]));
+fn modules_list_their_files() {
+    let (mut faults, sources) = (TidyFaults::default(), sources(&["src"]));
     for source in sources.iter().filter(|source| source.path.ends_with("/mod.rs") && !source.is_test()) {
         let (path, folder) = (&source.path, source.path.trim_end_matches("mod.rs"));
-        let below = |other: &Source| Some(other.path.strip_prefix(folder)?.split(['/', '.']).next()?.to_owned());
+        let below = |other: &SourceFile| Some(other.path.strip_prefix(folder)?.split(['/', '.']).next()?.to_owned());
         let files: BTreeSet<String> = sources.iter().filter_map(below).collect();
         let row = |line: &str| Some(line.strip_prefix("//! | `")?.split_once('`')?.0.to_owned());
         let listed: BTreeSet<String> = source.text.lines().filter_map(row).collect();
@@ -92,18 +92,18 @@ fn rooms_list_their_files() {
             fault!(faults, "{path}:1: the table lists `{gone}`, and there is no such file; take the row out");
         }
     }
-    faults.none();
+    faults.assert_none();
 }
 
 #[test]
 fn bounds_are_used() {
-    let (mut faults, sources) = (Faults::default(), sources(&["src"]));
+    let (mut faults, sources) = (TidyFaults::default(), sources(&["src"]));
     let used = |name: &str, home: &str| {
         // Its own definition is at home; another bound may be made of it.
-        let is_used = |source: &&Source| source.lines_with(&[name]).len() > usize::from(source.path == home);
+        let is_used = |source: &&SourceFile| source.lines_with(&[name]).len() > usize::from(source.path == home);
         sources.iter().filter(|source| !source.is_test()).any(|source| is_used(&source))
     };
-    for Source { path, words, .. } in sources.iter().filter(|source| source.room() == "limits") {
+    for SourceFile { path, words, .. } in sources.iter().filter(|source| source.module() == "limits") {
         for words in words.windows(2).filter(|words| words[0].text == "const" && is_identifier(&words[1].text)) {
             let (name, line) = (&words[1].text, words[1].line);
             if !used(name, path) {
@@ -111,18 +111,19 @@ fn bounds_are_used() {
             }
         }
     }
-    faults.none();
+    faults.assert_none();
 }
 
 /// A golden file that no test looks at would keep saying what was true once.
 #[test]
 fn snapshots_are_checked() {
-    let (mut faults, everything) = (Faults::default(), everything());
+    let (mut faults, everything) = (TidyFaults::default(), all_sources());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = std::fs::read_to_string(root.join("tests/e2e/pages.spec.js")).unwrap();
     // What is frozen is listed in its own folder, which the tests of it hold against what is there.
     let is_frozen = |path: &PathBuf| path.starts_with(root.join("snapshots/frozen"));
-    for path in crate::muster::files(&root.join("snapshots")).into_iter().filter(|path| !is_frozen(path)) {
+    for path in crate::service_process::list_files(&root.join("snapshots")).into_iter().filter(|path| !is_frozen(path))
+    {
         let shown = path.strip_prefix(root).unwrap().to_str().unwrap();
         let name = path.file_stem().unwrap().to_str().unwrap();
         // Pictures are made by the tests in a browser.
@@ -134,5 +135,5 @@ fn snapshots_are_checked() {
             fault!(faults, "{shown}:1: no test names it; delete it");
         }
     }
-    faults.none();
+    faults.assert_none();
 }

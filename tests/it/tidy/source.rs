@@ -3,32 +3,32 @@
 use std::fs;
 use std::path::Path;
 
-use crate::muster::files;
+use crate::service_process::list_files;
 
 /// One file of Rust.
-pub struct Source {
+pub struct SourceFile {
     /// From the top of the repository, as in `src/http/mod.rs`.
     pub path: String,
     pub text: String,
     /// Identifiers, `::`, and every other sign by itself. A text literal is a `"`.
-    pub words: Vec<Word>,
+    pub words: Vec<Token>,
 }
 
-pub struct Word {
+pub struct Token {
     pub text: String,
     pub line: usize,
 }
 
 /// All files of Rust below these folders, in order.
-pub fn sources(folders: &[&str]) -> Vec<Source> {
+pub fn sources(folders: &[&str]) -> Vec<SourceFile> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut paths: Vec<_> = folders.iter().flat_map(|folder| files(&top.join(folder))).collect();
+    let mut paths: Vec<_> = folders.iter().flat_map(|folder| list_files(&top.join(folder))).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     paths.sort();
     let source = |path: &Path| {
         let text = fs::read_to_string(path).unwrap();
-        let words = words(&text);
-        Source { path: path.strip_prefix(top).unwrap().to_str().unwrap().to_owned(), text, words }
+        let words = tokenize(&text);
+        SourceFile { path: path.strip_prefix(top).unwrap().to_str().unwrap().to_owned(), text, words }
     };
     paths.iter().map(|path| source(path)).collect()
 }
@@ -38,9 +38,9 @@ pub fn file(path: &str) -> Option<String> {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
 }
 
-impl Source {
+impl SourceFile {
     /// The room that the file belongs to: `http` for `src/http/mod.rs`; `lib` and `main` are their own.
-    pub fn room(&self) -> &str {
+    pub fn module(&self) -> &str {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
         below.split(['/', '.']).next().unwrap()
     }
@@ -58,7 +58,7 @@ impl Source {
         // How many modules the present word is below the crate; what is in the file itself comes last in it.
         let (mut depth, mut supers, mut lines) = (below.split('/').count(), 0, Vec::new());
         for (at, word) in self.words.iter().enumerate() {
-            let opens = |words: &[Word]| words[0].text == "mod" && words[2].text == "{";
+            let opens = |words: &[Token]| words[0].text == "mod" && words[2].text == "{";
             depth += usize::from(self.words.get(at..at + 3).is_some_and(opens));
             match word.text.as_str() {
                 "super" => supers += 1,
@@ -75,7 +75,7 @@ impl Source {
 
     /// Where these words stand one after the other: the lines.
     pub fn lines_with(&self, phrase: &[&str]) -> Vec<usize> {
-        let is_here = |words: &&[Word]| words.iter().zip(phrase).all(|(word, wanted)| word.text == *wanted);
+        let is_here = |words: &&[Token]| words.iter().zip(phrase).all(|(word, wanted)| word.text == *wanted);
         self.words.windows(phrase.len()).filter(is_here).map(|words| words[0].line).collect()
     }
 
@@ -121,7 +121,7 @@ impl Source {
 }
 
 /// The words of a text of Rust.
-fn words(text: &str) -> Vec<Word> {
+fn tokenize(text: &str) -> Vec<Token> {
     let (mut words, mut line, mut rest) = (Vec::new(), 1, text);
     while let Some(first) = rest.chars().next() {
         let length = length(rest);
@@ -129,9 +129,9 @@ fn words(text: &str) -> Vec<Word> {
         if word.starts_with("//") || word.starts_with("/*") {
             // Nothing that is compiled.
         } else if word == "::" || is_identifier(word) || (length == first.len_utf8() && !first.is_whitespace()) {
-            words.push(Word { text: word.to_owned(), line });
+            words.push(Token { text: word.to_owned(), line });
         } else if word.ends_with(['"', '#']) {
-            words.push(Word { text: "\"".to_owned(), line });
+            words.push(Token { text: "\"".to_owned(), line });
         }
         line += word.matches('\n').count();
         rest = after;
@@ -194,7 +194,7 @@ fn quoted_length(text: &str, quote: char) -> usize {
 fn words_are_told_from_comments_and_texts() {
     let text =
         "use a::{b, c}; // no\n/// nor \"this\"\nlet x<'a> = r#\"b \" c\"# + \"\\\"d\" + 'e' + '\\'' + b'f';\nend";
-    let words: Vec<(String, usize)> = words(text).into_iter().map(|word| (word.text, word.line)).collect();
+    let words: Vec<(String, usize)> = tokenize(text).into_iter().map(|word| (word.text, word.line)).collect();
     let first: Vec<&str> = words.iter().map(|word| word.0.as_str()).collect();
     let expected = "use a :: { b , c } ; let x < ' a > = \" + \" + + + ; end";
     assert_eq!(first.join(" "), expected);

@@ -6,14 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::advance;
 
-use super::super::line::Line;
-use super::super::orders::{Order, Wish};
-use super::super::queue::{Given, Queue, Queued};
+use super::super::command_queue::CommandQueue;
+use super::super::queue_state::{LeasedCommand, PushOutcome, QueueState};
+use super::super::queued_command::{CommandPayload, QueuedCommand};
 use crate::clock::Moment;
 use crate::domain::{AccountNumber, Timestamp};
-use crate::limits::COMMAND_RETRY_MAX;
+use crate::limits::COMMAND_RETRY_WAIT_MAX;
 use crate::metrics::Metrics;
-use crate::testkit::clock::{self, set_ahead};
+use crate::testkit::clock::{self, set_offset};
 
 /// How long a lease lasts here.
 const LEASE: Duration = Duration::from_secs(30);
@@ -30,15 +30,15 @@ enum Step {
         is_long: bool,
     },
     /// A page of sessions is asked for: one in a lane of its own, which nothing supersedes.
-    Ask {
+    Request {
         number: u32,
         is_long: bool,
     },
-    Give,
-    Settle {
+    Lease,
+    Complete {
         which: usize,
     },
-    PutBack {
+    Requeue {
         which: usize,
         wait: u64,
     },
@@ -54,10 +54,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..4_u64, 1..5_u32, any::<bool>(), any::<bool>())
             .prop_map(|(account, session, opens, is_long)| Step::Presence { account, session, opens, is_long }),
-        2 => (0..6_u32, any::<bool>()).prop_map(|(number, is_long)| Step::Ask { number, is_long }),
-        6 => Just(Step::Give),
-        3 => (0..6_usize).prop_map(|which| Step::Settle { which }),
-        2 => (0..6_usize, 0..10_000_u64).prop_map(|(which, wait)| Step::PutBack { which, wait }),
+        2 => (0..6_u32, any::<bool>()).prop_map(|(number, is_long)| Step::Request { number, is_long }),
+        6 => Just(Step::Lease),
+        3 => (0..6_usize).prop_map(|which| Step::Complete { which }),
+        2 => (0..6_usize, 0..10_000_u64).prop_map(|(which, wait)| Step::Requeue { which, wait }),
         1 => (0..6_u32).prop_map(|number| Step::Withdraw { number }),
         4 => (0..40_000_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
     ]
@@ -74,8 +74,8 @@ fn at(steady: Timestamp) -> Moment {
 
 /// What is known of a command that is not over.
 #[derive(Clone, Debug)]
-struct Known {
-    order: Order,
+struct ModelCommand {
+    command: QueuedCommand,
     given: u32,
     /// Its lease and the end of it, while it has one.
     lease: Option<(u64, Timestamp)>,
@@ -84,7 +84,7 @@ struct Known {
 
 #[derive(Default)]
 struct Model {
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, ModelCommand>,
     leases: Vec<u64>,
 }
 
@@ -94,54 +94,61 @@ impl Model {
         for known in self.known.values_mut() {
             known.lease = known.lease.filter(|(_, until)| *until > now);
         }
-        self.known.retain(|_, it| it.lease.is_some() || (it.order.deadline.steady > now && !it.is_superseded));
+        self.known.retain(|_, it| it.lease.is_some() || (it.command.deadline.steady > now && !it.is_superseded));
     }
 
-    fn push(&mut self, order: &Order) -> Queued {
+    fn push(&mut self, order: &QueuedCommand) -> PushOutcome {
         if self.known.contains_key(&order.id) {
             let known = self.known.get_mut(&order.id).unwrap();
-            known.order.deadline = at(known.order.deadline.steady.max(order.deadline.steady));
-            return Queued::Known;
+            known.command.deadline = at(known.command.deadline.steady.max(order.deadline.steady));
+            return PushOutcome::Duplicate;
         }
-        let mut queued = Queued::Added;
-        if let Some(session) = order.presence() {
-            let of_lane = |it: &&Known| it.order.account == order.account;
-            let is_later = |it: &Known| it.order.presence().is_some_and(|it| it > session);
+        let mut queued = PushOutcome::Added;
+        if let Some(session) = order.session_number() {
+            let of_lane = |it: &&ModelCommand| it.command.account == order.account;
+            let is_later = |it: &ModelCommand| it.command.session_number().is_some_and(|it| it > session);
             if self.known.values().filter(of_lane).any(is_later) {
-                return Queued::Outdated;
+                return PushOutcome::Superseded;
             }
             let before = self.known.len();
-            let is_other = |it: &Known| it.order.account != order.account || it.order.presence().is_none();
+            let is_other =
+                |it: &ModelCommand| it.command.account != order.account || it.command.session_number().is_none();
             self.known.retain(|_, it| is_other(it) || it.lease.is_some());
             self.known.values_mut().filter(|it| !is_other(it)).for_each(|it| it.is_superseded = true);
-            queued = if self.known.len() < before { Queued::Replaced } else { queued };
+            queued = if self.known.len() < before { PushOutcome::Replaced } else { queued };
         }
-        let known = Known { order: order.clone(), given: 0, lease: None, is_superseded: false };
+        let known = ModelCommand { command: order.clone(), given: 0, lease: None, is_superseded: false };
         self.known.insert(order.id.clone(), known);
         queued
     }
 
     /// What is given out must be one that nobody has.
-    fn give(&mut self, given: &Given, now: Timestamp) {
-        let is_leased = |it: &Known| it.order.account == given.order.account && it.lease.is_some();
+    fn lease(&mut self, given: &LeasedCommand, now: Timestamp) {
+        let is_leased = |it: &ModelCommand| it.command.account == given.command.account && it.lease.is_some();
         assert!(!self.known.values().any(is_leased), "{given:?} has another of its lane given out beside it");
-        let known = self.known.get_mut(&given.order.id).unwrap_or_else(|| panic!("{given:?} is over"));
+        let known = self.known.get_mut(&given.command.id).unwrap_or_else(|| panic!("{given:?} is over"));
         known.given += 1;
-        assert_eq!((given.delivery, &given.order), (known.given, &known.order));
-        assert!(known.order.deadline.steady > now, "{given:?} is given out after its deadline");
-        known.lease = Some((given.lease, given.until.steady));
+        assert_eq!((given.delivery, &given.command), (known.given, &known.command));
+        assert!(known.command.deadline.steady > now, "{given:?} is given out after its deadline");
+        known.lease = Some((given.lease, given.expires_at.steady));
         self.leases.push(given.lease);
     }
 
     fn of_lease(&self, lease: u64) -> Option<String> {
-        let has = |(_, it): &(&String, &Known)| it.lease.is_some_and(|(it, _)| it == lease);
+        let has = |(_, it): &(&String, &ModelCommand)| it.lease.is_some_and(|(it, _)| it == lease);
         self.known.iter().find(has).map(|(id, _)| id.clone())
     }
 }
 
-fn order(id: String, account: Option<AccountNumber>, now: Timestamp, is_long: bool, wish: Wish) -> Order {
+fn command(
+    id: String,
+    account: Option<AccountNumber>,
+    now: Timestamp,
+    is_long: bool,
+    wish: CommandPayload,
+) -> QueuedCommand {
     let deadline = at(now.plus(if is_long { LONG } else { Duration::from_secs(20) }));
-    Order { id, account, deadline, wish }
+    QueuedCommand { id, account, deadline, payload: wish }
 }
 
 proptest! {
@@ -149,39 +156,39 @@ proptest! {
 
     #[test]
     fn nothing_is_lost_doubled_or_late(steps in prop::collection::vec(step(), 1..80)) {
-        let (mut queue, mut model, mut now) = (Queue::new(1_000), Model::default(), Timestamp(1_000_000));
+        let (mut queue, mut model, mut now) = (QueueState::new(1_000), Model::default(), Timestamp(1_000_000));
         for step in steps {
             model.sweep(now);
             match step {
                 Step::Presence { account: number, session, opens, is_long } => {
                     let (id, wish) = if opens {
-                        (format!("connect-{number}-{session}"), Wish::Disconnect { session: Some(session) })
+                        (format!("connect-{number}-{session}"), CommandPayload::Disconnect { session: Some(session) })
                     } else {
-                        (format!("disconnect-{number}-{session}"), Wish::Disconnect { session: Some(session) })
+                        (format!("disconnect-{number}-{session}"), CommandPayload::Disconnect { session: Some(session) })
                     };
-                    let order = order(id, Some(account(number)), now, is_long, wish);
+                    let order = command(id, Some(account(number)), now, is_long, wish);
                     prop_assert_eq!(queue.push(order.clone(), now), model.push(&order));
                 }
-                Step::Ask { number, is_long } => {
-                    let wish = Wish::ListSessions { after: None, limit: number };
-                    let order = order(format!("list_sessions-{number}"), None, now, is_long, wish);
+                Step::Request { number, is_long } => {
+                    let wish = CommandPayload::ListSessions { after: None, limit: number };
+                    let order = command(format!("list_sessions-{number}"), None, now, is_long, wish);
                     prop_assert_eq!(queue.push(order.clone(), now), model.push(&order));
                 }
-                Step::Give => {
-                    if let Some(given) = queue.give(now, |_| at(now.plus(LEASE))) {
-                        model.give(&given, now);
+                Step::Lease => {
+                    if let Some(given) = queue.lease_next(now, |_| at(now.plus(LEASE))) {
+                        model.lease(&given, now);
                     }
                 }
-                Step::Settle { which } => {
+                Step::Complete { which } => {
                     let Some(lease) = model.leases.get(which).copied() else { continue };
                     let expected = model.of_lease(lease);
-                    let settled = queue.settle(lease, now).map(|order| order.id);
+                    let settled = queue.complete(lease, now).map(|order| order.id);
                     prop_assert_eq!(&settled, &expected, "a lease that is over settles nothing, a live one its command");
                     settled.iter().for_each(|id| drop(model.known.remove(id)));
                 }
-                Step::PutBack { which, wait } => {
+                Step::Requeue { which, wait } => {
                     let Some(lease) = model.leases.get(which).copied() else { continue };
-                    queue.put_back(lease, now, now.plus(Duration::from_millis(wait)));
+                    queue.requeue(lease, now, now.plus(Duration::from_millis(wait)));
                     let id = model.of_lease(lease);
                     id.iter().for_each(|id| model.known.get_mut(id).unwrap().lease = None);
                     model.sweep(now);
@@ -195,33 +202,33 @@ proptest! {
             }
         }
         // All leases end, all short deadlines are over; all else comes out.
-        now = now.plus(LEASE + COMMAND_RETRY_MAX + Duration::from_secs(20));
+        now = now.plus(LEASE + COMMAND_RETRY_WAIT_MAX + Duration::from_secs(20));
         model.sweep(now);
         let mut left = BTreeSet::new();
-        while let Some(given) = queue.give(now, |_| at(now.plus(LEASE))) {
-            model.give(&given, now);
-            prop_assert!(queue.settle(given.lease, now).is_some());
-            model.known.remove(&given.order.id);
-            left.insert(given.order.id);
+        while let Some(given) = queue.lease_next(now, |_| at(now.plus(LEASE))) {
+            model.lease(&given, now);
+            prop_assert!(queue.complete(given.lease, now).is_some());
+            model.known.remove(&given.command.id);
+            left.insert(given.command.id);
         }
         prop_assert!(model.known.is_empty(), "lost: {:?}, after {left:?}", model.known);
-        prop_assert_eq!((queue.len(), queue.leases(), queue.next(now)), (0, 0, None));
+        prop_assert_eq!((queue.len(), queue.leases(), queue.next_wakeup(now)), (0, 0, None));
     }
 }
 
 /// Each account has its turn, however much another wants.
 #[test]
 fn lanes_take_turns() {
-    let (mut queue, now) = (Queue::new(100), Timestamp(0));
-    let code = |account_: u64, attempt| Wish::ListSessions { after: Some(account(account_)), limit: attempt };
+    let (mut queue, now) = (QueueState::new(100), Timestamp(0));
+    let code = |account_: u64, attempt| CommandPayload::ListSessions { after: Some(account(account_)), limit: attempt };
     for (number, attempt) in [(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (2, 2)] {
-        let order = order(format!("{number}-{attempt}"), Some(account(number)), now, true, code(number, attempt));
-        assert_eq!(queue.push(order, now), Queued::Added);
+        let order = command(format!("{number}-{attempt}"), Some(account(number)), now, true, code(number, attempt));
+        assert_eq!(queue.push(order, now), PushOutcome::Added);
     }
     let mut turns = Vec::new();
-    while let Some(given) = queue.give(now, |_| at(now.plus(LEASE))) {
-        queue.settle(given.lease, now);
-        turns.push(given.order.id);
+    while let Some(given) = queue.lease_next(now, |_| at(now.plus(LEASE))) {
+        queue.complete(given.lease, now);
+        turns.push(given.command.id);
     }
     assert_eq!(turns, ["1-1", "2-1", "3-1", "1-2", "2-2", "1-3"]);
 }
@@ -229,41 +236,51 @@ fn lanes_take_turns() {
 /// Beyond the bound nothing is taken, and nothing that is there is touched; what takes another's place needs no room.
 #[test]
 fn a_full_queue_takes_no_more() {
-    let (mut queue, now) = (Queue::new(2), Timestamp(0));
+    let (mut queue, now) = (QueueState::new(2), Timestamp(0));
     let close = |number: u64, session| {
-        let wish = Wish::Disconnect { session: Some(session) };
-        order(format!("disconnect-{number}-{session}"), Some(account(number)), now, true, wish)
+        let wish = CommandPayload::Disconnect { session: Some(session) };
+        command(format!("disconnect-{number}-{session}"), Some(account(number)), now, true, wish)
     };
     let queued = [(1, 1), (2, 1), (3, 1), (2, 2), (2, 2), (1, 2)]
         .map(|(number, session)| queue.push(close(number, session), now));
-    let expected = [Queued::Added, Queued::Added, Queued::Full, Queued::Replaced, Queued::Known, Queued::Replaced];
+    let expected = [
+        PushOutcome::Added,
+        PushOutcome::Added,
+        PushOutcome::Full,
+        PushOutcome::Replaced,
+        PushOutcome::Duplicate,
+        PushOutcome::Replaced,
+    ];
     assert_eq!((queued, queue.len()), (expected, 2));
-    assert_eq!(queue.push(close(1, 1), now), Queued::Outdated);
+    assert_eq!(queue.push(close(1, 1), now), PushOutcome::Superseded);
 }
 
 /// A wall clock that is set ends no lease and no command, and makes none longer; what is sent is by that clock.
 #[tokio::test(start_paused = true)]
 async fn a_wall_clock_that_is_set() {
     clock::start();
-    let line = Line::new(Metrics::default(), clock::moment);
+    let line = CommandQueue::new(Metrics::default(), clock::moment);
     let command = |id: &str, lasts| {
-        let wish = Wish::ListSessions { after: None, limit: 1 };
-        Order { id: id.to_owned(), account: None, deadline: clock::moment().plus(lasts), wish }
+        let payload = CommandPayload::ListSessions { after: None, limit: 1 };
+        QueuedCommand { id: id.to_owned(), account: None, deadline: clock::moment().plus(lasts), payload }
     };
     let year = 365 * 86_400;
-    set_ahead(year);
+    set_offset(year);
     line.push(command("a", 3 * LEASE));
-    let given = line.give(9, |now, _| now.plus(LEASE));
-    assert_eq!(given[0].until.wall, clock::now().plus(LEASE));
+    let given = line.lease_commands(9, |now, _| now.plus(LEASE));
+    assert_eq!(given[0].expires_at.wall, clock::now().plus(LEASE));
     for wall in [3 * year, 0, year] {
-        set_ahead(wall);
-        assert!(line.leased(given[0].lease).is_some() && line.give(9, |now, _| now.plus(LEASE)).is_empty());
+        set_offset(wall);
+        assert!(
+            line.leased_command(given[0].lease).is_some()
+                && line.lease_commands(9, |now, _| now.plus(LEASE)).is_empty()
+        );
     }
-    set_ahead(0);
+    set_offset(0);
     advance(LEASE).await;
-    assert!(line.leased(given[0].lease).is_none(), "its time has elapsed");
-    let again = line.give(9, |now, _| now.plus(LEASE));
-    assert_eq!((again[0].delivery, again[0].order.id.as_str()), (2, "a"));
+    assert!(line.leased_command(given[0].lease).is_none(), "its time has elapsed");
+    let again = line.lease_commands(9, |now, _| now.plus(LEASE));
+    assert_eq!((again[0].delivery, again[0].command.id.as_str()), (2, "a"));
     advance(2 * LEASE).await;
-    assert!(line.give(9, |now, _| now.plus(LEASE)).is_empty(), "its deadline is over");
+    assert!(line.lease_commands(9, |now, _| now.plus(LEASE)).is_empty(), "its deadline is over");
 }

@@ -1,0 +1,180 @@
+//! Who is signed in: a browser has a cookie for the API key that was shown once, so that the key need not lie in it.
+//!
+//! Sessions are in memory alone: a restart signs everybody out, and nothing on the disk opens the service.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::key_text;
+use crate::limits::{CONSOLE_SESSION_IDLE, CONSOLE_SESSION_LIFETIME, CONSOLE_SESSIONS, CONSOLE_SESSIONS_PER_KEY};
+use crate::vault;
+
+/// Who is signed in. Cheap to clone. Of a session's text it has a hash only.
+#[derive(Clone, Default)]
+pub(super) struct ConsoleSessions {
+    open: Arc<DashMap<[u8; 32], ConsoleSession>>,
+}
+
+#[derive(Clone)]
+struct ConsoleSession {
+    /// The number of the key that was shown.
+    key: u64,
+    begun: Instant,
+    used: Instant,
+    /// Cancelled when somebody signs out, or when it makes room.
+    ended: CancellationToken,
+}
+
+/// The end of a session, for what goes on behind an answer. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct SessionExpiry {
+    ended: CancellationToken,
+    latest: Instant,
+}
+
+impl SessionExpiry {
+    /// Whether it has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_cancelled() || Instant::now() >= self.latest
+    }
+
+    /// Waits for it, or for something else if that is earlier.
+    pub(super) async fn wait_or(self, other: impl Future<Output = ()>) {
+        let _either = timeout_at(self.latest, self.ended.run_until_cancelled(other)).await;
+    }
+}
+
+impl ConsoleSessions {
+    /// Begins a session for whoever has shown this key. Where there are too many the one that was used longest ago ends.
+    pub(super) fn sign_in(&self, key: u64, now: Instant) -> Result<Zeroizing<String>, vault::Error> {
+        self.open.retain(|_, session| session.is_active(now));
+        let own = self.open.iter().filter(|session| session.value().key == key).count();
+        if own >= CONSOLE_SESSIONS_PER_KEY {
+            self.evict_oldest(|session| session.key == key);
+        } else if self.open.len() >= CONSOLE_SESSIONS {
+            self.evict_oldest(|_| true);
+        }
+        let drawn = vault::generate_secret()?;
+        self.open.insert(
+            key_text::hash_secret(&drawn),
+            ConsoleSession { key, begun: now, used: now, ended: CancellationToken::new() },
+        );
+        Ok(key_text::encode_secret(&drawn))
+    }
+
+    /// Ends the session that was used longest ago of those that are meant.
+    fn evict_oldest(&self, is_meant: impl Fn(&ConsoleSession) -> bool) {
+        let meant = self.open.iter().filter(|session| is_meant(session.value()));
+        let oldest = meant.min_by_key(|session| session.used).map(|session| *session.key());
+        if let Some(oldest) = oldest {
+            self.remove(&oldest);
+        }
+    }
+
+    /// The key whose session this is, and its end; none if it is no session, or one that is over. What a page asks for by
+    /// itself, while nobody does anything, is no use of it.
+    pub(super) fn find(&self, shown: &str, is_use: bool, now: Instant) -> Option<(u64, SessionExpiry)> {
+        let hash = key_text::hash_encoded_secret(shown)?;
+        let mut session = self.open.get_mut(&hash)?;
+        if session.is_active(now) {
+            if is_use {
+                session.used = now;
+            }
+            let end = SessionExpiry { ended: session.ended.clone(), latest: session.begun + CONSOLE_SESSION_LIFETIME };
+            return Some((session.key, end));
+        }
+        drop(session);
+        self.remove(&hash);
+        None
+    }
+
+    fn remove(&self, hash: &[u8; 32]) {
+        if let Some((_, session)) = self.open.remove(hash) {
+            session.ended.cancel();
+        }
+    }
+
+    /// Ends a session.
+    pub(super) fn sign_out(&self, shown: &str) {
+        if let Some(hash) = key_text::hash_encoded_secret(shown) {
+            self.remove(&hash);
+        }
+    }
+}
+
+impl ConsoleSession {
+    fn is_active(&self, now: Instant) -> bool {
+        now - self.begun < CONSOLE_SESSION_LIFETIME && now - self.used < CONSOLE_SESSION_IDLE
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The key of a session that is used.
+    fn used(sessions: &ConsoleSessions, text: &str, now: Instant) -> Option<u64> {
+        sessions.find(text, true, now).map(|(key, _)| key)
+    }
+
+    #[test]
+    fn a_session_ends_when_it_is_left_alone_or_old_or_signed_out() {
+        let (sessions, now) = (ConsoleSessions::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        let text = sessions.sign_in(7, now).unwrap();
+        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE - second), Some(7));
+        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE + second), Some(7), "it was used meanwhile");
+        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE * 3), None);
+        assert_eq!(used(&sessions, &text, now), None, "what is over stays so");
+
+        let text = sessions.sign_in(7, now).unwrap();
+        assert!(sessions.find(&text, false, now + CONSOLE_SESSION_IDLE - second).is_some());
+        assert!(
+            sessions.find(&text, false, now + CONSOLE_SESSION_IDLE + second).is_none(),
+            "to be looked at is no use"
+        );
+
+        let text = sessions.sign_in(7, now).unwrap();
+        let mut later = now;
+        while later + CONSOLE_SESSION_IDLE / 2 < now + CONSOLE_SESSION_LIFETIME {
+            later += CONSOLE_SESSION_IDLE / 2;
+            assert_eq!(used(&sessions, &text, later), Some(7));
+        }
+        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_LIFETIME), None, "however much it is used");
+
+        let text = sessions.sign_in(7, now).unwrap();
+        let (_, end) = sessions.find(&text, true, now).unwrap();
+        assert!(!end.ended.is_cancelled());
+        sessions.sign_out(&text);
+        assert!(end.ended.is_cancelled(), "what goes on behind an answer ends too");
+        assert_eq!(used(&sessions, &text, now), None);
+        for none in ["", "x", &"A".repeat(43), &"A".repeat(1_000)] {
+            assert_eq!(used(&sessions, none, now), None);
+        }
+    }
+
+    #[test]
+    fn the_session_used_longest_ago_makes_room() {
+        let (sessions, now) = (ConsoleSessions::default(), Instant::now());
+        let at = |milli: usize| now + Duration::from_millis(milli as u64);
+        let texts: Vec<_> = (0..CONSOLE_SESSIONS).map(|id| sessions.sign_in(id as u64, at(id)).unwrap()).collect();
+        assert_eq!(used(&sessions, &texts[0], at(CONSOLE_SESSIONS)), Some(0));
+        let _one_more = sessions.sign_in(0, at(CONSOLE_SESSIONS + 1)).unwrap();
+        assert_eq!(used(&sessions, &texts[1], at(CONSOLE_SESSIONS + 2)), None);
+        assert_eq!(used(&sessions, &texts[0], at(CONSOLE_SESSIONS + 2)), Some(0));
+        // Whoever signs in again and again signs out themselves.
+        for more in 0..2 * CONSOLE_SESSIONS_PER_KEY {
+            sessions.sign_in(9_999, at(CONSOLE_SESSIONS + 3 + more)).unwrap();
+        }
+        let own = sessions.open.iter().filter(|session| session.value().key == 9_999).count();
+        assert_eq!(own, CONSOLE_SESSIONS_PER_KEY);
+        assert_eq!(used(&sessions, &texts[0], at(CONSOLE_SESSIONS + 100)), Some(0));
+    }
+}

@@ -1,0 +1,60 @@
+//! The way in of the contract's family: three headers, which a caller makes anew for each request from its tenant's secret.
+//! Pure.
+
+use md5::{Digest, Md5};
+use zeroize::Zeroizing;
+
+use super::{AuthError, key_text};
+use crate::domain::Timestamp;
+use crate::limits::TOKEN_WINDOW;
+
+/// What the three headers say; none for one that is missing, empty, or no text.
+#[derive(Clone, Copy)]
+pub struct TenantToken<'h> {
+    /// `tenant_id`: whose.
+    pub tenant: Option<&'h str>,
+    /// `timestamp`: when it was made, in milliseconds of Unix time.
+    pub timestamp: Option<&'h str>,
+    /// `token`: the MD5 of both and the secret, in lower-case hexadecimal digits.
+    pub token: Option<&'h str>,
+}
+
+/// A token that is whole and of this moment. It proves nothing yet.
+pub(super) struct FreshToken<'h> {
+    pub(super) tenant: &'h str,
+    timestamp: &'h str,
+    token: &'h str,
+}
+
+impl<'h> TenantToken<'h> {
+    /// Lets no token through that lacks something, or was not made just now.
+    pub(super) fn check_freshness(self, now: Timestamp) -> Result<FreshToken<'h>, AuthError> {
+        let tenant = self.tenant.ok_or(AuthError::MissingTenant)?;
+        let timestamp = self.timestamp.ok_or(AuthError::MissingTimestamp)?;
+        let token = self.token.ok_or(AuthError::MissingToken)?;
+        let is_number = timestamp.bytes().all(|byte| byte.is_ascii_digit());
+        let millis: Option<i64> = timestamp.parse().ok().filter(|_| is_number);
+        let made = Timestamp(millis.ok_or(AuthError::MalformedTimestamp)?.saturating_mul(1_000));
+        match made.since(now).max(now.since(made)) {
+            apart if apart <= TOKEN_WINDOW => Ok(FreshToken { tenant, timestamp, token }),
+            _ => Err(AuthError::StaleTimestamp),
+        }
+    }
+}
+
+impl FreshToken<'_> {
+    /// Whether it was made with this secret.
+    pub(super) fn matches_secret(&self, secret: &str) -> bool {
+        let digest = Md5::new().chain_update(self.tenant).chain_update(self.timestamp).chain_update(secret).finalize();
+        let mut expected = [0; 32];
+        for (digits, byte) in expected.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+            *digits = [byte >> 4, byte & 15].map(|half| b"0123456789abcdef"[usize::from(half)]);
+        }
+        self.token.as_bytes().as_array().is_some_and(|token| key_text::constant_time_eq(token, &expected))
+    }
+}
+
+/// A secret in the form that the family's have: 32 hexadecimal digits, 128 random bits.
+pub(super) fn format_tenant_secret(random: &[u8; 32]) -> Zeroizing<String> {
+    Zeroizing::new(random[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+}

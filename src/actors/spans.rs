@@ -1,0 +1,80 @@
+//! The spans of commands, of their commits, and of what a gateway is asked.
+
+use tracing::Span;
+
+use crate::domain::{AccountNumber, Command, PendingEffect};
+use crate::journal::AppendRequest;
+use crate::traces::{SPAN_TARGET, TraceOrigin, recall_once, remember, start_span};
+
+/// The span of a command. That of a report is below what the gateway was asked, if it was; the next one stands alone.
+pub(super) fn command_span(account: AccountNumber, command: &Command) -> Span {
+    let name = command_name(command);
+    let span = tracing::info_span!(target: SPAN_TARGET, "command", otel.name = name, muster.account = %account);
+    if !span.is_disabled() && matches!(command, Command::Report(_)) {
+        start_span(&span, recall_once(TraceOrigin::GatewayCall(account)).as_ref(), None);
+    }
+    span
+}
+
+/// The span of a commit, below its command. Whoever tells of its events later is below it.
+pub(super) fn commit_span(command: &Span, append: &AppendRequest) -> Span {
+    if command.is_disabled() {
+        return Span::none();
+    }
+    let AppendRequest { account, expected_version, events, .. } = append;
+    let span = tracing::info_span!(
+        target: SPAN_TARGET,
+        parent: command,
+        "commit",
+        muster.account = %account,
+        muster.events = events.len()
+    );
+    if let Some(context) = start_span(&span, None, None) {
+        for version in (expected_version + 1..).take(events.len()) {
+            remember(TraceOrigin::Event(*account, version), context.clone());
+        }
+    }
+    span
+}
+
+/// The span of what a gateway is asked, below the commit that it follows from. What is taken up without one has none.
+pub(super) fn gateway_span(account: AccountNumber, outstanding: &PendingEffect) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    let asked = match outstanding {
+        PendingEffect::Connect { .. } => "connect",
+        PendingEffect::Disconnect { .. } => "disconnect",
+        PendingEffect::RequestCode { .. } => "request_code",
+        PendingEffect::SubmitCode { .. } => "submit_code",
+    };
+    let span = tracing::info_span!(
+        target: SPAN_TARGET,
+        "gateway",
+        otel.kind = "producer",
+        muster.account = %account,
+        muster.asked = asked
+    );
+    if let Some(context) = start_span(&span, None, None) {
+        remember(TraceOrigin::GatewayCall(account), context);
+    }
+    span
+}
+
+fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::Import { .. } => "import",
+        Command::BringOnline { .. } => "bring_online",
+        Command::Recycle { .. } => "recycle",
+        Command::Register { .. } => "register",
+        Command::SubmitCode { .. } => "submit_code",
+        Command::EraseSecrets { .. } => "erase_secrets",
+        Command::Report(_) => "report",
+        Command::Reconcile { .. } => "reconcile",
+        Command::KeepPin { .. } => "keep_pin",
+        Command::CallProvider { .. } => "call_provider",
+        Command::GiveUpComing { .. } => "give_up_coming",
+        Command::Reconnect { .. } => "reconnect",
+        Command::GiveUpRegistration { .. } => "give_up_registration",
+    }
+}

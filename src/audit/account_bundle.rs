@@ -1,0 +1,243 @@
+//! A bundle: one account's whole history, and the proof that it is in the log. It is checked with nothing but the log's
+//! public key.
+//!
+//! Each event is there as it is stored, so that its hash leads through its proof to the root that the checkpoint signs.
+//! Versions and `prev` are in these bytes, so an event that is left out breaks their chain. That nothing follows the last
+//! one is what the log signs beside the checkpoint: where the account's history ended at that size.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::cloud_event::{self, CloudEvent};
+use super::signed_note::{LogCheckpoint, Signer};
+use super::{Audit, Error, IntegrityFault, transparency_log};
+use crate::domain::AccountNumber;
+use crate::journal::{self, JournalRecord, Root, StreamId, root_from_inclusion_proof};
+
+/// The form of a bundle.
+const FORMAT: &str = "muster account bundle 1";
+
+/// A bundle as it is written: one account's whole history, with the proof that it is in the log.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bundle {
+    /// `muster account bundle 1`.
+    format: String,
+    /// The account number.
+    account: String,
+    /// Where the events are from: the `source` of each.
+    source: String,
+    /// Who signs, as `name+id+key`.
+    public_key: String,
+    /// The log's size and root, signed.
+    checkpoint: String,
+    /// Where the account's history ends at that size, signed.
+    head: String,
+    /// All its events, the first one first.
+    events: Vec<ProvedEvent>,
+}
+
+/// One event with its proof.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ProvedEvent)]
+struct ProvedEvent {
+    /// The record as it is stored, in base64.
+    record: String,
+    /// The hashes that lead from it to the root, in base64.
+    proof: Vec<String>,
+    /// The same event as others read it.
+    #[schema(value_type = CloudEvent)]
+    event: Box<RawValue>,
+}
+
+/// What a bundle shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BundleVerification {
+    /// Whose history it is.
+    pub account: String,
+    /// How many events it has.
+    pub events: u64,
+    /// The size of the log that they are proved to be in.
+    pub log_size: u64,
+    /// Who signed that.
+    pub public_key: String,
+}
+
+/// What is found to be right in a bundle, in the order in which it is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VerificationStep {
+    /// The log signed this size and this root.
+    CheckpointSigned {
+        /// Who signed, as `name+id+key`.
+        by: String,
+        /// How many events the log had.
+        size: u64,
+        /// Its root then.
+        root: Root,
+    },
+    /// An event's bytes are in the log, and follow the account's event before.
+    EventProved {
+        /// Its place in the account's history.
+        version: u64,
+        /// Its place in the log.
+        position: u64,
+        /// Its `type`.
+        kind: String,
+        /// How many hashes lead from it to the root.
+        hashes: usize,
+    },
+    /// The log signed that nothing of this account follows.
+    HistoryEnded {
+        /// The version of the last event.
+        version: u64,
+        /// Its position.
+        position: u64,
+    },
+}
+
+impl Audit {
+    /// The bundle of an account, as of now.
+    pub fn account_bundle(&self, account: AccountNumber) -> Result<Vec<u8>, Error> {
+        let log = self.log()?;
+        let stream = self.existing_stream(account)?;
+        // The root is taken first: what is read after it has everything that it stands for, and perhaps more.
+        let (size, root) = self.journal.root();
+        let mut records = self.journal.history_after(stream, 0, usize::MAX)?;
+        records.retain(|record| record.position <= size);
+        let origin = log.signer().name.clone();
+        let checkpoint = log.sign(&LogCheckpoint { origin, size, root }.to_text());
+        let (version, position) = records.last().map_or((0, 0), |last| (last.version, last.position));
+        let head = log.sign(&head_text(&log.signer().name, account, version, position, size));
+        let events = records.iter().map(|record| self.prove_event(record, size)).collect::<Result<_, _>>()?;
+        let bundle = Bundle {
+            format: FORMAT.to_owned(),
+            account: account.to_string(),
+            source: self.source.to_string(),
+            public_key: log.signer().to_string(),
+            checkpoint,
+            head,
+            events,
+        };
+        let mut bytes = serde_json::to_vec_pretty(&bundle).unwrap_or_default();
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    fn prove_event(&self, record: &JournalRecord, size: u64) -> Result<ProvedEvent, Error> {
+        let position = record.position;
+        // Both are there for every position up to the size.
+        let stored = self.journal.record_bytes_at(position)?.unwrap_or_default();
+        let proof = self.journal.inclusion_proof(position, size)?.unwrap_or_default();
+        let line = String::from_utf8(self.to_json_line(record)).unwrap_or_default();
+        Ok(ProvedEvent {
+            record: STANDARD.encode(stored),
+            proof: proof.iter().map(|hash| STANDARD.encode(hash)).collect(),
+            event: RawValue::from_string(line).unwrap_or_default(),
+        })
+    }
+}
+
+/// Checks a bundle. `signer` is who must have signed it; without one, whoever the bundle names.
+pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<BundleVerification, IntegrityFault> {
+    verify_bundle_with(bytes, signer, |_| {})
+}
+
+/// Likewise, and tells each step that holds.
+pub fn verify_bundle_with(
+    bytes: &[u8],
+    signer: Option<&Signer>,
+    mut step: impl FnMut(VerificationStep),
+) -> Result<BundleVerification, IntegrityFault> {
+    let bundle: Bundle =
+        serde_json::from_slice(bytes).map_err(|error| IntegrityFault::new(format!("it is no bundle: {error}")))?;
+    if bundle.format != FORMAT {
+        return Err(IntegrityFault::new(format!(
+            "its format is {:?}, and {FORMAT:?} is what can be read",
+            bundle.format
+        )));
+    }
+    let signer = &Signer::parse_expected(&bundle.public_key, signer)?;
+    if bundle.source != transparency_log::event_source(&signer.name) {
+        return Err(IntegrityFault::new(format!(
+            "its events say they are from {}, and {} signed it",
+            bundle.source, signer.name
+        )));
+    }
+    let unsigned =
+        |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not to be believed: {cause}"));
+    let checkpoint = signer.verify_note(&bundle.checkpoint).map_err(unsigned("checkpoint"))?;
+    let checkpoint =
+        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
+    if checkpoint.origin != signer.name {
+        return Err(IntegrityFault::new(format!(
+            "its checkpoint is of the log {}, not {}",
+            checkpoint.origin, signer.name
+        )));
+    }
+    step(VerificationStep::CheckpointSigned { by: signer.to_string(), size: checkpoint.size, root: checkpoint.root });
+    let account: AccountNumber = bundle
+        .account
+        .parse()
+        .map_err(|cause| IntegrityFault::new(format!("its account {} {cause}", bundle.account)))?;
+    let head = signer.verify_note(&bundle.head).map_err(unsigned("head"))?;
+    let mut last = (0, 0);
+    for (proved, number) in bundle.events.iter().zip(1..) {
+        let at = |what: String| IntegrityFault::new(format!("event {number}: {what}"));
+        let record = check_event(proved, &bundle.source, &checkpoint).map_err(at)?;
+        let (version, previous) = (record.version, record.previous);
+        if record.stream != StreamId::Account(account) {
+            return Err(at(format!("it is of {}, not of {account}", cloud_event::subject(record.stream))));
+        }
+        if version != last.0 + 1 || previous != last.1 {
+            return Err(at(format!(
+                "it is version {version} after position {previous}, where version {} after position {} should be: \
+                 something is left out, or out of order",
+                last.0 + 1,
+                last.1
+            )));
+        }
+        last = (version, record.position);
+        let (kind, hashes) = (cloud_event::cloud_event_type(&record.event), proved.proof.len());
+        step(VerificationStep::EventProved { version, position: record.position, kind, hashes });
+    }
+    if head != head_text(&signer.name, account, last.0, last.1, checkpoint.size) {
+        return Err(IntegrityFault::new(format!(
+            "the log signed another end of this history than version {} at position {}: something is left out at the end",
+            last.0, last.1
+        )));
+    }
+    step(VerificationStep::HistoryEnded { version: last.0, position: last.1 });
+    Ok(BundleVerification {
+        account: bundle.account,
+        events: last.0,
+        log_size: checkpoint.size,
+        public_key: signer.to_string(),
+    })
+}
+
+/// The record of an event, if its bytes are in the log and say what the event says.
+fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -> Result<JournalRecord, String> {
+    let ProvedEvent { record, proof, event } = proved;
+    let stored = STANDARD.decode(record).map_err(|_| "its record is no base64")?;
+    let record = journal::decode_record(&stored).map_err(|error| error.to_string())?;
+    let hash = |hash: &String| STANDARD.decode(hash).ok().and_then(|hash| hash.as_array().copied());
+    let proof: Option<Vec<[u8; 32]>> = proof.iter().map(hash).collect();
+    let proof = proof.ok_or("its proof has a hash that is none")?;
+    if root_from_inclusion_proof(&stored, record.position, checkpoint.size, &proof) != Some(checkpoint.root) {
+        return Err(format!("its proof does not lead to the root of the checkpoint (position {})", record.position));
+    }
+    if event.get().as_bytes() != cloud_event::to_json_line(&record, source) {
+        return Err(format!("what it says is not what its record says (position {})", record.position));
+    }
+    Ok(record)
+}
+
+/// Where an account's history ends, to be signed.
+fn head_text(log: &str, account: AccountNumber, version: u64, position: u64, size: u64) -> String {
+    format!("{log} account head\n{account}\n{version}\n{position}\n{size}\n")
+}

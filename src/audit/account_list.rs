@@ -1,0 +1,77 @@
+//! The account list as others read it: in JSON and as CSV.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Audit, QueryPage};
+use crate::domain::{AccountNumber, OnlineStatus, Status};
+use crate::journal::StreamId;
+
+/// Which accounts are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountFilter {
+    /// With this status.
+    pub status: Option<Status>,
+    /// With this online status.
+    pub online_status: Option<OnlineStatus>,
+    /// Whose numbers begin with these digits.
+    pub prefix: String,
+}
+
+/// A row of the account list; the fields stand in this order.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountRow {
+    /// The account number.
+    whats_app: String,
+    /// 1 normal, 2 banned.
+    #[schema(minimum = 1, maximum = 2)]
+    status: u8,
+    /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+    #[schema(minimum = 1, maximum = 4)]
+    online_status: u8,
+    /// How many events its history has.
+    version: u64,
+}
+
+impl AccountRow {
+    /// The header of the list as CSV, with its line end.
+    pub const CSV_HEADER: &[u8] = b"whatsApp,status,onlineStatus,version\r\n";
+
+    /// It as a line of JSON, without a line end.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Texts and integers always become JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// It as a row of CSV, without a line end. There are digits in it, and nothing that is to be quoted.
+    pub fn to_csv(&self) -> Vec<u8> {
+        let AccountRow { whats_app, status, online_status, version } = self;
+        format!("{whats_app},{status},{online_status},{version}").into_bytes()
+    }
+}
+
+impl Audit {
+    /// Rows of the account list from the `from`th on, at most `limit` that are wanted, as `written` writes them.
+    pub fn accounts(
+        &self,
+        wanted: &AccountFilter,
+        from: u64,
+        limit: usize,
+        written: impl Fn(&AccountRow) -> Vec<u8>,
+    ) -> QueryPage {
+        let is_wanted = |number: AccountNumber, status: Status, online_status: OnlineStatus| {
+            wanted.status.is_none_or(|it| it == status)
+                && wanted.online_status.is_none_or(|it| it == online_status)
+                && number.to_string().starts_with(&wanted.prefix)
+        };
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let (found, next) = self.roster.select(from, limit, is_wanted);
+        let line = |(account, status, online_status): (AccountNumber, Status, OnlineStatus)| {
+            let version = self.journal.stream_head(StreamId::Account(account)).version;
+            let (status, online_status) = (status.code(), online_status.code());
+            written(&AccountRow { whats_app: account.to_string(), status, online_status, version })
+        };
+        QueryPage { lines: found.into_iter().map(line).collect(), next: next.map(|next| next as u64) }
+    }
+}

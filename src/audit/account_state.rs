@@ -1,0 +1,256 @@
+//! An account as it stood after some of its events, and what made it so. Pure.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::cloud_event;
+use super::event_data::ContentView;
+use super::rfc3339::format_rfc3339;
+use crate::domain::{Account, AccountNumber, Event, Registration};
+use crate::journal::{self, JournalRecord};
+
+/// An account with what made it stand as it does.
+pub(super) struct AccountWithCauses {
+    number: AccountNumber,
+    account: Account,
+    position: u64,
+    updated: String,
+    instance_code: String,
+    /// The event that last changed where it stands.
+    status_cause: Option<CausingEvent>,
+    /// The last event by which somebody asked for something else.
+    last_request: Option<CausingEvent>,
+}
+
+/// How an account stands; the fields stand in this order.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AccountState)]
+pub struct AccountStateView<'a> {
+    /// The account number.
+    whats_app: String,
+    /// How many events its history has.
+    version: u64,
+    /// The position of the last of them in the journal.
+    position: String,
+    /// When that was.
+    #[schema(format = DateTime)]
+    updated: &'a str,
+    /// 1 normal, 2 banned.
+    #[schema(minimum = 1, maximum = 2)]
+    status: u8,
+    /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+    #[schema(minimum = 1, maximum = 4)]
+    online_status: u8,
+    /// Why it is offline or banned: `1001`, `1002`, or a gateway's own words; empty where there is nothing to say.
+    reason: &'a str,
+    /// The gateway's scan or pairing id of the last session; empty where there is none.
+    instance_code: &'a str,
+    /// Who serves it: `simulator`, `bridge` or `cloud_api`.
+    #[schema(pattern = "^(simulator|bridge|cloud_api)$")]
+    gateway: &'static str,
+    /// The calls to register it, or to take that back, in the 72 hours up to the last of them; a provider takes ten.
+    register_calls: usize,
+    /// The event that made `status` or `onlineStatus` what they are; null if none did.
+    #[schema(required)]
+    #[serde(rename = "since")]
+    status_cause: Option<&'a CausingEvent>,
+    /// The last event by which somebody asked for something else; null if nobody did.
+    #[schema(required)]
+    #[serde(rename = "asked")]
+    last_request: Option<&'a CausingEvent>,
+    /// The registration that waits for a code; null if none does.
+    #[schema(required)]
+    registration: Option<RegistrationView<'a>>,
+    /// What was imported; null if nothing was.
+    #[schema(required)]
+    content: Option<ContentView<'a>>,
+}
+
+/// A registration that waits for a code, without the codes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = WaitingRegistration)]
+struct RegistrationView<'a> {
+    /// The task id that the caller was given.
+    task: u32,
+    /// 0 sms, 1 voice, 2 missed call, 3 internal verification.
+    verify_type: u8,
+    /// 1 personal, 2 business.
+    account_type: u8,
+    /// The calling code, as in `+86`.
+    area_code: String,
+    /// ISO 3166-1 alpha-2.
+    country_code: &'a str,
+    /// Until when a code is waited for, by the clock as it was when the registration was asked for. It ends by elapsed
+    /// time, wherever the clock is set meanwhile.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// Whether a code is on its way to the phone.
+    code_sent: bool,
+    /// Codes that were refused.
+    attempts: u32,
+}
+
+/// An event as the cause of something.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Cause)]
+struct CausingEvent {
+    /// When.
+    #[schema(format = DateTime)]
+    time: String,
+    /// Its place in the account's history.
+    version: u64,
+    /// Its position in the journal.
+    id: String,
+    /// What happened, as in `muster.account.came_online.v1`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Who asked.
+    origin: String,
+    /// In which request; left out where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    requestid: Option<String>,
+}
+
+/// A field that differs between two versions of an account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FieldChange)]
+pub struct FieldChange {
+    /// Which, as in the account's state; nested ones with dots.
+    field: String,
+    /// Its value in the one version.
+    #[schema(required)]
+    from: Value,
+    /// Its value in the other.
+    #[schema(required)]
+    to: Value,
+}
+
+impl AccountWithCauses {
+    /// Nothing happened to this account yet.
+    pub(super) fn new(number: AccountNumber) -> AccountWithCauses {
+        let (updated, instance_code) = (String::new(), String::new());
+        AccountWithCauses {
+            number,
+            account: Account::initial(),
+            position: 0,
+            updated,
+            instance_code,
+            status_cause: None,
+            last_request: None,
+        }
+    }
+
+    /// The next of its events happened.
+    pub(super) fn apply(&mut self, record: &JournalRecord) -> Result<(), journal::Error> {
+        let event = journal::require_account_event(record)?;
+        self.account.evolve(event);
+        self.position = record.position;
+        self.updated = format_rfc3339(record.at);
+        if event.resulting_status().is_some() {
+            self.status_cause = Some(CausingEvent::from_record(record));
+        }
+        match event {
+            Event::CameOnline { instance_code }
+            | Event::WentOffline { instance_code, .. }
+            | Event::Banned { instance_code, .. } => self.instance_code.clone_from(instance_code),
+            Event::OnlineRequested | Event::RecycleRequested | Event::RegistrationRequested { .. } => {
+                self.last_request = Some(CausingEvent::from_record(record));
+            }
+            Event::AccountImported { .. }
+            | Event::ContentReplaced { .. }
+            | Event::BanLifted
+            | Event::CodeSent
+            | Event::CodeSubmitted { .. }
+            | Event::Registered
+            | Event::RegistrationFailed { .. }
+            | Event::SecretsErased { .. }
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// As others read it.
+    pub(super) fn view(&self) -> impl Serialize {
+        let Account { version, content, status, online_status, reason, registration, gateway, register_calls, .. } =
+            &self.account;
+        AccountStateView {
+            whats_app: self.number.to_string(),
+            version: *version,
+            position: self.position.to_string(),
+            updated: &self.updated,
+            status: status.code(),
+            online_status: online_status.code(),
+            reason: reason.as_str(),
+            instance_code: &self.instance_code,
+            gateway: gateway.name(),
+            register_calls: register_calls.len(),
+            status_cause: self.status_cause.as_ref(),
+            last_request: self.last_request.as_ref(),
+            registration: registration.as_ref().map(RegistrationView::from_registration),
+            content: content.as_deref().map(ContentView::from_content),
+        }
+    }
+}
+
+impl<'a> RegistrationView<'a> {
+    fn from_registration(waiting: &'a Registration) -> RegistrationView<'a> {
+        RegistrationView {
+            task: waiting.task.get(),
+            verify_type: waiting.verify_type.code(),
+            account_type: waiting.account_type.code(),
+            area_code: format!("+{}", waiting.calling_code),
+            country_code: &waiting.country,
+            expires_at: format_rfc3339(waiting.expires_at),
+            code_sent: waiting.code_sent,
+            attempts: waiting.attempts,
+        }
+    }
+}
+
+impl CausingEvent {
+    fn from_record(record: &JournalRecord) -> CausingEvent {
+        CausingEvent {
+            time: format_rfc3339(record.at),
+            version: record.version,
+            id: record.position.to_string(),
+            kind: cloud_event::cloud_event_type(&record.event),
+            origin: cloud_event::origin(record.origin),
+            requestid: cloud_event::request_id(record.origin),
+        }
+    }
+}
+
+/// What every event changes: how far the history goes, and why, says nothing of how the account stands.
+const IGNORED_FIELDS: [&str; 5] = ["version", "position", "updated", "since", "asked"];
+
+/// The fields that differ between two views, with both values. Nested fields are named with dots.
+pub(super) fn diff_views(from: &Value, to: &Value) -> Vec<FieldChange> {
+    let mut found = Vec::new();
+    diff_values("", from, to, &mut found);
+    found
+}
+
+fn diff_values(path: &str, from: &Value, to: &Value, found: &mut Vec<FieldChange>) {
+    // A part that is not there has all its fields changed.
+    let is_part = |value: &Value| value.is_object() || value.is_null();
+    let names: BTreeSet<&String> = [from, to].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+    if from == to {
+        return;
+    }
+    if names.is_empty() || !is_part(from) || !is_part(to) {
+        found.push(FieldChange { field: path.to_owned(), from: from.clone(), to: to.clone() });
+        return;
+    }
+    for name in names.into_iter().filter(|name| !path.is_empty() || !IGNORED_FIELDS.contains(&name.as_str())) {
+        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        diff_values(&below, &from[name], &to[name], found);
+    }
+}

@@ -1,0 +1,125 @@
+//! Facts as others read them: CloudEvents 1.0 in JSON. One view, wherever it is shown.
+//!
+//! | attribute | what |
+//! |---|---|
+//! | `id` | the position in the journal |
+//! | `source` | the store, as in `urn:muster:0123456789abcdef` |
+//! | `type` | as in `muster.account.came_online.v1` |
+//! | `subject` | the account number, or `administration` |
+//! | `time` | RFC 3339, UTC, to the microsecond |
+//! | `version` | the place in the subject's own history, from 1 (extension) |
+//! | `prev` | the position of the subject's event before, `0` for none (extension) |
+//! | `origin` | who asked: `caller`, `gateway`, `operator` with its id, or `service` (extension) |
+//! | `requestid` | in which request, 32 hex digits; left out where there was none (extension) |
+//! | `data` | what happened. Secrets are shown as fingerprints only |
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::event_data::EventData;
+use super::rfc3339::format_rfc3339;
+use crate::domain::GatewayKind;
+use crate::journal::{JournalEvent, JournalRecord, Origin, Principal, StreamId};
+
+/// A fact of the journal as a CloudEvent 1.0; the attributes stand in this order.
+#[derive(Serialize, ToSchema)]
+pub struct CloudEvent<'a> {
+    /// `1.0`.
+    specversion: &'static str,
+    /// The position in the journal, from 1.
+    #[schema(pattern = "^[1-9][0-9]*$")]
+    id: String,
+    /// The store, as in `urn:muster:0123456789abcdef`.
+    source: &'a str,
+    /// What happened, as in `muster.account.came_online.v1`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The account number, or `administration`.
+    subject: String,
+    /// When, in UTC, to the microsecond.
+    #[schema(format = DateTime)]
+    time: String,
+    /// The place in the subject's own history, from 1.
+    version: u64,
+    /// The position of the subject's event before; `0` for none.
+    #[schema(pattern = "^[0-9]+$")]
+    prev: String,
+    /// Who asked: `caller`, `gateway`, `operator` with the number of its API key behind a colon, or `service`.
+    origin: String,
+    /// In which request, 32 hex digits; left out where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^[0-9a-f]{32}$")]
+    requestid: Option<String>,
+    /// `application/json`.
+    datacontenttype: &'static str,
+    data: EventData<'a>,
+}
+
+/// The event as one line of JSON, without a line end. `source` is the store's.
+pub(super) fn to_json_line(record: &JournalRecord, source: &str) -> Vec<u8> {
+    let event = CloudEvent {
+        specversion: "1.0",
+        id: record.position.to_string(),
+        source,
+        kind: cloud_event_type(&record.event),
+        subject: subject(record.stream),
+        time: format_rfc3339(record.at),
+        version: record.version,
+        prev: record.previous.to_string(),
+        origin: origin(record.origin),
+        requestid: request_id(record.origin),
+        datacontenttype: "application/json",
+        data: EventData::from_event(&record.event),
+    };
+    // Texts and integers always become JSON.
+    serde_json::to_vec(&event).unwrap_or_default()
+}
+
+/// The `type` of a fact.
+pub(super) fn cloud_event_type(fact: &JournalEvent) -> String {
+    match fact {
+        JournalEvent::Account(event) => format!("muster.account.{}.v1", event.name()),
+        JournalEvent::Administration(act) => format!("muster.administration.{}.v1", act.event.name()),
+        JournalEvent::Unknown(unknown) => format!("muster.unknown.{}.v{}", unknown.event_type, unknown.schema),
+    }
+}
+
+/// The `data` of a fact.
+pub(super) fn data_json(fact: &JournalEvent) -> String {
+    serde_json::to_string(&EventData::from_event(fact)).unwrap_or_default()
+}
+
+/// The name in a `type`: that of the event without what stands around it, so that both may be asked for.
+pub fn event_name_from_type(kind: &str) -> &str {
+    let name = kind.strip_prefix("muster.account.").or(kind.strip_prefix("muster.administration."));
+    name.and_then(|name| name.strip_suffix(".v1")).unwrap_or(kind)
+}
+
+/// The `subject` of a stream.
+pub(super) fn subject(stream: StreamId) -> String {
+    match stream {
+        StreamId::Account(account) => account.to_string(),
+        StreamId::Administration => "administration".to_owned(),
+    }
+}
+
+/// The `origin` of a record: who asked.
+pub(super) fn origin(origin: Origin) -> String {
+    let named = |kind: &str, id: u64| if id == 0 { kind.to_owned() } else { format!("{kind}:{id}") };
+    match origin.principal {
+        Principal::Service => "service".to_owned(),
+        Principal::Caller(id) => named("caller", id),
+        // The simulator was the only one for long, and has no name here.
+        Principal::Gateway(id) => match u8::try_from(id).ok().and_then(GatewayKind::from_code) {
+            Some(GatewayKind::Simulator) => "gateway".to_owned(),
+            Some(kind @ (GatewayKind::Bridge | GatewayKind::CloudApi)) => format!("gateway:{}", kind.name()),
+            None => named("gateway", id),
+        },
+        Principal::Operator(id) => named("operator", id),
+    }
+}
+
+/// The `requestid` of a record.
+pub(super) fn request_id(origin: Origin) -> Option<String> {
+    (origin.request.0 != 0).then(|| origin.request.to_string())
+}

@@ -1,0 +1,85 @@
+//! Proofs over the whole log, as others read them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::signed_note::LogCheckpoint;
+use super::{Audit, Error};
+use crate::journal::Root;
+
+/// That a fact is in the log. Hashes are in base64, in the order of RFC 6962.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Inclusion)]
+pub struct InclusionProof {
+    /// The fact's position, from 1.
+    seq: String,
+    /// The size of the log that it is proved to be in.
+    size: String,
+    /// The record as it is stored, in base64: its hash is the leaf.
+    record: String,
+    /// The hashes that lead from the leaf to the root.
+    proof: Vec<String>,
+    /// The size and the root, signed (a C2SP checkpoint).
+    checkpoint: String,
+}
+
+/// That the log at one size is the beginning of the log at a later one.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Consistency)]
+pub struct ConsistencyProof {
+    /// The one size.
+    from: String,
+    /// The later one.
+    to: String,
+    /// The root at the one size, in base64.
+    from_root: String,
+    /// The root at the later one, in base64.
+    to_root: String,
+    /// The hashes that lead from the one to the other, in the order of RFC 6962.
+    proof: Vec<String>,
+}
+
+impl Audit {
+    /// The proof that the fact at `position` is in the log of `size`, or of its present size.
+    pub fn inclusion_proof(&self, position: u64, size: Option<u64>) -> Result<InclusionProof, Error> {
+        let log = self.log()?;
+        let (size, root) = self.root_at(size)?;
+        let (stored, proof) = (self.journal.record_bytes_at(position)?, self.journal.inclusion_proof(position, size)?);
+        let (Some(stored), Some(proof)) = (stored, proof) else { return Err(Error::NotInLog { position, size }) };
+        Ok(InclusionProof {
+            seq: position.to_string(),
+            size: size.to_string(),
+            record: STANDARD.encode(stored),
+            proof: encode_hashes(&proof),
+            checkpoint: log.sign(&LogCheckpoint { origin: log.signer().name.clone(), size, root }.to_text()),
+        })
+    }
+
+    /// The proof that the log of size `from` is the beginning of that of size `to`, or of the present one.
+    pub fn consistency_proof(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof, Error> {
+        let (to, to_root) = self.root_at(to)?;
+        let proof = self.journal.consistency_proof(from, to)?.ok_or(Error::NotInLog { position: from, size: to })?;
+        let (_, from_root) = self.root_at(Some(from))?;
+        Ok(ConsistencyProof {
+            from: from.to_string(),
+            to: to.to_string(),
+            from_root: STANDARD.encode(from_root.0),
+            to_root: STANDARD.encode(to_root.0),
+            proof: encode_hashes(&proof),
+        })
+    }
+
+    fn root_at(&self, size: Option<u64>) -> Result<(u64, Root), Error> {
+        let Some(size) = size else { return Ok(self.journal.root()) };
+        let root = self.journal.root_at(size)?;
+        root.map(|root| (size, root)).ok_or(Error::NotInLog { position: size, size: self.journal.head() })
+    }
+}
+
+fn encode_hashes(hashes: &[[u8; 32]]) -> Vec<String> {
+    hashes.iter().map(|hash| STANDARD.encode(hash)).collect()
+}

@@ -1,0 +1,39 @@
+//! Times as others read and write them: RFC 3339, in UTC.
+
+use crate::domain::Timestamp;
+
+/// `at` to the microsecond, as in `2026-11-25T03:41:00.123456Z`.
+pub fn format_rfc3339(at: Timestamp) -> String {
+    // By seconds, because jiff takes the last of them for too late when it is counted in microseconds.
+    let (second, micros) = (at.0.div_euclid(1_000_000), at.0.rem_euclid(1_000_000));
+    match jiff::Timestamp::new(second, micros as i32 * 1_000) {
+        Ok(at) => format!("{at:.6}"),
+        // Beyond the year 9999: no clock says so, but a damaged record may.
+        Err(_) => format!("{} µs", at.0),
+    }
+}
+
+/// A moment that a person writes: RFC 3339 with its zone, or a day, which begins at midnight UTC.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let day = || moment(&format!("{text}T00:00:00Z"));
+    moment(text).or_else(day).map(|at| Timestamp(at.as_microsecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for at in [0, 1, 999_999, 1_666_942_813_620_000, -1, 253_402_207_200_600_000, -377_705_023_200_400_000] {
+            assert_eq!(parse_rfc3339(&format_rfc3339(Timestamp(at))), Some(Timestamp(at)));
+        }
+        assert_eq!(format_rfc3339(Timestamp(1_666_942_813_620_000)), "2022-10-28T07:40:13.620000Z");
+        assert_eq!(parse_rfc3339("2022-10-28"), parse_rfc3339("2022-10-28T00:00:00Z"));
+        assert_eq!(parse_rfc3339("2022-10-28T09:40:13.62+02:00"), Some(Timestamp(1_666_942_813_620_000)));
+        for nonsense in ["", "yesterday", "2022-13-01", "2022-10-28T07:40:13", "1666942813"] {
+            assert_eq!(parse_rfc3339(nonsense), None, "{nonsense:?}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Signed notes: a text, and who signed it (C2SP signed-note). Pure.
+//!
+//! ```text
+//! muster.local/0123456789abcdef
+//! 42
+//! q1MKE+RZFJgrefm34/uplM/R8/si9xzqGvvwK0YMbR0=
+//!
+//! — muster.local/0123456789abcdef AbCd…
+//! ```
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::IntegrityFault;
+use crate::vault::{LogKey, PublicKey};
+
+/// Who may sign: a name and a public key. Written as `name+id+key`, id in hex and key in base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    pub(super) name: String,
+    pub(super) key: PublicKey,
+}
+
+/// Why a note is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// It is no note.
+    #[error("it is no signed note")]
+    NotANote,
+    /// This signer has not signed it.
+    #[error("{signer} has not signed it, or it was changed after that")]
+    NotSigned {
+        /// The name of who should have.
+        signer: String,
+    },
+}
+
+/// The byte that stands for Ed25519 in key ids.
+const ED25519: u8 = 1;
+const SIGNATURE_PREFIX: &str = "\u{2014} ";
+
+impl Signer {
+    /// Signs `text`, which ends with a line end.
+    pub(super) fn sign(&self, text: &str, key: &LogKey) -> String {
+        let signature = [&self.key_id()[..], &key.sign(text.as_bytes())].concat();
+        format!("{text}\n{SIGNATURE_PREFIX}{} {}\n", self.name, STANDARD.encode(signature))
+    }
+
+    /// The text of a note that this signer has signed. Others may have signed it too.
+    pub(super) fn verify_note<'a>(&self, note: &'a str) -> Result<&'a str, NoteError> {
+        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::NotANote)?;
+        let text = &note[..=text.len()];
+        let ours = |line: &str| {
+            let (name, signature) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
+            let signature = STANDARD.decode(signature).ok()?;
+            let (id, signature) = signature.split_first_chunk::<4>()?;
+            Some(name == self.name && *id == self.key_id() && self.key.verifies(text.as_bytes(), signature))
+        };
+        let is_signed = signatures.lines().any(|line| ours(line) == Some(true));
+        if is_signed { Ok(text) } else { Err(NoteError::NotSigned { signer: self.name.clone() }) }
+    }
+
+    /// A signer as it is written.
+    pub fn parse(written: &str) -> Option<Signer> {
+        let mut parts = written.trim().splitn(3, '+');
+        let (name, id, key) = (parts.next()?, parts.next()?, parts.next()?);
+        let key = STANDARD.decode(key).ok()?;
+        let (&ED25519, key) = key.split_first()? else { return None };
+        let signer = Signer { name: name.to_owned(), key: PublicKey(*key.as_array()?) };
+        (signer.to_string() == written.trim() && super::encode_hex(&signer.key_id()) == id).then_some(signer)
+    }
+
+    /// The signer that a file names, who must be `expected`, if somebody is.
+    pub(super) fn parse_expected(written: &str, expected: Option<&Signer>) -> Result<Signer, IntegrityFault> {
+        let named = Signer::parse(written).ok_or_else(|| IntegrityFault::new("its public key is malformed"))?;
+        match expected.filter(|expected| **expected != named) {
+            Some(expected) => Err(IntegrityFault::new(format!("it is signed by {named}, not by {expected}"))),
+            None => Ok(named),
+        }
+    }
+
+    fn key_id(&self) -> [u8; 4] {
+        let hash = Sha256::new().chain_update(&self.name).chain_update([b'\n', ED25519]).chain_update(self.key.0);
+        hash.finalize().first_chunk().copied().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = [&[ED25519][..], &self.key.0].concat();
+        write!(f, "{}+{}+{}", self.name, super::encode_hex(&self.key_id()), STANDARD.encode(key))
+    }
+}
+
+/// A checkpoint: how many facts a log has, and the root over them (C2SP tlog-checkpoint).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogCheckpoint {
+    /// The name of the log.
+    pub origin: String,
+    /// How many.
+    pub size: u64,
+    /// The root over them.
+    pub root: crate::journal::Root,
+}
+
+impl LogCheckpoint {
+    pub(super) fn to_text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.0))
+    }
+
+    pub(super) fn parse(text: &str) -> Option<LogCheckpoint> {
+        let mut lines = text.lines();
+        let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
+        let root = crate::journal::Root(*STANDARD.decode(root).ok()?.as_array()?);
+        let checkpoint = LogCheckpoint { origin: origin.to_owned(), size: size.parse().ok()?, root };
+        (checkpoint.to_text() == text).then_some(checkpoint)
+    }
+}

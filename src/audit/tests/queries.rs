@@ -1,0 +1,122 @@
+//! Pages, filters, orders.
+
+use super::*;
+use crate::domain::{OnlineStatus, Status};
+
+/// The ids on a page.
+fn ids(page: &QueryPage) -> Vec<u64> {
+    let id =
+        |line: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().parse();
+    page.lines.iter().map(|line| id(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn filters_and_pages_of_all() {
+    let fixture = AuditFixture::told().await;
+    let check = |filter: EventFilter, expected: &[u64]| {
+        for limit in [1, 2, 3, 100] {
+            let (mut found, mut after) = (Vec::new(), Some(0));
+            while let Some(position) = after {
+                let page = fixture.audit.events(position, &filter, limit).unwrap();
+                assert!(page.lines.len() <= limit);
+                found.extend(ids(&page));
+                after = page.next;
+            }
+            assert_eq!(found, expected, "{filter:?}, {limit} to a page");
+            let (mut found, mut before) = (Vec::new(), Some(u64::MAX));
+            while let Some(position) = before {
+                let page = fixture.audit.events_back(position, &filter, limit).unwrap();
+                assert!(page.lines.len() <= limit);
+                found.extend(ids(&page));
+                before = page.next;
+            }
+            assert!(found.iter().rev().eq(expected), "{filter:?}, {limit} to a page, backwards: {found:?}");
+        }
+    };
+    check(EventFilter::default(), &(1..=16).collect::<Vec<_>>());
+    let first = Some(FIRST.parse().unwrap());
+    check(EventFilter { account: first, ..EventFilter::default() }, &[1, 2, 5, 8, 9, 10]);
+    let types = vec!["came_online".to_owned(), "muster.account.banned.v1".to_owned()];
+    check(EventFilter { types: types.clone(), ..EventFilter::default() }, &[5, 6, 7]);
+    check(EventFilter { account: first, types, ..EventFilter::default() }, &[5]);
+    check(EventFilter { since: Some(at(13)), ..EventFilter::default() }, &[14, 15, 16]);
+    check(EventFilter { since: Some(at(2)), until: Some(at(4)), ..EventFilter::default() }, &[3, 4]);
+    check(EventFilter { types: vec!["backup_taken".to_owned()], ..EventFilter::default() }, &[16]);
+    check(EventFilter { account: Some("861821729999".parse().unwrap()), ..EventFilter::default() }, &[]);
+    assert!(EventFilter::is_event_type("banned") && EventFilter::is_event_type("muster.administration.restored.v1"));
+    assert!(
+        !EventFilter::is_event_type("bannned")
+            && !EventFilter::is_event_type("muster.account.banned.v2")
+            && !EventFilter::is_event_type("")
+    );
+}
+
+#[tokio::test]
+async fn one_history_in_both_orders() {
+    let fixture = AuditFixture::told().await;
+    let check = |order, types: &[&str], expected: &[u64]| {
+        let filter = EventFilter { types: types.iter().map(|it| (*it).to_owned()).collect(), ..EventFilter::default() };
+        for limit in [1, 2, 3, 100] {
+            let (mut found, mut from) = (Vec::new(), None);
+            loop {
+                let page = fixture.audit.history(SECOND.parse().unwrap(), order, from, &filter, limit).unwrap();
+                found.extend(ids(&page));
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{order:?}, {types:?}, {limit} to a page");
+        }
+    };
+    check(HistoryOrder::Ascending, &[], &[3, 4, 6, 7, 11, 12, 13, 14, 15]);
+    check(HistoryOrder::Descending, &[], &[15, 14, 13, 12, 11, 7, 6, 4, 3]);
+    check(HistoryOrder::Descending, &["banned", "registered"], &[15, 7]);
+    check(HistoryOrder::Ascending, &["backup_taken"], &[]);
+    let unknown = fixture.audit.history(
+        "861821729999".parse().unwrap(),
+        HistoryOrder::Ascending,
+        None,
+        &EventFilter::default(),
+        1,
+    );
+    assert_eq!(unknown.unwrap_err().to_string(), "account 861821729999 is unknown");
+}
+
+#[tokio::test]
+async fn accounts_by_what_they_are() {
+    let fixture = AuditFixture::empty();
+    let content = sample_history()[0].1.clone();
+    let number = |index: u64| (861_821_700_000 + index).to_string();
+    for index in 0..2_500 {
+        fixture.happen(&number(index), content.clone(), 0).await;
+    }
+    fixture.happen(&number(2_000), Event::OnlineRequested, 1).await;
+    fixture.happen(&number(7), Event::Banned { reason: Reason::none(), instance_code: String::new() }, 2).await;
+    let check = |wanted: AccountFilter, expected: Vec<u64>| {
+        for limit in [1_000, 7] {
+            let (mut found, mut from) = (Vec::new(), Some(0));
+            while let Some(cursor) = from {
+                let page = fixture.audit.accounts(&wanted, cursor, limit, AccountRow::to_json);
+                found.extend(page.lines.iter().map(|line| {
+                    let row: serde_json::Value = serde_json::from_slice(line).unwrap();
+                    row["whatsApp"].as_str().unwrap().parse::<u64>().unwrap() - 861_821_700_000
+                }));
+                from = page.next;
+            }
+            assert_eq!(found, expected, "{wanted:?}, {limit} to a page");
+        }
+    };
+    check(AccountFilter::default(), (0..2_500).collect());
+    check(AccountFilter { prefix: "86182170123".to_owned(), ..AccountFilter::default() }, (1_230..1_240).collect());
+    check(AccountFilter { status: Some(Status::Banned), ..AccountFilter::default() }, vec![7]);
+    check(AccountFilter { online_status: Some(OnlineStatus::OnlineComing), ..AccountFilter::default() }, vec![2_000]);
+    let counts = fixture.audit.roster().counts();
+    // What is kept beside the rows is what stands in them.
+    for (status, online_status, accounts) in counts.by_state() {
+        let stand_so = |_, it, online| (it, online) == (status, online_status);
+        let (found, _) = fixture.audit.roster().select(0, usize::MAX, stand_so);
+        assert_eq!(accounts, found.len() as u64, "{status:?}, {online_status:?}");
+    }
+    assert_eq!((counts.total(), counts.online(), counts.banned()), (2_500, 0, 1));
+}

@@ -1,0 +1,173 @@
+//! Bundles, exports and backups, altered in every way: none of them passes, and nothing is left of a restore that failed.
+
+use std::fs;
+use std::ops::ControlFlow;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn collect_bytes<E>(make: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), E>) -> Vec<u8>
+where
+    E: std::fmt::Debug,
+{
+    let mut bytes = Vec::new();
+    make(&mut |piece| {
+        bytes.extend_from_slice(&piece);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    bytes
+}
+
+fn export_bytes(fixture: &AuditFixture, filter: &EventFilter) -> Vec<u8> {
+    collect_bytes(|write| fixture.audit.write_export(ExportFormat::CloudEvents, filter, |_, _| {}, write))
+}
+
+fn backup_bytes(fixture: &AuditFixture) -> Vec<u8> {
+    collect_bytes(|write| fixture.audit.write_backup(|_, _| {}, write).map(drop))
+}
+
+/// Each byte of `bytes` changed, one after the other, and each beginning of them.
+fn alterations(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let flipped = (0..bytes.len()).map(|at| {
+        let mut altered = bytes.to_vec();
+        altered[at] ^= 1;
+        (format!("byte {at}"), altered)
+    });
+    flipped.chain((0..bytes.len()).map(|end| (format!("cut after {end}"), bytes[..end].to_vec())))
+}
+
+#[tokio::test]
+async fn a_bundle_is_believed_only_as_it_is() {
+    let fixture = AuditFixture::told().await;
+    let account = SECOND.parse().unwrap();
+    let bundle = fixture.audit.account_bundle(account).unwrap();
+    let signer = fixture.audit.signer().unwrap();
+    let shown = verify_bundle(&bundle, Some(signer)).unwrap();
+    assert_eq!((shown.account.as_str(), shown.events, shown.log_size), (SECOND, 9, 16));
+    for (what, altered) in alterations(bundle.trim_ascii_end()) {
+        assert!(verify_bundle(&altered, Some(signer)).is_err(), "{what}");
+    }
+    let fault = |change: &dyn Fn(&mut Value)| {
+        let mut changed: Value = serde_json::from_slice(&bundle).unwrap();
+        change(&mut changed);
+        verify_bundle(changed.to_string().as_bytes(), None).unwrap_err().to_string()
+    };
+    let events = |bundle: &mut Value| bundle["events"].as_array().unwrap().clone();
+    assert!(
+        fault(&|bundle| drop(bundle["events"].as_array_mut().unwrap().remove(3))).contains("event 4: it is version 5")
+    );
+    assert!(fault(&|bundle| drop(bundle["events"].as_array_mut().unwrap().pop())).contains("left out at the end"));
+    assert!(fault(&|bundle| bundle["events"].as_array_mut().unwrap().swap(1, 2)).contains("event 2: it is version 3"));
+    assert!(fault(&|bundle| bundle["events"] = json!([])).contains("left out at the end"));
+    assert!(fault(&|bundle| bundle["account"] = json!(FIRST)).contains("it is of 861821720003, not of 861821726232"));
+    let twice = |bundle: &mut Value| {
+        let again = events(bundle)[8].clone();
+        bundle["events"].as_array_mut().unwrap().push(again);
+    };
+    assert!(fault(&twice).contains("event 10: it is version 9"));
+    assert!(fault(&|bundle| bundle["events"][6]["event"]["data"] = json!({})).contains("not what its record says"));
+    let moved = |bundle: &mut Value| {
+        let text = bundle.to_string().replace("urn:muster:0123456789abcdef", "urn:muster:deadbeefdeadbeef");
+        *bundle = serde_json::from_str(&text).unwrap();
+    };
+    assert!(fault(&moved).contains("its events say they are from urn:muster:deadbeefdeadbeef"));
+    assert!(fault(&|bundle| bundle["\u{1b}[31m\u{202e}"] = json!(1)).contains(r"\u001b[31m\u202e"));
+    // Another's event, with its own good proof.
+    let other: Value = serde_json::from_slice(&fixture.audit.account_bundle(FIRST.parse().unwrap()).unwrap()).unwrap();
+    assert!(fault(&|bundle| bundle["events"][0] = other["events"][0].clone()).contains("it is of 861821726232"));
+}
+
+/// Whoever signs with another key is told from the log, and from nobody if nobody is named.
+#[tokio::test]
+async fn what_is_signed_by_another_is_not_believed() {
+    let (fixture, other) = (AuditFixture::told().await, AuditFixture::told().await);
+    let signer = fixture.audit.signer().unwrap();
+    let account = SECOND.parse().unwrap();
+    let words = [
+        verify_bundle(&other.audit.account_bundle(account).unwrap(), Some(signer)).unwrap_err().to_string(),
+        verify_export(&export_bytes(&other, &EventFilter::default())[..], Some(signer)).unwrap_err().to_string(),
+        restore_backup(&fixture, &backup_bytes(&other), Some(signer)).unwrap_err().to_string(),
+    ];
+    assert!(words.iter().all(|words| words.starts_with("it is signed by ")), "{words:?}");
+    // Signatures of one put on what the other says.
+    let mut bundle: Value = serde_json::from_slice(&fixture.audit.account_bundle(account).unwrap()).unwrap();
+    let foreign: Value = serde_json::from_slice(&other.audit.account_bundle(account).unwrap()).unwrap();
+    for part in ["checkpoint", "head"] {
+        let own = std::mem::replace(&mut bundle[part], foreign[part].clone());
+        assert!(verify_bundle(bundle.to_string().as_bytes(), Some(signer)).is_err(), "{part}");
+        bundle[part] = own;
+    }
+    verify_bundle(bundle.to_string().as_bytes(), Some(signer)).unwrap();
+}
+
+#[tokio::test]
+async fn an_export_is_believed_only_as_it_is() {
+    let fixture = AuditFixture::told().await;
+    let signer = fixture.audit.signer().unwrap();
+    let export = export_bytes(&fixture, &EventFilter::default());
+    let shown = verify_export(&export[..], Some(signer)).unwrap();
+    assert_eq!((shown.events, shown.is_complete, shown.log_size), (16, true, 16));
+    for (what, altered) in alterations(&export) {
+        assert!(verify_export(&altered[..], Some(signer)).is_err(), "{what}");
+    }
+    let lines: Vec<&[u8]> = export.split_inclusive(|byte| *byte == b'\n').collect();
+    let fault = |lines: &[&[u8]]| verify_export(&lines.concat()[..], Some(signer)).unwrap_err().to_string();
+    assert!(fault(&[&lines[..4], &lines[5..]].concat()).contains("lines 1 to 15 are not what was exported"));
+    assert!(fault(&[&lines[..1], &lines[2..3], &lines[1..2], &lines[3..]].concat()).contains("line 3: position 2"));
+    assert!(fault(&lines[..16]).contains("line 17: the file ends here"));
+    assert!(fault(&[&lines[..], &lines[..1]].concat()).contains("something follows"));
+    // What was filtered out is no gap, and what was not is.
+    let filter = EventFilter { types: vec!["banned".to_owned(), "registered".to_owned()], ..EventFilter::default() };
+    let shown = verify_export(&export_bytes(&fixture, &filter)[..], Some(signer)).unwrap();
+    assert_eq!((shown.events, shown.is_complete), (2, false));
+    let of_one = EventFilter { account: Some(SECOND.parse().unwrap()), ..EventFilter::default() };
+    assert_eq!(verify_export(&export_bytes(&fixture, &of_one)[..], Some(signer)).unwrap().events, 9);
+}
+
+#[tokio::test]
+async fn csv_has_a_row_for_each() {
+    let fixture = AuditFixture::told().await;
+    let csv =
+        collect_bytes(|write| fixture.audit.write_export(ExportFormat::Csv, &EventFilter::default(), |_, _| {}, write));
+    let text = String::from_utf8(csv).unwrap();
+    assert_eq!(text.lines().count(), 17);
+    assert!(
+        text.starts_with("id,time,type,subject,version,prev,origin,requestid,data\n1,2026-11-25T09:00:00.000000Z,")
+    );
+    assert!(text.contains(r#""publicKey"":""public, \""quoted\"""""#), "quotes are doubled: {text}");
+}
+
+fn restore_backup(fixture: &AuditFixture, backup: &[u8], signer: Option<&Signer>) -> Result<RestoreReport, Error> {
+    restore(backup, &fixture.directory.path().join("restored"), signer, at(100), |_| {})
+}
+
+#[test]
+fn a_backup_is_restored_whole_or_not_at_all() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let fixture = runtime.block_on(AuditFixture::told());
+    let signer = fixture.audit.signer().unwrap();
+    let backup = backup_bytes(&fixture);
+    let place = fixture.directory.path().join("restored");
+    let left = || fs::read_dir(fixture.directory.path()).unwrap().count();
+    // One in three, because each makes a store.
+    for (what, altered) in alterations(&backup).step_by(3) {
+        let refused = restore_backup(&fixture, &altered, Some(signer)).map(|it| it.events);
+        assert!(refused.as_ref().is_err_and(Error::is_integrity_fault), "{what}: {refused:?}");
+        assert_eq!(left(), 1, "{what}");
+    }
+    fs::create_dir(&place).unwrap();
+    let done = restore_backup(&fixture, &backup, Some(signer)).unwrap();
+    assert_eq!((done.events, done.accounts, &done.data_dir), (16, 2, &place));
+    assert!(matches!(restore_backup(&fixture, &backup, None), Err(Error::Store(store::Error::NotEmpty { .. }))));
+    // The same store, the same past, the same keys; and that it was restored.
+    fs::create_dir(place.join("keys")).unwrap();
+    fs::copy(fixture.data().join("keys/master.key"), place.join("keys/master.key")).unwrap();
+    let copy = open_at(&place).unwrap();
+    assert_eq!((copy.source.clone(), copy.signer().unwrap()), (fixture.audit.source.clone(), signer));
+    assert_eq!(copy.journal.root_at(16).unwrap(), Some(fixture.audit.journal.root().1));
+    let last = copy.events(16, &EventFilter::default(), 10).unwrap();
+    assert!(str::from_utf8(&last.lines[0]).unwrap().contains("muster.administration.restored.v1"));
+    assert_eq!(copy.verify(|_, _| {}).unwrap().checkpoint, Some(16));
+}

@@ -1,0 +1,368 @@
+//! Where a verb reads from: a running service, or a data directory that none uses. Both are asked the same questions and
+//! give the same answers, byte for byte.
+
+use std::path::{Path, PathBuf};
+use std::{env, io};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Certificate, ClientBuilder, Identity};
+use serde_json::Value;
+use tokio::runtime::{self, Runtime};
+use zeroize::Zeroizing;
+
+use super::listing_output::ListingFormat;
+use super::{Error, secret_file};
+use crate::client::{self, FailureClass, redact_url};
+use crate::config::{
+    API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, FlagValue, SERVER_VARIABLE, load_from_process,
+    receiver_url,
+};
+use crate::files::read_file;
+use crate::limits::{CLI_CONNECT_TIMEOUT, NAMED_FILE_BYTES};
+use crate::service::{OfflineDirectory, RotationReport};
+
+/// The flags that say where to read from.
+#[derive(clap::Args)]
+pub(super) struct SourceArgs {
+    /// Ask the running service at this URL [env: MUSTER_SERVER] [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    server: Option<String>,
+    /// Read this data directory, which no service uses
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Read settings from this TOML file, for where the master key is
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    config: Option<PathBuf>,
+    /// Show the service the API key in this file, - for standard input [default: that in MUSTER_API_KEY]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    api_key_file: Option<PathBuf>,
+    /// Trust the service if a CA in this PEM file says who it is, and no other [env: MUSTER_CA_FILE]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    ca_file: Option<PathBuf>,
+    /// Show the service the certificate in this PEM file, which has its key too [env: MUSTER_CLIENT_CERT_FILE]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    client_cert_file: Option<PathBuf>,
+}
+
+/// The flags of a verb that asks: whom, and the form in which it tells the answer.
+#[derive(clap::Args)]
+pub(super) struct RequestArgs {
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t = ListingFormat::Text)]
+    pub(super) output: ListingFormat,
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
+}
+
+/// What a verb asks.
+pub(super) struct ApiRequest<'a> {
+    pub(super) method: &'static str,
+    /// Under `/api/v1/`, with its query.
+    pub(super) path: &'a str,
+    pub(super) accept: &'static str,
+}
+
+pub(super) const JSON: &str = "application/json";
+pub(super) const NDJSON: &str = "application/x-ndjson";
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
+/// The address where a service answers by default.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+/// A source, open.
+pub(super) struct ApiClient {
+    runtime: Runtime,
+    backend: ApiBackend,
+}
+
+enum ApiBackend {
+    Server { http: reqwest::Client, url: String },
+    Directory(Box<OfflineDirectory>),
+}
+
+impl SourceArgs {
+    pub(super) fn open(&self) -> Result<ApiClient, Error> {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|source| Error::Service(crate::service::Error::Threads(source)))?;
+        let from = match &self.data_dir {
+            Some(_) => ApiBackend::Directory(Box::new(self.open_directory()?)),
+            None => {
+                let server = self.server.clone().or_else(|| env_var(SERVER_VARIABLE));
+                let url = server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
+                if receiver_url(&url).is_none() {
+                    return Err(Error::Usage(
+                        "--server (MUSTER_SERVER) must be an http or https URL, as in http://127.0.0.1:8080",
+                    ));
+                }
+                let http = self
+                    .configure_tls(
+                        client::streaming_client_builder(CLI_CONNECT_TIMEOUT).default_headers(self.auth_headers()?),
+                    )?
+                    .build();
+                ApiBackend::Server { http: http.map_err(|error| unreachable_error(&url, &error))?, url }
+            }
+        };
+        Ok(ApiClient { runtime, backend: from })
+    }
+
+    /// The headers of every request: the API key, if there is one.
+    fn auth_headers(&self) -> Result<HeaderMap, Error> {
+        let key = match &self.api_key_file {
+            Some(file) => Some(secret_file::read_secret(file)?),
+            None => env_var(API_KEY_VARIABLE),
+        };
+        let Some(key) = key else { return Ok(HeaderMap::new()) };
+        let wrong = || Error::Usage("the API key has characters that no key has; it begins with muster_");
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+    }
+
+    /// A client that takes the service, and shows it, what the flags say.
+    fn configure_tls(&self, mut client: ClientBuilder) -> Result<ClientBuilder, Error> {
+        let file = |flag: &Option<PathBuf>, name| flag.clone().or_else(|| env_var(name).map(PathBuf::from));
+        let unusable = |path: &Path, words: &str| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, words);
+            Error::FileAccess { what: "use", path: path.to_owned(), source }
+        };
+        if let Some(path) = file(&self.ca_file, CA_FILE_VARIABLE) {
+            let trusted =
+                Certificate::from_pem_bundle(&read_pem_file(&path)?).ok().filter(|trusted| !trusted.is_empty());
+            let words = "it holds no certificate of a CA; it must be PEM (BEGIN CERTIFICATE)";
+            client = client.tls_certs_only(trusted.ok_or_else(|| unusable(&path, words))?);
+        }
+        if let Some(path) = file(&self.client_cert_file, CLIENT_CERT_FILE_VARIABLE) {
+            let words = "it must hold a certificate and its private key, one behind the other, both PEM";
+            client = client.identity(Identity::from_pem(&read_pem_file(&path)?).map_err(|_| unusable(&path, words))?);
+        }
+        Ok(client)
+    }
+
+    /// The data directory, open.
+    fn open_directory(&self) -> Result<OfflineDirectory, Error> {
+        let value = self.data_dir.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let flags = [FlagValue { flag: "--data-dir", setting: "data_dir", value }];
+        Ok(OfflineDirectory::open(&load_from_process(self.config.clone(), &flags)?.settings)?)
+    }
+}
+
+impl ApiClient {
+    /// The data directory, if it is one.
+    pub(super) fn offline(&self) -> Option<&OfflineDirectory> {
+        match &self.backend {
+            ApiBackend::Directory(offline) => Some(offline),
+            ApiBackend::Server { .. } => None,
+        }
+    }
+
+    /// Undoes a rotation of the master key in a directory that no service uses; `None` where a service is asked.
+    pub(super) fn abort_rotation(&self) -> Option<Result<RotationReport, Error>> {
+        let offline = self.offline()?;
+        Some(match offline.missing_key() {
+            Some(why) => Err(Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false }),
+            None => offline.abort_rotation(self.runtime.handle()).map_err(Error::from),
+        })
+    }
+
+    /// Asks, and hands the answer to `take` as it comes.
+    pub(super) fn request(
+        &self,
+        question: &ApiRequest<'_>,
+        take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.request_with_body(question, "", take)
+    }
+
+    /// Asks with a body; a service is [told](Open::tell) instead.
+    fn request_with_body(
+        &self,
+        question: &ApiRequest<'_>,
+        body: &str,
+        take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let ApiRequest { method, path, accept } = *question;
+        match &self.backend {
+            ApiBackend::Server { http, url } => {
+                let request =
+                    if method == "POST" { http.post(api_url(url, path)) } else { http.get(api_url(url, path)) };
+                self.runtime.block_on(send_to_service(url, request.header("accept", accept), take))
+            }
+            ApiBackend::Directory(offline) => self.runtime.block_on(async {
+                let answer = offline.send(method, path, accept, body.to_owned()).await?;
+                let pieces =
+                    answer.body.map(|piece| piece.map_err(|error| broken_response_error("the data directory", &error)));
+                let drained = stream_body(answer.status, pieces, take).await;
+                match (drained, offline.missing_key()) {
+                    // What is missing is the key, and why is known here.
+                    (Err(Error::ErrorResponse { status: 503, .. }), Some(why)) => {
+                        Err(Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false })
+                    }
+                    (drained, _) => drained,
+                }
+            }),
+        }
+    }
+
+    /// Tells a service to do something, with a JSON body or none; the answer is one JSON value. What only a service does is
+    /// refused by a directory that none uses, in words that say so.
+    pub(super) fn submit(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let mut answer = Vec::new();
+        self.submit_streaming(method, path, body, |piece| {
+            answer.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
+    /// Likewise, where the answer comes bit by bit.
+    pub(super) fn submit_streaming(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+        take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let ApiBackend::Server { http, url } = &self.backend else {
+            let body = body.map(Value::to_string).unwrap_or_default();
+            return self.request_with_body(&ApiRequest { method, path, accept: JSON }, &body, take);
+        };
+        let request =
+            http.request(reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default(), api_url(url, path));
+        let request = match body {
+            Some(body) => request.header("content-type", JSON).body(body.to_string()),
+            None => request,
+        };
+        self.runtime.block_on(send_to_service(url, request.header("accept", JSON), take))
+    }
+
+    /// Asks a service whether it takes requests; that it does not is an error.
+    pub(super) fn check_ready(&self) -> Result<(), Error> {
+        let ApiBackend::Server { http, url } = &self.backend else {
+            return Err(Error::Usage("a directory takes no requests; name a running service with --server"));
+        };
+        let request = http.get(format!("{url}/readyz")).timeout(CLI_CONNECT_TIMEOUT);
+        self.runtime.block_on(send_to_service(url, request, |_| Ok(())))
+    }
+
+    /// Asks for something that is one JSON value.
+    pub(super) fn request_json(&self, question: &ApiRequest<'_>) -> Result<Value, Error> {
+        let mut body = Vec::new();
+        self.request(question, |piece| {
+            body.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+}
+
+/// What an environment variable says, if it says anything.
+fn env_var(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What is in a file that may hold a private key.
+fn read_pem_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    read_file(path, NAMED_FILE_BYTES).map_err(|source| Error::FileAccess {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Where the service at `server` has what is asked for.
+fn api_url(server: &str, path: &str) -> String {
+    format!("{server}/api/v1/{path}")
+}
+
+/// Sends a request to the service at `server`, and hands the answer to `take` as it comes.
+async fn send_to_service(
+    server: &str,
+    request: reqwest::RequestBuilder,
+    take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let answer = request.send().await.map_err(|error| unreachable_error(server, &error))?;
+    let status = answer.status().as_u16();
+    let pieces = answer
+        .bytes_stream()
+        .map(|piece| piece.map_err(|error| broken_response_error(&redact_url(server), &error.without_url())));
+    stream_body(status, pieces, take).await
+}
+
+async fn stream_body(
+    status: u16,
+    pieces: impl Stream<Item = Result<Bytes, Error>>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut pieces = std::pin::pin!(pieces);
+    if (200..300).contains(&status) {
+        while let Some(piece) = pieces.next().await {
+            take(&piece?)?;
+        }
+        return Ok(());
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        body.extend_from_slice(&piece?);
+    }
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let detail = problem["detail"].as_str().map(str::to_owned);
+    let detail = detail.unwrap_or_else(|| format!("what answered is no muster service: HTTP {status}"));
+    Err(Error::ErrorResponse { status, detail, is_fault: problem["type"] == "urn:muster:problem:not-whole" })
+}
+
+/// Why a service cannot be asked, and what may help.
+fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
+    let (class, why) = client::classify_reqwest(error);
+    let mend = match (class, server.starts_with("https:")) {
+        (FailureClass::Tls, _) if why.contains("UnknownIssuer") => {
+            "name the file with the CA of its certificate with --ca-file (MUSTER_CA_FILE)"
+        }
+        (FailureClass::Tls, _) if why.contains("certificate not valid for name") => {
+            "name it in --server as its certificate does"
+        }
+        (FailureClass::Tls | FailureClass::Reset, true) => {
+            "is it served over TLS, and does it want a certificate? show it one with --client-cert-file \
+             (MUSTER_CLIENT_CERT_FILE)"
+        }
+        // What a service that serves over TLS sends is no HTTP.
+        (FailureClass::Reset | FailureClass::Network, false) => {
+            "is it running, and does it serve over TLS? then name it with https:// in --server (MUSTER_SERVER)"
+        }
+        (
+            FailureClass::Tls
+            | FailureClass::Dns
+            | FailureClass::Forbidden
+            | FailureClass::Refused
+            | FailureClass::Timeout
+            | FailureClass::TooLong
+            | FailureClass::Network,
+            _,
+        ) => "is it running? name it with --server, or a stopped data directory with --data-dir",
+    };
+    Error::Unreachable { server: redact_url(server), why, mend }
+}
+
+/// An answer broke off.
+fn broken_response_error(server: &str, error: &dyn std::error::Error) -> Error {
+    // The outer words say that a request failed, which is known.
+    let mut innermost = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
+    }
+    let mend = "what came is not the whole answer; ask again, or see with `muster verify` whether the journal is whole";
+    Error::Unreachable { server: server.to_owned(), why: innermost.to_string(), mend }
+}
+
+/// Parameters of a query, those that are given, encoded.
+pub(super) fn query_string(parameters: &[(&str, Option<String>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { query } else { format!("?{query}") }
+}

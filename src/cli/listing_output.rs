@@ -1,0 +1,190 @@
+//! Events and values on standard output, in the form that was asked for.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use super::{Error, output};
+use crate::audit::{EVENT_COLUMNS, format_csv_row};
+use crate::domain::escape_controls;
+
+/// The form in which a verb prints what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ListingFormat {
+    /// For people
+    Text,
+    /// One JSON value
+    Json,
+    /// One JSON value a line
+    Jsonl,
+    /// Comma-separated values (RFC 4180) with a header; formulas get an apostrophe in front
+    Csv,
+}
+
+/// Prints events as they come.
+pub(super) struct EventPrinter {
+    format: ListingFormat,
+    printed: u64,
+    /// The beginning of a line whose end has not come yet.
+    incomplete_line: Vec<u8>,
+}
+
+impl EventPrinter {
+    pub(super) fn new(format: ListingFormat) -> EventPrinter {
+        EventPrinter { format, printed: 0, incomplete_line: Vec::new() }
+    }
+
+    /// Takes a piece of lines.
+    pub(super) fn print_ndjson(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.incomplete_line.extend_from_slice(piece);
+        let Some(end) = self.incomplete_line.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
+        let mut printed = Vec::with_capacity(end);
+        let lines: Vec<u8> = self.incomplete_line.drain(..=end).collect();
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            self.print_event(line, &mut printed);
+        }
+        output::print_bytes(&printed)
+    }
+
+    /// Takes a piece of the live tail: server-sent events.
+    pub(super) fn print_sse(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.incomplete_line.extend_from_slice(piece);
+        let Some(end) = self.incomplete_line.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
+        let mut printed = Vec::new();
+        let lines: Vec<u8> = self.incomplete_line.drain(..=end).collect();
+        for line in lines.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data:")) {
+            self.print_event(line.trim_ascii_start(), &mut printed);
+        }
+        output::print_bytes(&printed)
+    }
+
+    /// What stands at the end.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        match (self.format, self.printed) {
+            (ListingFormat::Json, 0) => output::print("[]\n"),
+            (ListingFormat::Json, _) => output::print("\n]\n"),
+            (ListingFormat::Csv, 0) => output::print(&csv_line(EVENT_COLUMNS)),
+            (ListingFormat::Text | ListingFormat::Jsonl | ListingFormat::Csv, _) => Ok(()),
+        }
+    }
+
+    fn print_event(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let event = || serde_json::from_slice::<Value>(line).unwrap_or_default();
+        let is_first = self.printed == 0;
+        self.printed += 1;
+        match self.format {
+            ListingFormat::Jsonl => {
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
+            ListingFormat::Json => {
+                out.extend_from_slice(if is_first { b"[\n  " } else { b",\n  " });
+                out.extend_from_slice(line);
+            }
+            ListingFormat::Csv => {
+                if is_first {
+                    out.extend_from_slice(csv_line(EVENT_COLUMNS).as_bytes());
+                }
+                out.extend_from_slice(format_csv_event(&event()).as_bytes());
+            }
+            ListingFormat::Text => out.extend_from_slice(format_event(&event()).as_bytes()),
+        }
+    }
+}
+
+/// An event for people: when, where in the journal, of whom, which version, what, who asked, and what it says.
+fn format_event(event: &Value) -> String {
+    let field = |name: &str| event[name].as_str().unwrap_or_default();
+    let kind = field("type");
+    let name = kind.strip_prefix("muster.account.").or(kind.strip_prefix("muster.administration.")).unwrap_or(kind);
+    let name = name.strip_suffix(".v1").unwrap_or(name);
+    let line = format!(
+        "{}  #{:<8} {:15} v{:<5} {:22} {:10} {}",
+        field("time"),
+        field("id"),
+        field("subject"),
+        event["version"],
+        name,
+        field("origin"),
+        format_data(&event["data"])
+    );
+    format!("{}\n", escape_controls(line.trim_end()))
+}
+
+/// What an event says, as `name=value`; nothing that is empty.
+fn format_data(data: &Value) -> String {
+    let told = |value: &&Value| !value.is_null() && value.as_str() != Some("");
+    let fields = data.as_object().into_iter().flatten().filter(|(_, value)| told(value));
+    fields.map(|(name, value)| format!("{name}={}", format_cell(value))).collect::<Vec<_>>().join(" ")
+}
+
+fn format_csv_event(event: &Value) -> String {
+    csv_line(EVENT_COLUMNS.map(|name| if name == "data" { event[name].to_string() } else { format_cell(&event[name]) }))
+}
+
+fn csv_line<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
+    format_csv_row(cells) + "\n"
+}
+
+/// Prints a value.
+pub(super) fn print_value(form: ListingFormat, value: &Value) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    flatten("", value, &mut rows);
+    output::print(&match form {
+        ListingFormat::Json => serde_json::to_string_pretty(value).unwrap_or_default() + "\n",
+        ListingFormat::Jsonl => format!("{value}\n"),
+        ListingFormat::Csv => rows.iter().fold(csv_line(["field", "value"]), |csv, row| csv + &csv_line(row)),
+        ListingFormat::Text => output::format_table(&rows),
+    })
+}
+
+/// Prints rows of values under these names.
+pub(super) fn print_rows<const COLUMNS: usize>(
+    form: ListingFormat,
+    names: [&str; COLUMNS],
+    rows: &[Value],
+) -> Result<(), Error> {
+    let cells = |row: &Value| names.map(|name| format_cell(&row[name]));
+    let mut out = Vec::new();
+    match form {
+        ListingFormat::Json => {
+            let rows = Value::Array(rows.to_vec());
+            out = (serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n").into_bytes();
+        }
+        ListingFormat::Jsonl => rows.iter().try_for_each(|row| writeln!(out, "{row}")).map_err(Error::Output)?,
+        ListingFormat::Csv => {
+            out = csv_line(names).into_bytes();
+            rows.iter().for_each(|row| out.extend_from_slice(csv_line(cells(row)).as_bytes()));
+        }
+        ListingFormat::Text => {
+            let head = names.map(str::to_uppercase);
+            let table: Vec<[String; COLUMNS]> = [head].into_iter().chain(rows.iter().map(cells)).collect();
+            out = output::format_table(&table).into_bytes();
+        }
+    }
+    output::print_bytes(&out)
+}
+
+/// The fields of a value, nested ones with dots, each with its value in words.
+fn flatten(path: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(&below, value, rows);
+            }
+        }
+        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            rows.push([path.to_owned(), format_cell(value)]);
+        }
+    }
+}
+
+fn format_cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(format_cell).collect::<Vec<_>>().join(" "),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}

@@ -1,0 +1,61 @@
+//! Where the log goes, and in which form; and where spans go that are for a collector.
+
+use std::io;
+use std::panic;
+
+use tracing_subscriber::filter::{FilterExt, LevelFilter, ParseError, filter_fn};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+
+use super::log_writer::{self, LogWriter};
+use super::number_masking::{MaskedFields, MaskedJsonWriter};
+use super::{Error, output};
+use crate::config::{LogFormat, LogSettings};
+use crate::traces::{SPAN_TARGET, TraceExporter};
+
+/// The filter of the log, which can be exchanged while it is written.
+pub(super) struct LogFilterHandle(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilterHandle {
+    pub(super) fn replace(&self, text: &str) -> Result<(), Error> {
+        // Fails only if the log is there no more.
+        let _gone = self.0.reload(parse_filter(text)?);
+        Ok(())
+    }
+}
+
+/// The filter that `text` describes. That lines were lost is let through by any.
+fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
+    Ok(EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?))
+}
+
+/// Logs to standard error from here on, panics too, and hands spans to the `exporter`, if there is one.
+pub(super) fn start(settings: &LogSettings, exporter: Option<&TraceExporter>) -> Result<LogFilterHandle, Error> {
+    log_writer::start().map_err(Error::LogThread)?;
+    let (filter, handle) = reload::Layer::new(parse_filter(&settings.filter)?);
+    // Whatever it says, what is for a collector is not for the log.
+    let others = filter_fn(|of| of.target() != SPAN_TARGET).with_max_level_hint(LevelFilter::TRACE);
+    // What cannot be formatted is left out: the layer would tell standard error itself, and wait for it.
+    let layer = fmt::layer().with_writer(|| LogWriter).log_internal_errors(false);
+    let text = layer.with_ansi(output::uses_color(&io::stderr()));
+    // The span that an event is in says which trace; those around it would say it again.
+    let json = fmt::layer().json().log_internal_errors(false).flatten_event(true).with_span_list(false);
+    let log: Box<dyn Layer<Registry> + Send + Sync> = match (settings.format, settings.full_numbers) {
+        (LogFormat::Text, true) => text.boxed(),
+        (LogFormat::Text, false) => text.fmt_fields(MaskedFields).boxed(),
+        (LogFormat::Json, true) => json.with_writer(|| LogWriter).boxed(),
+        (LogFormat::Json, false) => json.with_writer(|| MaskedJsonWriter(LogWriter)).boxed(),
+    };
+    let log = log.with_filter(filter.and(others)).boxed();
+    let spans = exporter.map(|exporter| exporter.layer().boxed());
+    // Fails only if something logs already, and then the log is there.
+    let _started = tracing_subscriber::registry().with([log].into_iter().chain(spans).collect::<Vec<_>>()).try_init();
+    panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("(no message)");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: {message}");
+    }));
+    Ok(LogFilterHandle(handle))
+}

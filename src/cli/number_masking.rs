@@ -1,0 +1,283 @@
+//! Account numbers in the log, masked wherever they come from: a field, a path, the words of an error, another crate.
+//!
+//! A number is 7 digits or more in a text: one may stand beside others. What is logged as an integer is none: a position, a size, a duration.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::{self, Debug};
+use std::io::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::field::{RecordFields, VisitOutput};
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
+
+use crate::domain::mask_digits;
+use crate::limits::ACCOUNT_DIGITS_MIN;
+
+/// What is shorter is a name, and no key of 256 bits.
+const API_KEY_MIN_CHARACTERS: usize = 40;
+
+/// The fields of events and spans, in lines for people.
+pub(super) struct MaskedFields;
+
+impl<'w> FormatFields<'w> for MaskedFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut masking = MaskingVisitor(DefaultVisitor::new(writer, true));
+        fields.record(&mut masking);
+        masking.0.finish()
+    }
+}
+
+/// Writes what is a text with its numbers masked, and the rest as it is.
+struct MaskingVisitor<'w>(DefaultVisitor<'w>);
+
+impl Visit for MaskingVisitor<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.record_debug(field, &format_args!("{}", mask(&format!("{value:?}"))));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.record_str(field, &mask(value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut words = value.to_string();
+        let mut cause = value.source();
+        while let Some(inner) = cause {
+            words += &format!(": {inner}");
+            cause = inner.source();
+        }
+        self.0.record_debug(field, &format_args!("{}", mask(&words)));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.record_f64(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.record_i64(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.record_u64(field, value);
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.0.record_i128(field, value);
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.0.record_u128(field, value);
+    }
+}
+
+/// Lines of JSON, each written at once, with the numbers in their texts masked.
+pub(super) struct MaskedJsonWriter<W>(pub(super) W);
+
+impl<W: Write> Write for MaskedJsonWriter<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(mask_json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn mask_json(line: &str) -> String {
+    let (mut written, mut is_text, mut begin, mut at) = (String::with_capacity(line.len()), false, 0, 0);
+    while let Some(byte) = line.as_bytes().get(at) {
+        // A quote, or an escape, which is no part of a number beside it.
+        let sign = match byte {
+            b'"' => 1,
+            b'\\' if line[at + 1..].starts_with('u') => 6,
+            b'\\' => 2,
+            _ => 0,
+        };
+        if sign > 0 {
+            written += &mask_text(is_text, &line[begin..at]);
+            begin = line.floor_char_boundary(at + sign);
+            written += &line[at..begin];
+            is_text ^= sign == 1;
+        }
+        at += sign.max(1);
+    }
+    written + &mask_text(is_text, &line[begin..])
+}
+
+fn mask_text(is_text: bool, piece: &str) -> Cow<'_, str> {
+    if is_text { mask(piece) } else { Cow::Borrowed(piece) }
+}
+
+/// A text with the numbers in it masked. Ids stay as they are, by which requests are found, and so do positions.
+pub(super) fn mask(text: &str) -> Cow<'_, str> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let mut written = String::new();
+    let (mut done, mut at) = (0, 0);
+    while at < text.len() {
+        if let Some(length) = api_key_len(&text[at..]) {
+            written += &text[done..at];
+            written += "muster_***";
+            at += length;
+            done = at;
+            continue;
+        }
+        let word = text[at..].bytes().take_while(|byte| is_word(*byte)).count();
+        if word >= ACCOUNT_DIGITS_MIN && !is_id(&text[at..at + word]) && !text[..at].ends_with("position ") {
+            for (begin, end) in number_ranges(&text[at..at + word]) {
+                written += &text[done..at + begin];
+                written += &mask_digits(&text[at + begin..at + end]);
+                done = at + end;
+            }
+        }
+        at += word + text[at + word..].bytes().take_while(|byte| !is_word(*byte)).count();
+    }
+    if done == 0 { Cow::Borrowed(text) } else { Cow::Owned(written + &text[done..]) }
+}
+
+/// How long the API key is that a text begins with, if it does: somebody may have put it into a path.
+fn api_key_len(text: &str) -> Option<usize> {
+    let is_key = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let length = text.bytes().take_while(|byte| is_key(*byte)).count();
+    (text.starts_with("muster_") && length > API_KEY_MIN_CHARACTERS).then_some(length)
+}
+
+/// Where in a word numbers begin and end.
+fn number_ranges(word: &str) -> impl Iterator<Item = (usize, usize)> {
+    let runs = word.as_bytes().chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit());
+    let placed = runs.scan(0, |end, run| {
+        *end += run.len();
+        Some((run[0].is_ascii_digit(), *end - run.len(), *end))
+    });
+    placed
+        .filter(move |(is_digits, begin, end)| *is_digits && end - begin >= ACCOUNT_DIGITS_MIN)
+        .map(|run| (run.1, run.2))
+}
+
+/// Whether a word is the id of a request (32 hexadecimal digits, or a UUID with its hyphens) or a hash (64).
+fn is_id(word: &str) -> bool {
+    let hyphens = word.bytes().enumerate().filter(|(_, byte)| *byte == b'-').map(|(at, _)| at);
+    let is_id = match word.len() {
+        36 => hyphens.eq([8, 13, 18, 23]),
+        32 | 64 => hyphens.count() == 0,
+        _ => false,
+    };
+    is_id && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NUMBER: u64 = 861_821_726_232;
+
+    #[test]
+    fn numbers_in_texts_are_masked() {
+        for (text, shown) in [
+            ("861821726232", "861******232"),
+            ("/api/v1/accounts/861821726232/events", "/api/v1/accounts/861******232/events"),
+            ("/accounts/861821726232x?a=44207946000", "/accounts/861******232x?a=442*****000"),
+            ("861821726232 and 861821726231,+861821726230", "861******232 and 861******231,+861******230"),
+            ("1234567 12345678 123456789 1234567890", "****567 1****678 12****789 123****890"),
+            ("123456789012345", "123*********345"),
+            ("order-861821726232", "order-861******232"),
+            ("é861821726232é", "é861******232é"),
+            // No numbers.
+            ("", ""),
+            ("8618217262321795622768581", "861*******************581"),
+            ("/api/v1/keys/muster_1_AAAAAAAAAA-BBBBBBBBBB_CCCCCCCCCC0123456789/x", "/api/v1/keys/muster_***/x"),
+            ("123456 muster_service 2026-11-25T04:49:29.574012Z 127.0.0.1:40000", ""),
+            ("000661128d61e65a97f0755ed4db7b31", ""),
+            ("01234567-89ab-7def-8123-456789012345", ""),
+            ("e6416e040bd1dbf0a829b7fd1158f405fdb5cab1073d7a574e72be193e5f2c7b", ""),
+            ("damaged at position 12345678: no", ""),
+            // Nearly ids.
+            ("000661128d61e65a97f0755ed4db7b3", "00****128d61e65a97f0755ed4db7b3"),
+            ("0123456789ab-7def-8123-4567890123456", "012****789ab-7def-8123-456*******456"),
+        ] {
+            assert_eq!(mask(text), if shown.is_empty() { text } else { shown });
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for SharedBuffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Says the same in whatever way things are logged.
+    fn log_number() {
+        let text = NUMBER.to_string();
+        let inner = io::Error::other(text.clone());
+        let error = crate::cli::Error::FileAccess { what: "read", path: format!("/{text}").into(), source: inner };
+        let error = &error as &dyn Error;
+        let _span = tracing::info_span!("span", of = text).entered();
+        tracing::info!(text, debug = ?text, display = %text, error, quoted = format!("\"{text}\""), "of {text}");
+        tracing::info!(position = NUMBER, micros = -86_182_172_i64, wide = u128::from(NUMBER), share = 0.1234567);
+    }
+
+    #[test]
+    fn no_number_comes_through_and_every_integer_does() {
+        let log = SharedBuffer::default();
+        let text = tracing_subscriber::fmt().with_writer({
+            let log = log.clone();
+            move || log.clone()
+        });
+        tracing::subscriber::with_default(text.with_ansi(false).fmt_fields(MaskedFields).finish(), log_number);
+        let json = tracing_subscriber::fmt().json().flatten_event(true).with_writer({
+            let log = log.clone();
+            move || MaskedJsonWriter(log.clone())
+        });
+        tracing::subscriber::with_default(json.finish(), log_number);
+        let lines = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = lines.lines().collect();
+        let [text, integers, json, numbers] = lines[..] else { unreachable!("{lines:?}") };
+        for words in [text, json] {
+            assert!(!words.contains("861821726232"), "{words}");
+        }
+        // The span (twice in JSON), four fields, the error with its causes, the message.
+        assert_eq!(
+            (text.matches("861******232").count(), json.matches("861******232").count()),
+            (9, 9),
+            "{text}\n{json}"
+        );
+        for words in ["position=861821726232", "micros=-86182172", "wide=861821726232", "share=0.1234567"] {
+            assert!(integers.contains(words), "{integers}");
+        }
+        for words in [r#""position":861821726232,"#, r#""micros":-86182172,"#, r#""share":0.1234567,"#] {
+            assert!(numbers.contains(words), "{numbers}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_account_number_is_left(
+            before in "[ -~é\\n\\x01]{0,12}",
+            number in "[1-9][0-9]{6,14}",
+            after in "[ -~é\\n\\x01]{0,12}",
+        ) {
+            let text = format!("{before}{number}{after}");
+            let is_digit = |letter: char| letter.is_ascii_digit();
+            prop_assume!(!before.ends_with(is_digit) && !after.starts_with(is_digit) && !before.ends_with("position "));
+            prop_assert!(!mask(&text).contains(&number), "{}", mask(&text));
+            let shown = mask_json(&serde_json::json!({ "text": text, "number": NUMBER }).to_string());
+            prop_assert!(!shown.contains(&number) || number == NUMBER.to_string(), "{}", shown);
+            let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            prop_assert_eq!(read["text"].as_str().unwrap(), mask(&text));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! A secret that is given in a file: nobody who lists processes reads it there.
+
+use std::path::Path;
+
+use super::Error;
+use crate::files::{read_stdin, read_text};
+use crate::limits::NAMED_FILE_BYTES;
+
+/// The secret in a file, or on standard input for `-`, without the newline that editors end it with.
+pub(super) fn read_secret(file: &Path) -> Result<String, Error> {
+    let is_stdin = file == Path::new("-");
+    let text = if is_stdin { read_stdin(NAMED_FILE_BYTES) } else { read_text(file, NAMED_FILE_BYTES) };
+    let text = text.map_err(|source| Error::FileAccess { what: "read", path: file.to_owned(), source })?;
+    Ok(text.trim_end().to_owned())
+}

@@ -1,0 +1,307 @@
+//! Which addresses may be reached, so that nobody who sets a receiver's URL gets at what only this machine can reach.
+//!
+//! The rule is about addresses, not names. It is asked when a URL is set and again by whatever connects: the client
+//! resolves names through a [`Resolver`] that asks it, and connects to no address that it does not give. So a name that is at another
+//! address by then (DNS rebinding) gets nobody further.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use super::resolver::{ResolveError, Resolver};
+
+/// What decides. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressGuard {
+    allowed_networks: Arc<[Network]>,
+}
+
+/// A network, as in `10.0.0.0/8`; a single address is one too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// Why an address may not be reached. The same words wherever it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{host} is {what}{}", if *.is_listable { "; list its network in webhooks.allow_networks if a receiver is there" } else { ", where no receiver may be" })]
+pub struct ForbiddenAddress {
+    /// The host as it was written, and its address where that is another.
+    pub host: String,
+    /// What its address is, as in `a private address`.
+    pub what: &'static str,
+    /// Whether it would be allowed if its network were listed.
+    pub is_listable: bool,
+}
+
+/// What an address is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AddressKind {
+    /// The internet.
+    Public,
+    /// Of an operator's own, where receivers may be if the operator says so.
+    Private(&'static str),
+    /// Never a receiver's.
+    Never(&'static str),
+}
+
+/// Where machines of clouds tell their own secrets to whoever asks from inside; those that are not link-local.
+const METADATA: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
+];
+
+impl AddressGuard {
+    /// Lets through public addresses, and private ones in these networks.
+    pub fn new(allowed: impl IntoIterator<Item = Network>) -> AddressGuard {
+        AddressGuard { allowed_networks: allowed.into_iter().collect() }
+    }
+
+    /// Lets through private addresses too: for a service that only this machine can reach.
+    pub fn allow_private() -> AddressGuard {
+        AddressGuard::new([Network::all(Ipv4Addr::UNSPECIFIED.into()), Network::all(Ipv6Addr::UNSPECIFIED.into())])
+    }
+
+    /// Whether `address` may be reached.
+    pub fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
+        let forbidden = |what, is_listable| Err(ForbiddenAddress { host: address.to_string(), what, is_listable });
+        let is_allowed = || self.allowed_networks.iter().any(|network| network.contains(address));
+        match kind(address) {
+            AddressKind::Public => Ok(()),
+            AddressKind::Private(_) if is_allowed() => Ok(()),
+            AddressKind::Private(what) => forbidden(what, true),
+            AddressKind::Never(what) => forbidden(what, false),
+        }
+    }
+
+    /// Whether the host of `url` may be reached, as far as the URL itself says: a name is checked when it is resolved.
+    pub fn check_url(&self, url: &Url) -> Result<(), ForbiddenAddress> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check(address.into()),
+            Some(Host::Ipv6(address)) => self.check(address.into()),
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    /// As [`check_url`](Guard::check_url), with a name resolved. One that has no address now may have one later.
+    pub async fn check_resolved(&self, url: &Url) -> Result<(), ForbiddenAddress> {
+        self.check_url(url)?;
+        match url.host() {
+            Some(Host::Domain(name)) => match Resolver::system(Some(self.clone())).resolve(name).await {
+                Ok(Err(forbidden)) => Err(forbidden),
+                Ok(Ok(_)) | Err(ResolveError(_)) => Ok(()),
+            },
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => Ok(()),
+        }
+    }
+
+    /// The addresses of `name` that may be reached; if there are none, why not the first.
+    pub(super) fn filter_allowed(
+        &self,
+        name: &str,
+        found: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, ForbiddenAddress> {
+        let mut refusal = None;
+        let mut allowed = Vec::new();
+        for address in found {
+            match self.check(address.ip()) {
+                Ok(()) => allowed.push(address),
+                Err(forbidden) => refusal = refusal.or(Some(forbidden)),
+            }
+        }
+        match refusal {
+            Some(refusal) if allowed.is_empty() => {
+                Err(ForbiddenAddress { host: format!("{name}, which is at {},", refusal.host), ..refusal })
+            }
+            Some(_) | None => Ok(allowed),
+        }
+    }
+}
+
+impl Network {
+    /// Every address of one family.
+    const fn all(address: IpAddr) -> Network {
+        Network { address, prefix: 0 }
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(other)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                u32::from(ours) & mask == u32::from(other) & mask
+            }
+            (IpAddr::V6(ours), IpAddr::V6(other)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                u128::from(ours) & mask == u128::from(other) & mask
+            }
+            (IpAddr::V4(_), IpAddr::V6(other)) => match other.to_ipv4_mapped() {
+                Some(other) => self.contains(other.into()),
+                None => false,
+            },
+            (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Network, ()> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().map_err(|_| ())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(most), |prefix| prefix.parse().map_err(|_| ()))?;
+        if prefix <= most { Ok(Network { address, prefix }) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// What an address is for (the registries of special-purpose addresses, RFC 6890).
+fn kind(address: IpAddr) -> AddressKind {
+    match address {
+        _ if METADATA.contains(&address) => AddressKind::Never("a cloud's metadata service"),
+        IpAddr::V4(address) => kind_v4(address),
+        IpAddr::V6(address) => kind_v6(address),
+    }
+}
+
+fn kind_v4(address: Ipv4Addr) -> AddressKind {
+    let [first, second, third, _] = address.octets();
+    match (first, second, third) {
+        (0, ..) => AddressKind::Never("an unspecified address"),
+        (127, ..) => AddressKind::Private("a loopback address"),
+        (169, 254, _) => AddressKind::Never("a link-local address"),
+        (10, ..) | (172, 16..=31, _) | (192, 168, _) => AddressKind::Private("a private address"),
+        (100, 64..=127, _) => AddressKind::Private("an address behind a provider's NAT"),
+        (192, 0, 0 | 2) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) | (192, 88, 99) => {
+            AddressKind::Private("an address for special purposes")
+        }
+        (224..=239, ..) => AddressKind::Never("a multicast address"),
+        (240..=255, ..) => AddressKind::Never("a reserved address"),
+        (1..=9 | 11..=99 | 100..=126 | 128..=168 | 169..=223, ..) => AddressKind::Public,
+    }
+}
+
+fn kind_v6(address: Ipv6Addr) -> AddressKind {
+    let segments = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
+        kind(Ipv4Addr::new(a, b, c, d).into())
+    };
+    match segments {
+        [0, 0, 0, 0, 0, 0, 0, 0] => AddressKind::Never("an unspecified address"),
+        [0, 0, 0, 0, 0, 0, 0, 1] => AddressKind::Private("a loopback address"),
+        // An IPv4 address in other clothes: mapped, compatible, translated (NAT64), 6to4.
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        [0x2002, high, low, ..] => embedded(high, low),
+        [0x64, 0xff9b, 1, ..] => AddressKind::Private("an address for special purposes"),
+        // Teredo, whose IPv4 address is in disguise.
+        [0x2001, 0, ..] => AddressKind::Never("a tunnel's address"),
+        [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => AddressKind::Private("an address for special purposes"),
+        [0xfe80..=0xfebf, ..] => AddressKind::Never("a link-local address"),
+        [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => AddressKind::Private("a private address"),
+        [0xff00..=0xffff, ..] => AddressKind::Never("a multicast address"),
+        [0..=0xfbff, ..] | [0xfe00..=0xfe7f, ..] => AddressKind::Public,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a URL: nothing, or the sentence.
+    fn asked(guard: &AddressGuard, url: &str) -> String {
+        let checked = guard.check_url(&url.parse().unwrap());
+        checked.map_or_else(|forbidden| forbidden.to_string(), |()| "goes".to_owned())
+    }
+
+    #[test]
+    fn addresses_in_every_disguise() {
+        let (strict, own) = (AddressGuard::new([]), AddressGuard::allow_private());
+        let listed = AddressGuard::new(["10.1.0.0/16".parse().unwrap(), "fd12::/16".parse().unwrap()]);
+        let mut words = String::new();
+        for host in [
+            "8.8.8.8",
+            "[2606:4700::1111]",
+            "127.0.0.1",
+            "0x7f000001",
+            "2130706433",
+            "127.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "10.1.2.3",
+            "10.2.2.3",
+            "172.31.0.1",
+            "172.32.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+            "[fd12::1]",
+            "[fd13::1]",
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "[::ffff:169.254.169.254]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[2002:a9fe:a9fe::]",
+            "[2002:808:808::]",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "100.100.100.200",
+            "168.63.129.16",
+            "0.0.0.0",
+            "[::]",
+            "224.0.0.1",
+            "[ff02::1]",
+            "255.255.255.255",
+            "198.18.0.1",
+            "203.0.113.9",
+            "[2001:db8::1]",
+            "[2001::1]",
+            "example.com",
+        ] {
+            let url = format!("http://{host}/hook");
+            let [strict, listed, own] = [&strict, &listed, &own].map(|guard| asked(guard, &url));
+            words += &format!("{host}\n  {strict}\n");
+            if listed != strict {
+                words += &format!("  listed: {listed}\n");
+            }
+            if own != strict {
+                words += &format!("  on this machine: {own}\n");
+            }
+        }
+        insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+            prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!("client_guard", words);
+        });
+    }
+
+    #[test]
+    fn networks() {
+        for good in ["10.0.0.0/8", "10.0.0.7", "::/0", "fd00::/8"] {
+            assert!(good.parse::<Network>().is_ok(), "{good}");
+        }
+        for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/", "all", "10.0.0.0/-1"] {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_checked_where_they_are_resolved() {
+        let url = "http://localhost:1/".parse().unwrap();
+        assert_eq!(AddressGuard::allow_private().check_resolved(&url).await, Ok(()));
+        let words = AddressGuard::new([]).check_resolved(&url).await.unwrap_err().to_string();
+        assert!(words.starts_with("localhost, which is at ") && words.contains("a loopback address"), "{words}");
+        let refused = Resolver::system(Some(AddressGuard::new([]))).resolve("localhost").await.unwrap();
+        assert_eq!(refused.unwrap_err().to_string(), words, "the same words when it is sent");
+    }
+}

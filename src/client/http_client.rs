@@ -1,0 +1,283 @@
+//! A request and its answer, before one deadline, over connections that are kept for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::ext::on_informational;
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use hyper::http::request::Builder;
+use hyper::{HeaderMap, Method, Request, Response};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::AGENT;
+use super::connection::{ConnectionUsage, Connector, TlsSetupError};
+use super::failure_class::{FailureClass, classify};
+use super::resolver::Resolver;
+use crate::limits::{CONNECTION_LIFETIME, RESPONSE_HEAD_BYTES};
+
+/// A client for servers of others. It follows no redirect, and no proxy of the environment; HTTP/1.1 alone.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    pooled: ConnectionPool,
+    /// None of these is used twice.
+    unpooled: ConnectionPool,
+    timeout: Duration,
+    lifetime: Duration,
+}
+
+type ConnectionPool = legacy::Client<Connector, Full<Bytes>>;
+
+/// How a client behaves.
+pub struct ClientOptions {
+    /// To connect, with TLS.
+    pub connect_timeout: Duration,
+    /// For all of a request and its answer.
+    pub timeout: Duration,
+    /// How long a connection is used for further requests, so that a name may move.
+    pub connection_lifetime: Duration,
+    /// Connections that are kept idle, most.
+    pub max_idle: usize,
+    /// Who knows the addresses of names.
+    pub resolver: Resolver,
+}
+
+/// What came back.
+pub struct HttpResponse {
+    /// The status of HTTP.
+    pub status: u16,
+    /// The headers of the final answer.
+    pub headers: HeaderMap,
+    /// The body, as far as it came.
+    pub body: Vec<u8>,
+    /// Whether that is all of it, or why not.
+    pub completeness: Result<(), Error>,
+}
+
+/// Why there is no answer, or not all of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What went wrong.
+    pub class: FailureClass,
+    /// In words, which hold nothing of the URL.
+    pub message: String,
+    /// Nothing was sent: there was no connection.
+    pub is_unsent: bool,
+}
+
+/// Why there is no head of an answer.
+struct NoResponse {
+    error: Error,
+    /// The connection had been used, was closed by the other side, and no byte of an answer came.
+    is_stale: bool,
+}
+
+/// A request to `url`, with whom it names as user.
+pub fn request(method: Method, url: &Url) -> Builder {
+    let mut plain = url.clone();
+    // Fails only where no host is, and that is refused when it is sent.
+    let _no_host = (plain.set_username(""), plain.set_password(None));
+    let request = Request::builder().method(method).uri(plain.as_str());
+    match basic_auth_header(url) {
+        Some(value) => request.header(AUTHORIZATION, value),
+        None => request,
+    }
+}
+
+/// A GET of `url`.
+pub fn get(url: &Url) -> Builder {
+    request(Method::GET, url)
+}
+
+/// A POST to `url`.
+pub fn post(url: &Url) -> Builder {
+    request(Method::POST, url)
+}
+
+/// The credentials of a URL (RFC 7617).
+fn basic_auth_header(url: &Url) -> Option<HeaderValue> {
+    let password = url.password();
+    if url.username().is_empty() && password.is_none() {
+        return None;
+    }
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+    let credentials = [decoded(url.username()), decoded(password.unwrap_or_default())].join(&b':');
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(credentials))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl ClientOptions {
+    /// With times of its own; any address, and connections that live as long as they should.
+    pub fn new(connect_timeout: Duration, timeout: Duration, max_idle: usize) -> ClientOptions {
+        let (connection_lifetime, resolver) = (CONNECTION_LIFETIME, Resolver::system(None));
+        ClientOptions { connect_timeout, timeout, connection_lifetime, max_idle, resolver }
+    }
+}
+
+impl HttpClient {
+    /// A client that has no connection yet.
+    pub fn new(options: ClientOptions) -> Result<HttpClient, TlsSetupError> {
+        let ClientOptions { connect_timeout, timeout, connection_lifetime: lifetime, max_idle, resolver } = options;
+        let connector = Connector::new(resolver, connect_timeout)?;
+        let connections = |max_idle| {
+            legacy::Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(lifetime)
+                .pool_max_idle_per_host(max_idle)
+                .http1_max_buf_size(RESPONSE_HEAD_BYTES)
+                .build(connector.clone())
+        };
+        Ok(HttpClient { pooled: connections(max_idle), unpooled: connections(0), timeout, lifetime })
+    }
+
+    /// Sends a request, and reads its answer up to `most` bytes: of its body, or of all that comes if there are interim
+    /// answers. Where the other side had closed the connection that was kept, a request that may be repeated is sent once
+    /// more, over another one: a GET, and what has a `webhook-id`, which each receiver takes once.
+    pub async fn send(&self, request: Builder, body: impl Into<Bytes>, most: usize) -> Result<HttpResponse, Error> {
+        let deadline = Instant::now() + self.timeout;
+        let mut request = request.body(Full::new(body.into())).map_err(|error| Error::of(&error))?;
+        let headers = request.headers_mut();
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+        let is_repeatable = headers.contains_key("webhook-id") || request.method() == Method::GET;
+        let once_more = is_repeatable.then(|| request.clone());
+        let head = match (self.send_for_head(&self.pooled, request, most, deadline).await, once_more) {
+            (Err(NoResponse { is_stale: true, .. }), Some(request)) => {
+                self.send_for_head(&self.unpooled, request, most, deadline).await
+            }
+            (head, _) => head,
+        };
+        let (head, has_interim) = head.map_err(|lost| lost.error)?;
+        let usage = head.extensions().get::<Arc<ConnectionUsage>>().cloned();
+        let (parts, mut incoming) = head.into_parts();
+        let mut body = Vec::new();
+        let received = || usage.as_ref().filter(|_| has_interim).map_or(0, |usage| usage.received());
+        let end = loop {
+            if received() > most {
+                break Err(Error::too_long(most));
+            }
+            let data = match timeout_at(deadline, incoming.frame()).await {
+                Ok(None) => break Ok(()),
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Ok(Some(Err(error))) => break Err(Error::of(&error)),
+                Err(_) => break Err(self.timeout_error(false)),
+            };
+            let room = most - body.len();
+            body.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                break Err(Error::too_long(most));
+            }
+        };
+        if let Some(usage) = usage.filter(|_| end.is_ok()) {
+            usage.mark_response_complete();
+        }
+        Ok(HttpResponse { status: parts.status.as_u16(), headers: parts.headers, body, completeness: end })
+    }
+
+    /// Sends a request, and waits for the head of its final answer. Says whether others came before.
+    async fn send_for_head(
+        &self,
+        connections: &ConnectionPool,
+        mut request: Request<Full<Bytes>>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<(Response<Incoming>, bool), NoResponse> {
+        let connection = capture_connection(&mut request);
+        let (has_interim, is_too_long) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+        let (noting, ending, on) = (has_interim.clone(), is_too_long.clone(), connection.clone());
+        on_informational(&mut request, move |_| {
+            noting.store(true, Ordering::Relaxed);
+            if connection_usage(&on).is_some_and(|usage| usage.received() > most) {
+                ending.cancel();
+            }
+        });
+        let lost = |error| NoResponse { error, is_stale: false };
+        let answered = tokio::select! {
+            biased;
+            // The connection ends with the request that is given up.
+            () = is_too_long.cancelled() => return Err(lost(Error::too_long(most))),
+            answered = timeout_at(deadline, connections.request(request)) => answered,
+        };
+        match answered {
+            Ok(Ok(head)) => {
+                self.limit_lifetime(connection);
+                Ok((head, has_interim.load(Ordering::Relaxed)))
+            }
+            Ok(Err(failed)) => {
+                let mut error = Error::of(&failed);
+                error.is_unsent = failed.is_connect();
+                let usage = failed.connect_info().and_then(ConnectionUsage::of);
+                let is_stale = error.class == FailureClass::Reset && usage.is_some_and(|usage| usage.is_stale());
+                Err(NoResponse { error, is_stale })
+            }
+            Err(_) => Err(lost(self.timeout_error(connection.connection_metadata().is_none()))),
+        }
+    }
+
+    /// Has a connection on which the first answer began used no more once its lifetime is over.
+    fn limit_lifetime(&self, connection: CaptureConnection) {
+        let Some(usage) = connection_usage(&connection).filter(|usage| usage.mark_response_started()) else { return };
+        let until = usage.since + self.lifetime;
+        let retire = move || {
+            if let Some(connection) = connection.connection_metadata().as_ref() {
+                connection.poison();
+            }
+        };
+        if until <= Instant::now() {
+            retire();
+        } else {
+            tokio::spawn(async move {
+                sleep_until(until).await;
+                retire();
+            });
+        }
+    }
+
+    fn timeout_error(&self, is_connecting: bool) -> Error {
+        let words = format!("there was no whole answer within {} s", self.timeout.as_secs_f64());
+        Error { class: FailureClass::Timeout, message: words, is_unsent: is_connecting }
+    }
+}
+
+impl HttpResponse {
+    /// The answer, if it is whole.
+    pub fn into_complete(self) -> Result<HttpResponse, Error> {
+        match self.completeness {
+            Ok(()) => Ok(self),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Error {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Error {
+        let (class, message) = classify(Some(error));
+        Error { class, message, is_unsent: false }
+    }
+
+    fn too_long(most: usize) -> Error {
+        Error {
+            class: FailureClass::TooLong,
+            message: format!("the answer has more than {most} bytes"),
+            is_unsent: false,
+        }
+    }
+}
+
+/// What came of the connection that a request took, once it has one.
+fn connection_usage(connection: &CaptureConnection) -> Option<Arc<ConnectionUsage>> {
+    connection.connection_metadata().as_ref().and_then(ConnectionUsage::of)
+}

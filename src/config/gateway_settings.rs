@@ -1,0 +1,257 @@
+//! `gateway.*`: who serves which account, and what the ways to WhatsApp need.
+
+use std::time::Duration;
+
+use super::load::SettingRow;
+use super::secret_text::SecretText;
+use super::settings::NamedEnum;
+use super::text_parsing::parse_receiver_url;
+use super::{SettingError, Settings};
+use crate::domain::{GatewayKind, GatewayRouting};
+use crate::limits;
+
+/// `gateway.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewaySettings {
+    /// `gateway.default` and `gateway.rules`: who serves which account.
+    pub routing: GatewayRouting,
+    /// How often the sessions that a gateway has are compared with what is shown.
+    pub reconcile_every: Duration,
+    /// `gateway.bridge.*`
+    pub bridge: BridgeSettings,
+    /// `gateway.cloud_api.*`
+    pub cloud_api: CloudApiSettings,
+}
+
+/// `gateway.bridge.*`: a gateway of the operator's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BridgeSettings {
+    /// Where it takes commands; none if it fetches them itself.
+    pub url: Option<String>,
+    /// What both sides sign with: `whsec_` and base64. Secret.
+    pub secret: Option<SecretText>,
+    /// How long a gateway that fetches a command has until it must have acknowledged it.
+    pub lease: Duration,
+    /// One deadline over connecting, headers and body of a command's request.
+    pub timeout: Duration,
+    /// Commands on their way to it, most.
+    pub max_in_flight: usize,
+    /// Commands sent to it a second, most.
+    pub calls_per_second: usize,
+}
+
+/// `gateway.cloud_api.*`: Meta's WhatsApp Business Cloud API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CloudApiSettings {
+    /// Where the Graph API is.
+    pub base_url: Option<String>,
+    /// Its version, as in `v23.0`.
+    pub version: Option<String>,
+    /// The id of the WhatsApp Business Account that the numbers belong to.
+    pub waba_id: Option<String>,
+    /// The access token. Secret.
+    pub token: Option<SecretText>,
+    /// The app's secret, with which Meta signs its webhooks. Secret.
+    pub app_secret: Option<SecretText>,
+    /// What Meta says to show that it is the one that was told to send webhooks. Secret.
+    pub verify_token: Option<SecretText>,
+    /// The name under which numbers are added.
+    pub verified_name: Option<String>,
+    /// The language of verification codes, as in `en_US`.
+    pub language: Option<String>,
+    /// The country in which Meta keeps data of numbers that are registered, as in `DE`; none leaves it to Meta.
+    pub region: Option<String>,
+    /// The PIN that numbers are registered with which have none here yet; none draws one for each. Secret.
+    pub pin: Option<SecretText>,
+    /// Whether a recycled account is deregistered at Meta; each time counts against the number's budget.
+    pub deregister_on_recycle: bool,
+    /// In which form a verification code is asked for.
+    pub code_request: CodeRequestEncoding,
+    /// One deadline over connecting, headers and body of a call.
+    pub timeout: Duration,
+    /// Calls under way, most.
+    pub max_in_flight: usize,
+    /// Calls a second, most.
+    pub calls_per_second: usize,
+}
+
+/// In which form the Cloud API is asked to send a code: its own documents show both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CodeRequestEncoding {
+    /// As JSON.
+    #[default]
+    Json,
+    /// As a form.
+    Form,
+}
+
+impl NamedEnum for CodeRequestEncoding {
+    const ALL: &'static [CodeRequestEncoding] = &[CodeRequestEncoding::Json, CodeRequestEncoding::Form];
+
+    fn name(self) -> &'static str {
+        match self {
+            CodeRequestEncoding::Json => "json",
+            CodeRequestEncoding::Form => "form",
+        }
+    }
+}
+
+impl NamedEnum for GatewayKind {
+    const ALL: &'static [GatewayKind] = &GatewayKind::ALL;
+
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Default for GatewaySettings {
+    fn default() -> GatewaySettings {
+        GatewaySettings {
+            routing: GatewayRouting::default(),
+            reconcile_every: limits::RECONCILE_INTERVAL,
+            bridge: BridgeSettings {
+                url: None,
+                secret: None,
+                lease: limits::WORK_LEASE,
+                timeout: limits::GATEWAY_TIMEOUT,
+                max_in_flight: limits::BRIDGE_IN_FLIGHT,
+                calls_per_second: limits::BRIDGE_CALLS_PER_SECOND,
+            },
+            cloud_api: CloudApiSettings {
+                base_url: Some("https://graph.facebook.com".to_owned()),
+                version: Some("v23.0".to_owned()),
+                waba_id: None,
+                token: None,
+                app_secret: None,
+                verify_token: None,
+                verified_name: None,
+                language: Some("en_US".to_owned()),
+                region: None,
+                pin: None,
+                deregister_on_recycle: false,
+                code_request: CodeRequestEncoding::Json,
+                timeout: limits::GATEWAY_TIMEOUT,
+                max_in_flight: limits::CLOUD_API_IN_FLIGHT,
+                calls_per_second: limits::CLOUD_API_CALLS_PER_SECOND,
+            },
+        }
+    }
+}
+
+impl GatewaySettings {
+    /// Whether there is what a gateway cannot be without. One that is set up runs, though no rule leads to it: accounts
+    /// that it served before are its own until they move.
+    pub fn is_set_up(&self, kind: GatewayKind) -> bool {
+        match kind {
+            GatewayKind::Simulator => true,
+            GatewayKind::Bridge => self.bridge.secret.is_some(),
+            GatewayKind::CloudApi => self.cloud_api.waba_id.is_some() && self.cloud_api.token.is_some(),
+        }
+    }
+}
+
+/// What a gateway lacks that is chosen, and addresses to which no secret may go.
+pub(super) fn check_gateways(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingError> {
+    let gateway = &settings.gateway;
+    let source_of = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.source.clone());
+    let fault = |name: &str, wrong: &str| SettingError {
+        setting: name.to_owned(),
+        source: source_of(name).unwrap_or_default(),
+        problem: wrong.to_owned(),
+    };
+    let cloud = &gateway.cloud_api;
+    let needed = [
+        (
+            GatewayKind::Bridge,
+            "gateway.bridge.secret",
+            gateway.bridge.secret.is_some(),
+            "is needed, because accounts are to be served by the bridge; set it to whsec_ and the base64 of 24 to 64 random bytes",
+        ),
+        (
+            GatewayKind::CloudApi,
+            "gateway.cloud_api.waba_id",
+            cloud.waba_id.is_some(),
+            "is needed, because accounts are to be served by the Cloud API; set it to the WhatsApp Business Account's id",
+        ),
+        (
+            GatewayKind::CloudApi,
+            "gateway.cloud_api.token",
+            cloud.token.is_some(),
+            "is needed, because accounts are to be served by the Cloud API; set it to the access token of a system user",
+        ),
+        (
+            GatewayKind::CloudApi,
+            "gateway.cloud_api.base_url",
+            cloud.base_url.is_some(),
+            "is needed, because accounts are to be served by the Cloud API; leave it out for Meta's own",
+        ),
+    ];
+    let lacking = needed.into_iter().filter(|(kind, _, is_there, _)| gateway.routing.uses(*kind) && !is_there);
+    let lacking = lacking.map(|(_, name, _, wrong)| fault(name, wrong));
+    let addresses =
+        [("gateway.bridge.url", &gateway.bridge.url), ("gateway.cloud_api.base_url", &gateway.cloud_api.base_url)];
+    let open = addresses.into_iter().filter(|(_, url)| url.as_deref().is_some_and(is_cleartext));
+    let open = open.map(|(name, _)| {
+        fault(name, "must begin with https://, because secrets go there; http:// is for this machine alone")
+    });
+    lacking.chain(open).collect()
+}
+
+/// Whether what goes there can be read on the way.
+fn is_cleartext(url: &str) -> bool {
+    parse_receiver_url(url).is_some_and(|url| {
+        let is_here = match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            None => false,
+        };
+        url.scheme() == "http" && !is_here
+    })
+}
+
+/// Whether a text is the id of something at Meta: decimal digits.
+pub(super) fn is_graph_id(text: &str) -> bool {
+    (1..=limits::GRAPH_ID_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a text is a version of the Graph API.
+pub(super) fn is_graph_version(text: &str) -> bool {
+    let is_number = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.strip_prefix('v')
+        .and_then(|text| text.split_once('.'))
+        .is_some_and(|(one, two)| is_number(one) && is_number(two))
+}
+
+/// Whether a text is a language and a country, as in `en_US`, or a language alone.
+pub(super) fn is_language(text: &str) -> bool {
+    let is_two = |text: &str, of: fn(&u8) -> bool| text.len() == 2 && text.bytes().all(|byte| of(&byte));
+    let (language, country) = text.split_once('_').map_or((text, None), |(one, two)| (one, Some(two)));
+    is_two(language, u8::is_ascii_lowercase) && country.is_none_or(|it| is_two(it, u8::is_ascii_uppercase))
+}
+
+/// Whether Meta keeps data in a country of this code (Cloud API, registration).
+pub(super) fn is_region(text: &str) -> bool {
+    ["AU", "ID", "IN", "JP", "SG", "KR", "DE", "CH", "GB", "BR", "BH", "ZA", "AE", "CA"].contains(&text)
+}
+
+/// Whether a name may be that of a business (Cloud API, phone numbers).
+pub(super) fn is_verified_name(text: &str) -> bool {
+    (2..=75).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// Whether a text is a PIN.
+pub(super) fn is_pin(text: &str) -> bool {
+    text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a text looks like a token, or another secret that is shown as it is.
+pub(super) fn is_token(text: &str) -> bool {
+    (1..=limits::TOKEN_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether a text is the secret of Standard Webhooks: `whsec_` and the base64 of 24 to 64 bytes.
+pub(super) fn is_signing_secret(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    text.strip_prefix("whsec_").is_some_and(|rest| (32..=88).contains(&rest.len()) && rest.bytes().all(is_letter))
+}

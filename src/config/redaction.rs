@@ -1,0 +1,38 @@
+//! Values as they are shown to people, in faults and by `muster config`: without secrets.
+
+use figment::value::Value;
+
+use crate::client::{NOT_A_URL, redact_url};
+use crate::limits::SHOWN_VALUE_CHARACTERS;
+
+/// The value as JSON, with URLs redacted.
+pub(super) fn redact_value(value: &Value, is_url: bool) -> serde_json::Value {
+    let text = |text: &str| if is_url || text.contains("://") { redact_url(text) } else { text.to_owned() };
+    match value {
+        Value::String(_, value) => text(value).into(),
+        Value::Array(_, values) => values.iter().map(|value| redact_value(value, is_url)).collect(),
+        Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) | Value::Dict(..) => {
+            serde_json::to_value(value).unwrap_or_default()
+        }
+    }
+}
+
+/// The end of the sentence that a value must be something else: the value, as far as it may be shown.
+pub(super) fn describe_found(value: &Value, is_url: bool) -> String {
+    if value.as_dict().is_some() {
+        return ", not a table".to_owned();
+    }
+    let shown = redact_value(value, is_url);
+    if shown == NOT_A_URL {
+        return format!("; what is set is {NOT_A_URL}");
+    }
+    let text = shown.to_string();
+    let text = match text.char_indices().nth(SHOWN_VALUE_CHARACTERS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    };
+    // What is wrong may be in the part that is not shown.
+    let is_part = is_url && value.as_str().is_some_and(|text| text.contains(['@', '?', '#']));
+    let hidden = if is_part { ", shown without user, password, query and fragment" } else { "" };
+    format!(", not {text}{hidden}")
+}

@@ -1,0 +1,343 @@
+//! The kinds of settings: how a value is read, checked and written.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::value::{Empty, Num, Value};
+
+use super::secret_text::{SecretText, is_master_key, parse_headers};
+use super::settings::{NamedEnum, Settings};
+use super::text_parsing::{
+    format_duration, is_base_url, is_listen_address, is_log_filter, is_receiver_url, parse_duration, parse_whole_number,
+};
+use crate::client::Network;
+use crate::domain::RoutingRule;
+use crate::limits::{
+    COLLECTOR_HEADERS, MASTER_KEY_COMMAND_WORDS, SETTABLE_DURATION, SETTABLE_NAME_BYTES, SETTABLE_NETWORKS,
+    SETTABLE_RETRY_WAITS, SETTABLE_RULES,
+};
+
+/// Where in the settings a value belongs.
+pub(super) type FieldAccessor<T> = fn(&mut Settings) -> &mut T;
+
+/// What the values of a setting are, their bounds, and where they belong.
+pub(super) enum SettingKind {
+    /// A directory.
+    Directory(FieldAccessor<PathBuf>),
+    /// A file, or none.
+    File(FieldAccessor<Option<PathBuf>>),
+    /// A program and its arguments, or none.
+    Command(FieldAccessor<Option<Vec<String>>>),
+    /// A master key, or none. Secret.
+    MasterKey(FieldAccessor<Option<SecretText>>),
+    /// Headers of HTTP, or none. Secret.
+    Headers(FieldAccessor<Option<SecretText>>),
+    /// Another secret, or none: how it looks, and in words.
+    Secret(FieldAccessor<Option<SecretText>>, fn(&str) -> bool, &'static str),
+    /// A text, or none: how it looks, and in words.
+    Text(FieldAccessor<Option<String>>, fn(&str) -> bool, &'static str),
+    /// Rules that say which gateway serves whom.
+    Rules(FieldAccessor<Vec<RoutingRule>>),
+    /// What others know the service by.
+    ServiceName(FieldAccessor<String>),
+    /// A part of the whole.
+    Ratio(FieldAccessor<f64>),
+    /// An address to listen on.
+    ListenAddress(FieldAccessor<String>),
+    /// A receiver's whole URL, or none.
+    ReceiverUrl(FieldAccessor<Option<String>>),
+    /// A URL that paths are appended to, or none.
+    BaseUrl(FieldAccessor<Option<String>>),
+    /// Yes or no.
+    Bool(FieldAccessor<bool>),
+    /// How many.
+    Count(FieldAccessor<usize>, RangeInclusive<u64>),
+    /// How many, where there may be very many.
+    Size(FieldAccessor<u64>, RangeInclusive<u64>),
+    /// How long.
+    Duration(FieldAccessor<Duration>),
+    /// How long, as a whole number of milliseconds.
+    Milliseconds(FieldAccessor<Duration>, RangeInclusive<u64>),
+    /// How long each time; none at all is allowed, and so is no wait.
+    Durations(FieldAccessor<Vec<Duration>>),
+    /// What is logged.
+    LogFilter(FieldAccessor<String>),
+    /// Networks, or none.
+    Networks(FieldAccessor<Option<Vec<Network>>>),
+    /// One of a few words.
+    Enum(fn(&mut Settings) -> &mut dyn EnumField),
+}
+
+/// What is chosen by a word, whatever it is.
+pub(super) trait EnumField {
+    /// The words there are, to stand after "must be".
+    fn names(&self) -> String;
+    /// The word for what is chosen.
+    fn current_name(&self) -> &'static str;
+    /// Takes what `word` stands for. None if it is no such word.
+    fn set_by_name(&mut self, word: &str) -> Option<()>;
+}
+
+impl<T: NamedEnum> EnumField for T {
+    fn names(&self) -> String {
+        T::ALL.iter().map(EnumField::current_name).collect::<Vec<_>>().join(" or ")
+    }
+
+    fn current_name(&self) -> &'static str {
+        NamedEnum::name(*self)
+    }
+
+    fn set_by_name(&mut self, word: &str) -> Option<()> {
+        *self = T::ALL.iter().copied().find(|it| it.current_name() == word)?;
+        Some(())
+    }
+}
+
+impl SettingKind {
+    /// Reads `value` into its place in `settings`. None if it is not as [`expected`](Kind::expected).
+    pub(super) fn parse_into(&self, value: &Value, settings: &mut Settings) -> Option<()> {
+        match self {
+            SettingKind::Directory(place) => *place(settings) = parse_optional(value)?.map(PathBuf::from)?,
+            SettingKind::File(place) => *place(settings) = parse_optional(value)?.map(PathBuf::from),
+            SettingKind::Command(place) => *place(settings) = parse_command(value)?,
+            SettingKind::MasterKey(place) => *place(settings) = parse_secret(value, is_master_key)?,
+            SettingKind::Headers(place) => {
+                *place(settings) = parse_secret(value, |text| parse_headers(text).is_some())?;
+            }
+            SettingKind::Secret(place, is_good, _) => *place(settings) = parse_secret(value, *is_good)?,
+            SettingKind::Text(place, is_good, _) => *place(settings) = parse_optional_checked(value, *is_good)?,
+            SettingKind::Rules(place) => *place(settings) = parse_rules(value)?,
+            SettingKind::ServiceName(place) => *place(settings) = parse_checked(value, is_service_name)?,
+            SettingKind::Ratio(place) => *place(settings) = parse_ratio(value)?,
+            SettingKind::ListenAddress(place) => *place(settings) = parse_checked(value, is_listen_address)?,
+            SettingKind::ReceiverUrl(place) => *place(settings) = parse_optional_checked(value, is_receiver_url)?,
+            SettingKind::BaseUrl(place) => *place(settings) = parse_optional_checked(value, is_base_url)?,
+            SettingKind::Bool(place) => *place(settings) = parse_bool(value)?,
+            SettingKind::Count(place, range) => *place(settings) = usize::try_from(parse_number(value, range)?).ok()?,
+            SettingKind::Size(place, range) => *place(settings) = parse_number(value, range)?,
+            SettingKind::Duration(place) => *place(settings) = parse_bounded_duration(value)?,
+            SettingKind::Milliseconds(place, range) => {
+                *place(settings) = Duration::from_millis(parse_number(value, range)?);
+            }
+            SettingKind::Durations(place) => *place(settings) = parse_durations(value)?,
+            SettingKind::LogFilter(place) => *place(settings) = parse_checked(value, is_log_filter)?,
+            SettingKind::Networks(place) => *place(settings) = parse_networks(value)?,
+            SettingKind::Enum(place) => place(settings).set_by_name(value.as_str()?.trim())?,
+        }
+        Some(())
+    }
+
+    /// What a value must be, to go on after "must be", with an example where words do not do.
+    pub(super) fn describe_expected(&self) -> String {
+        match self {
+            SettingKind::Directory(_) => "the path of a directory".to_owned(),
+            SettingKind::File(_) => "the path of a file".to_owned(),
+            SettingKind::Command(_) => format!(
+                "a program and its arguments, at most {MASTER_KEY_COMMAND_WORDS} words, in a list or with blanks between"
+            ),
+            SettingKind::MasterKey(_) => "a master key, which is 64 hexadecimal digits".to_owned(),
+            SettingKind::Headers(_) => format!(
+                "at most {COLLECTOR_HEADERS} headers with commas between, as in authorization=Bearer 5f0a,x-tenant=7"
+            ),
+            SettingKind::Secret(_, _, words) | SettingKind::Text(_, _, words) => (*words).to_owned(),
+            SettingKind::Rules(_) => format!(
+                "at most {SETTABLE_RULES} rules with commas between, each an account type or the first digits of numbers, = and a gateway, as in business=cloud_api,49=bridge"
+            ),
+            SettingKind::ServiceName(_) => format!("1 to {SETTABLE_NAME_BYTES} visible ASCII characters"),
+            SettingKind::Ratio(_) => "a number from 0 to 1, as in 0.1".to_owned(),
+            SettingKind::ListenAddress(_) => "host:port, as in 127.0.0.1:8080 or localhost:0".to_owned(),
+            SettingKind::ReceiverUrl(_) => "an http or https URL, as in https://example.com/status".to_owned(),
+            SettingKind::BaseUrl(_) => {
+                "an http or https URL without query and fragment, as in https://example.com/hooks".to_owned()
+            }
+            SettingKind::Bool(_) => "true or false".to_owned(),
+            SettingKind::Count(_, range) | SettingKind::Size(_, range) => {
+                format!("a whole number from {} to {}", range.start(), range.end())
+            }
+            SettingKind::Duration(_) => {
+                let [least, most] = [SETTABLE_DURATION.start(), SETTABLE_DURATION.end()].map(|it| format_duration(*it));
+                format!("a duration from {least} to {most}, as in 10s, 500ms or 1h30m")
+            }
+            SettingKind::Milliseconds(_, range) => {
+                format!("a whole number of milliseconds from {} to {}", range.start(), range.end())
+            }
+            SettingKind::Durations(_) => {
+                let most = format_duration(*SETTABLE_DURATION.end());
+                format!("at most {SETTABLE_RETRY_WAITS} durations up to {most} with commas between, as in 10s,30s,3m")
+            }
+            SettingKind::LogFilter(_) => "levels (off, error, warn, info, debug, trace) or targets with a level, at least one of them a level alone \
+                                or a target in muster, as in info or info,muster::webhooks=debug"
+                .to_owned(),
+            SettingKind::Networks(_) => {
+                format!("at most {SETTABLE_NETWORKS} networks with commas between, as in 10.0.0.0/8,fd00::/8")
+            }
+            SettingKind::Enum(place) => place(&mut Settings::default()).names(),
+        }
+    }
+
+    /// The value in `settings`, as it would be given in the file.
+    pub(super) fn to_value(&self, settings: &Settings) -> Value {
+        // Places are for reading into; to look, a copy will do.
+        let mut settings = settings.clone();
+        match self {
+            SettingKind::Directory(place) => place(&mut settings).display().to_string().into(),
+            SettingKind::File(place) => or_null(place(&mut settings).as_ref().map(|path| path.display().to_string())),
+            SettingKind::Command(place) => place(&mut settings).take().map_or_else(|| or_null(None), Value::from),
+            SettingKind::MasterKey(place) | SettingKind::Headers(place) | SettingKind::Secret(place, ..) => {
+                or_null(place(&mut settings).as_ref().map(|_| "***".to_owned()))
+            }
+            SettingKind::Ratio(place) => (*place(&mut settings)).into(),
+            SettingKind::ListenAddress(place) | SettingKind::LogFilter(place) | SettingKind::ServiceName(place) => {
+                place(&mut settings).as_str().into()
+            }
+            SettingKind::ReceiverUrl(place) | SettingKind::BaseUrl(place) | SettingKind::Text(place, ..) => {
+                or_null(place(&mut settings).take())
+            }
+            SettingKind::Rules(place) => {
+                place(&mut settings).iter().map(RoutingRule::to_string).collect::<Vec<_>>().into()
+            }
+            SettingKind::Bool(place) => (*place(&mut settings)).into(),
+            SettingKind::Count(place, _) => (*place(&mut settings)).into(),
+            SettingKind::Size(place, _) => (*place(&mut settings)).into(),
+            SettingKind::Duration(place) => format_duration(*place(&mut settings)).into(),
+            SettingKind::Milliseconds(place, _) => place(&mut settings).as_millis().into(),
+            SettingKind::Durations(place) => {
+                place(&mut settings).iter().map(|wait| format_duration(*wait)).collect::<Vec<_>>().into()
+            }
+            SettingKind::Networks(place) => match place(&mut settings) {
+                Some(networks) => networks.iter().map(Network::to_string).collect::<Vec<_>>().into(),
+                None => or_null(None),
+            },
+            SettingKind::Enum(place) => place(&mut settings).current_name().into(),
+        }
+    }
+
+    /// Whether its values are secrets, which the environment alone gives.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, SettingKind::MasterKey(_) | SettingKind::Headers(_) | SettingKind::Secret(..))
+    }
+
+    /// Whether its values are URLs, which may hold a password.
+    pub(super) fn is_url(&self) -> bool {
+        match self {
+            SettingKind::ReceiverUrl(_) | SettingKind::BaseUrl(_) => true,
+            SettingKind::Directory(_)
+            | SettingKind::File(_)
+            | SettingKind::Command(_)
+            | SettingKind::MasterKey(_)
+            | SettingKind::Headers(_)
+            | SettingKind::Secret(..)
+            | SettingKind::Text(..)
+            | SettingKind::Rules(_)
+            | SettingKind::ServiceName(_)
+            | SettingKind::Ratio(_)
+            | SettingKind::ListenAddress(_)
+            | SettingKind::Bool(_)
+            | SettingKind::Count(..)
+            | SettingKind::Size(..)
+            | SettingKind::Duration(_)
+            | SettingKind::Milliseconds(..)
+            | SettingKind::Durations(_)
+            | SettingKind::LogFilter(_)
+            | SettingKind::Networks(_)
+            | SettingKind::Enum(_) => false,
+        }
+    }
+}
+
+/// A text; an empty one says that there is none, so that the environment can take away what the file gives.
+fn parse_optional(value: &Value) -> Option<Option<&str>> {
+    let text = value.as_str()?.trim();
+    Some((!text.is_empty()).then_some(text))
+}
+
+/// A secret, or none.
+fn parse_secret(value: &Value, is_good: fn(&str) -> bool) -> Option<Option<SecretText>> {
+    match parse_optional(value)? {
+        Some(text) => is_good(text).then(|| Some(SecretText::new(text))),
+        None => Some(None),
+    }
+}
+
+fn parse_checked(value: &Value, is_good: fn(&str) -> bool) -> Option<String> {
+    parse_optional(value)?.filter(|text| is_good(text)).map(str::to_owned)
+}
+
+fn parse_optional_checked(value: &Value, is_good: fn(&str) -> bool) -> Option<Option<String>> {
+    match parse_optional(value)? {
+        Some(_) => parse_checked(value, is_good).map(Some),
+        None => Some(None),
+    }
+}
+
+/// In the environment everything is a text.
+fn parse_bool(value: &Value) -> Option<bool> {
+    value.to_bool().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn parse_number(value: &Value, range: &RangeInclusive<u64>) -> Option<u64> {
+    match value.to_num() {
+        Some(number) => number.to_u128_lossy().and_then(|number| u64::try_from(number).ok()),
+        None => parse_whole_number(value.as_str()?.trim(), range),
+    }
+    .filter(|number| range.contains(number))
+}
+
+fn parse_bounded_duration(value: &Value) -> Option<Duration> {
+    parse_duration(value.as_str()?.trim()).filter(|duration| SETTABLE_DURATION.contains(duration))
+}
+
+/// A list, or a text with commas between its parts.
+fn parse_list(value: &Value) -> Option<Vec<&str>> {
+    match value.as_array() {
+        Some(values) => values.iter().map(Value::as_str).collect(),
+        None => Some(parse_optional(value)?.map_or_else(Vec::new, |text| text.split(',').collect())),
+    }
+}
+
+/// Networks; an empty text is none given, an empty list allows none.
+fn parse_networks(value: &Value) -> Option<Option<Vec<Network>>> {
+    if value.as_array().is_none() && parse_optional(value)?.is_none() {
+        return Some(None);
+    }
+    let networks = parse_list(value)?.into_iter().map(|text| text.trim().parse().ok()).collect::<Option<Vec<_>>>()?;
+    (networks.len() <= SETTABLE_NETWORKS).then_some(Some(networks))
+}
+
+fn parse_rules(value: &Value) -> Option<Vec<RoutingRule>> {
+    let rules = parse_list(value)?.into_iter().map(|text| text.trim().parse().ok()).collect::<Option<Vec<_>>>()?;
+    (rules.len() <= SETTABLE_RULES).then_some(rules)
+}
+
+/// A program and its arguments. It is run without a shell, so nothing in them means anything else.
+fn parse_command(value: &Value) -> Option<Option<Vec<String>>> {
+    let words: Vec<String> = match value.as_array() {
+        Some(values) => values.iter().map(|word| Some(word.as_str()?.to_owned())).collect::<Option<_>>()?,
+        None => value.as_str()?.split_whitespace().map(str::to_owned).collect(),
+    };
+    let is_good = words.first().is_none_or(|program| !program.is_empty()) && words.len() <= MASTER_KEY_COMMAND_WORDS;
+    is_good.then_some((!words.is_empty()).then_some(words))
+}
+
+fn parse_durations(value: &Value) -> Option<Vec<Duration>> {
+    let texts = parse_list(value)?;
+    let wait = |text: &str| parse_duration(text.trim()).filter(|wait| wait <= SETTABLE_DURATION.end());
+    let waits = texts.into_iter().map(wait).collect::<Option<Vec<_>>>()?;
+    (waits.len() <= SETTABLE_RETRY_WAITS).then_some(waits)
+}
+
+fn parse_ratio(value: &Value) -> Option<f64> {
+    // The file may have 1 for 1.0.
+    let whole = |number: Num| number.to_u128_lossy().and_then(|number| u8::try_from(number).ok()).map(f64::from);
+    let number = value.to_num().and_then(|number| number.to_f64().or_else(|| whole(number)));
+    number.or_else(|| value.as_str()?.trim().parse().ok()).filter(|share| (0.0..=1.0).contains(share))
+}
+
+fn is_service_name(text: &str) -> bool {
+    text.len() <= SETTABLE_NAME_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn or_null(text: Option<String>) -> Value {
+    text.map_or_else(|| Empty::None.into(), Value::from)
+}

@@ -1,0 +1,181 @@
+//! What was given, in the file, the environment and flags, and whether there are such settings.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Toml};
+use figment::util::nest;
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+
+use super::setting_error::SettingError;
+use super::setting_kind::SettingKind;
+use super::setting_list::{self, CLIENT_VARIABLES, CONFIG_VARIABLE, SETTINGS, SettingDefinition, VARIABLE_PREFIX};
+use crate::domain::escape_controls;
+
+/// A settings file that was read.
+#[derive(Clone, Debug)]
+pub struct SettingsFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is in it: TOML.
+    pub text: String,
+}
+
+/// A setting that was given on the command line.
+#[derive(Clone, Debug)]
+pub struct FlagValue {
+    /// As it is written there, as in `--listen`.
+    pub flag: &'static str,
+    /// The setting that it sets.
+    pub setting: &'static str,
+    /// The value.
+    pub value: String,
+}
+
+/// A value that was given for a setting. No `Debug`: it may be the master key.
+pub(super) struct SourcedValue {
+    setting: &'static str,
+    value: Value,
+    source: String,
+}
+
+impl Provider for SourcedValue {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(nest(self.setting, self.value.clone()).into_dict().unwrap_or_default()))
+    }
+}
+
+/// What the file gives.
+pub(super) fn collect_from_file(file: &SettingsFile, faults: &mut Vec<SettingError>) -> Vec<SourcedValue> {
+    let mut given = Vec::new();
+    match Toml::from_str::<Dict>(&file.text) {
+        Ok(dict) => collect_from_table(&file.path, "", dict, &mut given, faults),
+        Err(error) => faults.push(SettingError {
+            setting: "config".to_owned(),
+            source: file.path.display().to_string(),
+            problem: format!("must be a TOML file; {}", summarize_toml_error(&error.to_string())),
+        }),
+    }
+    given
+}
+
+/// What the environment gives. The names of variables that begin as ours do and that mean nothing here go to `ignored`:
+/// images and clusters set such.
+pub(super) fn collect_from_environment(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    faults: &mut Vec<SettingError>,
+    ignored: &mut Vec<String>,
+) -> Vec<SourcedValue> {
+    let mut given = Vec::new();
+    for (variable, value) in variables {
+        let variable = variable.to_string_lossy();
+        let Some(rest) = variable.strip_prefix(VARIABLE_PREFIX) else { continue };
+        let source = variable.to_string();
+        let setting = SETTINGS.iter().find(|setting| setting.variable() == variable);
+        match (setting, value.to_str()) {
+            (Some(setting), Some(value)) => {
+                given.push(SourcedValue { setting: setting.name, value: value.into(), source });
+            }
+            (Some(setting), None) => {
+                let wrong = format!("must be {}, not bytes that are no text", setting.kind.describe_expected());
+                faults.push(SettingError { setting: setting.name.to_owned(), source, problem: wrong });
+            }
+            (None, value) => {
+                let value = value.unwrap_or_default();
+                let is_ours = variable == CONFIG_VARIABLE || CLIENT_VARIABLES.contains(&&*variable);
+                if is_ours || is_service_link(rest, value) {
+                    continue;
+                }
+                let name = rest.to_ascii_lowercase().replace("__", ".");
+                let is_in_a_group = name.split_once('.').is_some_and(|(group, _)| setting_list::is_group(group));
+                match setting_list::suggest_variable(&variable) {
+                    Some(meant) => faults.push(unknown_setting_error(name, source, &format!("did you mean {meant}?"))),
+                    // Nobody else names variables so: it is meant for us.
+                    None if is_in_a_group => faults.push(suggest_setting(&name, source, SettingDefinition::variable)),
+                    None => ignored.push(escape_controls(&source)),
+                }
+            }
+        }
+    }
+    given
+}
+
+/// What flags give.
+pub(super) fn collect_from_flags(flags: &[FlagValue]) -> Vec<SourcedValue> {
+    let given = |flag: &FlagValue| SourcedValue {
+        setting: flag.setting,
+        value: flag.value.as_str().into(),
+        source: flag.flag.to_owned(),
+    };
+    flags.iter().map(given).collect()
+}
+
+/// Goes down into the tables of a file, to the settings.
+fn collect_from_table(
+    file: &Path,
+    above: &str,
+    dict: Dict,
+    given: &mut Vec<SourcedValue>,
+    faults: &mut Vec<SettingError>,
+) {
+    for (key, value) in dict {
+        let name = if above.is_empty() { key } else { format!("{above}.{key}") };
+        let source = file.display().to_string();
+        match (setting_list::find_setting(&name), value) {
+            (Some(setting), _) if setting.kind.is_secret() => {
+                let variable = setting.variable();
+                let has_a_file = matches!(setting.kind, SettingKind::MasterKey(_));
+                let file = if has_a_file { "name a file of its own with vault.master_key_file, or " } else { "" };
+                let wrong = format!(
+                    "is given by the environment only ({variable}): a settings file is copied, kept and read by others; \
+                     take it out of the file, and {file}set the variable"
+                );
+                faults.push(SettingError { setting: name, source, problem: wrong });
+            }
+            (Some(setting), value) => given.push(SourcedValue { setting: setting.name, value, source }),
+            (None, Value::Dict(_, dict)) if setting_list::is_group(&name) || !dict.is_empty() => {
+                collect_from_table(file, &name, dict, given, faults);
+            }
+            (None, _) if setting_list::is_group(&name) => {
+                let wrong = format!("is a group of settings; write [{name}] and the settings below it");
+                faults.push(SettingError { setting: name, source, problem: wrong });
+            }
+            (None, _) => faults.push(suggest_setting(&name, source, |setting| setting.name.to_owned())),
+        }
+    }
+}
+
+fn suggest_setting(name: &str, source: String, written: fn(&SettingDefinition) -> String) -> SettingError {
+    let mend = match setting_list::suggest_name(name) {
+        Some(setting) => format!("did you mean {}?", written(setting)),
+        None => "`muster config` shows them all".to_owned(),
+    };
+    unknown_setting_error(name.to_owned(), source, &mend)
+}
+
+fn unknown_setting_error(setting: String, source: String, mend: &str) -> SettingError {
+    SettingError { setting, source, problem: format!("is no setting; {mend}") }
+}
+
+/// Whether Kubernetes set the variable: it tells each container of every service, so that a service by the name of
+/// `muster` makes `MUSTER_SERVICE_HOST`, `MUSTER_PORT` (`tcp://10.0.0.1:8080`), `MUSTER_PORT_8080_TCP_ADDR` and others.
+fn is_service_link(rest: &str, value: &str) -> bool {
+    let names_a_port =
+        rest.split_once("PORT_").is_some_and(|(_, port)| port.starts_with(|first: char| first.is_ascii_digit()));
+    let is_port = rest.ends_with("PORT") && value.contains("://");
+    !rest.contains("__") && (rest.contains("SERVICE_HOST") || rest.contains("SERVICE_PORT") || names_a_port || is_port)
+}
+
+/// Where the text stops being TOML, and why. The parser shows the whole line too, in the three lines between; a password
+/// may be in it.
+fn summarize_toml_error(error: &str) -> String {
+    let mut lines = error.lines();
+    let place = lines.next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or_default();
+    let why: Vec<&str> = lines.skip(3).collect();
+    format!("at {place}: {}", why.join(", "))
+}

@@ -1,0 +1,82 @@
+//! Texts that are checked: addresses, URLs, durations, filters of the log.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use jiff::fmt::friendly::{Spacing, SpanParser, SpanPrinter};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use url::Url;
+
+use crate::client::parse_url;
+
+/// A host's name, in bytes, most (RFC 1035).
+const HOST_BYTES: usize = 253;
+
+/// Whether `text` is `host:port`. The host may be a name: whether it can be listened on is seen by listening.
+pub fn is_listen_address(text: &str) -> bool {
+    if text.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_name = (1..=HOST_BYTES).contains(&host.len())
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        // Otherwise it is an IP address, and a wrong one.
+        && host.bytes().any(|byte| byte.is_ascii_alphabetic());
+    is_name && is_digits(port) && port.parse::<u16>().is_ok()
+}
+
+/// Whether `text` is a URL that can be posted to.
+pub(super) fn is_receiver_url(text: &str) -> bool {
+    parse_receiver_url(text).is_some()
+}
+
+/// Whether a channel's path can be appended to `text`.
+pub(super) fn is_base_url(text: &str) -> bool {
+    parse_receiver_url(text).is_some_and(|url| url.query().is_none())
+}
+
+/// The URL of a receiver; none if nothing can be posted to it.
+pub fn parse_receiver_url(text: &str) -> Option<Url> {
+    parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
+}
+
+/// Whether `text` is a filter of the log that does not silence Muster by mistake.
+///
+/// Directives stand with commas between: a level alone, or a target with a level, as in `muster::webhooks=debug`. A word
+/// that is no level is a target to the parser, and all others are then silent; so such a word must be a target in Muster.
+/// One directive at least must be a level alone, or have a target in Muster.
+pub(super) fn is_log_filter(text: &str) -> bool {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_ours = |directive: &str| {
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        target.is_empty() || target == "muster" || target.starts_with("muster::")
+    };
+    let says_a_level = |directive: &str| directive.rsplit_once('=').is_some_and(|(_, level)| is_level(level));
+    let mut directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    EnvFilter::builder().parse(text).is_ok()
+        && directives.clone().all(|directive| is_level(directive) || is_ours(directive) || says_a_level(directive))
+        && directives.any(|directive| is_level(directive) || is_ours(directive))
+}
+
+/// A whole number of `range`; underscores may stand between the digits, as in the file.
+pub(super) fn parse_whole_number(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
+    let digits = text.replace('_', "");
+    let number = is_digits(&digits).then(|| digits.parse().ok())??;
+    range.contains(&number).then_some(number)
+}
+
+/// A duration such as `10s`, `500ms` or `1h30m`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    SpanParser::new().parse_unsigned_duration(text).ok()
+}
+
+/// `duration` as one writes it.
+pub(super) fn format_duration(duration: Duration) -> String {
+    SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}

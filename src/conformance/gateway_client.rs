@@ -1,0 +1,133 @@
+//! Commands to a gateway, by either way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use super::SuiteOptions;
+use super::request_handler::GatewayRequestHandler;
+use crate::clock;
+use crate::domain::Timestamp;
+use crate::limits::{CHECK_BODY_BYTES, SIGNATURE_TOLERANCE};
+use crate::webhooks::signature::WebhookSecret;
+
+/// The way to a gateway.
+pub(super) struct GatewayClient {
+    transport: Transport,
+    secret: WebhookSecret,
+    handler: Arc<GatewayRequestHandler>,
+    patience: Duration,
+}
+
+enum Transport {
+    Push { http: reqwest::Client, url: String },
+    Pull,
+}
+
+/// How a command is signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SignatureVariant {
+    Valid,
+    Missing,
+    WrongSecret,
+    Stale,
+    /// As of this moment, so that it can be the very same request again.
+    At(Timestamp),
+}
+
+/// What a gateway says to a command.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct GatewayReply {
+    /// The HTTP status; for a command that was fetched the one that stands for its acknowledgement.
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl GatewayReply {
+    /// The sentence of a refusal, if there is one.
+    pub(super) fn error_message(&self) -> Option<&str> {
+        self.body.get("error").and_then(Value::as_str).filter(|sentence| !sentence.is_empty())
+    }
+}
+
+impl GatewayClient {
+    pub(super) fn new(
+        trial: &SuiteOptions,
+        secret: WebhookSecret,
+        desk: Arc<GatewayRequestHandler>,
+    ) -> Result<GatewayClient, reqwest::Error> {
+        let patience = trial.patience;
+        let way = match &trial.url {
+            Some(url) => {
+                let http = crate::client::streaming_client_builder(patience).timeout(patience).build()?;
+                Transport::Push { http, url: format!("{}/gateway/v1/commands", url.trim_end_matches('/')) }
+            }
+            None => Transport::Pull,
+        };
+        Ok(GatewayClient { transport: way, secret, handler: desk, patience })
+    }
+
+    /// Whether commands are pushed to it.
+    pub(super) fn is_push(&self) -> bool {
+        matches!(self.transport, Transport::Push { .. })
+    }
+
+    /// Asks it for something, signed as it should be.
+    pub(super) async fn send_signed(&self, command: &Value) -> Result<GatewayReply, String> {
+        self.send(command, SignatureVariant::Valid).await
+    }
+
+    /// Asks it for something once more, signed so; where it fetches, its first acknowledgement comes too late, too.
+    pub(super) async fn resend(&self, command: &Value, signed: SignatureVariant) -> Result<GatewayReply, String> {
+        match &self.transport {
+            Transport::Push { .. } => self.send(command, signed).await,
+            Transport::Pull => self.offer_command(command, true).await,
+        }
+    }
+
+    /// Asks it for something, signed so; a command that is fetched has no signature of its own.
+    pub(super) async fn send(&self, command: &Value, signed: SignatureVariant) -> Result<GatewayReply, String> {
+        let Transport::Push { http, url } = &self.transport else { return self.offer_command(command, false).await };
+        let body = command.to_string();
+        let id = command.get("id").and_then(Value::as_str).unwrap_or("no-id");
+        let at = match signed {
+            SignatureVariant::Stale => {
+                Timestamp(clock::now().0 - 2 * i64::try_from(SIGNATURE_TOLERANCE.as_micros()).unwrap_or(0))
+            }
+            SignatureVariant::At(at) => at,
+            SignatureVariant::Valid | SignatureVariant::Missing | SignatureVariant::WrongSecret => clock::now(),
+        };
+        let another = WebhookSecret::from_bytes(&[0x5a; 32]);
+        let secret = if signed == SignatureVariant::WrongSecret { &another } else { &self.secret };
+        let mut request = http.post(url).header(CONTENT_TYPE, "application/json");
+        if signed != SignatureVariant::Missing {
+            request = request
+                .header("webhook-id", id)
+                .header("webhook-timestamp", at.0 / 1_000_000)
+                .header("webhook-signature", secret.sign(id, at, body.as_bytes()));
+        }
+        let answer = request.body(body).send().await;
+        let mut answer = answer.map_err(|error| format!("no answer: {}", crate::client::classify_reqwest(&error).1))?;
+        let status = answer.status().as_u16();
+        let mut bytes = Vec::new();
+        while let Ok(Some(piece)) = answer.chunk().await {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > CHECK_BODY_BYTES {
+                return Err(format!("an answer of more than {CHECK_BODY_BYTES} bytes"));
+            }
+        }
+        Ok(GatewayReply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    async fn offer_command(&self, command: &Value, expires: bool) -> Result<GatewayReply, String> {
+        let ack = self.handler.lease_command(command.clone(), expires, self.patience).await;
+        let ack = ack.ok_or("it was not fetched and acknowledged in time")?;
+        Ok(match (ack.get("error").and_then(Value::as_str), ack.get("sessions")) {
+            (Some(error), _) => GatewayReply { status: 422, body: json!({"error": error}) },
+            (None, Some(_)) => GatewayReply { status: 200, body: ack },
+            (None, None) => GatewayReply { status: 202, body: ack },
+        })
+    }
+}

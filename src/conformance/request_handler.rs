@@ -1,0 +1,387 @@
+//! What a gateway asks of Muster, and what it is answered for the sake of a check.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::audit::{parse_time, write_time};
+use crate::clock;
+use crate::domain::AccountNumber;
+use crate::limits::{CHECK_BODY_BYTES, CHECK_WORK_WAIT, REPORT_BATCH_SIZE};
+use crate::webhooks::signature::WebhookSecret;
+
+/// Muster, as a gateway sees it.
+pub(super) struct GatewayRequestHandler {
+    secret: WebhookSecret,
+    state: Mutex<HandlerState>,
+    changes: watch::Sender<u64>,
+}
+
+/// What came so far, and what is to be answered next.
+#[derive(Default)]
+pub(super) struct HandlerState {
+    /// What the next batches of reports get instead of being taken.
+    pub(super) scripted_outcomes: VecDeque<BatchOutcome>,
+    /// Each batch that came, taken or not.
+    pub(super) batches: Vec<ReceivedBatch>,
+    /// The reports that were taken, in their order.
+    pub(super) reports: Vec<Value>,
+    /// What was not right in requests.
+    pub(super) violations: Vec<ProtocolViolation>,
+    /// Whether it asked for work.
+    pub(super) has_fetched: bool,
+    stream: Option<String>,
+    last_sequence: u64,
+    seen_signatures: HashSet<String>,
+    work: VecDeque<WorkEntry>,
+    leased: Vec<(String, WorkEntry)>,
+    leases: u64,
+}
+
+/// What becomes of a batch of reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum BatchOutcome {
+    Accepted,
+    /// Muster cannot take it now.
+    Unavailable,
+    /// Muster's answer does not arrive.
+    Lost,
+    /// Muster lacks the report before it, as it says.
+    Gap,
+}
+
+/// A batch of reports that came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ReceivedBatch {
+    pub(super) id: String,
+    pub(super) signature: String,
+    pub(super) first_sequence: u64,
+    pub(super) outcome: BatchOutcome,
+}
+
+/// Something that is not right in a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum ProtocolViolation {
+    /// In its signature.
+    Signature(String),
+    /// In its stream or its sequences.
+    Sequence(String),
+    /// In its form.
+    Format(String),
+}
+
+/// A command that is to be fetched.
+#[derive(Clone, Debug)]
+struct WorkEntry {
+    command: Value,
+    delivery: u32,
+    /// Whether its first acknowledgement comes too late, as it is told.
+    expire_first_lease: bool,
+    ack: watch::Sender<Option<Value>>,
+}
+
+impl GatewayRequestHandler {
+    pub(super) fn new(secret: WebhookSecret) -> Arc<GatewayRequestHandler> {
+        Arc::new(GatewayRequestHandler { secret, state: Mutex::default(), changes: watch::Sender::new(0) })
+    }
+
+    /// Takes connections, for as long as it is polled.
+    pub(super) async fn serve(self: Arc<GatewayRequestHandler>, listener: TcpListener) {
+        loop {
+            let Ok((connection, _)) = listener.accept().await else { continue };
+            let desk = self.clone();
+            tokio::spawn(async move {
+                let answer = service_fn(|request| desk.clone().handle_request(request));
+                // A connection that breaks is the gateway's to open again.
+                let _broken =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await;
+            });
+        }
+    }
+
+    /// Looks at what was seen, or changes what is to come.
+    pub(super) fn with_state<T>(&self, look: impl FnOnce(&mut HandlerState) -> T) -> T {
+        let found = look(&mut self.lock());
+        self.changes.send_modify(|changes| *changes += 1);
+        found
+    }
+
+    /// Waits until something is to be found in what was seen; none if it is not in time.
+    pub(super) async fn wait_until<T>(&self, within: Duration, find: impl Fn(&HandlerState) -> Option<T>) -> Option<T> {
+        let mut changes = self.changes.subscribe();
+        let found = async {
+            loop {
+                changes.mark_unchanged();
+                if let Some(found) = find(&self.lock()) {
+                    return found;
+                }
+                // The sender is this desk's own.
+                let _changed = changes.changed().await;
+            }
+        };
+        timeout(within, found).await.ok()
+    }
+
+    /// Has a command fetched, and waits for what it is acknowledged with. `expires`: the first time too late.
+    pub(super) async fn lease_command(&self, command: Value, expires: bool, within: Duration) -> Option<Value> {
+        let answer = watch::Sender::new(None);
+        let mut answered = answer.subscribe();
+        self.with_state(|seen| {
+            seen.work.push_back(WorkEntry { command, delivery: 1, expire_first_lease: expires, ack: answer });
+        });
+        let answered = timeout(within, answered.wait_for(Option::is_some)).await.ok()?.ok()?;
+        answered.clone()
+    }
+
+    async fn handle_request(
+        self: Arc<GatewayRequestHandler>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, &'static str> {
+        let (head, body) = request.into_parts();
+        let body =
+            Limited::new(body, CHECK_BODY_BYTES).collect().await.map_err(|_| "the body does not end")?.to_bytes();
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let signed = if head.method == Method::GET { target.as_bytes() } else { &body };
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);
+        let told = |status: StatusCode, body: &Value| Ok(json_response(status, body));
+        if let Err(fault) = self.verify_signature(id, timestamp, signature, signed) {
+            self.with_state(|seen| {
+                seen.violations.push(ProtocolViolation::Signature(format!("{} {target}: {fault}", head.method)));
+            });
+            return told(StatusCode::UNAUTHORIZED, &error_body("unsigned", &fault));
+        }
+        match (&head.method, head.uri.path()) {
+            (&Method::POST, "/gateway/v1/reports") => match self.handle_reports(id, signature, &body) {
+                Some((status, body)) => told(status, &body),
+                None => Err("the answer is lost, as a check wants it"),
+            },
+            (&Method::GET, "/gateway/v1/work") => told(StatusCode::OK, &self.handle_work().await),
+            (&Method::POST, "/gateway/v1/work/acks") => {
+                let (status, body) = self.handle_acks(&body);
+                told(status, &body)
+            }
+            (method, path) => {
+                self.with_state(|seen| {
+                    seen.violations.push(ProtocolViolation::Format(format!("{method} {path} is nothing of Muster's")));
+                });
+                told(StatusCode::NOT_FOUND, &error_body("not_found", "there is nothing here"))
+            }
+        }
+    }
+
+    fn verify_signature(&self, id: &str, timestamp: &str, signature: &str, signed: &[u8]) -> Result<(), String> {
+        self.secret.verify(id, timestamp, signature, signed, clock::now()).map_err(|why| why.to_string())?;
+        let is_new = self.lock().seen_signatures.insert(format!("{id} {timestamp} {signature}"));
+        if is_new { Ok(()) } else { Err("the very same request came twice; sign each attempt anew".to_owned()) }
+    }
+
+    /// What a batch of reports is answered; none if the answer gets lost.
+    fn handle_reports(&self, id: &str, signature: &str, body: &[u8]) -> Option<(StatusCode, Value)> {
+        let (stream, reports) = match parse_batch(body) {
+            Ok(batch) => batch,
+            Err(why) => {
+                self.with_state(|seen| {
+                    seen.violations.push(ProtocolViolation::Format(format!("POST /gateway/v1/reports: {why}")));
+                });
+                return Some((StatusCode::BAD_REQUEST, error_body("malformed", &why)));
+            }
+        };
+        let first = reports.first().map_or(0, |(sequence, _)| *sequence);
+        self.with_state(|seen| {
+            let fate = seen.scripted_outcomes.pop_front().unwrap_or(BatchOutcome::Accepted);
+            seen.batches.push(ReceivedBatch {
+                id: id.to_owned(),
+                signature: signature.to_owned(),
+                first_sequence: first,
+                outcome: fate,
+            });
+            match fate {
+                BatchOutcome::Unavailable => {
+                    Some((StatusCode::SERVICE_UNAVAILABLE, error_body("overloaded", "try again")))
+                }
+                BatchOutcome::Lost => None,
+                BatchOutcome::Gap => Some((StatusCode::CONFLICT, gap_error(first))),
+                BatchOutcome::Accepted => Some(seen.accept_reports(stream, reports)),
+            }
+        })
+    }
+
+    /// Work, as soon as there is some.
+    async fn handle_work(&self) -> Value {
+        self.with_state(|seen| seen.has_fetched = true);
+        self.wait_until(CHECK_WORK_WAIT, |seen| (!seen.work.is_empty()).then_some(())).await;
+        let until = write_time(clock::now().plus(CHECK_WORK_WAIT));
+        self.with_state(|seen| {
+            let mut items = Vec::new();
+            while let Some(work) = seen.work.pop_front() {
+                seen.leases += 1;
+                let lease = format!("lease-{}", seen.leases);
+                items.push(json!({
+                    "lease": lease,
+                    "delivery": work.delivery,
+                    "lease_until": until,
+                    "command": work.command,
+                    "of_a_later_version": true,
+                }));
+                seen.leased.push((lease, work));
+            }
+            json!({"work": items})
+        })
+    }
+
+    fn handle_acks(&self, body: &[u8]) -> (StatusCode, Value) {
+        let parsed: Result<Value, _> = serde_json::from_slice(body);
+        let acks = parsed.ok().and_then(|body| body.get("acks").and_then(Value::as_array).cloned());
+        let Some(acks) = acks else {
+            let why = "POST /gateway/v1/work/acks: the body must be {\"acks\":[…]}";
+            self.with_state(|seen| seen.violations.push(ProtocolViolation::Format(why.to_owned())));
+            return (StatusCode::BAD_REQUEST, error_body("malformed", why));
+        };
+        self.with_state(|seen| {
+            let mut unknown = Vec::new();
+            for ack in &acks {
+                let lease = ack.get("lease").and_then(Value::as_str).unwrap_or_default();
+                let Some(at) = seen.leased.iter().position(|(given, _)| given == lease) else {
+                    unknown.push(lease.to_owned());
+                    continue;
+                };
+                let (_, mut work) = seen.leased.swap_remove(at);
+                if std::mem::take(&mut work.expire_first_lease) {
+                    unknown.push(lease.to_owned());
+                    work.delivery += 1;
+                    seen.work.push_back(work);
+                } else {
+                    work.ack.send_replace(Some(ack.clone()));
+                }
+            }
+            (StatusCode::OK, json!({"acknowledged": acks.len() - unknown.len(), "unknown": unknown}))
+        })
+    }
+
+    // A panic while the lock is held leaves what was seen before it.
+    fn lock(&self) -> MutexGuard<'_, HandlerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HandlerState {
+    /// Takes what is new of a batch, as Muster would.
+    fn accept_reports(&mut self, stream: String, reports: Vec<(u64, Value)>) -> (StatusCode, Value) {
+        match &self.stream {
+            Some(known) if *known != stream => {
+                self.violations
+                    .push(ProtocolViolation::Sequence("the stream changed while the gateway ran".to_owned()));
+                (self.stream, self.last_sequence) = (Some(stream), 0);
+            }
+            Some(_) => {}
+            // Where it begins is the gateway's to say: others may have taken what was before.
+            None => {
+                self.stream = Some(stream);
+                self.last_sequence = reports.first().map_or(0, |(sequence, _)| sequence - 1);
+            }
+        }
+        let (mut recorded, mut duplicates) = (0, 0);
+        for (sequence, report) in reports {
+            if sequence <= self.last_sequence {
+                duplicates += 1;
+            } else if sequence == self.last_sequence + 1 {
+                (self.last_sequence, recorded) = (sequence, recorded + 1);
+                self.reports.push(report);
+            } else {
+                let fault = format!("sequence {sequence} came where {} was due", self.last_sequence + 1);
+                self.violations.push(ProtocolViolation::Sequence(fault));
+                return (StatusCode::CONFLICT, gap_error(self.last_sequence + 1));
+            }
+        }
+        let told = json!({
+            "stream": self.stream,
+            "acknowledged": self.last_sequence,
+            "recorded": recorded,
+            "duplicates": duplicates,
+            "ignored": [],
+            "of_a_later_version": true,
+        });
+        (StatusCode::OK, told)
+    }
+}
+
+/// Each type of report, and the fields that it cannot be without.
+const REPORT_TYPES: [(&str, &[&str]); 7] = [
+    ("connected", &[]),
+    ("disconnected", &["reason"]),
+    ("banned", &["reason"]),
+    ("ban_lifted", &[]),
+    ("code_sent", &["task"]),
+    ("registered", &["task"]),
+    ("registration_failed", &["task", "reason"]),
+];
+
+/// The stream and the reports of a body, each with its sequence.
+fn parse_batch(body: &[u8]) -> Result<(String, Vec<(u64, Value)>), String> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+    let is_stream = |stream: &&str| (1..=64).contains(&stream.len()) && stream.bytes().all(|it| it.is_ascii_graphic());
+    let stream = body.get("stream").and_then(Value::as_str).filter(is_stream);
+    let stream = stream.ok_or("stream must be 1 to 64 visible ASCII characters")?.to_owned();
+    let reports = body.get("reports").and_then(Value::as_array).ok_or("reports is missing")?;
+    if !(1..=REPORT_BATCH_SIZE).contains(&reports.len()) {
+        return Err(format!("reports must be 1 to {REPORT_BATCH_SIZE}, not {}", reports.len()));
+    }
+    let reports = reports
+        .iter()
+        .enumerate()
+        .map(|(at, report)| parse_report(report).map_err(|why| format!("reports[{at}]{why}")));
+    let reports: Vec<(u64, Value)> = reports.collect::<Result<_, _>>()?;
+    let is_rising = reports.windows(2).all(|pair| pair[0].0.checked_add(1) == Some(pair[1].0));
+    if is_rising { Ok((stream, reports)) } else { Err("the sequences in a batch do not rise by one".to_owned()) }
+}
+
+/// A report with its sequence, or what is wrong with it, to stand behind its place.
+fn parse_report(report: &Value) -> Result<(u64, Value), String> {
+    let text = |field: &str| report.get(field).and_then(Value::as_str);
+    let number = |field: &str| report.get(field).and_then(Value::as_u64).filter(|number| *number > 0);
+    let sequence = number("sequence").ok_or(".sequence must be a number from 1")?;
+    text("time").and_then(parse_time).ok_or(".time must be a time of RFC 3339")?;
+    let kind = text("type").ok_or(".type must be a word, as text")?;
+    // Other types are taken, and nothing follows from them.
+    let Some((kind, needed)) = REPORT_TYPES.iter().find(|(known, _)| *known == kind) else {
+        return Ok((sequence, report.clone()));
+    };
+    text("account")
+        .and_then(|it| it.parse::<AccountNumber>().ok())
+        .ok_or(".account must be a number's digits, as text")?;
+    for field in *needed {
+        let is_there = if *field == "task" { number(field).is_some() } else { text(field).is_some() };
+        if !is_there {
+            return Err(format!(".{field} is missing, which {kind} must have"));
+        }
+    }
+    Ok((sequence, report.clone()))
+}
+
+fn gap_error(expected: u64) -> Value {
+    json!({"error": {"code": "gap", "message": "there is a gap in the sequences", "expected": expected}})
+}
+
+fn error_body(code: &str, message: &str) -> Value {
+    json!({"error": {"code": code, "message": message}})
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,146 @@
+//! What pages are put together from.
+
+use maud::{Markup, html};
+use serde_json::Value;
+use warp::http::{HeaderValue, header};
+use warp::reply::Response;
+
+use super::layout::set_security_headers;
+use super::page_request::{ConsolePageRequest, PageError};
+use crate::audit::event_name_from_type;
+use crate::domain::{AccountNumber, OnlineStatus, Permission, Status};
+
+/// A time in UTC, as the API has it: `2026-11-28T01:39:26.061937Z`. A page shows it to the millisecond, and whole on hover.
+pub(super) fn time_element(text: &str) -> Markup {
+    let shown = text.split_once('T').and_then(|(day, clock)| Some(format!("{day} {}", clock.get(..12)?)));
+    html! { time datetime=(text) title=(text) { (shown.as_deref().unwrap_or(text)) } }
+}
+
+/// Whether an account is banned.
+pub(super) fn status_badge(code: u8) -> Markup {
+    match Status::from_code(code) {
+        Some(status @ Status::Normal) => html! { span.badge.calm { (status.name()) } },
+        Some(status @ Status::Banned) => html! { span.badge.bad { (status.name()) } },
+        None => html! { span.badge { "status " (code) } },
+    }
+}
+
+/// Whether an account is online.
+pub(super) fn online_status_badge(code: u8) -> Markup {
+    let Some(presence) = OnlineStatus::from_code(code) else { return html! { span.badge { "online status " (code) } } };
+    let class = match presence {
+        OnlineStatus::Online => "good",
+        OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => "coming",
+        OnlineStatus::Offline => "calm",
+    };
+    html! { span.badge.(class) { (presence.name()) } }
+}
+
+/// A link to an account's page.
+pub(super) fn account_link(number: &str) -> Markup {
+    html! { a.number href=(format!("/accounts/{number}")) { (number) } }
+}
+
+/// An account number in a path, if it is one.
+pub(super) fn parse_account_number(text: &str) -> Option<AccountNumber> {
+    text.parse().ok()
+}
+
+/// A type of event as people read it: `came online` for `muster.account.came_online.v1`.
+pub(super) fn event_label(name: &str) -> String {
+    event_name_from_type(name).replace('_', " ")
+}
+
+/// A number with its thousands apart.
+pub(super) fn format_count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut parts: Vec<&str> = Vec::new();
+    let mut left = digits.as_str();
+    while left.len() > 3 {
+        let (rest, part) = left.split_at(left.len() - 3);
+        parts.push(part);
+        left = rest;
+    }
+    parts.push(left);
+    parts.reverse();
+    parts.join("\u{202f}")
+}
+
+/// Bytes in a unit that people read.
+pub(super) fn format_bytes(number: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut scaled, mut unit) = (number as f64, 0);
+    while scaled >= 1024.0 && unit + 1 < units.len() {
+        scaled /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{number} B") } else { format!("{scaled:.1} {}", units[unit]) }
+}
+
+/// A button that asks for something to be done. For a reader who may not do it, it is not active, and says why.
+pub(super) fn action_button(
+    visit: &ConsolePageRequest,
+    need: Permission,
+    name: &str,
+    value: Option<(&str, &str)>,
+) -> Markup {
+    let why = visit.permission_error(need);
+    html! {
+        button name=[value.map(|(field, _)| field)] value=[value.map(|(_, value)| value)] disabled[why.is_some()]
+            title=[why.as_deref()] { (name) }
+    }
+}
+
+/// Why some of the buttons of a page are not active, if they are not.
+pub(super) fn permission_note(visit: &ConsolePageRequest, need: Permission) -> Markup {
+    html! { @if let Some(why) = visit.permission_error(need) { p.note.why { (why) } } }
+}
+
+/// A value of the API, as people read it.
+pub(super) fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Null => "(none)".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// What stands where a list has nothing.
+pub(super) fn empty_note(words: &str) -> Markup {
+    html! { p.nothing { (words) } }
+}
+
+/// An answer of the API as it comes: a file of this name, to be kept.
+pub(super) fn download_response(mut answer: Response, name: &str) -> Result<Response, PageError> {
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(PageError {
+            status,
+            message: "The file could not be made; ask /api/v1 for the reason.".to_owned(),
+        });
+    }
+    set_security_headers(&mut answer);
+    let name = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    answer.headers_mut().extend(name.map(|name| (header::CONTENT_DISPOSITION, name)).ok());
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_read() {
+        assert_eq!(event_label("muster.account.came_online.v1"), "came online");
+        assert_eq!(event_label("registered"), "registered");
+        assert_eq!(format_count(1), "1");
+        assert_eq!(format_count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(format_bytes(1_023), "1023 B");
+        assert_eq!(format_bytes(1_572_864), "1.5 MiB");
+        let shown = time_element("2026-11-28T01:39:26.061937Z").into_string();
+        assert!(shown.contains(">2026-11-28 01:39:26.061<"), "{shown}");
+        assert!(time_element("soon").into_string().contains(">soon<"));
+        assert!(time_element("<b>").into_string().contains("&lt;b&gt;"));
+    }
+}

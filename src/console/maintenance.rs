@@ -1,0 +1,180 @@
+//! `/projections` and `/log`: what follows from the journal, and what proves it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::components::{action_button, format_count, permission_note, time_element};
+use super::layout::{PageContent, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, with_query};
+use crate::domain::Permission;
+use crate::journal::{Root, verify_consistency};
+
+/// `GET /projections`
+#[derive(Deserialize)]
+struct ProjectionsJson {
+    head: JournalHeadJson,
+    projections: Vec<ProjectionJson>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JournalHeadJson {
+    position: String,
+    moved_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProjectionJson {
+    name: String,
+    position: String,
+    lag: u64,
+    rebuilding: Option<RebuildProgressJson>,
+    last_rebuild: Option<RebuildResultJson>,
+}
+
+#[derive(Deserialize)]
+struct RebuildProgressJson {
+    position: String,
+    of: String,
+}
+
+#[derive(Deserialize)]
+struct RebuildResultJson {
+    at: String,
+    events: String,
+    differences: u64,
+}
+
+/// `GET /log/proof/consistency`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConsistencyProofJson {
+    from: String,
+    to: String,
+    from_root: String,
+    to_root: String,
+    proof: Vec<String>,
+}
+
+/// `/projections`
+pub(super) async fn projections_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let found: ProjectionsJson = visit.get_json("projections").await?;
+    let content = html! {
+        h1 { "Projections" }
+        div #live hx-get="/projections" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
+            p {
+                "The journal has " (format_count(parse_number(&found.head.position))) " events"
+                @if let Some(at) = &found.head.moved_at { ", the last one from " (time_element(at)) } "."
+            }
+            @for projection in &found.projections { (projection_section(projection)) }
+        }
+        @for projection in &found.projections {
+            form method="post" action="/projections" {
+                input type="hidden" name="projection" value=(projection.name);
+                p { (action_button(visit, Permission::Operate, &format!("Rebuild {}", projection.name), None)) }
+            }
+        }
+        (permission_note(visit, Permission::Operate))
+        p.note { "A rebuild folds every event again while the old list goes on serving, and says how many accounts differed." }
+    };
+    Ok(PageResponse::Page(PageContent { title: "Projections".to_owned(), nav_path: "/projections", content }))
+}
+
+fn parse_number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+fn projection_section(projection: &ProjectionJson) -> Markup {
+    html! {
+        section aria-label=(projection.name) {
+            h2 { (projection.name) }
+            dl.facts {
+                div { dt { "Position" } dd { (format_count(parse_number(&projection.position))) } }
+                div { dt { "Behind by" } dd { (format_count(projection.lag)) " events" } }
+                div { dt { "Last rebuild" } dd { @match &projection.last_rebuild {
+                    Some(last) => {
+                        (time_element(&last.at)) ": " (format_count(parse_number(&last.events))) " events, " (format_count(last.differences)) " accounts differed"
+                    },
+                    None => "none since the start",
+                } } }
+            }
+            @if let Some(RebuildProgressJson { position, of }) = &projection.rebuilding {
+                p role="status" {
+                    label { "Rebuilding: " (format_count(parse_number(position))) " of " (format_count(parse_number(of))) " "
+                        progress value=(position) max=(of) {} }
+                }
+            }
+        }
+    }
+}
+
+/// A rebuild is begun.
+pub(super) async fn submit_rebuild(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let name = visit.form_value("projection").filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()));
+    let name = name.ok_or_else(|| PageError::bad_request("Say which projection."))?;
+    visit.send_json("POST", &format!("projections/{name}/rebuild"), &Value::Null).await?;
+    Ok(PageResponse::Redirect("/projections".to_owned()))
+}
+
+/// `/log`
+pub(super) async fn log_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let (checkpoint, key) = (visit.get_text("log/checkpoint").await?, visit.get_text("log/public-key").await?);
+    let size = checkpoint.lines().nth(1).unwrap_or_default();
+    let (from, to) = (visit.query_value("from"), visit.query_value("to"));
+    let found: Option<Result<ConsistencyProofJson, PageError>> = match from {
+        None => None,
+        Some(from) => {
+            Some(visit.get_json(&with_query("log/proof/consistency", &[("from", Some(from)), ("to", to)])).await)
+        }
+    };
+    let content = html! {
+        h1 { "Log" }
+        section aria-labelledby="checkpoint" {
+            h2 #checkpoint { "Checkpoint, as of now" }
+            p { "Name, size and root of the log, signed (C2SP checkpoint, RFC 6962 tree). Keep it: a later log must go on from it." }
+            pre.lines tabindex="0" role="region" aria-label="The checkpoint" { (checkpoint) }
+            p { "Who signs: " code { (key.trim()) } }
+        }
+        section #consistent aria-labelledby="between" {
+            h2 #between { "Is one log the beginning of the other?" }
+            form.slider method="get" action="/log#between" {
+                label for="from" { "from the size" }
+                input #from type="number" name="from" min="1" max=(size) value=(from.unwrap_or("1")) required;
+                label for="to" { "to the size" }
+                input #to type="number" name="to" min="1" max=(size) value=(to.unwrap_or(size)) required;
+                button { "Check" }
+            }
+            @match &found {
+                None => {}
+                Some(Err(trouble)) => p.error role="alert" { (trouble.message) },
+                Some(Ok(found)) => (consistency_result(found)),
+            }
+        }
+    };
+    Ok(PageResponse::Page(PageContent { title: "Log".to_owned(), nav_path: "/log", content }))
+}
+
+fn consistency_result(found: &ConsistencyProofJson) -> Markup {
+    let hash = |text: &String| STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    let proof: Option<Vec<[u8; 32]>> = found.proof.iter().map(hash).collect();
+    let roots = hash(&found.from_root).zip(hash(&found.to_root));
+    let holds = proof.zip(roots).is_some_and(|(proof, roots)| {
+        verify_consistency(parse_number(&found.from), Root(roots.0), parse_number(&found.to), Root(roots.1), &proof)
+    });
+    html! {
+        @if holds {
+            p.verdict.good role="status" { "It is: of what was in the log at size " (found.from) ", nothing was changed or taken away." }
+        } @else {
+            p.verdict.bad role="alert" { "The proof does not hold." }
+        }
+        dl.facts {
+            div { dt { "Root at " (found.from) } dd { code { (found.from_root) } } }
+            div { dt { "Root at " (found.to) } dd { code { (found.to_root) } } }
+        }
+        ol.steps { @for hash in &found.proof { li { code { (hash) } } } }
+    }
+}

@@ -1,0 +1,204 @@
+//! Paths to pages, and what every page has in common: who may see it, how long it takes, its line in the log.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Buf;
+use futures_util::{Stream, StreamExt};
+use tokio::time::timeout;
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use warp::path::FullPath;
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::layout::{self, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, parse_fields};
+use super::{
+    Console, account, accounts, administration, assets, deliveries, events, gateways, history, maintenance, overview,
+    proof, sign_in, webhooks,
+};
+use crate::access::AuthError;
+use crate::http::{ConsoleResponse, IncomingRequestId, PeerAddress, X_REQUEST_ID, authenticate_page};
+use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
+
+/// The first words of the paths at which there are pages; everything else is the API's.
+const PAGE_ROOTS: [&str; 13] = [
+    "",
+    "accounts",
+    "acts",
+    "assets",
+    "events",
+    "gateways",
+    "keys",
+    "log",
+    "projections",
+    "settings",
+    "sign-in",
+    "sign-out",
+    "webhooks",
+];
+
+/// All pages.
+pub(super) fn page_routes(
+    console: Console,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    warp::path::full()
+        .and_then(|path: FullPath| async move {
+            let first = path.as_str().split('/').nth(1).unwrap_or_default();
+            if PAGE_ROOTS.contains(&first) { Ok(path.as_str().to_owned()) } else { Err(warp::reject::not_found()) }
+        })
+        .and(warp::method())
+        .and(warp::query::raw().or_else(|_| async { Ok::<_, Rejection>((String::new(),)) }))
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<PeerAddress>())
+        .and(warp::body::stream())
+        .then(move |path, method, query: String, headers, peer: Option<PeerAddress>, body| {
+            let console = console.clone();
+            // Requests that no connection brings are those of tests.
+            let peer = peer.map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |PeerAddress(peer)| peer);
+            async move {
+                let mut response = handle(console, PageRequestHead { path, method, query, headers, peer }, body).await;
+                response.extensions_mut().insert(ConsoleResponse);
+                response
+            }
+        })
+}
+
+/// A request but for its body.
+struct PageRequestHead {
+    path: String,
+    method: Method,
+    query: String,
+    headers: HeaderMap,
+    peer: SocketAddr,
+}
+
+async fn handle<B: Buf>(
+    console: Console,
+    request: PageRequestHead,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Response {
+    let begun = Instant::now();
+    if let Some(name) = request.path.strip_prefix("/assets/") {
+        return assets::handle(name, &request.headers);
+    }
+    let IncomingRequestId { id, header } = console.inner.ids.read_or_generate(&request.headers);
+    let (method, path) = (request.method.clone(), request.path.clone());
+    let name = header.to_str().unwrap_or_default().to_owned();
+    let mut response = authenticate_and_handle(console, request, name, body).await;
+    let (status, micros) = (response.status().as_u16(), begun.elapsed().as_micros() as u64);
+    tracing::info!(%method, path, status, micros, request = %id, x_request_id = ?header, "answered");
+    response.headers_mut().insert(X_REQUEST_ID, header);
+    response
+}
+
+async fn authenticate_and_handle<B: Buf>(
+    console: Console,
+    request: PageRequestHead,
+    id: String,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Response {
+    let PageRequestHead { path, method, query, headers, peer } = request;
+    // What a script asks for is no whole page, and a stream is none either.
+    let is_stream = headers.get("accept").is_some_and(|accept| accept == "text/event-stream");
+    let is_part = is_stream || headers.contains_key("hx-request");
+    let changes = match method {
+        Method::GET | Method::HEAD => false,
+        Method::POST => true,
+        _ => {
+            let trouble =
+                PageError { status: StatusCode::METHOD_NOT_ALLOWED, message: "Pages take GET and POST.".to_owned() };
+            let mut response = layout::error_page(&trouble, None);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            return response;
+        }
+    };
+    let form = match timeout(BODY_TIMEOUT, read_form(body)).await {
+        Ok(Ok(form)) => form,
+        Ok(Err(trouble)) => return layout::error_page(&trouble, None),
+        Err(_) => {
+            return layout::error_page(
+                &PageError { status: StatusCode::REQUEST_TIMEOUT, message: "The form came too slowly.".to_owned() },
+                None,
+            );
+        }
+    };
+    let (form, query) = (parse_fields(&form), parse_fields(query.as_bytes()));
+    let door = console.inner.authenticator.clone();
+    if path == "/sign-in" {
+        return sign_in::sign_in(&console, &headers, peer.ip(), &query, &form, changes).await;
+    }
+    let pass = match authenticate_page(&door, &headers, peer.ip(), console.inner.is_tls, changes).await {
+        Ok(pass) => pass,
+        Err(AuthError::MissingKey | AuthError::SignedOut) if !changes => {
+            return sign_in::redirect_to_sign_in(&path, &query, is_part);
+        }
+        Err(denied) => return layout::auth_error_page(denied),
+    };
+    if path == "/sign-out" {
+        return sign_in::sign_out(&console, &headers, changes);
+    }
+    let limit = console.inner.request_timeout;
+    let visit = ConsolePageRequest { console, auth: pass, peer, id, path, query, headers, form };
+    let answered = timeout(limit, dispatch(&visit, changes)).await;
+    let late = || {
+        let words = format!("There was no answer within {limit:?}; what was asked may have been done, or be done yet.");
+        Err(PageError { status: StatusCode::SERVICE_UNAVAILABLE, message: words })
+    };
+    match answered.unwrap_or_else(|_| late()) {
+        Ok(answer) => layout::respond(answer, &visit),
+        Err(trouble) => layout::error_page(&trouble, Some(&visit)),
+    }
+}
+
+/// The page that a path names, or what a form at it asks for.
+async fn dispatch(visit: &ConsolePageRequest, changes: bool) -> Result<PageResponse, PageError> {
+    let segments: Vec<&str> = visit.path.split('/').skip(1).collect();
+    match (changes, &segments[..]) {
+        (false, [""]) => overview::page(visit).await,
+        (false, ["accounts"]) => accounts::page(visit).await,
+        (false, ["accounts", "export"]) => accounts::export(visit).await,
+        (true, ["accounts"]) => accounts::submit_order(visit).await,
+        (false, ["accounts", number]) => account::page(visit, number).await,
+        (false, ["accounts", number, "verify"]) => proof::page(visit, number).await,
+        (false, ["accounts", number, "bundle"]) => proof::download_bundle(visit, number).await,
+        (false, ["accounts", number, "events", version]) => history::event_page(visit, number, version).await,
+        (false, ["events"]) => events::page(visit).await,
+        (false, ["events", "live"]) => events::live_stream(visit).await,
+        (false, ["webhooks"]) => webhooks::page(visit).await,
+        (false, ["webhooks", channel]) => webhooks::channel_page(visit, channel).await,
+        (true, ["webhooks", channel]) => webhooks::submit_action(visit, channel).await,
+        (false, ["webhooks", channel, "deliveries", position]) => deliveries::page(visit, channel, position).await,
+        (true, ["webhooks", channel, "deliveries", position]) => deliveries::resend(visit, channel, position).await,
+        (false, ["gateways"]) => gateways::page(visit).await,
+        (true, ["gateways"]) => gateways::submit_reconcile(visit).await,
+        (false, ["projections"]) => maintenance::projections_page(visit).await,
+        (true, ["projections"]) => maintenance::submit_rebuild(visit).await,
+        (false, ["log"]) => maintenance::log_page(visit).await,
+        (false, ["keys"]) => administration::keys_page(visit).await,
+        (true, ["keys"]) => administration::submit_key_form(visit).await,
+        (false, ["settings"]) => administration::settings_page(visit).await,
+        (false, ["acts"]) => administration::audit_log_page(visit).await,
+        _ => Err(PageError::not_found()),
+    }
+}
+
+/// The form that a body has, as it came.
+async fn read_form<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Result<Vec<u8>, PageError> {
+    let mut whole = Vec::new();
+    let mut body = std::pin::pin!(body);
+    while let Some(piece) = body.next().await {
+        let mut piece = piece.map_err(|_| PageError::bad_request("The form did not come whole."))?;
+        if whole.len() + piece.remaining() > PAGE_FORM_BYTES {
+            let words = format!("The form has more than {PAGE_FORM_BYTES} bytes; select fewer accounts.");
+            return Err(PageError { status: StatusCode::PAYLOAD_TOO_LARGE, message: words });
+        }
+        while piece.has_remaining() {
+            let chunk = piece.chunk();
+            whole.extend_from_slice(chunk);
+            let length = chunk.len();
+            piece.advance(length);
+        }
+    }
+    Ok(whole)
+}

@@ -1,0 +1,138 @@
+//! Signing in, with an API key that is shown once, and out.
+
+use std::net::IpAddr;
+
+use maud::html;
+use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
+use warp::reply::Response;
+use zeroize::Zeroizing;
+
+use super::Console;
+use super::layout::{self, redirect};
+use super::page_request::{FormFields, PageError, with_query};
+use crate::access::{AuthError, Credentials};
+use crate::domain::Permission;
+use crate::http::{is_same_origin, session_cookie, session_from_cookie};
+
+/// Sends whoever is not signed in to where they can be, and back afterwards.
+pub(super) fn redirect_to_sign_in(path: &str, query: &FormFields, is_part: bool) -> Response {
+    let parameters: Vec<(&str, Option<&str>)> =
+        query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
+    let here = with_query(path, &parameters);
+    let to = with_query("/sign-in", &[("next", Some(here.as_str()).filter(|here| *here != "/"))]);
+    if !is_part {
+        return redirect(&to);
+    }
+    // A script that asks for a part of a page would put the form into it: it is told to ask for the whole page.
+    let mut response = Response::new(Vec::new().into());
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response.headers_mut().insert("hx-refresh", HeaderValue::from_static("true"));
+    response
+}
+
+/// `/sign-in`: the form, and what it sends.
+pub(super) async fn sign_in(
+    console: &Console,
+    headers: &HeaderMap,
+    from: IpAddr,
+    query: &FormFields,
+    form: &FormFields,
+    changes: bool,
+) -> Response {
+    let field = |fields: &FormFields, name: &str| {
+        fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let next = safe_return_path(&field(if changes { form } else { query }, "next"));
+    if console.inner.authenticator.keys().allows_anonymous() {
+        return redirect(&next);
+    }
+    if !changes {
+        return sign_in_page(&next, None);
+    }
+    if !is_same_origin(headers) {
+        return layout::auth_error_page(AuthError::ForeignOrigin);
+    }
+    let key = Zeroizing::new(field(form, "key"));
+    let door = &console.inner.authenticator;
+    let pass = match door.authenticate(Credentials::ApiKey(key.trim()), from).await {
+        Ok(pass) => pass,
+        Err(denied) => {
+            door.count_error(denied);
+            return sign_in_page(&next, Some(&denied.into()));
+        }
+    };
+    if let Err(denied) = pass.require(Permission::Read) {
+        return sign_in_page(&next, Some(&denied.into()));
+    }
+    match door.sign_in(&pass) {
+        Ok(session) => {
+            let mut response = redirect(&next);
+            let cookie = Zeroizing::new(session_cookie(&session, console.inner.is_tls));
+            response
+                .headers_mut()
+                .extend(HeaderValue::from_str(&cookie).map(|cookie| (header::SET_COOKIE, cookie)).ok());
+            response
+        }
+        Err(error) => layout::error_page(&PageError::internal(&error), None),
+    }
+}
+
+/// `/sign-out`
+pub(super) fn sign_out(console: &Console, headers: &HeaderMap, changes: bool) -> Response {
+    if !changes {
+        return redirect("/");
+    }
+    if let Some(session) = session_from_cookie(headers, console.inner.is_tls) {
+        console.inner.authenticator.sign_out(session);
+    }
+    let mut response = redirect("/sign-in");
+    let cookie = session_cookie("", console.inner.is_tls);
+    response.headers_mut().extend(HeaderValue::from_str(&cookie).map(|cookie| (header::SET_COOKIE, cookie)).ok());
+    response
+}
+
+/// Where to go after signing in: a page of this console, whatever the URL says.
+fn safe_return_path(asked: &str) -> String {
+    let is_here = asked.starts_with('/')
+        && !asked.starts_with("//")
+        && asked.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_here { asked.to_owned() } else { "/".to_owned() }
+}
+
+fn sign_in_page(next: &str, trouble: Option<&PageError>) -> Response {
+    let status = trouble.map_or(StatusCode::OK, |trouble| trouble.status);
+    let content = html! {
+        form.card.sign-in method="post" action="/sign-in" {
+            h1 { "Sign in" }
+            p { "With an API key of the role auditor, operator or admin. It is not kept: this browser gets a session that ends "
+                "after half an hour without use, after twelve hours, or with the key." }
+            @if let Some(trouble) = trouble { p.error role="alert" { (trouble.message) } }
+            label for="key" { "API key" }
+            input #key name="key" type="password" autocomplete="current-password" spellcheck="false" required
+                autofocus placeholder="muster_1_…" aria-invalid=[trouble.map(|_| "true")];
+            input type="hidden" name="next" value=(next);
+            button.primary { "Sign in" }
+        }
+    };
+    layout::signed_out_page("Sign in", status, &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_return_path;
+
+    #[test]
+    fn one_comes_back_to_a_page_of_the_console_only() {
+        for (asked, to) in [
+            ("/accounts?status=2", "/accounts?status=2"),
+            ("", "/"),
+            ("https://example.com", "/"),
+            ("//example.com", "/"),
+            ("/\\example.com", "/"),
+            ("/\r\nset-cookie: x", "/"),
+            ("/\t/example.com", "/"),
+        ] {
+            assert_eq!(safe_return_path(asked), to, "{asked:?}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! How much happens a second: looked at each second, and remembered for the length of a chart.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::Console;
+use crate::limits::{CHART_INTERVAL, CHART_POINTS};
+
+/// What was counted of late. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct ThroughputHistory {
+    samples: Arc<Mutex<ThroughputSamples>>,
+}
+
+#[derive(Default)]
+struct ThroughputSamples {
+    /// The last figures; none before the first look.
+    last: Option<[u64; 2]>,
+    /// How much came to each since the look before, the latest last.
+    points: VecDeque<[u64; 2]>,
+}
+
+impl ThroughputHistory {
+    /// How many events happened, and how many webhooks were sent, in each of the last seconds.
+    pub(super) fn points(&self) -> [Vec<u64>; 2] {
+        let counted = self.lock();
+        [0, 1].map(|at| counted.points.iter().map(|point| point[at]).collect())
+    }
+
+    fn add_sample(&self, figures: [u64; 2]) {
+        let mut counted = self.lock();
+        if let Some(last) = counted.last.replace(figures) {
+            if counted.points.len() == CHART_POINTS {
+                counted.points.pop_front();
+            }
+            counted.points.push_back([0, 1].map(|at| figures[at].saturating_sub(last[at])));
+        }
+    }
+
+    // Figures are put in whole.
+    fn lock(&self) -> MutexGuard<'_, ThroughputSamples> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Console {
+    /// Looks at these figures, which only grow, each second until `stop`.
+    pub async fn sample_throughput(self, figures: impl Fn() -> [u64; 2], stop: CancellationToken) {
+        let mut seconds = interval(CHART_INTERVAL);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while stop.run_until_cancelled(seconds.tick()).await.is_some() {
+            self.inner.throughput.add_sample(figures());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_has_what_came_since_the_look_before() {
+        let counting = ThroughputHistory::default();
+        for figures in [[100, 7], [150, 7], [150, 9]] {
+            counting.add_sample(figures);
+        }
+        assert_eq!(counting.points(), [vec![50, 0], vec![0, 2]]);
+        (0..=CHART_POINTS as u64).for_each(|at| counting.add_sample([150 + at, 9]));
+        assert_eq!(counting.points()[0].len(), CHART_POINTS);
+        assert_eq!(counting.points()[0].last(), Some(&1));
+    }
+}

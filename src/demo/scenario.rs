@@ -1,0 +1,159 @@
+//! Which accounts there are, what is asked of them, and what is to be told of each. Pure.
+
+use serde_json::{Value, json};
+
+/// A part of the story: what is asked one after the other, and how many webhooks come of it.
+pub(super) struct ScenarioStep {
+    pub(super) title: &'static str,
+    pub(super) requests: Vec<DemoRequest>,
+    pub(super) webhooks: usize,
+}
+
+/// A call of the API.
+pub(super) struct DemoRequest {
+    /// The endpoint, as in `batchOnline`.
+    pub(super) endpoint: &'static str,
+    pub(super) path: &'static str,
+    /// None for a GET.
+    pub(super) body: Option<Value>,
+    /// What is asked, in words.
+    pub(super) summary: String,
+}
+
+/// An account of the story.
+pub(super) struct DemoAccount {
+    pub(super) number: &'static str,
+    /// What the simulator has for it.
+    pub(super) simulated_outcome: &'static str,
+    /// What is told of it, in order, in the words of the timeline.
+    pub(super) expected_webhooks: &'static [&'static str],
+}
+
+const ONLINE_THEN_OFFLINE: &[&str] = &["online-coming", "online", "offline-coming", "offline"];
+const SUCCEEDS: &str = "succeeds";
+
+/// A dozen accounts, six of them with a fate, and a number that is registered.
+pub(super) const DEMO_ACCOUNTS: [DemoAccount; 13] = [
+    DemoAccount {
+        number: "861821720001",
+        simulated_outcome: "pairing fails",
+        expected_webhooks: &["online-coming", "offline 1001"],
+    },
+    DemoAccount {
+        number: "861821720002",
+        simulated_outcome: "the network fails",
+        expected_webhooks: &["online-coming", "offline 1002"],
+    },
+    DemoAccount {
+        number: "861821720003",
+        simulated_outcome: "is banned",
+        expected_webhooks: &["online-coming", "online", "banned"],
+    },
+    DemoAccount {
+        number: "861821720004",
+        simulated_outcome: "never answers",
+        expected_webhooks: &["online-coming", "offline 1002"],
+    },
+    DemoAccount {
+        number: "861821720005",
+        simulated_outcome: "cannot be registered",
+        expected_webhooks: &["online-coming", "online", "registration failed", "offline-coming", "offline"],
+    },
+    DemoAccount {
+        number: "861821720006",
+        simulated_outcome: "drops once",
+        expected_webhooks: &["online-coming", "online", "offline 1002"],
+    },
+    DemoAccount { number: "861821720007", simulated_outcome: SUCCEEDS, expected_webhooks: ONLINE_THEN_OFFLINE },
+    DemoAccount { number: "861821720008", simulated_outcome: SUCCEEDS, expected_webhooks: ONLINE_THEN_OFFLINE },
+    DemoAccount { number: "861821720009", simulated_outcome: SUCCEEDS, expected_webhooks: ONLINE_THEN_OFFLINE },
+    DemoAccount { number: "861821720010", simulated_outcome: SUCCEEDS, expected_webhooks: ONLINE_THEN_OFFLINE },
+    DemoAccount { number: "861821720011", simulated_outcome: SUCCEEDS, expected_webhooks: ONLINE_THEN_OFFLINE },
+    DemoAccount { number: "861821720012", simulated_outcome: SUCCEEDS, expected_webhooks: ONLINE_THEN_OFFLINE },
+    DemoAccount {
+        number: "86182172623211",
+        simulated_outcome: "is registered",
+        expected_webhooks: &["registration failed", "registered"],
+    },
+];
+
+/// How many of the heroes are imported; the others are registered.
+const IMPORTED_ACCOUNTS: usize = 12;
+
+/// The story, in order.
+pub(super) fn steps() -> Vec<ScenarioStep> {
+    let dozen =
+        || json!({"whatsAppList": DEMO_ACCOUNTS[..IMPORTED_ACCOUNTS].iter().map(import_item).collect::<Vec<_>>()});
+    let online = &["online-coming", "online", "offline 1001", "offline 1002", "banned"];
+    vec![
+        ScenarioStep {
+            title: "Accounts are imported and brought online; each meets its fate",
+            requests: vec![
+                batch_request("batchInsert", "/group-dispatch-api/whatsapp/batchInsert", dozen(), "12 accounts"),
+                batch_request(
+                    "batchOnline",
+                    "/group-dispatch-api/whatsapp/batchOnline",
+                    dozen(),
+                    "the same 12 accounts",
+                ),
+            ],
+            webhooks: count_expected(online),
+        },
+        ScenarioStep {
+            title: "One number is registered, for another no code can be sent",
+            requests: vec![submit_phone("182172623211"), submit_phone("1821720005"), submit_verify_code("654321")],
+            webhooks: count_expected(&["registration failed"]),
+        },
+        ScenarioStep {
+            title: "The wrong code left the registration open; now comes the right one",
+            requests: vec![submit_verify_code("123456")],
+            webhooks: count_expected(&["registered"]),
+        },
+        ScenarioStep {
+            title: "Everything is recycled",
+            requests: vec![batch_request(
+                "batchRecycle",
+                "/group-dispatch-api/whatsapp/batchRecycle",
+                json!({}),
+                "all accounts",
+            )],
+            webhooks: count_expected(&["offline-coming", "offline"]),
+        },
+        ScenarioStep {
+            title: "Where everybody stands",
+            requests: vec![DemoRequest {
+                endpoint: "queryWhatsAppStatus",
+                path: "/group-dispatch-api/whatsapp/queryWhatsAppStatus",
+                body: None,
+                summary: "all accounts".to_owned(),
+            }],
+            webhooks: 0,
+        },
+    ]
+}
+
+/// How many webhooks say one of these.
+fn count_expected(words: &[&str]) -> usize {
+    DEMO_ACCOUNTS.iter().flat_map(|hero| hero.expected_webhooks).filter(|told| words.contains(told)).count()
+}
+
+fn batch_request(endpoint: &'static str, path: &'static str, body: Value, words: &str) -> DemoRequest {
+    DemoRequest { endpoint, path, body: Some(body), summary: words.to_owned() }
+}
+
+fn submit_phone(phone: &str) -> DemoRequest {
+    let body = json!({"phone": phone, "verifyType": 0, "accountType": 1, "areaCode": "+86", "countryCode": "CN"});
+    let path = "/group-dispatch-api/register/submitPhone";
+    DemoRequest { endpoint: "submitPhone", path, body: Some(body), summary: format!("+86 {phone}") }
+}
+
+fn submit_verify_code(code: &str) -> DemoRequest {
+    let body = json!({"phone": "182172623211", "areaCode": "+86", "verifyCode": code});
+    let path = "/group-dispatch-api/register/submitVerifyCode";
+    DemoRequest { endpoint: "submitVerifyCode", path, body: Some(body), summary: "+86 182172623211".to_owned() }
+}
+
+fn import_item(hero: &DemoAccount) -> Value {
+    json!({"whatsApp": hero.number, "override": false, "name": hero.simulated_outcome, "publicKey": "", "privateKey": "",
+        "msgPublicKey": "", "msgPrivateKey": "", "accountId": ""})
+}

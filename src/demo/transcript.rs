@@ -1,0 +1,153 @@
+//! What was asked and told, in words, and the summary. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::Error;
+use super::caller::DemoResponse;
+use super::scenario::{DEMO_ACCOUNTS, DemoRequest};
+use crate::clock;
+use crate::domain::Timestamp;
+use crate::journal::JournalVerification;
+use crate::receiver::{ReceivedWebhook, WebhookSummary};
+
+/// What happened so far.
+pub(super) struct Transcript {
+    started_at: Timestamp,
+    is_colourful: bool,
+    /// What was told of each account, in order.
+    webhooks: BTreeMap<String, Vec<String>>,
+}
+
+/// The colours of a terminal (ECMA-48), by number.
+#[derive(Clone, Copy)]
+enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Grey = 90,
+}
+
+/// What is said first.
+pub(super) const OPENING: &str = "\
+muster demo: the service, a caller and a receiver of webhooks, in one process and a temporary directory.
+The built-in simulator stands for WhatsApp: the last four digits of a number choose its fate.
+  → asked over HTTP     ← told by webhook
+";
+
+/// Where the detail of a webhook begins, after its words.
+const DETAIL_COLUMN: usize = 23;
+
+impl Transcript {
+    pub(super) fn new(started_at: Timestamp, is_colourful: bool) -> Transcript {
+        Transcript { started_at, is_colourful, webhooks: BTreeMap::new() }
+    }
+
+    /// How many webhooks arrived.
+    pub(super) fn webhook_count(&self) -> usize {
+        self.webhooks.values().map(Vec::len).sum()
+    }
+
+    /// The line over a chapter.
+    pub(super) fn title(&self, title: &str) -> String {
+        format!("\n{title}\n")
+    }
+
+    /// The line of a request and its answer.
+    pub(super) fn request_line(&self, request: &DemoRequest, answer: &DemoResponse) -> String {
+        let DemoResponse { data, code, message } = answer;
+        let mut line = format!("{} → {:20} {:22}", self.time(clock::now()), request.endpoint, request.summary);
+        let _ = match data {
+            Value::Number(task) => write!(line, " {code} {message}, task {task}"),
+            Value::Array(rows) => write!(line, " {code} {message}, {}", count_statuses(rows)),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Object(_) => write!(line, " {code} {message}"),
+        };
+        line + "\n"
+    }
+
+    /// The line of a webhook, which is remembered.
+    pub(super) fn record_webhook(&mut self, told: &ReceivedWebhook) -> String {
+        let WebhookSummary { account, label: what, reason, instance_code, .. } = told.summary();
+        let words = match what {
+            Some("offline") if !reason.is_empty() => format!("offline {reason}"),
+            Some(what) => what.to_owned(),
+            None => told.body.to_string(),
+        };
+        let detail = match reason {
+            "1001" => "pairing failed, scan again",
+            "1002" => "network exception, change IP",
+            "" => instance_code,
+            reason => reason,
+        };
+        let mut line = format!("{} ← {account:20} ", self.time(told.received_at));
+        line += &self.colourize(&words, colour_of(&words));
+        if !detail.is_empty() {
+            let gap = " ".repeat(DETAIL_COLUMN.saturating_sub(words.len()));
+            line += &self.colourize(&format!("{gap}{detail}"), Colour::Grey);
+        }
+        line.push('\n');
+        self.webhooks.entry(account.to_owned()).or_default().push(words);
+        line
+    }
+
+    /// What was told of each account, and what the journal has.
+    pub(super) fn summary(&self, report: &JournalVerification) -> String {
+        let mut summary = format!("\n{:16} {:22} {}\n", "account", "fate", "told, in order");
+        for hero in &DEMO_ACCOUNTS {
+            let told = self.webhooks_of(hero.number).join(" → ");
+            let _ = writeln!(summary, "{:16} {:22} {told}", hero.number, hero.simulated_outcome);
+        }
+        let JournalVerification { events, blocks, accounts, root } = report;
+        let _ = write!(
+            summary,
+            "\n{} webhooks arrived, each account's in order.\n\
+             The journal has {events} events of {accounts} accounts in {blocks} blocks. Every record, chain and root was \
+             checked.\nIts root is {root}.\n",
+            self.webhook_count()
+        );
+        summary
+    }
+
+    /// Whether everything was told that should have been, in its order, and nothing else.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        for hero in &DEMO_ACCOUNTS {
+            let (told, expected) =
+                (self.webhooks_of(hero.number), hero.expected_webhooks.iter().map(|it| (*it).to_owned()).collect());
+            if told != expected {
+                return Err(Error::WebhooksDiffer { account: hero.number.to_owned(), told, expected });
+            }
+        }
+        Ok(())
+    }
+
+    fn webhooks_of(&self, account: &str) -> Vec<String> {
+        self.webhooks.get(account).cloned().unwrap_or_default()
+    }
+
+    fn time(&self, at: Timestamp) -> String {
+        let seconds = (at.0 - self.started_at.0) as f64 / 1e6;
+        self.colourize(&format!("{seconds:8.3} s"), Colour::Grey)
+    }
+
+    fn colourize(&self, text: &str, colour: Colour) -> String {
+        if self.is_colourful { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+    }
+}
+
+fn colour_of(words: &str) -> Colour {
+    match words {
+        "online" | "registered" => Colour::Green,
+        "online-coming" | "offline-coming" => Colour::Yellow,
+        "offline" => Colour::Grey,
+        _ => Colour::Red,
+    }
+}
+
+/// How many accounts stand where.
+fn count_statuses(rows: &[Value]) -> String {
+    let banned = rows.iter().filter(|row| row["status"] == 2).count();
+    let online = rows.iter().filter(|row| row["onlineStatus"] == 2).count();
+    format!("{} accounts: {online} online, {banned} banned", rows.len())
+}

@@ -1,0 +1,261 @@
+//! The small enumerations of the contract, each with the integer that stands for it there.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::limits::{REASON_BYTES, TASK_ID_MAX};
+
+/// Whether WhatsApp lets the account in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// In good standing.
+    Normal = 1,
+    /// Banned by WhatsApp.
+    Banned = 2,
+}
+
+/// Where the account stands between what callers asked for and what its gateway reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnlineStatus {
+    /// Asked online, not there yet.
+    OnlineComing = 1,
+    /// Connected.
+    Online = 2,
+    /// Asked offline, not there yet.
+    OfflineComing = 3,
+    /// Not connected.
+    Offline = 4,
+}
+
+/// The kind of WhatsApp account (`whatsappType`, `accountType`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccountType {
+    /// An account of a person.
+    Personal = 1,
+    /// A WhatsApp Business account.
+    Business = 2,
+}
+
+/// How a verification code reaches the phone (`verifyType`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VerifyType {
+    /// A text message.
+    Sms = 0,
+    /// A spoken call.
+    Voice = 1,
+    /// The caller's number is the code.
+    MissedCall = 2,
+    /// Inside another WhatsApp client.
+    Internal = 3,
+}
+
+/// An integer that stands for nothing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be {allowed}, not {found}")]
+pub struct UnknownEnumValue {
+    /// What was given.
+    pub found: i64,
+    /// What may be given, in words.
+    pub allowed: &'static str,
+}
+
+/// A moment: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Timestamp(pub i64);
+
+/// The id of a registration task: positive, rising, at most 2,147,483,647.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TaskId(u32);
+
+/// Why something failed, in a gateway's words; empty where there is nothing to say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reason(String);
+
+// === impl Status ===
+
+impl Status {
+    /// The contract's integer.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The status that a stored integer stands for.
+    pub fn from_code(code: u8) -> Option<Status> {
+        match code {
+            1 => Some(Status::Normal),
+            2 => Some(Status::Banned),
+            _ => None,
+        }
+    }
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Normal => "normal",
+            Status::Banned => "banned",
+        }
+    }
+}
+
+// === impl OnlineStatus ===
+
+impl OnlineStatus {
+    /// The contract's integer.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The status that a stored integer stands for.
+    pub fn from_code(code: u8) -> Option<OnlineStatus> {
+        match code {
+            1 => Some(OnlineStatus::OnlineComing),
+            2 => Some(OnlineStatus::Online),
+            3 => Some(OnlineStatus::OfflineComing),
+            4 => Some(OnlineStatus::Offline),
+            _ => None,
+        }
+    }
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnlineStatus::OnlineComing => "online-coming",
+            OnlineStatus::Online => "online",
+            OnlineStatus::OfflineComing => "offline-coming",
+            OnlineStatus::Offline => "offline",
+        }
+    }
+
+    /// Whether callers want the account online.
+    pub fn is_desired_online(self) -> bool {
+        match self {
+            OnlineStatus::OnlineComing | OnlineStatus::Online => true,
+            OnlineStatus::OfflineComing | OnlineStatus::Offline => false,
+        }
+    }
+
+    /// Whether something was asked of the gateway that it has not answered yet.
+    pub fn is_coming(self) -> bool {
+        match self {
+            OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => true,
+            OnlineStatus::Online | OnlineStatus::Offline => false,
+        }
+    }
+}
+
+// === impl AccountType ===
+
+impl AccountType {
+    /// The contract's integer.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl TryFrom<i64> for AccountType {
+    type Error = UnknownEnumValue;
+
+    fn try_from(code: i64) -> Result<AccountType, UnknownEnumValue> {
+        match code {
+            1 => Ok(AccountType::Personal),
+            2 => Ok(AccountType::Business),
+            found => Err(UnknownEnumValue { found, allowed: "1 (personal) or 2 (business)" }),
+        }
+    }
+}
+
+// === impl VerifyType ===
+
+impl VerifyType {
+    /// The contract's integer.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl TryFrom<i64> for VerifyType {
+    type Error = UnknownEnumValue;
+
+    fn try_from(code: i64) -> Result<VerifyType, UnknownEnumValue> {
+        match code {
+            0 => Ok(VerifyType::Sms),
+            1 => Ok(VerifyType::Voice),
+            2 => Ok(VerifyType::MissedCall),
+            3 => Ok(VerifyType::Internal),
+            found => Err(UnknownEnumValue {
+                found,
+                allowed: "0 (sms), 1 (voice), 2 (missed call) or 3 (internal verification)",
+            }),
+        }
+    }
+}
+
+// === impl Timestamp ===
+
+impl Timestamp {
+    /// The moment `later` after this one.
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(i64::try_from(later.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+// === impl TaskId ===
+
+impl TaskId {
+    /// The task with this id; none for 0 and beyond the largest.
+    pub fn new(id: u32) -> Option<TaskId> {
+        (1..=TASK_ID_MAX).contains(&id).then_some(TaskId(id))
+    }
+
+    /// The id as an integer.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The contract's code: pairing failed, scan again.
+    pub const PAIRING_FAILED: &'static str = "1001";
+    /// The contract's code: network exception, change IP.
+    pub const NETWORK: &'static str = "1002";
+
+    /// A reason in these words, cut at [`REASON_BYTES`].
+    pub fn new(words: impl Into<String>) -> Reason {
+        Reason(truncate_reason(words.into()))
+    }
+
+    /// No reason.
+    pub fn none() -> Reason {
+        Reason(String::new())
+    }
+
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the account has to be paired again by a person before it can come online.
+    pub fn is_pairing_failure(&self) -> bool {
+        self.0 == Reason::PAIRING_FAILED
+    }
+}
+
+/// A gateway's words, cut at [`REASON_BYTES`]: however long they are, they never stop an event.
+pub(super) fn truncate_reason(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(REASON_BYTES));
+    words
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

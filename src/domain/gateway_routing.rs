@@ -1,0 +1,250 @@
+//! Which way to WhatsApp serves which account.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{AccountNumber, AccountType};
+use crate::limits::{ACCOUNT_DIGITS_MAX, REGISTER_CALLS};
+
+/// A way to WhatsApp.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum GatewayKind {
+    /// The built-in one, for trying things out.
+    #[default]
+    Simulator = 0,
+    /// An operator's own process, over the bridge's protocol.
+    Bridge = 1,
+    /// Meta's WhatsApp Business Cloud API.
+    CloudApi = 2,
+}
+
+/// A call that a provider counts against a number, or carries out again each time it is made. It is on record before it
+/// is made: whoever comes after a crash knows that it may have been.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProviderCall {
+    /// To have a verification code sent.
+    RequestCode = 1,
+    /// To register the number.
+    Register = 2,
+    /// To take its registration back.
+    Deregister = 3,
+}
+
+/// Which gateway serves one number, by the type of its account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GatewayChoice {
+    /// As a personal account.
+    pub personal: GatewayKind,
+    /// As a business account.
+    pub business: GatewayKind,
+}
+
+/// Which gateway serves which account.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GatewayRouting {
+    /// Where no rule fits.
+    pub default: GatewayKind,
+    /// The first that fits decides.
+    pub rules: Vec<RoutingRule>,
+}
+
+/// One rule of it, as in `business=cloud_api` or `49=bridge`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoutingRule {
+    /// Whom it is about.
+    pub condition: RoutingCondition,
+    /// Who serves them.
+    pub gateway: GatewayKind,
+}
+
+/// Whom a rule is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoutingCondition {
+    /// Accounts of this type.
+    Type(AccountType),
+    /// Numbers that begin with these digits.
+    Prefix(u64),
+}
+
+/// A text that is no rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be an account type or the first digits of numbers, then = and a gateway, as in business=cloud_api or 49=bridge"
+)]
+pub struct MalformedRoutingRule;
+
+// === impl GatewayKind ===
+
+impl GatewayKind {
+    /// All of them.
+    pub const ALL: [GatewayKind; 3] = [GatewayKind::Simulator, GatewayKind::Bridge, GatewayKind::CloudApi];
+
+    /// The number that stands for it where it is stored.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The gateway that a stored number stands for.
+    pub fn from_code(code: u8) -> Option<GatewayKind> {
+        GatewayKind::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// One word for it, as the settings have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            GatewayKind::Simulator => "simulator",
+            GatewayKind::Bridge => "bridge",
+            GatewayKind::CloudApi => "cloud_api",
+        }
+    }
+
+    /// The gateway of that name.
+    pub fn from_name(name: &str) -> Option<GatewayKind> {
+        GatewayKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+// === impl ProviderCall ===
+
+impl ProviderCall {
+    /// The number that stands for it where it is stored.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The call that a stored number stands for.
+    pub fn from_code(code: u8) -> Option<ProviderCall> {
+        match code {
+            1 => Some(ProviderCall::RequestCode),
+            2 => Some(ProviderCall::Register),
+            3 => Some(ProviderCall::Deregister),
+            _ => None,
+        }
+    }
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProviderCall::RequestCode => "request_code",
+            ProviderCall::Register => "register",
+            ProviderCall::Deregister => "deregister",
+        }
+    }
+
+    /// How many of its kind a provider takes of one number in [`REGISTER_CALLS_WITHIN`](crate::limits::REGISTER_CALLS_WITHIN);
+    /// none if it does not count them.
+    pub fn budget(self) -> Option<usize> {
+        match self {
+            ProviderCall::RequestCode => None,
+            ProviderCall::Register | ProviderCall::Deregister => Some(REGISTER_CALLS),
+        }
+    }
+}
+
+// === impl Routing, Choice ===
+
+impl GatewayRouting {
+    /// Who serves this number.
+    pub fn choice_for(&self, account: AccountNumber) -> GatewayChoice {
+        let gateway = |account_type| {
+            let fits = |rule: &&RoutingRule| rule.condition.matches(account, account_type);
+            self.rules.iter().find(fits).map_or(self.default, |rule| rule.gateway)
+        };
+        GatewayChoice { personal: gateway(AccountType::Personal), business: gateway(AccountType::Business) }
+    }
+
+    /// Whether it may lead to this gateway.
+    pub fn uses(&self, kind: GatewayKind) -> bool {
+        self.default == kind || self.rules.iter().any(|rule| rule.gateway == kind)
+    }
+}
+
+impl GatewayChoice {
+    /// Who serves it as an account of this type.
+    pub fn gateway_for(self, account_type: AccountType) -> GatewayKind {
+        match account_type {
+            AccountType::Personal => self.personal,
+            AccountType::Business => self.business,
+        }
+    }
+}
+
+// === impl Rule ===
+
+impl RoutingCondition {
+    fn matches(self, account: AccountNumber, account_type: AccountType) -> bool {
+        match self {
+            RoutingCondition::Type(of) => of == account_type,
+            RoutingCondition::Prefix(digits) => {
+                let mut number = account.get();
+                while number > digits {
+                    number /= 10;
+                }
+                number == digits
+            }
+        }
+    }
+}
+
+impl FromStr for RoutingRule {
+    type Err = MalformedRoutingRule;
+
+    fn from_str(text: &str) -> Result<RoutingRule, MalformedRoutingRule> {
+        let (whom, gateway) = text.split_once('=').ok_or(MalformedRoutingRule)?;
+        let gateway = GatewayKind::from_name(gateway.trim()).ok_or(MalformedRoutingRule)?;
+        let whom = match whom.trim() {
+            "personal" => RoutingCondition::Type(AccountType::Personal),
+            "business" => RoutingCondition::Type(AccountType::Business),
+            digits => {
+                let is_prefix = (1..=ACCOUNT_DIGITS_MAX).contains(&digits.len())
+                    && digits.bytes().all(|byte| byte.is_ascii_digit())
+                    && !digits.starts_with('0');
+                RoutingCondition::Prefix(digits.parse().ok().filter(|_| is_prefix).ok_or(MalformedRoutingRule)?)
+            }
+        };
+        Ok(RoutingRule { condition: whom, gateway })
+    }
+}
+
+impl fmt::Display for RoutingRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.condition {
+            RoutingCondition::Type(AccountType::Personal) => f.write_str("personal")?,
+            RoutingCondition::Type(AccountType::Business) => f.write_str("business")?,
+            RoutingCondition::Prefix(digits) => write!(f, "{digits}")?,
+        }
+        write!(f, "={}", self.gateway.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_fits_decides() {
+        let rules = ["8618=bridge", "business=cloud_api", "49=bridge"].map(|rule| rule.parse().unwrap()).to_vec();
+        let routing = GatewayRouting { default: GatewayKind::Simulator, rules };
+        for (account, personal, business) in [
+            ("861821726231", "bridge", "bridge"),
+            ("861721726231", "simulator", "cloud_api"),
+            ("4915112345678", "bridge", "cloud_api"),
+            ("15550783881", "simulator", "cloud_api"),
+        ] {
+            let choice = routing.choice_for(account.parse().unwrap());
+            assert_eq!([choice.personal.name(), choice.business.name()], [personal, business], "{account}");
+        }
+    }
+
+    #[test]
+    fn rules_are_written_as_they_are_read() {
+        for text in ["personal=bridge", "business=cloud_api", "49=simulator", "861821726231=bridge"] {
+            assert_eq!(text.parse::<RoutingRule>().unwrap().to_string(), text);
+        }
+        for text in
+            ["", "49", "=bridge", "049=bridge", "49=bridges", "+49=bridge", "both=bridge", "1234567890123456=bridge"]
+        {
+            assert_eq!(text.parse::<RoutingRule>(), Err(MalformedRoutingRule), "{text}");
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! JSON from a gateway: values, lists and objects, strictly typed, and the sentence that names the field at fault.
+//!
+//! What is at fault is told by its kind and never repeated: a gateway that mixes fields up may have put a secret there.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+
+use crate::domain::{AccountNumber, escape_controls};
+use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, BRIDGE_TEXT_BYTES, FIELD_PATH_BYTES};
+
+/// Why a body is malformed: one sentence that names the field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BridgeBodyError(String);
+
+impl BridgeBodyError {
+    /// A fault of the field at `path`; `words` go on from its name.
+    pub(super) fn at(path: &str, words: impl Display) -> BridgeBodyError {
+        let path = escape_controls(path);
+        match path.floor_char_boundary(FIELD_PATH_BYTES) {
+            _ if path == "." => BridgeBodyError(format!("the body {words}")),
+            all if all == path.len() => BridgeBodyError(format!("{path} {words}")),
+            end => BridgeBodyError(format!("{}… {words}", &path[..end])),
+        }
+    }
+
+    /// A field that must be there is not.
+    pub(super) fn missing(path: &str) -> BridgeBodyError {
+        BridgeBodyError::at(path, "is missing; it is required")
+    }
+}
+
+/// Reads all of `body`.
+pub(super) fn read_body<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, BridgeBodyError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = T::deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    // Keeping the path costs time, so only a faulty body is read with it.
+    read.map_err(|_| explain_fault::<T>(body))
+}
+
+fn explain_fault<'de, T: Deserialize<'de>>(body: &'de [u8]) -> BridgeBodyError {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut track = serde_path_to_error::Track::new();
+    let found = T::deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let Err(error) = found.and_then(|_| json.end()) else { return BridgeBodyError::at(".", "is malformed") };
+    let (line, column) = (error.line(), error.column());
+    let words = error.to_string();
+    let words = words.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&words);
+    match error.classify() {
+        Category::Data => {
+            BridgeBodyError::at(&track.path().to_string(), format_args!("{words} (line {line}, column {column})"))
+        }
+        Category::Syntax | Category::Eof | Category::Io => {
+            BridgeBodyError::at(".", format_args!("is not valid JSON: {words} (line {line}, column {column})"))
+        }
+    }
+}
+
+/// What a single value may be.
+pub(super) trait Scalar<'de>: Sized {
+    /// As in "a string".
+    const EXPECTED: &'static str;
+
+    /// How it is described to those who send it.
+    fn json_schema() -> ObjectBuilder;
+
+    /// From a text.
+    fn from_text(_: Cow<'de, str>) -> Result<Self, String> {
+        Err(wrong_kind::<Self>("a string"))
+    }
+
+    /// From a whole number.
+    fn from_number(_: u64) -> Result<Self, String> {
+        Err(wrong_kind::<Self>("a number"))
+    }
+}
+
+fn wrong_kind<'de, S: Scalar<'de>>(found: &str) -> String {
+    format!("must be {}, not {found}", S::EXPECTED)
+}
+
+/// The methods by which a visitor refuses kinds of values, naming the kind alone.
+macro_rules! refuse {
+    ($is:expr, not $($kind:ident)+) => { $(refuse!(@ $kind $is);)+ };
+    (@ boolean $is:expr) => { refuse!(@@ visit_bool(bool), $is, "a boolean"); };
+    (@ number $is:expr) => { refuse!(@@ visit_u64(u64), $is, "a number"); };
+    (@ negative $is:expr) => { refuse!(@@ visit_i64(i64), $is, "a negative number"); };
+    (@ fraction $is:expr) => { refuse!(@@ visit_f64(f64), $is, "a fraction or a number out of range"); };
+    (@ string $is:expr) => { refuse!(@@ visit_str(&str), $is, "a string"); };
+    (@ null $is:expr) => {
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Err(E::custom(format_args!("must be {}, not null", $is)))
+        }
+    };
+    (@ list $is:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            Err(de::Error::custom(format_args!("must be {}, not a list", $is)))
+        }
+    };
+    (@ object $is:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            Err(de::Error::custom(format_args!("must be {}, not an object", $is)))
+        }
+    };
+    (@@ $method:ident($type:ty), $is:expr, $found:literal) => {
+        fn $method<E: de::Error>(self, _: $type) -> Result<Self::Value, E> {
+            Err(E::custom(format_args!("must be {}, not {}", $is, $found)))
+        }
+    };
+}
+
+/// A single value, read from JSON.
+pub(super) struct ScalarValue<S>(pub(super) S);
+
+impl<'de, S: Scalar<'de>> Deserialize<'de> for ScalarValue<S> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<ScalarValue<S>, D::Error> {
+        json.deserialize_any(ScalarVisitor(PhantomData)).map(ScalarValue)
+    }
+}
+
+impl<'de, S: Scalar<'de>> BodySchema for ScalarValue<S> {
+    fn json_schema() -> Schema {
+        S::json_schema().into()
+    }
+}
+
+struct ScalarVisitor<S>(PhantomData<S>);
+
+impl<'de, S: Scalar<'de>> Visitor<'de> for ScalarVisitor<S> {
+    type Value = S;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(S::EXPECTED)
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<S, E> {
+        S::from_text(Cow::Borrowed(text)).map_err(E::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<S, E> {
+        S::from_text(Cow::Owned(text.to_owned())).map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<S, E> {
+        S::from_number(number).map_err(E::custom)
+    }
+
+    refuse!(S::EXPECTED, not boolean negative fraction null list object);
+}
+
+/// A text, cut at [`BRIDGE_TEXT_BYTES`].
+pub(super) type BoundedText<'a> = Cow<'a, str>;
+
+impl<'de> Scalar<'de> for BoundedText<'de> {
+    const EXPECTED: &'static str = "a string";
+
+    fn json_schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(BRIDGE_TEXT_BYTES))
+    }
+
+    fn from_text(text: Cow<'de, str>) -> Result<BoundedText<'de>, String> {
+        let end = text.floor_char_boundary(BRIDGE_TEXT_BYTES);
+        Ok(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+            Cow::Owned(mut text) => {
+                text.truncate(end);
+                Cow::Owned(text)
+            }
+        })
+    }
+}
+
+impl<'de> Scalar<'de> for u64 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn json_schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u8)).maximum(Some(u64::MAX as usize))
+    }
+
+    fn from_number(number: u64) -> Result<u64, String> {
+        Ok(number)
+    }
+}
+
+impl<'de> Scalar<'de> for u32 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn json_schema() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u8)).maximum(Some(u32::MAX as usize))
+    }
+
+    fn from_number(number: u64) -> Result<u32, String> {
+        u32::try_from(number).map_err(|_| format!("must be at most {}", u32::MAX))
+    }
+}
+
+impl<'de> Scalar<'de> for AccountNumber {
+    const EXPECTED: &'static str = "a string of digits";
+
+    fn json_schema() -> ObjectBuilder {
+        let digits = format!("^[1-9][0-9]{{{},{}}}$", ACCOUNT_DIGITS_MIN - 1, ACCOUNT_DIGITS_MAX - 1);
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(digits))
+    }
+
+    fn from_text(text: Cow<'de, str>) -> Result<AccountNumber, String> {
+        text.parse().map_err(|malformed: crate::domain::MalformedAccountNumber| malformed.to_string())
+    }
+}
+
+/// A list of at most so many; they are counted while they are read.
+pub(super) struct BoundedList<T, const MOST: usize>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedList<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<BoundedList<T, MOST>, D::Error> {
+        json.deserialize_any(BoundedListVisitor::<T, MOST>(PhantomData)).map(BoundedList)
+    }
+}
+
+impl<T: BodySchema, const MOST: usize> BodySchema for BoundedList<T, MOST> {
+    fn json_schema() -> Schema {
+        Schema::Array(ArrayBuilder::new().items(RefOr::T(T::json_schema())).max_items(Some(MOST)).build())
+    }
+}
+
+struct BoundedListVisitor<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for BoundedListVisitor<T, MOST> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            if entries.len() == MOST {
+                return Err(de::Error::custom(format_args!(
+                    "has more than {MOST} entries; send them in several parts"
+                )));
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    refuse!("a list", not boolean number negative fraction string null object);
+}
+
+/// A key, borrowed where nothing is escaped in it.
+pub(super) struct ObjectKey<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for ObjectKey<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<ObjectKey<'a>, D::Error> {
+        struct KeyVisitor;
+
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = ObjectKey<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<ObjectKey<'de>, E> {
+                Ok(ObjectKey(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<ObjectKey<'de>, E> {
+                Ok(ObjectKey(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        json.deserialize_str(KeyVisitor)
+    }
+}
+
+/// An object with these fields, all of which may be missing or null, and with any others, which are ignored. A key that is
+/// given twice is a fault. What is written above a key is what its description says.
+macro_rules! object {
+    ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> {
+            $($field: Option<$type>,)+
+            of: PhantomData<&'a ()>,
+        }
+
+        impl<'a> $name<'a> {
+            /// Its description. What is not `required` may be null.
+            fn object_schema(required: &[&str]) -> Schema {
+                let fields = [$(($key, concat!($($words),+), <$type as BodySchema>::json_schema()),)+];
+                object_schema(fields.into_iter(), required)
+            }
+        }
+
+        impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
+            fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+                struct FieldsReader<'a>(PhantomData<&'a ()>);
+
+                impl<'de: 'a, 'a> ObjectReader<'de> for FieldsReader<'a> {
+                    type Value = $name<'a>;
+
+                    fn read_fields<A: MapAccess<'de>>(self, mut map: A) -> Result<$name<'a>, A::Error> {
+                        $(let mut $field = None::<Option<$type>>;)+
+                        while let Some(key) = map.next_key::<ObjectKey<'de>>()? {
+                            match &*key.0 {
+                                $($key if $field.is_some() => {
+                                    return Err(de::Error::custom(concat!("has ", $key, " twice; give it once")));
+                                })+
+                                $($key => $field = Some(map.next_value()?),)+
+                                _ => drop(map.next_value::<IgnoredAny>()?),
+                            }
+                        }
+                        Ok($name { $($field: $field.flatten(),)+ of: PhantomData })
+                    }
+                }
+
+                json.deserialize_any(ObjectVisitor(FieldsReader(PhantomData)))
+            }
+        }
+    };
+}
+
+pub(super) use object;
+
+/// Reads the fields of an object.
+pub(super) trait ObjectReader<'de> {
+    /// What they make.
+    type Value;
+
+    /// All of them.
+    fn read_fields<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error>;
+}
+
+/// Takes an object, and says of anything else what it is.
+pub(super) struct ObjectVisitor<F>(pub(super) F);
+
+impl<'de, F: ObjectReader<'de>> Visitor<'de> for ObjectVisitor<F> {
+    type Value = F::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<F::Value, A::Error> {
+        self.0.read_fields(map)
+    }
+
+    refuse!("an object", not boolean number negative fraction string null list);
+}
+
+/// How something is described to those who send it.
+pub(super) trait BodySchema {
+    /// Its type and bounds.
+    fn json_schema() -> Schema;
+}
+
+/// An object with these fields, and with any others.
+pub(super) fn object_schema(
+    fields: impl Iterator<Item = (&'static str, &'static str, Schema)>,
+    required: &[&str],
+) -> Schema {
+    let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
+    for (key, words, mut shape) in fields {
+        let words = Some(words.trim().to_owned());
+        let is_required = required.contains(&key);
+        match &mut shape {
+            Schema::Object(value) => {
+                value.description = words;
+                value.schema_type = or_null(value.schema_type.clone(), is_required);
+            }
+            Schema::Array(list) => {
+                list.description = words;
+                list.schema_type = or_null(list.schema_type.clone(), is_required);
+            }
+            // Nothing here is made of several shapes; new kinds of them may come with the library.
+            #[allow(clippy::wildcard_enum_match_arm)]
+            Schema::OneOf(_) | Schema::AllOf(_) | Schema::AnyOf(_) | _ => {}
+        }
+        object = if is_required { object.required(key) } else { object };
+        object = object.property(key, shape);
+    }
+    object.into()
+}
+
+fn or_null(of: SchemaType, is_required: bool) -> SchemaType {
+    match of {
+        SchemaType::Type(one) if !is_required => SchemaType::Array(vec![one, Type::Null]),
+        same @ (SchemaType::Type(_) | SchemaType::Array(_) | SchemaType::AnyValue) => same,
+    }
+}

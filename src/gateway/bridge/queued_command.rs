@@ -1,0 +1,276 @@
+//! What is to be asked of a gateway: from an account's state to a command. Secrets stay sealed until the command is sent.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::protocol::{AccountTypeName, CodeMethodName, CommandType, GatewayCommand};
+use crate::audit::write_time;
+use crate::clock::Moment;
+use crate::domain::{
+    Account, AccountNumber, AccountType, CallingCode, Content, PendingEffect, Reason, Report, SealedBytes, TaskId,
+    VerifyType,
+};
+use crate::vault::{self, ContentSecrets, Vault};
+
+/// A command that waits for a gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct QueuedCommand {
+    /// The idempotency id.
+    pub(super) id: String,
+    /// Whose it is; none asks the gateway itself.
+    pub(super) account: Option<AccountNumber>,
+    /// After this it must not be begun.
+    pub(super) deadline: Moment,
+    pub(super) payload: CommandPayload,
+}
+
+/// What is wished.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum CommandPayload {
+    Connect {
+        session: u32,
+        content: Arc<Content>,
+    },
+    Disconnect {
+        /// None means whichever is open.
+        session: Option<u32>,
+    },
+    RequestCode {
+        task: TaskId,
+        method: VerifyType,
+        account_type: AccountType,
+        calling_code: CallingCode,
+        country: String,
+    },
+    SubmitCode {
+        task: TaskId,
+        attempt: u32,
+        code: SealedBytes,
+    },
+    ListSessions {
+        after: Option<AccountNumber>,
+        limit: u32,
+    },
+}
+
+impl QueuedCommand {
+    /// What an account in this state is owed, until `deadline`. An error is the report by which a wish ends that cannot be
+    /// sent.
+    pub(super) fn for_effect(
+        account: AccountNumber,
+        state: &Account,
+        owed: &PendingEffect,
+        deadline: Moment,
+    ) -> Result<QueuedCommand, Report> {
+        let order = |id, wish| Ok(QueuedCommand { id, account: Some(account), deadline, payload: wish });
+        match owed {
+            PendingEffect::Connect { session } => match &state.content {
+                Some(content) => {
+                    let wish = CommandPayload::Connect { session: *session, content: content.clone() };
+                    order(format!("connect-{account}-{session}"), wish)
+                }
+                None => Err(Report::Disconnected {
+                    session: Some(*session),
+                    reason: Reason::new("there is nothing to connect the account with; import it again"),
+                    instance_code: String::new(),
+                }),
+            },
+            PendingEffect::Disconnect { session } => Ok(QueuedCommand::disconnect(account, *session, deadline)),
+            PendingEffect::RequestCode { task, verify_type } => match &state.registration {
+                Some(registration) => {
+                    let wish = CommandPayload::RequestCode {
+                        task: *task,
+                        method: *verify_type,
+                        account_type: registration.account_type,
+                        calling_code: registration.calling_code,
+                        country: registration.country.clone(),
+                    };
+                    order(format!("request_code-{account}-{}", task.get()), wish)
+                }
+                None => {
+                    Err(Report::RegistrationFailed { task: *task, reason: Reason::new("the registration is over") })
+                }
+            },
+            PendingEffect::SubmitCode { task, attempt, code } => {
+                let wish = CommandPayload::SubmitCode { task: *task, attempt: *attempt, code: code.clone() };
+                order(format!("submit_code-{account}-{}-{attempt}", task.get()), wish)
+            }
+        }
+    }
+
+    /// The end of a session that its callers do not want any more.
+    pub(super) fn disconnect(account: AccountNumber, session: u32, deadline: Moment) -> QueuedCommand {
+        let (id, session) = (format!("disconnect-{account}-{session}"), Some(session));
+        QueuedCommand { id, account: Some(account), deadline, payload: CommandPayload::Disconnect { session } }
+    }
+
+    /// The end of a session that the gateway has, though nobody wants it. It may have been told to end it before, and have
+    /// done so: this is another time, with an id of its own.
+    pub(super) fn close(account: AccountNumber, session: Option<u32>, deadline: Moment) -> QueuedCommand {
+        let which = session.map_or_else(|| "any".to_owned(), |session| session.to_string());
+        let id = format!("disconnect-{account}-{which}-{}", deadline.wall.0);
+        QueuedCommand { id, account: Some(account), deadline, payload: CommandPayload::Disconnect { session } }
+    }
+
+    /// The session that it opens or closes, if it is about one; one that nobody knows the number of is before all others.
+    pub(super) fn session_number(&self) -> Option<u32> {
+        match &self.payload {
+            CommandPayload::Connect { session, .. } => Some(*session),
+            CommandPayload::Disconnect { session } => Some(session.unwrap_or(0)),
+            CommandPayload::RequestCode { .. }
+            | CommandPayload::SubmitCode { .. }
+            | CommandPayload::ListSessions { .. } => None,
+        }
+    }
+
+    /// The report by which the wish ends that a gateway refuses for good; none if nobody's wish it is.
+    pub(super) fn rejection_report(&self, why: &str) -> Option<Report> {
+        let (reason, instance_code) = (Reason::new(why), String::new());
+        match &self.payload {
+            CommandPayload::Connect { session, .. } => {
+                Some(Report::Disconnected { session: Some(*session), reason, instance_code })
+            }
+            CommandPayload::Disconnect { session: Some(session) } => {
+                Some(Report::Disconnected { session: Some(*session), reason, instance_code })
+            }
+            CommandPayload::RequestCode { task, .. } => Some(Report::RegistrationFailed { task: *task, reason }),
+            CommandPayload::SubmitCode { task, attempt, .. } => {
+                Some(Report::CodeRefused { task: *task, attempt: *attempt, reason })
+            }
+            CommandPayload::Disconnect { session: None } | CommandPayload::ListSessions { .. } => None,
+        }
+    }
+
+    /// Opens what is sealed in it.
+    pub(super) fn unseal(&self, vault: &Vault) -> Result<UnsealedCommand<'_>, vault::Error> {
+        let QueuedCommand { account, payload: wish, .. } = self;
+        let secrets = match (account, wish) {
+            (Some(account), CommandPayload::Connect { content, .. }) => {
+                CommandSecrets::Content(vault.open_content(*account, content)?)
+            }
+            (Some(account), CommandPayload::SubmitCode { code, .. }) => {
+                CommandSecrets::Code(vault.open_code(*account, code)?)
+            }
+            (_, _) => CommandSecrets::None,
+        };
+        Ok(UnsealedCommand { command: self, secrets })
+    }
+}
+
+/// A command with its secrets in clear, for as long as it is being written.
+pub(super) struct UnsealedCommand<'o> {
+    command: &'o QueuedCommand,
+    secrets: CommandSecrets,
+}
+
+enum CommandSecrets {
+    None,
+    Content(ContentSecrets),
+    Code(Zeroizing<String>),
+}
+
+impl UnsealedCommand<'_> {
+    /// The command as it is sent.
+    pub(super) fn to_message(&self) -> GatewayCommand<'_> {
+        let QueuedCommand { id, account, deadline, payload: wish } = self.command;
+        let command = |kind| GatewayCommand {
+            id,
+            kind,
+            account: account.map(|account| account.to_string()),
+            deadline: write_time(deadline.wall),
+            session: None,
+            account_type: None,
+            public_key: None,
+            message_public_key: None,
+            private_key: None,
+            message_private_key: None,
+            device_params: None,
+            account_id: None,
+            next_key_id: None,
+            registration_id: None,
+            name: None,
+            avatar: None,
+            task: None,
+            method: None,
+            calling_code: None,
+            country: None,
+            attempt: None,
+            code: None,
+            after: None,
+            limit: None,
+        };
+        match wish {
+            CommandPayload::Connect { session, content } => {
+                let (private_key, message_private_key, device_params) = match &self.secrets {
+                    CommandSecrets::Content(secrets) => (
+                        secrets.private_key.as_str(),
+                        secrets.msg_private_key.as_str(),
+                        secrets.device_params.as_ref().map_or("", |text| text.as_str()),
+                    ),
+                    CommandSecrets::None | CommandSecrets::Code(_) => ("", "", ""),
+                };
+                GatewayCommand {
+                    session: Some(Some(*session)),
+                    account_type: Some(content.account_type.into()),
+                    public_key: Some(&content.public_key),
+                    message_public_key: Some(&content.msg_public_key),
+                    private_key: Some(private_key),
+                    message_private_key: Some(message_private_key),
+                    device_params: Some(device_params),
+                    account_id: content.account_id.as_deref(),
+                    next_key_id: content.next_key_id.as_deref(),
+                    registration_id: content.registration_id.as_deref(),
+                    name: content.name.as_deref(),
+                    avatar: content.avatar.as_deref(),
+                    ..command(CommandType::Connect)
+                }
+            }
+            CommandPayload::Disconnect { session } => {
+                GatewayCommand { session: Some(*session), ..command(CommandType::Disconnect) }
+            }
+            CommandPayload::RequestCode { task, method, account_type, calling_code, country } => GatewayCommand {
+                task: Some(task.get()),
+                method: Some((*method).into()),
+                account_type: Some((*account_type).into()),
+                calling_code: Some(format!("+{calling_code}")),
+                country: Some(country),
+                ..command(CommandType::RequestCode)
+            },
+            CommandPayload::SubmitCode { task, attempt, .. } => GatewayCommand {
+                task: Some(task.get()),
+                attempt: Some(*attempt),
+                code: match &self.secrets {
+                    CommandSecrets::Code(code) => Some(code),
+                    CommandSecrets::None | CommandSecrets::Content(_) => None,
+                },
+                ..command(CommandType::SubmitCode)
+            },
+            CommandPayload::ListSessions { after, limit } => GatewayCommand {
+                after: Some(after.map(|account| format!("{account}"))),
+                limit: Some(*limit),
+                ..command(CommandType::ListSessions)
+            },
+        }
+    }
+}
+
+impl From<AccountType> for AccountTypeName {
+    fn from(account_type: AccountType) -> AccountTypeName {
+        match account_type {
+            AccountType::Personal => AccountTypeName::Personal,
+            AccountType::Business => AccountTypeName::Business,
+        }
+    }
+}
+
+impl From<VerifyType> for CodeMethodName {
+    fn from(verify_type: VerifyType) -> CodeMethodName {
+        match verify_type {
+            VerifyType::Sms => CodeMethodName::Sms,
+            VerifyType::Voice => CodeMethodName::Voice,
+            VerifyType::MissedCall => CodeMethodName::MissedCall,
+            VerifyType::Internal => CodeMethodName::Internal,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Whether a request is a gateway's: signed as Standard Webhooks with the one secret, now, and not seen before.
+//!
+//! Whether that is now, the wall clock says, as the gateway's does. How long a signature is remembered, elapsed time says.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use crate::clock::Moment;
+use crate::domain::Timestamp;
+use crate::limits::{SIGNATURE_TOLERANCE, SIGNATURES_REMEMBERED};
+use crate::webhooks::signature::{SignatureError, WebhookSecret};
+
+/// What a request says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignatureHeaders<'h> {
+    /// `webhook-id`.
+    pub(crate) id: Option<&'h str>,
+    /// `webhook-timestamp`.
+    pub(crate) timestamp: Option<&'h str>,
+    /// `webhook-signature`.
+    pub(crate) signature: Option<&'h str>,
+}
+
+/// Why a request is not taken for a gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RequestSignatureError {
+    /// A header is missing, or is none.
+    #[error(
+        "the request is not signed; send webhook-id, webhook-timestamp in seconds and webhook-signature (Standard Webhooks)"
+    )]
+    Missing,
+    /// It was signed with another secret, or altered.
+    #[error(
+        "no signature fits; sign id, timestamp and body, or without a body the path with its query, with gateway.bridge.secret"
+    )]
+    Forged,
+    /// It was signed at another time.
+    #[error("the timestamp is more than {} s from now; sign each attempt anew, and set the clock", SIGNATURE_TOLERANCE.as_secs())]
+    Stale,
+    /// It was here before.
+    #[error("this very signature was here before; sign each attempt anew, with the time of the attempt")]
+    Replayed,
+}
+
+/// What verifies requests, and remembers them for as long as they would be taken.
+pub(super) struct RequestVerifier {
+    secret: WebhookSecret,
+    replay_cache: Mutex<ReplayCache>,
+}
+
+/// The signatures that were taken. They are of this process alone: what is played again after a restart is told by its
+/// sequences and leases, and work goes over TLS or loopback only.
+struct ReplayCache {
+    known: HashSet<TruncatedMac>,
+    /// The same in the order in which they were taken, each with its own time in seconds.
+    taken: VecDeque<AcceptedSignature>,
+    /// What is not later than this may have been forgotten.
+    forgotten_until: i64,
+    capacity: usize,
+}
+
+/// A signature that was taken.
+struct AcceptedSignature {
+    mac: TruncatedMac,
+    seconds: i64,
+    /// When, by elapsed time.
+    at: Timestamp,
+}
+
+/// Half of a message's HMAC-SHA256: nobody finds two messages with the same, and nobody who has no secret finds one.
+type TruncatedMac = [u8; 16];
+
+impl RequestVerifier {
+    pub(super) fn new(secret: WebhookSecret) -> RequestVerifier {
+        RequestVerifier { secret, replay_cache: Mutex::new(ReplayCache::new(SIGNATURES_REMEMBERED)) }
+    }
+
+    /// Verifies a request whose body is `signed`, or whose target is if it has no body. It is not taken a second time.
+    pub(super) fn verify(
+        &self,
+        headers: SignatureHeaders<'_>,
+        signed: &[u8],
+        now: Moment,
+    ) -> Result<(), RequestSignatureError> {
+        let (Some(id), Some(timestamp), Some(signatures)) = (headers.id, headers.timestamp, headers.signature) else {
+            return Err(RequestSignatureError::Missing);
+        };
+        let mac =
+            self.secret.matching_signature(id, timestamp, signatures, signed, now.wall).map_err(|why| match why {
+                SignatureError::MissingHeader(_) | SignatureError::MalformedTimestamp => RequestSignatureError::Missing,
+                SignatureError::Stale => RequestSignatureError::Stale,
+                SignatureError::Mismatch => RequestSignatureError::Forged,
+            })?;
+        let seconds = timestamp.parse().map_err(|_| RequestSignatureError::Missing)?;
+        let half = mac.first_chunk().copied().ok_or(RequestSignatureError::Forged)?;
+        // It is whole between any two lines.
+        self.replay_cache.lock().unwrap_or_else(PoisonError::into_inner).check_and_insert(half, seconds, now.steady)
+    }
+}
+
+impl ReplayCache {
+    fn new(capacity: usize) -> ReplayCache {
+        ReplayCache { known: HashSet::new(), taken: VecDeque::new(), forgotten_until: i64::MIN, capacity }
+    }
+
+    /// Remembers a signature of this second; an error if it was here before, or may have been.
+    fn check_and_insert(
+        &mut self,
+        mac: TruncatedMac,
+        seconds: i64,
+        now: Timestamp,
+    ) -> Result<(), RequestSignatureError> {
+        // Its time may have been yet to come when it was taken.
+        let is_over = |taken: &mut AcceptedSignature| taken.at.plus(2 * SIGNATURE_TOLERANCE) < now;
+        while let Some(taken) = self.taken.pop_front_if(is_over) {
+            self.known.remove(&taken.mac);
+        }
+        if self.known.contains(&mac) {
+            return Err(RequestSignatureError::Replayed);
+        }
+        if seconds <= self.forgotten_until {
+            return Err(RequestSignatureError::Stale);
+        }
+        self.known.insert(mac);
+        self.taken.push_back(AcceptedSignature { mac, seconds, at: now });
+        while self.known.len() > self.capacity {
+            let Some(oldest) = self.taken.pop_front() else { break };
+            self.known.remove(&oldest.mac);
+            self.forgotten_until = self.forgotten_until.max(oldest.seconds);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_764_046_168_934_966);
+
+    fn after(seconds: i64) -> Timestamp {
+        Timestamp(NOW.0 + seconds * 1_000_000)
+    }
+
+    /// As the clock stands that is set so often.
+    fn at(wall: Timestamp) -> Moment {
+        Moment { wall, steady: NOW }
+    }
+
+    #[test]
+    fn each_is_taken_once_and_only_in_its_time() {
+        let (ours, other) = (WebhookSecret::from_bytes(&[1; 24]), WebhookSecret::from_bytes(&[2; 24]));
+        let signatures = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
+        let body = br#"{"stream":"a"}"#;
+        let signed = |secret: &WebhookSecret, id: &str, at: Timestamp| {
+            (secret.sign(id, at, body), (at.0 / 1_000_000).to_string())
+        };
+        let ask = |id: Option<&str>, (signature, timestamp): &(String, String), body: &[u8], now| {
+            let headers = SignatureHeaders { id, timestamp: Some(timestamp), signature: Some(signature) };
+            signatures.verify(headers, body, at(now))
+        };
+        let good = signed(&ours, "a", NOW);
+        assert_eq!(ask(None, &good, body, NOW), Err(RequestSignatureError::Missing));
+        assert_eq!(ask(Some("b"), &good, body, NOW), Err(RequestSignatureError::Forged));
+        assert_eq!(ask(Some("a"), &good, b"{}", NOW), Err(RequestSignatureError::Forged));
+        assert_eq!(ask(Some("a"), &signed(&other, "a", NOW), body, NOW), Err(RequestSignatureError::Forged));
+        assert_eq!(
+            ask(Some("a"), &(good.0.clone(), "soon".to_owned()), body, NOW),
+            Err(RequestSignatureError::Missing)
+        );
+        assert_eq!(ask(Some("a"), &good, body, after(301)), Err(RequestSignatureError::Stale));
+        assert_eq!(ask(Some("a"), &good, body, after(-301)), Err(RequestSignatureError::Stale));
+        assert_eq!(ask(Some("a"), &good, body, after(299)), Ok(()));
+        assert_eq!(
+            ask(Some("a"), &good, body, NOW),
+            Err(RequestSignatureError::Replayed),
+            "whichever way the clock goes"
+        );
+        // Another signature in the list makes it no other request.
+        let twice = (format!("v1,AAAA {}", good.0), good.1.clone());
+        assert_eq!(ask(Some("a"), &twice, body, NOW), Err(RequestSignatureError::Replayed));
+        assert_eq!(ask(Some("a"), &signed(&ours, "a", after(1)), body, NOW), Ok(()), "signed anew");
+    }
+
+    /// The clock leaps by a day, while something is taken, and back: what was seen is not taken again.
+    #[test]
+    fn a_leap_lets_no_signature_go() {
+        let signatures = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
+        let ask = |signed: Timestamp, wall: Timestamp, steady: Timestamp| {
+            let signature = WebhookSecret::from_bytes(&[1; 24]).sign("a", signed, b"{}");
+            let timestamp = (signed.0 / 1_000_000).to_string();
+            let headers = SignatureHeaders { id: Some("a"), timestamp: Some(&timestamp), signature: Some(&signature) };
+            signatures.verify(headers, b"{}", Moment { wall, steady })
+        };
+        assert_eq!(ask(NOW, NOW, NOW), Ok(()));
+        assert_eq!(ask(after(86_400), after(86_400), after(1)), Ok(()));
+        assert_eq!(ask(NOW, NOW, after(2)), Err(RequestSignatureError::Replayed));
+        let count = || signatures.replay_cache.lock().unwrap().known.len();
+        assert_eq!((count(), ask(after(602), after(602), after(602)), count()), (2, Ok(()), 1), "elapsed time does");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_taken_no_more() {
+        let mut seen = ReplayCache::new(3);
+        let mac = |number: u8| [number; 16];
+        for number in 0..10 {
+            assert_eq!(seen.check_and_insert(mac(number), i64::from(number), Timestamp(0)), Ok(()));
+        }
+        assert_eq!((seen.known.len(), seen.taken.len()), (3, 3));
+        for number in 0..10 {
+            let again = seen.check_and_insert(mac(number), i64::from(number), Timestamp(0)).unwrap_err();
+            assert_eq!(
+                again,
+                if number < 7 { RequestSignatureError::Stale } else { RequestSignatureError::Replayed },
+                "{number}"
+            );
+        }
+        // Time lets them go.
+        assert_eq!(seen.check_and_insert(mac(20), 1_000, Timestamp(1_000_000_000)), Ok(()));
+        assert_eq!(seen.known.len(), 1);
+    }
+}

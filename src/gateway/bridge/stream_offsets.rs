@@ -1,0 +1,265 @@
+//! What is kept of reports: how far each stream was taken in, and the last reports that were ignored.
+//!
+//! | key | value |
+//! |---|---|
+//! | `bs`, name of the stream | format (1), last sequence (8), when it was taken (8) |
+//! | `bi`, number (8) | format (1), when it was ignored (8), when it was made (8), account (8), sequence (8), type (1), why (1), stream |
+//! | likewise, of an unknown type | format (2), the same numbers, account 0 where it names none, bytes of the type's name (1), the name, stream |
+//!
+//! Numbers in keys are big endian, in values little endian; times are microseconds since 1970-01-01T00:00:00Z. A mark is
+//! put behind the events of its reports: whoever is killed in between finds them undone, and has them decided once more.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::reports::{EnumName, IgnoreReason, ReportType};
+use crate::domain::{AccountNumber, Timestamp};
+use crate::limits::{IGNORED_REPORTS_KEPT, REPORT_STREAMS};
+use crate::store::{self, Store, Table};
+
+const STREAMS: &[u8] = b"bs";
+const IGNORED: &[u8] = b"bi";
+const FORMAT: u8 = 1;
+const FORMAT_UNKNOWN_TYPE: u8 = 2;
+
+/// The rows.
+pub(super) struct StreamOffsets {
+    store: Store,
+    cache: Mutex<OffsetCache>,
+    stream_limit: usize,
+    ignored_limit: u64,
+}
+
+struct OffsetCache {
+    /// The last sequence of each stream, and when it was taken.
+    streams: HashMap<String, StreamOffset>,
+    /// The number of the next report that is ignored, and of the first that is there.
+    ignored: std::ops::Range<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StreamOffset {
+    pub(super) last_sequence: u64,
+    pub(super) at: Timestamp,
+}
+
+/// A report that was ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoredReportRow {
+    /// When it was ignored.
+    pub at: Timestamp,
+    /// When the gateway made it.
+    pub made_at: Timestamp,
+    /// Of which account; none where it is of an unknown type and names none.
+    pub account: Option<AccountNumber>,
+    /// Its place in its stream.
+    pub sequence: u64,
+    /// What it says.
+    pub(super) kind: EnumName<ReportType>,
+    /// Why it was ignored.
+    pub why: IgnoreReason,
+    /// Its stream.
+    pub stream: String,
+}
+
+impl StreamOffsets {
+    /// What is in the store.
+    pub(super) fn open(store: Store) -> Result<StreamOffsets, store::Error> {
+        StreamOffsets::open_with_limits(store, REPORT_STREAMS, IGNORED_REPORTS_KEPT)
+    }
+
+    fn open_with_limits(store: Store, most: usize, ignored_most: u64) -> Result<StreamOffsets, store::Error> {
+        let mut streams = HashMap::new();
+        for entry in store.scan_from(Table::ReportOffsets, STREAMS) {
+            let (key, value) = entry?;
+            let Some(name) = key.strip_prefix(STREAMS) else { break };
+            if let (Ok(name), Some(mark)) = (str::from_utf8(name), StreamOffset::read(&value)) {
+                streams.insert(name.to_owned(), mark);
+            }
+        }
+        let number =
+            |key: &[u8]| key.strip_prefix(IGNORED).and_then(|it| it.as_array()).map(|it| u64::from_be_bytes(*it));
+        let first =
+            store.scan_from(Table::ReportOffsets, IGNORED).next().transpose()?.and_then(|(key, _)| number(&key));
+        let last = store.scan_back(Table::ReportOffsets, &ignored_key(u64::MAX)).next().transpose()?;
+        let next = last.and_then(|(key, _)| number(&key)).map_or(0, |last| last.saturating_add(1));
+        let known = Mutex::new(OffsetCache { streams, ignored: first.unwrap_or(next)..next });
+        Ok(StreamOffsets { store, cache: known, stream_limit: most, ignored_limit: ignored_most })
+    }
+
+    /// The last sequence of a stream that was taken in; none of one that is not known.
+    pub(super) fn last_sequence(&self, stream: &str) -> Option<u64> {
+        self.lock().streams.get(stream).map(|mark| mark.last_sequence)
+    }
+
+    /// Marks how far a stream is taken in. For a new one that has no room, the one that was used longest ago is forgotten.
+    /// Durable as a put of the store is.
+    pub(super) fn set_offset(&self, stream: &str, mark: StreamOffset) -> Result<(), store::Error> {
+        let mut known = self.lock();
+        if known.streams.insert(stream.to_owned(), mark).is_none() && known.streams.len() > self.stream_limit {
+            let others = known.streams.iter().filter(|(name, _)| *name != stream);
+            let oldest = others.min_by_key(|(_, mark)| mark.at).map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest {
+                known.streams.remove(&oldest);
+                self.store.remove(Table::ReportOffsets, &[STREAMS, oldest.as_bytes()].concat())?;
+            }
+        }
+        self.store.put(Table::ReportOffsets, &[STREAMS, stream.as_bytes()].concat(), &mark.bytes())
+    }
+
+    /// Keeps a report that was ignored, and forgets the oldest for which there is no room. Durable as a put is.
+    pub(super) fn record_ignored(&self, ignored: &IgnoredReportRow) -> Result<(), store::Error> {
+        let mut known = self.lock();
+        self.store.put(Table::ReportOffsets, &ignored_key(known.ignored.end), &ignored.bytes())?;
+        known.ignored.end += 1;
+        while known.ignored.end - known.ignored.start > self.ignored_limit {
+            self.store.remove(Table::ReportOffsets, &ignored_key(known.ignored.start))?;
+            known.ignored.start += 1;
+        }
+        Ok(())
+    }
+
+    /// The reports that were ignored, the last one first.
+    pub(super) fn ignored_reports(&self, most: usize) -> Result<Vec<IgnoredReportRow>, store::Error> {
+        let mut found = Vec::new();
+        for entry in self.store.scan_back(Table::ReportOffsets, &ignored_key(u64::MAX)).take(most) {
+            let (key, value) = entry?;
+            if !key.starts_with(IGNORED) {
+                break;
+            }
+            found.extend(IgnoredReportRow::read(&value));
+        }
+        Ok(found)
+    }
+
+    /// What is known agrees with the store between any two lines, but for a store that failed, which is final.
+    fn lock(&self) -> MutexGuard<'_, OffsetCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ignored_key(number: u64) -> Vec<u8> {
+    [IGNORED, &number.to_be_bytes()].concat()
+}
+
+impl StreamOffset {
+    pub(super) fn bytes(self) -> Vec<u8> {
+        [&[FORMAT][..], &self.last_sequence.to_le_bytes(), &self.at.0.to_le_bytes()].concat()
+    }
+
+    /// None if another program wrote it.
+    pub(super) fn read(bytes: &[u8]) -> Option<StreamOffset> {
+        let (last, at) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk()?;
+        Some(StreamOffset {
+            last_sequence: u64::from_le_bytes(*last),
+            at: Timestamp(i64::from_le_bytes(*at.as_array()?)),
+        })
+    }
+}
+
+impl IgnoredReportRow {
+    /// The name of its type.
+    pub fn type_name(&self) -> &str {
+        match &self.kind {
+            EnumName::Known(kind) => kind.name(),
+            EnumName::Unknown(name) => name,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let IgnoredReportRow { at, made_at, account, sequence, kind, why, stream } = self;
+        let account = account.map_or(0, AccountNumber::get);
+        let numbers = [at.0.cast_unsigned(), made_at.0.cast_unsigned(), account, *sequence];
+        let numbers: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
+        match kind {
+            EnumName::Known(kind) => [&[FORMAT][..], &numbers, &[*kind as u8, *why as u8], stream.as_bytes()].concat(),
+            EnumName::Unknown(name) => {
+                // A name has few bytes.
+                let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+                [&[FORMAT_UNKNOWN_TYPE][..], &numbers, &[length], name.as_bytes(), stream.as_bytes()].concat()
+            }
+        }
+    }
+
+    /// None if another program wrote it.
+    pub(super) fn read(bytes: &[u8]) -> Option<IgnoredReportRow> {
+        let (format, rest) = bytes.split_first()?;
+        let (numbers, rest) = rest.split_first_chunk::<32>()?;
+        let number = |at: usize| numbers[8 * at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let account = AccountNumber::from_stored(number(2));
+        let (kind, why, stream) = match *format {
+            FORMAT => {
+                let ([kind, why], stream) = rest.split_first_chunk()?;
+                account?;
+                let kind = *ReportType::ALL.get(usize::from(*kind))?;
+                (EnumName::Known(kind), *IgnoreReason::ALL.get(usize::from(*why))?, stream)
+            }
+            FORMAT_UNKNOWN_TYPE if account.is_some() || number(2) == 0 => {
+                let (length, rest) = rest.split_first()?;
+                let (name, stream) = rest.split_at_checked(usize::from(*length))?;
+                (EnumName::Unknown(str::from_utf8(name).ok()?.to_owned()), IgnoreReason::UnknownType, stream)
+            }
+            _ => return None,
+        };
+        Some(IgnoredReportRow {
+            at: Timestamp(number(0).cast_signed()),
+            made_at: Timestamp(number(1).cast_signed()),
+            account,
+            sequence: number(3),
+            kind,
+            why,
+            stream: str::from_utf8(stream).ok()?.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::fixture::StorageFixture;
+
+    fn mark(last: u64, at: i64) -> StreamOffset {
+        StreamOffset { last_sequence: last, at: Timestamp(at) }
+    }
+
+    fn ignored(sequence: u64) -> IgnoredReportRow {
+        let (at, made_at, account) = (Timestamp(7), Timestamp(5), Some(AccountNumber::EXAMPLE));
+        let (kind, why, stream) =
+            (EnumName::Known(ReportType::RegistrationFailed), IgnoreReason::DoesNotFit, "7f3a".to_owned());
+        IgnoredReportRow { at, made_at, account, sequence, kind, why, stream }
+    }
+
+    #[test]
+    fn the_last_are_kept_also_over_a_start() {
+        let StorageFixture { store, .. } = &StorageFixture::new();
+        let open = |store: &Store| StreamOffsets::open_with_limits(store.clone(), 3, 4).unwrap();
+        let marks = open(store);
+        for (number, stream) in ["a", "b", "c"].iter().enumerate() {
+            marks.set_offset(stream, mark(10, number as i64)).unwrap();
+        }
+        marks.set_offset("a", mark(11, 9)).unwrap();
+        marks.set_offset("d", mark(1, 10)).unwrap();
+        for sequence in 0..10 {
+            marks.record_ignored(&ignored(sequence)).unwrap();
+        }
+        for marks in [&marks, &open(store)] {
+            let last = ["a", "b", "c", "d"].map(|stream| marks.last_sequence(stream));
+            assert_eq!(last, [Some(11), None, Some(10), Some(1)], "b was used longest ago");
+            let kept: Vec<u64> = marks.ignored_reports(100).unwrap().iter().map(|it| it.sequence).collect();
+            assert_eq!(kept, [9, 8, 7, 6]);
+            assert_eq!(marks.ignored_reports(1).unwrap(), [ignored(9)]);
+        }
+        let marks = open(store);
+        let unknown = |account| IgnoredReportRow {
+            account,
+            kind: EnumName::Unknown("paired".to_owned()),
+            why: IgnoreReason::UnknownType,
+            ..ignored(20)
+        };
+        for it in [None, Some(AccountNumber::EXAMPLE)].map(unknown) {
+            marks.record_ignored(&it).unwrap();
+            assert_eq!(marks.ignored_reports(1).unwrap(), [it]);
+        }
+        assert_eq!(store.scan_from(Table::ReportOffsets, b"").count(), 7, "and nothing else");
+    }
+}

@@ -1,0 +1,215 @@
+//! What Meta's Graph answers, read leniently: its own two descriptions disagree, and proxies answer in its place. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::meta_codes::{self, StatusMeaning, VerificationStatus};
+use crate::client::json_text;
+use crate::domain::AccountNumber;
+use crate::limits::{GRAPH_ID_BYTES, GRAPH_RATE_PAUSE, GRAPH_RATE_PAUSE_MAX};
+
+/// An error of Meta's. Its own words are left out: they may repeat the token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct GraphError {
+    /// The status of HTTP.
+    pub(super) http_status: u16,
+    /// `code`, by which it is judged.
+    pub(super) code: Option<i64>,
+    /// `error_subcode`, if there is one.
+    pub(super) subcode: Option<i64>,
+    /// `is_transient`.
+    pub(super) is_transient: bool,
+    /// `fbtrace_id`, by which Meta's support finds it.
+    pub(super) trace_id: Option<String>,
+}
+
+/// Why an answer is none that is hoped for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum GraphResponseError {
+    /// Meta says no.
+    Graph(GraphError),
+    /// Somebody says something that is no answer of the Graph's.
+    Malformed {
+        /// The status of HTTP.
+        status: u16,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// A number, as the Graph shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct PhoneNumber {
+    /// Meta's id of it.
+    pub(super) id: String,
+    /// The number; none if it is none that an account can have.
+    pub(super) account: Option<AccountNumber>,
+    /// `status`, as it was sent.
+    pub(super) status: String,
+    /// `code_verification_status`.
+    pub(super) verification: VerificationStatus,
+}
+
+/// One page of the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct PhoneNumberPage {
+    /// What is on it.
+    pub(super) numbers: Vec<PhoneNumber>,
+    /// The cursor of the next one; none on the last.
+    pub(super) next_cursor: Option<String>,
+}
+
+/// The object that an answer is, if it is one and no error.
+pub(super) fn parse_response(status: u16, body: &[u8]) -> Result<Value, GraphResponseError> {
+    let garbled = |why| GraphResponseError::Malformed { status, why };
+    let answer: Value = serde_json::from_str(&json_text(body)).map_err(|_| garbled("it is not JSON"))?;
+    match answer.get("error") {
+        Some(error) if error.is_object() => return Err(GraphResponseError::Graph(read_error(status, error))),
+        Some(_) => return Err(garbled("its error is no object")),
+        None => {}
+    }
+    if !(200..300).contains(&status) {
+        return Err(garbled("its status is none of success, and it has no error"));
+    }
+    if !answer.is_object() {
+        return Err(garbled("it is no object"));
+    }
+    Ok(answer)
+}
+
+/// Whether an answer says that something was done.
+pub(super) fn parse_success(status: u16, body: &[u8]) -> Result<(), GraphResponseError> {
+    match parse_response(status, body)?.get("success") {
+        None | Some(Value::Bool(true)) => Ok(()),
+        Some(_) => Err(GraphResponseError::Malformed { status, why: "it says neither success nor error" }),
+    }
+}
+
+/// The id of what was made.
+pub(super) fn parse_created_id(status: u16, body: &[u8]) -> Result<String, GraphResponseError> {
+    let answer = parse_response(status, body)?;
+    id(answer.get("id")).ok_or(GraphResponseError::Malformed { status, why: "it has no id" })
+}
+
+/// The number that was looked at.
+pub(super) fn parse_phone_number(status: u16, body: &[u8]) -> Result<PhoneNumber, GraphResponseError> {
+    let answer = parse_response(status, body)?;
+    number_of(&answer).ok_or(GraphResponseError::Malformed { status, why: "it has no id, or no number" })
+}
+
+/// One page of the list. A number that has no id or no digits makes it no page: a part is never taken for the whole.
+pub(super) fn parse_page(status: u16, body: &[u8]) -> Result<PhoneNumberPage, GraphResponseError> {
+    let garbled = |why| GraphResponseError::Malformed { status, why };
+    let answer = parse_response(status, body)?;
+    let data = answer.get("data").and_then(Value::as_array).ok_or(garbled("it has no list"))?;
+    let numbers: Option<Vec<PhoneNumber>> = data.iter().map(number_of).collect();
+    let numbers = numbers.ok_or(garbled("one in its list has no id, or no number"))?;
+    // Cursors are there on the last page too; whether there is another is told by `next` alone.
+    let paging = answer.get("paging");
+    let is_last = paging.and_then(|paging| paging.get("next")).is_none_or(Value::is_null);
+    let after = || id(paging?.get("cursors")?.get("after"));
+    let after = if is_last { None } else { Some(after().ok_or(garbled("it has a next page, and no cursor for it"))?) };
+    Ok(PhoneNumberPage { numbers, next_cursor: after })
+}
+
+fn number_of(value: &Value) -> Option<PhoneNumber> {
+    let text = |field| value.get(field).and_then(Value::as_str);
+    Some(PhoneNumber {
+        id: id(value.get("id"))?,
+        account: parse_account(text("display_phone_number")?),
+        status: text("status").unwrap_or_default().chars().take(64).collect(),
+        verification: meta_codes::verification_status(text("code_verification_status").unwrap_or_default()),
+    })
+}
+
+impl PhoneNumber {
+    /// How it stands.
+    pub(super) fn status_meaning(&self) -> StatusMeaning {
+        meta_codes::status_meaning(&self.status)
+    }
+}
+
+/// The account of a number as Meta shows it: `+1 631-555-5555` in answers, digits alone in webhooks.
+pub(super) fn parse_account(shown: &str) -> Option<AccountNumber> {
+    shown.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
+}
+
+/// An id or a cursor: a text that can be a part of an address, or an integer.
+fn id(value: Option<&Value>) -> Option<String> {
+    let is_id = |text: &str| {
+        (1..=GRAPH_ID_BYTES).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte))
+    };
+    match value? {
+        Value::String(text) if is_id(text) => Some(text.clone()),
+        Value::Number(number) => number.as_u64().map(|number| number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn read_error(status: u16, error: &Value) -> GraphError {
+    // Some proxies of Meta's partners write numbers as texts.
+    let number = |field: &str| match error.get(field)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    GraphError {
+        http_status: status,
+        code: number("code"),
+        subcode: number("error_subcode"),
+        is_transient: error.get("is_transient").and_then(Value::as_bool).unwrap_or(false),
+        trace_id: id(error.get("fbtrace_id")).filter(|trace| trace.len() <= 64),
+    }
+}
+
+/// The code, as reasons have it in brackets.
+impl fmt::Display for GraphError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.subcode) {
+            (Some(code), Some(subcode)) => write!(f, "code {code}, subcode {subcode}"),
+            (Some(code), None) => write!(f, "code {code}"),
+            (None, _) => write!(f, "HTTP {}", self.http_status),
+        }
+    }
+}
+
+/// One use of `X-Business-Use-Case-Usage`.
+#[derive(Deserialize)]
+struct UsageEntry {
+    #[serde(default)]
+    estimated_time_to_regain_access: Value,
+}
+
+/// How long no call may be made, by the two usage headers; none if calls may go on.
+///
+/// `X-App-Usage` has shares in percent and no time. `X-Business-Use-Case-Usage` has, for each business, a list of uses,
+/// each with the minutes after which calls are taken again.
+pub(super) fn usage_pause(app: Option<&str>, business: Option<&str>) -> Option<Duration> {
+    let is_used_up = |app: &str| {
+        let shares: Option<serde_json::Map<String, Value>> = serde_json::from_str(app).ok();
+        shares.is_some_and(|shares| shares.values().any(|share| amount(share).is_some_and(|share| share >= 100.0)))
+    };
+    let app = app.filter(|app| is_used_up(app)).map(|_| GRAPH_RATE_PAUSE);
+    let uses = |business: &str| serde_json::from_str::<BTreeMap<String, Vec<UsageEntry>>>(business).ok();
+    let minutes = business.and_then(uses).into_iter().flatten().flat_map(|(_, uses)| uses);
+    let minutes = minutes.filter_map(|it| amount(&it.estimated_time_to_regain_access)).fold(0.0, f64::max);
+    let business = (minutes > 0.0).then(|| {
+        let most = GRAPH_RATE_PAUSE_MAX.as_secs_f64();
+        Duration::from_secs_f64((minutes * 60.0).min(most))
+    });
+    app.max(business)
+}
+
+fn amount(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    number.filter(|number| number.is_finite())
+}

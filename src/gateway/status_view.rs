@@ -1,0 +1,373 @@
+//! How each way to WhatsApp is, as operators see it.
+
+use serde::Serialize;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::GatewayRegistry;
+use super::bridge::{IgnoreReason, IgnoredReportRow};
+use super::bulkhead::{CallStats, GatewayBreakerState};
+use super::gateway_registry::what_to_do;
+use super::provider::ProviderStats;
+use super::reconcile::{CompletedReconciliation, ReconcileFailure, ReconcileStatus};
+use crate::audit::write_time;
+use crate::clock;
+use crate::domain::{GatewayKind, Timestamp, mask_digits};
+use crate::limits::RECONCILE_RETRY_WAIT;
+use crate::metrics::{AccountState, BreakerState, Difference, Metrics};
+use crate::projections::{AccountCounts, Roster};
+use crate::store;
+
+/// How a gateway is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Gateway)]
+pub struct GatewayView {
+    /// `simulator`, `bridge` or `cloud_api`.
+    name: &'static str,
+    /// Whether it serves accounts that no rule names.
+    is_default: bool,
+    /// `up`, `away`, or `not_set_up`.
+    state: &'static str,
+    /// The same in a sentence, with what is to be done.
+    #[serde(rename = "says")]
+    summary: String,
+    accounts: AccountsServed,
+    /// Null for the simulator, which is always there, and where it is not set up.
+    #[schema(required)]
+    calls: Option<CallsView>,
+    /// Null likewise.
+    #[schema(required)]
+    reconciliation: Option<ReconciliationView>,
+    /// What went wrong last, the newest first.
+    errors: Vec<GatewayErrorView>,
+    /// Commands that wait to be sent or fetched; null where there is no such queue.
+    #[schema(required)]
+    work_queued: Option<u64>,
+    /// Milliseconds from the making of the report that was taken in last to its taking in; null where there is none.
+    #[schema(required)]
+    report_lag_ms: Option<u64>,
+    /// The last reports that came of it and changed nothing, 20 at most, the newest first.
+    ignored_reports: Vec<IgnoredReportView>,
+}
+
+/// The accounts that a gateway serves.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AccountsServed {
+    /// How many there are.
+    total: u64,
+    online_coming: u64,
+    online: u64,
+    offline_coming: u64,
+    offline: u64,
+    banned: u64,
+}
+
+/// The calls to a gateway.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = GatewayCalls)]
+struct CallsView {
+    /// Under way.
+    in_flight: usize,
+    /// Since the start: those that were answered, whatever the answer.
+    answered: u64,
+    /// Since the start: those that found it away.
+    failed: u64,
+    /// `closed`, `open`: no call is made; or `probing`: one is.
+    breaker: &'static str,
+    /// When one call tries again, while the breaker is open.
+    #[schema(required, format = DateTime)]
+    open_until: Option<String>,
+    /// When it last answered.
+    #[schema(required, format = DateTime)]
+    last_answer: Option<String>,
+}
+
+/// How its sessions are compared with what is shown.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Reconciliation)]
+struct ReconciliationView {
+    /// Whether that is being done now.
+    #[serde(rename = "isUnderWay")]
+    is_running: bool,
+    /// The last time that it came to its end; null if it never did since the start.
+    #[schema(required)]
+    last: Option<LastReconciliationView>,
+    /// Why it does not come to its end any more; null if it does.
+    #[schema(required)]
+    failure: Option<ReconciliationFailureView>,
+}
+
+/// A comparison that came to its end.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Reconciled)]
+struct LastReconciliationView {
+    /// When it began.
+    #[schema(format = DateTime)]
+    at: String,
+    /// How long it took, in milliseconds, with all that was mended.
+    took_ms: u64,
+    /// Sessions that the gateway has.
+    sessions: u64,
+    differences: DifferenceCounts,
+    /// Accounts with a session at the gateway that it does not serve; nothing is done about them.
+    #[serde(rename = "strangers")]
+    unknown_sessions: u64,
+}
+
+/// Accounts that the gateway saw otherwise than they were shown.
+#[derive(Serialize, Default, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Differences)]
+struct DifferenceCounts {
+    /// They came online.
+    connected: u64,
+    /// They went offline.
+    disconnected: u64,
+    /// What they wait for was handed to the gateway again.
+    not_begun: u64,
+    /// Their sessions, which nobody wants, are closed.
+    unwanted: u64,
+    /// They are banned.
+    banned: u64,
+    /// They are banned no more.
+    ban_lifted: u64,
+}
+
+/// Why sessions are not compared.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReconciliationFailure)]
+struct ReconciliationFailureView {
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: String,
+    /// Why, the last time.
+    why: String,
+    /// How many times, one after the other.
+    failed: u32,
+}
+
+/// Something that went wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GatewayError)]
+struct GatewayErrorView {
+    #[schema(format = DateTime)]
+    at: String,
+    /// What, without secrets.
+    what: String,
+}
+
+/// A report that changed nothing.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = GatewayIgnored)]
+struct IgnoredReportView {
+    /// When it came.
+    #[schema(format = DateTime)]
+    at: String,
+    /// When the gateway made it.
+    #[schema(format = DateTime)]
+    made_at: String,
+    /// The gateway's stream of reports.
+    stream: String,
+    /// Its place in the stream.
+    sequence: u64,
+    /// The account, masked: `861******232`. Empty where a report of an unknown type names none.
+    account: String,
+    /// What it says, a word of the protocol; `unknown` where its type is none and looks like none.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Why it changed nothing.
+    why: IgnoreReason,
+}
+
+impl GatewayRegistry {
+    /// How all of them are, with the accounts that `roster` lists; `default` serves those that no rule names.
+    pub fn views(&self, roster: &Roster, default: GatewayKind) -> Result<Vec<GatewayView>, store::Error> {
+        let view = |kind| {
+            let counts = roster.counts_of_gateway(kind);
+            let mut view = GatewayView::of(kind, kind == default, &counts);
+            if let Some((figures, record, extra)) = self.provider_status(kind) {
+                view = view.with(&figures, record, &extra);
+                view.ignored_reports = self.ignored_reports(kind)?.into_iter().map(IgnoredReportView::of).collect();
+            }
+            Ok(view)
+        };
+        GatewayKind::ALL.into_iter().map(view).collect()
+    }
+
+    /// Reports how they are.
+    pub fn update_metrics(&self, metrics: &Metrics) {
+        for kind in GatewayKind::ALL {
+            let figures = self.provider_status(kind);
+            let is_up = figures.as_ref().is_some_and(|(figures, record, _)| is_up(figures, record));
+            let is_always = kind == GatewayKind::Simulator;
+            metrics.gateway_set_up.with(kind).set(u64::from(is_always || figures.is_some()));
+            metrics.gateway_up.with(kind).set(u64::from(is_always || is_up));
+            let Some((figures, _, _)) = figures else { continue };
+            metrics.gateway_in_flight.with(kind).set(figures.in_flight as u64);
+            for state in BreakerState::ALL {
+                metrics.gateway_breaker.with((kind, *state)).set(u64::from(*state == breaker_label(&figures)));
+            }
+            if let Some(error) = figures.errors.first() {
+                metrics.gateway_last_error.with(kind).set(error.at.0 as f64 / 1e6);
+            }
+        }
+    }
+}
+
+impl GatewayView {
+    fn of(kind: GatewayKind, is_default: bool, counts: &AccountCounts) -> GatewayView {
+        let accounts = AccountsServed {
+            total: counts.total(),
+            online_coming: counts.of_state(AccountState::OnlineComing),
+            online: counts.of_state(AccountState::Online),
+            offline_coming: counts.of_state(AccountState::OfflineComing),
+            offline: counts.of_state(AccountState::Offline),
+            banned: counts.of_state(AccountState::Banned),
+        };
+        let (state, summary) = match (kind, accounts.total) {
+            (GatewayKind::Simulator, _) => ("up", "It is built in, and always there.".to_owned()),
+            (GatewayKind::Bridge | GatewayKind::CloudApi, 0) => {
+                ("not_set_up", "It is not set up, and no account needs it.".to_owned())
+            }
+            (GatewayKind::Bridge | GatewayKind::CloudApi, served) => {
+                let says = format!(
+                    "It is not set up, and {served} accounts are served by it: what they wait for is kept. What to do: {}.",
+                    what_to_do(kind)
+                );
+                ("not_set_up", says)
+            }
+        };
+        GatewayView {
+            name: kind.name(),
+            is_default,
+            state,
+            summary,
+            accounts,
+            calls: None,
+            reconciliation: None,
+            errors: Vec::new(),
+            work_queued: None,
+            report_lag_ms: None,
+            ignored_reports: Vec::new(),
+        }
+    }
+
+    /// The same of one that is set up.
+    fn with(mut self, figures: &CallStats, record: &ReconcileStatus, extra: &ProviderStats) -> GatewayView {
+        (self.state, self.summary) = describe_state(figures, record);
+        let open_until = match figures.breaker {
+            GatewayBreakerState::Open { until } => {
+                Some(write_time(clock::now().plus(until.saturating_duration_since(Instant::now()))))
+            }
+            GatewayBreakerState::Closed | GatewayBreakerState::Probing => None,
+        };
+        self.calls = Some(CallsView {
+            in_flight: figures.in_flight,
+            answered: figures.answered,
+            failed: figures.failed,
+            breaker: breaker_label(figures).word(),
+            open_until,
+            last_answer: figures.last_answer.map(write_time),
+        });
+        self.reconciliation = Some(ReconciliationView {
+            is_running: record.is_running(),
+            last: record.last_completed().map(LastReconciliationView::of),
+            failure: record.failure().map(ReconciliationFailureView::of),
+        });
+        let error = |(at, what): (Timestamp, String)| GatewayErrorView { at: write_time(at), what };
+        self.errors = figures.errors.iter().map(|each| error((each.at, each.message.clone()))).collect();
+        self.work_queued = extra.work_queued;
+        self.report_lag_ms = extra.report_lag.map(|lag| millis(lag.as_millis()));
+        self
+    }
+}
+
+impl LastReconciliationView {
+    fn of(last: CompletedReconciliation) -> LastReconciliationView {
+        let mut differences = DifferenceCounts::default();
+        for (difference, accounts) in last.differences {
+            *match difference {
+                Difference::Connected => &mut differences.connected,
+                Difference::Disconnected => &mut differences.disconnected,
+                Difference::NotBegun => &mut differences.not_begun,
+                Difference::Unwanted => &mut differences.unwanted,
+                Difference::Banned => &mut differences.banned,
+                Difference::BanLifted => &mut differences.ban_lifted,
+            } = accounts;
+        }
+        let CompletedReconciliation { started_at, duration, sessions, unknown_sessions, .. } = last;
+        LastReconciliationView {
+            at: write_time(started_at),
+            took_ms: millis(duration.as_millis()),
+            sessions,
+            differences,
+            unknown_sessions,
+        }
+    }
+}
+
+impl ReconciliationFailureView {
+    fn of(
+        ReconcileFailure { since, reason: why, consecutive_failures: failed }: ReconcileFailure,
+    ) -> ReconciliationFailureView {
+        ReconciliationFailureView { since: write_time(since), why, failed }
+    }
+}
+
+impl IgnoredReportView {
+    fn of(ignored: IgnoredReportRow) -> IgnoredReportView {
+        let kind = ignored.type_name().to_owned();
+        let IgnoredReportRow { at, made_at, account, sequence, why, stream, .. } = ignored;
+        IgnoredReportView {
+            at: write_time(at),
+            made_at: write_time(made_at),
+            stream,
+            sequence,
+            account: account.map(|account| mask_digits(&account.to_string())).unwrap_or_default(),
+            kind,
+            why,
+        }
+    }
+}
+
+fn millis(millis: u128) -> u64 {
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+fn breaker_label(figures: &CallStats) -> BreakerState {
+    match figures.breaker {
+        GatewayBreakerState::Closed => BreakerState::Closed,
+        GatewayBreakerState::Open { .. } => BreakerState::Open,
+        GatewayBreakerState::Probing => BreakerState::Probing,
+    }
+}
+
+/// Whether it is there: its breaker is closed, and the last time its sessions were to be listed they were.
+fn is_up(figures: &CallStats, record: &ReconcileStatus) -> bool {
+    figures.breaker == GatewayBreakerState::Closed && record.failure().is_none()
+}
+
+fn describe_state(figures: &CallStats, record: &ReconcileStatus) -> (&'static str, String) {
+    if is_up(figures, record) {
+        let words =
+            if figures.last_answer.is_some() { "It answers." } else { "Nothing was asked that it has answered." };
+        return ("up", words.to_owned());
+    }
+    let error = figures.errors.first().map(|error| error.message.clone());
+    let why = error.or(record.failure().map(|failure| failure.reason)).unwrap_or_default();
+    let again = match figures.breaker {
+        GatewayBreakerState::Open { .. } | GatewayBreakerState::Probing => {
+            "No call is made to it but for one that tries, now and then.".to_owned()
+        }
+        GatewayBreakerState::Closed => {
+            format!("Its sessions are asked for again after {} s or more.", RECONCILE_RETRY_WAIT.as_secs())
+        }
+    };
+    ("away", format!("It is away: {why}. {again} Accounts stay as they were shown last."))
+}

@@ -1,0 +1,276 @@
+//! The endpoints that ask something of accounts: what is asked into commands, and their outcomes.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::task::spawn_blocking;
+
+use super::Api;
+use super::contract_endpoints::ContractEndpoint;
+use super::contract_requests::{self, ImportItem, ImportKind, Query};
+use super::envelope::CallOutcome;
+use super::error::{BatchError, Error, ItemError};
+use super::request_body::RequestBody;
+use crate::access::{AuthContext, Authorization, Requester};
+use crate::actors::{self, CommandResult};
+use crate::domain::{AccountNumber, Command, CommandRejection};
+use crate::journal::Origin;
+use crate::limits::{INLINE_BODY_BYTES, SEALED_PER_CORE};
+
+/// A request to one of the endpoints here, read and not yet looked into.
+pub(super) struct ContractCall {
+    pub(super) endpoint: ContractEndpoint,
+    pub(super) operation: ContractOperation,
+    pub(super) query: Query,
+    pub(super) body: RequestBody,
+    pub(super) requester: Requester,
+}
+
+/// The endpoints that ask something of accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ContractOperation {
+    /// batchInsert and batchOnline.
+    Import(ImportKind),
+    /// batchRecycle.
+    Recycle,
+    /// submitPhone.
+    SubmitPhone,
+    /// submitVerifyCode.
+    SubmitVerifyCode,
+}
+
+/// Carries a request out, if its caller still may: the body, or another request with the same key, was waited for.
+pub(super) async fn execute_call(api: &Api, call: ContractCall) -> Result<CallOutcome, Error> {
+    let ContractCall { operation: post, query, body, requester: caller, .. } = call;
+    let _sealing = match post {
+        ContractOperation::Import(_) | ContractOperation::SubmitPhone | ContractOperation::SubmitVerifyCode => {
+            Some(api.vault().lock_for_sealing().await)
+        }
+        ContractOperation::Recycle => None,
+    };
+    let authorized = caller.authorize()?;
+    let pass = authorized.context();
+    match post {
+        ContractOperation::Import(import) => import_accounts(api, import, &query, body, &caller, pass).await,
+        ContractOperation::Recycle => recycle(api, &query, &body, &caller, pass).await,
+        ContractOperation::SubmitPhone => submit_phone(api, &body, &authorized).await,
+        ContractOperation::SubmitVerifyCode => submit_verify_code(api, &body, &authorized).await,
+    }
+}
+
+impl ContractOperation {
+    /// One word for it, which is never changed: the keys that callers give are kept under it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            ContractOperation::Import(ImportKind::Insert) => "batchInsert",
+            ContractOperation::Import(ImportKind::Online) => "batchOnline",
+            ContractOperation::Recycle => "batchRecycle",
+            ContractOperation::SubmitPhone => "submitPhone",
+            ContractOperation::SubmitVerifyCode => "submitVerifyCode",
+        }
+    }
+}
+
+/// batchInsert and batchOnline.
+async fn import_accounts(
+    api: &Api,
+    import: ImportKind,
+    query: &Query,
+    body: RequestBody,
+    caller: &Requester,
+    pass: &AuthContext,
+) -> Result<CallOutcome, Error> {
+    let details = contract_requests::parse_details_query(query)?;
+    let body = Arc::new(body);
+    let commands = build_import_commands(api, import, ContentSealing::WhereNeeded, &body, pass).await?;
+    let accounts = commands.iter().map(|(account, _)| *account).collect();
+    let mut outcomes = execute_commands(api, commands, caller).await?;
+    if outcomes.iter().any(lacks_content) {
+        // Known numbers that were registered and never imported.
+        let commands = build_import_commands(api, import, ContentSealing::All, &body, pass).await?;
+        let refused = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
+        let (refused, commands): (Vec<_>, Vec<_>) = refused.unzip();
+        let now = outcomes_or_error(commands.len(), execute_commands(api, commands, caller).await);
+        for (outcome, now) in refused.into_iter().zip(now) {
+            *outcome = now;
+        }
+    }
+    Ok(CallOutcome::Batch { accounts, outcomes, details })
+}
+
+/// batchRecycle.
+async fn recycle(
+    api: &Api,
+    query: &Query,
+    body: &[u8],
+    caller: &Requester,
+    pass: &AuthContext,
+) -> Result<CallOutcome, Error> {
+    let details = contract_requests::parse_details_query(query)?;
+    let max_batch = api.settings().max_batch;
+    let comes_back = api.rules().auto_reconnect;
+    let accounts = match contract_requests::parse_recycle(body, max_batch)? {
+        Some(accounts) => accounts,
+        None => {
+            api.roster().desired_online(comes_back).into_iter().filter(|account| pass.may_access(*account)).collect()
+        }
+    };
+    let mut outcomes = Vec::with_capacity(accounts.len());
+    // All accounts may be more than may be under way at once; a batch of them never is for its own size.
+    for batch in accounts.chunks(max_batch.max(1)) {
+        let commands = batch.iter().map(|account| (*account, Command::Recycle { comes_back })).collect();
+        match execute_commands(api, commands, caller).await {
+            Err(why) if outcomes.is_empty() => return Err(why.into()),
+            executed => outcomes.extend(outcomes_or_error(batch.len(), executed)),
+        }
+    }
+    Ok(CallOutcome::Batch { accounts, outcomes, details })
+}
+
+/// submitPhone.
+async fn submit_phone(api: &Api, body: &[u8], authorized: &Authorization) -> Result<CallOutcome, Error> {
+    let asked = contract_requests::parse_submit_phone(body)?;
+    authorized.context().require_account(asked.account)?;
+    // The account gets its key now, so that the code can be sealed when it comes.
+    api.vault().create_data_key(asked.account)?;
+    let task = api.accounts().next_task_id()?;
+    let command = Command::Register {
+        task,
+        verify_type: asked.verify_type,
+        account_type: asked.account_type,
+        calling_code: asked.calling_code,
+        country: asked.country,
+        lifetime: api.rules().registration_lifetime,
+    };
+    require_accepted(asked.account, api.accounts().execute(asked.account, command, authorized.origin()).await?)?;
+    Ok(CallOutcome::Task(task))
+}
+
+/// submitVerifyCode.
+async fn submit_verify_code(api: &Api, body: &[u8], authorized: &Authorization) -> Result<CallOutcome, Error> {
+    let contract_requests::SubmitVerifyCodeRequest { account, code } =
+        contract_requests::parse_submit_verify_code(body)?;
+    authorized.context().require_account(account)?;
+    // Without a key nothing was ever asked of this number, so nothing waits for a code.
+    let refusal = CommandRejection::NoRegistrationWaiting;
+    let code = api.vault().seal_code(account, &code)?.ok_or(Error::Rejected { account, refusal })?;
+    require_accepted(
+        account,
+        api.accounts().execute(account, Command::SubmitCode { code }, authorized.origin()).await?,
+    )?;
+    Ok(CallOutcome::Success)
+}
+
+/// What became of the accounts of a request.
+pub(super) type ItemOutcomes = Vec<Result<(), ItemError>>;
+
+/// Which accounts' contents are sealed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ContentSealing {
+    All,
+    /// Not of known accounts that keep what is stored: that is the larger part of the work on most online requests.
+    WhereNeeded,
+}
+
+/// Reads, checks and seals, a large body on a thread for blocking work.
+async fn build_import_commands(
+    api: &Api,
+    import: ImportKind,
+    sealing: ContentSealing,
+    body: &Arc<RequestBody>,
+    pass: &AuthContext,
+) -> Result<Vec<(AccountNumber, Command)>, Error> {
+    if body.len() <= INLINE_BODY_BYTES {
+        return parse_and_seal(api, import, sealing, body, pass);
+    }
+    let (api, body, pass) = (api.clone(), body.clone(), pass.clone());
+    spawn_blocking(move || parse_and_seal(&api, import, sealing, &body, &pass)).await?
+}
+
+/// Nothing leaves the request in clear.
+fn parse_and_seal(
+    api: &Api,
+    import: ImportKind,
+    sealing: ContentSealing,
+    body: &[u8],
+    pass: &AuthContext,
+) -> Result<Vec<(AccountNumber, Command)>, Error> {
+    let entries = contract_requests::parse_imports(body, import, api.settings().max_batch)?;
+    entries.iter().try_for_each(|entry| pass.require_account(entry.account))?;
+    map_on_all_cores(&entries, |entry: &ImportItem<'_>| {
+        let ImportItem { account, replace, .. } = *entry;
+        let seal = || api.vault().seal_content(account, &entry.content());
+        let command = match import {
+            ImportKind::Insert => Command::Import { content: seal()? },
+            ImportKind::Online
+                if sealing == ContentSealing::WhereNeeded && !replace && api.roster().contains(account) =>
+            {
+                Command::BringOnline { content: None, replace }
+            }
+            ImportKind::Online => Command::BringOnline { content: Some(seal()?), replace },
+        };
+        Ok((account, command))
+    })
+}
+
+/// Maps `items`; many of them on all cores, in the same order.
+fn map_on_all_cores<T: Sync, U: Send>(
+    items: &[T],
+    map: impl Fn(&T) -> Result<U, Error> + Sync,
+) -> Result<Vec<U>, Error> {
+    if items.len() <= SEALED_PER_CORE {
+        return items.iter().map(map).collect();
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(cores).max(SEALED_PER_CORE);
+    let (mine, others) = items.split_at(share.min(items.len()));
+    let map_share = |share: &[T]| share.iter().map(&map).collect::<Result<Vec<U>, Error>>();
+    thread::scope(|scope| {
+        let others: Vec<_> = others.chunks(share).map(|share| scope.spawn(move || map_share(share))).collect();
+        let mut mapped = map_share(mine)?;
+        for other in others {
+            mapped.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(mapped)
+    })
+}
+
+/// Carries out the commands, and says of each account why it was not done. Sealing a large batch takes a while, so the
+/// caller is asked about again.
+async fn execute_commands(
+    api: &Api,
+    commands: Vec<(AccountNumber, Command)>,
+    caller: &Requester,
+) -> Result<ItemOutcomes, BatchError> {
+    let authorized = caller.authorize().map_err(BatchError::Auth)?;
+    let bound = commands.iter().try_for_each(|(account, _)| authorized.context().require_account(*account));
+    bound.map_err(BatchError::Auth)?;
+    let origin = authorized.origin();
+    let executed = api.accounts().execute_all(commands, origin).await.map_err(BatchError::Accounts)?;
+    Ok(item_outcomes(executed, origin))
+}
+
+/// What became of the accounts of a request, which is logged where they failed inside.
+pub(super) fn item_outcomes(executed: Vec<Result<CommandResult, actors::Error>>, origin: Origin) -> ItemOutcomes {
+    let outcome =
+        |outcome: Result<CommandResult, _>| outcome.map_err(ItemError::Failed)?.map(drop).map_err(ItemError::Rejected);
+    let outcomes: ItemOutcomes = executed.into_iter().map(outcome).collect();
+    if let Some(Err(ItemError::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(ItemError::Failed(_)))) {
+        tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
+    }
+    outcomes
+}
+
+/// The outcomes of the last accounts of a request, of which others are done already: an error of them all is each one's.
+fn outcomes_or_error(accounts: usize, executed: Result<ItemOutcomes, BatchError>) -> ItemOutcomes {
+    executed.unwrap_or_else(|why| vec![Err(why.into()); accounts])
+}
+
+fn lacks_content(outcome: &Result<(), ItemError>) -> bool {
+    matches!(outcome, Err(ItemError::Rejected(CommandRejection::NoContent)))
+}
+
+fn require_accepted(account: AccountNumber, outcome: CommandResult) -> Result<(), Error> {
+    outcome.map(drop).map_err(|refusal| Error::Rejected { account, refusal })
+}

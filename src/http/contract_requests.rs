@@ -1,0 +1,281 @@
+//! Bodies and queries into what is asked, checked whole: whatever comes out of here is well-formed. Pure.
+
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+
+use super::json_objects::{AccountFields, AccountListSeed, CodeFields, PhoneFields, UnknownFields};
+use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool};
+use super::validation_error::{ValidationError, parse_json};
+use crate::domain::{AccountNumber, AccountType, CallingCode, MalformedAccountNumber, VerifyType};
+use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, CONTENT_BYTES, VERIFY_CODE_BYTES};
+use crate::vault::PlaintextContent;
+
+/// The two endpoints that send accounts with their content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ImportKind {
+    /// batchInsert: `accountId` is required.
+    Insert,
+    /// batchOnline: `override` is required.
+    Online,
+}
+
+/// One account of batchInsert or batchOnline. No `Debug`: it holds secrets.
+pub(super) struct ImportItem<'a> {
+    pub(super) account: AccountNumber,
+    /// `override`; false for batchInsert.
+    pub(super) replace: bool,
+    account_type: AccountType,
+    name: Option<JsonText<'a>>,
+    avatar: Option<JsonText<'a>>,
+    public_key: JsonText<'a>,
+    private_key: JsonText<'a>,
+    msg_public_key: JsonText<'a>,
+    msg_private_key: JsonText<'a>,
+    account_id: Option<JsonText<'a>>,
+    next_key_id: Option<JsonText<'a>>,
+    registration_id: Option<JsonText<'a>>,
+    device_params: Option<JsonText<'a>>,
+}
+
+/// What submitPhone asks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SubmitPhoneRequest {
+    pub(super) account: AccountNumber,
+    pub(super) verify_type: VerifyType,
+    pub(super) account_type: AccountType,
+    pub(super) calling_code: CallingCode,
+    /// ISO 3166-1 alpha-2, upper case.
+    pub(super) country: String,
+}
+
+/// What submitVerifyCode asks. No `Debug`: it holds a secret.
+pub(super) struct SubmitVerifyCodeRequest<'a> {
+    pub(super) account: AccountNumber,
+    pub(super) code: JsonText<'a>,
+}
+
+/// The query of a URL, decoded, in order.
+pub(super) type Query = Vec<(String, String)>;
+
+/// The accounts of batchInsert or batchOnline, at most `max`, none twice.
+pub(super) fn parse_imports(
+    body: &[u8],
+    import: ImportKind,
+    max: usize,
+) -> Result<Vec<ImportItem<'_>>, ValidationError> {
+    let list = parse_json(body, || AccountListSeed::<AccountFields<'_>>::new(max, UnknownFields::Ignore))?;
+    let list =
+        list.ok_or_else(|| ValidationError::at_field("whatsAppList", "is missing; send the list of accounts"))?;
+    let entries: Vec<ImportItem<'_>> = list
+        .into_iter()
+        .enumerate()
+        .map(|(index, fields)| ImportItem::from_fields(fields, import, index))
+        .collect::<Result<_, _>>()?;
+    reject_duplicates(entries.iter().map(|entry| entry.account), ".whatsApp")?;
+    Ok(entries)
+}
+
+/// The accounts of batchRecycle, at most `max`, none twice; no list means all accounts.
+pub(super) fn parse_recycle(body: &[u8], max: usize) -> Result<Option<Vec<AccountNumber>>, ValidationError> {
+    let Some(list) = parse_json(body, || AccountListSeed::<AccountNumberText>::new(max, UnknownFields::Reject))? else {
+        return Ok(None);
+    };
+    let accounts: Vec<AccountNumber> = list.into_iter().map(|AccountNumberText(account)| account).collect();
+    reject_duplicates(accounts.iter().copied(), "")?;
+    Ok(Some(accounts))
+}
+
+/// The body of submitPhone.
+pub(super) fn parse_submit_phone(body: &[u8]) -> Result<SubmitPhoneRequest, ValidationError> {
+    let fields = parse_json(body, || PhantomData::<PhoneFields<'_>>)?;
+    let phone = required(fields.phone, "phone")?;
+    let EnumCode(verify_type) = required(fields.verify_type, "verifyType")?;
+    let EnumCode(account_type) = required(fields.account_type, "accountType")?;
+    let area_code = required(fields.area_code, "areaCode")?;
+    let country = required(fields.country_code, "countryCode")?;
+    let (calling_code, account) = parse_account_number(&area_code, &phone)?;
+    let countries = calling_code.countries();
+    if countries.is_empty() {
+        return Err(ValidationError::at_field(
+            "areaCode",
+            "is the calling code of no country; give one that is, as in +86",
+        ));
+    }
+    if !calling_code.serves(&country) {
+        let words = format_args!("must be a country of the calling code +{calling_code}, which has {countries}");
+        return Err(ValidationError::at_field("countryCode", words));
+    }
+    Ok(SubmitPhoneRequest { account, verify_type, account_type, calling_code, country: country.to_ascii_uppercase() })
+}
+
+/// The body of submitVerifyCode.
+pub(super) fn parse_submit_verify_code(body: &[u8]) -> Result<SubmitVerifyCodeRequest<'_>, ValidationError> {
+    let fields = parse_json(body, || PhantomData::<CodeFields<'_>>)?;
+    let phone = required(fields.phone, "phone")?;
+    let area_code = required(fields.area_code, "areaCode")?;
+    let code = required(fields.verify_code, "verifyCode")?;
+    let (_, account) = parse_account_number(&area_code, &phone)?;
+    if code.len() > VERIFY_CODE_BYTES {
+        let words = format_args!("has {} bytes; at most {VERIFY_CODE_BYTES} are taken", code.len());
+        return Err(ValidationError::at_field("verifyCode", words));
+    }
+    Ok(SubmitVerifyCodeRequest { account, code })
+}
+
+/// `?whatsApp=`: the one account that is asked for.
+pub(super) fn parse_account_query(query: &Query) -> Result<Option<AccountNumber>, ValidationError> {
+    let wanted = single_value(query, "whatsApp")?;
+    wanted
+        .map(|number| number.parse().map_err(|malformed| ValidationError::at_field("whatsApp", malformed)))
+        .transpose()
+}
+
+/// `?details=`: whether the answer is to have a verdict for each account.
+pub(super) fn parse_details_query(query: &Query) -> Result<bool, ValidationError> {
+    match single_value(query, "details")? {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(ValidationError::at_field("details", "must be true or false")),
+    }
+}
+
+impl<'a> ImportItem<'a> {
+    /// What comes with the account, for the vault.
+    pub(super) fn content(&self) -> PlaintextContent<'_> {
+        PlaintextContent {
+            account_type: self.account_type,
+            name: self.name.as_deref(),
+            avatar: self.avatar.as_deref(),
+            public_key: &self.public_key,
+            private_key: &self.private_key,
+            msg_public_key: &self.msg_public_key,
+            msg_private_key: &self.msg_private_key,
+            account_id: self.account_id.as_deref(),
+            next_key_id: self.next_key_id.as_deref(),
+            registration_id: self.registration_id.as_deref(),
+            device_params: self.device_params.as_deref(),
+        }
+    }
+
+    fn from_fields(
+        fields: AccountFields<'a>,
+        import: ImportKind,
+        index: usize,
+    ) -> Result<ImportItem<'a>, ValidationError> {
+        let at = |field| FieldPath { index, field };
+        let AccountNumberText(account) = required(fields.whats_app, at(".whatsApp"))?;
+        let replace = match (import, fields.replace) {
+            (ImportKind::Insert, _) => false,
+            (ImportKind::Online, Some(LenientBool::Bool(replace))) => replace,
+            (ImportKind::Online, Some(LenientBool::NotBool)) => {
+                return Err(ValidationError::at_field(&at(".override").to_string(), "must be true or false"));
+            }
+            (ImportKind::Online, None) => {
+                return Err(ValidationError::at_field(&at(".override").to_string(), MISSING_FLAG));
+            }
+        };
+        if import == ImportKind::Insert && fields.account_id.is_none() {
+            return Err(ValidationError::at_field(&at(".accountId").to_string(), MISSING_TEXT));
+        }
+        let text = |text: Option<JsonText<'a>>, field| {
+            text.ok_or_else(|| ValidationError::at_field(&at(field).to_string(), MISSING_TEXT))
+        };
+        let entry = ImportItem {
+            account,
+            replace,
+            account_type: fields.whatsapp_type.map_or(AccountType::Personal, |EnumCode(account_type)| account_type),
+            name: fields.name,
+            avatar: fields.avatar,
+            public_key: text(fields.public_key, ".publicKey")?,
+            private_key: text(fields.private_key, ".privateKey")?,
+            msg_public_key: text(fields.msg_public_key, ".msgPublicKey")?,
+            msg_private_key: text(fields.msg_private_key, ".msgPrivateKey")?,
+            account_id: fields.account_id,
+            next_key_id: fields.next_key_id,
+            registration_id: fields.registration_id,
+            device_params: fields.device_params,
+        };
+        match entry.text_bytes() {
+            bytes if bytes > CONTENT_BYTES => Err(ValidationError::at_field(
+                &at("").to_string(),
+                format_args!("has {bytes} bytes in its texts together; at most {CONTENT_BYTES} are taken"),
+            )),
+            _ => Ok(entry),
+        }
+    }
+
+    /// Bytes in all texts together.
+    fn text_bytes(&self) -> usize {
+        let required = [&self.public_key, &self.private_key, &self.msg_public_key, &self.msg_private_key];
+        let optional =
+            [&self.name, &self.avatar, &self.account_id, &self.next_key_id, &self.registration_id, &self.device_params];
+        required.into_iter().chain(optional.into_iter().flatten()).map(|text| text.len()).sum()
+    }
+}
+
+const MISSING_TEXT: &str = "is missing; it is required, though it may be empty";
+const MISSING_FLAG: &str = "is missing; send true to replace what is stored, false to keep it";
+
+/// The path of an entry's field, written out only for a fault.
+struct FieldPath {
+    index: usize,
+    /// With its dot; empty for the entry itself.
+    field: &'static str,
+}
+
+impl Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "whatsAppList[{}]{}", self.index, self.field)
+    }
+}
+
+fn required<T>(value: Option<T>, path: impl Display) -> Result<T, ValidationError> {
+    value.ok_or_else(|| ValidationError::missing_field(&path.to_string()))
+}
+
+/// The calling code, and the account number that it makes with the phone number behind it.
+fn parse_account_number(area_code: &str, phone: &str) -> Result<(CallingCode, AccountNumber), ValidationError> {
+    let calling_code: CallingCode =
+        area_code.parse().map_err(|malformed| ValidationError::at_field("areaCode", malformed))?;
+    if phone.is_empty() || !phone.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ValidationError::at_field("phone", "must be digits only, without the country code"));
+    }
+    let number = format!("{calling_code}{phone}").parse().map_err(|malformed| match malformed {
+        MalformedAccountNumber::Length(digits) => ValidationError::new(format_args!(
+            "areaCode and phone must have {ACCOUNT_DIGITS_MIN} to {ACCOUNT_DIGITS_MAX} digits together, not {digits}"
+        )),
+        MalformedAccountNumber::NotDigits | MalformedAccountNumber::LeadingZero => {
+            ValidationError::at_field("phone", malformed)
+        }
+    })?;
+    Ok((calling_code, number))
+}
+
+/// Refuses a list with an account in it twice; `field` is where in an entry the number stands.
+fn reject_duplicates(
+    accounts: impl ExactSizeIterator<Item = AccountNumber>,
+    field: &'static str,
+) -> Result<(), ValidationError> {
+    if accounts.len() < 2 {
+        return Ok(());
+    }
+    let mut placed: Vec<(AccountNumber, usize)> = accounts.zip(0..).collect();
+    placed.sort_unstable();
+    let repeats = placed.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    match repeats.map(|pair| (pair[1].1, pair[0])).min() {
+        None => Ok(()),
+        Some((index, (account, first))) => Err(ValidationError::at_field(
+            &FieldPath { index, field }.to_string(),
+            format_args!("is {account} again, as in whatsAppList[{first}]; list each account once"),
+        )),
+    }
+}
+
+/// The value of a parameter that may be given once.
+fn single_value<'q>(query: &'q Query, name: &str) -> Result<Option<&'q str>, ValidationError> {
+    let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(ValidationError::at_field(name, "is given twice in the URL; give it once")),
+    }
+}

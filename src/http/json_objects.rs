@@ -1,0 +1,286 @@
+//! The JSON objects of the contract's requests, with their fields as they were sent.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
+
+use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, refuse};
+use crate::domain::{AccountType, VerifyType};
+
+/// Reads `{"whatsAppList": [T, …]}`: none if the list is missing or null.
+pub(super) struct AccountListSeed<T> {
+    /// Entries, most. They are counted while they are read, so that a body of empty entries cannot fill the memory.
+    max: usize,
+    unknown_fields: UnknownFields,
+    entry: PhantomData<T>,
+}
+
+/// What to do with fields that the contract does not have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnknownFields {
+    Ignore,
+    Reject,
+}
+
+const GIVEN_TWICE: &str = "is given twice; give it once";
+const NO_SUCH_FIELD: &str =
+    "is no field of this request; the only one is whatsAppList, and without that all accounts would be meant";
+
+/// A struct with one optional field per key, which is none for a missing key and for null. Unknown keys are ignored,
+/// a key that is given twice is a fault. What is written above a key is what its description says.
+macro_rules! object {
+    ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> {
+            $(pub(super) $field: Option<$type>,)+
+        }
+
+        impl<'a> $name<'a> {
+            /// Its description, but for the fields `without`. Those that are not `required` may be null.
+            pub(super) fn shape(required: &[&str], without: &[&str]) -> Object {
+                let fields = [$(($key, concat!($($words),+), <$type>::schema()),)+];
+                object_schema(fields.into_iter().filter(|(key, ..)| !without.contains(key)), required)
+            }
+        }
+
+        impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
+            fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+                struct JsonObjectVisitor<'a>(PhantomData<&'a str>);
+
+                impl<'de: 'a, 'a> Visitor<'de> for JsonObjectVisitor<'a> {
+                    type Value = $name<'a>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        $(let mut $field = None::<Option<$type>>;)+
+                        while let Some(key) = map.next_key::<JsonObjectKey<'de>>()? {
+                            match &*key.0 {
+                                $($key if $field.is_some() => map.next_value_seed(RejectValue(GIVEN_TWICE))?,
+                                $key => $field = Some(map.next_value()?),)+
+                                _ => drop(map.next_value::<IgnoredAny>()?),
+                            }
+                        }
+                        Ok($name { $($field: $field.flatten(),)+ })
+                    }
+
+                    refuse!("an object", not boolean number string null list);
+                }
+
+                json.deserialize_any(JsonObjectVisitor(PhantomData))
+            }
+        }
+    };
+}
+
+object! {
+    /// An account of batchInsert or batchOnline.
+    AccountFields<'a> {
+        /// The account number: digits only, country code first.
+        "whatsApp" => whats_app: AccountNumberText,
+        /// 1 personal, which holds if it is left out; 2 business.
+        "whatsappType" => whatsapp_type: EnumCode<AccountType>,
+        /// Whether what is stored of a known account is replaced by what is sent.
+        "override" => replace: LenientBool,
+        /// Name.
+        "name" => name: JsonText<'a>,
+        /// Avatar, as in `wwww.baiux.com/1.img`.
+        "avatar" => avatar: JsonText<'a>,
+        /// Account public key; may be empty.
+        "publicKey" => public_key: JsonText<'a>,
+        /// Account private key; may be empty. It is sealed where it arrives.
+        "privateKey" => private_key: JsonText<'a>,
+        /// Message public key; may be empty.
+        "msgPublicKey" => msg_public_key: JsonText<'a>,
+        /// Message private key; may be empty. It is sealed where it arrives.
+        "msgPrivateKey" => msg_private_key: JsonText<'a>,
+        /// Account id; may be empty.
+        "accountId" => account_id: JsonText<'a>,
+        /// Next key id.
+        "nextKeyId" => next_key_id: JsonText<'a>,
+        /// Registration id.
+        "registrationId" => registration_id: JsonText<'a>,
+        /// Device parameters, an opaque text. They are sealed where they arrive.
+        "deviceParams" => device_params: JsonText<'a>,
+    }
+}
+
+object! {
+    /// The body of submitPhone.
+    PhoneFields<'a> {
+        /// The phone number: digits only, without the area code; 7 to 15 digits together with it.
+        "phone" => phone: JsonText<'a>,
+        /// How the code reaches the phone: 0 sms, 1 voice, 2 missed call, 3 internal verification.
+        "verifyType" => verify_type: EnumCode<VerifyType>,
+        /// 1 personal, 2 business.
+        "accountType" => account_type: EnumCode<AccountType>,
+        /// The calling code, as in `+86`; the plus may be missing.
+        "areaCode" => area_code: JsonText<'a>,
+        /// ISO 3166-1 alpha-2; must be a country of the calling code.
+        "countryCode" => country_code: JsonText<'a>,
+    }
+}
+
+object! {
+    /// The body of submitVerifyCode.
+    CodeFields<'a> {
+        /// The phone number, as in submitPhone.
+        "phone" => phone: JsonText<'a>,
+        /// The calling code, as in submitPhone.
+        "areaCode" => area_code: JsonText<'a>,
+        /// The code that reached the phone; at most 64 bytes. It is sealed where it arrives.
+        "verifyCode" => verify_code: JsonText<'a>,
+    }
+}
+
+// === Batch ===
+
+impl<T> AccountListSeed<T> {
+    /// At most `max` entries.
+    pub(super) fn new(max: usize, unknown_fields: UnknownFields) -> AccountListSeed<T> {
+        AccountListSeed { max, unknown_fields, entry: PhantomData }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for AccountListSeed<T> {
+    type Value = Option<Vec<T>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AccountListSeed<T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut list = None;
+        while let Some(key) = map.next_key::<JsonObjectKey<'de>>()? {
+            match &*key.0 {
+                "whatsAppList" if list.is_some() => map.next_value_seed(RejectValue(GIVEN_TWICE))?,
+                "whatsAppList" => {
+                    list = Some(map.next_value_seed(ListItemsSeed { max: self.max, entry: PhantomData })?);
+                }
+                _ => match self.unknown_fields {
+                    UnknownFields::Ignore => drop(map.next_value::<IgnoredAny>()?),
+                    UnknownFields::Reject => map.next_value_seed(RejectValue(NO_SUCH_FIELD))?,
+                },
+            }
+        }
+        Ok(list.flatten())
+    }
+
+    refuse!("an object", not boolean number string null list);
+}
+
+/// The list of a [`Batch`], or null.
+struct ListItemsSeed<T> {
+    max: usize,
+    entry: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for ListItemsSeed<T> {
+    type Value = Option<Vec<T>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListItemsSeed<T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            if entries.len() == self.max {
+                let words = format_args!("has more than {} entries; send them in several requests", self.max);
+                return Err(de::Error::custom(words));
+            }
+            entries.push(entry);
+        }
+        Ok(Some(entries))
+    }
+
+    refuse!("a list", not boolean number string object);
+}
+
+// === Keys and refused values ===
+
+/// A key, borrowed where nothing is escaped in it.
+struct JsonObjectKey<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for JsonObjectKey<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<JsonObjectKey<'a>, D::Error> {
+        struct JsonObjectKeyVisitor;
+
+        impl<'de> Visitor<'de> for JsonObjectKeyVisitor {
+            type Value = JsonObjectKey<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<JsonObjectKey<'de>, E> {
+                Ok(JsonObjectKey(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<JsonObjectKey<'de>, E> {
+                Ok(JsonObjectKey(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        json.deserialize_str(JsonObjectKeyVisitor)
+    }
+}
+
+/// An object with these fields, and with any others.
+fn object_schema(
+    fields: impl Iterator<Item = (&'static str, &'static str, ObjectBuilder)>,
+    required: &[&str],
+) -> Object {
+    let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
+    for (key, words, shape) in fields {
+        let mut field = shape.description(Some(words.trim())).build();
+        if required.contains(&key) {
+            object = object.required(key);
+        } else {
+            field.schema_type = match field.schema_type {
+                SchemaType::Type(one) => SchemaType::Array(vec![one, Type::Null]),
+                several @ (SchemaType::Array(_) | SchemaType::AnyValue) => several,
+            };
+            field.enum_values.iter_mut().for_each(|values| values.push(serde_json::Value::Null));
+        }
+        object = object.property(key, field);
+    }
+    object.build()
+}
+
+/// A value that is a fault by being there. It is refused as a value, not as a key, so that the fault's path names it.
+struct RejectValue(&'static str);
+
+impl<'de> DeserializeSeed<'de> for RejectValue {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(de::Error::custom(self.0))
+    }
+}

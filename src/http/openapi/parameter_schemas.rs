@@ -1,0 +1,58 @@
+//! What parameters may be, with their bounds.
+
+use serde_json::Value;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use crate::domain::AccountNumber;
+use crate::http::json_values;
+use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
+
+/// An account number.
+pub(super) fn account_digits() -> ObjectBuilder {
+    json_values::account_number_schema().examples([AccountNumber::EXAMPLE.to_string()])
+}
+
+/// Any text.
+pub(super) fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// One of these words.
+pub(super) fn one_of<const N: usize>(words: [&str; N]) -> ObjectBuilder {
+    text().enum_values(Some(words))
+}
+
+/// A whole number of 64 bits from `least` on.
+pub(super) fn number(least: usize) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(usize::MAX))
+}
+
+/// A code of the contract, from 1.
+pub(super) fn code_up_to(most: u64) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(1..=most))
+}
+
+/// How many to a page.
+pub(super) fn page_limit() -> ObjectBuilder {
+    number(1).maximum(Some(PAGE_EVENTS)).default(Some(Value::from(PAGE_EVENTS_DEFAULT)))
+}
+
+/// A time, or a day.
+pub(super) fn time() -> ObjectBuilder {
+    text().examples(["2026-11-25T09:30:00Z", "2026-11-25"])
+}
+
+/// The first digits of account numbers.
+pub(super) fn prefix() -> ObjectBuilder {
+    text().pattern(Some(format!("^[0-9]{{0,{ACCOUNT_DIGITS_MAX}}}$")))
+}
+
+/// A webhook.
+pub(super) fn channel() -> ObjectBuilder {
+    one_of(["sync", "register", "CHANNEL_SYNC_STATUS", "CHANNEL_REGISTER_STATUS"])
+}
+
+/// An `Idempotency-Key`.
+pub(super) fn idempotency_key() -> ObjectBuilder {
+    text().pattern(Some(format!("^[!-~]{{1,{IDEMPOTENCY_KEY_BYTES}}}$")))
+}

@@ -1,0 +1,89 @@
+//! `/openapi.json`, and Swagger UI at `/docs`: all of it within the binary, and nothing from elsewhere.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use utoipa_swagger_ui::{Config, serve};
+use warp::http::{HeaderValue, Method, StatusCode, header};
+use warp::path::Tail;
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::render_openapi;
+
+const OPENAPI_PATH: &str = "/openapi.json";
+
+/// Made when somebody first asks for it: it takes long enough that nobody should wait for it at a start.
+static OPENAPI_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(render_openapi()));
+
+/// Swagger UI sets styles from its script, and has its icons as data within its styles. All else is its own files; nobody
+/// may frame it, and it sends nothing anywhere else.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Answers what shows the description. It holds no secret, and needs no key.
+pub(in crate::http) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
+{
+    // The validator would send the description to whoever runs it.
+    let config = Arc::new(Config::from(OPENAPI_PATH).validator_url("none"));
+    let json = warp::path("openapi.json")
+        .and(warp::path::end())
+        .map(|| file_response("application/json", OPENAPI_JSON.clone()));
+    let pages = warp::path("docs").and(warp::path::tail()).and(warp::path::full()).map(
+        move |tail: Tail, full: warp::path::FullPath| match tail.as_str() {
+            // The page names its files from where it is.
+            "" if !full.as_str().ends_with('/') => redirect("/docs/"),
+            name => swagger_file(name, config.clone()),
+        },
+    );
+    json.or(pages).unify().and(warp::method()).map(|response: Response, method: Method| match method {
+        Method::GET | Method::HEAD => response,
+        _ => method_not_allowed(),
+    })
+}
+
+/// One of the files of Swagger UI.
+fn swagger_file(name: &str, config: Arc<Config<'static>>) -> Response {
+    match serve(name, config) {
+        Ok(Some(found)) => file_response(&found.content_type, Bytes::from(found.bytes.into_owned())),
+        Ok(None) => empty_response(StatusCode::NOT_FOUND),
+        Err(error) => {
+            tracing::error!(error, "a page of the documentation cannot be made");
+            empty_response(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn file_response(content_type: &str, body: Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.extend(HeaderValue::from_str(content_type).ok().map(|kind| (header::CONTENT_TYPE, kind)));
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // Another version of the program has another one.
+        (header::CACHE_CONTROL, "no-cache"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn redirect(to: &'static str) -> Response {
+    let mut response = empty_response(StatusCode::PERMANENT_REDIRECT);
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(to));
+    response
+}
+
+fn method_not_allowed() -> Response {
+    let mut response = empty_response(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn empty_response(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
+}

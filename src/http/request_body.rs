@@ -1,0 +1,219 @@
+//! Reading a request's body: its declared form, its size, its deadline.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use warp::http::{HeaderMap, HeaderValue, header};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::error::Error;
+use crate::limits::{BODY_TIMEOUT, INLINE_BODY_BYTES, LARGE_BODIES_KIB, LINGER_BYTES};
+
+/// A body that was read. A large one holds its room until it is dropped.
+pub(super) struct RequestBody {
+    bytes: Bytes,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Secrets are in it. A small body lies in the connection's own buffer, which the next request overwrites.
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Ok(mut bytes) = std::mem::take(&mut self.bytes).try_into_mut() {
+            bytes.as_mut().zeroize();
+        }
+    }
+}
+
+/// The room for large bodies, shared by all requests.
+#[derive(Clone)]
+pub(super) struct MemoryBudget {
+    kib: Arc<Semaphore>,
+}
+
+impl Deref for RequestBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl MemoryBudget {
+    /// Room for [`BODIES_KIB`].
+    pub(super) fn new() -> MemoryBudget {
+        MemoryBudget { kib: Arc::new(Semaphore::new(LARGE_BODIES_KIB)) }
+    }
+
+    /// Room for a body of `bytes`; one that is larger than all the room is taken in alone.
+    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
+        let kib = u32::try_from(bytes.div_ceil(1024).min(LARGE_BODIES_KIB)).unwrap_or(u32::MAX);
+        self.kib.clone().try_acquire_many_owned(kib).map_err(|_| Error::MemoryBudgetExceeded)
+    }
+}
+
+/// Reads a body of at most `limit` bytes. Nothing is read of an oversized body that says how large it is.
+pub(super) async fn read_body<S, B>(
+    headers: &HeaderMap,
+    body: &mut S,
+    limit: usize,
+    room: &MemoryBudget,
+) -> Result<RequestBody, Error>
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin,
+    B: Buf,
+{
+    check_content_type(headers)?;
+    let announced = declared_length(headers);
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(Error::TooLarge { limit });
+    }
+    let collected = collect_pieces(body, limit, announced.unwrap_or(limit), room);
+    timeout(BODY_TIMEOUT, collected).await.map_err(|_| Error::SlowBody)?
+}
+
+/// Reads what is left of a refused request's body, in the background and within bounds. A server that closes with
+/// bytes unread resets the connection, and many clients then never see the answer.
+pub(super) fn drain_unread<S, B>(headers: &HeaderMap, mut body: S)
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
+    B: Buf + Send,
+{
+    // A client that asks before it sends is not to be told to go on.
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let mut left = LINGER_BYTES;
+    let mut drained = Box::pin(async move {
+        while let Some(Ok(piece)) = body.next().await {
+            match left.checked_sub(piece.remaining()) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    });
+    if drained.as_mut().now_or_never().is_none() {
+        tokio::spawn(timeout(BODY_TIMEOUT, drained));
+    }
+}
+
+/// Whether the headers say JSON in UTF-8, or nothing: impatient callers leave them out.
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    let is_json = headers.get(header::CONTENT_TYPE).is_none_or(is_json);
+    let is_plain = headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
+    if is_json && is_plain { Ok(()) } else { Err(Error::UnsupportedMediaType) }
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    let Ok(content_type) = content_type.to_str() else { return false };
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = |charset: &str| {
+        let charset = charset.trim_matches('"');
+        charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
+    };
+    is_json
+        && parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .all(|(name, value)| !name.trim().eq_ignore_ascii_case("charset") || is_utf8(value.trim()))
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Collects the pieces of a body that has `expected` bytes, for all that is known.
+async fn collect_pieces<S, B>(
+    body: &mut S,
+    limit: usize,
+    expected: usize,
+    room: &MemoryBudget,
+) -> Result<RequestBody, Error>
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin,
+    B: Buf,
+{
+    let Some(first) = next_piece(body).await? else { return Ok(RequestBody { bytes: Bytes::new(), _memory: None }) };
+    let Some(second) = next_piece(body).await? else {
+        // Most bodies arrive in one piece, which is used where it lies. A piece is no larger than a read buffer.
+        let body = RequestBody { bytes: first, _memory: None };
+        return if body.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(body) };
+    };
+    let mut bytes = Zeroizing::new(Vec::from(first));
+    let mut taken = None;
+    let mut piece = Some(second);
+    while let Some(more) = piece {
+        let length = bytes.len() + more.len();
+        if length > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        if length > INLINE_BODY_BYTES && taken.is_none() {
+            taken = Some(room.reserve(expected)?);
+        }
+        extend_zeroizing(&mut bytes, &more);
+        piece = next_piece(body).await?;
+    }
+    Ok(RequestBody { bytes: std::mem::take(&mut *bytes).into(), _memory: taken })
+}
+
+/// As `extend_from_slice`, and leaves no copy behind where the vector moves.
+fn extend_zeroizing(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    let length = bytes.len() + more.len();
+    if length > bytes.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * bytes.capacity())));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+    bytes.extend_from_slice(more);
+}
+
+async fn next_piece<S, B>(body: &mut S) -> Result<Option<Bytes>, Error>
+where
+    S: Stream<Item = Result<B, warp::Error>> + Unpin,
+    B: Buf,
+{
+    let piece = body.next().await.transpose().map_err(|_| Error::IncompleteBody)?;
+    Ok(piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    /// A body in pieces of these sizes, with an announced length or without.
+    async fn check(
+        pieces: &[usize],
+        announced: Option<usize>,
+        limit: usize,
+        room: &MemoryBudget,
+    ) -> Result<RequestBody, u16> {
+        let mut headers = HeaderMap::new();
+        headers.extend(announced.map(|bytes| (header::CONTENT_LENGTH, HeaderValue::from(bytes))));
+        let mut body = stream::iter(pieces.iter().map(|bytes| Ok(Bytes::from(vec![b' '; *bytes]))));
+        read_body(&headers, &mut body, limit, room).await.map_err(|error| error.code())
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded_one_by_one_and_together() {
+        let room = MemoryBudget::new();
+        let limit = 4 * INLINE_BODY_BYTES;
+        assert_eq!(check(&[], None, limit, &room).await.map(|body| body.len()), Ok(0));
+        assert_eq!(check(&[limit], None, limit, &room).await.map(|body| body.len()), Ok(limit));
+        assert_eq!(check(&[limit + 1], None, limit, &room).await.map(|body| body.len()), Err(413));
+        assert_eq!(check(&[limit, 1], None, limit, &room).await.map(|body| body.len()), Err(413));
+        assert_eq!(check(&[], Some(limit + 1), limit, &room).await.map(|body| body.len()), Err(413));
+        let large = check(&[limit / 2, limit / 2], Some(limit), LARGE_BODIES_KIB * 1024, &room).await;
+        assert_eq!(room.kib.available_permits(), LARGE_BODIES_KIB - limit / 1024);
+        let unannounced = check(&[limit, 1], None, LARGE_BODIES_KIB * 1024, &room).await;
+        assert_eq!(unannounced.map(|body| body.len()), Err(503), "it may become larger than what is left");
+        let small = check(&[1, 1], None, LARGE_BODIES_KIB * 1024, &room).await;
+        assert_eq!(small.map(|body| body.len()), Ok(2), "small bodies need no room");
+        drop(large);
+        assert_eq!(room.kib.available_permits(), LARGE_BODIES_KIB);
+    }
+}

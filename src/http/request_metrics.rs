@@ -1,0 +1,108 @@
+//! Requests, counted and timed, whatever answers them.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use warp::http::{Request, StatusCode};
+use warp::reply::Response;
+
+use super::envelope::IntendedStatus;
+use crate::metrics::{Metrics, Route, StatusClass};
+
+/// Put into an answer that is a page, or belongs to one: all of them are counted as one route.
+#[derive(Clone, Copy)]
+pub struct ConsoleResponse;
+
+/// `service`, measured.
+pub(super) fn with_metrics<S>(
+    service: S,
+    metrics: Metrics,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    service_fn(move |request: Request<Incoming>| {
+        let (begun, route) = (Instant::now(), metric_route(request.uri().path()));
+        let under_way = InFlightGuard::start(&metrics);
+        let answered = service.call(request);
+        async move {
+            let response = answered.await?;
+            let metrics = &under_way.metrics;
+            let route = if response.extensions().get::<ConsoleResponse>().is_some() { Route::Console } else { route };
+            let status = response.extensions().get().map_or(response.status(), |IntendedStatus(status)| *status);
+            metrics.http_requests.with((route, status_class(status))).inc();
+            metrics.http_seconds.with(route).observe_duration(begun.elapsed());
+            Ok(response)
+        }
+    })
+}
+
+/// A request until its answer's head, also where its caller hangs up before.
+struct InFlightGuard {
+    metrics: Metrics,
+}
+
+impl InFlightGuard {
+    fn start(metrics: &Metrics) -> InFlightGuard {
+        metrics.http_in_flight.inc();
+        InFlightGuard { metrics: metrics.clone() }
+    }
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.metrics.http_in_flight.dec();
+    }
+}
+
+/// The route that a path is counted under.
+fn metric_route(path: &str) -> Route {
+    let is_under =
+        |route: &&Route| path.strip_prefix(route.word()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    Route::ALL.iter().find(is_under).copied().unwrap_or(Route::Other)
+}
+
+fn status_class(status: StatusCode) -> StatusClass {
+    match status.as_u16() {
+        ..200 => StatusClass::Informational,
+        200..300 => StatusClass::Success,
+        300..400 => StatusClass::Redirection,
+        400..500 => StatusClass::ClientError,
+        500.. => StatusClass::ServerError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_makes_a_route_of_its_own() {
+        for (path, expected) in [
+            ("/group-dispatch-api/whatsapp/batchOnline", Route::BatchOnline),
+            ("/api/v1/accounts", Route::Accounts),
+            ("/api/v1/accounts/861821726232/events", Route::Accounts),
+            ("/api/v1/accountsandmore", Route::Other),
+            ("/metrics", Route::Metrics),
+            ("/861821726232", Route::Other),
+            ("/", Route::Other),
+            ("other", Route::Other),
+        ] {
+            assert_eq!(metric_route(path), expected, "{path}");
+        }
+    }
+
+    /// What is added to the API is not to be counted under `other`.
+    #[test]
+    fn every_area_has_its_route() {
+        for listed in crate::http::API_ENDPOINTS {
+            assert_ne!(metric_route(&format!("/api/v1/{}", listed.path)), Route::Other, "{}", listed.path);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Long answers: they break off once their reader's key is over.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::BodyDataStream;
+use hyper::body::Body;
+use warp::Reply;
+use warp::http::{HeaderValue, header};
+use warp::reply::Response;
+
+use crate::access::Requester;
+use crate::limits::{UNWATCHED_RESPONSE_BYTES, WATCHED_CHUNK_BYTES};
+
+/// The same answer, which breaks off with the connection once its reader is let in no more, so that nobody takes what
+/// came for the whole. What is short is left as it is: it is sent at once.
+pub(super) fn abort_when_key_ends(response: Response, reader: Requester) -> Response {
+    let length = response.body().size_hint().exact();
+    if length.is_some_and(|length| length <= UNWATCHED_RESPONSE_BYTES) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let pieces = BodyDataStream::new(body).flat_map(|piece| {
+        let (pieces, broken) =
+            piece.map_or_else(|error| (Vec::new(), Some(error)), |piece| (split_into_pieces(piece), None));
+        let broken = broken.map(io::Error::other).map(Err);
+        stream::iter(pieces.into_iter().map(Ok).chain(broken))
+    });
+    let ended = Box::pin(reader.wait_until_invalid());
+    let body = stream::unfold(Some((pieces, ended)), |state| async move {
+        let (mut pieces, mut ended) = state?;
+        tokio::select! {
+            biased;
+            () = &mut ended => Some((Err(io::Error::other("the key of whoever reads is over")), None)),
+            piece = pieces.next() => piece.map(|piece| (piece, Some((pieces, ended)))),
+        }
+    });
+    // The length is known no more by itself.
+    head.headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
+    Response::from_parts(head, warp::reply::stream(body).into_response().into_body())
+}
+
+/// Pieces that are small enough to be sent in a moment.
+fn split_into_pieces(mut whole: Bytes) -> Vec<Bytes> {
+    let mut pieces = Vec::with_capacity(whole.len().div_ceil(WATCHED_CHUNK_BYTES));
+    while whole.len() > WATCHED_CHUNK_BYTES {
+        pieces.push(whole.split_to(WATCHED_CHUNK_BYTES));
+    }
+    pieces.push(whole);
+    pieces
+}

@@ -1,0 +1,325 @@
+//! What there is under `/api/v1`: paths, methods, and what a key must be for.
+
+use warp::http::Method;
+
+use super::problem::Problem;
+use super::query_parameters::parse_account;
+use crate::access::AuthContext;
+use crate::domain::Permission;
+use crate::http::contract_requests::Query;
+
+/// A path with a method. What stands in braces is any segment.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiEndpoint {
+    /// The method of HTTP.
+    pub method: &'static str,
+    /// Under `/api/v1/`.
+    pub path: &'static str,
+    /// What a key must be for.
+    pub permission: Permission,
+    scope: AccountScope,
+}
+
+/// What a request tells of, as far as keys care that are bound to some accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AccountScope {
+    /// No account.
+    Nothing,
+    /// The account in the path.
+    PathAccount,
+    /// The accounts in the body: whoever reads it looks at them.
+    BodyAccounts,
+    /// All accounts, or those that `account` or `prefix` in the query names.
+    QueryAccounts,
+    /// All accounts.
+    All,
+}
+
+/// All of them.
+pub const API_ENDPOINTS: [ApiEndpoint; 48] = [
+    ApiEndpoint { method: "GET", path: "accounts", permission: Permission::Read, scope: AccountScope::QueryAccounts },
+    ApiEndpoint {
+        method: "POST",
+        path: "accounts/online",
+        permission: Permission::Operate,
+        scope: AccountScope::BodyAccounts,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "accounts/recycle",
+        permission: Permission::Operate,
+        scope: AccountScope::BodyAccounts,
+    },
+    ApiEndpoint {
+        method: "GET",
+        path: "accounts/{account}",
+        permission: Permission::Read,
+        scope: AccountScope::PathAccount,
+    },
+    ApiEndpoint {
+        method: "GET",
+        path: "accounts/{account}/events",
+        permission: Permission::Read,
+        scope: AccountScope::PathAccount,
+    },
+    ApiEndpoint {
+        method: "GET",
+        path: "accounts/{account}/diff",
+        permission: Permission::Read,
+        scope: AccountScope::PathAccount,
+    },
+    ApiEndpoint {
+        method: "DELETE",
+        path: "accounts/{account}/secrets",
+        permission: Permission::Administer,
+        scope: AccountScope::PathAccount,
+    },
+    ApiEndpoint { method: "GET", path: "events", permission: Permission::Read, scope: AccountScope::QueryAccounts },
+    ApiEndpoint { method: "GET", path: "acts", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint { method: "GET", path: "export", permission: Permission::Read, scope: AccountScope::QueryAccounts },
+    ApiEndpoint { method: "GET", path: "log/checkpoint", permission: Permission::Read, scope: AccountScope::Nothing },
+    ApiEndpoint { method: "GET", path: "log/public-key", permission: Permission::Read, scope: AccountScope::Nothing },
+    ApiEndpoint { method: "GET", path: "log/proof/inclusion", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint {
+        method: "GET",
+        path: "log/proof/consistency",
+        permission: Permission::Read,
+        scope: AccountScope::Nothing,
+    },
+    ApiEndpoint {
+        method: "GET",
+        path: "log/proof/account/{account}",
+        permission: Permission::Read,
+        scope: AccountScope::PathAccount,
+    },
+    ApiEndpoint { method: "GET", path: "overview", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint { method: "GET", path: "settings", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint { method: "GET", path: "gateways", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint {
+        method: "POST",
+        path: "gateways/{name}/reconcile",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint { method: "GET", path: "projections", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint {
+        method: "POST",
+        path: "projections/{name}/rebuild",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint { method: "POST", path: "verify", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint { method: "POST", path: "replay", permission: Permission::Operate, scope: AccountScope::All },
+    ApiEndpoint { method: "POST", path: "backup", permission: Permission::Operate, scope: AccountScope::All },
+    ApiEndpoint { method: "GET", path: "webhooks", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint { method: "GET", path: "webhooks/{channel}", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint {
+        method: "PUT",
+        path: "webhooks/{channel}/url",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "DELETE",
+        path: "webhooks/{channel}/url",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "PUT",
+        path: "webhooks/{channel}/secret",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "DELETE",
+        path: "webhooks/{channel}/secret",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "PUT",
+        path: "webhooks/{channel}/app-secret",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "DELETE",
+        path: "webhooks/{channel}/app-secret",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/test",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/pause",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/resume",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/close",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/redeliver",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "GET",
+        path: "webhooks/{channel}/deliveries",
+        permission: Permission::Read,
+        scope: AccountScope::QueryAccounts,
+    },
+    ApiEndpoint {
+        method: "GET",
+        path: "webhooks/{channel}/deliveries/{position}",
+        permission: Permission::Read,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/deliveries/{position}/resend",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "GET",
+        path: "webhooks/{channel}/dead-letters",
+        permission: Permission::Read,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/dead-letters/replay",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint {
+        method: "POST",
+        path: "webhooks/{channel}/dead-letters/drop",
+        permission: Permission::Operate,
+        scope: AccountScope::All,
+    },
+    ApiEndpoint { method: "GET", path: "vault", permission: Permission::Read, scope: AccountScope::All },
+    ApiEndpoint { method: "POST", path: "vault/rotate", permission: Permission::Administer, scope: AccountScope::All },
+    ApiEndpoint { method: "GET", path: "keys", permission: Permission::Administer, scope: AccountScope::All },
+    ApiEndpoint { method: "POST", path: "keys", permission: Permission::Administer, scope: AccountScope::All },
+    ApiEndpoint { method: "DELETE", path: "keys/{key}", permission: Permission::Administer, scope: AccountScope::All },
+];
+
+/// Paths whose answers take as long as the journal is, or as a receiver takes to answer.
+const NO_DEADLINE_PATHS: [&str; 5] =
+    ["verify", "replay", "webhooks/{channel}/close", "webhooks/{channel}/redeliver", "webhooks/{channel}/test"];
+
+impl ApiEndpoint {
+    /// Whether a request may wait for its answer for as long as it takes.
+    pub(super) fn has_no_deadline(method: &Method, path: &str) -> bool {
+        let segments: Vec<&str> = path.split('/').collect();
+        ApiEndpoint::find(method.as_str(), &segments).is_ok_and(|route| NO_DEADLINE_PATHS.contains(&route.path))
+    }
+
+    /// Whether nothing is done for a request but reading.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.method == "GET" || matches!(self.path, "verify" | "replay")
+    }
+
+    /// The path of a request as it is documented; empty if there is none.
+    pub(super) fn documented_path(method: &Method, path: &str) -> String {
+        let segments: Vec<&str> = path.split('/').collect();
+        ApiEndpoint::find(method.as_str(), &segments)
+            .map_or_else(|_| String::new(), |route| format!("/api/v1/{}", route.path))
+    }
+
+    /// The route of a request; if the path takes other methods only, that is said. A path that is written out is none of
+    /// those with any segment in its place: `accounts/online` is no account.
+    pub(super) fn find(method: &str, segments: &[&str]) -> Result<&'static ApiEndpoint, Problem> {
+        let at_it = || API_ENDPOINTS.iter().filter(|route| route.matches(segments));
+        let any_segments = at_it().map(ApiEndpoint::count_placeholders).min();
+        let mut allowed = Vec::new();
+        for route in at_it().filter(|route| Some(route.count_placeholders()) == any_segments) {
+            if route.method == method {
+                return Ok(route);
+            }
+            allowed.push(route.method);
+        }
+        Err(if allowed.is_empty() { Problem::no_such_path() } else { Problem::method_not_allowed(&allowed.join(", ")) })
+    }
+
+    /// How many of its segments may be any.
+    fn count_placeholders(&self) -> usize {
+        self.path.split('/').filter(|name| name.starts_with('{')).count()
+    }
+
+    /// Lets nobody through who may not make this request.
+    pub(super) fn check_permission(&self, pass: &AuthContext, segments: &[&str], query: &Query) -> Result<(), Problem> {
+        pass.require(self.permission)?;
+        match self.scope {
+            AccountScope::Nothing | AccountScope::BodyAccounts => Ok(()),
+            AccountScope::PathAccount => {
+                let number = self.path.split('/').zip(segments).find(|(name, _)| *name == "{account}");
+                let number = number.map_or("", |(_, number)| number);
+                Ok(pass.require_account(parse_account("account", number)?)?)
+            }
+            AccountScope::QueryAccounts => {
+                let is_seen = |(name, value): &(String, String)| match name.as_str() {
+                    "account" => parse_account("account", value).is_ok_and(|account| pass.may_access(account)),
+                    "prefix" => pass.account_prefixes().iter().any(|first| value.starts_with(first.as_str())),
+                    _ => false,
+                };
+                if query.iter().any(is_seen) { Ok(()) } else { Ok(pass.require_all_accounts()?) }
+            }
+            AccountScope::All => Ok(pass.require_all_accounts()?),
+        }
+    }
+
+    fn matches(&self, segments: &[&str]) -> bool {
+        let names = self.path.split('/');
+        names.clone().count() == segments.len()
+            && names
+                .zip(segments)
+                .all(|(name, segment)| name == *segment || (name.starts_with('{') && !segment.is_empty()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_written_out_is_no_other() {
+        let of = |method, path: &str| {
+            ApiEndpoint::find(method, &path.split('/').collect::<Vec<_>>()).map(|route| route.path)
+        };
+        assert_eq!(of("POST", "accounts/online").ok(), Some("accounts/online"));
+        assert_eq!(of("GET", "accounts/861821726232").ok(), Some("accounts/{account}"));
+        let refused = of("GET", "accounts/online").unwrap_err();
+        assert_eq!(refused.respond().headers()["allow"], "POST");
+    }
+
+    #[test]
+    fn what_takes_long_is_there() {
+        for path in NO_DEADLINE_PATHS {
+            assert!(ApiEndpoint::has_no_deadline(&Method::POST, &path.replace("{channel}", "sync")), "{path}");
+        }
+        assert!(
+            !ApiEndpoint::has_no_deadline(&Method::POST, "backup")
+                && !ApiEndpoint::has_no_deadline(&Method::GET, "verify")
+        );
+    }
+}

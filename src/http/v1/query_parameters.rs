@@ -1,0 +1,161 @@
+//! What stands in the URL, checked.
+
+use super::problem::Problem;
+use crate::audit::{AsOf, EventFilter, HistoryOrder, parse_time};
+use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp, is_single_line};
+use crate::http::contract_requests::Query;
+use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
+
+/// The parameters of one request: each may be given once, and none that nobody asks for.
+pub(super) struct QueryParameters<'q> {
+    query: &'q Query,
+}
+
+impl<'q> QueryParameters<'q> {
+    /// Those of `query`, which may be `known` ones only.
+    pub(super) fn new(query: &'q Query, known: &[&str]) -> Result<QueryParameters<'q>, Problem> {
+        for (at, (name, _)) in query.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(Problem::invalid_parameter(name, format_args!("is no parameter here; there are: {known}")));
+            }
+            if query[..at].iter().any(|(other, _)| other == name) {
+                return Err(Problem::invalid_parameter(name, "is given twice; give it once"));
+            }
+        }
+        Ok(QueryParameters { query })
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Option<&'q str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A whole number.
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<u64>, Problem> {
+        let number = |text: &str| {
+            let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = is_plain.then(|| text.parse().ok()).flatten();
+            number.ok_or_else(|| Problem::invalid_parameter(name, format_args!("must be a whole number, not {text:?}")))
+        };
+        self.text(name).map(number).transpose()
+    }
+
+    /// A whole number that must be there.
+    pub(super) fn required_number(&self, name: &'static str) -> Result<u64, Problem> {
+        self.number(name)?.ok_or_else(|| Problem::invalid_parameter(name, "is missing; it is required"))
+    }
+
+    pub(super) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
+        self.text(name).map(|text| parse_time_parameter(name, text)).transpose()
+    }
+
+    /// A position in the path.
+    pub(super) fn position(&self, text: &str) -> Result<u64, Problem> {
+        text.parse()
+            .map_err(|_| Problem::invalid_parameter("position", format_args!("must be a whole number, not {text:?}")))
+    }
+
+    pub(super) fn account(&self) -> Result<Option<AccountNumber>, Problem> {
+        self.text("account").map(|text| parse_account("account", text)).transpose()
+    }
+
+    /// How many to a page.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT as u64);
+        match usize::try_from(limit) {
+            Ok(limit) if (1..=PAGE_EVENTS).contains(&limit) => Ok(limit),
+            Ok(_) | Err(_) => {
+                Err(Problem::invalid_parameter("limit", format_args!("must be 1 to {PAGE_EVENTS}, not {limit}")))
+            }
+        }
+    }
+
+    /// `type` (several with commas between), `since`, `until`, and `account` where it is a parameter.
+    pub(super) fn filter(&self) -> Result<EventFilter, Problem> {
+        let types: Vec<String> =
+            self.text("type").map_or_else(Vec::new, |types| types.split(',').map(str::to_owned).collect());
+        if let Some(unknown) = types.iter().find(|written| !EventFilter::is_event_type(written)) {
+            let known = crate::journal::event_type_names().collect::<Vec<_>>().join(", ");
+            return Err(Problem::invalid_parameter("type", format_args!("must be of {known}; {unknown:?} is none")));
+        }
+        let (since, until) = (self.time("since")?, self.time("until")?);
+        if since.zip(until).is_some_and(|(since, until)| since > until) {
+            return Err(Problem::invalid_parameter("until", "must not be before since"));
+        }
+        Ok(EventFilter { account: self.account()?, types, since, until })
+    }
+
+    pub(super) fn order(&self) -> Result<HistoryOrder, Problem> {
+        match self.text("order") {
+            None | Some("asc") => Ok(HistoryOrder::Ascending),
+            Some("desc") => Ok(HistoryOrder::Descending),
+            Some(other) => Err(Problem::invalid_parameter("order", format_args!("must be asc or desc, not {other:?}"))),
+        }
+    }
+
+    /// `at` or `version`.
+    pub(super) fn as_of(&self) -> Result<AsOf, Problem> {
+        match (self.time("at")?, self.number("version")?) {
+            (None, None) => Ok(AsOf::Now),
+            (Some(time), None) => Ok(AsOf::Time(time)),
+            (None, Some(version)) => Ok(AsOf::Version(version)),
+            (Some(_), Some(_)) => Err(Problem::invalid_parameter("version", "does not go with at; give one of them")),
+        }
+    }
+
+    /// `status`, `onlineStatus` and `prefix`.
+    pub(super) fn account_filter(&self) -> Result<crate::audit::AccountFilter, Problem> {
+        let code = |name, allowed: &str| -> Result<Option<u8>, Problem> {
+            let code = self.number(name)?;
+            let wrong = |code| Problem::invalid_parameter(name, format_args!("must be {allowed}, not {code}"));
+            code.map(|code| u8::try_from(code).map_err(|_| wrong(code))).transpose()
+        };
+        const STATUS: &str = "1 (normal) or 2 (banned)";
+        const ONLINE: &str = "1 (online-coming), 2 (online), 3 (offline-coming) or 4 (offline)";
+        let status = code("status", STATUS)?
+            .map(|code| {
+                Status::from_code(code)
+                    .ok_or_else(|| Problem::invalid_parameter("status", format_args!("must be {STATUS}, not {code}")))
+            })
+            .transpose()?;
+        let online_status = code("onlineStatus", ONLINE)?
+            .map(|code| {
+                OnlineStatus::from_code(code).ok_or_else(|| {
+                    Problem::invalid_parameter("onlineStatus", format_args!("must be {ONLINE}, not {code}"))
+                })
+            })
+            .transpose()?;
+        let prefix = self.text("prefix").unwrap_or_default();
+        if prefix.len() > ACCOUNT_DIGITS_MAX || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Problem::invalid_parameter(
+                "prefix",
+                format_args!("must be up to {ACCOUNT_DIGITS_MAX} digits"),
+            ));
+        }
+        Ok(crate::audit::AccountFilter { status, online_status, prefix: prefix.to_owned() })
+    }
+}
+
+/// An account number in the URL.
+pub(super) fn parse_account(name: &'static str, text: &str) -> Result<AccountNumber, Problem> {
+    text.parse().map_err(|malformed| Problem::invalid_parameter(name, malformed))
+}
+
+/// A time in the URL or in a body.
+pub(super) fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
+    parse_time(text).ok_or_else(|| {
+        let words = "must be a time as in 2026-11-25T09:30:00Z, or a day as in 2026-11-25";
+        Problem::invalid_parameter(name, format_args!("{words}, not {text:?}"))
+    })
+}
+
+/// The reason in a body, without blanks around it.
+pub(super) fn parse_reason(reason: &str) -> Result<&str, Problem> {
+    let reason = reason.trim();
+    if is_single_line(reason, OPERATOR_REASON_BYTES) {
+        return Ok(reason);
+    }
+    let words =
+        format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line: it stands in the history for ever");
+    Err(Problem::invalid_parameter("reason", words))
+}

@@ -1,0 +1,396 @@
+//! The payloads of what is done to the service itself, under the same rules as those of `schema`.
+
+use bincode::{BorrowDecode, Encode};
+
+use super::event_codec::{PayloadError, decode_payload, encode_payload};
+use crate::domain::{
+    AccountOrder, AdministrativeEvent, AuditLogEntry, Channel, CredentialVerifier, GatewayKind, Grant, Role,
+    SigningScheme, Timestamp,
+};
+
+pub(super) const PROJECTION_REBUILT: u16 = 1_001;
+pub(super) const BACKUP_TAKEN: u16 = 1_002;
+pub(super) const RESTORED: u16 = 1_003;
+pub(super) const WEBHOOK_URL_SET: u16 = 1_004;
+pub(super) const WEBHOOK_SECRET_SET: u16 = 1_005;
+pub(super) const WEBHOOK_PAUSED: u16 = 1_006;
+pub(super) const WEBHOOK_RESUMED: u16 = 1_007;
+pub(super) const WEBHOOK_REDELIVERED: u16 = 1_008;
+pub(super) const WEBHOOK_LETTERS_DROPPED: u16 = 1_009;
+pub(super) const API_KEY_CREATED: u16 = 1_010;
+pub(super) const API_KEY_REVOKED: u16 = 1_011;
+pub(super) const MASTER_KEY_ROTATED: u16 = 1_012;
+pub(super) const TENANT_KEY_CREATED: u16 = 1_013;
+pub(super) const ACCOUNTS_ORDERED: u16 = 1_014;
+pub(super) const RECONCILIATION_ORDERED: u16 = 1_015;
+pub(super) const WEBHOOK_CLOSED: u16 = 1_016;
+pub(super) const MASTER_KEY_ROTATION_ABORTED: u16 = 1_017;
+pub(super) const MASTER_KEY_ROTATION_FINISHED: u16 = 1_018;
+
+// --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
+
+/// Type 1001.
+#[derive(Encode, BorrowDecode)]
+struct ProjectionRebuiltV1<'a> {
+    projection: &'a str,
+    differences: u64,
+    from: &'a str,
+}
+
+/// Types 1002 and 1003.
+#[derive(Encode, BorrowDecode)]
+struct BackupV1<'a> {
+    position: u64,
+    from: &'a str,
+}
+
+/// Types 1004, 1006 and 1007: the URL, the reason, nothing.
+#[derive(Encode, BorrowDecode)]
+struct WebhookV1<'a> {
+    channel: u8,
+    text: &'a str,
+    from: &'a str,
+}
+
+/// Type 1005. A scheme is 1 for Standard Webhooks, 2 for tenant and app secret.
+#[derive(Encode, BorrowDecode)]
+struct WebhookSecretSetV1<'a> {
+    channel: u8,
+    scheme: u8,
+    name: &'a str,
+    grace_until: Option<i64>,
+    from: &'a str,
+}
+
+/// Types 1008, 1009 and 1016; the reason is empty in the first, `what` in the last.
+#[derive(Encode, BorrowDecode)]
+struct WebhookDeliveriesV1<'a> {
+    channel: u8,
+    what: &'a str,
+    deliveries: u64,
+    reason: &'a str,
+    from: &'a str,
+}
+
+/// Type 1010. A role is 1 for caller, 2 for operator, 3 for auditor, 4 for admin.
+#[derive(Encode, BorrowDecode)]
+struct ApiKeyCreatedV1<'a> {
+    id: u64,
+    name: &'a str,
+    role: u8,
+    accounts: Vec<&'a str>,
+    expires: Option<i64>,
+    hash: [u8; 32],
+    from: &'a str,
+}
+
+/// Type 1011.
+#[derive(Encode, BorrowDecode)]
+struct ApiKeyRevokedV1<'a> {
+    id: u64,
+    from: &'a str,
+}
+
+/// Types 1012, 1017 and 1018.
+#[derive(Encode, BorrowDecode)]
+struct MasterKeyRotatedV1<'a> {
+    rewrapped: u64,
+    from: &'a str,
+}
+
+/// Type 1013. Its role is that of callers.
+#[derive(Encode, BorrowDecode)]
+struct TenantKeyCreatedV1<'a> {
+    id: u64,
+    name: &'a str,
+    tenant: &'a str,
+    accounts: Vec<&'a str>,
+    expires: Option<i64>,
+    from: &'a str,
+}
+
+/// Type 1014. An order is 1 for online, 2 for recycle.
+#[derive(Encode, BorrowDecode)]
+struct AccountsOrderedV1<'a> {
+    order: u8,
+    accounts: u64,
+    reason: &'a str,
+    from: &'a str,
+}
+
+/// Type 1015. A gateway has its own number.
+#[derive(Encode, BorrowDecode)]
+struct ReconciliationOrderedV1<'a> {
+    gateway: u8,
+    reason: &'a str,
+    from: &'a str,
+}
+
+/// Writes the payload of an act, and returns its registered type.
+pub(super) fn encode(act: &AuditLogEntry, out: &mut Vec<u8>) -> u16 {
+    let AuditLogEntry { event: deed, source: from } = act;
+    let webhook = |channel: &Channel, text| WebhookV1 { channel: channel_code(*channel), text, from };
+    match deed {
+        AdministrativeEvent::ProjectionRebuilt { projection, differences } => encode_payload(
+            PROJECTION_REBUILT,
+            &ProjectionRebuiltV1 { projection, differences: *differences, from },
+            out,
+        ),
+        AdministrativeEvent::BackupTaken { position } => {
+            encode_payload(BACKUP_TAKEN, &BackupV1 { position: *position, from }, out)
+        }
+        AdministrativeEvent::Restored { position } => {
+            encode_payload(RESTORED, &BackupV1 { position: *position, from }, out)
+        }
+        AdministrativeEvent::WebhookUrlSet { channel, url } => {
+            encode_payload(WEBHOOK_URL_SET, &webhook(channel, url), out)
+        }
+        AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
+            let (channel, scheme) = (channel_code(*channel), scheme_code(*scheme));
+            let grace_until = grace_until.map(|until| until.0);
+            encode_payload(WEBHOOK_SECRET_SET, &WebhookSecretSetV1 { channel, scheme, name, grace_until, from }, out)
+        }
+        AdministrativeEvent::WebhookPaused { channel, reason } => {
+            encode_payload(WEBHOOK_PAUSED, &webhook(channel, reason), out)
+        }
+        AdministrativeEvent::WebhookResumed { channel } => encode_payload(WEBHOOK_RESUMED, &webhook(channel, ""), out),
+        AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
+            let (channel, deliveries) = (channel_code(*channel), *deliveries);
+            encode_payload(
+                WEBHOOK_REDELIVERED,
+                &WebhookDeliveriesV1 { channel, what, deliveries, reason: "", from },
+                out,
+            )
+        }
+        AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
+            let (channel, deliveries) = (channel_code(*channel), *deliveries);
+            encode_payload(
+                WEBHOOK_LETTERS_DROPPED,
+                &WebhookDeliveriesV1 { channel, what, deliveries, reason, from },
+                out,
+            )
+        }
+        AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
+            let (channel, deliveries) = (channel_code(*channel), *deliveries);
+            encode_payload(WEBHOOK_CLOSED, &WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out)
+        }
+        AdministrativeEvent::ApiKeyCreated(Grant {
+            id,
+            name,
+            role,
+            accounts,
+            expires_at: expires,
+            verifier: proof,
+        }) => {
+            let (id, role, expires) = (*id, role_code(*role), expires.map(|end| end.0));
+            let accounts = accounts.iter().map(String::as_str).collect();
+            match proof {
+                CredentialVerifier::Hash(hash) => {
+                    let created = ApiKeyCreatedV1 { id, name, role, accounts, expires, hash: *hash, from };
+                    encode_payload(API_KEY_CREATED, &created, out)
+                }
+                CredentialVerifier::Tenant(tenant) => {
+                    let created = TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from };
+                    encode_payload(TENANT_KEY_CREATED, &created, out)
+                }
+            }
+        }
+        AdministrativeEvent::ApiKeyRevoked { id } => {
+            encode_payload(API_KEY_REVOKED, &ApiKeyRevokedV1 { id: *id, from }, out)
+        }
+        AdministrativeEvent::MasterKeyRotated { rewrapped } => {
+            encode_payload(MASTER_KEY_ROTATED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+        }
+        AdministrativeEvent::MasterKeyRotationAborted { rewrapped } => {
+            encode_payload(MASTER_KEY_ROTATION_ABORTED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+        }
+        AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
+            encode_payload(MASTER_KEY_ROTATION_FINISHED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+        }
+        AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
+            let (order, accounts) = (order_code(*order), *accounts);
+            encode_payload(ACCOUNTS_ORDERED, &AccountsOrderedV1 { order, accounts, reason, from }, out)
+        }
+        AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
+            let gateway = gateway.code();
+            encode_payload(RECONCILIATION_ORDERED, &ReconciliationOrderedV1 { gateway, reason, from }, out)
+        }
+    }
+}
+
+/// The act of a payload; none if the type is no act's.
+pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogEntry>, PayloadError> {
+    let (deed, from) = match event_type {
+        PROJECTION_REBUILT => {
+            let ProjectionRebuiltV1 { projection, differences, from } = decode_payload(payload)?;
+            (AdministrativeEvent::ProjectionRebuilt { projection: projection.to_owned(), differences }, from)
+        }
+        BACKUP_TAKEN => {
+            let BackupV1 { position, from } = decode_payload(payload)?;
+            (AdministrativeEvent::BackupTaken { position }, from)
+        }
+        RESTORED => {
+            let BackupV1 { position, from } = decode_payload(payload)?;
+            (AdministrativeEvent::Restored { position }, from)
+        }
+        WEBHOOK_URL_SET => {
+            let WebhookV1 { channel, text, from } = decode_payload(payload)?;
+            (AdministrativeEvent::WebhookUrlSet { channel: channel_from_code(channel)?, url: text.to_owned() }, from)
+        }
+        WEBHOOK_SECRET_SET => {
+            let WebhookSecretSetV1 { channel, scheme, name, grace_until, from } = decode_payload(payload)?;
+            let (channel, scheme) = (channel_from_code(channel)?, scheme_from_code(scheme)?);
+            let grace_until = grace_until.map(Timestamp);
+            (AdministrativeEvent::WebhookSecretSet { channel, scheme, name: name.to_owned(), grace_until }, from)
+        }
+        WEBHOOK_PAUSED => {
+            let WebhookV1 { channel, text, from } = decode_payload(payload)?;
+            (AdministrativeEvent::WebhookPaused { channel: channel_from_code(channel)?, reason: text.to_owned() }, from)
+        }
+        WEBHOOK_RESUMED => {
+            let WebhookV1 { channel, from, .. } = decode_payload(payload)?;
+            (AdministrativeEvent::WebhookResumed { channel: channel_from_code(channel)? }, from)
+        }
+        WEBHOOK_REDELIVERED => {
+            let WebhookDeliveriesV1 { channel, what, deliveries, from, .. } = decode_payload(payload)?;
+            (
+                AdministrativeEvent::WebhookRedelivered {
+                    channel: channel_from_code(channel)?,
+                    what: what.to_owned(),
+                    deliveries,
+                },
+                from,
+            )
+        }
+        WEBHOOK_LETTERS_DROPPED => {
+            let WebhookDeliveriesV1 { channel, what, deliveries, reason, from } = decode_payload(payload)?;
+            let (channel, what, reason) = (channel_from_code(channel)?, what.to_owned(), reason.to_owned());
+            (AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason }, from)
+        }
+        API_KEY_CREATED => {
+            let ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from } = decode_payload(payload)?;
+            let accounts = accounts.into_iter().map(str::to_owned).collect();
+            let (name, role, expires) = (name.to_owned(), role_from_code(role)?, expires.map(Timestamp));
+            (
+                AdministrativeEvent::ApiKeyCreated(Grant {
+                    id,
+                    name,
+                    role,
+                    accounts,
+                    expires_at: expires,
+                    verifier: CredentialVerifier::Hash(hash),
+                }),
+                from,
+            )
+        }
+        API_KEY_REVOKED => {
+            let ApiKeyRevokedV1 { id, from } = decode_payload(payload)?;
+            (AdministrativeEvent::ApiKeyRevoked { id }, from)
+        }
+        MASTER_KEY_ROTATED => {
+            let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
+            (AdministrativeEvent::MasterKeyRotated { rewrapped }, from)
+        }
+        MASTER_KEY_ROTATION_ABORTED => {
+            let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
+            (AdministrativeEvent::MasterKeyRotationAborted { rewrapped }, from)
+        }
+        MASTER_KEY_ROTATION_FINISHED => {
+            let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
+            (AdministrativeEvent::MasterKeyRotationFinished { rewrapped }, from)
+        }
+        TENANT_KEY_CREATED => {
+            let TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from } = decode_payload(payload)?;
+            let accounts = accounts.into_iter().map(str::to_owned).collect();
+            let (name, role, expires) = (name.to_owned(), Role::Caller, expires.map(Timestamp));
+            let proof = CredentialVerifier::Tenant(tenant.to_owned());
+            (
+                AdministrativeEvent::ApiKeyCreated(Grant {
+                    id,
+                    name,
+                    role,
+                    accounts,
+                    expires_at: expires,
+                    verifier: proof,
+                }),
+                from,
+            )
+        }
+        ACCOUNTS_ORDERED => {
+            let AccountsOrderedV1 { order, accounts, reason, from } = decode_payload(payload)?;
+            (
+                AdministrativeEvent::AccountsOrdered {
+                    order: order_from_code(order)?,
+                    accounts,
+                    reason: reason.to_owned(),
+                },
+                from,
+            )
+        }
+        RECONCILIATION_ORDERED => {
+            let ReconciliationOrderedV1 { gateway, reason, from } = decode_payload(payload)?;
+            let gateway = GatewayKind::from_code(gateway).ok_or(PayloadError::Damaged)?;
+            (AdministrativeEvent::ReconciliationOrdered { gateway, reason: reason.to_owned() }, from)
+        }
+        WEBHOOK_CLOSED => {
+            let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = decode_payload(payload)?;
+            (
+                AdministrativeEvent::WebhookClosed {
+                    channel: channel_from_code(channel)?,
+                    deliveries,
+                    reason: reason.to_owned(),
+                },
+                from,
+            )
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(AuditLogEntry { event: deed, source: from.to_owned() }))
+}
+
+fn channel_code(channel: Channel) -> u8 {
+    match channel {
+        Channel::SyncStatus => 1,
+        Channel::RegisterStatus => 2,
+    }
+}
+
+fn channel_from_code(code: u8) -> Result<Channel, PayloadError> {
+    Channel::ALL.into_iter().find(|channel| channel_code(*channel) == code).ok_or(PayloadError::Damaged)
+}
+
+fn order_code(order: AccountOrder) -> u8 {
+    match order {
+        AccountOrder::Online => 1,
+        AccountOrder::Recycle => 2,
+    }
+}
+
+fn order_from_code(code: u8) -> Result<AccountOrder, PayloadError> {
+    AccountOrder::ALL.into_iter().find(|order| order_code(*order) == code).ok_or(PayloadError::Damaged)
+}
+
+fn role_code(role: Role) -> u8 {
+    match role {
+        Role::Caller => 1,
+        Role::Operator => 2,
+        Role::Auditor => 3,
+        Role::Admin => 4,
+    }
+}
+
+fn role_from_code(code: u8) -> Result<Role, PayloadError> {
+    Role::ALL.into_iter().find(|role| role_code(*role) == code).ok_or(PayloadError::Damaged)
+}
+
+fn scheme_code(scheme: SigningScheme) -> u8 {
+    match scheme {
+        SigningScheme::Standard => 1,
+        SigningScheme::App => 2,
+    }
+}
+
+fn scheme_from_code(code: u8) -> Result<SigningScheme, PayloadError> {
+    let schemes = [SigningScheme::Standard, SigningScheme::App];
+    schemes.into_iter().find(|scheme| scheme_code(*scheme) == code).ok_or(PayloadError::Damaged)
+}

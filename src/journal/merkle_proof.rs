@@ -1,0 +1,231 @@
+//! Proofs over the tree of all records (RFC 6962, section 2.1): that a record is in it, and that an earlier tree is the
+//! beginning of a later one. Made from the kept roots of complete runs and the records of one or two runs; checked with
+//! nothing but hashes.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use super::block::Block;
+use super::merkle_tree::{Root, SUBTREE_LEAVES, TreeHash, hash_leaf, hash_node};
+use super::read::damaged;
+use super::{Error, Journal};
+
+/// The hashes of a proof, in the order of RFC 6962.
+pub type MerkleProof = Vec<[u8; 32]>;
+
+impl Journal {
+    /// The root of the tree over the first `size` records; none if there are not so many.
+    pub fn root_at(&self, size: u64) -> Result<Option<Root>, Error> {
+        if size > self.tree_size() {
+            return Ok(None);
+        }
+        Ok(Some(Root(SubtreeHashes::new(self).hash_range(0, size)?)))
+    }
+
+    /// The proof that the record at `position` is in the tree over the first `size` records; none if it is not.
+    pub fn inclusion_proof(&self, position: u64, size: u64) -> Result<Option<MerkleProof>, Error> {
+        if position == 0 || position > size || size > self.tree_size() {
+            return Ok(None);
+        }
+        let mut hashes = SubtreeHashes::new(self);
+        let (mut start, mut end, index) = (0, size, position - 1);
+        let mut proof = MerkleProof::new();
+        while end - start > 1 {
+            let middle = start + split_point(end - start);
+            if index < middle {
+                proof.push(hashes.hash_range(middle, end)?);
+                end = middle;
+            } else {
+                proof.push(hashes.hash_range(start, middle)?);
+                start = middle;
+            }
+        }
+        proof.reverse();
+        Ok(Some(proof))
+    }
+
+    /// The proof that the tree over the first `earlier` records is the beginning of that over the first `later`; none if
+    /// there are not so many, or they are in the wrong order.
+    pub fn consistency_proof(&self, earlier: u64, later: u64) -> Result<Option<MerkleProof>, Error> {
+        if earlier == 0 || earlier > later || later > self.tree_size() {
+            return Ok(None);
+        }
+        let mut hashes = SubtreeHashes::new(self);
+        let (mut start, mut end) = (0, later);
+        let mut proof = MerkleProof::new();
+        // Whether the part that is left of the earlier tree is a subtree that both trees begin with.
+        let mut is_whole = true;
+        while earlier != end {
+            let middle = start + split_point(end - start);
+            if earlier <= middle {
+                proof.push(hashes.hash_range(middle, end)?);
+                end = middle;
+            } else {
+                proof.push(hashes.hash_range(start, middle)?);
+                start = middle;
+                is_whole = false;
+            }
+        }
+        if !is_whole {
+            proof.push(hashes.hash_range(start, end)?);
+        }
+        proof.reverse();
+        Ok(Some(proof))
+    }
+
+    /// The stored bytes of the record at `position`: what is hashed as its leaf. None if there is no such record.
+    pub fn record_bytes_at(&self, position: u64) -> Result<Option<Vec<u8>>, Error> {
+        if position == 0 || position > self.tree_size() {
+            return Ok(None);
+        }
+        let (first, bytes) = self.shared.store.block_at(position)?.ok_or_else(|| damaged(position, BLOCK_MISSING))?;
+        let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
+        let found = block.records().zip(first..).find(|(_, at)| *at == position);
+        found.map(|(record, _)| Some(record.to_vec())).ok_or_else(|| damaged(position, BLOCK_MISSING))
+    }
+}
+
+const BLOCK_MISSING: &str = "a block is missing";
+
+/// The root that an inclusion proof leads to, from the stored bytes of a record. None if the proof has not as many hashes
+/// as one for this place has. (RFC 9162, section 2.1.3.2.)
+pub fn root_from_inclusion_proof(record: &[u8], position: u64, size: u64, proof: &[[u8; 32]]) -> Option<Root> {
+    let (mut at, mut last) = (position.checked_sub(1)?, size.checked_sub(1)?);
+    if at > last {
+        return None;
+    }
+    let mut hash = hash_leaf(record);
+    for sibling in proof {
+        if last == 0 {
+            return None;
+        }
+        if at % 2 == 1 || at == last {
+            hash = hash_node(sibling, &hash);
+            while at % 2 == 0 && at != 0 {
+                at /= 2;
+                last /= 2;
+            }
+        } else {
+            hash = hash_node(&hash, sibling);
+        }
+        at /= 2;
+        last /= 2;
+    }
+    (last == 0).then_some(Root(hash))
+}
+
+/// Whether the proof shows that the tree of size `earlier` with root `before` is the beginning of that of size `later`
+/// with root `after`. (RFC 9162, section 2.1.4.2.)
+pub fn verify_consistency(earlier: u64, before: Root, later: u64, after: Root, proof: &[[u8; 32]]) -> bool {
+    if earlier == later {
+        return earlier > 0 && proof.is_empty() && before == after;
+    }
+    if earlier == 0 || earlier > later {
+        return false;
+    }
+    // A tree that is one complete subtree is not repeated in the proof.
+    let mut hashes = proof.iter().copied();
+    let first = if earlier.is_power_of_two() { Some(before.0) } else { hashes.next() };
+    let Some(first) = first else { return false };
+    let (mut at, mut last) = (earlier - 1, later - 1);
+    while at % 2 == 1 {
+        at /= 2;
+        last /= 2;
+    }
+    let (mut of_before, mut of_after) = (first, first);
+    for hash in hashes {
+        if last == 0 {
+            return false;
+        }
+        if at % 2 == 1 || at == last {
+            of_before = hash_node(&hash, &of_before);
+            of_after = hash_node(&hash, &of_after);
+            while at % 2 == 0 && at != 0 {
+                at /= 2;
+                last /= 2;
+            }
+        } else {
+            of_after = hash_node(&of_after, &hash);
+        }
+        at /= 2;
+        last /= 2;
+    }
+    last == 0 && Root(of_before) == before && Root(of_after) == after
+}
+
+/// Where RFC 6962 divides a tree of `size` leaves, at least two: at the largest power of two below it.
+fn split_point(size: u64) -> u64 {
+    1 << (size - 1).ilog2()
+}
+
+/// Hashes of the journal's tree, as far as a proof needs them.
+struct SubtreeHashes<'a> {
+    journal: &'a Journal,
+    /// The leaves of the runs that were looked into.
+    leaves: HashMap<u64, Vec<TreeHash>>,
+}
+
+impl<'a> SubtreeHashes<'a> {
+    fn new(journal: &'a Journal) -> SubtreeHashes<'a> {
+        SubtreeHashes { journal, leaves: HashMap::new() }
+    }
+
+    /// The root over the leaves from `start` up to `end`, counted from 0, as the tree divides them.
+    fn hash_range(&mut self, start: u64, end: u64) -> Result<TreeHash, Error> {
+        let size = end - start;
+        if size == SUBTREE_LEAVES
+            && let Some(run) = self.complete_subtree_root(start / SUBTREE_LEAVES)
+        {
+            return Ok(run);
+        }
+        match size {
+            0 => Ok(super::merkle_tree::MerkleTree::default().root().0),
+            1 => self.leaf_hash(start),
+            _ => {
+                let middle = start + split_point(size);
+                let (left, right) = (self.hash_range(start, middle)?, self.hash_range(middle, end)?);
+                Ok(hash_node(&left, &right))
+            }
+        }
+    }
+
+    fn complete_subtree_root(&self, index: u64) -> Option<TreeHash> {
+        let runs = self.journal.shared.subtree_roots.read().unwrap_or_else(PoisonError::into_inner);
+        runs.get(usize::try_from(index).ok()?).copied()
+    }
+
+    fn leaf_hash(&mut self, index: u64) -> Result<TreeHash, Error> {
+        let run = index / SUBTREE_LEAVES;
+        if !self.leaves.contains_key(&run) {
+            let leaves = self.journal.leaf_hashes(run * SUBTREE_LEAVES + 1, SUBTREE_LEAVES)?;
+            self.leaves.insert(run, leaves);
+        }
+        let leaves = self.leaves.get(&run);
+        let leaf = leaves.and_then(|leaves| leaves.get(usize::try_from(index % SUBTREE_LEAVES).ok()?));
+        leaf.copied().ok_or_else(|| damaged(index + 1, BLOCK_MISSING))
+    }
+}
+
+impl Journal {
+    /// How many records the tree is over: all that are durable.
+    fn tree_size(&self) -> u64 {
+        self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The leaf hashes of up to `count` durable records from `position` on.
+    fn leaf_hashes(&self, position: u64, count: u64) -> Result<Vec<TreeHash>, Error> {
+        let end = (position + count).min(self.tree_size() + 1);
+        let start = self.shared.store.block_at(position)?.map_or(position, |(first, _)| first);
+        let mut leaves = Vec::new();
+        for entry in self.shared.store.blocks_from(start) {
+            let (first, bytes) = entry?;
+            if first >= end {
+                break;
+            }
+            let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
+            let wanted = block.records().zip(first..).filter(|(_, at)| (position..end).contains(at));
+            leaves.extend(wanted.map(|(record, _)| hash_leaf(record)));
+        }
+        Ok(leaves)
+    }
+}

@@ -1,0 +1,129 @@
+//! The bytes of every event type and version. The golden files are what a journal written today has on its disk: a
+//! change in one of them is a change that no old journal can be read after.
+
+use std::fmt::Write;
+use std::fs;
+
+use super::super::block::BlockBuilder;
+use super::super::event_codec::{self, PayloadError};
+use super::super::record::{SequenceInfo, UnsequencedRecord};
+use super::*;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
+
+#[test]
+fn each_event_has_its_bytes() {
+    let line = |fact: &JournalEvent| {
+        let (event_type, schema, payload) = event_codec::encode(fact);
+        format!("{event_type:>4}.{schema} {:<22} | {}", fact.name().unwrap(), hex(&payload)).trim_end().to_owned()
+    };
+    golden("journal_payloads", &sample_journal_events().iter().map(line).collect::<Vec<_>>().join("\n"));
+}
+
+/// Reads the golden file back: its bytes are the events, whatever is written today. A version that is no longer
+/// written stays in that file, or moves to one of its own that is read here too.
+#[test]
+fn the_bytes_of_each_version_are_its_event() {
+    let golden = fs::read_to_string(format!("{GOLDEN}/journal_payloads.snap")).unwrap();
+    let (_, lines) = golden.trim_start_matches("---").split_once("\n---\n").unwrap();
+    for (line, expected) in lines.lines().zip(sample_journal_events()) {
+        let (name, bytes) = line.split_once('|').unwrap();
+        let (event_type, schema) = name.split_whitespace().next().unwrap().split_once('.').unwrap();
+        let payload = unhex(bytes.trim());
+        let found = event_codec::decode(event_type.parse().unwrap(), schema.parse().unwrap(), AT, &payload);
+        assert_eq!(found.unwrap(), expected, "{line}");
+        assert_eq!(
+            event_codec::event_type_name(event_type.parse().unwrap()),
+            expected.name(),
+            "one name, here and in the domain"
+        );
+    }
+    assert_eq!(lines.lines().count(), sample_journal_events().len());
+}
+
+#[test]
+fn each_registered_type_has_a_sample() {
+    let is_registered =
+        |event_type: &u16| !matches!(event_codec::decode(*event_type, 1, AT, &[]), Err(PayloadError::Unknown));
+    let registered: Vec<u16> = (0..=u16::MAX).filter(is_registered).collect();
+    assert_eq!(registered, sample_journal_events().iter().map(|fact| event_codec::encode(fact).0).collect::<Vec<_>>());
+}
+
+/// A payload that is cut short, or has something behind it, is no event.
+#[test]
+fn a_payload_is_read_whole() {
+    for fact in sample_journal_events() {
+        let (name, (event_type, schema, mut payload)) = (fact.name().unwrap(), event_codec::encode(&fact));
+        for end in 0..payload.len() {
+            let cut = event_codec::decode(event_type, schema, AT, &payload[..end]);
+            assert!(matches!(cut, Err(PayloadError::Damaged)), "{end} of {} bytes of {name}", payload.len());
+        }
+        payload.push(0);
+        assert!(matches!(event_codec::decode(event_type, schema, AT, &payload), Err(PayloadError::Damaged)), "{name}");
+        assert!(matches!(event_codec::decode(event_type, schema + 1, AT, &payload), Err(PayloadError::Unknown)));
+    }
+}
+
+/// A record of each kind of origin, and the block that they are in.
+#[test]
+fn records_and_blocks_have_their_bytes() {
+    let principals = [Principal::Service, Principal::Caller(7), Principal::Gateway(0), Principal::Operator(u64::MAX)];
+    let (mut block, mut tree) = (BlockBuilder::default(), MerkleTree::default());
+    for (position, principal) in (41..).zip(principals) {
+        let origin = Origin { principal, request: RequestId(u128::from_be_bytes(std::array::from_fn(|at| at as u8))) };
+        let at = AT;
+        let place = SequenceInfo {
+            stream: account_stream(232),
+            position,
+            version: position - 38,
+            previous: position - 1,
+            at,
+            origin,
+        };
+        let event = sample_events()[(position - 36) as usize].clone();
+        block.push(&mut tree, |out| UnsequencedRecord::new(&JournalEvent::Account(event)).encode_into(&place, out));
+    }
+    let root = tree.root();
+    let bytes = block.finish(root);
+    golden("journal_block", &dump(&bytes));
+    let read = Block::decode(&bytes).unwrap();
+    assert_eq!((read.count(), read.root()), (4, root));
+    for ((record, position), principal) in read.records().zip(41..).zip(principals) {
+        let recorded = JournalRecord::decode(record).unwrap();
+        assert_eq!((recorded.position, recorded.version, recorded.previous), (position, position - 38, position - 1));
+        assert_eq!((recorded.stream, recorded.origin.principal), (account_stream(232), principal));
+        assert_eq!(recorded.event, JournalEvent::Account(sample_events()[(position - 36) as usize].clone()));
+    }
+}
+
+pub(super) fn golden(name: &str, text: &str) {
+    insta::with_settings!(
+        { snapshot_path => GOLDEN, prepend_module_to_snapshot => false, omit_expression => true },
+        { insta::assert_snapshot!(name, text) }
+    );
+}
+
+/// Sixteen bytes a line, behind their offset.
+fn dump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (line, bytes) in bytes.chunks(16).enumerate() {
+        writeln!(
+            text,
+            "{:04x}  {}",
+            line * 16,
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+        )
+        .unwrap();
+    }
+    text
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn unhex(text: &str) -> Vec<u8> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    assert!(rest.is_empty());
+    pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}

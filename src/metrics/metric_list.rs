@@ -1,0 +1,258 @@
+//! Every metric once: its name, its kind, its labels, and what it says.
+//!
+//! Names follow Prometheus' conventions: seconds and bytes, `_total` on what only grows. No label has more values than
+//! the product has words for it: none is an account, a key, an address or a position.
+
+use std::fmt::{self, Display};
+
+/// A metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// As it is exported.
+    pub name: &'static str,
+    /// What it does over time.
+    pub kind: MetricKind,
+    /// What its series are told apart by.
+    pub labels: &'static [&'static str],
+    /// What it says, as a sentence without its full stop.
+    pub help: &'static str,
+}
+
+/// What a metric does over time.
+#[derive(Clone, Copy, Debug)]
+pub enum MetricKind {
+    /// It grows, from 0 at each start.
+    Counter,
+    /// It is as it is now.
+    Gauge,
+    /// It counts what it was shown, by size.
+    Histogram(BucketBounds),
+}
+
+/// The upper bounds of a histogram's buckets.
+#[derive(Clone, Copy, Debug)]
+pub struct BucketBounds {
+    /// Rising, each inclusive, in parts of the unit that is exported.
+    pub upper_bounds: &'static [u64],
+    /// How many of these parts are one.
+    pub parts_per_unit: u64,
+}
+
+/// Everything here takes microseconds when all is well, and seconds when it is not.
+const DURATION_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
+    upper_bounds: &[
+        100_000,
+        250_000,
+        500_000,
+        1_000_000,
+        2_500_000,
+        5_000_000,
+        10_000_000,
+        25_000_000,
+        50_000_000,
+        100_000_000,
+        250_000_000,
+        500_000_000,
+        1_000_000_000,
+        2_500_000_000,
+        5_000_000_000,
+        10_000_000_000,
+        15_000_000_000,
+    ],
+    parts_per_unit: 1_000_000_000,
+});
+/// Up to [`BLOCK_RECORDS`](crate::limits::BLOCK_RECORDS).
+const EVENT_COUNT_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
+    upper_bounds: &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024],
+    parts_per_unit: 1,
+});
+/// Up to [`BLOCK_BYTES`](crate::limits::BLOCK_BYTES).
+const SIZE_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
+    upper_bounds: &[256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 114_688],
+    parts_per_unit: 1,
+});
+
+macro_rules! metrics {
+    ($($id:ident = $kind:expr, $name:literal, [$($label:literal),*], $help:literal;)*) => {
+        $(#[doc = concat!($help, ".")]
+        pub const $id: Metric = Metric { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
+
+        /// All of them.
+        pub const ALL: &[Metric] = &[$($id),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO = MetricKind::Gauge, "muster_build_info", ["version"],
+        "1, with the version of the program";
+    READY = MetricKind::Gauge, "muster_ready", [],
+        "1 while requests are taken, 0 while the service stops";
+
+    HTTP_REQUESTS = MetricKind::Counter, "muster_http_requests_total", ["route", "status"],
+        "Requests that were answered, by the class of the HTTP status";
+    HTTP_SECONDS = DURATION_HISTOGRAM, "muster_http_request_duration_seconds", ["route"],
+        "Time from a request's head to its answer's head";
+    HTTP_IN_FLIGHT = MetricKind::Gauge, "muster_http_requests_in_flight", [],
+        "Requests that wait for their answer's head";
+    CONNECTIONS = MetricKind::Gauge, "muster_http_connections", [],
+        "Connections that are open";
+    CONNECTIONS_REFUSED = MetricKind::Counter, "muster_http_connections_refused_total", [],
+        "Connections that were closed at once because their address had too many";
+    AUTH_FAILURES = MetricKind::Counter, "muster_http_auth_failures_total", ["reason"],
+        "Requests whose caller was not known";
+    RATE_LIMITED = MetricKind::Counter, "muster_http_rate_limited_total", [],
+        "Requests that were refused because their key or address sent too many";
+
+    COMMANDS = MetricKind::Counter, "muster_commands_total", ["command", "outcome"],
+        "Commands to accounts; one that meets a conflict or a failed actor is decided once more, and counts again";
+    COMMAND_SECONDS = DURATION_HISTOGRAM, "muster_command_duration_seconds", ["command"],
+        "Time from a command's being put into its account's mailbox to its outcome, durable";
+    COMMAND_WAIT = DURATION_HISTOGRAM, "muster_command_wait_seconds", [],
+        "Time that commands waited in their account's mailbox";
+    ACTORS = MetricKind::Gauge, "muster_actors_active", [],
+        "Accounts that are in memory";
+    ACTORS_STARTED = MetricKind::Counter, "muster_actors_started_total", [],
+        "Actors that were started";
+    ACTORS_RETIRED = MetricKind::Counter, "muster_actors_retired_total", [],
+        "Actors that were retired because they were idle, or to make room";
+    RECOVERIES = MetricKind::Counter, "muster_actors_recovered_total", [],
+        "Accounts that were read from the journal into memory";
+    SNAPSHOTS = MetricKind::Counter, "muster_snapshots_written_total", [],
+        "Snapshots of accounts that were saved";
+
+    COMMIT_SECONDS = DURATION_HISTOGRAM, "muster_journal_commit_duration_seconds", [],
+        "Time that a commit took until its events were durable and in the account list";
+    SYNC_SECONDS = DURATION_HISTOGRAM, "muster_store_sync_duration_seconds", [],
+        "Time that the disk took to make what was written durable (fdatasync)";
+    BLOCK_EVENTS = EVENT_COUNT_HISTOGRAM, "muster_journal_block_events", [],
+        "Events in a block, which is written as one";
+    BLOCK_BYTES = SIZE_HISTOGRAM, "muster_journal_block_bytes", [],
+        "Bytes of a block";
+    EVENTS_APPENDED = MetricKind::Counter, "muster_journal_events_total", ["type"],
+        "Events that were made durable";
+    POSITION = MetricKind::Gauge, "muster_journal_position", [],
+        "Position of the last durable event, which is how many there ever were";
+    STORE_BYTES = MetricKind::Gauge, "muster_store_size_bytes", [],
+        "Bytes that journal and tables take on the disk";
+    CACHE_FAILURES = MetricKind::Counter, "muster_store_cache_failures_total", [],
+        "Caches and snapshots that could not be saved; the service goes on, and its next start takes longer";
+
+    ACCOUNTS = MetricKind::Gauge, "muster_accounts", ["state"],
+        "Accounts in the list";
+    PROJECTION_LAG = MetricKind::Gauge, "muster_projection_lag_events", ["projection"],
+        "Events that are durable and not applied yet";
+
+    WEBHOOK_LAG = MetricKind::Gauge, "muster_webhook_lag_events", ["channel"],
+        "Events from the oldest on that its receiver does not have";
+    WEBHOOK_LAG_SECONDS = MetricKind::Gauge, "muster_webhook_lag_seconds", ["channel"],
+        "Age of the oldest event that its receiver does not have";
+    WEBHOOK_LANES = MetricKind::Gauge, "muster_webhook_lanes", ["channel", "state"],
+        "Accounts that wait for a retry, are blocked by a dead delivery, or have something to be sent again";
+    WEBHOOK_ATTEMPTS = MetricKind::Counter, "muster_webhook_attempts_total", ["channel", "outcome"],
+        "Attempts that ended: taken, or the class of failure";
+    WEBHOOK_SECONDS = DURATION_HISTOGRAM, "muster_webhook_attempt_duration_seconds", ["channel"],
+        "Time from the beginning of an attempt to its outcome";
+    WEBHOOK_IN_FLIGHT = MetricKind::Gauge, "muster_webhook_attempts_in_flight", ["channel"],
+        "Attempts that are under way";
+    WEBHOOK_RETRIES = MetricKind::Counter, "muster_webhook_retries_total", ["channel"],
+        "Attempts that ended and were not their delivery's first";
+    WEBHOOK_DEAD = MetricKind::Counter, "muster_webhook_deliveries_dead_total", ["channel"],
+        "Deliveries that no attempt was left for";
+    WEBHOOK_LETTERS = MetricKind::Gauge, "muster_webhook_dead_letters", ["channel"],
+        "Dead deliveries that nobody has replayed or dropped";
+    WEBHOOK_BREAKER = MetricKind::Gauge, "muster_webhook_breaker", ["channel", "state"],
+        "1 for the state that the breaker is in";
+    WEBHOOK_PAUSED = MetricKind::Gauge, "muster_webhook_paused", ["channel"],
+        "1 while an operator, or HTTP 410, has paused the webhook";
+    WEBHOOK_RECEIVER = MetricKind::Gauge, "muster_webhook_receiver", ["channel"],
+        "1 while the webhook has a receiver; without one, its deliveries wait";
+    WEBHOOK_REDELIVERIES = MetricKind::Counter, "muster_webhook_redeliveries_total", ["channel"],
+        "Deliveries that operators had sent again";
+
+    GATEWAY_CALLS = MetricKind::Counter, "muster_gateway_calls_total", ["call"],
+        "What was asked of the gateway";
+    GATEWAY_REPORTS = MetricKind::Counter, "muster_gateway_reports_total", ["report"],
+        "What the gateway reported";
+    META_UPDATES = MetricKind::Counter, "muster_cloud_api_updates_total", ["outcome"],
+        "Updates in Meta's webhooks: taken, known, of no known kind, of another account; or webhooks that were refused";
+    META_TOKEN_REFUSED = MetricKind::Gauge, "muster_cloud_api_token_refused", [],
+        "1 while Meta refuses the token, and no call is made to it";
+    BRIDGE_REPORTS = MetricKind::Counter, "muster_bridge_reports_total", ["outcome"],
+        "Reports over the bridge that were taken in: recorded, ignored for a reason, or there before";
+    BRIDGE_REFUSED = MetricKind::Counter, "muster_bridge_refused_total", ["reason"],
+        "Requests over the bridge that were refused, with nothing stored";
+    BRIDGE_COMMANDS = MetricKind::Counter, "muster_bridge_commands_total", ["event"],
+        "What became of commands over the bridge; one that is given out again counts as given, too";
+    BRIDGE_QUEUE = MetricKind::Gauge, "muster_bridge_queue", ["state"],
+        "Commands over the bridge that wait, or are given out and not acknowledged";
+    GATEWAY_SET_UP = MetricKind::Gauge, "muster_gateway_set_up", ["gateway"],
+        "1 where the settings have set the gateway up";
+    GATEWAY_UP = MetricKind::Gauge, "muster_gateway_up", ["gateway"],
+        "1 while the gateway is there, 0 while it is away or not set up";
+    GATEWAY_BREAKER = MetricKind::Gauge, "muster_gateway_breaker", ["gateway", "state"],
+        "1 for the state that the gateway's breaker is in";
+    GATEWAY_IN_FLIGHT = MetricKind::Gauge, "muster_gateway_calls_in_flight", ["gateway"],
+        "Calls to the gateway that are under way";
+    GATEWAY_ACCOUNTS = MetricKind::Gauge, "muster_gateway_accounts", ["gateway", "state"],
+        "Accounts that the gateway serves";
+    GATEWAY_LAST_ERROR = MetricKind::Gauge, "muster_gateway_last_error_time_seconds", ["gateway"],
+        "When something last went wrong with the gateway, in seconds since 1970; 0 if nothing did since the start";
+    RECONCILIATIONS = MetricKind::Counter, "muster_gateway_reconciliations_total", ["gateway", "outcome"],
+        "Comparisons of the gateway's sessions with what is shown";
+    DIFFERENCES = MetricKind::Counter, "muster_gateway_differences_total", ["gateway", "difference"],
+        "Accounts that the gateway was found to see otherwise than they were shown";
+    STRANGERS = MetricKind::Gauge, "muster_gateway_strangers", ["gateway"],
+        "Accounts with a session at the gateway that it does not serve, when they were compared last";
+
+    ROTATING = MetricKind::Gauge, "muster_vault_rotation_under_way", [],
+        "1 while the master key is being rotated";
+    ROTATED = MetricKind::Gauge, "muster_vault_rotation_keys_done", [],
+        "Keys that the rotation that runs, or ran last, has looked at";
+    TO_ROTATE = MetricKind::Gauge, "muster_vault_rotation_keys", [],
+        "Keys that there are for that rotation to look at";
+
+    LOG_LINES_LOST = MetricKind::Counter, "muster_log_lines_lost_total", [],
+        "Lines of the log that were lost, because standard error was not read in time or could not be written";
+
+    CLOCK_LEAPS = MetricKind::Counter, "muster_clock_leaps_total", [],
+        "Leaps of the wall clock that elapsed time does not explain; nothing ends by one that was not due";
+
+    CPU_SECONDS = MetricKind::Counter, "process_cpu_seconds_total", [],
+        "Time that the process has spent on a core, its own and the system's for it";
+    RESIDENT = MetricKind::Gauge, "process_resident_memory_bytes", [],
+        "Memory of the process that is in RAM";
+    VIRTUAL = MetricKind::Gauge, "process_virtual_memory_bytes", [],
+        "Memory that the process has addresses for";
+    OPEN_FDS = MetricKind::Gauge, "process_open_fds", [],
+        "Files and connections that the process has open";
+    MAX_FDS = MetricKind::Gauge, "process_max_fds", [],
+        "Files and connections that the process may have open";
+    START_TIME = MetricKind::Gauge, "process_start_time_seconds", [],
+        "When the process was started, in seconds since 1970";
+    THREADS = MetricKind::Gauge, "process_threads", [],
+        "Threads of the process";
+}
+
+impl Metric {
+    /// Its name without the suffix that the library gives it: `_total` for a counter, `_info` for a build.
+    pub(super) fn base_name(&self) -> &'static str {
+        ["_total", "_info"].iter().find_map(|suffix| self.name.strip_suffix(suffix)).unwrap_or(self.name)
+    }
+}
+
+impl Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl MetricKind {
+    /// One word for it, as Prometheus has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram(_) => "histogram",
+        }
+    }
+}

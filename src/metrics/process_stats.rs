@@ -1,0 +1,106 @@
+//! How the process is, as the system tells in `/proc`. Where there is none, every figure is 0.
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::param::clock_ticks_per_second;
+
+use crate::clock;
+
+/// Lines of the log that were lost. A process has one log, and its first lines come before any store with its instruments.
+static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Counts lines of the log that were lost.
+pub fn count_lost_log_lines(lines: u64) {
+    LOG_LINES_LOST.fetch_add(lines, Ordering::Relaxed);
+}
+
+/// The figures that every program shows, by their usual names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct ProcessStats {
+    pub(super) cpu_seconds: f64,
+    pub(super) resident_bytes: u64,
+    pub(super) virtual_bytes: u64,
+    pub(super) open_fds: u64,
+    pub(super) max_fds: u64,
+    pub(super) start_time: f64,
+    pub(super) threads: u64,
+    pub(super) log_lines_lost: u64,
+    pub(super) clock_leaps: u64,
+}
+
+impl ProcessStats {
+    /// How this process is now. Reads a few small files, and lists its open ones.
+    pub(super) fn read() -> ProcessStats {
+        let text = |path| fs::read_to_string(path).unwrap_or_default();
+        let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
+        let open_fds = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
+        let log_lines_lost = LOG_LINES_LOST.load(Ordering::Relaxed);
+        ProcessStats {
+            open_fds,
+            log_lines_lost,
+            clock_leaps: clock::leaps(),
+            ..ProcessStats::parse(&stat, &status, &text("/proc/self/limits"), &text("/proc/stat"))
+        }
+    }
+
+    /// What these texts say; `boot` is of the system, the others are of the process.
+    fn parse(stat: &str, status: &str, limits: &str, boot: &str) -> ProcessStats {
+        let ticks = clock_ticks_per_second() as f64;
+        // The name of the program may hold anything, and stands in brackets; numbers follow it, from the third field on.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let seconds =
+            |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) / ticks;
+        let kilobytes = |name| number_after(status, name) * 1_024;
+        ProcessStats {
+            cpu_seconds: seconds(14) + seconds(15),
+            resident_bytes: kilobytes("VmRSS:"),
+            virtual_bytes: kilobytes("VmSize:"),
+            max_fds: number_after(limits, "Max open files"),
+            start_time: if boot.is_empty() { 0.0 } else { number_after(boot, "btime") as f64 + seconds(22) },
+            threads: number_after(status, "Threads:"),
+            ..ProcessStats::default()
+        }
+    }
+}
+
+/// The number that follows `name`, at the beginning of a line; 0 if there is none.
+fn number_after(text: &str, name: &str) -> u64 {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name));
+    rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_tells() {
+        let stat = "42 (mus) ter) S 1 42 42 0 -1 4194560 900 0 0 0 250 50 0 0 20 0 9 0 1000 10000 200 99";
+        let status = "Name:\tmuster\nVmSize:\t  2048 kB\nVmRSS:\t   1024 kB\nThreads:\t9\n";
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max open files            1024                 524288               files\n";
+        let ticks = clock_ticks_per_second() as f64;
+        let expected = ProcessStats {
+            cpu_seconds: 300.0 / ticks,
+            resident_bytes: 1_048_576,
+            virtual_bytes: 2_097_152,
+            max_fds: 1_024,
+            start_time: 1_700_000_000.0 + 1_000.0 / ticks,
+            threads: 9,
+            ..ProcessStats::default()
+        };
+        assert_eq!(ProcessStats::parse(stat, status, limits, "cpu 1 2 3\nbtime 1700000000\n"), expected);
+        assert_eq!(ProcessStats::parse("", "", "", ""), ProcessStats::default(), "where there is no /proc");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process() {
+        let ProcessStats { resident_bytes: resident, virtual_bytes, open_fds, max_fds, start_time, threads, .. } =
+            ProcessStats::read();
+        assert!(resident > 1 << 20 && virtual_bytes >= resident, "{resident} {virtual_bytes}");
+        assert!((3..=max_fds).contains(&open_fds) && threads > 0, "{open_fds} {max_fds} {threads}");
+        assert!(start_time > 1.7e9, "{start_time}");
+    }
+}

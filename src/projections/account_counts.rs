@@ -1,0 +1,80 @@
+//! How many accounts stand how.
+
+use super::roster_rows::RosterRow;
+use crate::domain::{OnlineStatus, Status};
+use crate::metrics::AccountState;
+
+/// How many accounts there are of each status and online status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountCounts {
+    /// In the order of their codes, which begin at 1.
+    by_state: [[u64; 4]; 2],
+}
+
+impl AccountCounts {
+    /// One more account.
+    pub(super) fn add(&mut self, row: &RosterRow) {
+        *self.of(row) += 1;
+    }
+
+    /// One account less.
+    pub(super) fn remove(&mut self, row: &RosterRow) {
+        *self.of(row) -= 1;
+    }
+
+    /// What is left without others, which are among these.
+    pub(super) fn minus(mut self, others: AccountCounts) -> AccountCounts {
+        let pairs = self.by_state.iter_mut().flatten().zip(others.by_state.iter().flatten());
+        pairs.for_each(|(all, other)| *all = all.saturating_sub(*other));
+        self
+    }
+
+    fn of(&mut self, row: &RosterRow) -> &mut u64 {
+        let (status, online_status) = (row.status.code(), row.online_status.code());
+        &mut self.by_state[usize::from(status - 1)][usize::from(online_status - 1)]
+    }
+
+    /// Each status with each online status, and how many accounts stand so.
+    pub fn by_state(&self) -> impl Iterator<Item = (Status, OnlineStatus, u64)> {
+        let of_status = (1..).map_while(Status::from_code).zip(self.by_state);
+        of_status.flat_map(|(status, counts)| {
+            let counts = (1..).map_while(OnlineStatus::from_code).zip(counts);
+            counts.map(move |(online_status, accounts)| (status, online_status, accounts))
+        })
+    }
+
+    /// How many are in a state that is both statuses in one.
+    pub fn of_state(&self, state: AccountState) -> u64 {
+        let counted =
+            self.by_state().filter(|(status, online_status, _)| combined_state(*status, *online_status) == state);
+        counted.map(|(_, _, accounts)| accounts).sum()
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> u64 {
+        self.by_state().map(|(_, _, accounts)| accounts).sum()
+    }
+
+    /// How many are online.
+    pub fn online(&self) -> u64 {
+        let online = self.by_state().filter(|(_, online_status, _)| *online_status == OnlineStatus::Online);
+        online.map(|(_, _, accounts)| accounts).sum()
+    }
+
+    /// How many are banned.
+    pub fn banned(&self) -> u64 {
+        let banned = self.by_state().filter(|(status, _, _)| *status == Status::Banned);
+        banned.map(|(_, _, accounts)| accounts).sum()
+    }
+}
+
+/// Both statuses in one.
+fn combined_state(status: Status, online_status: OnlineStatus) -> AccountState {
+    match (status, online_status) {
+        (Status::Banned, _) => AccountState::Banned,
+        (Status::Normal, OnlineStatus::OnlineComing) => AccountState::OnlineComing,
+        (Status::Normal, OnlineStatus::Online) => AccountState::Online,
+        (Status::Normal, OnlineStatus::OfflineComing) => AccountState::OfflineComing,
+        (Status::Normal, OnlineStatus::Offline) => AccountState::Offline,
+    }
+}

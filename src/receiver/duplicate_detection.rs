@@ -1,0 +1,97 @@
+//! What was taken before: repeated webhooks, and late ones. Pure.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+use super::received_webhook::ReceivedHeaders;
+use crate::limits::RECEIVER_REMEMBERED;
+
+/// Where a webhook stands among those that were taken before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SequenceStatus {
+    /// As it should be.
+    New,
+    /// Its id was taken before.
+    Duplicate,
+    /// A later version of the account was taken before, on the same path: each channel has its own order.
+    OutOfOrder {
+        /// Which.
+        after: u64,
+    },
+}
+
+/// What was taken, as far back as there is room. Texts are remembered by their hashes, so that long ones need no more.
+#[derive(Default)]
+pub(super) struct DuplicateDetector {
+    hasher: RandomState,
+    ids: RecentMap<()>,
+    versions: RecentMap<u64>,
+}
+
+/// The values of the newest keys.
+#[derive(Default)]
+struct RecentMap<V> {
+    values: HashMap<u64, V>,
+    /// The oldest key first.
+    keys: VecDeque<u64>,
+}
+
+impl DuplicateDetector {
+    /// Where a webhook stands. It is remembered if it is taken itself.
+    pub(super) fn classify(
+        &mut self,
+        path: &str,
+        headers: &ReceivedHeaders,
+        account: &str,
+        is_taken: bool,
+    ) -> SequenceStatus {
+        let id = headers.get("webhook-id").map(|id| self.hasher.hash_one(id));
+        let lane = self.hasher.hash_one((path, account));
+        // A test of a receiver is of no event, and has version 0.
+        let version = headers.get("x-muster-account-version").and_then(|version| version.parse().ok()).unwrap_or(0);
+        let latest = self.versions.values.get(&lane).copied().unwrap_or(0);
+        let place = if id.is_some_and(|id| self.ids.values.contains_key(&id)) {
+            SequenceStatus::Duplicate
+        } else if (1..latest).contains(&version) {
+            SequenceStatus::OutOfOrder { after: latest }
+        } else {
+            SequenceStatus::New
+        };
+        if is_taken {
+            id.into_iter().for_each(|id| self.ids.insert(id, ()));
+            self.versions.insert(lane, latest.max(version));
+        }
+        place
+    }
+}
+
+impl<V> RecentMap<V> {
+    fn insert(&mut self, key: u64, value: V) {
+        if self.values.insert(key, value).is_none() {
+            self.keys.push_back(key);
+        }
+        if self.keys.len() > RECEIVER_REMEMBERED {
+            self.keys.pop_front().map(|oldest| self.values.remove(&oldest));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut memory = DuplicateDetector::default();
+        let mut place = |id: usize| {
+            let header = |name: &str| (name == "webhook-id").then(|| id.to_string());
+            memory.classify("/", &ReceivedHeaders::read(header), &id.to_string(), true)
+        };
+        assert!((0..=RECEIVER_REMEMBERED).all(|id| place(id) == SequenceStatus::New));
+        assert_eq!(
+            [0, 2, RECEIVER_REMEMBERED].map(place),
+            [SequenceStatus::New, SequenceStatus::Duplicate, SequenceStatus::Duplicate]
+        );
+        assert!([memory.ids.keys.len(), memory.versions.values.len()].iter().all(|held| *held == RECEIVER_REMEMBERED));
+    }
+}

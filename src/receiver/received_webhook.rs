@@ -1,0 +1,164 @@
+//! One webhook and its answer, as they are shown. Pure.
+//!
+//! What is shown holds what was sent, control characters too: whoever prints it takes care of these.
+
+use serde_json::{Map, Value, json};
+
+use super::duplicate_detection::SequenceStatus;
+use super::webhook_summary::WebhookSummary;
+use crate::audit::write_time;
+use crate::domain::{Channel, Timestamp};
+
+/// The headers that Muster sends and receivers may want to know.
+const HEADERS: [&str; 9] = [
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "tenant_id",
+    "timestamp",
+    "access_token",
+    "x-muster-attempt",
+    "x-muster-account-version",
+    "traceparent",
+];
+
+/// A webhook that arrived.
+pub struct ReceivedWebhook {
+    /// When.
+    pub received_at: Timestamp,
+    /// Its body: an object, or the text that is none; null if it was not read.
+    pub body: Value,
+    pub(super) path: String,
+    pub(super) headers: ReceivedHeaders,
+    /// How it is signed, in a word, or why it is not taken.
+    pub(super) signature: Result<&'static str, String>,
+    pub(super) sequence: SequenceStatus,
+    pub(super) response: ReceiverResponse,
+}
+
+/// The headers of interest.
+pub(super) struct ReceivedHeaders(Vec<(&'static str, String)>);
+
+/// What a webhook is answered.
+#[derive(Clone)]
+pub(super) struct ReceiverResponse {
+    /// Of HTTP.
+    pub(super) status: u16,
+    /// In the body.
+    pub(super) code: u32,
+    /// One word, or why.
+    pub(super) message: String,
+}
+
+impl ReceivedWebhook {
+    /// What it says.
+    pub fn summary(&self) -> WebhookSummary<'_> {
+        WebhookSummary::parse(&self.body)
+    }
+
+    /// As a line for people, without its end.
+    pub fn to_text(&self) -> String {
+        let WebhookSummary { account, label: what, reason, instance_code, still_waiting } = self.summary();
+        let mut said = match (what, &self.body) {
+            (Some(what), _) => what.to_owned(),
+            (None, Value::Null) => "-".to_owned(),
+            (None, body) => body.to_string(),
+        };
+        let details = [("reason", reason), ("instanceCode", instance_code)];
+        for (name, value) in details.iter().filter(|(_, value)| what.is_some() && !value.is_empty()) {
+            said += &format!(" {name}={value}");
+        }
+        said += match still_waiting.filter(|_| what.is_some()) {
+            Some(true) => ", another code may be tried",
+            Some(false) => ", no code may be tried any more",
+            None => "",
+        };
+        let header = |name| self.headers.get(name).unwrap_or("-");
+        let line = format!(
+            "{}  {:9} {account:15} v{:<5} {said:36} attempt {:2} {:15} → {}  {}",
+            write_time(self.received_at),
+            self.channel().map_or(&*self.path, |channel| channel.short_name()),
+            header("x-muster-account-version"),
+            header("x-muster-attempt"),
+            self.signature.as_deref().unwrap_or("WRONG SIGNATURE"),
+            self.response.to_text(),
+            header("webhook-id"),
+        );
+        match self.sequence {
+            SequenceStatus::New => line,
+            SequenceStatus::Duplicate => line + "  DUPLICATE",
+            SequenceStatus::OutOfOrder { after } => format!("{line}  OUT OF ORDER after v{after}"),
+        }
+    }
+
+    /// As JSON for programs, on one line.
+    pub fn to_json(&self) -> String {
+        let WebhookSummary { account, label: what, .. } = self.summary();
+        let ReceiverResponse { status, code, message } = &self.response;
+        let after = match self.sequence {
+            SequenceStatus::OutOfOrder { after } => Some(after),
+            SequenceStatus::New | SequenceStatus::Duplicate => None,
+        };
+        let headers: Map<String, Value> =
+            self.headers.0.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        json!({
+            "time": write_time(self.received_at),
+            "path": self.path,
+            "channel": self.channel().map(Channel::configuration_id),
+            "account": account,
+            "what": what,
+            "signature": self.signature.as_deref().unwrap_or("wrong"),
+            "isDuplicate": matches!(self.sequence, SequenceStatus::Duplicate),
+            "outOfOrderAfter": after,
+            "answer": {"status": status, "code": code, "message": message},
+            "headers": headers,
+            "body": self.body,
+        })
+        .to_string()
+    }
+
+    /// The channel whose path it came on, below whatever base URL.
+    fn channel(&self) -> Option<Channel> {
+        Channel::ALL.into_iter().find(|channel| self.path.ends_with(channel.default_path()))
+    }
+}
+
+impl ReceivedHeaders {
+    /// Those of interest, from whoever has them all.
+    pub(super) fn read(header: impl Fn(&str) -> Option<String>) -> ReceivedHeaders {
+        ReceivedHeaders(HEADERS.into_iter().filter_map(|name| Some((name, header(name)?))).collect())
+    }
+
+    /// The value of one of them.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
+    }
+}
+
+impl ReceiverResponse {
+    /// The answer of the contract.
+    pub(super) fn success() -> ReceiverResponse {
+        ReceiverResponse { status: 200, code: 200, message: "success".to_owned() }
+    }
+
+    /// A refusal, and why.
+    pub(super) fn rejection(status: u16, message: impl Into<String>) -> ReceiverResponse {
+        ReceiverResponse { status, code: u32::from(status), message: message.into() }
+    }
+
+    /// Whether it says that the webhook is taken (the contract).
+    pub(super) fn is_success(&self) -> bool {
+        self.status == 200 && matches!(self.code, 0 | 200)
+    }
+
+    /// The envelope of the contract.
+    pub(super) fn to_envelope(&self) -> Value {
+        json!({"data": "", "code": self.code, "message": self.message})
+    }
+
+    fn to_text(&self) -> String {
+        let ReceiverResponse { status, code, message } = self;
+        let code = if *code == u32::from(*status) { String::new() } else { format!("code={code} ") };
+        format!("{status} {code}{message}")
+    }
+}

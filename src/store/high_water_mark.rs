@@ -1,0 +1,71 @@
+//! The mark: how far the log was durable, kept outside it.
+//!
+//! sled finds the end of its log by itself: a damaged byte ends it, and what stood behind is cleared away. So after a crash
+//! a log with a damaged byte in it looks like a shorter one that is whole. The mark says that there was more. It is
+//! written after each commit and left to the operating system, because it need not survive a power cut: an older mark
+//! says less, and never too much.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::data_directory::io_error;
+
+/// A position and its complement, so that half a mark is told from a whole one.
+pub(super) struct HighWaterMark {
+    file: File,
+    /// For messages.
+    path: PathBuf,
+}
+
+const BYTES: usize = 16;
+
+impl HighWaterMark {
+    pub(super) fn open(path: &Path) -> Result<HighWaterMark, Error> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        Ok(HighWaterMark { file: file.map_err(io_error("open", path))?, path: path.to_owned() })
+    }
+
+    /// The position that was set last; 0 if there is none, or half of one.
+    pub(super) fn get(&self) -> u64 {
+        let mut bytes = [0; BYTES];
+        let read = self.file.read_exact_at(&mut bytes, 0);
+        let [position, complement] = [0, 8].map(|at| bytes[at..].first_chunk().map_or(0, |it| u64::from_le_bytes(*it)));
+        if read.is_ok() && position == !complement { position } else { 0 }
+    }
+
+    /// Everything up to `position` is durable.
+    pub(super) fn set(&self, position: u64) -> Result<(), Error> {
+        let mut bytes = [0; BYTES];
+        bytes[..8].copy_from_slice(&position.to_le_bytes());
+        bytes[8..].copy_from_slice(&(!position).to_le_bytes());
+        self.file.write_all_at(&bytes, 0).map_err(io_error("write", &self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_whole_or_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mark");
+        let reopened = || HighWaterMark::open(&path).unwrap();
+        assert_eq!(reopened().get(), 0);
+        for position in [1, 7, u64::MAX - 1, 41] {
+            reopened().set(position).unwrap();
+            assert_eq!(reopened().get(), position);
+        }
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..BYTES {
+            let mut torn = whole.clone();
+            torn[at] ^= 1;
+            std::fs::write(&path, &torn).unwrap();
+            assert_eq!(reopened().get(), 0, "byte {at}");
+        }
+        std::fs::write(&path, &whole[..9]).unwrap();
+        assert_eq!(reopened().get(), 0);
+    }
+}

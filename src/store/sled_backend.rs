@@ -1,0 +1,245 @@
+//! sled behind the face of the store. Only this file knows it.
+//!
+//! sled 0.34.7 has traps; each is met here, where it is named.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::sled::{Db, IVec, Tree};
+
+use super::data_directory::{io_error, lock_with_retry, sync_directory};
+use super::{Error, StoredValue, Table};
+use crate::limits::{STORE_FLUSH_EVERY, STORE_SEGMENT_BYTES};
+
+pub(super) struct SledBackend {
+    db: Db,
+    blocks: Tree,
+    /// The small tables, in the order of [`Table::ALL`].
+    tables: Vec<Tree>,
+    /// The data directory, for messages.
+    path: PathBuf,
+    /// A handle of our own on sled's log, because sled never syncs it when we need it synced.
+    log: File,
+}
+
+impl SledBackend {
+    pub(super) fn open(
+        data_directory: &Path,
+        store: &Path,
+        cache_bytes: u64,
+        is_new: bool,
+    ) -> Result<SledBackend, Error> {
+        remove_torn_files(store, is_new)?;
+        // sled's threads hold its own lock a little longer than its last handle lives. Nobody else can have it, because
+        // the marker is ours. The first start has no log yet.
+        if let Ok(log) = File::open(store.join("db")) {
+            let _released = lock_with_retry(&log);
+        }
+        let fail = |source| backend_error(data_directory, source);
+        // The segment size is fixed at creation. The largest one keeps every leaf with our blocks in it far below the
+        // size above which sled moves it to a blob file, which it never syncs (see limits::BLOCK_BYTES). The flusher
+        // stays on although durability never waits for it: only it collects old segments.
+        let db = ::sled::Config::new()
+            .path(store)
+            .segment_size(STORE_SEGMENT_BYTES)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(Some(u64::try_from(STORE_FLUSH_EVERY.as_millis()).unwrap_or(u64::MAX)))
+            .use_compression(false)
+            .open()
+            .map_err(fail)?;
+        let tree = |name: &str| db.open_tree(name).map_err(fail);
+        let sled = SledBackend {
+            blocks: tree("blocks")?,
+            tables: Table::ALL.into_iter().map(|table| tree(table.name())).collect::<Result<_, _>>()?,
+            path: data_directory.to_owned(),
+            log: open_log(store)?,
+            db,
+        };
+        sled.flush()?;
+        sync_all_files(store)?;
+        Ok(sled)
+    }
+
+    /// One commit. Says how long the disk took to make it durable.
+    ///
+    /// sled's own `flush` ends in `sync_file_range`, which orders pages to the disk without waiting for the disk's
+    /// cache and without the file's size: after a power cut an answered write could be gone. So `fdatasync` follows,
+    /// through a handle of our own, before anyone is answered. One online request, as `strace -f` shows it (8 is
+    /// sled's handle, 9 ours, 31 the caller's connection):
+    ///
+    /// ```text
+    /// sync_file_range(8, 0, 16777216, SYNC_FILE_RANGE_WAIT_BEFORE|SYNC_FILE_RANGE_WRITE|SYNC_FILE_RANGE_WAIT_AFTER) = 0
+    /// fdatasync(9)                            = 0
+    /// writev(31, [{iov_base="HTTP/1.1 200 OK\r\n"..., iov_len=125}, ...], 2) = 166
+    /// ```
+    ///
+    /// Batches and transactions of sled take a lock over the whole store, so a commit is plain inserts.
+    pub(super) fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<Duration, Error> {
+        for (first, block) in blocks {
+            self.blocks.insert(first.to_be_bytes(), block.as_ref()).map_err(|source| self.backend_error(source))?;
+        }
+        self.sync()
+    }
+
+    pub(super) fn block_at(&self, position: u64) -> Result<Option<(u64, StoredValue)>, Error> {
+        let found = self.blocks.range(..=position.to_be_bytes()).next_back();
+        found.map(|entry| self.decode_entry(entry)).transpose()
+    }
+
+    pub(super) fn blocks_from(&self, position: u64) -> impl Iterator<Item = Result<(u64, StoredValue), Error>> + use<> {
+        let path = self.path.clone();
+        self.blocks.range(position.to_be_bytes()..).map(move |entry| match entry {
+            Ok((key, value)) => Ok((decode_position(&key), value)),
+            Err(source) => Err(backend_error(&path, source)),
+        })
+    }
+
+    pub(super) fn blocks_back(&self, position: u64) -> impl Iterator<Item = Result<(u64, StoredValue), Error>> + use<> {
+        let path = self.path.clone();
+        self.blocks.range(..=position.to_be_bytes()).rev().map(move |entry| match entry {
+            Ok((key, value)) => Ok((decode_position(&key), value)),
+            Err(source) => Err(backend_error(&path, source)),
+        })
+    }
+
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<StoredValue>, Error> {
+        self.table(table).get(key).map_err(|source| self.backend_error(source))
+    }
+
+    pub(super) fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.table(table).insert(key, value).map(drop).map_err(|source| self.backend_error(source))
+    }
+
+    pub(super) fn put_if_absent(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<StoredValue>, Error> {
+        let outcome = self.table(table).compare_and_swap(key, None::<&[u8]>, Some(value));
+        Ok(outcome.map_err(|source| self.backend_error(source))?.err().and_then(|there| there.current))
+    }
+
+    pub(super) fn compare_and_swap(&self, table: Table, key: &[u8], there: &[u8], value: &[u8]) -> Result<bool, Error> {
+        let outcome = self.table(table).compare_and_swap(key, Some(there), Some(value));
+        Ok(outcome.map_err(|source| self.backend_error(source))?.is_ok())
+    }
+
+    pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
+        self.table(table).remove(key).map(drop).map_err(|source| self.backend_error(source))
+    }
+
+    pub(super) fn scan_from(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> impl Iterator<Item = Result<(StoredValue, StoredValue), Error>> + use<> {
+        let path = self.path.clone();
+        self.table(table).range(key.to_vec()..).map(move |entry| entry.map_err(|source| backend_error(&path, source)))
+    }
+
+    pub(super) fn scan_back(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> impl Iterator<Item = Result<(StoredValue, StoredValue), Error>> + use<> {
+        let path = self.path.clone();
+        self.table(table)
+            .range(..=key.to_vec())
+            .rev()
+            .map(move |entry| entry.map_err(|source| backend_error(&path, source)))
+    }
+
+    pub(super) fn flush(&self) -> Result<(), Error> {
+        self.db.flush().map(drop).map_err(|source| self.backend_error(source))
+    }
+
+    /// Says how long the disk took.
+    pub(super) fn sync(&self) -> Result<Duration, Error> {
+        self.flush()?;
+        let begun = Instant::now();
+        self.log.sync_data().map_err(io_error("sync the store in", &self.path))?;
+        Ok(begun.elapsed())
+    }
+
+    pub(super) fn size(&self) -> Result<u64, Error> {
+        self.db.size_on_disk().map_err(|source| self.backend_error(source))
+    }
+
+    pub(super) fn disk_bytes(&self) -> Result<u64, Error> {
+        self.db.size_on_disk().map_err(|source| self.backend_error(source))
+    }
+
+    /// There is one for each.
+    fn table(&self, table: Table) -> &Tree {
+        &self.tables[table as usize]
+    }
+
+    fn decode_entry(&self, entry: ::sled::Result<(IVec, IVec)>) -> Result<(u64, StoredValue), Error> {
+        let (key, value) = entry.map_err(|source| self.backend_error(source))?;
+        Ok((decode_position(&key), value))
+    }
+
+    fn backend_error(&self, source: ::sled::Error) -> Error {
+        backend_error(&self.path, source)
+    }
+}
+
+/// An error of the store in `path`.
+fn backend_error(path: &Path, source: ::sled::Error) -> Error {
+    let path = path.to_owned();
+    if let ::sled::Error::Corruption { .. } = source {
+        Error::Damaged { path }
+    } else {
+        Error::Backend { path, source: Arc::new(source) }
+    }
+}
+
+/// An error of sled in words: its own show the inside of the program.
+pub(super) fn describe_error(error: &::sled::Error) -> String {
+    match error {
+        // sled keeps an error and gives copies of it, which have the inside of the program for words.
+        ::sled::Error::Io(error) if error.raw_os_error().is_none() => error.kind().to_string(),
+        ::sled::Error::Io(error) => error.to_string(),
+        ::sled::Error::Corruption { .. } => "what it reads is not what it wrote".to_owned(),
+        ::sled::Error::CollectionNotFound(_) | ::sled::Error::Unsupported(_) | ::sled::Error::ReportableBug(_) => {
+            error.to_string()
+        }
+    }
+}
+
+/// Removes `snap.*.generating`: sled takes the newest file whose name starts so for its snapshot, finished or not, and
+/// never opens again on a torn one. Its rename is what finishes one, so an unfinished one is never needed.
+///
+/// Likewise `conf`, where the store is not finished: sled does not sync it, and after a power cut during the first start
+/// a part of it was there, which no later start could read. It holds our settings, and sled writes it again.
+fn remove_torn_files(store: &Path, is_new: bool) -> Result<(), Error> {
+    for entry in fs::read_dir(store).map_err(io_error("read", store))? {
+        let path = entry.map_err(io_error("read", store))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if (name.starts_with("snap.") && name.ends_with(".generating")) || (is_new && name == "conf") {
+            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Syncs what opening wrote: sled syncs neither `conf` nor its snapshots nor their names.
+fn sync_all_files(directory: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(directory).map_err(io_error("read", directory))? {
+        let path = entry.map_err(io_error("read", directory))?.path();
+        if path.is_dir() {
+            sync_all_files(&path)?;
+        } else {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(io_error("sync", &path))?;
+        }
+    }
+    sync_directory(directory)
+}
+
+fn open_log(store: &Path) -> Result<File, Error> {
+    let path = store.join("db");
+    File::options().read(true).write(true).open(&path).map_err(io_error("open", &path))
+}
+
+/// The position that a key stands for; keys are ours and always eight bytes.
+fn decode_position(key: &[u8]) -> u64 {
+    key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}

@@ -1,0 +1,73 @@
+//! The way to a collector.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use opentelemetry_http::{HttpClient, HttpError, Request, Response};
+use tokio::runtime::Handle;
+
+use crate::client::{self, ClientOptions, TlsSetupError, redact_url};
+use crate::limits::{COLLECTOR_CONNECTIONS, COLLECTOR_RESPONSE_BYTES, COLLECTOR_TIMEOUT};
+
+/// A collector, reached over our own client, on threads that are not the service's.
+#[derive(Debug)]
+pub(super) struct CollectorClient {
+    http: client::HttpClient,
+    runtime: Handle,
+    /// Where it is, as it may be shown.
+    endpoint: String,
+    /// What the log was told last.
+    is_unavailable: AtomicBool,
+}
+
+impl CollectorClient {
+    pub(super) fn new(endpoint: &str, runtime: Handle) -> Result<CollectorClient, TlsSetupError> {
+        let http =
+            client::HttpClient::new(ClientOptions::new(COLLECTOR_TIMEOUT, COLLECTOR_TIMEOUT, COLLECTOR_CONNECTIONS))?;
+        Ok(CollectorClient { http, runtime, endpoint: redact_url(endpoint), is_unavailable: AtomicBool::new(false) })
+    }
+
+    /// Tells the log once that the collector does not take spans, and once that it does again.
+    fn log_availability(&self, why_not: Option<String>) {
+        let collector = &self.endpoint;
+        let was_away = self.is_unavailable.swap(why_not.is_some(), Ordering::Relaxed);
+        match why_not {
+            Some(why) if !was_away => {
+                tracing::warn!(collector, why, "spans are lost: the collector does not take them");
+            }
+            None if was_away => tracing::info!(collector, "the collector takes spans again"),
+            Some(_) | None => {}
+        }
+    }
+}
+
+type SendFuture<'s> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 's>>;
+
+impl HttpClient for CollectorClient {
+    fn send_bytes<'c, 's>(&'c self, request: Request<Bytes>) -> SendFuture<'s>
+    where
+        'c: 's,
+        Self: 's,
+    {
+        let http = self.http.clone();
+        let sending = self.runtime.spawn(async move { send(&http, request).await });
+        Box::pin(async move {
+            let sent = sending.await.unwrap_or_else(|stopped| Err(stopped.into()));
+            self.log_availability(match &sent {
+                Ok(answer) if answer.status().is_success() => None,
+                Ok(answer) => Some(format!("HTTP {}", answer.status().as_u16())),
+                Err(error) => Some(error.to_string()),
+            });
+            sent
+        })
+    }
+}
+
+async fn send(http: &client::HttpClient, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    let (parts, body) = request.into_parts();
+    let sent = client::request(parts.method, &parts.uri.to_string().parse()?);
+    let sent = parts.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
+    let answer = http.send(sent, body, COLLECTOR_RESPONSE_BYTES).await?.into_complete()?;
+    Ok(Response::builder().status(answer.status).body(answer.body.into())?)
+}

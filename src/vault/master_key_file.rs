@@ -1,0 +1,102 @@
+//! The master key: the one key that is not in the store, and its file.
+//!
+//! The file holds one line, `muster master key 1 ` and 64 hexadecimal digits, or the digits alone, and only its owner may
+//! read it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
+
+use super::Error;
+use super::cipher::{self, SymmetricKey};
+use crate::files::{open_file, read_open_file};
+use crate::limits::MASTER_KEY_TEXT_BYTES;
+use crate::store;
+
+const PREFIX: &str = "muster master key 1 ";
+const DIGITS: usize = 64;
+
+/// Reads the key; none if there is no such file.
+pub(super) fn read(path: &Path) -> Result<Option<SymmetricKey>, Error> {
+    let failed = |what| move |source| Error::MasterKeyFile { what, path: path.to_owned(), source };
+    let file = match open_file(path) {
+        Ok(file) => file,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed("open")(source)),
+    };
+    let mode = file.metadata().map_err(failed("read"))?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::ReadableByOthers { path: path.to_owned(), mode });
+    }
+    let bytes = read_open_file(&file, MASTER_KEY_TEXT_BYTES).map_err(failed("read"))?;
+    let key = str::from_utf8(&bytes).ok().and_then(|text| parse(text.trim_end()));
+    key.map(Some).ok_or_else(|| Error::MalformedMasterKey { path: path.to_owned() })
+}
+
+/// Draws a key and writes its file, durably, before anything is sealed with it.
+pub(super) fn create(path: &Path) -> Result<SymmetricKey, Error> {
+    let key = Zeroizing::new(cipher::random_bytes()?);
+    write(path, &key)?;
+    Ok(key)
+}
+
+/// Writes the key's file, durably, in the place of the one before. A crash leaves the one or the other, whole: it is
+/// written beside its place first.
+pub(super) fn write(path: &Path, key: &SymmetricKey) -> Result<(), Error> {
+    let (beside, path) = (write_temporary(path, key)?, resolve_links(path));
+    let moved = || {
+        // Nothing is at its own path by then, so nothing is removed there.
+        fs::rename(beside.path(), &path)?;
+        File::open(parent_directory(&path))?.sync_all()
+    };
+    moved().map_err(|source| Error::MasterKeyFile { what: "make", path: path.clone(), source })
+}
+
+/// Writes the key beside its file's place, in a file of its own that is gone if nothing is done with it.
+pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTempFile, Error> {
+    let path = &resolve_links(path);
+    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 1));
+    text.push_str(PREFIX);
+    for byte in **key {
+        for nibble in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(u32::from(nibble), 16));
+        }
+    }
+    text.push('\n');
+    let written = || {
+        store::create_directories(parent_directory(path))?;
+        // Its name is drawn, it is made anew, and only its owner may read it.
+        let mut file = tempfile::Builder::new().prefix(".master-key-").tempfile_in(parent_directory(path))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    };
+    written().map_err(|source| Error::MasterKeyFile { what: "make", path: path.to_owned(), source })
+}
+
+/// The file itself, where its path is a link to it: a key must not stay behind there.
+fn resolve_links(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn parent_directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The key in a line.
+pub(super) fn parse(line: &str) -> Option<SymmetricKey> {
+    let digits = line.strip_prefix(PREFIX).unwrap_or(line).as_bytes();
+    if digits.len() != DIGITS {
+        return None;
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high? << 4 | low?).ok()?;
+    }
+    Some(key)
+}

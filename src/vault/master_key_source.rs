@@ -1,0 +1,119 @@
+//! Where the master key comes from: a file, a command that prints it, or the environment.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::cipher::SymmetricKey;
+use super::{Error, master_key_file};
+use crate::config;
+use crate::limits::{MASTER_KEY_COMMAND_POLL, MASTER_KEY_COMMAND_TIMEOUT, MASTER_KEY_TEXT_BYTES};
+use crate::store::Store;
+
+/// Where the master key comes from. It has no `Debug`.
+pub(super) enum MasterKeySource {
+    /// The first line of a file.
+    File(PathBuf),
+    /// What a program prints: its path, and its arguments.
+    Command(Vec<String>),
+    /// The environment.
+    Environment(config::SecretText),
+}
+
+impl MasterKeySource {
+    /// As the settings say; at most one of them says so.
+    pub(super) fn from_settings(store: &Store, settings: &config::VaultSettings) -> MasterKeySource {
+        let config::VaultSettings { master_key_file, master_key_command, master_key } = settings;
+        match (master_key, master_key_command) {
+            (Some(text), _) => MasterKeySource::Environment(text.clone()),
+            (None, Some(command)) => MasterKeySource::Command(command.clone()),
+            (None, None) => {
+                let file = || store.path().join("keys").join("master.key");
+                MasterKeySource::File(master_key_file.clone().unwrap_or_else(file))
+            }
+        }
+    }
+
+    /// The key; none if it is a file that is not there.
+    pub(super) fn read(&self) -> Result<Option<SymmetricKey>, Error> {
+        match self {
+            MasterKeySource::File(path) => master_key_file::read(path),
+            MasterKeySource::Command(command) => read_from_command(command).map(Some),
+            MasterKeySource::Environment(text) => {
+                master_key_file::parse(text.text()).map(Some).ok_or(Error::NoKeyInEnvironment)
+            }
+        }
+    }
+
+    /// The setting that says so.
+    pub(super) fn setting(&self) -> &'static str {
+        match self {
+            MasterKeySource::File(_) => "vault.master_key_file",
+            MasterKeySource::Command(_) => "vault.master_key_command",
+            MasterKeySource::Environment(_) => "vault.master_key",
+        }
+    }
+
+    /// The key there is another than the store is sealed with.
+    pub(super) fn wrong_key_error(&self) -> Error {
+        let from = match self {
+            MasterKeySource::File(path) => path.display().to_string(),
+            MasterKeySource::Command(_) => "what the command prints".to_owned(),
+            MasterKeySource::Environment(_) => "the environment".to_owned(),
+        };
+        Error::WrongMasterKey { from, setting: self.setting() }
+    }
+}
+
+/// The key that a command prints. It runs without a shell, and what it says on standard error goes nowhere: the key may
+/// be in it.
+fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
+    let program = command.first().cloned().unwrap_or_default();
+    let wrong = |words: String| Error::MasterKeyCommand { program: program.clone(), words };
+    let mut running = Command::new(&program)
+        .args(command.iter().skip(1))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| wrong(format!("cannot be run: {error}")))?;
+    let stdout = running.stdout.take();
+    let (said, saying) = mpsc::channel();
+    let deadline = Instant::now() + MASTER_KEY_COMMAND_TIMEOUT;
+    let reader = thread::Builder::new().name("master key".to_owned()).spawn(move || {
+        let mut text = Zeroizing::new(String::with_capacity(MASTER_KEY_TEXT_BYTES));
+        let read = stdout.map(|stdout| stdout.take(MASTER_KEY_TEXT_BYTES as u64).read_to_string(&mut text));
+        // Nobody listens any more after the deadline.
+        let _late = said.send((text, read.is_some_and(|read| read.is_ok())));
+    });
+    reader.map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let heard = saying.recv_timeout(MASTER_KEY_COMMAND_TIMEOUT).ok();
+    let Some(((text, is_text), status)) = heard.and_then(|heard| Some((heard, wait_for_exit(&mut running, deadline)?)))
+    else {
+        // It may have ended just now.
+        let _gone = running.kill();
+        let _gone = running.wait();
+        return Err(wrong(format!("did not end within {} s", MASTER_KEY_COMMAND_TIMEOUT.as_secs())));
+    };
+    if !status.success() {
+        return Err(wrong(format!("failed ({status})")));
+    }
+    let key = if is_text { master_key_file::parse(text.trim()) } else { None };
+    key.ok_or_else(|| wrong("must print the master key, 64 hexadecimal digits, and nothing else".to_owned()))
+}
+
+/// How a program ended, if it does so in time. It has said everything by now, so it is about to.
+fn wait_for_exit(running: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    loop {
+        match running.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < deadline => thread::sleep(MASTER_KEY_COMMAND_POLL),
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The task of one channel: obeys orders, and runs a [`Line`] once there was a receiver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::Error;
+use super::channel_command::{ChannelCommand, ChannelStatus, reply};
+use super::channel_worker::{ChannelWorker, WorkerExit};
+use super::delivery::PayloadBuilder;
+use super::delivery_store::DeliveryStore;
+use super::journal_reader::AbortOnDrop;
+use super::lane::{DeliveryPolicy, LaneChange};
+use super::receiver_client::Receiver;
+use super::retention::Retention;
+use super::retry_schedule::{Moment, RetryWait};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+use crate::journal::Journal;
+use crate::limits::{ATTEMPTS_PRUNE_BATCH, ATTEMPTS_PRUNE_INTERVAL};
+
+/// One channel.
+pub(super) struct ChannelSupervisor {
+    pub(super) payloads: PayloadBuilder,
+    pub(super) journal: Journal,
+    pub(super) store: DeliveryStore,
+    pub(super) policy: DeliveryPolicy,
+    pub(super) max_in_flight: usize,
+    pub(super) keep_attempts: Duration,
+    pub(super) now: Clock,
+    /// Tells the age of what is remembered.
+    pub(super) trusted: Clock,
+    pub(super) receiver: Option<Arc<dyn Receiver>>,
+    pub(super) is_paused: bool,
+    pub(super) commands: mpsc::Receiver<ChannelCommand>,
+    /// Who is told that the receiver there is no more.
+    pub(super) gone_urls: mpsc::Sender<Url>,
+}
+
+impl ChannelSupervisor {
+    /// Runs until `stop`; then waits for the attempts under way for at most [`DRAIN`].
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let retention = self.store.retention(self.keep_attempts)?;
+        self.store.put_retention(retention)?;
+        if let Some(left) = retention.shorter_after() {
+            tracing::warn!(
+                channel = self.name(),
+                kept_seconds = retention.in_force().as_secs(),
+                set_seconds = self.keep_attempts.as_secs(),
+                counts_after_seconds = left.as_secs(),
+                "webhooks.keep_attempts is shorter than before: it counts after so much more running time, and older attempts \
+                 are forgotten then; set it as it was to keep them"
+            );
+        }
+        let forgetting = prune_attempts(self.store.clone(), retention, self.trusted);
+        let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
+        loop {
+            // Without a receiver too: what waits stays, and can be seen.
+            if self.receiver.is_some() || self.store.cursor()?.is_some() {
+                match ChannelWorker::open(&mut self)?.run(&stop).await? {
+                    WorkerExit::Stopped => return Ok(()),
+                    WorkerExit::Closed(done) => {
+                        self.store.close()?;
+                        reply(done, ());
+                    }
+                }
+            }
+            match stop.run_until_cancelled(self.commands.recv()).await {
+                Some(Some(order)) => self.handle_command(order)?,
+                Some(None) | None => return Ok(()),
+            }
+        }
+    }
+
+    /// Obeys while there is no cursor.
+    fn handle_command(&mut self, order: ChannelCommand) -> Result<(), Error> {
+        match order {
+            ChannelCommand::Configure { receiver, is_paused, done } => {
+                (self.receiver, self.is_paused) = (receiver, is_paused);
+                reply(done, ());
+            }
+            ChannelCommand::Redeliver { which, done } => {
+                for (account, position) in which {
+                    self.store.put_redelivery(account, position, 0, RetryWait::NONE)?;
+                }
+                reply(done, ());
+            }
+            ChannelCommand::Discard { which, done } => {
+                for (account, position) in which {
+                    let wall = (self.now)();
+                    self.store.apply_change(
+                        &LaneChange::RemoveRedelivery { account, position },
+                        Moment { wall, steady: wall },
+                    )?;
+                }
+                reply(done, ());
+            }
+            ChannelCommand::Close { done } => {
+                self.store.close()?;
+                reply(done, ());
+            }
+            ChannelCommand::GetStatus { done } => {
+                let wall = (self.now)();
+                reply(done, ChannelStatus::without_cursor(Moment { wall, steady: wall }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The channel's short name.
+    pub(super) fn name(&self) -> &'static str {
+        self.payloads.channel.short_name()
+    }
+}
+
+/// Forgets attempts that are over since so long ago, again and again. What cannot be forgotten is a failure of the store,
+/// which is told where it matters.
+async fn prune_attempts(book: DeliveryStore, mut retention: Retention, trusted: Clock) {
+    loop {
+        sleep(ATTEMPTS_PRUNE_INTERVAL).await;
+        let passed = retention.after(ATTEMPTS_PRUNE_INTERVAL);
+        if passed != retention
+            && let Err(error) = book.put_retention(passed)
+        {
+            tracing::warn!(%error, "how long attempts are remembered was not written down");
+            continue;
+        }
+        retention = passed;
+        let keep = u64::try_from(retention.in_force().as_micros()).unwrap_or(u64::MAX);
+        let before = Timestamp(trusted().0.saturating_sub_unsigned(keep));
+        for prune in [DeliveryStore::prune_attempt_logs, DeliveryStore::prune_successes] {
+            let mut from = Some(0);
+            while let Some(position) = from {
+                let book = book.clone();
+                from = match spawn_blocking(move || prune(&book, position, before, ATTEMPTS_PRUNE_BATCH)).await {
+                    Ok(Ok(next)) => next,
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "old attempts were not forgotten");
+                        None
+                    }
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a receiver's answer means. Pure.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::client::{FailureClass, json_text};
+use crate::limits::WEBHOOK_RESPONSE_BYTES;
+use crate::metrics::AttemptOutcome;
+
+/// Why an attempt failed. Another may succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum AttemptFailure {
+    /// The receiver answered, but with no success.
+    #[error("the receiver answered HTTP {0}, not 200")]
+    Status(u16),
+    /// HTTP was content, the receiver was not.
+    #[error("the receiver answered HTTP {status} with code {code}, not 200 or 0")]
+    Code {
+        /// The status of HTTP.
+        status: u16,
+        /// What the body says.
+        code: i64,
+    },
+    /// There is no verdict in the body.
+    #[error("the receiver answered HTTP {0} with a body that is no JSON object with an integer code")]
+    NoCode(u16),
+    /// The body does not end.
+    #[error("the receiver's answer has more than {WEBHOOK_RESPONSE_BYTES} bytes")]
+    TooLong,
+    /// No answer in time.
+    #[error("the receiver did not answer within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    /// No answer for another reason.
+    #[error("{}: {words}", network_failure_text(*.class))]
+    Network {
+        /// Which.
+        class: FailureClass,
+        /// In words.
+        words: String,
+    },
+}
+
+/// HTTP 410: the receiver is no more.
+const GONE: u16 = 410;
+
+impl AttemptFailure {
+    /// The class of failure, in a word.
+    pub(super) fn class(&self) -> &'static str {
+        self.outcome().word()
+    }
+
+    /// What the attempt came to.
+    pub(super) fn outcome(&self) -> AttemptOutcome {
+        match self {
+            AttemptFailure::Status(_) => AttemptOutcome::Status,
+            AttemptFailure::Code { .. } => AttemptOutcome::Code,
+            AttemptFailure::NoCode(_) => AttemptOutcome::NoCode,
+            AttemptFailure::TooLong => AttemptOutcome::TooLong,
+            AttemptFailure::Timeout(_) => AttemptOutcome::Timeout,
+            AttemptFailure::Network { class, .. } => match class {
+                FailureClass::Dns => AttemptOutcome::Dns,
+                FailureClass::Forbidden => AttemptOutcome::Forbidden,
+                FailureClass::Refused => AttemptOutcome::Refused,
+                FailureClass::Reset => AttemptOutcome::Reset,
+                FailureClass::Tls => AttemptOutcome::Tls,
+                FailureClass::Timeout => AttemptOutcome::Timeout,
+                FailureClass::TooLong => AttemptOutcome::TooLong,
+                FailureClass::Network => AttemptOutcome::Network,
+            },
+        }
+    }
+
+    /// Whether the receiver says that it is no more.
+    pub(super) fn is_gone(&self) -> bool {
+        *self == AttemptFailure::Status(GONE)
+    }
+}
+
+/// What went wrong on the way, to go on with what the system says.
+fn network_failure_text(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Dns => "the receiver's name has no address",
+        FailureClass::Forbidden => "the receiver may not be where it is",
+        FailureClass::Refused => "the receiver does not listen",
+        FailureClass::Reset => "the connection to the receiver broke",
+        FailureClass::Tls => "there is no TLS with the receiver",
+        FailureClass::Timeout => "the receiver did not answer in time",
+        FailureClass::TooLong => "the receiver's answer is too long",
+        FailureClass::Network => "the receiver cannot be reached",
+    }
+}
+
+/// Whether the receiver has taken a delivery: HTTP 200 and `code` 200 or 0 in the body (the contract). With
+/// `accept_plain`, a 2xx whose body holds no code is taken for success too; one that is no integer is a code all the
+/// same, and no success.
+pub(super) fn check_response(status: u16, body: &[u8], accept_plain: bool) -> Result<(), AttemptFailure> {
+    if !(200..300).contains(&status) {
+        return Err(AttemptFailure::Status(status));
+    }
+    let answer: Option<Value> = serde_json::from_str(&json_text(body)).ok();
+    match answer.as_ref().and_then(|answer| answer.get("code")).map(integer) {
+        Some(Some(0 | 200)) if status == 200 || accept_plain => Ok(()),
+        Some(Some(0 | 200)) => Err(AttemptFailure::Status(status)),
+        Some(Some(code)) => Err(AttemptFailure::Code { status, code }),
+        None if accept_plain => Ok(()),
+        Some(None) | None => Err(AttemptFailure::NoCode(status)),
+    }
+}
+
+/// The integer that a number is, also if it is written as `200.0` or `2e2`.
+fn integer(value: &Value) -> Option<i64> {
+    // Beyond 2^53 a float is no longer one integer alone.
+    let is_integer = |number: &f64| number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64;
+    value.as_i64().or_else(|| value.as_f64().filter(is_integer).map(|number| number as i64))
+}

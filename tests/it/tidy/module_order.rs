@@ -1,0 +1,228 @@
+//! Rooms: which sees which, and which outside crate is named in which.
+
+use super::source::{SourceFile, file, sources};
+use super::{TidyFaults, fault};
+
+/// What the order in the table of `src/lib.rs` would allow, and is not wanted: room, what it must not see, the mend.
+const FORBIDDEN_USES: [(&str, &[&str], &str); 5] = [
+    ("actors", &["projections"], "hand it in through the journal"),
+    ("projections", &["actors"], "read the journal, which says what happened"),
+    ("http", &["store"], "ask `actors`, `projections` or `vault`"),
+    ("gateway", &["journal"], "report what is seen, and let the actors append it"),
+    ("cli", &["actors", "gateway", "http", "webhooks"], "let `service` run it"),
+];
+
+/// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
+const CRATE_MODULES: [(&str, &[&str]); 59] = [
+    ("actix", &["actors"]),
+    ("base64", &["access", "audit", "client", "console", "webhooks"]),
+    ("bincode", &["journal", "webhooks"]),
+    ("bytes", &[]),
+    ("chacha20poly1305", &["vault"]),
+    ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("crc32fast", &[]),
+    ("dashmap", &["access", "actors", "answers", "journal"]),
+    ("figment", &["config"]),
+    ("flate2", &["projections"]),
+    ("futures_util", &[]),
+    ("getrandom", &[]),
+    ("hmac", &["gateway", "vault", "webhooks"]),
+    ("http_body_util", &["client", "conformance", "http"]),
+    ("httpdate", &["client"]),
+    ("hyper", &["client", "conformance", "http"]),
+    ("hyper_rustls", &["client"]),
+    ("hyper_util", &["client", "conformance", "http"]),
+    ("indicatif", &["cli"]),
+    ("jiff", &["client", "config", "audit"]),
+    ("maud", &["console"]),
+    ("md5", &["access"]),
+    ("mimalloc", &["main"]),
+    ("opentelemetry", &["traces"]),
+    ("opentelemetry_http", &["traces"]),
+    ("opentelemetry_otlp", &["traces"]),
+    ("opentelemetry_sdk", &["traces"]),
+    ("percent_encoding", &["client"]),
+    ("prometheus_client", &["metrics"]),
+    ("reqwest", &["client", "config", "traces", "webhooks", "gateway", "conformance", "demo", "cli"]),
+    ("ring", &["vault"]),
+    ("rustls", &["client", "http"]),
+    ("rustls_platform_verifier", &["client"]),
+    ("rustix", &["cli", "clock", "files", "metrics"]),
+    ("sd_notify", &["cli"]),
+    ("serde", &[]),
+    ("serde_json", &[]),
+    ("serde_path_to_error", &["http", "gateway"]),
+    ("sha2", &[]),
+    ("signal_hook", &["cli"]),
+    ("sled", &["store"]),
+    ("strsim", &["config"]),
+    ("tempfile", &[]),
+    ("thiserror", &[]),
+    ("tokio", &[]),
+    ("tokio_io_timeout", &["http"]),
+    ("tokio_rustls", &["http"]),
+    ("tokio_util", &[]),
+    ("tower_service", &["client"]),
+    ("tracing", &[]),
+    ("tracing_opentelemetry", &["traces"]),
+    ("tracing_subscriber", &["config", "traces", "cli"]),
+    ("url", &["client", "config", "console", "webhooks", "gateway", "cli"]),
+    ("utoipa", &["access", "audit", "config", "gateway", "http", "vault", "webhooks"]),
+    ("utoipa_swagger_ui", &["http"]),
+    ("warp", &["http", "receiver", "console"]),
+    ("zeroize", &[]),
+];
+
+/// What `domain` does without, of the standard library: it is pure.
+const IMPURE: [&str; 7] = ["env", "fs", "io", "net", "os", "process", "thread"];
+
+/// The rooms, lowest first, as the table of `src/lib.rs` lists them.
+fn module_table() -> Vec<String> {
+    let map = file("src/lib.rs").unwrap();
+    let row = |line: &str| Some(line.strip_prefix("//! | [`")?.split_once('`')?.0.to_owned());
+    map.lines().filter_map(row).collect()
+}
+
+#[test]
+fn lib_lists_every_module() {
+    let mut faults = TidyFaults::default();
+    let (table, sources) = (module_table(), sources(&["src"]));
+    for source in sources.iter().filter(|source| !matches!(source.module(), "lib" | "main" | "fuzzing")) {
+        if !table.iter().any(|room| room == source.module()) {
+            fault!(faults, "src/lib.rs:1: the table has no row for the room `{}`; add it", source.module());
+        }
+    }
+    for room in table {
+        if !sources.iter().any(|source| source.module() == room) {
+            fault!(faults, "src/lib.rs:1: there is no room `{room}`; take its row out of the table");
+        }
+    }
+    faults.assert_none();
+}
+
+#[test]
+fn modules_use_only_modules_above_them() {
+    let (mut faults, table) = (TidyFaults::default(), module_table());
+    let place = |room: &str| table.iter().position(|listed| listed == room);
+    for source in sources(&["src"]).iter().filter(|source| source.path != "src/lib.rs") {
+        let (path, room) = (&source.path, source.module());
+        let own = place(room).unwrap_or(usize::MAX);
+        for (seen, line) in source.named_below("crate") {
+            let Some(other) = place(seen) else {
+                if seen == "testkit" {
+                    continue; // Only tests have it.
+                }
+                fault!(faults, "{path}:{line}: `crate::{seen}` is no room; name the room that has it");
+                continue;
+            };
+            if other > own {
+                fault!(
+                    faults,
+                    "{path}:{line}: `{room}` uses `{seen}`, which is below it in the table of src/lib.rs; \
+                    let `{seen}` hand in what is needed"
+                );
+            }
+            let unseen = FORBIDDEN_USES.iter().find(|unseen| unseen.0 == room && unseen.1.contains(&seen));
+            if let Some((_, _, mend)) = unseen.filter(|_| !source.is_test()) {
+                fault!(faults, "{path}:{line}: `{room}` does not see `{seen}`; {mend}");
+            }
+        }
+        for line in source.lines_leaving_by_super() {
+            fault!(faults, "{path}:{line}: this leaves the room by `super`; write `crate::`");
+        }
+    }
+    faults.assert_none();
+}
+
+#[test]
+fn crates_are_named_where_they_belong() {
+    let mut faults = TidyFaults::default();
+    for source in &sources(&["src"]) {
+        let (path, room) = (&source.path, source.module());
+        for (name, line) in external_crates(source) {
+            let Some((_, rooms)) = CRATE_MODULES.iter().find(|place| place.0 == name) else { continue };
+            if room == "domain" && name != "thiserror" && !source.is_test() {
+                fault!(faults, "{path}:{line}: `domain` is pure and does not name `{name}`; hand in what it needs");
+            } else if !rooms.is_empty() && !rooms.contains(&room) {
+                let rooms = rooms.join("` or `");
+                fault!(faults, "{path}:{line}: `{name}` belongs in `{rooms}`; move this there, or widen PLACES");
+            }
+        }
+    }
+    faults.assert_none();
+}
+
+/// The outside crates that are named, with their lines: in paths, and by `use`.
+fn external_crates(source: &SourceFile) -> Vec<(&str, usize)> {
+    let is_crate = |at: &usize| {
+        let next = source.words.get(at + 1).map(|word| word.text.as_str());
+        let is_imported = *at > 0 && source.words[at - 1].text == "use" && matches!(next, Some(";" | "as"));
+        (next == Some("::") && !source.continues_a_path(*at)) || is_imported
+    };
+    let named = (0..source.words.len()).filter(is_crate).map(|at| &source.words[at]);
+    named.map(|word| (word.text.as_str(), word.line)).collect()
+}
+
+#[test]
+fn dependencies_are_known_and_used() {
+    let (mut faults, manifest) = (TidyFaults::default(), file("Cargo.toml").unwrap());
+    let sources = sources(&["src"]);
+    let start = manifest.lines().position(|line| line == "[dependencies]").unwrap();
+    let lines = manifest.lines().enumerate().skip(start + 1).take_while(|(_, line)| !line.starts_with('['));
+    for (line, name) in lines.filter_map(|(line, text)| Some((line + 1, text.split_once(" = ")?.0.replace('-', "_")))) {
+        if !CRATE_MODULES.iter().any(|place| place.0 == name) {
+            fault!(
+                faults,
+                "Cargo.toml:{line}: `{name}` has no place; say in PLACES of tests/it/tidy/rooms.rs who names it"
+            );
+        }
+        if !sources.iter().any(|source| external_crates(source).iter().any(|named| named.0 == name)) {
+            fault!(faults, "Cargo.toml:{line}: nothing in src names `{name}`; take it out");
+        }
+    }
+    faults.assert_none();
+}
+
+#[test]
+fn the_clock_is_read_in_one_place() {
+    let mut faults = TidyFaults::default();
+    for source in sources(&["src"]).iter().filter(|source| source.path != "src/clock.rs") {
+        let path = &source.path;
+        let clocks: [&[&str]; 4] = [&["SystemTime"], &["UNIX_EPOCH"], &["Timestamp", "::", "now"], &["Zoned"]];
+        for line in clocks.iter().flat_map(|clock| source.lines_with(clock)) {
+            fault!(faults, "{path}:{line}: only src/clock.rs reads the clock; call `clock::now`, or take the time in");
+        }
+    }
+    faults.assert_none();
+}
+
+/// Whatever is recorded for somebody names them, and only the second look at their key hands out that name.
+#[test]
+fn nothing_is_done_for_a_key_that_was_not_looked_at_again() {
+    let mut faults = TidyFaults::default();
+    let names: [&[&str]; 3] = [&["Principal"], &["Origin", "::"], &["Origin", "{"]];
+    for source in sources(&["src"]).iter().filter(|source| matches!(source.module(), "http" | "console")) {
+        for line in names.iter().flat_map(|name| source.lines_with(name)).filter(|_| !source.is_test()) {
+            let path = &source.path;
+            fault!(faults, "{path}:{line}: a request does not say itself whose it is; call `Requester::authorize`");
+        }
+    }
+    faults.assert_none();
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let mut faults = TidyFaults::default();
+    let sources = sources(&["src"]);
+    for source in sources.iter().filter(|source| source.module() == "domain" && !source.is_test()) {
+        let impure = source.named_below("std").into_iter().filter(|(name, _)| IMPURE.contains(name));
+        let words = ["async", "await", "Instant"].into_iter();
+        let words = words.flat_map(|word| source.lines_with(&[word]).into_iter().map(move |line| (word, line)));
+        for (name, line) in impure.chain(words) {
+            fault!(faults, "{}:{line}: `domain` is pure and has no `{name}`; take its result in", source.path);
+        }
+    }
+    faults.assert_none();
+}
