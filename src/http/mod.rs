@@ -24,6 +24,7 @@
 //! | `metrics_endpoint` | `/metrics`: what is measured, as text |
 //! | `request_metrics` | requests, counted and timed |
 //! | `server` | connections: accept, time out, drain |
+//! | `server_socket` | their sockets: reset where a cut answer would look whole |
 //! | `bridge_endpoints` | `/gateway/v1`: reports come in, commands are fetched |
 //! | `revocation` | answers that break off with the key of whoever reads them |
 //! | `connection_limit` | how many there may be, in all and of one address |
@@ -53,6 +54,7 @@ mod request_metrics;
 mod request_trace;
 mod revocation;
 mod server;
+mod server_socket;
 mod tls;
 mod v1;
 mod validation_error;

@@ -24,6 +24,7 @@ use warp::http::{Request, Uri};
 use warp::reply::Response;
 
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use super::server_socket::{AbortFlag, ServerSocket};
 use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
 
 /// Who is at the other end of a connection.
@@ -50,7 +51,8 @@ pub(super) async fn run<S>(
     while let Some(Some((stream, peer, place))) =
         stop.run_until_cancelled(accept_connection(&listener, &mut places)).await
     {
-        let mut stream = TimeoutStream::new(stream);
+        let abort = AbortFlag::default();
+        let mut stream = TimeoutStream::new(ServerSocket::new(stream, abort.clone()));
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Box::pin(stream);
         let service = service.clone();
@@ -60,7 +62,9 @@ pub(super) async fn run<S>(
             if !request.uri().path().starts_with('/') {
                 *request.uri_mut() = Uri::from_static("/");
             }
-            service.call(request)
+            let (version, abort) = (request.version(), abort.clone());
+            let answered = service.call(request);
+            async move { answered.await.inspect(|response| abort.note(version, response)) }
         });
         let (http, draining) = (http.clone(), draining.watcher());
         let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));

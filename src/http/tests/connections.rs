@@ -1,10 +1,12 @@
 //! How connections begin and end: how many there may be, and how long they may take.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -13,8 +15,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use warp::Filter;
 use warp::reply::Response;
+use warp::{Filter, Reply};
 
 use crate::http::connection_limit::ConnectionLimit;
 use crate::http::server;
@@ -22,7 +24,7 @@ use crate::limits::HEADER_TIMEOUT;
 use crate::metrics::Metrics;
 
 /// How long anything may take before a test says that it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server whose one route tells that it is `begun` and answers when it is `let_go`.
 struct BlockingServer {
@@ -58,7 +60,7 @@ impl BlockingServer {
 
     fn send_request(&self) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         stream
     }
@@ -147,4 +149,60 @@ async fn who_drips_is_cut_off() {
     }
     let most = HEADER_TIMEOUT.as_secs();
     assert!((most - 1..most + 3).contains(&drops), "{drops} drops, one a second");
+}
+
+/// How the answer to `target` ends, and how many bytes came: a route that sends 4 MB, and then ends, fails or waits.
+async fn read_to_end(version: &str, target: &str) -> (Result<(), ErrorKind>, usize) {
+    const PIECES: usize = 64;
+    let (all_sent, waits) = (Arc::new(Notify::new()), target == "/waits");
+    let route = {
+        let all_sent = all_sent.clone();
+        warp::path!(String).map(move |end: String| {
+            let pieces = stream::iter((0..PIECES).map(|_| Ok(Bytes::from(vec![b'a'; 64 * 1024]))));
+            let all_sent = all_sent.clone();
+            let last = stream::once(async move {
+                all_sent.notify_one();
+                match &*end {
+                    "fails" => Err(io::Error::other("the disk is gone")),
+                    "waits" => std::future::pending().await,
+                    _ => Ok(Bytes::new()),
+                }
+            });
+            warp::reply::stream(pieces.chain(last)).into_response()
+        })
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = TowerToHyperService::new(warp::service(route));
+    let served = tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), None, CancellationToken::new()));
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(format!("GET {target} HTTP/{version}\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+    if waits {
+        // The time for requests under way is over: the connection is cut off with the server.
+        tokio::spawn(async move {
+            all_sent.notified().await;
+            served.abort();
+        });
+    }
+    let (mut came, mut piece) = (0, vec![0; 64 * 1024]);
+    loop {
+        match timeout(TEST_TIMEOUT, client.read(&mut piece)).await.unwrap() {
+            Ok(0) => return (Ok(()), came),
+            Ok(length) => came += length,
+            Err(error) => return (Err(error.kind()), came),
+        }
+    }
+}
+
+/// Nothing but the end of the connection ends such an answer, so an end that is not its own must not look like one.
+#[tokio::test]
+async fn a_cut_answer_without_a_length_ends_with_a_reset() {
+    let whole = 4 * 1024 * 1024;
+    let (end, came) = read_to_end("1.0", "/whole").await;
+    assert!(end.is_ok() && (whole..whole + 1_000).contains(&came), "{end:?} {came}");
+    for cut in ["/fails", "/waits"] {
+        assert_eq!(read_to_end("1.0", cut).await.0, Err(ErrorKind::ConnectionReset), "{cut}");
+        // Chunks have an end of their own.
+        assert_eq!(read_to_end("1.1", cut).await.0, Ok(()), "{cut}");
+    }
 }

@@ -1,0 +1,95 @@
+//! The socket of a connection. It is reset, and not closed, where a cut answer would look whole.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use hyper::body::Body;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use warp::http::{Version, header};
+use warp::reply::Response;
+
+/// A socket that is reset if it is dropped while an answer to HTTP/1.0 without a length is being sent.
+pub(super) struct ServerSocket {
+    socket: TcpStream,
+    abort: AbortFlag,
+    /// A close resets the connection (`SO_LINGER` of 0 s).
+    is_armed: bool,
+}
+
+/// Says that the end of the answer is the end of the connection, so that an early end must be a reset.
+#[derive(Clone, Default)]
+pub(super) struct AbortFlag(Arc<AtomicBool>);
+
+impl AbortFlag {
+    /// Looks at an answer before it is sent. HTTP/1.0 knows no chunks: without a length, only the end of the connection
+    /// ends a body (RFC 9112, 6.3).
+    pub(super) fn note(&self, version: Version, response: &Response) {
+        let has_length =
+            response.headers().contains_key(header::CONTENT_LENGTH) || response.body().size_hint().exact().is_some();
+        if version == Version::HTTP_10 && !has_length {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl ServerSocket {
+    pub(super) fn new(socket: TcpStream, abort: AbortFlag) -> ServerSocket {
+        ServerSocket { socket, abort, is_armed: false }
+    }
+
+    /// The kernel is told before the first byte, so that even a process that is killed leaves a reset behind.
+    fn arm(&mut self) {
+        if !self.is_armed && self.abort.0.load(Ordering::Relaxed) {
+            self.is_armed = self.socket.set_zero_linger().is_ok();
+        }
+    }
+
+    /// All was sent: a close may be a close again.
+    #[expect(deprecated, reason = "tokio warns of a wait at the close; this takes one away")]
+    fn disarm(&mut self) {
+        self.abort.0.store(false, Ordering::Relaxed);
+        if self.is_armed {
+            self.is_armed = self.socket.set_linger(None).is_err();
+        }
+    }
+}
+
+impl AsyncRead for ServerSocket {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, to)
+    }
+}
+
+impl AsyncWrite for ServerSocket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.arm();
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.arm();
+        Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    /// Comes once all is written, and never after an error.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.disarm();
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
