@@ -22,32 +22,58 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Timestamp(date.as_microsecond()).since(now))
 }
 
-/// A body as text that a strict reader of JSON takes: without a byte-order mark; what is no UTF-8 is U+FFFD, and so is an
-/// escape that is half of a surrogate pair.
+/// A body as text that a strict reader of JSON takes, where senders of JSON often err. The text has no byte-order mark,
+/// and U+FFFD for what is not Unicode, also for an escape that is half of a surrogate pair. Within strings, a raw control
+/// character is escaped, and so is a backslash that begins no escape. JSON without such faults keeps its meaning.
 pub fn json_text(body: &[u8]) -> String {
-    let (lossy, mut text) = (lossy_text(body), String::with_capacity(body.len()));
-    let mut rest = &*lossy;
-    while let Some(at) = rest.find('\\') {
-        let (before, escaped) = rest.split_at(at);
-        let unit = |at: usize| u16::from_str_radix(escaped.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
-        let (escape, length) = match (unit(0), unit(6)) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (&escaped[..12], 12),
-            (Some(0xD800..=0xDFFF), _) => ("\\ufffd", 6),
-            // A backslash may be escaped itself.
-            (Some(_) | None, _) => {
-                let length = 1 + escaped[1..].chars().next().map_or(0, char::len_utf8);
-                (&escaped[..length], length)
-            }
+    let (decoded, mut text) = (lossy_text(body), String::with_capacity(body.len()));
+    let (mut rest, mut is_in_string) = (&*decoded, false);
+    while let Some(at) = rest.find(|it| matches!(it, '"' | '\\' | '\0'..='\x1F')) {
+        let (before, special) = rest.split_at(at);
+        text.push_str(before);
+        let unit = |at: usize| {
+            let digits = special.get(at..at + 6)?.strip_prefix("\\u")?;
+            let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
         };
-        text.extend([before, escape]);
-        rest = &escaped[length..];
+        let (length, corrected) = match special.as_bytes() {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => (2, None),
+            [b'\\', ..] => match (unit(0), unit(6)) {
+                (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, None),
+                (Some(0xD800..=0xDFFF), _) => (6, Some("\\ufffd".to_owned())),
+                (Some(_), _) => (6, None),
+                (None, _) => (1, Some("\\\\".to_owned())),
+            },
+            [control @ ..=0x1F, ..] if is_in_string => (1, Some(format!("\\u{control:04x}"))),
+            [byte, ..] => {
+                is_in_string ^= *byte == b'"';
+                (1, None)
+            }
+            [] => (0, None),
+        };
+        let (as_it_is, after) = special.split_at(length);
+        text.push_str(corrected.as_deref().unwrap_or(as_it_is));
+        rest = after;
     }
     text + rest
 }
 
-/// A body as text: without a byte-order mark, and with U+FFFD for what is no UTF-8.
+/// A body as text: without a byte-order mark, and with U+FFFD for what is not Unicode. It is UTF-8, or UTF-16 where a
+/// byte-order mark or zero bytes say so (RFC 4627, 3).
 pub fn lossy_text(body: &[u8]) -> String {
-    String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)).into_owned()
+    match body {
+        [0xEF, 0xBB, 0xBF, body @ ..] => String::from_utf8_lossy(body).into_owned(),
+        [0xFF, 0xFE, body @ ..] => utf16(body, u16::from_le_bytes),
+        [0xFE, 0xFF, body @ ..] => utf16(body, u16::from_be_bytes),
+        [1..=0xFF, 0, 1..=0xFF, 0, ..] => utf16(body, u16::from_le_bytes),
+        [0, 1..=0xFF, 0, 1..=0xFF, ..] => utf16(body, u16::from_be_bytes),
+        body => String::from_utf8_lossy(body).into_owned(),
+    }
+}
+
+fn utf16(body: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let units: Vec<u16> = body.as_chunks().0.iter().map(|bytes| unit(*bytes)).collect();
+    String::from_utf16_lossy(&units)
 }
 
 #[cfg(test)]
@@ -102,6 +128,13 @@ mod tests {
             (br#""a\ud83d""#, "\"a\u{FFFD}\""),
             (br#""\ude00\ud83d\ude00\ud83d\n""#, "\"\u{FFFD}\u{1F600}\u{FFFD}\\n\""),
             (br#""\\ud83d""#, r#""\\ud83d""#),
+            (b"{\n\"a\tb\":\"\\\"c\r\n\0\"\n}", r#"{"a\tb":"\"c\r\n\u0000"}"#),
+            (br#""C:\dir\users\u12 \u+123""#, r#""C:\\dir\\users\\u12 \\u+123""#),
+            (b"\"\\\n\"", r#""\\\n""#),
+            (b"\xFF\xFE{\0}\0", "{}"),
+            (b"\xFE\xFF\0{\0}", "{}"),
+            (b"{\0}\0", "{}"),
+            (b"\0\"\0a\xD8\x3D\xDE\x00\0\"", "\"a\u{1F600}\""),
         ] {
             let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
             assert_eq!(read(&json_text(body)), read(text), "{}", body.escape_ascii());

@@ -1,8 +1,10 @@
 //! What a receiver's answer means. Pure.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::client::{FailureClass, json_text};
 use crate::limits::WEBHOOK_RESPONSE_BYTES;
@@ -93,23 +95,33 @@ fn network_failure_text(class: FailureClass) -> &'static str {
 
 /// Whether the receiver has taken a delivery: HTTP 200 and `code` 200 or 0 in the body (the contract). With
 /// `accept_plain`, a 2xx whose body holds no code is taken for success too; one that is no integer is a code all the
-/// same, and no success.
+/// same, and no success. Nor is a body that begins as an object and is not JSON: its code may be there, unread.
 pub(super) fn check_response(status: u16, body: &[u8], accept_plain: bool) -> Result<(), AttemptFailure> {
     if !(200..300).contains(&status) {
         return Err(AttemptFailure::Status(status));
     }
-    let answer: Option<Value> = serde_json::from_str(&json_text(body)).ok();
-    match answer.as_ref().and_then(|answer| answer.get("code")).map(integer) {
+    let text = json_text(body);
+    // Only the code is read as a value: what else is there may be nested too deep, or a number too great.
+    let answer = serde_json::from_str::<HashMap<String, &RawValue>>(&text);
+    let is_readable = answer.is_ok() || !begins_as_object(&text);
+    let code = answer.ok().and_then(|members| members.get("code").map(|code| integer(code.get())));
+    match code {
         Some(Some(0 | 200)) if status == 200 || accept_plain => Ok(()),
         Some(Some(0 | 200)) => Err(AttemptFailure::Status(status)),
         Some(Some(code)) => Err(AttemptFailure::Code { status, code }),
-        None if accept_plain => Ok(()),
+        None if accept_plain && is_readable => Ok(()),
         Some(None) | None => Err(AttemptFailure::NoCode(status)),
     }
 }
 
+fn begins_as_object(text: &str) -> bool {
+    let is_skipped = |it: char| it.is_whitespace() || it.is_control() || it == '\u{feff}';
+    text.trim_start_matches(is_skipped).starts_with('{')
+}
+
 /// The integer that a number is, also if it is written as `200.0` or `2e2`.
-fn integer(value: &Value) -> Option<i64> {
+fn integer(json: &str) -> Option<i64> {
+    let value: Value = serde_json::from_str(json).ok()?;
     // Beyond 2^53 a float is no longer one integer alone.
     let is_integer = |number: &f64| number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64;
     value.as_i64().or_else(|| value.as_f64().filter(is_integer).map(|number| number as i64))

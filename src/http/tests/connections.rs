@@ -174,7 +174,8 @@ async fn read_to_end(version: &str, target: &str) -> (Result<(), ErrorKind>, usi
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = TowerToHyperService::new(warp::service(route));
-    let served = tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), None, CancellationToken::new()));
+    let served =
+        tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), None, CancellationToken::new()));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(format!("GET {target} HTTP/{version}\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     if waits {

@@ -114,6 +114,23 @@ fn a_receiver_is_judged_as_the_manual_says() {
     });
 }
 
+/// The other members may have any depth and any size of number.
+#[test]
+fn only_the_code_of_an_answer_is_read() {
+    let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for beside in [&*nested, "1e999", "\"line1\nline2\"", r#""C:\dir""#] {
+        for accept_plain in [false, true] {
+            let judged =
+                |code: &str| check_response(200, format!(r#"{{"x":{beside},"code":{code}}}"#).as_bytes(), accept_plain);
+            assert_eq!(judged("0"), Ok(()), "{beside}");
+            assert_eq!(judged("500"), Err(AttemptFailure::Code { status: 200, code: 500 }), "{beside}");
+            for code in ["1e999", &nested] {
+                assert_eq!(judged(code), Err(AttemptFailure::NoCode(200)), "{beside}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_book_remembers_and_forgets() {
     let StorageFixture { store, .. } = &StorageFixture::new();
