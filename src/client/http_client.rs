@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::ext::on_informational;
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HeaderValue, USER_AGENT};
 use hyper::http::request::Builder;
-use hyper::{HeaderMap, Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -74,6 +74,15 @@ pub struct Error {
     pub message: String,
     /// Nothing was sent: there was no connection.
     pub is_unsent: bool,
+}
+
+/// The head of a final answer.
+struct ResponseHead {
+    response: Response<Incoming>,
+    /// Interim answers came before.
+    has_interim: bool,
+    /// The answer is of an idle timeout, and not of the request (see [`is_idle_timeout`]).
+    is_stale: bool,
 }
 
 /// Why there is no head of an answer.
@@ -144,8 +153,9 @@ impl HttpClient {
     }
 
     /// Sends a request, and reads its answer up to `most` bytes: of its body, or of all that comes if there are interim
-    /// answers. Where the other side had closed the connection that was kept, a request that may be repeated is sent once
-    /// more, over another one: a GET, and what has a `webhook-id`, which each receiver takes once.
+    /// answers. Where the other side had closed the connection that was kept, or had given up waiting on it, a request
+    /// that may be repeated is sent once more, over another one: a GET, and what has a `webhook-id`, which each receiver
+    /// takes once.
     pub async fn send(&self, request: Builder, body: impl Into<Bytes>, most: usize) -> Result<HttpResponse, Error> {
         let deadline = Instant::now() + self.timeout;
         let mut request = request.body(Full::new(body.into())).map_err(|error| Error::of(&error))?;
@@ -155,14 +165,14 @@ impl HttpClient {
         let is_repeatable = headers.contains_key("webhook-id") || request.method() == Method::GET;
         let once_more = is_repeatable.then(|| request.clone());
         let head = match (self.send_for_head(&self.pooled, request, most, deadline).await, once_more) {
-            (Err(NoResponse { is_stale: true, .. }), Some(request)) => {
+            (Err(NoResponse { is_stale: true, .. }) | Ok(ResponseHead { is_stale: true, .. }), Some(request)) => {
                 self.send_for_head(&self.unpooled, request, most, deadline).await
             }
             (head, _) => head,
         };
-        let (head, has_interim) = head.map_err(|lost| lost.error)?;
-        let usage = head.extensions().get::<Arc<ConnectionUsage>>().cloned();
-        let (parts, mut incoming) = head.into_parts();
+        let ResponseHead { response, has_interim, .. } = head.map_err(|lost| lost.error)?;
+        let usage = response.extensions().get::<Arc<ConnectionUsage>>().cloned();
+        let (parts, mut incoming) = response.into_parts();
         let mut body = Vec::new();
         let received = || usage.as_ref().filter(|_| has_interim).map_or(0, |usage| usage.received());
         let end = loop {
@@ -187,14 +197,14 @@ impl HttpClient {
         Ok(HttpResponse { status: parts.status.as_u16(), headers: parts.headers, body, completeness: end })
     }
 
-    /// Sends a request, and waits for the head of its final answer. Says whether others came before.
+    /// Sends a request, and waits for the head of its final answer.
     async fn send_for_head(
         &self,
         connections: &ConnectionPool,
         mut request: Request<Full<Bytes>>,
         most: usize,
         deadline: Instant,
-    ) -> Result<(Response<Incoming>, bool), NoResponse> {
+    ) -> Result<ResponseHead, NoResponse> {
         let connection = capture_connection(&mut request);
         let (has_interim, is_too_long) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
         let (noting, ending, on) = (has_interim.clone(), is_too_long.clone(), connection.clone());
@@ -212,9 +222,9 @@ impl HttpClient {
             answered = timeout_at(deadline, connections.request(request)) => answered,
         };
         match answered {
-            Ok(Ok(head)) => {
-                self.limit_lifetime(connection);
-                Ok((head, has_interim.load(Ordering::Relaxed)))
+            Ok(Ok(response)) => {
+                let is_stale = !self.limit_lifetime(connection) && is_idle_timeout(&response);
+                Ok(ResponseHead { response, has_interim: has_interim.load(Ordering::Relaxed), is_stale })
             }
             Ok(Err(failed)) => {
                 let mut error = Error::of(&failed);
@@ -227,9 +237,13 @@ impl HttpClient {
         }
     }
 
-    /// Has a connection on which the first answer began used no more once its lifetime is over.
-    fn limit_lifetime(&self, connection: CaptureConnection) {
-        let Some(usage) = connection_usage(&connection).filter(|usage| usage.mark_response_started()) else { return };
+    /// Notes that a response began, and returns whether it is the first on its connection. If so, the connection is
+    /// retired after its lifetime.
+    fn limit_lifetime(&self, connection: CaptureConnection) -> bool {
+        let Some(usage) = connection_usage(&connection) else { return true };
+        if !usage.mark_response_started() {
+            return false;
+        }
         let until = usage.since + self.lifetime;
         let retire = move || {
             if let Some(connection) = connection.connection_metadata().as_ref() {
@@ -244,6 +258,7 @@ impl HttpClient {
                 retire();
             });
         }
+        true
     }
 
     fn timeout_error(&self, is_connecting: bool) -> Error {
@@ -275,6 +290,17 @@ impl Error {
             is_unsent: false,
         }
     }
+}
+
+/// Whether a server says that it waited too long for a request, and closes the connection. On one that was used before,
+/// it may have said so before it saw the request, which may be repeated on another (RFC 9110, 15.5.9).
+fn is_idle_timeout(response: &Response<Incoming>) -> bool {
+    let closes = |value: &HeaderValue| {
+        let mut options = value.as_bytes().split(|byte| *byte == b',');
+        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+    };
+    let is_last = response.version() < Version::HTTP_11 || response.headers().get_all(CONNECTION).iter().any(closes);
+    response.status() == StatusCode::REQUEST_TIMEOUT && is_last
 }
 
 /// What came of the connection that a request took, once it has one.

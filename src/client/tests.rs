@@ -134,6 +134,39 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
     }
 }
 
+/// A server that waited too long for a request says so, and may do it at the very moment at which one is sent.
+#[tokio::test]
+async fn a_timeout_of_an_idle_connection_costs_no_attempt() {
+    let idle = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let old = "HTTP/1.0 408 Request Time-out\r\n\r\n<html>";
+    let open = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n";
+    let taken = || vec![TAKEN.to_owned()];
+    for (connections, status, count) in [
+        (vec![vec![TAKEN.to_owned(), idle.to_owned()], taken()], 200, 3),
+        (vec![vec![TAKEN.to_owned(), old.to_owned()], taken()], 200, 3),
+        // Unasked: before the request is sent, and at its beginning.
+        (vec![vec![TAKEN.to_owned() + idle], taken()], 200, 2),
+        (vec![vec![TAKEN.to_owned() + idle, String::new()], taken()], 200, 2),
+        // Once only, and not on a new connection.
+        (vec![vec![TAKEN.to_owned(), idle.to_owned()], vec![idle.to_owned()]], 408, 3),
+        (vec![taken(), vec![idle.to_owned()]], 408, 2),
+        // A server that goes on with the connection has read the request.
+        (vec![vec![TAKEN.to_owned(), open.to_owned()]], 408, 2),
+    ] {
+        let (url, serving) = server(connections.clone()).await;
+        let patient = client(options());
+        assert_eq!(send(&patient, &url).await.unwrap().status, 200);
+        assert_eq!(send(&patient, &url).await.unwrap().status, status, "{connections:?}");
+        assert_eq!(ended(serving).await.len(), count, "{connections:?}");
+    }
+    // What may not be repeated is not.
+    let (url, serving) = server(vec![vec![TAKEN.to_owned(), idle.to_owned()]]).await;
+    let patient = client(options());
+    send(&patient, &url).await.unwrap();
+    assert_eq!(timeout(PATIENCE, patient.send(post(&url), "{}", MOST)).await.unwrap().unwrap().status, 408);
+    assert_eq!(ended(serving).await.len(), 2);
+}
+
 /// Where the name is that moves.
 static PLACE: Mutex<Option<SocketAddr>> = Mutex::new(None);
 
