@@ -1,9 +1,9 @@
-//! The only reader of the clocks: of the wall clock, which may be set, and of elapsed time.
+//! The only reader of the clocks: the wall clock, which may be set, and elapsed time.
 //!
 //! | time | what it is for | when the wall clock is set |
 //! |---|---|---|
 //! | [`now`] | what is recorded, shown or signed | follows at once |
-//! | [`trusted`] | ends that are dates, and ages of what is stored | follows once that has lasted for an hour |
+//! | [`trusted`] | expiry dates, and ages of stored data | follows after the change has lasted for an hour |
 //! | [`Moment::steady`] | waits, leases and deadlines of this process | does not follow |
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,18 +17,18 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::Timestamp;
 use crate::limits::{CLOCK_LOOK, CLOCK_STEP, CLOCK_TRUSTED_AFTER};
 
-/// What tells the time: [`now`], [`trusted`], or a clock that a test moves.
+/// A source of the time: [`now`], [`trusted`], or a clock that a test moves.
 pub type Clock = fn() -> Timestamp;
 
-/// What tells a moment by two clocks: [`moment`], or a function of a test.
+/// A source of a moment by two clocks: [`moment`], or a test's function.
 pub type Moments = fn() -> Moment;
 
 /// One moment by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// By the wall clock, which may be set. It is for what is stored, shown or sent.
+    /// By the wall clock, which may be set: for what is stored, shown or sent.
     pub wall: Timestamp,
-    /// By elapsed time: where the wall clock stood at a start, and what has elapsed since. What waits, waits by it.
+    /// By elapsed time: the wall clock at a start, plus the time elapsed since. Timers use it.
     pub steady: Timestamp,
 }
 
@@ -40,25 +40,25 @@ impl Moment {
     }
 }
 
-/// The moment it is now, by the wall clock.
+/// The current time by the wall clock.
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// The moment it is now, by the wall clock and by elapsed time.
+/// The current time by the wall clock and by elapsed time.
 pub fn moment() -> Moment {
     Moment { wall: now(), steady: Timestamp(since_boot().saturating_add(CLOCKS.started)) }
 }
 
-/// The wall clock without its leaps: it goes on by elapsed time until a leap has lasted for [`CLOCK_TRUSTED_AFTER`].
+/// The wall clock without its leaps: it follows elapsed time until a leap has lasted for [`CLOCK_TRUSTED_AFTER`].
 ///
-/// Until then it neither leaps nor runs backwards. A leap is logged and counted by the reading that finds it.
+/// Until then it neither leaps nor runs backwards. The reading that finds a leap logs and counts it.
 pub fn trusted() -> Timestamp {
     let (before, wall, after) = (since_boot(), now(), since_boot());
     let mut clock = CLOCKS.trusted.lock().unwrap_or_else(PoisonError::into_inner);
     if after - before > STEP {
-        // The process was stopped between the two readings, which makes them no pair.
+        // The process was suspended between the two readings, so they do not belong together.
         return clock.go_on(after);
     }
     let (time, change) = clock.read(wall, after);
@@ -69,12 +69,12 @@ pub fn trusted() -> Timestamp {
     time
 }
 
-/// How many times the wall clock has leapt since this process started.
+/// How often the wall clock has leapt since this process started.
 pub fn leaps() -> u64 {
     LEAPS.load(Ordering::Relaxed)
 }
 
-/// Reads the clocks until `stop`, so that a leap is logged when nobody asks for the time.
+/// Reads the clocks until `stop`, so that a leap is logged even when no code reads the time.
 pub async fn watch(stop: CancellationToken) {
     trusted();
     while stop.run_until_cancelled(sleep(CLOCK_LOOK)).await.is_some() {
@@ -84,7 +84,7 @@ pub async fn watch(stop: CancellationToken) {
 
 /// The clocks of this process.
 struct Clocks {
-    /// The wall clock less [`since_boot`], when they were first read.
+    /// The wall clock minus [`since_boot`], at the first reading.
     started: i64,
     trusted: Mutex<TrustedClock>,
 }
@@ -99,7 +99,7 @@ static LEAPS: AtomicU64 = AtomicU64::new(0);
 const STEP: i64 = CLOCK_STEP.as_micros() as i64;
 const TRUSTED_AFTER: i64 = CLOCK_TRUSTED_AFTER.as_micros() as i64;
 
-/// Microseconds since this machine started. Nobody sets it; the time for which the machine sleeps counts.
+/// Microseconds since this machine started. It cannot be set, and includes the time that the machine sleeps.
 fn since_boot() -> i64 {
     #[cfg(target_os = "linux")]
     const SINCE_BOOT: ClockId = ClockId::Boottime;
@@ -109,23 +109,23 @@ fn since_boot() -> i64 {
     time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
 }
 
-/// The wall clock without its leaps. Pure: both clocks are handed in. Differences are in microseconds.
+/// The wall clock without its leaps. Pure: both clocks are arguments. Differences are in microseconds.
 #[derive(Debug)]
 struct TrustedClock {
-    /// The trusted time less elapsed time.
+    /// The trusted time minus elapsed time.
     offset: i64,
-    /// The wall clock less elapsed time, at the last reading.
+    /// The wall clock minus elapsed time, at the last reading.
     wall_offset: i64,
-    /// When the wall clock leapt last, by elapsed time.
+    /// When the wall clock last leapt, by elapsed time.
     leapt: i64,
-    /// The last time that was told.
-    told: i64,
+    /// The last time that was returned.
+    latest: i64,
 }
 
-/// What a reading finds.
+/// The finding of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// The wall clock leapt, by this much more than elapsed time explains.
+    /// The wall clock leapt by this much more than the elapsed time.
     Leapt { by: i64 },
     /// A leap has lasted, and the trusted time has followed it by this much.
     Trusted { by: i64 },
@@ -134,7 +134,7 @@ enum Change {
 impl TrustedClock {
     fn new(wall: Timestamp, elapsed: i64) -> TrustedClock {
         let offset = wall.0.saturating_sub(elapsed);
-        TrustedClock { offset, wall_offset: offset, leapt: elapsed, told: wall.0 }
+        TrustedClock { offset, wall_offset: offset, leapt: elapsed, latest: wall.0 }
     }
 
     fn read(&mut self, wall: Timestamp, elapsed: i64) -> (Timestamp, Option<Change>) {
@@ -146,31 +146,32 @@ impl TrustedClock {
             self.leapt = elapsed;
         }
         self.wall_offset = wall_offset;
-        let ahead = wall_offset.saturating_sub(self.offset);
-        if !is_leap(ahead) {
+        let difference = wall_offset.saturating_sub(self.offset);
+        if !is_leap(difference) {
             self.offset = wall_offset;
         } else if elapsed.saturating_sub(self.leapt) >= TRUSTED_AFTER {
-            change = Some(Change::Trusted { by: ahead });
+            change = Some(Change::Trusted { by: difference });
             self.offset = wall_offset;
-            // Only here does it run backwards: otherwise it would stand still for as long as the wall clock was ahead.
-            self.told = wall.0;
+            // The only place where it runs backwards; otherwise it would stand still for as long as the wall clock was
+            // ahead.
+            self.latest = wall.0;
         }
         (self.go_on(elapsed), change)
     }
 
-    /// The time after so much elapsed time, whatever the wall clock says.
+    /// The time after `elapsed`, independent of the wall clock.
     fn go_on(&mut self, elapsed: i64) -> Timestamp {
-        self.told = self.told.max(elapsed.saturating_add(self.offset));
-        Timestamp(self.told)
+        self.latest = self.latest.max(elapsed.saturating_add(self.offset));
+        Timestamp(self.latest)
     }
 }
 
-/// Whether the wall clock was set, and not just corrected.
+/// Whether the wall clock was set, rather than just corrected.
 fn is_leap(difference: i64) -> bool {
     difference.unsigned_abs() > STEP.unsigned_abs()
 }
 
-/// In whole seconds.
+/// Rounded to whole seconds.
 fn rounded(microseconds: i64) -> i64 {
     (microseconds + 500_000 * microseconds.signum()) / 1_000_000
 }
@@ -208,7 +209,7 @@ mod tests {
     const HOUR: i64 = 3_600 * SECOND;
     const WALL: Timestamp = Timestamp(1_764_046_168_934_966);
 
-    /// Time elapses, and the wall clock is set.
+    /// Steps of elapsed time and of the wall clock.
     fn steps() -> impl Strategy<Value = Vec<(i64, i64)>> {
         let elapsed = prop_oneof![0..10 * SECOND, 0..2 * HOUR];
         let set = prop_oneof![4 => Just(0), 2 => -STEP..STEP, 2 => -400 * 24 * HOUR..400 * 24 * HOUR];
@@ -218,9 +219,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
-        /// A leap that is young moves nothing, and only what has lasted moves time back.
+        /// A recent leap changes nothing, and only a lasting one moves time back.
         #[test]
-        fn it_goes_on_by_elapsed_time(steps in steps()) {
+        fn a_recent_leap_changes_nothing(steps in steps()) {
             let (mut clock, mut wall, mut elapsed, mut last) = (TrustedClock::new(WALL, 7), WALL, 7, WALL);
             let mut leapt = 7;
             for (by, set) in steps {
@@ -239,9 +240,9 @@ mod tests {
             }
         }
 
-        /// Wherever the wall clock was, it is trusted once it has stayed there for long enough.
+        /// Any setting of the wall clock is trusted once it has lasted long enough.
         #[test]
-        fn what_lasts_is_trusted(steps in steps()) {
+        fn a_lasting_leap_is_trusted(steps in steps()) {
             let (mut clock, mut wall, mut elapsed) = (TrustedClock::new(WALL, 7), WALL, 7);
             for (by, set) in steps.into_iter().chain([(0, 0), (TRUSTED_AFTER, 0), (STEP, 0)]) {
                 elapsed += by;
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_that_is_taken_back_has_changed_nothing() {
+    fn a_reverted_leap_changes_nothing() {
         for leap in [365 * 24 * HOUR, -HOUR, STEP + 1, -STEP - 1] {
             let mut clock = TrustedClock::new(WALL, 0);
             let mut read = |elapsed: i64, set: i64| {
@@ -268,9 +269,9 @@ mod tests {
         }
     }
 
-    /// The machine slept: both clocks went on.
+    /// The machine slept: both clocks advanced.
     #[test]
-    fn sleep_is_no_leap() {
+    fn sleep_is_not_a_leap() {
         let mut clock = TrustedClock::new(WALL, 0);
         let later = Timestamp(WALL.0 + 100 * HOUR);
         assert_eq!(clock.read(later, 100 * HOUR), (later, None));

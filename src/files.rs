@@ -1,7 +1,7 @@
-//! Files that operators name: opened without waiting, and read no further than they may be long.
+//! Files that operators name: opened without blocking, and read up to a size limit.
 //!
-//! Settings, keys, secrets, certificates, bundles, exports and backups are all opened here. A FIFO would block until
-//! somebody writes, and a device may have no end.
+//! Settings, keys, secrets, certificates, bundles, exports and backups are all opened here. A FIFO would block until a
+//! writer comes, and a device may be endless.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -11,11 +11,11 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-/// Opens a regular file to be read. Anything else is an error, and nothing waits for it.
+/// Opens a regular file for reading. Anything else is an error, without blocking.
 pub fn open_file(path: &Path) -> io::Result<File> {
-    // Looked at first, because merely opening some devices does something.
+    // Checked first, because merely opening some devices has an effect.
     check_regular(&fs::metadata(path)?)?;
-    // Something else may be there by now: a FIFO that is opened so does not wait for a writer.
+    // The file may have been replaced since: a FIFO opened with this flag does not wait for a writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     check_regular(&file.metadata()?)?;
@@ -27,7 +27,7 @@ pub fn read_file(path: &Path, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     read_open_file(&open_file(path)?, bytes)
 }
 
-/// As [`read_file`], for a file that is open already, because something else was checked first.
+/// As [`read_file`], for a file that is already open, because it was checked first.
 pub fn read_open_file(file: &File, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     read_bounded(file, length, bytes)
@@ -43,9 +43,9 @@ pub fn read_stdin(bytes: usize) -> io::Result<Zeroizing<String>> {
     decode_utf8(&read_bounded(io::stdin().lock(), bytes, bytes)?)
 }
 
-/// Reads `from` to its end, which is about `expected` bytes away and at most `bytes`.
+/// Reads `from` to its end, of about `expected` and at most `bytes` bytes.
 fn read_bounded(from: impl Read, expected: usize, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    // It may be a secret: a vector that grows leaves copies of it behind.
+    // It may be a secret, and a growing vector leaves copies of it behind.
     let mut read = Zeroizing::new(Vec::with_capacity(expected.min(bytes) + 1));
     from.take(bytes as u64 + 1).read_to_end(&mut read)?;
     if read.len() > bytes {
@@ -96,7 +96,7 @@ mod tests {
         assert!(words(&file).is_err_and(|words| words.contains("more than 4 bytes")));
         fs::write(&file, [0xff]).unwrap();
         assert_eq!(words(&file), Err("it is not UTF-8".to_owned()));
-        // It may be longer by the time it is read.
+        // It may have grown by the time it is read.
         let mut grown = io::repeat(b'a').take(100);
         assert!(read_bounded(&mut grown, 4, 4).is_err());
         assert_eq!(grown.limit(), 95, "one byte more than the bound tells that there are more");

@@ -1,10 +1,21 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
-//! A bound that an operator may change is the *default* of a setting (see `config`); the rest are fixed. How far it may be
-//! changed is in `settable`; the bounds of the pages are in `console`, of the ways to WhatsApp in `channels`, of comparing
-//! their sessions in `reconcile`, of the way to servers of others in `client`, of service managers, the log and traces in
-//! `around`, of the demonstration and its receiver in `demo`, of the suite for gateways in `conformance`.
-//! What people are shown, and the files that they name, are in `display`; webhooks, and the orders of operators, in `webhooks`.
+//! A bound that an operator may change is the *default* of a setting (see `config`); the others are fixed.
+//!
+//! | file | what it bounds |
+//! |---|---|
+//! | `bridge` | the bridge to an operator's own gateway |
+//! | `client` | requests to external servers |
+//! | `cloud_api` | calls to Meta's Graph API, and Meta's webhooks |
+//! | `conformance` | the gateway test suite |
+//! | `console` | the console pages |
+//! | `demo` | the demonstration and its receiver |
+//! | `display` | what people are shown, and the files that they name |
+//! | `gateways` | all gateways |
+//! | `operations` | service managers, the log, traces and the clock |
+//! | `reconcile` | reconciliation |
+//! | `setting_ranges` | the values of settings |
+//! | `webhooks` | webhooks, operators' orders and the master key |
 
 mod bridge;
 mod client;
@@ -37,11 +48,11 @@ pub use webhooks::*;
 
 // --- Account numbers and requests (the contract) ---
 
-/// Digits in an account number, fewest: the shortest international numbers in use.
+/// Fewest digits in an account number: the shortest international numbers in use.
 pub const ACCOUNT_DIGITS_MIN: usize = 7;
-/// Digits in an account number, most: ITU-T E.164 allows 15.
+/// Most digits in an account number: ITU-T E.164 allows 15.
 pub const ACCOUNT_DIGITS_MAX: usize = 15;
-/// Digits in a calling code, most: `+1242` and its like carry the area too.
+/// Most digits in a calling code: `+1242` and similar codes include the area.
 pub const CALLING_CODE_DIGITS_MAX: usize = 4;
 /// Accounts in one request (the contract). Setting `http.max_batch`.
 pub const BATCH_ACCOUNTS: usize = 10_000;
@@ -51,11 +62,11 @@ pub const BODY_BYTES: usize = 16 * 1024 * 1024;
 pub const TEXT_BYTES: usize = 16 * 1024;
 /// Bytes in all texts of one account together, so that its event always fits a commit block.
 pub const CONTENT_BYTES: usize = 64 * 1024;
-/// Bytes in a reason or an instance code; a longer one is cut, because a gateway's words never stop an event.
+/// Bytes in a reason or an instance code. A longer one is cut, because a gateway's text never prevents an event.
 pub const REASON_BYTES: usize = 1024;
-/// Characters in a verification code: real ones have 6; the bound only keeps essays out.
+/// Characters in a verification code: real ones have 6, and the bound only excludes long texts.
 pub const VERIFY_CODE_BYTES: usize = 64;
-/// Refused accounts that a 207 or 409 message names before it says "and N more".
+/// Rejected accounts that a 207 or 409 message names before it says "and N more".
 pub const NAMED_REJECTIONS: usize = 3;
 
 // --- Registration (the contract) ---
@@ -69,7 +80,7 @@ pub const TASK_ID_MAX: u32 = i32::MAX as u32;
 
 // --- Reconnecting (the contract's `accounts.auto_reconnect`) ---
 
-/// How long after a drop an account is brought back; twice as long after the next drop in a row, and so on. Setting
+/// The reconnect wait after the first drop; it doubles with each further drop in a row. Setting
 /// `accounts.reconnect_wait`.
 pub const RECONNECT_WAIT: Duration = Duration::from_secs(5);
 /// The longest such wait.
@@ -81,91 +92,92 @@ pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(300);
 pub const COMING_TIMEOUT: Duration = Duration::from_secs(60);
 /// An actor without work for this long is retired. Setting `actors.idle_after`.
 pub const ACTOR_IDLE: Duration = Duration::from_secs(120);
-/// Active actors, most; at about 2 KiB each this is 100 MiB. Setting `actors.max_active`.
+/// Most active actors; at about 2 KiB each this is 100 MiB. Setting `actors.max_active`.
 pub const ACTORS_ACTIVE: usize = 50_000;
-/// Commands under way, most; beyond it callers get a quick 503. Six whole batches. Setting `actors.max_in_flight`.
+/// Most commands in flight, six whole batches; beyond it callers get a quick 503. Setting `actors.max_in_flight`.
 pub const COMMANDS_IN_FLIGHT: usize = 65_536;
-/// Events after which an account's snapshot is written again.
+/// Events after which an account's snapshot is saved again.
 pub const SNAPSHOT_EVERY: u64 = 64;
-/// Events after which a retiring account's snapshot is written: fewer are read again as quickly as a snapshot.
+/// Events after which a retiring account's snapshot is saved: fewer are read as quickly as a snapshot.
 pub const SNAPSHOT_ON_RETIRE_EVENTS: u64 = 8;
-/// Part of the active actors, as a divisor, that is retired at once when their bound is reached: the oldest 1/8, so
-/// that the search for the oldest is paid for by thousands of starts.
+/// The divisor for the part of the active actors that is retired when their bound is reached. One eighth at once makes
+/// thousands of starts share the cost of the search.
 pub const RETIRE_DIVISOR: usize = 8;
-/// How long actors are not looked through again for room after a look that found all of them at work.
+/// How long the registry does not look for actors to retire after it found all of them busy.
 pub const RETIRE_PAUSE: Duration = Duration::from_millis(50);
 /// How often the registry looks for idle actors.
 pub const RETIRE_SWEEP: Duration = Duration::from_secs(1);
-/// How long after a failure a deadline is put to its account again.
+/// How long after a failure a deadline is sent to its account again.
 pub const DEADLINE_RETRY_WAIT: Duration = Duration::from_secs(1);
-/// Gateway reports and deadlines that wait for their actors' answers, most; beyond it gateways wait in turn.
+/// Most gateway reports and deadlines that wait for their actors' replies; beyond it gateways wait too.
 pub const INBOX_CAPACITY: usize = 4_096;
-/// Reports that are taken from a gateway in one go.
+/// Reports taken from a gateway in one turn.
 pub const REPORTS_PER_TURN: usize = 64;
-/// Accounts taken up again a second after a restart, so that a restart is no stampede on the gateway.
+/// Accounts dispatched again per second after a restart, so that a restart does not overload the gateway.
 pub const REDISPATCH_PER_SECOND: u32 = 2_000;
 
 // --- Journal ---
 
-/// Bytes in one commit block, most. sled packs up to 17 values in a leaf and moves leaves above a quarter of its
-/// segment into blob files, which it never syncs: 17 × 112 KiB stays below a quarter of [`STORE_SEGMENT_BYTES`].
+/// Most bytes in one commit block. sled packs up to 17 values in a leaf, and moves leaves above a quarter of its
+/// segment into blob files, which it never syncs. 17 × 112 KiB stays below a quarter of [`STORE_SEGMENT_BYTES`].
 pub const BLOCK_BYTES: usize = 112 * 1024;
-/// Bytes above which a commit block is closed, though more could be packed into it. sled gives each of the 256 parts of
-/// its cache an equal share, and a leaf that is larger than this share (256 KiB of the default) is dropped from it and
-/// read from the disk again for each block that is added to it: 17 × 15 KiB stays below.
+/// Bytes above which a commit block is closed, though more would fit. sled gives each of the 256 parts of its cache an
+/// equal share (256 KiB by default). It drops a larger leaf from the cache, and reads it from the disk again for each
+/// added block. 17 × 15 KiB stays below that share.
 pub const BLOCK_FILL_BYTES: usize = 15 * 1024;
-/// Appends of one request that go to the writer together, while more of it is decided.
+/// Appends of one request that go to the writer together, while the rest is still being decided.
 pub const APPEND_BATCH_CHUNK: usize = 128;
-/// Bytes of blocks that are made durable together, at least, while more waits: enough that the disk is asked rarely, few
-/// enough that nobody waits long for others.
+/// Fewest bytes of blocks that are made durable together while more waits: enough for few disk syncs, and few enough
+/// for short waits.
 pub const COMMIT_MIN_BYTES: usize = 512 * 1024;
-/// Records in one commit block, most: bounds the scan for one record.
+/// Most records in one commit block: bounds the scan for one record.
 pub const BLOCK_RECORDS: usize = 1_024;
-/// Bytes in one record's payload, most: above any content, and an event beside it still fits the block.
+/// Most bytes in one record's payload: above any content, and an event beside it still fits the block.
 pub const PAYLOAD_BYTES: usize = 96 * 1024;
 /// Events after which the journal's heads and the roster are saved again, so that a start reads no more than this.
 /// Setting `store.checkpoint_every`.
 pub const CHECKPOINT_EVERY: u64 = 200_000;
-/// Records that one read from a position returns, most.
+/// Most records that one read from a position returns.
 pub const READ_RECORDS: usize = 1_024;
 
 // --- Audit ---
 
-/// Facts that one page of events looks at, most: about a tenth of a second of reading.
+/// Most records that one page of events scans: about 0.1 s of reading.
 pub const EVENTS_SCANNED: u64 = 1_000_000;
-/// Events in one page, most.
+/// Most events in one page.
 pub const PAGE_EVENTS: usize = 1_000;
-/// Events in one page where the caller does not say.
+/// Events in one page if the caller does not say.
 pub const PAGE_EVENTS_DEFAULT: usize = 100;
-/// Lines of an export that have a digest of their own, so that a changed one is found without the original.
+/// Lines of an export per digest, so that a changed line is found without the original.
 pub const EXPORT_CHUNK_LINES: u64 = 1_000;
-/// Bytes in one line of an export, most: above any event, far below any memory.
+/// Most bytes in one line of an export: above any event, far below any memory.
 pub const EXPORT_LINE_BYTES: u64 = 16 * 1024 * 1024;
-/// How often a checkpoint is signed and saved while events happen.
+/// How often a checkpoint is signed and saved while events arrive.
 pub const LOG_CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
-/// Differences that a replay names, most.
+/// Most differences that a replay names.
 pub const NAMED_DIFFERENCES: usize = 10;
-/// Bytes that are gathered before they are passed on, in exports and backups.
+/// Bytes collected before they are passed on, in exports and backups.
 pub const STREAM_CHUNK_BYTES: usize = 64 * 1024;
 
-/// Time for a service to take the connection of a verb that asks it.
+/// Time for a service to accept the connection of a CLI verb.
 pub const CLI_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Blocks that wait to be hashed while a journal is verified, most: a few MiB.
+/// Most blocks that wait to be hashed during a verification of the journal: a few MiB.
 pub const VERIFY_QUEUED_BLOCKS: usize = 256;
 
 // --- Store ---
 
-/// sled's segment size, fixed at creation: large enough for [`BLOCK_BYTES`]; sled takes a buffer of this size for each.
+/// sled's segment size, fixed at creation: large enough for [`BLOCK_BYTES`]. sled takes a buffer of this size for each
+/// segment.
 pub const STORE_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// sled's page cache. Real memory use is a multiple of it. Setting `store.cache_bytes`.
 pub const STORE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// How often sled flushes by itself; durability never waits for it.
+/// How often sled flushes on its own; durability never depends on it.
 pub const STORE_FLUSH_EVERY: Duration = Duration::from_millis(500);
-/// How long a start waits for the lock of a data directory that another holds: longer than a killed process takes to go,
-/// and short enough for somebody who started a second one by mistake.
+/// How long a start waits for the lock of a data directory that another process holds. It is longer than a killed
+/// process takes to exit, and short enough for a second service started by mistake.
 pub const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// How often it looks.
+/// How often the start checks that lock.
 pub const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 // --- Roster ---
@@ -175,126 +187,126 @@ pub const ROSTER_CHUNK_ROWS: usize = 1_024;
 
 // --- HTTP ---
 
-/// Open connections, most; further ones wait in the listen queue. Setting `http.max_connections`.
+/// Most open connections; further ones wait in the listen queue. Setting `http.max_connections`.
 pub const CONNECTIONS: usize = 10_000;
-/// Open connections of one address, most; further ones are closed. Half of all, because a reverse proxy is one address
-/// and may carry nearly everybody, while no address alone keeps all others out. Setting
-/// `http.max_connections_per_address`.
+/// Most open connections of one address; further ones are closed. Half of all: a reverse proxy is one address and may
+/// carry almost all callers, but no single address can exclude the others. Setting `http.max_connections_per_address`.
 pub const CONNECTIONS_PER_ADDRESS: usize = CONNECTIONS / 2;
-/// How often the log says, most, that connections wait or are closed because there are too many.
+/// The shortest time between log lines about connections that wait or are closed because there are too many.
 pub const CROWDED_LOG_INTERVAL: Duration = Duration::from_secs(60);
-/// Time for a client to agree on TLS: as long as for a request head, which is a matter of the same few packets.
+/// Time for a client to complete the TLS handshake: as long as for a request head, which also takes a few packets.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = HEADER_TIMEOUT;
-/// How often the files of TLS are looked at. What is in them is taken up once two looks in a row find the same, so that
-/// nothing is taken that is half written.
+/// How often the TLS files are checked. New content is used once two checks in a row find the same, so that a
+/// half-written file is not used.
 pub const TLS_POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// Bytes in one of them, most: all public CAs together are below 250 KB.
+/// Most bytes in a TLS file: all public CAs together are below 250 KB.
 pub const TLS_FILE_BYTES: usize = 256 * 1024;
-/// Time from the head of a request to the head of its answer: above [`BODY_TIMEOUT`] and the largest batch, far below the
-/// patience of a caller that waits for ever. Setting `http.request_timeout`.
+/// Time from the request head to the response head: above [`BODY_TIMEOUT`] and the largest batch, far below the
+/// patience of a caller. Setting `http.request_timeout`.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time for a client to send its request head; slow ones are cut off.
+/// Time for a client to send its request head; slower clients are disconnected.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a client to send its body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes in a body that is read and sealed where it arrives: fewer than 300 accounts, below a millisecond or two of
-/// work. A larger one goes to the threads for blocking work, so that small requests never wait behind it.
+/// Bytes in a body that is read and sealed on the connection's own task: fewer than 300 accounts, at most 2 ms of work.
+/// A larger body goes to the threads for blocking work, so that small requests never wait behind it.
 pub const INLINE_BODY_BYTES: usize = 32 * 1024;
-/// Accounts of one batch that are sealed on one core before another is asked to help: about a millisecond of work.
+/// Accounts of one batch that one core seals before another helps: about 1 ms of work.
 pub const SEALED_PER_CORE: usize = 128;
 /// Bytes in all bodies above [`INLINE_BODY_BYTES`] that are read at once, in KiB: 32 of the largest. Beyond it callers
 /// get a quick 503, because ten thousand connections with such bodies would fill any memory.
 pub const LARGE_BODIES_KIB: usize = 32 * BODY_BYTES / 1024;
-/// Time for a client to take any of an answer; one that takes nothing for so long is cut off.
+/// Time for a client to take any bytes of a response; a client that takes none for this long is disconnected.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Readers that follow the live tail at once, most.
+/// Most concurrent readers of the live tail.
 pub const LIVE_TAIL_READERS: usize = 1_000;
-/// Events that are read ahead for each of them, most: all readers together hold little, however large the events are.
+/// Most events that are read ahead for each of them, so that all readers together hold little, even with large events.
 pub const LIVE_TAIL_READ_AHEAD: usize = 8;
-/// Answers that are made while they are sent (exports, backups, whole histories) at once, most. Each has a thread for
-/// blocking work, of which there are 512, and callers' large requests need some too.
+/// Most concurrent streamed responses (exports, backups, whole histories). Each uses one of the 512 threads for blocking
+/// work, and large requests of callers need some of them too.
 pub const STREAMED_RESPONSES: usize = 64;
-/// How often a reader of the live tail hears that the service is still there, while nothing happens.
+/// How often a reader of the live tail gets a heartbeat while no events arrive.
 pub const LIVE_TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
-/// Bytes of a refused body that are read and thrown away, so that the client reads the answer instead of a reset.
+/// Bytes of a rejected body that are read and discarded, so that the client reads the response instead of a reset.
 pub const LINGER_BYTES: usize = 4 * BODY_BYTES;
-/// Bytes of an `x-request-id` that are taken over from a caller; real ones (UUIDs, trace ids) have 16 to 55.
+/// Bytes of a caller's `x-request-id` that are kept; real ones (UUIDs, trace ids) have 16 to 55.
 pub const REQUEST_ID_BYTES: usize = 64;
-/// Bytes of a field's path in a message: a caller's own field name may be as long as the body.
+/// Bytes of a field's path in a message: the field name comes from the caller, and may be as long as the body.
 pub const FIELD_PATH_BYTES: usize = 128;
-/// Pause after the operating system refused a new connection for want of files or memory.
+/// Pause after the operating system refused a new connection for lack of files or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time for requests under way to finish at shutdown, and after them for webhook attempts.
+/// Time for requests in flight to finish at shutdown, and then for webhook attempts.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
-/// Time for everything under way to end at shutdown: twice [`DRAIN`].
+/// Time for all work in flight to end at shutdown: twice [`DRAIN_TIMEOUT`].
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
-/// Time from the signal to the end of the process, whatever the disk does: a little less than the promised ten seconds.
+/// Time from the signal to the end of the process, even if the disk hangs: slightly less than the promised ten seconds.
 pub const STOP_TIMEOUT: Duration = Duration::from_millis(9_500);
-/// Time for threads that are blocked, as by the disk, at the very end.
+/// Time for blocked threads, for example on the disk, at the very end.
 pub const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 // --- Access ---
 
-/// Bits of an IPv6 address that say whose it is: a customer is given a /64 at least, and may take any address in it.
+/// Bits of an IPv6 address that identify a client: a customer gets a /64 at least, and may use any address in it.
 pub const IPV6_CLIENT_BITS: u32 = 64;
-/// Requests a second that one key, or one address, may make; as many at once. Some times what one back-end needs, and a
-/// third of what two cores carry. Setting `http.requests_per_second`.
+/// Requests a second of one key or one address, and the burst. Several times what one back-end needs, and a third of
+/// the capacity of two cores. Setting `http.requests_per_second`.
 pub const REQUESTS_PER_SECOND: usize = 10_000;
-/// Keys and addresses whose requests are counted before those are forgotten that are quiet.
+/// Keys and addresses with a request count; beyond it the inactive ones are forgotten.
 pub const RATE_SUBJECTS: usize = 100_000;
 
-/// API keys there may ever be, revoked ones included: each is a few hundred bytes in memory.
+/// Most API keys that may ever exist, revoked ones included: each takes a few hundred bytes in memory.
 pub const API_KEYS: usize = 10_000;
 /// Bytes in the name of an API key.
 pub const API_KEY_NAME_BYTES: usize = 64;
-/// Beginnings of account numbers that one API key is bound to, most.
+/// Most prefixes of account numbers that one API key is bound to.
 pub const API_KEY_PREFIXES: usize = 100;
-/// Characters in the secret with which a tenant makes tokens: what the family's have is 32. A shorter one than the least
-/// can be found by whoever saw one token.
+/// Characters in the secret with which a tenant signs tokens; those of the contract's family have 32. A shorter secret
+/// than the minimum can be found from one token.
 pub const TENANT_SECRET_BYTES: RangeInclusive<usize> = 16..=128;
-/// How far a token's timestamp may be from now, either side: what the family allows.
+/// Most difference between a token's timestamp and now, either side: as the contract's family allows.
 pub const TOKEN_WINDOW: Duration = Duration::from_secs(5 * 60);
-/// How often it is looked whether the key of somebody who reads a stream is over: a revocation is told at once, but the
-/// clock may be set.
+/// How often a stream checks whether its reader's key has expired. A revocation is notified at once, but the clock may
+/// be set.
 pub const API_KEY_POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Bytes in an answer that is not watched while it is sent, most: it is in the buffers of the connection at once.
+/// Most bytes in a response that is not checked while it is sent: it fits the connection's buffers.
 pub const UNWATCHED_RESPONSE_BYTES: u64 = 64 * 1024;
-/// Bytes of a longer answer that are sent before its reader's key is looked at again.
+/// Bytes of a longer response that are sent between checks of its reader's key.
 pub const WATCHED_CHUNK_BYTES: usize = 64 * 1024;
-/// How much later each further key that is none is answered, and how late at most.
+/// The additional delay of each further response to an invalid key.
 pub const FAILED_KEY_DELAY: Duration = Duration::from_millis(50);
-/// See [`FAILED_KEY_WAIT`].
+/// The longest such delay. See [`FAILED_KEY_DELAY`].
 pub const FAILED_KEY_DELAY_MAX: Duration = Duration::from_secs(2);
-/// How long an address is remembered after its last such key.
+/// How long an address is remembered after its last invalid key.
 pub const FAILED_KEYS_MEMORY: Duration = Duration::from_secs(60);
-/// Addresses remembered so, most; beyond it every such key is answered as late as any.
+/// Most addresses remembered for invalid keys; beyond it every invalid key gets the longest delay.
 pub const FAILED_KEYS_ADDRESSES: usize = 10_000;
 
-// --- Answers that are kept for those who ask again ---
+// --- Responses kept for repeated requests (idempotency) ---
 
-/// Characters in an `Idempotency-Key`, most: as many as the APIs that have it take. Real ones (UUIDs) have 36.
+/// Most characters in an `Idempotency-Key`, as in other APIs that have it. Real ones (UUIDs) have 36.
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
-/// How long an answer is kept under its key, as long as Stripe keeps it.
+/// How long a response is kept under its key, as long as Stripe keeps it.
 pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of all that are kept: about a million usual ones. Beyond it the oldest are forgotten.
+/// Bytes of all kept responses: about a million usual ones. Beyond it the oldest are evicted.
 pub const IDEMPOTENCY_BYTES: u64 = 256 * 1024 * 1024;
-/// None is forgotten before this for want of room: whoever sends again after a timeout has done so by then.
+/// No response is evicted before this age for lack of space: a caller that retries after a timeout has done so by then.
 pub const IDEMPOTENCY_RETENTION_MIN: Duration = Duration::from_secs(10 * 60);
-/// Bytes of an answer in one row of the store, for the reason of [`BLOCK_FILL_BYTES`].
+/// Bytes of a response in one row of the store, for the reason of [`BLOCK_FILL_BYTES`].
 pub const IDEMPOTENCY_ROW_BYTES: usize = BLOCK_FILL_BYTES;
-/// Bytes that a kept answer takes beside itself: its key in the store, and its place in memory by which the oldest is found.
+/// Bytes that a kept response takes besides itself: its key in the store, and its entry in the in-memory order by age.
 pub const IDEMPOTENCY_OVERHEAD_BYTES: u64 = 128;
-/// Answers that one new one may push out: it is larger than they, but nobody is to wait long for room.
+/// Most responses that one new response may evict. The new one may be larger than they are, but eviction must stay
+/// short.
 pub const IDEMPOTENCY_EVICTIONS: usize = 64;
-/// How often those are looked for that are over.
+/// How often expired responses are looked for.
 pub const IDEMPOTENCY_EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
-/// How many of them are forgotten in one go.
+/// How many of them are deleted in one batch.
 pub const IDEMPOTENCY_EXPIRY_BATCH: usize = 10_000;
-/// Requests with a key that are under way, or wait for one with the same key: more than there are connections, because
-/// one goes on though its caller has gone.
+/// Requests with a key that are in flight, or wait for one with the same key. More than there are connections, because
+/// a request continues after its caller disconnects.
 pub const IDEMPOTENT_REQUESTS_IN_FLIGHT: usize = 16_384;
 
 // --- Simulator ---
 
-/// How long the simulated channel takes for an answer. Setting `simulator.delay_ms`.
+/// How long the simulated channel takes to answer. Setting `simulator.delay_ms`.
 pub const SIMULATOR_DELAY: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Honest callers: each asks every few milliseconds, on a connection that it keeps, and is answered.
+//! Honest clients: each sends a request every few milliseconds on a kept connection, and is answered.
 
 use std::cell::Cell;
 use std::fmt::{self, Display, Formatter};
@@ -11,18 +11,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::service_process::client;
 
-/// Callers at once. Each has one account.
+/// Concurrent clients, each with one account.
 const CALLERS: u64 = 8;
-/// The first caller's account. None has a fate at the simulator, which the last four digits tell.
+/// The account of the first client. The last four digits choose no special outcome of the simulator.
 const FIRST: u64 = 861_821_701_000;
-/// How often each asks.
+/// The interval between requests of one client.
 const EVERY: Duration = Duration::from_millis(20);
-/// How long the calm is looked at, and every attack at least: over 1,000 answers, so that the 99th of 100 is no chance.
+/// How long the calm and every attack are measured: over 1,000 responses, so that the 99th percentile is no accident.
 const LOOK: Duration = Duration::from_secs(3);
-/// The same in a short run, whose numbers say nothing.
+/// The same in a short run, whose numbers mean nothing.
 const SHORT_LOOK: Duration = Duration::from_millis(300);
 
-/// The callers, with their key and a thread: this one.
+/// The clients, with their key. They run on this thread.
 pub struct HonestClients {
     base: String,
     key: String,
@@ -30,7 +30,7 @@ pub struct HonestClients {
     runtime: Runtime,
 }
 
-/// How they were answered.
+/// The latencies of their requests.
 pub struct LatencyStats {
     answers: usize,
     pub p99: Duration,
@@ -47,17 +47,17 @@ impl HonestClients {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let look = if is_short { SHORT_LOOK } else { LOOK };
         let honest = HonestClients { base: base.to_owned(), key: key.to_owned(), look, runtime };
-        // The first requests make the accounts.
+        // The first requests create the accounts.
         honest.measure_alone();
         honest
     }
 
-    /// How they are answered while nothing happens.
+    /// Measures them while nothing else happens.
     pub fn measure_alone(&self) -> LatencyStats {
         self.measure_beside(async {}).1
     }
 
-    /// What comes of something that is done elsewhere, and how they are answered meanwhile.
+    /// Measures them while `something` runs; returns its result, too.
     pub fn measure_beside<T>(&self, something: impl Future<Output = T>) -> (T, LatencyStats) {
         let is_over = Cell::new(false);
         let callers = join_all((0..CALLERS).map(|caller| self.run_client(FIRST + caller, &is_over)));
@@ -72,16 +72,16 @@ impl HonestClients {
         (came, LatencyStats { answers: times.len(), p99: times[times.len() * 99 / 100] })
     }
 
-    /// Something on their thread.
+    /// Runs a future on their thread.
     pub fn run<T>(&self, something: impl Future<Output = T>) -> T {
         self.runtime.block_on(something)
     }
 
-    /// One caller: by turns it changes its account's content, which is durable before the answer, and asks how it is.
-    /// How long each answer took.
+    /// One client: alternately it changes its account's content, which is durable before the response, and reads its
+    /// status. Returns the latency of each request.
     async fn run_client(&self, account: u64, is_over: &Cell<bool>) -> Vec<Duration> {
         let (client, mut times, mut turn) = (client(), Vec::new(), interval(EVERY));
-        // Who was kept waiting does not make up for it.
+        // A delayed client does not catch up.
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (HonestClients { base, key, .. }, name) = (self, account.to_string());
         while !is_over.get() {

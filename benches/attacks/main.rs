@@ -1,9 +1,10 @@
-//! Attacks on the door of the real binary. Whatever strangers do, the service stays up, nothing is let in, and honest
-//! callers are answered, right and soon: each attack is held beside the calm just before it.
+//! Attacks on the real binary. Whatever attackers do, the service stays up, admits nothing, and answers honest clients
+//! correctly and soon. Each attack is compared with the calm just before it.
 //!
-//! The closing line `ratio attacks/<id> <value>` is the calm's 99th of 100 answers over the attack's: 1 is as soon as in
-//! the calm. `cargo bench --bench attacks` runs everything, `cargo bench -- attacks/flood` that one, `-- --list` names all.
-//! With `MUSTER_BENCH_SHORT=1` there are fewer strangers and numbers say nothing; answers are held to the same.
+//! The closing line `ratio attacks/<id> <value>` is the 99th percentile of the calm's latencies over the attack's: 1 is
+//! as fast as in the calm. `cargo bench --bench attacks` runs everything, `cargo bench -- attacks/flood` that one, `--
+//! --list` names all. With `MUSTER_BENCH_SHORT=1` there are fewer attackers, and numbers mean nothing; responses are
+//! checked all the same.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
@@ -30,34 +31,34 @@ use serde_json::{Value, json};
 use service_process::{ServiceProcess, run_muster, temp_directory};
 use tokio::task::JoinHandle;
 
-/// The least ratio: honest callers are answered in 5 times the time of the calm.
+/// The least ratio: honest clients wait at most 5 times as long as in the calm.
 const GOAL: f64 = 0.2;
-/// How often an attack is made before it is said to slow others: machines that run this have other work too.
+/// How often an attack is tried before it counts as slowing others: machines that run this have other work too.
 const ROUNDS: usize = 3;
 /// Open files of this process: both ends of a connection are on one machine.
 const FILES: u64 = 16_000;
-/// A rate that honest callers are far below, and floods far above.
+/// A rate limit that honest clients stay far below, and floods exceed by far.
 const REQUESTS_PER_SECOND: &str = "1000";
-/// The same for a service without optimization, which a flood must reach, too.
+/// The same for an unoptimized service, which a flood must exceed, too.
 const SHORT_REQUESTS_PER_SECOND: &str = "500";
-/// The part of the strangers, as a divisor, that a short run has.
+/// The divisor of the number of attackers in a short run.
 const SHORT: usize = 10;
-/// How far strangers step back from the processor, which would not be theirs.
+/// The niceness of attackers, so that they leave the processor to the service.
 const NICE: i32 = 19;
 
-/// What an attack has to do with.
+/// The target of an attack.
 struct AttackTarget {
     /// `host:port`.
     address: String,
-    /// A key of role caller, as one that was stolen. Each attack has another, since a key has a rate.
+    /// A key of role caller, as if stolen. Each attack has its own, because a key has a rate limit.
     stolen_key: String,
-    /// Where the webhooks go.
+    /// The receiver of the webhooks.
     receiver: Arc<malformed_requests::HeaderRecorder>,
     is_short: bool,
 }
 
 impl AttackTarget {
-    /// So many strangers or requests, or a part of them in a short run.
+    /// The number of attackers or requests: `full`, or a part of it in a short run.
     fn scale(&self, full: usize) -> usize {
         if self.is_short { full.div_ceil(SHORT) } else { full }
     }
@@ -66,13 +67,13 @@ impl AttackTarget {
 /// An attack.
 struct Attack {
     id: &'static str,
-    /// What strangers do.
+    /// What the attackers do.
     what: &'static str,
-    /// How; it says what became of them.
+    /// Runs the attack; returns a description of the outcome.
     make: fn(Arc<AttackTarget>) -> BoxFuture<'static, String>,
 }
 
-/// Attacks that do little but wait for the service's time limits. A short run makes them while it makes the others.
+/// Attacks that mostly wait for the service's time limits. A short run makes them in parallel with the others.
 const WAITING: [&str; 4] = ["attacks/slow-heads", "attacks/slow-bodies", "attacks/slow-readers", "attacks/smuggling"];
 
 const ATTACKS: &[Attack] = &[
@@ -195,7 +196,7 @@ fn main() {
 }
 
 impl Attack {
-    /// Has it begun, and holds honest callers beside it against the calm before. Returns the closing line.
+    /// Starts the attack, and compares honest clients beside it with the calm before. Returns the closing line.
     fn measure(&self, honest: &HonestClients, is_short: bool, mut begin: impl FnMut() -> JoinHandle<String>) -> String {
         let Attack { id, what, .. } = self;
         println!("{id}: {what}");
@@ -217,7 +218,7 @@ impl Attack {
     }
 }
 
-/// A key of role caller, made as an admin makes it.
+/// Creates a key of role caller as an admin.
 async fn create_stolen_key(muster: &ServiceProcess, admin: &str, name: &str) -> String {
     let body = json!({"name": name.replace('/', "-"), "role": "caller"}).to_string();
     let request = muster.client().post(muster.url("/api/v1/keys")).header("content-type", "application/json");
@@ -225,17 +226,17 @@ async fn create_stolen_key(muster: &ServiceProcess, admin: &str, name: &str) -> 
     made.json()["key"].as_str().unwrap_or_else(|| panic!("{made:?}")).to_owned()
 }
 
-/// None of the accounts is there that were smuggled, and who may ask is answered.
+/// Asserts that no smuggled account exists, and that an admin is answered.
 async fn assert_nothing_smuggled(muster: &ServiceProcess, admin: &str) {
     let request = muster.client().get(muster.url(&format!("/api/v1/accounts?prefix={}", malformed_requests::NEVER)));
     let accounts = muster.send(request.bearer_auth(admin)).await.unwrap();
     assert_eq!((accounts.status, &accounts.json()["accounts"]), (200, &json!([])), "{accounts:?}");
 }
 
-/// Keys of an admin and of an honest caller.
+/// Creates the keys of an admin and of an honest client.
 fn create_keys(data: &Path) -> [String; 2] {
     let data = data.to_str().unwrap();
-    // It makes the directory, and is refused for want of a key.
+    // Creates the directory, and is refused because there is no key.
     let (code, ..) = run_muster(&["serve", "--listen", "0.0.0.0:0", "--data-dir", data], &[]);
     assert_eq!(code, Some(1));
     [("admin", "admin"), ("honest", "caller")].map(|(name, role)| {
@@ -246,14 +247,14 @@ fn create_keys(data: &Path) -> [String; 2] {
     })
 }
 
-/// As many open files as may be, up to what is needed.
+/// Raises the limit of open files as far as needed and allowed.
 fn raise_open_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let current = Some(maximum.map_or(FILES, |most| most.min(FILES)));
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
 }
 
-/// Memory that a process has, in MiB.
+/// Resident memory of a process, in MiB.
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -1,4 +1,4 @@
-//! Attacks by shape: requests that mean two things, or values that mean something to the next one who reads them.
+//! Attacks by form: requests that can be read in two ways, or values that a later reader misreads.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -19,12 +19,12 @@ use crate::overload::{get, post};
 use crate::service_process::TEST_TIMEOUT;
 use crate::wire::{LAST, loopback_address, send, statuses};
 
-/// Accounts that begin so are in requests that are smuggled; none may ever be there.
+/// The prefix of accounts in smuggled requests; no such account may ever exist.
 pub const NEVER: &str = "86999";
-/// An account of its own for line ends.
+/// The account of the attack by line ends.
 const WRITTEN: &str = "861821726239";
 
-/// A receiver that keeps what it is told, headers and all.
+/// A receiver that records its requests with all headers.
 pub struct HeaderRecorder {
     pub url: String,
     received: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
@@ -33,8 +33,8 @@ pub struct HeaderRecorder {
 
 impl HeaderRecorder {
     pub async fn start() -> HeaderRecorder {
-        let (told, arrived) = (Arc::<Mutex<Vec<(HeaderMap, Value)>>>::default(), Arc::<Notify>::default());
-        let (taking, telling) = (told.clone(), arrived.clone());
+        let (received, arrived) = (Arc::<Mutex<Vec<(HeaderMap, Value)>>>::default(), Arc::<Notify>::default());
+        let (taking, telling) = (received.clone(), arrived.clone());
         let route = warp::header::headers_cloned().and(warp::body::bytes()).map(move |headers, body: bytes::Bytes| {
             taking.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap()));
             telling.notify_waiters();
@@ -43,10 +43,10 @@ impl HeaderRecorder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/sync", listener.local_addr().unwrap());
         tokio::spawn(warp::serve(route).incoming(listener).run());
-        HeaderRecorder { url, received: told, arrived }
+        HeaderRecorder { url, received, arrived }
     }
 
-    /// The names of the headers of all that it was told of an account, once it was told something.
+    /// The header names of all deliveries about an account, once there is one.
     async fn headers_about(&self, account: &str) -> Vec<String> {
         let hearing = async {
             loop {
@@ -64,7 +64,7 @@ impl HeaderRecorder {
     }
 }
 
-/// How often each status came.
+/// The number of responses of each status.
 fn counted(answers: impl IntoIterator<Item = u16>) -> String {
     let mut counts = BTreeMap::<u16, usize>::new();
     answers.into_iter().for_each(|status| *counts.entry(status).or_default() += 1);
@@ -72,14 +72,14 @@ fn counted(answers: impl IntoIterator<Item = u16>) -> String {
     counts.join(", ")
 }
 
-/// A body that imports an account that must never be there.
+/// A body that imports an account that must never exist.
 fn import(last: usize) -> String {
     let account = format!("{NEVER}{last:07}");
     let entry = json!({
         "whatsApp": account, "whatsappType": 1, "accountId": account, "publicKey": "", "privateKey": "",
         "msgPublicKey": "", "msgPrivateKey": "",
     });
-    // Blanks, so that whoever takes some of it for the end of another body has enough.
+    // Blanks, so that a reader that ends another body within them finds enough bytes.
     json!({"whatsAppList": [entry]}).to_string() + &" ".repeat(2_000)
 }
 
@@ -115,7 +115,7 @@ pub async fn header_bombs(target: Arc<AttackTarget>) -> String {
 
 pub async fn compressed_bombs(target: Arc<AttackTarget>) -> String {
     let target = &*target;
-    // A gigabyte of blanks in a megabyte, and that once more; a tenth in a short run.
+    // A gigabyte of blanks in a compressed megabyte, twice; a tenth of that in a short run.
     let blanks = vec![b' '; 1024 * 1024];
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     (0..target.scale(1024)).for_each(|_| bomb.write_all(&blanks).unwrap());
@@ -146,14 +146,14 @@ pub async fn compressed_bombs(target: Arc<AttackTarget>) -> String {
     format!("nothing is decompressed: {}", counted(came))
 }
 
-/// One of two readers would see the second request; the service must refuse, or see what every reader sees.
+/// One of two readers would see the second request; the service must reject it, or see what every reader sees.
 pub async fn smuggling(target: Arc<AttackTarget>) -> String {
     let target = &*target;
     let hidden = |last: usize| {
         let body = import(last);
         format!("{}{LAST}content-length: {}\r\n\r\n{body}", post("batchInsert", Some(&target.stolen_key)), body.len())
     };
-    // Each has a hidden request behind what one of two readers takes for the end of the body.
+    // Each hides a request behind what one of two readers takes for the end of the body.
     let shapes = [
         "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
@@ -181,7 +181,7 @@ pub async fn smuggling(target: Arc<AttackTarget>) -> String {
         "x: y\0\r\ncontent-length: 0\r\n\r\n",
     ];
     let answers = shapes.iter().enumerate().map(|(last, shape)| {
-        // Shapes with nothing of a body for either reader have a path that nothing is behind.
+        // Shapes without a body for either reader use a path that does not exist.
         let request = format!("{}{shape}{}", post("batchRecycles", Some(&target.stolen_key)), hidden(last));
         async move { (last, send(&target.address, loopback_address(last), request.as_bytes()).await) }
     });
@@ -194,7 +194,7 @@ pub async fn smuggling(target: Arc<AttackTarget>) -> String {
     format!("{} shapes, no second request: {}", shapes.len(), counted(came))
 }
 
-/// With a key of role caller, under `/api/v1` nothing may be read, by whatever name.
+/// With a key of role caller nothing may be read under `/api/v1`, under any spelling of the path.
 pub async fn paths(target: Arc<AttackTarget>) -> String {
     let target = &*target;
     let names = [

@@ -1,4 +1,4 @@
-//! Attacks by weight: many, slow, large.
+//! Attacks by load: many, slow or large requests.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use tokio::time::{Instant, interval, timeout};
 use crate::AttackTarget;
 use crate::wire::{KEPT, LAST, connect, limit_connections, loopback_address, send, statuses};
 
-/// How often a slow stranger sends a byte.
+/// The interval between two bytes of a slow attacker.
 const DRIP: Duration = Duration::from_secs(1);
-/// Strangers at once who guess keys.
+/// Concurrent attackers that guess keys.
 const GUESSING: usize = 2_000;
-/// Addresses that they have, and keys that each tries.
+/// The number of their addresses, and of the keys that each tries.
 const GUESSERS: usize = 10_000;
 const GUESSES: usize = 10;
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(4);
-/// Requests that are sent before an answer is read.
+/// Requests that are sent before a response is read.
 const PIPELINED: usize = 1_000;
 const MEGABYTE: usize = 1024 * 1024;
 
-/// Sends a byte now and then until the service has enough; says what it answered.
+/// Sends a byte now and then until the service closes; returns its response.
 async fn send_slowly(mut stream: TcpStream, head: &[u8]) -> String {
     stream.write_all(head).await.unwrap();
     let (mut read, mut write) = stream.split();
@@ -38,7 +38,7 @@ async fn send_slowly(mut stream: TcpStream, head: &[u8]) -> String {
         loop {
             turn.tick().await;
             if write.write_all(b"a").await.is_err() {
-                // It is closed; what it said is read yet.
+                // The service has closed; its response is still read.
                 std::future::pending::<()>().await;
             }
         }
@@ -76,7 +76,7 @@ pub async fn slow_bodies(target: Arc<AttackTarget>) -> String {
     format!("all cut off within {:.0} s, with 400", begun.elapsed().as_secs_f64())
 }
 
-/// They ask for a long list again and again, and take nothing of it.
+/// They request a long list again and again, and never read the responses.
 pub async fn slow_readers(target: Arc<AttackTarget>) -> String {
     let target = &*target;
     let accounts = (0..10_000).map(|last| {
@@ -93,7 +93,7 @@ pub async fn slow_readers(target: Arc<AttackTarget>) -> String {
         let request = &request;
         async move {
             let mut stream = connect(&target.address, loopback_address(number)).await;
-            // A write ends with an error once the service has cut the connection.
+            // A write fails once the service has cut the connection.
             let sending = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
             timeout(KEPT, sending).await.expect("who takes no answer is cut off");
         }
@@ -117,14 +117,14 @@ pub async fn huge_bodies(target: Arc<AttackTarget>) -> String {
         assert!(poured.iter().all(|(_, status)| status.is_empty() || *status == [refused]), "{poured:?}");
         let answered = poured.iter().filter(|(_, status)| !status.is_empty()).count();
         let most = poured.iter().map(|(bytes, _)| *bytes).max().unwrap();
-        // What lies in the operating system's buffers, which grow with the speed of what comes, was sent, too.
+        // Bytes in the operating system's buffers, which grow with the speed of arrival, count as sent.
         assert!(most < BODY_BYTES + LINGER_BYTES + 64 * MEGABYTE, "{most} bytes of a body were taken");
         write!(came, "{answered} of 16 read {refused}, at most {} MiB of each were taken; ", most / MEGABYTE).unwrap();
     }
     came.trim_end_matches("; ").to_owned()
 }
 
-/// Sends a body as long as it is taken: the bytes that were, and the answer's status if one came.
+/// Sends a body as long as it is accepted; returns the bytes sent, and the status of the response if one came.
 async fn send_body(
     target: &AttackTarget,
     number: usize,
@@ -153,7 +153,7 @@ async fn send_body(
     (sent, statuses(&String::from_utf8_lossy(&answer)))
 }
 
-/// Each stranger tries a key, and the next once it is told that the last was none.
+/// Each attacker tries a key, and another when the service has rejected it.
 pub async fn guessed_keys(target: Arc<AttackTarget>) -> String {
     let target = &*target;
     let begun = Instant::now();
@@ -230,7 +230,7 @@ pub fn get(path: &str, key: Option<&str>, more: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{}{more}\r\n", auth_header(key))
 }
 
-/// The head of a request with one, but for its length.
+/// The head of a request with a body, without its length.
 pub fn post(endpoint: &str, key: Option<&str>) -> String {
     let path = format!("/group-dispatch-api/whatsapp/{endpoint}");
     format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{}", auth_header(key))

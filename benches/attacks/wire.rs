@@ -1,4 +1,4 @@
-//! Connections as strangers make them: from any address of this machine, with any bytes.
+//! Connections of attackers: from any address of this machine, with any bytes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long a stranger is kept, most, before it is a fault.
+/// How long an attacker's connection may last before it counts as a fault.
 pub const KEPT: Duration = Duration::from_secs(45);
 
-/// Open files that are no strangers' connections.
+/// Open files that are not attackers' connections.
 const OTHER_FILES: usize = 100;
-/// A header after which the service closes.
+/// The header of the last request on a connection.
 pub const LAST: &str = "connection: close\r\n";
 
 /// An address of this machine, one for each number.
@@ -22,7 +22,7 @@ pub fn loopback_address(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, high, low)
 }
 
-/// So many connections, or as many as this process may have.
+/// As many connections, or as this process may open.
 pub fn limit_connections(connections: usize) -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     files.map_or(connections, |files| connections.min(files.saturating_sub(OTHER_FILES)))
@@ -35,8 +35,8 @@ pub async fn connect(to: &str, from: Ipv4Addr) -> TcpStream {
     socket.connect(to.parse().unwrap()).await.expect("a place in the listen queue")
 }
 
-/// Sends bytes, and returns all that comes back until the service closes, as a last request with [`LAST`] has it do. What
-/// the service no longer takes is not sent.
+/// Sends bytes; returns the response until the service closes, as it does after [`LAST`]. Bytes that the service no
+/// longer accepts are not sent.
 pub async fn send(to: &str, from: Ipv4Addr, bytes: &[u8]) -> String {
     let mut stream = connect(to, from).await;
     let (mut read, mut write) = stream.split();
@@ -51,7 +51,7 @@ pub async fn send(to: &str, from: Ipv4Addr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The statuses of all answers in what came back.
+/// The statuses of all responses.
 pub fn statuses(answer: &str) -> Vec<u16> {
     answer.match_indices("HTTP/1.1 ").map(|(at, _)| answer[at + 9..at + 12].parse().unwrap()).collect()
 }

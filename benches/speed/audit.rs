@@ -1,4 +1,4 @@
-//! What auditors and operators do, beside the least it could cost; and some figures without a floor.
+//! Operations of auditors and operators, beside the least that they could cost; and some figures without a floor.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use crate::replay::hash_blocks;
 use crate::testkit::sample::content_with;
 use crate::{cost, fixture};
 
-/// A journal of accounts that were imported, and then asked online and offline in turn.
+/// A journal of accounts that were imported, then asked online and offline in turn.
 struct AuditFixture {
     audit: Audit,
     store: Store,
@@ -62,9 +62,9 @@ fn import(journal: &Journal, accounts: u64) {
     });
 }
 
-/// Everything checked, beside each byte of it hashed once.
+/// A full verification, beside hashing each byte once.
 pub fn verify(events: u64) -> RoundResult {
-    // Ten events to an account: it is imported, and asked online and offline some times.
+    // Ten events an account: it is imported, then asked online and offline.
     let AuditFixture { audit, store, directory: _directory } = AuditFixture::new((events / 10).max(1), events);
     verify_store(&audit, &store)
 }
@@ -76,7 +76,7 @@ pub fn verify_store(audit: &Audit, store: &Store) -> RoundResult {
     RoundResult { part: "", units, subject, floor: cost::measure(|| hash_blocks(store)) }
 }
 
-/// Everything written as CloudEvents, beside the same made from memory.
+/// An export of all events as CloudEvents, beside encoding the same events from memory.
 pub fn export(events: u64) -> RoundResult {
     let AuditFixture { audit, directory: _directory, .. } = AuditFixture::new(1_000.min(events), events);
     let mut bytes = 0;
@@ -97,7 +97,7 @@ pub fn export(events: u64) -> RoundResult {
     RoundResult { part: "", units: records.len() as u64, subject, floor }
 }
 
-/// Prints how long an account of so many events takes to wake, with a snapshot and without.
+/// Prints how long it takes to load an account with this many events, with a snapshot and without.
 pub fn print_activation(events: u64) {
     let AuditFixture { audit, directory: _directory, .. } = AuditFixture::new(1, events);
     let (account, journal) = (fixture::account(0), audit.journal());
@@ -115,7 +115,7 @@ pub fn print_activation(events: u64) {
     println!("    without snapshot {without:?}, with one {with:?}");
 }
 
-/// Prints how long the first page of a history takes in a journal of so many events.
+/// Prints the time for the first page of a history, in a journal of this many events.
 pub fn print_first_page(events: u64) {
     let AuditFixture { audit, directory: _directory, .. } = AuditFixture::new(10_000.min(events), events);
     let head = audit.journal().head();
@@ -135,7 +135,7 @@ pub fn print_first_page(events: u64) {
     println!("    median {:?}, longest {:?}", median(&took), took.iter().max().unwrap());
 }
 
-/// Prints how much memory the process takes at most that replays so many events.
+/// Prints the peak memory of a process that replays this many events.
 pub fn print_replay_memory(events: u64) {
     let AuditFixture { audit, store, directory } = AuditFixture::new(10_000.min(events), events);
     let head = audit.journal().head();

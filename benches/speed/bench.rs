@@ -1,40 +1,40 @@
-//! A bench: its rounds, what they measured, and how that is printed.
+//! A bench: its rounds, their results, and the printed summary.
 
 use std::cell::OnceCell;
 
 use crate::cost::Cost;
 use crate::wide_store::WideStore;
 
-/// One bench: its id, what is measured, and how it is run.
+/// A bench: its id, the measured work, and how to run it.
 pub struct Bench {
     pub id: &'static str,
     pub what: &'static str,
     /// The unit of work, as in "events".
     pub unit: &'static str,
-    /// How often it is run.
+    /// The number of rounds.
     pub rounds: usize,
-    /// Whether it takes minutes and gigabytes, so that it is run only when it is named.
+    /// Whether it takes minutes and gigabytes; such a bench runs only by its name.
     pub is_long: bool,
     pub run: fn(&Scale) -> Vec<RoundResult>,
 }
 
-/// What one round measured.
+/// The result of one round.
 pub struct RoundResult {
-    /// What is added to the bench's id if it measures several things; empty for the first.
+    /// The suffix of the bench's id for each further result; empty for the first.
     pub part: &'static str,
-    /// Units of work done by each of the two.
+    /// Units of work of the subject, and of the floor.
     pub units: u64,
     pub subject: Cost,
     pub floor: Cost,
 }
 
-/// How much work a round does.
+/// The amount of work in a round.
 pub struct Scale {
     pub is_short: bool,
     wide: OnceCell<WideStore>,
 }
 
-/// The most units of a short run, which is made without optimization, too.
+/// The most units in a short run, which may run without optimization.
 const SHORT: u64 = 2_000;
 
 impl Scale {
@@ -47,19 +47,19 @@ impl Scale {
         if self.is_short { (full / 100).clamp(1, SHORT) } else { full }
     }
 
-    /// How often a bench with a costly setup measures on it.
+    /// How many times a bench with a costly setup measures.
     pub fn repeat(&self, full: usize) -> usize {
         if self.is_short { 1 } else { full }
     }
 
-    /// The store of a million accounts. The first bench that wants it has it built.
+    /// The store of a million accounts. The first bench that needs it builds it.
     pub fn wide(&self) -> &WideStore {
         self.wide.get_or_init(|| WideStore::build(self.units(1_000_000)))
     }
 }
 
 impl Bench {
-    /// Runs the bench, and prints what was measured. Returns the closing lines.
+    /// Runs the bench and prints the results. Returns the closing lines.
     pub fn measure(&self, scale: &Scale) -> String {
         println!("\n{}: {}", self.id, self.what);
         let rounds: Vec<RoundResult> = (0..scale.repeat(self.rounds)).flat_map(|_| (self.run)(scale)).collect();
@@ -80,7 +80,7 @@ impl Bench {
         closing
     }
 
-    /// Prints what the rounds of one part measured. Returns their median ratio.
+    /// Prints the results of one part. Returns their median ratio.
     fn print(&self, rounds: &[&RoundResult]) -> f64 {
         let unit = self.unit;
         let seconds = |cost: fn(&RoundResult) -> Cost, round: &RoundResult| cost(round).time.as_secs_f64();

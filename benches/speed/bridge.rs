@@ -1,4 +1,4 @@
-//! What a gateway reports over the bridge, beside the floor of one account asked online a request.
+//! Reports of a gateway over the bridge, beside the floor of one online request per HTTP request.
 
 use muster::clock;
 use muster::config::SecretText;
@@ -11,19 +11,19 @@ use crate::http::{INSERT, ONLINE, numbers, online_floor};
 use crate::service::{InProcessService, batch_body, client_runtime};
 use crate::wire;
 
-/// Reports in one batch: as many as wait with a gateway that has some hundred a second.
+/// Reports in one batch: as many as a gateway with some hundred a second has waiting.
 const BATCH: usize = 100;
 const REPORTS: &str = "/gateway/v1/reports";
 /// A made-up secret: 24 bytes.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
-/// One gateway reports that accounts which were asked online are, batch after batch, each answered once it is durable.
+/// One gateway reports requested accounts online, batch after batch, each answered once it is durable.
 pub fn reports(accounts: u64) -> RoundResult {
     let all: Vec<u64> = numbers(accounts.max(BATCH as u64)).collect();
     let service = InProcessService::start(|settings| {
         settings.gateway.routing.default = GatewayKind::Bridge;
         settings.gateway.bridge.secret = Some(SecretText::new(SECRET));
-        // Nothing is to end the wait but the reports.
+        // The reports alone end the wait.
         settings.actors.coming_timeout = std::time::Duration::from_secs(3_600);
     });
     let runtime = client_runtime();

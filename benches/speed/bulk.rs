@@ -1,4 +1,4 @@
-//! Everybody online and offline again, batch after batch: does it stay as fast as it was, and as small?
+//! All accounts online and offline again, batch after batch: does it stay as fast and as small?
 
 use std::fs::File;
 use std::hint::black_box;
@@ -15,20 +15,20 @@ use crate::http::{ImportBody, ONLINE};
 use crate::service::{ServiceProcess, batch_body, client_runtime};
 use crate::{fixture, wire};
 
-/// Where accounts are recycled.
+/// The path of batchRecycle.
 pub const RECYCLE: &str = "/group-dispatch-api/whatsapp/batchRecycle";
 /// How often all accounts are brought online and recycled.
 const ROUNDS: usize = 5;
-/// The most that is allowed in a batch.
+/// The largest allowed batch.
 const BATCH: usize = 10_000;
 
-/// How often it is asked whether a batch is where it was sent.
+/// The polling interval.
 const POLL: Duration = Duration::from_millis(2);
 
-/// How long a batch may take.
+/// The time limit of a batch.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A body of batchRecycle as a caller without rules would read it.
+/// A body of batchRecycle, parsed without validation.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code)]
@@ -36,14 +36,14 @@ struct RecycleBody {
     whats_app_list: Vec<String>,
 }
 
-/// Brings all accounts of the wide store online and recycles them, a batch at a time, five times. Between two of its
-/// turns an account is retired, so that it is recovered from the disk. The floor parses the same bodies, and writes the
-/// bytes of the blocks to a plain file, one fdatasync a batch.
+/// Brings all accounts of the wide store online and recycles them, a batch at a time, five times. Between its turns an
+/// account's actor retires, so that the account is recovered from the disk. The floor parses the same bodies, and
+/// writes the bytes of the blocks to a plain file, one fdatasync a batch.
 pub fn online(scale: &Scale) -> Vec<RoundResult> {
     let wide = scale.wide();
     let batches: Vec<&[u64]> = wide.numbers.chunks(BATCH.min(wide.numbers.len().div_ceil(2))).collect();
     let known = blocks_of(&wide.open()).count();
-    // A batch is online once the simulator says so.
+    // A batch comes online when the simulator reports it.
     let service = ServiceProcess::start(&wide.data(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     println!("    resident {} MiB at the start", service.resident() >> 20);
     let mut subjects = Vec::new();
@@ -85,8 +85,8 @@ fn blocks_of(store: &muster::store::Store) -> impl Iterator<Item = Vec<u8>> + us
     store.blocks_from(0).map(|block| block.unwrap().1.to_vec())
 }
 
-/// Brings one batch online, waits until it is, recycles it, and waits until it is offline. The requests are made before
-/// anything is measured.
+/// Brings one batch online, waits for it, recycles it, and waits until it is offline. The requests are built before the
+/// measurement.
 fn run_batch(service: &ServiceProcess, numbers: &[u64]) -> Cost {
     let runtime = client_runtime();
     let online = wire::post(ONLINE, &batch_body(numbers.iter().copied()));
@@ -103,7 +103,7 @@ fn run_batch(service: &ServiceProcess, numbers: &[u64]) -> Cost {
     meter.stop().with_process(service.cpu() - cpu)
 }
 
-/// How many accounts are online-coming, online and offline-coming.
+/// The number of accounts that are online-coming, online and offline-coming.
 fn states(address: SocketAddr) -> [usize; 3] {
     let metrics = String::from_utf8(wire::fetch(address, "", "/metrics").1).unwrap();
     ["online_coming", "online", "offline_coming"].map(|state| {

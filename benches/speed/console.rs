@@ -1,4 +1,4 @@
-//! Pages of the console over many accounts: what somebody waits for each.
+//! Console pages with many accounts: the time to load each.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::http::{INSERT, numbers};
 use crate::service::{InProcessService, batch_body, client_runtime};
 use crate::wire;
 
-/// Those whose answers grow with the accounts, and one account's.
+/// The pages that grow with the accounts, and the page of one account.
 const PAGES: [&str; 8] = [
     "/",
     "/accounts",
@@ -17,10 +17,10 @@ const PAGES: [&str; 8] = [
     "/events",
     "/webhooks/sync?state=dead",
 ];
-/// How often each is asked for.
+/// How often each is loaded.
 const TIMES: usize = 21;
 
-/// Prints how long each page takes, with so many accounts, one request after the other.
+/// Prints the time of each page with this many accounts, one request after the other.
 pub fn pages(accounts: u64) {
     let service = InProcessService::start(|_| {});
     let runtime = client_runtime();

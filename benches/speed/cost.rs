@@ -10,11 +10,12 @@ use rustix::time::{ClockId, clock_gettime};
 /// The cost of a piece of work.
 #[derive(Clone, Copy)]
 pub struct Cost {
-    /// From begin to end.
+    /// Wall time.
     pub time: Duration,
     /// CPU time of all processes that took part.
     pub cpu: Duration,
-    /// Allocations of this process, the bench's. `None` if another process took part, whose allocations are not counted.
+    /// Allocations of this process, the bench's. `None` if another process took part, because its allocations are not
+    /// counted.
     pub allocations: Option<u64>,
 }
 
@@ -79,7 +80,7 @@ fn cpu_of_this_process() -> Duration {
 /// CPU time of all threads of another process since it started, in steps of a clock tick (10 ms).
 pub fn cpu_of(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The program's name may hold anything. It stands in brackets, and the third field follows it.
+    // The program's name may contain any character. It is in brackets, and the third field follows it.
     let fields = stat.rsplit(')').next().unwrap().split_whitespace();
     let ticks: u64 = fields.skip(14 - 3).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
     Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)

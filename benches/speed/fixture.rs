@@ -1,4 +1,4 @@
-//! What the benches share: data directories on the disk that the build is on, and what is appended to them.
+//! Shared by the benches: data directories on the disk of the build, and events to append.
 
 use muster::domain::{AccountNumber, Event, Reason};
 use muster::journal::{AppendRequest, Journal, Origin, StreamId};
@@ -19,13 +19,13 @@ pub fn account(index: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_700_000 + index).unwrap()
 }
 
-/// What an account does that nobody waits for: somebody who starts a service on it finds nothing to do.
+/// Events after which an account has no pending effect: a service that starts on it has nothing to do.
 pub fn at_rest() -> [Event; 2] {
     [Event::RecycleRequested, Event::WentOffline { reason: Reason::none(), instance_code: String::new() }]
 }
 
-/// Appends `events` online requests and recycle requests, by as many appenders as `appenders`, each with an account of
-/// its own. Returns what it cost.
+/// Appends `events` online and recycle requests by `appenders` tasks, each with an account of its own. Returns the
+/// cost.
 pub fn append(journal: &Journal, appenders: u64, events: u64) -> Cost {
     append_these(journal, appenders, events, &[Event::OnlineRequested, Event::RecycleRequested])
 }

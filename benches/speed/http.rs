@@ -1,4 +1,4 @@
-//! Calls over HTTP, beside warp doing as little as it can for the same bytes.
+//! HTTP calls, beside a minimal warp server for the same bytes.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -15,13 +15,13 @@ use crate::cost::{self, Cost};
 use crate::service::{InProcessService, batch_body, client_runtime, serve_floor};
 use crate::{fixture, wire};
 
-/// Where accounts are imported.
+/// The path of batchInsert.
 pub const INSERT: &str = "/group-dispatch-api/whatsapp/batchInsert";
-/// Where accounts are asked online.
+/// The path of batchOnline.
 pub const ONLINE: &str = "/group-dispatch-api/whatsapp/batchOnline";
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 
-/// A body of batchInsert as a caller without rules would read it.
+/// A body of batchInsert, parsed without validation.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code)]
@@ -49,19 +49,19 @@ struct ImportedAccount {
     device_params: Option<String>,
 }
 
-/// Made-up numbers whose last four digits choose no fate of the simulator.
+/// Made-up numbers whose last four digits choose no special outcome of the simulator.
 pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
     (861_821_700_000_u64..).filter(|number| number % 10_000 > 6).take(count as usize)
 }
 
-/// Accounts that are imported are asked online, one a request, over `connections`.
+/// Imported accounts are asked online, one a request, over `connections`.
 pub fn online(connections: u64, requests: u64) -> RoundResult {
     let all: Vec<u64> = numbers(requests.max(connections)).collect();
     let subject = ask_online(connections, &all, ExtraHeader::Nothing);
     RoundResult { part: "", units: all.len() as u64, subject, floor: online_floor(connections, &all) }
 }
 
-/// The least that asking accounts online can cost: warp parses the same bodies, and answers.
+/// The floor of online requests: warp parses the same bodies, and responds.
 pub fn online_floor(connections: u64, all: &[u64]) -> Cost {
     let route = warp::post()
         .and(warp::path!("group-dispatch-api" / "whatsapp" / "batchOnline"))
@@ -94,7 +94,7 @@ pub fn online_idempotent(connections: u64, requests: u64) -> RoundResult {
     }
 }
 
-/// What each request has beside what it needs.
+/// What each request has in addition.
 #[derive(Clone, Copy, PartialEq)]
 enum ExtraHeader {
     Nothing,
@@ -129,7 +129,7 @@ async fn first_key(address: SocketAddr) -> String {
     serde_json::from_str::<Value>(&answer).unwrap()["key"].as_str().unwrap().to_owned()
 }
 
-/// New accounts, a thousand a request, one request after the other.
+/// Imports new accounts, `accounts_a_request` a request, one request after the other.
 pub fn import(accounts_a_request: u64, requests: u64) -> RoundResult {
     let service = InProcessService::start(|_| {});
     let runtime = client_runtime();
@@ -145,7 +145,7 @@ pub fn import(accounts_a_request: u64, requests: u64) -> RoundResult {
     RoundResult { part: "", units: all.len() as u64, subject, floor }
 }
 
-/// The least that importing the accounts of a body can cost: it is parsed, and a plain file takes it, fdatasync and all.
+/// The floor of an import: the body is parsed, and written to a plain file with fdatasync.
 pub fn parse_and_write(body: &str, file: &mut File) {
     black_box(serde_json::from_str::<ImportBody>(body).unwrap());
     file.write_all(body.as_bytes()).unwrap();

@@ -1,15 +1,14 @@
-//! How fast it is, beside a floor: the least that anything doing the same could do on the same machine in the same run.
+//! Speed, beside a floor: the least time of any program with the same task, on the same machine in the same run.
 //!
-//! Machines differ and are noisy, ratios hold: each round measures the subject and its floor one after the other, and
-//! the closing line `ratio <id> <value>` is the median of the rounds' ratios, floor time over subject time. 1 is as
-//! fast as the floor.
+//! Machines differ and are noisy, but ratios hold. Each round measures the subject and its floor one after the other.
+//! The closing line `ratio <id> <value>` is the median of floor time over subject time: 1 is as fast as the floor.
 //!
-//! Beside the rates stands what a unit of work costs: CPU time of all processes that took part, clients included, and
-//! allocations of this process. `-` stands for work of another process, whose allocations are not counted.
+//! Beside the rates is the cost of a unit of work: CPU time of all processes that took part, clients included, and
+//! allocations of this process. `-` means that another process did the work; its allocations are not counted.
 //!
 //! `cargo bench --bench speed -- ID` runs one bench, `-- wide` all below `wide/`, `-- --list` names all. Without an id
-//! everything runs but the long ones. `MUSTER_BENCH_SHORT=1` runs each bench once and briefly, the long ones, too, to see
-//! that it works; its numbers say nothing.
+//! all run except the long ones. `MUSTER_BENCH_SHORT=1` runs each bench once and briefly, including the long ones, to
+//! see that it works; its numbers mean nothing.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic)]
 
@@ -37,7 +36,7 @@ mod wire;
 use bench::{Bench, Scale};
 use selection::Selection;
 
-/// The allocator of the program, so that it and its floors are measured with the same; and what it does is counted.
+/// The allocator of the program, so that subject and floor use the same one. It counts allocations.
 #[global_allocator]
 static ALLOCATOR: alloc_tracker::Allocator<mimalloc::MiMalloc> = alloc_tracker::Allocator::new(mimalloc::MiMalloc);
 

@@ -4,13 +4,13 @@ use crate::bulk::{RECYCLE, recycle_body};
 use crate::service::{ServiceProcess, batch_body, client_runtime};
 use crate::{fixture, wire};
 
-/// Prints both figures, with `accounts` retired ones and, of these, `active` with an actor.
+/// Prints both figures, for `accounts` retired accounts, then with `active` of them having an actor.
 pub fn report(accounts: u64, active: u64) {
     let directory = fixture::temp_directory();
     let data = directory.path().join("data");
     let runtime = client_runtime();
     let numbers: Vec<u64> = (861_821_700_000..).take(accounts as usize).collect();
-    // The store's cache is kept small, because this is about accounts.
+    // The store's cache is small, because this measures accounts.
     let settings = [("MUSTER_STORE__CACHE_BYTES", "1048576"), ("MUSTER_ACTORS__IDLE_AFTER", "1h")];
     let empty = ServiceProcess::start(&data, &settings);
     let before = empty.resident();
@@ -22,7 +22,7 @@ pub fn report(accounts: u64, active: u64) {
 
     let full = ServiceProcess::start(&data, &settings);
     let retired = full.resident();
-    // Recycling what is offline changes nothing, and wakes the actor.
+    // Recycling an offline account changes nothing, and starts its actor.
     let wakes = numbers[..active as usize].chunks(1_000).map(recycle_body).collect();
     runtime.block_on(wire::send(full.address, vec![post(wakes, RECYCLE)]));
     let with_actors = full.resident();

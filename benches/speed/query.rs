@@ -17,17 +17,17 @@ use crate::http::{INSERT, ONLINE, numbers};
 use crate::service::{InProcessService, batch_body, client_runtime, serve_floor};
 use crate::wire;
 
-/// Where the list is asked for.
+/// The path of the list.
 pub const QUERY: &str = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
 const GZIP: &str = "accept-encoding: gzip\r\n";
-/// Connections that ask side by side for a list that does not change.
+/// Concurrent connections that request an unchanged list.
 const CONNECTIONS: usize = 4;
-/// How often each of them asks for a list of a million accounts.
+/// How often each of them requests a list of a million accounts.
 const REQUESTS: usize = 5;
-/// Answers with that list after a change, one after the other.
+/// Responses with that list after a change, one after the other.
 const CHANGES: usize = 10;
 
-/// The list of so many accounts, plain and unchanged, asked for by some connections side by side.
+/// The list of this many accounts, uncompressed and unchanged, requested over several connections.
 pub fn unchanged(accounts: u64) -> RoundResult {
     let runtime = client_runtime();
     let (service, _) = service_with(&runtime, accounts);
@@ -36,7 +36,7 @@ pub fn unchanged(accounts: u64) -> RoundResult {
     round("", &runtime, &service, floor, requests)
 }
 
-/// The list of a million accounts in all ways that callers ask for it.
+/// The list of a million accounts in every variant of the request.
 pub fn million(scale: &Scale) -> Vec<RoundResult> {
     let runtime = client_runtime();
     let (service, numbers) = service_with(&runtime, scale.units(1_000_000));
@@ -65,7 +65,7 @@ pub fn million(scale: &Scale) -> Vec<RoundResult> {
     rounds
 }
 
-/// Callers who say that they know the list as it is; the answer is a 304.
+/// Requests with the current entity tag; the response is a 304.
 fn not_modified(runtime: &Runtime, service: &InProcessService) -> RoundResult {
     let (head, _) = wire::fetch(service.address, "", QUERY);
     let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
@@ -88,7 +88,7 @@ fn round(
     RoundResult { part, units, subject: ask(service.address), floor: ask(floor) }
 }
 
-/// A service with so many accounts. What is asked of one of them changes the list once: nothing answers for its gateway.
+/// A service with this many accounts. A request about one of them changes the list once: no gateway answers for it.
 fn service_with(runtime: &Runtime, accounts: u64) -> (InProcessService, Vec<u64>) {
     let service = InProcessService::start(|settings| {
         settings.gateway.routing.default = GatewayKind::Bridge;
@@ -103,7 +103,7 @@ fn service_with(runtime: &Runtime, accounts: u64) -> (InProcessService, Vec<u64>
     (service, all)
 }
 
-/// Warp answers each request for the list with this status and this body.
+/// A warp server that answers every request with this status and body.
 pub fn static_body(status: u16, body: Vec<u8>) -> SocketAddr {
     let (status, body) = (StatusCode::from_u16(status).unwrap(), Bytes::from(body));
     let route = warp::get()

@@ -1,6 +1,6 @@
 //! Which benches the command line selects.
 
-/// What was asked for on the command line.
+/// The selection on the command line.
 pub struct Selection {
     names: Vec<String>,
     is_list: bool,

@@ -1,4 +1,4 @@
-//! The whole service, in this process or one of its own, and warp doing as little as it can.
+//! The whole service, in this process or its own, and a minimal warp server.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ impl InProcessService {
         let directory = fixture::temp_directory();
         let mut settings = Settings { data_dir: directory.path().join("data"), ..Settings::default() };
         settings.http.listen = "127.0.0.1:0".to_owned();
-        // All that is measured comes from one address.
+        // All requests come from one address.
         settings.http.requests_per_second = 10_000_000;
         change(&mut settings);
         let effective = EffectiveSettings { settings, ..EffectiveSettings::default() };
@@ -77,22 +77,22 @@ impl ServiceProcess {
         ServiceProcess { child, address }
     }
 
-    /// CPU time of it since it started.
+    /// Its CPU time since it started.
     pub fn cpu(&self) -> Duration {
         cost::cpu_of(self.child.id())
     }
 
-    /// Bytes of memory that it has now.
+    /// Its resident memory in bytes.
     pub fn resident(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// From now on the [peak](Process::peak) is of what follows.
+    /// Resets the [peak](ServiceProcess::peak).
     pub fn reset_peak(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
-    /// The most bytes of memory that it had.
+    /// Its peak memory in bytes.
     pub fn peak(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -105,7 +105,7 @@ impl ServiceProcess {
 }
 
 impl Drop for ServiceProcess {
-    /// Asks it to stop, so that the next one starts from a checkpoint.
+    /// Stops it cleanly, so that the next one starts from a checkpoint.
     fn drop(&mut self) {
         let _gone = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let _gone = self.child.wait();
@@ -130,7 +130,7 @@ where
     on_ready.recv().unwrap()
 }
 
-/// A body of one of the batch calls, with texts as long as real ones: keys of 44 characters, device parameters of 400.
+/// A body of a batch call, with texts as long as real ones: keys of 44 characters, device parameters of 400.
 pub fn batch_body(numbers: impl Iterator<Item = u64>) -> String {
     let key = "k".repeat(44);
     let parameters = "p".repeat(400);

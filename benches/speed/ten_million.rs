@@ -1,4 +1,4 @@
-//! Ten million accounts: imported, started with, listed; and the memory that they take.
+//! Ten million accounts: imported, loaded at a start, listed; and their memory.
 
 use std::fs::File;
 
@@ -9,14 +9,14 @@ use crate::query::{QUERY, static_body};
 use crate::service::{ServiceProcess, batch_body, client_runtime};
 use crate::{fixture, wide_store, wire};
 
-/// The most that is allowed in a batch.
+/// The largest allowed batch.
 const BATCH: usize = 10_000;
-/// Batches whose bodies are made and held at once; the plain file of the floor is begun anew with each lot.
+/// Batches whose bodies are built and held at once; the floor truncates its plain file before each lot.
 const LOT: usize = 20;
-/// How often the list is asked for.
+/// How often the list is requested.
 const QUERIES: usize = 3;
 
-/// Imports accounts in the largest batches, starts the service again, asks for the list, and sees what memory it has.
+/// Imports accounts in the largest batches, restarts the service, requests the list, and measures its memory.
 pub fn accounts(scale: &Scale) -> Vec<RoundResult> {
     let all: Vec<u64> = numbers(scale.units(10_000_000)).collect();
     let units = all.len() as u64;

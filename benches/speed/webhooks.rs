@@ -20,14 +20,14 @@ use crate::cost::{Cost, CostMeter};
 use crate::service::{ServiceProcess, client_runtime, serve_floor};
 use crate::{fixture, wire};
 
-/// A receiver that answers success, and remembers the bodies of the first run.
+/// A receiver that answers success, and keeps the bodies of the first run.
 struct CountingReceiver {
     address: SocketAddr,
     bodies: Arc<Mutex<Vec<Bytes>>>,
     all: mpsc::UnboundedReceiver<()>,
 }
 
-/// Events that are told as they are appended; the time is from the first to be appended to the last to be told.
+/// Events that are delivered as they are appended. The time is from the first append to the last delivery.
 pub fn round(deliveries: u64) -> RoundResult {
     let mut receiver = start_receiver(deliveries);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -51,8 +51,8 @@ pub fn round(deliveries: u64) -> RoundResult {
     RoundResult { part: "", units: deliveries, subject, floor: receiver.measure_floor(deliveries) }
 }
 
-/// Events that wait, ten of each account, until their channel is resumed; the time is from there to the last to be told.
-/// The service has a process of its own, so that its memory is its own too.
+/// Waiting events, ten per account, until their channel is resumed. The time is from the resume to the last delivery.
+/// The service has its own process, so that its memory can be measured.
 pub fn backlog(deliveries: u64) -> RoundResult {
     let deliveries = deliveries.next_multiple_of(10);
     let mut receiver = start_receiver(deliveries);
@@ -65,7 +65,7 @@ pub fn backlog(deliveries: u64) -> RoundResult {
         let request = wire::post(&format!("/api/v1/webhooks/sync/{order}"), body);
         runtime.block_on(wire::send(service.address, vec![vec![request]]));
     };
-    // A channel is told what happens from its first start.
+    // A channel delivers events from its first start on.
     order(&start(), "pause", r#"{"reason":"to see how a backlog drains"}"#);
     let journal = fixture::open_journal(fixture::store(&directory));
     fixture::append_these(&journal, deliveries / 10, deliveries, &fixture::at_rest());
@@ -93,7 +93,7 @@ impl CountingReceiver {
         format!("http://{}", self.address)
     }
 
-    /// Takes the same bodies again, from the same client with as many requests at once as a channel has, and nothing else.
+    /// Posts the same bodies again, with the same client and as many concurrent requests as a channel.
     fn measure_floor(&self, deliveries: u64) -> Cost {
         let bodies = std::mem::take(&mut *self.bodies.lock().unwrap());
         assert_eq!(bodies.len() as u64, deliveries);

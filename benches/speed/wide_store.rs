@@ -1,4 +1,4 @@
-//! A store as a large company has it: a million accounts, twenty events each, in no order. Read, verified, started on.
+//! The store of a large company: a million accounts, twenty events each, interleaved. Read, verified, started on.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ use crate::{audit, fixture, http};
 
 /// Events of each account.
 const EVENTS: u64 = 20;
-/// Appends that wait together.
+/// Concurrent appends.
 const TOGETHER: usize = 4_096;
 
-/// The store, closed. It is deleted at the end of the run.
+/// The closed store. It is deleted at the end of the run.
 pub struct WideStore {
     directory: TempDir,
     /// Its accounts.
@@ -34,7 +34,7 @@ pub struct WideStore {
 }
 
 impl WideStore {
-    /// Builds it through the journal, and prints what it took.
+    /// Builds it through the journal, and prints the cost.
     pub fn build(accounts: u64) -> WideStore {
         let begin = Instant::now();
         let wide = WideStore { directory: fixture::temp_directory(), numbers: http::numbers(accounts).collect() };
@@ -44,7 +44,7 @@ impl WideStore {
         let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
         let mut order = wide.numbers.clone();
         for version in 0..EVENTS {
-            // Another order each time: neighbours in one part of the journal are none in the next.
+            // Another order each time: neighbours in one part of the journal are apart in the next.
             fastrand::Rng::with_seed(version).shuffle(&mut order);
             runtime.block_on(append_to_each(&journal, &vault, &order, version));
         }
@@ -100,8 +100,8 @@ async fn append_to_each(journal: &Journal, vault: &Vault, order: &[u64], version
     }
 }
 
-/// What happens to an account at `version`: it is imported, online and offline four times, gets other content, and is
-/// banned for a while. Afterwards it is offline, and nothing is under way.
+/// The event of an account at `version`: imported, online and offline four times, replaced content, banned for a while.
+/// Afterwards it is offline, with no pending effect.
 fn event(vault: &Vault, account: AccountNumber, version: u64) -> Event {
     let instance_code = String::new();
     match (version, version % 4) {
@@ -116,7 +116,7 @@ fn event(vault: &Vault, account: AccountNumber, version: u64) -> Event {
     }
 }
 
-/// Content as long as [`batch`](crate::service::batch) has it, sealed under the account's own key.
+/// Content as long as in [`batch_body`](crate::service::batch_body), sealed under the account's own key.
 fn content(vault: &Vault, account: AccountNumber, registration_id: &str) -> Arc<Content> {
     let (key, parameters, number) = ("k".repeat(44), "p".repeat(400), account.to_string());
     let clear = PlaintextContent {
@@ -135,27 +135,27 @@ fn content(vault: &Vault, account: AccountNumber, registration_id: &str) -> Arc<
     vault.seal_content(account, &clear).unwrap()
 }
 
-/// Everything decoded and folded, beside each byte of it hashed once.
+/// A full replay, beside hashing each byte once.
 pub fn replay(scale: &Scale) -> Vec<RoundResult> {
     let store = scale.wide().open();
     let journal = fixture::open_journal(store.clone());
     vec![replay::replay_store(&journal, &store)]
 }
 
-/// Everything checked, beside each byte of it hashed once.
+/// A full verification, beside hashing each byte once.
 pub fn verify(scale: &Scale) -> Vec<RoundResult> {
     let store = scale.wide().open();
     vec![audit::verify_store(&fixture::open_audit(store.clone()).unwrap(), &store)]
 }
 
-/// A start without what is under `cache/`, beside the store opened and each byte of its blocks hashed once; and one
-/// with it, beside the store opened and each byte under `cache/` hashed once.
+/// A start without `cache/`, beside opening the store and hashing each byte of its blocks once; and a start with it,
+/// beside opening the store and hashing each byte under `cache/` once.
 pub fn start(scale: &Scale) -> Vec<RoundResult> {
     let wide = scale.wide();
     start_on(&wide.data(), wide.numbers.len() as u64 * EVENTS, ["", "/cached"])
 }
 
-/// The same on any data directory, with so many units in it. `parts` are the names of the two.
+/// The same on any data directory with `units` units. `parts` are the names of the two.
 pub fn start_on(data: &Path, units: u64, parts: [&'static str; 2]) -> Vec<RoundResult> {
     let cache = data.join("cache");
     let open = || fixture::open_store(data);
@@ -175,7 +175,7 @@ pub fn start_on(data: &Path, units: u64, parts: [&'static str; 2]) -> Vec<RoundR
     vec![round(parts[0], without, whole), round(parts[1], with, cached)]
 }
 
-/// What a start costs until the service is ready.
+/// The cost of a start until the service is ready.
 fn time_to_ready(data: &Path) -> Cost {
     let meter = CostMeter::start();
     let service = ServiceProcess::start(data, &[]);

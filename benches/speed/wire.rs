@@ -1,4 +1,4 @@
-//! A client that costs as little as one can: prepared bytes out, answers counted. It is the same for subject and floor.
+//! A client of minimal cost: prepared bytes out, responses counted. Subject and floor use the same one.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ pub fn get_with(headers: &str, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
-/// Asks once, on a connection of its own. Returns the head of the answer, in lower case, and the body.
+/// Sends a GET on its own connection. Returns the head of the response, in lower case, and the body.
 pub fn fetch(address: SocketAddr, headers: &str, path: &str) -> (String, Vec<u8>) {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.write_all(&get_with(&format!("{headers}connection: close\r\n"), path)).unwrap();
@@ -43,8 +43,8 @@ pub fn fetch(address: SocketAddr, headers: &str, path: &str) -> (String, Vec<u8>
     (String::from_utf8(answer).unwrap().to_ascii_lowercase(), body)
 }
 
-/// Sends the requests of each connection one after the other, all connections side by side. Returns what it cost; every
-/// answer must be a 200.
+/// Sends the requests of each connection one after the other, over all connections concurrently. Returns the cost;
+/// every response must be a 200.
 pub async fn send(address: SocketAddr, connections: Vec<Vec<Vec<u8>>>) -> Cost {
     send_for(200, address, connections).await
 }

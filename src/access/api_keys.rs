@@ -1,4 +1,4 @@
-//! The keys that there are: given, taken away, checked.
+//! The API keys: creates, revokes and authenticates them.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, watch};
 use zeroize::Zeroizing;
 
 use super::expiry::Expiry;
-use super::key_request::KeyRequest;
+use super::key_request::{KeyError, KeyRequest};
 use super::key_view::{CreatedKey, KeyView};
 use super::tenant_token::{self, TenantToken};
 use super::{AuthContext, AuthError, AuthIdentity, Authorization, key_text};
@@ -18,62 +18,34 @@ use crate::journal::{self, Journal, JournalEvent, JournalRecord, RequesterIdenti
 use crate::limits::API_KEYS;
 use crate::vault::{self, Vault};
 
-/// The keys. Cheap to clone.
+/// The API keys. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiKeys {
     journal: Journal,
-    /// Has the secrets of tenants. None where the master key is not there: then no token is let in.
+    /// Stores the secrets of tenants. `None` without the master key: then every token is rejected.
     vault: Option<Vault>,
     keys: Arc<DashMap<u64, ApiKey>>,
-    /// The last key that each tenant was given.
+    /// The last key of each tenant.
     tenants: Arc<DashMap<String, u64>>,
     expiry: Expiry,
-    /// Held by whoever gives a key or takes one away.
+    /// Held while a key is created or revoked.
     change_lock: Arc<Mutex<()>>,
-    /// Told each time.
+    /// Notified after each change.
     changes: watch::Sender<()>,
 }
 
-/// A key.
+/// One API key.
 #[derive(Clone)]
 struct ApiKey {
     grant: Arc<Grant>,
-    /// What a tenant makes its tokens with.
+    /// The secret of a tenant's tokens.
     secret: Option<Arc<Zeroizing<String>>>,
     created: Timestamp,
     revoked: Option<Timestamp>,
 }
 
-/// Why a key is not given, or not taken away.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Something that was asked for is not as it must be; the words go on from its name.
-    #[error("{field} {words}")]
-    InvalidField {
-        /// Which.
-        field: &'static str,
-        /// What is wrong with it, and the mend.
-        words: String,
-    },
-    /// There is no such key.
-    #[error("there is no API key {0}; `muster keys list` shows them")]
-    NoSuchKey(u64),
-    /// It is taken away already, or there are too many.
-    #[error("{0}")]
-    Conflict(String),
-    /// Whoever asks may not, by now.
-    #[error(transparent)]
-    Denied(#[from] AuthError),
-    /// No random bytes.
-    #[error(transparent)]
-    Vault(#[from] vault::Error),
-    /// It cannot be recorded.
-    #[error(transparent)]
-    Journal(#[from] journal::Error),
-}
-
 impl ApiKeys {
-    /// Counts somebody who is not let in, or no more.
+    /// Counts a rejection in the metrics.
     pub(super) fn count_error(&self, denied: AuthError) {
         let metrics = self.journal.metrics();
         if let AuthError::RateLimited { .. } = denied {
@@ -82,7 +54,7 @@ impl ApiKeys {
         denied.metric_reason().map(|reason| metrics.auth_failures.with(reason).inc());
     }
 
-    /// The keys as the journal has them, and the secrets of tenants as the vault has them.
+    /// Loads the keys from the journal, and the secrets of tenants from the vault.
     pub fn open(journal: &Journal, vault: Option<Vault>) -> Result<ApiKeys, journal::Error> {
         let keys = ApiKeys {
             journal: journal.clone(),
@@ -102,17 +74,17 @@ impl ApiKeys {
         Ok(keys)
     }
 
-    /// Whether nobody was ever given a key, so that everybody may do everything.
+    /// Whether no key was ever created. Then every request is allowed.
     pub fn allows_anonymous(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Who shows this key. `now` is [`clock::trusted`].
-    pub fn authenticate_key(&self, shown: Option<&str>, now: Timestamp) -> Result<AuthContext, AuthError> {
+    /// Authenticates the text of a key. `now` is [`clock::trusted`].
+    pub fn authenticate_key(&self, text: Option<&str>, now: Timestamp) -> Result<AuthContext, AuthError> {
         if self.allows_anonymous() {
             return Ok(AuthContext::ANONYMOUS);
         }
-        let (id, hash) = key_text::parse_key(shown.ok_or(AuthError::MissingKey)?).ok_or(AuthError::UnknownKey)?;
+        let (id, hash) = key_text::parse_key(text.ok_or(AuthError::MissingKey)?).ok_or(AuthError::UnknownKey)?;
         let key = self.keys.get(&id).ok_or(AuthError::UnknownKey)?;
         match &key.grant.verifier {
             CredentialVerifier::Hash(expected) if key_text::constant_time_eq(expected, &hash) => {
@@ -123,7 +95,7 @@ impl ApiKeys {
         }
     }
 
-    /// Whoever has shown the key with this number before.
+    /// Authenticates a key by its number, after its text was checked before.
     pub(super) fn authenticate_id(&self, id: u64, now: Timestamp) -> Result<AuthContext, AuthError> {
         self.pass_of(&*self.keys.get(&id).ok_or(AuthError::UnknownKey)?, now)
     }
@@ -136,13 +108,15 @@ impl ApiKeys {
         }
     }
 
-    /// Whether a tenant was ever given a key; until then nobody looks at tokens.
+    /// Whether a tenant ever had a key. Until then tokens are ignored.
     pub fn has_tenants(&self) -> bool {
         !self.tenants.is_empty()
     }
 
-    /// Who shows this token. Which tenants there are is not told, by the answer or by its time. The token has the time of
-    /// the caller's wall clock, so it is held against `wall`; the tenant's key ends by `now`, which is [`clock::trusted`].
+    /// Authenticates a tenant's token. Neither the response nor its time reveals which tenants exist.
+    ///
+    /// The token has the caller's wall-clock time, so it is compared with `wall`. The expiry of the key is compared with
+    /// `now`, which is [`clock::trusted`].
     pub fn authenticate_token(
         &self,
         token: TenantToken<'_>,
@@ -162,27 +136,27 @@ impl ApiKeys {
         }
     }
 
-    /// Changes each time that a key is given or taken away.
+    /// Notifies after each change of a key.
     pub(super) fn subscribe(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// Gives a key to somebody who may give one at that moment: of several who ask for the first one, only one may.
+    /// Creates a key. `authorize` runs under the lock, so of several requests for the first key only one succeeds.
     pub async fn create<E: From<KeyError>>(
         &self,
-        wanted: KeyRequest,
+        request: KeyRequest,
         authorize: impl FnOnce() -> Result<Authorization, E>,
     ) -> Result<CreatedKey, E> {
-        wanted.validate()?;
+        request.validate()?;
         let _changing = self.change_lock.lock().await;
-        // No key comes or goes until this one is recorded.
-        let asker = authorize()?.into_requester_identity();
-        Ok(self.create_key(wanted, asker).await?)
+        // No other key changes until this one is recorded.
+        let requester = authorize()?.into_requester_identity();
+        Ok(self.create_key(request, requester).await?)
     }
 
-    /// Creates a key. The lock keeps other changes of keys out meanwhile.
-    async fn create_key(&self, wanted: KeyRequest, asker: RequesterIdentity) -> Result<CreatedKey, KeyError> {
-        let KeyRequest { name, role, accounts, expires, tenant, secret } = wanted;
+    /// Creates a key. The caller holds the lock.
+    async fn create_key(&self, request: KeyRequest, requester: RequesterIdentity) -> Result<CreatedKey, KeyError> {
+        let KeyRequest { name, role, accounts, expires, tenant, secret } = request;
         if self.keys.is_empty() && (role != Role::Admin || !accounts.is_empty() || expires.is_some()) {
             let words = "must be admin, bound to no accounts and without end, for the first key: with it nobody is let in \
                          any more without one, and only an admin gives further ones";
@@ -192,35 +166,33 @@ impl ApiKeys {
             return Err(KeyError::Conflict(format!("there are {API_KEYS} API keys already, revoked ones included")));
         }
         let id = self.keys.iter().map(|key| *key.key()).max().unwrap_or(0) + 1;
-        let drawn = vault::generate_secret()?;
-        let (proof, made) = match tenant {
+        let generated = vault::generate_secret()?;
+        let (verifier, created) = match tenant {
             None => {
-                let made = CreatedKey { id, key: Some(key_text::format_key(id, &drawn)), tenant: None, secret: None };
-                (CredentialVerifier::Hash(key_text::hash_secret(&drawn)), made)
+                let created =
+                    CreatedKey { id, key: Some(key_text::format_key(id, &generated)), tenant: None, secret: None };
+                (CredentialVerifier::Hash(key_text::hash_secret(&generated)), created)
             }
             Some(tenant) => {
-                let drawn = secret.is_none().then(|| tenant_token::format_tenant_secret(&drawn));
-                self.put_tenant_secret(id, &tenant, secret.as_ref().or(drawn.as_ref()).map_or("", |secret| secret))?;
-                let made = CreatedKey { id, key: None, tenant: Some(tenant.clone()), secret: drawn };
-                (CredentialVerifier::Tenant(tenant), made)
+                let generated = secret.is_none().then(|| tenant_token::format_tenant_secret(&generated));
+                self.put_tenant_secret(
+                    id,
+                    &tenant,
+                    secret.as_ref().or(generated.as_ref()).map_or("", |secret| secret),
+                )?;
+                let created = CreatedKey { id, key: None, tenant: Some(tenant.clone()), secret: generated };
+                (CredentialVerifier::Tenant(tenant), created)
             }
         };
         self.append_administrative_event(
-            AdministrativeEvent::ApiKeyCreated(Grant {
-                id,
-                name,
-                role,
-                accounts,
-                expires_at: expires,
-                verifier: proof,
-            }),
-            asker,
+            AdministrativeEvent::ApiKeyCreated(Grant { id, name, role, accounts, expires_at: expires, verifier }),
+            requester,
         )
         .await?;
-        Ok(made)
+        Ok(created)
     }
 
-    /// Keeps the secret of a tenant for the key that it is about to get, which makes it durable.
+    /// Stores the secret of a tenant's new key. The event of the key makes it durable.
     fn put_tenant_secret(&self, id: u64, tenant: &str, secret: &str) -> Result<(), KeyError> {
         let last = self.tenants.get(tenant).and_then(|last| self.keys.get(&last));
         let is_valid =
@@ -234,7 +206,7 @@ impl ApiKeys {
         Ok(vault.put_tenant_secret(id, secret)?)
     }
 
-    /// Erases secrets that nothing is to be proved with any more: a crash, or a lack of the master key, has left them.
+    /// Erases secrets of keys that are gone. A crash, or a missing master key, can leave them.
     fn erase_unused_secrets(&self, vault: &Vault) -> Result<(), vault::Error> {
         let is_needed = |id: &u64| self.keys.get(id).is_some_and(|key| key.secret.is_some());
         vault
@@ -244,35 +216,35 @@ impl ApiKeys {
             .try_for_each(|id| vault.remove_tenant_secret(id))
     }
 
-    /// Takes a key away, at once, for somebody who may do so at that moment.
+    /// Revokes a key, effective at once. `authorize` runs under the lock.
     pub async fn revoke<E: From<KeyError>>(
         &self,
         id: u64,
         authorize: impl FnOnce() -> Result<Authorization, E>,
     ) -> Result<(), E> {
         let _changing = self.change_lock.lock().await;
-        let asker = authorize()?.into_requester_identity();
-        Ok(self.revoke_key(id, asker).await?)
+        let requester = authorize()?.into_requester_identity();
+        Ok(self.revoke_key(id, requester).await?)
     }
 
-    async fn revoke_key(&self, id: u64, asker: RequesterIdentity) -> Result<(), KeyError> {
+    async fn revoke_key(&self, id: u64, requester: RequesterIdentity) -> Result<(), KeyError> {
         let key = self.keys.get(&id).map(|key| key.revoked).ok_or(KeyError::NoSuchKey(id))?;
         if key.is_some() {
             return Err(KeyError::Conflict(format!("the API key {id} is revoked already")));
         }
-        // Before the record, which makes it durable too.
+        // Before the event, whose commit makes this durable too.
         self.vault.as_ref().map_or(Ok(()), |vault| vault.remove_tenant_secret(id))?;
-        self.append_administrative_event(AdministrativeEvent::ApiKeyRevoked { id }, asker).await
+        self.append_administrative_event(AdministrativeEvent::ApiKeyRevoked { id }, requester).await
     }
 
-    /// All keys that there ever were, the first one first.
+    /// All keys, revoked and expired ones included, by number.
     pub fn list(&self, now: Timestamp) -> Vec<KeyView> {
         let mut keys: Vec<ApiKey> = self.keys.iter().map(|key| key.clone()).collect();
         keys.sort_unstable_by_key(|key| key.grant.id);
-        keys.into_iter().map(|key| self.shown(key, now)).collect()
+        keys.into_iter().map(|key| self.view(key, now)).collect()
     }
 
-    fn shown(&self, key: ApiKey, now: Timestamp) -> KeyView {
+    fn view(&self, key: ApiKey, now: Timestamp) -> KeyView {
         let ApiKey { grant, created, revoked, .. } = key;
         let state = match (revoked, self.expiry.has_expired(&grant, now)) {
             (Some(_), _) => "revoked",
@@ -294,31 +266,31 @@ impl ApiKeys {
 
     async fn append_administrative_event(
         &self,
-        deed: AdministrativeEvent,
-        asker: RequesterIdentity,
+        event: AdministrativeEvent,
+        requester: RequesterIdentity,
     ) -> Result<(), KeyError> {
-        let RequesterIdentity { origin, from } = asker;
+        let RequesterIdentity { origin, from } = requester;
         let recorded = self
             .journal
-            .append_administrative_event(AuditLogEntry { event: deed, source: from }, origin, clock::now())
+            .append_administrative_event(AuditLogEntry { event, source: from }, origin, clock::now())
             .await?;
         recorded.iter().for_each(|record| self.apply(record));
         self.changes.send_replace(());
         Ok(())
     }
 
-    /// The secret that is kept for a key; none if there is none. One that does not open is no reason to keep others out.
+    /// The tenant secret of a key, if one is stored. One that cannot be opened is logged, so that other keys still work.
     fn get_tenant_secret(&self, id: u64) -> Option<Arc<Zeroizing<String>>> {
-        let kept = self.vault.as_ref()?.get_tenant_secret(id).unwrap_or_else(|error| {
+        let secret = self.vault.as_ref()?.get_tenant_secret(id).unwrap_or_else(|error| {
             tracing::error!(%error, "a tenant's tokens are not let in");
             None
         });
-        kept.map(Arc::new)
+        secret.map(Arc::new)
     }
 
     fn apply(&self, record: &JournalRecord) {
-        let JournalEvent::Administration(AuditLogEntry { event: deed, .. }) = &record.event else { return };
-        match deed {
+        let JournalEvent::Administration(AuditLogEntry { event, .. }) = &record.event else { return };
+        match event {
             AdministrativeEvent::ApiKeyCreated(grant) => {
                 let secret = grant.tenant().and_then(|tenant| {
                     self.tenants.insert(tenant.to_owned(), grant.id);
@@ -352,5 +324,5 @@ impl ApiKeys {
     }
 }
 
-/// What a token is held against if there is no such tenant.
+/// The secret that tokens of unknown tenants are compared with, so that the time is the same.
 const DUMMY_SECRET: &str = "00000000000000000000000000000000";

@@ -1,4 +1,4 @@
-//! Who comes in. Whoever asks too often, or shows keys that are none, waits; others never wait for them.
+//! Authenticates requests. Clients that send too many requests or wrong keys are delayed; others never wait for them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::clock;
 use crate::limits::{FAILED_KEY_DELAY, FAILED_KEY_DELAY_MAX, FAILED_KEYS_ADDRESSES, FAILED_KEYS_MEMORY};
 use crate::vault;
 
-/// The way in. Cheap to clone.
+/// Authenticates requests by key, token or session. Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator {
     keys: ApiKeys,
@@ -24,25 +24,25 @@ pub struct Authenticator {
     sessions: ConsoleSessions,
 }
 
-/// What somebody shows who wants to come in.
+/// The credentials of a request.
 #[derive(Clone, Copy)]
 pub enum Credentials<'h> {
-    /// Nothing.
+    /// No credentials.
     Anonymous,
     /// The text of an API key.
     ApiKey(&'h str),
     /// The token of a tenant.
     TenantToken(TenantToken<'h>),
-    /// The text of a session, and whether this is a use of it.
+    /// A console session.
     Session {
-        /// As the cookie has it.
+        /// The text in the cookie.
         text: &'h str,
-        /// Somebody does something; a page that keeps itself fresh is none.
+        /// Whether a person acts. A page that refreshes itself does not extend the session.
         is_use: bool,
     },
 }
 
-/// Keys from one address that were none.
+/// The failed attempts from one address.
 #[derive(Clone, Copy)]
 struct AddressFailures {
     count: u32,
@@ -50,7 +50,7 @@ struct AddressFailures {
 }
 
 impl Authenticator {
-    /// The way in for those who have one of the keys, so many requests a second for each key and each address.
+    /// An authenticator for these keys. It accepts `per_second` requests a second for each key and each address.
     pub fn new(keys: ApiKeys, per_second: usize) -> Authenticator {
         Authenticator {
             keys,
@@ -60,40 +60,40 @@ impl Authenticator {
         }
     }
 
-    /// The keys.
+    /// The API keys.
     pub fn keys(&self) -> &ApiKeys {
         &self.keys
     }
 
-    /// Counts a request whose key is in it, and none of ours; an error if there are too many from its address.
+    /// Counts a request against the limit of its address, for requests that prove themselves in another way.
     pub fn check_rate(&self, from: IpAddr) -> Result<(), AuthError> {
         let taken = self.rate_limiter.acquire(RateSubject::Address(client_address(from)), Instant::now());
         taken.map_err(|wait| AuthError::RateLimited { wait })
     }
 
-    /// Lets somebody in who shows this.
-    pub async fn authenticate(&self, shown: Credentials<'_>, from: IpAddr) -> Result<AuthContext, AuthError> {
+    /// Authenticates a request from the address `from`. A wrong key or token is answered with a delay.
+    pub async fn authenticate(&self, credentials: Credentials<'_>, from: IpAddr) -> Result<AuthContext, AuthError> {
         let now = Instant::now();
         let too_many = |wait| AuthError::RateLimited { wait };
         self.rate_limiter.acquire(RateSubject::Address(client_address(from)), now).map_err(too_many)?;
-        let pass = match shown {
+        let context = match credentials {
             Credentials::Anonymous => self.keys.authenticate_key(None, clock::trusted()),
             Credentials::ApiKey(key) => self.keys.authenticate_key(Some(key), clock::trusted()),
             Credentials::TenantToken(token) => self.keys.authenticate_token(token, clock::now(), clock::trusted()),
-            // A cookie of another time, or of another service on this machine, keeps nobody out of what is open.
+            // An old cookie, or one of another service on this machine, does not matter while no key exists.
             Credentials::Session { .. } if self.keys.allows_anonymous() => Ok(AuthContext::ANONYMOUS),
             Credentials::Session { text, is_use } => {
                 self.sessions.find(text, is_use, now).map_or(Err(AuthError::SignedOut), |(key, end)| {
                     match self.keys.authenticate_id(key, clock::trusted()) {
-                        Ok(pass) => Ok(AuthContext { session: Some(end), ..pass }),
+                        Ok(context) => Ok(AuthContext { session: Some(end), ..context }),
                         Err(_) => Err(AuthError::SignedOut),
                     }
                 })
             }
         };
-        match &pass {
-            Ok(pass) if pass.key_id() > 0 => {
-                self.rate_limiter.acquire(RateSubject::Key(pass.key_id()), now).map_err(too_many)?;
+        match &context {
+            Ok(context) if context.key_id() > 0 => {
+                self.rate_limiter.acquire(RateSubject::Key(context.key_id()), now).map_err(too_many)?;
             }
             Err(denied) if denied.is_guess() => {
                 let (count, wait) = self.record_failure(client_address(from));
@@ -103,12 +103,12 @@ impl Authenticator {
             Err(denied) => tracing::debug!(%from, %denied, "somebody was not let in"),
             Ok(_) => {}
         }
-        pass
+        context
     }
 
-    /// Begins a session for somebody who was let in by a key.
-    pub fn sign_in(&self, pass: &AuthContext) -> Result<Zeroizing<String>, vault::Error> {
-        self.sessions.sign_in(pass.key_id(), Instant::now())
+    /// Begins a session for an authenticated key. Returns the text for the cookie.
+    pub fn sign_in(&self, context: &AuthContext) -> Result<Zeroizing<String>, vault::Error> {
+        self.sessions.sign_in(context.key_id(), Instant::now())
     }
 
     /// Ends a session.
@@ -116,12 +116,12 @@ impl Authenticator {
         self.sessions.sign_out(session);
     }
 
-    /// Counts somebody who was not let in.
+    /// Counts a rejection in the metrics.
     pub fn count_error(&self, denied: AuthError) {
         self.keys.count_error(denied);
     }
 
-    /// One more key from this client's address that is none: how many there were of late, and how long the answer waits.
+    /// Counts a wrong key from a client address. Returns the recent number of them and the delay of the response.
     fn record_failure(&self, from: IpAddr) -> (u32, Duration) {
         let now = Instant::now();
         let is_recent = |failed: &AddressFailures| now - failed.last < FAILED_KEYS_MEMORY;
@@ -129,7 +129,7 @@ impl Authenticator {
             self.failures.retain(|_, failed| is_recent(failed));
         }
         if self.failures.len() >= FAILED_KEYS_ADDRESSES {
-            // Nobody has so many addresses by chance.
+            // Failures from this many addresses are an attack: use the longest delay.
             return (0, FAILED_KEY_DELAY_MAX);
         }
         let mut failed = self.failures.entry(from).or_insert(AddressFailures { count: 0, last: now });

@@ -1,11 +1,13 @@
-//! Whose an address is, as far as clients are counted by it. Pure.
+//! The address by which a client is counted. Pure.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::limits::IPV6_CLIENT_BITS;
 
-/// The address that stands for all addresses that one client has: an IPv4 address for itself, also where it is written
-/// as an IPv6 address; any other IPv6 address for its network, in which its owner may take as many as it likes.
+/// The address that represents all addresses of one client.
+///
+/// An IPv4 address, mapped to IPv6 or not, represents itself. Another IPv6 address is replaced by its network, because a
+/// client can use any address of its network.
 pub fn client_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -21,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whose_addresses_are() {
+    fn addresses_are_reduced_to_their_client() {
         for (address, client) in [
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),

@@ -1,6 +1,7 @@
-//! Who is signed in: a browser has a cookie for the API key that was shown once, so that the key need not lie in it.
+//! The sessions of the console. After one sign-in with an API key the browser has a session cookie, so it need not store
+//! the key.
 //!
-//! Sessions are in memory alone: a restart signs everybody out, and nothing on the disk opens the service.
+//! Sessions are in memory only: a restart signs everybody out, and nothing on the disk gives access.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::key_text;
 use crate::limits::{CONSOLE_SESSION_IDLE, CONSOLE_SESSION_LIFETIME, CONSOLE_SESSIONS, CONSOLE_SESSIONS_PER_KEY};
 use crate::vault;
 
-/// Who is signed in. Cheap to clone. Of a session's text it has a hash only.
+/// The open sessions, by the hash of their text. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct ConsoleSessions {
     open: Arc<DashMap<[u8; 32], ConsoleSession>>,
@@ -21,15 +22,15 @@ pub(super) struct ConsoleSessions {
 
 #[derive(Clone)]
 struct ConsoleSession {
-    /// The number of the key that was shown.
+    /// The number of the API key.
     key: u64,
     begun: Instant,
     used: Instant,
-    /// Cancelled when somebody signs out, or when it makes room.
+    /// Cancelled at sign-out, or when the session is evicted.
     ended: CancellationToken,
 }
 
-/// The end of a session, for what goes on behind an answer. Cheap to clone.
+/// The end of a session, for work that outlives a response, such as a stream. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct SessionExpiry {
     ended: CancellationToken,
@@ -37,19 +38,19 @@ pub(super) struct SessionExpiry {
 }
 
 impl SessionExpiry {
-    /// Whether it has come.
+    /// Whether the session has ended.
     pub(super) fn is_over(&self) -> bool {
         self.ended.is_cancelled() || Instant::now() >= self.latest
     }
 
-    /// Waits for it, or for something else if that is earlier.
+    /// Waits until the session ends or `other` completes, whichever is first.
     pub(super) async fn wait_or(self, other: impl Future<Output = ()>) {
         let _either = timeout_at(self.latest, self.ended.run_until_cancelled(other)).await;
     }
 }
 
 impl ConsoleSessions {
-    /// Begins a session for whoever has shown this key. Where there are too many the one that was used longest ago ends.
+    /// Begins a session for a key. If there are too many sessions, the least recently used one ends.
     pub(super) fn sign_in(&self, key: u64, now: Instant) -> Result<Zeroizing<String>, vault::Error> {
         self.open.retain(|_, session| session.is_active(now));
         let own = self.open.iter().filter(|session| session.value().key == key).count();
@@ -58,15 +59,15 @@ impl ConsoleSessions {
         } else if self.open.len() >= CONSOLE_SESSIONS {
             self.evict_oldest(|_| true);
         }
-        let drawn = vault::generate_secret()?;
+        let generated = vault::generate_secret()?;
         self.open.insert(
-            key_text::hash_secret(&drawn),
+            key_text::hash_secret(&generated),
             ConsoleSession { key, begun: now, used: now, ended: CancellationToken::new() },
         );
-        Ok(key_text::encode_secret(&drawn))
+        Ok(key_text::encode_secret(&generated))
     }
 
-    /// Ends the session that was used longest ago of those that are meant.
+    /// Ends the least recently used of the sessions that match.
     fn evict_oldest(&self, is_meant: impl Fn(&ConsoleSession) -> bool) {
         let meant = self.open.iter().filter(|session| is_meant(session.value()));
         let oldest = meant.min_by_key(|session| session.used).map(|session| *session.key());
@@ -75,10 +76,10 @@ impl ConsoleSessions {
         }
     }
 
-    /// The key whose session this is, and its end; none if it is no session, or one that is over. What a page asks for by
-    /// itself, while nobody does anything, is no use of it.
-    pub(super) fn find(&self, shown: &str, is_use: bool, now: Instant) -> Option<(u64, SessionExpiry)> {
-        let hash = key_text::hash_encoded_secret(shown)?;
+    /// The key and the end of a session; `None` if there is no such session or it has ended. `is_use` extends it; requests
+    /// that a page makes by itself do not.
+    pub(super) fn find(&self, text: &str, is_use: bool, now: Instant) -> Option<(u64, SessionExpiry)> {
+        let hash = key_text::hash_encoded_secret(text)?;
         let mut session = self.open.get_mut(&hash)?;
         if session.is_active(now) {
             if is_use {
@@ -99,8 +100,8 @@ impl ConsoleSessions {
     }
 
     /// Ends a session.
-    pub(super) fn sign_out(&self, shown: &str) {
-        if let Some(hash) = key_text::hash_encoded_secret(shown) {
+    pub(super) fn sign_out(&self, text: &str) {
+        if let Some(hash) = key_text::hash_encoded_secret(text) {
             self.remove(&hash);
         }
     }
@@ -119,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// The key of a session that is used.
+    /// The key of a session, after a use of it.
     fn used(sessions: &ConsoleSessions, text: &str, now: Instant) -> Option<u64> {
         sessions.find(text, true, now).map(|(key, _)| key)
     }
@@ -169,7 +170,7 @@ mod tests {
         let _one_more = sessions.sign_in(0, at(CONSOLE_SESSIONS + 1)).unwrap();
         assert_eq!(used(&sessions, &texts[1], at(CONSOLE_SESSIONS + 2)), None);
         assert_eq!(used(&sessions, &texts[0], at(CONSOLE_SESSIONS + 2)), Some(0));
-        // Whoever signs in again and again signs out themselves.
+        // A key with too many sessions evicts its own.
         for more in 0..2 * CONSOLE_SESSIONS_PER_KEY {
             sessions.sign_in(9_999, at(CONSOLE_SESSIONS + 3 + more)).unwrap();
         }

@@ -1,5 +1,5 @@
-//! Which API keys have expired. One that was seen to have expired stays so, also when the clock is set back, and through a
-//! restart.
+//! Which API keys have expired. A key that was once seen as expired stays expired, even if the clock is set back, and
+//! across restarts.
 //!
 //! | key | value |
 //! |---|---|
@@ -14,7 +14,7 @@ use crate::store::{self, Store, Table};
 
 const FORMAT: u8 = 1;
 
-/// The keys that were seen to have expired. Cheap to clone.
+/// The keys that were seen as expired. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Expiry {
     store: Store,
@@ -22,7 +22,7 @@ pub(super) struct Expiry {
 }
 
 impl Expiry {
-    /// Those in the store.
+    /// Loads the expired keys from the store.
     pub(super) fn open(store: &Store) -> Result<Expiry, store::Error> {
         let seen = Arc::new(DashSet::new());
         for entry in store.scan_from(Table::ExpiredKeys, b"") {
@@ -34,7 +34,7 @@ impl Expiry {
         Ok(Expiry { store: store.clone(), seen })
     }
 
-    /// Whether the key has expired at this time, or was seen to have expired before.
+    /// Whether the key has expired at `now`, or was seen as expired before.
     pub(super) fn has_expired(&self, grant: &Grant, now: Timestamp) -> bool {
         if grant.expires_at.is_none() {
             return false;
@@ -45,7 +45,7 @@ impl Expiry {
         let is_over = grant.is_expired(now);
         if is_over && self.seen.insert(grant.id) {
             let row = [&[FORMAT][..], &now.0.to_le_bytes()].concat();
-            // A store that cannot write has failed for good, which ends the service.
+            // Ignored: a store that cannot write has failed for good, which ends the service.
             let _failed = self.store.put(Table::ExpiredKeys, &grant.id.to_be_bytes(), &row);
         }
         is_over

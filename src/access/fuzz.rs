@@ -1,4 +1,4 @@
-//! The text of a key, and the headers of a tenant's token, under any bytes.
+//! Fuzz targets: the text of a key, and the headers of a tenant's token.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,7 +13,7 @@ pub(crate) fn keys() -> Vec<Vec<u8>> {
     [7, 0, u64::MAX].map(|id| format_key(id, &SECRET).as_bytes().to_vec()).into()
 }
 
-/// A key is written in one way only.
+/// A key has only one text.
 pub(crate) fn key(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some((id, found)) = parse_key(text) {
@@ -25,17 +25,17 @@ pub(crate) fn key(bytes: &[u8]) -> Option<String> {
     None
 }
 
-/// The moment at which tokens are shown, in milliseconds.
+/// The time of the requests, in milliseconds.
 const NOW: i64 = 1_666_942_813_620;
 /// printf '500975%ssecret' 1666942813620 | md5sum
 const TOKEN: &str = "4e2f35f702cb0cc093aeb761acd0c4b8";
 
-/// Three headers, one to a line.
+/// Samples: the three headers, one a line.
 pub(crate) fn tokens() -> Vec<Vec<u8>> {
     [0, 299_999, -300_000, i64::MAX - NOW].map(|apart| format!("500975\n{}\n{TOKEN}", NOW + apart).into_bytes()).into()
 }
 
-/// Of all headers, only those that were made with the secret prove anything, and only about their own moment.
+/// Only headers that were made with the secret are accepted, and only near their own timestamp.
 pub(crate) fn token(bytes: &[u8]) -> Option<String> {
     let mut lines = str::from_utf8(bytes).ok()?.split('\n');
     let [tenant, timestamp, token] = [(); 3].map(|()| lines.next());
@@ -53,7 +53,7 @@ pub(crate) fn token(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// The scheme has no border between the tenant and the time: digits may be moved over it.
+/// The scheme has no separator between tenant and timestamp: digits may move from one to the other.
 fn is_moved(tenant: Option<&str>, timestamp: Option<&str>) -> bool {
     tenant.zip(timestamp).map(|(tenant, timestamp)| format!("{tenant}{timestamp}")) == Some(format!("500975{NOW}"))
 }

@@ -1,53 +1,59 @@
-//! What a new API key is to be for, and the rules for it.
+//! A request for a new API key, its validation, and the errors of keys.
 
 use zeroize::Zeroizing;
 
-use super::KeyError;
+use super::AuthError;
 use crate::clock;
 use crate::domain::{Role, Timestamp, is_single_line};
+use crate::journal;
 use crate::limits::{ACCOUNT_DIGITS_MAX, API_KEY_NAME_BYTES, API_KEY_PREFIXES, TENANT_ID_BYTES, TENANT_SECRET_BYTES};
+use crate::vault;
 
-/// What a new key is to be for. It has no `Debug`.
+/// A request for a new key. It has no `Debug`.
 pub struct KeyRequest {
-    /// What people call it.
+    /// The name, for people.
     pub name: String,
-    /// What it is for.
+    /// The role.
     pub role: Role,
-    /// The first digits of the accounts that it is bound to; all accounts if there are none.
+    /// The number prefixes of the accounts that the key is bound to; empty for all accounts.
     pub accounts: Vec<String>,
-    /// When it ends, if it does.
+    /// When the key expires, if it does.
     pub expires: Option<Timestamp>,
-    /// The tenant that is to show it by tokens, if it is for one.
+    /// The tenant whose tokens prove the key, for a tenant's key.
     pub tenant: Option<String>,
-    /// What the tenant makes them with; drawn if it is for a tenant and this is none.
+    /// The secret of the tenant's tokens; `None` generates one.
     pub secret: Option<Zeroizing<String>>,
 }
 
-impl KeyRequest {
-    /// Whether it is as it must be.
-    pub(super) fn validate(&self) -> Result<(), KeyError> {
-        let KeyRequest { name, role, accounts, expires, tenant, secret } = self;
-        let field = |field, words: String| Err(KeyError::InvalidField { field, words });
-        if !is_single_line(name, API_KEY_NAME_BYTES) {
-            return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
-        }
-        let is_prefix = |first: &String| {
-            (1..=ACCOUNT_DIGITS_MAX).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        if accounts.len() > API_KEY_PREFIXES || !accounts.iter().all(is_prefix) {
-            return field(
-                "accounts",
-                format!("must be at most {API_KEY_PREFIXES} beginnings of numbers, each by itself, as in 8618"),
-            );
-        }
-        if expires.is_some_and(|end| end <= clock::trusted()) {
-            return field("expires", "must be in the future".to_owned());
-        }
-        validate_tenant(*role, tenant.as_deref(), secret.as_deref().map(String::as_str))
-    }
+/// Why a key was not created or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A field is invalid. The message starts with the name of the field.
+    #[error("{field} {words}")]
+    InvalidField {
+        /// The name of the field.
+        field: &'static str,
+        /// What is wrong with it and how to fix it.
+        words: String,
+    },
+    /// There is no such key.
+    #[error("there is no API key {0}; `muster keys list` shows them")]
+    NoSuchKey(u64),
+    /// The key is revoked already, the tenant has one, or there are too many.
+    #[error("{0}")]
+    Conflict(String),
+    /// The requester is not authorized, or no longer.
+    #[error(transparent)]
+    Denied(#[from] AuthError),
+    /// There were no random bytes, or the vault failed.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// The change could not be recorded.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
 }
 
-/// Whether what is wanted for a tenant, if it is, is as it must be.
+/// Validates the tenant and secret of a request, if it has any.
 fn validate_tenant(role: Role, tenant: Option<&str>, secret: Option<&str>) -> Result<(), KeyError> {
     let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     let is_tenant = |id: &str| (1..=TENANT_ID_BYTES).contains(&id.len()) && id.bytes().all(is_id);
@@ -68,4 +74,28 @@ fn validate_tenant(role: Role, tenant: Option<&str>, secret: Option<&str>) -> Re
         (Some(_) | None, Some(_) | None) => return Ok(()),
     };
     Err(KeyError::InvalidField { field, words })
+}
+
+impl KeyRequest {
+    /// Checks the fields that do not depend on other keys.
+    pub(super) fn validate(&self) -> Result<(), KeyError> {
+        let KeyRequest { name, role, accounts, expires, tenant, secret } = self;
+        let field = |field, words: String| Err(KeyError::InvalidField { field, words });
+        if !is_single_line(name, API_KEY_NAME_BYTES) {
+            return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
+        }
+        let is_prefix = |first: &String| {
+            (1..=ACCOUNT_DIGITS_MAX).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if accounts.len() > API_KEY_PREFIXES || !accounts.iter().all(is_prefix) {
+            return field(
+                "accounts",
+                format!("must be at most {API_KEY_PREFIXES} beginnings of numbers, each by itself, as in 8618"),
+            );
+        }
+        if expires.is_some_and(|end| end <= clock::trusted()) {
+            return field("expires", "must be in the future".to_owned());
+        }
+        validate_tenant(*role, tenant.as_deref(), secret.as_deref().map(String::as_str))
+    }
 }

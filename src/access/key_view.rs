@@ -1,4 +1,4 @@
-//! Keys as others see them.
+//! API keys, as the API returns them.
 
 use serde::Serialize;
 use utoipa::ToSchema;

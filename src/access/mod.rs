@@ -1,23 +1,23 @@
-//! Who is asking, and whether they may.
+//! Authentication and authorization: who makes a request, and what they may do.
 //!
-//! | file | what it knows |
+//! | file | contents |
 //! |---|---|
-//! | `client_address` | whose an address is, as far as clients are counted by it. Pure |
-//! | `authenticator` | who comes in, and how fast those are answered who guess |
-//! | `key_text` | a key as text, which is shown once. Pure |
-//! | `tenant_token` | the token of a tenant, which is made anew for each request. Pure |
-//! | `rate_limit` | how many requests one key, or one address, may make a second. Pure |
-//! | `api_keys` | the keys that there are: given, taken away, checked |
-//! | `key_request` | what a new key is to be for, and the rules for it |
-//! | `expiry` | which keys have expired, for good |
-//! | `requester` | whether somebody who was let in may still do it, right before it is done |
-//! | `console_sessions` | who is signed in with a browser |
-//! | `key_view` | keys as others see them |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `client_address` | the address by which a client is counted. Pure |
+//! | `authenticator` | authenticates requests, and delays those who guess keys |
+//! | `key_text` | the text of an API key, which is returned once. Pure |
+//! | `tenant_token` | the token that a tenant makes for each request. Pure |
+//! | `rate_limit` | the requests per second of each key and each address. Pure |
+//! | `api_keys` | the API keys: create, revoke, authenticate |
+//! | `key_request` | a request for a new key, its validation, and the errors of keys |
+//! | `expiry` | which keys have expired, permanently |
+//! | `requester` | authorizes a requester again, right before the action |
+//! | `console_sessions` | the sessions of browsers |
+//! | `key_view` | API keys as the API returns them |
+//! | `fuzz` | the module's parsers on arbitrary bytes; for tests only |
 //!
-//! Keys are acts in the journal, as all that is done to the service itself; what proves a key is there as a hash only.
-//! A tenant's key has no text: its tokens show it, and the secret that they are made with is in the vault.
-//! As long as none was ever given everybody may do everything, and the service answers on loopback only.
+//! Keys are administrative events in the journal, with a hash of their secret only. A tenant's key has no text: its tokens
+//! prove it, and the secret for them is in the vault. Until the first key is created every request is allowed, and the
+//! service listens on loopback only.
 
 mod api_keys;
 mod authenticator;
@@ -40,10 +40,10 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use api_keys::{ApiKeys, KeyError};
+pub use api_keys::ApiKeys;
 pub use authenticator::{Authenticator, Credentials};
 pub use client_address::client_address;
-pub use key_request::KeyRequest;
+pub use key_request::{KeyError, KeyRequest};
 pub use key_view::{CreatedKey, KeyView};
 pub use requester::{Authorization, Requester};
 pub use tenant_token::TenantToken;
@@ -54,108 +54,108 @@ use crate::domain::{AccountNumber, Grant, Permission, Role};
 use crate::limits::TOKEN_WINDOW;
 use crate::metrics::AuthFailure;
 
-/// Who is let in: what their key was given for. Cheap to clone.
+/// What an authenticated requester may do. Cheap to clone.
 #[derive(Clone)]
 pub struct AuthContext {
-    /// The session that they were let in by, if it was one.
+    /// The end of the console session, if the requester used one.
     session: Option<SessionExpiry>,
     identity: AuthIdentity,
 }
 
-/// What somebody was let in for.
+/// The identity of an authenticated requester.
 #[derive(Clone)]
 enum AuthIdentity {
-    /// They have the data directory itself.
+    /// Someone with access to the data directory.
     Owner,
-    /// No key was ever given.
+    /// Anyone, while no key exists.
     Anonymous,
-    /// Their key, which was given for this.
+    /// The holder of an API key with this grant.
     Key(Arc<Grant>),
 }
 
-/// Why nobody is let in.
+/// Why a request is not authenticated or not authorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// There is no key yet, and a web page asks.
+    /// No key exists yet, and the request comes from a foreign web page.
     #[error(
         "this comes from a web page elsewhere, or is for another host; use the console's own pages, or ask as a program: with an \
          API key, or, as long as there is none, on localhost; `muster keys create` makes one"
     )]
     ForeignOrigin,
-    /// There is no key in the request.
+    /// The request has no key.
     #[error("an API key is missing; send it as Authorization: Bearer muster_…, or as X-API-Key")]
     MissingKey,
-    /// There never was such a key.
+    /// No such key was ever created.
     #[error("this is no API key of this service; ask its administrator for one")]
     UnknownKey,
-    /// It was taken away.
+    /// The key was revoked.
     #[error("this API key was revoked; ask the administrator for another")]
     Revoked,
-    /// It is over.
+    /// The key has expired.
     #[error("this API key has expired; ask the administrator for another")]
     Expired,
-    /// Nobody is signed in so, any more.
+    /// The session has ended.
     #[error("you are signed out; sign in with an API key")]
     SignedOut,
-    /// The headers of a token are shown where they open nothing.
+    /// The endpoint does not accept tenant tokens.
     #[error(
         "tenant_id, timestamp and token open the six documented endpoints alone; send an API key here, as \
          Authorization: Bearer muster_…, or as X-API-Key"
     )]
     TokenNotAccepted,
-    /// A token is shown without its tenant.
+    /// The token has no `tenant_id`.
     #[error("the header tenant_id is missing; send the tenant's id with token and timestamp")]
     MissingTenant,
-    /// A token is shown without its time.
+    /// The token has no `timestamp`.
     #[error("the header timestamp is missing; send the Unix time in milliseconds that the token is made with")]
     MissingTimestamp,
-    /// No token is shown with its tenant or time.
+    /// `tenant_id` or `timestamp` came without `token`.
     #[error("the header token is missing; send the MD5 of tenant_id, timestamp and secret in lower-case hex digits")]
     MissingToken,
-    /// The time of a token is none.
+    /// The `timestamp` is not a number.
     #[error("the header timestamp is malformed; it must be the Unix time in milliseconds, digits only")]
     MalformedTimestamp,
-    /// The time of a token is long ago, or yet to come.
+    /// The `timestamp` is too far in the past or future.
     #[error(
         "the header timestamp is more than {} min from now; make a token for each request, from milliseconds, and set the \
          clock", TOKEN_WINDOW.as_secs() / 60
     )]
     StaleTimestamp,
-    /// The token is not what the tenant's secret gives, or there is no such tenant.
+    /// The token was not made with the tenant's secret, or the tenant does not exist.
     #[error(
         "the header token is wrong; it must be the MD5 of tenant_id, timestamp and secret in lower-case hex digits"
     )]
     WrongToken,
-    /// The key of the tenant is over.
+    /// The tenant's key has expired.
     #[error("the key of this tenant has expired; ask the administrator for another")]
     TenantExpired,
-    /// Too many requests of one key, or from one address.
+    /// Too many requests with one key, or from one address.
     #[error("too many requests; send fewer a second, with more accounts in each")]
     RateLimited {
-        /// After how long the next one is taken.
+        /// The time until the next one is accepted.
         wait: Duration,
     },
-    /// It is for something else.
+    /// The role of the key does not allow this.
     #[error("an API key of the role {} does not do this; it takes one of the role {}", .role.name(), .need.allowed_roles())]
     WrongRole {
-        /// Its role.
+        /// The role of the key.
         role: Role,
-        /// What is needed.
+        /// The required permission.
         need: Permission,
     },
-    /// It is bound to some accounts, and this is about others too.
+    /// The key is bound to some accounts, and the request is about all.
     #[error("this API key is bound to some accounts, and this is about all; ask for one account")]
     BoundKey,
-    /// It is bound to other accounts.
+    /// The key is bound to other accounts.
     #[error("{account} is none of the accounts that this API key is bound to")]
     OtherAccount {
-        /// Which account.
+        /// The account of the request.
         account: AccountNumber,
     },
 }
 
 impl AuthError {
-    /// The status of HTTP for it.
+    /// The HTTP status.
     pub fn status(self) -> u16 {
         match self {
             AuthError::MissingKey
@@ -179,7 +179,7 @@ impl AuthError {
         }
     }
 
-    /// The contract's code for it: that of HTTP, or of the family for a token.
+    /// The code in the body, as the contract defines it: the HTTP status, or for a token a code of its own.
     pub fn code(self) -> u16 {
         match self {
             AuthError::StaleTimestamp => 502,
@@ -202,7 +202,7 @@ impl AuthError {
         }
     }
 
-    /// Whether whoever is refused so may have guessed.
+    /// Whether the requester may be guessing keys. Then the response is delayed.
     pub(crate) fn is_guess(self) -> bool {
         matches!(
             self,
@@ -214,7 +214,7 @@ impl AuthError {
         )
     }
 
-    /// What it is counted as, where it is about who asks and not about what they ask.
+    /// The reason label in the metrics; `None` for errors of authorization and rate.
     pub(crate) fn metric_reason(self) -> Option<AuthFailure> {
         match self {
             AuthError::ForeignOrigin => Some(AuthFailure::Foreign),
@@ -237,19 +237,19 @@ impl AuthError {
         }
     }
 
-    /// After how many seconds the same request may be let in, if it may be.
+    /// The value of `Retry-After` in seconds, for rejections that end.
     pub fn retry_after(self) -> Option<u64> {
         if let AuthError::RateLimited { wait } = self { Some(wait.as_secs() + 1) } else { None }
     }
 }
 
 impl AuthContext {
-    /// That of somebody who has the data directory, and so may do everything.
+    /// The context of someone with access to the data directory, who may do everything.
     pub const OWNER: AuthContext = AuthContext { session: None, identity: AuthIdentity::Owner };
-    /// That of anybody while no key was ever given: it is over once one is.
+    /// The context of everyone while no key exists. It ends when the first key is created.
     pub const ANONYMOUS: AuthContext = AuthContext { session: None, identity: AuthIdentity::Anonymous };
 
-    /// What the key was given for, if there is one.
+    /// The grant of the key, if there is a key.
     fn grant(&self) -> Option<&Arc<Grant>> {
         match &self.identity {
             AuthIdentity::Owner | AuthIdentity::Anonymous => None,
@@ -257,17 +257,17 @@ impl AuthContext {
         }
     }
 
-    /// The number of the key; 0 for none.
+    /// The number of the key; 0 without one.
     pub fn key_id(&self) -> u64 {
         self.grant().map_or(0, |grant| grant.id)
     }
 
-    /// What people call the key, and what it is for; none if none is needed.
+    /// The name and role of the key, if there is a key.
     pub fn key_name_and_role(&self) -> Option<(&str, Role)> {
         self.grant().map(|grant| (grant.name.as_str(), grant.role))
     }
 
-    /// Lets nobody through whose key is not enough.
+    /// Fails if the role of the key lacks a permission.
     pub fn require(&self, need: Permission) -> Result<(), AuthError> {
         match self.grant() {
             Some(grant) if !grant.role.has_permission(need) => Err(AuthError::WrongRole { role: grant.role, need }),
@@ -275,22 +275,22 @@ impl AuthContext {
         }
     }
 
-    /// Lets nobody through whose key is bound to other accounts.
+    /// Fails if the key is bound to other accounts.
     pub fn require_account(&self, account: AccountNumber) -> Result<(), AuthError> {
         if self.may_access(account) { Ok(()) } else { Err(AuthError::OtherAccount { account }) }
     }
 
-    /// Lets nobody through whose key is bound to some accounts.
+    /// Fails if the key is bound to some accounts.
     pub fn require_all_accounts(&self) -> Result<(), AuthError> {
         if self.account_prefixes().is_empty() { Ok(()) } else { Err(AuthError::BoundKey) }
     }
 
-    /// Whether the key is for this account too.
+    /// Whether the key covers this account.
     pub fn may_access(&self, account: AccountNumber) -> bool {
         self.grant().is_none_or(|grant| grant.covers(account))
     }
 
-    /// The first digits of the accounts that the key is bound to; none if it is for all.
+    /// The number prefixes of the accounts that the key is bound to; empty if it covers all.
     pub fn account_prefixes(&self) -> &[String] {
         self.grant().map_or(&[], |grant| &grant.accounts)
     }

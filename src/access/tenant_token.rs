@@ -1,5 +1,5 @@
-//! The way in of the contract's family: three headers, which a caller makes anew for each request from its tenant's secret.
-//! Pure.
+//! The authentication that the contract defines: three headers, which a caller makes for each request from its tenant's
+//! secret. Pure.
 
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
@@ -8,18 +8,18 @@ use super::{AuthError, key_text};
 use crate::domain::Timestamp;
 use crate::limits::TOKEN_WINDOW;
 
-/// What the three headers say; none for one that is missing, empty, or no text.
+/// The values of the three headers; `None` for one that is missing, empty, or not text.
 #[derive(Clone, Copy)]
 pub struct TenantToken<'h> {
-    /// `tenant_id`: whose.
+    /// `tenant_id`: the id of the tenant.
     pub tenant: Option<&'h str>,
-    /// `timestamp`: when it was made, in milliseconds of Unix time.
+    /// `timestamp`: when the token was made, in milliseconds of Unix time.
     pub timestamp: Option<&'h str>,
-    /// `token`: the MD5 of both and the secret, in lower-case hexadecimal digits.
+    /// `token`: the MD5 of tenant id, timestamp and secret, in lower-case hexadecimal digits.
     pub token: Option<&'h str>,
 }
 
-/// A token that is whole and of this moment. It proves nothing yet.
+/// A complete token with a recent timestamp. Its proof is not checked yet.
 pub(super) struct FreshToken<'h> {
     pub(super) tenant: &'h str,
     timestamp: &'h str,
@@ -27,7 +27,7 @@ pub(super) struct FreshToken<'h> {
 }
 
 impl<'h> TenantToken<'h> {
-    /// Lets no token through that lacks something, or was not made just now.
+    /// Checks that all headers are present and that the timestamp is within [`TOKEN_WINDOW`] of `now`.
     pub(super) fn check_freshness(self, now: Timestamp) -> Result<FreshToken<'h>, AuthError> {
         let tenant = self.tenant.ok_or(AuthError::MissingTenant)?;
         let timestamp = self.timestamp.ok_or(AuthError::MissingTimestamp)?;
@@ -43,7 +43,7 @@ impl<'h> TenantToken<'h> {
 }
 
 impl FreshToken<'_> {
-    /// Whether it was made with this secret.
+    /// Whether the token was made with this secret. Constant time.
     pub(super) fn matches_secret(&self, secret: &str) -> bool {
         let digest = Md5::new().chain_update(self.tenant).chain_update(self.timestamp).chain_update(secret).finalize();
         let mut expected = [0; 32];
@@ -54,7 +54,7 @@ impl FreshToken<'_> {
     }
 }
 
-/// A secret in the form that the family's have: 32 hexadecimal digits, 128 random bits.
+/// A new tenant secret in the contract's form: 32 hexadecimal digits, 128 random bits.
 pub(super) fn format_tenant_secret(random: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(random[..16].iter().map(|byte| format!("{byte:02x}")).collect())
 }

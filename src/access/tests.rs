@@ -1,4 +1,4 @@
-//! Tests of the keys: who is let in, for what, and until when.
+//! Tests of keys and tokens: who is authenticated, with which permissions, and until when.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -38,7 +38,7 @@ impl KeysFixture {
         KeysFixture { keys, journal, vault, _directory: directory }
     }
 
-    /// The keys as a start finds them.
+    /// The keys after a restart.
     fn reopened(&self) -> ApiKeys {
         ApiKeys::open(&self.journal, Some(self.vault.clone())).unwrap()
     }
@@ -51,11 +51,11 @@ impl KeysFixture {
     ) -> Result<Zeroizing<String>, KeyError> {
         let accounts = accounts.iter().map(|first| (*first).to_owned()).collect();
         let expires = lasts.map(|lasts| clock::now().plus(lasts));
-        let wanted = KeyRequest { name: role.name().to_owned(), role, accounts, expires, tenant: None, secret: None };
-        Ok(self.keys.create(wanted, self.owner()).await?.key.unwrap())
+        let request = KeyRequest { name: role.name().to_owned(), role, accounts, expires, tenant: None, secret: None };
+        Ok(self.keys.create(request, self.owner()).await?.key.unwrap())
     }
 
-    /// Gives a key to a tenant; the secret, if one was drawn.
+    /// Creates a tenant's key. Returns the secret if one was generated.
     async fn create_tenant(
         &self,
         tenant: &str,
@@ -65,48 +65,46 @@ impl KeysFixture {
         let expires = lasts.map(|lasts| clock::now().plus(lasts));
         let (tenant, secret) = (Some(tenant.to_owned()), secret.map(|secret| Zeroizing::new(secret.to_owned())));
         let accounts = vec!["8618".to_owned()];
-        let wanted = KeyRequest { name: "back-end".to_owned(), role: Role::Caller, accounts, expires, tenant, secret };
-        let made = self.keys.create(wanted, self.owner()).await?;
+        let request = KeyRequest { name: "back-end".to_owned(), role: Role::Caller, accounts, expires, tenant, secret };
+        let made = self.keys.create(request, self.owner()).await?;
         assert!(made.key.is_none(), "it has no text");
         Ok(made.secret)
     }
-}
 
-impl KeysFixture {
-    /// Leave of whoever has the data directory.
+    /// Authorization of the owner of the data directory.
     fn owner(&self) -> impl FnOnce() -> Result<Authorization, KeyError> + use<> {
         let owner = requester(&self.keys, AuthContext::OWNER, Permission::Administer);
         move || Ok(owner.authorize()?)
     }
 }
 
-fn requester(keys: &ApiKeys, pass: AuthContext, need: Permission) -> Requester {
-    Requester::new(keys.clone(), pass, need, RequestId(7), "127.0.0.1:40000".to_owned())
+fn requester(keys: &ApiKeys, context: AuthContext, need: Permission) -> Requester {
+    Requester::new(keys.clone(), context, need, RequestId(7), "127.0.0.1:40000".to_owned())
 }
 
-/// The number of a key that is let in, or why it is not.
+/// The number of an accepted key, or the error.
 fn seen(keys: &ApiKeys, key: Option<&str>) -> Result<u64, AuthError> {
-    keys.authenticate_key(key, clock::now()).map(|pass| pass.key_id())
+    keys.authenticate_key(key, clock::now()).map(|context| context.key_id())
 }
 
 #[tokio::test]
 async fn keys_come_and_go_and_outlast_restarts() {
-    let house = KeysFixture::new();
+    let fixture = KeysFixture::new();
     assert!(
-        house.keys.allows_anonymous()
-            && house.keys.authenticate_key(None, clock::now()).unwrap().require(Permission::Administer).is_ok()
+        fixture.keys.allows_anonymous()
+            && fixture.keys.authenticate_key(None, clock::now()).unwrap().require(Permission::Administer).is_ok()
     );
     for (role, accounts, lasts) in
         [(Role::Caller, &[][..], None), (Role::Admin, &["86"], None), (Role::Admin, &[], Some(Duration::from_secs(60)))]
     {
-        let refused = house.create(role, accounts, lasts).await.unwrap_err();
+        let refused = fixture.create(role, accounts, lasts).await.unwrap_err();
         assert!(refused.to_string().starts_with("role must be admin"), "{refused}");
     }
-    let admin = house.create(Role::Admin, &[], None).await.unwrap();
-    let caller = house.create(Role::Caller, &["8618", "44"], None).await.unwrap();
-    let short = house.create(Role::Auditor, &[], Some(Duration::from_secs(60))).await.unwrap();
-    let reopened = house.reopened();
-    for keys in [&house.keys, &reopened] {
+    let admin = fixture.create(Role::Admin, &[], None).await.unwrap();
+    let caller = fixture.create(Role::Caller, &["8618", "44"], None).await.unwrap();
+    let short = fixture.create(Role::Auditor, &[], Some(Duration::from_secs(60))).await.unwrap();
+    let reopened = fixture.reopened();
+    for keys in [&fixture.keys, &reopened] {
         assert_eq!(seen(keys, Some(&admin)), Ok(1));
         assert_eq!(seen(keys, Some(&caller)), Ok(2));
         assert_eq!(seen(keys, None), Err(AuthError::MissingKey));
@@ -119,73 +117,73 @@ async fn keys_come_and_go_and_outlast_restarts() {
         let later = clock::now().plus(Duration::from_secs(60));
         assert_eq!(keys.authenticate_key(Some(&short), later).err(), Some(AuthError::Expired));
     }
-    let shown = serde_json::to_string(&house.keys.list(clock::now())).unwrap();
+    let shown = serde_json::to_string(&fixture.keys.list(clock::now())).unwrap();
     let secret = caller.splitn(3, '_').nth(2).unwrap();
     assert!(shown.contains("8618") && !shown.contains(secret), "{shown}");
 
-    house.keys.revoke(2, house.owner()).await.unwrap();
-    assert_eq!(seen(&house.keys, Some(&caller)), Err(AuthError::Revoked), "at once");
-    assert_eq!(seen(&house.reopened(), Some(&caller)), Err(AuthError::Revoked));
-    assert!(matches!(house.keys.revoke(2, house.owner()).await, Err(KeyError::Conflict(_))));
-    assert!(matches!(house.keys.revoke(7, house.owner()).await, Err(KeyError::NoSuchKey(7))));
-    house.keys.revoke(1, house.owner()).await.unwrap();
-    assert!(!house.keys.allows_anonymous(), "what was locked once stays locked");
+    fixture.keys.revoke(2, fixture.owner()).await.unwrap();
+    assert_eq!(seen(&fixture.keys, Some(&caller)), Err(AuthError::Revoked), "at once");
+    assert_eq!(seen(&fixture.reopened(), Some(&caller)), Err(AuthError::Revoked));
+    assert!(matches!(fixture.keys.revoke(2, fixture.owner()).await, Err(KeyError::Conflict(_))));
+    assert!(matches!(fixture.keys.revoke(7, fixture.owner()).await, Err(KeyError::NoSuchKey(7))));
+    fixture.keys.revoke(1, fixture.owner()).await.unwrap();
+    assert!(!fixture.keys.allows_anonymous(), "what was locked once stays locked");
 }
 
-/// Whoever follows what happens hears no more of it once the key is over; likewise who came in while the door was open.
+/// A context ends when its key does, and an anonymous one when the first key is created.
 #[tokio::test]
-async fn a_pass_ends_with_its_key() {
-    let house = KeysFixture::new();
-    let ended = |pass: AuthContext| {
-        let keys = house.keys.clone();
-        tokio::spawn(async move { keys.wait_until_invalid(pass).await })
+async fn a_context_ends_with_its_key() {
+    let fixture = KeysFixture::new();
+    let ended = |context: AuthContext| {
+        let keys = fixture.keys.clone();
+        tokio::spawn(async move { keys.wait_until_invalid(context).await })
     };
-    let pass = |key: &str| house.keys.authenticate_key(Some(key), clock::now()).unwrap();
-    let of_nobody = ended(house.keys.authenticate_key(None, clock::now()).unwrap());
-    let admin = house.create(Role::Admin, &[], None).await.unwrap();
+    let context = |key: &str| fixture.keys.authenticate_key(Some(key), clock::now()).unwrap();
+    let of_nobody = ended(fixture.keys.authenticate_key(None, clock::now()).unwrap());
+    let admin = fixture.create(Role::Admin, &[], None).await.unwrap();
     of_nobody.await.unwrap();
-    let of_admin = ended(pass(&admin));
-    let short = house.create(Role::Auditor, &[], Some(Duration::from_millis(500))).await.unwrap();
-    ended(pass(&short)).await.unwrap();
-    let other = house.create(Role::Auditor, &[], None).await.unwrap();
-    let of_other = ended(pass(&other));
-    house.keys.revoke(3, house.owner()).await.unwrap();
+    let of_admin = ended(context(&admin));
+    let short = fixture.create(Role::Auditor, &[], Some(Duration::from_millis(500))).await.unwrap();
+    ended(context(&short)).await.unwrap();
+    let other = fixture.create(Role::Auditor, &[], None).await.unwrap();
+    let of_other = ended(context(&other));
+    fixture.keys.revoke(3, fixture.owner()).await.unwrap();
     of_other.await.unwrap();
     assert!(!of_admin.is_finished());
 }
 
 #[tokio::test]
 async fn a_bound_key_sees_its_accounts_alone() {
-    let house = KeysFixture::new();
-    house.create(Role::Admin, &[], None).await.unwrap();
-    let key = house.create(Role::Caller, &["8618", "44"], None).await.unwrap();
-    let pass = house.keys.authenticate_key(Some(&key), clock::now()).unwrap();
+    let fixture = KeysFixture::new();
+    fixture.create(Role::Admin, &[], None).await.unwrap();
+    let key = fixture.create(Role::Caller, &["8618", "44"], None).await.unwrap();
+    let context = fixture.keys.authenticate_key(Some(&key), clock::now()).unwrap();
     let account = |number| AccountNumber::from_stored(number).unwrap();
     for (number, is_seen) in
         [(861_821_726_232, true), (442_079_460_000, true), (861_721_726_232, false), (14_155_550_100, false)]
     {
         assert_eq!(
-            (pass.may_access(account(number)), AuthContext::OWNER.may_access(account(number))),
+            (context.may_access(account(number)), AuthContext::OWNER.may_access(account(number))),
             (is_seen, true),
             "{number}"
         );
-        assert_eq!(pass.require_account(account(number)).is_ok(), is_seen);
+        assert_eq!(context.require_account(account(number)).is_ok(), is_seen);
     }
     assert_eq!(
-        (pass.require_all_accounts(), AuthContext::OWNER.require_all_accounts()),
+        (context.require_all_accounts(), AuthContext::OWNER.require_all_accounts()),
         (Err(AuthError::BoundKey), Ok(()))
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_guess_wait_longer_and_longer_and_nobody_else() {
-    let house = KeysFixture::new();
-    let key = house.create(Role::Admin, &[], None).await.unwrap();
-    let door = Authenticator::new(house.keys.clone(), 1_000);
+async fn only_clients_that_guess_keys_wait_longer_and_longer() {
+    let fixture = KeysFixture::new();
+    let key = fixture.create(Role::Admin, &[], None).await.unwrap();
+    let auth = Authenticator::new(fixture.keys.clone(), 1_000);
     let (guesser, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
     let waited = async |shown: Option<&str>, from| {
         let begun = tokio::time::Instant::now();
-        let is_in = door.authenticate(shown.map_or(Credentials::Anonymous, Credentials::ApiKey), from).await.is_ok();
+        let is_in = auth.authenticate(shown.map_or(Credentials::Anonymous, Credentials::ApiKey), from).await.is_ok();
         (is_in, begun.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
     for guess in 1..=50 {
@@ -199,20 +197,20 @@ async fn those_who_guess_wait_longer_and_longer_and_nobody_else() {
     assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, 1), "it is forgotten");
 }
 
-/// A flood on one key takes nothing from others, and what was let in is what was granted.
+/// A flood with one key takes nothing from others, and exactly the limit is accepted.
 #[tokio::test(start_paused = true)]
 async fn requests_are_counted_by_key_and_by_address() {
-    let house = KeysFixture::new();
+    let fixture = KeysFixture::new();
     let [one, other] =
-        [house.create(Role::Admin, &[], None).await.unwrap(), house.create(Role::Admin, &[], None).await.unwrap()];
-    let door = Authenticator::new(house.keys.clone(), 10);
+        [fixture.create(Role::Admin, &[], None).await.unwrap(), fixture.create(Role::Admin, &[], None).await.unwrap()];
+    let auth = Authenticator::new(fixture.keys.clone(), 10);
     let address = |last| IpAddr::from([192, 0, 2, last]);
     let flood = async |key: Option<&str>, from: u8, requests: u32| {
         let mut let_in = 0;
         for _ in 0..requests {
             let shown = key.map_or(Credentials::Anonymous, Credentials::ApiKey);
             let_in +=
-                u32::from(!matches!(door.authenticate(shown, address(from)).await, Err(AuthError::RateLimited { .. })));
+                u32::from(!matches!(auth.authenticate(shown, address(from)).await, Err(AuthError::RateLimited { .. })));
         }
         let_in
     };
@@ -222,23 +220,23 @@ async fn requests_are_counted_by_key_and_by_address() {
     assert_eq!(flood(Some(&other), 3, 100).await, 10, "another key from another address");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(flood(Some(&one), 4, 100).await, 5, "half a second's");
-    let denied = door.authenticate(Credentials::ApiKey(&one), address(4)).await.err().unwrap();
+    let denied = auth.authenticate(Credentials::ApiKey(&one), address(4)).await.err().unwrap();
     assert_eq!((denied.status(), denied.retry_after()), (429, Some(1)));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(flood(Some(&one), 5, 100).await, 10, "no more than fit at once");
-    // Whoever has a network of IPv6 has one address.
+    // An IPv6 network counts as one address.
     let mut let_in = 0;
     for last in 0..100_u64 {
         let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(last)).into();
         let_in += u32::from(!matches!(
-            door.authenticate(Credentials::Anonymous, from).await,
+            auth.authenticate(Credentials::Anonymous, from).await,
             Err(AuthError::RateLimited { .. })
         ));
     }
     assert_eq!(let_in, 10, "one network");
 }
 
-/// The request of the contract's own example of a webhook, which has no vector for requests; computed by hand:
+/// The values of the contract's webhook example, which has no vector for requests. The token is computed by hand:
 /// `printf '%s' 500975 1666942813620 f9a40a4780f5e1306c46f1c8daecee3b | md5sum`.
 const TENANT: &str = "500975";
 const TENANT_SECRET: &str = "f9a40a4780f5e1306c46f1c8daecee3b";
@@ -246,20 +244,20 @@ const MADE: &str = "1666942813620";
 const TOKEN: &str = "d8669b171c27e29bbc35121f5baf43ae";
 
 #[tokio::test]
-async fn a_token_is_let_in_or_answered_with_the_familys_code() {
-    let house = KeysFixture::new();
-    house.create(Role::Admin, &[], None).await.unwrap();
-    assert!(!house.keys.has_tenants());
-    house.create_tenant(TENANT, Some(TENANT_SECRET), None).await.unwrap();
-    house.create_tenant("other", None, None).await.unwrap();
+async fn a_token_is_accepted_or_gets_the_contracts_code() {
+    let fixture = KeysFixture::new();
+    fixture.create(Role::Admin, &[], None).await.unwrap();
+    assert!(!fixture.keys.has_tenants());
+    fixture.create_tenant(TENANT, Some(TENANT_SECRET), None).await.unwrap();
+    fixture.create_tenant("other", None, None).await.unwrap();
     let made = Timestamp(1_666_942_813_620_000);
     let (early, late) = (Timestamp(made.0 - 300_000_000), Timestamp(made.0 + 300_000_000));
     let (tenant, at, token) = (Some(TENANT), Some(MADE), Some(TOKEN));
     let upper = TOKEN.to_uppercase();
-    for keys in [&house.keys, &house.reopened()] {
+    for keys in [&fixture.keys, &fixture.reopened()] {
         for (tenant, timestamp, token, now, code) in [
             (tenant, at, token, made, 200),
-            (tenant, at, token, made, 200), // again: a token may be used more than once, as in the family
+            (tenant, at, token, made, 200), // again: the contract allows several uses
             (tenant, at, token, early, 200),
             (tenant, at, token, late, 200),
             (tenant, at, token, Timestamp(early.0 - 1), 502),
@@ -271,14 +269,14 @@ async fn a_token_is_let_in_or_answered_with_the_familys_code() {
             (tenant, Some("-1666942813620"), token, made, 519),
             (tenant, Some("+1666942813620"), token, made, 519),
             (tenant, Some("16669428136200000000"), token, made, 519),
-            (tenant, Some("1666942813621"), token, made, 522), // of another moment
-            (tenant, Some("01666942813620"), token, made, 522), // what is signed is the text
+            (tenant, Some("1666942813621"), token, made, 522), // of another time
+            (tenant, Some("01666942813620"), token, made, 522), // the text is signed
             (tenant, at, Some(&upper[..]), made, 522),
             (tenant, at, Some(&TOKEN[1..]), made, 522),
             (tenant, at, Some("token"), made, 522),
             (Some("other"), at, token, made, 522),
             (Some("nobody"), at, token, made, 522),
-            // What an empty secret, and the one that nobody has, would give.
+            // The tokens of an empty secret, and of the dummy secret.
             (Some("nobody"), at, Some("e8d24b74716aa27ceadd8fa6a51b2f8d"), made, 522),
             (Some("nobody"), at, Some("932e4a43f1f7da23e8ac2eaaa0b1ac83"), made, 522),
             (None, at, token, made, 523),
@@ -289,10 +287,10 @@ async fn a_token_is_let_in_or_answered_with_the_familys_code() {
             let shown = keys.authenticate_token(TenantToken { tenant, timestamp, token }, now, now);
             let answered = shown.as_ref().map_or_else(|denied| denied.code(), |_| 200);
             assert_eq!(answered, code, "{tenant:?} {timestamp:?} {token:?} at {now:?}");
-            if let Ok(pass) = shown {
-                let needs = [Permission::Call, Permission::Read].map(|need| pass.require(need).is_ok());
+            if let Ok(context) = shown {
+                let needs = [Permission::Call, Permission::Read].map(|need| context.require(need).is_ok());
                 assert_eq!(
-                    (pass.key_id(), pass.account_prefixes(), needs),
+                    (context.key_id(), context.account_prefixes(), needs),
                     (2, &["8618".to_owned()][..], [true, false])
                 );
             }
@@ -300,12 +298,12 @@ async fn a_token_is_let_in_or_answered_with_the_familys_code() {
     }
 }
 
-/// A tenant's key ends as others do, and its secret with it.
+/// A tenant's key ends as others do, and its secret is erased with it.
 #[tokio::test]
 async fn tenants_come_and_go() {
-    let house = KeysFixture::new();
-    assert!(house.create_tenant(TENANT, None, None).await.unwrap_err().to_string().starts_with("role must be admin"));
-    house.create(Role::Admin, &[], None).await.unwrap();
+    let fixture = KeysFixture::new();
+    assert!(fixture.create_tenant(TENANT, None, None).await.unwrap_err().to_string().starts_with("role must be admin"));
+    fixture.create(Role::Admin, &[], None).await.unwrap();
     let long = "x".repeat(129);
     for (tenant, secret, words) in [
         ("", None, "tenant must be 1 to 64 letters"),
@@ -314,57 +312,57 @@ async fn tenants_come_and_go() {
         (TENANT, Some("1234567890 123456"), "secret must be 16 to 128"),
         (TENANT, Some(&long[..]), "secret must be 16 to 128"),
     ] {
-        let refused = house.create_tenant(tenant, secret, None).await.unwrap_err().to_string();
+        let refused = fixture.create_tenant(tenant, secret, None).await.unwrap_err().to_string();
         assert!(refused.starts_with(words), "{refused}");
     }
     let token = |keys: &ApiKeys, secret: &str, now: Timestamp| {
         let at = (now.0 / 1_000).to_string();
         let token: String = Md5::digest(format!("{TENANT}{at}{secret}")).iter().map(|it| format!("{it:02x}")).collect();
         let shown = TenantToken { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
-        keys.authenticate_token(shown, now, now).map(|pass| pass.key_id())
+        keys.authenticate_token(shown, now, now).map(|context| context.key_id())
     };
     let (now, lasts) = (clock::now(), Duration::from_secs(600));
-    let secret = house.create_tenant(TENANT, None, Some(lasts)).await.unwrap().unwrap();
+    let secret = fixture.create_tenant(TENANT, None, Some(lasts)).await.unwrap().unwrap();
     assert!(secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "as the family's are");
-    assert_eq!(token(&house.keys, &secret, now), Ok(2));
+    assert_eq!(token(&fixture.keys, &secret, now), Ok(2));
     assert_eq!(
-        seen(&house.keys, Some("muster_2_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+        seen(&fixture.keys, Some("muster_2_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
         Err(AuthError::UnknownKey)
     );
-    let twice = house.create_tenant(TENANT, None, None).await.unwrap_err().to_string();
+    let twice = fixture.create_tenant(TENANT, None, None).await.unwrap_err().to_string();
     assert_eq!(twice, "the tenant 500975 has the API key 2 already; revoke that one first");
-    let shown = serde_json::to_string(&house.keys.list(now)).unwrap();
+    let shown = serde_json::to_string(&fixture.keys.list(now)).unwrap();
     assert!(shown.contains(TENANT) && !shown.contains(secret.as_str()), "{shown}");
 
-    house.keys.revoke(2, house.owner()).await.unwrap();
-    assert_eq!(house.vault.tenant_key_ids().unwrap(), [0; 0], "it is erased");
-    assert_eq!(token(&house.keys, &secret, now), Err(AuthError::WrongToken), "at once");
-    assert_eq!(token(&house.reopened(), &secret, now), Err(AuthError::WrongToken));
-    assert_eq!(token(&house.keys, &"0".repeat(32), now), Err(AuthError::WrongToken), "what it is held against instead");
-    assert_eq!(house.create_tenant(TENANT, Some(&secret), None).await.unwrap(), None, "what is known is not told");
-    assert_eq!(token(&house.keys, &secret, now), Ok(3));
-    // What a crash in the middle leaves, and a start without the master key.
-    house.vault.put_tenant_secret(2, "left by a revocation").unwrap();
-    house.vault.put_tenant_secret(9, "left by a creation").unwrap();
-    let locked = ApiKeys::open(&house.journal, None).unwrap();
+    fixture.keys.revoke(2, fixture.owner()).await.unwrap();
+    assert_eq!(fixture.vault.tenant_key_ids().unwrap(), [0; 0], "it is erased");
+    assert_eq!(token(&fixture.keys, &secret, now), Err(AuthError::WrongToken), "at once");
+    assert_eq!(token(&fixture.reopened(), &secret, now), Err(AuthError::WrongToken));
+    assert_eq!(token(&fixture.keys, &"0".repeat(32), now), Err(AuthError::WrongToken), "the dummy secret");
+    assert_eq!(fixture.create_tenant(TENANT, Some(&secret), None).await.unwrap(), None, "what is known is not told");
+    assert_eq!(token(&fixture.keys, &secret, now), Ok(3));
+    // Secrets that a crash leaves, and a start without the master key.
+    fixture.vault.put_tenant_secret(2, "left by a revocation").unwrap();
+    fixture.vault.put_tenant_secret(9, "left by a creation").unwrap();
+    let locked = ApiKeys::open(&fixture.journal, None).unwrap();
     assert_eq!(token(&locked, &secret, now), Err(AuthError::WrongToken));
-    assert_eq!(house.vault.tenant_key_ids().unwrap(), [2, 3, 9]);
-    assert_eq!(token(&house.reopened(), &secret, now), Ok(3));
-    assert_eq!(house.vault.tenant_key_ids().unwrap(), [3]);
+    assert_eq!(fixture.vault.tenant_key_ids().unwrap(), [2, 3, 9]);
+    assert_eq!(token(&fixture.reopened(), &secret, now), Ok(3));
+    assert_eq!(fixture.vault.tenant_key_ids().unwrap(), [3]);
 }
 
-/// Wrong tokens are answered later and later, as wrong keys are; a clock that is wrong is no guess.
+/// Wrong tokens are delayed longer and longer, as wrong keys are. A wrong clock does not count as a guess.
 #[tokio::test(start_paused = true)]
-async fn those_who_guess_tokens_wait_too() {
-    let house = KeysFixture::new();
-    house.create(Role::Admin, &[], None).await.unwrap();
-    house.create_tenant(TENANT, None, None).await.unwrap();
-    let door = Authenticator::new(house.keys.clone(), 1_000);
+async fn clients_that_guess_tokens_wait_too() {
+    let fixture = KeysFixture::new();
+    fixture.create(Role::Admin, &[], None).await.unwrap();
+    fixture.create_tenant(TENANT, None, None).await.unwrap();
+    let auth = Authenticator::new(fixture.keys.clone(), 1_000);
     let now = (clock::now().0 / 1_000).to_string();
     let waited = async |tenant: &str, timestamp: &str| {
         let (begun, token) = (tokio::time::Instant::now(), Some(TOKEN));
         let shown = Credentials::TenantToken(TenantToken { tenant: Some(tenant), timestamp: Some(timestamp), token });
-        let code = door.authenticate(shown, "192.0.2.1".parse().unwrap()).await.err().unwrap().code();
+        let code = auth.authenticate(shown, "192.0.2.1".parse().unwrap()).await.err().unwrap().code();
         (code, begun.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
     assert_eq!(waited(TENANT, &now).await, (522, 1));
@@ -392,7 +390,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_key_is_read_as_none(text in "(muster_)?[0-9_]{0,24}[A-Za-z0-9_=+/é-]{0,60}") {
+    fn a_text_that_is_not_a_key_is_rejected(text in "(muster_)?[0-9_]{0,24}[A-Za-z0-9_=+/é-]{0,60}") {
         let written = |(id, _)| text.starts_with(&format!("muster_{id}_"));
         prop_assert!(key_text::parse_key(&text).is_none_or(written), "{}", text);
     }

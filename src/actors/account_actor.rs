@@ -1,4 +1,4 @@
-//! The actor of one account: recover, decide, append, evolve, then what follows.
+//! The actor of one account: recover, decide, append, evolve, then start effects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,60 +22,60 @@ use crate::metrics::{CommandKind, CommandOutcome};
 pub(super) struct AccountActor {
     account: AccountNumber,
     dependencies: Arc<ActorDependencies>,
-    /// None until the first question: then it is recovered from the journal.
+    /// `None` until the first request, which recovers it from the journal.
     state: Option<Account>,
     /// Events since the last snapshot.
     since_snapshot: u64,
-    /// Whether the agenda may hold a deadline of this account.
+    /// Whether the deadline queue may hold a deadline of this account.
     has_deadlines: bool,
-    /// What was handed to the gateway and is still outstanding.
+    /// The pending effects that were dispatched to the gateway.
     dispatched: Vec<PendingEffect>,
 }
 
-/// What all actors share.
+/// The dependencies that all actors share.
 pub(super) struct ActorDependencies {
     pub(super) journal: Journal,
     pub(super) gateway: Arc<dyn GatewayPort>,
     pub(super) deadlines: Arc<DeadlineQueue>,
     pub(super) coming_timeout: Duration,
-    /// How long after the first drop in a row an account is brought back; none if it is not.
+    /// The reconnect wait after the first drop in a row; `None` if dropped accounts are not reconnected.
     pub(super) reconnect_wait: Option<Duration>,
     pub(super) routing: GatewayRouting,
-    /// What tells the time of events. Deadlines go by elapsed time.
+    /// The clock for timestamps of events. Deadlines use elapsed time.
     pub(super) now: Clock,
 }
 
-/// A question to an actor.
+/// A request to an actor.
 #[derive(Clone)]
 pub(super) enum AccountRequest {
-    /// Carry out a command.
+    /// Execute a command.
     Execute {
-        /// Which. Shared, because it is asked again if the actor ends.
+        /// The command. Shared, because it is sent again if the actor ends.
         command: Arc<Command>,
-        /// Who asks.
+        /// The requester.
         origin: Origin,
-        /// Its span, if somebody collects it.
+        /// Its span, if spans are collected.
         span: Span,
     },
-    /// Take up what is outstanding. Recovery does it, so there is nothing else to do.
+    /// Dispatch pending effects. Recovery does this, so the request needs no further work.
     Dispatch,
-    /// Hand what is outstanding to the gateway once more: it may have lost it.
+    /// Dispatch pending effects to the gateway again, because it may have lost them.
     Redispatch,
 }
 
-/// A question with the place for its answer. The answer's place is dropped if the actor ends.
+/// A request with its reply channel. If the actor ends, the channel is dropped.
 pub(super) struct AccountMessage {
     pub(super) request: AccountRequest,
-    /// Where in the journal its events are to stand, if that is decided already.
+    /// The slot in the journal for its events, if it is reserved already.
     pub(super) slot: Option<AppendSlot>,
     pub(super) reply: oneshot::Sender<Result<CommandResult, Error>>,
     pub(super) guard: RequestGuard,
 }
 
-/// Asks an idle actor to end.
+/// Asks an idle actor to stop.
 pub(super) struct Retire;
 
-/// What an actor does next about a question.
+/// The actor's next step for a request.
 enum Decision {
     Reply(Result<CommandResult, Error>),
     Append(AppendRequest),
@@ -93,7 +93,7 @@ impl AccountRequest {
         }
     }
 
-    /// What it is counted as, if it is a command.
+    /// Its metric label, if it is a command.
     pub(super) fn kind(&self) -> Option<CommandKind> {
         match self {
             AccountRequest::Execute { command, .. } => Some((&**command).into()),
@@ -114,17 +114,17 @@ impl AccountActor {
         }
     }
 
-    /// What to do about `ask`. Nothing has happened yet.
-    fn decide_request(&mut self, ask: AccountRequest) -> Result<Decision, journal::Error> {
+    /// Decides a request. Nothing has been changed yet.
+    fn decide_request(&mut self, request: AccountRequest) -> Result<Decision, journal::Error> {
         let choice = self.dependencies.routing.choice_for(self.account);
-        if let AccountRequest::Redispatch = ask {
+        if let AccountRequest::Redispatch = request {
             self.dispatched.clear();
         }
         self.recover()?;
-        // Just set.
+        // Set just above.
         let state = self.state.as_ref().ok_or(journal::Error::Closed)?;
         let at = (self.dependencies.now)();
-        let (decided, origin) = match ask {
+        let (decided, origin) = match request {
             AccountRequest::Dispatch | AccountRequest::Redispatch => (Ok(vec![]), Origin::SERVICE),
             AccountRequest::Execute { command, origin, .. } => match decide(state, &command, at, choice) {
                 Ok(events) if !events.is_empty() && self.is_late(&command) => {
@@ -154,20 +154,20 @@ impl AccountActor {
             if events_read > SNAPSHOT_EVERY {
                 self.save_snapshot();
             }
-            // What is decided first may ask for a deadline.
+            // Decisions may depend on deadlines.
             self.update_deadlines();
         }
         Ok(())
     }
 
-    /// Whether a code comes after its registration's deadline. The command that ends the registration may stand behind it
+    /// Whether a code comes after its registration's deadline. The command that ends the registration may be behind it
     /// in the mailbox.
     fn is_late(&self, command: &Command) -> bool {
         let left = || self.dependencies.deadlines.left(self.account, DeadlineKind::Registration);
         matches!(command, Command::SubmitCode { .. }) && left().is_none_or(|left| left.is_zero())
     }
 
-    /// Goes on after a commit.
+    /// Applies committed events.
     fn apply_commit(&mut self, records: &[JournalRecord]) {
         let Some(state) = &mut self.state else { return };
         records.iter().filter_map(JournalRecord::account_event).for_each(|(_, event)| state.evolve(event));
@@ -178,29 +178,30 @@ impl AccountActor {
         }
     }
 
-    /// What follows from the state: deadlines, then what the gateway owes. Both once a question is decided, so that a
-    /// deadline that has passed is heeded before anything is asked of the gateway again. Whoever recovers an account
-    /// comes here too: its last actor may have ended before it did.
+    /// Starts what follows from the state: deadlines, then pending effects. Both wait until a request is decided, so
+    /// that a passed deadline is handled before the gateway is asked again. A recovered actor does this too, because
+    /// its predecessor may have ended before it did.
     fn start_effects(&mut self) {
         self.update_deadlines();
         let Some(state) = &self.state else { return };
         let outstanding = state.pending_effects();
-        for owed in outstanding.iter().filter(|owed| !self.dispatched.contains(owed)) {
-            self.dependencies.journal.metrics().gateway_calls.with(owed.into()).inc();
-            let span = spans::gateway_span(self.account, owed);
-            let left = self.dependencies.deadlines.left(self.account, owed.into()).unwrap_or_default();
-            span.in_scope(|| self.dependencies.gateway.dispatch(self.account, state, owed, left));
+        for effect in outstanding.iter().filter(|effect| !self.dispatched.contains(effect)) {
+            self.dependencies.journal.metrics().gateway_calls.with(effect.into()).inc();
+            let span = spans::gateway_span(self.account, effect);
+            let left = self.dependencies.deadlines.left(self.account, effect.into()).unwrap_or_default();
+            span.in_scope(|| self.dependencies.gateway.dispatch(self.account, state, effect, left));
         }
         self.dispatched = outstanding;
     }
 
-    /// Brings the agenda in line with the state.
+    /// Updates the deadline queue from the state.
     fn update_deadlines(&mut self) {
         let Some(state) = &self.state else { return };
-        let ActorDependencies { deadlines: agenda, gateway, coming_timeout, reconnect_wait, now, .. } =
+        let ActorDependencies { deadlines: queue, gateway, coming_timeout, reconnect_wait, now, .. } =
             &*self.dependencies;
         let since_version = state.online_status_version;
-        // A start without the settings of its gateway must not end a wish to be online; the next start carries it out.
+        // A start without the settings of its gateway must not cancel a request to be online; the next start carries it
+        // out.
         let is_kept = state.online_status == OnlineStatus::OnlineComing && !gateway.is_set_up(state.gateway);
         let reconnect_wait = reconnect_wait.filter(|_| state.is_dropped());
         let deadlines = AccountDeadlines {
@@ -215,12 +216,12 @@ impl AccountActor {
         };
         if self.has_deadlines || !deadlines.is_empty() {
             self.has_deadlines = !deadlines.is_empty();
-            agenda.set(self.account, deadlines);
+            queue.set(self.account, deadlines);
         }
     }
 
-    /// A snapshot is a cache: if it cannot be written, the next recovery reads more, and the store's failure is told
-    /// by the next append.
+    /// A snapshot is a cache. If it cannot be written, the next recovery reads more, and the next append reports the
+    /// store's failure.
     fn save_snapshot(&mut self) {
         let Some(state) = &self.state else { return };
         match self.dependencies.journal.save_snapshot(self.account, state) {
@@ -245,27 +246,27 @@ impl Actor for AccountActor {
 impl Handler<AccountMessage> for AccountActor {
     type Result = AtomicResponse<AccountActor, ()>;
 
-    /// Atomic: until the events of one question are durable, the mailbox is not read.
-    fn handle(&mut self, asked: AccountMessage, context: &mut Context<AccountActor>) -> Self::Result {
-        let AccountMessage { request: ask, slot: turn, reply: answer, guard: ticket } = asked;
-        ticket.record_wait();
-        let command = ask.span();
-        let append = match self.decide_request(ask) {
+    /// Atomic: the actor reads no further message until the events of this request are durable.
+    fn handle(&mut self, message: AccountMessage, context: &mut Context<AccountActor>) -> Self::Result {
+        let AccountMessage { request, slot, reply, guard } = message;
+        guard.record_wait();
+        let command = request.span();
+        let append = match self.decide_request(request) {
             Ok(Decision::Append(append)) => append,
             Ok(Decision::Reply(outcome)) => {
-                send_reply(outcome, ticket, answer, context);
+                send_reply(outcome, guard, reply, context);
                 return AtomicResponse::new(Box::pin(fut::ready(())));
             }
             Err(error) => {
-                send_reply(Err(Error::Journal(Arc::new(error))), ticket, answer, context);
+                send_reply(Err(Error::Journal(Arc::new(error))), guard, reply, context);
                 return AtomicResponse::new(Box::pin(fut::ready(())));
             }
         };
         let commit = spans::commit_span(&command, &append);
         let journal = self.dependencies.journal.clone();
         let appended = async move {
-            match turn {
-                Some(turn) => turn.append(append).await,
+            match slot {
+                Some(slot) => slot.append(append).await,
                 None => journal.append(append).await,
             }
         };
@@ -278,29 +279,29 @@ impl Handler<AccountMessage> for AccountActor {
                 }
                 Err(error) => Err(Error::Journal(Arc::new(error))),
             };
-            send_reply(outcome, ticket, answer, context);
+            send_reply(outcome, guard, reply, context);
         })))
     }
 }
 
-/// Answers a question. An actor that failed ends: what is in the journal now is not known here, so the next one reads
-/// it. The ticket goes first, so that whoever reads the answer can ask that next one at once.
+/// Replies to a request. A failed actor stops: it no longer knows what the journal holds, so its successor reads that.
+/// The guard is released first, so that a caller that reads the reply can at once reach the successor.
 fn send_reply(
     outcome: Result<CommandResult, Error>,
-    ticket: RequestGuard,
-    answer: oneshot::Sender<Result<CommandResult, Error>>,
+    guard: RequestGuard,
+    reply: oneshot::Sender<Result<CommandResult, Error>>,
     context: &mut Context<AccountActor>,
 ) {
     match &outcome {
-        Ok(Ok(_)) => ticket.complete(CommandOutcome::Accepted),
-        Ok(Err(_)) => ticket.complete(CommandOutcome::Refused),
+        Ok(Ok(_)) => guard.complete(CommandOutcome::Accepted),
+        Ok(Err(_)) => guard.complete(CommandOutcome::Refused),
         Err(error) => {
             context.stop();
-            ticket.fail(if error.is_conflict() { CommandOutcome::Conflict } else { CommandOutcome::Failed });
+            guard.fail(if error.is_conflict() { CommandOutcome::Conflict } else { CommandOutcome::Failed });
         }
     }
-    // A caller that no longer waits was told nothing; its command is done all the same.
-    let _gone = answer.send(outcome);
+    // The caller stopped waiting; its command is executed all the same.
+    let _gone = reply.send(outcome);
 }
 
 impl Handler<Retire> for AccountActor {

@@ -1,4 +1,4 @@
-//! Which actors are active, on which arbiter, and which of them may go.
+//! Which actors are active, on which arbiter, and which may be retired.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ pub(super) struct ActorRegistry {
 
 struct RegistryInner {
     actors: DashMap<AccountNumber, Arc<ActiveActor>>,
-    /// The size of `actors`, without a look into all its shards.
+    /// The size of `actors`, kept apart so that reading it need not visit all shards.
     active_count: AtomicUsize,
     max_active: usize,
     idle_after: Duration,
@@ -33,31 +33,30 @@ struct RegistryInner {
     arbiters: Vec<ArbiterHandle>,
     system: System,
     started: Instant,
-    /// Until when no room is looked for, in milliseconds after the start: a moment ago all actors were at work.
+    /// No eviction before this time, in milliseconds after the start: the last attempt found all actors busy.
     eviction_paused_until: AtomicU64,
 }
 
 /// One active actor.
 struct ActiveActor {
     address: Addr<AccountActor>,
-    /// Questions that it is not done with. Raised only under the lock of the actor's shard.
+    /// Requests in progress. Raised only under the lock of the actor's shard.
     in_flight: AtomicU32,
-    /// When it was last done with one, in milliseconds after the registry was started.
+    /// When it last completed a request, in milliseconds after the registry's start.
     last_used: AtomicU64,
 }
 
-/// What lets commands in, as many as it counts; shared by the commands of one request.
+/// Permits for as many commands as it counts; the commands of one request share it.
 pub(super) type CommandPermit = Arc<OwnedSemaphorePermit>;
 
-/// Goes with a question until the actor is done with it, whoever still waits for the answer: a caller may hang up, and
-/// its command is carried out all the same. An actor that drops it undone has failed, and is forgotten. What comes of a
-/// command is counted where its ticket ends.
+/// Accompanies a request until the actor completes it, even if the caller hangs up. An actor that drops the guard
+/// unfinished has failed, and is evicted. The guard also counts the outcome of a command when it ends.
 pub(super) struct RequestGuard {
     registry: ActorRegistry,
     account: AccountNumber,
     active: Arc<ActiveActor>,
     is_done: bool,
-    /// None for what is no command.
+    /// `None` if the request is not a command.
     kind: Option<CommandKind>,
     outcome: CommandOutcome,
     requested_at: Instant,
@@ -65,9 +64,9 @@ pub(super) struct RequestGuard {
 }
 
 impl ActorRegistry {
-    /// Starts an arbiter per core, and the sweeper that retires idle actors.
+    /// Starts one arbiter per core, and the sweeper that retires idle actors.
     pub(super) fn start(
-        surroundings: ActorDependencies,
+        dependencies: ActorDependencies,
         settings: &config::ActorSettings,
     ) -> Result<ActorRegistry, Error> {
         let (system, arbiters) = start_arbiters()?;
@@ -77,7 +76,7 @@ impl ActorRegistry {
                 active_count: AtomicUsize::new(0),
                 max_active: settings.max_active,
                 idle_after: settings.idle_after,
-                dependencies: Arc::new(surroundings),
+                dependencies: Arc::new(dependencies),
                 arbiters,
                 system,
                 started: Instant::now(),
@@ -97,57 +96,57 @@ impl ActorRegistry {
         Ok(registry)
     }
 
-    /// Puts `ask` into the account's mailbox at once; what is returned waits for the answer, and is none if the actor
-    /// ended without one.
+    /// Puts `request` into the account's mailbox at once; the returned future waits for the reply. The reply is `None` if
+    /// the actor ended without one.
     pub(super) fn send_request(
         &self,
         account: AccountNumber,
-        ask: AccountRequest,
-        turn: Option<AppendSlot>,
+        request: AccountRequest,
+        slot: Option<AppendSlot>,
         permit: Option<CommandPermit>,
     ) -> impl Future<Output = Option<Result<CommandResult, Error>>> + use<> {
         let active = self.inner.acquire(account);
-        let (answer, answered) = oneshot::channel();
-        let ticket = RequestGuard {
+        let (reply, replied) = oneshot::channel();
+        let guard = RequestGuard {
             registry: self.clone(),
             account,
             active: active.clone(),
             is_done: false,
-            kind: ask.kind(),
+            kind: request.kind(),
             outcome: CommandOutcome::Failed,
             requested_at: Instant::now(),
             _permit: permit,
         };
-        // Not `send`, which parks questions beyond the mailbox's size with the caller and so loses their order. What
-        // is under way is bounded by permits (see `Accounts`), not here.
-        active.address.do_send(AccountMessage { request: ask, slot: turn, reply: answer, guard: ticket });
-        async move { answered.await.ok() }
+        // Not `send`: beyond the mailbox's size it parks requests with the caller, and so loses their order. Permits
+        // bound what is in flight (see `Accounts`).
+        active.address.do_send(AccountMessage { request, slot, reply, guard });
+        async move { replied.await.ok() }
     }
 
     pub(super) fn active_count(&self) -> usize {
         self.inner.active_count.load(Ordering::Relaxed)
     }
 
-    /// Ends the arbiters.
+    /// Stops the arbiters.
     pub(super) fn stop(&self) {
         self.inner.system.stop();
     }
 }
 
 impl RequestGuard {
-    /// The actor begins with the question.
+    /// Records the wait: the actor begins with the request.
     pub(super) fn record_wait(&self) {
         if self.kind.is_some() {
             self.registry.inner.metrics().command_wait.observe_duration(self.requested_at.elapsed());
         }
     }
 
-    /// The actor is done with the question, and ready for the next.
+    /// Completes the request: the actor is ready for the next one.
     pub(super) fn complete(mut self, outcome: CommandOutcome) {
         (self.is_done, self.outcome) = (true, outcome);
     }
 
-    /// The actor ends over the question.
+    /// Fails the request: the actor stops.
     pub(super) fn fail(mut self, outcome: CommandOutcome) {
         self.outcome = outcome;
     }
@@ -162,13 +161,13 @@ impl Drop for RequestGuard {
             is_done,
             kind,
             outcome,
-            requested_at: asked,
+            requested_at,
             _permit,
         } = self;
         if let Some(kind) = *kind {
             let metrics = inner.metrics();
             metrics.commands.with((kind, *outcome)).inc();
-            metrics.command_seconds.with(kind).observe_duration(asked.elapsed());
+            metrics.command_seconds.with(kind).observe_duration(requested_at.elapsed());
         }
         if !*is_done {
             inner.evict(*account, active);
@@ -179,7 +178,7 @@ impl Drop for RequestGuard {
 }
 
 impl RegistryInner {
-    /// The account's actor, started if there is none, with one more question in flight.
+    /// The account's actor, with one more request in flight. Starts it if there is none.
     fn acquire(&self, account: AccountNumber) -> Arc<ActiveActor> {
         if let Some(active) = self.actors.get(&account) {
             active.in_flight.fetch_add(1, Ordering::Acquire);
@@ -191,8 +190,8 @@ impl RegistryInner {
         let entry = self.actors.entry(account).or_insert_with(|| {
             self.active_count.fetch_add(1, Ordering::Relaxed);
             self.metrics().actors_started.inc();
-            let surroundings = self.dependencies.clone();
-            let actor = AccountActor::new(account, surroundings);
+            let dependencies = self.dependencies.clone();
+            let actor = AccountActor::new(account, dependencies);
             let address = AccountActor::start_in_arbiter(self.arbiter_of(account), |_| actor);
             Arc::new(ActiveActor {
                 address,
@@ -204,14 +203,14 @@ impl RegistryInner {
         entry.clone()
     }
 
-    /// Forgets an actor that ended, unless another has taken its place.
+    /// Evicts an actor that ended, unless another has replaced it.
     fn evict(&self, account: AccountNumber, ended: &Arc<ActiveActor>) {
         if self.actors.remove_if(&account, |_, active| Arc::ptr_eq(active, ended)).is_some() {
             self.active_count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Retires the actors that had nothing to do for the configured time.
+    /// Retires the actors that were idle for the configured time.
     fn retire_idle(&self) {
         let idle_after = u64::try_from(self.idle_after.as_millis()).unwrap_or(u64::MAX);
         let Some(before) = self.elapsed_ms().checked_sub(idle_after) else { return };
@@ -220,8 +219,8 @@ impl RegistryInner {
         }
     }
 
-    /// Makes room: retires the part of the actors that had nothing to do for longest. One at work is never retired, so
-    /// the bound is exceeded when more commands than that are under way.
+    /// Retires the actors that were idle for longest, to make space. A busy actor is never retired, so more commands in
+    /// flight than actors exceed the bound.
     fn retire_oldest(&self) {
         if self.elapsed_ms() < self.eviction_paused_until.load(Ordering::Relaxed) {
             return;
@@ -238,14 +237,14 @@ impl RegistryInner {
         idle.into_iter().for_each(|(account, _)| self.retire(account));
     }
 
-    /// The actors with nothing to do, and since when.
+    /// The idle actors, and since when each is idle.
     fn idle(&self) -> Vec<(AccountNumber, u64)> {
         let is_idle = |active: &ActiveActor| active.in_flight.load(Ordering::Acquire) == 0;
         let entries = self.actors.iter().filter(|entry| is_idle(entry.value()));
         entries.map(|entry| (*entry.key(), entry.last_used.load(Ordering::Relaxed))).collect()
     }
 
-    /// Retires one actor, unless it was asked something in the meantime.
+    /// Retires one actor, unless it got a request in the meantime.
     fn retire(&self, account: AccountNumber) {
         let is_idle = |_: &AccountNumber, active: &Arc<ActiveActor>| active.in_flight.load(Ordering::Acquire) == 0;
         if let Some((_, active)) = self.actors.remove_if(&account, is_idle) {
@@ -256,7 +255,7 @@ impl RegistryInner {
     }
 
     fn arbiter_of(&self, account: AccountNumber) -> &ArbiterHandle {
-        // Neighbouring numbers come in one batch; the multiplication (by 2^64 over the golden ratio) spreads them.
+        // A batch often has consecutive numbers; the multiplication (by 2^64 over the golden ratio) spreads them.
         let spread = account.get().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         &self.arbiters[spread as usize % self.arbiters.len()]
     }
@@ -270,7 +269,7 @@ impl RegistryInner {
     }
 }
 
-/// Starts an actix system on a thread of its own, with an arbiter per core.
+/// Starts an actix system on its own thread, with one arbiter per core.
 fn start_arbiters() -> Result<(System, Vec<ArbiterHandle>), Error> {
     let (started, on_start) = std::sync::mpsc::channel();
     let run = move || {

@@ -1,6 +1,6 @@
-//! The deadlines of accounts: the watchdog of `-coming` states, the end of registrations, the return of the dropped.
+//! The deadlines of accounts: `-coming` states, registrations, and reconnects of dropped accounts.
 //!
-//! By the monotonic clock: a wall clock that is set does not end what has only begun.
+//! They use the monotonic clock: setting the wall clock ends none early.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,34 +11,34 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{AccountNumber, Command, PendingEffect};
 
-/// All deadlines. It outlives the actors, which may be retired while their accounts wait.
+/// All deadlines. The queue outlives the actors, which may be retired while their accounts wait.
 #[derive(Default)]
 pub(super) struct DeadlineQueue {
     entries: Mutex<DeadlineIndex>,
     changed: Notify,
 }
 
-/// A moment, and what is asked of the account then.
+/// A point in time, and the command for the account at that time.
 #[derive(Clone, Debug)]
 pub(super) struct Deadline {
     end: Instant,
-    /// When the account is asked: at the end, or later if it could not be.
+    /// When the command is sent: at the end, or later if that failed.
     due: Instant,
     command: Command,
 }
 
-/// What one account waits for.
+/// The deadlines of one account.
 #[derive(Default)]
 pub(super) struct AccountDeadlines {
     /// For the gateway to bring it online or offline.
     pub(super) transition: Option<Deadline>,
-    /// To be brought back.
+    /// For the reconnect.
     pub(super) reconnect: Option<Deadline>,
-    /// For a code that is accepted.
+    /// For an accepted code.
     pub(super) registration: Option<Deadline>,
 }
 
-/// Which of them.
+/// The kind of a deadline.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum DeadlineKind {
     Transition,
@@ -48,19 +48,20 @@ pub(super) enum DeadlineKind {
 
 #[derive(Default)]
 struct DeadlineIndex {
-    /// Those that were taken too, until the account waits no more: another actor of it must not begin them anew.
+    /// Includes deadlines that were taken, until the account stops waiting: another actor of the account must not
+    /// restart them.
     by_account: HashMap<(AccountNumber, DeadlineKind), Deadline>,
-    /// Those that are still to be taken.
+    /// Deadlines not yet taken.
     by_time: BTreeSet<(Instant, AccountNumber, DeadlineKind)>,
 }
 
 impl DeadlineQueue {
-    /// Sets or clears the deadlines of an account. One that is there already for the same command keeps its moment.
+    /// Sets or clears the deadlines of an account. A deadline that exists for the same command keeps its time.
     pub(super) fn set(&self, account: AccountNumber, deadlines: AccountDeadlines) {
-        let AccountDeadlines { transition: coming, reconnect: dropped, registration } = deadlines;
+        let AccountDeadlines { transition, reconnect, registration } = deadlines;
         let kinds = [
-            (DeadlineKind::Transition, coming),
-            (DeadlineKind::Reconnect, dropped),
+            (DeadlineKind::Transition, transition),
+            (DeadlineKind::Reconnect, reconnect),
             (DeadlineKind::Registration, registration),
         ];
         let mut entries = self.lock();
@@ -73,13 +74,13 @@ impl DeadlineQueue {
         }
     }
 
-    /// How long until a deadline of an account; none if it has none of this kind.
+    /// How long until a deadline of an account; `None` without a deadline of this kind.
     pub(super) fn left(&self, account: AccountNumber, kind: DeadlineKind) -> Option<Duration> {
         let end = self.lock().by_account.get(&(account, kind)).map(|deadline| deadline.end);
         end.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// Has a deadline that was taken and could not be heeded taken once more, unless the account waits for it no more.
+    /// Schedules a taken deadline again whose command failed, unless the account no longer waits for it.
     pub(super) fn reschedule(&self, account: AccountNumber, command: &Command, wait: Duration) {
         let kind = match command {
             Command::Reconnect { .. } => DeadlineKind::Reconnect,
@@ -97,9 +98,11 @@ impl DeadlineQueue {
             | Command::CallProvider { .. } => DeadlineKind::Transition,
         };
         let mut entries = self.lock();
-        if let Some(there) = entries.by_account.get_mut(&(account, kind)).filter(|there| there.command == *command) {
-            there.due = Instant::now() + wait;
-            let due = there.due;
+        if let Some(existing) =
+            entries.by_account.get_mut(&(account, kind)).filter(|existing| existing.command == *command)
+        {
+            existing.due = Instant::now() + wait;
+            let due = existing.due;
             entries.by_time.insert((due, account, kind));
             self.changed.notify_one();
         }
@@ -130,7 +133,7 @@ impl DeadlineQueue {
 }
 
 impl Deadline {
-    /// A deadline so long from now.
+    /// A deadline `wait` from now.
     pub(super) fn in_future(wait: Duration, command: Command) -> Deadline {
         let end = Instant::now() + wait;
         Deadline { end, due: end, command }
@@ -144,9 +147,9 @@ impl AccountDeadlines {
 }
 
 impl From<&PendingEffect> for DeadlineKind {
-    /// The deadline of what a gateway owes.
-    fn from(owed: &PendingEffect) -> DeadlineKind {
-        match owed {
+    /// The deadline of a pending effect.
+    fn from(effect: &PendingEffect) -> DeadlineKind {
+        match effect {
             PendingEffect::Connect { .. } | PendingEffect::Disconnect { .. } => DeadlineKind::Transition,
             PendingEffect::RequestCode { .. } | PendingEffect::SubmitCode { .. } => DeadlineKind::Registration,
         }
@@ -159,14 +162,14 @@ impl DeadlineIndex {
     }
 
     fn set(&mut self, key: (AccountNumber, DeadlineKind), deadline: Option<Deadline>) {
-        let there = self.by_account.get(&key);
-        if let (Some(there), Some(new)) = (there, &deadline)
-            && there.command == new.command
+        let existing = self.by_account.get(&key);
+        if let (Some(existing), Some(new)) = (existing, &deadline)
+            && existing.command == new.command
         {
             return;
         }
-        if let Some(there) = self.by_account.remove(&key) {
-            self.by_time.remove(&(there.due, key.0, key.1));
+        if let Some(existing) = self.by_account.remove(&key) {
+            self.by_time.remove(&(existing.due, key.0, key.1));
         }
         if let Some(new) = deadline {
             self.by_time.insert((new.due, key.0, key.1));
@@ -197,28 +200,32 @@ mod tests {
         AccountDeadlines { registration: Some(Deadline::in_future(wait, give_up(task))), ..AccountDeadlines::default() }
     }
 
-    /// A deadline of the same command is neither moved nor begun anew, whoever sets it, until the account waits no more.
+    /// A deadline of the same command is neither moved nor restarted until the account stops waiting.
     #[tokio::test(start_paused = true)]
     async fn a_deadline_keeps_its_moment() {
-        let (agenda, account) = (DeadlineQueue::default(), account(1));
-        let left = || agenda.left(account, DeadlineKind::Registration);
-        let begun = Instant::now();
-        agenda.set(account, waiting(7, 10 * SECOND));
+        let (queue, account) = (DeadlineQueue::default(), account(1));
+        let left = || queue.left(account, DeadlineKind::Registration);
+        let started = Instant::now();
+        queue.set(account, waiting(7, 10 * SECOND));
         for wait in [Duration::ZERO, 900 * SECOND] {
-            agenda.set(account, waiting(7, wait));
+            queue.set(account, waiting(7, wait));
             assert_eq!(left(), Some(10 * SECOND));
         }
-        assert_eq!((agenda.next_due().await, begun.elapsed().as_secs()), ((account, give_up(7)), 10));
-        agenda.set(account, waiting(7, 900 * SECOND));
-        assert_eq!((left(), agenda.lock().earliest()), (Some(Duration::ZERO), None), "it was taken");
-        agenda.reschedule(account, &give_up(7), 5 * SECOND);
+        assert_eq!((queue.next_due().await, started.elapsed().as_secs()), ((account, give_up(7)), 10));
+        queue.set(account, waiting(7, 900 * SECOND));
+        assert_eq!((left(), queue.lock().earliest()), (Some(Duration::ZERO), None), "it was taken");
+        queue.reschedule(account, &give_up(7), 5 * SECOND);
         assert_eq!(left(), Some(Duration::ZERO), "it is over all the same");
-        assert_eq!((agenda.next_due().await, begun.elapsed().as_secs()), ((account, give_up(7)), 15));
-        agenda.set(account, waiting(8, SECOND));
-        agenda.reschedule(account, &give_up(7), Duration::ZERO);
-        assert_eq!((agenda.next_due().await, begun.elapsed().as_secs()), ((account, give_up(8)), 16), "task 7 is over");
-        agenda.set(account, AccountDeadlines::default());
-        agenda.reschedule(account, &give_up(8), Duration::ZERO);
-        assert_eq!((left(), agenda.lock().earliest()), (None, None), "nothing is waited for");
+        assert_eq!((queue.next_due().await, started.elapsed().as_secs()), ((account, give_up(7)), 15));
+        queue.set(account, waiting(8, SECOND));
+        queue.reschedule(account, &give_up(7), Duration::ZERO);
+        assert_eq!(
+            (queue.next_due().await, started.elapsed().as_secs()),
+            ((account, give_up(8)), 16),
+            "task 7 is over"
+        );
+        queue.set(account, AccountDeadlines::default());
+        queue.reschedule(account, &give_up(8), Duration::ZERO);
+        assert_eq!((left(), queue.lock().earliest()), (None, None), "nothing is waited for");
     }
 }

@@ -5,10 +5,10 @@ use crate::domain::{AccountNumber, Command, Reason};
 use crate::journal::{Journal, Origin};
 use crate::vault::{self, ErasureGuard, Vault};
 
-/// Why secrets are not erased.
+/// Why an erasure failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ErasureError {
-    /// The account could not be asked.
+    /// The account's actor did not execute the command.
     #[error(transparent)]
     Accounts(#[from] Error),
     /// The vault failed.
@@ -20,8 +20,8 @@ pub enum ErasureError {
 }
 
 impl Accounts {
-    /// Destroys the key of the account's secrets, and says so in its history. Durable when it returns. Whoever drops what
-    /// is returned before its end leaves an intent, which the next erasure or the next start takes up.
+    /// Destroys the data key of the account's secrets, and records it in its history. Durable on return. Dropping the
+    /// future early leaves an intent, which the next erasure or the next start completes.
     pub async fn erase_secrets(
         &self,
         vault: &Vault,
@@ -37,7 +37,7 @@ impl Accounts {
     }
 }
 
-/// Destroys the key if the history says so. An actor that failed may have appended that all the same.
+/// Destroys the key if the history records the erasure. A failed actor may have appended it all the same.
 fn finish_erasure(erasing: &ErasureGuard<'_>, journal: &Journal, account: AccountNumber) -> Result<(), ErasureError> {
     if !journal.load_account(account)?.0.is_erased {
         return Ok(erasing.remove_intent(account)?);
@@ -46,7 +46,7 @@ fn finish_erasure(erasing: &ErasureGuard<'_>, journal: &Journal, account: Accoun
     Ok(journal.remove_snapshot(account)?)
 }
 
-/// Ends the erasures that were begun when the service ended. Before any actor is there.
+/// Completes the erasures that were in progress when the service ended. Call it before any actor exists.
 pub async fn finish_erasures(vault: &Vault, journal: &Journal) -> Result<(), ErasureError> {
     let erasing = vault.lock_for_erasure().await;
     for account in vault.unfinished_erasures()? {

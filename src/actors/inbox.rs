@@ -1,6 +1,6 @@
-//! What is not asked by a caller: gateway reports, deadlines, taking up after a restart.
+//! Work that no caller asks for: gateway reports, deadlines, dispatch after a restart.
 //!
-//! None of it needs a permit: a caller can be told to try again, these cannot. They have a bound of their own.
+//! It needs no permit: a caller can be told to retry, these sources cannot. It has its own bound.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,49 +19,49 @@ use crate::domain::{AccountNumber, Command, GatewayKind, Report};
 use crate::journal::Origin;
 use crate::limits::{DEADLINE_RETRY_WAIT, INBOX_CAPACITY, REDISPATCH_PER_SECOND, REPORTS_PER_TURN};
 
-/// Takes in what is not asked by a caller, while it is run.
+/// Ingests reports, deadlines and dispatches while it runs.
 pub struct Inbox {
     accounts: Accounts,
     deadlines: Arc<DeadlineQueue>,
     reports: ReportReceiver,
 }
 
-/// Where a gateway reports to. Cheap to clone.
+/// The sender of a gateway's reports. Cheap to clone.
 #[derive(Clone)]
 pub struct ReportSender {
     sender: mpsc::Sender<InboxMessage>,
 }
 
-/// Where the reports arrive.
+/// The receiver of the reports.
 pub struct ReportReceiver {
     queue: mpsc::Receiver<InboxMessage>,
 }
 
-/// What a gateway asks of an account.
+/// A message from a gateway about an account.
 struct InboxMessage {
     account: AccountNumber,
     request: InboxRequest,
-    /// Where the outcome is waited for, if it is.
+    /// The reply channel, if the sender waits for the outcome.
     reply: Option<oneshot::Sender<Result<CommandResult, Error>>>,
 }
 
 enum InboxRequest {
-    /// To carry out a command.
+    /// Execute a command.
     Execute(Command, Origin),
-    /// To hand what is outstanding to its gateway once more.
+    /// Dispatch pending effects to the gateway again.
     Redispatch,
 }
 
-/// Who was asked.
+/// A request that an actor has not answered yet.
 struct InFlightRequest {
     account: AccountNumber,
-    /// The deadline, if it was one.
+    /// The command of the deadline, if it was one.
     deadline: Option<Command>,
-    /// Where the outcome is waited for, if it is.
+    /// The reply channel, if the sender waits for the outcome.
     reply: Option<oneshot::Sender<Result<CommandResult, Error>>>,
 }
 
-/// The way of reports from a gateway to the accounts: both ends, before there is either.
+/// The channel from gateways to accounts. Both ends exist before gateways and accounts do.
 pub fn report_channel() -> (ReportSender, ReportReceiver) {
     let (sender, queue) = mpsc::channel(INBOX_CAPACITY);
     (ReportSender { sender }, ReportReceiver { queue })
@@ -72,63 +72,64 @@ impl Inbox {
         Inbox { accounts, deadlines, reports }
     }
 
-    /// Runs until `stop`: first takes up the `unsettled` accounts, a few at a time, while reports and deadlines are
-    /// already coming in. Reports of one account are decided in the order in which they were made.
+    /// Runs until `stop`. First dispatches the `unsettled` accounts, a few at a time, while reports and deadlines
+    /// already arrive. Reports of one account are decided in the order in which they were made.
     pub async fn run(mut self, unsettled: Vec<AccountNumber>, stop: CancellationToken) {
-        let mut under_way = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         let mut reports = Vec::with_capacity(REPORTS_PER_TURN);
         let mut unsettled = unsettled.into_iter();
-        let mut next_take_up = interval(Duration::from_secs(1) / REDISPATCH_PER_SECOND);
-        // A pause of the runtime is made up for in one go, so that the rate holds.
-        next_take_up.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let agenda = self.deadlines.clone();
-        // Kept over the rounds, because each new one sets a timer.
-        let mut next_deadline = pin!(agenda.next_due());
+        let mut next_dispatch = interval(Duration::from_secs(1) / REDISPATCH_PER_SECOND);
+        // After a pause of the runtime, missed ticks are made up at once, so that the rate holds.
+        next_dispatch.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let deadlines = self.deadlines.clone();
+        // Kept across iterations, because each new one sets a timer.
+        let mut next_deadline = pin!(deadlines.next_due());
         loop {
-            let has_room = under_way.len() < INBOX_CAPACITY;
+            let has_capacity = in_flight.len() < INBOX_CAPACITY;
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some((asked, outcome)) = under_way.next() => self.finish_request(asked, outcome),
-                1.. = self.reports.queue.recv_many(&mut reports, REPORTS_PER_TURN), if has_room => {
+                Some((waiting, outcome)) = in_flight.next() => self.finish_request(waiting, outcome),
+                1.. = self.reports.queue.recv_many(&mut reports, REPORTS_PER_TURN), if has_capacity => {
                     for InboxMessage { account, request, reply } in reports.drain(..) {
-                        let ask = match request {
+                        let request = match request {
                             InboxRequest::Execute(command, origin) => {
                                 self.count(&command);
                                 execute_request(account, command, origin)
                             }
                             InboxRequest::Redispatch => AccountRequest::Redispatch,
                         };
-                        under_way.push(self.send_request(InFlightRequest { account, deadline: None, reply }, ask));
+                        in_flight.push(self.send_request(InFlightRequest { account, deadline: None, reply }, request));
                     }
                 }
-                (account, command) = &mut next_deadline, if has_room => {
-                    let ask = execute_request(account, command.clone(), Origin::SERVICE);
-                    under_way.push(self.send_request(InFlightRequest { account, deadline: Some(command), reply: None }, ask));
-                    next_deadline.set(agenda.next_due());
+                (account, command) = &mut next_deadline, if has_capacity => {
+                    let request = execute_request(account, command.clone(), Origin::SERVICE);
+                    let waiting = InFlightRequest { account, deadline: Some(command), reply: None };
+                    in_flight.push(self.send_request(waiting, request));
+                    next_deadline.set(deadlines.next_due());
                 }
-                _ = next_take_up.tick(), if has_room && unsettled.len() > 0 => {
-                    let asked = unsettled.next().map(|account| InFlightRequest { account, deadline: None, reply: None });
-                    under_way.extend(asked.map(|asked| self.send_request(asked, AccountRequest::Dispatch)));
+                _ = next_dispatch.tick(), if has_capacity && unsettled.len() > 0 => {
+                    let next = unsettled.next().map(|account| InFlightRequest { account, deadline: None, reply: None });
+                    in_flight.extend(next.map(|waiting| self.send_request(waiting, AccountRequest::Dispatch)));
                 }
             }
-            // Those that are answered already, without another look at everything else.
-            while let Some(Some((asked, outcome))) = under_way.next().now_or_never() {
-                self.finish_request(asked, outcome);
+            // Handles the replies that are ready, before polling everything else again.
+            while let Some(Some((waiting, outcome))) = in_flight.next().now_or_never() {
+                self.finish_request(waiting, outcome);
             }
         }
-        while let Some((asked, outcome)) = under_way.next().await {
-            self.finish_request(asked, outcome);
+        while let Some((waiting, outcome)) = in_flight.next().await {
+            self.finish_request(waiting, outcome);
         }
     }
 
-    /// Asks an account at once; what is returned waits for the answer.
+    /// Sends a request to an account's actor at once; the returned future waits for the reply.
     fn send_request(
         &self,
-        asked: InFlightRequest,
-        ask: AccountRequest,
+        waiting: InFlightRequest,
+        request: AccountRequest,
     ) -> impl Future<Output = (InFlightRequest, Result<CommandResult, Error>)> + use<> {
-        let answered = self.accounts.send_request(asked.account, ask, None, None);
-        async move { (asked, answered.await) }
+        let replied = self.accounts.send_request(waiting.account, request, None, None);
+        async move { (waiting, replied.await) }
     }
 
     fn count(&self, command: &Command) {
@@ -137,11 +138,11 @@ impl Inbox {
         }
     }
 
-    /// The rules never refuse a report or a deadline. If one fails for another reason, the deadline is put to the
-    /// account again, and settles it whatever the report was.
+    /// The rules never reject a report or a deadline. If one fails for another reason, the deadline is scheduled again.
+    /// That resolves the account whatever the report was.
     fn finish_request(
         &self,
-        InFlightRequest { account, deadline, reply: answer }: InFlightRequest,
+        InFlightRequest { account, deadline, reply }: InFlightRequest,
         outcome: Result<CommandResult, Error>,
     ) {
         if let Err(error) = &outcome {
@@ -150,9 +151,9 @@ impl Inbox {
                 self.deadlines.reschedule(account, &command, DEADLINE_RETRY_WAIT);
             }
         }
-        if let Some(answer) = answer {
-            // A gateway that no longer waits asks again.
-            let _gone = answer.send(outcome);
+        if let Some(reply) = reply {
+            // A gateway that stopped waiting asks again.
+            let _gone = reply.send(outcome);
         }
     }
 }
@@ -163,7 +164,7 @@ fn execute_request(account: AccountNumber, command: Command, origin: Origin) -> 
 }
 
 impl ReportReceiver {
-    /// The next command of a gateway; none once no gateway is left.
+    /// The next message of a gateway; `None` once all senders are gone.
     pub async fn next(&mut self) -> Option<(AccountNumber, Command)> {
         loop {
             let InboxMessage { account, request: what, .. } = self.queue.recv().await?;
@@ -175,36 +176,36 @@ impl ReportReceiver {
 }
 
 impl ReportSender {
-    /// Reports what a gateway sees of an account. Waits while too much is on the way; a report made while the service
+    /// Sends a gateway's report about an account. Waits while too many are in flight. A report made while the service
     /// stops is dropped, because the gateway will be asked again.
     pub async fn send(&self, account: AccountNumber, report: Report) {
         let what = InboxRequest::Execute(Command::Report(report), Origin::gateway(GatewayKind::Simulator));
         let _stopping = self.sender.send(InboxMessage { account, request: what, reply: None }).await;
     }
 
-    /// Has a command of a gateway carried out, or put on record before the gateway goes on. Durable when it returns.
-    /// Commands of one account are decided in the order in which they were first polled here. What was found by comparing
-    /// sessions is on record as the service's own finding, everything else as what the gateway said.
+    /// Executes a command for a gateway, or records it before the gateway continues. Durable on return. Commands of one
+    /// account are decided in the order in which their futures were first polled. Findings of a reconciliation are
+    /// recorded as the service's own, everything else as the gateway's.
     pub async fn execute(
         &self,
         gateway: GatewayKind,
         account: AccountNumber,
         command: Command,
     ) -> Result<CommandResult, Error> {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let is_found = matches!(command, Command::Reconcile { .. });
         let origin = if is_found { Origin::SERVICE } else { Origin::gateway(gateway) };
-        let arrival = InboxMessage { account, request: InboxRequest::Execute(command, origin), reply: Some(answer) };
+        let arrival = InboxMessage { account, request: InboxRequest::Execute(command, origin), reply: Some(sender) };
         self.sender.send(arrival).await.map_err(|_| Error::Stopping)?;
-        answered.await.map_err(|_| Error::Stopping)?
+        receiver.await.map_err(|_| Error::Stopping)?
     }
 
-    /// Has what an account waits for handed to its gateway once more, because the gateway does not seem to have it. Done
-    /// when it returns.
+    /// Dispatches an account's pending effects to its gateway again, because the gateway seems to have lost them.
+    /// Complete on return.
     pub async fn redispatch(&self, account: AccountNumber) -> Result<(), Error> {
-        let (answer, answered) = oneshot::channel();
-        let arrival = InboxMessage { account, request: InboxRequest::Redispatch, reply: Some(answer) };
+        let (sender, receiver) = oneshot::channel();
+        let arrival = InboxMessage { account, request: InboxRequest::Redispatch, reply: Some(sender) };
         self.sender.send(arrival).await.map_err(|_| Error::Stopping)?;
-        answered.await.map_err(|_| Error::Stopping)?.map(drop)
+        receiver.await.map_err(|_| Error::Stopping)?.map(drop)
     }
 }

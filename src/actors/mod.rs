@@ -1,18 +1,18 @@
-//! One actor per account. `Accounts` is the handle that others hold.
+//! One actor per account. `Accounts` is the handle for other modules.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `account_actor` | the actor: recover, decide, append, evolve, then what follows |
-//! | `actor_registry` | which actors are active, on which arbiter, and which of them may go |
-//! | `deadline_queue` | the deadlines of `-coming` states and registrations |
-//! | `inbox` | what is not asked by a caller: gateway reports, deadlines, taking up after a restart |
-//! | `erasure` | an account's secrets are erased |
-//! | `spans` | the spans of commands, commits, and what a gateway is asked |
+//! | `account_actor` | the actor: recover, decide, append, evolve, then start effects |
+//! | `actor_registry` | which actors are active, on which arbiter, and which may be retired |
+//! | `deadline_queue` | the deadlines of `-coming` states, reconnects and registrations |
+//! | `inbox` | work that no caller asks for: gateway reports, deadlines, dispatch after a restart |
+//! | `erasure` | erasing an account's secrets |
+//! | `spans` | the spans of commands, commits and gateway calls |
 //! | `gateway_port` | what actors need of a gateway |
 //!
-//! An actor decides one command at a time: while its events are on the way to the disk, the next command waits in its
-//! mailbox. Effects begin after the commit and follow from the state alone, so whoever recovers an account finds again
-//! what is outstanding, and a replay runs none.
+//! An actor decides one command at a time: while its events are being committed, the next command waits in its mailbox.
+//! Effects begin after the commit and follow from the state alone. A recovered actor therefore finds the pending
+//! effects again, and a replay runs none.
 
 mod account_actor;
 mod actor_registry;
@@ -56,36 +56,36 @@ struct AccountsInner {
     registry: ActorRegistry,
     permits: Arc<Semaphore>,
     max_in_flight: usize,
-    /// Held while the commands of one request are put into mailboxes, so that any two requests are in the same order
-    /// in all of them: otherwise each could wait for a turn of the other.
+    /// Held while the commands of one request enter the mailboxes. Any two requests then have the same order in every
+    /// mailbox; otherwise each could wait for a slot of the other.
     mailbox_order: tokio::sync::Mutex<()>,
     is_stopping: AtomicBool,
     last_task: AtomicU32,
 }
 
-/// Commands of one request, with room for them all: they are not turned away any more.
+/// Commands of one request with their permits: they can no longer be turned away.
 pub struct ReservedCommands {
     accounts: Accounts,
     commands: Vec<(AccountNumber, Command)>,
     permit: CommandPermit,
 }
 
-/// What became of a command: it was done (durably), or refused by the rules.
+/// The outcome of a command: carried out (durably), or rejected by the rules.
 pub type CommandResult = Result<CommandSuccess, CommandRejection>;
 
-/// What a command that was done led to.
+/// The result of a command that was carried out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CommandSuccess {
-    /// Events, which are durable.
+    /// It recorded events, which are durable.
     Recorded,
-    /// No event: it held already, or did not fit the state.
+    /// It recorded no event: the state was reached already, or the command did not fit it.
     Unchanged,
 }
 
 /// Why a command could not be carried out at all.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// Too many commands are under way.
+    /// Too many commands are in flight.
     #[error("{limit} commands are under way, which is the limit; try again shortly")]
     Overloaded {
         /// The bound.
@@ -94,25 +94,25 @@ pub enum Error {
     /// Task ids are used up.
     #[error("all {TASK_ID_MAX} task ids are used up")]
     TaskIdsExhausted,
-    /// The journal failed, or refused the events.
+    /// The journal failed, or rejected the events.
     #[error(transparent)]
     Journal(#[from] Arc<journal::Error>),
-    /// The account's actor ended under the command, twice.
+    /// The account's actor ended during the command, twice.
     #[error("the actor of account {account:?} failed; what became of the command is in the journal, or did not happen")]
     ActorFailed {
-        /// Whose.
+        /// The account.
         account: AccountNumber,
     },
     /// The arbiters' threads cannot be started.
     #[error("cannot start the actors' threads: {0}")]
     Threads(Arc<std::io::Error>),
-    /// The service stops.
+    /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
 }
 
 impl Accounts {
-    /// Starts the arbiters. Task ids go on after `last_task`. The inbox takes in what is `reported`, while it is run.
+    /// Starts the arbiters. Task ids continue after `last_task`. While the inbox runs, it ingests what is `reported`.
     pub fn start(
         journal: Journal,
         settings: &config::ActorSettings,
@@ -122,7 +122,7 @@ impl Accounts {
         reported: ReportReceiver,
         last_task: u32,
     ) -> Result<(Accounts, Inbox), Error> {
-        let surroundings = ActorDependencies {
+        let dependencies = ActorDependencies {
             journal,
             gateway,
             deadlines: Arc::default(),
@@ -131,20 +131,20 @@ impl Accounts {
             routing,
             now: clock::now,
         };
-        Accounts::start_in(surroundings, settings, reported, last_task)
+        Accounts::start_in(dependencies, settings, reported, last_task)
     }
 
     fn start_in(
-        surroundings: ActorDependencies,
+        dependencies: ActorDependencies,
         settings: &config::ActorSettings,
         reported: ReportReceiver,
         last_task: u32,
     ) -> Result<(Accounts, Inbox), Error> {
-        let (journal, agenda) = (surroundings.journal.clone(), surroundings.deadlines.clone());
+        let (journal, deadlines) = (dependencies.journal.clone(), dependencies.deadlines.clone());
         let accounts = Accounts {
             inner: Arc::new(AccountsInner {
                 journal,
-                registry: ActorRegistry::start(surroundings, settings)?,
+                registry: ActorRegistry::start(dependencies, settings)?,
                 permits: Arc::new(Semaphore::new(settings.max_in_flight)),
                 max_in_flight: settings.max_in_flight,
                 mailbox_order: tokio::sync::Mutex::default(),
@@ -152,10 +152,10 @@ impl Accounts {
                 last_task: AtomicU32::new(last_task),
             }),
         };
-        Ok((accounts.clone(), Inbox::new(accounts, agenda, reported)))
+        Ok((accounts.clone(), Inbox::new(accounts, deadlines, reported)))
     }
 
-    /// Carries out one command. Durable when it returns, and carried out also if nobody waits for that.
+    /// Executes one command. Its events are durable on return. It is also executed if the caller stops waiting.
     pub async fn execute(
         &self,
         account: AccountNumber,
@@ -167,8 +167,8 @@ impl Accounts {
         self.send_request(account, AccountRequest::execute(command, origin, span), None, Some(permit)).await
     }
 
-    /// Carries out commands of several accounts side by side, each with an outcome of its own. Outcomes and events are
-    /// in the order of the commands. An error of them all means that none was begun.
+    /// Executes commands of several accounts concurrently, each with its own outcome. Outcomes and events keep the
+    /// order of the commands. An error of the whole call means that no command was started.
     pub async fn execute_all(
         &self,
         commands: Vec<(AccountNumber, Command)>,
@@ -177,7 +177,8 @@ impl Accounts {
         Ok(self.reserve(commands)?.execute(origin).await)
     }
 
-    /// The same in two steps, for what must be done before the commands and not for nothing.
+    /// Takes the permits for [`Accounts::execute_all`], for work that must happen before the commands and only if they
+    /// run.
     pub fn reserve(&self, commands: Vec<(AccountNumber, Command)>) -> Result<ReservedCommands, Error> {
         let permit = self.acquire_permit(commands.iter().map(|(_, command)| command))?;
         Ok(ReservedCommands { accounts: self.clone(), commands, permit })
@@ -195,21 +196,21 @@ impl Accounts {
         self.inner.registry.active_count()
     }
 
-    /// Reports that.
+    /// Updates the gauge of active actors.
     pub fn update_metrics(&self) {
         self.inner.journal.metrics().actors.set(self.active_actors() as u64);
     }
 
-    /// Takes no more commands, waits for those under way, and ends the arbiters.
+    /// Accepts no more commands, waits for those in flight, and stops the arbiters.
     pub async fn drain(&self) {
         self.inner.is_stopping.store(true, Ordering::Relaxed);
         let all = u32::try_from(self.inner.max_in_flight).unwrap_or(u32::MAX);
-        // Fails only if closed, and nobody closes it.
+        // Fails only if closed, and it is never closed.
         let _all = self.inner.permits.acquire_many(all).await;
         self.inner.registry.stop();
     }
 
-    /// Lets commands in, all of them or none.
+    /// Takes permits for all commands, or for none.
     fn acquire_permit<'c>(
         &self,
         commands: impl IntoIterator<Item = &'c Command, IntoIter: ExactSizeIterator>,
@@ -219,7 +220,7 @@ impl Accounts {
             return Err(Error::Stopping);
         }
         let limit = self.inner.max_in_flight;
-        // More commands than the bound at once are let in when nothing else is under way.
+        // A request with more commands than the bound is accepted when nothing else is in flight.
         let wanted = u32::try_from(commands.len().min(limit)).unwrap_or(u32::MAX);
         let permit = self.inner.permits.clone().try_acquire_many_owned(wanted);
         permit.map(Arc::new).map_err(|_| {
@@ -230,25 +231,25 @@ impl Accounts {
         })
     }
 
-    /// Puts `ask` into the account's mailbox at once; what is returned waits for the answer.
+    /// Puts `request` into the account's mailbox at once; the returned future waits for the reply.
     ///
-    /// An actor that ended under the question is evicted, and its successor is asked once more: it has recovered what
-    /// is durable, and decides the same command in that state.
+    /// If the actor ends during the request, it is evicted and its successor gets the request once more. The successor
+    /// has recovered the durable state, and decides the same command in it.
     fn send_request(
         &self,
         account: AccountNumber,
-        ask: AccountRequest,
-        turn: Option<AppendSlot>,
+        request: AccountRequest,
+        slot: Option<AppendSlot>,
         permit: Option<CommandPermit>,
     ) -> impl Future<Output = Result<CommandResult, Error>> + use<> {
-        let again = ask.clone();
-        let first = self.inner.registry.send_request(account, ask, turn, permit.clone());
+        let retry = request.clone();
+        let first = self.inner.registry.send_request(account, request, slot, permit.clone());
         let inner = self.inner.clone();
         async move {
             match first.await {
-                Some(answer) if !answer.as_ref().is_err_and(Error::is_conflict) => answer,
-                Some(_) | None => match inner.registry.send_request(account, again, None, permit).await {
-                    Some(answer) => answer,
+                Some(reply) if !reply.as_ref().is_err_and(Error::is_conflict) => reply,
+                Some(_) | None => match inner.registry.send_request(account, retry, None, permit).await {
+                    Some(reply) => reply,
                     None => Err(Error::ActorFailed { account }),
                 },
             }
@@ -257,32 +258,33 @@ impl Accounts {
 }
 
 impl ReservedCommands {
-    /// Carries them out, as [`Accounts::execute_all`] does.
+    /// Executes them, as [`Accounts::execute_all`] does.
     pub async fn execute(self, origin: Origin) -> Vec<Result<CommandResult, Error>> {
         let ReservedCommands { accounts, commands, permit } = self;
         let mut seen = HashSet::with_capacity(commands.len());
-        let turns = accounts.inner.journal.reserve_slots(commands.len());
+        let slots = accounts.inner.journal.reserve_slots(commands.len());
         let is_traced = commands.len() <= COMMAND_SPANS_PER_REQUEST;
-        let asked = {
+        let replies = {
             let _handing_out = accounts.inner.mailbox_order.lock().await;
-            join_all(commands.into_iter().zip(turns).map(|((account, command), turn)| {
-                // A second command of an account waits behind the first, which would wait for its turn.
-                let turn = seen.insert(account).then_some(turn);
+            join_all(commands.into_iter().zip(slots).map(|((account, command), slot)| {
+                // A second command of an account waits behind the first in the mailbox, so it cannot have its own slot
+                // here.
+                let slot = seen.insert(account).then_some(slot);
                 let span = if is_traced { spans::command_span(account, &command) } else { Span::none() };
                 accounts.send_request(
                     account,
                     AccountRequest::execute(command, origin, span),
-                    turn,
+                    slot,
                     Some(permit.clone()),
                 )
             }))
         };
-        asked.await
+        replies.await
     }
 }
 
 impl Error {
-    /// Whether someone else appended to the account first, so that it must be decided again.
+    /// Whether another append to the account came first, so that the command must be decided again.
     fn is_conflict(&self) -> bool {
         matches!(self, Error::Journal(cause) if matches!(**cause, journal::Error::Conflict { .. }))
     }

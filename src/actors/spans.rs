@@ -1,4 +1,4 @@
-//! The spans of commands, of their commits, and of what a gateway is asked.
+//! The spans of commands, of their commits, and of gateway calls.
 
 use tracing::Span;
 
@@ -6,7 +6,8 @@ use crate::domain::{AccountNumber, Command, PendingEffect};
 use crate::journal::AppendRequest;
 use crate::traces::{SPAN_TARGET, TraceOrigin, recall_once, remember, start_span};
 
-/// The span of a command. That of a report is below what the gateway was asked, if it was; the next one stands alone.
+/// The span of a command. A report's span is a child of the gateway call, if there was one; the next report's span is a
+/// root.
 pub(super) fn command_span(account: AccountNumber, command: &Command) -> Span {
     let name = command_name(command);
     let span = tracing::info_span!(target: SPAN_TARGET, "command", otel.name = name, muster.account = %account);
@@ -16,7 +17,7 @@ pub(super) fn command_span(account: AccountNumber, command: &Command) -> Span {
     span
 }
 
-/// The span of a commit, below its command. Whoever tells of its events later is below it.
+/// The span of a commit, a child of its command's span. Spans of later deliveries of its events are children of it.
 pub(super) fn commit_span(command: &Span, append: &AppendRequest) -> Span {
     if command.is_disabled() {
         return Span::none();
@@ -37,12 +38,12 @@ pub(super) fn commit_span(command: &Span, append: &AppendRequest) -> Span {
     span
 }
 
-/// The span of what a gateway is asked, below the commit that it follows from. What is taken up without one has none.
-pub(super) fn gateway_span(account: AccountNumber, outstanding: &PendingEffect) -> Span {
+/// The span of a gateway call, a child of the commit that caused it. A dispatch without a commit has no span.
+pub(super) fn gateway_span(account: AccountNumber, effect: &PendingEffect) -> Span {
     if Span::current().is_none() {
         return Span::none();
     }
-    let asked = match outstanding {
+    let effect_name = match effect {
         PendingEffect::Connect { .. } => "connect",
         PendingEffect::Disconnect { .. } => "disconnect",
         PendingEffect::RequestCode { .. } => "request_code",
@@ -53,7 +54,7 @@ pub(super) fn gateway_span(account: AccountNumber, outstanding: &PendingEffect) 
         "gateway",
         otel.kind = "producer",
         muster.account = %account,
-        muster.asked = asked
+        muster.asked = effect_name
     );
     if let Some(context) = start_span(&span, None, None) {
         remember(TraceOrigin::GatewayCall(account), context);

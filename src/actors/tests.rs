@@ -1,4 +1,4 @@
-//! Actors on a real journal, with a gateway that only notes what it is asked.
+//! Actors on a real journal, with a gateway that only records its calls.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,19 +23,19 @@ use crate::testkit::sample::{account, content};
 
 mod registrations;
 
-/// Notes what it is asked; panics once if told so.
+/// Records its calls; panics once on request.
 struct RecordingGateway {
     effects: mpsc::UnboundedSender<(AccountNumber, PendingEffect)>,
     panics: AtomicBool,
-    /// How long it had for what it was asked last.
+    /// The time limit of the last call.
     left: Mutex<Duration>,
 }
 
 impl GatewayPort for RecordingGateway {
-    fn dispatch(&self, account: AccountNumber, _: &Account, owed: &PendingEffect, left: Duration) {
+    fn dispatch(&self, account: AccountNumber, _: &Account, effect: &PendingEffect, left: Duration) {
         assert!(!self.panics.swap(false, Ordering::Relaxed), "the gateway panics, as the test wants");
         *self.left.lock().unwrap() = left;
-        let _unread = self.effects.send((account, owed.clone()));
+        let _unread = self.effects.send((account, effect.clone()));
     }
 }
 
@@ -44,7 +44,7 @@ struct ActorsFixture {
     accounts: Accounts,
     inbox: Option<Inbox>,
     gateway: Arc<RecordingGateway>,
-    asked: mpsc::UnboundedReceiver<(AccountNumber, PendingEffect)>,
+    dispatched: mpsc::UnboundedReceiver<(AccountNumber, PendingEffect)>,
     reports: ReportSender,
 }
 
@@ -57,12 +57,12 @@ impl ActorsFixture {
     }
 
     fn on(data: StorageFixture) -> ActorsFixture {
-        let (sender, asked) = mpsc::unbounded_channel();
+        let (sender, dispatched) = mpsc::unbounded_channel();
         let gateway =
             Arc::new(RecordingGateway { effects: sender, panics: AtomicBool::new(false), left: Mutex::default() });
         let (reports, reported) = report_channel();
         let settings = &data.settings;
-        let surroundings = ActorDependencies {
+        let dependencies = ActorDependencies {
             journal: data.journal.clone(),
             gateway: gateway.clone(),
             deadlines: Arc::default(),
@@ -71,15 +71,15 @@ impl ActorsFixture {
             routing: settings.gateway.routing.clone(),
             now: registrations::wall_clock,
         };
-        let (accounts, inbox) = Accounts::start_in(surroundings, &settings.actors, reported, 0).unwrap();
-        ActorsFixture { data, accounts, inbox: Some(inbox), gateway, asked, reports }
+        let (accounts, inbox) = Accounts::start_in(dependencies, &settings.actors, reported, 0).unwrap();
+        ActorsFixture { data, accounts, inbox: Some(inbox), gateway, dispatched, reports }
     }
 
     fn run_inbox(&mut self, unsettled: Vec<AccountNumber>) {
         tokio::spawn(self.inbox.take().unwrap().run(unsettled, CancellationToken::new()));
     }
 
-    /// A registration that waits so long.
+    /// A registration with this lifetime.
     fn register(&self, lifetime: Duration) -> Command {
         Command::Register {
             task: self.accounts.next_task_id().unwrap(),
@@ -91,7 +91,7 @@ impl ActorsFixture {
         }
     }
 
-    /// Waits until no actor is left.
+    /// Waits until all actors are retired.
     async fn retired(&self) {
         while self.accounts.active_actors() > 0 {
             tokio::task::yield_now().await;
@@ -117,7 +117,7 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
     fixture.run_inbox(vec![]);
     let account = account(1);
     assert_eq!(fixture.online(account).await.unwrap(), Ok(CommandSuccess::Recorded));
-    assert_eq!(fixture.asked.recv().await, Some((account, PendingEffect::Connect { session: 1 })));
+    assert_eq!(fixture.dispatched.recv().await, Some((account, PendingEffect::Connect { session: 1 })));
     let connected = |session| Report::Connected { session: Some(session), instance_code: String::new() };
     fixture.reports.send(account, connected(7)).await;
     fixture.reports.send(account, connected(1)).await;
@@ -181,36 +181,36 @@ async fn idle_accounts_are_retired() {
 async fn a_panic_ends_one_actor_and_loses_nothing() {
     let mut fixture = ActorsFixture::new(|_| {});
     fixture.gateway.panics.store(true, Ordering::Relaxed);
-    // The panic comes after the commit, so the successor finds the account on its way already.
+    // The panic comes after the commit, so the successor finds the account in transition already.
     assert_eq!(fixture.online(account(1)).await.unwrap(), Ok(CommandSuccess::Unchanged));
-    assert_eq!(fixture.asked.recv().await, Some((account(1), PendingEffect::Connect { session: 1 })));
+    assert_eq!(fixture.dispatched.recv().await, Some((account(1), PendingEffect::Connect { session: 1 })));
     assert_eq!(fixture.data.journal.head(), 2);
 }
 
-/// Callers hang up. Their commands are carried out, and leave nothing behind.
+/// When callers hang up, their commands are executed all the same, and leave nothing behind.
 #[tokio::test]
 async fn a_caller_that_hangs_up() {
     let fixture = ActorsFixture::new(|actors| {
         actors.max_in_flight = 1;
         actors.idle_after = Duration::ZERO;
     });
-    let mut went_on = 0;
+    let mut continued = 0;
     for number in 0..20 {
-        let mut asked = Box::pin(fixture.online(account(number)));
-        // On a busy machine the command may be done before it is looked at.
-        let is_under_way = futures_util::poll!(&mut asked).is_pending();
-        drop(asked);
-        // It goes on, and holds its permit.
+        let mut request = Box::pin(fixture.online(account(number)));
+        // On a busy machine the command may be complete before it is polled.
+        let is_under_way = futures_util::poll!(&mut request).is_pending();
+        drop(request);
+        // The command continues, and holds its permit.
         let other =
             fixture.accounts.execute(account(99), Command::Recycle { comes_back: false }, Origin::SERVICE).await;
-        went_on += u32::from(is_under_way && matches!(other, Err(Error::Overloaded { .. })));
+        continued += u32::from(is_under_way && matches!(other, Err(Error::Overloaded { .. })));
         fixture.until(account(number), OnlineStatus::OnlineComing).await;
-        // The permit is back once the actor is done.
+        // The permit is free once the actor has completed the command.
         while fixture.accounts.inner.permits.available_permits() == 0 {
             tokio::task::yield_now().await;
         }
     }
-    assert!(went_on > 0, "a command of a caller that hung up holds no permit");
+    assert!(continued > 0, "a command of a caller that hung up holds no permit");
     fixture.retired().await;
 }
 
@@ -223,11 +223,11 @@ async fn a_registration_is_not_asked_for_twice_after_a_panic() {
         fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(),
         Ok(CommandSuccess::Unchanged)
     );
-    assert!(matches!(fixture.asked.recv().await, Some((_, PendingEffect::RequestCode { .. }))));
+    assert!(matches!(fixture.dispatched.recv().await, Some((_, PendingEffect::RequestCode { .. }))));
     assert_eq!(fixture.data.journal.head(), 1);
 }
 
-/// What its deadline has ended is not asked of the gateway again, whoever recovers the account.
+/// The gateway is not asked again for work whose deadline has passed, even after a recovery.
 #[tokio::test]
 async fn an_expired_registration_is_not_dispatched() {
     let mut fixture = ActorsFixture::new(|actors| actors.idle_after = Duration::ZERO);
@@ -236,12 +236,12 @@ async fn an_expired_registration_is_not_dispatched() {
         fixture.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap(),
         Ok(CommandSuccess::Recorded)
     );
-    fixture.asked.recv().await.unwrap();
+    fixture.dispatched.recv().await.unwrap();
     fixture.retired().await;
     fixture.run_inbox(vec![]);
     let mut head = fixture.data.journal.subscribe_head();
     head.wait_for(|head| *head == 2).await.unwrap();
-    assert!(fixture.asked.try_recv().is_err(), "the code was asked for again");
+    assert!(fixture.dispatched.try_recv().is_err(), "the code was asked for again");
 }
 
 #[tokio::test]
@@ -250,16 +250,16 @@ async fn dropped_accounts_come_back() {
     fixture.run_inbox(vec![]);
     fixture.online(account(1)).await.unwrap().unwrap();
     for (session, reason) in [(1, Reason::NETWORK), (2, "flat battery"), (3, Reason::PAIRING_FAILED)] {
-        assert_eq!(fixture.asked.recv().await, Some((account(1), PendingEffect::Connect { session })));
+        assert_eq!(fixture.dispatched.recv().await, Some((account(1), PendingEffect::Connect { session })));
         let (reason, instance_code) = (Reason::new(reason), String::new());
         fixture.reports.send(account(1), Report::Disconnected { session: None, reason, instance_code }).await;
         fixture.until(account(1), OnlineStatus::Offline).await;
     }
-    // Pairing failed, so a person has to scan again, and the callers say when.
+    // Pairing failed, so a person has to scan again, and the callers decide when.
     let events = fixture.data.journal.head();
     fixture.online(account(1)).await.unwrap().unwrap();
     assert_eq!(fixture.data.journal.head(), events + 1);
-    assert_eq!(fixture.asked.recv().await, Some((account(1), PendingEffect::Connect { session: 4 })));
+    assert_eq!(fixture.dispatched.recv().await, Some((account(1), PendingEffect::Connect { session: 4 })));
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn pending_effects_are_dispatched_after_a_restart() {
     assert!(matches!(first.online(account(2)).await, Err(Error::Stopping)));
     let mut second = ActorsFixture::on(first.data);
     second.run_inbox(vec![account(1)]);
-    assert_eq!(second.asked.recv().await, Some((account(1), PendingEffect::Connect { session: 1 })));
+    assert_eq!(second.dispatched.recv().await, Some((account(1), PendingEffect::Connect { session: 1 })));
 }
 
 #[tokio::test]
@@ -300,7 +300,7 @@ async fn task_ids_rise_and_end() {
     assert!(matches!(fixture.accounts.next_task_id(), Err(Error::TaskIdsExhausted)));
 }
 
-/// The service ended after the event and before the key was gone, or before both.
+/// The service ended after the event and before the key was destroyed, or before both.
 #[tokio::test]
 async fn an_erasure_that_was_begun_is_ended() {
     let fixture = ActorsFixture::new(|_| {});
@@ -319,21 +319,21 @@ async fn an_erasure_that_was_begun_is_ended() {
     assert!(vault.seal_code(kept, "123456").unwrap().is_some(), "its key is there");
 }
 
-/// What a gateway seems to have lost is handed to it once more, and nothing else happens.
+/// Pending effects that a gateway seems to have lost are dispatched again, and nothing else happens.
 #[tokio::test]
 async fn pending_effects_are_redispatched() {
     let mut fixture = ActorsFixture::new(|_| {});
     fixture.run_inbox(vec![]);
     fixture.online(account(1)).await.unwrap().unwrap();
-    let first = fixture.asked.recv().await.unwrap();
+    let first = fixture.dispatched.recv().await.unwrap();
     fixture.online(account(1)).await.unwrap().unwrap();
     fixture.reports.redispatch(account(1)).await.unwrap();
-    assert_eq!(fixture.asked.try_recv(), Ok(first));
-    assert!(fixture.asked.try_recv().is_err(), "once");
+    assert_eq!(fixture.dispatched.try_recv(), Ok(first));
+    assert!(fixture.dispatched.try_recv().is_err(), "once");
     assert_eq!(fixture.data.journal.head(), 2);
 }
 
-/// Whoever settles a report is told what came of it once that is durable.
+/// The sender of an executed report learns the outcome once it is durable.
 #[tokio::test]
 async fn an_executed_report_is_answered() {
     let mut fixture = ActorsFixture::new(|_| {});

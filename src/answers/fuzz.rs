@@ -1,4 +1,4 @@
-//! The rows of what was answered, under any bytes.
+//! Fuzz target: the rows of idempotency records.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,18 +13,16 @@ use crate::vault::RequestFingerprint;
 pub(crate) fn rows() -> Vec<Vec<u8>> {
     let of = |body: Option<usize>| {
         let answer = body.map(|bytes| StoredResponse { code: 207, body: vec![b'{'; bytes].into() });
-        let (print, intent) = (
+        let (fingerprint, intent) = (
             RequestFingerprint { key: [1; 8], hash: [2; 32] },
             RequestIntent { request: RequestId(7 << 100), position: 41 },
         );
-        IdempotencyRecord { at: Timestamp(1_666_942_813_620_000), fingerprint: print, intent, response: answer }
-            .encode()
-            .0
+        IdempotencyRecord { at: Timestamp(1_666_942_813_620_000), fingerprint, intent, response: answer }.encode().0
     };
     [None, Some(0), Some(40), Some(IDEMPOTENCY_ROW_BYTES + 9)].map(of).into()
 }
 
-/// A row that is read whole is written again as it was; of another, what is missing is behind what is there.
+/// A row with the whole body is encoded as it was decoded.
 pub(crate) fn row(bytes: &[u8]) -> Option<String> {
     let (row, missing) = IdempotencyRecord::decode(bytes)?;
     if missing == 0 && row.response.is_some() && bytes.len() <= IDEMPOTENCY_ROW_BYTES {

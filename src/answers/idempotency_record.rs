@@ -1,19 +1,19 @@
-//! A request and its answer as bytes, and what follows for whoever asks again. Pure.
+//! The encoding of a request and its response, and the decision about a repeated request. Pure.
 //!
 //! | offset | bytes | what, little endian |
 //! |---|---|---|
 //! | 0 | 1 | format, 1 |
 //! | 1 | 1 | reserved, 0 |
-//! | 2 | 2 | code of the answer; 0 while there is none |
+//! | 2 | 2 | code of the response; 0 while there is none |
 //! | 4 | 8 | when it was begun, microseconds since 1970-01-01T00:00:00Z |
-//! | 12 | 8 | which key the fingerprint was made with |
+//! | 12 | 8 | id of the key that the fingerprint was made with |
 //! | 20 | 32 | fingerprint |
 //! | 52 | 16 | request id |
-//! | 68 | 8 | how long the journal was |
-//! | 76 | 4 | bytes in the body of the answer |
+//! | 68 | 8 | last position of the journal |
+//! | 76 | 4 | bytes in the body of the response |
 //! | 80 | | the body, or its beginning; the rest is in rows of its own |
 //!
-//! Nothing in it is secret: answers hold numbers, codes and sentences, and of the request only the fingerprint is here.
+//! The record has no secrets: responses contain numbers, codes and sentences, and the request is a fingerprint only.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -26,20 +26,21 @@ use crate::vault::RequestFingerprint;
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 80;
 
-/// Whose key it is, and what for. Another caller's, or another endpoint's, is another key. It begins with the caller.
+/// An idempotency key within its caller and endpoint: a hash that begins with the caller. The same key of another caller
+/// or endpoint has another scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyScope(pub(super) [u8; 32]);
 
-/// Under which request id a request was begun, and how long the journal was then.
+/// The request id and the journal position at the begin of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestIntent {
-    /// Its events have it.
+    /// The id in the request's events.
     pub request: RequestId,
-    /// Its events are behind it.
+    /// The last position of the journal. The request's events come after it.
     pub position: u64,
 }
 
-/// What was answered.
+/// A response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResponse {
     /// The contract's code.
@@ -48,7 +49,7 @@ pub struct StoredResponse {
     pub body: Bytes,
 }
 
-/// A request with a key.
+/// The record of a request with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IdempotencyRecord {
     /// When it was begun.
@@ -58,35 +59,40 @@ pub(super) struct IdempotencyRecord {
     pub(super) response: Option<StoredResponse>,
 }
 
-/// What follows for a request whose key has this row.
+/// What to do with a request, by the record of its key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyDecision {
-    /// It is new.
+    /// The key has no record: the request is new.
     Begin,
-    /// What is there was begun at this moment, and its time is over.
+    /// The record, begun at this time, has expired: remove it.
     Expired(Timestamp),
-    /// It was begun, and nobody was answered.
+    /// The request was begun but not answered.
     Resume(IdempotencyRecord),
-    /// It was answered so.
+    /// The request was answered: repeat the response.
     Replay(StoredResponse),
-    /// Its key was used for another.
+    /// The key was used for another request.
     Mismatch,
 }
 
-/// What follows for a request of this fingerprint whose key has this row. A fingerprint that can no longer be compared
-/// is taken for the same: not to act twice is what the key is for.
-pub(super) fn decide_key(row: Option<IdempotencyRecord>, print: &RequestFingerprint, now: Timestamp) -> KeyDecision {
+/// Decides what to do with a request of this fingerprint, by the record of its key.
+///
+/// A fingerprint that can no longer be compared counts as equal: the key exists to prevent a second execution.
+pub(super) fn decide_key(
+    row: Option<IdempotencyRecord>,
+    fingerprint: &RequestFingerprint,
+    now: Timestamp,
+) -> KeyDecision {
     match row {
         None => KeyDecision::Begin,
         Some(row) if row.at.plus(IDEMPOTENCY_RETENTION) <= now => KeyDecision::Expired(row.at),
-        Some(row) if row.fingerprint.differs_from(print) => KeyDecision::Mismatch,
-        Some(IdempotencyRecord { response: Some(given), .. }) => KeyDecision::Replay(given),
+        Some(row) if row.fingerprint.differs_from(fingerprint) => KeyDecision::Mismatch,
+        Some(IdempotencyRecord { response: Some(response), .. }) => KeyDecision::Replay(response),
         Some(row) => KeyDecision::Resume(row),
     }
 }
 
 impl KeyScope {
-    /// That of a caller's key at an endpoint. Each part stands behind its length, so that no two scopes are the same.
+    /// The scope of a caller's key at an endpoint. Each part is hashed after its length, so that scopes do not collide.
     pub fn of(caller: u64, endpoint: &str, key: &[u8]) -> KeyScope {
         let mut hash = Sha256::new_with_prefix(b"muster idempotency scope 1");
         for part in [&caller.to_le_bytes()[..], endpoint.as_bytes(), key] {
@@ -98,25 +104,26 @@ impl KeyScope {
         KeyScope(scope)
     }
 
-    /// The number of the caller's API key; 0 where there are none.
+    /// The number of the caller's API key; 0 while no key exists.
     pub(super) fn caller(self) -> u64 {
         self.0.first_chunk().map_or(0, |caller| u64::from_be_bytes(*caller))
     }
 }
 
 impl IdempotencyRecord {
-    /// The row in bytes, and what of the body has no room in it.
+    /// Encodes the record. The second value is the rest of the body that does not fit in the row.
     pub(super) fn encode(&self) -> (Vec<u8>, Bytes) {
-        let IdempotencyRecord { at, fingerprint: print, intent, response: answer } = self;
-        let (code, mut body) = answer.as_ref().map_or((0, Bytes::new()), |given| (given.code, given.body.clone()));
+        let IdempotencyRecord { at, fingerprint, intent, response: answer } = self;
+        let (code, mut body) =
+            answer.as_ref().map_or((0, Bytes::new()), |response| (response.code, response.body.clone()));
         let length = body.len() as u32;
         let rest = body.split_off(body.len().min(IDEMPOTENCY_ROW_BYTES));
         let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
         bytes.extend_from_slice(&[FORMAT, 0]);
         bytes.extend_from_slice(&code.to_le_bytes());
         bytes.extend_from_slice(&at.0.to_le_bytes());
-        bytes.extend_from_slice(&print.key);
-        bytes.extend_from_slice(&print.hash);
+        bytes.extend_from_slice(&fingerprint.key);
+        bytes.extend_from_slice(&fingerprint.hash);
         bytes.extend_from_slice(&intent.request.0.to_le_bytes());
         bytes.extend_from_slice(&intent.position.to_le_bytes());
         bytes.extend_from_slice(&length.to_le_bytes());
@@ -124,8 +131,8 @@ impl IdempotencyRecord {
         (bytes, rest)
     }
 
-    /// The row in bytes; of the body only what is there. Says how many bytes are missing from it. None if another program
-    /// wrote it.
+    /// Decodes a row, with the part of the body that is in it. The second value is the number of missing body bytes. `None`
+    /// if the format is unknown.
     pub(super) fn decode(bytes: &[u8]) -> Option<(IdempotencyRecord, usize)> {
         let (header, body) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let word = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -134,7 +141,7 @@ impl IdempotencyRecord {
         }
         let code = u16::from_le_bytes([header[2], header[3]]);
         let length = u32::from_le_bytes(*header.last_chunk()?) as usize;
-        let given = StoredResponse { code, body: Bytes::copy_from_slice(body) };
+        let response = StoredResponse { code, body: Bytes::copy_from_slice(body) };
         let row = IdempotencyRecord {
             at: Timestamp(word(4).cast_signed()),
             fingerprint: RequestFingerprint { key: *header[12..].first_chunk()?, hash: *header[20..].first_chunk()? },
@@ -142,14 +149,14 @@ impl IdempotencyRecord {
                 request: RequestId(u128::from(word(52)) | u128::from(word(60)) << 64),
                 position: word(68),
             },
-            response: (code > 0).then_some(given),
+            response: (code > 0).then_some(response),
         };
         Some((row, length.checked_sub(body.len())?))
     }
 
-    /// What it takes of the room that there is.
+    /// The size that counts against the capacity, in bytes.
     pub(super) fn size_bytes(&self) -> u64 {
-        let body = self.response.as_ref().map_or(0, |given| given.body.len());
+        let body = self.response.as_ref().map_or(0, |response| response.body.len());
         IDEMPOTENCY_OVERHEAD_BYTES + (HEADER_BYTES + body) as u64
     }
 }

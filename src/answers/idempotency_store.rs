@@ -1,9 +1,9 @@
-//! The rows in the store, and in memory which of each API key is the oldest.
+//! The idempotency records in the store, and in memory the order of their age for each API key.
 //!
 //! | key | value |
 //! |---|---|
-//! | `k`, scope (32) | the row |
-//! | `p`, scope (32), when it was begun (8), number (4) | a further part of the answer |
+//! | `k`, scope (32) | the record |
+//! | `p`, scope (32), when it was begun (8), number (4) | a further part of the response |
 //!
 //! Numbers and times are big endian.
 
@@ -26,35 +26,36 @@ use crate::store::{self, Store, Table};
 const ROWS: &[u8] = b"k";
 const PARTS: &[u8] = b"p";
 
-/// The rows.
+/// The stored records.
 pub(super) struct IdempotencyStore {
     store: Store,
-    /// What was begun before is not in the line, and takes no room, until [`count`](Book::count) is through.
+    /// When the store was opened. Older records are not queued and take no capacity until
+    /// [`count_existing`](IdempotencyStore::count_existing) has ended.
     opened: Timestamp,
-    /// By API key: none takes the room of another.
+    /// By API key, so that no key uses the capacity of another.
     callers: DashMap<u64, CallerRecords>,
-    /// The rows that were begun since then, until [`count`](Book::count) is through.
+    /// The records since `opened`; `None` once [`count_existing`](IdempotencyStore::count_existing) has ended.
     fresh: Mutex<Option<HashSet<KeyScope>>>,
-    /// When was looked for what is over last.
+    /// When expired records were removed last.
     looked: AtomicI64,
     capacity_bytes: u64,
 }
 
-/// The rows of one API key.
+/// The records of one API key.
 #[derive(Default)]
 struct CallerRecords {
-    /// The oldest first. Some may be gone. Those that are under way are not here.
-    rows: VecDeque<CompletedRecord>,
-    /// The room that they take, and those that are under way.
+    /// The oldest first, without those in flight. Some may be removed already.
+    rows: VecDeque<QueuedRecord>,
+    /// The size of all records in bytes, with those in flight.
     used_bytes: u64,
 }
 
-/// A row that is no longer under way.
+/// A record that is no longer in flight.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct CompletedRecord {
-    /// From when its age counts: from when it was begun. A clock that turns out to have been ahead makes it no younger.
+struct QueuedRecord {
+    /// The start of its age: `at`, or earlier if the clock was set back since.
     since: Timestamp,
-    /// When it was begun, as the row has it.
+    /// When it was begun, as stored.
     at: Timestamp,
     scope: KeyScope,
 }
@@ -65,25 +66,25 @@ impl IdempotencyStore {
         IdempotencyStore { store, opened, callers: DashMap::new(), fresh, looked, capacity_bytes: IDEMPOTENCY_BYTES }
     }
 
-    /// The same with less room.
+    /// The same store with another capacity.
     #[cfg(test)]
-    pub(super) fn with_capacity_bytes(self, room: u64) -> IdempotencyStore {
-        IdempotencyStore { capacity_bytes: room, ..self }
+    pub(super) fn with_capacity_bytes(self, capacity_bytes: u64) -> IdempotencyStore {
+        IdempotencyStore { capacity_bytes, ..self }
     }
 
-    /// Writes a request down that is new, unless its key has a row; returns that then. To be found needs no room.
+    /// Stores a new record, unless its key has one; then returns that one. Finding a record needs no capacity.
     pub(super) fn begin(&self, scope: KeyScope, row: &IdempotencyRecord) -> Result<Option<IdempotencyRecord>, Error> {
         let key = record_key(scope);
         if !self.has_capacity(scope) {
-            if let Some(there) = self.store.get(Table::IdempotencyRecords, &key)? {
-                return self.assemble_record(scope, &there).map(Some);
+            if let Some(existing) = self.store.get(Table::IdempotencyRecords, &key)? {
+                return self.assemble_record(scope, &existing).map(Some);
             }
             self.evict_oldest(scope, row.at)?;
         }
-        // Held, so that whoever counts finds each row in it that is new.
+        // Locked, so that `count_existing` finds each new record in `fresh`.
         let mut fresh = Some(self.fresh()).filter(|fresh| fresh.is_some());
         match self.store.put_if_absent(Table::IdempotencyRecords, &key, &row.encode().0)? {
-            Some(there) => self.assemble_record(scope, &there).map(Some),
+            Some(existing) => self.assemble_record(scope, &existing).map(Some),
             None => {
                 fresh.as_mut().and_then(|fresh| fresh.as_mut()).map(|fresh| fresh.insert(scope));
                 self.callers.entry(scope.caller()).or_default().used_bytes += row.size_bytes();
@@ -92,89 +93,89 @@ impl IdempotencyStore {
         }
     }
 
-    /// A row with all parts of its answer. One whose answer is not whole was never answered.
+    /// Decodes a record with all parts of its response. A record with an incomplete response was not answered.
     fn assemble_record(&self, scope: KeyScope, bytes: &[u8]) -> Result<IdempotencyRecord, Error> {
         let (mut row, missing) = IdempotencyRecord::decode(bytes).ok_or(Error::Unreadable)?;
         let at = row.at;
-        if let Some(given) = row.response.as_mut().filter(|_| missing > 0) {
-            let mut body = BytesMut::from(&given.body[..]);
+        if let Some(response) = row.response.as_mut().filter(|_| missing > 0) {
+            let mut body = BytesMut::from(&response.body[..]);
             let whole = body.len() + missing;
             for key in part_keys(scope, at, missing) {
                 body.extend_from_slice(&self.store.get(Table::IdempotencyRecords, &key)?.unwrap_or_default());
             }
             let is_whole = body.len() == whole;
-            given.body = body.freeze();
+            response.body = body.freeze();
             row.response = row.response.filter(|_| is_whole);
         }
         Ok(row)
     }
 
-    /// Writes its answer down. The row comes last: with it everything is there.
+    /// Stores the response of a record. The main row is written last: once it is there, all parts are.
     pub(super) fn put_response(&self, scope: KeyScope, row: &IdempotencyRecord) -> Result<(), store::Error> {
         let (bytes, rest) = row.encode();
         for (part, key) in rest.chunks(IDEMPOTENCY_ROW_BYTES).zip(part_keys(scope, row.at, rest.len())) {
             self.store.put(Table::IdempotencyRecords, &key, part)?;
         }
         self.store.put(Table::IdempotencyRecords, &record_key(scope), &bytes)?;
-        let body = row.response.as_ref().map_or(0, |given| given.body.len() as u64);
+        let body = row.response.as_ref().map_or(0, |response| response.body.len() as u64);
         self.callers.entry(scope.caller()).or_default().used_bytes += body;
         Ok(())
     }
 
-    /// Puts a row that is no longer under way in the line of those that are forgotten one day.
+    /// Queues a record that is no longer in flight for expiry.
     pub(super) fn queue_for_expiry(&self, at: Timestamp, scope: KeyScope) {
-        self.callers.entry(scope.caller()).or_default().rows.push_back(CompletedRecord { since: at, at, scope });
+        self.callers.entry(scope.caller()).or_default().rows.push_back(QueuedRecord { since: at, at, scope });
     }
 
-    /// Forgets the request that was begun at this moment, if it is what the key has still.
+    /// Removes the record that was begun at `at`, if the key still has that one.
     pub(super) fn remove(&self, at: Timestamp, scope: KeyScope) -> Result<(), store::Error> {
         let bytes = self.store.get(Table::IdempotencyRecords, &record_key(scope))?;
         let row = bytes.and_then(|bytes| IdempotencyRecord::decode(&bytes)).filter(|(row, _)| row.at == at);
         let Some((row, missing)) = row else { return Ok(()) };
-        // The row goes last, so that none of its parts is left without it.
+        // The main row goes last, so that no part is left without it.
         for key in part_keys(scope, at, missing) {
             self.store.remove(Table::IdempotencyRecords, &key)?;
         }
         self.store.remove(Table::IdempotencyRecords, &record_key(scope))?;
-        let mut line = self.callers.entry(scope.caller()).or_default();
-        // What is not counted yet is not taken back below nothing.
-        line.used_bytes = line.used_bytes.saturating_sub(row.size_bytes() + missing as u64);
+        let mut records = self.callers.entry(scope.caller()).or_default();
+        // A record that is not counted yet must not make this negative.
+        records.used_bytes = records.used_bytes.saturating_sub(row.size_bytes() + missing as u64);
         Ok(())
     }
 
-    /// Forgets some of what is over; says whether there may be more of it.
+    /// Removes a batch of expired records. Returns whether there may be more.
     pub(super) fn remove_expired(&self, now: Timestamp) -> Result<bool, store::Error> {
         let mut over = Vec::new();
         let was_set_back = now.0 < self.looked.swap(now.0, Ordering::Relaxed);
-        for mut line in self.callers.iter_mut() {
+        for mut records in self.callers.iter_mut() {
             if was_set_back {
-                line.rows.iter_mut().for_each(|row| row.since = row.since.min(now));
+                records.rows.iter_mut().for_each(|row| row.since = row.since.min(now));
             }
             while over.len() < IDEMPOTENCY_EXPIRY_BATCH {
-                let Some(row) = line.rows.pop_front_if(|row| row.since.plus(IDEMPOTENCY_RETENTION) <= now) else {
+                let Some(row) = records.rows.pop_front_if(|row| row.since.plus(IDEMPOTENCY_RETENTION) <= now) else {
                     break;
                 };
                 over.push(row);
             }
         }
-        for CompletedRecord { at, scope, .. } in &over {
+        for QueuedRecord { at, scope, .. } in &over {
             self.remove(*at, *scope)?;
         }
         Ok(over.len() == IDEMPOTENCY_EXPIRY_BATCH)
     }
 
-    /// Forgets the oldest of an API key until there is room; an error if they are too young for that.
-    fn evict_oldest(&self, wanted: KeyScope, now: Timestamp) -> Result<(), Error> {
+    /// Removes the oldest records of an API key until there is capacity. Fails if they are too young.
+    fn evict_oldest(&self, scope: KeyScope, now: Timestamp) -> Result<(), Error> {
         for _ in 0..IDEMPOTENCY_EVICTIONS {
-            let oldest = self.callers.get(&wanted.caller()).and_then(|line| line.rows.front().copied());
-            let Some(row) = oldest.filter(|_| !self.has_capacity(wanted)) else { break };
+            let oldest = self.callers.get(&scope.caller()).and_then(|records| records.rows.front().copied());
+            let Some(row) = oldest.filter(|_| !self.has_capacity(scope)) else { break };
             let young = row.since.plus(IDEMPOTENCY_RETENTION_MIN).since(now);
             if !young.is_zero() {
                 return Err(Error::NoCapacity { seconds: young.as_secs() + 1 });
             }
-            // Somebody else who needs room may have been here first.
-            if let Some(mut line) = self.callers.get_mut(&wanted.caller()) {
-                let _mine = line.rows.pop_front_if(|front| *front == row);
+            // A concurrent request may have removed it first.
+            if let Some(mut records) = self.callers.get_mut(&scope.caller()) {
+                let _mine = records.rows.pop_front_if(|front| *front == row);
             }
             self.remove(row.at, row.scope)?;
         }
@@ -182,12 +183,12 @@ impl IdempotencyStore {
     }
 
     fn has_capacity(&self, scope: KeyScope) -> bool {
-        self.callers.get(&scope.caller()).is_none_or(|line| line.used_bytes < self.capacity_bytes)
+        self.callers.get(&scope.caller()).is_none_or(|records| records.used_bytes < self.capacity_bytes)
     }
 
-    /// Counts what was there when the store was opened, and puts it in front of the lines.
+    /// Counts the records from before the store was opened, and queues them in front of the others.
     pub(super) fn count_existing(&self) -> Result<(), store::Error> {
-        let mut before: HashMap<u64, Vec<CompletedRecord>> = HashMap::new();
+        let mut before: HashMap<u64, Vec<QueuedRecord>> = HashMap::new();
         for entry in self.store.scan_from(Table::IdempotencyRecords, ROWS) {
             let (key, value) = entry?;
             let Some(scope) = key.strip_prefix(ROWS).and_then(|scope| scope.as_array()) else { break };
@@ -196,20 +197,20 @@ impl IdempotencyStore {
             if let Some((row, missing)) = IdempotencyRecord::decode(&value).filter(|_| is_old(&scope)) {
                 let since = row.at.min(self.opened);
                 self.callers.entry(scope.caller()).or_default().used_bytes += row.size_bytes() + missing as u64;
-                before.entry(scope.caller()).or_default().push(CompletedRecord { since, at: row.at, scope });
+                before.entry(scope.caller()).or_default().push(QueuedRecord { since, at: row.at, scope });
             }
         }
         for (caller, mut rows) in before {
             rows.sort_unstable_by_key(|row| row.since);
-            let mut line = self.callers.entry(caller).or_default();
-            rows.extend(line.rows.drain(..));
-            line.rows = rows.into();
+            let mut records = self.callers.entry(caller).or_default();
+            rows.extend(records.rows.drain(..));
+            records.rows = rows.into();
         }
         *self.fresh() = None;
         Ok(())
     }
 
-    /// What is in it is whole between any two lines.
+    /// Ignores poisoning: no panic can leave the contents half changed.
     fn fresh(&self) -> MutexGuard<'_, Option<HashSet<KeyScope>>> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,7 +220,7 @@ fn record_key(scope: KeyScope) -> Vec<u8> {
     [ROWS, &scope.0].concat()
 }
 
-/// The keys of the further parts of an answer, which have so many bytes together.
+/// The keys of the further parts of a response, which have `bytes` bytes together.
 fn part_keys(scope: KeyScope, at: Timestamp, bytes: usize) -> impl Iterator<Item = Vec<u8>> {
     let key = move |number: u32| [PARTS, &scope.0, &at.0.to_be_bytes(), &number.to_be_bytes()].concat();
     (0..bytes.div_ceil(IDEMPOTENCY_ROW_BYTES) as u32).map(key)

@@ -1,4 +1,4 @@
-//! Requests with the same key, one after the other.
+//! Locks that run requests with the same key one after the other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,47 +7,47 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::idempotency_record::KeyScope;
 
-/// Keys with requests that are under way, or wait for that. Bounded by whoever lets them in.
+/// A lock for each key with a request that is in flight or waits. The caller bounds their number.
 #[derive(Default)]
 pub(super) struct KeyLocks {
     locks: Mutex<HashMap<KeyScope, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// Held by the one request of a key that is under way.
+/// The lock of a key, held by its request in flight.
 pub(super) struct KeyLock {
     locks: Arc<KeyLocks>,
     scope: KeyScope,
-    /// Until it is dropped.
+    /// `None` while waiting.
     held: Option<OwnedMutexGuard<()>>,
 }
 
 impl KeyLocks {
-    /// Waits until no other request with this key is under way. First come, first served.
+    /// Waits until no other request with this key is in flight. First come, first served.
     pub(super) async fn lock(self: &Arc<KeyLocks>, scope: KeyScope) -> KeyLock {
-        let waiting = self.under_way().entry(scope).or_default().clone();
-        // There from the beginning, so that whoever gives up waiting tidies up as well.
-        let mut turn = KeyLock { locks: self.clone(), scope, held: None };
-        turn.held = Some(waiting.lock_owned().await);
-        turn
+        let waiting = self.lock_map().entry(scope).or_default().clone();
+        // Built before the wait, so that a cancelled wait cleans up as well.
+        let mut lock = KeyLock { locks: self.clone(), scope, held: None };
+        lock.held = Some(waiting.lock_owned().await);
+        lock
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<KeyScope, Arc<tokio::sync::Mutex<()>>>> {
+    fn lock_map(&self) -> MutexGuard<'_, HashMap<KeyScope, Arc<tokio::sync::Mutex<()>>>> {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
-        self.under_way().len()
+        self.lock_map().len()
     }
 }
 
 impl Drop for KeyLock {
     fn drop(&mut self) {
         self.held = None;
-        let mut under_way = self.locks.under_way();
-        // Whoever else has it, or waits for it, has a handle, and none is made without this lock.
-        if under_way.get(&self.scope).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            under_way.remove(&self.scope);
+        let mut locks = self.locks.lock_map();
+        // Every other holder or waiter has a clone, and clones are made under this lock only.
+        if locks.get(&self.scope).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            locks.remove(&self.scope);
         }
     }
 }

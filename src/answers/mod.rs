@@ -1,16 +1,16 @@
-//! What callers were answered, for those who ask the same again because they did not hear it.
+//! Idempotency: a caller that repeats a request with the same `Idempotency-Key` gets the stored response.
 //!
-//! | file | what it knows |
+//! | file | contents |
 //! |---|---|
-//! | `idempotency_record` | a request and its answer as bytes, and what follows for whoever asks again. Pure |
-//! | `idempotency_store` | the rows in the store, and in memory which of each API key is the oldest |
-//! | `key_locks` | requests with the same key, one after the other |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `idempotency_record` | the encoding of a request and its response, and the decision about a repeated request. Pure |
+//! | `idempotency_store` | the rows in the store, and in memory the oldest ones of each API key |
+//! | `key_locks` | runs requests with the same key one after the other |
+//! | `fuzz` | the module's parser on arbitrary bytes; for tests only |
 //!
-//! A request with a key is written down before anything is done for it: by its fingerprint, under which request id, and how
-//! long the journal was. The store's log is in order, so whatever event the request leads to, this is there too. Its answer
-//! is put beside it, and is durable before anybody hears it. So after a kill there is the answer, or a request that was
-//! begun and that nobody was answered, whose events are found by its request id.
+//! A request with a key is recorded before it is executed: its fingerprint, its request id and the length of the journal.
+//! The store's log is ordered, so every event of the request implies that its record exists. The response is added to the
+//! record and is durable before the caller gets it. So after a kill the record has a response, or the request was not
+//! answered. Then its events are found by its request id.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -38,7 +38,7 @@ use idempotency_record::{IdempotencyRecord, KeyDecision, decide_key};
 use idempotency_store::IdempotencyStore;
 use key_locks::{KeyLock, KeyLocks};
 
-/// The answers that are kept. Cheap to clone.
+/// The idempotency records. Cheap to clone.
 #[derive(Clone)]
 pub struct IdempotencyRecords {
     inner: Arc<IdempotencyInner>,
@@ -52,62 +52,62 @@ struct IdempotencyInner {
     now: Clock,
 }
 
-/// What is to be done about a request with a key.
+/// What to do with a request that has a key.
 pub enum KeyLookup {
-    /// It was answered.
+    /// Repeat the stored response.
     Completed(StoredResponse),
-    /// It is new, or was begun before and never answered.
+    /// Execute the request: it is new, or it was begun before but not answered.
     InFlight(InFlightRecord),
 }
 
-/// A request that was begun. Nobody else has its key until this is dropped.
+/// The record of a request in flight. Other requests with its key wait until this is dropped.
 pub struct InFlightRecord {
     records: IdempotencyRecords,
     scope: KeyScope,
     record: IdempotencyRecord,
-    /// Whether it was begun before, and what came of it is not known.
+    /// Whether it was begun before, with an unknown result.
     pub is_resumed: bool,
     is_cancelled: bool,
-    _turn: KeyLock,
-    _place: OwnedSemaphorePermit,
+    _lock: KeyLock,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Why a request with a key is not taken.
+/// Why a request with a key is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The key was used for something else.
+    /// The key was used for another request.
     #[error(
         "Idempotency-Key was used before, for a request with another body or another query; repeat that request as it \
          was, or choose another key"
     )]
     KeyReused,
-    /// Too many are under way.
+    /// Too many requests with a key are in flight.
     #[error(
         "{IDEMPOTENT_REQUESTS_IN_FLIGHT} requests with an Idempotency-Key are under way, which is the limit; try again shortly"
     )]
     TooManyInFlight,
-    /// There is no room for one more answer.
+    /// The API key's capacity for stored responses is used up.
     #[error(
         "so many answers to this API key were kept of late that there is no room for another; try again later, or send this without \
          Idempotency-Key"
     )]
     NoCapacity {
-        /// After how many seconds there may be.
+        /// Seconds until there may be capacity.
         seconds: u64,
     },
-    /// Another program wrote what is kept.
+    /// The stored record has an unknown format.
     #[error("what is kept under an Idempotency-Key was written by another program; use that one, or a newer one")]
     Unreadable,
     /// The store failed. Final.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The journal ended before the answer was durable. Final.
+    /// The journal ended before the response was durable. Final.
     #[error(transparent)]
     Journal(#[from] journal::Error),
 }
 
 impl IdempotencyRecords {
-    /// The answers in `store`, by this clock. They are durable with the commits of its `journal`.
+    /// Opens the records in `store`. The commits of `journal` make them durable.
     pub fn open(store: &Store, journal: Journal, now: Clock) -> IdempotencyRecords {
         let inner = IdempotencyInner {
             store: IdempotencyStore::new(store.clone(), now()),
@@ -119,44 +119,43 @@ impl IdempotencyRecords {
         IdempotencyRecords { inner: Arc::new(inner) }
     }
 
-    /// Asks for a request of this fingerprint. Waits while another with the same key is under way. One that is new is
-    /// begun with `intent`.
+    /// Looks up a request by its key and fingerprint, and records it with `intent` if it is new. Waits while another
+    /// request with the same key is in flight.
     pub async fn begin(
         &self,
         scope: KeyScope,
-        print: RequestFingerprint,
+        fingerprint: RequestFingerprint,
         intent: RequestIntent,
     ) -> Result<KeyLookup, Error> {
-        let IdempotencyInner { store: book, key_locks: turns, in_flight_permits: places, now, .. } = &*self.inner;
-        let place = places.clone().try_acquire_owned().map_err(|_| Error::TooManyInFlight)?;
-        let turn = turns.lock(scope).await;
-        let new = IdempotencyRecord { at: now(), fingerprint: print, intent, response: None };
-        let (row, is_old) = loop {
-            match decide_key(book.begin(scope, &new)?, &print, new.at) {
+        let IdempotencyInner { store, key_locks, in_flight_permits, now, .. } = &*self.inner;
+        let permit = in_flight_permits.clone().try_acquire_owned().map_err(|_| Error::TooManyInFlight)?;
+        let lock = key_locks.lock(scope).await;
+        let new = IdempotencyRecord { at: now(), fingerprint, intent, response: None };
+        let (record, is_resumed) = loop {
+            match decide_key(store.begin(scope, &new)?, &fingerprint, new.at) {
                 KeyDecision::Mismatch => return Err(Error::KeyReused),
-                KeyDecision::Replay(given) => return Ok(KeyLookup::Completed(given)),
-                KeyDecision::Resume(row) => break (row, true),
+                KeyDecision::Replay(response) => return Ok(KeyLookup::Completed(response)),
+                KeyDecision::Resume(record) => break (record, true),
                 KeyDecision::Begin => break (new, false),
-                KeyDecision::Expired(at) => book.remove(at, scope)?,
+                KeyDecision::Expired(at) => store.remove(at, scope)?,
             }
         };
-        let (answers, is_withdrawn) = (self.clone(), false);
         Ok(KeyLookup::InFlight(InFlightRecord {
-            records: answers,
+            records: self.clone(),
             scope,
-            record: row,
-            is_resumed: is_old,
-            is_cancelled: is_withdrawn,
-            _turn: turn,
-            _place: place,
+            record,
+            is_resumed,
+            is_cancelled: false,
+            _lock: lock,
+            _permit: permit,
         }))
     }
 
-    /// Forgets what is over, until `stop`.
+    /// Periodically removes expired records, until `stop`.
     pub async fn expire_periodically(self, stop: CancellationToken) {
-        // The first round finds out how much there is.
-        let answers = self.clone();
-        let counted = tokio::task::spawn_blocking(move || answers.inner.store.count_existing()).await;
+        // Until the existing rows are counted, they take no capacity and do not expire.
+        let records = self.clone();
+        let counted = tokio::task::spawn_blocking(move || records.inner.store.count_existing()).await;
         if let Ok(Err(error)) = counted {
             tracing::error!(%error, "the answers that are kept could not be counted");
         }
@@ -165,11 +164,11 @@ impl IdempotencyRecords {
         }
     }
 
-    /// Forgets some of what is over; says whether there may be more.
+    /// Removes a batch of expired records. Returns whether there may be more.
     async fn expire_some(&self) -> bool {
-        let answers = self.clone();
+        let records = self.clone();
         let forgotten =
-            tokio::task::spawn_blocking(move || answers.inner.store.remove_expired((answers.inner.now)())).await;
+            tokio::task::spawn_blocking(move || records.inner.store.remove_expired((records.inner.now)())).await;
         match forgotten {
             Ok(Ok(has_more)) => has_more,
             Ok(Err(error)) => {
@@ -182,20 +181,20 @@ impl IdempotencyRecords {
 }
 
 impl InFlightRecord {
-    /// Under which request id it was begun, and how long the journal was then.
+    /// The request id and the journal position at its begin.
     pub fn intent(&self) -> RequestIntent {
         self.record.intent
     }
 
-    /// Keeps its answer. Durable when it returns.
-    pub async fn complete(mut self, given: StoredResponse) -> Result<(), Error> {
-        self.record.response = Some(given);
-        let IdempotencyInner { store: book, journal, .. } = &*self.records.inner;
-        book.put_response(self.scope, &self.record)?;
+    /// Stores the response. It is durable when this returns.
+    pub async fn complete(mut self, response: StoredResponse) -> Result<(), Error> {
+        self.record.response = Some(response);
+        let IdempotencyInner { store, journal, .. } = &*self.records.inner;
+        store.put_response(self.scope, &self.record)?;
         Ok(journal.sync().await?)
     }
 
-    /// Forgets it: nothing was done for it, and its key may be used for anything.
+    /// Removes the record: nothing was executed, and the key may be used for another request.
     pub fn cancel(mut self) -> Result<(), Error> {
         self.records.inner.store.remove(self.record.at, self.scope)?;
         self.is_cancelled = true;
@@ -205,7 +204,7 @@ impl InFlightRecord {
 
 impl Drop for InFlightRecord {
     fn drop(&mut self) {
-        // One that is old is in the line already.
+        // A resumed record is in the expiry queue already.
         if !self.is_resumed && !self.is_cancelled {
             self.records.inner.store.queue_for_expiry(self.record.at, self.scope);
         }

@@ -1,9 +1,9 @@
-//! A bundle: one account's whole history, and the proof that it is in the log. It is checked with nothing but the log's
-//! public key.
+//! A bundle: one account's whole history, with proofs that it is in the log. Verifying it needs only the log's public
+//! key.
 //!
-//! Each event is there as it is stored, so that its hash leads through its proof to the root that the checkpoint signs.
-//! Versions and `prev` are in these bytes, so an event that is left out breaks their chain. That nothing follows the last
-//! one is what the log signs beside the checkpoint: where the account's history ended at that size.
+//! The bundle holds each event as stored. The event's hash leads through its proof to the root that the checkpoint
+//! signs. The stored bytes contain the version and `prev`, so an omitted event breaks the chain. The log also signs
+//! the account's head at that size, which proves that no later event was omitted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ use super::{Audit, Error, IntegrityFault, transparency_log};
 use crate::domain::AccountNumber;
 use crate::journal::{self, JournalRecord, Root, StreamId, root_from_inclusion_proof};
 
-/// The form of a bundle.
+/// The value of `format` in a bundle.
 const FORMAT: &str = "muster account bundle 1";
 
 /// A bundle as it is written: one account's whole history, with the proof that it is in the log.
@@ -54,44 +54,44 @@ struct ProvedEvent {
     event: Box<RawValue>,
 }
 
-/// What a bundle shows.
+/// The result of verifying a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleVerification {
-    /// Whose history it is.
+    /// The account whose history it is.
     pub account: String,
     /// How many events it has.
     pub events: u64,
-    /// The size of the log that they are proved to be in.
+    /// The size of the log that the proofs refer to.
     pub log_size: u64,
-    /// Who signed that.
+    /// The signer of that log.
     pub public_key: String,
 }
 
-/// What is found to be right in a bundle, in the order in which it is looked at.
+/// A verification step of a bundle that succeeded. Steps come in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerificationStep {
-    /// The log signed this size and this root.
+    /// The log signed this size and root.
     CheckpointSigned {
-        /// Who signed, as `name+id+key`.
+        /// The signer, as `name+id+key`.
         by: String,
         /// How many events the log had.
         size: u64,
-        /// Its root then.
+        /// The root at that size.
         root: Root,
     },
-    /// An event's bytes are in the log, and follow the account's event before.
+    /// An event's bytes are in the log and follow the account's previous event.
     EventProved {
-        /// Its place in the account's history.
+        /// The event's place in the account's history.
         version: u64,
-        /// Its place in the log.
+        /// The event's position in the log.
         position: u64,
-        /// Its `type`.
+        /// The event's `type`.
         kind: String,
-        /// How many hashes lead from it to the root.
+        /// How many hashes lead from the event to the root.
         hashes: usize,
     },
-    /// The log signed that nothing of this account follows.
+    /// The log signed that the account had no later event.
     HistoryEnded {
         /// The version of the last event.
         version: u64,
@@ -101,11 +101,11 @@ pub enum VerificationStep {
 }
 
 impl Audit {
-    /// The bundle of an account, as of now.
+    /// The current bundle of an account.
     pub fn account_bundle(&self, account: AccountNumber) -> Result<Vec<u8>, Error> {
         let log = self.log()?;
         let stream = self.existing_stream(account)?;
-        // The root is taken first: what is read after it has everything that it stands for, and perhaps more.
+        // The root is taken first. Records that are read after it include all that it covers, perhaps more.
         let (size, root) = self.journal.root();
         let mut records = self.journal.history_after(stream, 0, usize::MAX)?;
         records.retain(|record| record.position <= size);
@@ -130,7 +130,7 @@ impl Audit {
 
     fn prove_event(&self, record: &JournalRecord, size: u64) -> Result<ProvedEvent, Error> {
         let position = record.position;
-        // Both are there for every position up to the size.
+        // Both exist for every position up to the size.
         let stored = self.journal.record_bytes_at(position)?.unwrap_or_default();
         let proof = self.journal.inclusion_proof(position, size)?.unwrap_or_default();
         let line = String::from_utf8(self.to_json_line(record)).unwrap_or_default();
@@ -142,12 +142,12 @@ impl Audit {
     }
 }
 
-/// Checks a bundle. `signer` is who must have signed it; without one, whoever the bundle names.
+/// Verifies a bundle. It must be signed by `signer`, or, without one, by the signer that it names.
 pub fn verify_bundle(bytes: &[u8], signer: Option<&Signer>) -> Result<BundleVerification, IntegrityFault> {
     verify_bundle_with(bytes, signer, |_| {})
 }
 
-/// Likewise, and tells each step that holds.
+/// Like [`verify_bundle`], and reports each step that succeeds.
 pub fn verify_bundle_with(
     bytes: &[u8],
     signer: Option<&Signer>,
@@ -220,7 +220,7 @@ pub fn verify_bundle_with(
     })
 }
 
-/// The record of an event, if its bytes are in the log and say what the event says.
+/// The record of an event, if its bytes are in the log and match the event.
 fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -> Result<JournalRecord, String> {
     let ProvedEvent { record, proof, event } = proved;
     let stored = STANDARD.decode(record).map_err(|_| "its record is no base64")?;
@@ -237,7 +237,7 @@ fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -
     Ok(record)
 }
 
-/// Where an account's history ends, to be signed.
+/// The text that is signed to say where an account's history ends.
 fn head_text(log: &str, account: AccountNumber, version: u64, position: u64, size: u64) -> String {
     format!("{log} account head\n{account}\n{version}\n{position}\n{size}\n")
 }

@@ -1,4 +1,4 @@
-//! The account list as others read it: in JSON and as CSV.
+//! The account list as JSON and CSV.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,14 +7,14 @@ use super::{Audit, QueryPage};
 use crate::domain::{AccountNumber, OnlineStatus, Status};
 use crate::journal::StreamId;
 
-/// Which accounts are asked for.
+/// A filter for accounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountFilter {
-    /// With this status.
+    /// Only accounts with this status.
     pub status: Option<Status>,
-    /// With this online status.
+    /// Only accounts with this online status.
     pub online_status: Option<OnlineStatus>,
-    /// Whose numbers begin with these digits.
+    /// Only accounts whose number starts with these digits.
     pub prefix: String,
 }
 
@@ -35,16 +35,16 @@ pub struct AccountRow {
 }
 
 impl AccountRow {
-    /// The header of the list as CSV, with its line end.
+    /// The CSV header of the list, with its line end.
     pub const CSV_HEADER: &[u8] = b"whatsApp,status,onlineStatus,version\r\n";
 
-    /// It as a line of JSON, without a line end.
+    /// The row as JSON, without a line end.
     pub fn to_json(&self) -> Vec<u8> {
-        // Texts and integers always become JSON.
+        // Texts and integers always serialize.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// It as a row of CSV, without a line end. There are digits in it, and nothing that is to be quoted.
+    /// The row as CSV, without a line end. It holds only digits, so no cell needs quotes.
     pub fn to_csv(&self) -> Vec<u8> {
         let AccountRow { whats_app, status, online_status, version } = self;
         format!("{whats_app},{status},{online_status},{version}").into_bytes()
@@ -52,18 +52,19 @@ impl AccountRow {
 }
 
 impl Audit {
-    /// Rows of the account list from the `from`th on, at most `limit` that are wanted, as `written` writes them.
+    /// Rows of the account list that match `filter`, from index `from`, at most `limit`. `written` serializes each
+    /// row.
     pub fn accounts(
         &self,
-        wanted: &AccountFilter,
+        filter: &AccountFilter,
         from: u64,
         limit: usize,
         written: impl Fn(&AccountRow) -> Vec<u8>,
     ) -> QueryPage {
         let is_wanted = |number: AccountNumber, status: Status, online_status: OnlineStatus| {
-            wanted.status.is_none_or(|it| it == status)
-                && wanted.online_status.is_none_or(|it| it == online_status)
-                && number.to_string().starts_with(&wanted.prefix)
+            filter.status.is_none_or(|it| it == status)
+                && filter.online_status.is_none_or(|it| it == online_status)
+                && number.to_string().starts_with(&filter.prefix)
         };
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let (found, next) = self.roster.select(from, limit, is_wanted);

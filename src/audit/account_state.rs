@@ -1,4 +1,4 @@
-//! An account as it stood after some of its events, and what made it so. Pure.
+//! An account's state after some of its events, with the events that caused it. Pure.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ use super::rfc3339::format_rfc3339;
 use crate::domain::{Account, AccountNumber, Event, Registration};
 use crate::journal::{self, JournalRecord};
 
-/// An account with what made it stand as it does.
+/// An account, with the events that caused its state.
 pub(super) struct AccountWithCauses {
     number: AccountNumber,
     account: Account,
     position: u64,
     updated: String,
     instance_code: String,
-    /// The event that last changed where it stands.
+    /// The last event that changed the status or the online status.
     status_cause: Option<CausingEvent>,
-    /// The last event by which somebody asked for something else.
+    /// The last event that requested a change.
     last_request: Option<CausingEvent>,
 }
 
@@ -58,7 +58,7 @@ pub struct AccountStateView<'a> {
     #[schema(required)]
     #[serde(rename = "since")]
     status_cause: Option<&'a CausingEvent>,
-    /// The last event by which somebody asked for something else; null if nobody did.
+    /// The last event that a caller or an operator asked for; null if there is none.
     #[schema(required)]
     #[serde(rename = "asked")]
     last_request: Option<&'a CausingEvent>,
@@ -132,7 +132,7 @@ pub struct FieldChange {
 }
 
 impl AccountWithCauses {
-    /// Nothing happened to this account yet.
+    /// An account without events.
     pub(super) fn new(number: AccountNumber) -> AccountWithCauses {
         let (updated, instance_code) = (String::new(), String::new());
         AccountWithCauses {
@@ -146,7 +146,7 @@ impl AccountWithCauses {
         }
     }
 
-    /// The next of its events happened.
+    /// Applies the account's next event.
     pub(super) fn apply(&mut self, record: &JournalRecord) -> Result<(), journal::Error> {
         let event = journal::require_account_event(record)?;
         self.account.evolve(event);
@@ -177,7 +177,7 @@ impl AccountWithCauses {
         Ok(())
     }
 
-    /// As others read it.
+    /// The state as the API shows it.
     pub(super) fn view(&self) -> impl Serialize {
         let Account { version, content, status, online_status, reason, registration, gateway, register_calls, .. } =
             &self.account;
@@ -228,10 +228,10 @@ impl CausingEvent {
     }
 }
 
-/// What every event changes: how far the history goes, and why, says nothing of how the account stands.
+/// Fields that every event changes. A diff ignores them, because they say nothing about the account's state.
 const IGNORED_FIELDS: [&str; 5] = ["version", "position", "updated", "since", "asked"];
 
-/// The fields that differ between two views, with both values. Nested fields are named with dots.
+/// The fields that differ between two views, with both values. Names of nested fields are joined with dots.
 pub(super) fn diff_views(from: &Value, to: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     diff_values("", from, to, &mut found);
@@ -239,7 +239,7 @@ pub(super) fn diff_views(from: &Value, to: &Value) -> Vec<FieldChange> {
 }
 
 fn diff_values(path: &str, from: &Value, to: &Value, found: &mut Vec<FieldChange>) {
-    // A part that is not there has all its fields changed.
+    // If one side lacks a nested object, all of its fields differ.
     let is_part = |value: &Value| value.is_object() || value.is_null();
     let names: BTreeSet<&String> = [from, to].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
     if from == to {

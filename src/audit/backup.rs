@@ -1,4 +1,4 @@
-//! Everything, in one file, and back.
+//! Backup of the store into one file, and restore.
 //!
 //! ```text
 //! muster backup 1 ⏎
@@ -8,15 +8,18 @@
 //! | kind | key | value |
 //! |---|---|---|
 //! | `h` | | JSON: the store's id, the log's public key |
-//! | `b` | first position (8, big endian) | a commit block, as it is stored |
-//! | `t` | name of a table, `/`, key in it | what is under it |
+//! | `b` | first position (8, big endian) | a block as stored |
+//! | `t` | name of a table, `/`, key in the table | the value |
 //! | `e` | | JSON: digest of all bytes before this frame, the log's checkpoint, a signature over both |
 //!
-//! It is taken from a running service: cursors, answers, expired API keys and the marks of gateways' reports first, then the
-//! blocks up to the durable head of that moment, then the keys, so that no cursor and no mark is beyond the blocks, no answer
-//! without its events, no expired key without its creation, and no secret without its key. Without its mark a gateway's stream would be missing all its reports to whoever
-//! restores it, and the gateway has forgotten them. A request that was begun and not answered yet is one whose service was
-//! killed. The master key is in no backup.
+//! A backup is taken while the service runs, in three steps. First come cursors, idempotency records, expired API
+//! keys and the stream offsets of gateways; then the blocks up to the durable head of that moment; then the keys.
+//!
+//! This order keeps the copy consistent. No cursor or offset is beyond the blocks. No stored response lacks its
+//! events, no expired key its creation, and no secret its key.
+//!
+//! The offsets are needed because a gateway forgets the reports that were acknowledged. A restored in-flight request is
+//! treated as one whose service was killed. No backup holds the master key.
 
 use std::fs;
 use std::io::Read;
@@ -39,7 +42,7 @@ use crate::vault;
 
 const MAGIC: &[u8] = b"muster backup 1\n";
 
-/// What stands at the beginning.
+/// The first frame.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BackupHeader {
@@ -47,7 +50,7 @@ struct BackupHeader {
     public_key: String,
 }
 
-/// What stands at the end.
+/// The last frame.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BackupTrailer {
@@ -56,21 +59,21 @@ struct BackupTrailer {
     signature: String,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreReport {
-    /// Where to.
+    /// The restored data directory.
     pub data_dir: PathBuf,
-    /// Facts that were in the backup.
+    /// Events in the backup.
     pub events: u64,
-    /// Accounts they are of.
+    /// Accounts that have events.
     pub accounts: u64,
-    /// Who signed it.
+    /// The signer of the backup.
     pub public_key: String,
 }
 
-/// The tables that are read before the blocks, and those that are read after them. Snapshots are caches.
+/// Tables that are read before the blocks. The others are read after them; snapshots are caches and left out.
 const TABLES_BEFORE_BLOCKS: [Table; 9] = [
     Table::Cursors,
     Table::Lanes,
@@ -85,12 +88,12 @@ const TABLES_BEFORE_BLOCKS: [Table; 9] = [
 const TABLES_AFTER_BLOCKS: [Table; 2] = [Table::Keys, Table::ReceiverSettings];
 
 impl Audit {
-    /// An error while there can be no backup: some keys in it would be sealed with one master key, and some with another.
+    /// Fails while a rotation makes a backup impossible: its keys would be sealed with two different master keys.
     pub fn check_backup_allowed(&self) -> Result<(), Error> {
         Ok(vault::master_key_token(&self.store).map(drop)?)
     }
 
-    /// Writes a backup in pieces, until `write` breaks off. Returns the position of the last fact in it.
+    /// Writes a backup in pieces, until `write` breaks off. Returns the position of the last event in it.
     pub fn write_backup(
         &self,
         mut progress: impl FnMut(u64, u64),
@@ -120,7 +123,7 @@ impl Audit {
         if vault::master_key_token(&self.store)? != sealed {
             return Err(vault::Error::RotationUnderWay.into());
         }
-        // There is a root for every size that is durable.
+        // Every durable size has a root.
         let root = self.journal.root_at(size)?.unwrap_or(self.journal.root().1);
         let checkpoint = log.sign(&LogCheckpoint { origin: signer.name.clone(), size, root }.to_text());
         let sha256 = encode_hex(&out.digest.clone().finalize());
@@ -149,8 +152,9 @@ impl Audit {
     }
 }
 
-/// Puts a backup into the directory `to`, which is empty or not there. It is checked as it is read, beside its place, and
-/// moved there only when all of it is found whole; otherwise nothing is left. `signer` is who must have signed it.
+/// Restores a backup into the directory `to`, which must be empty or missing. The backup is verified in a temporary
+/// directory beside `to` and moved only if it is intact. Otherwise nothing is left behind. It must be signed by
+/// `signer`, if there is one.
 pub fn restore(
     backup: impl Read,
     to: &Path,
@@ -162,7 +166,7 @@ pub fn restore(
         let what = format!("{what} {}", path.display());
         move |source| Error::Io { what, source }
     };
-    // Where it really is: it may be named by a link, or as the directory that one is in.
+    // Resolve links and relative components first, so that the rename hits the real directory.
     let to = &if to.exists() { fs::canonicalize(to).map_err(failed("find", to))? } else { to.to_owned() };
     if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
         return Err(crate::store::Error::NotEmpty { path: to.to_owned() }.into());
@@ -173,11 +177,11 @@ pub fn restore(
         let source = std::io::Error::other("something is mounted there; name a directory below it");
         return Err(failed("restore into", to)(source));
     }
-    // Under a name that nobody else has, and removed unless it comes to its place.
+    // A temporary directory with a unique name; it is deleted unless it is moved into place.
     let beside = TempDir::with_prefix_in(".muster-restoring-", above).map_err(failed("write beside", to))?;
     let made = beside.path().join("data");
     let restored = restore_into_temporary(backup, &made, signer, at, progress)?;
-    // In the place of nothing, or of an empty directory; anything else is refused.
+    // A rename replaces a missing or an empty directory; anything else is rejected.
     fs::rename(&made, to).map_err(failed("move the restored directory to", to))?;
     fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync", above))?;
     Ok(RestoreReport { data_dir: to.to_owned(), ..restored })
@@ -185,7 +189,7 @@ pub fn restore(
 
 fn restore_into_temporary(
     backup: impl Read,
-    place: &Path,
+    directory: &Path,
     signer: Option<&Signer>,
     at: Timestamp,
     mut progress: impl FnMut(u64),
@@ -198,7 +202,7 @@ fn restore_into_temporary(
         .map_err(|error| IntegrityFault::new(format!("its header is malformed: {error}")))?;
     let named = Signer::parse_expected(&header.public_key, signer)?;
     let id: StoreId = header.store.parse().map_err(|_| IntegrityFault::new("its store has no id"))?;
-    let store = Store::create_with_id(place, &config::Settings::default().store, id)?;
+    let store = Store::create_with_id(directory, &config::Settings::default().store, id)?;
     if transparency_log::log_name(&store) != named.name {
         return Err(IntegrityFault::new(format!("it is of the store {id}, and signed for {}", named.name)).into());
     }
@@ -240,13 +244,13 @@ fn restore_into_temporary(
     store.flush()?;
     let journal = Journal::open(store, Box::new(|_| {}))?;
     let accounts = journal.account_count() as u64;
-    let act =
+    let entry =
         AuditLogEntry { event: AdministrativeEvent::Restored { position: size }, source: "command line".to_owned() };
     tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|source| Error::Io { what: "start a runtime".to_owned(), source })?
-        .block_on(journal.append_administrative_event(act, Origin::OPERATOR, at))?;
-    Ok(RestoreReport { data_dir: place.to_owned(), events: size, accounts, public_key: named.to_string() })
+        .block_on(journal.append_administrative_event(entry, Origin::OPERATOR, at))?;
+    Ok(RestoreReport { data_dir: directory.to_owned(), events: size, accounts, public_key: named.to_string() })
 }
 
 fn restore_row(store: &Store, key: &[u8], value: &[u8]) -> Result<(), Error> {
@@ -258,7 +262,7 @@ fn restore_row(store: &Store, key: &[u8], value: &[u8]) -> Result<(), Error> {
     Ok(store.put(table, key, value)?)
 }
 
-/// The checkpoint at the end, and its note.
+/// Verifies the last frame. Returns the checkpoint and its signed note.
 fn check_trailer(end: &[u8], sha256: &str, signer: &Signer) -> Result<(LogCheckpoint, String), IntegrityFault> {
     let end: BackupTrailer = serde_json::from_slice(end)
         .map_err(|error| IntegrityFault::new(format!("its last frame is malformed: {error}")))?;
@@ -281,7 +285,7 @@ fn signed_text(signer: &Signer, sha256: &str, checkpoint: &str) -> String {
     format!("{} backup\n{sha256}\n{}\n", signer.name, encode_hex(&Sha256::digest(checkpoint)))
 }
 
-/// A backup while it is written.
+/// A backup that is being written.
 struct BackupWriter<W> {
     digest: Sha256,
     buffer: Vec<u8>,
@@ -318,19 +322,19 @@ impl<W: FnMut(Vec<u8>) -> ControlFlow<()>> BackupWriter<W> {
 }
 
 pub(super) const FRAME_HEADER_BYTES: usize = 9;
-/// Bytes of a frame's value, most: a block is the largest there is.
+/// The largest value of a frame in bytes. Blocks are the largest values.
 const MAX_VALUE_BYTES: usize = 2 * BLOCK_BYTES;
-/// Bytes of a frame's key, most.
+/// The largest key of a frame in bytes.
 const MAX_KEY_BYTES: usize = 1024;
 
 /// A frame that was read: its kind, key and value.
 pub(super) type BackupFrame = (u8, Vec<u8>, Vec<u8>);
 
-/// A backup while it is read.
+/// A backup that is being read.
 pub(super) struct BackupReader<R> {
     backup: R,
     digest: Sha256,
-    /// How many were read.
+    /// How many frames were read.
     count: u64,
 }
 
@@ -344,7 +348,7 @@ impl<R: Read> BackupReader<R> {
         Ok(BackupReader { backup, digest: Sha256::new_with_prefix(MAGIC), count: 0 })
     }
 
-    /// The next frame; none at the end.
+    /// The next frame; `None` at the end.
     pub(super) fn next_frame(&mut self) -> Result<Option<BackupFrame>, Error> {
         self.count += 1;
         let cut_off = || IntegrityFault::new(format!("it ends within frame {}: it was cut off", self.count));
@@ -377,7 +381,7 @@ impl<R: Read> BackupReader<R> {
     }
 }
 
-/// Reads so many bytes more, or as many as there are.
+/// Reads up to `bytes` more bytes.
 fn read_up_to(from: &mut impl Read, bytes: usize, into: &mut Vec<u8>) -> Result<(), Error> {
     let read = from.take(bytes as u64).read_to_end(into);
     read.map(drop).map_err(|source| Error::Io { what: "read the backup".to_owned(), source })

@@ -1,4 +1,4 @@
-//! Facts as others read them: CloudEvents 1.0 in JSON. One view, wherever it is shown.
+//! Events as CloudEvents 1.0 in JSON: the same form everywhere.
 //!
 //! | attribute | what |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | `time` | RFC 3339, UTC, to the microsecond |
 //! | `version` | the place in the subject's own history, from 1 (extension) |
 //! | `prev` | the position of the subject's event before, `0` for none (extension) |
-//! | `origin` | who asked: `caller`, `gateway`, `operator` with its id, or `service` (extension) |
-//! | `requestid` | in which request, 32 hex digits; left out where there was none (extension) |
+//! | `origin` | who caused it: `caller`, `gateway`, `operator` with its id, or `service` (extension) |
+//! | `requestid` | the request, 32 hex digits; omitted if there was none (extension) |
 //! | `data` | what happened. Secrets are shown as fingerprints only |
 
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub struct CloudEvent<'a> {
     data: EventData<'a>,
 }
 
-/// The event as one line of JSON, without a line end. `source` is the store's.
+/// The event as one line of JSON, without a line end. `source` is the store's URN.
 pub(super) fn to_json_line(record: &JournalRecord, source: &str) -> Vec<u8> {
     let event = CloudEvent {
         specversion: "1.0",
@@ -71,25 +71,25 @@ pub(super) fn to_json_line(record: &JournalRecord, source: &str) -> Vec<u8> {
         datacontenttype: "application/json",
         data: EventData::from_event(&record.event),
     };
-    // Texts and integers always become JSON.
+    // Texts and integers always serialize.
     serde_json::to_vec(&event).unwrap_or_default()
 }
 
-/// The `type` of a fact.
-pub(super) fn cloud_event_type(fact: &JournalEvent) -> String {
-    match fact {
+/// The `type` of an event.
+pub(super) fn cloud_event_type(event: &JournalEvent) -> String {
+    match event {
         JournalEvent::Account(event) => format!("muster.account.{}.v1", event.name()),
-        JournalEvent::Administration(act) => format!("muster.administration.{}.v1", act.event.name()),
+        JournalEvent::Administration(entry) => format!("muster.administration.{}.v1", entry.event.name()),
         JournalEvent::Unknown(unknown) => format!("muster.unknown.{}.v{}", unknown.event_type, unknown.schema),
     }
 }
 
-/// The `data` of a fact.
-pub(super) fn data_json(fact: &JournalEvent) -> String {
-    serde_json::to_string(&EventData::from_event(fact)).unwrap_or_default()
+/// The `data` of an event.
+pub(super) fn data_json(event: &JournalEvent) -> String {
+    serde_json::to_string(&EventData::from_event(event)).unwrap_or_default()
 }
 
-/// The name in a `type`: that of the event without what stands around it, so that both may be asked for.
+/// The event name inside a `type`. A bare event name is returned unchanged, so that filters accept both.
 pub fn event_name_from_type(kind: &str) -> &str {
     let name = kind.strip_prefix("muster.account.").or(kind.strip_prefix("muster.administration."));
     name.and_then(|name| name.strip_suffix(".v1")).unwrap_or(kind)
@@ -103,13 +103,13 @@ pub(super) fn subject(stream: StreamId) -> String {
     }
 }
 
-/// The `origin` of a record: who asked.
+/// The `origin` of a record.
 pub(super) fn origin(origin: Origin) -> String {
     let named = |kind: &str, id: u64| if id == 0 { kind.to_owned() } else { format!("{kind}:{id}") };
     match origin.principal {
         Principal::Service => "service".to_owned(),
         Principal::Caller(id) => named("caller", id),
-        // The simulator was the only one for long, and has no name here.
+        // The simulator was the only gateway at first, so it has no name in this field.
         Principal::Gateway(id) => match u8::try_from(id).ok().and_then(GatewayKind::from_code) {
             Some(GatewayKind::Simulator) => "gateway".to_owned(),
             Some(kind @ (GatewayKind::Bridge | GatewayKind::CloudApi)) => format!("gateway:{}", kind.name()),

@@ -1,4 +1,4 @@
-//! Rows of CSV: quoted (RFC 4180), and harmless in a spreadsheet.
+//! CSV rows: quoted (RFC 4180) and safe in a spreadsheet.
 
 use crate::domain::escape_controls;
 
@@ -6,13 +6,13 @@ use crate::domain::escape_controls;
 pub const EVENT_COLUMNS: [&str; 9] =
     ["id", "time", "type", "subject", "version", "prev", "origin", "requestid", "data"];
 
-/// What begins a formula in a spreadsheet, in either width of letters.
+/// Characters that start a formula in a spreadsheet, in half and full width.
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// A row of CSV with these cells, without a line end. Callers, receivers and gateways write some of them.
+/// A CSV row with these cells, without a line end. Some cells come from callers, receivers and gateways.
 ///
-/// Control characters are written as the escapes of JSON. A cell that a spreadsheet would run as a formula gets an
-/// apostrophe in front, by which spreadsheets take it for text.
+/// Control characters are written as JSON escapes. A cell that a spreadsheet would run as a formula gets an
+/// apostrophe in front, so that spreadsheets treat it as text.
 pub fn format_csv_row<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
     cells.into_iter().map(|cell| format_cell(cell.as_ref())).collect::<Vec<_>>().join(",")
 }
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn cells_are_text() {
-        for (cell, shown) in [
+        for (cell, expected) in [
             ("plain", "plain"),
             ("a,b", "\"a,b\""),
             ("say \"a\"", "\"say \"\"a\"\"\""),
@@ -49,13 +49,13 @@ mod tests {
             ("{\"a\":\"=1\"}", "\"{\"\"a\"\":\"\"=1\"\"}\""),
             ("", ""),
         ] {
-            assert_eq!(format_csv_row([cell]), shown, "{cell:?}");
+            assert_eq!(format_csv_row([cell]), expected, "{cell:?}");
         }
         assert_eq!(format_csv_row(["a", "=1", ""]), "a,'=1,");
     }
 
     proptest! {
-        /// A reader of CSV gets as many cells as there were, and none that it would run.
+        /// A CSV reader gets the same number of cells, and no cell that a spreadsheet would run.
         #[test]
         fn whatever_is_in_a_cell(cells in proptest::collection::vec(r#"[=+@\t\r\n ,"'a\-\x1b]{0,6}"#, 1..4)) {
             let row = format_csv_row(&cells);

@@ -1,4 +1,4 @@
-//! What there is to say of an event beside its type: the `data` of its CloudEvent.
+//! The `data` of an event's CloudEvent.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -106,7 +106,7 @@ pub(super) enum EventData<'a> {
     },
     /// Of `master_key_rotated`, `master_key_rotation_aborted` and `master_key_rotation_finished`.
     MasterKeyRotated {
-        /// Keys and secrets that were sealed anew.
+        /// Keys and secrets that were sealed under the new master key.
         rewrapped: u64,
         /// From where it was asked.
         from: &'a str,
@@ -233,15 +233,15 @@ pub(super) struct ContentView<'a> {
     next_key_id: Option<&'a str>,
     #[schema(required)]
     registration_id: Option<&'a str>,
-    /// Equal for equal content, secrets included; keyed, so that nobody can try out what they are.
+    /// Equal for equal content, secrets included. It is keyed, so that guesses at the secrets cannot be tried.
     content_fingerprint: String,
 }
 
 impl<'a> EventData<'a> {
-    pub(super) fn from_event(fact: &'a JournalEvent) -> EventData<'a> {
-        match fact {
+    pub(super) fn from_event(event: &'a JournalEvent) -> EventData<'a> {
+        match event {
             JournalEvent::Account(event) => EventData::from_account_event(event),
-            JournalEvent::Administration(AuditLogEntry { event: deed, source: from }) => match deed {
+            JournalEvent::Administration(AuditLogEntry { event, source: from }) => match event {
                 AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
                     EventData::ProjectionRebuilt { projection, differences: *differences, from }
                 }

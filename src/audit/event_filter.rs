@@ -1,29 +1,29 @@
-//! Which facts somebody wants to see. Pure.
+//! Filters for events. Pure.
 
 use super::cloud_event::event_name_from_type;
 use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::{self, JournalRecord, RecordHeader, StreamId};
 
-/// A filter: a fact is wanted if it is as each part says that is there.
+/// A filter. An event matches if it meets every condition that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Of one account only.
+    /// Only events of this account.
     pub account: Option<AccountNumber>,
-    /// Of these types only: as in `came_online` or `muster.account.came_online.v1`. None given: of all.
+    /// Only events of these types, such as `came_online` or `muster.account.came_online.v1`. Empty for all types.
     pub types: Vec<String>,
-    /// Not before this moment.
+    /// Only events at or after this time.
     pub since: Option<Timestamp>,
-    /// Before this moment.
+    /// Only events before this time.
     pub until: Option<Timestamp>,
 }
 
 impl EventFilter {
-    /// Whether a name of a type, as somebody wrote it, is one.
+    /// Whether `written` is the name of an event type, in short or full form.
     pub fn is_event_type(written: &str) -> bool {
         journal::event_type_names().any(|name| name == event_name_from_type(written))
     }
 
-    /// Whether everything is wanted.
+    /// Whether the filter accepts every event.
     pub(super) fn matches_all(&self) -> bool {
         *self == EventFilter::default()
     }
@@ -37,8 +37,8 @@ impl EventFilter {
     }
 
     pub(super) fn matches_record(&self, record: &JournalRecord) -> bool {
-        let JournalRecord { position, stream, at, event: fact, .. } = record;
-        self.matches_header(&RecordHeader { position: *position, stream: *stream, at: *at, name: fact.name() })
+        let JournalRecord { position, stream, at, event, .. } = record;
+        self.matches_header(&RecordHeader { position: *position, stream: *stream, at: *at, name: event.name() })
     }
 
     fn matches_name(&self, name: Option<&str>) -> bool {

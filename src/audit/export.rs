@@ -1,7 +1,8 @@
-//! Many facts in a file: CloudEvents, one a line, or CSV.
+//! Exports of events into a file: CloudEvents, one per line, or CSV.
 //!
-//! Behind the CloudEvents stands one line more, by which the file is checked without the service: how many events there
-//! are, digests of all of them and of each thousand, the log's checkpoint, and a signature over it all.
+//! The CloudEvents are followed by a manifest line, so that the file can be verified without the service. It holds
+//! the number of events, digests of all lines and of each thousand, the log's checkpoint, and a signature over all
+//! this.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
@@ -18,12 +19,12 @@ use super::{Audit, Error, IntegrityFault, cloud_event, encode_hex, rfc3339};
 use crate::journal::JournalRecord;
 use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES, STREAM_CHUNK_BYTES};
 
-/// The form of an export.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// CloudEvents, one a line, and a line that proves them.
+    /// CloudEvents, one per line, and a signed manifest line.
     CloudEvents,
-    /// CSV with a header, for spreadsheets. It proves nothing.
+    /// CSV with a header, for spreadsheets. It is not verifiable.
     Csv,
 }
 
@@ -55,22 +56,22 @@ pub struct ExportManifest {
     signature: String,
 }
 
-/// What an export shows.
+/// The result of verifying an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportVerification {
     /// How many events it has.
     pub events: u64,
-    /// Whether these are all events of the log at that size.
+    /// Whether the file holds all events of the log at that size.
     #[serde(rename = "complete")]
     pub is_complete: bool,
-    /// The size of the log when it was taken.
+    /// The size of the log when the export was taken.
     pub log_size: u64,
-    /// Who signed it.
+    /// The signer of the export.
     pub public_key: String,
 }
 
-/// The digests of lines as they come.
+/// Running digests of the lines.
 struct LineDigests {
     all: Sha256,
     part: Sha256,
@@ -78,7 +79,7 @@ struct LineDigests {
     lines: u64,
 }
 
-/// What is checked of an event in a file.
+/// The fields of an exported event that are verified.
 #[derive(Deserialize)]
 struct ExportLine {
     id: String,
@@ -90,7 +91,8 @@ struct ExportLine {
 const FORMAT: &str = "export 1";
 
 impl Audit {
-    /// Writes what is wanted of everything up to now, in pieces, until `write` breaks off. `progress` is told the position.
+    /// Writes the events that match the filter, in pieces, until `write` breaks off. Calls `progress` with the
+    /// position.
     pub fn write_export(
         &self,
         form: ExportFormat,
@@ -169,7 +171,8 @@ impl Audit {
     }
 }
 
-/// Checks an export from its first line to its last. `signer` is who must have signed it; without one, whoever it names.
+/// Verifies an export from its first line to its last. It must be signed by `signer`, or, without one, by the signer
+/// that it names.
 pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<ExportVerification, Error> {
     let mut digests = LineDigests::new();
     let mut chain = ExportHistories::default();
@@ -249,7 +252,7 @@ fn check_manifest(
 }
 
 impl ExportManifest {
-    /// What is signed: everything but the signature.
+    /// The text that is signed: everything except the signature.
     fn signed_text(&self, log: &str) -> String {
         let ExportManifest { events, is_complete: complete, sha256, parts, checkpoint, .. } = self;
         let account = self.account.as_deref().unwrap_or("-");
@@ -259,12 +262,12 @@ impl ExportManifest {
     }
 }
 
-/// The histories in a file, as far as they came.
+/// The histories in a file, as far as it was read.
 #[derive(Default)]
 struct ExportHistories {
     last: u64,
     heads: HashMap<String, (u64, u64)>,
-    /// The first place where a history has a gap; it is none where events were filtered out.
+    /// The first gap in a history. `None` if events were filtered out.
     fault: Option<IntegrityFault>,
 }
 
@@ -315,7 +318,7 @@ impl LineDigests {
     }
 }
 
-/// An event as a row of CSV, without its line end.
+/// An event as a CSV row, without its line end.
 fn format_event_row(record: &JournalRecord) -> String {
     format_csv_row([
         record.position.to_string(),

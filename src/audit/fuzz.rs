@@ -1,4 +1,4 @@
-//! What auditors are handed, under any bytes: notes, bundles, exports, backups, times.
+//! Fuzz targets: notes, bundles, exports, backups and times.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -14,7 +14,7 @@ use super::tests::AuditFixture;
 use super::{EventFilter, ExportFormat, parse_time, restore, verify_bundle, verify_export, write_time};
 use crate::domain::Timestamp;
 
-/// What one log handed out.
+/// Artifacts of one sample log.
 struct SampleArtifacts {
     signer: Signer,
     checkpoint: String,
@@ -25,7 +25,7 @@ struct SampleArtifacts {
 
 static SAMPLES: LazyLock<SampleArtifacts> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let AuditFixture { audit, directory: _lives } = runtime.block_on(AuditFixture::told());
+    let AuditFixture { audit, directory: _lives } = runtime.block_on(AuditFixture::with_history());
     let mut backup = Vec::new();
     let taken = audit.write_backup(
         |_, _| {},
@@ -71,7 +71,7 @@ pub(crate) fn note_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A note that opens says what was signed; signers and checkpoints are written in one way.
+/// A note that opens contains what was signed. Signers and checkpoints have only one written form.
 pub(crate) fn check_note(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some(signer) = Signer::parse(text) {
@@ -81,8 +81,8 @@ pub(crate) fn check_note(bytes: &[u8]) -> Option<String> {
         assert_eq!(checkpoint.to_text(), text);
     }
     match SAMPLES.signer.verify_note(text) {
-        Ok(said) => {
-            assert_eq!(said, SAMPLES.signer.verify_note(&SAMPLES.checkpoint).unwrap());
+        Ok(text) => {
+            assert_eq!(text, SAMPLES.signer.verify_note(&SAMPLES.checkpoint).unwrap());
             None
         }
         Err(error) => Some(error.to_string()),
@@ -95,10 +95,9 @@ pub(crate) fn bundle_seeds() -> Vec<Vec<u8>> {
     SAMPLES.bundles.clone()
 }
 
-/// A bundle that is believed says what the log said: only the room between the words of JSON may be another, and a
-/// signature may stand there more than once.
+/// A bundle that verifies holds what the log wrote. Only JSON whitespace may differ, and a signature may be repeated.
 pub(crate) fn check_bundle(bytes: &[u8]) -> Option<String> {
-    let _whoever_signs = verify_bundle(bytes, None);
+    let _any_signer = verify_bundle(bytes, None);
     match verify_bundle(bytes, Some(&SAMPLES.signer)) {
         Ok(_) => {
             let read = |bytes: &[u8]| {
@@ -121,9 +120,9 @@ pub(crate) fn export_seeds() -> Vec<Vec<u8>> {
     SAMPLES.exports.clone()
 }
 
-/// An export that is believed has the lines that the log wrote.
+/// An export that verifies holds the lines that the log wrote.
 pub(crate) fn check_export(bytes: &[u8]) -> Option<String> {
-    let _whoever_signs = verify_export(bytes, None);
+    let _any_signer = verify_export(bytes, None);
     match verify_export(bytes, Some(&SAMPLES.signer)) {
         Ok(_) => {
             let events = |bytes: &[u8]| {
@@ -146,7 +145,7 @@ pub(crate) fn backup_seeds() -> Vec<Vec<u8>> {
     vec![SAMPLES.backup.clone()]
 }
 
-/// The backup with checksums that fit its frames, as far as these can be told apart.
+/// The backup with corrected frame checksums, as far as frames can be recognized.
 fn fix_checksums(backup: &[u8]) -> Vec<u8> {
     let mut fitted = backup.to_vec();
     let mut at = 16;
@@ -184,7 +183,7 @@ pub(crate) fn check_frames(bytes: &[u8]) -> Option<String> {
     sentence
 }
 
-/// A backup that is restored is the one that was taken; nothing is left of another.
+/// A backup that restores is the one that was taken. A rejected one leaves nothing behind.
 pub(crate) fn check_backup(bytes: &[u8]) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("restored");
@@ -220,7 +219,7 @@ pub(crate) fn time_seeds() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// A time is read as it is written.
+/// A time survives formatting and parsing.
 pub(crate) fn check_time(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some(at) = parse_time(text) {

@@ -1,4 +1,4 @@
-//! Questions about what happened: pages of events, one account's history, its state then and now.
+//! Queries: pages of events, one account's history, its state now and in the past.
 
 use std::ops::ControlFlow;
 
@@ -11,47 +11,47 @@ use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::{JournalRecord, StreamId};
 use crate::limits::EVENTS_SCANNED;
 
-/// Some of what was asked for.
+/// One page of a query's result.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct QueryPage {
-    /// One JSON object each.
+    /// One JSON object per line.
     pub lines: Vec<Vec<u8>>,
-    /// Where to go on; none at the end.
+    /// Where the next page starts; `None` at the end.
     pub next: Option<u64>,
 }
 
 /// The order of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryOrder {
-    /// The first event first.
+    /// First event first.
     Ascending,
-    /// The last event first.
+    /// Last event first.
     Descending,
 }
 
-/// Which state of an account is asked for.
+/// The point in time of a requested account state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsOf {
-    /// The present one.
+    /// The current state.
     Now,
-    /// The one after so many events.
+    /// The state after this version.
     Version(u64),
-    /// The one at a moment.
+    /// The state at this time.
     Time(Timestamp),
-    /// The one when the journal was so long.
+    /// The state when the journal ended at this position.
     Position(u64),
 }
 
 impl Audit {
-    /// The facts after `position` that are wanted, at most `limit`. A page looks at no more than [`EVENTS_SCANNED`] facts,
-    /// so it may have fewer, or none, and still go on.
+    /// The events after `position` that match `filter`, at most `limit`. One call examines at most [`EVENTS_SCANNED`]
+    /// events, so a page may be short or empty although more follow.
     pub fn events(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage, Error> {
         let (records, looked_at) = self.records(position, filter, limit)?;
         let next = (looked_at < self.journal.head()).then_some(looked_at);
         Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
     }
 
-    /// The same backwards: the facts before `position` that are wanted, the last one first.
+    /// Like [`events`](Audit::events), backwards: the matching events before `position`, last first.
     pub fn events_back(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage, Error> {
         let mut records = Vec::new();
         let mut take = |record| {
@@ -77,7 +77,7 @@ impl Audit {
         Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
     }
 
-    /// The same as [`Audit::events`], as records, and the position up to which everything was looked at.
+    /// Like [`events`](Audit::events), as records. Also returns the position up to which events were examined.
     pub fn records(
         &self,
         position: u64,
@@ -100,7 +100,7 @@ impl Audit {
             )?;
             return Ok((records, looked_at));
         };
-        // One account's history is read from its end, without a look at everybody else's.
+        // One account's history is read from its end, without scanning other accounts.
         let head = self.journal.head();
         records = self.journal.history_after(StreamId::Account(account), position, usize::MAX)?;
         records.retain(|record| record.position <= head && filter.matches_record(record));
@@ -109,8 +109,8 @@ impl Audit {
         Ok((records, looked_at.max(position)))
     }
 
-    /// One account's history in this order, at most `limit` of the events that are wanted. `from` is the version to go on
-    /// behind, in the order's direction.
+    /// One account's history in this order, at most `limit` matching events. `from` is the version after which to
+    /// continue, in the direction of the order.
     pub fn history(
         &self,
         account: AccountNumber,
@@ -145,8 +145,8 @@ impl Audit {
         Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
     }
 
-    /// What was done to the service itself, the latest act first, at most `limit`; from the one at `from` back, if that is
-    /// given. None if no act is there.
+    /// Administrative events, latest first, at most `limit`. Starts at the one at `from`, if given. `None` if there
+    /// is no such event.
     pub fn administrative_events(&self, from: Option<u64>, limit: usize) -> Result<Option<QueryPage>, Error> {
         let stream = StreamId::Administration;
         let records: Vec<JournalRecord> = match from {
@@ -156,18 +156,18 @@ impl Audit {
                 None => return Ok(None),
             },
         };
-        // Each act knows the one before it, so that a page costs no more than what stands on it.
+        // Each event links to the previous one, so the cost depends only on the page size.
         let next = records.last().map(|last| last.previous).filter(|previous| *previous > 0);
         Ok(Some(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next }))
     }
 
-    /// An account as it stood then.
+    /// An account's state at a point in time.
     pub fn state(&self, account: AccountNumber, as_of: AsOf) -> Result<Value, Error> {
         let view = serde_json::to_value(self.account_at(account, as_of)?.view());
         Ok(view.unwrap_or_default())
     }
 
-    /// The same, as a line of JSON with its fields in order.
+    /// Like [`state`](Audit::state), as a line of JSON with ordered fields.
     pub fn state_json(&self, account: AccountNumber, as_of: AsOf) -> Result<Vec<u8>, Error> {
         Ok(serde_json::to_vec(&self.account_at(account, as_of)?.view()).unwrap_or_default())
     }
@@ -178,7 +178,7 @@ impl Audit {
         Ok(diff_views(&from?, &to?))
     }
 
-    /// A fact as one line of JSON.
+    /// An event as one line of JSON.
     pub fn to_json_line(&self, record: &JournalRecord) -> Vec<u8> {
         cloud_event::to_json_line(record, &self.source)
     }
@@ -198,7 +198,7 @@ impl Audit {
             return Err(Error::NoSuchVersion { account, version, versions });
         }
         let records = self.journal.history_after(stream, 0, usize::MAX)?;
-        // A clock that was set back may have made a later event an earlier one; what counts is the order of the events.
+        // The clock may have been set back. The order of the events decides, not their times.
         let meant = records.iter().rposition(is_meant).map_or(0, |last| last + 1);
         if meant == 0 {
             return Err(Error::BeforeFirstEvent {
@@ -213,7 +213,7 @@ impl Audit {
         Ok(standing)
     }
 
-    /// The history of an account that has one.
+    /// The stream of an account; fails if the account has no events.
     pub(super) fn existing_stream(&self, account: AccountNumber) -> Result<StreamId, Error> {
         let stream = StreamId::Account(account);
         if self.journal.stream_head(stream).version == 0 { Err(Error::UnknownAccount { account }) } else { Ok(stream) }

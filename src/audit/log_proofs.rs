@@ -1,4 +1,4 @@
-//! Proofs over the whole log, as others read them.
+//! Proofs over the whole log, as the API shows them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -44,7 +44,7 @@ pub struct ConsistencyProof {
 }
 
 impl Audit {
-    /// The proof that the fact at `position` is in the log of `size`, or of its present size.
+    /// The proof that the event at `position` is in the log of `size`, or of its current size.
     pub fn inclusion_proof(&self, position: u64, size: Option<u64>) -> Result<InclusionProof, Error> {
         let log = self.log()?;
         let (size, root) = self.root_at(size)?;
@@ -59,7 +59,7 @@ impl Audit {
         })
     }
 
-    /// The proof that the log of size `from` is the beginning of that of size `to`, or of the present one.
+    /// The proof that the log of size `from` is the beginning of the log of size `to`, or of its current size.
     pub fn consistency_proof(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof, Error> {
         let (to, to_root) = self.root_at(to)?;
         let proof = self.journal.consistency_proof(from, to)?.ok_or(Error::NotInLog { position: from, size: to })?;

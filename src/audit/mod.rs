@@ -1,26 +1,26 @@
-//! The journal as others read and prove it: auditors, operators, and the programs that keep what it says.
+//! Reading and proving the journal: for auditors, operators, and programs that store its events.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `cloud_event` | facts as others read them: CloudEvents. One view, wherever it is shown |
-//! | `event_data` | what there is to say of a fact beside its type |
-//! | `account_state` | an account as it stood after some of its events, and what made it so |
-//! | `event_filter` | which facts somebody wants to see |
-//! | `history` | questions about what happened |
-//! | `account_list` | the account list |
-//! | `rfc3339` | times as others read and write them |
+//! | `cloud_event` | events as CloudEvents: the same form everywhere |
+//! | `event_data` | the `data` of a CloudEvent |
+//! | `account_state` | an account's state after some of its events, with the events that caused it |
+//! | `event_filter` | filters for events |
+//! | `history` | queries over events and account states |
+//! | `account_list` | the account list as JSON and CSV |
+//! | `rfc3339` | formatting and parsing of times |
 //! | `signed_note` | signed notes and checkpoints (C2SP) |
-//! | `transparency_log` | what the journal signs of itself, and that it still holds |
-//! | `account_bundle` | one account's whole history, with the proof that it is in the log |
+//! | `transparency_log` | signs checkpoints of the journal and checks that the last one still holds |
+//! | `account_bundle` | one account's whole history, with proofs that it is in the log |
 //! | `log_proofs` | proofs over the whole log |
-//! | `csv` | rows of CSV, harmless in a spreadsheet |
-//! | `export` | many facts in a file that can be checked |
-//! | `verify` | everything, checked from the first record to the last |
-//! | `replay` | everything, folded anew and held against what is served |
-//! | `backup` | everything, in one file, and back |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `csv` | CSV rows that are safe in a spreadsheet |
+//! | `export` | many events in one verifiable file |
+//! | `verify` | verification of the journal from the first record to the last |
+//! | `replay` | replay of the journal and comparison with the served state |
+//! | `backup` | backup of the store into one file, and restore |
+//! | `fuzz` | fuzz targets of the parsers; only tests compile it |
 //!
-//! The same functions answer over HTTP and on a stopped data directory.
+//! HTTP and the command line on a stopped data directory use the same functions.
 
 mod account_bundle;
 mod account_list;
@@ -71,89 +71,89 @@ use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault;
 
-/// The journal, to be looked into. Cheap to clone.
+/// Read access to the journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Audit {
     store: Store,
     journal: Journal,
     roster: Roster,
-    /// None where the log's key is not at hand: then everything can be read, and nothing is signed.
+    /// `None` without the log's key: everything can be read, but nothing can be signed.
     log: Option<TransparencyLog>,
     source: Arc<str>,
 }
 
-/// Why a question has no answer.
+/// Why an audit request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing ever happened to this account.
+    /// The account has no events.
     #[error("account {account} is unknown")]
     UnknownAccount {
-        /// Which.
+        /// The account.
         account: AccountNumber,
     },
     /// The account has no such version.
     #[error("account {account} has the versions 1 to {versions}, and no version {version}")]
     NoSuchVersion {
-        /// Whose.
+        /// The account.
         account: AccountNumber,
-        /// What was asked for.
+        /// The requested version.
         version: u64,
-        /// The last one.
+        /// The account's last version.
         versions: u64,
     },
-    /// The account was not there at that moment.
+    /// The account did not exist yet at that moment.
     #[error("account {account} was not there yet; its history begins at {}", first.as_deref().unwrap_or("its first event"))]
     BeforeFirstEvent {
-        /// Whose.
+        /// The account.
         account: AccountNumber,
-        /// When it was first heard of.
+        /// The time of its first event.
         first: Option<String>,
     },
-    /// The log has no such place.
+    /// The log has no event at this position.
     #[error("the log has {size} facts, counted from 1, and none at {position}")]
     NotInLog {
-        /// What was asked for.
+        /// The requested position.
         position: u64,
-        /// How many there are.
+        /// How many events the log has.
         size: u64,
     },
-    /// Nothing can be signed.
+    /// Signing is not possible without the log's key.
     #[error("the log's key is not at hand, so nothing can be signed; set vault.master_key_file to the master key")]
     LogKeyMissing,
-    /// The public key that was saved is not the one of the vault.
+    /// The saved public key is not the one of the vault.
     #[error(
         "the log is signed with another key than log/public-key says; restore that file, or the whole directory, from a backup"
     )]
     LogKeyMismatch,
-    /// The checkpoint that was saved is not to be believed.
+    /// The saved checkpoint is invalid.
     #[error("the checkpoint in log/checkpoint is not to be believed: {cause}; restore it from a backup")]
     InvalidCheckpoint {
-        /// Why.
+        /// The reason.
         cause: signed_note::NoteError,
     },
-    /// The journal came back shorter.
+    /// The journal is shorter than its checkpoint says.
     #[error(
         "the journal ends at position {head}, but its checkpoint says that {size} facts were there: what is missing is lost; restore a backup"
     )]
     JournalTruncated {
-        /// What the checkpoint says.
+        /// The number of events according to the checkpoint.
         size: u64,
-        /// What is there.
+        /// The position of the last event in the journal.
         head: u64,
     },
-    /// The journal has another past.
+    /// The journal's events differ from those that its checkpoint covers.
     #[error(
         "the first {size} facts of the journal have the root {root}, but its checkpoint says {expected}: they were altered; restore a backup"
     )]
     RootMismatch {
-        /// How many.
+        /// How many events the checkpoint covers.
         size: u64,
-        /// Their root now.
+        /// Their current root.
         root: String,
-        /// Their root then.
+        /// Their root according to the checkpoint.
         expected: String,
     },
-    /// What was looked at is not whole.
+    /// The verified data is damaged or was altered.
     #[error(transparent)]
     Integrity(#[from] IntegrityFault),
     /// The journal cannot be read.
@@ -162,39 +162,40 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The log's key cannot be had.
+    /// The log's key is not available.
     #[error(transparent)]
     Vault(#[from] vault::Error),
     /// A file cannot be read or written.
     #[error("cannot {what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: String,
         /// What went wrong.
         source: std::io::Error,
     },
 }
 
-/// The first thing that is wrong with what was verified.
+/// The first fault that a verification found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct IntegrityFault(String);
 
 impl IntegrityFault {
-    /// What is wrong, in words: names in it are as whoever made the file gave them.
+    /// A fault with this description. Control characters are escaped, because names in it may come from a foreign
+    /// file.
     pub fn new(what: impl AsRef<str>) -> IntegrityFault {
         IntegrityFault(escape_controls(what.as_ref()))
     }
 }
 
 impl Audit {
-    /// Over these rooms.
+    /// An audit over these modules.
     pub fn new(store: Store, journal: Journal, roster: Roster, log: Option<TransparencyLog>) -> Audit {
         let source = transparency_log::event_source(&transparency_log::log_name(&store)).into();
         Audit { store, journal, roster, log, source }
     }
 
-    /// The journal.
+    /// The journal that this reads.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -204,17 +205,17 @@ impl Audit {
         &self.roster
     }
 
-    /// A signed checkpoint of what is durable now.
+    /// A signed checkpoint of the journal's current durable head.
     pub fn sign_checkpoint(&self) -> Result<String, Error> {
         self.log()?.sign_checkpoint(&self.journal)
     }
 
-    /// The checkpoint that was signed and saved last, if there is one.
+    /// The last checkpoint that was signed and saved, if any.
     pub fn saved_checkpoint(&self) -> Result<Option<LogCheckpoint>, Error> {
         Ok(self.log()?.saved_checkpoint())
     }
 
-    /// Who signs.
+    /// The name and public key that sign the log.
     pub fn signer(&self) -> Result<&Signer, Error> {
         Ok(self.log()?.signer())
     }
@@ -224,7 +225,7 @@ impl Audit {
     }
 }
 
-/// Bytes in hexadecimal digits, in lower case.
+/// Bytes as lower-case hexadecimal digits.
 pub fn encode_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         text.extend([byte >> 4, byte & 15].map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('?')));
@@ -232,7 +233,7 @@ pub fn encode_hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A fingerprint of sealed bytes: they are not shown themselves, and what is in them is in no hash.
+/// A fingerprint of sealed bytes, to show instead of them. It does not depend on the plaintext.
 fn fingerprint_sealed(sealed: &SealedBytes) -> String {
     encode_hex(&Sha256::digest(&sealed.0))
 }

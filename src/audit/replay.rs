@@ -1,4 +1,4 @@
-//! Everything, folded anew and held against what is served. No gateway and no receiver is asked or told anything.
+//! Replays the journal and compares the result with the served state. It calls no gateway and no receiver.
 
 use std::ops::ControlFlow;
 
@@ -17,11 +17,11 @@ use crate::projections::Roster;
 /// How far to replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayEnd {
-    /// To the end, to be held against what is served.
+    /// To the end; the result is compared with the served state.
     End,
     /// To this position.
     Position(u64),
-    /// To the last fact before any that is later than this moment.
+    /// To the last event before the first one that is later than this time.
     Time(Timestamp),
 }
 
@@ -54,7 +54,7 @@ pub struct ReplayReport {
 }
 
 impl Audit {
-    /// Folds the journal from its first record. `progress` is told the position and the last one.
+    /// Replays the journal from its first record. Calls `progress` with the current and the last position.
     pub fn replay(
         &self,
         until: ReplayEnd,
@@ -109,7 +109,7 @@ impl Audit {
     }
 }
 
-/// How many accounts there are, how many of them are online, and how many banned.
+/// The number of accounts, of those online, and of those banned.
 fn count_accounts(roster: &Roster) -> (u64, u64, u64) {
     let counts = roster.counts();
     (counts.total(), counts.online(), counts.banned())

@@ -1,23 +1,23 @@
-//! Times as others read and write them: RFC 3339, in UTC.
+//! Formatting and parsing of times: RFC 3339, in UTC.
 
 use crate::domain::Timestamp;
 
-/// `at` to the microsecond, as in `2026-11-25T03:41:00.123456Z`.
+/// `at` with microseconds, for example `2026-11-25T03:41:00.123456Z`.
 pub fn format_rfc3339(at: Timestamp) -> String {
-    // By seconds, because jiff takes the last of them for too late when it is counted in microseconds.
+    // From seconds: jiff rejects the last second of its range when it is given in microseconds.
     let (second, micros) = (at.0.div_euclid(1_000_000), at.0.rem_euclid(1_000_000));
     match jiff::Timestamp::new(second, micros as i32 * 1_000) {
         Ok(at) => format!("{at:.6}"),
-        // Beyond the year 9999: no clock says so, but a damaged record may.
+        // Beyond the year 9999. No clock shows such a time, but a damaged record may.
         Err(_) => format!("{} µs", at.0),
     }
 }
 
-/// A moment that a person writes: RFC 3339 with its zone, or a day, which begins at midnight UTC.
+/// Parses a time: RFC 3339 with its zone, or a date, which means midnight UTC.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
-    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
-    let day = || moment(&format!("{text}T00:00:00Z"));
-    moment(text).or_else(day).map(|at| Timestamp(at.as_microsecond()))
+    let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let day = || instant(&format!("{text}T00:00:00Z"));
+    instant(text).or_else(day).map(|at| Timestamp(at.as_microsecond()))
 }
 
 #[cfg(test)]

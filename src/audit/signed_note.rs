@@ -1,4 +1,4 @@
-//! Signed notes: a text, and who signed it (C2SP signed-note). Pure.
+//! Signed notes: a text with signatures (C2SP signed-note). Pure.
 //!
 //! ```text
 //! muster.local/0123456789abcdef
@@ -15,39 +15,39 @@ use sha2::{Digest, Sha256};
 use super::IntegrityFault;
 use crate::vault::{LogKey, PublicKey};
 
-/// Who may sign: a name and a public key. Written as `name+id+key`, id in hex and key in base64.
+/// A signer: a name and a public key. Written as `name+id+key`, with the id in hex and the key in base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
     pub(super) name: String,
     pub(super) key: PublicKey,
 }
 
-/// Why a note is not to be believed.
+/// Why a note is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// It is no note.
+    /// The text is not a signed note.
     #[error("it is no signed note")]
     NotANote,
-    /// This signer has not signed it.
+    /// The note has no valid signature of this signer.
     #[error("{signer} has not signed it, or it was changed after that")]
     NotSigned {
-        /// The name of who should have.
+        /// The name of the expected signer.
         signer: String,
     },
 }
 
-/// The byte that stands for Ed25519 in key ids.
+/// The byte for Ed25519 in key ids (C2SP).
 const ED25519: u8 = 1;
 const SIGNATURE_PREFIX: &str = "\u{2014} ";
 
 impl Signer {
-    /// Signs `text`, which ends with a line end.
+    /// Signs `text`, which must end with a line end.
     pub(super) fn sign(&self, text: &str, key: &LogKey) -> String {
         let signature = [&self.key_id()[..], &key.sign(text.as_bytes())].concat();
         format!("{text}\n{SIGNATURE_PREFIX}{} {}\n", self.name, STANDARD.encode(signature))
     }
 
-    /// The text of a note that this signer has signed. Others may have signed it too.
+    /// The text of a note that this signer signed. It may have other signatures too.
     pub(super) fn verify_note<'a>(&self, note: &'a str) -> Result<&'a str, NoteError> {
         let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::NotANote)?;
         let text = &note[..=text.len()];
@@ -61,7 +61,7 @@ impl Signer {
         if is_signed { Ok(text) } else { Err(NoteError::NotSigned { signer: self.name.clone() }) }
     }
 
-    /// A signer as it is written.
+    /// Parses the written form of a signer.
     pub fn parse(written: &str) -> Option<Signer> {
         let mut parts = written.trim().splitn(3, '+');
         let (name, id, key) = (parts.next()?, parts.next()?, parts.next()?);
@@ -71,7 +71,7 @@ impl Signer {
         (signer.to_string() == written.trim() && super::encode_hex(&signer.key_id()) == id).then_some(signer)
     }
 
-    /// The signer that a file names, who must be `expected`, if somebody is.
+    /// The signer that a file names. It must be `expected`, if given.
     pub(super) fn parse_expected(written: &str, expected: Option<&Signer>) -> Result<Signer, IntegrityFault> {
         let named = Signer::parse(written).ok_or_else(|| IntegrityFault::new("its public key is malformed"))?;
         match expected.filter(|expected| **expected != named) {
@@ -93,14 +93,14 @@ impl std::fmt::Display for Signer {
     }
 }
 
-/// A checkpoint: how many facts a log has, and the root over them (C2SP tlog-checkpoint).
+/// A checkpoint: the number of events in a log, and the root over them (C2SP tlog-checkpoint).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogCheckpoint {
     /// The name of the log.
     pub origin: String,
-    /// How many.
+    /// How many events the log has.
     pub size: u64,
-    /// The root over them.
+    /// The root over these events.
     pub root: crate::journal::Root,
 }
 

@@ -1,7 +1,7 @@
-//! The journal as a log that signs what it says of itself: checkpoints, and what hangs on them.
+//! The journal as a transparency log: signs checkpoints and other statements about the journal.
 //!
-//! The last checkpoint that was signed is kept outside the store (`log/checkpoint`), so that a store which comes back
-//! shorter, or with another past, is found: a checkpoint that was handed out must hold for ever.
+//! The last signed checkpoint is saved outside the store (`log/checkpoint`). A store that comes back shorter or with
+//! altered events is detected, because a published checkpoint must hold forever.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::journal::{Journal, Root};
 use crate::store::Store;
 use crate::vault::LogKey;
 
-/// The log, which can sign. Cheap to clone.
+/// The log and its signing key. Cheap to clone.
 #[derive(Clone)]
 pub struct TransparencyLog {
     inner: Arc<TransparencyLogInner>,
@@ -21,16 +21,16 @@ struct TransparencyLogInner {
     store: Store,
     key: LogKey,
     signer: Signer,
-    /// The checkpoint that was saved last.
+    /// The last saved checkpoint.
     saved_checkpoint: Mutex<Option<LogCheckpoint>>,
 }
 
-/// The names of the notes.
+/// The names of the sidecar files.
 const CHECKPOINT_FILE: &str = "checkpoint";
 const PUBLIC_KEY_FILE: &str = "public-key";
 
 impl TransparencyLog {
-    /// The log of `journal`, with its key. Fails if the checkpoint that was saved last does not hold.
+    /// Opens the log of `journal` with its key. Fails if the last saved checkpoint does not hold.
     pub fn open(store: &Store, journal: &Journal, key: LogKey) -> Result<TransparencyLog, Error> {
         let signer = Signer { name: log_name(store), key: key.public_key() };
         let written = format!("{signer}\n");
@@ -50,20 +50,20 @@ impl TransparencyLog {
         })
     }
 
-    /// Signs a checkpoint of what is durable now, and saves it before anyone has it.
+    /// Signs a checkpoint of the current durable head. Saves it before returning it.
     pub fn sign_checkpoint(&self, journal: &Journal) -> Result<String, Error> {
         let (size, root) = journal.root();
         self.sign_and_save(size, root)
     }
 
-    /// Saves a checkpoint if there is more than the last one says.
+    /// Saves a checkpoint if the journal grew since the last one.
     pub fn save_checkpoint(&self, journal: &Journal) -> Result<(), Error> {
         let (size, root) = journal.root();
         let saved = self.saved_checkpoint().map_or(0, |kept| kept.size);
         if size > saved { self.sign_and_save(size, root).map(drop) } else { Ok(()) }
     }
 
-    /// The checkpoint that was saved last.
+    /// The last saved checkpoint.
     pub fn saved_checkpoint(&self) -> Option<LogCheckpoint> {
         self.inner.saved_checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -72,7 +72,7 @@ impl TransparencyLog {
         let TransparencyLogInner { store, signer, saved_checkpoint: saved, .. } = &*self.inner;
         let checkpoint = LogCheckpoint { origin: signer.name.clone(), size, root };
         let note = self.sign(&checkpoint.to_text());
-        // Held while it is written: two at once write the same file, and the later one must win.
+        // Held during the write: concurrent calls write the same file, and the later checkpoint must win.
         let mut saved = saved.lock().unwrap_or_else(PoisonError::into_inner);
         if saved.as_ref().is_none_or(|saved| size > saved.size) {
             store.save_sidecar(CHECKPOINT_FILE, &note)?;
@@ -81,18 +81,18 @@ impl TransparencyLog {
         Ok(note)
     }
 
-    /// Signs a text, which ends with a line end.
+    /// Signs a text, which must end with a line end.
     pub(super) fn sign(&self, text: &str) -> String {
         self.inner.signer.sign(text, &self.inner.key)
     }
 
-    /// Who signs.
+    /// The name and public key that sign.
     pub fn signer(&self) -> &Signer {
         &self.inner.signer
     }
 }
 
-/// The checkpoint that was saved last, which is checked against the journal.
+/// The last saved checkpoint, after checking it against the journal.
 pub(super) fn check_saved_checkpoint(store: &Store, journal: &Journal) -> Result<Option<LogCheckpoint>, Error> {
     let (Some(note), Some(signer)) = (store.load_sidecar(CHECKPOINT_FILE)?, load_signer(store)?) else {
         return Ok(None);
@@ -110,7 +110,7 @@ pub(super) fn check_saved_checkpoint(store: &Store, journal: &Journal) -> Result
     }
 }
 
-/// Who signs the log of a store, as far as the store knows.
+/// The signer of a store's log, as saved in the store.
 pub(super) fn load_signer(store: &Store) -> Result<Option<Signer>, Error> {
     match store.load_sidecar(PUBLIC_KEY_FILE)? {
         Some(written) => Signer::parse(&written).map(Some).ok_or(Error::LogKeyMismatch),
@@ -123,15 +123,15 @@ pub(super) fn log_name(store: &Store) -> String {
     format!("{LOG_NAME_PREFIX}{}", store.id())
 }
 
-/// The `source` of the events in the log of this name.
+/// The `source` of the events in the log with this name.
 pub(super) fn event_source(name: &str) -> String {
     format!("urn:muster:{}", name.strip_prefix(LOG_NAME_PREFIX).unwrap_or(name))
 }
 
-/// What stands before the store's id in the name of its log.
+/// The prefix of a log's name, before the store's id.
 const LOG_NAME_PREFIX: &str = "muster.local/";
 
-/// Puts the notes of a restored store in their place.
+/// Saves the sidecar files of a restored store.
 pub(super) fn save_restored_checkpoint(store: &Store, signer: &Signer, checkpoint: &str) -> Result<(), Error> {
     store.save_sidecar(PUBLIC_KEY_FILE, &format!("{signer}\n"))?;
     Ok(store.save_sidecar(CHECKPOINT_FILE, checkpoint)?)

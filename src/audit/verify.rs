@@ -1,4 +1,4 @@
-//! Everything, checked from the first record to the last.
+//! Verification of the journal from the first record to the last.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,14 +32,14 @@ pub struct VerificationReport {
 }
 
 impl Audit {
-    /// Checks every record, chain and root, that every history is one that the rules allow, and that the last checkpoint
-    /// holds. `progress` is told the position and the last one.
+    /// Verifies every record, chain and root, that the rules allow every history, and that the last checkpoint holds.
+    /// Calls `progress` with the current and the last position.
     pub fn verify(&self, progress: impl FnMut(u64, u64)) -> Result<VerificationReport, Error> {
         verify_journal(&self.store, &self.journal, progress)
     }
 }
 
-/// As [`Audit::verify`].
+/// Like [`Audit::verify`].
 fn verify_journal(
     store: &Store,
     journal: &Journal,
@@ -61,12 +61,12 @@ fn verify_journal(
     })
 }
 
-/// The states of all accounts, without what was imported with them.
+/// The states of all accounts, without their imported content.
 #[derive(Default)]
 struct HistoryChecker {
     accounts: HashMap<AccountNumber, Account>,
     unknown: u64,
-    /// What stands for every content, so that the memory is one for each account and not one for each content.
+    /// One shared placeholder for every content, so that memory does not grow with the contents.
     content: Option<Arc<Content>>,
 }
 
@@ -74,7 +74,7 @@ impl HistoryChecker {
     fn check_record(&mut self, record: &JournalRecord) -> Result<(), String> {
         if let JournalEvent::Unknown(_) = record.event {
             self.unknown += 1;
-            // From here on nobody knows how the account stands.
+            // After an unknown event the account's state is unknown.
             if let Some(account) = record.stream.account() {
                 self.accounts.remove(&account);
             }
@@ -113,7 +113,7 @@ impl HistoryChecker {
 }
 
 impl Error {
-    /// Whether it says that what was looked at is not whole.
+    /// Whether the error says that the verified data is damaged or was altered.
     pub fn is_integrity_fault(&self) -> bool {
         match self {
             Error::Integrity(_)

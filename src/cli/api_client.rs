@@ -1,5 +1,5 @@
-//! Where a verb reads from: a running service, or a data directory that none uses. Both are asked the same questions and
-//! give the same answers, byte for byte.
+//! The source that a verb reads: a running service, or a data directory without one. Both get the same requests and
+//! give the same responses, byte for byte.
 
 use std::path::{Path, PathBuf};
 use std::{env, io};
@@ -56,10 +56,10 @@ pub(super) struct RequestArgs {
     pub(super) source: SourceArgs,
 }
 
-/// What a verb asks.
+/// A request of a verb.
 pub(super) struct ApiRequest<'a> {
     pub(super) method: &'static str,
-    /// Under `/api/v1/`, with its query.
+    /// The path under `/api/v1/`, with its query.
     pub(super) path: &'a str,
     pub(super) accept: &'static str,
 }
@@ -68,10 +68,10 @@ pub(super) const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
-/// The address where a service answers by default.
+/// The default URL of a service.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
-/// A source, open.
+/// An open source.
 pub(super) struct ApiClient {
     runtime: Runtime,
     backend: ApiBackend,
@@ -120,7 +120,7 @@ impl SourceArgs {
         Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
     }
 
-    /// A client that takes the service, and shows it, what the flags say.
+    /// Configures TLS from the flags: the CAs to trust, and the client certificate.
     fn configure_tls(&self, mut client: ClientBuilder) -> Result<ClientBuilder, Error> {
         let file = |flag: &Option<PathBuf>, name| flag.clone().or_else(|| env_var(name).map(PathBuf::from));
         let unusable = |path: &Path, words: &str| {
@@ -149,7 +149,7 @@ impl SourceArgs {
 }
 
 impl ApiClient {
-    /// The data directory, if it is one.
+    /// The open data directory, if the source is one.
     pub(super) fn offline(&self) -> Option<&OfflineDirectory> {
         match &self.backend {
             ApiBackend::Directory(offline) => Some(offline),
@@ -157,7 +157,8 @@ impl ApiClient {
         }
     }
 
-    /// Undoes a rotation of the master key in a directory that no service uses; `None` where a service is asked.
+    /// Undoes a rotation of the master key in a data directory without a running service; `None` if the source is a
+    /// service.
     pub(super) fn abort_rotation(&self) -> Option<Result<RotationReport, Error>> {
         let offline = self.offline()?;
         Some(match offline.missing_key() {
@@ -166,7 +167,7 @@ impl ApiClient {
         })
     }
 
-    /// Asks, and hands the answer to `take` as it comes.
+    /// Sends a request, and passes the response to `take` as it arrives.
     pub(super) fn request(
         &self,
         question: &ApiRequest<'_>,
@@ -175,7 +176,7 @@ impl ApiClient {
         self.request_with_body(question, "", take)
     }
 
-    /// Asks with a body; a service is [told](Open::tell) instead.
+    /// Sends a request. Only a data directory gets the body; a service gets one through [`ApiClient::submit`].
     fn request_with_body(
         &self,
         question: &ApiRequest<'_>,
@@ -195,7 +196,7 @@ impl ApiClient {
                     answer.body.map(|piece| piece.map_err(|error| broken_response_error("the data directory", &error)));
                 let drained = stream_body(answer.status, pieces, take).await;
                 match (drained, offline.missing_key()) {
-                    // What is missing is the key, and why is known here.
+                    // The master key is missing, and only this side knows why.
                     (Err(Error::ErrorResponse { status: 503, .. }), Some(why)) => {
                         Err(Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false })
                     }
@@ -205,8 +206,8 @@ impl ApiClient {
         }
     }
 
-    /// Tells a service to do something, with a JSON body or none; the answer is one JSON value. What only a service does is
-    /// refused by a directory that none uses, in words that say so.
+    /// Sends a command to a service, with a JSON body or none; the response is one JSON value. A data directory rejects
+    /// commands that need a service, with a message that says so.
     pub(super) fn submit(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let mut answer = Vec::new();
         self.submit_streaming(method, path, body, |piece| {
@@ -216,7 +217,7 @@ impl ApiClient {
         Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
 
-    /// Likewise, where the answer comes bit by bit.
+    /// The same, for a response that arrives in pieces.
     pub(super) fn submit_streaming(
         &self,
         method: &'static str,
@@ -237,7 +238,7 @@ impl ApiClient {
         self.runtime.block_on(send_to_service(url, request.header("accept", JSON), take))
     }
 
-    /// Asks a service whether it takes requests; that it does not is an error.
+    /// Checks that a service accepts requests; an error if it does not.
     pub(super) fn check_ready(&self) -> Result<(), Error> {
         let ApiBackend::Server { http, url } = &self.backend else {
             return Err(Error::Usage("a directory takes no requests; name a running service with --server"));
@@ -246,7 +247,7 @@ impl ApiClient {
         self.runtime.block_on(send_to_service(url, request, |_| Ok(())))
     }
 
-    /// Asks for something that is one JSON value.
+    /// Requests one JSON value.
     pub(super) fn request_json(&self, question: &ApiRequest<'_>) -> Result<Value, Error> {
         let mut body = Vec::new();
         self.request(question, |piece| {
@@ -257,12 +258,12 @@ impl ApiClient {
     }
 }
 
-/// What an environment variable says, if it says anything.
+/// The value of an environment variable, if it is set and not empty.
 fn env_var(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What is in a file that may hold a private key.
+/// The content of a file that may hold a private key.
 fn read_pem_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     read_file(path, NAMED_FILE_BYTES).map_err(|source| Error::FileAccess {
         what: "read",
@@ -271,12 +272,12 @@ fn read_pem_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     })
 }
 
-/// Where the service at `server` has what is asked for.
+/// The URL of a path at the service `server`.
 fn api_url(server: &str, path: &str) -> String {
     format!("{server}/api/v1/{path}")
 }
 
-/// Sends a request to the service at `server`, and hands the answer to `take` as it comes.
+/// Sends a request to the service at `server`, and passes the response to `take` as it arrives.
 async fn send_to_service(
     server: &str,
     request: reqwest::RequestBuilder,
@@ -312,7 +313,7 @@ async fn stream_body(
     Err(Error::ErrorResponse { status, detail, is_fault: problem["type"] == "urn:muster:problem:not-whole" })
 }
 
-/// Why a service cannot be asked, and what may help.
+/// Why a service cannot be reached, and what may help.
 fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
     let (class, why) = client::classify_reqwest(error);
     let mend = match (class, server.starts_with("https:")) {
@@ -326,7 +327,7 @@ fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
             "is it served over TLS, and does it want a certificate? show it one with --client-cert-file \
              (MUSTER_CLIENT_CERT_FILE)"
         }
-        // What a service that serves over TLS sends is no HTTP.
+        // A service that serves TLS does not answer in HTTP.
         (FailureClass::Reset | FailureClass::Network, false) => {
             "is it running, and does it serve over TLS? then name it with https:// in --server (MUSTER_SERVER)"
         }
@@ -344,9 +345,9 @@ fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
     Error::Unreachable { server: redact_url(server), why, mend }
 }
 
-/// An answer broke off.
+/// The error for a response that broke off.
 fn broken_response_error(server: &str, error: &dyn std::error::Error) -> Error {
-    // The outer words say that a request failed, which is known.
+    // The outer message only says that a request failed.
     let mut innermost = error;
     while let Some(inner) = innermost.source() {
         innermost = inner;
@@ -355,7 +356,7 @@ fn broken_response_error(server: &str, error: &dyn std::error::Error) -> Error {
     Error::Unreachable { server: server.to_owned(), why: innermost.to_string(), mend }
 }
 
-/// Parameters of a query, those that are given, encoded.
+/// The query string of the given parameters, encoded.
 pub(super) fn query_string(parameters: &[(&str, Option<String>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in parameters {

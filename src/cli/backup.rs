@@ -43,7 +43,7 @@ impl BackupArgs {
         let failed = |what| move |source| Error::FileAccess { what, path: to.clone(), source };
         let interrupt = InterruptFlag::register()?;
         let open = self.source.open()?;
-        // Beside its place under a name that nobody else has, for its owner alone, and removed unless it comes there.
+        // A 0600 temporary file in the target's directory; it is deleted unless it is renamed into place.
         let mut file = NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write beside"))?;
         let bar = ProgressDisplay::with_bytes("backing up");
         open.request(&ApiRequest { method: "POST", path: "backup", accept: JSON }, |piece| {

@@ -55,7 +55,7 @@ fn format_table(rows: &[SettingRow]) -> String {
     output::format_table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
 }
 
-/// A value as the environment would have it.
+/// A value in the syntax of the environment.
 fn format_value(value: &Value) -> String {
     match value {
         Value::Null => "(not set)".to_owned(),

@@ -22,7 +22,7 @@ Exit codes: 0 everything was told as it should be, 1 something was not.";
 
 impl DemoArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        // Whatever goes wrong is said; what goes well is on standard output.
+        // Errors are logged; successful steps are on standard output.
         logging::start(
             &LogSettings { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false },
             None,

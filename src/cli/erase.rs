@@ -32,7 +32,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 impl EraseArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let path = format!("accounts/{}/secrets", self.number);
-        let told = self.request.source.open()?.submit("DELETE", &path, Some(&json!({"reason": self.reason})))?;
-        listing_output::print_value(self.request.output, &told)
+        let response = self.request.source.open()?.submit("DELETE", &path, Some(&json!({"reason": self.reason})))?;
+        listing_output::print_value(self.request.output, &response)
     }
 }

@@ -1,4 +1,4 @@
-//! The exit codes, and which error ends in which.
+//! The exit codes, and the code of each error.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,29 +8,29 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::{audit, config, conformance, demo, receiver, service, traces};
 
-/// How the process ends.
+/// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked is done.
+    /// The verb succeeded.
     Done = 0,
-    /// It could not be done.
+    /// The verb failed.
     Failed = 1,
-    /// It was not understood: wrong usage, or faulty settings.
+    /// The request was not understood: wrong usage, or invalid settings.
     Usage = 2,
-    /// What was asked for is not there.
+    /// The requested item does not exist.
     NotFound = 3,
-    /// What was verified is not whole.
+    /// Verification found damage.
     NotVerified = 4,
-    /// SIGINT ended it before it was done.
+    /// SIGINT ended the process before it was done.
     Interrupted = 130,
-    /// SIGTERM ended it before it was done.
+    /// SIGTERM ended the process before it was done.
     Terminated = 143,
 }
 
-/// Why a verb was not carried out.
+/// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings are faulty.
+    /// The settings are invalid.
     #[error(transparent)]
     Settings(#[from] config::Error),
     /// The service does not run, or failed.
@@ -39,95 +39,95 @@ pub enum Error {
     /// Spans cannot be exported.
     #[error(transparent)]
     Traces(#[from] traces::Error),
-    /// The demonstration did not come to its end.
+    /// The demonstration did not finish.
     #[error(transparent)]
     Demo(#[from] demo::Error),
-    /// A secret that webhooks are to be checked with is none.
+    /// A secret for checking webhooks is invalid.
     #[error(transparent)]
     Secret(#[from] receiver::ReceiverSecretError),
-    /// What was looked into is not whole, or cannot be read.
+    /// The audited data is damaged, or cannot be read.
     #[error(transparent)]
     Audit(#[from] audit::Error),
-    /// The service answered, but not with what was asked for.
+    /// The service answered with an error.
     #[error("{detail}")]
     ErrorResponse {
         /// The HTTP status.
         status: u16,
-        /// Why.
+        /// The error's detail.
         detail: String,
-        /// Whether it said that the journal is not whole.
+        /// Whether the service reported a damaged journal.
         is_fault: bool,
     },
-    /// The service cannot be asked.
+    /// The service cannot be reached.
     #[error("cannot ask the service at {server}: {why}; {mend}")]
     Unreachable {
-        /// Where it should be.
+        /// The service's URL.
         server: String,
         /// What went wrong.
         why: String,
         /// What may help.
         mend: &'static str,
     },
-    /// What is served is not what the events say.
+    /// A served projection differs from what the events lead to.
     #[error("what is served is not what the events say; POST /api/v1/projections/roster/rebuild makes it anew")]
     ProjectionDiffers,
-    /// A receiver was tried, and did not take what was sent.
+    /// The receiver did not accept the test delivery.
     #[error("the receiver did not take it")]
     TestNotAccepted,
-    /// A question was not answered with yes.
+    /// A confirmation was not given.
     #[error("{waiting}, and nothing was dropped; answer yes, or say --yes")]
     NotConfirmed {
         /// What would have been dropped.
         waiting: String,
     },
-    /// A gateway cannot be tried.
+    /// The gateway check cannot run.
     #[error(transparent)]
     Conformance(#[from] conformance::Error),
-    /// A gateway does not speak the protocol.
+    /// A gateway does not conform to the protocol.
     #[error("the gateway failed {failed} of {all} checks")]
     NotConformant {
-        /// How many it failed.
+        /// How many checks failed.
         failed: usize,
-        /// How many there were.
+        /// How many checks there were.
         all: usize,
     },
-    /// The command line asks for what does not go together.
+    /// The arguments contradict each other.
     #[error("{0}")]
     Usage(&'static str),
     /// A file cannot be read or written.
     #[error("cannot {what} {path}: {source}")]
     FileAccess {
-        /// What was tried.
+        /// The attempted operation.
         what: &'static str,
-        /// Which.
+        /// The file's path.
         path: PathBuf,
         /// What went wrong.
         source: io::Error,
     },
-    /// The process cannot be kept out of core files.
+    /// Core dumps cannot be prevented.
     #[error("cannot forbid core files, which would have secrets in clear: {0}")]
     CoreFiles(io::Error),
-    /// The log cannot be written.
+    /// The log thread cannot be started.
     #[error("cannot start the thread that writes the log: {0}")]
     LogThread(io::Error),
-    /// The log's filter is none.
+    /// The log filter is invalid.
     #[error("log.filter is not a filter: {0}; write it as in muster=debug,warn")]
     LogFilter(#[from] ParseError),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
-    /// A signal asked for the end.
+    /// A signal asked the process to end.
     #[error("ended by {name} before it was done; nothing of it is left")]
     Interrupted {
-        /// Its name.
+        /// The signal's name.
         name: &'static str,
-        /// As what that ends the process.
+        /// The exit code for this signal.
         exit: Exit,
     },
-    /// Nobody reads standard output any more.
+    /// The reader of standard output has closed it.
     #[error("nobody reads the output")]
     OutputClosed,
-    /// The service ended what was to go on.
+    /// The service ended the live tail.
     #[error("the service ended the live tail; it stops, or the connection broke")]
     LiveTailEnded,
     /// Standard output cannot be written.
@@ -136,7 +136,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code that it ends in.
+    /// The exit code of this error.
     pub fn exit(&self) -> Exit {
         match self {
             Error::Conformance(conformance::Error::Secret(_)) => Exit::Usage,

@@ -73,7 +73,7 @@ impl GatewayArgs {
 
 impl GatewayCheckArgs {
     fn run(&self) -> Result<(), Error> {
-        // Not left to the parser of the command line, which would repeat a password in it.
+        // Not parsed by the command line parser, whose error would repeat a password in it.
         if self.url.as_deref().is_some_and(|url| config::receiver_url(url).is_none()) {
             return Err(Error::Usage("the gateway's URL must be an http or https URL, as in http://127.0.0.1:9000"));
         }
@@ -87,16 +87,16 @@ impl GatewayCheckArgs {
             wrong_code: self.wrong_code.clone(),
             patience: self.patience,
         };
-        let say_ready = |address| log_writer::write_message(&format!("muster is played on http://{address}\n"));
+        let announce = |address| log_writer::write_message(&format!("muster is played on http://{address}\n"));
         let (mut all, mut failed, mut unwritten) = (0, 0, Ok(()));
-        let tell = |finding: &CheckReport| {
+        let report = |finding: &CheckReport| {
             all += 1;
             failed += usize::from(!finding.passed);
             if unwritten.is_ok() {
                 unwritten = output::print(&(self.format_check(finding) + "\n"));
             }
         };
-        conformance::run(&trial, say_ready, tell)?;
+        conformance::run(&trial, announce, report)?;
         unwritten?;
         if failed == 0 { Ok(()) } else { Err(Error::NotConformant { failed, all }) }
     }

@@ -54,8 +54,8 @@ impl GatewaysArgs {
 
     fn show(&self) -> Result<(), Error> {
         let RequestArgs { output: form, source } = &self.request;
-        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
-        match shown["gateways"].as_array() {
+        let response = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
+        match response["gateways"].as_array() {
             Some(gateways) if *form == listing_output::ListingFormat::Text => {
                 for (at, gateway) in gateways.iter().enumerate() {
                     if at > 0 {
@@ -65,7 +65,7 @@ impl GatewaysArgs {
                 }
                 Ok(())
             }
-            Some(_) | None => listing_output::print_value(*form, &shown),
+            Some(_) | None => listing_output::print_value(*form, &response),
         }
     }
 }

@@ -77,7 +77,7 @@ Exit codes: 0 stopped, 1 failed, 2 wrong usage.";
 
 impl ListenArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        // What arrives is on standard output; only what goes wrong is logged.
+        // Received webhooks are on standard output; only errors are logged.
         logging::start(&LogSettings { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
         let seed = self.seed.unwrap_or_else(|| clock::now().0.cast_unsigned());
         let faults = FaultInjector::new(self.fail, self.status, self.code, seed);
@@ -95,8 +95,8 @@ impl ListenArgs {
                 stop.cancel();
             }
         };
-        let say_ready = |address| self.announce_ready(address, seed);
-        let listened = receiver::run(&self.listen, rules, say_ready, print, &stop);
+        let announce = |address| self.announce_ready(address, seed);
+        let listened = receiver::run(&self.listen, rules, announce, print, &stop);
         unwritten.and(listened.map_err(Error::from))
     }
 
@@ -114,7 +114,7 @@ impl ListenArgs {
         Ok(SignatureVerifier::new(&secrets, self.tenant_id.as_deref().zip(app_secret.as_deref()))?)
     }
 
-    /// Not on standard output, where nothing is but webhooks.
+    /// Prints to standard error, because standard output has only webhooks.
     fn announce_ready(&self, address: SocketAddr, seed: u64) {
         let seed = self.fail.map(|_| format!(", and draws faults with --seed {seed}")).unwrap_or_default();
         log_writer::write_message(&format!("muster listens on http://{address}{seed}\n"));

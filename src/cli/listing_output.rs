@@ -1,4 +1,4 @@
-//! Events and values on standard output, in the form that was asked for.
+//! Events and values on standard output, in the requested format.
 
 use std::io::Write as _;
 
@@ -21,11 +21,11 @@ pub(super) enum ListingFormat {
     Csv,
 }
 
-/// Prints events as they come.
+/// Prints events as they arrive.
 pub(super) struct EventPrinter {
     format: ListingFormat,
     printed: u64,
-    /// The beginning of a line whose end has not come yet.
+    /// The start of a line whose end has not arrived yet.
     incomplete_line: Vec<u8>,
 }
 
@@ -34,7 +34,7 @@ impl EventPrinter {
         EventPrinter { format, printed: 0, incomplete_line: Vec::new() }
     }
 
-    /// Takes a piece of lines.
+    /// Prints a piece of NDJSON.
     pub(super) fn print_ndjson(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.incomplete_line.extend_from_slice(piece);
         let Some(end) = self.incomplete_line.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
@@ -46,7 +46,7 @@ impl EventPrinter {
         output::print_bytes(&printed)
     }
 
-    /// Takes a piece of the live tail: server-sent events.
+    /// Prints a piece of the live tail: server-sent events.
     pub(super) fn print_sse(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.incomplete_line.extend_from_slice(piece);
         let Some(end) = self.incomplete_line.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
@@ -58,7 +58,7 @@ impl EventPrinter {
         output::print_bytes(&printed)
     }
 
-    /// What stands at the end.
+    /// Prints the end of the output.
     pub(super) fn finish(self) -> Result<(), Error> {
         match (self.format, self.printed) {
             (ListingFormat::Json, 0) => output::print("[]\n"),
@@ -92,7 +92,7 @@ impl EventPrinter {
     }
 }
 
-/// An event for people: when, where in the journal, of whom, which version, what, who asked, and what it says.
+/// An event for people: time, position, account, version, type, requester, and data.
 fn format_event(event: &Value) -> String {
     let field = |name: &str| event[name].as_str().unwrap_or_default();
     let kind = field("type");
@@ -111,10 +111,10 @@ fn format_event(event: &Value) -> String {
     format!("{}\n", escape_controls(line.trim_end()))
 }
 
-/// What an event says, as `name=value`; nothing that is empty.
+/// An event's data, as `name=value`, without empty values.
 fn format_data(data: &Value) -> String {
-    let told = |value: &&Value| !value.is_null() && value.as_str() != Some("");
-    let fields = data.as_object().into_iter().flatten().filter(|(_, value)| told(value));
+    let is_set = |value: &&Value| !value.is_null() && value.as_str() != Some("");
+    let fields = data.as_object().into_iter().flatten().filter(|(_, value)| is_set(value));
     fields.map(|(name, value)| format!("{name}={}", format_cell(value))).collect::<Vec<_>>().join(" ")
 }
 
@@ -138,7 +138,7 @@ pub(super) fn print_value(form: ListingFormat, value: &Value) -> Result<(), Erro
     })
 }
 
-/// Prints rows of values under these names.
+/// Prints rows of values with these column names.
 pub(super) fn print_rows<const COLUMNS: usize>(
     form: ListingFormat,
     names: [&str; COLUMNS],
@@ -165,7 +165,7 @@ pub(super) fn print_rows<const COLUMNS: usize>(
     output::print_bytes(&out)
 }
 
-/// The fields of a value, nested ones with dots, each with its value in words.
+/// The fields of a value as rows of name and text; nested names are joined with dots.
 fn flatten(path: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {

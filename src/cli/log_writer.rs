@@ -1,6 +1,6 @@
 //! The writer of the log: a bounded buffer, and one thread that writes it to standard error.
 //!
-//! Only that thread waits for whoever reads standard error. Everybody else puts lines into the buffer, or loses them
+//! Only that thread waits for the reader of standard error. All other threads put lines into the buffer, or lose them
 //! while it is full.
 
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::limits::LOG_BUFFER_BYTES;
 use crate::metrics::count_lost_log_lines;
 
-/// The target of the line that says how many lines were lost. The filter of the log always lets it through.
+/// The target of the line that reports lost lines. The log filter always lets it through.
 pub(super) const LOST_LINES_TARGET: &str = module_path!();
 
-/// Lines on their way to standard error. There is one for the process, as there is one standard error.
+/// Lines for standard error. Global, because a process has one standard error.
 static STDERR_BUFFER: LogBuffer = LogBuffer { state: Mutex::new(LogBufferState::EMPTY), changed: Condvar::new() };
 
 /// Lines that wait to be written.
@@ -27,17 +27,17 @@ struct LogBuffer {
 
 struct LogBufferState {
     lines: Vec<u8>,
-    /// Whether a thread writes what comes. Without one lines are written where they come about.
+    /// Whether a writer thread runs. Without one, the logging thread writes its lines itself.
     has_thread: bool,
     is_writing: bool,
-    /// Set when a line finds no room, until the buffer is empty again. What is lost is lost in one piece, so one line
-    /// can say where.
+    /// Set when a line does not fit, until the buffer is empty again. The lost lines are then consecutive, so one line
+    /// can report them.
     is_full: bool,
-    /// Lines that were lost and of which the log does not tell yet.
+    /// Lost lines that the log has not reported yet.
     lost: u64,
 }
 
-/// Takes whole lines of the log, and never waits.
+/// Accepts whole log lines, and never waits.
 #[derive(Clone, Copy)]
 pub(super) struct LogWriter;
 
@@ -49,14 +49,14 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Writes `sentence` behind all lines of the log, and never waits once [`start`] was called.
+/// Writes `sentence` after all lines of the log, and never waits once [`start`] was called.
 pub(super) fn write_message(sentence: &str) {
     if !STDERR_BUFFER.push_unbounded(sentence.as_bytes()) {
         let _unread = io::stderr().write_all(sentence.as_bytes());
     }
 }
 
-/// As [`say`], and waits for at most `patience` until everything is written.
+/// Like [`write_message`], but waits for at most `patience` until everything is written.
 pub(super) fn write_and_flush(sentence: &str, patience: Duration) {
     write_message(sentence);
     STDERR_BUFFER.wait_until_written(patience);
@@ -89,7 +89,7 @@ impl LogBuffer {
         }
     }
 
-    /// Puts a line into the buffer however full that is; false if there is no thread that would write it.
+    /// Puts a line into the buffer however full that is; false if no writer thread runs.
     fn push_unbounded(&self, line: &[u8]) -> bool {
         let mut state = self.lock();
         if state.has_thread {
@@ -104,7 +104,7 @@ impl LogBuffer {
         let _state = self.changed.wait_timeout_while(self.lock(), patience, is_under_way);
     }
 
-    /// Writes what comes to `output`, for ever.
+    /// Writes lines to `output` as they arrive, for ever.
     fn run(&self, output: &mut impl Write) {
         let mut batch = Vec::new();
         loop {
@@ -112,7 +112,7 @@ impl LogBuffer {
         }
     }
 
-    /// Waits for lines, and writes them. Tells of lost lines once the buffer is empty and writing succeeds again.
+    /// Waits for lines, and writes them. Reports lost lines once the buffer is empty and writing succeeds again.
     fn write_batch(&self, output: &mut impl Write, batch: &mut Vec<u8>) {
         let state = self.changed.wait_while(self.lock(), |state| state.lines.is_empty());
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +159,7 @@ impl Write for LogWriter {
 mod tests {
     use super::*;
 
-    /// A pipe that somebody closed.
+    /// A pipe whose reader has closed it.
     struct ClosedPipe;
 
     impl Write for ClosedPipe {
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// What is written of the lines that wait.
+    /// The output for the lines that wait.
     fn write_waiting(buffer: &LogBuffer) -> String {
         let mut output = Vec::new();
         buffer.write_batch(&mut output, &mut Vec::new());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_lost_in_one_piece() {
+    fn lost_lines_are_consecutive() {
         let buffer = buffer();
         let line = [&vec![b'x'; LOG_BUFFER_BYTES - 3], &b"\n"[..]].concat();
         for line in [&line[..], b"long\n", b"\n", b"\n"] {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_counted_and_told_of_later() {
+    fn unwritten_lines_are_counted_and_reported_later() {
         let buffer = buffer();
         buffer.push(b"one\n");
         buffer.push(b"two\n");

@@ -1,4 +1,4 @@
-//! Where the log goes, and in which form; and where spans go that are for a collector.
+//! The destination and format of the log, and the destination of spans for a collector.
 
 use std::io;
 use std::panic;
@@ -15,32 +15,32 @@ use super::{Error, output};
 use crate::config::{LogFormat, LogSettings};
 use crate::traces::{SPAN_TARGET, TraceExporter};
 
-/// The filter of the log, which can be exchanged while it is written.
+/// The log filter, which can be replaced while the log is written.
 pub(super) struct LogFilterHandle(reload::Handle<EnvFilter, Registry>);
 
 impl LogFilterHandle {
     pub(super) fn replace(&self, text: &str) -> Result<(), Error> {
-        // Fails only if the log is there no more.
+        // Fails only if the log no longer exists.
         let _gone = self.0.reload(parse_filter(text)?);
         Ok(())
     }
 }
 
-/// The filter that `text` describes. That lines were lost is let through by any.
+/// Parses a log filter. It always lets the report of lost lines through.
 fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
     Ok(EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?))
 }
 
-/// Logs to standard error from here on, panics too, and hands spans to the `exporter`, if there is one.
+/// Starts logging to standard error, panics included, and sends spans to the `exporter`, if there is one.
 pub(super) fn start(settings: &LogSettings, exporter: Option<&TraceExporter>) -> Result<LogFilterHandle, Error> {
     log_writer::start().map_err(Error::LogThread)?;
     let (filter, handle) = reload::Layer::new(parse_filter(&settings.filter)?);
-    // Whatever it says, what is for a collector is not for the log.
+    // Spans for a collector never go to the log, whatever the filter says.
     let others = filter_fn(|of| of.target() != SPAN_TARGET).with_max_level_hint(LevelFilter::TRACE);
-    // What cannot be formatted is left out: the layer would tell standard error itself, and wait for it.
+    // Events that cannot be formatted are omitted: otherwise the layer would write to standard error itself, and wait.
     let layer = fmt::layer().with_writer(|| LogWriter).log_internal_errors(false);
     let text = layer.with_ansi(output::uses_color(&io::stderr()));
-    // The span that an event is in says which trace; those around it would say it again.
+    // An event's own span has the trace id; the outer spans would repeat it.
     let json = fmt::layer().json().log_internal_errors(false).flatten_event(true).with_span_list(false);
     let log: Box<dyn Layer<Registry> + Send + Sync> = match (settings.format, settings.full_numbers) {
         (LogFormat::Text, true) => text.boxed(),
@@ -50,7 +50,7 @@ pub(super) fn start(settings: &LogSettings, exporter: Option<&TraceExporter>) ->
     };
     let log = log.with_filter(filter.and(others)).boxed();
     let spans = exporter.map(|exporter| exporter.layer().boxed());
-    // Fails only if something logs already, and then the log is there.
+    // Fails only if a logger exists already, which then writes the log.
     let _started = tracing_subscriber::registry().with([log].into_iter().chain(spans).collect::<Vec<_>>()).try_init();
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("(no message)");

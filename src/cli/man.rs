@@ -23,7 +23,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 impl ManArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let mut command = super::command();
-        // Only then do verbs know of which program they are.
+        // Only a built command knows the full names of its verbs.
         command.build();
         let mut of = &command;
         for verb in &self.verbs {

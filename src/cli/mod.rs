@@ -1,26 +1,26 @@
-//! The command line, one file per verb. Standard output is data, standard error is talk.
+//! The command line, one file per verb. Standard output is for data, standard error for messages.
 //!
 //! | file | what it knows |
 //! |---|---|
 //! | `serve` | the verb: serve the API |
 //! | `config` | the verb: show the settings |
 //! | `openapi` | the verb: print the description of the API |
-//! | `demo` | the verb: show the product |
-//! | `history` | the verb: what happened to an account |
-//! | `state` | the verb: how an account stands, or stood |
-//! | `diff` | the verb: what changed in an account |
-//! | `events` | the verb: what happened to all |
+//! | `demo` | the verb: demonstrate the product |
+//! | `history` | the verb: show an account's events |
+//! | `state` | the verb: show an account's state, now or earlier |
+//! | `diff` | the verb: compare two versions of an account |
+//! | `events` | the verb: show the events of all accounts |
 //! | `verify` | the verb: check that nothing was altered or left out |
-//! | `replay` | the verb: fold everything anew |
-//! | `prove` | the verb: an account's history with its proof |
-//! | `checkpoint` | the verb: a signed checkpoint of the log |
-//! | `export` | the verb: events in a file |
+//! | `replay` | the verb: rebuild the projections and compare them |
+//! | `prove` | the verb: write an account's history with its proof |
+//! | `checkpoint` | the verb: print a signed checkpoint of the log |
+//! | `export` | the verb: write events to a file |
 //! | `erase` | the verb: destroy an account's secrets |
-//! | `backup` | the verb: everything in a file |
-//! | `restore` | the verb: and back |
+//! | `backup` | the verb: write everything to a file |
+//! | `restore` | the verb: restore a backup |
 //! | `webhooks` | the verb: receivers, deliveries, dead letters |
-//! | `gateways` | the verb: the ways to WhatsApp |
-//! | `keys` | the verb: who may do what |
+//! | `gateways` | the verb: the gateways to WhatsApp |
+//! | `keys` | the verb: API keys and their roles |
 //! | `vault` | the verb: the master key |
 //! | `gateway` | the verb: check a gateway for the bridge |
 //! | `listen` | the verb: receive webhooks, to try them |
@@ -28,22 +28,22 @@
 //! | `alerts` | the verb: alerting rules for Prometheus |
 //! | `healthcheck` | the verb: whether a service takes requests |
 //! | `service` | the verb: a unit for systemd |
-//! | `containerfile` | the verb: how a container is built |
-//! | `completions` | the verb: what shells complete |
+//! | `containerfile` | the verb: a Containerfile |
+//! | `completions` | the verb: completions for shells |
 //! | `man` | the verb: a page of the manual |
-//! | `api_client` | where a verb reads from: a running service, or a stopped directory |
-//! | `listing_output` | events and values, in the form that was asked for |
-//! | `progress` | how far something is that takes a while |
+//! | `api_client` | the source that a verb reads: a running service, or a data directory without one |
+//! | `listing_output` | printing events and values in the requested format |
+//! | `progress` | progress of long tasks |
 //! | `setting_flags` | the flags that set settings, for every verb that needs them |
-//! | `secret_file` | a secret that is given in a file |
-//! | `exit_code` | the exit codes, and which error ends in which |
-//! | `output` | printing data, also into a pipe that nobody reads to its end |
-//! | `logging` | where the log goes, and in which form |
-//! | `log_writer` | writing the log, so that nobody waits for whoever reads it |
-//! | `number_masking` | account numbers in the log, masked |
-//! | `signals` | what signals do |
+//! | `secret_file` | a secret from a file |
+//! | `exit_code` | the exit codes, and the code of each error |
+//! | `output` | printing data, also into a pipe that closes early |
+//! | `logging` | the log's destination and format |
+//! | `log_writer` | writing the log without waiting for its reader |
+//! | `number_masking` | masked account numbers in the log |
+//! | `signals` | signal handling |
 //!
-//! A new verb is a file, a line in `Verb` and a line in its `run`.
+//! A new verb is a file, a line in `CliVerb` and a line in its `run`.
 
 mod alerts;
 mod api_client;
@@ -195,14 +195,14 @@ fn command() -> Command {
     CommandLine::command()
 }
 
-/// Does what the command line says. An error is one sentence, the last on standard error.
+/// Executes the command line. An error is one sentence, the last on standard error.
 pub fn run() -> ExitCode {
     let ignored = signals::ignore_stray_signals();
     let done = match CommandLine::try_parse() {
         Ok(CommandLine { verb: Some(verb) }) => ignored.and_then(|()| verb.run()),
         Ok(CommandLine { verb: None }) => output::print(&command().render_help().to_string()),
         Err(usage) => {
-            // Help that was asked for is an error to clap too. If nobody reads what it says, nothing is to be done.
+            // Clap treats requested help as an error too. If the help cannot be printed, there is nothing left to do.
             let _unread = usage.print();
             return if usage.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
@@ -210,7 +210,7 @@ pub fn run() -> ExitCode {
     let (exit, sentence) = match done {
         Ok(()) | Err(Error::OutputClosed) => (Exit::Done, String::new()),
         Err(error) => {
-            // Lines end where the error ends them; services and gateways write some of the words between.
+            // Line ends come from the error itself; some of the words between come from services and gateways.
             let lines: Vec<String> = error.to_string().lines().map(escape_controls).collect();
             (error.exit(), format!("muster: {}\n", lines.join("\n")))
         }

@@ -1,6 +1,7 @@
-//! Account numbers in the log, masked wherever they come from: a field, a path, the words of an error, another crate.
+//! Masks account numbers in the log, wherever they come from: a field, a path, an error's text, another crate.
 //!
-//! A number is 7 digits or more in a text: one may stand beside others. What is logged as an integer is none: a position, a size, a duration.
+//! A number is 7 or more digits in a text; one text may hold several. Values logged as integers are not masked:
+//! positions, sizes, durations.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -15,10 +16,10 @@ use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 use crate::domain::mask_digits;
 use crate::limits::ACCOUNT_DIGITS_MIN;
 
-/// What is shorter is a name, and no key of 256 bits.
+/// A shorter text is a name rather than a key of 256 bits.
 const API_KEY_MIN_CHARACTERS: usize = 40;
 
-/// The fields of events and spans, in lines for people.
+/// Formats the fields of events and spans for people.
 pub(super) struct MaskedFields;
 
 impl<'w> FormatFields<'w> for MaskedFields {
@@ -29,7 +30,7 @@ impl<'w> FormatFields<'w> for MaskedFields {
     }
 }
 
-/// Writes what is a text with its numbers masked, and the rest as it is.
+/// Writes texts with their numbers masked, and other values unchanged.
 struct MaskingVisitor<'w>(DefaultVisitor<'w>);
 
 impl Visit for MaskingVisitor<'_> {
@@ -72,7 +73,7 @@ impl Visit for MaskingVisitor<'_> {
     }
 }
 
-/// Lines of JSON, each written at once, with the numbers in their texts masked.
+/// Writes each line of JSON at once, with the numbers in its texts masked.
 pub(super) struct MaskedJsonWriter<W>(pub(super) W);
 
 impl<W: Write> Write for MaskedJsonWriter<W> {
@@ -89,7 +90,7 @@ impl<W: Write> Write for MaskedJsonWriter<W> {
 fn mask_json(line: &str) -> String {
     let (mut written, mut is_text, mut begin, mut at) = (String::with_capacity(line.len()), false, 0, 0);
     while let Some(byte) = line.as_bytes().get(at) {
-        // A quote, or an escape, which is no part of a number beside it.
+        // A quote or an escape, which is not a part of an adjacent number.
         let sign = match byte {
             b'"' => 1,
             b'\\' if line[at + 1..].starts_with('u') => 6,
@@ -111,7 +112,7 @@ fn mask_text(is_text: bool, piece: &str) -> Cow<'_, str> {
     if is_text { mask(piece) } else { Cow::Borrowed(piece) }
 }
 
-/// A text with the numbers in it masked. Ids stay as they are, by which requests are found, and so do positions.
+/// Masks the numbers in a text. Ids, by which requests are found, and positions stay unchanged.
 pub(super) fn mask(text: &str) -> Cow<'_, str> {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let mut written = String::new();
@@ -137,14 +138,14 @@ pub(super) fn mask(text: &str) -> Cow<'_, str> {
     if done == 0 { Cow::Borrowed(text) } else { Cow::Owned(written + &text[done..]) }
 }
 
-/// How long the API key is that a text begins with, if it does: somebody may have put it into a path.
+/// The length of an API key at the start of a text, if there is one: a user may have put it into a path.
 fn api_key_len(text: &str) -> Option<usize> {
     let is_key = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let length = text.bytes().take_while(|byte| is_key(*byte)).count();
     (text.starts_with("muster_") && length > API_KEY_MIN_CHARACTERS).then_some(length)
 }
 
-/// Where in a word numbers begin and end.
+/// The ranges of numbers in a word.
 fn number_ranges(word: &str) -> impl Iterator<Item = (usize, usize)> {
     let runs = word.as_bytes().chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit());
     let placed = runs.scan(0, |end, run| {
@@ -156,7 +157,7 @@ fn number_ranges(word: &str) -> impl Iterator<Item = (usize, usize)> {
         .map(|run| (run.1, run.2))
 }
 
-/// Whether a word is the id of a request (32 hexadecimal digits, or a UUID with its hyphens) or a hash (64).
+/// Whether a word is a request id (32 hexadecimal digits, or a hyphenated UUID) or a hash (64).
 fn is_id(word: &str) -> bool {
     let hyphens = word.bytes().enumerate().filter(|(_, byte)| *byte == b'-').map(|(at, _)| at);
     let is_id = match word.len() {
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn numbers_in_texts_are_masked() {
-        for (text, shown) in [
+        for (text, masked) in [
             ("861821726232", "861******232"),
             ("/api/v1/accounts/861821726232/events", "/api/v1/accounts/861******232/events"),
             ("/accounts/861821726232x?a=44207946000", "/accounts/861******232x?a=442*****000"),
@@ -198,11 +199,11 @@ mod tests {
             ("01234567-89ab-7def-8123-456789012345", ""),
             ("e6416e040bd1dbf0a829b7fd1158f405fdb5cab1073d7a574e72be193e5f2c7b", ""),
             ("damaged at position 12345678: no", ""),
-            // Nearly ids.
+            // Similar to ids.
             ("000661128d61e65a97f0755ed4db7b3", "00****128d61e65a97f0755ed4db7b3"),
             ("0123456789ab-7def-8123-4567890123456", "012****789ab-7def-8123-456*******456"),
         ] {
-            assert_eq!(mask(text), if shown.is_empty() { text } else { shown });
+            assert_eq!(mask(text), if masked.is_empty() { text } else { masked });
         }
     }
 
@@ -219,7 +220,7 @@ mod tests {
         }
     }
 
-    /// Says the same in whatever way things are logged.
+    /// Logs the same in each way that logging offers.
     fn log_number() {
         let text = NUMBER.to_string();
         let inner = io::Error::other(text.clone());
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_comes_through_and_every_integer_does() {
+    fn numbers_are_masked_and_integers_are_not() {
         let log = SharedBuffer::default();
         let text = tracing_subscriber::fmt().with_writer({
             let log = log.clone();
@@ -274,9 +275,9 @@ mod tests {
             let is_digit = |letter: char| letter.is_ascii_digit();
             prop_assume!(!before.ends_with(is_digit) && !after.starts_with(is_digit) && !before.ends_with("position "));
             prop_assert!(!mask(&text).contains(&number), "{}", mask(&text));
-            let shown = mask_json(&serde_json::json!({ "text": text, "number": NUMBER }).to_string());
-            prop_assert!(!shown.contains(&number) || number == NUMBER.to_string(), "{}", shown);
-            let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            let masked = mask_json(&serde_json::json!({ "text": text, "number": NUMBER }).to_string());
+            prop_assert!(!masked.contains(&number) || number == NUMBER.to_string(), "{}", masked);
+            let read: serde_json::Value = serde_json::from_str(&masked).unwrap();
             prop_assert_eq!(read["text"].as_str().unwrap(), mask(&text));
         }
     }

@@ -1,4 +1,4 @@
-//! Printing data, also into a pipe that nobody reads to its end.
+//! Printing data, also into a pipe that closes early.
 
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -15,13 +15,13 @@ pub(super) enum OutputFormat {
     Json,
 }
 
-/// Prints `text` at once. Whoever reads it may stop when they have seen enough, as `head` does; then there is nothing
-/// left to do, and that is [`Error::Unread`].
+/// Prints `text` at once. A reader such as `head` may close the pipe early; then there is nothing left to do, and the
+/// result is [`Error::OutputClosed`].
 pub(super) fn print(text: &str) -> Result<(), Error> {
     print_bytes(text.as_bytes())
 }
 
-/// The same, for what may be no text.
+/// The same, for data that may not be text.
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -30,19 +30,19 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Whether to write in colours: for people who look at a terminal and did not say that they want none (no-color.org).
+/// Whether to print colours: only on a terminal, unless the user disabled them (no-color.org).
 pub(super) fn uses_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
-/// `rows` in columns, as wide as they must be. Others write some cells, so control characters are shown and not sent.
+/// `rows` in aligned columns. Some cells have foreign text, so control characters are escaped.
 pub(super) fn format_table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let rows: Vec<[String; COLUMNS]> =
         rows.iter().map(|row| row.each_ref().map(|cell| escape_controls(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let line = |row: &[String; COLUMNS]| {
-        // Not by a format's width, which ends at 65,535.
+        // Format widths end at 65,535, so this pads by hand.
         let padded = |cell: &String, width: usize| cell.clone() + &" ".repeat(width - cell.chars().count());
         let cells = row.iter().zip(widths).map(|(cell, width)| padded(cell, width));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())

@@ -1,16 +1,16 @@
-//! How far something is that takes a while: on standard error, and only if a person looks at it.
+//! Progress of a long task: on standard error, and only if that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for work of which it is known how much there is.
+/// A progress bar.
 pub(super) struct ProgressDisplay {
     bar: ProgressBar,
 }
 
 impl ProgressDisplay {
-    /// A bar that counts `unit`s, of which there are `length`, once that is known.
+    /// A bar that counts in `unit`s. The total comes later, through [`set_position`](ProgressDisplay::set_position).
     pub(super) fn with_unit(what: &'static str, unit: &'static str) -> ProgressDisplay {
-        // It hides itself where standard error is no terminal.
+        // It hides itself where standard error is not a terminal.
         let bar = ProgressBar::new(0).with_message(what);
         let shape = format!("{{msg}} {{wide_bar}} {{human_pos}} of {{human_len}} {unit}, {{per_sec}}, {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&shape) {
@@ -19,7 +19,7 @@ impl ProgressDisplay {
         ProgressDisplay { bar }
     }
 
-    /// A count of bytes of which nobody knows how many there will be.
+    /// A count of bytes without a known total.
     pub(super) fn with_bytes(what: &'static str) -> ProgressDisplay {
         let bar = ProgressBar::new_spinner().with_message(what);
         if let Ok(style) = ProgressStyle::with_template("{msg} {spinner} {bytes}, {bytes_per_sec}, {elapsed}") {
@@ -28,16 +28,16 @@ impl ProgressDisplay {
         ProgressDisplay { bar }
     }
 
-    /// It is here now, of so many.
+    /// Sets the position, and the total.
     pub(super) fn set_position(&self, position: u64, of: u64) {
-        // Telling costs more than counting.
+        // Drawing costs more than counting.
         if position.is_multiple_of(1_024) || position == of {
             self.bar.set_length(of);
             self.bar.set_position(position);
         }
     }
 
-    /// So many more.
+    /// Adds to the position.
     pub(super) fn advance(&self, count: u64) {
         self.bar.inc(count);
     }

@@ -6,7 +6,7 @@ use super::listing_output;
 use super::progress::ProgressDisplay;
 use crate::audit::{ReplayEnd, parse_time};
 
-/// Fold everything anew, and hold it against what is served
+/// Rebuild every state from the journal, and compare it with what is served
 ///
 /// No gateway and no receiver is asked or told anything.
 #[derive(clap::Args)]

@@ -22,7 +22,7 @@ pub(super) struct RestoreArgs {
     /// The directory to make; empty, or not there
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
-    /// Who must have signed it: the log's public key, or a file with it; without it, whoever the backup names
+    /// Who must have signed it: the log's public key, or a file with it; without it, the key that the backup names
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
     /// The form of the output
@@ -52,14 +52,14 @@ impl RestoreArgs {
         drop(bar);
         let restored = match restored {
             Ok(restored) => restored,
-            // That reading failed is then a consequence of the signal.
+            // The read error is then a consequence of the signal.
             Err(error) => return Err(interrupt.check().err().unwrap_or(error.into())),
         };
         listing_output::print_value(self.output, &serde_json::to_value(restored).unwrap_or_default())
     }
 }
 
-/// A reader that fails once the verb is to end.
+/// A reader that fails once the verb must end.
 struct InterruptibleReader<'a, R> {
     reader: R,
     interrupt: &'a InterruptFlag,

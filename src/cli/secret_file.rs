@@ -1,4 +1,4 @@
-//! A secret that is given in a file: nobody who lists processes reads it there.
+//! A secret from a file, so that it does not appear in process listings.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::Error;
 use crate::files::{read_stdin, read_text};
 use crate::limits::NAMED_FILE_BYTES;
 
-/// The secret in a file, or on standard input for `-`, without the newline that editors end it with.
+/// Reads the secret from a file, or from standard input for `-`, without the newline that editors append.
 pub(super) fn read_secret(file: &Path) -> Result<String, Error> {
     let is_stdin = file == Path::new("-");
     let text = if is_stdin { read_stdin(NAMED_FILE_BYTES) } else { read_text(file, NAMED_FILE_BYTES) };

@@ -75,7 +75,7 @@ impl ServeArgs {
     }
 }
 
-/// Reads again what can change while the service runs: the filter of the log, and the files of TLS.
+/// Reloads what can change while the service runs: the log filter, and the TLS files.
 fn reload_settings(flags: &SettingFlags, filter: &logging::LogFilterHandle, tls: &Notify) {
     tls.notify_one();
     let read = flags.load().map(|effective| effective.settings.log.filter);
@@ -88,15 +88,14 @@ fn reload_settings(flags: &SettingFlags, filter: &logging::LogFilterHandle, tls:
     }
 }
 
-/// Keeps this process's memory, which has secrets in clear, out of core files, whatever limits it was started with: they
-/// are as long as nothing, and where a program takes them instead none is made. Nor does anything but root look into the
-/// process from then on.
+/// Keeps this process's memory, which has secrets in clear, out of core dumps, whatever limits it was started with. The
+/// size limit becomes zero, and programs that collect dumps get none. From then on only root can inspect the process.
 fn forbid_core_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// Lets this process have as many files open as it may: each connection is one, and a shell gives it 1,024 to begin with.
+/// Raises the limit of open files as far as permitted: each connection uses one, and shells start with 1,024.
 fn raise_open_file_limit(connections: usize) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -110,24 +109,24 @@ fn raise_open_file_limit(connections: usize) {
     }
 }
 
-/// Prints the line that whoever started the service waits for, and notifies a service manager (NOTIFY_SOCKET).
+/// Prints the line that signals readiness, and notifies a service manager (NOTIFY_SOCKET).
 ///
-/// Each on a thread of its own: a pipe or a socket that is full holds up neither the service nor the other one.
+/// Each runs on its own thread: a full pipe or socket delays neither the service nor the other notification.
 fn announce_ready(scheme: &'static str, address: SocketAddr) {
     let print = move || output::print(&format!("muster is ready on {scheme}://{address}\n"));
     notify_on_thread("standard output", print);
     notify_on_thread("the service manager", || notify(&[NotifyState::Ready]));
 }
 
-/// Carries out `telling` on a thread of its own, which may wait for ever.
-fn notify_on_thread<E: Display>(whom: &'static str, telling: impl FnOnce() -> Result<(), E> + Send + 'static) {
-    let told = thread::Builder::new().name("ready".to_owned()).spawn(move || {
-        if let Err(error) = telling() {
-            tracing::warn!(%error, "{whom} was not told that the service is ready");
+/// Runs `notify` on its own thread, which may wait for ever.
+fn notify_on_thread<E: Display>(recipient: &'static str, notify: impl FnOnce() -> Result<(), E> + Send + 'static) {
+    let spawned = thread::Builder::new().name("ready".to_owned()).spawn(move || {
+        if let Err(error) = notify() {
+            tracing::warn!(%error, "{recipient} was not told that the service is ready");
         }
     });
-    if let Err(error) = told {
-        tracing::warn!(%error, "{whom} was not told that the service is ready");
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "{recipient} was not told that the service is ready");
     }
 }
 

@@ -42,7 +42,8 @@ impl ServiceArgs {
     }
 }
 
-/// A path as a word of a unit, where quotes, backslashes, `%` and `$` have a meaning; none if it is no whole path.
+/// A path as a word of a unit file, where quotes, backslashes, `%` and `$` have a meaning; `None` if it is not
+/// absolute.
 fn quote_path(path: &Path) -> Option<String> {
     let text = path.to_str().filter(|text| path.is_absolute() && !text.contains(char::is_control))?;
     let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");

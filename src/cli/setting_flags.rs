@@ -16,22 +16,22 @@ pub(super) struct SettingFlags {
     /// Keep everything durable in this directory [env: MUSTER_DATA_DIR] [default: ./muster-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Tell receivers below this URL what happens; without one nobody is told [env: MUSTER_WEBHOOKS__BASE_URL]
+    /// Send webhooks to receivers below this URL; without it, none are sent [env: MUSTER_WEBHOOKS__BASE_URL]
     #[arg(long, value_name = "URL")]
     webhook_base_url: Option<String>,
 }
 
 impl SettingFlags {
-    /// The settings that are in effect with these flags.
+    /// The effective settings with these flags.
     pub(super) fn load(&self) -> Result<EffectiveSettings, Error> {
-        let given = [
+        let values = [
             ("--listen", "http.listen", &self.listen),
             ("--data-dir", "data_dir", &self.data_dir),
             ("--webhook-base-url", "webhooks.base_url", &self.webhook_base_url),
         ];
-        let given = given.into_iter().filter_map(|(flag, setting, value)| {
+        let values = values.into_iter().filter_map(|(flag, setting, value)| {
             value.as_ref().map(|value| FlagValue { flag, setting, value: value.clone() })
         });
-        load_from_process(self.config.clone(), &given.collect::<Vec<_>>())
+        load_from_process(self.config.clone(), &values.collect::<Vec<_>>())
     }
 }

@@ -1,7 +1,7 @@
-//! What signals do, and when.
+//! Signal handling.
 //!
-//! Handlers are registered where the process begins, for all verbs alike ([`ignore_what_means_nothing`]). A verb that runs
-//! for long says what an end that is asked for does: [`watch`] stops it, [`Interrupt`] has it clear up.
+//! Handlers are registered at the start of the process, for all verbs ([`ignore_stray_signals`]). A long-running verb
+//! decides how to end: [`stop_on_signal`] stops it, [`InterruptFlag`] lets it clean up.
 
 use std::io;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Exit, log_writer};
 use crate::limits::{LOG_FLUSH_TIMEOUT, SIGNAL_EXIT_TIMEOUT};
 
-/// Signals that ask the process to end, with their names, and with how it ends that does not come to its own end.
+/// Signals that ask the process to end: name, and exit code if the process does not finish by itself.
 const TERMINATION_SIGNALS: [(i32, &str, Exit); 2] =
     [(SIGTERM, "SIGTERM", Exit::Terminated), (SIGINT, "SIGINT", Exit::Interrupted)];
 
-/// Keeps signals from ending the process that do not ask for it: SIGUSR1, SIGUSR2 and SIGALRM, which others send by
-/// mistake, and SIGXFSZ, which a write beyond `ulimit -f` raises (the write then fails with a sentence).
+/// Keeps signals that do not ask for the end from ending the process. SIGUSR1, SIGUSR2 and SIGALRM are sent by mistake.
+/// SIGXFSZ comes from a write beyond `ulimit -f`; the write then fails with a message.
 ///
-/// Handlers rather than SIG_IGN, because a program that this one starts would inherit that.
+/// These are handlers instead of SIG_IGN, because child processes would inherit SIG_IGN.
 pub(super) fn ignore_stray_signals() -> Result<(), Error> {
     [SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ].into_iter().try_for_each(ignore)
 }
@@ -39,22 +39,22 @@ fn ignore(signal: i32) -> Result<(), Error> {
     flag::register(signal, Arc::default()).map(|_| ()).map_err(Error::Signals)
 }
 
-/// Ends the process at the second SIGTERM or SIGINT, with the exit code that a shell gives for the signal. Nothing that
-/// hangs can hold that up, because the handler itself does it.
+/// Ends the process at the second SIGTERM or SIGINT, with a shell's exit code for the signal. The handler itself does
+/// it, so nothing that hangs can delay it.
 fn exit_on_second_signal() -> io::Result<()> {
     let came = Arc::new(AtomicBool::new(false));
     for (signal, _, exit) in TERMINATION_SIGNALS {
-        // Actions run in the order in which they are registered: the first signal finds that none came before it.
+        // Actions run in the order of registration: at the first signal, the flag is still unset.
         flag::register_conditional_shutdown(signal, exit as i32, came.clone())?;
         flag::register(signal, came.clone())?;
     }
     Ok(())
 }
 
-/// Cancels `stop` at the first SIGTERM or SIGINT, and ends the process with exit code 0 when that has not ended it within
-/// [`STOP_LIMIT`]: everything that was answered is durable. The second signal ends the process at once.
+/// Cancels `stop` at the first SIGTERM or SIGINT. If the process has not ended within [`STOP_TIMEOUT`], ends it with
+/// exit code 0: everything that was answered is durable. The second signal ends the process at once.
 ///
-/// On a thread of its own, so that it also works while the service starts, stops or hangs.
+/// Runs on its own thread, so that it also works while the service starts, stops or hangs.
 pub(super) fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
     exit_on_second_signal().map_err(Error::Signals)?;
     spawn_signal_thread(
@@ -77,7 +77,7 @@ pub(super) fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
     )
 }
 
-/// Calls `reload` at each SIGHUP, on a thread of its own: it may read from a disk that hangs.
+/// Calls `reload` at each SIGHUP, on its own thread, because it may read from a disk that hangs.
 pub(super) fn on_hangup(mut reload: impl FnMut() + Send + 'static) -> Result<(), Error> {
     spawn_signal_thread([SIGHUP], move |[mut hangup]| async move {
         while hangup.recv().await.is_some() {
@@ -109,10 +109,9 @@ fn spawn_signal_thread<const N: usize, F: Future<Output = ()>>(
     start().map_err(Error::Signals)
 }
 
-/// Whether SIGTERM or SIGINT asked a verb to end that has something to clear up first. The second signal ends the process
-/// at once.
+/// Whether SIGTERM or SIGINT asked a verb to end that must clean up first. The second signal ends the process at once.
 pub(super) struct InterruptFlag {
-    /// One flag for each of [`ENDS`].
+    /// One flag for each of [`TERMINATION_SIGNALS`].
     received: [Arc<AtomicBool>; 2],
 }
 
@@ -126,7 +125,7 @@ impl InterruptFlag {
         Ok(interrupt)
     }
 
-    /// An error once the verb is to end.
+    /// Fails once the verb must end.
     pub(super) fn check(&self) -> Result<(), Error> {
         match TERMINATION_SIGNALS.iter().zip(&self.received).find(|(_, came)| came.load(Ordering::Relaxed)) {
             Some(((_, name, exit), _)) => Err(Error::Interrupted { name, exit: *exit }),

@@ -31,7 +31,7 @@ struct ShowVaultArgs {
     request: RequestArgs,
 }
 
-/// Seal everything anew under another master key, while the service goes on
+/// Rotate the master key: seal everything under another one, while the service goes on
 #[derive(clap::Args)]
 struct RotateArgs {
     /// The file with the new key, on the machine of the service [default: one is drawn, if the key is in a file]
@@ -61,10 +61,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 impl VaultArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         match &self.verb {
-            VaultVerb::Show(ShowVaultArgs { request: told }) => {
-                let shown =
-                    told.source.open()?.request_json(&ApiRequest { method: "GET", path: "vault", accept: JSON })?;
-                listing_output::print_value(told.output, &shown)
+            VaultVerb::Show(ShowVaultArgs { request }) => {
+                let value =
+                    request.source.open()?.request_json(&ApiRequest { method: "GET", path: "vault", accept: JSON })?;
+                listing_output::print_value(request.output, &value)
             }
             VaultVerb::Rotate(verb) => verb.run(),
         }

@@ -27,7 +27,7 @@ pub(super) struct VerifyArgs {
     /// Check this export (`muster export`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "data_dir"])]
     export: Option<PathBuf>,
-    /// Who must have signed it: the log's public key, or a file with it; without it, whoever the file names
+    /// Who must have signed it: the log's public key, or a file with it; without it, the key that the file names
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
     #[command(flatten)]
@@ -78,7 +78,7 @@ impl VerifyArgs {
     }
 }
 
-/// The signer that was named, by a key or by a file with one.
+/// Parses a signer: a key, or a file with one.
 pub(super) fn parse_signer(named: Option<&str>) -> Result<Option<Signer>, Error> {
     let Some(named) = named else { return Ok(None) };
     let path = Path::new(named);
@@ -94,7 +94,7 @@ fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::FileAccess { what: "read", path: path.to_owned(), source }
 }
 
-/// A reader whose bytes are counted.
+/// A reader that counts its bytes.
 pub(super) fn count_reads<'a, R: std::io::BufRead + 'a>(
     reader: R,
     bar: &'a ProgressDisplay,

@@ -1,8 +1,8 @@
-//! Which addresses may be reached, so that nobody who sets a receiver's URL gets at what only this machine can reach.
+//! Which addresses may be reached, so that a receiver's URL cannot point to something that only this machine can reach.
 //!
-//! The rule is about addresses, not names. It is asked when a URL is set and again by whatever connects: the client
-//! resolves names through a [`Resolver`] that asks it, and connects to no address that it does not give. So a name that is at another
-//! address by then (DNS rebinding) gets nobody further.
+//! The rule is about addresses, not names. It is checked when a URL is set, and again at each connection: the client
+//! resolves names through a [`Resolver`] that drops forbidden addresses. So a name that moves to another address later
+//! (DNS rebinding) does not help an attacker.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,43 +13,43 @@ use url::{Host, Url};
 
 use super::resolver::{ResolveError, Resolver};
 
-/// What decides. Cheap to clone.
+/// Decides which addresses may be reached. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressGuard {
     allowed_networks: Arc<[Network]>,
 }
 
-/// A network, as in `10.0.0.0/8`; a single address is one too.
+/// A network, as in `10.0.0.0/8`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
 
-/// Why an address may not be reached. The same words wherever it is asked.
+/// Why an address may not be reached. The message is the same when a URL is set and when it is used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{host} is {what}{}", if *.is_listable { "; list its network in webhooks.allow_networks if a receiver is there" } else { ", where no receiver may be" })]
 pub struct ForbiddenAddress {
-    /// The host as it was written, and its address where that is another.
+    /// The host of the URL, and for a name also its address.
     pub host: String,
-    /// What its address is, as in `a private address`.
+    /// The kind of address, as in `a private address`.
     pub what: &'static str,
-    /// Whether it would be allowed if its network were listed.
+    /// Whether listing its network would allow it.
     pub is_listable: bool,
 }
 
-/// What an address is for.
+/// The kind of an address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AddressKind {
-    /// The internet.
+    /// An address of the internet.
     Public,
-    /// Of an operator's own, where receivers may be if the operator says so.
+    /// An address of an operator's own network, allowed if the operator lists it.
     Private(&'static str),
-    /// Never a receiver's.
+    /// An address that no receiver can have.
     Never(&'static str),
 }
 
-/// Where machines of clouds tell their own secrets to whoever asks from inside; those that are not link-local.
+/// Metadata services of clouds, which give a machine's secrets to every process on it. Others have link-local addresses.
 const METADATA: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
@@ -58,17 +58,17 @@ const METADATA: [IpAddr; 4] = [
 ];
 
 impl AddressGuard {
-    /// Lets through public addresses, and private ones in these networks.
+    /// Allows public addresses, and private ones in these networks.
     pub fn new(allowed: impl IntoIterator<Item = Network>) -> AddressGuard {
         AddressGuard { allowed_networks: allowed.into_iter().collect() }
     }
 
-    /// Lets through private addresses too: for a service that only this machine can reach.
+    /// Allows all private addresses too, for a service that only this machine can reach.
     pub fn allow_private() -> AddressGuard {
         AddressGuard::new([Network::all(Ipv4Addr::UNSPECIFIED.into()), Network::all(Ipv6Addr::UNSPECIFIED.into())])
     }
 
-    /// Whether `address` may be reached.
+    /// Checks whether `address` may be reached.
     pub fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
         let forbidden = |what, is_listable| Err(ForbiddenAddress { host: address.to_string(), what, is_listable });
         let is_allowed = || self.allowed_networks.iter().any(|network| network.contains(address));
@@ -80,7 +80,7 @@ impl AddressGuard {
         }
     }
 
-    /// Whether the host of `url` may be reached, as far as the URL itself says: a name is checked when it is resolved.
+    /// Checks the host of `url` if it is an address. A name is checked when it is resolved.
     pub fn check_url(&self, url: &Url) -> Result<(), ForbiddenAddress> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check(address.into()),
@@ -89,7 +89,8 @@ impl AddressGuard {
         }
     }
 
-    /// As [`check_url`](Guard::check_url), with a name resolved. One that has no address now may have one later.
+    /// As [`check_url`](AddressGuard::check_url), but resolves a name. A name without an address passes: it may get one
+    /// later.
     pub async fn check_resolved(&self, url: &Url) -> Result<(), ForbiddenAddress> {
         self.check_url(url)?;
         match url.host() {
@@ -101,7 +102,7 @@ impl AddressGuard {
         }
     }
 
-    /// The addresses of `name` that may be reached; if there are none, why not the first.
+    /// The allowed addresses of `name`. If all are forbidden, the error of the first.
     pub(super) fn filter_allowed(
         &self,
         name: &str,
@@ -167,7 +168,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// What an address is for (the registries of special-purpose addresses, RFC 6890).
+/// The kind of an address, by the special-purpose registries (RFC 6890).
 fn kind(address: IpAddr) -> AddressKind {
     match address {
         _ if METADATA.contains(&address) => AddressKind::Never("a cloud's metadata service"),
@@ -202,11 +203,11 @@ fn kind_v6(address: Ipv6Addr) -> AddressKind {
     match segments {
         [0, 0, 0, 0, 0, 0, 0, 0] => AddressKind::Never("an unspecified address"),
         [0, 0, 0, 0, 0, 0, 0, 1] => AddressKind::Private("a loopback address"),
-        // An IPv4 address in other clothes: mapped, compatible, translated (NAT64), 6to4.
+        // An embedded IPv4 address: mapped, compatible, translated (NAT64), 6to4.
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
         [0x2002, high, low, ..] => embedded(high, low),
         [0x64, 0xff9b, 1, ..] => AddressKind::Private("an address for special purposes"),
-        // Teredo, whose IPv4 address is in disguise.
+        // Teredo, whose IPv4 address is obfuscated.
         [0x2001, 0, ..] => AddressKind::Never("a tunnel's address"),
         [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => AddressKind::Private("an address for special purposes"),
         [0xfe80..=0xfebf, ..] => AddressKind::Never("a link-local address"),
@@ -220,8 +221,8 @@ fn kind_v6(address: Ipv6Addr) -> AddressKind {
 mod tests {
     use super::*;
 
-    /// What becomes of a URL: nothing, or the sentence.
-    fn asked(guard: &AddressGuard, url: &str) -> String {
+    /// `goes` for an allowed URL, else the error.
+    fn check_text(guard: &AddressGuard, url: &str) -> String {
         let checked = guard.check_url(&url.parse().unwrap());
         checked.map_or_else(|forbidden| forbidden.to_string(), |()| "goes".to_owned())
     }
@@ -270,7 +271,7 @@ mod tests {
             "example.com",
         ] {
             let url = format!("http://{host}/hook");
-            let [strict, listed, own] = [&strict, &listed, &own].map(|guard| asked(guard, &url));
+            let [strict, listed, own] = [&strict, &listed, &own].map(|guard| check_text(guard, &url));
             words += &format!("{host}\n  {strict}\n");
             if listed != strict {
                 words += &format!("  listed: {listed}\n");

@@ -1,4 +1,4 @@
-//! Connections: made within a time, to addresses that are allowed, and watched.
+//! Makes connections within a timeout, to allowed addresses, and tracks their use.
 
 use std::error::Error;
 use std::io;
@@ -28,31 +28,31 @@ use super::resolver::Resolver;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// TLS cannot be set up: the system has no certificates of CAs.
+/// TLS cannot be set up, for example because the system has no CA certificates.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS cannot be set up: {0}")]
 pub struct TlsSetupError(#[from] rustls::Error);
 
-/// What makes connections, with TLS where the URL says so.
+/// Makes connections, with TLS for `https` URLs.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<HttpConnector<Resolver>>,
     timeout: Duration,
 }
 
-/// A connection.
+/// A connection that counts its use.
 pub(super) struct TrackedStream {
     transport: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     usage: Arc<ConnectionUsage>,
 }
 
-/// What came of a connection so far.
+/// The use of a connection so far.
 pub(super) struct ConnectionUsage {
     pub(super) since: Instant,
     was_used: AtomicBool,
-    /// Bytes that came since the last request began, also of interim answers.
+    /// Bytes received since the last request began, with interim responses.
     received: AtomicUsize,
-    /// The last answer is whole: what is written next is another request.
+    /// Whether the last response is complete. The next write begins another request.
     is_idle: AtomicBool,
 }
 
@@ -65,7 +65,7 @@ impl Connector {
         let mut http = HttpConnector::new_with_resolver(resolver);
         http.enforce_http(false);
         http.set_nodelay(true);
-        // Shared among the addresses of a name, so that one that does not answer leaves time for the next.
+        // hyper divides this among the addresses of a name, so that an unresponsive one leaves time for the next.
         http.set_connect_timeout(Some(timeout));
         Ok(Connector { https: HttpsConnector::from((http, tls)), timeout })
     }
@@ -114,29 +114,30 @@ impl ConnectionUsage {
         ConnectionUsage { since: Instant::now(), was_used, received, is_idle }
     }
 
-    /// That of a connection.
+    /// The usage record of a connection.
     pub(super) fn of(connection: &Connected) -> Option<Arc<ConnectionUsage>> {
         let mut extras = Extensions::new();
         connection.get_extras(&mut extras);
         extras.remove()
     }
 
-    /// Notes that an answer began. Whether it is the first on the connection.
+    /// Records that a response began. Returns whether it is the first on the connection.
     pub(super) fn mark_response_started(&self) -> bool {
         !self.was_used.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that the answer is whole.
+    /// Records that the response is complete.
     pub(super) fn mark_response_complete(&self) {
         self.is_idle.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes that came since the last request began.
+    /// Bytes received since the last request began.
     pub(super) fn received(&self) -> usize {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Whether it was used before, and nothing came since the last request began: the other side had closed it.
+    /// Whether the connection was used before and received nothing since the last request began. Then the other side had
+    /// closed it.
     pub(super) fn is_stale(&self) -> bool {
         self.was_used.load(Ordering::Relaxed) && (self.received() == 0 || self.is_idle.load(Ordering::Relaxed))
     }

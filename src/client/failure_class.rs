@@ -1,4 +1,4 @@
-//! Why a request got no answer, by class.
+//! Why a request failed, by class.
 
 use std::error::Error;
 use std::io;
@@ -6,28 +6,29 @@ use std::io;
 use super::address_guard::ForbiddenAddress;
 use super::resolver::ResolveError;
 
-/// What went wrong on the way.
+/// The class of a network failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
     /// The name has no address.
     Dns,
-    /// The address may not be reached ([`Guard`](super::Guard)).
+    /// The address is forbidden by the [`AddressGuard`](super::AddressGuard).
     Forbidden,
-    /// Nobody listens there.
+    /// The connection was refused.
     Refused,
-    /// The connection was closed or reset before the answer was whole.
+    /// The connection was closed or reset before the response was complete.
     Reset,
-    /// No TLS, or a certificate that is not to be trusted.
+    /// TLS failed, or the certificate is not trusted.
     Tls,
-    /// Not in time.
+    /// The deadline passed.
     Timeout,
-    /// The answer is longer than it may be.
+    /// The response is too long.
     TooLong,
-    /// Something else: no route, no HTTP.
+    /// Another failure: no route, or not HTTP.
     Network,
 }
 
-/// The class of an error, and its innermost words: the outer ones repeat the URL, which may hold a password.
+/// The class of an error, and the message of its innermost cause. Outer messages repeat the URL, which may contain a
+/// password.
 pub fn classify_reqwest(error: &reqwest::Error) -> (FailureClass, String) {
     match (error.is_timeout(), classify(error.source())) {
         (true, (_, words)) => (FailureClass::Timeout, words),
@@ -35,13 +36,13 @@ pub fn classify_reqwest(error: &reqwest::Error) -> (FailureClass, String) {
     }
 }
 
-/// The class of a chain of causes, and the words of the innermost.
+/// The class of a chain of causes, and the message of the innermost.
 pub(super) fn classify(mut at: Option<&(dyn Error + 'static)>) -> (FailureClass, String) {
     let (mut class, mut words) = (None, None);
     while let Some(error) = at {
         class = classify_cause(error).or(class);
         words = Some(error.to_string());
-        // What an IO error was made of is not its source.
+        // The inner error of an `io::Error` is not its `source`.
         let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         at = match inside {
             Some(inside) => Some(inside),
@@ -51,7 +52,7 @@ pub(super) fn classify(mut at: Option<&(dyn Error + 'static)>) -> (FailureClass,
     (class.unwrap_or(FailureClass::Network), words.unwrap_or_else(|| "no reason is known".to_owned()))
 }
 
-/// What one link in the chain of causes says of the class.
+/// The class that one error of the chain indicates, if any.
 fn classify_cause(error: &(dyn Error + 'static)) -> Option<FailureClass> {
     if error.is::<ForbiddenAddress>() {
         return Some(FailureClass::Forbidden);
@@ -66,7 +67,7 @@ fn classify_cause(error: &(dyn Error + 'static)) -> Option<FailureClass> {
         if error.is_parse_too_large() {
             return Some(FailureClass::TooLong);
         }
-        // One that was closed before anything was sent on it is no other case.
+        // A connection that closes before anything is sent counts as reset too.
         let is_broken = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
         return is_broken.then_some(FailureClass::Reset);
     }

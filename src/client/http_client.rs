@@ -1,4 +1,4 @@
-//! A request and its answer, before one deadline, over connections that are kept for a while.
+//! A request and its response, within one deadline, over pooled connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +26,11 @@ use super::failure_class::{FailureClass, classify};
 use super::resolver::Resolver;
 use crate::limits::{CONNECTION_LIFETIME, RESPONSE_HEAD_BYTES};
 
-/// A client for servers of others. It follows no redirect, and no proxy of the environment; HTTP/1.1 alone.
+/// A client for servers of others. It speaks HTTP/1.1 only, follows no redirects and uses no proxy of the environment.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     pooled: ConnectionPool,
-    /// None of these is used twice.
+    /// Each connection of this pool is used once.
     unpooled: ConnectionPool,
     timeout: Duration,
     lifetime: Duration,
@@ -38,41 +38,41 @@ pub struct HttpClient {
 
 type ConnectionPool = legacy::Client<Connector, Full<Bytes>>;
 
-/// How a client behaves.
+/// The options of a client.
 pub struct ClientOptions {
-    /// To connect, with TLS.
+    /// The timeout to connect, TLS included.
     pub connect_timeout: Duration,
-    /// For all of a request and its answer.
+    /// The timeout for a request and its whole response.
     pub timeout: Duration,
-    /// How long a connection is used for further requests, so that a name may move.
+    /// How long a connection is reused, so that changes of DNS take effect.
     pub connection_lifetime: Duration,
-    /// Connections that are kept idle, most.
+    /// The most idle connections per host.
     pub max_idle: usize,
-    /// Who knows the addresses of names.
+    /// Resolves names to addresses.
     pub resolver: Resolver,
 }
 
-/// What came back.
+/// A response, perhaps incomplete.
 pub struct HttpResponse {
-    /// The status of HTTP.
+    /// The HTTP status.
     pub status: u16,
-    /// The headers of the final answer.
+    /// The headers of the final response.
     pub headers: HeaderMap,
-    /// The body, as far as it came.
+    /// The body, as far as it was received.
     pub body: Vec<u8>,
-    /// Whether that is all of it, or why not.
+    /// Whether the body is complete, or why not.
     pub completeness: Result<(), Error>,
 }
 
-/// Why there is no answer, or not all of it.
+/// Why there is no response, or an incomplete one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// What went wrong.
+    /// The class of failure.
     pub class: FailureClass,
-    /// In words, which hold nothing of the URL.
+    /// The message, without any part of the URL.
     pub message: String,
-    /// Nothing was sent: there was no connection.
+    /// Whether nothing was sent, because there was no connection.
     pub is_unsent: bool,
 }
 
@@ -88,14 +88,14 @@ struct ResponseHead {
 /// Why there is no head of an answer.
 struct NoResponse {
     error: Error,
-    /// The connection had been used, was closed by the other side, and no byte of an answer came.
+    /// Whether a reused connection was closed by the other side before any byte of a response came.
     is_stale: bool,
 }
 
-/// A request to `url`, with whom it names as user.
+/// A request to `url`. The user and password of the URL become Basic authentication.
 pub fn request(method: Method, url: &Url) -> Builder {
     let mut plain = url.clone();
-    // Fails only where no host is, and that is refused when it is sent.
+    // Fails only for a URL without a host; sending such a request fails.
     let _no_host = (plain.set_username(""), plain.set_password(None));
     let request = Request::builder().method(method).uri(plain.as_str());
     match basic_auth_header(url) {
@@ -114,7 +114,7 @@ pub fn post(url: &Url) -> Builder {
     request(Method::POST, url)
 }
 
-/// The credentials of a URL (RFC 7617).
+/// The `Authorization` header for the user and password of a URL (RFC 7617).
 fn basic_auth_header(url: &Url) -> Option<HeaderValue> {
     let password = url.password();
     if url.username().is_empty() && password.is_none() {
@@ -128,7 +128,7 @@ fn basic_auth_header(url: &Url) -> Option<HeaderValue> {
 }
 
 impl ClientOptions {
-    /// With times of its own; any address, and connections that live as long as they should.
+    /// Options with these timeouts, the default connection lifetime, and no forbidden addresses.
     pub fn new(connect_timeout: Duration, timeout: Duration, max_idle: usize) -> ClientOptions {
         let (connection_lifetime, resolver) = (CONNECTION_LIFETIME, Resolver::system(None));
         ClientOptions { connect_timeout, timeout, connection_lifetime, max_idle, resolver }
@@ -136,7 +136,7 @@ impl ClientOptions {
 }
 
 impl HttpClient {
-    /// A client that has no connection yet.
+    /// A client without open connections.
     pub fn new(options: ClientOptions) -> Result<HttpClient, TlsSetupError> {
         let ClientOptions { connect_timeout, timeout, connection_lifetime: lifetime, max_idle, resolver } = options;
         let connector = Connector::new(resolver, connect_timeout)?;
@@ -217,7 +217,7 @@ impl HttpClient {
         let lost = |error| NoResponse { error, is_stale: false };
         let answered = tokio::select! {
             biased;
-            // The connection ends with the request that is given up.
+            // Dropping the request closes the connection.
             () = is_too_long.cancelled() => return Err(lost(Error::too_long(most))),
             answered = timeout_at(deadline, connections.request(request)) => answered,
         };
@@ -268,7 +268,7 @@ impl HttpClient {
 }
 
 impl HttpResponse {
-    /// The answer, if it is whole.
+    /// The response if it is complete, else the error.
     pub fn into_complete(self) -> Result<HttpResponse, Error> {
         match self.completeness {
             Ok(()) => Ok(self),

@@ -1,16 +1,14 @@
-//! The way out: HTTP clients that do what they are told and nothing by themselves.
+//! HTTP clients for all outgoing requests: to receivers, to gateways, and of our own command line.
 //!
-//! Receivers, gateways and our own command line are all reached through it.
-//!
-//! | file | what it knows |
+//! | file | contents |
 //! |---|---|
-//! | `http_client` | a request and its answer, before one deadline |
-//! | `connection` | connections: how they are made, and what came on them |
-//! | `resolver` | the addresses of names |
+//! | `http_client` | a request and its response, within one deadline |
+//! | `connection` | makes connections and tracks their use |
+//! | `resolver` | resolves names to addresses |
 //! | `address_guard` | which addresses may be reached |
-//! | `failure_class` | why a request got no answer, by class |
-//! | `response_parsing` | what an answer says: `Retry-After`, a body that is nearly JSON |
-//! | `url_redaction` | URLs as texts: parsed strictly, and shown without secrets |
+//! | `failure_class` | why a request failed, by class |
+//! | `response_parsing` | `Retry-After`, and bodies that are almost JSON |
+//! | `url_redaction` | parses URLs strictly, and redacts their secrets |
 
 mod address_guard;
 mod connection;
@@ -36,13 +34,15 @@ pub use resolver::{ResolveError, Resolver};
 pub use response_parsing::{json_text, lossy_text, retry_after};
 pub use url_redaction::{NOT_A_URL, parse_url, redact_url};
 
-/// Who asks.
+/// The `User-Agent`.
 const AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
 
-/// A client of our own service in the making, whose answers may have no end. It follows no redirect, tries nothing again, and asks the environment for no proxy: attempts
-/// are counted and addresses are checked by whoever uses it. TLS is rustls with ring.
+/// The builder of a client for our own service, whose responses may be endless streams.
+///
+/// It follows no redirects, repeats no request and uses no proxy of the environment: the caller counts attempts and checks
+/// addresses. TLS is rustls with ring.
 pub fn streaming_client_builder(connect_timeout: Duration) -> ClientBuilder {
-    // Whoever came first has installed the same.
+    // Fails if the provider is installed already, which is the same one.
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(AGENT)

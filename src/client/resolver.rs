@@ -1,4 +1,4 @@
-//! The addresses of names, as far as they may be reached.
+//! Resolves names to the addresses that may be reached.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,15 +9,15 @@ use tokio::net::lookup_host;
 
 use super::address_guard::{AddressGuard, ForbiddenAddress};
 
-/// What resolves names.
+/// Resolves names.
 #[derive(Clone)]
 pub struct Resolver {
-    /// Without one, every address may be reached.
+    /// `None` allows every address.
     guard: Option<AddressGuard>,
     look_up: LookupFn,
 }
 
-/// What knows the addresses of a name. A port of 0 stands for that of the URL.
+/// A function that returns the addresses of a name. Port 0 stands for the port of the URL.
 pub type LookupFn = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
 /// A name has no address.
@@ -26,18 +26,18 @@ pub type LookupFn = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>
 pub struct ResolveError(#[source] pub io::Error);
 
 impl Resolver {
-    /// Asks the system for names.
+    /// A resolver that uses the system's.
     pub fn system(guard: Option<AddressGuard>) -> Resolver {
         Resolver::new(guard, |name| async move { Ok(lookup_host((name, 0)).await?.collect()) }.boxed())
     }
 
-    /// Asks `look_up` for names.
+    /// A resolver that uses `look_up`.
     pub fn new(guard: Option<AddressGuard>, look_up: LookupFn) -> Resolver {
         Resolver { guard, look_up }
     }
 
-    /// The addresses of `name` that may be reached; if there are none, why not the first. `localhost` is this machine,
-    /// whatever others say (RFC 6761, 6.3).
+    /// The allowed addresses of `name`. If all are forbidden, the inner error of the first. `localhost` always is this
+    /// machine (RFC 6761, 6.3).
     pub(super) async fn resolve(&self, name: &str) -> Result<Result<Vec<SocketAddr>, ForbiddenAddress>, ResolveError> {
         let found = match name {
             "localhost" => vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()],

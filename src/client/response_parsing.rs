@@ -1,4 +1,4 @@
-//! What an answer says beside its status: `Retry-After`, and a body that is nearly JSON. Pure.
+//! Parses responses: `Retry-After`, and bodies that are almost JSON. Pure.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::domain::Timestamp;
 
-/// How long the answer's sender wants to be left alone: its `Retry-After` (RFC 9110, 10.2.3). That is seconds, also with
-/// decimals, or a date in one of the three forms of HTTP or as in mail. A date that is over means zero.
+/// The wait in `Retry-After` (RFC 9110, 10.2.3), if it is valid.
+///
+/// It may be seconds, also with decimals, or a date in one of HTTP's three forms or in that of mail. A past date means zero.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if header.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn how_long_to_wait() {
+    fn retry_after_is_parsed() {
         let now = Timestamp(1_445_412_420_000_000);
         for (header, seconds) in [
             ("120", Some(120.0)),
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_json() {
+    fn almost_json_is_repaired() {
         for (body, text) in [
             (&b"\xEF\xBB\xBF{}"[..], "{}"),
             (b"\"\xE9\"", "\"\u{FFFD}\""),
@@ -143,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_stays_what_it_is(text in ".*", units in prop::collection::vec(any::<u16>(), 0..8)) {
+        fn valid_json_keeps_its_value(text in ".*", units in prop::collection::vec(any::<u16>(), 0..8)) {
             let escapes: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
             for text in [serde_json::to_string(&text).unwrap(), format!("\"{escapes}\""), format!("\"{escapes}\\")] {
                 let (strict, lenient) =

@@ -14,7 +14,7 @@ use url::Url;
 use super::{ClientOptions, Error, FailureClass, HttpClient, HttpResponse, Resolver, post};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Beyond it a test has failed.
+/// After this time a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MOST: usize = 64 * 1024;
 const TAKEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntaken";
@@ -27,7 +27,7 @@ fn client(options: ClientOptions) -> HttpClient {
     HttpClient::new(options).unwrap()
 }
 
-/// Reads one request, or none if the connection ends.
+/// Reads one request; `None` if the connection ends.
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     while !request.ends_with(b"{}") {
@@ -38,7 +38,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(request).unwrap())
 }
 
-/// A server that answers the requests of each connection in turn so, and then closes it. It ends with all requests.
+/// A server that gives these answers on each connection in turn, then closes it. The task returns all requests.
 async fn server(connections: Vec<Vec<String>>) -> (Url, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
@@ -110,7 +110,7 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
         assert_eq!(send(&patient, &url).await.unwrap().body, b"taken");
     }
     assert_eq!(ended(serving).await.len(), 3);
-    // A new connection that is closed is a failure, and so is a second one.
+    // A closed new connection is a failure, and so is the second one of a repeated request.
     for connections in [vec![vec![String::new()]], vec![closed(), vec![String::new()]]] {
         let (requests, count) = (connections.iter().flatten().count(), connections.len());
         let (url, serving) = server(connections).await;
@@ -121,7 +121,7 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
         assert_eq!(send(&patient, &url).await.err().unwrap().class, FailureClass::Reset);
         assert_eq!(ended(serving).await.len(), requests);
     }
-    // A part of an answer may follow from what was done, and a request without an id may not be repeated.
+    // After a part of a response the request may have been executed. A request without an id must not be repeated.
     let half = vec![TAKEN.to_owned(), "HTTP/1.1 2".to_owned()];
     for (answers, id) in [(half, "webhook-id"), (closed(), "x-id")] {
         let (url, serving) = server(vec![answers]).await;
@@ -168,9 +168,9 @@ async fn a_timeout_of_an_idle_connection_costs_no_attempt() {
 }
 
 /// Where the name is that moves.
-static PLACE: Mutex<Option<SocketAddr>> = Mutex::new(None);
+static NAME_ADDRESS: Mutex<Option<SocketAddr>> = Mutex::new(None);
 
-/// A server that says its name for ever.
+/// A server that answers every request with its name.
 async fn named(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -190,15 +190,16 @@ async fn named(name: &'static str) -> SocketAddr {
 #[tokio::test]
 async fn a_name_that_moves_is_followed() {
     let (old, new) = (named("old").await, named("new").await);
-    let resolver = || Resolver::new(None, |_| async { Ok(PLACE.lock().unwrap().iter().copied().collect()) }.boxed());
+    let resolver =
+        || Resolver::new(None, |_| async { Ok(NAME_ADDRESS.lock().unwrap().iter().copied().collect()) }.boxed());
     let living = |connection_lifetime| client(ClientOptions { connection_lifetime, resolver: resolver(), ..options() });
     let url = "http://receiver.example/".parse().unwrap();
     let [never, soon, long] = [Duration::ZERO, SECOND / 10, PATIENCE].map(living);
-    *PLACE.lock().unwrap() = Some(old);
+    *NAME_ADDRESS.lock().unwrap() = Some(old);
     for client in [&never, &soon, &long] {
         assert_eq!(send(client, &url).await.unwrap().body, b"old");
     }
-    *PLACE.lock().unwrap() = Some(new);
+    *NAME_ADDRESS.lock().unwrap() = Some(new);
     assert_eq!(send(&never, &url).await.unwrap().body, b"new");
     assert_eq!(send(&long, &url).await.unwrap().body, b"old", "connections are used again");
     timeout(PATIENCE, async { while send(&soon, &url).await.unwrap().body != b"new" {} }).await.unwrap();

@@ -1,14 +1,14 @@
-//! URLs as texts: parsed strictly, and shown without secrets.
+//! Parses URLs strictly, and redacts their secrets for display.
 
 use url::Url;
 
 use crate::limits::{SHOWN_SEGMENT_CHARACTERS, SHOWN_SEGMENT_PREFIX};
 
-/// What is shown in the place of a text that is not a URL, because any part of it may be a secret.
+/// Replaces a text that is not a URL, because any part of it may be a secret.
 pub const NOT_A_URL: &str = "(not a URL)";
 
-/// Parses an absolute URL with a host. `None` for a text that browsers would correct, as in `https:example.com`: an
-/// operator is to see the mistake.
+/// Parses an absolute URL with a host. `None` for a text that browsers would correct, such as `https:example.com`, so that
+/// the operator sees the mistake.
 pub fn parse_url(text: &str) -> Option<Url> {
     let (scheme, _) = text.split_once("://")?;
     let url = Url::parse(text).ok()?;
@@ -16,21 +16,21 @@ pub fn parse_url(text: &str) -> Option<Url> {
     (is_plain && url.scheme().eq_ignore_ascii_case(scheme) && url.has_host()).then_some(url)
 }
 
-/// The URL as people may see it: scheme, host, port and path, as they are parsed, and so where requests really go.
+/// The URL for display: scheme, host, port and path as they are parsed, which is where requests go.
 ///
-/// User, password, query and fragment are left out. Path segments that may hold an address or a token are cut.
+/// User, password, query and fragment are left out. Path segments that may contain an address or a token are cut.
 /// A text that is not a URL becomes [`NOT_A_URL`]. Every log line, error, answer and record uses this function.
 pub fn redact_url(text: &str) -> String {
     let Some(url) = parse_url(text) else { return NOT_A_URL.to_owned() };
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    // A URL without a path is the same as one with `/`.
+    // A URL without a path equals the one with `/`.
     let path = if url.path() == "/" { "" } else { url.path() };
     let path: Vec<String> = path.split('/').map(cut_segment).collect();
     format!("{}://{host}{port}{}", url.scheme(), path.join("/"))
 }
 
-/// A segment of a path, cut where it holds an `@`, also an encoded one, or is as long as a token.
+/// A path segment. It is cut if it contains an `@`, plain or encoded, or is as long as a token.
 fn cut_segment(segment: &str) -> String {
     let has_at = segment.contains('@') || segment.contains("%40");
     if !has_at && segment.chars().count() <= SHOWN_SEGMENT_CHARACTERS {

@@ -1,4 +1,4 @@
-//! What operators give, under any bytes.
+//! Operators' input, with arbitrary bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -12,10 +12,10 @@ use super::{SettingsFile, is_listen_address, load, parse_duration, receiver_url}
 use crate::client::{AddressGuard, NOT_A_URL, Network, redact_url};
 use crate::domain::escape_controls;
 
-/// Stands in every secret of the seeds.
+/// Part of every secret in the seeds.
 const SECRET: &str = "c4n4ry";
 
-/// A settings file, a line of three dashes, variables a line each.
+/// A settings file, a line of three dashes, then one variable a line.
 pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
     [
         "data_dir = \"/from/file\"\n[http]\nlisten = \"127.0.0.1:1\"\nmax_batch = 1_000\n[webhooks]\nretry_waits = [\"10s\", \"1h 30m\"]\n---\nMUSTER_HTTP__LISTEN=localhost:2",
@@ -30,7 +30,7 @@ pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Settings: what is taken is taken again as it is shown, and no fault repeats a secret.
+/// Settings: an accepted value is accepted again as it is displayed, and no error repeats a secret.
 pub(crate) fn check_settings(bytes: &[u8]) -> Option<String> {
     let end = bytes.windows(4).position(|it| it == b"---\n").unwrap_or(bytes.len());
     let file = String::from_utf8_lossy(&bytes[..end]).into_owned();
@@ -50,7 +50,7 @@ pub(crate) fn check_settings(bytes: &[u8]) -> Option<String> {
             let rows = effective.rows.iter().filter(|row| !row.value.is_null() && row.name != "vault.master_key");
             let text: String =
                 rows.map(|row| format!("{} = {}\n", row.name, escape_controls(&row.value.to_string()))).collect();
-            // A secret and the cut part of a path are not taken again.
+            // Redacted secrets and shortened paths are not accepted again.
             if !text.contains("***") && !text.contains('…') {
                 let again = load(Some(&SettingsFile { path: "again.toml".into(), text: text.clone() }), [], &[]);
                 let again = again.unwrap_or_else(|error| panic!("{text}\n{error}"));
@@ -67,7 +67,7 @@ pub(crate) fn check_settings(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Each text that settings and requests have.
+/// Each kind of text in settings and requests.
 fn check_text(text: &str) {
     if let Some(read) = parse_duration(text) {
         assert_eq!(parse_duration(&format_duration(read)), Some(read), "{text:?}");
@@ -84,24 +84,24 @@ fn check_text(text: &str) {
     check_redacted_url(text);
 }
 
-/// A URL is shown as the parser reads it, which is where requests go, and without the parts that are secret.
+/// A URL is displayed as the parser reads it, which is where requests go, without its secret parts.
 fn check_redacted_url(text: &str) {
-    let shown = redact_url(text);
-    if shown == NOT_A_URL {
+    let redacted = redact_url(text);
+    if redacted == NOT_A_URL {
         return assert_eq!(receiver_url(text), None, "{text:?}");
     }
-    let (read, parsed) = (shown.parse::<Url>().unwrap(), text.parse::<Url>().unwrap());
+    let (read, parsed) = (redacted.parse::<Url>().unwrap(), text.parse::<Url>().unwrap());
     let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
-    assert_eq!(place(&read), place(&parsed), "{text:?} is shown as {shown}");
-    assert!(!shown.contains(['?', '#']) && !shown.contains(char::is_whitespace), "{shown}");
-    let segments = shown.splitn(4, '/').nth(3).unwrap_or_default().split('/');
+    assert_eq!(place(&read), place(&parsed), "{text:?} is shown as {redacted}");
+    assert!(!redacted.contains(['?', '#']) && !redacted.contains(char::is_whitespace), "{redacted}");
+    let segments = redacted.splitn(4, '/').nth(3).unwrap_or_default().split('/');
     for (segment, full) in segments.zip(parsed.path().split('/').skip(1)) {
         let is_cut = segment.strip_suffix('…').is_some_and(|start| start.len() <= 4 && full.starts_with(start));
-        assert!(is_cut || (segment == full && full.len() <= 24 && !full.contains('@')), "{shown}");
+        assert!(is_cut || (segment == full && full.len() <= 24 && !full.contains('@')), "{redacted}");
     }
     let may_be_shown = |text: &str| text.contains(SECRET);
     let is_in_sight = may_be_shown(parsed.scheme())
         || parsed.host_str().is_some_and(may_be_shown)
         || parsed.path().split('/').any(|segment| may_be_shown(segment) && segment.len() <= 24);
-    assert!(is_in_sight || !shown.contains(SECRET), "{shown}");
+    assert!(is_in_sight || !redacted.contains(SECRET), "{redacted}");
 }

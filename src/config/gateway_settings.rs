@@ -1,4 +1,4 @@
-//! `gateway.*`: who serves which account, and what the ways to WhatsApp need.
+//! `gateway.*`: which gateway serves which account, and the settings of each gateway.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::limits;
 /// `gateway.*`
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewaySettings {
-    /// `gateway.default` and `gateway.rules`: who serves which account.
+    /// `gateway.default` and `gateway.rules`: which gateway serves which account.
     pub routing: GatewayRouting,
-    /// How often the sessions that a gateway has are compared with what is shown.
+    /// How often each gateway is reconciled.
     pub reconcile_every: Duration,
     /// `gateway.bridge.*`
     pub bridge: BridgeSettings,
@@ -23,27 +23,27 @@ pub struct GatewaySettings {
     pub cloud_api: CloudApiSettings,
 }
 
-/// `gateway.bridge.*`: a gateway of the operator's own.
+/// `gateway.bridge.*`: the operator's own gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BridgeSettings {
-    /// Where it takes commands; none if it fetches them itself.
+    /// Where it receives commands; `None` if it fetches them itself.
     pub url: Option<String>,
-    /// What both sides sign with: `whsec_` and base64. Secret.
+    /// The signing secret of both sides: `whsec_` and base64. Secret.
     pub secret: Option<SecretText>,
-    /// How long a gateway that fetches a command has until it must have acknowledged it.
+    /// How long a gateway has to acknowledge a command that it fetched.
     pub lease: Duration,
-    /// One deadline over connecting, headers and body of a command's request.
+    /// One deadline for connecting, headers and body of a command's request.
     pub timeout: Duration,
-    /// Commands on their way to it, most.
+    /// Most commands in flight to it.
     pub max_in_flight: usize,
-    /// Commands sent to it a second, most.
+    /// Most commands sent to it a second.
     pub calls_per_second: usize,
 }
 
 /// `gateway.cloud_api.*`: Meta's WhatsApp Business Cloud API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CloudApiSettings {
-    /// Where the Graph API is.
+    /// The URL of the Graph API.
     pub base_url: Option<String>,
     /// Its version, as in `v23.0`.
     pub version: Option<String>,
@@ -53,29 +53,29 @@ pub struct CloudApiSettings {
     pub token: Option<SecretText>,
     /// The app's secret, with which Meta signs its webhooks. Secret.
     pub app_secret: Option<SecretText>,
-    /// What Meta says to show that it is the one that was told to send webhooks. Secret.
+    /// The token that Meta sends when it verifies the webhook. Secret.
     pub verify_token: Option<SecretText>,
     /// The name under which numbers are added.
     pub verified_name: Option<String>,
     /// The language of verification codes, as in `en_US`.
     pub language: Option<String>,
-    /// The country in which Meta keeps data of numbers that are registered, as in `DE`; none leaves it to Meta.
+    /// The country where Meta stores data of registered numbers, as in `DE`; `None` leaves it to Meta.
     pub region: Option<String>,
-    /// The PIN that numbers are registered with which have none here yet; none draws one for each. Secret.
+    /// The PIN for registering numbers that have none here yet; `None` draws one for each. Secret.
     pub pin: Option<SecretText>,
-    /// Whether a recycled account is deregistered at Meta; each time counts against the number's budget.
+    /// Whether a recycled account is deregistered at Meta; each time counts towards the number's budget.
     pub deregister_on_recycle: bool,
-    /// In which form a verification code is asked for.
+    /// The encoding of a request for a verification code.
     pub code_request: CodeRequestEncoding,
-    /// One deadline over connecting, headers and body of a call.
+    /// One deadline for connecting, headers and body of a call.
     pub timeout: Duration,
-    /// Calls under way, most.
+    /// Most calls in flight.
     pub max_in_flight: usize,
-    /// Calls a second, most.
+    /// Most calls a second.
     pub calls_per_second: usize,
 }
 
-/// In which form the Cloud API is asked to send a code: its own documents show both.
+/// The encoding in which the Cloud API is asked to send a code: its own documentation shows both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CodeRequestEncoding {
     /// As JSON.
@@ -139,8 +139,8 @@ impl Default for GatewaySettings {
 }
 
 impl GatewaySettings {
-    /// Whether there is what a gateway cannot be without. One that is set up runs, though no rule leads to it: accounts
-    /// that it served before are its own until they move.
+    /// Whether the settings that a gateway requires are there. A gateway that is set up runs even if no rule leads to
+    /// it: it keeps the accounts that it served before until they move.
     pub fn is_set_up(&self, kind: GatewayKind) -> bool {
         match kind {
             GatewayKind::Simulator => true,
@@ -150,7 +150,7 @@ impl GatewaySettings {
     }
 }
 
-/// What a gateway lacks that is chosen, and addresses to which no secret may go.
+/// Finds missing settings of gateways in use, and cleartext URLs to which no secret may be sent.
 pub(super) fn check_gateways(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingError> {
     let gateway = &settings.gateway;
     let source_of = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.source.clone());
@@ -197,25 +197,25 @@ pub(super) fn check_gateways(settings: &Settings, rows: &[SettingRow]) -> Vec<Se
     lacking.chain(open).collect()
 }
 
-/// Whether what goes there can be read on the way.
+/// Whether requests to this URL can be read on the way.
 fn is_cleartext(url: &str) -> bool {
     parse_receiver_url(url).is_some_and(|url| {
-        let is_here = match url.host() {
+        let is_loopback = match url.host() {
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
             Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
             None => false,
         };
-        url.scheme() == "http" && !is_here
+        url.scheme() == "http" && !is_loopback
     })
 }
 
-/// Whether a text is the id of something at Meta: decimal digits.
+/// Whether a text is a Meta id: decimal digits.
 pub(super) fn is_graph_id(text: &str) -> bool {
     (1..=limits::GRAPH_ID_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a text is a version of the Graph API.
+/// Whether a text is a Graph API version.
 pub(super) fn is_graph_version(text: &str) -> bool {
     let is_number = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     text.strip_prefix('v')
@@ -230,12 +230,12 @@ pub(super) fn is_language(text: &str) -> bool {
     is_two(language, u8::is_ascii_lowercase) && country.is_none_or(|it| is_two(it, u8::is_ascii_uppercase))
 }
 
-/// Whether Meta keeps data in a country of this code (Cloud API, registration).
+/// Whether Meta can store data in the country with this code (Cloud API, registration).
 pub(super) fn is_region(text: &str) -> bool {
     ["AU", "ID", "IN", "JP", "SG", "KR", "DE", "CH", "GB", "BR", "BH", "ZA", "AE", "CA"].contains(&text)
 }
 
-/// Whether a name may be that of a business (Cloud API, phone numbers).
+/// Whether a text may be a business name (Cloud API, phone numbers).
 pub(super) fn is_verified_name(text: &str) -> bool {
     (2..=75).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
@@ -245,12 +245,12 @@ pub(super) fn is_pin(text: &str) -> bool {
     text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a text looks like a token, or another secret that is shown as it is.
+/// Whether a text looks like a token, or another secret that is sent unencoded.
 pub(super) fn is_token(text: &str) -> bool {
     (1..=limits::TOKEN_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a text is the secret of Standard Webhooks: `whsec_` and the base64 of 24 to 64 bytes.
+/// Whether a text is a Standard Webhooks secret: `whsec_` and the base64 of 24 to 64 bytes.
 pub(super) fn is_signing_secret(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     text.strip_prefix("whsec_").is_some_and(|rest| (32..=88).contains(&rest.len()) && rest.bytes().all(is_letter))

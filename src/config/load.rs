@@ -1,4 +1,4 @@
-//! From all that was given to settings, or to all faults at once.
+//! From all sources to settings, or to all errors at once.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,55 +18,56 @@ use super::text_parsing::parse_receiver_url;
 use crate::files::read_text;
 use crate::limits::NAMED_FILE_BYTES;
 
-/// The settings that are in effect.
+/// The effective settings.
 #[derive(Clone, Debug, Default)]
 pub struct EffectiveSettings {
     /// The settings.
     pub settings: Settings,
-    /// Each of them with its source, to be shown.
+    /// Each setting with its source, for display.
     pub rows: Vec<SettingRow>,
-    /// Environment variables that begin with `MUSTER_` and resemble no setting. They change nothing; an operator is told.
+    /// Environment variables that begin with `MUSTER_` and resemble no setting. They have no effect; the operator gets
+    /// a warning.
     pub ignored_variables: Vec<String>,
 }
 
 impl EffectiveSettings {
-    /// The variables that are ignored, for a sentence; `None` if there are none.
+    /// The ignored variables, for a sentence; `None` if there are none.
     pub fn ignored_variable_list(&self) -> Option<String> {
         (!self.ignored_variables.is_empty()).then(|| self.ignored_variables.join(", "))
     }
 }
 
-/// One setting, to be shown.
+/// One setting, for display.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = Setting)]
 pub struct SettingRow {
     /// Its name.
     pub name: &'static str,
-    /// Its value, without secrets; null if it is not set.
+    /// Its value, with secrets redacted; null if it is not set.
     pub value: serde_json::Value,
     /// `default`, the path of the file, the environment variable or the flag.
     pub source: String,
 }
 
-/// Why there are no settings: all faults in what was given.
+/// All errors in the given settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}", error_heading(.0.len()), .0.iter().map(|fault| format!("\n  {fault}")).collect::<String>())]
 pub struct Error(pub Vec<SettingError>);
 
-/// Settings from defaults, `file`, `environment` and `flags`; the later wins.
+/// Settings from defaults, `file`, `environment` and `flags`; later sources win.
 pub fn load(
     file: Option<&SettingsFile>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     flags: &[FlagValue],
 ) -> Result<EffectiveSettings, Error> {
     let (mut faults, mut ignored_variables) = (Vec::new(), Vec::new());
-    let mut given = file.map_or_else(Vec::new, |file| collect_from_file(file, &mut faults));
-    given.extend(collect_from_environment(environment, &mut faults, &mut ignored_variables));
-    given.extend(collect_from_flags(flags));
-    Ok(EffectiveSettings { ignored_variables, ..merge_and_check(given, faults)? })
+    let mut values = file.map_or_else(Vec::new, |file| collect_from_file(file, &mut faults));
+    values.extend(collect_from_environment(environment, &mut faults, &mut ignored_variables));
+    values.extend(collect_from_flags(flags));
+    Ok(EffectiveSettings { ignored_variables, ..merge_and_check(values, faults)? })
 }
 
-/// As [`load`], with the environment of this process, and the file that `--config` or `MUSTER_CONFIG` names.
+/// Like [`load`], with this process's environment, and the file that `--config` or `MUSTER_CONFIG` names.
 pub fn load_from_process(config: Option<PathBuf>, flags: &[FlagValue]) -> Result<EffectiveSettings, Error> {
     let by_variable = || env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let named = match config {
@@ -92,9 +93,9 @@ fn read_settings_file(path: &Path, source: &str) -> Result<SettingsFile, Setting
     Ok(SettingsFile { path: path.to_owned(), text: text.to_string() })
 }
 
-/// Lays the values over each other, and checks what comes out on top. What nobody gives stays as it is by default.
-fn merge_and_check(given: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> Result<EffectiveSettings, Error> {
-    let layers = given.into_iter().fold(Figment::new(), |below, given| below.merge(given));
+/// Merges the values by source, and checks the result. Settings without a value keep their default.
+fn merge_and_check(values: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> Result<EffectiveSettings, Error> {
+    let layers = values.into_iter().fold(Figment::new(), |below, value| below.merge(value));
     let mut settings = Settings::default();
     let mut rows = Vec::new();
     for setting in &SETTINGS {
@@ -127,7 +128,7 @@ fn merge_and_check(given: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> R
     }
 }
 
-/// Receivers at addresses where none may be, as far as their URLs say: names are checked when they are resolved.
+/// Checks the addresses of receivers as far as their URLs show them; names are checked when they are resolved.
 fn check_receiver_urls(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingError> {
     let webhooks = &settings.webhooks;
     let urls = [
@@ -143,22 +144,22 @@ fn check_receiver_urls(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingE
     urls.into_iter().filter_map(fault).collect()
 }
 
-/// Where the master key comes from is said once.
+/// Only one setting may say where the master key comes from.
 fn check_master_key_source(settings: &Settings, rows: &[SettingRow]) -> Option<SettingError> {
     let VaultSettings { master_key_file, master_key_command, master_key } = &settings.vault;
-    let given = [
+    let sources = [
         ("vault.master_key_file", master_key_file.is_some()),
         ("vault.master_key_command", master_key_command.is_some()),
         ("vault.master_key", master_key.is_some()),
     ];
-    let names: Vec<&str> = given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect();
+    let names: Vec<&str> = sources.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect();
     let [.., before, last] = names[..] else { return None };
     let source = rows.iter().find(|row| row.name == last).map(|row| row.source.clone()).unwrap_or_default();
     let wrong = format!("says where the master key is, and so does {before}; take one of them away");
     Some(SettingError { setting: last.to_owned(), source, problem: wrong })
 }
 
-/// A certificate is shown with its key, or there is no TLS.
+/// TLS needs both a certificate and its key, and client CAs need TLS.
 fn check_tls_files(settings: &Settings, rows: &[SettingRow]) -> Option<SettingError> {
     let TlsSettings { cert, key, client_ca } = &settings.tls;
     let (name, wrong) = match (cert, key, client_ca) {

@@ -1,21 +1,21 @@
-//! Settings: what can be set, where it is read from, and what is wrong with it.
+//! Settings: what can be set, where values come from, and what is wrong with them.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `settings` | what can be set, with its default: what the other rooms work with |
-//! | `gateway_settings` | those of the ways to WhatsApp, and what each lacks |
-//! | `setting_list` | every setting by its name: the one line that a new setting needs beside its field |
+//! | `settings` | the settings with their defaults, as other modules use them |
+//! | `gateway_settings` | the settings of the gateways, and what each gateway lacks |
+//! | `setting_list` | every setting by name: a new setting needs one line here and a field |
 //! | `setting_kind` | the kinds of settings: how a value is read, checked and written |
-//! | `text_parsing` | texts that are checked: addresses, URLs, durations, filters of the log |
-//! | `sources` | what was given, in the file, the environment and flags, and whether such settings exist |
+//! | `text_parsing` | checked texts: addresses, URLs, durations, log filters |
+//! | `sources` | the values in the file, the environment and flags, and whether such settings exist |
 //! | `secret_text` | a setting that is a secret |
-//! | `setting_error` | what is wrong with one of them, and the mend |
-//! | `load` | from all that was given to settings, or to all faults at once |
-//! | `redaction` | values as they are shown to people, without secrets |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `setting_error` | what is wrong with a setting, and how to fix it |
+//! | `load` | from all sources to settings, or to all errors at once |
+//! | `redaction` | values as people see them, without secrets |
+//! | `fuzz` | its parsers with arbitrary bytes: for tests only |
 //!
-//! Later sources win: defaults, then the file, then the environment, then flags. `figment` keeps the layers and the
-//! source of each value; nothing outside this room knows it.
+//! Later sources win: defaults, then the file, then the environment, then flags. `figment` keeps the layers and each
+//! value's source; only this module knows it.
 
 mod gateway_settings;
 mod load;

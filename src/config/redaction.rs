@@ -1,4 +1,4 @@
-//! Values as they are shown to people, in faults and by `muster config`: without secrets.
+//! Values for people, in errors and in `muster config`: without secrets.
 
 use figment::value::Value;
 
@@ -17,21 +17,21 @@ pub(super) fn redact_value(value: &Value, is_url: bool) -> serde_json::Value {
     }
 }
 
-/// The end of the sentence that a value must be something else: the value, as far as it may be shown.
+/// The end of the sentence that a value must be something else: the value, as far as it may be displayed.
 pub(super) fn describe_found(value: &Value, is_url: bool) -> String {
     if value.as_dict().is_some() {
         return ", not a table".to_owned();
     }
-    let shown = redact_value(value, is_url);
-    if shown == NOT_A_URL {
+    let redacted = redact_value(value, is_url);
+    if redacted == NOT_A_URL {
         return format!("; what is set is {NOT_A_URL}");
     }
-    let text = shown.to_string();
+    let text = redacted.to_string();
     let text = match text.char_indices().nth(SHOWN_VALUE_CHARACTERS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     };
-    // What is wrong may be in the part that is not shown.
+    // The invalid part may be one that is not displayed.
     let is_part = is_url && value.as_str().is_some_and(|text| text.contains(['@', '?', '#']));
     let hidden = if is_part { ", shown without user, password, query and fragment" } else { "" };
     format!(", not {text}{hidden}")

@@ -1,4 +1,4 @@
-//! A setting that is a secret: it is given by the environment only, and never shown.
+//! A setting that is a secret: it comes from the environment only, and is never displayed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 
 use crate::limits::COLLECTOR_HEADERS;
 
-/// A secret that was set. Cleared from memory when it is dropped.
+/// A configured secret. Cleared from memory on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    /// What was given.
+    /// Wraps the configured text.
     pub fn new(text: &str) -> SecretText {
         SecretText(Zeroizing::new(text.to_owned()))
     }
@@ -24,14 +24,14 @@ impl SecretText {
     }
 }
 
-/// That there is one, and nothing of it.
+/// Shows that there is a secret, and nothing else.
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-/// Headers of HTTP, as in `name=value,other=value`; none if one of them is none, or there are too many.
+/// HTTP headers, as in `name=value,other=value`; `None` if one is invalid, or there are too many.
 pub fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     let header = |text: &str| {
         let (name, value) = text.split_once('=')?;

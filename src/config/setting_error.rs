@@ -4,21 +4,21 @@ use std::fmt;
 
 use crate::domain::escape_controls;
 
-/// What is wrong with one setting, and the mend.
+/// What is wrong with one setting, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
-    /// The setting.
+    /// The setting's name.
     pub setting: String,
-    /// Where its value comes from.
+    /// The source of its value.
     pub source: String,
-    /// What is wrong, to go on after the setting's name.
+    /// What is wrong, as a continuation of the setting's name.
     pub problem: String,
 }
 
 impl fmt::Display for SettingError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SettingError { setting, source, problem: wrong } = self;
-        // Names and values are as they were given.
+        // Names and values are as the operator wrote them.
         formatter.write_str(&escape_controls(&format!("{setting} (from {source}) {wrong}")))
     }
 }

@@ -18,10 +18,10 @@ use crate::limits::{
     SETTABLE_RETRY_WAITS, SETTABLE_RULES,
 };
 
-/// Where in the settings a value belongs.
+/// The field of a value in the settings.
 pub(super) type FieldAccessor<T> = fn(&mut Settings) -> &mut T;
 
-/// What the values of a setting are, their bounds, and where they belong.
+/// The kind of a setting's values, with their bounds and their field.
 pub(super) enum SettingKind {
     /// A directory.
     Directory(FieldAccessor<PathBuf>),
@@ -33,15 +33,15 @@ pub(super) enum SettingKind {
     MasterKey(FieldAccessor<Option<SecretText>>),
     /// Headers of HTTP, or none. Secret.
     Headers(FieldAccessor<Option<SecretText>>),
-    /// Another secret, or none: how it looks, and in words.
+    /// Another secret, or none: its check, and its description.
     Secret(FieldAccessor<Option<SecretText>>, fn(&str) -> bool, &'static str),
-    /// A text, or none: how it looks, and in words.
+    /// A text, or none: its check, and its description.
     Text(FieldAccessor<Option<String>>, fn(&str) -> bool, &'static str),
-    /// Rules that say which gateway serves whom.
+    /// Rules that choose the gateway of an account.
     Rules(FieldAccessor<Vec<RoutingRule>>),
-    /// What others know the service by.
+    /// The name under which collectors know the service.
     ServiceName(FieldAccessor<String>),
-    /// A part of the whole.
+    /// A share, from 0 to 1.
     Ratio(FieldAccessor<f64>),
     /// An address to listen on.
     ListenAddress(FieldAccessor<String>),
@@ -49,19 +49,19 @@ pub(super) enum SettingKind {
     ReceiverUrl(FieldAccessor<Option<String>>),
     /// A URL that paths are appended to, or none.
     BaseUrl(FieldAccessor<Option<String>>),
-    /// Yes or no.
+    /// True or false.
     Bool(FieldAccessor<bool>),
-    /// How many.
+    /// A count.
     Count(FieldAccessor<usize>, RangeInclusive<u64>),
-    /// How many, where there may be very many.
+    /// A count that may exceed `usize`.
     Size(FieldAccessor<u64>, RangeInclusive<u64>),
-    /// How long.
+    /// A duration.
     Duration(FieldAccessor<Duration>),
-    /// How long, as a whole number of milliseconds.
+    /// A duration as a whole number of milliseconds.
     Milliseconds(FieldAccessor<Duration>, RangeInclusive<u64>),
-    /// How long each time; none at all is allowed, and so is no wait.
+    /// A list of durations, which may be empty; each may be zero.
     Durations(FieldAccessor<Vec<Duration>>),
-    /// What is logged.
+    /// A log filter.
     LogFilter(FieldAccessor<String>),
     /// Networks, or none.
     Networks(FieldAccessor<Option<Vec<Network>>>),
@@ -69,13 +69,13 @@ pub(super) enum SettingKind {
     Enum(fn(&mut Settings) -> &mut dyn EnumField),
 }
 
-/// What is chosen by a word, whatever it is.
+/// A field whose value is chosen by a word.
 pub(super) trait EnumField {
-    /// The words there are, to stand after "must be".
+    /// The possible words, to follow "must be".
     fn names(&self) -> String;
-    /// The word for what is chosen.
+    /// The word of the current value.
     fn current_name(&self) -> &'static str;
-    /// Takes what `word` stands for. None if it is no such word.
+    /// Sets the value of `word`. `None` if there is no such word.
     fn set_by_name(&mut self, word: &str) -> Option<()>;
 }
 
@@ -95,7 +95,8 @@ impl<T: NamedEnum> EnumField for T {
 }
 
 impl SettingKind {
-    /// Reads `value` into its place in `settings`. None if it is not as [`expected`](Kind::expected).
+    /// Parses `value` into its field in `settings`. `None` if it is not as
+    /// [`describe_expected`](SettingKind::describe_expected) says.
     pub(super) fn parse_into(&self, value: &Value, settings: &mut Settings) -> Option<()> {
         match self {
             SettingKind::Directory(place) => *place(settings) = parse_optional(value)?.map(PathBuf::from)?,
@@ -128,7 +129,7 @@ impl SettingKind {
         Some(())
     }
 
-    /// What a value must be, to go on after "must be", with an example where words do not do.
+    /// What a value must be, to follow "must be"; with an example where a description is not enough.
     pub(super) fn describe_expected(&self) -> String {
         match self {
             SettingKind::Directory(_) => "the path of a directory".to_owned(),
@@ -176,9 +177,9 @@ impl SettingKind {
         }
     }
 
-    /// The value in `settings`, as it would be given in the file.
+    /// The value in `settings`, in the form of the file.
     pub(super) fn to_value(&self, settings: &Settings) -> Value {
-        // Places are for reading into; to look, a copy will do.
+        // The accessors need a mutable value, so reading works on a copy.
         let mut settings = settings.clone();
         match self {
             SettingKind::Directory(place) => place(&mut settings).display().to_string().into(),
@@ -213,7 +214,7 @@ impl SettingKind {
         }
     }
 
-    /// Whether its values are secrets, which the environment alone gives.
+    /// Whether its values are secrets, which only the environment may set.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self, SettingKind::MasterKey(_) | SettingKind::Headers(_) | SettingKind::Secret(..))
     }
@@ -246,7 +247,7 @@ impl SettingKind {
     }
 }
 
-/// A text; an empty one says that there is none, so that the environment can take away what the file gives.
+/// A text. An empty one means no value, so that the environment can remove a value of the file.
 fn parse_optional(value: &Value) -> Option<Option<&str>> {
     let text = value.as_str()?.trim();
     Some((!text.is_empty()).then_some(text))
@@ -271,7 +272,7 @@ fn parse_optional_checked(value: &Value, is_good: fn(&str) -> bool) -> Option<Op
     }
 }
 
-/// In the environment everything is a text.
+/// In the environment every value is a text.
 fn parse_bool(value: &Value) -> Option<bool> {
     value.to_bool().or_else(|| value.as_str()?.trim().parse().ok())
 }
@@ -288,7 +289,7 @@ fn parse_bounded_duration(value: &Value) -> Option<Duration> {
     parse_duration(value.as_str()?.trim()).filter(|duration| SETTABLE_DURATION.contains(duration))
 }
 
-/// A list, or a text with commas between its parts.
+/// A list, or a text with commas between its items.
 fn parse_list(value: &Value) -> Option<Vec<&str>> {
     match value.as_array() {
         Some(values) => values.iter().map(Value::as_str).collect(),
@@ -296,7 +297,7 @@ fn parse_list(value: &Value) -> Option<Vec<&str>> {
     }
 }
 
-/// Networks; an empty text is none given, an empty list allows none.
+/// Networks. An empty text means not set; an empty list allows no network.
 fn parse_networks(value: &Value) -> Option<Option<Vec<Network>>> {
     if value.as_array().is_none() && parse_optional(value)?.is_none() {
         return Some(None);
@@ -310,7 +311,7 @@ fn parse_rules(value: &Value) -> Option<Vec<RoutingRule>> {
     (rules.len() <= SETTABLE_RULES).then_some(rules)
 }
 
-/// A program and its arguments. It is run without a shell, so nothing in them means anything else.
+/// A program and its arguments. It runs without a shell, so no character has a special meaning.
 fn parse_command(value: &Value) -> Option<Option<Vec<String>>> {
     let words: Vec<String> = match value.as_array() {
         Some(values) => values.iter().map(|word| Some(word.as_str()?.to_owned())).collect::<Option<_>>()?,

@@ -1,5 +1,5 @@
-//! Every setting by its name. Reading, checking, showing and the search for misspelt names all go through this table,
-//! so a new setting is a field with a default in `settings`, and a line here.
+//! Every setting by name. Reading, checking, display and the search for misspelt names all use this table. A new
+//! setting is a field with a default in `settings`, and a line here.
 
 use strsim::levenshtein;
 
@@ -17,7 +17,7 @@ use crate::limits::{
 pub(super) struct SettingDefinition {
     /// Its name in the file, with dots between levels.
     pub(super) name: &'static str,
-    /// What its values are, and where they belong.
+    /// The kind of its values, and their field.
     pub(super) kind: SettingKind,
 }
 
@@ -188,26 +188,26 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
     define("telemetry.sample_ratio", SettingKind::Ratio(|it| &mut it.telemetry.sample_ratio)),
 ];
 
-// Variables of the command line as a client of a service; none of them is a setting of the service.
+// Variables of the command line as a client of a service. They are not settings of the service.
 
-/// The environment variable with the URL of the service that the command line asks.
+/// The environment variable with the URL of the service that the command line calls.
 pub const SERVER_VARIABLE: &str = "MUSTER_SERVER";
-/// The environment variable with the API key that the command line shows a service.
+/// The environment variable with the API key that the command line sends to a service.
 pub const API_KEY_VARIABLE: &str = "MUSTER_API_KEY";
-/// The environment variable that names the file with the CAs that the service's certificate must be of.
+/// The environment variable that names the file with the CAs that may sign the service's certificate.
 pub const CA_FILE_VARIABLE: &str = "MUSTER_CA_FILE";
-/// The environment variable that names the file with the certificate and key that the service is shown.
+/// The environment variable that names the file with the client certificate and its key.
 pub const CLIENT_CERT_FILE_VARIABLE: &str = "MUSTER_CLIENT_CERT_FILE";
-/// All of these.
+/// All client variables.
 pub(super) const CLIENT_VARIABLES: [&str; 4] =
     [SERVER_VARIABLE, API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE];
-/// The environment variable that names the file.
+/// The environment variable that names the settings file.
 pub(super) const CONFIG_VARIABLE: &str = "MUSTER_CONFIG";
 
-/// Letters in which a variable may differ from a setting's and still be taken for a misspelt one.
+/// The largest edit distance between a variable and a setting's variable that counts as a typing error.
 const TYPO_DISTANCE_MAX: usize = 2;
 
-/// What the environment variables of settings begin with.
+/// The prefix of all environment variables of settings.
 pub(super) const VARIABLE_PREFIX: &str = "MUSTER_";
 
 const fn define(name: &'static str, kind: SettingKind) -> SettingDefinition {
@@ -215,18 +215,18 @@ const fn define(name: &'static str, kind: SettingKind) -> SettingDefinition {
 }
 
 impl SettingDefinition {
-    /// The environment variable for it: `MUSTER_HTTP__LISTEN` for `http.listen`.
+    /// Its environment variable: `MUSTER_HTTP__LISTEN` for `http.listen`.
     pub(super) fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.to_ascii_uppercase().replace('.', "__"))
     }
 }
 
-/// The names of all settings, in the order in which they are shown.
+/// The names of all settings, in the order of display.
 pub(super) fn setting_names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name)
 }
 
-/// The setting of that name.
+/// The setting with this name.
 pub(super) fn find_setting(name: &str) -> Option<&'static SettingDefinition> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
@@ -236,22 +236,23 @@ pub(super) fn is_group(name: &str) -> bool {
     setting_names().any(|setting| setting.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The variable that somebody who wrote `variable` meant: at most two letters were changed, added or left out, or were
-/// written small.
+/// The variable that `variable` is probably a misspelling of: at most two characters changed, added, missing or in
+/// lower case.
 pub(super) fn suggest_variable(variable: &str) -> Option<String> {
     let variable = variable.to_ascii_uppercase();
     let known = SETTINGS.iter().map(SettingDefinition::variable).chain([CONFIG_VARIABLE.to_owned()]);
-    // One that is much longer is not even compared.
+    // A much longer name is not even compared.
     let like = known.filter(|known| known.len().abs_diff(variable.len()) <= TYPO_DISTANCE_MAX);
     let apart = like.map(|known| (levenshtein(&variable, &known), known));
     apart.filter(|(apart, _)| *apart <= TYPO_DISTANCE_MAX).min().map(|(_, known)| known)
 }
 
-/// The setting that somebody who wrote `name` may have meant.
+/// The setting that `name` is probably a misspelling of.
 pub(super) fn suggest_name(name: &str) -> Option<&'static SettingDefinition> {
     let name = name.to_ascii_lowercase();
     let apart = |setting: &&SettingDefinition| levenshtein(&name, setting.name);
-    // A quarter of the letters wrong is a slip; more is another word, and one that is much longer is not even compared.
+    // Up to a quarter of wrong characters is a typing error; more is another word. A much longer name is not even
+    // compared.
     let is_near = |setting: &&SettingDefinition, apart: usize| apart <= setting.name.len() / 4;
     let like = SETTINGS.iter().filter(|setting| is_near(setting, setting.name.len().abs_diff(name.len())));
     like.min_by_key(apart).filter(|nearest| is_near(nearest, apart(nearest)))

@@ -1,4 +1,4 @@
-//! What can be set, with its default and unit. Names here are the names in the file and, in upper case with `__`
+//! The settings, with their defaults and units. Field names are the names in the file and, in upper case with `__`
 //! between levels, in the environment.
 
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ pub struct Settings {
     pub http: HttpSettings,
     /// TLS of the HTTP service.
     pub tls: TlsSettings,
-    /// Rules of accounts that an operator may change.
+    /// Rules of accounts that operators may change.
     pub accounts: AccountSettings,
     /// The actors.
     pub actors: ActorSettings,
@@ -30,7 +30,7 @@ pub struct Settings {
     pub vault: VaultSettings,
     /// The webhooks.
     pub webhooks: WebhookSettings,
-    /// The ways to WhatsApp.
+    /// The gateways.
     pub gateway: GatewaySettings,
     /// The built-in simulator.
     pub simulator: SimulatorSettings,
@@ -47,28 +47,28 @@ pub struct HttpSettings {
     pub listen: String,
     /// Answer HTTP 200 whatever `code` says, except for 413, 429 and 503.
     pub always_200: bool,
-    /// Accounts in one request, most.
+    /// Most accounts in one request.
     pub max_batch: usize,
-    /// Bytes in one request body, most.
+    /// Most bytes in one request body.
     pub max_body_bytes: usize,
-    /// Open connections, most.
+    /// Most open connections.
     pub max_connections: usize,
-    /// Open connections of one address, most; an IPv6 address counts by its /64.
+    /// Most open connections of one address; an IPv6 address counts by its /64.
     pub max_connections_per_address: usize,
-    /// From the head of a request to the head of its answer.
+    /// Time from the request head to the response head.
     pub request_timeout: Duration,
-    /// Requests a second of one API key, or from one address, most.
+    /// Most requests a second of one API key, or of one address.
     pub requests_per_second: usize,
 }
 
-/// `tls.*`: PEM files, looked at again while the service runs.
+/// `tls.*`: PEM files, checked for changes while the service runs.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct TlsSettings {
-    /// The service's certificate, with those between it and its CA behind it; none says plain HTTP.
+    /// The service's certificate, followed by its intermediate certificates; `None` means plain HTTP.
     pub cert: Option<PathBuf>,
     /// The certificate's private key.
     pub key: Option<PathBuf>,
-    /// The CAs of which clients must show a certificate; none says that they need none.
+    /// The CAs of client certificates; `None` means that clients need no certificate.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -77,9 +77,9 @@ pub struct TlsSettings {
 pub struct AccountSettings {
     /// How long a registration waits for its code.
     pub registration_lifetime: Duration,
-    /// Bring accounts that were dropped back online, after a wait that grows; never after pairing failed or a ban.
+    /// Bring dropped accounts back online, after a growing wait; never after a failed pairing or a ban.
     pub auto_reconnect: bool,
-    /// How long after the first drop; twice as long after each further one in a row, at most 5 minutes.
+    /// The reconnect wait after the first drop; it doubles with each further drop in a row, up to 5 minutes.
     pub reconnect_wait: Duration,
 }
 
@@ -90,9 +90,9 @@ pub struct ActorSettings {
     pub coming_timeout: Duration,
     /// An actor without work for this long is retired.
     pub idle_after: Duration,
-    /// Active actors, most.
+    /// Most active actors.
     pub max_active: usize,
-    /// Commands under way, most; beyond it callers get 503.
+    /// Most commands in flight; beyond it callers get 503.
     pub max_in_flight: usize,
 }
 
@@ -119,29 +119,29 @@ pub struct VaultSettings {
 /// `webhooks.*`
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookSettings {
-    /// Where receivers are: each channel's path is appended.
+    /// The base URL of receivers; each channel's path is appended.
     pub base_url: Option<String>,
     /// `webhooks.channel_sync_status.*`
     pub channel_sync_status: ChannelSettings,
     /// `webhooks.channel_register_status.*`
     pub channel_register_status: ChannelSettings,
-    /// Networks of private addresses where receivers may be; none says that the address listened on decides.
+    /// Private networks where receivers may be; `None` means that the listen address decides.
     pub allow_networks: Option<Vec<Network>>,
-    /// Waits between the attempts of one delivery; each is taken up to a fifth shorter or longer.
+    /// Waits between the attempts of one delivery; each is shortened or lengthened by up to a fifth.
     pub retry_waits: Vec<Duration>,
-    /// What becomes of an account whose delivery is dead.
+    /// What happens to an account's later deliveries after a dead letter.
     pub after_last_try: DeadLetterPolicy,
-    /// One deadline over connecting, headers and body of an attempt.
+    /// One deadline for connecting, headers and body of an attempt.
     pub timeout: Duration,
-    /// How long a connection to a receiver is used for further deliveries.
+    /// How long a connection to a receiver is reused.
     pub connection_lifetime: Duration,
-    /// Deliveries under way per channel, most.
+    /// Most deliveries in flight per channel.
     pub max_in_flight: usize,
-    /// Deliveries sent again because somebody asked for it, a second and channel, most.
+    /// Most requested redeliveries a second and channel.
     pub redeliver_per_second: usize,
-    /// How long the attempts of what is settled are remembered.
+    /// How long the attempts of completed deliveries are remembered.
     pub keep_attempts: Duration,
-    /// Take any 2xx for success, whatever the body.
+    /// Treat any 2xx as success, whatever the body.
     pub accept_plain_2xx: bool,
     /// Send a registration's `status` as a string, as the document's example does.
     pub register_status_as_string: bool,
@@ -150,7 +150,7 @@ pub struct WebhookSettings {
 }
 
 impl WebhookSettings {
-    /// The URL of a channel's receiver: its own, or its default path under the base URL; none if neither is set.
+    /// The URL of a channel's receiver: its own, or its default path under the base URL; `None` if neither is set.
     pub fn receiver_url(&self, channel: Channel) -> Option<String> {
         let under_base =
             || Some(format!("{}{}", self.base_url.as_ref()?.trim_end_matches('/'), channel.default_path()));
@@ -167,8 +167,8 @@ impl WebhookSettings {
 }
 
 impl Settings {
-    /// Where receivers may be: at public addresses, and in the networks that are listed. If none are, then at private
-    /// addresses too, as long as the service itself can be reached from this machine only.
+    /// Where receivers may be: at public addresses, and in the listed networks. Without a list, private addresses are
+    /// allowed too if the service listens on loopback only.
     pub fn address_guard(&self) -> AddressGuard {
         match &self.webhooks.allow_networks {
             Some(networks) => AddressGuard::new(networks.iter().copied()),
@@ -178,7 +178,7 @@ impl Settings {
     }
 }
 
-/// Whether an address to listen on is of this machine alone.
+/// Whether a listen address is a loopback address.
 fn is_loopback(listen: &str) -> bool {
     match listen.parse::<SocketAddr>() {
         Ok(address) => address.ip().is_loopback(),
@@ -191,21 +191,21 @@ fn is_loopback(listen: &str) -> bool {
 pub struct ChannelSettings {
     /// The receiver's whole URL, instead of base URL and default path.
     pub url: Option<String>,
-    /// Which of its events are told.
+    /// Which of its events are sent.
     pub deliver: DeliveryMode,
 }
 
-/// Which events of an account are told.
+/// Which events of an account are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DeliveryMode {
-    /// Each.
+    /// Every event.
     #[default]
     All,
-    /// Of several that wait and were never tried, the last.
+    /// Of several waiting events without an attempt, only the last.
     Latest,
 }
 
-/// What becomes of an account's later deliveries when one is dead: no attempt of it is left.
+/// What happens to an account's later deliveries when all attempts of one have failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadLetterPolicy {
     /// They go on.
@@ -217,31 +217,31 @@ pub enum DeadLetterPolicy {
 /// `simulator.*`
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulatorSettings {
-    /// `simulator.delay_ms`: how long the simulated channel takes for an answer, in milliseconds.
+    /// `simulator.delay_ms`: how long the simulated channel takes to answer, in milliseconds.
     pub delay: Duration,
 }
 
 /// `log.*`
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogSettings {
-    /// What is logged, as in `info` or `muster=debug,warn`.
+    /// The log filter, as in `info` or `muster=debug,warn`.
     pub filter: String,
-    /// In which form.
+    /// The log format.
     pub format: LogFormat,
-    /// Account numbers in full, and not masked.
+    /// Log account numbers in full instead of masked.
     pub full_numbers: bool,
 }
 
 /// `telemetry.*`: spans for a collector, over OTLP.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetrySettings {
-    /// Where the collector is, without `/v1/traces`; none if nothing is collected.
+    /// The collector's URL, without `/v1/traces`; `None` if no spans are collected.
     pub otlp_endpoint: Option<String>,
-    /// Headers that it wants to see, as in `name=value,other=value`. Secret.
+    /// Headers that the collector requires, as in `name=value,other=value`. Secret.
     pub otlp_headers: Option<SecretText>,
-    /// What the collector knows the service by.
+    /// The service's name at the collector.
     pub service_name: String,
-    /// The share of traces that are collected, where callers do not say.
+    /// The share of traces that are collected if callers do not decide.
     pub sample_ratio: f64,
 }
 
@@ -254,12 +254,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// A choice between a few words.
+/// An enumeration whose values have one-word names.
 pub trait NamedEnum: Copy + 'static {
-    /// What there is.
+    /// All values.
     const ALL: &'static [Self];
 
-    /// The word for it, in the file and wherever it is shown.
+    /// Its name, in the file and on display.
     fn name(self) -> &'static str;
 }
 

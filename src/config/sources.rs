@@ -1,4 +1,4 @@
-//! What was given, in the file, the environment and flags, and whether there are such settings.
+//! The values in the file, the environment and flags, and whether such settings exist.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use crate::domain::escape_controls;
 /// A settings file that was read.
 #[derive(Clone, Debug)]
 pub struct SettingsFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What is in it: TOML.
+    /// Its content: TOML.
     pub text: String,
 }
 
 /// A setting that was given on the command line.
 #[derive(Clone, Debug)]
 pub struct FlagValue {
-    /// As it is written there, as in `--listen`.
+    /// The flag as written, as in `--listen`.
     pub flag: &'static str,
     /// The setting that it sets.
     pub setting: &'static str,
@@ -33,7 +33,7 @@ pub struct FlagValue {
     pub value: String,
 }
 
-/// A value that was given for a setting. No `Debug`: it may be the master key.
+/// A value for a setting. No `Debug`: it may be the master key.
 pub(super) struct SourcedValue {
     setting: &'static str,
     value: Value,
@@ -50,28 +50,28 @@ impl Provider for SourcedValue {
     }
 }
 
-/// What the file gives.
+/// The values in the file.
 pub(super) fn collect_from_file(file: &SettingsFile, faults: &mut Vec<SettingError>) -> Vec<SourcedValue> {
-    let mut given = Vec::new();
+    let mut values = Vec::new();
     match Toml::from_str::<Dict>(&file.text) {
-        Ok(dict) => collect_from_table(&file.path, "", dict, &mut given, faults),
+        Ok(dict) => collect_from_table(&file.path, "", dict, &mut values, faults),
         Err(error) => faults.push(SettingError {
             setting: "config".to_owned(),
             source: file.path.display().to_string(),
             problem: format!("must be a TOML file; {}", summarize_toml_error(&error.to_string())),
         }),
     }
-    given
+    values
 }
 
-/// What the environment gives. The names of variables that begin as ours do and that mean nothing here go to `ignored`:
-/// images and clusters set such.
+/// The values in the environment. Variables with our prefix that resemble no setting go to `ignored`: images and
+/// clusters set such variables.
 pub(super) fn collect_from_environment(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     faults: &mut Vec<SettingError>,
     ignored: &mut Vec<String>,
 ) -> Vec<SourcedValue> {
-    let mut given = Vec::new();
+    let mut values = Vec::new();
     for (variable, value) in variables {
         let variable = variable.to_string_lossy();
         let Some(rest) = variable.strip_prefix(VARIABLE_PREFIX) else { continue };
@@ -79,7 +79,7 @@ pub(super) fn collect_from_environment(
         let setting = SETTINGS.iter().find(|setting| setting.variable() == variable);
         match (setting, value.to_str()) {
             (Some(setting), Some(value)) => {
-                given.push(SourcedValue { setting: setting.name, value: value.into(), source });
+                values.push(SourcedValue { setting: setting.name, value: value.into(), source });
             }
             (Some(setting), None) => {
                 let wrong = format!("must be {}, not bytes that are no text", setting.kind.describe_expected());
@@ -95,32 +95,32 @@ pub(super) fn collect_from_environment(
                 let is_in_a_group = name.split_once('.').is_some_and(|(group, _)| setting_list::is_group(group));
                 match setting_list::suggest_variable(&variable) {
                     Some(meant) => faults.push(unknown_setting_error(name, source, &format!("did you mean {meant}?"))),
-                    // Nobody else names variables so: it is meant for us.
+                    // Only a misspelt setting looks like this.
                     None if is_in_a_group => faults.push(suggest_setting(&name, source, SettingDefinition::variable)),
                     None => ignored.push(escape_controls(&source)),
                 }
             }
         }
     }
-    given
+    values
 }
 
-/// What flags give.
+/// The values of flags.
 pub(super) fn collect_from_flags(flags: &[FlagValue]) -> Vec<SourcedValue> {
-    let given = |flag: &FlagValue| SourcedValue {
+    let sourced = |flag: &FlagValue| SourcedValue {
         setting: flag.setting,
         value: flag.value.as_str().into(),
         source: flag.flag.to_owned(),
     };
-    flags.iter().map(given).collect()
+    flags.iter().map(sourced).collect()
 }
 
-/// Goes down into the tables of a file, to the settings.
+/// Descends into the tables of a file, down to the settings.
 fn collect_from_table(
     file: &Path,
     above: &str,
     dict: Dict,
-    given: &mut Vec<SourcedValue>,
+    values: &mut Vec<SourcedValue>,
     faults: &mut Vec<SettingError>,
 ) {
     for (key, value) in dict {
@@ -137,9 +137,9 @@ fn collect_from_table(
                 );
                 faults.push(SettingError { setting: name, source, problem: wrong });
             }
-            (Some(setting), value) => given.push(SourcedValue { setting: setting.name, value, source }),
+            (Some(setting), value) => values.push(SourcedValue { setting: setting.name, value, source }),
             (None, Value::Dict(_, dict)) if setting_list::is_group(&name) || !dict.is_empty() => {
-                collect_from_table(file, &name, dict, given, faults);
+                collect_from_table(file, &name, dict, values, faults);
             }
             (None, _) if setting_list::is_group(&name) => {
                 let wrong = format!("is a group of settings; write [{name}] and the settings below it");
@@ -162,8 +162,8 @@ fn unknown_setting_error(setting: String, source: String, mend: &str) -> Setting
     SettingError { setting, source, problem: format!("is no setting; {mend}") }
 }
 
-/// Whether Kubernetes set the variable: it tells each container of every service, so that a service by the name of
-/// `muster` makes `MUSTER_SERVICE_HOST`, `MUSTER_PORT` (`tcp://10.0.0.1:8080`), `MUSTER_PORT_8080_TCP_ADDR` and others.
+/// Whether Kubernetes set the variable. It describes each service to every container, so a service called `muster`
+/// makes `MUSTER_SERVICE_HOST`, `MUSTER_PORT` (`tcp://10.0.0.1:8080`), `MUSTER_PORT_8080_TCP_ADDR` and others.
 fn is_service_link(rest: &str, value: &str) -> bool {
     let names_a_port =
         rest.split_once("PORT_").is_some_and(|(_, port)| port.starts_with(|first: char| first.is_ascii_digit()));
@@ -171,8 +171,8 @@ fn is_service_link(rest: &str, value: &str) -> bool {
     !rest.contains("__") && (rest.contains("SERVICE_HOST") || rest.contains("SERVICE_PORT") || names_a_port || is_port)
 }
 
-/// Where the text stops being TOML, and why. The parser shows the whole line too, in the three lines between; a password
-/// may be in it.
+/// Where the text stops being TOML, and why. The three lines between are omitted: they show the whole line, which may
+/// have a password.
 fn summarize_toml_error(error: &str) -> String {
     let mut lines = error.lines();
     let place = lines.next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or_default();

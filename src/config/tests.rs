@@ -1,4 +1,4 @@
-//! Sources in, settings out, or all faults.
+//! From sources to settings, or to all errors.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use super::{EffectiveSettings, Error, FlagValue, Settings, SettingsFile, load};
 const FLAGS: [(&str, &str); 3] =
     [("--listen", "http.listen"), ("--data-dir", "data_dir"), ("--webhook-base-url", "webhooks.base_url")];
 
-/// Loads what a case says: `NAME=value` is a variable, `--flag value` a flag, `| text` a line of the file.
+/// Loads a case: `NAME=value` is a variable, `--flag value` a flag, `| text` a line of the file.
 fn load_case(case: &str) -> Result<EffectiveSettings, Error> {
     let (mut text, mut variables, mut flags) = (String::new(), Vec::new(), Vec::new());
     for line in case.lines().map(str::trim_start) {
@@ -32,21 +32,21 @@ fn load_case(case: &str) -> Result<EffectiveSettings, Error> {
     load(file.as_ref(), variables, &flags)
 }
 
-/// The case, and what comes of it: what is not as it is by default, or the faults.
+/// The case and its result: the values that differ from their defaults, or the errors.
 fn describe_case(case: &str) -> String {
-    let mut said = case.lines().map(|line| format!("{}\n", line.trim_start())).collect::<String>();
+    let mut text = case.lines().map(|line| format!("{}\n", line.trim_start())).collect::<String>();
     match load_case(case) {
         Ok(effective) => {
             for row in effective.rows.iter().filter(|row| row.source != "default") {
-                writeln!(said, "  => {} = {} from {}", row.name, row.value, row.source).unwrap();
+                writeln!(text, "  => {} = {} from {}", row.name, row.value, row.source).unwrap();
             }
             for variable in &effective.ignored_variables {
-                writeln!(said, "  => {variable} is left alone").unwrap();
+                writeln!(text, "  => {variable} is left alone").unwrap();
             }
         }
-        Err(error) => error.0.iter().for_each(|fault| writeln!(said, "  => {fault}").unwrap()),
+        Err(error) => error.0.iter().for_each(|fault| writeln!(text, "  => {fault}").unwrap()),
     }
-    said
+    text
 }
 
 fn check(name: &str, cases: &[&str]) {
@@ -62,7 +62,7 @@ fn sources() {
     check(
         "config_sources",
         &[
-            // The later source wins, setting by setting.
+            // Later sources win, setting by setting.
             r#"| data_dir = "/from/file"
                | [http]
                | listen = "127.0.0.1:1"
@@ -72,7 +72,7 @@ fn sources() {
                MUSTER_HTTP__LISTEN=127.0.0.1:2
                MUSTER_DATA_DIR=/from/environment
                --listen 127.0.0.1:3"#,
-            // Every kind, as the file writes it.
+            // Every kind, in the syntax of the file.
             r#"| http.always_200 = true
                | webhooks.retry_waits = ["10s", "1h 30m", "0s"]
                | webhooks.channel_sync_status.url = "https://example.com/a?b=c"
@@ -82,7 +82,7 @@ fn sources() {
                | actors.coming_timeout = "90s"
                | vault.master_key_file = "/run/secrets/key"
                | log = { filter = "muster=debug,warn", format = "json" }"#,
-            // Every kind, as the environment writes it.
+            // Every kind, in the syntax of the environment.
             "MUSTER_HTTP__ALWAYS_200=true
              MUSTER_WEBHOOKS__RETRY_WAITS=10s,30s,3m,5m,30m,2h
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=https://example.com/a
@@ -92,7 +92,7 @@ fn sources() {
              MUSTER_VAULT__MASTER_KEY_FILE=/run/secrets/key
              MUSTER_LOG__FILTER=trace
              MUSTER_LOG__FORMAT=json",
-            // Where the master key comes from: a command in either form, the key itself, which is not shown.
+            // The source of the master key: a command in either form, or the key itself, which is not displayed.
             "| vault.master_key_command = [\"/usr/bin/key\", \"--name\", \"the key\"]",
             "MUSTER_VAULT__MASTER_KEY_COMMAND=/usr/bin/key --name it",
             "MUSTER_VAULT__MASTER_KEY=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
@@ -100,30 +100,31 @@ fn sources() {
             "--listen localhost:0",
             "--listen [::]:8080",
             "--listen register.internal:8080",
-            // An empty text takes away what the file gives.
+            // An empty text removes the file's value.
             "| webhooks.base_url = \"https://example.com\"
              MUSTER_WEBHOOKS__BASE_URL=
              MUSTER_WEBHOOKS__RETRY_WAITS=",
-            // Where receivers may be: anywhere of one's own while nobody else reaches the service, else where it is listed.
+            // Allowed receivers: any of the private addresses while the service listens on loopback, otherwise the
+            // listed networks.
             "--webhook-base-url http://10.0.0.8/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__DELIVER=latest
              MUSTER_WEBHOOKS__AFTER_LAST_TRY=block",
             "--listen 0.0.0.0:8080
              --webhook-base-url http://10.0.0.8/hooks
              | webhooks.allow_networks = [\"10.0.0.0/8\", \"fd00::/8\"]",
-            // TLS, with the client's side beside it, which is none of the service's settings.
+            // TLS. The client's variables beside it are not settings of the service.
             "MUSTER_TLS__CERT=/etc/muster/cert.pem
              MUSTER_TLS__KEY=/etc/muster/key.pem
              | tls.client_ca = \"/etc/muster/clients.pem\"
              MUSTER_SERVER=https://muster.example.com
              MUSTER_CA_FILE=/etc/ca.pem
              MUSTER_CLIENT_CERT_FILE=/etc/client.pem",
-            // A collector of traces; what it wants to see is not shown.
+            // A trace collector; its headers are not displayed.
             "| telemetry.otlp_endpoint = \"http://10.0.0.9:4318\"
              | telemetry.sample_ratio = 1
              MUSTER_TELEMETRY__SAMPLE_RATIO=0.25
              MUSTER_TELEMETRY__OTLP_HEADERS=authorization=Bearer 5f0a, x-tenant=7",
-            // Gateways: who serves whom, and what each of them needs; no secret is shown.
+            // Gateways: the rules, and the settings of each gateway; no secret is displayed.
             "| gateway.default = \"bridge\"
              | gateway.rules = [\"business=cloud_api\", \"49=simulator\"]
              | gateway.bridge.url = \"http://127.0.0.1:9000\"
@@ -132,12 +133,12 @@ fn sources() {
              | gateway.cloud_api.region = \"DE\"
              MUSTER_GATEWAY__CLOUD_API__TOKEN=EAAG-made-up
              MUSTER_GATEWAY__CLOUD_API__PIN=212834",
-            // One that is set up and that no rule leads to goes on serving whom it served.
+            // A gateway that is set up without a rule keeps serving its accounts.
             "MUSTER_GATEWAY__BRIDGE__SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",
-            // A user and a password are not shown, and neither is a query.
+            // User, password and query are not displayed.
             "--webhook-base-url https://user:password@example.com/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://user@example.com/a?token=secret",
-            // Variables of others, and those that Kubernetes makes for a service called muster.
+            // Foreign variables, and those that Kubernetes makes for a service called muster.
             "HOME=/root
              MUSTERING=1
              MUSTER_CONFIG=/etc/muster.toml
@@ -147,13 +148,13 @@ fn sources() {
              MUSTER_PORT=tcp://10.0.0.1:8080
              MUSTER_PORT_8080_TCP_ADDR=10.0.0.1
              MUSTER_METRICS_PORT=tcp://10.0.0.2:9090",
-            // What images and clusters set, and no setting is like.
+            // Variables of images and clusters that resemble no setting.
             "MUSTER_VERSION=1.2.3
              MUSTER_HOME=/opt/muster
              MUSTER_PORT=8080",
-            // Three letters away from a setting.
+            // Three characters away from a setting.
             "MUSTER_DATA_DIRECT=1",
-            // What is logged: levels, targets in muster, and others beside them.
+            // Log filters: levels, targets in muster, and other targets beside them.
             "MUSTER_LOG__FILTER=off",
             "MUSTER_LOG__FILTER=info,hyper_util=trace",
             "MUSTER_LOG__FILTER=muster::webhooks",
@@ -166,15 +167,15 @@ fn faults() {
     check(
         "config_faults",
         &[
-            // All at once, from every source.
+            // All errors at once, from every source.
             r#"| http.max_batch = "many"
                | http.listn = "127.0.0.1:1"
                MUSTER_ACTORS__COMING_TIMEOUT=10
                MUSTER_HTTP_LISTEN=127.0.0.1:2
                --listen nowhere"#,
-            // What would move the cursor of whoever reads it.
+            // Characters that would move a reader's cursor.
             "| \"\\u001b[31m\\u202e\" = 1",
-            // What is covered by a good value does no harm.
+            // An invalid value is harmless if a later source replaces it.
             "| http.listen = 5
              --listen 127.0.0.1:3",
             // Addresses.
@@ -184,7 +185,7 @@ fn faults() {
             "--listen localhost:+80",
             "--listen localhost:65536",
             "--listen http://localhost:80",
-            // Numbers, switches, words.
+            // Numbers, booleans, enumerations.
             "MUSTER_HTTP__MAX_BATCH=0
              MUSTER_HTTP__MAX_BODY_BYTES=1e9
              MUSTER_HTTP__MAX_CONNECTIONS=-1
@@ -196,24 +197,24 @@ fn faults() {
              MUSTER_LOG__FORMAT=xml
              MUSTER_LOG__FILTER=muster=loud
              MUSTER_DATA_DIR=",
-            // Where the master key comes from: once, and itself from the environment only; it is not repeated.
+            // The source of the master key: only one, and the key itself only from the environment; it is not repeated.
             "| vault.master_key = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"",
             "| vault.master_key_command = \"key --name it\"
              MUSTER_VAULT__MASTER_KEY_FILE=/run/secrets/key",
             "MUSTER_VAULT__MASTER_KEY=00112233",
             "| vault.master_key_command = [\"\", \"it\"]",
-            // A certificate goes with its key.
+            // A certificate requires its key.
             "| tls.cert = \"/etc/muster/cert.pem\"",
             "MUSTER_TLS__KEY=/etc/muster/key.pem",
             "MUSTER_TLS__CLIENT_CA=/etc/muster/clients.pem",
-            // Receivers where none may be.
+            // Receivers at addresses that are not allowed.
             "--listen 0.0.0.0:8080
              --webhook-base-url http://10.0.0.8/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://2852039166/latest/meta-data",
             "MUSTER_WEBHOOKS__ALLOW_NETWORKS=10.0.0.0/33
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__DELIVER=some
              MUSTER_WEBHOOKS__AFTER_LAST_TRY=stop",
-            // Gateways that lack what they need, that secrets would go to in the open, and what is no rule.
+            // Gateways without required settings, with cleartext URLs, and with invalid rules.
             "| gateway.default = \"bridge\"
              | gateway.rules = [\"business=cloud_api\"]",
             "| gateway.bridge.url = \"http://gateway.example.com\"
@@ -236,7 +237,7 @@ fn faults() {
              MUSTER_ACCOUNTS__REGISTRATION_LIFETIME=10 minutes ago
              MUSTER_WEBHOOKS__RETRY_WAITS=10s,,30s",
             &format!("MUSTER_WEBHOOKS__RETRY_WAITS={}", ["1s"; 101].join(",")),
-            // URLs; what may be a password in them is not repeated.
+            // URLs; a possible password in them is not repeated.
             "--webhook-base-url example.com",
             "--webhook-base-url https:example.com",
             "--webhook-base-url ftp://example.com",
@@ -253,7 +254,7 @@ fn faults() {
             "MUSTER_TELEMETRY__OTLP_HEADERS=authorization: Bearer 5f0a
              MUSTER_TELEMETRY__SAMPLE_RATIO=NaN
              MUSTER_TELEMETRY__OTLP_ENDPOINT=127.0.0.1:4318",
-            // The file is not as it should be.
+            // The file is malformed.
             "| http = 3
              | webhooks = { retry_waits = [10, 30] }
              | log.format = { json = true }
@@ -266,14 +267,14 @@ fn faults() {
              --listen nowhere",
             "| a = 1
              | a = 2",
-            // Letters of a variable are capital.
+            // Variables must be in upper case.
             "MUSTER_Http__Listen=127.0.0.1:1",
-            // One or two letters away from a setting, or in a group of settings.
+            // One or two characters away from a setting, or in a group of settings.
             "MUSTER_DATA_DRI=/from/environment
              MUSTER_CONFG=/etc/muster.toml
              MUSTER_HTTP__PORT=8080
              MUSTER_VERSION=1.2.3",
-            // What would silence the log.
+            // Filters that would silence the log.
             "MUSTER_LOG__FILTER=verbose",
             "MUSTER_LOG__FILTER=hyper_util=trace",
             "MUSTER_LOG__FILTER=info,mustr",
@@ -282,7 +283,7 @@ fn faults() {
     );
 }
 
-/// What is written is read again as what it was.
+/// A written default is read again as the same value.
 #[test]
 fn every_default_can_be_given() {
     for setting in &SETTINGS {
@@ -299,13 +300,13 @@ fn every_default_can_be_given() {
     }
 }
 
-/// Each field of the settings has its line in the table, and the other way round.
+/// Each field of the settings has its line in the table, and vice versa.
 #[test]
 fn the_table_is_complete() {
     let mut fields = BTreeMap::new();
     let mut groups: Vec<String> = Vec::new();
-    let shown = format!("{:#?}", Settings::default());
-    for line in shown.lines().skip(1).map(str::trim) {
+    let debug = format!("{:#?}", Settings::default());
+    for line in debug.lines().skip(1).map(str::trim) {
         match line.split_once(": ") {
             Some((name, value)) if value.ends_with('{') => groups.push(format!("{name}.")),
             Some((name, value)) => drop(fields.insert(format!("{}{name}", groups.concat()), value.to_owned())),
@@ -325,22 +326,22 @@ fn the_table_is_complete() {
 }
 
 proptest! {
-    /// User, password, query and fragment of a URL are not shown, whether it is taken or not.
+    /// User, password, query and fragment of a URL are not displayed, whether it is accepted or not.
     #[test]
     fn no_password_is_shown(
         url in r"(https?|ftp|x)(://|:/|:)[a-z0-9]{0,3}:hunter2[a-z0-9:@]{0,5}@[a-z]{1,9}/[a-z@]{0,9}(\?hunter2[@/]{0,2})?(#hunter2)?"
     ) {
         for name in ["webhooks.base_url", "webhooks.channel_sync_status.url"] {
             let flag = FlagValue { flag: "--flag", setting: name, value: url.clone() };
-            let said = match load(None, [], &[flag]) {
+            let text = match load(None, [], &[flag]) {
                 Ok(effective) => effective.rows.iter().map(|row| row.value.to_string()).collect(),
                 Err(error) => error.to_string(),
             };
-            prop_assert!(!said.contains("hunter2"), "{said}");
+            prop_assert!(!text.contains("hunter2"), "{text}");
         }
     }
 
-    /// A variable that is one or two letters away from a setting's is a fault: the setting would not be in effect.
+    /// A variable within one or two characters of a setting's is an error: the setting would have no effect.
     #[test]
     fn misspelt_variables(setting in 0..SETTINGS.len(), at in 7_usize..60, letters in "[A-Z]{0,2}", cut in 0_usize..2) {
         let variable = SETTINGS[setting].variable();
@@ -352,9 +353,9 @@ proptest! {
         prop_assert!(is_a_setting || is_client || loaded.is_err_and(|error| error.to_string().contains("did you mean")), "{misspelt}");
     }
 
-    /// No text makes loading panic, wherever it is.
+    /// No text makes loading panic, in whatever source.
     #[test]
-    fn anything_may_be_given(text in ".*", setting in 0..SETTINGS.len()) {
+    fn loading_never_panics(text in ".*", setting in 0..SETTINGS.len()) {
         let value = OsString::from(&text);
         let _judged = load(None, [(SETTINGS[setting].variable().into(), value)], &[]);
         let _judged = load(Some(&SettingsFile { path: "file".into(), text: text.clone() }), [(text.into(), "".into())], &[]);

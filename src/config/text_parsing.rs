@@ -1,4 +1,4 @@
-//! Texts that are checked: addresses, URLs, durations, filters of the log.
+//! Checked texts: addresses, URLs, durations, log filters.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -11,10 +11,11 @@ use url::Url;
 
 use crate::client::parse_url;
 
-/// A host's name, in bytes, most (RFC 1035).
+/// Most bytes in a host name (RFC 1035).
 const HOST_BYTES: usize = 253;
 
-/// Whether `text` is `host:port`. The host may be a name: whether it can be listened on is seen by listening.
+/// Whether `text` is `host:port`. The host may be a name; whether the service can listen on it shows only when it
+/// tries.
 pub fn is_listen_address(text: &str) -> bool {
     if text.parse::<SocketAddr>().is_ok() {
         return true;
@@ -22,12 +23,12 @@ pub fn is_listen_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let is_name = (1..=HOST_BYTES).contains(&host.len())
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-        // Otherwise it is an IP address, and a wrong one.
+        // Otherwise it is an invalid IP address.
         && host.bytes().any(|byte| byte.is_ascii_alphabetic());
     is_name && is_digits(port) && port.parse::<u16>().is_ok()
 }
 
-/// Whether `text` is a URL that can be posted to.
+/// Whether `text` is a URL for POST requests.
 pub(super) fn is_receiver_url(text: &str) -> bool {
     parse_receiver_url(text).is_some()
 }
@@ -37,16 +38,16 @@ pub(super) fn is_base_url(text: &str) -> bool {
     parse_receiver_url(text).is_some_and(|url| url.query().is_none())
 }
 
-/// The URL of a receiver; none if nothing can be posted to it.
+/// The URL of a receiver; `None` if it cannot get POST requests.
 pub fn parse_receiver_url(text: &str) -> Option<Url> {
     parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
 }
 
-/// Whether `text` is a filter of the log that does not silence Muster by mistake.
+/// Whether `text` is a log filter that does not silence Muster by mistake.
 ///
-/// Directives stand with commas between: a level alone, or a target with a level, as in `muster::webhooks=debug`. A word
-/// that is no level is a target to the parser, and all others are then silent; so such a word must be a target in Muster.
-/// One directive at least must be a level alone, or have a target in Muster.
+/// Directives are separated by commas: a level alone, or a target with a level, as in `muster::webhooks=debug`. The
+/// parser takes any other word for a target, and silences all other targets. Such a word must therefore be a target in
+/// Muster. At least one directive must be a level alone, or have a target in Muster.
 pub(super) fn is_log_filter(text: &str) -> bool {
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let is_ours = |directive: &str| {
@@ -60,7 +61,7 @@ pub(super) fn is_log_filter(text: &str) -> bool {
         && directives.any(|directive| is_level(directive) || is_ours(directive))
 }
 
-/// A whole number of `range`; underscores may stand between the digits, as in the file.
+/// A whole number in `range`; underscores between digits are allowed, as in the file.
 pub(super) fn parse_whole_number(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
     let digits = text.replace('_', "");
     let number = is_digits(&digits).then(|| digits.parse().ok())??;
@@ -72,7 +73,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     SpanParser::new().parse_unsigned_duration(text).ok()
 }
 
-/// `duration` as one writes it.
+/// `duration` in the notation of [`parse_duration`].
 pub(super) fn format_duration(duration: Duration) -> String {
     SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
 }

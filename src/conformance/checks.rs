@@ -1,6 +1,6 @@
-//! Which checks there are, and the sentence that each holds a gateway to.
+//! The list of checks, each with its requirement.
 
-/// One check.
+/// A check of the suite.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ConformanceCheck {
     Fetches,
@@ -28,8 +28,7 @@ pub(super) enum ConformanceCheck {
     Form,
 }
 
-/// Each of them, in order: its name, the sentence, and whether it is for gateways that commands are pushed to, or for
-/// those that fetch them.
+/// All checks in order, each with its name, its requirement and its scope.
 pub(super) const CHECKS: [(ConformanceCheck, &str, &str, CheckScope); 23] = [
     (
         ConformanceCheck::Fetches,
@@ -126,7 +125,7 @@ pub(super) const CHECKS: [(ConformanceCheck, &str, &str, CheckScope); 23] = [
     (ConformanceCheck::Form, "form", "reports and acknowledgements have their form", CheckScope::Both),
 ];
 
-/// Which gateways a check is for.
+/// The gateways that a check applies to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CheckScope {
     PushOnly,

@@ -1,4 +1,4 @@
-//! Commands to a gateway, by either way.
+//! Sends commands to a gateway, by push or pull.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 use crate::limits::{CHECK_BODY_BYTES, SIGNATURE_TOLERANCE};
 use crate::webhooks::signature::WebhookSecret;
 
-/// The way to a gateway.
+/// The client of the gateway under test.
 pub(super) struct GatewayClient {
     transport: Transport,
     secret: WebhookSecret,
@@ -33,20 +33,20 @@ pub(super) enum SignatureVariant {
     Missing,
     WrongSecret,
     Stale,
-    /// As of this moment, so that it can be the very same request again.
+    /// Signed with this time, so that a later request can be identical.
     At(Timestamp),
 }
 
-/// What a gateway says to a command.
+/// A gateway's reply to a command.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct GatewayReply {
-    /// The HTTP status; for a command that was fetched the one that stands for its acknowledgement.
+    /// The HTTP status. For a fetched command, the status that corresponds to its acknowledgement.
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
 impl GatewayReply {
-    /// The sentence of a refusal, if there is one.
+    /// The `error` sentence, if there is one.
     pub(super) fn error_message(&self) -> Option<&str> {
         self.body.get("error").and_then(Value::as_str).filter(|sentence| !sentence.is_empty())
     }
@@ -54,32 +54,32 @@ impl GatewayReply {
 
 impl GatewayClient {
     pub(super) fn new(
-        trial: &SuiteOptions,
+        options: &SuiteOptions,
         secret: WebhookSecret,
-        desk: Arc<GatewayRequestHandler>,
+        handler: Arc<GatewayRequestHandler>,
     ) -> Result<GatewayClient, reqwest::Error> {
-        let patience = trial.patience;
-        let way = match &trial.url {
+        let patience = options.patience;
+        let transport = match &options.url {
             Some(url) => {
                 let http = crate::client::streaming_client_builder(patience).timeout(patience).build()?;
                 Transport::Push { http, url: format!("{}/gateway/v1/commands", url.trim_end_matches('/')) }
             }
             None => Transport::Pull,
         };
-        Ok(GatewayClient { transport: way, secret, handler: desk, patience })
+        Ok(GatewayClient { transport, secret, handler, patience })
     }
 
-    /// Whether commands are pushed to it.
+    /// Whether commands are pushed to the gateway.
     pub(super) fn is_push(&self) -> bool {
         matches!(self.transport, Transport::Push { .. })
     }
 
-    /// Asks it for something, signed as it should be.
+    /// Sends a command with a valid signature.
     pub(super) async fn send_signed(&self, command: &Value) -> Result<GatewayReply, String> {
         self.send(command, SignatureVariant::Valid).await
     }
 
-    /// Asks it for something once more, signed so; where it fetches, its first acknowledgement comes too late, too.
+    /// Sends a command again with this signature. To a gateway that fetches, the first lease of the command expires.
     pub(super) async fn resend(&self, command: &Value, signed: SignatureVariant) -> Result<GatewayReply, String> {
         match &self.transport {
             Transport::Push { .. } => self.send(command, signed).await,
@@ -87,7 +87,7 @@ impl GatewayClient {
         }
     }
 
-    /// Asks it for something, signed so; a command that is fetched has no signature of its own.
+    /// Sends a command with this signature. A fetched command has no signature of its own.
     pub(super) async fn send(&self, command: &Value, signed: SignatureVariant) -> Result<GatewayReply, String> {
         let Transport::Push { http, url } = &self.transport else { return self.offer_command(command, false).await };
         let body = command.to_string();

@@ -1,13 +1,13 @@
-//! Whether a gateway speaks the bridge's protocol: for whoever builds one.
+//! Tests whether a gateway speaks the bridge protocol, for developers of gateways.
 //!
-//! | file | what it knows |
+//! | file | what it is |
 //! |---|---|
-//! | `checks` | which checks there are, and the sentence that each holds a gateway to |
-//! | `suite` | the checks, carried out one after the other |
-//! | `request_handler` | what a gateway asks of Muster, and what it is answered for the sake of a check |
-//! | `gateway_client` | commands to a gateway, by either way |
+//! | `checks` | the list of checks, each with its requirement |
+//! | `suite` | runs the checks one after the other |
+//! | `request_handler` | answers the gateway's requests in Muster's place, as a check needs |
+//! | `gateway_client` | sends commands to the gateway, by push or pull |
 //!
-//! It shares no code with the bridge but the signatures: it reads the protocol anew, as somebody else would.
+//! It shares only the signatures with the bridge. It implements the protocol independently, as another party would.
 
 mod checks;
 mod gateway_client;
@@ -25,65 +25,69 @@ use crate::webhooks::signature::{SecretError, WebhookSecret};
 use gateway_client::GatewayClient;
 use request_handler::GatewayRequestHandler;
 
-/// How a gateway is to be tried.
+/// The options of a conformance run.
 pub struct SuiteOptions {
-    /// Where it takes commands; none if it fetches them.
+    /// The gateway's URL. `None` if the gateway fetches its commands.
     pub url: Option<String>,
-    /// Where it finds this Muster.
+    /// The address to listen on for the gateway's requests.
     pub listen: String,
-    /// What both sides sign with: `whsec_` and base64.
+    /// The secret that both sides sign with: `whsec_` and base64.
     pub secret: String,
-    /// A number that can come online at it; so can the one after it.
+    /// A number that can come online at the gateway. The next number must be able to, too.
     pub account: u64,
-    /// A code that is right for that number.
+    /// The right verification code for the number after `account`.
     pub code: String,
-    /// A code that is wrong.
+    /// A wrong verification code.
     pub wrong_code: String,
-    /// How long it has for each thing that a check waits for.
+    /// How long a check waits for each thing.
     pub patience: Duration,
 }
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
-    /// Its name.
+    /// The name of the check.
     pub check: &'static str,
-    /// What it holds a gateway to.
+    /// What the check requires of a gateway.
     #[serde(rename = "sentence")]
     pub requirement: &'static str,
-    /// Whether the gateway does so.
+    /// Whether the gateway met the requirement.
     pub passed: bool,
-    /// What was seen instead; empty if it does.
+    /// What the gateway did instead. Empty if it passed.
     #[serde(rename = "seen")]
     pub observed: String,
 }
 
-/// Why a gateway cannot be tried.
+/// Why a conformance run cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The secret is none.
+    /// The secret is malformed.
     #[error("the secret {0}")]
     Secret(#[from] SecretError),
-    /// Nobody can listen there, or there are no threads.
+    /// The address cannot be bound, or no threads can be started.
     #[error(transparent)]
     Service(#[from] service::Error),
-    /// The client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("the client cannot be made: {0}")]
     Client(reqwest::Error),
 }
 
-/// Tries a gateway, and tells what comes of each check as it ends. Calls `ready` with the address where the gateway is to
-/// report. Blocks.
-pub fn run(trial: &SuiteOptions, ready: impl FnOnce(SocketAddr), tell: impl FnMut(&CheckReport)) -> Result<(), Error> {
-    let secret = WebhookSecret::parse(&trial.secret)?;
+/// Runs all checks against a gateway, and calls `tell` with each result. Calls `ready` with the bound address once the
+/// gateway can send requests. Blocks.
+pub fn run(
+    options: &SuiteOptions,
+    ready: impl FnOnce(SocketAddr),
+    tell: impl FnMut(&CheckReport),
+) -> Result<(), Error> {
+    let secret = WebhookSecret::parse(&options.secret)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("conformance").build();
     runtime.map_err(service::Error::Threads)?.block_on(async {
-        let (listener, address) = service::bind_listener(&trial.listen).await?;
-        let desk = GatewayRequestHandler::new(secret.clone());
-        let serving = tokio::spawn(desk.clone().serve(listener));
+        let (listener, address) = service::bind_listener(&options.listen).await?;
+        let handler = GatewayRequestHandler::new(secret.clone());
+        let serving = tokio::spawn(handler.clone().serve(listener));
         ready(address);
-        let peer = GatewayClient::new(trial, secret, desk.clone()).map_err(Error::Client)?;
-        suite::run(trial, &desk, &peer, tell).await;
+        let client = GatewayClient::new(options, secret, handler.clone()).map_err(Error::Client)?;
+        suite::run(options, &handler, &client, tell).await;
         serving.abort();
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! What a gateway asks of Muster, and what it is answered for the sake of a check.
+//! Answers the gateway's requests in Muster's place, as a check needs.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,25 +22,25 @@ use crate::domain::AccountNumber;
 use crate::limits::{CHECK_BODY_BYTES, CHECK_WORK_WAIT, REPORT_BATCH_SIZE};
 use crate::webhooks::signature::WebhookSecret;
 
-/// Muster, as a gateway sees it.
+/// Muster's side of the protocol, as the gateway sees it.
 pub(super) struct GatewayRequestHandler {
     secret: WebhookSecret,
     state: Mutex<HandlerState>,
     changes: watch::Sender<u64>,
 }
 
-/// What came so far, and what is to be answered next.
+/// What the gateway sent so far, and how to answer it next.
 #[derive(Default)]
 pub(super) struct HandlerState {
-    /// What the next batches of reports get instead of being taken.
+    /// The outcomes of the next batches of reports. Later batches are accepted.
     pub(super) scripted_outcomes: VecDeque<BatchOutcome>,
-    /// Each batch that came, taken or not.
+    /// All received batches, accepted or not.
     pub(super) batches: Vec<ReceivedBatch>,
-    /// The reports that were taken, in their order.
+    /// The accepted reports, in order.
     pub(super) reports: Vec<Value>,
-    /// What was not right in requests.
+    /// Violations of the protocol in requests.
     pub(super) violations: Vec<ProtocolViolation>,
-    /// Whether it asked for work.
+    /// Whether the gateway requested work.
     pub(super) has_fetched: bool,
     stream: Option<String>,
     last_sequence: u64,
@@ -50,19 +50,19 @@ pub(super) struct HandlerState {
     leases: u64,
 }
 
-/// What becomes of a batch of reports.
+/// The outcome of a batch of reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BatchOutcome {
     Accepted,
-    /// Muster cannot take it now.
+    /// The answer is 503.
     Unavailable,
-    /// Muster's answer does not arrive.
+    /// The batch is dropped without an answer.
     Lost,
-    /// Muster lacks the report before it, as it says.
+    /// The answer claims that earlier reports are missing.
     Gap,
 }
 
-/// A batch of reports that came.
+/// A received batch of reports.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct ReceivedBatch {
     pub(super) id: String,
@@ -71,7 +71,7 @@ pub(super) struct ReceivedBatch {
     pub(super) outcome: BatchOutcome,
 }
 
-/// Something that is not right in a request.
+/// A violation of the protocol in a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum ProtocolViolation {
     /// In its signature.
@@ -82,12 +82,12 @@ pub(super) enum ProtocolViolation {
     Format(String),
 }
 
-/// A command that is to be fetched.
+/// A command for the gateway to fetch.
 #[derive(Clone, Debug)]
 struct WorkEntry {
     command: Value,
     delivery: u32,
-    /// Whether its first acknowledgement comes too late, as it is told.
+    /// Whether its first acknowledgement is answered as if the lease had expired.
     expire_first_lease: bool,
     ack: watch::Sender<Option<Value>>,
 }
@@ -97,28 +97,28 @@ impl GatewayRequestHandler {
         Arc::new(GatewayRequestHandler { secret, state: Mutex::default(), changes: watch::Sender::new(0) })
     }
 
-    /// Takes connections, for as long as it is polled.
+    /// Accepts connections while it is polled.
     pub(super) async fn serve(self: Arc<GatewayRequestHandler>, listener: TcpListener) {
         loop {
             let Ok((connection, _)) = listener.accept().await else { continue };
-            let desk = self.clone();
+            let handler = self.clone();
             tokio::spawn(async move {
-                let answer = service_fn(|request| desk.clone().handle_request(request));
-                // A connection that breaks is the gateway's to open again.
+                let answer = service_fn(|request| handler.clone().handle_request(request));
+                // A broken connection needs no handling: the gateway opens another.
                 let _broken =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await;
             });
         }
     }
 
-    /// Looks at what was seen, or changes what is to come.
-    pub(super) fn with_state<T>(&self, look: impl FnOnce(&mut HandlerState) -> T) -> T {
-        let found = look(&mut self.lock());
+    /// Reads or changes the state, and wakes all waiters.
+    pub(super) fn with_state<T>(&self, access: impl FnOnce(&mut HandlerState) -> T) -> T {
+        let found = access(&mut self.lock());
         self.changes.send_modify(|changes| *changes += 1);
         found
     }
 
-    /// Waits until something is to be found in what was seen; none if it is not in time.
+    /// Waits until `find` finds something in the state. `None` if it does not within this time.
     pub(super) async fn wait_until<T>(&self, within: Duration, find: impl Fn(&HandlerState) -> Option<T>) -> Option<T> {
         let mut changes = self.changes.subscribe();
         let found = async {
@@ -127,19 +127,19 @@ impl GatewayRequestHandler {
                 if let Some(found) = find(&self.lock()) {
                     return found;
                 }
-                // The sender is this desk's own.
+                // Cannot fail: `self` holds the sender.
                 let _changed = changes.changed().await;
             }
         };
         timeout(within, found).await.ok()
     }
 
-    /// Has a command fetched, and waits for what it is acknowledged with. `expires`: the first time too late.
+    /// Offers a command for fetching, and waits for its acknowledgement. With `expires` the first lease expires.
     pub(super) async fn lease_command(&self, command: Value, expires: bool, within: Duration) -> Option<Value> {
         let answer = watch::Sender::new(None);
         let mut answered = answer.subscribe();
-        self.with_state(|seen| {
-            seen.work.push_back(WorkEntry { command, delivery: 1, expire_first_lease: expires, ack: answer });
+        self.with_state(|state| {
+            state.work.push_back(WorkEntry { command, delivery: 1, expire_first_lease: expires, ack: answer });
         });
         let answered = timeout(within, answered.wait_for(Option::is_some)).await.ok()?.ok()?;
         answered.clone()
@@ -156,28 +156,28 @@ impl GatewayRequestHandler {
         let signed = if head.method == Method::GET { target.as_bytes() } else { &body };
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);
-        let told = |status: StatusCode, body: &Value| Ok(json_response(status, body));
+        let respond = |status: StatusCode, body: &Value| Ok(json_response(status, body));
         if let Err(fault) = self.verify_signature(id, timestamp, signature, signed) {
-            self.with_state(|seen| {
-                seen.violations.push(ProtocolViolation::Signature(format!("{} {target}: {fault}", head.method)));
+            self.with_state(|state| {
+                state.violations.push(ProtocolViolation::Signature(format!("{} {target}: {fault}", head.method)));
             });
-            return told(StatusCode::UNAUTHORIZED, &error_body("unsigned", &fault));
+            return respond(StatusCode::UNAUTHORIZED, &error_body("unsigned", &fault));
         }
         match (&head.method, head.uri.path()) {
             (&Method::POST, "/gateway/v1/reports") => match self.handle_reports(id, signature, &body) {
-                Some((status, body)) => told(status, &body),
+                Some((status, body)) => respond(status, &body),
                 None => Err("the answer is lost, as a check wants it"),
             },
-            (&Method::GET, "/gateway/v1/work") => told(StatusCode::OK, &self.handle_work().await),
+            (&Method::GET, "/gateway/v1/work") => respond(StatusCode::OK, &self.handle_work().await),
             (&Method::POST, "/gateway/v1/work/acks") => {
                 let (status, body) = self.handle_acks(&body);
-                told(status, &body)
+                respond(status, &body)
             }
             (method, path) => {
-                self.with_state(|seen| {
-                    seen.violations.push(ProtocolViolation::Format(format!("{method} {path} is nothing of Muster's")));
+                self.with_state(|state| {
+                    state.violations.push(ProtocolViolation::Format(format!("{method} {path} is nothing of Muster's")));
                 });
-                told(StatusCode::NOT_FOUND, &error_body("not_found", "there is nothing here"))
+                respond(StatusCode::NOT_FOUND, &error_body("not_found", "there is nothing here"))
             }
         }
     }
@@ -188,47 +188,47 @@ impl GatewayRequestHandler {
         if is_new { Ok(()) } else { Err("the very same request came twice; sign each attempt anew".to_owned()) }
     }
 
-    /// What a batch of reports is answered; none if the answer gets lost.
+    /// Processes a batch of reports. `None` means that no answer is sent.
     fn handle_reports(&self, id: &str, signature: &str, body: &[u8]) -> Option<(StatusCode, Value)> {
         let (stream, reports) = match parse_batch(body) {
             Ok(batch) => batch,
             Err(why) => {
-                self.with_state(|seen| {
-                    seen.violations.push(ProtocolViolation::Format(format!("POST /gateway/v1/reports: {why}")));
+                self.with_state(|state| {
+                    state.violations.push(ProtocolViolation::Format(format!("POST /gateway/v1/reports: {why}")));
                 });
                 return Some((StatusCode::BAD_REQUEST, error_body("malformed", &why)));
             }
         };
         let first = reports.first().map_or(0, |(sequence, _)| *sequence);
-        self.with_state(|seen| {
-            let fate = seen.scripted_outcomes.pop_front().unwrap_or(BatchOutcome::Accepted);
-            seen.batches.push(ReceivedBatch {
+        self.with_state(|state| {
+            let outcome = state.scripted_outcomes.pop_front().unwrap_or(BatchOutcome::Accepted);
+            state.batches.push(ReceivedBatch {
                 id: id.to_owned(),
                 signature: signature.to_owned(),
                 first_sequence: first,
-                outcome: fate,
+                outcome,
             });
-            match fate {
+            match outcome {
                 BatchOutcome::Unavailable => {
                     Some((StatusCode::SERVICE_UNAVAILABLE, error_body("overloaded", "try again")))
                 }
                 BatchOutcome::Lost => None,
                 BatchOutcome::Gap => Some((StatusCode::CONFLICT, gap_error(first))),
-                BatchOutcome::Accepted => Some(seen.accept_reports(stream, reports)),
+                BatchOutcome::Accepted => Some(state.accept_reports(stream, reports)),
             }
         })
     }
 
-    /// Work, as soon as there is some.
+    /// Answers a request for work, as soon as there is some.
     async fn handle_work(&self) -> Value {
-        self.with_state(|seen| seen.has_fetched = true);
-        self.wait_until(CHECK_WORK_WAIT, |seen| (!seen.work.is_empty()).then_some(())).await;
+        self.with_state(|state| state.has_fetched = true);
+        self.wait_until(CHECK_WORK_WAIT, |state| (!state.work.is_empty()).then_some(())).await;
         let until = write_time(clock::now().plus(CHECK_WORK_WAIT));
-        self.with_state(|seen| {
+        self.with_state(|state| {
             let mut items = Vec::new();
-            while let Some(work) = seen.work.pop_front() {
-                seen.leases += 1;
-                let lease = format!("lease-{}", seen.leases);
+            while let Some(work) = state.work.pop_front() {
+                state.leases += 1;
+                let lease = format!("lease-{}", state.leases);
                 items.push(json!({
                     "lease": lease,
                     "delivery": work.delivery,
@@ -236,7 +236,7 @@ impl GatewayRequestHandler {
                     "command": work.command,
                     "of_a_later_version": true,
                 }));
-                seen.leased.push((lease, work));
+                state.leased.push((lease, work));
             }
             json!({"work": items})
         })
@@ -247,22 +247,22 @@ impl GatewayRequestHandler {
         let acks = parsed.ok().and_then(|body| body.get("acks").and_then(Value::as_array).cloned());
         let Some(acks) = acks else {
             let why = "POST /gateway/v1/work/acks: the body must be {\"acks\":[…]}";
-            self.with_state(|seen| seen.violations.push(ProtocolViolation::Format(why.to_owned())));
+            self.with_state(|state| state.violations.push(ProtocolViolation::Format(why.to_owned())));
             return (StatusCode::BAD_REQUEST, error_body("malformed", why));
         };
-        self.with_state(|seen| {
+        self.with_state(|state| {
             let mut unknown = Vec::new();
             for ack in &acks {
                 let lease = ack.get("lease").and_then(Value::as_str).unwrap_or_default();
-                let Some(at) = seen.leased.iter().position(|(given, _)| given == lease) else {
+                let Some(at) = state.leased.iter().position(|(known, _)| known == lease) else {
                     unknown.push(lease.to_owned());
                     continue;
                 };
-                let (_, mut work) = seen.leased.swap_remove(at);
+                let (_, mut work) = state.leased.swap_remove(at);
                 if std::mem::take(&mut work.expire_first_lease) {
                     unknown.push(lease.to_owned());
                     work.delivery += 1;
-                    seen.work.push_back(work);
+                    state.work.push_back(work);
                 } else {
                     work.ack.send_replace(Some(ack.clone()));
                 }
@@ -271,14 +271,14 @@ impl GatewayRequestHandler {
         })
     }
 
-    // A panic while the lock is held leaves what was seen before it.
+    // After a panic while the lock is held, the state of before is still usable.
     fn lock(&self) -> MutexGuard<'_, HandlerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HandlerState {
-    /// Takes what is new of a batch, as Muster would.
+    /// Accepts the new reports of a batch, as Muster would.
     fn accept_reports(&mut self, stream: String, reports: Vec<(u64, Value)>) -> (StatusCode, Value) {
         match &self.stream {
             Some(known) if *known != stream => {
@@ -287,7 +287,7 @@ impl HandlerState {
                 (self.stream, self.last_sequence) = (Some(stream), 0);
             }
             Some(_) => {}
-            // Where it begins is the gateway's to say: others may have taken what was before.
+            // The first sequence may be any: another Muster may have accepted the earlier reports.
             None => {
                 self.stream = Some(stream);
                 self.last_sequence = reports.first().map_or(0, |(sequence, _)| sequence - 1);
@@ -306,7 +306,7 @@ impl HandlerState {
                 return (StatusCode::CONFLICT, gap_error(self.last_sequence + 1));
             }
         }
-        let told = json!({
+        let body = json!({
             "stream": self.stream,
             "acknowledged": self.last_sequence,
             "recorded": recorded,
@@ -314,11 +314,11 @@ impl HandlerState {
             "ignored": [],
             "of_a_later_version": true,
         });
-        (StatusCode::OK, told)
+        (StatusCode::OK, body)
     }
 }
 
-/// Each type of report, and the fields that it cannot be without.
+/// Each type of report with its required fields.
 const REPORT_TYPES: [(&str, &[&str]); 7] = [
     ("connected", &[]),
     ("disconnected", &["reason"]),
@@ -329,7 +329,7 @@ const REPORT_TYPES: [(&str, &[&str]); 7] = [
     ("registration_failed", &["task", "reason"]),
 ];
 
-/// The stream and the reports of a body, each with its sequence.
+/// Parses a body into its stream and its reports, each with its sequence.
 fn parse_batch(body: &[u8]) -> Result<(String, Vec<(u64, Value)>), String> {
     let body: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
     let is_stream = |stream: &&str| (1..=64).contains(&stream.len()) && stream.bytes().all(|it| it.is_ascii_graphic());
@@ -348,14 +348,14 @@ fn parse_batch(body: &[u8]) -> Result<(String, Vec<(u64, Value)>), String> {
     if is_rising { Ok((stream, reports)) } else { Err("the sequences in a batch do not rise by one".to_owned()) }
 }
 
-/// A report with its sequence, or what is wrong with it, to stand behind its place.
+/// Reads the sequence of a report and checks its fields. The error text continues the report's path.
 fn parse_report(report: &Value) -> Result<(u64, Value), String> {
     let text = |field: &str| report.get(field).and_then(Value::as_str);
     let number = |field: &str| report.get(field).and_then(Value::as_u64).filter(|number| *number > 0);
     let sequence = number("sequence").ok_or(".sequence must be a number from 1")?;
     text("time").and_then(parse_time).ok_or(".time must be a time of RFC 3339")?;
     let kind = text("type").ok_or(".type must be a word, as text")?;
-    // Other types are taken, and nothing follows from them.
+    // Reports of other types are accepted and ignored.
     let Some((kind, needed)) = REPORT_TYPES.iter().find(|(known, _)| *known == kind) else {
         return Ok((sequence, report.clone()));
     };

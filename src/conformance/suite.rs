@@ -1,7 +1,7 @@
-//! The checks, carried out one after the other.
+//! Runs the checks one after the other.
 //!
-//! They tell one story: an account comes online and goes, another beside it, a number is registered. What a check finds
-//! out late, as that nothing happened twice, is looked up once something later has happened, and never waited for.
+//! The checks form one scenario: an account comes online and goes offline, another joins it, a number is registered. That
+//! something did not happen is checked after a later event, without a wait of its own.
 
 use std::time::Duration;
 
@@ -16,39 +16,39 @@ use crate::clock;
 use crate::domain::Timestamp;
 use crate::limits::CHECK_PAGES;
 
-/// Why a check failed: what was seen.
+/// The error says what was observed instead.
 type CheckResult = Result<(), String>;
 
 struct Suite<'s> {
     options: &'s SuiteOptions,
     handler: &'s GatewayRequestHandler,
     client: &'s GatewayClient,
-    /// Sessions and tasks that no gateway has had before, on whatever day it was tried last.
+    /// First number of sessions and tasks. It comes from the clock, so that no earlier run used it.
     first_number: u32,
-    /// When `connect` was signed.
+    /// The signature time of `connect`.
     connected_at: Timestamp,
 }
 
-/// Tries the gateway with each check that is for its kind, and tells what comes of it.
+/// Runs each check that applies to this gateway, and calls `tell` with each result.
 pub(super) async fn run(
-    trial: &SuiteOptions,
-    desk: &GatewayRequestHandler,
-    peer: &GatewayClient,
+    options: &SuiteOptions,
+    handler: &GatewayRequestHandler,
+    client: &GatewayClient,
     mut tell: impl FnMut(&CheckReport),
 ) {
     let now = clock::now();
     let first = u32::try_from(now.0 / 1_000_000).unwrap_or(u32::MAX / 2);
-    let suite = Suite { options: trial, handler: desk, client: peer, first_number: first, connected_at: now };
-    for (check, name, sentence, whom) in CHECKS {
-        let is_for_it = match whom {
+    let suite = Suite { options, handler, client, first_number: first, connected_at: now };
+    for (check, name, requirement, scope) in CHECKS {
+        let is_for_it = match scope {
             CheckScope::Both => true,
-            CheckScope::PushOnly => peer.is_push(),
-            CheckScope::PullOnly => !peer.is_push(),
+            CheckScope::PushOnly => client.is_push(),
+            CheckScope::PullOnly => !client.is_push(),
         };
         if is_for_it {
             let outcome = suite.run_check(check).await;
-            let (passed, seen) = (outcome.is_ok(), outcome.err().unwrap_or_default());
-            tell(&CheckReport { check: name, requirement: sentence, passed, observed: seen });
+            let (passed, observed) = (outcome.is_ok(), outcome.err().unwrap_or_default());
+            tell(&CheckReport { check: name, requirement, passed, observed });
         }
     }
     suite.close_sessions().await;
@@ -93,18 +93,18 @@ impl Suite<'_> {
     }
 
     async fn check_fetches(&self) -> CheckResult {
-        let fetched = self.handler.wait_until(self.options.patience, |seen| seen.has_fetched.then_some(())).await;
+        let fetched = self.handler.wait_until(self.options.patience, |state| state.has_fetched.then_some(())).await;
         fetched.ok_or_else(|| "it did not ask in time".to_owned())
     }
 
     async fn check_signature_rejected(&self, signed: SignatureVariant) -> CheckResult {
-        let told = self.client.send(&self.build_connect(2, self.first_number), signed).await?;
-        if told.status == 401 { Ok(()) } else { Err(format!("it was answered {}", told.status)) }
+        let reply = self.client.send(&self.build_connect(2, self.first_number), signed).await?;
+        if reply.status == 401 { Ok(()) } else { Err(format!("it was answered {}", reply.status)) }
     }
 
     async fn check_malformed(&self) -> CheckResult {
-        let told = self.client.send_signed(&json!({"id": format!("nothing-{}", self.first_number)})).await?;
-        expect_error(&told, |status| status == 400)
+        let reply = self.client.send_signed(&json!({"id": format!("nothing-{}", self.first_number)})).await?;
+        expect_error(&reply, |status| status == 400)
     }
 
     async fn check_unknown_type(&self) -> CheckResult {
@@ -121,23 +121,23 @@ impl Suite<'_> {
     }
 
     async fn check_connect(&self) -> CheckResult {
-        let told = self
+        let reply = self
             .client
             .send(&self.build_connect(0, self.first_number), SignatureVariant::At(self.connected_at))
             .await?;
-        expect_accepted(&told)?;
+        expect_accepted(&reply)?;
         self.wait_for_report("connected", 0, &[("session", json!(self.first_number))]).await
     }
 
     async fn check_replayed(&self) -> CheckResult {
-        let told = self
+        let reply = self
             .client
             .send(&self.build_connect(0, self.first_number), SignatureVariant::At(self.connected_at))
             .await?;
-        if told.status == 401 { Ok(()) } else { Err(format!("it was answered {}", told.status)) }
+        if reply.status == 401 { Ok(()) } else { Err(format!("it was answered {}", reply.status)) }
     }
 
-    /// Signed a second later: timestamps have whole ones, and within the same it would be the very same request.
+    /// Signed one second later: timestamps have whole seconds, so within the same second the request would be identical.
     async fn check_repeated(&self) -> CheckResult {
         let signed = SignatureVariant::At(self.connected_at.plus(Duration::from_secs(1)));
         expect_accepted(&self.client.resend(&self.build_connect(0, self.first_number), signed).await?)
@@ -153,7 +153,7 @@ impl Suite<'_> {
         if is_right { Ok(()) } else { Err(format!("it has {session}")) }
     }
 
-    /// With a second account online beside the first.
+    /// Brings a second account online first.
     async fn check_paged(&self) -> CheckResult {
         expect_accepted(&self.client.send_signed(&self.build_connect(1, self.first_number)).await?)?;
         self.wait_for_report("connected", 1, &[("session", json!(self.first_number))]).await?;
@@ -167,12 +167,13 @@ impl Suite<'_> {
         if has_both { Ok(()) } else { Err(format!("{first} and {second} are online, and the pages have {accounts:?}")) }
     }
 
-    /// The third account is the one of all commands that were refused.
+    /// All refused commands were for the third account.
     async fn check_nothing_done(&self) -> CheckResult {
         let account = json!(self.account(2));
         let is_listed = self.list_sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
-        let reported =
-            self.handler.with_state(|seen| seen.reports.iter().find(|it| it.get("account") == Some(&account)).cloned());
+        let reported = self
+            .handler
+            .with_state(|state| state.reports.iter().find(|it| it.get("account") == Some(&account)).cloned());
         match reported {
             _ if is_listed => Err("a session is open that was refused".to_owned()),
             Some(report) => Err(format!("it reported {report}")),
@@ -181,20 +182,20 @@ impl Suite<'_> {
     }
 
     async fn check_sent_again(&self) -> CheckResult {
-        let before = self.handler.with_state(|seen| {
-            seen.scripted_outcomes.extend([BatchOutcome::Unavailable, BatchOutcome::Lost]);
-            seen.batches.len()
+        let before = self.handler.with_state(|state| {
+            state.scripted_outcomes.extend([BatchOutcome::Unavailable, BatchOutcome::Lost]);
+            state.batches.len()
         });
         let session = json!(self.first_number);
         let command =
             self.build_command("disconnect", 0, &self.first_number.to_string(), &[("session", session.clone())]);
         expect_accepted(&self.client.send_signed(&command).await?)?;
         let patience = 3 * self.options.patience;
-        let taken = |seen: &HandlerState| {
-            seen.batches.get(before + 2).filter(|batch| batch.outcome == BatchOutcome::Accepted).map(|_| ())
+        let taken = |state: &HandlerState| {
+            state.batches.get(before + 2).filter(|batch| batch.outcome == BatchOutcome::Accepted).map(|_| ())
         };
         self.handler.wait_until(patience, taken).await.ok_or("they did not come again in time")?;
-        let batches: Vec<ReceivedBatch> = self.handler.with_state(|seen| seen.batches[before..before + 3].to_vec());
+        let batches: Vec<ReceivedBatch> = self.handler.with_state(|state| state.batches[before..before + 3].to_vec());
         let [one, two, three] = &batches[..] else { return Err("they did not come again".to_owned()) };
         if one.first_sequence != two.first_sequence || two.first_sequence != three.first_sequence {
             return Err(format!(
@@ -217,7 +218,7 @@ impl Suite<'_> {
         if is_listed { Err("it is reported disconnected, and listed".to_owned()) } else { Ok(()) }
     }
 
-    /// Reports come in order, and a later one is there.
+    /// Reports arrive in order, and a later one has arrived.
     fn check_once(&self) -> CheckResult {
         let (account, session) = (json!(self.account(0)), json!(self.first_number));
         let is_it = |report: &&Value| {
@@ -225,21 +226,21 @@ impl Suite<'_> {
                 && report.get("account") == Some(&account)
                 && report.get("session") == Some(&session)
         };
-        match self.handler.with_state(|seen| seen.reports.iter().filter(is_it).count()) {
+        match self.handler.with_state(|state| state.reports.iter().filter(is_it).count()) {
             1 => Ok(()),
             times => Err(format!("the session was reported connected {times} times")),
         }
     }
 
     async fn check_gap(&self) -> CheckResult {
-        let before = self.handler.with_state(|seen| {
-            seen.scripted_outcomes.push_back(BatchOutcome::Gap);
-            seen.batches.len()
+        let before = self.handler.with_state(|state| {
+            state.scripted_outcomes.push_back(BatchOutcome::Gap);
+            state.batches.len()
         });
         let session = self.first_number + 1;
         expect_accepted(&self.client.send_signed(&self.build_connect(0, session)).await?)?;
         self.wait_for_report("connected", 0, &[("session", json!(session))]).await?;
-        let batches: Vec<ReceivedBatch> = self.handler.with_state(|seen| seen.batches[before..].to_vec());
+        let batches: Vec<ReceivedBatch> = self.handler.with_state(|state| state.batches[before..].to_vec());
         let gap = batches.iter().position(|batch| batch.outcome == BatchOutcome::Gap).ok_or("nothing was reported")?;
         match batches.get(gap + 1) {
             Some(next) if next.first_sequence == batches[gap].first_sequence => Ok(()),
@@ -276,7 +277,7 @@ impl Suite<'_> {
 
     fn check_no_violation(&self, of: impl Fn(&ProtocolViolation) -> Option<&String>) -> CheckResult {
         let faults: Vec<String> =
-            self.handler.with_state(|seen| seen.violations.iter().filter_map(of).cloned().collect());
+            self.handler.with_state(|state| state.violations.iter().filter_map(of).cloned().collect());
         match faults.first() {
             None => Ok(()),
             Some(first) if faults.len() == 1 => Err(first.clone()),
@@ -284,18 +285,18 @@ impl Suite<'_> {
         }
     }
 
-    /// Closes what the checks have opened.
+    /// Closes the sessions that the checks opened.
     async fn close_sessions(&self) {
         for (which, session) in [(0, self.first_number + 1), (1, self.first_number)] {
             let command = self.build_command("disconnect", which, &session.to_string(), &[("session", json!(session))]);
-            // A gateway that does not take it was told of before.
-            let _told = self.client.send_signed(&command).await;
+            // An earlier check has reported a gateway that refuses this.
+            let _reply = self.client.send_signed(&command).await;
         }
     }
 
-    // === What they are made of ===
+    // === Helpers ===
 
-    /// The account under test, and those after it.
+    /// The account under test for 0, or one of the numbers after it.
     fn account(&self, which: u64) -> String {
         (self.options.account + which).to_string()
     }
@@ -317,14 +318,14 @@ impl Suite<'_> {
     fn build_command(&self, kind: &str, which: u64, of: &str, fields: &[(&str, Value)]) -> Value {
         let account = self.account(which);
         let id = format!("{kind}-{account}-{of}");
-        // Always the same, so that a command can come again as it was.
+        // Always the same, so that a command can be repeated unchanged.
         let deadline = write_time(self.connected_at.plus(Duration::from_secs(3_600)));
         let mut command = json!({"id": id, "type": kind, "account": account, "deadline": deadline});
         fields.iter().for_each(|(name, value)| command[*name] = value.clone());
         command
     }
 
-    /// All sessions, so many a page.
+    /// Lists all sessions with `limit` per page.
     async fn list_sessions(&self, limit: u32) -> Result<Vec<Value>, String> {
         let (mut sessions, mut after) = (Vec::new(), Value::Null);
         for page in 0..CHECK_PAGES {
@@ -350,7 +351,7 @@ impl Suite<'_> {
         Err(format!("the list does not end within {CHECK_PAGES} pages"))
     }
 
-    /// Waits for a report of this type about an account, with these fields.
+    /// Waits for a report of this type about this account with these fields.
     async fn wait_for_report(&self, kind: &str, which: u64, fields: &[(&str, Value)]) -> CheckResult {
         let account = json!(self.account(which));
         let of_it = |report: &&Value| report.get("account") == Some(&account);
@@ -358,29 +359,29 @@ impl Suite<'_> {
             report.get("type") == Some(&json!(kind))
                 && fields.iter().all(|(name, value)| report.get(*name) == Some(value))
         };
-        let found = |seen: &HandlerState| seen.reports.iter().filter(of_it).any(is_it).then_some(());
+        let found = |state: &HandlerState| state.reports.iter().filter(of_it).any(is_it).then_some(());
         if self.handler.wait_until(self.options.patience, found).await.is_some() {
             return Ok(());
         }
-        Err(match self.handler.with_state(|seen| seen.reports.iter().rev().find(of_it).cloned()) {
+        Err(match self.handler.with_state(|state| state.reports.iter().rev().find(of_it).cloned()) {
             Some(last) => format!("{kind} was not reported in time; the last report of the account is {last}"),
             None => format!("{kind} was not reported in time, nor anything else of the account"),
         })
     }
 }
 
-fn expect_accepted(told: &GatewayReply) -> CheckResult {
-    match (told.status, told.error_message()) {
+fn expect_accepted(reply: &GatewayReply) -> CheckResult {
+    match (reply.status, reply.error_message()) {
         (202, _) => Ok(()),
-        (status, Some(sentence)) => Err(format!("it was answered {status}: {sentence}")),
+        (status, Some(message)) => Err(format!("it was answered {status}: {message}")),
         (status, None) => Err(format!("it was answered {status}")),
     }
 }
 
-fn expect_error(told: &GatewayReply, is_right: impl Fn(u16) -> bool) -> CheckResult {
-    match (is_right(told.status), told.error_message()) {
+fn expect_error(reply: &GatewayReply, is_right: impl Fn(u16) -> bool) -> CheckResult {
+    match (is_right(reply.status), reply.error_message()) {
         (true, Some(_)) => Ok(()),
-        (true, None) => Err(format!("it was answered {} without a sentence in \"error\"", told.status)),
-        (false, _) => Err(format!("it was answered {}", told.status)),
+        (true, None) => Err(format!("it was answered {} without a sentence in \"error\"", reply.status)),
+        (false, _) => Err(format!("it was answered {}", reply.status)),
     }
 }

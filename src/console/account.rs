@@ -1,4 +1,4 @@
-//! `/accounts/{n}`: one account as it is, as it was at any version or time, and what was different between two.
+//! `/accounts/{n}`: one account now, at an earlier version or time, and the difference between two versions.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -39,25 +39,25 @@ struct FieldChangeJson {
     to: Value,
 }
 
-pub(super) async fn page(visit: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
-    let now: AccountStateJson = visit.get_json(&format!("accounts/{account}")).await?;
-    let here = format!("/accounts/{account}");
+    let now: AccountStateJson = request.get_json(&format!("accounts/{account}")).await?;
+    let page_url = format!("/accounts/{account}");
     let title = format!("Account {account}");
     let content = html! { h1 { "Account " span.number { (now.whats_app) } } (current_state(&now)) };
-    if visit.query_value("part") == Some("now") {
+    if request.query_value("part") == Some("now") {
         return Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }));
     }
     let content = html! {
         (content)
         form.order method="post" action="/accounts" {
             input type="hidden" name="account" value=(now.whats_app);
-            (account_orders::order_fields(visit, "this account"))
+            (account_orders::order_fields(request, "this account"))
         }
-        (past_state_section(visit, &now).await)
-        (diff_section(visit, &now).await)
-        (history::history_section(visit, &now.whats_app, now.version).await?)
-        (deliveries::account_deliveries_section(visit, &now.whats_app).await)
+        (past_state_section(request, &now).await)
+        (diff_section(request, &now).await)
+        (history::history_section(request, &now.whats_app, now.version).await?)
+        (deliveries::account_deliveries_section(request, &now.whats_app).await)
         section aria-labelledby="proof" {
             h2 #proof { "Proof" }
             p {
@@ -65,10 +65,10 @@ pub(super) async fn page(visit: &ConsolePageRequest, number: &str) -> Result<Pag
                 "and " code { "muster verify --bundle" } "."
             }
             p {
-                a.button href=(format!("{here}/verify")) hx-get=(format!("{here}/verify")) hx-select="#steps" hx-target="#steps"
+                a.button href=(format!("{page_url}/verify")) hx-get=(format!("{page_url}/verify")) hx-select="#steps" hx-target="#steps"
                     hx-swap="outerHTML" { "Verify" }
                 " "
-                a.button href=(format!("{here}/bundle")) { "Download the bundle" }
+                a.button href=(format!("{page_url}/bundle")) { "Download the bundle" }
             }
             div #steps aria-live="polite" {}
         }
@@ -76,7 +76,7 @@ pub(super) async fn page(visit: &ConsolePageRequest, number: &str) -> Result<Pag
     Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }))
 }
 
-/// How it is now, which keeps itself fresh.
+/// The current state, which the page refreshes.
 fn current_state(now: &AccountStateJson) -> Markup {
     html! {
         div #now hx-get=(format!("/accounts/{}?part=now", now.whats_app)) hx-select="#now" hx-swap="outerHTML"
@@ -90,18 +90,18 @@ fn current_state(now: &AccountStateJson) -> Markup {
     }
 }
 
-/// The account as it was: at a version, or at a time.
-async fn past_state_section(visit: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
-    let at = visit.query_value("at");
-    let version = visit.query_value("version").filter(|_| at.is_none());
-    let here = format!("/accounts/{}", now.whats_app);
+/// The account at an earlier version or time.
+async fn past_state_section(request: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
+    let at = request.query_value("at");
+    let version = request.query_value("version").filter(|_| at.is_none());
+    let page_url = format!("/accounts/{}", now.whats_app);
     let path = with_query(&format!("accounts/{}", now.whats_app), &[("at", at), ("version", version)]);
-    let then: Result<AccountStateJson, PageError> = visit.get_json(&path).await;
+    let then: Result<AccountStateJson, PageError> = request.get_json(&path).await;
     let shown = then.as_ref().map_or(now.version, |then| then.version);
     html! {
         section #past aria-labelledby="then" {
             h2 #then { "As it was" }
-            form.slider method="get" action=(here) hx-get=(here) hx-trigger="input delay:80ms from:#version" hx-select="#then-state"
+            form.slider method="get" action=(page_url) hx-get=(page_url) hx-trigger="input delay:80ms from:#version" hx-select="#then-state"
                 hx-target="#then-state" hx-swap="outerHTML" {
                 label for="version" { "Version" }
                 input #version type="range" name="version" min="1" max=(now.version) value=(shown)
@@ -109,7 +109,7 @@ async fn past_state_section(visit: &ConsolePageRequest, now: &AccountStateJson) 
                 output #shown-version for="version" { (shown) }
                 button { "Show" }
             }
-            form.slider method="get" action=(here) {
+            form.slider method="get" action=(page_url) {
                 label for="at" { "or at the time" }
                 input #at name="at" value=[at] placeholder="2026-11-25T09:30:00Z" spellcheck="false";
                 button { "Show" }
@@ -118,12 +118,12 @@ async fn past_state_section(visit: &ConsolePageRequest, now: &AccountStateJson) 
                 @match &then {
                     Ok(then) => {
                         p {
-                            "Version " a href=(format!("{here}/events/{}", then.version)) { (then.version) }
+                            "Version " a href=(format!("{page_url}/events/{}", then.version)) { (then.version) }
                             ", which happened " (time_element(&then.updated)) " at position " (then.position) ":"
                         }
                         (state_fields(then))
                     }
-                    Err(trouble) => p.error role="alert" { (trouble.message) },
+                    Err(error) => p.error role="alert" { (error.message) },
                 }
             }
         }
@@ -155,22 +155,22 @@ fn state_fields(standing: &AccountStateJson) -> Markup {
         }
 }
 
-/// What was different between two versions.
-async fn diff_section(visit: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
-    let here = format!("/accounts/{}", now.whats_app);
-    let (from, to) = (visit.query_value("from"), visit.query_value("to"));
+/// The difference between two versions.
+async fn diff_section(request: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
+    let page_url = format!("/accounts/{}", now.whats_app);
+    let (from, to) = (request.query_value("from"), request.query_value("to"));
     let found: Option<Result<AccountDiffJson, PageError>> = match from.zip(to) {
         None => None,
         Some((from, to)) => {
             let path = format!("accounts/{}/diff", now.whats_app);
-            Some(visit.get_json(&with_query(&path, &[("from", Some(from)), ("to", Some(to))])).await)
+            Some(request.get_json(&with_query(&path, &[("from", Some(from)), ("to", Some(to))])).await)
         }
     };
     let last = now.version.to_string();
     html! {
         section #diff aria-labelledby="different" {
             h2 #different { "What is different between two versions" }
-            form.slider method="get" action={ (here) "#diff" } hx-get=(here) hx-select="#diff" hx-target="#diff"
+            form.slider method="get" action={ (page_url) "#diff" } hx-get=(page_url) hx-select="#diff" hx-target="#diff"
                 hx-swap="outerHTML" {
                 label for="from" { "from" }
                 input #from type="number" name="from" min="1" max=(last) value=(from.unwrap_or("1")) required;
@@ -180,7 +180,7 @@ async fn diff_section(visit: &ConsolePageRequest, now: &AccountStateJson) -> Mar
             }
             @match found {
                 None => {}
-                Some(Err(trouble)) => p.error role="alert" { (trouble.message) },
+                Some(Err(error)) => p.error role="alert" { (error.message) },
                 Some(Ok(AccountDiffJson { changes })) if changes.is_empty() => (empty_note("Nothing is.")),
                 Some(Ok(AccountDiffJson { changes })) => {
                     table {
@@ -201,7 +201,7 @@ async fn diff_section(visit: &ConsolePageRequest, now: &AccountStateJson) -> Mar
     }
 }
 
-/// A value of a field of an account, as people read it.
+/// The value of an account's field as HTML.
 fn field_value(field: &str, value: &Value) -> Markup {
     let code = value.as_u64().and_then(|code| u8::try_from(code).ok());
     match (field, code) {

@@ -1,4 +1,4 @@
-//! What a page asks to be done with accounts, with its reason, and what came of it.
+//! Operator orders to accounts, with a reason, and their results.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -25,34 +25,34 @@ struct AccountOrderItemJson {
     refused: Option<String>,
 }
 
-/// What a form has to say with the accounts that it names, which are called so.
-pub(super) fn order_fields(visit: &ConsolePageRequest, accounts: &str) -> Markup {
-    let why = visit.permission_error(Permission::Operate);
+/// The form fields of an order. `accounts` names the accounts that it affects.
+pub(super) fn order_fields(request: &ConsolePageRequest, accounts: &str) -> Markup {
+    let why = request.permission_error(Permission::Operate);
     html! {
         fieldset.order {
             legend { "With " (accounts) }
             label for="reason" { "Reason" }
             input #reason name="reason" maxlength=(OPERATOR_REASON_BYTES) required disabled[why.is_some()] autocomplete="off"
                 placeholder="it stands in the history";
-            (action_button(visit, Permission::Operate, "Bring online", Some(("order", "online"))))
-            (action_button(visit, Permission::Operate, "Recycle", Some(("order", "recycle"))))
-            (permission_note(visit, Permission::Operate))
+            (action_button(request, Permission::Operate, "Bring online", Some(("order", "online"))))
+            (action_button(request, Permission::Operate, "Recycle", Some(("order", "recycle"))))
+            (permission_note(request, Permission::Operate))
         }
     }
 }
 
-/// Does it, and shows what came of it.
-pub(super) async fn submit_order(visit: &ConsolePageRequest) -> Result<Markup, PageError> {
-    let accounts = visit.form_values("account");
-    let order = match visit.form_value("order") {
+/// Sends the order to the API and renders the result.
+pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup, PageError> {
+    let accounts = request.form_values("account");
+    let order = match request.form_value("order") {
         Some(order @ ("online" | "recycle")) => order,
         Some(_) | None => return Err(PageError::bad_request("Say what is to be done: online or recycle.")),
     };
     if accounts.is_empty() {
         return Err(PageError::bad_request("No account is selected; go back and select some."));
     }
-    let body = json!({"accounts": accounts, "reason": visit.form_value("reason").unwrap_or_default()});
-    let ordered = visit.send_json("POST", &format!("accounts/{order}"), &body).await?;
+    let body = json!({"accounts": accounts, "reason": request.form_value("reason").unwrap_or_default()});
+    let ordered = request.send_json("POST", &format!("accounts/{order}"), &body).await?;
     let ordered: AccountOrderJson = serde_json::from_value(ordered).map_err(|error| PageError::internal(&error))?;
     let what = if order == "online" { "to be online" } else { "to be recycled" };
     Ok(html! {
@@ -75,7 +75,7 @@ pub(super) async fn submit_order(visit: &ConsolePageRequest) -> Result<Markup, P
     })
 }
 
-/// What came of something that was asked for: what the API answered, field by field.
+/// The result page of an action: the API's response, field by field.
 pub(super) fn result_page(title: &str, at: &'static str, answer: &Value, back: &str) -> PageContent {
     let content = html! {
         h1 { (title) }

@@ -1,4 +1,4 @@
-//! `/accounts`: which accounts there are, found by state and number, ordered about, taken along as a file.
+//! `/accounts`: the account list, filtered by state and number; orders to accounts; export.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -25,7 +25,7 @@ struct AccountRowJson {
     version: u64,
 }
 
-/// What the list is looked through for. It stands in the URL.
+/// The filters of the list, from the URL.
 struct AccountListQuery<'v> {
     status: Option<&'v str>,
     online_status: Option<&'v str>,
@@ -36,25 +36,25 @@ struct AccountListQuery<'v> {
 const LIMITS: [&str; 4] = ["25", "50", "100", "500"];
 
 impl<'v> AccountListQuery<'v> {
-    fn from_request(visit: &'v ConsolePageRequest) -> AccountListQuery<'v> {
-        let limit = visit.query_value("limit").filter(|limit| LIMITS.contains(limit)).unwrap_or("50");
-        let prefix = visit.query_value("prefix").map(|prefix| prefix.trim().trim_start_matches('+'));
+    fn from_request(request: &'v ConsolePageRequest) -> AccountListQuery<'v> {
+        let limit = request.query_value("limit").filter(|limit| LIMITS.contains(limit)).unwrap_or("50");
+        let prefix = request.query_value("prefix").map(|prefix| prefix.trim().trim_start_matches('+'));
         AccountListQuery {
-            status: visit.query_value("status"),
-            online_status: visit.query_value("onlineStatus"),
+            status: request.query_value("status"),
+            online_status: request.query_value("onlineStatus"),
             prefix,
             limit,
         }
     }
 
-    /// The list from a place on, here or as the API has it.
+    /// The URL of the list from a cursor on, on this console or in the API.
     fn url(&self, path: &str, cursor: Option<&str>) -> String {
         let AccountListQuery { status, online_status, prefix, limit } = *self;
         let what = [("status", status), ("onlineStatus", online_status), ("prefix", prefix)];
         with_query(path, &[what[0], what[1], what[2], ("limit", Some(limit)), ("cursor", cursor)])
     }
 
-    /// All of the list, as a file of this form.
+    /// The URL of the whole list as a file in this format.
     fn export_url(&self, form: &str) -> String {
         let AccountListQuery { status, online_status, prefix, .. } = *self;
         let what = [("status", status), ("onlineStatus", online_status), ("prefix", prefix)];
@@ -62,13 +62,13 @@ impl<'v> AccountListQuery<'v> {
     }
 }
 
-pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let filter = AccountListQuery::from_request(visit);
-    if let Some(path) = visit.bound_accounts_path().filter(|_| filter.prefix.is_none()) {
+pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let filter = AccountListQuery::from_request(request);
+    if let Some(path) = request.bound_accounts_path().filter(|_| filter.prefix.is_none()) {
         return Ok(PageResponse::Redirect(path));
     }
-    let cursor = visit.query_value("cursor");
-    let found: AccountPageJson = visit.get_json(&filter.url("accounts", cursor)).await?;
+    let cursor = request.query_value("cursor");
+    let found: AccountPageJson = request.get_json(&filter.url("accounts", cursor)).await?;
     let content = html! {
         h1 { "Accounts" }
         (filter_form(&filter))
@@ -76,7 +76,7 @@ pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, Pag
             (empty_note("No account is so."))
         } @else {
             form method="post" action="/accounts" {
-                (account_orders::order_fields(visit, "the selected accounts"))
+                (account_orders::order_fields(request, "the selected accounts"))
                 (account_table(&found.accounts))
             }
         }
@@ -153,7 +153,7 @@ fn account_table(rows: &[AccountRowJson]) -> Markup {
     }
 }
 
-/// The ways through the list; each has its place, there or not.
+/// Links to the pages of the list. A link that leads nowhere is disabled.
 fn pagination(filter: &AccountListQuery<'_>, cursor: Option<&str>, found: &AccountPageJson) -> Markup {
     let way = |name: &str, path: Option<String>| {
         html! { @match path { Some(path) => a href=(path) { (name) }, None => span aria-disabled="true" { (name) } } }
@@ -166,20 +166,20 @@ fn pagination(filter: &AccountListQuery<'_>, cursor: Option<&str>, found: &Accou
     }
 }
 
-/// Accounts of a list, or one, are brought online or recycled.
-pub(super) async fn submit_order(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let ordered = account_orders::submit_order(visit).await?;
+/// Brings selected accounts online or recycles them.
+pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let ordered = account_orders::submit_order(request).await?;
     Ok(PageResponse::Page(PageContent { title: "Ordered".to_owned(), nav_path: "/accounts", content: ordered }))
 }
 
-/// The list as a file.
-pub(super) async fn export(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let filter = AccountListQuery::from_request(visit);
-    let (accept, ending) = match visit.query_value("form") {
+/// Exports the list as a file.
+pub(super) async fn export(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let filter = AccountListQuery::from_request(request);
+    let (accept, ending) = match request.query_value("form") {
         Some("csv") => ("text/csv", "csv"),
         _ => ("application/x-ndjson", "jsonl"),
     };
     let what = [("status", filter.status), ("onlineStatus", filter.online_status), ("prefix", filter.prefix)];
-    let answer = visit.get_response(&with_query("accounts", &what), accept).await?;
+    let answer = request.get_response(&with_query("accounts", &what), accept).await?;
     download_response(answer, &format!("muster-accounts.{ending}")).map(PageResponse::Raw)
 }

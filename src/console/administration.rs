@@ -1,4 +1,4 @@
-//! `/keys`, `/settings` and `/acts`: who may do what, how the service is set, and what was done to it.
+//! `/keys`, `/settings` and `/acts`: API keys, settings in effect, and the audit log.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -53,22 +53,22 @@ struct AuditLogJson {
 }
 
 /// `/keys`
-pub(super) async fn keys_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let found: Result<ApiKeyListJson, PageError> = visit.get_json("keys").await;
+pub(super) async fn keys_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let found: Result<ApiKeyListJson, PageError> = request.get_json("keys").await;
     let content = html! {
         h1 { "API keys" }
         @match &found {
-            Err(trouble) => p.error role="alert" { (trouble.message) },
+            Err(error) => p.error role="alert" { (error.message) },
             Ok(ApiKeyListJson { keys }) if keys.is_empty() => (empty_note("There is none: everybody on this machine may do everything. The first one must be an admin's.")),
-            Ok(ApiKeyListJson { keys }) => (key_table(visit, keys)),
+            Ok(ApiKeyListJson { keys }) => (key_table(request, keys)),
         }
-        // Whoever may not see the keys gives none.
-        @if found.is_ok() { (create_key_form(visit)) } @else { (permission_note(visit, Permission::Administer)) }
+        // A requester who may not list keys may not create one.
+        @if found.is_ok() { (create_key_form(request)) } @else { (permission_note(request, Permission::Administer)) }
     };
     Ok(PageResponse::Page(PageContent { title: "API keys".to_owned(), nav_path: "/keys", content }))
 }
 
-fn key_table(visit: &ConsolePageRequest, keys: &[ApiKeyJson]) -> Markup {
+fn key_table(request: &ConsolePageRequest, keys: &[ApiKeyJson]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="API keys" {
             table {
@@ -92,7 +92,7 @@ fn key_table(visit: &ConsolePageRequest, keys: &[ApiKeyJson]) -> Markup {
                             td { @if key.state == "valid" {
                                 form method="post" action="/keys" {
                                     input type="hidden" name="key" value=(key.id);
-                                    (action_button(visit, Permission::Administer, "Revoke", Some(("do", "revoke"))))
+                                    (action_button(request, Permission::Administer, "Revoke", Some(("do", "revoke"))))
                                 }
                             } }
                         }
@@ -103,10 +103,10 @@ fn key_table(visit: &ConsolePageRequest, keys: &[ApiKeyJson]) -> Markup {
     }
 }
 
-fn create_key_form(visit: &ConsolePageRequest) -> Markup {
-    let is_off = visit.permission_error(Permission::Administer).is_some();
+fn create_key_form(request: &ConsolePageRequest) -> Markup {
+    let is_off = request.permission_error(Permission::Administer).is_some();
     // The first key must be an admin's.
-    let likely = if visit.signed_in_key().is_none() { Role::Admin } else { Role::Caller };
+    let likely = if request.signed_in_key().is_none() { Role::Admin } else { Role::Caller };
     html! {
         form method="post" action="/keys" {
             fieldset disabled[is_off] {
@@ -121,42 +121,42 @@ fn create_key_form(visit: &ConsolePageRequest) -> Markup {
                     input #accounts name="accounts" placeholder="8618 44; all if left empty" autocomplete="off";
                 }
                 div { label for="expires" { "Until" } input #expires name="expires" placeholder="2027-01-01" autocomplete="off"; }
-                (action_button(visit, Permission::Administer, "Create", Some(("do", "create"))))
+                (action_button(request, Permission::Administer, "Create", Some(("do", "create"))))
             }
         }
-        (permission_note(visit, Permission::Administer))
+        (permission_note(request, Permission::Administer))
     }
 }
 
-/// A key is given, or taken away.
-pub(super) async fn submit_key_form(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    match visit.form_value("do") {
-        Some("create") => create_key(visit).await,
+/// Creates or revokes a key.
+pub(super) async fn submit_key_form(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    match request.form_value("do") {
+        Some("create") => create_key(request).await,
         Some("revoke") => {
-            let key: u64 = visit
+            let key: u64 = request
                 .form_value("key")
                 .and_then(|key| key.parse().ok())
                 .ok_or_else(|| PageError::bad_request("Say which key."))?;
-            visit.send_json("DELETE", &format!("keys/{key}"), &Value::Null).await?;
+            request.send_json("DELETE", &format!("keys/{key}"), &Value::Null).await?;
             Ok(PageResponse::Redirect("/keys".to_owned()))
         }
         Some(_) | None => Err(PageError::bad_request("Say what is to be done: create or revoke.")),
     }
 }
 
-async fn create_key(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let sent = |name| visit.form_value(name).unwrap_or_default();
+async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let sent = |name| request.form_value(name).unwrap_or_default();
     let accounts: Vec<&str> = sent("accounts").split([' ', ',']).filter(|first| !first.is_empty()).collect();
     let body = json!({"name": sent("name"), "role": sent("role"), "accounts": accounts});
     let Value::Object(mut body) = body else { return Err(PageError::not_found()) };
     body.extend(
-        visit
+        request
             .form_value("expires")
             .map(|end| ("expires".to_owned(), Value::from(end)))
             .into_iter()
             .collect::<Map<_, _>>(),
     );
-    let made = visit.send_json("POST", "keys", &Value::Object(body)).await?;
+    let made = request.send_json("POST", "keys", &Value::Object(body)).await?;
     let key = made.get("key").and_then(Value::as_str).unwrap_or_default();
     let content = html! {
         h1 { "The key " (sent("name")) }
@@ -168,8 +168,8 @@ async fn create_key(visit: &ConsolePageRequest) -> Result<PageResponse, PageErro
 }
 
 /// `/settings`
-pub(super) async fn settings_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let SettingsJson { settings } = visit.get_json("settings").await?;
+pub(super) async fn settings_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let SettingsJson { settings } = request.get_json("settings").await?;
     let content = html! {
         h1 { "Settings" }
         p { "What the service works with, and where each value comes from. They are read at the start." }
@@ -192,9 +192,10 @@ pub(super) async fn settings_page(visit: &ConsolePageRequest) -> Result<PageResp
 }
 
 /// `/acts`
-pub(super) async fn audit_log_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let cursor = visit.query_value("cursor");
-    let found: AuditLogJson = visit.get_json(&with_query("acts", &[("limit", Some("50")), ("cursor", cursor)])).await?;
+pub(super) async fn audit_log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let cursor = request.query_value("cursor");
+    let found: AuditLogJson =
+        request.get_json(&with_query("acts", &[("limit", Some("50")), ("cursor", cursor)])).await?;
     let acts = parse_events(&found.acts)?;
     let content = html! {
         h1 { "Administrative acts" }

@@ -1,4 +1,5 @@
-//! Styles and scripts, kept in the program. Their paths have a part of their hash, so that browsers may keep them for ever.
+//! Style sheet and scripts, embedded in the binary. A path contains part of the file's hash: browsers may cache it for
+//! ever.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -9,7 +10,7 @@ use warp::reply::Response;
 
 use super::layout::set_security_headers;
 
-/// A file: its name, its type, what is in it.
+/// An embedded file: name, media type, content.
 struct Asset {
     name: &'static str,
     kind: &'static str,
@@ -22,17 +23,17 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 static ASSETS: [Asset; 4] = [
     Asset { name: "console.css", kind: CSS, bytes: include_bytes!("assets/console.css") },
     Asset { name: "console.js", kind: SCRIPT, bytes: include_bytes!("assets/console.js") },
-    // htmx 2.0.11, as its package has it: licence 0BSD.
+    // htmx 2.0.11, unchanged from its package; licence 0BSD.
     Asset { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx-2.0.11.min.js") },
     Asset { name: "icon.svg", kind: "image/svg+xml", bytes: include_bytes!("assets/icon.svg") },
 ];
 
-/// Where each file is.
+/// The path of each file.
 static ASSET_PATHS: LazyLock<[String; 4]> = LazyLock::new(|| {
     ASSETS.each_ref().map(|file| {
         let hash = Sha256::digest(file.bytes);
         let mut path = "/assets/".to_owned();
-        // Writing to a text does not fail.
+        // Writing to a `String` cannot fail.
         for byte in hash.iter().take(8) {
             let _ = write!(path, "{byte:02x}");
         }
@@ -40,12 +41,12 @@ static ASSET_PATHS: LazyLock<[String; 4]> = LazyLock::new(|| {
     })
 });
 
-/// The path of a file. One that is not there is looked for by a browser in vain, and by a test.
+/// The path of a file; a path that answers 404 for an unknown name. A test covers every name.
 pub(super) fn asset_path(name: &str) -> &'static str {
     ASSET_PATHS.iter().zip(&ASSETS).find(|(_, file)| file.name == name).map_or("/assets/none", |(path, _)| path)
 }
 
-/// Answers `/assets/{name}`.
+/// Handles `GET /assets/{name}`.
 pub(super) fn handle(name: &str, headers: &HeaderMap) -> Response {
     let found = ASSET_PATHS.iter().zip(&ASSETS).find(|(path, _)| path.strip_prefix("/assets/") == Some(name));
     let Some((path, file)) = found else {
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_has_its_path_and_htmx_is_what_its_makers_publish() {
+    fn every_file_has_its_path_and_htmx_is_unchanged() {
         for file in &ASSETS {
             let path = asset_path(file.name);
             assert!(path.ends_with(file.name), "{path}");

@@ -1,4 +1,4 @@
-//! Charts of what happens a second. Pure.
+//! Charts of events and webhooks per second. Pure.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use maud::{Markup, html};
 
 use crate::limits::CHART_POINTS;
 
-/// Units of a drawing to a point, and from its bottom to its top.
+/// Drawing units between two points, and from bottom to top.
 const POINT_WIDTH: usize = 4;
 const HEIGHT: u64 = 60;
 
-/// One figure over the last seconds: what it is, how much it is now, and how it went.
+/// A chart of one figure over the last seconds: its name, current value and course.
 pub(super) fn chart(name: &str, points: &[u64]) -> Markup {
     let (now, most) = (points.last().copied().unwrap_or(0), points.iter().copied().max().unwrap_or(0));
     let words = format!("{name}: {now} now, at most {most} in the last {CHART_POINTS} s");
@@ -28,7 +28,7 @@ pub(super) fn chart(name: &str, points: &[u64]) -> Markup {
     }
 }
 
-/// The points from left to right, the latest at the right edge; an area goes down to the bottom on both sides.
+/// The points from left to right, the latest at the right edge. An area is closed along the bottom.
 fn svg_path(points: &[u64], most: u64, is_area: bool) -> String {
     let mut path = String::new();
     if points.is_empty() {
@@ -37,7 +37,7 @@ fn svg_path(points: &[u64], most: u64, is_area: bool) -> String {
     let from = (CHART_POINTS.saturating_sub(points.len())) * POINT_WIDTH;
     let top = most.max(1);
     let mut draw = |command: char, x: usize, y: u64| {
-        // Writing to a text does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(path, "{command}{x} {y}");
     };
     if is_area {

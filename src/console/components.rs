@@ -1,4 +1,4 @@
-//! What pages are put together from.
+//! HTML components that pages share.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -10,13 +10,14 @@ use super::page_request::{ConsolePageRequest, PageError};
 use crate::audit::event_name_from_type;
 use crate::domain::{AccountNumber, OnlineStatus, Permission, Status};
 
-/// A time in UTC, as the API has it: `2026-11-28T01:39:26.061937Z`. A page shows it to the millisecond, and whole on hover.
+/// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows milliseconds, and the full time on
+/// hover.
 pub(super) fn time_element(text: &str) -> Markup {
     let shown = text.split_once('T').and_then(|(day, clock)| Some(format!("{day} {}", clock.get(..12)?)));
     html! { time datetime=(text) title=(text) { (shown.as_deref().unwrap_or(text)) } }
 }
 
-/// Whether an account is banned.
+/// The badge of an account's status.
 pub(super) fn status_badge(code: u8) -> Markup {
     match Status::from_code(code) {
         Some(status @ Status::Normal) => html! { span.badge.calm { (status.name()) } },
@@ -25,7 +26,7 @@ pub(super) fn status_badge(code: u8) -> Markup {
     }
 }
 
-/// Whether an account is online.
+/// The badge of an account's online status.
 pub(super) fn online_status_badge(code: u8) -> Markup {
     let Some(presence) = OnlineStatus::from_code(code) else { return html! { span.badge { "online status " (code) } } };
     let class = match presence {
@@ -41,17 +42,17 @@ pub(super) fn account_link(number: &str) -> Markup {
     html! { a.number href=(format!("/accounts/{number}")) { (number) } }
 }
 
-/// An account number in a path, if it is one.
+/// Parses an account number of a path.
 pub(super) fn parse_account_number(text: &str) -> Option<AccountNumber> {
     text.parse().ok()
 }
 
-/// A type of event as people read it: `came online` for `muster.account.came_online.v1`.
+/// An event type as a label: `came online` for `muster.account.came_online.v1`.
 pub(super) fn event_label(name: &str) -> String {
     event_name_from_type(name).replace('_', " ")
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 pub(super) fn format_count(number: u64) -> String {
     let digits = number.to_string();
     let mut parts: Vec<&str> = Vec::new();
@@ -66,7 +67,7 @@ pub(super) fn format_count(number: u64) -> String {
     parts.join("\u{202f}")
 }
 
-/// Bytes in a unit that people read.
+/// A number of bytes in a readable unit.
 pub(super) fn format_bytes(number: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut scaled, mut unit) = (number as f64, 0);
@@ -77,26 +78,26 @@ pub(super) fn format_bytes(number: u64) -> String {
     if unit == 0 { format!("{number} B") } else { format!("{scaled:.1} {}", units[unit]) }
 }
 
-/// A button that asks for something to be done. For a reader who may not do it, it is not active, and says why.
+/// A button that submits an action. It is disabled, and says why, if the requester may not do it.
 pub(super) fn action_button(
-    visit: &ConsolePageRequest,
+    request: &ConsolePageRequest,
     need: Permission,
     name: &str,
     value: Option<(&str, &str)>,
 ) -> Markup {
-    let why = visit.permission_error(need);
+    let why = request.permission_error(need);
     html! {
         button name=[value.map(|(field, _)| field)] value=[value.map(|(_, value)| value)] disabled[why.is_some()]
             title=[why.as_deref()] { (name) }
     }
 }
 
-/// Why some of the buttons of a page are not active, if they are not.
-pub(super) fn permission_note(visit: &ConsolePageRequest, need: Permission) -> Markup {
-    html! { @if let Some(why) = visit.permission_error(need) { p.note.why { (why) } } }
+/// Why some buttons of a page are disabled; empty if the requester may do everything.
+pub(super) fn permission_note(request: &ConsolePageRequest, need: Permission) -> Markup {
+    html! { @if let Some(why) = request.permission_error(need) { p.note.why { (why) } } }
 }
 
-/// A value of the API, as people read it.
+/// A JSON value of the API as text.
 pub(super) fn value_text(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "(empty)".to_owned(),
@@ -106,12 +107,12 @@ pub(super) fn value_text(value: &Value) -> String {
     }
 }
 
-/// What stands where a list has nothing.
+/// Shown in place of an empty list.
 pub(super) fn empty_note(words: &str) -> Markup {
     html! { p.nothing { (words) } }
 }
 
-/// An answer of the API as it comes: a file of this name, to be kept.
+/// Turns a streamed response of the API into a download with this file name.
 pub(super) fn download_response(mut answer: Response, name: &str) -> Result<Response, PageError> {
     let status = answer.status();
     if !status.is_success() {

@@ -1,4 +1,4 @@
-//! What webhooks delivered: lists of deliveries, and each with every attempt.
+//! Webhook deliveries: lists, and each delivery with every attempt.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ struct DeliveryPageJson {
     next: Option<String>,
 }
 
-/// A delivery, with every attempt.
+/// A delivery with every attempt.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeliveryJson {
@@ -48,27 +48,27 @@ struct AttemptJson {
     next: Option<String>,
 }
 
-/// How many deliveries one page shows.
+/// Deliveries on one page.
 pub(super) const DELIVERIES_PER_PAGE: &str = "25";
 
-/// The section with them on the page of a webhook.
-pub(super) async fn deliveries_section(visit: &ConsolePageRequest, name: &str) -> Markup {
-    let here = format!("/webhooks/{name}");
-    let asked = ["account", "state", "since", "until"].map(|name| (name, visit.query_value(name)));
+/// The section of deliveries on the page of a channel.
+pub(super) async fn deliveries_section(request: &ConsolePageRequest, name: &str) -> Markup {
+    let page_url = format!("/webhooks/{name}");
+    let filters = ["account", "state", "since", "until"].map(|name| (name, request.query_value(name)));
     let at = |path: &str, cursor: Option<&str>| {
         with_query(
             path,
-            &[asked[0], asked[1], asked[2], asked[3], ("limit", Some(DELIVERIES_PER_PAGE)), ("cursor", cursor)],
+            &[filters[0], filters[1], filters[2], filters[3], ("limit", Some(DELIVERIES_PER_PAGE)), ("cursor", cursor)],
         )
     };
-    let cursor = visit.query_value("cursor");
+    let cursor = request.query_value("cursor");
     let found: Result<DeliveryPageJson, PageError> =
-        visit.get_json(&at(&format!("webhooks/{name}/deliveries"), cursor)).await;
-    let value = |name: &str| visit.query_value(name);
+        request.get_json(&at(&format!("webhooks/{name}/deliveries"), cursor)).await;
+    let value = |name: &str| request.query_value(name);
     html! {
         section aria-labelledby="deliveries" {
             h2 #deliveries { "Deliveries" }
-            form.filter method="get" action={ (here) "#deliveries" } {
+            form.filter method="get" action={ (page_url) "#deliveries" } {
                 div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[value("account")]; }
                 div { label for="state" { "State" } (state_select("state", value("state"))) }
                 div { label for="since" { "Since" } input #since name="since" value=[value("since")] placeholder="2026-11-25"; }
@@ -76,16 +76,16 @@ pub(super) async fn deliveries_section(visit: &ConsolePageRequest, name: &str) -
                 div { button { "Show" } }
             }
             @match &found {
-                Err(trouble) => p.error role="alert" { (trouble.message) },
+                Err(error) => p.error role="alert" { (error.message) },
                 Ok(found) => {
-                    @if found.deliveries.is_empty() { (empty_note("There are none here.")) } @else { (delivery_table(&here, &found.deliveries)) }
+                    @if found.deliveries.is_empty() { (empty_note("There are none here.")) } @else { (delivery_table(&page_url, &found.deliveries)) }
                     nav.ways aria-label="Parts of the deliveries" {
                         @match cursor {
-                            Some(_) => a href={ (at(&here, None)) "#deliveries" } { "Newest" },
+                            Some(_) => a href={ (at(&page_url, None)) "#deliveries" } { "Newest" },
                             None => span aria-disabled="true" { "Newest" },
                         }
                         @match &found.next {
-                            Some(next) => a href={ (at(&here, Some(next))) "#deliveries" } { "Older" },
+                            Some(next) => a href={ (at(&page_url, Some(next))) "#deliveries" } { "Older" },
                             None => span aria-disabled="true" { "Older" },
                         }
                     }
@@ -95,7 +95,7 @@ pub(super) async fn deliveries_section(visit: &ConsolePageRequest, name: &str) -
     }
 }
 
-fn delivery_table(here: &str, deliveries: &[DeliveryJson]) -> Markup {
+fn delivery_table(page_url: &str, deliveries: &[DeliveryJson]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Deliveries" {
             table {
@@ -107,7 +107,7 @@ fn delivery_table(here: &str, deliveries: &[DeliveryJson]) -> Markup {
                 tbody {
                     @for delivery in deliveries {
                         tr {
-                            td.number { a href=(format!("{here}/deliveries/{}", delivery.position)) { (delivery.position) } }
+                            td.number { a href=(format!("{page_url}/deliveries/{}", delivery.position)) { (delivery.position) } }
                             td { (account_link(&delivery.whats_app)) }
                             td.number { (delivery.version) }
                             td { (time_element(&delivery.time)) }
@@ -122,14 +122,14 @@ fn delivery_table(here: &str, deliveries: &[DeliveryJson]) -> Markup {
     }
 }
 
-/// The deliveries of one account, on its own page.
-pub(super) async fn account_deliveries_section(visit: &ConsolePageRequest, number: &str) -> Markup {
+/// The deliveries of one account, on the account's page.
+pub(super) async fn account_deliveries_section(request: &ConsolePageRequest, number: &str) -> Markup {
     let mut parts = Vec::new();
     for channel in Channel::ALL {
         let name = channel.short_name();
         let path = format!("webhooks/{name}/deliveries");
-        let asked = with_query(&path, &[("account", Some(number)), ("limit", Some("5"))]);
-        let found: Result<DeliveryPageJson, PageError> = visit.get_json(&asked).await;
+        let query = with_query(&path, &[("account", Some(number)), ("limit", Some("5"))]);
+        let found: Result<DeliveryPageJson, PageError> = request.get_json(&query).await;
         parts.push((name, channel.configuration_id(), found));
     }
     html! {
@@ -138,7 +138,7 @@ pub(super) async fn account_deliveries_section(visit: &ConsolePageRequest, numbe
             @for (name, id, found) in &parts {
                 h3 { a href=(format!("/webhooks/{name}?account={number}#deliveries")) { (id) } }
                 @match found {
-                    Err(trouble) => p.note { (trouble.message) },
+                    Err(error) => p.note { (error.message) },
                     Ok(found) if found.deliveries.is_empty() => (empty_note("None.")),
                     Ok(found) => (delivery_table(&format!("/webhooks/{name}"), &found.deliveries)),
                 }
@@ -147,7 +147,7 @@ pub(super) async fn account_deliveries_section(visit: &ConsolePageRequest, numbe
     }
 }
 
-/// A choice of the states that a delivery may have.
+/// A drop-down of the states of a delivery.
 pub(super) fn state_select(id: &str, chosen: Option<&str>) -> Markup {
     html! {
         select id=(id) name="state" {
@@ -176,15 +176,15 @@ fn attempt_outcome(attempt: &AttemptJson) -> Markup {
 }
 
 /// `/webhooks/{channel}/deliveries/{position}`
-pub(super) async fn page(visit: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
     let (name, position) = (parse_channel_name(name)?, parse_position(position)?);
     let path = format!("webhooks/{name}/deliveries/{position}");
-    let delivery: DeliveryJson = visit.get_json(&path).await?;
-    let here = format!("/{path}");
+    let delivery: DeliveryJson = request.get_json(&path).await?;
+    let page_url = format!("/{path}");
     let body = delivery.body.as_ref().map(Value::to_string);
     let content = html! {
         h1 { "Delivery " (position) " of " a href=(format!("/webhooks/{name}")) { (name) } }
-        div #live hx-get=(here) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
+        div #live hx-get=(page_url) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
             dl.facts {
                 div { dt { "State" } dd {
                     (state_badge(&delivery.state))
@@ -203,9 +203,9 @@ pub(super) async fn page(visit: &ConsolePageRequest, name: &str, position: &str)
             h2 { "Attempts" }
             @if delivery.attempts.is_empty() { (empty_note("None is remembered.")) } @else { (attempt_table(&delivery.attempts)) }
         }
-        form method="post" action=(here) {
-            p { (action_button(visit, Permission::Operate, "Send again", None)) }
-            (permission_note(visit, Permission::Operate))
+        form method="post" action=(page_url) {
+            p { (action_button(request, Permission::Operate, "Send again", None)) }
+            (permission_note(request, Permission::Operate))
         }
         h2 { "What is sent" }
         pre.lines tabindex="0" role="region" aria-label="The body" { (body.as_deref().unwrap_or("It is not kept any more.")) }
@@ -238,10 +238,14 @@ fn attempt_table(attempts: &[AttemptJson]) -> Markup {
     }
 }
 
-/// A delivery is sent again.
-pub(super) async fn resend(visit: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
+/// Redelivers one delivery.
+pub(super) async fn resend(
+    request: &ConsolePageRequest,
+    name: &str,
+    position: &str,
+) -> Result<PageResponse, PageError> {
     let path = format!("webhooks/{}/deliveries/{}", parse_channel_name(name)?, parse_position(position)?);
-    visit.send_json("POST", &format!("{path}/resend"), &Value::Null).await?;
+    request.send_json("POST", &format!("{path}/resend"), &Value::Null).await?;
     Ok(PageResponse::Redirect(format!("/{path}")))
 }
 

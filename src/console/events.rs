@@ -1,4 +1,4 @@
-//! `/events`: everything that happens, the newest first, and as it happens.
+//! `/events`: all events, newest first, and the live tail.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::layout::{PageContent, PageResponse, set_security_headers};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
 use crate::journal;
 
-/// `GET /projections`, as far as it says how long the journal is.
+/// `GET /projections`, for the head of the journal.
 #[derive(Deserialize)]
 struct ProjectionsHeadJson {
     head: HeadPositionJson,
@@ -21,35 +21,35 @@ struct HeadPositionJson {
     position: String,
 }
 
-/// How many events one page shows.
+/// Events on one page.
 const EVENTS_PER_PAGE: &str = "50";
 
-/// What the events are looked through for, as the API has it.
+/// Query parameters of the filter, as in the API.
 const FILTERS: [&str; 4] = ["type", "account", "since", "until"];
 
-pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let asked = FILTERS.map(|name| (name, visit.query_value(name)));
-    let (before, after) = (visit.query_value("before"), visit.query_value("after"));
-    let with = |path: &str, more: &[(&str, Option<&str>)]| with_query(path, &[&asked[..], more].concat());
+pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let filters = FILTERS.map(|name| (name, request.query_value(name)));
+    let (before, after) = (request.query_value("before"), request.query_value("after"));
+    let url = |path: &str, more: &[(&str, Option<&str>)]| with_query(path, &[&filters[..], more].concat());
     let order = if after.is_some() { "asc" } else { "desc" };
-    // The live tail goes on behind what the page shows, or, where that is nothing, behind what there was before it was made.
-    let head = visit
+    // The live tail continues after the newest event shown; on an empty page, after the head read before the query.
+    let head = request
         .get_json::<ProjectionsHeadJson>("projections")
         .await
         .map_or_else(|_| String::new(), |found| found.head.position);
     let more = [("order", Some(order)), ("before", before), ("after", after), ("limit", Some(EVENTS_PER_PAGE))];
-    let found: Result<EventPageJson, PageError> = visit.get_json(&with("events", &more)).await;
+    let found: Result<EventPageJson, PageError> = request.get_json(&url("events", &more)).await;
     let content = html! {
         h1 { "Events" }
-        (filter_form(visit))
+        (filter_form(request))
         @match &found {
-            Err(trouble) => p.error role="alert" { (trouble.message) },
+            Err(error) => p.error role="alert" { (error.message) },
             Ok(found) => {
                 @let events = parse_events(&found.events)?;
                 @let is_newest = before.is_none() && after.is_none();
                 @if is_newest {
                     @let newest = events.first().map_or(head.as_str(), |event| event.id.as_str());
-                    p.live-tail data-tail=(with("/events/live", &[("after", Some(newest))])) hidden {
+                    p.live-tail data-tail=(url("/events/live", &[("after", Some(newest))])) hidden {
                         button type="button" data-pause aria-pressed="false" { "Pause" }
                         " " span data-tail-state role="status" { "What happens appears here at once." }
                     }
@@ -57,13 +57,13 @@ pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, Pag
                 @if events.is_empty() { (empty_note("Nothing is so here.")) }
                 ol.feed data-tail-list[is_newest] { @for event in newest_first(&events, order) { (event_line(event)) } }
                 nav.ways aria-label="Parts of the events" {
-                    @let ways = [("Newest", with("/events", &[]), is_newest), ("Oldest", with("/events", &[("after", Some("0"))]), after == Some("0"))];
-                    @for (name, path, is_here) in ways {
-                        @if is_here { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }
+                    @let ways = [("Newest", url("/events", &[]), is_newest), ("Oldest", url("/events", &[("after", Some("0"))]), after == Some("0"))];
+                    @for (name, path, is_current) in ways {
+                        @if is_current { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }
                     }
                     @let on = if order == "desc" { ("Older", "before") } else { ("Newer", "after") };
                     @match found.next.as_deref() {
-                        Some(next) => a href=(with("/events", &[(on.1, Some(next))])) { (on.0) },
+                        Some(next) => a href=(url("/events", &[(on.1, Some(next))])) { (on.0) },
                         None => span aria-disabled="true" { (on.0) },
                     }
                 }
@@ -73,12 +73,12 @@ pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, Pag
     Ok(PageResponse::Page(PageContent { title: "Events".to_owned(), nav_path: "/events", content }))
 }
 
-/// The newest first, whichever way they were found.
+/// The events newest first, in whichever order they were queried.
 fn newest_first<'e>(events: &'e [EventJson], order: &str) -> Vec<&'e EventJson> {
     if order == "desc" { events.iter().collect() } else { events.iter().rev().collect() }
 }
 
-fn filter_form(visit: &ConsolePageRequest) -> Markup {
+fn filter_form(request: &ConsolePageRequest) -> Markup {
     html! {
         form.filter method="get" action="/events" {
             div {
@@ -86,19 +86,19 @@ fn filter_form(visit: &ConsolePageRequest) -> Markup {
                 select #type name="type" {
                     option value="" { "any" }
                     @for name in journal::event_type_names() {
-                        option value=(name) selected[visit.query_value("type") == Some(name)] { (event_label(name)) }
+                        option value=(name) selected[request.query_value("type") == Some(name)] { (event_label(name)) }
                     }
                 }
             }
-            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[visit.query_value("account")]; }
-            div { label for="since" { "Since" } input #since name="since" value=[visit.query_value("since")] placeholder="2026-11-25"; }
-            div { label for="until" { "Until" } input #until name="until" value=[visit.query_value("until")] placeholder="2026-11-26"; }
+            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[request.query_value("account")]; }
+            div { label for="since" { "Since" } input #since name="since" value=[request.query_value("since")] placeholder="2026-11-25"; }
+            div { label for="until" { "Until" } input #until name="until" value=[request.query_value("until")] placeholder="2026-11-26"; }
             div { button.primary { "Show" } }
         }
     }
 }
 
-/// One event, as a line of a list of all. The script of the live tail makes the same of an event that comes.
+/// One event as a list item. `console.js` renders events of the live tail the same way.
 pub(super) fn event_line(event: &EventJson) -> Markup {
     html! {
         li {
@@ -113,11 +113,11 @@ pub(super) fn event_line(event: &EventJson) -> Markup {
     }
 }
 
-/// `/events/live`: what happens from now on, for the script of the page.
-pub(super) async fn live_stream(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let asked = FILTERS.map(|name| (name, visit.query_value(name)));
-    let asked = [&asked[..], &[("after", visit.query_value("after"))]].concat();
-    let mut answer = visit.get_response(&with_query("events", &asked), "text/event-stream").await?;
+/// `/events/live`: the event stream for the page's script.
+pub(super) async fn live_stream(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let filters = FILTERS.map(|name| (name, request.query_value(name)));
+    let filters = [&filters[..], &[("after", request.query_value("after"))]].concat();
+    let mut answer = request.get_response(&with_query("events", &filters), "text/event-stream").await?;
     let is_stream = answer.headers().get("content-type") == Some(&HeaderValue::from_static("text/event-stream"));
     if is_stream {
         set_security_headers(&mut answer);

@@ -1,4 +1,4 @@
-//! `/gateways`: how each way to WhatsApp is, and an order to compare its sessions with what is shown.
+//! `/gateways`: the health and sessions of each gateway, and a button that starts a reconciliation.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -113,16 +113,16 @@ struct IgnoredReportJson {
 }
 
 /// `/gateways`
-pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let GatewayListJson { gateways } = visit.get_json("gateways").await?;
+pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let GatewayListJson { gateways } = request.get_json("gateways").await?;
     let compared = || gateways.iter().filter(|gateway| gateway.reconciliation.is_some());
     let content = html! {
         h1 { "Gateways" }
         div #live hx-get="/gateways" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
             @for gateway in &gateways { (gateway_section(gateway)) }
         }
-        @for gateway in compared() { (reconcile_form(visit, &gateway.name)) }
-        @if compared().next().is_some() { (permission_note(visit, Permission::Operate)) }
+        @for gateway in compared() { (reconcile_form(request, &gateway.name)) }
+        @if compared().next().is_some() { (permission_note(request, Permission::Operate)) }
         p.note {
             "The sessions of a gateway are compared with what is shown at the start, from time to time, and when it is back. "
             "While it is away, accounts stay as they were shown last."
@@ -131,8 +131,8 @@ pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, Pag
     Ok(PageResponse::Page(PageContent { title: "Gateways".to_owned(), nav_path: "/gateways", content }))
 }
 
-fn reconcile_form(visit: &ConsolePageRequest, name: &str) -> Markup {
-    let (id, why) = (format!("reason-{name}"), visit.permission_error(Permission::Operate));
+fn reconcile_form(request: &ConsolePageRequest, name: &str) -> Markup {
+    let (id, why) = (format!("reason-{name}"), request.permission_error(Permission::Operate));
     html! {
         form method="post" action="/gateways" {
             input type="hidden" name="gateway" value=(name);
@@ -141,7 +141,7 @@ fn reconcile_form(visit: &ConsolePageRequest, name: &str) -> Markup {
                 label for=(id) { "Reason" }
                 input id=(id) name="reason" maxlength=(OPERATOR_REASON_BYTES) required disabled[why.is_some()] autocomplete="off"
                     placeholder="it stands in the history";
-                (action_button(visit, Permission::Operate, "Compare", None))
+                (action_button(request, Permission::Operate, "Compare", None))
             }
         }
     }
@@ -239,12 +239,12 @@ fn reconciliation_summary(
     }
 }
 
-/// A comparison is ordered.
-pub(super) async fn submit_reconcile(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+/// Starts a reconciliation.
+pub(super) async fn submit_reconcile(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let name =
-        visit.form_value("gateway").filter(is_name).ok_or_else(|| PageError::bad_request("Say which gateway."))?;
-    let body = json!({"reason": visit.form_value("reason").unwrap_or_default()});
-    visit.send_json("POST", &format!("gateways/{name}/reconcile"), &body).await?;
+        request.form_value("gateway").filter(is_name).ok_or_else(|| PageError::bad_request("Say which gateway."))?;
+    let body = json!({"reason": request.form_value("reason").unwrap_or_default()});
+    request.send_json("POST", &format!("gateways/{name}/reconcile"), &body).await?;
     Ok(PageResponse::Redirect("/gateways".to_owned()))
 }

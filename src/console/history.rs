@@ -1,4 +1,4 @@
-//! An account's history: as a feed, as groups of what belongs together, as the lines that others read; and one event.
+//! An account's history as a feed, as groups of related events, or as CloudEvents; and the page of one event.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ pub(super) struct EventPageJson {
     pub(super) next: Option<String>,
 }
 
-/// An event, as others read it.
+/// An event as the API returns it.
 #[derive(Deserialize)]
 pub(super) struct EventJson {
     pub(super) id: String,
@@ -34,7 +34,7 @@ pub(super) struct EventJson {
     pub(super) data: Value,
 }
 
-/// `GET /accounts/{n}?version=`, as far as it is looked at here.
+/// The fields of `GET /accounts/{n}?version=` that this page shows.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AccountStatusJson {
@@ -42,7 +42,7 @@ struct AccountStatusJson {
     online_status: u8,
 }
 
-/// The ways in which a history is shown.
+/// The views of a history.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HistoryView {
     Feed,
@@ -61,53 +61,53 @@ impl HistoryView {
         }
     }
 
-    fn from_request(visit: &ConsolePageRequest) -> HistoryView {
-        let asked = visit.query_value("view");
-        HistoryView::ALL.into_iter().find(|view| Some(view.name()) == asked).unwrap_or(HistoryView::Feed)
+    fn from_request(request: &ConsolePageRequest) -> HistoryView {
+        let name = request.query_value("view");
+        HistoryView::ALL.into_iter().find(|view| Some(view.name()) == name).unwrap_or(HistoryView::Feed)
     }
 }
 
-/// How many events one page shows, and how many are drawn; as whole lines there are fewer, since each may be long.
+/// Events on one page, and in one drawing. The CloudEvents view has fewer, since each may be long.
 const EVENTS_PER_PAGE: &str = "100";
 const JSON_EVENTS_PER_PAGE: &str = "20";
-/// Letters of one detail in a line of a list.
+/// Characters of one detail in a list.
 const DETAIL_CHARS_MAX: usize = 200;
 
-/// The section with it on the page of an account that has so many versions.
+/// The history section on the page of an account with this number of versions.
 pub(super) async fn history_section(
-    visit: &ConsolePageRequest,
+    request: &ConsolePageRequest,
     number: &str,
     versions: u64,
 ) -> Result<Markup, PageError> {
-    let (view, cursor) = (HistoryView::from_request(visit), visit.query_value("cursor"));
-    let order = visit.query_value("order").filter(|order| *order == "asc").unwrap_or("desc");
+    let (view, cursor) = (HistoryView::from_request(request), request.query_value("cursor"));
+    let order = request.query_value("order").filter(|order| *order == "asc").unwrap_or("desc");
     let path = format!("accounts/{number}/events");
-    let asked = [
+    let parameters = [
         ("order", Some(order)),
         ("cursor", cursor),
         ("limit", Some(if view == HistoryView::Json { JSON_EVENTS_PER_PAGE } else { EVENTS_PER_PAGE })),
     ];
-    let found: EventPageJson = visit.get_json(&with_query(&path, &asked)).await?;
+    let found: EventPageJson = request.get_json(&with_query(&path, &parameters)).await?;
     let lines = &found.events;
     let events = parse_events(lines)?;
-    let here = |view: HistoryView, order: &str, cursor: Option<&str>| {
+    let page_url = |view: HistoryView, order: &str, cursor: Option<&str>| {
         let path = format!("/accounts/{number}");
         let view = (view != HistoryView::Feed).then(|| view.name());
         let order = (order != "desc").then_some(order);
         with_query(&path, &[("view", view), ("order", order), ("cursor", cursor)]) + "#history"
     };
     let ways = [
-        ("Newest", here(view, "desc", None), order == "desc" && cursor.is_none()),
-        ("Oldest", here(view, "asc", None), order == "asc" && cursor.is_none()),
+        ("Newest", page_url(view, "desc", None), order == "desc" && cursor.is_none()),
+        ("Oldest", page_url(view, "asc", None), order == "asc" && cursor.is_none()),
     ];
-    let drawing = timeline_section(visit, number, order, &events, versions).await;
+    let drawing = timeline_section(request, number, order, &events, versions).await;
     Ok(html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
             (drawing)
             nav.tabs aria-label="Views of the history" {
                 @for other in HistoryView::ALL {
-                    a href=(here(other, order, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
+                    a href=(page_url(other, order, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
                 }
             }
             @match view {
@@ -118,12 +118,12 @@ pub(super) async fn history_section(
                 },
             }
             nav.ways aria-label="Parts of the history" {
-                @for (name, path, is_here) in ways {
-                    @if is_here { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }
+                @for (name, path, is_current) in ways {
+                    @if is_current { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }
                 }
                 @let on = if order == "desc" { "Older" } else { "Newer" };
                 @match found.next.as_deref() {
-                    Some(next) => a href=(here(view, order, Some(next))) { (on) },
+                    Some(next) => a href=(page_url(view, order, Some(next))) { (on) },
                     None => span aria-disabled="true" { (on) },
                 }
                 span.note { (components::format_count(versions)) " events in all" }
@@ -132,14 +132,14 @@ pub(super) async fn history_section(
     })
 }
 
-/// The events in lines.
+/// Parses events of the API.
 pub(super) fn parse_events(lines: &[Box<RawValue>]) -> Result<Vec<EventJson>, PageError> {
     let read = lines.iter().map(|line| serde_json::from_str(line.get()));
     read.collect::<Result<_, _>>().map_err(|error| PageError::internal(&error))
 }
 
 async fn timeline_section(
-    visit: &ConsolePageRequest,
+    request: &ConsolePageRequest,
     number: &str,
     order: &str,
     events: &[EventJson],
@@ -157,7 +157,7 @@ async fn timeline_section(
     let Some((first, last)) = moments.first().zip(moments.last()) else { return html! {} };
     let before: Option<AccountStatusJson> = match first.version {
         0 | 1 => None,
-        first => visit.get_json(&format!("accounts/{number}?version={}", first - 1)).await.ok(),
+        first => request.get_json(&format!("accounts/{number}?version={}", first - 1)).await.ok(),
     };
     let before =
         before.and_then(|stood| Status::from_code(stood.status).zip(OnlineStatus::from_code(stood.online_status)));
@@ -179,7 +179,7 @@ fn event_feed(number: &str, events: &[EventJson]) -> Markup {
     }
 }
 
-/// What came with an event, in words, without what is nothing.
+/// The data of an event as labels and values, without empty values.
 pub(super) fn event_details(data: &Value) -> Markup {
     let fields = data.as_object().into_iter().flatten();
     let fields = fields.filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
@@ -190,23 +190,23 @@ pub(super) fn event_details(data: &Value) -> Markup {
     }
 }
 
-/// A text as far as a line has room for it; the event's own page has all of it.
+/// Cuts a text to the length that a list shows; the event's own page shows all of it.
 fn truncate(text: &str) -> String {
     let mut letters = text.chars();
-    let shown: String = letters.by_ref().take(DETAIL_CHARS_MAX).collect();
-    if letters.next().is_some() { shown + "…" } else { shown }
+    let cut: String = letters.by_ref().take(DETAIL_CHARS_MAX).collect();
+    if letters.next().is_some() { cut + "…" } else { cut }
 }
 
-/// What belongs together: a time online, a registration, a ban.
+/// Related events: a time online, a registration, a ban.
 #[derive(Debug, PartialEq, Eq)]
 struct EventGroup {
     title: &'static str,
-    /// Which events, by their places.
+    /// The range of events, by index.
     from: usize,
     to: usize,
 }
 
-/// Which group an event of this name begins or goes on with; none if it stands for itself.
+/// The group that an event of this name begins or continues; `None` if it stands alone.
 fn group_title(name: &str) -> Option<&'static str> {
     match name {
         "online requested" | "came online" | "recycle requested" | "went offline" => Some("online"),
@@ -218,7 +218,7 @@ fn group_title(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Events in their order, put into groups: one ends with what ends it, or where something else begins.
+/// Puts events in order into groups. A group ends with its closing event, or where another begins.
 fn group_events(names: &[String]) -> Vec<EventGroup> {
     let mut groups: Vec<EventGroup> = Vec::new();
     let mut is_open = false;
@@ -267,7 +267,7 @@ fn event_groups(number: &str, order: &str, events: &[EventJson]) -> Markup {
 
 /// `/accounts/{n}/events/{version}`
 pub(super) async fn event_page(
-    visit: &ConsolePageRequest,
+    request: &ConsolePageRequest,
     number: &str,
     version: &str,
 ) -> Result<PageResponse, PageError> {
@@ -275,11 +275,11 @@ pub(super) async fn event_page(
     let version: u64 = version.parse().map_err(|_| PageError::not_found())?;
     let before = version.checked_sub(1).ok_or_else(PageError::not_found)?.to_string();
     let path = format!("accounts/{account}/events");
-    let asked = [("order", Some("asc")), ("cursor", Some(before.as_str())), ("limit", Some("1"))];
-    let found: EventPageJson = visit.get_json(&with_query(&path, &asked)).await?;
+    let parameters = [("order", Some("asc")), ("cursor", Some(before.as_str())), ("limit", Some("1"))];
+    let found: EventPageJson = request.get_json(&with_query(&path, &parameters)).await?;
     let line = found.events.first().ok_or_else(PageError::not_found)?;
     let event: EventJson = serde_json::from_str(line.get()).map_err(|error| PageError::internal(&error))?;
-    let then: AccountStatusJson = visit.get_json(&format!("accounts/{account}?version={version}")).await?;
+    let then: AccountStatusJson = request.get_json(&format!("accounts/{account}?version={version}")).await?;
     let pretty = serde_json::from_str::<Value>(line.get()).and_then(|value| serde_json::to_string_pretty(&value));
     let way = |version: u64, name: &str| {
         html! { a href=(format!("/accounts/{account}/events/{version}")) { (name) } }

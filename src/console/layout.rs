@@ -1,4 +1,4 @@
-//! The frame around every page: where one is, who one is, and what browsers may do with it.
+//! The layout of every page: navigation, requester, and security headers.
 
 use maud::{DOCTYPE, Markup, html};
 use warp::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -8,21 +8,21 @@ use super::assets;
 use super::page_request::{ConsolePageRequest, PageError};
 use crate::access::AuthError;
 
-/// What a browser is given.
+/// The response to a page request.
 pub(super) enum PageResponse {
     /// A page.
     Page(PageContent),
-    /// Another page, to be asked for.
+    /// A redirect (303) to another page.
     Redirect(String),
-    /// Something that is no page: a file, a stream.
+    /// Another response: a file or a stream.
     Raw(Response),
 }
 
-/// A page in its frame.
+/// A page without its layout.
 pub(super) struct PageContent {
-    /// What it is about, for the browser's tab.
+    /// The title, for the browser's tab.
     pub(super) title: String,
-    /// The entry of the navigation that it belongs to.
+    /// The entry of the navigation that is highlighted.
     pub(super) nav_path: &'static str,
     pub(super) content: Markup,
 }
@@ -41,28 +41,28 @@ const NAVIGATION: [(&str, &str); 10] = [
     ("/settings", "Settings"),
 ];
 
-/// Browsers take nothing from elsewhere, and run nothing that stands in a page: so a text that looks like a script is text.
+/// Browsers load nothing from elsewhere and run no inline script: a text that looks like a script stays text.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'";
 
-/// Nothing is made from texts that might be scripts, no styles are put into pages, and no page is kept in the browser.
+/// htmx evaluates no text as a script, adds no inline styles, and keeps no page in the browser's history cache.
 const HTMX_CONFIG: &str =
     r#"{"allowEval":false,"includeIndicatorStyles":false,"historyCacheSize":0,"selfRequestsOnly":true}"#;
 
-/// An answer to somebody who was let in.
-pub(super) fn respond(answer: PageResponse, visit: &ConsolePageRequest) -> Response {
+/// The response to an authenticated requester.
+pub(super) fn respond(answer: PageResponse, request: &ConsolePageRequest) -> Response {
     match answer {
         PageResponse::Page(PageContent { title, nav_path: at, content }) => {
-            html_response(StatusCode::OK, &title, &with_navigation(at, visit, &content))
+            html_response(StatusCode::OK, &title, &with_navigation(at, request, &content))
         }
         PageResponse::Redirect(path) => redirect(&path),
         PageResponse::Raw(response) => response,
     }
 }
 
-/// Why there is no page, as a page.
-pub(super) fn error_page(trouble: &PageError, visit: Option<&ConsolePageRequest>) -> Response {
-    let PageError { status, message: words } = trouble;
+/// An error as a page.
+pub(super) fn error_page(error: &PageError, request: Option<&ConsolePageRequest>) -> Response {
+    let PageError { status, message: words } = error;
     let title = status.canonical_reason().unwrap_or("Trouble");
     let content = html! {
         div.card {
@@ -71,20 +71,20 @@ pub(super) fn error_page(trouble: &PageError, visit: Option<&ConsolePageRequest>
             p { a href="/" { "Overview" } }
         }
     };
-    match visit {
-        Some(visit) => html_response(*status, title, &with_navigation("", visit, &content)),
+    match request {
+        Some(request) => html_response(*status, title, &with_navigation("", request, &content)),
         None => signed_out_page(title, *status, &content),
     }
 }
 
-/// Why somebody is not let in, as a page.
+/// An authentication error as a page.
 pub(super) fn auth_error_page(denied: AuthError) -> Response {
     let mut response = error_page(&denied.into(), None);
     response.headers_mut().extend(denied.retry_after().map(|wait| (header::RETRY_AFTER, HeaderValue::from(wait))));
     response
 }
 
-/// A page for somebody who is nobody yet.
+/// A page for a visitor who is not signed in.
 pub(super) fn signed_out_page(title: &str, status: StatusCode, content: &Markup) -> Response {
     let body = html! {
         header.top { a.brand href="/" { "Muster" } }
@@ -93,7 +93,7 @@ pub(super) fn signed_out_page(title: &str, status: StatusCode, content: &Markup)
     html_response(status, title, &body)
 }
 
-/// Sends a browser to a path of this console.
+/// Redirects to a path of this console.
 pub(super) fn redirect(path: &str) -> Response {
     let mut response = Response::new(Vec::new().into());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -102,7 +102,7 @@ pub(super) fn redirect(path: &str) -> Response {
     response
 }
 
-fn with_navigation(at: &str, visit: &ConsolePageRequest, content: &Markup) -> Markup {
+fn with_navigation(at: &str, request: &ConsolePageRequest, content: &Markup) -> Markup {
     html! {
         a.skip href="#main" { "Skip to the content" }
         header.top {
@@ -115,7 +115,7 @@ fn with_navigation(at: &str, visit: &ConsolePageRequest, content: &Markup) -> Ma
                 }
             }
             div.who {
-                @match visit.signed_in_key() {
+                @match request.signed_in_key() {
                     Some((name, role)) => {
                         span title="The API key that you are signed in with, and its role" { (name) " · " (role.name()) }
                         form method="post" action="/sign-out" { button.quiet { "Sign out" } }
@@ -157,14 +157,14 @@ fn html_response(status: StatusCode, title: &str, body: &Markup) -> Response {
     response
 }
 
-/// What browsers are told of everything here.
+/// Sets the security headers of every console response.
 pub(super) fn set_security_headers(response: &mut Response) {
-    let told: [(HeaderName, &'static str); 4] = [
+    let security_headers: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),
-        // What is shown is somebody's business alone, and old a moment later.
+        // Pages are private, and out of date a moment later.
         (header::CACHE_CONTROL, "no-store"),
     ];
-    response.headers_mut().extend(told.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response.headers_mut().extend(security_headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
 }

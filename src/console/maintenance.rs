@@ -1,4 +1,4 @@
-//! `/projections` and `/log`: what follows from the journal, and what proves it.
+//! `/projections` and `/log`: the projections of the journal, and the proofs of the log.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -61,8 +61,8 @@ struct ConsistencyProofJson {
 }
 
 /// `/projections`
-pub(super) async fn projections_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let found: ProjectionsJson = visit.get_json("projections").await?;
+pub(super) async fn projections_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let found: ProjectionsJson = request.get_json("projections").await?;
     let content = html! {
         h1 { "Projections" }
         div #live hx-get="/projections" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
@@ -75,10 +75,10 @@ pub(super) async fn projections_page(visit: &ConsolePageRequest) -> Result<PageR
         @for projection in &found.projections {
             form method="post" action="/projections" {
                 input type="hidden" name="projection" value=(projection.name);
-                p { (action_button(visit, Permission::Operate, &format!("Rebuild {}", projection.name), None)) }
+                p { (action_button(request, Permission::Operate, &format!("Rebuild {}", projection.name), None)) }
             }
         }
-        (permission_note(visit, Permission::Operate))
+        (permission_note(request, Permission::Operate))
         p.note { "A rebuild folds every event again while the old list goes on serving, and says how many accounts differed." }
     };
     Ok(PageResponse::Page(PageContent { title: "Projections".to_owned(), nav_path: "/projections", content }))
@@ -112,23 +112,23 @@ fn projection_section(projection: &ProjectionJson) -> Markup {
     }
 }
 
-/// A rebuild is begun.
-pub(super) async fn submit_rebuild(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let name = visit.form_value("projection").filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()));
+/// Starts a rebuild.
+pub(super) async fn submit_rebuild(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let name = request.form_value("projection").filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()));
     let name = name.ok_or_else(|| PageError::bad_request("Say which projection."))?;
-    visit.send_json("POST", &format!("projections/{name}/rebuild"), &Value::Null).await?;
+    request.send_json("POST", &format!("projections/{name}/rebuild"), &Value::Null).await?;
     Ok(PageResponse::Redirect("/projections".to_owned()))
 }
 
 /// `/log`
-pub(super) async fn log_page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let (checkpoint, key) = (visit.get_text("log/checkpoint").await?, visit.get_text("log/public-key").await?);
+pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let (checkpoint, key) = (request.get_text("log/checkpoint").await?, request.get_text("log/public-key").await?);
     let size = checkpoint.lines().nth(1).unwrap_or_default();
-    let (from, to) = (visit.query_value("from"), visit.query_value("to"));
+    let (from, to) = (request.query_value("from"), request.query_value("to"));
     let found: Option<Result<ConsistencyProofJson, PageError>> = match from {
         None => None,
         Some(from) => {
-            Some(visit.get_json(&with_query("log/proof/consistency", &[("from", Some(from)), ("to", to)])).await)
+            Some(request.get_json(&with_query("log/proof/consistency", &[("from", Some(from)), ("to", to)])).await)
         }
     };
     let content = html! {
@@ -150,7 +150,7 @@ pub(super) async fn log_page(visit: &ConsolePageRequest) -> Result<PageResponse,
             }
             @match &found {
                 None => {}
-                Some(Err(trouble)) => p.error role="alert" { (trouble.message) },
+                Some(Err(error)) => p.error role="alert" { (error.message) },
                 Some(Ok(found)) => (consistency_result(found)),
             }
         }

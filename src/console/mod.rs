@@ -1,32 +1,32 @@
-//! The console: pages for operators and auditors, made here and sent whole. They are made from what `/api/v1` answers to
-//! whoever reads them, so that nobody sees or does more here than with their key alone.
+//! The console: HTML pages for operators and auditors, rendered on the server from the responses of `/api/v1`. Each
+//! page calls the API with its reader's key, so it shows and does no more than that key may.
 //!
-//! | file | what it knows |
+//! | file | content |
 //! |---|---|
-//! | `routes` | paths to pages, and what every page has in common |
-//! | `page_request` | one request: who makes it, what stands in it, what it asks of the API |
-//! | `sign_in` | signing in and out |
-//! | `layout` | the frame around every page, and an answer that is a page |
-//! | `components` | what pages are put together from: badges, times, tables, forms |
-//! | `account_orders` | what a page asks to be done, with its reason, and what came of it |
-//! | `assets` | styles and scripts, kept in the program |
-//! | `throughput` | how much happens a second, for the charts |
-//! | `chart` | the charts. Pure |
-//! | `overview` | `/`: what needs a person, accounts by state, what flows |
-//! | `accounts` | `/accounts`: which there are, found and ordered about |
-//! | `account` | `/accounts/{n}`: one account, now and then |
-//! | `history` | its history: feed, groups, lines |
-//! | `timeline` | its status and presence, drawn. Pure |
-//! | `proof` | its proof, checked before the reader's eyes |
-//! | `events` | `/events`: all that happens, and as it happens |
-//! | `webhooks` | `/webhooks`: how they are, and what operators do about it |
-//! | `deliveries` | what they delivered, with every attempt |
-//! | `gateways` | `/gateways`: how they are, their sessions |
+//! | `routes` | paths of pages, and what all pages share: permission, time limit, log line |
+//! | `page_request` | one request: requester, form fields, calls to the API |
+//! | `sign_in` | sign-in and sign-out |
+//! | `layout` | the layout of every page, and the response that carries it |
+//! | `components` | HTML components: badges, times, buttons, links |
+//! | `account_orders` | operator orders to accounts, with a reason, and their results |
+//! | `assets` | style sheet and scripts, embedded in the binary |
+//! | `throughput` | events and webhooks per second, for the charts |
+//! | `chart` | draws the charts. Pure |
+//! | `overview` | `/`: what needs attention, accounts by state, throughput |
+//! | `accounts` | `/accounts`: list, filter, orders, export |
+//! | `account` | `/accounts/{n}`: one account, now and at an earlier version |
+//! | `history` | the account's history: feed, groups, CloudEvents |
+//! | `timeline` | draws its status and online status over time. Pure |
+//! | `proof` | its proof, verified step by step |
+//! | `events` | `/events`: all events, and the live tail |
+//! | `webhooks` | `/webhooks`: status of the channels, dead letters, actions |
+//! | `deliveries` | deliveries of a channel, with every attempt |
+//! | `gateways` | `/gateways`: health, sessions, reconciliation |
 //! | `maintenance` | `/projections` and `/log` |
 //! | `administration` | `/keys`, `/settings` and `/acts` |
 //!
-//! Every page that reads works without a script, every list is a URL, and what is not allowed says why. Scripts and styles
-//! come from this program alone, and the answers forbid browsers all others.
+//! Every page that reads works without a script, and every list has a URL. A forbidden button says why. Scripts and
+//! styles come from this program alone; the responses forbid browsers all others.
 
 mod account;
 mod account_orders;
@@ -73,30 +73,26 @@ struct ConsoleInner {
     authenticator: Authenticator,
     ids: RequestIdGenerator,
     throughput: ThroughputHistory,
-    /// From a request's head to its answer's.
+    /// The most time from the head of a request to the head of its response.
     request_timeout: Duration,
-    /// Whether cookies travel over TLS alone.
+    /// Whether cookies are marked `Secure`.
     is_tls: bool,
 }
 
 impl Console {
-    /// Over the API, for those whom `door` lets in.
-    pub fn new(within: InProcessClient, door: Authenticator, settings: &config::HttpSettings, is_tls: bool) -> Console {
-        let (ids, counting) = (RequestIdGenerator::default(), ThroughputHistory::default());
+    /// A console over `api`, for requesters that `authenticator` admits.
+    pub fn new(
+        api: InProcessClient,
+        authenticator: Authenticator,
+        settings: &config::HttpSettings,
+        is_tls: bool,
+    ) -> Console {
+        let (ids, throughput) = (RequestIdGenerator::default(), ThroughputHistory::default());
         let request_timeout = settings.request_timeout;
-        Console {
-            inner: Arc::new(ConsoleInner {
-                api: within,
-                authenticator: door,
-                ids,
-                throughput: counting,
-                request_timeout,
-                is_tls,
-            }),
-        }
+        Console { inner: Arc::new(ConsoleInner { api, authenticator, ids, throughput, request_timeout, is_tls }) }
     }
 
-    /// All pages. Paths that are none are left to others.
+    /// The routes of all pages. They reject other paths, so that the API's routes can follow.
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         routes::page_routes(self.clone()).boxed()
     }

@@ -1,4 +1,4 @@
-//! `/`: what needs a person, how the accounts are, what flows.
+//! `/`: what needs attention, accounts by state, throughput.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -63,23 +63,23 @@ struct MasterKeyJson {
     rotation: String,
 }
 
-/// Something that a person should look at.
+/// Something that an operator should look at.
 struct AttentionItem {
-    /// Whether it will not mend itself.
+    /// Whether it persists until somebody acts.
     is_urgent: bool,
     message: String,
     path: String,
 }
 
-pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    if let Some(path) = visit.bound_accounts_path() {
+pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    if let Some(path) = request.bound_accounts_path() {
         return Ok(PageResponse::Redirect(path));
     }
-    let overview: OverviewJson = visit.get_json("overview").await?;
+    let overview: OverviewJson = request.get_json("overview").await?;
     let content = html! {
         h1 { "Overview" }
         div #live hx-get="/" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
-            (attention_section(&overview.attention_items(visit)))
+            (attention_section(&overview.attention_items(request)))
             section aria-labelledby="accounts" {
                 h2 #accounts { "Accounts" }
                 (accounts_table(&overview))
@@ -87,7 +87,7 @@ pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, Pag
             section aria-labelledby="flow" {
                 h2 #flow { "What flows" }
                 div.charts {
-                    @let [events, webhooks] = visit.console.inner.throughput.points();
+                    @let [events, webhooks] = request.console.inner.throughput.points();
                     (chart("Events", &events))
                     (chart("Webhooks", &webhooks))
                 }
@@ -103,12 +103,11 @@ pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, Pag
 }
 
 impl OverviewJson {
-    /// What needs a person, the worst first.
-    fn attention_items(&self, visit: &ConsolePageRequest) -> Vec<AttentionItem> {
-        let mut matters = Vec::new();
-        let mut say = |is_bad, words: String, path: String| {
-            matters.push(AttentionItem { is_urgent: is_bad, message: words, path });
-        };
+    /// What needs attention, urgent items first.
+    fn attention_items(&self, request: &ConsolePageRequest) -> Vec<AttentionItem> {
+        let mut items = Vec::new();
+        let mut say =
+            |is_bad, words: String, path: String| items.push(AttentionItem { is_urgent: is_bad, message: words, path });
         for channel in &self.webhooks {
             let (name, path) = (&channel.configuration_id, format!("/webhooks/{}", channel.channel));
             if channel.blocked > 0 {
@@ -153,12 +152,12 @@ impl OverviewJson {
         if self.vault.rotation != "none" && self.vault.rotation != "done" {
             say(false, format!("a rotation of the master key is {}", self.vault.rotation), "/settings".to_owned());
         }
-        if visit.signed_in_key().is_none() {
+        if request.signed_in_key().is_none() {
             let words = "there is no API key: everybody on this machine may do everything".to_owned();
             say(false, words, "/keys".to_owned());
         }
-        matters.sort_by_key(|matter| !matter.is_urgent);
-        matters
+        items.sort_by_key(|item| !item.is_urgent);
+        items
     }
 
     fn count_accounts(&self, is_meant: impl Fn(&StateCountJson) -> bool) -> u64 {
@@ -166,16 +165,16 @@ impl OverviewJson {
     }
 }
 
-fn attention_section(matters: &[AttentionItem]) -> Markup {
+fn attention_section(items: &[AttentionItem]) -> Markup {
     html! {
         section aria-labelledby="person" {
             h2 #person { "Needs a person" }
-            @if matters.is_empty() {
+            @if items.is_empty() {
                 (empty_note("Nothing does."))
             } @else {
                 ul.matters {
-                    @for matter in matters {
-                        li.bad[matter.is_urgent] { a href=(matter.path) { (matter.message) } }
+                    @for item in items {
+                        li.bad[item.is_urgent] { a href=(item.path) { (item.message) } }
                     }
                 }
             }
@@ -183,7 +182,7 @@ fn attention_section(matters: &[AttentionItem]) -> Markup {
     }
 }
 
-/// Every number is a link to those that it counts.
+/// The table of accounts by state. Every number links to the accounts that it counts.
 fn accounts_table(overview: &OverviewJson) -> Markup {
     let states = [Status::Normal, Status::Banned].map(Status::code);
     let online = [OnlineStatus::Online, OnlineStatus::OnlineComing, OnlineStatus::OfflineComing, OnlineStatus::Offline];

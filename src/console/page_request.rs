@@ -1,4 +1,4 @@
-//! One request of a browser: who makes it, what stands in it, and what it asks of the API.
+//! One request of a browser: its requester, its form fields, and its calls to the API.
 
 use std::net::SocketAddr;
 
@@ -17,88 +17,89 @@ use crate::domain::{Permission, Role, escape_controls};
 use crate::http::{InProcessRequest, InProcessResponse};
 use crate::limits::PAGE_RESPONSE_BYTES;
 
-/// Fields of a form, or of a query, in their order.
+/// Fields of a form or a query, in order.
 pub(super) type FormFields = Vec<(String, String)>;
 
-/// A request that was let in.
+/// A request of an authenticated requester.
 pub(super) struct ConsolePageRequest {
     pub(super) console: Console,
     pub(super) auth: AuthContext,
     pub(super) peer: SocketAddr,
-    /// The id of the request, which all that it asks of the API has too.
+    /// The request id, which its calls to the API carry too.
     pub(super) id: String,
     pub(super) path: String,
     pub(super) query: FormFields,
     pub(super) headers: HeaderMap,
-    /// What a form has sent.
+    /// The fields of the submitted form.
     pub(super) form: FormFields,
 }
 
-/// Why there is no page.
+/// Why a page cannot be shown.
 #[derive(Debug)]
 pub(super) struct PageError {
     pub(super) status: StatusCode,
     pub(super) message: String,
 }
 
-/// A problem, as the API has it.
+/// An error response of the API.
 #[derive(Deserialize)]
 struct ProblemJson {
     detail: String,
 }
 
 impl ConsolePageRequest {
-    /// The first value of a parameter in the URL; none if it is empty.
+    /// The first value of a query parameter; `None` if it is absent or empty.
     pub(super) fn query_value(&self, name: &str) -> Option<&str> {
         first_value(&self.query, name)
     }
 
-    /// The first value of a field of the form; none if it is empty.
+    /// The first value of a form field; `None` if it is absent or empty.
     pub(super) fn form_value(&self, name: &str) -> Option<&str> {
         first_value(&self.form, name)
     }
 
-    /// The values of a field that may be there several times.
+    /// All values of a form field that may be repeated.
     pub(super) fn form_values(&self, name: &str) -> Vec<&str> {
         self.form.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// Why this reader may not do something; none if they may.
+    /// Why the requester may not do this; `None` if they may.
     pub(super) fn permission_error(&self, need: Permission) -> Option<String> {
         self.auth.require(need).err().map(|denied| denied.to_string())
     }
 
-    /// Where a reader is sent who asks for all accounts, and whose key is bound to some: to the first of these.
+    /// The account list of the first prefix that the requester's key is bound to. `None` if the key may see all
+    /// accounts.
     pub(super) fn bound_accounts_path(&self) -> Option<String> {
         let first = self.auth.account_prefixes().first()?;
         Some(with_query("/accounts", &[("prefix", Some(first))]))
     }
 
-    /// What the reader's key is called, and what it is for; none while there are no keys.
+    /// Name and role of the requester's key; `None` while there are no keys.
     pub(super) fn signed_in_key(&self) -> Option<(&str, Role)> {
         self.auth.key_name_and_role()
     }
 
-    /// What the API has at a path.
+    /// GETs a path of `/api/v1` and parses its JSON.
     pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, PageError> {
         let bytes = self.send_and_read("GET", path, "application/json", String::new()).await?;
         serde_json::from_slice(&bytes).map_err(|error| PageError::internal(&error))
     }
 
-    /// What the API has at a path, as it is.
+    /// GETs a path of `/api/v1` as text.
     pub(super) async fn get_text(&self, path: &str) -> Result<String, PageError> {
         let bytes = self.send_and_read("GET", path, "*/*", String::new()).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Asks the API to do something. An empty body is none.
+    /// Sends JSON to a path of `/api/v1`. `Value::Null` sends no body.
     pub(super) async fn send_json(&self, method: &str, path: &str, body: &Value) -> Result<Value, PageError> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let bytes = self.send_and_read(method, path, "application/json", body).await?;
         serde_json::from_slice(&bytes).map_err(|error| PageError::internal(&error))
     }
 
-    /// Asks the API, and gives the answer as it comes.
+    /// GETs a path of `/api/v1` and returns the response as it streams.
     pub(super) async fn get_response(&self, path: &str, accept: &str) -> Result<Response, PageError> {
         self.send_request("GET", path, accept, String::new()).await
     }
@@ -133,9 +134,9 @@ impl ConsolePageRequest {
         let resumed = self.headers.get("last-event-id").and_then(|id| id.to_str().ok());
         let mut headers = vec![("accept", accept), ("x-request-id", &self.id)];
         headers.extend(resumed.map(|resumed| ("last-event-id", resumed)));
-        let asked =
+        let request =
             InProcessRequest { auth: self.auth.clone(), peer: Some(self.peer), method, path, headers: &headers, body };
-        let answer = self.console.inner.api.send(asked).await;
+        let answer = self.console.inner.api.send(request).await;
         answer.map_err(|error| PageError {
             status: StatusCode::BAD_REQUEST,
             message: escape_controls(&error.to_string()),
@@ -144,17 +145,17 @@ impl ConsolePageRequest {
 }
 
 impl PageError {
-    /// There is no such page.
+    /// 404.
     pub(super) fn not_found() -> PageError {
         PageError { status: StatusCode::NOT_FOUND, message: "There is no such page.".to_owned() }
     }
 
-    /// What a form has sent is not as it must be.
+    /// 400: a form field is missing or invalid.
     pub(super) fn bad_request(words: impl Into<String>) -> PageError {
         PageError { status: StatusCode::BAD_REQUEST, message: words.into() }
     }
 
-    /// Something that must not be: the log says what.
+    /// 500: an internal fault, which is logged.
     pub(super) fn internal(error: &dyn std::error::Error) -> PageError {
         tracing::error!(%error, "a page could not be made");
         let message = "The page could not be made; the log of the service says why.".to_owned();
@@ -173,7 +174,7 @@ fn first_value<'f>(fields: &'f FormFields, name: &str) -> Option<&'f str> {
     fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
 }
 
-/// A path with a query, of these parameters that have a value.
+/// A path with a query of the parameters that have a value.
 pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in parameters {
@@ -185,7 +186,7 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> Str
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The fields of a query, or of a form that was sent.
+/// Parses a query or a form body.
 pub(super) fn parse_fields(text: &[u8]) -> FormFields {
     form_urlencoded::parse(text).into_owned().collect()
 }

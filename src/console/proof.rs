@@ -1,4 +1,4 @@
-//! An account's proof, checked before the reader's eyes, step by step, with what the file alone says.
+//! An account's proof, verified step by step from the bundle alone.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,10 +11,10 @@ use super::page_request::{ConsolePageRequest, PageError};
 use crate::audit::{BundleVerification, IntegrityFault, Signer, VerificationStep, verify_bundle_with};
 
 /// `/accounts/{n}/verify`
-pub(super) async fn page(visit: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
     let (bundle, key) =
-        (visit.get_text(&format!("log/proof/account/{account}")).await?, visit.get_text("log/public-key").await?);
+        (request.get_text(&format!("log/proof/account/{account}")).await?, request.get_text("log/public-key").await?);
     let bytes = bundle.len();
     let checked = spawn_blocking(move || verify_bundle(bundle.as_bytes(), key.trim()));
     let (steps, outcome) = checked.await.map_err(|error| PageError::internal(&error))?;
@@ -25,7 +25,7 @@ pub(super) async fn page(visit: &ConsolePageRequest, number: &str) -> Result<Pag
     Ok(PageResponse::Page(PageContent { title: format!("Proof of {account}"), nav_path: "/accounts", content }))
 }
 
-/// The steps that hold, and how it ends.
+/// The steps that hold, and the outcome.
 fn verify_bundle(bundle: &[u8], key: &str) -> (Vec<VerificationStep>, Result<BundleVerification, IntegrityFault>) {
     let mut steps = Vec::new();
     let outcome = Signer::parse(key)
@@ -41,8 +41,8 @@ fn verification_result(
 ) -> Markup {
     html! {
         @match outcome {
-            Ok(shown) => p.verdict.good role="status" {
-                "Verified: " (format_count(shown.events)) " events, whole and unaltered, in a log of " (format_count(shown.log_size)) "."
+            Ok(verified) => p.verdict.good role="status" {
+                "Verified: " (format_count(verified.events)) " events, whole and unaltered, in a log of " (format_count(verified.log_size)) "."
             },
             Err(fault) => p.verdict.bad role="alert" { "Not verified: " (fault) },
         }
@@ -70,8 +70,8 @@ fn step_text(step: &VerificationStep) -> Markup {
 }
 
 /// `/accounts/{n}/bundle`
-pub(super) async fn download_bundle(visit: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn download_bundle(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
-    let answer = visit.get_response(&format!("log/proof/account/{account}"), "application/json").await?;
+    let answer = request.get_response(&format!("log/proof/account/{account}"), "application/json").await?;
     components::download_response(answer, &format!("muster-{account}.bundle.json")).map(PageResponse::Raw)
 }

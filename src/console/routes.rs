@@ -1,4 +1,4 @@
-//! Paths to pages, and what every page has in common: who may see it, how long it takes, its line in the log.
+//! Paths of pages, and what all pages share: permission, time limit, log line.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::access::AuthError;
 use crate::http::{ConsoleResponse, IncomingRequestId, PeerAddress, X_REQUEST_ID, authenticate_page};
 use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 
-/// The first words of the paths at which there are pages; everything else is the API's.
+/// First segments of the console's paths. All other paths belong to the API.
 const PAGE_ROOTS: [&str; 13] = [
     "",
     "accounts",
@@ -54,7 +54,7 @@ pub(super) fn page_routes(
         .and(warp::body::stream())
         .then(move |path, method, query: String, headers, peer: Option<PeerAddress>, body| {
             let console = console.clone();
-            // Requests that no connection brings are those of tests.
+            // Only requests of tests come without a connection.
             let peer = peer.map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |PeerAddress(peer)| peer);
             async move {
                 let mut response = handle(console, PageRequestHead { path, method, query, headers, peer }, body).await;
@@ -64,7 +64,7 @@ pub(super) fn page_routes(
         })
 }
 
-/// A request but for its body.
+/// A request without its body.
 struct PageRequestHead {
     path: String,
     method: Method,
@@ -99,23 +99,23 @@ async fn authenticate_and_handle<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Response {
     let PageRequestHead { path, method, query, headers, peer } = request;
-    // What a script asks for is no whole page, and a stream is none either.
+    // A script asks for part of a page or for a stream, not for a whole page.
     let is_stream = headers.get("accept").is_some_and(|accept| accept == "text/event-stream");
     let is_part = is_stream || headers.contains_key("hx-request");
     let changes = match method {
         Method::GET | Method::HEAD => false,
         Method::POST => true,
         _ => {
-            let trouble =
+            let error =
                 PageError { status: StatusCode::METHOD_NOT_ALLOWED, message: "Pages take GET and POST.".to_owned() };
-            let mut response = layout::error_page(&trouble, None);
+            let mut response = layout::error_page(&error, None);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
             return response;
         }
     };
     let form = match timeout(BODY_TIMEOUT, read_form(body)).await {
         Ok(Ok(form)) => form,
-        Ok(Err(trouble)) => return layout::error_page(&trouble, None),
+        Ok(Err(error)) => return layout::error_page(&error, None),
         Err(_) => {
             return layout::error_page(
                 &PageError { status: StatusCode::REQUEST_TIMEOUT, message: "The form came too slowly.".to_owned() },
@@ -124,12 +124,12 @@ async fn authenticate_and_handle<B: Buf>(
         }
     };
     let (form, query) = (parse_fields(&form), parse_fields(query.as_bytes()));
-    let door = console.inner.authenticator.clone();
+    let authenticator = console.inner.authenticator.clone();
     if path == "/sign-in" {
         return sign_in::sign_in(&console, &headers, peer.ip(), &query, &form, changes).await;
     }
-    let pass = match authenticate_page(&door, &headers, peer.ip(), console.inner.is_tls, changes).await {
-        Ok(pass) => pass,
+    let auth = match authenticate_page(&authenticator, &headers, peer.ip(), console.inner.is_tls, changes).await {
+        Ok(auth) => auth,
         Err(AuthError::MissingKey | AuthError::SignedOut) if !changes => {
             return sign_in::redirect_to_sign_in(&path, &query, is_part);
         }
@@ -139,51 +139,51 @@ async fn authenticate_and_handle<B: Buf>(
         return sign_in::sign_out(&console, &headers, changes);
     }
     let limit = console.inner.request_timeout;
-    let visit = ConsolePageRequest { console, auth: pass, peer, id, path, query, headers, form };
-    let answered = timeout(limit, dispatch(&visit, changes)).await;
+    let request = ConsolePageRequest { console, auth, peer, id, path, query, headers, form };
+    let answered = timeout(limit, dispatch(&request, changes)).await;
     let late = || {
         let words = format!("There was no answer within {limit:?}; what was asked may have been done, or be done yet.");
         Err(PageError { status: StatusCode::SERVICE_UNAVAILABLE, message: words })
     };
     match answered.unwrap_or_else(|_| late()) {
-        Ok(answer) => layout::respond(answer, &visit),
-        Err(trouble) => layout::error_page(&trouble, Some(&visit)),
+        Ok(answer) => layout::respond(answer, &request),
+        Err(error) => layout::error_page(&error, Some(&request)),
     }
 }
 
-/// The page that a path names, or what a form at it asks for.
-async fn dispatch(visit: &ConsolePageRequest, changes: bool) -> Result<PageResponse, PageError> {
-    let segments: Vec<&str> = visit.path.split('/').skip(1).collect();
+/// Renders the page of a path, or carries out the form submitted to it.
+async fn dispatch(request: &ConsolePageRequest, changes: bool) -> Result<PageResponse, PageError> {
+    let segments: Vec<&str> = request.path.split('/').skip(1).collect();
     match (changes, &segments[..]) {
-        (false, [""]) => overview::page(visit).await,
-        (false, ["accounts"]) => accounts::page(visit).await,
-        (false, ["accounts", "export"]) => accounts::export(visit).await,
-        (true, ["accounts"]) => accounts::submit_order(visit).await,
-        (false, ["accounts", number]) => account::page(visit, number).await,
-        (false, ["accounts", number, "verify"]) => proof::page(visit, number).await,
-        (false, ["accounts", number, "bundle"]) => proof::download_bundle(visit, number).await,
-        (false, ["accounts", number, "events", version]) => history::event_page(visit, number, version).await,
-        (false, ["events"]) => events::page(visit).await,
-        (false, ["events", "live"]) => events::live_stream(visit).await,
-        (false, ["webhooks"]) => webhooks::page(visit).await,
-        (false, ["webhooks", channel]) => webhooks::channel_page(visit, channel).await,
-        (true, ["webhooks", channel]) => webhooks::submit_action(visit, channel).await,
-        (false, ["webhooks", channel, "deliveries", position]) => deliveries::page(visit, channel, position).await,
-        (true, ["webhooks", channel, "deliveries", position]) => deliveries::resend(visit, channel, position).await,
-        (false, ["gateways"]) => gateways::page(visit).await,
-        (true, ["gateways"]) => gateways::submit_reconcile(visit).await,
-        (false, ["projections"]) => maintenance::projections_page(visit).await,
-        (true, ["projections"]) => maintenance::submit_rebuild(visit).await,
-        (false, ["log"]) => maintenance::log_page(visit).await,
-        (false, ["keys"]) => administration::keys_page(visit).await,
-        (true, ["keys"]) => administration::submit_key_form(visit).await,
-        (false, ["settings"]) => administration::settings_page(visit).await,
-        (false, ["acts"]) => administration::audit_log_page(visit).await,
+        (false, [""]) => overview::page(request).await,
+        (false, ["accounts"]) => accounts::page(request).await,
+        (false, ["accounts", "export"]) => accounts::export(request).await,
+        (true, ["accounts"]) => accounts::submit_order(request).await,
+        (false, ["accounts", number]) => account::page(request, number).await,
+        (false, ["accounts", number, "verify"]) => proof::page(request, number).await,
+        (false, ["accounts", number, "bundle"]) => proof::download_bundle(request, number).await,
+        (false, ["accounts", number, "events", version]) => history::event_page(request, number, version).await,
+        (false, ["events"]) => events::page(request).await,
+        (false, ["events", "live"]) => events::live_stream(request).await,
+        (false, ["webhooks"]) => webhooks::page(request).await,
+        (false, ["webhooks", channel]) => webhooks::channel_page(request, channel).await,
+        (true, ["webhooks", channel]) => webhooks::submit_action(request, channel).await,
+        (false, ["webhooks", channel, "deliveries", position]) => deliveries::page(request, channel, position).await,
+        (true, ["webhooks", channel, "deliveries", position]) => deliveries::resend(request, channel, position).await,
+        (false, ["gateways"]) => gateways::page(request).await,
+        (true, ["gateways"]) => gateways::submit_reconcile(request).await,
+        (false, ["projections"]) => maintenance::projections_page(request).await,
+        (true, ["projections"]) => maintenance::submit_rebuild(request).await,
+        (false, ["log"]) => maintenance::log_page(request).await,
+        (false, ["keys"]) => administration::keys_page(request).await,
+        (true, ["keys"]) => administration::submit_key_form(request).await,
+        (false, ["settings"]) => administration::settings_page(request).await,
+        (false, ["acts"]) => administration::audit_log_page(request).await,
         _ => Err(PageError::not_found()),
     }
 }
 
-/// The form that a body has, as it came.
+/// Reads the body of a form.
 async fn read_form<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Result<Vec<u8>, PageError> {
     let mut whole = Vec::new();
     let mut body = std::pin::pin!(body);

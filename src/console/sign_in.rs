@@ -1,4 +1,4 @@
-//! Signing in, with an API key that is shown once, and out.
+//! Signing in with an API key, which starts a session, and signing out.
 
 use std::net::IpAddr;
 
@@ -14,23 +14,23 @@ use crate::access::{AuthError, Credentials};
 use crate::domain::Permission;
 use crate::http::{is_same_origin, session_cookie, session_from_cookie};
 
-/// Sends whoever is not signed in to where they can be, and back afterwards.
+/// Redirects a visitor who is not signed in to the sign-in page, which leads back afterwards.
 pub(super) fn redirect_to_sign_in(path: &str, query: &FormFields, is_part: bool) -> Response {
     let parameters: Vec<(&str, Option<&str>)> =
         query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
-    let here = with_query(path, &parameters);
-    let to = with_query("/sign-in", &[("next", Some(here.as_str()).filter(|here| *here != "/"))]);
+    let page_url = with_query(path, &parameters);
+    let to = with_query("/sign-in", &[("next", Some(page_url.as_str()).filter(|page_url| *page_url != "/"))]);
     if !is_part {
         return redirect(&to);
     }
-    // A script that asks for a part of a page would put the form into it: it is told to ask for the whole page.
+    // A script would put the form into part of a page. The header makes it reload the whole page.
     let mut response = Response::new(Vec::new().into());
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response.headers_mut().insert("hx-refresh", HeaderValue::from_static("true"));
     response
 }
 
-/// `/sign-in`: the form, and what it sends.
+/// `/sign-in`: shows the form and handles it.
 pub(super) async fn sign_in(
     console: &Console,
     headers: &HeaderMap,
@@ -53,18 +53,18 @@ pub(super) async fn sign_in(
         return layout::auth_error_page(AuthError::ForeignOrigin);
     }
     let key = Zeroizing::new(field(form, "key"));
-    let door = &console.inner.authenticator;
-    let pass = match door.authenticate(Credentials::ApiKey(key.trim()), from).await {
-        Ok(pass) => pass,
+    let authenticator = &console.inner.authenticator;
+    let auth = match authenticator.authenticate(Credentials::ApiKey(key.trim()), from).await {
+        Ok(auth) => auth,
         Err(denied) => {
-            door.count_error(denied);
+            authenticator.count_error(denied);
             return sign_in_page(&next, Some(&denied.into()));
         }
     };
-    if let Err(denied) = pass.require(Permission::Read) {
+    if let Err(denied) = auth.require(Permission::Read) {
         return sign_in_page(&next, Some(&denied.into()));
     }
-    match door.sign_in(&pass) {
+    match authenticator.sign_in(&auth) {
         Ok(session) => {
             let mut response = redirect(&next);
             let cookie = Zeroizing::new(session_cookie(&session, console.inner.is_tls));
@@ -91,25 +91,25 @@ pub(super) fn sign_out(console: &Console, headers: &HeaderMap, changes: bool) ->
     response
 }
 
-/// Where to go after signing in: a page of this console, whatever the URL says.
-fn safe_return_path(asked: &str) -> String {
-    let is_here = asked.starts_with('/')
-        && !asked.starts_with("//")
-        && asked.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if is_here { asked.to_owned() } else { "/".to_owned() }
+/// The path to open after signing in. It is always a page of this console, whatever the URL says.
+fn safe_return_path(path: &str) -> String {
+    let is_local = path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_local { path.to_owned() } else { "/".to_owned() }
 }
 
-fn sign_in_page(next: &str, trouble: Option<&PageError>) -> Response {
-    let status = trouble.map_or(StatusCode::OK, |trouble| trouble.status);
+fn sign_in_page(next: &str, error: Option<&PageError>) -> Response {
+    let status = error.map_or(StatusCode::OK, |error| error.status);
     let content = html! {
         form.card.sign-in method="post" action="/sign-in" {
             h1 { "Sign in" }
             p { "With an API key of the role auditor, operator or admin. It is not kept: this browser gets a session that ends "
                 "after half an hour without use, after twelve hours, or with the key." }
-            @if let Some(trouble) = trouble { p.error role="alert" { (trouble.message) } }
+            @if let Some(error) = error { p.error role="alert" { (error.message) } }
             label for="key" { "API key" }
             input #key name="key" type="password" autocomplete="current-password" spellcheck="false" required
-                autofocus placeholder="muster_1_…" aria-invalid=[trouble.map(|_| "true")];
+                autofocus placeholder="muster_1_…" aria-invalid=[error.map(|_| "true")];
             input type="hidden" name="next" value=(next);
             button.primary { "Sign in" }
         }
@@ -122,8 +122,8 @@ mod tests {
     use super::safe_return_path;
 
     #[test]
-    fn one_comes_back_to_a_page_of_the_console_only() {
-        for (asked, to) in [
+    fn sign_in_returns_to_a_page_of_the_console_only() {
+        for (path, expected) in [
             ("/accounts?status=2", "/accounts?status=2"),
             ("", "/"),
             ("https://example.com", "/"),
@@ -132,7 +132,7 @@ mod tests {
             ("/\r\nset-cookie: x", "/"),
             ("/\t/example.com", "/"),
         ] {
-            assert_eq!(safe_return_path(asked), to, "{asked:?}");
+            assert_eq!(safe_return_path(path), expected, "{path:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How much happens a second: looked at each second, and remembered for the length of a chart.
+//! Events and webhooks per second: sampled each second, kept for the length of a chart.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Console;
 use crate::limits::{CHART_INTERVAL, CHART_POINTS};
 
-/// What was counted of late. Cheap to clone.
+/// The latest samples. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct ThroughputHistory {
     samples: Arc<Mutex<ThroughputSamples>>,
@@ -17,14 +17,14 @@ pub(super) struct ThroughputHistory {
 
 #[derive(Default)]
 struct ThroughputSamples {
-    /// The last figures; none before the first look.
+    /// The last totals; `None` before the first sample.
     last: Option<[u64; 2]>,
-    /// How much came to each since the look before, the latest last.
+    /// The increase of each total per second, the latest last.
     points: VecDeque<[u64; 2]>,
 }
 
 impl ThroughputHistory {
-    /// How many events happened, and how many webhooks were sent, in each of the last seconds.
+    /// Events and webhooks in each of the last seconds.
     pub(super) fn points(&self) -> [Vec<u64>; 2] {
         let counted = self.lock();
         [0, 1].map(|at| counted.points.iter().map(|point| point[at]).collect())
@@ -40,14 +40,14 @@ impl ThroughputHistory {
         }
     }
 
-    // Figures are put in whole.
+    // A panic cannot leave a half-written sample, so a poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, ThroughputSamples> {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Console {
-    /// Looks at these figures, which only grow, each second until `stop`.
+    /// Samples these totals, which only grow, each second until `stop`.
     pub async fn sample_throughput(self, figures: impl Fn() -> [u64; 2], stop: CancellationToken) {
         let mut seconds = interval(CHART_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chart_has_what_came_since_the_look_before() {
+    fn a_chart_has_the_increase_since_the_sample_before() {
         let counting = ThroughputHistory::default();
         for figures in [[100, 7], [150, 7], [150, 9]] {
             counting.add_sample(figures);

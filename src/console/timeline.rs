@@ -1,42 +1,43 @@
-//! An account's status and presence, drawn: one bar for each time that they held, its length by the logarithm of how long
-//! that was, so that idle years do not hide busy seconds. Pure.
+//! Draws an account's status and online status over time. Each bar is a period, as long as the logarithm of its
+//! duration, so that idle years do not hide busy seconds. Pure.
 
 use maud::{Markup, html};
 
 use crate::audit::parse_time;
 use crate::domain::{OnlineStatus, Status};
 
-/// An event, as far as it is drawn.
+/// An event of the timeline.
 pub(super) struct TimelineEvent<'e> {
     pub(super) version: u64,
     pub(super) at: &'e str,
-    /// What happened, without what stands around it: `came_online`.
+    /// The bare name of the event type: `came_online`.
     pub(super) name: &'e str,
 }
 
-/// A time in which nothing changed.
+/// A period in which neither status changed.
 #[derive(Debug, PartialEq, Eq)]
 struct TimelineBar {
-    /// The version that it began with.
+    /// The version that began it.
     version: u64,
     status: Status,
     online_status: OnlineStatus,
-    /// How long it was, in seconds; none if its end is not among these events.
+    /// Its duration in seconds; `None` if its end is not among these events.
     seconds: Option<u64>,
-    /// Then: whether it has none, so that it goes on until now.
+    /// Without an end: whether it lasts until now.
     is_end: bool,
     x: u64,
     width: u64,
 }
 
-/// Units of the drawing: the shortest bar, what ten times longer adds, the bar that goes on, and what a folded one is from.
+/// Drawing units: the shortest bar, the growth per tenfold duration, an open bar. Then: the seconds from which a bar is
+/// folded.
 const BAR_WIDTH_MIN: u64 = 18;
 const WIDTH_PER_DECADE: f64 = 14.0;
 const OPEN_BAR_WIDTH: u64 = 60;
 const FOLD_SECONDS: u64 = 60 * 60;
 
-/// The drawing of events in their order, each bar a link to the event that it began with. `before` is how the account stood
-/// before the first of them; the last bar goes on where nothing follows the last of them (`is_end`).
+/// Draws events in order, each bar a link to the event that began it. `before` is the account's status before the first
+/// event. `is_end` says that no event follows the last one, so that its bar lasts until now.
 pub(super) fn draw_timeline(
     number: &str,
     before: Option<(Status, OnlineStatus)>,
@@ -104,7 +105,7 @@ fn build_bars(start: Option<(Status, OnlineStatus)>, moments: &[TimelineEvent<'_
     bars
 }
 
-/// How an account stands after an event of this name; none if that does not change it.
+/// The status after an event of this name; `None` if it changes neither.
 fn status_after(name: &str) -> Option<(Status, OnlineStatus)> {
     match name {
         "online_requested" => Some((Status::Normal, OnlineStatus::OnlineComing)),
@@ -134,7 +135,7 @@ fn bar_title(bar: &TimelineBar) -> String {
 }
 
 impl TimelineBar {
-    /// How long, in the largest unit that it is at least one of.
+    /// The duration in the largest unit that fits at least once.
     fn duration_text(&self) -> String {
         match self.seconds {
             None if self.is_end => "now".to_owned(),
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(shown, expected.map(|(version, presence, long, from)| (version, presence, long.to_owned(), from)));
         assert!(build_bars(None, &[], true).is_empty());
 
-        // A part of a history begins with what stood before it, and does not end with now.
+        // A part of a history begins with the status before it, and does not end now.
         let online = Some((Status::Normal, OnlineStatus::Online));
         let part = build_bars(online, &events[3..], false);
         let shown: Vec<_> =
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_stands_here_as_it_does_in_the_domain() {
+    fn statuses_match_the_domain() {
         for event in sample_events() {
             assert_eq!(status_after(event.name()), event.resulting_status(), "{event:?}");
         }

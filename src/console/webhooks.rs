@@ -1,4 +1,4 @@
-//! `/webhooks`: how each of them is, what no attempt was left for, and what operators do about it.
+//! `/webhooks`: status of the channels, dead letters, and actions of operators.
 
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::page_request::{ConsolePageRequest, PageError, with_query};
 use crate::domain::{Channel, Permission};
 use crate::limits::OPERATOR_REASON_BYTES;
 
-/// A webhook: `GET /webhooks/{channel}`
+/// `GET /webhooks/{channel}`
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WebhookJson {
@@ -103,8 +103,8 @@ struct DeadLetterJson {
 }
 
 /// `/webhooks`
-pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let WebhookListJson { channels } = visit.get_json("webhooks").await?;
+pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let WebhookListJson { channels } = request.get_json("webhooks").await?;
     let content = html! {
         h1 { "Webhooks" }
         section #live hx-get="/webhooks" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
@@ -113,7 +113,6 @@ pub(super) async fn page(visit: &ConsolePageRequest) -> Result<PageResponse, Pag
     Ok(PageResponse::Page(PageContent { title: "Webhooks".to_owned(), nav_path: "/webhooks", content }))
 }
 
-/// All of them, a line each.
 pub(super) fn webhook_table(channels: &[WebhookJson]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Webhooks" {
@@ -124,16 +123,16 @@ pub(super) fn webhook_table(channels: &[WebhookJson]) -> Markup {
                     th.number scope="col" { "blocked" } th.number scope="col" { "dead" } th scope="col" { "breaker" }
                 } }
                 tbody {
-                    @for shown in channels {
+                    @for channel in channels {
                         tr {
-                            td { a href=(format!("/webhooks/{}", shown.channel)) { (shown.configuration_id) } }
-                            td { (shown.state) }
-                            td.number { (shown.lag_text()) }
-                            td.number { (format_count(shown.in_flight)) }
-                            td.number { (format_count(shown.waiting)) }
-                            td.number.bad[shown.blocked > 0] { (format_count(shown.blocked)) }
-                            td.number.bad[shown.dead_letters > 0] { (format_count(shown.dead_letters)) }
-                            td.bad[shown.breaker.state != "closed"] { (shown.breaker.state) }
+                            td { a href=(format!("/webhooks/{}", channel.channel)) { (channel.configuration_id) } }
+                            td { (channel.state) }
+                            td.number { (channel.lag_text()) }
+                            td.number { (format_count(channel.in_flight)) }
+                            td.number { (format_count(channel.waiting)) }
+                            td.number.bad[channel.blocked > 0] { (format_count(channel.blocked)) }
+                            td.number.bad[channel.dead_letters > 0] { (format_count(channel.dead_letters)) }
+                            td.bad[channel.breaker.state != "closed"] { (channel.breaker.state) }
                         }
                     }
                 }
@@ -143,7 +142,7 @@ pub(super) fn webhook_table(channels: &[WebhookJson]) -> Markup {
 }
 
 impl WebhookJson {
-    /// How many deliveries, or accounts, are where.
+    /// The number of deliveries or accounts in each state.
     fn counts(&self) -> [(&'static str, u64); 5] {
         [
             ("Attempts under way", self.in_flight),
@@ -154,7 +153,7 @@ impl WebhookJson {
         ]
     }
 
-    /// How many events wait for a receiver, if there is none.
+    /// The number of events that wait for a receiver; `None` if there is one.
     pub(super) fn events_without_receiver(&self) -> Option<u64> {
         (self.url.is_none() && self.cursor.is_some()).then_some(self.lag.events)
     }
@@ -166,86 +165,86 @@ impl WebhookJson {
 }
 
 /// `/webhooks/{channel}`
-pub(super) async fn channel_page(visit: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn channel_page(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
     let name = parse_channel_name(name)?;
-    let shown: WebhookJson = visit.get_json(&format!("webhooks/{name}")).await?;
-    let here = format!("/webhooks/{name}");
+    let channel: WebhookJson = request.get_json(&format!("webhooks/{name}")).await?;
+    let page_url = format!("/webhooks/{name}");
     let content = html! {
-        h1 { (shown.configuration_id) }
-        section #live hx-get=(here) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
-            aria-label="How it is" { (channel_fields(&shown)) }
+        h1 { (channel.configuration_id) }
+        section #live hx-get=(page_url) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
+            aria-label="How it is" { (channel_fields(&channel)) }
         section aria-labelledby="act" {
             h2 #act { "Act" }
-            (permission_note(visit, Permission::Operate))
-            (channel_actions(visit, &here, &shown))
-            (redelivery_form(visit, &here))
+            (permission_note(request, Permission::Operate))
+            (channel_actions(request, &page_url, &channel))
+            (redelivery_form(request, &page_url))
         }
-        (dead_letters_section(visit, &here, name).await?)
-        (deliveries::deliveries_section(visit, name).await)
+        (dead_letters_section(request, &page_url, name).await?)
+        (deliveries::deliveries_section(request, name).await)
     };
-    Ok(PageResponse::Page(PageContent { title: shown.configuration_id, nav_path: "/webhooks", content }))
+    Ok(PageResponse::Page(PageContent { title: channel.configuration_id, nav_path: "/webhooks", content }))
 }
 
-fn channel_fields(shown: &WebhookJson) -> Markup {
+fn channel_fields(channel: &WebhookJson) -> Markup {
     html! {
         dl.facts {
             div { dt { "State" } dd {
-                (shown.state)
-                @if let Some(PauseJson { since, reason }) = &shown.paused { " since " (time_element(since)) ": " (reason) }
+                (channel.state)
+                @if let Some(PauseJson { since, reason }) = &channel.paused { " since " (time_element(since)) ": " (reason) }
             } }
             div { dt { "Receiver" } dd {
-                @match (&shown.url, shown.events_without_receiver()) {
+                @match (&channel.url, channel.events_without_receiver()) {
                     (Some(url), _) => code { (url) },
                     (None, Some(_)) => "none: what happens waits for one",
                     (None, None) => "none: nothing is sent",
                 }
-                @if let Some(from) = &shown.url_from { " (from the " (from) ")" }
+                @if let Some(from) = &channel.url_from { " (from the " (from) ")" }
             } }
-            @if let Some(cursor) = &shown.cursor { div { dt { "Told up to position" } dd { (cursor) } } }
-            div { dt { "Lag" } dd { (shown.lag_text()) } }
-            div { dt { "The oldest that waits" } dd { @match &shown.oldest_pending {
+            @if let Some(cursor) = &channel.cursor { div { dt { "Told up to position" } dd { (cursor) } } }
+            div { dt { "Lag" } dd { (channel.lag_text()) } }
+            div { dt { "The oldest that waits" } dd { @match &channel.oldest_pending {
                 Some(oldest) => {
-                    a href=(format!("/webhooks/{}/deliveries/{}", shown.channel, oldest.position)) { (oldest.position) }
+                    a href=(format!("/webhooks/{}/deliveries/{}", channel.channel, oldest.position)) { (oldest.position) }
                     " of " (account_link(&oldest.whats_app)) ", " (time_element(&oldest.time))
                     @if oldest.attempts > 0 { ", after attempt " (oldest.attempts) }
                     @if let Some(next) = &oldest.next { ", next " (time_element(next)) }
                 },
                 None => "none",
             } } }
-            @for (name, number) in shown.counts() { div { dt { (name) } dd { (format_count(number)) } } }
+            @for (name, number) in channel.counts() { div { dt { (name) } dd { (format_count(number)) } } }
             div { dt { "Breaker" } dd {
-                (shown.breaker.state) @if let Some(until) = &shown.breaker.until { " until " (time_element(until)) }
+                (channel.breaker.state) @if let Some(until) = &channel.breaker.until { " until " (time_element(until)) }
             } }
             div { dt { "Attempts of the last five minutes" } dd {
-                (format_count(shown.attempts)) ", of which " (format_count(shown.failed)) " failed"
+                (format_count(channel.attempts)) ", of which " (format_count(channel.failed)) " failed"
             } }
-            div { dt { "Sends" } dd { (shown.deliver) " states of an account" } }
+            div { dt { "Sends" } dd { (channel.deliver) " states of an account" } }
             div { dt { "Signed" } dd {
-                @for secret in &shown.signing.standard {
+                @for secret in &channel.signing.standard {
                     "with the secret " code { (secret.fingerprint) }
                     @if let Some(until) = &secret.until { " until " (time_element(until)) } "; "
                 }
-                @if let Some(tenant) = &shown.signing.tenant_id { "for the tenant " code { (tenant) } }
-                @if shown.signing.standard.is_empty() && shown.signing.tenant_id.is_none() { "not" }
+                @if let Some(tenant) = &channel.signing.tenant_id { "for the tenant " code { (tenant) } }
+                @if channel.signing.standard.is_empty() && channel.signing.tenant_id.is_none() { "not" }
             } }
         }
     }
 }
 
-fn order(visit: &ConsolePageRequest, name: &str, what: &str) -> Markup {
-    action_button(visit, Permission::Operate, name, Some(("do", what)))
+fn order(request: &ConsolePageRequest, name: &str, what: &str) -> Markup {
+    action_button(request, Permission::Operate, name, Some(("do", what)))
 }
 
-/// Two orders to choose from. The reason, a field with this id and placeholder, is for the second.
+/// A choice of two actions. The reason field, with this id and placeholder, belongs to the second.
 fn with_reason(
-    visit: &ConsolePageRequest,
+    request: &ConsolePageRequest,
     legend: &str,
     first: &Markup,
     (id, placeholder): (&str, &str),
     second: &Markup,
 ) -> Markup {
     html! {
-        fieldset disabled[visit.permission_error(Permission::Operate).is_some()] {
+        fieldset disabled[request.permission_error(Permission::Operate).is_some()] {
             legend { (legend) }
             (first)
             label for=(id) { "Reason" }
@@ -255,40 +254,40 @@ fn with_reason(
     }
 }
 
-fn channel_actions(visit: &ConsolePageRequest, here: &str, shown: &WebhookJson) -> Markup {
+fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &WebhookJson) -> Markup {
     html! {
-        form method="post" action=(here) {
+        form method="post" action=(page_url) {
             fieldset {
                 legend { "Sending" }
-                @if shown.paused.is_none() {
+                @if channel.paused.is_none() {
                     label for="why" { "Reason" }
                     input #why name="reason" maxlength=(OPERATOR_REASON_BYTES) required placeholder="nothing is lost meanwhile"
-                        disabled[visit.permission_error(Permission::Operate).is_some()];
-                    (order(visit, "Pause", "pause"))
+                        disabled[request.permission_error(Permission::Operate).is_some()];
+                    (order(request, "Pause", "pause"))
                 } @else {
-                    (order(visit, "Resume", "resume"))
+                    (order(request, "Resume", "resume"))
                 }
             }
         }
-        @if shown.events_without_receiver().is_some() {
-            form method="post" action=(here) {
-                (with_reason(visit, "Drop everything that waits for a receiver", &order(visit, "Count it", "count-waiting"),
-                    ("close-reason", "why it is dropped for good"), &order(visit, "Close", "close")))
+        @if channel.events_without_receiver().is_some() {
+            form method="post" action=(page_url) {
+                (with_reason(request, "Drop everything that waits for a receiver", &order(request, "Count it", "count-waiting"),
+                    ("close-reason", "why it is dropped for good"), &order(request, "Close", "close")))
             }
         }
-        form method="post" action=(here) {
+        form method="post" action=(page_url) {
             fieldset {
                 legend { "The document's example, once" }
-                (order(visit, "Send a test", "test"))
+                (order(request, "Send a test", "test"))
             }
         }
     }
 }
 
-fn redelivery_form(visit: &ConsolePageRequest, here: &str) -> Markup {
-    let is_off = visit.permission_error(Permission::Operate).is_some();
+fn redelivery_form(request: &ConsolePageRequest, page_url: &str) -> Markup {
+    let is_off = request.permission_error(Permission::Operate).is_some();
     html! {
-        form method="post" action=(here) {
+        form method="post" action=(page_url) {
             fieldset disabled[is_off] {
                 legend { "Send again, under the same ids" }
                 div { label for="again-account" { "Account" } input #again-account name="account" inputmode="numeric"; }
@@ -297,25 +296,25 @@ fn redelivery_form(visit: &ConsolePageRequest, here: &str) -> Markup {
                 div { label for="again-until" { "Until" } input #again-until name="until" placeholder="2026-11-26"; }
                 div { label for="again-from" { "From position" } input #again-from name="from" type="number" min="1"; }
                 div { label for="again-to" { "To position" } input #again-to name="to" type="number" min="1"; }
-                (order(visit, "Count them", "count"))
-                (order(visit, "Send again", "redeliver"))
+                (order(request, "Count them", "count"))
+                (order(request, "Send again", "redeliver"))
             }
         }
     }
 }
 
-async fn dead_letters_section(visit: &ConsolePageRequest, here: &str, name: &str) -> Result<Markup, PageError> {
-    let cursor = visit.query_value("letters");
+async fn dead_letters_section(request: &ConsolePageRequest, page_url: &str, name: &str) -> Result<Markup, PageError> {
+    let cursor = request.query_value("letters");
     let path = format!("webhooks/{name}/dead-letters");
     let found: DeadLetterPageJson =
-        visit.get_json(&with_query(&path, &[("limit", Some(DELIVERIES_PER_PAGE)), ("cursor", cursor)])).await?;
+        request.get_json(&with_query(&path, &[("limit", Some(DELIVERIES_PER_PAGE)), ("cursor", cursor)])).await?;
     Ok(html! {
         section aria-labelledby="dead" {
             h2 #dead { "Dead letters" }
             @if found.dead_letters.is_empty() { (empty_note("There are none.")) } @else {
-                form method="post" action=(here) {
-                    (with_reason(visit, "With the selected ones", &order(visit, "Replay", "replay"),
-                        ("drop-reason", "why they are given up"), &order(visit, "Drop", "drop")))
+                form method="post" action=(page_url) {
+                    (with_reason(request, "With the selected ones", &order(request, "Replay", "replay"),
+                        ("drop-reason", "why they are given up"), &order(request, "Drop", "drop")))
                     div.scroll tabindex="0" role="region" aria-label="Dead letters" {
                         table {
                             thead { tr {
@@ -333,7 +332,7 @@ async fn dead_letters_section(visit: &ConsolePageRequest, here: &str, name: &str
                                                 aria-label=(format!("Select {}", letter.position));
                                         }
                                         td.number {
-                                            a href=(format!("{here}/deliveries/{}", letter.position)) { (letter.position) }
+                                            a href=(format!("{page_url}/deliveries/{}", letter.position)) { (letter.position) }
                                         }
                                         td { (account_link(&letter.whats_app)) }
                                         td { (time_element(&letter.time)) }
@@ -346,55 +345,55 @@ async fn dead_letters_section(visit: &ConsolePageRequest, here: &str, name: &str
                     }
                 }
                 @if let Some(next) = &found.next {
-                    nav.ways aria-label="More dead letters" { a href=(format!("{here}?letters={next}#dead")) { "Later" } }
+                    nav.ways aria-label="More dead letters" { a href=(format!("{page_url}?letters={next}#dead")) { "Later" } }
                 }
             }
         }
     })
 }
 
-/// What a form of a webhook's page asks for.
-pub(super) async fn submit_action(visit: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
+/// Carries out the action of a channel's form.
+pub(super) async fn submit_action(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
     let name = parse_channel_name(name)?;
     let (path, back) = (format!("webhooks/{name}"), format!("/webhooks/{name}"));
-    let reason = visit.form_value("reason").unwrap_or_default();
+    let reason = request.form_value("reason").unwrap_or_default();
     let letters = || -> Result<Vec<&str>, PageError> {
-        let positions = visit.form_values("position");
+        let positions = request.form_values("position");
         if positions.is_empty() {
             Err(PageError::bad_request("No dead letter is selected; go back and select some."))
         } else {
             Ok(positions)
         }
     };
-    let (title, asked, body) = match visit.form_value("do") {
+    let (title, action, body) = match request.form_value("do") {
         Some("pause") => ("Paused", "pause", json!({"reason": reason})),
         Some("resume") => ("Resumed", "resume", Value::Null),
         Some("test") => ("Tested", "test", Value::Null),
         Some("count-waiting") => ("Would be dropped", "close", json!({"dryRun": true})),
         Some("close") => ("Dropped", "close", json!({"reason": reason})),
-        Some("count") => ("Would be sent again", "redeliver", redelivery_request(visit, true)),
-        Some("redeliver") => ("Are sent again", "redeliver", redelivery_request(visit, false)),
+        Some("count") => ("Would be sent again", "redeliver", redelivery_request(request, true)),
+        Some("redeliver") => ("Are sent again", "redeliver", redelivery_request(request, false)),
         Some("replay") => ("Are replayed", "dead-letters/replay", json!({"positions": letters()?})),
         Some("drop") => ("Dropped", "dead-letters/drop", json!({"positions": letters()?, "reason": reason})),
         Some(_) | None => return Err(PageError::bad_request("Say what is to be done.")),
     };
-    let done = visit.send_json("POST", &format!("{path}/{asked}"), &body).await?;
-    if matches!(asked, "pause" | "resume") {
+    let done = request.send_json("POST", &format!("{path}/{action}"), &body).await?;
+    if matches!(action, "pause" | "resume") {
         return Ok(PageResponse::Redirect(back));
     }
     Ok(PageResponse::Page(account_orders::result_page(title, "/webhooks", &done, &back)))
 }
 
-/// What is to be sent again, as the form has it.
-fn redelivery_request(visit: &ConsolePageRequest, dry_run: bool) -> Value {
+/// The body of a redelivery request, from the form.
+fn redelivery_request(request: &ConsolePageRequest, dry_run: bool) -> Value {
     let fields = ["account", "state", "since", "until", "from", "to"];
-    let given = fields.into_iter().filter_map(|name| Some((name.to_owned(), Value::from(visit.form_value(name)?))));
+    let given = fields.into_iter().filter_map(|name| Some((name.to_owned(), Value::from(request.form_value(name)?))));
     let mut wanted: Map<String, Value> = given.collect();
     wanted.insert("dryRun".to_owned(), Value::from(dry_run));
     Value::Object(wanted)
 }
 
-/// The name of a webhook in a path, if it is one.
+/// The name of the channel in a path, if there is such a channel.
 pub(super) fn parse_channel_name(name: &str) -> Result<&'static str, PageError> {
     Channel::ALL.into_iter().map(Channel::short_name).find(|known| *known == name).ok_or_else(PageError::not_found)
 }

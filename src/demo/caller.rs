@@ -10,13 +10,13 @@ use super::scenario::DemoRequest;
 use crate::client;
 use crate::limits::DEMO_TIMEOUT;
 
-/// A caller of the service.
+/// Sends requests to the service.
 pub(super) struct DemoCaller {
     http: reqwest::Client,
     address: SocketAddr,
 }
 
-/// The envelope of the contract.
+/// A response, in the contract's envelope.
 #[derive(Deserialize)]
 pub(super) struct DemoResponse {
     pub(super) data: Value,
@@ -29,7 +29,7 @@ impl DemoCaller {
         Ok(DemoCaller { http: client::streaming_client_builder(DEMO_TIMEOUT).timeout(DEMO_TIMEOUT).build()?, address })
     }
 
-    /// Sends a request, and returns what is answered.
+    /// Sends a request and returns its response.
     pub(super) async fn send(&self, request: &DemoRequest) -> Result<DemoResponse, Error> {
         let url = format!("http://{}{}", self.address, request.path);
         let sent = match &request.body {
@@ -43,7 +43,7 @@ impl DemoCaller {
             why: client::classify_reqwest(&error).1,
         };
         let body = sent.map_err(unanswered)?.bytes().await.map_err(unanswered)?;
-        // Every answer of the API is an envelope, errors too; another body is shown as it is.
+        // Every response of the API has an envelope, also for errors. Any other body is shown as it is.
         Ok(serde_json::from_slice(&body).unwrap_or_else(|_| DemoResponse {
             data: Value::Null,
             code: 0,

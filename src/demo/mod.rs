@@ -1,10 +1,10 @@
-//! The product, shown: the real service, a caller's requests and a receiver of webhooks, on one terminal.
+//! A demonstration on one terminal: the real service, a caller's requests and a receiver of webhooks.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `scenario` | which accounts there are, what is asked of them, and what is to be told of each. Pure |
+//! | `scenario` | the accounts, the requests, and the expected webhooks. Pure |
 //! | `caller` | a caller's back-end: sends the requests |
-//! | `transcript` | what was asked and told, in words, and the summary. Pure |
+//! | `transcript` | lines for requests and webhooks, and the summary. Pure |
 
 mod caller;
 mod scenario;
@@ -33,62 +33,62 @@ use caller::DemoCaller;
 use scenario::ScenarioStep;
 use transcript::Transcript;
 
-/// Why the demonstration did not come to its end.
+/// Why the demonstration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no place for it.
+    /// Creating the temporary directory or the threads failed.
     #[error("cannot make a temporary directory or threads for the demonstration: {0}")]
     Io(#[from] io::Error),
-    /// The service does not run, or failed.
+    /// The service did not start, or failed.
     #[error(transparent)]
     Service(#[from] service::Error),
-    /// The service ended before its time.
+    /// The service ended early.
     #[error("the service of the demonstration ended early")]
     ServiceEnded,
-    /// The caller's client cannot be made.
+    /// The caller's HTTP client cannot be created.
     #[error("the client of the demonstration cannot be made: {0}")]
     Client(#[from] reqwest::Error),
-    /// It was told to stop.
+    /// The demonstration was interrupted.
     #[error("the demonstration was interrupted")]
     Interrupted,
-    /// A request was not answered.
+    /// A request got no response.
     #[error("the service did not answer {endpoint}: {why}")]
     RequestFailed {
-        /// Which endpoint was asked.
+        /// The endpoint.
         endpoint: &'static str,
-        /// What went wrong.
+        /// The cause.
         why: String,
     },
-    /// Webhooks did not arrive.
+    /// Webhooks are missing.
     #[error("only {arrived} of {expected} webhooks arrived within {} s", .patience.as_secs())]
     WebhooksMissing {
-        /// How many did.
+        /// How many arrived.
         arrived: usize,
-        /// How many should have.
+        /// How many were expected.
         expected: usize,
-        /// How long was waited for the next one.
+        /// How long the demonstration waited for the next one.
         patience: Duration,
     },
-    /// What was told is not what happened.
-    #[error("{account} was told {told:?}, not {expected:?}")]
+    /// An account's webhooks differ from the expected ones.
+    #[error("{account} was told {arrived:?}, not {expected:?}")]
     WebhooksDiffer {
-        /// Of whom.
+        /// The account.
         account: String,
-        /// What arrived, in order.
-        told: Vec<String>,
-        /// What should have.
+        /// The webhooks that arrived, in order.
+        arrived: Vec<String>,
+        /// The expected ones.
         expected: Vec<String>,
     },
-    /// The journal cannot be opened after the service.
+    /// The journal cannot be opened after the service stopped.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The journal is not whole after the service.
+    /// The journal failed verification after the service stopped.
     #[error(transparent)]
     Journal(#[from] journal::Error),
 }
 
-/// Plays the demonstration, and prints each line as it happens; `is_colourful` if a person looks at it. Ends early, as
-/// [`Error::Interrupted`], when `stop` is cancelled. Leaves nothing behind.
+/// Runs the demonstration and prints each line as it happens, in colour if `is_colourful`. Cancelling `stop` ends it early
+/// with [`Error::Interrupted`]. Leaves no files behind.
 pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationToken) -> Result<(), Error> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("demo").build()?;
     let directory = TempDir::with_prefix("muster-demo-")?;
@@ -96,13 +96,13 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
     let mut timeline = Transcript::new(clock::now(), is_colourful);
     print(transcript::OPENING);
     runtime.block_on(run_service_and_scenario(&data, &mut timeline, &mut print, stop))?;
-    // As an operator would after a stop: the service has let go of the directory.
+    // The service has released the directory, so the journal can be verified as after any stop.
     let journal = Journal::open(Store::open(&data, &Settings::default().store)?, Box::new(|_| {}))?;
     print(&timeline.summary(&journal.verify()?));
     timeline.check()
 }
 
-/// Serves, asks, listens; stops the service at the end, however it comes.
+/// Runs service, caller and receiver. Always stops the service at the end.
 async fn run_service_and_scenario(
     data: &Path,
     timeline: &mut Transcript,
@@ -111,15 +111,15 @@ async fn run_service_and_scenario(
 ) -> Result<(), Error> {
     let end = CancellationToken::new();
     let _at_the_end = end.clone().drop_guard();
-    let (receiver, mut told) = receiver::start("127.0.0.1:0", ReceiverOptions::default(), end.clone()).await?;
+    let (receiver, mut arrivals) = receiver::start("127.0.0.1:0", ReceiverOptions::default(), end.clone()).await?;
 
     let stopping = CancellationToken::new();
     let (service, address) = start_service(demo_settings(data, receiver), stopping.clone());
     let stopping = stopping.drop_guard();
     let played = stop.run_until_cancelled(async {
         match address.await {
-            Ok(address) => run_scenario(address, timeline, &mut told, print).await,
-            // Its own error says more.
+            Ok(address) => run_scenario(address, timeline, &mut arrivals, print).await,
+            // The service's own error, awaited below, says more.
             Err(_) => Err(Error::ServiceEnded),
         }
     });
@@ -132,11 +132,11 @@ async fn run_service_and_scenario(
     }
 }
 
-/// Asks what the story has, chapter by chapter, and waits each time until all of it was told.
+/// Sends the requests step by step. After each step it waits for all of the expected webhooks.
 async fn run_scenario(
     address: SocketAddr,
     timeline: &mut Transcript,
-    told: &mut mpsc::Receiver<ReceivedWebhook>,
+    arrivals: &mut mpsc::Receiver<ReceivedWebhook>,
     print: &mut impl FnMut(&str),
 ) -> Result<(), Error> {
     let caller = DemoCaller::new(address)?;
@@ -151,8 +151,8 @@ async fn run_scenario(
         while timeline.webhook_count() < expected {
             let deadline = tokio::time::Instant::now() + DEMO_TIMEOUT;
             let (arrived, patience) = (timeline.webhook_count(), DEMO_TIMEOUT);
-            match timeout_at(deadline, told.recv()).await {
-                Ok(Some(told)) => print(&timeline.record_webhook(&told)),
+            match timeout_at(deadline, arrivals.recv()).await {
+                Ok(Some(webhook)) => print(&timeline.record_webhook(&webhook)),
                 Ok(None) | Err(_) => return Err(Error::WebhooksMissing { arrived, expected, patience }),
             }
         }
@@ -169,12 +169,12 @@ fn demo_settings(data: &Path, receiver: SocketAddr) -> Settings {
     settings
 }
 
-/// The service on a thread of its own: how it ends, and where it answers.
+/// Starts the service on its own thread. The first receiver gets its result, the second its address.
 fn start_service(
     settings: Settings,
     stop: CancellationToken,
 ) -> (oneshot::Receiver<Result<(), Error>>, oneshot::Receiver<SocketAddr>) {
-    // Nobody asks this service for its settings.
+    // The demonstration does not display the settings of this service.
     let effective = EffectiveSettings { settings, ..EffectiveSettings::default() };
     let (ended, on_end) = oneshot::channel();
     let (ready, on_ready) = oneshot::channel();

@@ -1,38 +1,38 @@
-//! Which accounts there are, what is asked of them, and what is to be told of each. Pure.
+//! The accounts of the demonstration, the requests, and the expected webhooks. Pure.
 
 use serde_json::{Value, json};
 
-/// A part of the story: what is asked one after the other, and how many webhooks come of it.
+/// A step: requests in order, and the number of webhooks that follow.
 pub(super) struct ScenarioStep {
     pub(super) title: &'static str,
     pub(super) requests: Vec<DemoRequest>,
     pub(super) webhooks: usize,
 }
 
-/// A call of the API.
+/// A request to the API.
 pub(super) struct DemoRequest {
     /// The endpoint, as in `batchOnline`.
     pub(super) endpoint: &'static str,
     pub(super) path: &'static str,
-    /// None for a GET.
+    /// `None` for a GET.
     pub(super) body: Option<Value>,
-    /// What is asked, in words.
+    /// The request in words.
     pub(super) summary: String,
 }
 
-/// An account of the story.
+/// An account of the demonstration.
 pub(super) struct DemoAccount {
     pub(super) number: &'static str,
-    /// What the simulator has for it.
+    /// What the simulator does with it.
     pub(super) simulated_outcome: &'static str,
-    /// What is told of it, in order, in the words of the timeline.
+    /// The expected webhooks in order, in the words of the transcript.
     pub(super) expected_webhooks: &'static [&'static str],
 }
 
 const ONLINE_THEN_OFFLINE: &[&str] = &["online-coming", "online", "offline-coming", "offline"];
 const SUCCEEDS: &str = "succeeds";
 
-/// A dozen accounts, six of them with a fate, and a number that is registered.
+/// Twelve accounts, six with a failure, and a number that is registered.
 pub(super) const DEMO_ACCOUNTS: [DemoAccount; 13] = [
     DemoAccount {
         number: "861821720001",
@@ -77,10 +77,10 @@ pub(super) const DEMO_ACCOUNTS: [DemoAccount; 13] = [
     },
 ];
 
-/// How many of the heroes are imported; the others are registered.
+/// The first accounts are imported; the others are registered.
 const IMPORTED_ACCOUNTS: usize = 12;
 
-/// The story, in order.
+/// The steps, in order.
 pub(super) fn steps() -> Vec<ScenarioStep> {
     let dozen =
         || json!({"whatsAppList": DEMO_ACCOUNTS[..IMPORTED_ACCOUNTS].iter().map(import_item).collect::<Vec<_>>()});
@@ -132,13 +132,13 @@ pub(super) fn steps() -> Vec<ScenarioStep> {
     ]
 }
 
-/// How many webhooks say one of these.
-fn count_expected(words: &[&str]) -> usize {
-    DEMO_ACCOUNTS.iter().flat_map(|hero| hero.expected_webhooks).filter(|told| words.contains(told)).count()
+/// How many of the expected webhooks have one of these labels.
+fn count_expected(labels: &[&str]) -> usize {
+    DEMO_ACCOUNTS.iter().flat_map(|account| account.expected_webhooks).filter(|label| labels.contains(label)).count()
 }
 
-fn batch_request(endpoint: &'static str, path: &'static str, body: Value, words: &str) -> DemoRequest {
-    DemoRequest { endpoint, path, body: Some(body), summary: words.to_owned() }
+fn batch_request(endpoint: &'static str, path: &'static str, body: Value, summary: &str) -> DemoRequest {
+    DemoRequest { endpoint, path, body: Some(body), summary: summary.to_owned() }
 }
 
 fn submit_phone(phone: &str) -> DemoRequest {
@@ -153,7 +153,7 @@ fn submit_verify_code(code: &str) -> DemoRequest {
     DemoRequest { endpoint: "submitVerifyCode", path, body: Some(body), summary: "+86 182172623211".to_owned() }
 }
 
-fn import_item(hero: &DemoAccount) -> Value {
-    json!({"whatsApp": hero.number, "override": false, "name": hero.simulated_outcome, "publicKey": "", "privateKey": "",
+fn import_item(account: &DemoAccount) -> Value {
+    json!({"whatsApp": account.number, "override": false, "name": account.simulated_outcome, "publicKey": "", "privateKey": "",
         "msgPublicKey": "", "msgPrivateKey": "", "accountId": ""})
 }

@@ -1,4 +1,4 @@
-//! What was asked and told, in words, and the summary. Pure.
+//! Lines for requests and webhooks, and the summary. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,15 +13,15 @@ use crate::domain::Timestamp;
 use crate::journal::JournalVerification;
 use crate::receiver::{ReceivedWebhook, WebhookSummary};
 
-/// What happened so far.
+/// The demonstration so far.
 pub(super) struct Transcript {
     started_at: Timestamp,
     is_colourful: bool,
-    /// What was told of each account, in order.
+    /// The webhooks of each account, in order.
     webhooks: BTreeMap<String, Vec<String>>,
 }
 
-/// The colours of a terminal (ECMA-48), by number.
+/// Terminal colours by number (ECMA-48).
 #[derive(Clone, Copy)]
 enum Colour {
     Red = 31,
@@ -30,14 +30,14 @@ enum Colour {
     Grey = 90,
 }
 
-/// What is said first.
+/// The text that is printed first.
 pub(super) const OPENING: &str = "\
 muster demo: the service, a caller and a receiver of webhooks, in one process and a temporary directory.
 The built-in simulator stands for WhatsApp: the last four digits of a number choose its fate.
   → asked over HTTP     ← told by webhook
 ";
 
-/// Where the detail of a webhook begins, after its words.
+/// Column of a webhook's detail, counted from its label.
 const DETAIL_COLUMN: usize = 23;
 
 impl Transcript {
@@ -45,17 +45,17 @@ impl Transcript {
         Transcript { started_at, is_colourful, webhooks: BTreeMap::new() }
     }
 
-    /// How many webhooks arrived.
+    /// The number of webhooks so far.
     pub(super) fn webhook_count(&self) -> usize {
         self.webhooks.values().map(Vec::len).sum()
     }
 
-    /// The line over a chapter.
+    /// The heading of a step.
     pub(super) fn title(&self, title: &str) -> String {
         format!("\n{title}\n")
     }
 
-    /// The line of a request and its answer.
+    /// The line for a request and its response.
     pub(super) fn request_line(&self, request: &DemoRequest, answer: &DemoResponse) -> String {
         let DemoResponse { data, code, message } = answer;
         let mut line = format!("{} → {:20} {:22}", self.time(clock::now()), request.endpoint, request.summary);
@@ -67,13 +67,13 @@ impl Transcript {
         line + "\n"
     }
 
-    /// The line of a webhook, which is remembered.
-    pub(super) fn record_webhook(&mut self, told: &ReceivedWebhook) -> String {
-        let WebhookSummary { account, label: what, reason, instance_code, .. } = told.summary();
+    /// Records a webhook and returns its line.
+    pub(super) fn record_webhook(&mut self, webhook: &ReceivedWebhook) -> String {
+        let WebhookSummary { account, label: what, reason, instance_code, .. } = webhook.summary();
         let words = match what {
             Some("offline") if !reason.is_empty() => format!("offline {reason}"),
             Some(what) => what.to_owned(),
-            None => told.body.to_string(),
+            None => webhook.body.to_string(),
         };
         let detail = match reason {
             "1001" => "pairing failed, scan again",
@@ -81,7 +81,7 @@ impl Transcript {
             "" => instance_code,
             reason => reason,
         };
-        let mut line = format!("{} ← {account:20} ", self.time(told.received_at));
+        let mut line = format!("{} ← {account:20} ", self.time(webhook.received_at));
         line += &self.colourize(&words, colour_of(&words));
         if !detail.is_empty() {
             let gap = " ".repeat(DETAIL_COLUMN.saturating_sub(words.len()));
@@ -92,12 +92,12 @@ impl Transcript {
         line
     }
 
-    /// What was told of each account, and what the journal has.
+    /// The webhooks of each account, and the figures of the journal.
     pub(super) fn summary(&self, report: &JournalVerification) -> String {
         let mut summary = format!("\n{:16} {:22} {}\n", "account", "fate", "told, in order");
-        for hero in &DEMO_ACCOUNTS {
-            let told = self.webhooks_of(hero.number).join(" → ");
-            let _ = writeln!(summary, "{:16} {:22} {told}", hero.number, hero.simulated_outcome);
+        for account in &DEMO_ACCOUNTS {
+            let webhooks = self.webhooks_of(account.number).join(" → ");
+            let _ = writeln!(summary, "{:16} {:22} {webhooks}", account.number, account.simulated_outcome);
         }
         let JournalVerification { events, blocks, accounts, root } = report;
         let _ = write!(
@@ -110,13 +110,15 @@ impl Transcript {
         summary
     }
 
-    /// Whether everything was told that should have been, in its order, and nothing else.
+    /// Checks that exactly the expected webhooks arrived, in order.
     pub(super) fn check(&self) -> Result<(), Error> {
-        for hero in &DEMO_ACCOUNTS {
-            let (told, expected) =
-                (self.webhooks_of(hero.number), hero.expected_webhooks.iter().map(|it| (*it).to_owned()).collect());
-            if told != expected {
-                return Err(Error::WebhooksDiffer { account: hero.number.to_owned(), told, expected });
+        for account in &DEMO_ACCOUNTS {
+            let (arrived, expected) = (
+                self.webhooks_of(account.number),
+                account.expected_webhooks.iter().map(|it| (*it).to_owned()).collect(),
+            );
+            if arrived != expected {
+                return Err(Error::WebhooksDiffer { account: account.number.to_owned(), arrived, expected });
             }
         }
         Ok(())
@@ -145,7 +147,7 @@ fn colour_of(words: &str) -> Colour {
     }
 }
 
-/// How many accounts stand where.
+/// How many accounts are online, and how many are banned.
 fn count_statuses(rows: &[Value]) -> String {
     let banned = rows.iter().filter(|row| row["status"] == 2).count();
     let online = rows.iter().filter(|row| row["onlineStatus"] == 2).count();

@@ -9,41 +9,41 @@ use super::{
 };
 use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WINDOW};
 
-/// An account as it stands.
+/// The current state of an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
-    /// How many events made this state; 0 for an account that nothing has happened to: it is unknown.
+    /// How many events made this state; 0 for an unknown account, which has no event.
     pub version: u64,
-    /// What was imported; none for a number that was only registered, or whose secrets were erased.
+    /// What was imported; `None` for a number that was only registered, or whose secrets were erased.
     pub content: Option<Arc<Content>>,
-    /// Whether its secrets were erased, and nothing was imported since.
+    /// Whether its secrets were erased, with no import since.
     pub is_erased: bool,
     /// Normal or banned.
     pub status: Status,
-    /// Online, offline, or on the way.
+    /// Online, offline, or in transition.
     pub online_status: OnlineStatus,
     /// The version at which `online_status` last changed.
     pub online_status_version: u64,
-    /// How many times the account was asked online: the number of its latest session.
+    /// The number of its latest session: how many times callers asked for the account to be online.
     pub latest_session: u32,
-    /// Why the account is as it is, where something failed.
+    /// Why the account is in this state, where something failed.
     pub reason: Reason,
-    /// How many times in a row it was dropped, or did not come online, against its callers' wish.
+    /// How many times in a row it dropped or did not come online, although its callers want it online.
     pub drops: u32,
-    /// The registration that waits for a code.
+    /// The registration that waits for a code, if there is one.
     pub registration: Option<Registration>,
-    /// Who serves it.
+    /// The gateway that serves it.
     pub gateway: GatewayKind,
-    /// The PIN that it is registered with, sealed, where it has one.
+    /// The sealed PIN that the number is registered with, if it has one.
     pub pin: Option<SealedBytes>,
-    /// When a provider was called to register it or to take that back, as far as that still counts.
+    /// Times of the provider calls that registered or deregistered it, as far as they still count towards the budget.
     pub register_calls: Vec<Timestamp>,
 }
 
 /// A registration that waits for a code.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Registration {
-    /// The task that the caller was given.
+    /// The task id that the caller received.
     pub task: TaskId,
     /// How the code reaches the phone.
     pub verify_type: VerifyType,
@@ -53,54 +53,55 @@ pub struct Registration {
     pub calling_code: CallingCode,
     /// ISO 3166-1 alpha-2, upper case.
     pub country: String,
-    /// When it ends by the wall clock. That is for people and gateways; what waits, waits by elapsed time.
+    /// When it ends by the wall clock. People and gateways use this; timers use elapsed time.
     pub expires_at: Timestamp,
-    /// How long it waits for its code, from when it was asked for.
+    /// How long it waits for its code, from the request on.
     pub lifetime: Duration,
-    /// Whether a provider was called to have the code sent.
+    /// Whether a provider was called to send the code.
     pub code_requested: bool,
-    /// Whether the gateway had the code sent.
+    /// Whether the gateway confirmed that the code was sent.
     pub code_sent: bool,
     /// How many codes were submitted.
     pub attempts: u32,
-    /// The codes that the gateway has not judged yet, in the order in which they were submitted.
+    /// Codes that the gateway has not judged yet, in the order of submission.
     pub pending_codes: Vec<CodeAttempt>,
 }
 
-/// A code that was submitted.
+/// A submitted verification code.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CodeAttempt {
-    /// The how many-th of its registration, from 1.
+    /// Its attempt number within the registration, from 1.
     pub number: u32,
     /// The code, sealed.
     pub code: SealedBytes,
 }
 
-/// What the gateway owes an account. It follows from the state alone, so a restart finds it again.
+/// A pending effect: what the gateway still has to do for an account. It follows from the state alone, so a restart
+/// finds it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PendingEffect {
     /// Open this session.
     Connect {
-        /// Its number.
+        /// The session's number.
         session: u32,
     },
     /// Close this session.
     Disconnect {
-        /// Its number.
+        /// The session's number.
         session: u32,
     },
     /// Have a code sent.
     RequestCode {
         /// For this registration.
         task: TaskId,
-        /// In this way.
+        /// By this verification method.
         verify_type: VerifyType,
     },
     /// Judge a code.
     SubmitCode {
         /// For this registration.
         task: TaskId,
-        /// The how many-th code it is, from 1.
+        /// The attempt number of the code, from 1.
         attempt: u32,
         /// The code, sealed.
         code: SealedBytes,
@@ -108,7 +109,7 @@ pub enum PendingEffect {
 }
 
 impl Account {
-    /// An account that nothing has happened to.
+    /// The state of an account without events.
     pub fn initial() -> Account {
         Account {
             version: 0,
@@ -127,17 +128,17 @@ impl Account {
         }
     }
 
-    /// Whether anything ever happened to it.
+    /// Whether the account has any event.
     pub fn is_known(&self) -> bool {
         self.version > 0
     }
 
-    /// The state after `event`. Total: what happened cannot be refused.
+    /// Applies `event` to the state. Total: an event cannot be rejected.
     pub fn evolve(&mut self, event: &Event) {
         self.version += 1;
         self.drops = match event.resulting_status() {
             Some(_) if event.is_drop(self.online_status) => self.drops + 1,
-            // An attempt to come back does not make the drops before it undone; coming back does.
+            // A reconnect attempt does not reset the count of drops; only coming online does.
             Some((_, OnlineStatus::OnlineComing)) | None => self.drops,
             Some((_, OnlineStatus::Online | OnlineStatus::OfflineComing | OnlineStatus::Offline)) => 0,
         };
@@ -202,7 +203,7 @@ impl Account {
             Event::SecretsErased { .. } => {
                 self.content = None;
                 self.is_erased = true;
-                // Codes that wait cannot be opened any more, and a dropped account has nothing to come back with.
+                // Pending codes can no longer be opened, and a dropped account has no content to come back with.
                 self.registration = None;
                 self.drops = 0;
                 self.pin = None;
@@ -221,7 +222,7 @@ impl Account {
         }
     }
 
-    /// What the gateway still owes this account.
+    /// The pending effects of this account.
     pub fn pending_effects(&self) -> Vec<PendingEffect> {
         let session = self.latest_session;
         let presence = match self.online_status {
@@ -232,28 +233,28 @@ impl Account {
         presence.into_iter().chain(self.registration.iter().flat_map(Registration::pending_effects)).collect()
     }
 
-    /// Whether it was dropped, for a reason that may pass: not because pairing failed, and not by a ban.
+    /// Whether it dropped for a reason that may pass: not because pairing failed, and not by a ban.
     pub fn is_dropped(&self) -> bool {
         self.online_status == OnlineStatus::Offline && self.drops > 0
     }
 
-    /// How long after a drop the account of this number is to be brought back: `first` after the first one in a row, and
-    /// each time twice as long, a little sooner for one account than for the other.
+    /// How long after a drop this account is brought back: `first` after the first drop in a row, then twice as long
+    /// each time, less a jitter that depends on the account.
     pub fn reconnect_delay(&self, account: AccountNumber, first: Duration) -> Duration {
         let wait = first.saturating_mul(1 << self.drops.saturating_sub(1).min(16)).min(RECONNECT_WAIT_MAX);
         apply_jitter(wait, account.get(), u64::from(self.drops))
     }
 
-    /// When the budget of a call is free again, if it is used up at `now`.
+    /// When the call budget is available again, if it is used up at `now`.
     pub fn budget_free_at(&self, call: ProviderCall, now: Timestamp) -> Option<Timestamp> {
         let budget = call.budget()?;
         let counted = || self.register_calls.iter().filter(|at| now.since(**at) < REGISTER_CALLS_WINDOW);
-        // The oldest of the last so many: once it counts no more, there is room for one.
+        // The oldest of the last `budget` calls: once it no longer counts, one more call is allowed.
         let oldest = counted().count().checked_sub(budget).and_then(|over| counted().nth(over))?;
         Some(oldest.plus(REGISTER_CALLS_WINDOW))
     }
 
-    /// Whether the watchdog or the gateway still has to do with this account.
+    /// Whether the watchdog or the gateway still has work for this account.
     pub fn has_pending_work(&self) -> bool {
         self.online_status.is_coming() || self.registration.is_some()
     }
@@ -269,13 +270,13 @@ impl Account {
 }
 
 impl Registration {
-    /// How long it still waits, for a process that knows of it from the journal alone: the time to its end by the wall
-    /// clock, and never more than its lifetime, because the clock may have been set back since.
+    /// How long it still waits, for a process that knows it from the journal alone. The result is the time to its end
+    /// by the wall clock, at most its lifetime, because the clock may have been set back.
     pub fn left(&self, now: Timestamp) -> Duration {
         self.expires_at.since(now).min(self.lifetime)
     }
 
-    /// What the gateway still owes this registration.
+    /// The pending effects of this registration.
     fn pending_effects(&self) -> Vec<PendingEffect> {
         let task = self.task;
         if !self.code_sent && self.attempts == 0 {

@@ -1,4 +1,4 @@
-//! The number of an account: country code first, digits only, as in `861821726232`.
+//! Account numbers: country code first, digits only, as in `861821726232`.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -6,11 +6,12 @@ use std::str::FromStr;
 
 use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN};
 
-/// An account's number: 7 to 15 digits, not starting with 0. Never zero, so that what may have one takes no more room.
+/// An account's number: 7 to 15 digits, not starting with 0. It is never zero, so an `Option` of it takes no extra
+/// space.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountNumber(NonZeroU64);
 
-/// Why a text is no account number.
+/// Why a text is not an account number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedAccountNumber {
     /// A character other than a digit.
@@ -19,7 +20,7 @@ pub enum MalformedAccountNumber {
     /// Too short or too long.
     #[error("must have {ACCOUNT_DIGITS_MIN} to {ACCOUNT_DIGITS_MAX} digits, not {0}")]
     Length(usize),
-    /// No country code starts with 0.
+    /// It starts with 0, as no country code does.
     #[error("must start with the country code, not with 0")]
     LeadingZero,
 }
@@ -33,7 +34,7 @@ impl AccountNumber {
         self.0.get()
     }
 
-    /// A number from a stored integer; none if no account number has that value.
+    /// A number from a stored integer; `None` if no account number has that value.
     pub fn from_stored(value: u64) -> Option<AccountNumber> {
         NonZeroU64::new(value)
             .filter(|value| (ACCOUNT_DIGITS_MIN..=ACCOUNT_DIGITS_MAX).contains(&digits(value.get())))
@@ -45,7 +46,7 @@ impl AccountNumber {
         digits(self.get())
     }
 
-    /// The last four digits, by which the simulator chooses a fate.
+    /// The last four digits, by which the simulator chooses an outcome.
     pub fn last_four(self) -> u16 {
         (self.get() % 10_000) as u16
     }
@@ -79,14 +80,14 @@ impl fmt::Display for AccountNumber {
     }
 }
 
-/// Masked, because debug output ends up where nobody expects it.
+/// Masked, because debug output may end up in any log.
 impl fmt::Debug for AccountNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&mask_digits(&self.0.to_string()))
     }
 }
 
-/// The digits of a number as people may see them who need not call it: as in `861******232`. Four or more are hidden.
+/// A masked number, for people who need not call it: `861******232`. At least four digits are hidden.
 pub fn mask_digits(digits: &str) -> String {
     let tail = digits.len().saturating_sub(3);
     let head = tail.saturating_sub(4).min(3);

@@ -1,150 +1,150 @@
-//! What somebody did to the service itself. Past tense, and for ever, as events are.
+//! Administrative events: what somebody did to the service itself. Past tense and permanent, like all events.
 
 use super::{Channel, GatewayKind, Grant, Timestamp};
 
-/// An administrative act.
+/// An entry of the audit log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditLogEntry {
     /// What was done.
     pub event: AdministrativeEvent,
-    /// From where: the address of the peer, `command line`, `receiver`, or `start`.
+    /// The origin: the peer's address, `command line`, `receiver`, or `start`.
     pub source: String,
 }
 
 /// What was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AdministrativeEvent {
-    /// A projection was made again from the first event.
+    /// A projection was rebuilt from the first event.
     ProjectionRebuilt {
-        /// Which, as in `roster`.
+        /// The projection's name, as in `roster`.
         projection: String,
-        /// How many of its rows were not what the events say.
+        /// How many of its rows differed from what the events lead to.
         differences: u64,
     },
     /// A backup was taken.
     BackupTaken {
-        /// The position of the last event in it.
+        /// The position of the last event in the backup.
         position: u64,
     },
-    /// This store was made from a backup.
+    /// This store was restored from a backup.
     Restored {
-        /// The position of the last event in it.
+        /// The position of the last event in the backup.
         position: u64,
     },
-    /// A webhook's receiver is somewhere else from now on.
+    /// A webhook channel got another receiver URL.
     WebhookUrlSet {
-        /// Which webhook's.
+        /// The channel.
         channel: Channel,
-        /// Where, without a password and a query; empty if it is where the settings say.
+        /// The URL without password and query; empty if the settings decide again.
         url: String,
     },
-    /// A webhook is signed with another secret from now on.
+    /// A webhook channel got another signing secret.
     WebhookSecretSet {
-        /// Which webhook.
+        /// The channel.
         channel: Channel,
-        /// In which way it signs.
+        /// The signing scheme.
         scheme: SigningScheme,
-        /// By which people tell secrets apart: a part of a hash, or the tenant's id; empty if it was taken away.
+        /// The secret's display name: a part of its hash, or the tenant's id; empty if the secret was removed.
         name: String,
-        /// Until when the one before signs too, if it does.
+        /// Until when the previous secret signs too, if it does.
         grace_until: Option<Timestamp>,
     },
-    /// Nothing is sent to a webhook's receiver any more.
+    /// A webhook channel was paused.
     WebhookPaused {
-        /// Which webhook's.
+        /// The channel.
         channel: Channel,
         /// Why.
         reason: String,
     },
-    /// What waited is sent.
+    /// A paused webhook channel was resumed; waiting deliveries are sent.
     WebhookResumed {
-        /// Which webhook's.
+        /// The channel.
         channel: Channel,
     },
-    /// Deliveries of a webhook are sent again.
+    /// Deliveries of a webhook channel are sent again.
     WebhookRedelivered {
-        /// Which webhook's.
+        /// The channel.
         channel: Channel,
-        /// Which of them was asked for, in words.
+        /// The selection that was asked for, in words.
         what: String,
-        /// How many they are.
+        /// How many deliveries were selected.
         deliveries: u64,
     },
-    /// Dead deliveries of a webhook were given up.
+    /// Dead letters of a webhook channel were discarded.
     WebhookLettersDropped {
-        /// Which webhook's.
+        /// The channel.
         channel: Channel,
-        /// Which of them was asked for, in words.
+        /// The selection that was asked for, in words.
         what: String,
-        /// How many they were.
+        /// How many were discarded.
         deliveries: u64,
         /// Why.
         reason: String,
     },
-    /// What waited in a webhook without a receiver was dropped.
+    /// The waiting deliveries of a webhook channel without a receiver were dropped.
     WebhookClosed {
-        /// Which webhook.
+        /// The channel.
         channel: Channel,
         /// How many deliveries waited.
         deliveries: u64,
         /// Why.
         reason: String,
     },
-    /// Somebody was given an API key, or a tenant was.
+    /// An API key was created, or a tenant's credentials.
     ApiKeyCreated(Grant),
-    /// An API key was taken away.
+    /// An API key was revoked.
     ApiKeyRevoked {
         /// The key's number.
         id: u64,
     },
-    /// Everything that the master key sealed is sealed with another one.
+    /// The master key was rotated: all data keys and secrets are sealed with the new one.
     MasterKeyRotated {
-        /// How many keys and secrets were sealed anew; those that were new by then already were not.
+        /// How many keys and secrets were sealed again; those already under the new key are not counted.
         rewrapped: u64,
     },
-    /// A rotation of the master key was undone: everything is sealed with the key before it again.
+    /// A rotation of the master key was undone: everything is sealed with the previous key again.
     MasterKeyRotationAborted {
-        /// How many keys and secrets were sealed anew for that.
+        /// How many keys and secrets were sealed again for that.
         rewrapped: u64,
     },
-    /// A start of the service came to the end of a rotation, or of its undoing, that was broken off before. Recorded right
-    /// before the master key's file is exchanged.
+    /// A start of the service completed an interrupted rotation, or an interrupted abort. Recorded right before the
+    /// master key's file is replaced.
     MasterKeyRotationFinished {
-        /// How many keys and secrets this start sealed anew.
+        /// How many keys and secrets this start sealed again.
         rewrapped: u64,
     },
-    /// Accounts were ordered online, or offline: what became of each is in its own history, under the same request.
+    /// An operator ordered accounts online or offline. Each account's history has its outcome, under the same request.
     AccountsOrdered {
-        /// What was ordered.
+        /// The order.
         order: AccountOrder,
         /// How many accounts were named.
         accounts: u64,
         /// Why.
         reason: String,
     },
-    /// A gateway's sessions were ordered to be compared with what is shown.
+    /// An operator started a reconciliation of a gateway.
     ReconciliationOrdered {
-        /// Which gateway's.
+        /// The gateway.
         gateway: GatewayKind,
         /// Why.
         reason: String,
     },
 }
 
-/// What an operator orders of accounts.
+/// An order of an operator to accounts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccountOrder {
-    /// To come online, with what is stored of them.
+    /// Come online, with the stored content.
     Online,
-    /// To be recycled.
+    /// Be recycled.
     Recycle,
 }
 
 impl AccountOrder {
-    /// Both of them.
+    /// Both orders.
     pub const ALL: [AccountOrder; 2] = [AccountOrder::Online, AccountOrder::Recycle];
 
-    /// One word for it.
+    /// Its one-word name.
     pub fn name(self) -> &'static str {
         match self {
             AccountOrder::Online => "online",
@@ -153,17 +153,17 @@ impl AccountOrder {
     }
 }
 
-/// How a webhook is signed.
+/// How a webhook channel signs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SigningScheme {
     /// Standard Webhooks.
     Standard,
-    /// Tenant and app secret, as the contract's family has it.
+    /// Tenant and app secret, the scheme of the contract's family.
     App,
 }
 
 impl SigningScheme {
-    /// One word for it.
+    /// Its one-word name.
     pub fn name(self) -> &'static str {
         match self {
             SigningScheme::Standard => "standard",
@@ -173,7 +173,7 @@ impl SigningScheme {
 }
 
 impl AdministrativeEvent {
-    /// The deed's name, as logs and readers show it.
+    /// The event's name, as logs and readers show it.
     pub fn name(&self) -> &'static str {
         match self {
             AdministrativeEvent::ProjectionRebuilt { .. } => "projection_rebuilt",

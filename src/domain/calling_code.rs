@@ -9,7 +9,7 @@ use crate::limits::CALLING_CODE_DIGITS_MAX;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallingCode(u16);
 
-/// The text is not a plus (which may be missing) and 1 to 4 digits.
+/// The text is not an optional plus and 1 to 4 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a plus and 1 to {CALLING_CODE_DIGITS_MAX} digits, not starting with 0, as in +86")]
 pub struct MalformedCallingCode;
@@ -30,14 +30,14 @@ impl CallingCode {
         self.countries().split_ascii_whitespace().any(|served| served.eq_ignore_ascii_case(country))
     }
 
-    /// The countries of this code, alpha-2, separated by spaces; empty for a code that no country has.
+    /// The countries of this code, alpha-2, separated by spaces; empty for a code without a country.
     pub fn countries(self) -> &'static str {
         let of = |code: u16| {
             let at = COUNTRIES.binary_search_by_key(&code, |(code, _)| *code).ok()?;
             COUNTRIES.get(at).map(|(_, countries)| *countries)
         };
-        // Callers write the islands of the North American plan with their area: +1242 for the Bahamas. An area that is
-        // no island's is on the mainland.
+        // Callers write islands of the North American plan with their area code, as +1242 for the Bahamas. Any other
+        // area code is on the mainland.
         let mainland = (1_000..2_000).contains(&self.0).then_some("CA US");
         of(self.0).or(mainland).unwrap_or_default()
     }

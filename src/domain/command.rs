@@ -1,35 +1,35 @@
-//! What may be asked of an account. Imperative.
+//! The commands of an account. Imperative.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AccountType, CallingCode, Content, ProviderCall, Reason, SealedBytes, TaskId, VerifyType};
 
-/// A wish of a caller, a report of a gateway, or a deadline of the watchdog.
+/// A caller's request, a gateway's report, or a deadline of the watchdog.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Import a new account.
     Import {
-        /// What comes with it.
+        /// The imported content.
         content: Arc<Content>,
     },
     /// Bring the account online; import it first if it is unknown.
     BringOnline {
-        /// What the caller sent; none where what is stored is to do.
+        /// What the caller sent; `None` to use the stored content.
         content: Option<Arc<Content>>,
-        /// Whether that replaces what is stored.
+        /// Whether it replaces the stored content.
         replace: bool,
     },
     /// Take the account offline.
     Recycle {
-        /// Whether an account that was dropped would be brought back: then it is not to be.
+        /// Whether the settings reconnect dropped accounts: the recycling then cancels the reconnect.
         comes_back: bool,
     },
     /// Register the number.
     Register {
-        /// The task that the caller will be given.
+        /// The task id for the caller.
         task: TaskId,
-        /// How the code is to reach the phone.
+        /// How the code reaches the phone.
         verify_type: VerifyType,
         /// Personal or business.
         account_type: AccountType,
@@ -40,68 +40,69 @@ pub enum Command {
         /// How long the registration waits for its code.
         lifetime: Duration,
     },
-    /// Try a verification code. Whoever asks knows that the registration's deadline has not passed.
+    /// Try a verification code. The sender has checked that the registration's deadline has not passed.
     SubmitCode {
         /// The code, sealed.
         code: SealedBytes,
     },
-    /// Destroy what opens the account's secrets.
+    /// Destroy the data key of the account's secrets.
     EraseSecrets {
         /// Why.
         reason: Reason,
     },
-    /// A gateway says what it sees.
+    /// Apply a gateway's report.
     Report(Report),
-    /// The same, found when all sessions of a gateway were compared with what is shown.
+    /// Apply a gateway's report that a reconciliation found.
     Reconcile {
-        /// What it sees.
+        /// The report.
         report: Report,
-        /// The version with which that was compared: once anything has happened since, it is not meant.
+        /// The account's version during the comparison. If the account has events since, the report does not apply.
         as_of: u64,
     },
-    /// Keep the PIN that a gateway is about to register the number with. One that is there already stays.
+    /// Keep the PIN with which a gateway is about to register the number. An existing PIN stays.
     KeepPin {
         /// The PIN, sealed.
         pin: SealedBytes,
     },
-    /// A gateway is about to make a call that its provider counts, or that must not be made twice for one registration.
+    /// Record a provider call before the gateway makes it: the provider counts it, or it must not be made twice for one
+    /// registration.
     CallProvider {
-        /// Which.
+        /// The call.
         call: ProviderCall,
     },
     /// A `-coming` state lasted too long.
     GiveUpComing {
-        /// The version at which that state began: a later one is not meant.
+        /// The version at which that state began. A later transition is not affected.
         since_version: u64,
     },
-    /// An account that was dropped is to come back.
+    /// Bring a dropped account back online.
     Reconnect {
-        /// The version at which it was dropped: a later drop is not meant.
+        /// The version at which it dropped. A later drop is not affected.
         since_version: u64,
     },
-    /// A registration waited for its whole lifetime. Its deadline says so, which counts elapsed time: no wall clock does.
+    /// End a registration that waited for its whole lifetime. The deadline counts elapsed time, not the wall clock.
     GiveUpRegistration {
-        /// The task that is meant: a later one is not.
+        /// The task. A later registration is not affected.
         task: TaskId,
     },
 }
 
-/// What a gateway reports. One that does not fit the state changes nothing.
+/// A gateway's report. A report that does not fit the state changes nothing.
 ///
-/// `session` counts the times the account was asked online; a report that names one is about that one only, a report
-/// that names none is about whichever is open.
+/// `session` counts how many times callers asked for the account to be online. A report with a session is about that
+/// one only; a report without is about the open one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Report {
     /// A session is open.
     Connected {
-        /// Which.
+        /// The session's number.
         session: Option<u32>,
         /// The gateway's scan or pairing id.
         instance_code: String,
     },
     /// A session is closed, or could not be opened.
     Disconnected {
-        /// Which.
+        /// The session's number.
         session: Option<u32>,
         /// Why.
         reason: Reason,
@@ -138,7 +139,7 @@ pub enum Report {
     CodeRefused {
         /// For this registration.
         task: TaskId,
-        /// The how many-th code it was, from 1.
+        /// The attempt number of the code, from 1.
         attempt: u32,
         /// Why.
         reason: Reason,

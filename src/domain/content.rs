@@ -6,14 +6,14 @@ use super::AccountType;
 
 /// The content of an account, as it was imported or last replaced.
 ///
-/// Keys and ids are opaque texts; an empty one is as good as any other. What is secret is in here only sealed.
+/// Keys and ids are opaque texts, which may be empty. Secrets are stored only sealed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Content {
     /// Personal or business.
     pub account_type: AccountType,
     /// The name shown to customers.
     pub name: Option<String>,
-    /// Where the picture is.
+    /// The URL of the picture.
     pub avatar: Option<String>,
     /// The account's public key.
     pub public_key: String,
@@ -27,12 +27,13 @@ pub struct Content {
     pub registration_id: Option<String>,
     /// Private key, message private key and device parameters, sealed.
     pub secrets: SealedBytes,
-    /// A keyed hash over all of the above in clear: equal for equal content, of no use to anyone without the key.
+    /// A keyed hash over all of the above in clear. Equal content has an equal hash; without the key it reveals
+    /// nothing.
     pub fingerprint: Fingerprint,
 }
 
 impl Content {
-    /// Personal, and with nothing in it.
+    /// A personal account without content.
     pub fn empty() -> Content {
         Content {
             account_type: AccountType::Personal,
@@ -53,18 +54,18 @@ impl Content {
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedBytes(pub Box<[u8]>);
 
-/// A keyed hash by which equal content is recognised without being known.
+/// A keyed hash that recognises equal content without revealing it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// Its size alone: not even ciphertext belongs in a log.
+/// Shows only the size: not even ciphertext belongs in a log.
 impl fmt::Debug for SealedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sealed({} bytes)", self.0.len())
     }
 }
 
-/// The first four bytes, enough to tell two apart by eye.
+/// Shows the first four bytes, enough to tell two apart by eye.
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.0;

@@ -1,11 +1,11 @@
-//! The small enumerations of the contract, each with the integer that stands for it there.
+//! The small enumerations of the contract, each with its integer there.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::limits::{REASON_BYTES, TASK_ID_MAX};
 
-/// Whether WhatsApp lets the account in.
+/// Whether WhatsApp admits the account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
     /// In good standing.
@@ -14,14 +14,14 @@ pub enum Status {
     Banned = 2,
 }
 
-/// Where the account stands between what callers asked for and what its gateway reports.
+/// The account's connection state: what callers asked for, and what its gateway reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnlineStatus {
-    /// Asked online, not there yet.
+    /// Requested online, not connected yet.
     OnlineComing = 1,
     /// Connected.
     Online = 2,
-    /// Asked offline, not there yet.
+    /// Requested offline, still connected.
     OfflineComing = 3,
     /// Not connected.
     Offline = 4,
@@ -49,17 +49,17 @@ pub enum VerifyType {
     Internal = 3,
 }
 
-/// An integer that stands for nothing here.
+/// An integer without a meaning in the enumeration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be {allowed}, not {found}")]
 pub struct UnknownEnumValue {
-    /// What was given.
+    /// The integer.
     pub found: i64,
-    /// What may be given, in words.
+    /// The allowed integers, in words.
     pub allowed: &'static str,
 }
 
-/// A moment: microseconds since 1970-01-01T00:00:00Z.
+/// A point in time: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Timestamp(pub i64);
 
@@ -67,7 +67,7 @@ pub struct Timestamp(pub i64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TaskId(u32);
 
-/// Why something failed, in a gateway's words; empty where there is nothing to say.
+/// Why something failed, in a gateway's words; empty without a reason.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Reason(String);
 
@@ -79,7 +79,7 @@ impl Status {
         self as u8
     }
 
-    /// The status that a stored integer stands for.
+    /// The status of a stored integer.
     pub fn from_code(code: u8) -> Option<Status> {
         match code {
             1 => Some(Status::Normal),
@@ -88,7 +88,7 @@ impl Status {
         }
     }
 
-    /// One word for it.
+    /// Its one-word name.
     pub fn name(self) -> &'static str {
         match self {
             Status::Normal => "normal",
@@ -105,7 +105,7 @@ impl OnlineStatus {
         self as u8
     }
 
-    /// The status that a stored integer stands for.
+    /// The status of a stored integer.
     pub fn from_code(code: u8) -> Option<OnlineStatus> {
         match code {
             1 => Some(OnlineStatus::OnlineComing),
@@ -116,7 +116,7 @@ impl OnlineStatus {
         }
     }
 
-    /// One word for it.
+    /// Its one-word name.
     pub fn name(self) -> &'static str {
         match self {
             OnlineStatus::OnlineComing => "online-coming",
@@ -134,7 +134,7 @@ impl OnlineStatus {
         }
     }
 
-    /// Whether something was asked of the gateway that it has not answered yet.
+    /// Whether a request to the gateway has no answer yet.
     pub fn is_coming(self) -> bool {
         match self {
             OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => true,
@@ -193,13 +193,13 @@ impl TryFrom<i64> for VerifyType {
 // === impl Timestamp ===
 
 impl Timestamp {
-    /// The moment `later` after this one.
+    /// The timestamp `later` after this one.
     #[must_use]
     pub fn plus(self, later: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(i64::try_from(later.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// How long after `earlier` this is; zero if it is before.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -208,7 +208,7 @@ impl Timestamp {
 // === impl TaskId ===
 
 impl TaskId {
-    /// The task with this id; none for 0 and beyond the largest.
+    /// The task with this id; `None` for 0 and above the largest id.
     pub fn new(id: u32) -> Option<TaskId> {
         (1..=TASK_ID_MAX).contains(&id).then_some(TaskId(id))
     }
@@ -227,7 +227,7 @@ impl Reason {
     /// The contract's code: network exception, change IP.
     pub const NETWORK: &'static str = "1002";
 
-    /// A reason in these words, cut at [`REASON_BYTES`].
+    /// A reason with this text, cut at [`REASON_BYTES`].
     pub fn new(words: impl Into<String>) -> Reason {
         Reason(truncate_reason(words.into()))
     }
@@ -237,18 +237,18 @@ impl Reason {
         Reason(String::new())
     }
 
-    /// The words.
+    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the account has to be paired again by a person before it can come online.
+    /// Whether a person has to pair the account again before it can come online.
     pub fn is_pairing_failure(&self) -> bool {
         self.0 == Reason::PAIRING_FAILED
     }
 }
 
-/// A gateway's words, cut at [`REASON_BYTES`]: however long they are, they never stop an event.
+/// Cuts a gateway's text at [`REASON_BYTES`], so that no length of text prevents an event.
 pub(super) fn truncate_reason(mut words: String) -> String {
     words.truncate(words.floor_char_boundary(REASON_BYTES));
     words

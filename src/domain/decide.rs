@@ -1,4 +1,4 @@
-//! Command + state → events, or a refusal. The state table of the contract.
+//! Command + state → events, or a rejection. The state table of the contract.
 
 use crate::limits::{REGISTER_CALLS, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS};
 
@@ -8,48 +8,48 @@ use super::{
     Report, Status, Timestamp, VerifyType,
 };
 
-/// Why a command is refused. Nothing happened then.
+/// Why a command is rejected. A rejected command changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandRejection {
-    /// Imported before, with other content.
+    /// The account has other content already.
     #[error("is already imported with other content; use batchOnline with override to replace it")]
     OtherContent,
     /// WhatsApp banned the account.
     #[error("is banned; register the number again to lift the ban")]
     Banned,
-    /// What it would come online with is gone.
+    /// The account's secrets were erased.
     #[error("had its secrets erased; import it again, with new content")]
     Erased,
-    /// Nothing ever happened to this number.
+    /// The number has no event.
     #[error("is unknown; import it first")]
     Unknown,
-    /// Nothing was imported with this number, and nothing is sent with it.
+    /// The number has no content, and the command brings none.
     #[error("has no content yet; send it")]
     NoContent,
-    /// There is nothing that a code could confirm.
+    /// No registration waits for a code.
     #[error("has no registration waiting for a code; submit the phone number first")]
     NoRegistrationWaiting,
-    /// Its gateway does not serve accounts of persons.
+    /// Its gateway does not serve personal accounts.
     #[error(
         "is a personal account, and the Cloud API serves business accounts only; import it with whatsappType 2, or choose another gateway for it"
     )]
     PersonalAccount,
-    /// Its gateway has no such way to send a code.
+    /// Its gateway does not offer this verification method.
     #[error("is served by the Cloud API, which sends codes by sms (verifyType 0) and voice (1) only")]
     VerifyTypeNotOffered,
-    /// The provider would take no more calls of this number.
+    /// The provider accepts no more such calls for this number.
     #[error(
         "was registered or deregistered {REGISTER_CALLS} times in {} hours, which is all that the provider takes",
         REGISTER_CALLS_WINDOW.as_secs() / 3600
     )]
     BudgetUsedUp {
-        /// When the next call is free.
+        /// When the next call is allowed.
         free_at: Timestamp,
     },
 }
 
-/// What follows from `command` in state `account` at `now`, where the settings have it served by `choice`. No events: it
-/// holds already, or does not matter.
+/// The events that follow from `command` in state `account` at `now`; `choice` is the gateway of the settings. No
+/// events: nothing would change, or the command no longer applies.
 pub fn decide(
     account: &Account,
     command: &Command,
@@ -97,7 +97,7 @@ pub fn decide(
             Ok(event_if(is_wanted_online, || Event::RecycleRequested))
         }
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
-            // Asked again by a successor of the actor that has done it already.
+            // A restarted actor decides the command again that its predecessor committed.
             if account.registration.as_ref().is_some_and(|waiting| waiting.task == *task) {
                 return Ok(vec![]);
             }
@@ -122,7 +122,7 @@ pub fn decide(
             Ok(assigned.into_iter().chain([requested]).collect())
         }
         Command::SubmitCode { code } => match &account.registration {
-            // Likewise: two codes that callers submit are never sealed to the same bytes.
+            // Likewise: two submissions never have the same sealed bytes, so equal bytes are the same command.
             Some(waiting) if waiting.pending_codes.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
             Some(waiting) if waiting.attempts < REGISTRATION_ATTEMPTS => {
                 Ok(vec![Event::CodeSubmitted { code: code.clone() }])
@@ -168,7 +168,7 @@ pub fn decide(
     }
 }
 
-/// What follows from a gateway's report. One that does not fit the state is late, and changes nothing.
+/// The events that follow from a gateway's report. A report that does not fit the state is late, and changes nothing.
 fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
     let is_current = |session: &Option<u32>| session.is_none_or(|session| session == account.latest_session);
     let waits_for = |task| account.registration.as_ref().filter(|waiting| waiting.task == task);
@@ -213,13 +213,13 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
     }
 }
 
-/// Who serves the account from the next session or registration on. It moves while it is offline only: a session ends
-/// where it began.
+/// The gateway from the next session or registration on. It changes only while the account is offline: a session ends
+/// at the gateway where it began.
 fn choose_gateway(account: &Account, account_type: AccountType, choice: GatewayChoice) -> GatewayKind {
     if account.online_status == OnlineStatus::Offline { choice.gateway_for(account_type) } else { account.gateway }
 }
 
-/// The event that has it served so, if that is new.
+/// The event that assigns this gateway, if it is another one.
 fn assign_gateway(
     account: &Account,
     account_type: AccountType,
@@ -232,9 +232,9 @@ fn assign_gateway(
     Ok((gateway != account.gateway).then_some(Event::GatewayAssigned { gateway }))
 }
 
-/// What is told to receivers comes first: that the registration ends, and that the account is on its way offline.
+/// Receivers hear first that the registration ends and that the account is going offline.
 fn decide_erasure(account: &Account, reason: &Reason) -> Vec<Event> {
-    // A registration that was asked for since has a key of its own, whose codes are erased too.
+    // A later registration has its own data key, and its codes are erased too.
     if account.is_erased && account.registration.is_none() {
         return vec![];
     }

@@ -1,11 +1,11 @@
-//! Chance that is always the same, so that what it decides can be told before and repeated.
+//! Deterministic pseudo-random numbers, so that jitter and injected faults are repeatable.
 
 use std::time::Duration;
 
 use crate::limits::JITTER_PERCENT;
 
-/// The `nth` number of SplitMix64 from this seed: it has nothing to do with either, and is always the same. Chance enough
-/// for waits and faults, which can so be told before and repeated.
+/// The `nth` number of SplitMix64 from this seed. The same arguments always give the same number; good enough for
+/// jitter and injected faults.
 pub fn deterministic_random(seed: u64, nth: u64) -> u64 {
     let mut bits = seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -13,9 +13,9 @@ pub fn deterministic_random(seed: u64, nth: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// A wait that is up to [`JITTER_PERCENT`] shorter, by the `nth` number from this seed.
+/// `wait`, shortened by up to [`JITTER_PERCENT`] percent; the `nth` number from this seed decides by how much.
 pub fn apply_jitter(wait: Duration, seed: u64, nth: u64) -> Duration {
-    // In parts of a million, so that a million waits do not end in ten heaps.
+    // In parts of a million, so that a million waits spread evenly.
     let millionths = 1_000_000 - deterministic_random(seed, nth) % (JITTER_PERCENT * 10_000 + 1);
     wait.mul_f64(millionths as f64 / 1e6)
 }
@@ -29,7 +29,7 @@ mod tests {
     use crate::limits::RECONNECT_WAIT_MAX;
 
     #[test]
-    fn waits_are_a_little_shorter_each_in_its_own_way() {
+    fn jitter_shortens_each_wait_differently() {
         let wait = Duration::from_secs(100);
         let waits: Vec<Duration> = (0..1_000).map(|seed| apply_jitter(wait, seed, 1)).collect();
         assert!(waits.iter().all(|it| (Duration::from_secs(90)..=wait).contains(it)), "{waits:?}");
@@ -39,9 +39,9 @@ mod tests {
         assert_ne!(apply_jitter(wait, 7, 2), apply_jitter(wait, 7, 3));
     }
 
-    /// A thousand accounts that were dropped at once do not come back at once, and each drop has a wait of its own.
+    /// A thousand accounts that dropped together return at different times, and each drop has its own wait.
     #[test]
-    fn accounts_that_were_dropped_together_come_back_one_by_one() {
+    fn dropped_accounts_reconnect_at_different_times() {
         let first = Duration::from_secs(5);
         let wait = |number: u64, drops| {
             let account = AccountNumber::from_stored(8_618_217_000_000 + number).unwrap();

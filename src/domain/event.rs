@@ -1,6 +1,6 @@
-//! What happened to an account. Past tense, and for ever: a variant is added, never changed.
+//! The events of an account. Past tense and permanent: variants are added, never changed.
 //!
-//! How an event is written in bytes is the journal's matter (`journal::schema`).
+//! The byte format of events is in `journal::schema`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::{
 pub enum Event {
     /// The account was imported with its content.
     AccountImported {
-        /// What came with it.
+        /// The imported content.
         content: Arc<Content>,
     },
-    /// The content was replaced by a caller who asked to override it.
+    /// A caller replaced the content, with the override flag.
     ContentReplaced {
-        /// What stands now.
+        /// The new content.
         content: Arc<Content>,
     },
     /// A caller asked for the account to be online.
     OnlineRequested,
-    /// The gateway reported a session.
+    /// The gateway reported an open session.
     CameOnline {
-        /// The gateway's scan or pairing id of the session; empty where there is none.
+        /// The gateway's scan or pairing id of the session; empty if there is none.
         instance_code: String,
     },
     /// A caller asked for the account to be taken offline.
     RecycleRequested,
-    /// The gateway reported the session closed, or never opened.
+    /// The gateway reported the session closed, or not opened.
     WentOffline {
         /// Why.
         reason: Reason,
@@ -48,11 +48,11 @@ pub enum Event {
     },
     /// WhatsApp lifted the ban.
     BanLifted,
-    /// A caller asked for the number to be registered; a registration still waiting is superseded.
+    /// A caller asked to register the number. It supersedes a registration that still waits.
     RegistrationRequested {
-        /// The task that the caller was given.
+        /// The task id that the caller received.
         task: TaskId,
-        /// How the code is to reach the phone.
+        /// How the code reaches the phone.
         verify_type: VerifyType,
         /// Personal or business.
         account_type: AccountType,
@@ -62,7 +62,7 @@ pub enum Event {
         country: String,
         /// When the registration ends by the wall clock if no code has been accepted by then.
         expires_at: Timestamp,
-        /// How long that is after it was asked for. It ends by elapsed time: see [`Registration::left`].
+        /// How long after the request it ends, by elapsed time: see [`Registration::left`].
         ///
         /// [`Registration::left`]: super::Registration::left
         lifetime: Duration,
@@ -80,31 +80,31 @@ pub enum Event {
     RegistrationFailed {
         /// Why.
         reason: Reason,
-        /// The how many-th code was refused; 0 where the failure is not about a code.
+        /// The attempt number of the rejected code; 0 if the failure is not about a code.
         attempt: u32,
         /// Whether the registration still waits for another code.
         still_waiting: bool,
     },
-    /// The key that the account's secrets were sealed with is destroyed: nobody opens them again, wherever they are.
+    /// The data key of the account's secrets is destroyed, so every sealed copy is unreadable.
     SecretsErased {
-        /// Why, in the words of who asked.
+        /// Why, in the requester's words.
         reason: Reason,
     },
-    /// Another gateway serves the account from here on.
+    /// Another gateway serves the account from now on.
     GatewayAssigned {
-        /// Which.
+        /// The gateway.
         gateway: GatewayKind,
     },
-    /// The account was given the PIN that it is registered with.
+    /// The account has the PIN that its number is registered with.
     PinKept {
         /// The PIN, sealed.
         pin: SealedBytes,
     },
-    /// A provider is about to be called: whether it was is not known from this alone.
+    /// A provider call is about to be made. This alone does not tell whether it was made.
     ProviderCalled {
-        /// For what.
+        /// The call.
         call: ProviderCall,
-        /// When.
+        /// The time of the record.
         at: Timestamp,
     },
 }
@@ -133,10 +133,10 @@ impl Event {
         }
     }
 
-    /// The statuses that this event leads to, whatever was before; none if it leaves them as they are.
+    /// The statuses after this event, independent of the state before; `None` if it leaves them unchanged.
     ///
-    /// It says in one word what `Account::evolve` does to them, for those who follow all accounts at once and keep
-    /// nothing else of them.
+    /// It states the effect of `Account::evolve` on the statuses, for readers that follow all accounts and keep no
+    /// other state.
     pub fn resulting_status(&self) -> Option<(Status, OnlineStatus)> {
         match self {
             Event::OnlineRequested => Some((Status::Normal, OnlineStatus::OnlineComing)),
@@ -159,8 +159,8 @@ impl Event {
         }
     }
 
-    /// Whether this event drops an account that stood at `before`: it is offline against its callers' wish, and for no
-    /// reason that would keep it from coming back.
+    /// Whether this event drops an account that had the status `before`: it goes offline although its callers want it
+    /// online, for a reason that allows a reconnect.
     pub fn is_drop(&self, before: OnlineStatus) -> bool {
         match self {
             Event::WentOffline { reason, .. } => before.is_desired_online() && !reason.is_pairing_failure(),
@@ -183,7 +183,8 @@ impl Event {
         }
     }
 
-    /// Whether a registration waits after this event, whatever was before; none if it leaves that as it is.
+    /// Whether a registration waits after this event, independent of the state before; `None` if it leaves that
+    /// unchanged.
     pub fn awaits_code(&self) -> Option<bool> {
         match self {
             Event::RegistrationRequested { .. } => Some(true),
@@ -213,7 +214,7 @@ pub(crate) mod tests {
     use super::super::Account;
     use super::*;
 
-    /// One event of each kind that touches a status or a registration, and one that touches neither.
+    /// One event of each kind that affects a status or a registration, and one that affects neither.
     pub(crate) fn events() -> Vec<Event> {
         let (reason, instance_code) = (Reason::none, String::new);
         let failed = |still_waiting| Event::RegistrationFailed { reason: reason(), attempt: 1, still_waiting };

@@ -1,4 +1,4 @@
-//! Which way to WhatsApp serves which account.
+//! Which gateway serves which account.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,31 +6,31 @@ use std::str::FromStr;
 use super::{AccountNumber, AccountType};
 use crate::limits::{ACCOUNT_DIGITS_MAX, REGISTER_CALLS};
 
-/// A way to WhatsApp.
+/// A gateway to WhatsApp.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum GatewayKind {
-    /// The built-in one, for trying things out.
+    /// The built-in simulator, for trying things out.
     #[default]
     Simulator = 0,
-    /// An operator's own process, over the bridge's protocol.
+    /// An operator's own process, over the bridge protocol.
     Bridge = 1,
     /// Meta's WhatsApp Business Cloud API.
     CloudApi = 2,
 }
 
-/// A call that a provider counts against a number, or carries out again each time it is made. It is on record before it
-/// is made: whoever comes after a crash knows that it may have been.
+/// A call that a provider counts per number, or repeats each time it is made. It is recorded before it is made, so that
+/// after a crash its possibility is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderCall {
-    /// To have a verification code sent.
+    /// Send a verification code.
     RequestCode = 1,
     /// To register the number.
     Register = 2,
-    /// To take its registration back.
+    /// Deregister the number.
     Deregister = 3,
 }
 
-/// Which gateway serves one number, by the type of its account.
+/// The gateway of one number, by account type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GatewayChoice {
     /// As a personal account.
@@ -42,22 +42,22 @@ pub struct GatewayChoice {
 /// Which gateway serves which account.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GatewayRouting {
-    /// Where no rule fits.
+    /// The gateway if no rule matches.
     pub default: GatewayKind,
-    /// The first that fits decides.
+    /// The first rule that matches decides.
     pub rules: Vec<RoutingRule>,
 }
 
-/// One rule of it, as in `business=cloud_api` or `49=bridge`.
+/// A rule, as in `business=cloud_api` or `49=bridge`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoutingRule {
-    /// Whom it is about.
+    /// The accounts that it matches.
     pub condition: RoutingCondition,
-    /// Who serves them.
+    /// Their gateway.
     pub gateway: GatewayKind,
 }
 
-/// Whom a rule is about.
+/// Which accounts a rule matches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RoutingCondition {
     /// Accounts of this type.
@@ -66,7 +66,7 @@ pub enum RoutingCondition {
     Prefix(u64),
 }
 
-/// A text that is no rule.
+/// The text is not a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be an account type or the first digits of numbers, then = and a gateway, as in business=cloud_api or 49=bridge"
@@ -76,20 +76,20 @@ pub struct MalformedRoutingRule;
 // === impl GatewayKind ===
 
 impl GatewayKind {
-    /// All of them.
+    /// All gateways.
     pub const ALL: [GatewayKind; 3] = [GatewayKind::Simulator, GatewayKind::Bridge, GatewayKind::CloudApi];
 
-    /// The number that stands for it where it is stored.
+    /// Its stored code.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// The gateway that a stored number stands for.
+    /// The gateway of a stored code.
     pub fn from_code(code: u8) -> Option<GatewayKind> {
         GatewayKind::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
-    /// One word for it, as the settings have it.
+    /// Its one-word name, as in the settings.
     pub fn name(self) -> &'static str {
         match self {
             GatewayKind::Simulator => "simulator",
@@ -107,12 +107,12 @@ impl GatewayKind {
 // === impl ProviderCall ===
 
 impl ProviderCall {
-    /// The number that stands for it where it is stored.
+    /// Its stored code.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// The call that a stored number stands for.
+    /// The call of a stored code.
     pub fn from_code(code: u8) -> Option<ProviderCall> {
         match code {
             1 => Some(ProviderCall::RequestCode),
@@ -122,7 +122,7 @@ impl ProviderCall {
         }
     }
 
-    /// One word for it.
+    /// Its one-word name.
     pub fn name(self) -> &'static str {
         match self {
             ProviderCall::RequestCode => "request_code",
@@ -131,8 +131,8 @@ impl ProviderCall {
         }
     }
 
-    /// How many of its kind a provider takes of one number in [`REGISTER_CALLS_WITHIN`](crate::limits::REGISTER_CALLS_WITHIN);
-    /// none if it does not count them.
+    /// How many such calls a provider allows per number within
+    /// [`REGISTER_CALLS_WINDOW`](crate::limits::REGISTER_CALLS_WINDOW); `None` if it does not count them.
     pub fn budget(self) -> Option<usize> {
         match self {
             ProviderCall::RequestCode => None,
@@ -141,10 +141,10 @@ impl ProviderCall {
     }
 }
 
-// === impl Routing, Choice ===
+// === impl GatewayRouting, GatewayChoice ===
 
 impl GatewayRouting {
-    /// Who serves this number.
+    /// The gateways of this number.
     pub fn choice_for(&self, account: AccountNumber) -> GatewayChoice {
         let gateway = |account_type| {
             let fits = |rule: &&RoutingRule| rule.condition.matches(account, account_type);
@@ -153,14 +153,14 @@ impl GatewayRouting {
         GatewayChoice { personal: gateway(AccountType::Personal), business: gateway(AccountType::Business) }
     }
 
-    /// Whether it may lead to this gateway.
+    /// Whether any rule or the default leads to this gateway.
     pub fn uses(&self, kind: GatewayKind) -> bool {
         self.default == kind || self.rules.iter().any(|rule| rule.gateway == kind)
     }
 }
 
 impl GatewayChoice {
-    /// Who serves it as an account of this type.
+    /// The gateway for an account of this type.
     pub fn gateway_for(self, account_type: AccountType) -> GatewayKind {
         match account_type {
             AccountType::Personal => self.personal,
@@ -169,7 +169,7 @@ impl GatewayChoice {
     }
 }
 
-// === impl Rule ===
+// === impl RoutingRule ===
 
 impl RoutingCondition {
     fn matches(self, account: AccountNumber, account_type: AccountType) -> bool {
@@ -190,9 +190,9 @@ impl FromStr for RoutingRule {
     type Err = MalformedRoutingRule;
 
     fn from_str(text: &str) -> Result<RoutingRule, MalformedRoutingRule> {
-        let (whom, gateway) = text.split_once('=').ok_or(MalformedRoutingRule)?;
+        let (condition, gateway) = text.split_once('=').ok_or(MalformedRoutingRule)?;
         let gateway = GatewayKind::from_name(gateway.trim()).ok_or(MalformedRoutingRule)?;
-        let whom = match whom.trim() {
+        let condition = match condition.trim() {
             "personal" => RoutingCondition::Type(AccountType::Personal),
             "business" => RoutingCondition::Type(AccountType::Business),
             digits => {
@@ -202,7 +202,7 @@ impl FromStr for RoutingRule {
                 RoutingCondition::Prefix(digits.parse().ok().filter(|_| is_prefix).ok_or(MalformedRoutingRule)?)
             }
         };
-        Ok(RoutingRule { condition: whom, gateway })
+        Ok(RoutingRule { condition, gateway })
     }
 }
 

@@ -1,6 +1,6 @@
-//! Which events may follow which state: what `decide` can lead to, looked at from the other side.
+//! Which events may follow which state: the results of `decide`, described independently.
 //!
-//! Nothing needs it to run. Whoever checks a history finds with it what no rule can have decided.
+//! The service runs without it. Verification of a history uses it to find events that no rule can have produced.
 
 use super::{Account, Event, OnlineStatus, ProviderCall, Registration, Status};
 use crate::limits::REGISTRATION_ATTEMPTS;

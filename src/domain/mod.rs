@@ -1,25 +1,25 @@
-//! The rules of an account: what may be asked of it, what then happens, what others are told.
+//! The rules of an account: the commands it accepts, the events that follow, and what receivers are told.
 //!
-//! Pure. Nothing here does IO, reads the clock, draws random numbers, awaits or logs, and nothing here can fail for a
-//! reason outside itself: time and fresh ids come in as arguments.
+//! Pure. Nothing in this module does IO, reads the clock, draws random numbers, awaits or logs. No function fails for
+//! an outside reason: time and fresh ids are arguments.
 //!
 //! | file | what it says |
 //! |---|---|
-//! | `account_number` | the shape of a number |
+//! | `account_number` | the format of an account number |
 //! | `calling_code` | which countries a calling code serves |
-//! | `deterministic_random` | chance that is always the same, for waits |
+//! | `deterministic_random` | deterministic random numbers, for jitter |
 //! | `contract_types` | the small enumerations of the contract |
 //! | `content` | what is imported with an account |
-//! | `command` | what may be asked |
-//! | `gateway_routing` | which way to WhatsApp serves which account |
-//! | `event` | what happened, and which statuses it leads to |
-//! | `account` | the state, folded from events: `evolve`, `outstanding` |
-//! | `decide` | command + state → events or a refusal |
+//! | `command` | the commands |
+//! | `gateway_routing` | which gateway serves which account |
+//! | `event` | the events, and the statuses that they lead to |
+//! | `account` | the state, folded from events: `evolve`, `pending_effects` |
+//! | `decide` | command + state → events or a rejection |
 //! | `permissions` | who may do what with an API key |
 //! | `administrative_event` | what somebody did to the service itself |
 //! | `single_line_text` | text on one line, as people write it into the history |
 //! | `invariants` | which events may follow which state |
-//! | `notification` | which event is told to receivers, and in which words |
+//! | `notification` | which event is sent to receivers, and in which words |
 
 mod account;
 mod account_number;

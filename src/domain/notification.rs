@@ -1,4 +1,4 @@
-//! Which event is told to receivers, on which channel, in which words.
+//! Which event is sent to receivers, on which channel, and in which words.
 
 use super::{Event, OnlineStatus, Reason, Status};
 
@@ -11,31 +11,31 @@ pub enum Channel {
     RegisterStatus,
 }
 
-/// What one event tells receivers.
+/// What receivers learn from one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notification<'a> {
     /// On [`Channel::SyncStatus`].
     Status {
         /// Normal or banned.
         status: Status,
-        /// Online, offline, or on the way.
+        /// Online, offline, or in transition.
         online_status: OnlineStatus,
         /// Why, where there is a reason.
         reason: &'a str,
-        /// The gateway's scan or pairing id, where there is one.
+        /// The gateway's scan or pairing id, if there is one.
         instance_code: &'a str,
     },
     /// On [`Channel::RegisterStatus`].
     Registration {
         /// Whether the number is registered now.
         successful: bool,
-        /// Whether another code may be tried; never after success.
+        /// Whether another code may be tried; false after success.
         still_waiting: bool,
     },
 }
 
 impl Channel {
-    /// Both.
+    /// Both channels.
     pub const ALL: [Channel; 2] = [Channel::SyncStatus, Channel::RegisterStatus];
 
     /// The contract's configuration id.
@@ -54,7 +54,7 @@ impl Channel {
         }
     }
 
-    /// One word for logs, delivery ids and stored cursors; never changed.
+    /// A one-word name for logs, delivery ids and stored cursors; never changed.
     pub fn short_name(self) -> &'static str {
         match self {
             Channel::SyncStatus => "sync",
@@ -64,7 +64,8 @@ impl Channel {
 }
 
 impl<'a> Notification<'a> {
-    /// What `event` tells, if anything. The event alone decides: each leads to one state, whatever was before.
+    /// The notification of `event`, if it has one. The event alone decides: each leads to one state, independent of the
+    /// state before.
     pub fn for_event(event: &'a Event) -> Option<Notification<'a>> {
         let status = |status, online_status, reason: Option<&'a Reason>, instance_code: &'a str| {
             Some(Notification::Status {
@@ -101,7 +102,7 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// The channel that tells it.
+    /// The channel that sends it.
     pub fn channel(&self) -> Channel {
         match self {
             Notification::Status { .. } => Channel::SyncStatus,

@@ -15,50 +15,50 @@ pub enum Role {
     Admin,
 }
 
-/// What a request needs its key to be for.
+/// The permission that a request needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Permission {
-    /// An endpoint of the contract.
+    /// Call an endpoint of the contract.
     Call,
-    /// Reading accounts, events, proofs, deliveries.
+    /// Read accounts, events, proofs, deliveries.
     Read,
-    /// Running the service.
+    /// Operate the service.
     Operate,
-    /// Saying who may do what.
+    /// Manage API keys.
     Administer,
 }
 
-/// What was granted with a key.
+/// What an API key grants.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
     /// The key's number, from 1.
     pub id: u64,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// The first digits of the accounts that it is bound to; all accounts if there are none.
+    /// Prefixes of the account numbers that it covers; all accounts if empty.
     pub accounts: Vec<String>,
-    /// When it ends, if it does.
+    /// When it expires, if it does.
     pub expires_at: Option<Timestamp>,
-    /// What shows that somebody has it.
+    /// What verifies the credentials.
     pub verifier: CredentialVerifier,
 }
 
-/// What shows that somebody has a key.
+/// What verifies the credentials of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CredentialVerifier {
-    /// Its secret, of which this is the SHA-256; it is 256 random bits.
+    /// The SHA-256 of its secret, which is 256 random bits.
     Hash([u8; 32]),
-    /// Tokens that are made with the secret of the tenant with this id, in the way of the contract's family.
+    /// Tokens signed with the secret of the tenant with this id, as in the contract's family.
     Tenant(String),
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Role; 4] = [Role::Caller, Role::Operator, Role::Auditor, Role::Admin];
 
-    /// One word for it.
+    /// Its one-word name.
     pub fn name(self) -> &'static str {
         match self {
             Role::Caller => "caller",
@@ -68,7 +68,7 @@ impl Role {
         }
     }
 
-    /// Whether a key of this role is enough for what is needed.
+    /// Whether a key of this role has the permission.
     pub fn has_permission(self, need: Permission) -> bool {
         match (self, need) {
             (Role::Admin, Permission::Call | Permission::Read | Permission::Operate | Permission::Administer)
@@ -83,7 +83,7 @@ impl Role {
 }
 
 impl Permission {
-    /// The roles that are enough, in words.
+    /// The roles that have the permission, in words.
     pub fn allowed_roles(self) -> String {
         let enough = Role::ALL.into_iter().filter(|role| role.has_permission(self)).map(Role::name);
         enough.collect::<Vec<_>>().join(" or ")
@@ -91,7 +91,7 @@ impl Permission {
 }
 
 impl Grant {
-    /// The tenant whose tokens show it, if it is a tenant's.
+    /// The tenant whose tokens authenticate it, if it is a tenant's.
     pub fn tenant(&self) -> Option<&str> {
         match &self.verifier {
             CredentialVerifier::Hash(_) => None,
@@ -99,12 +99,12 @@ impl Grant {
         }
     }
 
-    /// Whether the key is for this account too.
+    /// Whether the key covers this account.
     pub fn covers(&self, account: AccountNumber) -> bool {
         self.accounts.is_empty() || self.accounts.iter().any(|first| account.to_string().starts_with(first.as_str()))
     }
 
-    /// Whether it is over at a time.
+    /// Whether it has expired at `now`.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }

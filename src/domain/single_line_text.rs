@@ -1,29 +1,29 @@
 //! Text on one line, as people write it into the history and read it there.
 
-/// Whether a text is one line of at most so many bytes, and not empty.
+/// Whether a text is one line, not empty, and at most `bytes` long.
 pub fn is_single_line(text: &str, bytes: usize) -> bool {
     (1..=bytes).contains(&text.len()) && !text.contains(is_invisible_control)
 }
 
-/// Whether a letter is not seen but moves what is seen: controls, ends of lines, and those that turn the direction of
-/// text (Unicode, Bidirectional Algorithm, 2), with which a line can be made to look like another.
+/// Whether a character is invisible but changes what is visible: controls, line ends, and those that change text
+/// direction (Unicode, Bidirectional Algorithm, 2), which can make one line look like another.
 fn is_invisible_control(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A text for a sentence or a terminal: what somebody else put in it must not move the cursor, look like another line, or
-/// turn the direction of text. The escapes are those of JSON, which stays JSON by them.
+/// Escapes a text for a sentence or a terminal: foreign text must not move the cursor, look like another line, or
+/// change text direction. The escapes are those of JSON, so JSON stays JSON.
 pub fn escape_controls(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         if is_invisible_control(letter) {
-            shown += &format!("\\u{:04x}", u32::from(letter));
+            escaped += &format!("\\u{:04x}", u32::from(letter));
         } else {
-            shown.push(letter);
+            escaped.push(letter);
         }
     }
-    shown
+    escaped
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Every parser of bytes that come from outside, under bytes that nobody should send. It is no part of the product: only
-//! its own tests and `cargo fuzz` (`tests/fuzz`) compile it.
+//! Fuzzes every parser of external bytes. Not part of the product: only its own tests and `cargo fuzz` (`tests/fuzz`)
+//! compile it.
 //!
-//! What a parser must keep to is in its own room, in `fuzz.rs` there, which panics if it does not. This is the one list of
+//! The rules of a parser are in the `fuzz.rs` of its module, which panics if one is broken. This is the only list of
 //! them. `tests` changes valid bytes at random; `cargo fuzz` looks for bytes that reach further.
 
 #[cfg(test)]
@@ -10,27 +10,28 @@ mod tests;
 use crate::gateway::{bridge, cloud_api};
 use crate::{access, answers, audit, config, http, journal, projections, receiver, store, traces, vault, webhooks};
 
-/// A parser, and what it is tried with.
+/// A parser and its seeds.
 #[derive(Clone, Copy)]
 pub struct FuzzTarget {
-    /// Its room, and what it reads.
+    /// Its module, and its input.
     pub name: &'static str,
-    /// Its part of all cases, next to the parts of the others: less where a case takes long.
+    /// Its share of all cases, relative to other targets: smaller if a case is slow.
     pub weight: u64,
-    /// Valid bytes, and some that are nearly so.
+    /// Valid and almost valid inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Reads any bytes, and panics if what comes of them is not as it must be. The sentence, if they are refused with one.
+    /// Parses any bytes, and panics if the result breaks a rule. Returns the error message if they are rejected with
+    /// one.
     pub check: fn(&[u8]) -> Option<String>,
-    /// Bytes of memory that it may take beside what its input is worth.
+    /// Bytes of memory that it may use besides the allowance for its input.
     pub memory_limit: u64,
 }
 
-/// Of a parser alone, and what is asked about its result.
+/// For a parser alone, and the checks of its result.
 const PARSER_MEMORY: u64 = 256 * 1024;
-/// Of one that makes a store: sled takes buffers as large as its segments.
+/// For a target that opens a store: sled's buffers have the size of its segments.
 const STORE_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [FuzzTarget; 39] = [
     define("http/import", 100, http::fuzz::import_seeds, http::fuzz::check_import),
     define("http/recycle", 100, http::fuzz::recycle_seeds, http::fuzz::check_recycle),
@@ -87,12 +88,12 @@ const fn with_store(target: FuzzTarget) -> FuzzTarget {
 }
 
 impl FuzzTarget {
-    /// The targets whose names begin so.
-    pub fn with_prefix(beginning: &str) -> impl Iterator<Item = &'static FuzzTarget> {
-        const { &TARGETS }.iter().filter(move |target| target.name.starts_with(beginning))
+    /// The targets whose names have this prefix.
+    pub fn with_prefix(prefix: &str) -> impl Iterator<Item = &'static FuzzTarget> {
+        const { &TARGETS }.iter().filter(move |target| target.name.starts_with(prefix))
     }
 
-    /// Tries some bytes. A sentence for people must not move their cursor.
+    /// Tries an input. An error message for people must not move their cursor.
     pub fn check_input(&self, bytes: &[u8]) {
         let refused = (self.check)(bytes).unwrap_or_default();
         assert!(!refused.contains(char::is_control), "a refusal has control characters: {refused:?}");

@@ -1,8 +1,8 @@
-//! What keeps the calls to one gateway apart from everything else: so many at once, so many a second, each before a
-//! deadline, and none for a while once it is away.
+//! Isolates the calls to one gateway: it limits concurrency and rate, sets a deadline, and has a circuit breaker.
 //!
-//! The breaker opens after [`GATEWAY_FAILURES`] calls in a row that found the gateway away. Then one call tries again after
-//! [`GATEWAY_AWAY`], and after twice as long each time that fails too, a fifth shorter or longer by chance.
+//! The breaker opens after [`GATEWAY_BREAKER_FAILURES`] consecutive calls that found the gateway away. One probe call
+//! tries again after [`GATEWAY_BREAKER_OPEN`]. Each failed probe doubles the wait, up to [`GATEWAY_BREAKER_OPEN_MAX`],
+//! with 20 % jitter.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -23,22 +23,22 @@ use crate::webhooks::deterministic_random;
 pub(crate) struct Bulkhead {
     gateway: GatewayKind,
     deadline: Duration,
-    /// The time that one call takes out of a second.
+    /// The minimum time between the starts of two calls.
     call_interval: Duration,
     max_in_flight: usize,
     permits: Semaphore,
     state: Mutex<BulkheadState>,
-    /// Whether the gateway is there, for those who wait for it.
+    /// Whether the gateway is available, for tasks that wait for it.
     is_available: watch::Sender<bool>,
 }
 
 /// Why a call was not made, or failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError<E> {
-    /// The gateway is away, and left alone until then.
+    /// The breaker is open: no call is made before `wait` is over.
     #[error("the gateway is away and is tried again in {} s", .wait.as_secs())]
     BreakerOpen {
-        /// For how long still.
+        /// The time until the next probe.
         wait: Duration,
     },
     /// No answer before the deadline.
@@ -47,56 +47,56 @@ pub(crate) enum CallError<E> {
         /// The deadline.
         deadline: Duration,
     },
-    /// It failed.
+    /// The call failed.
     #[error("{0}")]
     Failed(E),
 }
 
-/// What is known of a gateway's calls.
+/// Figures of a gateway's calls.
 #[derive(Clone, Debug)]
 pub(crate) struct CallStats {
-    /// Whether it is left alone.
+    /// The state of the breaker.
     pub(crate) breaker: GatewayBreakerState,
     /// Calls under way.
     pub(crate) in_flight: usize,
     /// Calls that were answered, whatever the answer.
     pub(crate) answered: u64,
-    /// Calls that found it away.
+    /// Calls that found the gateway away.
     pub(crate) failed: u64,
-    /// When it last answered.
+    /// When the gateway last answered.
     pub(crate) last_answer: Option<Timestamp>,
-    /// What went wrong last, the newest first.
+    /// The last errors, the newest first.
     pub(crate) errors: Vec<ErrorEntry>,
 }
 
-/// Something that went wrong.
+/// An error of the past.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ErrorEntry {
-    /// When.
+    /// The time of the error.
     pub(crate) at: Timestamp,
-    /// What, without secrets.
+    /// The message, without secrets.
     pub(crate) message: String,
 }
 
-/// Whether a gateway is asked at all.
+/// The state of a gateway's circuit breaker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum GatewayBreakerState {
-    /// It is.
+    /// Calls are made.
     Closed,
-    /// Not before then.
+    /// No call is made.
     Open {
-        /// When one call tries again.
+        /// When one probe call tries again.
         until: Instant,
     },
-    /// That call is under way.
+    /// The probe call is under way.
     Probing,
 }
 
 struct BulkheadState {
     breaker: GatewayBreakerState,
-    /// Calls in a row that found it away.
+    /// Consecutive calls that found the gateway away.
     consecutive_failures: u32,
-    /// Calls in a row that were to try again, and found it away too.
+    /// Consecutive probes that found the gateway away.
     failed_probes: u32,
     /// When the next call may begin.
     next_call_at: Instant,
@@ -106,7 +106,7 @@ struct BulkheadState {
     errors: VecDeque<ErrorEntry>,
 }
 
-/// A call that is under way. One that is dropped before its end says nothing of the gateway.
+/// A call under way. A call that is dropped before its end says nothing about the gateway.
 struct InFlightCall<'b> {
     bulkhead: &'b Bulkhead,
     is_probe: bool,
@@ -114,7 +114,7 @@ struct InFlightCall<'b> {
 }
 
 impl Bulkhead {
-    /// One for this gateway.
+    /// A bulkhead for this gateway. `deadline` is per call, `per_second` the rate limit.
     pub(crate) fn new(gateway: GatewayKind, deadline: Duration, max_in_flight: usize, per_second: usize) -> Bulkhead {
         let call_interval = Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(u32::MAX).max(1);
         let state = BulkheadState {
@@ -139,14 +139,14 @@ impl Bulkhead {
         }
     }
 
-    /// Makes a call when it is its turn, before one deadline. `is_away` says whether an error means that the gateway is
-    /// away; any other is an answer.
+    /// Makes a call when it gets a permit and its time slot. `is_away` says whether an error means that the gateway is
+    /// away; any other error counts as an answer.
     pub(crate) async fn call<T, E: Display>(
         &self,
         call: impl Future<Output = Result<T, E>>,
         is_away: impl Fn(&E) -> bool,
     ) -> Result<T, CallError<E>> {
-        // Nobody closes it; should somebody, then calls are no more held apart, and are made all the same.
+        // The semaphore is never closed. If it were, calls would still be made, without the limit.
         let _permit = self.permits.acquire().await;
         let mut under_way = self.begin_call()?;
         sleep_until(self.reserve_call_time()).await;
@@ -172,17 +172,17 @@ impl Bulkhead {
         }
     }
 
-    /// Something went wrong that was no call.
-    pub(crate) fn record_error(&self, what: &str) {
-        self.lock().record_error(what);
+    /// Records an error that came from no call.
+    pub(crate) fn record_error(&self, message: &str) {
+        self.lock().record_error(message);
     }
 
-    /// Whether the gateway is there; it changes when the breaker opens and closes.
+    /// Whether the gateway is available. It changes when the breaker opens and closes.
     pub(crate) fn availability(&self) -> watch::Receiver<bool> {
         self.is_available.subscribe()
     }
 
-    /// What is known of its calls.
+    /// The figures of its calls.
     pub(crate) fn call_stats(&self) -> CallStats {
         let in_flight = self.max_in_flight - self.permits.available_permits().min(self.max_in_flight);
         let state = self.lock();
@@ -196,7 +196,7 @@ impl Bulkhead {
         }
     }
 
-    /// Lets a call begin, unless the gateway is left alone.
+    /// Begins a call, unless the breaker is open.
     fn begin_call<E>(&self) -> Result<InFlightCall<'_>, CallError<E>> {
         let mut state = self.lock();
         let now = Instant::now();
@@ -212,33 +212,33 @@ impl Bulkhead {
         Ok(InFlightCall { bulkhead: self, is_probe, is_finished: false })
     }
 
-    /// The moment of the next call's turn.
+    /// Reserves the next time slot, and returns when it starts.
     fn reserve_call_time(&self) -> Instant {
         let mut state = self.lock();
-        let turn = state.next_call_at.max(Instant::now());
-        state.next_call_at = turn + self.call_interval;
-        turn
+        let slot = state.next_call_at.max(Instant::now());
+        state.next_call_at = slot + self.call_interval;
+        slot
     }
 
-    // A panic while the lock is held leaves a state that is whole: each change is one assignment.
+    // Each change is one assignment, so a panic while the lock is held leaves a consistent state.
     fn lock(&self) -> MutexGuard<'_, BulkheadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl BulkheadState {
-    fn record_error(&mut self, what: &str) {
+    fn record_error(&mut self, message: &str) {
         if self.errors.len() == GATEWAY_ERRORS_KEPT {
             self.errors.pop_front();
         }
-        // Parts of it may be a gateway's own words.
-        let what = escape_controls(&what[..what.floor_char_boundary(GATEWAY_ERROR_BYTES)]);
-        self.errors.push_back(ErrorEntry { at: clock::now(), message: what });
+        // The message may contain text from the gateway.
+        let message = escape_controls(&message[..message.floor_char_boundary(GATEWAY_ERROR_BYTES)]);
+        self.errors.push_back(ErrorEntry { at: clock::now(), message });
     }
 
-    /// For how long a gateway that just failed is left alone.
+    /// How long the breaker stays open after a failure.
     fn open_duration(&self, seed: u64) -> Duration {
-        // By what was tried since: of calls that were under way together, all fail at once and say no more than one.
+        // Counts failed probes, not failed calls: concurrent calls all fail at once, and that is one outage.
         let wait = GATEWAY_BREAKER_OPEN.saturating_mul(1 << self.failed_probes.min(16)).min(GATEWAY_BREAKER_OPEN_MAX);
         wait * u32::try_from(80 + deterministic_random(seed, u64::from(self.failed_probes)) % 41).unwrap_or(100) / 100
     }
@@ -260,14 +260,14 @@ impl InFlightCall<'_> {
         }
     }
 
-    fn record_failure(&mut self, what: &str) {
+    fn record_failure(&mut self, message: &str) {
         self.is_finished = true;
         let gateway = self.bulkhead.gateway;
         let mut state = self.bulkhead.lock();
-        state.record_error(what);
+        state.record_error(message);
         state.failed += 1;
         state.consecutive_failures = state.consecutive_failures.saturating_add(1);
-        // Of calls that were under way when it opened, none opens it for longer.
+        // Calls that were under way when the breaker opened do not keep it open for longer.
         let opens =
             state.breaker == GatewayBreakerState::Closed && state.consecutive_failures >= GATEWAY_BREAKER_FAILURES;
         state.failed_probes += u32::from(self.is_probe);
@@ -281,7 +281,7 @@ impl InFlightCall<'_> {
             tracing::error!(
                 gateway = gateway.name(),
                 failures,
-                error = what,
+                error = message,
                 "the gateway is away; no call is made to it"
             );
             self.bulkhead.is_available.send_replace(false);
@@ -310,13 +310,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_gateway_that_is_away_is_left_alone_for_longer_and_longer() {
+    async fn breaker_wait_grows_with_each_failed_probe() {
         let bulkhead = bulkhead();
-        let mut there = bulkhead.availability();
+        let mut availability = bulkhead.availability();
         for _ in 0..GATEWAY_BREAKER_FAILURES {
             assert!(matches!(ask(&bulkhead, Err("away")).await, Err(CallError::Failed("away"))));
         }
-        assert!(there.has_changed().unwrap() && !*there.borrow_and_update());
+        assert!(availability.has_changed().unwrap() && !*availability.borrow_and_update());
         let mut waits = Vec::new();
         for _ in 0..9 {
             let Err(CallError::BreakerOpen { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
@@ -330,11 +330,11 @@ mod tests {
         tokio::time::advance(GATEWAY_BREAKER_OPEN_MAX * 2).await;
         ask(&bulkhead, Ok(())).await.unwrap();
         ask(&bulkhead, Ok(())).await.unwrap();
-        assert!(*there.borrow_and_update());
+        assert!(*availability.borrow_and_update());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_that_fail_together_are_one_absence() {
+    async fn concurrent_failures_count_as_one_outage() {
         let bulkhead = Bulkhead::new(GatewayKind::Bridge, Duration::from_secs(10), 64, 100_000);
         let fail = || {
             bulkhead.call(
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_no_absence_and_a_probe_that_nobody_waits_for_is_none() {
+    async fn error_answers_and_dropped_probes_are_no_outage() {
         let bulkhead = bulkhead();
         for _ in 0..2 * GATEWAY_BREAKER_FAILURES {
             assert!(matches!(ask(&bulkhead, Err("refused")).await, Err(CallError::Failed("refused"))));
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_calls_are_made_at_once_or_a_second_than_are_let_through() {
+    async fn concurrency_and_rate_are_limited() {
         let bulkhead = bulkhead();
         let begin = Instant::now();
         let under_way = std::sync::atomic::AtomicUsize::new(0);

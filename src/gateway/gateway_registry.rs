@@ -1,4 +1,4 @@
-//! All ways to WhatsApp that the settings have set up, as one: each account's own is asked.
+//! All gateways that the settings set up, as one port. It routes each account to its gateway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::metrics::{AccountState, Metrics};
 use crate::projections::Roster;
 use crate::store;
 
-/// The ways to WhatsApp. Cheap to clone.
+/// The gateways. Cheap to clone.
 #[derive(Clone)]
 pub struct GatewayRegistry {
     inner: Arc<GatewayRegistryInner>,
@@ -26,25 +26,23 @@ pub struct GatewayRegistry {
 struct GatewayRegistryInner {
     simulator: Simulator,
     providers: Vec<Arc<dyn GatewayProvider>>,
-    /// What came of comparing their sessions, in the same order.
+    /// The reconciliation status of each provider, in the same order.
     statuses: Vec<Arc<ReconcileStatus>>,
     reports: ReportSender,
 }
 
 impl GatewayRegistry {
-    /// The simulator and `others`.
+    /// A registry of the simulator and `others`.
     pub(crate) fn new(
         simulator: Simulator,
         others: Vec<Arc<dyn GatewayProvider>>,
         reports: ReportSender,
     ) -> GatewayRegistry {
-        let records = others.iter().map(|_| Arc::default()).collect();
-        GatewayRegistry {
-            inner: Arc::new(GatewayRegistryInner { simulator, providers: others, statuses: records, reports }),
-        }
+        let statuses = others.iter().map(|_| Arc::default()).collect();
+        GatewayRegistry { inner: Arc::new(GatewayRegistryInner { simulator, providers: others, statuses, reports }) }
     }
 
-    /// Warns of each gateway that is not set up and that `roster` has accounts of.
+    /// Warns of each gateway that is not set up although `roster` has accounts at it.
     pub fn warn_of_missing(&self, roster: &Roster) {
         for kind in GatewayKind::ALL.into_iter().filter(|kind| !self.is_set_up(*kind)) {
             let counts = roster.counts_of_gateway(kind);
@@ -60,51 +58,50 @@ impl GatewayRegistry {
         }
     }
 
-    /// The ways that are set up, beside the simulator, with what came of comparing their sessions.
+    /// The providers that are set up, each with its reconciliation status.
     fn providers(&self) -> impl Iterator<Item = (&Arc<dyn GatewayProvider>, &Arc<ReconcileStatus>)> {
         self.inner.providers.iter().zip(&self.inner.statuses)
     }
 
-    /// One of them, if it is set up.
+    /// The provider of this kind, if it is set up.
     pub(crate) fn provider(&self, kind: GatewayKind) -> Option<&Arc<dyn GatewayProvider>> {
-        self.inner.providers.iter().find(|way| way.kind() == kind)
+        self.inner.providers.iter().find(|provider| provider.kind() == kind)
     }
 
-    /// Brings their sessions and what `roster` shows together, at once, each time that so long has passed, and when it is
-    /// asked for, until `stop`.
+    /// Reconciles every gateway with the roster: at start, every `every`, and on request, until `stop`.
     pub async fn run_reconciliation(self, roster: Roster, metrics: Metrics, every: Duration, stop: CancellationToken) {
         let mut tasks = Vec::new();
-        for (way, record) in self.providers() {
-            let (way, record, reports) = (way.clone(), record.clone(), self.inner.reports.clone());
+        for (provider, status) in self.providers() {
+            let (provider, status, reports) = (provider.clone(), status.clone(), self.inner.reports.clone());
             let (roster, metrics) = (roster.clone(), metrics.clone());
-            tasks.push(Reconciler { provider: way, status: record, reports, roster, metrics, every }.run(stop.clone()));
+            tasks.push(Reconciler { provider, status, reports, roster, metrics, every }.run(stop.clone()));
         }
         join_all(tasks).await;
     }
 
-    /// Has that done at once for one of them, if it is set up: there is reason to doubt what is shown.
+    /// Reconciles one gateway now, if it is set up. For callers that have reason to doubt the reported state.
     pub fn trigger_reconciliation(&self, kind: GatewayKind) {
-        self.providers().filter(|(way, _)| way.kind() == kind).for_each(|(_, record)| record.trigger());
+        self.providers().filter(|(provider, _)| provider.kind() == kind).for_each(|(_, status)| status.trigger());
     }
 
-    /// Whether it is set up, and has sessions that may differ from what is shown.
+    /// Whether this gateway is set up and has sessions that may differ from the roster.
     pub fn is_reconcilable(&self, kind: GatewayKind) -> bool {
         self.provider(kind).is_some()
     }
 
-    /// What is known of one of them, if it is set up.
+    /// The figures of one gateway, if it is set up.
     pub(super) fn provider_status(&self, kind: GatewayKind) -> Option<(CallStats, &ReconcileStatus, ProviderStats)> {
-        let (way, record) = self.providers().find(|(way, _)| way.kind() == kind)?;
-        Some((way.bulkhead().call_stats(), record, way.stats()))
+        let (provider, status) = self.providers().find(|(provider, _)| provider.kind() == kind)?;
+        Some((provider.bulkhead().call_stats(), status, provider.stats()))
     }
 
-    /// The last reports of one that were ignored, the last one first.
+    /// The last ignored reports of one gateway, the newest first.
     pub(super) fn ignored_reports(&self, kind: GatewayKind) -> Result<Vec<IgnoredReportRow>, store::Error> {
-        self.provider(kind).map_or_else(|| Ok(Vec::new()), |way| way.ignored_reports())
+        self.provider(kind).map_or_else(|| Ok(Vec::new()), |provider| provider.ignored_reports())
     }
 }
 
-/// What an operator does about accounts whose gateway is not set up.
+/// Advice for accounts whose gateway is not set up.
 pub(super) fn what_to_do(kind: GatewayKind) -> String {
     format!(
         "set it up again with the settings under gateway.{}, or recycle the accounts and bring them online at another gateway",
@@ -113,11 +110,13 @@ pub(super) fn what_to_do(kind: GatewayKind) -> String {
 }
 
 impl GatewayPort for GatewayRegistry {
-    fn dispatch(&self, account: AccountNumber, state: &Account, owed: &PendingEffect, left: Duration) {
+    fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration) {
         match (state.gateway, self.provider(state.gateway)) {
-            (GatewayKind::Simulator, _) => self.inner.simulator.dispatch(account, state, owed, left),
-            (GatewayKind::Bridge | GatewayKind::CloudApi, Some(way)) => way.dispatch(account, state, owed, left),
-            // It stays outstanding, and is taken up by the start that sets the gateway up again.
+            (GatewayKind::Simulator, _) => self.inner.simulator.dispatch(account, state, effect, left),
+            (GatewayKind::Bridge | GatewayKind::CloudApi, Some(provider)) => {
+                provider.dispatch(account, state, effect, left);
+            }
+            // The effect stays pending. The first start with this gateway set up dispatches it.
             (GatewayKind::Bridge | GatewayKind::CloudApi, None) => {}
         }
     }

@@ -1,17 +1,17 @@
-//! The ways to WhatsApp, behind the port that the actors define ([`actors::Gateway`](crate::actors::Gateway)).
+//! The gateways to WhatsApp, behind the port that the actors define ([`actors::GatewayPort`](crate::actors::GatewayPort)).
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `gateway_registry` | all of them as one: each account's own is asked |
-//! | `provider` | what each of them can do |
-//! | `bridge` | a gateway of an operator's own, over the bridge's protocol |
-//! | `bulkhead` | what keeps the calls to one apart from everything else |
+//! | `gateway_registry` | all gateways as one port; it routes each account to its gateway |
+//! | `provider` | the trait that every gateway but the simulator implements |
+//! | `bridge` | an operator's own gateway, over the bridge protocol |
+//! | `bulkhead` | limits and circuit breaker for the calls to one gateway |
 //! | `cloud_api` | Meta's WhatsApp Business Cloud API |
-//! | `reconcile` | its sessions, brought together with what is shown |
-//! | `status_view` | how each of them is, as operators see it |
-//! | `simulator` | the default: everything can be tried with no WhatsApp account |
+//! | `reconcile` | compares a gateway's sessions with the roster and repairs differences |
+//! | `status_view` | the status of each gateway, for operators |
+//! | `simulator` | the default gateway; it needs no WhatsApp account |
 //!
-//! A gateway is asked what the accounts wait for, and reports what it sees. It never touches the journal.
+//! A gateway carries out the accounts' pending effects and reports what it sees. It never touches the journal.
 
 pub mod bridge;
 mod bulkhead;

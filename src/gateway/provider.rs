@@ -1,4 +1,4 @@
-//! What every way to WhatsApp can do, whichever it is. The simulator needs less: it is always there.
+//! The trait that every gateway implements, except the simulator, which is always available.
 
 use std::time::Duration;
 
@@ -9,75 +9,75 @@ use super::bulkhead::Bulkhead;
 use crate::domain::{Account, AccountNumber, GatewayKind, PendingEffect, Reason};
 use crate::store;
 
-/// A way to WhatsApp through somebody else.
+/// A gateway that reaches WhatsApp through another system.
 pub(crate) trait GatewayProvider: Send + Sync + 'static {
-    /// Which one it is.
+    /// The kind of this gateway.
     fn kind(&self) -> GatewayKind;
 
-    /// Takes up what an account in this state waits for, and returns at once; what comes of it is settled with the
-    /// account. The same may be asked again. After `left` the account waits for it no more.
-    fn dispatch(&self, account: AccountNumber, state: &Account, owed: &PendingEffect, left: Duration);
+    /// Starts a pending effect of an account in this state, and returns at once. The outcome arrives as a report.
+    /// The same effect may be dispatched again. After `left` the account no longer waits for it.
+    fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration);
 
-    /// All sessions that it has, or why they cannot be told; never a part of them.
+    /// Lists all sessions of this gateway. Fails rather than return a part of them.
     fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>>;
 
-    /// Ends a session that nobody wants, and returns at once; does nothing where sessions outlive a recycled account.
+    /// Closes an unwanted session, and returns at once. Does nothing where sessions outlive a recycled account.
     fn close_session(&self, account: AccountNumber, session: Option<u32>);
 
-    /// What keeps its calls apart from everything else.
+    /// The bulkhead of its calls.
     fn bulkhead(&self) -> &Bulkhead;
 
-    /// What else operators are shown of it.
+    /// Further figures for operators.
     fn stats(&self) -> ProviderStats {
         ProviderStats::default()
     }
 
-    /// The last reports that came of it and changed nothing, the last one first.
+    /// Its last reports that changed nothing, the newest first.
     fn ignored_reports(&self) -> Result<Vec<IgnoredReportRow>, store::Error> {
         Ok(Vec::new())
     }
 }
 
-/// What only some gateways have to show.
+/// Figures that only some gateways have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ProviderStats {
     /// Commands that wait to be sent or fetched.
     pub(crate) work_queued: Option<u64>,
-    /// From the making of the report that was taken in last to its taking in.
+    /// Age of the last ingested report when it was ingested.
     pub(crate) report_lag: Option<Duration>,
 }
 
 /// A session as a gateway sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct GatewaySession {
-    /// Whose.
+    /// The account.
     pub(crate) account: AccountNumber,
-    /// Which, where the gateway knows.
+    /// The session number, where the gateway knows it.
     pub(crate) session: Option<u32>,
-    /// How it stands.
+    /// Its state.
     pub(crate) state: GatewaySessionState,
     /// The gateway's scan or pairing id; empty where there is none.
     pub(crate) instance_code: String,
 }
 
-/// How a session stands.
+/// The state of a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum GatewaySessionState {
-    /// On its way.
+    /// Being opened.
     Connecting,
     /// Open.
     Connected,
     /// WhatsApp banned the account.
     Banned {
-        /// Why.
+        /// The reason for the ban.
         reason: Reason,
     },
 }
 
-/// Why a gateway cannot be asked.
+/// Why a gateway cannot be called.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct GatewayUnavailable {
-    /// In words, without secrets.
+    /// The reason as a sentence, without secrets.
     pub(crate) reason: String,
 }

@@ -1,6 +1,6 @@
-//! The built-in simulator. Deterministic: the last four digits of a number choose its fate.
+//! The built-in simulator. Deterministic: the last four digits of a number choose the outcome.
 //!
-//! | last four digits | fate |
+//! | last four digits | outcome |
 //! |---|---|
 //! | 0001 | pairing fails: offline, reason 1001 |
 //! | 0002 | the network fails: offline, reason 1002 |
@@ -9,8 +9,8 @@
 //! | 0005 | no code can be sent: the registration fails |
 //! | 0006 | comes online, then drops offline, in its first session only |
 //!
-//! All others succeed. Verification code `123456` is right, any other is refused. Each answer, and each step after it,
-//! takes the configured delay. The instance code of session 3 is `SIM-3`.
+//! All other numbers succeed. The verification code `123456` is accepted, any other is refused. Each reply, and each
+//! step after it, takes the configured delay. The instance code of session 3 is `SIM-3`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -24,44 +24,44 @@ use crate::config;
 use crate::domain::{Account, AccountNumber, PendingEffect, Reason, Report};
 use crate::vault::Vault;
 
-/// The handle that the actors hold.
+/// The simulator, as the actors call it.
 pub struct Simulator {
     worker: mpsc::UnboundedSender<SimulatorMessage>,
     vault: Vault,
     delay: Duration,
 }
 
-/// The simulated channel: it waits, and reports.
+/// The worker of the simulator: it sends each scheduled report when it is due.
 pub struct SimulatorWorker {
     messages: mpsc::UnboundedReceiver<SimulatorMessage>,
-    /// By time and, at the same time, by arrival.
+    /// Ordered by due time, then by arrival.
     scheduled: BTreeMap<(Instant, u64), ScheduledReport>,
     message_count: u64,
-    /// The last session of each account that was closed by request.
+    /// The last session of each account that a request closed.
     closed_sessions: HashMap<AccountNumber, u32>,
     reports: ReportSender,
 }
 
-/// What the simulator tells the channel.
+/// A message from the simulator to its worker.
 enum SimulatorMessage {
     Schedule(ScheduledReport),
-    /// A session is to be closed: what its fate still held for it will not happen.
+    /// A request closes this session: its scheduled follow-up is dropped.
     SessionClosed {
         account: AccountNumber,
         session: u32,
     },
 }
 
-/// What the channel will report about an account, and when.
+/// A report about an account, and when it is due.
 struct ScheduledReport {
     due: Instant,
     account: AccountNumber,
-    /// The session by whose fate it happens, if it does.
+    /// The report is dropped once this session is closed by request. `None` for replies to requests.
     only_session: Option<u32>,
     report: Report,
 }
 
-/// What the last four digits of a number mean.
+/// The outcome that the last four digits of a number choose.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SimulatedOutcome {
     PairingFails,
@@ -74,10 +74,10 @@ enum SimulatedOutcome {
 }
 
 impl Simulator {
-    /// The simulator, and its channel, which is to be run by someone.
+    /// The simulator, and its worker, which the caller must run.
     ///
-    /// Sessions outlive a restart of the service: the accounts `online` still are, each in the session that `session_of`
-    /// knows, and what their fates hold for them is still to come.
+    /// Sessions outlive a restart of the service. Each account in `online` is still in the session that `session_of`
+    /// returns, and its follow-up is scheduled again.
     pub fn new(
         settings: &config::SimulatorSettings,
         vault: Vault,
@@ -85,8 +85,8 @@ impl Simulator {
         online: impl IntoIterator<Item = AccountNumber>,
         session_of: impl Fn(AccountNumber) -> u32,
     ) -> (Simulator, SimulatorWorker) {
-        // Unbounded, because actors cannot wait; each of them asks for what its account waits for and no more.
-        let (sender, happenings) = mpsc::unbounded_channel();
+        // Unbounded, because actors cannot wait. Each actor sends only the pending effects of its account.
+        let (sender, messages) = mpsc::unbounded_channel();
         let simulator = Simulator { worker: sender, vault, delay: settings.delay };
         for account in online.into_iter().filter(|account| {
             matches!(SimulatedOutcome::for_account(*account), SimulatedOutcome::Banned | SimulatedOutcome::Drops)
@@ -94,17 +94,8 @@ impl Simulator {
             let session = session_of(account);
             simulator.schedule_follow_up(account, session, instance_code(session), simulator.delay);
         }
-        let (waiting, closed) = (BTreeMap::new(), HashMap::new());
-        (
-            simulator,
-            SimulatorWorker {
-                messages: happenings,
-                scheduled: waiting,
-                message_count: 0,
-                closed_sessions: closed,
-                reports,
-            },
-        )
+        let (scheduled, closed) = (BTreeMap::new(), HashMap::new());
+        (simulator, SimulatorWorker { messages, scheduled, message_count: 0, closed_sessions: closed, reports })
     }
 
     fn connect(&self, account: AccountNumber, session: u32) {
@@ -129,7 +120,7 @@ impl Simulator {
         }
     }
 
-    /// What happens by itself to an account that is online.
+    /// Schedules what happens by itself to an account that is online.
     fn schedule_follow_up(&self, account: AccountNumber, session: u32, instance_code: String, delay: Duration) {
         let report = match SimulatedOutcome::for_account(account) {
             SimulatedOutcome::Banned => Report::Banned { reason: Reason::new("banned by simulator"), instance_code },
@@ -174,22 +165,22 @@ impl Simulator {
         }));
     }
 
-    fn send_message(&self, happening: SimulatorMessage) {
-        // Nobody takes it when the service stops; the next start asks again for what is outstanding.
-        let _stopping = self.worker.send(happening);
+    fn send_message(&self, message: SimulatorMessage) {
+        // The send fails only while the service stops. The next start dispatches pending effects again.
+        let _stopping = self.worker.send(message);
     }
 }
 
 impl GatewayPort for Simulator {
-    fn dispatch(&self, account: AccountNumber, _: &Account, owed: &PendingEffect, _: Duration) {
-        let fate = SimulatedOutcome::for_account(account);
-        match *owed {
+    fn dispatch(&self, account: AccountNumber, _: &Account, effect: &PendingEffect, _: Duration) {
+        let outcome = SimulatedOutcome::for_account(account);
+        match *effect {
             PendingEffect::Connect { session } => self.connect(account, session),
             PendingEffect::Disconnect { session } => self.disconnect(account, session),
             PendingEffect::RequestCode { .. } | PendingEffect::SubmitCode { .. }
-                if fate == SimulatedOutcome::NeverAnswers => {}
+                if outcome == SimulatedOutcome::NeverAnswers => {}
             PendingEffect::RequestCode { task, .. } => {
-                let report = match fate {
+                let report = match outcome {
                     SimulatedOutcome::NoCode => {
                         Report::RegistrationFailed { task, reason: Reason::new("code refused by simulator") }
                     }
@@ -216,38 +207,38 @@ impl GatewayPort for Simulator {
 }
 
 impl SimulatorWorker {
-    /// Reports what is due, until `stop`.
+    /// Sends due reports until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        while let Some(reaction) = stop.run_until_cancelled(self.next_due()).await.flatten() {
-            let closed = self.closed_sessions.get(&reaction.account).copied();
-            if reaction.only_session.is_none_or(|session| closed.is_none_or(|closed| closed < session)) {
-                self.reports.send(reaction.account, reaction.report).await;
+        while let Some(scheduled) = stop.run_until_cancelled(self.next_due()).await.flatten() {
+            let closed = self.closed_sessions.get(&scheduled.account).copied();
+            if scheduled.only_session.is_none_or(|session| closed.is_none_or(|closed| closed < session)) {
+                self.reports.send(scheduled.account, scheduled.report).await;
             }
         }
     }
 
-    /// The next reaction, when it is due; none once no simulator is left.
+    /// Waits for the next due report. `None` once the simulator is dropped.
     async fn next_due(&mut self) -> Option<ScheduledReport> {
         loop {
-            while let Ok(happening) = self.messages.try_recv() {
-                self.handle_message(happening);
+            while let Ok(message) = self.messages.try_recv() {
+                self.handle_message(message);
             }
             let due = self.scheduled.first_key_value().map(|((due, _), _)| *due);
             if due.is_some_and(|due| due <= Instant::now()) {
-                return self.scheduled.pop_first().map(|(_, reaction)| reaction);
+                return self.scheduled.pop_first().map(|(_, scheduled)| scheduled);
             }
             tokio::select! {
-                happening = self.messages.recv() => self.handle_message(happening?),
+                message = self.messages.recv() => self.handle_message(message?),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }
     }
 
-    fn handle_message(&mut self, happening: SimulatorMessage) {
-        match happening {
-            SimulatorMessage::Schedule(reaction) => {
+    fn handle_message(&mut self, message: SimulatorMessage) {
+        match message {
+            SimulatorMessage::Schedule(scheduled) => {
                 self.message_count += 1;
-                self.scheduled.insert((reaction.due, self.message_count), reaction);
+                self.scheduled.insert((scheduled.due, self.message_count), scheduled);
             }
             SimulatorMessage::SessionClosed { account, session } => {
                 self.closed_sessions.insert(account, session);

@@ -1,4 +1,4 @@
-//! How each way to WhatsApp is, as operators see it.
+//! The status of each gateway, as operators see it.
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -130,7 +130,7 @@ struct DifferenceCounts {
     disconnected: u64,
     /// What they wait for was handed to the gateway again.
     not_begun: u64,
-    /// Their sessions, which nobody wants, are closed.
+    /// Sessions that no account needs. They are closed.
     unwanted: u64,
     /// They are banned.
     banned: u64,
@@ -186,13 +186,13 @@ struct IgnoredReportView {
 }
 
 impl GatewayRegistry {
-    /// How all of them are, with the accounts that `roster` lists; `default` serves those that no rule names.
+    /// The status of all gateways, with the accounts that `roster` lists. `default` serves accounts that match no rule.
     pub fn views(&self, roster: &Roster, default: GatewayKind) -> Result<Vec<GatewayView>, store::Error> {
         let view = |kind| {
             let counts = roster.counts_of_gateway(kind);
             let mut view = GatewayView::of(kind, kind == default, &counts);
-            if let Some((figures, record, extra)) = self.provider_status(kind) {
-                view = view.with(&figures, record, &extra);
+            if let Some((call_stats, status, stats)) = self.provider_status(kind) {
+                view = view.with(&call_stats, status, &stats);
                 view.ignored_reports = self.ignored_reports(kind)?.into_iter().map(IgnoredReportView::of).collect();
             }
             Ok(view)
@@ -200,20 +200,20 @@ impl GatewayRegistry {
         GatewayKind::ALL.into_iter().map(view).collect()
     }
 
-    /// Reports how they are.
+    /// Sets the metrics of all gateways.
     pub fn update_metrics(&self, metrics: &Metrics) {
         for kind in GatewayKind::ALL {
-            let figures = self.provider_status(kind);
-            let is_up = figures.as_ref().is_some_and(|(figures, record, _)| is_up(figures, record));
+            let call_stats = self.provider_status(kind);
+            let is_up = call_stats.as_ref().is_some_and(|(call_stats, status, _)| is_up(call_stats, status));
             let is_always = kind == GatewayKind::Simulator;
-            metrics.gateway_set_up.with(kind).set(u64::from(is_always || figures.is_some()));
+            metrics.gateway_set_up.with(kind).set(u64::from(is_always || call_stats.is_some()));
             metrics.gateway_up.with(kind).set(u64::from(is_always || is_up));
-            let Some((figures, _, _)) = figures else { continue };
-            metrics.gateway_in_flight.with(kind).set(figures.in_flight as u64);
+            let Some((call_stats, _, _)) = call_stats else { continue };
+            metrics.gateway_in_flight.with(kind).set(call_stats.in_flight as u64);
             for state in BreakerState::ALL {
-                metrics.gateway_breaker.with((kind, *state)).set(u64::from(*state == breaker_label(&figures)));
+                metrics.gateway_breaker.with((kind, *state)).set(u64::from(*state == breaker_label(&call_stats)));
             }
-            if let Some(error) = figures.errors.first() {
+            if let Some(error) = call_stats.errors.first() {
                 metrics.gateway_last_error.with(kind).set(error.at.0 as f64 / 1e6);
             }
         }
@@ -258,32 +258,32 @@ impl GatewayView {
         }
     }
 
-    /// The same of one that is set up.
-    fn with(mut self, figures: &CallStats, record: &ReconcileStatus, extra: &ProviderStats) -> GatewayView {
-        (self.state, self.summary) = describe_state(figures, record);
-        let open_until = match figures.breaker {
+    /// Adds the figures of a gateway that is set up.
+    fn with(mut self, call_stats: &CallStats, status: &ReconcileStatus, stats: &ProviderStats) -> GatewayView {
+        (self.state, self.summary) = describe_state(call_stats, status);
+        let open_until = match call_stats.breaker {
             GatewayBreakerState::Open { until } => {
                 Some(write_time(clock::now().plus(until.saturating_duration_since(Instant::now()))))
             }
             GatewayBreakerState::Closed | GatewayBreakerState::Probing => None,
         };
         self.calls = Some(CallsView {
-            in_flight: figures.in_flight,
-            answered: figures.answered,
-            failed: figures.failed,
-            breaker: breaker_label(figures).word(),
+            in_flight: call_stats.in_flight,
+            answered: call_stats.answered,
+            failed: call_stats.failed,
+            breaker: breaker_label(call_stats).word(),
             open_until,
-            last_answer: figures.last_answer.map(write_time),
+            last_answer: call_stats.last_answer.map(write_time),
         });
         self.reconciliation = Some(ReconciliationView {
-            is_running: record.is_running(),
-            last: record.last_completed().map(LastReconciliationView::of),
-            failure: record.failure().map(ReconciliationFailureView::of),
+            is_running: status.is_running(),
+            last: status.last_completed().map(LastReconciliationView::of),
+            failure: status.failure().map(ReconciliationFailureView::of),
         });
         let error = |(at, what): (Timestamp, String)| GatewayErrorView { at: write_time(at), what };
-        self.errors = figures.errors.iter().map(|each| error((each.at, each.message.clone()))).collect();
-        self.work_queued = extra.work_queued;
-        self.report_lag_ms = extra.report_lag.map(|lag| millis(lag.as_millis()));
+        self.errors = call_stats.errors.iter().map(|each| error((each.at, each.message.clone()))).collect();
+        self.work_queued = stats.work_queued;
+        self.report_lag_ms = stats.report_lag.map(|lag| millis(lag.as_millis()));
         self
     }
 }
@@ -340,28 +340,28 @@ fn millis(millis: u128) -> u64 {
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
-fn breaker_label(figures: &CallStats) -> BreakerState {
-    match figures.breaker {
+fn breaker_label(call_stats: &CallStats) -> BreakerState {
+    match call_stats.breaker {
         GatewayBreakerState::Closed => BreakerState::Closed,
         GatewayBreakerState::Open { .. } => BreakerState::Open,
         GatewayBreakerState::Probing => BreakerState::Probing,
     }
 }
 
-/// Whether it is there: its breaker is closed, and the last time its sessions were to be listed they were.
-fn is_up(figures: &CallStats, record: &ReconcileStatus) -> bool {
-    figures.breaker == GatewayBreakerState::Closed && record.failure().is_none()
+/// Whether the gateway is available: its breaker is closed, and the last listing of its sessions succeeded.
+fn is_up(call_stats: &CallStats, status: &ReconcileStatus) -> bool {
+    call_stats.breaker == GatewayBreakerState::Closed && status.failure().is_none()
 }
 
-fn describe_state(figures: &CallStats, record: &ReconcileStatus) -> (&'static str, String) {
-    if is_up(figures, record) {
+fn describe_state(call_stats: &CallStats, status: &ReconcileStatus) -> (&'static str, String) {
+    if is_up(call_stats, status) {
         let words =
-            if figures.last_answer.is_some() { "It answers." } else { "Nothing was asked that it has answered." };
+            if call_stats.last_answer.is_some() { "It answers." } else { "Nothing was asked that it has answered." };
         return ("up", words.to_owned());
     }
-    let error = figures.errors.first().map(|error| error.message.clone());
-    let why = error.or(record.failure().map(|failure| failure.reason)).unwrap_or_default();
-    let again = match figures.breaker {
+    let error = call_stats.errors.first().map(|error| error.message.clone());
+    let why = error.or(status.failure().map(|failure| failure.reason)).unwrap_or_default();
+    let again = match call_stats.breaker {
         GatewayBreakerState::Open { .. } | GatewayBreakerState::Probing => {
             "No call is made to it but for one that tries, now and then.".to_owned()
         }

@@ -1,4 +1,4 @@
-//! The fates of the simulator, from what is asked to what is reported.
+//! The outcomes of the simulator: pending effects in, reports out.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::domain::{Account, AccountNumber, Command, PendingEffect, SealedBytes,
 use crate::testkit::fixture::StorageFixture;
 use crate::vault::Vault;
 
-/// Asks the simulator for everything about one account of each fate; the reports are as in the golden file.
+/// Dispatches every effect for one account of each outcome. The reports match the golden file.
 #[tokio::test(start_paused = true)]
 async fn fates() {
     let StorageFixture { vault, .. } = &StorageFixture::new();
@@ -28,7 +28,7 @@ async fn fates() {
         let request = PendingEffect::RequestCode { task, verify_type: VerifyType::Sms };
         let (connect, again) = (PendingEffect::Connect { session: 1 }, PendingEffect::Connect { session: 2 });
         let disconnect = PendingEffect::Disconnect { session: 1 };
-        for (name, asked) in [
+        for (name, effect) in [
             ("connect", connect),
             ("connect again", again),
             ("disconnect", disconnect),
@@ -37,7 +37,7 @@ async fn fates() {
             ("submit 654321", wrong),
             ("submit what does not open", foreign),
         ] {
-            text += &format!("…{last_four:04} {name}\n{}", reported(vault, account, Some(asked)).await);
+            text += &format!("…{last_four:04} {name}\n{}", reported(vault, account, Some(effect)).await);
         }
         text += &format!("…{last_four:04} restart while online\n{}", reported(vault, account, None).await);
     }
@@ -47,15 +47,15 @@ async fn fates() {
     });
 }
 
-/// What a simulator reports when it is asked one thing, or started with the account online, and is left alone then.
-async fn reported(vault: &Vault, account: AccountNumber, asked: Option<PendingEffect>) -> String {
+/// The reports of a simulator after one effect, or after a start with the account online.
+async fn reported(vault: &Vault, account: AccountNumber, effect: Option<PendingEffect>) -> String {
     let (reports, mut reported) = report_channel();
     let settings = config::SimulatorSettings { delay: Duration::from_millis(50) };
-    let online = asked.is_none().then_some(account);
-    let (simulator, channel) = Simulator::new(&settings, vault.clone(), reports, online, |_| 1);
+    let online = effect.is_none().then_some(account);
+    let (simulator, worker) = Simulator::new(&settings, vault.clone(), reports, online, |_| 1);
     let begin = Instant::now();
-    asked.into_iter().for_each(|asked| simulator.dispatch(account, &Account::initial(), &asked, Duration::MAX));
-    tokio::spawn(channel.run(CancellationToken::new()));
+    effect.into_iter().for_each(|effect| simulator.dispatch(account, &Account::initial(), &effect, Duration::MAX));
+    tokio::spawn(worker.run(CancellationToken::new()));
     let mut text = String::new();
     // The clock is paused, so this second passes at once when nothing is left to happen.
     while let Ok(Some((_, Command::Report(report)))) = timeout(Duration::from_secs(1), reported.next()).await {
@@ -64,20 +64,20 @@ async fn reported(vault: &Vault, account: AccountNumber, asked: Option<PendingEf
     text
 }
 
-/// What a fate still holds for a session does not happen once the session is to be closed.
+/// The follow-up of a session is dropped once a request closes the session.
 #[tokio::test(start_paused = true)]
-async fn a_closed_session_has_no_fate() {
+async fn closing_a_session_drops_its_follow_up() {
     let fixture = StorageFixture::new();
     let (reports, mut reported) = report_channel();
-    let (simulator, channel) = Simulator::new(&fixture.settings.simulator, fixture.vault.clone(), reports, [], |_| 1);
-    tokio::spawn(channel.run(CancellationToken::new()));
+    let (simulator, worker) = Simulator::new(&fixture.settings.simulator, fixture.vault.clone(), reports, [], |_| 1);
+    tokio::spawn(worker.run(CancellationToken::new()));
     let account: AccountNumber = "86182170003".parse().unwrap();
     simulator.dispatch(account, &Account::initial(), &PendingEffect::Connect { session: 1 }, Duration::MAX);
     simulator.dispatch(account, &Account::initial(), &PendingEffect::Disconnect { session: 1 }, Duration::MAX);
     simulator.dispatch(account, &Account::initial(), &PendingEffect::Connect { session: 2 }, Duration::MAX);
-    let mut told = Vec::new();
+    let mut kinds = Vec::new();
     while let Ok(Some((_, Command::Report(report)))) = timeout(Duration::from_secs(10), reported.next()).await {
-        told.push(format!("{report:?}").split(' ').next().unwrap().to_owned());
+        kinds.push(format!("{report:?}").split(' ').next().unwrap().to_owned());
     }
-    assert_eq!(told, ["Connected", "Disconnected", "Connected", "Banned"], "the ban is that of session 2");
+    assert_eq!(kinds, ["Connected", "Disconnected", "Connected", "Banned"], "the ban is that of session 2");
 }

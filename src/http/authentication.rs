@@ -1,4 +1,4 @@
-//! Who is asking, as far as the headers of a request say.
+//! Authentication of a request by its headers.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,50 +7,49 @@ use warp::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 
 use crate::access::{AuthContext, AuthError, Authenticator, Credentials, TenantToken};
 
-/// The cookie that a browser has a session in, where there is TLS and where there is none. The first name keeps pages of
-/// neighbouring hosts from setting it.
+/// Name of the session cookie, with TLS and without. The prefix `__Host-` keeps neighbouring hosts from setting it.
 const SESSION_COOKIES: [&str; 2] = ["__Host-muster_session", "muster_session"];
 
-/// The ids of those parts of pages that keep themselves fresh.
+/// Ids of the page elements that refresh themselves.
 const LIVE_ELEMENT_IDS: [&str; 2] = ["live", "now"];
 
-/// Lets somebody in by the API key that the request shows; while there is no key, whoever is no web page.
+/// Authenticates a request by its API key. While no key exists, any request is accepted unless a foreign web page sent it.
 pub(super) async fn authenticate(
-    door: &Authenticator,
+    authenticator: &Authenticator,
     headers: &HeaderMap,
     from: IpAddr,
 ) -> Result<AuthContext, AuthError> {
-    let pass = authenticate_with(
-        door,
+    let auth = authenticate_with(
+        authenticator,
         api_key_from_headers(headers).map_or(Credentials::Anonymous, Credentials::ApiKey),
         headers,
         from,
     )
     .await;
-    let is_token_alone = || door.keys().has_tenants() && token_from_headers(headers).is_some();
-    pass.map_err(
+    let is_token_alone = || authenticator.keys().has_tenants() && token_from_headers(headers).is_some();
+    auth.map_err(
         |denied| if denied == AuthError::MissingKey && is_token_alone() { AuthError::TokenNotAccepted } else { denied },
     )
 }
 
-/// Likewise into a documented endpoint, where the token of a tenant does too. An API key beside it is what counts.
+/// Authenticates a request to a documented endpoint, by API key or tenant token. The API key takes precedence.
 pub(super) async fn authenticate_contract(
-    door: &Authenticator,
+    authenticator: &Authenticator,
     headers: &HeaderMap,
     from: IpAddr,
 ) -> Result<AuthContext, AuthError> {
-    let shown = match (api_key_from_headers(headers), token_from_headers(headers)) {
+    let credentials = match (api_key_from_headers(headers), token_from_headers(headers)) {
         (Some(key), _) => Credentials::ApiKey(key),
-        (None, Some(token)) if door.keys().has_tenants() => Credentials::TenantToken(token),
+        (None, Some(token)) if authenticator.keys().has_tenants() => Credentials::TenantToken(token),
         (None, Some(_) | None) => Credentials::Anonymous,
     };
-    authenticate_with(door, shown, headers, from).await
+    authenticate_with(authenticator, credentials, headers, from).await
 }
 
-/// Likewise to a page, where the session of a browser does too. Whatever a browser asks to be done must come from a page of
-/// ours: it sends the cookie along with whatever it asks.
+/// Authenticates a request for a console page, by API key or browser session. A request that `changes` something must come
+/// from one of our pages, because browsers send the cookie with requests of foreign pages too.
 pub async fn authenticate_page(
-    door: &Authenticator,
+    authenticator: &Authenticator,
     headers: &HeaderMap,
     from: IpAddr,
     is_tls: bool,
@@ -59,22 +58,23 @@ pub async fn authenticate_page(
     if changes && !is_same_origin(headers) {
         return Err(AuthError::ForeignOrigin);
     }
-    // A part of a page that asks for itself says which it is.
+    // An element that refreshes itself sends its id; a refresh does not count as use of the session.
     let is_use = header_text(headers, "hx-trigger").is_none_or(|part| !LIVE_ELEMENT_IDS.contains(&part));
     let session = session_from_cookie(headers, is_tls)
         .map_or(Credentials::Anonymous, |text| Credentials::Session { text, is_use });
-    authenticate_with(door, api_key_from_headers(headers).map_or(session, Credentials::ApiKey), headers, from).await
+    authenticate_with(authenticator, api_key_from_headers(headers).map_or(session, Credentials::ApiKey), headers, from)
+        .await
 }
 
-/// The session that a request shows: in the cookie of this way alone, because whoever may set the one without TLS, as a
-/// neighbouring host may, is not to say who somebody is with it.
+/// The session in a request's cookie. Over TLS only the `__Host-` cookie counts, because a neighbouring host can set the
+/// other one.
 pub fn session_from_cookie(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == session_cookie_name(is_tls)).map(|(_, session)| session)
 }
 
-/// The `Set-Cookie` that keeps a session in a browser, or ends it there where it is empty.
+/// The `Set-Cookie` header that stores `session` in the browser. An empty `session` deletes the cookie.
 pub fn session_cookie(session: &str, is_tls: bool) -> String {
     let (name, secure) = (session_cookie_name(is_tls), if is_tls { "; Secure" } else { "" });
     let age = if session.is_empty() { "; Max-Age=0" } else { "" };
@@ -86,7 +86,8 @@ fn session_cookie_name(is_tls: bool) -> &'static str {
     if is_tls { with_tls } else { without }
 }
 
-/// Whether a browser says that a page of ours sends this. What says nothing of the kind is no browser of our time.
+/// Whether the browser says that one of our pages sends this. All current browsers send `Sec-Fetch-Site` or `Origin`, so a
+/// request without either fails.
 pub fn is_same_origin(headers: &HeaderMap) -> bool {
     match (header_text(headers, "sec-fetch-site"), header_text(headers, ORIGIN.as_str())) {
         (Some(site), _) => site == "same-origin",
@@ -96,33 +97,33 @@ pub fn is_same_origin(headers: &HeaderMap) -> bool {
 }
 
 async fn authenticate_with(
-    door: &Authenticator,
-    shown: Credentials<'_>,
+    authenticator: &Authenticator,
+    credentials: Credentials<'_>,
     headers: &HeaderMap,
     from: IpAddr,
 ) -> Result<AuthContext, AuthError> {
-    let pass = if door.keys().allows_anonymous() && is_cross_origin(headers) {
+    let auth = if authenticator.keys().allows_anonymous() && is_cross_origin(headers) {
         Err(AuthError::ForeignOrigin)
     } else {
-        door.authenticate(shown, from).await
+        authenticator.authenticate(credentials, from).await
     };
-    pass.inspect_err(|denied| door.count_error(*denied))
+    auth.inspect_err(|denied| authenticator.count_error(*denied))
 }
 
-/// The token that a request shows: that of whoever sends any of its three headers.
+/// The tenant token of a request, if it has at least one of the three headers.
 fn token_from_headers(headers: &HeaderMap) -> Option<TenantToken<'_>> {
     let names = ["tenant_id", "timestamp", "token"];
-    // What is no text is no number either, and what is given twice is nothing that can be judged.
-    let shown = |name| match (header_text(headers, name), headers.get_all(name).iter().count()) {
-        (Some(shown), 1) => Some(shown).filter(|shown| !shown.is_empty()),
+    // A header that is not text becomes "?", which no verification accepts. A repeated header counts as missing.
+    let value_of = |name| match (header_text(headers, name), headers.get_all(name).iter().count()) {
+        (Some(value), 1) => Some(value).filter(|value| !value.is_empty()),
         (None, 1) => Some("?"),
         (_, _) => None,
     };
-    let [tenant, timestamp, token] = names.map(shown);
+    let [tenant, timestamp, token] = names.map(value_of);
     names.iter().any(|name| headers.contains_key(*name)).then_some(TenantToken { tenant, timestamp, token })
 }
 
-/// The API key that a request shows.
+/// The API key in a request's headers.
 pub(super) fn api_key_from_headers(headers: &HeaderMap) -> Option<&str> {
     let bearer = header_text(headers, AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
@@ -131,8 +132,8 @@ pub(super) fn api_key_from_headers(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| header_text(headers, "x-api-key").filter(|key| !key.is_empty()))
 }
 
-/// Whether a browser sends it for a page that is not ours, or for a name that somebody else has for this machine (DNS
-/// rebinding). Either may do what the person at the browser may.
+/// Whether a browser sends the request for a foreign page, or under a foreign host name for this machine (DNS rebinding).
+/// Either could act with the rights of the person at the browser.
 pub(super) fn is_cross_origin(headers: &HeaderMap) -> bool {
     let host = header_text(headers, HOST.as_str());
     let is_elsewhere = host.is_some_and(|host| !is_loopback_host(host));
@@ -142,8 +143,8 @@ pub(super) fn is_cross_origin(headers: &HeaderMap) -> bool {
     is_elsewhere || is_cross || origin.is_some_and(|origin| Some(origin) != host)
 }
 
-/// Whether a `Host` names this machine alone, port or not. What is more than that, as in `[::1].example.com` or
-/// `localhost:80@example.com`, is another name to somebody.
+/// Whether a `Host` names this machine, with a port or without. Longer names, as in `[::1].example.com` or
+/// `localhost:80@example.com`, may belong to somebody else.
 fn is_loopback_host(host: &str) -> bool {
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_a_web_page() {
+    fn cross_origin_requests_are_detected() {
         for (headers, is_page) in [
             (&[("host", "127.0.0.1:8080")][..], false),
             (&[("host", "localhost")], false),
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_of_ours_sends() {
+    fn same_origin_requests_are_detected() {
         for (headers, is_own) in [
             (&[("host", "muster.example"), ("origin", "https://muster.example")][..], true),
             (&[("host", "muster.example"), ("sec-fetch-site", "same-origin"), ("origin", "null")], true),
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_in_its_cookie() {
+    fn session_cookie_depends_on_tls() {
         for (cookies, is_tls, session) in [
             (&["theme=dark; muster_session=abc"][..], false, Some("abc")),
             (&["theme=dark", "__Host-muster_session=abc"], true, Some("abc")),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_shown_in_two_ways() {
+    fn api_keys_are_read_from_two_headers() {
         for (headers, key) in [
             (&[("authorization", "Bearer muster_1_x")][..], Some("muster_1_x")),
             (&[("authorization", "bearer  muster_1_x ")], Some("muster_1_x")),

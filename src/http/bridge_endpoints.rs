@@ -1,4 +1,4 @@
-//! `/gateway/v1`: where a gateway reports to, and fetches its commands. Its signature is its key.
+//! `/gateway/v1`: a gateway sends its reports here and fetches its commands. Its signature authenticates it.
 
 mod error;
 #[cfg(test)]
@@ -35,22 +35,20 @@ use crate::limits::{
 };
 use crate::metrics::BridgeRefusal;
 
-/// An endpoint for gateways.
+/// An endpoint of the bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BridgeEndpoint {
-    /// Reports come in.
+    /// Receives reports.
     Reports,
-    /// Commands are fetched.
+    /// Returns commands.
     Work,
-    /// Commands are acknowledged.
+    /// Receives acknowledgements of commands.
     Acks,
 }
 
 impl BridgeEndpoint {
-    /// All of them.
     pub(super) const ALL: [BridgeEndpoint; 3] = [BridgeEndpoint::Reports, BridgeEndpoint::Work, BridgeEndpoint::Acks];
 
-    /// Its path.
     pub(super) fn path(self) -> &'static str {
         match self {
             BridgeEndpoint::Reports => "/gateway/v1/reports",
@@ -59,7 +57,6 @@ impl BridgeEndpoint {
         }
     }
 
-    /// The method that it takes.
     pub(super) fn method(self) -> &'static str {
         match self {
             BridgeEndpoint::Reports | BridgeEndpoint::Acks => "POST",
@@ -68,21 +65,21 @@ impl BridgeEndpoint {
     }
 }
 
-/// What the endpoints work with. Cheap to clone.
+/// State shared by the endpoints. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct BridgeState {
     pub(super) bridge: Option<Bridge>,
     pub(super) authenticator: Authenticator,
     pub(super) memory_budget: MemoryBudget,
-    /// Whether all connections are under TLS.
+    /// Whether all connections use TLS.
     pub(super) is_tls: bool,
-    /// Ends the wait for work.
+    /// Ends long polls.
     pub(super) stop: CancellationToken,
 }
 
-/// All that is under `/gateway/v1`.
+/// All routes below `/gateway/v1`.
 pub(super) fn routes(
-    counter: BridgeState,
+    state: BridgeState,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     let ids = Arc::new(RequestIdGenerator::default());
     warp::path("gateway")
@@ -100,16 +97,16 @@ pub(super) fn routes(
                   headers: HeaderMap,
                   peer: Option<PeerAddress>,
                   body| {
-                let (counter, IncomingRequestId { id, header }) = (counter.clone(), ids.read_or_generate(&headers));
-                let place = BridgeEndpoint::ALL.into_iter().find(|place| place.path() == path.as_str());
+                let (state, IncomingRequestId { id, header }) = (state.clone(), ids.read_or_generate(&headers));
+                let endpoint = BridgeEndpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path.as_str());
                 let traced =
-                    RequestTrace::start(&method, place.map_or("/gateway/v1", BridgeEndpoint::path), &headers, id);
+                    RequestTrace::start(&method, endpoint.map_or("/gateway/v1", BridgeEndpoint::path), &headers, id);
                 traced.run(async move {
-                    let begun = Instant::now();
-                    // Requests that no connection brings are those of tests.
+                    let started = Instant::now();
+                    // Only requests of tests have no peer address.
                     let from = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |PeerAddress(peer)| peer.ip());
                     let request = BridgeRequestHead {
-                        endpoint: place,
+                        endpoint,
                         method: &method,
                         path: path.as_str(),
                         query,
@@ -117,18 +114,18 @@ pub(super) fn routes(
                         from,
                     };
                     let mut body = Box::pin(body);
-                    let mut response = match handle(&counter, request, &mut body).await {
+                    let mut response = match handle(&state, request, &mut body).await {
                         Ok(response) => response,
-                        Err(trouble) => {
+                        Err(error) => {
                             drain_unread(&headers, body);
-                            trouble.respond(&counter)
+                            error.respond(&state)
                         }
                     };
                     tracing::info!(
                         method = method.as_str(),
                         path = path.as_str(),
                         status = response.status().as_u16(),
-                        micros = begun.elapsed().as_micros() as u64,
+                        micros = started.elapsed().as_micros() as u64,
                         request = %id,
                         x_request_id = ?header,
                         "answered"
@@ -140,7 +137,7 @@ pub(super) fn routes(
         )
 }
 
-/// A request but for its body.
+/// A request without its body.
 struct BridgeRequestHead<'r> {
     endpoint: Option<BridgeEndpoint>,
     method: &'r Method,
@@ -151,7 +148,7 @@ struct BridgeRequestHead<'r> {
 }
 
 impl BridgeRequestHead<'_> {
-    /// What a request without a body is signed over: its target, as it was sent.
+    /// The signed text of a request without a body: path and query as sent.
     fn signed_target(&self) -> String {
         self.query.as_ref().map_or_else(|| self.path.to_owned(), |query| format!("{}?{query}", self.path))
     }
@@ -167,59 +164,55 @@ impl BridgeRequestHead<'_> {
 }
 
 async fn handle<B: Buf>(
-    counter: &BridgeState,
+    state: &BridgeState,
     request: BridgeRequestHead<'_>,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, BridgeApiError> {
-    counter.authenticator.check_rate(request.from).inspect_err(|denied| counter.authenticator.count_error(*denied))?;
-    let Some(place) = request.endpoint else {
-        return Err(BridgeApiError::new(
-            StatusCode::NOT_FOUND,
-            "no_such_path",
-            "nothing has this path under /gateway/v1",
-        ));
-    };
-    if request.method.as_str() != place.method() {
-        let words = format!("this path does not take this method; use {}", place.method());
-        let trouble = BridgeApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", words);
-        return Err(BridgeApiError { allow: Some(place.method()), ..trouble });
+    state.authenticator.check_rate(request.from).inspect_err(|denied| state.authenticator.count_error(*denied))?;
+    let words = "nothing has this path under /gateway/v1";
+    let no_such_path = || BridgeApiError::new(StatusCode::NOT_FOUND, "no_such_path", words);
+    let endpoint = request.endpoint.ok_or_else(no_such_path)?;
+    if request.method.as_str() != endpoint.method() {
+        let words = format!("this path does not take this method; use {}", endpoint.method());
+        let error = BridgeApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", words);
+        return Err(BridgeApiError { allow: Some(endpoint.method()), ..error });
     }
-    let Some(bridge) = &counter.bridge else {
-        // It may be missing at this start only: what the gateway has to say must wait, and not be given up.
+    let Some(bridge) = &state.bridge else {
+        // The setting may be missing only in this run, so the gateway must keep its reports and retry.
         let words = "the bridge is not set up; keep this and send it again; the operator sets gateway.bridge.secret";
         return Err(BridgeApiError {
             retry_after: Some(NOT_SET_UP_AGAIN.as_secs()),
             ..BridgeApiError::retry_later("not_set_up", words)
         });
     };
-    // Nothing is read of what is not even signed.
+    // The body of an unsigned request is not read.
     let headers = request.signature();
     if headers.id.is_none() || headers.timestamp.is_none() || headers.signature.is_none() {
         return Err(RequestSignatureError::Missing.into());
     }
-    match place {
+    match endpoint {
         BridgeEndpoint::Work => {
             bridge.verify_request(headers, request.signed_target().as_bytes())?;
-            if !counter.is_tls && !request.from.is_loopback() {
+            if !state.is_tls && !request.from.is_loopback() {
                 let words = "secrets would be sent where they can be read on the way; fetch commands over TLS";
-                let trouble = BridgeApiError::new(StatusCode::FORBIDDEN, "readable", words);
-                return Err(BridgeApiError { metric_reason: Some(BridgeRefusal::Readable), ..trouble });
+                let error = BridgeApiError::new(StatusCode::FORBIDDEN, "readable", words);
+                return Err(BridgeApiError { metric_reason: Some(BridgeRefusal::Readable), ..error });
             }
             let (wait, limit) = parse_work_query(request.query.as_deref().unwrap_or_default())?;
-            Ok(secret_json_response(bridge.fetch_work(wait, limit, &counter.stop).await?))
+            Ok(secret_json_response(bridge.fetch_work(wait, limit, &state.stop).await?))
         }
         BridgeEndpoint::Reports => {
-            let body = read_body(request.headers, &mut body, REPORT_BATCH_BYTES, &counter.memory_budget).await?;
+            let body = read_body(request.headers, &mut body, REPORT_BATCH_BYTES, &state.memory_budget).await?;
             bridge.verify_request(headers, &body)?;
             let batch = read_batch(&body).map_err(|fault| BridgeApiError::malformed(&fault.to_string()))?;
             drop(body);
             let bridge = bridge.clone();
-            // To its end though the gateway has gone: it is not decided again then.
-            let taken = tokio::spawn(async move { bridge.ingest_reports(&batch).await }.in_current_span());
-            Ok(json_response(&taken.await.map_err(|error| BridgeApiError::internal(&error))??))
+            // In its own task, so that it completes even if the gateway disconnects.
+            let ingested = tokio::spawn(async move { bridge.ingest_reports(&batch).await }.in_current_span());
+            Ok(json_response(&ingested.await.map_err(|error| BridgeApiError::internal(&error))??))
         }
         BridgeEndpoint::Acks => {
-            let body = read_body(request.headers, &mut body, SESSIONS_PAGE_BYTES, &counter.memory_budget).await?;
+            let body = read_body(request.headers, &mut body, SESSIONS_PAGE_BYTES, &state.memory_budget).await?;
             bridge.verify_request(headers, &body)?;
             let acks = read_acks(&body).map_err(|fault| BridgeApiError::malformed(&fault.to_string()))?;
             drop(body);
@@ -230,23 +223,23 @@ async fn handle<B: Buf>(
     }
 }
 
-/// For how long a gateway wants to wait for work, and how much it wants at most.
+/// The long-poll time and the maximum number of commands that the gateway asks for.
 fn parse_work_query(query: &str) -> Result<(Duration, usize), BridgeApiError> {
     let (mut wait, mut limit) = (None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (place, range) = match name {
+        let (slot, range) = match name {
             "wait" => (&mut wait, 0..=WORK_WAIT_SECONDS),
             "limit" => (&mut limit, 1..=WORK_ITEMS as u64),
-            // Both sides ignore what they do not know.
+            // Both sides ignore unknown parameters.
             _ => continue,
         };
-        let number = value.parse().ok().filter(|number| range.contains(number) && place.is_none());
+        let number = value.parse().ok().filter(|number| range.contains(number) && slot.is_none());
         let words = || {
             let (least, most) = (range.start(), range.end());
             BridgeApiError::malformed(&format!("{name} must be a whole number from {least} to {most}, given once"))
         };
-        *place = Some(number.ok_or_else(words)?);
+        *slot = Some(number.ok_or_else(words)?);
     }
     let wait = Duration::from_secs(wait.unwrap_or(WORK_WAIT_SECONDS_DEFAULT));
     Ok((wait, limit.map_or(WORK_ITEMS_DEFAULT, |limit| usize::try_from(limit).unwrap_or(WORK_ITEMS))))
@@ -256,7 +249,7 @@ fn json_response(value: &impl Serialize) -> Response {
     json_bytes_response(serde_json::to_vec(value).unwrap_or_default().into())
 }
 
-/// As [`json`]; it is cleared once it was sent.
+/// A JSON response whose bytes are cleared from memory after sending.
 fn secret_json_response(body: Zeroizing<Vec<u8>>) -> Response {
     json_bytes_response(Bytes::from_owner(body))
 }

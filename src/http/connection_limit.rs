@@ -1,4 +1,4 @@
-//! Places for connections: so many in all, and so many for each address.
+//! Limit on open connections, in total and per address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,24 +11,25 @@ use crate::access::client_address;
 use crate::limits::CROWDED_LOG_INTERVAL;
 use crate::metrics::Metrics;
 
-/// The places.
+/// Limits open connections, in total and per address.
 pub(super) struct ConnectionLimit {
     max_total: usize,
     max_per_address: usize,
     permits: Arc<Semaphore>,
     open: OpenByAddress,
-    /// What the log was told last of, and when.
+    /// When the total limit was last logged.
     full_logged_at: Option<Instant>,
+    /// When a refused connection was last logged.
     refused_logged_at: Option<Instant>,
-    /// Connections that were closed since.
+    /// Connections refused since then.
     refused_since_log: u64,
     metrics: Metrics,
 }
 
-/// How many places each address has; none that has none.
+/// Open connections of each address. Addresses without one have no entry.
 type OpenByAddress = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// A place that is taken; free again when it is dropped.
+/// The right to one open connection. Dropping it frees the place.
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     address: IpAddr,
@@ -37,7 +38,7 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionLimit {
-    /// So many places, and so many of them for one address.
+    /// Allows `most` connections, and `max_per_address` of one address.
     pub(super) fn new(most: usize, max_per_address: usize) -> ConnectionLimit {
         let max_total = most.clamp(1, Semaphore::MAX_PERMITS);
         let (permits, open) = (Arc::new(Semaphore::new(max_total)), OpenByAddress::default());
@@ -54,21 +55,21 @@ impl ConnectionLimit {
         }
     }
 
-    /// The same places, which report to these instruments.
+    /// Reports to `metrics`.
     pub(super) fn with_metrics(self, metrics: &Metrics) -> ConnectionLimit {
         ConnectionLimit { metrics: metrics.clone(), ..self }
     }
 
-    /// How many are taken.
+    /// Number of open connections.
     pub(super) fn open_connections(&self) -> usize {
         self.max_total - self.permits.available_permits()
     }
 
-    /// A place for the next connection, once there is one, whoever comes. None never comes as long as the semaphore is
-    /// open, which it always is.
+    /// Waits for a free place for the next connection of any address. `None` only if the semaphore is closed, which does not
+    /// happen.
     pub(super) async fn acquire(&mut self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = self.permits.clone().try_acquire_owned() {
-            return Some(place);
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Some(permit);
         }
         if is_log_due(&mut self.full_logged_at) {
             let busiest =
@@ -86,27 +87,27 @@ impl ConnectionLimit {
         self.permits.clone().acquire_owned().await.ok()
     }
 
-    /// The place for a connection of this address, if it may have one more; else the place is free for the next.
+    /// Assigns the place to a connection of `from`. Returns the place as the error if the address has too many.
     pub(super) fn admit(
         &mut self,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         from: IpAddr,
     ) -> Result<ConnectionPermit, OwnedSemaphorePermit> {
         let address = client_address(from);
-        let mut taken = lock_counts(&self.open);
-        let open = taken.entry(address).or_default();
+        let mut counts = lock_counts(&self.open);
+        let open = counts.entry(address).or_default();
         if *open < self.max_per_address {
             *open += 1;
             self.metrics.connections.inc();
             return Ok(ConnectionPermit {
-                _permit: place,
+                _permit: permit,
                 address,
                 open: self.open.clone(),
                 metrics: self.metrics.clone(),
             });
         }
         let open = *open;
-        drop(taken);
+        drop(counts);
         self.refused_since_log += 1;
         self.metrics.connections_refused.inc();
         if is_log_due(&mut self.refused_logged_at) {
@@ -114,33 +115,33 @@ impl ConnectionLimit {
             tracing::warn!(%from, open, refused, "connections are closed because their address has too many; \
                 raise http.max_connections_per_address if many clients share it, as behind a proxy");
         }
-        Err(place)
+        Err(permit)
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.metrics.connections.dec();
-        let mut taken = lock_counts(&self.open);
-        if let Some(open) = taken.get_mut(&self.address) {
+        let mut counts = lock_counts(&self.open);
+        if let Some(open) = counts.get_mut(&self.address) {
             *open -= 1;
             if *open == 0 {
-                taken.remove(&self.address);
+                counts.remove(&self.address);
             }
         }
     }
 }
 
-/// What is in it is whole between any two lines.
-fn lock_counts(taken: &OpenByAddress) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
+/// Ignores poisoning: the map is consistent after every statement.
+fn lock_counts(counts: &OpenByAddress) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the log may be told again.
-fn is_log_due(told: &mut Option<Instant>) -> bool {
-    let is_due = told.is_none_or(|told| told.elapsed() >= CROWDED_LOG_INTERVAL);
+/// Whether the log interval has passed; if so, restarts it.
+fn is_log_due(last_logged: &mut Option<Instant>) -> bool {
+    let is_due = last_logged.is_none_or(|last_logged| last_logged.elapsed() >= CROWDED_LOG_INTERVAL);
     if is_due {
-        *told = Some(Instant::now());
+        *last_logged = Some(Instant::now());
     }
     is_due
 }

@@ -1,11 +1,11 @@
-//! The endpoints: what each is called, which methods it takes, what type its `data` has.
+//! Endpoints of the contract: path, methods, permission, and type of `data`.
 
 use serde::Serialize;
 use warp::http::Method;
 
 use crate::domain::Permission;
 
-/// An endpoint.
+/// An endpoint of the contract, or of health and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContractEndpoint {
     /// `POST /group-dispatch-api/whatsapp/batchInsert`
@@ -22,15 +22,15 @@ pub enum ContractEndpoint {
     SubmitVerifyCode,
     /// `GET /healthz`: the process runs.
     Health,
-    /// `GET /readyz`: it takes requests.
+    /// `GET /readyz`: the service accepts requests.
     Ready,
-    /// `GET /metrics`: what is measured.
+    /// `GET /metrics`
     Metrics,
     /// Any other path.
     Unknown,
 }
 
-/// The `data` of an answer that has nothing to tell, and the type of `data` on errors.
+/// The empty `data` of a response, which also gives the type of `data` on errors.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum EnvelopeData {
@@ -40,7 +40,7 @@ pub(super) enum EnvelopeData {
 }
 
 impl ContractEndpoint {
-    /// All that have a path.
+    /// All endpoints except `Unknown`.
     pub(super) const ALL: [ContractEndpoint; 9] = [
         ContractEndpoint::BatchInsert,
         ContractEndpoint::QueryWhatsAppStatus,
@@ -53,7 +53,7 @@ impl ContractEndpoint {
         ContractEndpoint::Metrics,
     ];
 
-    /// Its path; none has all that is left.
+    /// The path; empty for `Unknown`.
     pub(super) fn path(self) -> &'static str {
         match self {
             ContractEndpoint::BatchInsert => "/group-dispatch-api/whatsapp/batchInsert",
@@ -69,7 +69,7 @@ impl ContractEndpoint {
         }
     }
 
-    /// What a key must be for; nothing is asked of those who want to know whether the service runs.
+    /// The permission that a caller needs. It is not checked for health endpoints.
     pub(super) fn permission(self) -> Permission {
         match self {
             ContractEndpoint::Health
@@ -85,7 +85,7 @@ impl ContractEndpoint {
         }
     }
 
-    /// The `Allow` header: the methods that it takes.
+    /// The methods that the endpoint accepts, as the `Allow` header lists them.
     pub(super) fn allowed_methods(self) -> &'static str {
         match self {
             ContractEndpoint::BatchInsert
@@ -101,12 +101,11 @@ impl ContractEndpoint {
         }
     }
 
-    /// Whether it takes `method`.
     pub(super) fn accepts_method(self, method: &Method) -> bool {
         self.allowed_methods().split(", ").any(|allowed| allowed == method.as_str())
     }
 
-    /// Its `data` where there is nothing to tell.
+    /// The `data` of a response without content.
     pub(super) fn empty_data(self) -> EnvelopeData {
         match self {
             ContractEndpoint::SubmitPhone => EnvelopeData::Number(0),

@@ -1,4 +1,4 @@
-//! The endpoints that ask something of accounts: what is asked into commands, and their outcomes.
+//! Handlers of the contract's POST endpoints: they turn requests into commands, and commands into outcomes.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::domain::{AccountNumber, Command, CommandRejection};
 use crate::journal::Origin;
 use crate::limits::{INLINE_BODY_BYTES, SEALED_PER_CORE};
 
-/// A request to one of the endpoints here, read and not yet looked into.
+/// A request whose body is read but not parsed.
 pub(super) struct ContractCall {
     pub(super) endpoint: ContractEndpoint,
     pub(super) operation: ContractOperation,
@@ -27,20 +27,18 @@ pub(super) struct ContractCall {
     pub(super) requester: Requester,
 }
 
-/// The endpoints that ask something of accounts.
+/// The POST endpoints of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContractOperation {
     /// batchInsert and batchOnline.
     Import(ImportKind),
-    /// batchRecycle.
     Recycle,
-    /// submitPhone.
     SubmitPhone,
-    /// submitVerifyCode.
     SubmitVerifyCode,
 }
 
-/// Carries a request out, if its caller still may: the body, or another request with the same key, was waited for.
+/// Executes a request. Checks the caller again first: reading the body, or waiting for a request with the same key, takes
+/// time.
 pub(super) async fn execute_call(api: &Api, call: ContractCall) -> Result<CallOutcome, Error> {
     let ContractCall { operation: post, query, body, requester: caller, .. } = call;
     let _sealing = match post {
@@ -50,17 +48,17 @@ pub(super) async fn execute_call(api: &Api, call: ContractCall) -> Result<CallOu
         ContractOperation::Recycle => None,
     };
     let authorized = caller.authorize()?;
-    let pass = authorized.context();
+    let auth = authorized.context();
     match post {
-        ContractOperation::Import(import) => import_accounts(api, import, &query, body, &caller, pass).await,
-        ContractOperation::Recycle => recycle(api, &query, &body, &caller, pass).await,
+        ContractOperation::Import(import) => import_accounts(api, import, &query, body, &caller, auth).await,
+        ContractOperation::Recycle => recycle(api, &query, &body, &caller, auth).await,
         ContractOperation::SubmitPhone => submit_phone(api, &body, &authorized).await,
         ContractOperation::SubmitVerifyCode => submit_verify_code(api, &body, &authorized).await,
     }
 }
 
 impl ContractOperation {
-    /// One word for it, which is never changed: the keys that callers give are kept under it.
+    /// A stable name. Never change it: idempotency keys are stored under it.
     pub(super) fn name(self) -> &'static str {
         match self {
             ContractOperation::Import(ImportKind::Insert) => "batchInsert",
@@ -79,33 +77,32 @@ async fn import_accounts(
     query: &Query,
     body: RequestBody,
     caller: &Requester,
-    pass: &AuthContext,
+    auth: &AuthContext,
 ) -> Result<CallOutcome, Error> {
     let details = contract_requests::parse_details_query(query)?;
     let body = Arc::new(body);
-    let commands = build_import_commands(api, import, ContentSealing::WhereNeeded, &body, pass).await?;
+    let commands = build_import_commands(api, import, ContentSealing::WhereNeeded, &body, auth).await?;
     let accounts = commands.iter().map(|(account, _)| *account).collect();
     let mut outcomes = execute_commands(api, commands, caller).await?;
     if outcomes.iter().any(lacks_content) {
-        // Known numbers that were registered and never imported.
-        let commands = build_import_commands(api, import, ContentSealing::All, &body, pass).await?;
-        let refused = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
-        let (refused, commands): (Vec<_>, Vec<_>) = refused.unzip();
+        // These numbers were registered but never imported.
+        let commands = build_import_commands(api, import, ContentSealing::All, &body, auth).await?;
+        let rejected = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
+        let (rejected, commands): (Vec<_>, Vec<_>) = rejected.unzip();
         let now = outcomes_or_error(commands.len(), execute_commands(api, commands, caller).await);
-        for (outcome, now) in refused.into_iter().zip(now) {
+        for (outcome, now) in rejected.into_iter().zip(now) {
             *outcome = now;
         }
     }
     Ok(CallOutcome::Batch { accounts, outcomes, details })
 }
 
-/// batchRecycle.
 async fn recycle(
     api: &Api,
     query: &Query,
     body: &[u8],
     caller: &Requester,
-    pass: &AuthContext,
+    auth: &AuthContext,
 ) -> Result<CallOutcome, Error> {
     let details = contract_requests::parse_details_query(query)?;
     let max_batch = api.settings().max_batch;
@@ -113,11 +110,11 @@ async fn recycle(
     let accounts = match contract_requests::parse_recycle(body, max_batch)? {
         Some(accounts) => accounts,
         None => {
-            api.roster().desired_online(comes_back).into_iter().filter(|account| pass.may_access(*account)).collect()
+            api.roster().desired_online(comes_back).into_iter().filter(|account| auth.may_access(*account)).collect()
         }
     };
     let mut outcomes = Vec::with_capacity(accounts.len());
-    // All accounts may be more than may be under way at once; a batch of them never is for its own size.
+    // All accounts together may exceed the limit on commands under way; one batch does not.
     for batch in accounts.chunks(max_batch.max(1)) {
         let commands = batch.iter().map(|account| (*account, Command::Recycle { comes_back })).collect();
         match execute_commands(api, commands, caller).await {
@@ -128,33 +125,31 @@ async fn recycle(
     Ok(CallOutcome::Batch { accounts, outcomes, details })
 }
 
-/// submitPhone.
 async fn submit_phone(api: &Api, body: &[u8], authorized: &Authorization) -> Result<CallOutcome, Error> {
-    let asked = contract_requests::parse_submit_phone(body)?;
-    authorized.context().require_account(asked.account)?;
-    // The account gets its key now, so that the code can be sealed when it comes.
-    api.vault().create_data_key(asked.account)?;
+    let request = contract_requests::parse_submit_phone(body)?;
+    authorized.context().require_account(request.account)?;
+    // The account gets its data key now, so that the code can be sealed on arrival.
+    api.vault().create_data_key(request.account)?;
     let task = api.accounts().next_task_id()?;
     let command = Command::Register {
         task,
-        verify_type: asked.verify_type,
-        account_type: asked.account_type,
-        calling_code: asked.calling_code,
-        country: asked.country,
+        verify_type: request.verify_type,
+        account_type: request.account_type,
+        calling_code: request.calling_code,
+        country: request.country,
         lifetime: api.rules().registration_lifetime,
     };
-    require_accepted(asked.account, api.accounts().execute(asked.account, command, authorized.origin()).await?)?;
+    require_accepted(request.account, api.accounts().execute(request.account, command, authorized.origin()).await?)?;
     Ok(CallOutcome::Task(task))
 }
 
-/// submitVerifyCode.
 async fn submit_verify_code(api: &Api, body: &[u8], authorized: &Authorization) -> Result<CallOutcome, Error> {
     let contract_requests::SubmitVerifyCodeRequest { account, code } =
         contract_requests::parse_submit_verify_code(body)?;
     authorized.context().require_account(account)?;
-    // Without a key nothing was ever asked of this number, so nothing waits for a code.
-    let refusal = CommandRejection::NoRegistrationWaiting;
-    let code = api.vault().seal_code(account, &code)?.ok_or(Error::Rejected { account, refusal })?;
+    // A number without a data key was never registered or imported, so no registration waits for a code.
+    let rejection = CommandRejection::NoRegistrationWaiting;
+    let code = api.vault().seal_code(account, &code)?.ok_or(Error::Rejected { account, rejection })?;
     require_accepted(
         account,
         api.accounts().execute(account, Command::SubmitCode { code }, authorized.origin()).await?,
@@ -162,42 +157,42 @@ async fn submit_verify_code(api: &Api, body: &[u8], authorized: &Authorization) 
     Ok(CallOutcome::Success)
 }
 
-/// What became of the accounts of a request.
+/// One outcome per account of a request.
 pub(super) type ItemOutcomes = Vec<Result<(), ItemError>>;
 
-/// Which accounts' contents are sealed.
+/// Which accounts' content is sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ContentSealing {
     All,
-    /// Not of known accounts that keep what is stored: that is the larger part of the work on most online requests.
+    /// Skips known accounts that keep their stored content. That saves most of the work of a typical batchOnline.
     WhereNeeded,
 }
 
-/// Reads, checks and seals, a large body on a thread for blocking work.
+/// Parses, validates and seals the accounts; a large body on a blocking thread.
 async fn build_import_commands(
     api: &Api,
     import: ImportKind,
     sealing: ContentSealing,
     body: &Arc<RequestBody>,
-    pass: &AuthContext,
+    auth: &AuthContext,
 ) -> Result<Vec<(AccountNumber, Command)>, Error> {
     if body.len() <= INLINE_BODY_BYTES {
-        return parse_and_seal(api, import, sealing, body, pass);
+        return parse_and_seal(api, import, sealing, body, auth);
     }
-    let (api, body, pass) = (api.clone(), body.clone(), pass.clone());
-    spawn_blocking(move || parse_and_seal(&api, import, sealing, &body, &pass)).await?
+    let (api, body, auth) = (api.clone(), body.clone(), auth.clone());
+    spawn_blocking(move || parse_and_seal(&api, import, sealing, &body, &auth)).await?
 }
 
-/// Nothing leaves the request in clear.
+/// Parses the accounts and seals their secrets, so that no plaintext leaves the request.
 fn parse_and_seal(
     api: &Api,
     import: ImportKind,
     sealing: ContentSealing,
     body: &[u8],
-    pass: &AuthContext,
+    auth: &AuthContext,
 ) -> Result<Vec<(AccountNumber, Command)>, Error> {
     let entries = contract_requests::parse_imports(body, import, api.settings().max_batch)?;
-    entries.iter().try_for_each(|entry| pass.require_account(entry.account))?;
+    entries.iter().try_for_each(|entry| auth.require_account(entry.account))?;
     map_on_all_cores(&entries, |entry: &ImportItem<'_>| {
         let ImportItem { account, replace, .. } = *entry;
         let seal = || api.vault().seal_content(account, &entry.content());
@@ -214,7 +209,7 @@ fn parse_and_seal(
     })
 }
 
-/// Maps `items`; many of them on all cores, in the same order.
+/// Maps `items` in order. Uses all cores if there are many.
 fn map_on_all_cores<T: Sync, U: Send>(
     items: &[T],
     map: impl Fn(&T) -> Result<U, Error> + Sync,
@@ -236,8 +231,8 @@ fn map_on_all_cores<T: Sync, U: Send>(
     })
 }
 
-/// Carries out the commands, and says of each account why it was not done. Sealing a large batch takes a while, so the
-/// caller is asked about again.
+/// Executes the commands and returns one outcome per account. Checks the caller again, because sealing a large batch takes a
+/// while.
 async fn execute_commands(
     api: &Api,
     commands: Vec<(AccountNumber, Command)>,
@@ -251,7 +246,7 @@ async fn execute_commands(
     Ok(item_outcomes(executed, origin))
 }
 
-/// What became of the accounts of a request, which is logged where they failed inside.
+/// The outcomes of the commands. Internal failures are logged.
 pub(super) fn item_outcomes(executed: Vec<Result<CommandResult, actors::Error>>, origin: Origin) -> ItemOutcomes {
     let outcome =
         |outcome: Result<CommandResult, _>| outcome.map_err(ItemError::Failed)?.map(drop).map_err(ItemError::Rejected);
@@ -262,7 +257,8 @@ pub(super) fn item_outcomes(executed: Vec<Result<CommandResult, actors::Error>>,
     outcomes
 }
 
-/// The outcomes of the last accounts of a request, of which others are done already: an error of them all is each one's.
+/// The outcomes of a later part of a request. Earlier accounts are done already, so a batch error becomes one error per
+/// account.
 fn outcomes_or_error(accounts: usize, executed: Result<ItemOutcomes, BatchError>) -> ItemOutcomes {
     executed.unwrap_or_else(|why| vec![Err(why.into()); accounts])
 }
@@ -272,5 +268,5 @@ fn lacks_content(outcome: &Result<(), ItemError>) -> bool {
 }
 
 fn require_accepted(account: AccountNumber, outcome: CommandResult) -> Result<(), Error> {
-    outcome.map(drop).map_err(|refusal| Error::Rejected { account, refusal })
+    outcome.map(drop).map_err(|rejection| Error::Rejected { account, rejection })
 }

@@ -1,4 +1,4 @@
-//! Bodies and queries into what is asked, checked whole: whatever comes out of here is well-formed. Pure.
+//! Parses and validates bodies and queries of the contract. All returned values are well-formed. Pure.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use crate::domain::{AccountNumber, AccountType, CallingCode, MalformedAccountNum
 use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, CONTENT_BYTES, VERIFY_CODE_BYTES};
 use crate::vault::PlaintextContent;
 
-/// The two endpoints that send accounts with their content.
+/// The two endpoints that import accounts with their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ImportKind {
     /// batchInsert: `accountId` is required.
@@ -37,7 +37,7 @@ pub(super) struct ImportItem<'a> {
     device_params: Option<JsonText<'a>>,
 }
 
-/// What submitPhone asks.
+/// A validated submitPhone request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SubmitPhoneRequest {
     pub(super) account: AccountNumber,
@@ -48,7 +48,7 @@ pub(super) struct SubmitPhoneRequest {
     pub(super) country: String,
 }
 
-/// What submitVerifyCode asks. No `Debug`: it holds a secret.
+/// A validated submitVerifyCode request. No `Debug`: it holds a secret.
 pub(super) struct SubmitVerifyCodeRequest<'a> {
     pub(super) account: AccountNumber,
     pub(super) code: JsonText<'a>,
@@ -57,7 +57,7 @@ pub(super) struct SubmitVerifyCodeRequest<'a> {
 /// The query of a URL, decoded, in order.
 pub(super) type Query = Vec<(String, String)>;
 
-/// The accounts of batchInsert or batchOnline, at most `max`, none twice.
+/// Parses the accounts of batchInsert or batchOnline: at most `max`, without duplicates.
 pub(super) fn parse_imports(
     body: &[u8],
     import: ImportKind,
@@ -75,7 +75,7 @@ pub(super) fn parse_imports(
     Ok(entries)
 }
 
-/// The accounts of batchRecycle, at most `max`, none twice; no list means all accounts.
+/// Parses the accounts of batchRecycle: at most `max`, without duplicates. `None` means all accounts.
 pub(super) fn parse_recycle(body: &[u8], max: usize) -> Result<Option<Vec<AccountNumber>>, ValidationError> {
     let Some(list) = parse_json(body, || AccountListSeed::<AccountNumberText>::new(max, UnknownFields::Reject))? else {
         return Ok(None);
@@ -85,7 +85,6 @@ pub(super) fn parse_recycle(body: &[u8], max: usize) -> Result<Option<Vec<Accoun
     Ok(Some(accounts))
 }
 
-/// The body of submitPhone.
 pub(super) fn parse_submit_phone(body: &[u8]) -> Result<SubmitPhoneRequest, ValidationError> {
     let fields = parse_json(body, || PhantomData::<PhoneFields<'_>>)?;
     let phone = required(fields.phone, "phone")?;
@@ -108,7 +107,6 @@ pub(super) fn parse_submit_phone(body: &[u8]) -> Result<SubmitPhoneRequest, Vali
     Ok(SubmitPhoneRequest { account, verify_type, account_type, calling_code, country: country.to_ascii_uppercase() })
 }
 
-/// The body of submitVerifyCode.
 pub(super) fn parse_submit_verify_code(body: &[u8]) -> Result<SubmitVerifyCodeRequest<'_>, ValidationError> {
     let fields = parse_json(body, || PhantomData::<CodeFields<'_>>)?;
     let phone = required(fields.phone, "phone")?;
@@ -122,7 +120,7 @@ pub(super) fn parse_submit_verify_code(body: &[u8]) -> Result<SubmitVerifyCodeRe
     Ok(SubmitVerifyCodeRequest { account, code })
 }
 
-/// `?whatsApp=`: the one account that is asked for.
+/// `?whatsApp=`: the only account to list.
 pub(super) fn parse_account_query(query: &Query) -> Result<Option<AccountNumber>, ValidationError> {
     let wanted = single_value(query, "whatsApp")?;
     wanted
@@ -130,7 +128,7 @@ pub(super) fn parse_account_query(query: &Query) -> Result<Option<AccountNumber>
         .transpose()
 }
 
-/// `?details=`: whether the answer is to have a verdict for each account.
+/// `?details=`: whether the response includes a result for each account.
 pub(super) fn parse_details_query(query: &Query) -> Result<bool, ValidationError> {
     match single_value(query, "details")? {
         None | Some("false") => Ok(false),
@@ -140,7 +138,7 @@ pub(super) fn parse_details_query(query: &Query) -> Result<bool, ValidationError
 }
 
 impl<'a> ImportItem<'a> {
-    /// What comes with the account, for the vault.
+    /// The account's content, for the vault.
     pub(super) fn content(&self) -> PlaintextContent<'_> {
         PlaintextContent {
             account_type: self.account_type,
@@ -204,7 +202,7 @@ impl<'a> ImportItem<'a> {
         }
     }
 
-    /// Bytes in all texts together.
+    /// Total size of all texts, in bytes.
     fn text_bytes(&self) -> usize {
         let required = [&self.public_key, &self.private_key, &self.msg_public_key, &self.msg_private_key];
         let optional =
@@ -216,10 +214,10 @@ impl<'a> ImportItem<'a> {
 const MISSING_TEXT: &str = "is missing; it is required, though it may be empty";
 const MISSING_FLAG: &str = "is missing; send true to replace what is stored, false to keep it";
 
-/// The path of an entry's field, written out only for a fault.
+/// The path of an entry's field. It is formatted only for an error.
 struct FieldPath {
     index: usize,
-    /// With its dot; empty for the entry itself.
+    /// The field name with a leading dot; empty for the entry itself.
     field: &'static str,
 }
 
@@ -233,7 +231,7 @@ fn required<T>(value: Option<T>, path: impl Display) -> Result<T, ValidationErro
     value.ok_or_else(|| ValidationError::missing_field(&path.to_string()))
 }
 
-/// The calling code, and the account number that it makes with the phone number behind it.
+/// The calling code, and the account number: calling code and phone number joined.
 fn parse_account_number(area_code: &str, phone: &str) -> Result<(CallingCode, AccountNumber), ValidationError> {
     let calling_code: CallingCode =
         area_code.parse().map_err(|malformed| ValidationError::at_field("areaCode", malformed))?;
@@ -251,7 +249,7 @@ fn parse_account_number(area_code: &str, phone: &str) -> Result<(CallingCode, Ac
     Ok((calling_code, number))
 }
 
-/// Refuses a list with an account in it twice; `field` is where in an entry the number stands.
+/// Rejects a list that contains an account twice. `field` is the place of the number within an entry.
 fn reject_duplicates(
     accounts: impl ExactSizeIterator<Item = AccountNumber>,
     field: &'static str,
@@ -271,7 +269,7 @@ fn reject_duplicates(
     }
 }
 
-/// The value of a parameter that may be given once.
+/// The value of a parameter that must not be repeated.
 fn single_value<'q>(query: &'q Query, name: &str) -> Result<Option<&'q str>, ValidationError> {
     let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match (values.next(), values.next()) {

@@ -1,4 +1,4 @@
-//! Paths to endpoints, and what every request has in common: its id, its answer's envelope, its line in the log.
+//! Routes of the contract, and the steps common to all requests: id, authentication, deadline, envelope, log line.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::access::{AuthContext, AuthError, Requester};
 
-/// All that the API answers.
+/// All paths of the contract, health and metrics; unknown paths get the contract's 404.
 pub(super) fn routes(
     api: Api,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -34,7 +34,7 @@ pub(super) fn routes(
         .and(warp::method())
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
-        // A list of pairs is what any query can be read as, so this refuses none.
+        // Every query parses as a list of pairs, so this rejects nothing.
         .and(warp::query::<Query>())
         .and(warp::ext::optional::<PeerAddress>())
         .map(|endpoint, method, path, headers, query, peer| ContractRequestHead {
@@ -49,7 +49,7 @@ pub(super) fn routes(
         .then(move |request, body| handle(api.clone(), request, body))
 }
 
-/// A request but for its body.
+/// A request without its body.
 struct ContractRequestHead {
     endpoint: ContractEndpoint,
     method: Method,
@@ -59,8 +59,7 @@ struct ContractRequestHead {
     peer: Option<PeerAddress>,
 }
 
-/// The endpoint that the path names. It is found before the method is looked at, so that a wrong method is answered
-/// with the endpoint's own type of `data` and its `Allow`.
+/// Finds the endpoint by path only. Then a wrong method gets the endpoint's `Allow` header and its type of `data`.
 fn match_endpoint() -> impl Filter<Extract = (ContractEndpoint,), Error = Infallible> + Clone + Send + Sync + 'static {
     let whatsapp = match_path_end("batchOnline", ContractEndpoint::BatchOnline)
         .or(match_path_end("queryWhatsAppStatus", ContractEndpoint::QueryWhatsAppStatus))
@@ -112,19 +111,19 @@ where
     S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
     B: Buf + Send,
 {
-    let begun = Instant::now();
+    let started = Instant::now();
     let IncomingRequestId { id, header } = identified;
     let limit = api.settings().request_timeout;
     let result = match authorize(&api, &request).await {
-        Ok(pass) => {
+        Ok(auth) => {
             let from = request.peer.map_or_else(String::new, |PeerAddress(peer)| peer.to_string());
             let caller =
-                Requester::new(api.authenticator().keys().clone(), pass, request.endpoint.permission(), id, from);
+                Requester::new(api.authenticator().keys().clone(), auth, request.endpoint.permission(), id, from);
             let answered = timeout(limit, dispatch(&api, &request, &mut body, caller));
-            // Commands that are in their accounts' mailboxes by then go on to their end, as where a caller hangs up.
+            // Commands that are already in a mailbox still complete, as when a caller disconnects.
             answered.await.unwrap_or(Err(Error::Timeout { limit }))
         }
-        // However long a refused key waits, it is told so.
+        // No deadline here: the throttle delays a rejected key on purpose, and it still gets its own error.
         Err(denied) => Err(denied.into()),
     };
     if let Err(error) = &result {
@@ -132,7 +131,7 @@ where
             let cause = error as &dyn std::error::Error;
             tracing::error!(request = %id, x_request_id = ?header, error = cause, "a request failed inside");
         }
-        // Who was too slow once is not waited for again.
+        // A client that was too slow gets no more time.
         if !matches!(error, Error::SlowBody) {
             request_body::drain_unread(&request.headers, body);
         }
@@ -142,7 +141,7 @@ where
         method = request.method.as_str(),
         path = request.path.as_str(),
         status = response.status().as_u16(),
-        micros = begun.elapsed().as_micros() as u64,
+        micros = started.elapsed().as_micros() as u64,
         request = %id,
         x_request_id = ?header,
         "answered"
@@ -151,17 +150,17 @@ where
     response
 }
 
-/// Whoever asks, if they may. Whether the service runs may be asked by anybody.
+/// Authenticates the caller and checks its permission. Health endpoints are open to anyone.
 async fn authorize(api: &Api, request: &ContractRequestHead) -> Result<AuthContext, AuthError> {
-    // Requests that no connection brings are those of tests.
+    // Only requests of tests have no peer address.
     let from = request.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |PeerAddress(peer)| peer.ip());
-    let pass = match request.endpoint {
+    let auth = match request.endpoint {
         ContractEndpoint::Health | ContractEndpoint::Ready | ContractEndpoint::Unknown => {
             return Ok(AuthContext::ANONYMOUS);
         }
         ContractEndpoint::Metrics => {
-            let pass = authentication::authenticate(api.authenticator(), &request.headers, from).await?;
-            pass.require_all_accounts().map(|()| pass)?
+            let auth = authentication::authenticate(api.authenticator(), &request.headers, from).await?;
+            auth.require_all_accounts().map(|()| auth)?
         }
         ContractEndpoint::BatchInsert
         | ContractEndpoint::QueryWhatsAppStatus
@@ -172,7 +171,7 @@ async fn authorize(api: &Api, request: &ContractRequestHead) -> Result<AuthConte
             authentication::authenticate_contract(api.authenticator(), &request.headers, from).await?
         }
     };
-    pass.require(request.endpoint.permission()).map(|()| pass)
+    auth.require(request.endpoint.permission()).map(|()| auth)
 }
 
 async fn dispatch<S, B>(

@@ -1,4 +1,4 @@
-//! The one place that turns outcomes and errors into answers: `{"data":…,"code":…,"message":…}`.
+//! Turns outcomes and errors into responses: `{"data":…,"code":…,"message":…}`. No other file writes this envelope.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -16,37 +16,37 @@ use crate::answers::StoredResponse;
 use crate::domain::{AccountNumber, TaskId};
 use crate::limits::NAMED_REJECTIONS;
 
-/// What an endpoint answers when the request was carried out.
+/// The outcome of a request that was executed.
 pub(super) enum CallOutcome {
-    /// All of it was done.
+    /// Everything was done.
     Success,
-    /// A registration was begun.
+    /// A registration was started.
     Task(TaskId),
     /// Each account had its own outcome.
     Batch {
         accounts: Vec<AccountNumber>,
         /// In the order of the accounts.
         outcomes: Vec<Result<(), ItemError>>,
-        /// Whether the caller wants a verdict for each account.
+        /// Whether the caller wants a result for each account.
         details: bool,
     },
 }
 
-/// What a caller is sent.
+/// The response of an endpoint, before it is rendered for HTTP.
 pub(super) enum EndpointResponse {
-    /// What came of the request.
+    /// An outcome that is still to be rendered.
     Outcome(CallOutcome),
-    /// What is kept for whoever asks again.
+    /// A rendered response that is stored for retries.
     Stored {
-        given: StoredResponse,
-        /// Whether it was given before.
+        response: StoredResponse,
+        /// Whether it was sent before.
         is_repeated: bool,
     },
-    /// A body of its own form: the account list, or that it has not changed; the metrics.
+    /// A response without the usual envelope: the account list, 304 Not Modified, the metrics.
     Raw(Response),
 }
 
-/// What HTTP would say of an answer if it did not always say 200.
+/// The HTTP status of a response as if `always_200` were off.
 #[derive(Clone, Copy)]
 pub(super) struct IntendedStatus(pub(super) StatusCode);
 
@@ -79,13 +79,13 @@ struct ItemResult {
 }
 
 const SUCCESS: &str = "success";
-/// What most answers are, ready made.
+/// The most common body, rendered in advance.
 const SUCCESS_BODY: &str = r#"{"data":"","code":200,"message":"success"}"#;
-/// What stands before and after the account list.
+/// The envelope before and after the account list.
 pub(super) const LIST_HEAD: &str = r#"{"data":"#;
 pub(super) const LIST_TAIL: &str = r#","code":200,"message":"success"}"#;
 
-/// The answer of `endpoint`. With `always_200`, HTTP says 200 whatever the code is, save where clients must slow down.
+/// The HTTP response of `endpoint`. With `always_200` its status is 200 for any code, except where clients must slow down.
 pub(super) fn respond(
     endpoint: ContractEndpoint,
     result: Result<EndpointResponse, Error>,
@@ -96,7 +96,7 @@ pub(super) fn respond(
             let StoredResponse { code, body } = render_outcome(endpoint, &Ok(answer));
             json_response(code, always_200, body)
         }
-        Ok(EndpointResponse::Stored { given: StoredResponse { code, body }, is_repeated }) => {
+        Ok(EndpointResponse::Stored { response: StoredResponse { code, body }, is_repeated }) => {
             let mut response = json_response(code, always_200, body);
             if is_repeated {
                 response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
@@ -108,7 +108,7 @@ pub(super) fn respond(
     }
 }
 
-/// Code and body of what came of a request.
+/// Code and body for the result of a request.
 pub(super) fn render_outcome(endpoint: ContractEndpoint, result: &Result<CallOutcome, Error>) -> StoredResponse {
     let (code, body) = match result {
         Ok(CallOutcome::Success) => (200, Cow::Borrowed(SUCCESS_BODY)),
@@ -135,8 +135,8 @@ pub(super) fn error_body(endpoint: ContractEndpoint, error: &Error) -> (u16, Cow
     (code, Envelope { data: endpoint.empty_data(), code, message: &message, results: None }.render())
 }
 
-/// Code and body for a batch: 200 if all accounts were accepted, 207 if some were. If none was, 409, or the code of the
-/// first that failed inside.
+/// Code and body for a batch: 200 if all accounts were accepted, 207 if some were. If none was: the code of the first
+/// failure that is no rejection, else 409.
 pub(super) fn batch_body(
     endpoint: ContractEndpoint,
     accounts: &[AccountNumber],
@@ -148,7 +148,7 @@ pub(super) fn batch_body(
         return (200, Cow::Borrowed(SUCCESS_BODY));
     }
     let failed = outcomes.iter().find_map(|outcome| match outcome {
-        Err(undone @ (ItemError::Failed(_) | ItemError::Auth(_))) => Some(undone.code()),
+        Err(error @ (ItemError::Failed(_) | ItemError::Auth(_))) => Some(error.code()),
         Ok(()) | Err(ItemError::Rejected(_)) => None,
     });
     let code = match refused {
@@ -161,7 +161,7 @@ pub(super) fn batch_body(
     (code, Envelope { data: endpoint.empty_data(), code, message: &message, results }.render())
 }
 
-/// How many accounts were refused, and why the first few were.
+/// The number of rejected accounts, and the reasons of the first few.
 fn rejection_summary(
     accounts: &[AccountNumber],
     outcomes: &[Result<(), ItemError>],
@@ -176,7 +176,7 @@ fn rejection_summary(
         all => format!("{refused} of {all} accounts refused: "),
     };
     let words = |(account, outcome): (&AccountNumber, &Result<(), ItemError>)| {
-        outcome.as_ref().err().map(|undone| undone.message(*account))
+        outcome.as_ref().err().map(|error| error.message(*account))
     };
     let named: Vec<String> = accounts.iter().zip(outcomes).filter_map(words).take(NAMED_REJECTIONS).collect();
     message.push_str(&named.join(". "));
@@ -218,7 +218,7 @@ pub(super) fn http_status(code: u16, always_200: bool) -> StatusCode {
     match code {
         413 | 429 | 503 => StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
         _ if always_200 => StatusCode::OK,
-        // Of a token.
+        // Codes for tenant tokens.
         502 | 518 | 519 | 522 | 523 | 525 => StatusCode::UNAUTHORIZED,
         _ => StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     }
@@ -226,7 +226,7 @@ pub(super) fn http_status(code: u16, always_200: bool) -> StatusCode {
 
 impl Envelope<'_> {
     fn render(&self) -> Cow<'static, str> {
-        // Texts and integers always become JSON.
+        // Serializing texts and integers cannot fail.
         Cow::Owned(serde_json::to_string(self).unwrap_or_default())
     }
 }
@@ -235,7 +235,7 @@ impl ItemResult {
     fn from_outcome((account, outcome): (&AccountNumber, &Result<(), ItemError>)) -> ItemResult {
         let (code, message) = match outcome {
             Ok(()) => (200, SUCCESS.into()),
-            Err(undone) => (undone.code(), undone.message(*account).into()),
+            Err(error) => (error.code(), error.message(*account).into()),
         };
         ItemResult { account: account.to_string(), code, message }
     }

@@ -1,4 +1,4 @@
-//! Why a request is not carried out, and the code and the sentence that its caller gets for it.
+//! Errors of the contract's endpoints, with the code and message that the caller gets.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::domain::{AccountNumber, CommandRejection};
 use crate::limits::BODY_TIMEOUT;
 use crate::{actors, answers, journal, vault};
 
-/// Why a request is not carried out.
+/// Why a request was not executed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No endpoint has this path.
@@ -24,10 +24,10 @@ pub enum Error {
     /// The body is larger than allowed.
     #[error("the body has more than {limit} bytes; send fewer accounts in one request")]
     TooLarge {
-        /// The bound.
+        /// The maximum, in bytes.
         limit: usize,
     },
-    /// The body is in another form.
+    /// The body is not plain JSON in UTF-8.
     #[error("the body must be JSON in UTF-8, not compressed; send Content-Type: application/json")]
     UnsupportedMediaType,
     /// Too many large bodies are being read.
@@ -36,66 +36,66 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the body did not arrive within {} s; send it without a pause", BODY_TIMEOUT.as_secs())]
     SlowBody,
-    /// The connection broke within the body.
+    /// The connection broke before the body was complete.
     #[error("the body ended early; send as many bytes as Content-Length says")]
     IncompleteBody,
     /// The body or the query is malformed.
     #[error(transparent)]
     Malformed(#[from] ValidationError),
-    /// The rules refuse what is asked of the one account of this request.
-    #[error("{account} {refusal}")]
+    /// The rules reject the command for the request's only account.
+    #[error("{account} {rejection}")]
     Rejected {
-        /// Whose.
+        /// The account.
         account: AccountNumber,
-        /// Why.
-        refusal: CommandRejection,
+        /// The reason.
+        rejection: CommandRejection,
     },
-    /// Whoever asks is not let in, or may not ask this.
+    /// The caller is not authenticated, or lacks the permission.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The service starts or stops.
+    /// The service is starting or stopping.
     #[error("the service is starting or stopping; try again shortly")]
     NotReady,
-    /// There was no answer in time.
+    /// The deadline passed before the response was ready.
     #[error(
         "there was no answer within {limit:?}; what was asked may have been done, in part or whole, or be done yet: ask \
          queryWhatsAppStatus before sending it again"
     )]
     Timeout {
-        /// The bound.
+        /// The deadline.
         limit: Duration,
     },
-    /// The accounts could not carry it out.
+    /// The commands failed.
     #[error(transparent)]
     Accounts(#[from] actors::Error),
     /// Secrets could not be sealed.
     #[error(transparent)]
     Vault(#[from] vault::Error),
-    /// Its `Idempotency-Key` stands in the way.
+    /// The `Idempotency-Key` cannot be used.
     #[error(transparent)]
     Idempotency(#[from] answers::Error),
-    /// The work on the request panicked.
+    /// The task of the request panicked.
     #[error("the work on a request failed: {0}")]
     TaskFailed(#[from] JoinError),
 }
 
-/// Why one account of a batch was not done.
+/// Why the command for one account of a batch was not executed.
 #[derive(Debug, Clone)]
 pub(super) enum ItemError {
-    /// The rules refuse it.
+    /// The rules reject it.
     Rejected(CommandRejection),
     /// It failed.
     Failed(actors::Error),
-    /// The key of whoever asked ended before its turn came.
+    /// The caller's API key ended before this command started.
     Auth(AuthError),
 }
 
-/// Why none of the commands of a request was begun.
+/// Why a request's commands were rejected as a whole, before the first one started.
 #[derive(Debug, Clone)]
 pub(super) enum BatchError {
-    /// The accounts could not take them.
+    /// The accounts did not accept them.
     Accounts(actors::Error),
-    /// The key of whoever asked has ended meanwhile.
+    /// The caller's API key has ended meanwhile.
     Auth(AuthError),
 }
 
@@ -121,13 +121,13 @@ impl ItemError {
     /// The contract's code.
     pub(super) fn code(&self) -> u16 {
         match self {
-            ItemError::Rejected(refusal) => rejection_code(*refusal),
+            ItemError::Rejected(rejection) => rejection_code(*rejection),
             ItemError::Failed(error) => accounts_code(error),
             ItemError::Auth(denied) => denied.code(),
         }
     }
 
-    /// The sentence for the caller, which begins with the account.
+    /// The message for the caller. It begins with the account.
     pub(super) fn message(&self, account: AccountNumber) -> String {
         let sign = match self {
             ItemError::Rejected(_) => "",
@@ -136,10 +136,10 @@ impl ItemError {
         format!("{account}{sign} {}", self.reason())
     }
 
-    /// The sentence without the account.
+    /// The message without the account.
     pub(super) fn reason(&self) -> Cow<'static, str> {
         match self {
-            ItemError::Rejected(refusal) => refusal.to_string().into(),
+            ItemError::Rejected(rejection) => rejection.to_string().into(),
             ItemError::Auth(denied) => denied.to_string().into(),
             ItemError::Failed(error) => accounts_message(error).map_or_else(|| error.to_string().into(), Cow::Borrowed),
         }
@@ -156,7 +156,7 @@ impl Error {
             Error::MethodNotAllowed(_) => 405,
             Error::TooLarge { .. } => 413,
             Error::UnsupportedMediaType => 415,
-            Error::Rejected { refusal, .. } => rejection_code(*refusal),
+            Error::Rejected { rejection, .. } => rejection_code(*rejection),
             Error::MemoryBudgetExceeded | Error::NotReady | Error::Timeout { .. } => 503,
             Error::Accounts(error) => accounts_code(error),
             Error::Idempotency(error) => idempotency_code(error),
@@ -164,7 +164,7 @@ impl Error {
         }
     }
 
-    /// The sentence for the caller. What went wrong inside stays inside.
+    /// The message for the caller. It hides the details of internal errors.
     pub(super) fn message(&self) -> Cow<'static, str> {
         let inside = match self {
             Error::Accounts(error) => accounts_message(error),
@@ -186,7 +186,7 @@ impl Error {
         inside.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
     }
 
-    /// After how many seconds the same request may succeed, if it may.
+    /// Seconds until a retry may succeed; `None` if a retry cannot help.
     pub(super) fn retry_after(&self) -> Option<u64> {
         if let Error::Auth(denied) = self {
             denied.retry_after()
@@ -198,9 +198,9 @@ impl Error {
     }
 }
 
-/// The contract's code for a refusal.
-fn rejection_code(refusal: CommandRejection) -> u16 {
-    match refusal {
+/// The contract's code for a rejection.
+fn rejection_code(rejection: CommandRejection) -> u16 {
+    match rejection {
         CommandRejection::OtherContent
         | CommandRejection::Banned
         | CommandRejection::Erased
@@ -230,7 +230,7 @@ fn accounts_code(error: &actors::Error) -> u16 {
     match error {
         actors::Error::Overloaded { .. } | actors::Error::Stopping => 503,
         actors::Error::Journal(cause) => match **cause {
-            // Someone else wrote to the account twice in a row: nothing happened, and the next attempt decides anew.
+            // Another writer won twice in a row: nothing was written, and a retry decides on the new state.
             journal::Error::Conflict { .. } => 503,
             journal::Error::TooLarge { .. }
             | journal::Error::Damaged { .. }
@@ -238,12 +238,12 @@ fn accounts_code(error: &actors::Error) -> u16 {
             | journal::Error::Store(_)
             | journal::Error::Closed => 500,
         },
-        // Task ids do not come back, so a caller who waits and tries again waits for nothing: no 503.
+        // Task ids are not reused, so a retry cannot succeed: no 503.
         actors::Error::TaskIdsExhausted | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => 500,
     }
 }
 
-/// What callers are told instead of the error's own words, which are for operators.
+/// The message for callers. The error's own text is for operators.
 fn accounts_message(error: &actors::Error) -> Option<&'static str> {
     match error {
         actors::Error::Overloaded { .. } => None,

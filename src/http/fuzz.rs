@@ -1,4 +1,4 @@
-//! What callers send, under any bytes: bodies, headers, whole requests.
+//! Fuzzing with any bytes: bodies, headers, whole requests.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -15,9 +15,9 @@ use super::{authentication, query_whatsapp_status, request_body};
 use crate::domain::AccountNumber;
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
 use crate::vault::PlaintextContent;
-pub(crate) use fuzzed_api::{behind, request, requests};
+pub(crate) use fuzzed_api::{dependencies, request, requests};
 
-/// Stands in every secret of the seeds; no sentence may repeat it.
+/// Part of every secret in the seeds. No error message may contain it.
 const SECRET: &str = "c4n4ry";
 
 // === Bodies ===
@@ -35,7 +35,7 @@ pub(crate) fn import_seeds() -> Vec<Vec<u8>> {
         .into()
 }
 
-/// batchInsert and batchOnline.
+/// Parses bodies of batchInsert and batchOnline.
 pub(crate) fn check_import(bytes: &[u8]) -> Option<String> {
     let mut sentence = None;
     for import in [ImportKind::Insert, ImportKind::Online] {
@@ -47,14 +47,14 @@ pub(crate) fn check_import(bytes: &[u8]) -> Option<String> {
     sentence
 }
 
-/// What was accepted says what a plain reader of JSON finds there, and is accepted again once it is written back.
+/// An accepted body has the same content for a plain JSON parser, and is accepted again after serialization.
 fn assert_round_trip(bytes: &[u8], entries: &[ImportItem<'_>], import: ImportKind) {
     let back: Vec<Value> =
         entries.iter().map(|entry| to_json(entry.account, entry.replace, &entry.content())).collect();
     let back = json!({"whatsAppList": back}).to_string();
     let again = parse_imports(back.as_bytes(), import, BATCH_ACCOUNTS).unwrap();
     assert!(entries.iter().zip(&again).all(|(one, other)| texts(&one.content()) == texts(&other.content())));
-    // It does not read what is ignored here: too deep nesting, half surrogates.
+    // serde_json rejects values that our parser ignores: deep nesting, lone surrogates.
     let Ok(sent) = serde_json::from_slice::<Value>(bytes) else { return };
     let sent = sent["whatsAppList"].as_array().unwrap();
     assert_eq!(sent.len(), entries.len());
@@ -96,7 +96,7 @@ pub(crate) fn recycle_seeds() -> Vec<Vec<u8>> {
         .into()
 }
 
-/// batchRecycle.
+/// Parses bodies of batchRecycle.
 pub(crate) fn check_recycle(bytes: &[u8]) -> Option<String> {
     match parse_recycle(bytes, BATCH_ACCOUNTS) {
         Ok(accounts) => {
@@ -119,11 +119,11 @@ pub(crate) fn submit_phone_seeds() -> Vec<Vec<u8>> {
 /// submitPhone.
 pub(crate) fn check_submit_phone(bytes: &[u8]) -> Option<String> {
     match parse_submit_phone(bytes) {
-        Ok(asked) => {
-            let (code, account) = (asked.calling_code.to_string(), asked.account.to_string());
-            let back = json!({"phone": account.strip_prefix(&code).unwrap(), "areaCode": code, "verifyType": asked.verify_type.code(),
-                "accountType": asked.account_type.code(), "countryCode": asked.country});
-            assert_eq!(parse_submit_phone(back.to_string().as_bytes()), Ok(asked));
+        Ok(parsed) => {
+            let (code, account) = (parsed.calling_code.to_string(), parsed.account.to_string());
+            let back = json!({"phone": account.strip_prefix(&code).unwrap(), "areaCode": code, "verifyType": parsed.verify_type.code(),
+                "accountType": parsed.account_type.code(), "countryCode": parsed.country});
+            assert_eq!(parse_submit_phone(back.to_string().as_bytes()), Ok(parsed));
             None
         }
         Err(fault) => Some(assert_names_field(
@@ -140,9 +140,9 @@ pub(crate) fn verify_code_seeds() -> Vec<Vec<u8>> {
 /// submitVerifyCode.
 pub(crate) fn check_verify_code(bytes: &[u8]) -> Option<String> {
     match read_code(bytes) {
-        Ok(asked) => {
+        Ok(parsed) => {
             if let Ok(sent) = serde_json::from_slice::<Value>(bytes) {
-                assert_eq!(sent["verifyCode"], *asked.code);
+                assert_eq!(sent["verifyCode"], *parsed.code);
             }
             None
         }
@@ -160,7 +160,7 @@ fn assert_names_field(sentence: &str, fields: &[&str]) -> String {
 
 // === Headers ===
 
-/// A head: one header a line.
+/// Seeds: one header per line.
 pub(crate) fn header_seeds() -> Vec<Vec<u8>> {
     [
         "content-type: application/json; charset=\"utf-8\"\ncontent-encoding: identity\ncontent-length: 12",
@@ -175,7 +175,7 @@ pub(crate) fn header_seeds() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// The headers of these lines, but for what is none.
+/// Parses the headers, and skips invalid lines.
 fn parse_headers(lines: &[u8]) -> HeaderMap {
     let header = |line: &[u8]| {
         let colon = line.iter().position(|byte| *byte == b':')?;
@@ -189,7 +189,7 @@ fn parse_headers(lines: &[u8]) -> HeaderMap {
     headers
 }
 
-/// All headers that are looked at.
+/// Parses every header that the service reads.
 pub(crate) fn check_headers(bytes: &[u8]) -> Option<String> {
     let headers = parse_headers(bytes);
     let ids = RequestIdGenerator::default();
@@ -217,7 +217,7 @@ pub(crate) fn check_headers(bytes: &[u8]) -> Option<String> {
     request_body::check_content_type(&headers).err().map(|error| error.to_string())
 }
 
-/// Behind nothing but a port there is nothing but this machine.
+/// A host without its port must be a loopback name or address.
 fn assert_loopback(host: &str) {
     let name = host.trim_end_matches(|letter: char| letter.is_ascii_digit());
     let name = name.strip_suffix(':').filter(|_| !host.ends_with(']')).unwrap_or(host).to_ascii_lowercase();

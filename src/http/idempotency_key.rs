@@ -1,7 +1,7 @@
-//! `Idempotency-Key`: a request that is sent again is answered as it was, and is carried out once.
+//! `Idempotency-Key`: a repeated request is executed once and gets the same response.
 //!
-//! What is kept, and for how long, is the matter of `answers`; here is what of a request must be the same, which of its
-//! answers are kept, and how it goes on where it was begun and nobody was answered.
+//! Module `answers` stores the responses. This file decides what must be equal in a repeated request, which responses are
+//! stored, and how a request resumes that started but got no response.
 
 use std::sync::Arc;
 
@@ -23,21 +23,21 @@ use crate::limits::{IDEMPOTENCY_KEY_BYTES, INLINE_BODY_BYTES};
 use crate::vault::RequestFingerprint;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The header of an answer that was given before.
+/// Header of a response that is sent again.
 pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What becomes of a key once its request was carried out, or was not.
+/// What happens to a key after its request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyOutcome {
-    /// The answer is final.
+    /// The response is final and stored.
     Final,
-    /// Nothing was done. The key may be used for anything.
+    /// Nothing was done. The key is free for any request.
     Released,
-    /// Some of it may have been done: the same request goes on with it.
+    /// Some of it may have been done. The key stays bound to the same request, which resumes.
     Unfinished,
 }
 
-/// The key of a request, if it has one.
+/// The validated key of a request; `None` if it has no key.
 pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<HeaderValue>, ValidationError> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
@@ -51,7 +51,7 @@ pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<HeaderValue>, V
     Ok(Some(key.clone()))
 }
 
-/// Answers a call with a key. It goes on to its end though its caller has gone, so that the caller finds its answer.
+/// Executes a call with a key. It completes even if the caller disconnects, so that a retry finds the response.
 pub(super) async fn handle_with_key(
     api: &Api,
     key: HeaderValue,
@@ -66,35 +66,35 @@ async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Resul
     let scope = KeyScope::of(caller.initial_context().key_id(), call.operation.name(), key.as_bytes());
     let (call, print) = fingerprint_call(api, call).await?;
     let intent = RequestIntent { request: caller.request(), position: api.journal().head() };
-    let begun = match api.idempotency().begin(scope, print, intent).await? {
-        KeyLookup::Completed(given) => {
-            // Another request with the key may have been waited for.
+    let in_flight = match api.idempotency().begin(scope, print, intent).await? {
+        KeyLookup::Completed(response) => {
+            // `begin` may have waited for another request with this key.
             caller.authorize()?;
-            return Ok(EndpointResponse::Stored { given, is_repeated: true });
+            return Ok(EndpointResponse::Stored { response, is_repeated: true });
         }
-        KeyLookup::InFlight(begun) => begun,
+        KeyLookup::InFlight(in_flight) => in_flight,
     };
-    let (endpoint, result) = (call.endpoint, execute_or_recover(api, call, &begun).await);
+    let (endpoint, result) = (call.endpoint, execute_or_recover(api, call, &in_flight).await);
     match key_outcome(&result) {
-        KeyOutcome::Released if !begun.is_resumed => {
-            begun.cancel()?;
+        KeyOutcome::Released if !in_flight.is_resumed => {
+            in_flight.cancel()?;
             result.map(EndpointResponse::Outcome)
         }
-        // What was begun before may have been done before.
+        // An earlier attempt may have had an effect, so the key stays.
         KeyOutcome::Released | KeyOutcome::Unfinished => result.map(EndpointResponse::Outcome),
         KeyOutcome::Final => {
-            let given = render_outcome(endpoint, &result);
-            begun.complete(given.clone()).await?;
-            Ok(EndpointResponse::Stored { given, is_repeated: false })
+            let response = render_outcome(endpoint, &result);
+            in_flight.complete(response.clone()).await?;
+            Ok(EndpointResponse::Stored { response, is_repeated: false })
         }
     }
 }
 
-/// Carries a call out, under the request id with which it was begun. One that may have been carried out before, and that
-/// does not come to the same when it is done twice, is looked for in the history first.
-async fn execute_or_recover(api: &Api, call: ContractCall, begun: &InFlightRecord) -> Result<CallOutcome, Error> {
-    let intent = begun.intent();
-    if begun.is_resumed {
+/// Executes a call under the request id of its first attempt. A resumed call that is not idempotent is first looked up in
+/// the account's history.
+async fn execute_or_recover(api: &Api, call: ContractCall, in_flight: &InFlightRecord) -> Result<CallOutcome, Error> {
+    let intent = in_flight.intent();
+    if in_flight.is_resumed {
         tracing::info!(request = %call.requester.request(), begun_as = %intent.request, "goes on with what nobody was answered");
         let done = match call.operation {
             ContractOperation::SubmitPhone => {
@@ -121,7 +121,7 @@ async fn execute_or_recover(api: &Api, call: ContractCall, begun: &InFlightRecor
     contract_handlers::execute_call(api, ContractCall { requester: caller, ..call }).await
 }
 
-/// The answer that a request which was begun so would have got, by what it made happen to an account.
+/// The outcome of an earlier attempt, derived from the events that it recorded for the account.
 async fn find_earlier_result(
     api: &Api,
     account: AccountNumber,
@@ -137,7 +137,7 @@ async fn find_earlier_result(
     Ok(made.find_map(|(_, event)| answer(event)))
 }
 
-/// What becomes of the key of a request that came to this.
+/// What happens to the key of a request with this result.
 pub(super) fn key_outcome(result: &Result<CallOutcome, Error>) -> KeyOutcome {
     let is_open = |it: &Result<(), ItemError>| matches!(it, Err(ItemError::Failed(_) | ItemError::Auth(_)));
     let failed = |outcomes: &[Result<(), ItemError>]| outcomes.iter().any(is_open);
@@ -152,13 +152,13 @@ pub(super) fn key_outcome(result: &Result<CallOutcome, Error>) -> KeyOutcome {
     }
 }
 
-/// The fingerprint of all that must be the same. A large body is hashed on a thread for blocking work.
+/// The fingerprint of everything that must be equal in a repeated request. A large body is hashed on a blocking thread.
 async fn fingerprint_call(api: &Api, call: ContractCall) -> Result<(ContractCall, RequestFingerprint), Error> {
     let details = match call.operation {
         ContractOperation::Import(_) | ContractOperation::Recycle => {
             contract_requests::parse_details_query(&call.query)?
         }
-        // They do not look at the query.
+        // These endpoints ignore the query.
         ContractOperation::SubmitPhone | ContractOperation::SubmitVerifyCode => false,
     };
     let vault = api.vault().clone();

@@ -1,4 +1,4 @@
-//! `/api/v1`, asked in this process: by the command line, which has the data directory, and by pages, for who reads them.
+//! A client of `/api/v1` inside this process, for console pages and for the command line on a data directory.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,68 +21,67 @@ use crate::access::{ApiKeys, AuthContext, Authenticator};
 use crate::audit::Audit;
 use crate::limits::REQUESTS_PER_SECOND;
 
-/// `/api/v1`, for this process. Cheap to clone.
+/// A client of `/api/v1` inside this process. Cheap to clone.
 #[derive(Clone)]
 pub struct InProcessClient {
     routes: BoxedFilter<(Response,)>,
 }
 
-/// A request.
+/// A request inside this process.
 pub struct InProcessRequest<'r> {
-    /// For whom.
+    /// The authenticated requester.
     pub auth: AuthContext,
-    /// Where they are; none at the command line.
+    /// Remote address of the requester; `None` for the command line.
     pub peer: Option<SocketAddr>,
-    /// The method of HTTP.
+    /// The HTTP method.
     pub method: &'r str,
-    /// The path under `/api/v1/`, with its query.
+    /// The path below `/api/v1/`, with its query.
     pub path: &'r str,
-    /// The headers that the answer depends on.
+    /// The request headers.
     pub headers: &'r [(&'r str, &'r str)],
-    /// The body; JSON if there is one.
+    /// The body: JSON, or empty.
     pub body: String,
 }
 
-/// An answer, as rooms have it that do not know warp.
+/// A response, for modules that do not use warp.
 pub struct InProcessResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The body, as it comes.
+    /// The body, as a stream.
     pub body: Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>,
 }
 
-/// Somebody who was let in already.
+/// A requester that is already authenticated; travels as a request extension.
 #[derive(Clone)]
 pub(super) struct InProcessAuth(pub(super) AuthContext);
 
 impl InProcessClient {
-    /// Answers from `desk`.
-    pub fn new(desk: ApiState) -> InProcessClient {
-        InProcessClient { routes: v1::routes(desk).boxed() }
+    /// Creates a client of `state`.
+    pub fn new(state: ApiState) -> InProcessClient {
+        InProcessClient { routes: v1::routes(state).boxed() }
     }
 
-    /// Answers from what is in a data directory, where no service runs. Whoever waits at the command line waits as long as
-    /// it takes.
+    /// Creates a client of a data directory where no service runs. Its requests have no deadline.
     pub fn offline(audit: Audit, keys: ApiKeys) -> InProcessClient {
-        let door = Authenticator::new(keys, REQUESTS_PER_SECOND);
-        InProcessClient::new(ApiState::new(audit, None, None, door, Duration::MAX, CancellationToken::new()))
+        let authenticator = Authenticator::new(keys, REQUESTS_PER_SECOND);
+        InProcessClient::new(ApiState::new(audit, None, None, authenticator, Duration::MAX, CancellationToken::new()))
     }
 
-    /// Answers a request, as the service would answer it.
-    pub async fn send(&self, asked: InProcessRequest<'_>) -> Result<Response, warp::http::Error> {
-        let InProcessRequest { auth: pass, peer, method, path, headers, body } = asked;
+    /// Sends a request. The response is the same as over HTTP.
+    pub async fn send(&self, parts: InProcessRequest<'_>) -> Result<Response, warp::http::Error> {
+        let InProcessRequest { auth, peer, method, path, headers, body } = parts;
         let mut request = Request::builder().method(method).uri(format!("/api/v1/{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut request = request.header("content-type", "application/json").body(body)?;
-        request.extensions_mut().insert(InProcessAuth(pass));
+        request.extensions_mut().insert(InProcessAuth(auth));
         if let Some(peer) = peer {
             request.extensions_mut().insert(PeerAddress(peer));
         }
         let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
-        // A task of its own: warp knows of one request in each, and whoever asks may be answering one. A change goes on to
-        // its end though whoever asked has gone.
+        // warp tracks one request per task, and the calling task may be serving one already: so a task of its own. It also
+        // completes a change whose requester has disconnected.
         let answering = tokio::spawn(async move {
             let Ok(response) = routes.call(request).await;
             response

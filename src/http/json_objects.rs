@@ -1,4 +1,4 @@
-//! The JSON objects of the contract's requests, with their fields as they were sent.
+//! JSON objects of the contract's requests, fields as sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,15 +11,15 @@ use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schem
 use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, refuse};
 use crate::domain::{AccountType, VerifyType};
 
-/// Reads `{"whatsAppList": [T, …]}`: none if the list is missing or null.
+/// Reads `{"whatsAppList": [T, …]}`; `None` if the list is missing or null.
 pub(super) struct AccountListSeed<T> {
-    /// Entries, most. They are counted while they are read, so that a body of empty entries cannot fill the memory.
+    /// Maximum number of entries. Counted while reading, so that a body of empty entries cannot fill the memory.
     max: usize,
     unknown_fields: UnknownFields,
     entry: PhantomData<T>,
 }
 
-/// What to do with fields that the contract does not have.
+/// How to treat fields that the contract does not define.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum UnknownFields {
     Ignore,
@@ -30,8 +30,8 @@ const GIVEN_TWICE: &str = "is given twice; give it once";
 const NO_SUCH_FIELD: &str =
     "is no field of this request; the only one is whatsAppList, and without that all accounts would be meant";
 
-/// A struct with one optional field per key, which is none for a missing key and for null. Unknown keys are ignored,
-/// a key that is given twice is a fault. What is written above a key is what its description says.
+/// Defines a struct with one optional field per key: `None` if the key is missing or null. Unknown keys are ignored; a
+/// repeated key is an error. The doc comment of a key is its description in OpenAPI.
 macro_rules! object {
     ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
@@ -40,7 +40,7 @@ macro_rules! object {
         }
 
         impl<'a> $name<'a> {
-            /// Its description, but for the fields `without`. Those that are not `required` may be null.
+            /// The OpenAPI schema, except the fields `without`. Fields that are not `required` may be null.
             pub(super) fn shape(required: &[&str], without: &[&str]) -> Object {
                 let fields = [$(($key, concat!($($words),+), <$type>::schema()),)+];
                 object_schema(fields.into_iter().filter(|(key, ..)| !without.contains(key)), required)
@@ -139,7 +139,7 @@ object! {
     }
 }
 
-// === Batch ===
+// === AccountListSeed ===
 
 impl<T> AccountListSeed<T> {
     /// At most `max` entries.
@@ -183,7 +183,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for AccountListSeed<T> {
     refuse!("an object", not boolean number string null list);
 }
 
-/// The list of a [`Batch`], or null.
+/// The list of an [`AccountListSeed`], or null.
 struct ListItemsSeed<T> {
     max: usize,
     entry: PhantomData<T>,
@@ -223,9 +223,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListItemsSeed<T> {
     refuse!("a list", not boolean number string object);
 }
 
-// === Keys and refused values ===
+// === Keys and rejected values ===
 
-/// A key, borrowed where nothing is escaped in it.
+/// A key, borrowed unless it contains escapes.
 struct JsonObjectKey<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonObjectKey<'a> {
@@ -252,7 +252,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonObjectKey<'a> {
     }
 }
 
-/// An object with these fields, and with any others.
+/// Schema of an object with these fields; others are allowed.
 fn object_schema(
     fields: impl Iterator<Item = (&'static str, &'static str, ObjectBuilder)>,
     required: &[&str],
@@ -274,7 +274,7 @@ fn object_schema(
     object.build()
 }
 
-/// A value that is a fault by being there. It is refused as a value, not as a key, so that the fault's path names it.
+/// Rejects any value. It fails at the value, not at the key, so that the error's path includes the key.
 struct RejectValue(&'static str);
 
 impl<'de> DeserializeSeed<'de> for RejectValue {

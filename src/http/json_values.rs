@@ -1,7 +1,7 @@
-//! The JSON values of requests, strictly typed.
+//! JSON values of requests, strictly typed.
 //!
-//! serde's own words for a wrong type repeat the value, which may be a private key or a code. The types here say what
-//! kind of value they found, never which.
+//! serde's own message for a wrong type repeats the value, which may be a private key or a code. The types here name only
+//! the kind of the value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,10 +15,10 @@ use zeroize::Zeroize;
 use crate::domain::{AccountNumber, UnknownEnumValue};
 use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, TEXT_BYTES};
 
-/// An opaque text: at most [`TEXT_BYTES`] bytes, no U+0000. It borrows from the body where nothing is escaped in it.
+/// An opaque text: at most [`TEXT_BYTES`] bytes, no U+0000. It borrows from the body unless it contains escapes.
 pub(super) struct JsonText<'a>(Cow<'a, str>);
 
-/// It may be a secret, so what is its own is cleared from memory; what it borrows is the body's to clear.
+/// Clears owned text from memory, as it may be a secret. The body clears borrowed text.
 impl Drop for JsonText<'_> {
     fn drop(&mut self) {
         if let Cow::Owned(text) = &mut self.0 {
@@ -30,16 +30,16 @@ impl Drop for JsonText<'_> {
 /// An account number, as a string of digits.
 pub(super) struct AccountNumberText(pub AccountNumber);
 
-/// An integer that stands for a term of the contract.
+/// An integer code of the contract.
 pub(super) struct EnumCode<T>(pub T);
 
-/// A boolean where one is required; whatever else stands there is kept as `Other`, for endpoints that ignore the field.
+/// A boolean. Any other value becomes `NotBool`, because some endpoints ignore the field.
 pub(super) enum LenientBool {
     Bool(bool),
     NotBool,
 }
 
-/// How a value is described to those who send it.
+/// The OpenAPI schema of a value.
 pub(super) trait ValueSchema {
     /// Its type and bounds.
     fn schema() -> ObjectBuilder;
@@ -53,7 +53,7 @@ pub(super) fn account_number_schema() -> ObjectBuilder {
 
 impl ValueSchema for JsonText<'_> {
     fn schema() -> ObjectBuilder {
-        // A character has one byte at least.
+        // The limit counts bytes, `maxLength` characters; a character has at least one byte.
         ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_BYTES))
     }
 }
@@ -77,9 +77,9 @@ impl ValueSchema for LenientBool {
     }
 }
 
-// === The kinds of values that a visitor does not take ===
+// === Values that a visitor rejects ===
 
-/// The methods by which a visitor refuses kinds of values, naming the kind alone.
+/// Visitor methods that reject values and name only their kind.
 macro_rules! refuse {
     ($expected:literal, not $($kind:ident)+) => { $(refuse!(@ $kind $expected);)+ };
     (@ boolean $expected:literal) => { refuse!(@@ visit_bool(bool), $expected, "a boolean"); };
@@ -160,7 +160,7 @@ fn check_text<E: de::Error>(text: &str) -> Result<(), E> {
     Ok(())
 }
 
-// === Number, Term, Flag ===
+// === AccountNumberText, EnumCode, LenientBool ===
 
 impl<'de> Deserialize<'de> for AccountNumberText {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<AccountNumberText, D::Error> {

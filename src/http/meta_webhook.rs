@@ -1,4 +1,4 @@
-//! `/gateway/cloud-api/webhook`: what Meta sends. It is known by its signature, and has no API key.
+//! `/gateway/cloud-api/webhook`: Meta's webhook. Its signature authenticates it; it has no API key.
 
 use bytes::Buf;
 use futures_util::Stream;
@@ -14,13 +14,13 @@ use crate::gateway::CloudApi;
 use crate::gateway::cloud_api::MetaWebhookOutcome;
 use crate::limits::{META_CHALLENGE_BYTES, META_WEBHOOK_BYTES, NOT_SET_UP_AGAIN};
 
-/// The header with the signature.
+/// Header with Meta's signature.
 const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
 const NOT_SET_UP: &str = "the Cloud API is not set up, so this waits at Meta; the operator sets gateway.cloud_api.waba_id and \
      gateway.cloud_api.token\n";
 
-/// The route. Where the Cloud API is not set up, Meta is to send again: it may be missing at this start only.
+/// The route. If the Cloud API is not set up, the response makes Meta retry: the setting may be missing only in this run.
 pub(super) fn routes(
     api: Api,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -62,17 +62,17 @@ where
         let seconds = if api.cloud_api().is_some() { 1 } else { NOT_SET_UP_AGAIN.as_secs() };
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    // Not the query, which holds the token of the handshake.
+    // The query is not logged, because it holds the verification token.
     tracing::info!(method = method.as_str(), status = status.as_u16(), request = %id, "a webhook of Meta's is answered");
     response.headers_mut().insert(X_REQUEST_ID, header);
     response
 }
 
-/// The handshake: Meta says what it was told, and has its challenge repeated.
+/// Meta's verification request: checks the token and returns the challenge.
 fn verify_subscription(cloud_api: &CloudApi, query: &Query) -> (StatusCode, String) {
-    let given = |name: &str| query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
-    let challenge = given("hub.challenge");
-    if !cloud_api.accepts_verification(given("hub.mode"), given("hub.verify_token")) {
+    let parameter = |name: &str| query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
+    let challenge = parameter("hub.challenge");
+    if !cloud_api.accepts_verification(parameter("hub.mode"), parameter("hub.verify_token")) {
         return (
             StatusCode::FORBIDDEN,
             "hub.verify_token is not what gateway.cloud_api.verify_token says, or hub.mode is not subscribe\n"

@@ -1,4 +1,4 @@
-//! `GET /metrics`: every room reports how it is, and all that is measured becomes one text.
+//! `GET /metrics`: each module updates its gauges, then all metrics are rendered as text.
 
 use tokio::task::spawn_blocking;
 use warp::http::{HeaderValue, header};
@@ -8,9 +8,8 @@ use super::Api;
 use super::error::Error;
 use crate::metrics::CONTENT_TYPE;
 
-/// The answer.
 pub(super) async fn handle(api: &Api) -> Result<Response, Error> {
-    // What was shown last stands: the other figures are wanted most when something is wrong.
+    // On an error the last values stay: the other metrics matter most when something is wrong.
     if let Err(error) = api.webhooks().update_metrics().await {
         tracing::warn!(%error, "the webhooks do not say how they are");
     }

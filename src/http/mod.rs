@@ -1,32 +1,32 @@
-//! The HTTP API of the contract, and the accept loop under it.
+//! The HTTP API and its server.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `contract_endpoints` | the endpoints: methods, and the type of their `data` |
-//! | `contract_routes` | paths to endpoints (warp), and what every request has in common |
-//! | `request_body` | reading a body: form, size, deadline |
-//! | `validation_error` | reading JSON, and the sentence that names the field at fault |
-//! | `json_values` | the values in it, strictly typed |
-//! | `json_objects` | the objects in it, with their fields as they were sent |
-//! | `contract_requests` | bodies and queries into what is asked, checked whole. Pure |
-//! | `contract_handlers` | what is asked into commands, and their outcomes |
-//! | `idempotency_key` | `Idempotency-Key`: a request that is sent again is carried out once |
-//! | `meta_webhook` | what Meta sends |
+//! | `contract_endpoints` | endpoints of the contract: path, methods, type of `data` |
+//! | `contract_routes` | routing of the contract's requests (warp): id, authentication, deadline, log line |
+//! | `request_body` | reading a body: content type, size, deadline |
+//! | `validation_error` | parsing JSON, and the sentence that names the invalid field |
+//! | `json_values` | JSON values of requests, strictly typed |
+//! | `json_objects` | JSON objects of requests, fields as sent |
+//! | `contract_requests` | parses and validates bodies and queries. Pure |
+//! | `contract_handlers` | turns requests into commands, and returns their outcomes |
+//! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
+//! | `meta_webhook` | Meta's webhook |
 //! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
-//! | `envelope` | outcomes and errors into answers |
-//! | `error` | why a request is not carried out, with code and sentence |
+//! | `envelope` | turns outcomes and errors into responses |
+//! | `error` | errors of the contract, with code and message |
 //! | `v1` | `/api/v1`, for auditors and operators |
-//! | `openapi` | the description of it all, and the pages that show it |
-//! | `in_process` | `/api/v1`, asked in this process |
-//! | `authentication` | who is asking, by the headers |
+//! | `openapi` | the OpenAPI document and Swagger UI |
+//! | `in_process` | a client of `/api/v1` inside this process |
+//! | `authentication` | authentication of a request by its headers |
 //! | `request_trace` | the trace that a request belongs to |
-//! | `request_id` | the id that a request has in answers, log and journal |
-//! | `metrics_endpoint` | `/metrics`: what is measured, as text |
-//! | `request_metrics` | requests, counted and timed |
+//! | `request_id` | the id of a request in response, log and journal |
+//! | `metrics_endpoint` | `/metrics`, in text format |
+//! | `request_metrics` | counts and times requests |
 //! | `server` | connections: accept, time out, drain |
 //! | `server_socket` | their sockets: reset where a cut answer would look whole |
 //! | `bridge_endpoints` | `/gateway/v1`: reports come in, commands are fetched |
-//! | `revocation` | answers that break off with the key of whoever reads them |
+//! | `revocation` | responses that break off when the key of their reader ends |
 //! | `connection_limit` | how many there may be, in all and of one address |
 //! | `tls` | the certificate that is shown, and whose clients are taken |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
@@ -100,37 +100,37 @@ use connection_limit::ConnectionLimit;
 use request_body::MemoryBudget;
 use request_metrics::with_metrics;
 
-/// What the endpoints work with. Cheap to clone.
+/// State shared by the endpoints. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     inner: Arc<ApiInner>,
 }
 
-/// The rooms behind the API.
+/// The modules that the API uses.
 pub struct ApiDependencies {
-    /// The accounts, which commands are for.
+    /// Executes commands on accounts.
     pub accounts: Accounts,
-    /// How they are.
+    /// Status of the accounts.
     pub roster: Roster,
-    /// What seals secrets.
+    /// Seals secrets.
     pub vault: Vault,
-    /// What is kept for those who ask again.
+    /// Stored responses by `Idempotency-Key`.
     pub idempotency: IdempotencyRecords,
-    /// The journal, as others read it.
+    /// Views and proofs of the journal.
     pub audit: Audit,
-    /// What is told to receivers.
+    /// Delivery of webhooks.
     pub webhooks: Webhooks,
-    /// Where gateways report to; none if the bridge is not set up.
+    /// The bridge to external gateways; `None` if it is not set up.
     pub bridge: Option<Bridge>,
-    /// Who may come in.
+    /// The API keys.
     pub keys: ApiKeys,
-    /// Meta's Cloud API, if it is set up.
+    /// Meta's Cloud API; `None` if it is not set up.
     pub cloud_api: Option<CloudApi>,
-    /// The ways to WhatsApp.
+    /// The gateways.
     pub gateways: GatewayRegistry,
-    /// Which of them serves accounts that no rule names.
+    /// The gateway of accounts that no rule names.
     pub default_gateway: GatewayKind,
-    /// The settings of all of them, as they are shown.
+    /// All settings in effect, as displayed.
     pub settings: Arc<[config::SettingRow]>,
 }
 
@@ -145,32 +145,32 @@ struct ApiInner {
 }
 
 impl Api {
-    /// The API over what is behind it. `/readyz` says what `is_ready` says.
+    /// Creates the API. `/readyz` reports `is_ready`.
     pub fn new(
-        behind: ApiDependencies,
+        dependencies: ApiDependencies,
         settings: config::HttpSettings,
         rules: config::AccountSettings,
         is_ready: Arc<AtomicBool>,
     ) -> Api {
-        let (request_ids, room, door) = (
+        let (request_ids, memory_budget, authenticator) = (
             RequestIdGenerator::default(),
             MemoryBudget::new(),
-            Authenticator::new(behind.keys.clone(), settings.requests_per_second),
+            Authenticator::new(dependencies.keys.clone(), settings.requests_per_second),
         );
         Api {
             inner: Arc::new(ApiInner {
-                dependencies: behind,
+                dependencies,
                 settings,
                 rules,
                 is_ready,
                 request_ids,
-                memory_budget: room,
-                authenticator: door,
+                memory_budget,
+                authenticator,
             }),
         }
     }
 
-    /// What `/api/v1` is answered from; what would go on for ever ends with `stop`.
+    /// The state of `/api/v1`. `stop` ends responses that would stream for ever.
     pub fn v1_state(&self, stop: CancellationToken) -> ApiState {
         let ApiDependencies { audit, webhooks, accounts, vault, gateways, default_gateway, settings, .. } =
             &self.inner.dependencies;
@@ -193,7 +193,7 @@ impl Api {
         )
     }
 
-    /// The way in.
+    /// Authenticates requests.
     pub fn authenticator(&self) -> &Authenticator {
         &self.inner.authenticator
     }
@@ -255,20 +255,21 @@ impl Api {
     }
 }
 
-/// Serves the API and `pages` on `listener`, over TLS if there is any, until `stop`; then takes no more connections, lets
-/// requests under way finish for at most [`DRAIN`](crate::limits::DRAIN), and returns. What no page is at is the API's.
+/// Serves the API and `pages` on `listener` until `stop`, over TLS if `tls` is given. Pages take precedence.
+/// At `stop` it accepts no more connections, lets running requests finish for at most
+/// [`DRAIN_TIMEOUT`](crate::limits::DRAIN_TIMEOUT), and returns.
 pub async fn serve(
     listener: TcpListener,
     api: Api,
-    desk: ApiState,
+    state: ApiState,
     pages: BoxedFilter<(Response,)>,
     tls: Option<TlsReloader>,
     stop: CancellationToken,
 ) {
     let &config::HttpSettings { max_connections, max_connections_per_address, .. } = api.settings();
     let metrics = api.metrics().clone();
-    let places = ConnectionLimit::new(max_connections, max_connections_per_address).with_metrics(&metrics);
-    let counter = bridge_endpoints::BridgeState {
+    let connection_limit = ConnectionLimit::new(max_connections, max_connections_per_address).with_metrics(&metrics);
+    let bridge_state = bridge_endpoints::BridgeState {
         bridge: api.inner.dependencies.bridge.clone(),
         authenticator: api.authenticator().clone(),
         memory_budget: api.memory_budget().clone(),
@@ -276,19 +277,19 @@ pub async fn serve(
         stop: stop.clone(),
     };
     let tls = tls.map(|tls| tls.watch(stop.clone()));
-    let gateways = bridge_endpoints::routes(counter).or(meta_webhook::routes(api.clone())).unify();
-    let routes = v1::routes(desk).or(openapi::routes()).unify().or(gateways).unify();
+    let gateways = bridge_endpoints::routes(bridge_state).or(meta_webhook::routes(api.clone())).unify();
+    let routes = v1::routes(state).or(openapi::routes()).unify().or(gateways).unify();
     let routes = routes.or(pages).unify().or(contract_routes::routes(api)).unify();
     let service = with_metrics(TowerToHyperService::new(warp::service(routes)), metrics);
-    server::run(listener, service, places, tls, stop).await;
+    server::run(listener, service, connection_limit, tls, stop).await;
 }
 
-/// Serves any routes as [`serve`] serves the API, without TLS, and as many connections of one address as of all.
+/// Serves any routes as [`serve`] does, without TLS and without a limit per address.
 pub async fn serve_routes<F>(listener: TcpListener, routes: F, max_connections: usize, stop: CancellationToken)
 where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply,
 {
-    let places = ConnectionLimit::new(max_connections, max_connections);
-    server::run(listener, TowerToHyperService::new(warp::service(routes)), places, None, stop).await;
+    let connection_limit = ConnectionLimit::new(max_connections, max_connections);
+    server::run(listener, TowerToHyperService::new(warp::service(routes)), connection_limit, None, stop).await;
 }

@@ -14,27 +14,27 @@ use super::envelope::{LIST_HEAD, LIST_TAIL};
 use super::error::Error;
 use crate::access::AuthContext;
 
-/// Which of its forms an answer has.
+/// The content coding of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ContentCoding {
     Identity,
     Gzip,
 }
 
-/// The list, or that the caller has it already.
+/// Responds with the list, or 304 if the caller's entity tag is current.
 pub(super) async fn handle(
     api: &Api,
     query: &Query,
     headers: &HeaderMap,
-    pass: &AuthContext,
+    auth: &AuthContext,
 ) -> Result<Response, Error> {
     let list = match parse_account_query(query)? {
         Some(account) => {
-            pass.require_account(account)?;
+            auth.require_account(account)?;
             api.roster().list_one(account)
         }
-        None if pass.account_prefixes().is_empty() => api.roster().list(),
-        None => api.roster().list_matching(&pass.account_prefixes().join("."), |account| pass.may_access(account)),
+        None if auth.account_prefixes().is_empty() => api.roster().list(),
+        None => api.roster().list_matching(&auth.account_prefixes().join("."), |account| auth.may_access(account)),
     };
     let coding = if accepts_gzip(headers) { ContentCoding::Gzip } else { ContentCoding::Identity };
     let etag = coding.etag(&list.etag());
@@ -46,7 +46,7 @@ pub(super) async fn handle(
     }
     let pieces = match coding {
         ContentCoding::Identity => list.render(LIST_HEAD, LIST_TAIL),
-        // A long list that changed everywhere takes a while to compress.
+        // Compressing a long list takes a while if all of it changed.
         ContentCoding::Gzip => tokio::task::spawn_blocking(move || list.render_gzip(LIST_HEAD, LIST_TAIL)).await?,
     };
     let mut response = stream_response(pieces);
@@ -59,7 +59,7 @@ pub(super) async fn handle(
     Ok(response)
 }
 
-/// The pieces as they are, with their length: the list is never put together in one place.
+/// Streams the pieces, with their total length. The list is never copied into one buffer.
 fn stream_response(pieces: Vec<Bytes>) -> Response {
     let length: usize = pieces.iter().map(Bytes::len).sum();
     let mut response = warp::reply::stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>))).into_response();
@@ -73,12 +73,12 @@ fn set_cache_headers(response: &mut Response, etag: &str) {
         headers.insert(header::ETAG, etag);
     }
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    // Caches between may keep the list, but must ask each time: callers see every command that was answered before.
+    // Caches may store the list but must revalidate it: callers must see every command that was answered before.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 }
 
 impl ContentCoding {
-    /// Two forms of one list are different bytes, so a strong tag must tell them apart.
+    /// The strong entity tag for this coding: each coding has different bytes, so it needs its own tag.
     fn etag(self, of_list: &str) -> String {
         match self {
             ContentCoding::Identity => of_list.to_owned(),
@@ -87,16 +87,16 @@ impl ContentCoding {
     }
 }
 
-/// Whether `If-None-Match` has `etag`, compared weakly as RFC 9110 wants it there.
+/// Whether `If-None-Match` contains `etag`, by weak comparison (RFC 9110).
 pub(super) fn matches_if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    // Our tags have no comma in them, so a tag that is split at one is not ours anyway.
+    // Our tags contain no comma, so splitting at commas cannot break them.
     lines
         .flat_map(|line| line.split(',').map(str::trim))
         .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// Whether `Accept-Encoding` asks for gzip, and not for the plain form more.
+/// Whether `Accept-Encoding` accepts gzip and does not prefer the plain form.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
@@ -114,7 +114,7 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
 }
 
-/// `gzip;q=0.5` in its parts; a quality that cannot be read counts as a refusal.
+/// Splits `gzip;q=0.5` into coding and quality. An invalid quality counts as 0.
 fn parse_coding(item: &str) -> (&str, f32) {
     let (coding, parameters) = item.split_once(';').unwrap_or((item, "q=1"));
     let quality = parameters.trim().strip_prefix(['q', 'Q']).and_then(|rest| rest.trim_start().strip_prefix('='));
@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn entity_tags_compare_weakly() {
-        let check = |asked: &'static str, expected: bool| {
-            let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(asked))]);
-            assert_eq!(matches_if_none_match(&headers, r#""7f-3""#), expected, "{asked:?}");
+        let check = |value: &'static str, expected: bool| {
+            let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(value))]);
+            assert_eq!(matches_if_none_match(&headers, r#""7f-3""#), expected, "{value:?}");
         };
         assert!(!matches_if_none_match(&HeaderMap::new(), r#""7f-3""#));
         check(r#""7f-3""#, true);

@@ -1,4 +1,4 @@
-//! Reading a request's body: its declared form, its size, its deadline.
+//! Reading a request's body: content type, size, deadline.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use zeroize::{Zeroize, Zeroizing};
 use super::error::Error;
 use crate::limits::{BODY_TIMEOUT, INLINE_BODY_BYTES, LARGE_BODIES_KIB, LINGER_BYTES};
 
-/// A body that was read. A large one holds its room until it is dropped.
+/// A body that was read. A large one holds its share of the memory budget until it is dropped.
 pub(super) struct RequestBody {
     bytes: Bytes,
     _memory: Option<OwnedSemaphorePermit>,
 }
 
-/// Secrets are in it. A small body lies in the connection's own buffer, which the next request overwrites.
+/// Clears the body, because it holds secrets. A small body lies in the connection's buffer; the next request overwrites it.
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Ok(mut bytes) = std::mem::take(&mut self.bytes).try_into_mut() {
@@ -28,7 +28,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// The room for large bodies, shared by all requests.
+/// Memory for large bodies, shared by all requests.
 #[derive(Clone)]
 pub(super) struct MemoryBudget {
     kib: Arc<Semaphore>,
@@ -43,24 +43,24 @@ impl Deref for RequestBody {
 }
 
 impl MemoryBudget {
-    /// Room for [`BODIES_KIB`].
+    /// A budget of [`LARGE_BODIES_KIB`].
     pub(super) fn new() -> MemoryBudget {
         MemoryBudget { kib: Arc::new(Semaphore::new(LARGE_BODIES_KIB)) }
     }
 
-    /// Room for a body of `bytes`; one that is larger than all the room is taken in alone.
+    /// Reserves memory for a body of `bytes`. A body larger than the budget reserves all of it.
     fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
         let kib = u32::try_from(bytes.div_ceil(1024).min(LARGE_BODIES_KIB)).unwrap_or(u32::MAX);
         self.kib.clone().try_acquire_many_owned(kib).map_err(|_| Error::MemoryBudgetExceeded)
     }
 }
 
-/// Reads a body of at most `limit` bytes. Nothing is read of an oversized body that says how large it is.
+/// Reads a body of at most `limit` bytes. A body whose declared length exceeds the limit is rejected unread.
 pub(super) async fn read_body<S, B>(
     headers: &HeaderMap,
     body: &mut S,
     limit: usize,
-    room: &MemoryBudget,
+    memory_budget: &MemoryBudget,
 ) -> Result<RequestBody, Error>
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin,
@@ -71,18 +71,18 @@ where
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(Error::TooLarge { limit });
     }
-    let collected = collect_pieces(body, limit, announced.unwrap_or(limit), room);
+    let collected = collect_pieces(body, limit, announced.unwrap_or(limit), memory_budget);
     timeout(BODY_TIMEOUT, collected).await.map_err(|_| Error::SlowBody)?
 }
 
-/// Reads what is left of a refused request's body, in the background and within bounds. A server that closes with
-/// bytes unread resets the connection, and many clients then never see the answer.
+/// Reads the rest of a rejected request's body, in the background and within bounds. A server that closes with
+/// unread bytes resets the connection, and many clients then never see the response.
 pub(super) fn drain_unread<S, B>(headers: &HeaderMap, mut body: S)
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
     B: Buf + Send,
 {
-    // A client that asks before it sends is not to be told to go on.
+    // A client with `Expect: 100-continue` has not sent the body yet, and reading would request it.
     if headers.contains_key(header::EXPECT) {
         return;
     }
@@ -100,7 +100,7 @@ where
     }
 }
 
-/// Whether the headers say JSON in UTF-8, or nothing: impatient callers leave them out.
+/// Checks that the headers declare uncompressed JSON in UTF-8. Missing headers are accepted, since some callers omit them.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     let is_json = headers.get(header::CONTENT_TYPE).is_none_or(is_json);
     let is_plain = headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
@@ -125,12 +125,12 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Collects the pieces of a body that has `expected` bytes, for all that is known.
+/// Collects the pieces of a body. A large one reserves `expected` bytes of the memory budget.
 async fn collect_pieces<S, B>(
     body: &mut S,
     limit: usize,
     expected: usize,
-    room: &MemoryBudget,
+    memory_budget: &MemoryBudget,
 ) -> Result<RequestBody, Error>
 where
     S: Stream<Item = Result<B, warp::Error>> + Unpin,
@@ -138,28 +138,28 @@ where
 {
     let Some(first) = next_piece(body).await? else { return Ok(RequestBody { bytes: Bytes::new(), _memory: None }) };
     let Some(second) = next_piece(body).await? else {
-        // Most bodies arrive in one piece, which is used where it lies. A piece is no larger than a read buffer.
+        // Most bodies arrive in one piece, which is used without a copy. A piece is at most as large as a read buffer.
         let body = RequestBody { bytes: first, _memory: None };
         return if body.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(body) };
     };
     let mut bytes = Zeroizing::new(Vec::from(first));
-    let mut taken = None;
+    let mut reservation = None;
     let mut piece = Some(second);
     while let Some(more) = piece {
         let length = bytes.len() + more.len();
         if length > limit {
             return Err(Error::TooLarge { limit });
         }
-        if length > INLINE_BODY_BYTES && taken.is_none() {
-            taken = Some(room.reserve(expected)?);
+        if length > INLINE_BODY_BYTES && reservation.is_none() {
+            reservation = Some(memory_budget.reserve(expected)?);
         }
         extend_zeroizing(&mut bytes, &more);
         piece = next_piece(body).await?;
     }
-    Ok(RequestBody { bytes: std::mem::take(&mut *bytes).into(), _memory: taken })
+    Ok(RequestBody { bytes: std::mem::take(&mut *bytes).into(), _memory: reservation })
 }
 
-/// As `extend_from_slice`, and leaves no copy behind where the vector moves.
+/// `extend_from_slice` that clears the old memory when the vector reallocates.
 fn extend_zeroizing(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
     let length = bytes.len() + more.len();
     if length > bytes.capacity() {
@@ -185,35 +185,35 @@ mod tests {
 
     use super::*;
 
-    /// A body in pieces of these sizes, with an announced length or without.
+    /// Reads a body in pieces of these sizes; `announced` is its declared length.
     async fn check(
         pieces: &[usize],
         announced: Option<usize>,
         limit: usize,
-        room: &MemoryBudget,
+        memory_budget: &MemoryBudget,
     ) -> Result<RequestBody, u16> {
         let mut headers = HeaderMap::new();
         headers.extend(announced.map(|bytes| (header::CONTENT_LENGTH, HeaderValue::from(bytes))));
         let mut body = stream::iter(pieces.iter().map(|bytes| Ok(Bytes::from(vec![b' '; *bytes]))));
-        read_body(&headers, &mut body, limit, room).await.map_err(|error| error.code())
+        read_body(&headers, &mut body, limit, memory_budget).await.map_err(|error| error.code())
     }
 
     #[tokio::test]
     async fn bodies_are_bounded_one_by_one_and_together() {
-        let room = MemoryBudget::new();
+        let memory_budget = MemoryBudget::new();
         let limit = 4 * INLINE_BODY_BYTES;
-        assert_eq!(check(&[], None, limit, &room).await.map(|body| body.len()), Ok(0));
-        assert_eq!(check(&[limit], None, limit, &room).await.map(|body| body.len()), Ok(limit));
-        assert_eq!(check(&[limit + 1], None, limit, &room).await.map(|body| body.len()), Err(413));
-        assert_eq!(check(&[limit, 1], None, limit, &room).await.map(|body| body.len()), Err(413));
-        assert_eq!(check(&[], Some(limit + 1), limit, &room).await.map(|body| body.len()), Err(413));
-        let large = check(&[limit / 2, limit / 2], Some(limit), LARGE_BODIES_KIB * 1024, &room).await;
-        assert_eq!(room.kib.available_permits(), LARGE_BODIES_KIB - limit / 1024);
-        let unannounced = check(&[limit, 1], None, LARGE_BODIES_KIB * 1024, &room).await;
+        assert_eq!(check(&[], None, limit, &memory_budget).await.map(|body| body.len()), Ok(0));
+        assert_eq!(check(&[limit], None, limit, &memory_budget).await.map(|body| body.len()), Ok(limit));
+        assert_eq!(check(&[limit + 1], None, limit, &memory_budget).await.map(|body| body.len()), Err(413));
+        assert_eq!(check(&[limit, 1], None, limit, &memory_budget).await.map(|body| body.len()), Err(413));
+        assert_eq!(check(&[], Some(limit + 1), limit, &memory_budget).await.map(|body| body.len()), Err(413));
+        let large = check(&[limit / 2, limit / 2], Some(limit), LARGE_BODIES_KIB * 1024, &memory_budget).await;
+        assert_eq!(memory_budget.kib.available_permits(), LARGE_BODIES_KIB - limit / 1024);
+        let unannounced = check(&[limit, 1], None, LARGE_BODIES_KIB * 1024, &memory_budget).await;
         assert_eq!(unannounced.map(|body| body.len()), Err(503), "it may become larger than what is left");
-        let small = check(&[1, 1], None, LARGE_BODIES_KIB * 1024, &room).await;
+        let small = check(&[1, 1], None, LARGE_BODIES_KIB * 1024, &memory_budget).await;
         assert_eq!(small.map(|body| body.len()), Ok(2), "small bodies need no room");
         drop(large);
-        assert_eq!(room.kib.available_permits(), LARGE_BODIES_KIB);
+        assert_eq!(memory_budget.kib.available_permits(), LARGE_BODIES_KIB);
     }
 }

@@ -1,4 +1,4 @@
-//! The id of a request: the caller's own where it sends a sane one, a fresh one otherwise.
+//! The id of a request: the caller's own if it is valid, a new one otherwise.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,28 +11,28 @@ use crate::clock;
 use crate::journal::RequestId;
 use crate::limits::REQUEST_ID_BYTES;
 
-/// The header that carries it, both ways.
+/// The header for the id, in requests and responses.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's id in both its forms.
+/// A request's id in both forms.
 #[derive(Clone, Debug)]
 pub struct IncomingRequestId {
-    /// As the journal has it.
+    /// 128 bits, for the journal.
     pub id: RequestId,
-    /// As the caller has it.
+    /// As sent to and by the caller.
     pub header: HeaderValue,
 }
 
-/// Where fresh ids come from.
+/// Generates request ids.
 #[derive(Debug, Default)]
 pub struct RequestIdGenerator {
-    /// Keyed at random, so that two processes draw different ids in the same microsecond.
+    /// Randomly keyed, so that two processes generate different ids in the same microsecond.
     hasher: RandomState,
     generated: AtomicU64,
 }
 
 impl RequestIdGenerator {
-    /// The id of the request with these headers.
+    /// The valid id in `headers`, or a new one.
     pub fn read_or_generate(&self, headers: &HeaderMap) -> IncomingRequestId {
         match headers.get(X_REQUEST_ID) {
             Some(header) if is_valid_header(header) => {
@@ -41,13 +41,13 @@ impl RequestIdGenerator {
             Some(_) | None => {
                 let id = self.generate();
                 let header = HeaderValue::from_maybe_shared(Bytes::from(id.to_string()));
-                // An id is written in hex digits, which every header may hold.
+                // Hex digits are always valid in a header.
                 IncomingRequestId { id, header: header.unwrap_or(HeaderValue::from_static("")) }
             }
         }
     }
 
-    /// Time first, so that ids sort by it: 64 bits of microseconds, 64 bits that scatter.
+    /// 64 bits of microseconds, so that ids sort by time, then 64 hashed bits.
     fn generate(&self) -> RequestId {
         let drawn = self.generated.fetch_add(1, Ordering::Relaxed);
         let micros = clock::now().0.cast_unsigned();
@@ -59,7 +59,7 @@ fn is_valid_header(header: &HeaderValue) -> bool {
     (1..=REQUEST_ID_BYTES).contains(&header.len()) && header.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// The journal has room for 128 bits. A UUID is these bits; of another text they are the first of its SHA-256.
+/// Maps a caller's id to the journal's 128 bits: a UUID as it is, any other text by the first bits of its SHA-256.
 fn parse_request_id(header: &HeaderValue) -> RequestId {
     let digits = header.as_bytes().iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
     let uuid = digits.clone().count() == 32;

@@ -1,4 +1,4 @@
-//! Requests, counted and timed, whatever answers them.
+//! Counts and times all requests.
 
 use std::convert::Infallible;
 use std::time::Instant;
@@ -11,11 +11,11 @@ use warp::reply::Response;
 use super::envelope::IntendedStatus;
 use crate::metrics::{Metrics, Route, StatusClass};
 
-/// Put into an answer that is a page, or belongs to one: all of them are counted as one route.
+/// Response extension that marks console pages and their files. All are counted as one route.
 #[derive(Clone, Copy)]
 pub struct ConsoleResponse;
 
-/// `service`, measured.
+/// Wraps `service` so that its requests are measured.
 pub(super) fn with_metrics<S>(
     service: S,
     metrics: Metrics,
@@ -28,7 +28,7 @@ where
         + 'static,
 {
     service_fn(move |request: Request<Incoming>| {
-        let (begun, route) = (Instant::now(), metric_route(request.uri().path()));
+        let (started, route) = (Instant::now(), metric_route(request.uri().path()));
         let under_way = InFlightGuard::start(&metrics);
         let answered = service.call(request);
         async move {
@@ -37,13 +37,13 @@ where
             let route = if response.extensions().get::<ConsoleResponse>().is_some() { Route::Console } else { route };
             let status = response.extensions().get().map_or(response.status(), |IntendedStatus(status)| *status);
             metrics.http_requests.with((route, status_class(status))).inc();
-            metrics.http_seconds.with(route).observe_duration(begun.elapsed());
+            metrics.http_seconds.with(route).observe_duration(started.elapsed());
             Ok(response)
         }
     })
 }
 
-/// A request until its answer's head, also where its caller hangs up before.
+/// Counts a request as in flight until the response head is ready or the caller disconnects.
 struct InFlightGuard {
     metrics: Metrics,
 }
@@ -61,7 +61,7 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// The route that a path is counted under.
+/// The route label of a path.
 fn metric_route(path: &str) -> Route {
     let is_under =
         |route: &&Route| path.strip_prefix(route.word()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_path_makes_a_route_of_its_own() {
+    fn unknown_paths_share_a_route_label() {
         for (path, expected) in [
             ("/group-dispatch-api/whatsapp/batchOnline", Route::BatchOnline),
             ("/api/v1/accounts", Route::Accounts),
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// What is added to the API is not to be counted under `other`.
+    /// No endpoint of the API may be counted as `other`.
     #[test]
     fn every_area_has_its_route() {
         for listed in crate::http::API_ENDPOINTS {

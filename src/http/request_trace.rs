@@ -1,4 +1,4 @@
-//! The trace that a request belongs to: its caller's, or one with the request's id.
+//! The trace that a request belongs to: the caller's, or a new one with the request's id.
 
 use tracing::{Instrument, Span};
 use warp::http::{HeaderMap, Method};
@@ -7,20 +7,20 @@ use warp::reply::Response;
 use crate::journal::RequestId;
 use crate::traces::{SPAN_TARGET, TraceContext, TraceOrigin, remember, start_span};
 
-/// A request, in its trace.
+/// The spans of a request.
 pub(super) struct RequestTrace {
-    /// The span of the log: whatever is logged in it has the trace's id.
+    /// Span of the log: adds the trace id to each log line.
     log_span: Span,
-    /// The span for a collector.
+    /// Span for the collector.
     collector_span: Span,
 }
 
 impl RequestTrace {
-    /// Begins the spans of a request to `route`, which is the path as it is documented; empty if there is no such path.
+    /// Starts the spans of a request. `route` is the documented path; empty if the path is unknown.
     pub(super) fn start(method: &Method, route: &str, headers: &HeaderMap, id: RequestId) -> RequestTrace {
         let parent = TraceContext::from_headers(headers);
         let trace = parent.as_ref().map_or(id.0, |parent| parent.trace);
-        // As an error, so that it is there whatever is logged.
+        // Level error, so that every log filter keeps the span.
         let log_span = tracing::error_span!("request", trace_id = %RequestId(trace));
         let (only_reads, method) = (method.is_safe(), known_method(method));
         let collector_span = tracing::info_span!(
@@ -35,7 +35,7 @@ impl RequestTrace {
             http.response.status_code = tracing::field::Empty,
             muster.request = %id
         );
-        // Without a collector nobody knows this span: what comes of the request is below its caller's.
+        // Without a collector this span is not exported, so the caller's span is the parent of later work.
         let context = start_span(&collector_span, parent.as_ref(), Some(trace)).or(parent);
         if let Some(context) = context.filter(|_| !only_reads) {
             remember(TraceOrigin::Request(id), context);
@@ -43,7 +43,7 @@ impl RequestTrace {
         RequestTrace { log_span, collector_span }
     }
 
-    /// Answers the request in its spans.
+    /// Runs `answering` inside the spans.
     pub(super) async fn run(self, answering: impl Future<Output = Response>) -> Response {
         let response = answering.instrument(self.collector_span.clone()).instrument(self.log_span).await;
         let status = response.status();
@@ -55,7 +55,7 @@ impl RequestTrace {
     }
 }
 
-/// The method, if it is one that anybody knows: callers may send any word.
+/// The method if it is a standard one. Callers may send any word, which must not become a span attribute.
 fn known_method(method: &Method) -> &str {
     match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH") => known,

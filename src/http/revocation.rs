@@ -1,4 +1,4 @@
-//! Long answers: they break off once their reader's key is over.
+//! Aborts long responses when the reader's key ends.
 
 use std::io;
 
@@ -13,8 +13,8 @@ use warp::reply::Response;
 use crate::access::Requester;
 use crate::limits::{UNWATCHED_RESPONSE_BYTES, WATCHED_CHUNK_BYTES};
 
-/// The same answer, which breaks off with the connection once its reader is let in no more, so that nobody takes what
-/// came for the whole. What is short is left as it is: it is sent at once.
+/// Wraps a response so that it aborts, with its connection, when the reader's key ends. A broken connection shows the reader
+/// that the body is incomplete. Short responses are not wrapped, because they are sent at once.
 pub(super) fn abort_when_key_ends(response: Response, reader: Requester) -> Response {
     let length = response.body().size_hint().exact();
     if length.is_some_and(|length| length <= UNWATCHED_RESPONSE_BYTES) {
@@ -36,12 +36,12 @@ pub(super) fn abort_when_key_ends(response: Response, reader: Requester) -> Resp
             piece = pieces.next() => piece.map(|piece| (piece, Some((pieces, ended)))),
         }
     });
-    // The length is known no more by itself.
+    // A stream has no length of its own.
     head.headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
     Response::from_parts(head, warp::reply::stream(body).into_response().into_body())
 }
 
-/// Pieces that are small enough to be sent in a moment.
+/// Splits the body into pieces that are each sent quickly.
 fn split_into_pieces(mut whole: Bytes) -> Vec<Bytes> {
     let mut pieces = Vec::with_capacity(whole.len().div_ceil(WATCHED_CHUNK_BYTES));
     while whole.len() > WATCHED_CHUNK_BYTES {

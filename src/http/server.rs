@@ -1,6 +1,6 @@
-//! Connections: accepted up to a bound, timed out while they say nothing, drained at the end.
+//! Connections: accepted up to a limit, timed out while idle, drained at shutdown.
 //!
-//! warp's own server has no header timeout, no bound and no deadline for its shutdown.
+//! warp's own server has no header timeout, no connection limit and no shutdown deadline.
 
 use std::convert::Infallible;
 use std::io;
@@ -27,16 +27,16 @@ use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::server_socket::{AbortFlag, ServerSocket};
 use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
 
-/// Who is at the other end of a connection.
+/// The remote address of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// Serves connections, over TLS where there is a configuration, as far as there are `places`, until `stop`; then drains
-/// them for at most [`DRAIN`].
+/// Serves connections within the limit `connection_limit` until `stop`, over TLS if `tls` is given. Then drains them for at most
+/// [`DRAIN_TIMEOUT`].
 pub(super) async fn run<S>(
     listener: TcpListener,
     service: S,
-    mut places: ConnectionLimit,
+    mut connection_limit: ConnectionLimit,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     stop: CancellationToken,
 ) where
@@ -48,8 +48,8 @@ pub(super) async fn run<S>(
     let draining = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let _cut_off_at_the_end = cut_off.clone().drop_guard();
-    while let Some(Some((stream, peer, place))) =
-        stop.run_until_cancelled(accept_connection(&listener, &mut places)).await
+    while let Some(Some((stream, peer, permit))) =
+        stop.run_until_cancelled(accept_connection(&listener, &mut connection_limit)).await
     {
         let abort = AbortFlag::default();
         let mut stream = TimeoutStream::new(ServerSocket::new(stream, abort.clone()));
@@ -58,7 +58,7 @@ pub(super) async fn run<S>(
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
-            // A target without a path, as CONNECT has it, is no path that warp can read; nothing is at the root.
+            // warp cannot parse a target without a path, as CONNECT has it. No endpoint is at the root.
             if !request.uri().path().starts_with('/') {
                 *request.uri_mut() = Uri::from_static("/");
             }
@@ -72,10 +72,10 @@ pub(super) async fn run<S>(
         tokio::spawn(async move {
             let served = async move {
                 let Some(tls) = tls else { return serve_connection(http, stream, service, draining).await };
-                // Nothing was asked yet, so nothing is lost where it ends early.
+                // No request has arrived yet, so stopping here loses nothing.
                 let shaken = stop.run_until_cancelled(timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream))).await;
                 match shaken {
-                    // In a box, so that connections without TLS are as small as they were.
+                    // Boxed, so that the future of a connection without TLS stays small.
                     Some(Ok(Ok(stream))) => Box::pin(serve_connection(http, stream, service, draining)).await,
                     Some(Ok(Err(error))) => {
                         tracing::debug!(%peer, %error, "a client did not agree on TLS");
@@ -85,12 +85,12 @@ pub(super) async fn run<S>(
                 }
             };
             cut_off.run_until_cancelled(served).await;
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
     if timeout(DRAIN_TIMEOUT, draining.shutdown()).await.is_err() {
-        let open = places.open_connections();
+        let open = connection_limit.open_connections();
         tracing::warn!(
             open,
             "connections are cut off: their requests did not finish within {} s",
@@ -99,7 +99,7 @@ pub(super) async fn run<S>(
     }
 }
 
-/// Answers what is asked on one connection.
+/// Serves the requests of one connection.
 async fn serve_connection<IO, S>(http: http1::Builder, stream: IO, service: S, draining: Watcher)
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -108,32 +108,32 @@ where
 {
     let connection = http.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = draining.watch(connection).await {
-        // Clients that hang up or send no HTTP are everyday life.
+        // Clients often hang up or send something other than HTTP.
         tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
     }
 }
 
-/// The next connection, once there is a place for it; until then clients wait in the listen queue. A client that has too
-/// many is not waited for.
+/// Accepts the next connection once the limit allows one; until then clients wait in the listen queue. A connection of an
+/// address that has too many is closed at once.
 async fn accept_connection(
     listener: &TcpListener,
-    places: &mut ConnectionLimit,
+    connection_limit: &mut ConnectionLimit,
 ) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
-    let mut free = places.acquire().await?;
+    let mut free = connection_limit.acquire().await?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match places.admit(free, peer.ip()) {
-                Ok(place) => {
-                    // Answers are written whole, so there is nothing to gain from waiting for more. Fails only on a
-                    // connection that is gone already.
+            Ok((stream, peer)) => match connection_limit.admit(free, peer.ip()) {
+                Ok(permit) => {
+                    // Responses are written whole, so Nagle's algorithm would only delay them. This fails only on a closed
+                    // connection.
                     let _ = stream.set_nodelay(true);
-                    return Some((stream, peer, place));
+                    return Some((stream, peer, permit));
                 }
                 Err(again) => free = again,
             },
             Err(error) if affects_one_connection_only(&error) => {}
             Err(error) => {
-                // Out of files or memory: an accept that is tried again at once would fail again and again.
+                // Out of file descriptors or memory: an immediate retry would fail again.
                 tracing::warn!(%error, "no connection can be accepted; raise the limit on open files (ulimit -n)");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -141,7 +141,7 @@ async fn accept_connection(
     }
 }
 
-/// Whether only the connection that was to be accepted is lost.
+/// Whether the error concerns only the connection being accepted.
 fn affects_one_connection_only(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

@@ -1,4 +1,4 @@
-//! What bad requests are told, and what answers look like.
+//! Messages for invalid requests, and the form of responses.
 
 mod connections;
 mod tls;
@@ -28,9 +28,9 @@ use crate::{actors, answers};
 /// Entries that these tests allow in a batch.
 const MAX_BATCH: usize = 3;
 
-/// What `endpoint` makes of `body` before any account is asked: code and message.
+/// Validates `body` for `endpoint` without executing it. Returns code and message.
 fn check_body(endpoint: ContractEndpoint, body: &[u8]) -> (u16, String) {
-    let judged = match endpoint {
+    let validated = match endpoint {
         ContractEndpoint::BatchInsert => parse_imports(body, ImportKind::Insert, MAX_BATCH).map(drop),
         ContractEndpoint::BatchOnline => parse_imports(body, ImportKind::Online, MAX_BATCH).map(drop),
         ContractEndpoint::BatchRecycle => parse_recycle(body, MAX_BATCH).map(drop),
@@ -42,13 +42,13 @@ fn check_body(endpoint: ContractEndpoint, body: &[u8]) -> (u16, String) {
         | ContractEndpoint::Metrics
         | ContractEndpoint::Unknown => Ok(()),
     };
-    match judged.map_err(Error::Malformed) {
+    match validated.map_err(Error::Malformed) {
         Ok(()) => (200, "accepted".to_owned()),
         Err(error) => (error.code(), error.message().into_owned()),
     }
 }
 
-/// An account of batchOnline, with `changes` put in place of the fields with these names, or added.
+/// An account of batchOnline; `changes` replace or add fields.
 fn account(changes: &[(&str, &str)]) -> String {
     let mut fields = vec![
         ("whatsApp", r#""861821726232""#),
@@ -175,16 +175,16 @@ fn bad_bodies() -> Vec<(ContractEndpoint, String)> {
 }
 
 #[test]
-fn bad_input_is_told_what_to_mend() {
+fn invalid_input_gets_a_helpful_message() {
     let mut table = String::new();
     for (endpoint, body) in bad_bodies() {
         let (code, message) = check_body(endpoint, body.as_bytes());
         for secret in ["271828", "2.71828", "314159", "a secret", "kkkk"] {
             assert!(!message.contains(secret), "{message:?} repeats {secret:?}");
         }
-        let shown: String = body.chars().take(160).flat_map(char::escape_debug).collect();
+        let printable: String = body.chars().take(160).flat_map(char::escape_debug).collect();
         let cut = if body.chars().count() > 160 { "…" } else { "" };
-        writeln!(table, "{endpoint:?} {}{cut}\n  {code} {message}\n", shown.replace("\\\"", "\"")).unwrap();
+        writeln!(table, "{endpoint:?} {}{cut}\n  {code} {message}\n", printable.replace("\\\"", "\"")).unwrap();
     }
     for query in ["whatsApp=", "whatsApp=+86", "whatsApp=861821726232&whatsApp=861821371272", "details=1"] {
         let query: Query = query.split('&').map(|pair| pair.split_once('=').unwrap()).map(owned).collect();
@@ -259,7 +259,7 @@ fn answers_have_one_form() {
         let (code, body) = batch_body(ContractEndpoint::BatchInsert, &accounts[..2], &outcomes, true);
         writeln!(table, "one failed inside\n  {code} {body}\n").unwrap();
     }
-    let refused = Error::Rejected { account: accounts[0], refusal: CommandRejection::NoRegistrationWaiting };
+    let refused = Error::Rejected { account: accounts[0], rejection: CommandRejection::NoRegistrationWaiting };
     let errors = [
         (ContractEndpoint::Unknown, Error::NoSuchPath),
         (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed(ContractEndpoint::QueryWhatsAppStatus)),
@@ -290,9 +290,9 @@ fn answers_have_one_form() {
 }
 
 #[test]
-fn what_becomes_of_a_key() {
+fn outcome_of_a_key() {
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
-    let refusal = CommandRejection::NoRegistrationWaiting;
+    let rejection = CommandRejection::NoRegistrationWaiting;
     let failed = || ItemError::Failed(actors::Error::ActorFailed { account });
     let batch = |outcome: Result<(), ItemError>| {
         Ok(CallOutcome::Batch { accounts: vec![account; 2], outcomes: vec![Ok(()), outcome], details: false })
@@ -300,10 +300,10 @@ fn what_becomes_of_a_key() {
     for (result, expected) in [
         (Ok(CallOutcome::Success), KeyOutcome::Final),
         (batch(Ok(())), KeyOutcome::Final),
-        (batch(Err(ItemError::Rejected(refusal))), KeyOutcome::Final),
+        (batch(Err(ItemError::Rejected(rejection))), KeyOutcome::Final),
         (batch(Err(failed())), KeyOutcome::Unfinished),
-        (Err(Error::Rejected { account, refusal }), KeyOutcome::Final),
-        (Err(Error::Rejected { account, refusal: CommandRejection::Banned }), KeyOutcome::Final),
+        (Err(Error::Rejected { account, rejection }), KeyOutcome::Final),
+        (Err(Error::Rejected { account, rejection: CommandRejection::Banned }), KeyOutcome::Final),
         (Err(Error::Accounts(actors::Error::ActorFailed { account })), KeyOutcome::Unfinished),
         (Err(Error::Accounts(actors::Error::Overloaded { limit: 1 })), KeyOutcome::Released),
         (Err(Error::Accounts(actors::Error::Stopping)), KeyOutcome::Released),
@@ -315,7 +315,7 @@ fn what_becomes_of_a_key() {
 }
 
 #[test]
-fn only_plain_json_is_taken() {
+fn only_uncompressed_json_is_accepted() {
     let check = |content_type: &str, encoding: Option<&str>, expected: bool| {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
@@ -353,7 +353,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_come_out_as_they_were_sent(
+    fn texts_are_unchanged(
         number in 1_000_000_u64..=999_999_999_999_999,
         texts in prop::collection::vec("[^\u{0}]{0,40}", 5),
         nick in prop::option::of("[^\u{0}]{0,20}"),

@@ -1,9 +1,8 @@
-//! TLS: which certificate is shown, whose clients are taken, and that new files of both are taken up while connections
-//! go on.
+//! TLS: the server certificate, the CAs of accepted clients, and the reload of their files while connections stay open.
 //!
-//! A configuration is never changed, only replaced by another, for connections that come. Each has its own sessions to
-//! resume, so none of one is resumed under the next. Where clients must show certificates nothing is resumed at all: a
-//! session that is resumed is not asked for its certificate, which may be over by then.
+//! A configuration is never changed, only replaced for new connections. Each has its own session cache, so a session is
+//! not resumed under the next configuration. Where client certificates are required, sessions are not resumed at all: a
+//! resumed session does not check the certificate again, which may have expired.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,17 +27,17 @@ use crate::config;
 use crate::files::{open_file, read_open_file};
 use crate::limits::{TLS_FILE_BYTES, TLS_POLL_INTERVAL};
 
-/// Why there is no TLS with these files.
+/// Why these files cannot be used for TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
     #[error("{setting}: cannot read {path}: {source}; set it to a PEM file that the service may read")]
     Unreadable {
-        /// The setting that names it.
+        /// The setting that names the file.
         setting: &'static str,
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
     /// Others may read the private key.
@@ -46,28 +45,28 @@ pub enum Error {
     ReadableByOthers {
         /// The file.
         path: PathBuf,
-        /// Its mode.
+        /// Its Unix mode bits.
         mode: u32,
     },
-    /// What is in a file is of no use.
+    /// The content of a file cannot be used.
     #[error("{setting}: {path} {words}")]
     Unusable {
-        /// The setting that names it.
+        /// The setting that names the file.
         setting: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the mend.
+        /// What is wrong, and how to correct it.
         words: String,
     },
 }
 
-/// TLS as the settings have it, with what was in the files last.
+/// The current TLS configuration, and the files from which it is reloaded.
 pub struct TlsReloader {
     files: TlsFilePaths,
     current: watch::Sender<Arc<ServerConfig>>,
-    /// What was served, or found to be of no use.
+    /// Digest of the files that were last loaded or rejected.
     last_digest: TlsFilesDigest,
-    /// Notified when an operator asks for the files to be read again.
+    /// Notified when an operator requests a reload.
     reload: Arc<Notify>,
 }
 
@@ -79,18 +78,18 @@ struct TlsFilePaths {
     client_ca: Option<PathBuf>,
 }
 
-/// What is in the files, as it was read; cleared from memory when it is dropped.
+/// The bytes of the files. Cleared from memory on drop.
 struct TlsFileContents {
     cert: Zeroizing<Vec<u8>>,
     key: Zeroizing<Vec<u8>>,
     client_ca: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// Tells what was found in the files from what is found there at another time.
+/// SHA-256 of the files' contents, or of the read error.
 pub(super) type TlsFilesDigest = [u8; 32];
 
 impl TlsReloader {
-    /// Reads what the settings name; none if they name nothing. `reload` is notified when it is to be read again.
+    /// Loads the files that the settings name; `None` if the settings name none. A notification of `reload` loads them again.
     pub fn open(settings: &config::TlsSettings, reload: Arc<Notify>) -> Result<Option<TlsReloader>, Error> {
         let config::TlsSettings { cert: Some(cert), key: Some(key), client_ca } = settings.clone() else {
             return Ok(None);
@@ -103,20 +102,20 @@ impl TlsReloader {
         Ok(Some(TlsReloader { files, current: watch::channel(config).0, last_digest: contents.digest(), reload }))
     }
 
-    /// What connections that come are to be served with, from now until `stop`.
+    /// Watches the files until `stop`. The receiver holds the configuration for new connections.
     pub(super) fn watch(self, stop: CancellationToken) -> watch::Receiver<Arc<ServerConfig>> {
         let served = self.current.subscribe();
         tokio::spawn(async move {
             let (mut tls, mut before) = (self, None);
             let reload = tls.reload.clone();
-            while let Some(asked) = stop.run_until_cancelled(timeout(TLS_POLL_INTERVAL, reload.notified())).await {
-                // A disk may be slow, and a large key takes a while to check.
-                let looked = spawn_blocking(move || {
-                    before = tls.check_files(before, asked.is_ok());
+            while let Some(request) = stop.run_until_cancelled(timeout(TLS_POLL_INTERVAL, reload.notified())).await {
+                // The disk may be slow, and checking a large key takes time.
+                let checked = spawn_blocking(move || {
+                    before = tls.check_files(before, request.is_ok());
                     (tls, before)
                 });
-                match looked.await {
-                    Ok(looked) => (tls, before) = looked,
+                match checked.await {
+                    Ok(checked) => (tls, before) = checked,
                     Err(error) => return tracing::error!(%error, "the files of TLS are not looked at any more"),
                 }
             }
@@ -129,8 +128,8 @@ impl TlsReloader {
         self.current.borrow().clone()
     }
 
-    /// Looks at the files, and takes up what is in them if it is new and was there at the last look too, or if an operator
-    /// asked for it.
+    /// Reads the files, and loads them if they are new and unchanged since the last check, or if an operator requested it.
+    /// Returns the digest for the next check.
     pub(super) fn check_files(&mut self, before: Option<TlsFilesDigest>, is_asked: bool) -> Option<TlsFilesDigest> {
         let read = self.files.read();
         let found = match &read {
@@ -164,7 +163,7 @@ impl TlsFilePaths {
         Ok(TlsFileContents { cert, key, client_ca })
     }
 
-    /// The configuration that is in the files, and the fingerprint of its certificate.
+    /// Builds the configuration from the files; also returns the fingerprint of the certificate.
     fn build_config(&self, contents: &TlsFileContents) -> Result<(Arc<ServerConfig>, String), Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let certified = self.load_certified_key(contents, &provider)?;
@@ -228,8 +227,8 @@ impl TlsFileContents {
     }
 }
 
-/// What is in a file. A private key's file may be read by its owner; if that is root, by its group too, which is how
-/// services that are not root are given keys (Debian's ssl-cert, Kubernetes' fsGroup).
+/// Reads a file. A private key must be readable only by its owner. If the owner is root, the group may read it too: that is
+/// how services that do not run as root get keys (Debian's ssl-cert, Kubernetes' fsGroup).
 fn read_tls_file(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |source| Error::Unreadable { setting, path: path.to_owned(), source };
     let file = open_file(path).map_err(unreadable)?;
@@ -241,7 +240,7 @@ fn read_tls_file(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>
     read_open_file(&file, TLS_FILE_BYTES).map_err(unreadable)
 }
 
-/// The certificates in a file, one at least.
+/// Parses the certificates in a file. At least one is required.
 fn parse_certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match found {
@@ -251,7 +250,7 @@ fn parse_certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Resul
     }
 }
 
-/// The CAs whose clients are taken.
+/// Parses the CAs that sign accepted client certificates.
 fn parse_client_cas(bytes: &[u8], path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in parse_certificates("tls.client_ca", path, bytes)? {
@@ -270,7 +269,7 @@ fn unusable(setting: &'static str, path: &Path, words: String) -> Error {
     Error::Unusable { setting, path: path.to_owned(), words }
 }
 
-/// As `openssl x509 -noout -fingerprint -sha256` prints it.
+/// SHA-256 fingerprint in the format of `openssl x509 -noout -fingerprint -sha256`.
 fn fingerprint(certificate: &[u8]) -> String {
     let bytes = Sha256::digest(certificate);
     bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")

@@ -1,4 +1,4 @@
-//! Reading JSON, and the fault in it: one sentence that names the field, the line and the column.
+//! Parsing JSON. An error is one sentence that names the field, line and column.
 
 use std::fmt::Display;
 
@@ -13,7 +13,7 @@ use crate::limits::FIELD_PATH_BYTES;
 #[error("{0}")]
 pub struct ValidationError(String);
 
-/// Reads all of `body` with `seed`, which is made a second time to find the words for a fault.
+/// Parses all of `body` with `seed`. After an error it calls `seed` again to locate the error.
 pub(super) fn parse_json<'de, S: DeserializeSeed<'de>>(
     body: &'de [u8],
     seed: impl Fn() -> S,
@@ -22,7 +22,7 @@ pub(super) fn parse_json<'de, S: DeserializeSeed<'de>>(
     seed().deserialize(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| locate_error(body, seed()))
 }
 
-/// The fault in `body`, with the path to the field. Keeping the path costs time, so only faulty bodies pay for it.
+/// The error in `body`, with the path of the field. Tracking the path costs time, so only invalid bodies are parsed so.
 fn locate_error<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> ValidationError {
     let mut json = serde_json::Deserializer::from_slice(body);
     let mut track = serde_path_to_error::Track::new();
@@ -41,7 +41,7 @@ fn locate_error<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Valid
     }
 }
 
-/// The path of a field as it stands in a sentence: a caller's own field name may be anything, and as long as the body.
+/// A field path that is safe to print: escaped and shortened, because a caller's field name may be any text of any length.
 pub(super) fn printable_path(path: &str) -> String {
     let path = escape_controls(path);
     match path.floor_char_boundary(FIELD_PATH_BYTES) {
@@ -51,12 +51,12 @@ pub(super) fn printable_path(path: &str) -> String {
 }
 
 impl ValidationError {
-    /// A fault of the whole request.
+    /// An error that concerns the whole request.
     pub(super) fn new(words: impl Display) -> ValidationError {
         ValidationError(words.to_string())
     }
 
-    /// A fault of the field at `path`, with `words` that go on from its name.
+    /// An error of the field at `path`. `words` continue the sentence after its name.
     pub(super) fn at_field(path: &str, words: impl Display) -> ValidationError {
         match path {
             "." => ValidationError(format!("the body {words}")),
@@ -64,7 +64,7 @@ impl ValidationError {
         }
     }
 
-    /// A required field is not there.
+    /// A required field is missing.
     pub(super) fn missing_field(path: &str) -> ValidationError {
         ValidationError::at_field(path, "is missing; it is required")
     }

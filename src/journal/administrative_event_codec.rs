@@ -1,4 +1,4 @@
-//! The payloads of what is done to the service itself, under the same rules as those of `schema`.
+//! The payloads of administrative events, under the same rules as those in `event_codec`.
 
 use bincode::{BorrowDecode, Encode};
 
@@ -44,7 +44,7 @@ struct BackupV1<'a> {
     from: &'a str,
 }
 
-/// Types 1004, 1006 and 1007: the URL, the reason, nothing.
+/// Types 1004, 1006 and 1007. The text is the URL, the reason and empty, respectively.
 #[derive(Encode, BorrowDecode)]
 struct WebhookV1<'a> {
     channel: u8,
@@ -62,7 +62,7 @@ struct WebhookSecretSetV1<'a> {
     from: &'a str,
 }
 
-/// Types 1008, 1009 and 1016; the reason is empty in the first, `what` in the last.
+/// Types 1008, 1009 and 1016. `reason` is empty in 1008, `what` in 1016.
 #[derive(Encode, BorrowDecode)]
 struct WebhookDeliveriesV1<'a> {
     channel: u8,
@@ -98,7 +98,7 @@ struct MasterKeyRotatedV1<'a> {
     from: &'a str,
 }
 
-/// Type 1013. Its role is that of callers.
+/// Type 1013. The role is always caller.
 #[derive(Encode, BorrowDecode)]
 struct TenantKeyCreatedV1<'a> {
     id: u64,
@@ -109,7 +109,7 @@ struct TenantKeyCreatedV1<'a> {
     from: &'a str,
 }
 
-/// Type 1014. An order is 1 for online, 2 for recycle.
+/// Type 1014. Order 1 is online, 2 is recycle.
 #[derive(Encode, BorrowDecode)]
 struct AccountsOrderedV1<'a> {
     order: u8,
@@ -118,7 +118,7 @@ struct AccountsOrderedV1<'a> {
     from: &'a str,
 }
 
-/// Type 1015. A gateway has its own number.
+/// Type 1015. The gateway is the number of its kind.
 #[derive(Encode, BorrowDecode)]
 struct ReconciliationOrderedV1<'a> {
     gateway: u8,
@@ -126,11 +126,11 @@ struct ReconciliationOrderedV1<'a> {
     from: &'a str,
 }
 
-/// Writes the payload of an act, and returns its registered type.
-pub(super) fn encode(act: &AuditLogEntry, out: &mut Vec<u8>) -> u16 {
-    let AuditLogEntry { event: deed, source: from } = act;
+/// Writes the payload of an administrative event and returns its registered type.
+pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) -> u16 {
+    let AuditLogEntry { event, source: from } = entry;
     let webhook = |channel: &Channel, text| WebhookV1 { channel: channel_code(*channel), text, from };
-    match deed {
+    match event {
         AdministrativeEvent::ProjectionRebuilt { projection, differences } => encode_payload(
             PROJECTION_REBUILT,
             &ProjectionRebuiltV1 { projection, differences: *differences, from },
@@ -218,9 +218,9 @@ pub(super) fn encode(act: &AuditLogEntry, out: &mut Vec<u8>) -> u16 {
     }
 }
 
-/// The act of a payload; none if the type is no act's.
+/// The administrative event in a payload. `None` if the type is not one.
 pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogEntry>, PayloadError> {
-    let (deed, from) = match event_type {
+    let (event, from) = match event_type {
         PROJECTION_REBUILT => {
             let ProjectionRebuiltV1 { projection, differences, from } = decode_payload(payload)?;
             (AdministrativeEvent::ProjectionRebuilt { projection: projection.to_owned(), differences }, from)
@@ -345,7 +345,7 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogE
         }
         _ => return Ok(None),
     };
-    Ok(Some(AuditLogEntry { event: deed, source: from.to_owned() }))
+    Ok(Some(AuditLogEntry { event, source: from.to_owned() }))
 }
 
 fn channel_code(channel: Channel) -> u8 {

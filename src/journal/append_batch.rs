@@ -1,5 +1,5 @@
-//! Appends whose order is known before they are: the commands of one request are decided side by side, and their events
-//! stand in the journal in the order of the request all the same.
+//! Appends whose order is reserved in advance. The commands of one request are decided concurrently, but their events
+//! enter the journal in the order of the request.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,10 +8,10 @@ use super::writer::{QueuedAppend, WriterQueue};
 use super::{AppendRequest, Error, Journal, JournalRecord};
 use crate::limits::APPEND_BATCH_CHUNK;
 
-/// A place in a line. It goes to the writer once all before it are taken or given up.
+/// A slot in a batch. Its append goes to the writer once every earlier slot is filled or dropped.
 ///
-/// So whoever holds one keeps those behind it waiting, and whoever makes lines hands out all places of one before those
-/// of the next: otherwise two could wait for each other.
+/// A slot that is held delays the later slots. To avoid a deadlock, reserve all slots of one batch before those of
+/// the next batch.
 pub struct AppendSlot {
     batch: Arc<AppendBatch>,
     index: usize,
@@ -22,36 +22,36 @@ struct AppendBatch {
     queue: WriterQueue,
 }
 
-/// The places of a line that the writer does not have yet.
+/// The slots of a batch that the writer has not received yet.
 struct PendingSlots {
-    /// None as long as a turn is neither taken nor given up; then the append, if there is one.
+    /// `None` while the slot is open. Then `Some(None)` if it was dropped, or the append.
     slots: VecDeque<Option<Option<QueuedAppend>>>,
-    /// How many were before these.
+    /// How many slots were sent before these.
     sent: usize,
 }
 
 impl Journal {
-    /// Places for so many appends.
-    pub fn reserve_slots(&self, turns: usize) -> Vec<AppendSlot> {
-        let places = Mutex::new(PendingSlots { slots: (0..turns).map(|_| None).collect(), sent: 0 });
-        let line = Arc::new(AppendBatch { pending: places, queue: self.queue.clone() });
-        (0..turns).map(|place| AppendSlot { batch: line.clone(), index: place }).collect()
+    /// Reserves a batch of `count` slots.
+    pub fn reserve_slots(&self, count: usize) -> Vec<AppendSlot> {
+        let pending = Mutex::new(PendingSlots { slots: (0..count).map(|_| None).collect(), sent: 0 });
+        let batch = Arc::new(AppendBatch { pending, queue: self.queue.clone() });
+        (0..count).map(|index| AppendSlot { batch: batch.clone(), index }).collect()
     }
 }
 
 impl AppendSlot {
-    /// As [`Journal::append`], in this place.
+    /// Like [`Journal::append`], in this slot's place.
     pub async fn append(self, append: AppendRequest) -> Result<Vec<JournalRecord>, Error> {
         if append.events.is_empty() {
             return Ok(Vec::new());
         }
-        let (waiting, answered) = QueuedAppend::new(append)?;
-        self.batch.fill_slot(self.index, Some(waiting));
-        answered.await.map_err(|_| Error::Closed)?
+        let (queued, result) = QueuedAppend::new(append)?;
+        self.batch.fill_slot(self.index, Some(queued));
+        result.await.map_err(|_| Error::Closed)?
     }
 }
 
-/// Given up, unless it was taken.
+/// Dropping a slot without an append releases it.
 impl Drop for AppendSlot {
     fn drop(&mut self) {
         self.batch.fill_slot(self.index, None);
@@ -59,20 +59,20 @@ impl Drop for AppendSlot {
 }
 
 impl AppendBatch {
-    /// Fills a place that is not filled, and sends on what stands in front and is complete: in parts of some size,
-    /// because each wakes the writer.
-    fn fill_slot(&self, place: usize, waiting: Option<QueuedAppend>) {
-        // A panic while the lock is held leaves whole places.
-        let mut places = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = place.checked_sub(places.sent) else { return };
-        if let Some(open) = places.slots.get_mut(open).filter(|open| open.is_none()) {
-            *open = Some(waiting);
+    /// Fills an open slot, then sends the filled slots at the front. Sends them in larger parts, because each part
+    /// wakes the writer.
+    fn fill_slot(&self, index: usize, append: Option<QueuedAppend>) {
+        // A panic cannot leave a slot half written, so a poisoned lock is safe to use.
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(offset) = index.checked_sub(pending.sent) else { return };
+        if let Some(open) = pending.slots.get_mut(offset).filter(|slot| slot.is_none()) {
+            *open = Some(append);
         }
-        let complete = places.slots.iter().take_while(|place| place.is_some()).count();
-        if complete > 0 && (complete >= APPEND_BATCH_CHUNK || complete == places.slots.len()) {
-            places.sent += complete;
-            let part: Vec<QueuedAppend> = places.slots.drain(..complete).flatten().flatten().collect();
-            // While the lock is held, so that the parts arrive in their order.
+        let complete = pending.slots.iter().take_while(|slot| slot.is_some()).count();
+        if complete > 0 && (complete >= APPEND_BATCH_CHUNK || complete == pending.slots.len()) {
+            pending.sent += complete;
+            let part: Vec<QueuedAppend> = pending.slots.drain(..complete).flatten().flatten().collect();
+            // Sent under the lock, so that the parts arrive in order.
             self.queue.send(part);
         }
     }

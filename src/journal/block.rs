@@ -1,4 +1,4 @@
-//! Records that were committed together: the unit that is written, whole or not at all.
+//! Records that are committed together: written whole or not at all.
 //!
 //! | offset | bytes | what, little endian |
 //! |---|---|---|
@@ -6,7 +6,7 @@
 //! | 4 | 1 | block format, 1 |
 //! | 5 | 3 | reserved, 0 |
 //! | 8 | 4 | number of records |
-//! | 12 | 32 | root of the tree after the last of them |
+//! | 12 | 32 | root of the tree after the last of these records |
 //! | 44 | | the records, one after the other |
 //!
 //! A block's key in the store is the position of its first record.
@@ -18,14 +18,14 @@ use super::record;
 pub(super) const HEADER_BYTES: usize = 44;
 const FORMAT: u8 = 1;
 
-/// A block while it is filled.
+/// A block that is being filled.
 #[derive(Default)]
 pub(super) struct BlockBuilder {
     bytes: Vec<u8>,
     count: u32,
 }
 
-/// A block as it is stored, checked.
+/// A stored block after verification.
 #[derive(Clone, Copy)]
 pub(super) struct Block<'a> {
     count: u32,
@@ -46,10 +46,11 @@ impl BlockBuilder {
         self.count as usize
     }
 
-    /// Adds the record that `write` writes, as a leaf of `tree` too. Returns the root of the run that it completes there.
+    /// Adds the record that `write` writes, also as a leaf of `tree`. Returns the root of the subtree that the record
+    /// completes, if any.
     pub(super) fn push(&mut self, tree: &mut MerkleTree, write: impl FnOnce(&mut Vec<u8>)) -> Option<TreeHash> {
         if self.is_empty() {
-            // A block alone in its commit is small; a full one grows once more.
+            // Most blocks hold one commit and are small. A full block has to grow only once more.
             self.bytes.reserve(HEADER_BYTES + 512);
             self.bytes.resize(HEADER_BYTES, 0);
         }
@@ -59,7 +60,7 @@ impl BlockBuilder {
         tree.push(&self.bytes[start..])
     }
 
-    /// The finished block. The next one begins.
+    /// Finishes the block and starts the next one.
     pub(super) fn finish(&mut self, root: Root) -> Vec<u8> {
         let BlockBuilder { mut bytes, count } = std::mem::take(self);
         bytes[4] = FORMAT;
@@ -72,7 +73,7 @@ impl BlockBuilder {
 }
 
 impl<'a> Block<'a> {
-    /// The block in `bytes`, which hold it and nothing else.
+    /// Decodes a block. `bytes` must hold exactly one block.
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Block<'a>, &'static str> {
         let (header, records) = bytes.split_at_checked(HEADER_BYTES).ok_or("a block is shorter than its header")?;
         if header.first_chunk().map(|stored| u32::from_le_bytes(*stored)) != Some(crc32fast::hash(&bytes[4..])) {
@@ -93,7 +94,7 @@ impl<'a> Block<'a> {
         Ok(block)
     }
 
-    /// The block in bytes that were [read](Block::read) before.
+    /// Decodes a block that [`decode`](Block::decode) has verified before.
     pub(super) fn decode_verified(bytes: &'a [u8]) -> Block<'a> {
         let (header, records) = bytes.split_at_checked(HEADER_BYTES).unwrap_or((&[0; HEADER_BYTES], &[]));
         Block::from_parts(header, records)

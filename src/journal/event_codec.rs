@@ -1,8 +1,9 @@
-//! The payloads of events: registered types, frozen versions. Only this file, `acts` and `snapshot` know bincode.
+//! The payloads of account events: registered types and frozen versions. Only this file, `administrative_event_codec`
+//! and `snapshot` use bincode.
 //!
-//! A type's number is registered once and never used again. A struct here is frozen once a release has written it: a
-//! new field makes a new version beside it, and `decode` makes the present event of every version there ever was.
-//! `snapshots/` holds the bytes of each.
+//! A type number is registered once and never reused. A struct here is frozen once a release has written it. A new
+//! field needs a new version beside it, and `decode` turns every version into the current event. `snapshots/` holds
+//! the bytes of each.
 
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ use crate::domain::{
 };
 use crate::limits::BLOCK_BYTES;
 
-/// The limit keeps a corrupted length from asking for all memory. It is above that of a payload, because bincode counts
-/// each integer at its full width against it, however few bytes it is in.
+/// The limit keeps a corrupted length from allocating all memory. It is above the payload limit, because bincode
+/// counts each integer at its full width, however few bytes it takes.
 const CODEC: Configuration<LittleEndian, Varint, Limit<BLOCK_BYTES>> =
     bincode::config::standard().with_limit::<BLOCK_BYTES>();
 
@@ -40,7 +41,7 @@ const GATEWAY_ASSIGNED: u16 = 15;
 const PIN_KEPT: u16 = 16;
 const PROVIDER_CALLED: u16 = 17;
 
-/// Each registered type with its name.
+/// The registered types and their names.
 const EVENT_TYPE_NAMES: [(u16, &str); 35] = [
     (ACCOUNT_IMPORTED, "account_imported"),
     (CONTENT_REPLACED, "content_replaced"),
@@ -79,12 +80,12 @@ const EVENT_TYPE_NAMES: [(u16, &str); 35] = [
     (administrative_event_codec::MASTER_KEY_ROTATION_FINISHED, "master_key_rotation_finished"),
 ];
 
-/// Why a payload is no event.
+/// Why a payload is not a valid event.
 #[derive(Debug)]
 pub(super) enum PayloadError {
-    /// The type or its version is not known here.
+    /// This program does not know the type or its version.
     Unknown,
-    /// The bytes do not fit the type.
+    /// The bytes do not match the type.
     Damaged,
 }
 
@@ -168,7 +169,7 @@ struct ProviderCalledV1 {
     at: i64,
 }
 
-// --- Facts to payloads and back. ---
+// --- Events to payloads and back. ---
 
 /// The name of a registered type.
 pub(super) fn event_type_name(event_type: u16) -> Option<&'static str> {
@@ -180,12 +181,12 @@ pub fn event_type_names() -> impl Iterator<Item = &'static str> {
     EVENT_TYPE_NAMES.iter().map(|(_, name)| *name)
 }
 
-/// The registered type of a fact, the version of its payload, and the payload.
-pub(super) fn encode(fact: &JournalEvent) -> (u16, u16, Vec<u8>) {
+/// The registered type of an event, the version of its payload, and the payload.
+pub(super) fn encode(event: &JournalEvent) -> (u16, u16, Vec<u8>) {
     let mut payload = Vec::new();
-    let event_type = match fact {
+    let event_type = match event {
         JournalEvent::Account(event) => encode_event(event, &mut payload),
-        JournalEvent::Administration(act) => administrative_event_codec::encode(act, &mut payload),
+        JournalEvent::Administration(entry) => administrative_event_codec::encode(entry, &mut payload),
         JournalEvent::Unknown(unknown) => return (unknown.event_type, unknown.schema, unknown.payload.to_vec()),
     };
     (event_type, 1, payload)
@@ -205,7 +206,7 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
             encode_payload(BANNED, &SessionEndedV1 { reason: reason.as_str(), instance_code }, payload)
         }
         Event::BanLifted => BAN_LIFTED,
-        // The lifetime is not written: it is what lies between the record's time and the end.
+        // The lifetime is not stored: it is the difference between `expires_at` and the record's time.
         Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at, .. } => {
             let requested = RegistrationRequestedV1 {
                 task: task.get(),
@@ -238,7 +239,7 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
     }
 }
 
-/// The fact of a payload that any version of this program wrote, in a record of this time.
+/// Decodes a payload that any version of this program wrote. `at` is the record's time.
 pub(super) fn decode(
     event_type: u16,
     schema: u16,
@@ -249,7 +250,7 @@ pub(super) fn decode(
         return Err(PayloadError::Unknown);
     }
     match administrative_event_codec::decode(event_type, payload)? {
-        Some(act) => Ok(JournalEvent::Administration(act)),
+        Some(entry) => Ok(JournalEvent::Administration(entry)),
         None => decode_event(event_type, at, payload).map(JournalEvent::Account),
     }
 }
@@ -318,7 +319,7 @@ fn decode_event(event_type: u16, at: Timestamp, payload: &[u8]) -> Result<Event,
 }
 
 impl<'a> ContentV1<'a> {
-    /// Writes a content as the payload of an event of this type.
+    /// Encodes a content as the payload of an event of this type.
     fn encode(content: &'a Content, event_type: u16, out: &mut Vec<u8>) -> u16 {
         let content = ContentV1::from_content(content);
         out.reserve_exact(content.max_encoded_len());
@@ -340,8 +341,8 @@ impl<'a> ContentV1<'a> {
         }
     }
 
-    /// Room for all of it, so that the payload is written without growing: eight texts and the secrets, each behind a
-    /// length, and some small fields.
+    /// An upper bound, so that encoding never grows the buffer: eight texts and the secrets, each with its length,
+    /// and some small fields.
     fn max_encoded_len(&self) -> usize {
         let optional = [self.name, self.avatar, self.account_id, self.next_key_id, self.registration_id];
         let texts = [self.public_key, self.msg_public_key].into_iter().chain(optional.into_iter().flatten());
@@ -349,14 +350,14 @@ impl<'a> ContentV1<'a> {
     }
 }
 
-/// The bytes of a content, as types 1 and 2 have them.
+/// The bytes of a content, as in types 1 and 2.
 pub(super) fn encode_content(content: &Content) -> Vec<u8> {
     let mut payload = Vec::new();
     ContentV1::encode(content, ACCOUNT_IMPORTED, &mut payload);
     payload
 }
 
-/// The content of a payload of types 1 and 2.
+/// The content from a payload of types 1 and 2.
 pub(super) fn decode_content(payload: &[u8]) -> Result<Arc<Content>, PayloadError> {
     let stored: ContentV1<'_> = decode_payload(payload)?;
     Ok(Arc::new(Content {
@@ -373,16 +374,16 @@ pub(super) fn decode_content(payload: &[u8]) -> Result<Arc<Content>, PayloadErro
     }))
 }
 
-/// Writes a payload, and passes its type on.
+/// Writes a payload and returns `event_type`.
 pub(super) fn encode_payload(event_type: u16, payload: &impl Encode, out: &mut Vec<u8>) -> u16 {
-    // Into a vector, of types that all encode, nothing can fail but the limit, and the appender checks sizes.
+    // Writing into a vector can only fail at the limit, and the appender checks sizes.
     if bincode::encode_into_std_write(payload, out, bincode::config::standard()).is_err() {
         tracing::error!(event_type, "a payload did not encode");
     }
     event_type
 }
 
-/// Reads a payload, all of it.
+/// Decodes a payload that must fill `payload` completely.
 pub(super) fn decode_payload<'a, T: BorrowDecode<'a, ()>>(payload: &'a [u8]) -> Result<T, PayloadError> {
     match bincode::borrow_decode_from_slice(payload, CODEC) {
         Ok((value, read)) if read == payload.len() => Ok(value),

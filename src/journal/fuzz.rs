@@ -1,4 +1,4 @@
-//! Stored bytes of the journal, and proofs over it, under any bytes.
+//! Fuzz targets: stored bytes of the journal, and proofs over it.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -42,7 +42,7 @@ fn registration_requested() -> Event {
     }
 }
 
-/// Facts with payloads of every shape there is.
+/// Events with payloads of every shape.
 fn sample_events() -> Vec<JournalEvent> {
     let events = [
         Event::AccountImported { content: content() },
@@ -63,7 +63,7 @@ fn sample_events() -> Vec<JournalEvent> {
     let tenant = Grant { id: 8, verifier: CredentialVerifier::Tenant("500975".to_owned()), ..grant.clone() };
     let (channel, what, name) = (Channel::SyncStatus, "all".to_owned(), "ab".to_owned());
     let scheme = SigningScheme::Standard;
-    let deeds = [
+    let administrative = [
         AdministrativeEvent::BackupTaken { position: 300 },
         AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until: Some(Timestamp(-1)) },
         AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries: 1 << 40, reason: "old".to_owned() },
@@ -83,19 +83,19 @@ fn sample_events() -> Vec<JournalEvent> {
         },
         AdministrativeEvent::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },
     ];
-    let act = |deed| JournalEvent::Administration(AuditLogEntry { event: deed, source: "127.0.0.1:40000".to_owned() });
-    events.into_iter().map(JournalEvent::Account).chain(deeds.into_iter().map(act)).collect()
+    let entry = |event| JournalEvent::Administration(AuditLogEntry { event, source: "127.0.0.1:40000".to_owned() });
+    events.into_iter().map(JournalEvent::Account).chain(administrative.into_iter().map(entry)).collect()
 }
 
-fn encode_record(fact: &JournalEvent, position: u64) -> Vec<u8> {
-    let stream = match fact {
+fn encode_record(event: &JournalEvent, position: u64) -> Vec<u8> {
+    let stream = match event {
         JournalEvent::Administration(_) => StreamId::Administration,
         JournalEvent::Account(_) | JournalEvent::Unknown(_) => StreamId::from_stored(861_821_726_232).unwrap(),
     };
     let origin = Origin { principal: Principal::Caller(7), request: RequestId(9) };
     let at = Timestamp(1_700_000_000_000_000);
     let mut bytes = Vec::new();
-    UnsequencedRecord::new(fact).encode_into(
+    UnsequencedRecord::new(event).encode_into(
         &SequenceInfo { stream, position, version: position, previous: position - 1, at, origin },
         &mut bytes,
     );
@@ -105,24 +105,24 @@ fn encode_record(fact: &JournalEvent, position: u64) -> Vec<u8> {
 // === Records and blocks ===
 
 pub(crate) fn record_seeds() -> Vec<Vec<u8>> {
-    sample_events().iter().map(|fact| encode_record(fact, 1)).collect()
+    sample_events().iter().map(|event| encode_record(event, 1)).collect()
 }
 
-/// A record as it is, and with a length that fits, so that its payload is read.
+/// Decodes the record as it is, and with a length that fits, so that its payload is read.
 pub(crate) fn check_record(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some(payload) = bytes.len().checked_sub(HEADER_BYTES) {
         fitted[72..HEADER_BYTES].copy_from_slice(&(payload as u32).to_le_bytes());
     }
     for bytes in [bytes, &fitted] {
-        let Ok((RawHeader { sequence: place, .. }, _)) = split_header(bytes) else {
+        let Ok((RawHeader { sequence, .. }, _)) = split_header(bytes) else {
             assert!(JournalRecord::decode(bytes).is_err());
             continue;
         };
         let Ok(read) = JournalRecord::decode(bytes) else { continue };
-        // Written back and read again it is the same: what differs are bits that say nothing.
+        // Encoded and decoded again, it is the same. Only unused bits may differ.
         let mut back = Vec::new();
-        UnsequencedRecord::new(&read.event).encode_into(&place, &mut back);
+        UnsequencedRecord::new(&read.event).encode_into(&sequence, &mut back);
         assert_eq!(JournalRecord::decode(&back).unwrap(), read);
     }
     decode_at(&fitted, 1).err().map(|error| error.to_string())
@@ -138,18 +138,19 @@ fn encode_block(records: &[Vec<u8>]) -> Vec<u8> {
 
 pub(crate) fn block_seeds() -> Vec<Vec<u8>> {
     let records: Vec<Vec<u8>> =
-        sample_events().iter().zip(1..).map(|(fact, position)| encode_record(fact, position)).collect();
+        sample_events().iter().zip(1..).map(|(event, position)| encode_record(event, position)).collect();
     [&records[..1], &records[1..4], &records].map(encode_block).into()
 }
 
-/// A block as it is, and with a checksum that fits. One that is read is what would be written, to the last bit.
+/// Decodes the block as it is, and with a valid checksum. A block that decodes equals what would be written, to the
+/// last bit.
 pub(crate) fn check_block(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some((checksum, rest)) = fitted.split_first_chunk_mut::<4>() {
         *checksum = crc32fast::hash(rest).to_le_bytes();
     }
     for bytes in [bytes, &fitted] {
-        // Bytes of the store that are not looked through for one record of many.
+        // This lookup does not verify the block first.
         for position in [1, 2, 1_000, u64::MAX] {
             let _any = decode_record_in_block(1, bytes, position);
         }
@@ -170,18 +171,18 @@ const STORE: StoreId = StoreId(7);
 
 pub(crate) fn checkpoint_seeds() -> Vec<Vec<u8>> {
     let of = |size: u64| {
-        let (mut tree, heads, mut runs) = (MerkleTree::default(), StreamHeads::default(), Vec::new());
+        let (mut tree, heads, mut roots) = (MerkleTree::default(), StreamHeads::default(), Vec::new());
         for number in 0..size {
-            runs.extend(tree.push(&number.to_le_bytes()));
+            roots.extend(tree.push(&number.to_le_bytes()));
             let stream = StreamId::from_stored(8_618_000 + number % 5).unwrap();
             heads.set(stream, StreamHead { position: number + 1, version: number / 5 + 1 });
         }
-        StartupCheckpoint::encode(STORE, size, &tree, &runs, &heads)
+        StartupCheckpoint::encode(STORE, size, &tree, &roots, &heads)
     };
     [0, 1, 7, 600].map(of).into()
 }
 
-/// A checkpoint of heads. One that is read is read the same once it is written again.
+/// A startup checkpoint that decodes is the same after encoding it again.
 pub(crate) fn check_checkpoint(bytes: &[u8]) -> Option<String> {
     let read = StartupCheckpoint::decode(bytes, STORE)?;
     let again = StartupCheckpoint::encode(STORE, read.position, &read.tree, &read.subtree_roots, &read.heads);
@@ -212,7 +213,7 @@ pub(crate) fn snapshot_seeds() -> Vec<Vec<u8>> {
     states
 }
 
-/// A snapshot as it is, and with a checksum that fits.
+/// Decodes a snapshot as it is, and with a valid checksum.
 pub(crate) fn check_snapshot(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some((state, checksum)) = fitted.split_last_chunk_mut::<4>() {
@@ -228,7 +229,7 @@ pub(crate) fn check_snapshot(bytes: &[u8]) -> Option<String> {
 
 // === Proofs ===
 
-/// Leaves of a small tree, and its roots at every size.
+/// The leaves of a small tree, and its roots at every size.
 static LEAVES: LazyLock<(Vec<Vec<u8>>, Vec<Root>)> = LazyLock::new(|| {
     let leaves: Vec<Vec<u8>> = (0..11_u8).map(|number| vec![number; usize::from(number) + 1]).collect();
     let mut tree = MerkleTree::default();
@@ -264,7 +265,8 @@ pub(crate) fn proof_seeds() -> Vec<Vec<u8>> {
     (0..11).map(of).collect()
 }
 
-/// A proof that leads to the root is one for that very record, and what shows that a tree grew was a part of it.
+/// A proof that leads to the root belongs to that very record. A valid consistency proof comes from a part of the
+/// tree.
 pub(crate) fn check_proof(bytes: &[u8]) -> Option<String> {
     let (head, rest) = bytes.split_first_chunk::<24>()?;
     let word = |at: usize| head[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));

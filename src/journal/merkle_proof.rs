@@ -1,6 +1,6 @@
-//! Proofs over the tree of all records (RFC 6962, section 2.1): that a record is in it, and that an earlier tree is the
-//! beginning of a later one. Made from the kept roots of complete runs and the records of one or two runs; checked with
-//! nothing but hashes.
+//! Proofs over the tree of all records (RFC 6962, section 2.1). An inclusion proof shows that a record is in the
+//! tree. A consistency proof shows that an earlier tree is the beginning of a later one. Creating a proof needs the
+//! kept subtree roots and the records of one or two subtrees; verifying it needs only hashes.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -14,7 +14,7 @@ use super::{Error, Journal};
 pub type MerkleProof = Vec<[u8; 32]>;
 
 impl Journal {
-    /// The root of the tree over the first `size` records; none if there are not so many.
+    /// The root of the tree over the first `size` records. `None` if the journal has fewer.
     pub fn root_at(&self, size: u64) -> Result<Option<Root>, Error> {
         if size > self.tree_size() {
             return Ok(None);
@@ -22,7 +22,7 @@ impl Journal {
         Ok(Some(Root(SubtreeHashes::new(self).hash_range(0, size)?)))
     }
 
-    /// The proof that the record at `position` is in the tree over the first `size` records; none if it is not.
+    /// The proof that the record at `position` is in the tree over the first `size` records. `None` if it is not.
     pub fn inclusion_proof(&self, position: u64, size: u64) -> Result<Option<MerkleProof>, Error> {
         if position == 0 || position > size || size > self.tree_size() {
             return Ok(None);
@@ -44,8 +44,8 @@ impl Journal {
         Ok(Some(proof))
     }
 
-    /// The proof that the tree over the first `earlier` records is the beginning of that over the first `later`; none if
-    /// there are not so many, or they are in the wrong order.
+    /// The proof that the tree over the first `earlier` records is the beginning of the tree over the first `later`
+    /// records. `None` if the journal has fewer, or if `earlier` is 0 or greater than `later`.
     pub fn consistency_proof(&self, earlier: u64, later: u64) -> Result<Option<MerkleProof>, Error> {
         if earlier == 0 || earlier > later || later > self.tree_size() {
             return Ok(None);
@@ -53,7 +53,7 @@ impl Journal {
         let mut hashes = SubtreeHashes::new(self);
         let (mut start, mut end) = (0, later);
         let mut proof = MerkleProof::new();
-        // Whether the part that is left of the earlier tree is a subtree that both trees begin with.
+        // Whether the remaining part of the earlier tree is a subtree that both trees begin with.
         let mut is_whole = true;
         while earlier != end {
             let middle = start + split_point(end - start);
@@ -73,7 +73,8 @@ impl Journal {
         Ok(Some(proof))
     }
 
-    /// The stored bytes of the record at `position`: what is hashed as its leaf. None if there is no such record.
+    /// The stored bytes of the record at `position`, from which its leaf is hashed. `None` if there is no such
+    /// record.
     pub fn record_bytes_at(&self, position: u64) -> Result<Option<Vec<u8>>, Error> {
         if position == 0 || position > self.tree_size() {
             return Ok(None);
@@ -87,8 +88,8 @@ impl Journal {
 
 const BLOCK_MISSING: &str = "a block is missing";
 
-/// The root that an inclusion proof leads to, from the stored bytes of a record. None if the proof has not as many hashes
-/// as one for this place has. (RFC 9162, section 2.1.3.2.)
+/// The root that an inclusion proof leads to, from the stored bytes of a record. `None` if the proof has the wrong
+/// number of hashes for this position and size. (RFC 9162, section 2.1.3.2.)
 pub fn root_from_inclusion_proof(record: &[u8], position: u64, size: u64, proof: &[[u8; 32]]) -> Option<Root> {
     let (mut at, mut last) = (position.checked_sub(1)?, size.checked_sub(1)?);
     if at > last {
@@ -114,8 +115,8 @@ pub fn root_from_inclusion_proof(record: &[u8], position: u64, size: u64, proof:
     (last == 0).then_some(Root(hash))
 }
 
-/// Whether the proof shows that the tree of size `earlier` with root `before` is the beginning of that of size `later`
-/// with root `after`. (RFC 9162, section 2.1.4.2.)
+/// Whether `proof` shows that the tree of size `earlier` with root `before` is the beginning of the tree of size
+/// `later` with root `after`. (RFC 9162, section 2.1.4.2.)
 pub fn verify_consistency(earlier: u64, before: Root, later: u64, after: Root, proof: &[[u8; 32]]) -> bool {
     if earlier == later {
         return earlier > 0 && proof.is_empty() && before == after;
@@ -123,7 +124,7 @@ pub fn verify_consistency(earlier: u64, before: Root, later: u64, after: Root, p
     if earlier == 0 || earlier > later {
         return false;
     }
-    // A tree that is one complete subtree is not repeated in the proof.
+    // A proof omits the earlier tree's root if that tree is one complete subtree.
     let mut hashes = proof.iter().copied();
     let first = if earlier.is_power_of_two() { Some(before.0) } else { hashes.next() };
     let Some(first) = first else { return false };
@@ -153,15 +154,15 @@ pub fn verify_consistency(earlier: u64, before: Root, later: u64, after: Root, p
     last == 0 && Root(of_before) == before && Root(of_after) == after
 }
 
-/// Where RFC 6962 divides a tree of `size` leaves, at least two: at the largest power of two below it.
+/// Where RFC 6962 splits a tree of `size` leaves: at the largest power of two below `size`. `size` is at least 2.
 fn split_point(size: u64) -> u64 {
     1 << (size - 1).ilog2()
 }
 
-/// Hashes of the journal's tree, as far as a proof needs them.
+/// Hashes of the journal's tree, loaded as a proof needs them.
 struct SubtreeHashes<'a> {
     journal: &'a Journal,
-    /// The leaves of the runs that were looked into.
+    /// The leaf hashes of the subtrees that were read, by subtree index.
     leaves: HashMap<u64, Vec<TreeHash>>,
 }
 
@@ -170,13 +171,13 @@ impl<'a> SubtreeHashes<'a> {
         SubtreeHashes { journal, leaves: HashMap::new() }
     }
 
-    /// The root over the leaves from `start` up to `end`, counted from 0, as the tree divides them.
+    /// The root over the leaves from `start` up to `end`, counted from 0, along the tree's own splits.
     fn hash_range(&mut self, start: u64, end: u64) -> Result<TreeHash, Error> {
         let size = end - start;
         if size == SUBTREE_LEAVES
-            && let Some(run) = self.complete_subtree_root(start / SUBTREE_LEAVES)
+            && let Some(root) = self.complete_subtree_root(start / SUBTREE_LEAVES)
         {
-            return Ok(run);
+            return Ok(root);
         }
         match size {
             0 => Ok(super::merkle_tree::MerkleTree::default().root().0),
@@ -190,24 +191,24 @@ impl<'a> SubtreeHashes<'a> {
     }
 
     fn complete_subtree_root(&self, index: u64) -> Option<TreeHash> {
-        let runs = self.journal.shared.subtree_roots.read().unwrap_or_else(PoisonError::into_inner);
-        runs.get(usize::try_from(index).ok()?).copied()
+        let roots = self.journal.shared.subtree_roots.read().unwrap_or_else(PoisonError::into_inner);
+        roots.get(usize::try_from(index).ok()?).copied()
     }
 
     fn leaf_hash(&mut self, index: u64) -> Result<TreeHash, Error> {
-        let run = index / SUBTREE_LEAVES;
-        if !self.leaves.contains_key(&run) {
-            let leaves = self.journal.leaf_hashes(run * SUBTREE_LEAVES + 1, SUBTREE_LEAVES)?;
-            self.leaves.insert(run, leaves);
+        let subtree = index / SUBTREE_LEAVES;
+        if !self.leaves.contains_key(&subtree) {
+            let leaves = self.journal.leaf_hashes(subtree * SUBTREE_LEAVES + 1, SUBTREE_LEAVES)?;
+            self.leaves.insert(subtree, leaves);
         }
-        let leaves = self.leaves.get(&run);
+        let leaves = self.leaves.get(&subtree);
         let leaf = leaves.and_then(|leaves| leaves.get(usize::try_from(index % SUBTREE_LEAVES).ok()?));
         leaf.copied().ok_or_else(|| damaged(index + 1, BLOCK_MISSING))
     }
 }
 
 impl Journal {
-    /// How many records the tree is over: all that are durable.
+    /// How many records the tree covers: all durable ones.
     fn tree_size(&self) -> u64 {
         self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).0
     }

@@ -1,22 +1,22 @@
-//! The tree hash over all records: an RFC 6962 Merkle tree with SHA-256, one leaf a record.
+//! The tree hash over all records: an RFC 6962 Merkle tree with SHA-256, one leaf per record.
 //!
-//! The right edge is kept here: one hash for each complete subtree, largest first, as many as the size has one bits. The
-//! root of each complete run of [`RUN_LEAVES`] is kept too, elsewhere, because every proof can be made from these and the
-//! records of a run or two (`proof`).
+//! [`MerkleTree`] keeps the right edge: one hash for each complete subtree, largest first, as many as the size has
+//! one bits. The journal also keeps the root of every complete subtree of [`SUBTREE_LEAVES`] leaves. Those roots and
+//! the records of one or two subtrees suffice for every proof (`merkle_proof`).
 
 use std::fmt;
 
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
-/// The root of the tree: 32 bytes that stand for every record.
+/// The root of the tree: 32 bytes that commit to every record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Root(pub [u8; 32]);
 
-/// A hash in the tree: of a leaf, or of a node.
+/// A hash in the tree, of a leaf or a node.
 pub(super) type TreeHash = [u8; 32];
 
-/// Leaves in a run.
+/// Leaves in a subtree whose root is kept.
 pub(super) const SUBTREE_LEAVES: u64 = 1 << SUBTREE_LEVEL;
 const SUBTREE_LEVEL: u32 = 8;
 
@@ -28,7 +28,7 @@ pub(super) struct MerkleTree {
 }
 
 impl MerkleTree {
-    /// A tree from its size and its stored right edge; none if they do not fit.
+    /// A tree from its size and its stored right edge. `None` if the two do not match.
     pub(super) fn from_edge(size: u64, edge: Vec<TreeHash>) -> Option<MerkleTree> {
         (edge.len() == size.count_ones() as usize).then_some(MerkleTree { size, edge })
     }
@@ -37,21 +37,21 @@ impl MerkleTree {
         &self.edge
     }
 
-    /// Adds a record. Returns the root of the run that it completes, if it completes one.
+    /// Adds a record. Returns the root of the subtree of [`SUBTREE_LEAVES`] leaves that it completes, if any.
     pub(super) fn push(&mut self, record: &[u8]) -> Option<TreeHash> {
         self.edge.push(hash_leaf(record));
-        let mut run = None;
-        // Each one bit at the end of the old size is a complete subtree that the new leaf completes to a larger one.
+        let mut completed = None;
+        // Each trailing one bit of the old size is a complete subtree. The new leaf merges it into a larger one.
         for level in 1..=self.size.trailing_ones() {
             if let (Some(right), Some(left)) = (self.edge.pop(), self.edge.pop()) {
                 self.edge.push(hash_node(&left, &right));
             }
             if level == SUBTREE_LEVEL {
-                run = self.edge.last().copied();
+                completed = self.edge.last().copied();
             }
         }
         self.size += 1;
-        run
+        completed
     }
 
     /// The root over all records so far.
@@ -62,7 +62,7 @@ impl MerkleTree {
     }
 }
 
-/// RFC 6962, section 2.1: a leaf is hashed behind a 0.
+/// RFC 6962, section 2.1: a leaf is hashed with the prefix 0.
 pub(super) fn hash_leaf(record: &[u8]) -> TreeHash {
     match record.len() + PADDING {
         ..=128 => hash_short_message::<2>(0, [record, &[]]),
@@ -71,16 +71,17 @@ pub(super) fn hash_leaf(record: &[u8]) -> TreeHash {
     }
 }
 
-/// RFC 6962, section 2.1: a node is hashed behind a 1.
+/// RFC 6962, section 2.1: a node is hashed with the prefix 1.
 pub(super) fn hash_node(left: &TreeHash, right: &TreeHash) -> TreeHash {
     hash_short_message::<2>(1, [left, right])
 }
 
-/// Bytes beside a short message in its blocks: the byte before it, and what SHA-256 puts behind it, at least.
+/// Bytes that a short message needs in its blocks beside itself: the prefix, and at least nine bytes of SHA-256
+/// padding.
 const PADDING: usize = 1 + 1 + 8;
 
-/// SHA-256 (FIPS 180-4) of a short message that fits so many blocks. Most of what is hashed here is that short, and the
-/// usual way, which can take a message in pieces, spends as long on keeping the pieces as on hashing them.
+/// SHA-256 (FIPS 180-4) of a short message that fits into `BLOCKS` blocks. Most messages here are that short. The
+/// incremental API would spend as long on buffering them as on hashing.
 fn hash_short_message<const BLOCKS: usize>(prefix: u8, parts: [&[u8]; 2]) -> TreeHash {
     let mut blocks = [[0; 64]; BLOCKS];
     let message = blocks.as_flattened_mut();
@@ -102,7 +103,7 @@ fn hash_short_message<const BLOCKS: usize>(prefix: u8, parts: [&[u8]; 2]) -> Tre
     hash
 }
 
-/// The state that SHA-256 begins with: the first bits of the roots of the first eight primes.
+/// The initial state of SHA-256: the first bits of the square roots of the first eight primes.
 const SHA256_INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 

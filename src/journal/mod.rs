@@ -1,22 +1,22 @@
-//! The journal: every event of every account, and what was done to the service, in one order, for ever.
+//! The journal: every account event and every administrative event, in one total order. Records are never deleted.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `record` | one event as bytes: a fixed header, readable for ever, and a payload |
-//! | `event_codec` | the payloads: registered types, frozen versions, upcasts. Only it and `acts` know bincode |
-//! | `administrative_event_codec` | the payloads of what is done to the service itself |
-//! | `block` | records that were committed together: the unit that is written, whole or not at all |
-//! | `merkle_tree` | the tree hash over all records (RFC 6962), whose root stands in each block |
-//! | `merkle_proof` | proofs over that tree, made and checked |
-//! | `stream_heads` | where each history ends |
+//! | `record` | one event as bytes: a fixed header that every later version can read, and a payload |
+//! | `event_codec` | payloads of account events: registered types, frozen versions, upcasts. Uses bincode |
+//! | `administrative_event_codec` | payloads of administrative events. Uses bincode |
+//! | `block` | records that are committed together: written whole or not at all |
+//! | `merkle_tree` | the tree hash over all records (RFC 6962); each block stores its root |
+//! | `merkle_proof` | creation and verification of proofs over that tree |
+//! | `stream_heads` | where each stream ends, and the startup checkpoint |
 //! | `writer` | the one thread that appends |
-//! | `append_batch` | appends whose order is known before they are |
-//! | `read` | by position and by account |
-//! | `scan` | over everything, decoding no more than what is asked for |
-//! | `snapshot` | an account's state as bytes: a cache |
-//! | `verify` | one pass over everything |
-//! | `restore` | block by block into an empty store |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `append_batch` | appends whose order is reserved before their events are decided |
+//! | `read` | reads by position and by account |
+//! | `scan` | scans over all records that decode only the requested ones |
+//! | `snapshot` | encoded account states: a cache. Uses bincode |
+//! | `verify` | verification of every record in one pass |
+//! | `restore` | restores blocks into an empty store |
+//! | `fuzz` | fuzz targets of the decoders; only tests compile it |
 
 mod administrative_event_codec;
 mod append_batch;
@@ -63,65 +63,65 @@ pub use read::{decode_record, require_account_event};
 use stream_heads::{StartupCheckpoint, StreamHeads};
 use writer::{JournalWriter, QueuedAppend, WriterQueue};
 
-/// The journal, open. Cheap to clone.
+/// An open journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<JournalShared>,
     queue: WriterQueue,
 }
 
-/// Events of one account, to be appended together or not at all.
+/// Events of one account, appended together or not at all.
 #[derive(Debug)]
 pub struct AppendRequest {
-    /// Whose.
+    /// The account that the events belong to.
     pub account: AccountNumber,
-    /// The version that the account had when this was decided; 0 if nothing had happened to it.
+    /// The account's version when the events were decided; 0 if the account has no events.
     pub expected_version: u64,
-    /// What happened; nothing is appended if this is empty.
+    /// The events. If empty, nothing is appended.
     pub events: Vec<Event>,
-    /// Who asked.
+    /// Who sent the request.
     pub origin: Origin,
-    /// When.
+    /// The time of the events.
     pub at: Timestamp,
 }
 
 /// Why an append or a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Someone else appended to this account first: load it again, and decide again.
+    /// Another append to this stream came first. Load the account again and decide again.
     #[error("{stream:?} is at version {actual}, not {expected}: load it again and decide again")]
     Conflict {
-        /// Whose.
+        /// The stream.
         stream: StreamId,
-        /// What the appender thought.
+        /// The version that the caller expected.
         expected: u64,
-        /// What is.
+        /// The stream's current version.
         actual: u64,
     },
-    /// The events of one append are too large for a block.
+    /// The events of one append do not fit into a block.
     #[error("{bytes} bytes of events in one append are over the limit of {limit}")]
     TooLarge {
-        /// Their size.
+        /// Size of the events in bytes.
         bytes: usize,
-        /// The bound.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// Stored bytes are not what was written.
+    /// Stored bytes differ from what was written.
     #[error("the journal is damaged at position {position}: {what}; restore it from a backup")]
     Damaged {
         /// The first position that cannot be trusted.
         position: u64,
-        /// What is wrong there.
+        /// What is wrong at that position.
         what: String,
     },
-    /// A record was written by a newer program.
+    /// A newer program wrote the record.
     #[error(
         "position {position} holds event type {event_type} version {schema}, which this program does not know; use the program that wrote it, or a newer one"
     )]
     UnknownEvent {
-        /// Where.
+        /// Position of the record.
         position: u64,
-        /// The registered number of its type.
+        /// The registered number of its event type.
         event_type: u16,
         /// The version of its payload.
         schema: u16,
@@ -129,44 +129,44 @@ pub enum Error {
     /// The store failed. Final.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The writer ended, because the store failed or the service stops. Final.
+    /// The writer has ended because the store failed or the service is stopping. Final.
     #[error("the journal is closed")]
     Closed,
 }
 
-/// What is called with each commit, in order, after it is durable and before anyone is answered.
+/// Called with the records of each append, in order: after they are durable and before the appender gets its answer.
 pub type CommitCallback = Box<dyn FnMut(&[JournalRecord]) + Send>;
 
-/// The name of the checkpoint among the store's caches.
+/// The name under which the store caches the startup checkpoint.
 const STARTUP_CHECKPOINT: &str = "heads";
 
-/// What the handles and the writer share.
+/// State that the handles and the writer share.
 struct JournalShared {
     store: Store,
     heads: StreamHeads,
-    /// The tree at a durable position.
+    /// A durable position, and the tree over the records up to it.
     tree: Mutex<(u64, MerkleTree)>,
-    /// The roots of its complete runs; there may be more of them for a moment.
+    /// The roots of the complete subtrees. For a moment it may hold more of them than `tree` covers.
     subtree_roots: RwLock<Vec<TreeHash>>,
     /// The position of the last durable record.
     durable_position: watch::Sender<u64>,
-    /// Why the writer ended, if it did not end in peace.
+    /// The error that ended the writer. `None` while it runs and after an orderly end.
     failure: watch::Sender<Option<Arc<Error>>>,
 }
 
 impl Journal {
-    /// Opens the journal in `store` and starts its writer. `on_commit` sees each append that is made from now on.
+    /// Opens the journal in `store` and starts its writer. `on_commit` is called for each append from now on.
     pub fn open(store: Store, on_commit: CommitCallback) -> Result<Journal, Error> {
         let checkpoint =
             store.load_cache(STARTUP_CHECKPOINT).and_then(|bytes| StartupCheckpoint::decode(&bytes, store.id()));
         let mut found = checkpoint.unwrap_or_else(StartupCheckpoint::empty);
         replay_tail(&store, &mut found)?;
-        let StartupCheckpoint { position, tree, subtree_roots: runs, heads } = found;
+        let StartupCheckpoint { position, tree, subtree_roots, heads } = found;
         let shared = Arc::new(JournalShared {
             store,
             heads,
             tree: Mutex::new((position, tree.clone())),
-            subtree_roots: RwLock::new(runs),
+            subtree_roots: RwLock::new(subtree_roots),
             durable_position: watch::Sender::new(position),
             failure: watch::Sender::new(None),
         });
@@ -178,35 +178,35 @@ impl Journal {
         Ok(Journal { shared, queue })
     }
 
-    /// Appends events of one account. They are durable when this returns; on any error none of them is there, except
-    /// on [`Error::Closed`], when only the next start can tell.
+    /// Appends events of one account. They are durable when this returns. After an error they are not in the journal,
+    /// with one exception: after [`Error::Closed`] only the next start can tell.
     pub async fn append(&self, append: AppendRequest) -> Result<Vec<JournalRecord>, Error> {
-        // The writer answers with the block that the events are in; without events there is none to wait for.
+        // An append without events has no block to wait for.
         if append.events.is_empty() {
             return Ok(Vec::new());
         }
-        let (waiting, answered) = QueuedAppend::new(append)?;
-        self.queue.send(vec![waiting]);
-        answered.await.map_err(|_| Error::Closed)?
+        let (queued, result) = QueuedAppend::new(append)?;
+        self.queue.send(vec![queued]);
+        result.await.map_err(|_| Error::Closed)?
     }
 
-    /// Records what was done to the service itself. As [`append`](Journal::append), whatever was recorded before.
+    /// Appends an administrative event. Like [`append`](Journal::append), but without a version check.
     pub async fn append_administrative_event(
         &self,
-        act: AuditLogEntry,
+        entry: AuditLogEntry,
         origin: Origin,
         at: Timestamp,
     ) -> Result<Vec<JournalRecord>, Error> {
-        let (waiting, answered) = QueuedAppend::for_administrative_event(act, origin, at)?;
-        self.queue.send(vec![waiting]);
-        answered.await.map_err(|_| Error::Closed)?
+        let (queued, result) = QueuedAppend::for_administrative_event(entry, origin, at)?;
+        self.queue.send(vec![queued]);
+        result.await.map_err(|_| Error::Closed)?
     }
 
-    /// Waits until all that was put into the store's tables until now is durable. Shares a commit with what is appended.
+    /// Waits until everything put into the store's tables so far is durable. Shares a commit with waiting appends.
     pub async fn sync(&self) -> Result<(), Error> {
-        let (waiting, answered) = QueuedAppend::barrier()?;
-        self.queue.send(vec![waiting]);
-        answered.await.map_err(|_| Error::Closed)?.map(drop)
+        let (queued, result) = QueuedAppend::barrier()?;
+        self.queue.send(vec![queued]);
+        result.await.map_err(|_| Error::Closed)?.map(drop)
     }
 
     /// The position of the last durable event; 0 for none.
@@ -214,46 +214,46 @@ impl Journal {
         *self.shared.durable_position.borrow()
     }
 
-    /// The head as it moves, to be awaited.
+    /// Watches the position of the last durable event.
     pub fn subscribe_head(&self) -> watch::Receiver<u64> {
         self.shared.durable_position.subscribe()
     }
 
-    /// How many accounts have a history.
+    /// How many accounts have events.
     pub fn account_count(&self) -> usize {
         self.shared.heads.account_count()
     }
 
-    /// The root of the tree over all durable events, and the position of the last of them.
+    /// The position of the last durable event, and the root of the tree over all events up to it.
     pub fn root(&self) -> (u64, Root) {
         let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
         (tree.0, tree.1.root())
     }
 
-    /// The store that this journal is in, for small tables that follow from it.
+    /// The store that holds this journal, for tables derived from it.
     pub(crate) fn store(&self) -> &Store {
         &self.shared.store
     }
 
-    /// Bytes on the disk of the store that this journal is in.
+    /// Bytes on disk used by the store that holds this journal.
     pub fn store_bytes(&self) -> Result<u64, Error> {
         Ok(self.shared.store.disk_bytes()?)
     }
 
-    /// The id of the store that this journal is in.
+    /// The id of the store that holds this journal.
     pub fn store_id(&self) -> StoreId {
         self.shared.store.id()
     }
 
-    /// Where it reports to.
+    /// The metrics that this journal updates.
     pub fn metrics(&self) -> &Metrics {
         self.shared.store.metrics()
     }
 
-    /// Reports how long it is, and how large with all that is beside it.
+    /// Updates the gauges for the position and for the store's size on disk.
     pub fn update_metrics(&self) {
         self.metrics().position.set(self.head());
-        // A store that fails is told where it matters.
+        // Readers and writers report a failed store themselves.
         if let Ok(bytes) = self.shared.store.size() {
             self.metrics().store_bytes.set(bytes);
         }
@@ -268,19 +268,19 @@ impl Journal {
         }
     }
 
-    /// Saves what lets the next start read only what comes after. Blocks for a disk write.
+    /// Saves a checkpoint, so that the next start reads only the records after it. Blocks for a disk write.
     pub fn save_startup_checkpoint(&self) -> Result<(), Error> {
         let (position, tree) = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bytes = {
-            let runs = self.shared.subtree_roots.read().unwrap_or_else(PoisonError::into_inner);
-            StartupCheckpoint::encode(self.shared.store.id(), position, &tree, &runs, &self.shared.heads)
+            let roots = self.shared.subtree_roots.read().unwrap_or_else(PoisonError::into_inner);
+            StartupCheckpoint::encode(self.shared.store.id(), position, &tree, &roots, &self.shared.heads)
         };
         Ok(self.shared.store.save_cache(STARTUP_CHECKPOINT, &bytes)?)
     }
 }
 
 impl Error {
-    /// The first position that cannot be trusted; the last there is, if it is none in particular.
+    /// The first position that cannot be trusted. `u64::MAX` for errors without a position.
     fn position(&self) -> u64 {
         match self {
             Error::Damaged { position, .. } | Error::UnknownEvent { position, .. } => *position,
@@ -295,7 +295,7 @@ impl JournalShared {
     }
 }
 
-/// Brings a checkpoint to the end of the journal.
+/// Applies the records after the checkpoint's position, up to the end of the journal.
 fn replay_tail(store: &Store, checkpoint: &mut StartupCheckpoint) -> Result<(), Error> {
     let last = match store.block_at(u64::MAX)? {
         Some((first, bytes)) => first + Block::decode(&bytes).map_err(|what| damaged(first, what))?.count() - 1,
@@ -305,7 +305,8 @@ fn replay_tail(store: &Store, checkpoint: &mut StartupCheckpoint) -> Result<(), 
     if last < seen {
         return Err(damaged(last + 1, &format!("it ends at position {last}, and position {seen} was there before")));
     }
-    // Blocks are read whole: the checkpoint may have been taken after any commit, so it is the end of a block.
+    // A checkpoint is taken after a commit, so its position is the end of a block. Whole blocks can be read from
+    // there.
     for entry in store.blocks_from(checkpoint.position + 1) {
         let (first, bytes) = entry?;
         if first != checkpoint.position + 1 {

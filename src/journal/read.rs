@@ -1,4 +1,4 @@
-//! Reading by position and by account.
+//! Reads by position and by account.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::limits::SNAPSHOT_ON_RETIRE_EVENTS;
 use crate::store::StoredValue;
 
 impl Journal {
-    /// The records after `position`, in order, at most `max` of them; none at the end of what is durable.
+    /// The records after `position`, in order, at most `max`. Empty at the end of the durable records.
     pub fn read_after(&self, position: u64, max: usize) -> Result<Vec<JournalRecord>, Error> {
         let head = self.head();
         let mut records = Vec::new();
@@ -21,7 +21,7 @@ impl Journal {
         let start = self.shared.store.block_at(position + 1)?.map_or(position + 1, |(first, _)| first);
         for entry in self.shared.store.blocks_from(start) {
             let (first, bytes) = entry?;
-            // A block may be in the store and not yet durable: it has not happened for anyone then.
+            // The store may hold a block that is not durable yet. Its events must stay invisible until they are.
             if first > head || records.len() >= max {
                 break;
             }
@@ -44,16 +44,17 @@ impl Journal {
         decode_record_in_block(first, &bytes, position).map(Some)
     }
 
-    /// Where a history ends.
+    /// Where a stream ends.
     pub fn stream_head(&self, stream: StreamId) -> StreamHead {
         self.shared.heads.get(stream)
     }
 
-    /// An account as it stands: its snapshot, and what happened since. Says how many events it had to read for that.
+    /// The account's current state, from its snapshot and the events after it. Also returns how many events were
+    /// read.
     pub fn load_account(&self, account: AccountNumber) -> Result<(Account, u64), Error> {
         let stream = StreamId::Account(account);
         let head = self.stream_head(stream);
-        // A shorter history never gets a snapshot.
+        // Shorter histories never get a snapshot.
         let snapshot =
             if head.version < SNAPSHOT_ON_RETIRE_EVENTS { None } else { self.load_snapshot(account, head.version)? };
         let mut state = snapshot.unwrap_or_else(Account::initial);
@@ -65,8 +66,8 @@ impl Journal {
         Ok((state, since.len() as u64))
     }
 
-    /// The facts of one stream after `position`, in order, at most `max` of them. Reads back from the last one, so it costs
-    /// as much as has happened since.
+    /// The events of one stream after `position`, in order, at most `max`. It reads back from the last event, so its
+    /// cost grows with the number of events after `position`.
     pub fn history_after(&self, stream: StreamId, position: u64, max: usize) -> Result<Vec<JournalRecord>, Error> {
         let mut records = VecDeque::new();
         for record in self.history_back(stream) {
@@ -80,12 +81,12 @@ impl Journal {
         Ok(records.into())
     }
 
-    /// The facts of one stream, the latest first, back to the first.
+    /// The events of one stream, latest first.
     pub fn history_back(&self, stream: StreamId) -> impl Iterator<Item = Result<JournalRecord, Error>> {
         self.walk_back(stream, self.stream_head(stream))
     }
 
-    /// The same, from the one at `position` back; none if the stream has none there.
+    /// Like [`history_back`](Journal::history_back), starting at `position`. `None` if the stream has no event there.
     pub fn history_back_from(
         &self,
         stream: StreamId,
@@ -110,11 +111,11 @@ impl Journal {
         })
     }
 
-    /// The record at the end of a history, or of an earlier part of it.
+    /// The record at the end of a stream, or of an earlier part of it.
     fn read_linked(&self, stream: StreamId, end: StreamHead) -> Result<JournalRecord, Error> {
         let (first, bytes) = self.block_containing(end.position)?;
         let record = decode_record_in_block(first, &bytes, end.position)?;
-        // Versions count from 1, so that a chain ends however its records were made.
+        // Versions count from 1. Requiring that makes every chain end, even one of forged records.
         let is_linked = record.stream == stream && record.version == end.version && end.version > 0;
         if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another")) }
     }
@@ -126,11 +127,12 @@ impl Journal {
 
 /// The record at `position` in the block that begins at `first`.
 ///
-/// The block's checksum is not computed for one record of many; the record's own place is checked instead.
+/// Checking the block's checksum for a single record would cost too much. The record's own position is checked
+/// instead.
 pub(super) fn decode_record_in_block(first: u64, block: &[u8], position: u64) -> Result<JournalRecord, Error> {
     let index = usize::try_from(position - first).unwrap_or(usize::MAX);
     let mut rest = block.get(super::block::HEADER_BYTES..).unwrap_or_default();
-    // A damaged block may end long before.
+    // A damaged block may end before the record.
     for _ in 0..index {
         let Some(behind) = record::record_len(rest).and_then(|length| rest.get(length..)) else { break };
         rest = behind;
@@ -139,7 +141,7 @@ pub(super) fn decode_record_in_block(first: u64, block: &[u8], position: u64) ->
     decode_at(record.ok_or_else(|| damaged(position, "a block ends before its last record"))?, position)
 }
 
-/// The record in `bytes`, which must say that it is the one at `position`.
+/// Decodes the record in `bytes`; its header must carry `position`.
 pub(super) fn decode_at(bytes: &[u8], position: u64) -> Result<JournalRecord, Error> {
     let record = JournalRecord::decode(bytes).map_err(|malformed| match malformed {
         MalformedRecord::Payload => damaged(position, "a payload does not decode"),
@@ -148,7 +150,7 @@ pub(super) fn decode_at(bytes: &[u8], position: u64) -> Result<JournalRecord, Er
     if record.position == position { Ok(record) } else { Err(damaged(position, "a record is not in its place")) }
 }
 
-/// What happened to an account, for whoever must act on it: an event that is unknown here stops it.
+/// The account event in `record`, for code that must apply it. Fails for an event that this program does not know.
 pub fn require_account_event(record: &JournalRecord) -> Result<&Event, Error> {
     let position = record.position;
     match &record.event {
@@ -162,7 +164,7 @@ pub fn require_account_event(record: &JournalRecord) -> Result<&Event, Error> {
     }
 }
 
-/// The record in `bytes`, which hold it and nothing else, wherever it stands.
+/// Decodes the record in `bytes`, at any position. `bytes` must hold exactly one record.
 pub fn decode_record(bytes: &[u8]) -> Result<JournalRecord, Error> {
     decode_at(bytes, record::split_header(bytes).map_or(0, |(header, _)| header.sequence.position))
 }

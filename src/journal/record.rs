@@ -1,21 +1,21 @@
-//! One event as bytes: a fixed header, readable for ever, and a payload.
+//! One event as bytes: a fixed header that every later version can read, and a payload.
 //!
 //! | offset | bytes | what, little endian |
 //! |---|---|---|
 //! | 0 | 1 | record format, 1 |
-//! | 1 | 1 | who asked: 0 the service itself, 1 a caller, 2 a gateway, 3 an operator |
-//! | 2 | 2 | event type, registered in `schema` |
+//! | 1 | 1 | principal: 0 the service itself, 1 a caller, 2 a gateway, 3 an operator |
+//! | 2 | 2 | event type, registered in `event_codec` |
 //! | 4 | 2 | version of the payload |
 //! | 6 | 2 | reserved, 0 |
-//! | 8 | 8 | account number; 0 for what was done to the service itself |
-//! | 16 | 8 | position: gapless over all accounts, from 1 |
-//! | 24 | 8 | version: gapless in the account or in the other stream, from 1 |
-//! | 32 | 8 | previous: the position of this stream's record before, 0 for none |
+//! | 8 | 8 | account number; 0 for administrative events |
+//! | 16 | 8 | position: gapless over all streams, from 1 |
+//! | 24 | 8 | version: gapless within the stream, from 1 |
+//! | 32 | 8 | previous: the position of the stream's previous record, 0 for none |
 //! | 40 | 8 | time, microseconds since 1970-01-01T00:00:00Z |
-//! | 48 | 8 | id of the principal, 0 where there is none |
-//! | 56 | 16 | request id, 0 where there is none |
+//! | 48 | 8 | id of the principal, 0 if it has none |
+//! | 56 | 16 | request id, 0 if there was no request |
 //! | 72 | 4 | bytes of payload |
-//! | 76 | | payload (`schema`) |
+//! | 76 | | payload (`event_codec`) |
 
 use std::fmt;
 
@@ -23,46 +23,46 @@ use super::event_codec::{self, PayloadError};
 use crate::domain::{AccountNumber, AuditLogEntry, Event, GatewayKind, Timestamp};
 use crate::metrics::EventType;
 
-/// Bytes of the header.
+/// Size of the header in bytes.
 pub(super) const HEADER_BYTES: usize = 76;
 const FORMAT: u8 = 1;
 
-/// One fact as it stands in the journal.
+/// One event of the journal, with its position and origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRecord {
-    /// Its place among all facts, from 1.
+    /// Its position among all events, from 1.
     pub position: u64,
-    /// Whose it is.
+    /// The stream it belongs to.
     pub stream: StreamId,
-    /// Its place in its stream, from 1.
+    /// Its version within the stream, from 1.
     pub version: u64,
-    /// The position of the fact before it in its stream; 0 for none.
+    /// The position of the stream's previous event; 0 for none.
     pub previous: u64,
     /// When it happened.
     pub at: Timestamp,
-    /// Who asked.
+    /// Who caused it.
     pub origin: Origin,
     /// What happened.
     pub event: JournalEvent,
 }
 
-/// What has a history of its own.
+/// A sequence of events with versions of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
-    /// What was done to the service itself.
+    /// Administrative events.
     Administration,
-    /// What happened to an account.
+    /// Events of one account.
     Account(AccountNumber),
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalEvent {
-    /// To an account.
+    /// An event of an account.
     Account(Event),
-    /// To the service itself.
+    /// An administrative event.
     Administration(AuditLogEntry),
-    /// Something that a newer program wrote. Readers show it as it is; nobody can act on it.
+    /// An event that a newer program wrote. It can be shown as stored but not applied.
     Unknown(UnknownEvent),
 }
 
@@ -73,46 +73,46 @@ pub struct UnknownEvent {
     pub event_type: u16,
     /// The version of its payload.
     pub schema: u16,
-    /// As it is stored.
+    /// The payload as stored.
     pub payload: Box<[u8]>,
 }
 
-/// Who asked for what happened, and in which request.
+/// Who caused an event, and in which request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Who.
+    /// Who caused it.
     pub principal: Principal,
-    /// In which request; events of one request share it.
+    /// The request. Events of one request share it.
     pub request: RequestId,
 }
 
-/// Who asks for something to be done to the service itself, and from where.
+/// Who requested an administrative action, and from where.
 #[derive(Clone, Debug)]
 pub struct RequesterIdentity {
-    /// Who, and in which request.
+    /// The principal and the request.
     pub origin: Origin,
     /// The address of the peer, `command line`, or `receiver`.
     pub from: String,
 }
 
-/// Who asked. Ids are 0 until callers have keys.
+/// Who caused an event. The id is 0 if the principal has no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// The service itself: a deadline passed.
+    /// The service itself, for example because a deadline passed.
     Service,
-    /// A caller of the HTTP API.
+    /// A caller of the HTTP API, by the number of its API key.
     Caller(u64),
     /// A gateway, by the number of its kind.
     Gateway(u64),
-    /// An operator.
+    /// An operator, by the number of its API key.
     Operator(u64),
 }
 
-/// The id of a request, as logs and answers show it.
+/// The id of a request, as shown in logs and responses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u128);
 
-/// An event with its payload encoded, before the writer gives it its place.
+/// An event with its encoded payload, before the writer assigns its position.
 #[derive(Debug)]
 pub(super) struct UnsequencedRecord {
     pub(super) event_type: u16,
@@ -120,7 +120,7 @@ pub(super) struct UnsequencedRecord {
     pub(super) payload: Vec<u8>,
 }
 
-/// The place that the writer gives a record.
+/// The fields of a record that surround its event: stream, position, versions, time and origin.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SequenceInfo {
     pub(super) stream: StreamId,
@@ -139,7 +139,7 @@ pub(super) struct RawHeader {
     pub(super) sequence: SequenceInfo,
 }
 
-/// Why bytes are no record.
+/// Why bytes are not a valid record.
 #[derive(Debug)]
 pub(super) enum MalformedRecord {
     Header(&'static str),
@@ -147,8 +147,8 @@ pub(super) enum MalformedRecord {
 }
 
 impl UnsequencedRecord {
-    pub(super) fn new(fact: &JournalEvent) -> UnsequencedRecord {
-        let (event_type, schema, payload) = event_codec::encode(fact);
+    pub(super) fn new(event: &JournalEvent) -> UnsequencedRecord {
+        let (event_type, schema, payload) = event_codec::encode(event);
         UnsequencedRecord { event_type, schema, payload }
     }
 
@@ -157,8 +157,8 @@ impl UnsequencedRecord {
     }
 
     /// Appends the record to `out`.
-    pub(super) fn encode_into(&self, place: &SequenceInfo, out: &mut Vec<u8>) {
-        let (kind, principal) = match place.origin.principal {
+    pub(super) fn encode_into(&self, sequence: &SequenceInfo, out: &mut Vec<u8>) {
+        let (kind, principal) = match sequence.origin.principal {
             Principal::Service => (0, 0),
             Principal::Caller(id) => (1, id),
             Principal::Gateway(id) => (2, id),
@@ -168,24 +168,24 @@ impl UnsequencedRecord {
         out.extend_from_slice(&self.event_type.to_le_bytes());
         out.extend_from_slice(&self.schema.to_le_bytes());
         out.extend_from_slice(&0_u16.to_le_bytes());
-        for word in [place.stream.to_stored(), place.position, place.version, place.previous] {
+        for word in [sequence.stream.to_stored(), sequence.position, sequence.version, sequence.previous] {
             out.extend_from_slice(&word.to_le_bytes());
         }
-        out.extend_from_slice(&place.at.0.to_le_bytes());
+        out.extend_from_slice(&sequence.at.0.to_le_bytes());
         out.extend_from_slice(&principal.to_le_bytes());
-        out.extend_from_slice(&place.origin.request.0.to_le_bytes());
+        out.extend_from_slice(&sequence.origin.request.0.to_le_bytes());
         out.extend_from_slice(&(self.payload.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.payload);
     }
 }
 
 impl JournalRecord {
-    /// The record in `bytes`, which hold it and nothing else.
+    /// Decodes a record. `bytes` must hold exactly one record.
     pub(super) fn decode(bytes: &[u8]) -> Result<JournalRecord, MalformedRecord> {
         let (header, payload) = split_header(bytes).map_err(MalformedRecord::Header)?;
-        let RawHeader { event_type, schema, sequence: place } = header;
-        let fact = match event_codec::decode(event_type, schema, place.at, payload) {
-            Ok(fact) if fact.is_allowed_in(place.stream) => fact,
+        let RawHeader { event_type, schema, sequence } = header;
+        let event = match event_codec::decode(event_type, schema, sequence.at, payload) {
+            Ok(event) if event.is_allowed_in(sequence.stream) => event,
             Ok(_) => return Err(MalformedRecord::Header("a record is in a stream where its type does not belong")),
             Err(PayloadError::Unknown) => {
                 JournalEvent::Unknown(UnknownEvent { event_type, schema, payload: payload.into() })
@@ -193,17 +193,17 @@ impl JournalRecord {
             Err(PayloadError::Damaged) => return Err(MalformedRecord::Payload),
         };
         Ok(JournalRecord {
-            position: place.position,
-            stream: place.stream,
-            version: place.version,
-            previous: place.previous,
-            at: place.at,
-            origin: place.origin,
-            event: fact,
+            position: sequence.position,
+            stream: sequence.stream,
+            version: sequence.version,
+            previous: sequence.previous,
+            at: sequence.at,
+            origin: sequence.origin,
+            event,
         })
     }
 
-    /// The account and what happened to it; none for what was done to the service itself, and for what is unknown here.
+    /// The account and its event. `None` for administrative and unknown events.
     pub fn account_event(&self) -> Option<(AccountNumber, &Event)> {
         match (self.stream, &self.event) {
             (StreamId::Account(account), JournalEvent::Account(event)) => Some((account, event)),
@@ -215,13 +215,13 @@ impl JournalRecord {
     }
 }
 
-/// The length of the record that `bytes` begin with.
+/// The length of the record at the start of `bytes`.
 pub(super) fn record_len(bytes: &[u8]) -> Option<usize> {
     let payload = u32::from_le_bytes(*bytes.get(72..HEADER_BYTES)?.first_chunk()?);
     HEADER_BYTES.checked_add(payload as usize)
 }
 
-/// The header of the record in `bytes`, and its payload.
+/// Splits the record in `bytes` into its header and its payload.
 pub(super) fn split_header(bytes: &[u8]) -> Result<(RawHeader, &[u8]), &'static str> {
     let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or("a record is shorter than its header")?;
     if record_len(header) != Some(bytes.len()) {
@@ -241,7 +241,7 @@ pub(super) fn split_header(bytes: &[u8]) -> Result<(RawHeader, &[u8]), &'static 
     };
     let stream = StreamId::from_stored(word(8)).ok_or("a record has no account number")?;
     let request = RequestId(u128::from(word(56)) | u128::from(word(64)) << 64);
-    let place = SequenceInfo {
+    let sequence = SequenceInfo {
         stream,
         position: word(16),
         version: word(24),
@@ -249,13 +249,13 @@ pub(super) fn split_header(bytes: &[u8]) -> Result<(RawHeader, &[u8]), &'static 
         at: Timestamp(word(40).cast_signed()),
         origin: Origin { principal, request },
     };
-    Ok((RawHeader { event_type: half(2), schema: half(4), sequence: place }, payload))
+    Ok((RawHeader { event_type: half(2), schema: half(4), sequence }, payload))
 }
 
-// === impl Stream, Fact ===
+// === impl StreamId, JournalEvent ===
 
 impl StreamId {
-    /// The number that stands for it in a record: the account's, or 0.
+    /// The number stored for this stream: the account number, or 0.
     pub(super) fn to_stored(self) -> u64 {
         match self {
             StreamId::Administration => 0,
@@ -263,7 +263,7 @@ impl StreamId {
         }
     }
 
-    /// The stream that a stored number stands for.
+    /// The stream with this stored number.
     pub(super) fn from_stored(number: u64) -> Option<StreamId> {
         match number {
             0 => Some(StreamId::Administration),
@@ -271,7 +271,7 @@ impl StreamId {
         }
     }
 
-    /// The account, if it is one's.
+    /// The account, if this is the stream of one.
     pub fn account(self) -> Option<AccountNumber> {
         match self {
             StreamId::Administration => None,
@@ -281,20 +281,20 @@ impl StreamId {
 }
 
 impl JournalEvent {
-    /// Its name, as logs and readers show it; none for what is unknown here.
+    /// The event's name, as shown in logs and API responses. `None` for unknown events.
     pub fn name(&self) -> Option<&'static str> {
         match self {
             JournalEvent::Account(event) => Some(event.name()),
-            JournalEvent::Administration(act) => Some(act.event.name()),
+            JournalEvent::Administration(entry) => Some(entry.event.name()),
             JournalEvent::Unknown(_) => None,
         }
     }
 
-    /// What it is counted as; none for what is unknown here.
+    /// The event's label in the metrics. `None` for unknown events.
     pub(super) fn metric_event_type(&self) -> Option<EventType> {
         match self {
             JournalEvent::Account(event) => Some(event.into()),
-            JournalEvent::Administration(act) => Some((&act.event).into()),
+            JournalEvent::Administration(entry) => Some((&entry.event).into()),
             JournalEvent::Unknown(_) => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Block by block into an empty store, checked as it goes.
+//! Restores blocks into an empty store and verifies each one.
 
 use super::block::Block;
 use super::merkle_tree::{MerkleTree, Root};
@@ -7,23 +7,23 @@ use super::{Error, Journal};
 use crate::limits::COMMIT_MIN_BYTES;
 use crate::store::{Store, StoredValue};
 
-/// How many records are in a stored block.
+/// The number of records in a stored block.
 pub fn count_records(block: &[u8]) -> Result<u64, Error> {
     Block::decode(block).map(|block| block.count()).map_err(|what| damaged(0, what))
 }
 
-/// A journal that is put back into an empty store.
+/// A journal that is being restored into an empty store.
 pub struct JournalRestorer {
     store: Store,
     tree: MerkleTree,
-    /// The position of the last record that was put back.
+    /// The position of the last restored record.
     position: u64,
-    /// Blocks that are checked and not written yet.
+    /// Verified blocks that are not written yet.
     verified_blocks: Vec<(u64, Vec<u8>)>,
 }
 
 impl Journal {
-    /// The blocks up to the durable head of now, each with its first position, in order.
+    /// The blocks up to the current durable head, in order, each with its first position.
     pub fn blocks(&self) -> impl Iterator<Item = Result<(u64, StoredValue), Error>> + use<> {
         let head = self.head();
         let blocks = self.shared.store.blocks_from(0).map(|block| block.map_err(Error::from));
@@ -32,12 +32,13 @@ impl Journal {
 }
 
 impl JournalRestorer {
-    /// Into `store`, which is empty.
+    /// Restores into `store`, which must be empty.
     pub fn new(store: Store) -> JournalRestorer {
         JournalRestorer { store, tree: MerkleTree::default(), position: 0, verified_blocks: Vec::new() }
     }
 
-    /// Puts the next block back: it must follow, each of its records must decode, and its root must fit.
+    /// Restores the next block. It must follow the one before, each of its records must decode, and its root must
+    /// match.
     pub fn append_block(&mut self, first: u64, bytes: Vec<u8>) -> Result<(), Error> {
         if first != self.position + 1 {
             return Err(damaged(self.position + 1, "a block is missing"));
@@ -58,7 +59,7 @@ impl JournalRestorer {
         Ok(())
     }
 
-    /// Everything is put back: the position of the last record, and the root.
+    /// Finishes the restore. Returns the position of the last record, and the root.
     pub fn finish(mut self) -> Result<(u64, Root), Error> {
         self.flush()?;
         Ok((self.position, self.tree.root()))

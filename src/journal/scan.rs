@@ -1,4 +1,4 @@
-//! Reading over everything, decoding no more than what is asked for.
+//! Scans over all records that decode only the requested ones.
 
 use std::ops::ControlFlow;
 
@@ -8,22 +8,22 @@ use super::record::{self, JournalRecord, StreamId};
 use super::{Error, Journal, event_codec};
 use crate::domain::Timestamp;
 
-/// What can be told of a record without decoding it.
+/// What is known about a record without decoding its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
-    /// Its place among all records.
+    /// Its position among all records.
     pub position: u64,
-    /// Whose it is.
+    /// The stream it belongs to.
     pub stream: StreamId,
     /// When it happened.
     pub at: Timestamp,
-    /// The name of its type; none for one that is unknown here.
+    /// The name of its event type; `None` if this program does not know the type.
     pub name: Option<&'static str>,
 }
 
 impl Journal {
-    /// Goes through the durable records after `position`, in order, at most `most` of them, and hands those that are
-    /// wanted to `take` until that breaks off. Returns the position up to which everything was looked at.
+    /// Visits up to `most` durable records after `position`, in order. Calls `take` with each record that `is_wanted`
+    /// accepts, until `take` breaks off. Returns the position of the last record that was examined.
     pub fn scan(
         &self,
         position: u64,
@@ -51,8 +51,8 @@ impl Journal {
         Ok(end)
     }
 
-    /// The same backwards: the durable records before `position`, the last one first. Returns the position down to which
-    /// everything was looked at; 1 at the first one.
+    /// Like [`scan`](Journal::scan), backwards: visits the durable records before `position`, latest first. Returns
+    /// the lowest position that was examined; 1 at the beginning of the journal.
     pub fn scan_back(
         &self,
         position: u64,

@@ -1,6 +1,7 @@
-//! An account's state as bytes: a cache, never the truth. One that is not whole, or does not decode, is ignored.
+//! Encoded account states: a cache, never the source of truth. A snapshot that is damaged or does not decode is
+//! ignored.
 //!
-//! A CRC-32 follows the state, because a changed byte can leave a state that decodes and never was.
+//! A CRC-32 follows the state. Without it, a changed byte could decode to a state that never existed.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::domain::{
 };
 use crate::store::Table;
 
-/// Raised when the layout or the meaning of a state changes; snapshots of another format are ignored.
+/// Increase it when the layout or the meaning of a state changes. Snapshots of other formats are ignored.
 const FORMAT: u8 = 4;
 
 #[derive(Encode, BorrowDecode)]
@@ -52,19 +53,19 @@ struct StoredRegistration<'a> {
 }
 
 impl Journal {
-    /// Keeps `state` so that the account is loaded quickly the next time.
+    /// Saves `state`, so that the next load of the account is fast.
     pub fn save_snapshot(&self, account: AccountNumber, state: &Account) -> Result<(), Error> {
         self.shared.store.put(Table::Snapshots, &account.get().to_be_bytes(), &encode(state))?;
         self.metrics().snapshots.inc();
         Ok(())
     }
 
-    /// Forgets the account's snapshot: the next load reads its history.
+    /// Removes the account's snapshot. The next load reads the account's history.
     pub fn remove_snapshot(&self, account: AccountNumber) -> Result<(), Error> {
         Ok(self.shared.store.remove(Table::Snapshots, &account.get().to_be_bytes())?)
     }
 
-    /// The account's snapshot, if there is one that is whole and not ahead of `version`, where the history ends.
+    /// The account's snapshot, if it is intact and not newer than `version`, the end of the history.
     pub(super) fn load_snapshot(&self, account: AccountNumber, version: u64) -> Result<Option<Account>, Error> {
         let stored = self.shared.store.get(Table::Snapshots, &account.get().to_be_bytes())?;
         Ok(stored.and_then(|bytes| decode(&bytes).ok()).filter(|state| state.version <= version))

@@ -1,4 +1,4 @@
-//! One pass over everything: every block, every record, every chain, every root.
+//! Verifies every block, record, chain and root in one pass.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -13,39 +13,39 @@ use super::{Error, Journal, JournalRecord, StreamId};
 use crate::limits::VERIFY_QUEUED_BLOCKS;
 use crate::store::StoredValue;
 
-/// What a pass without a fault found.
+/// The result of a verification that found no fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalVerification {
-    /// Events, which is also the position of the last one.
+    /// How many events there are; also the position of the last one.
     pub events: u64,
-    /// Blocks they are in.
+    /// How many blocks hold them.
     pub blocks: u64,
-    /// Accounts they are of; what was done to the service itself is of none.
+    /// How many accounts have events. The administration stream does not count.
     pub accounts: usize,
-    /// The root over all of them.
+    /// The root over all events.
     pub root: Root,
 }
 
 impl Journal {
-    /// Reads the whole journal up to its durable head, and checks it; the error names the first fault.
+    /// Verifies the whole journal up to its durable head. The error names the first fault.
     pub fn verify(&self) -> Result<JournalVerification, Error> {
         self.verify_with(|_| Ok(()))
     }
 
-    /// The same, and shows each record to `look`, which may find a fault that only it can see.
+    /// Like [`verify`](Journal::verify), and calls `check` with each record to check what only the caller knows.
     ///
-    /// Half of the work is hashing, so the tree is made on a thread of its own, behind the one that reads.
+    /// Half of the work is hashing, so a second thread builds the tree.
     pub fn verify_with(
         &self,
-        look: impl FnMut(&JournalRecord) -> Result<(), String>,
+        check: impl FnMut(&JournalRecord) -> Result<(), String>,
     ) -> Result<JournalVerification, Error> {
         thread::scope(|scope| {
             let (blocks, queued) = mpsc::sync_channel(VERIFY_QUEUED_BLOCKS);
             let hashing = scope.spawn(move || check_roots(&queued));
-            let read = self.check_records(look, &blocks);
+            let read = self.check_records(check, &blocks);
             drop(blocks);
             let hashed = hashing.join().unwrap_or_else(|panic| resume_unwind(panic));
-            // The first fault is named, whoever finds it.
+            // Report the earlier of the two faults.
             match (read, hashed) {
                 (Ok((events, blocks, accounts)), Ok(root)) => {
                     Ok(JournalVerification { events, blocks, accounts, root })
@@ -56,11 +56,11 @@ impl Journal {
         })
     }
 
-    /// Reads everything up to the durable head, checks all but the roots, and passes the blocks on. Returns how many
-    /// events, blocks and accounts there are.
+    /// Reads all records up to the durable head, checks everything except the roots, and sends each block on. Returns
+    /// the number of events, blocks and accounts.
     fn check_records(
         &self,
-        mut look: impl FnMut(&JournalRecord) -> Result<(), String>,
+        mut check: impl FnMut(&JournalRecord) -> Result<(), String>,
         blocks: &SyncSender<(u64, StoredValue)>,
     ) -> Result<(u64, u64, usize), Error> {
         let head = self.head();
@@ -82,11 +82,11 @@ impl Journal {
                     return Err(damaged(next, "a chain of events is broken"));
                 }
                 *head = StreamHead { position: next, version: recorded.version };
-                look(&recorded).map_err(|what| damaged(next, &what))?;
+                check(&recorded).map_err(|what| damaged(next, &what))?;
                 next += 1;
             }
             count += 1;
-            // Nobody takes it once a root did not fit, and that is what is told then.
+            // `check_roots` stops receiving after a wrong root, and returns that error itself.
             let _stopped = blocks.send((first, bytes));
         }
         if next != head + 1 {
@@ -97,7 +97,7 @@ impl Journal {
     }
 }
 
-/// Makes the tree over the blocks, and holds it against the root in each.
+/// Builds the tree over the blocks and compares it with the root in each block.
 fn check_roots(blocks: &Receiver<(u64, StoredValue)>) -> Result<Root, Error> {
     let mut tree = MerkleTree::default();
     for (first, bytes) in blocks {

@@ -1,7 +1,7 @@
 //! The one thread that appends.
 //!
-//! It takes whatever waits, checks each append against the heads, fills blocks, makes each durable, and only then lets
-//! anyone know. There is no delay to gather more: while one block is being made durable, the next one gathers.
+//! It takes all waiting appends, checks each against the stream heads, fills blocks and makes them durable. Only then
+//! it notifies anyone. It never waits to gather more: the next block gathers while this one becomes durable.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -18,22 +18,23 @@ use crate::domain::{AuditLogEntry, Timestamp};
 use crate::limits::{BLOCK_BYTES, BLOCK_FILL_BYTES, BLOCK_RECORDS, COMMIT_MIN_BYTES, PAYLOAD_BYTES};
 use crate::store;
 
-/// What an appender is told.
+/// The answer that an appender receives.
 pub(super) type AppendResult = Result<Vec<JournalRecord>, Error>;
 
-/// The way to the writer. Unbounded, because what is under way is bounded where commands are let in. Cheap to clone.
+/// Sends appends to the writer. Cheap to clone. Unbounded, because the intake of commands already bounds the work in
+/// progress.
 #[derive(Clone)]
 pub(super) struct WriterQueue {
     sender: mpsc::UnboundedSender<Vec<QueuedAppend>>,
 }
 
-/// The other end.
+/// The receiving end of the queue.
 pub(super) type WriterQueueReceiver = mpsc::UnboundedReceiver<Vec<QueuedAppend>>;
 
-/// What waits for the writer.
+/// An append that waits for the writer.
 pub(super) struct QueuedAppend {
     stream: StreamId,
-    /// None where any version will do.
+    /// `None` accepts any version.
     expected_version: Option<u64>,
     events: Vec<JournalEvent>,
     unsequenced: Vec<UnsequencedRecord>,
@@ -42,7 +43,7 @@ pub(super) struct QueuedAppend {
     result_sender: oneshot::Sender<AppendResult>,
 }
 
-/// An append that has its place and is not durable yet.
+/// An append that has its positions but is not durable yet.
 struct UncommittedAppend {
     records: Vec<JournalRecord>,
     result_sender: oneshot::Sender<AppendResult>,
@@ -57,23 +58,23 @@ pub(super) struct JournalWriter {
     block: BlockBuilder,
     /// Finished blocks that are not durable yet, each with its first position.
     finished_blocks: Vec<(u64, Vec<u8>)>,
-    /// What is in them and in the present block.
+    /// The appends in these blocks and in the current block.
     uncommitted: Vec<UncommittedAppend>,
-    /// Heads as these blocks will leave them.
+    /// The heads as they will be once these blocks are durable.
     uncommitted_heads: HashMap<StreamId, StreamHead>,
-    /// The roots of the runs that these blocks complete.
+    /// The roots of the subtrees that these blocks complete.
     subtree_roots: Vec<TreeHash>,
 }
 
 impl WriterQueue {
-    /// Both ends.
+    /// Creates the queue and its receiving end.
     pub(super) fn new() -> (WriterQueue, WriterQueueReceiver) {
         let (sender, queued) = mpsc::unbounded_channel();
         (WriterQueue { sender }, queued)
     }
 
-    /// Puts what is to be appended behind what waits already, in this order. A writer that has ended drops it, and that
-    /// is what its appenders are told.
+    /// Queues appends behind those already waiting, in this order. A writer that has ended drops them; their
+    /// appenders then get [`Error::Closed`].
     pub(super) fn send(&self, waiting: Vec<QueuedAppend>) {
         let _ended = self.sender.send(waiting);
     }
@@ -83,34 +84,34 @@ impl QueuedAppend {
     /// Events of an account.
     pub(super) fn new(append: AppendRequest) -> Result<(QueuedAppend, oneshot::Receiver<AppendResult>), Error> {
         let AppendRequest { account, expected_version, events, origin, at } = append;
-        let facts = events.into_iter().map(JournalEvent::Account).collect();
-        QueuedAppend::encode(StreamId::Account(account), Some(expected_version), facts, origin, at)
+        let events = events.into_iter().map(JournalEvent::Account).collect();
+        QueuedAppend::encode(StreamId::Account(account), Some(expected_version), events, origin, at)
     }
 
-    /// What was done to the service itself.
+    /// An administrative event.
     pub(super) fn for_administrative_event(
-        act: AuditLogEntry,
+        entry: AuditLogEntry,
         origin: Origin,
         at: Timestamp,
     ) -> Result<(QueuedAppend, oneshot::Receiver<AppendResult>), Error> {
-        QueuedAppend::encode(StreamId::Administration, None, vec![JournalEvent::Administration(act)], origin, at)
+        QueuedAppend::encode(StreamId::Administration, None, vec![JournalEvent::Administration(entry)], origin, at)
     }
 
-    /// Nothing, which waits for the next commit all the same.
+    /// Appends nothing, but is answered after the next commit.
     pub(super) fn barrier() -> Result<(QueuedAppend, oneshot::Receiver<AppendResult>), Error> {
         QueuedAppend::encode(StreamId::Administration, None, vec![], Origin::SERVICE, Timestamp(0))
     }
 
-    /// Encodes the facts, on the appender's side: the writer has enough to do.
+    /// Encodes the events. Runs on the appender's thread to relieve the writer.
     fn encode(
         stream: StreamId,
         expected_version: Option<u64>,
-        facts: Vec<JournalEvent>,
+        events: Vec<JournalEvent>,
         origin: Origin,
         at: Timestamp,
     ) -> Result<(QueuedAppend, oneshot::Receiver<AppendResult>), Error> {
-        let drafts: Vec<UnsequencedRecord> = facts.iter().map(UnsequencedRecord::new).collect();
-        // Beyond this limit a payload could be written but never be read again.
+        let drafts: Vec<UnsequencedRecord> = events.iter().map(UnsequencedRecord::new).collect();
+        // A larger payload could be written but not read back.
         let largest = drafts.iter().map(|draft| draft.payload.len()).max().unwrap_or(0);
         if largest > PAYLOAD_BYTES {
             return Err(Error::TooLarge { bytes: largest, limit: PAYLOAD_BYTES });
@@ -121,15 +122,7 @@ impl QueuedAppend {
         }
         let (answer, answered) = oneshot::channel();
         Ok((
-            QueuedAppend {
-                stream,
-                expected_version,
-                events: facts,
-                unsequenced: drafts,
-                origin,
-                at,
-                result_sender: answer,
-            },
+            QueuedAppend { stream, expected_version, events, unsequenced: drafts, origin, at, result_sender: answer },
             answered,
         ))
     }
@@ -161,12 +154,13 @@ impl JournalWriter {
         }
     }
 
-    /// Appends until all handles are gone, or the store fails.
+    /// Appends until all handles are dropped or the store fails.
     pub(super) fn run(mut self, mut queue: WriterQueueReceiver) {
         while let Some(first) = queue.blocking_recv() {
             let outcome = self.write_queued(first, &mut queue);
             if let Err(error) = outcome {
-                // What waits is answered by dropping it: nothing of it is durable, and nothing will be.
+                // Dropping the waiting appends answers them with `Closed`. Their events are not durable and never
+                // will be.
                 queue.close();
                 self.shared.fail(Error::Store(error));
                 return;
@@ -174,11 +168,11 @@ impl JournalWriter {
         }
     }
 
-    /// Takes what waits, commits it, in as many blocks as it needs.
+    /// Takes the waiting appends and commits them, in as many blocks as needed.
     fn write_queued(&mut self, first: Vec<QueuedAppend>, queue: &mut WriterQueueReceiver) -> Result<(), store::Error> {
         let mut next = Some(first);
-        while let Some(line) = next {
-            for waiting in line {
+        while let Some(batch) = next {
+            for waiting in batch {
                 let is_full = self.block.len() + waiting.encoded_len() > BLOCK_FILL_BYTES
                     || self.block.count() + waiting.unsequenced.len() > BLOCK_RECORDS;
                 if is_full {
@@ -195,25 +189,18 @@ impl JournalWriter {
         if self.uncommitted.is_empty() { Ok(()) } else { self.commit() }
     }
 
-    /// Gives the records of one append their places in the present block, or refuses it.
+    /// Assigns positions in the current block to the records of one append, or rejects the append.
     fn sequence_append(&mut self, waiting: QueuedAppend) {
-        let QueuedAppend {
-            stream,
-            expected_version,
-            events: facts,
-            unsequenced: drafts,
-            origin,
-            at,
-            result_sender: answer,
-        } = waiting;
+        let QueuedAppend { stream, expected_version, events, unsequenced: drafts, origin, at, result_sender: answer } =
+            waiting;
         let mut head = self.uncommitted_heads.get(&stream).copied().unwrap_or_else(|| self.shared.heads.get(stream));
         if let Some(expected) = expected_version.filter(|expected| *expected != head.version) {
             let _gone = answer.send(Err(Error::Conflict { stream, expected, actual: head.version }));
             return;
         }
-        let mut records = Vec::with_capacity(facts.len());
-        for (fact, draft) in facts.into_iter().zip(&drafts) {
-            let place = SequenceInfo {
+        let mut records = Vec::with_capacity(events.len());
+        for (event, draft) in events.into_iter().zip(&drafts) {
+            let sequence = SequenceInfo {
                 stream,
                 position: self.next_position,
                 version: head.version + 1,
@@ -221,11 +208,11 @@ impl JournalWriter {
                 at,
                 origin,
             };
-            self.subtree_roots.extend(self.block.push(&mut self.tree, |out| draft.encode_into(&place, out)));
-            head = StreamHead { position: place.position, version: place.version };
+            self.subtree_roots.extend(self.block.push(&mut self.tree, |out| draft.encode_into(&sequence, out)));
+            head = StreamHead { position: sequence.position, version: sequence.version };
             self.next_position += 1;
-            let SequenceInfo { position, version, previous, .. } = place;
-            records.push(JournalRecord { position, stream, version, previous, at, origin, event: fact });
+            let SequenceInfo { position, version, previous, .. } = sequence;
+            records.push(JournalRecord { position, stream, version, previous, at, origin, event });
         }
         if !records.is_empty() {
             self.uncommitted_heads.insert(stream, head);
@@ -233,7 +220,7 @@ impl JournalWriter {
         self.uncommitted.push(UncommittedAppend { records, result_sender: answer });
     }
 
-    /// Closes the present block, if there is anything in it.
+    /// Finishes the current block unless it is empty.
     fn finish_block(&mut self) {
         if !self.block.is_empty() {
             let first = self.next_position - self.block.count() as u64;
@@ -245,7 +232,8 @@ impl JournalWriter {
         }
     }
 
-    /// Makes the finished blocks durable, then lets heads, projections and appenders know, in this order.
+    /// Makes the finished blocks durable. Then updates the heads, calls `on_commit` and answers the appenders, in
+    /// this order.
     fn commit(&mut self) -> Result<(), store::Error> {
         let begun = Instant::now();
         self.shared.store.append(&self.finished_blocks)?;
@@ -262,14 +250,14 @@ impl JournalWriter {
             (self.on_commit)(&placed.records);
         }
         self.shared.durable_position.send_replace(self.next_position - 1);
-        // Before anyone is answered, so that whoever is finds it counted.
+        // Count before answering, so that a caller sees its own events in `/metrics`.
         let metrics = self.shared.store.metrics();
         for record in self.uncommitted.iter().flat_map(|placed| &placed.records) {
             record.event.metric_event_type().map(|event_type| metrics.events.with(event_type).inc());
         }
         metrics.commit_seconds.observe_duration(begun.elapsed());
         for UncommittedAppend { records, result_sender: answer } in self.uncommitted.drain(..) {
-            // An appender that no longer waits was told nothing; its event happened all the same.
+            // The appender may have stopped waiting. Its event is durable all the same.
             let _gone = answer.send(Ok(records));
         }
         Ok(())

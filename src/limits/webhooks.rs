@@ -1,4 +1,4 @@
-//! Bounds of the webhooks, of the orders of operators, and of the master key.
+//! Bounds of webhooks, of operators' orders, and of the master key.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,103 +12,106 @@ pub const RETRY_WAITS: [Duration; 6] = [
     Duration::from_secs(30 * 60),
     Duration::from_secs(2 * 60 * 60),
 ];
-/// Deliveries under way per channel. Setting `webhooks.max_in_flight`.
+/// Deliveries in flight per channel. Setting `webhooks.max_in_flight`.
 pub const WEBHOOKS_IN_FLIGHT: usize = 64;
-/// Deliveries read from the journal and not yet settled, per channel: the journal is the queue, this is the window.
+/// Deliveries read from the journal and not yet completed, per channel: the journal is the queue, and this is the
+/// window.
 pub const WEBHOOK_WINDOW: usize = 4_096;
-/// An attempt that takes longer than this gets a row of its own, so that the channel's cursor goes on without it.
+/// An attempt that takes longer than this gets its own row, so that the channel's cursor can advance without it.
 pub const WEBHOOK_SLOW_ATTEMPT: Duration = Duration::from_secs(1);
-/// Events of one account that are read again at once after one of them failed; the rest stay in the journal.
+/// Events of one account that are read again at once after one of them failed; the others stay in the journal.
 pub const WEBHOOK_REFILL_EVENTS: usize = 64;
-/// One deadline over connecting, headers and body of an attempt. Setting `webhooks.timeout`.
+/// One deadline for connecting, headers and body of an attempt. Setting `webhooks.timeout`.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
-/// Connecting alone.
+/// Time to connect to a receiver.
 pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes read of a receiver's answer; its verdict stands in the first few.
+/// Bytes read of a receiver's response; its verdict is in the first few.
 pub const WEBHOOK_RESPONSE_BYTES: usize = 64 * 1024;
-/// Bytes of a receiver's answer that are kept with the attempt: enough for its sentence.
+/// Bytes of a receiver's response that are kept with the attempt: enough for one sentence.
 pub const WEBHOOK_EXCERPT_BYTES: usize = 256;
-/// A wait is made up to so much shorter or longer, in percent, so that what failed together is not tried together.
+/// A wait is shortened or lengthened by up to this many percent, so that deliveries that failed together are not
+/// retried together.
 pub const RETRY_JITTER_PERCENT: u64 = 20;
-/// The longest that a receiver's `Retry-After` is heeded; beyond it the receiver is asked all the same.
+/// The longest `Retry-After` of a receiver that is followed; after it the receiver is tried all the same.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
-/// The length of one part of the breaker's window.
+/// The length of one bucket of the breaker's window.
 pub const BREAKER_BUCKET: Duration = Duration::from_secs(10);
-/// Parts of the breaker's window: 5 minutes (Convoy's default, as the three below are).
+/// Buckets of the breaker's window: 5 minutes (Convoy's default, like the next three).
 pub const BREAKER_BUCKETS: i64 = 30;
-/// First attempts in the window, fewest, before the breaker opens.
+/// Fewest first attempts in the window before the breaker opens.
 pub const BREAKER_ATTEMPTS_MIN: u64 = 10;
-/// Percent of them that failed, least.
+/// The percentage of failed attempts that opens the breaker.
 pub const BREAKER_FAILED_PERCENT: u64 = 70;
 /// How long the breaker stays open before a probe.
 pub const BREAKER_OPEN: Duration = Duration::from_secs(30);
-/// Deliveries in one request to send again, most: each is a row of some fifty bytes, and all are in memory at once.
+/// Most deliveries in one redelivery request: each is a row of about fifty bytes, and all are in memory at once.
 pub const REDELIVERIES_PER_REQUEST: usize = 1_000_000;
-/// Deliveries handed to a channel at once to be sent again, so that it does not pause over them.
+/// Redeliveries handed to a channel at once, so that the channel does not pause.
 pub const REDELIVERY_CHUNK: usize = 1_000;
-/// Events that one page of deliveries looks at, most: a page that finds little ends early, and says where to go on.
+/// Most events that one page of deliveries scans: a page that finds few ends early, and says where to continue.
 pub const DELIVERIES_SCANNED: usize = 20_000;
-/// How often remembered attempts are looked through for those to forget.
+/// How often the attempt log is pruned.
 pub const ATTEMPTS_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-/// How many are looked at in one go, so that nobody waits long for the store.
+/// How many attempts one pruning batch checks, so that other users of the store wait only briefly.
 pub const ATTEMPTS_PRUNE_BATCH: usize = 20_000;
-/// So many young ones in a row, and what is behind them is young too: one or the other old one was sent again.
+/// This many recent attempts in a row end the pruning. Later ones are recent too, except for a few old redeliveries.
 pub const ATTEMPTS_PRUNE_STOP: usize = 1_000;
-/// Bytes in the URL of a receiver, encoded: what common servers take in a request line.
+/// Bytes in a receiver's URL, encoded: what common servers accept in a request line.
 pub const RECEIVER_URL_BYTES: usize = 8 * 1024;
-/// Attempts of one delivery that are remembered one by one, the last of them; those before are counted.
+/// Most attempts of one delivery that are remembered individually, the latest; earlier ones are only counted.
 pub const ATTEMPTS_PER_DELIVERY: usize = 100;
-/// The share of a channel's attempts under way that may be of what is sent again: a quarter, so that what is new finds
-/// room while a receiver is slow.
+/// The divisor for the share of a channel's attempts in flight that redeliveries may use. A quarter leaves space for
+/// new deliveries while a receiver is slow.
 pub const REDELIVERY_SHARE: usize = 4;
-/// Positions whose deliveries share a row if they were taken at once: some twenty bytes each, so that a row is a page.
+/// Positions whose deliveries share a row if the first attempt succeeded: about twenty bytes each, so that a row is a
+/// page.
 pub const SUCCESS_LOG_POSITIONS_PER_ROW: u64 = 256;
-/// Bytes that are read of such a row, most: each answer another one, as long as it may be once what is no text in it is
-/// replaced, and what is said of each.
+/// Most bytes that are read of such a row: every response is different and of full length, with invalid text replaced,
+/// plus its metadata.
 pub const SUCCESS_LOG_ROW_BYTES: usize = SUCCESS_LOG_POSITIONS_PER_ROW as usize * (3 * WEBHOOK_EXCERPT_BYTES + 128);
-/// Secrets that sign at once, most: the newest, and those whose time of grace is not over.
+/// Most secrets that sign at once: the newest, and those within their grace period.
 pub const SIGNING_SECRETS: usize = 5;
-/// How long an exchanged secret signs beside the new one, unless something else is asked for (Svix's default).
+/// How long a replaced secret signs beside the new one by default (Svix's default).
 pub const SECRET_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest that may be asked for.
+/// The longest grace period that may be requested.
 pub const SECRET_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long the command that prints the master key may take: key services answer within seconds.
+/// How long the command that prints the master key may take: key services respond within seconds.
 pub const MASTER_KEY_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often it is looked whether it has ended, once it has said everything.
+/// How often its exit is checked, once its output has ended.
 pub const MASTER_KEY_COMMAND_POLL: Duration = Duration::from_millis(5);
-/// Bytes of a text that holds a master key, most: 84 would do.
+/// Most bytes of a text that holds a master key: 84 would suffice.
 pub const MASTER_KEY_TEXT_BYTES: usize = 4096;
 /// Words of the command that prints the master key.
 pub const MASTER_KEY_COMMAND_WORDS: usize = 64;
-/// Accounts after which a rotation says how far it is.
+/// Accounts after which a rotation reports its progress.
 pub const ROTATION_STEP: u64 = 1_024;
-/// Bytes in the reason that an operator gives.
+/// Bytes in an operator's reason.
 pub const OPERATOR_REASON_BYTES: usize = 256;
-/// Bytes of the answer to a question of the command line, most: longer ones are no yes.
+/// Most bytes of the answer to a question of the command line: a longer one is not a yes.
 pub const CONFIRMATION_BYTES: u64 = 64;
-/// Bytes in the body of a request about the webhooks: positions of a few thousand dead letters.
+/// Bytes in the body of a webhook administration request: positions of a few thousand dead letters.
 pub const WEBHOOK_REQUEST_BYTES: usize = 64 * 1024;
-/// Bytes in the body of an order to accounts: [`BATCH_ACCOUNTS`](super::BATCH_ACCOUNTS) numbers of 15 digits with room to indent them, and a
-/// reason.
+/// Bytes in the body of an order to accounts: [`BATCH_ACCOUNTS`](super::BATCH_ACCOUNTS) indented numbers of 15 digits,
+/// and a reason.
 pub const BULK_ACTION_BYTES: usize = 512 * 1024;
-/// Orders to a channel that wait until it looks.
+/// Commands to a channel worker that wait in its queue.
 pub const CHANNEL_COMMANDS: usize = 16;
-/// Deliveries sent again because somebody asked for it, a second and channel: what a receiver takes beside its usual
-/// load. Setting `webhooks.redeliver_per_second`.
+/// Requested redeliveries a second and channel: what a receiver handles besides its usual load. Setting
+/// `webhooks.redeliver_per_second`.
 pub const REDELIVERIES_PER_SECOND: usize = 100;
-/// How long the attempts of settled deliveries are remembered, as long as GitHub and Stripe do. Setting
+/// How long the attempts of completed deliveries are remembered, as long as GitHub and Stripe do. Setting
 /// `webhooks.keep_attempts`.
 pub const ATTEMPTS_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long the service must run with a shorter `webhooks.keep_attempts` before it counts: a day, in which whoever forgot
-/// the setting reads the warning.
+/// How long the service must run with a shorter `webhooks.keep_attempts` before it takes effect: a day, in which an
+/// operator can read the warning.
 pub const KEEP_SHORTER_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes in a secret of Standard Webhooks (its specification).
+/// Bytes in a Standard Webhooks secret (its specification).
 pub const WEBHOOK_SECRET_BYTES: RangeInclusive<usize> = 24..=64;
-/// Bytes in an app secret: as many as HMAC-SHA256 takes as they are.
+/// Bytes in an app secret: as many as HMAC-SHA256 uses unhashed.
 pub const APP_SECRET_BYTES: RangeInclusive<usize> = 8..=64;
 /// Bytes in a tenant's id.
 pub const TENANT_ID_BYTES: usize = 64;
-/// How far a signature's time may be from the receiver's (the Standard Webhooks libraries).
+/// Most difference between a signature's time and the receiver's clock (the Standard Webhooks libraries).
 pub const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
-/// How often a channel's cursor is saved while it moves; a kill sends at most this long again.
+/// How often a moving channel's cursor is saved; after a kill at most this much is sent again.
 pub const CURSOR_SAVE_INTERVAL: Duration = Duration::from_millis(200);

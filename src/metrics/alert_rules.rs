@@ -1,5 +1,5 @@
-//! Alerting rules for Prometheus, made from the list. How much is too much is for a service of middling size; whoever has
-//! another one changes the file.
+//! Alerting rules for Prometheus, generated from the metric list. The thresholds suit a service of medium size;
+//! operators of others edit the file.
 
 use std::fmt::Write;
 
@@ -11,11 +11,11 @@ use super::metric_list::{
     WEBHOOK_LAG_SECONDS, WEBHOOK_LANES, WEBHOOK_PAUSED,
 };
 
-/// A rule.
+/// An alerting rule.
 struct AlertRule {
     name: &'static str,
     expression: String,
-    /// How long it must hold.
+    /// How long the condition must hold.
     hold_for: &'static str,
     severity: &'static str,
     summary: &'static str,
@@ -24,12 +24,12 @@ struct AlertRule {
     runbook: &'static str,
 }
 
-/// The rules as a file, in YAML.
+/// The rules as a YAML file.
 pub fn alert_rules_yaml() -> String {
     let mut file = "groups:\n  - name: muster\n    rules:\n".to_owned();
     for AlertRule { name, expression, hold_for: holds, severity, summary, description, runbook } in alert_rules() {
         let expression = quote_yaml(&expression);
-        // Into memory this always succeeds.
+        // Writing to memory always succeeds.
         let _written = write!(
             file,
             "      - alert: {name}\n        expr: {expression}\n        for: {holds}\n        labels:\n          severity: \
@@ -42,7 +42,7 @@ pub fn alert_rules_yaml() -> String {
     file
 }
 
-/// A text as YAML has it: in quotes it has them as JSON does.
+/// A text as a quoted YAML string, which has the syntax of JSON.
 fn quote_yaml(text: &str) -> String {
     Value::from(text).to_string()
 }

@@ -1,29 +1,29 @@
-//! A dashboard for Grafana, made from the list, so that no panel asks for what is not there.
+//! A dashboard for Grafana, generated from the metric list, so that panels query existing metrics only.
 
 use serde_json::{Value, json};
 
 use super::metric_list::{self, Metric};
 
-/// A part of the dashboard.
+/// A row of the dashboard: its title and panels.
 type DashboardRow = (&'static str, Vec<DashboardPanel>);
 
 /// A graph.
 struct DashboardPanel {
     title: &'static str,
-    /// As Grafana names units.
+    /// A unit's name in Grafana.
     unit: &'static str,
-    /// Expressions, each with what stands in the legend.
+    /// Expressions, each with its legend.
     queries: Vec<(String, &'static str)>,
 }
 
-/// The version of the model that this is written in; later programs know it.
+/// The schema version of this dashboard; later Grafana versions read it too.
 const GRAFANA_SCHEMA_VERSION: u64 = 41;
-/// Panels beside each other, and the size of each: a dashboard is 24 wide.
+/// Panels in a row, and the size of each: a dashboard is 24 units wide.
 const PANELS_PER_ROW: usize = 3;
 const WIDTH: usize = 24 / PANELS_PER_ROW;
 const HEIGHT: usize = 8;
 
-/// The dashboard, to be imported.
+/// The dashboard as JSON, to import into Grafana.
 pub fn dashboard_json() -> Value {
     let (mut panels, mut y) = (Vec::new(), 0);
     for (title, part) in dashboard_rows() {
@@ -360,12 +360,12 @@ impl DashboardPanel {
     }
 }
 
-/// The data source that is chosen above the panels.
+/// The data source, which the user selects above the panels.
 fn data_source() -> Value {
     json!({"type": "prometheus", "uid": "${datasource}"})
 }
 
-/// What is chosen of the instances.
+/// The label filter for the selected instances.
 const INSTANCE_FILTER: &str = r#"{instance=~"$instance"}"#;
 
 fn current_expr(metric: Metric) -> String {

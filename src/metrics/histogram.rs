@@ -1,4 +1,5 @@
-//! A histogram of atomics. The library's own takes a lock for each value, which every command would wait for.
+//! A histogram of atomics. The library's own histogram takes a lock for each value, and every command would wait for
+//! it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ pub struct Histogram {
 #[derive(Debug)]
 struct HistogramInner {
     bounds: BucketBounds,
-    /// How many values there were up to each bound and above the one before it; the last are above all bounds.
+    /// The number of values up to each bound and above the previous one; the last entry counts values above all bounds.
     counts: Box<[AtomicU64]>,
-    /// In parts of the unit.
+    /// The sum, in parts of the unit.
     sum: AtomicU64,
 }
 
@@ -31,7 +32,7 @@ impl Histogram {
         Histogram { inner: Arc::new(HistogramInner { bounds, counts, sum: AtomicU64::new(0) }) }
     }
 
-    /// Counts a value that is given in parts of the unit.
+    /// Counts a value, in parts of the unit.
     pub fn observe(&self, value: u64) {
         let HistogramInner { bounds, counts, sum } = &*self.inner;
         let bucket = bounds.upper_bounds.partition_point(|bound| *bound < value);
@@ -39,7 +40,7 @@ impl Histogram {
         sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// Counts a time, in a histogram of seconds.
+    /// Counts a duration, in a histogram of seconds.
     pub fn observe_duration(&self, time: Duration) {
         self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
@@ -51,7 +52,7 @@ impl EncodeMetric for Histogram {
         let unit = |parts: u64| parts as f64 / bounds.parts_per_unit as f64;
         let upper = bounds.upper_bounds.iter().map(|bound| unit(*bound)).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = upper.zip(counts.iter().map(|count| count.load(Ordering::Relaxed))).collect();
-        // Of what is counted meanwhile, sum and buckets may differ by some values; the count is that of the buckets.
+        // Concurrent counting may make sum and buckets differ by some values; the count is that of the buckets.
         let count = buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(unit(sum.load(Ordering::Relaxed)), count, &buckets, None)
     }

@@ -1,5 +1,5 @@
-//! The instruments: what rooms count with. Each is made once, under its entry in the list, and is a few atomics: whoever
-//! counts waits for nobody, allocates nothing, and looks no name up.
+//! The instruments that modules count with. Each is created once, under its entry in the list, and is a few atomics.
+//! Counting does not wait, allocate, or look up a name.
 
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
@@ -22,19 +22,19 @@ use super::metric_list::{self, Metric, MetricKind};
 use super::process_stats::ProcessStats;
 use crate::domain::{Channel, GatewayKind};
 
-/// How many there are of something now.
+/// A current number of things.
 pub type IntGauge = Gauge<u64, AtomicU64>;
-/// How much there is of something now.
+/// A current amount.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
-/// Seconds that only grow.
+/// A sum of seconds that only grows.
 pub type SecondsCounter = Counter<f64, AtomicU64>;
 
-/// What is exported under one name. Cheap to clone.
+/// An instrument, exported under one name. Cheap to clone.
 pub(super) trait Instrument: EncodeMetric + TypedMetric + Clone + Debug + Send + Sync + 'static {
     fn new(metric: &'static Metric) -> Self;
 }
 
-/// One instrument for each word, or each pair of words.
+/// One instrument for each label value, or each pair of them.
 #[derive(Debug)]
 pub struct MetricFamily<W, I> {
     labels: &'static [&'static str],
@@ -44,13 +44,13 @@ pub struct MetricFamily<W, I> {
 
 macro_rules! instruments {
     ($($(#[doc = $about:literal])? $field:ident: $kind:ty = $metric:ident;)*) => {
-        /// All of them.
-        #[allow(missing_docs)] // The list says what each one is.
+        /// All instruments.
+        #[allow(missing_docs)] // The metric list describes each one.
         #[derive(Debug)]
         pub struct Instruments { $(pub $field: $kind),* }
 
         impl Instruments {
-            /// Makes them, and puts them into `registry`.
+            /// Creates the instruments, and registers them in `registry`.
             pub(super) fn new(registry: &mut Registry) -> Instruments {
                 Instruments { $($field: register(registry, &metric_list::$metric)),* }
             }
@@ -139,7 +139,7 @@ instruments! {
 }
 
 impl Instruments {
-    /// Shows how the process is.
+    /// Updates the figures of the process.
     pub(super) fn update_process(&self, process: &ProcessStats) {
         let ProcessStats {
             cpu_seconds,
@@ -153,7 +153,7 @@ impl Instruments {
         } = process;
         self.log_lines_lost.inner().store(process.log_lines_lost, Ordering::Relaxed);
         self.clock_leaps.inner().store(process.clock_leaps, Ordering::Relaxed);
-        // The system counts it, so it is taken over and not added to.
+        // The system keeps this count, so it is stored rather than added.
         self.cpu_seconds.inner().store(cpu_seconds.to_bits(), Ordering::Relaxed);
         self.start_time.set(*start_time);
         let levels = [
@@ -169,7 +169,7 @@ impl Instruments {
     }
 }
 
-/// Makes an instrument, and puts it into `registry`.
+/// Creates an instrument, and registers it in `registry`.
 fn register<I: Instrument>(registry: &mut Registry, metric: &'static Metric) -> I {
     let instrument = I::new(metric);
     registry.register(metric.base_name(), metric.help, instrument.clone());
@@ -177,7 +177,7 @@ fn register<I: Instrument>(registry: &mut Registry, metric: &'static Metric) -> 
 }
 
 impl<W: LabelValues, I> MetricFamily<W, I> {
-    /// The one for these words.
+    /// The instrument for these label values.
     pub fn with(&self, words: W) -> &I {
         &self.instruments[words.index()]
     }
@@ -245,7 +245,7 @@ impl Instrument for Histogram {
     fn new(metric: &'static Metric) -> Histogram {
         match metric.kind {
             MetricKind::Histogram(bounds) => Histogram::new(bounds),
-            // All in one bucket; that list and instruments agree is held by a test.
+            // Unreachable, because a test checks that list and instruments agree.
             MetricKind::Counter | MetricKind::Gauge => {
                 Histogram::new(metric_list::BucketBounds { upper_bounds: &[], parts_per_unit: 1 })
             }

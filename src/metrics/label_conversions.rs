@@ -1,4 +1,4 @@
-//! What is counted as what: from what the rules know to the words of labels.
+//! Conversions from domain values to label values.
 
 use super::labels::{CommandKind, EventType, GatewayCall, GatewayReport};
 use crate::domain::{self, AdministrativeEvent, Command, PendingEffect, Report};

@@ -1,16 +1,16 @@
-//! The words that labels have for values. All are known here, so a series is found by its number and not by its name.
+//! The values of labels. All are known here, so a series is found by index rather than by name.
 
 use crate::domain::{Channel, GatewayKind};
 
-/// What a label, or several together, may be.
+/// The possible values of a label, or of several labels together.
 pub trait LabelValues: Copy + Send + Sync + 'static {
-    /// How many there are.
+    /// The number of values.
     const COUNT: usize;
 
-    /// Its number, below [`COUNT`](Words::COUNT).
+    /// Its index, below [`COUNT`](LabelValues::COUNT).
     fn index(self) -> usize;
 
-    /// What stands for the number, one word for each label.
+    /// The label values of an index, one for each label.
     fn label_values(index: usize) -> Vec<&'static str>;
 }
 
@@ -60,10 +60,10 @@ macro_rules! words {
         pub enum $name { $(#[doc = concat!("`", $word, "`.")] $variant),* }
 
         impl $name {
-            /// All of them.
+            /// All values.
             pub const ALL: &[$name] = &[$($name::$variant),*];
 
-            /// Its word.
+            /// Its text.
             pub fn word(self) -> &'static str {
                 match self { $($name::$variant => $word),* }
             }
@@ -84,7 +84,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Where a request goes: the path, of `/api/v1` no more than its area, so that no path makes a series of its own.
+    /// The route of a request: its path, or only the area for `/api/v1`, so that no path makes its own series.
     Route {
         BatchOnline = "/group-dispatch-api/whatsapp/batchOnline",
         BatchInsert = "/group-dispatch-api/whatsapp/batchInsert",
@@ -119,7 +119,7 @@ words! {
     /// The class of an HTTP status.
     StatusClass { Informational = "1xx", Success = "2xx", Redirection = "3xx", ClientError = "4xx", ServerError = "5xx" }
 
-    /// Why a caller is not known.
+    /// Why authentication failed.
     AuthFailure {
         Foreign = "foreign",
         Missing = "missing",
@@ -136,7 +136,7 @@ words! {
         TenantExpired = "tenant_expired",
     }
 
-    /// What is asked of an account.
+    /// The kind of a command.
     CommandKind {
         Import = "import",
         BringOnline = "bring_online",
@@ -153,7 +153,7 @@ words! {
         GiveUpRegistration = "give_up_registration",
     }
 
-    /// What came of it.
+    /// The outcome of a command.
     CommandOutcome {
         Accepted = "accepted",
         Refused = "refused",
@@ -162,7 +162,7 @@ words! {
         Failed = "failed",
     }
 
-    /// What happened, as the history names it.
+    /// The type of an event, as the history names it.
     EventType {
         AccountImported = "account_imported",
         ContentReplaced = "content_replaced",
@@ -201,7 +201,7 @@ words! {
         MasterKeyRotationFinished = "master_key_rotation_finished",
     }
 
-    /// How an account stands.
+    /// Both statuses of an account in one.
     AccountState {
         OnlineComing = "online_coming",
         Online = "online",
@@ -210,13 +210,13 @@ words! {
         Banned = "banned",
     }
 
-    /// What follows the journal.
+    /// A projection of the journal.
     Projection { Roster = "roster" }
 
-    /// How a lane of webhooks is that does not flow.
+    /// Why a delivery lane of webhooks does not advance.
     LaneState { Waiting = "waiting", Blocked = "blocked", Again = "again" }
 
-    /// What came of an attempt to tell a receiver.
+    /// The outcome of a delivery attempt.
     AttemptOutcome {
         Taken = "taken",
         Status = "status",
@@ -232,10 +232,10 @@ words! {
         Network = "network",
     }
 
-    /// What a breaker lets through.
+    /// The state of a circuit breaker.
     BreakerState { Closed = "closed", Open = "open", Probing = "probing" }
 
-    /// What is asked of a gateway.
+    /// A call to a gateway.
     GatewayCall {
         Connect = "connect",
         Disconnect = "disconnect",
@@ -243,7 +243,7 @@ words! {
         SubmitCode = "submit_code",
     }
 
-    /// What becomes of an update that Meta sends.
+    /// The outcome of an update from Meta.
     MetaUpdate {
         Taken = "taken",
         Duplicate = "duplicate",
@@ -252,7 +252,7 @@ words! {
         Refused = "refused",
     }
 
-    /// What became of a report over the bridge.
+    /// The outcome of a report over the bridge.
     BridgeReport {
         Recorded = "recorded",
         UnknownAccount = "unknown_account",
@@ -262,7 +262,7 @@ words! {
         Duplicate = "duplicate",
     }
 
-    /// Why a request over the bridge was refused.
+    /// Why a request over the bridge was rejected.
     BridgeRefusal {
         Unsigned = "unsigned",
         Forged = "forged",
@@ -274,7 +274,7 @@ words! {
         Readable = "readable",
     }
 
-    /// What became of a command over the bridge.
+    /// The outcome of a command over the bridge.
     BridgeCommand {
         Queued = "queued",
         Superseded = "superseded",
@@ -287,10 +287,10 @@ words! {
         Late = "late",
     }
 
-    /// How it stands with a command over the bridge.
+    /// The state of a command over the bridge.
     CommandState { Waiting = "waiting", Leased = "leased" }
 
-    /// What a gateway says.
+    /// The kind of a gateway's report.
     GatewayReport {
         Connected = "connected",
         Disconnected = "disconnected",
@@ -302,10 +302,10 @@ words! {
         CodeRefused = "code_refused",
     }
 
-    /// What came of comparing a gateway's sessions with what is shown.
+    /// The outcome of a reconciliation.
     ReconcileOutcome { Done = "done", Failed = "failed" }
 
-    /// How a gateway sees an account otherwise than it is shown.
+    /// How a gateway's view of an account differs from the roster.
     Difference {
         Connected = "connected",
         Disconnected = "disconnected",

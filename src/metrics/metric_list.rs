@@ -1,44 +1,44 @@
-//! Every metric once: its name, its kind, its labels, and what it says.
+//! Every metric once: its name, kind, labels and help.
 //!
-//! Names follow Prometheus' conventions: seconds and bytes, `_total` on what only grows. No label has more values than
-//! the product has words for it: none is an account, a key, an address or a position.
+//! Names follow Prometheus' conventions: seconds and bytes, `_total` on what only grows. The label values are a fixed
+//! set, so no label holds an account, a key, an address or a position.
 
 use std::fmt::{self, Display};
 
 /// A metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// As it is exported.
+    /// Its exported name.
     pub name: &'static str,
-    /// What it does over time.
+    /// Its kind.
     pub kind: MetricKind,
-    /// What its series are told apart by.
+    /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it says, as a sentence without its full stop.
+    /// Its help, as a sentence without its full stop.
     pub help: &'static str,
 }
 
-/// What a metric does over time.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug)]
 pub enum MetricKind {
-    /// It grows, from 0 at each start.
+    /// Only grows, from 0 at each start.
     Counter,
-    /// It is as it is now.
+    /// A current value.
     Gauge,
-    /// It counts what it was shown, by size.
+    /// Counts observed values, by size.
     Histogram(BucketBounds),
 }
 
 /// The upper bounds of a histogram's buckets.
 #[derive(Clone, Copy, Debug)]
 pub struct BucketBounds {
-    /// Rising, each inclusive, in parts of the unit that is exported.
+    /// Ascending and inclusive, in parts of the exported unit.
     pub upper_bounds: &'static [u64],
-    /// How many of these parts are one.
+    /// How many of these parts make one unit.
     pub parts_per_unit: u64,
 }
 
-/// Everything here takes microseconds when all is well, and seconds when it is not.
+/// Operations here take microseconds when all is well, and seconds when it is not.
 const DURATION_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
     upper_bounds: &[
         100_000,
@@ -77,7 +77,7 @@ macro_rules! metrics {
         $(#[doc = concat!($help, ".")]
         pub const $id: Metric = Metric { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
 
-        /// All of them.
+        /// All metrics.
         pub const ALL: &[Metric] = &[$($id),*];
     };
 }
@@ -234,7 +234,7 @@ metrics! {
 }
 
 impl Metric {
-    /// Its name without the suffix that the library gives it: `_total` for a counter, `_info` for a build.
+    /// Its name without the suffix that the library adds: `_total` for a counter, `_info` for a build.
     pub(super) fn base_name(&self) -> &'static str {
         ["_total", "_info"].iter().find_map(|suffix| self.name.strip_suffix(suffix)).unwrap_or(self.name)
     }
@@ -247,7 +247,7 @@ impl Display for Metric {
 }
 
 impl MetricKind {
-    /// One word for it, as Prometheus has it.
+    /// Its one-word name in Prometheus.
     pub fn name(self) -> &'static str {
         match self {
             MetricKind::Counter => "counter",

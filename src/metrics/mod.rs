@@ -1,18 +1,18 @@
-//! What is measured: requests, commands, the disk, webhooks, the process.
+//! Metrics: requests, commands, the disk, webhooks, the process.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `metric_list` | every metric once: name, kind, labels, what it says |
-//! | `label_conversions` | what is counted as which word |
-//! | `labels` | the words that labels have for values |
-//! | `instruments` | what rooms count with |
-//! | `histogram` | counting by size, without a lock |
-//! | `process_stats` | how the process is, by `/proc` |
-//! | `dashboard` | how it looks in Grafana |
-//! | `alert_rules` | when Prometheus is to call somebody |
+//! | `metric_list` | every metric once: name, kind, labels, help |
+//! | `label_conversions` | domain values as label values |
+//! | `labels` | the values of labels |
+//! | `instruments` | what modules count with |
+//! | `histogram` | a histogram without a lock |
+//! | `process_stats` | figures of the process, from `/proc` |
+//! | `dashboard` | the dashboard for Grafana |
+//! | `alert_rules` | the alerting rules for Prometheus |
 //!
-//! A store brings the instruments, so all that is opened in it is handed them with it, and reports to them where things
-//! happen. What follows from the state (lags, sizes) is reported by the room that has it, when somebody asks.
+//! A store carries the instruments, so every module opened on it receives them, and counts events where they happen. A
+//! module computes figures that follow from its state (lags, sizes) when somebody asks for them.
 
 mod alert_rules;
 mod dashboard;
@@ -47,7 +47,7 @@ pub use process_stats::count_lost_log_lines;
 
 use process_stats::ProcessStats;
 
-/// All instruments. Cheap to clone: all clones count together.
+/// All instruments. Cheap to clone: all clones share the counts.
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<MetricsInner>,
@@ -58,16 +58,15 @@ struct MetricsInner {
     registry: Registry,
 }
 
-/// The type of [`Metrics::text`].
+/// The content type of [`Metrics::to_prometheus_text`].
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 impl Metrics {
-    /// Everything in Prometheus' text format, with the figures of the process as they are now. Blocks for a look into
-    /// `/proc`.
+    /// All metrics in Prometheus' text format, with the current figures of the process. Blocks to read `/proc`.
     pub fn to_prometheus_text(&self) -> String {
         self.update_process(&ProcessStats::read());
         let mut text = String::new();
-        // Into memory this always succeeds.
+        // Writing to memory always succeeds.
         let _written = prometheus_text::encode(&mut text, &self.inner.registry);
         text
     }

@@ -1,4 +1,4 @@
-//! How the process is, as the system tells in `/proc`. Where there is none, every figure is 0.
+//! Figures of the process, from `/proc`. Without `/proc` every figure is 0.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +7,15 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::clock;
 
-/// Lines of the log that were lost. A process has one log, and its first lines come before any store with its instruments.
+/// Lost log lines. Global, because a process has one log, and its first lines come before a store and its instruments.
 static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
 
-/// Counts lines of the log that were lost.
+/// Counts lost log lines.
 pub fn count_lost_log_lines(lines: u64) {
     LOG_LINES_LOST.fetch_add(lines, Ordering::Relaxed);
 }
 
-/// The figures that every program shows, by their usual names.
+/// The standard figures of a process, under their usual names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ProcessStats {
     pub(super) cpu_seconds: f64,
@@ -30,7 +30,7 @@ pub(super) struct ProcessStats {
 }
 
 impl ProcessStats {
-    /// How this process is now. Reads a few small files, and lists its open ones.
+    /// The current figures of this process. Reads a few small files, and lists its open ones.
     pub(super) fn read() -> ProcessStats {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
@@ -44,10 +44,10 @@ impl ProcessStats {
         }
     }
 
-    /// What these texts say; `boot` is of the system, the others are of the process.
+    /// Parses these texts; `boot` describes the system, the others the process.
     fn parse(stat: &str, status: &str, limits: &str, boot: &str) -> ProcessStats {
         let ticks = clock_ticks_per_second() as f64;
-        // The name of the program may hold anything, and stands in brackets; numbers follow it, from the third field on.
+        // The program's name is in brackets and may hold any character; numbers follow it, from the third field on.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let seconds =
             |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) / ticks;
@@ -64,7 +64,7 @@ impl ProcessStats {
     }
 }
 
-/// The number that follows `name`, at the beginning of a line; 0 if there is none.
+/// The number after `name` at the start of a line; 0 if there is none.
 fn number_after(text: &str, name: &str) -> u64 {
     let rest = text.lines().find_map(|line| line.strip_prefix(name));
     rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_tells() {
+    fn proc_files_are_parsed() {
         let stat = "42 (mus) ter) S 1 42 42 0 -1 4194560 900 0 0 0 250 50 0 0 20 0 9 0 1000 10000 200 99";
         let status = "Name:\tmuster\nVmSize:\t  2048 kB\nVmRSS:\t   1024 kB\nThreads:\t9\n";
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\

@@ -1,4 +1,4 @@
-//! What is exported, and what counts where.
+//! What is exported, and which events count where.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ fn families(text: &str) -> Vec<(&str, &str)> {
     text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
 }
 
-/// The value of a series, as it stands in the text.
+/// The value of a series in the text.
 fn value<'t>(text: &'t str, series: &str) -> &'t str {
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("there is no {series} in {text}"))
@@ -39,7 +39,7 @@ fn the_list_is_what_is_exported() {
 }
 
 #[test]
-fn words_lead_to_their_own_series() {
+fn each_label_value_has_its_own_series() {
     let metrics = Metrics::default();
     metrics.commands.with((CommandKind::Recycle, CommandOutcome::Refused)).inc();
     metrics.http_requests.with((Route::Other, StatusClass::ServerError)).inc();

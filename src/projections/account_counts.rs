@@ -1,4 +1,4 @@
-//! How many accounts stand how.
+//! How many accounts have each status.
 
 use super::roster_rows::RosterRow;
 use crate::domain::{OnlineStatus, Status};
@@ -7,22 +7,22 @@ use crate::metrics::AccountState;
 /// How many accounts there are of each status and online status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccountCounts {
-    /// In the order of their codes, which begin at 1.
+    /// Indexed by the status codes, which begin at 1.
     by_state: [[u64; 4]; 2],
 }
 
 impl AccountCounts {
-    /// One more account.
+    /// Counts one more account.
     pub(super) fn add(&mut self, row: &RosterRow) {
         *self.of(row) += 1;
     }
 
-    /// One account less.
+    /// Counts one account less.
     pub(super) fn remove(&mut self, row: &RosterRow) {
         *self.of(row) -= 1;
     }
 
-    /// What is left without others, which are among these.
+    /// The counts without `others`, which is a subset.
     pub(super) fn minus(mut self, others: AccountCounts) -> AccountCounts {
         let pairs = self.by_state.iter_mut().flatten().zip(others.by_state.iter().flatten());
         pairs.for_each(|(all, other)| *all = all.saturating_sub(*other));
@@ -34,7 +34,7 @@ impl AccountCounts {
         &mut self.by_state[usize::from(status - 1)][usize::from(online_status - 1)]
     }
 
-    /// Each status with each online status, and how many accounts stand so.
+    /// Each status with each online status, and its number of accounts.
     pub fn by_state(&self) -> impl Iterator<Item = (Status, OnlineStatus, u64)> {
         let of_status = (1..).map_while(Status::from_code).zip(self.by_state);
         of_status.flat_map(|(status, counts)| {
@@ -43,32 +43,32 @@ impl AccountCounts {
         })
     }
 
-    /// How many are in a state that is both statuses in one.
+    /// The number of accounts in a combined state.
     pub fn of_state(&self, state: AccountState) -> u64 {
         let counted =
             self.by_state().filter(|(status, online_status, _)| combined_state(*status, *online_status) == state);
         counted.map(|(_, _, accounts)| accounts).sum()
     }
 
-    /// How many there are.
+    /// The number of accounts.
     pub fn total(&self) -> u64 {
         self.by_state().map(|(_, _, accounts)| accounts).sum()
     }
 
-    /// How many are online.
+    /// The number of online accounts.
     pub fn online(&self) -> u64 {
         let online = self.by_state().filter(|(_, online_status, _)| *online_status == OnlineStatus::Online);
         online.map(|(_, _, accounts)| accounts).sum()
     }
 
-    /// How many are banned.
+    /// The number of banned accounts.
     pub fn banned(&self) -> u64 {
         let banned = self.by_state().filter(|(status, _, _)| *status == Status::Banned);
         banned.map(|(_, _, accounts)| accounts).sum()
     }
 }
 
-/// Both statuses in one.
+/// Combines both statuses.
 fn combined_state(status: Status, online_status: OnlineStatus) -> AccountState {
     match (status, online_status) {
         (Status::Banned, _) => AccountState::Banned,

@@ -1,4 +1,4 @@
-//! The account list as it was at one moment, as an answer.
+//! The account list at one moment, as a response.
 
 use std::sync::Arc;
 
@@ -8,31 +8,33 @@ use super::gzip::{GzipPiece, GzipStream};
 use super::roster_rows::{RosterRow, RowChunk};
 use crate::store::StoreId;
 
-/// The account list as it was at one moment; it shares its bytes with all others.
+/// The account list at one moment. It shares its bytes with all other lists.
 #[derive(Clone)]
 pub struct AccountList {
     etag: String,
     content: ListContent,
 }
 
-/// What is listed.
+/// The content of a list.
 #[derive(Clone)]
 enum ListContent {
     All(Vec<Arc<RowChunk>>),
     Some(Vec<RosterRow>),
 }
 
-/// A chunk as the owner of bytes in an answer: what is held is not changed, but copied by the next event.
+/// A chunk as the owner of bytes in a response. While a response holds it, the next event copies it instead of changing
+/// it.
 struct SharedChunk(Arc<RowChunk>);
 
 impl AccountList {
-    /// The whole list. `changed` tells it apart from all others that this store ever had.
+    /// The whole list. `changed` distinguishes it from all other lists that this store ever had.
     pub(super) fn all(store: StoreId, changed: (u64, i64), chunks: Vec<Arc<RowChunk>>) -> AccountList {
         let (position, at) = changed;
         AccountList { etag: format!("\"{store}-{position:x}-{at:x}\""), content: ListContent::All(chunks) }
     }
 
-    /// A list of one account, or none. It holds a copy: a few bytes now are cheaper than a chunk copied for them later.
+    /// A list of one account, or of no account. It copies the row: a few bytes now are cheaper than a copied chunk
+    /// later.
     pub(super) fn one(store: StoreId, row: Option<RosterRow>) -> AccountList {
         let etag = match row {
             Some(RosterRow { account, status, online_status }) => {
@@ -43,7 +45,7 @@ impl AccountList {
         AccountList { etag, content: ListContent::Some(row.into_iter().collect()) }
     }
 
-    /// A list of some accounts, under a name that tells it apart from those of others.
+    /// A list of some accounts, with a name that distinguishes it from lists of others.
     pub(super) fn some(store: StoreId, changed: (u64, i64), name: &str, rows: Vec<RosterRow>) -> AccountList {
         let (position, at) = changed;
         AccountList { etag: format!("\"{store}-{position:x}-{at:x}-{name}\""), content: ListContent::Some(rows) }
@@ -54,7 +56,7 @@ impl AccountList {
         self.etag.clone()
     }
 
-    /// `head`, the JSON list with its brackets, and `tail`, in pieces: `{"data":` + `[…]` + `,"code":200}`.
+    /// `head`, the JSON list with its brackets, and `tail`, as pieces: `{"data":` + `[…]` + `,"code":200}`.
     pub fn render(&self, head: &'static str, tail: &'static str) -> Vec<Bytes> {
         let mut pieces = vec![Bytes::from_static(head.as_bytes()), Bytes::from_static(b"[")];
         match &self.content {
@@ -67,8 +69,7 @@ impl AccountList {
         pieces
     }
 
-    /// The same, as one gzip stream. Chunks that changed since they were last asked for are compressed for it, which
-    /// takes about a tenth of a millisecond each.
+    /// The same as one gzip stream. Compresses the chunks that changed since the last call, at about 0.1 ms each.
     pub fn render_gzip(&self, head: &'static str, tail: &'static str) -> Vec<Bytes> {
         let mut stream = GzipStream::new();
         stream.push(&GzipPiece::stored(format!("{head}[").as_bytes()));
@@ -81,7 +82,7 @@ impl AccountList {
     }
 }
 
-/// The JSON of rows, with commas between.
+/// The JSON of rows, separated by commas.
 fn join_rows(rows: &[RosterRow]) -> Vec<u8> {
     rows.iter().map(|row| row.text()).collect::<Vec<_>>().join(&b',')
 }

@@ -1,4 +1,4 @@
-//! The roster's checkpoint, under any bytes.
+//! The roster's checkpoint, with arbitrary bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -27,7 +27,7 @@ pub(crate) fn rosters() -> Vec<Vec<u8>> {
     [0, 1, 9, 200].map(of).into()
 }
 
-/// A checkpoint that is read is written again as it was, but for the order of sets; and what it lists is JSON.
+/// A checkpoint that can be read is written again unchanged, except for the order of sets, and its list is JSON.
 pub(crate) fn roster(bytes: &[u8]) -> Option<String> {
     let state = RosterCheckpoint::decode(bytes, STORE)?;
     let back = RosterCheckpoint::of(&state).encode(STORE);

@@ -1,13 +1,13 @@
-//! One gzip stream (RFC 1952), put together from pieces that were compressed apart.
+//! One gzip stream (RFC 1952), joined from pieces that were compressed separately.
 //!
-//! A piece is raw deflate that ends on a byte boundary and is not the last block, so pieces follow each other as they
-//! are. Their checksums join without a look at the text.
+//! A piece is raw deflate that ends on a byte boundary and is not the last block, so pieces can be concatenated. Their
+//! checksums combine without reading the text again.
 
 use bytes::{BufMut, Bytes};
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
 
-/// A stretch of text, compressed.
+/// A compressed piece of text.
 #[derive(Clone)]
 pub(super) struct GzipPiece {
     deflated: Bytes,
@@ -15,27 +15,27 @@ pub(super) struct GzipPiece {
     text_bytes: usize,
 }
 
-/// A stream in the making.
+/// A stream under construction.
 pub(super) struct GzipStream {
     parts: Vec<Bytes>,
     checksum: Hasher,
     text_bytes: usize,
 }
 
-/// Magic, deflate, no flags, no time, no hints, system unknown.
+/// Magic, deflate, no flags, no time, no hints, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-/// The last block, an empty one with fixed codes: how a stream of pieces ends.
+/// The last block, an empty one with fixed codes, which ends a stream of pieces.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
-/// The most that a stored block holds: it has 16 bits for its length.
+/// The size limit of a stored block: its length has 16 bits.
 const STORED_BYTES_MAX: usize = u16::MAX as usize;
 
 impl GzipPiece {
-    /// Compresses `text`, or stores it if it would not become smaller.
+    /// Compresses `text`, or stores it if compression does not make it smaller.
     pub(super) fn compress(text: &[u8]) -> GzipPiece {
         GzipPiece::new(text, deflate(text).unwrap_or_else(|| store_uncompressed(text)))
     }
 
-    /// Takes `text` as it is: for a text so short that compressing it gains nothing.
+    /// Stores `text` uncompressed: for a text too short to gain from compression.
     pub(super) fn stored(text: &[u8]) -> GzipPiece {
         GzipPiece::new(text, store_uncompressed(text))
     }
@@ -48,12 +48,12 @@ impl GzipPiece {
 }
 
 impl GzipStream {
-    /// A stream without text yet.
+    /// A stream without text.
     pub(super) fn new() -> GzipStream {
         GzipStream { parts: vec![Bytes::from_static(&HEADER)], checksum: Hasher::new(), text_bytes: 0 }
     }
 
-    /// Appends a piece, sharing its bytes.
+    /// Appends a piece; shares its bytes.
     pub(super) fn push(&mut self, piece: &GzipPiece) {
         self.parts.push(piece.deflated.clone());
         self.checksum.combine(&piece.checksum);
@@ -65,25 +65,25 @@ impl GzipStream {
         let mut end = Vec::with_capacity(LAST_BLOCK.len() + 8);
         end.extend_from_slice(&LAST_BLOCK);
         end.put_u32_le(self.checksum.finalize());
-        // The format wants the length modulo 2^32.
+        // The format stores the length modulo 2^32.
         end.put_u32_le(self.text_bytes as u32);
         self.parts.push(end.into());
         self.parts
     }
 }
 
-/// Raw deflate of `text`, flushed to a byte boundary; none if that is not smaller than the text.
+/// Raw deflate of `text`, flushed to a byte boundary; `None` if that is not smaller than the text.
 fn deflate(text: &[u8]) -> Option<Vec<u8>> {
     let mut deflated = Vec::with_capacity(text.len());
     let mut compress = Compress::new(Compression::fast(), false);
     compress.compress_vec(text, &mut deflated, FlushCompress::Sync).ok()?;
-    // Only where room is left over it is certain that all of the flush came out.
+    // Only unused space in the buffer proves that the flush is complete.
     let is_whole = compress.total_in() == text.len() as u64 && deflated.len() < deflated.capacity();
     deflated.shrink_to_fit();
     is_whole.then_some(deflated)
 }
 
-/// `text` in stored blocks, which end on a byte boundary by themselves.
+/// `text` in stored blocks, which always end on a byte boundary.
 fn store_uncompressed(text: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(text.len() + 5);
     for part in text.chunks(STORED_BYTES_MAX) {

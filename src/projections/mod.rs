@@ -1,15 +1,16 @@
-//! What follows from the journal, kept for questions. It can be thrown away and made again from the first event.
+//! Projections: views that follow from the journal, kept for queries. They can be deleted and rebuilt from the first
+//! event.
 //!
 //! | file | what it knows |
 //! |---|---|
 //! | `roster` | the account list: follows the journal, answers `queryWhatsAppStatus` |
-//! | `roster_state` | what the events up to a position lead to |
-//! | `account_list` | the list as it was at one moment, as an answer |
-//! | `account_counts` | how many accounts stand how |
-//! | `roster_rows` | one account's row in the list, and the chunks that rows are kept in |
-//! | `gzip` | one gzip stream, put together from pieces that are compressed once |
+//! | `roster_state` | the state that the events up to a position lead to |
+//! | `account_list` | the list at one moment, as a response |
+//! | `account_counts` | how many accounts have each status |
+//! | `roster_rows` | an account's row in the list, and the chunks that hold rows |
+//! | `gzip` | one gzip stream, joined from pieces that are compressed once |
 //! | `roster_checkpoint` | the roster as bytes: a cache |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `fuzz` | its parsers with arbitrary bytes: for tests only |
 
 mod account_counts;
 mod account_list;

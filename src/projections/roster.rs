@@ -22,26 +22,26 @@ pub struct Roster {
     state: Arc<RwLock<RosterState>>,
 }
 
-/// An account that a gateway serves, as it is shown.
+/// An account at a gateway, with its reported state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ServedAccount {
     /// Its number.
     pub account: AccountNumber,
     /// Normal or banned.
     pub status: Status,
-    /// Online, offline, or on the way.
+    /// Online, offline, or in transition.
     pub online_status: OnlineStatus,
-    /// Whether it is offline against its callers' wish, and may come back.
+    /// Whether it is offline although its callers want it online, and may be reconnected.
     pub may_reconnect: bool,
     /// The version of its last event.
     pub version: u64,
 }
 
-/// The name of the checkpoint among the store's caches.
+/// The checkpoint's name among the store's caches.
 const CHECKPOINT: &str = "roster";
 
 impl Roster {
-    /// The roster as it was saved last in `store`, or an empty one: [`Roster::catch_up`] brings either up to date.
+    /// The roster last saved in `store`, or an empty one. [`Roster::catch_up`] brings either up to date.
     pub fn open(store: &Store) -> Roster {
         let saved = store.load_cache(CHECKPOINT).and_then(|bytes| RosterCheckpoint::decode(&bytes, store.id()));
         let roster = Roster::new_empty(store.id());
@@ -49,7 +49,7 @@ impl Roster {
         roster
     }
 
-    /// Opens the journal of a store, and a roster that is up to date with it and follows it.
+    /// Opens the journal of a store, and an up-to-date roster that follows it.
     pub fn open_with_journal(store: &Store) -> Result<(Roster, Journal), journal::Error> {
         let roster = Roster::open(store);
         let following = roster.clone();
@@ -58,20 +58,20 @@ impl Roster {
         Ok((roster, journal))
     }
 
-    /// A roster that nothing was applied to.
+    /// A roster without applied events.
     pub(super) fn new_empty(store: StoreId) -> Roster {
         Roster { store, state: Arc::default() }
     }
 
-    /// An empty one for the same store.
+    /// An empty roster for the same store.
     pub fn empty(&self) -> Roster {
         Roster::new_empty(self.store)
     }
 
-    /// Applies all that stands in the journal and is not in here yet. For the start, before anything is appended.
+    /// Applies all journal records after its position. Call it at the start, before anything is appended.
     pub fn catch_up(&self, journal: &Journal) -> Result<(), journal::Error> {
         if self.position() > journal.head() {
-            // The journal was put back to an earlier backup, and the checkpoint was not.
+            // The journal was restored from an earlier backup, and the checkpoint was not.
             *self.write() = RosterState::default();
         }
         loop {
@@ -79,7 +79,7 @@ impl Roster {
             if records.is_empty() {
                 return Ok(());
             }
-            // What a newer program wrote may have changed an account: a list without it would be wrong.
+            // A record of a newer program may have changed an account, so a list without it would be wrong.
             for record in records.iter().filter(|record| record.stream.account().is_some()) {
                 journal::require_account_event(record)?;
             }
@@ -87,7 +87,7 @@ impl Roster {
         }
     }
 
-    /// Applies events in the order of their positions; those that are in here already change nothing.
+    /// Applies events in the order of their positions. Events already applied change nothing.
     pub fn apply(&self, records: &[JournalRecord]) {
         let mut state = self.write();
         records.iter().for_each(|record| state.apply(record));
@@ -98,7 +98,7 @@ impl Roster {
         self.read().progress.position
     }
 
-    /// The list as it is now. It has every command in it that was answered before.
+    /// The current list. It includes every command that was answered before.
     pub fn list(&self) -> AccountList {
         let (chunks, changed) = {
             let state = self.read();
@@ -107,18 +107,18 @@ impl Roster {
         AccountList::all(self.store, changed, chunks)
     }
 
-    /// Whether anything ever happened to an account. True for every account that a command was answered for.
+    /// Whether an account has any event. True for every account with an answered command.
     pub fn contains(&self, account: AccountNumber) -> bool {
         self.read().rows.contains(account)
     }
 
-    /// The list with one account alone, or empty if it is unknown.
+    /// The list with one account only, or empty if it is unknown.
     pub fn list_one(&self, account: AccountNumber) -> AccountList {
         let row = self.read().rows.get(account);
         AccountList::one(self.store, row)
     }
 
-    /// The list with these accounts alone. `name` tells it apart from those with others.
+    /// The list with the wanted accounts only. `name` distinguishes it from lists of others.
     pub fn list_matching(&self, name: &str, is_wanted: impl Fn(AccountNumber) -> bool) -> AccountList {
         let (chunks, changed) = {
             let state = self.read();
@@ -128,7 +128,7 @@ impl Roster {
         AccountList::some(self.store, changed, name, rows.collect())
     }
 
-    /// The accounts that are online or on their way there, oldest first; and those that were dropped, if they come back.
+    /// The accounts that are online or coming online, oldest first; also the dropped ones, if `dropped_come_back`.
     pub fn desired_online(&self, dropped_come_back: bool) -> Vec<AccountNumber> {
         let dropped = if dropped_come_back { self.read().dropped.clone() } else { BTreeSet::new() };
         self.accounts_where(|row| row.online_status.is_desired_online() || dropped.contains(&row.account))
@@ -143,21 +143,21 @@ impl Roster {
         select_accounts(&chunks, |row| row.online_status == OnlineStatus::Online && !served.contains_key(&row.account))
     }
 
-    /// Who serves an account; none of one that nothing ever happened to.
+    /// The gateway of an account; `None` for an account without events.
     pub fn gateway_of(&self, account: AccountNumber) -> Option<GatewayKind> {
         let state = self.read();
         let served = || state.gateways.get(&account).map_or(GatewayKind::Simulator, |served| served.gateway);
         state.rows.contains(account).then(served)
     }
 
-    /// The accounts that a gateway serves, by their numbers; for the simulator none are listed.
+    /// The accounts of a gateway, by number. The list is empty for the simulator.
     pub fn accounts_of_gateway(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
         let mut accounts: Vec<AccountNumber> = {
             let state = self.read();
             state.gateways.iter().filter(|(_, served)| served.gateway == gateway).map(|(account, _)| *account).collect()
         };
         accounts.sort_unstable();
-        // A part at a time, so that no commit waits for all of them.
+        // In parts, so that no commit waits for all of them.
         let rows = accounts.chunks(ROSTER_CHUNK_ROWS).flat_map(|part| {
             let state = self.read();
             let row = |account: &AccountNumber| {
@@ -168,12 +168,12 @@ impl Roster {
         rows.collect()
     }
 
-    /// One account that another gateway than the simulator serves.
+    /// One account of another gateway than the simulator.
     pub fn account_at_gateway(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
         self.read().account_at_gateway(account)
     }
 
-    /// How many accounts of a gateway stand how.
+    /// The counts of a gateway's accounts by status.
     pub fn counts_of_gateway(&self, gateway: GatewayKind) -> AccountCounts {
         let state = self.read();
         let of = |kind: GatewayKind| state.gateway_counts[usize::from(kind.code())];
@@ -185,8 +185,7 @@ impl Roster {
         }
     }
 
-    /// The accounts that have something outstanding, oldest first: on their way, with a registration that waits, or
-    /// dropped.
+    /// The accounts with pending effects, oldest first: in transition, with a registration that waits, or dropped.
     pub fn accounts_with_pending_effects(&self) -> Vec<AccountNumber> {
         let (chunks, waiting, dropped) = {
             let state = self.read();
@@ -196,7 +195,7 @@ impl Roster {
         select_accounts(&chunks, |row| row.online_status.is_coming() || is_named(&row.account))
     }
 
-    /// Rows from the `from`th on, at most `limit` that are wanted, and where to go on.
+    /// At most `limit` wanted rows from index `from` on, and the index to continue at.
     pub fn select(
         &self,
         from: usize,
@@ -204,7 +203,7 @@ impl Roster {
         is_wanted: impl Fn(AccountNumber, Status, OnlineStatus) -> bool,
     ) -> (Vec<(AccountNumber, Status, OnlineStatus)>, Option<usize>) {
         let chunks = self.read().rows.chunks();
-        // Every chunk but the last is full.
+        // Each chunk except the last is full.
         let (chunk, skipped) = (from / ROSTER_CHUNK_ROWS, from % ROSTER_CHUNK_ROWS);
         let rows = chunks.iter().skip(chunk).flat_map(|chunk| chunk.rows()).skip(skipped).zip(from..);
         let mut wanted = rows.filter(|(row, _)| is_wanted(row.account, row.status, row.online_status));
@@ -213,12 +212,12 @@ impl Roster {
         (found.into_iter().map(|(row, _)| (row.account, row.status, row.online_status)).collect(), next)
     }
 
-    /// How many accounts stand how.
+    /// The counts of accounts by status.
     pub fn counts(&self) -> AccountCounts {
         self.read().rows.counts()
     }
 
-    /// Reports how many accounts are in each state, and how far this is behind `head`, the end of the journal.
+    /// Updates the metrics: accounts by state, and the lag behind `head`, the end of the journal.
     pub fn update_metrics(&self, metrics: &Metrics, head: u64) {
         let (counts, position) = {
             let state = self.read();
@@ -233,14 +232,14 @@ impl Roster {
         metrics.projection_lag.with(Projection::Roster).set(head.saturating_sub(position));
     }
 
-    /// How many registrations wait, and how many accounts are offline against their callers' wish and may come back.
+    /// How many registrations wait, and how many accounts are dropped and may be reconnected.
     pub fn pending_counts(&self) -> (usize, usize) {
         let state = self.read();
         (state.waiting.len(), state.dropped.len())
     }
 
-    /// Folds everything again while this one goes on serving, says how far it is, and holds the result against this one.
-    /// With `swap`, puts it in this one's place. Returns how many events were folded, and the accounts whose rows differ.
+    /// Rebuilds a roster from all events while this one keeps serving, reports progress, and compares the two. With
+    /// `swap`, the new one replaces this one. Returns the number of folded events, and the accounts whose rows differ.
     pub fn rebuild(
         &self,
         journal: &Journal,
@@ -251,7 +250,7 @@ impl Roster {
         loop {
             let records = journal.read_after(fresh.position(), READ_RECORDS)?;
             if records.is_empty() {
-                // Level, unless a commit is just being applied: then a moment later.
+                // Both are at the same position, unless a commit is being applied; then a moment later.
                 if let Some(differing) = self.swap_at_equal_position(&fresh, swap) {
                     return Ok((fresh.position(), differing));
                 }
@@ -262,32 +261,34 @@ impl Roster {
         }
     }
 
-    /// Compares with `fresh`, and takes its state over, if both are at the same position.
+    /// Compares with `fresh`, and takes over its state if `swap` is set. Does nothing unless both are at the same
+    /// position.
     fn swap_at_equal_position(&self, fresh: &Roster, swap: bool) -> Option<Vec<AccountNumber>> {
         let mut state = self.write();
-        let mut anew = fresh.write();
-        if state.progress.position != anew.progress.position {
+        let mut rebuilt = fresh.write();
+        if state.progress.position != rebuilt.progress.position {
             return None;
         }
-        let differing = state.rows.differences(&anew.rows);
-        let position = anew.progress.position;
+        let differing = state.rows.differences(&rebuilt.rows);
+        let position = rebuilt.progress.position;
         if swap {
-            // A list that changed without an event is another list: its tag must say so.
+            // The list changed without an event, so it needs another entity tag.
             if !differing.is_empty() {
-                anew.progress.changed.0 = position;
+                rebuilt.progress.changed.0 = position;
             }
-            *state = std::mem::take(&mut anew);
-            anew.progress.position = position;
+            *state = std::mem::take(&mut rebuilt);
+            rebuilt.progress.position = position;
         }
         Some(differing)
     }
 
-    /// The largest task id that any registration was given; 0 for none.
+    /// The largest task id of any registration; 0 if there is none.
     pub fn last_task(&self) -> u32 {
         self.read().progress.last_task
     }
 
-    /// Saves what lets the next start read only what comes after. Blocks for a disk write; holds up nobody meanwhile.
+    /// Saves a checkpoint, so that the next start reads only later events. Blocks for a disk write; readers and commits
+    /// do not wait.
     pub fn save_checkpoint(&self, store: &Store) -> Result<(), store::Error> {
         let checkpoint = RosterCheckpoint::of(&self.read());
         store.save_cache(CHECKPOINT, &checkpoint.encode(self.store))

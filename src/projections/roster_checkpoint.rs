@@ -1,10 +1,10 @@
 //! The roster as bytes: a cache, so that a start need not read the whole journal.
 //!
-//! Words of 64 bits, little endian: format, store id, position of the last event, position and time of the last change
-//! of a row, largest task id, how many registrations wait, how many accounts are dropped, how many have another gateway
-//! than the simulator, the account numbers of the first two, of the third the number times 256 plus its gateway, each with
-//! the account's version behind it, then the rows in their order. A row is its account number times 256, plus its status
-//! times 16, plus its online status.
+//! The format is 64-bit words, little endian: format, store id, position of the last event, position and time of the
+//! last change of a row, largest task id, number of waiting registrations, number of dropped accounts, number of
+//! accounts at another gateway than the simulator. Then come the account numbers of the first two groups. The third
+//! group has the number times 256 plus its gateway, followed by the account's version. The rows come last, in order:
+//! account number times 256, plus status times 16, plus online status.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::roster_state::{GatewayAssignment, RosterProgress, RosterState};
 use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Status};
 use crate::store::StoreId;
 
-/// A roster at one moment, to be written at leisure: it shares the rows instead of copying them.
+/// A roster at one moment, to be encoded later. It shares the rows instead of copying them.
 pub(super) struct RosterCheckpoint {
     progress: RosterProgress,
     waiting: Vec<AccountNumber>,
@@ -27,7 +27,7 @@ const FORMAT: u64 = 2;
 const HEADER_WORDS: usize = 9;
 
 impl RosterCheckpoint {
-    /// What `state` is now.
+    /// A copy of `state` as it is now.
     pub(super) fn of(state: &RosterState) -> RosterCheckpoint {
         RosterCheckpoint {
             progress: state.progress,
@@ -39,7 +39,7 @@ impl RosterCheckpoint {
         }
     }
 
-    /// As bytes.
+    /// The checkpoint as bytes.
     pub(super) fn encode(&self, store: StoreId) -> Vec<u8> {
         let RosterProgress { position, changed: (changed, at), last_task } = self.progress;
         let [waiting, dropped] = [&self.waiting, &self.dropped].map(|accounts| accounts.len() as u64);
@@ -60,7 +60,7 @@ impl RosterCheckpoint {
         bytes
     }
 
-    /// A state from bytes; none if they are of another format, of another store, or do not fit together.
+    /// A state from bytes; `None` if they have another format or store, or are inconsistent.
     pub(super) fn decode(bytes: &[u8], store: StoreId) -> Option<RosterState> {
         let (words, []) = bytes.as_chunks() else { return None };
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));

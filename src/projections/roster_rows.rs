@@ -1,7 +1,7 @@
-//! The rows of the account list, rendered when they change and not when they are asked for.
+//! The rows of the account list, rendered when they change rather than when they are queried.
 //!
-//! A row is its JSON text and nothing else: two digits of it change, at places that follow from the account number. A
-//! comma stands before each row but the very first, so the chunks one after another are the inside of a JSON list.
+//! A row is only its JSON text: two digits of it change, at offsets that follow from the account number. Each row
+//! except the first has a comma before it, so the concatenated chunks are the inside of a JSON list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -19,24 +19,24 @@ pub(super) struct RosterRow {
     pub(super) online_status: OnlineStatus,
 }
 
-/// All rows, in the order in which their accounts were first heard of.
+/// All rows, in the order of their accounts' first events.
 #[derive(Default)]
 pub(super) struct RosterRows {
     chunks: Vec<Arc<RowChunk>>,
     locations: HashMap<AccountNumber, RowLocation>,
-    /// Kept beside them, because nobody is to look through a million rows for it.
+    /// Kept separately, so that a query need not scan a million rows.
     counts: AccountCounts,
 }
 
-/// The text of up to [`ROSTER_CHUNK_ROWS`] rows. Answers share it; a change while one holds it makes a copy.
+/// The text of up to [`ROSTER_CHUNK_ROWS`] rows. Responses share it; a change while a response holds it makes a copy.
 #[derive(Default)]
 pub(super) struct RowChunk {
     text: Vec<u8>,
-    /// The same for a gzip stream, made when it is first asked for.
+    /// The same as a piece of a gzip stream, made on first use.
     compressed: OnceLock<GzipPiece>,
 }
 
-/// Where a row begins, its comma left out.
+/// Where a row begins, without its comma.
 #[derive(Clone, Copy)]
 struct RowLocation {
     chunk: u32,
@@ -48,21 +48,21 @@ const STATUS: &str = "\",\"status\":";
 const ONLINE_STATUS: &str = ",\"onlineStatus\":";
 const CLOSING: &str = "}";
 
-/// Bytes of the longest row, its comma included.
+/// Bytes of the longest row, with its comma.
 const ROW_BYTES_MAX: usize =
     1 + OPENING.len() + ACCOUNT_DIGITS_MAX + STATUS.len() + 1 + ONLINE_STATUS.len() + 1 + CLOSING.len();
 /// Bytes of the largest chunk.
 const CHUNK_BYTES_MAX: usize = ROSTER_CHUNK_ROWS * ROW_BYTES_MAX;
-/// A row's offset in its chunk is kept in 16 bits.
+/// A row's offset in its chunk has 16 bits.
 const _: () = assert!(CHUNK_BYTES_MAX <= u16::MAX as usize);
 
 impl RosterRows {
-    /// No rows, with room in the index for so many.
+    /// No rows, with index capacity for this many accounts.
     pub(super) fn with_capacity(accounts: usize) -> RosterRows {
         RosterRows { locations: HashMap::with_capacity(accounts), ..RosterRows::default() }
     }
 
-    /// How many accounts are listed.
+    /// The number of listed accounts.
     pub(super) fn len(&self) -> usize {
         self.locations.len()
     }
@@ -78,8 +78,8 @@ impl RosterRows {
         self.locations.contains_key(&account)
     }
 
-    /// Puts a row in the place of the one that its account has, or at the end if it has none. Says whether that changed
-    /// anything: a row that is there already is not written again, and so no chunk is copied for it.
+    /// Replaces the account's row, or appends it. Returns whether anything changed: an equal row is not written again,
+    /// so its chunk is not copied.
     pub(super) fn upsert(&mut self, row: RosterRow) -> bool {
         let Some(place) = self.locations.get(&row.account) else {
             self.push(row);
@@ -94,17 +94,17 @@ impl RosterRows {
         true
     }
 
-    /// How many of them stand how.
+    /// The counts of rows by status.
     pub(super) fn counts(&self) -> AccountCounts {
         self.counts
     }
 
-    /// The text as it is now, shared.
+    /// The current text, shared.
     pub(super) fn chunks(&self) -> Vec<Arc<RowChunk>> {
         self.chunks.clone()
     }
 
-    /// The accounts whose rows are not the same in both.
+    /// The accounts whose rows differ.
     pub(super) fn differences(&self, other: &RosterRows) -> Vec<AccountNumber> {
         let rows = |rows: &RosterRows| rows.chunks.iter().flat_map(|chunk| chunk.rows()).collect::<Vec<_>>();
         let (own, others) = (rows(self), rows(other));
@@ -128,12 +128,12 @@ impl RosterRows {
 }
 
 impl RowChunk {
-    /// The JSON of its rows, with the commas between them and the one before them.
+    /// The JSON of its rows, with the commas between them and before the first.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// The same, for a gzip stream. Compresses if nobody has done so since the last change.
+    /// The same for a gzip stream. Compresses on the first call after a change.
     pub(super) fn compressed(&self) -> &GzipPiece {
         self.compressed.get_or_init(|| GzipPiece::compress(&self.text))
     }
@@ -153,10 +153,10 @@ impl RowChunk {
         RosterRow::read(self.text.get(offset..)?)
     }
 
-    /// Appends a row, and says where it begins.
+    /// Appends a row, and returns where it begins.
     fn push(&mut self, row: RosterRow, has_row_before: bool) -> usize {
         self.compressed.take();
-        // In one step to the full size, so that a full chunk wastes next to nothing.
+        // Reserves the full size in one step, so that a full chunk wastes almost nothing.
         self.text.reserve_exact(CHUNK_BYTES_MAX - self.text.len());
         if has_row_before {
             self.text.push(b',');
@@ -174,7 +174,7 @@ impl RowChunk {
     }
 }
 
-/// A copy is made to be changed, so what was compressed is of no use to it.
+/// A copy is made to be changed, so it does not copy the compressed piece.
 impl Clone for RowChunk {
     fn clone(&self) -> RowChunk {
         RowChunk { text: self.text.clone(), compressed: OnceLock::new() }

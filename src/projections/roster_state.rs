@@ -1,4 +1,4 @@
-//! What the events up to a position lead to: the fold under the account list.
+//! The state that the events up to a position lead to: the fold behind the account list.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,22 +7,22 @@ use super::roster_rows::{RosterRow, RosterRows};
 use crate::domain::{AccountNumber, Event, GatewayKind, OnlineStatus, Status};
 use crate::journal::JournalRecord;
 
-/// What the events up to `progress` lead to.
+/// The state that the events up to `progress` lead to.
 #[derive(Default)]
 pub(super) struct RosterState {
     pub(super) rows: RosterRows,
     pub(super) progress: RosterProgress,
-    /// Accounts whose registration waits.
+    /// Accounts with a registration that waits.
     pub(super) waiting: BTreeSet<AccountNumber>,
-    /// Accounts that are offline against their callers' wish, and may come back.
+    /// Accounts that are offline although their callers want them online, and may be reconnected.
     pub(super) dropped: BTreeSet<AccountNumber>,
-    /// Accounts that another gateway than the simulator serves.
+    /// Accounts at another gateway than the simulator.
     pub(super) gateways: HashMap<AccountNumber, GatewayAssignment>,
-    /// How these stand, by the number of their gateway.
+    /// Their counts by status, indexed by the gateway's code.
     pub(super) gateway_counts: [AccountCounts; GatewayKind::ALL.len()],
 }
 
-/// Who serves an account, and the version of its last event.
+/// The gateway of an account, and the version of its last event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct GatewayAssignment {
     pub(super) gateway: GatewayKind,
@@ -34,15 +34,15 @@ pub(super) struct GatewayAssignment {
 pub(super) struct RosterProgress {
     /// The position of the last event applied; 0 for none.
     pub(super) position: u64,
-    /// The position and the time of the last event that changed a row. The time is for a store that was put back to an
-    /// earlier backup: other events take the same positions then, but not at the same microsecond.
+    /// The position and time of the last event that changed a row. The time matters for a store that was restored from
+    /// an earlier backup: other events then have the same positions, but not the same microsecond.
     pub(super) changed: (u64, i64),
     /// The largest task id seen; 0 for none.
     pub(super) last_task: u32,
 }
 
 impl RosterState {
-    /// The state after one more event; one that is in here already changes nothing.
+    /// Applies one event; an event already applied changes nothing.
     pub(super) fn apply(&mut self, record: &JournalRecord) {
         if record.position <= self.progress.position {
             return;
@@ -71,14 +71,14 @@ impl RosterState {
         }
     }
 
-    /// Counts the accounts that other gateways than the simulator serve, from the first.
+    /// Counts the accounts at other gateways than the simulator from scratch.
     pub(super) fn recount(&mut self) {
         self.gateway_counts = Default::default();
         let counted: Vec<_> = self.gateways.keys().map(|account| self.counted_row(*account)).collect();
         counted.into_iter().for_each(|after| self.update_counts(None, after));
     }
 
-    /// What an account is counted as, if another gateway than the simulator serves it.
+    /// The gateway and row to count for an account at another gateway than the simulator.
     fn counted_row(&self, account: AccountNumber) -> Option<(GatewayKind, RosterRow)> {
         let served = self.gateways.get(&account)?;
         Some((served.gateway, self.rows.get(account)?))
@@ -109,9 +109,10 @@ impl RosterState {
         }
     }
 
-    /// Whether an account was dropped; before its row follows, because that depends on where it stood.
+    /// Updates whether an account is dropped. Call it before its row changes, because that depends on the previous
+    /// status.
     fn apply_drop(&mut self, account: AccountNumber, event: &Event) {
-        // One without its secrets does not come back.
+        // An account without its secrets is not reconnected.
         if event.resulting_status().is_none() && !matches!(event, Event::SecretsErased { .. }) {
             return;
         }
@@ -122,8 +123,8 @@ impl RosterState {
         }
     }
 
-    /// The first event of an account adds its row, whatever it is; later ones change it if they lead elsewhere. Says
-    /// whether it was changed.
+    /// Adds the row at an account's first event; later events change it if they change a status. Returns whether it
+    /// changed.
     fn apply_row(&mut self, account: AccountNumber, event: &Event) -> bool {
         let (status, online_status) = match event.resulting_status() {
             Some(standing) => standing,

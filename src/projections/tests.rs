@@ -1,4 +1,4 @@
-//! What the roster promises: it lists what the events lead to, as plain JSON and as gzip, and what was handed out stays.
+//! The roster's guarantees: it lists what the events lead to, as plain JSON and as gzip, and responses never change.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -22,12 +22,12 @@ use crate::testkit::sample::{self, content};
 const HEAD: &str = r#"{"data":"#;
 const TAIL: &str = r#","code":200,"message":"success"}"#;
 
-/// The naive roster: every account folded from all its events.
+/// The reference model: folds every account from all its events.
 #[derive(Default)]
 struct RosterModel {
     order: Vec<AccountNumber>,
     accounts: HashMap<AccountNumber, Account>,
-    /// The version of each one's last event.
+    /// The version of each account's last event.
     versions: HashMap<AccountNumber, u64>,
     last_task: u32,
 }
@@ -113,7 +113,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Events with the positions from `first` on.
+/// Events with positions from `first` on.
 fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>) -> Vec<JournalRecord> {
     let record = |((account, event), position): (_, u64)| JournalRecord {
         position,
@@ -129,7 +129,7 @@ fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>)
 
 const ORIGIN: Origin = Origin { principal: Principal::Service, request: RequestId(0) };
 
-/// So many accounts, with numbers of all lengths.
+/// `count` accounts, with numbers of all lengths.
 fn many(count: usize) -> Vec<AccountNumber> {
     (0..count as u64)
         .map(|index| AccountNumber::from_stored(10_u64.pow(6 + (index % 9) as u32) + index).unwrap())
@@ -140,7 +140,7 @@ fn text(pieces: &[Bytes]) -> String {
     String::from_utf8(pieces.concat()).unwrap()
 }
 
-/// The whole answer, after a look whether the gzip stream holds the same.
+/// The whole response, after a check that the gzip stream holds the same.
 fn render(list: &AccountList) -> String {
     let plain = text(&list.render(HEAD, TAIL));
     let stream = list.render_gzip(HEAD, TAIL).concat();
@@ -166,16 +166,16 @@ fn small_list_reads_like_the_document() {
     ];
     roster.apply(&records(1, events));
     let lists = [roster.list(), roster.list_one(numbers[0]), roster.list_one(account("861821726231"))];
-    let shown = lists.map(|list| format!("{}\n{}\n", list.etag(), render(&list))).join("\n");
+    let rendered = lists.map(|list| format!("{}\n{}\n", list.etag(), render(&list))).join("\n");
     insta::with_settings!({
         snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false,
         omit_expression => true,
-    }, { insta::assert_snapshot!("roster", shown) });
+    }, { insta::assert_snapshot!("roster", rendered) });
 }
 
 proptest! {
-    /// Any events at all, also those that `decide` would never put together.
+    /// Arbitrary events, including sequences that `decide` never produces.
     #[test]
     fn roster_is_the_fold_of_all_events(events in proptest::collection::vec((0_usize..6, any_event()), 0..40)) {
         let accounts = many(6);
@@ -184,7 +184,7 @@ proptest! {
         for record in records(1, events.into_iter().map(|(index, event)| (accounts[index], event))) {
             let held = render(&before);
             roster.apply(std::slice::from_ref(&record));
-            roster.apply(std::slice::from_ref(&record)); // Once more changes nothing.
+            roster.apply(std::slice::from_ref(&record)); // Applying it again changes nothing.
             model.apply(&record);
             let now = roster.list();
             prop_assert_eq!(render(&before), held.as_str(), "a list changed after it was handed out");
@@ -233,7 +233,7 @@ proptest! {
 }
 
 #[test]
-fn an_event_changes_one_chunk_and_answers_share_the_others() {
+fn an_event_changes_one_chunk_and_responses_share_the_others() {
     let accounts = many(3 * ROSTER_CHUNK_ROWS + 1);
     let (roster, mut model) = (Roster::new_empty(StoreId(7)), RosterModel::default());
     let follow = |model: &mut RosterModel, events: Vec<(AccountNumber, Event)>| {
@@ -259,7 +259,7 @@ fn an_event_changes_one_chunk_and_answers_share_the_others() {
     assert_eq!(render(&held), text_before, "what is held stays");
     assert_eq!(text(&pieces), text_before);
 
-    // With nobody holding it, a chunk is changed where it is.
+    // A chunk that is not shared is changed in place.
     drop((held, again, pieces, same));
     assert!(follow(&mut model, vec![(changed, Event::CameOnline { instance_code: String::new() })]));
     assert_ne!(text(&after), text(&roster.list().render(HEAD, TAIL)));
@@ -270,7 +270,7 @@ fn an_event_changes_one_chunk_and_answers_share_the_others() {
 }
 
 #[test]
-fn checkpoint_brings_back_everything_and_a_damaged_one_nothing() {
+fn a_checkpoint_restores_everything_and_a_damaged_one_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_store(directory.path());
     let roster = Roster::open(&store);
@@ -353,7 +353,7 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     append(&journal, 3, vec![Event::RecycleRequested]);
     assert_eq!((roster.position(), roster.online_at_the_simulator()), (4, vec![]));
 
-    // A checkpoint of what the journal does not hold is of another history.
+    // A checkpoint ahead of the journal belongs to another history.
     roster.apply(&records(5, [(number, Event::OnlineRequested)]));
     roster.catch_up(&journal).unwrap();
     assert_eq!((roster.position(), roster.desired_online(false)), (4, vec![]));

@@ -1,4 +1,4 @@
-//! What was taken before: repeated webhooks, and late ones. Pure.
+//! Detection of repeated and late webhooks. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -6,21 +6,21 @@ use std::hash::{BuildHasher, RandomState};
 use super::received_webhook::ReceivedHeaders;
 use crate::limits::RECEIVER_REMEMBERED;
 
-/// Where a webhook stands among those that were taken before.
+/// Position of a webhook relative to those accepted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SequenceStatus {
-    /// As it should be.
+    /// Not seen before, and in order.
     New,
-    /// Its id was taken before.
+    /// A webhook with this id was accepted before.
     Duplicate,
-    /// A later version of the account was taken before, on the same path: each channel has its own order.
+    /// A later version of the account was accepted before on the same path. Each channel has its own order.
     OutOfOrder {
-        /// Which.
+        /// The latest accepted version.
         after: u64,
     },
 }
 
-/// What was taken, as far back as there is room. Texts are remembered by their hashes, so that long ones need no more.
+/// Remembers the last [`RECEIVER_REMEMBERED`] webhooks. It stores hashes, so that long ids need no more memory.
 #[derive(Default)]
 pub(super) struct DuplicateDetector {
     hasher: RandomState,
@@ -28,7 +28,7 @@ pub(super) struct DuplicateDetector {
     versions: RecentMap<u64>,
 }
 
-/// The values of the newest keys.
+/// A map that keeps only the newest keys.
 #[derive(Default)]
 struct RecentMap<V> {
     values: HashMap<u64, V>,
@@ -37,7 +37,7 @@ struct RecentMap<V> {
 }
 
 impl DuplicateDetector {
-    /// Where a webhook stands. It is remembered if it is taken itself.
+    /// Classifies a webhook, and remembers it if it `is_taken`.
     pub(super) fn classify(
         &mut self,
         path: &str,
@@ -47,10 +47,10 @@ impl DuplicateDetector {
     ) -> SequenceStatus {
         let id = headers.get("webhook-id").map(|id| self.hasher.hash_one(id));
         let lane = self.hasher.hash_one((path, account));
-        // A test of a receiver is of no event, and has version 0.
+        // The test webhook belongs to no event, and has version 0.
         let version = headers.get("x-muster-account-version").and_then(|version| version.parse().ok()).unwrap_or(0);
         let latest = self.versions.values.get(&lane).copied().unwrap_or(0);
-        let place = if id.is_some_and(|id| self.ids.values.contains_key(&id)) {
+        let status = if id.is_some_and(|id| self.ids.values.contains_key(&id)) {
             SequenceStatus::Duplicate
         } else if (1..latest).contains(&version) {
             SequenceStatus::OutOfOrder { after: latest }
@@ -61,7 +61,7 @@ impl DuplicateDetector {
             id.into_iter().for_each(|id| self.ids.insert(id, ()));
             self.versions.insert(lane, latest.max(version));
         }
-        place
+        status
     }
 }
 
@@ -83,13 +83,13 @@ mod tests {
     #[test]
     fn the_oldest_are_forgotten() {
         let mut memory = DuplicateDetector::default();
-        let mut place = |id: usize| {
+        let mut status = |id: usize| {
             let header = |name: &str| (name == "webhook-id").then(|| id.to_string());
             memory.classify("/", &ReceivedHeaders::read(header), &id.to_string(), true)
         };
-        assert!((0..=RECEIVER_REMEMBERED).all(|id| place(id) == SequenceStatus::New));
+        assert!((0..=RECEIVER_REMEMBERED).all(|id| status(id) == SequenceStatus::New));
         assert_eq!(
-            [0, 2, RECEIVER_REMEMBERED].map(place),
+            [0, 2, RECEIVER_REMEMBERED].map(status),
             [SequenceStatus::New, SequenceStatus::Duplicate, SequenceStatus::Duplicate]
         );
         assert!([memory.ids.keys.len(), memory.versions.values.len()].iter().all(|held| *held == RECEIVER_REMEMBERED));

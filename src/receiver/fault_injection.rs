@@ -1,9 +1,9 @@
-//! Which webhooks are answered with a fault, by a seed. Pure.
+//! Injected error responses, chosen by a seed. Pure.
 
 use super::received_webhook::ReceiverResponse;
 use crate::webhooks::deterministic_random;
 
-/// A share of faults. The same seed draws the same ones, as far as webhooks arrive in the same order.
+/// Injects errors with a given probability. The same seed gives the same errors if webhooks arrive in the same order.
 pub struct FaultInjector {
     /// From 0 to 1.
     probability: f64,
@@ -13,8 +13,8 @@ pub struct FaultInjector {
 }
 
 impl FaultInjector {
-    /// This share of all answers, from 0 to 1, has this HTTP status and this code in the body. Without a share, it is all
-    /// of them if a status or a code is named, else none.
+    /// Replaces the fraction `share` (0 to 1) of all responses by `status` and body code `code`. The default share is 1 if
+    /// a status or code is given, else 0.
     pub fn new(share: Option<f64>, status: Option<u16>, code: Option<u32>, seed: u64) -> FaultInjector {
         let is_named = status.is_some() || code.is_some();
         let probability = share.unwrap_or(if is_named { 1.0 } else { 0.0 });
@@ -27,17 +27,17 @@ impl FaultInjector {
         FaultInjector { probability, response, seed, draws: 0 }
     }
 
-    /// Whether the next webhook is answered with a fault, and with which.
+    /// The error response for the next webhook; `None` for a normal response.
     pub(super) fn next_fault(&mut self) -> Option<ReceiverResponse> {
         self.draws += 1;
-        // The upper 53 bits are a number from 0 to 1, exclusive, that a float holds.
+        // The upper 53 bits give a number from 0 to 1, exclusive, that a float represents exactly.
         let drawn = (deterministic_random(self.seed, self.draws) >> 11) as f64 / (1_u64 << 53) as f64;
         (drawn < self.probability).then(|| self.response.clone())
     }
 }
 
 impl Default for FaultInjector {
-    /// None.
+    /// Injects no errors.
     fn default() -> FaultInjector {
         FaultInjector::new(None, None, None, 0)
     }

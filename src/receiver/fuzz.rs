@@ -1,4 +1,4 @@
-//! What the receiver is sent, under any bytes.
+//! Fuzzing of the receiver: it must handle any bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,7 +13,7 @@ use crate::webhooks::signature::WebhookSecret;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
-/// A path, headers a line each, an empty line, a body.
+/// Seeds: a path, one header per line, an empty line, a body.
 pub(crate) fn webhook_seeds() -> Vec<Vec<u8>> {
     let status = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"reason":"","instanceCode":"SIM-1"}"#;
     let signature = WebhookSecret::from_bytes(&[7; 24]).sign("msg_1", NOW, status.as_bytes());
@@ -27,7 +27,7 @@ pub(crate) fn webhook_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A webhook: it is taken only if it is an object, and signed where it must be; and it can be shown.
+/// A webhook is accepted only if it is a JSON object, and signed if required. Every webhook can be printed.
 pub(crate) fn check_webhook(bytes: &[u8]) -> Option<String> {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
     let (head, body) = (String::from_utf8_lossy(&bytes[..end]), bytes.get(end + 2..).unwrap_or_default());
@@ -39,15 +39,15 @@ pub(crate) fn check_webhook(bytes: &[u8]) -> Option<String> {
     let signed = SignatureVerifier::new(&[WebhookSecret::from_bytes(&[7; 24]).to_text().to_string()], None).unwrap();
     let mut refused = None;
     for (keys, must_be_signed) in [(SignatureVerifier::default(), false), (signed, true)] {
-        let mut desk = WebhookHandler::new(keys, FaultInjector::default());
-        let arrival = desk.handle(NOW, path, ReceivedHeaders::read(header), Ok(body.to_vec()));
-        let shown: Value = serde_json::from_str(&arrival.to_json()).unwrap();
+        let mut handler = WebhookHandler::new(keys, FaultInjector::default());
+        let arrival = handler.handle(NOW, path, ReceivedHeaders::read(header), Ok(body.to_vec()));
+        let printed: Value = serde_json::from_str(&arrival.to_json()).unwrap();
         assert!(!arrival.to_json().contains('\n'), "one line");
         let _for_people = arrival.to_text();
-        let is_taken = shown["answer"]["status"] == 200;
-        assert_eq!(is_taken && must_be_signed, shown["signature"] == "verified" && is_taken);
+        let is_taken = printed["answer"]["status"] == 200;
+        assert_eq!(is_taken && must_be_signed, printed["signature"] == "verified" && is_taken);
         assert!(!is_taken || serde_json::from_str::<Value>(&json_text(body)).is_ok_and(|it| it.is_object()));
-        refused = refused.or((!is_taken).then(|| shown["answer"]["message"].as_str().unwrap().to_owned()));
+        refused = refused.or((!is_taken).then(|| printed["answer"]["message"].as_str().unwrap().to_owned()));
     }
     refused
 }

@@ -1,4 +1,4 @@
-//! What each webhook is answered. Pure.
+//! The response to each webhook. Pure.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::signature_verification::SignatureVerifier;
 use crate::client::{json_text, lossy_text};
 use crate::domain::Timestamp;
 
-/// Takes webhooks, one after the other.
+/// Handles webhooks one at a time.
 pub(super) struct WebhookHandler {
     verifier: SignatureVerifier,
     faults: FaultInjector,
@@ -17,13 +17,13 @@ pub(super) struct WebhookHandler {
 }
 
 impl WebhookHandler {
-    /// A desk that has taken nothing yet.
+    /// A handler without history.
     pub(super) fn new(verifier: SignatureVerifier, faults: FaultInjector) -> WebhookHandler {
         WebhookHandler { verifier, faults, duplicates: DuplicateDetector::default() }
     }
 
-    /// Takes a webhook, or refuses it; `body` is a refusal if it could not be read. Faults are among those that would be
-    /// taken.
+    /// Accepts or rejects a webhook. `body` is the error response if the body could not be read. Only webhooks that would be
+    /// accepted get injected errors.
     pub(super) fn handle(
         &mut self,
         at: Timestamp,

@@ -1,15 +1,15 @@
-//! A receiver of both webhooks, as a caller's back-end has one: for whoever builds such a receiver, or has none yet.
+//! An example receiver of both webhooks, as in a caller's back-end. It helps to build such a receiver, or stands in for it.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `received_webhook` | one webhook and its answer, as they are shown. Pure |
-//! | `webhook_summary` | what a webhook says, in words. Pure |
-//! | `signature_verification` | whether a webhook is signed as it must be. Pure |
-//! | `fault_injection` | which webhooks are answered with a fault, by a seed. Pure |
-//! | `duplicate_detection` | what was taken before: repeated webhooks, and late ones. Pure |
-//! | `handler` | what each webhook is answered. Pure |
-//! | `routes` | from HTTP to the desk and back |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `received_webhook` | a webhook and its response, as text and as JSON. Pure |
+//! | `webhook_summary` | what a webhook reports, in words. Pure |
+//! | `signature_verification` | verification of signatures. Pure |
+//! | `fault_injection` | injected error responses, chosen by a seed. Pure |
+//! | `duplicate_detection` | detection of repeated and late webhooks. Pure |
+//! | `handler` | the response to each webhook. Pure |
+//! | `routes` | HTTP requests to the handler |
+//! | `fuzz` | fuzzing of the handler, for tests only |
 
 mod duplicate_detection;
 mod fault_injection;
@@ -41,19 +41,18 @@ use crate::limits::{RECEIVER_CONNECTIONS, RECEIVER_QUEUED};
 use crate::{http, service};
 use handler::WebhookHandler;
 
-/// How webhooks are received; by default all are taken.
+/// Options of the receiver. By default it accepts all webhooks.
 #[derive(Default)]
 pub struct ReceiverOptions {
-    /// How they must be signed.
+    /// Verifies signatures.
     pub verifier: SignatureVerifier,
-    /// Which of them are answered with a fault.
+    /// Injects error responses.
     pub faults: FaultInjector,
-    /// How long each waits for its answer.
+    /// Delay before each response.
     pub delay: Duration,
 }
 
-/// Receives webhooks until `stop`, and tells each as it arrives. Calls `ready` with the address once it answers there.
-/// Blocks.
+/// Receives webhooks until `stop`, and passes each to `tell`. Calls `ready` with the address once it listens. Blocking.
 pub fn run(
     listen: &str,
     rules: ReceiverOptions,
@@ -72,16 +71,16 @@ pub fn run(
     })
 }
 
-/// The same in the background of a tokio runtime: where it answers, and what arrives. The arrivals end once it has
-/// stopped.
+/// Starts a receiver in the background of a tokio runtime. Returns its address and the channel of received webhooks, which
+/// ends after `stop`.
 pub async fn start(
     listen: &str,
     rules: ReceiverOptions,
     stop: CancellationToken,
 ) -> Result<(SocketAddr, mpsc::Receiver<ReceivedWebhook>), service::Error> {
     let (listener, address) = service::bind_listener(listen).await?;
-    let (telling, arrivals) = mpsc::channel(RECEIVER_QUEUED);
-    let routes = routes::routes(WebhookHandler::new(rules.verifier, rules.faults), rules.delay, telling);
+    let (reports, arrivals) = mpsc::channel(RECEIVER_QUEUED);
+    let routes = routes::routes(WebhookHandler::new(rules.verifier, rules.faults), rules.delay, reports);
     tokio::spawn(http::serve_routes(listener, routes, RECEIVER_CONNECTIONS, stop));
     Ok((address, arrivals))
 }

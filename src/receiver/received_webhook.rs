@@ -1,6 +1,6 @@
-//! One webhook and its answer, as they are shown. Pure.
+//! A webhook and its response, as text and as JSON. Pure.
 //!
-//! What is shown holds what was sent, control characters too: whoever prints it takes care of these.
+//! The output contains the sender's text unchanged, with control characters. The caller escapes them before printing.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::webhook_summary::WebhookSummary;
 use crate::audit::write_time;
 use crate::domain::{Channel, Timestamp};
 
-/// The headers that Muster sends and receivers may want to know.
+/// The headers of Muster that interest receivers.
 const HEADERS: [&str; 9] = [
     "webhook-id",
     "webhook-timestamp",
@@ -22,41 +22,41 @@ const HEADERS: [&str; 9] = [
     "traceparent",
 ];
 
-/// A webhook that arrived.
+/// A received webhook.
 pub struct ReceivedWebhook {
-    /// When.
+    /// When it arrived.
     pub received_at: Timestamp,
-    /// Its body: an object, or the text that is none; null if it was not read.
+    /// The body: a JSON object, or a string if it is no object; null if it was not read.
     pub body: Value,
     pub(super) path: String,
     pub(super) headers: ReceivedHeaders,
-    /// How it is signed, in a word, or why it is not taken.
+    /// The result of the signature check in one word, or why it was rejected.
     pub(super) signature: Result<&'static str, String>,
     pub(super) sequence: SequenceStatus,
     pub(super) response: ReceiverResponse,
 }
 
-/// The headers of interest.
+/// The headers listed in [`HEADERS`].
 pub(super) struct ReceivedHeaders(Vec<(&'static str, String)>);
 
-/// What a webhook is answered.
+/// The response to a webhook.
 #[derive(Clone)]
 pub(super) struct ReceiverResponse {
-    /// Of HTTP.
+    /// The HTTP status.
     pub(super) status: u16,
-    /// In the body.
+    /// The code in the body.
     pub(super) code: u32,
-    /// One word, or why.
+    /// `success`, or the reason of the rejection.
     pub(super) message: String,
 }
 
 impl ReceivedWebhook {
-    /// What it says.
+    /// What the webhook reports.
     pub fn summary(&self) -> WebhookSummary<'_> {
         WebhookSummary::parse(&self.body)
     }
 
-    /// As a line for people, without its end.
+    /// One line of text for people, without a line break.
     pub fn to_text(&self) -> String {
         let WebhookSummary { account, label: what, reason, instance_code, still_waiting } = self.summary();
         let mut said = match (what, &self.body) {
@@ -91,7 +91,7 @@ impl ReceivedWebhook {
         }
     }
 
-    /// As JSON for programs, on one line.
+    /// One line of JSON for programs.
     pub fn to_json(&self) -> String {
         let WebhookSummary { account, label: what, .. } = self.summary();
         let ReceiverResponse { status, code, message } = &self.response;
@@ -117,41 +117,40 @@ impl ReceivedWebhook {
         .to_string()
     }
 
-    /// The channel whose path it came on, below whatever base URL.
+    /// The channel, by the end of the path. The base URL does not matter.
     fn channel(&self) -> Option<Channel> {
         Channel::ALL.into_iter().find(|channel| self.path.ends_with(channel.default_path()))
     }
 }
 
 impl ReceivedHeaders {
-    /// Those of interest, from whoever has them all.
+    /// Reads the headers of interest. `header` returns the value of a header.
     pub(super) fn read(header: impl Fn(&str) -> Option<String>) -> ReceivedHeaders {
         ReceivedHeaders(HEADERS.into_iter().filter_map(|name| Some((name, header(name)?))).collect())
     }
 
-    /// The value of one of them.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 }
 
 impl ReceiverResponse {
-    /// The answer of the contract.
+    /// The contract's response for an accepted webhook.
     pub(super) fn success() -> ReceiverResponse {
         ReceiverResponse { status: 200, code: 200, message: "success".to_owned() }
     }
 
-    /// A refusal, and why.
+    /// A rejection with its reason.
     pub(super) fn rejection(status: u16, message: impl Into<String>) -> ReceiverResponse {
         ReceiverResponse { status, code: u32::from(status), message: message.into() }
     }
 
-    /// Whether it says that the webhook is taken (the contract).
+    /// Whether the response accepts the webhook, by the contract.
     pub(super) fn is_success(&self) -> bool {
         self.status == 200 && matches!(self.code, 0 | 200)
     }
 
-    /// The envelope of the contract.
+    /// The body, in the contract's envelope.
     pub(super) fn to_envelope(&self) -> Value {
         json!({"data": "", "code": self.code, "message": self.message})
     }

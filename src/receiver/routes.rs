@@ -1,4 +1,4 @@
-//! From HTTP to the desk and back.
+//! HTTP requests to the handler.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,39 +16,39 @@ use super::received_webhook::{ReceivedHeaders, ReceivedWebhook, ReceiverResponse
 use crate::clock;
 use crate::limits::{BODY_TIMEOUT, RECEIVER_BODY_BYTES};
 
-/// Takes every POST to the desk, tells what arrived, and answers it after so long.
+/// Passes every POST to the handler, reports it on `reports`, and responds after the delay `delay`.
 pub(super) fn routes(
-    desk: WebhookHandler,
-    slow: Duration,
-    telling: mpsc::Sender<ReceivedWebhook>,
+    handler: WebhookHandler,
+    delay: Duration,
+    reports: mpsc::Sender<ReceivedWebhook>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let desk = Arc::new(Mutex::new((desk, telling)));
+    let handler = Arc::new(Mutex::new((handler, reports)));
     let parts = warp::path::full().and(warp::header::headers_cloned()).and(warp::body::stream());
     warp::post().and(parts).then(move |path: FullPath, headers: HeaderMap, body| {
-        let desk = desk.clone();
+        let handler = handler.clone();
         async move {
             let body = timeout(BODY_TIMEOUT, read_body(body)).await;
             let body =
                 body.unwrap_or_else(|_| Err(ReceiverResponse::rejection(400, "the body did not arrive in time")));
             let header = |name: &str| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
             let answer = {
-                // Held until it is told, so that what arrives is told in the order in which it is taken.
-                let (desk, telling) = &mut *desk.lock().await;
-                let arrival = desk.handle(clock::now(), path.as_str(), ReceivedHeaders::read(header), body);
+                // The lock is held while reporting, so that reports come in the order of handling.
+                let (handler, reports) = &mut *handler.lock().await;
+                let arrival = handler.handle(clock::now(), path.as_str(), ReceivedHeaders::read(header), body);
                 let answer = arrival.response.clone();
-                // Nobody listens any more once the demonstration is over.
-                let _told = telling.send(arrival).await;
+                // The demonstration drops its end of the channel when it is over.
+                let _sent = reports.send(arrival).await;
                 answer
             };
-            sleep(slow).await;
+            sleep(delay).await;
             let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             warp::reply::with_status(warp::reply::json(&answer.to_envelope()), status)
         }
     })
 }
 
-/// Reads a body. One that is too long is read to its end all the same: its sender would otherwise see a reset
-/// connection, and not the answer.
+/// Reads a body. An oversized body is also read to its end; otherwise its sender would see a reset connection instead of
+/// the response.
 async fn read_body<B: Buf>(
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Vec<u8>, ReceiverResponse> {

@@ -1,34 +1,34 @@
-//! Whether a webhook is signed as it must be. Pure.
+//! Verification of signatures. Pure.
 
 use super::received_webhook::ReceivedHeaders;
 use crate::domain::Timestamp;
 use crate::webhooks::signature::{AppSecret, SecretError, SignatureError, WebhookSecret};
 
-/// The secrets that webhooks must be signed with; without any, all are taken. It has no `Debug`.
+/// The secrets that webhooks must be signed with. Without secrets, all webhooks are accepted. No `Debug`: it holds secrets.
 #[derive(Default)]
 pub struct SignatureVerifier {
     secrets: Vec<WebhookSecret>,
     app_secret: Option<AppSecret>,
 }
 
-/// A secret is none. It is not repeated.
+/// A text is not a valid secret. The error does not repeat the text.
 #[derive(Debug, thiserror::Error)]
 #[error("{} {why}", secret_label(.why))]
 pub struct ReceiverSecretError {
-    /// Why it is none.
+    /// Why it is invalid.
     #[from]
     pub why: SecretError,
 }
 
 impl SignatureVerifier {
-    /// One of `secrets`, of Standard Webhooks, must have signed; and so must the tenant and app secret, if there are.
+    /// Requires a Standard Webhooks signature by one of `secrets`, and a token of `app` (tenant id, app secret) if given.
     pub fn new(secrets: &[String], app: Option<(&str, &str)>) -> Result<SignatureVerifier, ReceiverSecretError> {
         let secrets = secrets.iter().map(|text| WebhookSecret::parse(text)).collect::<Result<_, _>>()?;
         let app = app.map(|(tenant_id, secret)| AppSecret::new(tenant_id, secret)).transpose()?;
         Ok(SignatureVerifier { secrets, app_secret: app })
     }
 
-    /// How a webhook that is taken is signed, in a word; or why it is not taken.
+    /// The result of the check in one word, or why the webhook is rejected.
     pub(super) fn verify(
         &self,
         headers: &ReceivedHeaders,

@@ -1,4 +1,4 @@
-//! Webhooks of every sort at the desk, and what is shown of them.
+//! Webhooks of every kind: how they are handled and printed.
 
 use std::fmt::Write as _;
 
@@ -15,14 +15,19 @@ const SYNC: &str = "/hooks/callback/gsTask/syncWhatsAppStatus";
 const REGISTER: &str = "/group-dispatch-api/register/syncStatus";
 const ONLINE: &str = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"reason":"","instanceCode":"SIM-1"}"#;
 
-/// The headers of one webhook, as a text: name, space, value, on each line.
+/// The headers of one webhook; each line of `text` is name, space, value.
 fn headers(text: &str) -> ReceivedHeaders {
     let value = |line: &str, name: &str| Some(line.trim().strip_prefix(name)?.strip_prefix(' ')?.to_owned());
     ReceivedHeaders::read(|name| text.lines().find_map(|line| value(line, name)))
 }
 
-fn handle_and_print(desk: &mut WebhookHandler, path: &str, text: &str, body: Result<&str, ReceiverResponse>) -> String {
-    let arrival = desk.handle(NOW, path, headers(text), body.map(|body| body.as_bytes().to_vec()));
+fn handle_and_print(
+    handler: &mut WebhookHandler,
+    path: &str,
+    text: &str,
+    body: Result<&str, ReceiverResponse>,
+) -> String {
+    let arrival = handler.handle(NOW, path, headers(text), body.map(|body| body.as_bytes().to_vec()));
     format!("{}\n", arrival.to_text())
 }
 
@@ -37,10 +42,10 @@ fn secret(fill: u8) -> WebhookSecret {
     WebhookSecret::from_bytes(&vec![fill; *WEBHOOK_SECRET_BYTES.start()])
 }
 
-/// Without secrets, everything is taken that is a JSON object.
+/// Without secrets, every JSON object is accepted.
 #[test]
-fn what_is_said() {
-    let mut desk = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::default());
+fn webhooks_are_printed() {
+    let mut handler = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::default());
     let mut text = String::new();
     for (path, headers, body) in [
         (SYNC, "webhook-id a3\nx-muster-account-version 3\nx-muster-attempt 1", ONLINE),
@@ -62,14 +67,14 @@ fn what_is_said() {
         ("/mine", "", "[1]"),
         ("/mine", "", "what?"),
     ] {
-        text += &handle_and_print(&mut desk, path, headers, Ok(body));
+        text += &handle_and_print(&mut handler, path, headers, Ok(body));
     }
-    text += &handle_and_print(&mut desk, "/mine", "", Err(ReceiverResponse::rejection(413, "the body is too long")));
+    text += &handle_and_print(&mut handler, "/mine", "", Err(ReceiverResponse::rejection(413, "the body is too long")));
     golden("receiver_said", &text.replace('\u{1b}', "ESC"));
 }
 
 #[test]
-fn what_is_signed() {
+fn signatures_are_verified() {
     let body = ONLINE.as_bytes();
     let app = AppSecret::new("500975", "f9a40a4780f5e1306c46f1c8daecee3b").unwrap();
     let standard = |secret: &WebhookSecret, at: Timestamp| {
@@ -102,8 +107,9 @@ fn what_is_signed() {
     for (name, secrets, app) in [("standard", &secrets[..], None), ("app", &[], app), ("both", &secrets, app)] {
         writeln!(text, "needed: {name}").unwrap();
         for (name, headers) in &cases {
-            let mut desk = WebhookHandler::new(SignatureVerifier::new(secrets, app).unwrap(), FaultInjector::default());
-            let arrival = desk.handle(NOW, SYNC, self::headers(headers), Ok(body.to_vec()));
+            let mut handler =
+                WebhookHandler::new(SignatureVerifier::new(secrets, app).unwrap(), FaultInjector::default());
+            let arrival = handler.handle(NOW, SYNC, self::headers(headers), Ok(body.to_vec()));
             let ReceiverResponse { status, message, .. } = arrival.response;
             let signature = arrival.signature.unwrap_or("WRONG");
             writeln!(text, "  {name}: {signature} → {status} {message}").unwrap();
@@ -116,7 +122,7 @@ fn what_is_signed() {
     golden("receiver_signed", &text);
 }
 
-/// What was answered with a fault was not taken: it is no duplicate when it comes again.
+/// A webhook that got an injected error was not accepted, so its redelivery is no duplicate.
 #[test]
 fn faults() {
     let mut text = String::new();
@@ -132,8 +138,9 @@ fn faults() {
         (None, Some(503), Some(9), 1),
         (None, None, Some(0), 1),
     ] {
-        let mut desk = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::new(share, status, code, seed));
-        let mut take = || desk.handle(NOW, SYNC, headers("webhook-id a3"), Ok(ONLINE.into()));
+        let mut handler =
+            WebhookHandler::new(SignatureVerifier::default(), FaultInjector::new(share, status, code, seed));
+        let mut take = || handler.handle(NOW, SYNC, headers("webhook-id a3"), Ok(ONLINE.into()));
         let arrivals: Vec<_> = (0..40).map(|_| take()).collect();
         let line: String = arrivals.iter().map(|it| if it.response.is_success() { '.' } else { 'x' }).collect();
         let duplicates = arrivals.iter().filter(|it| it.to_text().ends_with("DUPLICATE")).count();
@@ -152,10 +159,10 @@ fn faults() {
 
 #[test]
 fn a_line_of_json() {
-    let mut desk = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::default());
+    let mut handler = WebhookHandler::new(SignatureVerifier::default(), FaultInjector::default());
     let newer = headers("webhook-id a5\nx-muster-account-version 5");
-    desk.handle(NOW, SYNC, newer, Ok(ONLINE.into()));
+    handler.handle(NOW, SYNC, newer, Ok(ONLINE.into()));
     let sent = "webhook-id a3\nx-muster-account-version 3\nx-muster-attempt 2\naccept */*";
-    let arrival = desk.handle(NOW, SYNC, headers(sent), Ok(ONLINE.into()));
+    let arrival = handler.handle(NOW, SYNC, headers(sent), Ok(ONLINE.into()));
     golden("receiver_json", &arrival.to_json());
 }

@@ -1,27 +1,27 @@
-//! What a webhook says, in words. Pure.
+//! What a webhook reports, in words. Pure.
 
 use serde_json::Value;
 
-/// What a body says, in the contract's words. What is missing is empty.
+/// The contents of a webhook's body, in the contract's terms. Missing texts are empty.
 pub struct WebhookSummary<'a> {
-    /// Of whom.
+    /// The account or phone number.
     pub account: &'a str,
-    /// What happened; none if the body says nothing that the contract knows.
+    /// What happened; `None` if the contract does not define the status.
     pub label: Option<&'static str>,
-    /// Why.
+    /// The reason code.
     pub reason: &'a str,
     /// The gateway's scan or pairing id.
     pub instance_code: &'a str,
-    /// Of a failed registration, whether another code may be tried; none if the body does not say so, which it does with
-    /// `webhooks.register_still_waiting` alone.
+    /// After a failed registration: whether another code may be tried. The body has it only with
+    /// `webhooks.register_still_waiting`.
     pub still_waiting: Option<bool>,
 }
 
 impl WebhookSummary<'_> {
-    /// Reads the body of either channel.
+    /// Parses the body of either channel.
     pub(super) fn parse(body: &Value) -> WebhookSummary<'_> {
         let text = |name: &str| body[name].as_str().unwrap_or_default();
-        // With `webhooks.register_status_as_string` a number stands in a text.
+        // With `webhooks.register_status_as_string` the number is a string.
         let number = |name: &str| body[name].as_i64().or_else(|| body[name].as_str()?.parse().ok());
         let (account, label) = match body.get("phone") {
             Some(_) => (text("phone"), registration_label(number("status"))),
@@ -32,7 +32,7 @@ impl WebhookSummary<'_> {
     }
 }
 
-/// What became of a registration.
+/// The result of a registration.
 fn registration_label(status: Option<i64>) -> Option<&'static str> {
     match status? {
         0 => Some("registration failed"),
@@ -41,7 +41,7 @@ fn registration_label(status: Option<i64>) -> Option<&'static str> {
     }
 }
 
-/// How an account stands.
+/// The status of an account.
 fn account_label(status: Option<i64>, online_status: Option<i64>) -> Option<&'static str> {
     match (status?, online_status?) {
         (2, _) => Some("banned"),

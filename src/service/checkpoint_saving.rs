@@ -1,7 +1,7 @@
-//! What is saved beside the log: signed checkpoints, and caches that make a start quick. And how the service ends.
+//! What is saved beside the log: signed checkpoints, and caches for a quick start. And how the service ends.
 //!
-//! Nothing that was answered hangs on the end: it was durable before. So an end has a deadline, and a disk that is slow
-//! costs the next start some time.
+//! Answered requests do not depend on the shutdown: their events were durable before. The shutdown therefore has a
+//! deadline, and a slow disk only makes the next start slower.
 
 use std::sync::mpsc;
 use std::thread;
@@ -15,7 +15,7 @@ use super::OpenStorage;
 use crate::limits::LOG_CHECKPOINT_EVERY;
 use crate::store::{self, Store};
 
-/// The last handle of the store, and when the process must have ended.
+/// The last handle of the store, and the deadline of the process.
 pub(super) struct StoreCloser {
     store: Store,
     deadline: Instant,
@@ -26,7 +26,7 @@ impl StoreCloser {
         StoreCloser { store, deadline }
     }
 
-    /// The time that is left.
+    /// The remaining time.
     pub(super) fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -37,7 +37,7 @@ impl StoreCloser {
         let (closed, closing) = mpsc::channel();
         let close = move || {
             drop(store);
-            // Nobody waits any more after the deadline.
+            // Fails if the deadline has passed and the wait is over.
             let _late = closed.send(());
         };
         if thread::Builder::new().name("closing".to_owned()).spawn(close).is_ok() {
@@ -46,14 +46,13 @@ impl StoreCloser {
     }
 }
 
-/// Saves at the end what the next start wants to find. Fails if the store has failed at any time. What is not done by
-/// `until` is left undone.
-pub(super) async fn save_on_shutdown(rooms: OpenStorage, until: Instant) -> Result<(), store::Error> {
+/// Saves the caches for the next start. Fails if the store has failed at any time. Stops at `until`, done or not.
+pub(super) async fn save_on_shutdown(storage: OpenStorage, until: Instant) -> Result<(), store::Error> {
     let saving = spawn_blocking(move || {
-        rooms.store.flush()?;
-        save_signed_checkpoint(&rooms);
-        save_startup_checkpoints(&rooms);
-        rooms.store.flush()
+        storage.store.flush()?;
+        save_signed_checkpoint(&storage);
+        save_startup_checkpoints(&storage);
+        storage.store.flush()
     });
     match timeout_at(until, saving).await {
         Ok(Ok(saved)) => saved,
@@ -68,42 +67,42 @@ pub(super) async fn save_on_shutdown(rooms: OpenStorage, until: Instant) -> Resu
     }
 }
 
-/// Saves the checkpoints each time that `every` events have happened, so that the next start reads no more than these.
-pub(super) async fn run_checkpoint_saving(rooms: OpenStorage, every: u64, stop: CancellationToken) {
-    let mut head = rooms.journal.subscribe_head();
-    let mut saved = rooms.journal.head();
+/// Saves the checkpoints after every `every` events, so that the next start reads no more than these.
+pub(super) async fn run_checkpoint_saving(storage: OpenStorage, every: u64, stop: CancellationToken) {
+    let mut head = storage.journal.subscribe_head();
+    let mut saved = storage.journal.head();
     loop {
         let grown = head.wait_for(|head| *head >= saved + every);
         match stop.run_until_cancelled(grown).await {
             Some(Ok(head)) => saved = *head,
             Some(Err(_)) | None => return,
         }
-        let rooms = rooms.clone();
-        let _panicked = spawn_blocking(move || save_startup_checkpoints(&rooms)).await;
+        let storage = storage.clone();
+        let _panicked = spawn_blocking(move || save_startup_checkpoints(&storage)).await;
     }
 }
 
-/// Signs a checkpoint of the log from time to time while events happen.
-pub(super) async fn run_checkpoint_signing(rooms: OpenStorage, stop: CancellationToken) {
+/// Signs a checkpoint of the log at intervals while events arrive.
+pub(super) async fn run_checkpoint_signing(storage: OpenStorage, stop: CancellationToken) {
     while stop.run_until_cancelled(sleep(LOG_CHECKPOINT_EVERY)).await.is_some() {
-        let rooms = rooms.clone();
-        let _panicked = spawn_blocking(move || save_signed_checkpoint(&rooms)).await;
+        let storage = storage.clone();
+        let _panicked = spawn_blocking(move || save_signed_checkpoint(&storage)).await;
     }
 }
 
-/// A checkpoint that cannot be saved is a failure of the store, which ends the service.
-fn save_signed_checkpoint(rooms: &OpenStorage) {
-    if let Err(error) = rooms.log.save_checkpoint(&rooms.journal) {
+/// Failure to save a checkpoint is a failure of the store, which ends the service.
+fn save_signed_checkpoint(storage: &OpenStorage) {
+    if let Err(error) = storage.log.save_checkpoint(&storage.journal) {
         tracing::warn!(%error, "the log's checkpoint was not saved");
     }
 }
 
-/// Checkpoints are caches: without one the next start takes longer, and nothing else.
-fn save_startup_checkpoints(rooms: &OpenStorage) {
-    if let Err(error) = rooms.journal.save_startup_checkpoint() {
+/// Checkpoints are caches: without one the next start only takes longer.
+fn save_startup_checkpoints(storage: &OpenStorage) {
+    if let Err(error) = storage.journal.save_startup_checkpoint() {
         tracing::warn!(%error, "the journal's checkpoint was not saved");
     }
-    if let Err(error) = rooms.roster.save_checkpoint(&rooms.store) {
+    if let Err(error) = storage.roster.save_checkpoint(&storage.store) {
         tracing::warn!(%error, "the roster's checkpoint was not saved");
     }
 }

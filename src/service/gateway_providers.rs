@@ -1,4 +1,4 @@
-//! The ways to WhatsApp that the settings have set up.
+//! The gateways that the settings set up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,54 +14,56 @@ use crate::config::Settings;
 use crate::domain::GatewayKind;
 use crate::gateway::{Bridge, CloudApi, GatewayProvider, GatewayRegistry, bridge, cloud_api};
 
-/// Those beside the simulator.
+/// The gateways except the simulator.
 pub(super) struct GatewayProviders {
     pub(super) bridge: Option<Bridge>,
     pub(super) cloud_api: Option<CloudApi>,
 }
 
 impl GatewayProviders {
-    /// Opens them. What the Cloud API has under way ends with `stop`, and is among `tasks`.
+    /// Opens them. Cloud API work in progress ends with `stop`, and is tracked by `tasks`.
     pub(super) fn open(
         settings: &Settings,
-        rooms: &OpenStorage,
+        storage: &OpenStorage,
         reports: &ReportSender,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Result<GatewayProviders, Error> {
         let is_set_up = |kind| settings.gateway.is_set_up(kind);
-        let bridge = is_set_up(GatewayKind::Bridge).then(|| open_bridge(settings, rooms, reports)).transpose()?;
+        let bridge = is_set_up(GatewayKind::Bridge).then(|| open_bridge(settings, storage, reports)).transpose()?;
         let cloud_api = is_set_up(GatewayKind::CloudApi).then(|| {
-            let around = cloud_api::CloudApiDependencies {
-                vault: rooms.vault.clone(),
-                roster: rooms.roster.clone(),
+            let dependencies = cloud_api::CloudApiDependencies {
+                vault: storage.vault.clone(),
+                roster: storage.roster.clone(),
                 reports: reports.clone(),
-                metrics: rooms.journal.metrics().clone(),
+                metrics: storage.journal.metrics().clone(),
                 stop: stop.clone(),
                 tasks: tasks.clone(),
             };
-            CloudApi::start(&settings.gateway.cloud_api, around)
+            CloudApi::start(&settings.gateway.cloud_api, dependencies)
         });
         Ok(GatewayProviders { bridge, cloud_api: cloud_api.transpose()? })
     }
 
-    /// All of them.
+    /// The providers of all of them.
     pub(super) fn providers(&self) -> Vec<Arc<dyn GatewayProvider>> {
-        let bridge = self.bridge.iter().map(|way| Arc::new(way.clone()) as Arc<dyn GatewayProvider>);
-        bridge.chain(self.cloud_api.iter().map(|way| Arc::new(way.clone()) as Arc<dyn GatewayProvider>)).collect()
+        let bridge = self.bridge.iter().map(|gateway| Arc::new(gateway.clone()) as Arc<dyn GatewayProvider>);
+        bridge
+            .chain(self.cloud_api.iter().map(|gateway| Arc::new(gateway.clone()) as Arc<dyn GatewayProvider>))
+            .collect()
     }
 
-    /// Runs what runs by itself, until `stop`: commands are pushed, and sessions are compared with what is shown `every` so
-    /// often, and once a gateway has lost its memory.
+    /// Runs their background tasks until `stop`: pushing commands, and reconciliation. Reconciliation runs every
+    /// `every`, and after a gateway has lost its memory.
     pub(super) fn spawn_tasks(
         &self,
         gateways: &GatewayRegistry,
-        rooms: &OpenStorage,
+        storage: &OpenStorage,
         every: Duration,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
-        let (roster, metrics) = (rooms.roster.clone(), rooms.journal.metrics().clone());
+        let (roster, metrics) = (storage.roster.clone(), storage.journal.metrics().clone());
         tasks.spawn(gateways.clone().run_reconciliation(roster, metrics, every, stop.clone()));
         let Some(bridge) = &self.bridge else { return };
         tasks.spawn(bridge.clone().run(stop.clone()));
@@ -74,14 +76,14 @@ impl GatewayProviders {
     }
 }
 
-fn open_bridge(settings: &Settings, rooms: &OpenStorage, reports: &ReportSender) -> Result<Bridge, bridge::Error> {
-    let OpenStorage { store, vault, roster, journal, .. } = rooms;
+fn open_bridge(settings: &Settings, storage: &OpenStorage, reports: &ReportSender) -> Result<Bridge, bridge::Error> {
+    let OpenStorage { store, vault, roster, journal, .. } = storage;
     let journal = journal.clone();
     let settle = move || {
         let journal = journal.clone();
         async move { journal.sync().await.map_err(|error| error.to_string()) }.boxed()
     };
-    let around = bridge::BridgeDependencies {
+    let dependencies = bridge::BridgeDependencies {
         store: store.clone(),
         sync_store: Arc::new(settle),
         reports: reports.clone(),
@@ -89,5 +91,5 @@ fn open_bridge(settings: &Settings, rooms: &OpenStorage, reports: &ReportSender)
         vault: vault.clone(),
         now: clock::moment,
     };
-    Bridge::new(&settings.gateway.bridge, around)
+    Bridge::new(&settings.gateway.bridge, dependencies)
 }

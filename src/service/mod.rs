@@ -1,10 +1,11 @@
-//! The service: which room is opened when, what runs, and how it ends. The only room that sees every other.
+//! The service: the order in which modules are opened, what runs, and how it ends. It may use every module above it in
+//! the table of `lib.rs`.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `checkpoint_saving` | what is saved beside the log, while it runs and at its end |
-//! | `offline_directory` | a data directory that no service uses |
-//! | `gateway_providers` | the ways to WhatsApp that the settings have set up |
+//! | `checkpoint_saving` | what is saved beside the log, during operation and at shutdown |
+//! | `offline_directory` | a data directory without a running service |
+//! | `gateway_providers` | the gateways that the settings set up |
 
 mod checkpoint_saving;
 mod gateway_providers;
@@ -49,35 +50,35 @@ pub use offline_directory::OfflineDirectory;
 /// Why the service does not run, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be listened on.
+    /// The service cannot listen on the address.
     #[error("cannot listen on {listen}: {source}; choose another address with --listen")]
     Listen {
-        /// The address, as it was set.
+        /// The configured address.
         listen: String,
         /// What went wrong.
         source: io::Error,
     },
-    /// Anybody who reaches it could do everything.
+    /// Without an API key, anybody who reaches the address could do everything.
     #[error(
         "there is no API key yet, so {listen} would be open to everybody; make the first one with \
          `muster keys create --name admin --role admin --data-dir {}`, or listen on 127.0.0.1", .data_dir.display()
     )]
     NoApiKey {
-        /// The address, as it was set.
+        /// The configured address.
         listen: String,
-        /// Where keys are kept.
+        /// The data directory, which holds the keys.
         data_dir: PathBuf,
     },
     /// TLS cannot be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// There is nothing to look into.
+    /// The data directory does not exist.
     #[error("there is no muster data directory at {path} (it has no file MUSTER); name one with --data-dir")]
     NoDataDirectory {
-        /// Where there is none.
+        /// Its path.
         path: PathBuf,
     },
-    /// A request that is none.
+    /// The request is invalid.
     #[error("the question cannot be asked: {0}")]
     InvalidRequest(String),
     /// The threads cannot be started.
@@ -95,13 +96,13 @@ pub enum Error {
     /// The journal failed.
     #[error("{0}")]
     JournalFailed(Arc<journal::Error>),
-    /// The journal is not what it was.
+    /// The audit found that the journal was altered.
     #[error(transparent)]
     Audit(#[from] audit::Error),
     /// The actors cannot be started.
     #[error(transparent)]
     Actors(#[from] actors::Error),
-    /// An erasure that was begun cannot be ended.
+    /// An erasure in progress cannot be completed.
     #[error(transparent)]
     UnfinishedErasure(#[from] actors::ErasureError),
     /// The bridge cannot be set up.
@@ -119,7 +120,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it says that what is durable is not whole.
+    /// Whether the error means that durable data is damaged.
     pub fn is_integrity_fault(&self) -> bool {
         match self {
             Error::Store(error) => matches!(error, store::Error::Damaged { .. }),
@@ -147,7 +148,7 @@ fn is_damage(error: &journal::Error) -> bool {
     matches!(error, journal::Error::Damaged { .. } | journal::Error::Store(store::Error::Damaged { .. }))
 }
 
-/// What is durable, open.
+/// The open durable modules.
 #[derive(Clone)]
 struct OpenStorage {
     store: Store,
@@ -157,8 +158,8 @@ struct OpenStorage {
     log: TransparencyLog,
 }
 
-/// Runs the service until `stop`, or until it cannot go on. Calls `ready` with the address once it answers there.
-/// Reads the files of TLS again when `reload_tls` is notified. Blocks; ends in at most ten seconds once it is stopped.
+/// Runs the service until `stop`, or until it fails. Calls `ready` with the address once the service answers there.
+/// Reloads the TLS files when `reload_tls` is notified. Blocks; ends within ten seconds after `stop`.
 pub fn run(
     effective: &EffectiveSettings,
     ready: impl FnOnce(SocketAddr),
@@ -169,7 +170,7 @@ pub fn run(
     let runtime = runtime.map_err(Error::Threads)?;
     let mut end = None;
     let outcome = runtime.block_on(serve(effective, ready, reload_tls, stop, &mut end));
-    // A disk that does not come back must not keep the process.
+    // A disk that hangs must not keep the process alive.
     runtime.shutdown_timeout(
         end.as_ref().map_or(BLOCKING_THREADS_TIMEOUT, StoreCloser::remaining).min(BLOCKING_THREADS_TIMEOUT),
     );
@@ -179,9 +180,9 @@ pub fn run(
     outcome
 }
 
-/// Opens the rooms from the lowest up, runs them, and closes them from the highest down.
+/// Opens the modules from the lowest up, runs them, and closes them from the highest down.
 ///
-/// What is to be done when all else is gone is left in `end`, once it runs.
+/// Once it runs, `end` receives what must be done after everything else is gone.
 async fn serve(
     effective: &EffectiveSettings,
     ready: impl FnOnce(SocketAddr),
@@ -190,26 +191,26 @@ async fn serve(
     end: &mut Option<StoreCloser>,
 ) -> Result<(), Error> {
     let EffectiveSettings { settings, rows, .. } = effective;
-    // Before anything is made on the disk.
+    // Before anything is written to the disk.
     let tls = TlsReloader::open(&settings.tls, reload_tls.clone())?;
     let (listener, address) = bind_listener(&settings.http.listen).await?;
     let opening = settings.clone();
     let opening = tokio::task::spawn_blocking(move || OpenStorage::open(&opening));
-    // It may take minutes. Where the process ends meanwhile, it ends as by a crash; nobody was answered yet.
+    // Opening may take minutes. Ending the process meanwhile is like a crash: no request was answered yet.
     let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
-    let rooms = opened.map_err(|panicked| Error::Threads(panicked.into()))??;
-    let OpenStorage { store, vault, roster, journal, log } = &rooms;
+    let storage = opened.map_err(|panicked| Error::Threads(panicked.into()))??;
+    let OpenStorage { store, vault, roster, journal, log } = &storage;
     actors::finish_erasures(vault, journal).await?;
     let keys = ApiKeys::open(journal, Some(vault.clone()))?;
     if keys.allows_anonymous() && !address.ip().is_loopback() {
         return Err(Error::NoApiKey { listen: settings.http.listen.clone(), data_dir: settings.data_dir.clone() });
     }
     let tasks = TaskTracker::new();
-    // Callers first, then what they left under way, then what tells others of it.
-    let [callers, under_way, telling] = [(); 3].map(|()| CancellationToken::new());
+    // Callers stop first, then the work that they started, then the delivery of its results.
+    let [callers, work, delivering] = [(); 3].map(|()| CancellationToken::new());
 
     let (reports, reported) = actors::report_channel();
-    // What cannot be read is told when the account is next asked; until then its session is as good as the first.
+    // If the account cannot be read, its next command reports the error; until then its session counts as the first.
     let session_of = |account| journal.load_account(account).map_or(1, |(state, _)| state.latest_session);
     let (simulator, channel) = Simulator::new(
         &settings.simulator,
@@ -218,8 +219,8 @@ async fn serve(
         roster.online_at_the_simulator(),
         session_of,
     );
-    let ways = GatewayProviders::open(settings, &rooms, &reports, &under_way, &tasks)?;
-    let gateways = GatewayRegistry::new(simulator, ways.providers(), reports);
+    let providers = GatewayProviders::open(settings, &storage, &reports, &work, &tasks)?;
+    let gateways = GatewayRegistry::new(simulator, providers.providers(), reports);
     gateways.warn_of_missing(roster);
     let (accounts, inbox) = Accounts::start(
         journal.clone(),
@@ -230,45 +231,49 @@ async fn serve(
         reported,
         roster.last_task(),
     )?;
-    let webhooks = Webhooks::start(store, journal, vault, settings.address_guard(), &settings.webhooks, &telling)?;
-    tasks.spawn(channel.run(under_way.clone()));
-    tasks.spawn(inbox.run(roster.accounts_with_pending_effects(), under_way.clone()));
-    ways.spawn_tasks(&gateways, &rooms, settings.gateway.reconcile_every, &under_way, &tasks);
-    tasks.spawn(run_checkpoint_saving(rooms.clone(), settings.store.checkpoint_every, under_way.clone()));
-    tasks.spawn(run_checkpoint_signing(rooms.clone(), under_way.clone()));
-    tasks.spawn(clock::watch(under_way.clone()));
+    let webhooks = Webhooks::start(store, journal, vault, settings.address_guard(), &settings.webhooks, &delivering)?;
+    tasks.spawn(channel.run(work.clone()));
+    tasks.spawn(inbox.run(roster.accounts_with_pending_effects(), work.clone()));
+    providers.spawn_tasks(&gateways, &storage, settings.gateway.reconcile_every, &work, &tasks);
+    tasks.spawn(run_checkpoint_saving(storage.clone(), settings.store.checkpoint_every, work.clone()));
+    tasks.spawn(run_checkpoint_signing(storage.clone(), work.clone()));
+    tasks.spawn(clock::watch(work.clone()));
 
-    let answers = IdempotencyRecords::open(store, journal.clone(), clock::trusted);
-    tasks.spawn(answers.clone().expire_periodically(under_way.clone()));
+    let idempotency = IdempotencyRecords::open(store, journal.clone(), clock::trusted);
+    tasks.spawn(idempotency.clone().expire_periodically(work.clone()));
 
     resume_rotation(vault, journal);
 
     let is_ready = Arc::new(AtomicBool::new(true));
-    let behind = ApiDependencies {
+    let dependencies = ApiDependencies {
         accounts: accounts.clone(),
         roster: roster.clone(),
         vault: vault.clone(),
-        idempotency: answers,
+        idempotency,
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
         webhooks: webhooks.clone(),
-        bridge: ways.bridge,
+        bridge: providers.bridge,
         keys: keys.clone(),
-        cloud_api: ways.cloud_api,
+        cloud_api: providers.cloud_api,
         gateways,
         default_gateway: settings.gateway.routing.default,
         settings: rows.clone().into(),
     };
-    let api = Api::new(behind, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
-    let desk = api.v1_state(callers.clone());
-    let console =
-        Console::new(InProcessClient::new(desk.clone()), api.authenticator().clone(), &settings.http, tls.is_some());
+    let api = Api::new(dependencies, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
+    let api_state = api.v1_state(callers.clone());
+    let console = Console::new(
+        InProcessClient::new(api_state.clone()),
+        api.authenticator().clone(),
+        &settings.http,
+        tls.is_some(),
+    );
     let counted = journal.clone();
     let figures = move || {
-        let taken = |channel| counted.metrics().webhook_attempts.with((channel, AttemptOutcome::Taken)).get();
-        [counted.head(), Channel::ALL.into_iter().map(taken).sum()]
+        let successes = |channel| counted.metrics().webhook_attempts.with((channel, AttemptOutcome::Taken)).get();
+        [counted.head(), Channel::ALL.into_iter().map(successes).sum()]
     };
-    tasks.spawn(console.clone().sample_throughput(figures, under_way.clone()));
-    let serving = tokio::spawn(http::serve(listener, api, desk, console.routes(), tls, callers.clone()));
+    tasks.spawn(console.clone().sample_throughput(figures, work.clone()));
+    let serving = tokio::spawn(http::serve(listener, api, api_state, console.routes(), tls, callers.clone()));
     tracing::info!(%address, accounts = journal.account_count(), events = journal.head(), "ready");
     if keys.allows_anonymous() {
         tracing::warn!(
@@ -279,7 +284,7 @@ async fn serve(
 
     let outcome = tokio::select! {
         biased;
-        // First, because what the others say then follows from it.
+        // First, because the other errors are then consequences of it.
         error = store.wait_for_failure() => Err(Error::Store(error)),
         () = stop.cancelled() => Ok(()),
         error = journal.wait_for_failure() => Err(Error::JournalFailed(error)),
@@ -292,11 +297,11 @@ async fn serve(
     let drain = async {
         callers.cancel();
         let _ended = serving.await;
-        under_way.cancel();
+        work.cancel();
         tasks.close();
         tasks.wait().await;
         accounts.drain().await;
-        telling.cancel();
+        delivering.cancel();
         webhooks.drain().await;
     };
     if timeout(SHUTDOWN_TIMEOUT, drain).await.is_err() {
@@ -306,10 +311,10 @@ async fn serve(
         );
     }
     outcome?;
-    Ok(checkpoint_saving::save_on_shutdown(rooms, until).await?)
+    Ok(checkpoint_saving::save_on_shutdown(storage, until).await?)
 }
 
-/// A listener on this address, and the address that it has.
+/// A listener on this address, and the address that it got.
 pub async fn bind_listener(listen: &str) -> Result<(TcpListener, SocketAddr), Error> {
     let bound = async {
         let listener = TcpListener::bind(listen).await?;
@@ -329,7 +334,7 @@ impl OpenStorage {
     }
 }
 
-/// Goes on with a rotation of the master key that was begun, while everything is served.
+/// Continues an interrupted rotation of the master key, while the service runs.
 fn resume_rotation(vault: &Vault, journal: &Journal) {
     let Some(rotation) = vault.unfinished_rotation() else { return };
     let (journal, runtime) = (journal.clone(), runtime::Handle::current());

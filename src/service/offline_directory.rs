@@ -1,4 +1,4 @@
-//! A data directory that no service uses: looked into, and changed where no service is needed for that.
+//! A data directory without a running service: read, and changed where that needs no service.
 
 use tokio::runtime::Handle;
 
@@ -12,17 +12,17 @@ use crate::projections::Roster;
 use crate::store::Store;
 use crate::vault::{self, RotationReport, Vault};
 
-/// A data directory that no service uses, to be looked into.
+/// An open data directory without a running service.
 pub struct OfflineDirectory {
     audit: Audit,
     keys: ApiKeys,
     vault: Option<Vault>,
-    /// Why nothing can be signed, if nothing can.
+    /// Why nothing can be signed, if that is so.
     missing_key: Option<vault::Error>,
 }
 
 impl OfflineDirectory {
-    /// Opens the data directory of `settings`. Without the master key everything can be read, and nothing is signed.
+    /// Opens the data directory of `settings`. Without the master key everything can be read, but nothing is signed.
     pub fn open(settings: &Settings) -> Result<OfflineDirectory, Error> {
         if !Store::exists_at(&settings.data_dir) {
             return Err(Error::NoDataDirectory { path: settings.data_dir.clone() });
@@ -38,32 +38,36 @@ impl OfflineDirectory {
         Ok(OfflineDirectory { audit: Audit::new(store, journal, roster, log), keys, vault, missing_key: unsigned })
     }
 
-    /// What it holds.
+    /// The audit of its journal.
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// Why nothing can be signed, if nothing can.
+    /// Why nothing can be signed, if that is so.
     pub fn missing_key(&self) -> Option<&vault::Error> {
         self.missing_key.as_ref()
     }
 
-    /// Answers a request under `/api/v1`, as the service would.
+    /// Answers a request under `/api/v1`, like the service.
     pub async fn send(&self, method: &str, path: &str, accept: &str, body: String) -> Result<InProcessResponse, Error> {
-        let within = InProcessClient::offline(self.audit.clone(), self.keys.clone());
-        // Whoever has the data directory needs no key.
-        let (pass, peer, headers) = (AuthContext::OWNER, None, &[("accept", accept)]);
-        let asked = InProcessRequest { auth: pass, peer, method, path, headers, body };
-        within.send(asked).await.map(InProcessResponse::from).map_err(|error| Error::InvalidRequest(error.to_string()))
+        let client = InProcessClient::offline(self.audit.clone(), self.keys.clone());
+        // Access to the data directory replaces an API key.
+        let (auth, peer, headers) = (AuthContext::OWNER, None, &[("accept", accept)]);
+        let request = InProcessRequest { auth, peer, method, path, headers, body };
+        client
+            .send(request)
+            .await
+            .map(InProcessResponse::from)
+            .map_err(|error| Error::InvalidRequest(error.to_string()))
     }
 
-    /// Undoes a rotation of the master key that was broken off, and says what the operator does now. Blocks; `runtime` is
-    /// for the record. Fails without the master key.
+    /// Undoes an interrupted rotation of the master key, and says what the operator does next. Blocks; `runtime`
+    /// records the event. Fails without the master key.
     pub fn abort_rotation(&self, runtime: &Handle) -> Result<RotationReport, Error> {
         let vault = self.vault.as_ref().ok_or(vault::Error::NoRotationToUndo)?;
         let rotation = runtime.block_on(vault.stop_rotation())?;
         rotation.begin_undo()?;
-        let asker = RequesterIdentity { origin: Origin::OPERATOR, from: "command line".to_owned() };
-        Ok(rotation.run(self.audit.journal(), runtime, &asker, |_, _| {})?)
+        let requester = RequesterIdentity { origin: Origin::OPERATOR, from: "command line".to_owned() };
+        Ok(rotation.run(self.audit.journal(), runtime, &requester, |_, _| {})?)
     }
 }

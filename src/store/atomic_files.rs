@@ -1,8 +1,8 @@
-//! Files that are saved whole: caches, which make a start quick and may be lost or thrown away at any time, and notes,
-//! small texts that are kept outside the store on purpose.
+//! Files that are replaced atomically: caches and sidecar files. Caches speed up a start and may be lost or deleted
+//! at any time. Sidecar files are small texts stored outside the tables on purpose.
 //!
-//! Each is written beside its place and renamed into it, so a crash leaves the old one or the new one. A checksum tells
-//! a cache that is neither; what is in a note tells for itself.
+//! Each is written to a temporary file in the same directory and renamed, so a crash leaves the old or the new one. A
+//! checksum detects a damaged cache. The readers of sidecar files check the content themselves.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -18,28 +18,28 @@ pub(super) fn save_cache(directory: &Path, name: &str, bytes: &[u8]) -> Result<(
     replace_file(directory, name, &[bytes, &crc32fast::hash(bytes).to_le_bytes()])
 }
 
-/// Saves a note; durable when it returns.
+/// Saves a sidecar file. It is durable when this returns.
 pub(super) fn save_sidecar(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
     replace_file(directory, name, &[text.as_bytes()])
 }
 
-/// The note `name`, if there is one.
+/// The sidecar file `name`, if it exists.
 pub(super) fn load_sidecar(directory: &Path, name: &str) -> Result<Option<String>, Error> {
-    let place = directory.join(name);
-    match fs::read_to_string(&place) {
+    let path = directory.join(name);
+    match fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(io_error("read", &place)(source)),
+        Err(source) => Err(io_error("read", &path)(source)),
     }
 }
 
-/// Removes a note, and overwrites what it said. One that was being removed when the process ended is removed too.
+/// Overwrites and removes a sidecar file. Also finishes a removal that an ended process left incomplete.
 pub(super) fn remove_sidecar(directory: &Path, name: &str) -> Result<(), Error> {
-    let (place, over) = (directory.join(name), directory.join(format!("{name}.over")));
-    match fs::rename(&place, &over) {
+    let (path, over) = (directory.join(name), directory.join(format!("{name}.over")));
+    match fs::rename(&path, &over) {
         Ok(()) => sync_directory(directory)?,
         Err(missing) if missing.kind() == ErrorKind::NotFound => {}
-        Err(source) => return Err(io_error("remove", &place)(source)),
+        Err(source) => return Err(io_error("remove", &path)(source)),
     }
     let bytes = match fs::metadata(&over) {
         Ok(found) => found.len(),
@@ -55,16 +55,16 @@ pub(super) fn remove_sidecar(directory: &Path, name: &str) -> Result<(), Error> 
 }
 
 fn replace_file(directory: &Path, name: &str, parts: &[&[u8]]) -> Result<(), Error> {
-    let place = directory.join(name);
-    let beside = directory.join(format!("{name}.new"));
-    let mut file = File::create(&beside).map_err(io_error("create", &beside))?;
+    let path = directory.join(name);
+    let temporary = directory.join(format!("{name}.new"));
+    let mut file = File::create(&temporary).map_err(io_error("create", &temporary))?;
     let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
-    written.map_err(io_error("write", &beside))?;
-    fs::rename(&beside, &place).map_err(io_error("replace", &place))?;
+    written.map_err(io_error("write", &temporary))?;
+    fs::rename(&temporary, &path).map_err(io_error("replace", &path))?;
     sync_directory(directory)
 }
 
-/// The cache `name`, if it is there and whole.
+/// The cache `name`, if it exists and is intact.
 pub(super) fn load_cache(directory: &Path, name: &str) -> Option<Vec<u8>> {
     let mut bytes = fs::read(directory.join(name)).ok()?;
     let checksum = u32::from_le_bytes(bytes.last_chunk::<CHECKSUM_BYTES>().copied()?);

@@ -1,11 +1,11 @@
-//! The data directory: whose it is, who has it, what is where in it.
+//! The data directory: its layout, its marker, and the lock of its owner.
 //!
 //! ```text
-//! MUSTER     the marker: format and store id; locked by the process that owns the directory. Empty until all is there
-//! keys/      the master key, unless it is kept elsewhere (`vault`)
+//! MUSTER     the marker: format and store id; locked by the process that owns the directory. Empty until creation ends
+//! keys/      the master key, unless it is configured elsewhere (`vault`)
 //! store/     sled's files
-//! cache/     what makes a start quick and may be lost
-//! log/       the last signed checkpoint of the journal, and the key that checks it (`audit`)
+//! cache/     caches that speed up a start and may be lost
+//! log/       the last signed checkpoint of the journal, and the public key that verifies it (`audit`)
 //! ```
 
 use std::fmt;
@@ -24,23 +24,23 @@ use crate::limits::{LOCK_POLL_INTERVAL, LOCK_WAIT};
 const MARKER: &str = "MUSTER";
 const FORMAT: &str = "muster data directory, format 1";
 
-/// The id of a store, drawn at random when it is created.
+/// The id of a store: random, assigned at its creation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StoreId(pub u64);
 
-/// A data directory, owned by this process for as long as this lives.
+/// A data directory that this process owns while the value lives.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     path: PathBuf,
     id: StoreId,
-    /// Holds the lock: the kernel drops it with the process, however that ends.
+    /// Holds the lock. The kernel releases it when the process ends, for whatever reason.
     marker: File,
-    /// Whether its creation is not finished. Nothing in it was ever answered then.
+    /// Whether its creation is not finished. Such a directory holds nothing that was ever acknowledged.
     is_new: bool,
 }
 
 impl DataDirectory {
-    /// Takes the directory at `path`, creating it if there is none or an empty one.
+    /// Takes ownership of the directory at `path`. Creates it if it is missing or empty.
     pub(super) fn open(path: &Path) -> Result<DataDirectory, Error> {
         create_directories(path).map_err(io_error("create the data directory", path))?;
         let marker_path = path.join(MARKER);
@@ -77,7 +77,7 @@ impl DataDirectory {
         Ok(DataDirectory { path: path.to_owned(), id, marker, is_new })
     }
 
-    /// Makes the directory at `path` one of the store `id`, before anything is in it: for a copy, which keeps the id.
+    /// Makes the empty directory at `path` one of the store `id`: for a copy, which keeps the id.
     pub(super) fn create_with_id(path: &Path, id: StoreId) -> Result<(), Error> {
         create_directories(path).map_err(io_error("create the data directory", path))?;
         if !is_empty(path)? {
@@ -91,8 +91,8 @@ impl DataDirectory {
         written.map_err(io_error("write", &marker))
     }
 
-    /// Writes the marker of a new directory, once all else in it is durable, and makes the directory entries themselves
-    /// durable. A marker that came first stood, after a power cut, beside files of sled that no start could open.
+    /// Writes the marker of a new directory once everything else in it is durable, then makes the directory entries
+    /// durable. If the marker came first, a power cut could leave it beside sled files that no start can open.
     pub(super) fn finish_creation(&mut self) -> Result<(), Error> {
         if self.is_new {
             let (text, marker) = (format_marker(self.id), &mut self.marker);
@@ -133,7 +133,7 @@ impl DataDirectory {
     }
 }
 
-/// A text is no id of a store.
+/// The text is not a store id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an id of a store has 16 hexadecimal digits, in lower case")]
 pub struct InvalidStoreId;
@@ -147,7 +147,7 @@ impl StoreId {
 impl FromStr for StoreId {
     type Err = InvalidStoreId;
 
-    /// It is written in one way only.
+    /// Accepts only the form that `Display` writes.
     fn from_str(text: &str) -> Result<StoreId, InvalidStoreId> {
         let id = u64::from_str_radix(text, 16).map(StoreId).ok();
         id.filter(|id| id.to_string() == text).ok_or(InvalidStoreId)
@@ -165,8 +165,8 @@ pub(super) fn exists_at(path: &Path) -> bool {
     path.join(MARKER).is_file()
 }
 
-/// Takes the lock of `file`, waiting a moment for one whose holder is going: a process that was killed may take as long
-/// to give back its memory, and a store that was dropped in this one has threads that end a little later.
+/// Locks `file`, and waits a moment for a holder that is about to end. A killed process needs time to free its
+/// memory. A store dropped in this process has threads that end a little later.
 pub(super) fn lock_with_retry(file: &File) -> Result<(), TryLockError> {
     let begun = Instant::now();
     loop {
@@ -177,10 +177,11 @@ pub(super) fn lock_with_retry(file: &File) -> Result<(), TryLockError> {
     }
 }
 
-/// Creates the directory at `path`, and those above it that are missing. Nobody else may look into them, because they
-/// tell of customers. Their names are durable when it returns: a name is on the disk once the directory that it stands in
-/// is synced. Without that a power cut took `keys` from a data directory, and the master key with it, and the whole of
-/// another whose parent was new too.
+/// Creates the directory at `path` and its missing parents. Only the owner may read them, because they hold customer
+/// data. Their names are durable when this returns: each parent directory is synced.
+///
+/// Without these syncs a power cut removed `keys`, with the master key, from one data directory. It removed another
+/// one completely, because its parent was new too.
 pub fn create_directories(path: &Path) -> io::Result<()> {
     let made: Vec<&Path> = path.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -196,7 +197,7 @@ pub(super) fn sync_directory(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(io_error("sync", path))
 }
 
-/// An [`Error::Io`] that says what was tried on what.
+/// An [`Error::Io`] that names the operation and the path.
 pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { what, path: path.to_owned(), source: Arc::new(source) }
 }
@@ -209,7 +210,7 @@ pub(super) fn format_marker(id: StoreId) -> String {
     format!("{FORMAT}\nstore {id}\n")
 }
 
-/// Whether `marker` is only the beginning of one, or nothing: then the creation of the directory was cut off.
+/// Whether `marker` is empty or only the beginning of a marker. Then the creation of the directory was cut off.
 pub(super) fn is_incomplete_marker(marker: &str) -> bool {
     let whole = format!("{FORMAT}\nstore {}", StoreId(0));
     let is_like = |(there, whole): (char, char)| there == whole || (whole == '0' && there.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! Whether the store has failed. A failure is final: the store remembers it and refuses every later write.
+//! Whether the store has failed. A failure is final: the store remembers it and rejects every later write.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -11,26 +11,26 @@ use super::Error;
 pub(super) struct FailureLatch {
     first: OnceLock<Error>,
     signal: CancellationToken,
-    /// Held during each sync. A disk reports an error once: a sync beside the one that got it would find nothing wrong.
+    /// Held during each sync. The kernel reports a disk error once, so a concurrent sync would succeed despite it.
     syncing: Mutex<()>,
-    /// How many more writes succeed; the one after them fails.
+    /// How many more writes succeed in a test; the next one fails.
     #[cfg(test)]
     pub(super) writes_left: Mutex<Option<u64>>,
 }
 
 impl FailureLatch {
-    /// Passes `outcome` on. An error that is a failure of the store is remembered.
+    /// Returns `outcome`, and remembers an error that is a failure of the store.
     pub(super) fn latch<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
         outcome.inspect_err(|error| {
             if error.is_failure() {
-                // A later one follows from the first.
+                // Later failures follow from the first.
                 let _later = self.first.set(error.clone());
                 self.signal.cancel();
             }
         })
     }
 
-    /// Carries out a write, unless the store has failed: what is written after a failure could be lost unnoticed.
+    /// Runs a write unless the store has failed. A write after a failure could be lost unnoticed.
     pub(super) fn write<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         match self.first.get() {
             Some(error) => Err(error.clone()),
@@ -38,7 +38,7 @@ impl FailureLatch {
         }
     }
 
-    /// As [`write`](Failure::write), for one that ends in a sync.
+    /// Like [`write`](FailureLatch::write), for a write that ends in a sync.
     pub(super) fn sync<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         self.write(write)
@@ -54,7 +54,7 @@ impl FailureLatch {
         }
     }
 
-    /// Carries out a write whose error is no failure of the store. Tests make one fail here.
+    /// Runs a write whose error does not fail the store. Tests inject errors here.
     pub(super) fn try_write<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         #[cfg(test)]
         super::tests::take_write_permit(&self.writes_left)?;

@@ -1,4 +1,4 @@
-//! The marker of a data directory, under any bytes.
+//! Fuzz target: the marker of a data directory.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -9,7 +9,7 @@ pub(crate) fn marker_seeds() -> Vec<Vec<u8>> {
     [0, 7, 0x0123_4567_89ab_cdef, u64::MAX].map(|id| format_marker(StoreId(id)).into_bytes()).into()
 }
 
-/// An id is written in one way only, and a marker is either whole or the beginning of one.
+/// An id has only one written form, and a marker is either complete or the beginning of one.
 pub(crate) fn check_marker(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some(id) = parse_marker(text) {

@@ -1,9 +1,10 @@
-//! The mark: how far the log was durable, kept outside it.
+//! The high-water mark: how far the log was durable, stored outside the log.
 //!
-//! sled finds the end of its log by itself: a damaged byte ends it, and what stood behind is cleared away. So after a crash
-//! a log with a damaged byte in it looks like a shorter one that is whole. The mark says that there was more. It is
-//! written after each commit and left to the operating system, because it need not survive a power cut: an older mark
-//! says less, and never too much.
+//! sled finds the end of its log by itself: it treats a damaged byte as the end and clears what follows. So after a
+//! crash, a damaged log looks like an intact shorter one. The mark reveals the difference.
+//!
+//! It is written after each commit and not synced, because it need not survive a power cut. An older mark is lower,
+//! never too high.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -12,10 +13,10 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::data_directory::io_error;
 
-/// A position and its complement, so that half a mark is told from a whole one.
+/// A position and its complement, so that a torn mark is detected.
 pub(super) struct HighWaterMark {
     file: File,
-    /// For messages.
+    /// For error messages.
     path: PathBuf,
 }
 
@@ -27,7 +28,7 @@ impl HighWaterMark {
         Ok(HighWaterMark { file: file.map_err(io_error("open", path))?, path: path.to_owned() })
     }
 
-    /// The position that was set last; 0 if there is none, or half of one.
+    /// The last position that was set; 0 if there is no valid mark.
     pub(super) fn get(&self) -> u64 {
         let mut bytes = [0; BYTES];
         let read = self.file.read_exact_at(&mut bytes, 0);
@@ -35,7 +36,7 @@ impl HighWaterMark {
         if read.is_ok() && position == !complement { position } else { 0 }
     }
 
-    /// Everything up to `position` is durable.
+    /// Records that everything up to `position` is durable.
     pub(super) fn set(&self, position: u64) -> Result<(), Error> {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(&position.to_le_bytes());

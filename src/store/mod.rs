@@ -2,15 +2,15 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `data_directory` | the data directory: whose it is, and that nobody else has it |
-//! | `sled_backend` | blocks and tables. Only it knows sled |
-//! | `high_water_mark` | how far the log was durable, kept outside it |
-//! | `failure_latch` | that it failed, for good |
-//! | `atomic_files` | files that are saved whole: caches, which may be lost, and notes |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `data_directory` | the data directory: its layout, marker and lock |
+//! | `sled_backend` | blocks and tables. Only this file uses sled |
+//! | `high_water_mark` | how far the log was durable, stored outside the log |
+//! | `failure_latch` | remembers the first failure for good |
+//! | `atomic_files` | files that are replaced atomically: caches, which may be lost, and sidecar files |
+//! | `fuzz` | fuzz targets of the decoders; only tests compile it |
 //!
-//! The face is all that others see; what is behind it (sled, in `sled.rs`) can be exchanged. It is shaped so that a
-//! store shared by several machines fits behind it too: nobody above may assume to be the only writer in the world.
+//! Other modules see only this interface, so the backend (sled, in `sled_backend.rs`) can be replaced. The interface
+//! also suits a store that several machines share. Callers must not assume to be the only writer.
 
 mod atomic_files;
 mod data_directory;
@@ -31,7 +31,7 @@ use crate::config;
 use crate::limits::BLOCK_BYTES;
 use crate::metrics::Metrics;
 
-/// A store, open. Cheap to clone.
+/// An open store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<sled_backend::SledBackend>,
@@ -41,40 +41,40 @@ pub struct Store {
     metrics: Metrics,
 }
 
-/// The small tables. Keys are ordered bytes; a put is durable with the next append or [`Store::sync`], or with
-/// [`Store::flush`] against a killed process.
+/// The small tables. Keys are ordered bytes. A put is durable after the next append or [`Store::sync`]. It survives a
+/// killed process after the next [`Store::flush`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Wrapped data keys of accounts, and what else the master key seals (`vault`).
+    /// Wrapped data keys of accounts, and other values sealed with the master key (`vault`).
     Keys,
     /// Account snapshots (`journal`): caches.
     Snapshots,
     /// Webhook cursors (`webhooks`).
     Cursors,
-    /// Where accounts stand whose webhooks wait for a retry (`webhooks`).
+    /// Retry state of accounts whose webhooks wait for a retry (`webhooks`).
     Lanes,
-    /// Webhook deliveries that failed for good (`webhooks`).
+    /// Dead letters: webhook deliveries that failed for good (`webhooks`).
     DeadLetters,
-    /// What became of webhook deliveries, attempt by attempt (`webhooks`).
+    /// The result of each attempt to deliver a webhook (`webhooks`).
     AttemptLog,
-    /// Webhook deliveries that are to be sent again (`webhooks`).
+    /// Webhook deliveries to send again (`webhooks`).
     Redeliveries,
-    /// What operators set of the receivers of webhooks, sealed (`webhooks`).
+    /// Settings of webhook receivers that operators changed, sealed (`webhooks`).
     ReceiverSettings,
-    /// Webhook deliveries that were taken at once, many in a row (`webhooks`).
+    /// Webhook deliveries that succeeded at the first attempt, many in a row (`webhooks`).
     SuccessLog,
-    /// What callers were answered, for those who ask the same again (`answers`).
+    /// Responses to repeat when a caller retries a request (`answers`).
     IdempotencyRecords,
-    /// How far reports of gateways were taken in, and which were ignored (`gateway`).
+    /// Stream offsets of gateway reports, and which reports were ignored (`gateway`).
     ReportOffsets,
-    /// API keys that were seen to have expired (`access`).
+    /// API keys whose expiry was noticed (`access`).
     ExpiredKeys,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
 pub type StoredValue = ::sled::IVec;
 
-/// Why the store cannot serve, or does not do what was asked. [`Error::is_failure`] tells which of them are final.
+/// Why the store rejects an operation or cannot serve. [`Error::is_failure`] says which errors are final.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Reading or writing failed.
@@ -85,7 +85,7 @@ pub enum Error {
         /// What went wrong.
         source: Arc<::sled::Error>,
     },
-    /// What is stored is not what was written.
+    /// Stored bytes differ from what was written.
     #[error("the store in {path} is damaged: what it reads is not what it wrote; restore it from a backup")]
     Damaged {
         /// The data directory.
@@ -94,14 +94,14 @@ pub enum Error {
     /// A file of the data directory cannot be read or written.
     #[error("cannot {what} {path}: {source}; check the path and the disk, then start again")]
     Io {
-        /// What was tried, as in "create".
+        /// The verb that failed, for example "create".
         what: &'static str,
         /// Which file or directory.
         path: PathBuf,
         /// What went wrong.
         source: Arc<io::Error>,
     },
-    /// Another process has it.
+    /// Another process holds the directory.
     #[error(
         "the data directory {path} is in use by another muster process; stop that one, or choose another with --data-dir"
     )]
@@ -109,7 +109,7 @@ pub enum Error {
         /// The data directory.
         path: PathBuf,
     },
-    /// It holds something, but not ours.
+    /// The directory has content, but no marker.
     #[error(
         "the directory {path} is not empty and is no muster data directory (it has no file MUSTER); choose another with --data-dir"
     )]
@@ -117,13 +117,13 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
-    /// There is something where nothing should be.
+    /// The target directory of a copy is not empty.
     #[error("the directory {path} is not empty; choose one that is, or that is not there")]
     NotEmpty {
         /// The directory.
         path: PathBuf,
     },
-    /// It is ours, of a format that this program does not know.
+    /// The data directory has a format that this program does not know.
     #[error(
         "the data directory {path} has format {found:?}, this program reads format 1; use the program that wrote it"
     )]
@@ -136,18 +136,18 @@ pub enum Error {
     /// A value is too large for the store.
     #[error("a block of {bytes} bytes is over the store's limit of {BLOCK_BYTES}")]
     TooLarge {
-        /// Its size.
+        /// Size of the value in bytes.
         bytes: usize,
     },
 }
 
 impl Error {
-    /// Whether this machine's store has failed. That is final: what was not answered may be lost, what was answered may
-    /// not, so the service ends. Anything else leaves the store as it was.
+    /// Whether this machine's store has failed. A failure is final and ends the service, because unacknowledged
+    /// writes may be lost. Acknowledged writes are safe. Other errors leave the store unchanged.
     pub fn is_failure(&self) -> bool {
         match self {
             Error::Backend { .. } | Error::Damaged { .. } => true,
-            // A process that has too many files open does not have a faulty disk.
+            // Too many open files do not mean a faulty disk.
             Error::Io { source, .. } => !source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)),
             Error::InUse { .. }
             | Error::ForeignDirectory { .. }
@@ -162,7 +162,7 @@ impl Error {
 const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
 
 impl Table {
-    /// All of them, in the order in which they stand above.
+    /// All tables, in declaration order.
     pub const ALL: [Table; 12] = [
         Table::Keys,
         Table::Snapshots,
@@ -178,7 +178,7 @@ impl Table {
         Table::ExpiredKeys,
     ];
 
-    /// One word for it, which is never changed.
+    /// The stored name of the table; it never changes.
     pub fn name(self) -> &'static str {
         match self {
             Table::Keys => "keys",
@@ -198,7 +198,7 @@ impl Table {
 }
 
 impl Store {
-    /// Opens the data directory at `path`, creating it if there is none or an empty one.
+    /// Opens the data directory at `path`. Creates it if it is missing or empty.
     pub fn open(path: &Path, settings: &config::StoreSettings) -> Result<Store, Error> {
         let mut directory = data_directory::DataDirectory::open(path)?;
         let backend =
@@ -215,12 +215,12 @@ impl Store {
         })
     }
 
-    /// Waits until this machine's store fails. Every write after the failure is refused.
+    /// Waits until this machine's store fails. Every write after the failure is rejected.
     pub async fn wait_for_failure(&self) -> Error {
         self.failure_latch.wait().await
     }
 
-    /// Where it reports to, and whatever is opened in it.
+    /// The metrics of this store and of everything opened in it.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -230,13 +230,13 @@ impl Store {
         data_directory::exists_at(path)
     }
 
-    /// As [`open`](Store::open), for a copy of the store `id`, in a directory that is empty or not there.
+    /// Like [`open`](Store::open), for a copy of the store `id`. The directory must be empty or missing.
     pub fn create_with_id(path: &Path, settings: &config::StoreSettings, id: StoreId) -> Result<Store, Error> {
         data_directory::DataDirectory::create_with_id(path, id)?;
         Store::open(path, settings)
     }
 
-    /// The id that this store was given when it was created; a copy keeps it.
+    /// The id that this store got at its creation; a copy keeps it.
     pub fn id(&self) -> StoreId {
         self.directory.id()
     }
@@ -246,8 +246,8 @@ impl Store {
         self.directory.path()
     }
 
-    /// Appends blocks, each under its first position, which is above all before it. Durable when it returns: on the disk,
-    /// not in a cache. A crash in the middle leaves the first few of them, each whole.
+    /// Appends blocks, each under its first position, which must be above all earlier ones. The blocks are on disk
+    /// when this returns. A crash in between leaves only the first few, each complete.
     pub fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<(), Error> {
         match blocks.iter().map(|(_, block)| block.as_ref().len()).max() {
             Some(bytes) if bytes > BLOCK_BYTES => Err(Error::TooLarge { bytes }),
@@ -259,12 +259,12 @@ impl Store {
         }
     }
 
-    /// Remembers, outside the log, that everything up to `position` is durable.
+    /// Records, outside the log, that everything up to `position` is durable.
     pub fn set_high_water_mark(&self, position: u64) -> Result<(), Error> {
         self.failure_latch.write(|| self.high_water_mark.set(position))
     }
 
-    /// The position up to which everything was durable once, as far as that is remembered: there may have been more.
+    /// The last recorded durable position. The log may have been durable beyond it.
     pub fn high_water_mark(&self) -> u64 {
         self.high_water_mark.get()
     }
@@ -279,7 +279,7 @@ impl Store {
         self.latch_failures(self.backend.blocks_from(position))
     }
 
-    /// The blocks whose first position is at or below `position`, the last one first.
+    /// The blocks whose first position is at or below `position`, last first.
     pub fn blocks_back(&self, position: u64) -> impl Iterator<Item = Result<(u64, StoredValue), Error>> + use<> {
         self.latch_failures(self.backend.blocks_back(position))
     }
@@ -294,17 +294,17 @@ impl Store {
         self.write_table(table, || self.backend.put(table, key, value))
     }
 
-    /// Puts `value` under `key` unless something is there; returns what is there then.
+    /// Puts `value` under `key` unless a value exists; returns the existing value.
     pub fn put_if_absent(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<StoredValue>, Error> {
         self.write_table(table, || self.backend.put_if_absent(table, key, value))
     }
 
-    /// Puts `value` under `key` if `there` is what is under it; says whether it was.
-    pub fn compare_and_swap(&self, table: Table, key: &[u8], there: &[u8], value: &[u8]) -> Result<bool, Error> {
-        self.write_table(table, || self.backend.compare_and_swap(table, key, there, value))
+    /// Puts `value` under `key` if the stored value is `current`; returns whether it was.
+    pub fn compare_and_swap(&self, table: Table, key: &[u8], current: &[u8], value: &[u8]) -> Result<bool, Error> {
+        self.write_table(table, || self.backend.compare_and_swap(table, key, current, value))
     }
 
-    /// Removes what is under `key`.
+    /// Removes the value under `key`.
     pub fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
         self.write_table(table, || self.backend.remove(table, key))
     }
@@ -327,65 +327,65 @@ impl Store {
         self.latch_failures(self.backend.scan_back(table, key))
     }
 
-    /// Hands all puts to the operating system, so that a killed process loses none of them. Blocks for a disk write.
+    /// Hands all puts to the operating system, so that they survive a killed process. Blocks for a disk write.
     pub fn flush(&self) -> Result<(), Error> {
         self.failure_latch.write(|| self.backend.flush())
     }
 
-    /// Makes all puts durable: on the disk, not in a cache. Blocks for a disk write.
+    /// Makes all puts durable on the disk, not only in a cache. Blocks for a disk write.
     pub fn sync(&self) -> Result<(), Error> {
         self.failure_latch.sync(|| self.backend.sync()).map(drop)
     }
 
-    /// Bytes that it takes on the disk.
+    /// Bytes that the store uses on disk.
     pub fn size(&self) -> Result<u64, Error> {
         self.backend.size()
     }
 
-    /// Bytes that blocks and tables take on the disk.
+    /// Bytes that blocks and tables use on disk.
     pub fn disk_bytes(&self) -> Result<u64, Error> {
         self.backend.disk_bytes()
     }
 
-    /// Saves a cache whole: after a crash there is the old one or the new one. An error is counted, and is no failure of
-    /// the store: the next start takes longer.
+    /// Saves a cache atomically: a crash leaves the old or the new one. An error is counted but does not fail the
+    /// store, because the next start only takes longer.
     pub fn save_cache(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.write_cache(|| atomic_files::save_cache(&self.directory.cache_path(), name, bytes))
     }
 
-    /// Saves a small text outside the tables, durably, in the place of the one before it.
+    /// Saves a small text outside the tables, durably. Replaces the previous text of that name.
     pub fn save_sidecar(&self, name: &str, text: &str) -> Result<(), Error> {
         self.failure_latch.write(|| atomic_files::save_sidecar(&self.directory.sidecar_path(), name, text))
     }
 
-    /// The note of that name, if there is one.
+    /// The sidecar file of that name, if it exists.
     pub fn load_sidecar(&self, name: &str) -> Result<Option<String>, Error> {
         self.failure_latch.latch(atomic_files::load_sidecar(&self.directory.sidecar_path(), name))
     }
 
-    /// Removes the note of that name, durably, and overwrites what it said.
+    /// Removes the sidecar file of that name, durably, and overwrites its content.
     pub fn remove_sidecar(&self, name: &str) -> Result<(), Error> {
         self.failure_latch.write(|| atomic_files::remove_sidecar(&self.directory.sidecar_path(), name))
     }
 
-    /// The cache of that name, if there is one and it is whole.
+    /// The cache of that name, if it exists and is intact.
     pub fn load_cache(&self, name: &str) -> Option<Vec<u8>> {
         atomic_files::load_cache(&self.directory.cache_path(), name)
     }
 
-    /// Writes to a table. Snapshots are caches.
+    /// Writes to a table. Snapshots are caches, so their errors do not fail the store.
     fn write_table<T>(&self, table: Table, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         if table == Table::Snapshots { self.write_cache(write) } else { self.failure_latch.write(write) }
     }
 
-    /// Writes a cache: an error is counted, and the store goes on.
+    /// Writes a cache. An error is counted, and the store goes on.
     fn write_cache<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         self.failure_latch.try_write(write).inspect_err(|_| {
             self.metrics.cache_failures.inc();
         })
     }
 
-    /// An error on the way is a failure of the store.
+    /// Passes the entries on. An error among them fails the store.
     fn latch_failures<T, I>(&self, entries: I) -> impl Iterator<Item = Result<T, Error>> + use<T, I>
     where
         I: Iterator<Item = Result<T, Error>>,

@@ -1,6 +1,6 @@
-//! sled behind the face of the store. Only this file knows it.
+//! The sled backend of the store. Only this file uses sled.
 //!
-//! sled 0.34.7 has traps; each is met here, where it is named.
+//! sled 0.34.7 has traps; the comments below name each where it is avoided.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ pub(super) struct SledBackend {
     blocks: Tree,
     /// The small tables, in the order of [`Table::ALL`].
     tables: Vec<Tree>,
-    /// The data directory, for messages.
+    /// The data directory, for error messages.
     path: PathBuf,
-    /// A handle of our own on sled's log, because sled never syncs it when we need it synced.
+    /// A separate handle on sled's log, because sled never syncs it when durability needs it.
     log: File,
 }
 
@@ -32,14 +32,14 @@ impl SledBackend {
         is_new: bool,
     ) -> Result<SledBackend, Error> {
         remove_torn_files(store, is_new)?;
-        // sled's threads hold its own lock a little longer than its last handle lives. Nobody else can have it, because
-        // the marker is ours. The first start has no log yet.
+        // sled's threads hold its own lock a little longer than its last handle lives. No other process can hold it,
+        // because this process owns the marker. The first start has no log yet.
         if let Ok(log) = File::open(store.join("db")) {
             let _released = lock_with_retry(&log);
         }
         let fail = |source| backend_error(data_directory, source);
-        // The segment size is fixed at creation. The largest one keeps every leaf with our blocks in it far below the
-        // size above which sled moves it to a blob file, which it never syncs (see limits::BLOCK_BYTES). The flusher
+        // The segment size is fixed at creation. sled moves large leaves to blob files, which it never syncs (see
+        // limits::BLOCK_BYTES). The largest segment size keeps every leaf with blocks far below that size. The flusher
         // stays on although durability never waits for it: only it collects old segments.
         let db = ::sled::Config::new()
             .path(store)
@@ -62,12 +62,12 @@ impl SledBackend {
         Ok(sled)
     }
 
-    /// One commit. Says how long the disk took to make it durable.
+    /// Makes one commit durable. Returns how long the disk took.
     ///
-    /// sled's own `flush` ends in `sync_file_range`, which orders pages to the disk without waiting for the disk's
-    /// cache and without the file's size: after a power cut an answered write could be gone. So `fdatasync` follows,
-    /// through a handle of our own, before anyone is answered. One online request, as `strace -f` shows it (8 is
-    /// sled's handle, 9 ours, 31 the caller's connection):
+    /// sled's own `flush` ends in `sync_file_range`. That call does not wait for the disk's cache and does not sync
+    /// the file's size. A power cut could lose an acknowledged write. So `fdatasync` follows, through a separate
+    /// handle, before the appender gets its answer. One online request under `strace -f` (8 is sled's handle, 9 ours,
+    /// 31 the caller's connection):
     ///
     /// ```text
     /// sync_file_range(8, 0, 16777216, SYNC_FILE_RANGE_WAIT_BEFORE|SYNC_FILE_RANGE_WRITE|SYNC_FILE_RANGE_WAIT_AFTER) = 0
@@ -75,7 +75,7 @@ impl SledBackend {
     /// writev(31, [{iov_base="HTTP/1.1 200 OK\r\n"..., iov_len=125}, ...], 2) = 166
     /// ```
     ///
-    /// Batches and transactions of sled take a lock over the whole store, so a commit is plain inserts.
+    /// Batches and transactions of sled lock the whole store, so a commit uses plain inserts.
     pub(super) fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<Duration, Error> {
         for (first, block) in blocks {
             self.blocks.insert(first.to_be_bytes(), block.as_ref()).map_err(|source| self.backend_error(source))?;
@@ -117,8 +117,14 @@ impl SledBackend {
         Ok(outcome.map_err(|source| self.backend_error(source))?.err().and_then(|there| there.current))
     }
 
-    pub(super) fn compare_and_swap(&self, table: Table, key: &[u8], there: &[u8], value: &[u8]) -> Result<bool, Error> {
-        let outcome = self.table(table).compare_and_swap(key, Some(there), Some(value));
+    pub(super) fn compare_and_swap(
+        &self,
+        table: Table,
+        key: &[u8],
+        current: &[u8],
+        value: &[u8],
+    ) -> Result<bool, Error> {
+        let outcome = self.table(table).compare_and_swap(key, Some(current), Some(value));
         Ok(outcome.map_err(|source| self.backend_error(source))?.is_ok())
     }
 
@@ -151,7 +157,7 @@ impl SledBackend {
         self.db.flush().map(drop).map_err(|source| self.backend_error(source))
     }
 
-    /// Says how long the disk took.
+    /// Makes all writes durable. Returns how long the disk took.
     pub(super) fn sync(&self) -> Result<Duration, Error> {
         self.flush()?;
         let begun = Instant::now();
@@ -167,7 +173,7 @@ impl SledBackend {
         self.db.size_on_disk().map_err(|source| self.backend_error(source))
     }
 
-    /// There is one for each.
+    /// The sled tree of a table.
     fn table(&self, table: Table) -> &Tree {
         &self.tables[table as usize]
     }
@@ -182,7 +188,7 @@ impl SledBackend {
     }
 }
 
-/// An error of the store in `path`.
+/// Converts an error of sled for the store in `path`.
 fn backend_error(path: &Path, source: ::sled::Error) -> Error {
     let path = path.to_owned();
     if let ::sled::Error::Corruption { .. } = source {
@@ -192,10 +198,10 @@ fn backend_error(path: &Path, source: ::sled::Error) -> Error {
     }
 }
 
-/// An error of sled in words: its own show the inside of the program.
+/// Describes an error of sled in plain words; its own messages show internals.
 pub(super) fn describe_error(error: &::sled::Error) -> String {
     match error {
-        // sled keeps an error and gives copies of it, which have the inside of the program for words.
+        // sled keeps the error and returns copies of it. Their messages show internals.
         ::sled::Error::Io(error) if error.raw_os_error().is_none() => error.kind().to_string(),
         ::sled::Error::Io(error) => error.to_string(),
         ::sled::Error::Corruption { .. } => "what it reads is not what it wrote".to_owned(),
@@ -205,11 +211,11 @@ pub(super) fn describe_error(error: &::sled::Error) -> String {
     }
 }
 
-/// Removes `snap.*.generating`: sled takes the newest file whose name starts so for its snapshot, finished or not, and
-/// never opens again on a torn one. Its rename is what finishes one, so an unfinished one is never needed.
+/// Removes `snap.*.generating`. sled uses the newest file whose name starts with `snap.` as its snapshot, finished or
+/// not. It never opens again on a torn one. A rename finishes a snapshot, so an unfinished one is never needed.
 ///
-/// Likewise `conf`, where the store is not finished: sled does not sync it, and after a power cut during the first start
-/// a part of it was there, which no later start could read. It holds our settings, and sled writes it again.
+/// Also removes `conf` if the store's creation is not finished. sled does not sync it: after a power cut during the
+/// first start it was torn, and no later start could read it. It holds only our settings, and sled writes it again.
 fn remove_torn_files(store: &Path, is_new: bool) -> Result<(), Error> {
     for entry in fs::read_dir(store).map_err(io_error("read", store))? {
         let path = entry.map_err(io_error("read", store))?.path();
@@ -221,7 +227,7 @@ fn remove_torn_files(store: &Path, is_new: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Syncs what opening wrote: sled syncs neither `conf` nor its snapshots nor their names.
+/// Syncs the files that opening wrote. sled syncs neither `conf`, nor its snapshots, nor their names.
 fn sync_all_files(directory: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(directory).map_err(io_error("read", directory))? {
         let path = entry.map_err(io_error("read", directory))?.path();
@@ -239,7 +245,7 @@ fn open_log(store: &Path) -> Result<File, Error> {
     File::options().read(true).write(true).open(&path).map_err(io_error("open", &path))
 }
 
-/// The position that a key stands for; keys are ours and always eight bytes.
+/// The position in a key. Our keys always have eight bytes.
 fn decode_position(key: &[u8]) -> u64 {
     key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

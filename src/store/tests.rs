@@ -1,7 +1,7 @@
-//! What the store promises: a data directory has one owner, what was written is there, and sled's traps stay shut.
+//! What the store promises: a data directory has one owner, written data can be read, and sled's traps are avoided.
 //!
-//! Two of the traps need a power cut: that sled's `flush` is no fsync, and that it syncs neither `conf` nor its
-//! snapshots. `tests/it/power.rs` shows them shut.
+//! Two of the traps need a power cut: sled's `flush` is no fsync, and it syncs neither `conf` nor its snapshots.
+//! `tests/it/power.rs` tests them.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn open(path: &Path) -> Result<Store, Error> {
     Store::open(path, &config::Settings::default().store)
 }
 
-/// The sentence that opening `path` ends with.
+/// The error message of opening `path`.
 fn open_error(path: &Path) -> String {
     open(path).err().map(|error| error.to_string()).unwrap_or_default()
 }
@@ -32,13 +32,13 @@ fn new_store() -> (TempDir, Store) {
 }
 
 impl Store {
-    /// After so many more writes each one fails, as on a disk that is full.
+    /// After `writes` more writes each one fails, as on a full disk.
     pub(crate) fn fill_disk_after(&self, writes: u64) {
         *self.failure_latch.writes_left.lock().unwrap() = Some(writes);
     }
 }
 
-/// Lets a write pass, or fail.
+/// Lets a write succeed or fail.
 pub(super) fn take_write_permit(left: &Mutex<Option<u64>>) -> Result<(), Error> {
     match left.lock().unwrap().as_mut() {
         None => Ok(()),
@@ -50,7 +50,7 @@ pub(super) fn take_write_permit(left: &Mutex<Option<u64>>) -> Result<(), Error> 
     }
 }
 
-/// What is found at the place of the data directory, and the sentence that a start ends with.
+/// The content found at the data directory's path, and the error message of the start.
 #[test]
 fn a_directory_that_cannot_be_ours_is_refused() {
     let place = tempdir().unwrap();
@@ -91,7 +91,7 @@ fn a_directory_has_one_owner() {
     assert_ne!(new_store().1.id(), id, "each store has its own");
 }
 
-/// Of a creation that was cut off there may be any beginning of the marker, and a part of `conf`.
+/// A creation that was cut off may leave any beginning of the marker, and a part of `conf`.
 #[test]
 fn a_creation_that_was_cut_off_is_taken_up_again() {
     let first = "muster data directory, format 1\n";
@@ -118,7 +118,7 @@ fn the_id_of_a_store_is_written_in_one_way() {
 fn blocks_are_found_by_position_and_survive() {
     let (directory, store) = new_store();
     assert!(store.block_at(u64::MAX).unwrap().is_none());
-    // Beyond one byte of key, where an order other than big-endian would show.
+    // More than one byte of key, to detect a byte order other than big-endian.
     let firsts = [1, 2, 200, 255, 256, 257, 70_000, 1 << 40];
     for first in firsts {
         store.append(&[(first, &first.to_le_bytes())]).unwrap();
@@ -128,11 +128,11 @@ fn blocks_are_found_by_position_and_survive() {
     let from = |position| store.blocks_from(position).map(|entry| entry.unwrap().0).collect::<Vec<_>>();
     assert_eq!(from(0), firsts);
     assert_eq!(from(201), firsts[3..]);
-    for (asked, found) in
+    for (position, found) in
         [(0, None), (1, Some(1)), (199, Some(2)), (200, Some(200)), (256, Some(256)), (u64::MAX, Some(1 << 40))]
     {
-        let block = store.block_at(asked).unwrap();
-        assert_eq!(block.as_ref().map(|(first, _)| *first), found, "at or before {asked}");
+        let block = store.block_at(position).unwrap();
+        assert_eq!(block.as_ref().map(|(first, _)| *first), found, "at or before {position}");
         assert!(block.is_none_or(|(first, bytes)| *bytes == first.to_le_bytes()));
     }
 }
@@ -186,7 +186,7 @@ fn a_cache_is_whole_or_absent() {
     assert_eq!(store.load_cache("heads").as_deref(), Some(&b""[..]), "an empty cache is one too");
 }
 
-/// Trap: sled takes the newest `snap.*` for its snapshot, finished or not, and never opens again on a torn one.
+/// Trap: sled uses the newest `snap.*` as its snapshot, finished or not, and never opens again on a torn one.
 #[test]
 fn a_torn_snapshot_is_removed_before_opening() {
     let (directory, store) = new_store();
@@ -199,8 +199,8 @@ fn a_torn_snapshot_is_removed_before_opening() {
     assert_eq!(&*store.block_at(1).unwrap().unwrap().1, b"block");
 }
 
-/// Trap: sled moves a leaf above a quarter of its segment into a file of its own, which it never syncs. Blocks of the
-/// largest size, appended and written again, many to a leaf, must never get there.
+/// Trap: sled moves a leaf above a quarter of its segment into a separate file, which it never syncs. Blocks of the
+/// largest size, appended and overwritten, many to a leaf, must never get there.
 #[test]
 fn large_blocks_never_become_blob_files() {
     let (directory, store) = new_store();
@@ -221,7 +221,7 @@ fn large_blocks_never_become_blob_files() {
 
 /// Trap: sled's threads hold its lock a moment longer than its last handle lives.
 #[test]
-fn a_store_that_is_being_let_go_is_waited_for() {
+fn opening_waits_for_a_closing_store() {
     let (directory, store) = new_store();
     drop(store);
     let lingering = fs::File::open(directory.path().join("store/db")).unwrap();
@@ -234,10 +234,10 @@ fn a_store_that_is_being_let_go_is_waited_for() {
     letting_go.join().unwrap();
 }
 
-/// Every way to write. Whichever meets a disk that is full, the store has failed: whoever waits for that is told, and
-/// nothing is written any more, also where the disk has room again.
+/// Tests every kind of write. When one meets a full disk, the store has failed: waiters are notified, and every later
+/// write is rejected, even if the disk has room again.
 #[tokio::test]
-async fn a_failure_is_final_whatever_meets_it() {
+async fn a_failed_write_of_any_kind_is_final() {
     type Write = fn(&Store) -> Result<(), Error>;
     let writes: [(&str, Write); 10] = [
         ("append", |store| store.append(&[(1, b"block")])),
@@ -289,8 +289,8 @@ fn a_block_over_the_limit_is_refused() {
     assert!(store.block_at(1).unwrap().is_none());
 }
 
-/// Trap: sled's cache bound is a fraction of what it takes, and a new bound must not make an old store unreadable, as
-/// a new segment size would.
+/// Trap: sled uses more memory than its cache bound. A new bound must not make an old store unreadable, as a new
+/// segment size would.
 #[test]
 fn another_cache_size_opens_the_same_store() {
     let (directory, store) = new_store();
@@ -301,7 +301,7 @@ fn another_cache_size_opens_the_same_store() {
     assert_eq!(&*store.block_at(1).unwrap().unwrap().1, b"block");
 }
 
-/// Bytes without a pattern, always the same ones.
+/// Deterministic bytes without a pattern.
 fn incompressible(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! The way to a collector.
+//! The HTTP client for a collector.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use tokio::runtime::Handle;
 use crate::client::{self, ClientOptions, TlsSetupError, redact_url};
 use crate::limits::{COLLECTOR_CONNECTIONS, COLLECTOR_RESPONSE_BYTES, COLLECTOR_TIMEOUT};
 
-/// A collector, reached over our own client, on threads that are not the service's.
+/// The collector, called with our own client, on threads apart from the service's.
 #[derive(Debug)]
 pub(super) struct CollectorClient {
     http: client::HttpClient,
     runtime: Handle,
-    /// Where it is, as it may be shown.
+    /// Its URL, redacted.
     endpoint: String,
-    /// What the log was told last.
+    /// The availability that was last logged.
     is_unavailable: AtomicBool,
 }
 
@@ -28,15 +28,15 @@ impl CollectorClient {
         Ok(CollectorClient { http, runtime, endpoint: redact_url(endpoint), is_unavailable: AtomicBool::new(false) })
     }
 
-    /// Tells the log once that the collector does not take spans, and once that it does again.
+    /// Logs once that the collector does not accept spans, and once that it does again.
     fn log_availability(&self, why_not: Option<String>) {
         let collector = &self.endpoint;
-        let was_away = self.is_unavailable.swap(why_not.is_some(), Ordering::Relaxed);
+        let was_unavailable = self.is_unavailable.swap(why_not.is_some(), Ordering::Relaxed);
         match why_not {
-            Some(why) if !was_away => {
+            Some(why) if !was_unavailable => {
                 tracing::warn!(collector, why, "spans are lost: the collector does not take them");
             }
-            None if was_away => tracing::info!(collector, "the collector takes spans again"),
+            None if was_unavailable => tracing::info!(collector, "the collector takes spans again"),
             Some(_) | None => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The headers of a trace under any bytes.
+//! The headers of a trace with arbitrary bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use super::TraceContext;
 use crate::limits::{TRACE_STATE_BYTES, TRACE_STATE_MEMBERS};
 
-/// `traceparent`, and `tracestate` on lines behind it.
+/// `traceparent`, followed by lines of `tracestate`.
 pub(crate) fn context_seeds() -> Vec<Vec<u8>> {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     [parent.to_owned(), format!("{parent}\nrojo=00f067aa0ba902b7,congo=t61rcWkgMzE\na=b")]
@@ -15,7 +15,7 @@ pub(crate) fn context_seeds() -> Vec<Vec<u8>> {
         .into()
 }
 
-/// What is passed on is short, and is read as what it was.
+/// What is passed on is short, and parses to the same context.
 pub(crate) fn check_context(bytes: &[u8]) -> Option<String> {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let mut headers = HeaderMap::new();

@@ -26,7 +26,7 @@ use crate::client::{TlsSetupError, redact_url};
 use crate::config;
 use crate::limits::{COLLECTOR_TIMEOUT, SPANS_EXPORT_INTERVAL, SPANS_FLUSH_TIMEOUT, SPANS_PER_EXPORT, SPANS_QUEUED};
 
-/// What account numbers in texts are replaced with.
+/// A function that masks account numbers in texts.
 pub type MaskFn = fn(&str) -> Cow<'_, str>;
 
 /// Why spans cannot be exported.
@@ -35,23 +35,23 @@ pub enum Error {
     /// The threads cannot be started.
     #[error("cannot start the thread that sends spans: {0}")]
     Threads(io::Error),
-    /// There is no client.
+    /// The HTTP client cannot be created.
     #[error("cannot make a client for the collector (telemetry.otlp_endpoint): {0}")]
     Client(#[from] TlsSetupError),
-    /// The endpoint is of no use.
+    /// The endpoint is invalid.
     #[error("spans cannot be sent to telemetry.otlp_endpoint: {0}")]
     InvalidEndpoint(String),
 }
 
-/// The way of spans to a collector.
+/// The exporter of spans to a collector.
 pub struct TraceExporter {
     provider: SdkTracerProvider,
-    /// Its own, which goes on while the service's ends.
+    /// Its own runtime, which outlives the service's.
     runtime: Runtime,
 }
 
 impl TraceExporter {
-    /// Starts it, if the settings name a collector. Texts in spans are masked by `mask`.
+    /// Starts it, if the settings name a collector. `mask` masks the texts in spans.
     pub fn start(settings: &config::TelemetrySettings, mask: Option<MaskFn>) -> Result<Option<TraceExporter>, Error> {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().thread_name("spans").build();
@@ -67,7 +67,7 @@ impl TraceExporter {
             .with_headers(headers.unwrap_or_default())
             .with_timeout(COLLECTOR_TIMEOUT)
             .build()
-            // Its own words repeat the whole URL.
+            // The original message repeats the whole URL.
             .map_err(|error| Error::InvalidEndpoint(error.to_string().replace(&url, &redact_url(&url))))?;
         let queue = BatchConfigBuilder::default()
             .with_max_queue_size(SPANS_QUEUED)
@@ -87,7 +87,7 @@ impl TraceExporter {
         Ok(Some(TraceExporter { provider, runtime }))
     }
 
-    /// What hears of spans: of those that are for a collector, and of nothing that is logged.
+    /// The layer that receives spans for a collector, and nothing that is logged.
     pub fn layer(&self) -> impl Layer<Registry> + Send + Sync + use<> {
         let layer = tracing_opentelemetry::layer()
             .with_tracer(self.provider.tracer("muster"))
@@ -98,7 +98,7 @@ impl TraceExporter {
         layer.with_filter(filter_fn(|of| of.is_span() && of.target() == SPAN_TARGET))
     }
 
-    /// Sends what waits, for no longer than [`SPANS_FLUSH`]; what a collector has not taken by then is lost.
+    /// Sends the queued spans within [`SPANS_FLUSH_TIMEOUT`]; the rest is lost.
     pub fn flush_and_stop(self) {
         if let Err(error) = self.provider.shutdown_with_timeout(SPANS_FLUSH_TIMEOUT) {
             tracing::warn!(%error, "the last spans may be lost");
@@ -107,8 +107,8 @@ impl TraceExporter {
     }
 }
 
-/// Begins `span` where it belongs: below `parent`; without one as the first of `trace`, or of a new one. Returns where
-/// it is; none if nobody asks for spans.
+/// Starts `span` as a child of `parent`. Without a parent it is the root of `trace`, or of a new trace. Returns its
+/// context; `None` if no spans are collected.
 pub fn start_span(span: &Span, parent: Option<&TraceContext>, trace: Option<u128>) -> Option<TraceContext> {
     if span.is_disabled() {
         return None;
@@ -117,7 +117,7 @@ pub fn start_span(span: &Span, parent: Option<&TraceContext>, trace: Option<u128
         let flags = TraceFlags::default().with_sampled(parent.is_sampled);
         let state: TraceState = parent.state.parse().unwrap_or_default();
         let parent = SpanContext::new(parent.trace.into(), parent.span.into(), flags, true, state);
-        // Fails where no collector is set up, and then nobody looks for the parent.
+        // Fails without a collector, and then the parent does not matter.
         let _unheard = span.set_parent(Context::new().with_remote_span_context(parent));
     }
     NEXT_TRACE_ID.set(trace);
@@ -133,11 +133,11 @@ pub fn start_span(span: &Span, parent: Option<&TraceContext>, trace: Option<u128
 }
 
 thread_local! {
-    /// The trace that the span begins which is begun just now.
+    /// The trace id for the root span that is being started.
     static NEXT_TRACE_ID: Cell<Option<u128>> = const { Cell::new(None) };
 }
 
-/// Draws ids, but that of a trace which has one already.
+/// Generates ids, except for a trace that has its id already.
 #[derive(Debug)]
 struct TraceIdGenerator(RandomIdGenerator);
 
@@ -151,7 +151,7 @@ impl IdGenerator for TraceIdGenerator {
     }
 }
 
-/// An exporter of spans whose texts are masked first.
+/// An exporter that masks the texts of spans first.
 #[derive(Debug)]
 struct MaskingExporter<E> {
     exporter: E,

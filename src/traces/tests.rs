@@ -1,4 +1,4 @@
-//! Headers as callers may send them.
+//! Headers that callers may send.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 

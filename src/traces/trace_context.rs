@@ -1,4 +1,4 @@
-//! Where in a trace something is, as callers and receivers are told in headers: W3C Trace Context, level 1.
+//! A position in a trace, as callers and receivers exchange it in headers: W3C Trace Context, level 1.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,27 +7,27 @@ use reqwest::header::{HeaderMap, HeaderName};
 
 use crate::limits::{TRACE_STATE_BYTES, TRACE_STATE_MEMBERS};
 
-/// The header that says which trace, and which span of it.
+/// The header with the trace id and the parent span id.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The header with what tracing systems say to themselves.
+/// The header with vendor-specific data of tracing systems.
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// A span, seen from outside.
+/// The context of a span, as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    /// Its trace.
+    /// The trace id.
     pub trace: u128,
-    /// Itself.
+    /// The span id.
     pub span: u64,
-    /// Whether it is recorded, as far as is known.
+    /// Whether the span is recorded, as far as known.
     pub is_sampled: bool,
-    /// What tracing systems say to themselves, passed on as it is; empty if they say nothing.
+    /// Vendor-specific data of tracing systems, passed on unchanged; empty if there is none.
     pub state: Arc<str>,
 }
 
 impl TraceContext {
-    /// What the caller of a request says; none if nothing, or nothing that can be read. A `tracestate` that cannot be
-    /// read is left out by itself.
+    /// The context of a request; `None` if the headers are missing or malformed. A malformed `tracestate` alone is
+    /// ignored.
     pub fn from_headers(headers: &HeaderMap) -> Option<TraceContext> {
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let (Some(parent), None) = (parents.next(), parents.next()) else { return None };
@@ -37,13 +37,13 @@ impl TraceContext {
         Some(TraceContext { trace, span, is_sampled, state: state.unwrap_or_default().into() })
     }
 
-    /// The `traceparent` that says so.
+    /// The `traceparent` header of this context.
     pub fn to_traceparent(&self) -> String {
         format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.is_sampled))
     }
 }
 
-/// Trace, span, and whether it is recorded. Later versions of the header may say more behind these.
+/// Trace id, span id, and the recorded flag. Later versions of the header may append more.
 fn parse_traceparent(text: &str) -> Option<(u128, u64, bool)> {
     let mut fields = text.split('-');
     let mut field = |digits: usize| parse_hex(fields.next()?, digits);
@@ -57,13 +57,13 @@ fn parse_traceparent(text: &str) -> Option<(u128, u64, bool)> {
     (is_whole && trace != 0 && span != 0).then_some((trace, span, flags & 1 == 1))
 }
 
-/// So many hexadecimal digits, in lower case.
+/// Exactly `digits` lower-case hexadecimal digits.
 fn parse_hex(text: &str, digits: usize) -> Option<u128> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (text.len() == digits && text.bytes().all(is_digit)).then(|| u128::from_str_radix(text, 16).ok())?
 }
 
-/// The members, without the blanks around them; none if there are too many, or one is none.
+/// The members, without the blanks around them; `None` if one is malformed, or there are too many.
 fn parse_tracestate(text: &str) -> Option<String> {
     let members: Vec<&str> =
         text.split(',').map(|it| it.trim_matches([' ', '\t'])).filter(|it| !it.is_empty()).collect();

@@ -1,5 +1,5 @@
-//! Where in a trace events came about. The journal does not keep it: webhooks that are sent soon after find it here, and
-//! those that are sent much later, or by another process, have the trace of their request's id.
+//! The trace contexts of recent events. The journal does not store them: webhooks sent soon after find them here.
+//! Webhooks sent much later, or by another process, use the trace of their request's id.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,18 +10,18 @@ use crate::domain::AccountNumber;
 use crate::journal::RequestId;
 use crate::limits::TRACE_CONTEXTS_REMEMBERED;
 
-/// What something came of.
+/// The cause of later work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TraceOrigin {
     /// A request.
     Request(RequestId),
-    /// The commit of an account's event, by its version.
+    /// The commit of an account's event, by version.
     Event(AccountNumber, u64),
-    /// What a gateway was asked about an account.
+    /// A call to a gateway about an account.
     GatewayCall(AccountNumber),
 }
 
-/// The last of them, oldest first.
+/// The most recent contexts, oldest first.
 #[derive(Default)]
 struct TraceMemory {
     contexts: HashMap<TraceOrigin, TraceContext>,
@@ -29,17 +29,17 @@ struct TraceMemory {
 }
 
 static TRACE_MEMORY: LazyLock<Mutex<TraceMemory>> = LazyLock::new(Mutex::default);
-/// Where nobody sends or collects traces, nobody waits for the others here.
+/// Without traces from callers or for a collector this stays false, and no code waits for the lock.
 static HAS_CONTEXTS: AtomicBool = AtomicBool::new(false);
 
-/// Remembers where in a trace `cause` is.
+/// Remembers the trace context of `cause`.
 pub fn remember(cause: TraceOrigin, context: TraceContext) {
     HAS_CONTEXTS.store(true, Ordering::Relaxed);
     let mut memory = TRACE_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
     memory.remember(cause, context);
 }
 
-/// Where in a trace `cause` is, if that is still known.
+/// The trace context of `cause`, if it is still remembered.
 pub fn recall(cause: TraceOrigin) -> Option<TraceContext> {
     HAS_CONTEXTS.load(Ordering::Relaxed).then(|| {
         let memory = TRACE_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +47,7 @@ pub fn recall(cause: TraceOrigin) -> Option<TraceContext> {
     })?
 }
 
-/// The same, once.
+/// The same, and forgets it.
 pub fn recall_once(cause: TraceOrigin) -> Option<TraceContext> {
     HAS_CONTEXTS.load(Ordering::Relaxed).then(|| {
         let mut memory = TRACE_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +60,7 @@ impl TraceMemory {
         if self.contexts.insert(cause, context).is_none() {
             self.order.push_back(cause);
         }
-        // One that was taken still stands in the order, so this is what is bounded.
+        // A forgotten context stays in the order, so the order's length is the bound.
         while self.order.len() > TRACE_CONTEXTS_REMEMBERED {
             let oldest = self.order.pop_front();
             oldest.map(|oldest| self.contexts.remove(&oldest));

@@ -1,8 +1,8 @@
-//! What sealed bytes are for, and whose they are: they open for nothing else.
+//! Additional authenticated data: the purpose and owner of sealed bytes, so that they open for nothing else.
 
 use crate::domain::AccountNumber;
 
-/// What is bound to sealed bytes, so that they open nowhere else.
+/// The purpose of sealed bytes, bound to them so that they open for no other purpose.
 #[derive(Clone, Copy)]
 pub(super) enum AadContext {
     DataKey,
@@ -18,18 +18,18 @@ pub(super) enum AadContext {
     PreviousMasterKey,
 }
 
-/// What is bound to an endpoint: what it is, and which channel's.
+/// The authenticated data of receiver settings: the purpose and the channel.
 pub(super) fn receiver_settings_aad(channel: &[u8]) -> Vec<u8> {
     [&AadContext::ReceiverSettings.aad_for(None)[..], channel].concat()
 }
 
-/// What is bound to the secret of a tenant: what it is, and which key's.
-pub(super) fn tenant_secret_aad(place: &[u8]) -> Vec<u8> {
-    [&AadContext::TenantSecret.aad_for(None)[..], place].concat()
+/// The authenticated data of a tenant's secret: the purpose and the row's key.
+pub(super) fn tenant_secret_aad(row_key: &[u8]) -> Vec<u8> {
+    [&AadContext::TenantSecret.aad_for(None)[..], row_key].concat()
 }
 
 impl AadContext {
-    /// What is authenticated beside the sealed bytes: what they are for, and whose they are.
+    /// The authenticated data of sealed bytes: their purpose and their account.
     pub(super) fn aad_for(self, account: Option<AccountNumber>) -> [u8; 16] {
         let purpose: &[u8; 8] = match self {
             AadContext::DataKey => b"data key",

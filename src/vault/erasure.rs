@@ -1,8 +1,8 @@
-//! Erasure: the data key of one account is destroyed, and with it every secret that was ever sealed with it; likewise the
-//! key of the fingerprints of requests, in which its secrets were.
+//! Erasure: destroys the data key of one account, and with it every secret that it sealed. Also destroys the key of
+//! request fingerprints, because requests contained those secrets.
 //!
-//! An intent is kept before the event is, and the key goes after it: a crash in between leaves the intent, and the next
-//! start finds by the account's state whether the event is there, and goes on or forgets it.
+//! An intent is stored before the event, and the key is destroyed after it. A crash in between leaves the intent. The
+//! next start checks the account's state for the event, then completes the erasure or drops the intent.
 
 use std::sync::PoisonError;
 
@@ -13,23 +13,23 @@ use super::{Error, Vault};
 use crate::domain::AccountNumber;
 use crate::store::Table;
 
-/// Before the number of an account whose key is to be destroyed.
+/// Prefix of an intent's key in the table, before the account number.
 const INTENT_PREFIX: &[u8] = b"erase ";
 
-/// Held from before something is sealed until its command is in its account's mailbox.
+/// Held from before a secret is sealed until its command is in the account's mailbox.
 pub struct SealingGuard<'v> {
     _shared: RwLockReadGuard<'v, ()>,
 }
 
-/// The right to destroy a key: nobody seals anything meanwhile.
+/// The right to destroy a key. Sealing waits meanwhile.
 pub struct ErasureGuard<'v> {
     vault: &'v Vault,
     _alone: RwLockWriteGuard<'v, ()>,
 }
 
 impl Vault {
-    /// Waits while a key is being destroyed. Whoever seals something for an account's history holds this until it is
-    /// there; else it might be sealed with a key that is gone by then.
+    /// Waits while a key is being destroyed. Hold the guard from sealing a secret until the secret is in the
+    /// account's history. Otherwise its key might be destroyed in between.
     pub async fn lock_for_sealing(&self) -> SealingGuard<'_> {
         SealingGuard { _shared: self.inner.sealing_lock.read().await }
     }
@@ -39,7 +39,7 @@ impl Vault {
         ErasureGuard { vault: self, _alone: self.inner.sealing_lock.write().await }
     }
 
-    /// The accounts whose erasure was begun and not ended.
+    /// The accounts with an unfinished erasure.
     pub fn unfinished_erasures(&self) -> Result<Vec<AccountNumber>, Error> {
         let mut found = Vec::new();
         for entry in self.inner.store.scan_from(Table::Keys, INTENT_PREFIX) {
@@ -53,14 +53,14 @@ impl Vault {
 }
 
 impl ErasureGuard<'_> {
-    /// Remembers, durably, that the account's key is to be destroyed. Blocks for a disk write.
+    /// Stores, durably, the intent to destroy the account's key. Blocks for a disk write.
     pub fn record_intent(&self, account: AccountNumber) -> Result<(), Error> {
         let store = &self.vault.inner.store;
         store.put(Table::Keys, &intent_key(account), b"")?;
         Ok(store.sync()?)
     }
 
-    /// Forgets that.
+    /// Removes the account's intent.
     pub fn remove_intent(&self, account: AccountNumber) -> Result<(), Error> {
         Ok(self.vault.inner.store.remove(Table::Keys, &intent_key(account))?)
     }

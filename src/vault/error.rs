@@ -1,4 +1,4 @@
-//! Why the vault cannot seal or open.
+//! Errors of the vault.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,90 +6,90 @@ use std::path::PathBuf;
 use crate::domain::AccountNumber;
 use crate::{journal, store};
 
-/// Why the vault cannot seal or open.
+/// Why the vault cannot seal, open or rotate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The master key's file cannot be read or made.
+    /// The master key's file cannot be read or written.
     #[error("cannot {what} the master key file {path}: {source}")]
     MasterKeyFile {
-        /// What was tried, as in "read".
+        /// The operation that failed, for example "read".
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// What went wrong.
         source: io::Error,
     },
-    /// Others may read the master key.
+    /// The master key's file is readable by others.
     #[error("the master key file {path} may be read by others (mode {mode:o}); run: chmod 600 {path}")]
     ReadableByOthers {
         /// The file.
         path: PathBuf,
-        /// Its mode.
+        /// Its mode bits.
         mode: u32,
     },
-    /// The file holds something else.
+    /// The file does not hold a master key.
     #[error("the file {path} holds no master key; restore it from its backup, or set vault.master_key_file")]
     MalformedMasterKey {
         /// The file.
         path: PathBuf,
     },
-    /// The store is sealed, and the master key is not there.
+    /// The store is sealed, but the master key's file is missing.
     #[error(
         "the master key file {path} is missing, and the store is sealed with it; restore the file, or set vault.master_key_file"
     )]
     MasterKeyMissing {
-        /// Where it was looked for.
+        /// The expected path.
         path: PathBuf,
     },
     /// The store is sealed with another master key.
     #[error("the master key in {from} is not the one that the store is sealed with; set {setting} to that one")]
     WrongMasterKey {
-        /// Where it was found.
+        /// The source of the key.
         from: String,
-        /// The setting that says so.
+        /// The setting that names this source.
         setting: &'static str,
     },
-    /// The command that prints the master key does not.
+    /// The command that prints the master key failed.
     #[error("vault.master_key_command {words}; run {program} by hand to see what it says")]
     MasterKeyCommand {
-        /// Its program.
+        /// The path of its program.
         program: String,
-        /// What is wrong, to go on after the setting's name.
+        /// What is wrong; the text follows the setting's name.
         words: String,
     },
-    /// The environment has no master key.
+    /// The environment holds no master key.
     #[error("vault.master_key holds no master key; set MUSTER_VAULT__MASTER_KEY to its 64 hexadecimal digits")]
     NoKeyInEnvironment,
-    /// The file with the next master key is of no use.
+    /// The file with the new master key cannot be used.
     #[error("the new key's file {path} {words}")]
     InvalidNewKey {
-        /// The file, as it was named.
+        /// The file, as the caller named it.
         path: PathBuf,
-        /// What is wrong with it, and the mend.
+        /// What is wrong with it, and how to fix it.
         words: String,
     },
-    /// Nobody here can put the next key where the present one comes from.
+    /// The service cannot write the new key to the source of the current one.
     #[error(
         "the master key comes from {setting}, which the service cannot change; name a file with the new key \
          (--new-key-file, newKeyFile), whose content {setting} is to give afterwards"
     )]
     NewKeyFileRequired {
-        /// That setting.
+        /// The setting of that source.
         setting: &'static str,
     },
-    /// One rotation at a time.
+    /// A rotation is running already.
     #[error("the master key is being rotated already; `muster vault show` says how far it is")]
     RotationUnderWay,
-    /// Somebody asked to undo the rotation.
+    /// An operator asked to undo the rotation.
     #[error("the rotation was stopped, because somebody asked to undo it (vault rotate --abort)")]
     RotationStopped,
-    /// A rotation, or its undoing, met an error on the way.
+    /// A rotation or its undo failed halfway.
     #[error(
         "{0}; the next start of the service finishes the rotation, and so does `muster vault rotate`; \
          `muster vault rotate --abort` undoes it"
     )]
     RotationInterrupted(Box<Error>),
-    /// There is nothing to undo.
+    /// There is no rotation to undo.
     #[error("no rotation of the master key is under way or broken off, so there is none to undo")]
     NoRotationToUndo,
     /// It is too late to undo the rotation.
@@ -101,10 +101,10 @@ pub enum Error {
         /// The master key's file.
         path: PathBuf,
     },
-    /// The last rotation waits for its setting.
+    /// The setting of the last rotation still gives the old master key.
     #[error("the last rotation is not over: {setting} gives the old master key still; change it, and start again")]
     RotationAwaitsSetting {
-        /// Which setting.
+        /// The setting.
         setting: &'static str,
     },
     /// The rotation cannot be recorded.
@@ -113,10 +113,10 @@ pub enum Error {
     /// Sealed bytes do not open: they were altered, or belong to another account.
     #[error("the sealed secrets of account {account:?} do not open: they were altered, or their key is gone")]
     AccountSecretDoesNotOpen {
-        /// Whose.
+        /// The account.
         account: AccountNumber,
     },
-    /// What was set of a receiver does not open.
+    /// The settings of a webhook receiver do not open.
     #[error("what was set of the receiver of {0} does not open: the store was altered; restore it from a backup")]
     ReceiverSettingsDoNotOpen(String),
     /// The secret of a tenant does not open.
@@ -124,13 +124,13 @@ pub enum Error {
         "the secret of the tenant with the API key {key} does not open: the store was altered; give it another key"
     )]
     TenantSecretDoesNotOpen {
-        /// The number of its key.
+        /// The number of the tenant's API key.
         key: u64,
     },
     /// The log's key does not open.
     #[error("the key that signs the log does not open: the store was altered; restore it from a backup")]
     LogKeyDoesNotOpen,
-    /// The key of the fingerprints of requests does not open.
+    /// The key of request fingerprints does not open.
     #[error("the key of the fingerprints of requests does not open: the store was altered; restore it from a backup")]
     RequestKeyDoesNotOpen,
     /// The operating system gives no random bytes.

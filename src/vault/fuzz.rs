@@ -1,4 +1,4 @@
-//! Sealed values and master keys, under any bytes.
+//! Fuzz targets: sealed values and master keys.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ pub(crate) fn sealed_seeds() -> Vec<Vec<u8>> {
     [&b""[..], b"123456", &[9; 200]].map(|clear| cipher::seal(&key(), b"code", clear, &[3; 24])).into()
 }
 
-/// What opens is what was sealed, to the last bit, and for nothing else.
+/// Only bytes that were sealed open, unchanged and for the same purpose.
 pub(crate) fn check_sealed(bytes: &[u8]) -> Option<String> {
     if cipher::open(&key(), b"code", bytes).is_some() {
         assert!(sealed_seeds().iter().any(|sealed| sealed == bytes), "altered, and opens");
@@ -26,13 +26,13 @@ pub(crate) fn check_sealed(bytes: &[u8]) -> Option<String> {
 }
 
 pub(crate) fn master_key_seeds() -> Vec<Vec<u8>> {
-    // Sealed with nonces that are drawn, so it is another note each time, and the same keys.
+    // The nonces are random, so each run gets another rotation file with the same keys.
     let note = MasterKeyRing::encode_rotation_file(&key(), &Zeroizing::new([8; 32]), true).unwrap();
     let digits = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     vec![digits.into(), format!("muster master key 1 {digits}").into(), note.into()]
 }
 
-/// A master key has one way to be written, but for case; and the note of a rotation gives the keys that were sealed in it.
+/// A master key has one written form, except for case. A rotation file yields the keys that were sealed in it.
 pub(crate) fn check_master_key(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if let Some(key) = parse(text) {

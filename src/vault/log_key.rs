@@ -1,4 +1,4 @@
-//! The key that signs what the journal says of itself: Ed25519. It is kept sealed with the master key.
+//! The Ed25519 key that signs the journal's checkpoints. It is stored sealed with the master key.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ pub struct LogKey {
     public: PublicKey,
 }
 
-/// The half of it that checks signatures.
+/// The public half, which verifies signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// Its place beside the accounts' data keys.
+/// Its key in the table of data keys.
 pub(super) const LOG_KEY: &[u8] = b"log key";
 
 impl Vault {
-    /// The log's key, which is made the first time.
+    /// The log's key. Created at the first call.
     pub fn load_or_create_log_key(&self) -> Result<LogKey, Error> {
         let aad = AadContext::LogKey.aad_for(None);
         let stored = self.inner.store.get(Table::Keys, LOG_KEY)?;
@@ -39,8 +39,8 @@ impl Vault {
                 let masters = self.master_keys();
                 let sealed = masters.seal(&aad, &*seed, &cipher::random_bytes()?);
                 self.inner.store.put(Table::Keys, LOG_KEY, &sealed)?;
-                // Its public half is durable in a file of its own at once, and must never be there alone: after a power
-                // cut that took the key, another was made, and no start went on with a log that had two.
+                // The public key is soon written to a file of its own. It must never be durable without this seed:
+                // after such a power cut a second key was created, and no start accepted a log with two keys.
                 self.inner.store.sync()?;
                 seed
             }
@@ -52,7 +52,7 @@ impl Vault {
 }
 
 impl LogKey {
-    /// The half that may be known.
+    /// The public half.
     pub fn public_key(&self) -> PublicKey {
         self.public
     }
@@ -65,7 +65,7 @@ impl LogKey {
 }
 
 impl PublicKey {
-    /// Whether `signature` is this key's, over `message`.
+    /// Whether `signature` is a valid signature of `message` by this key.
     pub fn verifies(self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
     }

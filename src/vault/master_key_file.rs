@@ -1,7 +1,7 @@
-//! The master key: the one key that is not in the store, and its file.
+//! The master key's file. The master key is the one key that is not in the store.
 //!
-//! The file holds one line, `muster master key 1 ` and 64 hexadecimal digits, or the digits alone, and only its owner may
-//! read it.
+//! The file holds one line: 64 hexadecimal digits, optionally after `muster master key 1 `. Only its owner may read
+//! it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ use crate::store;
 const PREFIX: &str = "muster master key 1 ";
 const DIGITS: usize = 64;
 
-/// Reads the key; none if there is no such file.
+/// Reads the key. `None` if the file does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<SymmetricKey>, Error> {
     let failed = |what| move |source| Error::MasterKeyFile { what, path: path.to_owned(), source };
     let file = match open_file(path) {
@@ -37,26 +37,26 @@ pub(super) fn read(path: &Path) -> Result<Option<SymmetricKey>, Error> {
     key.map(Some).ok_or_else(|| Error::MalformedMasterKey { path: path.to_owned() })
 }
 
-/// Draws a key and writes its file, durably, before anything is sealed with it.
+/// Creates a random key and writes its file, durably, before the key seals anything.
 pub(super) fn create(path: &Path) -> Result<SymmetricKey, Error> {
     let key = Zeroizing::new(cipher::random_bytes()?);
     write(path, &key)?;
     Ok(key)
 }
 
-/// Writes the key's file, durably, in the place of the one before. A crash leaves the one or the other, whole: it is
-/// written beside its place first.
+/// Replaces the key's file, durably. The new file is written beside the old one and renamed, so a crash leaves one of
+/// them intact.
 pub(super) fn write(path: &Path, key: &SymmetricKey) -> Result<(), Error> {
     let (beside, path) = (write_temporary(path, key)?, resolve_links(path));
     let moved = || {
-        // Nothing is at its own path by then, so nothing is removed there.
+        // The rename moved the temporary file away, so dropping its handle removes nothing.
         fs::rename(beside.path(), &path)?;
         File::open(parent_directory(&path))?.sync_all()
     };
     moved().map_err(|source| Error::MasterKeyFile { what: "make", path: path.clone(), source })
 }
 
-/// Writes the key beside its file's place, in a file of its own that is gone if nothing is done with it.
+/// Writes the key to a temporary file beside its own file. It is deleted unless it is renamed.
 pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTempFile, Error> {
     let path = &resolve_links(path);
     let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 1));
@@ -69,7 +69,7 @@ pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTe
     text.push('\n');
     let written = || {
         store::create_directories(parent_directory(path))?;
-        // Its name is drawn, it is made anew, and only its owner may read it.
+        // A new file with a random name, readable only by its owner.
         let mut file = tempfile::Builder::new().prefix(".master-key-").tempfile_in(parent_directory(path))?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
@@ -78,7 +78,7 @@ pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTe
     written().map_err(|source| Error::MasterKeyFile { what: "make", path: path.to_owned(), source })
 }
 
-/// The file itself, where its path is a link to it: a key must not stay behind there.
+/// The target of `path` if it is a link. The old key must not stay behind in the target.
 fn resolve_links(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -87,7 +87,7 @@ fn parent_directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The key in a line.
+/// Parses the key in a line.
 pub(super) fn parse(line: &str) -> Option<SymmetricKey> {
     let digits = line.strip_prefix(PREFIX).unwrap_or(line).as_bytes();
     if digits.len() != DIGITS {

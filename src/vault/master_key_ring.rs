@@ -1,8 +1,8 @@
-//! The master keys that are known: the one that seals, and during a rotation the one before it too.
+//! The known master keys: the current one, and during a rotation the previous one too.
 //!
-//! While the key is rotated a note beside the store holds each of the two sealed with the other, so that whoever has
-//! either has both. It is in a file of its own and not in the store, whose old pages keep what was removed: with it a key
-//! that was retired would open the next one.
+//! During a rotation, a sidecar file holds each of the two keys sealed with the other, so either one opens both. It
+//! is not in the store, because old pages of the store keep removed data. There, a retired key could open the next
+//! one.
 
 use zeroize::Zeroizing;
 
@@ -12,46 +12,46 @@ use super::master_key_source::MasterKeySource;
 use super::{Error, master_key_file};
 use crate::store::{Store, StoredValue, Table};
 
-/// The master keys. No `Debug`.
+/// The master keys. It has no `Debug`, because it holds secrets.
 pub(super) struct MasterKeyRing {
     /// Seals everything.
     pub(super) current: SymmetricKey,
-    /// Opens what is not sealed with the current one yet.
+    /// Opens what is not resealed with the current key yet.
     pub(super) previous: Option<SymmetricKey>,
-    /// Whether the current one is what the setting gives.
+    /// Whether the setting gives the current key.
     pub(super) matches_setting: bool,
 }
 
-/// The place, beside the accounts' data keys, of a text sealed with the master key: by it a wrong one is told.
+/// The table key of a text sealed with the master key; it detects a wrong master key.
 pub(super) const MASTER_KEY_CHECK: &[u8] = b"master key check";
-/// The place there of the beginning of the note of the last rotation whose every value is sealed anew, and that is
-/// recorded.
+/// The table key of the id of the last rotation that resealed everything and was recorded.
 const ROTATION_RECORDED: &[u8] = b"master key rotation";
-/// The note of a rotation that is not over: the next key sealed with the last one, and the last one sealed with the next,
-/// in hexadecimal digits, a line each. A third line says that it undoes another one.
+/// The sidecar file of an unfinished rotation. It holds two lines in hexadecimal digits: the next key sealed with the
+/// last one, and the last key sealed with the next one. A third line marks an undo.
 pub(super) const ROTATION_FILE: &str = "rotation";
-/// The third line of the note of a rotation that undoes another one.
+/// The third line of the file, if the rotation undoes another one.
 const UNDO_LINE: &str = "undoes";
-/// Digits of the note that tell it from others: they are random.
+/// The first digits of the file identify the rotation, because they are random.
 const ROTATION_ID_DIGITS: usize = 64;
 
 impl MasterKeyRing {
-    /// The keys of `store`. The first time, the file of the master key is made, if it is to be in a file.
+    /// Loads the keys of `store`. The first time it creates the master key's file, if the key is configured as a
+    /// file.
     pub(super) fn open(store: &Store, source: &MasterKeySource) -> Result<MasterKeyRing, Error> {
         let check = store.get(Table::Keys, MASTER_KEY_CHECK)?;
-        let given = match (source.read()?, source, &check) {
-            (Some(given), _, _) => given,
+        let configured = match (source.read()?, source, &check) {
+            (Some(configured), _, _) => configured,
             (None, MasterKeySource::File(path), None) => master_key_file::create(path)?,
             (None, MasterKeySource::File(path), Some(_)) => return Err(Error::MasterKeyMissing { path: path.clone() }),
             (None, MasterKeySource::Command(_) | MasterKeySource::Environment(_), _) => {
                 return Err(source.wrong_key_error());
             }
         };
-        if let Some(note) = store.load_sidecar(ROTATION_FILE)? {
-            return MasterKeyRing::from_rotation_file(given, &note).ok_or_else(|| source.wrong_key_error());
+        if let Some(file) = store.load_sidecar(ROTATION_FILE)? {
+            return MasterKeyRing::from_rotation_file(configured, &file).ok_or_else(|| source.wrong_key_error());
         }
         store.remove_sidecar(ROTATION_FILE)?;
-        let masters = MasterKeyRing { current: given, previous: None, matches_setting: true };
+        let masters = MasterKeyRing { current: configured, previous: None, matches_setting: true };
         let aad = AadContext::MasterKeyCheck.aad_for(None);
         match check {
             Some(sealed) if masters.open_sealed(&aad, &sealed).is_none() => return Err(source.wrong_key_error()),
@@ -64,22 +64,22 @@ impl MasterKeyRing {
         Ok(masters)
     }
 
-    /// Both keys, from one of them and the note of a rotation.
-    pub(super) fn from_rotation_file(given: SymmetricKey, note: &str) -> Option<MasterKeyRing> {
-        let mut lines = note.lines();
+    /// Both keys, from one of them and the rotation file.
+    pub(super) fn from_rotation_file(configured: SymmetricKey, file: &str) -> Option<MasterKeyRing> {
+        let mut lines = file.lines();
         let (next, last) = (lines.next()?, lines.next()?);
         let key = |purpose: AadContext, digits| {
-            let clear = cipher::open(&given, &purpose.aad_for(None), &decode_hex(digits)?)?;
+            let clear = cipher::open(&configured, &purpose.aad_for(None), &decode_hex(digits)?)?;
             clear.first_chunk().map(|key| Zeroizing::new(*key))
         };
         if let Some(current) = key(AadContext::NextMasterKey, next) {
-            return Some(MasterKeyRing { current, previous: Some(given), matches_setting: false });
+            return Some(MasterKeyRing { current, previous: Some(configured), matches_setting: false });
         }
         let last = key(AadContext::PreviousMasterKey, last)?;
-        Some(MasterKeyRing { current: given, previous: Some(last), matches_setting: true })
+        Some(MasterKeyRing { current: configured, previous: Some(last), matches_setting: true })
     }
 
-    /// The note of a rotation from `last` to `next`, which may undo another one.
+    /// The rotation file from `last` to `next`, optionally marked as an undo.
     pub(super) fn encode_rotation_file(
         last: &SymmetricKey,
         next: &SymmetricKey,
@@ -105,34 +105,34 @@ impl MasterKeyRing {
         with(&self.current).or_else(|| self.previous.as_ref().and_then(with))
     }
 
-    /// The text by which a wrong key is told, sealed with the current one.
+    /// The text that detects a wrong master key, sealed with the current one.
     pub(super) fn seal_key_check(&self) -> Result<Vec<u8>, Error> {
         Ok(self.seal(&AadContext::MasterKeyCheck.aad_for(None), MASTER_KEY_CHECK, &cipher::random_bytes()?))
     }
 }
 
-/// Whether this note is of a rotation that undoes another one.
-pub(super) fn is_undo(note: &str) -> bool {
-    note.lines().nth(2) == Some(UNDO_LINE)
+/// Whether this rotation file marks an undo.
+pub(super) fn is_undo(file: &str) -> bool {
+    file.lines().nth(2) == Some(UNDO_LINE)
 }
 
-/// Whether the rotation of this note is recorded, and all is sealed anew.
-pub(super) fn is_rotation_recorded(store: &Store, note: &str) -> Result<bool, Error> {
+/// Whether the rotation of this file is recorded and everything is resealed.
+pub(super) fn is_rotation_recorded(store: &Store, file: &str) -> Result<bool, Error> {
     Ok(store
         .get(Table::Keys, ROTATION_RECORDED)?
-        .is_some_and(|id| Some(&*id) == note.as_bytes().get(..ROTATION_ID_DIGITS)))
+        .is_some_and(|id| Some(&*id) == file.as_bytes().get(..ROTATION_ID_DIGITS)))
 }
 
-/// Remembers that.
-pub(super) fn mark_rotation_recorded(store: &Store, note: &str) -> Result<(), Error> {
-    Ok(store.put(Table::Keys, ROTATION_RECORDED, note.as_bytes().get(..ROTATION_ID_DIGITS).unwrap_or_default())?)
+/// Remembers that the rotation of this file is recorded and everything is resealed.
+pub(super) fn mark_rotation_recorded(store: &Store, file: &str) -> Result<(), Error> {
+    Ok(store.put(Table::Keys, ROTATION_RECORDED, file.as_bytes().get(..ROTATION_ID_DIGITS).unwrap_or_default())?)
 }
 
-/// What is the same before and after something that must see everything sealed with one master key; an error while some
-/// is sealed with one and some with another.
+/// A token that changes when the master key does. Compare it before and after an operation that needs one master key
+/// throughout, such as a backup. Fails while a rotation is incomplete.
 pub fn master_key_token(store: &Store) -> Result<Option<StoredValue>, Error> {
     match store.load_sidecar(ROTATION_FILE)? {
-        Some(note) if !is_rotation_recorded(store, &note)? => Err(Error::RotationUnderWay),
+        Some(file) if !is_rotation_recorded(store, &file)? => Err(Error::RotationUnderWay),
         Some(_) | None => Ok(store.get(Table::Keys, MASTER_KEY_CHECK)?),
     }
 }

@@ -1,4 +1,4 @@
-//! Where the master key comes from: a file, a command that prints it, or the environment.
+//! The source of the master key: a file, a command that prints it, or the environment.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -15,18 +15,18 @@ use crate::config;
 use crate::limits::{MASTER_KEY_COMMAND_POLL, MASTER_KEY_COMMAND_TIMEOUT, MASTER_KEY_TEXT_BYTES};
 use crate::store::Store;
 
-/// Where the master key comes from. It has no `Debug`.
+/// The source of the master key. It has no `Debug`, because it may hold the key.
 pub(super) enum MasterKeySource {
     /// The first line of a file.
     File(PathBuf),
-    /// What a program prints: its path, and its arguments.
+    /// The output of a program, given as its path and its arguments.
     Command(Vec<String>),
-    /// The environment.
+    /// An environment variable.
     Environment(config::SecretText),
 }
 
 impl MasterKeySource {
-    /// As the settings say; at most one of them says so.
+    /// The source that the settings select; the default is a file. At most one of them is set.
     pub(super) fn from_settings(store: &Store, settings: &config::VaultSettings) -> MasterKeySource {
         let config::VaultSettings { master_key_file, master_key_command, master_key } = settings;
         match (master_key, master_key_command) {
@@ -39,7 +39,7 @@ impl MasterKeySource {
         }
     }
 
-    /// The key; none if it is a file that is not there.
+    /// Reads the key. `None` if the file does not exist.
     pub(super) fn read(&self) -> Result<Option<SymmetricKey>, Error> {
         match self {
             MasterKeySource::File(path) => master_key_file::read(path),
@@ -50,7 +50,7 @@ impl MasterKeySource {
         }
     }
 
-    /// The setting that says so.
+    /// The setting that selects this source.
     pub(super) fn setting(&self) -> &'static str {
         match self {
             MasterKeySource::File(_) => "vault.master_key_file",
@@ -59,7 +59,7 @@ impl MasterKeySource {
         }
     }
 
-    /// The key there is another than the store is sealed with.
+    /// The error for a key that does not match the store.
     pub(super) fn wrong_key_error(&self) -> Error {
         let from = match self {
             MasterKeySource::File(path) => path.display().to_string(),
@@ -70,8 +70,8 @@ impl MasterKeySource {
     }
 }
 
-/// The key that a command prints. It runs without a shell, and what it says on standard error goes nowhere: the key may
-/// be in it.
+/// The key that a command prints. The command runs without a shell. Its standard error is discarded, because it may
+/// contain the key.
 fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
     let program = command.first().cloned().unwrap_or_default();
     let wrong = |words: String| Error::MasterKeyCommand { program: program.clone(), words };
@@ -88,14 +88,14 @@ fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
     let reader = thread::Builder::new().name("master key".to_owned()).spawn(move || {
         let mut text = Zeroizing::new(String::with_capacity(MASTER_KEY_TEXT_BYTES));
         let read = stdout.map(|stdout| stdout.take(MASTER_KEY_TEXT_BYTES as u64).read_to_string(&mut text));
-        // Nobody listens any more after the deadline.
+        // After the deadline the receiver is gone.
         let _late = said.send((text, read.is_some_and(|read| read.is_ok())));
     });
     reader.map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let heard = saying.recv_timeout(MASTER_KEY_COMMAND_TIMEOUT).ok();
     let Some(((text, is_text), status)) = heard.and_then(|heard| Some((heard, wait_for_exit(&mut running, deadline)?)))
     else {
-        // It may have ended just now.
+        // The process may have ended by itself already.
         let _gone = running.kill();
         let _gone = running.wait();
         return Err(wrong(format!("did not end within {} s", MASTER_KEY_COMMAND_TIMEOUT.as_secs())));
@@ -107,7 +107,7 @@ fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
     key.ok_or_else(|| wrong("must print the master key, 64 hexadecimal digits, and nothing else".to_owned()))
 }
 
-/// How a program ended, if it does so in time. It has said everything by now, so it is about to.
+/// The exit status of a program, if it ends before the deadline. Its output is complete, so it is about to end.
 fn wait_for_exit(running: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     loop {
         match running.try_wait() {

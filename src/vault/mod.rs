@@ -1,24 +1,24 @@
-//! Secrets: sealed before they reach anything that is kept.
+//! Secrets, sealed before they are stored, logged or sent to other modules.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `master_key_source` | where the master key comes from |
-//! | `master_key_file` | the one key that is not in the store, and its file |
-//! | `master_key_ring` | the master keys that are known: one, or two during a rotation |
-//! | `rotation` | everything is sealed anew under another master key |
-//! | `aad` | what sealed bytes are for, and whose |
-//! | `error` | why the vault cannot seal or open |
-//! | `cipher` | how bytes are sealed and opened |
-//! | `tenant_secrets` | the secrets with which tenants make their tokens |
-//! | `log_key` | the key that signs what the journal says of itself |
+//! | `master_key_source` | the source of the master key: file, command or environment |
+//! | `master_key_file` | reads and writes the master key's file |
+//! | `master_key_ring` | the known master keys: one, or two during a rotation |
+//! | `rotation` | reseals everything under a new master key |
+//! | `aad` | additional authenticated data: the purpose and owner of sealed bytes |
+//! | `error` | errors of sealing and opening |
+//! | `cipher` | authenticated encryption, key derivation, random bytes |
+//! | `tenant_secrets` | the secrets that sign the tokens of tenants |
+//! | `log_key` | the key that signs the journal's checkpoints |
 //! | `request_key` | fingerprints of requests, and their key |
-//! | `erasure` | one account's key is destroyed |
-//! | `plaintext_content` | the canonical bytes of what comes with an account |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `erasure` | destroys the data key of one account |
+//! | `plaintext_content` | the canonical bytes of an account's imported content |
+//! | `fuzz` | fuzz targets of the parsers; only tests compile it |
 //!
-//! Each account has a data key of its own, drawn at random and kept in the store only wrapped by the master key. What
-//! is secret is sealed with the data key, so that destroying it destroys the secrets in every place they ever reached.
-//! Whether two contents are the same is told by a hash that is keyed with the data key too.
+//! Each account has its own random data key. The store holds it only wrapped by the master key. The account's secrets
+//! are sealed with the data key, so destroying that key destroys every copy of them. A hash keyed by the data key
+//! tells whether two contents are equal.
 
 mod aad;
 mod cipher;
@@ -63,7 +63,7 @@ use master_key_ring::MasterKeyRing;
 use master_key_source::MasterKeySource;
 use request_key::DerivedRequestKeys;
 
-/// The vault, open. Cheap to clone.
+/// An open vault. Cheap to clone.
 #[derive(Clone)]
 pub struct Vault {
     inner: Arc<VaultInner>,
@@ -73,26 +73,26 @@ struct VaultInner {
     store: Store,
     master_key_source: MasterKeySource,
     master_keys: RwLock<MasterKeyRing>,
-    /// Shared by those who seal, and alone for whoever destroys a key.
+    /// Shared while something is sealed; exclusive while a key is destroyed.
     sealing_lock: tokio::sync::RwLock<()>,
-    /// The key of the fingerprints of requests, opened; cleared where it is destroyed.
+    /// The opened key of request fingerprints; cleared when that key is destroyed.
     request_key: Mutex<Option<Arc<DerivedRequestKeys>>>,
-    /// One place: whoever rotates the master key, or undoes that, has it.
+    /// One permit: a rotation of the master key, or its undo, holds it.
     rotation_permit: Arc<Semaphore>,
-    /// Stops the rotation that has the place.
+    /// Stops the rotation that holds the permit.
     stop_rotation: Mutex<CancellationToken>,
-    /// Accounts that the rotation has come to, and all that it comes to.
+    /// Progress of the rotation: accounts processed, and accounts in total.
     rotation_done: AtomicU64,
     rotation_total: AtomicU64,
 }
 
-/// Random bytes for a secret that others are given.
+/// Random bytes for a secret that is handed out.
 pub fn generate_secret() -> Result<Zeroizing<[u8; 32]>, Error> {
     Ok(Zeroizing::new(cipher::random_bytes()?))
 }
 
 impl Vault {
-    /// Opens the vault of `store`. The first time, the master key is made, if it is to be in a file.
+    /// Opens the vault of `store`. The first time it creates the master key, if the key is configured as a file.
     pub fn open(store: Store, settings: &config::VaultSettings) -> Result<Vault, Error> {
         let source = MasterKeySource::from_settings(&store, settings);
         let masters = RwLock::new(MasterKeyRing::open(&store, &source)?);
@@ -110,7 +110,7 @@ impl Vault {
         Ok(Vault { inner: Arc::new(inner) })
     }
 
-    /// As [`open`](Vault::open), and makes nothing: for a store that is only looked into.
+    /// Like [`open`](Vault::open), but creates nothing: for a store that is only read.
     pub fn open_existing(store: Store, settings: &config::VaultSettings) -> Result<Vault, Error> {
         match MasterKeySource::from_settings(&store, settings) {
             MasterKeySource::File(path) if !path.exists() => Err(Error::MasterKeyMissing { path }),
@@ -120,7 +120,7 @@ impl Vault {
         }
     }
 
-    /// Seals what came with an account under the account's data key, which is made if there is none yet.
+    /// Seals an account's imported content with the account's data key. Creates the key if it is missing.
     pub fn seal_content(&self, account: AccountNumber, content: &PlaintextContent<'_>) -> Result<Arc<Content>, Error> {
         let data_key = self.load_or_create_data_key(account)?;
         let fingerprint = Fingerprint(cipher::content_fingerprint(&data_key, &content.canonical_bytes()));
@@ -141,18 +141,18 @@ impl Vault {
         }))
     }
 
-    /// Makes the account's data key, if there is none yet.
+    /// Creates the account's data key if it is missing.
     pub fn create_data_key(&self, account: AccountNumber) -> Result<(), Error> {
         self.load_or_create_data_key(account).map(drop)
     }
 
-    /// Opens what is secret of an account's content: for a gateway that brings it online.
+    /// Opens the secrets of an account's content, for the gateway that brings the account online.
     pub fn open_content(&self, account: AccountNumber, content: &Content) -> Result<ContentSecrets, Error> {
         let clear = self.open_sealed(account, AadContext::Content, &content.secrets)?;
         ContentSecrets::decode(&clear).ok_or(Error::AccountSecretDoesNotOpen { account })
     }
 
-    /// Seals a verification code. None if the account has no data key: then nothing ever happened to it.
+    /// Seals a verification code. `None` if the account has no data key, because then it has no events.
     pub fn seal_code(&self, account: AccountNumber, code: &str) -> Result<Option<SealedBytes>, Error> {
         self.seal_text(account, AadContext::Code, code)
     }
@@ -162,12 +162,12 @@ impl Vault {
         self.open_text(account, AadContext::Code, code)
     }
 
-    /// Seals the PIN that a number is registered with. None if the account has no data key.
+    /// Seals the PIN that a number is registered with. `None` if the account has no data key.
     pub fn seal_pin(&self, account: AccountNumber, pin: &str) -> Result<Option<SealedBytes>, Error> {
         self.seal_text(account, AadContext::Pin, pin)
     }
 
-    /// Opens such a PIN.
+    /// Opens the PIN that a number is registered with.
     pub fn open_pin(&self, account: AccountNumber, pin: &SealedBytes) -> Result<Zeroizing<String>, Error> {
         self.open_text(account, AadContext::Pin, pin)
     }
@@ -205,8 +205,8 @@ impl Vault {
         Ok(Zeroizing::new(text.to_owned()))
     }
 
-    /// Seals what operators set of a receiver of webhooks, and keeps it under the channel's name. In one go, so that no
-    /// rotation of the master key comes in between. Durable as a put of the store is.
+    /// Seals the settings of a webhook receiver and stores them under the channel's name. Both steps run under one
+    /// lock, so that no rotation comes between them. Durable like a put of the store.
     pub fn put_receiver_settings(&self, channel: &str, clear: &[u8]) -> Result<(), Error> {
         let aad = receiver_settings_aad(channel.as_bytes());
         let masters = self.master_keys();
@@ -214,7 +214,7 @@ impl Vault {
         Ok(self.inner.store.put(Table::ReceiverSettings, channel.as_bytes(), &sealed)?)
     }
 
-    /// What was kept so, opened; none if there is nothing.
+    /// The opened settings of a webhook receiver; `None` if there are none.
     pub fn get_receiver_settings(&self, channel: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let masters = self.master_keys();
         let Some(sealed) = self.inner.store.get(Table::ReceiverSettings, channel.as_bytes())? else { return Ok(None) };
@@ -222,43 +222,44 @@ impl Vault {
         clear.map(Some).ok_or_else(|| Error::ReceiverSettingsDoNotOpen(channel.to_owned()))
     }
 
-    /// Both master keys stay as they are while this is held.
+    /// Read access. The master keys do not change while the guard lives.
     fn master_keys(&self) -> RwLockReadGuard<'_, MasterKeyRing> {
         self.inner.master_keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Alone: nobody seals or opens meanwhile.
+    /// Exclusive access: sealing and opening wait meanwhile.
     fn master_keys_mut(&self) -> RwLockWriteGuard<'_, MasterKeyRing> {
         self.inner.master_keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn load_data_key(&self, account: AccountNumber) -> Result<Option<SymmetricKey>, Error> {
-        // Held before the key is read: what a rotation has sealed anew meanwhile would open with none of these.
+        // Held before the key is read. Otherwise a rotation could reseal the data key under a master key that is not
+        // in this ring.
         let masters = self.master_keys();
         let wrapped = self.inner.store.get(Table::Keys, &account.get().to_be_bytes())?;
         wrapped.map(|wrapped| unwrap_data_key(&masters, account, &wrapped)).transpose()
     }
 
-    /// The store gets the wrapped key before the journal gets anything sealed with it, and both are made durable by the
-    /// same flush, in this order: there is never a sealed secret whose key was lost.
+    /// The store gets the wrapped key before the journal gets anything sealed with it. One flush makes both durable,
+    /// in this order. So a crash cannot leave a sealed secret without its key.
     fn load_or_create_data_key(&self, account: AccountNumber) -> Result<SymmetricKey, Error> {
         if let Some(data_key) = self.load_data_key(account)? {
             return Ok(data_key);
         }
-        // In one go, because each draw is a call of the operating system.
-        let drawn = Zeroizing::new(cipher::random_bytes::<{ cipher::KEY_BYTES + cipher::NONCE_BYTES }>()?);
-        let (key, nonce) = drawn.split_at(cipher::KEY_BYTES);
+        // One draw for both, because each is a system call.
+        let random = Zeroizing::new(cipher::random_bytes::<{ cipher::KEY_BYTES + cipher::NONCE_BYTES }>()?);
+        let (key, nonce) = random.split_at(cipher::KEY_BYTES);
         let (mut data_key, mut wrap_nonce) = (Zeroizing::new([0; cipher::KEY_BYTES]), [0; cipher::NONCE_BYTES]);
         data_key.copy_from_slice(key);
         wrap_nonce.copy_from_slice(nonce);
         let aad = AadContext::DataKey.aad_for(Some(account));
-        // Held until the key is stored: a rotation seals anew what is stored by then, and nothing that comes later.
+        // Held until the key is stored: a rotation reseals only what is stored when it starts.
         let masters = self.master_keys();
         let wrapped = masters.seal(&aad, &*data_key, &wrap_nonce);
-        // Two requests may import the same account at once: the first key stands, and both use it.
-        let there = self.inner.store.put_if_absent(Table::Keys, &account.get().to_be_bytes(), &wrapped)?;
-        match there {
-            Some(there) => unwrap_data_key(&masters, account, &there),
+        // Two requests may import the same account concurrently. The first key wins, and both use it.
+        let existing = self.inner.store.put_if_absent(Table::Keys, &account.get().to_be_bytes(), &wrapped)?;
+        match existing {
+            Some(existing) => unwrap_data_key(&masters, account, &existing),
             None => Ok(data_key),
         }
     }

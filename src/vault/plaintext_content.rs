@@ -1,16 +1,17 @@
-//! The canonical bytes of what comes with an account.
+//! The canonical bytes of an account's imported content.
 
 use zeroize::Zeroizing;
 
 use crate::domain::AccountType;
 
-/// What a caller sends with an account, secrets in clear. It has no `Debug`, and lives no longer than the request.
+/// The content that a caller imports with an account, secrets in plaintext. It has no `Debug`, and lives no longer
+/// than the request.
 pub struct PlaintextContent<'a> {
     /// Personal or business.
     pub account_type: AccountType,
     /// The name shown to customers.
     pub name: Option<&'a str>,
-    /// Where the picture is.
+    /// URL of the picture.
     pub avatar: Option<&'a str>,
     /// The account's public key.
     pub public_key: &'a str,
@@ -20,7 +21,7 @@ pub struct PlaintextContent<'a> {
     pub msg_public_key: &'a str,
     /// The private key for messages. Secret.
     pub msg_private_key: &'a str,
-    /// The caller's own id of the account.
+    /// The caller's own id for the account.
     pub account_id: Option<&'a str>,
     /// Id of the next pre-key.
     pub next_key_id: Option<&'a str>,
@@ -31,7 +32,7 @@ pub struct PlaintextContent<'a> {
 }
 
 impl PlaintextContent<'_> {
-    /// Everything, so that equal bytes mean equal content. Frozen: stored fingerprints are over these bytes.
+    /// The canonical bytes: equal bytes mean equal content. Frozen, because stored fingerprints cover these bytes.
     pub(super) fn canonical_bytes(&self) -> Zeroizing<Vec<u8>> {
         length_prefixed(
             &[self.account_type.code()],
@@ -50,13 +51,14 @@ impl PlaintextContent<'_> {
         )
     }
 
-    /// What is secret of it. Frozen: sealed contents hold these bytes.
+    /// The bytes of the secret fields. Frozen, because sealed contents hold these bytes.
     pub(super) fn secret_bytes(&self) -> Zeroizing<Vec<u8>> {
         length_prefixed(&[], &[Some(self.private_key), Some(self.msg_private_key), self.device_params])
     }
 }
 
-/// What is secret of a content, in clear. It has no `Debug`, and lives no longer than the request that it is sent with.
+/// The secret fields of a content, in plaintext. It has no `Debug`, and lives no longer than the request that sends
+/// it.
 pub struct ContentSecrets {
     /// The account's private key.
     pub private_key: Zeroizing<String>,
@@ -67,7 +69,7 @@ pub struct ContentSecrets {
 }
 
 impl ContentSecrets {
-    /// From the bytes that [`ClearContent::secrets`] made; none if they are others.
+    /// Decodes the bytes from [`PlaintextContent::secret_bytes`]. `None` if they are malformed.
     pub(super) fn decode(mut bytes: &[u8]) -> Option<ContentSecrets> {
         let mut next = || {
             let (is_there, rest) = bytes.split_first()?;
@@ -85,8 +87,8 @@ impl ContentSecrets {
     }
 }
 
-/// Each text behind its length and a 1, or a 0 alone where there is none: no two lists of texts give the same bytes.
-/// The size is reserved at once, because a vector that grows leaves copies of secrets behind.
+/// Encodes each text as 1, length and bytes, or as 0 if it is missing. Different lists never give the same bytes.
+/// Reserves the full size first, because a growing vector leaves copies of secrets behind.
 fn length_prefixed(head: &[u8], texts: &[Option<&str>]) -> Zeroizing<Vec<u8>> {
     let length = head.len() + texts.iter().map(|text| 5 + text.map_or(0, str::len)).sum::<usize>();
     let mut bytes = Zeroizing::new(Vec::with_capacity(length));

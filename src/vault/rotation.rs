@@ -1,15 +1,15 @@
-//! Rotation: everything that the master key seals is sealed anew with another one, while the service goes on.
+//! Rotation: reseals everything under a new master key while the service runs.
 //!
-//! 1. Each key is noted sealed with the other, durably. From here on a start with either has both.
-//! 2. Whatever is sealed is sealed with the new one; what is there is opened with either and sealed with the new one.
-//! 3. Once all of that is durable it is recorded, and the new key is put into the file, in one move.
-//! 4. The note of the first step is overwritten and removed, and with it the last use of the old key.
+//! 1. The rotation file is written durably. It holds each key sealed with the other, so a start with either has both.
+//! 2. New values are sealed with the new key. Stored values are opened with either key and resealed with the new one.
+//! 3. Once all of that is durable, the rotation is recorded, and the new key replaces the old one in the key's file.
+//! 4. The rotation file is overwritten and removed. The old key has no use any more.
 //!
-//! A crash anywhere leaves what the next start goes on with.
+//! After a crash at any point, the next start continues the rotation.
 //!
-//! A rotation is undone by another one, from the new key back to the last: its note takes the place of the first note in
-//! one move, so a crash leaves the one or the other. It is too late once a file is to get the new key: a backup that was
-//! taken by then opens with that key alone, and nobody else has it.
+//! A rotation is undone by another one, from the new key back to the last. Its rotation file replaces the first one
+//! atomically, so a crash leaves one or the other. An undo is impossible once a file is to get the new key: a backup
+//! taken by then may open only with that key, which has no other copy.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -37,10 +37,10 @@ use crate::journal::{Journal, Origin, RequesterIdentity};
 use crate::limits::ROTATION_STEP;
 use crate::store::Table;
 
-/// A rotation that has begun. There is one at a time.
+/// A rotation that has begun. Only one exists at a time.
 pub struct Rotation {
     vault: Vault,
-    /// Cancelled once it is to be undone.
+    /// Cancelled when an undo is requested.
     pub(super) stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
@@ -50,7 +50,7 @@ pub struct Rotation {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Rotated)]
 pub struct RotationReport {
-    /// How many keys and secrets were sealed anew.
+    /// How many keys and secrets were sealed under the new master key.
     pub rewrapped: u64,
     /// What the operator does now.
     pub next: String,
@@ -73,8 +73,8 @@ pub struct MasterKeyStatus {
 }
 
 impl Vault {
-    /// Begins a rotation, or goes on with one that a failure broke off. The new key is in `new_key_file`, or drawn if the
-    /// master key is in a file. Blocks for disk writes.
+    /// Begins a rotation, or continues one that a failure broke off. The new key comes from `new_key_file`. Without
+    /// it, a random key is created, if the master key is configured as a file. Blocks for disk writes.
     pub fn begin_rotation(&self, new_key_file: Option<&Path>) -> Result<Rotation, Error> {
         let rotation = self.try_acquire_rotation().ok_or(Error::RotationUnderWay)?;
         let (source, setting) = (&self.inner.master_key_source, self.inner.master_key_source.setting());
@@ -109,7 +109,7 @@ impl Vault {
             return Err(Error::InvalidNewKey { path, words });
         }
         if let MasterKeySource::File(path) = source {
-            // That it can be written is found now, and not when all is done.
+            // Checks now, not at the end, that the file can be written.
             drop(master_key_file::write_temporary(path, &next)?);
         }
         let mut masters = self.master_keys_mut();
@@ -121,21 +121,21 @@ impl Vault {
         Ok(rotation)
     }
 
-    /// A rotation that was begun and is not over.
+    /// The rotation that was begun and is not finished, if any.
     pub fn unfinished_rotation(&self) -> Option<Rotation> {
         let is_unfinished = self.master_keys().previous.is_some();
         if is_unfinished { self.try_acquire_rotation() } else { None }
     }
 
-    /// Stops the rotation that is under way, if one is, and waits until it has. The rotation that it returns is the way
-    /// back, once it is told to [`turn_back`](Rotation::turn_back).
+    /// Stops the running rotation, if any, and waits for its end. Call [`begin_undo`](Rotation::begin_undo) on the
+    /// returned rotation to undo the stopped one.
     pub async fn stop_rotation(&self) -> Result<Rotation, Error> {
         self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner).cancel();
-        let place = self.inner.rotation_permit.clone().acquire_owned().await;
-        Ok(self.new_rotation(place.map_err(|_| Error::NoRotationToUndo)?))
+        let permit = self.inner.rotation_permit.clone().acquire_owned().await;
+        Ok(self.new_rotation(permit.map_err(|_| Error::NoRotationToUndo)?))
     }
 
-    /// How the master key is.
+    /// The source of the master key and the state of its rotation.
     pub fn master_key_status(&self) -> MasterKeyStatus {
         let is_known = self.master_keys().previous.is_some();
         let rotation = match (self.is_rotating(), is_known, &self.inner.master_key_source) {
@@ -149,7 +149,7 @@ impl Vault {
         MasterKeyStatus { source: self.inner.master_key_source.setting(), rotation, done, total: of }
     }
 
-    /// Reports how far a rotation is.
+    /// Updates the gauges for the progress of a rotation.
     pub fn update_metrics(&self) {
         let (inner, metrics) = (&self.inner, self.inner.store.metrics());
         metrics.rotating.set(u64::from(self.is_rotating()));
@@ -165,16 +165,16 @@ impl Vault {
         Some(self.new_rotation(self.inner.rotation_permit.clone().try_acquire_owned().ok()?))
     }
 
-    fn new_rotation(&self, place: OwnedSemaphorePermit) -> Rotation {
+    fn new_rotation(&self, permit: OwnedSemaphorePermit) -> Rotation {
         let stop = CancellationToken::new();
         *self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner) = stop.clone();
-        Rotation { vault: self.clone(), stop, _permit: place }
+        Rotation { vault: self.clone(), stop, _permit: permit }
     }
 }
 
 impl Rotation {
-    /// Makes the last key the one that everything is sealed with, and goes on with a rotation to it: it undoes the one
-    /// that was broken off. Blocks for a disk write.
+    /// Makes the last key the current one and starts a rotation to it, which undoes the broken-off one. Blocks for a
+    /// disk write.
     pub fn begin_undo(&self) -> Result<(), Error> {
         let (store, source) = (&self.vault.inner.store, &self.vault.inner.master_key_source);
         let mut masters = self.vault.master_keys_mut();
@@ -190,60 +190,61 @@ impl Rotation {
         }
         store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(current, last, true)?)?;
         std::mem::swap(current, last);
-        // The setting gives one of the two.
+        // The setting gives exactly one of the two keys.
         *is_given = !*is_given;
         Ok(())
     }
 
-    /// Carries it out, records it in `journal`, and tells how far it is. Blocks; `runtime` is for the record. An error
-    /// leaves it broken off.
+    /// Runs the rotation, records it in `journal` and reports the progress. Blocks; `runtime` runs the append. After
+    /// an error the rotation can be continued.
     pub fn run(
         self,
         journal: &Journal,
         runtime: &Handle,
-        asker: &RequesterIdentity,
+        requester: &RequesterIdentity,
         progress: impl FnMut(u64, u64),
     ) -> Result<RotationReport, Error> {
-        self.execute(journal, runtime, asker, false, progress)
+        self.execute(journal, runtime, requester, false, progress)
     }
 
-    /// As [`run`](Rotation::run), for one that a start finds broken off: that this start finished it is recorded too.
+    /// Like [`run`](Rotation::run), for a rotation that a start finds unfinished. Also records that this start
+    /// finished it.
     pub fn run_at_start(self, journal: &Journal, runtime: &Handle) -> Result<RotationReport, Error> {
-        let asker = RequesterIdentity { origin: Origin::SERVICE, from: "start".to_owned() };
-        self.execute(journal, runtime, &asker, true, |_, _| {})
+        let requester = RequesterIdentity { origin: Origin::SERVICE, from: "start".to_owned() };
+        self.execute(journal, runtime, &requester, true, |_, _| {})
     }
 
     fn execute(
         self,
         journal: &Journal,
         runtime: &Handle,
-        asker: &RequesterIdentity,
+        requester: &RequesterIdentity,
         is_start: bool,
         progress: impl FnMut(u64, u64),
     ) -> Result<RotationReport, Error> {
         let broken_off = |error| {
             if matches!(error, Error::RotationStopped) { error } else { Error::RotationInterrupted(Box::new(error)) }
         };
-        let rewrapped = self.rewrap_and_record(journal, runtime, asker, is_start, progress).map_err(broken_off)?;
+        let rewrapped = self.rewrap_and_record(journal, runtime, requester, is_start, progress).map_err(broken_off)?;
         let next = self.finish().map_err(broken_off)?;
         Ok(RotationReport { rewrapped, next })
     }
 
-    /// Everything but the end: says how many were sealed anew.
+    /// Everything except the last step. Returns how many values were resealed.
     fn rewrap_and_record(
         &self,
         journal: &Journal,
         runtime: &Handle,
-        asker: &RequesterIdentity,
+        requester: &RequesterIdentity,
         is_start: bool,
         progress: impl FnMut(u64, u64),
     ) -> Result<u64, Error> {
         let rewrapped = self.rewrap_all(progress)?;
         let store = &self.vault.inner.store;
         store.sync()?;
-        let record = |deed| {
-            let act = AuditLogEntry { event: deed, source: asker.from.clone() };
-            runtime.block_on(journal.append_administrative_event(act, asker.origin, clock::now()))
+        let record = |event| {
+            let entry = AuditLogEntry { event, source: requester.from.clone() };
+            runtime.block_on(journal.append_administrative_event(entry, requester.origin, clock::now()))
         };
         let note = store.load_sidecar(ROTATION_FILE)?.unwrap_or_default();
         if !is_rotation_recorded(store, &note)? {
@@ -262,10 +263,10 @@ impl Rotation {
         Ok(rewrapped)
     }
 
-    /// Seals with the new key whatever is sealed with the last one. Both open meanwhile.
+    /// Reseals with the new key every value that is sealed with the last one. Both keys open values meanwhile.
     pub(super) fn rewrap_all(&self, mut progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
         let inner = &self.vault.inner;
-        // Accounts that come from now on are sealed with the new key, so those that are there now are all.
+        // New accounts are sealed with the new key already, so the accounts that exist now are all.
         let (mut accounts, mut tenants) = (Vec::new(), Vec::new());
         for entry in inner.store.scan_from(Table::Keys, b"") {
             let (key, _) = entry?;
@@ -300,10 +301,10 @@ impl Rotation {
         Ok(rewrapped)
     }
 
-    /// Seals one value anew, unless it is already; says whether it was.
+    /// Reseals one value unless it is already sealed with the new key. Returns whether it was resealed.
     fn rewrap(&self, table: Table, key: &[u8], aad: &[u8]) -> Result<bool, Error> {
         let store = &self.vault.inner.store;
-        // Again if somebody changed it meanwhile: a key that is erased must not come back.
+        // Try again after a concurrent change: an erased key must not come back.
         while let Some(sealed) = store.get(table, key)? {
             let masters = self.vault.master_keys();
             let Some(last) = &masters.previous else { return Ok(false) };
@@ -311,7 +312,7 @@ impl Rotation {
                 return Ok(false);
             }
             let Some(clear) = cipher::open(last, aad, &sealed) else {
-                // It was altered. It opens for nobody, whatever the master key is, and must not keep the others.
+                // The value was altered. It opens with no master key, and must not block the others.
                 tracing::error!(
                     table = table.name(),
                     "a sealed key opens with neither master key; it is left as it is"
@@ -325,7 +326,7 @@ impl Rotation {
         Ok(false)
     }
 
-    /// Retires the last key, if the setting gives the new one. Says what the operator does now.
+    /// Retires the last key if the setting gives the new one. Returns the operator's next step.
     pub(super) fn finish(self) -> Result<String, Error> {
         let inner = &self.vault.inner;
         let mut masters = self.vault.master_keys_mut();
@@ -344,7 +345,7 @@ impl Rotation {
             ));
         }
         inner.store.remove_sidecar(ROTATION_FILE)?;
-        // It is cleared from memory where it is dropped.
+        // Dropping the key clears it from memory.
         masters.previous = None;
         let place = match &inner.master_key_source {
             MasterKeySource::File(path) => path.display().to_string(),
@@ -363,7 +364,7 @@ impl Rotation {
     }
 }
 
-/// The key in a file that the caller names.
+/// Reads the key from a file that the caller names.
 fn read_new_key(file: &Path) -> Result<SymmetricKey, Error> {
     let wrong = |words: &str| Error::InvalidNewKey { path: file.to_owned(), words: words.to_owned() };
     if !file.is_absolute() {

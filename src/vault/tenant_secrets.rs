@@ -1,4 +1,4 @@
-//! The secrets of tenants, which make tokens with them: each by the number of the API key that it is of.
+//! The secrets that sign the tokens of tenants, by the number of the tenant's API key.
 
 use zeroize::Zeroizing;
 
@@ -6,41 +6,41 @@ use super::aad::tenant_secret_aad;
 use super::{Error, Vault, cipher};
 use crate::store::Table;
 
-/// Before the number of the API key, beside the accounts' data keys.
+/// Prefix of their keys in the table of data keys, before the number of the API key.
 pub(super) const TENANT_PREFIX: &[u8] = b"tenant ";
 
 impl Vault {
-    /// Seals the secret of a tenant and keeps it for an API key, in one go, so that no rotation of the master key comes in
-    /// between. Durable as a put of the store is.
+    /// Seals a tenant's secret and stores it for an API key. Both steps run under one lock, so that no rotation comes
+    /// between them. Durable like a put of the store.
     pub fn put_tenant_secret(&self, key: u64, secret: &str) -> Result<(), Error> {
-        let (place, nonce) = (table_key(key), cipher::random_bytes()?);
+        let (row_key, nonce) = (table_key(key), cipher::random_bytes()?);
         let masters = self.master_keys();
-        let sealed = masters.seal(&tenant_secret_aad(&place), secret.as_bytes(), &nonce);
-        Ok(self.inner.store.put(Table::Keys, &place, &sealed)?)
+        let sealed = masters.seal(&tenant_secret_aad(&row_key), secret.as_bytes(), &nonce);
+        Ok(self.inner.store.put(Table::Keys, &row_key, &sealed)?)
     }
 
-    /// What was kept so, opened; none if there is nothing.
+    /// The opened secret of a tenant; `None` if there is none.
     pub fn get_tenant_secret(&self, key: u64) -> Result<Option<Zeroizing<String>>, Error> {
-        let (place, masters) = (table_key(key), self.master_keys());
-        let Some(sealed) = self.inner.store.get(Table::Keys, &place)? else { return Ok(None) };
-        let clear = masters.open_sealed(&tenant_secret_aad(&place), &sealed);
+        let (row_key, masters) = (table_key(key), self.master_keys());
+        let Some(sealed) = self.inner.store.get(Table::Keys, &row_key)? else { return Ok(None) };
+        let clear = masters.open_sealed(&tenant_secret_aad(&row_key), &sealed);
         let mut clear = clear.ok_or(Error::TenantSecretDoesNotOpen { key })?;
         let text =
             String::from_utf8(std::mem::take(&mut *clear)).map_err(|_| Error::TenantSecretDoesNotOpen { key })?;
         Ok(Some(Zeroizing::new(text)))
     }
 
-    /// Erases it. Durable as a put of the store is.
+    /// Removes the secret. Durable like a put of the store.
     pub fn remove_tenant_secret(&self, key: u64) -> Result<(), Error> {
         Ok(self.inner.store.remove(Table::Keys, &table_key(key))?)
     }
 
-    /// The API keys for which such secrets are kept.
+    /// The numbers of the API keys that have such a secret.
     pub fn tenant_key_ids(&self) -> Result<Vec<u64>, Error> {
         let mut keys = Vec::new();
         for entry in self.inner.store.scan_from(Table::Keys, TENANT_PREFIX) {
-            let (place, _) = entry?;
-            let Some(key) = place.strip_prefix(TENANT_PREFIX) else { break };
+            let (row_key, _) = entry?;
+            let Some(key) = row_key.strip_prefix(TENANT_PREFIX) else { break };
             keys.extend(key.as_array().map(|key| u64::from_be_bytes(*key)));
         }
         Ok(keys)

@@ -1,4 +1,4 @@
-//! What the vault promises: what is sealed opens here and nowhere else, and the master key is guarded.
+//! What the vault promises: sealed bytes open only for their purpose, and the master key is protected.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -83,7 +83,7 @@ fn equal_content_has_an_equal_fingerprint_per_account() {
     assert_ne!(first.fingerprint, elsewhere.fingerprint, "accounts cannot be compared by their fingerprints");
 }
 
-/// What is done to the master key's file, and the sentence that the next start ends with.
+/// The change to the master key's file, and the error message of the next start.
 #[test]
 fn a_master_key_that_is_not_right_is_refused() {
     let directory = tempfile::tempdir().unwrap();
@@ -111,9 +111,9 @@ fn a_master_key_that_is_not_right_is_refused() {
     open(directory.path()).unwrap();
 }
 
-/// The new key lies in no file that is there already: not in one of a name that it might have had, nor behind a link.
+/// The new key is never written to an existing file: neither to one with a likely temporary name, nor through a link.
 #[test]
-fn a_master_key_takes_the_place_of_its_own_file_alone() {
+fn a_master_key_replaces_only_its_own_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let keys = [[1; 32], [2; 32]].map(Zeroizing::new);
@@ -131,9 +131,9 @@ fn a_master_key_takes_the_place_of_its_own_file_alone() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6, "nothing is left beside");
 }
 
-/// Whoever opens something while a rotation ends gets it.
+/// Opening works at every moment while a rotation ends.
 #[test]
-fn what_is_sealed_opens_at_every_moment_of_a_rotation() {
+fn sealed_values_open_throughout_a_rotation() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let mine = account("861821726232");
@@ -143,7 +143,7 @@ fn what_is_sealed_opens_at_every_moment_of_a_rotation() {
     let code = vault.seal_code(mine, "123456").unwrap().unwrap();
     let is_over = AtomicBool::default();
     std::thread::scope(|scope| {
-        // Many more than there are processors, so that some are always held up between two steps.
+        // Many more threads than processors, so that some always pause between two steps.
         let open_all = || {
             while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
                 vault.open_code(mine, &code).unwrap();
@@ -166,7 +166,7 @@ fn what_is_sealed_opens_at_every_moment_of_a_rotation() {
 
 const PREFIX_AND_ZEROS: &str = "muster master key 1 0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Everything that is sealed in a store, with what it is bound to.
+/// Every sealed value in a store, with its authenticated data.
 fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
     let store = &vault.inner.store;
     let mut sealed = Vec::new();
@@ -177,8 +177,8 @@ fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
             b"request key" => AadContext::RequestKey.aad_for(None),
             b"master key check" => AadContext::MasterKeyCheck.aad_for(None),
             b"master key rotation" => continue,
-            place if place.starts_with(tenant_secrets::TENANT_PREFIX) => {
-                sealed.push((aad::tenant_secret_aad(place), value.to_vec()));
+            row_key if row_key.starts_with(tenant_secrets::TENANT_PREFIX) => {
+                sealed.push((aad::tenant_secret_aad(row_key), value.to_vec()));
                 continue;
             }
             number => {
@@ -193,9 +193,9 @@ fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
     sealed
 }
 
-/// A rotation that is broken off after each of its steps goes on from there, with the old key's file or the new one's.
+/// A rotation that stopped after any of its steps continues there, with the old or the new key file.
 #[test]
-fn a_rotation_goes_on_from_wherever_it_was_broken_off() {
+fn a_rotation_continues_from_any_step() {
     for (steps, is_new_file) in [(1, false), (1, true), (2, false), (2, true), (3, false), (3, true)] {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("keys/master.key");
@@ -266,8 +266,8 @@ fn a_tenants_secret_opens_for_its_key_alone() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let sealed = |key: u64| {
-        let place = [tenant_secrets::TENANT_PREFIX, &key.to_be_bytes()].concat();
-        (vault.inner.store.get(Table::Keys, &place).unwrap(), place)
+        let row_key = [tenant_secrets::TENANT_PREFIX, &key.to_be_bytes()].concat();
+        (vault.inner.store.get(Table::Keys, &row_key).unwrap(), row_key)
     };
     vault.put_tenant_secret(7, "of seven").unwrap();
     vault.put_tenant_secret(8, "of eight").unwrap();
@@ -280,7 +280,7 @@ fn a_tenants_secret_opens_for_its_key_alone() {
     assert_eq!(vault.tenant_key_ids().unwrap(), [8]);
 }
 
-/// A key that is erased while everything is sealed anew does not come back.
+/// A key that is erased during a rotation does not come back.
 #[tokio::test]
 async fn a_rotation_brings_no_erased_key_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -300,7 +300,7 @@ async fn a_rotation_brings_no_erased_key_back() {
     assert!(vault.inner.store.load_sidecar(ROTATION_FILE).unwrap().is_none());
 }
 
-/// A key that comes from elsewhere: the rotation waits until that gives the new one.
+/// The key comes from another source. The rotation waits until that source gives the new key.
 #[test]
 fn a_key_from_a_command_or_the_environment() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What became of one delivery, attempt by attempt; and the dead letter that is left if no attempt was of use.
+//! The attempt log of one delivery, and the dead letter of a delivery that failed for good.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -9,25 +9,24 @@ use super::receiver_client::AttemptResponse;
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::ATTEMPTS_PER_DELIVERY;
 
-/// The trail of a delivery, as it is stored: JSON, so that it can grow.
+/// The attempt log of a delivery. It is stored as JSON, so that fields can be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AttemptLog {
-    /// How it stands.
     pub(super) state: DeliveryState,
-    /// When it came to stand so, µs since 1970.
+    /// When the delivery entered this state, µs since 1970.
     at: i64,
     /// The last attempts, in order.
     #[serde(default)]
     pub(super) attempts: Vec<DeliveryAttempt>,
-    /// How many there were before them.
+    /// The number of earlier attempts, which are no longer listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[serde(rename = "earlier")]
     pub(super) earlier_attempts: u64,
-    /// The position of the event that says more, if it was superseded.
+    /// The position of the event that superseded this delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "by")]
     pub(super) superseded_by: Option<u64>,
-    /// Why it was dropped, if it was.
+    /// Why an operator dropped the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
 }
@@ -54,7 +53,7 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// All of them.
+    /// All states.
     pub const ALL: [DeliveryState; 7] = [
         DeliveryState::Pending,
         DeliveryState::Waiting,
@@ -65,7 +64,7 @@ impl DeliveryState {
         DeliveryState::Forgotten,
     ];
 
-    /// One word for it.
+    /// The name in the API and in texts.
     pub fn name(self) -> &'static str {
         match self {
             DeliveryState::Pending => "pending",
@@ -84,18 +83,18 @@ impl DeliveryState {
 pub(super) struct DeliveryAttempt {
     /// When it began, µs since 1970.
     pub(super) at: i64,
-    /// How long it took, µs.
+    /// How long it took, in µs.
     pub(super) micros: u64,
-    /// The status of HTTP, if there was an answer.
+    /// The HTTP status, if there was a response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
-    /// The class of failure and its words; none if it was taken.
+    /// The class and the text of the failure; `None` if the attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<(String, String)>,
-    /// The beginning of the answer's body.
+    /// The beginning of the response body.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) response: String,
-    /// When the next attempt was due, µs since 1970, if there was to be one.
+    /// When the next attempt was due, µs since 1970; `None` if no other followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<i64>,
 }
@@ -104,23 +103,23 @@ pub(super) struct DeliveryAttempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeadLetter {
     pub(super) account: AccountNumber,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub(super) attempts: u64,
-    /// When the last one ended.
+    /// When the last attempt ended.
     pub(super) at: Timestamp,
-    /// Why it failed.
+    /// Why the last attempt failed.
     pub(super) failure: String,
-    /// What was to be posted; none in those of the first format.
+    /// The payload; `None` in rows of the first format.
     pub(super) body: Option<Bytes>,
 }
 
 impl AttemptLog {
-    /// The trail of a delivery that stands so, with no attempt yet.
+    /// A log without attempts.
     pub(super) fn new(state: DeliveryState, at: Timestamp) -> AttemptLog {
         AttemptLog { state, at: at.0, attempts: Vec::new(), earlier_attempts: 0, superseded_by: None, reason: None }
     }
 
-    /// Adds an attempt, and how the delivery stands after it.
+    /// Adds an attempt, and sets the state of the delivery after it. The oldest attempts are dropped but counted.
     pub(super) fn add(&mut self, attempt: DeliveryAttempt, state: DeliveryState, at: Timestamp) {
         if self.attempts.len() >= ATTEMPTS_PER_DELIVERY {
             let over = self.attempts.len() + 1 - ATTEMPTS_PER_DELIVERY;
@@ -131,18 +130,17 @@ impl AttemptLog {
         self.set_state(state, at);
     }
 
-    /// How many attempts were made.
+    /// The number of attempts, earlier ones included.
     pub(super) fn attempt_count(&self) -> u64 {
         self.earlier_attempts.saturating_add(self.attempts.len() as u64)
     }
 
-    /// How the delivery stands from now on.
     pub(super) fn set_state(&mut self, state: DeliveryState, at: Timestamp) {
         (self.state, self.at) = (state, at.0);
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        // Texts and integers always become JSON.
+        // Strings and integers always serialize.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
@@ -150,7 +148,7 @@ impl AttemptLog {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Whether nothing is to come of it.
+    /// Whether the delivery is completed. A dead one is not: an operator may replay it.
     pub(super) fn is_over(&self) -> bool {
         match self.state {
             DeliveryState::Delivered
@@ -161,7 +159,7 @@ impl AttemptLog {
         }
     }
 
-    /// Whether it came to stand so at `time` or later.
+    /// Whether the delivery entered its state at `time` or later.
     pub(super) fn is_younger_than(&self, time: Timestamp) -> bool {
         self.at >= time.0
     }
@@ -172,7 +170,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl DeliveryAttempt {
-    /// An attempt that began at a time, was answered so, and is followed by another then.
+    /// An attempt that began at `at`. `next` is when the next attempt is due.
     pub(super) fn new(at: Timestamp, answered: AttemptResponse, next: Option<Timestamp>) -> DeliveryAttempt {
         let AttemptResponse { verdict, status, body_excerpt: response, took, .. } = answered;
         DeliveryAttempt {
@@ -187,7 +185,7 @@ impl DeliveryAttempt {
 }
 
 impl DeadLetter {
-    /// The letter of a delivery whose last attempt failed so.
+    /// The dead letter of a delivery whose last attempt failed with `failure`.
     pub(super) fn new(delivery: &Delivery, attempts: u64, failure: String, at: Timestamp) -> DeadLetter {
         DeadLetter { account: delivery.account, attempts, at, failure, body: Some(delivery.body.clone()) }
     }

@@ -1,4 +1,4 @@
-//! The span of an attempt, and what a receiver is told of it.
+//! The trace span of an attempt, and the trace context that the receiver gets.
 
 use tracing::Span;
 
@@ -7,22 +7,22 @@ use super::receiver_client::AttemptResponse;
 use crate::journal::RequestId;
 use crate::traces::{SPAN_TARGET, TraceContext, TraceOrigin, recall, start_span};
 
-/// An attempt, in its trace.
+/// The span of an attempt.
 pub(super) struct AttemptSpan {
     pub(super) span: Span,
     pub(super) context: TraceContext,
 }
 
 impl AttemptSpan {
-    /// Below the commit of its event, or the request that led to it, if either is still known; else in the trace that the
-    /// delivery has of itself.
-    pub(super) fn begin(form: &PayloadBuilder, delivery: &Delivery, attempt: u32) -> AttemptSpan {
+    /// Starts the span. Its parent is the commit of the event or else the request, if the service still remembers them.
+    /// Without a parent it uses the delivery's own trace.
+    pub(super) fn begin(payloads: &PayloadBuilder, delivery: &Delivery, attempt: u32) -> AttemptSpan {
         let of_request = || {
             let RequestId(request) = delivery.request;
             (request != 0).then(|| recall(TraceOrigin::Request(delivery.request)))?
         };
         let cause = recall(TraceOrigin::Event(delivery.account, delivery.version)).or_else(of_request);
-        let own = form.trace_context(delivery, attempt);
+        let own = payloads.trace_context(delivery, attempt);
         let span = tracing::info_span!(
             target: SPAN_TARGET,
             parent: None,
@@ -33,23 +33,23 @@ impl AttemptSpan {
             http.response.status_code = tracing::field::Empty,
             error.r#type = tracing::field::Empty,
             muster.account = %delivery.account,
-            muster.webhook.id = form.webhook_id(delivery),
-            muster.webhook.channel = form.channel.short_name(),
+            muster.webhook.id = payloads.webhook_id(delivery),
+            muster.webhook.channel = payloads.channel.short_name(),
             muster.webhook.attempt = attempt
         );
         let begun = start_span(&span, cause.as_ref(), Some(own.trace));
-        // Without a collector this span is known to nobody but the receiver.
+        // Without a collector only the receiver sees this span.
         let own_span = own.span;
         let uncollected = cause.map_or(own, |cause| TraceContext { span: own_span, ..cause });
         AttemptSpan { span, context: begun.unwrap_or(uncollected) }
     }
 
-    /// What came of it.
-    pub(super) fn record_response(&self, answered: &AttemptResponse) {
-        if let Some(status) = answered.status {
+    /// Records the response in the span.
+    pub(super) fn record_response(&self, response: &AttemptResponse) {
+        if let Some(status) = response.status {
             self.span.record("http.response.status_code", status);
         }
-        if let Err(failure) = &answered.verdict {
+        if let Err(failure) = &response.verdict {
             self.span.record("error.type", failure.class());
             self.span.record("otel.status_code", "ERROR");
         }

@@ -1,4 +1,4 @@
-//! What the task of a channel is asked while it runs, and what it answers.
+//! The commands that the task of a channel accepts, and its answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use super::receiver_client::Receiver;
 use super::retry_schedule::Moment;
 use crate::domain::{AccountNumber, Timestamp};
 
-/// A delivery: whose, and at which position.
+/// A delivery: its account and its position in the journal.
 pub(super) type DeliveryKey = (AccountNumber, u64);
 
-/// What is asked.
+/// A command to a channel's task. Each is answered through `done`.
 pub(super) enum ChannelCommand {
-    /// The receiver is another from now on, or none; nothing is sent while it is paused. Done when no attempt is under
-    /// way that would not be started now.
+    /// Replaces the receiver and sets whether the channel is paused. Without a receiver, or paused, it is answered once no
+    /// attempt is in flight.
     Configure { receiver: Option<Arc<dyn Receiver>>, is_paused: bool, done: oneshot::Sender<()> },
-    /// These are sent again; those that wait for a retry, or block their lane, are tried at once.
+    /// Sends these deliveries again. Those that wait for a retry or block their lane are tried at once.
     Redeliver { which: Vec<DeliveryKey>, done: oneshot::Sender<()> },
-    /// Lanes that these block go on behind them.
+    /// Gives these dead deliveries up and unblocks their lanes.
     Discard { which: Vec<DeliveryKey>, done: oneshot::Sender<()> },
-    /// The cursor and everything that waits are dropped. The channel has no receiver.
+    /// Drops the cursor and all pending deliveries. The channel must have no receiver.
     Close { done: oneshot::Sender<()> },
-    /// How the channel is.
+    /// Returns the status of the channel.
     GetStatus { done: oneshot::Sender<ChannelStatus> },
 }
 
-/// How a channel is at a moment.
+/// The status of a channel at the moment `now`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChannelStatus {
     pub(super) now: Moment,
     pub(super) has_receiver: bool,
-    /// The position up to which everything is settled or has a row; none if there never was a receiver.
+    /// Every delivery up to this position is completed or has a row. `None` if the channel never had a receiver or was closed.
     pub(super) cursor: Option<u64>,
     pub(super) counts: LaneCounts,
-    /// How long its oldest delivery has been seen to be the oldest that is not settled.
+    /// How long the oldest pending delivery has been the oldest.
     pub(super) oldest_for: Duration,
     pub(super) in_flight: usize,
     pub(super) breaker: CircuitState,
@@ -45,7 +45,7 @@ pub(super) struct ChannelStatus {
 }
 
 impl ChannelStatus {
-    /// A channel that never had a receiver.
+    /// The status of a channel without a cursor.
     pub(super) fn without_cursor(now: Moment) -> ChannelStatus {
         ChannelStatus {
             now,
@@ -59,14 +59,14 @@ impl ChannelStatus {
         }
     }
 
-    /// How old the oldest delivery is, whose event happened at `at`: by elapsed time since the channel was opened, so that
-    /// no wall clock that is set hides it.
+    /// The age of the oldest pending delivery, whose event happened at `at`. It also counts elapsed time, so a wall clock
+    /// that is set back does not hide it.
     pub(super) fn pending_age(&self, at: Timestamp) -> Duration {
         self.now.steady.since(at).max(self.oldest_for)
     }
 }
 
-/// Answers an order. Whoever asked may have gone.
+/// Answers a command. The requester may have gone.
 pub(super) fn reply<T>(done: oneshot::Sender<T>, answer: T) {
     let _gone = done.send(answer);
 }

@@ -1,4 +1,4 @@
-//! What is measured of a channel: how far it is behind, and what it waits for.
+//! The metrics of a channel: how far it is behind, and what it waits for.
 
 use tokio::task::spawn_blocking;
 
@@ -9,7 +9,7 @@ use crate::domain::Channel;
 use crate::metrics::{BreakerState, LaneState};
 
 impl Webhooks {
-    /// Reports how the channels are.
+    /// Updates the metrics of both channels.
     pub async fn update_metrics(&self) -> Result<(), ManagementError> {
         for channel in Channel::ALL {
             let live = self.channel_status(channel).await?;
@@ -26,8 +26,8 @@ impl Webhooks {
         endpoint: &ReceiverEndpoint,
         live: ChannelStatus,
     ) -> Result<(), ManagementError> {
-        let (desk, metrics) = (self.channel(channel), self.inner.journal.metrics());
-        let (events, oldest) = self.backlog(desk, live)?;
+        let (handle, metrics) = (self.channel(channel), self.inner.journal.metrics());
+        let (events, oldest) = self.backlog(handle, live)?;
         metrics.webhook_lag.with(channel).set(events);
         let age = oldest.map_or(0.0, |delivery| live.pending_age(delivery.at).as_secs_f64());
         metrics.webhook_lag_seconds.with(channel).set(age);
@@ -40,7 +40,7 @@ impl Webhooks {
             metrics.webhook_lanes.with((channel, state)).set(count);
         }
         metrics.webhook_in_flight.with(channel).set(live.in_flight as u64);
-        metrics.webhook_letters.with(channel).set(desk.store.count_dead_letters()?);
+        metrics.webhook_letters.with(channel).set(handle.store.count_dead_letters()?);
         metrics.webhook_receiver.with(channel).set(u64::from(live.has_receiver));
         metrics.webhook_paused.with(channel).set(u64::from(endpoint.paused.is_some()));
         let breaker = match live.breaker {

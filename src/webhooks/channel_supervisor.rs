@@ -1,4 +1,4 @@
-//! The task of one channel: obeys orders, and runs a [`Line`] once there was a receiver.
+//! The task of one channel: handles commands, and runs a [`ChannelWorker`] once the channel has a cursor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::domain::Timestamp;
 use crate::journal::Journal;
 use crate::limits::{ATTEMPTS_PRUNE_BATCH, ATTEMPTS_PRUNE_INTERVAL};
 
-/// One channel.
+/// One channel and its dependencies.
 pub(super) struct ChannelSupervisor {
     pub(super) payloads: PayloadBuilder,
     pub(super) journal: Journal,
@@ -33,17 +33,18 @@ pub(super) struct ChannelSupervisor {
     pub(super) max_in_flight: usize,
     pub(super) keep_attempts: Duration,
     pub(super) now: Clock,
-    /// Tells the age of what is remembered.
+    /// The clock that decides how old stored attempts are.
     pub(super) trusted: Clock,
     pub(super) receiver: Option<Arc<dyn Receiver>>,
     pub(super) is_paused: bool,
     pub(super) commands: mpsc::Receiver<ChannelCommand>,
-    /// Who is told that the receiver there is no more.
+    /// Receives the URL of each receiver that answered HTTP 410.
     pub(super) gone_urls: mpsc::Sender<Url>,
 }
 
 impl ChannelSupervisor {
-    /// Runs until `stop`; then waits for the attempts under way for at most [`DRAIN`].
+    /// Runs until `stop`; then waits for the attempts in flight for at most
+    /// [`DRAIN_TIMEOUT`](crate::limits::DRAIN_TIMEOUT).
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let retention = self.store.retention(self.keep_attempts)?;
         self.store.put_retention(retention)?;
@@ -60,7 +61,7 @@ impl ChannelSupervisor {
         let forgetting = prune_attempts(self.store.clone(), retention, self.trusted);
         let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
-            // Without a receiver too: what waits stays, and can be seen.
+            // A worker runs without a receiver too: pending deliveries stay visible.
             if self.receiver.is_some() || self.store.cursor()?.is_some() {
                 match ChannelWorker::open(&mut self)?.run(&stop).await? {
                     WorkerExit::Stopped => return Ok(()),
@@ -71,15 +72,15 @@ impl ChannelSupervisor {
                 }
             }
             match stop.run_until_cancelled(self.commands.recv()).await {
-                Some(Some(order)) => self.handle_command(order)?,
+                Some(Some(command)) => self.handle_command(command)?,
                 Some(None) | None => return Ok(()),
             }
         }
     }
 
-    /// Obeys while there is no cursor.
-    fn handle_command(&mut self, order: ChannelCommand) -> Result<(), Error> {
-        match order {
+    /// Handles a command while the channel has no cursor.
+    fn handle_command(&mut self, command: ChannelCommand) -> Result<(), Error> {
+        match command {
             ChannelCommand::Configure { receiver, is_paused, done } => {
                 (self.receiver, self.is_paused) = (receiver, is_paused);
                 reply(done, ());
@@ -118,14 +119,14 @@ impl ChannelSupervisor {
     }
 }
 
-/// Forgets attempts that are over since so long ago, again and again. What cannot be forgotten is a failure of the store,
-/// which is told where it matters.
-async fn prune_attempts(book: DeliveryStore, mut retention: Retention, trusted: Clock) {
+/// Periodically removes the attempts of completed deliveries that are older than the retention. Errors are only logged:
+/// a failed store ends the service elsewhere.
+async fn prune_attempts(store: DeliveryStore, mut retention: Retention, trusted: Clock) {
     loop {
         sleep(ATTEMPTS_PRUNE_INTERVAL).await;
         let passed = retention.after(ATTEMPTS_PRUNE_INTERVAL);
         if passed != retention
-            && let Err(error) = book.put_retention(passed)
+            && let Err(error) = store.put_retention(passed)
         {
             tracing::warn!(%error, "how long attempts are remembered was not written down");
             continue;
@@ -136,8 +137,8 @@ async fn prune_attempts(book: DeliveryStore, mut retention: Retention, trusted: 
         for prune in [DeliveryStore::prune_attempt_logs, DeliveryStore::prune_successes] {
             let mut from = Some(0);
             while let Some(position) = from {
-                let book = book.clone();
-                from = match spawn_blocking(move || prune(&book, position, before, ATTEMPTS_PRUNE_BATCH)).await {
+                let store = store.clone();
+                from = match spawn_blocking(move || prune(&store, position, before, ATTEMPTS_PRUNE_BATCH)).await {
                     Ok(Ok(next)) => next,
                     Ok(Err(error)) => {
                         tracing::warn!(%error, "old attempts were not forgotten");

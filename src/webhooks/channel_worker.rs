@@ -1,7 +1,7 @@
-//! A channel with a cursor: reads the journal behind it, starts attempts while there is a receiver, and writes down what
-//! comes of them.
+//! The worker of a channel with a cursor: reads the journal, starts attempts, and stores their results.
 
 use std::collections::HashSet;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,23 +27,23 @@ use crate::domain::Timestamp;
 use crate::limits::{BREAKER_OPEN, CURSOR_SAVE_INTERVAL, DRAIN_TIMEOUT, WEBHOOK_SLOW_ATTEMPT, WEBHOOK_WINDOW};
 use crate::metrics::AttemptOutcome;
 
-/// A channel with a cursor.
+/// The worker of one channel.
 pub(super) struct ChannelWorker<'d> {
     pub(super) supervisor: &'d mut ChannelSupervisor,
     pub(super) lanes: DeliveryScheduler,
     pub(super) breaker: CircuitBreaker,
     pub(super) attempts: JoinSet<FinishedAttempt>,
-    /// The cursor as it is in the book.
+    /// The cursor in the delivery store.
     saved_cursor: u64,
-    /// Whether the book has something that was not handed to the operating system.
+    /// Whether the delivery store has writes that are not flushed to the operating system.
     pub(super) is_dirty: bool,
-    /// Nothing is remembered of deliveries behind this position but what this line did.
+    /// The last position with a log entry when the worker opened. Later entries are this worker's own.
     logged_up_to: u64,
-    /// Who waits until no attempt is under way.
+    /// Answered once no attempt is in flight.
     pub(super) idle_waiters: Vec<oneshot::Sender<()>>,
-    /// When it was opened, by the wall clock and by elapsed time.
+    /// When the worker opened, by the wall clock and by elapsed time.
     opened: (Timestamp, Instant),
-    /// The position that was seen last to be the oldest that is not settled, and since when.
+    /// The position of the oldest pending delivery, and since when it has been the oldest.
     pub(super) oldest_pending: Option<(u64, Timestamp)>,
 }
 
@@ -51,47 +51,46 @@ pub(super) struct ChannelWorker<'d> {
 pub(super) struct FinishedAttempt {
     key: DeliveryLaneKey,
     delivery: Delivery,
-    /// What was known of the delivery before.
+    /// The attempts before this one.
     log: AttemptLog,
     begun: Timestamp,
-    /// Whether it says something of the receiver as a whole: the first attempt of a new delivery.
+    /// Whether this is the first attempt of a new delivery. Only these count for the circuit breaker.
     is_first: bool,
     is_probe: bool,
     response: AttemptResponse,
-    /// Who was told.
     receiver: Arc<dyn Receiver>,
 }
 
-/// Why a line ended.
+/// Why a worker ended.
 pub(super) enum WorkerExit {
     Stopped,
-    /// Its cursor and what waits are dropped.
+    /// Drop the cursor and all pending deliveries, then answer.
     Closed(oneshot::Sender<()>),
 }
 
 impl<'d> ChannelWorker<'d> {
-    /// The channel where its book has it. One that had no receiver is told what happens from now on.
+    /// Opens a channel at its stored cursor. A channel without a cursor starts at the end of the journal.
     pub(super) fn open(channel: &'d mut ChannelSupervisor) -> Result<ChannelWorker<'d>, Error> {
-        let (book, journal) = (&channel.store, &channel.journal);
-        // A cursor beyond the end is of a journal that was put back to an earlier backup.
-        let cursor = match book.cursor()?.filter(|cursor| *cursor <= journal.head()) {
+        let (store, journal) = (&channel.store, &channel.journal);
+        // A cursor beyond the end means that the journal was restored from an earlier backup.
+        let cursor = match store.cursor()?.filter(|cursor| *cursor <= journal.head()) {
             Some(cursor) => cursor,
             None => {
-                book.set_cursor(journal.head())?;
+                store.set_cursor(journal.head())?;
                 journal.head()
             }
         };
         let wall = (channel.now)();
         let (opened, now) = ((wall, Instant::now()), Moment { wall, steady: wall });
-        // Rows of old formats do not say how long a wait is.
+        // Rows of old formats do not store the length of a wait.
         let latest = now.steady.plus(longest_wait(&channel.policy.retry_waits));
-        let mut again = book.redelivery_accounts(now)?;
+        let mut again = store.redelivery_accounts(now)?;
         again.iter_mut().for_each(|(_, until)| *until = latest.min(*until));
-        let mut rows = book.lane_rows(now)?;
+        let mut rows = store.lane_rows(now)?;
         for (_, row) in &mut rows {
             row.due_at = row.due_at.map(|until| latest.min(until));
-            // Its dead delivery was dropped just before the end. A setting releases no lane: it may be forgotten at this start only.
-            if row.due_at.is_none() && book.dead_letter(row.next_position)?.is_none() {
+            // Its dead letter was dropped just before the last stop. Only that unblocks a lane, not a changed setting.
+            if row.due_at.is_none() && store.dead_letter(row.next_position)?.is_none() {
                 *row = LaneRow {
                     next_position: row.next_position.saturating_add(1),
                     failed: 0,
@@ -129,7 +128,7 @@ impl<'d> ChannelWorker<'d> {
             attempts: JoinSet::new(),
             saved_cursor: cursor,
             is_dirty: false,
-            logged_up_to: book.last_logged_position()?,
+            logged_up_to: store.last_logged_position()?,
             idle_waiters: Vec::new(),
             opened,
             oldest_pending: None,
@@ -137,7 +136,7 @@ impl<'d> ChannelWorker<'d> {
         })
     }
 
-    /// Sends until `stop`, or until it is closed.
+    /// Delivers until `stop`, or until the channel is closed.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<WorkerExit, Error> {
         let (sender, mut batches) = mpsc::channel(1);
         let reading =
@@ -158,21 +157,21 @@ impl<'d> ChannelWorker<'d> {
             tokio::select! {
                 () = &mut stopped => break,
                 Some(ended) = self.attempts.join_next() => self.finish_attempt(ended)?,
-                Some(order) = self.supervisor.commands.recv() => if let Some(end) = self.handle_command(order)? {
+                Some(command) = self.supervisor.commands.recv() => if let Some(end) = self.handle_command(command)? {
                     return Ok(end);
                 },
                 batch = batches.recv(), if has_room => match batch {
                     Some(Ok(DeliveryBatch { mut deliveries, position })) => {
                         self.remove_completed(&mut deliveries)?;
-                        let notes = self.lanes.ingest(deliveries, position);
-                        self.write_changes(&notes)?;
+                        let changes = self.lanes.ingest(deliveries, position);
+                        self.write_changes(&changes)?;
                     }
                     Some(Err(error)) => return Err(error.into()),
-                    // The reader is told to stop at the same moment.
+                    // The reader stops on the same token.
                     None if stop.is_cancelled() => break,
                     None => return Err(Error::ReaderEnded),
                 },
-                () = sleep(next.map_or(Duration::ZERO, |next| next.since(now))), if next.is_some() => {}
+                () = sleep_until_due(next, now) => {}
                 _ = save.tick(), if is_to_save => self.save_progress().await?,
             }
         }
@@ -187,13 +186,13 @@ impl<'d> ChannelWorker<'d> {
         Moment { wall: (self.supervisor.now)(), steady: wall.plus(at.elapsed()) }
     }
 
-    /// The receiver that may be sent to, with room for one more attempt.
+    /// The receiver, if the channel is not paused and one more attempt may be in flight.
     fn available_receiver(&self) -> Option<&Arc<dyn Receiver>> {
         let is_open = !self.supervisor.is_paused && self.attempts.len() < self.supervisor.max_in_flight;
         self.supervisor.receiver.as_ref().filter(|_| is_open)
     }
 
-    /// Starts what may be started.
+    /// Starts attempts until nothing is due or the limit is reached.
     async fn start_attempts(&mut self) -> Result<(), Error> {
         while let Some(receiver) = self.available_receiver().cloned() {
             let now = self.now();
@@ -207,39 +206,40 @@ impl<'d> ChannelWorker<'d> {
                     self.start_attempt(receiver, key, delivery, attempt == 1, is_probe)?;
                 }
                 Some(SchedulerStep::Refill { account, after, most }) => {
-                    let (journal, form, read) =
+                    let (journal, payloads, read) =
                         (self.supervisor.journal.clone(), self.supervisor.payloads, self.lanes.read_position());
-                    let looking =
-                        spawn_blocking(move || read_account_deliveries(&journal, form, account, after, most, read));
-                    let (deliveries, is_all) = looking.await??;
-                    let notes = self.lanes.refill(account, deliveries, is_all);
-                    self.write_changes(&notes)?;
+                    let reading =
+                        spawn_blocking(move || read_account_deliveries(&journal, payloads, account, after, most, read));
+                    let (deliveries, is_all) = reading.await??;
+                    let changes = self.lanes.refill(account, deliveries, is_all);
+                    self.write_changes(&changes)?;
                 }
                 Some(SchedulerStep::RefillRedelivery(account)) => {
-                    let ChannelSupervisor { journal, payloads: form, store: book, .. } = &*self.supervisor;
-                    let (journal, form, book) = (journal.clone(), *form, book.clone());
-                    let looking = spawn_blocking(move || read_first_redelivery(&journal, form, &book, account, now));
-                    self.lanes.refill_redelivery(account, looking.await??);
+                    let ChannelSupervisor { journal, payloads, store, .. } = &*self.supervisor;
+                    let (journal, payloads, store) = (journal.clone(), *payloads, store.clone());
+                    let reading =
+                        spawn_blocking(move || read_first_redelivery(&journal, payloads, &store, account, now));
+                    self.lanes.refill_redelivery(account, reading.await??);
                 }
-                Some(SchedulerStep::Write(notes)) => self.write_changes(&notes)?,
+                Some(SchedulerStep::Write(changes)) => self.write_changes(&changes)?,
                 None => return Ok(()),
             }
         }
         Ok(())
     }
 
-    /// Takes out what is over already: the cursor in the book may be behind what is remembered.
+    /// Removes deliveries that the log shows as completed: the stored cursor may be behind the log.
     fn remove_completed(&self, deliveries: &mut Vec<Delivery>) -> Result<(), Error> {
         if deliveries.first().is_none_or(|first| first.position > self.logged_up_to) {
             return Ok(());
         }
-        let mut settled = HashSet::new();
+        let mut completed = HashSet::new();
         for Delivery { position, .. } in deliveries.iter().take_while(|it| it.position <= self.logged_up_to) {
-            // A dead one that its lane waits for has a row, by which the lane goes on.
-            let is_settled = |trail: &AttemptLog| trail.is_over() || trail.state == DeliveryState::Dead;
-            settled.extend(self.supervisor.store.attempt_log(*position)?.filter(is_settled).map(|_| *position));
+            // A dead delivery that blocks its lane has a row; the lane continues from the row.
+            let is_completed = |log: &AttemptLog| log.is_over() || log.state == DeliveryState::Dead;
+            completed.extend(self.supervisor.store.attempt_log(*position)?.filter(is_completed).map(|_| *position));
         }
-        deliveries.retain(|delivery| !settled.contains(&delivery.position));
+        deliveries.retain(|delivery| !completed.contains(&delivery.position));
         Ok(())
     }
 
@@ -255,80 +255,79 @@ impl<'d> ChannelWorker<'d> {
         let is_fresh = is_first && delivery.position > self.logged_up_to;
         let known = if is_fresh { None } else { self.supervisor.store.attempt_log(delivery.position)? };
         let begun = self.now().wall;
-        let trail = known.unwrap_or_else(|| AttemptLog::new(DeliveryState::Pending, begun));
+        let log = known.unwrap_or_else(|| AttemptLog::new(DeliveryState::Pending, begun));
         if is_probe {
             self.breaker.start_probe();
         }
-        let form = self.supervisor.payloads;
+        let payloads = self.supervisor.payloads;
         self.attempts.spawn(async move {
-            let number = u32::try_from(trail.attempt_count() + 1).unwrap_or(u32::MAX);
-            let answered = receiver.attempt(&form, &delivery, number).await;
-            FinishedAttempt { key, delivery, log: trail, begun, is_first, is_probe, response: answered, receiver }
+            let number = u32::try_from(log.attempt_count() + 1).unwrap_or(u32::MAX);
+            let response = receiver.attempt(&payloads, &delivery, number).await;
+            FinishedAttempt { key, delivery, log, begun, is_first, is_probe, response, receiver }
         });
         Ok(())
     }
 
-    /// Writes down what came of an attempt, and goes on.
+    /// Stores the result of an attempt and updates its lane.
     fn finish_attempt(&mut self, ended: Result<FinishedAttempt, JoinError>) -> Result<(), Error> {
-        let FinishedAttempt { key, delivery, log: mut trail, begun, is_first, is_probe, response: answered, receiver } =
-            ended?;
+        let FinishedAttempt { key, delivery, mut log, begun, is_first, is_probe, response, receiver } = ended?;
         let (now, channel) = (self.now(), self.supervisor.name());
         let Delivery { account, position, .. } = delivery;
-        let failure = answered.verdict.as_ref().err().cloned();
+        let failure = response.verdict.as_ref().err().cloned();
         let (metrics, of) = (self.supervisor.journal.metrics().clone(), self.supervisor.payloads.channel);
         metrics
             .webhook_attempts
             .with((of, failure.as_ref().map_or(AttemptOutcome::Taken, AttemptFailure::outcome)))
             .inc();
-        metrics.webhook_seconds.with(of).observe_duration(answered.took);
-        // What another receiver said before it was exchanged says nothing of this one.
+        metrics.webhook_seconds.with(of).observe_duration(response.took);
+        // A response of a replaced receiver must not pause the present one.
         let is_present = self.supervisor.receiver.as_ref().is_some_and(|it| it.url() == receiver.url());
         let is_gone = is_present && failure.as_ref().is_some_and(AttemptFailure::is_gone);
-        let outcome = match failure {
+        let result = match failure {
             None => AttemptResult::Succeeded,
             Some(_) if is_gone => AttemptResult::Deferred(Duration::ZERO),
             Some(_) if is_probe => AttemptResult::Deferred(BREAKER_OPEN),
-            Some(_) => AttemptResult::Failed { retry_after: answered.retry_after },
+            Some(_) => AttemptResult::Failed { retry_after: response.retry_after },
         };
         if is_probe {
             self.breaker.finish_probe(failure.is_none(), now.steady);
         } else if self.breaker.record_attempt(is_first, failure.is_none(), now.steady) {
             tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "the breaker opens: most first attempts fail");
         }
-        let (fate, notes) = self.lanes.finish_attempt(key, outcome, now.steady);
-        let is_new = trail.state == DeliveryState::Pending;
-        let (state, next) = match fate {
+        let (outcome, changes) = self.lanes.finish_attempt(key, result, now.steady);
+        let is_new = log.state == DeliveryState::Pending;
+        let (state, next) = match outcome {
             DeliveryOutcome::Delivered => (DeliveryState::Delivered, None),
             DeliveryOutcome::Waiting(until) => (DeliveryState::Waiting, Some(now.wait_until(until).end)),
             DeliveryOutcome::Dead => (DeliveryState::Dead, None),
             DeliveryOutcome::Dropped => (DeliveryState::Dropped, None),
         };
-        let attempt = DeliveryAttempt::new(begun, answered, next);
-        let attempts = trail.attempt_count() + 1;
+        let attempt = DeliveryAttempt::new(begun, response, next);
+        let attempts = log.attempt_count() + 1;
         if attempts > 1 {
             metrics.webhook_retries.with(of).inc();
         }
         if let Some(failure) = &failure {
             tracing::warn!(channel, %account, position, attempt = attempts, %failure, "a webhook failed");
         }
-        // A lane with a row goes on by its row, which must not be in the store without what it is about.
-        if is_new && state == DeliveryState::Delivered && notes.is_empty() {
+        // The success log is written later. A lane with a row needs its log in the store before the row.
+        if is_new && state == DeliveryState::Delivered && changes.is_empty() {
             self.supervisor.store.put_success(position, attempt);
         } else {
-            if fate == DeliveryOutcome::Dropped {
-                trail.reason = self.supervisor.store.attempt_log(position)?.and_then(|trail| trail.reason);
+            if outcome == DeliveryOutcome::Dropped {
+                log.reason = self.supervisor.store.attempt_log(position)?.and_then(|log| log.reason);
             }
-            trail.add(attempt, state, now.wall);
-            self.supervisor.store.put_attempt_log(position, &trail)?;
+            log.add(attempt, state, now.wall);
+            self.supervisor.store.put_attempt_log(position, &log)?;
         }
-        match (fate, failure) {
+        match (outcome, failure) {
             (DeliveryOutcome::Dead, Some(failure)) => {
                 let letter = DeadLetter::new(&delivery, attempts, failure.to_string(), now.wall);
                 self.supervisor.store.put_dead_letter(position, &letter)?;
                 metrics.webhook_dead.with(of).inc();
                 tracing::error!(channel, %account, position, attempts, "a webhook is dead: no attempt is left");
             }
-            // It may have been dead before.
+            // A redelivered delivery may have a dead letter.
             (DeliveryOutcome::Delivered, _) if !is_new => self.supervisor.store.remove_dead_letter(position)?,
             (
                 DeliveryOutcome::Delivered
@@ -338,22 +337,22 @@ impl<'d> ChannelWorker<'d> {
                 _,
             ) => {}
         }
-        self.write_changes(&notes)?;
+        self.write_changes(&changes)?;
         self.is_dirty = true;
         if is_gone && !self.supervisor.is_paused {
             self.supervisor.is_paused = true;
-            // If it is told already, one word is enough.
-            let _told = self.supervisor.gone_urls.try_send(receiver.url().clone());
+            // A full channel already holds the same message.
+            let _full = self.supervisor.gone_urls.try_send(receiver.url().clone());
         }
         Ok(())
     }
 
-    pub(super) fn write_changes(&mut self, notes: &[LaneChange]) -> Result<(), Error> {
-        self.is_dirty |= !notes.is_empty();
-        Ok(notes.iter().try_for_each(|note| self.supervisor.store.apply_change(note, self.now()))?)
+    pub(super) fn write_changes(&mut self, changes: &[LaneChange]) -> Result<(), Error> {
+        self.is_dirty |= !changes.is_empty();
+        Ok(changes.iter().try_for_each(|change| self.supervisor.store.apply_change(change, self.now()))?)
     }
 
-    /// When something is to be started that cannot be started yet.
+    /// When the next attempt can start; `None` if nothing waits for a time.
     fn next_due(&self) -> Option<Timestamp> {
         self.available_receiver()?;
         match self.breaker.permit(self.now().steady) {
@@ -362,22 +361,21 @@ impl<'d> ChannelWorker<'d> {
         }
     }
 
-    /// Hands what was noted to the operating system, and moves the cursor in the book to where it is. A kill sends again
-    /// what was delivered since.
+    /// Flushes the delivery store and saves the cursor. After a kill, deliveries since the last save are sent again.
     async fn save_progress(&mut self) -> Result<(), Error> {
-        let notes = self.lanes.store_slow_lanes(self.now().steady, WEBHOOK_SLOW_ATTEMPT);
-        self.write_changes(&notes)?;
-        let (cursor, book) = (self.lanes.cursor(), self.supervisor.store.clone());
+        let changes = self.lanes.store_slow_lanes(self.now().steady, WEBHOOK_SLOW_ATTEMPT);
+        self.write_changes(&changes)?;
+        let (cursor, store) = (self.lanes.cursor(), self.supervisor.store.clone());
         if cursor != self.saved_cursor {
-            spawn_blocking(move || book.set_cursor(cursor)).await??;
+            spawn_blocking(move || store.set_cursor(cursor)).await??;
         } else if self.is_dirty {
-            spawn_blocking(move || book.flush()).await??;
+            spawn_blocking(move || store.flush()).await??;
         }
         (self.saved_cursor, self.is_dirty) = (cursor, false);
         Ok(())
     }
 
-    /// Waits for the attempts under way; those that take too long are made again after the next start.
+    /// Waits for the attempts in flight, for [`DRAIN_TIMEOUT`] at most. Unfinished ones are repeated after the next start.
     async fn drain(&mut self) -> Result<(), Error> {
         let deadline = sleep(DRAIN_TIMEOUT);
         tokio::pin!(deadline);
@@ -390,5 +388,13 @@ impl<'d> ChannelWorker<'d> {
                 () = &mut deadline => return Ok(()),
             }
         }
+    }
+}
+
+/// Sleeps until `moment`, both in elapsed time; for ever if it is `None`.
+async fn sleep_until_due(moment: Option<Timestamp>, now: Timestamp) {
+    match moment {
+        Some(moment) => sleep(moment.since(now)).await,
+        None => pending().await,
     }
 }

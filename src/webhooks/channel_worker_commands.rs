@@ -1,4 +1,4 @@
-//! What a channel with a cursor does when it is asked.
+//! How a channel worker handles commands.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use super::retry_schedule::RetryWait;
 use crate::domain::Timestamp;
 
 impl ChannelWorker<'_> {
-    /// Obeys; says so if the line ends by it.
-    pub(super) fn handle_command(&mut self, order: ChannelCommand) -> Result<Option<WorkerExit>, Error> {
-        match order {
+    /// Handles a command. Returns the exit if the command ends the worker.
+    pub(super) fn handle_command(&mut self, command: ChannelCommand) -> Result<Option<WorkerExit>, Error> {
+        match command {
             ChannelCommand::Configure { receiver, is_paused, done } => {
                 let is_held = is_paused || receiver.is_none();
                 (self.supervisor.receiver, self.supervisor.is_paused) = (receiver, is_paused);
-                // While it is held nothing may arrive; otherwise the next attempt is made as it is to be.
+                // Without a receiver or paused: answer once no attempt is in flight. Otherwise the next attempt uses the
+                // new receiver.
                 if is_held { self.idle_waiters.push(done) } else { reply(done, ()) }
             }
             ChannelCommand::Close { done } => return Ok(Some(WorkerExit::Closed(done))),
@@ -25,7 +26,7 @@ impl ChannelWorker<'_> {
                 let now = self.now();
                 for (account, position) in which {
                     match self.lanes.retry_now(account, position, now.steady) {
-                        Some(notes) => self.write_changes(&notes)?,
+                        Some(changes) => self.write_changes(&changes)?,
                         None => {
                             self.supervisor.store.put_redelivery(account, position, 0, RetryWait::NONE)?;
                             self.lanes.queue_redelivery(account);
@@ -37,10 +38,10 @@ impl ChannelWorker<'_> {
             }
             ChannelCommand::Discard { which, done } => {
                 for (account, position) in which {
-                    let mut notes = self.lanes.discard(account, position, self.now().steady);
-                    // It may be dropped while it is to be sent again.
-                    notes.push(LaneChange::RemoveRedelivery { account, position });
-                    self.write_changes(&notes)?;
+                    let mut changes = self.lanes.discard(account, position, self.now().steady);
+                    // A dropped delivery may be queued for redelivery.
+                    changes.push(LaneChange::RemoveRedelivery { account, position });
+                    self.write_changes(&changes)?;
                 }
                 reply(done, ());
             }
@@ -49,7 +50,7 @@ impl ChannelWorker<'_> {
         Ok(None)
     }
 
-    /// How the channel is.
+    /// The current status of the channel.
     fn status(&mut self) -> ChannelStatus {
         let (now, cursor, counts) = (self.now(), self.lanes.cursor(), self.lanes.counts());
         let unread = (cursor < self.supervisor.journal.head()).then_some(cursor + 1);

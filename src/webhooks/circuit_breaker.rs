@@ -1,11 +1,11 @@
-//! Whether a channel's receiver is asked at all. Pure; its time is elapsed time (`waits`), which nobody sets.
+//! The circuit breaker of a channel. Pure; its time is elapsed time (`retry_schedule`).
 //!
-//! While most first attempts fail, the receiver is down or out of order, and asking it for every account uses up every
-//! account's attempts. So the breaker opens: nothing is sent, nothing is used up. After a while one attempt goes
-//! through as a probe; if it is taken the breaker closes, else it stays open as long again.
+//! While most first attempts fail, the receiver is down or broken, and more attempts would use up every account's retries.
+//! So the breaker opens: nothing is sent, and no attempt is used up. After [`BREAKER_OPEN`] one attempt is made as a
+//! probe. If it succeeds the breaker closes, else it stays open for the same time again.
 //!
-//! What counts is the first attempt of each delivery: one account that fails again and again is no sign of a receiver
-//! that is down, and must not hold up the others.
+//! Only the first attempt of each delivery counts: one account that keeps failing does not mean that the receiver is down,
+//! and must not hold up the others.
 
 use std::collections::VecDeque;
 
@@ -16,58 +16,58 @@ use crate::limits::{BREAKER_ATTEMPTS_MIN, BREAKER_BUCKET, BREAKER_BUCKETS, BREAK
 #[derive(Debug, Default)]
 pub(super) struct CircuitBreaker {
     state: CircuitState,
-    /// The last few minutes, the newest last.
+    /// The counts of the last few minutes, the newest last.
     buckets: VecDeque<Bucket>,
 }
 
-/// What it lets through.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) enum CircuitState {
-    /// Everything.
+    /// Any attempt may start.
     #[default]
     Closed,
-    /// Nothing until then; one probe after it.
+    /// No attempt may start; after `until`, one probe may.
     Open {
-        /// Until when.
+        /// The end, by elapsed time.
         until: Timestamp,
     },
-    /// Nothing until the probe has ended.
+    /// No attempt may start until the probe has ended.
     Probing,
 }
 
-/// What may be started now.
+/// Which attempt may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttemptPermit {
     /// Any attempt.
     Attempt,
     /// One attempt, as a probe.
     Probe,
-    /// None; if there is a time, then from then on.
+    /// No attempt; with a time, a probe may start then.
     Wait(Option<Timestamp>),
 }
 
-/// What happened in one part of the window.
+/// The attempts in one part of the window.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// Its place in time, in its own length.
+    /// The index of the part: elapsed time divided by [`BREAKER_BUCKET`].
     number: i64,
-    /// First attempts that were taken, and that failed.
+    /// First attempts: succeeded, failed.
     first: [u32; 2],
-    /// Further attempts, likewise.
+    /// Further attempts: succeeded, failed.
     further: [u32; 2],
 }
 
-/// What was tried in the window.
+/// The attempts in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct AttemptCounts {
     /// Attempts that ended.
     pub(super) attempts: u64,
-    /// Those that failed.
+    /// Attempts that failed.
     pub(super) failed: u64,
 }
 
 impl CircuitBreaker {
-    /// What may be started.
+    /// Which attempt may start at `now`.
     pub(super) fn permit(&self, now: Timestamp) -> AttemptPermit {
         match self.state {
             CircuitState::Closed => AttemptPermit::Attempt,
@@ -77,24 +77,24 @@ impl CircuitBreaker {
         }
     }
 
-    /// A probe was started.
+    /// Records that a probe started.
     pub(super) fn start_probe(&mut self) {
         self.state = CircuitState::Probing;
     }
 
-    /// A probe ended.
+    /// Records that a probe ended.
     pub(super) fn finish_probe(&mut self, is_taken: bool, now: Timestamp) {
         self.count_attempt(false, is_taken, now);
         self.state = if is_taken { CircuitState::Closed } else { CircuitState::Open { until: now.plus(BREAKER_OPEN) } };
         if is_taken {
-            // What failed before says nothing of the receiver that it is now.
+            // Earlier failures must not open the breaker again: count them as further attempts.
             for Bucket { first, further, .. } in &mut self.buckets {
                 further.iter_mut().zip(std::mem::take(first)).for_each(|(sum, count)| *sum += count);
             }
         }
     }
 
-    /// Another attempt ended. Returns whether the breaker opened.
+    /// Records that an attempt other than a probe ended. Returns whether the breaker opened.
     pub(super) fn record_attempt(&mut self, is_first: bool, is_taken: bool, now: Timestamp) -> bool {
         self.count_attempt(is_first, is_taken, now);
         let [taken, failed] = self.buckets.iter().fold([0_u64; 2], |[taken, failed], bucket| {
@@ -113,7 +113,7 @@ impl CircuitBreaker {
         self.state
     }
 
-    /// What was tried in the window.
+    /// The attempts in the window.
     pub(super) fn recent_attempts(&self, now: Timestamp) -> AttemptCounts {
         let oldest = bucket_at(now) - BREAKER_BUCKETS;
         let recent = self.buckets.iter().filter(|bucket| bucket.number > oldest);

@@ -1,4 +1,4 @@
-//! What operators drop of a channel without a receiver: everything that waits, once they say so.
+//! Closing a channel without a receiver: drops its pending deliveries on an operator's command.
 
 use std::collections::BTreeSet;
 
@@ -30,14 +30,14 @@ pub struct CloseSummary {
 }
 
 impl Webhooks {
-    /// Drops the cursor of a channel without a receiver, and everything that waits: a receiver that is set later is told
-    /// what happens from then on. Only counts it if it is a dry run. Closing what has nothing to drop records nothing.
+    /// Drops the cursor and all pending deliveries of a channel without a receiver. A receiver that is set later gets only
+    /// later events. A dry run only counts. Closing a channel with nothing to drop records no event.
     pub async fn close(
         &self,
         channel: Channel,
         reason: Option<&str>,
         dry_run: bool,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<CloseSummary, ManagementError> {
         let reason = match (dry_run, reason) {
             (true, _) => String::new(),
@@ -47,9 +47,9 @@ impl Webhooks {
                 return Err(ManagementError::InvalidField { field: "reason", words });
             }
         };
-        let desk = self.channel(channel);
-        // Nobody sets a receiver meanwhile.
-        let _changing = desk.endpoint_lock.lock().await;
+        let handle = self.channel(channel);
+        // Locked, so that no receiver is set meanwhile.
+        let _changing = handle.endpoint_lock.lock().await;
         let live = self.channel_status(channel).await?;
         if live.has_receiver && !dry_run {
             let words = format!(
@@ -66,20 +66,20 @@ impl Webhooks {
         if live.cursor.is_none() && closed.deliveries == 0 {
             return Ok(closed);
         }
-        // Before it is done: a kill in between leaves what waits, and the order can be given again.
+        // Recorded first: after a kill in between, the deliveries still wait and the command can be repeated.
         let deliveries = closed.deliveries;
-        self.append_administrative_event(AdministrativeEvent::WebhookClosed { channel, deliveries, reason }, asker)
+        self.append_administrative_event(AdministrativeEvent::WebhookClosed { channel, deliveries, reason }, requester)
             .await?;
-        desk.send_command(|done| ChannelCommand::Close { done }).await?;
+        handle.send_command(|done| ChannelCommand::Close { done }).await?;
         tracing::warn!(channel = channel.short_name(), deliveries, "the webhook is closed: what waited is dropped");
         Ok(closed)
     }
 
-    /// Counts what waits: what was not told yet, what waits for a retry, and what is to be sent again.
+    /// Counts pending deliveries: unsent ones, those that wait for a retry, and redeliveries.
     fn count_pending(&self, channel: Channel, live: ChannelStatus) -> Result<CloseSummary, ManagementError> {
-        let (desk, journal) = (self.channel(channel), &self.inner.journal);
+        let (handle, journal) = (self.channel(channel), &self.inner.journal);
         let is_waiting = |account, position| -> Result<bool, ManagementError> {
-            let (state, _) = desk.delivery_state(account, position, live)?;
+            let (state, _) = handle.delivery_state(account, position, live)?;
             Ok(matches!(state, DeliveryState::Pending | DeliveryState::Waiting))
         };
         let mut accounts: BTreeSet<AccountNumber> = BTreeSet::new();
@@ -89,7 +89,7 @@ impl Webhooks {
         let mut after = first.unwrap_or(u64::MAX).saturating_sub(1);
         loop {
             let records = journal.read_after(after, READ_RECORDS)?;
-            for delivery in records.iter().filter_map(|record| desk.payloads.build_delivery(record)) {
+            for delivery in records.iter().filter_map(|record| handle.payloads.build_delivery(record)) {
                 if is_waiting(delivery.account, delivery.position)? {
                     closed.deliveries += 1;
                     accounts.insert(delivery.account);
@@ -98,7 +98,7 @@ impl Webhooks {
             let Some(last) = records.last() else { break };
             after = last.position;
         }
-        for (account, position) in desk.store.redeliveries()? {
+        for (account, position) in handle.store.redeliveries()? {
             let is_counted = first.is_some_and(|first| position >= first) && is_waiting(account, position)?;
             closed.deliveries += u64::from(!is_counted);
             accounts.insert(account);

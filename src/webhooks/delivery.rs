@@ -1,4 +1,4 @@
-//! What one event tells a receiver: the body of the contract, and the id that it has in every attempt.
+//! The delivery of one event: the body that the contract defines, and the id, which is the same in every attempt.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,31 +10,30 @@ use crate::journal::{JournalRecord, RequestId};
 use crate::store::StoreId;
 use crate::traces::TraceContext;
 
-/// One event, as a receiver is to be told of it. Cheap to clone.
+/// The delivery of one event. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Delivery {
-    /// Whose event it is.
     pub(super) account: AccountNumber,
-    /// The position of the event.
+    /// The position of the event in the journal.
     pub(super) position: u64,
-    /// Its place in the account's history.
+    /// The number of the event in the account's history.
     pub(super) version: u64,
-    /// The request that it came of, if it came of one.
+    /// The request that caused the event; 0 if no request did.
     pub(super) request: RequestId,
     /// When the event happened.
     pub(super) at: Timestamp,
-    /// What is posted.
+    /// The JSON body that is posted.
     pub(super) body: Bytes,
 }
 
 impl Delivery {
-    /// The contract's example, to try a receiver with. Its id is new each time, and no event's.
-    pub(super) fn example(form: &PayloadBuilder, at: Timestamp) -> Delivery {
-        let body = match form.channel {
+    /// The contract's example, to test a receiver. Its id is new each time and belongs to no event.
+    pub(super) fn example(payloads: &PayloadBuilder, at: Timestamp) -> Delivery {
+        let body = match payloads.channel {
             Channel::SyncStatus => {
                 r#"{"whatsApp":"8218132718231","status":1,"onlineStatus":1,"reason":"","instanceCode":""}"#
             }
-            Channel::RegisterStatus if form.status_as_string => r#"{"phone":"861821726232","status":"1"}"#,
+            Channel::RegisterStatus if payloads.status_as_string => r#"{"phone":"861821726232","status":"1"}"#,
             Channel::RegisterStatus => r#"{"phone":"861821726232","status":1}"#,
         };
         let (account, position, version, request) = (AccountNumber::EXAMPLE, 0, 0, RequestId(0));
@@ -42,14 +41,14 @@ impl Delivery {
     }
 }
 
-/// How the events of one channel are put into words.
+/// Builds the deliveries of one channel from journal records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PayloadBuilder {
     pub(super) channel: Channel,
     pub(super) store: StoreId,
-    /// Whether a registration's status is a string.
+    /// Whether the status of a registration is a string (`webhooks.register_status_as_string`).
     pub(super) status_as_string: bool,
-    /// Whether a failed registration says if another code may be tried.
+    /// Whether a failed registration has `stillWaiting` (`webhooks.register_still_waiting`).
     pub(super) with_still_waiting: bool,
 }
 
@@ -106,7 +105,7 @@ enum RegistrationOutcome {
 }
 
 impl PayloadBuilder {
-    /// The delivery of an event; none if this channel does not tell it.
+    /// The delivery of an event; `None` if this channel does not deliver such events.
     pub(super) fn build_delivery(&self, record: &JournalRecord) -> Option<Delivery> {
         let (account, event) = record.account_event()?;
         let notice = Notification::for_event(event).filter(|notice| notice.channel() == self.channel)?;
@@ -115,16 +114,16 @@ impl PayloadBuilder {
         Some(Delivery { account, position, version, request: origin.request, at, body })
     }
 
-    /// The id of a delivery: the same in every attempt, after every restart and for every replay.
+    /// The webhook id of a delivery: the same in every attempt, after every restart and for every replay.
     ///
-    /// The position alone would do, but a receiver may hear from several stores, and after a store was put back to an
-    /// earlier backup other events take the same positions, though not at the same microsecond.
+    /// The position alone is not unique: a receiver may get deliveries of several stores. And after a restore from an
+    /// earlier backup other events get the same positions, though not at the same microsecond.
     pub(super) fn webhook_id(&self, delivery: &Delivery) -> String {
         let Delivery { position, at, .. } = delivery;
         format!("msg_{}_{:x}_{}_{position}", self.store, at.0, self.channel.short_name())
     }
 
-    /// The trace that an attempt belongs to by itself: that with the id of the request that led to it, or one of its own.
+    /// The trace of an attempt: its id is the id of the request that caused the event, or derived from the webhook id.
     pub(super) fn trace_context(&self, delivery: &Delivery, attempt: u32) -> TraceContext {
         let first = |text: String| {
             let hash = Sha256::digest(text);
@@ -162,7 +161,7 @@ impl PayloadBuilder {
                 WebhookPayload::Registration(RegistrationStatusPayload { phone: account, status, still_waiting })
             }
         };
-        // Texts and integers always become JSON.
+        // Strings and integers always serialize.
         serde_json::to_vec(&posted).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! Deliveries as operators find them: by account, state and time, each with every attempt.
+//! Searches deliveries by account, state and time, each with its attempts; and dead letters.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -51,12 +51,12 @@ pub struct DeliveryView {
     body: Option<Box<RawValue>>,
 }
 
-/// Which deliveries are asked for.
+/// Which deliveries to return. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
     /// Of this account.
     pub account: Option<AccountNumber>,
-    /// That stand so.
+    /// In this state.
     pub state: Option<DeliveryState>,
     /// Of events from this time on.
     pub since: Option<Timestamp>,
@@ -68,12 +68,12 @@ pub struct DeliveryFilter {
     pub to: Option<u64>,
 }
 
-/// A page, and where the next one begins, if there may be more.
+/// A page of results.
 #[derive(Debug, Serialize)]
 pub struct ResultsPage<T> {
-    /// What was found.
+    /// The results.
     pub items: Vec<T>,
-    /// What to ask for as `cursor` next.
+    /// The `cursor` of the next page; `None` on the last one.
     pub next: Option<u64>,
 }
 
@@ -82,28 +82,28 @@ impl Webhooks {
     pub async fn deliveries(
         &self,
         channel: Channel,
-        asked: DeliveryFilter,
+        filter: DeliveryFilter,
         cursor: Option<u64>,
         limit: usize,
     ) -> Result<ResultsPage<DeliveryView>, ManagementError> {
         let (webhooks, live) = (self.clone(), self.channel_status(channel).await?);
-        let finding = move || webhooks.find_deliveries(channel, &asked, live, cursor, limit);
+        let finding = move || webhooks.find_deliveries(channel, &filter, live, cursor, limit);
         spawn_blocking(finding).await.map_err(Error::from)?
     }
 
-    /// One delivery.
+    /// The delivery at a position.
     pub async fn delivery(&self, channel: Channel, position: u64) -> Result<DeliveryView, ManagementError> {
         let delivery = self.delivery_at(channel, position).await?;
         self.channel(channel).delivery_view(&delivery, self.channel_status(channel).await?)
     }
 
-    /// What a channel tells of the event at a position.
+    /// A channel's delivery of the event at a position.
     pub(super) async fn delivery_at(&self, channel: Channel, position: u64) -> Result<Delivery, ManagementError> {
-        let (journal, form) = (self.inner.journal.clone(), self.channel(channel).payloads);
+        let (journal, payloads) = (self.inner.journal.clone(), self.channel(channel).payloads);
         let record = spawn_blocking(move || journal.read_at(position)).await.map_err(Error::from)??;
-        let nothing =
+        let not_found =
             || ManagementError::NotFound(format!("{} tells of no event at position {position}", channel.short_name()));
-        record.and_then(|record| form.build_delivery(&record)).ok_or_else(nothing)
+        record.and_then(|record| payloads.build_delivery(&record)).ok_or_else(not_found)
     }
 
     /// Dead letters, the earliest first, from the position `cursor` on.
@@ -113,10 +113,10 @@ impl Webhooks {
         cursor: u64,
         limit: usize,
     ) -> Result<ResultsPage<DeadLetterView>, ManagementError> {
-        let book = self.channel(channel).store.clone();
+        let store = self.channel(channel).store.clone();
         let finding = move || -> Result<ResultsPage<DeadLetterView>, ManagementError> {
             let mut items = Vec::new();
-            for entry in book.dead_letters(cursor) {
+            for entry in store.dead_letters(cursor) {
                 let (position, letter) = entry?;
                 if items.len() == limit {
                     return Ok(ResultsPage { items, next: Some(position) });
@@ -131,21 +131,21 @@ impl Webhooks {
     fn find_deliveries(
         &self,
         channel: Channel,
-        asked: &DeliveryFilter,
+        filter: &DeliveryFilter,
         live: ChannelStatus,
         cursor: Option<u64>,
         limit: usize,
     ) -> Result<ResultsPage<DeliveryView>, ManagementError> {
-        let desk = self.channel(channel);
+        let handle = self.channel(channel);
         let mut items = Vec::new();
         let latest = cursor.unwrap_or(u64::MAX).min(self.inner.journal.head());
-        for (record, seen) in self.records_backward(asked.account, latest).zip(1..) {
+        for (record, seen) in self.records_backward(filter.account, latest).zip(1..) {
             let record = record?;
-            if asked.matches(&record)
-                && let Some(delivery) = desk.payloads.build_delivery(&record)
+            if filter.matches(&record)
+                && let Some(delivery) = handle.payloads.build_delivery(&record)
             {
-                let view = desk.delivery_view(&delivery, live)?;
-                items.extend(asked.state.is_none_or(|state| state == view.state).then_some(view));
+                let view = handle.delivery_view(&delivery, live)?;
+                items.extend(filter.state.is_none_or(|state| state == view.state).then_some(view));
             }
             if items.len() == limit || seen == DELIVERIES_SCANNED {
                 return Ok(ResultsPage { items, next: record.position.checked_sub(1).filter(|next| *next > 0) });
@@ -154,7 +154,7 @@ impl Webhooks {
         Ok(ResultsPage { items, next: None })
     }
 
-    /// Records from a position back, of one account or of all.
+    /// Journal records from a position backward, of one account or of all.
     fn records_backward(
         &self,
         account: Option<AccountNumber>,
@@ -186,13 +186,13 @@ impl Webhooks {
 }
 
 impl DeliveryFilter {
-    /// Whether nothing narrows it.
+    /// Whether the filter has no condition.
     pub fn is_unfiltered(&self) -> bool {
         let DeliveryFilter { account, state, since, until, from, to } = self;
         account.is_none() && state.is_none() && since.is_none() && until.is_none() && from.is_none() && to.is_none()
     }
 
-    /// Whether the event of a delivery is asked for.
+    /// Whether an event matches, apart from the state of its delivery.
     pub(super) fn matches(&self, record: &JournalRecord) -> bool {
         let DeliveryFilter { account, since, until, from, to, .. } = *self;
         account.is_none_or(|account| record.stream == StreamId::Account(account))
@@ -204,37 +204,37 @@ impl DeliveryFilter {
 }
 
 impl ChannelHandle {
-    /// How a delivery stands, with what is remembered of it.
+    /// The state of a delivery, and its attempt log if one is kept.
     pub(super) fn delivery_state(
         &self,
         account: AccountNumber,
         position: u64,
         live: ChannelStatus,
     ) -> Result<(DeliveryState, Option<AttemptLog>), ManagementError> {
-        let trail = self.store.attempt_log(position)?;
+        let log = self.store.attempt_log(position)?;
         let row = self.store.lane_row(account, live.now)?;
         let is_ahead =
             live.cursor.is_some_and(|cursor| position > cursor) || row.is_some_and(|row| row.next_position <= position);
-        let state = match &trail {
-            // A channel that was closed has no rows; then nothing waits any more.
-            Some(trail)
-                if trail.state == DeliveryState::Waiting
+        let state = match &log {
+            // Closing a channel removes its rows, but the logs still say that deliveries wait.
+            Some(log)
+                if log.state == DeliveryState::Waiting
                     && !is_ahead
                     && !self.store.has_redelivery(account, position)? =>
             {
                 DeliveryState::Forgotten
             }
-            Some(trail) => trail.state,
+            Some(log) => log.state,
             None if is_ahead => DeliveryState::Pending,
             None => DeliveryState::Forgotten,
         };
-        Ok((state, trail))
+        Ok((state, log))
     }
 
     fn delivery_view(&self, delivery: &Delivery, live: ChannelStatus) -> Result<DeliveryView, ManagementError> {
-        let (state, trail) = self.delivery_state(delivery.account, delivery.position, live)?;
-        let attempts = trail.as_ref().map_or(&[][..], |trail| &trail.attempts);
-        let earlier = trail.as_ref().map_or(0, |trail| trail.earlier_attempts);
+        let (state, log) = self.delivery_state(delivery.account, delivery.position, live)?;
+        let attempts = log.as_ref().map_or(&[][..], |log| &log.attempts);
+        let earlier = log.as_ref().map_or(0, |log| log.earlier_attempts);
         let next = attempts.last().and_then(|last| last.next).filter(|_| state == DeliveryState::Waiting);
         Ok(DeliveryView {
             id: self.payloads.webhook_id(delivery),
@@ -249,8 +249,8 @@ impl ChannelHandle {
                 .map(|(attempt, number)| AttemptView::of(number, attempt))
                 .collect(),
             next: next.map(format_time),
-            superseded_by: trail.as_ref().and_then(|trail| trail.superseded_by).map(|by| by.to_string()),
-            reason: trail.as_ref().and_then(|trail| trail.reason.clone()),
+            superseded_by: log.as_ref().and_then(|log| log.superseded_by).map(|by| by.to_string()),
+            reason: log.as_ref().and_then(|log| log.reason.clone()),
             body: raw_json(&delivery.body),
         })
     }

@@ -1,14 +1,16 @@
-//! Which delivery may be tried when. Pure: events come in from the journal, outcomes from the attempts, and the time as
-//! an argument. It is elapsed time (`waits`), which nobody sets.
+//! Decides which delivery may be tried when. Pure: deliveries, attempt results and the time are arguments. The time is
+//! elapsed time (`retry_schedule`), which no operator can set.
 //!
-//! Each account is a lane: its deliveries are tried one at a time, in the order of its events, and lanes do not wait
-//! for each other. A lane that *flows* keeps what was read of it in memory, and the channel's cursor stays before it.
-//! Once an attempt fails, or takes long, or much is behind it, the lane is *held*: a row in the book says where it
-//! stands, the cursor goes on, and what follows in the lane is not kept but read again from the journal when its time
-//! comes. So what is in memory is bounded however far behind a receiver is: the journal is the queue.
+//! Each account has a lane. Its deliveries are tried one at a time, in the order of its events. Lanes do not wait for each
+//! other.
 //!
-//! What somebody asked to have sent *again* has a lane of its own beside the account's, whose queue is in the book. The
-//! two do not wait for each other, but never have attempts under way at once.
+//! An *in-memory* lane keeps its deliveries in memory, and the channel's cursor stays before them. A lane becomes *stored*
+//! when an attempt fails or takes long, or when many deliveries follow. A stored lane has a row in the delivery store with
+//! its next position. The cursor moves on, and later deliveries are read again from the journal when they are due. So
+//! memory is bounded however far behind a receiver is: the journal is the queue.
+//!
+//! *Redeliveries* of an account have a second lane, whose queue is in the delivery store. The two lanes do not wait for
+//! each other, but only one of them has an attempt in flight at a time.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -29,33 +31,33 @@ pub(super) struct DeliveryScheduler {
     pub(super) lanes: LaneSet,
     /// The position up to which the journal was read.
     read_position: u64,
-    /// Positions of what the flowing lanes have in memory.
+    /// Positions of the deliveries in the in-memory lanes.
     pending_positions: BTreeSet<u64>,
-    /// Lanes whose next delivery may be tried, the longest waiting first.
+    /// Lanes whose next delivery may be tried, in the order in which they became ready.
     ready: VecDeque<AccountNumber>,
-    /// Likewise, of what is sent again.
+    /// The same for redelivery lanes.
     ready_redeliveries: VecDeque<AccountNumber>,
-    /// When something may be sent again next.
+    /// The earliest time of the next redelivery.
     next_redelivery_at: Timestamp,
-    /// Held lanes by the time of their next attempt.
+    /// Stored lanes by the time of their next attempt.
     pub(super) waiting: BTreeSet<(Timestamp, DeliveryLaneKey)>,
-    /// Accounts with an attempt under way.
+    /// Accounts with an attempt in flight.
     pub(super) in_flight: HashMap<AccountNumber, InFlightAttempt>,
-    /// Lanes that were ready while their account's other lane had an attempt under way.
+    /// Lanes that became ready while their account's other lane had an attempt in flight.
     parked: HashSet<DeliveryLaneKey>,
 }
 
 impl DeliveryScheduler {
-    /// The lanes as a book has them: read up to `cursor`, some of them held, some accounts with something to be sent
-    /// again, due then.
+    /// The lanes from the delivery store. The journal is read up to `cursor`, `rows` are the stored lanes, and
+    /// `redeliveries` has the accounts with redeliveries and when they are due.
     pub(super) fn new(
-        rules: DeliveryPolicy,
+        policy: DeliveryPolicy,
         cursor: u64,
         rows: impl IntoIterator<Item = (AccountNumber, LaneRow)>,
-        again: impl IntoIterator<Item = (AccountNumber, Timestamp)>,
+        redeliveries: impl IntoIterator<Item = (AccountNumber, Timestamp)>,
     ) -> DeliveryScheduler {
         let mut lanes = DeliveryScheduler {
-            policy: rules,
+            policy,
             lanes: LaneSet::default(),
             read_position: cursor,
             pending_positions: BTreeSet::new(),
@@ -71,7 +73,7 @@ impl DeliveryScheduler {
             lanes.waiting.extend(row.due_at.map(|until| (until, key)));
             lanes.lanes.insert(key, DeliveryLane::from_row(row));
         }
-        for (account, until) in again {
+        for (account, until) in redeliveries {
             let key = DeliveryLaneKey { account, kind: LaneKind::Redelivery };
             lanes.waiting.insert((until, key));
             lanes.lanes.insert(key, DeliveryLane::for_redelivery(until));
@@ -79,9 +81,9 @@ impl DeliveryScheduler {
         lanes
     }
 
-    /// Takes in what was read of the journal, up to `position`.
+    /// Ingests deliveries that were read from the journal, up to `position`.
     pub(super) fn ingest(&mut self, deliveries: Vec<Delivery>, position: u64) -> Vec<LaneChange> {
-        let mut notes = Vec::new();
+        let mut changes = Vec::new();
         for delivery in deliveries {
             let key = DeliveryLaneKey { account: delivery.account, kind: LaneKind::New };
             let begun = || self.ready.push_back(key.account);
@@ -93,15 +95,15 @@ impl DeliveryScheduler {
                 self.pending_positions.insert(delivery.position);
                 lane.queue.push_back(delivery);
             } else {
-                // One account must not fill the window that is there for all.
-                notes.extend(self.store_lane(key, 1, Timestamp(0)));
+                // One account must not fill the window of all accounts.
+                changes.extend(self.store_lane(key, 1, Timestamp(0)));
             }
         }
         self.read_position = position;
-        notes
+        changes
     }
 
-    /// What is to be done next, if anything may be done yet.
+    /// The next step, if one is due.
     pub(super) fn next_step(&mut self, now: Timestamp) -> Option<SchedulerStep> {
         while let Some((_, key)) = self.waiting.first().copied().filter(|(until, _)| *until <= now) {
             self.waiting.pop_first();
@@ -110,19 +112,19 @@ impl DeliveryScheduler {
         let key = self.next_ready(now)?;
         let lane = self.lanes.get_mut(key)?;
         if self.policy.deliver == DeliveryMode::Latest && lane.is_untried() && lane.queue.len() > 1 {
-            let notes = self.supersede(key);
+            let changes = self.supersede(key);
             self.ready.push_front(key.account);
-            return Some(SchedulerStep::Write(notes));
+            return Some(SchedulerStep::Write(changes));
         }
         Some(match (lane.queue.front(), key.kind) {
-            (Some(delivery), way) => {
+            (Some(delivery), kind) => {
                 lane.attempts = lane.attempts.saturating_add(1);
                 self.in_flight.insert(
                     key.account,
-                    InFlightAttempt { kind: way, since: now, is_discarded: false, is_retry_requested: false },
+                    InFlightAttempt { kind, since: now, is_discarded: false, is_retry_requested: false },
                 );
-                if way == LaneKind::Redelivery {
-                    // What a late look missed is made up for, but not more than a second of it.
+                if kind == LaneKind::Redelivery {
+                    // A late call catches up on redeliveries, but on one second of them at most.
                     let earliest = Timestamp(now.0.saturating_sub(1_000_000));
                     self.next_redelivery_at =
                         self.next_redelivery_at.max(earliest).plus(self.policy.redelivery_interval);
@@ -130,7 +132,7 @@ impl DeliveryScheduler {
                 SchedulerStep::Attempt { key, delivery: delivery.clone(), attempt: lane.attempts }
             }
             (None, LaneKind::New) => {
-                // Of a lane that is in the middle of a delivery, what follows may yet be superseded.
+                // While the next delivery is being retried, later ones may still be superseded: read only the next.
                 let is_single = self.policy.deliver == DeliveryMode::Latest && !lane.is_untried();
                 let most = if is_single { 1 } else { WEBHOOK_REFILL_EVENTS };
                 SchedulerStep::Refill { account: key.account, after: lane.next_position().saturating_sub(1), most }
@@ -139,7 +141,8 @@ impl DeliveryScheduler {
         })
     }
 
-    /// Refills a held lane with what follows in it; `is_all` if there is no more. If nothing follows, it flows again.
+    /// Refills a stored lane with its next deliveries. `is_all` says that no more follow. Without any, the lane and its row
+    /// are removed.
     pub(super) fn refill(
         &mut self,
         account: AccountNumber,
@@ -147,11 +150,11 @@ impl DeliveryScheduler {
         is_all: bool,
     ) -> Vec<LaneChange> {
         let key = DeliveryLaneKey { account, kind: LaneKind::New };
-        let flow = self.lanes.get(key).map(DeliveryLane::mode);
-        let standing = flow
+        let mode = self.lanes.get(key).map(DeliveryLane::mode);
+        let updated = mode
             .zip(deliveries.first())
-            .and_then(|(flow, first)| self.lanes.update_position(key, first.position, flow));
-        let Some(lane) = standing else {
+            .and_then(|(mode, first)| self.lanes.update_position(key, first.position, mode));
+        let Some(lane) = updated else {
             self.lanes.remove(key);
             return vec![LaneChange::RemoveRow { account }];
         };
@@ -160,19 +163,18 @@ impl DeliveryScheduler {
         if self.policy.deliver != DeliveryMode::Latest || !lane.is_untried() || lane.queue.len() == 1 {
             return Vec::new();
         }
-        let mut notes = self.supersede(key);
+        let mut changes = self.supersede(key);
         if let Some(lane) = self.lanes.get_mut(key) {
             if !is_all {
-                // The last of these may be superseded too.
+                // A later delivery may supersede the last of these too.
                 lane.queue.clear();
             }
-            notes.extend(lane.row_change(account));
+            changes.extend(lane.row_change(account));
         }
-        notes
+        changes
     }
 
-    /// Refills the lane of what is sent again: with the first such delivery and how often it has failed. If there is
-    /// none the lane is done.
+    /// Refills a redelivery lane with its first delivery and the number of failed attempts. `None` removes the lane.
     pub(super) fn refill_redelivery(&mut self, account: AccountNumber, found: Option<(Delivery, u32)>) {
         let key = DeliveryLaneKey { account, kind: LaneKind::Redelivery };
         match (self.lanes.get_mut(key), found) {
@@ -185,18 +187,18 @@ impl DeliveryScheduler {
         }
     }
 
-    /// Goes on after an attempt.
+    /// Updates the lane after an attempt. Returns the outcome of the delivery and the changes to store.
     pub(super) fn finish_attempt(
         &mut self,
         key: DeliveryLaneKey,
         outcome: AttemptResult,
         now: Timestamp,
     ) -> (DeliveryOutcome, Vec<LaneChange>) {
-        let trying = self.in_flight.remove(&key.account);
-        let is_dropped = trying.is_some_and(|trying| trying.is_discarded);
-        let is_asked_for = trying.is_some_and(|trying| trying.is_retry_requested);
-        for way in [LaneKind::New, LaneKind::Redelivery] {
-            let key = DeliveryLaneKey { kind: way, ..key };
+        let in_flight = self.in_flight.remove(&key.account);
+        let is_dropped = in_flight.is_some_and(|in_flight| in_flight.is_discarded);
+        let is_retry_requested = in_flight.is_some_and(|in_flight| in_flight.is_retry_requested);
+        for kind in [LaneKind::New, LaneKind::Redelivery] {
+            let key = DeliveryLaneKey { kind, ..key };
             if self.parked.remove(&key) {
                 self.make_ready(key);
             }
@@ -208,8 +210,8 @@ impl DeliveryScheduler {
             AttemptResult::Deferred(_) | AttemptResult::Failed { .. } if is_dropped => {
                 return (DeliveryOutcome::Dropped, self.complete(key, now));
             }
-            // As if it were asked for now: it has all its attempts before it.
-            AttemptResult::Deferred(_) | AttemptResult::Failed { .. } if is_asked_for => {
+            // As if the retry were requested now: the delivery gets all its attempts again.
+            AttemptResult::Deferred(_) | AttemptResult::Failed { .. } if is_retry_requested => {
                 lane.failed = 0;
                 Some(Duration::ZERO)
             }
@@ -238,10 +240,10 @@ impl DeliveryScheduler {
         }
     }
 
-    /// Holds the lanes whose attempts have been under way for longer than `slow`, so that the cursor goes on.
+    /// Stores the lanes whose attempts have been in flight for longer than `slow`, so that the cursor can move on.
     pub(super) fn store_slow_lanes(&mut self, now: Timestamp, slow: Duration) -> Vec<LaneChange> {
-        let is_slow = |(account, InFlightAttempt { kind: way, since, .. }): (&AccountNumber, &InFlightAttempt)| {
-            let key = DeliveryLaneKey { account: *account, kind: *way };
+        let is_slow = |(account, InFlightAttempt { kind, since, .. }): (&AccountNumber, &InFlightAttempt)| {
+            let key = DeliveryLaneKey { account: *account, kind: *kind };
             let flows = self.lanes.get(key).is_some_and(|lane| lane.mode() == LaneMode::InMemory);
             (flows && now.since(*since) > slow).then_some(key)
         };
@@ -249,7 +251,7 @@ impl DeliveryScheduler {
         slow.into_iter().flat_map(|key| self.store_lane(key, 1, now)).collect()
     }
 
-    /// The position up to which everything is settled or has a row.
+    /// Every delivery up to this position is completed or has a row.
     pub(super) fn cursor(&self) -> u64 {
         self.pending_positions.first().map_or(self.read_position, |first| first - 1)
     }
@@ -259,19 +261,19 @@ impl DeliveryScheduler {
         self.read_position
     }
 
-    /// How many deliveries the flowing lanes have in memory.
+    /// The number of deliveries in the in-memory lanes.
     pub(super) fn pending_count(&self) -> usize {
         self.pending_positions.len()
     }
 
-    /// When something is to be done next that waits for its time.
+    /// When the next step is due that waits for a time.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let waiting = self.waiting.first().map(|(until, _)| *until);
-        let again = self.may_redeliver().then_some(self.next_redelivery_at);
-        waiting.into_iter().chain(again).min()
+        let redelivery = self.may_redeliver().then_some(self.next_redelivery_at);
+        waiting.into_iter().chain(redelivery).min()
     }
 
-    /// How the lanes are.
+    /// The counts of the lanes.
     pub(super) fn counts(&self) -> LaneCounts {
         let counts = self.lanes.counts();
         LaneCounts { oldest: counts.oldest.into_iter().chain(self.pending_positions.first().copied()).min(), ..counts }
@@ -284,19 +286,19 @@ impl DeliveryScheduler {
         }
     }
 
-    /// Whether something is to be sent again, and not too much of it is under way.
+    /// Whether a redelivery is ready and fewer than the allowed number are in flight.
     fn may_redeliver(&self) -> bool {
-        let is_again = |trying: &&InFlightAttempt| trying.kind == LaneKind::Redelivery;
+        let is_redelivery = |in_flight: &&InFlightAttempt| in_flight.kind == LaneKind::Redelivery;
         !self.ready_redeliveries.is_empty()
-            && self.in_flight.values().filter(is_again).count() < self.policy.max_redeliveries_in_flight
+            && self.in_flight.values().filter(is_redelivery).count() < self.policy.max_redeliveries_in_flight
     }
 
-    /// The lane that has been ready for longest and whose account has no attempt under way.
+    /// The lane that has been ready for longest and whose account has no attempt in flight.
     fn next_ready(&mut self, now: Timestamp) -> Option<DeliveryLaneKey> {
         loop {
-            let may_send_again = self.next_redelivery_at <= now && self.may_redeliver();
-            let again = if may_send_again { self.ready_redeliveries.pop_front() } else { None };
-            let key = match again {
+            let may_redeliver = self.next_redelivery_at <= now && self.may_redeliver();
+            let redelivery = if may_redeliver { self.ready_redeliveries.pop_front() } else { None };
+            let key = match redelivery {
                 Some(account) => DeliveryLaneKey { account, kind: LaneKind::Redelivery },
                 None => DeliveryLaneKey { account: self.ready.pop_front()?, kind: LaneKind::New },
             };
@@ -307,21 +309,21 @@ impl DeliveryScheduler {
         }
     }
 
-    /// Takes all out of a lane's queue but the last.
+    /// Removes all deliveries but the last from a lane's queue, and marks them as superseded.
     fn supersede(&mut self, key: DeliveryLaneKey) -> Vec<LaneChange> {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let Some(last) = lane.queue.pop_back() else { return Vec::new() };
         let superseded = std::mem::replace(&mut lane.queue, VecDeque::from([last.clone()]));
-        let flow = lane.mode();
-        self.lanes.update_position(key, last.position, flow);
-        let note = |delivery: Delivery| {
+        let mode = lane.mode();
+        self.lanes.update_position(key, last.position, mode);
+        let change = |delivery: Delivery| {
             self.pending_positions.remove(&delivery.position);
             LaneChange::MarkSuperseded { delivery, by: last.position }
         };
-        superseded.into_iter().map(note).collect()
+        superseded.into_iter().map(change).collect()
     }
 
-    /// The next delivery is settled, and whatever follows may be tried.
+    /// Completes a lane's next delivery. The one after it may be tried.
     fn complete(&mut self, key: DeliveryLaneKey, now: Timestamp) -> Vec<LaneChange> {
         let account = key.account;
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
@@ -343,7 +345,7 @@ impl DeliveryScheduler {
                 self.ready.push_back(account);
                 return Vec::new();
             }
-            // What was read again is sent before another lane's is read, so that little is in memory.
+            // Deliveries that were read again go first, so that few lanes have any in memory.
             (LaneMode::Stored(_) | LaneMode::Blocked, false) => self.ready.push_front(account),
             (LaneMode::Stored(_) | LaneMode::Blocked, true) => self.ready.push_back(account),
         }
@@ -351,7 +353,7 @@ impl DeliveryScheduler {
         lane.and_then(|lane| lane.row_change(account)).into_iter().collect()
     }
 
-    /// Gives a lane its row, and keeps the first few of its deliveries; the others are read again later.
+    /// Stores a lane: gives it a row and keeps its first `keep` deliveries. The others are read again later.
     fn store_lane(&mut self, key: DeliveryLaneKey, keep: usize, until: Timestamp) -> Vec<LaneChange> {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         for delivery in &lane.queue {

@@ -1,11 +1,11 @@
-//! What operators ask of the lanes: to send again, to try at once, to give up. Pure.
+//! Commands of operators to the scheduler: redeliver, retry now, discard. Pure.
 
 use super::delivery_scheduler::DeliveryScheduler;
 use super::lane::{DeliveryLane, DeliveryLaneKey, LaneChange, LaneKind, LaneMode};
 use crate::domain::{AccountNumber, Timestamp};
 
 impl DeliveryScheduler {
-    /// Something of an account is to be sent again.
+    /// Makes an account's redelivery lane ready. The delivery itself is in the delivery store.
     pub(super) fn queue_redelivery(&mut self, account: AccountNumber) {
         let key = DeliveryLaneKey { account, kind: LaneKind::Redelivery };
         match self.lanes.get(key) {
@@ -13,7 +13,7 @@ impl DeliveryScheduler {
                 self.lanes.insert(key, DeliveryLane::for_redelivery(Timestamp(0)));
                 self.make_ready(key);
             }
-            // What waits for its retry is looked up again too: somebody asks for it.
+            // A redelivery that waits for a retry becomes ready too: an operator asked for it.
             Some(lane) => {
                 if let LaneMode::Stored(until) = lane.mode()
                     && self.waiting.remove(&(until, key))
@@ -24,8 +24,8 @@ impl DeliveryScheduler {
         }
     }
 
-    /// Tries a delivery at once that waits for its retry, or that blocks its lane; one that is on its way is tried again if
-    /// it fails. None if this one does none of it.
+    /// Retries a delivery now that waits for a retry or blocks its lane. One in flight is tried again if it fails. `None`
+    /// if the delivery is in no such state.
     pub(super) fn retry_now(
         &mut self,
         account: AccountNumber,
@@ -33,9 +33,9 @@ impl DeliveryScheduler {
         now: Timestamp,
     ) -> Option<Vec<LaneChange>> {
         if self.is_in_flight(account, position)
-            && let Some(trying) = self.in_flight.get_mut(&account)
+            && let Some(in_flight) = self.in_flight.get_mut(&account)
         {
-            trying.is_retry_requested = true;
+            in_flight.is_retry_requested = true;
             return Some(Vec::new());
         }
         let key = DeliveryLaneKey { account, kind: LaneKind::New };
@@ -43,7 +43,7 @@ impl DeliveryScheduler {
         match lane.mode() {
             LaneMode::Blocked => lane.failed = 0,
             LaneMode::Stored(until) if self.waiting.remove(&(until, key)) => {}
-            // It is tried already, or at once.
+            // The lane is ready, or its attempt is in flight.
             LaneMode::Stored(_) => return Some(Vec::new()),
             LaneMode::InMemory => return None,
         }
@@ -52,46 +52,46 @@ impl DeliveryScheduler {
         Some(row.into_iter().collect())
     }
 
-    /// Gives up a dead delivery, whether it blocks its lane or is about to be sent again. An attempt under way goes on,
-    /// but no other follows it.
+    /// Discards a dead delivery that blocks its lane or is queued for redelivery. An attempt in flight continues, but is
+    /// not followed by another.
     pub(super) fn discard(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Vec<LaneChange> {
         if self.is_in_flight(account, position)
-            && let Some(trying) = self.in_flight.get_mut(&account)
+            && let Some(in_flight) = self.in_flight.get_mut(&account)
         {
-            trying.is_discarded = true;
+            in_flight.is_discarded = true;
             return Vec::new();
         }
-        let [first, again] = [LaneKind::New, LaneKind::Redelivery].map(|way| DeliveryLaneKey { account, kind: way });
-        if let Some(lane) = self.lanes.get_mut(again).filter(|lane| lane.is_next(position)) {
-            // What is to be sent instead is looked up in the book.
+        let [new, redelivery] = [LaneKind::New, LaneKind::Redelivery].map(|kind| DeliveryLaneKey { account, kind });
+        if let Some(lane) = self.lanes.get_mut(redelivery).filter(|lane| lane.is_next(position)) {
+            // The next redelivery is read from the delivery store.
             lane.queue.clear();
         }
-        let Some(lane) = self.lanes.get_mut(first).filter(|lane| lane.next_position() == position) else {
+        let Some(lane) = self.lanes.get_mut(new).filter(|lane| lane.next_position() == position) else {
             return Vec::new();
         };
         let is_ready = match lane.mode() {
             LaneMode::InMemory => return Vec::new(),
-            LaneMode::Stored(until) => !self.waiting.remove(&(until, first)),
+            LaneMode::Stored(until) => !self.waiting.remove(&(until, new)),
             LaneMode::Blocked => false,
         };
         (lane.failed, lane.attempts) = (0, 0);
         lane.queue.clear();
         let row = self
             .lanes
-            .update_position(first, position + 1, LaneMode::Stored(now))
+            .update_position(new, position + 1, LaneMode::Stored(now))
             .and_then(|lane| lane.row_change(account));
         if !is_ready {
-            self.make_ready(first);
+            self.make_ready(new);
         }
         row.into_iter().collect()
     }
 
-    /// Whether an attempt of this delivery is under way.
+    /// Whether an attempt of this delivery is in flight.
     fn is_in_flight(&self, account: AccountNumber, position: u64) -> bool {
         let lane = self
             .in_flight
             .get(&account)
-            .and_then(|trying| self.lanes.get(DeliveryLaneKey { account, kind: trying.kind }));
+            .and_then(|in_flight| self.lanes.get(DeliveryLaneKey { account, kind: in_flight.kind }));
         lane.is_some_and(|lane| lane.is_next(position))
     }
 }

@@ -1,15 +1,15 @@
-//! What a channel remembers over a restart. The journal has the deliveries themselves.
+//! What a channel keeps on disk. The deliveries themselves are in the journal.
 //!
 //! | table | key | value, integers in little endian |
 //! |---|---|---|
 //! | cursors | channel | position |
-//! | cursors | `keep_attempts/`, channel | format 1 (1), how long attempts are remembered in µs (8), running time with a shorter time set in µs (8) (`retention`) |
+//! | cursors | `keep_attempts/`, channel | format 1 (1), how long attempts are kept in µs (8), running time with a shorter time set in µs (8) (`retention`) |
 //! | lanes | channel, account (8, big endian) | format 3 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none, attempts (8), the wait before it in µs (8); format 2 ends before the last, format 1 before the last two |
-//! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the last failure in words, what was to be posted; format 1 ends after the words, and has no length of them |
-//! | deliveries | channel, position (8, big endian) | JSON (`trail`) |
-//! | taken | channel, first position of the row (8, big endian) | what was taken at once (`taken`) |
+//! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the text of the last failure, the payload; format 1 ends after the text, and has no length of it |
+//! | deliveries | channel, position (8, big endian) | JSON (`attempt_log`) |
+//! | taken | channel, first position of the row (8, big endian) | deliveries that succeeded at the first attempt (`success_log`) |
 //! | again | channel, account, position (8 and 8, big endian) | format 2 (8), failed attempts (8), next attempt (8), the wait before it in µs (8); format 1 ends before the last |
-//! | endpoints | channel | JSON (`endpoint`), sealed |
+//! | endpoints | channel | JSON (`receiver_endpoint`), sealed |
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,14 +27,14 @@ use crate::domain::{AccountNumber, Channel, Timestamp};
 use crate::limits::{ATTEMPTS_PRUNE_STOP, SUCCESS_LOG_POSITIONS_PER_ROW};
 use crate::store::{self, Store, StoredValue, Table};
 
-/// The book of one channel. Cheap to clone.
+/// The delivery store of one channel. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct DeliveryStore {
     store: Store,
     channel: Channel,
-    /// What was taken at once since the last flush.
+    /// Successes at the first attempt since the last flush, by position.
     unwritten_successes: Arc<Mutex<BTreeMap<u64, DeliveryAttempt>>>,
-    /// How many dead letters there are, once somebody has asked. Held while one comes or goes.
+    /// The number of dead letters, once counted. Locked while one is added or removed.
     dead_letter_count: Arc<Mutex<Option<u64>>>,
 }
 
@@ -43,20 +43,20 @@ impl DeliveryStore {
         DeliveryStore { store, channel, unwritten_successes: Arc::default(), dead_letter_count: Arc::default() }
     }
 
-    /// The position up to which everything is settled or has a row; none if the channel never had a receiver, or was closed.
+    /// Every delivery up to this position is completed or has a row. `None` if the channel never had a receiver or was closed.
     pub(super) fn cursor(&self) -> Result<Option<u64>, store::Error> {
         let stored = self.store.get(Table::Cursors, self.name())?;
         Ok(stored.map(|bytes| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))))
     }
 
-    /// Moves the cursor. What was noted before is in the store before it.
+    /// Moves the cursor and flushes. Earlier changes are written before it.
     pub(super) fn set_cursor(&self, position: u64) -> Result<(), store::Error> {
         self.write_successes()?;
         self.store.put(Table::Cursors, self.name(), &position.to_le_bytes())?;
         self.store.flush()
     }
 
-    /// How long attempts are remembered, at a start with this time set.
+    /// How long attempts are kept, at a start with the setting `set`.
     pub(super) fn retention(&self, set: Duration) -> Result<Retention, store::Error> {
         Ok(Retention::at_start(self.store.get(Table::Cursors, &self.retention_key())?.as_deref(), set))
     }
@@ -65,19 +65,19 @@ impl DeliveryStore {
         self.store.put(Table::Cursors, &self.retention_key(), &retention.bytes())
     }
 
-    /// Hands everything noted to the operating system.
+    /// Flushes all changes to the operating system.
     pub(super) fn flush(&self) -> Result<(), store::Error> {
         self.write_successes()?;
         self.store.flush()
     }
 
-    /// The rows of the accounts that wait, as they are read now.
+    /// The rows of all stored lanes. Waits are converted to elapsed time at `now`.
     pub(super) fn lane_rows(&self, now: Moment) -> Result<Vec<(AccountNumber, LaneRow)>, store::Error> {
         let mut rows = Vec::new();
         for entry in self.scan(Table::Lanes) {
             let (key, value) = entry?;
             let account = key.first_chunk().and_then(parse_account);
-            // A row that cannot be read is worth a duplicate at most: its account goes on with the next event.
+            // Skip a damaged row: its account continues with its next event.
             match (account, decode_lane_row(&value, now)) {
                 (Some(account), Some(row)) => rows.push((account, row)),
                 (account, _) => tracing::error!(?account, "the row of an account that waits for a retry is damaged"),
@@ -86,14 +86,14 @@ impl DeliveryStore {
         Ok(rows)
     }
 
-    /// The row of one account, if it waits, as it is read now.
+    /// The row of one account, if its lane is stored.
     pub(super) fn lane_row(&self, account: AccountNumber, now: Moment) -> Result<Option<LaneRow>, store::Error> {
         Ok(self.store.get(Table::Lanes, &self.key(account.get()))?.and_then(|bytes| decode_lane_row(&bytes, now)))
     }
 
-    /// Writes a note down, now.
-    pub(super) fn apply_change(&self, note: &LaneChange, now: Moment) -> Result<(), store::Error> {
-        match note {
+    /// Applies a change of the scheduler.
+    pub(super) fn apply_change(&self, change: &LaneChange, now: Moment) -> Result<(), store::Error> {
+        match change {
             LaneChange::PutRow { account, row } => {
                 self.store.put(Table::Lanes, &self.key(account.get()), &encode_lane_row(row, now))
             }
@@ -105,14 +105,14 @@ impl DeliveryStore {
                 self.store.remove(Table::Redeliveries, &self.redelivery_key(*account, *position))
             }
             LaneChange::MarkSuperseded { delivery, by } => {
-                let mut trail = AttemptLog::new(DeliveryState::Superseded, now.wall);
-                trail.superseded_by = Some(*by);
-                self.put_attempt_log(delivery.position, &trail)
+                let mut log = AttemptLog::new(DeliveryState::Superseded, now.wall);
+                log.superseded_by = Some(*by);
+                self.put_attempt_log(delivery.position, &log)
             }
         }
     }
 
-    /// What became of the delivery at a position, as far as it is remembered.
+    /// The attempt log of the delivery at a position, if one is kept.
     pub(super) fn attempt_log(&self, position: u64) -> Result<Option<AttemptLog>, store::Error> {
         if let Some(bytes) = self.store.get(Table::AttemptLog, &self.key(position))? {
             return Ok(AttemptLog::decode(&bytes));
@@ -123,16 +123,16 @@ impl DeliveryStore {
         Ok(self.success_log(first_position(position))?.0.remove(&position).map(DeliveryAttempt::into_log))
     }
 
-    pub(super) fn put_attempt_log(&self, position: u64, trail: &AttemptLog) -> Result<(), store::Error> {
-        self.store.put(Table::AttemptLog, &self.key(position), &trail.encode())
+    pub(super) fn put_attempt_log(&self, position: u64, log: &AttemptLog) -> Result<(), store::Error> {
+        self.store.put(Table::AttemptLog, &self.key(position), &log.encode())
     }
 
-    /// A delivery of which nothing is remembered was taken in this attempt. Written with the next flush, many at once.
+    /// Records a delivery that succeeded at its first attempt. It is written with the next flush, many at once.
     pub(super) fn put_success(&self, position: u64, attempt: DeliveryAttempt) {
         self.unwritten_successes().insert(position, attempt);
     }
 
-    /// The last position of which anything is remembered; 0 if there is none.
+    /// The last position with a log entry; 0 if there is none.
     pub(super) fn last_logged_position(&self) -> Result<u64, store::Error> {
         let last = |table| -> Result<Option<u64>, store::Error> {
             let last = self.store.scan_back(table, &self.key(u64::MAX)).next().transpose()?;
@@ -142,8 +142,10 @@ impl DeliveryStore {
         Ok(last(Table::AttemptLog)?.max(taken).unwrap_or(0))
     }
 
-    /// Forgets what is over since before `time`, looking at `most` trails from a position on. Returns where to go on; none
-    /// once there are only younger ones. What was sent again is young at its old place, so a few of them say nothing.
+    /// Removes the attempt logs that were completed before `time`, reading at most `most` of them from a position on.
+    /// Returns the position to continue at, or `None` at the end.
+    ///
+    /// It ends after several young logs in a row. A single one proves nothing: a redelivery is young at an old position.
     pub(super) fn prune_attempt_logs(
         &self,
         from: u64,
@@ -158,8 +160,8 @@ impl DeliveryStore {
                 return Ok(Some(position));
             }
             match AttemptLog::decode(&value) {
-                Some(trail) if trail.is_younger_than(time) => young_in_a_row += 1,
-                Some(trail) if !trail.is_over() => young_in_a_row = 0,
+                Some(log) if log.is_younger_than(time) => young_in_a_row += 1,
+                Some(log) if !log.is_over() => young_in_a_row = 0,
                 Some(_) | None => {
                     young_in_a_row = 0;
                     self.store.remove(Table::AttemptLog, &key)?;
@@ -172,7 +174,7 @@ impl DeliveryStore {
         Ok(None)
     }
 
-    /// Likewise what was taken at once.
+    /// The same for the success log.
     pub(super) fn prune_successes(&self, from: u64, time: Timestamp, most: usize) -> Result<Option<u64>, store::Error> {
         let (most, young) = (
             most / SUCCESS_LOG_POSITIONS_PER_ROW as usize,
@@ -184,7 +186,7 @@ impl DeliveryStore {
             if looked_at == most {
                 return Ok(Some(first));
             }
-            // Nobody writes to the row meanwhile.
+            // Locked, so that the row is not written meanwhile.
             let _unwritten = self.unwritten_successes();
             let mut taken = self.success_log(first)?;
             match (taken.remove_older_than(time), taken.0.is_empty()) {
@@ -204,10 +206,10 @@ impl DeliveryStore {
         &self,
         from: u64,
     ) -> impl Iterator<Item = Result<(u64, DeadLetter), store::Error>> + use<> {
-        let (book, start) = (self.clone(), self.key(from));
+        let (store, start) = (self.clone(), self.key(from));
         let entries = self.store.scan_from(Table::DeadLetters, &start);
         let ours = move |entry: Result<(StoredValue, StoredValue), store::Error>| match entry {
-            Ok((key, value)) => book.parse_key(&key).map(|position| Ok((position, decode_dead_letter(&value)))),
+            Ok((key, value)) => store.parse_key(&key).map(|position| Ok((position, decode_dead_letter(&value)))),
             Err(error) => Some(Err(error)),
         };
         entries.map_while(ours).filter_map(|entry| match entry {
@@ -237,7 +239,7 @@ impl DeliveryStore {
         Ok(())
     }
 
-    /// How many dead letters there are. Only the first to ask has them counted.
+    /// The number of dead letters. Only the first call counts them.
     pub(super) fn count_dead_letters(&self) -> Result<u64, store::Error> {
         let mut letters = lock(&self.dead_letter_count);
         let count = letters.map_or_else(|| self.count_entries(Table::DeadLetters), Ok)?;
@@ -245,7 +247,7 @@ impl DeliveryStore {
         Ok(count)
     }
 
-    /// What is to be sent again is remembered.
+    /// Queues a delivery for redelivery.
     pub(super) fn put_redelivery(
         &self,
         account: AccountNumber,
@@ -256,12 +258,12 @@ impl DeliveryStore {
         self.store.put(Table::Redeliveries, &self.redelivery_key(account, position), &encode_redelivery(failed, wait))
     }
 
-    /// Whether a delivery is to be sent again.
+    /// Whether a delivery is queued for redelivery.
     pub(super) fn has_redelivery(&self, account: AccountNumber, position: u64) -> Result<bool, store::Error> {
         Ok(self.store.get(Table::Redeliveries, &self.redelivery_key(account, position))?.is_some())
     }
 
-    /// The first delivery of an account that is to be sent again: its position, and how often it has failed.
+    /// The first redelivery of an account: its position and its number of failed attempts.
     pub(super) fn first_redelivery(&self, account: AccountNumber) -> Result<Option<(u64, u32)>, store::Error> {
         let prefix = self.key(account.get());
         let Some((key, value)) = self.store.scan_from(Table::Redeliveries, &prefix).next().transpose()? else {
@@ -271,8 +273,7 @@ impl DeliveryStore {
         Ok(position.map(|position| (u64::from_be_bytes(position), decode_redelivery(&value).0)))
     }
 
-    /// The accounts with something to be sent again, each with the time when the first of it is due,
-    /// as it is read now.
+    /// The accounts with redeliveries, each with the elapsed time when its first one is due.
     pub(super) fn redelivery_accounts(&self, now: Moment) -> Result<Vec<(AccountNumber, Timestamp)>, store::Error> {
         let mut accounts: Vec<(AccountNumber, Timestamp)> = Vec::new();
         for entry in self.scan(Table::Redeliveries) {
@@ -285,7 +286,7 @@ impl DeliveryStore {
         Ok(accounts)
     }
 
-    /// The deliveries that are to be sent again.
+    /// All redeliveries: account and position.
     pub(super) fn redeliveries(&self) -> Result<Vec<(AccountNumber, u64)>, store::Error> {
         let mut all = Vec::new();
         for entry in self.scan(Table::Redeliveries) {
@@ -296,12 +297,12 @@ impl DeliveryStore {
         Ok(all)
     }
 
-    /// How many deliveries are to be sent again.
+    /// The number of redeliveries.
     pub(super) fn count_redeliveries(&self) -> Result<u64, store::Error> {
         self.count_entries(Table::Redeliveries)
     }
 
-    /// Forgets the cursor and everything that waits. What became of deliveries, and dead letters, stay.
+    /// Removes the cursor and all pending deliveries. Attempt logs and dead letters stay.
     pub(super) fn close(&self) -> Result<(), store::Error> {
         self.flush()?;
         for table in [Table::Lanes, Table::Redeliveries] {
@@ -309,12 +310,12 @@ impl DeliveryStore {
                 self.store.remove(table, &[self.name(), &entry?.0].concat())?;
             }
         }
-        // Last: a kill before it leaves a channel that can be closed again.
+        // Last: after a kill before this line the channel can be closed again.
         self.store.remove(Table::Cursors, self.name())?;
         self.store.flush()
     }
 
-    /// Writes what was taken at once, row by row.
+    /// Writes the unwritten successes, row by row.
     fn write_successes(&self) -> Result<(), store::Error> {
         let mut unwritten = self.unwritten_successes();
         while let Some((position, _)) = unwritten.first_key_value() {
@@ -328,7 +329,7 @@ impl DeliveryStore {
         Ok(())
     }
 
-    /// What was taken at once, in the row that begins at a position.
+    /// The row of the success log that begins at the position `first`.
     fn success_log(&self, first: u64) -> Result<SuccessLog, store::Error> {
         let row = self.store.get(Table::SuccessLog, &self.key(first))?;
         Ok(row.map(|bytes| SuccessLog::decode(first, &bytes)).unwrap_or_default())
@@ -338,12 +339,12 @@ impl DeliveryStore {
         lock(&self.unwritten_successes)
     }
 
-    /// How many entries the channel has in a table.
+    /// The number of the channel's entries in a table.
     fn count_entries(&self, table: Table) -> Result<u64, store::Error> {
         self.scan(table).try_fold(0, |count, entry| entry.map(|_| count + 1))
     }
 
-    /// The entries of the channel in a table, their keys without its name.
+    /// The channel's entries in a table. The keys come without the channel's name.
     fn scan(&self, table: Table) -> impl Iterator<Item = Result<(Vec<u8>, StoredValue), store::Error>> + use<> {
         let name = self.name();
         self.store.scan_from(table, name).map_while(move |entry| match entry {
@@ -374,9 +375,9 @@ impl DeliveryStore {
     }
 }
 
-/// What is in it is whole between any two lines.
-fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+/// Ignores poisoning: no panic can leave the contents half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn parse_account(key: &[u8; 8]) -> Option<AccountNumber> {

@@ -1,4 +1,4 @@
-//! The bytes of what a book keeps. Pure.
+//! The encoding of the rows of the delivery store. Pure.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use super::retry_schedule::{Moment, RetryWait};
 use crate::domain::{AccountNumber, Timestamp};
 
 const FORMAT: u64 = 1;
-/// Of rows.
+/// Format 2 of lane rows.
 const LANE_ROW_WITH_ATTEMPTS: u64 = 2;
-/// Of rows.
+/// Format 3 of lane rows.
 const LANE_ROW_WITH_WAIT: u64 = 3;
-/// Of what is sent again.
+/// Format 2 of redeliveries.
 const REDELIVERY_WITH_WAIT: u64 = 2;
-/// Of dead letters.
+/// Format 2 of dead letters.
 const DEAD_LETTER_WITH_BODY: u64 = 2;
-/// The time of a row that waits for an operator.
+/// The due time in the row of a blocked lane.
 const NO_DUE_TIME: u64 = i64::MAX.cast_unsigned();
 
 fn bytes(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// The bytes of a row that is written now.
+/// Encodes a lane row. Its elapsed due time becomes a wall-clock time and a length.
 pub(super) fn encode_lane_row(row: &LaneRow, now: Moment) -> Vec<u8> {
     let wait = row.due_at.map(|until| now.wait_until(until));
     let end = wait.map_or(NO_DUE_TIME, |wait| wait.end.0.cast_unsigned());
@@ -33,7 +33,7 @@ pub(super) fn encode_lane_row(row: &LaneRow, now: Moment) -> Vec<u8> {
     bytes(&[LANE_ROW_WITH_WAIT, row.next_position, u64::from(row.failed), end, u64::from(row.attempts), length])
 }
 
-/// A row that is read now.
+/// Decodes a lane row. Its wait is converted to elapsed time at `now`. `None` if the format is unknown.
 pub(super) fn decode_lane_row(bytes: &[u8], now: Moment) -> Option<LaneRow> {
     let (words, []) = bytes.as_chunks::<8>() else { return None };
     let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
@@ -59,7 +59,7 @@ pub(super) fn encode_redelivery(failed: u32, wait: RetryWait) -> Vec<u8> {
     bytes(&[REDELIVERY_WITH_WAIT, u64::from(failed), wait.end.0.cast_unsigned(), micros(wait.length)])
 }
 
-/// One that cannot be read is due at once.
+/// Decodes the failed attempts and the wait of a redelivery. A damaged one is due at once.
 pub(super) fn decode_redelivery(bytes: &[u8]) -> (u32, RetryWait) {
     let (words, _) = bytes.as_chunks::<8>();
     let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();

@@ -1,4 +1,4 @@
-//! What is remembered of deliveries, what receivers answer, and secrets, under any bytes.
+//! Fuzz targets: stored rows of deliveries, responses of receivers, and secrets.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -38,7 +38,7 @@ fn attempt() -> DeliveryAttempt {
     }
 }
 
-// === The book ===
+// === The delivery store ===
 
 pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
     let letter = |body: Option<&'static [u8]>| DeadLetter {
@@ -60,7 +60,7 @@ pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
     ]
 }
 
-/// The row of an account that waits, a dead letter, what is sent again: each is written back as it was read.
+/// Lane rows, dead letters and redeliveries are encoded as they were decoded.
 pub(crate) fn rows(bytes: &[u8]) -> Option<String> {
     if let Some(row) = decode_lane_row(bytes, MOMENT) {
         assert_eq!(decode_lane_row(&encode_lane_row(&row, MOMENT), MOMENT), Some(row));
@@ -85,7 +85,7 @@ pub(crate) fn trails() -> Vec<Vec<u8>> {
     vec![first, second, trail.encode()]
 }
 
-/// A trail that is read goes on, is counted, and is written back as it was read.
+/// An attempt log is encoded as it was decoded, and accepts another attempt.
 pub(crate) fn trail(bytes: &[u8]) -> Option<String> {
     let mut trail = AttemptLog::decode(bytes)?;
     assert_eq!(AttemptLog::decode(&trail.encode()), Some(trail.clone()));
@@ -105,7 +105,7 @@ pub(crate) fn taken_rows() -> Vec<Vec<u8>> {
     vec![of(&[512]), of(&[513, 514, 600]), of(&(512..768).collect::<Vec<_>>())]
 }
 
-/// A row of what was taken at once: it is of its own positions, and written back as it was read.
+/// A row of the success log has only its own positions, and is encoded as it was decoded.
 pub(crate) fn taken(bytes: &[u8]) -> Option<String> {
     for first in [512, u64::MAX / SUCCESS_LOG_POSITIONS_PER_ROW * SUCCESS_LOG_POSITIONS_PER_ROW] {
         let mut taken = SuccessLog::decode(first, bytes);
@@ -121,7 +121,7 @@ pub(crate) fn taken(bytes: &[u8]) -> Option<String> {
 
 // === Receivers ===
 
-/// `Retry-After`, a line end, a body.
+/// Samples: `Retry-After`, a line end, a body.
 pub(crate) fn answers() -> Vec<Vec<u8>> {
     [
         "3\n{\"data\":\"\",\"code\":200,\"message\":\"success\"}",
@@ -134,8 +134,7 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// What a receiver answers: it has the delivery only if a reader of JSON finds that it says so, and a strict one that can
-/// read it finds the same.
+/// A response is a success only if its JSON says so. A strict JSON parser that can read it agrees.
 pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let (header, body) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
     if let Ok(header) = HeaderValue::from_bytes(header) {
@@ -167,7 +166,7 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
 
 // === Secrets ===
 
-/// A text that may be a secret; or tenant, secret, timestamp and token, a line each.
+/// Samples: the text of a secret; or tenant, secret, timestamp and token, one a line.
 pub(crate) fn secrets() -> Vec<Vec<u8>> {
     let app = AppSecret::new("500975", "f9a40a4780f5e130").unwrap();
     let (timestamp, token) = app.sign(NOW);
@@ -179,7 +178,7 @@ pub(crate) fn secrets() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A secret has one way to be written, and so has what it signs.
+/// A secret has only one text, and a signature too.
 pub(crate) fn secret(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     let parts: Vec<&str> = text.splitn(4, '\n').collect();

@@ -1,4 +1,4 @@
-//! What the task of a channel reads of the journal: what follows, what follows of one account, what is sent again.
+//! Reads deliveries from the journal: the next ones of all accounts, the next ones of one account, and redeliveries.
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -12,14 +12,14 @@ use crate::domain::AccountNumber;
 use crate::journal::{self, Journal, StreamId};
 use crate::limits::READ_RECORDS;
 
-/// What was read of the journal in one go.
+/// One read of the journal.
 pub(super) struct DeliveryBatch {
     pub(super) deliveries: Vec<Delivery>,
-    /// The position up to which it was read.
+    /// The position up to which the journal was read.
     pub(super) position: u64,
 }
 
-/// A task that ends with whoever started it.
+/// A task that is aborted when this is dropped.
 pub(super) struct AbortOnDrop<T>(pub(super) JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
@@ -28,24 +28,24 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
-/// Reads the journal after `position` and goes on as it grows, no faster than the batches are taken.
+/// Reads the journal after `position` and follows it as it grows, no faster than the batches are received.
 pub(super) async fn read_batches(
     journal: Journal,
-    form: PayloadBuilder,
+    payloads: PayloadBuilder,
     mut position: u64,
     batches: mpsc::Sender<Result<DeliveryBatch, journal::Error>>,
 ) {
     let mut head = journal.subscribe_head();
     loop {
         let after = position;
-        // The journal lives as long as this handle on it.
+        // This cannot fail while `journal` lives.
         if head.wait_for(|head| *head > after).await.is_err() {
             return;
         }
         let reading = journal.clone();
         let batch = spawn_blocking(move || {
             let records = reading.read_after(after, READ_RECORDS)?;
-            let deliveries = records.iter().filter_map(|record| form.build_delivery(record)).collect();
+            let deliveries = records.iter().filter_map(|record| payloads.build_delivery(record)).collect();
             Ok(DeliveryBatch { deliveries, position: records.last().map_or(after, |last| last.position) })
         });
         let Ok(batch) = batch.await else { return };
@@ -58,21 +58,21 @@ pub(super) async fn read_batches(
     }
 }
 
-/// What the channel tells of one account after a position, up to `read`, of at most `most` events; and whether that is
-/// all.
+/// Reads the deliveries of one account after a position, up to `read`, `most` events at a time. Returns the first ones and
+/// whether these are all.
 pub(super) fn read_account_deliveries(
     journal: &Journal,
-    form: PayloadBuilder,
+    payloads: PayloadBuilder,
     account: AccountNumber,
     mut after: u64,
     most: usize,
     read: u64,
 ) -> Result<(Vec<Delivery>, bool), Error> {
-    // A page of events may hold none that this channel tells.
+    // A page of events may contain no delivery of this channel.
     loop {
         let records = journal.history_after(StreamId::Account(account), after, most)?;
         let deliveries = records.iter().take_while(|record| record.position <= read);
-        let deliveries: Vec<Delivery> = deliveries.filter_map(|record| form.build_delivery(record)).collect();
+        let deliveries: Vec<Delivery> = deliveries.filter_map(|record| payloads.build_delivery(record)).collect();
         match records.last() {
             Some(last) if records.len() == most && last.position < read => {
                 if !deliveries.is_empty() {
@@ -85,19 +85,19 @@ pub(super) fn read_account_deliveries(
     }
 }
 
-/// What is to be sent again of an account first, and how often it has failed.
+/// The first redelivery of an account, and its number of failed attempts.
 pub(super) fn read_first_redelivery(
     journal: &Journal,
-    form: PayloadBuilder,
-    book: &DeliveryStore,
+    payloads: PayloadBuilder,
+    store: &DeliveryStore,
     account: AccountNumber,
     now: Moment,
 ) -> Result<Option<(Delivery, u32)>, Error> {
-    while let Some((position, failed)) = book.first_redelivery(account)? {
-        match journal.read_at(position)?.and_then(|record| form.build_delivery(&record)) {
+    while let Some((position, failed)) = store.first_redelivery(account)? {
+        match journal.read_at(position)?.and_then(|record| payloads.build_delivery(&record)) {
             Some(delivery) => return Ok(Some((delivery, failed))),
-            // The journal was put back to an earlier backup.
-            None => book.apply_change(&LaneChange::RemoveRedelivery { account, position }, now)?,
+            // The journal was restored from an earlier backup.
+            None => store.apply_change(&LaneChange::RemoveRedelivery { account, position }, now)?,
         }
     }
     Ok(None)

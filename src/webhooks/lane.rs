@@ -1,5 +1,5 @@
-//! One account's lane, all of them counted, and the words of [`Lanes`](super::lanes::Lanes): what is to be done, and what
-//! became of it. Pure.
+//! The lane of one account, the counted set of lanes, and the types of the
+//! [`DeliveryScheduler`](super::delivery_scheduler::DeliveryScheduler): steps, changes and outcomes. Pure.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use super::delivery::Delivery;
 use crate::config::{DeadLetterPolicy, DeliveryMode};
 use crate::domain::{AccountNumber, Timestamp};
 
-/// What an operator may set.
+/// The delivery settings that an operator may change.
 #[derive(Clone, Debug)]
 pub(super) struct DeliveryPolicy {
     /// The wait after the first failed attempt of a delivery, after the second, and so on.
     pub(super) retry_waits: Vec<Duration>,
     pub(super) after_last_try: DeadLetterPolicy,
     pub(super) deliver: DeliveryMode,
-    /// The time between two deliveries that are sent again.
+    /// The time between two redeliveries.
     pub(super) redelivery_interval: Duration,
-    /// How many of them may be under way, so that what is new need not wait for them.
+    /// The most redeliveries in flight, so that new deliveries need not wait for them.
     pub(super) max_redeliveries_in_flight: usize,
 }
 
@@ -26,155 +26,157 @@ pub(super) struct DeliveryPolicy {
 pub(super) enum LaneKind {
     /// Events as they happen.
     New,
-    /// What is sent again.
+    /// Deliveries that are sent again.
     Redelivery,
 }
 
-/// Which lane.
+/// The key of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct DeliveryLaneKey {
     pub(super) account: AccountNumber,
     pub(super) kind: LaneKind,
 }
 
-/// One account's deliveries.
+/// The deliveries of one account, of one kind.
 pub(super) struct DeliveryLane {
-    /// Where the lane stands: everything before is settled. The position of the next delivery, or one before it.
+    /// The position of the next delivery, or one before it. Everything before is completed.
     next_position: u64,
-    /// Failed attempts of the next delivery that count.
+    /// Failed attempts of the next delivery, without deferred ones.
     pub(super) failed: u32,
     /// Attempts of the next delivery.
     pub(super) attempts: u32,
-    /// What was read, in order. All that there is in a flowing lane; of a held one, what was read last.
+    /// Deliveries in memory, in order: all pending ones of an in-memory lane, the next few of a stored lane.
     pub(super) queue: VecDeque<Delivery>,
     mode: LaneMode,
 }
 
-/// The lanes of a channel, counted as they change: a million accounts may wait, and nobody walks them to say how many.
+/// The lanes of a channel. The counts are kept up to date: a million accounts may wait, which is too many to walk.
 #[derive(Default)]
 pub(super) struct LaneSet {
     lanes: HashMap<DeliveryLaneKey, DeliveryLane>,
     blocked: u64,
     redelivering: u64,
-    /// Where the lanes stand that have a row.
+    /// The next positions of the lanes that have a row.
     stored: BTreeSet<(u64, AccountNumber)>,
 }
 
-/// How a lane goes on.
+/// Where a lane's next delivery comes from, and whether it may be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LaneMode {
-    /// By itself.
+    /// All pending deliveries are in memory.
     InMemory,
-    /// By its row; the next attempt is due then.
+    /// The lane has a row. The next attempt is due at this time.
     Stored(Timestamp),
-    /// Not before its dead delivery is replayed or dropped.
+    /// The lane has a row and waits until its dead delivery is replayed or dropped.
     Blocked,
 }
 
-/// The row of a lane that does not flow.
+/// The row of a stored or blocked lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LaneRow {
-    /// Where it stands: everything before is settled.
+    /// The position of the next delivery. Everything before is completed.
     pub(super) next_position: u64,
-    /// Failed attempts of the next delivery that count.
+    /// Failed attempts of the next delivery, without deferred ones.
     pub(super) failed: u32,
     /// Attempts of the next delivery.
     pub(super) attempts: u32,
-    /// When the next attempt is due, by elapsed time; none if the lane is blocked.
+    /// When the next attempt is due, by elapsed time; `None` if the lane is blocked.
     pub(super) due_at: Option<Timestamp>,
 }
 
-/// What is to be done now.
+/// The next step of the channel worker.
 #[derive(Debug)]
 pub(super) enum SchedulerStep {
-    /// Try a delivery, and say how it [finished](super::lanes::Lanes::finished).
+    /// Attempt a delivery, then call
+    /// [`finish_attempt`](super::delivery_scheduler::DeliveryScheduler::finish_attempt).
     Attempt {
         key: DeliveryLaneKey,
         delivery: Delivery,
-        /// From 1.
+        /// The attempt number, 1-based.
         attempt: u32,
     },
-    /// Read what follows in a held lane, at most `most`, up to the position that was [read](super::lanes::Lanes::read), and
-    /// [refill](super::lanes::Lanes::refill) it.
+    /// Read at most `most` events of a stored lane, up to the scheduler's read position. Then
+    /// [`refill`](super::delivery_scheduler::DeliveryScheduler::refill) the lane.
     Refill {
         account: AccountNumber,
-        /// The position after which to read.
+        /// Read after this position.
         after: u64,
         most: usize,
     },
-    /// Look up what is to be sent again first, and [refill](super::lanes::Lanes::refill_again) the lane.
+    /// Read the account's first redelivery, then call
+    /// [`refill_redelivery`](super::delivery_scheduler::DeliveryScheduler::refill_redelivery).
     RefillRedelivery(AccountNumber),
-    /// Write these down; then there may be more.
+    /// Store these changes, then ask for the next step again.
     Write(Vec<LaneChange>),
 }
 
-/// What is to be written down before anything else is done with the account.
+/// A change to the delivery store. Apply it before the account's next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LaneChange {
-    /// The row of a held lane.
+    /// Write the row of a stored lane.
     PutRow { account: AccountNumber, row: LaneRow },
-    /// The lane is held no longer: its row goes.
+    /// Remove the row of a lane that is no longer stored.
     RemoveRow { account: AccountNumber },
-    /// What is sent again waits for its next attempt.
+    /// A redelivery waits for its next attempt.
     PutRedelivery { account: AccountNumber, position: u64, failed: u32, until: Timestamp },
-    /// What was to be sent again is settled.
+    /// A redelivery is completed.
     RemoveRedelivery { account: AccountNumber, position: u64 },
-    /// A delivery is not sent, because a later one says more.
+    /// A delivery is not sent, because the one at position `by` supersedes it.
     MarkSuperseded { delivery: Delivery, by: u64 },
 }
 
-/// How an attempt ended, as far as lanes care.
+/// How an attempt ended, for its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttemptResult {
-    /// The receiver has it.
+    /// The receiver accepted the delivery.
     Succeeded,
-    /// It has not.
+    /// The attempt failed.
     Failed {
-        /// How long it wants to be left alone, if it says so.
+        /// The receiver's `Retry-After`, if it sent one.
         retry_after: Option<Duration>,
     },
-    /// It has not, which is no fault of the delivery: the attempt does not count, the next is due after so long.
+    /// The attempt failed but does not count, because the delivery is not the cause. The next is due after this time.
     Deferred(Duration),
 }
 
-/// What became of the delivery.
+/// The outcome of the delivery after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryOutcome {
     Delivered,
-    /// The next attempt is due then, by elapsed time.
+    /// The next attempt is due at this time, by elapsed time.
     Waiting(Timestamp),
     /// No attempt is left.
     Dead,
-    /// It was dead and is given up, whatever became of the attempt that was under way.
+    /// An operator discarded it during the attempt, which failed.
     Dropped,
 }
 
-/// An account's attempt under way.
+/// An account's attempt in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlightAttempt {
     pub(super) kind: LaneKind,
     pub(super) since: Timestamp,
-    /// Whether the delivery was given up meanwhile.
+    /// Whether an operator discarded the delivery during the attempt.
     pub(super) is_discarded: bool,
-    /// Whether somebody asked meanwhile that it is sent again.
+    /// Whether an operator asked for a retry during the attempt.
     pub(super) is_retry_requested: bool,
 }
 
-/// How the lanes are, counted.
+/// The counts of a channel's lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LaneCounts {
     /// Accounts that wait for a retry.
     pub(super) waiting: u64,
     /// Accounts whose lane is blocked by a dead delivery.
     pub(super) blocked: u64,
-    /// Accounts with something to be sent again.
+    /// Accounts with redeliveries.
     pub(super) redelivering: u64,
-    /// Where the lane stands that is furthest behind, if one is behind what was read.
+    /// The next position of the lane that is furthest behind the read position, if there is one.
     pub(super) oldest: Option<u64>,
 }
 
 impl DeliveryLane {
-    /// A lane as its row has it.
+    /// A stored or blocked lane from its row.
     pub(super) fn from_row(row: LaneRow) -> DeliveryLane {
         let LaneRow { next_position, failed, attempts, due_at } = row;
         DeliveryLane {
@@ -186,22 +188,20 @@ impl DeliveryLane {
         }
     }
 
-    /// A lane of what is sent again.
+    /// A redelivery lane, due at `until`.
     pub(super) fn for_redelivery(until: Timestamp) -> DeliveryLane {
         DeliveryLane { next_position: 0, failed: 0, attempts: 0, queue: VecDeque::new(), mode: LaneMode::Stored(until) }
     }
 
-    /// Where it stands.
     pub(super) fn next_position(&self) -> u64 {
         self.next_position
     }
 
-    /// How it goes on.
     pub(super) fn mode(&self) -> LaneMode {
         self.mode
     }
 
-    /// Whether this delivery is in memory, and the next.
+    /// Whether this delivery is the next one and in memory.
     pub(super) fn is_next(&self, position: u64) -> bool {
         self.queue.front().is_some_and(|front| front.position == position)
     }
@@ -211,7 +211,7 @@ impl DeliveryLane {
         self.attempts == 0
     }
 
-    /// Its row; a flowing lane has none.
+    /// The change that writes the lane's row; `None` for an in-memory lane.
     pub(super) fn row_change(&self, account: AccountNumber) -> Option<LaneChange> {
         let until = match self.mode {
             LaneMode::InMemory => return None,
@@ -235,13 +235,13 @@ impl LaneSet {
         self.lanes.get(&key)
     }
 
-    /// A lane, to change what it has in memory. Where it stands, and how it goes on, is changed by
-    /// [`stand`](Counted::stand).
+    /// A lane, to change its queue and attempts. Use [`update_position`](LaneSet::update_position) for its position and
+    /// mode, which are counted.
     pub(super) fn get_mut(&mut self, key: DeliveryLaneKey) -> Option<&mut DeliveryLane> {
         self.lanes.get_mut(&key)
     }
 
-    /// A lane, which begins to flow at `next` if there is none.
+    /// A lane. If there is none, creates an in-memory lane at `next` and calls `begun`.
     pub(super) fn get_or_create(&mut self, key: DeliveryLaneKey, next: u64, begun: impl FnOnce()) -> &mut DeliveryLane {
         self.lanes.entry(key).or_insert_with(|| {
             begun();
@@ -262,27 +262,27 @@ impl LaneSet {
     }
 
     pub(super) fn remove(&mut self, key: DeliveryLaneKey) {
-        if let Some(DeliveryLane { next_position: next, mode: flow, .. }) = self.lanes.remove(&key) {
-            self.remove_from_counts(key, next, flow);
+        if let Some(DeliveryLane { next_position: next, mode, .. }) = self.lanes.remove(&key) {
+            self.remove_from_counts(key, next, mode);
         }
     }
 
-    /// A lane stands there now, and goes on so.
+    /// Sets a lane's next position and mode.
     pub(super) fn update_position(
         &mut self,
         key: DeliveryLaneKey,
         next: u64,
-        flow: LaneMode,
+        mode: LaneMode,
     ) -> Option<&mut DeliveryLane> {
         let lane = self.lanes.get(&key)?;
         self.remove_from_counts(key, lane.next_position, lane.mode);
-        self.add_to_counts(key, next, flow);
+        self.add_to_counts(key, next, mode);
         let lane = self.lanes.get_mut(&key)?;
-        (lane.next_position, lane.mode) = (next, flow);
+        (lane.next_position, lane.mode) = (next, mode);
         Some(lane)
     }
 
-    /// How the lanes are; the oldest is of those that have a row.
+    /// The counts. `oldest` covers only the lanes that have a row.
     pub(super) fn counts(&self) -> LaneCounts {
         let oldest = self.stored.first().map(|(next, _)| *next);
         LaneCounts {
@@ -293,29 +293,29 @@ impl LaneSet {
         }
     }
 
-    fn add_to_counts(&mut self, key: DeliveryLaneKey, next: u64, flow: LaneMode) {
-        match (key.kind, flow) {
+    fn add_to_counts(&mut self, key: DeliveryLaneKey, next: u64, mode: LaneMode) {
+        match (key.kind, mode) {
             (LaneKind::Redelivery, _) => self.redelivering += 1,
             (LaneKind::New, LaneMode::InMemory) => {}
             (LaneKind::New, LaneMode::Stored(_) | LaneMode::Blocked) => {
-                self.blocked += u64::from(flow == LaneMode::Blocked);
+                self.blocked += u64::from(mode == LaneMode::Blocked);
                 self.stored.insert((next, key.account));
             }
         }
     }
 
-    fn remove_from_counts(&mut self, key: DeliveryLaneKey, next: u64, flow: LaneMode) {
-        match (key.kind, flow) {
+    fn remove_from_counts(&mut self, key: DeliveryLaneKey, next: u64, mode: LaneMode) {
+        match (key.kind, mode) {
             (LaneKind::Redelivery, _) => self.redelivering -= 1,
             (LaneKind::New, LaneMode::InMemory) => {}
             (LaneKind::New, LaneMode::Stored(_) | LaneMode::Blocked) => {
-                self.blocked -= u64::from(flow == LaneMode::Blocked);
+                self.blocked -= u64::from(mode == LaneMode::Blocked);
                 self.stored.remove(&(next, key.account));
             }
         }
     }
 
-    /// The same, by a walk over all of them.
+    /// The counts, by a walk over all lanes.
     #[cfg(test)]
     pub(super) fn recount(&self) -> LaneCounts {
         let mut counted = LaneSet::default();

@@ -1,5 +1,6 @@
-//! What operators change while the service runs: receivers, secrets, pauses. Each change is kept sealed, remembered in
-//! the journal as an act, and then obeyed by the channel, in this order.
+//! What operators change at run time: receivers, secrets, pauses.
+//!
+//! Each change is stored sealed, then recorded in the journal as an administrative event, then applied by the channel.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -22,21 +23,21 @@ use crate::journal::{self, Origin, RequesterIdentity};
 use crate::limits::{OPERATOR_REASON_BYTES, RECEIVER_URL_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
 use crate::{store, vault};
 
-/// Why a change is not made.
+/// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ManagementError {
-    /// Something that was given is not as it must be; the words go on from its name.
+    /// A field is invalid. The message starts with the name of the field.
     #[error("{field} {words}")]
     InvalidField {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
-        /// What is wrong with it, and the mend.
+        /// What is wrong with it and how to fix it.
         words: String,
     },
-    /// What was asked for is not there.
+    /// The requested item does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// It does not fit how things stand.
+    /// The present state does not allow the change.
     #[error("{0}")]
     Conflict(String),
     /// The webhooks, the journal or the store failed.
@@ -45,7 +46,7 @@ pub enum ManagementError {
 }
 
 impl Webhooks {
-    /// How a channel is.
+    /// The status of a channel, as the API returns it.
     pub async fn channel_view(&self, channel: Channel) -> Result<ChannelView, ManagementError> {
         let live = self.channel_status(channel).await?;
         let (webhooks, endpoint) = (self.clone(), self.channel(channel).endpoint());
@@ -53,12 +54,12 @@ impl Webhooks {
         tokio::task::spawn_blocking(showing).await.map_err(Error::from)?
     }
 
-    /// Sends a channel's webhooks to `url` from now on; to where the settings say if it is none.
+    /// Sends a channel's webhooks to `url` from now on. `None` restores the URL of the settings.
     pub async fn set_url(
         &self,
         channel: Channel,
         url: Option<&str>,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<(), ManagementError> {
         let own_url = match url {
             None => None,
@@ -74,7 +75,7 @@ impl Webhooks {
                 Some(url)
             }
         };
-        self.update_endpoint(channel, asker, |endpoint| {
+        self.update_endpoint(channel, requester, |endpoint| {
             let url = own_url.as_ref().map(|url| redact_url(url.as_str())).unwrap_or_default();
             endpoint.url_override = own_url;
             Ok(AdministrativeEvent::WebhookUrlSet { channel, url })
@@ -82,14 +83,14 @@ impl Webhooks {
         .await
     }
 
-    /// Signs a channel's webhooks with the secret of Standard Webhooks that `text` is, or with a new one if it is none.
-    /// Those before it sign beside it for as long as `grace`. Returns the secret.
+    /// Signs a channel's webhooks with the Standard Webhooks secret `text`, or with a new random one if it is `None`.
+    /// Earlier secrets also sign, for `grace`. Returns the secret.
     pub async fn set_secret(
         &self,
         channel: Channel,
         text: Option<&str>,
         grace: Duration,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<String, ManagementError> {
         let secret = match text {
             Some(text) => {
@@ -104,7 +105,7 @@ impl Webhooks {
             return Err(ManagementError::InvalidField { field: "grace", words });
         }
         let (text, name) = (secret.to_text().to_string(), secret.fingerprint());
-        self.update_endpoint(channel, asker, |endpoint| {
+        self.update_endpoint(channel, requester, |endpoint| {
             let now = clock::trusted();
             let until = now.plus(grace);
             let secrets = &mut endpoint.signing.secrets;
@@ -124,9 +125,9 @@ impl Webhooks {
         Ok(text)
     }
 
-    /// Signs a channel's webhooks with no secret of Standard Webhooks any more.
-    pub async fn remove_secrets(&self, channel: Channel, asker: RequesterIdentity) -> Result<(), ManagementError> {
-        self.update_endpoint(channel, asker, |endpoint| {
+    /// Removes all Standard Webhooks secrets of a channel.
+    pub async fn remove_secrets(&self, channel: Channel, requester: RequesterIdentity) -> Result<(), ManagementError> {
+        self.update_endpoint(channel, requester, |endpoint| {
             endpoint.signing.secrets.clear();
             let (scheme, name) = (SigningScheme::Standard, String::new());
             Ok(AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until: None })
@@ -134,19 +135,19 @@ impl Webhooks {
         .await
     }
 
-    /// Signs a channel's webhooks as the contract's family does, with this tenant and secret; no more if it is none.
+    /// Sets the tenant and secret of the contract's own signature for a channel. `None` removes them.
     pub async fn set_app_secret(
         &self,
         channel: Channel,
         tenant_and_secret: Option<(&str, &str)>,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<(), ManagementError> {
         let app = tenant_and_secret.map(|(tenant, secret)| AppSecret::new(tenant, secret)).transpose();
         let app = app.map_err(|error| {
             let field = if error == super::signature::SecretError::Tenant { "tenantId" } else { "secret" };
             ManagementError::InvalidField { field, words: error.to_string() }
         })?;
-        self.update_endpoint(channel, asker, |endpoint| {
+        self.update_endpoint(channel, requester, |endpoint| {
             let name = app.as_ref().map(|app| app.tenant_id.clone()).unwrap_or_default();
             endpoint.signing.app = app;
             Ok(AdministrativeEvent::WebhookSecretSet { channel, scheme: SigningScheme::App, name, grace_until: None })
@@ -154,20 +155,24 @@ impl Webhooks {
         .await
     }
 
-    /// Sends nothing on a channel until it is resumed; what happens meanwhile waits. When it returns no attempt is under
-    /// way.
-    pub async fn pause(&self, channel: Channel, reason: &str, asker: RequesterIdentity) -> Result<(), ManagementError> {
+    /// Pauses a channel: deliveries wait until it is resumed. No attempt is in flight when this returns.
+    pub async fn pause(
+        &self,
+        channel: Channel,
+        reason: &str,
+        requester: RequesterIdentity,
+    ) -> Result<(), ManagementError> {
         let reason = validate_reason(reason)?;
-        self.update_endpoint(channel, asker, |endpoint| {
+        self.update_endpoint(channel, requester, |endpoint| {
             endpoint.paused = Some(PauseInfo { at: clock::now().0, reason: reason.clone() });
             Ok(AdministrativeEvent::WebhookPaused { channel, reason })
         })
         .await
     }
 
-    /// Sends what waited.
-    pub async fn resume(&self, channel: Channel, asker: RequesterIdentity) -> Result<(), ManagementError> {
-        self.update_endpoint(channel, asker, |endpoint| {
+    /// Resumes a paused channel.
+    pub async fn resume(&self, channel: Channel, requester: RequesterIdentity) -> Result<(), ManagementError> {
+        self.update_endpoint(channel, requester, |endpoint| {
             let conflict = || ManagementError::Conflict(format!("{} is not paused", channel.short_name()));
             endpoint.paused.take().ok_or_else(conflict)?;
             Ok(AdministrativeEvent::WebhookResumed { channel })
@@ -175,22 +180,22 @@ impl Webhooks {
         .await
     }
 
-    /// Sends the contract's example once, now, also while the channel is paused. Nothing is remembered of it.
+    /// Sends the contract's example once, even while the channel is paused. The attempt is not stored.
     pub async fn test(&self, channel: Channel) -> Result<AttemptView, ManagementError> {
-        let desk = self.channel(channel);
-        let receiver = build_receiver(&desk.endpoint(), channel, &self.inner.guard, &self.inner.settings)?;
+        let handle = self.channel(channel);
+        let receiver = build_receiver(&handle.endpoint(), channel, &self.inner.guard, &self.inner.settings)?;
         let receiver = receiver.ok_or_else(|| no_receiver_error(channel))?;
         let begun = clock::now();
-        let answered = receiver.attempt(&desk.payloads, &Delivery::example(&desk.payloads, begun), 1).await;
-        Ok(AttemptView::of(1, &DeliveryAttempt::new(begun, answered, None)))
+        let response = receiver.attempt(&handle.payloads, &Delivery::example(&handle.payloads, begun), 1).await;
+        Ok(AttemptView::of(1, &DeliveryAttempt::new(begun, response, None)))
     }
 
-    /// The receiver at `url` says that it is no more.
+    /// Pauses a channel because its receiver at `url` answered HTTP 410.
     pub(super) async fn pause_gone_receiver(&self, channel: Channel, url: &Url) {
         let reason = "the receiver answered HTTP 410: it is no more";
-        let asker = RequesterIdentity { origin: Origin::SERVICE, from: "receiver".to_owned() };
+        let requester = RequesterIdentity { origin: Origin::SERVICE, from: "receiver".to_owned() };
         let settings = &self.inner.settings;
-        let pausing = self.update_endpoint(channel, asker, |endpoint| {
+        let pausing = self.update_endpoint(channel, requester, |endpoint| {
             if endpoint.url(channel, settings).as_ref() != Some(url) {
                 return Err(ManagementError::Conflict("there is another receiver already".to_owned()));
             }
@@ -206,71 +211,71 @@ impl Webhooks {
         }
     }
 
-    /// Records what was done.
+    /// Appends an administrative event to the journal.
     pub(super) async fn append_administrative_event(
         &self,
-        deed: AdministrativeEvent,
-        asker: RequesterIdentity,
+        event: AdministrativeEvent,
+        requester: RequesterIdentity,
     ) -> Result<(), ManagementError> {
-        let RequesterIdentity { origin, from } = asker;
+        let RequesterIdentity { origin, from } = requester;
         self.inner
             .journal
-            .append_administrative_event(AuditLogEntry { event: deed, source: from }, origin, clock::now())
+            .append_administrative_event(AuditLogEntry { event, source: from }, origin, clock::now())
             .await
             .map_err(Error::from)?;
         Ok(())
     }
 
-    /// How a channel is at this moment.
+    /// Asks the channel's task for its status.
     pub(super) async fn channel_status(&self, channel: Channel) -> Result<ChannelStatus, Error> {
         self.channel(channel).send_command(|done| ChannelCommand::GetStatus { done }).await
     }
 
-    /// Changes what is set of a receiver: kept, remembered, then obeyed.
+    /// Changes the settings of a receiver: stores them, records the event, then reconfigures the channel.
     async fn update_endpoint(
         &self,
         channel: Channel,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
         edit: impl FnOnce(&mut ReceiverEndpoint) -> Result<AdministrativeEvent, ManagementError>,
     ) -> Result<(), ManagementError> {
-        let desk = self.channel(channel);
-        let _changing = desk.endpoint_lock.lock().await;
-        let mut endpoint = ReceiverEndpoint::clone(&desk.endpoint());
-        let deed = edit(&mut endpoint)?;
+        let handle = self.channel(channel);
+        let _changing = handle.endpoint_lock.lock().await;
+        let mut endpoint = ReceiverEndpoint::clone(&handle.endpoint());
+        let event = edit(&mut endpoint)?;
         let receiver = build_receiver(&endpoint, channel, &self.inner.guard, &self.inner.settings)?;
-        // The act's commit makes both durable.
+        // The commit of the event makes both durable.
         endpoint.save(channel, &self.inner.vault).map_err(Error::from)?;
-        self.append_administrative_event(deed, asker).await?;
+        self.append_administrative_event(event, requester).await?;
         let is_paused = endpoint.paused.is_some();
-        *desk.endpoint.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint);
-        desk.send_command(|done| ChannelCommand::Configure { receiver, is_paused, done }).await?;
+        *handle.endpoint.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint);
+        handle.send_command(|done| ChannelCommand::Configure { receiver, is_paused, done }).await?;
         Ok(())
     }
 }
 
 impl ChannelHandle {
-    /// What is set of the receiver.
+    /// The present settings of the receiver.
     pub(super) fn endpoint(&self) -> Arc<ReceiverEndpoint> {
         self.endpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks the channel's task, and waits until it has obeyed.
+    /// Sends a command to the channel's task and waits for the answer.
     pub(super) async fn send_command<T>(
         &self,
-        order: impl FnOnce(oneshot::Sender<T>) -> ChannelCommand,
+        command: impl FnOnce(oneshot::Sender<T>) -> ChannelCommand,
     ) -> Result<T, Error> {
         let (done, answer) = oneshot::channel();
-        self.commands.send(order(done)).await.map_err(|_| Error::ChannelEnded)?;
+        self.commands.send(command(done)).await.map_err(|_| Error::ChannelEnded)?;
         answer.await.map_err(|_| Error::ChannelEnded)
     }
 }
 
-/// There is nobody to send to.
+/// The error for a channel without a receiver.
 pub(super) fn no_receiver_error(channel: Channel) -> ManagementError {
     ManagementError::Conflict(format!("{} has no receiver; set its URL first", channel.short_name()))
 }
 
-/// A reason that an operator gives, checked.
+/// Trims and validates the reason that an operator gives.
 pub(super) fn validate_reason(reason: &str) -> Result<String, ManagementError> {
     let reason = reason.trim();
     if is_single_line(reason, OPERATOR_REASON_BYTES) {

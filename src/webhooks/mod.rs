@@ -1,39 +1,39 @@
-//! What is told to receivers: every transition of every account, in each account's own order, until they have it.
+//! Webhook delivery: sends every change of every account to receivers, in each account's order, until they accept it.
 //!
-//! | file | what it knows |
+//! | file | contents |
 //! |---|---|
-//! | `management` | what operators change: receivers, secrets, pauses |
-//! | `redelivery` | what operators send again, and the dead letters they drop |
-//! | `closing` | what operators drop of a channel without a receiver |
-//! | `delivery_queries` | what became of deliveries, as operators find it |
-//! | `channel_metrics` | what is measured of a channel |
-//! | `views` | what operators see of a channel, an attempt, a dead letter |
-//! | `channel_supervisor` | the task of one channel: obeys orders |
-//! | `channel_command` | what it is asked while it runs |
-//! | `channel_worker` | a channel with a cursor: starts attempts, writes down what comes of them |
-//! | `channel_worker_commands` | what it does when it is asked |
-//! | `journal_reader` | what it reads of the journal |
+//! | `management` | operators change receivers, secrets and pauses |
+//! | `redelivery` | operators send deliveries again, or drop dead letters |
+//! | `closing` | operators close a channel without a receiver: its pending deliveries are dropped |
+//! | `delivery_queries` | operators search deliveries and dead letters |
+//! | `channel_metrics` | metrics of a channel |
+//! | `views` | a channel, an attempt and a dead letter as the API returns them |
+//! | `channel_supervisor` | the task of one channel: runs the worker, handles commands while there is no cursor |
+//! | `channel_command` | the commands that a channel's task accepts |
+//! | `channel_worker` | the worker of a channel with a cursor: starts attempts and stores their results |
+//! | `channel_worker_commands` | how the worker handles commands |
+//! | `journal_reader` | reads deliveries from the journal |
 //! | `delivery_scheduler` | which delivery may be tried when: order, retries, coalescing. Pure |
-//! | `delivery_scheduler_commands` | what operators ask of the lanes. Pure |
-//! | `lane` | one account's lane, all of them counted, and the words of `lanes`. Pure |
-//! | `retry_schedule` | how long after a failed attempt the next one is due, and what is left of it after a start. Pure |
-//! | `circuit_breaker` | whether the receiver is asked at all. Pure |
-//! | `delivery` | what one event tells a receiver, and under which id |
-//! | `receiver_client` | one attempt, before one deadline |
-//! | `attempt_span` | the span of an attempt, and what a receiver is told of it |
-//! | `signature` | how a receiver knows that it is ours. Pure |
-//! | `response_check` | what a receiver's answer means. Pure |
-//! | `attempt_log` | what became of one delivery, attempt by attempt |
-//! | `success_log` | what was taken at once, many deliveries in one row. Pure |
-//! | `retention` | how long attempts are remembered. Pure |
-//! | `receiver_endpoint` | what is set of a receiver while the service runs |
-//! | `delivery_store` | what a channel remembers over a restart |
-//! | `delivery_store_encoding` | the bytes of that. Pure |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `delivery_scheduler_commands` | retry now, redeliver and discard, in the scheduler. Pure |
+//! | `lane` | the lane of one account, the counted set of lanes, and the scheduler's types. Pure |
+//! | `retry_schedule` | how long to wait after a failed attempt, and how much of a wait is left after a restart. Pure |
+//! | `circuit_breaker` | whether attempts may be started while many fail. Pure |
+//! | `delivery` | the payload and the webhook id of one event |
+//! | `receiver_client` | one attempt over HTTP, within one deadline |
+//! | `attempt_span` | the trace span of an attempt |
+//! | `signature` | signatures, by which receivers verify the sender. Pure |
+//! | `response_check` | decides whether a receiver's response is a success. Pure |
+//! | `attempt_log` | the attempts of one delivery, and the dead letter of one that failed for good |
+//! | `success_log` | deliveries that succeeded at the first attempt, many in one row. Pure |
+//! | `retention` | how long attempts are kept. Pure |
+//! | `receiver_endpoint` | the settings of a receiver that operators change at run time |
+//! | `delivery_store` | what a channel keeps on disk |
+//! | `delivery_store_encoding` | the encoding of those rows. Pure |
+//! | `fuzz` | the module's parsers on arbitrary bytes; for tests only |
 //!
-//! The journal is the outbox: nothing is queued a second time. Each channel has a cursor in it, and each account whose
-//! delivery failed has a row that says where it stands. Delivery is at least once: after a crash the last moments are
-//! sent again, under the same ids.
+//! The journal is the outbox: no delivery is queued a second time. Each channel has a cursor in the journal. Each account
+//! whose delivery failed has a row with its next position. Delivery is at least once: after a crash the deliveries since
+//! the last save are sent again, under the same ids.
 
 mod attempt_log;
 mod attempt_span;
@@ -101,7 +101,7 @@ use lane::DeliveryPolicy;
 use receiver_client::{Receiver, ReceiverClient};
 use receiver_endpoint::ReceiverEndpoint;
 
-/// The webhooks, running. Cheap to clone.
+/// The running webhooks of both channels. Cheap to clone.
 #[derive(Clone)]
 pub struct Webhooks {
     inner: Arc<WebhooksInner>,
@@ -118,20 +118,20 @@ struct WebhooksInner {
     channels: [ChannelHandle; 2],
 }
 
-/// One channel, as others ask it.
+/// One channel, as the rest of the module uses it.
 struct ChannelHandle {
     payloads: PayloadBuilder,
     store: DeliveryStore,
     commands: mpsc::Sender<ChannelCommand>,
     endpoint: RwLock<Arc<ReceiverEndpoint>>,
-    /// Held by whoever changes the endpoint.
+    /// Held while the endpoint is changed.
     endpoint_lock: Mutex<()>,
 }
 
-/// Why webhooks cannot go on. Final.
+/// Why webhooks stopped. Final: the service ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("the client for receivers cannot be made: {0}")]
     Client(#[from] TlsSetupError),
     /// The journal cannot be read.
@@ -140,22 +140,23 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// What was set of a receiver cannot be sealed or opened.
+    /// The settings of a receiver cannot be sealed or opened.
     #[error(transparent)]
     Vault(#[from] vault::Error),
-    /// A part of the work panicked.
+    /// A task panicked.
     #[error("a task of the webhooks failed: {0}")]
     Panicked(#[from] JoinError),
-    /// The task that reads the journal is gone.
+    /// The task that reads the journal ended.
     #[error("the task that reads the journal for webhooks ended")]
     ReaderEnded,
-    /// The task of a channel is gone: the service ends.
+    /// The task of a channel ended, because the service ends.
     #[error("the webhooks have ended")]
     ChannelEnded,
 }
 
 impl Webhooks {
-    /// Starts both channels, each where it stood; what has no receiver waits for one. Needs a tokio runtime around it.
+    /// Starts both channels from their stored cursors. A channel without a receiver waits for one. Call it within a tokio
+    /// runtime.
     pub fn start(
         store: &Store,
         journal: &Journal,
@@ -165,24 +166,24 @@ impl Webhooks {
         stop: &CancellationToken,
     ) -> Result<Webhooks, Error> {
         let (tasks, failure) = (TaskTracker::new(), watch::Sender::new(None));
-        let mut gone = Vec::new();
+        let mut gone_receivers = Vec::new();
         let mut open = |channel| -> Result<ChannelHandle, Error> {
-            let form = PayloadBuilder {
+            let payloads = PayloadBuilder {
                 channel,
                 store: store.id(),
                 status_as_string: settings.register_status_as_string,
                 with_still_waiting: settings.register_still_waiting,
             };
-            let book = DeliveryStore::open(store.clone(), channel);
+            let delivery_store = DeliveryStore::open(store.clone(), channel);
             let endpoint = ReceiverEndpoint::load(channel, vault)?.unwrap_or_default();
             let receiver = build_receiver(&endpoint, channel, &guard, settings)?;
-            let (orders, ordered) = mpsc::channel(CHANNEL_COMMANDS);
-            let (telling, told) = mpsc::channel(1);
-            gone.push((channel, told));
-            let dispatcher = ChannelSupervisor {
-                payloads: form,
+            let (commands, command_queue) = mpsc::channel(CHANNEL_COMMANDS);
+            let (gone_urls, gone_receiver) = mpsc::channel(1);
+            gone_receivers.push((channel, gone_receiver));
+            let supervisor = ChannelSupervisor {
+                payloads,
                 journal: journal.clone(),
-                store: book.clone(),
+                store: delivery_store.clone(),
                 policy: DeliveryPolicy {
                     retry_waits: settings.retry_waits.clone(),
                     after_last_try: settings.after_last_try,
@@ -197,27 +198,27 @@ impl Webhooks {
                 trusted: clock::trusted,
                 receiver,
                 is_paused: endpoint.paused.is_some(),
-                commands: ordered,
-                gone_urls: telling,
+                commands: command_queue,
+                gone_urls,
             };
             let (stop, failure) = (stop.clone(), failure.clone());
             tasks.spawn(async move {
-                if let Err(error) = dispatcher.run(stop).await {
+                if let Err(error) = supervisor.run(stop).await {
                     failure.send_replace(Some(Arc::new(error)));
                 }
             });
-            let (endpoint, changing) = (RwLock::new(Arc::new(endpoint)), Mutex::new(()));
-            Ok(ChannelHandle { payloads: form, store: book, commands: orders, endpoint, endpoint_lock: changing })
+            let (endpoint, endpoint_lock) = (RwLock::new(Arc::new(endpoint)), Mutex::new(()));
+            Ok(ChannelHandle { payloads, store: delivery_store, commands, endpoint, endpoint_lock })
         };
         let [sync, register] = Channel::ALL;
-        let desks = [open(sync)?, open(register)?];
+        let channels = [open(sync)?, open(register)?];
         let (journal, vault, settings) = (journal.clone(), vault.clone(), settings.clone());
-        let inner = Arc::new(WebhooksInner { journal, vault, guard, settings, channels: desks });
+        let inner = Arc::new(WebhooksInner { journal, vault, guard, settings, channels });
         let webhooks = Webhooks { inner, tasks, failure };
-        for (channel, mut told) in gone {
+        for (channel, mut gone_urls) in gone_receivers {
             let (webhooks, stop) = (webhooks.clone(), stop.clone());
             webhooks.tasks.clone().spawn(async move {
-                while let Some(Some(url)) = stop.run_until_cancelled(told.recv()).await {
+                while let Some(Some(url)) = stop.run_until_cancelled(gone_urls.recv()).await {
                     webhooks.pause_gone_receiver(channel, &url).await;
                 }
             });
@@ -231,12 +232,12 @@ impl Webhooks {
         let mut failure = self.failure.subscribe();
         match failure.wait_for(Option::is_some).await {
             Ok(error) => error.clone().unwrap_or_else(|| Arc::new(Error::ReaderEnded)),
-            // Whoever asks holds the sender.
+            // Unreachable: `self` holds the sender.
             Err(_) => Arc::new(Error::ReaderEnded),
         }
     }
 
-    /// Waits for the channels to end, once they are told to stop.
+    /// Waits until the channels have ended. Cancel the stop token first.
     pub async fn drain(&self) {
         self.tasks.wait().await;
     }
@@ -250,7 +251,7 @@ impl Webhooks {
     }
 }
 
-/// The way to a receiver; none if there is none.
+/// Builds the client for a channel's receiver; `None` if no URL is set.
 fn build_receiver(
     endpoint: &ReceiverEndpoint,
     channel: Channel,

@@ -1,4 +1,4 @@
-//! One attempt: a delivery is signed and posted, the answer read and judged, all before one deadline.
+//! One attempt: signs and posts a delivery, reads the response and checks it, all within one deadline.
 
 use std::time::{Duration, Instant};
 
@@ -18,21 +18,21 @@ use crate::limits::{WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_EXCERPT_BYTES, WEBHOOK_RESP
 use crate::traces::TraceContext;
 use crate::{clock, config};
 
-/// Whom a channel tells.
+/// The receiver of a channel.
 pub(super) trait Receiver: Send + Sync {
-    /// Tells it a delivery once: that many attempts are made of it with this one.
+    /// Sends a delivery once. `attempt` is the attempt number, 1-based.
     fn attempt<'a>(
         &'a self,
-        form: &'a PayloadBuilder,
+        payloads: &'a PayloadBuilder,
         delivery: &'a Delivery,
         attempt: u32,
     ) -> BoxFuture<'a, AttemptResponse>;
 
-    /// Where it is.
+    /// The receiver's URL.
     fn url(&self) -> &Url;
 }
 
-/// The way to one channel's receiver, over HTTP.
+/// The HTTP client of one channel's receiver.
 pub(super) struct ReceiverClient {
     http: client::HttpClient,
     guard: AddressGuard,
@@ -42,31 +42,31 @@ pub(super) struct ReceiverClient {
     accept_plain: bool,
 }
 
-/// What a receiver knows the sender by. It has no `Debug`.
+/// The secrets by which a receiver verifies the sender. It has no `Debug`.
 #[derive(Clone, Default)]
 pub(super) struct SigningSecrets {
-    /// The newest first; each signs until its time, if it has one.
+    /// Standard Webhooks secrets, the newest first, each with the time when it stops signing.
     pub(super) secrets: Vec<(WebhookSecret, Option<Timestamp>)>,
     pub(super) app: Option<AppSecret>,
 }
 
 impl SigningSecrets {
-    /// The secrets that sign now, each with its end. An end is a date, so a wall clock that leaps does not bring it about.
+    /// The secrets that sign now, each with its end. The trusted clock decides, so a wall clock that leaps ends none early.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &(WebhookSecret, Option<Timestamp>)> {
         let now = clock::trusted();
         self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until))
     }
 }
 
-/// How an attempt was answered.
+/// The result of an attempt.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptResponse {
     pub(super) verdict: Result<(), AttemptFailure>,
-    /// The status of HTTP, if there was an answer.
+    /// The HTTP status, if there was a response.
     pub(super) status: Option<u16>,
-    /// The beginning of the answer's body.
+    /// The beginning of the response body.
     pub(super) body_excerpt: String,
-    /// How long the receiver wants to be left alone, if it says so.
+    /// The receiver's `Retry-After`, if it sent one.
     pub(super) retry_after: Option<Duration>,
     pub(super) took: Duration,
 }
@@ -74,19 +74,19 @@ pub(super) struct AttemptResponse {
 impl Receiver for ReceiverClient {
     fn attempt<'a>(
         &'a self,
-        form: &'a PayloadBuilder,
+        payloads: &'a PayloadBuilder,
         delivery: &'a Delivery,
         attempt: u32,
     ) -> BoxFuture<'a, AttemptResponse> {
         async move {
             let begun = Instant::now();
-            let traced = AttemptSpan::begin(form, delivery, attempt);
-            let mut answered = AttemptResponse::default();
-            let posted = self.post(form, delivery, attempt, &traced.context, &mut answered);
-            answered.verdict = posted.instrument(traced.span.clone()).await;
-            answered.took = begun.elapsed();
-            traced.record_response(&answered);
-            answered
+            let traced = AttemptSpan::begin(payloads, delivery, attempt);
+            let mut response = AttemptResponse::default();
+            let posted = self.post(payloads, delivery, attempt, &traced.context, &mut response);
+            response.verdict = posted.instrument(traced.span.clone()).await;
+            response.took = begun.elapsed();
+            traced.record_response(&response);
+            response
         }
         .boxed()
     }
@@ -114,19 +114,19 @@ impl ReceiverClient {
 
     async fn post(
         &self,
-        form: &PayloadBuilder,
+        payloads: &PayloadBuilder,
         delivery: &Delivery,
         attempt: u32,
         context: &TraceContext,
-        answered: &mut AttemptResponse,
+        response: &mut AttemptResponse,
     ) -> Result<(), AttemptFailure> {
-        // A literal address is resolved by nobody.
+        // The resolver checks names only; check a literal address before sending.
         self.guard.check_url(&self.url).map_err(|forbidden| AttemptFailure::Network {
             class: FailureClass::Forbidden,
             words: forbidden.to_string(),
         })?;
         let request = client::post(&self.url).header(CONTENT_TYPE, "application/json");
-        let request = self.sign(request, &form.webhook_id(delivery), &delivery.body, clock::now());
+        let request = self.sign(request, &payloads.webhook_id(delivery), &delivery.body, clock::now());
         let mut request = request
             .header("x-muster-attempt", attempt)
             .header("x-muster-account-version", delivery.version)
@@ -136,14 +136,14 @@ impl ReceiverClient {
         }
         let sent = self.http.send(request, delivery.body.clone(), WEBHOOK_RESPONSE_BYTES).await;
         let answer = sent.map_err(|error| self.to_attempt_failure(error))?;
-        answered.status = Some(answer.status);
-        answered.retry_after = client::retry_after(&answer.headers, clock::now());
-        answered.body_excerpt = excerpt(&answer.body);
+        response.status = Some(answer.status);
+        response.retry_after = client::retry_after(&answer.headers, clock::now());
+        response.body_excerpt = excerpt(&answer.body);
         answer.completeness.map_err(|error| self.to_attempt_failure(error))?;
         check_response(answer.status, &answer.body, self.accept_plain)
     }
 
-    /// The headers by which the receiver knows the sender, in each way whose secret is set. The id is always there.
+    /// Adds the headers by which the receiver verifies the sender: the id, and a signature of each scheme with a secret.
     fn sign(&self, request: RequestBuilder, id: &str, body: &[u8], now: Timestamp) -> RequestBuilder {
         let mut request = request.header("webhook-id", id);
         let signatures: Vec<String> = self.signing.in_use().map(|(secret, _)| secret.sign(id, now, body)).collect();
@@ -178,16 +178,16 @@ impl ReceiverClient {
 }
 
 impl Default for AttemptResponse {
-    /// The receiver took it, and said nothing.
+    /// A success without a status or body.
     fn default() -> AttemptResponse {
         let (status, response, retry_after) = (None, String::new(), None);
         AttemptResponse { verdict: Ok(()), status, body_excerpt: response, retry_after, took: Duration::ZERO }
     }
 }
 
-/// The beginning of an answer, as text.
+/// The beginning of a response body, as text.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = client::lossy_text(&body[..body.len().min(WEBHOOK_EXCERPT_BYTES)]);
-    // What was cut in the middle of a character is no fault of the receiver's.
+    // The cut may split a character; drop the rest of it.
     text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned()
 }

@@ -1,6 +1,6 @@
-//! What is set of a channel's receiver while the service runs: its URL, its secrets, whether it is paused.
+//! The settings of a channel's receiver that operators change at run time: its URL, its secrets, whether it is paused.
 //!
-//! It is kept sealed, because a URL may hold a password as a secret does.
+//! They are stored sealed: the secrets need it, and a URL may contain a password.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -12,16 +12,16 @@ use crate::config;
 use crate::domain::{Channel, Timestamp};
 use crate::vault::{self, Vault};
 
-/// The receiver of one channel. It has no `Debug`.
+/// The run-time settings of one channel's receiver. It has no `Debug`.
 #[derive(Clone, Default)]
 pub(super) struct ReceiverEndpoint {
-    /// The URL that was set while the service ran; it stands above the one of the settings.
+    /// The URL that was set at run time; it overrides the one of the settings.
     pub(super) url_override: Option<Url>,
     pub(super) signing: SigningSecrets,
     pub(super) paused: Option<PauseInfo>,
 }
 
-/// Since when nothing is sent, and why.
+/// Since when a channel is paused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PauseInfo {
     /// µs since 1970.
@@ -29,7 +29,7 @@ pub(super) struct PauseInfo {
     pub(super) reason: String,
 }
 
-/// As it is stored, before it is sealed.
+/// The JSON that is sealed and stored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredEndpoint {
@@ -40,12 +40,12 @@ struct StoredEndpoint {
 }
 
 impl ReceiverEndpoint {
-    /// Where the receiver is: where it was set to be, or where the settings say.
+    /// The receiver's URL: the run-time one, or that of the settings.
     pub(super) fn url(&self, channel: Channel, settings: &config::WebhookSettings) -> Option<Url> {
         self.url_override.clone().or_else(|| config::receiver_url(&settings.receiver_url(channel)?))
     }
 
-    /// Keeps the endpoint, sealed.
+    /// Stores the settings, sealed.
     pub(super) fn save(&self, channel: Channel, vault: &Vault) -> Result<(), vault::Error> {
         let SigningSecrets { secrets, app } = &self.signing;
         let stored = StoredEndpoint {
@@ -54,12 +54,12 @@ impl ReceiverEndpoint {
             app: app.as_ref().map(|app| (app.tenant_id.clone(), Zeroizing::new(app.text().to_owned()))),
             paused: self.paused.clone(),
         };
-        // Texts and integers always become JSON.
+        // Strings and integers always serialize.
         let clear = Zeroizing::new(serde_json::to_vec(&stored).unwrap_or_default());
         vault.put_receiver_settings(channel.short_name(), &clear)
     }
 
-    /// The endpoint that was kept, if one was.
+    /// Loads the stored settings, if there are any.
     pub(super) fn load(channel: Channel, vault: &Vault) -> Result<Option<ReceiverEndpoint>, vault::Error> {
         let Some(clear) = vault.get_receiver_settings(channel.short_name())? else { return Ok(None) };
         let unreadable = || vault::Error::ReceiverSettingsDoNotOpen(channel.short_name().to_owned());

@@ -1,4 +1,4 @@
-//! What operators send again, and the dead letters that they give up.
+//! Redeliveries by operators, and dead letters that they drop.
 
 use std::collections::BTreeSet;
 
@@ -36,31 +36,31 @@ pub struct RedeliverySummary {
     dry_run: bool,
 }
 
-/// Dead letters that were chosen.
+/// Which dead letters an action applies to.
 #[derive(Clone, Debug)]
 pub enum DeadLetterScope {
-    /// These.
+    /// Those at these positions.
     At(Vec<u64>),
     /// All up to this position.
     UpTo(u64),
 }
 
-/// What becomes of them.
+/// What to do with dead letters.
 #[derive(Clone, Debug)]
 pub enum DeadLetterAction {
-    /// They are sent again.
+    /// Send them again.
     Replay,
-    /// They are given up, for this reason.
+    /// Drop them, for this reason.
     Drop(String),
 }
 
 impl Webhooks {
-    /// Sends one delivery again, under its id: at once if it waits for a retry.
+    /// Sends one delivery again, under the same id. One that waits for a retry is tried at once.
     pub async fn resend(
         &self,
         channel: Channel,
         position: u64,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
         let live = self.channel_status(channel).await?;
         self.require_receiver(channel, live)?;
@@ -69,51 +69,51 @@ impl Webhooks {
             let words = format!("the delivery at position {position} is on its way for the first time; wait for it");
             return Err(ManagementError::Conflict(words));
         }
-        self.queue_redeliveries(channel, vec![(delivery.account, position)], format!("position {position}"), asker)
+        self.queue_redeliveries(channel, vec![(delivery.account, position)], format!("position {position}"), requester)
             .await
     }
 
-    /// Sends again what is settled of what is asked for; only counts it if it is a dry run.
+    /// Sends the completed deliveries that match a filter again. A dry run only counts them.
     pub async fn redeliver(
         &self,
         channel: Channel,
-        asked: DeliveryFilter,
+        filter: DeliveryFilter,
         dry_run: bool,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
         let live = self.channel_status(channel).await?;
         self.require_receiver(channel, live)?;
-        let (webhooks, what) = (self.clone(), describe_filter(&asked));
-        let finding = move || webhooks.find_redeliverable(channel, &asked, live);
+        let (webhooks, what) = (self.clone(), describe_filter(&filter));
+        let finding = move || webhooks.find_redeliverable(channel, &filter, live);
         let which = spawn_blocking(finding).await.map_err(Error::from)??;
         if dry_run {
             return Ok(RedeliverySummary::of(&which, true));
         }
-        self.queue_redeliveries(channel, which, what, asker).await
+        self.queue_redeliveries(channel, which, what, requester).await
     }
 
-    /// Sends dead letters again, or gives them up.
+    /// Replays or drops dead letters.
     pub async fn process_dead_letters(
         &self,
         channel: Channel,
         letters: DeadLetterScope,
         chosen: DeadLetterAction,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
-        let (book, asked) = (self.channel(channel).store.clone(), letters.clone());
+        let (store, scope) = (self.channel(channel).store.clone(), letters.clone());
         let finding = move || -> Result<Vec<DeliveryKey>, ManagementError> {
-            match asked {
+            match scope {
                 DeadLetterScope::At(positions) => BTreeSet::from_iter(positions)
                     .into_iter()
                     .map(|position| {
-                        let nothing =
+                        let not_found =
                             || ManagementError::NotFound(format!("there is no dead letter at position {position}"));
-                        Ok((book.dead_letter(position)?.ok_or_else(nothing)?.account, position))
+                        Ok((store.dead_letter(position)?.ok_or_else(not_found)?.account, position))
                     })
                     .collect(),
                 DeadLetterScope::UpTo(last) => {
                     let letters =
-                        book.dead_letters(0).map(|entry| entry.map(|(position, letter)| (letter.account, position)));
+                        store.dead_letters(0).map(|entry| entry.map(|(position, letter)| (letter.account, position)));
                     let letters = letters.take_while(|it| it.as_ref().map_or(true, |(_, position)| *position <= last));
                     Ok(letters.take(REDELIVERIES_PER_REQUEST).collect::<Result<_, _>>()?)
                 }
@@ -128,9 +128,9 @@ impl Webhooks {
         match chosen {
             DeadLetterAction::Replay => {
                 self.require_receiver(channel, self.channel_status(channel).await?)?;
-                self.queue_redeliveries(channel, which, what, asker).await
+                self.queue_redeliveries(channel, which, what, requester).await
             }
-            DeadLetterAction::Drop(reason) => self.drop_dead_letters(channel, which, what, &reason, asker).await,
+            DeadLetterAction::Drop(reason) => self.drop_dead_letters(channel, which, what, &reason, requester).await,
         }
     }
 
@@ -143,24 +143,24 @@ impl Webhooks {
         channel: Channel,
         which: Vec<DeliveryKey>,
         what: String,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
-        let resent = RedeliverySummary::of(&which, false);
+        let summary = RedeliverySummary::of(&which, false);
         if which.is_empty() {
-            return Ok(resent);
+            return Ok(summary);
         }
         for chunk in which.chunks(REDELIVERY_CHUNK) {
             let which = chunk.to_vec();
             self.channel(channel).send_command(|done| ChannelCommand::Redeliver { which, done }).await?;
         }
-        self.inner.journal.metrics().webhook_redeliveries.with(channel).inc_by(resent.deliveries);
-        // Its commit makes durable what the channel noted.
+        self.inner.journal.metrics().webhook_redeliveries.with(channel).inc_by(summary.deliveries);
+        // The commit of the event makes the queued redeliveries durable.
         self.append_administrative_event(
-            AdministrativeEvent::WebhookRedelivered { channel, what, deliveries: resent.deliveries },
-            asker,
+            AdministrativeEvent::WebhookRedelivered { channel, what, deliveries: summary.deliveries },
+            requester,
         )
         .await?;
-        Ok(resent)
+        Ok(summary)
     }
 
     async fn drop_dead_letters(
@@ -169,53 +169,53 @@ impl Webhooks {
         which: Vec<DeliveryKey>,
         what: String,
         reason: &str,
-        asker: RequesterIdentity,
+        requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
-        let (desk, reason, resent) =
+        let (handle, reason, summary) =
             (self.channel(channel), validate_reason(reason)?, RedeliverySummary::of(&which, false));
         if which.is_empty() {
-            return Ok(resent);
+            return Ok(summary);
         }
         for chunk in which.chunks(REDELIVERY_CHUNK) {
-            let (book, which, why) = (desk.store.clone(), chunk.to_vec(), reason.clone());
+            let (store, which, why) = (handle.store.clone(), chunk.to_vec(), reason.clone());
             let dropping = which.clone();
             let dropping =
-                move || dropping.iter().try_for_each(|(_, position)| drop_dead_letter(&book, *position, &why));
+                move || dropping.iter().try_for_each(|(_, position)| drop_dead_letter(&store, *position, &why));
             spawn_blocking(dropping).await.map_err(Error::from)??;
-            desk.send_command(|done| ChannelCommand::Discard { which, done }).await?;
+            handle.send_command(|done| ChannelCommand::Discard { which, done }).await?;
         }
-        let deliveries = resent.deliveries;
+        let deliveries = summary.deliveries;
         self.append_administrative_event(
             AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason },
-            asker,
+            requester,
         )
         .await?;
-        Ok(resent)
+        Ok(summary)
     }
 
-    /// What is settled of what is asked for, in order.
+    /// The completed deliveries that match a filter, in order. Fails if there are too many.
     fn find_redeliverable(
         &self,
         channel: Channel,
-        asked: &DeliveryFilter,
+        filter: &DeliveryFilter,
         live: ChannelStatus,
     ) -> Result<Vec<DeliveryKey>, ManagementError> {
-        let (desk, journal) = (self.channel(channel), &self.inner.journal);
+        let (handle, journal) = (self.channel(channel), &self.inner.journal);
         let mut which = Vec::new();
-        let last = asked.to.unwrap_or(u64::MAX).min(journal.head());
-        let mut after = asked.from.unwrap_or(1).saturating_sub(1);
+        let last = filter.to.unwrap_or(u64::MAX).min(journal.head());
+        let mut after = filter.from.unwrap_or(1).saturating_sub(1);
         loop {
-            let records = match asked.account {
+            let records = match filter.account {
                 Some(account) => journal.history_after(StreamId::Account(account), after, READ_RECORDS)?,
                 None => journal.read_after(after, READ_RECORDS)?,
             };
             for record in records.iter().take_while(|record| record.position <= last) {
-                let Some(delivery) = desk.payloads.build_delivery(record).filter(|_| asked.matches(record)) else {
+                let Some(delivery) = handle.payloads.build_delivery(record).filter(|_| filter.matches(record)) else {
                     continue;
                 };
-                let (state, _) = desk.delivery_state(delivery.account, delivery.position, live)?;
-                let is_settled = !matches!(state, DeliveryState::Pending | DeliveryState::Waiting);
-                if is_settled && asked.state.is_none_or(|wanted| wanted == state) {
+                let (state, _) = handle.delivery_state(delivery.account, delivery.position, live)?;
+                let is_completed = !matches!(state, DeliveryState::Pending | DeliveryState::Waiting);
+                if is_completed && filter.state.is_none_or(|wanted| wanted == state) {
                     if which.len() == REDELIVERIES_PER_REQUEST {
                         let words =
                             format!("must be narrower: more than {REDELIVERIES_PER_REQUEST} deliveries are in it");
@@ -232,14 +232,14 @@ impl Webhooks {
     }
 }
 
-/// A dead letter is given up: it goes, and what is remembered of the delivery says why.
-pub(super) fn drop_dead_letter(book: &DeliveryStore, position: u64, reason: &str) -> Result<(), ManagementError> {
-    if let Some(mut trail) = book.attempt_log(position)? {
-        trail.set_state(DeliveryState::Dropped, clock::now());
-        trail.reason = Some(reason.to_owned());
-        book.put_attempt_log(position, &trail)?;
+/// Removes a dead letter, and stores the reason in the delivery's attempt log.
+pub(super) fn drop_dead_letter(store: &DeliveryStore, position: u64, reason: &str) -> Result<(), ManagementError> {
+    if let Some(mut log) = store.attempt_log(position)? {
+        log.set_state(DeliveryState::Dropped, clock::now());
+        log.reason = Some(reason.to_owned());
+        store.put_attempt_log(position, &log)?;
     }
-    Ok(book.remove_dead_letter(position)?)
+    Ok(store.remove_dead_letter(position)?)
 }
 
 impl RedeliverySummary {
@@ -255,9 +255,9 @@ impl RedeliverySummary {
     }
 }
 
-/// What is asked for, in words.
-fn describe_filter(asked: &DeliveryFilter) -> String {
-    let DeliveryFilter { account, state, since, until, from, to } = asked;
+/// A filter as text, for the administrative event.
+fn describe_filter(filter: &DeliveryFilter) -> String {
+    let DeliveryFilter { account, state, since, until, from, to } = filter;
     let parts = [
         account.map(|account| format!("of {account}")),
         state.map(|state| format!("that are {}", state.name())),
@@ -270,7 +270,7 @@ fn describe_filter(asked: &DeliveryFilter) -> String {
     if words.is_empty() { "all".to_owned() } else { words }
 }
 
-/// The first few positions.
+/// The first few positions as text.
 fn format_positions(which: &[DeliveryKey]) -> String {
     const SHOWN: usize = 10;
     let first: Vec<String> = which.iter().take(SHOWN).map(|(_, position)| position.to_string()).collect();

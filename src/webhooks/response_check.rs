@@ -1,4 +1,4 @@
-//! What a receiver's answer means. Pure.
+//! Decides whether a receiver's response is a success, and names the failure if not. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,49 +10,49 @@ use crate::client::{FailureClass, json_text};
 use crate::limits::WEBHOOK_RESPONSE_BYTES;
 use crate::metrics::AttemptOutcome;
 
-/// Why an attempt failed. Another may succeed.
+/// Why an attempt failed. A later attempt may succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AttemptFailure {
-    /// The receiver answered, but with no success.
+    /// The HTTP status is not a success.
     #[error("the receiver answered HTTP {0}, not 200")]
     Status(u16),
-    /// HTTP was content, the receiver was not.
+    /// The HTTP status is a success, but the code in the body is not.
     #[error("the receiver answered HTTP {status} with code {code}, not 200 or 0")]
     Code {
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
-        /// What the body says.
+        /// The code in the body.
         code: i64,
     },
-    /// There is no verdict in the body.
+    /// The body has no integer code.
     #[error("the receiver answered HTTP {0} with a body that is no JSON object with an integer code")]
     NoCode(u16),
-    /// The body does not end.
+    /// The body is too long.
     #[error("the receiver's answer has more than {WEBHOOK_RESPONSE_BYTES} bytes")]
     TooLong,
-    /// No answer in time.
+    /// No response in time. The value is the timeout.
     #[error("the receiver did not answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    /// No answer for another reason.
+    /// No response for another reason.
     #[error("{}: {words}", network_failure_text(*.class))]
     Network {
-        /// Which.
+        /// The class of failure.
         class: FailureClass,
-        /// In words.
+        /// The text of the innermost error.
         words: String,
     },
 }
 
-/// HTTP 410: the receiver is no more.
+/// HTTP 410: the receiver no longer exists.
 const GONE: u16 = 410;
 
 impl AttemptFailure {
-    /// The class of failure, in a word.
+    /// The name of the class of failure.
     pub(super) fn class(&self) -> &'static str {
         self.outcome().word()
     }
 
-    /// What the attempt came to.
+    /// The outcome, for metrics.
     pub(super) fn outcome(&self) -> AttemptOutcome {
         match self {
             AttemptFailure::Status(_) => AttemptOutcome::Status,
@@ -73,13 +73,13 @@ impl AttemptFailure {
         }
     }
 
-    /// Whether the receiver says that it is no more.
+    /// Whether the receiver answered HTTP 410.
     pub(super) fn is_gone(&self) -> bool {
         *self == AttemptFailure::Status(GONE)
     }
 }
 
-/// What went wrong on the way, to go on with what the system says.
+/// The first half of a network failure's message; the system's text follows.
 fn network_failure_text(class: FailureClass) -> &'static str {
     match class {
         FailureClass::Dns => "the receiver's name has no address",

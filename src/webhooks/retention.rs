@@ -1,7 +1,7 @@
-//! How long the attempts of settled deliveries are remembered. Pure.
+//! How long the attempts of completed deliveries are kept. Pure.
 //!
-//! One start with a forgotten setting must not forget what is kept for longer. So a shorter time than before counts only
-//! once the service has run with it for [`KEEP_SHORTER_AFTER`]; a longer one counts at once.
+//! One start with a wrong setting must not delete attempts. So a shorter time than before takes effect only once the
+//! service has run with it for [`KEEP_SHORTER_AFTER`]. A longer one takes effect at once.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::limits::KEEP_SHORTER_AFTER;
 
 const FORMAT: u8 = 1;
 
-/// The time in force, and the shorter one that follows it, if there is one.
+/// The time in force, and the time that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Retention {
     in_force: Duration,
@@ -19,7 +19,7 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    /// At a start with this time set, after what was stored last.
+    /// The retention at a start: `stored` is the last stored state, `set` the present setting.
     pub(super) fn at_start(stored: Option<&[u8]>, set: Duration) -> Retention {
         let stored = stored.and_then(read).filter(|(in_force, _)| set < *in_force);
         let (in_force, ran) = stored.unwrap_or((set, Duration::ZERO));
@@ -31,12 +31,12 @@ impl Retention {
         self.in_force
     }
 
-    /// The running time until the shorter one that is set counts; `None` if the time in force is what is set.
+    /// The running time until a shorter setting takes effect; `None` if the setting is in force.
     pub(super) fn shorter_after(self) -> Option<Duration> {
         (self.set < self.in_force).then(|| KEEP_SHORTER_AFTER.saturating_sub(self.ran))
     }
 
-    /// After so much more running time.
+    /// The retention after `time` of running.
     pub(super) fn after(mut self, time: Duration) -> Retention {
         if self.shorter_after().is_some() {
             self.ran = self.ran.saturating_add(time);
@@ -53,7 +53,7 @@ impl Retention {
     }
 }
 
-/// The time in force, and the running time with a shorter one; `None` if another program wrote it.
+/// The time in force, and the running time with a shorter one; `None` if the format is unknown.
 fn read(bytes: &[u8]) -> Option<(Duration, Duration)> {
     let (in_force, ran) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk()?;
     let micros = |bytes: &[u8; 8]| Duration::from_micros(u64::from_le_bytes(*bytes));
@@ -66,16 +66,16 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Starts, one after the other: the time that is set and how many hours the service runs; the hours in force after it.
+    /// One start per row: the hours that are set, how many hours the service runs, and the hours in force after that.
     #[test]
     fn a_shorter_time_counts_after_a_while() {
         let mut stored = None;
         for (set, runs, in_force) in [
             (720, 1, 720),
-            // Once set by mistake, and set right again.
+            // Set by mistake, then corrected.
             (48, 23, 720),
             (720, 1, 720),
-            // From here on meant: also over restarts.
+            // From here on intended; the running time counts across restarts.
             (48, 23, 720),
             (48, 0, 720),
             (48, 1, 48),

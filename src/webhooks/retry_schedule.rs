@@ -1,6 +1,6 @@
-//! How long after a failed attempt the next one is due, and what is left of a wait after a start. Pure.
+//! How long to wait after a failed attempt, and how much of a wait is left after a restart. Pure.
 //!
-//! What waits does so by elapsed time: nobody who sets the wall clock ends a wait or makes it longer.
+//! Waits use elapsed time, so a change of the wall clock neither ends nor extends them.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ pub(super) use crate::clock::Moment;
 use crate::domain::{Timestamp, deterministic_random};
 use crate::limits::{RETRY_AFTER_MAX, RETRY_JITTER_PERCENT, SETTABLE_DURATION};
 
-/// A wait as it is stored.
+/// A wait, as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RetryWait {
     /// When it ends by the wall clock.
     pub(super) end: Timestamp,
-    /// How long it is; the longest duration there is where that was not stored.
+    /// Its length; [`Duration::MAX`] if an old format did not store it.
     pub(super) length: Duration,
 }
 
@@ -23,26 +23,26 @@ impl RetryWait {
 }
 
 impl Moment {
-    /// What is stored of a wait until `until`, which is by elapsed time.
+    /// The stored form of a wait until `until`, in elapsed time.
     pub(super) fn wait_until(self, until: Timestamp) -> RetryWait {
         let length = until.since(self.steady);
         RetryWait { end: self.wall.plus(length), length }
     }
 
-    /// When a stored wait ends by elapsed time: what is left is at most its length, wherever the wall clock is by now.
+    /// When a stored wait ends, in elapsed time. The rest is never longer than its length, whatever the wall clock says.
     pub(super) fn end_of_wait(self, wait: RetryWait) -> Timestamp {
         self.steady.plus(wait.end.since(self.wall).min(wait.length).min(2 * *SETTABLE_DURATION.end()))
     }
 }
 
-/// The longest wait that there can be.
+/// The longest wait that these settings allow, jitter included.
 pub(super) fn longest_wait(retry_waits: &[Duration]) -> Duration {
     let longest = retry_waits.iter().max().copied().unwrap_or_default();
     add_jitter(longest, 2 * RETRY_JITTER_PERCENT * 10_000).max(RETRY_AFTER_MAX)
 }
 
-/// The wait after the attempt that failed when `failed` had failed before, of the delivery at `position`; none if it
-/// was the last. A receiver's own wish counts if it is longer, up to [`RETRY_AFTER_MAX`].
+/// The wait after a failed attempt of the delivery at `position`, when `failed` attempts had failed before it. `None` after
+/// the last attempt. A longer `Retry-After` of the receiver counts, up to [`RETRY_AFTER_MAX`].
 pub(super) fn retry_wait(
     retry_waits: &[Duration],
     position: u64,
@@ -54,7 +54,7 @@ pub(super) fn retry_wait(
     Some(wait.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)))
 }
 
-/// `wait`, up to [`RETRY_JITTER_PERCENT`] shorter or longer as `chance` has it.
+/// Makes `wait` up to [`RETRY_JITTER_PERCENT`] shorter or longer. `chance` is a random number.
 fn add_jitter(wait: Duration, chance: u64) -> Duration {
     // In millionths: from 800,000 to 1,200,000.
     let spread = RETRY_JITTER_PERCENT * 20_000;
@@ -74,20 +74,20 @@ mod tests {
         fn waits_are_about_as_long_as_they_are_set(
             position in any::<u64>(),
             seconds in 0..100_000_u64,
-            asked in prop::option::of(0..10_000_u64),
+            retry_after in prop::option::of(0..10_000_u64),
         ) {
             let base = Duration::from_secs(seconds);
-            let wait = retry_wait(&[base], position, 0, asked.map(Duration::from_secs)).unwrap();
-            let asked = Duration::from_secs(asked.unwrap_or(0)).min(RETRY_AFTER_MAX);
-            prop_assert!(wait >= (base * 8 / 10).max(asked), "{wait:?}");
-            prop_assert!(wait <= (base * 12 / 10).max(asked), "{wait:?}");
+            let wait = retry_wait(&[base], position, 0, retry_after.map(Duration::from_secs)).unwrap();
+            let retry_after = Duration::from_secs(retry_after.unwrap_or(0)).min(RETRY_AFTER_MAX);
+            prop_assert!(wait >= (base * 8 / 10).max(retry_after), "{wait:?}");
+            prop_assert!(wait <= (base * 12 / 10).max(retry_after), "{wait:?}");
             prop_assert!(wait <= longest_wait(&[base]), "{wait:?}");
             prop_assert_eq!(retry_wait(&[base], position, 1, None), None, "the last one");
         }
     }
 
     proptest! {
-        /// Wherever the wall clock was set meanwhile, no wait gets longer by a start, and none has a negative rest.
+        /// A restart makes no wait longer, and no rest negative, wherever the wall clock was set meanwhile.
         #[test]
         fn a_stored_wait_never_gets_longer(
             begun in any::<u32>(), elapsed in any::<u32>(), wall_at_start in any::<u32>(), length in any::<u32>(),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_together_is_not_tried_together() {
+    fn deliveries_that_fail_together_are_retried_apart() {
         let waits: std::collections::BTreeSet<_> =
             (0..1_000).map(|position| retry_wait(&[Duration::from_secs(10)], position, 0, None)).collect();
         assert!(waits.len() > 990, "{}", waits.len());

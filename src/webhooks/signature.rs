@@ -1,9 +1,12 @@
-//! How a receiver knows that a webhook is ours. Pure.
+//! Signatures, by which receivers verify that a webhook is ours. Pure.
 //!
-//! Two ways, each used when its secret is set. [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id`,
-//! `webhook-timestamp` in seconds, and `webhook-signature`, HMAC-SHA256 over `id.timestamp.body`, once for each secret
-//! while one is exchanged for another. And the way of the contract's family: `tenant_id`, `timestamp` in milliseconds,
-//! and `access_token`, HMAC-SHA256 over tenant id and timestamp; it does not cover the body.
+//! There are two schemes. Each is used when its secret is set.
+//!
+//! [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id`, `webhook-timestamp` in seconds, and
+//! `webhook-signature`, HMAC-SHA256 over `id.timestamp.body`. During a rotation there is one signature for each secret.
+//!
+//! The contract's own: `tenant_id`, `timestamp` in milliseconds, and `access_token`, HMAC-SHA256 over tenant id and
+//! timestamp. It does not cover the body.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,9 +17,9 @@ use crate::audit::encode_hex;
 use crate::domain::Timestamp;
 use crate::limits::{APP_SECRET_BYTES, SIGNATURE_TOLERANCE, TENANT_ID_BYTES, WEBHOOK_SECRET_BYTES};
 
-/// What the text of a secret begins with.
+/// The prefix of a secret's text.
 const SECRET_PREFIX: &str = "whsec_";
-/// What a signature begins with: HMAC-SHA256.
+/// The prefix of a signature: version 1, HMAC-SHA256.
 const SIGNATURE_PREFIX: &str = "v1,";
 
 /// A secret of Standard Webhooks. It has no `Debug`.
@@ -25,73 +28,73 @@ pub struct WebhookSecret {
     key: Zeroizing<Vec<u8>>,
 }
 
-/// The tenant and secret of the contract's family. It has no `Debug`.
+/// The tenant and secret of the contract's own scheme. It has no `Debug`.
 #[derive(Clone)]
 pub struct AppSecret {
-    /// Who the receiver is to the sender, as both agreed.
+    /// The tenant id that sender and receiver agreed on.
     pub tenant_id: String,
     secret: Zeroizing<String>,
 }
 
-/// Why a text is no secret. It does not repeat it.
+/// Why a secret or tenant id is invalid. The message does not repeat the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// It is no secret of Standard Webhooks.
+    /// Not a secret of Standard Webhooks.
     #[error("must be whsec_ and {} to {} bytes in base64", WEBHOOK_SECRET_BYTES.start(), WEBHOOK_SECRET_BYTES.end())]
     Standard,
-    /// It is no secret of the family.
+    /// Not a secret of the contract's own scheme.
     #[error("must be {} to {} visible ASCII characters", APP_SECRET_BYTES.start(), APP_SECRET_BYTES.end())]
     App,
-    /// It is no tenant's id.
+    /// Not a tenant id.
     #[error("must be 1 to {TENANT_ID_BYTES} letters, digits, dots, dashes or underscores")]
     Tenant,
 }
 
-/// Why a webhook is not taken for ours.
+/// Why the signature of a webhook was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// A header is missing.
     #[error("the header {0} is missing")]
     MissingHeader(&'static str),
-    /// The timestamp is none.
+    /// The timestamp is not an integer.
     #[error("the timestamp is no whole number")]
     MalformedTimestamp,
-    /// It was signed at another time: somebody may be playing an old one again.
+    /// The timestamp is too far from now: this may be a replay of an old webhook.
     #[error("the timestamp is more than {} s from now", SIGNATURE_TOLERANCE.as_secs())]
     Stale,
-    /// It was signed with another secret, or altered.
+    /// It was signed with another secret, or changed on the way.
     #[error("no signature fits")]
     Mismatch,
 }
 
 impl WebhookSecret {
-    /// The secret that `text` is: `whsec_` and 24 to 64 bytes in standard base64.
+    /// Parses a secret: `whsec_` and 24 to 64 bytes in standard base64.
     pub fn parse(text: &str) -> Result<WebhookSecret, SecretError> {
         let bytes = text.strip_prefix(SECRET_PREFIX).and_then(|text| BASE64_STANDARD.decode(text).ok());
         let key = bytes.map(Zeroizing::new).filter(|key| WEBHOOK_SECRET_BYTES.contains(&key.len()));
         key.map(|key| WebhookSecret { key }).ok_or(SecretError::Standard)
     }
 
-    /// The secret of these random bytes.
+    /// A secret from random bytes.
     pub fn from_bytes(bytes: &[u8]) -> WebhookSecret {
         WebhookSecret { key: Zeroizing::new(bytes.to_vec()) }
     }
 
-    /// The secret as text, for whoever is to verify.
+    /// The secret as text, for the receiver.
     pub fn to_text(&self) -> Zeroizing<String> {
-        // With room for all of it, because a text that grows leaves copies behind.
+        // Allocated at full length, because a growing string leaves copies in memory.
         let mut text = Zeroizing::new(String::with_capacity(SECRET_PREFIX.len() + self.key.len().div_ceil(3) * 4));
         text.push_str(SECRET_PREFIX);
         BASE64_STANDARD.encode_string(&*self.key, &mut text);
         text
     }
 
-    /// By which people tell secrets apart. They are random, so it tells nothing else.
+    /// The first digits of the SHA-256, by which people tell secrets apart. Secrets are random, so it reveals nothing.
     pub fn fingerprint(&self) -> String {
         encode_hex(&Sha256::digest(&*self.key)[..4])
     }
 
-    /// The signature of a webhook, to go into the list of signatures.
+    /// One signature of a webhook, for the list in `webhook-signature`.
     pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
         format!(
             "{SIGNATURE_PREFIX}{}",
@@ -99,7 +102,7 @@ impl WebhookSecret {
         )
     }
 
-    /// Whether one of the `signatures`, a list with spaces between, is by this secret and not of another time.
+    /// Verifies that one of the space-separated `signatures` was made with this secret, at about `now`.
     pub fn verify(
         &self,
         id: &str,
@@ -111,7 +114,7 @@ impl WebhookSecret {
         self.matching_signature(id, timestamp, signatures, body, now).map(drop)
     }
 
-    /// Likewise; returns the signature that fits, by which the very same request is known again.
+    /// Like [`verify`](WebhookSecret::verify), but returns the matching signature. It identifies a repeated request.
     pub fn matching_signature(
         &self,
         id: &str,
@@ -155,18 +158,18 @@ impl AppSecret {
         &self.secret
     }
 
-    /// The values of `timestamp` and `access_token`.
+    /// The values of the headers `timestamp` and `access_token`.
     pub fn sign(&self, at: Timestamp) -> (String, String) {
         let timestamp = (at.0 / 1_000).to_string();
         let token = self.mac(&self.tenant_id, &timestamp).finalize().into_bytes();
         (timestamp, encode_hex(&token))
     }
 
-    /// Whether `token` is by this secret and not of another time.
+    /// Verifies that `token` was made with this secret, at about `now`.
     pub fn verify(&self, tenant_id: &str, timestamp: &str, token: &str, now: Timestamp) -> Result<(), SignatureError> {
         check_timestamp(timestamp, 1_000, now)?;
         let byte = |at: usize| token.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        // A number may have a sign, and a digit is none.
+        // `from_str_radix` accepts a sign; allow digits only.
         let is_hex = token.bytes().all(|byte| byte.is_ascii_hexdigit());
         let token: Option<Vec<u8>> = (0..token.len()).step_by(2).map(|at| byte(at).filter(|_| is_hex)).collect();
         let is_ours = tenant_id == self.tenant_id
@@ -182,19 +185,19 @@ impl AppSecret {
     }
 }
 
-/// Seconds since 1970, as `webhook-timestamp` has them.
+/// Seconds since 1970, for `webhook-timestamp`.
 pub(super) fn unix_seconds(at: Timestamp) -> String {
     (at.0 / 1_000_000).to_string()
 }
 
-/// Whether a timestamp, in units of so many microseconds, is about now.
+/// Checks that a timestamp is within [`SIGNATURE_TOLERANCE`] of `now`. Its unit is `unit` microseconds.
 fn check_timestamp(timestamp: &str, unit: i64, now: Timestamp) -> Result<(), SignatureError> {
     let number: i64 = timestamp.parse().map_err(|_| SignatureError::MalformedTimestamp)?;
     let apart = number.saturating_mul(unit).abs_diff(now.0);
     if u128::from(apart) <= SIGNATURE_TOLERANCE.as_micros() { Ok(()) } else { Err(SignatureError::Stale) }
 }
 
-/// HMAC fills a key up to its hash's block of 64 bytes with zeros; no secret here is longer.
+/// HMAC pads a key with zeros to the block size of its hash, 64 bytes. No secret here is longer.
 fn new_hmac(key: &[u8]) -> Hmac<Sha256> {
     let mut block = Zeroizing::new([0; 64]);
     block.iter_mut().zip(key).for_each(|(to, byte)| *to = *byte);

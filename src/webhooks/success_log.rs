@@ -1,6 +1,6 @@
-//! Deliveries that were taken at once, many in one small row: most deliveries are, and little is to be said of each. Pure.
+//! Deliveries that succeeded at the first attempt, many in one small row. Most deliveries do. Pure.
 //!
-//! A row has the format (one byte, 1) and a [`Row`] in bincode. Answers are mostly the same, so each stands there once.
+//! A row is the format (one byte, 1) and a [`SuccessLogRow`] in bincode. Most responses are equal, so each is stored once.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) struct SuccessLog(pub(super) BTreeMap<u64, DeliveryAttempt>);
 
 #[derive(Encode, Decode, Default)]
 struct SuccessLogRow {
-    /// Statuses of HTTP and beginnings of bodies.
+    /// The distinct responses: HTTP status and beginning of the body.
     answers: Vec<(u16, String)>,
     /// When the first attempt of the row began, µs since 1970.
     since: i64,
@@ -30,22 +30,22 @@ struct SuccessLogRow {
 
 #[derive(Encode, Decode)]
 struct SuccessLogEntry {
-    /// How far behind the row's first position.
+    /// The distance from the row's first position.
     offset: u64,
-    /// When it began, µs after the first.
+    /// When the attempt began, µs after `since`.
     after: i64,
     micros: u64,
-    /// Which answer.
+    /// The index in `answers`.
     answer: u32,
 }
 
-/// The first position of the row that a position is in.
+/// The first position of the row that contains a position.
 pub(super) fn first_position(position: u64) -> u64 {
     position / SUCCESS_LOG_POSITIONS_PER_ROW * SUCCESS_LOG_POSITIONS_PER_ROW
 }
 
 impl SuccessLog {
-    /// The row that begins at a position, as it was written. Empty if it cannot be read.
+    /// Decodes the row that begins at the position `first`. Empty if it is damaged.
     pub(super) fn decode(first: u64, bytes: &[u8]) -> SuccessLog {
         let row: SuccessLogRow = match bytes.split_first() {
             Some((&FORMAT, bytes)) => {
@@ -53,7 +53,7 @@ impl SuccessLog {
             }
             Some(_) | None => SuccessLogRow::default(),
         };
-        // What is said of other positions is in no row of this one.
+        // Entries of other rows' positions mean damage; skip them.
         let own = row.attempts.into_iter().filter(|stored| stored.offset < SUCCESS_LOG_POSITIONS_PER_ROW);
         let attempt = |SuccessLogEntry { offset, after, micros, answer }: SuccessLogEntry| {
             let (status, response) = row.answers.get(answer as usize)?.clone();
@@ -67,7 +67,6 @@ impl SuccessLog {
         SuccessLog(own.filter_map(attempt).collect())
     }
 
-    /// The row in bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut row = SuccessLogRow {
             since: self.0.values().map(|attempt| attempt.at).min().unwrap_or(0),
@@ -87,11 +86,11 @@ impl SuccessLog {
                 answer: u32::try_from(answer).unwrap_or(u32::MAX),
             });
         }
-        // Into memory this always succeeds.
+        // Encoding into memory always succeeds.
         [vec![FORMAT], bincode::encode_to_vec(row, CODEC).unwrap_or_default()].concat()
     }
 
-    /// Takes out what ended before `time`; says whether there was any.
+    /// Removes attempts that ended before `time`. Returns whether there were any.
     pub(super) fn remove_older_than(&mut self, time: Timestamp) -> bool {
         let before = self.0.len();
         self.0.retain(|_, attempt| attempt.ended_at() >= time);
@@ -100,16 +99,15 @@ impl SuccessLog {
 }
 
 impl DeliveryAttempt {
-    /// When it ended.
     fn ended_at(&self) -> Timestamp {
         Timestamp(self.at.saturating_add_unsigned(self.micros))
     }
 
-    /// The trail of a delivery that was taken in this attempt, its only one.
+    /// The attempt log of a delivery that succeeded with this single attempt.
     pub(super) fn into_log(self) -> AttemptLog {
-        let mut trail = AttemptLog::new(DeliveryState::Delivered, self.ended_at());
-        trail.attempts.push(self);
-        trail
+        let mut log = AttemptLog::new(DeliveryState::Delivered, self.ended_at());
+        log.attempts.push(self);
+        log
     }
 }
 
@@ -118,9 +116,9 @@ impl DeliveryAttempt {
 mod tests {
     use super::*;
 
-    /// A length that nothing stands behind, and what belongs to another row.
+    /// A length with no data behind it, and offsets of another row.
     #[test]
-    fn a_damaged_row_says_nothing() {
+    fn a_damaged_row_is_skipped() {
         let nothing = [&[FORMAT, 253][..], &[0xff; 8]].concat();
         assert_eq!(SuccessLog::decode(512, &nothing), SuccessLog::default());
         for (offset, is_own) in [

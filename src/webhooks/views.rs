@@ -1,4 +1,4 @@
-//! What operators see of a channel, of an attempt, of a dead letter.
+//! A channel, an attempt and a dead letter, as the API returns them.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -185,17 +185,17 @@ pub struct DeadLetterView {
 }
 
 impl Webhooks {
-    /// How a channel is; reads the store.
+    /// Builds the view of a channel. It reads the store, so it blocks.
     pub(super) fn build_channel_view(
         &self,
         channel: Channel,
         endpoint: &ReceiverEndpoint,
         live: ChannelStatus,
     ) -> Result<ChannelView, ManagementError> {
-        let (desk, settings) = (self.channel(channel), &self.inner.settings);
+        let (handle, settings) = (self.channel(channel), &self.inner.settings);
         let url = endpoint.url(channel, settings);
-        let (events, oldest) = self.backlog(desk, live)?;
-        let oldest_pending = oldest.as_ref().map(|delivery| desk.oldest_pending_view(delivery)).transpose()?;
+        let (events, oldest) = self.backlog(handle, live)?;
+        let oldest_pending = oldest.as_ref().map(|delivery| handle.oldest_pending_view(delivery)).transpose()?;
         let until = |until: Option<Timestamp>| until.map(write_time);
         Ok(ChannelView {
             channel: channel.short_name(),
@@ -229,8 +229,8 @@ impl Webhooks {
             in_flight: live.in_flight,
             waiting: live.counts.waiting,
             blocked: live.counts.blocked,
-            dead_letters: desk.store.count_dead_letters()?,
-            again: desk.store.count_redeliveries()?,
+            dead_letters: handle.store.count_dead_letters()?,
+            again: handle.store.count_redeliveries()?,
             breaker: match live.breaker {
                 circuit_breaker::CircuitState::Closed => BreakerView { state: "closed", until: None },
                 circuit_breaker::CircuitState::Open { until } => {
@@ -243,34 +243,34 @@ impl Webhooks {
         })
     }
 
-    /// How many events a channel is behind, and the oldest delivery that is not settled.
+    /// The number of events that a channel is behind, and its oldest pending delivery.
     pub(super) fn backlog(
         &self,
-        desk: &ChannelHandle,
+        handle: &ChannelHandle,
         live: ChannelStatus,
     ) -> Result<(u64, Option<Delivery>), ManagementError> {
         let head = self.inner.journal.head();
         let unread = live.cursor.filter(|cursor| *cursor < head).map(|cursor| cursor + 1);
         let Some(position) = live.counts.oldest.or(unread) else { return Ok((0, None)) };
-        Ok(((head + 1).saturating_sub(position), self.first_delivery_from(desk, position)?))
+        Ok(((head + 1).saturating_sub(position), self.first_delivery_from(handle, position)?))
     }
 
-    /// The first delivery from a position on, looking no further than one batch.
-    fn first_delivery_from(&self, desk: &ChannelHandle, position: u64) -> Result<Option<Delivery>, ManagementError> {
+    /// The first delivery from a position on, within one batch of events.
+    fn first_delivery_from(&self, handle: &ChannelHandle, position: u64) -> Result<Option<Delivery>, ManagementError> {
         let records = self.inner.journal.read_after(position.saturating_sub(1), READ_RECORDS)?;
-        Ok(records.iter().find_map(|record| desk.payloads.build_delivery(record)))
+        Ok(records.iter().find_map(|record| handle.payloads.build_delivery(record)))
     }
 }
 
 impl ChannelHandle {
     fn oldest_pending_view(&self, delivery: &Delivery) -> Result<OldestPendingView, ManagementError> {
-        let trail = self.store.attempt_log(delivery.position)?;
-        let next = trail.as_ref().and_then(|trail| trail.attempts.last()?.next);
+        let log = self.store.attempt_log(delivery.position)?;
+        let next = log.as_ref().and_then(|log| log.attempts.last()?.next);
         Ok(OldestPendingView {
             position: delivery.position.to_string(),
             whats_app: delivery.account.to_string(),
             time: write_time(delivery.at),
-            attempts: trail.map_or(0, |trail| trail.attempt_count()),
+            attempts: log.map_or(0, |log| log.attempt_count()),
             next: next.map(format_time),
         })
     }
@@ -305,12 +305,12 @@ impl DeadLetterView {
     }
 }
 
-/// A stored time in words.
+/// A stored time, in µs since 1970, as RFC 3339.
 pub(super) fn format_time(at: i64) -> String {
     write_time(Timestamp(at))
 }
 
-/// What is posted is JSON already.
+/// A posted body as raw JSON; it is JSON already.
 pub(super) fn raw_json(body: &[u8]) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(body.to_vec()).ok()?).ok()
 }

@@ -1,4 +1,4 @@
-// Accounts are found, brought online and recycled, with a reason that stays.
+// Accounts are filtered, brought online and recycled, with a reason in the history.
 import { api, becomes, expect, test } from "./muster.js";
 import { BANNED, online } from "./life.js";
 
@@ -13,7 +13,7 @@ test("an account is found, brought online, and comes online before one's eyes", 
   await page.getByRole("link", { name: number }).click();
   await expect(page.locator("#now")).toContainText("offline");
 
-  // Somebody else looks at it meanwhile; their page is never loaded again.
+  // A second user looks at the account meanwhile, without reloading the page.
   const watcher = await page.context().newPage();
   await watcher.goto(`/accounts/${number}`);
   await watcher.evaluate(() => { window.isTheSame = true; });
@@ -58,7 +58,7 @@ test("several accounts of the list are recycled at once", async ({ page }) => {
   for (const number of numbers.slice(0, 2)) await becomes(number, 4);
   expect((await api("GET", `accounts/${numbers[2]}`)).onlineStatus).toBe(2);
 
-  // What is refused says why.
+  // A rejected order says why.
   await page.goto(`/accounts/${BANNED}`);
   await page.getByLabel("Reason").fill("try it");
   await page.getByRole("button", { name: "Bring online" }).click();

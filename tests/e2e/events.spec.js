@@ -1,4 +1,4 @@
-// What happens appears as it happens, unless somebody reads in peace.
+// New events appear at once, unless the reader pauses the live tail.
 import { becomes, call, expect, test } from "./muster.js";
 import { online } from "./life.js";
 
@@ -20,7 +20,7 @@ test("the live tail shows what happens, and holds it while it is paused", async 
   await page.getByRole("button", { name: "Go on" }).click();
   await expect(names).toHaveText(["went offline", "recycle requested", "came online", "online requested", "account imported"]);
 
-  // What the script makes of an event is what the service makes of it.
+  // The script renders an event as the service does.
   const live = await page.locator(".feed").innerHTML();
   await page.reload();
   expect(await page.locator(".feed").innerHTML()).toBe(live);

@@ -20,7 +20,7 @@ test("the slider shows the account as it was, without a page", async ({ page }) 
   await expect(fact(page, "Instance")).toHaveText("SIM-1");
   expect(await page.evaluate(() => window.isTheSame)).toBe(true);
 
-  // At a time before there was one.
+  // At a time before the account existed.
   await page.getByLabel("or at the time").fill("2020-01-01T00:00:00Z");
   await page.getByLabel("or at the time").press("Enter");
   await expect(page.locator("#then-state").getByRole("alert")).toBeVisible();

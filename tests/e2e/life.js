@@ -1,4 +1,4 @@
-// What goes on in the service while its pages are looked at: accounts of every fate, and some that come and go all the time.
+// Activity in the service during the tests: accounts of every simulator outcome, and some that change all the time.
 import { becomes, call } from "./muster.js";
 
 /** Imported, brought online, recycled: five events, and no more. */
@@ -6,16 +6,16 @@ export const PAST = "861821721020";
 /** Came online, and was banned: four events. */
 export const BANNED = "861821700003";
 
-// The last four digits choose the fate of an account.
+// The last four digits choose the simulator's outcome for an account.
 const FATED = ["86182170", "86182171"].flatMap((first) => ["0001", "0002", "0003", "0004", "0006"].map((fate) => first + fate));
-/** Offline. Each test has some of them for itself. */
+/** Offline. Each test uses its own. */
 const CALM = Array.from({ length: 60 }, (_, at) => `86182172${1000 + at}`);
-/** These arrive a few at a time, and come and go. */
+/** Imported a few at a time, then online and offline in turn. */
 const RESTLESS = Array.from({ length: 150 }, (_, at) => `86182180${1000 + at}`);
 const ARRIVE = 10;
 const EVERY_MS = 1000;
 
-/** Keys, of accounts that have none. */
+/** Empty key fields, for accounts without keys. */
 const NO_KEYS = { publicKey: "", privateKey: "", msgPublicKey: "", msgPrivateKey: "" };
 
 function imported(whatsApp) {
@@ -34,7 +34,7 @@ export default async function begin() {
   return () => clearInterval(life);
 }
 
-/** One moment in the life of the restless: in waves, as people come and go. */
+/** One step of these accounts, in waves. */
 async function live(turn) {
   const there = RESTLESS.slice(0, turn * ARRIVE);
   const arriving = there.slice((turn - 1) * ARRIVE);

@@ -1,15 +1,15 @@
-// What all tests of the pages have in common: the service, its API, and a page that somebody is signed in at.
+// Shared by all page tests: the service, its API, and a page with a signed-in user.
 import { test as base, expect } from "@playwright/test";
 
 export const URL = process.env.E2E_URL;
 export const keys = Object.fromEntries(["admin", "operator", "auditor", "caller"].map((role) => [role, process.env[`E2E_${role.toUpperCase()}`]]));
 
-/** One of the calls of callers. */
+/** A call of the contract. */
 export async function call(name, body) {
   return await send("POST", `/group-dispatch-api/whatsapp/${name}`, body);
 }
 
-/** What the management API has at a path. */
+/** GETs a path of the management API. */
 export async function api(method, path, body) {
   return await send(method, `/api/v1/${path}`, body);
 }
@@ -27,10 +27,10 @@ export async function signIn(context, role) {
   expect(answer.url()).toBe(`${URL}/log`);
 }
 
-/** Tests in which nobody is signed in yet. */
+/** Tests without a sign-in. */
 export const stranger = base;
 
-/** Tests whose page belongs to somebody of a role, and of which no browser has anything to complain about. */
+/** Tests with a page of a signed-in user of a role. They fail if the browser reports an error. */
 export const test = base.extend({
   role: ["operator", { option: true }],
   page: async ({ page, context, role }, use) => {
@@ -43,7 +43,7 @@ export const test = base.extend({
   },
 });
 
-/** Waits until an account is so, as the API has it. */
+/** Waits until the API shows this state of an account. */
 export async function becomes(number, onlineStatus) {
   await expect.poll(async () => (await api("GET", `accounts/${number}`)).onlineStatus).toBe(onlineStatus);
 }

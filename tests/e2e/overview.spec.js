@@ -1,4 +1,4 @@
-// The first page: what needs a person, how many there are of what, and what flows, as it is now.
+// The overview: what needs attention, counts of accounts, and throughput, kept up to date.
 import { BANNED } from "./life.js";
 import { expect, signIn, stranger, test } from "./muster.js";
 

@@ -1,4 +1,4 @@
-// All pages, each with something that it shows to those who only read.
+// All pages, each with a text that read-only users see.
 import { BANNED } from "./life.js";
 import { api } from "./muster.js";
 

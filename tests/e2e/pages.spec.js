@@ -1,4 +1,4 @@
-// What every page must be: for everybody, on every screen, without a script, and for those who may only read.
+// Requirements of every page: accessible, on every screen, without a script, and for read-only users.
 import axe from "axe-core";
 import { BANNED } from "./life.js";
 import { URL, expect, signIn, stranger, test } from "./muster.js";
@@ -15,7 +15,7 @@ const LOOKS = {
 const EVERYTHING = { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] };
 const COLOURS = { type: "rule", values: ["color-contrast", "link-in-text-block"] };
 
-/** What stands in the way of people who do not see, or not well, or use no mouse. */
+/** Accessibility faults: for people with low or no vision, or without a mouse. */
 async function barriers(page, runOnly) {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate((runOnly) => window.axe.run({ runOnly }), runOnly);
@@ -23,7 +23,7 @@ async function barriers(page, runOnly) {
   return grave.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
 }
 
-/** A picture of a page from its top on: lists go on in the same way. */
+/** A screenshot of the top of a page; long lists only continue. */
 async function take(page, path) {
   const { width, height } = await page.locator("html").boundingBox();
   await page.screenshot({ path, fullPage: true, clip: { x: 0, y: 0, width, height: Math.min(height, TALLEST) } });
@@ -93,7 +93,7 @@ test.describe("who may only read", () => {
     }
     expect(found).toBeGreaterThan(10);
 
-    // Nor does it help to have a button of one's own.
+    // A forged button does not help either.
     for (const [path, form] of [
       ["/accounts", { account: BANNED, order: "recycle", reason: "mine" }],
       ["/webhooks/sync", { do: "pause", reason: "mine" }],

@@ -1,11 +1,11 @@
-// How the console's pages are tested: one browser, one test at a time, over the service that `run` has started.
+// Configuration of the console's browser tests: one browser, one test at a time, against the service that `run` started.
 import { defineConfig } from "@playwright/test";
 
 export default defineConfig({
   testDir: ".",
   outputDir: `${process.env.E2E_OUTPUT}/traces`,
   globalSetup: "./life.js",
-  // The service is one, and what it shows is about all that happens to it.
+  // All tests share one service, and each page shows the effects of all tests.
   workers: 1,
   forbidOnly: true,
   timeout: 60_000,

@@ -1,4 +1,4 @@
-// Signing in with an API key, and out; and that no other page can use what a browser keeps of it.
+// Signing in with an API key, and out. Pages of other origins cannot use the browser's cookie.
 import { URL, api, expect, keys, signIn, stranger as test } from "./muster.js";
 
 const enter = async (page, key) => {
@@ -29,7 +29,7 @@ test("one signs in with a key, comes to the page that was asked for, and signs o
   await page.getByRole("button", { name: "Sign out" }).click();
   await expect(page).toHaveURL("/sign-in");
   expect(await context.cookies()).toEqual([]);
-  // Nor does the session go on for whoever kept the cookie.
+  // A kept copy of the cookie does not continue the session.
   await context.addCookies([cookie]);
   await page.goto("/accounts");
   await expect(page).toHaveURL("/sign-in?next=%2Faccounts");

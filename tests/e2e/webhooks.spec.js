@@ -1,4 +1,4 @@
-// What operators do about webhooks: see what failed and why, send it again, give it up, hold everything back.
+// Operators and webhooks: see failures and their causes, redeliver, drop, pause.
 import { BANNED } from "./life.js";
 import { api, expect, test } from "./muster.js";
 

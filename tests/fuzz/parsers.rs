@@ -1,5 +1,5 @@
-//! The targets of the product, for cargo-fuzz. `MUSTER_FUZZ_TARGET` names one, or the beginning of several: then the first
-//! byte of an input says which of these it is for.
+//! The fuzz targets of the product, for cargo-fuzz. `MUSTER_FUZZ_TARGET` names one target, or a prefix of several. With
+//! a prefix, the first byte of an input chooses the target.
 
 #![no_main]
 

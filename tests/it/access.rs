@@ -1,4 +1,4 @@
-//! Who is let in: every path, for every role and every key that is none, with the real binary.
+//! Authentication and permissions: every path, for every role and every invalid key, with the real binary.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,7 +22,7 @@ pub const DOCUMENTED: [(&str, &str); 6] = [
     ("POST", "register/submitVerifyCode"),
 ];
 
-/// What is sent to an endpoint of the contract.
+/// The body for a contract endpoint.
 pub fn body(path: &str) -> Value {
     let account = requests::account_with(ACCOUNT, &json!({"accountId": ACCOUNT}));
     match path {
@@ -34,7 +34,7 @@ pub fn body(path: &str) -> Value {
     }
 }
 
-/// What a client of the contract's family shows at this moment.
+/// The headers with which a client of the contract's API family identifies itself now.
 fn token(tenant: &str, secret: &str) -> [(&'static str, String); 3] {
     let now = (::muster::clock::now().0 / 1_000).to_string();
     let digest = Md5::digest(format!("{tenant}{now}{secret}"));
@@ -42,10 +42,10 @@ fn token(tenant: &str, secret: &str) -> [(&'static str, String); 3] {
     [("tenant_id", tenant.to_owned()), ("timestamp", now), ("token", token)]
 }
 
-/// The column of a tenant, whose secret is behind this word.
+/// The column of a tenant, identified by its secret.
 const TENANT: &str = "tenant 500975 ";
 
-/// Asks with a key, or none; the status.
+/// Sends a request with a key or without; returns the status.
 async fn status(muster: &ServiceProcess, method: &str, path: &str, body: &Value, key: Option<&str>) -> u16 {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let request = muster.client().request(method.clone(), muster.url(path)).header("content-type", "application/json");
@@ -58,7 +58,7 @@ async fn status(muster: &ServiceProcess, method: &str, path: &str, body: &Value,
     muster.send(request).await.unwrap().status
 }
 
-/// Makes a key with the command line.
+/// Creates a key with the command line.
 pub fn create_key(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     create_key_json(arguments, environment)["key"].as_str().unwrap().to_owned()
 }
@@ -71,7 +71,7 @@ fn create_key_json(arguments: &[&str], environment: &[(&str, &str)]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_path_for_everybody() {
+async fn every_path_for_every_role() {
     let data = temp_directory();
     let path = data.path().to_str().unwrap();
     let (code, _, stderr) = run_muster(&["serve", "--listen", "0.0.0.0:0", "--data-dir", path], &[]);
@@ -80,7 +80,7 @@ async fn every_path_for_everybody() {
     assert!(stderr.contains(&mend), "{stderr}");
 
     let admin = create_key(&["--name", "admin", "--role", "admin", "--data-dir", path], &[]);
-    // The gateway says nothing, so a registration goes on waiting for its code, however long the table takes.
+    // The simulator answers late, so that a registration waits for its code during the whole table.
     let muster = ServiceProcess::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "3600000")]);
     let server = muster.url("");
     let key = |name: &str, role: &str, more: &[&str]| {
@@ -125,11 +125,11 @@ async fn every_path_for_everybody() {
     let metrics = ("GET", "/metrics".to_owned(), json!({}));
     let paths: Vec<(&str, String, Value)> = documented.into_iter().chain([metrics]).chain(ours).collect();
 
-    // Until the key is over, by the service's clock.
+    // Until the key has expired by the service's clock.
     while status(&muster, "GET", "/api/v1/projections", &json!({}), Some(&expired)).await == 200 {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    // Whoever is not known learns nothing, wherever they knock. They wait, so all knock at once.
+    // An unknown requester learns nothing, on any path. Failed attempts are delayed, so all run at once.
     let wrong = format!("muster_1_{}", "A".repeat(43));
     let strangers = [None, Some("secret"), Some(wrong.as_str()), Some(revoked.as_str()), Some(expired.as_str())];
     let knocks = paths.iter().flat_map(|path| strangers.map(|key| (path, key)));
@@ -145,7 +145,7 @@ async fn every_path_for_everybody() {
     for (method, path, body) in &paths {
         for key in keys.values() {
             let mut answer = status(&muster, method, path, body, Some(key)).await;
-            // What reads everything is one at a time, and a rebuild goes on behind its answer.
+            // Only one full read runs at a time, and a rebuild continues after its response.
             while answer == 409 && ["rebuild", "verify", "replay"].iter().any(|verb| path.ends_with(verb)) {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 answer = status(&muster, method, path, body, Some(key)).await;
@@ -168,7 +168,7 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     let data = temp_directory();
     let muster = ServiceProcess::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     let server = muster.url("");
-    // The first one is given by anybody on this machine, and shuts the door.
+    // A requester on this machine creates the first key; from then on every request needs one.
     let admin = create_key(&["--name", "a", "--role", "admin", "--server", &server], &[]);
     let key = |role| {
         let arguments = ["--name", "bound", "--role", role, "--accounts", "8618", "--server", &server];
@@ -178,7 +178,7 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     let (code, _, stderr) = run_muster(&["keys", "list", "--server", &server], &[]);
     assert!(code == Some(1) && stderr.contains("an API key is missing"), "{stderr}");
     let ask = async |method: Method, path: &str, body: Value, key: &str| {
-        // The other way to show a key.
+        // The other header for a key.
         let request = muster.client().request(method, muster.url(path)).header("x-api-key", key);
         muster.send(request.header("content-type", "application/json").body(body.to_string())).await.unwrap()
     };
@@ -205,14 +205,14 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     };
     assert_eq!(listed(&bound).await, [ACCOUNT]);
     assert_eq!(listed(&admin).await.len(), 2);
-    // Nor others' events under another name, nor a key that is bound to less.
+    // Nor another account's events under another name, nor a key with fewer accounts.
     let proof = "/api/v1/log/proof/inclusion?seq=1&size=1";
     assert_eq!(ask(Method::GET, proof, Value::Null, &auditor).await.status, 403);
     let bound_admin = key("admin");
     let another = json!({"name": "another", "role": "admin"});
     assert_eq!(ask(Method::POST, "/api/v1/keys", another, &bound_admin).await.status, 403);
     assert_eq!(ask(Method::DELETE, "/api/v1/keys/1", Value::Null, &bound_admin).await.status, 403);
-    // No list means all accounts: all of its own.
+    // No list means all accounts of the key.
     let recycled = ask(Method::POST, "/group-dispatch-api/whatsapp/batchRecycle", json!({}), &bound).await;
     assert_eq!(recycled.status, 200);
     let last = async |account: &str| {
@@ -241,7 +241,7 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
         let answer = ask(Method::GET, &format!("/api/v1/{path}"), json!({}), &auditor).await;
         assert_eq!(answer.status, expected, "{path}: {}", answer.text);
     }
-    // No key is in what the service keeps and says.
+    // No key appears in the log or in stored data.
     let log = muster.stop("TERM").1;
     for key in [&admin, &bound, &auditor] {
         let secret = key.splitn(3, '_').nth(2).unwrap();
@@ -253,9 +253,10 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     }
 }
 
-/// Typed clients of the contract's family show three headers, and read the family's codes in each endpoint's own envelope.
+/// Typed clients of the contract's family send three headers, and read the family's codes in each endpoint's own
+/// envelope.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_comes_in_by_its_token() {
+async fn a_tenant_authenticates_with_a_token() {
     let (data, files) = (temp_directory(), temp_directory());
     let muster = ServiceProcess::start(data.path(), &[]);
     let server = muster.url("");
@@ -306,7 +307,7 @@ async fn a_tenant_comes_in_by_its_token() {
             assert!(body["message"].as_str().unwrap().starts_with("the header "), "{body}");
         }
     }
-    // It is what its key is for, and in every event of its doing.
+    // The tenant may do what its key allows, and every event of its requests names it.
     let import = async |number: &str| {
         let mut account = body("whatsapp/batchInsert");
         account["whatsAppList"][0]["whatsApp"] = json!(number);
@@ -325,7 +326,7 @@ async fn a_tenant_comes_in_by_its_token() {
 
     let refused = ask("/api/v1/keys", &token("500975", secret)).await;
     assert!(refused.status == 401 && refused.text.contains("open the six documented endpoints alone"), "{refused:?}");
-    // An API key beside it is what counts.
+    // With an API key beside it, the key decides.
     let both = |key: &str| [&token("500975", secret)[..], &[bearer(key)]].concat();
     assert_eq!(ask("/api/v1/keys", &both(&admin)).await.status, 200);
     assert_eq!(ask(list, &both("muster_1_x")).await.json()["code"], 401);
@@ -342,7 +343,7 @@ async fn a_tenant_comes_in_by_its_token() {
     assert_eq!((answer.status, &answer.json()["code"]), (200, &json!(522)));
 }
 
-/// Whoever hangs up in the middle leaves nothing half done: what the history says of keys is what the door knows.
+/// A client that hangs up during a request leaves nothing half done: the keys in the audit log are the keys in force.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_hangs_up_leaves_nothing_half_done() {
     let data = temp_directory();
@@ -356,7 +357,7 @@ async fn a_caller_that_hangs_up_leaves_nothing_half_done() {
     for hang_up in 0..60 {
         let mut caller = tokio::net::TcpStream::connect(&host).await.unwrap();
         caller.write_all(request.as_bytes()).await.unwrap();
-        // From before it is read to after it is answered.
+        // From before the request is read until after the response is sent.
         tokio::time::sleep(std::time::Duration::from_micros(50 * hang_up)).await;
     }
     let ask = async |path: &str| {
@@ -364,15 +365,15 @@ async fn a_caller_that_hangs_up_leaves_nothing_half_done() {
         muster.send(request).await.unwrap().json()
     };
     let count = |list: &Value| list.as_array().unwrap().len();
-    let mut told = (0, 0);
-    // What was begun last may still be on its way.
+    let mut counts = (0, 0);
+    // The last request may still be running.
     for _ in 0..100 {
         let events = ask("/api/v1/events?type=api_key_created&limit=1000").await;
-        told = (count(&ask("/api/v1/keys").await["keys"]), count(&events["events"]));
-        if told.0 == told.1 && told.0 > 1 {
+        counts = (count(&ask("/api/v1/keys").await["keys"]), count(&events["events"]));
+        if counts.0 == counts.1 && counts.0 > 1 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("{} keys are known, and {} are in the history", told.0, told.1);
+    panic!("{} keys are known, and {} are in the history", counts.0, counts.1);
 }

@@ -1,5 +1,5 @@
-//! What auditors and operators do, through the real binary: on a running service and on a stopped data directory, with
-//! the same answers.
+//! Verbs of auditors and operators, with the real binary: the output is the same on a running service and on a stopped
+//! data directory.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::testkit::requests::{LIST, ONLINE, RECYCLE, account_with, list};
 const BANNED: &str = "8618210003";
 const OTHER: &str = "8618211234";
 
-/// A service on which something happened, and nothing more will.
+/// A service with some history, and nothing pending.
 async fn service_with_history(data: &Path) -> ServiceProcess {
     let muster = ServiceProcess::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     let fields = json!({"name": "lee, the \"first\""});
@@ -27,7 +27,7 @@ async fn service_with_history(data: &Path) -> ServiceProcess {
     muster
 }
 
-/// Follows the live tail from the beginning until so many events came.
+/// Follows the live tail from the beginning until `count` events have come.
 pub async fn events(muster: &ServiceProcess, count: usize) -> Vec<Value> {
     let request = muster.client().get(muster.url("/api/v1/events?after=0")).header("accept", "text/event-stream");
     let mut lines = follow_lines(request).await;
@@ -39,7 +39,7 @@ pub async fn events(muster: &ServiceProcess, count: usize) -> Vec<Value> {
     events
 }
 
-/// The lines of an answer, as they come.
+/// The lines of a streamed response.
 async fn follow_lines(request: reqwest::RequestBuilder) -> std::pin::Pin<Box<dyn futures_util::Stream<Item = String>>> {
     let answer = request.send().await.unwrap();
     assert_eq!(
@@ -59,7 +59,7 @@ async fn follow_lines(request: reqwest::RequestBuilder) -> std::pin::Pin<Box<dyn
     Box::pin(lines)
 }
 
-/// Runs a verb; returns what it prints.
+/// Runs a verb; returns its output.
 fn run_verb(arguments: &[&str], source: &[&str], exit: i32) -> String {
     let (code, stdout, stderr) = run_muster(&[arguments, source].concat(), &[]);
     assert_eq!(code, Some(exit), "{arguments:?}: {stderr}");
@@ -106,7 +106,7 @@ async fn the_same_on_a_server_and_on_a_directory() {
     let directory = ["--data-dir", data.path().to_str().unwrap()];
     for (question, on_server) in questions.iter().zip(on_server) {
         if question.contains(&"events") || question.contains(&"replay") || question[..] == ["export"] {
-            continue; // What operators did since is there too.
+            continue; // The backup and the stop have added events since.
         }
         let is_signed = |line: &&str| !line.starts_with(r#"{"muster":"#);
         let lines = |text: &str| text.lines().filter(is_signed).map(str::to_owned).collect::<Vec<_>>();
@@ -124,7 +124,7 @@ async fn the_same_on_a_server_and_on_a_directory() {
     let restored = file("restored");
     run_verb(&["restore", &backup, "--data-dir", &restored, "--public-key", &key], &[], 0);
     assert!(run_verb(&["verify"], &["--data-dir", &restored], 0).contains("events      10"));
-    // Without the master key everything can be read, and nothing is signed.
+    // Without the master key everything can be read, and nothing can be signed.
     let text = run_verb(&["checkpoint"], &["--data-dir", &restored], 1);
     assert!(text.contains("the master key file") && text.contains("is missing"), "{text}");
     assert_eq!(
@@ -171,12 +171,12 @@ async fn exit_codes() {
     let refused = run_verb(&["restore", &backup, "--data-dir", &file("restored")], &[], 4);
     assert!(refused.contains("is damaged"), "{refused}");
     assert!(!Path::new(&file("restored")).exists() && fs::read_dir(files.path()).unwrap().count() == 4);
-    // A checkpoint that the journal does not hold.
+    // A checkpoint that does not match the journal.
     fs::write(data.path().join("log/checkpoint"), "nonsense").unwrap();
     assert!(run_verb(&["verify"], &directory, 4).contains("is not to be believed"));
 }
 
-/// Readers of the live tail go on where they were, and do not keep the service from stopping.
+/// Readers of the live tail resume where they stopped, and do not keep the service from stopping.
 #[tokio::test]
 async fn the_live_tail() {
     let data = temp_directory();
@@ -190,7 +190,7 @@ async fn the_live_tail() {
         first.extend((!line.is_empty()).then_some(line));
     }
     assert!(first[0] == "id:7" || first[1] == "id:7", "behind the event that was seen last: {first:?}");
-    // What happens from here on comes by itself, from now and filtered.
+    // New events arrive by themselves, from now on and filtered.
     let url = muster.url(&format!("/api/v1/events?account={OTHER}"));
     let mut live = follow_lines(muster.client().get(url).header("accept", "text/event-stream")).await;
     online(&muster, OTHER).await;
@@ -214,7 +214,7 @@ async fn the_live_tail() {
     );
 }
 
-/// A rebuild under load, asked for over HTTP: answered at once, shown while it runs, remembered when it is done.
+/// A rebuild under load, started over HTTP: answered at once, shown while it runs, remembered afterwards.
 #[tokio::test]
 async fn a_rebuild() {
     let data = temp_directory();

@@ -1,4 +1,5 @@
-//! A key counts when a thing is done: requests that keep back their last byte, and streams that are read slowly.
+//! A key is checked when a request is carried out: requests whose last byte comes late, and streams that are read
+//! slowly.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -12,10 +13,10 @@ use tokio::time::timeout;
 use crate::access::{ACCOUNT, DOCUMENTED, body, create_key};
 use crate::service_process::{ServiceProcess, TEST_TIMEOUT, temp_directory};
 
-/// What is done for these begins with the head of the request: they have no body that could be kept back.
+/// These endpoints act on the head of a request: they have no body that could come late.
 const WITHOUT_BODY: [&str; 4] = ["projections/{name}/rebuild", "verify", "replay", "backup"];
 
-/// A request that is sent but for its last byte.
+/// A request whose last byte is not sent yet.
 struct HeldRequest {
     name: String,
     stream: TcpStream,
@@ -41,7 +42,7 @@ impl HeldRequest {
         HeldRequest { name, stream, last: *last }
     }
 
-    /// Sends the last byte; the status of the answer.
+    /// Sends the last byte; returns the status of the response.
     async fn finish(mut self) -> (String, u16) {
         self.stream.write_all(&[self.last]).await.unwrap();
         let (answer, _) = read_to_end(&mut self.stream).await;
@@ -51,7 +52,7 @@ impl HeldRequest {
 }
 
 async fn connect(muster: &ServiceProcess) -> TcpStream {
-    // Little of an answer is to be on its way.
+    // A small buffer, so that little of a response is under way.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8 * 1024).unwrap();
     socket.connect(muster.url("").replace("http://", "").parse().unwrap()).await.unwrap()
@@ -70,7 +71,7 @@ async fn read_to_end(stream: &mut TcpStream) -> (Vec<u8>, Result<(), ErrorKind>)
     }
 }
 
-/// One request to each endpoint that does something for a body, and each form of the console; `more` are header lines.
+/// One request to each endpoint that acts on a body, and one for each form of the console. `more` are header lines.
 async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldRequest> {
     let json = format!("{more}content-type: application/json\r\n");
     let keyed = format!("{json}idempotency-key: late\r\n");
@@ -118,7 +119,7 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
     join_all(sent).await
 }
 
-/// Sends the last bytes: all are refused, and nothing has happened.
+/// Sends the last bytes: all requests are refused, and nothing has happened.
 async fn assert_all_rejected(muster: &ServiceProcess, admin: &str, late: Vec<HeldRequest>) {
     let position = async || {
         let asked = muster.client().get(muster.url("/api/v1/projections")).bearer_auth(admin);
@@ -142,7 +143,7 @@ async fn a_key_that_is_revoked_meanwhile_does_nothing() {
     let arguments = ["--name", "revoked", "--role", "admin", "--server", &server];
     let key = create_key(&arguments, &[("MUSTER_API_KEY", &admin)]);
     let more = format!("authorization: Bearer {key}\r\n");
-    // What was answered under an Idempotency-Key is for its key alone, too.
+    // A response stored under an Idempotency-Key belongs to its API key, too.
     let post = |path: &str| muster.client().post(muster.url(&format!("/group-dispatch-api/{path}"))).bearer_auth(&key);
     let batch = post("whatsapp/batchInsert").header("idempotency-key", "late");
     let batch = batch.header("content-type", "application/json").body(body("whatsapp/batchInsert").to_string());
@@ -154,11 +155,11 @@ async fn a_key_that_is_revoked_meanwhile_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_came_before_the_first_key_does_nothing_once_there_is_one() {
+async fn anonymous_requests_fail_once_the_first_key_exists() {
     let data = temp_directory();
     let muster = ServiceProcess::start(data.path(), &QUIET);
     let late = hold_all_requests(&muster, "").await;
-    // Of those who give the first key, one does.
+    // Of several requests for the first key, one succeeds.
     let body = r#"{"name":"first","role":"admin"}"#;
     let first = (0..12).map(|_| HeldRequest::start(&muster, "POST", "/api/v1/keys", "", body));
     let first = join_all(first).await.into_iter().map(async |mut late| {
@@ -172,7 +173,7 @@ async fn whoever_came_before_the_first_key_does_nothing_once_there_is_one() {
     assert_all_rejected(&muster, given["key"].as_str().unwrap(), late).await;
 }
 
-/// Whoever reads a stream hears its end with that of their key, and sees that it was not the end of what they read.
+/// A stream ends with the reader's key, and the reader sees that it was cut short.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_breaks_off_with_its_key() {
     let data = temp_directory();

@@ -1,4 +1,4 @@
-//! What callers ask of a service, and what becomes of it.
+//! Calls of the contract, and the events that they lead to.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use crate::service_process::{ServiceProcess, ServiceResponse, TEST_TIMEOUT};
 use crate::testkit::requests::{self, CODE, ONLINE, PHONE, RECYCLE};
 
-/// Sends what must be a success.
+/// Sends a request that must succeed.
 pub async fn post(muster: &ServiceProcess, path: &str, body: impl Into<reqwest::Body>) -> ServiceResponse {
     let answer = muster.post(path, body).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.text);
@@ -23,7 +23,7 @@ pub async fn recycle(muster: &ServiceProcess, number: &str) {
     post(muster, RECYCLE, requests::list([number])).await;
 }
 
-/// Asks for a code for this number.
+/// Requests a code for this number.
 pub async fn phone(muster: &ServiceProcess, number: &str) {
     post(muster, PHONE, requests::phone(number).to_string()).await;
 }
@@ -32,7 +32,7 @@ pub async fn code(muster: &ServiceProcess, number: &str, code: &str) {
     post(muster, CODE, requests::code(number, code).to_string()).await;
 }
 
-/// What happened to an account, oldest first: the type of each event, and its reason if it has one.
+/// The history of an account, oldest first: the type of each event, and its reason if it has one.
 pub async fn history(muster: &ServiceProcess, number: &str) -> Vec<String> {
     let page = muster.get(&format!("/api/v1/accounts/{number}/events?limit=1000")).await.json();
     let words = |event: &Value| {
@@ -42,16 +42,16 @@ pub async fn history(muster: &ServiceProcess, number: &str) -> Vec<String> {
             Some(reason) => format!("{name}: {reason}"),
         }
     };
-    // An account that nothing happened to has no events.
+    // An account without history has no events.
     page["events"].as_array().into_iter().flatten().map(words).collect()
 }
 
-/// Waits until this has happened to an account.
+/// Waits until this event has happened to an account.
 pub async fn happened(muster: &ServiceProcess, number: &str, what: &str) {
     any_happened(muster, number, &[what]).await;
 }
 
-/// Waits until one of these has happened to an account.
+/// Waits until one of these events has happened to an account.
 pub async fn any_happened(muster: &ServiceProcess, number: &str, whats: &[&str]) {
     let mut events = Vec::new();
     let waiting = async {

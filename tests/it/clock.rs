@@ -1,4 +1,4 @@
-//! A wall clock that leaps under the real binary: it ends nothing that was not due, and what was seen to be over stays so.
+//! A wall clock that leaps under the real binary: nothing expires early, and an expired key or record stays expired.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,14 +19,14 @@ const KEYS: &str = "/api/v1/keys";
 const HOUR: i64 = 3_600;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// A machine whose wall clock does what the test says.
+/// A machine whose wall clock the test sets.
 struct Machine {
     place: TempDir,
     library: PathBuf,
 }
 
 impl Machine {
-    /// Compiles the library that stands before the C library in the service.
+    /// Compiles the library that is preloaded before the C library.
     fn new() -> Machine {
         let place = temp_directory();
         let library = preloaded_library(place.path(), "tests/it/clock/clock.c");
@@ -43,14 +43,14 @@ impl Machine {
         ServiceProcess::start(&self.file(data), &[("LD_PRELOAD", library), ("CLOCK_AHEAD", order.to_str().unwrap())])
     }
 
-    /// Sets the wall clock so many seconds ahead of the right time.
+    /// Sets the wall clock this many seconds ahead of the right time.
     fn set_clock(&self, ahead: i64) {
         fs::write(self.file("new"), ahead.to_string()).unwrap();
         fs::rename(self.file("new"), self.file("ahead")).unwrap();
     }
 }
 
-/// Makes a key; its text.
+/// Creates a key; returns its text.
 async fn make_key(muster: &ServiceProcess, admin: Option<&str>, key: Value) -> String {
     let request = muster.client().post(muster.url(KEYS)).header("content-type", "application/json");
     let request = admin.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
@@ -62,7 +62,7 @@ async fn get(muster: &ServiceProcess, path: &str, key: &str) -> ServiceResponse 
     muster.send(muster.client().get(muster.url(path)).bearer_auth(key)).await.unwrap()
 }
 
-/// Imports an account under the same `Idempotency-Key` each time; whether that had been answered before.
+/// Imports an account under the same `Idempotency-Key` each time; returns whether the response was a stored one.
 async fn was_answered(muster: &ServiceProcess, key: &str) -> bool {
     let request = muster.client().post(muster.url(INSERT)).bearer_auth(key);
     let request = request.header("content-type", "application/json").header("idempotency-key", "the-same-again");
@@ -71,14 +71,14 @@ async fn was_answered(muster: &ServiceProcess, key: &str) -> bool {
     answer.header("idempotency-replayed") == "true"
 }
 
-/// Has webhooks signed with another secret; the one before it signs on for `grace`.
+/// Replaces the secret that signs webhooks; the old one also signs for `grace`.
 async fn exchange_secret(muster: &ServiceProcess, admin: &str, grace: &str) {
     let request = muster.client().put(muster.url("/api/v1/webhooks/sync/secret")).bearer_auth(admin);
     let request = request.header("content-type", "application/json").body(json!({"grace": grace}).to_string());
     assert_eq!(muster.send(request).await.unwrap().status, 200);
 }
 
-/// How many secrets sign webhooks.
+/// The number of secrets that sign webhooks.
 async fn secrets(muster: &ServiceProcess, admin: &str) -> usize {
     let shown = get(muster, "/api/v1/webhooks/sync", admin).await.json();
     shown["signing"]["standard"].as_array().unwrap().len()
@@ -91,7 +91,7 @@ async fn leaps(muster: &ServiceProcess, admin: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_leap_ends_nothing_and_what_is_over_stays_over() {
+async fn a_leap_expires_nothing_and_expired_stays_expired() {
     let machine = Machine::new();
     let muster = machine.start("data", 0);
     let admin = make_key(&muster, None, json!({"name": "admin", "role": "admin"})).await;
@@ -114,7 +114,7 @@ async fn a_leap_ends_nothing_and_what_is_over_stays_over() {
     assert_eq!(log.matches("the wall clock leapt by this many seconds").count(), 3, "{log}");
     assert!(log.contains(&format!("seconds={YEAR}")) && log.contains(&format!("seconds={HOUR}")), "{log}");
 
-    // A start believes the wall clock, and sees the key expire.
+    // A start trusts the wall clock, and sees the key expire.
     let muster = machine.start("data", 2 * HOUR);
     assert_eq!((get(&muster, LIST, &short).await.status, leaps(&muster, &admin).await), (401, 0));
     assert_eq!(muster.stop("TERM").0.code(), Some(0));

@@ -11,14 +11,14 @@ use crate::service_process::{
     ProcessOutput, ServiceProcess, muster_command, run_muster, send_signal, temp_directory, wait_for_exit,
 };
 
-/// Runs the binary where nothing can go wrong; returns what it prints.
+/// Runs the binary, which must succeed; returns its output.
 pub fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let (code, stdout, stderr) = run_muster(arguments, environment);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
     stdout
 }
 
-/// Runs the binary with settings that are faulty; returns what it says.
+/// Runs the binary with faulty settings; returns its messages.
 fn faults(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let (code, stdout, stderr) = run_muster(arguments, environment);
     assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
@@ -62,7 +62,7 @@ fn settings_with_their_sources() {
     let arguments = ["config", "--listen", "localhost:0", "--webhook-base-url", "https://user:password@example.com"];
     let environment = [("MUSTER_CONFIG", file), ("MUSTER_SIMULATOR__DELAY_MS", "9"), ("MUSTER_LOG__FILTER", "warn")];
     let table = printed(&arguments, &environment);
-    // The width of the last column follows from the path, and nothing else does.
+    // Only the width of the last column depends on the path.
     insta_text("cli_config", &table.replace(file, "FILE"));
     let listed = printed(&[&arguments[..], &["-o", "json"]].concat(), &environment);
     let rows: Vec<Value> = serde_json::from_str(&listed).unwrap();
@@ -78,7 +78,7 @@ fn settings_with_their_sources() {
     assert!(!other.contains(file), "{other}");
 }
 
-/// Whatever goes wrong with a URL, no message repeats its user, its password or its query.
+/// No message repeats the user, password or query of a URL.
 #[test]
 fn urls_in_messages() {
     let (data, secret) = (temp_directory(), temp_directory());
@@ -107,9 +107,9 @@ fn urls_in_messages() {
     }
 }
 
-/// What images and clusters set is told once, and changes nothing.
+/// Settings from images and clusters are logged once, and change nothing.
 #[test]
-fn variables_of_others() {
+fn foreign_environment_variables() {
     let data = temp_directory();
     let environment = [("MUSTER_VERSION", "1.2.3"), ("MUSTER_HOME", "/opt/muster"), ("MUSTER_PORT", "8080")];
     let (status, log) = ServiceProcess::start(data.path(), &environment).stop("TERM");
@@ -167,7 +167,7 @@ fn faulty_settings() {
     assert!(faults(&["config", "--config", missing], &[]).contains(missing), "the file is named");
 }
 
-/// It checks itself: what it says was told is what was told. Nothing is left behind.
+/// The demonstration checks itself: its transcript matches the deliveries, and it leaves nothing behind.
 #[test]
 fn the_demo() {
     let temporary = temp_directory();
@@ -184,9 +184,9 @@ fn the_demo() {
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
-/// Whoever reads the output may go away.
+/// The reader of the output may go away.
 #[test]
-fn nobody_reads() {
+fn output_without_a_reader() {
     for arguments in [&["config"][..], &["--help"], &[]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -214,9 +214,9 @@ fn the_log() {
     assert_eq!(log(&[("MUSTER_LOG__FILTER", "off")]), "");
 }
 
-/// Too many connections are told of, and told of once.
+/// Too many connections are logged, and logged once.
 #[tokio::test]
-async fn crowds_in_the_log() {
+async fn too_many_connections_are_logged_once() {
     let start = |most, most_of_one| {
         let settings =
             [("MUSTER_HTTP__MAX_CONNECTIONS", most), ("MUSTER_HTTP__MAX_CONNECTIONS_PER_ADDRESS", most_of_one)];
@@ -242,7 +242,7 @@ async fn crowds_in_the_log() {
 
     let (muster, _data) = start("1", "1");
     for _ in 0..2 {
-        // The next one waits until this one is gone.
+        // The next connection waits until this one is closed.
         let (stream, answered) = connect(&muster).await;
         assert!(answered);
         drop(stream);
@@ -252,7 +252,7 @@ async fn crowds_in_the_log() {
     assert!(log.contains("open=1 busiest=\"127.0.0.1\" of_it=1"), "{log}");
 }
 
-/// The second signal does not wait for what the first one waits for.
+/// The second signal stops what the first one waits for.
 #[tokio::test]
 async fn a_second_signal() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
@@ -264,7 +264,7 @@ async fn a_second_signal() {
         assert_eq!(muster.get("/readyz").await.status, 200);
         let begin = Instant::now();
         send_signal(muster.pid(), signal);
-        // Long enough for the first to be taken; signals that nobody has taken yet fall into one.
+        // Long enough to handle the first signal; pending signals of a kind merge into one.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let (status, log) = tokio::task::spawn_blocking(move || muster.stop(signal)).await.unwrap();
         assert_eq!(status.code(), Some(code), "{log}");

@@ -1,4 +1,4 @@
-//! The console as a browser asks for it: every page there and safe, signing in and out, and who may do what.
+//! The console as a browser sees it: every page and its security headers, sign-in, and permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,15 @@ use serde_json::json;
 
 use crate::service_process::{ServiceProcess, ServiceResponse, temp_directory};
 
-/// What every page is answered with.
+/// The headers of every page.
 const POLICY: &str =
     "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'";
-/// A text that would be a script, were it not a text.
+/// A text that would be a script if it were not escaped.
 const HOSTILE: &str = r#"<script>alert(1)</script>"'><img src=x onerror=alert(2)>"#;
-/// More pages than there are by far.
+/// Far more than the number of pages.
 const MOST: usize = 300;
 
-/// One browser: its cookie, and where it says that its forms are from.
+/// A browser: its cookie, and the origin of its forms.
 struct Browser<'m> {
     muster: &'m ServiceProcess,
     client: reqwest::Client,
@@ -40,12 +40,12 @@ impl<'m> Browser<'m> {
         self.ask(self.client.get(self.muster.url(path)).header("sec-fetch-site", "same-origin")).await
     }
 
-    /// Submits a form of one of our pages.
+    /// Submits a form of the console.
     async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> ServiceResponse {
         self.submit_from("same-origin", path, fields).await
     }
 
-    /// Submits a form of a page of that site.
+    /// Submits a form of a page of another origin.
     async fn submit_from(&self, site: &str, path: &str, fields: &[(&str, &str)]) -> ServiceResponse {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.client.post(self.muster.url(path)).header("sec-fetch-site", site);
@@ -59,7 +59,7 @@ impl<'m> Browser<'m> {
         self.muster.send(request).await.unwrap()
     }
 
-    /// Every page that can be reached by links from here, and what it says.
+    /// Every page that links lead to from here, with its content.
     async fn pages(&self) -> BTreeMap<String, String> {
         let (mut seen, mut pages) = (BTreeSet::from(["/".to_owned()]), BTreeMap::new());
         let mut waiting: Vec<String> = seen.iter().cloned().collect();
@@ -125,7 +125,7 @@ async fn a_bound_key_opens_its_own_accounts() {
     assert_eq!(browser.submit("/accounts", &fields).await.status, 403);
 }
 
-/// What goes on behind an answer ends with the session that asked for it.
+/// A response that is still streaming ends with the session that requested it.
 #[tokio::test]
 async fn the_live_tail_ends_with_its_session() {
     let data = temp_directory();
@@ -141,14 +141,14 @@ async fn the_live_tail_ends_with_its_session() {
     let event = stream.chunk().await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&event).contains("account_imported"), "{event:?}");
     assert_eq!(browser.submit("/sign-out", &[]).await.status, 303);
-    // It is broken off, so that nobody takes it for whole.
+    // The stream breaks off, so that the reader does not take it for complete.
     while let Ok(Some(_)) = stream.chunk().await {}
-    // A script cannot follow a form.
+    // A script cannot follow a redirect to a form.
     let refused = browser.client.get(muster.url(tail)).header("accept", "text/event-stream");
     assert_eq!(browser.ask(refused).await.status, 401);
 }
 
-/// Makes keys of these roles, of which the first is an admin's.
+/// Creates keys of these roles; the first must be an admin's.
 async fn keys<const N: usize>(muster: &ServiceProcess, roles: [&str; N]) -> [String; N] {
     let mut made: Vec<String> = Vec::new();
     for role in roles {
@@ -186,7 +186,7 @@ async fn every_page_is_there_and_safe() {
     let paused = browser.submit("/webhooks/sync", &[("do", "pause"), ("reason", HOSTILE)]).await;
     assert_eq!(paused.status, 303, "{}", paused.text);
 
-    // A cookie of another service on this machine keeps nobody out, and there is nothing to sign in to.
+    // A foreign cookie of another service on this machine does no harm, and there is no key to sign in with.
     let cookie = Some(format!("muster_session={}", "A".repeat(43)));
     let other = Browser { cookie, ..Browser::new(&muster) };
     assert_eq!(other.get("/accounts").await.status, 200);
@@ -258,7 +258,7 @@ async fn signing_in_and_out() {
 
     let browser = Browser::signed_in(&muster, &operator).await;
     assert!(browser.get("/").await.text.contains("operator"));
-    // The cookie opens pages alone, and only pages of ours use it.
+    // The cookie opens pages only, and only from our own pages.
     assert_eq!(browser.get("/api/v1/accounts").await.status, 401);
     let foreign = browser.submit_from("cross-site", "/projections", &[("projection", "roster")]).await;
     assert_eq!(foreign.status, 403, "{foreign:?}");
@@ -270,7 +270,7 @@ async fn signing_in_and_out() {
     let put = stranger.ask(stranger.client.put(muster.url("/accounts"))).await;
     assert!(put.status == 405 && put.headers["allow"] == "GET, HEAD, POST", "{put:?}");
 
-    // A key that is taken away takes its sessions along.
+    // A revoked key ends its sessions.
     let boss = Browser::signed_in(&muster, &admin).await;
     assert_eq!(boss.submit("/keys", &[("do", "revoke"), ("key", "2")]).await.status, 303);
     assert_eq!(to(&browser.get("/").await), "/sign-in");
@@ -289,7 +289,7 @@ async fn an_auditor_reads_and_does_nothing() {
     let before = head(browser.get("/").await.text);
 
     let mut pages = browser.pages().await;
-    // Whoever gives keys alone sees them.
+    // Only requesters that may create keys see them.
     let keys = browser.get("/keys").await.text;
     assert!(keys.contains("it takes one of the role admin"), "{keys}");
     pages.insert("/keys".to_owned(), keys);

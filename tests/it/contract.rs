@@ -1,4 +1,4 @@
-//! The contract, end to end: what callers send, what they are answered, what receivers are told.
+//! The contract, end to end: requests of callers, their responses, and the webhooks that follow.
 
 use serde_json::json;
 
@@ -58,7 +58,7 @@ async fn the_documents_own_examples() {
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
-/// Every fate of the simulator, as receivers are told of it.
+/// Every special outcome of the simulator, and the webhooks that follow.
 #[tokio::test]
 async fn fates() {
     let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
@@ -83,7 +83,7 @@ async fn fates() {
     for (number, expected) in numbers.iter().zip(expected) {
         assert_eq!(receiver.accepted_payloads(number), expected, "{number}");
     }
-    // Banned: refused for this account, and registering the number again is the way back.
+    // Banned: refused for this account. Registering the number again ends the ban.
     let refused = muster.post(&format!("{ONLINE}?details=true"), batch(&["8618210003"])).await;
     assert_eq!((refused.status, refused.json()["results"][0]["code"].as_i64()), (409, Some(409)));
     let phone = json!({"phone": "18210003", "verifyType": 0, "accountType": 1, "areaCode": "86", "countryCode": "CN"});
@@ -104,7 +104,7 @@ async fn fates() {
     assert_eq!(receiver.accepted_payloads("8618210005"), ["1/1 ", "1/2 ", "register 0"]);
 }
 
-/// Each endpoint's answers where not everything can be done, and its rules about repetition.
+/// The responses of each endpoint when some accounts fail, and its rules about repetition.
 #[tokio::test]
 async fn refusals_and_repetition() {
     let data = temp_directory();
@@ -160,7 +160,7 @@ async fn the_account_list() {
     assert_eq!((malformed.status, malformed.json()["data"].clone()), (400, json!([])));
 }
 
-/// With no receiver nothing is sent; one that is configured later is told what happens from then.
+/// Without a receiver nothing is sent. A receiver configured later gets the events from then on.
 #[tokio::test]
 async fn a_receiver_that_comes_later() {
     let data = temp_directory();

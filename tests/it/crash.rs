@@ -1,5 +1,5 @@
-//! The service is killed at random moments under load, again and again. What was answered is there, in order, provable,
-//! and told.
+//! The service is killed at random moments under load, again and again. Everything that was answered is in the journal,
+//! in order, provable, and delivered.
 //!
 //! `MUSTER_CRASH_SEED` repeats a run's choices, `MUSTER_CRASH_KILLS` asks for more kills than the usual 30.
 
@@ -18,7 +18,7 @@ use crate::service_process::{
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests::{LIST, ONLINE, PHONE, RECYCLE, accounts, list, phone};
 
-/// Callers at the same time, each with accounts of its own.
+/// Concurrent callers, each with accounts of its own.
 const CALLERS: u64 = 16;
 /// Accounts of one caller.
 const ACCOUNTS: u64 = 8;
@@ -62,37 +62,37 @@ async fn nothing_answered_is_lost() {
     let answered = answered.into_inner().unwrap();
     let mut events = check_journal(data.path(), &answered);
     check_list(&listed, &events);
-    // What a start takes up again makes events of its own, so it takes some starts until everything is told.
+    // Work that a start resumes makes events of its own, so it takes some starts until everything is delivered.
     for _ in 0..10 {
-        let told = receiver.deliveries().clone();
-        if missing_deliveries(&events, &told).is_empty() {
+        let received = receiver.deliveries().clone();
+        if missing_deliveries(&events, &received).is_empty() {
             break;
         }
         let muster = ServiceProcess::start(data.path(), &settings);
-        receiver.wait_until("everything", |told| missing_deliveries(&events, told).is_empty()).await;
+        receiver.wait_until("everything", |received| missing_deliveries(&events, received).is_empty()).await;
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
         events = check_journal(data.path(), &answered);
     }
-    let told = receiver.deliveries().clone();
-    check_deliveries(&events, &told);
+    let received = receiver.deliveries().clone();
+    check_deliveries(&events, &received);
     let count = answered.requests.len() + answered.tasks.len();
-    println!("{kills} kills, {count} answered commands, {} events, {} webhook attempts", events.len(), told.len());
+    println!("{kills} kills, {count} answered commands, {} events, {} webhook attempts", events.len(), received.len());
     assert!(count as u64 > kills, "the load did nothing");
 }
 
-/// What the callers were answered.
+/// The responses that callers received.
 #[derive(Default)]
 struct AnsweredCommands {
     /// Requests that must have left an event, with the account.
     requests: HashSet<(RequestId, AccountNumber)>,
-    /// Task ids that were given out.
+    /// Task ids that were returned.
     tasks: HashMap<u32, AccountNumber>,
 }
 
-/// One caller: a request after the other, until the service is gone.
+/// One caller: one request after the other, until the service is gone.
 async fn run_caller(muster: &ServiceProcess, answered: &Mutex<AnsweredCommands>, index: u64, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    // Whether an account was asked online, where an answer said so and nothing has been asked since.
+    // By account: whether the last answered request asked for online.
     let mut asked_online: HashMap<u64, bool> = HashMap::new();
     loop {
         let suffix = index * 100 + random.u64(0..ACCOUNTS) + 1_000;
@@ -114,8 +114,8 @@ async fn run_caller(muster: &ServiceProcess, answered: &Mutex<AnsweredCommands>,
             assert_eq!(before, None, "task {task} was given out twice");
             continue;
         }
-        // A known account that is asked the opposite of what was answered last must have an event for it: none of
-        // these numbers has a fate that changes it by itself. Of the first request after a start nothing is known.
+        // A request for the opposite of the last answered one must leave an event: the simulator changes no account of
+        // these numbers by itself. Nothing is known for the first request after a start.
         if asked_online.insert(suffix, online).is_some() {
             answered.requests.insert((request, account));
         }
@@ -126,7 +126,7 @@ fn account(suffix: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_700_000 + suffix).unwrap()
 }
 
-/// Opens the journal as a start would, and holds it against what was answered.
+/// Opens the journal as a start would, and compares it with the responses.
 fn check_journal(data: &Path, answered: &AnsweredCommands) -> Vec<JournalRecord> {
     let journal = open_journal(open_store(data));
     let report = journal.verify().unwrap();
@@ -147,7 +147,7 @@ fn check_journal(data: &Path, answered: &AnsweredCommands) -> Vec<JournalRecord>
     records
 }
 
-/// The journal of this test holds nothing but events of accounts.
+/// The journal of this test contains only events of accounts.
 fn account_of(record: &JournalRecord) -> AccountNumber {
     record.account_event().unwrap().0
 }
@@ -177,21 +177,22 @@ fn delivery_position(delivery: &ReceivedDelivery) -> (u64, &str) {
     (parts.next().unwrap().parse().unwrap(), parts.next().unwrap())
 }
 
-/// What is to be told: for each position its channel.
+/// The expected deliveries: the channel of each position.
 fn expected_channels(events: &[JournalRecord]) -> BTreeMap<u64, Channel> {
     let notice = |record: &JournalRecord| Some((record.position, notice_of(record)?.channel()));
     events.iter().filter_map(notice).collect()
 }
 
-fn missing_deliveries(events: &[JournalRecord], told: &[ReceivedDelivery]) -> Vec<u64> {
-    let told: HashSet<u64> = told.iter().filter(|it| it.was_accepted).map(|it| delivery_position(it).0).collect();
-    expected_channels(events).into_keys().filter(|position| !told.contains(position)).collect()
+fn missing_deliveries(events: &[JournalRecord], received: &[ReceivedDelivery]) -> Vec<u64> {
+    let received: HashSet<u64> =
+        received.iter().filter(|it| it.was_accepted).map(|it| delivery_position(it).0).collect();
+    expected_channels(events).into_keys().filter(|position| !received.contains(position)).collect()
 }
 
-/// Every event that is to be told was told; nothing was told of an account before all that came before was accepted;
-/// an event has the same id and the same body each time.
-fn check_deliveries(events: &[JournalRecord], told: &[ReceivedDelivery]) {
-    assert_eq!(missing_deliveries(events, told), Vec::<u64>::new());
+/// Every expected delivery arrived, and none before its account's earlier ones were accepted. An event has the same id
+/// and body each time.
+fn check_deliveries(events: &[JournalRecord], received: &[ReceivedDelivery]) {
+    assert_eq!(missing_deliveries(events, received), Vec::<u64>::new());
     let to_tell = expected_channels(events);
     let mut lanes: HashMap<(AccountNumber, Channel), Vec<u64>> = HashMap::new();
     for (position, channel) in &to_tell {
@@ -199,7 +200,7 @@ fn check_deliveries(events: &[JournalRecord], told: &[ReceivedDelivery]) {
     }
     let mut accepted = HashSet::new();
     let mut bodies = HashMap::new();
-    for delivery in told {
+    for delivery in received {
         let (position, channel_name) = delivery_position(delivery);
         let channel = to_tell[&position];
         let record = &events[position as usize - 1];

@@ -1,5 +1,5 @@
-//! Every account's story arrives: whole, in order, under stable ids, signed, whatever the receiver does and however
-//! often the service is killed.
+//! The history of every account is delivered: complete, in order, under stable ids, signed, whatever the receiver does
+//! and however often the service is killed.
 //!
 //! `MUSTER_DELIVERY_SEED` repeats a run's choices, `MUSTER_DELIVERY_KILLS` asks for more kills than the usual 20.
 
@@ -22,43 +22,44 @@ use crate::testkit::requests::{self, CODE, LIST, ONLINE, PHONE, RECYCLE, account
 
 const SYNC: &str = "/api/v1/webhooks/sync";
 const REGISTER: &str = "/api/v1/webhooks/register";
-/// Callers at the same time, each with accounts of its own.
+/// Concurrent callers, each with accounts of its own.
 const CALLERS: u64 = 8;
 /// Accounts of one caller.
 const ACCOUNTS: u64 = 250;
-/// The first account of the first caller. None has a fate: those are told by the last four digits.
+/// The first account of the first caller. The simulator's outcomes depend on the last four digits, and these choose a
+/// plain success.
 const FIRST: u64 = 21_000;
-/// Accounts with fates: pairing fails; the network fails; banned; drops.
+/// Accounts with special outcomes: pairing fails, the network fails, banned, dropped.
 const FATES: [u64; 4] = [30_001, 30_002, 30_003, 30_006];
-/// Accounts that no code can be sent to: their registration fails, which is told at once.
+/// Accounts that no code can be sent to: their registration fails at once.
 const UNREGISTERED: [u64; 4] = [40_005, 50_005, 60_005, 70_005];
 
-/// What an attempt can come to.
+/// Outcomes of an attempt.
 const OUTCOMES: [&str; 7] = ["code", "no_code", "reset", "status", "timeout", "tls", "too_long"];
-/// The statuses of those that came to a status: a redirect is not followed.
+/// The HTTP statuses of failed attempts. A redirect is not followed.
 const STATUSES: [u64; 3] = [302, 500, 503];
 
 /// What operators see of all attempts.
 #[derive(Default)]
 struct AttemptSummary {
-    /// How often an attempt came to what.
+    /// The number of attempts by outcome.
     outcomes: BTreeMap<String, usize>,
     statuses: BTreeSet<u64>,
-    /// By id and number, the attempts that were taken.
+    /// The accepted attempts, by id and attempt number.
     taken: HashSet<(String, u64)>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_story_arrives() {
+async fn every_history_is_delivered() {
     let kills = number("MUSTER_DELIVERY_KILLS").unwrap_or(20);
     let mut random = random_choices("MUSTER_DELIVERY_SEED");
     let (sync, register) = (FaultyReceiver::start(random.u64(..)).await, WebhookReceiver::start().await);
-    let here = DeliveryFixture { data: temp_directory(), sync, register };
-    here.set_secret().await;
+    let fixture = DeliveryFixture { data: temp_directory(), sync, register };
+    fixture.set_secret().await;
     let online: Vec<Vec<bool>> = vec![vec![false; ACCOUNTS as usize]; CALLERS as usize];
     let mut callers: Vec<(fastrand::Rng, Vec<bool>)> = online.into_iter().map(|it| (random.fork(), it)).collect();
     for kill in 0..kills {
-        let muster = here.start().await;
+        let muster = fixture.start().await;
         let alive = Duration::from_millis(random.u64(50..400));
         let calling = join_all(
             callers.iter_mut().zip(0..).map(|((random, online), caller)| call(&muster, caller, random, online)),
@@ -71,26 +72,26 @@ async fn every_story_arrives() {
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
     }
-    let muster = here.start().await;
+    let muster = fixture.start().await;
     move_all(&muster, true).await;
     wait_until_delivered(&muster).await;
-    let muster = here.check_pause(muster).await;
-    let muster = here.check_hanging(muster).await;
-    here.check_tls_failure(&muster).await;
+    let muster = fixture.check_pause(muster).await;
+    let muster = fixture.check_hanging(muster).await;
+    fixture.check_tls_failure(&muster).await;
     let AttemptSummary { outcomes, statuses, taken } = summarize_attempts(&muster).await;
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    let records = read_journal(here.data.path());
-    let told = here.sync.log().told.clone();
-    let events = check_deliveries(&records, &told);
-    check_attempts(&told, &taken);
-    let registrations = check_registrations(&records, &here.register);
-    let wrong = here.sync.log().wrong.clone();
+    let records = read_journal(fixture.data.path());
+    let received = fixture.sync.log().attempts.clone();
+    let events = check_deliveries(&records, &received);
+    check_attempts(&received, &taken);
+    let registrations = check_registrations(&records, &fixture.register);
+    let wrong = fixture.sync.log().wrong.clone();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let accounts: HashSet<_> = records.iter().filter_map(|record| Some(record.account_event()?.0)).collect();
-    let (accounts, attempts, kills) = (accounts.len(), told.len(), kills + 1);
+    let (accounts, attempts, kills) = (accounts.len(), received.len(), kills + 1);
     println!("{accounts} accounts, {events} events told in {attempts} attempts, {kills} kills");
     println!("{registrations} outcomes of registrations");
-    println!("the receiver: {:?}", here.sync.log().did);
+    println!("the receiver: {:?}", fixture.sync.log().did);
     println!("the sender: {outcomes:?}");
     let missing: Vec<_> = OUTCOMES.iter().filter(|outcome| !outcomes.contains_key(**outcome)).collect();
     assert!(missing.is_empty(), "nothing came to {missing:?}");
@@ -98,7 +99,7 @@ async fn every_story_arrives() {
     assert_eq!(outcomes.get("network"), None, "this receiver fails in no way that has no name");
 }
 
-/// The data directory, and who is told.
+/// The data directory, and the two receivers.
 struct DeliveryFixture {
     data: tempfile::TempDir,
     sync: FaultyReceiver,
@@ -112,7 +113,7 @@ impl DeliveryFixture {
 
     async fn start_with(&self, deadline: Duration) -> ServiceProcess {
         self.sync.prepare_start().await;
-        // Failures are many and waits short; the last ones are longer, so that no delivery dies on a busy machine.
+        // Failures are many and retries quick. The last retries are slower, so that no delivery dies on a busy machine.
         let waits = [["20ms"; 60].join(","), ["500ms"; 40].join(",")].join(",");
         let timeout = format!("{}ms", deadline.as_millis());
         let sync = format!("http://{}{}", self.sync.address, Channel::SyncStatus.default_path());
@@ -135,20 +136,22 @@ impl DeliveryFixture {
         muster.kill();
     }
 
-    /// A registration that fails is told on the other channel: by then, this channel had its time too.
+    /// A failed registration is delivered on the other channel. By then this channel has had time, too.
     async fn wait_on_other_channel(&self, muster: &ServiceProcess, suffix: u64) {
         submit_phone(muster, suffix).await.unwrap();
         let account = account(suffix);
-        self.register.wait_until("a registration", |told| told.iter().any(|it| it.body["phone"] == account)).await;
+        self.register
+            .wait_until("a registration", |received| received.iter().any(|it| it.body["phone"] == account))
+            .await;
     }
 
-    /// While the channel is paused nothing arrives, also not after a kill; then everything does, and of what was taken
-    /// before next to nothing comes again.
+    /// While the channel is paused nothing arrives, not even after a kill. Then everything arrives, and almost nothing
+    /// that was accepted before is sent again.
     async fn check_pause(&self, muster: ServiceProcess) -> ServiceProcess {
         move_all(&muster, false).await;
         let shown = post(&muster, "pause", json!({"reason": "maintenance"})).await;
         assert_eq!(shown["inFlight"], 0, "attempts were under way when the pause was answered: {shown:#}");
-        // What the sender gave up just before may still be on its way to the log.
+        // An attempt that the sender has just given up may still be on its way to the log.
         sleep(Duration::from_millis(50)).await;
         let before = self.sync.count();
         let taken = self.sync.accepted_ids();
@@ -156,7 +159,7 @@ impl DeliveryFixture {
         online(&muster, &FATES).await.unwrap();
         self.wait_on_other_channel(&muster, UNREGISTERED[0]).await;
         assert_eq!(self.sync.count(), before, "something arrived while the channel was paused");
-        // Nothing says when the cursor is in the book.
+        // No signal says when the cursor has been saved.
         sleep(2 * CURSOR_SAVE_INTERVAL).await;
         muster.kill();
         let muster = self.start().await;
@@ -172,13 +175,13 @@ impl DeliveryFixture {
         post(&muster, "resume", json!({})).await;
         wait_until_delivered(&muster).await;
         assert!(self.sync.count() >= before + 2 * (CALLERS * ACCOUNTS) as usize);
-        let again = self.sync.log().told[before..].iter().filter(|it| taken.contains(&it.id)).count();
-        // A busy machine may have been too late for a few.
+        let again = self.sync.log().attempts[before..].iter().filter(|it| taken.contains(&it.id)).count();
+        // On a busy machine a few may have come too late.
         assert!(again * 100 <= taken.len(), "{again} of {} came again after the kill", taken.len());
         muster
     }
 
-    /// While all attempts that there may be hang, and none ends, the other channel is told as ever.
+    /// While every attempt of one channel hangs, the other channel delivers as ever.
     async fn check_hanging(&self, muster: ServiceProcess) -> ServiceProcess {
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
         let muster = self.start_with(10 * TEST_TIMEOUT).await;
@@ -195,7 +198,7 @@ impl DeliveryFixture {
         self.start().await
     }
 
-    /// One delivery meets a receiver without TLS, and arrives when the receiver is the right one again.
+    /// One delivery meets a receiver without TLS, and arrives once the right receiver is back.
     async fn check_tls_failure(&self, muster: &ServiceProcess) {
         put(muster, "url", json!({"url": format!("https://{}/tls", self.sync.address)})).await;
         recycle(muster, &[FIRST]).await.unwrap();
@@ -212,7 +215,7 @@ impl DeliveryFixture {
     }
 }
 
-/// One caller: batches of random accounts, each to where it is not, until the service is gone.
+/// One caller: batches of random accounts, each moved to the opposite status, until the service is gone.
 async fn call(muster: &ServiceProcess, caller: u64, random: &mut fastrand::Rng, is_online: &mut [bool]) {
     loop {
         let start = random.u64(0..ACCOUNTS);
@@ -236,7 +239,7 @@ async fn call(muster: &ServiceProcess, caller: u64, random: &mut fastrand::Rng, 
     }
 }
 
-/// Brings every account online, or takes all of them offline, by all callers.
+/// Brings every account online, or takes all offline, by all callers.
 async fn move_all(muster: &ServiceProcess, to_online: bool) {
     let asking = (0..CALLERS).map(|caller| async move {
         let first = FIRST + caller * ACCOUNTS;
@@ -260,7 +263,7 @@ async fn submit_phone(muster: &ServiceProcess, suffix: u64) -> Result<(), reqwes
     Ok(())
 }
 
-/// Registers a number with a code that is right, or not.
+/// Registers a number with a right or a wrong code.
 async fn register(muster: &ServiceProcess, suffix: u64, code: &str) -> Result<(), reqwest::Error> {
     submit_phone(muster, suffix).await?;
     let answer = muster.try_post(CODE, requests::code(account(suffix), code).to_string(), "").await?;
@@ -270,7 +273,7 @@ async fn register(muster: &ServiceProcess, suffix: u64, code: &str) -> Result<()
 
 async fn ask(muster: &ServiceProcess, path: &str, body: String) -> Result<(), reqwest::Error> {
     let answer = muster.try_post(path, body, "").await?;
-    // Which of them cannot take it is of no matter here.
+    // Individual failures do not matter here.
     assert!(answer.status < 500, "{}", answer.text);
     Ok(())
 }
@@ -291,7 +294,7 @@ fn account(suffix: u64) -> String {
     (861_821_700_000 + suffix).to_string()
 }
 
-/// Waits until no account is on its way, and all that happened was told.
+/// Waits until no account is in transition, and everything is delivered.
 async fn wait_until_delivered(muster: &ServiceProcess) {
     let coming = [OnlineStatus::OnlineComing, OnlineStatus::OfflineComing].map(|it| json!(it.code()));
     wait_until("an end of all transitions", async || {
@@ -305,7 +308,7 @@ async fn wait_until_delivered(muster: &ServiceProcess) {
         shown.iter().all(|shown| {
             let is_zero = |pointer: &str| shown.pointer(pointer).unwrap() == 0;
             assert_eq!(shown["blocked"], 0, "{shown:#}");
-            // On a slow machine attempts time out, and the breaker opens; it has to close again.
+            // On a slow machine attempts time out and the circuit breaker opens; it has to close again.
             ["/lag/events", "/inFlight", "/waiting"].into_iter().all(is_zero) && shown["breaker"]["state"] == "closed"
         })
     })
@@ -324,7 +327,7 @@ fn attempts(page: &Value) -> impl Iterator<Item = &Value> {
     page["deliveries"].as_array().unwrap().iter().flat_map(|it| it["attempts"].as_array().unwrap())
 }
 
-/// By what operators see, every delivery was taken in the end.
+/// By the attempt log, every delivery was accepted in the end.
 async fn summarize_attempts(muster: &ServiceProcess) -> AttemptSummary {
     let (mut seen, mut cursor) = (AttemptSummary::default(), String::new());
     loop {

@@ -1,4 +1,4 @@
-//! A disk that is full, whatever meets it: the service says one sentence and ends, and what it answered is there.
+//! A disk that is full at any time: the service says one sentence and ends, and everything it answered is there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,14 +16,14 @@ use crate::testkit::requests::{INSERT, LIST, ONLINE, RECYCLE, accounts, list};
 const ACCOUNT: &str = "861821726232";
 const KEYS: &str = "/api/v1/keys";
 
-/// A data directory on a disk that does what the test says.
+/// A data directory on a disk that the test controls.
 struct FaultyDisk {
     place: TempDir,
     library: PathBuf,
 }
 
 impl FaultyDisk {
-    /// Compiles the library that stands before the C library in the service.
+    /// Compiles the library that is preloaded before the C library.
     fn new() -> FaultyDisk {
         let place = temp_directory();
         let library = preloaded_library(place.path(), "tests/it/disk/disk.c");
@@ -49,12 +49,12 @@ impl FaultyDisk {
         ServiceProcess::start(&self.data(), &environment)
     }
 
-    /// From now on nothing can be written to files whose path contains this; to all, if it is empty.
+    /// From now on, writes fail to files whose path contains `part`; to all files if it is empty.
     fn fill_up(&self, part: &str) {
         fs::write(self.file("full"), part).unwrap();
     }
 
-    /// From now on each sync takes this long.
+    /// From now on, each sync takes this long.
     fn slow_down(&self, by: Duration) {
         fs::write(self.file("slow"), by.as_millis().to_string()).unwrap();
     }
@@ -68,7 +68,7 @@ fn import() -> String {
     accounts([ACCOUNT])
 }
 
-/// Waits for the service to end over a disk that is full in `part`, and finds all there after the next start.
+/// Waits for the service to end over a disk that is full in `part`, and checks all data after the next start.
 async fn assert_ends(disk: &FaultyDisk, muster: ServiceProcess, what: &str, part: &str) {
     let (status, log) = tokio::task::spawn_blocking(move || muster.wait_for_exit()).await.unwrap();
     assert_eq!(status.code(), Some(1), "{what}: {log}");
@@ -90,7 +90,7 @@ async fn assert_ends(disk: &FaultyDisk, muster: ServiceProcess, what: &str, part
 
 /// Each request meets a disk that is full where it writes first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_ends_the_service_whatever_meets_it() {
+async fn a_full_disk_ends_the_service_on_each_request() {
     let disk = FaultyDisk::new();
     let muster = disk.start(&[]);
     assert_eq!(muster.post(INSERT, import()).await.status, 200);
@@ -98,7 +98,7 @@ async fn a_full_disk_ends_the_service_whatever_meets_it() {
     let key = r#"{"name":"one","role":"admin"}"#;
     let erasure = r#"{"reason":"asked to"}"#;
     let receiver = r#"{"url":"http://127.0.0.1:9/"}"#;
-    // What is asked, where the disk is full, the request.
+    // Name, full part of the disk, request.
     let requests = [
         ("events", "store/db", "POST", ONLINE, import()),
         ("the durable mark", "log/durable", "POST", ONLINE, import()),
@@ -117,7 +117,7 @@ async fn a_full_disk_ends_the_service_whatever_meets_it() {
             .header("content-type", "application/json")
             .header("idempotency-key", what.replace(' ', "-"))
             .body(body);
-        // A rotation has been answered by then, with lines that follow.
+        // The rotation has been answered by then; its progress follows in lines.
         if let Ok(answer) = muster.send(request).await {
             assert!(answer.status >= 500 || what.starts_with("a rotation"), "{what}: {answer:?}");
             assert!(answer.status != 404 && answer.status != 405, "{what}: {answer:?}");
@@ -126,11 +126,11 @@ async fn a_full_disk_ends_the_service_whatever_meets_it() {
     }
 }
 
-/// Work that nobody waits for meets a full disk.
+/// Background work meets a full disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_ends_the_service_that_nobody_asks() {
+async fn a_full_disk_ends_an_idle_service() {
     let disk = Arc::new(FaultyDisk::new());
-    // The signed checkpoint, which is saved in the background and when the service stops.
+    // The signed checkpoint is saved in the background and when the service stops.
     let muster = disk.start(&[]);
     disk.fill_up("log/checkpoint");
     assert_eq!(muster.post(INSERT, import()).await.status, 200, "this needs no checkpoint");
@@ -141,7 +141,7 @@ async fn a_full_disk_ends_the_service_that_nobody_asks() {
     send_signal(muster.pid(), "TERM");
     assert_ends(&disk, muster, "the signed checkpoint at the end", "log/checkpoint").await;
 
-    // What becomes of a delivery: the disk is full once the receiver has it.
+    // The outcome of a delivery: the disk is full once the receiver has it.
     let filling = disk.clone();
     let receiver = WebhookReceiver::start_failing(move |_| {
         filling.fill_up("store/db");
@@ -153,7 +153,7 @@ async fn a_full_disk_ends_the_service_that_nobody_asks() {
     assert_ends(&disk, muster, "a delivery", "store/db").await;
 }
 
-/// Caches and snapshots are no loss: the service goes on, and says so.
+/// Caches and snapshots can be lost: the service continues, and logs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_for_caches_is_a_warning() {
     let disk = FaultyDisk::new();
@@ -180,11 +180,11 @@ async fn a_full_disk_for_caches_is_a_warning() {
     assert_eq!(mode & 0o777, 0o700);
 }
 
-/// How long a test waits for the end of a service, whose promise is ten seconds, on a machine that does other things too.
-/// One that waited for the syncs of its end would take more than thirty.
+/// How long a test waits for a service to end. The service promises ten seconds; the machine is busy with other things.
+/// Waiting for every sync would take more than thirty.
 const STOPPED: Duration = Duration::from_secs(15);
 
-/// A disk whose sync takes 4 s: the service stops in the promised time, and what it answered is there.
+/// A disk whose sync takes 4 s: the service stops within the promised time, and everything it answered is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_disk_does_not_keep_the_service() {
     let disk = FaultyDisk::new();
@@ -208,8 +208,8 @@ async fn a_slow_disk_does_not_keep_the_service() {
         })
         .collect();
     drop(answered);
-    // One is answered, and others are under way: their commit takes as long again.
-    let mut there = vec![ACCOUNT.to_owned(), first.recv().await.unwrap()];
+    // One is answered; the others wait for a commit that takes as long again.
+    let mut answered = vec![ACCOUNT.to_owned(), first.recv().await.unwrap()];
     let begin = Instant::now();
     send_signal(muster.pid(), "TERM");
     for caller in callers {
@@ -220,12 +220,12 @@ async fn a_slow_disk_does_not_keep_the_service() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(took < STOPPED, "it took {took:?} to stop: {log}");
     while let Some(number) = first.recv().await {
-        there.push(number);
+        answered.push(number);
     }
     fs::remove_file(disk.file("slow")).unwrap();
     let muster = disk.start(&[]);
     let listed = muster.get(LIST).await.text;
-    for number in there {
+    for number in answered {
         assert!(listed.contains(&number), "{number} was answered, and is lost");
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong around the service: one sentence that says what to do, an exit code, and nothing damaged.
+//! Faults around the service: one sentence that says what to do, an exit code, and no damage.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,17 +13,17 @@ use crate::service_process::{
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests::{LIST, ONLINE, account_with, accounts, list};
 
-/// Starts a service that cannot run; returns what it says.
+/// Starts a service that cannot run; returns its error.
 fn start_error(data: &Path, environment: &[(&str, &str)]) -> String {
     start_error_with(1, data, environment)
 }
 
-/// The same, for one that ends in this exit code.
+/// As `start_error`, for another exit code.
 fn start_error_with(exit: i32, data: &Path, environment: &[(&str, &str)]) -> String {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()];
     let (code, stdout, stderr) = run_muster(&arguments, environment);
     assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{stderr}");
-    // The log may say what happened on the way; the last line is the sentence.
+    // The log may have lines before; the error is the last one.
     stderr.lines().last().unwrap().replace(data.to_str().unwrap(), "DATA")
 }
 
@@ -96,15 +96,15 @@ async fn a_corrupted_block() {
             .append(AppendRequest { account, expected_version: 0, events, origin: Origin::SERVICE, at })
             .await
             .unwrap();
-        // A block that says it follows, with bytes that are none.
+        // A block that claims to be the next, with bytes that are no block.
         store.append(&[(2, [7; 200])]).unwrap();
     }
     let sentence = start_error_with(4, data.path(), &[]);
     assert!(sentence.contains("damaged at position 2") && sentence.contains("backup"), "{sentence}");
 }
 
-/// A byte that changed on the disk, after a crash and without the caches. A start refuses the store, or nothing reads
-/// that byte any more: then every event and every sealed value is there.
+/// A byte changes on the disk, after a crash and without the caches. Either the start refuses the store, or the byte is
+/// no longer read: then every event and every sealed value is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_byte() {
     let data = temp_directory();
@@ -131,7 +131,7 @@ async fn a_changed_byte() {
     }
 }
 
-/// All accounts are served, the log is whole, and each sealed value opens: a rotation opens and seals all of them.
+/// All accounts are served, the log is complete, and each sealed value opens: a rotation opens and seals all of them.
 async fn assert_complete(muster: ServiceProcess, part: usize) {
     let listed = muster.get(LIST).await.json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 500, "part {part}: it serves what is left");
@@ -141,7 +141,7 @@ async fn assert_complete(muster: ServiceProcess, part: usize) {
     }
     let (code, _, stderr) = run_muster(&["vault", "rotate", "--server", &muster.url("")], &[]);
     assert_eq!(code, Some(0), "part {part}: {stderr}");
-    // A content that was read wrong would be another one, and refused.
+    // Importing the same content again fails if the stored content was read wrong.
     for from in (8_618_210_000..).step_by(1_000).take(5) {
         let same = muster.post(ONLINE, sealed_batch(from..from + 100)).await;
         assert_eq!(same.status, 200, "part {part}: {}", same.text);
@@ -149,12 +149,12 @@ async fn assert_complete(muster: ServiceProcess, part: usize) {
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 }
 
-/// A disk that is full: nothing is answered that is not there, the process ends, and goes on once there is room.
+/// A full disk: the service answers nothing that is not stored, ends, and continues once there is space.
 #[tokio::test]
 async fn a_full_disk() {
     let data = temp_directory();
     assert_eq!(ServiceProcess::start(data.path(), &[]).stop("TERM").0.code(), Some(0));
-    // A limit on the size of files stands for the disk; `ulimit -f` counts blocks of 512 or 1,024 bytes.
+    // A limit on file sizes stands for the full disk; `ulimit -f` counts blocks of 512 or 1,024 bytes.
     let serve = format!(
         "trap '' XFSZ; ulimit -f 40000; exec {} serve --listen 127.0.0.1:0 --data-dir {}",
         env!("CARGO_BIN_EXE_muster"),
@@ -171,7 +171,8 @@ async fn a_full_disk() {
         let from = numbers.next().unwrap();
         assert!(from < 8_628_210_000, "the disk is never full");
         let Ok(answer) = muster.try_post(&asked, accounts(from..from + 1_000), "").await else { break };
-        // The disk may be full between two commits of one batch: then a part of it is there, and the answer says which.
+        // The disk may fill up between two commits of one batch: then part of it is stored, and the response says which
+        // part.
         assert!([200, 207, 500].contains(&answer.status), "{}", answer.text);
         let results = answer.json()["results"].as_array().cloned().unwrap_or_default();
         let taken = results.iter().filter(|result| result["code"] == 200);
@@ -191,7 +192,7 @@ async fn a_full_disk() {
     }
 }
 
-/// Both signals end it within ten seconds with exit code 0, also while a client is half way through a request.
+/// Both signals end the service within ten seconds with exit code 0, even while a client is in the middle of a request.
 #[tokio::test]
 async fn signals() {
     for signal in ["TERM", "INT"] {
@@ -210,9 +211,9 @@ async fn signals() {
     }
 }
 
-/// A client that goes away, and one that sends rubbish, harm nobody.
+/// Clients that disconnect or send garbage do no harm.
 #[tokio::test]
-async fn rubbish_on_the_wire() {
+async fn garbage_on_the_wire() {
     let data = temp_directory();
     let service = ServiceProcess::start(data.path(), &[]);
     let address = service.url("").replace("http://", "");
@@ -227,7 +228,7 @@ async fn rubbish_on_the_wire() {
     assert_eq!(service.wait_for_exit().0.code(), Some(0));
 }
 
-/// The command line says what is wrong with it.
+/// The command line explains usage errors.
 #[test]
 fn usage() {
     let (code, stdout, stderr) = run_muster(&["serve", "--listen", "nowhere"], &[("MUSTER_HTTP__MAX_BATCH", "many")]);

@@ -1,5 +1,5 @@
-//! Services on one data directory, started one after the other, and whom they talk to: a gateway on the bridge, Meta's
-//! Graph, and a receiver of what callers are told.
+//! Services on one data directory, started one after the other, with a bridge gateway, a fake Graph, and a webhook
+//! receiver.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::gateway_check::SECRET;
 use crate::service_process::{ReceivedDelivery, ServiceProcess, WebhookReceiver, accepted_payloads, temp_directory};
 use crate::testkit::fixture::{open_journal, open_store};
 
-/// Its data directory is `data`, below `place`.
+/// The data directory is `data`, below `place`.
 pub struct Fixture {
     pub place: TempDir,
     pub gateway: ScriptedGateway,
@@ -22,7 +22,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// With a receiver that takes everything; all accounts are the simulator's.
+    /// With a receiver that accepts everything. The simulator serves all accounts.
     pub async fn new() -> Fixture {
         Fixture::with_receiver(WebhookReceiver::start().await).await
     }
@@ -43,7 +43,7 @@ impl Fixture {
         self.with("MUSTER_GATEWAY__BRIDGE__SECRET", SECRET)
     }
 
-    /// With the bridge set up, for a gateway that is sent its commands.
+    /// With the bridge set up, for a gateway that commands are pushed to.
     pub fn with_push(self) -> Fixture {
         let url = self.gateway.base.clone();
         self.with_pull().with("MUSTER_GATEWAY__BRIDGE__URL", &url)
@@ -69,12 +69,12 @@ impl Fixture {
         self.place.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Starts the service on what is there; the gateway reports to it from then on.
+    /// Starts the service on the directory as it is; the gateway reports to it from then on.
     pub fn start(&self) -> ServiceProcess {
         self.start_with(&[])
     }
 
-    /// As `start`, with more settings.
+    /// As `start`, with further settings.
     pub fn start_with(&self, more: &[(&str, &str)]) -> ServiceProcess {
         let settings = self.settings.iter().map(|(name, value)| (*name, value.as_str()));
         let muster = ServiceProcess::start(&self.data(), &settings.chain(more.iter().copied()).collect::<Vec<_>>());
@@ -82,10 +82,10 @@ impl Fixture {
         muster
     }
 
-    /// Waits until the last thing that callers are told of an account is this.
-    pub async fn told(&self, account: &str, last: &str) {
+    /// Waits until the last webhook of an account is this one.
+    pub async fn wait_for_payload(&self, account: &str, last: &str) {
         let is_last = |all: &[ReceivedDelivery]| {
-            accepted_payloads(all, account).last().is_some_and(|told| told.starts_with(last))
+            accepted_payloads(all, account).last().is_some_and(|payload| payload.starts_with(last))
         };
         self.receiver.wait_until(&format!("{last:?} of {account}"), is_last).await;
     }

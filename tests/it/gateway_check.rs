@@ -1,4 +1,4 @@
-//! `muster gateway check`: the reference gateway passes it, and each fault is found by the check that is for it.
+//! `muster gateway check`: the reference gateway passes, and each fault fails its check.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use crate::service_process::{ProcessOutput, muster_command, run_command, temp_di
 
 /// A made-up secret: 24 bytes.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
-/// Each fault of `tests/gateway/faulty.py`, and the checks that fail for it.
+/// Each fault of `tests/gateway/faulty.py`, and the checks that it fails.
 const FAULTS: [(&str, &[&str]); 18] = [
     ("trusting", &["unsigned", "forged", "stale", "replayed", "nothing-done"]),
     ("patient", &["stale", "nothing-done"]),
@@ -27,13 +27,13 @@ const FAULTS: [(&str, &[&str]); 18] = [
     ("empty_lists", &["listed", "paged"]),
     ("endless_pages", &["paged"]),
     ("renaming", &["sent-again"]),
-    // After a gap that is never closed nothing else is taken.
+    // After a gap that is never closed, no other report is accepted.
     ("deaf", &["gap", "code-sent", "wrong-code", "right-code", "sequences"]),
     ("skipping", &["sequences"]),
     ("formless", &["connect", "paged", "sent-again", "once", "gap", "code-sent", "wrong-code", "right-code", "form"]),
 ];
 
-/// A Python gateway under test. Ends with it.
+/// A Python gateway under test. Stopped when dropped.
 pub struct PythonGateway {
     child: Child,
     pub url: Option<String>,
@@ -50,7 +50,8 @@ impl PythonGateway {
         let mut child = command.spawn().unwrap();
         let stdout = ProcessOutput::read_from(child.stdout.take().unwrap());
         let line = if is_pull { String::new() } else { stdout.next_line().unwrap() };
-        let url = serde_json::from_str::<Value>(&line).ok().map(|told| told["listening"].as_str().unwrap().to_owned());
+        let url =
+            serde_json::from_str::<Value>(&line).ok().map(|ready| ready["listening"].as_str().unwrap().to_owned());
         PythonGateway { child, url }
     }
 }
@@ -62,12 +63,12 @@ impl Drop for PythonGateway {
     }
 }
 
-/// An address on this machine that nobody has.
+/// An unused address on this machine.
 pub fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// Checks a gateway: the exit code, what is said in the end, and the checks with what came of them.
+/// Checks a gateway: the exit code, the closing line, and the outcome of each check.
 fn check(
     script: &str,
     fault: &[&str],
@@ -108,7 +109,7 @@ fn the_reference_gateway_passes() {
     }
 }
 
-/// In parts, so that they run side by side.
+/// Split into parts, so that they run in parallel.
 fn each_fault_is_found(part: usize) {
     for (fault, expected) in FAULTS.iter().skip(part).step_by(4) {
         let (code, said, findings) = check("faulty.py", &[fault], false, "5s");

@@ -1,4 +1,4 @@
-//! Ways to WhatsApp that are away: the service takes requests all the same, and says what is wrong.
+//! Gateways that are unreachable: the service accepts requests all the same, and reports the fault.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::calls::online;
 use crate::service_process::{ServiceProcess, run_muster, temp_directory};
 
-/// A gateway that nobody listens for, over the bridge, serving all accounts.
+/// The settings of an unreachable bridge gateway that serves all accounts.
 fn settings(url: &str) -> [(&str, &str); 3] {
     [
         ("MUSTER_GATEWAY__DEFAULT", "bridge"),
@@ -23,9 +23,9 @@ fn of<'g>(gateways: &'g Value, name: &str) -> &'g Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_is_away_is_no_reason_to_be_unready() {
     let data = temp_directory();
-    // A port that was free a moment ago: whoever connects is refused.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{nobody}");
+    // A port that was free a moment ago: connections are refused.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{address}");
     let muster = ServiceProcess::start(data.path(), &settings(&url));
     assert_eq!(muster.get("/readyz").await.status, 200);
 
@@ -42,7 +42,7 @@ async fn a_gateway_that_is_away_is_no_reason_to_be_unready() {
     assert_eq!((&cloud_api["state"], &cloud_api["calls"]), (&json!("not_set_up"), &Value::Null));
     assert!(!shown.text.contains("MDEyMzQ1"), "no secret is shown: {}", shown.text);
 
-    // Accounts are taken in while it is away, and counted as its own.
+    // Accounts are imported while it is away, and counted as its own.
     online(&muster, "861821726232").await;
     let gateways = muster.get("/api/v1/gateways").await.json();
     assert_eq!(of(&gateways, "bridge")["accounts"]["total"], json!(1), "{gateways}");
@@ -55,7 +55,7 @@ async fn a_gateway_that_is_away_is_no_reason_to_be_unready() {
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 }
 
-/// What cannot be compared is refused, and stands nowhere.
+/// A reconciliation of a gateway without sessions is rejected, and the audit log has no record of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_gateway_that_is_set_up_is_compared() {
     let data = temp_directory();

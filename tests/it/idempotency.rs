@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: what is sent again is answered as it was and done once, whoever hangs up, and whenever the process
-//! is killed.
+//! `Idempotency-Key`: a repeated request gets the stored response and is carried out once, even if the client hangs up
+//! or the process is killed.
 //!
 //! `MUSTER_ONCE_SEED` repeats a run's choices, `MUSTER_ONCE_KILLS` asks for more kills than the usual 12.
 
@@ -28,7 +28,7 @@ async fn post(muster: &ServiceProcess, path: &str, key: &str, body: &str) -> Ser
     muster.send(request(muster, path, key, body)).await.unwrap()
 }
 
-/// Asks for a code for this phone of calling code 86.
+/// Requests a code for this phone of calling code 86.
 fn phone(phone: u64) -> String {
     requests::phone(format!("86{phone}")).to_string()
 }
@@ -37,13 +37,13 @@ fn code(phone: u64, code: &str) -> String {
     requests::code(format!("86{phone}"), code).to_string()
 }
 
-/// How many events of each type the accounts have.
+/// The number of events of this type.
 async fn count(muster: &ServiceProcess, of: &str) -> usize {
     let page = muster.get(&format!("/api/v1/events?type={of}&limit=1000")).await.json();
     page["events"].as_array().unwrap().len()
 }
 
-/// Whether it is the same answer, told to be one that was given before.
+/// Asserts that it is the same response, marked as a stored one.
 #[track_caller]
 fn assert_repeats(first: &ServiceResponse, again: &ServiceResponse) {
     assert_eq!((first.status, &first.text), (again.status, &again.text));
@@ -53,7 +53,7 @@ fn assert_repeats(first: &ServiceResponse, again: &ServiceResponse) {
 }
 
 #[tokio::test]
-async fn the_same_again_is_answered_the_same_and_done_once() {
+async fn a_repeated_request_gets_the_stored_response() {
     let data = temp_directory();
     let muster = ServiceProcess::start(data.path(), &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
     let both = r#"{"whatsAppList":["8618211111","8618219999"]}"#;
@@ -70,7 +70,7 @@ async fn the_same_again_is_answered_the_same_and_done_once() {
         given.push(post(&muster, path, &format!("key {key}").replace(' ', "-"), body).await);
     }
     assert_eq!(given.iter().map(|it| it.status).collect::<Vec<_>>(), [200, 200, 207, 200, 200, 404]);
-    // What the answers were about has moved on.
+    // The accounts have changed since.
     assert_eq!(muster.post(ONLINE, accounts(["8618211111", "8618219999"])).await.status, 200);
     assert_eq!(muster.post(PHONE, phone(18_212_222)).await.json()["data"], 2);
     assert_eq!(muster.post(PHONE, phone(18_213_333)).await.json()["data"], 3);
@@ -92,7 +92,7 @@ async fn the_same_again_is_answered_the_same_and_done_once() {
     let muster = ServiceProcess::start(data.path(), &[]);
     all_again(&muster).await;
     assert_eq!(events(&muster).await, before);
-    // A restored backup knows them too.
+    // A restored backup has the records too.
     let copy = temp_directory();
     let (file, to) = (copy.path().join("backup"), copy.path().join("data"));
     let (file, to) = (file.to_str().unwrap(), to.to_str().unwrap());
@@ -106,9 +106,9 @@ async fn the_same_again_is_answered_the_same_and_done_once() {
     assert_eq!(other.status, 422, "its key of fingerprints came along");
 }
 
-/// A refusal makes no event that would carry its answer to the disk.
+/// A rejection makes no event, so nothing else forces its response to the disk.
 #[tokio::test]
-async fn an_answer_is_there_after_a_kill_in_the_next_moment() {
+async fn a_response_survives_an_immediate_kill() {
     let data = temp_directory();
     for number in 18_212_000..18_212_004 {
         let (key, code) = (number.to_string(), code(number, "123456"));
@@ -132,7 +132,7 @@ async fn a_key_is_for_one_request_of_one_caller() {
                  request as it was, or choose another key";
     assert_eq!((other.status, other.json()), (422, json!({"data": 0, "code": 422, "message": words})));
     assert_repeats(&first, &post(&muster, PHONE, "k", &phone(18_212_222)).await);
-    // Another endpoint's is another, and so is another caller's.
+    // The same key with another endpoint or another caller is independent.
     let one = accounts(["8618211111"]);
     let inserted = post(&muster, INSERT, "k", &one).await;
     assert_eq!((inserted.status, inserted.header("idempotency-replayed")), (200, ""));
@@ -166,7 +166,7 @@ async fn what_was_not_done_leaves_its_key_free() {
     assert_eq!(muster.send(xml.body("<a/>")).await.unwrap().status, 415);
     let first = post(&muster, PHONE, "k", &good).await;
     assert_eq!((first.json()["data"].as_u64(), first.header("idempotency-replayed")), (Some(1), ""));
-    // The header itself.
+    // Faults of the header itself.
     let long = "k".repeat(256);
     for key in ["", "a key", "a\tkey", &long] {
         let answer = post(&muster, PHONE, key, &good).await;
@@ -182,7 +182,7 @@ async fn what_was_not_done_leaves_its_key_free() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_at_the_same_moment_are_one() {
+async fn ten_concurrent_requests_are_one() {
     let data = temp_directory();
     let muster = ServiceProcess::start(data.path(), &[]);
     for round in 0..20 {
@@ -198,7 +198,7 @@ async fn ten_at_the_same_moment_are_one() {
     assert_eq!(count(&muster, "registration_requested").await, 20);
 }
 
-/// A request goes on though its caller hangs up in the middle of it, and its answer waits for the caller to come again.
+/// A request continues though its client hangs up, and its response is kept for the next try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_hangs_up_finds_its_answer() {
     let data = temp_directory();
@@ -211,7 +211,7 @@ async fn a_caller_that_hangs_up_finds_its_answer() {
     let mut caller = tokio::net::TcpStream::connect(&host).await.unwrap();
     caller.write_all(head.as_bytes()).await.unwrap();
     caller.write_all(body.as_bytes()).await.unwrap();
-    // The first of it are there, the rest is under way.
+    // Some accounts are imported, the others are under way.
     crate::audit::events(&muster, 1).await;
     drop(caller);
     let answer = post(&muster, &format!("{INSERT}?details=true"), "k", &body).await;
@@ -219,19 +219,19 @@ async fn a_caller_that_hangs_up_finds_its_answer() {
     assert_eq!(answer.json()["results"].as_array().unwrap().len(), 6_000, "in several parts, and whole");
 }
 
-/// What a caller wants to have done, until it is answered: a registration, then a code for it that is wrong, and so on.
+/// A caller that repeats each request until it is answered: a registration, then a wrong code, and so on.
 #[derive(Default)]
 struct RetryingCaller {
-    /// The answers so far, in turn to a registration and to a code.
+    /// The responses so far: registration and code in turn.
     answers: Vec<String>,
-    /// How many were given before, to a request that was not heard to the end.
+    /// How many were stored responses, to requests whose first response was lost.
     repeated: usize,
 }
 
 const CALLERS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_make_nobody_act_twice() {
+async fn kills_execute_no_request_twice() {
     let kills = number("MUSTER_ONCE_KILLS").unwrap_or(12);
     let mut random = random_choices("MUSTER_ONCE_SEED");
     let data = temp_directory();
@@ -251,7 +251,7 @@ async fn kills_make_nobody_act_twice() {
         let log = muster.kill();
         assert!(!log.contains("panicked"), "{log}");
     }
-    // Everybody is answered in the end.
+    // Every request is answered in the end.
     let muster = ServiceProcess::start(data.path(), &settings);
     let last = |caller: &Mutex<RetryingCaller>| caller.lock().unwrap().answers.len() + 1;
     join_all(
@@ -287,7 +287,8 @@ async fn kills_make_nobody_act_twice() {
     assert!(answers as u64 > CALLERS, "the load did nothing");
 }
 
-/// One caller: a request after the other, each under its key until it is answered, until so many are or the service is gone.
+/// One caller: one request after the other, each repeated under its key until it is answered. Ends after `until`
+/// responses, or with the service.
 async fn run_caller(muster: &ServiceProcess, caller: &Mutex<RetryingCaller>, number: u64, until: usize) {
     loop {
         let count = caller.lock().unwrap().answers.len();

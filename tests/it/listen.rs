@@ -1,4 +1,4 @@
-//! `muster listen`: what it takes, what it refuses, and what it says of both.
+//! `muster listen`: what it accepts and rejects, and what it prints.
 
 use std::process::Child;
 
@@ -21,7 +21,7 @@ const ONLINE: &str = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"
 /// A running listener. Killed when dropped.
 struct ListenProcess {
     child: Child,
-    /// What it says first, on standard error.
+    /// Its first line on standard error.
     said: String,
     url: String,
     stdout: ProcessOutput,
@@ -29,7 +29,7 @@ struct ListenProcess {
 }
 
 impl ListenProcess {
-    /// Starts one on a free port, and waits until it says where.
+    /// Starts one on a free port, and waits until it prints its address.
     fn start(arguments: &[&str]) -> ListenProcess {
         let mut child =
             muster_command(&[&["listen", "--listen", "127.0.0.1:0"], arguments].concat(), &[]).spawn().unwrap();
@@ -42,7 +42,7 @@ impl ListenProcess {
         ListenProcess { child, said, url, stdout, stderr }
     }
 
-    /// What it answers, and the line that it prints.
+    /// Its response, and the line that it prints.
     async fn send(&self, request: RequestBuilder) -> (u16, String, String) {
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap(), self.line())
@@ -56,7 +56,7 @@ impl ListenProcess {
         client().post(format!("{}{PATH}", self.url)).body(body)
     }
 
-    /// Asks it to stop: its exit code, and what else it printed.
+    /// Stops it: its exit code, and the rest of its output.
     fn stop(mut self) -> (Option<i32>, String) {
         send_signal(self.child.id(), "TERM");
         (wait_for_exit(&mut self.child).code(), self.stdout.read_rest() + &self.stderr.read_rest())
@@ -124,7 +124,7 @@ async fn lines_of_json_and_faults() {
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["signature"], &line["body"]), (&"verified".into(), &serde_json::from_str(ONLINE).unwrap()));
 
-    // Neither a program nor a terminal is led astray by what others send.
+    // Content of others cannot mislead a program or a terminal that reads the output.
     let (status, body, line) = listener.send(signed(listener.post("\u{9b}2J\u{7f}\n no JSON"))).await;
     assert_eq!((status, body.contains(r#""code":400"#)), (400, true), "{body}");
     assert!(!line.contains(char::is_control), "{line}");
@@ -134,7 +134,7 @@ async fn lines_of_json_and_faults() {
     assert_eq!(listener.stop(), (Some(0), String::new()));
 }
 
-/// The service tells it, and it understands everything that the service sends.
+/// The service delivers to it, and it understands every webhook of the service.
 #[tokio::test]
 async fn the_service_is_understood() {
     let (data, listener) = (temp_directory(), ListenProcess::start(&[]));
@@ -176,7 +176,7 @@ fn wrong_usage() {
     assert!(code == Some(1) && stderr.starts_with("muster: cannot read /nonexistent: "), "{stderr}");
 }
 
-/// By setting, a failed registration says whether another code may be tried, and it is shown in words.
+/// By setting, a failed registration says whether another code may be tried, and the output says it in words.
 #[tokio::test]
 async fn a_failed_registration_says_whether_to_go_on() {
     let (listener, data) = (ListenProcess::start(&[]), temp_directory());

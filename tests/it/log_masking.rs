@@ -1,4 +1,4 @@
-//! Account numbers in the log, of the real binary: masked, unless the settings say otherwise.
+//! Account numbers in the log of the real binary: masked, unless the settings say otherwise.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::testkit::requests::{account_with, code, phone};
 const NUMBERS: [&str; 3] = ["861821726232", "861721726231", "442079460000"];
 const MASKED: [&str; 3] = ["861******232", "861******231", "442******000"];
 
-/// Asks everything that is asked about an account, well and badly, and returns what is logged meanwhile.
+/// Sends every kind of request about an account, valid and invalid; returns the log.
 async fn collect_log(settings: &[(&str, &str)]) -> String {
     let data = temp_directory();
-    // The first attempt of each webhook fails, which is told with the account.
+    // The first attempt of each webhook fails, and the log names the account.
     let receiver = WebhookReceiver::start_failing(|attempt| attempt < 3).await;
     let both = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
@@ -31,7 +31,7 @@ async fn collect_log(settings: &[(&str, &str)]) -> String {
         ("register/submitVerifyCode", &code, 200),
         ("whatsapp/batchRecycle", &json!({"whatsAppList": [one, unknown]}), 207),
         ("whatsapp/batchRecycle", &json!({"whatsAppList": [unknown]}), 409),
-        // Faults with a number in them.
+        // Invalid requests with a number in them.
         ("whatsapp/batchInsert", &json!({"whatsAppList": [account(one), account(one)]}), 400),
         ("whatsapp/batchInsert", &json!({"whatsAppList": [one]}), 400),
         ("whatsapp/batchRecycle", &json!({one: [one]}), 400),
@@ -60,10 +60,10 @@ async fn collect_log(settings: &[(&str, &str)]) -> String {
     assert_eq!(muster.send(delete.body(r#"{"reason":"a test"}"#)).await.unwrap().status, 200);
     receiver
         .wait_until("both accounts", |all| {
-            let told = |number: &str| {
+            let is_delivered = |number: &str| {
                 all.iter().any(|it| it.was_accepted && (it.body["whatsApp"] == number || it.body["phone"] == number))
             };
-            told(one) && told(registered)
+            is_delivered(one) && is_delivered(registered)
         })
         .await;
     muster.stop("TERM").1
@@ -79,7 +79,7 @@ async fn numbers_are_masked_in_the_log() {
             assert_eq!(line, None, "{number} is in the log");
             assert!(log.contains(masked), "nobody can tell which account it was: {log}");
         }
-        // What is an integer is one.
+        // Integers are logged as integers.
         for line in log.lines().filter(|line| line.contains(r#""message":"answered""#)) {
             assert!(serde_json::from_str::<Value>(line).unwrap()["micros"].is_u64(), "{line}");
         }

@@ -1,4 +1,4 @@
-//! What is measured: names and figures of a running service, held against what it did.
+//! Metrics: names and values of a running service, compared with what it did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::testkit::requests::{self, INSERT, ONLINE, PHONE, RECYCLE};
 
 const README: &str = include_str!("../../README.md");
 
-/// What a scrape says.
+/// A parsed scrape.
 struct Scrape {
-    /// By name: kind.
+    /// Metric types by name.
     kinds: BTreeMap<String, String>,
     /// Name, labels, value.
     samples: Vec<(String, BTreeMap<String, String>, f64)>,
@@ -74,7 +74,7 @@ impl Scrape {
     }
 }
 
-/// A scrape once it is `enough`.
+/// Scrapes until `enough` holds.
 async fn scrape_until(muster: &ServiceProcess, what: &str, enough: impl Fn(&Scrape) -> bool) -> Scrape {
     let scraping = async {
         loop {
@@ -115,7 +115,7 @@ async fn every_metric_is_listed() {
     assert_eq!(rows, expected, "the table in README.md");
 }
 
-/// Every figure that can be known from outside is what it must be.
+/// Every value that can be known from outside is right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_are_what_was_done() {
     let (data, receiver) = (temp_directory(), WebhookReceiver::start_failing(|attempt| attempt < 4).await);
@@ -128,12 +128,12 @@ async fn figures_are_what_was_done() {
     let muster = ServiceProcess::start(data.path(), &settings);
     let accounts = 861_821_726_100..861_821_726_107_u64;
     assert_eq!(muster.post(INSERT, requests::accounts(accounts.clone())).await.json()["code"], 200);
-    // What holds already is done, and makes no event.
+    // A repeated import succeeds and makes no event.
     assert_eq!(muster.post(INSERT, requests::accounts(["861821726100"])).await.json()["code"], 200);
     assert_eq!(muster.post(ONLINE, requests::accounts(accounts)).await.json()["code"], 200);
     assert_eq!(muster.post(RECYCLE, json!({"whatsAppList": ["861821720000"]}).to_string()).await.json()["code"], 409);
     assert_eq!(muster.post(PHONE, "{}").await.json()["code"], 400);
-    // Online-coming and online, of each.
+    // Two events of each: online-coming and online.
     let settled = |scrape: &Scrape| {
         let sync = [("channel", "sync")];
         scrape.sum("muster_webhook_attempts_total", &[("channel", "sync"), ("outcome", "taken")]) == 14.0
@@ -147,7 +147,7 @@ async fn figures_are_what_was_done() {
     assert_eq!(scrape.sum("muster_accounts", &[("state", "online")]), 7.0);
     assert_eq!(scrape.sum("muster_accounts", &[]), 7.0);
 
-    // Imported, online requested, came online: of each.
+    // Three events of each: imported, online requested, came online.
     let position = scrape.sum("muster_journal_position", &[]);
     assert_eq!((position, scrape.sum("muster_journal_events_total", &[])), (21.0, 21.0));
     assert_eq!(scrape.sum("muster_journal_events_total", &[("type", "came_online")]), 7.0);
@@ -157,7 +157,7 @@ async fn figures_are_what_was_done() {
     assert!(scrape.sum("muster_store_sync_duration_seconds_count", &[]) >= commits);
     assert!(scrape.sum("muster_store_size_bytes", &[]) >= scrape.sum("muster_journal_block_bytes_sum", &[]));
     assert_eq!(scrape.sum("muster_projection_lag_events", &[("projection", "roster")]), 0.0);
-    // Those seven, and the one that is unknown.
+    // Those seven, and the unknown one.
     assert_eq!(scrape.sum("muster_actors_active", &[]), 8.0);
     assert_eq!(
         (scrape.sum("muster_actors_started_total", &[]), scrape.sum("muster_actors_recovered_total", &[])),
@@ -176,7 +176,7 @@ async fn figures_are_what_was_done() {
     assert_eq!(scrape.sum("muster_webhook_breaker", &[("channel", "sync"), ("state", "closed")]), 1.0);
     assert_eq!(scrape.sum("muster_webhook_breaker", &[]), 2.0, "one for each channel");
 
-    // What HTTP calls 200 here is counted as what it is.
+    // The contract sends HTTP 200 with an error code; the metric has the code.
     let requests = |route, status| scrape.sum("muster_http_requests_total", &[("route", route), ("status", status)]);
     assert_eq!((requests(INSERT, "2xx"), requests(INSERT, "4xx")), (2.0, 0.0));
     assert_eq!((requests(ONLINE, "2xx"), requests(RECYCLE, "4xx"), requests(PHONE, "4xx")), (1.0, 1.0, 1.0));
@@ -185,9 +185,9 @@ async fn figures_are_what_was_done() {
     assert_eq!(scrape.sum("muster_ready", &[]), 1.0);
 }
 
-/// Who was not let in is counted, also at this door.
+/// Failed authentications are counted, at this endpoint too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_was_not_let_in() {
+async fn failed_authentications_are_counted() {
     let data = temp_directory();
     let muster = ServiceProcess::start(data.path(), &[("MUSTER_HTTP__REQUESTS_PER_SECOND", "1000")]);
     let server = muster.url("");
@@ -216,14 +216,14 @@ async fn who_was_not_let_in() {
     }
 }
 
-/// Names that stand in an expression of PromQL: of metrics, not of labels or functions.
+/// The metrics in a PromQL expression, without labels and functions.
 fn names_in(expression: &str) -> BTreeSet<String> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
     let words = expression.split(|letter| !is_part(letter));
     words.filter(|word| word.starts_with("muster_") || word.starts_with("process_")).map(str::to_owned).collect()
 }
 
-/// All texts under this key, however deep.
+/// All texts under this key, at any depth.
 fn texts<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
     match value {
         Value::Object(fields) => {
@@ -235,13 +235,13 @@ fn texts<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
     }
 }
 
-/// No panel and no rule asks for what a service that has done some work does not export, and the dashboard shows all.
+/// Panels and rules use only metrics that a service exports after some work, and the dashboard shows all metrics.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dashboard_and_alerts_ask_for_what_there_is() {
     let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
     let muster = ServiceProcess::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
     assert_eq!(muster.post(ONLINE, requests::accounts(["861821726232"])).await.status, 200);
-    receiver.wait_until("a webhook", |told| !told.is_empty()).await;
+    receiver.wait_until("a webhook", |deliveries| !deliveries.is_empty()).await;
     let exported: BTreeSet<String> = Scrape::of(&muster).await.samples.into_iter().map(|sample| sample.0).collect();
     let printed = |verb| {
         let (code, stdout, stderr) = run_muster(&[verb], &[]);
@@ -282,9 +282,9 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
         assert_eq!(names.difference(&exported).collect::<Vec<_>>(), Vec::<&String>::new(), "in {name}");
         assert!(rule["for"].as_str().is_some_and(|holds| holds.ends_with(['m', 'h'])), "{name}");
         assert!(rule["labels"]["severity"].as_str().is_some_and(|it| ["critical", "warning"].contains(&it)), "{name}");
-        for told in ["summary", "description", "runbook"] {
-            let words = rule["annotations"][told].as_str().unwrap_or_default();
-            assert!(words.len() > 10 && !words.contains("  "), "{name} has a {told} of {words:?}");
+        for key in ["summary", "description", "runbook"] {
+            let words = rule["annotations"][key].as_str().unwrap_or_default();
+            assert!(words.len() > 10 && !words.contains("  "), "{name} has a {key} of {words:?}");
         }
     }
 }

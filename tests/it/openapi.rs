@@ -1,4 +1,4 @@
-//! The description of the API, held against what is really answered and sent.
+//! The description of the API, compared with real responses and webhooks.
 
 mod api_description;
 
@@ -14,7 +14,7 @@ use crate::testkit::requests;
 use ::muster::webhooks::signature::WebhookSecret;
 use api_description::ApiDescription;
 
-/// The whole of it is reviewed like code. `INSTA_UPDATE=always` rewrites it.
+/// The description is reviewed like code. `INSTA_UPDATE=always` rewrites it.
 #[test]
 fn the_description_is_reviewed() {
     let (code, printed, _) = run_muster(&["openapi"], &[]);
@@ -33,16 +33,16 @@ fn the_description_is_reviewed() {
     );
 }
 
-/// Asks, and holds each answer against the description.
+/// A client that checks each response against the description.
 struct CheckedClient {
     muster: ServiceProcess,
     described: ApiDescription,
-    /// The API key that is shown, if one is.
+    /// The API key to send, if any.
     key: Option<String>,
 }
 
 impl CheckedClient {
-    /// Asks for what is expected to be answered with this status.
+    /// Sends a request that must have this status.
     async fn send(&mut self, method: &str, path: &str, body: impl ToString, status: u16) -> ServiceResponse {
         self.send_with(method, path, &[("content-type", "application/json")], body, status).await
     }
@@ -70,13 +70,13 @@ impl CheckedClient {
         answer
     }
 
-    /// Asks under `/api/v1`, once well and once as it is refused.
+    /// Sends two requests under `/api/v1`: one valid, one that is rejected.
     async fn send_good_and_bad(&mut self, method: &str, path: &str, body: &str, bad: (&str, &str, u16)) {
         self.send(method, &format!("/api/v1/{path}"), body, 200).await;
         self.send(method, &format!("/api/v1/{}", bad.0), bad.1, bad.2).await;
     }
 
-    /// Asks until it is answered so.
+    /// Repeats a GET until the response contains `wanted`.
     async fn send_until(&mut self, path: &str, wanted: &str) {
         let asking = async {
             while !self.muster.get(path).await.text.contains(wanted) {
@@ -90,7 +90,7 @@ impl CheckedClient {
 const WHATSAPP: &str = "/group-dispatch-api/whatsapp";
 const REGISTER: &str = "/group-dispatch-api/register";
 const NUMBER: &str = "861821726232";
-/// What gateways sign with: made up, 24 bytes.
+/// The secret that gateways sign with: made up, 24 bytes.
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 
 /// The document's account, with this name.
@@ -100,11 +100,11 @@ fn account(number: &str, name: &str) -> Value {
     account
 }
 
-/// Every path is called, and answers and webhooks are what the description says.
+/// Every path is called, and responses and webhooks match the description.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_as_described() {
     let data = temp_directory();
-    // The first attempt fails, and there is no second one: it is dead at once.
+    // The first attempt fails, and there is no second one: the delivery is a dead letter at once.
     let receiver = WebhookReceiver::start_failing(|attempt| attempt == 0).await;
     let settings = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
@@ -122,7 +122,7 @@ async fn answers_are_as_described() {
     }
     call_contract(&mut talk).await;
     act_as_gateway(&mut talk).await;
-    receiver.wait_until("the account's and the number's", |told| told.len() == 6).await;
+    receiver.wait_until("the account's and the number's", |deliveries| deliveries.len() == 6).await;
     talk.send_until("/api/v1/webhooks/sync", r#""deadLetters":1"#).await;
     call_audit(&mut talk).await;
     manage_webhooks(&mut talk).await;
@@ -135,7 +135,7 @@ async fn answers_are_as_described() {
     }
 }
 
-/// As a gateway: what it fetches, acknowledges and reports.
+/// Acts as a gateway: fetches, acknowledges, reports.
 async fn act_as_gateway(talk: &mut CheckedClient) {
     let secret = WebhookSecret::parse(SECRET).unwrap();
     let report =
@@ -201,7 +201,7 @@ async fn call_contract(talk: &mut CheckedClient) {
     talk.send_with("GET", &query, &[("host", "example.com")], "", 403).await;
 }
 
-/// What auditors ask.
+/// The calls of auditors.
 async fn call_audit(talk: &mut CheckedClient) {
     let unknown = "accounts/8618210009999";
     talk.send_good_and_bad("GET", "accounts?status=1&limit=1", "", ("accounts?status=3", "", 400)).await;
@@ -318,7 +318,7 @@ async fn call_maintenance(talk: &mut CheckedClient) {
     talk.send("GET", "/api/v1/projections", "", 200).await;
     let backup = talk.muster.client().post(talk.muster.url("/api/v1/backup")).send().await.unwrap();
     let (status, headers) = (backup.status().as_u16(), backup.headers().clone());
-    // It is no text.
+    // The backup is binary.
     let answer = ServiceResponse { status, headers, text: format!("{} bytes", backup.bytes().await.unwrap().len()) };
     talk.described.check("POST", "/api/v1/backup", "", &answer);
     talk.send("POST", "/api/v1/backup?x=1", "", 400).await;
@@ -330,7 +330,7 @@ async fn call_maintenance(talk: &mut CheckedClient) {
     talk.send("DELETE", "/api/v1/accounts/8618210009999/secrets", r#"{"reason":"asked for"}"#, 404).await;
 }
 
-/// Keys come last: from the first on every request needs one.
+/// Keys come last: once the first exists, every request needs one.
 async fn call_keys(talk: &mut CheckedClient) {
     let make = |role: &str| json!({"name": "a key", "role": role}).to_string();
     let made = talk.send("POST", "/api/v1/keys", make("admin"), 200).await.json();
@@ -345,7 +345,7 @@ async fn call_keys(talk: &mut CheckedClient) {
     talk.send_good_and_bad("DELETE", "keys/2", "", ("keys/9", "", 404)).await;
     talk.send("DELETE", "/api/v1/keys/2", "", 409).await;
     talk.send("GET", "/api/v1/keys", "", 200).await;
-    // The acts of all this are events.
+    // The administrative events of this test are in the journal.
     talk.send("GET", "/api/v1/events?limit=1000", "", 200).await;
     let auditor = talk.send("POST", "/api/v1/keys", make("auditor"), 200).await.json();
     talk.key = Some(auditor["key"].as_str().unwrap().to_owned());
@@ -353,14 +353,14 @@ async fn call_keys(talk: &mut CheckedClient) {
     talk.send("POST", &format!("{WHATSAPP}/batchRecycle"), "{}", 403).await;
 }
 
-/// The pages that show it are there, and take nothing from elsewhere.
+/// The pages with the description exist, and load nothing from elsewhere.
 #[tokio::test]
 async fn the_pages_are_all_there() {
     let data = temp_directory();
     let muster = ServiceProcess::start(data.path(), &[]);
     let document = muster.get("/openapi.json").await;
     assert_eq!((document.text, document.status), (run_muster(&["openapi"], &[]).1, 200));
-    // The client follows from where they are to where their files are named from.
+    // The client follows the redirect to the folder of their files.
     let page = muster.get("/docs").await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/html"));
     let policy = page.header("content-security-policy");

@@ -1,4 +1,4 @@
-//! What operators order of accounts and ask of a running service, over HTTP: one conversation each.
+//! Operators' orders to accounts, and their queries of a running service, over HTTP: one transcript each.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::testkit::requests::{INSERT, ONLINE, account_with, accounts, list};
 const FIRST: &str = "861821726232";
 const SECOND: &str = "861821720003";
 const UNKNOWN: &str = "861821729999";
-/// Its number begins otherwise.
+/// A number outside the key's prefixes.
 const ELSEWHERE: &str = "442079460000";
 
-/// A conversation: requests, each with its status and what was answered.
+/// A transcript: requests, each with its status and response.
 struct ApiTranscript {
     muster: ServiceProcess,
     key: Option<String>,
@@ -26,7 +26,7 @@ struct ApiTranscript {
 }
 
 impl ApiTranscript {
-    /// With a service that holds three accounts, which are offline.
+    /// Starts a service with three offline accounts.
     async fn start(data: &Path) -> ApiTranscript {
         let muster = ServiceProcess::start(data, &[("MUSTER_SIMULATOR__DELAY_MS", "1")]);
         let fields = json!({"nextKeyId": "", "registrationId": "", "deviceParams": ""});
@@ -62,10 +62,10 @@ impl ApiTranscript {
 
 const JSON: &str = "application/json";
 
-/// Fields whose values are another each time.
+/// Fields whose values differ in each run.
 const CHANCE: [&str; 6] = ["source", "time", "updated", "requestid", "from", "contentFingerprint"];
 
-/// The JSON with `…` for the values of a field, which are texts or numbers.
+/// The JSON with `…` for the values of a field, which are strings or numbers.
 fn mask_field(text: &str, field: &str) -> String {
     let name = format!("\"{field}\":");
     let mut parts = text.split(&name);
@@ -80,13 +80,13 @@ fn mask_field(text: &str, field: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn accounts_are_ordered() {
+async fn orders_to_accounts() {
     let data = temp_directory();
     let mut talk = ApiTranscript::start(data.path()).await;
     let order = |accounts: &[&str], reason: &str| json!({"accounts": accounts, "reason": reason}).to_string();
 
     talk.send("POST accounts/online", JSON, &order(&[FIRST, UNKNOWN, ELSEWHERE], "back from maintenance")).await;
-    // The act, and two accounts that come online.
+    // The order, and two accounts that come online.
     let all = events(&talk.muster, 8).await;
     let of = |kind: &str| {
         let kind = format!("muster.{kind}.v1");
@@ -105,7 +105,7 @@ async fn accounts_are_ordered() {
     talk.send("GET events?type=accounts_ordered", JSON, "").await;
     talk.send(&format!("GET accounts/{ELSEWHERE}"), JSON, "").await;
 
-    // Nothing of this is an order, and nothing of it is remembered.
+    // These requests are invalid, and leave no record.
     talk.send("POST accounts/online", JSON, &order(&[], "why")).await;
     talk.send("POST accounts/online", JSON, &order(&[FIRST, "12"], "why")).await;
     talk.send("POST accounts/online", JSON, &order(&[FIRST, SECOND, FIRST], "why")).await;
@@ -137,7 +137,7 @@ async fn accounts_are_ordered() {
     talk.send("POST accounts/recycle", JSON, &order(&[FIRST, ELSEWHERE], "why")).await;
     talk.send("POST accounts/recycle", JSON, &order(&[FIRST], "the customer is gone")).await;
     talk.key = Some(admin);
-    // The latest act first, back to the first.
+    // The latest administrative event first, back to the oldest.
     talk.send("GET acts?limit=2", JSON, "").await;
     talk.send("GET acts?limit=3&cursor=12", JSON, "").await;
     talk.send("GET acts?cursor=11", JSON, "").await;
@@ -145,7 +145,7 @@ async fn accounts_are_ordered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn how_everything_is() {
+async fn the_overview() {
     let data = temp_directory();
     let settings = [
         ("MUSTER_SIMULATOR__DELAY_MS", "1"),
@@ -159,7 +159,7 @@ async fn how_everything_is() {
     events(&muster, 9).await;
     let checkpoint = muster.get("/api/v1/log/checkpoint").await.text;
 
-    // The channels come level behind the events.
+    // Waits until the channels have caught up with the journal.
     let level = async {
         loop {
             let overview = muster.get("/api/v1/overview").await.json();

@@ -1,5 +1,5 @@
-//! What installs the program: the unit, the Containerfile, completions, the manual; each as far as a machine without
-//! systemd as its first process, and without a container tool, can hold it to what it says.
+//! Installation files: the systemd unit, the Containerfile, completions, the manual. Each is tested as far as possible
+//! without systemd as the first process and without a container tool.
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,7 +22,7 @@ fn values<'u>(unit: &'u str, setting: &str) -> Vec<&'u str> {
     unit.lines().filter_map(|line| line.strip_prefix(setting)?.strip_prefix('=')).collect()
 }
 
-/// What the unit says is what the program takes: it is run as the unit has it, and tells whoever manages it.
+/// The program accepts the unit's settings: it runs as the unit says, and notifies the service manager.
 #[test]
 fn the_unit() {
     let unit = printed(&["service", "--bin", "/usr/local/bin/muster"], &[]);
@@ -35,11 +35,11 @@ fn the_unit() {
     fs::create_dir_all(&credentials).unwrap();
     let [loaded] = values(&unit, "LoadCredential")[..] else { panic!("one credential") };
     fs::write(credentials.join(loaded.split_once(':').unwrap().0), KEY).unwrap();
-    let here = |text: &str| {
+    let local_paths = |text: &str| {
         let text = text.replace("%S", state.to_str().unwrap()).replace("%d", credentials.to_str().unwrap());
         text.replace("/usr/local/bin/muster", env!("CARGO_BIN_EXE_muster"))
     };
-    let environment = values(&unit, "Environment").into_iter().map(|it| here(it.trim_matches('"')));
+    let environment = values(&unit, "Environment").into_iter().map(|it| local_paths(it.trim_matches('"')));
     let mut environment: HashMap<String, String> = environment
         .map(|it| it.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap())
         .collect();
@@ -49,14 +49,14 @@ fn the_unit() {
     manager.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     environment.insert("NOTIFY_SOCKET".to_owned(), socket.display().to_string());
     let [started] = values(&unit, "ExecStart")[..] else { panic!("one ExecStart") };
-    let started = here(started);
+    let started = local_paths(started);
     let words: Vec<&str> = started.split(' ').collect();
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(words[0], env!("CARGO_BIN_EXE_muster"));
     let service = ServiceProcess::spawn(&mut muster_command(&words[1..], &environment));
-    let mut told = [0; 64];
-    let length = manager.recv(&mut told).unwrap();
-    assert_eq!(&told[..length], b"READY=1\n");
+    let mut message = [0; 64];
+    let length = manager.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1\n");
     assert_eq!(values(&unit, "Type"), ["notify"]);
 
     assert_eq!(
@@ -70,7 +70,7 @@ fn the_unit() {
     let (code, _, said) = run_muster(&["healthcheck", "--server", &url], &[]);
     assert!(code == Some(1) && said.contains("is it running?"), "{said}");
     assert_eq!(run_muster(&["healthcheck", "--data-dir", kept.to_str().unwrap()], &[]).0, Some(2));
-    // It is sealed with that key, and not with one of its own.
+    // It uses the provided master key, and does not create a key.
     assert!(kept.join("MUSTER").exists() && !kept.join("keys").exists());
 }
 
@@ -81,7 +81,7 @@ fn the_unit_gives_enough() {
     assert_eq!(Duration::from_secs(number("TimeoutStopSec")), SERVICE_MANAGER_STOP_TIMEOUT);
     assert!(SERVICE_MANAGER_STOP_TIMEOUT > 2 * SHUTDOWN_TIMEOUT && number("LimitNOFILE") > 2 * CONNECTIONS as u64);
     assert_eq!((number("LimitCORE"), values(&unit, "CapabilityBoundingSet")), (0, vec![""]));
-    // Where there is systemd, it knows every setting in it and takes every value.
+    // On a machine with systemd, the unit's settings and values are verified.
     if Command::new("systemd-analyze")
         .arg("--version")
         .spawn()
@@ -95,7 +95,7 @@ fn the_unit_gives_enough() {
     }
 }
 
-/// What it copies is there, and all that the build needs; what it starts is what the program takes.
+/// The Containerfile copies everything that the build needs, and starts the program with accepted arguments.
 #[test]
 fn the_containerfile() {
     let file = printed(&["containerfile"], &[]);
@@ -112,14 +112,14 @@ fn the_containerfile() {
             assert!(copied.unwrap().success(), "{source}");
         }
     }
-    // Cargo takes the command and the lock file in what was copied, and builds this program; but for one more program,
-    // which it does not find, it would.
+    // Cargo accepts the command and the lock file on the copied files. The build would succeed except for one more
+    // program, which it does not find.
     let build = of("RUN").into_iter().find(|command| command.starts_with("cargo build ")).unwrap();
     let build = build.split(' ').skip(1).chain(["--offline", "--bin", "none"]).collect::<Vec<_>>();
     let (_, _, said) = run_command(Command::new(env!("CARGO")).args(build).current_dir(context.path()));
     assert!(said.contains("no bin target named `none`") && said.contains("\n    muster\n"), "{said}");
     assert!(of("COPY").iter().any(|copied| copied.contains("/source/target/packaged/muster ")));
-    // What runs in it.
+    // The command that runs in the image.
     let words = |list: &str| serde_json::from_str::<Vec<String>>(list).unwrap();
     let [check] = of("HEALTHCHECK").try_into().unwrap();
     let check = words(check.split_once("CMD ").unwrap().1);
@@ -150,7 +150,7 @@ fn completions() {
     }
     let script = printed(&["completions", "bash"], &[]);
     let asked = "COMP_WORDS=(muster keys cr) COMP_CWORD=2; _muster muster cr keys; echo ${COMPREPLY[@]}";
-    // In a file: it is longer than an argument may be.
+    // The words are in a file: they exceed the length of an argument.
     let place = temp_directory();
     let file = place.path().join("completions.bash");
     fs::write(&file, format!("{script}\n{asked}")).unwrap();

@@ -1,8 +1,9 @@
-//! What survives a power cut. Everything that the real service does to its files is recorded, in order; then images are
-//! made of what a disk may hold if power fails at some moment, and each is opened. What was answered is there.
+//! What survives a power cut. Every operation of the real service on its files is recorded, in order. Images are then
+//! made of what a disk may hold if power fails at some moment, and each is opened: everything that was answered must be
+//! there.
 //!
-//! `MUSTER_POWER_SEED` repeats a run's choices, `MUSTER_POWER_IMAGES` asks for more images than usual. Which operation
-//! comes when is not repeated: two runs with one seed are alike, not the same.
+//! `MUSTER_POWER_SEED` repeats a run's choices, `MUSTER_POWER_IMAGES` asks for more images than usual. The order of
+//! operations is not repeated: two runs with one seed are alike, not the same.
 
 mod check;
 mod disk;
@@ -25,40 +26,40 @@ use trace::{FileOperation, TraceRecord, TraceRecorder};
 
 use crate::service_process::{ServiceProcess, WebhookReceiver, number, random_choices, temp_directory};
 
-/// Images, if nobody says how many.
+/// The default number of images.
 const IMAGES: u64 = 400;
-/// Callers at the same time.
+/// Concurrent callers.
 const CALLERS: u64 = 8;
-/// Commands of each caller in a life that is not cut short.
+/// Commands of each caller in a run of the service that is not cut short.
 const COMMANDS: u64 = 60;
-/// Where the data directory is below the directory that is watched. The first start makes both levels of it.
+/// The data directory, relative to the watched directory. The first start creates both levels.
 const DATA: &str = "state/muster";
-/// More operations than any start needs until it answers.
+/// More operations than any start needs until it is ready.
 const OPENING: u64 = 200;
-/// Failed images that are kept for a closer look.
+/// The number of failed images that are kept for inspection.
 const KEPT: usize = 3;
 
-/// How a life of the service ends.
+/// How a run of the service ends.
 #[derive(Clone, Copy)]
 enum LifeEnd {
-    /// It is asked to stop.
+    /// It is stopped.
     Stop,
-    /// It is killed after so many operations; the system still has all that it wrote.
+    /// It is killed after this many operations; the system still has everything that it wrote.
     Kill(u64),
-    /// Power fails after so many operations, and what that leaves is what the next life begins with.
+    /// Power fails after this many operations, and the next run starts with what is left.
     PowerCut(u64),
 }
 
-/// What was done to the disk, and what was answered meanwhile.
+/// The operations on the disk, and the commands answered meanwhile.
 #[derive(Default)]
 struct DiskHistory {
     records: Vec<TraceRecord>,
     answered: Vec<AnsweredCommand>,
-    /// What a life left that the next one could not live with.
+    /// Why a run could not start on what the one before had left.
     failure: Option<String>,
 }
 
-/// One image: after how many operations power is cut, and what becomes of those that were not synced.
+/// One image: after how many operations power is cut, and what happens to unsynced ones.
 struct PowerCutPlan {
     cut: usize,
     changes: UnsyncedWrites,
@@ -87,7 +88,7 @@ async fn nothing_answered_is_lost_in_a_power_cut() {
     assert!(commands as u64 > CALLERS * COMMANDS, "the load did nothing");
 }
 
-/// Lets the service live some lives with one data directory, and records what it does to it.
+/// Runs the service several times on one data directory, and records its operations.
 async fn run_lives(random: &mut fastrand::Rng) -> DiskHistory {
     let (work, top) = (temp_directory(), temp_directory());
     let recorder = TraceRecorder::new(work.path(), top.path());
@@ -98,7 +99,7 @@ async fn run_lives(random: &mut fastrand::Rng) -> DiskHistory {
         LifeEnd::Stop,
         LifeEnd::Kill(random.u64(500..1_500)),
         LifeEnd::PowerCut(random.u64(500..1_500)),
-        // While it opens what the power cut before has left.
+        // During the recovery from the power cut.
         LifeEnd::PowerCut(random.u64(1..80)),
         LifeEnd::Stop,
     ];
@@ -132,14 +133,14 @@ async fn run_lives(random: &mut fastrand::Rng) -> DiskHistory {
             history.records.push(record);
             callers.iter_mut().for_each(LoadCaller::forget);
         }
-        // Unless this holds, something was missed, and no image would be worth anything.
+        // If this fails, the recorder missed an operation, and the images mean nothing.
         let whole = disk.cut_power(UnsyncedWrites::Kept, UnsyncedNames::Kept, random);
         assert!(whole.is_same(&DiskImage::of(top.path())), "the trace does not lead to what is on the disk");
     }
     history
 }
 
-/// One life of the service.
+/// One run of the service.
 async fn run_life(
     end: LifeEnd,
     recorder: &TraceRecorder,
@@ -176,7 +177,7 @@ async fn run_life(
     answered.into_inner().unwrap()
 }
 
-/// Draws the images: power is cut anywhere, during a start, or beside an operation of a kind that may be rare.
+/// Chooses the cuts: anywhere, during a start, or beside an operation of a rare kind.
 fn plan_cuts(history: &DiskHistory, images: u64, random: &mut fastrand::Rng) -> Vec<PowerCutPlan> {
     let mut kinds: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, record) in history.records.iter().enumerate() {
@@ -191,7 +192,7 @@ fn plan_cuts(history: &DiskHistory, images: u64, random: &mut fastrand::Rng) -> 
         let cut = match random.u8(0..3) {
             0 => random.usize(0..=all),
             1 => {
-                // The first start makes what later ones find.
+                // The first start creates what later ones find.
                 let start = if random.bool() { starts[0] } else { *random.choice(&starts).unwrap() };
                 start + random.usize(0..60)
             }
@@ -210,7 +211,7 @@ fn plan_cuts(history: &DiskHistory, images: u64, random: &mut fastrand::Rng) -> 
     plans
 }
 
-/// The kind of an operation that power is cut beside: what is done, and to which kind of file.
+/// The kind of an operation: what it does, and to which kind of file.
 fn operation_kind(call: &FileOperation) -> Option<String> {
     let kind = |what: &str, path: &Path| {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -233,7 +234,7 @@ fn operation_kind(call: &FileOperation) -> Option<String> {
     }
 }
 
-/// Makes every image and opens it, on two threads. Returns what failed, in words.
+/// Makes every image and opens it, on two threads. Returns the failures.
 fn check_images(history: &DiskHistory, plans: &[PowerCutPlan]) -> Vec<String> {
     let failures = Mutex::new(Vec::new());
     let waiting = Mutex::new((SimulatedDisk::new(), 0, plans.iter()));
@@ -265,7 +266,7 @@ fn check_image(history: &DiskHistory, plan: &PowerCutPlan, image: &DiskImage, ke
     let answered = history.answered.iter().filter(|answered| answered.length <= length);
     let answered: Vec<&AnsweredCommand> = answered.collect();
     check(&top.path().join(DATA), &answered).map_err(|failure| {
-        // What was tried has changed it.
+        // The check has changed it.
         let kept = if keeps { format!("; a copy is in {}", keep_copy(image).display()) } else { String::new() };
         let last: Vec<&FileOperation> = done.iter().rev().take(5).rev().map(|record| &record.call).collect();
         let (count, unsynced) = (answered.len(), &image.unsynced);
@@ -276,7 +277,7 @@ fn check_image(history: &DiskHistory, plan: &PowerCutPlan, image: &DiskImage, ke
     })
 }
 
-/// Writes an image where it stays.
+/// Writes an image to a directory that is kept.
 fn keep_copy(image: &DiskImage) -> PathBuf {
     let place = temp_directory().keep();
     image.write(&place);

@@ -1,4 +1,4 @@
-//! What README says is so: each command in it prints what it prints there, each setting has the default that stands there.
+//! README is right: each command prints what README shows, and each setting has the default in README.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::service_process::{ServiceProcess, run_command, temp_directory};
 
 const README: &str = include_str!("../../README.md");
 
-/// The commands of the `console` blocks that begin so, each with what it prints.
+/// The commands of the `console` blocks that begin with `begin`, each with its output.
 fn console_commands(begin: &[&str]) -> Vec<(String, String)> {
     let blocks = README.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands = blocks.flat_map(|block| block.strip_prefix("$ ").unwrap().split("\n$ "));
@@ -21,7 +21,7 @@ fn console_commands(begin: &[&str]) -> Vec<(String, String)> {
     commands.map(split).filter(|(command, _)| begin.iter().any(|begin| command.starts_with(begin))).collect()
 }
 
-/// What differs from run to run is only that it is there: times, ids, keys, roots.
+/// Masks values that differ in each run: times, ids, keys, roots.
 fn mask_variable_parts(text: &str) -> String {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || "+/=.:-".contains(letter);
     let mut words = Vec::new();
@@ -46,19 +46,20 @@ async fn every_command() {
     let muster = ServiceProcess::start(data.path(), &[]);
     let (address, url) = (muster.url("").replace("http://", ""), muster.url(""));
     let binary = format!("{} ", env!("CARGO_BIN_EXE_muster"));
-    // How many events each call has led to once nothing is under way any more.
+    // The number of events after each call, once nothing is pending.
     let mut settled = [1, 1, 3, 5, 7, 9].into_iter();
     let commands = console_commands(&["curl ", "muster "]);
     for (command, printed) in &commands {
         let needs_none = ["--bundle", "--export", "--data-dir"].iter().any(|flag| command.contains(flag));
         let asks = command.starts_with("muster ") && !needs_none;
-        let here = command.replace("localhost:8080", &address).replacen(
+        let local_command = command.replace("localhost:8080", &address).replacen(
             "muster ",
             &binary,
             usize::from(!command.starts_with("curl")),
         );
-        let (verb, rest) =
-            here.split_once(" >").map_or((here.as_str(), String::new()), |(verb, to)| (verb, format!(" >{to}")));
+        let (verb, rest) = local_command
+            .split_once(" >")
+            .map_or((local_command.as_str(), String::new()), |(verb, to)| (verb, format!(" >{to}")));
         let server = if asks { format!(" --server {url}") } else { String::new() };
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{verb}{server}{rest}")]).current_dir(place.path());
@@ -95,7 +96,7 @@ fn settings_and_their_defaults() {
     assert_eq!(missing, Vec::<String>::new(), "README.md lacks these rows");
 }
 
-/// A shell runs the walk-through of the bridge as it stands there, with free ports and a directory of its own.
+/// A shell runs the walk-through of the bridge as it is in README, with free ports and its own directory.
 #[test]
 fn the_walk_through_of_the_bridge() {
     let block = README.split("Try it (these lines are run by the tests):\n\n```sh\n").nth(1).unwrap();
@@ -114,7 +115,7 @@ fn the_walk_through_of_the_bridge() {
         .replace("127.0.0.1:8080", &service)
         .replace("127.0.0.1:9000", &gateway)
         .replace("tests/gateway/", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/"));
-    // What it starts ends with it, in time or not.
+    // Its background processes end with it, even on a timeout.
     let script = format!("trap 'kill $(jobs -p)' EXIT\nset -e\n{lines}");
     let mut bash = Command::new("timeout");
     bash.args(["50", "bash", "-c", &script]).current_dir(place.path());

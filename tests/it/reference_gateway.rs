@@ -1,7 +1,7 @@
-//! The service and the reference gateway, either of them killed at random moments, again and again: what is shown becomes
-//! what is true.
+//! The service and the reference gateway, killed at random moments, again and again: the shown state becomes the true
+//! one.
 //!
-//! `MUSTER_BRIDGE_SEED` repeats a run's choices, `MUSTER_BRIDGE_KILLS` asks for more kills than the usual 8 of each way.
+//! `MUSTER_BRIDGE_SEED` repeats a run's choices, `MUSTER_BRIDGE_KILLS` asks for more kills than the usual 8 each.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,12 +19,12 @@ use crate::service_process::{
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests;
 
-/// Accounts that come and go: made-up numbers whose last four digits choose no fate.
+/// Accounts that go online and offline. Their last four digits choose no special outcome of the simulator.
 const ACCOUNTS: std::ops::Range<u64> = 861_821_727_100..861_821_727_124;
-/// How long both have, once they are left alone.
+/// How long both have to agree once the kills are over.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Both processes, and how they are started again.
+/// Both processes, with the commands that start them.
 struct ServiceAndGateway {
     place: PathBuf,
     listen: String,
@@ -84,7 +84,7 @@ impl ServiceAndGateway {
         }
     }
 
-    /// Asks for something; none if it was not answered.
+    /// Sends a request; `None` if it was not answered.
     async fn post(&self, call: &str, body: &Value) -> Option<Value> {
         let answer = self.muster().try_post(&format!("/group-dispatch-api/{call}"), body.to_string(), "").await.ok()?;
         (answer.status < 300).then(|| answer.json())
@@ -98,14 +98,14 @@ impl ServiceAndGateway {
         }
     }
 
-    /// How each account is shown: whether it is online, or on its way.
+    /// The online status of each account as the API shows it.
     async fn account_states(&self) -> BTreeMap<u64, u64> {
         let list = self.muster().get(requests::LIST).await.json();
         let row = |row: &Value| Some((row["whatsApp"].as_str()?.parse().ok()?, row["onlineStatus"].as_u64()?));
         list["data"].as_array().unwrap().iter().filter_map(row).collect()
     }
 
-    /// What happened to a number, for a person who looks into it.
+    /// The history of a number, for the message of a failed test.
     async fn history(&self, phone: &str) -> String {
         let history = self.muster().get(&format!("/api/v1/accounts/86{phone}/events")).await.json();
         let line =
@@ -113,8 +113,8 @@ impl ServiceAndGateway {
         history["events"].as_array().unwrap().iter().map(line).collect()
     }
 
-    /// The accounts that the gateway has online, as it has written down. It writes when it has done something: a gateway
-    /// that was killed before has no file.
+    /// The accounts that the gateway has online, from the file that it writes after each change. A gateway killed
+    /// before has no file.
     fn gateway_sessions(&self) -> Vec<u64> {
         let path = self.place.join("bridge.json");
         if !path.exists() {
@@ -126,12 +126,12 @@ impl ServiceAndGateway {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_shown_becomes_what_is_true_by_push() {
+async fn the_shown_state_becomes_true_by_push() {
     run_scenario(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_shown_becomes_what_is_true_by_pull() {
+async fn the_shown_state_becomes_true_by_pull() {
     run_scenario(true).await;
 }
 
@@ -143,7 +143,7 @@ async fn run_scenario(pull: bool) {
     for kill in 0..number("MUSTER_BRIDGE_KILLS").unwrap_or(8) {
         let (alive, muster) = (Duration::from_millis(random.u64(1..300)), random.bool());
         let mut choices = random.fork();
-        // The last four digits choose no fate.
+        // The last four digits choose no special outcome.
         let phone = format!("182172{:05}", 61_000 + kill);
         let calling = async {
             let mut task = None;
@@ -163,18 +163,18 @@ async fn run_scenario(pull: bool) {
         }
         pair.kill_and_restart(muster);
     }
-    // Left alone, and asked for the last time; who is not answered, or not brought there in time, asks again.
-    let wishes: BTreeMap<u64, bool> = ACCOUNTS.map(|account| (account, random.bool())).collect();
+    // The last request of each account. It is repeated if it is not answered, or fails in time.
+    let targets: BTreeMap<u64, bool> = ACCOUNTS.map(|account| (account, random.bool())).collect();
     let begun = Instant::now();
     loop {
         let (shown, sessions) = (pair.account_states().await, pair.gateway_sessions());
         let is_true = |(account, online): (&u64, &bool)| {
             let is_shown = shown.get(account) == Some(&if *online { 2 } else { 4 });
-            // Nobody has heard of a number that was never brought online.
+            // The gateway does not know a number that was never brought online.
             let is_unheard_of = !online && !shown.contains_key(account);
             (is_shown || is_unheard_of) && sessions.contains(account) == *online
         };
-        let late: Vec<(&u64, &bool)> = wishes.iter().filter(|wish| !is_true(*wish)).collect();
+        let late: Vec<(&u64, &bool)> = targets.iter().filter(|target| !is_true(*target)).collect();
         if late.is_empty() {
             break;
         }
@@ -198,7 +198,7 @@ async fn run_scenario(pull: bool) {
     let (_, _) = (pair.gateway.take(), pair.muster.take());
 }
 
-/// The outcomes of registrations, once there are as many; the codes that were sent are counted too.
+/// The outcomes of registrations, once each task has one; codes sent are counted too.
 async fn outcomes_of(pair: &mut ServiceAndGateway, tasks: &[(u64, String)]) -> BTreeMap<u64, Vec<&'static str>> {
     let begun = Instant::now();
     loop {

@@ -1,5 +1,5 @@
-//! Planted secrets are nowhere in clear: not on the disk, not in the log, not in an answer, not in what a killed process
-//! leaves; and a running one can leave no core file.
+//! Planted secrets are nowhere in clear text: not on the disk, in the log, in a response, or after a kill. A running
+//! process cannot leave a core file.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -38,12 +38,12 @@ fn unhex(digits: &str) -> Vec<u8> {
     digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-/// Everything that is kept in one place, and everything that was said.
+/// All stored and printed output, and the secrets to look for.
 struct PlantedSecrets {
     service: Fixture,
     admin: String,
     answers: String,
-    /// What must be nowhere, and a name for it.
+    /// The secrets, with a name for each.
     secrets: Vec<(String, Vec<u8>)>,
 }
 
@@ -61,7 +61,7 @@ impl PlantedSecrets {
         planted
     }
 
-    /// Another secret that must be nowhere.
+    /// Adds a secret.
     fn plant(&mut self, text: &str) {
         self.secrets.push((text.to_owned(), text.as_bytes().to_vec()));
     }
@@ -73,23 +73,23 @@ impl PlantedSecrets {
     }
 
     fn start(&self, master: &[(&str, &str)]) -> ServiceProcess {
-        let here = self.service.path("");
+        let path = self.service.path("");
         let settings = [
             ("MUSTER_WEBHOOKS__BASE_URL", self.service.receiver.base.as_str()),
             ("MUSTER_LOG__FILTER", "trace"),
             ("MUSTER_LOG__FULL_NUMBERS", "true"),
             ("MUSTER_SIMULATOR__DELAY_MS", "1"),
-            ("TMPDIR", &here),
+            ("TMPDIR", &path),
             ("PATH", "/usr/bin:/bin"),
         ];
         let mut command = serve_command(&self.service.data(), &[&settings[..], master].concat());
         ServiceProcess::spawn(command.current_dir(self.service.place.path()))
     }
 
-    /// Asks as the admin, and remembers the answer.
+    /// Sends a request as the admin, and keeps the response.
     async fn ask(&mut self, muster: &ServiceProcess, method: Method, path: &str, body: String, status: u16) -> Value {
         let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
-        // So that answers are kept, too.
+        // So that responses are stored, too.
         let request = request.header("idempotency-key", format!("key-{}", self.answers.len()));
         let request = if self.admin.is_empty() { request } else { request.header("x-api-key", &self.admin) };
         let answer = muster.send(request.body(body)).await.unwrap();
@@ -98,7 +98,7 @@ impl PlantedSecrets {
         serde_json::from_str(&answer.text).unwrap_or_default()
     }
 
-    /// Sends secrets in every way there is, and faults that lie next to one, or in one.
+    /// Sends secrets in every kind of request, and invalid values next to a secret or in one.
     async fn tell(&mut self, muster: &ServiceProcess, name: &str) {
         let fields = json!({"override": true, "name": name, "publicKey": "planted-public-key", "privateKey": TEXTS[0],
             "msgPrivateKey": TEXTS[1], "deviceParams": TEXTS[2]});
@@ -121,11 +121,11 @@ impl PlantedSecrets {
         ] {
             self.ask(muster, Method::POST, &format!("/group-dispatch-api/{path}"), body, status).await;
         }
-        let told = |it: &crate::service_process::ReceivedDelivery| it.body["status"] == 0;
-        self.service.receiver.wait_until("the refused code", |all| all.iter().any(told)).await;
+        let is_refused_code = |it: &crate::service_process::ReceivedDelivery| it.body["status"] == 0;
+        self.service.receiver.wait_until("the refused code", |all| all.iter().any(is_refused_code)).await;
     }
 
-    /// Sets what there is of receivers, keys and tenants.
+    /// Configures receivers, keys and tenants.
     async fn set(&mut self, muster: &ServiceProcess) {
         let url = self.service.receiver.base.replace("//", &format!("//user:{}@", TEXTS[5]));
         for (method, path, body, status) in [
@@ -144,7 +144,7 @@ impl PlantedSecrets {
         ] {
             self.ask(muster, method, &format!("/api/v1/webhooks/{path}"), body.to_string(), status).await;
         }
-        // The answers to whoever sets a secret, or is given one, have it.
+        // The responses that set or create a secret contain it.
         let kept = self.answers.len();
         let secret = json!({"secret": SIGNING}).to_string();
         self.ask(muster, Method::PUT, "/api/v1/webhooks/sync/secret", secret, 200).await;
@@ -165,7 +165,7 @@ impl PlantedSecrets {
         let drawn = self.ask(muster, Method::POST, "/api/v1/keys", tenant("500976", Value::Null), 200).await;
         self.answers.truncate(kept);
         self.plant(drawn["secret"].as_str().unwrap());
-        // A token opens the service for some minutes, so it is a secret too; and so is a key where it is shown wrongly.
+        // A token opens the service for some minutes, so it is a secret too; and so is a key in a wrong header.
         let now = (::muster::clock::now().0 / 1_000).to_string();
         let token = Md5::digest(format!("500975{now}{TENANT_SECRET}"));
         let token = token.iter().fold(String::new(), |token, byte| token + &format!("{byte:02x}"));
@@ -184,7 +184,7 @@ impl PlantedSecrets {
         self.answers += &muster.send(wrong).await.unwrap().text;
     }
 
-    /// Asks for everything that is shown of accounts, receivers and keys.
+    /// Requests everything that is shown of accounts, receivers and keys.
     async fn read(&mut self, muster: &ServiceProcess) {
         for path in [
             "events?limit=1000",
@@ -206,17 +206,17 @@ impl PlantedSecrets {
         fs::write(self.service.path("backup"), &backup).unwrap();
     }
 
-    /// Nothing of it is anywhere; the master key may be in the file that it is read from.
+    /// Asserts that no secret is anywhere; the master key may be in the file that it is read from.
     fn check(&self, log: &str, but: &Path) {
         let on_disk: Vec<_> = list_files(self.service.place.path()).into_iter().filter(|file| file != but).collect();
         let on_disk: Vec<_> = on_disk.into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
         assert!(on_disk.iter().any(|(bytes, _)| contains(bytes, b"planted-public-key")), "what is no secret is there");
-        let told = format!("{:?}", *self.service.receiver.deliveries());
+        let deliveries = format!("{:?}", *self.service.receiver.deliveries());
         for (name, secret) in &self.secrets {
             for (bytes, file) in &on_disk {
                 assert!(!contains(bytes, secret), "{name} is in {}", file.display());
             }
-            for (place, text) in [("log", log), ("answers", &self.answers), ("webhooks", &told)] {
+            for (place, text) in [("log", log), ("answers", &self.answers), ("webhooks", &deliveries)] {
                 let line = text.lines().find(|line| contains(line.as_bytes(), secret));
                 assert_eq!(line, None, "{name} is in the {place}");
             }
@@ -239,7 +239,7 @@ async fn planted_secrets_are_nowhere() {
         };
         let master: Vec<_> = master.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let muster = planted.start(&master);
-        // The first key is given by anybody on this machine.
+        // A requester on this machine creates the first key.
         let admin = json!({"name": "admin", "role": "admin"}).to_string();
         let admin = planted.ask(&muster, Method::POST, "/api/v1/keys", admin, 200).await;
         planted.answers.clear();
@@ -277,12 +277,12 @@ async fn planted_secrets_are_nowhere() {
     }
 }
 
-/// Whatever limits it was started with.
+/// Whatever limits the process was started with.
 #[tokio::test]
 async fn a_service_leaves_no_core_file() {
     let place = temp_directory();
     let (data, program) = (place.path().join("data"), env!("CARGO_BIN_EXE_muster"));
-    // A shell that may not raise the limit goes on with what it has.
+    // A shell that may not raise the limit keeps its own.
     let script =
         format!("ulimit -c unlimited; exec {program} serve --listen 127.0.0.1:0 --data-dir {}", data.display());
     let mut command = Command::new("bash");

@@ -1,4 +1,4 @@
-//! The real binary in a child process, and a real receiver for its webhooks.
+//! The real binary in a child process, and a receiver for its webhooks.
 
 use std::collections::HashMap;
 use std::env::consts::DLL_SUFFIX;
@@ -22,7 +22,7 @@ use warp::http::{Response, StatusCode};
 
 pub use crate::testkit::fixture::temp_directory;
 
-/// How long anything may take before a test says that it hangs.
+/// The time limit of every wait in a test.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running service. Killed when dropped.
@@ -36,7 +36,7 @@ pub struct ServiceProcess {
 /// What a child process writes to a pipe. A thread reads it, so that every wait for it has a limit.
 pub struct ProcessOutput(mpsc::Receiver<String>);
 
-/// What the service answered.
+/// A response of the service.
 #[derive(Debug)]
 pub struct ServiceResponse {
     pub status: u16,
@@ -126,24 +126,24 @@ impl ProcessOutput {
         }
     }
 
-    /// What is left of it.
+    /// The rest of the output.
     pub fn read_rest(&self) -> String {
         iter::from_fn(|| self.next_line()).collect()
     }
 }
 
 impl ServiceProcess {
-    /// Starts `muster serve` on `data` with these settings, and waits until it says that it is ready.
+    /// Starts `muster serve` on `data` with these settings, and waits until it logs that it is ready.
     pub fn start(data: &Path, environment: &[(&str, &str)]) -> ServiceProcess {
         ServiceProcess::spawn(&mut serve_command(data, environment))
     }
 
-    /// As `start`, for a service that may refuse to start: then how it ended, and its log.
+    /// As `start`, for a service that may refuse to start: then its exit status and its log.
     pub fn try_start(data: &Path, environment: &[(&str, &str)]) -> Result<ServiceProcess, (ExitStatus, String)> {
         ServiceProcess::try_spawn(&mut serve_command(data, environment))
     }
 
-    /// Starts a command that serves, and waits until it says that it is ready.
+    /// Starts a command that serves, and waits until it logs that it is ready.
     pub fn spawn(command: &mut Command) -> ServiceProcess {
         ServiceProcess::try_spawn(command)
             .unwrap_or_else(|(status, log)| panic!("the service is not ready, it ended with {status} and:\n{log}"))
@@ -151,7 +151,7 @@ impl ServiceProcess {
 
     fn try_spawn(command: &mut Command) -> Result<ServiceProcess, (ExitStatus, String)> {
         let mut child = command.spawn().unwrap();
-        // A test may have taken the log elsewhere.
+        // A test may have redirected the log.
         let log = child.stderr.take().map_or_else(|| ProcessOutput::read_from(io::empty()), ProcessOutput::read_from);
         let line = ProcessOutput::read_from(child.stdout.take().unwrap()).next_line().unwrap_or_default();
         match line.trim().strip_prefix("muster is ready on ") {
@@ -203,13 +203,13 @@ impl ServiceProcess {
         &self.client
     }
 
-    /// Kills the process as a power cut would end it, and returns its log.
+    /// Kills the process, as a power cut would, and returns its log.
     pub fn kill(mut self) -> String {
         self.child.kill().unwrap();
         self.wait_for_exit().1
     }
 
-    /// Asks the process to stop by `signal` ("TERM", "INT"), and returns how it ended and its log.
+    /// Sends `signal` ("TERM", "INT"), waits for the end, and returns the exit status and the log.
     pub fn stop(self, signal: &str) -> (ExitStatus, String) {
         send_signal(self.pid(), signal);
         self.wait_for_exit()
@@ -242,7 +242,7 @@ impl ServiceResponse {
 }
 
 impl WebhookReceiver {
-    /// A receiver that takes everything.
+    /// A receiver that accepts everything.
     pub async fn start() -> WebhookReceiver {
         WebhookReceiver::start_failing(|_| false).await
     }
@@ -272,7 +272,7 @@ impl WebhookReceiver {
         self.inner.deliveries.lock().unwrap()
     }
 
-    /// Waits until `enough` of what arrived.
+    /// Waits until `enough` holds for the attempts received.
     pub async fn wait_until(&self, what: &str, enough: impl Fn(&[ReceivedDelivery]) -> bool) {
         let is_there = comes_true(&self.inner.arrived, || enough(&self.deliveries())).await;
         assert!(is_there, "{what} did not arrive; these did: {:#?}", self.deliveries());
@@ -284,7 +284,7 @@ impl WebhookReceiver {
     }
 }
 
-/// Of these deliveries, what [`Receiver::told_about`] says of all.
+/// The payloads of these deliveries, as [`WebhookReceiver::accepted_payloads`] returns them.
 pub fn accepted_payloads(deliveries: &[ReceivedDelivery], account: &str) -> Vec<String> {
     let mut seen = HashMap::new();
     let accepted = deliveries.iter().filter(|it| it.was_accepted && seen.insert(it.id.clone(), ()).is_none());
@@ -311,7 +311,7 @@ fn summarize_payload(body: &Value) -> String {
     }
 }
 
-/// Waits until it `is_so`, which may be after each of these changes. False if that takes too long.
+/// Waits until `is_so`, which is checked after each notification. False on a timeout.
 pub async fn comes_true(changes: &Notify, is_so: impl Fn() -> bool) -> bool {
     let waiting = async {
         loop {
@@ -325,7 +325,7 @@ pub async fn comes_true(changes: &Notify, is_so: impl Fn() -> bool) -> bool {
     timeout(TEST_TIMEOUT, waiting).await.is_ok()
 }
 
-/// Random choices. The number that is printed repeats them, once it is in this variable of the environment.
+/// Random choices from a seed that is printed. Set the environment variable named `seed` to it to repeat them.
 pub fn random_choices(seed: &str) -> fastrand::Rng {
     let number = number(seed).unwrap_or_else(|| fastrand::u64(..));
     println!("{seed}={number}");
@@ -337,7 +337,7 @@ pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
-/// A client that keeps nothing to itself: no proxies, no redirects.
+/// A client without proxies and redirects.
 pub fn client() -> reqwest::Client {
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().timeout(TEST_TIMEOUT).build().unwrap()
@@ -348,11 +348,11 @@ pub fn send_signal(pid: u32, signal: &str) {
     assert!(status.success());
 }
 
-/// Compiles a C library, to be preloaded into a service, and returns its path below `place`.
+/// Compiles a C library to preload into a service; returns its path below `place`.
 pub fn preloaded_library(place: &Path, source: &str) -> PathBuf {
     let library = place.join(format!("preloaded{DLL_SUFFIX}"));
     let mut compiler = Command::new("cc");
-    // Distributions that fortify by default replace the very functions that are replaced here.
+    // Fortified builds, the default of some distributions, replace the functions that are replaced here.
     compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]).arg(&library);
     compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source)).arg("-ldl");
     assert!(compiler.status().unwrap().success(), "{source} does not compile");

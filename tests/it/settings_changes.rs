@@ -1,5 +1,4 @@
-//! A start whose settings lack something, or have something else, loses nothing: the next start with the right settings
-//! goes on where the one before had stopped.
+//! A start with missing or different settings loses nothing: the next start with the right settings continues.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -18,7 +17,7 @@ const SYNC: &str = "/api/v1/webhooks/sync";
 const ACCOUNTS: [&str; 5] = ["861820004", "861830004", "861840004", "861850004", "861860004"];
 const LATER: &str = "861870004";
 
-/// A service with a receiver that fails, and these accounts, whose deliveries wait for a retry.
+/// A service with a failing receiver, and these accounts, whose deliveries wait for a retry.
 async fn start_with_retries(data: &std::path::Path) -> ServiceProcess {
     let failing = WebhookReceiver::start_failing(|_| true).await;
     let settings = [("MUSTER_WEBHOOKS__BASE_URL", failing.base.as_str()), ("MUSTER_WEBHOOKS__RETRY_WAITS", "1s,1h")];
@@ -28,7 +27,7 @@ async fn start_with_retries(data: &std::path::Path) -> ServiceProcess {
     muster
 }
 
-/// The channel, once it is so.
+/// The channel, once `is_so` holds.
 async fn wait_for_channel(muster: &ServiceProcess, is_so: impl Fn(&Value) -> bool) -> Value {
     let looking = async {
         loop {
@@ -42,12 +41,12 @@ async fn wait_for_channel(muster: &ServiceProcess, is_so: impl Fn(&Value) -> boo
     timeout(TEST_TIMEOUT, looking).await.expect("the channel comes to be so")
 }
 
-/// Closes the channel as an operator does who types `answer`; the exit code, and what was said.
+/// Closes the channel as an operator who types `answer`; returns the exit code and the output.
 fn close(muster: &ServiceProcess, flags: &[&str], answer: &str) -> (Option<i32>, String) {
     let server = muster.url("");
     let words = [&["webhooks", "close", "sync", "--server", &server], flags].concat();
     let mut child = crate::service_process::muster_command(&words, &[]).stdin(Stdio::piped()).spawn().unwrap();
-    // Usage that is wrong ends the process before it reads.
+    // Wrong usage ends the process before it reads.
     let _unread = child.stdin.take().unwrap().write_all(answer.as_bytes());
     let (stdout, stderr) = (
         ProcessOutput::read_from(child.stdout.take().unwrap()),
@@ -132,9 +131,9 @@ async fn only_an_order_drops_what_waits() {
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 }
 
-/// Attempts that are kept for long are not forgotten because one start is to keep them for a shorter time.
+/// Attempts with a long retention are not deleted because of one start with a shorter retention.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shorter_retention_is_told_before_it_counts() {
+async fn a_shorter_retention_is_logged_before_it_applies() {
     let data = temp_directory();
     let start = |settings: &[(&str, &str)]| {
         let muster = ServiceProcess::start(data.path(), settings);

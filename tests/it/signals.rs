@@ -1,4 +1,4 @@
-//! Signals, and outputs that nobody reads: neither stops the service, unless it is to be stopped.
+//! Signals, and outputs without a reader: only the signals that stop the service stop it.
 
 use std::fs::{File, Permissions};
 use std::io::{PipeReader, PipeWriter, Write};
@@ -28,14 +28,14 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// The next line of the log that has `words`.
+/// The next line of the log that contains `words`.
 fn line_with(log: &ProcessOutput, words: &str) -> String {
     iter::from_fn(|| log.next_line())
         .find(|line| line.contains(words))
         .unwrap_or_else(|| panic!("no line has {words:?}"))
 }
 
-/// Reads until each of `words` stood in a line, in any order.
+/// Reads until each of `words` was in a line, in any order.
 fn lines_with<const N: usize>(log: &ProcessOutput, words: [&str; N]) {
     let mut missing = Vec::from(words);
     while !missing.is_empty() {
@@ -51,10 +51,10 @@ async fn lost_lines(muster: &ServiceProcess) -> u64 {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads() {
+async fn a_log_without_a_reader() {
     let data = temp_directory();
     let (reader, writer) = full_pipe();
-    // The line that tells of the loss comes through any filter.
+    // The line that reports lost lines passes any filter.
     let filter = [("MUSTER_LOG__FILTER", "hyper=trace,muster=debug,muster::cli=off")];
     let muster = ServiceProcess::spawn(serve_command(data.path(), &filter).stderr(writer));
     let list = "/group-dispatch-api/whatsapp/queryWhatsAppStatus";
@@ -65,9 +65,9 @@ async fn a_log_that_nobody_reads() {
         assert_eq!(muster.get("/healthz").await.status, 200);
     }
     let log = ProcessOutput::read_from(reader);
-    let told = line_with(&log, "lines of the log were lost here");
+    let line = line_with(&log, "lines of the log were lost here");
     let lost = lost_lines(&muster).await;
-    assert!(told.contains(" WARN ") && told.ends_with(&format!(" lines={lost}\n")), "{lost} lost: {told}");
+    assert!(line.contains(" WARN ") && line.ends_with(&format!(" lines={lost}\n")), "{lost} lost: {line}");
     assert_eq!(muster.get("/here-again").await.status, 404);
     line_with(&log, "here-again");
     let (status, _) = muster.stop("TERM");
@@ -76,9 +76,9 @@ async fn a_log_that_nobody_reads() {
     assert!(last.contains("muster::service: stopping") && !last.contains("were lost"), "{last}");
 }
 
-/// Whoever waits for the service may be stuck: the other one is told all the same, and the service serves and stops.
+/// The service notifies its service manager, serves and stops even if the reader of standard output hangs.
 #[tokio::test]
-async fn a_ready_line_that_nobody_reads() {
+async fn a_ready_line_without_a_reader() {
     let data = temp_directory();
     let path = data.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
@@ -112,7 +112,7 @@ async fn a_service_manager_that_reads_nothing() {
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
-/// Half a request, which keeps a service that stops waiting.
+/// Half a request, which keeps a stopping service waiting.
 async fn open_half_request(muster: &ServiceProcess) -> TcpStream {
     let mut half = TcpStream::connect(muster.url("").replace("http://", "")).await.unwrap();
     let head = "POST /group-dispatch-api/whatsapp/batchOnline HTTP/1.1\r\nhost: localhost\r\n\
@@ -129,7 +129,7 @@ async fn a_second_signal_while_the_log_is_stuck() {
     let _half = open_half_request(&muster).await;
     send_signal(muster.pid(), "TERM");
     let address = muster.url("").replace("http://", "");
-    // It listens until the first signal is taken.
+    // It listens until it has handled the first signal.
     while TcpStream::connect(&address).await.is_ok() {}
     let (status, _) = muster.stop("TERM");
     assert_eq!(status.code(), Some(143));
@@ -140,7 +140,7 @@ struct BlockedStart {
     child: Child,
     log: ProcessOutput,
     stdout: ProcessOutput,
-    /// What the program reads that gives the key.
+    /// The pipe from which the key command reads the key.
     key: File,
     _directory: TempDir,
 }
@@ -151,7 +151,7 @@ impl BlockedStart {
         let path = |name: &str| directory.path().join(name).display().to_string();
         let (begun, key) = (path("begun"), path("key"));
         assert!(Command::new("mkfifo").args([&begun, &key]).status().unwrap().success());
-        // Open for both, so that nobody waits for the other end.
+        // Open for reading and writing, so that opening does not block.
         let open = |path| File::options().read(true).write(true).open(path).unwrap();
         let (heard, written) = (ProcessOutput::read_from(open(&begun)), open(&key));
         std::fs::write(path("program"), format!("echo > {begun}; read key < {key}; echo $key")).unwrap();
@@ -171,9 +171,9 @@ impl BlockedStart {
     }
 }
 
-/// None of them ends the service, neither while it starts nor while it serves.
+/// No other signal ends the service, neither during the start nor while it serves.
 #[tokio::test]
-async fn signals_that_do_not_ask_for_an_end() {
+async fn signals_that_do_not_end_the_service() {
     let signals = ["HUP", "USR1", "USR2", "ALRM", "PIPE", "HUP"];
     let mut start = BlockedStart::start();
     let pid = start.child.id();
@@ -193,15 +193,15 @@ async fn signals_that_do_not_ask_for_an_end() {
 }
 
 #[test]
-fn an_end_while_it_starts() {
+fn a_stop_during_the_start() {
     let mut start = BlockedStart::start();
     send_signal(start.child.id(), "TERM");
     assert_eq!(wait_for_exit(&mut start.child).code(), Some(0), "{}", start.log.read_rest());
-    // The program that was to give the key still waits.
+    // The key command still waits.
     start.provide_key();
 }
 
-/// The files of TLS and the filter of the log are read again. What is faulty leaves the filter as it was.
+/// TLS files and the log filter are read again. A faulty filter keeps the old one.
 #[tokio::test]
 async fn settings_are_read_again() {
     let data = temp_directory();
@@ -228,21 +228,21 @@ async fn settings_are_read_again() {
     send_signal(muster.pid(), "HUP");
     let filter = "SIGHUP: the filter of the log is read again";
     lines_with(&log, [filter, "the files of TLS are read again: new connections get them"]);
-    // A client that speaks no TLS is told of at debug.
+    // A client without TLS is logged at debug.
     assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
     line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");
     set_filter("3");
     send_signal(muster.pid(), "HUP");
-    let told = line_with(&log, "SIGHUP: the filter of the log stays as it was");
-    assert!(told.contains("log.filter") && told.contains("muster.toml"), "{told}");
+    let line = line_with(&log, "SIGHUP: the filter of the log stays as it was");
+    assert!(line.contains("log.filter") && line.contains("muster.toml"), "{line}");
     assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
     line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 }
 
-/// A process that hangs where no signal is looked for ends all the same.
+/// A process that hangs in a place without signal handling ends all the same.
 #[tokio::test]
-async fn an_end_whatever_hangs() {
+async fn a_hanging_process_ends() {
     let (_unread, stdout) = full_pipe();
     let mut child = muster_command(&["listen", "--listen", "127.0.0.1:0"], &[]).stdout(stdout).spawn().unwrap();
     let log = ProcessOutput::read_from(child.stderr.take().unwrap());
@@ -255,9 +255,9 @@ async fn an_end_whatever_hangs() {
 
 /// Everything that callers, receivers and others can leave half done.
 #[tokio::test]
-async fn an_end_within_ten_seconds() {
+async fn a_stop_takes_at_most_ten_seconds() {
     let data = temp_directory();
-    // It takes connections, and answers nothing.
+    // It accepts connections, and responds to nothing.
     let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", receiver.local_addr().unwrap());
     let muster = ServiceProcess::start(
@@ -276,9 +276,9 @@ async fn an_end_within_ten_seconds() {
     assert!(begin.elapsed().as_secs() <= 10, "{log}");
 }
 
-/// A backup that is ended leaves nothing behind.
+/// A backup that is ended leaves no files behind.
 #[tokio::test]
-async fn an_end_of_a_backup() {
+async fn a_stopped_backup_leaves_no_files() {
     let data = temp_directory();
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
@@ -288,7 +288,7 @@ async fn an_end_of_a_backup() {
     assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0, "it asks");
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n\r\nbegin").await.unwrap();
     send_signal(child.id(), "TERM");
-    // Until nobody reads any more.
+    // Until the other side stops reading.
     while stream.write_all(&[b'x'; 1_024]).await.is_ok() {}
     assert_eq!(wait_for_exit(&mut child).code(), Some(143));
     assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);

@@ -1,12 +1,12 @@
-//! The wall of the house. One crate has no walls, so these tests are: who sees whom, who names which outside crate, and
-//! what every file has in common. Each message says where, what, and the mend.
+//! Static checks of the source: which module uses which, which crate belongs to which module, and the form of files.
+//! Each message says where the fault is, what it is, and how to mend it.
 
 mod files;
 mod module_order;
 mod source;
 mod vocabulary;
 
-/// What is not as it should be, all of it, so that it is mended in one go.
+/// All faults found, so that they can be mended in one go.
 #[derive(Default)]
 struct TidyFaults(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! TLS, from outside: who is let in, what happens to files that change, and what to connections meanwhile.
+//! TLS, from outside: which clients are admitted, and what happens when files change.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -51,7 +51,7 @@ impl TestCa {
         [certificate.pem(), key.serialize_pem()]
     }
 
-    /// Writes a new certificate and its key to `cert.pem` and `key.pem`; the certificate.
+    /// Writes a new certificate and its key to `cert.pem` and `key.pem`; returns the certificate.
     fn renew(&self) -> CertificateDer<'static> {
         let [cert, key] = self.sign();
         write(&self.path("key.pem"), &key);
@@ -65,13 +65,13 @@ impl TestCa {
         self.path("client.pem")
     }
 
-    /// The settings of a service that shows `cert.pem`.
+    /// The settings of a service with `cert.pem`.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let path = |name| self.path(name).to_str().unwrap().to_owned();
         vec![("MUSTER_TLS__CERT", path("cert.pem")), ("MUSTER_TLS__KEY", path("key.pem"))]
     }
 
-    /// Somebody who trusts this CA, and shows what is in `client`.
+    /// A client that trusts this CA, with the certificate in `client`.
     fn client_config(&self, client: Option<&Path>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
@@ -88,7 +88,7 @@ impl TestCa {
     }
 }
 
-/// Writes a file as the service wants a key's: for its owner alone.
+/// Writes a file that only its owner may read, as the service requires of a key file.
 fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -112,7 +112,7 @@ fn connect(muster: &ServiceProcess, config: &Arc<ClientConfig>) -> Connection {
     StreamOwned::new(ClientConnection::new(config.clone(), name).unwrap(), tcp(muster))
 }
 
-/// Asks on a connection that is kept: the answer, or why there is none.
+/// Sends a request on a kept connection: the response, or the error.
 fn send_request(connection: &mut Connection) -> Result<String, std::io::Error> {
     connection.write_all(HEALTH.as_bytes())?;
     let mut answer = Vec::new();
@@ -124,14 +124,14 @@ fn send_request(connection: &mut Connection) -> Result<String, std::io::Error> {
     Ok(String::from_utf8(answer).unwrap())
 }
 
-/// The certificate that new connections are shown.
+/// The certificate that new connections get.
 fn served_certificate(muster: &ServiceProcess, config: &Arc<ClientConfig>) -> CertificateDer<'static> {
     let mut connection = connect(muster, config);
     send_request(&mut connection).unwrap();
     connection.conn.peer_certificates().unwrap()[0].clone()
 }
 
-/// Waits until something holds that follows from files that changed.
+/// Waits until `holds`, after files have changed.
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let begin = std::time::Instant::now();
     while !holds() {
@@ -187,7 +187,7 @@ fn clients_show_certificates() {
     let other = send_request(&mut connect(&muster, &ca.client_config(Some(&strange)))).unwrap_err().to_string();
     assert!(other.contains("UnknownCA"), "{other}");
 
-    // The CA of the clients is exchanged. Nobody gets in by a session from before.
+    // The CA of the clients is replaced. A TLS session from before admits no client.
     fs::copy(others.path("ca.pem"), &roots).unwrap();
     wait_until("the new clients are never let in", || {
         send_request(&mut connect(&muster, &ca.client_config(Some(&strange)))).is_ok()
@@ -215,7 +215,7 @@ fn others_are_not_kept_out() {
     for stream in &mut silent {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "whoever says nothing is cut off");
     }
-    // One more, in the middle of it when the service stops.
+    // One more connection, in the middle of a request when the service stops.
     let mut late = tcp(&muster);
     send_request(&mut connect(&muster, &config)).unwrap();
     let (status, log) = muster.stop("TERM");
@@ -225,7 +225,7 @@ fn others_are_not_kept_out() {
     assert!(!log.contains("connections are cut off"), "{log}");
 }
 
-/// The command line finds its way, or says what to do.
+/// The command line connects, or says what to do.
 #[test]
 fn verbs_ask_over_tls() {
     let (data, ca, others) = (temp_directory(), TestCa::new("a CA"), TestCa::new("another CA"));
@@ -259,7 +259,7 @@ fn verbs_ask_over_tls() {
     }
 }
 
-/// A service that cannot show what it is told to show does not start, and says what to do.
+/// A service with unusable TLS files does not start, and says what to do.
 #[test]
 fn faults_of_files() {
     let (data, ca, others) = (temp_directory(), TestCa::new("a CA"), TestCa::new("another CA"));
@@ -294,7 +294,7 @@ fn faults_of_files() {
         });
         let settings: Vec<(&str, &str)> = settings.iter().map(|(name, path)| (name.as_str(), path.as_str())).collect();
         let data = data.path().join("none");
-        // An address of nobody's, so that what is taken all the same ends too.
+        // An address of another machine, so that a service that starts all the same ends too.
         let arguments = ["serve", "--listen", "192.0.2.1:9", "--data-dir", data.to_str().unwrap()];
         let (code, stdout, stderr) = run_muster(&arguments, &settings);
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");

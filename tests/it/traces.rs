@@ -1,5 +1,4 @@
-//! Traces, from outside: what a collector is sent, what receivers are told, what the log says, and that nobody waits for
-//! a collector.
+//! Traces, from outside: spans at a collector, headers at receivers, lines in the log. No work waits for a collector.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -28,7 +27,7 @@ const NUMBER: &str = "861821726232";
 const SECRET: &str = "made-up-private-key";
 const TOKEN: &str = "made-up-collector-token";
 
-/// Takes every POST: a collector, or a receiver of webhooks.
+/// Records every POST: a collector, or a webhook receiver.
 struct RecordingServer {
     base: String,
     taken: Arc<RecordedRequests>,
@@ -37,7 +36,7 @@ struct RecordingServer {
 struct RecordedRequests {
     requests: Mutex<Vec<(HeaderMap, Bytes)>>,
     arrived: Notify,
-    /// With which status it answers.
+    /// The status of its responses.
     status: AtomicU16,
 }
 
@@ -66,7 +65,7 @@ impl RecordingServer {
         self.taken.requests.lock().unwrap().clone()
     }
 
-    /// Waits until it has taken so many.
+    /// Waits until it has recorded this many.
     async fn wait_for_requests(&self, count: usize) {
         let waiting = async {
             loop {
@@ -82,7 +81,7 @@ impl RecordingServer {
             .unwrap_or_else(|_| panic!("{count} did not arrive: {:?}", self.requests()));
     }
 
-    /// All spans that it was sent, and the attributes of who sent them.
+    /// All spans received, and the resource attributes of their sender.
     fn spans(&self) -> (Vec<Span>, HashMap<String, String>) {
         let (mut spans, mut about) = (Vec::new(), HashMap::new());
         for (_, body) in self.requests() {
@@ -113,7 +112,7 @@ fn attribute(span: &Span, key: &str) -> String {
     text(found.unwrap_or_else(|| panic!("no {key} in {span:?}")))
 }
 
-/// Brings an account online that is imported with it.
+/// Imports an account by an online request.
 async fn bring_online(muster: &ServiceProcess, headers: &[(&str, &str)]) -> ServiceResponse {
     let body = list([account_with(NUMBER, &serde_json::json!({"privateKey": SECRET}))]);
     let url = muster.url(ONLINE);
@@ -130,7 +129,7 @@ async fn stop(muster: ServiceProcess) -> String {
     log
 }
 
-/// A caller's trace goes through everything, and on to the receiver.
+/// A caller's trace goes through the service to the receiver.
 #[tokio::test]
 async fn one_tree() {
     let (collector, receiver) = (RecordingServer::start(200).await, RecordingServer::start(200).await);
@@ -140,7 +139,7 @@ async fn one_tree() {
         ("MUSTER_TELEMETRY__OTLP_ENDPOINT", collector.base.as_str()),
         ("MUSTER_TELEMETRY__OTLP_HEADERS", &format!("authorization=Bearer {TOKEN}")),
         ("MUSTER_TELEMETRY__SERVICE_NAME", "roll"),
-        // The caller says that it is recorded.
+        // The caller's sampled flag counts.
         ("MUSTER_TELEMETRY__SAMPLE_RATIO", "0"),
         ("MUSTER_LOG__FORMAT", "json"),
     ];
@@ -148,7 +147,7 @@ async fn one_tree() {
     let parent = format!("00-{TRACE}-{CALLER}-01");
     let answer = bring_online(&muster, &[("traceparent", &parent), ("tracestate", STATE)]).await;
     assert!(answer.headers.iter().all(|(name, _)| !name.as_str().starts_with("trace")));
-    // Coming online, and online.
+    // Two webhooks: online-coming, and online.
     receiver.wait_for_requests(2).await;
     muster.get("/api/v1/accounts/861821726232").await;
     let log = stop(muster).await;
@@ -177,11 +176,11 @@ async fn one_tree() {
     let online = below(&below(&report.span_id, "commit").span_id, "webhook");
     assert_eq!(spans.len(), 8, "{spans:#?}");
 
-    let told: Vec<_> = receiver.requests().into_iter().map(|(headers, _)| headers).collect();
-    for (headers, span) in told.iter().zip([webhook, online]) {
+    let received: Vec<_> = receiver.requests().into_iter().map(|(headers, _)| headers).collect();
+    for (headers, span) in received.iter().zip([webhook, online]) {
         assert_eq!(headers["traceparent"], format!("00-{TRACE}-{}-01", hex(&span.span_id)));
         assert_eq!(headers["tracestate"], STATE);
-        // Digits in a row are masked in spans, and an id in hex may have as many as a number has.
+        // Long digit sequences are masked in spans, and an id in hex may contain one.
         let (sent, shown) = (headers["webhook-id"].to_str().unwrap(), attribute(span, "muster.webhook.id"));
         let is_same = |(sent, shown): (char, char)| sent == shown || (shown == '*' && sent.is_ascii_digit());
         assert!(
@@ -201,7 +200,7 @@ async fn one_tree() {
     assert!(!log.contains(TOKEN), "{log}");
 }
 
-/// Without a collector receivers are told of the caller's trace all the same, or of one with the request's id.
+/// Without a collector, webhooks still carry the caller's trace, or one made from the request id.
 #[tokio::test]
 async fn without_a_collector() {
     let receiver = RecordingServer::start(200).await;
@@ -219,22 +218,22 @@ async fn without_a_collector() {
     muster.send(malformed).await.unwrap();
     receiver.wait_for_requests(4).await;
     let log = stop(muster).await;
-    let told: Vec<_> = receiver.requests().into_iter().map(|(headers, _)| headers).collect();
-    let parents: Vec<&str> = told.iter().map(|headers| headers["traceparent"].to_str().unwrap()).collect();
+    let received: Vec<_> = receiver.requests().into_iter().map(|(headers, _)| headers).collect();
+    let parents: Vec<&str> = received.iter().map(|headers| headers["traceparent"].to_str().unwrap()).collect();
     assert!(parents[0].starts_with(&format!("00-{TRACE}-")) && parents[0].ends_with("-00"), "{parents:?}");
-    assert!(!parents[0].contains(CALLER) && told[0]["tracestate"] == STATE, "{told:?}");
+    assert!(!parents[0].contains(CALLER) && received[0]["tracestate"] == STATE, "{received:?}");
     assert!(
         parents[2].starts_with("00-6d1802f8250a4bee97f0755ed4db7b31-") && parents[2].ends_with("-01"),
         "{parents:?}"
     );
-    assert!(!told[2].contains_key("tracestate"), "{told:?}");
+    assert!(!received[2].contains_key("tracestate"), "{received:?}");
     for trace in [TRACE, "6d1802f8250a4bee97f0755ed4db7b31"] {
         assert!(log.contains(&format!("request{{trace_id={trace}}}")), "{log}");
     }
     assert!(!log.contains("command{") && !log.contains("http.route"), "{log}");
 }
 
-/// The log tells once that a collector is away, and once that it is back.
+/// The log says once that a collector is unreachable, and once that it is back.
 #[tokio::test]
 async fn a_collector_comes_and_goes() {
     let collector = RecordingServer::start(503).await;
@@ -258,9 +257,9 @@ async fn a_collector_comes_and_goes() {
     assert!(log.contains("HTTP 503"), "{log}");
 }
 
-/// One that takes connections and says nothing holds up neither requests nor the end.
+/// A collector that accepts connections and never responds delays neither requests nor the stop.
 #[tokio::test]
-async fn nobody_waits_for_a_collector() {
+async fn no_work_waits_for_a_collector() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let data = temp_directory();

@@ -1,4 +1,4 @@
-//! Between the service and its receiver stands a proxy that fails as networks do.
+//! A proxy between the service and its receiver that fails as networks do.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::testkit::proxy::{Proxy, ProxyFault};
 
 const ACCOUNT: &str = "861821726232";
 
-/// The receiver took it, and the answer is lost: it is sent again under the same id. A connection that is cut, and one
-/// that is slow, lose nothing either.
+/// The receiver accepts a delivery, and the response is lost: it is sent again under the same id. Cut and slow
+/// connections lose nothing either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers_are_asked_for_again() {
     let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
@@ -25,12 +25,16 @@ async fn lost_answers_are_asked_for_again() {
     proxy.set_fault(ProxyFault::DropResponses);
     online(&muster, "861821726232").await;
     receiver.wait_until("the first attempt", |all| !all.is_empty()).await;
-    // Nobody waits for the deadline of the attempt: its connection is cut, and the next one is slow.
+    // The attempt does not last until its deadline: its connection is cut, and the next one is slow.
     proxy.set_fault(ProxyFault::Delay(Duration::from_millis(50)));
     proxy.reset_connections();
     let is_told =
         |all: &[ReceivedDelivery]| crate::service_process::accepted_payloads(all, ACCOUNT) == ["1/1 ", "1/2 "];
     receiver.wait_until("both", is_told).await;
-    let told = receiver.deliveries();
-    assert_eq!((told[0].id == told[1].id, &told[0].body), (true, &told[1].body), "{told:#?}");
+    let deliveries = receiver.deliveries();
+    assert_eq!(
+        (deliveries[0].id == deliveries[1].id, &deliveries[0].body),
+        (true, &deliveries[1].body),
+        "{deliveries:#?}"
+    );
 }

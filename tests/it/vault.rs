@@ -1,7 +1,7 @@
-//! The vault, from outside: erasing an account's secrets, rotating the master key.
+//! The vault, from outside: erasing an account's secrets, and rotating the master key.
 //!
-//! `MUSTER_ROTATION_SEED` repeats the choices of the rotations that are killed, `MUSTER_ROTATION_KILLS` asks for more of
-//! them than the usual 12.
+//! `MUSTER_ROTATION_SEED` repeats the choices of the killed rotations, `MUSTER_ROTATION_KILLS` asks for more than the
+//! usual 12.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ fn batch<'a>(numbers: impl IntoIterator<Item = &'a str>, private_key: &str) -> S
     list(numbers.into_iter().map(|number| account_with(number, &fields)))
 }
 
-/// Whether a backup that is taken now has the account's data key.
+/// Whether a backup taken now has the account's data key.
 async fn has_key(muster: &ServiceProcess, account: &str) -> bool {
     let backup = muster.client().post(muster.url("/api/v1/backup")).send().await.unwrap().bytes().await.unwrap();
     let place = [b"keys/", &account.parse::<u64>().unwrap().to_be_bytes()[..]].concat();
@@ -59,7 +59,7 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
     assert_eq!((&event["origin"], &event["data"]), (&json!("operator"), &json!({"reason": "asked to"})));
     assert!(muster.get(&format!("/api/v1/accounts/{ERASED}")).await.json()["content"].is_null());
 
-    // Not until it is imported again.
+    // Only after a new import.
     let refused = muster.post(ONLINE, batch([ERASED], "first")).await;
     assert_eq!(refused.status, 409);
     assert!(refused.text.contains("had its secrets erased; import it again"), "{}", refused.text);
@@ -79,24 +79,24 @@ async fn erased_secrets_are_gone_and_the_history_holds() {
     assert_eq!(muster.post("/api/v1/verify", "").await.status, 200);
     assert_eq!(muster.post(INSERT, batch([ERASED], "second")).await.status, 200);
     assert_eq!(muster.post(ONLINE, batch([ERASED], "second")).await.status, 200);
-    let told = receiver.accepted_payloads(ERASED);
-    assert!(told.iter().all(|words| words.starts_with("1/")), "receivers hear of statuses only: {told:?}");
+    let payloads = receiver.accepted_payloads(ERASED);
+    assert!(payloads.iter().all(|words| words.starts_with("1/")), "receivers hear of statuses only: {payloads:?}");
 }
 
-/// Accounts that are there before the first rotation.
+/// The number of accounts before the first rotation.
 const ACCOUNTS: usize = 3_000;
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|index| format!("8618217{index:05}")).collect()
 }
 
-/// Imports accounts, new ones or the same again.
+/// Imports accounts, new or repeated.
 async fn import(muster: &ServiceProcess, numbers: &[String]) -> Option<u16> {
     let body = batch(numbers.iter().map(String::as_str), "first");
     Some(muster.try_post(INSERT, body, "").await.ok()?.status)
 }
 
-/// Waits until no rotation is under way any more.
+/// Waits until no rotation is under way.
 async fn wait_for_rotation(muster: &ServiceProcess) {
     let begin = Instant::now();
     while muster.get("/api/v1/vault").await.json()["rotation"] != "none" {
@@ -109,7 +109,7 @@ async fn events(muster: &ServiceProcess, kind: &str) -> usize {
     answer["events"].as_array().unwrap().len()
 }
 
-/// Starts on what must not open, and returns what is said.
+/// Starts on a directory that must not open; returns the error.
 fn start_error(data: &Path) -> String {
     let (code, _, stderr) =
         run_muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()], &[]);
@@ -166,7 +166,7 @@ async fn rotations_that_are_killed() {
         if key() != before {
             retired.insert(before);
         }
-        // The same content is the same only under the same data key, and a success makes no event.
+        // Content is recognized as the same only under the same data key; a repeated import makes no event.
         accounts += new.len();
         assert_eq!(import(&muster, &numbers(0..accounts)).await, Some(200), "kill {kill}");
         assert_eq!(events(&muster, "content_replaced").await, 0);
@@ -191,7 +191,7 @@ async fn rotations_that_are_killed() {
     assert_eq!(code, Some(0), "{stderr}");
 }
 
-/// Rotations that are undone, by an order to the service or while none runs, and killed in between.
+/// Rotations that are aborted, on a running service or a stopped directory, and killed in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_that_are_undone() {
     let mut random = random_choices("MUSTER_ROTATION_SEED");
@@ -206,7 +206,7 @@ async fn rotations_that_are_undone() {
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("there is none to undo"), "{stderr}");
     let first = key();
-    // One that has just begun is undone: it was told that it is, and the key is what it was.
+    // A rotation that has just begun is aborted: its response says so, and the key is the old one.
     let begun = muster.client().post(muster.url("/api/v1/vault/rotate")).send().await.unwrap();
     let (code, stdout, stderr) = run_muster(&["vault", "rotate", "--abort", "--server", &server], &[]);
     let lines = begun.text().await.unwrap();
@@ -237,7 +237,7 @@ async fn rotations_that_are_undone() {
         tokio::join!(async { drop(rotating.await) }, async { drop(undoing.await) }, killing);
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
-        // Nothing to undo, or too late to, is said in a sentence.
+        // An abort with nothing to abort, or too late, fails with a sentence.
         let (code, stdout, stderr) = run_muster(&["vault", "rotate", "--abort", "--data-dir", path], &[]);
         if code == Some(0) {
             assert!(stdout.contains("from before the rotation"), "kill {kill}: {stdout}");
@@ -258,9 +258,10 @@ async fn rotations_that_are_undone() {
     assert_eq!(code, Some(0), "{stderr}");
 }
 
-/// From the environment and from a command, with the real binary: never shown, never twice, and rotated by hand.
+/// Master keys from the environment and from a command, with the real binary: never logged, never read twice, and
+/// rotated by hand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_from_elsewhere() {
+async fn a_master_key_from_environment_or_command() {
     let data = temp_directory();
     let (old, new) = ("1b".repeat(32), "2c".repeat(32));
     let given = |key: &str| vec![("MUSTER_VAULT__MASTER_KEY".to_owned(), key.to_owned())];

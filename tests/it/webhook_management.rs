@@ -1,5 +1,5 @@
-//! `muster webhooks` and the requests behind it: one conversation of an operator with a service whose receiver first
-//! refuses and then takes what it is sent.
+//! `muster webhooks` and its requests: the transcript of an operator and a service whose receiver first rejects and
+//! then accepts deliveries.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::service_process::{ServiceProcess, WebhookReceiver, run_muster, temp_d
 
 const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// A conversation: commands, each with its exit code and what it said.
+/// A transcript: commands, each with its exit code and output.
 struct CommandTranscript {
     server: String,
     receiver: String,
-    /// Whether deliveries are under way while it goes on, so that what is counted is not the same each time.
+    /// Whether deliveries are under way meanwhile, so that counts differ in each run.
     is_moving: bool,
     text: String,
 }
 
-/// What begins the lines that say how much is under way.
+/// The beginnings of lines that count work under way.
 const MOVING: [&str; 9] =
     ["lag", "oldestPending", "inFlight", "waiting", "blocked", "deadLetters", "again", "attempts ", "failed "];
 
@@ -37,7 +37,7 @@ impl CommandTranscript {
     }
 }
 
-/// Times, durations, ids and drawn secrets are only there.
+/// Masks values that differ in each run: times, durations, ids and random secrets.
 fn mask_variable_parts(text: &str) -> String {
     let mut lines = String::new();
     for line in text.lines() {
@@ -59,7 +59,7 @@ fn mask_variable_parts(text: &str) -> String {
             format!("{quote}{word}{quote}{comma}")
         };
         let mut words: Vec<String> = line.split_whitespace().map(word).collect();
-        // How far a channel has read the journal depends on the moment.
+        // The position of a channel depends on the moment.
         if let [name, position] = &mut words[..]
             && name == "cursor"
         {
@@ -76,7 +76,7 @@ async fn an_operator_steers_deliveries() {
     let is_broken = Arc::new(AtomicBool::new(true));
     let breaks = is_broken.clone();
     let receiver = WebhookReceiver::start_failing(move |_| breaks.load(Ordering::Relaxed)).await;
-    // No second attempt: what is refused is dead at once, and blocks its account.
+    // No second attempt: a rejected delivery is a dead letter at once, and blocks its account.
     let settings = [
         ("MUSTER_WEBHOOKS__BASE_URL", receiver.base.as_str()),
         ("MUSTER_WEBHOOKS__RETRY_WAITS", ""),
@@ -85,8 +85,8 @@ async fn an_operator_steers_deliveries() {
     ];
     let muster = ServiceProcess::start(data.path(), &settings);
     online(&muster, "861821726232").await;
-    receiver.wait_until("the first", |told| told.len() == 1).await;
-    // It is dead once its letter is there, and the two that follow have happened.
+    receiver.wait_until("the first", |deliveries| deliveries.len() == 1).await;
+    // Waits until the dead letter is there, and the next two events have happened.
     let is_so = |at: &'static str, wanted: &'static str| {
         let muster = &muster;
         async move {
@@ -115,8 +115,8 @@ async fn an_operator_steers_deliveries() {
     let before = receiver.deliveries().len();
     talk.is_moving = true;
     talk.run("resume sync");
-    // The dead one, which is replayed, and the one that waited behind it.
-    receiver.wait_until("both", |told| told.len() == before + 2).await;
+    // The replayed dead letter, and the delivery that waited behind it.
+    receiver.wait_until("both", |deliveries| deliveries.len() == before + 2).await;
     tokio::time::timeout(patience, is_so("/api/v1/webhooks/sync", r#""lag":{"events":0,"#)).await.unwrap();
     assert_eq!(receiver.accepted_payloads("861821726232"), ["1/1 ", "1/2 "], "in order, though the first was dead");
     talk.run("delivery sync 2 -o json");

@@ -1,5 +1,4 @@
-//! A data directory, and what a start opens on it, level by level: the store, its journal, what follows the journal, and
-//! what serves it.
+//! A data directory, and what a start opens on it: the store, its journal, the projections, and the services on top.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use muster::webhooks::Webhooks;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A store with its journal, its roster, which follows the journal, and its vault. The directory goes with it.
+/// A store with its journal, roster and vault. The directory is deleted with it.
 pub struct StorageFixture {
     pub settings: Settings,
     pub store: Store,
@@ -41,21 +40,21 @@ impl StorageFixture {
         StorageFixture { settings, store, journal, roster, vault, directory }
     }
 
-    /// The accounts, served by `gateway`, and what brings in its reports.
+    /// Starts the accounts, served by `gateway`, and the task that brings in its reports.
     pub fn start_accounts(&self, gateway: Arc<dyn GatewayPort>, reported: ReportReceiver) -> (Accounts, Inbox) {
         let Settings { actors, accounts, gateway: config, .. } = &self.settings;
         let (journal, routing) = (self.journal.clone(), config.routing.clone());
         Accounts::start(journal, actors, accounts, routing, gateway, reported, 0).unwrap()
     }
 
-    /// The webhooks, which run until `stop`. Within a runtime.
+    /// Starts the webhooks, which run until `stop`. Call it within a runtime.
     pub fn start_webhooks(&self, stop: &CancellationToken) -> Webhooks {
         let (guard, settings) = (self.settings.address_guard(), &self.settings.webhooks);
         Webhooks::start(&self.store, &self.journal, &self.vault, guard, settings, stop).unwrap()
     }
 }
 
-/// A new directory. Where the binary is tested and measured it is on the disk of the build; in memory a sync would be
+/// A new directory. For tests and benches of the binary it is on the disk of the build: in memory a sync would cost
 /// nothing.
 pub fn temp_directory() -> TempDir {
     match option_env!("CARGO_TARGET_TMPDIR") {
@@ -65,17 +64,17 @@ pub fn temp_directory() -> TempDir {
     .unwrap()
 }
 
-/// The store at `path`, which is made if there is none.
+/// Opens the store at `path`, and creates it if needed.
 pub fn open_store(path: &Path) -> Store {
     Store::open(path, &Settings::default().store).unwrap()
 }
 
-/// A store's journal, which nothing follows.
+/// Opens a store's journal without projections.
 pub fn open_journal(store: Store) -> Journal {
     Journal::open(store, Box::new(|_| {})).unwrap()
 }
 
-/// What auditors see of a store.
+/// Opens the audit view of a store.
 pub fn open_audit(store: Store) -> Result<Audit, audit::Error> {
     let vault = Vault::open(store.clone(), &Settings::default().vault)?;
     let (roster, journal) = Roster::open_with_journal(&store)?;

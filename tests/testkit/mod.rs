@@ -1,15 +1,15 @@
-//! What tests and benches share. The crate's own tests, `tests/it` and the benches each compile it for themselves, by
-//! `#[path]`; in all of them `muster` is the crate.
+//! Helpers shared by tests and benches. The crate's own tests, `tests/it` and the benches each compile it for
+//! themselves, by `#[path]`; in all of them `muster` is the crate.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `clock` | a wall clock that a test moves |
+//! | `clock` | a wall clock that a test can set |
 //! | `fixture` | a data directory, and what a start opens on it first |
-//! | `proxy` | stands between two sides, delays and cuts what they say |
-//! | `requests` | paths and bodies that callers send |
+//! | `proxy` | a TCP proxy that delays and cuts connections |
+//! | `requests` | paths and bodies of callers' requests |
 //! | `sample` | accounts, contents and events |
 
-// Nobody uses all of it.
+// No test binary uses all of it.
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod clock;

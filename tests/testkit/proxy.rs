@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback that delays what it passes, swallows answers, and cuts connections, as a test orders.
+//! A TCP proxy on loopback that delays data, drops responses and cuts connections, as a test chooses.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,34 +9,34 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// What it reads at once.
+/// The most bytes of one read.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// What it does with what is sent from now on.
+/// How it treats data from now on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProxyFault {
-    /// Passes it.
+    /// Passes it on.
     None,
-    /// Passes each piece so much later.
+    /// Passes each piece on after this delay.
     Delay(Duration),
-    /// Passes what is asked, and none of the answers.
+    /// Passes requests on, and drops all responses.
     DropResponses,
     /// Closes new connections at once.
     Refuse,
 }
 
-/// A proxy. It ends, and its connections with it, when it is dropped.
+/// A proxy. When dropped, it stops and closes its connections.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     fault: watch::Sender<ProxyFault>,
-    /// How often it was told to cut all connections.
+    /// How often all connections were cut.
     resets: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Stands before `target`, without a fault.
+    /// Starts a proxy before `target`, without a fault.
     pub async fn start(target: SocketAddr) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,12 +54,12 @@ impl Proxy {
         Proxy { address, fault, resets: cuts, accepting }
     }
 
-    /// From now on, for connections that are open too.
+    /// Sets the fault from now on, for open connections too.
     pub fn set_fault(&self, fault: ProxyFault) {
         self.fault.send_replace(fault);
     }
 
-    /// Resets all connections that are open.
+    /// Resets all open connections.
     pub fn reset_connections(&self) {
         self.resets.send_modify(|cuts| *cuts += 1);
     }
@@ -71,7 +71,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Passes what both sides say until one of them ends, or the connection is cut.
+/// Passes data on in both directions until one side ends, or the connection is cut.
 async fn proxy_connection(
     mut client: TcpStream,
     target: SocketAddr,
@@ -85,7 +85,7 @@ async fn proxy_connection(
         tokio::select! {
             () = forward(from_client, to_server, &faults, false) => return,
             () = forward(from_server, to_client, &faults, true) => return,
-            // Also when the proxy is gone.
+            // Also when the proxy is dropped.
             _ = cutting.changed() => {}
         }
     }

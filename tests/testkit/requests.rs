@@ -1,4 +1,4 @@
-//! What callers send, as the API document has it: paths and bodies, with as little in them as it allows.
+//! Requests of callers, as in the API document: paths and minimal bodies.
 
 use std::fmt::Display;
 
@@ -18,7 +18,7 @@ pub fn account(number: impl Display) -> Value {
         "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": ""})
 }
 
-/// An account with these fields in place of empty ones, or beside them.
+/// An account with these fields in place of empty ones, or in addition.
 pub fn account_with(number: impl Display, fields: &Value) -> Value {
     let mut account = account(number);
     for (name, value) in fields.as_object().unwrap() {
@@ -44,7 +44,7 @@ pub fn list<T: Into<Value>>(entries: impl IntoIterator<Item = T>) -> String {
     json!({"whatsAppList": entries.into_iter().map(T::into).collect::<Vec<Value>>()}).to_string()
 }
 
-/// The body that asks for a code by SMS for such an account. Its calling code is 1 or 86.
+/// The body that requests a code by SMS for this account. Its calling code is 1 or 86.
 pub fn phone(number: impl Display) -> Value {
     let number = number.to_string();
     let (calling_code, phone, country) = parts(&number);

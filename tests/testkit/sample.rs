@@ -1,4 +1,4 @@
-//! Accounts, contents and events, as plain as they can be. A test that needs more of one says what.
+//! Accounts, contents and events, as plain as possible. A test that needs more changes the fields it needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ pub fn account(number: u64) -> AccountNumber {
     AccountNumber::from_stored(8_618_217_000_000 + number).unwrap()
 }
 
-/// Content with nothing in it. The same mark is the same content.
+/// Empty content. The same mark gives the same content.
 pub fn content(mark: u8) -> Arc<Content> {
     content_with(mark, |_| {})
 }
 
-/// Content with this changed.
+/// Content with this change.
 pub fn content_with(mark: u8, change: impl FnOnce(&mut Content)) -> Arc<Content> {
     let mut content = Content { fingerprint: Fingerprint([mark; 32]), ..Content::empty() };
     change(&mut content);

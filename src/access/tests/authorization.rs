@@ -1,4 +1,4 @@
-//! Whoever was let in is asked about again, right before anything is done for them.
+//! A requester is authorized again, right before the action.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::clock;
 use crate::domain::{Permission, Role};
 use crate::journal::{Origin, Principal, RequestId};
 
-/// How somebody was let in.
+/// How a requester was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AuthMethod {
     Owner,
@@ -21,7 +21,7 @@ enum AuthMethod {
     Session,
 }
 
-/// What happens before the rest of their request is there.
+/// What happens between authentication and action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InterimEvent {
     Nothing,
@@ -31,12 +31,12 @@ enum InterimEvent {
     SignedOut,
 }
 
-/// Whoever was let in is asked about again: the table of all ways in, and of what may happen meanwhile.
+/// All methods of authentication, with the events that may happen before the action.
 #[tokio::test]
-async fn leave_is_given_for_now() {
+async fn authorization_is_as_of_now() {
     use AuthMethod::{Anonymous, Key, Owner, Session, Token as ByToken};
     use InterimEvent::{AnotherKeyComes, Nothing, SignedOut, TheKeyExpires, TheKeyIsRevoked};
-    for (let_in, meanwhile, expected) in [
+    for (method, meanwhile, expected) in [
         (Owner, Nothing, Ok(0)),
         (Owner, AnotherKeyComes, Ok(0)),
         (Anonymous, Nothing, Ok(0)),
@@ -53,77 +53,80 @@ async fn leave_is_given_for_now() {
         (Session, TheKeyExpires, Err(AuthError::SignedOut)),
         (Session, SignedOut, Err(AuthError::SignedOut)),
     ] {
-        let house = KeysFixture::new();
-        let door = Authenticator::new(house.keys.clone(), 1_000);
+        let fixture = KeysFixture::new();
+        let auth = Authenticator::new(fixture.keys.clone(), 1_000);
         let from = "192.0.2.1".parse().unwrap();
         let lasts = (meanwhile == TheKeyExpires).then_some(Duration::from_millis(300));
         let mut session = String::new();
-        let pass = match let_in {
+        let context = match method {
             Owner => AuthContext::OWNER,
-            Anonymous => door.authenticate(Credentials::Anonymous, from).await.unwrap(),
+            Anonymous => auth.authenticate(Credentials::Anonymous, from).await.unwrap(),
             Key | Session => {
-                house.create(Role::Admin, &[], None).await.unwrap();
-                let key = house.create(Role::Operator, &[], lasts).await.unwrap();
-                let pass = door.authenticate(Credentials::ApiKey(&key), from).await.unwrap();
-                if let_in == Session {
-                    session = door.sign_in(&pass).unwrap().to_string();
-                    door.authenticate(Credentials::Session { text: &session, is_use: true }, from).await.unwrap()
+                fixture.create(Role::Admin, &[], None).await.unwrap();
+                let key = fixture.create(Role::Operator, &[], lasts).await.unwrap();
+                let context = auth.authenticate(Credentials::ApiKey(&key), from).await.unwrap();
+                if method == Session {
+                    session = auth.sign_in(&context).unwrap().to_string();
+                    auth.authenticate(Credentials::Session { text: &session, is_use: true }, from).await.unwrap()
                 } else {
-                    pass
+                    context
                 }
             }
             ByToken => {
-                house.create(Role::Admin, &[], None).await.unwrap();
-                let secret = house.create_tenant(TENANT, None, lasts).await.unwrap().unwrap();
+                fixture.create(Role::Admin, &[], None).await.unwrap();
+                let secret = fixture.create_tenant(TENANT, None, lasts).await.unwrap().unwrap();
                 let at = (clock::now().0 / 1_000).to_string();
                 let digest = Md5::digest(format!("{TENANT}{at}{}", *secret));
                 let token: String = digest.iter().map(|it| format!("{it:02x}")).collect();
                 let shown = TenantToken { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
-                door.authenticate(Credentials::TenantToken(shown), from).await.unwrap()
+                auth.authenticate(Credentials::TenantToken(shown), from).await.unwrap()
             }
         };
-        let requester =
-            requester(&house.keys, pass.clone(), if let_in == ByToken { Permission::Call } else { Permission::Read });
+        let requester = requester(
+            &fixture.keys,
+            context.clone(),
+            if method == ByToken { Permission::Call } else { Permission::Read },
+        );
         let ended = tokio::spawn(requester.clone().wait_until_invalid());
         let origin = match meanwhile {
-            Nothing => requester.authorize().map(|leave| leave.origin()),
+            Nothing => requester.authorize().map(|authorization| authorization.origin()),
             AnotherKeyComes => {
-                house.create(Role::Admin, &[], None).await.unwrap();
-                requester.authorize().map(|leave| leave.origin())
+                fixture.create(Role::Admin, &[], None).await.unwrap();
+                requester.authorize().map(|authorization| authorization.origin())
             }
             TheKeyIsRevoked => {
-                house.keys.revoke(2, house.owner()).await.unwrap();
-                requester.authorize().map(|leave| leave.origin())
+                fixture.keys.revoke(2, fixture.owner()).await.unwrap();
+                requester.authorize().map(|authorization| authorization.origin())
             }
             TheKeyExpires => {
                 assert!(requester.authorize().is_ok());
                 requester.clone().wait_until_invalid().await;
-                requester.authorize().map(|leave| leave.origin())
+                requester.authorize().map(|authorization| authorization.origin())
             }
             SignedOut => {
-                door.sign_out(&session);
-                requester.authorize().map(|leave| leave.origin())
+                auth.sign_out(&session);
+                requester.authorize().map(|authorization| authorization.origin())
             }
         };
-        let principal = |id| if let_in == ByToken { Principal::Caller(id) } else { Principal::Operator(id) };
+        let principal = |id| if method == ByToken { Principal::Caller(id) } else { Principal::Operator(id) };
         let expected = expected.map(|id| Origin { principal: principal(id), request: RequestId(7) });
-        assert_eq!(origin, expected, "{let_in:?}, {meanwhile:?}");
+        assert_eq!(origin, expected, "{method:?}, {meanwhile:?}");
         if expected.is_err() {
             tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
         } else {
-            assert!(!ended.is_finished(), "{let_in:?}, {meanwhile:?}");
+            assert!(!ended.is_finished(), "{method:?}, {meanwhile:?}");
         }
     }
 }
 
-/// However many were let in while there was no key, one of them gives the first.
+/// Of many anonymous requests for the first key, only one succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_key_is_given_once() {
-    let house = KeysFixture::new();
+async fn the_first_key_is_created_once() {
+    let fixture = KeysFixture::new();
     let all = (0..12).map(|_| {
-        let (keys, anonymous) = (house.keys.clone(), house.keys.authenticate_key(None, clock::now()).unwrap());
-        let requester = requester(&house.keys, anonymous, Permission::Administer);
-        let wanted = KeyRequest {
+        let (keys, anonymous) = (fixture.keys.clone(), fixture.keys.authenticate_key(None, clock::now()).unwrap());
+        let requester = requester(&fixture.keys, anonymous, Permission::Administer);
+        let request = KeyRequest {
             name: "first".to_owned(),
             role: Role::Admin,
             accounts: vec![],
@@ -131,8 +134,8 @@ async fn the_first_key_is_given_once() {
             tenant: None,
             secret: None,
         };
-        tokio::spawn(async move { keys.create(wanted, || Ok::<_, KeyError>(requester.authorize()?)).await.is_ok() })
+        tokio::spawn(async move { keys.create(request, || Ok::<_, KeyError>(requester.authorize()?)).await.is_ok() })
     });
     let given = join_all(all).await.into_iter().filter(|made| *made.as_ref().unwrap()).count();
-    assert_eq!((given, house.keys.list(clock::now()).len()), (1, 1));
+    assert_eq!((given, fixture.keys.list(clock::now()).len()), (1, 1));
 }

@@ -12,18 +12,18 @@ use crate::domain::{SealedBytes, Timestamp};
 const HOUR: i64 = 60 * 60;
 const YEAR: i64 = 365 * 24 * HOUR;
 const TEN_MINUTES: Duration = Duration::from_secs(600);
-/// For what happens soon.
+/// For events that happen soon.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// By how many microseconds somebody has set the wall clock ahead, or back. The actors have threads of their own.
+/// Microseconds by which a test has set the wall clock. Static, because the actors run on their own threads.
 static SET_BY: AtomicI64 = AtomicI64::new(0);
 
-/// The clock of all tests of actors.
+/// The clock of all actor tests.
 pub(super) fn wall_clock() -> Timestamp {
     Timestamp(clock::now().0 + SET_BY.load(Ordering::Relaxed))
 }
 
-/// For one test at a time.
+/// Held by one test at a time.
 struct WallClock {
     _alone: MutexGuard<'static, ()>,
 }
@@ -46,7 +46,7 @@ impl Drop for WallClock {
 }
 
 impl ActorsFixture {
-    /// A fixture whose actors are retired as soon as they are idle.
+    /// A fixture that retires actors as soon as they are idle.
     fn forgetful() -> ActorsFixture {
         ActorsFixture::new(|actors| actors.idle_after = Duration::ZERO)
     }
@@ -77,7 +77,7 @@ impl ActorsFixture {
         assert!(timeout(PATIENCE, ended).await.is_ok(), "the registration goes on");
     }
 
-    /// The same journal in another process.
+    /// The same journal in a new process.
     async fn restarted(self) -> ActorsFixture {
         self.accounts.drain().await;
         let mut fixture = ActorsFixture::on(self.data);
@@ -119,7 +119,7 @@ async fn a_clock_that_is_set_ahead_ends_none() {
     assert!(fixture.waits());
 }
 
-/// The command that ends it is behind the code, or never comes.
+/// The command that ends the registration is behind the code, or never comes.
 #[tokio::test]
 async fn a_code_after_the_end_is_refused() {
     let clock = WallClock::right().await;
@@ -131,7 +131,7 @@ async fn a_code_after_the_end_is_refused() {
     assert_eq!(fixture.submit(1).await, Err(CommandRejection::NoRegistrationWaiting));
 }
 
-/// What is left is the smaller of the lifetime and the time to the end by the wall clock.
+/// After a start the remaining time is the smaller of the lifetime and the time to the end by the wall clock.
 #[tokio::test]
 async fn after_a_start_the_smaller_of_two_is_left() {
     let clock = WallClock::right().await;
@@ -148,7 +148,7 @@ async fn after_a_start_the_smaller_of_two_is_left() {
         fixture.registering(TEN_MINUTES).await;
         clock.set_by(set_by);
         let mut fixture = fixture.restarted().await;
-        timeout(PATIENCE, fixture.asked.recv()).await.unwrap();
+        timeout(PATIENCE, fixture.dispatched.recv()).await.unwrap();
         let left = *fixture.gateway.left.lock().unwrap();
         let most = Duration::from_secs(most);
         assert!(left <= most && left + PATIENCE >= Duration::from_secs(least), "{set_by}: {left:?}");

@@ -1,13 +1,14 @@
-//! What auditors are promised: one view of everything, states of any time, and that nothing altered or left out passes.
+//! What auditors are promised: the same form of events everywhere, states at any time, and detection of every
+//! alteration or omission.
 //!
-//! | file | what it tries |
+//! | file | what it tests |
 //! |---|---|
-//! | `views` | events, states and differences, as others read them |
-//! | `queries` | pages, filters, orders |
-//! | `tampering` | bundles, exports and backups, altered in every way |
-//! | `verification` | that a journal is what its checkpoint says, and served as its events say |
+//! | `views` | events, states and differences, as the API shows them |
+//! | `queries` | pages, filters and orders |
+//! | `tampering` | bundles, exports and backups with all kinds of alterations |
+//! | `verification` | the journal against its checkpoint, and the served state against its events |
 
-// Fuzzing has use for the fixture alone.
+// Fuzzing uses only the fixture.
 #![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 #![allow(clippy::unwrap_used)]
 
@@ -38,14 +39,14 @@ const BEGIN: i64 = 1_795_597_200_000_000;
 const FIRST: &str = "861821726232";
 const SECOND: &str = "861821720003";
 
-/// A journal with two accounts and some acts, and everything to look into it.
+/// A journal with two accounts and some administrative events, and an `Audit` over it.
 pub(crate) struct AuditFixture {
     pub(crate) audit: Audit,
     pub(crate) directory: TempDir,
 }
 
 impl AuditFixture {
-    /// Nothing happened yet.
+    /// A journal without events.
     pub(crate) fn empty() -> AuditFixture {
         let directory = tempfile::tempdir().unwrap();
         let store =
@@ -53,17 +54,17 @@ impl AuditFixture {
         AuditFixture { audit: open_audit(store.unwrap()).unwrap(), directory }
     }
 
-    /// The whole story: one account comes and goes, one is banned and registered again, and somebody takes a backup.
-    pub(crate) async fn told() -> AuditFixture {
+    /// With the sample history: one account comes and goes, one is banned and registers again, and a backup is taken.
+    pub(crate) async fn with_history() -> AuditFixture {
         let fixture = AuditFixture::empty();
         for (seconds, (number, event)) in (0..).zip(sample_history()) {
             fixture.happen(number, event, seconds).await;
         }
-        let act = AuditLogEntry {
+        let entry = AuditLogEntry {
             event: AdministrativeEvent::BackupTaken { position: 15 },
             source: "127.0.0.1:40000".to_owned(),
         };
-        fixture.audit.journal.append_administrative_event(act, Origin::OPERATOR, at(60)).await.unwrap();
+        fixture.audit.journal.append_administrative_event(entry, Origin::OPERATOR, at(60)).await.unwrap();
         fixture
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::{OnlineStatus, Status};
 
-/// The ids on a page.
+/// The event ids on a page.
 fn ids(page: &QueryPage) -> Vec<u64> {
     let id =
         |line: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().parse();
@@ -12,7 +12,7 @@ fn ids(page: &QueryPage) -> Vec<u64> {
 
 #[tokio::test]
 async fn filters_and_pages_of_all() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let check = |filter: EventFilter, expected: &[u64]| {
         for limit in [1, 2, 3, 100] {
             let (mut found, mut after) = (Vec::new(), Some(0));
@@ -53,7 +53,7 @@ async fn filters_and_pages_of_all() {
 
 #[tokio::test]
 async fn one_history_in_both_orders() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let check = |order, types: &[&str], expected: &[u64]| {
         let filter = EventFilter { types: types.iter().map(|it| (*it).to_owned()).collect(), ..EventFilter::default() };
         for limit in [1, 2, 3, 100] {
@@ -84,7 +84,7 @@ async fn one_history_in_both_orders() {
 }
 
 #[tokio::test]
-async fn accounts_by_what_they_are() {
+async fn accounts_are_filtered_by_state() {
     let fixture = AuditFixture::empty();
     let content = sample_history()[0].1.clone();
     let number = |index: u64| (861_821_700_000 + index).to_string();
@@ -93,18 +93,18 @@ async fn accounts_by_what_they_are() {
     }
     fixture.happen(&number(2_000), Event::OnlineRequested, 1).await;
     fixture.happen(&number(7), Event::Banned { reason: Reason::none(), instance_code: String::new() }, 2).await;
-    let check = |wanted: AccountFilter, expected: Vec<u64>| {
+    let check = |filter: AccountFilter, expected: Vec<u64>| {
         for limit in [1_000, 7] {
             let (mut found, mut from) = (Vec::new(), Some(0));
             while let Some(cursor) = from {
-                let page = fixture.audit.accounts(&wanted, cursor, limit, AccountRow::to_json);
+                let page = fixture.audit.accounts(&filter, cursor, limit, AccountRow::to_json);
                 found.extend(page.lines.iter().map(|line| {
                     let row: serde_json::Value = serde_json::from_slice(line).unwrap();
                     row["whatsApp"].as_str().unwrap().parse::<u64>().unwrap() - 861_821_700_000
                 }));
                 from = page.next;
             }
-            assert_eq!(found, expected, "{wanted:?}, {limit} to a page");
+            assert_eq!(found, expected, "{filter:?}, {limit} to a page");
         }
     };
     check(AccountFilter::default(), (0..2_500).collect());
@@ -112,7 +112,7 @@ async fn accounts_by_what_they_are() {
     check(AccountFilter { status: Some(Status::Banned), ..AccountFilter::default() }, vec![7]);
     check(AccountFilter { online_status: Some(OnlineStatus::OnlineComing), ..AccountFilter::default() }, vec![2_000]);
     let counts = fixture.audit.roster().counts();
-    // What is kept beside the rows is what stands in them.
+    // The counts match the rows.
     for (status, online_status, accounts) in counts.by_state() {
         let stand_so = |_, it, online| (it, online) == (status, online_status);
         let (found, _) = fixture.audit.roster().select(0, usize::MAX, stand_so);

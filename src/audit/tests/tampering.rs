@@ -1,4 +1,5 @@
-//! Bundles, exports and backups, altered in every way: none of them passes, and nothing is left of a restore that failed.
+//! Bundles, exports and backups with all kinds of alterations: each is rejected, and a failed restore leaves nothing
+//! behind.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -28,7 +29,7 @@ fn backup_bytes(fixture: &AuditFixture) -> Vec<u8> {
     collect_bytes(|write| fixture.audit.write_backup(|_, _| {}, write).map(drop))
 }
 
-/// Each byte of `bytes` changed, one after the other, and each beginning of them.
+/// Each byte of `bytes` changed, one after the other, and each prefix of `bytes`.
 fn alterations(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
     let flipped = (0..bytes.len()).map(|at| {
         let mut altered = bytes.to_vec();
@@ -39,13 +40,13 @@ fn alterations(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn a_bundle_is_believed_only_as_it_is() {
-    let fixture = AuditFixture::told().await;
+async fn an_altered_bundle_is_rejected() {
+    let fixture = AuditFixture::with_history().await;
     let account = SECOND.parse().unwrap();
     let bundle = fixture.audit.account_bundle(account).unwrap();
     let signer = fixture.audit.signer().unwrap();
-    let shown = verify_bundle(&bundle, Some(signer)).unwrap();
-    assert_eq!((shown.account.as_str(), shown.events, shown.log_size), (SECOND, 9, 16));
+    let verified = verify_bundle(&bundle, Some(signer)).unwrap();
+    assert_eq!((verified.account.as_str(), verified.events, verified.log_size), (SECOND, 9, 16));
     for (what, altered) in alterations(bundle.trim_ascii_end()) {
         assert!(verify_bundle(&altered, Some(signer)).is_err(), "{what}");
     }
@@ -74,15 +75,15 @@ async fn a_bundle_is_believed_only_as_it_is() {
     };
     assert!(fault(&moved).contains("its events say they are from urn:muster:deadbeefdeadbeef"));
     assert!(fault(&|bundle| bundle["\u{1b}[31m\u{202e}"] = json!(1)).contains(r"\u001b[31m\u202e"));
-    // Another's event, with its own good proof.
+    // An event of another account, with its valid proof.
     let other: Value = serde_json::from_slice(&fixture.audit.account_bundle(FIRST.parse().unwrap()).unwrap()).unwrap();
     assert!(fault(&|bundle| bundle["events"][0] = other["events"][0].clone()).contains("it is of 861821726232"));
 }
 
-/// Whoever signs with another key is told from the log, and from nobody if nobody is named.
+/// Another signing key is detected if a signer is given. Without one, the signer that the file names is accepted.
 #[tokio::test]
-async fn what_is_signed_by_another_is_not_believed() {
-    let (fixture, other) = (AuditFixture::told().await, AuditFixture::told().await);
+async fn a_foreign_signature_is_rejected() {
+    let (fixture, other) = (AuditFixture::with_history().await, AuditFixture::with_history().await);
     let signer = fixture.audit.signer().unwrap();
     let account = SECOND.parse().unwrap();
     let words = [
@@ -91,7 +92,7 @@ async fn what_is_signed_by_another_is_not_believed() {
         restore_backup(&fixture, &backup_bytes(&other), Some(signer)).unwrap_err().to_string(),
     ];
     assert!(words.iter().all(|words| words.starts_with("it is signed by ")), "{words:?}");
-    // Signatures of one put on what the other says.
+    // One log's signatures on another log's content.
     let mut bundle: Value = serde_json::from_slice(&fixture.audit.account_bundle(account).unwrap()).unwrap();
     let foreign: Value = serde_json::from_slice(&other.audit.account_bundle(account).unwrap()).unwrap();
     for part in ["checkpoint", "head"] {
@@ -103,12 +104,12 @@ async fn what_is_signed_by_another_is_not_believed() {
 }
 
 #[tokio::test]
-async fn an_export_is_believed_only_as_it_is() {
-    let fixture = AuditFixture::told().await;
+async fn an_altered_export_is_rejected() {
+    let fixture = AuditFixture::with_history().await;
     let signer = fixture.audit.signer().unwrap();
     let export = export_bytes(&fixture, &EventFilter::default());
-    let shown = verify_export(&export[..], Some(signer)).unwrap();
-    assert_eq!((shown.events, shown.is_complete, shown.log_size), (16, true, 16));
+    let verified = verify_export(&export[..], Some(signer)).unwrap();
+    assert_eq!((verified.events, verified.is_complete, verified.log_size), (16, true, 16));
     for (what, altered) in alterations(&export) {
         assert!(verify_export(&altered[..], Some(signer)).is_err(), "{what}");
     }
@@ -118,17 +119,17 @@ async fn an_export_is_believed_only_as_it_is() {
     assert!(fault(&[&lines[..1], &lines[2..3], &lines[1..2], &lines[3..]].concat()).contains("line 3: position 2"));
     assert!(fault(&lines[..16]).contains("line 17: the file ends here"));
     assert!(fault(&[&lines[..], &lines[..1]].concat()).contains("something follows"));
-    // What was filtered out is no gap, and what was not is.
+    // Filtered events are no gap; a missing line is one.
     let filter = EventFilter { types: vec!["banned".to_owned(), "registered".to_owned()], ..EventFilter::default() };
-    let shown = verify_export(&export_bytes(&fixture, &filter)[..], Some(signer)).unwrap();
-    assert_eq!((shown.events, shown.is_complete), (2, false));
+    let verified = verify_export(&export_bytes(&fixture, &filter)[..], Some(signer)).unwrap();
+    assert_eq!((verified.events, verified.is_complete), (2, false));
     let of_one = EventFilter { account: Some(SECOND.parse().unwrap()), ..EventFilter::default() };
     assert_eq!(verify_export(&export_bytes(&fixture, &of_one)[..], Some(signer)).unwrap().events, 9);
 }
 
 #[tokio::test]
 async fn csv_has_a_row_for_each() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let csv =
         collect_bytes(|write| fixture.audit.write_export(ExportFormat::Csv, &EventFilter::default(), |_, _| {}, write));
     let text = String::from_utf8(csv).unwrap();
@@ -146,25 +147,25 @@ fn restore_backup(fixture: &AuditFixture, backup: &[u8], signer: Option<&Signer>
 #[test]
 fn a_backup_is_restored_whole_or_not_at_all() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let fixture = runtime.block_on(AuditFixture::told());
+    let fixture = runtime.block_on(AuditFixture::with_history());
     let signer = fixture.audit.signer().unwrap();
     let backup = backup_bytes(&fixture);
-    let place = fixture.directory.path().join("restored");
+    let target = fixture.directory.path().join("restored");
     let left = || fs::read_dir(fixture.directory.path()).unwrap().count();
-    // One in three, because each makes a store.
+    // Every third alteration only, because each test creates a store.
     for (what, altered) in alterations(&backup).step_by(3) {
         let refused = restore_backup(&fixture, &altered, Some(signer)).map(|it| it.events);
         assert!(refused.as_ref().is_err_and(Error::is_integrity_fault), "{what}: {refused:?}");
         assert_eq!(left(), 1, "{what}");
     }
-    fs::create_dir(&place).unwrap();
+    fs::create_dir(&target).unwrap();
     let done = restore_backup(&fixture, &backup, Some(signer)).unwrap();
-    assert_eq!((done.events, done.accounts, &done.data_dir), (16, 2, &place));
+    assert_eq!((done.events, done.accounts, &done.data_dir), (16, 2, &target));
     assert!(matches!(restore_backup(&fixture, &backup, None), Err(Error::Store(store::Error::NotEmpty { .. }))));
-    // The same store, the same past, the same keys; and that it was restored.
-    fs::create_dir(place.join("keys")).unwrap();
-    fs::copy(fixture.data().join("keys/master.key"), place.join("keys/master.key")).unwrap();
-    let copy = open_at(&place).unwrap();
+    // The same store, history and keys, plus the event of the restore.
+    fs::create_dir(target.join("keys")).unwrap();
+    fs::copy(fixture.data().join("keys/master.key"), target.join("keys/master.key")).unwrap();
+    let copy = open_at(&target).unwrap();
     assert_eq!((copy.source.clone(), copy.signer().unwrap()), (fixture.audit.source.clone(), signer));
     assert_eq!(copy.journal.root_at(16).unwrap(), Some(fixture.audit.journal.root().1));
     let last = copy.events(16, &EventFilter::default(), 10).unwrap();

@@ -1,4 +1,4 @@
-//! That a journal is what its checkpoint says, and served as its events say.
+//! The journal must match its checkpoint, and the served state must match its events.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_sound_journal_is_reported() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let before = fixture.audit.verify(|_, _| {}).unwrap();
     assert_eq!((before.events, before.accounts, before.unknown, before.checkpoint), (16, 2, 0, None));
     fixture.audit.sign_checkpoint().unwrap();
@@ -14,15 +14,15 @@ async fn a_sound_journal_is_reported() {
     assert_eq!(fixture.audit.verify(|_, _| {}).unwrap().checkpoint, Some(16), "it holds for the beginning");
 }
 
-/// A store that came back from an older copy, with a checkpoint that was signed later.
+/// A store restored from an older copy, with a checkpoint that was signed later.
 #[tokio::test]
 async fn a_journal_that_came_back_shorter_is_found() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let note = fixture.audit.sign_checkpoint().unwrap();
     let AuditFixture { audit, directory } = AuditFixture::empty();
     let key = audit.log().unwrap().signer().clone();
     assert_ne!(&key, fixture.audit.signer().unwrap());
-    // Its own key and its own short past, with the other's longer checkpoint: signed by somebody else.
+    // Its own key and its shorter history, with the longer checkpoint of another log: signed by a foreign key.
     let path = directory.path().join("data");
     drop(audit);
     fs::write(path.join("log/checkpoint"), &note).unwrap();
@@ -42,7 +42,7 @@ async fn a_journal_that_came_back_shorter_is_found() {
 
 #[tokio::test]
 async fn a_journal_with_another_past_is_found() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let origin = fixture.audit.signer().unwrap().name.clone();
     let text = LogCheckpoint { origin, size: 3, root: fixture.audit.journal.root().1 }.to_text();
     let forged = fixture.audit.log().unwrap().sign(&text);
@@ -53,10 +53,10 @@ async fn a_journal_with_another_past_is_found() {
     );
 }
 
-/// A history that no rule can have decided, in records that are all in their place.
+/// A history that the rules forbid, in records that are all well-formed.
 #[tokio::test]
 async fn an_impossible_history_is_found() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     fixture.happen(FIRST, Event::Registered, 70).await;
     let error = fixture.audit.verify(|_, _| {}).unwrap_err();
     let expected = "damaged at position 17: no rule allows registered for account 861821726232 as it stands";
@@ -64,8 +64,8 @@ async fn an_impossible_history_is_found() {
 }
 
 #[tokio::test]
-async fn a_replay_finds_what_is_served_otherwise() {
-    let fixture = AuditFixture::told().await;
+async fn a_replay_finds_differences() {
+    let fixture = AuditFixture::with_history().await;
     let replayed = fixture.audit.replay(ReplayEnd::End, Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
     assert_eq!((replayed.events, replayed.accounts, replayed.online, replayed.differences), (16, 2, 0, Some(0)));
     assert_eq!(replayed.state.unwrap()["version"], 9);
@@ -76,7 +76,7 @@ async fn a_replay_finds_what_is_served_otherwise() {
     assert_eq!((then.events, then.banned), (7, 1));
     assert_eq!(then.state.unwrap()["status"], 2, "the account and the list are of the same moment");
 
-    // A list that lacks an account, and has another where it never stood.
+    // A list that lacks an account, and shows another with a wrong state.
     let wrong = fixture.audit.roster.empty();
     let mut records = fixture.audit.records(0, &EventFilter::default(), 100).unwrap().0;
     for record in &mut records {
@@ -89,16 +89,16 @@ async fn a_replay_finds_what_is_served_otherwise() {
     let audit = Audit { roster: wrong.clone(), ..fixture.audit.clone() };
     let replayed = audit.replay(ReplayEnd::End, None, |_, _| {}).unwrap();
     assert_eq!(replayed.differing_accounts, ["861821729999"]);
-    // A rebuild says the same, and mends it.
+    // A rebuild finds the same difference, and repairs it.
     let (events, differing) = wrong.rebuild(&fixture.audit.journal, true, |_| {}).unwrap();
     assert_eq!((events, differing.len()), (16, 1));
     assert_eq!(audit.replay(ReplayEnd::End, None, |_, _| {}).unwrap().differences, Some(0));
 }
 
-/// A rebuild while events go on happening ends with all of them.
+/// A rebuild while new events arrive ends with all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_while_serving() {
-    let fixture = Arc::new(AuditFixture::told().await);
+    let fixture = Arc::new(AuditFixture::with_history().await);
     let writing = fixture.clone();
     let writer = tokio::spawn(async move {
         for index in 0..300 {

@@ -1,4 +1,4 @@
-//! Events, states and differences, as others read them. The golden files are what callers' programs parse.
+//! Events, states and differences, as the API shows them. Callers' programs parse the forms in the golden files.
 
 use std::fmt::Write;
 
@@ -16,13 +16,13 @@ fn golden(name: &str, text: &str) {
 
 #[tokio::test]
 async fn events_are_cloud_events() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let page = fixture.audit.events(0, &EventFilter::default(), 100).unwrap();
     let lines: Vec<&str> = page.lines.iter().map(|line| str::from_utf8(line).unwrap()).collect();
     golden("audit_events", &lines.join("\n"));
     for line in lines {
         let event: Value = serde_json::from_str(line).unwrap();
-        // CloudEvents 1.0: required attributes are texts that are not empty, names of attributes are a-z and 0-9.
+        // CloudEvents 1.0: required attributes are texts that are not empty; attribute names use a-z and 0-9.
         for required in ["id", "source", "specversion", "type"] {
             assert!(event[required].as_str().is_some_and(|it| !it.is_empty()), "{required} in {line}");
         }
@@ -32,7 +32,7 @@ async fn events_are_cloud_events() {
 
 #[tokio::test]
 async fn states_are_those_of_any_time() {
-    let fixture = AuditFixture::told().await;
+    let fixture = AuditFixture::with_history().await;
     let second = SECOND.parse().unwrap();
     let mut states = String::new();
     for version in 1..=9 {
@@ -43,7 +43,7 @@ async fn states_are_those_of_any_time() {
         }
     }
     golden("audit_states", &states);
-    // It happened at the sixth second, and not a microsecond before.
+    // The status changed at the sixth second, not a microsecond earlier.
     let status = |time: i64| fixture.audit.state(second, AsOf::Time(Timestamp(time))).unwrap()["status"].clone();
     assert_eq!((status(at(6).0 - 1), status(at(6).0)), (Value::from(1), Value::from(2)));
     let refused = |as_of| fixture.audit.state(second, as_of).unwrap_err().to_string();

@@ -14,7 +14,7 @@ use crate::limits::CONFIRMATION_BYTES;
 pub(super) struct CloseChannelArgs {
     #[command(flatten)]
     channel: ChannelArgs,
-    /// Why, for whoever reads the history
+    /// The reason, which the history shows
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
     reason: Option<String>,
     /// Only count what would be dropped
@@ -53,10 +53,10 @@ impl CloseChannelArgs {
         let (deliveries, accounts) = (&counted["deliveries"], &counted["accounts"]);
         let waiting = format!("{deliveries} deliveries of {accounts} accounts wait in {}", self.channel.channel);
         let mut stderr = io::stderr().lock();
-        // If nobody sees the question, nobody answers it.
+        // If the question cannot be written, the answer is no.
         let _unseen = write!(stderr, "{waiting}. Type yes to drop them for good: ").and_then(|()| stderr.flush());
         let mut answer = String::new();
-        // What cannot be read is no yes.
+        // An answer that cannot be read is a no.
         let _unread = io::stdin().lock().take(CONFIRMATION_BYTES).read_line(&mut answer);
         if answer.trim() == "yes" { Ok(()) } else { Err(Error::NotConfirmed { waiting }) }
     }

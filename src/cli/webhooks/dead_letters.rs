@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::ChannelArgs;
 use crate::cli::{Error, listing_output};
 
-/// Show deliveries of which no attempt is left, the earliest first
+/// List dead letters: deliveries that have no attempt left, the earliest first
 #[derive(clap::Args)]
 pub(super) struct ListDeadLettersArgs {
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(super) struct DropDeadLettersArgs {
     channel: ChannelArgs,
     #[command(flatten)]
     selection: DeadLetterSelectionArgs,
-    /// Why, for whoever reads the history
+    /// The reason, which the history shows
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }

@@ -76,8 +76,8 @@ struct DeliveryFilterArgs {
 impl ListDeliveriesArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let DeliveryFilterArgs { account, state, since, until } = &self.filter;
-        let asked = [("account", account), ("state", state), ("since", since), ("until", until)];
-        let found = self.channel.get_pages("deliveries", "deliveries", &asked, self.limit)?;
+        let filters = [("account", account), ("state", state), ("since", since), ("until", until)];
+        let found = self.channel.get_pages("deliveries", "deliveries", &filters, self.limit)?;
         let rows = match self.channel.request.output {
             ListingFormat::Json | ListingFormat::Jsonl => found,
             ListingFormat::Text | ListingFormat::Csv => found.iter().map(summary_row).collect(),
@@ -87,7 +87,7 @@ impl ListDeliveriesArgs {
     }
 }
 
-/// A delivery in one line: its attempts counted, and how the last one ended.
+/// A delivery in one row: the number of attempts, and the last outcome.
 fn summary_row(delivery: &Value) -> Value {
     let mut row = delivery.clone();
     let attempts = delivery["attempts"].as_array().map_or(&[][..], Vec::as_slice);

@@ -1,11 +1,11 @@
-//! `muster webhooks`: what a running service tells receivers.
+//! `muster webhooks`: the webhook channels of a running service.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `show` | how the channels are |
-//! | `receiver_settings` | where a receiver is, and what it knows the service by |
+//! | `show` | the state of the channels |
+//! | `receiver_settings` | the receiver's URL and secrets |
 //! | `pause` | test, pause, resume |
-//! | `close` | dropping what waits, once somebody confirms it |
+//! | `close` | dropping waiting deliveries, after a confirmation |
 //! | `deliveries` | deliveries with their attempts, and sending them again |
 //! | `dead_letters` | dead letters |
 
@@ -96,7 +96,7 @@ struct ChannelArgs {
 }
 
 impl ChannelArgs {
-    /// Asks for what is at a path of the channel.
+    /// Requests the JSON at a path of the channel.
     fn get_json(&self, path: &str) -> Result<Value, Error> {
         let path = format!("webhooks/{}/{path}", self.channel);
         self.request.source.open()?.request_json(&ApiRequest {
@@ -106,19 +106,19 @@ impl ChannelArgs {
         })
     }
 
-    /// Asks for at most `most` of what there are pages of at a path, with these parameters, under this name.
+    /// Requests at most `most` items from the pages at a path, with these parameters, under this name.
     fn get_pages(
         &self,
         path: &str,
         name: &str,
-        asked: &[(&str, &Option<String>)],
+        filters: &[(&str, &Option<String>)],
         most: usize,
     ) -> Result<Vec<Value>, Error> {
         let (mut found, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
         while found.len() < most {
             let limit = Some((most - found.len()).min(PAGE_EVENTS).to_string());
-            let place = [("cursor", &cursor), ("limit", &limit)];
-            let parameters = asked.iter().chain(&place).map(|(name, value)| (*name, (*value).clone()));
+            let paging = [("cursor", &cursor), ("limit", &limit)];
+            let parameters = filters.iter().chain(&paging).map(|(name, value)| (*name, (*value).clone()));
             let page = self.get_json(&format!("{path}{}", query_string(&parameters.collect::<Vec<_>>())))?;
             found.extend(page[name].as_array().cloned().unwrap_or_default());
             match page["next"].as_str() {
@@ -129,7 +129,7 @@ impl ChannelArgs {
         Ok(found)
     }
 
-    /// Tells the channel to do something.
+    /// Sends a command to the channel.
     fn submit(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         self.request.source.open()?.submit(method, &format!("webhooks/{}/{path}", self.channel), body)
     }

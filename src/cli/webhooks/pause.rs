@@ -17,7 +17,7 @@ pub(super) struct TestChannelArgs {
 pub(super) struct PauseChannelArgs {
     #[command(flatten)]
     channel: ChannelArgs,
-    /// Why, for whoever reads the history
+    /// The reason, which the history shows
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }

@@ -56,11 +56,11 @@ pub(super) struct SetAppSecretArgs {
 
 impl SetUrlArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let shown = match &self.url {
+        let response = match &self.url {
             Some(url) => self.channel.submit("PUT", "url", Some(&json!({"url": url})))?,
             None => self.channel.submit("DELETE", "url", None)?,
         };
-        self.channel.print_value(&shown)
+        self.channel.print_value(&response)
     }
 }
 
@@ -76,20 +76,20 @@ impl SetSecretArgs {
         if let Some(grace) = &self.grace {
             body.insert("grace".to_owned(), grace.as_str().into());
         }
-        let told = self.channel.submit("PUT", "secret", Some(&body.into()))?;
-        output::print(&format!("{}\n", told["secret"].as_str().unwrap_or_default()))
+        let response = self.channel.submit("PUT", "secret", Some(&body.into()))?;
+        output::print(&format!("{}\n", response["secret"].as_str().unwrap_or_default()))
     }
 }
 
 impl SetAppSecretArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let shown = match (&self.tenant_id, &self.secret_file) {
+        let response = match (&self.tenant_id, &self.secret_file) {
             (Some(tenant_id), Some(path)) => {
                 let body = json!({"tenantId": tenant_id, "secret": secret_file::read_secret(path)?});
                 self.channel.submit("PUT", "app-secret", Some(&body))?
             }
             (_, _) => self.channel.submit("DELETE", "app-secret", None)?,
         };
-        self.channel.print_value(&shown)
+        self.channel.print_value(&response)
     }
 }

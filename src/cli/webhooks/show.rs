@@ -17,8 +17,8 @@ impl ShowWebhooksArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let RequestArgs { output: form, source } = &self.request;
         let path = self.channel.as_ref().map_or_else(|| "webhooks".to_owned(), |channel| format!("webhooks/{channel}"));
-        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
-        match shown["channels"].as_array() {
+        let response = source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
+        match response["channels"].as_array() {
             Some(channels) if *form == listing_output::ListingFormat::Text => {
                 for (at, channel) in channels.iter().enumerate() {
                     if at > 0 {
@@ -28,7 +28,7 @@ impl ShowWebhooksArgs {
                 }
                 Ok(())
             }
-            Some(_) | None => listing_output::print_value(*form, &shown),
+            Some(_) | None => listing_output::print_value(*form, &response),
         }
     }
 }

@@ -1,15 +1,15 @@
-// What pages do beyond links and forms: parts that stay fresh, the live tail, selections. Everything that reads works without it.
+// What pages do beyond links and forms: refreshing parts, the live tail, selections. Every page that reads works without it.
 "use strict";
 
 (() => {
   const REFRESH_MS = 2000;
   const offline = document.querySelector(".offline");
 
-  // Parts that show how things are now ask for themselves again, while somebody looks.
+  // Live parts refresh themselves while the page is visible.
   setInterval(() => {
     if (document.hidden) return;
     for (const part of document.querySelectorAll("[data-live]")) {
-      // What somebody reads with the keyboard or has selected is not taken from under their hands.
+      // A part with the keyboard focus or a selection is left alone.
       if (part.contains(document.activeElement) || selects(part)) continue;
       htmx.trigger(part, "refresh");
     }
@@ -26,13 +26,13 @@
     if (offline && status > 0) offline.hidden = status < 500;
   });
 
-  // The version that the slider stands at is shown while it moves.
+  // The version under the slider is shown while it moves.
   document.addEventListener("input", (event) => {
     const output = event.target.id === "version" && document.getElementById("shown-version");
     if (output) output.value = event.target.value;
   });
 
-  // What happens is put on top of the list as it happens, until somebody wants to read in peace.
+  // New events are put on top of the list, unless the reader pauses it.
   const tail = document.querySelector("[data-tail]");
   const list = document.querySelector("[data-tail-list]");
   if (tail && list) followTail(tail, list);
@@ -48,7 +48,7 @@
     let source = null;
     tail.hidden = false;
     follow();
-    // A browser has few connections to one host, so pages that nobody sees hold none.
+    // A browser has few connections to one host, so hidden pages close theirs.
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) source.close();
       else follow();
@@ -93,7 +93,7 @@
     }
   }
 
-  // A line of the list, as the service makes it too. Everything in it is text.
+  // A list item, as the service renders it too (`event_line`). All content is set as text.
   function line(event) {
     const item = document.createElement("li");
     const isAccount = /^[0-9]+$/.test(event.subject);
@@ -115,7 +115,7 @@
     return item;
   }
 
-  // As the service cuts it.
+  // Cuts as the service does (`truncate`).
   function cut(text) {
     const letters = Array.from(text);
     return letters.length > 200 ? `${letters.slice(0, 200).join("")}…` : text;
@@ -128,7 +128,7 @@
     return made;
   }
 
-  // One box selects all of its list.
+  // This box selects all rows of its table.
   for (const all of document.querySelectorAll("[data-all]")) {
     all.hidden = false;
     const boxes = () => all.closest("table").querySelectorAll("tbody input[type=checkbox]");

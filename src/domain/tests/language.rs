@@ -1,7 +1,7 @@
 //! Events and commands as words, so that a test reads like the contract.
 //!
-//! `a` and `b` are contents, `#7` is task 7, a bare number is a session or an attempt, what follows a colon is the
-//! gateway's reason. The first registration is asked for at second 0; every one lasts 600 seconds.
+//! `a` and `b` are contents, `#7` is task 7, a bare number is a session or an attempt. Text after a colon is the
+//! gateway's reason. The first registration is requested at second 0; each lasts 600 seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::testkit::sample::content_with;
 /// How long a registration of these tests waits for its code.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
-/// What tells contents apart is their fingerprint; the rest of them is the same.
+/// Contents differ in their fingerprint only.
 pub(super) fn content(name: &str) -> Arc<Content> {
     let mark = name.bytes().next().unwrap_or(0);
     content_with(mark, |content| {
@@ -152,7 +152,7 @@ fn call(reason: &Reason) -> ProviderCall {
     all.into_iter().find(|call| call.name() == reason.as_str()).expect("a call after the colon")
 }
 
-/// `verb #task number: reason`, of which all but the verb may be missing.
+/// `verb #task number: reason`; all parts but the verb are optional.
 struct Phrase {
     verb: String,
     task: Option<TaskId>,

@@ -1,11 +1,11 @@
-//! The rules, tested: told as scenarios, written out as a table, and tried with commands in any order.
+//! Tests of the rules: as scenarios, as a table, and with commands in any order.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `language` | events and commands as words, and back |
-//! | `scenarios` | given these events, when this is asked, then that happens |
+//! | `scenarios` | given these events, when this command comes, then that happens |
 //! | `state_table` | every command in every state, in one golden file |
-//! | `properties` | what holds whatever is asked, in whatever order |
+//! | `properties` | what holds for all commands in any order |
 //! | `numbers` | account numbers and calling codes |
 
 mod language;
@@ -17,14 +17,15 @@ mod state_table;
 use super::*;
 use language::{command, event, show};
 
-/// The state after `given`, events as words and separated by commas.
+/// The state after `given`: events as words, separated by commas.
 fn account_after(given: &str) -> Account {
     let mut account = Account::initial();
     given.split(',').map(str::trim).filter(|words| !words.is_empty()).for_each(|words| account.evolve(&event(words)));
     account
 }
 
-/// What `words` lead to in `state` at `now`: a refusal, nothing, or each event with what it tells; then the state.
+/// The outcome of `words` in `state` at `now`: a rejection, nothing, or each event with its notification; then the
+/// state.
 fn format_outcome(state: &Account, words: &str, now: Timestamp, choice: GatewayChoice) -> String {
     let events = match decide(state, &command(words), now, choice) {
         Err(refusal) => return format!("refused: {refusal}"),
@@ -33,12 +34,12 @@ fn format_outcome(state: &Account, words: &str, now: Timestamp, choice: GatewayC
     };
     let mut after = state.clone();
     events.iter().for_each(|event| after.evolve(event));
-    let told: Vec<String> =
+    let notified: Vec<String> =
         events.iter().map(|event| format!("{}{}", show(event), format_notification(event))).collect();
-    format!("{} → {}", told.join(", "), format_state(&after))
+    format!("{} → {}", notified.join(", "), format_state(&after))
 }
 
-/// What receivers are told of an event, in brackets.
+/// The notification of an event, in brackets.
 fn format_notification(event: &Event) -> String {
     match Notification::for_event(event) {
         None => String::new(),
@@ -54,9 +55,9 @@ fn format_notification(event: &Event) -> String {
     }
 }
 
-/// A state as the contract writes it: `status,onlineStatus`, and what else is of interest.
+/// A state as the contract writes it: `status,onlineStatus`, and other fields that matter.
 fn format_state(account: &Account) -> String {
-    let owed = |outstanding: &PendingEffect| match outstanding {
+    let format_effect = |effect: &PendingEffect| match effect {
         PendingEffect::Connect { session } => format!("connect {session}"),
         PendingEffect::Disconnect { session } => format!("disconnect {session}"),
         PendingEffect::RequestCode { task, .. } => format!("request code of {}", task.get()),
@@ -69,9 +70,9 @@ fn format_state(account: &Account) -> String {
     if account.registration.is_some() {
         words.push_str(", waiting");
     }
-    let owed: Vec<String> = account.pending_effects().iter().map(owed).collect();
-    if !owed.is_empty() {
-        words.push_str(&format!(", owed: {}", owed.join(" and ")));
+    let effects: Vec<String> = account.pending_effects().iter().map(format_effect).collect();
+    if !effects.is_empty() {
+        words.push_str(&format!(", owed: {}", effects.join(" and ")));
     }
     words
 }

@@ -1,18 +1,18 @@
-//! Account numbers and calling codes: the shapes that the contract allows, and what is said of others.
+//! Account numbers and calling codes: the formats that the contract allows, and the errors for others.
 
 use super::*;
 
-/// A text and what it is taken for: itself if it is a number, what is said to the caller otherwise.
+/// A text and its result: itself if it is a number, the error otherwise.
 #[test]
 fn account_numbers() {
-    let taken = |text: &str| match text.parse::<AccountNumber>() {
+    let parsed = |text: &str| match text.parse::<AccountNumber>() {
         Ok(number) => number.to_string(),
         Err(malformed) => malformed.to_string(),
     };
     let (digits, zero) =
         ("must be digits only, country code first, no plus", "must start with the country code, not with 0");
     let expected = [
-        // The contract's own examples, made up as they are.
+        // The contract's own examples, which are fictitious.
         ("861821726232", "861821726232"),
         ("861821726231", "861821726231"),
         ("861821371272", "861821371272"),
@@ -33,7 +33,7 @@ fn account_numbers() {
         ("８６１８２１７２６２３２", digits),
     ];
     for (text, then) in expected {
-        assert_eq!(taken(text), then, "{text:?}");
+        assert_eq!(parsed(text), then, "{text:?}");
     }
 }
 
@@ -102,7 +102,7 @@ fn calling_codes_serve_their_countries() {
     }
 }
 
-/// A country has one code, and a code is found wherever it stands in the table.
+/// Each country has one code, and each code in the table can be found.
 #[test]
 fn the_table_of_calling_codes_is_sound() {
     let served = |code: u16| CallingCode::from_stored(code).unwrap().countries().split_whitespace();

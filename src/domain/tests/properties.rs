@@ -1,4 +1,4 @@
-//! What holds whatever is asked, in whatever order. A failing case is shrunk, and its seed printed.
+//! What holds for all commands in any order. A failing case is shrunk, and its seed printed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::language::{LIFETIME, content};
 use super::*;
 
-/// A step: so much time passes, then this is asked.
+/// A step: time passes, then the command comes.
 type Step = (Duration, Command);
 
 proptest! {
@@ -36,12 +36,12 @@ proptest! {
     }
 }
 
-/// Receivers are told what is, and of every change.
+/// Receivers hear the true state, and every change of it.
 fn check_notification(before: &Account, event: &Event, after: &Account) -> Result<(), TestCaseError> {
-    let stood = |account: &Account| (account.status, account.online_status);
+    let statuses = |account: &Account| (account.status, account.online_status);
     match Notification::for_event(event) {
         Some(Notification::Status { status, online_status, reason, .. }) => {
-            prop_assert_ne!(stood(before), stood(after), "{:?} tells of a change", event);
+            prop_assert_ne!(statuses(before), statuses(after), "{:?} tells of a change", event);
             prop_assert_eq!(
                 (status, online_status, reason),
                 (after.status, after.online_status, after.reason.as_str())
@@ -51,12 +51,12 @@ fn check_notification(before: &Account, event: &Event, after: &Account) -> Resul
             prop_assert!(before.registration.is_some(), "only a registration that waits has an outcome");
             prop_assert!(!successful || after.registration.is_none());
         }
-        None => prop_assert_eq!(stood(before), stood(after), "{:?} changes the status in silence", event),
+        None => prop_assert_eq!(statuses(before), statuses(after), "{:?} changes the status in silence", event),
     }
     Ok(())
 }
 
-/// States that must not be.
+/// Checks for impossible states.
 fn check_state(account: &Account) -> Result<(), TestCaseError> {
     if account.status == Status::Banned {
         prop_assert_eq!(account.online_status, OnlineStatus::Offline);
@@ -75,8 +75,8 @@ fn check_state(account: &Account) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A wish that was just granted is granted already, and a report that was just taken is old news. Asking to register
-/// or to try a code is asking anew each time.
+/// Repeating a command or report that just succeeded changes nothing. Exceptions: registering and submitting a code are
+/// new requests each time.
 fn check_idempotency(
     account: &Account,
     command: &Command,
@@ -84,7 +84,7 @@ fn check_idempotency(
     choice: GatewayChoice,
 ) -> Result<(), TestCaseError> {
     match command {
-        // A refusal may follow a provider's call, and what was found is found out only as of a version.
+        // A rejection may follow a provider's call, and a finding of reconciliation holds for one version only.
         Command::CallProvider { call: ProviderCall::Register | ProviderCall::Deregister } => {}
         Command::Register { .. } | Command::SubmitCode { .. } => {}
         Command::Import { .. }
@@ -164,7 +164,7 @@ fn any_provider_command() -> impl Strategy<Value = Command> {
     prop_oneof![4 => call, 1 => Just(Command::KeepPin { pin: SealedBytes(Box::new([7])) })]
 }
 
-/// The contents of these tests are personal.
+/// The contents of these tests are personal accounts.
 fn choice() -> impl Strategy<Value = GatewayChoice> {
     let kind = || prop::sample::select(GatewayKind::ALL.to_vec());
     (kind(), kind()).prop_map(|(personal, business)| GatewayChoice { personal, business })

@@ -1,10 +1,10 @@
-//! Given these events, when this is asked, then that happens. What happens stands in the golden file.
+//! Given these events, when this command comes, then that happens. The golden file has the outcomes.
 
 use std::time::Duration;
 
 use super::*;
 
-/// One scenario a paragraph: a title, `given` the events so far, and each `when` asked of that same state.
+/// One scenario a paragraph: a title, `given` the events so far, and each `when` applied to that same state.
 const SCENARIOS: &str = "
 An import of the same content again is a success and no event
 given account imported a
@@ -222,13 +222,13 @@ fn scenarios() {
     golden("domain_scenarios", &SCENARIOS.trim().split("\n\n").map(check).collect::<Vec<_>>().join("\n\n"));
 }
 
-/// The scenario with what then happens.
+/// The scenario with its outcomes.
 fn check(scenario: &str) -> String {
     let (title, rest) = scenario.split_once('\n').unwrap();
-    let (given, asked) = rest.split_once('\n').unwrap();
+    let (given, steps) = rest.split_once('\n').unwrap();
     let state = account_after(given.strip_prefix("given").unwrap());
-    let mut told = format!("# {title}\n{given}\n");
-    for line in asked.lines() {
+    let mut text = format!("# {title}\n{given}\n");
+    for line in steps.lines() {
         let (before, words) = line.split_once("when ").unwrap();
         let words_before: Vec<&str> = before.split_whitespace().collect();
         let after = |word| words_before.iter().skip_while(|it| **it != word).nth(1);
@@ -236,7 +236,7 @@ fn check(scenario: &str) -> String {
         let gateway = after("by").map_or(GatewayKind::Simulator, |name| GatewayKind::from_name(name).unwrap());
         let choice = GatewayChoice { personal: gateway, business: gateway };
         let then = format_outcome(&state, words, Timestamp(0).plus(Duration::from_secs(seconds)), choice);
-        told.push_str(&format!("{line}\n    then {then}\n"));
+        text.push_str(&format!("{line}\n    then {then}\n"));
     }
-    told.trim_end().to_owned()
+    text.trim_end().to_owned()
 }

@@ -1,8 +1,8 @@
-//! Every command in every state: the state table of the contract, written out.
+//! Every command in every state: the state table of the contract.
 
 use super::*;
 
-/// The states, each by a short history that leads to it.
+/// The states, each with a short history that leads to it.
 const STATES: [(&str, &str); 14] = [
     ("unknown", ""),
     ("imported", "account imported a"),
@@ -20,7 +20,7 @@ const STATES: [(&str, &str); 14] = [
     ("registered, no content", "registration requested #7, code sent, code submitted, registered"),
 ];
 
-/// Everything that can be asked, with and without what makes a difference.
+/// Every command, with and without each option that matters.
 const COMMANDS: [&str; 25] = [
     "import a",
     "import b",

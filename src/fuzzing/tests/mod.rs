@@ -1,12 +1,12 @@
-//! The targets, each with valid bytes that are changed at random, which any toolchain does.
+//! The targets, each with valid bytes that are changed at random; any toolchain can run this.
 //!
 //! | variable | what it says |
 //! |---|---|
-//! | `MUSTER_FUZZ_CASES` | how many cases there are in all |
-//! | `MUSTER_FUZZ_TARGET` | what the names of the targets begin with |
-//! | `MUSTER_FUZZ_SEED` | which cases these are: a failure prints it |
-//! | `MUSTER_FUZZ_BYTES` | how long an input becomes, at most |
-//! | `MUSTER_FUZZ_CORPUS` | a directory to write the valid bytes to, for `cargo fuzz`; nothing is tried then |
+//! | `MUSTER_FUZZ_CASES` | the number of cases in all |
+//! | `MUSTER_FUZZ_TARGET` | the prefix of the targets' names |
+//! | `MUSTER_FUZZ_SEED` | the seed of the cases: a failure prints it |
+//! | `MUSTER_FUZZ_BYTES` | the largest size of an input |
+//! | `MUSTER_FUZZ_CORPUS` | a directory to write the valid bytes to, for `cargo fuzz`; nothing else runs then |
 
 mod mutation;
 
@@ -25,15 +25,15 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use super::FuzzTarget;
 use mutation::Mutation;
 
-/// Cases in all, where nobody says more.
+/// The default number of cases in all.
 const DEFAULT_CASES: u64 = 30_000;
-/// Bytes in an input, most, likewise: what nests or repeats is long enough by then to be found out.
+/// The default size limit of an input in bytes: enough for nesting and repetition to show their problems.
 const DEFAULT_INPUT_BYTES: usize = 64 * 1024;
-/// Changes that one input is made by, most.
+/// Most changes of one input.
 const MAX_MUTATIONS: usize = 8;
-/// Tries, most, to find less that fails too.
+/// Most attempts to shrink a failing input.
 const MAX_SHRINK_ITERATIONS: u32 = 2_000;
-/// Bytes of memory for each byte of input: a `[` becomes a list with room for some values.
+/// Bytes of memory allowed for each byte of input: a `[` becomes a list with capacity for some values.
 const MEMORY_PER_BYTE: u64 = 512;
 
 fn numeric_variable(name: &str) -> Option<u64> {
@@ -42,9 +42,9 @@ fn numeric_variable(name: &str) -> Option<u64> {
 
 #[test]
 fn no_bytes_from_outside_do_harm() {
-    let beginning = env::var("MUSTER_FUZZ_TARGET").unwrap_or_default();
-    let targets: Vec<_> = FuzzTarget::with_prefix(&beginning).collect();
-    assert!(!targets.is_empty(), "no target's name begins with {beginning:?}");
+    let prefix = env::var("MUSTER_FUZZ_TARGET").unwrap_or_default();
+    let targets: Vec<_> = FuzzTarget::with_prefix(&prefix).collect();
+    assert!(!targets.is_empty(), "no target's name begins with {prefix:?}");
     if let Some(corpus) = env::var_os("MUSTER_FUZZ_CORPUS") {
         return targets.iter().for_each(|target| write_seeds(&PathBuf::from(&corpus), target));
     }
@@ -77,7 +77,7 @@ impl FuzzRun {
         let FuzzRun { target, cases, seed } = self;
         let seeds = (target.seeds)();
         let longest = numeric_variable("MUSTER_FUZZ_BYTES").map_or(DEFAULT_INPUT_BYTES, |bytes| bytes as usize);
-        // Every target has cases of its own, whichever others are tried.
+        // Each target has its own cases, independent of the other targets.
         let key = rng_seed(target.name, *seed);
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
         let config = Config {
@@ -86,18 +86,18 @@ impl FuzzRun {
             max_shrink_iters: MAX_SHRINK_ITERATIONS,
             ..Config::default()
         };
-        let (begun, slowest, most) = (Instant::now(), Cell::new((Duration::ZERO, 0)), Cell::new((0, 0)));
-        // One change alone goes deepest: what several damage is mostly refused at the door.
+        let (started, slowest, most) = (Instant::now(), Cell::new((Duration::ZERO, 0)), Cell::new((0, 0)));
+        // A single change reaches deepest: inputs with several changes are mostly rejected early.
         let changes = prop_oneof![vec(any::<Mutation>(), 1), vec(any::<Mutation>(), 2..=MAX_MUTATIONS)];
         let input = (any::<u32>(), changes);
         let outcome = TestRunner::new_with_rng(config, rng).run(&input, |(from, changes)| {
             let bytes = mutation::mutate_seed(&seeds, from, &changes, longest);
-            let began = Instant::now();
+            let case_started = Instant::now();
             // A panic must not leave the measurement open.
             let mut tried = Ok(());
             let memory = measure(|| tried = catch_unwind(|| target.check_input(&bytes))).bytes_max;
             tried.unwrap_or_else(|panic| resume_unwind(panic));
-            slowest.set(slowest.get().max((began.elapsed(), bytes.len())));
+            slowest.set(slowest.get().max((case_started.elapsed(), bytes.len())));
             most.set(most.get().max((memory, bytes.len())));
             if memory > target.memory_limit + MEMORY_PER_BYTE * bytes.len() as u64 {
                 return Err(TestCaseError::fail(format!("{memory} bytes of memory for {}", bytes.len())));
@@ -108,7 +108,7 @@ impl FuzzRun {
         println!(
             "{:20} {cases:9} cases {:7.1} s  slowest {:?} for {} bytes  most memory {} KiB for {} bytes",
             target.name,
-            begun.elapsed().as_secs_f64(),
+            started.elapsed().as_secs_f64(),
             slowest.0,
             slowest.1,
             most.0 / 1024,
@@ -119,21 +119,21 @@ impl FuzzRun {
             Err(TestError::Abort(reason)) => panic!("{} cannot go on: {reason}", target.name),
             Err(TestError::Fail(reason, (from, changes))) => {
                 let bytes = mutation::mutate_seed(&seeds, from, &changes, longest);
-                let shown = &bytes[..bytes.len().min(2_000)];
+                let excerpt = &bytes[..bytes.len().min(2_000)];
                 panic!(
                     "{}: {reason}\nMUSTER_FUZZ_SEED={seed} MUSTER_FUZZ_TARGET={} makes it again: {} bytes by {changes:?}\n\
                     \"{}\"",
                     target.name,
                     target.name,
                     bytes.len(),
-                    shown.escape_ascii()
+                    excerpt.escape_ascii()
                 );
             }
         }
     }
 }
 
-/// A key of 256 bits for the cases of one target.
+/// A 256-bit key for the cases of one target.
 fn rng_seed(name: &str, seed: u64) -> [u8; 32] {
     use sha2::{Digest, Sha256};
     Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name).finalize().into()

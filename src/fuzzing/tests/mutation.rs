@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-/// One change. What its numbers mean is up to its kind; smaller ones do less.
+/// One change. Its kind decides what its numbers mean; smaller numbers change less.
 #[derive(Clone, Debug)]
 pub(super) struct Mutation {
     kind: u8,
@@ -23,7 +23,7 @@ impl Arbitrary for Mutation {
 
 const KINDS: u8 = 16;
 
-/// What is put into texts.
+/// Pieces to insert into texts.
 const PIECES: [&[u8]; 66] = [
     b"{",
     b"}",
@@ -60,12 +60,12 @@ const PIECES: [&[u8]; 66] = [
     b"+1",
     b"0x10",
     b"00",
-    // Not UTF-8: a lone byte, an overlong one, half a surrogate, the beginning of a character.
+    // Not UTF-8: a lone byte, an overlong one, half a surrogate, the start of a character.
     b"\xff",
     b"\xc0\xaf",
     b"\xed\xa0\x80",
     b"\xf0\x9f\x98",
-    // Escapes of surrogates, and of what moves a cursor or a line.
+    // Escapes of surrogates, and of characters that move a cursor or a line.
     b"\\ud83d",
     b"\\ude00\\ud83d",
     b"\\u0000",
@@ -95,7 +95,7 @@ const PIECES: [&[u8]; 66] = [
     b"=",
 ];
 
-/// What is put in the place of stored integers.
+/// Replacements for stored integers.
 const NUMBERS: [u64; 20] = [
     0,
     1,
@@ -119,7 +119,7 @@ const NUMBERS: [u64; 20] = [
     u64::MAX,
 ];
 
-/// One of `seeds`, changed in all these ways; at most `longest` bytes.
+/// One of `seeds` with all these changes; at most `longest` bytes.
 pub(super) fn mutate_seed(seeds: &[Vec<u8>], from: u32, changes: &[Mutation], longest: usize) -> Vec<u8> {
     let mut bytes = pick(seeds, from).clone();
     for change in changes {
@@ -164,7 +164,7 @@ impl Mutation {
             }
             5 => put(bytes, pick_piece(with)),
             6 => {
-                // From another place on it goes on as another one.
+                // Continues as another seed from some offset on.
                 let other = pick(seeds, with);
                 let from = many as usize % (other.len() + 1);
                 bytes.truncate(at);
@@ -183,7 +183,7 @@ impl Mutation {
             8 => replace_run(bytes, at, u8::is_ascii_digit, pick_piece(14 + with % 21)),
             9 => replace_run(bytes, at, |byte| byte.is_ascii_alphanumeric() || *byte == b'_', pick_piece(with)),
             10 => {
-                // The same again and again: `[[[[[`, or ten thousand entries.
+                // The same piece repeated: `[[[[[`, or ten thousand entries.
                 let piece =
                     if with.is_multiple_of(2) { bytes[at..end].to_vec() } else { pick_piece(with / 2).to_vec() };
                 let times = 1 << (many % 24);
@@ -191,7 +191,7 @@ impl Mutation {
                 put(bytes, &piece.repeat(times));
             }
             11 => {
-                // Two parts change places.
+                // Swaps two parts.
                 let other = with as usize % (bytes.len() + 1);
                 let (first, second) = (at.min(other), at.max(other));
                 let length = short.min(second - first).min(bytes.len() - second);
@@ -199,7 +199,7 @@ impl Mutation {
                 before[first..first + length].swap_with_slice(&mut behind[..length]);
             }
             12 => {
-                // A piece of itself, or of another, at another place.
+                // Inserts a part of this or another seed at another offset.
                 let other = pick(seeds, with);
                 let from = with as usize / seeds.len() % (other.len() + 1);
                 put(bytes, &other[from..(from + short).min(other.len())]);
@@ -218,14 +218,14 @@ impl Mutation {
     }
 }
 
-/// Puts a piece in the place of the next run of such bytes.
+/// Replaces the next run of matching bytes.
 fn replace_run(bytes: &mut Vec<u8>, at: usize, is_meant: impl Fn(&u8) -> bool, piece: &[u8]) {
     let Some(start) = bytes[at..].iter().position(&is_meant).map(|start| at + start) else { return };
     let end = bytes[start..].iter().position(|byte| !is_meant(byte)).map_or(bytes.len(), |length| start + length);
     bytes.splice(start..end, piece.iter().copied());
 }
 
-/// Puts a piece in the place of the next text in quotes.
+/// Replaces the next text in quotes.
 fn replace_text(bytes: &mut Vec<u8>, at: usize, piece: &[u8]) {
     let quote = |from: usize| bytes[from..].iter().position(|byte| *byte == b'"').map(|place| from + place);
     let Some(open) = quote(at) else { return };

@@ -1,4 +1,4 @@
-//! The queue as it is shared: those who wish put commands in, those who send or fetch take them out, and wait for more.
+//! The shared command queue: accounts queue commands, and push or pull leases them and waits for more.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::domain::AccountNumber;
 use crate::limits::COMMANDS_QUEUED;
 use crate::metrics::{BridgeCommand, CommandState, Metrics};
 
-/// The line of commands.
+/// The shared command queue.
 pub(super) struct CommandQueue {
     state: Mutex<QueueState>,
-    /// Something may be given out that could not before.
+    /// Signals that another command may be due.
     changed: Notify,
     metrics: Metrics,
     now: Moments,
@@ -27,9 +27,9 @@ impl CommandQueue {
         CommandQueue { state: Mutex::new(QueueState::new(COMMANDS_QUEUED)), changed: Notify::new(), metrics, now }
     }
 
-    /// Puts a command in.
-    pub(super) fn push(&self, order: QueuedCommand) -> PushOutcome {
-        let queued = self.with_state(|queue, now| queue.push(order, now.steady));
+    /// Queues a command.
+    pub(super) fn push(&self, command: QueuedCommand) -> PushOutcome {
+        let queued = self.with_state(|queue, now| queue.push(command, now.steady));
         match queued {
             PushOutcome::Added => self.count(BridgeCommand::Queued, 1),
             PushOutcome::Replaced => {
@@ -44,47 +44,46 @@ impl CommandQueue {
         queued
     }
 
-    /// Takes out so many commands, most, each until the time that `until` says for it.
+    /// Leases at most `most` commands. `until` computes the end of each lease.
     pub(super) fn lease_commands(
         &self,
         most: usize,
         until: impl Fn(Moment, &QueuedCommand) -> Moment,
     ) -> Vec<LeasedCommand> {
-        let given: Vec<LeasedCommand> = self.with_state(|queue, now| {
-            let next = || queue.lease_next(now.steady, |order| until(now, order));
+        let leased: Vec<LeasedCommand> = self.with_state(|queue, now| {
+            let next = || queue.lease_next(now.steady, |command| until(now, command));
             std::iter::from_fn(next).take(most).collect()
         });
-        self.count(BridgeCommand::Given, given.len());
-        self.count(BridgeCommand::GivenAgain, given.iter().filter(|given| given.delivery > 1).count());
-        given
+        self.count(BridgeCommand::Given, leased.len());
+        self.count(BridgeCommand::GivenAgain, leased.iter().filter(|leased| leased.delivery > 1).count());
+        leased
     }
 
-    /// The command that is leased so.
+    /// The command of a lease that has not expired.
     pub(super) fn leased_command(&self, lease: u64) -> Option<QueuedCommand> {
         self.with_state(|queue, now| queue.leased_command(lease, now.steady).cloned())
     }
 
-    /// Settles the command that is leased so.
+    /// Completes the command of a lease, and counts it as `outcome`.
     pub(super) fn complete(&self, lease: u64, outcome: BridgeCommand) -> Option<QueuedCommand> {
-        let settled = self.with_state(|queue, now| queue.complete(lease, now.steady));
-        self.count(outcome, usize::from(settled.is_some()));
+        let completed = self.with_state(|queue, now| queue.complete(lease, now.steady));
+        self.count(outcome, usize::from(completed.is_some()));
         self.changed.notify_waiters();
-        settled
+        completed
     }
 
-    /// Puts a command back, to be given out again after `wait`.
+    /// Ends a lease. Its command is delivered again after `wait`.
     pub(super) fn requeue(&self, lease: u64, wait: Duration) {
         self.with_state(|queue, now| queue.requeue(lease, now.steady, now.steady.plus(wait)));
         self.changed.notify_waiters();
     }
 
-    /// Takes a command out that nobody waits for any more.
+    /// Removes a command whose requester no longer waits.
     pub(super) fn withdraw(&self, id: &str, account: Option<AccountNumber>) {
         self.with_state(|queue, now| queue.withdraw(id, account, now.steady));
     }
 
-    /// Waits until there may be something that was not there when `look` last looked; what it finds is returned. Nothing
-    /// that comes in between is missed.
+    /// Calls `look` at once and after each change of the queue, and returns what it finds. No change is missed in between.
     pub(super) async fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -102,24 +101,24 @@ impl CommandQueue {
         }
     }
 
-    /// How long until something may be given out, or is over.
+    /// How long until a command is due or something expires.
     fn next_wakeup(&self) -> Option<Duration> {
-        // What is due but not taken is not taken for another reason; whoever does not take it need not be woken for it.
+        // A due command that was not taken is blocked by something else. The minimum wait keeps it from spinning.
         self.with_state(|queue, now| queue.next_wakeup(now.steady).map(|next| next.since(now.steady).max(MIN_WAIT)))
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut QueueState, Moment) -> T) -> T {
-        // A queue is whole between any two of its methods, none of which panics.
+        // The queue is consistent between its methods, and no method panics.
         let mut queue: MutexGuard<'_, QueueState> = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = work(&mut queue, (self.now)());
-        let (swept, leased) = (queue.take_expired_counts(), queue.leases());
+        let result = work(&mut queue, (self.now)());
+        let (expired, leased) = (queue.take_expired_counts(), queue.leases());
         let waiting = queue.len() - leased;
         drop(queue);
-        self.count(BridgeCommand::Expired, swept.leases);
-        self.count(BridgeCommand::Late, swept.commands);
+        self.count(BridgeCommand::Expired, expired.leases);
+        self.count(BridgeCommand::Late, expired.commands);
         self.metrics.bridge_queue.with(CommandState::Waiting).set(waiting as u64);
         self.metrics.bridge_queue.with(CommandState::Leased).set(leased as u64);
-        done
+        result
     }
 
     fn count(&self, what: BridgeCommand, many: usize) {
@@ -129,5 +128,5 @@ impl CommandQueue {
     }
 }
 
-/// Whoever looks again does not do so in a tight loop.
+/// Keeps `wait_for` from spinning in a tight loop.
 const MIN_WAIT: Duration = Duration::from_millis(5);

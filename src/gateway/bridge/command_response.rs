@@ -1,4 +1,4 @@
-//! What a gateway's answer to a command means. Pure.
+//! Interprets a gateway's response to a command. Pure.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use super::sessions::SessionPage;
 use crate::client::json_text;
 use crate::limits::BRIDGE_RESPONSE_BYTES;
 
-/// What follows from an answer.
+/// The meaning of a response.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum CommandResponse {
     /// The gateway has taken the command over.
     Accepted,
-    /// These are the sessions that were asked for.
+    /// The requested page of sessions.
     Sessions(SessionPage),
-    /// It does not carry the command out, and will not.
+    /// The gateway rejects the command for good, for this reason.
     Rejected(String),
     /// The command came too late.
     TooLate,
@@ -23,46 +23,46 @@ pub(super) enum CommandResponse {
 /// Why an attempt failed. Another may succeed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum CommandFailure {
-    /// The gateway asks to be left alone for a while.
+    /// The gateway asks for a pause.
     #[error("the gateway answered HTTP {status}: it takes no more for now")]
     RetryLater {
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
-        /// How long, if it says so.
+        /// The length of the pause, if the gateway gives one.
         wait: Option<Duration>,
     },
-    /// The gateway does not take the signature: the secrets differ, or it has seen this very one, which comes of a restart
-    /// within the second. The next attempt is signed anew.
+    /// The gateway rejects the signature. Either the secrets differ, or it has seen this signature before, which happens
+    /// after a restart within the same second. The next attempt has a new signature.
     #[error(
         "the gateway does not take the signature (HTTP 401); both sides must have the same secret, and the right time"
     )]
     SignatureRejected,
-    /// Another status.
+    /// Another HTTP status.
     #[error("the gateway answered HTTP {0}, which is no answer of the protocol")]
     Status(u16),
-    /// The sessions are not as they must be.
+    /// The list of sessions is malformed.
     #[error("the gateway's list of sessions cannot be read: {0}")]
     Malformed(String),
-    /// The body does not end.
+    /// The body has more bytes than this limit.
     #[error("the gateway's answer has more than {0} bytes")]
     TooLong(usize),
-    /// No answer.
+    /// No response, for this reason.
     #[error("{0}")]
     Network(String),
-    /// The command was over before it was its turn.
+    /// The command's deadline passed before it was sent.
     #[error("the command's deadline was over before it could be sent")]
     DeadlinePassed,
-    /// What is sealed in it does not open.
+    /// The command's secrets could not be opened.
     #[error("{0}")]
     UnsealFailed(String),
 }
 
 impl CommandFailure {
-    /// Whether it says that the gateway is away, and not of this command alone.
+    /// Whether the failure means that the gateway is away, rather than a fault of this command.
     pub(super) fn is_unavailable(&self) -> bool {
         match self {
             CommandFailure::RetryLater { status, .. } => *status == 503,
-            // Redirects are not followed: nobody of the protocol's answers there.
+            // Redirects are not followed: a proxy sent this response, not the gateway.
             CommandFailure::Status(status) => *status >= 500 || (300..400).contains(status),
             CommandFailure::SignatureRejected | CommandFailure::Network(_) => true,
             CommandFailure::Malformed(_)
@@ -72,7 +72,7 @@ impl CommandFailure {
         }
     }
 
-    /// How long the gateway wants to be left alone, if it says so.
+    /// The pause that the gateway asks for, if any.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             CommandFailure::RetryLater { wait, .. } => *wait,
@@ -87,7 +87,7 @@ impl CommandFailure {
     }
 }
 
-/// Judges an answer. `asks_sessions` says that the command was `list_sessions`.
+/// Interprets a response. `asks_sessions` says that the command was `list_sessions`.
 pub(super) fn interpret_response(
     status: u16,
     body: &[u8],

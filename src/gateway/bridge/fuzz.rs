@@ -1,4 +1,4 @@
-//! What gateways send, and what is kept of it, under any bytes.
+//! Fuzz targets: the parsers of the bridge protocol and of the stored rows.
 
 use super::command_response::interpret_response;
 use super::protocol::read_acks;
@@ -23,7 +23,7 @@ pub(crate) fn reports() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// A batch: what is taken has sequences that rise by one.
+/// An accepted batch has sequences that rise by one.
 pub(crate) fn batch(bytes: &[u8]) -> Option<String> {
     match read_batch(bytes) {
         Ok(batch) => {
@@ -35,7 +35,7 @@ pub(crate) fn batch(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Bodies of acknowledgements, and of answers to commands.
+/// Bodies of acknowledgements and of responses to commands.
 pub(crate) fn answers() -> Vec<Vec<u8>> {
     [
         r#"{"acks":[{"lease":"a-2","error":"no"},{"lease":"a-3","sessions":[{"account":"861821726232","session":null,"state":"banned","reason":"spam"}],"next":"861821726232"}]}"#,
@@ -47,19 +47,19 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Acknowledgements, pages of sessions, and answers with any status.
+/// Acknowledgements, pages of sessions, and responses with any status.
 pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let acks = read_acks(bytes).err().map(|fault| fault.to_string());
     let page = SessionPage::read(bytes).err().map(|fault| fault.to_string());
     let status = u16::from(bytes.first().copied().unwrap_or_default()) * 4;
     for asks_sessions in [false, true] {
-        // Whatever a gateway says is a verdict, or a reason to try again.
+        // Any response is a verdict, or a failure to retry.
         let _judged = interpret_response(status, bytes, None, asks_sessions);
     }
     acks.or(page)
 }
 
-/// Id, time and signatures, a line each, and the body.
+/// Id, timestamp and signatures, one line each, then the body.
 pub(crate) fn signatures() -> Vec<Vec<u8>> {
     let signature = WebhookSecret::from_bytes(&[7; 24]).sign("a", NOW, b"{}");
     vec![
@@ -69,7 +69,7 @@ pub(crate) fn signatures() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What is taken is what was signed, and is not taken twice.
+/// An accepted request was signed, and is not accepted twice.
 pub(crate) fn signature(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.splitn(4, '\n');
@@ -85,7 +85,7 @@ pub(crate) fn signature(bytes: &[u8]) -> Option<String> {
     None
 }
 
-/// Rows of what is kept.
+/// Stored rows.
 pub(crate) fn stored() -> Vec<Vec<u8>> {
     let ignored = IgnoredReportRow {
         at: NOW,
@@ -104,7 +104,7 @@ pub(crate) fn stored() -> Vec<Vec<u8>> {
     vec![StreamOffset { last_sequence: 7, at: NOW }.bytes(), ignored.bytes(), unknown.bytes()]
 }
 
-/// A row is written back as it was read.
+/// Writing a row gives the bytes that were read.
 pub(crate) fn row(bytes: &[u8]) -> Option<String> {
     if let Some(mark) = StreamOffset::read(bytes) {
         assert_eq!(mark.bytes(), bytes);

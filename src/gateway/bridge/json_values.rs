@@ -1,6 +1,7 @@
-//! JSON from a gateway: values, lists and objects, strictly typed, and the sentence that names the field at fault.
+//! Strictly typed readers for a gateway's JSON: values, lists and objects. Errors are sentences that name the field.
 //!
-//! What is at fault is told by its kind and never repeated: a gateway that mixes fields up may have put a secret there.
+//! An error gives the kind of the wrong value, never the value: a gateway that confuses fields may have put a secret
+//! there.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -20,7 +21,7 @@ use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, BRIDGE_TEXT_BYTES, F
 pub(crate) struct BridgeBodyError(String);
 
 impl BridgeBodyError {
-    /// A fault of the field at `path`; `words` go on from its name.
+    /// A fault of the field at `path`. `words` continue the sentence after its name.
     pub(super) fn at(path: &str, words: impl Display) -> BridgeBodyError {
         let path = escape_controls(path);
         match path.floor_char_boundary(FIELD_PATH_BYTES) {
@@ -30,7 +31,7 @@ impl BridgeBodyError {
         }
     }
 
-    /// A field that must be there is not.
+    /// A required field is missing.
     pub(super) fn missing(path: &str) -> BridgeBodyError {
         BridgeBodyError::at(path, "is missing; it is required")
     }
@@ -40,7 +41,7 @@ impl BridgeBodyError {
 pub(super) fn read_body<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, BridgeBodyError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = T::deserialize(&mut json).and_then(|value| json.end().map(|()| value));
-    // Keeping the path costs time, so only a faulty body is read with it.
+    // Tracking the path costs time, so only a faulty body is read again with it.
     read.map_err(|_| explain_fault::<T>(body))
 }
 
@@ -62,20 +63,20 @@ fn explain_fault<'de, T: Deserialize<'de>>(body: &'de [u8]) -> BridgeBodyError {
     }
 }
 
-/// What a single value may be.
+/// A type that is read from a single JSON string or number.
 pub(super) trait Scalar<'de>: Sized {
-    /// As in "a string".
+    /// What is expected, as in "a string".
     const EXPECTED: &'static str;
 
-    /// How it is described to those who send it.
+    /// Its OpenAPI schema.
     fn json_schema() -> ObjectBuilder;
 
-    /// From a text.
+    /// Reads a JSON string.
     fn from_text(_: Cow<'de, str>) -> Result<Self, String> {
         Err(wrong_kind::<Self>("a string"))
     }
 
-    /// From a whole number.
+    /// Reads a whole JSON number.
     fn from_number(_: u64) -> Result<Self, String> {
         Err(wrong_kind::<Self>("a number"))
     }
@@ -85,7 +86,7 @@ fn wrong_kind<'de, S: Scalar<'de>>(found: &str) -> String {
     format!("must be {}, not {found}", S::EXPECTED)
 }
 
-/// The methods by which a visitor refuses kinds of values, naming the kind alone.
+/// Generates the visitor methods that refuse kinds of values. Their errors name the kind only.
 macro_rules! refuse {
     ($is:expr, not $($kind:ident)+) => { $(refuse!(@ $kind $is);)+ };
     (@ boolean $is:expr) => { refuse!(@@ visit_bool(bool), $is, "a boolean"); };
@@ -154,7 +155,7 @@ impl<'de, S: Scalar<'de>> Visitor<'de> for ScalarVisitor<S> {
     refuse!(S::EXPECTED, not boolean negative fraction null list object);
 }
 
-/// A text, cut at [`BRIDGE_TEXT_BYTES`].
+/// A string, truncated to [`BRIDGE_TEXT_BYTES`].
 pub(super) type BoundedText<'a> = Cow<'a, str>;
 
 impl<'de> Scalar<'de> for BoundedText<'de> {
@@ -213,7 +214,7 @@ impl<'de> Scalar<'de> for AccountNumber {
     }
 }
 
-/// A list of at most so many; they are counted while they are read.
+/// A list of at most `MOST` entries. Reading stops at the first entry beyond.
 pub(super) struct BoundedList<T, const MOST: usize>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedList<T, MOST> {
@@ -253,7 +254,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for BoundedListVi
     refuse!("a list", not boolean number negative fraction string null object);
 }
 
-/// A key, borrowed where nothing is escaped in it.
+/// An object key. Borrowed unless it contains escapes.
 pub(super) struct ObjectKey<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for ObjectKey<'a> {
@@ -280,8 +281,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for ObjectKey<'a> {
     }
 }
 
-/// An object with these fields, all of which may be missing or null, and with any others, which are ignored. A key that is
-/// given twice is a fault. What is written above a key is what its description says.
+/// Declares a JSON object and its reader. Each field may be missing or null, unknown fields are ignored, and a repeated
+/// key is an error. The doc comment of a key becomes its OpenAPI description.
 macro_rules! object {
     ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
@@ -291,7 +292,7 @@ macro_rules! object {
         }
 
         impl<'a> $name<'a> {
-            /// Its description. What is not `required` may be null.
+            /// Its OpenAPI schema. Fields that are not `required` may be null.
             fn object_schema(required: &[&str]) -> Schema {
                 let fields = [$(($key, concat!($($words),+), <$type as BodySchema>::json_schema()),)+];
                 object_schema(fields.into_iter(), required)
@@ -330,14 +331,14 @@ pub(super) use object;
 
 /// Reads the fields of an object.
 pub(super) trait ObjectReader<'de> {
-    /// What they make.
+    /// The object that they make.
     type Value;
 
-    /// All of them.
+    /// Reads all fields.
     fn read_fields<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error>;
 }
 
-/// Takes an object, and says of anything else what it is.
+/// Visits an object, and refuses any other value by its kind.
 pub(super) struct ObjectVisitor<F>(pub(super) F);
 
 impl<'de, F: ObjectReader<'de>> Visitor<'de> for ObjectVisitor<F> {
@@ -354,13 +355,13 @@ impl<'de, F: ObjectReader<'de>> Visitor<'de> for ObjectVisitor<F> {
     refuse!("an object", not boolean number negative fraction string null list);
 }
 
-/// How something is described to those who send it.
+/// A part of a body that has an OpenAPI schema.
 pub(super) trait BodySchema {
     /// Its type and bounds.
     fn json_schema() -> Schema;
 }
 
-/// An object with these fields, and with any others.
+/// The OpenAPI schema of an object with these fields, each with its key and description. Other fields are allowed.
 pub(super) fn object_schema(
     fields: impl Iterator<Item = (&'static str, &'static str, Schema)>,
     required: &[&str],
@@ -378,7 +379,7 @@ pub(super) fn object_schema(
                 list.description = words;
                 list.schema_type = or_null(list.schema_type.clone(), is_required);
             }
-            // Nothing here is made of several shapes; new kinds of them may come with the library.
+            // No field here has a composite schema. The wildcard is for variants that the library may add.
             #[allow(clippy::wildcard_enum_match_arm)]
             Schema::OneOf(_) | Schema::AllOf(_) | Schema::AnyOf(_) | _ => {}
         }

@@ -1,23 +1,23 @@
-//! The bridge: any gateway process that speaks the protocol, over signed HTTP. Commands are pushed to it, or it fetches
-//! them; what it sees comes in as reports.
+//! The bridge: connects any gateway process that speaks the bridge protocol, over signed HTTP. Muster pushes commands
+//! to it, or the gateway fetches them. The gateway sends reports.
 //!
-//! | file | what it knows |
+//! | file | what it is |
 //! |---|---|
-//! | `protocol` | commands, work, acknowledgements, answers, as they are written |
-//! | `reports` | reports, and what they are answered |
-//! | `sessions` | the sessions that a gateway says it has |
-//! | `json_values` | JSON from a gateway, strictly typed, and the sentence that names the field at fault |
-//! | `queued_command` | what is to be asked of a gateway: from an account's state to a command |
-//! | `queue_state` | commands that wait, and those that were given out. Pure |
-//! | `command_queue` | the queue as it is shared, and who waits at it |
-//! | `push` | commands are posted, again and again |
-//! | `pull` | commands are fetched |
-//! | `command_response` | what an answer to a command means. Pure |
-//! | `session_listing` | all sessions, page by page |
-//! | `request_signature` | whether a request is a gateway's |
-//! | `report_ingest` | reports come in |
-//! | `stream_offsets` | how far each stream of reports was taken in, and what was ignored |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `protocol` | the JSON of commands, work, acknowledgements and replies |
+//! | `reports` | the JSON of report batches and of their results |
+//! | `sessions` | the JSON of session lists |
+//! | `json_values` | strictly typed JSON readers whose errors name the field at fault |
+//! | `queued_command` | builds a command from an account's state |
+//! | `queue_state` | waiting and leased commands. Pure |
+//! | `command_queue` | the shared queue, with waiting |
+//! | `push` | posts commands until the gateway takes them over |
+//! | `pull` | hands commands to a gateway that fetches them |
+//! | `command_response` | interprets the reply to a command. Pure |
+//! | `session_listing` | lists all sessions, page by page |
+//! | `request_signature` | verifies that a request comes from the gateway |
+//! | `report_ingest` | ingests batches of reports |
+//! | `stream_offsets` | the stored offset of each report stream, and the ignored reports |
+//! | `fuzz` | fuzz targets of the parsers, for tests only |
 
 mod command_queue;
 mod command_response;
@@ -64,7 +64,7 @@ use crate::actors::ReportSender;
 use crate::client::TlsSetupError;
 use crate::clock::Moments;
 use crate::config;
-use crate::domain::{Account, AccountNumber, Command as Asked, GatewayKind, PendingEffect, Report};
+use crate::domain::{Account, AccountNumber, Command, GatewayKind, PendingEffect, Report};
 use crate::limits::{CLOSE_SESSION_TIMEOUT, IGNORED_REPORTS_LISTED, SESSIONS_PAGE_TIMEOUT, WORK_REQUESTS_WAITING};
 use crate::metrics::{CommandState, Metrics};
 use crate::projections::Roster;
@@ -95,13 +95,13 @@ struct BridgeInner {
     ingester: ReportIngester,
     reports: ReportSender,
     vault: Vault,
-    /// None where the gateway fetches its commands.
+    /// `None` where the gateway fetches its commands.
     pusher: Option<Arc<Pusher>>,
-    /// Who waits for the answers of a gateway that fetches its commands.
+    /// Session pages that were requested of a gateway that fetches its commands.
     pages: PendingPages,
-    /// Places for those who wait for work.
+    /// Limits the requests that wait for work.
     work_permits: Semaphore,
-    /// Begins the leases of this process, so that none of another is taken for one.
+    /// Prefix of this process's lease ids, so that a lease of an earlier process does not match.
     lease_prefix: u64,
     lease_duration: Duration,
     runtime: tokio::runtime::Handle,
@@ -109,52 +109,52 @@ struct BridgeInner {
     now: Moments,
 }
 
-/// What the bridge works with.
+/// The dependencies of the bridge.
 pub struct BridgeDependencies {
-    /// Where marks are kept.
+    /// Keeps the stream offsets.
     pub store: Store,
-    /// Makes what was put there durable.
+    /// Makes writes to the store durable.
     pub sync_store: StoreSync,
-    /// Where reports go.
+    /// Sends reports to the accounts.
     pub reports: ReportSender,
-    /// Who serves which account.
+    /// Says which gateway serves an account.
     pub roster: Roster,
-    /// What opens secrets.
+    /// Opens secrets.
     pub vault: Vault,
-    /// What tells the time.
+    /// The clock.
     pub now: Moments,
 }
 
-/// Why there is no bridge.
+/// Why the bridge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is nothing to sign with.
+    /// No signing secret is set.
     #[error("gateway.bridge.secret is not set; set it to whsec_ and the base64 of 24 to 64 random bytes")]
     NoSecret,
-    /// What is to be signed with is no secret.
+    /// The signing secret is malformed.
     #[error("gateway.bridge.secret {0}")]
     Secret(#[from] SecretError),
-    /// What is sent there could be read on the way.
+    /// The URL is neither HTTPS nor loopback, so commands could be read in transit.
     #[error("gateway.bridge.url must begin with https://, because secrets go there; http:// is for this machine alone")]
     Unencrypted,
-    /// The client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("the client for the bridge's gateway cannot be made: {0}")]
     Client(#[from] TlsSetupError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// There is no randomness.
+    /// The operating system gives no random bytes.
     #[error(transparent)]
     Vault(#[from] vault::Error),
 }
 
 impl Bridge {
-    /// The bridge of these settings. Tasks are run by the runtime that this is called in.
-    pub fn new(settings: &config::BridgeSettings, around: BridgeDependencies) -> Result<Bridge, Error> {
-        let BridgeDependencies { store, sync_store: settle, reports, roster, vault, now } = around;
+    /// A bridge with these settings. Its tasks run on the runtime of the caller.
+    pub fn new(settings: &config::BridgeSettings, dependencies: BridgeDependencies) -> Result<Bridge, Error> {
+        let BridgeDependencies { store, sync_store, reports, roster, vault, now } = dependencies;
         let secret = WebhookSecret::parse(settings.secret.as_ref().ok_or(Error::NoSecret)?.text())?;
         let metrics = store.metrics().clone();
-        let line = Arc::new(CommandQueue::new(metrics.clone(), now));
+        let queue = Arc::new(CommandQueue::new(metrics.clone(), now));
         let &config::BridgeSettings { timeout, max_in_flight, calls_per_second, lease, .. } = settings;
         let bulkhead = Bulkhead::new(GatewayKind::Bridge, timeout, max_in_flight, calls_per_second);
         let bulkhead = Arc::new(bulkhead);
@@ -167,7 +167,7 @@ impl Bridge {
                     url,
                     secret: secret.clone(),
                     vault: vault.clone(),
-                    queue: line.clone(),
+                    queue: queue.clone(),
                     bulkhead: bulkhead.clone(),
                     reports: reports.clone(),
                     max_in_flight,
@@ -175,20 +175,20 @@ impl Bridge {
                 }))
             }
         };
-        let marks = StreamOffsets::open(store)?;
-        let intake = ReportIngester::new(marks, settle, reports.clone(), roster, metrics.clone(), now);
-        let life = vault::generate_secret()?.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let offsets = StreamOffsets::open(store)?;
+        let ingester = ReportIngester::new(offsets, sync_store, reports.clone(), roster, metrics.clone(), now);
+        let lease_prefix = vault::generate_secret()?.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         let inner = BridgeInner {
-            queue: line,
+            queue,
             bulkhead,
             signatures: RequestVerifier::new(secret),
-            ingester: intake,
+            ingester,
             reports,
             vault,
             pusher,
             pages: PendingPages::default(),
             work_permits: Semaphore::new(WORK_REQUESTS_WAITING),
-            lease_prefix: life,
+            lease_prefix,
             lease_duration: lease,
             runtime: tokio::runtime::Handle::current(),
             metrics,
@@ -197,14 +197,14 @@ impl Bridge {
         Ok(Bridge { inner: Arc::new(inner) })
     }
 
-    /// Sends commands until `stop`, if there is anywhere to send them.
+    /// Pushes commands until `stop`. Returns at once where the gateway fetches them.
     pub async fn run(self, stop: CancellationToken) {
         if let Some(pusher) = &self.inner.pusher {
             pusher.clone().run(stop).await;
         }
     }
 
-    /// Whether a request is the gateway's; `signed` is its body, or its target if it has none.
+    /// Verifies that a request comes from the gateway. `signed` is its body, or its target if it has no body.
     pub(crate) fn verify_request(
         &self,
         headers: SignatureHeaders<'_>,
@@ -213,51 +213,50 @@ impl Bridge {
         self.inner.signatures.verify(headers, signed, (self.inner.now)())
     }
 
-    /// Takes a batch of reports in. All of it is durable when it returns.
+    /// Ingests a batch of reports. All of it is durable when this returns.
     pub(crate) async fn ingest_reports(&self, batch: &ReportBatch) -> Result<BatchResult, IngestError> {
         self.inner.ingester.ingest(batch).await
     }
 
-    /// How many streams of reports were begun since the start; it changes with each. A gateway that begins one may have lost
-    /// sessions.
+    /// The number of report streams that began since the start. A gateway that begins a new stream may have lost sessions.
     pub fn streams_started(&self) -> watch::Receiver<u64> {
         self.inner.ingester.streams_started()
     }
 
-    /// Where what happens here is counted.
+    /// The metrics that the bridge counts in.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
     }
 
-    /// Puts a command into the line; what has no room there fails.
-    fn enqueue(&self, order: &QueuedCommand) {
-        let failed = match self.inner.queue.push(order.clone()) {
+    /// Queues a command. If the queue is full, reports the failure to the account.
+    fn enqueue(&self, command: &QueuedCommand) {
+        let failed = match self.inner.queue.push(command.clone()) {
             PushOutcome::Full => {
-                order.rejection_report("too many commands wait for the gateway; try again when it has caught up")
+                command.rejection_report("too many commands wait for the gateway; try again when it has caught up")
             }
             PushOutcome::Added | PushOutcome::Replaced | PushOutcome::Duplicate | PushOutcome::Superseded => None,
         };
-        if let (Some(account), Some(report)) = (order.account, failed) {
+        if let (Some(account), Some(report)) = (command.account, failed) {
             self.report_failure(account, report);
         }
     }
 
-    /// Reports what failed here, from wherever this is called.
+    /// Reports a failure to the account, from a task of its own.
     fn report_failure(&self, account: AccountNumber, report: Report) {
         let reports = self.inner.reports.clone();
         self.inner.runtime.spawn(async move {
-            // Whoever stops takes it up again at the next start.
-            let _stopping = reports.execute(GatewayKind::Bridge, account, Asked::Report(report)).await;
+            // This fails only while the service stops. The next start dispatches the effect again.
+            let _stopping = reports.execute(GatewayKind::Bridge, account, Command::Report(report)).await;
         });
     }
 
-    /// One page of sessions, by the way that the settings have.
+    /// Fetches one page of sessions, by push or pull as the settings say.
     async fn fetch_page(&self, after: Option<AccountNumber>) -> Result<SessionPage, GatewayUnavailable> {
         let inner = &self.inner;
-        let order = list_sessions_command(after, (inner.now)().plus(SESSIONS_PAGE_TIMEOUT))?;
-        let Some(pusher) = &inner.pusher else { return inner.pages.request_page(&inner.queue, order).await };
+        let command = list_sessions_command(after, (inner.now)().plus(SESSIONS_PAGE_TIMEOUT))?;
+        let Some(pusher) = &inner.pusher else { return inner.pages.request_page(&inner.queue, command).await };
         let away = |why: String| Err(GatewayUnavailable { reason: why });
-        match inner.bulkhead.call(pusher.post(&order), CommandFailure::is_unavailable).await {
+        match inner.bulkhead.call(pusher.post(&command), CommandFailure::is_unavailable).await {
             Ok(CommandResponse::Sessions(page)) => Ok(page),
             Ok(CommandResponse::Rejected(why)) => away(why),
             Ok(CommandResponse::Accepted | CommandResponse::TooLate) => {
@@ -275,9 +274,9 @@ impl GatewayProvider for Bridge {
         GatewayKind::Bridge
     }
 
-    fn dispatch(&self, account: AccountNumber, state: &Account, owed: &PendingEffect, left: Duration) {
-        match QueuedCommand::for_effect(account, state, owed, (self.inner.now)().plus(left)) {
-            Ok(order) => self.enqueue(&order),
+    fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration) {
+        match QueuedCommand::for_effect(account, state, effect, (self.inner.now)().plus(left)) {
+            Ok(command) => self.enqueue(&command),
             Err(report) => self.report_failure(account, report),
         }
     }

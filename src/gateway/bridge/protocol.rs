@@ -1,6 +1,6 @@
-//! What Muster and a gateway say to each other, version 1: commands, work, acknowledgements, answers. JSON in UTF-8.
+//! The bridge protocol, version 1: commands, work, acknowledgements and replies. JSON in UTF-8.
 //!
-//! What a gateway says of accounts and sessions is in `reports`.
+//! `reports` and `sessions` have what a gateway sends about accounts and sessions.
 
 use std::borrow::Cow;
 use std::io;
@@ -212,7 +212,7 @@ object! {
     }
 }
 
-/// The sentence with which a gateway refuses a command, if there is one.
+/// The `error` sentence in a gateway's refusal, if there is one.
 pub(super) fn read_refusal(body: &[u8]) -> Option<String> {
     let ScalarValue(error) = read_body::<RejectionFields<'_>>(body).ok()?.error?;
     (!error.is_empty()).then(|| error.into_owned())
@@ -240,21 +240,21 @@ object! {
     }
 }
 
-/// What a gateway says of a command that it fetched.
+/// A gateway's acknowledgement of a command that it fetched.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ack {
     pub(super) lease: String,
     pub(super) outcome: AckOutcome,
 }
 
-/// How it stands with the command.
+/// The outcome that an acknowledgement states.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AckOutcome {
-    /// It is taken over.
+    /// The gateway has taken the command over.
     Accepted,
-    /// It is refused for good.
+    /// The gateway rejects the command for good, for this reason.
     Rejected(String),
-    /// These are the sessions that were asked for.
+    /// The requested page of sessions.
     Sessions(SessionPage),
 }
 
@@ -269,7 +269,7 @@ pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, BridgeBodyError> {
         let Some(ScalarValue(lease)) = lease else {
             return Err(BridgeBodyError::missing(&format!("acks[{at}].lease")));
         };
-        let said = match (error, sessions) {
+        let outcome = match (error, sessions) {
             (Some(_), Some(_)) => {
                 return Err(BridgeBodyError::at(&format!("acks[{at}]"), "has sessions and an error; send one of them"));
             }
@@ -280,15 +280,15 @@ pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, BridgeBodyError> {
             }
             (None, None) => AckOutcome::Accepted,
         };
-        Ok(Ack { lease: lease.into_owned(), outcome: said })
+        Ok(Ack { lease: lease.into_owned(), outcome })
     };
     acks.into_iter().enumerate().map(ack).collect()
 }
 
-/// `value` as JSON, cleared when it is dropped. It is counted first, because a text that grows leaves copies behind.
+/// `value` as JSON, zeroed on drop. The size is counted first, because a growing buffer leaves copies of secrets behind.
 pub(super) fn to_json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
     let mut counter = ByteCounter(0);
-    // Nothing here fails: keys are texts, and neither writer says no.
+    // Neither call fails: all keys are strings, and both writers are infallible.
     let _counted = serde_json::to_writer(&mut counter, value);
     let mut body = Zeroizing::new(Vec::with_capacity(counter.0));
     let _written = serde_json::to_writer(&mut *body, value);
@@ -308,7 +308,7 @@ impl io::Write for ByteCounter {
     }
 }
 
-/// Describes how a gateway refuses a command.
+/// The OpenAPI schema of a gateway's refusal.
 pub(crate) struct RefusalSchema;
 
 impl PartialSchema for RefusalSchema {
@@ -323,7 +323,7 @@ impl ToSchema for RefusalSchema {
     }
 }
 
-/// Describes what is read of acknowledgements.
+/// The OpenAPI schema of acknowledgements.
 pub(crate) struct AcksSchema;
 
 impl PartialSchema for AcksSchema {

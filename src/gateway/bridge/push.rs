@@ -1,4 +1,4 @@
-//! Commands are posted to a gateway, again and again until it has taken each over, or its deadline is over.
+//! Posts commands to a gateway. Each is retried until the gateway takes it over or its deadline passes.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::webhooks::deterministic_random;
 use crate::webhooks::signature::WebhookSecret;
 use crate::{client, config};
 
-/// What sends commands.
+/// Sends queued commands to a gateway.
 pub(super) struct Pusher {
     pub(super) http: client::HttpClient,
     pub(super) url: Url,
@@ -44,7 +44,7 @@ pub(super) struct Pusher {
     pub(super) now: Moments,
 }
 
-/// The client for a gateway at this URL, and where commands go; none if they could be read on the way there.
+/// The HTTP client for a gateway at this URL, and the URL of commands. `None` if the URL is neither HTTPS nor loopback.
 pub(super) fn build_client(
     url: &str,
     settings: &config::BridgeSettings,
@@ -57,7 +57,7 @@ pub(super) fn build_client(
     Ok(Some((client::HttpClient::new(options)?, url)))
 }
 
-/// Whether nobody can read on the way what is sent there: over TLS, or within this machine.
+/// Whether requests to this URL cannot be read in transit: over TLS, or within this machine.
 fn is_confidential(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
@@ -66,19 +66,19 @@ fn is_confidential(url: &Url) -> bool {
 }
 
 impl Pusher {
-    /// Sends what is in the line until `stop`.
+    /// Sends queued commands until `stop`.
     pub(super) async fn run(self: Arc<Pusher>, stop: CancellationToken) {
         let mut under_way = FuturesUnordered::new();
-        let mut there = self.bulkhead.availability();
+        let mut availability = self.bulkhead.availability();
         let mut paused_until = None::<Instant>;
         loop {
-            // One call tries whether a gateway that was away is back; the others wait for it.
-            let most = if *there.borrow_and_update() { self.max_in_flight } else { 1 };
+            // While the gateway is away, a single call probes it and the others wait.
+            let most = if *availability.borrow_and_update() { self.max_in_flight } else { 1 };
             let has_room = under_way.len() < most && paused_until.is_none();
-            let next = self.queue.wait_for(|| self.queue.lease_commands(1, |_, order| order.deadline).pop());
+            let next = self.queue.wait_for(|| self.queue.lease_commands(1, |_, command| command.deadline).pop());
             tokio::select! {
                 () = stop.cancelled() => return,
-                given = next, if has_room => under_way.push(self.send_command(given)),
+                leased = next, if has_room => under_way.push(self.send_command(leased)),
                 Some(pause) = under_way.next() => {
                     let until = pause.map(|wait| Instant::now() + wait);
                     paused_until = paused_until.max(until);
@@ -86,8 +86,8 @@ impl Pusher {
                 () = sleep_until(paused_until.unwrap_or_else(Instant::now)), if paused_until.is_some() => {
                     paused_until = None;
                 }
-                Ok(()) = there.changed() => {
-                    if *there.borrow_and_update() {
+                Ok(()) = availability.changed() => {
+                    if *availability.borrow_and_update() {
                         paused_until = None;
                     }
                 }
@@ -95,15 +95,17 @@ impl Pusher {
         }
     }
 
-    /// One attempt. Says for how long nothing is to be sent, where that is known.
-    async fn send_command(&self, given: LeasedCommand) -> Option<Duration> {
-        let LeasedCommand { lease, delivery, command: order, .. } = given;
-        match self.bulkhead.call(self.post(&order), CommandFailure::is_unavailable).await {
+    /// Makes one attempt. Returns how long to send nothing, if the breaker is open.
+    async fn send_command(&self, leased: LeasedCommand) -> Option<Duration> {
+        let LeasedCommand { lease, delivery, command, .. } = leased;
+        match self.bulkhead.call(self.post(&command), CommandFailure::is_unavailable).await {
             Ok(CommandResponse::Accepted | CommandResponse::Sessions(_)) => {
                 self.queue.complete(lease, BridgeCommand::Acknowledged);
             }
-            Ok(CommandResponse::Rejected(why)) => self.reject_command(lease, &order, &why).await,
-            Err(CallError::Failed(CommandFailure::UnsealFailed(why))) => self.reject_command(lease, &order, &why).await,
+            Ok(CommandResponse::Rejected(why)) => self.reject_command(lease, &command, &why).await,
+            Err(CallError::Failed(CommandFailure::UnsealFailed(why))) => {
+                self.reject_command(lease, &command, &why).await;
+            }
             Ok(CommandResponse::TooLate) | Err(CallError::Failed(CommandFailure::DeadlinePassed)) => {
                 self.queue.complete(lease, BridgeCommand::Late);
             }
@@ -120,26 +122,26 @@ impl Pusher {
         None
     }
 
-    /// The wish ends, with the gateway's sentence for a reason.
-    async fn reject_command(&self, lease: u64, order: &QueuedCommand, why: &str) {
-        report_rejection(&self.reports, order, why).await;
+    /// Reports the rejection to the account, and completes the command.
+    async fn reject_command(&self, lease: u64, command: &QueuedCommand, why: &str) {
+        report_rejection(&self.reports, command, why).await;
         self.queue.complete(lease, BridgeCommand::Refused);
     }
 
-    /// Posts a command, and judges the answer.
-    pub(super) async fn post(&self, order: &QueuedCommand) -> Result<CommandResponse, CommandFailure> {
+    /// Posts a command, and interprets the response.
+    pub(super) async fn post(&self, command: &QueuedCommand) -> Result<CommandResponse, CommandFailure> {
         let Moment { wall, steady } = (self.now)();
-        if order.deadline.steady <= steady {
+        if command.deadline.steady <= steady {
             return Err(CommandFailure::DeadlinePassed);
         }
-        let asks_sessions = order.account.is_none();
-        let opened = order.unseal(&self.vault).map_err(|error| CommandFailure::UnsealFailed(error.to_string()))?;
+        let asks_sessions = command.account.is_none();
+        let opened = command.unseal(&self.vault).map_err(|error| CommandFailure::UnsealFailed(error.to_string()))?;
         let body = to_json(&opened.to_message());
         drop(opened);
-        let signature = self.secret.sign(&order.id, wall, &body);
+        let signature = self.secret.sign(&command.id, wall, &body);
         let request = client::post(&self.url)
             .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", order.id.as_str())
+            .header("webhook-id", command.id.as_str())
             .header("webhook-timestamp", (wall.0 / 1_000_000).to_string())
             .header("webhook-signature", signature);
         let most = if asks_sessions { SESSIONS_PAGE_BYTES } else { BRIDGE_RESPONSE_BYTES };
@@ -159,15 +161,15 @@ impl Pusher {
     }
 }
 
-/// Ends the wish that a gateway does not carry out.
-pub(super) async fn report_rejection(reports: &ReportSender, order: &QueuedCommand, why: &str) {
-    if let (Some(account), Some(report)) = (order.account, order.rejection_report(why)) {
-        // Whoever stops takes it up again at the next start.
+/// Reports to the account that the gateway rejected its command.
+pub(super) async fn report_rejection(reports: &ReportSender, command: &QueuedCommand, why: &str) {
+    if let (Some(account), Some(report)) = (command.account, command.rejection_report(why)) {
+        // This fails only while the service stops. The next start dispatches the effect again.
         let _stopping = reports.execute(GatewayKind::Bridge, account, Command::Report(report)).await;
     }
 }
 
-/// The wait after so many attempts failed: doubled each time, and a fifth shorter or longer by chance.
+/// The wait after `attempts` failed attempts: doubled each time, with jitter.
 fn backoff(lease: u64, attempts: u32) -> Duration {
     let doubled =
         COMMAND_RETRY_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(COMMAND_RETRY_WAIT_MAX);
@@ -180,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_sent_where_it_could_be_read() {
+    fn only_confidential_urls_are_accepted() {
         for (url, is_sent) in [
             ("https://gateway.example.com", true),
             ("http://127.0.0.1:9000/base/", true),

@@ -1,9 +1,9 @@
-//! Commands that wait for a gateway, and those that it was given. Pure: time is handed in. It is elapsed time, so that a wall
-//! clock that is set ends no lease and no command.
+//! Waiting and leased commands. Pure: the caller passes the time. It is elapsed time, so that setting the wall clock ends
+//! no lease and no command.
 //!
-//! Each account has a lane, in which its commands stand in the order in which they were wished. The first of a lane is
-//! given out; those behind it wait until it is settled, so that nothing of an account overtakes anything else of it. Lanes
-//! take turns. What is given out is leased: it is settled by its lease, put back, or given out again once the lease is over.
+//! Each account has a lane with its commands in the order of their requests. Only the first command of a lane is leased;
+//! the others wait until it is completed, so that commands of one account stay in order. Lanes take turns. A lease ends
+//! when its command is completed or requeued, or when it expires. A requeued or expired command is leased again later.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -14,83 +14,83 @@ use crate::domain::{AccountNumber, Timestamp};
 /// The queue.
 pub(super) struct QueueState {
     lanes: HashMap<LaneKey, CommandLane>,
-    /// The lanes whose first command may be given out, by when, and in turn.
+    /// The lanes whose first command may be leased, by due time, then by turn.
     ready: BTreeMap<(Timestamp, u64), LaneKey>,
     leases: HashMap<u64, LaneKey>,
-    /// When each lease is over.
+    /// When each lease expires.
     lease_ends: BTreeSet<(Timestamp, u64)>,
-    /// When each command is over.
+    /// When each command expires.
     deadlines: BTreeMap<(Timestamp, u64), LaneKey>,
     ids: HashSet<String>,
     capacity: usize,
     expired: ExpiredCounts,
-    /// How many turns, commands and leases there were: each has a number of its own.
+    /// The last number given to a turn, a command or a lease. Numbers are unique across all three.
     last_number: u64,
 }
 
-/// Whose commands stand in a lane; none for those to the gateway itself.
+/// The account of a lane. `None` for commands to the gateway itself.
 type LaneKey = Option<AccountNumber>;
 
-/// The commands of one lane. There is one at least.
+/// The commands of one lane. Never empty.
 struct CommandLane {
     commands: VecDeque<LaneEntry>,
     head: HeadState,
 }
 
-/// How it stands with the first command of a lane.
+/// The state of the first command of a lane.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HeadState {
-    /// It may be given out, in this turn.
+    /// It may be leased from this time on, in this turn.
     Ready(Timestamp, u64),
-    /// It is given out, until then.
+    /// It is leased under this number until this time.
     Leased(u64, Timestamp),
 }
 
 struct LaneEntry {
     number: u64,
     command: QueuedCommand,
-    /// How many times it was given out.
+    /// How many times the command was leased.
     deliveries: u32,
-    /// A later wish is in its place: it is not given out again.
+    /// A later command replaces it: it is not delivered again.
     is_superseded: bool,
 }
 
-/// What became of a command that was to be queued.
+/// The result of queuing a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PushOutcome {
-    /// It waits.
+    /// It is queued.
     Added,
-    /// It waits, in the place of an earlier one that nobody wishes any more.
+    /// It is queued in the place of an earlier command that it supersedes.
     Replaced,
-    /// It is there already.
+    /// A command with this id is queued already.
     Duplicate,
-    /// It is not queued: a later wish of its account is there.
+    /// It is not queued: a later command of its account is queued.
     Superseded,
-    /// It is not queued: there is no room.
+    /// It is not queued: the queue is full.
     Full,
 }
 
-/// A command that is given out.
+/// A leased command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct LeasedCommand {
     pub(super) lease: u64,
     pub(super) expires_at: Moment,
-    /// The how many-th time it is given out, from 1.
+    /// Delivery number, 1-based.
     pub(super) delivery: u32,
     pub(super) command: QueuedCommand,
 }
 
-/// What ended by itself.
+/// How many leases and commands expired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct ExpiredCounts {
-    /// Leases that were over.
+    /// Leases that expired.
     pub(super) leases: usize,
-    /// Commands whose deadline was over.
+    /// Commands whose deadline passed.
     pub(super) commands: usize,
 }
 
 impl QueueState {
-    /// A queue with room for so many commands.
+    /// An empty queue for at most `capacity` commands.
     pub(super) fn new(capacity: usize) -> QueueState {
         QueueState {
             lanes: HashMap::new(),
@@ -105,150 +105,150 @@ impl QueueState {
         }
     }
 
-    /// How many commands there are, given out or not.
+    /// The number of commands, leased or waiting.
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Puts a command behind those of its lane. One that opens or closes a session takes the place of an earlier one that
-    /// was not given out, and one that was is not given out again.
-    pub(super) fn push(&mut self, order: QueuedCommand, now: Timestamp) -> PushOutcome {
+    /// Queues a command at the end of its lane. A command that opens or closes a session replaces an earlier waiting one.
+    /// An earlier leased one is marked as superseded.
+    pub(super) fn push(&mut self, command: QueuedCommand, now: Timestamp) -> PushOutcome {
         self.expire(now);
-        let lane = order.account;
-        if self.ids.contains(&order.id) {
-            self.extend(lane, &order);
+        let key = command.account;
+        if self.ids.contains(&command.id) {
+            self.extend(key, &command);
             return PushOutcome::Duplicate;
         }
         let number = self.next_number();
-        if let (Some(session), Some(standing)) = (order.session_number(), self.lanes.get_mut(&lane)) {
-            let is_later = |there: &LaneEntry| there.command.session_number().is_some_and(|it| it > session);
-            if standing.commands.iter().any(is_later) {
+        if let (Some(session), Some(lane)) = (command.session_number(), self.lanes.get_mut(&key)) {
+            let is_later = |existing: &LaneEntry| existing.command.session_number().is_some_and(|it| it > session);
+            if lane.commands.iter().any(is_later) {
                 return PushOutcome::Superseded;
             }
-            let is_leased = matches!(standing.head, HeadState::Leased(..));
-            let is_there = |there: &LaneEntry| there.command.session_number().is_some() && !there.is_superseded;
+            let is_leased = matches!(lane.head, HeadState::Leased(..));
+            let is_there =
+                |existing: &LaneEntry| existing.command.session_number().is_some() && !existing.is_superseded;
             let first_free = usize::from(is_leased);
-            if let Some(given) = standing.commands.front_mut().filter(|front| is_leased && is_there(front)) {
-                given.is_superseded = true;
+            if let Some(leased) = lane.commands.front_mut().filter(|front| is_leased && is_there(front)) {
+                leased.is_superseded = true;
             }
-            let at = (first_free..standing.commands.len()).find(|at| is_there(&standing.commands[*at]));
-            if let Some(place) = at.and_then(|at| standing.commands.get_mut(at)) {
-                self.ids.remove(&place.command.id);
-                self.deadlines.remove(&(place.command.deadline.steady, place.number));
-                self.ids.insert(order.id.clone());
-                self.deadlines.insert((order.deadline.steady, number), lane);
-                *place = LaneEntry { number, command: order, deliveries: 0, is_superseded: false };
+            let at = (first_free..lane.commands.len()).find(|at| is_there(&lane.commands[*at]));
+            if let Some(slot) = at.and_then(|at| lane.commands.get_mut(at)) {
+                self.ids.remove(&slot.command.id);
+                self.deadlines.remove(&(slot.command.deadline.steady, slot.number));
+                self.ids.insert(command.id.clone());
+                self.deadlines.insert((command.deadline.steady, number), key);
+                *slot = LaneEntry { number, command, deliveries: 0, is_superseded: false };
                 return PushOutcome::Replaced;
             }
         }
         if self.ids.len() >= self.capacity {
             return PushOutcome::Full;
         }
-        self.ids.insert(order.id.clone());
-        self.deadlines.insert((order.deadline.steady, number), lane);
-        let waiting = LaneEntry { number, command: order, deliveries: 0, is_superseded: false };
-        match self.lanes.get_mut(&lane) {
-            Some(standing) => standing.commands.push_back(waiting),
+        self.ids.insert(command.id.clone());
+        self.deadlines.insert((command.deadline.steady, number), key);
+        let entry = LaneEntry { number, command, deliveries: 0, is_superseded: false };
+        match self.lanes.get_mut(&key) {
+            Some(lane) => lane.commands.push_back(entry),
             None => {
-                self.ready.insert((now, number), lane);
+                self.ready.insert((now, number), key);
                 let first = HeadState::Ready(now, number);
-                self.lanes.insert(lane, CommandLane { commands: VecDeque::from([waiting]), head: first });
+                self.lanes.insert(key, CommandLane { commands: VecDeque::from([entry]), head: first });
             }
         }
         PushOutcome::Added
     }
 
-    /// Gives out the next command, if there is one whose turn it is, until the time that `until` says for it.
+    /// Leases the next due command, if there is one. `until` computes the end of its lease.
     pub(super) fn lease_next(
         &mut self,
         now: Timestamp,
         until: impl FnOnce(&QueuedCommand) -> Moment,
     ) -> Option<LeasedCommand> {
         self.expire(now);
-        let ((due, turn), lane) = self.ready.first_key_value().map(|(turn, lane)| (*turn, *lane))?;
+        let ((due, turn), key) = self.ready.first_key_value().map(|(turn, key)| (*turn, *key))?;
         let lease = self.next_number();
-        let standing = self.lanes.get_mut(&lane).filter(|_| due <= now)?;
+        let lane = self.lanes.get_mut(&key).filter(|_| due <= now)?;
         self.ready.remove(&(due, turn));
-        let first = standing.commands.front_mut()?;
+        let first = lane.commands.front_mut()?;
         first.deliveries = first.deliveries.saturating_add(1);
         let until = until(&first.command);
-        let given =
+        let leased =
             LeasedCommand { lease, expires_at: until, delivery: first.deliveries, command: first.command.clone() };
-        standing.head = HeadState::Leased(lease, until.steady);
-        self.leases.insert(lease, lane);
+        lane.head = HeadState::Leased(lease, until.steady);
+        self.leases.insert(lease, key);
         self.lease_ends.insert((until.steady, lease));
-        Some(given)
+        Some(leased)
     }
 
-    /// The command that is leased so, if the lease is not over.
+    /// The command of a lease that has not expired.
     pub(super) fn leased_command(&self, lease: u64, now: Timestamp) -> Option<&QueuedCommand> {
-        let standing = self.lanes.get(self.leases.get(&lease)?)?;
-        let is_live = matches!(standing.head, HeadState::Leased(_, until) if now < until);
-        standing.commands.front().map(|first| &first.command).filter(|_| is_live)
+        let lane = self.lanes.get(self.leases.get(&lease)?)?;
+        let is_live = matches!(lane.head, HeadState::Leased(_, until) if now < until);
+        lane.commands.front().map(|first| &first.command).filter(|_| is_live)
     }
 
-    /// Settles the command that is leased so; none if the lease is over, or never was.
+    /// Completes the command of a lease. `None` if the lease has expired or never existed.
     pub(super) fn complete(&mut self, lease: u64, now: Timestamp) -> Option<QueuedCommand> {
         self.leased_command(lease, now)?;
-        let lane = self.end_lease(lease)?;
-        self.drop_first(lane, now)
+        let key = self.end_lease(lease)?;
+        self.drop_first(key, now)
     }
 
-    /// Takes back a command that was given out, to be given out again from `due` on. One that nobody wishes any more is
-    /// over.
+    /// Ends a lease and makes its command due again at `due`. A superseded or expired command is dropped instead.
     pub(super) fn requeue(&mut self, lease: u64, now: Timestamp, due: Timestamp) {
-        let Some(lane) = self.end_lease(lease) else { return };
+        let Some(key) = self.end_lease(lease) else { return };
         let is_over = |first: &LaneEntry| first.is_superseded || first.command.deadline.steady <= now;
-        if self.lanes.get(&lane).and_then(|standing| standing.commands.front()).is_some_and(is_over) {
-            self.drop_first(lane, now);
+        if self.lanes.get(&key).and_then(|lane| lane.commands.front()).is_some_and(is_over) {
+            self.drop_first(key, now);
         } else {
-            self.make_ready(lane, due);
+            self.make_ready(key, due);
         }
     }
 
-    /// Takes a command out that nobody waits for any more.
-    pub(super) fn withdraw(&mut self, id: &str, lane: LaneKey, now: Timestamp) {
-        let Some(standing) = self.lanes.get(&lane) else { return };
-        let Some(at) = standing.commands.iter().position(|waiting| waiting.command.id == id) else { return };
-        match standing.head {
+    /// Removes a command whose requester no longer waits.
+    pub(super) fn withdraw(&mut self, id: &str, key: LaneKey, now: Timestamp) {
+        let Some(lane) = self.lanes.get(&key) else { return };
+        let Some(at) = lane.commands.iter().position(|entry| entry.command.id == id) else { return };
+        match lane.head {
             HeadState::Leased(lease, _) if at == 0 => drop(self.end_lease(lease)),
             HeadState::Ready(due, turn) if at == 0 => drop(self.ready.remove(&(due, turn))),
             HeadState::Leased(..) | HeadState::Ready(..) => {}
         }
-        self.drop_at(lane, at, now);
+        self.drop_at(key, at, now);
     }
 
-    /// What has ended by itself since this was asked last.
+    /// What has expired since the last call.
     pub(super) fn take_expired_counts(&mut self) -> ExpiredCounts {
         std::mem::take(&mut self.expired)
     }
 
-    /// Ends what is over: leases, and commands that are not given out.
+    /// Ends expired leases, and drops waiting commands whose deadline has passed.
     fn expire(&mut self, now: Timestamp) {
         while let Some((until, lease)) = self.lease_ends.first().copied().filter(|(until, _)| *until <= now) {
             self.expired.leases += 1;
             self.requeue(lease, now, until);
         }
-        while let Some((&(deadline, number), lane)) = self.deadlines.first_key_value() {
+        while let Some((&(deadline, number), key)) = self.deadlines.first_key_value() {
             if deadline > now {
                 break;
             }
-            let lane = *lane;
+            let key = *key;
             self.deadlines.remove(&(deadline, number));
-            let Some(standing) = self.lanes.get(&lane) else { continue };
-            let Some(at) = standing.commands.iter().position(|waiting| waiting.number == number) else { continue };
-            match standing.head {
-                // Whoever has it may still settle it; it ends with its lease.
+            let Some(lane) = self.lanes.get(&key) else { continue };
+            let Some(at) = lane.commands.iter().position(|entry| entry.number == number) else { continue };
+            match lane.head {
+                // The leaseholder may still complete it. It ends with its lease.
                 HeadState::Leased(..) if at == 0 => continue,
                 HeadState::Ready(due, turn) if at == 0 => drop(self.ready.remove(&(due, turn))),
                 HeadState::Leased(..) | HeadState::Ready(..) => {}
             }
             self.expired.commands += 1;
-            self.drop_at(lane, at, now);
+            self.drop_at(key, at, now);
         }
     }
 
-    /// When there is next something to give out, or something is over; none if that is never.
+    /// When the next command is due or something expires. `None` if the queue is empty.
     pub(super) fn next_wakeup(&self, now: Timestamp) -> Option<Timestamp> {
         let ready = self.ready.first_key_value().map(|((due, _), _)| *due.max(&now));
         let end = self.lease_ends.first().map(|(until, _)| *until);
@@ -256,55 +256,55 @@ impl QueueState {
         [ready, end, late].into_iter().flatten().min()
     }
 
-    /// How many commands are given out.
+    /// The number of leased commands.
     pub(super) fn leases(&self) -> usize {
         self.leases.len()
     }
 
-    /// A command that is wished again has the later one of both deadlines.
-    fn extend(&mut self, lane: LaneKey, order: &QueuedCommand) {
-        let there =
-            self.lanes.get_mut(&lane).and_then(|it| it.commands.iter_mut().find(|it| it.command.id == order.id));
-        if let Some(there) = there.filter(|there| there.command.deadline.steady < order.deadline.steady) {
-            self.deadlines.remove(&(there.command.deadline.steady, there.number));
-            there.command.deadline = order.deadline;
-            self.deadlines.insert((order.deadline.steady, there.number), lane);
+    /// A command that is queued again gets the later of both deadlines.
+    fn extend(&mut self, key: LaneKey, command: &QueuedCommand) {
+        let existing =
+            self.lanes.get_mut(&key).and_then(|it| it.commands.iter_mut().find(|it| it.command.id == command.id));
+        if let Some(existing) = existing.filter(|existing| existing.command.deadline.steady < command.deadline.steady) {
+            self.deadlines.remove(&(existing.command.deadline.steady, existing.number));
+            existing.command.deadline = command.deadline;
+            self.deadlines.insert((command.deadline.steady, existing.number), key);
         }
     }
 
     fn end_lease(&mut self, lease: u64) -> Option<LaneKey> {
-        let lane = self.leases.remove(&lease)?;
-        if let Some(HeadState::Leased(_, until)) = self.lanes.get(&lane).map(|standing| standing.head) {
+        let key = self.leases.remove(&lease)?;
+        if let Some(HeadState::Leased(_, until)) = self.lanes.get(&key).map(|lane| lane.head) {
             self.lease_ends.remove(&(until, lease));
         }
-        Some(lane)
+        Some(key)
     }
 
-    /// Drops the first command of a lane whose lease has ended; the next one comes to the end of the line.
-    fn drop_first(&mut self, lane: LaneKey, now: Timestamp) -> Option<QueuedCommand> {
-        self.drop_at(lane, 0, now)
+    /// Drops the first command of a lane whose lease has ended. The next one takes the last turn.
+    fn drop_first(&mut self, key: LaneKey, now: Timestamp) -> Option<QueuedCommand> {
+        self.drop_at(key, 0, now)
     }
 
     /// Drops a command. If it was the first, its lane is neither ready nor leased at that moment.
-    fn drop_at(&mut self, lane: LaneKey, at: usize, now: Timestamp) -> Option<QueuedCommand> {
-        let standing = self.lanes.get_mut(&lane)?;
-        let waiting = standing.commands.remove(at)?;
-        self.ids.remove(&waiting.command.id);
-        self.deadlines.remove(&(waiting.command.deadline.steady, waiting.number));
-        if standing.commands.is_empty() {
-            self.lanes.remove(&lane);
+    fn drop_at(&mut self, key: LaneKey, at: usize, now: Timestamp) -> Option<QueuedCommand> {
+        let lane = self.lanes.get_mut(&key)?;
+        let entry = lane.commands.remove(at)?;
+        self.ids.remove(&entry.command.id);
+        self.deadlines.remove(&(entry.command.deadline.steady, entry.number));
+        if lane.commands.is_empty() {
+            self.lanes.remove(&key);
         } else if at == 0 {
-            self.make_ready(lane, now);
+            self.make_ready(key, now);
         }
-        Some(waiting.command)
+        Some(entry.command)
     }
 
-    /// Lets the first command of a lane be given out from `due` on, behind those whose turn it is before.
-    fn make_ready(&mut self, lane: LaneKey, due: Timestamp) {
+    /// Makes the first command of a lane due at `due`, behind the lanes with earlier turns.
+    fn make_ready(&mut self, key: LaneKey, due: Timestamp) {
         let turn = self.next_number();
-        if let Some(standing) = self.lanes.get_mut(&lane) {
-            standing.head = HeadState::Ready(due, turn);
-            self.ready.insert((due, turn), lane);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.head = HeadState::Ready(due, turn);
+            self.ready.insert((due, turn), key);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is to be asked of a gateway: from an account's state to a command. Secrets stay sealed until the command is sent.
+//! A command in the queue, built from an account's state. Secrets stay sealed until the command is sent.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use crate::vault::{self, ContentSecrets, Vault};
 pub(super) struct QueuedCommand {
     /// The idempotency id.
     pub(super) id: String,
-    /// Whose it is; none asks the gateway itself.
+    /// The account. `None` for commands to the gateway itself.
     pub(super) account: Option<AccountNumber>,
-    /// After this it must not be begun.
+    /// The gateway must not begin the command after this.
     pub(super) deadline: Moment,
     pub(super) payload: CommandPayload,
 }
 
-/// What is wished.
+/// What the command asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum CommandPayload {
     Connect {
@@ -33,7 +33,7 @@ pub(super) enum CommandPayload {
         content: Arc<Content>,
     },
     Disconnect {
-        /// None means whichever is open.
+        /// `None` means whichever session is open.
         session: Option<u32>,
     },
     RequestCode {
@@ -55,20 +55,20 @@ pub(super) enum CommandPayload {
 }
 
 impl QueuedCommand {
-    /// What an account in this state is owed, until `deadline`. An error is the report by which a wish ends that cannot be
-    /// sent.
+    /// The command for a pending effect of an account in this state. If the effect cannot be sent, the error is the report
+    /// that ends it.
     pub(super) fn for_effect(
         account: AccountNumber,
         state: &Account,
-        owed: &PendingEffect,
+        effect: &PendingEffect,
         deadline: Moment,
     ) -> Result<QueuedCommand, Report> {
-        let order = |id, wish| Ok(QueuedCommand { id, account: Some(account), deadline, payload: wish });
-        match owed {
+        let command = |id, payload| Ok(QueuedCommand { id, account: Some(account), deadline, payload });
+        match effect {
             PendingEffect::Connect { session } => match &state.content {
                 Some(content) => {
-                    let wish = CommandPayload::Connect { session: *session, content: content.clone() };
-                    order(format!("connect-{account}-{session}"), wish)
+                    let payload = CommandPayload::Connect { session: *session, content: content.clone() };
+                    command(format!("connect-{account}-{session}"), payload)
                 }
                 None => Err(Report::Disconnected {
                     session: Some(*session),
@@ -79,41 +79,41 @@ impl QueuedCommand {
             PendingEffect::Disconnect { session } => Ok(QueuedCommand::disconnect(account, *session, deadline)),
             PendingEffect::RequestCode { task, verify_type } => match &state.registration {
                 Some(registration) => {
-                    let wish = CommandPayload::RequestCode {
+                    let payload = CommandPayload::RequestCode {
                         task: *task,
                         method: *verify_type,
                         account_type: registration.account_type,
                         calling_code: registration.calling_code,
                         country: registration.country.clone(),
                     };
-                    order(format!("request_code-{account}-{}", task.get()), wish)
+                    command(format!("request_code-{account}-{}", task.get()), payload)
                 }
                 None => {
                     Err(Report::RegistrationFailed { task: *task, reason: Reason::new("the registration is over") })
                 }
             },
             PendingEffect::SubmitCode { task, attempt, code } => {
-                let wish = CommandPayload::SubmitCode { task: *task, attempt: *attempt, code: code.clone() };
-                order(format!("submit_code-{account}-{}-{attempt}", task.get()), wish)
+                let payload = CommandPayload::SubmitCode { task: *task, attempt: *attempt, code: code.clone() };
+                command(format!("submit_code-{account}-{}-{attempt}", task.get()), payload)
             }
         }
     }
 
-    /// The end of a session that its callers do not want any more.
+    /// The command that closes a session after a recycle request.
     pub(super) fn disconnect(account: AccountNumber, session: u32, deadline: Moment) -> QueuedCommand {
         let (id, session) = (format!("disconnect-{account}-{session}"), Some(session));
         QueuedCommand { id, account: Some(account), deadline, payload: CommandPayload::Disconnect { session } }
     }
 
-    /// The end of a session that the gateway has, though nobody wants it. It may have been told to end it before, and have
-    /// done so: this is another time, with an id of its own.
+    /// The command that closes a session which the gateway has but should not have. The id is unique, because an earlier
+    /// disconnect of the same session may have been carried out already.
     pub(super) fn close(account: AccountNumber, session: Option<u32>, deadline: Moment) -> QueuedCommand {
         let which = session.map_or_else(|| "any".to_owned(), |session| session.to_string());
         let id = format!("disconnect-{account}-{which}-{}", deadline.wall.0);
         QueuedCommand { id, account: Some(account), deadline, payload: CommandPayload::Disconnect { session } }
     }
 
-    /// The session that it opens or closes, if it is about one; one that nobody knows the number of is before all others.
+    /// The number of the session that the command opens or closes. An unknown number counts as 0, before all others.
     pub(super) fn session_number(&self) -> Option<u32> {
         match &self.payload {
             CommandPayload::Connect { session, .. } => Some(*session),
@@ -124,7 +124,8 @@ impl QueuedCommand {
         }
     }
 
-    /// The report by which the wish ends that a gateway refuses for good; none if nobody's wish it is.
+    /// The report that closes this command when the gateway rejects it for good. `None` for commands that no account
+    /// asked for.
     pub(super) fn rejection_report(&self, why: &str) -> Option<Report> {
         let (reason, instance_code) = (Reason::new(why), String::new());
         match &self.payload {
@@ -142,10 +143,10 @@ impl QueuedCommand {
         }
     }
 
-    /// Opens what is sealed in it.
+    /// Opens the sealed secrets of the command.
     pub(super) fn unseal(&self, vault: &Vault) -> Result<UnsealedCommand<'_>, vault::Error> {
-        let QueuedCommand { account, payload: wish, .. } = self;
-        let secrets = match (account, wish) {
+        let QueuedCommand { account, payload, .. } = self;
+        let secrets = match (account, payload) {
             (Some(account), CommandPayload::Connect { content, .. }) => {
                 CommandSecrets::Content(vault.open_content(*account, content)?)
             }
@@ -158,7 +159,7 @@ impl QueuedCommand {
     }
 }
 
-/// A command with its secrets in clear, for as long as it is being written.
+/// A command with its secrets in clear. It lives only while the command is serialized.
 pub(super) struct UnsealedCommand<'o> {
     command: &'o QueuedCommand,
     secrets: CommandSecrets,
@@ -173,7 +174,7 @@ enum CommandSecrets {
 impl UnsealedCommand<'_> {
     /// The command as it is sent.
     pub(super) fn to_message(&self) -> GatewayCommand<'_> {
-        let QueuedCommand { id, account, deadline, payload: wish } = self.command;
+        let QueuedCommand { id, account, deadline, payload } = self.command;
         let command = |kind| GatewayCommand {
             id,
             kind,
@@ -200,7 +201,7 @@ impl UnsealedCommand<'_> {
             after: None,
             limit: None,
         };
-        match wish {
+        match payload {
             CommandPayload::Connect { session, content } => {
                 let (private_key, message_private_key, device_params) = match &self.secrets {
                     CommandSecrets::Content(secrets) => (

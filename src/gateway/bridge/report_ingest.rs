@@ -1,5 +1,5 @@
-//! Reports come in: each batch of a stream behind the one before, its reports decided in the order of each account and side
-//! by side across accounts, and answered once all of it is durable.
+//! Ingests batches of reports. Batches of one stream are processed in order. The reports of a batch run in order within
+//! an account and concurrently across accounts. The batch is answered once all of it is durable.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,46 +18,45 @@ use crate::metrics::{BridgeReport, Metrics};
 use crate::projections::Roster;
 use crate::store;
 
-/// Makes what was put into the store's tables durable; shares a commit with whoever else waits for one. An error is in
-/// words.
+/// Makes writes to the store's tables durable, in a commit shared with other waiters. The error is a sentence.
 pub type StoreSync = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// What takes reports in.
+/// Ingests batches of reports.
 pub(super) struct ReportIngester {
     pub(super) offsets: StreamOffsets,
     sync_store: StoreSync,
     reports: ReportSender,
     roster: Roster,
-    /// Held by whoever takes in a batch of the stream; only of streams that have one under way.
+    /// One lock per stream with a batch under way.
     stream_locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     batch_permits: Semaphore,
-    /// How many streams were begun: a gateway has lost its memory, and may have lost sessions with it.
+    /// The number of streams that began. A new stream means that the gateway lost its memory, perhaps sessions too.
     streams_started: watch::Sender<u64>,
-    /// From the making of the report that was taken in last to its taking in.
+    /// Age of the last ingested report when it was ingested.
     report_lag: Mutex<Option<Duration>>,
     metrics: Metrics,
     now: Moments,
 }
 
-/// Why a batch is not taken.
+/// Why a batch is not ingested.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
     /// Reports are missing before it.
     #[error("reports are missing before this batch; send from sequence {expected} on, or begin a new stream at 1")]
     Gap {
-        /// The sequence that is to come next.
+        /// The sequence that must come next.
         expected: u64,
     },
-    /// Too much is under way.
+    /// Too many batches are under way.
     #[error("{REPORT_BATCHES_IN_FLIGHT} batches are under way; send this one again shortly")]
     Busy,
-    /// The accounts could not be asked.
+    /// The accounts did not execute the reports.
     #[error("the reports could not be decided, or not all of them: {0}; send the batch again")]
     Accounts(#[from] actors::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// What was decided may not be durable.
+    /// The store could not confirm that the decisions are durable.
     #[error("what was decided may not be durable: {0}; send the batch again")]
     NotDurable(String),
 }
@@ -87,30 +86,30 @@ impl ReportIngester {
         }
     }
 
-    /// How many streams were begun; it changes with each.
+    /// The number of streams that began.
     pub(super) fn streams_started(&self) -> watch::Receiver<u64> {
         self.streams_started.subscribe()
     }
 
-    /// From the making of the report that was taken in last to its taking in; none before the first.
+    /// Age of the last ingested report when it was ingested. `None` before the first.
     pub(super) fn report_lag(&self) -> Option<Duration> {
         *self.report_lag.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a batch in. All of it is durable when it returns; after an error none of it counts as taken in, though some of
-    /// it may have been decided: what comes again then does not fit any more.
+    /// Ingests a batch. All of it is durable when this returns. After an error the offset is unchanged, though some reports
+    /// may have been decided; when the batch comes again, those are ignored as `does_not_fit`.
     pub(super) async fn ingest(&self, batch: &ReportBatch) -> Result<BatchResult, IngestError> {
-        let _place = self.batch_permits.try_acquire().map_err(|_| IngestError::Busy)?;
-        let turn = self.lock().entry(batch.stream.clone()).or_default().clone();
-        let held = turn.lock().await;
-        let taken = self.ingest_in_order(batch).await;
+        let _permit = self.batch_permits.try_acquire().map_err(|_| IngestError::Busy)?;
+        let stream_lock = self.lock().entry(batch.stream.clone()).or_default().clone();
+        let held = stream_lock.lock().await;
+        let result = self.ingest_in_order(batch).await;
         drop(held);
         let mut streams = self.lock();
-        // This one and the map's: nobody waits.
-        if Arc::strong_count(&turn) == 2 {
+        // Two references, this one and the map's: no other batch waits.
+        if Arc::strong_count(&stream_lock) == 2 {
             streams.remove(&batch.stream);
         }
-        taken
+        result
     }
 
     async fn ingest_in_order(&self, ReportBatch { stream, reports }: &ReportBatch) -> Result<BatchResult, IngestError> {
@@ -118,49 +117,49 @@ impl ReportIngester {
         let new = new_reports(last.unwrap_or(0), reports)?;
         let duplicates = (reports.len() - new.len()) as u64;
         self.count(BridgeReport::Duplicate, duplicates);
-        let mut taken = BatchResult {
+        let mut result = BatchResult {
             stream: stream.clone(),
             acknowledged: last.unwrap_or(0),
             recorded: 0,
             duplicates,
             ignored: Vec::new(),
         };
-        let Some(newest) = new.last() else { return Ok(taken) };
-        // In the order in which they are polled first, so those of one account as they stand here.
-        let outcomes = join_all(new.iter().map(|arrived| self.decide_report(arrived))).await;
+        let Some(newest) = new.last() else { return Ok(result) };
+        // Reports are sent in the order of the first poll, so those of one account keep their order.
+        let outcomes = join_all(new.iter().map(|received| self.decide_report(received))).await;
         let outcomes: Vec<Option<IgnoreReason>> = outcomes.into_iter().collect::<Result<_, _>>()?;
         let at = (self.now)().wall;
-        for (arrived, outcome) in new.iter().zip(outcomes) {
+        for (received, outcome) in new.iter().zip(outcomes) {
             let Some(why) = outcome else {
-                taken.recorded += 1;
+                result.recorded += 1;
                 continue;
             };
-            let ReceivedReport { sequence, made_at, content } = arrived;
+            let ReceivedReport { sequence, made_at, content } = received;
             let (sequence, made_at, stream) = (*sequence, *made_at, stream.clone());
             let (account, kind) = match content {
                 ReportContent::Known { account, kind, .. } => (Some(*account), EnumName::Known(*kind)),
                 ReportContent::Unknown { account, kind } => (*account, EnumName::Unknown(kind.clone())),
             };
-            taken.ignored.push(IgnoredReport { sequence, why });
+            result.ignored.push(IgnoredReport { sequence, why });
             self.offsets.record_ignored(&IgnoredReportRow { at, made_at, account, sequence, kind, why, stream })?;
         }
-        // Behind the events, which are durable by now.
-        taken.acknowledged = newest.sequence;
+        // After the events, which are durable by now.
+        result.acknowledged = newest.sequence;
         self.offsets.set_offset(stream, StreamOffset { last_sequence: newest.sequence, at })?;
         (self.sync_store)().await.map_err(IngestError::NotDurable)?;
         *self.report_lag.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.now)().wall.since(newest.made_at));
-        self.count(BridgeReport::Recorded, taken.recorded);
-        taken.ignored.iter().for_each(|ignored| self.count(ignored.why.into(), 1));
+        self.count(BridgeReport::Recorded, result.recorded);
+        result.ignored.iter().for_each(|ignored| self.count(ignored.why.into(), 1));
         if last.is_none() {
             tracing::info!(stream, "a gateway has begun a stream of reports");
             self.streams_started.send_modify(|begun| *begun += 1);
         }
-        Ok(taken)
+        Ok(result)
     }
 
-    /// Decides a report; says why it is ignored if it is.
-    async fn decide_report(&self, arrived: &ReceivedReport) -> Result<Option<IgnoreReason>, actors::Error> {
-        let (account, report) = match &arrived.content {
+    /// Executes a report. Returns why it is ignored, if it is.
+    async fn decide_report(&self, received: &ReceivedReport) -> Result<Option<IgnoreReason>, actors::Error> {
+        let (account, report) = match &received.content {
             ReportContent::Known { account, report, .. } => (*account, report.clone()),
             ReportContent::Unknown { .. } => return Ok(Some(IgnoreReason::UnknownType)),
         };
@@ -171,7 +170,7 @@ impl ReportIngester {
         }
         match self.reports.execute(GatewayKind::Bridge, account, Command::Report(report)).await? {
             Ok(CommandSuccess::Recorded) => Ok(None),
-            // The rules refuse no report.
+            // The domain rules reject no report.
             Ok(CommandSuccess::Unchanged) | Err(_) => Ok(Some(IgnoreReason::DoesNotFit)),
         }
     }
@@ -180,18 +179,18 @@ impl ReportIngester {
         self.metrics.bridge_reports.with(outcome).inc_by(many);
     }
 
-    /// What is in it is whole between any two lines.
+    // The map is consistent between any two statements.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<()>>>> {
         self.stream_locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Those of a batch's reports that are not there yet, where all up to `last` are.
+/// The reports of a batch with a sequence after `last`.
 fn new_reports(last: u64, reports: &[ReceivedReport]) -> Result<&[ReceivedReport], IngestError> {
-    let known = reports.partition_point(|arrived| arrived.sequence <= last);
+    let known = reports.partition_point(|received| received.sequence <= last);
     let new = &reports[known..];
     match new.first() {
-        // A batch has no gap in itself.
+        // Sequences within a batch have no gap.
         Some(first) if first.sequence - last > 1 => Err(IngestError::Gap { expected: last + 1 }),
         Some(_) | None => Ok(new),
     }
@@ -215,7 +214,7 @@ mod tests {
 
     #[test]
     fn new_reports_of_a_batch() {
-        let arrived = |sequence| ReceivedReport {
+        let received = |sequence| ReceivedReport {
             sequence,
             made_at: Timestamp(0),
             content: ReportContent::Unknown { account: None, kind: "paired".to_owned() },
@@ -231,7 +230,7 @@ mod tests {
             (u64::MAX, u64::MAX..=u64::MAX, Ok(vec![])),
             (u64::MAX - 1, u64::MAX..=u64::MAX, Ok(vec![u64::MAX])),
         ] {
-            let reports: Vec<ReceivedReport> = batch.map(arrived).collect();
+            let reports: Vec<ReceivedReport> = batch.map(received).collect();
             let new = match new_reports(last, &reports) {
                 Ok(new) => Ok(new.iter().map(|it| it.sequence).collect()),
                 Err(IngestError::Gap { expected }) => Err(expected),

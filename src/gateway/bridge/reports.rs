@@ -1,4 +1,4 @@
-//! What a gateway says of accounts: reports, and what it is answered.
+//! Reports of a gateway about accounts, and the result that a batch is answered with.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -21,13 +21,13 @@ use crate::limits::{REPORT_BATCH_SIZE, STREAM_NAME_BYTES, UNKNOWN_WORD_BYTES};
 /// A batch of reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ReportBatch {
-    /// Which life of a gateway's memory it is of.
+    /// The name of the stream, which is new whenever the gateway has lost its memory.
     pub(super) stream: String,
     /// The reports; their sequences rise by one.
     pub(super) reports: Vec<ReceivedReport>,
 }
 
-/// A report as it arrived.
+/// A received report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReceivedReport {
     pub(super) sequence: u64,
@@ -36,21 +36,21 @@ pub(super) struct ReceivedReport {
     pub(super) content: ReportContent,
 }
 
-/// What an arrived report is about.
+/// The content of a received report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ReportContent {
-    /// A type that this version knows.
+    /// A report of a type that this version knows.
     Known { account: AccountNumber, kind: ReportType, report: Report },
-    /// Another type: the gateway may speak a later version of the protocol.
+    /// A report of another type: the gateway may speak a later version of the protocol.
     Unknown {
         /// The account, if the report names one.
         account: Option<AccountNumber>,
-        /// The type's name, as [`Word::Unknown`] keeps it.
+        /// The type's name, as [`EnumName::Unknown`] keeps it.
         kind: String,
     },
 }
 
-/// What a report says.
+/// The type of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportType {
@@ -71,7 +71,7 @@ pub enum ReportType {
 }
 
 impl ReportType {
-    /// All of them.
+    /// Every type. Stored rows hold the index, so the order is fixed.
     pub(super) const ALL: [ReportType; 7] = [
         ReportType::Connected,
         ReportType::Disconnected,
@@ -82,7 +82,7 @@ impl ReportType {
         ReportType::RegistrationFailed,
     ];
 
-    /// Its word in the protocol.
+    /// Its name in the protocol.
     pub fn name(self) -> &'static str {
         match self {
             ReportType::Connected => "connected",
@@ -96,9 +96,9 @@ impl ReportType {
     }
 }
 
-/// One of the words of a type, as a gateway sends it.
+/// An enum that a gateway sends by name.
 pub(super) trait EnumNames: Copy + 'static {
-    /// All of them.
+    /// Every value with its name.
     const NAMES: &'static [(&'static str, Self)];
 }
 
@@ -115,12 +115,12 @@ impl<'de, W: EnumNames> Scalar<'de> for EnumName<W> {
     }
 }
 
-/// A word, as a gateway sends it.
+/// The name of an enum value, as a gateway sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EnumName<W> {
-    /// One of this version's.
+    /// A name that this version knows.
     Known(W),
-    /// Another: its name, or `unknown` where it looks like no word. Something else may be in its place, even a secret.
+    /// Another name. It is replaced by `unknown` unless it looks like a name, because it may be a misplaced secret.
     Unknown(String),
 }
 
@@ -154,7 +154,7 @@ object! {
 }
 
 object! {
-    /// One report.
+    /// The fields of one report.
     ReportFields<'a> {
         /// Its place in the stream: from 1, each one more than the one before.
         "sequence" => sequence: ScalarValue<u64>,
@@ -184,7 +184,7 @@ impl BodySchema for ReportFields<'_> {
     }
 }
 
-/// The batch in a body, checked whole.
+/// Reads the batch in a body. A single malformed report rejects the whole batch.
 pub(crate) fn read_batch(body: &[u8]) -> Result<ReportBatch, BridgeBodyError> {
     let body = json_text(body);
     let BatchFields { stream, reports, .. } = read_body(body.as_bytes())?;
@@ -202,21 +202,21 @@ pub(crate) fn read_batch(body: &[u8]) -> Result<ReportBatch, BridgeBodyError> {
     }
     let mut reports: Vec<ReceivedReport> = Vec::with_capacity(fields.len());
     for (at, fields) in fields.into_iter().enumerate() {
-        let arrived = ReceivedReport::validate(fields).map_err(|(field, words)| match words {
+        let received = ReceivedReport::validate(fields).map_err(|(field, words)| match words {
             Some(words) => BridgeBodyError::at(&format!("reports[{at}].{field}"), words),
             None => BridgeBodyError::missing(&format!("reports[{at}].{field}")),
         })?;
         let expected = reports.last().map(|last| last.sequence.checked_add(1));
-        if expected.is_some_and(|expected| expected != Some(arrived.sequence)) {
+        if expected.is_some_and(|expected| expected != Some(received.sequence)) {
             let words = "must be one more than that of the report before it";
             return Err(BridgeBodyError::at(&format!("reports[{at}].sequence"), words));
         }
-        reports.push(arrived);
+        reports.push(received);
     }
     Ok(ReportBatch { stream: stream.into_owned(), reports })
 }
 
-/// A field at fault: its name, and what is wrong with it where it is there.
+/// A field at fault: its name, and what is wrong with it. `None` means that the field is missing.
 type FieldFault = (&'static str, Option<&'static str>);
 
 impl ReceivedReport {
@@ -303,11 +303,11 @@ pub enum IgnoreReason {
 }
 
 impl IgnoreReason {
-    /// All of them.
+    /// Every reason. Stored rows hold the index, so the order is fixed.
     pub(super) const ALL: [IgnoreReason; 4] =
         [IgnoreReason::UnknownAccount, IgnoreReason::OtherGateway, IgnoreReason::DoesNotFit, IgnoreReason::UnknownType];
 
-    /// Its word.
+    /// Its name in the API.
     pub fn name(self) -> &'static str {
         match self {
             IgnoreReason::UnknownAccount => "unknown_account",
@@ -318,7 +318,7 @@ impl IgnoreReason {
     }
 }
 
-/// Describes a batch as it is read.
+/// The OpenAPI schema of a batch of reports.
 pub(crate) struct ReportsSchema;
 
 impl PartialSchema for ReportsSchema {

@@ -1,6 +1,7 @@
-//! Whether a request is a gateway's: signed as Standard Webhooks with the one secret, now, and not seen before.
+//! Verifies that a request comes from the gateway: signed by Standard Webhooks with its secret, recent, and not replayed.
 //!
-//! Whether that is now, the wall clock says, as the gateway's does. How long a signature is remembered, elapsed time says.
+//! The timestamp is compared with the wall clock, as the gateway's clock is one. Elapsed time decides how long a
+//! signature is remembered.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +11,7 @@ use crate::domain::Timestamp;
 use crate::limits::{SIGNATURE_TOLERANCE, SIGNATURES_REMEMBERED};
 use crate::webhooks::signature::{SignatureError, WebhookSecret};
 
-/// What a request says of itself.
+/// The signature headers of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignatureHeaders<'h> {
     /// `webhook-id`.
@@ -21,53 +22,54 @@ pub(crate) struct SignatureHeaders<'h> {
     pub(crate) signature: Option<&'h str>,
 }
 
-/// Why a request is not taken for a gateway's.
+/// Why a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RequestSignatureError {
-    /// A header is missing, or is none.
+    /// A header is missing or malformed.
     #[error(
         "the request is not signed; send webhook-id, webhook-timestamp in seconds and webhook-signature (Standard Webhooks)"
     )]
     Missing,
-    /// It was signed with another secret, or altered.
+    /// The request was signed with another secret, or altered.
     #[error(
         "no signature fits; sign id, timestamp and body, or without a body the path with its query, with gateway.bridge.secret"
     )]
     Forged,
-    /// It was signed at another time.
+    /// The timestamp is too far from the current time.
     #[error("the timestamp is more than {} s from now; sign each attempt anew, and set the clock", SIGNATURE_TOLERANCE.as_secs())]
     Stale,
-    /// It was here before.
+    /// The same signature was used before.
     #[error("this very signature was here before; sign each attempt anew, with the time of the attempt")]
     Replayed,
 }
 
-/// What verifies requests, and remembers them for as long as they would be taken.
+/// Verifies requests, and remembers each signature for as long as it would be valid.
 pub(super) struct RequestVerifier {
     secret: WebhookSecret,
     replay_cache: Mutex<ReplayCache>,
 }
 
-/// The signatures that were taken. They are of this process alone: what is played again after a restart is told by its
-/// sequences and leases, and work goes over TLS or loopback only.
+/// The accepted signatures of this process. After a restart, sequences and leases reveal a replayed request, and work
+/// goes over TLS or loopback only.
 struct ReplayCache {
     known: HashSet<TruncatedMac>,
-    /// The same in the order in which they were taken, each with its own time in seconds.
-    taken: VecDeque<AcceptedSignature>,
-    /// What is not later than this may have been forgotten.
+    /// The same signatures in the order of acceptance.
+    accepted: VecDeque<AcceptedSignature>,
+    /// Signatures up to this second may have been forgotten.
     forgotten_until: i64,
     capacity: usize,
 }
 
-/// A signature that was taken.
+/// An accepted signature.
 struct AcceptedSignature {
     mac: TruncatedMac,
+    /// Its timestamp, in Unix seconds.
     seconds: i64,
-    /// When, by elapsed time.
+    /// When it was accepted, in elapsed time.
     at: Timestamp,
 }
 
-/// Half of a message's HMAC-SHA256: nobody finds two messages with the same, and nobody who has no secret finds one.
+/// Half of a message's HMAC-SHA256. 128 bits make a collision or a guess infeasible.
 type TruncatedMac = [u8; 16];
 
 impl RequestVerifier {
@@ -75,7 +77,7 @@ impl RequestVerifier {
         RequestVerifier { secret, replay_cache: Mutex::new(ReplayCache::new(SIGNATURES_REMEMBERED)) }
     }
 
-    /// Verifies a request whose body is `signed`, or whose target is if it has no body. It is not taken a second time.
+    /// Verifies a request. `signed` is its body, or its target if it has no body. The same request fails a second time.
     pub(super) fn verify(
         &self,
         headers: SignatureHeaders<'_>,
@@ -92,28 +94,31 @@ impl RequestVerifier {
                 SignatureError::Mismatch => RequestSignatureError::Forged,
             })?;
         let seconds = timestamp.parse().map_err(|_| RequestSignatureError::Missing)?;
-        let half = mac.first_chunk().copied().ok_or(RequestSignatureError::Forged)?;
-        // It is whole between any two lines.
-        self.replay_cache.lock().unwrap_or_else(PoisonError::into_inner).check_and_insert(half, seconds, now.steady)
+        let truncated = mac.first_chunk().copied().ok_or(RequestSignatureError::Forged)?;
+        // The cache is consistent between any two statements.
+        self.replay_cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .check_and_insert(truncated, seconds, now.steady)
     }
 }
 
 impl ReplayCache {
     fn new(capacity: usize) -> ReplayCache {
-        ReplayCache { known: HashSet::new(), taken: VecDeque::new(), forgotten_until: i64::MIN, capacity }
+        ReplayCache { known: HashSet::new(), accepted: VecDeque::new(), forgotten_until: i64::MIN, capacity }
     }
 
-    /// Remembers a signature of this second; an error if it was here before, or may have been.
+    /// Remembers a signature with this timestamp. Fails if it was used before, or may have been.
     fn check_and_insert(
         &mut self,
         mac: TruncatedMac,
         seconds: i64,
         now: Timestamp,
     ) -> Result<(), RequestSignatureError> {
-        // Its time may have been yet to come when it was taken.
-        let is_over = |taken: &mut AcceptedSignature| taken.at.plus(2 * SIGNATURE_TOLERANCE) < now;
-        while let Some(taken) = self.taken.pop_front_if(is_over) {
-            self.known.remove(&taken.mac);
+        // Twice the tolerance, because its timestamp may have been in the future when it was accepted.
+        let is_over = |accepted: &mut AcceptedSignature| accepted.at.plus(2 * SIGNATURE_TOLERANCE) < now;
+        while let Some(accepted) = self.accepted.pop_front_if(is_over) {
+            self.known.remove(&accepted.mac);
         }
         if self.known.contains(&mac) {
             return Err(RequestSignatureError::Replayed);
@@ -122,9 +127,9 @@ impl ReplayCache {
             return Err(RequestSignatureError::Stale);
         }
         self.known.insert(mac);
-        self.taken.push_back(AcceptedSignature { mac, seconds, at: now });
+        self.accepted.push_back(AcceptedSignature { mac, seconds, at: now });
         while self.known.len() > self.capacity {
-            let Some(oldest) = self.taken.pop_front() else { break };
+            let Some(oldest) = self.accepted.pop_front() else { break };
             self.known.remove(&oldest.mac);
             self.forgotten_until = self.forgotten_until.max(oldest.seconds);
         }
@@ -142,13 +147,13 @@ mod tests {
         Timestamp(NOW.0 + seconds * 1_000_000)
     }
 
-    /// As the clock stands that is set so often.
+    /// A moment with this wall clock time; the elapsed time stands still.
     fn at(wall: Timestamp) -> Moment {
         Moment { wall, steady: NOW }
     }
 
     #[test]
-    fn each_is_taken_once_and_only_in_its_time() {
+    fn a_signature_is_accepted_once_and_only_in_time() {
         let (ours, other) = (WebhookSecret::from_bytes(&[1; 24]), WebhookSecret::from_bytes(&[2; 24]));
         let signatures = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
         let body = br#"{"stream":"a"}"#;
@@ -176,15 +181,15 @@ mod tests {
             Err(RequestSignatureError::Replayed),
             "whichever way the clock goes"
         );
-        // Another signature in the list makes it no other request.
+        // A further signature in the list does not make it a new request.
         let twice = (format!("v1,AAAA {}", good.0), good.1.clone());
         assert_eq!(ask(Some("a"), &twice, body, NOW), Err(RequestSignatureError::Replayed));
         assert_eq!(ask(Some("a"), &signed(&ours, "a", after(1)), body, NOW), Ok(()), "signed anew");
     }
 
-    /// The clock leaps by a day, while something is taken, and back: what was seen is not taken again.
+    /// The wall clock jumps by a day and back. An accepted signature stays remembered and is not accepted again.
     #[test]
-    fn a_leap_lets_no_signature_go() {
+    fn a_clock_change_forgets_no_signature() {
         let signatures = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
         let ask = |signed: Timestamp, wall: Timestamp, steady: Timestamp| {
             let signature = WebhookSecret::from_bytes(&[1; 24]).sign("a", signed, b"{}");
@@ -200,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_taken_no_more() {
+    fn forgotten_signatures_are_stale() {
         let mut seen = ReplayCache::new(3);
         let mac = |number: u8| [number; 16];
         for number in 0..10 {
             assert_eq!(seen.check_and_insert(mac(number), i64::from(number), Timestamp(0)), Ok(()));
         }
-        assert_eq!((seen.known.len(), seen.taken.len()), (3, 3));
+        assert_eq!((seen.known.len(), seen.accepted.len()), (3, 3));
         for number in 0..10 {
             let again = seen.check_and_insert(mac(number), i64::from(number), Timestamp(0)).unwrap_err();
             assert_eq!(
@@ -215,7 +220,7 @@ mod tests {
                 "{number}"
             );
         }
-        // Time lets them go.
+        // Signatures are forgotten after twice the tolerance.
         assert_eq!(seen.check_and_insert(mac(20), 1_000, Timestamp(1_000_000_000)), Ok(()));
         assert_eq!(seen.known.len(), 1);
     }

@@ -1,4 +1,4 @@
-//! All sessions that a gateway has, page by page: all of them, or an error.
+//! Lists all sessions of a gateway, page by page. The result is the complete list or an error.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,13 +16,13 @@ use crate::gateway::provider::{GatewaySession, GatewayUnavailable};
 use crate::limits::{SESSIONS_LISTED, SESSIONS_PAGE_SIZE, SESSIONS_PAGE_TIMEOUT, SESSIONS_PAGES};
 use crate::vault::generate_secret;
 
-/// The question for the page behind `after`. Its id is drawn, because an answer of before is none of now.
+/// The command that requests the page after `after`. Its id is random, so that no earlier response matches it.
 pub(super) fn list_sessions_command(
     after: Option<AccountNumber>,
     deadline: Moment,
 ) -> Result<QueuedCommand, GatewayUnavailable> {
-    let drawn = generate_secret().map_err(|error| GatewayUnavailable { reason: error.to_string() })?;
-    let number = drawn.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    let random = generate_secret().map_err(|error| GatewayUnavailable { reason: error.to_string() })?;
+    let number = random.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
     let id = format!("list_sessions-{number:032x}");
     Ok(QueuedCommand {
         id,
@@ -32,7 +32,7 @@ pub(super) fn list_sessions_command(
     })
 }
 
-/// A list in the making. Pure.
+/// A list of sessions that is being collected. Pure.
 #[derive(Default)]
 pub(super) struct SessionListing {
     sessions: Vec<GatewaySession>,
@@ -41,12 +41,12 @@ pub(super) struct SessionListing {
 }
 
 impl SessionListing {
-    /// The last account of the page before.
+    /// The last account of the previous page.
     pub(super) fn after(&self) -> Option<AccountNumber> {
         self.after
     }
 
-    /// Takes a page. Says whether it was the last one; an error if the list never ends, or is in no order.
+    /// Adds a page. Returns whether it was the last. Fails if the list exceeds its limits or is not ordered.
     pub(super) fn add_page(&mut self, SessionPage { sessions, next }: SessionPage) -> Result<bool, GatewayUnavailable> {
         let text = |account: AccountNumber| account.to_string();
         let mut last = self.after.map(text);
@@ -73,7 +73,7 @@ impl SessionListing {
         Ok(false)
     }
 
-    /// All that was seen.
+    /// The collected sessions.
     pub(super) fn into_sessions(self) -> Vec<GatewaySession> {
         self.sessions
     }
@@ -83,13 +83,13 @@ fn unavailable<T>(why: &str) -> Result<T, GatewayUnavailable> {
     Err(GatewayUnavailable { reason: why.to_owned() })
 }
 
-/// Questions that a gateway fetches, and that somebody waits for the answers of.
+/// Page requests that wait for the response of a gateway which fetches its commands.
 #[derive(Default)]
 pub(super) struct PendingPages {
     waiting: Mutex<HashMap<String, oneshot::Sender<Result<SessionPage, String>>>>,
 }
 
-/// A question while somebody waits for its answer; taken back when nobody does.
+/// A page request under way. On drop its command is withdrawn.
 struct PageRequest<'w> {
     pages: &'w PendingPages,
     queue: &'w Arc<CommandQueue>,
@@ -97,23 +97,23 @@ struct PageRequest<'w> {
 }
 
 impl PendingPages {
-    /// Puts a question into the line, and waits for its answer.
+    /// Queues a page request, and waits for its response.
     pub(super) async fn request_page(
         &self,
-        line: &Arc<CommandQueue>,
-        order: QueuedCommand,
+        queue: &Arc<CommandQueue>,
+        command: QueuedCommand,
     ) -> Result<SessionPage, GatewayUnavailable> {
         let (answer, answered) = oneshot::channel();
-        let question = PageRequest { pages: self, queue: line, id: order.id.clone() };
-        self.lock().insert(order.id.clone(), answer);
-        match line.push(order) {
+        let request = PageRequest { pages: self, queue, id: command.id.clone() };
+        self.lock().insert(command.id.clone(), answer);
+        match queue.push(command) {
             PushOutcome::Added | PushOutcome::Replaced | PushOutcome::Duplicate => {}
             PushOutcome::Superseded | PushOutcome::Full => {
                 return unavailable("too many commands wait for the gateway");
             }
         }
         let answered = timeout(SESSIONS_PAGE_TIMEOUT, answered).await;
-        drop(question);
+        drop(request);
         match answered {
             Ok(Ok(Ok(page))) => Ok(page),
             Ok(Ok(Err(why))) => Err(GatewayUnavailable { reason: why }),
@@ -127,14 +127,14 @@ impl PendingPages {
         }
     }
 
-    /// Answers the question of this id, if anybody still waits.
+    /// Completes the page request with this id, if it still waits.
     pub(super) fn resolve(&self, id: &str, answer: Result<SessionPage, String>) {
         if let Some(waiting) = self.lock().remove(id) {
             let _gone = waiting.send(answer);
         }
     }
 
-    /// What is in it is whole between any two lines.
+    // The map is consistent between any two statements.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Result<SessionPage, String>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

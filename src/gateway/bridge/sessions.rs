@@ -1,4 +1,4 @@
-//! The sessions that a gateway says it has.
+//! The list of sessions that a gateway sends.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -25,14 +25,14 @@ pub(crate) struct SessionPage {
 }
 
 impl SessionPage {
-    /// The page in a body.
+    /// Reads the page in a body.
     pub(super) fn read(body: &[u8]) -> Result<SessionPage, BridgeBodyError> {
         let PageFields { sessions, next, .. } = read_body(body)?;
         let sessions = sessions.ok_or_else(|| BridgeBodyError::missing("sessions"))?;
         SessionPage::validate(sessions, next.map(|ScalarValue(next)| next), "")
     }
 
-    /// A page whose fields stand under the path `under`.
+    /// Checks a page. `under` is the path of its fields, for error texts.
     pub(super) fn validate(
         BoundedList(fields): SessionList<'_>,
         next: Option<AccountNumber>,
@@ -43,7 +43,7 @@ impl SessionPage {
             let SessionFields { account, session, state, instance_code, reason, .. } = fields;
             let ScalarValue(account) = account.ok_or_else(|| missing("account"))?;
             let state = match state.ok_or_else(|| missing("state"))?.0 {
-                // There is a session, and no more is known of it.
+                // A session exists, but its state is not known here.
                 EnumName::Known(SessionStateName::Connecting) | EnumName::Unknown(_) => GatewaySessionState::Connecting,
                 EnumName::Known(SessionStateName::Connected) => GatewaySessionState::Connected,
                 EnumName::Known(SessionStateName::Banned) => {
@@ -59,7 +59,7 @@ impl SessionPage {
     }
 }
 
-/// How a session stands, in the protocol's words.
+/// The state of a session, as the protocol names it.
 #[derive(Clone, Copy)]
 enum SessionStateName {
     Connecting,
@@ -110,7 +110,7 @@ impl BodySchema for SessionFields<'_> {
     }
 }
 
-/// Describes a page of sessions as it is read.
+/// The OpenAPI schema of a page of sessions.
 pub(crate) struct SessionsSchema;
 
 impl PartialSchema for SessionsSchema {

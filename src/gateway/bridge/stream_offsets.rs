@@ -1,13 +1,13 @@
-//! What is kept of reports: how far each stream was taken in, and the last reports that were ignored.
+//! What the store keeps of reports: the offset of each stream, and the last ignored reports.
 //!
 //! | key | value |
 //! |---|---|
-//! | `bs`, name of the stream | format (1), last sequence (8), when it was taken (8) |
+//! | `bs`, name of the stream | format (1), last sequence (8), when it was ingested (8) |
 //! | `bi`, number (8) | format (1), when it was ignored (8), when it was made (8), account (8), sequence (8), type (1), why (1), stream |
 //! | likewise, of an unknown type | format (2), the same numbers, account 0 where it names none, bytes of the type's name (1), the name, stream |
 //!
-//! Numbers in keys are big endian, in values little endian; times are microseconds since 1970-01-01T00:00:00Z. A mark is
-//! put behind the events of its reports: whoever is killed in between finds them undone, and has them decided once more.
+//! Numbers in keys are big endian, in values little endian. Times are microseconds since 1970-01-01T00:00:00Z. An offset
+//! is stored after the events of its reports. After a crash in between, the batch is processed again (at least once).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ const IGNORED: &[u8] = b"bi";
 const FORMAT: u8 = 1;
 const FORMAT_UNKNOWN_TYPE: u8 = 2;
 
-/// The rows.
+/// The stored offsets and ignored reports.
 pub(super) struct StreamOffsets {
     store: Store,
     cache: Mutex<OffsetCache>,
@@ -31,9 +31,9 @@ pub(super) struct StreamOffsets {
 }
 
 struct OffsetCache {
-    /// The last sequence of each stream, and when it was taken.
+    /// The last sequence of each stream, and when it was ingested.
     streams: HashMap<String, StreamOffset>,
-    /// The number of the next report that is ignored, and of the first that is there.
+    /// The numbers of the stored ignored reports; the end is the next number.
     ignored: std::ops::Range<u64>,
 }
 
@@ -50,11 +50,11 @@ pub struct IgnoredReportRow {
     pub at: Timestamp,
     /// When the gateway made it.
     pub made_at: Timestamp,
-    /// Of which account; none where it is of an unknown type and names none.
+    /// The account. `None` for a report of an unknown type that names no account.
     pub account: Option<AccountNumber>,
     /// Its place in its stream.
     pub sequence: u64,
-    /// What it says.
+    /// Its type.
     pub(super) kind: EnumName<ReportType>,
     /// Why it was ignored.
     pub why: IgnoreReason,
@@ -63,7 +63,7 @@ pub struct IgnoredReportRow {
 }
 
 impl StreamOffsets {
-    /// What is in the store.
+    /// Loads the offsets from the store.
     pub(super) fn open(store: Store) -> Result<StreamOffsets, store::Error> {
         StreamOffsets::open_with_limits(store, REPORT_STREAMS, IGNORED_REPORTS_KEPT)
     }
@@ -73,8 +73,8 @@ impl StreamOffsets {
         for entry in store.scan_from(Table::ReportOffsets, STREAMS) {
             let (key, value) = entry?;
             let Some(name) = key.strip_prefix(STREAMS) else { break };
-            if let (Ok(name), Some(mark)) = (str::from_utf8(name), StreamOffset::read(&value)) {
-                streams.insert(name.to_owned(), mark);
+            if let (Ok(name), Some(offset)) = (str::from_utf8(name), StreamOffset::read(&value)) {
+                streams.insert(name.to_owned(), offset);
             }
         }
         let number =
@@ -83,43 +83,43 @@ impl StreamOffsets {
             store.scan_from(Table::ReportOffsets, IGNORED).next().transpose()?.and_then(|(key, _)| number(&key));
         let last = store.scan_back(Table::ReportOffsets, &ignored_key(u64::MAX)).next().transpose()?;
         let next = last.and_then(|(key, _)| number(&key)).map_or(0, |last| last.saturating_add(1));
-        let known = Mutex::new(OffsetCache { streams, ignored: first.unwrap_or(next)..next });
-        Ok(StreamOffsets { store, cache: known, stream_limit: most, ignored_limit: ignored_most })
+        let cache = Mutex::new(OffsetCache { streams, ignored: first.unwrap_or(next)..next });
+        Ok(StreamOffsets { store, cache, stream_limit: most, ignored_limit: ignored_most })
     }
 
-    /// The last sequence of a stream that was taken in; none of one that is not known.
+    /// The last ingested sequence of a stream. `None` for an unknown stream.
     pub(super) fn last_sequence(&self, stream: &str) -> Option<u64> {
-        self.lock().streams.get(stream).map(|mark| mark.last_sequence)
+        self.lock().streams.get(stream).map(|offset| offset.last_sequence)
     }
 
-    /// Marks how far a stream is taken in. For a new one that has no room, the one that was used longest ago is forgotten.
-    /// Durable as a put of the store is.
-    pub(super) fn set_offset(&self, stream: &str, mark: StreamOffset) -> Result<(), store::Error> {
-        let mut known = self.lock();
-        if known.streams.insert(stream.to_owned(), mark).is_none() && known.streams.len() > self.stream_limit {
-            let others = known.streams.iter().filter(|(name, _)| *name != stream);
-            let oldest = others.min_by_key(|(_, mark)| mark.at).map(|(name, _)| name.clone());
+    /// Stores the offset of a stream. A new stream beyond the limit replaces the least recently used one. As durable as a
+    /// put of the store.
+    pub(super) fn set_offset(&self, stream: &str, offset: StreamOffset) -> Result<(), store::Error> {
+        let mut cache = self.lock();
+        if cache.streams.insert(stream.to_owned(), offset).is_none() && cache.streams.len() > self.stream_limit {
+            let others = cache.streams.iter().filter(|(name, _)| *name != stream);
+            let oldest = others.min_by_key(|(_, offset)| offset.at).map(|(name, _)| name.clone());
             if let Some(oldest) = oldest {
-                known.streams.remove(&oldest);
+                cache.streams.remove(&oldest);
                 self.store.remove(Table::ReportOffsets, &[STREAMS, oldest.as_bytes()].concat())?;
             }
         }
-        self.store.put(Table::ReportOffsets, &[STREAMS, stream.as_bytes()].concat(), &mark.bytes())
+        self.store.put(Table::ReportOffsets, &[STREAMS, stream.as_bytes()].concat(), &offset.bytes())
     }
 
-    /// Keeps a report that was ignored, and forgets the oldest for which there is no room. Durable as a put is.
+    /// Stores an ignored report, and removes the oldest beyond the limit. As durable as a put of the store.
     pub(super) fn record_ignored(&self, ignored: &IgnoredReportRow) -> Result<(), store::Error> {
-        let mut known = self.lock();
-        self.store.put(Table::ReportOffsets, &ignored_key(known.ignored.end), &ignored.bytes())?;
-        known.ignored.end += 1;
-        while known.ignored.end - known.ignored.start > self.ignored_limit {
-            self.store.remove(Table::ReportOffsets, &ignored_key(known.ignored.start))?;
-            known.ignored.start += 1;
+        let mut cache = self.lock();
+        self.store.put(Table::ReportOffsets, &ignored_key(cache.ignored.end), &ignored.bytes())?;
+        cache.ignored.end += 1;
+        while cache.ignored.end - cache.ignored.start > self.ignored_limit {
+            self.store.remove(Table::ReportOffsets, &ignored_key(cache.ignored.start))?;
+            cache.ignored.start += 1;
         }
         Ok(())
     }
 
-    /// The reports that were ignored, the last one first.
+    /// At most `most` ignored reports, the newest first.
     pub(super) fn ignored_reports(&self, most: usize) -> Result<Vec<IgnoredReportRow>, store::Error> {
         let mut found = Vec::new();
         for entry in self.store.scan_back(Table::ReportOffsets, &ignored_key(u64::MAX)).take(most) {
@@ -132,7 +132,7 @@ impl StreamOffsets {
         Ok(found)
     }
 
-    /// What is known agrees with the store between any two lines, but for a store that failed, which is final.
+    // The cache agrees with the store between any two statements, unless the store failed, which is final.
     fn lock(&self) -> MutexGuard<'_, OffsetCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,7 +147,7 @@ impl StreamOffset {
         [&[FORMAT][..], &self.last_sequence.to_le_bytes(), &self.at.0.to_le_bytes()].concat()
     }
 
-    /// None if another program wrote it.
+    /// `None` if the format is not known here.
     pub(super) fn read(bytes: &[u8]) -> Option<StreamOffset> {
         let (last, at) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk()?;
         Some(StreamOffset {
@@ -174,14 +174,14 @@ impl IgnoredReportRow {
         match kind {
             EnumName::Known(kind) => [&[FORMAT][..], &numbers, &[*kind as u8, *why as u8], stream.as_bytes()].concat(),
             EnumName::Unknown(name) => {
-                // A name has few bytes.
+                // A name has at most `UNKNOWN_WORD_BYTES` bytes.
                 let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
                 [&[FORMAT_UNKNOWN_TYPE][..], &numbers, &[length], name.as_bytes(), stream.as_bytes()].concat()
             }
         }
     }
 
-    /// None if another program wrote it.
+    /// `None` if the format is not known here.
     pub(super) fn read(bytes: &[u8]) -> Option<IgnoredReportRow> {
         let (format, rest) = bytes.split_first()?;
         let (numbers, rest) = rest.split_first_chunk::<32>()?;
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use crate::testkit::fixture::StorageFixture;
 
-    fn mark(last: u64, at: i64) -> StreamOffset {
+    fn offset(last: u64, at: i64) -> StreamOffset {
         StreamOffset { last_sequence: last, at: Timestamp(at) }
     }
 
@@ -230,26 +230,26 @@ mod tests {
     }
 
     #[test]
-    fn the_last_are_kept_also_over_a_start() {
+    fn offsets_and_ignored_reports_survive_a_restart() {
         let StorageFixture { store, .. } = &StorageFixture::new();
         let open = |store: &Store| StreamOffsets::open_with_limits(store.clone(), 3, 4).unwrap();
-        let marks = open(store);
+        let offsets = open(store);
         for (number, stream) in ["a", "b", "c"].iter().enumerate() {
-            marks.set_offset(stream, mark(10, number as i64)).unwrap();
+            offsets.set_offset(stream, offset(10, number as i64)).unwrap();
         }
-        marks.set_offset("a", mark(11, 9)).unwrap();
-        marks.set_offset("d", mark(1, 10)).unwrap();
+        offsets.set_offset("a", offset(11, 9)).unwrap();
+        offsets.set_offset("d", offset(1, 10)).unwrap();
         for sequence in 0..10 {
-            marks.record_ignored(&ignored(sequence)).unwrap();
+            offsets.record_ignored(&ignored(sequence)).unwrap();
         }
-        for marks in [&marks, &open(store)] {
-            let last = ["a", "b", "c", "d"].map(|stream| marks.last_sequence(stream));
+        for offsets in [&offsets, &open(store)] {
+            let last = ["a", "b", "c", "d"].map(|stream| offsets.last_sequence(stream));
             assert_eq!(last, [Some(11), None, Some(10), Some(1)], "b was used longest ago");
-            let kept: Vec<u64> = marks.ignored_reports(100).unwrap().iter().map(|it| it.sequence).collect();
+            let kept: Vec<u64> = offsets.ignored_reports(100).unwrap().iter().map(|it| it.sequence).collect();
             assert_eq!(kept, [9, 8, 7, 6]);
-            assert_eq!(marks.ignored_reports(1).unwrap(), [ignored(9)]);
+            assert_eq!(offsets.ignored_reports(1).unwrap(), [ignored(9)]);
         }
-        let marks = open(store);
+        let offsets = open(store);
         let unknown = |account| IgnoredReportRow {
             account,
             kind: EnumName::Unknown("paired".to_owned()),
@@ -257,8 +257,8 @@ mod tests {
             ..ignored(20)
         };
         for it in [None, Some(AccountNumber::EXAMPLE)].map(unknown) {
-            marks.record_ignored(&it).unwrap();
-            assert_eq!(marks.ignored_reports(1).unwrap(), [it]);
+            offsets.record_ignored(&it).unwrap();
+            assert_eq!(offsets.ignored_reports(1).unwrap(), [it]);
         }
         assert_eq!(store.scan_from(Table::ReportOffsets, b"").count(), 7, "and nothing else");
     }

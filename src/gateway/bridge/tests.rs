@@ -1,4 +1,4 @@
-//! What is said to a gateway and read of it, and the queue under anything that may happen to it.
+//! The bridge protocol in both directions, and the command queue under random operations.
 
 mod queue;
 
@@ -30,7 +30,7 @@ fn golden(name: &str, text: &str) {
     });
 }
 
-/// A state in which everything is outstanding, and what it is.
+/// A state with every kind of pending effect, and these effects.
 fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (Account, Vec<PendingEffect>) {
     let account = AccountNumber::EXAMPLE;
     let content = PlaintextContent {
@@ -49,7 +49,7 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
     let content = vault.seal_content(account, &content).unwrap();
     let code = vault.seal_code(account, "123456").unwrap().unwrap();
     let mut state = Account::initial();
-    let mut owed = Vec::new();
+    let mut effects = Vec::new();
     for command in [
         Command::BringOnline { content: Some(content), replace: false },
         Command::Register {
@@ -65,21 +65,21 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
     ] {
         let events = decide(&state, &command, NOW, GatewayRouting::default().choice_for(account)).unwrap();
         events.iter().for_each(|event| state.evolve(event));
-        owed.extend(state.pending_effects().into_iter().filter(|it| !owed.contains(it)).collect::<Vec<_>>());
+        effects.extend(state.pending_effects().into_iter().filter(|it| !effects.contains(it)).collect::<Vec<_>>());
     }
-    (state, owed)
+    (state, effects)
 }
 
 #[test]
 fn commands_as_they_are_sent() {
     let StorageFixture { vault, .. } = &StorageFixture::new();
     let mut text = String::new();
-    // Elapsed time is not sent.
+    // The elapsed time is not sent.
     let at = Moment { wall: NOW, steady: Timestamp(7) };
     for device_params in [Some("parameters"), None] {
-        let (state, owed) = account_with_pending_effects(vault, device_params);
+        let (state, effects) = account_with_pending_effects(vault, device_params);
         let orders =
-            owed.iter().map(|owed| QueuedCommand::for_effect(AccountNumber::EXAMPLE, &state, owed, at).unwrap());
+            effects.iter().map(|effect| QueuedCommand::for_effect(AccountNumber::EXAMPLE, &state, effect, at).unwrap());
         let first = QueuedCommand {
             id: "list_sessions-1".to_owned(),
             account: None,
@@ -89,20 +89,20 @@ fn commands_as_they_are_sent() {
         let second = CommandPayload::ListSessions { after: Some(AccountNumber::EXAMPLE), limit: 9 };
         let second = QueuedCommand { id: "list_sessions-2".to_owned(), payload: second, ..first.clone() };
         let any = QueuedCommand::close(AccountNumber::EXAMPLE, None, at);
-        for order in orders.chain([any, first, second]) {
-            let body = to_json(&order.unseal(vault).unwrap().to_message());
+        for command in orders.chain([any, first, second]) {
+            let body = to_json(&command.unseal(vault).unwrap().to_message());
             assert_eq!(body.capacity(), body.len(), "no copy was left behind while it grew");
-            let shown: Value = serde_json::from_slice(&body).unwrap();
-            writeln!(text, "{shown}\n  refused: {:?}", order.rejection_report("no pairing")).unwrap();
-            assert!(!format!("{order:?}").contains("private"), "{order:?}");
+            let json: Value = serde_json::from_slice(&body).unwrap();
+            writeln!(text, "{json}\n  refused: {:?}", command.rejection_report("no pairing")).unwrap();
+            assert!(!format!("{command:?}").contains("private"), "{command:?}");
         }
     }
     golden("bridge_commands", &text);
 }
 
-/// Each fault is told by the field's name, and what was sent is never repeated.
+/// Each error names the field and never repeats the value.
 #[test]
-fn what_is_at_fault() {
+fn errors_name_the_field() {
     let report = |fields: &str| {
         format!(
             r#"{{"stream":"a","reports":[{{"sequence":1,"time":"2026-11-25T03:41:00Z","account":"861821726231",{fields}}}]}}"#
@@ -125,12 +125,12 @@ fn what_is_at_fault() {
     let mut text = String::new();
     for fields in good {
         let batch = read_batch(report(fields).as_bytes()).unwrap();
-        let said = match &batch.reports[0].content {
+        let outcome = match &batch.reports[0].content {
             ReportContent::Known { report, .. } => format!("{report:?}"),
             unknown @ ReportContent::Unknown { .. } => format!("{unknown:?}"),
         };
-        assert!(!said.contains("S3CRET"), "{said}");
-        writeln!(text, "{fields}\n  {said}").unwrap();
+        assert!(!outcome.contains("S3CRET"), "{outcome}");
+        writeln!(text, "{fields}\n  {outcome}").unwrap();
     }
     let bad = [
         r#""type":1"#,
@@ -190,20 +190,20 @@ fn what_is_at_fault() {
         r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231"}]}]}"#,
         r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231","state":"S3CRET"}]}]}"#,
     ] {
-        let said = read_acks(body.as_bytes()).map_or_else(|fault| fault.to_string(), |acks| format!("{acks:?}"));
-        assert!(!said.contains("S3CRET"), "{said}");
-        writeln!(text, "{body}\n  {said}").unwrap();
+        let outcome = read_acks(body.as_bytes()).map_or_else(|fault| fault.to_string(), |acks| format!("{acks:?}"));
+        assert!(!outcome.contains("S3CRET"), "{outcome}");
+        writeln!(text, "{body}\n  {outcome}").unwrap();
     }
     text += "=== sessions\n";
     for body in [r#"{"sessions":[]}"#, "{}", r#"{"sessions":[],"next":7}"#, r#"{"sessions":[{"state":"connected"}]}"#] {
-        let said =
+        let outcome =
             SessionPage::read(body.as_bytes()).map_or_else(|fault| fault.to_string(), |page| format!("{page:?}"));
-        writeln!(text, "{body}\n  {said}").unwrap();
+        writeln!(text, "{body}\n  {outcome}").unwrap();
     }
     golden("bridge_faults", &text);
 }
 
-/// A gateway's words never stop what comes with them: they are cut between two characters.
+/// A long text does not make a body invalid: it is truncated between two characters.
 #[test]
 fn texts_that_are_too_long_are_cut() {
     let long = "é".repeat(BRIDGE_TEXT_BYTES);

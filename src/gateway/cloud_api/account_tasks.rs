@@ -1,4 +1,4 @@
-//! What accounts wait for: each a task of its own, those of one account one after the other, each once.
+//! Runs each pending effect once, as a task of its own. Tasks of one account run one after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use crate::domain::{
     Account, AccountNumber, CallingCode, Command, PendingEffect, Reason, Report, SealedBytes, TaskId, VerifyType,
 };
 
-/// What is under way for one account.
+/// The tasks of one account.
 #[derive(Default)]
 pub(super) struct AccountTasks {
-    /// Held by the one that is at work.
+    /// Held by the task that runs.
     lock: Arc<tokio::sync::Mutex<()>>,
     tasks: Vec<(TaskKey, CancellationToken)>,
 }
 
-/// By what a wish is known when it is asked for again.
+/// Identifies a pending effect, so that it is not started twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum TaskKey {
     Connect(u32),
@@ -31,7 +31,7 @@ enum TaskKey {
     SubmitCode(TaskId, u32),
 }
 
-/// What is to be done.
+/// The work of a task.
 enum AccountWork {
     Connect { session: u32 },
     Disconnect { session: u32 },
@@ -40,8 +40,8 @@ enum AccountWork {
 }
 
 impl TaskKey {
-    fn for_effect(owed: &PendingEffect) -> TaskKey {
-        match owed {
+    fn for_effect(effect: &PendingEffect) -> TaskKey {
+        match effect {
             PendingEffect::Connect { session } => TaskKey::Connect(*session),
             PendingEffect::Disconnect { session } => TaskKey::Disconnect(*session),
             PendingEffect::RequestCode { task, .. } => TaskKey::RequestCode(*task),
@@ -49,7 +49,7 @@ impl TaskKey {
         }
     }
 
-    /// Whether nobody wants `self` any more once `later` is wanted.
+    /// Whether the effect `later` makes `self` obsolete.
     fn is_superseded_by(self, later: TaskKey) -> bool {
         match (self, later) {
             (TaskKey::Connect(_) | TaskKey::Disconnect(_), TaskKey::Connect(_) | TaskKey::Disconnect(_)) => true,
@@ -66,53 +66,53 @@ impl TaskKey {
 }
 
 impl CloudApiInner {
-    /// Begins what is owed, unless it is under way already.
+    /// Starts a pending effect, unless it is under way already.
     pub(super) fn dispatch(
         self: &Arc<CloudApiInner>,
         account: AccountNumber,
         state: &Account,
-        owed: &PendingEffect,
+        effect: &PendingEffect,
         left: Duration,
     ) {
-        let key = TaskKey::for_effect(owed);
-        // An account is told why it did not get where it should, so that is given up a little before its deadline.
+        let key = TaskKey::for_effect(effect);
+        // Work ends a little before the account's deadline, so that the reason still reaches the account.
         let in_time = left * 9 / 10;
-        let (work, patience) = match owed {
+        let (work, patience) = match effect {
             PendingEffect::Connect { session } => (AccountWork::Connect { session: *session }, in_time),
             PendingEffect::Disconnect { session } => (AccountWork::Disconnect { session: *session }, in_time),
             PendingEffect::RequestCode { task, verify_type } => {
-                let Some(waiting) = &state.registration else { return };
-                let calling_code = waiting.calling_code;
+                let Some(registration) = &state.registration else { return };
+                let calling_code = registration.calling_code;
                 (AccountWork::RequestCode { task: *task, verify_type: *verify_type, calling_code }, left)
             }
             PendingEffect::SubmitCode { task, attempt, code } => {
                 (AccountWork::SubmitCode { task: *task, attempt: *attempt, code: code.clone() }, left)
             }
         };
-        let applicant =
+        let input =
             RegistrationInput { account, pin: state.pin.clone(), last_call: state.register_calls.last().copied() };
-        let is_over = self.stop.child_token();
-        let turn = {
-            let mut hands = self.account_tasks();
-            let hand = hands.entry(account).or_default();
-            if hand.tasks.iter().any(|(known, _)| *known == key) {
+        let cancel = self.stop.child_token();
+        let lock = {
+            let mut all_tasks = self.account_tasks();
+            let account_tasks = all_tasks.entry(account).or_default();
+            if account_tasks.tasks.iter().any(|(known, _)| *known == key) {
                 return;
             }
-            let superseded = hand.tasks.iter().filter(|(known, _)| known.is_superseded_by(key));
-            superseded.for_each(|(_, is_over)| is_over.cancel());
-            hand.tasks.push((key, is_over.clone()));
-            hand.lock.clone()
+            let superseded = account_tasks.tasks.iter().filter(|(known, _)| known.is_superseded_by(key));
+            superseded.for_each(|(_, cancel)| cancel.cancel());
+            account_tasks.tasks.push((key, cancel.clone()));
+            account_tasks.lock.clone()
         };
-        let wish = WorkDeadline { deadline: Instant::now() + patience, cancel: is_over };
+        let deadline = WorkDeadline { deadline: Instant::now() + patience, cancel };
         let inner = self.clone();
         let task = async move {
             let stop = inner.stop.clone();
             let carried_out = async {
-                // What is a local fact waits for nobody.
+                // A disconnect without a call to Meta is local, and need not wait for other tasks.
                 let waits = !matches!(work, AccountWork::Disconnect { .. }) || inner.settings.deregister_on_recycle;
-                let _turn = if waits { wish.cancel.run_until_cancelled(turn.lock()).await } else { None };
-                if !wish.cancel.is_cancelled() {
-                    inner.run_work(&wish, &applicant, work).await;
+                let _guard = if waits { deadline.cancel.run_until_cancelled(lock.lock()).await } else { None };
+                if !deadline.cancel.is_cancelled() {
+                    inner.run_work(&deadline, &input, work).await;
                 }
             };
             let _stopped = stop.run_until_cancelled(carried_out).await;
@@ -122,38 +122,38 @@ impl CloudApiInner {
     }
 
     fn finish_task(&self, account: AccountNumber, key: TaskKey) {
-        let mut hands = self.account_tasks();
-        if let Some(hand) = hands.get_mut(&account) {
-            hand.tasks.retain(|(known, _)| *known != key);
-            if hand.tasks.is_empty() {
-                hands.remove(&account);
-                // Whoever is taken up from here on brings it along.
+        let mut all_tasks = self.account_tasks();
+        if let Some(account_tasks) = all_tasks.get_mut(&account) {
+            account_tasks.tasks.retain(|(known, _)| *known != key);
+            if account_tasks.tasks.is_empty() {
+                all_tasks.remove(&account);
+                // Later tasks get the PIN from the account's state.
                 self.pins().remove(&account);
             }
         }
     }
 
-    /// Does it, and reports what came of it.
-    async fn run_work(&self, wish: &WorkDeadline, applicant: &RegistrationInput, work: AccountWork) {
+    /// Does the work, and reports the outcome.
+    async fn run_work(&self, deadline: &WorkDeadline, input: &RegistrationInput, work: AccountWork) {
         let reports = match work {
             AccountWork::Connect { session } => {
-                let connected = self.connect(wish, applicant).await;
+                let connected = self.connect(deadline, input).await;
                 connected.map_or_else(
                     |ended| session_failure_reports(session, ended),
                     |number| vec![Report::Connected { session: Some(session), instance_code: number.id }],
                 )
             }
-            AccountWork::Disconnect { session } => match self.disconnect(wish, applicant).await {
+            AccountWork::Disconnect { session } => match self.disconnect(deadline, input).await {
                 Ok(()) => vec![disconnected_report(session, Reason::none())],
                 Err(ended) => session_failure_reports(session, ended),
             },
             AccountWork::RequestCode { task, verify_type, calling_code } => {
-                match self.request_code(wish, applicant.account, calling_code, verify_type).await {
+                match self.request_code(deadline, input.account, calling_code, verify_type).await {
                     Ok(()) => vec![Report::CodeSent { task }],
                     Err(ended) => registration_failure_reports(task, ended),
                 }
             }
-            AccountWork::SubmitCode { task, attempt, code } => match self.submit_code(wish, applicant, &code).await {
+            AccountWork::SubmitCode { task, attempt, code } => match self.submit_code(deadline, input, &code).await {
                 Ok(()) => vec![Report::CodeAccepted { task }],
                 Err(SubmitCodeError::WrongCode(reason)) => {
                     vec![Report::CodeRefused { task, attempt, reason: Reason::new(reason) }]
@@ -162,13 +162,13 @@ impl CloudApiInner {
             },
         };
         for report in reports {
-            // Whoever stops takes it up again at the next start.
-            let _stopping = self.execute(applicant.account, Command::Report(report)).await;
+            // This fails only while the service stops. The next start dispatches the effect again.
+            let _stopping = self.execute(input.account, Command::Report(report)).await;
         }
     }
 }
 
-/// What is reported of a session that did not come about, or could not be closed as it should.
+/// The reports for a session that could not be opened or closed.
 fn session_failure_reports(session: u32, ended: WorkError) -> Vec<Report> {
     match ended {
         WorkError::Banned(reason) => vec![banned_report(reason)],
@@ -177,7 +177,7 @@ fn session_failure_reports(session: u32, ended: WorkError) -> Vec<Report> {
     }
 }
 
-/// What is reported of a registration that is over.
+/// The reports for a registration that failed.
 fn registration_failure_reports(task: TaskId, ended: WorkError) -> Vec<Report> {
     let failed = |reason: &str| Report::RegistrationFailed { task, reason: Reason::new(reason) };
     match ended {

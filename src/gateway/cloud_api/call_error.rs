@@ -1,4 +1,4 @@
-//! Why a call did not do what it should, and when it is worth another try.
+//! Errors of a call to the Graph, and when the call is worth another attempt.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use super::meta_codes::{self, GraphErrorClass};
 use super::throttle::{Cancellation, WorkDeadline};
 use crate::limits::{GRAPH_ATTEMPTS_MAX, GRAPH_RETRY_WAIT, GRAPH_RETRY_WAIT_MAX};
 
-/// Why a call did not do what it should.
+/// Why a call to the Graph failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum GraphCallError {
-    /// It was not made: nothing happened.
+    /// The call was not made, so nothing happened.
     #[error("{why}")]
     NotSent {
-        /// Why not.
+        /// The reason.
         why: String,
-        /// For how long it would not be made, as far as that is known.
+        /// The time until calls are made again, as far as it is known.
         wait: Duration,
     },
-    /// It was not made, because nobody took a connection: nothing happened.
+    /// No connection was established, so nothing happened.
     #[error("Meta cannot be reached: {why}")]
     Unreachable {
-        /// What came instead.
+        /// The network error.
         why: String,
     },
-    /// It was made, and nobody knows what came of it.
+    /// The call was sent, but its outcome is unknown.
     #[error("Meta did not answer: {why}")]
     NoAnswer {
-        /// What came instead.
+        /// What came instead of a response.
         why: String,
     },
-    /// Meta says no.
+    /// Meta refused the call.
     #[error("{}", meta_codes::error_message(.0))]
     Graph(GraphError),
-    /// Nobody waits for it any more.
+    /// The work was cancelled.
     #[error("it is not wanted any more")]
     Cancelled,
 }
@@ -45,7 +45,7 @@ impl From<Cancellation> for GraphCallError {
 }
 
 impl GraphCallError {
-    /// What is done about it, if Meta said something.
+    /// The class of Meta's error. `None` if Meta did not respond.
     pub(super) fn error_class(&self) -> Option<GraphErrorClass> {
         match self {
             GraphCallError::Graph(refused) => Some(meta_codes::classify(refused).0),
@@ -56,7 +56,7 @@ impl GraphCallError {
         }
     }
 
-    /// How long to wait before the call is made again that failed so after `tries` of it; none if never.
+    /// How long to wait after `tries` failed attempts before the next one. `None` if there is none.
     pub(super) fn retry_delay(&self, tries: u32) -> Option<Duration> {
         let longer = GRAPH_RETRY_WAIT.saturating_mul(1 << tries.min(16)).min(GRAPH_RETRY_WAIT_MAX);
         let passing = (tries < GRAPH_ATTEMPTS_MAX).then_some(longer);
@@ -67,7 +67,7 @@ impl GraphCallError {
             GraphCallError::Cancelled => None,
             GraphCallError::Graph(refused) => match meta_codes::classify(refused).0 {
                 GraphErrorClass::Transient => passing,
-                // The brake holds until it may.
+                // The throttle holds the next attempt until calls are allowed.
                 GraphErrorClass::RateLimited | GraphErrorClass::TokenRejected => Some(longer),
                 GraphErrorClass::RetryAfter(wait) => Some(wait),
                 GraphErrorClass::Permanent
@@ -84,17 +84,17 @@ impl GraphCallError {
 }
 
 impl GraphCallError {
-    /// Waits before the next try of a call, which is the `tries`-th; the failure itself where no other may help in time.
-    pub(super) async fn wait_before_retry(self, wish: &WorkDeadline, tries: &mut u32) -> Result<(), GraphCallError> {
+    /// Counts a failed attempt and waits before the next one. Returns the error if no other attempt can succeed in time.
+    pub(super) async fn wait_before_retry(self, work: &WorkDeadline, tries: &mut u32) -> Result<(), GraphCallError> {
         *tries += 1;
-        match self.retry_delay(*tries).filter(|wait| wish.has_time_for(*wait)) {
-            Some(wait) => Ok(wish.sleep(wait).await?),
+        match self.retry_delay(*tries).filter(|wait| work.has_time_for(*wait)) {
+            Some(wait) => Ok(work.sleep(wait).await?),
             None => Err(self),
         }
     }
 }
 
-/// Whether an error says that Meta is away, and not only that it says no.
+/// Whether an error means that Meta is away, rather than that it refused the call.
 pub(super) fn is_unavailable(failure: &GraphCallError) -> bool {
     match failure {
         GraphCallError::Unreachable { .. } | GraphCallError::NoAnswer { .. } => true,

@@ -1,4 +1,4 @@
-//! A registration: the number is found or added, a code is sent to it once, confirmed, and the number registered.
+//! Registers a number by code: finds or adds the number, has a code sent once, verifies it, and registers the number.
 
 use zeroize::Zeroizing;
 
@@ -12,12 +12,12 @@ use super::throttle::WorkDeadline;
 use crate::actors::CommandSuccess;
 use crate::domain::{AccountNumber, CallingCode, Command, ProviderCall, SealedBytes, VerifyType};
 
-/// Why a code did not register the number.
+/// Why a submitted code did not register the number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum SubmitCodeError {
-    /// The code is wrong, and another may be tried.
+    /// The code is wrong; another may be submitted.
     WrongCode(String),
-    /// The registration is over.
+    /// The registration failed.
     Work(WorkError),
 }
 
@@ -28,11 +28,11 @@ impl From<WorkError> for SubmitCodeError {
 }
 
 impl CloudApiInner {
-    /// Has a code sent, once for each registration: also one whose answer is lost may be on its way, and one that was on
-    /// record before a crash.
+    /// Has a code sent, once per registration. A call with a lost response, or recorded before a crash, is not repeated: its
+    /// code may be on the way.
     pub(super) async fn request_code(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
         calling_code: CallingCode,
         verify_type: VerifyType,
@@ -40,7 +40,7 @@ impl CloudApiInner {
         let Some(method) = code_method(verify_type) else {
             return Err(WorkError::Failed("the Cloud API sends codes by sms and voice only".to_owned()));
         };
-        let number = self.find_or_add_number(wish, account, calling_code).await?;
+        let number = self.find_or_add_number(work, account, calling_code).await?;
         let command = Command::CallProvider { call: ProviderCall::RequestCode };
         match self.execute(account, command).await? {
             Ok(CommandSuccess::Recorded) => {}
@@ -49,24 +49,24 @@ impl CloudApiInner {
         }
         let mut tries = 0;
         loop {
-            match self.graph.request_code(wish, &number.id, method).await {
+            match self.graph.request_code(work, &number.id, method).await {
                 Ok(()) | Err(GraphCallError::NoAnswer { .. }) => return Ok(()),
-                Err(failure) => failure.wait_before_retry(wish, &mut tries).await?,
+                Err(failure) => failure.wait_before_retry(work, &mut tries).await?,
             }
         }
     }
 
-    /// The number in the list, where it is put if it is not there. One whose answer is lost is looked for before it is
-    /// added again.
+    /// Finds the number in Meta's list, or adds it. After a lost response the list is checked before the number is added
+    /// again.
     async fn find_or_add_number(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
         code: CallingCode,
     ) -> Result<PhoneNumber, WorkError> {
         let mut tries = 0;
         loop {
-            if let Some(number) = self.numbers.lookup(&self.graph, wish, account).await? {
+            if let Some(number) = self.numbers.lookup(&self.graph, work, account).await? {
                 return Ok(number);
             }
             if !self.graph.can_add() {
@@ -74,7 +74,7 @@ impl CloudApiInner {
                     gateway.cloud_api.verified_name is set";
                 return Err(WorkError::Failed(words.to_owned()));
             }
-            let failure = match self.graph.add(wish, account, code).await {
+            let failure = match self.graph.add(work, account, code).await {
                 Ok(id) => {
                     let (status, verification) = ("PENDING".to_owned(), VerificationStatus::NotVerified);
                     let number = PhoneNumber { id, account: Some(account), status, verification };
@@ -83,62 +83,62 @@ impl CloudApiInner {
                 }
                 Err(failure) => failure,
             };
-            // Somebody else may have added it since.
+            // Another client may have added the number in the meantime.
             if matches!(failure.error_class(), Some(GraphErrorClass::AlreadyListed | GraphErrorClass::Permanent)) {
-                let number = self.numbers.lookup(&self.graph, wish, account).await?;
+                let number = self.numbers.lookup(&self.graph, work, account).await?;
                 return number.ok_or_else(|| failure.into());
             }
-            failure.wait_before_retry(wish, &mut tries).await?;
+            failure.wait_before_retry(work, &mut tries).await?;
         }
     }
 
-    /// Confirms a number by a code, and registers it. What Meta shows as done is not done again.
+    /// Verifies a number by a code, and registers it. Steps that Meta shows as done are skipped.
     pub(super) async fn submit_code(
         &self,
-        wish: &WorkDeadline,
-        applicant: &RegistrationInput,
+        work: &WorkDeadline,
+        input: &RegistrationInput,
         code: &SealedBytes,
     ) -> Result<(), SubmitCodeError> {
-        let account = applicant.account;
+        let account = input.account;
         let code =
             self.vault.open_code(account, code).map_err(|error| SubmitCodeError::WrongCode(error.to_string()))?;
         let code = code_digits(&code);
         if code.is_empty() {
             return Err(SubmitCodeError::WrongCode("the code has no digits".to_owned()));
         }
-        self.verify_code(wish, account, &code).await?;
-        self.register_number(wish, applicant, RegistrationGoal::Accepted).await?;
+        self.verify_code(work, account, &code).await?;
+        self.register_number(work, input, RegistrationGoal::Accepted).await?;
         Ok(())
     }
 
     async fn verify_code(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
         code: &str,
     ) -> Result<(), SubmitCodeError> {
         let mut tries = 0;
         loop {
-            // Each time: a code is good once, and the answer may have been lost that says so.
-            let number = self.require_number(wish, account).await?;
+            // Checked before each attempt: a code is valid once, and the response to an earlier attempt may be lost.
+            let number = self.require_number(work, account).await?;
             if number.verification == VerificationStatus::Verified {
                 return Ok(());
             }
-            let failure = match self.graph.verify_code(wish, &number.id, code).await {
+            let failure = match self.graph.verify_code(work, &number.id, code).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             if failure.error_class() == Some(GraphErrorClass::CodeRefused) {
                 return Err(SubmitCodeError::WrongCode(failure.to_string()));
             }
-            failure.wait_before_retry(wish, &mut tries).await.map_err(WorkError::from)?;
+            failure.wait_before_retry(work, &mut tries).await.map_err(WorkError::from)?;
         }
     }
 }
 
 /// The digits of a code: the text message reads `123-830`.
 pub(super) fn code_digits(code: &str) -> Zeroizing<String> {
-    // With room for all of it, because a text that grows leaves copies behind.
+    // Allocated in full, because a growing string leaves copies of the code behind.
     let mut digits = Zeroizing::new(String::with_capacity(code.len()));
     digits.extend(code.chars().filter(char::is_ascii_digit));
     digits

@@ -1,4 +1,4 @@
-//! What Meta answers and sends, under any bytes.
+//! Fuzz targets: the parsers of Meta's responses and webhooks.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -15,7 +15,7 @@ use crate::limits::{GRAPH_ID_BYTES, GRAPH_RATE_PAUSE_MAX};
 
 const WABA: &str = "102290129340398";
 
-// === Answers ===
+// === Responses ===
 
 pub(crate) fn answers() -> Vec<Vec<u8>> {
     [
@@ -30,7 +30,7 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Any bytes as every kind of answer: ids that are read can stand in an address, and what is refused has its sentence.
+/// Any bytes as every kind of response. Parsed ids are safe in a URL, and each error has a sentence.
 pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let is_id = |id: &str| {
         (1..=GRAPH_ID_BYTES).contains(&id.len()) && !id.contains(['/', '?', '#', '%', '.', '&']) && id.is_ascii()
@@ -65,7 +65,7 @@ pub(crate) fn usages() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Usage headers, and a code as a caller may write it.
+/// Usage headers, and a verification code as a caller may write it.
 pub(crate) fn usage(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     for wait in [graph_response::usage_pause(Some(text), None), graph_response::usage_pause(None, Some(text))]
@@ -101,8 +101,8 @@ fn mac(body: &[u8]) -> Vec<u8> {
     Hmac::<Sha256>::new_from_slice(b"secret").unwrap().chain_update(body).finalize().into_bytes().to_vec()
 }
 
-/// A webhook, behind a line with its signature if there is one: it is taken only with the right one, the same updates have
-/// the same keys, and none is heard that a plain reader of JSON does not find.
+/// A webhook, after an optional line with its signature. Only the right signature is accepted, equal updates have equal
+/// keys, and a plain JSON reader finds each update too.
 pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
     let at = bytes.iter().position(|byte| *byte == b'\n').filter(|_| bytes.starts_with(b"sha256="));
     let (signature, body) = at.map_or((None, bytes), |at| (str::from_utf8(&bytes[..at]).ok(), &bytes[at + 1..]));
@@ -123,7 +123,7 @@ pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
         assert!(memory.contains(&again.key));
     }
     let is_heard = |heard: UpdateMeaning| !matches!(heard, UpdateMeaning::Unknown);
-    // A reader of everything also refuses what stands in values that nobody looks into.
+    // A full JSON reader also rejects faults in values that the parser does not read.
     if let Ok(all) = serde_json::from_slice::<Value>(body) {
         let is_ours = all["object"] == "whatsapp_business_account";
         assert!(is_ours || !updates.iter().any(|update| is_heard(update.meaning)));

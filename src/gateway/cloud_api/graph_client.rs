@@ -1,7 +1,7 @@
-//! The calls to Meta's Graph: each once, before one deadline, with the token in a header and never in an address.
+//! The calls to Meta's Graph. Each is made once, with a deadline. The token is in a header, never in a URL.
 //!
-//! The token goes to the one host of the settings. No redirect is followed, and pages of the list are asked for by their
-//! cursor: an address in a body leads nowhere.
+//! The token goes only to the configured host: redirects are not followed, and pages are requested by cursor, never by a
+//! URL from a body.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,19 +25,19 @@ use crate::limits::{
 };
 use crate::{client, clock};
 
-/// What is asked of a number.
+/// The fields that are requested of a number.
 const NUMBER_FIELDS: &str = "id,display_phone_number,status,code_verification_status";
 
-/// A call, and its body.
+/// A request and its body.
 type GraphRequest = (RequestBuilder, Bytes);
 
-/// The way to the Graph.
+/// The client of Meta's Graph.
 pub(super) struct GraphClient {
     http: client::HttpClient,
-    /// With the version.
+    /// The base URL with the API version.
     base: Url,
     waba_id: String,
-    /// `Bearer …`, marked as not to be shown.
+    /// `Bearer …`, marked sensitive so that it is never logged.
     authorization: HeaderValue,
     code_request: CodeRequestEncoding,
     language: String,
@@ -47,19 +47,19 @@ pub(super) struct GraphClient {
     throttle: Throttle,
 }
 
-/// How the Graph cannot be set up.
+/// Why the Graph client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudApiSetupError {
-    /// A setting is missing, or is none.
+    /// A setting is missing or malformed.
     #[error("gateway.cloud_api.{0} is missing, or is not what it should be")]
     Setting(&'static str),
-    /// The client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("the client for Meta's Graph cannot be made: {0}")]
     Client(TlsSetupError),
 }
 
 impl GraphClient {
-    /// The way to the Graph of the settings.
+    /// A client with these settings.
     pub(super) fn new(settings: &config::CloudApiSettings) -> Result<GraphClient, CloudApiSetupError> {
         let needed = |name, value: &Option<String>| value.clone().ok_or(CloudApiSetupError::Setting(name));
         let mut base: Url =
@@ -101,12 +101,12 @@ impl GraphClient {
         &self.throttle
     }
 
-    /// Whether numbers can be added.
+    /// Whether the settings allow adding numbers.
     pub(super) fn can_add(&self) -> bool {
         self.verified_name.is_some()
     }
 
-    /// Why a call is not made in time: what holds calls up, or else this.
+    /// The error of a call that was not made in time: the throttle's reason, or else `otherwise`.
     pub(super) fn held_up_error(&self, otherwise: &str) -> GraphCallError {
         match self.throttle.current_hold() {
             Some(hold) => GraphCallError::NotSent { why: hold.message(), wait: hold.remaining() },
@@ -116,17 +116,17 @@ impl GraphClient {
 
     // === The calls ===
 
-    /// All numbers of the account, page by page, or an error; never a part of them. A page that fails for a passing
-    /// reason is asked for again.
-    pub(super) async fn list(&self, wish: &WorkDeadline) -> Result<Vec<PhoneNumber>, GraphCallError> {
+    /// Lists all numbers of the account. Fails rather than return a part of them. A page with a transient error is
+    /// requested again.
+    pub(super) async fn list(&self, work: &WorkDeadline) -> Result<Vec<PhoneNumber>, GraphCallError> {
         let mut numbers = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..GRAPH_PAGES {
             let mut tries = 0;
             let page = loop {
-                match self.page(wish, after.as_deref()).await {
+                match self.page(work, after.as_deref()).await {
                     Ok(page) => break page,
-                    Err(failure) => failure.wait_before_retry(wish, &mut tries).await?,
+                    Err(failure) => failure.wait_before_retry(work, &mut tries).await?,
                 }
             };
             numbers.extend(page.numbers);
@@ -139,32 +139,32 @@ impl GraphClient {
         Err(GraphCallError::NoAnswer { why: format!("its list does not end within {GRAPH_PAGES} pages") })
     }
 
-    async fn page(&self, wish: &WorkDeadline, after: Option<&str>) -> Result<PhoneNumberPage, GraphCallError> {
+    async fn page(&self, work: &WorkDeadline, after: Option<&str>) -> Result<PhoneNumberPage, GraphCallError> {
         let mut url = self.url(&[&self.waba_id, "phone_numbers"]);
         url.query_pairs_mut().append_pair("fields", NUMBER_FIELDS).append_pair("limit", &GRAPH_PAGE_SIZE.to_string());
         if let Some(after) = after {
             url.query_pairs_mut().append_pair("after", after);
         }
-        self.call(wish, empty_request(client::get(&url)), graph_response::parse_page).await
+        self.call(work, empty_request(client::get(&url)), graph_response::parse_page).await
     }
 
-    /// One number.
-    pub(super) async fn get_number(&self, wish: &WorkDeadline, id: &str) -> Result<PhoneNumber, GraphCallError> {
+    /// Reads one number.
+    pub(super) async fn get_number(&self, work: &WorkDeadline, id: &str) -> Result<PhoneNumber, GraphCallError> {
         let mut url = self.url(&[id]);
         url.query_pairs_mut().append_pair("fields", NUMBER_FIELDS);
         let mut tries = 0;
         loop {
-            match self.call(wish, empty_request(client::get(&url)), graph_response::parse_phone_number).await {
+            match self.call(work, empty_request(client::get(&url)), graph_response::parse_phone_number).await {
                 Ok(number) => return Ok(number),
-                Err(failure) => failure.wait_before_retry(wish, &mut tries).await?,
+                Err(failure) => failure.wait_before_retry(work, &mut tries).await?,
             }
         }
     }
 
-    /// Adds a number to the account, and says its id.
+    /// Adds a number to the account, and returns its id.
     pub(super) async fn add(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
         code: CallingCode,
     ) -> Result<String, GraphCallError> {
@@ -172,20 +172,20 @@ impl GraphClient {
         let name = self.verified_name.as_deref().unwrap_or_default();
         let body = json!({"cc": cc, "phone_number": rest, "verified_name": name});
         let url = self.url(&[&self.waba_id, "phone_numbers"]);
-        self.call(wish, as_json(client::post(&url), &body), graph_response::parse_created_id).await
+        self.call(work, as_json(client::post(&url), &body), graph_response::parse_created_id).await
     }
 
     /// Has a code sent.
-    pub(super) async fn request_code(&self, wish: &WorkDeadline, id: &str, method: &str) -> Result<(), GraphCallError> {
+    pub(super) async fn request_code(&self, work: &WorkDeadline, id: &str, method: &str) -> Result<(), GraphCallError> {
         let parameters = [("code_method", method), ("language", &self.language)];
-        self.call(wish, self.request_with_parameters(&[id, "request_code"], &parameters), graph_response::parse_success)
+        self.call(work, self.request_with_parameters(&[id, "request_code"], &parameters), graph_response::parse_success)
             .await
     }
 
     /// Submits a code.
-    pub(super) async fn verify_code(&self, wish: &WorkDeadline, id: &str, code: &str) -> Result<(), GraphCallError> {
+    pub(super) async fn verify_code(&self, work: &WorkDeadline, id: &str, code: &str) -> Result<(), GraphCallError> {
         self.call(
-            wish,
+            work,
             self.request_with_parameters(&[id, "verify_code"], &[("code", code)]),
             graph_response::parse_success,
         )
@@ -193,21 +193,21 @@ impl GraphClient {
     }
 
     /// Registers a number.
-    pub(super) async fn register(&self, wish: &WorkDeadline, id: &str, pin: &str) -> Result<(), GraphCallError> {
+    pub(super) async fn register(&self, work: &WorkDeadline, id: &str, pin: &str) -> Result<(), GraphCallError> {
         let mut body = json!({"messaging_product": "whatsapp", "pin": pin});
         if let Some(region) = &self.region {
             body["data_localization_region"] = json!(region);
         }
-        self.call(wish, as_json(client::post(&self.url(&[id, "register"])), &body), graph_response::parse_success).await
+        self.call(work, as_json(client::post(&self.url(&[id, "register"])), &body), graph_response::parse_success).await
     }
 
-    /// Takes a registration back.
-    pub(super) async fn deregister(&self, wish: &WorkDeadline, id: &str) -> Result<(), GraphCallError> {
-        self.call(wish, empty_request(client::post(&self.url(&[id, "deregister"]))), graph_response::parse_success)
+    /// Deregisters a number.
+    pub(super) async fn deregister(&self, work: &WorkDeadline, id: &str) -> Result<(), GraphCallError> {
+        self.call(work, empty_request(client::post(&self.url(&[id, "deregister"]))), graph_response::parse_success)
             .await
     }
 
-    /// Whether the token is taken: one call, whatever holds others up.
+    /// Whether Meta accepts the token. Makes one call, which bypasses the throttle.
     pub(super) async fn probe(&self) -> bool {
         let mut url = self.url(&[&self.waba_id]);
         url.query_pairs_mut().append_pair("fields", "id");
@@ -218,7 +218,7 @@ impl GraphClient {
             .await
         {
             Ok(()) => true,
-            // It is taken, though it may not do this.
+            // Any other refusal means that Meta accepted the token.
             Err(failure @ GraphCallError::Graph(_)) => failure.error_class() != Some(GraphErrorClass::TokenRejected),
             Err(
                 GraphCallError::NotSent { .. }
@@ -229,31 +229,31 @@ impl GraphClient {
         }
     }
 
-    // === How they are made ===
+    // === Sending ===
 
-    /// Makes a call once, when nothing holds it up any more.
+    /// Makes a call once, as soon as the throttle allows it.
     async fn call<T>(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         request: GraphRequest,
         read: impl Fn(u16, &[u8]) -> Result<T, GraphResponseError>,
     ) -> Result<T, GraphCallError> {
         let mut request = Some(request);
         loop {
-            if let Err(hold) = self.throttle.wait_for_clearance(wish).await? {
+            if let Err(hold) = self.throttle.wait_for_clearance(work).await? {
                 return Err(GraphCallError::NotSent { why: hold.message(), wait: hold.remaining() });
             }
             let is_held = AtomicBool::new(false);
             let made = async {
-                // Its turn may have come a while after it passed.
+                // The throttle may have closed while the call waited for the bulkhead.
                 if self.throttle.current_hold().is_some() {
                     is_held.store(true, Ordering::Relaxed);
                     return Err(not_sent("calls are held up"));
                 }
-                if wish.cancel.is_cancelled() {
+                if work.cancel.is_cancelled() {
                     return Err(GraphCallError::Cancelled);
                 }
-                if Instant::now() >= wish.deadline {
+                if Instant::now() >= work.deadline {
                     return Err(not_sent("there was no turn for it in time"));
                 }
                 match request.take() {
@@ -278,7 +278,7 @@ impl GraphClient {
         }
     }
 
-    /// Sends a request, and reads its answer; heeds what Meta says about calls as such.
+    /// Sends a request, and reads its response. Passes rate limits and token errors on to the throttle.
     async fn fetch<T>(
         &self,
         (request, body): GraphRequest,
@@ -286,7 +286,7 @@ impl GraphClient {
     ) -> Result<T, GraphCallError> {
         let unanswered = |error: client::Error| {
             let why = error.message;
-            // Where nobody took a connection, nothing was sent.
+            // Without a connection nothing was sent.
             if error.is_unsent { GraphCallError::Unreachable { why } } else { GraphCallError::NoAnswer { why } }
         };
         let request = request.header(AUTHORIZATION, self.authorization.clone());
@@ -334,14 +334,14 @@ impl GraphClient {
 
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Fails only on a base that cannot have a path, and that was refused.
+        // Fails only for a base without a path, which `new` rejects.
         if let Ok(mut path) = url.path_segments_mut() {
             path.extend(segments);
         }
         url
     }
 
-    /// A call with parameters, in the form of the settings.
+    /// A request with parameters, in the encoding of the settings.
     fn request_with_parameters(&self, segments: &[&str], parameters: &[(&str, &str)]) -> GraphRequest {
         let request = client::post(&self.url(segments));
         match self.code_request {
@@ -371,18 +371,18 @@ fn not_sent(why: &str) -> GraphCallError {
     GraphCallError::NotSent { why: why.to_owned(), wait: Duration::ZERO }
 }
 
-/// How long no call may be made, by the headers of an answer: Meta's own, and `Retry-After` where calls are refused for
-/// now, by Meta or a proxy before it.
+/// How long calls must pause by the headers of a response: Meta's usage headers, and `Retry-After` with status 429 or
+/// 503, which a proxy may have sent.
 pub(super) fn pause_from_headers(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let by_usage = graph_response::usage_pause(header("x-app-usage"), header("x-business-use-case-usage"));
     let is_refused = matches!(status, 429 | 503);
-    let asked = client::retry_after(headers, now).filter(|_| is_refused).map(|wait| wait.min(RETRY_AFTER_MAX));
-    by_usage.max(asked)
+    let requested = client::retry_after(headers, now).filter(|_| is_refused).map(|wait| wait.min(RETRY_AFTER_MAX));
+    by_usage.max(requested)
 }
 
-/// The calling code and the rest of a number, as Meta wants them: its codes have 1 to 3 digits, so that of an island with
-/// its area is 1, and the area belongs to the rest.
+/// Splits a number into calling code and rest, as Meta expects them. Meta's calling codes have 1 to 3 digits. A longer
+/// code, as of a Caribbean island, becomes 1, and its area code goes to the rest.
 pub(super) fn split_calling_code(account: AccountNumber, code: CallingCode) -> (String, String) {
     let (digits, code) = (account.to_string(), code.to_string());
     let cc = if code.len() > 3 { code[..1].to_owned() } else { code };
@@ -390,7 +390,7 @@ pub(super) fn split_calling_code(account: AccountNumber, code: CallingCode) -> (
     (cc, rest)
 }
 
-/// How Meta calls a way in which a code reaches a phone; none if it has none like it.
+/// Meta's name of a verification method. `None` if Meta does not offer it.
 pub(super) fn code_method(verify_type: VerifyType) -> Option<&'static str> {
     match verify_type {
         VerifyType::Sms => Some("SMS"),

@@ -1,4 +1,4 @@
-//! What Meta's Graph answers, read leniently: its own two descriptions disagree, and proxies answer in its place. Pure.
+//! Lenient readers of the Graph's responses: Meta's two specifications disagree, and proxies respond in its place. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,58 +12,58 @@ use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::{GRAPH_ID_BYTES, GRAPH_RATE_PAUSE, GRAPH_RATE_PAUSE_MAX};
 
-/// An error of Meta's. Its own words are left out: they may repeat the token.
+/// An error from Meta, without Meta's text, which may repeat the token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct GraphError {
-    /// The status of HTTP.
+    /// The HTTP status.
     pub(super) http_status: u16,
-    /// `code`, by which it is judged.
+    /// `code`, which decides the error class.
     pub(super) code: Option<i64>,
     /// `error_subcode`, if there is one.
     pub(super) subcode: Option<i64>,
     /// `is_transient`.
     pub(super) is_transient: bool,
-    /// `fbtrace_id`, by which Meta's support finds it.
+    /// `fbtrace_id`, by which Meta's support finds the call.
     pub(super) trace_id: Option<String>,
 }
 
-/// Why an answer is none that is hoped for.
+/// Why a response is not a success.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum GraphResponseError {
-    /// Meta says no.
+    /// Meta refused the call.
     Graph(GraphError),
-    /// Somebody says something that is no answer of the Graph's.
+    /// The body is no response of the Graph.
     Malformed {
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
-        /// What is wrong with it.
+        /// What is wrong with the body.
         why: &'static str,
     },
 }
 
-/// A number, as the Graph shows it.
+/// A phone number, as the Graph returns it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PhoneNumber {
-    /// Meta's id of it.
+    /// Meta's id of the number.
     pub(super) id: String,
-    /// The number; none if it is none that an account can have.
+    /// The account of the number. `None` if no account can have this number.
     pub(super) account: Option<AccountNumber>,
-    /// `status`, as it was sent.
+    /// `status`, as Meta sent it.
     pub(super) status: String,
     /// `code_verification_status`.
     pub(super) verification: VerificationStatus,
 }
 
-/// One page of the list.
+/// One page of the list of numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PhoneNumberPage {
-    /// What is on it.
+    /// The numbers on the page.
     pub(super) numbers: Vec<PhoneNumber>,
-    /// The cursor of the next one; none on the last.
+    /// The cursor of the next page. `None` on the last page.
     pub(super) next_cursor: Option<String>,
 }
 
-/// The object that an answer is, if it is one and no error.
+/// Reads a response as an object. Fails if it is an error, no object, or has no success status.
 pub(super) fn parse_response(status: u16, body: &[u8]) -> Result<Value, GraphResponseError> {
     let garbled = |why| GraphResponseError::Malformed { status, why };
     let answer: Value = serde_json::from_str(&json_text(body)).map_err(|_| garbled("it is not JSON"))?;
@@ -81,7 +81,7 @@ pub(super) fn parse_response(status: u16, body: &[u8]) -> Result<Value, GraphRes
     Ok(answer)
 }
 
-/// Whether an answer says that something was done.
+/// Checks that a response reports success.
 pub(super) fn parse_success(status: u16, body: &[u8]) -> Result<(), GraphResponseError> {
     match parse_response(status, body)?.get("success") {
         None | Some(Value::Bool(true)) => Ok(()),
@@ -89,26 +89,26 @@ pub(super) fn parse_success(status: u16, body: &[u8]) -> Result<(), GraphRespons
     }
 }
 
-/// The id of what was made.
+/// Reads the id of a created object.
 pub(super) fn parse_created_id(status: u16, body: &[u8]) -> Result<String, GraphResponseError> {
     let answer = parse_response(status, body)?;
     id(answer.get("id")).ok_or(GraphResponseError::Malformed { status, why: "it has no id" })
 }
 
-/// The number that was looked at.
+/// Reads one number.
 pub(super) fn parse_phone_number(status: u16, body: &[u8]) -> Result<PhoneNumber, GraphResponseError> {
     let answer = parse_response(status, body)?;
     number_of(&answer).ok_or(GraphResponseError::Malformed { status, why: "it has no id, or no number" })
 }
 
-/// One page of the list. A number that has no id or no digits makes it no page: a part is never taken for the whole.
+/// Reads one page of the list. A number without id or digits makes the page malformed, so that no list is partial.
 pub(super) fn parse_page(status: u16, body: &[u8]) -> Result<PhoneNumberPage, GraphResponseError> {
     let garbled = |why| GraphResponseError::Malformed { status, why };
     let answer = parse_response(status, body)?;
     let data = answer.get("data").and_then(Value::as_array).ok_or(garbled("it has no list"))?;
     let numbers: Option<Vec<PhoneNumber>> = data.iter().map(number_of).collect();
     let numbers = numbers.ok_or(garbled("one in its list has no id, or no number"))?;
-    // Cursors are there on the last page too; whether there is another is told by `next` alone.
+    // The last page has cursors too; only `next` says whether another page follows.
     let paging = answer.get("paging");
     let is_last = paging.and_then(|paging| paging.get("next")).is_none_or(Value::is_null);
     let after = || id(paging?.get("cursors")?.get("after"));
@@ -127,18 +127,18 @@ fn number_of(value: &Value) -> Option<PhoneNumber> {
 }
 
 impl PhoneNumber {
-    /// How it stands.
+    /// The meaning of its status.
     pub(super) fn status_meaning(&self) -> StatusMeaning {
         meta_codes::status_meaning(&self.status)
     }
 }
 
-/// The account of a number as Meta shows it: `+1 631-555-5555` in answers, digits alone in webhooks.
-pub(super) fn parse_account(shown: &str) -> Option<AccountNumber> {
-    shown.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
+/// The account of a number as Meta writes it: `+1 631-555-5555` in responses, digits only in webhooks.
+pub(super) fn parse_account(text: &str) -> Option<AccountNumber> {
+    text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
-/// An id or a cursor: a text that can be a part of an address, or an integer.
+/// An id or a cursor: an integer, or a text that is safe in a URL.
 fn id(value: Option<&Value>) -> Option<String> {
     let is_id = |text: &str| {
         (1..=GRAPH_ID_BYTES).contains(&text.len())
@@ -152,7 +152,7 @@ fn id(value: Option<&Value>) -> Option<String> {
 }
 
 fn read_error(status: u16, error: &Value) -> GraphError {
-    // Some proxies of Meta's partners write numbers as texts.
+    // Some proxies of Meta's partners write numbers as strings.
     let number = |field: &str| match error.get(field)? {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),
@@ -167,7 +167,7 @@ fn read_error(status: u16, error: &Value) -> GraphError {
     }
 }
 
-/// The code, as reasons have it in brackets.
+/// The code, as reasons give it in brackets.
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code, self.subcode) {
@@ -178,17 +178,17 @@ impl fmt::Display for GraphError {
     }
 }
 
-/// One use of `X-Business-Use-Case-Usage`.
+/// One entry of `X-Business-Use-Case-Usage`.
 #[derive(Deserialize)]
 struct UsageEntry {
     #[serde(default)]
     estimated_time_to_regain_access: Value,
 }
 
-/// How long no call may be made, by the two usage headers; none if calls may go on.
+/// How long calls must pause by the two usage headers. `None` if calls may go on.
 ///
-/// `X-App-Usage` has shares in percent and no time. `X-Business-Use-Case-Usage` has, for each business, a list of uses,
-/// each with the minutes after which calls are taken again.
+/// `X-App-Usage` has shares in percent and no time. `X-Business-Use-Case-Usage` has a list of entries per business. Each
+/// entry gives the minutes after which Meta accepts calls again.
 pub(super) fn usage_pause(app: Option<&str>, business: Option<&str>) -> Option<Duration> {
     let is_used_up = |app: &str| {
         let shares: Option<serde_json::Map<String, Value>> = serde_json::from_str(app).ok();

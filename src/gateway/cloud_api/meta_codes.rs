@@ -1,8 +1,8 @@
-//! What Meta's states and error codes mean here, each in one row. Pure.
+//! The meaning of Meta's states and error codes, one row each. Pure.
 //!
-//! Meta's own sources disagree on what values there are, so each table ends with a row for those that nobody knows. An
-//! error is judged by its code; its HTTP status is a hint where the code is unknown, because the sources disagree on that
-//! too. The sentences are ours: Meta's own words may repeat a token.
+//! Meta's sources disagree on the possible values, so each table ends with a row for unknown values. The code of an error
+//! decides its class. The HTTP status counts only where the code is unknown, because the sources disagree on it too. The
+//! sentences are Muster's own: Meta's text may repeat a token.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use crate::limits::{
     REGISTER_CALLS_WINDOW,
 };
 
-/// How a number stands at Meta, as far as it matters here.
+/// The status of a number at Meta.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NumberStatus {
     /// Registered: messages can be sent and received.
     Connected,
-    /// A call to register it is being carried out, or none was ever made.
+    /// A registration is under way, or was never requested.
     Pending,
-    /// Not registered, and can be.
+    /// Not registered, but can be.
     Offline,
-    /// Shut out by Meta.
+    /// Banned by Meta.
     Banned,
-    /// Not ours any more.
+    /// No longer in the WhatsApp Business account.
     Gone,
-    /// Meta says nothing that is known here: nothing is done about it, and it may pass.
+    /// Meta's status is unknown here. Nothing is changed, as it may be transient.
     Unclear,
 }
 
-/// A row of the table of states.
+/// A row of the status table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct StatusMeaning {
-    /// What it comes to.
+    /// The status.
     pub(super) status: NumberStatus,
-    /// The sentence for whoever waits for another one, without the word itself.
+    /// The sentence for callers, without Meta's own word.
     pub(super) message: &'static str,
 }
 
-/// What `status` says of a number.
+/// The meaning of Meta's `status`.
 pub(super) fn status_meaning(status: &str) -> StatusMeaning {
-    let (standing, sentence) = match status {
+    let (status, message) = match status {
         "CONNECTED" => (NumberStatus::Connected, "the number is registered"),
         "LINKED" => (NumberStatus::Connected, "the number is linked"),
         "FLAGGED" => (NumberStatus::Connected, "the number is registered, and flagged for its quality"),
@@ -56,23 +56,23 @@ pub(super) fn status_meaning(status: &str) -> StatusMeaning {
         "UNKNOWN" => (NumberStatus::Unclear, "Meta does not know how the number stands"),
         _ => (NumberStatus::Unclear, "the number stands in a way that Muster does not know"),
     };
-    StatusMeaning { status: standing, message: sentence }
+    StatusMeaning { status, message }
 }
 
-/// Whether a code has confirmed that the number is ours.
+/// Whether a code has verified the number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum VerificationStatus {
-    /// It has.
+    /// Verified.
     Verified,
-    /// It has not.
+    /// Not verified.
     NotVerified,
-    /// It has, and too long ago to register the number by it.
+    /// Verified too long ago to register the number.
     Expired,
-    /// Meta does not say, or not in words that are known here.
+    /// Missing, or a value that is unknown here.
     Unclear,
 }
 
-/// What `code_verification_status` says.
+/// The meaning of Meta's `code_verification_status`.
 pub(super) fn verification_status(status: &str) -> VerificationStatus {
     match status {
         "VERIFIED" => VerificationStatus::Verified,
@@ -82,36 +82,36 @@ pub(super) fn verification_status(status: &str) -> VerificationStatus {
     }
 }
 
-/// What is done about an error.
+/// The class of an error, which decides the reaction to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum GraphErrorClass {
-    /// The token is not taken: no call is made until it is, and somebody is called.
+    /// Meta rejects the token. All calls stop until it is accepted, and an error is logged for the operator.
     TokenRejected,
-    /// It stays so until somebody changes something: what was wanted ends.
+    /// The error stays until a person changes something. The work fails.
     Permanent,
-    /// The account or its business is shut out.
+    /// Meta banned the account or its business.
     Banned,
-    /// It passes by itself: again, a little later.
+    /// The error passes by itself. The call is retried soon.
     Transient,
-    /// Too many calls: none is made until Meta takes them again.
+    /// Too many calls. All calls stop until Meta accepts them again.
     RateLimited,
-    /// Again after so long, if what is wanted still waits then.
+    /// The call may be retried after this time.
     RetryAfter(Duration),
-    /// The calls to register and deregister are used up: none is made until they are free again.
+    /// The budget of calls to register and deregister is used up for now.
     CallsUsedUp,
-    /// An earlier deregistration is to be completed first.
+    /// An earlier deregistration must be completed first.
     DeregistrationIncomplete,
-    /// There is no registration: who wanted it gone has what they wanted.
+    /// The number is not registered. For a deregistration this is success.
     NotRegistered,
-    /// The number is in the list already.
+    /// The number is in a WhatsApp Business account already.
     AlreadyListed,
-    /// The number is not there, or not for this token.
+    /// The number does not exist, or is not visible to this token.
     NotFound,
-    /// The code is refused; another may be tried.
+    /// Meta rejects the code; another may be submitted.
     CodeRefused,
 }
 
-/// What is done about an error, and the sentence that tells why, without the code.
+/// The class of an error, and its sentence without the code.
 pub(super) fn classify(refused: &GraphError) -> (GraphErrorClass, &'static str) {
     use GraphErrorClass::{
         AlreadyListed, Banned, CallsUsedUp, CodeRefused, DeregistrationIncomplete, NotFound, NotRegistered, Permanent,
@@ -159,7 +159,7 @@ pub(super) fn classify(refused: &GraphError) -> (GraphErrorClass, &'static str) 
     }
 }
 
-/// What is done about an error whose code nobody knows: what its status and Meta's own hint say.
+/// The class of an error with an unknown code, by its HTTP status and `is_transient`.
 fn classify_unknown(refused: &GraphError) -> (GraphErrorClass, &'static str) {
     match refused.http_status {
         _ if refused.is_transient => (GraphErrorClass::Transient, "Meta's service fails for now"),
@@ -170,10 +170,10 @@ fn classify_unknown(refused: &GraphError) -> (GraphErrorClass, &'static str) {
     }
 }
 
-/// The sentence that callers are told about an error, with its code.
+/// The sentence about an error for callers, with its code.
 pub(super) fn error_message(refused: &GraphError) -> String {
-    let (verdict, words) = classify(refused);
-    let wait = match verdict {
+    let (class, words) = classify(refused);
+    let wait = match class {
         GraphErrorClass::RetryAfter(wait) => format!("; try again in {}", hours_or_minutes(wait)),
         GraphErrorClass::CallsUsedUp => {
             let hours = REGISTER_CALLS_WINDOW.as_secs() / 3600;

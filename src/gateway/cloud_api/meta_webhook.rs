@@ -1,6 +1,6 @@
-//! Webhooks from Meta: who sent them, what is in them, and what of it was there before. Pure.
+//! Webhooks from Meta: verifies signatures, parses updates, and recognizes repeated ones. Pure.
 //!
-//! None of them is believed by itself: at most it makes Muster look at its numbers, and what is seen there is reported.
+//! A webhook is only a trigger: Muster then reads the numbers from Meta, and reports what it finds there.
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -15,24 +15,24 @@ use super::graph_response::parse_account;
 use crate::domain::AccountNumber;
 use crate::limits::META_UPDATES_REMEMBERED;
 
-/// What the signature's text begins with.
+/// The prefix of the signature header.
 const SIGNATURE_PREFIX: &str = "sha256=";
 
-/// Why a webhook is not taken.
+/// Why a webhook is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetaSignatureError {
-    /// There is no secret to hold its signature against.
+    /// No app secret is set, so no signature can be verified.
     #[error("no webhook of Meta's can be verified until gateway.cloud_api.app_secret is set")]
     NoSecret,
-    /// It has no signature.
+    /// The signature header is missing.
     #[error("the header X-Hub-Signature-256 is missing; Meta signs every webhook")]
     Missing,
-    /// It is signed with another secret, or altered.
+    /// The webhook was signed with another secret, or altered.
     #[error("the header X-Hub-Signature-256 does not fit the body; check gateway.cloud_api.app_secret")]
     Wrong,
 }
 
-/// A webhook, as far as it matters whose each part is.
+/// The body of a webhook. The values of changes stay unparsed until their field is known.
 #[derive(Deserialize)]
 pub(super) struct MetaWebhookBody<'a> {
     #[serde(borrow, default)]
@@ -61,40 +61,40 @@ struct MetaWebhookChange<'a> {
 
 /// One update of a webhook.
 pub(super) struct MetaWebhookUpdate {
-    /// By which it is known when it comes again.
+    /// Identifies the update when it is repeated.
     pub(super) key: UpdateKey,
-    /// What it says.
+    /// Its meaning.
     pub(super) meaning: UpdateMeaning,
 }
 
-/// What an update says.
+/// The meaning of an update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum UpdateMeaning {
-    /// Something about all numbers of the account.
+    /// It concerns all numbers of the account.
     AllNumbers(&'static str),
-    /// Something about one number.
+    /// It concerns one number.
     OneNumber(AccountNumber, &'static str),
-    /// Something that a person should know, and nothing that changes an account.
+    /// An operator should know it, but it changes no account.
     Warning(&'static str),
-    /// Something that does not matter here.
+    /// It does not concern Muster.
     Irrelevant,
-    /// Something about another WhatsApp Business account.
+    /// It concerns another WhatsApp Business account.
     OtherAccount,
-    /// Something that nobody knows here.
+    /// Its type is unknown here.
     Unknown,
 }
 
-/// A hash over the whole of an update and whose it is.
+/// The first 16 bytes of a SHA-256 over an update, with its entry's id and time.
 pub(super) type UpdateKey = [u8; 16];
 
-/// What was told before, the last [`META_WEBHOOKS_REMEMBERED`] of it.
+/// The keys of the last [`META_UPDATES_REMEMBERED`] updates.
 #[derive(Default)]
 pub(super) struct RecentUpdates {
     known: HashSet<UpdateKey>,
     order: VecDeque<UpdateKey>,
 }
 
-/// Whether `signature` is that of `body`, byte for byte as it was sent: Meta escapes letters in a way of its own.
+/// Verifies the signature of `body`, which must be the bytes as sent: Meta's JSON escaping cannot be reproduced.
 pub(super) fn verify_signature(secret: &str, signature: Option<&str>, body: &[u8]) -> Result<(), MetaSignatureError> {
     let signature = signature.ok_or(MetaSignatureError::Missing)?;
     let digits = signature.strip_prefix(SIGNATURE_PREFIX).ok_or(MetaSignatureError::Wrong)?;
@@ -106,15 +106,15 @@ pub(super) fn verify_signature(secret: &str, signature: Option<&str>, body: &[u8
     if signature.is_some_and(fits) { Ok(()) } else { Err(MetaSignatureError::Wrong) }
 }
 
-/// Whether two secrets are the same, told in a time that depends on neither.
+/// Compares two secrets in constant time.
 pub(super) fn secrets_equal(ours: &str, theirs: &str) -> bool {
     let [ours, theirs] = [ours, theirs].map(|text| Sha256::digest(text.as_bytes()));
     ours.iter().zip(&theirs).fold(0, |differs, (ours, theirs)| differs | (ours ^ theirs)) == 0
 }
 
-/// All updates of a webhook to the WhatsApp Business account `waba`; the sentence if it is none.
+/// Parses all updates of a webhook for the WhatsApp Business account `waba`. The error is a sentence.
 pub(super) fn parse_updates(body: &[u8], waba: &str) -> Result<Vec<MetaWebhookUpdate>, String> {
-    // Where, and not what: the body is another's, and the sentence goes to the log.
+    // Only the position, because the sentence goes to the log and the body is external text.
     let malformed = |error: serde_json::Error| {
         format!("the body is no webhook of Meta's: line {}, column {}", error.line(), error.column())
     };
@@ -131,7 +131,7 @@ pub(super) fn parse_updates(body: &[u8], waba: &str) -> Result<Vec<MetaWebhookUp
     Ok(entry.into_iter().flat_map(of_entry).collect())
 }
 
-/// A text, or a number as one.
+/// A string, or a number as a string. Empty for any other value.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -140,12 +140,12 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The text of a field.
+/// A field as a string. Empty if it is missing.
 fn field_text(value: &Value, field: &str) -> String {
     value.get(field).map(text).unwrap_or_default()
 }
 
-/// Each part behind its length, so that no two updates are hashed as the same bytes.
+/// Hashes each part after its length, so that different updates never hash the same bytes.
 fn update_key(id: &str, time: &str, field: &str, value: &str) -> UpdateKey {
     let mut hash = Sha256::new();
     for part in [id, time, field, value] {
@@ -157,7 +157,7 @@ fn update_key(id: &str, time: &str, field: &str, value: &str) -> UpdateKey {
     key
 }
 
-/// What is read of a value; everything else in it is left alone, and anything may be missing.
+/// The fields that are read of a value. Each may be missing; other fields are ignored.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct UpdateFields {
@@ -180,41 +180,41 @@ fn interpret(field: &str, value: &RawValue, entry: &str, waba: &str) -> UpdateMe
             | "security"
             | "business_capability_update"
     );
-    // Most are messages and templates, which are no business of this register: their values are not looked into.
-    let Some(said) =
+    // Most updates are messages and templates, which Muster does not handle, so their values are not parsed.
+    let Some(fields) =
         Some(value.get()).filter(|_| is_known).and_then(|value| serde_json::from_str::<UpdateFields>(value).ok())
     else {
         return UpdateMeaning::Unknown;
     };
-    // On some events the entry's id is that of the business, and the account's own stands within.
-    let whose = field_text(&said.waba_info, "waba_id");
-    if (if whose.is_empty() { entry } else { &whose }) != waba {
+    // In some events the entry's id is the business's, and `waba_info` has the account's.
+    let account_id = field_text(&fields.waba_info, "waba_id");
+    if (if account_id.is_empty() { entry } else { &account_id }) != waba {
         return UpdateMeaning::OtherAccount;
     }
-    let event = text(&said.event);
+    let event = text(&fields.event);
     match field {
-        "account_update" => interpret_account_update(&event, &field_text(&said.ban_info, "waba_ban_state")),
-        "phone_number_quality_update" => about_number(&said, "the quality or the limits of a number changed"),
+        "account_update" => interpret_account_update(&event, &field_text(&fields.ban_info, "waba_ban_state")),
+        "phone_number_quality_update" => about_number(&fields, "the quality or the limits of a number changed"),
         "security" => match event.as_str() {
-            "PIN_CHANGED" => about_number(&said, "the PIN of a number was changed outside of Muster"),
+            "PIN_CHANGED" => about_number(&fields, "the PIN of a number was changed outside of Muster"),
             _ => UpdateMeaning::Warning("somebody asked for the PIN of a number to be reset"),
         },
-        "account_alerts" if field_text(&said.alert_info, "alert_severity") == "CRITICAL" => {
+        "account_alerts" if field_text(&fields.alert_info, "alert_severity") == "CRITICAL" => {
             UpdateMeaning::Warning("there is a critical alert about the account")
         }
-        "account_review_update" if text(&said.decision) == "REJECTED" => {
+        "account_review_update" if text(&fields.decision) == "REJECTED" => {
             UpdateMeaning::Warning("the account's review ended with a rejection")
         }
         _ => UpdateMeaning::Irrelevant,
     }
 }
 
-fn about_number(said: &UpdateFields, words: &'static str) -> UpdateMeaning {
-    parse_account(&text(&said.display_phone_number))
+fn about_number(fields: &UpdateFields, words: &'static str) -> UpdateMeaning {
+    parse_account(&text(&fields.display_phone_number))
         .map_or(UpdateMeaning::Unknown, |account| UpdateMeaning::OneNumber(account, words))
 }
 
-/// What an `account_update` says. It names no number: what it says is about all of them.
+/// The meaning of an `account_update`. It names no number, so it concerns all of them.
 fn interpret_account_update(event: &str, ban: &str) -> UpdateMeaning {
     match (event, ban) {
         ("DISABLED_UPDATE", "DISABLE") => UpdateMeaning::AllNumbers("the account is disabled"),
@@ -247,12 +247,12 @@ fn interpret_account_update(event: &str, ban: &str) -> UpdateMeaning {
 }
 
 impl RecentUpdates {
-    /// Whether it was told before.
+    /// Whether an update with this key was remembered.
     pub(super) fn contains(&self, key: &UpdateKey) -> bool {
         self.known.contains(key)
     }
 
-    /// Remembers it, and forgets the oldest beyond the bound.
+    /// Remembers a key, and forgets the oldest beyond the limit.
     pub(super) fn insert(&mut self, key: UpdateKey) {
         if self.known.insert(key) {
             self.order.push_back(key);

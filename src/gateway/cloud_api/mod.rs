@@ -1,23 +1,23 @@
 //! Meta's WhatsApp Business Cloud API, which serves business accounts.
 //!
-//! | file | what it knows |
+//! | file | what it is |
 //! |---|---|
-//! | `meta_codes` | what Meta's states and error codes mean here |
-//! | `graph_response` | what its Graph answers, read leniently |
-//! | `graph_client` | the calls to it |
-//! | `call_error` | why one did not do what it should, and when it is worth another try |
-//! | `throttle` | when no call is made at all |
-//! | `number_cache` | which number has which id, and how each stands |
-//! | `account_tasks` | what accounts wait for, each a task of its own |
-//! | `code_verification` | a code is sent to a number, and confirmed |
-//! | `number_registration` | the call that registers a number, which Meta counts |
-//! | `presence` | online and offline |
-//! | `number_sync` | all numbers, and what follows from a webhook |
-//! | `meta_webhook` | webhooks from Meta: who sent them, and what they say |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `meta_codes` | the meaning of Meta's states and error codes |
+//! | `graph_response` | lenient readers of the Graph's responses |
+//! | `graph_client` | the calls to the Graph |
+//! | `call_error` | the errors of a call, and when to retry it |
+//! | `throttle` | stops all calls while Meta limits them or rejects the token |
+//! | `number_cache` | the id and last seen status of each number |
+//! | `account_tasks` | runs each pending effect as a task |
+//! | `code_verification` | has a code sent to a number, and verifies it |
+//! | `number_registration` | registers a number within Meta's budget of such calls |
+//! | `presence` | brings a number online or offline |
+//! | `number_sync` | reads all numbers, for session lists and after webhooks |
+//! | `meta_webhook` | verifies and parses webhooks from Meta |
+//! | `fuzz` | fuzz targets of the parsers, for tests only |
 //!
-//! Nothing is remembered here that a restart needs: what was called is on record in the account, and everything else is
-//! looked at again at Meta before it is done again.
+//! This module keeps no state that a restart needs. The account records the calls that Meta counts. All other steps
+//! check the state at Meta before they act.
 
 mod account_tasks;
 mod call_error;
@@ -74,19 +74,19 @@ pub struct CloudApi {
     inner: Arc<CloudApiInner>,
 }
 
-/// What it works with.
+/// The dependencies of the Cloud API.
 pub struct CloudApiDependencies {
-    /// What seals PINs and opens codes.
+    /// Seals PINs and opens codes.
     pub vault: Vault,
-    /// How the accounts are.
+    /// The state of all accounts.
     pub roster: Roster,
-    /// Where it reports to.
+    /// Sends reports to the accounts.
     pub reports: ReportSender,
-    /// What it counts with.
+    /// The metrics to count in.
     pub metrics: Metrics,
-    /// When everything under way ends.
+    /// Ends all tasks when it is cancelled.
     pub stop: CancellationToken,
-    /// Where it can be waited for.
+    /// Tracks all tasks, so that the service can wait for them.
     pub tasks: TaskTracker,
 }
 
@@ -102,20 +102,20 @@ struct CloudApiInner {
     tasks: TaskTracker,
     runtime: Handle,
     account_tasks: Mutex<HashMap<AccountNumber, AccountTasks>>,
-    /// PINs that were kept since the account was last taken up.
+    /// PINs that were stored after the current tasks of the account were dispatched.
     pins: Mutex<HashMap<AccountNumber, SealedBytes>>,
     recent_updates: Mutex<RecentUpdates>,
-    /// Places for looks that webhooks ask for.
+    /// Limits the syncs that webhooks trigger.
     sync_permits: Arc<Semaphore>,
 }
 
 impl CloudApi {
-    /// The Cloud API of the settings. Its tasks are run by the runtime that this is called in.
+    /// Starts the Cloud API with these settings. Its tasks run on the runtime of the caller.
     pub fn start(
         settings: &config::CloudApiSettings,
-        around: CloudApiDependencies,
+        dependencies: CloudApiDependencies,
     ) -> Result<CloudApi, CloudApiSetupError> {
-        let CloudApiDependencies { vault, roster, reports, metrics, stop, tasks } = around;
+        let CloudApiDependencies { vault, roster, reports, metrics, stop, tasks } = dependencies;
         let inner = Arc::new(CloudApiInner {
             graph: GraphClient::new(settings)?,
             numbers: NumberCache::default(),
@@ -140,12 +140,12 @@ impl CloudApi {
         Ok(CloudApi { inner })
     }
 
-    /// Takes in a webhook of Meta's, with the signature that came with it.
+    /// Processes a webhook from Meta. `signature` is its header `X-Hub-Signature-256`.
     pub async fn handle_webhook(&self, signature: Option<&str>, body: &[u8]) -> MetaWebhookOutcome {
         self.inner.handle_webhook(signature, body).await
     }
 
-    /// Whether whoever says this is Meta, as it was told there.
+    /// Whether a verification request from Meta has mode `subscribe` and the configured verify token.
     pub fn accepts_verification(&self, mode: &str, token: &str) -> bool {
         let ours = self.inner.settings.verify_token.as_ref();
         ours.is_some_and(|ours| meta_webhook::secrets_equal(ours.text(), token)) && mode == "subscribe"
@@ -157,8 +157,8 @@ impl GatewayProvider for CloudApi {
         GatewayKind::CloudApi
     }
 
-    fn dispatch(&self, account: AccountNumber, state: &Account, owed: &PendingEffect, left: Duration) {
-        self.inner.dispatch(account, state, owed, left);
+    fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration) {
+        self.inner.dispatch(account, state, effect, left);
     }
 
     fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>> {
@@ -166,8 +166,8 @@ impl GatewayProvider for CloudApi {
             .boxed()
     }
 
-    /// A number that nobody wants online stays registered: Meta counts each time that this is taken back, and a number that
-    /// was only registered is not online here either. Whoever recycles an account has it deregistered, if the settings say so.
+    /// Does nothing: an unwanted number stays registered, because Meta counts deregistrations. Only recycling deregisters
+    /// a number, if `deregister_on_recycle` is set.
     fn close_session(&self, _: AccountNumber, _: Option<u32>) {}
 
     fn bulkhead(&self) -> &Bulkhead {
@@ -176,11 +176,11 @@ impl GatewayProvider for CloudApi {
 }
 
 impl CloudApiInner {
-    /// Tries the token from time to time while it is refused.
+    /// Probes the token with growing waits while Meta rejects it.
     async fn probe_rejected_token(&self) {
-        let brake = self.graph.throttle();
+        let throttle = self.graph.throttle();
         loop {
-            brake.wait_for_token_rejection().await;
+            throttle.wait_for_token_rejection().await;
             self.metrics.meta_token_refused.set(1);
             let mut wait = GRAPH_PROBE_WAIT;
             loop {
@@ -191,12 +191,12 @@ impl CloudApiInner {
                 wait = (wait * 2).min(GRAPH_PROBE_WAIT_MAX);
             }
             self.metrics.meta_token_refused.set(0);
-            brake.accept_token();
+            throttle.accept_token();
             tracing::info!("Meta takes the token again");
         }
     }
 
-    // What these hold is changed in one step each, so a panic elsewhere leaves it whole.
+    // Each change of these maps is one step, so a panic elsewhere leaves them consistent.
 
     fn account_tasks(&self) -> MutexGuard<'_, HashMap<AccountNumber, AccountTasks>> {
         self.account_tasks.lock().unwrap_or_else(PoisonError::into_inner)

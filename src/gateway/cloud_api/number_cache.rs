@@ -1,7 +1,7 @@
-//! Which number has which id at Meta, and how each stands, as it was seen last.
+//! The id of each number at Meta, and its status when it was last read.
 //!
-//! Ids are not on record: the list tells them, and tells how 100 numbers stand in one call. So it is asked for where an id
-//! is not known, and where many accounts wait for a look at their own.
+//! The journal does not record ids. The list returns ids and statuses, 100 numbers per call. So it is requested where an
+//! id is unknown, and where many accounts look up their numbers at once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,11 +17,11 @@ use super::throttle::WorkDeadline;
 use crate::domain::AccountNumber;
 use crate::limits::GRAPH_LIST_THRESHOLD;
 
-/// The numbers of the account.
+/// The cache of all numbers.
 #[derive(Default)]
 pub(super) struct NumberCache {
     cached: Mutex<CachedNumbers>,
-    /// Held while the list is asked for, so that all who need it wait for one.
+    /// Held while the list is requested, so that all tasks that need it share one request.
     listing: tokio::sync::Mutex<()>,
     lookups: AtomicUsize,
 }
@@ -29,79 +29,79 @@ pub(super) struct NumberCache {
 #[derive(Default)]
 struct CachedNumbers {
     numbers: HashMap<AccountNumber, PhoneNumber>,
-    /// When the list was asked for that they are from.
+    /// When the list that these numbers come from was requested.
     listed_at: Option<Instant>,
 }
 
-/// One who is looking, for as long as that takes.
+/// Counts a lookup while it is under way.
 struct LookupGuard<'n>(&'n AtomicUsize);
 
 impl NumberCache {
-    /// How the number of an account stands, seen after this was called; none if it is not in the list.
+    /// Looks up the number of an account at Meta, never from older data than this call. `None` if it is not in the list.
     pub(super) async fn lookup(
         &self,
         graph: &GraphClient,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
     ) -> Result<Option<PhoneNumber>, GraphCallError> {
-        let begun = Instant::now();
-        let looking = LookupGuard::begin(&self.lookups);
-        if let (Some(id), true) = (self.id(account), looking.is_few()) {
-            match graph.get_number(wish, &id).await {
+        let started = Instant::now();
+        let lookup = LookupGuard::begin(&self.lookups);
+        if let (Some(id), true) = (self.id(account), lookup.is_few()) {
+            match graph.get_number(work, &id).await {
                 Ok(number) if number.account == Some(account) => {
                     self.lock().numbers.insert(account, number.clone());
                     return Ok(Some(number));
                 }
-                // The id is another's by now, or nobody's.
+                // The id now belongs to another number.
                 Ok(_) => self.forget(account),
                 Err(failure) if failure.error_class() == Some(GraphErrorClass::NotFound) => self.forget(account),
                 Err(failure) => return Err(failure),
             }
         }
-        let _listing = self.lock_listing(graph, wish).await?;
-        let is_new = self.lock().listed_at.is_some_and(|listed| listed >= begun);
+        let _listing = self.lock_listing(graph, work).await?;
+        let is_new = self.lock().listed_at.is_some_and(|listed| listed >= started);
         if !is_new {
-            self.refresh(graph, wish).await?;
+            self.refresh(graph, work).await?;
         }
         Ok(self.lock().numbers.get(&account).cloned())
     }
 
-    /// All numbers, seen after this was called.
+    /// Lists all numbers at Meta, never from older data than this call.
     pub(super) async fn list(
         &self,
         graph: &GraphClient,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
     ) -> Result<Vec<PhoneNumber>, GraphCallError> {
-        let begun = Instant::now();
-        let _listing = self.lock_listing(graph, wish).await?;
-        let is_new = self.lock().listed_at.is_some_and(|listed| listed >= begun);
+        let started = Instant::now();
+        let _listing = self.lock_listing(graph, work).await?;
+        let is_new = self.lock().listed_at.is_some_and(|listed| listed >= started);
         if !is_new {
-            self.refresh(graph, wish).await?;
+            self.refresh(graph, work).await?;
         }
         Ok(self.lock().numbers.values().cloned().collect())
     }
 
-    /// The turn to ask for the list, or to find that another has just done so; not for longer than it is waited for.
+    /// Waits for the lock on the list request, until the work's deadline or cancellation.
     async fn lock_listing(
         &self,
         graph: &GraphClient,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
     ) -> Result<tokio::sync::MutexGuard<'_, ()>, GraphCallError> {
         tokio::select! {
-            turn = self.listing.lock() => Ok(turn),
-            () = wish.cancel.cancelled() => Err(GraphCallError::Cancelled),
-            () = sleep_until(wish.deadline) => Err(graph.held_up_error("the list of numbers did not come in time")),
+            guard = self.listing.lock() => Ok(guard),
+            () = work.cancel.cancelled() => Err(GraphCallError::Cancelled),
+            () = sleep_until(work.deadline) => Err(graph.held_up_error("the list of numbers did not come in time")),
         }
     }
 
-    /// A number that was just added.
+    /// Inserts a number that was just added at Meta.
     pub(super) fn insert(&self, account: AccountNumber, number: PhoneNumber) {
         self.lock().numbers.insert(account, number);
     }
 
-    async fn refresh(&self, graph: &GraphClient, wish: &WorkDeadline) -> Result<(), GraphCallError> {
+    async fn refresh(&self, graph: &GraphClient, work: &WorkDeadline) -> Result<(), GraphCallError> {
         let listed = Some(Instant::now());
-        let numbers = graph.list(wish).await?;
+        let numbers = graph.list(work).await?;
         let by_account = |number: PhoneNumber| Some((number.account?, number));
         let numbers = numbers.into_iter().filter_map(by_account).collect();
         *self.lock() = CachedNumbers { numbers, listed_at: listed };
@@ -116,7 +116,7 @@ impl NumberCache {
         self.lock().numbers.remove(&account);
     }
 
-    // What it holds is replaced whole, so a panic elsewhere leaves it whole.
+    // Each change is one step, so a panic elsewhere leaves the cache consistent.
     fn lock(&self) -> MutexGuard<'_, CachedNumbers> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }

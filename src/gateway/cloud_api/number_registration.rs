@@ -1,5 +1,5 @@
-//! The call that registers a number, which Meta counts: never twice for one need, never without a record, and never where
-//! a look shows that it is not needed.
+//! Registers numbers. Meta counts these calls, so each is recorded first, none is repeated without need, and none is made
+//! where Meta shows the number as registered.
 
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -18,30 +18,30 @@ use crate::limits::{
     META_REGISTER_ATTEMPTS_MAX,
 };
 
-/// Why something that was wanted did not come about.
+/// Why work on a number failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum WorkError {
-    /// Meta has shut the number or its account out.
+    /// Meta has banned the number or its account.
     Banned(String),
-    /// For another reason, in a sentence.
+    /// Another reason, as a sentence.
     Failed(String),
-    /// It is not wanted any more, or the service stops: nothing is reported.
+    /// The work was cancelled, or the service stops. Nothing is reported.
     Cancelled,
 }
 
-/// What the account brings along.
+/// The account's data that a registration needs.
 pub(super) struct RegistrationInput {
     pub(super) account: AccountNumber,
-    /// Its PIN, if it has one.
+    /// The account's PIN, if it has one.
     pub(super) pin: Option<SealedBytes>,
-    /// When a provider was last called to register it or to take that back.
+    /// When the last call to register or deregister the number was recorded.
     pub(super) last_call: Option<Timestamp>,
 }
 
-/// How far it must come.
+/// When a registration counts as done.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RegistrationGoal {
-    /// Meta has taken the call.
+    /// Meta has accepted the call.
     Accepted,
     /// The number is connected.
     Connected,
@@ -64,49 +64,49 @@ impl From<GraphCallError> for WorkError {
 }
 
 impl CloudApiInner {
-    /// Registers a number, unless a look shows that it is. Each call is on record before it is made; one whose answer is
-    /// lost is looked after before another is made.
+    /// Registers a number, unless Meta shows it as registered. Each call is recorded before it is made. After a lost
+    /// response the number is read before another call.
     pub(super) async fn register_number(
         &self,
-        wish: &WorkDeadline,
-        applicant: &RegistrationInput,
+        work: &WorkDeadline,
+        input: &RegistrationInput,
         until: RegistrationGoal,
     ) -> Result<PhoneNumber, WorkError> {
-        let RegistrationInput { account, .. } = *applicant;
-        let mut recorded = CallRecord::from_last_call(applicant.last_call);
-        let (mut tries, mut completions, mut looks) = (0, 0, 0);
+        let RegistrationInput { account, .. } = *input;
+        let mut calls = CallRecord::from_last_call(input.last_call);
+        let (mut tries, mut completions, mut lookups) = (0, 0, 0);
         loop {
-            let number = self.require_number(wish, account).await?;
+            let number = self.require_number(work, account).await?;
             let state = number.status_meaning();
             match state.status {
                 NumberStatus::Connected => return Ok(number),
                 NumberStatus::Banned => return Err(WorkError::Banned(describe_status(&number))),
                 NumberStatus::Gone => return Err(WorkError::Failed(describe_status(&number))),
-                // It may be on its way, or what will become of it cannot be told: each look waits longer than the last.
-                NumberStatus::Pending if recorded.may_be_pending(until) => {
-                    self.wait_before_lookup(wish, &number, &mut looks).await?;
+                // A registration may be under way, or the status is unclear: read it again, with growing waits.
+                NumberStatus::Pending if calls.may_be_pending(until) => {
+                    self.wait_before_lookup(work, &number, &mut lookups).await?;
                     continue;
                 }
                 NumberStatus::Unclear => {
-                    self.wait_before_lookup(wish, &number, &mut looks).await?;
+                    self.wait_before_lookup(work, &number, &mut lookups).await?;
                     continue;
                 }
-                NumberStatus::Offline if recorded.is_accepted && until == RegistrationGoal::Connected => {
-                    self.wait_before_lookup(wish, &number, &mut looks).await?;
+                NumberStatus::Offline if calls.is_accepted && until == RegistrationGoal::Connected => {
+                    self.wait_before_lookup(work, &number, &mut lookups).await?;
                     continue;
                 }
                 NumberStatus::Pending | NumberStatus::Offline => {}
             }
-            // Meta would refuse it with 133006, and count it.
+            // Meta would refuse the call with 133006, and count it.
             if number.verification == VerificationStatus::NotVerified {
                 let words = "the number must be verified first; register it anew and submit its code";
                 return Err(WorkError::Failed(words.to_owned()));
             }
-            let pin = self.pin(applicant).await?;
-            recorded.record_call(self, account, ProviderCall::Register).await?;
-            let failure = match self.graph.register(wish, &number.id, &pin).await {
+            let pin = self.pin(input).await?;
+            calls.record_call(self, account, ProviderCall::Register).await?;
+            let failure = match self.graph.register(work, &number.id, &pin).await {
                 Ok(()) => {
-                    recorded.mark_accepted();
+                    calls.mark_accepted();
                     match until {
                         RegistrationGoal::Accepted => return Ok(number),
                         RegistrationGoal::Connected => continue,
@@ -114,45 +114,45 @@ impl CloudApiInner {
                 }
                 Err(failure) => failure,
             };
-            recorded.record_failure(&failure);
+            calls.record_failure(&failure);
             tries += 1;
             if failure.error_class() == Some(GraphErrorClass::DeregistrationIncomplete)
                 && completions < META_DEREGISTER_RETRIES
             {
                 completions += 1;
-                self.deregister_number(wish, account, &number.id).await?;
+                self.deregister_number(work, account, &number.id).await?;
                 continue;
             }
             match failure
                 .retry_delay(tries)
-                .filter(|wait| tries < META_REGISTER_ATTEMPTS_MAX && wish.has_time_for(*wait))
+                .filter(|wait| tries < META_REGISTER_ATTEMPTS_MAX && work.has_time_for(*wait))
             {
-                Some(wait) => wish.sleep(wait).await?,
-                None => return self.accept_if_connected(wish, account, failure).await,
+                Some(wait) => work.sleep(wait).await?,
+                None => return self.accept_if_connected(work, account, failure).await,
             }
         }
     }
 
-    /// Takes a registration back: once on record, once called. One that there is none of is as good as taken back.
+    /// Deregisters a number. Each call is recorded before it is made. A number without registration is success.
     pub(super) async fn deregister_number(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
         id: &str,
     ) -> Result<(), WorkError> {
-        let (mut tries, mut recorded) = (0, CallRecord::default());
+        let (mut tries, mut calls) = (0, CallRecord::default());
         loop {
-            recorded.record_call(self, account, ProviderCall::Deregister).await?;
-            let failure = match self.graph.deregister(wish, id).await {
+            calls.record_call(self, account, ProviderCall::Deregister).await?;
+            let failure = match self.graph.deregister(work, id).await {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.error_class() == Some(GraphErrorClass::NotRegistered) => return Ok(()),
                 Err(failure) => failure,
             };
-            recorded.record_failure(&failure);
+            calls.record_failure(&failure);
             tries += 1;
             if matches!(failure, GraphCallError::NoAnswer { .. }) {
-                let standing = self.require_number(wish, account).await?.status_meaning().status;
-                if standing == NumberStatus::Offline {
+                let status = self.require_number(work, account).await?.status_meaning().status;
+                if status == NumberStatus::Offline {
                     return Ok(());
                 }
             }
@@ -162,50 +162,50 @@ impl CloudApiInner {
                 }
                 Some(_) | None => failure.retry_delay(tries),
             };
-            match again.filter(|wait| tries < META_REGISTER_ATTEMPTS_MAX && wish.has_time_for(*wait)) {
-                Some(wait) => wish.sleep(wait).await?,
+            match again.filter(|wait| tries < META_REGISTER_ATTEMPTS_MAX && work.has_time_for(*wait)) {
+                Some(wait) => work.sleep(wait).await?,
                 None => return Err(failure.into()),
             }
         }
     }
 
-    /// How the number stands now. An account whose number is not in the list is none that can be served.
+    /// The current number of an account. Fails if the number is not in the list.
     pub(super) async fn require_number(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
     ) -> Result<PhoneNumber, WorkError> {
         let absent = || {
             let words = "the number is not in the WhatsApp Business account; register it first";
             WorkError::Failed(words.to_owned())
         };
-        self.numbers.lookup(&self.graph, wish, account).await?.ok_or_else(absent)
+        self.numbers.lookup(&self.graph, work, account).await?.ok_or_else(absent)
     }
 
-    /// Waits before the next look, longer each time; tells how the number stands where there is no time for one.
+    /// Waits before the next lookup, longer each time. Fails with the number's status if no time is left.
     async fn wait_before_lookup(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         number: &PhoneNumber,
-        looks: &mut u32,
+        lookups: &mut u32,
     ) -> Result<(), WorkError> {
-        let wait = GRAPH_RETRY_WAIT.saturating_mul(1 << (*looks).min(16)).min(GRAPH_RETRY_WAIT_MAX);
-        *looks += 1;
-        if !wish.has_time_for(wait) {
+        let wait = GRAPH_RETRY_WAIT.saturating_mul(1 << (*lookups).min(16)).min(GRAPH_RETRY_WAIT_MAX);
+        *lookups += 1;
+        if !work.has_time_for(wait) {
             return Err(WorkError::Failed(format!("{}, and did not come online in time", describe_status(number))));
         }
-        Ok(wish.sleep(wait).await?)
+        Ok(work.sleep(wait).await?)
     }
 
-    /// A refusal counts for nothing where the number is connected all the same: it was registered before.
+    /// After a permanent error: succeeds if the number is connected anyway, because it was registered before.
     async fn accept_if_connected(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         account: AccountNumber,
         failure: GraphCallError,
     ) -> Result<PhoneNumber, WorkError> {
         if failure.error_class() == Some(GraphErrorClass::Permanent) {
-            let number = self.require_number(wish, account).await?;
+            let number = self.require_number(work, account).await?;
             if number.status_meaning().status == NumberStatus::Connected {
                 return Ok(number);
             }
@@ -213,17 +213,17 @@ impl CloudApiInner {
         Err(failure.into())
     }
 
-    /// The PIN of an account, kept durably before it is used: its own, or that of the settings, or one that is drawn.
-    async fn pin(&self, applicant: &RegistrationInput) -> Result<Zeroizing<String>, WorkError> {
-        let account = applicant.account;
+    /// The PIN of an account: its own, or the PIN of the settings, or a random one. It is stored durably before it is used.
+    async fn pin(&self, input: &RegistrationInput) -> Result<Zeroizing<String>, WorkError> {
+        let account = input.account;
         let failed = |error: crate::vault::Error| WorkError::Failed(error.to_string());
-        if let Some(own) = &applicant.pin {
+        if let Some(own) = &input.pin {
             return self.vault.open_pin(account, own).map_err(failed);
         }
-        let kept = self.pins().get(&account).cloned();
-        // One whose key was destroyed since is none.
-        if let Some(kept) = kept.and_then(|kept| self.vault.open_pin(account, &kept).ok()) {
-            return Ok(kept);
+        let stored = self.pins().get(&account).cloned();
+        // A PIN whose data key was destroyed does not open, and is ignored.
+        if let Some(stored) = stored.and_then(|stored| self.vault.open_pin(account, &stored).ok()) {
+            return Ok(stored);
         }
         let pin = match &self.settings.pin {
             Some(pin) => Zeroizing::new(pin.text().to_owned()),
@@ -244,7 +244,7 @@ impl CloudApiInner {
         Ok(pin)
     }
 
-    /// Has a command of an account settled; ends if the service does.
+    /// Executes a command of an account. Fails with `Cancelled` if the service stops.
     pub(super) async fn execute(&self, account: AccountNumber, command: Command) -> Result<CommandResult, WorkError> {
         self.reports.execute(crate::domain::GatewayKind::CloudApi, account, command).await.map_err(|error| {
             tracing::warn!(%account, %error, "a report of the Cloud API was not taken in");
@@ -253,24 +253,24 @@ impl CloudApiInner {
     }
 }
 
-/// The sentence that tells how a number stands, with Meta's word.
+/// A sentence about the status of a number, with Meta's own word.
 pub(super) fn describe_status(number: &PhoneNumber) -> String {
-    let shown: String = number.status.chars().filter(char::is_ascii_graphic).collect();
+    let word: String = number.status.chars().filter(char::is_ascii_graphic).collect();
     format!(
         "{} ({})",
         meta_codes::status_meaning(&number.status).message,
-        if shown.is_empty() { "no status" } else { &shown }
+        if word.is_empty() { "no status" } else { &word }
     )
 }
 
-/// Calls to register or deregister one number, and which of them are on record.
+/// Records the calls to register or deregister one number.
 #[derive(Default)]
 struct CallRecord {
-    /// When the last one was put on record, by this clock.
+    /// When the last call was recorded.
     last_recorded_at: Option<Instant>,
-    /// On record, and known not to have been made: the next call needs no other record.
+    /// The last record's call was certainly not made, so the next call needs no record of its own.
     is_unused: bool,
-    /// Meta has taken one.
+    /// Meta has accepted a call.
     is_accepted: bool,
 }
 
@@ -280,7 +280,7 @@ impl CallRecord {
         CallRecord { last_recorded_at, ..CallRecord::default() }
     }
 
-    /// Puts the next call on record, durably.
+    /// Records the next call durably, unless an unused record exists.
     async fn record_call(
         &mut self,
         inner: &CloudApiInner,
@@ -303,7 +303,7 @@ impl CallRecord {
         Ok(())
     }
 
-    /// The call failed.
+    /// Notes that the recorded call failed.
     fn record_failure(&mut self, failure: &GraphCallError) {
         let is_made = match failure {
             GraphCallError::NotSent { .. } | GraphCallError::Unreachable { .. } | GraphCallError::Cancelled => false,
@@ -311,7 +311,7 @@ impl CallRecord {
         };
         self.is_unused = !is_made;
         if matches!(failure, GraphCallError::Graph(_)) {
-            // Refused is not pending.
+            // A refused call leaves nothing pending.
             self.last_recorded_at = None;
         }
     }
@@ -320,7 +320,7 @@ impl CallRecord {
         self.is_accepted = true;
     }
 
-    /// Whether a number that is PENDING may be so because of a call.
+    /// Whether a recorded call may be the reason that a number is PENDING.
     fn may_be_pending(&self, until: RegistrationGoal) -> bool {
         let is_young = |at: Instant| at.elapsed() < META_PENDING_TIMEOUT;
         !self.is_unused
@@ -328,7 +328,7 @@ impl CallRecord {
     }
 }
 
-/// As many random digits as a PIN has, each as likely as any other.
+/// A random PIN of uniformly distributed digits.
 fn random_pin() -> Result<Zeroizing<String>, getrandom::Error> {
     let mut pin = Zeroizing::new(String::with_capacity(META_PIN_DIGITS));
     while pin.len() < META_PIN_DIGITS {

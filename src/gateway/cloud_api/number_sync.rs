@@ -1,9 +1,8 @@
-//! Looks at all numbers: what sessions there are, and what follows from a webhook of Meta's.
+//! Reads the numbers from Meta, to list sessions and to sync accounts after a webhook.
 //!
-//! A webhook is answered with success once what follows from it is durable: the numbers were looked at, and what was seen
-//! is settled with their accounts. Where that takes longer than Meta waits, it is told to send the webhook again, and the
-//! look goes on. So Meta's own queue is what a crash cannot lose, and the comparison of sessions that runs from time to
-//! time finds what Meta forgets.
+//! A webhook is answered with success once its effects are durable: the numbers were read, and their accounts executed
+//! the reports. If that takes longer than Meta waits, the answer asks Meta to send the webhook again, and the sync goes on.
+//! So Meta's queue survives a crash of Muster, and the periodic reconciliation finds what Meta does not resend.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,37 +23,37 @@ use crate::limits::{GRAPH_LIST_THRESHOLD, META_SYNC_ACCOUNTS_IN_FLIGHT, META_SYN
 use crate::metrics::MetaUpdate;
 use crate::projections::ServedAccount;
 
-/// What becomes of a webhook of Meta's.
+/// The outcome of a webhook from Meta.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MetaWebhookOutcome {
-    /// It is done with.
+    /// It was processed.
     Processed,
-    /// It is none of Meta's, or nobody can tell.
+    /// The signature is wrong or cannot be verified.
     SignatureInvalid(MetaSignatureError),
-    /// It is signed, and not what it should be.
+    /// The signature is valid, but the body is malformed.
     Malformed(String),
-    /// What follows from it is not done yet: it is to come again.
+    /// Its effects are not durable yet: Meta must send it again.
     Retry,
 }
 
 impl CloudApiInner {
-    /// All sessions that there are, or why they cannot be told.
+    /// Lists all sessions.
     pub(super) async fn list_sessions(&self) -> Result<Vec<GatewaySession>, GraphCallError> {
-        let wish = self.sync_deadline();
+        let work = self.sync_deadline();
         let listed = tokio::select! {
-            listed = self.numbers.list(&self.graph, &wish) => listed,
-            // Nobody waits for a token that may never be taken again: the gateway is away, and says why.
+            listed = self.numbers.list(&self.graph, &work) => listed,
+            // Meta may never accept the token again, so the listing fails at once and the gateway counts as away.
             () = self.graph.throttle().wait_for_token_rejection() => Err(self.graph.held_up_error("Meta refuses the token")),
         };
         Ok(listed?.iter().filter_map(session_of).collect())
     }
 
-    /// A wish of the gateway's own.
+    /// The deadline of a sync.
     fn sync_deadline(&self) -> WorkDeadline {
         WorkDeadline { deadline: Instant::now() + META_SYNC_TIMEOUT, cancel: self.stop.child_token() }
     }
 
-    /// Takes in a webhook with this signature.
+    /// Verifies and processes a webhook.
     pub(super) async fn handle_webhook(
         self: &Arc<CloudApiInner>,
         signature: Option<&str>,
@@ -91,7 +90,7 @@ impl CloudApiInner {
         self.apply_updates(fresh).await
     }
 
-    /// Does what follows from updates that are new.
+    /// Applies new updates.
     async fn apply_updates(self: &Arc<CloudApiInner>, fresh: Vec<MetaWebhookUpdate>) -> MetaWebhookOutcome {
         let (mut everything, mut accounts) = (false, HashSet::new());
         for update in &fresh {
@@ -113,15 +112,15 @@ impl CloudApiInner {
             self.remember_updates(keys);
             return MetaWebhookOutcome::Processed;
         }
-        // Those that wait for a hanging Graph are as many as these, and no more.
-        let Ok(place) = self.sync_permits.clone().try_acquire_owned() else { return MetaWebhookOutcome::Retry };
+        // Bounds the syncs that wait while the Graph hangs.
+        let Ok(permit) = self.sync_permits.clone().try_acquire_owned() else { return MetaWebhookOutcome::Retry };
         let inner = self.clone();
-        let look = self.tasks.spawn_on(
+        let sync = self.tasks.spawn_on(
             async move {
-                let _place = place;
-                let (stop, wish) = (inner.stop.clone(), inner.sync_deadline());
+                let _permit = permit;
+                let (stop, work) = (inner.stop.clone(), inner.sync_deadline());
                 let only = (!everything && accounts.len() <= GRAPH_LIST_THRESHOLD).then_some(accounts);
-                match stop.run_until_cancelled(inner.sync_accounts(&wish, only.as_ref())).await {
+                match stop.run_until_cancelled(inner.sync_accounts(&work, only.as_ref())).await {
                     Some(Ok(())) => {
                         inner.remember_updates(keys);
                         true
@@ -135,7 +134,7 @@ impl CloudApiInner {
             },
             &self.runtime,
         );
-        match timeout(META_WEBHOOK_TIMEOUT, look).await {
+        match timeout(META_WEBHOOK_TIMEOUT, sync).await {
             Ok(Ok(true)) => MetaWebhookOutcome::Processed,
             Ok(Ok(false) | Err(_)) | Err(_) => MetaWebhookOutcome::Retry,
         }
@@ -146,22 +145,22 @@ impl CloudApiInner {
         keys.into_iter().for_each(|key| memory.insert(key));
     }
 
-    /// Looks at the numbers of all accounts, or of these alone, and settles what is seen. A finding about an account that
-    /// something has happened to since is of no worth, and changes nothing.
+    /// Reads the numbers of all accounts, or of `only` these, and reports changes to the accounts. A report about an account
+    /// that changed in the meantime has no effect.
     async fn sync_accounts(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         only: Option<&HashSet<AccountNumber>>,
     ) -> Result<(), GraphCallError> {
         let mut served = self.roster.accounts_of_gateway(GatewayKind::CloudApi);
         served.retain(|served| only.is_none_or(|only| only.contains(&served.account)));
-        let findings: Vec<(ServedAccount, Report)> = match self.fetch_numbers(wish, &served, only.is_some()).await {
+        let findings: Vec<(ServedAccount, Report)> = match self.fetch_numbers(work, &served, only.is_some()).await {
             Ok(numbers) => {
                 let found =
                     |served: ServedAccount| Some((served, detect_change(&served, numbers.get(&served.account))?));
                 served.into_iter().filter_map(found).collect()
             }
-            // Where the whole account is shut out, so is each of its numbers.
+            // A ban of the WhatsApp Business account bans each of its numbers.
             Err(failure) if failure.error_class() == Some(GraphErrorClass::Banned) => {
                 let reason = Reason::new(failure.to_string());
                 let banned = || Report::Banned { reason: reason.clone(), instance_code: String::new() };
@@ -180,26 +179,26 @@ impl CloudApiInner {
 
     async fn fetch_numbers(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
         served: &[ServedAccount],
         each: bool,
     ) -> Result<HashMap<AccountNumber, PhoneNumber>, GraphCallError> {
         let mut numbers = HashMap::new();
         if each {
             for ServedAccount { account, .. } in served {
-                let number = self.numbers.lookup(&self.graph, wish, *account).await?;
+                let number = self.numbers.lookup(&self.graph, work, *account).await?;
                 numbers.extend(number.map(|number| (*account, number)));
             }
         } else {
-            let all = self.numbers.list(&self.graph, wish).await?;
+            let all = self.numbers.list(&self.graph, work).await?;
             numbers.extend(all.into_iter().filter_map(|number| Some((number.account?, number))));
         }
         Ok(numbers)
     }
 }
 
-/// What a number says about an account that is shown otherwise. Nothing where it is on its way: whoever brings it there
-/// sees it too.
+/// The report for an account whose number differs from its reported state. `None` while it is coming online or going
+/// offline: the task that changes it reports the outcome.
 fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option<Report> {
     let is_online = served.online_status == OnlineStatus::Online;
     let offline = |reason: String| {
@@ -222,13 +221,13 @@ fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option
     }
 }
 
-/// The session of a number, if it has one.
+/// The session of a number. `None` if the number is offline or gone.
 fn session_of(number: &PhoneNumber) -> Option<GatewaySession> {
     let state = match number.status_meaning().status {
         NumberStatus::Connected => GatewaySessionState::Connected,
         NumberStatus::Pending => GatewaySessionState::Connecting,
         NumberStatus::Banned => GatewaySessionState::Banned { reason: Reason::new(describe_status(number)) },
-        // What cannot be told is not told to be gone.
+        // An unclear status must not look like a missing session.
         NumberStatus::Unclear => GatewaySessionState::Connecting,
         NumberStatus::Offline | NumberStatus::Gone => return None,
     };

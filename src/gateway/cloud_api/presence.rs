@@ -1,5 +1,5 @@
-//! Online and offline. A number is online here while Meta has it connected and its callers want it so; taking it offline is
-//! a local fact, because Meta counts registrations and the number would be locked for flapping.
+//! Brings numbers online and offline. A number is online while it is connected at Meta and its callers want it online.
+//! Going offline is local by default: Meta counts registrations, and would lock a number that flaps.
 
 use super::CloudApiInner;
 use super::graph_response::PhoneNumber;
@@ -8,27 +8,27 @@ use super::number_registration::{RegistrationGoal, RegistrationInput, WorkError}
 use super::throttle::WorkDeadline;
 
 impl CloudApiInner {
-    /// Brings a number online: it is connected, or it is registered and looked at until it is.
+    /// Brings a number online: registers it if necessary, and waits until it is connected.
     pub(super) async fn connect(
         &self,
-        wish: &WorkDeadline,
-        applicant: &RegistrationInput,
+        work: &WorkDeadline,
+        input: &RegistrationInput,
     ) -> Result<PhoneNumber, WorkError> {
-        self.register_number(wish, applicant, RegistrationGoal::Connected).await
+        self.register_number(work, input, RegistrationGoal::Connected).await
     }
 
-    /// Takes a number's registration back, if the settings say so and there is one.
-    pub(super) async fn disconnect(&self, wish: &WorkDeadline, applicant: &RegistrationInput) -> Result<(), WorkError> {
+    /// Deregisters a number, if `deregister_on_recycle` is set and the number is registered.
+    pub(super) async fn disconnect(&self, work: &WorkDeadline, input: &RegistrationInput) -> Result<(), WorkError> {
         if !self.settings.deregister_on_recycle {
             return Ok(());
         }
-        let account = applicant.account;
-        let Some(number) = self.numbers.lookup(&self.graph, wish, account).await? else { return Ok(()) };
+        let account = input.account;
+        let Some(number) = self.numbers.lookup(&self.graph, work, account).await? else { return Ok(()) };
         match number.status_meaning().status {
-            // There is nothing to take back.
+            // The number is not registered.
             NumberStatus::Offline | NumberStatus::Banned | NumberStatus::Gone => Ok(()),
             NumberStatus::Connected | NumberStatus::Pending | NumberStatus::Unclear => {
-                self.deregister_number(wish, account, &number.id).await
+                self.deregister_number(work, account, &number.id).await
             }
         }
     }

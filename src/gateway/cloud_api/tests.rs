@@ -1,4 +1,4 @@
-//! What Meta may say, and what Muster makes of it: texts in, golden files out.
+//! Meta's responses and webhooks in, their interpretation as golden files out.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ fn golden(name: &str, text: &str) {
     });
 }
 
-/// HTTP status, code, subcode; a dash where there is none.
+/// HTTP status, code and subcode; a dash for a missing one.
 const ERRORS: &str = "
 401 0 -, 401 190 463, 401 190 467, 401 104 -
 500 3 -, 403 10 -, 403 200 -, 403 200 1349175, 403 299 -
@@ -78,7 +78,7 @@ fn states_and_errors() {
     golden("cloud_api_table", &text);
 }
 
-/// What an answer comes to, as each kind of answer.
+/// The result of reading a response as each kind of response.
 fn read(status: u16, body: &str) -> String {
     let fault = |fault: GraphResponseError| match fault {
         GraphResponseError::Graph(refused) => {
@@ -155,7 +155,7 @@ fn answers() {
     golden("cloud_api_answers", &text);
 }
 
-/// `Retry-After` holds calls up as far as the answer refuses them for now, an hour at most.
+/// `Retry-After` pauses calls only with status 429 or 503, and for an hour at most.
 #[test]
 fn retry_after_holds_calls_up() {
     let wait = |status, header: &'static str| {
@@ -180,9 +180,9 @@ fn signatures() {
         meta_webhook::verify_signature(SECRET, Some(&signature.to_uppercase().replace("SHA256", "sha256")), body),
         Ok(())
     );
-    let written_anew = "{\"name\":\"Jos\u{e9}\"}";
+    let reserialized = "{\"name\":\"Jos\u{e9}\"}";
     assert_eq!(
-        meta_webhook::verify_signature(SECRET, Some(&signature), written_anew.as_bytes()),
+        meta_webhook::verify_signature(SECRET, Some(&signature), reserialized.as_bytes()),
         Err(meta_webhook::MetaSignatureError::Wrong)
     );
     assert_eq!(
@@ -206,7 +206,7 @@ fn signatures() {
     );
 }
 
-/// What the webhook with one change says.
+/// The meaning of a webhook with one change.
 fn one(field: &str, value: &str) -> UpdateMeaning {
     let body = format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","time":1743451903,"changes":[{{"value":{value},"field":"{field}"}}]}}]}}"#
@@ -274,9 +274,9 @@ fn updates() {
     golden("cloud_api_updates", &text);
 }
 
-/// What comes again is known, as long as no more than the bound has come since.
+/// A repeated update is recognized until the limit of remembered updates is exceeded.
 #[test]
-fn what_comes_again_is_known() {
+fn repeated_updates_are_recognized() {
     let keys = |time: usize| {
         let body = format!(
             r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","time":{time},"changes":[{{"field":"x","value":1}}]}}]}}"#

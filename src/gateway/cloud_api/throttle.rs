@@ -1,4 +1,4 @@
-//! When no call is made to Meta at all: after its word that there were too many, and while it refuses the token.
+//! Stops all calls to Meta: for a while after a rate limit, and as long as Meta rejects the token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,43 +9,43 @@ use tokio_util::sync::CancellationToken;
 
 use super::graph_response::GraphError;
 
-/// The brake of all calls.
+/// The throttle of all calls.
 pub(super) struct Throttle {
     state: watch::Sender<ThrottleState>,
 }
 
-/// What holds them up.
+/// Why calls are stopped.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct ThrottleState {
-    /// Until when Meta takes no more calls.
+    /// The end of the pause after a rate limit.
     paused_until: Option<Instant>,
-    /// The code with which it said so, in brackets; empty where a header did.
+    /// The error code of the rate limit, in brackets. Empty if a header set the pause.
     error_code: Arc<str>,
-    /// Why it refuses the token, if it does.
+    /// Why Meta rejects the token, if it does.
     token_error: Option<Arc<str>>,
 }
 
-/// For how long something is wanted, and whether it still is. Cheap to clone.
+/// The deadline of some work, and its cancellation. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct WorkDeadline {
-    /// Until when.
+    /// When the work must be done.
     pub(super) deadline: Instant,
-    /// Something else is wanted since, or the service stops.
+    /// Cancelled once other work supersedes this, or the service stops.
     pub(super) cancel: CancellationToken,
 }
 
-/// It is not wanted any more.
+/// The work was cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Cancellation;
 
 impl WorkDeadline {
-    /// Waits so long; ends early when it is not wanted any more.
+    /// Sleeps for `wait`. Fails early if the work is cancelled.
     pub(super) async fn sleep(&self, wait: Duration) -> Result<(), Cancellation> {
         let over = self.cancel.run_until_cancelled(tokio::time::sleep(wait)).await;
         over.ok_or(Cancellation)
     }
 
-    /// Whether there is as much time left.
+    /// Whether more time than `wait` is left.
     pub(super) fn has_time_for(&self, wait: Duration) -> bool {
         Instant::now() + wait < self.deadline
     }
@@ -56,13 +56,13 @@ impl Throttle {
         Throttle { state: watch::Sender::default() }
     }
 
-    /// What holds calls up now; none if nothing does.
+    /// Why calls are stopped now. `None` if they are not.
     pub(super) fn current_hold(&self) -> Option<ThrottleState> {
         let hold = self.state.borrow().clone();
         (hold.token_error.is_some() || hold.paused_until.is_some_and(|until| until > Instant::now())).then_some(hold)
     }
 
-    /// No call is made for so long; a longer hold stays.
+    /// Stops all calls for `wait`. A longer pause stays.
     pub(super) fn pause_for(&self, wait: Duration, refused: Option<&GraphError>) {
         let until = Instant::now() + wait;
         let code = refused.map(|refused| format!(" ({refused})").into());
@@ -72,54 +72,54 @@ impl Throttle {
         });
     }
 
-    /// No call is made until the token is taken again. Whether that is new.
+    /// Stops all calls until `accept_token`. Returns whether the token was accepted before.
     pub(super) fn reject_token(&self, why: &str) -> bool {
         self.state.send_if_modified(|hold| hold.token_error.replace(why.into()).is_none())
     }
 
-    /// The token is taken again.
+    /// Allows calls again after Meta accepted the token.
     pub(super) fn accept_token(&self) {
         self.state.send_modify(|hold| hold.token_error = None);
     }
 
-    /// Waits until the token is refused.
+    /// Waits until Meta rejects the token.
     pub(super) async fn wait_for_token_rejection(&self) {
-        // Fails only without a sender, and this is it.
+        // Fails only without a sender, and `self` holds the sender.
         let mut changes = self.state.subscribe();
         let _held = changes.wait_for(|hold| hold.token_error.is_some()).await;
     }
 
-    /// Waits until calls are made again, as long as `wish` is wanted. If they will not be by then, what holds them up.
+    /// Waits until calls are allowed. The inner error says why they stay stopped beyond the work's deadline.
     pub(super) async fn wait_for_clearance(
         &self,
-        wish: &WorkDeadline,
+        work: &WorkDeadline,
     ) -> Result<Result<(), ThrottleState>, Cancellation> {
         let mut changes = self.state.subscribe();
         while let Some(hold) = self.current_hold() {
             changes.mark_unchanged();
             let is_too_late =
-                hold.token_error.is_none() && hold.paused_until.is_some_and(|until| until >= wish.deadline);
-            if is_too_late || Instant::now() >= wish.deadline {
+                hold.token_error.is_none() && hold.paused_until.is_some_and(|until| until >= work.deadline);
+            if is_too_late || Instant::now() >= work.deadline {
                 return Ok(Err(hold));
             }
-            let next = hold.paused_until.filter(|_| hold.token_error.is_none()).unwrap_or(wish.deadline);
+            let next = hold.paused_until.filter(|_| hold.token_error.is_none()).unwrap_or(work.deadline);
             tokio::select! {
-                () = wish.cancel.cancelled() => return Err(Cancellation),
+                () = work.cancel.cancelled() => return Err(Cancellation),
                 () = sleep_until(next) => {}
                 _ = changes.changed() => {}
             }
         }
-        if wish.cancel.is_cancelled() { Err(Cancellation) } else { Ok(Ok(())) }
+        if work.cancel.is_cancelled() { Err(Cancellation) } else { Ok(Ok(())) }
     }
 }
 
 impl ThrottleState {
-    /// For how long calls are held up, as far as that is known.
+    /// How long calls stay stopped, as far as it is known.
     pub(super) fn remaining(&self) -> Duration {
         self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// The sentence for whoever waits.
+    /// The sentence about the stop, for callers.
     pub(super) fn message(&self) -> String {
         if let Some(why) = &self.token_error {
             return why.to_string();
@@ -134,37 +134,39 @@ impl ThrottleState {
 mod tests {
     use super::*;
 
-    fn wish(patience: Duration) -> WorkDeadline {
+    fn work(patience: Duration) -> WorkDeadline {
         WorkDeadline { deadline: Instant::now() + patience, cancel: CancellationToken::new() }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_passes_before_its_time() {
-        let brake = Throttle::new();
-        let (long, short) = (wish(Duration::from_secs(100)), wish(Duration::from_secs(5)));
-        assert_eq!(brake.wait_for_clearance(&long).await, Ok(Ok(())));
-        brake.pause_for(Duration::from_secs(30), None);
-        brake.pause_for(Duration::from_secs(1), None);
-        let held = brake.wait_for_clearance(&short).await.unwrap().unwrap_err();
+    async fn calls_wait_until_the_pause_is_over() {
+        let throttle = Throttle::new();
+        let (long, short) = (work(Duration::from_secs(100)), work(Duration::from_secs(5)));
+        assert_eq!(throttle.wait_for_clearance(&long).await, Ok(Ok(())));
+        throttle.pause_for(Duration::from_secs(30), None);
+        throttle.pause_for(Duration::from_secs(1), None);
+        let held = throttle.wait_for_clearance(&short).await.unwrap().unwrap_err();
         assert_eq!(held.message(), "Meta takes no more calls for now; try again in 1 minute", "told at once");
-        let begun = Instant::now();
-        assert_eq!(brake.wait_for_clearance(&long).await, Ok(Ok(())));
-        assert_eq!(begun.elapsed().as_secs(), 30, "the longer hold stays");
+        let started = Instant::now();
+        assert_eq!(throttle.wait_for_clearance(&long).await, Ok(Ok(())));
+        assert_eq!(started.elapsed().as_secs(), 30, "the longer hold stays");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_stops_everything_until_it_is_taken() {
-        let brake = Throttle::new();
-        assert!(brake.reject_token("no") && !brake.reject_token("no"), "it is news once");
-        let (waiting, gone) = (wish(Duration::from_secs(100)), wish(Duration::from_secs(100)));
+    async fn a_rejected_token_stops_all_calls() {
+        let throttle = Throttle::new();
+        assert!(throttle.reject_token("no") && !throttle.reject_token("no"), "it is news once");
+        let (waiting, gone) = (work(Duration::from_secs(100)), work(Duration::from_secs(100)));
         gone.cancel.cancel();
-        assert_eq!(brake.wait_for_clearance(&gone).await, Err(Cancellation));
-        assert!(brake.wait_for_clearance(&wish(Duration::from_secs(5))).await.unwrap().unwrap_err().message() == "no");
+        assert_eq!(throttle.wait_for_clearance(&gone).await, Err(Cancellation));
+        assert!(
+            throttle.wait_for_clearance(&work(Duration::from_secs(5))).await.unwrap().unwrap_err().message() == "no"
+        );
         let release = async {
             tokio::time::sleep(Duration::from_secs(20)).await;
-            brake.accept_token();
+            throttle.accept_token();
         };
-        let (passed, ()) = tokio::join!(brake.wait_for_clearance(&waiting), release);
+        let (passed, ()) = tokio::join!(throttle.wait_for_clearance(&waiting), release);
         assert_eq!(passed, Ok(Ok(())));
     }
 }

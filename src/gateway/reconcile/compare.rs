@@ -1,4 +1,4 @@
-//! What a gateway's sessions and the accounts that it serves do not agree on, and what to do about it. Pure.
+//! Finds where a gateway's sessions differ from the accounts that it serves, and how to repair it. Pure.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,46 +8,46 @@ use crate::gateway::provider::{GatewaySession, GatewaySessionState};
 use crate::metrics::Difference;
 use crate::projections::ServedAccount;
 
-/// Why an account is offline or online whose gateway was found to see it so.
+/// The reason that an account gets when reconciliation found its gateway's session closed.
 pub(crate) const RECONCILED_REASON: &str = "reconciled";
 
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Comparison {
-    /// What differs, by account.
+    /// The differences, by account.
     pub(crate) discrepancies: Vec<Discrepancy>,
-    /// Accounts with a session that the gateway does not serve, or that nobody knows.
+    /// Accounts with a session at this gateway that it does not serve, or that do not exist.
     pub(crate) unknown_sessions: Vec<AccountNumber>,
 }
 
-/// One account that the gateway sees otherwise than it is shown.
+/// One account whose session differs from its reported state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Discrepancy {
-    /// Whose.
+    /// The account.
     pub(crate) account: AccountNumber,
-    /// The version with which it was compared: once anything has happened since, nothing of this is meant.
+    /// The version that was compared. The discrepancy is void once the account has a later version.
     pub(crate) as_of: u64,
-    /// What differs.
+    /// The kind of difference.
     pub(crate) difference: Difference,
-    /// What mends it, in this order.
+    /// The repair actions, in this order.
     pub(crate) actions: Vec<RepairAction>,
 }
 
-/// What mends a difference.
+/// An action that repairs a difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum RepairAction {
-    /// The account is told what its gateway sees.
+    /// Reports to the account what its gateway sees.
     Report(Report),
-    /// The gateway is to close a session that nobody wants.
+    /// Closes an unwanted session at the gateway.
     CloseSession {
-        /// Which, where the gateway knows.
+        /// The session number, where the gateway knows it.
         session: Option<u32>,
     },
-    /// The gateway is handed again what it owes.
+    /// Dispatches the account's pending effects again.
     Redispatch,
 }
 
-/// Compares the accounts that `gateway` serves, as they were shown before it was asked, with all sessions that it has.
+/// Compares the accounts that `gateway` serves with all its sessions. `shown` was read before `seen` was listed.
 pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[GatewaySession]) -> Comparison {
     let mut sessions: HashMap<AccountNumber, &GatewaySession> = HashMap::with_capacity(seen.len());
     for session in seen {
@@ -55,7 +55,7 @@ pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[Gat
             Entry::Vacant(free) => {
                 free.insert(session);
             }
-            // An account has one session. Of several that are listed, the one that says most is taken.
+            // An account has one session. If several are listed, the one with the highest rank counts.
             Entry::Occupied(mut taken) if rank(session) > rank(taken.get()) => {
                 taken.insert(session);
             }
@@ -63,10 +63,10 @@ pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[Gat
         }
     }
     let found = |account: &ServedAccount| find_discrepancy(gateway, account, sessions.remove(&account.account));
-    let findings = shown.iter().filter_map(found).collect();
-    let mut strangers: Vec<AccountNumber> = sessions.into_keys().collect();
-    strangers.sort_unstable();
-    Comparison { discrepancies: findings, unknown_sessions: strangers }
+    let discrepancies = shown.iter().filter_map(found).collect();
+    let mut unknown_sessions: Vec<AccountNumber> = sessions.into_keys().collect();
+    unknown_sessions.sort_unstable();
+    Comparison { discrepancies, unknown_sessions }
 }
 
 fn rank(seen: &GatewaySession) -> (u8, Option<u32>) {
@@ -101,11 +101,11 @@ fn compare_account(
             Some((Difference::BanLifted, [lifted].into_iter().chain(close_action(gateway, session)).collect()))
         }
         (Status::Normal, OnlineStatus::Online | OnlineStatus::OfflineComing, None) => {
-            // No session is named: whichever the account has, the gateway has none.
+            // The report names no session: the gateway has none, whichever one the account has.
             let gone = Report::Disconnected { session: None, reason: Reason::new(RECONCILED_REASON), instance_code };
             Some((Difference::Disconnected, vec![RepairAction::Report(gone)]))
         }
-        // One that reconnects says by itself how that ends.
+        // A session that reconnects reports the outcome itself.
         (
             Status::Normal,
             OnlineStatus::Online,
@@ -118,7 +118,7 @@ fn compare_account(
         (Status::Normal, OnlineStatus::OnlineComing, None) => {
             Some((Difference::NotBegun, vec![RepairAction::Redispatch]))
         }
-        // The end of whichever session is owed is asked for again; one from before is closed as well.
+        // The pending disconnect is dispatched again. The listed session may be an older one, so it is closed as well.
         (
             Status::Normal,
             OnlineStatus::OfflineComing,
@@ -127,7 +127,7 @@ fn compare_account(
             Difference::Unwanted,
             close_action(gateway, session).into_iter().chain([RepairAction::Redispatch]).collect(),
         )),
-        // What was recycled stays so, and so does what was dropped until it is brought back, with a session of its own.
+        // A recycled account stays offline. So does a dropped one, until a reconnect opens a new session.
         (
             Status::Normal,
             OnlineStatus::Offline,
@@ -140,7 +140,7 @@ fn compare_account(
     }
 }
 
-/// Closes a session, where there is such a thing: at Meta a number stays connected when its account is recycled.
+/// The action that closes a session. `None` at Meta, where a number stays connected when its account is recycled.
 fn close_action(gateway: GatewayKind, session: Option<u32>) -> Option<RepairAction> {
     match gateway {
         GatewayKind::Simulator | GatewayKind::Bridge => Some(RepairAction::CloseSession { session }),
@@ -176,7 +176,7 @@ mod tests {
         Some(GatewaySession { account, session, state, instance_code: "I-3".to_owned() })
     }
 
-    /// Every way in which an account may be shown and seen.
+    /// Every combination of reported state and listed session.
     #[test]
     fn the_whole_table() {
         let (account, version) = (number(1), 7);
@@ -185,13 +185,14 @@ mod tests {
             for (status, online_status) in SHOWN {
                 for (state, word) in ["not listed", "connecting", "connected", "banned"].into_iter().enumerate() {
                     let shown = ServedAccount { account, status, online_status, may_reconnect: false, version };
-                    let Comparison { discrepancies: findings, unknown_sessions: strangers } =
+                    let Comparison { discrepancies, unknown_sessions } =
                         compare(gateway, &[shown], seen(account, state, Some(3)).as_slice());
-                    assert!(strangers.is_empty());
-                    let found = findings.iter().map(|Discrepancy { account: found, as_of, difference, actions }| {
-                        assert_eq!((*found, *as_of), (account, version));
-                        format!("{}: {actions:?}", difference.word())
-                    });
+                    assert!(unknown_sessions.is_empty());
+                    let found =
+                        discrepancies.iter().map(|Discrepancy { account: found, as_of, difference, actions }| {
+                            assert_eq!((*found, *as_of), (account, version));
+                            format!("{}: {actions:?}", difference.word())
+                        });
                     let found = found.collect::<Vec<_>>().join("; ");
                     let found = if found.is_empty() { "nothing".to_owned() } else { found };
                     let shown = format!("{} {}", status.name(), online_status.name());
@@ -199,15 +200,15 @@ mod tests {
                 }
             }
         }
-        let strangers = [number(5), number(2)].map(|account| seen(account, 2, None).unwrap());
-        text += &format!("strangers: {:?}\n", compare(GatewayKind::Bridge, &[], &strangers));
+        let unknown_sessions = [number(5), number(2)].map(|account| seen(account, 2, None).unwrap());
+        text += &format!("strangers: {:?}\n", compare(GatewayKind::Bridge, &[], &unknown_sessions));
         insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => false, omit_expression => true}, {
             insta::assert_snapshot!("reconcile_table", text);
         });
     }
 
-    /// An account that stands as number `shown` in the list says.
+    /// An account in the state `SHOWN[shown]`.
     fn account_in(shown: usize, gateway: GatewayKind) -> Account {
         let instance_code = String::new();
         let begun = [
@@ -248,11 +249,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// What is mended stays mended: another comparison finds nothing.
+        /// After the repair another comparison finds nothing.
         #[test]
         fn once_is_enough(
             each in prop::collection::vec((0..5_usize, 0..4_usize, any::<bool>()), 1..20),
-            strangers in 0..5_u64,
+            unknown_sessions in 0..5_u64,
             is_bridge in any::<bool>(),
         ) {
             let gateway = if is_bridge { GatewayKind::Bridge } else { GatewayKind::CloudApi };
@@ -262,7 +263,7 @@ mod tests {
                 accounts.insert(account, account_in(stands, gateway));
                 sessions.extend(seen(account, state, names_session.then_some(1)).map(|seen| (account, seen)));
             }
-            for stranger in 100..100 + strangers {
+            for stranger in 100..100 + unknown_sessions {
                 sessions.extend(seen(number(stranger), 2, None).map(|seen| (number(stranger), seen)));
             }
             let listed = |sessions: &BTreeMap<_, GatewaySession>| sessions.values().cloned().collect::<Vec<_>>();
@@ -279,9 +280,9 @@ mod tests {
                         }
                         RepairAction::CloseSession { .. } => drop(sessions.remove(&account)),
                         RepairAction::Redispatch => {
-                            let owed = state.pending_effects();
-                            prop_assert!(!owed.is_empty(), "there is something to offer");
-                            match owed[0] {
+                            let effects = state.pending_effects();
+                            prop_assert!(!effects.is_empty(), "there is something to offer");
+                            match effects[0] {
                                 PendingEffect::Connect { session } => {
                                     sessions.extend(seen(account, 1, Some(session)).map(|seen| (account, seen)));
                                 }
@@ -298,7 +299,7 @@ mod tests {
             }
             let again = compare(gateway, &served_accounts(&accounts), &listed(&sessions));
             prop_assert_eq!(&again.discrepancies, &vec![]);
-            prop_assert_eq!(again.unknown_sessions.len() as u64, strangers);
+            prop_assert_eq!(again.unknown_sessions.len() as u64, unknown_sessions);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What a gateway's sessions are and what is shown are brought together: at the start, from time to time, and at once
-//! when somebody has reason to doubt it.
+//! Reconciliation: compares a gateway's sessions with the roster and repairs differences. It runs at start,
+//! periodically, and on request.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `compare` | what differs, and what mends it. Pure |
-//! | `reconciler` | when that is done, how fast, and what is done while a gateway is away |
-//! | `status` | what came of it last, for those who look |
+//! | `compare` | finds the differences and their repair actions. Pure |
+//! | `reconciler` | the loop: when to compare, at which pace to repair, when to retry |
+//! | `status` | the last result, and the trigger for another run |
 
 mod compare;
 mod reconciler;

@@ -1,6 +1,6 @@
-//! When a gateway's sessions are compared with what is shown, and how what differs is mended.
+//! Compares a gateway's sessions with the roster, periodically and on request, and repairs the differences.
 //!
-//! A gateway that is away, or a list that breaks off, changes nothing about any account: it is said once, and tried again.
+//! If the gateway is away or its list is incomplete, no account changes. The failure is logged once and retried.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -26,35 +26,35 @@ use crate::limits::{
 use crate::metrics::{Difference, Metrics, ReconcileOutcome};
 use crate::projections::{Roster, ServedAccount};
 
-/// What compares the sessions of one gateway with what is shown.
+/// Reconciles one gateway with the roster.
 pub(crate) struct Reconciler {
-    /// Whose sessions.
+    /// The gateway.
     pub(crate) provider: Arc<dyn GatewayProvider>,
-    /// Where it stands what came of it.
+    /// Receives the result of each run.
     pub(crate) status: Arc<ReconcileStatus>,
-    /// Where accounts are told of it.
+    /// Sends reports to the accounts.
     pub(crate) reports: ReportSender,
-    /// What is shown.
+    /// The reported state of all accounts.
     pub(crate) roster: Roster,
-    /// What counts it.
+    /// Counts runs and differences.
     pub(crate) metrics: Metrics,
-    /// How often, if nobody asks.
+    /// The interval between runs without a request.
     pub(crate) every: Duration,
 }
 
 impl Reconciler {
-    /// Compares at once, and again and again, until `stop`; what is under way then is left as it is.
+    /// Reconciles at once and then repeatedly until `stop`, which aborts a run under way.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let _stopped = stop.run_until_cancelled(self.run_loop()).await;
     }
 
     async fn run_loop(&self) {
-        let mut is_there = self.provider.bulkhead().availability();
+        let mut availability = self.provider.bulkhead().availability();
         for round in 0.. {
-            let begun = Instant::now();
-            // Whoever has asked by now is asked for.
+            let started = Instant::now();
+            // This run serves all requests made so far.
             let _served = self.status.wait_for_trigger().now_or_never();
-            let wait = match self.list_and_compare(&mut is_there).await {
+            let wait = match self.list_and_compare(&mut availability).await {
                 Ok(listed) => {
                     self.reconcile(listed).await;
                     self.every
@@ -64,9 +64,9 @@ impl Reconciler {
             tokio::select! {
                 () = sleep(apply_jitter(wait, u64::from(self.kind().code()), round)) => {}
                 () = self.status.wait_for_trigger() => {}
-                () = wait_until_available(&mut is_there) => {}
+                () = wait_until_available(&mut availability) => {}
             }
-            sleep_until(begun + RECONCILE_INTERVAL_MIN).await;
+            sleep_until(started + RECONCILE_INTERVAL_MIN).await;
         }
     }
 
@@ -74,74 +74,75 @@ impl Reconciler {
         self.provider.kind()
     }
 
-    /// The accounts as they are shown, and then the sessions: what happens to an account in between is not meant, and is
-    /// told apart by its version.
-    async fn list_and_compare(&self, is_there: &mut watch::Receiver<bool>) -> Result<ListedSessions, String> {
+    /// Reads the roster first, then lists the sessions. The version reveals an account that changed in between.
+    async fn list_and_compare(&self, availability: &mut watch::Receiver<bool>) -> Result<ListedSessions, String> {
         self.status.mark_started();
-        let (at, begun) = (clock::now(), Instant::now());
+        let (at, started) = (clock::now(), Instant::now());
         let (roster, kind) = (self.roster.clone(), self.kind());
         let shown =
             spawn_blocking(move || roster.accounts_of_gateway(kind)).await.map_err(|error| error.to_string())?;
         let seen = timeout(RECONCILE_LISTING_TIMEOUT, self.provider.list_sessions()).await;
-        // That this very list has shown it to be back is no reason for another one.
-        is_there.mark_unchanged();
+        // This listing may itself have closed the breaker; that must not start another run.
+        availability.mark_unchanged();
         let late = |_| format!("its sessions were not listed within {} s", RECONCILE_LISTING_TIMEOUT.as_secs());
         let seen: Vec<GatewaySession> = seen.map_err(late)?.map_err(|away| away.reason)?;
         let sessions = seen.len() as u64;
         let compared = spawn_blocking(move || compare(kind, &shown, &seen)).await.map_err(|error| error.to_string())?;
         let is_strange =
             |account: &&AccountNumber| self.roster.account_at_gateway(**account).is_none_or(|(by, _)| by != kind);
-        let strangers = compared.unknown_sessions.iter().filter(is_strange).count() as u64;
-        Ok(ListedSessions { at, begun, sessions, discrepancies: compared.discrepancies, unknown_sessions: strangers })
+        let unknown_sessions = compared.unknown_sessions.iter().filter(is_strange).count() as u64;
+        Ok(ListedSessions { at, started, sessions, discrepancies: compared.discrepancies, unknown_sessions })
     }
 
-    /// Mends what differs, at a pace that callers do not feel.
+    /// Repairs the differences, at a pace that does not disturb callers.
     async fn reconcile(
         &self,
-        ListedSessions { at, begun, sessions, discrepancies: findings, unknown_sessions: strangers }: ListedSessions,
+        ListedSessions { at, started, sessions, discrepancies, unknown_sessions }: ListedSessions,
     ) {
         let mut turns = interval(Duration::from_secs(1) / RECONCILE_PER_SECOND);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut findings = findings.into_iter().peekable();
+        let mut discrepancies = discrepancies.into_iter().peekable();
         let mut under_way = FuturesUnordered::new();
-        let mut counted: BTreeMap<&'static str, (Difference, u64)> = BTreeMap::new();
+        let mut counts: BTreeMap<&'static str, (Difference, u64)> = BTreeMap::new();
         loop {
-            let is_next = under_way.len() < RECONCILE_IN_FLIGHT && findings.peek().is_some();
+            let is_next = under_way.len() < RECONCILE_IN_FLIGHT && discrepancies.peek().is_some();
             tokio::select! {
-                Some(mended) = under_way.next() => {
-                    if let Some(difference) = mended {
+                Some(repaired) = under_way.next() => {
+                    if let Some(difference) = repaired {
                         self.metrics.differences.with((self.kind(), difference)).inc();
-                        counted.entry(difference.word()).or_insert((difference, 0)).1 += 1;
+                        counts.entry(difference.word()).or_insert((difference, 0)).1 += 1;
                     }
                 }
-                _ = turns.tick(), if is_next => under_way.extend(findings.next().map(|finding| self.repair(finding))),
+                _ = turns.tick(), if is_next => {
+                    under_way.extend(discrepancies.next().map(|discrepancy| self.repair(discrepancy)));
+                }
                 else => break,
             }
         }
-        let differences: Vec<(Difference, u64)> = counted.into_values().collect();
+        let differences: Vec<(Difference, u64)> = counts.into_values().collect();
         let gateway = self.kind().name();
         let accounts: u64 = differences.iter().map(|(_, accounts)| accounts).sum();
         if accounts > 0 {
             tracing::info!(gateway, sessions, accounts, "the gateway's sessions differed from what was shown");
         }
         self.metrics.reconciliations.with((self.kind(), ReconcileOutcome::Done)).inc();
-        self.metrics.strangers.with(self.kind()).set(strangers);
+        self.metrics.strangers.with(self.kind()).set(unknown_sessions);
         let last = CompletedReconciliation {
             started_at: at,
-            duration: begun.elapsed(),
+            duration: started.elapsed(),
             sessions,
             differences,
-            unknown_sessions: strangers,
+            unknown_sessions,
         };
         if let Some(over) = self.status.mark_completed(last) {
             tracing::info!(gateway, failed = over.consecutive_failures, "the gateway's sessions are compared again");
         }
     }
 
-    /// Says so, if it is news. Returns when to try again.
+    /// Records a failed run, and logs the first one in a row. Returns how long to wait before the next run.
     fn record_failure(&self, why: &str) -> Duration {
         self.metrics.reconciliations.with((self.kind(), ReconcileOutcome::Failed)).inc();
-        // A gateway's own words may be among them.
+        // The reason may contain text from the gateway.
         let why = escape_controls(why);
         let (gateway, error) = (self.kind().name(), why.clone());
         let failed = self.status.mark_failed(clock::now(), why);
@@ -156,18 +157,18 @@ impl Reconciler {
         RECONCILE_RETRY_WAIT.saturating_mul(1 << (failed - 1).min(16)).min(self.every)
     }
 
-    /// Mends one difference; none if something has happened to the account since it was compared.
-    async fn repair(&self, finding: Discrepancy) -> Option<Difference> {
-        let Discrepancy { account, mut as_of, difference, actions } = finding;
+    /// Repairs one difference. `None` if the account changed after the comparison.
+    async fn repair(&self, discrepancy: Discrepancy) -> Option<Difference> {
+        let Discrepancy { account, mut as_of, difference, actions } = discrepancy;
         for action in actions {
             match action {
                 RepairAction::Report(report) => {
                     let session = if let Report::Connected { session, .. } = &report { Some(*session) } else { None };
                     let command = Command::Reconcile { report, as_of };
-                    // An error stands in the log already; the next comparison finds the difference again.
+                    // An error is in the log already; the next run finds the difference again.
                     match (self.reports.execute(self.kind(), account, command).await.ok()?.ok()?, session) {
                         (CommandSuccess::Recorded, _) => as_of += 1,
-                        // The gateway has the session before, and not the one that is wanted.
+                        // The gateway has the previous session, not the wanted one.
                         (CommandSuccess::Unchanged, Some(session)) if self.is_unchanged(account, as_of) => {
                             self.provider.close_session(account, session);
                             self.reports.redispatch(account).await.ok()?;
@@ -187,26 +188,26 @@ impl Reconciler {
         Some(difference)
     }
 
-    /// Whether nothing has happened to the account since then.
+    /// Whether the account is still at version `as_of`.
     fn is_unchanged(&self, account: AccountNumber, as_of: u64) -> bool {
         let is_it = |(by, now): (GatewayKind, ServedAccount)| by == self.kind() && now.version == as_of;
         self.roster.account_at_gateway(account).is_some_and(is_it)
     }
 }
 
-/// What a gateway listed, compared.
+/// A gateway's listed sessions, compared with the roster.
 struct ListedSessions {
     at: Timestamp,
-    begun: Instant,
+    started: Instant,
     sessions: u64,
     discrepancies: Vec<Discrepancy>,
     unknown_sessions: u64,
 }
 
-/// Returns once the gateway is back that was away.
-async fn wait_until_available(is_there: &mut watch::Receiver<bool>) {
-    while is_there.changed().await.is_ok() {
-        if *is_there.borrow_and_update() {
+/// Waits until a gateway that was away is available again.
+async fn wait_until_available(availability: &mut watch::Receiver<bool>) {
+    while availability.changed().await.is_ok() {
+        if *availability.borrow_and_update() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! What came of the last comparison, for those who look, and the bell for those who want another one.
+//! The result of the last reconciliation, and the trigger for another one.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use crate::domain::Timestamp;
 use crate::metrics::Difference;
 
-/// The comparisons of one gateway.
+/// The reconciliation status of one gateway.
 #[derive(Default)]
 pub(crate) struct ReconcileStatus {
     trigger_requested: Notify,
@@ -21,71 +21,71 @@ struct ReconcileState {
     failure: Option<ReconcileFailure>,
 }
 
-/// The last comparison that came to its end.
+/// The last reconciliation that completed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CompletedReconciliation {
     /// When it began.
     pub(crate) started_at: Timestamp,
-    /// How long it took, with all that was mended.
+    /// How long it took, repairs included.
     pub(crate) duration: Duration,
-    /// Sessions that the gateway has.
+    /// The number of sessions at the gateway.
     pub(crate) sessions: u64,
-    /// What differed, and how many accounts; nothing that is 0.
+    /// The number of accounts for each kind of difference; kinds without accounts are left out.
     pub(crate) differences: Vec<(Difference, u64)>,
-    /// Accounts with a session at the gateway that it does not serve.
+    /// Accounts with a session at this gateway that it does not serve.
     pub(crate) unknown_sessions: u64,
 }
 
-/// Why none comes to its end any more.
+/// Why the latest reconciliations failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ReconcileFailure {
-    /// When the first one failed.
+    /// When the first of them failed.
     pub(crate) since: Timestamp,
-    /// Why the last one did, without secrets.
+    /// Why the last one failed, without secrets.
     pub(crate) reason: String,
-    /// How many did, one after the other.
+    /// How many failed in a row.
     pub(crate) consecutive_failures: u32,
 }
 
 impl ReconcileStatus {
-    /// Has another comparison made at once.
+    /// Requests a reconciliation now.
     pub(crate) fn trigger(&self) {
         self.trigger_requested.notify_one();
     }
 
-    /// Returns when one is asked for.
+    /// Waits until a reconciliation is requested.
     pub(super) async fn wait_for_trigger(&self) {
         self.trigger_requested.notified().await;
     }
 
-    /// Whether one is under way.
+    /// Whether a reconciliation is under way.
     pub(crate) fn is_running(&self) -> bool {
         self.state.borrow().is_running
     }
 
-    /// The last one that came to its end.
+    /// The last reconciliation that completed.
     pub(crate) fn last_completed(&self) -> Option<CompletedReconciliation> {
         self.state.borrow().last_completed.clone()
     }
 
-    /// Why none does any more, if that is so.
+    /// The current failure, if the last reconciliation failed.
     pub(crate) fn failure(&self) -> Option<ReconcileFailure> {
         self.state.borrow().failure.clone()
     }
 
-    /// One has begun.
+    /// Records that a reconciliation began.
     pub(super) fn mark_started(&self) {
         self.state.send_modify(|state| state.is_running = true);
     }
 
-    /// It came to its end. Returns the failure that is over with it.
+    /// Records a completed reconciliation. Returns the failure that it ends.
     pub(super) fn mark_completed(&self, last: CompletedReconciliation) -> Option<ReconcileFailure> {
         let before =
             self.state.send_replace(ReconcileState { is_running: false, last_completed: Some(last), failure: None });
         before.failure
     }
 
-    /// It failed. Returns how many did, one after the other.
+    /// Records a failed reconciliation. Returns how many failed in a row.
     pub(super) fn mark_failed(&self, at: Timestamp, why: String) -> u32 {
         let (since, before) = self.failure().map_or((at, 0), |failure| (failure.since, failure.consecutive_failures));
         let failed = before.saturating_add(1);
@@ -96,7 +96,7 @@ impl ReconcileStatus {
         failed
     }
 
-    /// Returns once what is known is so.
+    /// Waits until the status satisfies `is_so`.
     #[cfg(test)]
     pub(crate) async fn wait_until(&self, is_so: impl Fn(&ReconcileStatus) -> bool) {
         let mut changed = self.state.subscribe();

@@ -11,15 +11,15 @@ use crate::gateway::bridge::{IngestError, RequestSignatureError, WorkRequestErro
 use crate::http::error::Error;
 use crate::metrics::BridgeRefusal;
 
-/// Why a request is not answered as it wishes.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) struct BridgeApiError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: String,
-    /// The sequence that is to come next, where reports are missing.
+    /// The next expected sequence number, if reports are missing.
     pub(super) expected: Option<u64>,
-    /// After how many seconds it may be sent again.
+    /// Seconds until a retry makes sense.
     pub(super) retry_after: Option<u64>,
     pub(super) metric_reason: Option<BridgeRefusal>,
     pub(super) allow: Option<&'static str>,
@@ -53,11 +53,11 @@ impl BridgeApiError {
     }
 
     pub(super) fn malformed(words: &str) -> BridgeApiError {
-        let trouble = BridgeApiError::new(StatusCode::BAD_REQUEST, "malformed", words);
-        BridgeApiError { metric_reason: Some(BridgeRefusal::Malformed), ..trouble }
+        let error = BridgeApiError::new(StatusCode::BAD_REQUEST, "malformed", words);
+        BridgeApiError { metric_reason: Some(BridgeRefusal::Malformed), ..error }
     }
 
-    /// What went wrong inside stays inside.
+    /// Logs an internal error. The gateway gets only a general message.
     pub(super) fn internal(error: &dyn std::error::Error) -> BridgeApiError {
         tracing::error!(error = %error, "a gateway's request failed inside");
         let words = "the service failed, and what was sent may have been taken in or not; send it again";
@@ -68,9 +68,9 @@ impl BridgeApiError {
         BridgeApiError { retry_after: Some(1), ..BridgeApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, words) }
     }
 
-    pub(super) fn respond(self, counter: &BridgeState) -> Response {
+    pub(super) fn respond(self, state: &BridgeState) -> Response {
         let BridgeApiError { status, code, message, expected, retry_after, metric_reason: refusal, allow } = self;
-        if let (Some(refusal), Some(bridge)) = (refusal, &counter.bridge) {
+        if let (Some(refusal), Some(bridge)) = (refusal, &state.bridge) {
             bridge.metrics().bridge_refused.with(refusal).inc();
         }
         let mut response =
@@ -91,10 +91,8 @@ impl From<RequestSignatureError> for BridgeApiError {
             RequestSignatureError::Stale => ("stale", BridgeRefusal::Stale),
             RequestSignatureError::Replayed => ("replayed", BridgeRefusal::Replayed),
         };
-        BridgeApiError {
-            metric_reason: Some(refusal),
-            ..BridgeApiError::new(StatusCode::UNAUTHORIZED, code, why.to_string())
-        }
+        let error = BridgeApiError::new(StatusCode::UNAUTHORIZED, code, why.to_string());
+        BridgeApiError { metric_reason: Some(refusal), ..error }
     }
 }
 
@@ -102,8 +100,8 @@ impl From<IngestError> for BridgeApiError {
     fn from(why: IngestError) -> BridgeApiError {
         match why {
             IngestError::Gap { expected } => {
-                let trouble = BridgeApiError::new(StatusCode::CONFLICT, "gap", why.to_string());
-                BridgeApiError { expected: Some(expected), metric_reason: Some(BridgeRefusal::Gap), ..trouble }
+                let error = BridgeApiError::new(StatusCode::CONFLICT, "gap", why.to_string());
+                BridgeApiError { expected: Some(expected), metric_reason: Some(BridgeRefusal::Gap), ..error }
             }
             IngestError::Busy => BridgeApiError::retry_later("busy", why.to_string()),
             IngestError::Accounts(_) | IngestError::Store(_) | IngestError::NotDurable(_) => {
@@ -122,26 +120,24 @@ impl From<WorkRequestError> for BridgeApiError {
     }
 }
 
-/// There are too many requests from one address.
+/// An address that sends too many requests.
 impl From<AuthError> for BridgeApiError {
     fn from(denied: AuthError) -> BridgeApiError {
         let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
-        BridgeApiError {
-            retry_after: denied.retry_after(),
-            ..BridgeApiError::new(status, "too_many", denied.to_string())
-        }
+        let error = BridgeApiError::new(status, "too_many", denied.to_string());
+        BridgeApiError { retry_after: denied.retry_after(), ..error }
     }
 }
 
-/// The body could not be read.
+/// A body that could not be read.
 impl From<Error> for BridgeApiError {
     fn from(error: Error) -> BridgeApiError {
         let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST);
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 let words = "the body is too large; send fewer reports in one batch, or smaller pages";
-                let trouble = BridgeApiError::new(status, "oversized", words);
-                BridgeApiError { metric_reason: Some(BridgeRefusal::Oversized), ..trouble }
+                let error = BridgeApiError::new(status, "oversized", words);
+                BridgeApiError { metric_reason: Some(BridgeRefusal::Oversized), ..error }
             }
             StatusCode::SERVICE_UNAVAILABLE => BridgeApiError::retry_later("busy", error.message()),
             _ => BridgeApiError { status, ..BridgeApiError::malformed(&error.message()) },

@@ -1,4 +1,4 @@
-//! What a gateway elsewhere gets, and how often it may ask: no test connects from another machine.
+//! Responses to a gateway on another machine, and its rate limit. The tests fake the address.
 
 use futures_util::FutureExt;
 use futures_util::stream::empty;
@@ -30,18 +30,12 @@ fn bridge_state(fixture: &StorageFixture, is_tls: bool) -> BridgeState {
         now: clock::moment,
     };
     let bridge = Some(Bridge::new(&settings.gateway.bridge, around).unwrap());
-    let door = Authenticator::new(ApiKeys::open(journal, None).unwrap(), 4);
-    BridgeState {
-        bridge,
-        authenticator: door,
-        memory_budget: MemoryBudget::new(),
-        is_tls,
-        stop: CancellationToken::new(),
-    }
+    let authenticator = Authenticator::new(ApiKeys::open(journal, None).unwrap(), 4);
+    BridgeState { bridge, authenticator, memory_budget: MemoryBudget::new(), is_tls, stop: CancellationToken::new() }
 }
 
-/// Fetches commands from an address, and says what the answer is.
-async fn fetch(counter: &BridgeState, from: &str, id: &str) -> Result<StatusCode, (StatusCode, &'static str)> {
+/// Fetches commands as from `from`. Returns the status, or the error's status and code.
+async fn fetch(state: &BridgeState, from: &str, id: &str) -> Result<StatusCode, (StatusCode, &'static str)> {
     let (secret, at) = (WebhookSecret::parse(SECRET).unwrap(), clock::now());
     let mut headers = HeaderMap::new();
     for (name, value) in [
@@ -59,13 +53,13 @@ async fn fetch(counter: &BridgeState, from: &str, id: &str) -> Result<StatusCode
         headers: &headers,
         from: from.parse().unwrap(),
     };
-    let answered = handle(counter, request, empty::<Result<Bytes, warp::Error>>()).await;
-    answered.map(|response| response.status()).map_err(|trouble| (trouble.status, trouble.code))
+    let answered = handle(state, request, empty::<Result<Bytes, warp::Error>>()).await;
+    answered.map(|response| response.status()).map_err(|error| (error.status, error.code))
 }
 
-/// Commands hold secrets: they go over TLS, or to this machine.
+/// Commands contain secrets, so they are sent only over TLS or to this machine.
 #[tokio::test]
-async fn commands_do_not_go_where_they_can_be_read() {
+async fn commands_require_tls_or_loopback() {
     let fixture = fixture();
     let open = bridge_state(&fixture, false);
     assert_eq!(fetch(&open, "127.0.0.1", "a").await, Ok(StatusCode::OK));
@@ -75,16 +69,16 @@ async fn commands_do_not_go_where_they_can_be_read() {
     assert_eq!(fetch(&tls, "192.0.2.7", "d").await, Ok(StatusCode::OK));
 }
 
-/// A signature is no key, so each address is counted.
+/// Requests without an API key are limited per address.
 #[tokio::test(start_paused = true)]
-async fn an_address_may_ask_only_so_often() {
+async fn requests_per_address_are_limited() {
     let fixture = fixture();
-    let counter = bridge_state(&fixture, true);
+    let state = bridge_state(&fixture, true);
     let mut answers = Vec::new();
     for id in ["a", "b", "c", "d", "e", "f"] {
-        answers.push(fetch(&counter, "192.0.2.7", id).await);
+        answers.push(fetch(&state, "192.0.2.7", id).await);
     }
     assert_eq!(answers[..4], [const { Ok(StatusCode::OK) }; 4]);
     assert_eq!(answers[5], Err((StatusCode::TOO_MANY_REQUESTS, "too_many")));
-    assert_eq!(fetch(&counter, "192.0.2.8", "g").await, Ok(StatusCode::OK), "another is not held up");
+    assert_eq!(fetch(&state, "192.0.2.8", "g").await, Ok(StatusCode::OK), "another is not held up");
 }

@@ -1,5 +1,5 @@
-//! Whole requests, answered in this process: no answer is a failure of the service, each is in its form, and what is
-//! refused stores nothing.
+//! Whole requests, served inside this process. No response may be an internal error, each must have its documented form,
+//! and a rejected request must store nothing.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
@@ -35,8 +35,8 @@ impl GatewayPort for Silent {
     fn dispatch(&self, _: AccountNumber, _: &Account, _: &PendingEffect, _: Duration) {}
 }
 
-/// What is behind the API, with a gateway that never answers. Within a runtime.
-pub(crate) fn behind(fixture: &StorageFixture, stop: &CancellationToken) -> ApiDependencies {
+/// The dependencies of the API, with a gateway that never answers. Call it within a runtime.
+pub(crate) fn dependencies(fixture: &StorageFixture, stop: &CancellationToken) -> ApiDependencies {
     let StorageFixture { settings, store, journal, roster, vault, .. } = fixture;
     let log = TransparencyLog::open(store, journal, vault.load_or_create_log_key().unwrap()).unwrap();
     let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), report_channel().0, [], |_| 1);
@@ -61,14 +61,14 @@ struct FuzzedApi {
     answer: Box<dyn Fn(Request<Full<Bytes>>) -> Response<Bytes> + Send>,
     data: StorageFixture,
     keys: ApiKeys,
-    asked: u32,
+    request_count: u32,
 }
 
-/// Requests that one API takes: then there are so many accounts that each list takes long.
-const ASKED: u32 = 2_000;
+/// Requests per API instance. After more, the accounts are numerous enough to slow each list down.
+const MAX_REQUESTS: u32 = 2_000;
 
-/// The API that requests are made to.
-static STANDING: Mutex<Option<FuzzedApi>> = Mutex::new(None);
+/// The current API instance.
+static CURRENT_API: Mutex<Option<FuzzedApi>> = Mutex::new(None);
 
 impl FuzzedApi {
     fn build() -> FuzzedApi {
@@ -76,10 +76,10 @@ impl FuzzedApi {
         let runtime = Runtime::new().unwrap();
         let stop = CancellationToken::new();
         let (keys, routes) = runtime.block_on(async {
-            let behind = behind(&data, &stop);
-            let keys = behind.keys.clone();
+            let dependencies = dependencies(&data, &stop);
+            let keys = dependencies.keys.clone();
             let (settings, rules) = (data.settings.http.clone(), data.settings.accounts.clone());
-            let api = Api::new(behind, settings, rules, Arc::new(AtomicBool::new(true)));
+            let api = Api::new(dependencies, settings, rules, Arc::new(AtomicBool::new(true)));
             (keys, v1::routes(api.v1_state(stop.clone())).or(contract_routes::routes(api)).unify())
         });
         let service = TowerToHyperService::new(warp::service(routes));
@@ -91,7 +91,7 @@ impl FuzzedApi {
                 let before = watched.head();
                 let Ok(response) = service.call(request).await;
                 if response.status() == StatusCode::ACCEPTED {
-                    // It is done a moment later, and remembered then.
+                    // The work runs on after the response, and records an event when it is done.
                     watched.subscribe_head().wait_for(|head| *head > before).await.unwrap();
                 }
                 let (head, body) = response.into_parts();
@@ -100,11 +100,11 @@ impl FuzzedApi {
                 Response::from_parts(head, body)
             })
         };
-        FuzzedApi { answer: Box::new(answer), data, keys, asked: 0 }
+        FuzzedApi { answer: Box::new(answer), data, keys, request_count: 0 }
     }
 }
 
-/// Method and target, headers a line each, an empty line, the body.
+/// Seeds: method and target, one header per line, an empty line, the body.
 pub(crate) fn requests() -> Vec<Vec<u8>> {
     let mut requests: Vec<String> = Vec::new();
     let contract = [
@@ -131,7 +131,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         let path = path.replace("{position}", "1").replace("{key}", "1").replace("{name}", "roster");
         requests.push(format!("{} /api/v1/{path}\n\n", route.method));
     }
-    let asked = [
+    let reads = [
         "accounts?limit=10&cursor=1&status=1&onlineStatus=4&prefix=8618",
         "accounts/861821726232?version=1",
         "accounts/861821726232?at=2026-11-25T09:00:03Z",
@@ -144,10 +144,10 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         "webhooks/register/dead-letters?cursor=1&limit=5",
         "export?format=csv&type=account_imported",
     ];
-    for path in asked {
+    for path in reads {
         requests.push(format!("GET /api/v1/{path}\naccept: application/x-ndjson\nlast-event-id: 3\n\n"));
     }
-    let told = [
+    let changes = [
         ("PUT", "webhooks/sync/secret", r#"{"secret":"whsec_c4n4ryK8GKYqrTwjUPD8ILPZIo2LaLaSw","grace":"24h"}"#),
         ("PUT", "webhooks/sync/app-secret", r#"{"tenantId":"500975","secret":"c4n4ryc4n4ry"}"#),
         ("POST", "webhooks/sync/pause", r#"{"reason":"why"}"#),
@@ -164,13 +164,13 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         ("POST", "vault/rotate", r#"{"newKeyFile":"/nowhere/new.key"}"#),
         ("POST", "replay?until=4&account=861821726232", ""),
     ];
-    for (method, path, body) in told {
+    for (method, path, body) in changes {
         requests.push(format!("{method} /api/v1/{path}\ncontent-type: application/json\n\n{body}"));
     }
     requests.into_iter().map(String::into_bytes).collect()
 }
 
-/// The request in these bytes; none if HTTP has no such one, or it is not to be made: what names a receiver is looked up.
+/// Parses a request; `None` if it is no valid HTTP, or must not be sent: setting a receiver would look up its host name.
 fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
     let (head, body) = (&bytes[..end], bytes.get(end + 2..).unwrap_or_default());
@@ -188,24 +188,24 @@ fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
     Some((request, of_operators))
 }
 
-/// A whole request.
+/// Sends one request.
 pub(crate) fn request(bytes: &[u8]) -> Option<String> {
     let (request, of_operators) = request_of(bytes)?;
-    let mut standing = STANDING.lock().unwrap_or_else(PoisonError::into_inner);
-    if standing.as_ref().is_some_and(|fuzzed| fuzzed.asked == ASKED || !fuzzed.keys.allows_anonymous()) {
-        *standing = None;
+    let mut current = CURRENT_API.lock().unwrap_or_else(PoisonError::into_inner);
+    if current.as_ref().is_some_and(|fuzzed| fuzzed.request_count == MAX_REQUESTS || !fuzzed.keys.allows_anonymous()) {
+        *current = None;
     }
-    let fuzzed = standing.get_or_insert_with(FuzzedApi::build);
-    fuzzed.asked += 1;
+    let fuzzed = current.get_or_insert_with(FuzzedApi::build);
+    fuzzed.request_count += 1;
     let before = fuzzed.data.journal.head();
-    let shown = format!("{} {}", request.method(), request.uri());
+    let request_line = format!("{} {}", request.method(), request.uri());
     let is_head = request.method() == "HEAD";
     let response = (fuzzed.answer)(request);
     let (status, headers) = (response.status().as_u16(), response.headers());
-    assert!(status != 500 && status != 503, "{shown}: {status} {:?}", response.body());
-    assert!(headers.contains_key("x-request-id"), "{shown}");
+    assert!(status != 500 && status != 503, "{request_line}: {status} {:?}", response.body());
+    assert!(headers.contains_key("x-request-id"), "{request_line}");
     if (400..500).contains(&status) {
-        assert_eq!(fuzzed.data.journal.head(), before, "{shown}: {status}, and something is stored");
+        assert_eq!(fuzzed.data.journal.head(), before, "{request_line}: {status}, and something is stored");
     }
     let form = headers.get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
     let is_packed = headers.contains_key(header::CONTENT_ENCODING);
@@ -217,7 +217,7 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
             "application/json" => drop(serde_json::from_slice::<Value>(response.body()).unwrap()),
             "application/x-ndjson" => {
                 let mut lines = response.body().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-                assert!(lines.all(|line| serde_json::from_slice::<Value>(line).is_ok()), "{shown}");
+                assert!(lines.all(|line| serde_json::from_slice::<Value>(line).is_ok()), "{request_line}");
             }
             _ => {}
         }
@@ -225,18 +225,22 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
     }
     let answer: Value = serde_json::from_slice(response.body()).unwrap();
     let sentence = if of_operators {
-        assert_eq!((form.as_str(), &answer["status"]), ("application/problem+json", &Value::from(status)), "{shown}");
-        assert!(answer["title"].is_string() && answer["type"].is_string(), "{shown}");
+        assert_eq!(
+            (form.as_str(), &answer["status"]),
+            ("application/problem+json", &Value::from(status)),
+            "{request_line}"
+        );
+        assert!(answer["title"].is_string() && answer["type"].is_string(), "{request_line}");
         &answer["detail"]
     } else {
         let names: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
-        assert!(names.starts_with(&["data", "code", "message"]), "{shown}: {names:?}");
-        assert_eq!((form.as_str(), &answer["code"]), ("application/json", &Value::from(status)), "{shown}");
+        assert!(names.starts_with(&["data", "code", "message"]), "{request_line}: {names:?}");
+        assert_eq!((form.as_str(), &answer["code"]), ("application/json", &Value::from(status)), "{request_line}");
         &answer["message"]
     };
     let sentence = sentence.as_str().unwrap();
-    // The names of its fields are told by the one that takes no secrets.
-    let tells_names = shown.contains(SECRET) || shown.contains("/batchRecycle");
-    assert!(tells_names || !sentence.contains(SECRET), "{shown}: {sentence}");
+    // The endpoint without secrets may repeat the names of its fields.
+    let tells_names = request_line.contains(SECRET) || request_line.contains("/batchRecycle");
+    assert!(tells_names || !sentence.contains(SECRET), "{request_line}: {sentence}");
     Some(sentence.to_owned())
 }

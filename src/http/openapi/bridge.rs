@@ -1,4 +1,4 @@
-//! `/gateway/v1`, and what a gateway takes: the bridge's protocol.
+//! The bridge's protocol: `/gateway/v1`, and the webhook that sends commands to a gateway.
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::SecurityRequirement;
@@ -15,7 +15,7 @@ use crate::limits::{WORK_ITEMS, WORK_ITEMS_DEFAULT, WORK_WAIT_SECONDS, WORK_WAIT
 
 const JSON: &str = "application/json";
 
-/// What is said of signatures.
+/// The rules of signatures, for descriptions.
 const SIGNATURE_RULES: &str = "Signed as Standard Webhooks with `gateway.bridge.secret`, anew for each attempt: HMAC-SHA256 over `id.timestamp.body`, \
      or without a body over `id.timestamp.` and the path with its query as sent. The very same signature is taken once.";
 
@@ -83,7 +83,7 @@ fn operation(place: BridgeEndpoint) -> OperationDoc {
         )
 }
 
-/// What a gateway is sent.
+/// The webhook that sends commands to a gateway.
 pub(super) fn command_webhook() -> OperationDoc {
     let plain = |words: &str| ResponseBuilder::new().description(words);
     let refused = || {
@@ -119,7 +119,7 @@ pub(super) fn command_webhook() -> OperationDoc {
         .response(503, plain("Not now; `Retry-After` is heeded."))
 }
 
-/// With the headers that sign it.
+/// Adds the signature headers.
 fn with_signature_headers(operation: OperationDoc) -> OperationDoc {
     operation
         .security(vec![SecurityRequirement::new("gatewaySecret", Vec::<String>::new())])

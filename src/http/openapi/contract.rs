@@ -1,4 +1,4 @@
-//! The documented endpoints, and those that say how the service is.
+//! The endpoints of the contract, health and metrics.
 
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{AdditionalProperties, Array, Object, ObjectBuilder, Schema, SchemaType, Type};
@@ -16,7 +16,7 @@ use crate::metrics::CONTENT_TYPE;
 
 const JSON: &str = "application/json";
 
-/// What is said of an answer with each code.
+/// Descriptions of the responses, by code.
 const MALFORMED: &str =
     "The body, the query or the `Idempotency-Key` is malformed: `message` names the field. Nothing was done.";
 const UNKNOWN_CALLER: &str = "No API key, or none that is taken: `code` is 401. Or a token of a tenant that is not taken: `code` is 502 timestamp too \
@@ -30,7 +30,7 @@ const FAILED: &str = "The service failed, and what was asked may have happened o
 const BUSY: &str = "The service is starting, stopping or overloaded, and nothing was begun; or there was no answer within \
      `http.request_timeout`, and what was asked may have been done.";
 
-/// The operations of an endpoint, and the types that they name.
+/// The operations of an endpoint.
 pub(super) fn operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
     match endpoint {
         ContractEndpoint::BatchInsert => {
@@ -142,7 +142,7 @@ const BATCH_RULES: &str = "A batch is checked whole: one malformed entry, or a n
      nothing is stored. A well-formed one is decided account by account.";
 const LIST: &str = "The accounts, at most `http.max_batch`, each once.";
 
-/// The envelopes by the type of their data.
+/// Schemas of the envelopes, one per type of `data`.
 pub(super) fn envelope_schemas() -> Schemas {
     let mut schemas = Vec::new();
     Envelope::schemas(&mut schemas);
@@ -156,7 +156,7 @@ pub(super) fn envelope_schemas() -> Schemas {
     schemas
 }
 
-/// The envelope of an endpoint: what is sent, with the type of its `data`.
+/// Schema of an endpoint's envelope, with the type of its `data`.
 fn envelope_schema(endpoint: ContractEndpoint) -> RefOr<Schema> {
     let mut schema = Envelope::schema();
     if let RefOr::T(Schema::Object(object)) = &mut schema {
@@ -206,7 +206,7 @@ fn is_batch(endpoint: ContractEndpoint) -> bool {
     matches!(endpoint, ContractEndpoint::BatchInsert | ContractEndpoint::BatchOnline | ContractEndpoint::BatchRecycle)
 }
 
-/// An answer in the endpoint's envelope.
+/// A response in the endpoint's envelope.
 fn envelope_response(endpoint: ContractEndpoint, words: &str) -> ResponseBuilder {
     response_with_id(words).content(JSON, content(Ref::from_schema_name(envelope_name(endpoint))))
 }
@@ -231,7 +231,7 @@ fn batch_operation(endpoint: ContractEndpoint, operation: OperationDoc) -> Opera
         .response(409, stored_response(endpoint, none))
 }
 
-/// What every POST answers.
+/// Adds the responses that all POST endpoints share.
 fn with_post_responses(endpoint: ContractEndpoint, operation: OperationDoc) -> OperationDoc {
     let operation = operation.response(200, stored_response(endpoint, "All of it was done."));
     with_common_responses(endpoint, operation)
@@ -240,7 +240,7 @@ fn with_post_responses(endpoint: ContractEndpoint, operation: OperationDoc) -> O
         .response(422, envelope_response(endpoint, OTHER_REQUEST))
 }
 
-/// An answer that is kept under its `Idempotency-Key`.
+/// A response that is stored under its `Idempotency-Key`.
 fn stored_response(endpoint: ContractEndpoint, words: &str) -> ResponseBuilder {
     let replayed = text_header("`true` where it was given before, to the same request.");
     envelope_response(endpoint, words).header("Idempotency-Replayed", replayed)
@@ -280,14 +280,14 @@ fn query_status_operation(endpoint: ContractEndpoint) -> OperationDoc {
 fn health_operations(endpoint: ContractEndpoint, id: &str, summary: &str, statuses: &[u16]) -> Vec<OperationDoc> {
     let operation = |method, id: &str| {
         let is_head = matches!(method, HttpMethod::Head);
-        let given = |words| if is_head { response_with_id(words) } else { envelope_response(endpoint, words) };
+        let response = |words| if is_head { response_with_id(words) } else { envelope_response(endpoint, words) };
         let operation = OperationDoc::new(method, endpoint.path(), id, summary)
             .security(vec![SecurityRequirement::default()])
-            .response(200, given("It does."));
+            .response(200, response("It does."));
         statuses.iter().fold(operation, |operation, status| {
             operation.response(
                 *status,
-                given("It does not yet, or not any more.").header("Retry-After", retry_after_header()),
+                response("It does not yet, or not any more.").header("Retry-After", retry_after_header()),
             )
         })
     };
@@ -297,14 +297,14 @@ fn health_operations(endpoint: ContractEndpoint, id: &str, summary: &str, status
 fn metrics_operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
     let operation = |method, id: &str| {
         let is_head = matches!(method, HttpMethod::Head);
-        let given = if is_head {
+        let response = if is_head {
             response_with_id("It would be given.")
         } else {
             response_with_id("The metrics.").content(CONTENT_TYPE, content(text()))
         };
         let operation = OperationDoc::new(method, endpoint.path(), id, "How the service is, for Prometheus")
             .describe("The text format of Prometheus; README lists the metrics.")
-            .response(200, given);
+            .response(200, response);
         let refused = |words: &str| if is_head { response_with_id(words) } else { envelope_response(endpoint, words) };
         let challenge = text_header("`Bearer`.");
         operation
@@ -329,7 +329,7 @@ fn account_list_schema(one: Object, is_required: bool) -> Object {
     ObjectBuilder::new().property("whatsAppList", list).build()
 }
 
-/// What a text must look like beyond being one.
+/// Adds the patterns of text fields.
 fn with_patterns(mut body: Object) -> Object {
     let area = format!("^\\+?[1-9][0-9]{{0,{}}}$", CALLING_CODE_DIGITS_MAX - 1);
     for (name, pattern) in [("phone", "^[0-9]{1,14}$"), ("areaCode", &area), ("countryCode", "^[A-Za-z]{2}$")] {
@@ -341,14 +341,14 @@ fn with_patterns(mut body: Object) -> Object {
     body
 }
 
-/// The document's own.
+/// The example of the contract's document.
 fn insert_example() -> Value {
     json!({"whatsAppList": [{"whatsApp": "861821726232", "whatsappType": 1, "name": "lee", "avatar": "wwww.baiux.com/1.img",
         "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "", "accountId": "", "nextKeyId": "",
         "registrationId": "", "deviceParams": ""}]})
 }
 
-/// Likewise.
+/// The example of the contract's document.
 fn online_example() -> Value {
     json!({"whatsAppList": [{"whatsApp": "861821726232", "whatsappType": 1, "override": false, "name": "lee",
         "avatar": "wwww.baiux.com/1.img", "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",

@@ -1,13 +1,13 @@
-//! The description of the API: OpenAPI, made from the types that are sent and read, and the pages that show it.
+//! The OpenAPI document, derived from the types of requests and responses, and Swagger UI.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `operation_doc` | one operation, as it is described |
-//! | `parameter_schemas` | what parameters may be, with their bounds |
-//! | `contract` | the documented endpoints, and those that say how the service is |
-//! | `v1` | `/api/v1` but for the webhooks |
-//! | `webhooks` | the webhooks: their management, and what receivers are sent |
-//! | `bridge` | `/gateway/v1`, and what a gateway takes |
+//! | `operation_doc` | builder of one operation |
+//! | `parameter_schemas` | schemas of parameters, with their bounds |
+//! | `contract` | the endpoints of the contract, health and metrics |
+//! | `v1` | `/api/v1`, except the webhooks |
+//! | `webhooks` | management of webhooks, and the webhooks sent to receivers |
+//! | `bridge` | `/gateway/v1`, and the webhook sent to gateways |
 //! | `swagger_ui` | `/openapi.json`, and Swagger UI at `/docs` |
 
 mod bridge;
@@ -44,7 +44,7 @@ keeps its type on errors. What is under `/api/v1` is for auditors and operators,
 Account numbers are digits, country code first. Times are RFC 3339 in UTC. Positions and sizes are texts in answers, since \
 they have 64 bits. `x-request-id` is taken over from the caller, 1 to 64 visible ASCII characters, or drawn.";
 
-/// The description of all that is served, as JSON.
+/// Renders the OpenAPI document as JSON.
 pub fn render_openapi() -> String {
     let mut json = serde_json::to_string_pretty(&build_openapi()).unwrap_or_default();
     json.push('\n');
@@ -73,10 +73,10 @@ fn build_openapi() -> OpenApi {
             add_operation(&mut paths, &mut schemas, tag, with_required_roles(operation));
         }
     }
-    let (mut outgoing, told) = (Paths::new(), "To receivers");
-    tags.push(TagBuilder::new().name(told).description(Some("What receivers are sent.")).build());
+    let (mut outgoing, tag) = (Paths::new(), "To receivers");
+    tags.push(TagBuilder::new().name(tag).description(Some("What receivers are sent.")).build());
     for channel in Channel::ALL {
-        add_operation(&mut outgoing, &mut schemas, told, webhooks::receiver_webhook(channel));
+        add_operation(&mut outgoing, &mut schemas, tag, webhooks::receiver_webhook(channel));
     }
     tags.push(TagBuilder::new().name("To gateways").description(Some("What gateways are sent.")).build());
     add_operation(&mut outgoing, &mut schemas, "To gateways", bridge::command_webhook());
@@ -107,7 +107,7 @@ fn add_operation(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation:
     }
 }
 
-/// Whose API keys do, of what a route says of itself.
+/// Adds the required roles to the description, from the endpoint's permission.
 fn with_required_roles(operation: OperationDoc) -> OperationDoc {
     let is_it = |route: &&super::ApiEndpoint| {
         operation.path.strip_prefix("/api/v1/") == Some(route.path) && route.method == method_name(&operation.method)
@@ -159,20 +159,20 @@ fn build_components(schemas: Schemas) -> ComponentsBuilder {
     })
 }
 
-/// Who may ask: whoever shows an API key, and anybody while there is none.
+/// Security for API keys. Anonymous requests are allowed while no key exists.
 fn api_key_security() -> Vec<SecurityRequirement> {
     let alone = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     vec![alone("apiKey"), alone("apiKeyHeader"), SecurityRequirement::default()]
 }
 
-/// Likewise, and whoever shows the token of a tenant.
+/// Security for API keys or tenant tokens.
 fn caller_security() -> Vec<SecurityRequirement> {
     let none = Vec::<String>::new;
     let token = SecurityRequirement::new("tenantId", none()).add("tenantTimestamp", none()).add("tenantToken", none());
     api_key_security().into_iter().chain([token]).collect()
 }
 
-/// An object has no fields but those that are described, if it does not say so.
+/// Forbids undocumented fields in every object schema that does not allow them explicitly.
 fn forbid_extra_fields(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {

@@ -1,4 +1,4 @@
-//! One operation, as it is described: what it takes, what it answers.
+//! Builder of one operation: its parameters, body and responses.
 
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,27 +12,27 @@ use utoipa::openapi::{Header, Ref, RefOr, Required, Response, ResponseBuilder};
 
 const JSON: &str = "application/json";
 
-/// An operation under a path.
+/// An operation with its method and path.
 pub(super) struct OperationDoc {
     pub(super) method: HttpMethod,
     pub(super) path: String,
     operation: OperationBuilder,
     description: String,
-    /// The types that it names.
+    /// Schemas of the types that it references.
     schemas: Schemas,
 }
 
-/// Types by name, each with those that it names.
+/// Schemas by name.
 pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
 
 impl OperationDoc {
-    /// Named `id` in generated clients; `summary` is one line.
+    /// Creates an operation. Generated clients call it `id`; `summary` is one line.
     pub(super) fn new(method: HttpMethod, path: impl Into<String>, id: &str, summary: &str) -> OperationDoc {
         let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
         OperationDoc { method, path: path.into(), operation, description: String::new(), schemas: Vec::new() }
     }
 
-    /// Says more of it, in a paragraph of its own.
+    /// Appends a paragraph to the description.
     pub(super) fn describe(mut self, words: &str) -> OperationDoc {
         if !self.description.is_empty() {
             self.description.push_str("\n\n");
@@ -41,27 +41,27 @@ impl OperationDoc {
         self
     }
 
-    /// A parameter in the query, which may be left out.
+    /// Adds an optional query parameter.
     pub(super) fn query_parameter(self, name: &str, schema: ObjectBuilder, words: &str) -> OperationDoc {
         self.parameter(ParameterIn::Query, Required::False, name, schema, words)
     }
 
-    /// A parameter in the query that must be there.
+    /// Adds a required query parameter.
     pub(super) fn required_query_parameter(self, name: &str, schema: ObjectBuilder, words: &str) -> OperationDoc {
         self.parameter(ParameterIn::Query, Required::True, name, schema, words)
     }
 
-    /// A part of the path.
+    /// Adds a path parameter.
     pub(super) fn path_parameter(self, name: &str, schema: ObjectBuilder, words: &str) -> OperationDoc {
         self.parameter(ParameterIn::Path, Required::True, name, schema, words)
     }
 
-    /// A header of the request, which may be left out.
+    /// Adds an optional request header.
     pub(super) fn optional_header(self, name: &str, schema: ObjectBuilder, words: &str) -> OperationDoc {
         self.parameter(ParameterIn::Header, Required::False, name, schema, words)
     }
 
-    /// A header that is always sent.
+    /// Adds a required request header.
     pub(super) fn required_header(self, name: &str, schema: ObjectBuilder, words: &str) -> OperationDoc {
         self.parameter(ParameterIn::Header, Required::True, name, schema, words)
     }
@@ -79,13 +79,13 @@ impl OperationDoc {
         self
     }
 
-    /// A body of JSON in the form of `T`.
+    /// Sets a JSON body of type `T`.
     pub(super) fn json_body<T: ToSchema>(self, required: Required, words: &str) -> OperationDoc {
         let schema = Ref::from_schema_name(T::name());
         self.register_schema::<T>().json_body_schema(schema, None, required, words)
     }
 
-    /// A body of JSON in this form, with an example.
+    /// Sets a JSON body of this schema, with an example.
     pub(super) fn json_body_schema(
         mut self,
         schema: impl Into<RefOr<Schema>>,
@@ -99,65 +99,65 @@ impl OperationDoc {
         self
     }
 
-    /// An answer of JSON in the form of `T`.
+    /// Adds a JSON response of type `T`.
     pub(super) fn json_response<T: ToSchema>(self, status: u16, words: &str) -> OperationDoc {
         let schema = Ref::from_schema_name(T::name());
         self.register_schema::<T>().response(status, response_with_id(words).content(JSON, content(schema)))
     }
 
-    /// An answer.
+    /// Adds a response.
     pub(super) fn response(mut self, status: u16, response: ResponseBuilder) -> OperationDoc {
         let response: RefOr<Response> = response.into();
         self.operation = self.operation.response(status.to_string(), response);
         self
     }
 
-    /// Any other answer.
+    /// Adds the response for all other statuses.
     pub(super) fn default_response(mut self, response: ResponseBuilder) -> OperationDoc {
         let response: RefOr<Response> = response.into();
         self.operation = self.operation.response("default", response);
         self
     }
 
-    /// An answer that others give too.
+    /// Adds a reference to a shared response.
     pub(super) fn shared_response(mut self, status: u16, name: &str) -> OperationDoc {
         let response: RefOr<Response> = RefOr::Ref(Ref::from_response_name(name));
         self.operation = self.operation.response(status.to_string(), response);
         self
     }
 
-    /// Puts `T` among the components.
+    /// Adds the schema of `T` to the components.
     pub(super) fn register_schema<T: ToSchema>(mut self) -> OperationDoc {
         self.schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(&mut self.schemas);
         self
     }
 
-    /// Whom it is for, where that is not as everywhere.
+    /// Overrides the default security requirements.
     pub(super) fn security(mut self, securities: Vec<SecurityRequirement>) -> OperationDoc {
         self.operation = self.operation.securities(Some(securities));
         self
     }
 
-    /// The operation under its tag, and the types that it names.
+    /// Builds the operation with its tag. Also returns the referenced schemas.
     pub(super) fn build(self, tag: &str) -> (OperationBuilder, Schemas) {
         let words = (!self.description.is_empty()).then_some(self.description);
         (self.operation.tag(tag).description(words), self.schemas)
     }
 }
 
-/// An answer with its id.
+/// A response with the header `x-request-id`.
 pub(super) fn response_with_id(words: &str) -> ResponseBuilder {
     let id = text_header("The request's id: the caller's own, or one that was drawn. The log has it too.");
     ResponseBuilder::new().description(words).header("x-request-id", id)
 }
 
-/// What is in a body.
+/// The content of a body.
 pub(super) fn content(schema: impl Into<RefOr<Schema>>) -> utoipa::openapi::Content {
     ContentBuilder::new().schema(Some(schema)).build()
 }
 
-/// A header of an answer.
+/// A response header with a text value.
 pub(super) fn text_header(words: &str) -> Header {
     HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).description(Some(words)).build()
 }

@@ -1,4 +1,4 @@
-//! What parameters may be, with their bounds.
+//! Schemas of parameters, with their bounds.
 
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -32,7 +32,7 @@ pub(super) fn code_up_to(most: u64) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(1..=most))
 }
 
-/// How many to a page.
+/// The page size.
 pub(super) fn page_limit() -> ObjectBuilder {
     number(1).maximum(Some(PAGE_EVENTS)).default(Some(Value::from(PAGE_EVENTS_DEFAULT)))
 }
@@ -47,7 +47,7 @@ pub(super) fn prefix() -> ObjectBuilder {
     text().pattern(Some(format!("^[0-9]{{0,{ACCOUNT_DIGITS_MAX}}}$")))
 }
 
-/// A webhook.
+/// A webhook channel.
 pub(super) fn channel() -> ObjectBuilder {
     one_of(["sync", "register", "CHANNEL_SYNC_STATUS", "CHANNEL_REGISTER_STATUS"])
 }

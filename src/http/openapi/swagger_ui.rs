@@ -1,4 +1,4 @@
-//! `/openapi.json`, and Swagger UI at `/docs`: all of it within the binary, and nothing from elsewhere.
+//! `/openapi.json`, and Swagger UI at `/docs`. All files are in the binary; the page loads nothing from other hosts.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,25 +13,25 @@ use super::render_openapi;
 
 const OPENAPI_PATH: &str = "/openapi.json";
 
-/// Made when somebody first asks for it: it takes long enough that nobody should wait for it at a start.
+/// Rendered on the first request, because rendering would delay the start.
 static OPENAPI_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(render_openapi()));
 
-/// Swagger UI sets styles from its script, and has its icons as data within its styles. All else is its own files; nobody
-/// may frame it, and it sends nothing anywhere else.
+/// Allows what Swagger UI needs: its own files, inline styles, and icons as `data:` URLs. Framing and requests to other
+/// hosts are forbidden.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Answers what shows the description. It holds no secret, and needs no key.
+/// Routes of the document and of Swagger UI. They contain no secrets and need no key.
 pub(in crate::http) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
 {
-    // The validator would send the description to whoever runs it.
+    // The validator would send the document to a third party.
     let config = Arc::new(Config::from(OPENAPI_PATH).validator_url("none"));
     let json = warp::path("openapi.json")
         .and(warp::path::end())
         .map(|| file_response("application/json", OPENAPI_JSON.clone()));
     let pages = warp::path("docs").and(warp::path::tail()).and(warp::path::full()).map(
         move |tail: Tail, full: warp::path::FullPath| match tail.as_str() {
-            // The page names its files from where it is.
+            // The page links to its files by relative URLs.
             "" if !full.as_str().ends_with('/') => redirect("/docs/"),
             name => swagger_file(name, config.clone()),
         },
@@ -62,7 +62,7 @@ fn file_response(content_type: &str, body: Bytes) -> Response {
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // Another version of the program has another one.
+        // Another version of the program has other files.
         (header::CACHE_CONTROL, "no-cache"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

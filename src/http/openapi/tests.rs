@@ -1,4 +1,4 @@
-//! The description has what is served, and nothing else.
+//! The document describes all endpoints, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -31,14 +31,14 @@ fn every_path_is_described_and_no_other() {
     let endpoints = ContractEndpoint::ALL.into_iter().flat_map(|endpoint| {
         endpoint.allowed_methods().split(", ").map(move |method| format!("{method} {}", endpoint.path()))
     });
-    let places = BridgeEndpoint::ALL.map(|place| format!("{} {}", place.method(), place.path()));
-    assert_eq!(method_and_path_set(&document["paths"]), routes.chain(endpoints).chain(places).collect());
+    let bridge_routes = BridgeEndpoint::ALL.map(|endpoint| format!("{} {}", endpoint.method(), endpoint.path()));
+    assert_eq!(method_and_path_set(&document["paths"]), routes.chain(endpoints).chain(bridge_routes).collect());
     let channels = Channel::ALL.map(|channel| format!("POST {}", channel.configuration_id()));
     let commands = ["POST GATEWAY_COMMAND".to_owned()];
     assert_eq!(method_and_path_set(&document["webhooks"]), channels.into_iter().chain(commands).collect());
 }
 
-/// All that is named is there, and all that is there is named.
+/// Every referenced component exists, and every component is referenced.
 #[test]
 fn components_are_named() {
     let (document, text) = (parse_document(), render_openapi());

@@ -1,4 +1,4 @@
-//! `/api/v1` but for the webhooks: accounts, events, the log and its proofs, upkeep, the master key, API keys.
+//! `/api/v1` except the webhooks: accounts, events, the log and its proofs, maintenance, the master key, API keys.
 
 use utoipa::openapi::schema::OneOfBuilder;
 use utoipa::openapi::{HttpMethod, Ref, Required};
@@ -27,7 +27,7 @@ use crate::vault::MasterKeyStatus;
 const PROBLEM: &str = "application/problem+json";
 const NDJSON: &str = "application/x-ndjson";
 
-/// Problems that any request may be answered with: status, name among the components, words.
+/// Problems that any request may get: status, component name, description.
 pub(super) const PROBLEMS: [(u16, &str, &str); 8] = [
     (400, "Malformed", "A parameter or the body is malformed: `detail` names it, and says how it must be."),
     (401, "NotLetIn", "No API key, or none that is taken."),
@@ -43,7 +43,7 @@ pub(super) const PROBLEMS: [(u16, &str, &str); 8] = [
     (503, "Busy", "Too much of this is under way, or there was no answer within `http.request_timeout`."),
 ];
 
-/// An operation under `/api/v1`, with what any of them answers.
+/// An operation below `/api/v1`, with the shared responses.
 pub(super) fn operation(method: HttpMethod, path: &str, id: &str, summary: &str) -> OperationDoc {
     let operation = OperationDoc::new(method, format!("/api/v1/{path}"), id, summary).register_schema::<Problem<'_>>();
     let operation = PROBLEMS
@@ -69,18 +69,18 @@ pub(super) fn operation(method: HttpMethod, path: &str, id: &str, summary: &str)
     })
 }
 
-/// What reads a body may find it too large, or in another form.
+/// Adds the problems of endpoints with a body: too large, unsupported content type.
 pub(super) fn with_body_errors(operation: OperationDoc) -> OperationDoc {
     let read = PROBLEMS.into_iter().filter(|(status, ..)| [413, 415].contains(status));
     read.fold(operation, |operation, (status, name, _)| operation.shared_response(status, name))
 }
 
-/// A problem that only some requests are answered with.
+/// Adds a problem that only some operations have.
 pub(super) fn with_problem(operation: OperationDoc, status: u16, words: &str) -> OperationDoc {
     operation.response(status, response_with_id(words).content(PROBLEM, content(Ref::from_schema_name("Problem"))))
 }
 
-/// A problem that any request may be answered with.
+/// A problem that any request may get.
 pub(super) fn shared_problem_response(status: u16, words: &str) -> utoipa::openapi::ResponseBuilder {
     let response = response_with_id(words).content(PROBLEM, content(Ref::from_schema_name("Problem")));
     match status {
@@ -100,7 +100,7 @@ fn post(path: &str, id: &str, summary: &str) -> OperationDoc {
 
 const UNKNOWN: &str = "Nothing ever happened to this account, or not by then.";
 
-/// The parameters by which events are chosen.
+/// Adds the parameters that filter events.
 fn with_event_filters(operation: OperationDoc) -> OperationDoc {
     operation
         .query_parameter(
@@ -185,7 +185,7 @@ pub(super) fn accounts() -> Vec<OperationDoc> {
         .collect()
 }
 
-/// Pages or lines of events.
+/// A response of events, as a page or as lines.
 fn event_responses(words: &str) -> utoipa::openapi::ResponseBuilder {
     response_with_id(words)
         .content("application/json", content(Ref::from_schema_name("EventPage")))

@@ -1,4 +1,4 @@
-//! The webhooks: how they are managed, and what receivers are sent.
+//! Management of webhooks, and the webhooks sent to receivers.
 
 use serde_json::json;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
@@ -21,14 +21,14 @@ use crate::webhooks::{
 const NO_SUCH_WEBHOOK: &str = "There is no such webhook.";
 const CONFLICT: &str = "The webhook has no receiver, has too many secrets, or is not paused; or no service runs.";
 
-/// An operation on one webhook.
+/// An operation on one webhook channel.
 fn channel_operation(method: HttpMethod, path: &str, id: &str, summary: &str) -> OperationDoc {
     let path = if path.is_empty() { String::new() } else { format!("/{path}") };
     let operation = operation(method, &format!("webhooks/{{channel}}{path}"), id, summary);
     with_body_errors(operation)
 }
 
-/// With what it may lack, and what may stand in its way.
+/// Adds the problems 404 and 409.
 fn with_not_found_and_conflict(operation: OperationDoc, missing: &str, conflict: &str) -> OperationDoc {
     with_problem(with_problem(operation, 404, missing), 409, conflict)
 }
@@ -133,10 +133,10 @@ pub(super) fn operations() -> Vec<OperationDoc> {
     [channels].into_iter().chain(settings).chain(deliveries).collect()
 }
 
-/// What is sent to receivers.
+/// The webhook that is sent to receivers of a channel.
 pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
     let described = |id, summary| OperationDoc::new(HttpMethod::Post, channel.configuration_id(), id, summary);
-    let told = match channel {
+    let operation_doc = match channel {
         Channel::SyncStatus => described("syncWhatsAppStatus", "Sync WhatsApp account status")
             .json_body::<AccountStatusPayload<'_>>(Required::True, "How the account stands."),
         Channel::RegisterStatus => described("syncRegisterStatus", "Sync customer service account registration status")
@@ -157,7 +157,7 @@ pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
         .description("It was taken. Any other `code` is a failure; with `webhooks.accept_plain_2xx` none is needed.")
         .content("application/json", content(answer));
     let plain = |words: &str| ResponseBuilder::new().description(words);
-    told.describe(&format!(
+    operation_doc.describe(&format!(
         "Posted to `{}` under `webhooks.base_url`, or to the webhook's own URL: one for each transition, in each account's \
          own order, at least once. Until it is taken the account's later ones wait.",
         channel.default_path()

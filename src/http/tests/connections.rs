@@ -1,4 +1,4 @@
-//! How connections begin and end: how many there may be, and how long they may take.
+//! Limits of connections: number, time, and shutdown.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 /// How long anything may take before a test says that it hangs.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server whose one route tells that it is `begun` and answers when it is `let_go`.
+/// A server with one route, which notifies `started` and responds after `release`.
 struct BlockingServer {
     runtime: Runtime,
     address: SocketAddr,
@@ -37,16 +37,16 @@ struct BlockingServer {
 }
 
 impl BlockingServer {
-    fn start(places: ConnectionLimit) -> BlockingServer {
+    fn start(connection_limit: ConnectionLimit) -> BlockingServer {
         let runtime = Runtime::new().unwrap();
         let (started, release, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
         let route = {
-            let (begun, let_go) = (started.clone(), release.clone());
+            let (started, release) = (started.clone(), release.clone());
             warp::any().then(move || {
-                let (begun, let_go) = (begun.clone(), let_go.clone());
+                let (started, release) = (started.clone(), release.clone());
                 async move {
-                    begun.notify_one();
-                    let_go.notified().await;
+                    started.notify_one();
+                    release.notified().await;
                     Response::new("held".into())
                 }
             })
@@ -54,7 +54,7 @@ impl BlockingServer {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let service = TowerToHyperService::new(warp::service(route));
-        let served = runtime.spawn(server::run(listener, service, places, None, stop.clone()));
+        let served = runtime.spawn(server::run(listener, service, connection_limit, None, stop.clone()));
         BlockingServer { runtime, address, stop, served, started, release }
     }
 
@@ -74,13 +74,13 @@ impl BlockingServer {
 fn a_request_under_way_is_answered_before_the_server_ends() {
     let held = BlockingServer::start(ConnectionLimit::new(8, 8));
     let mut idle = TcpStream::connect(held.address).unwrap();
-    let mut asked = held.send_request();
+    let mut client = held.send_request();
     held.wait_until_started();
     held.stop.cancel();
     let mut answer = String::new();
     assert_eq!(idle.read_to_string(&mut answer).unwrap(), 0, "an idle connection is closed at once");
     held.release.notify_one();
-    asked.read_to_string(&mut answer).unwrap();
+    client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
     held.runtime.block_on(held.served).unwrap();
     assert!(TcpStream::connect(held.address).is_err(), "the port is free again");
@@ -110,27 +110,27 @@ fn connections_of_one_address_over_the_bound_are_closed() {
     let metrics = Metrics::default();
     let held = BlockingServer::start(ConnectionLimit::new(3, 2).with_metrics(&metrics));
     let [first, _second] = [(); 2].map(|()| {
-        let asked = held.send_request();
+        let client = held.send_request();
         held.wait_until_started();
-        asked
+        client
     });
     for _ in 0..5 {
         let closed = held.send_request().read_to_end(&mut Vec::new());
-        // With what it asked unread it may be reset, and not only closed.
+        // With the request unread, the connection may be reset instead of closed.
         let is_closed = closed.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |length| length == 0);
         assert!(is_closed, "it is closed without an answer");
     }
     assert_eq!((metrics.connections.get(), metrics.connections_refused.get()), (2, 5));
     drop(first);
-    // Once the server has noticed, there is a place again.
+    // The place is free once the server has noticed.
     let moment = Duration::from_millis(100);
     let begun = || held.runtime.block_on(async { timeout(moment, held.started.notified()).await.is_ok() });
     let _another = std::iter::repeat_with(|| held.send_request()).take(100).find(|_| begun()).unwrap();
 }
 
-/// The head of a request has one deadline, however steadily it comes; so has the time between two requests.
+/// A request head has one deadline even if it arrives steadily. The idle time between requests has one too.
 #[tokio::test(start_paused = true)]
-async fn who_drips_is_cut_off() {
+async fn slow_request_heads_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = TowerToHyperService::new(warp::service(warp::any().map(|| Response::new("here".into()))));

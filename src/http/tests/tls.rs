@@ -1,4 +1,4 @@
-//! What is taken up of the files of TLS, and when.
+//! When TLS files are reloaded, and which.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use crate::config;
 use crate::http::TlsReloader;
 
-/// A certificate and its key, both PEM.
+/// A certificate and its key, both in PEM.
 fn pair() -> [String; 2] {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     [cert.pem(), signing_key.serialize_pem()]
@@ -22,7 +22,7 @@ fn write(path: &Path, text: &str, mode: u32) {
 }
 
 #[test]
-fn what_is_whole_and_stays_is_taken_up() {
+fn stable_valid_files_are_loaded() {
     let directory = tempfile::tempdir().unwrap();
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
     let put = |[cert_pem, key_pem]: [&str; 2]| {
@@ -35,7 +35,7 @@ fn what_is_whole_and_stays_is_taken_up() {
     let mut tls = TlsReloader::open(&settings, Arc::default()).unwrap().unwrap();
     let mut before = None;
     let mut seen = vec![tls.current()];
-    // How many other configurations were served after so many looks.
+    // The number of new configurations after `times` checks.
     let mut looks = |times: usize| {
         for _ in 0..times {
             before = tls.check_files(before, false);
@@ -59,7 +59,7 @@ fn what_is_whole_and_stays_is_taken_up() {
     assert_eq!(looks(3), 1, "others may read the key");
     put([&first[0], &first[1]]);
     assert_eq!(looks(2), 2, "and back");
-    // As Kubernetes puts them there: the files are where a link points to, and the link is exchanged.
+    // As in Kubernetes: the files are behind a symbolic link, which is replaced.
     let linked = |version: &str, [cert, key]: &[String; 2]| {
         fs::create_dir(directory.path().join(version)).unwrap();
         write(&directory.path().join(version).join("cert.pem"), cert, 0o644);

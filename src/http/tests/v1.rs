@@ -1,4 +1,4 @@
-//! `/api/v1`: what is answered to good questions and bad ones.
+//! `/api/v1`: responses to valid and invalid requests.
 
 use std::fmt::Write;
 
@@ -21,9 +21,9 @@ async fn answer_here(
     accept: &str,
     body: String,
 ) -> InProcessResponse {
-    let (pass, headers) = (AuthContext::OWNER, &[("accept", accept)]);
-    let asked = InProcessRequest { auth: pass, peer: None, method, path, headers, body };
-    InProcessClient::offline(fixture.audit.clone(), keys).send(asked).await.unwrap().into()
+    let (auth, headers) = (AuthContext::OWNER, &[("accept", accept)]);
+    let request = InProcessRequest { auth, peer: None, method, path, headers, body };
+    InProcessClient::offline(fixture.audit.clone(), keys).send(request).await.unwrap().into()
 }
 
 async fn answer(fixture: &AuditFixture, method: &str, path: &str, accept: &str) -> (u16, String) {
@@ -34,8 +34,8 @@ async fn answer(fixture: &AuditFixture, method: &str, path: &str, accept: &str) 
 }
 
 #[tokio::test]
-async fn questions_and_answers() {
-    let fixture = AuditFixture::told().await;
+async fn valid_and_invalid_requests() {
+    let fixture = AuditFixture::with_history().await;
     let questions = [
         ("GET", "accounts", JSON),
         ("GET", "accounts?limit=1", JSON),
@@ -62,7 +62,7 @@ async fn questions_and_answers() {
         ("POST", "replay", JSON),
         ("POST", "replay?until=4", JSON),
         ("GET", "export?format=csv&type=banned", JSON),
-        // What cannot be answered.
+        // Requests that fail.
         ("GET", "accounts/861821729999", JSON),
         ("GET", "accounts/861821729999/events", NDJSON),
         ("GET", "accounts/12", JSON),
@@ -130,10 +130,10 @@ async fn questions_and_answers() {
     super::snapshot("http_v1", &golden);
 }
 
-/// Where a secret stands in the place of a name, it is not repeated; and no name moves a cursor.
+/// A secret in place of a field name is not repeated in the error, and no name changes a cursor.
 #[tokio::test]
-async fn what_stands_in_a_body_is_not_repeated() {
-    let fixture = AuditFixture::told().await;
+async fn secrets_in_field_names_are_not_repeated() {
+    let fixture = AuditFixture::with_history().await;
     let keys = ApiKeys::open(fixture.audit.journal(), None).unwrap();
     for (path, body) in [
         ("keys", r#"{"whsec_secret"}"#),
@@ -152,10 +152,10 @@ async fn what_stands_in_a_body_is_not_repeated() {
     }
 }
 
-/// One view of an event, wherever it is shown.
+/// An event has the same form in every response.
 #[tokio::test]
-async fn an_event_is_the_same_everywhere() {
-    let fixture = AuditFixture::told().await;
+async fn events_have_the_same_form_everywhere() {
+    let fixture = AuditFixture::with_history().await;
     let lines = answer(&fixture, "GET", "events", NDJSON).await.1;
     let page = answer(&fixture, "GET", "events", JSON).await.1;
     let listed = lines.trim_end().replace('\n', ",");

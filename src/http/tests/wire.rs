@@ -16,12 +16,12 @@ use super::account;
 use crate::actors::Accounts;
 use crate::config::HttpSettings;
 use crate::domain::Command;
-use crate::http::fuzz::behind;
+use crate::http::fuzz::dependencies;
 use crate::http::{Api, serve};
 use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
 use crate::testkit::fixture::StorageFixture;
 
-/// The API, served.
+/// The API on a socket.
 struct HttpServerFixture {
     address: SocketAddr,
     is_ready: Arc<AtomicBool>,
@@ -37,21 +37,21 @@ impl HttpServerFixture {
         let is_ready = Arc::new(AtomicBool::new(true));
         let (address, accounts) = runtime.block_on(async {
             let stop = CancellationToken::new();
-            let behind = behind(&fixture, &stop);
-            let accounts = behind.accounts.clone();
+            let dependencies = dependencies(&fixture, &stop);
+            let accounts = dependencies.accounts.clone();
             let (settings, rules) = (fixture.settings.http.clone(), fixture.settings.accounts.clone());
-            let api = Api::new(behind, settings, rules, is_ready.clone());
+            let api = Api::new(dependencies, settings, rules, is_ready.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let no_pages = warp::path!("none").map(|| Response::new("".into())).boxed();
-            let desk = api.v1_state(stop.clone());
-            tokio::spawn(serve(listener, api, desk, no_pages, None, stop));
+            let state = api.v1_state(stop.clone());
+            tokio::spawn(serve(listener, api, state, no_pages, None, stop));
             (address, accounts)
         });
         HttpServerFixture { address, is_ready, accounts, _runtime: runtime, fixture }
     }
 
-    /// The whole answer to one request; `head` is its first line and its headers.
+    /// Sends one request and returns the whole response. `head` is the request line and the headers.
     fn send(&self, head: &str, body: &str) -> RawHttpResponse {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let head = head.replace('\n', "\r\n");
@@ -74,7 +74,7 @@ impl HttpServerFixture {
 
 struct RawHttpResponse {
     status: u16,
-    /// The status line and the headers, one a line; hyper writes their names in lower case.
+    /// The status line and the headers, one per line; hyper writes names in lower case.
     head: String,
     body: Vec<u8>,
 }
@@ -192,7 +192,7 @@ fn every_request_gets_an_envelope() {
         400,
         r#"{"data":"","code":400,"message":"details must be true or false"}"#,
     );
-    // The client sends all of it before it reads; it must get the answer all the same.
+    // The client sends everything before it reads, and must still get the response.
     check(&format!("POST {online}"), &" ".repeat(8_000_000), 413, r#"{"data":"","code":413,"#);
     let pause = "POST /api/v1/webhooks/sync/pause HTTP/1.1\ncontent-type: application/json";
     check(pause, &" ".repeat(8_000_000), 413, r#"{"type":"about:blank","#);
@@ -206,22 +206,22 @@ fn every_request_gets_an_envelope() {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-/// Whoever waits for what does not come is told so, in the form of the endpoint.
+/// A request that exceeds its deadline gets an error in the form of the endpoint.
 #[test]
-fn an_answer_comes_in_time() {
+fn requests_have_a_deadline() {
     let served = HttpServerFixture::start(|http| http.request_timeout = Duration::from_millis(20));
     let half = |path: &str| {
         let mut stream = TcpStream::connect(served.address).unwrap();
         write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{{")
             .unwrap();
-        // The rest of the body is waited for, so that the connection does not end yet.
-        let mut told = Vec::new();
-        while !told.ends_with(b"}") {
+        // The server still waits for the rest of the body, so the connection stays open.
+        let mut received = Vec::new();
+        while !received.ends_with(b"}") {
             let mut piece = [0; 1_024];
             let length = stream.read(&mut piece).unwrap();
-            told.extend_from_slice(&piece[..length]);
+            received.extend_from_slice(&piece[..length]);
         }
-        let answer = RawHttpResponse::parse(&told);
+        let answer = RawHttpResponse::parse(&received);
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}");
         answer
     };
@@ -234,9 +234,9 @@ fn an_answer_comes_in_time() {
     assert!(ours.text().contains("may have been done, or be done yet"), "{}", ours.text());
 }
 
-/// An order that finds no room is not begun, and so none stands in the history.
+/// An order without capacity is not started, so nothing is recorded.
 #[test]
-fn an_order_that_finds_no_room_is_none() {
+fn orders_without_capacity_are_not_recorded() {
     let served = HttpServerFixture::start(|_| {});
     let order = || {
         let head = "POST /api/v1/accounts/recycle HTTP/1.1\ncontent-type: application/json";

@@ -1,4 +1,4 @@
-//! What operators order of accounts: to come online, to be recycled. Remembered as an act before it is done.
+//! An operator's orders to bring accounts online or to recycle them. Each is recorded in the audit log before it runs.
 
 use std::collections::HashMap;
 
@@ -62,7 +62,7 @@ struct AccountOrderItem {
 
 /// `POST /accounts/online` and `POST /accounts/recycle`
 pub(super) async fn handle(
-    desk: &ApiState,
+    state: &ApiState,
     order: &str,
     context: &RequestContext,
     body: &[u8],
@@ -73,17 +73,18 @@ pub(super) async fn handle(
     let accounts = parse_accounts(&accounts)?;
     let reason = parse_reason(&reason)?.to_owned();
 
-    let running = desk.service()?;
+    let running = state.service()?;
     let authorized = context.authorize()?;
     accounts.iter().try_for_each(|account| authorized.context().require_account(*account))?;
     let commands = accounts.iter().map(|account| (*account, running.order_command(order))).collect();
-    // An order that finds no room is none, so none stands in the history.
+    // Without capacity the order is rejected, so nothing is recorded.
     let reserved = running.accounts.reserve(commands).map_err(Error::from)?;
     let RequesterIdentity { origin, from } = authorized.into_requester_identity();
-    let deed = AdministrativeEvent::AccountsOrdered { order, accounts: accounts.len() as u64, reason };
-    desk.audit()
+    let event = AdministrativeEvent::AccountsOrdered { order, accounts: accounts.len() as u64, reason };
+    state
+        .audit()
         .journal()
-        .append_administrative_event(AuditLogEntry { event: deed, source: from }, origin, clock::now())
+        .append_administrative_event(AuditLogEntry { event, source: from }, origin, clock::now())
         .await
         .map_err(|error| {
             tracing::error!(%error, "an order to accounts was not recorded, and so not carried out");
@@ -108,7 +109,7 @@ pub(super) async fn handle(
     }))
 }
 
-/// The accounts that are named, at most as many as in one request of the contract, none twice.
+/// Parses the account numbers: at most as many as in one batch of the contract, without duplicates.
 fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
     if !(1..=BATCH_ACCOUNTS).contains(&named.len()) {
         let words = format!("must list 1 to {BATCH_ACCOUNTS} account numbers, not {}", named.len());
@@ -129,11 +130,11 @@ fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
     named.iter().enumerate().map(check).collect()
 }
 
-/// Why an account was not done. Content is sent by callers, and not with an order.
-fn item_error_message(undone: &ItemError) -> String {
-    match undone {
+/// Why an account was rejected. An order carries no content, so an account without it must be imported first.
+fn item_error_message(error: &ItemError) -> String {
+    match error {
         ItemError::Rejected(CommandRejection::NoContent) => "has no content yet; import it first".to_owned(),
-        ItemError::Rejected(_) | ItemError::Failed(_) | ItemError::Auth(_) => undone.reason().into_owned(),
+        ItemError::Rejected(_) | ItemError::Failed(_) | ItemError::Auth(_) => error.reason().into_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is done to secrets: an account's are erased.
+//! Erasure of an account's secrets.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,9 +35,9 @@ pub(in crate::http) struct EraseSecretsResponse {
     erased: bool,
 }
 
-/// `DELETE /accounts/{n}/secrets`. It goes on to its end though its caller has gone.
+/// `DELETE /accounts/{n}/secrets`. It completes even if the caller disconnects.
 pub(super) async fn erase_secrets(
-    desk: &ApiState,
+    state: &ApiState,
     number: &str,
     context: &RequestContext,
     body: &[u8],
@@ -46,15 +46,15 @@ pub(super) async fn erase_secrets(
     let account = parse_account("account", number)?;
     let EraseSecretsRequest { reason } = parse_body(body, r#"{"reason":"the customer asked for it"}"#)?;
     let reason = Reason::new(parse_reason(&reason)?);
-    let ServiceHandles { accounts, vault, .. } = desk.service()?.clone();
+    let ServiceHandles { accounts, vault, .. } = state.service()?.clone();
     let origin = context.authorize()?.origin();
     let erasing = tokio::spawn(async move { accounts.erase_secrets(&vault, account, reason, origin).await });
     match erasing.await.map_err(|error| Problem::task_failed(&error))?? {
         Ok(_) => Ok(json_response(&EraseSecretsResponse { whats_app: account.to_string(), erased: true })),
-        Err(refusal @ CommandRejection::Unknown) => {
-            Err(Problem::new(StatusCode::NOT_FOUND, format!("{account} {refusal}")))
+        Err(rejection @ CommandRejection::Unknown) => {
+            Err(Problem::new(StatusCode::NOT_FOUND, format!("{account} {rejection}")))
         }
-        Err(refusal) => Err(Problem::new(StatusCode::CONFLICT, format!("{account} {refusal}"))),
+        Err(rejection) => Err(Problem::new(StatusCode::CONFLICT, format!("{account} {rejection}"))),
     }
 }
 

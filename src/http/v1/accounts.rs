@@ -45,12 +45,12 @@ pub(in crate::http) struct AccountDiff {
 }
 
 /// `GET /accounts`: a page, or everything as lines or as CSV.
-pub(super) fn list_accounts(desk: &ApiState, query: &Query, form: ResponseFormat) -> Result<Response, Problem> {
+pub(super) fn list_accounts(state: &ApiState, query: &Query, form: ResponseFormat) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &["status", "onlineStatus", "prefix", "cursor", "limit"])?;
     let (wanted, from) = (parameters.account_filter()?, parameters.number("cursor")?);
     let (lines, written): (_, fn(&AccountRow) -> Vec<u8>) = match form {
         ResponseFormat::JsonPage | ResponseFormat::EventStream => {
-            let found = desk.audit().accounts(&wanted, from.unwrap_or(0), parameters.limit()?, AccountRow::to_json);
+            let found = state.audit().accounts(&wanted, from.unwrap_or(0), parameters.limit()?, AccountRow::to_json);
             return Ok(json_response(&AccountPage {
                 accounts: to_raw_json(found.lines),
                 next: found.next.map(|next| next.to_string()),
@@ -59,23 +59,23 @@ pub(super) fn list_accounts(desk: &ApiState, query: &Query, form: ResponseFormat
         ResponseFormat::NdJson => (NDJSON_LINES, AccountRow::to_json),
         ResponseFormat::Csv => (CSV_LINES, AccountRow::to_csv),
     };
-    let (audit, most) = (desk.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
-    Ok(stream_pages(desk.acquire_stream_permit()?, lines, from, most, move |from, limit| -> Result<_, audit::Error> {
+    let (audit, most) = (state.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
+    Ok(stream_pages(state.acquire_stream_permit()?, lines, from, most, move |from, limit| -> Result<_, audit::Error> {
         Ok(audit.accounts(&wanted, from.unwrap_or(0), limit, written))
     }))
 }
 
 /// `GET /accounts/{n}`
-pub(super) fn show_account(desk: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
+pub(super) fn show_account(state: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &["at", "version"])?;
-    let mut line = desk.audit().state_json(parse_account("account", number)?, parameters.as_of()?)?;
+    let mut line = state.audit().state_json(parse_account("account", number)?, parameters.as_of()?)?;
     line.push(b'\n');
     Ok(bytes_response(JSON, line))
 }
 
 /// `GET /accounts/{n}/events`: a page, or everything as lines.
 pub(super) fn show_history(
-    desk: &ApiState,
+    state: &ApiState,
     number: &str,
     query: &Query,
     form: ResponseFormat,
@@ -84,22 +84,22 @@ pub(super) fn show_history(
     let (account, order, filter) = (parse_account("account", number)?, parameters.order()?, parameters.filter()?);
     let cursor = parameters.number("cursor")?;
     if form != ResponseFormat::NdJson {
-        let found = desk.audit().history(account, order, cursor, &filter, parameters.limit()?)?;
+        let found = state.audit().history(account, order, cursor, &filter, parameters.limit()?)?;
         return Ok(json_response(&EventPage::from_page(found)));
     }
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-    let audit = desk.audit().clone();
-    // An account that is unknown is told before anything is sent.
+    let audit = state.audit().clone();
+    // An unknown account must be reported before the response starts.
     audit.history(account, order, cursor, &filter, 1)?;
-    Ok(stream_pages(desk.acquire_stream_permit()?, NDJSON_LINES, cursor, most, move |cursor, limit| {
+    Ok(stream_pages(state.acquire_stream_permit()?, NDJSON_LINES, cursor, most, move |cursor, limit| {
         audit.history(account, order, cursor, &filter, limit)
     }))
 }
 
 /// `GET /accounts/{n}/diff`
-pub(super) fn diff_account(desk: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
+pub(super) fn diff_account(state: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
-    let changes = desk.audit().diff(parse_account("account", number)?, from, to)?;
+    let changes = state.audit().diff(parse_account("account", number)?, from, to)?;
     Ok(json_response(&AccountDiff { whats_app: number.to_owned(), from, to, changes }))
 }

@@ -1,4 +1,4 @@
-//! The API keys: who may do what.
+//! API keys: list, create, revoke.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -60,15 +60,15 @@ pub(in crate::http) struct RevokeApiKeyResponse {
 
 const BODY_EXAMPLE: &str = r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two may be left out; or add "tenant":"500975", and "secret":"…" if it has one"#;
 
-/// Answers `/keys`, and `/keys/{key}`.
+/// Handles `/keys` and `/keys/{key}`.
 pub(super) async fn handle(
-    desk: &ApiState,
+    state: &ApiState,
     method: &str,
     context: &RequestContext,
     body: &[u8],
 ) -> Result<Response, Problem> {
     QueryParameters::new(&context.query, &[])?;
-    let keys = desk.inner.authenticator.keys();
+    let keys = state.inner.authenticator.keys();
     let key = context.path.split_once('/').map(|(_, key)| key);
     match (key, method) {
         (None, "POST") => {

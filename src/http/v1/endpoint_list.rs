@@ -1,4 +1,4 @@
-//! What there is under `/api/v1`: paths, methods, and what a key must be for.
+//! The endpoints of `/api/v1`: path, method, required permission.
 
 use warp::http::Method;
 
@@ -8,34 +8,34 @@ use crate::access::AuthContext;
 use crate::domain::Permission;
 use crate::http::contract_requests::Query;
 
-/// A path with a method. What stands in braces is any segment.
+/// An endpoint: a path with one method. A segment in braces is a placeholder.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiEndpoint {
-    /// The method of HTTP.
+    /// The HTTP method.
     pub method: &'static str,
-    /// Under `/api/v1/`.
+    /// The path below `/api/v1/`.
     pub path: &'static str,
-    /// What a key must be for.
+    /// The permission that a key needs.
     pub permission: Permission,
     scope: AccountScope,
 }
 
-/// What a request tells of, as far as keys care that are bound to some accounts.
+/// The accounts that a request concerns. Keys that are bound to some accounts are checked against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AccountScope {
     /// No account.
     Nothing,
     /// The account in the path.
     PathAccount,
-    /// The accounts in the body: whoever reads it looks at them.
+    /// The accounts in the body. The handler checks them.
     BodyAccounts,
-    /// All accounts, or those that `account` or `prefix` in the query names.
+    /// The accounts that `account` or `prefix` in the query names; all without these.
     QueryAccounts,
     /// All accounts.
     All,
 }
 
-/// All of them.
+/// All endpoints of `/api/v1`.
 pub const API_ENDPOINTS: [ApiEndpoint; 48] = [
     ApiEndpoint { method: "GET", path: "accounts", permission: Permission::Read, scope: AccountScope::QueryAccounts },
     ApiEndpoint {
@@ -222,31 +222,31 @@ pub const API_ENDPOINTS: [ApiEndpoint; 48] = [
     ApiEndpoint { method: "DELETE", path: "keys/{key}", permission: Permission::Administer, scope: AccountScope::All },
 ];
 
-/// Paths whose answers take as long as the journal is, or as a receiver takes to answer.
+/// Paths without a deadline: their time depends on the length of the journal, or on a receiver.
 const NO_DEADLINE_PATHS: [&str; 5] =
     ["verify", "replay", "webhooks/{channel}/close", "webhooks/{channel}/redeliver", "webhooks/{channel}/test"];
 
 impl ApiEndpoint {
-    /// Whether a request may wait for its answer for as long as it takes.
+    /// Whether the request has no deadline.
     pub(super) fn has_no_deadline(method: &Method, path: &str) -> bool {
         let segments: Vec<&str> = path.split('/').collect();
         ApiEndpoint::find(method.as_str(), &segments).is_ok_and(|route| NO_DEADLINE_PATHS.contains(&route.path))
     }
 
-    /// Whether nothing is done for a request but reading.
+    /// Whether the endpoint only reads.
     pub(super) fn is_read_only(&self) -> bool {
         self.method == "GET" || matches!(self.path, "verify" | "replay")
     }
 
-    /// The path of a request as it is documented; empty if there is none.
+    /// The documented path for a request; empty if no endpoint matches.
     pub(super) fn documented_path(method: &Method, path: &str) -> String {
         let segments: Vec<&str> = path.split('/').collect();
         ApiEndpoint::find(method.as_str(), &segments)
             .map_or_else(|_| String::new(), |route| format!("/api/v1/{}", route.path))
     }
 
-    /// The route of a request; if the path takes other methods only, that is said. A path that is written out is none of
-    /// those with any segment in its place: `accounts/online` is no account.
+    /// Finds the endpoint of a request. The error distinguishes an unknown path from an unsupported method. A literal segment
+    /// takes precedence over a placeholder: `accounts/online` is no account.
     pub(super) fn find(method: &str, segments: &[&str]) -> Result<&'static ApiEndpoint, Problem> {
         let at_it = || API_ENDPOINTS.iter().filter(|route| route.matches(segments));
         let any_segments = at_it().map(ApiEndpoint::count_placeholders).min();
@@ -260,30 +260,30 @@ impl ApiEndpoint {
         Err(if allowed.is_empty() { Problem::no_such_path() } else { Problem::method_not_allowed(&allowed.join(", ")) })
     }
 
-    /// How many of its segments may be any.
+    /// The number of placeholders in the path.
     fn count_placeholders(&self) -> usize {
         self.path.split('/').filter(|name| name.starts_with('{')).count()
     }
 
-    /// Lets nobody through who may not make this request.
-    pub(super) fn check_permission(&self, pass: &AuthContext, segments: &[&str], query: &Query) -> Result<(), Problem> {
-        pass.require(self.permission)?;
+    /// Checks that `auth` permits this request.
+    pub(super) fn check_permission(&self, auth: &AuthContext, segments: &[&str], query: &Query) -> Result<(), Problem> {
+        auth.require(self.permission)?;
         match self.scope {
             AccountScope::Nothing | AccountScope::BodyAccounts => Ok(()),
             AccountScope::PathAccount => {
                 let number = self.path.split('/').zip(segments).find(|(name, _)| *name == "{account}");
                 let number = number.map_or("", |(_, number)| number);
-                Ok(pass.require_account(parse_account("account", number)?)?)
+                Ok(auth.require_account(parse_account("account", number)?)?)
             }
             AccountScope::QueryAccounts => {
                 let is_seen = |(name, value): &(String, String)| match name.as_str() {
-                    "account" => parse_account("account", value).is_ok_and(|account| pass.may_access(account)),
-                    "prefix" => pass.account_prefixes().iter().any(|first| value.starts_with(first.as_str())),
+                    "account" => parse_account("account", value).is_ok_and(|account| auth.may_access(account)),
+                    "prefix" => auth.account_prefixes().iter().any(|first| value.starts_with(first.as_str())),
                     _ => false,
                 };
-                if query.iter().any(is_seen) { Ok(()) } else { Ok(pass.require_all_accounts()?) }
+                if query.iter().any(is_seen) { Ok(()) } else { Ok(auth.require_all_accounts()?) }
             }
-            AccountScope::All => Ok(pass.require_all_accounts()?),
+            AccountScope::All => Ok(auth.require_all_accounts()?),
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_is_written_out_is_no_other() {
+    fn literal_segments_take_precedence() {
         let of = |method, path: &str| {
             ApiEndpoint::find(method, &path.split('/').collect::<Vec<_>>()).map(|route| route.path)
         };
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_is_there() {
+    fn paths_without_deadline_exist() {
         for path in NO_DEADLINE_PATHS {
             assert!(ApiEndpoint::has_no_deadline(&Method::POST, &path.replace("{channel}", "sync")), "{path}");
         }

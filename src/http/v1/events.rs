@@ -1,4 +1,4 @@
-//! All facts: pages, streams, the live tail.
+//! Events: pages, streams, the live tail; the audit log.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub(in crate::http) struct AuditLogPage {
     next: Option<String>,
 }
 
-/// Where facts are read from, and in which direction.
+/// Start position and direction of a read.
 #[derive(Clone, Copy)]
 enum ReadStart {
     After(u64),
@@ -63,7 +63,7 @@ enum ReadStart {
 }
 
 /// `GET /events`
-pub(super) fn list_events(desk: &ApiState, query: &Query, headers: &HeaderMap) -> Result<Response, Problem> {
+pub(super) fn list_events(state: &ApiState, query: &Query, headers: &HeaderMap) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &QUERY_PARAMETERS)?;
     let (after, before, filter) = (parameters.number("after")?, parameters.number("before")?, parameters.filter()?);
     let from = match (parameters.order()?, after, before) {
@@ -84,15 +84,15 @@ pub(super) fn list_events(desk: &ApiState, query: &Query, headers: &HeaderMap) -
         from,
     ) {
         (ResponseFormat::JsonPage | ResponseFormat::Csv, _) => {
-            Ok(json_response(&EventPage::from_page(from.read(desk.audit(), &filter, parameters.limit()?)?)))
+            Ok(json_response(&EventPage::from_page(from.read(state.audit(), &filter, parameters.limit()?)?)))
         }
         (ResponseFormat::NdJson, _) => {
-            let (audit, most) = (desk.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
-            Ok(stream_pages(desk.acquire_stream_permit()?, NDJSON_LINES, None, most, move |next, limit| {
+            let (audit, most) = (state.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
+            Ok(stream_pages(state.acquire_stream_permit()?, NDJSON_LINES, None, most, move |next, limit| {
                 from.resume_at(next).read(&audit, &filter, limit)
             }))
         }
-        (ResponseFormat::EventStream, ReadStart::After(_)) => follow_events(desk, after, filter, headers),
+        (ResponseFormat::EventStream, ReadStart::After(_)) => follow_events(state, after, filter, headers),
         (ResponseFormat::EventStream, ReadStart::Before(_)) => {
             Err(Problem::invalid_parameter("order", "must be asc for what is yet to happen"))
         }
@@ -107,7 +107,7 @@ impl ReadStart {
         }
     }
 
-    /// In the same direction, from where a page ended.
+    /// Continues after a page, in the same direction.
     fn resume_at(self, next: Option<u64>) -> ReadStart {
         match self {
             ReadStart::After(first) => ReadStart::After(next.unwrap_or(first)),
@@ -117,9 +117,9 @@ impl ReadStart {
 }
 
 /// `GET /acts`
-pub(super) fn list_audit_log(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) fn list_audit_log(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &["cursor", "limit"])?;
-    let found = desk.audit().administrative_events(parameters.number("cursor")?, parameters.limit()?)?;
+    let found = state.audit().administrative_events(parameters.number("cursor")?, parameters.limit()?)?;
     let wrong = || Problem::invalid_parameter("cursor", "must be what the page before has as its next");
     let found = found.ok_or_else(wrong)?;
     Ok(json_response(&AuditLogPage { acts: to_raw_json(found.lines), next: found.next.map(|next| next.to_string()) }))
@@ -135,10 +135,10 @@ struct LiveTail {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What happens, as it happens: server-sent events whose ids are positions. It goes on behind `Last-Event-ID`, or behind
-/// `after`, or from now.
+/// Streams new events as server-sent events, whose ids are positions. It starts after `Last-Event-ID`, or after `after`, or
+/// at the end of the journal.
 fn follow_events(
-    desk: &ApiState,
+    state: &ApiState,
     after: Option<u64>,
     filter: EventFilter,
     headers: &HeaderMap,
@@ -150,26 +150,26 @@ fn follow_events(
         }
         None => None,
     };
-    let place = desk.inner.live_reader_permits.clone().try_acquire_owned();
+    let permit = state.inner.live_reader_permits.clone().try_acquire_owned();
     let full = format!("{LIVE_TAIL_READERS} readers follow the live tail, which is the limit; try again later");
-    let place = place.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full))?;
-    let audit = desk.audit().clone();
+    let permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full))?;
+    let audit = state.audit().clone();
     let position = resumed.or(after).unwrap_or_else(|| audit.journal().head());
     let head = audit.journal().subscribe_head();
-    let tail = LiveTail { audit, filter, head, position, buffered: VecDeque::new(), _permit: place };
+    let tail = LiveTail { audit, filter, head, position, buffered: VecDeque::new(), _permit: permit };
     let events = stream::unfold(tail, |mut tail| async move {
         let record = tail.next().await?;
         let line = String::from_utf8(tail.audit.to_json_line(&record)).unwrap_or_default();
         let event = sse::Event::default().id(record.position.to_string()).data(line);
         Some((into_infallible(event), tail))
     });
-    let events = events.take_until(desk.inner.stop.clone().cancelled_owned());
+    let events = events.take_until(state.inner.stop.clone().cancelled_owned());
     let heartbeat = sse::keep_alive().interval(Duration::from_secs(LIVE_TAIL_HEARTBEAT.as_secs())).text("still here");
     Ok(sse::reply(heartbeat.stream(events)).into_response())
 }
 
 impl LiveTail {
-    /// The next fact that is wanted, when it is durable; none if the journal cannot be read.
+    /// Waits for the next durable event that passes the filter; `None` if the journal cannot be read.
     async fn next(&mut self) -> Option<JournalRecord> {
         loop {
             if let Some(record) = self.buffered.pop_front() {

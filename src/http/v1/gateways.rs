@@ -1,4 +1,4 @@
-//! The ways to WhatsApp: how they are, and an operator's order to compare their sessions with what is shown.
+//! Gateways and their health, and an operator's order to reconcile a gateway's sessions.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -45,19 +45,19 @@ pub(in crate::http) struct ReconcileResponse {
 }
 
 /// `GET /gateways`
-pub(super) fn list_gateways(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) fn list_gateways(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     QueryParameters::new(query, &[])?;
-    let running = desk.service()?;
-    let gateways = running.gateways.views(desk.audit().roster(), running.default_gateway).map_err(|error| {
+    let running = state.service()?;
+    let gateways = running.gateways.views(state.audit().roster(), running.default_gateway).map_err(|error| {
         tracing::error!(%error, "the store cannot be read");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR_DETAIL)
     })?;
     Ok(json_response(&GatewayList { gateways }))
 }
 
-/// `POST /gateways/{name}/reconcile`. Remembered as an act before it is done.
+/// `POST /gateways/{name}/reconcile`. It is recorded in the audit log before it starts.
 pub(super) async fn reconcile_gateway(
-    desk: &ApiState,
+    state: &ApiState,
     name: &str,
     context: &RequestContext,
     body: &[u8],
@@ -70,7 +70,7 @@ pub(super) async fn reconcile_gateway(
     })?;
     let ReconcileRequest { reason } = parse_body(body, BODY_EXAMPLE)?;
     let reason = parse_reason(&reason)?.to_owned();
-    let gateways = &desk.service()?.gateways;
+    let gateways = &state.service()?.gateways;
     if !gateways.is_reconcilable(gateway) {
         let words = match gateway {
             GatewayKind::Simulator => "the simulator has no sessions to compare",
@@ -81,10 +81,11 @@ pub(super) async fn reconcile_gateway(
         return Err(Problem::new(StatusCode::CONFLICT, words));
     }
     let RequesterIdentity { origin, from } = context.authorize()?.into_requester_identity();
-    let deed = AdministrativeEvent::ReconciliationOrdered { gateway, reason };
-    desk.audit()
+    let event = AdministrativeEvent::ReconciliationOrdered { gateway, reason };
+    state
+        .audit()
         .journal()
-        .append_administrative_event(AuditLogEntry { event: deed, source: from }, origin, clock::now())
+        .append_administrative_event(AuditLogEntry { event, source: from }, origin, clock::now())
         .await
         .map_err(|error| {
             tracing::error!(%error, "an order to a gateway was not recorded, and so not carried out");

@@ -1,4 +1,4 @@
-//! Projections, verification, replay, export, backup: what operators do, and what is remembered of it.
+//! Projections, verification, replay, export and backup, with their entries in the audit log.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -81,12 +81,12 @@ pub(in crate::http) struct RebuildResponse {
 }
 
 /// `GET /projections`
-pub(super) fn show_projections(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) fn show_projections(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     QueryParameters::new(query, &[])?;
-    let journal = desk.audit().journal();
-    let (position, head) = (desk.audit().roster().position(), journal.head());
-    let moved = time_at_position(desk, head)?;
-    let rebuild = &desk.inner.rebuild;
+    let journal = state.audit().journal();
+    let (position, head) = (state.audit().roster().position(), journal.head());
+    let moved = time_at_position(state, head)?;
+    let rebuild = &state.inner.rebuild;
     let running = rebuild.is_running.load(Ordering::Relaxed);
     let running = running.then(|| RebuildProgress {
         position: rebuild.position.load(Ordering::Relaxed).to_string(),
@@ -103,26 +103,26 @@ pub(super) fn show_projections(desk: &ApiState, query: &Query) -> Result<Respons
     Ok(json_response(&ProjectionsResponse { head, projections: [roster] }))
 }
 
-/// When the journal came to this position; never, if it is at none.
-pub(super) fn time_at_position(desk: &ApiState, head: u64) -> Result<Option<String>, Problem> {
-    let last = desk.audit().journal().read_at(head).map_err(audit::Error::from)?;
+/// The time of the event at position `head`; `None` if there is no such event.
+pub(super) fn time_at_position(state: &ApiState, head: u64) -> Result<Option<String>, Problem> {
+    let last = state.audit().journal().read_at(head).map_err(audit::Error::from)?;
     Ok(last.map(|last| write_time(last.at)))
 }
 
 /// `POST /projections/{name}/rebuild`
-pub(super) fn rebuild_projection(desk: &ApiState, name: &str, context: &RequestContext) -> Result<Response, Problem> {
+pub(super) fn rebuild_projection(state: &ApiState, name: &str, context: &RequestContext) -> Result<Response, Problem> {
     QueryParameters::new(&context.query, &[])?;
     if name != "roster" {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no projection {name:?}; there is: roster")));
     }
-    let asker = context.authorize()?.into_requester_identity();
-    if desk.inner.rebuild.is_running.swap(true, Ordering::Relaxed) {
+    let requester = context.authorize()?.into_requester_identity();
+    if state.inner.rebuild.is_running.swap(true, Ordering::Relaxed) {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             "it is being rebuilt already; GET /api/v1/projections shows how far",
         ));
     }
-    let working = desk.clone();
+    let working = state.clone();
     let runtime = Handle::current();
     spawn_blocking(move || {
         let rebuild = &working.inner.rebuild;
@@ -136,8 +136,8 @@ pub(super) fn rebuild_projection(desk: &ApiState, name: &str, context: &RequestC
                 let (at, events) = (write_time(clock::now()), events.to_string());
                 *rebuild.last.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(RebuildResult { at, events, differences });
-                let deed = AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences };
-                runtime.block_on(record_administrative_event(&working, deed, asker));
+                let event = AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences };
+                runtime.block_on(record_administrative_event(&working, event, requester));
             }
             Err(error) => tracing::error!(%error, "the roster was not rebuilt; the one before it is still served"),
         }
@@ -148,10 +148,10 @@ pub(super) fn rebuild_projection(desk: &ApiState, name: &str, context: &RequestC
 }
 
 /// `POST /verify`
-pub(super) async fn verify_journal(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) async fn verify_journal(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     QueryParameters::new(query, &[])?;
-    let reading = acquire_full_scan(desk)?;
-    let audit = desk.audit().clone();
+    let reading = acquire_full_scan(state)?;
+    let audit = state.audit().clone();
     let verified = spawn_blocking(move || {
         let verified = audit.verify(|_, _| {});
         drop(reading);
@@ -161,7 +161,7 @@ pub(super) async fn verify_journal(desk: &ApiState, query: &Query) -> Result<Res
 }
 
 /// `POST /replay`
-pub(super) async fn replay_journal(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) async fn replay_journal(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &["until", "account"])?;
     let account = parameters.account()?;
     let until = match parameters.text("until") {
@@ -171,8 +171,8 @@ pub(super) async fn replay_journal(desk: &ApiState, query: &Query) -> Result<Res
         }
         Some(_) => parameters.time("until")?.map_or(ReplayEnd::End, ReplayEnd::Time),
     };
-    let reading = acquire_full_scan(desk)?;
-    let audit = desk.audit().clone();
+    let reading = acquire_full_scan(state)?;
+    let audit = state.audit().clone();
     let replayed = spawn_blocking(move || {
         let replayed = audit.replay(until, account, |_, _| {});
         drop(reading);
@@ -182,7 +182,7 @@ pub(super) async fn replay_journal(desk: &ApiState, query: &Query) -> Result<Res
 }
 
 /// `GET /export`
-pub(super) fn export_events(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) fn export_events(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &["format", "type", "account", "since", "until"])?;
     let (form, content_type) = match parameters.text("format") {
         None | Some("cloudevents") => (ExportFormat::CloudEvents, NDJSON),
@@ -195,49 +195,53 @@ pub(super) fn export_events(desk: &ApiState, query: &Query) -> Result<Response, 
         }
     };
     let filter = parameters.filter()?;
-    let audit = desk.audit().clone();
+    let audit = state.audit().clone();
     if form == ExportFormat::CloudEvents {
         audit.signer()?;
     }
-    Ok(stream_response(desk.acquire_stream_permit()?, content_type, move |writer| {
+    Ok(stream_response(state.acquire_stream_permit()?, content_type, move |writer| {
         audit.write_export(form, &filter, |_, _| {}, |piece| writer.write(piece))
     }))
 }
 
 /// `POST /backup`
-pub(super) fn create_backup(desk: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
+pub(super) fn create_backup(state: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
     QueryParameters::new(&context.query, &[])?;
-    desk.audit().signer()?;
-    desk.audit().check_backup_allowed()?;
-    let (place, desk, context) = (desk.acquire_stream_permit()?, desk.clone(), context.clone());
+    state.audit().signer()?;
+    state.audit().check_backup_allowed()?;
+    let (permit, state, context) = (state.acquire_stream_permit()?, state.clone(), context.clone());
     let runtime = Handle::current();
-    Ok(stream_response(place, "application/octet-stream", move |writer| -> Result<(), Problem> {
-        // It is remembered before the end of the file is sent, so that whoever has the whole of it finds it remembered.
-        let taken = desk.audit().write_backup(|_, _| {}, |piece| writer.write(piece))?;
-        if let Some(position) = taken {
-            // Whoever was cut off has no whole file.
-            let asker = context.authorize()?.into_requester_identity();
-            runtime.block_on(record_administrative_event(&desk, AdministrativeEvent::BackupTaken { position }, asker));
+    Ok(stream_response(permit, "application/octet-stream", move |writer| -> Result<(), Problem> {
+        // The backup is recorded before the last bytes are sent, so every complete backup has its entry.
+        let written = state.audit().write_backup(|_, _| {}, |piece| writer.write(piece))?;
+        if let Some(position) = written {
+            // A client whose key has ended gets no complete file, so nothing is recorded.
+            let requester = context.authorize()?.into_requester_identity();
+            runtime.block_on(record_administrative_event(
+                &state,
+                AdministrativeEvent::BackupTaken { position },
+                requester,
+            ));
         }
         Ok(())
     }))
 }
 
-/// Remembers an act. That it cannot be remembered is no reason to undo it, and the service ends soon if so.
-async fn record_administrative_event(desk: &ApiState, deed: AdministrativeEvent, asker: RequesterIdentity) {
-    let RequesterIdentity { origin, from } = asker;
-    let recorded = desk
+/// Records an administrative event. A failure does not undo the operation; the service will stop soon anyway.
+async fn record_administrative_event(state: &ApiState, event: AdministrativeEvent, requester: RequesterIdentity) {
+    let RequesterIdentity { origin, from } = requester;
+    let recorded = state
         .audit()
         .journal()
-        .append_administrative_event(AuditLogEntry { event: deed, source: from }, origin, clock::now())
+        .append_administrative_event(AuditLogEntry { event, source: from }, origin, clock::now())
         .await;
     if let Err(error) = recorded {
         tracing::error!(%error, "an administrative act was not recorded");
     }
 }
 
-/// What reads everything takes the disk and a core for itself, so there is one at a time.
-fn acquire_full_scan(desk: &ApiState) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
+/// Allows one scan of the whole journal at a time, because a scan keeps the disk and one core busy.
+fn acquire_full_scan(state: &ApiState) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
     let busy = "the whole journal is being read for another request; try again when that is done";
-    desk.inner.full_scan_permit.clone().try_acquire_owned().map_err(|_| Problem::new(StatusCode::CONFLICT, busy))
+    state.inner.full_scan_permit.clone().try_acquire_owned().map_err(|_| Problem::new(StatusCode::CONFLICT, busy))
 }

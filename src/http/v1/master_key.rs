@@ -1,4 +1,4 @@
-//! The master key: how it is, and its rotation.
+//! The master key: status and rotation.
 
 use std::path::PathBuf;
 
@@ -50,15 +50,15 @@ pub(in crate::http) enum RotationLine {
     },
 }
 
-/// Answers what is below `/vault`.
+/// Handles requests below `/vault`.
 pub(super) async fn handle(
-    desk: &ApiState,
+    state: &ApiState,
     method: &str,
     context: &RequestContext,
     body: &[u8],
 ) -> Result<Response, Problem> {
     QueryParameters::new(&context.query, &[])?;
-    let ServiceHandles { vault, .. } = desk.service()?.clone();
+    let ServiceHandles { vault, .. } = state.service()?.clone();
     if method == "GET" {
         return Ok(json_response(&vault.master_key_status()));
     }
@@ -68,7 +68,7 @@ pub(super) async fn handle(
     if abort && new_key_file.is_some() {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "a rotation that is undone (abort) takes no newKeyFile"));
     }
-    let place = desk.acquire_stream_permit()?;
+    let permit = state.acquire_stream_permit()?;
     let context = context.clone();
     let stopped = if abort {
         context.authorize()?;
@@ -76,8 +76,8 @@ pub(super) async fn handle(
     } else {
         None
     };
-    let begun = spawn_blocking(move || -> Result<_, Problem> {
-        let asker = context.authorize()?.into_requester_identity();
+    let started = spawn_blocking(move || -> Result<_, Problem> {
+        let requester = context.authorize()?.into_requester_identity();
         let rotation = match stopped {
             Some(rotation) => {
                 rotation.begin_undo()?;
@@ -85,18 +85,18 @@ pub(super) async fn handle(
             }
             None => vault.begin_rotation(new_key_file.as_deref())?,
         };
-        Ok((rotation, asker))
+        Ok((rotation, requester))
     });
-    let (rotation, asker) = begun.await.map_err(|error| Problem::task_failed(&error))??;
-    let (journal, runtime) = (desk.audit().journal().clone(), Handle::current());
-    // It goes on to its end though nobody reads how far it is.
-    Ok(stream_response(place, NDJSON, move |writer| -> Result<(), Problem> {
+    let (rotation, requester) = started.await.map_err(|error| Problem::task_failed(&error))??;
+    let (journal, runtime) = (state.audit().journal().clone(), Handle::current());
+    // The rotation completes even if the client disconnects.
+    Ok(stream_response(permit, NDJSON, move |writer| -> Result<(), Problem> {
         let mut say = |line: RotationLine| {
             let mut line = serde_json::to_vec(&line).unwrap_or_default();
             line.push(b'\n');
             let _unread = writer.write(line);
         };
-        let rotated = rotation.run(&journal, &runtime, &asker, |done, of| say(RotationLine::Progress { done, of }));
+        let rotated = rotation.run(&journal, &runtime, &requester, |done, of| say(RotationLine::Progress { done, of }));
         say(match rotated {
             Ok(rotated) => RotationLine::Rotated(rotated),
             Err(error) => {

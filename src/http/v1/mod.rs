@@ -1,25 +1,25 @@
-//! `/api/v1`: for auditors and operators. Real HTTP statuses, errors as problems (RFC 9457).
+//! `/api/v1`, for auditors and operators. It uses real HTTP statuses, and problem details (RFC 9457) for errors.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `endpoint_list` | paths, methods, and what a key must be for |
-//! | `routes` | requests to answers |
-//! | `request_context` | what a handler knows of its request, and whether it may go on |
-//! | `query_parameters` | what stands in the URL, checked |
-//! | `response_format` | the form in which an answer is wanted |
-//! | `problem` | errors as others read them |
+//! | `endpoint_list` | paths, methods, required permissions |
+//! | `routes` | routing of requests, with authentication, deadline and log line |
+//! | `request_context` | context of a request for its handler, with the permission check |
+//! | `query_parameters` | parses and validates path and query parameters |
+//! | `response_format` | content negotiation by `Accept` |
+//! | `problem` | errors as problem details |
 //! | `accounts` | accounts, their state, their history |
-//! | `events` | all facts: pages, streams, the live tail; administrative acts |
+//! | `events` | events: pages, streams, the live tail; the audit log |
 //! | `log_proofs` | checkpoints and proofs |
-//! | `webhooks` | the webhooks: receivers, secrets, deliveries, dead letters |
-//! | `api_keys` | the API keys |
-//! | `account_orders` | accounts are brought online, or recycled, by an operator |
-//! | `gateways` | the ways to WhatsApp, their sessions |
-//! | `overview` | how everything is, in one answer; the settings |
-//! | `account_secrets` | secrets are erased |
-//! | `master_key` | the master key: how it is, its rotation |
+//! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
+//! | `api_keys` | API keys |
+//! | `account_orders` | an operator's orders to bring accounts online or recycle them |
+//! | `gateways` | gateways, their health, reconciliation |
+//! | `overview` | the state of the service in one response; the settings |
+//! | `account_secrets` | erasure of an account's secrets |
+//! | `master_key` | the master key: status and rotation |
 //! | `maintenance` | projections, verification, replay, export, backup |
-//! | `response_body` | bodies that are made while they are sent |
+//! | `response_body` | streamed response bodies |
 
 pub(super) mod account_orders;
 pub(super) mod account_secrets;
@@ -38,7 +38,7 @@ mod request_context;
 mod response_body;
 mod response_format;
 mod routes;
-// What utoipa derives of optional fields names more than it must.
+// The code that utoipa derives for optional fields has unnecessary qualifications.
 #[allow(unused_qualifications)]
 pub(super) mod webhooks;
 
@@ -68,7 +68,7 @@ use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use problem::Problem;
 
-/// What the answers are made from. Cheap to clone.
+/// State shared by the endpoints of `/api/v1`. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
     inner: Arc<ApiStateInner>,
@@ -76,45 +76,43 @@ pub struct ApiState {
 
 struct ApiStateInner {
     audit: Audit,
-    /// None where no service runs.
+    /// `None` without a running service.
     webhooks: Option<Webhooks>,
-    /// None where no service runs.
+    /// `None` without a running service.
     service: Option<ServiceHandles>,
-    /// Who may come in.
     authenticator: Authenticator,
-    /// Room for bodies.
     memory_budget: MemoryBudget,
-    /// Places for readers of the live tail.
+    /// Limits concurrent readers of the live tail.
     live_reader_permits: Arc<Semaphore>,
-    /// Places for answers that are made while they are sent.
+    /// Limits concurrent streamed responses.
     stream_permits: Arc<Semaphore>,
-    /// Held by what reads everything: one at a time.
+    /// Allows one reader of the whole journal at a time.
     full_scan_permit: Arc<Semaphore>,
     rebuild: RebuildState,
-    /// From a request's head to its answer's head, where work does not take as long as the journal.
+    /// From the request head to the response head. Endpoints that read the whole journal have no deadline.
     request_timeout: Duration,
-    /// Ends what would go on for ever.
+    /// Ends streams that have no end of their own.
     stop: CancellationToken,
 }
 
-/// What only a running service has, beside the webhooks. Cheap to clone.
+/// Parts that only a running service has, except the webhooks. Cheap to clone.
 #[derive(Clone)]
 pub struct ServiceHandles {
-    /// The accounts, which commands are for.
+    /// Executes commands on accounts.
     pub accounts: Accounts,
-    /// What follows from what happens to them.
+    /// The settings of accounts.
     pub rules: config::AccountSettings,
-    /// What seals secrets.
+    /// Seals secrets.
     pub vault: Vault,
-    /// The ways to WhatsApp.
+    /// The gateways.
     pub gateways: GatewayRegistry,
-    /// Which of them serves accounts that no rule names.
+    /// The gateway of accounts that no rule names.
     pub default_gateway: GatewayKind,
-    /// The settings that it works with, as they are shown.
+    /// All settings in effect, as displayed.
     pub settings: Arc<[config::SettingRow]>,
 }
 
-/// The rebuild of the roster: the one that runs, and the last one.
+/// The running rebuild of the roster, and the result of the last one.
 #[derive(Default)]
 struct RebuildState {
     is_running: AtomicBool,
@@ -135,32 +133,32 @@ struct RebuildResult {
     differences: u64,
 }
 
-/// What is answered where the work on an answer has panicked.
+/// The response when the task of a request panicked.
 pub(super) fn task_failure_response(error: &tokio::task::JoinError) -> Response {
     Problem::task_failed(error).respond()
 }
 
 impl ApiState {
-    /// Over `audit`, and the webhooks and what else the service has if one runs; what would go on for ever ends with `stop`.
+    /// Creates the state. `webhooks` and `service` are `None` without a running service. `stop` ends endless streams.
     pub fn new(
         audit: Audit,
         webhooks: Option<Webhooks>,
         running: Option<ServiceHandles>,
-        door: Authenticator,
+        authenticator: Authenticator,
         request_timeout: Duration,
         stop: CancellationToken,
     ) -> ApiState {
         let (readers, streams) =
             (Arc::new(Semaphore::new(LIVE_TAIL_READERS)), Arc::new(Semaphore::new(STREAMED_RESPONSES)));
         let (reading, rebuild) = (Arc::new(Semaphore::new(1)), RebuildState::default());
-        let room = MemoryBudget::new();
+        let memory_budget = MemoryBudget::new();
         ApiState {
             inner: Arc::new(ApiStateInner {
                 audit,
                 webhooks,
                 service: running,
-                authenticator: door,
-                memory_budget: room,
+                authenticator,
+                memory_budget,
                 live_reader_permits: readers,
                 stream_permits: streams,
                 full_scan_permit: reading,

@@ -1,4 +1,4 @@
-//! How everything is, in one answer; and the settings that it works with.
+//! The state of the service in one response, and its settings.
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
@@ -99,24 +99,24 @@ pub(in crate::http) struct SettingsView {
 }
 
 /// `GET /overview`
-pub(super) async fn show_overview(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) async fn show_overview(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     QueryParameters::new(query, &[])?;
-    let (webhooks, vault) = (show_channels(desk.webhooks()?).await?, desk.service()?.vault.master_key_status());
-    let reading = desk.clone();
+    let (webhooks, vault) = (show_channels(state.webhooks()?).await?, state.service()?.vault.master_key_status());
+    let reading = state.clone();
     let overview = spawn_blocking(move || Overview::read(&reading, webhooks, vault));
     Ok(json_response(&overview.await.map_err(|error| Problem::task_failed(&error))??))
 }
 
 /// `GET /settings`
-pub(super) fn list_settings(desk: &ApiState, query: &Query) -> Result<Response, Problem> {
+pub(super) fn list_settings(state: &ApiState, query: &Query) -> Result<Response, Problem> {
     QueryParameters::new(query, &[])?;
-    Ok(json_response(&SettingsView { settings: desk.service()?.settings.to_vec() }))
+    Ok(json_response(&SettingsView { settings: state.service()?.settings.to_vec() }))
 }
 
 impl Overview {
-    /// Reads memory and the disk.
-    fn read(desk: &ApiState, webhooks: [ChannelView; 2], vault: MasterKeyStatus) -> Result<Overview, Problem> {
-        let (audit, journal, roster) = (desk.audit(), desk.audit().journal(), desk.audit().roster());
+    /// Collects the figures. Blocking: reads the disk.
+    fn read(state: &ApiState, webhooks: [ChannelView; 2], vault: MasterKeyStatus) -> Result<Overview, Problem> {
+        let (audit, journal, roster) = (state.audit(), state.audit().journal(), state.audit().roster());
         let (registering, dropped) = roster.pending_counts();
         let (position, head) = (roster.position(), journal.head());
         let checkpoint = audit.saved_checkpoint()?;
@@ -128,7 +128,7 @@ impl Overview {
             dropped,
             journal: JournalView {
                 position: head.to_string(),
-                moved_at: maintenance::time_at_position(desk, head)?,
+                moved_at: maintenance::time_at_position(state, head)?,
                 bytes: journal.store_bytes().map_err(audit::Error::from)?,
             },
             checkpoint: checkpoint

@@ -1,4 +1,4 @@
-//! Errors as others read them: `application/problem+json` (RFC 9457).
+//! Errors as `application/problem+json` (RFC 9457).
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::audit;
 use crate::domain::escape_controls;
 use crate::http::validation_error::printable_path;
 
-/// Why a request is not carried out.
+/// Why a request was not executed.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
-    /// The parameter at fault, if one is.
+    /// The invalid parameter.
     parameter: Option<String>,
-    /// The methods that would do, if it is the method.
+    /// The accepted methods, for an unsupported method.
     allow: Option<String>,
-    /// After how many seconds it may be asked again, if that is known.
+    /// Seconds until a retry makes sense.
     retry_after: Option<u64>,
-    /// Whether what was looked at is not whole.
+    /// Whether the journal failed an integrity check.
     is_integrity_fault: bool,
 }
 
@@ -48,12 +48,12 @@ pub(in crate::http) struct ProblemBody<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
-        // Whoever asks may ask for anything, and what they ask for stands in the words.
+        // The detail may repeat the caller's input, which may contain control characters.
         let detail = escape_controls(&detail.into());
         Problem { status, detail, parameter: None, allow: None, retry_after: None, is_integrity_fault: false }
     }
 
-    /// A parameter is not as it must be; `words` go on from its name.
+    /// An invalid parameter. `words` continue the sentence after its name.
     pub(super) fn invalid_parameter(name: &str, words: impl std::fmt::Display) -> Problem {
         let name = printable_path(name);
         let detail = format!("{name} {words}");
@@ -69,7 +69,7 @@ impl Problem {
         Problem { allow: Some(allow.to_owned()), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
-    /// There was no answer in time.
+    /// The deadline passed.
     pub(super) fn timed_out(limit: Duration) -> Problem {
         let detail = format!(
             "there was no answer within {limit:?}; what was asked may have been done, or be done yet: look before asking \
@@ -78,7 +78,7 @@ impl Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
-    /// What a task that panicked or was ended leaves.
+    /// The task of the request panicked or was cancelled.
     pub(super) fn task_failed(error: &tokio::task::JoinError) -> Problem {
         tracing::error!(%error, "the work on a request failed");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR_DETAIL)
@@ -105,12 +105,12 @@ impl Problem {
     }
 }
 
-/// The `type` of a problem that says that the journal is not what it was.
+/// The `type` of a problem that reports a damaged journal.
 const INTEGRITY_PROBLEM_TYPE: &str = "urn:muster:problem:not-whole";
 pub(super) const INTERNAL_ERROR_DETAIL: &str =
     "the service failed; the operator finds the cause in the log under this answer's x-request-id";
 
-/// The body of a request could not be read.
+/// A body that could not be read.
 impl From<crate::http::error::Error> for Problem {
     fn from(error: crate::http::error::Error) -> Problem {
         let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST);
@@ -118,7 +118,7 @@ impl From<crate::http::error::Error> for Problem {
     }
 }
 
-/// Whoever asks is not let in, or may not ask this.
+/// A caller that is not authenticated, or lacks the permission.
 impl From<AuthError> for Problem {
     fn from(denied: AuthError) -> Problem {
         let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN);
@@ -145,7 +145,7 @@ impl From<audit::Error> for Problem {
             | audit::Error::Vault(_)
             | audit::Error::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        // What is wrong with the journal is for whoever looks into it, in full; what else went wrong inside stays inside.
+        // Damage of the journal is reported in full. The details of other internal errors stay in the log.
         if status == StatusCode::INTERNAL_SERVER_ERROR && !error.is_integrity_fault() {
             tracing::error!(%error, "a question about the journal failed");
             return Problem::new(status, INTERNAL_ERROR_DETAIL);

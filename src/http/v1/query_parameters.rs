@@ -1,4 +1,4 @@
-//! What stands in the URL, checked.
+//! Parses and validates path and query parameters.
 
 use super::problem::Problem;
 use crate::audit::{AsOf, EventFilter, HistoryOrder, parse_time};
@@ -6,13 +6,13 @@ use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp, is_single_li
 use crate::http::contract_requests::Query;
 use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
-/// The parameters of one request: each may be given once, and none that nobody asks for.
+/// The query parameters of a request: known ones only, none repeated.
 pub(super) struct QueryParameters<'q> {
     query: &'q Query,
 }
 
 impl<'q> QueryParameters<'q> {
-    /// Those of `query`, which may be `known` ones only.
+    /// Checks that `query` contains only `known` names, each once.
     pub(super) fn new(query: &'q Query, known: &[&str]) -> Result<QueryParameters<'q>, Problem> {
         for (at, (name, _)) in query.iter().enumerate() {
             if !known.contains(&name.as_str()) {
@@ -40,7 +40,7 @@ impl<'q> QueryParameters<'q> {
         self.text(name).map(number).transpose()
     }
 
-    /// A whole number that must be there.
+    /// A required whole number.
     pub(super) fn required_number(&self, name: &'static str) -> Result<u64, Problem> {
         self.number(name)?.ok_or_else(|| Problem::invalid_parameter(name, "is missing; it is required"))
     }
@@ -59,7 +59,7 @@ impl<'q> QueryParameters<'q> {
         self.text("account").map(|text| parse_account("account", text)).transpose()
     }
 
-    /// How many to a page.
+    /// The page size.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
         let limit = self.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT as u64);
         match usize::try_from(limit) {
@@ -70,7 +70,7 @@ impl<'q> QueryParameters<'q> {
         }
     }
 
-    /// `type` (several with commas between), `since`, `until`, and `account` where it is a parameter.
+    /// `type` (comma-separated), `since`, `until`, and `account` if the endpoint has it.
     pub(super) fn filter(&self) -> Result<EventFilter, Problem> {
         let types: Vec<String> =
             self.text("type").map_or_else(Vec::new, |types| types.split(',').map(str::to_owned).collect());
@@ -93,7 +93,7 @@ impl<'q> QueryParameters<'q> {
         }
     }
 
-    /// `at` or `version`.
+    /// `at` or `version`, not both.
     pub(super) fn as_of(&self) -> Result<AsOf, Problem> {
         match (self.time("at")?, self.number("version")?) {
             (None, None) => Ok(AsOf::Now),
@@ -149,7 +149,7 @@ pub(super) fn parse_time_parameter(name: &'static str, text: &str) -> Result<Tim
     })
 }
 
-/// The reason in a body, without blanks around it.
+/// Validates the reason in a body, and trims it.
 pub(super) fn parse_reason(reason: &str) -> Result<&str, Problem> {
     let reason = reason.trim();
     if is_single_line(reason, OPERATOR_REASON_BYTES) {

@@ -1,4 +1,4 @@
-//! Bodies that are made while they are sent: no faster than they are read, and no longer than somebody reads.
+//! Streamed response bodies. They are produced only as fast as the client reads, and stop when it disconnects.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,16 +18,16 @@ use super::problem::Problem;
 use crate::audit::QueryPage;
 use crate::limits::{PAGE_EVENTS, STREAMED_RESPONSES};
 
-/// Pieces that wait to be sent, most.
+/// Maximum number of pieces that wait to be sent.
 const QUEUED_PIECES: usize = 4;
 
-/// Where a body is written to, piece by piece.
+/// Writes a body piece by piece.
 pub(super) struct BodyWriter {
     pieces: mpsc::Sender<Result<Bytes, io::Error>>,
 }
 
 impl BodyWriter {
-    /// Waits until there is room. Breaks off once nobody reads any more.
+    /// Blocks until the queue has room. Returns `Break` after the client disconnected.
     pub(super) fn write(&mut self, piece: Vec<u8>) -> ControlFlow<()> {
         match self.pieces.blocking_send(Ok(piece.into())) {
             Ok(()) => ControlFlow::Continue(()),
@@ -36,34 +36,34 @@ impl BodyWriter {
     }
 }
 
-/// A place for an answer that is made while it is sent.
+/// The right to one streamed response.
 pub(super) struct StreamPermit {
     _permit: OwnedSemaphorePermit,
 }
 
 impl ApiState {
-    /// A place, if there is one.
+    /// A permit, or a problem if all are in use.
     pub(super) fn acquire_stream_permit(&self) -> Result<StreamPermit, Problem> {
-        let place = self.inner.stream_permits.clone().try_acquire_owned();
+        let permit = self.inner.stream_permits.clone().try_acquire_owned();
         let full = format!(
             "{STREAMED_RESPONSES} exports, backups and histories are being sent, which is the limit; try again later"
         );
-        let place = place.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full))?;
-        Ok(StreamPermit { _permit: place })
+        let permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full))?;
+        Ok(StreamPermit { _permit: permit })
     }
 }
 
-/// An answer whose body `make` writes, on a thread for blocking work. If it fails the connection is broken off, so that
-/// nobody takes what came for the whole.
+/// A response whose body `make` writes on a blocking thread. If `make` fails, the connection is aborted, which shows the
+/// client that the body is incomplete.
 pub(super) fn stream_response<E: Into<Problem>>(
-    place: StreamPermit,
+    permit: StreamPermit,
     content_type: &'static str,
     make: impl FnOnce(&mut BodyWriter) -> Result<(), E> + Send + 'static,
 ) -> Response {
     let (pieces, read) = mpsc::channel(QUEUED_PIECES);
     let mut writer = BodyWriter { pieces };
     spawn_blocking(move || {
-        let _place = place;
+        let _place = permit;
         if let Err(error) = make(&mut writer) {
             let _problem: Problem = error.into();
             let _gone = writer.pieces.blocking_send(Err(io::Error::other("what was to be sent could not be read")));
@@ -73,29 +73,29 @@ pub(super) fn stream_response<E: Into<Problem>>(
     with_content_type(warp::reply::stream(body).into_response(), content_type)
 }
 
-/// How lines are written one after the other.
+/// The format of a body of lines.
 #[derive(Clone, Copy)]
 pub(super) struct LineFormat {
     pub(super) content_type: &'static str,
-    /// What stands before the first.
+    /// Written before the first line.
     pub(super) head: &'static [u8],
-    /// What ends each.
+    /// Terminates each line.
     pub(super) end: &'static [u8],
 }
 
-/// One JSON object a line.
+/// One JSON object per line.
 pub(super) const NDJSON_LINES: LineFormat = LineFormat { content_type: NDJSON, head: b"", end: b"\n" };
 
-/// The lines of all pages from `from` on, at most `most` of them. `read` makes the page at a place, of so many lines.
+/// Streams the lines of all pages from `from` on, at most `most` lines. `read(from, limit)` returns one page.
 pub(super) fn stream_pages<E: Into<Problem>>(
-    place: StreamPermit,
+    permit: StreamPermit,
     form: LineFormat,
     from: Option<u64>,
     most: u64,
     mut read: impl FnMut(Option<u64>, usize) -> Result<QueryPage, E> + Send + 'static,
 ) -> Response {
     let LineFormat { content_type, head, end } = form;
-    stream_response(place, content_type, move |writer| -> Result<(), E> {
+    stream_response(permit, content_type, move |writer| -> Result<(), E> {
         let (mut left, mut from, mut piece) = (most, from, head.to_vec());
         while left > 0 {
             let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS);
@@ -115,17 +115,15 @@ pub(super) fn stream_pages<E: Into<Problem>>(
     })
 }
 
-/// An answer with this body.
 pub(super) fn bytes_response(content_type: &'static str, body: Vec<u8>) -> Response {
     with_content_type(Response::new(body.into()), content_type)
 }
 
-/// Lines that are JSON already, each as it is.
+/// Embeds lines that are JSON already, unchanged.
 pub(super) fn to_raw_json(lines: Vec<Vec<u8>>) -> Vec<Box<RawValue>> {
     lines.into_iter().filter_map(|line| RawValue::from_string(String::from_utf8(line).ok()?).ok()).collect()
 }
 
-/// Something as JSON.
 pub(super) fn json_response(value: &impl serde::Serialize) -> Response {
     let mut body = serde_json::to_vec(value).unwrap_or_default();
     body.push(b'\n');
@@ -138,12 +136,12 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 fn with_content_type(mut response: Response, content_type: &'static str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // What stands here is nobody's to keep: it changes, and it tells of customers.
+    // Caches must not store it: it changes, and contains data of customers.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// A stream that cannot fail, as warp wants it.
+/// Adapts an item to warp's streams of results.
 pub(super) fn into_infallible<T>(item: T) -> Result<T, Infallible> {
     Ok(item)
 }
@@ -162,25 +160,26 @@ mod tests {
     use crate::http::v1::routes;
     use crate::limits::{REQUEST_TIMEOUT, REQUESTS_PER_SECOND};
 
-    /// Whoever reads slowly must not take the threads that others need.
+    /// Slow readers must not block the threads that other requests need.
     #[tokio::test]
-    async fn there_are_so_many_streams_and_no_more() {
-        let fixture = AuditFixture::told().await;
+    async fn streams_are_limited() {
+        let fixture = AuditFixture::with_history().await;
         let keys = ApiKeys::open(fixture.audit.journal(), None).unwrap();
-        let door = Authenticator::new(keys, REQUESTS_PER_SECOND);
-        let desk = ApiState::new(fixture.audit.clone(), None, None, door, REQUEST_TIMEOUT, CancellationToken::new());
-        let service = TowerToHyperService::new(warp::service(routes(desk.clone())));
+        let authenticator = Authenticator::new(keys, REQUESTS_PER_SECOND);
+        let state =
+            ApiState::new(fixture.audit.clone(), None, None, authenticator, REQUEST_TIMEOUT, CancellationToken::new());
+        let service = TowerToHyperService::new(warp::service(routes(state.clone())));
         let export = async |path: &str| {
             let request = Request::get(path).header("accept", NDJSON).body(String::new()).unwrap();
             let Ok(answer) = service.call(request).await;
             (answer.status().as_u16(), answer.headers().contains_key(header::RETRY_AFTER))
         };
-        let places: Vec<StreamPermit> =
-            (0..STREAMED_RESPONSES).map(|_| desk.acquire_stream_permit().unwrap()).collect();
+        let permits: Vec<StreamPermit> =
+            (0..STREAMED_RESPONSES).map(|_| state.acquire_stream_permit().unwrap()).collect();
         for path in ["/api/v1/export", "/api/v1/events", "/api/v1/accounts", "/api/v1/accounts/861821726232/events"] {
             assert_eq!(export(path).await, (503, true), "{path}");
         }
-        drop(places);
+        drop(permits);
         assert_eq!(export("/api/v1/export").await, (200, false));
     }
 }

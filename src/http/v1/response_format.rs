@@ -1,29 +1,29 @@
-//! The form in which an answer is wanted, as `Accept` says.
+//! The response format that `Accept` requests.
 
 use warp::http::HeaderMap;
 
-/// A form of an answer.
+/// A response format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResponseFormat {
-    /// A page in JSON.
+    /// One page, as JSON.
     JsonPage,
-    /// Everything, a JSON object a line.
+    /// Everything, one JSON object per line.
     NdJson,
     /// Everything, as CSV.
     Csv,
-    /// What happens, as it happens.
+    /// New events, as server-sent events.
     EventStream,
 }
 
 impl ResponseFormat {
-    /// The first that is asked for among those that there are; a page if it is none of them.
+    /// The first requested format that the endpoint offers; a JSON page if there is no match.
     pub(super) fn negotiate(there_are: &[ResponseFormat], headers: &HeaderMap) -> ResponseFormat {
         let accept = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
         let mut types =
             accept.flat_map(|value| value.split(',')).map(|item| item.split(';').next().unwrap_or("").trim());
-        let asked =
+        let requested =
             types.find_map(|media| ResponseFormat::from_media_type(media).filter(|form| there_are.contains(form)));
-        asked.unwrap_or(ResponseFormat::JsonPage)
+        requested.unwrap_or(ResponseFormat::JsonPage)
     }
 
     fn from_media_type(media: &str) -> Option<ResponseFormat> {

@@ -1,4 +1,4 @@
-//! The webhooks: channels, their receivers and secrets, deliveries, dead letters.
+//! Webhooks: channels, their receivers and secrets, deliveries, dead letters.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::webhooks::{
     ManagementError, ResultsPage, Webhooks,
 };
 
-/// A position: a number, or its digits, as answers have it.
+/// A position: a number, or a string of digits as in responses.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "serde_json::Value")]
 pub(in crate::http) struct Position(u64);
@@ -161,14 +161,14 @@ pub(in crate::http) struct DeadLetterPage {
     next: Option<String>,
 }
 
-/// Answers what is below `/webhooks`.
+/// Handles requests below `/webhooks`.
 pub(super) async fn handle(
-    desk: &ApiState,
+    state: &ApiState,
     method: &str,
     context: &RequestContext,
     body: &[u8],
 ) -> Result<Response, Problem> {
-    let webhooks = desk.webhooks()?;
+    let webhooks = state.webhooks()?;
     let (query, path): (_, Vec<&str>) = (&context.query, context.path.split('/').skip(1).collect());
     let [name, rest @ ..] = &path[..] else {
         QueryParameters::new(query, &[])?;
@@ -180,7 +180,7 @@ pub(super) async fn handle(
     }
     let known: &[&str] = if rest == ["dead-letters"] { &["cursor", "limit"] } else { &[] };
     let parameters = QueryParameters::new(query, known)?;
-    let asker = || context.authorize().map(Authorization::into_requester_identity);
+    let requester = || context.authorize().map(Authorization::into_requester_identity);
     match (rest, method) {
         (["dead-letters"], _) => {
             let (cursor, limit) = (parameters.number("cursor")?.unwrap_or(0), parameters.limit()?);
@@ -191,13 +191,13 @@ pub(super) async fn handle(
             return Ok(json_response(&webhooks.delivery(channel, parameters.position(position)?).await?));
         }
         (["deliveries", position, _resend], _) => {
-            return Ok(json_response(&webhooks.resend(channel, parameters.position(position)?, asker()?).await?));
+            return Ok(json_response(&webhooks.resend(channel, parameters.position(position)?, requester()?).await?));
         }
         (["url"], "PUT") => {
             let SetUrlRequest { url } = parse_body(body, r#"{"url":"https://example.com/status"}"#)?;
-            webhooks.set_url(channel, Some(&url), asker()?).await?;
+            webhooks.set_url(channel, Some(&url), requester()?).await?;
         }
-        (["url"], _) => webhooks.set_url(channel, None, asker()?).await?,
+        (["url"], _) => webhooks.set_url(channel, None, requester()?).await?,
         (["secret"], "PUT") => {
             let SetSecretRequest { secret, grace } =
                 parse_body_or_default(body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
@@ -206,30 +206,30 @@ pub(super) async fn handle(
                     channel,
                     secret.as_ref().map(|secret| secret.as_str()),
                     parse_grace(grace.as_deref())?,
-                    asker()?,
+                    requester()?,
                 )
                 .await?;
             return Ok(json_response(&NewSecret { channel: channel.short_name(), secret }));
         }
-        (["secret"], _) => webhooks.remove_secrets(channel, asker()?).await?,
+        (["secret"], _) => webhooks.remove_secrets(channel, requester()?).await?,
         (["app-secret"], "PUT") => {
             let SetAppSecretRequest { tenant_id, secret } = parse_body(body, r#"{"tenantId":"500975","secret":"…"}"#)?;
-            webhooks.set_app_secret(channel, Some((&tenant_id, &secret)), asker()?).await?;
+            webhooks.set_app_secret(channel, Some((&tenant_id, &secret)), requester()?).await?;
         }
-        (["app-secret"], _) => webhooks.set_app_secret(channel, None, asker()?).await?,
+        (["app-secret"], _) => webhooks.set_app_secret(channel, None, requester()?).await?,
         (["test"], _) => {
             context.authorize()?;
             return Ok(json_response(&webhooks.test(channel).await?));
         }
         (["pause"], _) => {
             let PauseRequest { reason } = parse_body(body, r#"{"reason":"why"}"#)?;
-            webhooks.pause(channel, &reason, asker()?).await?;
+            webhooks.pause(channel, &reason, requester()?).await?;
         }
-        (["resume"], _) => webhooks.resume(channel, asker()?).await?,
+        (["resume"], _) => webhooks.resume(channel, requester()?).await?,
         (["close"], _) => {
             let CloseRequest { reason, dry_run } =
                 parse_body(body, r#"{"reason":"why","dryRun":true}, or one of these"#)?;
-            return Ok(json_response(&webhooks.close(channel, reason.as_deref(), dry_run, asker()?).await?));
+            return Ok(json_response(&webhooks.close(channel, reason.as_deref(), dry_run, requester()?).await?));
         }
         (["redeliver"], _) => return redeliver(webhooks, channel, body, context).await,
         (["dead-letters", what], _) => return process_dead_letters(webhooks, channel, what, body, context).await,
@@ -238,7 +238,7 @@ pub(super) async fn handle(
     Ok(json_response(&webhooks.channel_view(channel).await?))
 }
 
-/// How each channel is.
+/// The state of both channels.
 pub(super) async fn show_channels(webhooks: &Webhooks) -> Result<[ChannelView; 2], Problem> {
     let [sync, register] = Channel::ALL;
     Ok([webhooks.channel_view(sync).await?, webhooks.channel_view(register).await?])
@@ -246,7 +246,7 @@ pub(super) async fn show_channels(webhooks: &Webhooks) -> Result<[ChannelView; 2
 
 async fn list_deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -> Result<Response, Problem> {
     let parameters = QueryParameters::new(query, &["account", "state", "since", "until", "cursor", "limit"])?;
-    let asked = DeliveryFilter {
+    let filter = DeliveryFilter {
         account: parameters.account()?,
         state: parameters.text("state").map(parse_state).transpose()?,
         since: parameters.time("since")?,
@@ -255,7 +255,7 @@ async fn list_deliveries(webhooks: &Webhooks, channel: Channel, query: &Query) -
         to: None,
     };
     let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    let ResultsPage { items: deliveries, next } = webhooks.deliveries(channel, asked, cursor, limit).await?;
+    let ResultsPage { items: deliveries, next } = webhooks.deliveries(channel, filter, cursor, limit).await?;
     Ok(json_response(&DeliveryPage { deliveries, next: next.map(|next| next.to_string()) }))
 }
 
@@ -267,7 +267,7 @@ async fn redeliver(
 ) -> Result<Response, Problem> {
     let shape = r#"{"account":"…","state":"dead","since":"2026-11-25","until":"…","from":"1","to":"9","dryRun":true}, or some of these"#;
     let RedeliverRequest { account: number, state: name, since, until, from, to, dry_run } = parse_body(body, shape)?;
-    let asked = DeliveryFilter {
+    let filter = DeliveryFilter {
         account: number.as_deref().map(|number| parse_account("account", number)).transpose()?,
         state: name.as_deref().map(parse_state).transpose()?,
         since: since.as_deref().map(|time| parse_time_parameter("since", time)).transpose()?,
@@ -275,12 +275,12 @@ async fn redeliver(
         from: from.map(|from| from.0),
         to: to.map(|to| to.0),
     };
-    if asked.is_unfiltered() {
+    if filter.is_unfiltered() {
         let words = "asks for everything there ever was; say from which position, or narrow it another way";
         return Err(Problem::invalid_parameter("from", words));
     }
-    let asker = context.authorize()?.into_requester_identity();
-    Ok(json_response(&webhooks.redeliver(channel, asked, dry_run, asker).await?))
+    let requester = context.authorize()?.into_requester_identity();
+    Ok(json_response(&webhooks.redeliver(channel, filter, dry_run, requester).await?))
 }
 
 async fn process_dead_letters(
@@ -304,11 +304,11 @@ async fn process_dead_letters(
         (_, None) => DeadLetterAction::Replay,
         (_, Some(_)) => return Err(Problem::invalid_parameter("reason", "is for what is dropped; leave it out")),
     };
-    let asker = context.authorize()?.into_requester_identity();
-    Ok(json_response(&webhooks.process_dead_letters(channel, letters, chosen, asker).await?))
+    let requester = context.authorize()?.into_requester_identity();
+    Ok(json_response(&webhooks.process_dead_letters(channel, letters, chosen, requester).await?))
 }
 
-/// A channel by its short name, or by its configuration id.
+/// Parses a channel's short name or configuration id.
 fn parse_channel(name: &str) -> Result<Channel, Problem> {
     let channel = Channel::ALL.into_iter().find(|it| it.short_name() == name || it.configuration_id() == name);
     channel.ok_or_else(|| {
@@ -328,18 +328,18 @@ fn parse_grace(text: Option<&str>) -> Result<Duration, Problem> {
     parse_duration(text).ok_or_else(|| Problem::invalid_parameter("grace", "must be a duration, as in 24h or 0s"))
 }
 
-/// A body, which is of this shape.
+/// Parses a JSON body; `shape` is the example that an error shows.
 pub(super) fn parse_body<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
     let wrong = || Problem::new(StatusCode::BAD_REQUEST, format!("the body must be one JSON object; send {shape}"));
-    // A list would do for serde, and say which field is which by its place alone.
+    // serde would also accept a list, with fields by position.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(wrong());
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    // What is at fault may be a secret, so its place is told and not what stands there.
+    // The invalid value may be a secret, so the error names only its place.
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.inner());
-        // So may a name that is none of the fields': where a secret stands alone, it is taken for one.
+        // An unknown field name may be a secret too, if a caller sends one in its place.
         let field = path.split(['.', '[']).next().unwrap_or_default();
         let place = if shape.contains(&format!("\"{field}\"")) { path } else { "the body".to_owned() };
         let (line, column) = (inner.line(), inner.column());

@@ -26,7 +26,7 @@ async fn an_append_without_events_is_answered() {
     assert_eq!(fixture.journal.head(), 0);
 }
 
-/// What is accepted can be read again, up to the very limit; what is larger is refused, and harms nobody.
+/// Every accepted payload can be read again, up to the limit. A larger one is rejected, and nothing else is affected.
 #[tokio::test]
 async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
     let fixture = JournalFixture::new();
@@ -48,7 +48,7 @@ async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
     assert_eq!(fixture.journal.verify().unwrap().events, 1 + BLOCK_RECORDS as u64);
 }
 
-/// Four appenders fight for each of eight accounts. Whoever loses loads the head again and tries again.
+/// Four appenders compete for each of eight accounts. After a conflict an appender loads the head and tries again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_appenders_make_one_gapless_order() {
     let (accounts, appenders, each) = (8, 4, 25);
@@ -78,11 +78,11 @@ async fn concurrent_appenders_make_one_gapless_order() {
     assert_eq!((report.events, report.accounts, report.root), (all.len() as u64, 8, fixture.journal.root().1));
 }
 
-/// Each fact is counted under its name, and blocks by what is in them.
+/// Each event is counted under its name, and blocks by their contents.
 #[tokio::test]
 async fn what_is_appended_is_counted() {
-    for fact in sample_journal_events() {
-        assert_eq!(fact.metric_event_type().map(EventType::word), fact.name());
+    for event in sample_journal_events() {
+        assert_eq!(event.metric_event_type().map(EventType::word), event.name());
     }
     let counted: BTreeSet<&str> = EventType::ALL.iter().map(|event_type| event_type.word()).collect();
     assert_eq!(counted, event_type_names().collect(), "no name is counted that is none, and none is missing");
@@ -94,7 +94,7 @@ async fn what_is_appended_is_counted() {
     assert_eq!((events(EventType::CodeSent), events(EventType::Registered)), (2, 1));
 }
 
-/// Appends one or two events `times` times, against others who do the same.
+/// Appends one or two events `times` times, in competition with others.
 async fn append_contended(journal: Journal, number: u64, times: usize) -> Vec<JournalRecord> {
     let mut answered: Vec<JournalRecord> = Vec::new();
     for time in 0..times {

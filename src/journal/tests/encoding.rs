@@ -1,5 +1,5 @@
-//! The bytes of every event type and version. The golden files are what a journal written today has on its disk: a
-//! change in one of them is a change that no old journal can be read after.
+//! The bytes of every event type and version. The golden files hold what a journal written today has on disk. If one
+//! of them changes, old journals become unreadable.
 
 use std::fmt::Write;
 use std::fs;
@@ -13,15 +13,15 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
 
 #[test]
 fn each_event_has_its_bytes() {
-    let line = |fact: &JournalEvent| {
-        let (event_type, schema, payload) = event_codec::encode(fact);
-        format!("{event_type:>4}.{schema} {:<22} | {}", fact.name().unwrap(), hex(&payload)).trim_end().to_owned()
+    let line = |event: &JournalEvent| {
+        let (event_type, schema, payload) = event_codec::encode(event);
+        format!("{event_type:>4}.{schema} {:<22} | {}", event.name().unwrap(), hex(&payload)).trim_end().to_owned()
     };
     golden("journal_payloads", &sample_journal_events().iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
-/// Reads the golden file back: its bytes are the events, whatever is written today. A version that is no longer
-/// written stays in that file, or moves to one of its own that is read here too.
+/// Decodes the golden file: its bytes yield the events, whatever the program writes today. A version that is no
+/// longer written stays in that file, or moves to another one that is also read here.
 #[test]
 fn the_bytes_of_each_version_are_its_event() {
     let golden = fs::read_to_string(format!("{GOLDEN}/journal_payloads.snap")).unwrap();
@@ -46,14 +46,17 @@ fn each_registered_type_has_a_sample() {
     let is_registered =
         |event_type: &u16| !matches!(event_codec::decode(*event_type, 1, AT, &[]), Err(PayloadError::Unknown));
     let registered: Vec<u16> = (0..=u16::MAX).filter(is_registered).collect();
-    assert_eq!(registered, sample_journal_events().iter().map(|fact| event_codec::encode(fact).0).collect::<Vec<_>>());
+    assert_eq!(
+        registered,
+        sample_journal_events().iter().map(|event| event_codec::encode(event).0).collect::<Vec<_>>()
+    );
 }
 
-/// A payload that is cut short, or has something behind it, is no event.
+/// A payload that is cut short or has trailing bytes is rejected.
 #[test]
 fn a_payload_is_read_whole() {
-    for fact in sample_journal_events() {
-        let (name, (event_type, schema, mut payload)) = (fact.name().unwrap(), event_codec::encode(&fact));
+    for event in sample_journal_events() {
+        let (name, (event_type, schema, mut payload)) = (event.name().unwrap(), event_codec::encode(&event));
         for end in 0..payload.len() {
             let cut = event_codec::decode(event_type, schema, AT, &payload[..end]);
             assert!(matches!(cut, Err(PayloadError::Damaged)), "{end} of {} bytes of {name}", payload.len());
@@ -64,7 +67,7 @@ fn a_payload_is_read_whole() {
     }
 }
 
-/// A record of each kind of origin, and the block that they are in.
+/// A record of each kind of origin, and the block that holds them.
 #[test]
 fn records_and_blocks_have_their_bytes() {
     let principals = [Principal::Service, Principal::Caller(7), Principal::Gateway(0), Principal::Operator(u64::MAX)];
@@ -72,7 +75,7 @@ fn records_and_blocks_have_their_bytes() {
     for (position, principal) in (41..).zip(principals) {
         let origin = Origin { principal, request: RequestId(u128::from_be_bytes(std::array::from_fn(|at| at as u8))) };
         let at = AT;
-        let place = SequenceInfo {
+        let sequence = SequenceInfo {
             stream: account_stream(232),
             position,
             version: position - 38,
@@ -81,7 +84,7 @@ fn records_and_blocks_have_their_bytes() {
             origin,
         };
         let event = sample_events()[(position - 36) as usize].clone();
-        block.push(&mut tree, |out| UnsequencedRecord::new(&JournalEvent::Account(event)).encode_into(&place, out));
+        block.push(&mut tree, |out| UnsequencedRecord::new(&JournalEvent::Account(event)).encode_into(&sequence, out));
     }
     let root = tree.root();
     let bytes = block.finish(root);
@@ -103,7 +106,7 @@ pub(super) fn golden(name: &str, text: &str) {
     );
 }
 
-/// Sixteen bytes a line, behind their offset.
+/// Sixteen bytes per line, after their offset.
 fn dump(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (line, bytes) in bytes.chunks(16).enumerate() {

@@ -1,7 +1,7 @@
-//! Whole journals, as some version of this program wrote them: each is opened, checked and folded by this one.
+//! Whole journals that earlier versions of this program wrote. This version opens, verifies and replays each.
 //!
-//! A journal is a golden file with its blocks, one a line: first position, bytes. When the format changes, the file of
-//! the one before stays as it is and a new one is added here.
+//! A golden file holds the blocks of a journal, one per line: first position, bytes. When the format changes, keep
+//! the old file and add a new one here.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,10 +9,10 @@ use std::fs;
 use super::encoding::{golden, hex, unhex};
 use super::*;
 
-/// Every journal there ever was a format of, the present one last.
+/// One journal per format, the current format last.
 const JOURNALS: [&str; 1] = ["journal_format_1"];
 
-/// What happened in them: every type of fact, in histories that the rules allow.
+/// Their events: every type, in histories that the rules allow.
 async fn append_sample_history(fixture: &JournalFixture) {
     let [
         imported,
@@ -38,11 +38,11 @@ async fn append_sample_history(fixture: &JournalFixture) {
     fixture.append(1, 4, &[recycle]).await.unwrap();
     fixture.append(2, 3, &[failed]).await.unwrap();
     fixture.append(1, 5, &[offline]).await.unwrap();
-    // The acts of the first release; the bytes of later ones are in `journal_payloads`.
-    for fact in sample_journal_events().into_iter().skip(sample_events().len()).take(3) {
-        let JournalEvent::Administration(act) = fact else { continue };
+    // The administrative events of the first release. The bytes of later ones are in `journal_payloads`.
+    for event in sample_journal_events().into_iter().skip(sample_events().len()).take(3) {
+        let JournalEvent::Administration(entry) = event else { continue };
         let origin = Origin { principal: Principal::Operator(2), request: RequestId(9) };
-        fixture.journal.append_administrative_event(act, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();
+        fixture.journal.append_administrative_event(entry, origin, Timestamp(1_700_000_000_500_000)).await.unwrap();
     }
     fixture.append(1, 6, &[banned]).await.unwrap();
     fixture.append(2, 4, &[submitted, registered]).await.unwrap();

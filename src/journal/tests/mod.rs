@@ -1,14 +1,15 @@
-//! What the journal promises: nothing answered is lost, nothing is in two places, and no byte changes unnoticed.
+//! What the journal promises: no acknowledged event is lost, no event is stored twice, and every changed byte is
+//! detected.
 //!
-//! | file | what it tries |
+//! | file | what it tests |
 //! |---|---|
-//! | `encoding` | the bytes of every event type and version, for ever |
+//! | `encoding` | the bytes of every event type and version |
 //! | `appending` | conflicts, limits, many appenders at once |
 //! | `reading` | pages, single records, accounts with and without snapshots |
-//! | `golden` | whole journals of every format there ever was |
-//! | `opening` | starts with and without a checkpoint, with a damaged one, with a damaged journal |
-//! | `proving` | proofs of inclusion and consistency, forged ones too |
-//! | `verifying` | a changed byte anywhere is found |
+//! | `golden` | whole journals of every format |
+//! | `opening` | starts with and without a checkpoint, with a damaged checkpoint, with a damaged journal |
+//! | `proving` | proofs of inclusion and consistency, also forged ones |
+//! | `verifying` | detection of any changed byte |
 
 mod appending;
 mod encoding;
@@ -35,14 +36,14 @@ use crate::testkit::sample::content_with;
 /// The time of the records that these tests append.
 const AT: Timestamp = Timestamp(1_700_000_000_000_000);
 
-/// How long their registrations wait.
+/// The lifetime of their registrations.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// A journal in a directory of its own.
+/// A journal in its own directory.
 struct JournalFixture {
     journal: Journal,
     store: Store,
-    /// What `on_commit` saw.
+    /// What `on_commit` received.
     commits: std_mpsc::Receiver<Vec<JournalRecord>>,
     directory: TempDir,
 }
@@ -59,16 +60,16 @@ impl JournalFixture {
         Ok(JournalFixture { journal: Journal::open(store.clone(), on_commit)?, store, commits, directory })
     }
 
-    /// Closes the journal, and returns when its writer has let go of the store.
+    /// Closes the journal. Returns when its writer has released the store.
     fn close(self) -> TempDir {
         let JournalFixture { journal, store, commits, directory } = self;
         drop((journal, store));
-        // The writer drops what it was given last, so the other end of this channel goes after its hold on the store.
+        // The writer drops `on_commit` last, so this channel closes after the writer has released the store.
         commits.iter().for_each(drop);
         directory
     }
 
-    /// Closes and opens again.
+    /// Closes the journal and opens it again.
     fn reopened(self) -> JournalFixture {
         JournalFixture::open(self.close()).unwrap()
     }
@@ -77,12 +78,12 @@ impl JournalFixture {
         self.journal.append(append(account, expected_version, events)).await
     }
 
-    /// Appends this many events one by one, to accounts in turn.
+    /// Appends `events` events one by one, to the accounts in turn.
     async fn fill(&self, accounts: u64, events: u64) {
         self.fill_on(accounts, 0, events).await;
     }
 
-    /// Goes on with that, from the event after the first `from` to that after the first `to`.
+    /// Continues `fill`: appends the events after the first `from`, up to the first `to`.
     async fn fill_on(&self, accounts: u64, from: u64, to: u64) {
         for number in from..to {
             self.append(number % accounts, number / accounts, &[sample_events()[number as usize % 13].clone()])
@@ -101,7 +102,7 @@ fn account(number: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_726_000 + number).unwrap()
 }
 
-/// Its history.
+/// Its stream.
 fn account_stream(number: u64) -> StreamId {
     StreamId::Account(account(number))
 }
@@ -124,7 +125,7 @@ fn content(secret_bytes: usize) -> Arc<Content> {
     })
 }
 
-/// An event of each type, in the order of their registered numbers, from 1.
+/// An event of each account event type, in the order of their registered numbers, from 1.
 fn sample_events() -> [Event; 17] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
     [
@@ -156,9 +157,9 @@ fn sample_events() -> [Event; 17] {
     ]
 }
 
-/// A fact of each type, in the order of their registered numbers.
+/// An event of each type, in the order of their registered numbers.
 fn sample_journal_events() -> Vec<JournalEvent> {
-    let acts = [
+    let administrative = [
         AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
         AdministrativeEvent::BackupTaken { position: 41 },
         AdministrativeEvent::Restored { position: 40 },
@@ -220,6 +221,6 @@ fn sample_journal_events() -> Vec<JournalEvent> {
         AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 40 },
         AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 2 },
     ];
-    let act = |deed| JournalEvent::Administration(AuditLogEntry { event: deed, source: "127.0.0.1:40000".to_owned() });
-    sample_events().into_iter().map(JournalEvent::Account).chain(acts.into_iter().map(act)).collect()
+    let entry = |event| JournalEvent::Administration(AuditLogEntry { event, source: "127.0.0.1:40000".to_owned() });
+    sample_events().into_iter().map(JournalEvent::Account).chain(administrative.into_iter().map(entry)).collect()
 }

@@ -1,10 +1,10 @@
-//! Starts: with and without a checkpoint, with a damaged one, with a damaged journal.
+//! Starts with and without a checkpoint, with a damaged checkpoint, with a damaged journal.
 
 use std::fs;
 
 use super::*;
 
-/// What a start must find again.
+/// The state that a start must recover.
 #[derive(Debug, PartialEq)]
 struct ReopenedState {
     root: (u64, Root),
@@ -23,7 +23,7 @@ fn read_state(fixture: &JournalFixture) -> ReopenedState {
 }
 
 #[tokio::test]
-async fn a_start_finds_what_was_there() {
+async fn a_start_recovers_the_state() {
     let fixture = JournalFixture::new();
     assert_eq!(
         fixture.journal.root().1.to_string(),
@@ -44,7 +44,7 @@ async fn a_start_finds_what_was_there() {
     fixture.journal.verify().unwrap();
 }
 
-/// The heads of a checkpoint may be newer than its tree: they are collected while the writer goes on.
+/// The heads of a checkpoint may be newer than its tree, because they are collected while the writer goes on.
 #[tokio::test]
 async fn a_checkpoint_with_newer_heads_is_brought_to_one_point() {
     let fixture = JournalFixture::new();
@@ -76,8 +76,8 @@ async fn a_damaged_checkpoint_is_ignored() {
     }
 }
 
-/// As after a crash of a log with a damaged byte in it, which sled takes for its end; or a disk that lost what it had
-/// promised.
+/// Simulates a crash with a damaged byte in the log, which sled takes for the log's end, or a disk that lost durable
+/// data.
 #[tokio::test]
 async fn a_journal_that_came_back_shorter_is_refused() {
     let fixture = JournalFixture::new();
@@ -87,7 +87,7 @@ async fn a_journal_that_came_back_shorter_is_refused() {
     assert!(refused.contains("it ends at position 3, and position 5 was there before"), "{refused}");
 }
 
-/// As after a store was put back, and the caches of another were left in its place.
+/// Simulates a restored store next to the caches of another one.
 #[tokio::test]
 async fn another_journals_checkpoint_is_ignored() {
     let (long, short) = (JournalFixture::new(), JournalFixture::new());

@@ -1,4 +1,4 @@
-//! Proofs: each record in each tree, each tree in each later one, and no forged ones.
+//! Proofs: each record in each tree, each tree in each later one, and rejection of forged proofs.
 
 use super::super::merkle_tree::SUBTREE_LEAVES;
 use super::*;
@@ -14,7 +14,8 @@ fn roots(leaves: &[Vec<u8>]) -> Vec<Root> {
     roots
 }
 
-/// More than two runs, in blocks that do not end where runs do; some sizes around each power of two and each run.
+/// More than two subtrees of kept roots, in blocks with other boundaries. Returns some sizes around each power of two
+/// and each subtree.
 async fn fixture() -> (JournalFixture, Vec<Vec<u8>>, Vec<u64>) {
     let fixture = JournalFixture::new();
     let events = 2 * SUBTREE_LEAVES + 90;
@@ -35,22 +36,22 @@ async fn each_record_is_proved_in_each_tree() {
         for position in (1..=size).step_by(7).chain([size]) {
             let record = &leaves[position as usize - 1];
             let proof = fixture.journal.inclusion_proof(position, size).unwrap().unwrap();
-            let shown =
+            let root_by =
                 |record: &[u8], position, size, proof: &[_]| root_from_inclusion_proof(record, position, size, proof);
             let root = Some(roots[size as usize]);
-            assert_eq!(shown(record, position, size, &proof), root, "{position} in {size}");
-            // Nothing else is shown by it.
+            assert_eq!(root_by(record, position, size, &proof), root, "{position} in {size}");
+            // The proof does not hold for any other record.
             let mut forged = record.clone();
             forged[20] ^= 1;
-            assert_ne!(shown(&forged, position, size, &proof), root);
-            assert_ne!(shown(record, position + 1, size, &proof), root, "{position} in {size}, one further");
+            assert_ne!(root_by(&forged, position, size, &proof), root);
+            assert_ne!(root_by(record, position + 1, size, &proof), root, "{position} in {size}, one further");
             if let Some(last) = proof.last() {
-                assert_ne!(shown(record, position, size, &proof[1..]), root);
-                assert_ne!(shown(record, position, size, &[&proof[..], &[*last]].concat()), root);
+                assert_ne!(root_by(record, position, size, &proof[1..]), root);
+                assert_ne!(root_by(record, position, size, &[&proof[..], &[*last]].concat()), root);
                 for at in 0..proof.len() {
                     let mut forged = proof.clone();
                     forged[at][0] ^= 1;
-                    assert_ne!(shown(record, position, size, &forged), root);
+                    assert_ne!(root_by(record, position, size, &forged), root);
                 }
             }
         }
@@ -89,7 +90,7 @@ async fn each_tree_is_proved_in_each_later_one() {
     assert_eq!(fixture.journal.consistency_proof(1, 603).unwrap(), None);
 }
 
-/// The kept roots of runs are the same from a checkpoint, from the records, and from the writer.
+/// The kept subtree roots are the same from a checkpoint, from the records, and from the writer.
 #[tokio::test]
 async fn proofs_survive_a_restart() {
     let (fixture, _, sizes) = fixture().await;
@@ -103,22 +104,22 @@ async fn proofs_survive_a_restart() {
     assert_eq!(proofs(&fixture.reopened()), before, "with one");
 }
 
-/// What was done to the service itself stands in the same order, in a stream of its own.
+/// Administrative events share the order of all events, in a stream of their own.
 #[tokio::test]
 async fn acts_are_recorded() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 2).await;
-    let act =
+    let entry =
         AuditLogEntry { event: AdministrativeEvent::BackupTaken { position: 2 }, source: "command line".to_owned() };
     let origin = Origin { principal: Principal::Operator(3), request: RequestId(9) };
     for version in 1..=2 {
-        let recorded = fixture.journal.append_administrative_event(act.clone(), origin, Timestamp(5)).await.unwrap();
+        let recorded = fixture.journal.append_administrative_event(entry.clone(), origin, Timestamp(5)).await.unwrap();
         let [recorded] = &recorded[..] else { panic!("one record") };
         assert_eq!((recorded.stream, recorded.version), (StreamId::Administration, version));
-        assert_eq!(recorded.event, JournalEvent::Administration(act.clone()));
+        assert_eq!(recorded.event, JournalEvent::Administration(entry.clone()));
     }
     let fixture = fixture.reopened();
-    let acts: Vec<_> = fixture.journal.history_after(StreamId::Administration, 0, 10).unwrap();
-    assert_eq!(acts.iter().map(|it| (it.position, it.previous)).collect::<Vec<_>>(), [(3, 0), (4, 3)]);
+    let events: Vec<_> = fixture.journal.history_after(StreamId::Administration, 0, 10).unwrap();
+    assert_eq!(events.iter().map(|it| (it.position, it.previous)).collect::<Vec<_>>(), [(3, 0), (4, 3)]);
     assert_eq!((fixture.journal.account_count(), fixture.journal.verify().unwrap().accounts), (1, 1));
 }

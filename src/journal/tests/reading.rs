@@ -7,7 +7,7 @@ use crate::domain::Account;
 use crate::store::Table;
 
 #[tokio::test]
-async fn pages_of_any_size_make_the_whole() {
+async fn pages_of_any_size_cover_all_records() {
     let fixture = JournalFixture::new();
     fixture.fill(3, 40).await;
     let several = vec![Event::CodeSent; 30];
@@ -38,10 +38,10 @@ async fn pages_of_any_size_make_the_whole() {
 }
 
 #[tokio::test]
-async fn a_scan_backwards_looks_at_so_many_and_no_more() {
+async fn a_backward_scan_examines_at_most_the_limit() {
     let fixture = JournalFixture::new();
     fixture.fill(3, 40).await;
-    // A block of several in the middle.
+    // A block with several records in the middle.
     fixture.append(9, 0, &vec![Event::CodeSent; 30]).await.unwrap();
     fixture.append(9, 30, &[Event::CodeSent]).await.unwrap();
     let head = fixture.journal.head();
@@ -84,7 +84,7 @@ async fn an_account_is_the_fold_of_its_events() {
 async fn a_snapshot_spares_the_events_before_it() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 13).await;
-    // At every version, because each has a state of another shape: content, registration, code, reason.
+    // Test every version, because each has a state of another shape: content, registration, code, reason.
     for version in 0..=13 {
         fixture.journal.save_snapshot(account(0), &replay_account(&fixture, 0, version)).unwrap();
         assert_eq!(
@@ -94,7 +94,7 @@ async fn a_snapshot_spares_the_events_before_it() {
     }
 }
 
-/// A snapshot is a cache: with any byte of it changed, or cut anywhere, the history is read instead.
+/// A snapshot is a cache. If any byte is changed, or it is cut short, the history is read instead.
 #[tokio::test]
 async fn a_damaged_snapshot_is_ignored() {
     let fixture = JournalFixture::new();
@@ -116,7 +116,7 @@ async fn a_damaged_snapshot_is_ignored() {
     }
 }
 
-/// As after a restore of a store whose snapshots are newer than its journal.
+/// Simulates a restored store whose snapshots are newer than its journal.
 #[tokio::test]
 async fn a_snapshot_ahead_of_the_history_is_ignored() {
     let fixture = JournalFixture::new();
@@ -136,7 +136,7 @@ async fn an_event_of_a_newer_program_is_named() {
     let expected = "position 2 holds event type 99 version 1, which this program does not know; \
                     use the program that wrote it, or a newer one";
     assert_eq!(fixture.journal.load_account(account(0)).unwrap_err().to_string(), expected, "nobody acts on it");
-    // Readers see it as it is, and it is proved like any other.
+    // Readers see the event as stored, and it can be proved like any other.
     let unknown = JournalEvent::Unknown(UnknownEvent { event_type: 99, schema: 1, payload: Box::default() });
     assert_eq!(fixture.journal.read_at(2).unwrap().unwrap().event, unknown);
     assert_eq!(fixture.all()[1].event, unknown);
@@ -150,7 +150,7 @@ fn append_unknown_event(store: &Store, position: u64, event_type: u16) {
     for record in Block::decode(&first).unwrap().records() {
         tree.push(record);
     }
-    let place = record::SequenceInfo {
+    let sequence = record::SequenceInfo {
         stream: account_stream(0),
         position,
         version: position,
@@ -159,11 +159,11 @@ fn append_unknown_event(store: &Store, position: u64, event_type: u16) {
         origin: Origin::SERVICE,
     };
     let draft = record::UnsequencedRecord { event_type, schema: 1, payload: vec![] };
-    block.push(&mut tree, |out| draft.encode_into(&place, out));
+    block.push(&mut tree, |out| draft.encode_into(&sequence, out));
     store.append(&[(position, block.finish(tree.root()))]).unwrap();
 }
 
-/// The account after its first `versions` events, folded from a read by position.
+/// The account after its first `versions` events, replayed from reads by position.
 fn replay_account(fixture: &JournalFixture, number: u64, versions: u64) -> Account {
     let mut state = Account::initial();
     fixture

@@ -1,4 +1,4 @@
-//! A changed byte anywhere is found, whether or not someone made the checksum fit.
+//! A changed byte anywhere is detected, with or without a recomputed checksum.
 
 use super::super::block::BlockBuilder;
 use super::super::block::HEADER_BYTES;
@@ -38,7 +38,7 @@ async fn a_flipped_bit_anywhere_fails_the_checksum() {
     }
 }
 
-/// Whoever changes a byte and makes the checksum fit is found by the tree, or by what the byte was part of.
+/// A changed byte with a recomputed checksum is detected by the tree, or by the field that it belongs to.
 #[tokio::test]
 async fn a_forged_byte_anywhere_is_found() {
     let (fixture, block) = three_events_in_one_block().await;
@@ -57,8 +57,7 @@ async fn a_forged_byte_anywhere_is_found() {
     fixture.journal.verify().unwrap();
 }
 
-/// Even a block that is sound in itself must fit what stands around it.
-/// What is read of a block without its checksum ends with the block, and no block is without a record.
+/// An unverified read of a block stays within the block. A block without records is rejected.
 #[test]
 fn a_block_has_no_more_than_is_in_it() {
     let mut empty = vec![0; HEADER_BYTES];
@@ -86,9 +85,9 @@ async fn a_block_that_does_not_fit_is_found() {
         let (mut block, mut tree) = (BlockBuilder::default(), MerkleTree::default());
         for ((version, previous), position) in places.into_iter().zip(1..) {
             let (at, origin) = (Timestamp(0), Origin::SERVICE);
-            let place = SequenceInfo { stream: account_stream(1), position, version, previous, at, origin };
+            let sequence = SequenceInfo { stream: account_stream(1), position, version, previous, at, origin };
             block.push(&mut tree, |out| {
-                UnsequencedRecord::new(&JournalEvent::Account(Event::CodeSent)).encode_into(&place, out);
+                UnsequencedRecord::new(&JournalEvent::Account(Event::CodeSent)).encode_into(&sequence, out);
             });
         }
         fixture.store.append(&[(1, block.finish(tree.root()))]).unwrap();

@@ -1,11 +1,11 @@
-//! What becomes of a rotation that was broken off: the next start finishes it, or it is undone.
+//! Rotations that broke off: the next start finishes them, or they are undone.
 
 use crate::journal::{Journal, JournalEvent, JournalRecord, Origin, RequesterIdentity};
 use crate::vault::master_key_ring::mark_rotation_recorded;
 
 use super::*;
 
-/// A rotation that is undone, from wherever it was broken off, and though its undoing is broken off too.
+/// A rotation is undone from any step, even if the undo breaks off too.
 #[test]
 fn a_rotation_is_undone() {
     let read = |file: &Path| fs::read(file).unwrap();
@@ -34,7 +34,7 @@ fn a_rotation_is_undone() {
         if is_new_file {
             fs::write(&file, read(&next)).unwrap();
         }
-        // The undoing goes on at each start, as far as these steps.
+        // Each start continues the undo by these steps.
         if steps > 0 {
             let vault = open(directory.path()).unwrap();
             let rotation = vault.unfinished_rotation().unwrap();
@@ -54,7 +54,7 @@ fn a_rotation_is_undone() {
             let vault = open(directory.path()).unwrap();
             let rotation = vault.unfinished_rotation().unwrap();
             assert!(matches!(vault.begin_rotation(None), Err(Error::RotationUnderWay)), "{what}");
-            // Asked again it changes nothing.
+            // A second request to undo changes nothing.
             rotation.begin_undo().unwrap();
             rotation.rewrap_all(|_, _| {}).unwrap();
             assert!(rotation.finish().unwrap().contains("from before the rotation"), "{what}");
@@ -77,7 +77,7 @@ fn a_rotation_is_undone() {
     }
 }
 
-/// It is too late to undo a rotation once a backup may open with the new key alone, and that key is nowhere else.
+/// An undo is rejected once a backup may need the new key and that key has no other copy.
 #[tokio::test]
 async fn a_rotation_that_may_be_in_a_backup_is_not_undone() {
     let directory = tempfile::tempdir().unwrap();
@@ -102,12 +102,13 @@ async fn a_rotation_that_may_be_in_a_backup_is_not_undone() {
     stopped.await.unwrap().unwrap().unwrap();
 }
 
-/// A disk that is full at any write of a rotation: it says what comes next, and the next start finishes it or undoes it.
+/// The disk is full at each write of a rotation in turn. The error says what to do, and the next start finishes or
+/// undoes it.
 #[test]
-fn a_rotation_that_meets_a_full_disk() {
+fn a_rotation_on_a_full_disk() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let handle = runtime.handle();
-    let asker = || RequesterIdentity { origin: Origin::OPERATOR, from: "command line".to_owned() };
+    let requester = || RequesterIdentity { origin: Origin::OPERATOR, from: "command line".to_owned() };
     let journal_of = |vault: &Vault| Journal::open(vault.inner.store.clone(), Box::new(|_| {})).unwrap();
     let (mut finished, mut undone) = (0, 0);
     for writes in 0.. {
@@ -120,7 +121,7 @@ fn a_rotation_that_meets_a_full_disk() {
             let code = vault.seal_code(mine, "123456").unwrap().unwrap();
             vault.inner.store.sync().unwrap();
             vault.inner.store.fill_disk_after(writes);
-            match vault.begin_rotation(None).map(|rotation| rotation.run(&journal, handle, &asker(), |_, _| {})) {
+            match vault.begin_rotation(None).map(|rotation| rotation.run(&journal, handle, &requester(), |_, _| {})) {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => {
                     let words = error.to_string();
@@ -137,11 +138,11 @@ fn a_rotation_that_meets_a_full_disk() {
         if let Some(rotation) = rotation {
             let (is_undone, head) = (writes % 2 == 1 && rotation.begin_undo().is_ok(), journal.head());
             rotation.run_at_start(&journal, handle).unwrap();
-            let acts = journal.read_after(head, 10).unwrap();
+            let records = journal.read_after(head, 10).unwrap();
             let name = |record: &JournalRecord| {
-                if let JournalEvent::Administration(act) = &record.event { act.event.name() } else { "" }
+                if let JournalEvent::Administration(entry) = &record.event { entry.event.name() } else { "" }
             };
-            let names: Vec<&str> = acts.iter().map(name).collect();
+            let names: Vec<&str> = records.iter().map(name).collect();
             let kind = if is_undone { "master_key_rotation_aborted" } else { "master_key_rotated" };
             let is_told = names == [kind, "master_key_rotation_finished"];
             assert!(is_told || (!is_undone && names == ["master_key_rotation_finished"]), "{names:?}");

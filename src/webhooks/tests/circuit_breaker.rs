@@ -1,4 +1,4 @@
-//! The breaker, told as a story: what happens when, and what it lets through.
+//! The circuit breaker, driven by a script of timed attempts.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use super::super::circuit_breaker::{AttemptPermit, CircuitBreaker};
 use crate::domain::Timestamp;
 
-/// A time so many seconds after the beginning.
+/// The time `seconds` after the start.
 fn at(seconds: u64) -> Timestamp {
     Timestamp(1_666_942_810_000_000).plus(Duration::from_secs(seconds))
 }
 
-/// Plays lines such as `5 ten first attempts fail`: the second, how many, which, and how they end.
-fn play(story: &str) -> String {
+/// Runs a script. A line is the second, and for attempts their count, kind and result, as in `0 9 first failed`.
+fn run_script(script: &str) -> String {
     let mut breaker = CircuitBreaker::default();
-    let mut told = String::new();
-    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let mut report = String::new();
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split(' ').collect();
         let now = at(words[0].parse().unwrap());
         match words[1..] {
@@ -41,14 +41,14 @@ fn play(story: &str) -> String {
             AttemptPermit::Probe => "one probe".to_owned(),
             AttemptPermit::Wait(until) => format!("nothing for {} s", until.unwrap().since(now).as_secs()),
         };
-        writeln!(told, "{line}: {permit}; {:?}", breaker.recent_attempts(now)).unwrap();
+        writeln!(report, "{line}: {permit}; {:?}", breaker.recent_attempts(now)).unwrap();
     }
-    told
+    report
 }
 
 #[test]
-fn it_opens_and_closes() {
-    let told = play(
+fn the_breaker_opens_and_closes() {
+    let report = run_script(
         "0 9 first failed
          1 50 further failed
          2 1 first taken
@@ -70,6 +70,6 @@ fn it_opens_and_closes() {
     );
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("webhook_breaker", told);
+        insta::assert_snapshot!("webhook_breaker", report);
     });
 }

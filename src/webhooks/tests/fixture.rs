@@ -1,5 +1,5 @@
-//! A channel's task with a real journal and book, and a receiver that behaves as a script says. Time is tokio's paused
-//! clock, which leaps to whatever is due next, so that a night takes a second.
+//! A channel's task with a real journal and delivery store, and a scripted receiver. Time is tokio's paused clock, which
+//! leaps to the next deadline, so that a night takes a second.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -36,17 +36,17 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Now, as a channel has it that is opened now.
+/// The present moment of a channel that opens now.
 pub(super) fn now() -> Moment {
     Moment { wall: clock::now(), steady: clock::now() }
 }
 
-/// What a receiver answers to a delivery's `attempt`th attempt, so long after the beginning.
+/// The response to an attempt: by the delivery, the attempt number and the time since the start.
 pub(super) type Script = fn(&Delivery, u32, Duration) -> AttemptResponse;
 
-/// A receiver, and what arrived.
+/// A scripted receiver, and the attempts that arrived.
 #[derive(Clone)]
-pub(super) struct Scripted {
+pub(super) struct ScriptedReceiver {
     pub(super) script: Script,
     pub(super) url: Url,
     pub(super) arrived: Arc<Mutex<Vec<Arrival>>>,
@@ -55,14 +55,14 @@ pub(super) struct Scripted {
 /// One attempt, as its receiver saw it.
 #[derive(Clone)]
 pub(super) struct Arrival {
-    /// How long after the beginning.
+    /// The time since the start.
     pub(super) at: Duration,
     pub(super) delivery: Delivery,
     pub(super) attempt: u32,
     pub(super) is_taken: bool,
 }
 
-impl Receiver for Scripted {
+impl Receiver for ScriptedReceiver {
     fn attempt<'a>(
         &'a self,
         _: &'a PayloadBuilder,
@@ -70,12 +70,12 @@ impl Receiver for Scripted {
         attempt: u32,
     ) -> BoxFuture<'a, AttemptResponse> {
         async move {
-            let answered = (self.script)(delivery, attempt, elapsed());
-            let (delivery, is_taken) = (delivery.clone(), answered.verdict.is_ok());
+            let response = (self.script)(delivery, attempt, elapsed());
+            let (delivery, is_taken) = (delivery.clone(), response.verdict.is_ok());
             let arrival = Arrival { at: elapsed(), delivery, attempt, is_taken };
             self.arrived.lock().unwrap().push(arrival);
-            sleep(answered.took).await;
-            answered
+            sleep(response.took).await;
+            response
         }
         .boxed()
     }
@@ -93,29 +93,29 @@ pub(super) fn failed() -> AttemptResponse {
     AttemptResponse { verdict: Err(AttemptFailure::Status(503)), status: Some(503), ..AttemptResponse::default() }
 }
 
-/// It answers that it is no more.
+/// A response of a receiver that no longer exists.
 pub(super) fn gone() -> AttemptResponse {
     AttemptResponse { verdict: Err(AttemptFailure::Status(410)), status: Some(410), ..AttemptResponse::default() }
 }
 
-/// The account of this number.
+/// The account with this index.
 pub(super) fn account(number: u64) -> AccountNumber {
     AccountNumber::from_stored(861_821_700_000 + number).unwrap()
 }
 
-/// A channel, and what is around it.
+/// A channel and its dependencies.
 pub(super) struct ChannelFixture {
     data: fixture::StorageFixture,
-    pub(super) book: DeliveryStore,
-    pub(super) form: PayloadBuilder,
-    pub(super) receiver: Scripted,
-    pub(super) rules: DeliveryPolicy,
+    pub(super) store: DeliveryStore,
+    pub(super) payloads: PayloadBuilder,
+    pub(super) receiver: ScriptedReceiver,
+    pub(super) policy: DeliveryPolicy,
     pub(super) keep_attempts: Duration,
 }
 
-/// Its task, running.
-pub(super) struct Running {
-    pub(super) orders: mpsc::Sender<ChannelCommand>,
+/// A running channel.
+pub(super) struct RunningChannel {
+    pub(super) commands: mpsc::Sender<ChannelCommand>,
     stop: CancellationToken,
     pub(super) task: JoinHandle<Result<(), Error>>,
     _gone: mpsc::Receiver<Url>,
@@ -125,20 +125,20 @@ impl ChannelFixture {
     pub(super) fn new(script: Script) -> ChannelFixture {
         clock::start();
         let data = fixture::StorageFixture::new();
-        let form = PayloadBuilder {
+        let payloads = PayloadBuilder {
             channel: Channel::SyncStatus,
             store: data.store.id(),
             status_as_string: false,
             with_still_waiting: false,
         };
-        let book = DeliveryStore::open(data.store.clone(), form.channel);
-        book.set_cursor(0).unwrap();
+        let store = DeliveryStore::open(data.store.clone(), payloads.channel);
+        store.set_cursor(0).unwrap();
         ChannelFixture {
             data,
-            book,
-            form,
-            receiver: Scripted { script, url: "http://localhost/".parse().unwrap(), arrived: Arc::default() },
-            rules: DeliveryPolicy {
+            store,
+            payloads,
+            receiver: ScriptedReceiver { script, url: "http://localhost/".parse().unwrap(), arrived: Arc::default() },
+            policy: DeliveryPolicy {
                 retry_waits: RETRY_WAITS.to_vec(),
                 after_last_try: DeadLetterPolicy::Continue,
                 deliver: DeliveryMode::All,
@@ -149,46 +149,46 @@ impl ChannelFixture {
         }
     }
 
-    pub(super) fn start(&self) -> Running {
+    pub(super) fn start(&self) -> RunningChannel {
         self.start_with(Some(Arc::new(self.receiver.clone())))
     }
 
-    /// Starts it with this receiver, or without one.
-    pub(super) fn start_with(&self, receiver: Option<Arc<dyn Receiver>>) -> Running {
-        let ((orders, ordered), (telling, gone)) = (mpsc::channel(4), mpsc::channel(1));
-        let dispatcher = ChannelSupervisor {
-            payloads: self.form,
+    /// Starts the channel with this receiver, or without one.
+    pub(super) fn start_with(&self, receiver: Option<Arc<dyn Receiver>>) -> RunningChannel {
+        let ((commands, command_queue), (gone_urls, gone)) = (mpsc::channel(4), mpsc::channel(1));
+        let supervisor = ChannelSupervisor {
+            payloads: self.payloads,
             journal: self.data.journal.clone(),
-            store: self.book.clone(),
-            policy: self.rules.clone(),
+            store: self.store.clone(),
+            policy: self.policy.clone(),
             max_in_flight: 64,
             keep_attempts: self.keep_attempts,
             now: clock::now,
             trusted: clock::now,
             receiver,
             is_paused: false,
-            commands: ordered,
-            gone_urls: telling,
+            commands: command_queue,
+            gone_urls,
         };
         let stop = CancellationToken::new();
-        Running { orders, task: tokio::spawn(dispatcher.run(stop.clone())), stop, _gone: gone }
+        RunningChannel { commands, task: tokio::spawn(supervisor.run(stop.clone())), stop, _gone: gone }
     }
 
-    /// Ends the task at once, wherever it is; what was not written is lost.
-    pub(super) async fn kill(&mut self, running: Running) {
+    /// Aborts the task at any point. Unwritten changes are lost.
+    pub(super) async fn kill(&mut self, running: RunningChannel) {
         running.task.abort();
         assert!(running.task.await.unwrap_err().is_cancelled());
-        self.book = DeliveryStore::open(self.data.store.clone(), self.form.channel);
+        self.store = DeliveryStore::open(self.data.store.clone(), self.payloads.channel);
     }
 
-    /// The first so many accounts go to and fro, `events` times each.
-    pub(super) async fn happen(&self, accounts: u64, events: u64) {
-        self.happen_to(0..accounts, events).await;
+    /// Appends `events` events to each of the first `accounts` accounts.
+    pub(super) async fn append_events(&self, accounts: u64, events: u64) {
+        self.append_events_to(0..accounts, events).await;
     }
 
-    pub(super) async fn happen_to(&self, accounts: Range<u64>, events: u64) {
+    pub(super) async fn append_events_to(&self, accounts: Range<u64>, events: u64) {
         let journal = self.data.journal.clone();
-        // The paused clock stands while something blocks.
+        // The paused clock stands still during blocking work.
         let happening = spawn_blocking(move || {
             for number in accounts {
                 let account = account(number);
@@ -205,7 +205,7 @@ impl ChannelFixture {
         happening.await.unwrap();
     }
 
-    /// What arrived, a line each.
+    /// The attempts that arrived, one a line.
     pub(super) fn timeline(&self) -> String {
         let mut lines = String::new();
         for Arrival { at, delivery, attempt, is_taken } in self.receiver.arrived.lock().unwrap().iter() {
@@ -218,7 +218,7 @@ impl ChannelFixture {
         lines
     }
 
-    /// The versions of each account that were taken, in the order of their first arrival.
+    /// The delivered versions of each account, in the order of arrival.
     pub(super) fn taken(&self) -> BTreeMap<AccountNumber, Vec<u64>> {
         let mut taken: BTreeMap<AccountNumber, Vec<u64>> = BTreeMap::new();
         for Arrival { delivery: Delivery { account, version, .. }, is_taken, .. } in
@@ -233,24 +233,24 @@ impl ChannelFixture {
         self.receiver.arrived.lock().unwrap().len()
     }
 
-    pub(super) fn letters(&self) -> usize {
-        usize::try_from(self.book.count_dead_letters().unwrap()).unwrap()
+    pub(super) fn dead_letters(&self) -> usize {
+        usize::try_from(self.store.count_dead_letters().unwrap()).unwrap()
     }
 }
 
-impl Running {
+impl RunningChannel {
     pub(super) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
 
-    pub(super) async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> ChannelCommand) {
-        self.ask(order).await;
+    pub(super) async fn send(&self, command: impl FnOnce(oneshot::Sender<()>) -> ChannelCommand) {
+        self.ask(command).await;
     }
 
-    pub(super) async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> ChannelCommand) -> T {
+    pub(super) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> ChannelCommand) -> T {
         let (done, answer) = oneshot::channel();
-        self.orders.send(order(done)).await.unwrap();
+        self.commands.send(command(done)).await.unwrap();
         answer.await.unwrap()
     }
 }

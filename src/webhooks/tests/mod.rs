@@ -1,5 +1,5 @@
-//! Tests of the webhooks: words, verdicts, order, hours in which receivers fail, what operators do meanwhile, and the
-//! client against receivers that misbehave.
+//! Tests of the webhooks: payloads, response checks, delivery order, long outages, operators' commands, and the client
+//! against receivers that misbehave.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

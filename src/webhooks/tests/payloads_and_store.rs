@@ -1,4 +1,4 @@
-//! Bodies, ids and verdicts, as text; and what the book remembers.
+//! Snapshots of payloads, ids and response checks; and the delivery store.
 
 use std::fmt::Write;
 
@@ -37,7 +37,7 @@ fn record(position: u64, event: Event) -> JournalRecord {
 }
 
 #[test]
-fn each_event_is_told_in_the_contracts_words() {
+fn payloads_are_as_the_contract_defines_them() {
     let (reason, code) = (Reason::new("1002"), || "scan-1".to_owned());
     let failed = |still_waiting| Event::RegistrationFailed { reason: Reason::none(), attempt: 1, still_waiting };
     let events = [
@@ -54,7 +54,7 @@ fn each_event_is_told_in_the_contracts_words() {
         failed(false),
         Event::SecretsErased { reason: Reason::new("asked to") },
     ];
-    let mut told = String::new();
+    let mut text = String::new();
     for (event, position) in events.into_iter().zip(1..) {
         let record = record(position, event);
         for (channel, status_as_string, with_still_waiting) in [
@@ -63,20 +63,21 @@ fn each_event_is_told_in_the_contracts_words() {
             (Channel::RegisterStatus, true, false),
             (Channel::RegisterStatus, false, true),
         ] {
-            let form = PayloadBuilder { channel, store: StoreId(0x7f3a), status_as_string, with_still_waiting };
-            if let Some(delivery) = form.build_delivery(&record) {
+            let payloads = PayloadBuilder { channel, store: StoreId(0x7f3a), status_as_string, with_still_waiting };
+            if let Some(delivery) = payloads.build_delivery(&record) {
                 let body = str::from_utf8(&delivery.body).unwrap();
-                writeln!(told, "{}: {}\n  {body}", record.event.name().unwrap(), form.webhook_id(&delivery)).unwrap();
+                writeln!(text, "{}: {}\n  {body}", record.event.name().unwrap(), payloads.webhook_id(&delivery))
+                    .unwrap();
             }
         }
     }
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
-        assert_snapshot!("webhook_bodies", told);
+        assert_snapshot!("webhook_bodies", text);
     });
 }
 
-/// The bytes of a body as the manual writes it: `\xEF` is one byte.
+/// The bytes of a body in the manual's notation: `\xEF` is one byte.
 fn bytes(written: &str) -> Vec<u8> {
     let mut parts = written.split("\\x");
     let first = parts.next().unwrap().as_bytes().to_vec();
@@ -86,7 +87,7 @@ fn bytes(written: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_receiver_is_judged_as_the_manual_says() {
+fn responses_are_checked_as_the_manual_says() {
     let manual = include_str!("../../manual/receivers.md");
     let table = manual.split("| status | body |").nth(1).unwrap().lines().skip(2).take_while(|line| !line.is_empty());
     let (mut verdicts, mut judged) = (String::new(), 0);
@@ -132,14 +133,14 @@ fn only_the_code_of_an_answer_is_read() {
 }
 
 #[test]
-fn the_book_remembers_and_forgets() {
+fn the_delivery_store_keeps_and_prunes() {
     let StorageFixture { store, .. } = &StorageFixture::new();
     let [sync, register] = Channel::ALL.map(|channel| DeliveryStore::open(store.clone(), channel));
     assert_eq!(sync.cursor().unwrap(), None);
     sync.set_cursor(7).unwrap();
     register.set_cursor(9).unwrap();
     let now = Moment { wall: Timestamp(4), steady: Timestamp(1_000) };
-    let write = |note| sync.apply_change(&note, now).unwrap();
+    let write = |change| sync.apply_change(&change, now).unwrap();
     let row = LaneRow { next_position: 3, failed: 2, attempts: 3, due_at: Some(Timestamp(1_060)) };
     let blocked = LaneRow { next_position: 5, failed: 7, attempts: 7, due_at: None };
     let other = "861821726231".parse().unwrap();
@@ -157,7 +158,7 @@ fn the_book_remembers_and_forgets() {
     .unwrap();
     let letter = DeadLetter::new(&delivery, 7, AttemptFailure::Status(500).to_string(), Timestamp(5));
     sync.put_dead_letter(2, &letter).unwrap();
-    // As the first format had it.
+    // A dead letter of the first format.
     let old =
         [1, account().get(), 7, 5].iter().flat_map(|word: &u64| word.to_le_bytes()).chain(*b"no").collect::<Vec<_>>();
     store.put(Table::DeadLetters, &[&b"sync"[..], &3_u64.to_be_bytes()].concat(), &old).unwrap();
@@ -176,9 +177,9 @@ fn the_book_remembers_and_forgets() {
     assert_eq!((sync.first_redelivery(account()).unwrap(), sync.count_redeliveries().unwrap()), (Some((9, 0)), 1));
     assert_eq!(sync.first_redelivery(other).unwrap(), None);
     write(LaneChange::MarkSuperseded { delivery, by: 3 });
-    let trail = sync.attempt_log(2).unwrap().unwrap();
+    let log = sync.attempt_log(2).unwrap().unwrap();
     assert_eq!(
-        (trail.state, trail.superseded_by, sync.last_logged_position().unwrap()),
+        (log.state, log.superseded_by, sync.last_logged_position().unwrap()),
         (DeliveryState::Superseded, Some(3), 2)
     );
     assert_eq!(sync.prune_attempt_logs(0, Timestamp(4), 10).unwrap(), None);
@@ -206,7 +207,7 @@ fn the_book_remembers_and_forgets() {
     assert_eq!(sync.count_dead_letters().unwrap(), 2, "dead letters stay");
 }
 
-/// The bytes of every format of a row, as it was written; 60 µs of a wait of 90 are left by the wall clock.
+/// Rows of every format. By the wall clock, 60 µs of a wait of 90 µs are left.
 #[test]
 fn rows_of_every_format_are_read() {
     let hex = |text: &str| -> Vec<u8> {
@@ -252,15 +253,15 @@ fn attempt(at: i64, status: Option<u16>, response: &str) -> DeliveryAttempt {
 }
 
 #[test]
-fn the_book_remembers_what_was_taken_at_once() {
+fn the_delivery_store_keeps_successes() {
     let StorageFixture { store, .. } = &StorageFixture::new();
     let [sync, register] = Channel::ALL.map(|channel| DeliveryStore::open(store.clone(), channel));
     for position in [600, 300, 301] {
         sync.put_success(position, attempt(position as i64, Some(200), "ok"));
     }
-    let remembered = |book: &DeliveryStore| {
-        let trails = [300, 301, 302, 600].map(|position| book.attempt_log(position).unwrap());
-        trails.map(|trail| trail.map(|AttemptLog { state, attempts, .. }| (state, attempts.len())))
+    let remembered = |deliveries: &DeliveryStore| {
+        let logs = [300, 301, 302, 600].map(|position| deliveries.attempt_log(position).unwrap());
+        logs.map(|log| log.map(|AttemptLog { state, attempts, .. }| (state, attempts.len())))
     };
     let taken = Some((DeliveryState::Delivered, 1));
     assert_eq!(remembered(&sync), [taken, taken, None, taken], "before it is written");
@@ -271,10 +272,10 @@ fn the_book_remembers_what_was_taken_at_once() {
     assert_eq!(remembered(&sync), [taken; 4], "a row is added to");
     assert_eq!(remembered(&register), [None; 4]);
     assert!((600..768).contains(&sync.last_logged_position().unwrap()));
-    let mut trail = sync.attempt_log(301).unwrap().unwrap();
-    assert_eq!((trail.clone(), trail.attempts[0].response.as_str()), (attempt(301, Some(200), "ok").into_log(), "ok"));
-    trail.add(attempt(900, Some(500), "no"), DeliveryState::Delivered, Timestamp(910));
-    sync.put_attempt_log(301, &trail).unwrap();
+    let mut log = sync.attempt_log(301).unwrap().unwrap();
+    assert_eq!((log.clone(), log.attempts[0].response.as_str()), (attempt(301, Some(200), "ok").into_log(), "ok"));
+    log.add(attempt(900, Some(500), "no"), DeliveryState::Delivered, Timestamp(910));
+    sync.put_attempt_log(301, &log).unwrap();
     assert_eq!(remembered(&sync), [taken, Some((DeliveryState::Delivered, 2)), taken, taken], "sent again");
     let prune = |time| {
         for prune in [DeliveryStore::prune_attempt_logs, DeliveryStore::prune_successes] {
@@ -289,7 +290,7 @@ fn the_book_remembers_what_was_taken_at_once() {
 
 proptest! {
     #[test]
-    fn a_row_of_what_was_taken_is_read_as_it_was_written(
+    fn a_row_of_successes_is_decoded_as_it_was_encoded(
         row in 0..1_000_u64,
         attempts in prop::collection::btree_map(
             0..SUCCESS_LOG_POSITIONS_PER_ROW,
@@ -299,7 +300,7 @@ proptest! {
     ) {
         let first = row * SUCCESS_LOG_POSITIONS_PER_ROW;
         let taken = SuccessLog(attempts.into_iter().map(|(offset, (at, micros, status, response))| {
-            // Within some centuries of 1970, so that differences are no larger than times.
+            // Within some centuries of 1970, so that differences do not overflow.
             let at = at / 1_000;
             (first + offset, DeliveryAttempt { micros: micros.into(), ..attempt(at, status, &response) })
         }).collect());
@@ -308,7 +309,7 @@ proptest! {
 }
 
 #[test]
-fn a_full_row_of_what_was_taken_is_a_page() {
+fn a_full_row_of_successes_fits_in_a_page() {
     let answer = r#"{"data":"","code":200,"message":"success"}"#;
     let at = |position| attempt(1_666_942_813_620_000 + position as i64 * 1_000, Some(200), answer);
     let taken = SuccessLog((0..SUCCESS_LOG_POSITIONS_PER_ROW).map(|position| (position, at(position))).collect());

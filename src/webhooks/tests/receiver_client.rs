@@ -32,7 +32,7 @@ async fn attempt(answer: &str, hangs: bool) -> (AttemptResponse, String) {
         let request = read_request(&mut stream).await;
         let _client_went_away = stream.write_all(answer.as_bytes()).await;
         if hangs {
-            // Until the client gives up.
+            // Wait until the client gives up.
             let _ended = stream.read(&mut [0]).await;
         }
         request
@@ -59,7 +59,7 @@ async fn post(url: &str, guard: &AddressGuard) -> AttemptResponse {
         app: Some(AppSecret::new("500975", "f9a40a4780f5e1306c46f1c8daecee3b").unwrap()),
     };
     let client = ReceiverClient::new(url.parse().unwrap(), signing, guard, &settings).unwrap();
-    let form = PayloadBuilder {
+    let payloads = PayloadBuilder {
         channel: Channel::SyncStatus,
         store: StoreId(1),
         status_as_string: false,
@@ -68,24 +68,24 @@ async fn post(url: &str, guard: &AddressGuard) -> AttemptResponse {
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
     let (request, at, body) = (RequestId(0xabc), Timestamp(16), Bytes::from_static(b"{}"));
     let delivery = Delivery { account, position: 42, version: 7, request, at, body };
-    client.attempt(&form, &delivery, 3).await
+    client.attempt(&payloads, &delivery, 3).await
 }
 
 fn answer(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The class and the words of a failure.
-fn words(answered: &AttemptResponse) -> (&'static str, String) {
-    let failure = answered.verdict.as_ref().unwrap_err();
+/// The class and the text of a failure.
+fn words(response: &AttemptResponse) -> (&'static str, String) {
+    let failure = response.verdict.as_ref().unwrap_err();
     (failure.class(), failure.to_string())
 }
 
 #[tokio::test]
-async fn what_is_sent() {
-    let (answered, request) = attempt(&answer("200 OK", r#"{"code":200}"#), false).await;
+async fn a_request_has_all_headers() {
+    let (response, request) = attempt(&answer("200 OK", r#"{"code":200}"#), false).await;
     assert_eq!(
-        (&answered.verdict, answered.status, answered.body_excerpt.as_str()),
+        (&response.verdict, response.status, response.body_excerpt.as_str()),
         (&Ok(()), Some(200), r#"{"code":200}"#)
     );
     let header = |name: &str| {
@@ -137,7 +137,7 @@ async fn receivers_that_cannot_be_reached() {
     let refused = post(&format!("http://user:secret@{address}/"), &own).await;
     assert_eq!(words(&refused).0, "refused");
     assert!(!format!("{refused:?}").contains("secret"));
-    // A name that no resolver needs to ask for: a part of it is too long (RFC 1035).
+    // A name that fails without a DNS query: one label is too long (RFC 1035).
     assert_eq!(words(&post(&format!("http://{}.invalid/", "a".repeat(64)), &own).await).0, "dns");
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", plain.local_addr().unwrap());
@@ -149,7 +149,7 @@ async fn receivers_that_cannot_be_reached() {
     });
     assert_eq!(words(&post(&url, &own).await).0, "tls");
     speaking.await.unwrap();
-    // A literal address and a name alike, in the same words as where a URL is set.
+    // A literal address and a name give the same message as when a URL is set.
     for url in ["http://127.0.0.1:9/", "http://localhost:9/", "http://169.254.169.254/"] {
         let (class, words) = words(&post(url, &AddressGuard::new([])).await);
         let at_set = AddressGuard::new([]).check_resolved(&url.parse().unwrap()).await.unwrap_err().to_string();

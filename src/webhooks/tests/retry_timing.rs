@@ -1,4 +1,4 @@
-//! Hours and days of a channel: schedules, restarts, nights without a receiver, pauses.
+//! A channel over hours and days: retry schedules, restarts, outages of the receiver, pauses.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::config::DeadLetterPolicy;
 use crate::limits::{ATTEMPTS_PRUNE_INTERVAL, BREAKER_OPEN, KEEP_SHORTER_AFTER, RETRY_WAITS};
 use crate::testkit::clock::{START_TIME, set_offset, wait_until};
 
-/// The contract's schedule to its end, with a receiver that wants to be left alone twice.
+/// A receiver that always fails, twice with a `Retry-After`.
 fn never(delivery: &Delivery, attempt: u32, _: Duration) -> AttemptResponse {
     let retry_after = match (delivery.version, attempt) {
         (2, 1) => Some(20 * MINUTE),
@@ -29,7 +29,7 @@ fn never(delivery: &Delivery, attempt: u32, _: Duration) -> AttemptResponse {
 async fn every_wait_of_a_schedule_is_kept_over_restarts() {
     let fixture = ChannelFixture::new(never);
     let running = fixture.start();
-    fixture.happen(1, 2).await;
+    fixture.append_events(1, 2).await;
     wait_until(10 * HOUR).await;
     running.stop().await;
     let timeline = fixture.timeline();
@@ -49,27 +49,27 @@ async fn every_wait_of_a_schedule_is_kept_over_restarts() {
     4:30:53.8  861821700000 version 2 attempt 6: not taken
     6:35:42.7  861821700000 version 2 attempt 7: not taken
     ");
-    assert_eq!(fixture.letters(), 2);
+    assert_eq!(fixture.dead_letters(), 2);
 
     let fixture = ChannelFixture::new(never);
-    fixture.happen(1, 2).await;
+    fixture.append_events(1, 2).await;
     for start in 0..(10 * 60 / 7) {
         let running = fixture.start();
         wait_until(7 * MINUTE * (start + 1)).await;
         running.stop().await;
     }
     assert_eq!(fixture.timeline(), timeline);
-    assert_eq!(fixture.letters(), 2);
+    assert_eq!(fixture.dead_letters(), 2);
 }
 
-/// While the service runs, waits and the breaker take no notice of where the wall clock is set.
+/// While the service runs, a change of the wall clock affects neither waits nor the breaker.
 #[tokio::test(start_paused = true)]
-async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
+async fn a_change_of_the_wall_clock_changes_no_wait() {
     let mut moments = Vec::new();
     for leaps in [[0; 3], [-3_600, 0, -86_400], [365 * 86_400, 0, 600]] {
         let fixture = ChannelFixture::new(|_, _, at| if at < 2 * HOUR { failed() } else { taken() });
         let running = fixture.start();
-        fixture.happen(30, 1).await;
+        fixture.append_events(30, 1).await;
         for (at, leap) in [5, 40, 45 * 60].into_iter().zip(leaps) {
             wait_until(at * SECOND).await;
             set_offset(leap);
@@ -77,7 +77,7 @@ async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
         wait_until(3 * HOUR).await;
         running.stop().await;
         assert_eq!(fixture.taken().len(), 30);
-        // When there were attempts. Which of those that are due at once is first is left to the runtime.
+        // Compare only the times: the runtime decides the order of attempts at the same time.
         let timeline = fixture.timeline();
         moments.push(timeline.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<BTreeSet<_>>());
     }
@@ -85,13 +85,13 @@ async fn a_wall_clock_that_is_set_delays_nothing_and_hurries_nothing() {
     assert_eq!(moments[0], moments[2], "a year ahead for a moment, and ten minutes for good");
 }
 
-/// After a start what is left of a wait is at most its length, however far back the wall clock was set.
+/// After a restart the rest of a wait is at most its length, however far back the wall clock was set.
 #[tokio::test(start_paused = true)]
 async fn a_start_after_the_wall_clock_was_set_back_makes_no_wait_longer() {
     let mut fixture = ChannelFixture::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
     set_offset(365 * 24 * 60 * 60);
-    fixture.rules.retry_waits = vec![10 * MINUTE];
-    fixture.happen(1, 1).await;
+    fixture.policy.retry_waits = vec![10 * MINUTE];
+    fixture.append_events(1, 1).await;
     let running = fixture.start();
     wait_until(SECOND).await;
     running.stop().await;
@@ -103,11 +103,11 @@ async fn a_start_after_the_wall_clock_was_set_back_makes_no_wait_longer() {
     assert_eq!(fixture.taken()[&account(0)], [1]);
 }
 
-/// What waits is seen to get older, wherever the wall clock is.
+/// The age of a pending delivery grows, wherever the wall clock is set.
 #[tokio::test(start_paused = true)]
-async fn the_lag_grows_while_something_is_held() {
+async fn the_lag_grows_while_a_delivery_waits() {
     let fixture = ChannelFixture::new(|_, _, _| failed());
-    fixture.happen(1, 1).await;
+    fixture.append_events(1, 1).await;
     let running = fixture.start();
     wait_until(SECOND).await;
     let age = async || running.ask(|done| ChannelCommand::GetStatus { done }).await.pending_age(START_TIME);
@@ -118,7 +118,7 @@ async fn the_lag_grows_while_something_is_held() {
     running.stop().await;
     let running = fixture.start_with(None);
     wait_until(16 * MINUTE).await;
-    // By a clock that was set back two hours, the event has not happened yet.
+    // By the clock that was set back two hours, the event is in the future.
     let at_first = running.ask(|done| ChannelCommand::GetStatus { done }).await.pending_age(START_TIME);
     wait_until(46 * MINUTE).await;
     let later = running.ask(|done| ChannelCommand::GetStatus { done }).await.pending_age(START_TIME);
@@ -127,9 +127,9 @@ async fn the_lag_grows_while_something_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_due_while_the_service_was_down_is_tried_at_its_start() {
+async fn a_retry_due_while_the_service_is_down_is_made_at_its_start() {
     let fixture = ChannelFixture::new(|_, attempt, _| if attempt < 4 { failed() } else { taken() });
-    fixture.happen(1, 1).await;
+    fixture.append_events(1, 1).await;
     let running = fixture.start();
     wait_until(MINUTE).await;
     running.stop().await;
@@ -147,13 +147,13 @@ async fn a_night_without_receiver_uses_up_no_attempts() {
     const NIGHT: Duration = Duration::from_secs(8 * 60 * 60);
     let fixture = ChannelFixture::new(|_, _, at| if at < NIGHT { failed() } else { taken() });
     let running = fixture.start();
-    fixture.happen(200, 2).await;
+    fixture.append_events(200, 2).await;
     wait_until(NIGHT / 2).await;
-    fixture.happen(100, 3).await;
+    fixture.append_events(100, 3).await;
     wait_until(NIGHT).await;
-    let asked = fixture.arrivals();
+    let attempts = fixture.arrivals();
     let probes = NIGHT.as_secs() / BREAKER_OPEN.as_secs();
-    assert!((probes as usize / 2..=probes as usize + 64).contains(&asked), "asked {asked} times in the night");
+    assert!((probes as usize / 2..=probes as usize + 64).contains(&attempts), "asked {attempts} times in the night");
     wait_until(NIGHT + BREAKER_OPEN + 2 * RETRY_WAITS[0]).await;
     running.stop().await;
     let taken = fixture.taken();
@@ -161,14 +161,14 @@ async fn a_night_without_receiver_uses_up_no_attempts() {
     for (number, versions) in (0..).zip(taken.values()) {
         assert_eq!(*versions, (1..=if number < 100 { 5 } else { 2 }).collect::<Vec<_>>());
     }
-    assert_eq!(fixture.letters(), 0);
+    assert_eq!(fixture.dead_letters(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_arrives_on_a_paused_day() {
     let fixture = ChannelFixture::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
     let running = fixture.start();
-    fixture.happen(3, 1).await;
+    fixture.append_events(3, 1).await;
     wait_until(SECOND).await;
     assert_eq!(fixture.arrivals(), 3);
     let receiver: Arc<dyn Receiver> = Arc::new(fixture.receiver.clone());
@@ -176,44 +176,44 @@ async fn nothing_arrives_on_a_paused_day() {
         let receiver = Some(receiver.clone());
         move |done| ChannelCommand::Configure { receiver, is_paused, done }
     };
-    running.order(configure(true)).await;
+    running.send(configure(true)).await;
     wait_until(12 * HOUR).await;
-    fixture.happen(4, 1).await;
+    fixture.append_events(4, 1).await;
     wait_until(24 * HOUR).await;
     assert_eq!(fixture.arrivals(), 3, "{}", fixture.timeline());
-    running.order(configure(false)).await;
+    running.send(configure(false)).await;
     wait_until(24 * HOUR + RETRY_WAITS[0] * 2).await;
     running.stop().await;
     assert_eq!(fixture.taken().into_values().collect::<Vec<_>>(), [vec![1, 2], vec![1, 2], vec![1, 2], vec![1]]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_is_to_wait_for_an_operator_does() {
+async fn a_blocked_lane_waits_for_an_operator() {
     let mut fixture = ChannelFixture::new(|_, _, at| if at < 9 * HOUR { failed() } else { taken() });
-    fixture.rules.after_last_try = DeadLetterPolicy::Block;
-    fixture.happen(1, 3).await;
+    fixture.policy.after_last_try = DeadLetterPolicy::Block;
+    fixture.append_events(1, 3).await;
     let running = fixture.start();
     wait_until(24 * HOUR).await;
     running.stop().await;
     let attempts = RETRY_WAITS.len() + 1;
-    assert_eq!((fixture.arrivals(), fixture.letters()), (attempts, 1));
+    assert_eq!((fixture.arrivals(), fixture.dead_letters()), (attempts, 1));
     let running = fixture.start();
     wait_until(36 * HOUR).await;
     assert_eq!(fixture.arrivals(), attempts);
-    running.order(|done| ChannelCommand::Redeliver { which: vec![(account(0), 1)], done }).await;
+    running.send(|done| ChannelCommand::Redeliver { which: vec![(account(0), 1)], done }).await;
     wait_until(36 * HOUR + SECOND).await;
     running.stop().await;
     assert_eq!(fixture.taken()[&account(0)], [1, 2, 3]);
-    assert_eq!(fixture.letters(), 0);
+    assert_eq!(fixture.dead_letters(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_forgotten_when_their_time_is_over() {
+async fn attempts_are_pruned_after_their_retention() {
     let mut fixture = ChannelFixture::new(|delivery, _, _| if delivery.version == 2 { failed() } else { taken() });
     fixture.keep_attempts = 3 * HOUR;
-    fixture.happen(1, 2).await;
+    fixture.append_events(1, 2).await;
     let running = fixture.start();
-    let state = |position| fixture.book.attempt_log(position).unwrap().map(|trail| trail.state);
+    let state = |position| fixture.store.attempt_log(position).unwrap().map(|log| log.state);
     wait_until(3 * HOUR - SECOND).await;
     assert_eq!(state(1), Some(DeliveryState::Delivered));
     wait_until(3 * HOUR + ATTEMPTS_PRUNE_INTERVAL + SECOND).await;
@@ -221,16 +221,16 @@ async fn attempts_are_forgotten_when_their_time_is_over() {
     running.stop().await;
 }
 
-/// A start with a forgotten setting forgets nothing that is to be kept for longer.
+/// One start with a wrong setting deletes no attempts.
 #[tokio::test(start_paused = true)]
 async fn a_shorter_time_counts_once_the_service_has_run_with_it() {
     let mut fixture = ChannelFixture::new(|_, _, _| taken());
-    fixture.happen(1, 1).await;
+    fixture.append_events(1, 1).await;
     let running = fixture.start();
     wait_until(2 * HOUR).await;
     running.stop().await;
     fixture.keep_attempts = HOUR;
-    let state = |fixture: &ChannelFixture| fixture.book.attempt_log(1).unwrap().map(|trail| trail.state);
+    let state = |fixture: &ChannelFixture| fixture.store.attempt_log(1).unwrap().map(|log| log.state);
     for end in [12 * HOUR, 2 * HOUR + KEEP_SHORTER_AFTER - MINUTE] {
         let running = fixture.start();
         wait_until(end).await;

@@ -1,9 +1,9 @@
-//! The vectors of Standard Webhooks and of the contract, and what is not taken for ours.
+//! Signatures: the test vectors of Standard Webhooks and of the contract, and webhooks that must be rejected.
 
 use super::super::signature::{AppSecret, SecretError, SignatureError, WebhookSecret};
 use crate::domain::Timestamp;
 
-/// The vector that the specification's libraries are tested with.
+/// The test vector of the specification's libraries.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
 const SECONDS: &str = "1614265330";
@@ -39,7 +39,7 @@ fn standard_webhooks() {
 }
 
 #[test]
-fn the_contracts_family() {
+fn app_secrets() {
     let secret = AppSecret::new("500975", "f9a40a4780f5e1306c46f1c8daecee3b").unwrap();
     let at = Timestamp(1_666_942_813_620_000);
     let token = "df98eda524132837317c5ea7e4f67ef4224dedc3f01548b6cb211b08eb0328c5";

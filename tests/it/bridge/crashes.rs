@@ -1,5 +1,5 @@
-//! The service is killed at each step of a session and of a registration: before the gateway has done what was asked, after
-//! it, and while it reports. Each command is carried out once, and what is shown becomes what is true.
+//! The service is killed at each step of a session and of a registration: before the gateway has carried out the
+//! command, after it, and while it reports. Each command is carried out once, and the shown state becomes the true one.
 //!
 //! `MUSTER_BRIDGE_SEED` repeats the moments of the kills under load.
 
@@ -26,10 +26,10 @@ async fn killed_at_each_step_by_push() {
 async fn kill_at(step: &'static str, fault: ScriptedFault) {
     let fixture = pushing().await;
     fixture.gateway.fault(step, &[fault]);
-    // What the gateway has to say waits until the service is dead.
+    // The gateway's reports wait until the service is dead.
     let mut muster = fixture.start();
-    let at = async |muster: ServiceProcess, here: &str| {
-        if here != step {
+    let at = async |muster: ServiceProcess, reached: &str| {
+        if reached != step {
             return muster;
         }
         fixture.gateway.set_silent(true);
@@ -41,29 +41,29 @@ async fn kill_at(step: &'static str, fault: ScriptedFault) {
     };
     bring_online(&muster, ACCOUNT).await;
     muster = at(muster, "connect").await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     recycle(&muster, ACCOUNT).await;
     muster = at(muster, "disconnect").await;
-    fixture.told(ACCOUNT, IS_OFFLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_OFFLINE).await;
     phone(&muster, ACCOUNT).await;
     muster = at(muster, "request_code").await;
     happened(&muster, ACCOUNT, "code_sent").await;
     code(&muster, ACCOUNT, "123456").await;
     muster = at(muster, "submit_code").await;
-    fixture.told(ACCOUNT, "register 1").await;
-    // The comparison at the start may come before the gateway's own word.
-    let told: Vec<String> =
+    fixture.wait_for_payload(ACCOUNT, "register 1").await;
+    // The reconciliation at the start may come before the gateway's own report.
+    let payloads: Vec<String> =
         fixture.receiver.accepted_payloads(ACCOUNT).iter().map(|it| it.replace("reconciled", "")).collect();
-    assert_eq!(told, ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 1"], "killed at {step}");
+    assert_eq!(payloads, ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 1"], "killed at {step}");
     fixture.gateway.assert_executed_once();
-    // A session that is to end and is there at the start is closed once more, under an id of its own.
+    // A session that should end, and exists at the start, is closed once more under an id of its own.
     let is_closing = |id: &String| id.starts_with("disconnect-") && id.matches('-').count() == 3;
     let done: Vec<String> = fixture.gateway.state().done.keys().filter(|id| !is_closing(id)).cloned().collect();
     assert_eq!(done.len(), 4, "killed at {step}: {done:?}");
     drop(muster);
 }
 
-/// What a dead service gave out is given out again by the next one, and its leases are none of that.
+/// Commands that a dead service leased are leased again by the next one. The old leases are void.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_while_a_gateway_has_fetched_a_command() {
     for is_done in [false, true] {
@@ -79,7 +79,7 @@ async fn killed_while_a_gateway_has_fetched_a_command() {
         }
         assert!(!muster.kill().contains("panicked"));
         let _muster = fixture.start();
-        // The next one counts its leases as the dead one did.
+        // The next service numbers its leases as the dead one did.
         let again = fixture.gateway.fetch("wait=30&limit=1").await;
         assert_eq!((&again[0]["command"]["id"], &again[0]["delivery"]), (&command["id"], &json!(1)));
         let answer = fixture.gateway.acknowledge(&json!([{"lease": lease}])).await;
@@ -88,7 +88,7 @@ async fn killed_while_a_gateway_has_fetched_a_command() {
         fixture.gateway.acknowledge(&json!([{"lease": again[0]["lease"]}])).await;
         fixture.gateway.set_silent(false);
         let pulling = tokio::spawn(fixture.gateway.clone().run_pull());
-        fixture.told(ACCOUNT, IS_ONLINE).await;
+        fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
         fixture.gateway.assert_executed_once();
         assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["1/1 ", "1/2 "]);
         pulling.abort();
@@ -111,7 +111,7 @@ async fn killed_under_load() {
         muster = fixture.start();
     }
     for account in &accounts {
-        fixture.told(account, IS_ONLINE).await;
+        fixture.wait_for_payload(account, IS_ONLINE).await;
         assert_eq!(fixture.receiver.accepted_payloads(account), ["1/1 ", "1/2 "]);
     }
     fixture.gateway.assert_executed_once();

@@ -10,20 +10,20 @@ use super::{ACCOUNT, IS_OFFLINE, IS_ONLINE, bring_online, code, happened, metric
 use crate::fixture::Fixture;
 use crate::service_process::{ServiceProcess, TEST_TIMEOUT};
 
-/// Comes online, goes offline, is registered with the second code; what is told and what arrived.
+/// Goes online and offline, then registers with the second code. Returns the delivered statuses and the commands.
 async fn run_scenario(fixture: &Fixture, muster: &ServiceProcess) {
     bring_online(muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     recycle(muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_OFFLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_OFFLINE).await;
     phone(muster, ACCOUNT).await;
     happened(muster, ACCOUNT, "code_sent").await;
     code(muster, ACCOUNT, "654321").await;
-    fixture.told(ACCOUNT, "register 0").await;
+    fixture.wait_for_payload(ACCOUNT, "register 0").await;
     code(muster, ACCOUNT, "123456").await;
-    fixture.told(ACCOUNT, "register 1").await;
-    let told = ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 0", "register 1"];
-    assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), told);
+    fixture.wait_for_payload(ACCOUNT, "register 1").await;
+    let expected = ["1/1 ", "1/2 ", "1/3 ", "1/4 ", "register 0", "register 1"];
+    assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), expected);
     let kinds = ["connect", "disconnect", "request_code", "submit_code", "submit_code"];
     let arrived: Vec<Value> = fixture.gateway.state().arrived.clone();
     let arrived: Vec<&Value> = arrived.iter().filter(|command| command["type"] != "list_sessions").collect();
@@ -55,7 +55,7 @@ async fn by_pull() {
     pulling.abort();
 }
 
-/// Answers that are lost, and a gateway that is out of order, lead to the same command again, which is carried out once.
+/// Lost responses, and a gateway that is out of order, lead to the same command again; it is carried out once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers() {
     let fixture = pushing().await;
@@ -68,7 +68,7 @@ async fn lost_answers() {
     ];
     fixture.gateway.fault("connect", &faults);
     bring_online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     fixture
         .gateway
         .wait_until("the fifth attempt", |state| {
@@ -77,13 +77,13 @@ async fn lost_answers() {
         .await;
     fixture.gateway.fault("disconnect", &[ScriptedFault::BreakBefore, ScriptedFault::Answer(429, json!({}))]);
     recycle(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_OFFLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_OFFLINE).await;
     assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["1/1 ", "1/2 ", "1/3 ", "1/4 "]);
     assert_eq!(fixture.gateway.count_arrived("disconnect"), 3);
     fixture.gateway.assert_executed_once();
 }
 
-/// What a gateway refuses for good ends the wish, and its sentence is the reason.
+/// A command that the gateway rejects for good ends with the gateway's sentence as the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_for_good() {
     let fixture = pushing().await;
@@ -91,22 +91,22 @@ async fn refused_for_good() {
     let no = |status| ScriptedFault::Answer(status, json!({"error": "no line to the phone"}));
     fixture.gateway.fault("connect", &[no(409)]);
     bring_online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, "1/4 no line to the phone").await;
+    fixture.wait_for_payload(ACCOUNT, "1/4 no line to the phone").await;
     fixture.gateway.fault("request_code", &[no(422)]);
     phone(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, "register 0").await;
+    fixture.wait_for_payload(ACCOUNT, "register 0").await;
     phone(&muster, ACCOUNT).await;
     happened(&muster, ACCOUNT, "code_sent").await;
     fixture.gateway.fault("submit_code", &[no(400)]);
     code(&muster, ACCOUNT, "123456").await;
     fixture.receiver.wait_until("the refusal", |all| all.len() == 4).await;
     code(&muster, ACCOUNT, "123456").await;
-    fixture.told(ACCOUNT, "register 1").await;
+    fixture.wait_for_payload(ACCOUNT, "register 1").await;
     assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT)[2..], ["register 0", "register 0", "register 1"]);
     assert_eq!(metric(&muster, r#"muster_bridge_commands_total{event="refused"}"#).await, 3);
 }
 
-/// What is fetched and not acknowledged is given out again, and its old lease settles nothing.
+/// A command that is fetched and not acknowledged is leased again, and its old lease acknowledges nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases() {
     let fixture = pulling().await.with("MUSTER_GATEWAY__BRIDGE__LEASE", "300ms");
@@ -124,25 +124,25 @@ async fn leases() {
     let acks = json!([{"lease": first["lease"]}, {"lease": second["lease"]}, {"lease": "never"}]);
     let answer = fixture.gateway.acknowledge(&acks).await;
     assert_eq!(answer, json!({"acknowledged": 1, "unknown": [first["lease"], "never"]}));
-    // Nothing of the account is given out any more; another account's command is, and refused.
+    // No command of this account is leased any more; another account's command is, and is rejected.
     bring_online(&muster, "861821726233").await;
     let third = fetch().await;
     assert_eq!(third["command"]["account"], "861821726233");
     fixture.gateway.acknowledge(&json!([{"lease": third["lease"], "error": "no line"}])).await;
-    fixture.told("861821726233", "1/4 no line").await;
+    fixture.wait_for_payload("861821726233", "1/4 no line").await;
     assert_eq!(metric(&muster, r#"muster_bridge_commands_total{event="given_again"}"#).await, 1);
-    // A wait that is too long is a fault of the request.
+    // A wait that is too long is an invalid request.
     let bad = fixture.gateway.send_signed("GET", "/gateway/v1/work?wait=31", "").await.unwrap();
     assert_eq!((bad.status, bad.json()["error"]["code"].clone()), (400, json!("malformed")));
 }
 
-/// Whoever waits for work is answered when the service stops, and gives nothing up when it hangs up.
+/// A gateway that waits for commands is answered when the service stops. Hanging up loses no command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_for_work_ends() {
     let fixture = pulling().await;
     let muster = fixture.start();
     fixture.gateway.answer_listing().await;
-    // The wait is broken off long before there is work.
+    // The wait is broken off long before there is a command.
     let broken =
         timeout(Duration::from_millis(200), fixture.gateway.send_signed("GET", "/gateway/v1/work?wait=30", ""));
     assert!(broken.await.is_err());
@@ -160,7 +160,7 @@ async fn waiting_for_work_ends() {
     let stopping = tokio::task::spawn_blocking(move || muster.stop("TERM"));
     let (status, _) = timeout(TEST_TIMEOUT, stopping).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
-    // It may have come too late to be let in.
+    // The request may have come too late to be accepted.
     if let Ok(work) = waiting.await {
         assert_eq!(work, Vec::<Value>::new());
     }

@@ -1,12 +1,12 @@
-//! Accounts that a gateway serves over the bridge, end to end: the real binary, a scripted gateway that keeps its word and
-//! counts what it does, and a receiver of what callers are told.
+//! Accounts that a gateway serves over the bridge, end to end: the real binary, a scripted gateway that counts what it
+//! does, and a webhook receiver.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
 //! | `scripted_gateway` | the scripted gateway |
 //! | `flows` | sessions and registrations, by push and by pull |
-//! | `reports` | which reports are taken, and how often |
-//! | `crashes` | killed at each step |
+//! | `reports` | which reports are accepted, and how often |
+//! | `crashes` | kills at each step |
 //! | `starts` | a start without the bridge's settings |
 
 mod crashes;
@@ -22,17 +22,17 @@ use crate::fixture::Fixture;
 use crate::service_process::ServiceProcess;
 use crate::testkit::requests::{ONLINE, account_with, list};
 
-/// The account of most tests, and how it is shown.
+/// The account of most tests, and how the API shows it.
 const ACCOUNT: &str = "861821726232";
 const IS_ONLINE: &str = "1/2 ";
 const IS_OFFLINE: &str = "1/4 ";
 
-/// All accounts are those of a gateway that is sent its commands.
+/// All accounts are served by a gateway that commands are pushed to.
 async fn pushing() -> Fixture {
     Fixture::new().await.with_push().with("MUSTER_GATEWAY__DEFAULT", "bridge")
 }
 
-/// They are those of one that fetches them.
+/// All accounts are served by a gateway that fetches its commands.
 async fn pulling() -> Fixture {
     Fixture::new().await.with_pull().with("MUSTER_GATEWAY__DEFAULT", "bridge")
 }

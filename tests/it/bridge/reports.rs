@@ -1,4 +1,4 @@
-//! Which reports are taken, and how often: signatures, sequences, streams.
+//! Which reports are accepted, and how often: signatures, sequence numbers, streams.
 
 use muster::domain::Timestamp;
 use muster::store::Table;
@@ -14,7 +14,7 @@ use crate::testkit::fixture::open_store;
 
 const REPORTS: &str = "/gateway/v1/reports";
 
-/// A batch with these reports, from this sequence on.
+/// A batch of these reports, from this sequence number on.
 fn batch(stream: &str, from: u64, reports: &[Value]) -> String {
     let report = |(report, sequence): (&Value, u64)| {
         let mut report = report.clone();
@@ -43,7 +43,7 @@ async fn only_what_is_signed_now_and_once_is_taken() {
     let fixture = pushing().await;
     let muster = fixture.start();
     bring_online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     let before = position(&muster).await;
     let body = batch("s", 1, &[dropped(ACCOUNT)]);
     let (ours, other) = (WebhookSecret::parse(SECRET).unwrap(), WebhookSecret::from_bytes(&[1; 24]));
@@ -75,7 +75,7 @@ async fn only_what_is_signed_now_and_once_is_taken() {
     assert_eq!((answer.status, answer.json()["recorded"].as_u64()), (200, Some(1)), "{}", answer.text);
     let again = fixture.gateway.send_with_headers("POST", REPORTS, &body, &good).await.unwrap();
     assert_eq!((again.status, again.json()["error"]["code"].as_str()), (401, Some("replayed")));
-    fixture.told(ACCOUNT, "1/4 1002").await;
+    fixture.wait_for_payload(ACCOUNT, "1/4 1002").await;
     for (reason, many) in
         [("unsigned", 4), ("forged", 3), ("stale", 2), ("oversized", 1), ("malformed", 1), ("replayed", 1), ("gap", 0)]
     {
@@ -90,13 +90,13 @@ async fn only_what_is_signed_now_and_once_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_report_counts_once_and_in_its_place() {
+async fn each_report_counts_once_and_in_order() {
     let fixture = pushing().await;
     let muster = fixture.start();
     let served = ["861821726241", "861821726242", "861821726243"];
     for account in served {
         bring_online(&muster, account).await;
-        fixture.told(account, IS_ONLINE).await;
+        fixture.wait_for_payload(account, IS_ONLINE).await;
     }
     let [one, two, three] = served.map(dropped);
     let taken = |acknowledged: u64, recorded: u64, duplicates: u64, ignored: Value| {
@@ -118,10 +118,10 @@ async fn each_report_counts_once_and_in_its_place() {
         {"sequence": 5, "why": "does_not_fit"}]);
     assert_eq!(send(&fixture, &batch("s", 3, &odd)).await, taken(6, 1, 0, ignored));
     for account in served {
-        fixture.told(account, IS_OFFLINE).await;
+        fixture.wait_for_payload(account, IS_OFFLINE).await;
         assert_eq!(fixture.receiver.accepted_payloads(account), ["1/1 ", "1/2 ", "1/4 1002"]);
     }
-    // Operators see them, the newest first, with no number in full.
+    // Operators see them, newest first, with masked numbers.
     let shown = muster.get("/api/v1/gateways").await.json();
     let bridge = shown["gateways"].as_array().unwrap().iter().find(|it| it["name"] == "bridge").unwrap();
     let ours = bridge["ignoredReports"].as_array().unwrap().iter().filter(|report| report["stream"] == "s");
@@ -138,7 +138,7 @@ async fn each_report_counts_once_and_in_its_place() {
     );
     let page = muster.get("/gateways").await.text;
     assert!(page.contains("Last reports that changed nothing") && page.contains("unknown account"), "{page}");
-    // Several reports of one account are decided in their order, also where the batch is sent twice at once.
+    // Several reports of one account are decided in order, even if the batch is sent twice at once.
     let order: Vec<Value> = (0..20)
         .flat_map(|_| {
             let account = served[0];
@@ -153,7 +153,7 @@ async fn each_report_counts_once_and_in_its_place() {
         tokio::join!(async { tokio::join!(send(&fixture, &body), send(&fixture, &body)) }, async {});
     let recorded = |(_, answer): &(u16, Value)| answer["recorded"].as_u64().unwrap();
     assert_eq!((first.0, second.0, recorded(&first) + recorded(&second)), (200, 200, 40), "{first:?} {second:?}");
-    // Streams know nothing of each other, and a kill forgets none of them.
+    // Streams are independent, and a kill forgets no stream.
     assert_eq!(send(&fixture, &batch("other", 1, std::slice::from_ref(&one))).await.0, 200);
     assert!(!muster.kill().contains("panicked"));
     let muster = fixture.start();
@@ -167,36 +167,36 @@ async fn each_report_counts_once_and_in_its_place() {
     for outcome in counted {
         values.push(metric(&muster, &format!("muster_bridge_reports_total{{outcome=\"{outcome}\"}}")).await);
     }
-    // The sessions that this test made up are closed by the comparison at the start, of which the gateway reports too.
+    // The reconciliation at the start closes the sessions that this test invented; the gateway reports that, too.
     assert!(values[0] >= 1 && values[1..] == [0, 1], "since the start: {values:?}");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     let store = open_store(&fixture.data());
-    // Two streams of this test, that of the gateway's own reports, and five reports that were ignored.
+    // Two streams of this test, the stream of the gateway's own reports, and five ignored reports.
     assert_eq!(store.scan_from(Table::ReportOffsets, b"bs").count(), 3);
     let ignored =
         store.scan_from(Table::ReportOffsets, b"bi").take_while(|it| it.as_ref().unwrap().0.starts_with(b"bi"));
     assert!(ignored.count() >= 5);
 }
 
-/// A gateway of a later version, and one with much to say, are understood as far as that goes: the stream goes on.
+/// Reports of a later gateway version, and very long ones, are read as far as possible: the stream continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_understood_is_ignored() {
     let fixture = pushing().await;
     let muster = fixture.start();
     bring_online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     let long = "\u{1f511}".repeat(2_000);
     let reports = [
         json!({"type": "gateway_moved", "to": "another host"}),
         json!({"account": ACCOUNT, "type": "typing", "session": 1}),
         json!({"account": ACCOUNT, "type": "disconnected", "reason": long}),
     ];
-    // Half of a surrogate pair is left where a program cuts such a text by its units.
+    // Half of a surrogate pair, as a program leaves it that cuts a text by its UTF-16 units.
     let body = batch("s", 1, &reports).replace("another host", "\\ud83d");
     let ignored = json!([{"sequence": 1, "why": "unknown_type"}, {"sequence": 2, "why": "unknown_type"}]);
     let taken = json!({"stream": "s", "acknowledged": 3, "recorded": 1, "duplicates": 0, "ignored": ignored});
     assert_eq!(send(&fixture, &body).await, (200, taken));
-    fixture.told(ACCOUNT, &format!("1/4 {}", &long[..1024])).await;
+    fixture.wait_for_payload(ACCOUNT, &format!("1/4 {}", &long[..1024])).await;
     assert_eq!(metric(&muster, "muster_bridge_reports_total{outcome=\"unknown_type\"}").await, 2);
     assert!(!muster.kill().contains("panicked"));
     let muster = fixture.start();
@@ -211,21 +211,21 @@ async fn what_is_not_understood_is_ignored() {
     assert!(muster.get("/gateways").await.text.contains("gateway_moved"));
 }
 
-/// Whose account is another gateway's says nothing that counts.
+/// A report about another gateway's account has no effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn accounts_of_others_are_none_of_its_business() {
+async fn reports_about_accounts_of_other_gateways_are_ignored() {
     let fixture = pushing().await.with("MUSTER_GATEWAY__RULES", "8618=simulator");
     let muster = fixture.start();
     bring_online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     let (status, answer) = send(&fixture, &batch("s", 1, &[dropped(ACCOUNT)])).await;
     assert_eq!((status, &answer["ignored"]), (200, &json!([{"sequence": 1, "why": "other_gateway"}])));
     assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["1/1 ", "1/2 "]);
 }
 
-/// Without its settings there is no bridge, and what a gateway has to say waits with it: it is to send it again.
+/// Without its settings there is no bridge. The gateway's reports wait, and the gateway sends them again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn there_may_be_no_bridge() {
+async fn without_settings_there_is_no_bridge() {
     let fixture = pulling().await;
     let muster = ServiceProcess::start(&fixture.data(), &[]);
     fixture.gateway.set_report_target(&muster.url(""));

@@ -1,5 +1,5 @@
-//! A gateway that keeps its word: whatever comes again is carried out once, and each report is sent until it is taken. It
-//! lives through the kills of the service, and fails in its answers where it is told to.
+//! A gateway that follows the protocol: it carries out a repeated command once, and sends each report until it is
+//! accepted. It lives through the kills of the service, and fails its responses as scripted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,18 +20,18 @@ use crate::service_process::{ServiceResponse, client, comes_true};
 
 const REPORTS: &str = "/gateway/v1/reports";
 
-/// How a command is answered, once.
+/// How the next command of a type is answered.
 #[derive(Clone, Debug)]
 pub enum ScriptedFault {
-    /// The connection breaks before it is carried out.
+    /// The connection breaks before the command is carried out.
     BreakBefore,
-    /// And after.
+    /// The connection breaks after the command is carried out.
     BreakAfter,
-    /// No answer ever comes, and it is not carried out.
+    /// No response comes; the command is not carried out.
     HangBefore,
-    /// Likewise, and it is.
+    /// No response comes; the command is carried out.
     HangAfter,
-    /// This, and it is not carried out.
+    /// This response; the command is not carried out.
     Answer(u16, Value),
 }
 
@@ -49,23 +49,23 @@ struct ScriptedGatewayInner {
     asked: AtomicU64,
 }
 
-/// What it knows.
+/// The state of the gateway.
 #[derive(Default)]
 pub struct ScriptedGatewayState {
-    /// Commands as they arrived, in order.
+    /// Commands in the order of arrival.
     pub arrived: Vec<Value>,
-    /// How many times each id was carried out.
+    /// How many times each command id was carried out.
     pub done: BTreeMap<String, u32>,
-    /// By the type of a command: what becomes of the next ones.
+    /// By command type: the faults of the next commands.
     pub faults: BTreeMap<&'static str, VecDeque<ScriptedFault>>,
     /// The session of each account.
     pub sessions: BTreeMap<String, u64>,
-    /// Reports that are not taken yet.
+    /// Reports that are not accepted yet.
     pub outbox: VecDeque<Value>,
     pub sequence: u64,
-    /// Where reports go.
+    /// The URL that reports go to.
     muster: String,
-    /// Whether they wait.
+    /// Whether reports are held back.
     pub is_silent: bool,
 }
 
@@ -104,13 +104,13 @@ impl ScriptedGateway {
         self.state().faults.entry(kind).or_default().extend(faults.iter().cloned());
     }
 
-    /// Lets reports go, or has them wait.
+    /// Sends reports, or holds them back.
     pub fn set_silent(&self, is_silent: bool) {
         self.state().is_silent = is_silent;
         self.inner.changed.notify_waiters();
     }
 
-    /// Waits until its state is so.
+    /// Waits until `enough` holds for its state.
     pub async fn wait_until(&self, what: &str, enough: impl Fn(&ScriptedGatewayState) -> bool) {
         let is_there = comes_true(&self.inner.changed, || enough(&self.state())).await;
         assert!(is_there, "{what} did not come; this did: {:#?}", self.state().arrived);
@@ -128,7 +128,7 @@ impl ScriptedGateway {
         assert!(twice.is_empty(), "{twice:?}");
     }
 
-    /// Carries a command out, unless it has done so already, and reports what comes of it.
+    /// Carries a command out, unless it has done so already, and reports the result.
     pub fn execute(&self, command: &Value) {
         let mut state = self.state();
         let id = command["id"].as_str().unwrap().to_owned();
@@ -168,7 +168,7 @@ impl ScriptedGateway {
         self.inner.changed.notify_waiters();
     }
 
-    /// Sends a request that is signed now, under an id of its own.
+    /// Sends a request with a signature as of now, and a request id of its own.
     pub async fn send_signed(&self, method: &str, target: &str, body: &str) -> Result<ServiceResponse, reqwest::Error> {
         let id = format!("ask-{}", self.inner.asked.fetch_add(1, Ordering::Relaxed));
         self.send_with_headers(
@@ -198,7 +198,7 @@ impl ScriptedGateway {
         Ok(ServiceResponse { status, headers, text: response.text().await? })
     }
 
-    /// Fetches commands; who asks for the sessions is answered on the way.
+    /// Fetches commands; a listing of sessions is answered on the way.
     pub async fn fetch(&self, query: &str) -> Vec<Value> {
         loop {
             let (work, is_listed) = self.fetch_and_list(query).await;
@@ -208,12 +208,12 @@ impl ScriptedGateway {
         }
     }
 
-    /// Fetches until the sessions were asked for, as they are at each start.
+    /// Fetches until a listing of sessions was asked for, as at each start.
     pub async fn answer_listing(&self) {
         while !self.fetch_and_list("wait=5").await.1 {}
     }
 
-    /// What was fetched, and whether the sessions were asked for.
+    /// The fetched commands, and whether a listing was among them.
     async fn fetch_and_list(&self, query: &str) -> (Vec<Value>, bool) {
         let answer = self.send_signed("GET", &format!("/gateway/v1/work?{query}"), "").await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -227,7 +227,7 @@ impl ScriptedGateway {
         (work, !lists.is_empty())
     }
 
-    /// The acknowledgement of a command, with the sessions where they were asked for.
+    /// The acknowledgement of a command, with the sessions if it is a listing.
     fn make_ack(&self, item: &Value) -> Value {
         let mut ack = json!({"lease": item["lease"]});
         if item["command"]["type"] == "list_sessions" {
@@ -245,7 +245,7 @@ impl ScriptedGateway {
         answer.json()
     }
 
-    /// Fetches, carries out and acknowledges until it is stopped.
+    /// Fetches, carries out and acknowledges commands until it is stopped.
     pub async fn run_pull(self) {
         loop {
             let Ok(answer) = self.send_signed("GET", "/gateway/v1/work?wait=5", "").await else {
@@ -259,13 +259,13 @@ impl ScriptedGateway {
                     self.execute(&item["command"]);
                 }
                 let acks = json!({"acks": [self.make_ack(&item)]}).to_string();
-                // An acknowledgement that is lost leads to the same command, which is not carried out again.
+                // A lost acknowledgement leads to the same command, which is not carried out again.
                 let _lost = self.send_signed("POST", "/gateway/v1/work/acks", &acks).await;
             }
         }
     }
 
-    /// Sends what there is to report, one batch at a time, until each is taken.
+    /// Sends reports, one batch at a time, until each is accepted.
     async fn send_reports(self) {
         loop {
             let changed = self.inner.changed.notified();
@@ -285,7 +285,7 @@ impl ScriptedGateway {
                     self.inner.changed.notify_waiters();
                 }
                 Ok(answer) if answer.status != 503 => panic!("{}", answer.text),
-                // The service is gone for a moment.
+                // The service is down for a moment.
                 Ok(_) | Err(_) => sleep(Duration::from_millis(10)).await,
             }
         }
@@ -328,7 +328,7 @@ impl ScriptedGateway {
         }
     }
 
-    /// A page of its sessions.
+    /// A page of the session listing.
     pub fn session_page(&self, command: &Value) -> Value {
         let state = self.state();
         let after = command["after"].as_str().unwrap_or_default();

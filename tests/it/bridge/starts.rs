@@ -1,4 +1,4 @@
-//! One start without the bridge's settings: what waits is there afterwards, and is done.
+//! One start without the bridge's settings: pending commands are still there afterwards, and are carried out.
 
 use serde_json::json;
 
@@ -13,8 +13,8 @@ async fn a_start_without_the_bridge_loses_nothing() {
     let (coming, reported, going, registering) = (ACCOUNT, "861821726233", "861821726234", "861821726235");
     let muster = fixture.start();
     bring_online(&muster, going).await;
-    fixture.told(going, IS_ONLINE).await;
-    // The gateway has connected one account and cannot say so yet; two commands did not reach it.
+    fixture.wait_for_payload(going, IS_ONLINE).await;
+    // The gateway has connected one account and cannot report it yet; two commands did not reach it.
     fixture.gateway.set_silent(true);
     bring_online(&muster, reported).await;
     fixture.gateway.wait_until("the connect", |state| state.sessions.contains_key(reported)).await;
@@ -39,9 +39,10 @@ async fn a_start_without_the_bridge_loses_nothing() {
     let muster = ServiceProcess::start(&fixture.data(), &settings);
     fixture.gateway.set_report_target(&muster.url(""));
     fixture.gateway.set_silent(false);
-    // Who is to go offline is so in the end; a session that is left is closed once the gateway is set up again.
-    fixture.told(going, "1/4 1002").await;
-    // Whoever asks again changes nothing: it stays with its gateway.
+    // The account that should go offline ends offline. A session that is left is closed once the bridge is set up
+    // again.
+    fixture.wait_for_payload(going, "1/4 1002").await;
+    // A second online request changes nothing: the account stays with its gateway.
     bring_online(&muster, coming).await;
     let listed = muster.get(LIST).await.json();
     let status = |account: &str| {
@@ -63,7 +64,7 @@ async fn a_start_without_the_bridge_loses_nothing() {
 
     let muster = fixture.start();
     for account in [coming, reported] {
-        fixture.told(account, IS_ONLINE).await;
+        fixture.wait_for_payload(account, IS_ONLINE).await;
         assert_eq!(fixture.receiver.accepted_payloads(account), ["1/1 ", "1/2 "], "{account}");
     }
     happened(&muster, registering, "code_sent").await;

@@ -1,5 +1,4 @@
-//! What Meta counts, and when it is left alone: the budget of registrations, the headers that say how much was used, and
-//! a token that is not taken any more.
+//! Limits of Meta's: the budget of registrations, the headers that report usage, and a token that is no longer valid.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use super::{
 use crate::fake_graph::{FakeGraphFault, FakeNumber, TOKEN};
 use crate::service_process::accepted_payloads;
 
-/// Ten calls to register and deregister in 72 hours, over restarts, and not one more.
+/// Ten calls to register and deregister in 72 hours, across restarts, and not one more.
 #[tokio::test]
 async fn the_budget_is_never_overrun() {
     let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
@@ -18,9 +17,9 @@ async fn the_budget_is_never_overrun() {
     let mut muster = fixture.start();
     for round in 1..=5 {
         online(&muster, ACCOUNT).await;
-        fixture.told(ACCOUNT, IS_ONLINE).await;
+        fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
         recycle(&muster, ACCOUNT).await;
-        fixture.told(ACCOUNT, "1/4 ").await;
+        fixture.wait_for_payload(ACCOUNT, "1/4 ").await;
         assert_eq!(counted(), 2 * round);
         if round == 3 {
             let _log = muster.kill();
@@ -28,9 +27,9 @@ async fn the_budget_is_never_overrun() {
         }
     }
     for _ in 0..2 {
-        let told = fixture.receiver.accepted_payloads(ACCOUNT).len();
+        let before = fixture.receiver.accepted_payloads(ACCOUNT).len();
         online(&muster, ACCOUNT).await;
-        fixture.receiver.wait_until("the refusal", |all| accepted_payloads(all, ACCOUNT).len() == told + 2).await;
+        fixture.receiver.wait_until("the refusal", |all| accepted_payloads(all, ACCOUNT).len() == before + 2).await;
         let [.., asked, refused] = &fixture.receiver.accepted_payloads(ACCOUNT)[..] else { panic!("nothing was told") };
         assert_eq!(asked, ASKED);
         let words = "1/4 the number was registered or deregistered 10 times in 72 hours";
@@ -43,24 +42,24 @@ async fn the_budget_is_never_overrun() {
     assert_eq!(recorded(&fixture, ACCOUNT), 10);
 }
 
-/// What others have used up of it is Meta's to say: its 133016 ends the wish, and nothing asks again by itself.
+/// Others may use up the budget, too. Meta's error 133016 then fails the request, and there is no automatic retry.
 #[tokio::test]
-async fn what_others_used_up_ends_the_wish() {
+async fn an_exhausted_budget_fails_the_request() {
     let fixture = fixture().await;
     fixture.graph.add(FakeNumber { counted: 10, ..FakeNumber::verified(ACCOUNT) });
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, "1/4 Meta takes no more registrations").await;
+    fixture.wait_for_payload(ACCOUNT, "1/4 Meta takes no more registrations").await;
     assert_eq!(fixture.graph.count("register"), 1);
     drop(muster);
 }
 
-/// No call is made before the time that the header says.
+/// No call is made before the time in the header.
 #[tokio::test]
-async fn nothing_is_called_before_its_time() {
+async fn no_call_before_the_time_in_the_header() {
     let fixture = fixture().await;
     fixture.graph.add(FakeNumber::verified(ACCOUNT));
-    // In minutes: two seconds.
+    // The unit is minutes: two seconds.
     let used = r#"{"102290129340398":[{"type":"whatsapp","call_count":100,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":0.0334}]}"#;
     let header = ("x-business-use-case-usage", used.to_owned());
     let error =
@@ -68,7 +67,7 @@ async fn nothing_is_called_before_its_time() {
     fixture.graph.set_fault("list", 1, FakeGraphFault::AnswerWith(400, error.to_owned(), header));
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     let calls = fixture.graph.state().calls.clone();
     assert_eq!(calls[0].name, "list");
     let gap = calls[1].at - calls[0].at;
@@ -76,8 +75,8 @@ async fn nothing_is_called_before_its_time() {
     drop(muster);
 }
 
-/// A token that is not taken any more stops every call but one probe at a time, raises one alarm, and everything goes on
-/// when it is taken again.
+/// An invalid token stops every call but one probe at a time and raises one alarm. Everything continues once the token
+/// is valid again.
 #[tokio::test]
 async fn a_refused_token_stops_every_call() {
     let fixture = fixture().await;
@@ -96,7 +95,7 @@ async fn a_refused_token_stops_every_call() {
     phone(&muster, ACCOUNT).await;
     fixture.graph.state().switches.token = TOKEN.to_owned();
     for number in &numbers {
-        fixture.told(number, IS_ONLINE).await;
+        fixture.wait_for_payload(number, IS_ONLINE).await;
     }
     happened(&muster, ACCOUNT, "code_sent").await;
     let (_, log) = muster.stop("TERM");
@@ -105,14 +104,16 @@ async fn a_refused_token_stops_every_call() {
     assert!(!log.contains(TOKEN));
 }
 
-/// Where the token stays refused, those who wait are told why, in time.
+/// While the token stays invalid, waiting requests fail in time, with the reason.
 #[tokio::test]
-async fn a_refused_token_is_told() {
+async fn waiting_requests_fail_with_an_invalid_token() {
     let fixture = fixture().await.with("MUSTER_ACTORS__COMING_TIMEOUT", "10s");
     fixture.graph.state().switches.token = "another".to_owned();
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, "1/4 the token has expired; set a new one in gateway.cloud_api.token (code 190").await;
+    fixture
+        .wait_for_payload(ACCOUNT, "1/4 the token has expired; set a new one in gateway.cloud_api.token (code 190")
+        .await;
     let events = history(&muster, ACCOUNT).await;
     assert!(events.last().unwrap().contains("gateway.cloud_api.token"), "{events:?}");
 }

@@ -1,6 +1,6 @@
-//! The service is killed at each step of a registration and of coming online, before Meta has done what was asked and
-//! after. What comes then is as if nothing had been, no code is requested twice, and no call that Meta counts is made
-//! without a record.
+//! The service is killed at each step of a registration and of going online, before and after Meta has carried out the
+//! call. The outcome is as without a kill, no code is requested twice, and no call that Meta counts is made without a
+//! record.
 
 use super::{ACCOUNT, IS_ONLINE, code, fixture, happened, online, phone, recorded, recycle};
 use crate::fake_graph::{CODE, FakeGraphFault, FakeNumber};
@@ -31,7 +31,7 @@ async fn register_with_kill(step: &'static str, is_done: bool) {
     }
     happened(&muster, ACCOUNT, "code_sent").await;
     if step == "request_code" && !is_done {
-        // Nobody can tell whether the code is on its way, so no other is asked for, and the number waits in vain: its
+        // It is unknown whether the code is on its way, so no other is requested. The registration times out, and its
         // owner submits the phone once more.
         assert_eq!(fixture.graph.count("request_code"), 1);
         phone(&muster, ACCOUNT).await;
@@ -44,7 +44,7 @@ async fn register_with_kill(step: &'static str, is_done: bool) {
     if !is_of_request {
         muster = kill_and_restart(&fixture, muster, step).await;
     }
-    fixture.told(ACCOUNT, "register 1").await;
+    fixture.wait_for_payload(ACCOUNT, "register 1").await;
     let submits = 1 + usize::from(step == "request_code" && !is_done);
     assert_eq!(fixture.graph.count("request_code"), submits, "killed at {step}, done: {is_done}");
     assert_eq!(fixture.graph.state().numbers.len(), 1);
@@ -64,19 +64,19 @@ async fn killed_at_each_step_of_coming_online_and_going_offline() {
         let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
         fixture.graph.add(FakeNumber::verified(ACCOUNT));
         fixture.graph.set_fault(step, 1, if is_done { FakeGraphFault::Hang } else { FakeGraphFault::HangBefore });
-        // It takes a while until Meta shows what it did.
+        // Meta shows the result with a delay.
         fixture.graph.state().switches.pending_for = 2;
         let mut muster = fixture.start();
         online(&muster, ACCOUNT).await;
         if step != "deregister" {
             muster = kill_and_restart(&fixture, muster, step).await;
         }
-        fixture.told(ACCOUNT, IS_ONLINE).await;
+        fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
         recycle(&muster, ACCOUNT).await;
         if step == "deregister" {
             muster = kill_and_restart(&fixture, muster, step).await;
         }
-        fixture.told(ACCOUNT, "1/4 ").await;
+        fixture.wait_for_payload(ACCOUNT, "1/4 ").await;
         let again = |name: &str| usize::from(step == name && !is_done);
         let made = (fixture.graph.count("register"), fixture.graph.count("deregister"));
         assert_eq!(made, (1 + again("register"), 1 + again("deregister")), "killed at {step}, done: {is_done}");
@@ -85,7 +85,7 @@ async fn killed_at_each_step_of_coming_online_and_going_offline() {
     }
 }
 
-/// Kills the service once the Graph has the call, and starts another.
+/// Kills the service once the Graph has received the call, and starts another.
 async fn kill_and_restart(fixture: &Fixture, muster: ServiceProcess, step: &'static str) -> ServiceProcess {
     fixture.graph.wait_until(step, |state| state.calls.iter().any(|call| call.name == step)).await;
     let log = muster.kill();

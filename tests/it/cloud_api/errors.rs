@@ -1,4 +1,4 @@
-//! Every error of Meta's where it is most likely, and what callers are told of it: texts in, a golden file out.
+//! Each error of Meta's on its most likely call, and the webhooks that follow: texts in, a golden file out.
 
 use futures_util::StreamExt;
 
@@ -7,7 +7,7 @@ use crate::calls::any_happened;
 use crate::fake_graph::{CODE, FakeGraphFault, FakeNumber};
 use crate::service_process::accepted_payloads;
 
-/// Which call is answered how: its name; HTTP status, code, subcode, a dash where there is none; how often.
+/// A fault: call; HTTP status, code, subcode (a dash if absent); how often.
 const SCENARIOS: &str = "
 list 401 190 463 always
 look 401 0 - always
@@ -73,11 +73,11 @@ request_code 502 page - always
 #[tokio::test]
 async fn errors() {
     let scenarios: Vec<&str> = SCENARIOS.lines().filter(|line| !line.is_empty()).collect();
-    // Each has a service and a Graph of its own.
-    let told: Vec<String> = futures_util::stream::iter(scenarios).map(run_scenario).buffered(4).collect().await;
+    // Each scenario has its own service and Graph.
+    let outcomes: Vec<String> = futures_util::stream::iter(scenarios).map(run_scenario).buffered(4).collect().await;
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("cloud_api_errors", told.join("\n"));
+        insta::assert_snapshot!("cloud_api_errors", outcomes.join("\n"));
     });
 }
 
@@ -108,17 +108,17 @@ async fn run_scenario(scenario: &str) -> String {
     let muster = fixture.start();
     let times = if often == "once" { 1 } else { 1_000 };
     if status == "401" {
-        // The probe of the token is answered so too.
+        // The probe of the token fails likewise.
         fixture.graph.set_fault("probe", times, fault.clone());
     }
     let fail = || fixture.graph.set_fault(name, times, fault);
     match name {
         "deregister" => {
             online(&muster, ACCOUNT).await;
-            fixture.told(ACCOUNT, "1/2").await;
+            fixture.wait_for_payload(ACCOUNT, "1/2").await;
             fail();
             recycle(&muster, ACCOUNT).await;
-            fixture.told(ACCOUNT, "1/4").await;
+            fixture.wait_for_payload(ACCOUNT, "1/4").await;
         }
         "add" | "request_code" => {
             fail();
@@ -133,11 +133,11 @@ async fn run_scenario(scenario: &str) -> String {
             any_happened(&muster, ACCOUNT, &["registered", "registration_failed", "banned"]).await;
         }
         "look" => {
-            // Its id is known by then, so that it is looked at alone.
+            // The id is known by then, so only this number is read.
             let other = "15550783882";
             fixture.graph.add(FakeNumber::connected(other));
             online(&muster, other).await;
-            fixture.told(other, "1/2").await;
+            fixture.wait_for_payload(other, "1/2").await;
             fail();
             online(&muster, ACCOUNT).await;
             any_happened(&muster, ACCOUNT, &["came_online", "went_offline", "banned"]).await;
@@ -159,16 +159,16 @@ async fn run_scenario(scenario: &str) -> String {
         }
     }
     fixture.receiver.wait_until("all is told", |all| accepted_payloads(all, ACCOUNT).len() >= enough).await;
-    for told in fixture.receiver.accepted_payloads(ACCOUNT) {
-        text += &format!("  told: {}\n", told.trim());
+    for payload in fixture.receiver.accepted_payloads(ACCOUNT) {
+        text += &format!("  told: {}\n", payload.trim());
     }
     text
 }
 
-/// How many of these events are told.
+/// How many of these events lead to a webhook.
 fn count_expected_payloads(events: &[String]) -> usize {
-    let told = ["online_requested", "came_online", "went_offline", "banned", "recycle_requested", "registered"];
+    let delivered = ["online_requested", "came_online", "went_offline", "banned", "recycle_requested", "registered"];
     let is_told =
-        |event: &&String| event.starts_with("registration_failed") || told.iter().any(|it| event.starts_with(it));
+        |event: &&String| event.starts_with("registration_failed") || delivered.iter().any(|it| event.starts_with(it));
     events.iter().filter(is_told).count()
 }

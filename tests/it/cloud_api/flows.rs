@@ -1,4 +1,4 @@
-//! Registrations and presence, as they should go, and as they go where answers are lost.
+//! Registrations and online status, in the normal case and with lost responses.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use super::{
 use crate::fake_graph::{self, FakeGraphFault, FakeNumber};
 use crate::testkit::requests;
 
-/// The body that asks for a code in this way, for an account of this type.
+/// The body that requests a code with this verify type, for an account of this type.
 fn phone_as(verify_type: u8, account_type: u8) -> String {
     let mut body = requests::phone(ACCOUNT);
     (body["verifyType"], body["accountType"]) = (verify_type.into(), account_type.into());
     body.to_string()
 }
 
-/// By sms and by voice, from a number that Meta has never seen to one that is online; and the secrets of it stay secret.
+/// By SMS and by voice, from a number that Meta has never seen to one that is online. Its secrets stay secret.
 #[tokio::test]
 async fn from_the_phone_to_online() {
     for (verify_type, method) in [(0, "SMS"), (1, "VOICE")] {
@@ -28,11 +28,11 @@ async fn from_the_phone_to_online() {
         let muster = fixture.start();
         post(&muster, PHONE, phone_as(verify_type, 2)).await;
         happened(&muster, ACCOUNT, "code_sent").await;
-        // As the text message has it.
+        // In the form in which the text message has it.
         code(&muster, ACCOUNT, "123-830").await;
-        fixture.told(ACCOUNT, "register 1").await;
+        fixture.wait_for_payload(ACCOUNT, "register 1").await;
         online(&muster, ACCOUNT).await;
-        fixture.told(ACCOUNT, IS_ONLINE).await;
+        fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
         assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT), ["register 1", ASKED, IS_ONLINE]);
         assert_eq!(fixture.graph.changing_calls(ACCOUNT), ["add", "request_code", "verify_code", "register"]);
         let parameters = |name: &str| {
@@ -63,9 +63,9 @@ async fn from_the_phone_to_online() {
     }
 }
 
-/// As a form, where the settings say so; with the PIN and the region of the settings; and a calling code with its area.
+/// Variants by settings: a form body, the PIN and region, a calling code with its area.
 #[tokio::test]
-async fn in_the_other_form() {
+async fn variants_by_settings() {
     let fixture = fixture()
         .await
         .with("MUSTER_GATEWAY__CLOUD_API__CODE_REQUEST", "form")
@@ -78,7 +78,7 @@ async fn in_the_other_form() {
     happened(&muster, island, "code_sent").await;
     let body = r#"{"phone":"5550123","verifyCode":"123830","areaCode":"+1242"}"#;
     post(&muster, CODE, body).await;
-    fixture.told(island, "register 1").await;
+    fixture.wait_for_payload(island, "register 1").await;
     let state = fixture.graph.state();
     let parameters = |name: &str| &state.calls.iter().find(|call| call.name == name).unwrap().parameters;
     assert_eq!((&*parameters("add")["cc"], &*parameters("add")["phone_number"]), ("1", "2425550123"));
@@ -93,15 +93,15 @@ async fn a_wrong_code_is_asked_for_again() {
     phone(&muster, ACCOUNT).await;
     happened(&muster, ACCOUNT, "code_sent").await;
     code(&muster, ACCOUNT, "000000").await;
-    fixture.told(ACCOUNT, "register 0").await;
+    fixture.wait_for_payload(ACCOUNT, "register 0").await;
     code(&muster, ACCOUNT, "none").await;
     happened(&muster, ACCOUNT, "registration_failed: the code has no digits").await;
     code(&muster, ACCOUNT, fake_graph::CODE).await;
-    fixture.told(ACCOUNT, "register 1").await;
+    fixture.wait_for_payload(ACCOUNT, "register 1").await;
     assert_eq!((fixture.graph.count("verify_code"), fixture.graph.count("request_code")), (2, 1));
 }
 
-/// What Meta does not have is refused at the door, and nothing is called.
+/// An option that Meta does not have is rejected at the API, and no call is made.
 #[tokio::test]
 async fn what_meta_does_not_have_is_refused() {
     let fixture = fixture().await.with("MUSTER_GATEWAY__DEFAULT", "cloud_api");
@@ -114,7 +114,7 @@ async fn what_meta_does_not_have_is_refused() {
     let personal = requests::account_with(ACCOUNT, &json!({"whatsappType": 1}));
     let answer = muster.post(ONLINE, requests::list([personal])).await;
     said += &format!("batchOnline, whatsappType 1: {} {}\n", answer.status, answer.text);
-    // Its sessions are asked for at the start, whatever callers want.
+    // Sessions are listed at the start, independent of callers.
     assert!(fixture.graph.state().calls.iter().all(|call| call.name == "list"), "{:?}", fixture.graph.state().calls);
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
@@ -122,7 +122,7 @@ async fn what_meta_does_not_have_is_refused() {
     });
 }
 
-/// Each answer is lost after Meta has done what was asked; nothing is done twice.
+/// Each response is lost after Meta has carried out the call; nothing is done twice.
 #[tokio::test]
 async fn lost_answers() {
     let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__DEREGISTER_ON_RECYCLE", "true");
@@ -134,18 +134,18 @@ async fn lost_answers() {
     phone(&muster, ACCOUNT).await;
     happened(&muster, ACCOUNT, "code_sent").await;
     code(&muster, ACCOUNT, fake_graph::CODE).await;
-    fixture.told(ACCOUNT, "register 1").await;
+    fixture.wait_for_payload(ACCOUNT, "register 1").await;
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     recycle(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, "1/4 ").await;
+    fixture.wait_for_payload(ACCOUNT, "1/4 ").await;
     let changing = ["add", "request_code", "verify_code", "register", "deregister"];
     assert_eq!(fixture.graph.changing_calls(ACCOUNT), changing);
     let _log = muster.stop("TERM");
     assert_eq!(recorded(&fixture, ACCOUNT), 2);
 }
 
-/// Offline is a local fact: the number stays registered, and comes back without a call that Meta counts.
+/// Going offline is local: the number stays registered, and comes back without a call that Meta counts.
 #[tokio::test]
 async fn offline_and_back_costs_nothing() {
     let fixture = fixture().await;
@@ -153,19 +153,19 @@ async fn offline_and_back_costs_nothing() {
     fixture.graph.state().switches.pending_for = 3;
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     for _ in 0..3 {
         recycle(&muster, ACCOUNT).await;
-        fixture.told(ACCOUNT, "1/4 ").await;
+        fixture.wait_for_payload(ACCOUNT, "1/4 ").await;
         online(&muster, ACCOUNT).await;
-        fixture.told(ACCOUNT, IS_ONLINE).await;
+        fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     }
     assert_eq!(fixture.graph.changing_calls(ACCOUNT), ["register"], "once, and PENDING three times");
     assert!(fixture.graph.count_of("look", ACCOUNT) >= 3);
 }
 
-/// States in which a number cannot come online, or is so already; the rest of the table is in the golden file of the unit
-/// test.
+/// States in which a number cannot come online, or is online already. The unit test's golden file has the rest of the
+/// table.
 #[tokio::test]
 async fn states() {
     let fixture = fixture().await.with("MUSTER_ACTORS__COMING_TIMEOUT", "1500ms");
@@ -190,13 +190,15 @@ async fn states() {
     let muster = fixture.start();
     let absent = number(cases.len());
     post(&muster, ONLINE, accounts((0..=cases.len()).map(number))).await;
-    for (index, (.., told)) in cases.iter().enumerate() {
-        fixture.told(&number(index), told).await;
+    for (index, (.., payload)) in cases.iter().enumerate() {
+        fixture.wait_for_payload(&number(index), payload).await;
     }
-    fixture.told(&absent, "1/4 the number is not in the WhatsApp Business account; register it first").await;
+    fixture
+        .wait_for_payload(&absent, "1/4 the number is not in the WhatsApp Business account; register it first")
+        .await;
 }
 
-/// The list in pages of two, without `paging`, and never by an address that is in it.
+/// The list in pages of two, without `paging`, and never by a URL that it contains.
 #[tokio::test]
 async fn pages() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -213,7 +215,7 @@ async fn pages() {
         let muster = fixture.start();
         post(&muster, ONLINE, accounts(&numbers)).await;
         for number in &numbers {
-            fixture.told(number, IS_ONLINE).await;
+            fixture.wait_for_payload(number, IS_ONLINE).await;
         }
         assert!(fixture.graph.count("list") >= if no_paging { 1 } else { 3 });
         assert!(elsewhere.accept().now_or_never().is_none(), "the token would go there");
@@ -222,9 +224,9 @@ async fn pages() {
     }
 }
 
-/// A Graph that hangs holds nobody up: commands are answered, and the service stops in time.
+/// A Graph that hangs delays no other request: commands are answered, and the service stops in time.
 #[tokio::test]
-async fn a_graph_that_hangs_holds_nobody_up() {
+async fn a_hanging_graph_delays_no_other_request() {
     let fixture = fixture().await;
     fixture.graph.add(FakeNumber::connected(ACCOUNT));
     fixture.graph.set_fault("list", 1_000, FakeGraphFault::Hang);
@@ -234,7 +236,7 @@ async fn a_graph_that_hangs_holds_nobody_up() {
     fixture.graph.wait_until("the list is asked for", |state| state.calls.iter().any(|call| call.name == "list")).await;
     let begun = std::time::Instant::now();
     recycle(&muster, &numbers[0]).await;
-    fixture.told(&numbers[0], "1/4 ").await;
+    fixture.wait_for_payload(&numbers[0], "1/4 ").await;
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(!log.contains("not everything under way ended in time"), "{log}");

@@ -1,13 +1,13 @@
-//! Accounts that Meta's Cloud API serves, end to end: the real binary, a Graph that fails in every known way, and a
-//! receiver of what callers are told.
+//! Accounts that Meta's Cloud API serves, end to end: the real binary, a Graph with every known failure, and a webhook
+//! receiver.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
-//! | `flows` | registrations and presence, as they should go and as they may |
-//! | `errors` | every error of Meta's, and what is told of it |
-//! | `bounds` | what Meta counts, and when it is left alone |
-//! | `crashes` | killed at each step |
-//! | `webhooks` | what Meta sends |
+//! | `flows` | registrations and online status, in the normal case and with lost responses |
+//! | `errors` | every error of Meta's, and the webhooks that follow |
+//! | `bounds` | Meta's limits |
+//! | `crashes` | kills at each step |
+//! | `webhooks` | Meta's webhooks |
 
 mod bounds;
 mod crashes;
@@ -23,17 +23,17 @@ use crate::fixture::Fixture;
 use crate::service_process::read_all_records;
 use crate::testkit::requests::{CODE, ONLINE, PHONE, accounts};
 
-/// The account of most tests, and how it is shown online and registered.
+/// The account of most tests, and how the API shows it online and registered.
 const ACCOUNT: &str = "15550783881";
 const ASKED: &str = "1/1 ";
 const IS_ONLINE: &str = "1/2 ";
 
-/// Business accounts are those of the Cloud API.
+/// The Cloud API serves all business accounts.
 async fn fixture() -> Fixture {
     Fixture::new().await.with_cloud_api().with("MUSTER_GATEWAY__RULES", "business=cloud_api")
 }
 
-/// How many calls to register or deregister an account are on record. Nothing runs on the data.
+/// How many calls to register or deregister an account are on record. No service may run on the directory.
 fn recorded(fixture: &Fixture, account: &str) -> usize {
     let stream = StreamId::Account(account.parse().unwrap());
     let records = read_all_records(&fixture.journal());

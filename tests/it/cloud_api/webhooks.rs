@@ -1,4 +1,4 @@
-//! What Meta sends: who is believed, and what follows.
+//! Meta's webhooks: which are trusted, and what follows.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::fake_graph::{
 };
 use crate::service_process::ServiceProcess;
 
-/// How many updates came to this.
+/// How many updates had this outcome.
 async fn counted(muster: &ServiceProcess, outcome: &str) -> u64 {
     metric(muster, &format!("muster_cloud_api_updates_total{{outcome=\"{outcome}\"}}")).await
 }
@@ -33,14 +33,14 @@ async fn the_handshake() {
     assert!(!log.contains(VERIFY_TOKEN), "{log}");
 }
 
-/// Nothing is taken from whoever does not know the secret, and nothing follows from it.
+/// A webhook with a wrong signature is rejected and has no effect.
 #[tokio::test]
-async fn who_is_not_meta_is_not_believed() {
+async fn wrong_signatures_are_rejected() {
     let fixture = fixture().await;
     fixture.graph.add(FakeNumber::connected(ACCOUNT));
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     fixture.graph.change(ACCOUNT, |number| number.status = "BANNED".to_owned());
     let calls = fixture.graph.state().calls.len();
     let meta = MetaWebhookSender(&muster);
@@ -54,7 +54,8 @@ async fn who_is_not_meta_is_not_believed() {
     assert_eq!(fixture.receiver.accepted_payloads(ACCOUNT).len(), 2);
 }
 
-/// A ban of the whole account, and its end: what counts is how the numbers are seen to stand. Answered once it is durable.
+/// A ban of the whole account, and its end: the state of each number, read from the Graph, counts. The response is sent
+/// once the change is durable.
 #[tokio::test]
 async fn a_ban_and_its_end() {
     let fixture = fixture().await;
@@ -64,7 +65,7 @@ async fn a_ban_and_its_end() {
     let muster = fixture.start();
     for account in [banned, spared] {
         online(&muster, account).await;
-        fixture.told(account, IS_ONLINE).await;
+        fixture.wait_for_payload(account, IS_ONLINE).await;
     }
     let meta = MetaWebhookSender(&muster);
     assert_eq!(
@@ -80,26 +81,26 @@ async fn a_ban_and_its_end() {
     let states = json!([{"whatsApp": banned, "status": 2, "onlineStatus": 4},
         {"whatsApp": spared, "status": 1, "onlineStatus": 2}]);
     assert_eq!(shown["data"], states, "durable with the answer, and no more than what was seen");
-    fixture.told(banned, "2/4 the number is banned (BANNED)").await;
+    fixture.wait_for_payload(banned, "2/4 the number is banned (BANNED)").await;
     fixture.graph.change(banned, |number| number.status = "CONNECTED".to_owned());
     assert_eq!(
         meta.send(&account_update("DISABLED_UPDATE", "REINSTATE", 3), WebhookSigning::Rightly).await.status,
         200
     );
-    fixture.told(banned, "1/4 ").await;
+    fixture.wait_for_payload(banned, "1/4 ").await;
     online(&muster, banned).await;
-    fixture.told(banned, IS_ONLINE).await;
+    fixture.wait_for_payload(banned, IS_ONLINE).await;
     assert_eq!(fixture.receiver.accepted_payloads(spared), ["1/1 ", "1/2 "]);
 }
 
-/// Where Meta does not let anybody see the numbers of an account that it has disabled, each of them is banned.
+/// If Meta hides the numbers of an account that it has disabled, each of them is banned.
 #[tokio::test]
-async fn an_account_that_is_shut_out_is_banned() {
+async fn numbers_of_a_disabled_account_are_banned() {
     let fixture = fixture().await;
     fixture.graph.add(FakeNumber::connected(ACCOUNT));
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     fixture.graph.set_fault("list", 1, FakeGraphFault::error(403, 131_031, None));
     assert_eq!(
         MetaWebhookSender(&muster)
@@ -108,17 +109,17 @@ async fn an_account_that_is_shut_out_is_banned() {
             .status,
         200
     );
-    fixture.told(ACCOUNT, "2/4 the account is locked by Meta (code 131031)").await;
+    fixture.wait_for_payload(ACCOUNT, "2/4 the account is locked by Meta (code 131031)").await;
 }
 
-/// Duplicates are known, two entries are two, what nobody knows is counted, and letters are taken as they were escaped.
+/// Duplicates are recognized, two entries count as two, unknown fields are counted, and escaped characters are decoded.
 #[tokio::test]
 async fn all_sorts_of_webhooks() {
     let fixture = fixture().await.with("MUSTER_HTTP__MAX_BODY_BYTES", "2048");
     fixture.graph.add(FakeNumber::connected(ACCOUNT));
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     let meta = MetaWebhookSender(&muster);
     let lists = || fixture.graph.count("list");
 
@@ -129,13 +130,13 @@ async fn all_sorts_of_webhooks() {
     }
     assert_eq!((lists() - before, counted(&muster, "duplicate").await), (1, 2), "looked at once");
 
-    // A batch of a thousand, one of them about a number that is gone by now.
+    // A batch of a thousand, one of them about a number that has left.
     fixture.graph.change(ACCOUNT, |number| number.status = "MIGRATED".to_owned());
     let quality = json!({"display_phone_number": ACCOUNT, "event": "FLAGGED", "current_limit": "TIER_1K"});
     let mut many: Vec<(&str, serde_json::Value)> = (0..999).map(|nth| ("messages", json!({"nth": nth}))).collect();
     many.push(("phone_number_quality_update", quality));
     assert_eq!(meta.send(&webhook(&many), WebhookSigning::Rightly).await.status, 200);
-    fixture.told(ACCOUNT, "1/4 the number was moved to another WhatsApp Business account (MIGRATED)").await;
+    fixture.wait_for_payload(ACCOUNT, "1/4 the number was moved to another WhatsApp Business account (MIGRATED)").await;
     assert_eq!(counted(&muster, "unknown").await, 999);
 
     let entry = |id: &str, field: &str, value: serde_json::Value| json!({"id": id, "time": 1, "changes": [{"field": field, "value": value}]});
@@ -151,7 +152,7 @@ async fn all_sorts_of_webhooks() {
     let escaped = escaped.replace("NAME", r"Caf\u00e9 \/ \ud83d\ude00");
     assert_eq!(meta.send(&escaped, WebhookSigning::Rightly).await.status, 200);
 
-    // Three megabytes here, though no other route takes more than two thousand bytes.
+    // This route takes three megabytes; other routes take no more than two thousand bytes.
     let filler = "x".repeat(3_000_000 - 300);
     let large = webhook(&[("messages", json!({"filler": filler}))]);
     assert!(large.len() > 2_999_700);
@@ -161,14 +162,14 @@ async fn all_sorts_of_webhooks() {
     assert_eq!(muster.post(super::ONLINE, " ".repeat(3_000)).await.status, 413);
 }
 
-/// While the Graph does not answer, Meta is told to send its webhook again; and then what it says is done.
+/// While the Graph does not answer, Meta is asked to send its webhook again; then its changes take effect.
 #[tokio::test]
-async fn what_cannot_be_done_yet_is_to_come_again() {
+async fn webhooks_come_again_while_the_graph_is_down() {
     let fixture = fixture().await.with("MUSTER_GATEWAY__CLOUD_API__TIMEOUT", "1s");
     fixture.graph.add(FakeNumber::connected(ACCOUNT));
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.told(ACCOUNT, IS_ONLINE).await;
+    fixture.wait_for_payload(ACCOUNT, IS_ONLINE).await;
     fixture.graph.change(ACCOUNT, |number| number.status = "BANNED".to_owned());
     fixture.graph.set_fault("list", 1_000, FakeGraphFault::Hang);
     let disabled = account_update("DISABLED_UPDATE", "DISABLE", 1);

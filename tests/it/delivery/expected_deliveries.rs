@@ -1,4 +1,4 @@
-//! What must have been told, by the journal, and whether it was.
+//! The deliveries that the journal requires, and whether they arrived.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -18,9 +18,9 @@ pub fn read_journal(data: &Path) -> Vec<JournalRecord> {
     read_all_records(&journal)
 }
 
-/// What was told is what happened: each event at least once, an account's in their order, each under one id and in the
-/// same words. Returns how many events that is.
-pub fn check_deliveries(records: &[JournalRecord], told: &[ReceivedAttempt]) -> usize {
+/// Deliveries match the journal: each event at least once, an account's in order, each under one id and with the same
+/// body. Returns the number of events.
+pub fn check_deliveries(records: &[JournalRecord], received: &[ReceivedAttempt]) -> usize {
     let mut stories: BTreeMap<AccountNumber, Vec<(u64, String)>> = BTreeMap::new();
     for (account, version, body) in records.iter().filter_map(body_of) {
         stories.entry(account).or_default().push((version, body));
@@ -28,9 +28,9 @@ pub fn check_deliveries(records: &[JournalRecord], told: &[ReceivedAttempt]) -> 
     let mut places: HashMap<&str, (AccountNumber, u64)> = HashMap::new();
     let mut ids: HashMap<(AccountNumber, u64), &str> = HashMap::new();
     let mut accepted: BTreeMap<AccountNumber, Vec<(u64, String)>> = BTreeMap::new();
-    for ReceivedAttempt { id, version, body, was_accepted, .. } in told {
-        let whose: Value = serde_json::from_str(body).unwrap();
-        let account = whose["whatsApp"].as_str().unwrap().parse::<u64>().unwrap();
+    for ReceivedAttempt { id, version, body, was_accepted, .. } in received {
+        let payload: Value = serde_json::from_str(body).unwrap();
+        let account = payload["whatsApp"].as_str().unwrap().parse::<u64>().unwrap();
         let account = AccountNumber::from_stored(account).unwrap();
         let place = (account, *version);
         assert_eq!(*places.entry(id).or_insert(place), place, "an id of two events");
@@ -39,7 +39,7 @@ pub fn check_deliveries(records: &[JournalRecord], told: &[ReceivedAttempt]) -> 
         let event = (*version, body.clone());
         assert!(story.contains(&event), "{id} told {event:?} of {account}, which did not happen");
         let heard = accepted.entry(account).or_default();
-        // An event that was told and comes again changes nothing; one that is new must be the next.
+        // A repeated event changes nothing; a new one must be the next.
         if !heard.contains(&event) {
             assert_eq!(story[heard.len()], event, "{id}: out of order for {account}, which was told {heard:?}");
             if *was_accepted {
@@ -54,8 +54,8 @@ pub fn check_deliveries(records: &[JournalRecord], told: &[ReceivedAttempt]) -> 
     stories.values().map(Vec::len).sum()
 }
 
-/// What the channel is to be told of a record: of whom, in which version, in which words. What operators did, and what
-/// the other channel tells, is nothing to it.
+/// The delivery of a record on this channel: account, version, body. `None` for administrative events and for the other
+/// channel's.
 fn body_of(record: &JournalRecord) -> Option<(AccountNumber, u64, String)> {
     let (account, event) = record.account_event()?;
     let Notification::Status { status, online_status, reason, instance_code } = Notification::for_event(event)? else {
@@ -66,12 +66,12 @@ fn body_of(record: &JournalRecord) -> Option<(AccountNumber, u64, String)> {
     Some((account, record.version, body.to_string()))
 }
 
-/// Attempts of one delivery are numbered as they are made. A number comes again after a kill, and once where a connection
-/// that was used before is closed without a byte of an answer. What operators see as taken was taken under that number.
-pub fn check_attempts(told: &[ReceivedAttempt], seen: &HashSet<(String, u64)>) {
+/// Attempts of one delivery are numbered in order. A number may repeat after a kill, and once where a kept connection
+/// was closed before any response. Every attempt that operators see as accepted was accepted under that number.
+pub fn check_attempts(received: &[ReceivedAttempt], seen: &HashSet<(String, u64)>) {
     let mut last: HashMap<(&str, usize), (u64, usize)> = HashMap::new();
     let mut taken: HashSet<(&str, u64)> = HashSet::new();
-    for ReceivedAttempt { id, attempt, life, was_accepted, .. } in told {
+    for ReceivedAttempt { id, attempt, life, was_accepted, .. } in received {
         let (before, times) = last.get(&(&**id, *life)).copied().unwrap_or((0, 0));
         let is_sent_again = before == *attempt && times == 1;
         assert!(
@@ -87,7 +87,7 @@ pub fn check_attempts(told: &[ReceivedAttempt], seen: &HashSet<(String, u64)>) {
     assert!(never.is_empty(), "operators see as taken what the receiver never took: {never:?}");
 }
 
-/// The other channel is no worse for it: each account's outcomes, in their order. Returns how many there were.
+/// The other channel is not affected: it delivers each account's outcomes in order. Returns their number.
 pub fn check_registrations(records: &[JournalRecord], register: &WebhookReceiver) -> usize {
     let mut outcomes: BTreeMap<AccountNumber, Vec<String>> = BTreeMap::new();
     for (account, event) in records.iter().filter_map(JournalRecord::account_event) {

@@ -1,4 +1,4 @@
-//! A receiver as receivers are: it takes most of what comes, and fails the rest in every way there is.
+//! A realistic receiver: it accepts most deliveries, and fails the rest in every known way.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -11,67 +11,67 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-/// What signs and verifies.
+/// The signing secret.
 pub const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-/// The deadline that the sender is given; what is to be too late is later than this.
+/// The sender's deadline for an attempt. A late response comes after it.
 pub const DEADLINE: Duration = Duration::from_millis(400);
 
-/// Deliveries in a hundred that fail, apart from those while connections are closed at once.
+/// The percentage of deliveries that fail, apart from connections that are closed at once.
 const FAILING_PERCENT: u8 = 20;
-/// What is taken after a start before anything fails, so that the sender's breaker stays closed.
+/// Deliveries accepted after a start before any fails, so that the sender's circuit breaker stays closed.
 const CALM: usize = 20;
-/// What is taken after a start before connections are closed at once, and how many are at most.
+/// Deliveries accepted after a start before connections are closed at once; and the most that are closed.
 const FLAP_AFTER: usize = 200;
 const FLAPS: usize = 60;
 /// The first byte of a TLS handshake.
 const HANDSHAKE: u8 = 0x16;
-/// What the contract has receivers answer.
+/// The response that the contract requires of receivers.
 const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 
-/// A receiver of the one channel.
+/// The receiver of one channel.
 pub struct FaultyReceiver {
     pub address: String,
     log: Arc<Mutex<ReceiverLog>>,
 }
 
-/// One attempt that arrived whole.
+/// An attempt that arrived complete.
 #[derive(Clone, Debug)]
 pub struct ReceivedAttempt {
     pub id: String,
     pub version: u64,
-    /// Which of the sender's attempts it was, by its own count.
+    /// The attempt number, as the sender sent it.
     pub attempt: u64,
-    /// Between which starts of the sender.
+    /// How often the sender had been started.
     pub life: usize,
     pub body: String,
     pub was_accepted: bool,
 }
 
-/// What it was told, and how it is about to behave.
+/// What it has received, and how it behaves.
 pub struct ReceiverLog {
-    pub told: Vec<ReceivedAttempt>,
-    /// What no sender may send.
+    pub attempts: Vec<ReceivedAttempt>,
+    /// Violations of the protocol.
     pub wrong: Vec<String>,
-    /// How often it did what.
+    /// How often it failed, by kind.
     pub did: BTreeMap<&'static str, usize>,
     random: fastrand::Rng,
     /// How often the sender was started.
     life: usize,
     mood: watch::Sender<ReceiverMode>,
-    /// What it has taken since the sender started.
+    /// Deliveries accepted since the sender started.
     taken: usize,
     /// Until when connections are closed at once, and how many more.
     flapping: Option<(Instant, usize)>,
 }
 
-/// How it is in general.
+/// Its mode.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum ReceiverMode {
-    /// As receivers are.
+    /// Accepts most deliveries.
     Faulty,
-    /// It answers nothing until its mood is another; then it takes what hung.
+    /// Leaves every attempt without a response until the mode changes, then accepts it.
     Hanging,
-    /// It takes everything.
+    /// Accepts everything.
     Kind,
 }
 
@@ -89,7 +89,7 @@ enum ResponseKind {
     Error,
     RetryAfter,
     Close,
-    /// As long as the mood is so, and then take it.
+    /// Waits until the mode changes, then accepts.
     Wait,
 }
 
@@ -105,13 +105,13 @@ const FAULTS: [(ResponseKind, &str); 9] = [
     (ResponseKind::RetryAfter, "HTTP 503"),
 ];
 
-/// A request: its headers by lower-case name, and its body.
+/// Headers by lower-case name, and body.
 type Request = (BTreeMap<String, String>, String);
 
 impl FaultyReceiver {
     pub async fn start(seed: u64) -> FaultyReceiver {
         let log = ReceiverLog {
-            told: Vec::new(),
+            attempts: Vec::new(),
             wrong: Vec::new(),
             did: BTreeMap::new(),
             random: fastrand::Rng::with_seed(seed),
@@ -144,25 +144,25 @@ impl FaultyReceiver {
         self.log.lock().unwrap()
     }
 
-    /// How many attempts arrived.
+    /// The number of attempts received.
     pub fn count(&self) -> usize {
-        self.log().told.len()
+        self.log().attempts.len()
     }
 
-    /// The ids of what was taken.
+    /// The ids of accepted deliveries.
     pub fn accepted_ids(&self) -> HashSet<String> {
-        self.log().told.iter().filter(|it| it.was_accepted).map(|it| it.id.clone()).collect()
+        self.log().attempts.iter().filter(|it| it.was_accepted).map(|it| it.id.clone()).collect()
     }
 
-    /// How it is until the sender starts again.
+    /// Sets the mode until the sender starts again.
     pub fn set_mode(&self, mood: ReceiverMode) {
         self.log().mood.send_replace(mood);
     }
 
-    /// The sender is about to start; the one before is gone.
+    /// Prepares for the next start of the sender; the one before is gone.
     pub async fn prepare_start(&self) {
         self.accept_for_now();
-        // Connections are met in the order in which they came: after this one, all of the sender that is gone were.
+        // Connections are accepted in order: after this one, all connections of the dead sender have been accepted.
         let mut last = TcpStream::connect(&self.address).await.unwrap();
         last.write_all(&[HANDSHAKE]).await.unwrap();
         last.read_to_end(&mut Vec::new()).await.unwrap();
@@ -170,7 +170,7 @@ impl FaultyReceiver {
         self.log().life += 1;
     }
 
-    /// Takes everything for a while: the sender is about to start, and knows nothing of this receiver.
+    /// Accepts everything for a while: the sender is about to start without knowing this receiver.
     pub fn accept_for_now(&self) {
         let mut log = self.log();
         (log.taken, log.flapping) = (0, None);
@@ -178,7 +178,7 @@ impl FaultyReceiver {
 }
 
 impl ReceiverLog {
-    /// Whether this connection is to be closed at once.
+    /// Whether to close this connection at once.
     fn is_flapping(&mut self) -> bool {
         let Some((until, left)) = self.flapping.filter(|(until, left)| Instant::now() < *until && *left > 0) else {
             self.flapping = None;
@@ -217,7 +217,7 @@ impl ReceiverLog {
         ResponseKind::Take
     }
 
-    /// Notes an attempt, and says what is done to it.
+    /// Logs an attempt, and chooses the response.
     fn record_attempt(&mut self, (headers, body): Request, life: usize) -> ResponseKind {
         let header = |name: &str| headers.get(name).map_or("", String::as_str);
         let number = |name: &str| header(name).parse::<u64>().unwrap_or(0);
@@ -231,24 +231,24 @@ impl ReceiverLog {
         }
         let choice = self.choose();
         let was_accepted = matches!(choice, ResponseKind::Take);
-        self.told.push(ReceivedAttempt { id: id.to_owned(), version, attempt, life, body, was_accepted });
+        self.attempts.push(ReceivedAttempt { id: id.to_owned(), version, attempt, life, body, was_accepted });
         choice
     }
 }
 
-/// One connection, to its end.
+/// Serves one connection to its end.
 async fn serve(mut stream: TcpStream, life: usize, log: Arc<Mutex<ReceiverLog>>) {
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
         let (mut choice, at, mut mood) = {
             let mut log = log.lock().unwrap();
-            (log.record_attempt(request, life), log.told.len() - 1, log.mood.subscribe())
+            (log.record_attempt(request, life), log.attempts.len() - 1, log.mood.subscribe())
         };
         if matches!(choice, ResponseKind::Wait) {
             mood.wait_for(|mood| *mood != ReceiverMode::Hanging).await.unwrap();
             let mut log = log.lock().unwrap();
             choice = log.accept();
-            log.told[at].was_accepted = true;
+            log.attempts[at].was_accepted = true;
         }
         if answer(&mut stream, choice).await.is_break() {
             return;
@@ -256,7 +256,7 @@ async fn serve(mut stream: TcpStream, life: usize, log: Arc<Mutex<ReceiverLog>>)
     }
 }
 
-/// Reads one request; none if the sender is gone, or speaks another language.
+/// Reads one request; `None` if the sender is gone, or does not speak HTTP.
 async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
     loop {
         if buffer.first() == Some(&HANDSHAKE) {
@@ -281,7 +281,7 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
     }
 }
 
-/// Answers, and says whether the connection goes on.
+/// Sends the response; says whether the connection continues.
 async fn answer(stream: &mut TcpStream, choice: ResponseKind) -> ControlFlow<()> {
     match choice {
         ResponseKind::Take | ResponseKind::Wait => send(stream, "200 OK", "", SUCCESS).await,

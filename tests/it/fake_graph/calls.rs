@@ -1,4 +1,4 @@
-//! The calls of the Graph, and what they do to numbers.
+//! The calls of the Graph, and their effects on numbers.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::wire::RawRequest;
 use super::{CODE, FakeGraphFault, FakeGraphState, FakeNumber, RecordedCall, WABA, text};
 
-/// Calls to register and deregister that are taken of one number.
+/// Calls to register and deregister that one number may make.
 const BUDGET: usize = 10;
 
-/// An error as Meta writes it.
+/// An error in Meta's format.
 pub fn error(code: i64, subcode: Option<i64>) -> String {
     let mut error = json!({"message": format!("(#{code}) Something"), "type": "OAuthException", "code": code});
     if let Some(subcode) = subcode {
@@ -21,7 +21,7 @@ pub fn error(code: i64, subcode: Option<i64>) -> String {
     text(&json!({"error": error}))
 }
 
-/// What a request is answered.
+/// Handles a request.
 pub fn answer(state: &mut FakeGraphState, request: &RawRequest) -> FakeGraphFault {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let parameters = parameters(query, request);
@@ -73,7 +73,7 @@ pub fn answer(state: &mut FakeGraphState, request: &RawRequest) -> FakeGraphFaul
     fault.unwrap_or(done)
 }
 
-/// Parameters, wherever they are sent: in the query, as a form, as JSON.
+/// Parameters from the query, a form, or JSON.
 fn parameters(query: &str, request: &RawRequest) -> BTreeMap<String, String> {
     let pairs = |text: &str| -> BTreeMap<String, String> {
         reqwest::Url::parse(&format!("http://x/?{text}")).unwrap().query_pairs().into_owned().collect()
@@ -89,7 +89,7 @@ fn parameters(query: &str, request: &RawRequest) -> BTreeMap<String, String> {
     all
 }
 
-/// The number that is to be added, with its calling code.
+/// The number of an `add` call, with its calling code.
 fn full_digits(parameters: &BTreeMap<String, String>) -> String {
     let of = |name: &str| parameters.get(name).cloned().unwrap_or_default();
     of("cc") + &of("phone_number")
@@ -114,7 +114,7 @@ impl FakeGraphState {
         if !self.switches.no_paging {
             page["paging"] = json!({"cursors": {"before": from.to_string(), "after": to.to_string()}});
             if to < self.numbers.len() {
-                // Whoever follows it hands the token to somebody else.
+                // A client that follows this URL would leak the token.
                 page["paging"]["next"] = json!(format!("{}/{WABA}/phone_numbers?after={to}", self.switches.elsewhere));
             }
         }
@@ -169,7 +169,7 @@ impl FakeGraphState {
                 if !is_right {
                     return self.error(400, 136_025, Some(2_388_093));
                 }
-                // Each is good for once.
+                // A code works once.
                 number.code = None;
                 number.verification = "VERIFIED".to_owned();
                 FakeGraphFault::Answer(200, text(&json!({"success": true, "id": number.id})))
@@ -215,7 +215,7 @@ impl FakeGraphState {
 }
 
 impl FakeNumber {
-    /// The number as a GET shows it.
+    /// The number as a GET returns it.
     fn shown(&mut self) -> Value {
         let shown = json!({
             "id": self.id,

@@ -1,9 +1,9 @@
-//! A Graph as Meta's is, with a switch for each way in which it is known to fail.
+//! A fake of Meta's Graph API, with a switch for each known failure.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
-//! | `wire` | connections: reads requests, answers, resets |
-//! | `calls` | the calls, and what they do to numbers |
+//! | `wire` | connections: reads requests, responds, resets |
+//! | `calls` | the calls, and their effects on numbers |
 //! | `webhooks` | sends webhooks, signed or not |
 
 mod calls;
@@ -22,18 +22,18 @@ use tokio::time::Instant;
 use crate::service_process::comes_true;
 pub use webhooks::{MetaWebhookSender, WebhookSigning, account_update, webhook};
 
-/// The account that the numbers are in.
+/// The business account of the numbers.
 pub const WABA: &str = "102290129340398";
-/// The token that is taken.
+/// The valid token.
 pub const TOKEN: &str = "EAAG-token-of-the-tests";
-/// What webhooks are signed with.
+/// The secret that signs webhooks.
 pub const APP_SECRET: &str = "app-secret-of-the-tests";
-/// What the handshake asks for.
+/// The token of the webhook handshake.
 pub const VERIFY_TOKEN: &str = "verify-token-of-the-tests";
-/// The code that every number is sent.
+/// The code that every number receives.
 pub const CODE: &str = "123830";
 
-/// The server, and the way to its state.
+/// The server, with access to its state.
 pub struct FakeGraph {
     pub base: String,
     inner: Arc<FakeGraphInner>,
@@ -44,48 +44,48 @@ struct FakeGraphInner {
     changed: Notify,
 }
 
-/// What it knows and how it behaves.
+/// Its state.
 #[derive(Default)]
 pub struct FakeGraphState {
     pub numbers: Vec<FakeNumber>,
-    /// Every call that was read, in order.
+    /// Every call received, in order.
     pub calls: Vec<RecordedCall>,
     faults: Vec<(&'static str, usize, FakeGraphFault)>,
     pub switches: FakeGraphOptions,
 }
 
-/// How it behaves in general.
+/// Its options.
 pub struct FakeGraphOptions {
-    /// The token that it takes.
+    /// The valid token.
     pub token: String,
-    /// Numbers on a page, at most.
+    /// The most numbers on a page.
     pub page: usize,
-    /// Whether the list has no `paging` at all.
+    /// Whether the list lacks `paging`.
     pub no_paging: bool,
-    /// For how many GETs a number stays PENDING that was registered.
+    /// For how many GETs a newly registered number stays PENDING.
     pub pending_for: usize,
-    /// Sent with every answer.
+    /// Headers of every response.
     pub headers: Vec<(&'static str, String)>,
-    /// Errors have no `error_subcode`.
+    /// Whether errors lack `error_subcode`.
     pub no_subcodes: bool,
-    /// A second `add` is answered by 400 with 2388012 and not by 409 with 100.
+    /// Whether a second `add` fails with 400 and 2388012, not with 409 and 100.
     pub listed_by_code: bool,
-    /// How many codes may be asked for before 2388367.
+    /// How many codes may be requested before error 2388367.
     pub codes: usize,
-    /// How long a code is good.
+    /// How long a code is valid.
     pub code_lifetime: Duration,
-    /// Where the addresses of next pages lead.
+    /// The base of the URLs of next pages.
     pub elsewhere: String,
-    /// Any answer takes as long.
+    /// The delay of every response.
     pub latency: Duration,
 }
 
-/// A number of the account.
+/// A number of the business account.
 #[derive(Clone, Debug)]
 pub struct FakeNumber {
     pub id: String,
     pub cc: String,
-    /// With the calling code, digits alone.
+    /// Digits only, with the calling code.
     pub digits: String,
     pub verified_name: String,
     pub status: String,
@@ -94,37 +94,37 @@ pub struct FakeNumber {
     pub wrong_pins: usize,
     pub code: Option<(String, Instant)>,
     pub codes: usize,
-    /// Calls to register and deregister that were counted, refused ones too.
+    /// Calls to register and deregister, including refused ones.
     pub counted: usize,
-    /// GETs that it is PENDING for still.
+    /// How many more GETs return PENDING.
     pub pending: usize,
     pub registered: bool,
 }
 
-/// A call as it was read.
+/// A call received.
 #[derive(Clone, Debug)]
 pub struct RecordedCall {
     pub name: &'static str,
-    /// The digits of the number, or nothing.
+    /// The digits of the number, or empty.
     pub of: String,
     pub parameters: BTreeMap<String, String>,
     pub at: Instant,
 }
 
-/// What happens to a call instead of what should.
+/// A fault of a call.
 #[derive(Clone, Debug)]
 pub enum FakeGraphFault {
-    /// It is not carried out, and answered so.
+    /// The call is not carried out, and gets this response.
     Answer(u16, String),
     /// As `Answer`, with a header.
     AnswerWith(u16, String, (&'static str, String)),
-    /// It is not carried out, and the connection is reset.
+    /// The call is not carried out, and the connection is reset.
     ResetBefore,
-    /// It is carried out, and the connection is reset.
+    /// The call is carried out, and the connection is reset.
     ResetAfter,
-    /// It is not carried out, and never answered.
+    /// The call is not carried out, and never answered.
     HangBefore,
-    /// It is carried out, and never answered.
+    /// The call is carried out, and never answered.
     Hang,
 }
 
@@ -135,7 +135,7 @@ impl Default for FakeGraphOptions {
             page: 100,
             no_paging: false,
             pending_for: 0,
-            // As the real one has been seen to answer.
+            // The real Graph has been seen to send this type.
             headers: vec![("content-type", "text/javascript; charset=UTF-8".to_owned())],
             no_subcodes: false,
             listed_by_code: false,
@@ -153,14 +153,14 @@ impl FakeGraphFault {
         FakeGraphFault::Answer(status, calls::error(code, subcode))
     }
 
-    /// The page of a proxy.
+    /// An HTML error page, as proxies send it.
     pub fn page() -> FakeGraphFault {
         FakeGraphFault::Answer(502, "<html>Bad Gateway</html>".to_owned())
     }
 }
 
 impl FakeNumber {
-    /// A number in some state.
+    /// A number in this state.
     pub fn new(digits: &str, status: &str, verification: &str) -> FakeNumber {
         FakeNumber {
             id: format!("1{digits}"),
@@ -179,12 +179,12 @@ impl FakeNumber {
         }
     }
 
-    /// Registered and connected.
+    /// A registered and connected number.
     pub fn connected(digits: &str) -> FakeNumber {
         FakeNumber::new(digits, "CONNECTED", "VERIFIED")
     }
 
-    /// Verified, and not registered.
+    /// A number that is verified, and not registered.
     pub fn verified(digits: &str) -> FakeNumber {
         FakeNumber::new(digits, "DISCONNECTED", "VERIFIED")
     }
@@ -207,12 +207,12 @@ impl FakeGraph {
         self.state().numbers.push(number);
     }
 
-    /// The next `times` calls of this name go wrong so.
+    /// Makes the next `times` calls of this name fail.
     pub fn set_fault(&self, name: &'static str, times: usize, fault: FakeGraphFault) {
         self.state().faults.push((name, times, fault));
     }
 
-    /// All goes as it should from here on.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.state().faults.clear();
     }
@@ -227,24 +227,24 @@ impl FakeGraph {
         change(state.numbers.iter_mut().find(|number| number.digits == digits).unwrap());
     }
 
-    /// How many calls of this name there were.
+    /// The number of calls of this name.
     pub fn count(&self, name: &str) -> usize {
         self.state().calls.iter().filter(|call| call.name == name).count()
     }
 
-    /// How many calls of this name there were about a number.
+    /// The number of calls of this name about a number.
     pub fn count_of(&self, name: &str, digits: &str) -> usize {
         self.state().calls.iter().filter(|call| call.name == name && call.of == digits).count()
     }
 
-    /// The names of the calls that change something about a number, in order.
+    /// The names of the calls that change a number, in order.
     pub fn changing_calls(&self, digits: &str) -> Vec<&'static str> {
         let state = self.state();
         let of_number = state.calls.iter().filter(|call| call.of == digits && call.name != "look");
         of_number.map(|call| call.name).collect()
     }
 
-    /// Waits until the state is so.
+    /// Waits until `is_so` holds for the state.
     pub async fn wait_until(&self, what: &str, is_so: impl Fn(&FakeGraphState) -> bool) {
         let has_happened = comes_true(&self.inner.changed, || is_so(&self.state())).await;
         assert!(has_happened, "{what} did not happen; these calls were made: {:#?}", self.state().calls);
@@ -252,7 +252,7 @@ impl FakeGraph {
 }
 
 impl FakeGraphState {
-    /// The fault of this call, if it has one.
+    /// Takes the next fault of this call, if it has one.
     fn take_fault(&mut self, name: &str) -> Option<FakeGraphFault> {
         let at = self.faults.iter().position(|(of, times, _)| *of == name && *times > 0)?;
         self.faults[at].1 -= 1;

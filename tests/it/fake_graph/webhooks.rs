@@ -1,4 +1,4 @@
-//! Sends webhooks as Meta does, and as those do who are not Meta.
+//! Sends webhooks as Meta does, and forged ones.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use sha2::Sha256;
 use super::{APP_SECRET, WABA, text};
 use crate::service_process::{ServiceProcess, ServiceResponse};
 
-/// Where they are sent.
+/// The path of the service's endpoint.
 const PATH: &str = "/gateway/cloud-api/webhook";
 
 /// How a webhook is signed.
@@ -21,7 +21,7 @@ pub enum WebhookSigning {
 /// The sender.
 pub struct MetaWebhookSender<'a>(pub &'a ServiceProcess);
 
-/// A webhook with these changes, each a field and a value.
+/// A webhook with these changes: field and value.
 pub fn webhook(changes: &[(&str, Value)]) -> String {
     let changes: Vec<Value> = changes.iter().map(|(field, value)| json!({"field": field, "value": value})).collect();
     let entry = json!([{"id": WABA, "time": 1_743_451_903, "changes": changes}]);
@@ -51,7 +51,7 @@ impl MetaWebhookSender<'_> {
         muster.send(request.body(body.to_owned())).await.unwrap()
     }
 
-    /// The handshake: what it is answered.
+    /// Makes the handshake; returns its response.
     pub async fn verify_subscription(&self, mode: &str, token: &str, challenge: &str) -> ServiceResponse {
         let MetaWebhookSender(muster) = self;
         muster.get(&format!("{PATH}?hub.mode={mode}&hub.challenge={challenge}&hub.verify_token={token}")).await

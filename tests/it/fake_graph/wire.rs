@@ -1,4 +1,4 @@
-//! Connections of the Graph, byte by byte, so that they can be reset.
+//! Connections of the fake Graph, byte by byte, so that they can be reset.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::{FakeGraphFault, FakeGraphInner, calls};
 /// A request.
 pub struct RawRequest {
     pub method: String,
-    /// As it was sent, with the query.
+    /// As sent, with the query.
     pub target: String,
     /// By lower-case name.
     pub headers: BTreeMap<String, String>,
@@ -55,7 +55,7 @@ async fn connection(mut stream: TcpStream, inner: Arc<FakeGraphInner>) {
     }
 }
 
-/// Reads one request; none if the client is gone.
+/// Reads one request; `None` if the client is gone.
 pub async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<RawRequest> {
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! A service on a frozen directory, or on one that is about to be, with all whom it talks to.
+//! A service on a frozen directory, or on one to be frozen, with its gateways and receivers.
 
 use std::fs;
 use std::ops::Deref;
@@ -14,10 +14,10 @@ use tokio::time::{sleep, timeout};
 use crate::fixture;
 use crate::service_process::{ServiceProcess, TEST_TIMEOUT, WebhookReceiver, temp_directory};
 
-/// How long after an answer the next is asked for, where something is waited for.
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A service with everything set up, and an admin's key, once there is one.
+/// A service with everything set up, and an admin's key once it exists.
 pub struct FrozenFixture {
     inner: fixture::Fixture,
     pub admin: String,
@@ -48,7 +48,7 @@ impl FrozenFixture {
         self.start_with(&[("MUSTER_WEBHOOKS__RETRY_WAITS", retry_waits)])
     }
 
-    /// The answer to a request with the admin's key, which must be a success.
+    /// Sends a request with the admin's key; returns the response, which must be a success.
     pub async fn send(&self, muster: &ServiceProcess, method: Method, path: &str, body: String) -> String {
         let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
         let request = if self.admin.is_empty() { request } else { request.header("x-api-key", &self.admin) };
@@ -63,7 +63,7 @@ impl FrozenFixture {
 
     pub async fn set(&self, muster: &ServiceProcess, method: Method, path: &str, body: Value) -> Value {
         let answer = self.send(muster, method, &format!("/api/v1/{path}"), body.to_string()).await;
-        // Of an answer that comes line by line, the last.
+        // Of a response in lines, the last line.
         serde_json::from_str(answer.lines().last().unwrap()).unwrap()
     }
 
@@ -71,7 +71,7 @@ impl FrozenFixture {
         self.send(muster, Method::GET, &format!("/api/v1/{path}"), String::new()).await
     }
 
-    /// Waits until the answer to a GET has this in it.
+    /// Waits until the response to a GET contains this text.
     pub async fn wait_for_text(&self, muster: &ServiceProcess, path: &str, wanted: &str) {
         let mut last = String::new();
         let waiting = async {
@@ -92,7 +92,7 @@ impl FrozenFixture {
         self.wait_for_text(muster, &path, &format!("muster.account.{event}.v1")).await;
     }
 
-    /// Waits until no webhook is left to send.
+    /// Waits until no webhook is pending.
     pub async fn wait_until_delivered(&self, muster: &ServiceProcess) {
         for channel in ["sync", "register"] {
             self.wait_for_text(muster, &format!("webhooks/{channel}"), r#""lag":{"events":0,"#).await;

@@ -1,21 +1,21 @@
-//! What earlier versions wrote and handed out is read for ever. `snapshots/frozen/VERSION` has it, byte by byte: a data
-//! directory of a service that was killed, backups, exports, bundles, checkpoints, settings, the API's description.
+//! Everything that earlier versions wrote stays readable. `snapshots/frozen/VERSION` has it, byte by byte: a data
+//! directory of a killed service, backups, exports, bundles, checkpoints, settings, the description of the API.
 //!
-//! No tool rewrites these files, and nobody may: they stand for what operators and auditors have on their disks. A test
-//! that fails here has found a version of Muster that does not read them; mend that version. A stored form that changes
-//! is written under a new number, beside the old one, and a new folder is frozen for it:
+//! Do not change these files: operators and auditors have the same on their disks. A test that fails here has found
+//! that Muster no longer reads them; mend the code. A changed stored form gets a new number, beside the old one, and a
+//! new frozen folder:
 //!
 //! ```text
-//! MUSTER_FREEZE=0.2 cargo test --test it frozen::the_recipe     refuses where the folder is there already
+//! MUSTER_FREEZE=0.2 cargo test --test it frozen::the_recipe     fails if the folder exists
 //! ```
 //!
-//! Then the line that it prints goes into `VERSIONS`.
+//! Then add the line that it prints to `VERSIONS`.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
-//! | `recipe` | lives the life of which a folder is made |
-//! | `fixture` | a service, and whom it talks to |
-//! | `serving` | frozen directories and backups are served |
+//! | `recipe` | writes the content of a folder |
+//! | `fixture` | a service with its gateways and receivers |
+//! | `serving` | serves frozen directories and backups |
 
 mod fixture;
 mod recipe;
@@ -35,7 +35,7 @@ use fixture::directory_of;
 /// Each frozen version, and the SHA-256 of its `SHA256SUMS`.
 const VERSIONS: [(&str, &str); 1] = [("0.1", "508d84a0e31eeeb637c406d8e454ea6f05e216f654678f7cfe5a88e2ed85f7de")];
 
-/// Accounts of each gateway, all of whose events and states are held against what was shown of them.
+/// Accounts of each gateway. All their events and states are compared with the frozen output.
 const ACCOUNTS: [&str; 22] = [
     "8618210011",
     "8618210001",
@@ -64,7 +64,7 @@ const SIGNING_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 const TENANT: &str = "500975";
 const TENANT_SECRET: &str = "tenant-secret-of-the-tests";
 
-/// Every setting that a file may have; where one excludes another, one of them.
+/// Every setting that a file may have; of settings that exclude each other, one.
 const SETTINGS: &str = r#"data_dir = "/var/lib/muster"
 
 [http]
@@ -155,7 +155,7 @@ service_name = "muster-test"
 sample_ratio = 0.5
 "#;
 
-/// The settings that the environment alone may have; where one excludes another, one of them.
+/// The settings that only the environment may have; of settings that exclude each other, one.
 const SECRETS: [(&str, &str); 6] = [
     ("MUSTER_GATEWAY__BRIDGE__SECRET", SECRET),
     ("MUSTER_GATEWAY__CLOUD_API__TOKEN", TOKEN),
@@ -173,7 +173,7 @@ fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The folder's `SHA256SUMS`, as `sha256sum` writes it.
+/// The folder's `SHA256SUMS`, in the format of `sha256sum`.
 fn sums(folder: &Path) -> String {
     let mut paths = list_files(folder);
     paths.retain(|path| !path.ends_with("SHA256SUMS"));
@@ -184,7 +184,7 @@ fn sums(folder: &Path) -> String {
     paths.iter().map(line).collect()
 }
 
-/// What the command line shows of a directory that no service uses, as JSON, by verb.
+/// The output of the command line for an unused directory, as JSON, by verb.
 fn shown(data: &str) -> Value {
     let mut shown = json!({});
     let verbs = [vec!["events"], vec!["replay"], vec!["keys", "list"]];
@@ -197,7 +197,7 @@ fn shown(data: &str) -> Value {
     shown
 }
 
-/// Whatever was there is there, and says the same; more may be.
+/// Asserts that everything in `was` is in `now`; there may be more.
 fn assert_has(now: &Value, was: &Value, place: &str) {
     match (now, was) {
         (Value::Object(now), Value::Object(was)) => {
@@ -217,7 +217,7 @@ fn assert_has(now: &Value, was: &Value, place: &str) {
     }
 }
 
-/// What an API had, it has: paths, methods, parameters, statuses, fields. What is said of them may change.
+/// Asserts that an API still has its paths, methods, parameters, statuses and fields. Descriptions may change.
 fn assert_offers(now: &Value, was: &Value, place: &str) {
     const WORDS: [&str; 6] = ["description", "example", "examples", "summary", "title", "info"];
     match (now, was) {
@@ -227,7 +227,7 @@ fn assert_offers(now: &Value, was: &Value, place: &str) {
                 assert_offers(now, was, &format!("{place}.{name}"));
             }
         }
-        // In an order of their own, and more of them.
+        // Arrays may have another order, and more entries.
         (Value::Array(now), Value::Array(was)) => {
             let named = |it: &Value| it.get("name").cloned();
             for was in was {
@@ -246,12 +246,12 @@ fn json_file(path: &Path) -> Value {
 }
 
 #[test]
-fn no_byte_of_them_changes() {
+fn frozen_files_do_not_change() {
     let listed: Vec<_> = VERSIONS.iter().map(|(version, _)| *version).collect();
-    let mut there: Vec<_> =
+    let mut folders: Vec<_> =
         fs::read_dir(frozen("")).unwrap().map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect();
-    there.sort();
-    assert_eq!(there, listed, "each folder is in VERSIONS, and stays");
+    folders.sort();
+    assert_eq!(folders, listed, "each folder is in VERSIONS, and stays");
     for (version, sum) in VERSIONS {
         let list = fs::read_to_string(frozen(version).join("SHA256SUMS")).unwrap();
         assert_eq!(sums(&frozen(version)), list, "frozen files are never changed: put back what {version} had");
@@ -259,7 +259,7 @@ fn no_byte_of_them_changes() {
     }
 }
 
-/// What the command line shows of the directory, and what was handed out, is what it was, and holds.
+/// The command line's output and the handed-out files are unchanged, and the proofs hold.
 fn check_proofs(frozen: &Path) {
     let data = directory_of(frozen);
     let path = data.path().to_str().unwrap();
@@ -281,7 +281,7 @@ fn check_proofs(frozen: &Path) {
             said(&["verify", "--public-key", key, "--export", path]);
         }
     }
-    // The same is handed out now, but for what is signed anew, and the columns that were added.
+    // The same is exported now, except for new signatures and added columns.
     for (name, arguments) in [
         ("export.csv", &["export", "--format", "csv"][..]),
         ("export.account.csv", &["export", "--format", "csv", "--account", ACCOUNTS[0]]),
@@ -297,7 +297,7 @@ fn check_proofs(frozen: &Path) {
             .zip(was)
             .for_each(|(now, was)| assert!(now.starts_with(was.trim_end_matches('}')), "{now} was {was}"));
     }
-    // Whichever checkpoint somebody kept, the journal holds it.
+    // The journal matches every checkpoint that an auditor may have kept.
     for checkpoint in ["checkpoint.early", "checkpoint.late"] {
         fs::copy(frozen.join(checkpoint), data.path().join("log/checkpoint")).unwrap();
         let size = fs::read_to_string(frozen.join(checkpoint)).unwrap().lines().nth(1).unwrap().to_owned();
@@ -306,7 +306,7 @@ fn check_proofs(frozen: &Path) {
     }
 }
 
-/// The settings of a file, and those of the environment, as JSON.
+/// The settings of a file and of the environment, as JSON.
 fn settings(file: &Path) -> String {
     let (code, stdout, stderr) = run_muster(&["config", "-o", "json", "--config", file.to_str().unwrap()], &SECRETS);
     assert_eq!(code, Some(0), "{stderr}");
@@ -336,7 +336,7 @@ fn check_interfaces(frozen: &Path) {
 }
 
 #[test]
-fn what_was_handed_out_still_holds() {
+fn exports_and_proofs_still_verify() {
     VERSIONS.iter().for_each(|(version, _)| check_proofs(&frozen(version)));
 }
 
@@ -346,11 +346,11 @@ fn settings_are_still_taken() {
 }
 
 #[test]
-fn interfaces_still_have_what_they_had() {
+fn interfaces_are_still_complete() {
     VERSIONS.iter().for_each(|(version, _)| check_interfaces(&frozen(version)));
 }
 
-/// What this version writes is read like what earlier ones wrote, and can be frozen.
+/// Data of this version is read like data of earlier versions, and can be frozen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_recipe() {
     let place = temp_directory();

@@ -1,7 +1,7 @@
-//! Writes what this version of Muster stores and hands out, in the form in which it is frozen.
+//! Writes everything that this version of Muster stores and hands out, in the form in which it is frozen.
 //!
-//! One service is restored from a backup, lives three lives, and is killed in the third. It has accounts in every state,
-//! of all three gateways, and rows in every table. Everything in it is made up.
+//! One service is restored from a backup, runs three times, and is killed in the third run. It has accounts in every
+//! state, of all three gateways, and rows in every table. All of it is made up.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn list(numbers: &[&str]) -> Value {
     json!({"whatsAppList": numbers.iter().map(|number| account(number)).collect::<Vec<_>>()})
 }
 
-/// Writes it all into `into`, an empty directory.
+/// Writes everything into `into`, an empty directory.
 pub async fn write_frozen_data(into: &Path) {
     let is_broken = Arc::new(AtomicBool::new(false));
     let breaks = is_broken.clone();
@@ -52,7 +52,7 @@ pub async fn write_frozen_data(into: &Path) {
     fs::write(into.join("checkpoint.early"), fixture.get(&muster, "log/checkpoint").await).unwrap();
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
-    // No attempt is left after the first: these are dead at once.
+    // No attempt is left after the first: these deliveries become dead letters at once.
     is_broken.store(true, Ordering::Relaxed);
     let muster = fixture.start("");
     fixture.post(&muster, ONLINE, list(&["8618210021", "8618210022"])).await;
@@ -62,7 +62,7 @@ pub async fn write_frozen_data(into: &Path) {
     fixture.set(&muster, Method::POST, "webhooks/sync/dead-letters/drop", dropped).await;
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
-    // Ten minutes are left to kill it while these wait.
+    // The next retry is ten minutes away: enough time to kill the service.
     let muster = fixture.start("10m,10m");
     fixture.post(&muster, ONLINE, list(&["8618210031", "8618210032"])).await;
     fixture.wait_for_text(&muster, "webhooks/sync", r#""waiting":2"#).await;
@@ -92,7 +92,7 @@ pub async fn write_frozen_data(into: &Path) {
     assert_complete(into);
 }
 
-/// The directory that all happens in is one that was restored.
+/// The data directory is a restored one.
 async fn restore_directory(fixture: &FrozenFixture) {
     let muster = ServiceProcess::start(&fixture.place.path().join("first"), &[]);
     fixture.post(&muster, INSERT, list(&["8618210010"])).await;
@@ -104,7 +104,7 @@ async fn restore_directory(fixture: &FrozenFixture) {
     assert!(copied.success());
 }
 
-/// A key of each role and form, and one that was taken away.
+/// A key of each role and form, and a revoked one.
 async fn keys(fixture: &mut FrozenFixture, muster: &ServiceProcess) -> Value {
     let mut made = json!({});
     for (name, wanted) in [
@@ -127,15 +127,15 @@ async fn keys(fixture: &mut FrozenFixture, muster: &ServiceProcess) -> Value {
     made
 }
 
-/// Every event of accounts happens, and every state is left behind.
+/// Causes every event of accounts, and leaves accounts in every state.
 async fn accounts(fixture: &FrozenFixture, muster: &ServiceProcess) {
-    // By the last digits, the simulator knows what happens to them.
+    // The simulator's outcomes depend on the last four digits.
     let failing = ["8618210001", "8618210002", "8618210003", "8618210004", "8618210006"];
     let others = ["8618210012", "8618210013", "8618210014", "8618310001"];
     fixture.post(muster, INSERT, list(&["8618210011"])).await;
     let mut again = list(&["8618210011"]);
     again["whatsAppList"][0]["override"] = true.into();
-    // So often that a snapshot is kept of it.
+    // Often enough that a snapshot of the account is kept.
     for key in 0..SNAPSHOT_EVERY {
         again["whatsAppList"][0]["privateKey"] = format!("another {key}").into();
         fixture.post(muster, ONLINE, again.clone()).await;
@@ -180,14 +180,14 @@ async fn accounts(fixture: &FrozenFixture, muster: &ServiceProcess) {
     fixture.gateway.set_silent(false);
     fixture.wait_for_event(muster, "8618310001", "ban_lifted").await;
     fixture.wait_for_text(muster, "gateways", "unknown_account").await;
-    // What was answered is remembered under its key.
+    // The response is stored under its key.
     let request = muster.client().post(muster.url(INSERT)).header("x-api-key", &fixture.admin);
     let request = request.header("content-type", "application/json").header("idempotency-key", "the-same-again");
     let answer = muster.send(request.body(list(&["8618210010"]).to_string())).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-/// What operators do to webhooks.
+/// Operators' actions on webhooks.
 async fn receivers(fixture: &FrozenFixture, muster: &ServiceProcess) {
     fixture.wait_until_delivered(muster).await;
     for (method, path, body) in [
@@ -203,7 +203,7 @@ async fn receivers(fixture: &FrozenFixture, muster: &ServiceProcess) {
     }
 }
 
-/// What they do to all else.
+/// Operators' other actions.
 async fn run_operator_actions(fixture: &FrozenFixture, muster: &ServiceProcess) {
     for (path, body) in [
         ("accounts/online", json!({"accounts": ["8618210013"], "reason": "after maintenance"})),
@@ -221,7 +221,7 @@ async fn run_operator_actions(fixture: &FrozenFixture, muster: &ServiceProcess) 
     fixture.wait_for_event(muster, "8618210012", "went_offline").await;
 }
 
-/// What the command line hands out of the killed directory.
+/// Exports of the command line from the killed service's directory.
 fn write_artifacts(fixture: &FrozenFixture, into: &Path) {
     let data = directory_of(into);
     let data = data.path().to_str().unwrap();
@@ -250,7 +250,7 @@ fn write_artifacts(fixture: &FrozenFixture, into: &Path) {
     fs::write(into.join("shown.json"), format!("{}\n", shown(data))).unwrap();
 }
 
-/// What receivers were told and took: ids and bodies.
+/// Ids and bodies of the accepted webhooks.
 fn write_payloads(receiver: &WebhookReceiver, into: &Path) {
     let taken: Vec<Value> = receiver
         .deliveries()
@@ -261,13 +261,13 @@ fn write_payloads(receiver: &WebhookReceiver, into: &Path) {
     fs::write(into.join("webhooks.json"), format!("{:#}\n", Value::from(taken))).unwrap();
 }
 
-/// Acts that came after version 0.1. The recipe of the next version makes them happen, and this list is then empty.
+/// Administrative events added after version 0.1. The next version's recipe causes them, and this list is then empty.
 const YOUNGER: [&str; 3] = ["webhook_closed", "master_key_rotation_aborted", "master_key_rotation_finished"];
 
-/// Tables that came after version 0.1, likewise.
+/// Tables added after version 0.1, likewise.
 const YOUNGER_TABLES: [Table; 1] = [Table::ExpiredKeys];
 
-/// Each table has rows, and each event and act is there.
+/// Each table has rows, and each type of event occurs.
 fn assert_complete(frozen: &Path) {
     let data = directory_of(frozen);
     let store = open_store(data.path());

@@ -1,4 +1,4 @@
-//! Frozen directories and backups are served, and what was left undone in them is done.
+//! Frozen directories and backups are served, and their pending work is carried out.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ async fn status(muster: &ServiceProcess, key: &str, method: Method, path: &str) 
     muster.send(request.body("{}")).await.unwrap().status
 }
 
-/// Everybody is let in who was, as far as they were.
+/// Each key still works, with the same permissions.
 async fn check_keys(muster: &ServiceProcess, keys: &Value) {
     let key = |name: &str| keys[name].as_str().unwrap_or_default().to_owned();
     for (name, method, path, expected) in [
@@ -55,7 +55,7 @@ pub(super) async fn check_directory(frozen: &Path) {
     let muster = fixture.start("10m,10m");
     check_keys(&muster, &keys).await;
 
-    // What waited is sent, also what was to be sent again and what was dead, under the ids and with the words it had.
+    // Pending deliveries, redeliveries and replayed dead letters are sent with the same ids and bodies.
     fixture.set(&muster, Method::POST, "webhooks/register/resume", json!({})).await;
     fixture.set(&muster, Method::POST, "webhooks/sync/dead-letters/replay", json!({"all": true})).await;
     fixture.set(&muster, Method::POST, "webhooks/sync/redeliver", json!({"from": "1"})).await;
@@ -70,14 +70,16 @@ pub(super) async fn check_directory(frozen: &Path) {
         let are_told = |all: &[ReceivedDelivery]| accepted_payloads(all, number) == ["1/1 ", "1/2 "];
         fixture.receiver.wait_until(&format!("what waits of {number}"), are_told).await;
     }
-    let told = json_file(&frozen.join("webhooks.json"));
-    for told in told.as_array().unwrap() {
-        let is_same = |it: &ReceivedDelivery| it.id == told["id"] && it.path == told["path"] && it.body == told["body"];
-        fixture.receiver.wait_until(&told.to_string(), |all| all.iter().any(is_same)).await;
+    let webhooks = json_file(&frozen.join("webhooks.json"));
+    for expected in webhooks.as_array().unwrap() {
+        let is_same = |it: &ReceivedDelivery| {
+            it.id == expected["id"] && it.path == expected["path"] && it.body == expected["body"]
+        };
+        fixture.receiver.wait_until(&expected.to_string(), |all| all.iter().any(is_same)).await;
     }
     fixture.wait_until_delivered(&muster).await;
 
-    // The gateway is asked what it had not answered, and with that come secrets that were sealed.
+    // The gateway receives its unanswered commands again; they contain secrets that were sealed.
     let connect = |state: &ScriptedGatewayState| {
         let command = state.arrived.iter().find(|it| it["type"] == "connect" && it["account"] == "8618310002");
         command.is_some_and(|command| command["private_key"] == "private")
@@ -85,7 +87,7 @@ pub(super) async fn check_directory(frozen: &Path) {
     fixture.gateway.wait_until("the connect with its private key", connect).await;
     fixture.wait_for_event(&muster, "8618310002", "came_online").await;
 
-    // Erased is erased, and all else can be sealed anew.
+    // An erased secret stays erased, and everything else can be sealed with a new key.
     let erased: Value = serde_json::from_str(&fixture.get(&muster, "accounts/8618210014").await).unwrap();
     assert!(erased["content"].is_null(), "{erased}");
     let again = json!({"accounts": ["8618210014", "8618210013"], "reason": "again"});

@@ -1,4 +1,4 @@
-//! What the description says of a request, its answer, and of webhooks.
+//! The description of requests, responses and webhooks, as a checker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::service_process::{ReceivedDelivery, ServiceResponse, run_muster};
 
-/// The description, and what was held against it.
+/// The description, and the operations checked against it.
 pub struct ApiDescription {
     document: Value,
-    /// The statuses that each operation was seen to answer, by method and path.
+    /// The statuses seen of each operation, by method and path.
     seen: BTreeMap<String, BTreeSet<u16>>,
 }
 
@@ -25,7 +25,7 @@ impl ApiDescription {
         ApiDescription { document, seen }
     }
 
-    /// Holds a request and its answer against it.
+    /// Checks a request and its response.
     pub fn check(&mut self, method: &str, path: &str, body: &str, answer: &ServiceResponse) {
         let at = format!("{method} {path}: {} {}", answer.status, answer.text);
         let template = self.path_template(path).unwrap_or_else(|| panic!("{at}: no such path is described"));
@@ -57,14 +57,14 @@ impl ApiDescription {
         self.seen.get_mut(&format!("{} {template}", method.to_lowercase())).unwrap().insert(answer.status);
     }
 
-    /// Holds an event of the live tail against it.
+    /// Checks an event of the live tail.
     pub fn check_live(&self, event: &Value) {
         let response = &self.document["paths"]["/api/v1/events"]["get"]["responses"]["200"];
         assert!(response["content"]["text/event-stream"].is_object(), "the live tail is not described");
         self.assert_valid(&json!({"$ref": "#/components/schemas/CloudEvent"}), &event.to_string(), "the live tail");
     }
 
-    /// Holds what a receiver got against it.
+    /// Checks a webhook.
     pub fn check_webhook(&self, delivery: &ReceivedDelivery) {
         let channel = match delivery.path.as_str() {
             "/callback/gsTask/syncWhatsAppStatus" => "CHANNEL_SYNC_STATUS",
@@ -76,7 +76,7 @@ impl ApiDescription {
         self.assert_valid(schema, &delivery.body.to_string(), &delivery.path);
     }
 
-    /// Every operation was seen to answer well, and badly where it can.
+    /// Asserts that every operation was seen to succeed, and to fail if it can.
     pub fn assert_complete(&self) {
         let is_lacking = |(operation, seen): &(&String, &BTreeSet<u16>)| {
             let is_health = ["/healthz", "/readyz", "/metrics"].iter().any(|path| operation.ends_with(path));
@@ -86,7 +86,7 @@ impl ApiDescription {
         assert!(lacking.is_empty(), "these were not called, or not both well and badly: {lacking:#?}");
     }
 
-    /// The described path that a path is of. One that is written out comes before one with names in it.
+    /// The described path that matches. A path without parameters comes before one with parameters.
     fn path_template(&self, path: &str) -> Option<String> {
         let path = path.split('?').next().unwrap();
         let is_of = |template: &&String| {

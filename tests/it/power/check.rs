@@ -1,4 +1,4 @@
-//! What is found on a disk after a power cut: it is opened as a start would, and held against what was answered.
+//! Checks a disk after a power cut: opens it as a start would, and compares it with the answered commands.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -16,22 +16,22 @@ use muster::vault::Vault;
 use super::load::{AnsweredCommand, SampleContent};
 use crate::service_process::read_all_records;
 
-/// Events whose secrets are looked at: so many of the last, because power took from these, if from any.
+/// How many of the last events have their secrets checked: power took from these, if from any.
 const RECENT: usize = 50;
-/// And one of so many of the others.
+/// The sampling interval for the other events.
 const SAMPLE: usize = 64;
 
-/// Opens what is in `data`, and says what is wrong with it.
+/// Opens `data`, and says what is wrong with it.
 pub fn check(data: &Path, answered: &[&AnsweredCommand]) -> Result<(), String> {
     let checked = catch_unwind(AssertUnwindSafe(|| {
-        let rooms = OpenedData::open(data)?;
-        let report = rooms.journal.verify().map_err(|error| format!("it does not verify: {error}"))?;
-        let records = read_all_records(&rooms.journal);
+        let opened = OpenedData::open(data)?;
+        let report = opened.journal.verify().map_err(|error| format!("it does not verify: {error}"))?;
+        let records = read_all_records(&opened.journal);
         if records.len() as u64 != report.events {
             return Err(format!("{} events verify, {} can be read", report.events, records.len()));
         }
-        rooms.check_answered(&records, answered)?;
-        rooms.check_secrets(&records)
+        opened.check_answered(&records, answered)?;
+        opened.check_secrets(&records)
     }));
     checked.unwrap_or_else(|panic| Err(format!("it panics: {}", words(&*panic))))
 }
@@ -43,7 +43,7 @@ struct OpenedData {
 }
 
 impl OpenedData {
-    /// In the order of `service`.
+    /// Opens in the order of `service`.
     fn open(data: &Path) -> Result<OpenedData, String> {
         let refused = |error: &dyn std::fmt::Display| format!("it does not open: {error}");
         let settings = Settings::default();
@@ -58,19 +58,19 @@ impl OpenedData {
     /// Every answered command has its events, and its accounts are listed.
     fn check_answered(&self, records: &[JournalRecord], answered: &[&AnsweredCommand]) -> Result<(), String> {
         let events = records.iter().filter_map(|record| Some((record.origin.request, record.account_event()?.0)));
-        let there: HashSet<_> = events.collect();
+        let stored: HashSet<_> = events.collect();
         let asked = answered.iter().flat_map(|it| it.accounts.iter().map(|account| (it.request, *account)));
-        let lost: Vec<_> = asked.clone().filter(|it| !there.contains(it)).collect();
+        let lost: Vec<_> = asked.clone().filter(|it| !stored.contains(it)).collect();
         if !lost.is_empty() {
             return Err(format!("{} of {} answered changes are lost: {lost:?}", lost.len(), asked.count()));
         }
-        match there.iter().find(|(_, account)| !self.roster.contains(*account)) {
+        match stored.iter().find(|(_, account)| !self.roster.contains(*account)) {
             Some((_, account)) => Err(format!("the account list lacks {account}")),
             None => Ok(()),
         }
     }
 
-    /// Accounts still have the key that their secrets were sealed with: the same content has the same fingerprint.
+    /// The data keys of the accounts are there: the same content has the same fingerprint.
     fn check_secrets(&self, records: &[JournalRecord]) -> Result<(), String> {
         let recent = records.len().saturating_sub(RECENT);
         let looked_at = records.iter().enumerate().filter(|(index, _)| *index >= recent || index % SAMPLE == 0);

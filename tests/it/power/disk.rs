@@ -1,7 +1,7 @@
-//! A disk as a power cut finds it: of each file and of each directory what is surely there, and what was done since.
+//! A disk after a power cut: the synced state of each file and directory, and the changes since.
 //!
-//! Only a sync of the file makes what was done to it sure, and only a sync of its directory a name: that is all that
-//! POSIX promises. What was done since may be there in part. A directory's changes stay in order.
+//! Only a sync of a file makes its changes durable, and only a sync of its directory makes a name durable; POSIX
+//! promises no more. Later changes may be there in part. Changes of one directory stay in order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,23 +11,23 @@ use bytes::Bytes;
 use super::image::{DiskImage, PAGE};
 use super::trace::{FileOperation, TraceRecord};
 
-/// What becomes of changes to files that were not synced.
+/// The fate of unsynced changes to files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum UnsyncedWrites {
     Dropped,
     Kept,
-    /// Each call is there or is not.
+    /// Each write is there or is not.
     Each,
-    /// Of each write some pages are there.
+    /// Some pages of each write are there.
     Torn,
 }
 
-/// What becomes of changes to directories that were not synced.
+/// The fate of unsynced changes to directories.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum UnsyncedNames {
     Dropped,
     Kept,
-    /// The first few of each directory.
+    /// The first few of each directory are there.
     First,
 }
 
@@ -42,7 +42,7 @@ enum Node {
     Directory(SyncedState<BTreeMap<String, usize>, NameChange>),
 }
 
-/// Something as it was when it was last synced, and what was done to it since, each with the length of the trace then.
+/// The synced state, and the changes since, each with the length of the trace at that time.
 struct SyncedState<T, C> {
     sure: T,
     since: Vec<(u64, C)>,
@@ -68,7 +68,7 @@ impl SimulatedDisk {
         SimulatedDisk { nodes: vec![Node::Directory(SyncedState::new())], handles: HashMap::new() }
     }
 
-    /// Does what was done.
+    /// Replays one record.
     pub fn replay(&mut self, TraceRecord { call, end }: &TraceRecord) {
         match call {
             FileOperation::Start => self.handles.clear(),
@@ -112,7 +112,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// What a power cut leaves now.
+    /// The image that a power cut leaves now.
     pub fn cut_power(&self, changes: UnsyncedWrites, names: UnsyncedNames, random: &mut fastrand::Rng) -> DiskImage {
         let mut image = DiskImage::default();
         self.collect(0, Path::new(""), &mut image, changes, names, random);
@@ -161,7 +161,7 @@ impl SimulatedDisk {
         added
     }
 
-    /// The directory of `path`, and its name in there.
+    /// The directory of `path`, and its name in it.
     fn place(&mut self, path: &Path) -> (&mut SyncedState<BTreeMap<String, usize>, NameChange>, String) {
         let node = path.parent().and_then(|parent| self.find(parent));
         match node.map(|node| &mut self.nodes[node]) {
@@ -170,7 +170,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// What is at `path` while nothing is lost.
+    /// The file at `path`, with all changes.
     fn find(&self, path: &Path) -> Option<usize> {
         path.iter().try_fold(0, |node, name| match &self.nodes[node] {
             Node::File(_) => None,
@@ -193,7 +193,7 @@ impl SyncedState<Vec<u8>, FileChange> {
 
     fn surviving(&self, changes: UnsyncedWrites, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut left = self.sure.clone();
-        // Some files lose nearly all, some nearly nothing.
+        // Some files lose nearly everything, some nearly nothing.
         let share = *random.choice(&[0.1, 0.5, 0.9]).unwrap();
         for (_, change) in &self.since {
             let mut lucky = || random.f64() < share;
@@ -208,7 +208,7 @@ impl SyncedState<Vec<u8>, FileChange> {
                 }
             }
         }
-        // A file's size is written apart from the file.
+        // The size of a file is written separately from its data.
         let grown = left.len().saturating_sub(self.sure.len());
         if matches!(changes, UnsyncedWrites::Each | UnsyncedWrites::Torn) && grown > 0 && random.bool() {
             left.truncate(self.sure.len() + random.usize(..grown));
@@ -240,7 +240,7 @@ impl SyncedState<BTreeMap<String, usize>, NameChange> {
 }
 
 impl FileChange {
-    /// Does the change to `file`. Of a write it takes the pages for which `takes` says so.
+    /// Applies a change to `file`. Of a write it applies the pages for which `takes` returns true.
     fn apply(&self, file: &mut Vec<u8>, mut takes: impl FnMut() -> bool) {
         match self {
             FileChange::Write(at, data) => {
@@ -279,7 +279,7 @@ impl NameChange {
 }
 
 impl From<&DiskImage> for SimulatedDisk {
-    /// A disk after a power cut: what it left is all there is.
+    /// A disk after a power cut: only the image is left.
     fn from(image: &DiskImage) -> SimulatedDisk {
         let mut disk = SimulatedDisk::new();
         for path in image.directories.iter().filter(|path| path.parent().is_some()) {

@@ -1,4 +1,4 @@
-//! What a power cut left, in memory: to be written to a directory and opened, or read from one.
+//! What a power cut left, in memory. It can be written to a directory, or read from one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-/// What a disk writes whole or not at all, in bytes.
+/// The unit that a disk writes completely or not at all, in bytes.
 pub const PAGE: usize = 4096;
 
-/// Files with their bytes, and directories.
+/// Files with their content, and directories.
 #[derive(Clone, Default)]
 pub struct DiskImage {
     pub directories: Vec<PathBuf>,
     pub files: BTreeMap<PathBuf, Bytes>,
-    /// Where there were changes that could be lost, and how many.
+    /// Paths with changes that could be lost, and how many.
     pub unsynced: Vec<(PathBuf, usize)>,
 }
 
 impl DiskImage {
-    /// Whether the same files with the same bytes are in both.
+    /// Whether both have the same files with the same content.
     pub fn is_same(&self, other: &DiskImage) -> bool {
         self.directories == other.directories && self.files == other.files
     }
 
-    /// What is below `directory`.
+    /// Reads the files below `directory`.
     pub fn of(directory: &Path) -> DiskImage {
         let mut image = DiskImage::default();
         image.read(directory, Path::new(""));
@@ -45,7 +45,7 @@ impl DiskImage {
         names.iter().for_each(|name| self.read(directory, &path.join(name)));
     }
 
-    /// Writes it below `directory`. Nobody but the owner may read it, as the service makes its key.
+    /// Writes the image below `directory`. Only the owner may read it, because the service requires that of its key.
     pub fn write(&self, directory: &Path) {
         self.directories.iter().for_each(|path| fs::create_dir_all(directory.join(path)).unwrap());
         for (path, bytes) in &self.files {
@@ -61,7 +61,7 @@ impl DiskImage {
     }
 }
 
-/// The whole of it would be some million bytes.
+/// The full content would be millions of bytes.
 impl fmt::Debug for DiskImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} files", self.files.len())

@@ -1,4 +1,4 @@
-//! The load: callers who send one command after the other, and note when each was answered.
+//! The load: callers that send one command after the other, and log when each was answered.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,13 +12,13 @@ use super::trace::TraceRecorder;
 use crate::service_process::ServiceProcess;
 use crate::testkit::requests;
 
-/// Accounts in one import, most.
+/// The most accounts of one import.
 const BATCH: u64 = 12;
 
-/// A command that was answered, and must have left an event in each of its accounts.
+/// An answered command, which must have left an event in each of its accounts.
 #[derive(Clone, Debug)]
 pub struct AnsweredCommand {
-    /// The length of the trace when the answer was here.
+    /// The length of the trace when the response arrived.
     pub length: u64,
     pub request: RequestId,
     pub accounts: Vec<AccountNumber>,
@@ -27,20 +27,20 @@ pub struct AnsweredCommand {
 /// One caller, with accounts of its own.
 pub struct LoadCaller {
     random: fastrand::Rng,
-    /// Its next new account.
+    /// The next new account.
     next: u64,
-    /// Whether each account was asked online last; none where that is not known.
+    /// Whether the last request of each account asked for online; `None` if unknown.
     online: BTreeMap<AccountNumber, Option<bool>>,
 }
 
 impl LoadCaller {
     pub fn new(index: u64, seed: u64) -> LoadCaller {
-        // No number of these has a fate that changes it by itself: such numbers end in 0001 to 0006.
+        // The simulator does not change these by itself: numbers that it changes end in 0001 to 0006.
         let next = 861_820_001_000 + index * 1_000_000;
         LoadCaller { random: fastrand::Rng::with_seed(seed), next, online: BTreeMap::new() }
     }
 
-    /// Sends so many commands, or fewer if the service goes.
+    /// Sends this many commands, or fewer if the service ends.
     pub async fn call(
         &mut self,
         muster: &ServiceProcess,
@@ -63,12 +63,12 @@ impl LoadCaller {
         }
     }
 
-    /// Nothing is known any more of how the accounts stand.
+    /// Marks the status of all accounts as unknown.
     pub fn forget(&mut self) {
         self.online.values_mut().for_each(|online| *online = None);
     }
 
-    /// A command: its path, its body, and the accounts that it surely leaves an event in.
+    /// A random command: path, body, and the accounts in which it must leave an event.
     fn draw(&mut self) -> (&'static str, Value, Vec<AccountNumber>) {
         let known = self.online.len();
         match self.random.u8(0..8) {
@@ -106,7 +106,7 @@ impl LoadCaller {
     }
 }
 
-/// What an account is imported with, always the same for the same number.
+/// The content that an account is imported with; the same for the same number.
 pub struct SampleContent {
     public_key: String,
     private_key: String,
@@ -116,7 +116,7 @@ pub struct SampleContent {
 impl SampleContent {
     pub fn of(account: AccountNumber) -> SampleContent {
         let mut random = fastrand::Rng::with_seed(account.get());
-        // Most are as small as real ones; a few have the largest size that is taken.
+        // Most are as small as real ones; a few have the largest accepted size.
         let most = if random.u8(0..6) == 0 { 16 * 1024 } else { 1024 };
         let number = account.to_string();
         let mut text = |what: &str| [what, &number].concat().repeat(random.usize(1..most / 32));

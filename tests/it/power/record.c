@@ -114,7 +114,7 @@ __attribute__((constructor)) static void begin(void) {
     record(START, -1, 0, NULL, 0);
 }
 
-/* Threads may still run when the process ends. From here on none of them changes anything unrecorded. */
+/* Threads may still run when the process ends. From here on they cannot change anything unrecorded. */
 __attribute__((destructor)) static void end(void) {
     pthread_mutex_lock(&lock);
 }

@@ -1,4 +1,4 @@
-//! The trace: what the service did to its files, in order, as record.c wrote it down.
+//! The trace: the service's operations on its files, in order, as record.c wrote them.
 
 use std::env::consts::DLL_SUFFIX;
 use std::fmt;
@@ -11,10 +11,10 @@ use bytes::{Buf, Bytes};
 use super::image::DiskImage;
 use crate::service_process::run_command;
 
-/// What was done.
+/// An operation.
 #[derive(Clone, Debug)]
 pub enum FileOperation {
-    /// A process began. It has no file open.
+    /// A process began, with no open files.
     Start,
     Open {
         fd: i32,
@@ -38,17 +38,17 @@ pub enum FileOperation {
         fd: i32,
         to: usize,
     },
-    /// Room is made up to this size; a file that is larger stays as it is.
+    /// Allocates space up to this size; a larger file keeps its size.
     Extend {
         fd: i32,
         to: usize,
     },
-    /// A sync that succeeded, and the length of the trace when it began.
+    /// A successful sync, and the length of the trace when it began.
     Sync {
         fd: i32,
         began: u64,
     },
-    /// No sync: it waits for neither the disk's cache nor the file's size.
+    /// Not a full sync: it waits for neither the disk's cache nor the file's size.
     SyncRange,
     MakeDirectory {
         path: PathBuf,
@@ -60,11 +60,11 @@ pub enum FileOperation {
         from: PathBuf,
         to: PathBuf,
     },
-    /// Power was cut here, and this is what it left.
+    /// Power was cut here, and this image was left.
     PowerCut(DiskImage),
 }
 
-/// What was written. As words it is its size alone.
+/// Written bytes. `Debug` shows only their length.
 #[derive(Clone)]
 pub struct WrittenBytes(pub Bytes);
 
@@ -82,7 +82,7 @@ pub struct TraceRecord {
     pub end: u64,
 }
 
-/// The recorder, and where it records.
+/// The recorder, and the directory that it watches.
 pub struct TraceRecorder {
     library: PathBuf,
     trace: PathBuf,
@@ -90,19 +90,19 @@ pub struct TraceRecorder {
 }
 
 impl TraceRecorder {
-    /// Compiles the recorder into `work`. It will record what is done below `below`.
+    /// Compiles the recorder into `work`. It records operations below `below`.
     pub fn new(work: &Path, below: &Path) -> TraceRecorder {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/power/record.c");
         let library = work.join(format!("librecord{DLL_SUFFIX}"));
         let mut compiler = Command::new("cc");
-        // Distributions that fortify by default replace the very functions that are replaced here.
+        // Fortified builds, the default of some distributions, replace the functions that are replaced here.
         compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-U_FORTIFY_SOURCE", "-o"]);
         let (code, _, said) = run_command(compiler.arg(&library).arg(source).args(["-ldl", "-lpthread"]));
         assert_eq!(code, Some(0), "the recorder does not compile: {said}");
         TraceRecorder { library, trace: work.join("trace"), below: below.to_owned() }
     }
 
-    /// What makes a process record, and kill itself after so many records, or never if that is 0.
+    /// The environment that makes a process record, and kill itself after `kill` records; 0 means never.
     pub fn environment(&self, kill: u64) -> Vec<(&str, String)> {
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         vec![
@@ -113,12 +113,12 @@ impl TraceRecorder {
         ]
     }
 
-    /// The length of the trace now.
+    /// The current length of the trace.
     pub fn length(&self) -> u64 {
         fs::metadata(&self.trace).map_or(0, |trace| trace.len())
     }
 
-    /// The records behind the first `from` bytes of the trace. Paths are relative to the directory.
+    /// The records after the first `from` bytes of the trace. Paths are relative to the watched directory.
     pub fn read(&self, from: u64) -> Vec<TraceRecord> {
         let mut trace = Bytes::from(fs::read(&self.trace).unwrap());
         let all = trace.len() as u64;

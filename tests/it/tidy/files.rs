@@ -1,4 +1,4 @@
-//! Files: their form, that each is reached, and that what is listed is there.
+//! Files: their form, that each is compiled, and that each listed file exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::source::{SourceFile, is_identifier, sources};
 use super::{TidyFaults, fault};
 
-/// Lines in a file, most: what one can keep in mind.
+/// The most lines of a file.
 const LINES: usize = 400;
 
-/// Where modules begin.
+/// Roots of the module trees.
 const ROOTS: [&str; 7] = [
     "src/lib.rs",
     "src/main.rs",
@@ -99,7 +99,7 @@ fn modules_list_their_files() {
 fn bounds_are_used() {
     let (mut faults, sources) = (TidyFaults::default(), sources(&["src"]));
     let used = |name: &str, home: &str| {
-        // Its own definition is at home; another bound may be made of it.
+        // The definition itself is one use; another bound may be computed from it.
         let is_used = |source: &&SourceFile| source.lines_with(&[name]).len() > usize::from(source.path == home);
         sources.iter().filter(|source| !source.is_test()).any(|source| is_used(&source))
     };
@@ -114,19 +114,19 @@ fn bounds_are_used() {
     faults.assert_none();
 }
 
-/// A golden file that no test looks at would keep saying what was true once.
+/// A golden file that no test compares would keep an outdated text.
 #[test]
 fn snapshots_are_checked() {
     let (mut faults, everything) = (TidyFaults::default(), all_sources());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = std::fs::read_to_string(root.join("tests/e2e/pages.spec.js")).unwrap();
-    // What is frozen is listed in its own folder, which the tests of it hold against what is there.
+    // Frozen files are listed in their own folder; the frozen tests compare them.
     let is_frozen = |path: &PathBuf| path.starts_with(root.join("snapshots/frozen"));
     for path in crate::service_process::list_files(&root.join("snapshots")).into_iter().filter(|path| !is_frozen(path))
     {
         let shown = path.strip_prefix(root).unwrap().to_str().unwrap();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        // Pictures are made by the tests in a browser.
+        // The browser tests make pictures.
         let is_named = match path.extension().is_some_and(|ending| ending == "png") {
             true => pages.contains(shown),
             false => everything.iter().any(|source| source.text.contains(&format!("\"{name}\""))),

@@ -1,9 +1,9 @@
-//! Rooms: which sees which, and which outside crate is named in which.
+//! Module order: which module uses which, and which outside crate belongs to which module.
 
 use super::source::{SourceFile, file, sources};
 use super::{TidyFaults, fault};
 
-/// What the order in the table of `src/lib.rs` would allow, and is not wanted: room, what it must not see, the mend.
+/// Uses that the table of `src/lib.rs` would allow and we do not want: module, modules it must not use, how to mend it.
 const FORBIDDEN_USES: [(&str, &[&str], &str); 5] = [
     ("actors", &["projections"], "hand it in through the journal"),
     ("projections", &["actors"], "read the journal, which says what happened"),
@@ -12,7 +12,7 @@ const FORBIDDEN_USES: [(&str, &[&str], &str); 5] = [
     ("cli", &["actors", "gateway", "http", "webhooks"], "let `service` run it"),
 ];
 
-/// Which room a crate belongs to. Crates that are named with no room may be used everywhere but in `domain`.
+/// The modules that a crate belongs to. A crate without modules may be used everywhere except in `domain`.
 const CRATE_MODULES: [(&str, &[&str]); 59] = [
     ("actix", &["actors"]),
     ("base64", &["access", "audit", "client", "console", "webhooks"]),
@@ -75,10 +75,10 @@ const CRATE_MODULES: [(&str, &[&str]); 59] = [
     ("zeroize", &[]),
 ];
 
-/// What `domain` does without, of the standard library: it is pure.
+/// Modules of the standard library that `domain`, being pure, must not use.
 const IMPURE: [&str; 7] = ["env", "fs", "io", "net", "os", "process", "thread"];
 
-/// The rooms, lowest first, as the table of `src/lib.rs` lists them.
+/// The modules, lowest first, as the table of `src/lib.rs` lists them.
 fn module_table() -> Vec<String> {
     let map = file("src/lib.rs").unwrap();
     let row = |line: &str| Some(line.strip_prefix("//! | [`")?.split_once('`')?.0.to_owned());
@@ -90,13 +90,13 @@ fn lib_lists_every_module() {
     let mut faults = TidyFaults::default();
     let (table, sources) = (module_table(), sources(&["src"]));
     for source in sources.iter().filter(|source| !matches!(source.module(), "lib" | "main" | "fuzzing")) {
-        if !table.iter().any(|room| room == source.module()) {
-            fault!(faults, "src/lib.rs:1: the table has no row for the room `{}`; add it", source.module());
+        if !table.iter().any(|module| module == source.module()) {
+            fault!(faults, "src/lib.rs:1: the table has no row for the module `{}`; add it", source.module());
         }
     }
-    for room in table {
-        if !sources.iter().any(|source| source.module() == room) {
-            fault!(faults, "src/lib.rs:1: there is no room `{room}`; take its row out of the table");
+    for module in table {
+        if !sources.iter().any(|source| source.module() == module) {
+            fault!(faults, "src/lib.rs:1: there is no module `{module}`; take its row out of the table");
         }
     }
     faults.assert_none();
@@ -105,32 +105,32 @@ fn lib_lists_every_module() {
 #[test]
 fn modules_use_only_modules_above_them() {
     let (mut faults, table) = (TidyFaults::default(), module_table());
-    let place = |room: &str| table.iter().position(|listed| listed == room);
+    let place = |module: &str| table.iter().position(|listed| listed == module);
     for source in sources(&["src"]).iter().filter(|source| source.path != "src/lib.rs") {
-        let (path, room) = (&source.path, source.module());
-        let own = place(room).unwrap_or(usize::MAX);
+        let (path, module) = (&source.path, source.module());
+        let own = place(module).unwrap_or(usize::MAX);
         for (seen, line) in source.named_below("crate") {
             let Some(other) = place(seen) else {
                 if seen == "testkit" {
-                    continue; // Only tests have it.
+                    continue; // Only tests use it.
                 }
-                fault!(faults, "{path}:{line}: `crate::{seen}` is no room; name the room that has it");
+                fault!(faults, "{path}:{line}: `crate::{seen}` is no module; name the module that has it");
                 continue;
             };
             if other > own {
                 fault!(
                     faults,
-                    "{path}:{line}: `{room}` uses `{seen}`, which is below it in the table of src/lib.rs; \
+                    "{path}:{line}: `{module}` uses `{seen}`, which is below it in the table of src/lib.rs; \
                     let `{seen}` hand in what is needed"
                 );
             }
-            let unseen = FORBIDDEN_USES.iter().find(|unseen| unseen.0 == room && unseen.1.contains(&seen));
+            let unseen = FORBIDDEN_USES.iter().find(|unseen| unseen.0 == module && unseen.1.contains(&seen));
             if let Some((_, _, mend)) = unseen.filter(|_| !source.is_test()) {
-                fault!(faults, "{path}:{line}: `{room}` does not see `{seen}`; {mend}");
+                fault!(faults, "{path}:{line}: `{module}` does not see `{seen}`; {mend}");
             }
         }
         for line in source.lines_leaving_by_super() {
-            fault!(faults, "{path}:{line}: this leaves the room by `super`; write `crate::`");
+            fault!(faults, "{path}:{line}: this leaves the module by `super`; write `crate::`");
         }
     }
     faults.assert_none();
@@ -140,21 +140,24 @@ fn modules_use_only_modules_above_them() {
 fn crates_are_named_where_they_belong() {
     let mut faults = TidyFaults::default();
     for source in &sources(&["src"]) {
-        let (path, room) = (&source.path, source.module());
+        let (path, module) = (&source.path, source.module());
         for (name, line) in external_crates(source) {
-            let Some((_, rooms)) = CRATE_MODULES.iter().find(|place| place.0 == name) else { continue };
-            if room == "domain" && name != "thiserror" && !source.is_test() {
+            let Some((_, modules)) = CRATE_MODULES.iter().find(|place| place.0 == name) else { continue };
+            if module == "domain" && name != "thiserror" && !source.is_test() {
                 fault!(faults, "{path}:{line}: `domain` is pure and does not name `{name}`; hand in what it needs");
-            } else if !rooms.is_empty() && !rooms.contains(&room) {
-                let rooms = rooms.join("` or `");
-                fault!(faults, "{path}:{line}: `{name}` belongs in `{rooms}`; move this there, or widen PLACES");
+            } else if !modules.is_empty() && !modules.contains(&module) {
+                let modules = modules.join("` or `");
+                fault!(
+                    faults,
+                    "{path}:{line}: `{name}` belongs in `{modules}`; move this there, or widen CRATE_MODULES"
+                );
             }
         }
     }
     faults.assert_none();
 }
 
-/// The outside crates that are named, with their lines: in paths, and by `use`.
+/// The outside crates that a file names in paths and by `use`, with their lines.
 fn external_crates(source: &SourceFile) -> Vec<(&str, usize)> {
     let is_crate = |at: &usize| {
         let next = source.words.get(at + 1).map(|word| word.text.as_str());
@@ -175,7 +178,7 @@ fn dependencies_are_known_and_used() {
         if !CRATE_MODULES.iter().any(|place| place.0 == name) {
             fault!(
                 faults,
-                "Cargo.toml:{line}: `{name}` has no place; say in PLACES of tests/it/tidy/rooms.rs who names it"
+                "Cargo.toml:{line}: `{name}` is missing; list its modules in CRATE_MODULES of tests/it/tidy/module_order.rs"
             );
         }
         if !sources.iter().any(|source| external_crates(source).iter().any(|named| named.0 == name)) {
@@ -198,9 +201,9 @@ fn the_clock_is_read_in_one_place() {
     faults.assert_none();
 }
 
-/// Whatever is recorded for somebody names them, and only the second look at their key hands out that name.
+/// Every record names the requester. Only the authorization when the request is carried out provides that name.
 #[test]
-fn nothing_is_done_for_a_key_that_was_not_looked_at_again() {
+fn requesters_are_authorized_right_before_acting() {
     let mut faults = TidyFaults::default();
     let names: [&[&str]; 3] = [&["Principal"], &["Origin", "::"], &["Origin", "{"]];
     for source in sources(&["src"]).iter().filter(|source| matches!(source.module(), "http" | "console")) {

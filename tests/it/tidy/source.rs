@@ -1,16 +1,16 @@
-//! Source files, and their words: what is left without comments and texts.
+//! Tokens of Rust source files, without comments and the content of texts.
 
 use std::fs;
 use std::path::Path;
 
 use crate::service_process::list_files;
 
-/// One file of Rust.
+/// A Rust file.
 pub struct SourceFile {
-    /// From the top of the repository, as in `src/http/mod.rs`.
+    /// Relative to the repository root: `src/http/mod.rs`.
     pub path: String,
     pub text: String,
-    /// Identifiers, `::`, and every other sign by itself. A text literal is a `"`.
+    /// Identifiers, `::`, and all other characters one by one. A text literal is a `"`.
     pub words: Vec<Token>,
 }
 
@@ -19,7 +19,7 @@ pub struct Token {
     pub line: usize,
 }
 
-/// All files of Rust below these folders, in order.
+/// All Rust files below these folders, in order.
 pub fn sources(folders: &[&str]) -> Vec<SourceFile> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths: Vec<_> = folders.iter().flat_map(|folder| list_files(&top.join(folder))).collect();
@@ -33,29 +33,29 @@ pub fn sources(folders: &[&str]) -> Vec<SourceFile> {
     paths.iter().map(|path| source(path)).collect()
 }
 
-/// A file at the top of the repository, if it is there.
+/// The content of a file of the repository, if it exists.
 pub fn file(path: &str) -> Option<String> {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
 }
 
 impl SourceFile {
-    /// The room that the file belongs to: `http` for `src/http/mod.rs`; `lib` and `main` are their own.
+    /// The module that the file belongs to: `http` for `src/http/mod.rs`. `lib` and `main` are their own.
     pub fn module(&self) -> &str {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
         below.split(['/', '.']).next().unwrap()
     }
 
-    /// Tests put rooms together as they need them.
+    /// Tests may use any module.
     pub fn is_test(&self) -> bool {
         let is_of =
             |name: &str| self.path.ends_with(&format!("/{name}.rs")) || self.path.contains(&format!("/{name}/"));
         is_of("tests") || is_of("fuzz")
     }
 
-    /// Where `super` leads out of the room to the crate.
+    /// Lines where `super` leads out of the module to the crate root.
     pub fn lines_leaving_by_super(&self) -> Vec<usize> {
         let below = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-        // How many modules the present word is below the crate; what is in the file itself comes last in it.
+        // The depth of the current token's module below the crate; inline modules add to that of the file.
         let (mut depth, mut supers, mut lines) = (below.split('/').count(), 0, Vec::new());
         for (at, word) in self.words.iter().enumerate() {
             let opens = |words: &[Token]| words[0].text == "mod" && words[2].text == "{";
@@ -73,13 +73,13 @@ impl SourceFile {
         lines
     }
 
-    /// Where these words stand one after the other: the lines.
+    /// The lines where these tokens follow each other.
     pub fn lines_with(&self, phrase: &[&str]) -> Vec<usize> {
         let is_here = |words: &&[Token]| words.iter().zip(phrase).all(|(word, wanted)| word.text == *wanted);
         self.words.windows(phrase.len()).filter(is_here).map(|words| words[0].line).collect()
     }
 
-    /// What stands first after `root::`, in paths and in `root::{…}`, with its line.
+    /// The first segment after `root::`, in paths and in `root::{…}`, with its line.
     pub fn named_below(&self, root: &str) -> Vec<(&str, usize)> {
         let mut named = Vec::new();
         for at in 0..self.words.len().saturating_sub(2) {
@@ -92,13 +92,13 @@ impl SourceFile {
         named
     }
 
-    /// Whether the word at `at` goes on with a path that began before it.
+    /// Whether the token at `at` continues a path that began before it.
     pub fn continues_a_path(&self, at: usize) -> bool {
         let before = |steps: usize| at.checked_sub(steps).map(|at| self.words[at].text.as_str());
         before(1) == Some("::") && before(2).is_some_and(is_identifier)
     }
 
-    /// The first names of the entries of a group that begins at `from`.
+    /// The first segments of the entries of a group that begins at `from`.
     fn group(&self, from: usize) -> Vec<(&str, usize)> {
         let (mut named, mut depth, mut is_first) = (Vec::new(), 1, true);
         for word in &self.words[from..] {
@@ -120,14 +120,14 @@ impl SourceFile {
     }
 }
 
-/// The words of a text of Rust.
+/// The tokens of a Rust text.
 fn tokenize(text: &str) -> Vec<Token> {
     let (mut words, mut line, mut rest) = (Vec::new(), 1, text);
     while let Some(first) = rest.chars().next() {
         let length = length(rest);
         let (word, after) = rest.split_at(length);
         if word.starts_with("//") || word.starts_with("/*") {
-            // Nothing that is compiled.
+            // Skips comments and white space.
         } else if word == "::" || is_identifier(word) || (length == first.len_utf8() && !first.is_whitespace()) {
             words.push(Token { text: word.to_owned(), line });
         } else if word.ends_with(['"', '#']) {
@@ -144,7 +144,7 @@ pub fn is_identifier(word: &str) -> bool {
         && word.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
 }
 
-/// The length of the first piece of `rest`: a comment, a text, a letter, an identifier, or one sign.
+/// The length of the first token of `rest`: a comment, a text, a character, an identifier, or one sign.
 fn length(rest: &str) -> usize {
     let to = |end: Option<usize>| end.unwrap_or(rest.len());
     if rest.starts_with("//") {
@@ -163,7 +163,7 @@ fn length(rest: &str) -> usize {
     let (prefix, quoted) = rest.strip_prefix('b').map_or((0, rest), |quoted| (1, quoted));
     match quoted.chars().next() {
         Some('"') => return prefix + quoted_length(quoted, '"'),
-        // A letter, and not a lifetime.
+        // A character, not a lifetime.
         Some('\'') if quoted[1..].starts_with('\\') || quoted.chars().nth(2) == Some('\'') => {
             return prefix + quoted_length(quoted, '\'');
         }
@@ -176,7 +176,7 @@ fn length(rest: &str) -> usize {
     to(letters).max(rest.chars().next().map_or(0, char::len_utf8))
 }
 
-/// The length of what is quoted at the beginning of `text`, with its quotes.
+/// The length of the quoted text at the beginning of `text`, including its quotes.
 fn quoted_length(text: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, letter) in text.char_indices().skip(1) {

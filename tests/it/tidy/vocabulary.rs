@@ -1,4 +1,4 @@
-//! Words: a type name has one meaning, and retired names do not come back.
+//! Words: a type name has one meaning, retired names do not come back, and comments are plain.
 
 use std::collections::BTreeMap;
 
@@ -55,6 +55,9 @@ const RETIRED_TYPE_NAMES: [&str; 40] = [
     "Within",
 ];
 
+/// Words that make a sentence a riddle.
+const RETIRED_WORDS: [&str; 6] = ["whoever", "nobody", "none of", "of which", "anew", "what of it is"];
+
 /// A type definition: its name and line.
 fn types(source: &SourceFile) -> Vec<(&str, usize)> {
     let is_keyword = |word: &str| ["struct", "enum", "trait", "union", "type"].contains(&word);
@@ -94,8 +97,29 @@ fn retired_type_names_stay_away() {
     let mut faults = TidyFaults::default();
     for source in &sources(&["src", "tests", "benches"]) {
         for (name, line) in types(source).into_iter().filter(|(name, _)| RETIRED_TYPE_NAMES.contains(name)) {
-            fault!(faults, "{}:{line}: `{name}` is retired; use the term of the field", source.path);
+            fault!(faults, "{}:{line}: `{name}` is retired; use the term of src/manual/glossary.md", source.path);
         }
     }
     faults.assert_none();
+}
+
+#[test]
+fn comments_are_plain() {
+    let mut faults = TidyFaults::default();
+    for source in &sources(&["src", "tests", "benches"]) {
+        for (at, line) in source.text.lines().enumerate() {
+            let Some(comment) = comment(line) else { continue };
+            let text = format!(" {} ", comment.to_lowercase().replace(|letter: char| !letter.is_alphanumeric(), " "));
+            for word in RETIRED_WORDS.iter().filter(|word| text.contains(&format!(" {word} "))) {
+                fault!(faults, "{}:{}: a comment says \"{word}\"; write a plain sentence", source.path, at + 1);
+            }
+        }
+    }
+    faults.assert_none();
+}
+
+/// The comment of a line. `//` within a text is taken for one only behind a space.
+fn comment(line: &str) -> Option<&str> {
+    let trimmed = line.trim_start();
+    if trimmed.starts_with("//") { Some(trimmed) } else { line.split_once(" // ").map(|(_, comment)| comment) }
 }
