@@ -15,7 +15,9 @@ use super::{authentication, query_whatsapp_status, request_body};
 use crate::domain::AccountNumber;
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
 use crate::vault::PlaintextContent;
-pub(crate) use fuzzed_api::{dependencies, request, requests};
+#[cfg(test)] // Fuzz targets reach it through `request`.
+pub(crate) use fuzzed_api::dependencies;
+pub(crate) use fuzzed_api::{request, requests};
 
 /// Part of every secret in the seeds. No error message may contain it.
 const SECRET: &str = "c4n4ry";
