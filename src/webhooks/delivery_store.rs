@@ -3,7 +3,7 @@
 //! | table | key | value, integers in little endian |
 //! |---|---|---|
 //! | cursors | channel | position |
-//! | cursors | `keep_attempts/`, channel | format 1 (1), how long attempts are kept in µs (8), running time with a shorter time set in µs (8) (`retention`) |
+//! | cursors | `keep_attempts/`, channel | format 1 (1), in µs: how long attempts are kept (8), the setting (8), running time with a shorter setting (8) (`retention`) |
 //! | lanes | channel, account (8, big endian) | format 3 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none, attempts (8), the wait before it in µs (8); format 2 ends before the last, format 1 before the last two |
 //! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the text of the last failure, the payload; format 1 ends after the text, and has no length of it |
 //! | deliveries | channel, position (8, big endian) | JSON (`attempt_log`) |

@@ -14,16 +14,19 @@ const FORMAT: u8 = 1;
 pub(super) struct Retention {
     in_force: Duration,
     set: Duration,
-    /// How long the service has run with a shorter time set.
+    /// How long the service has run with `set`, while that is shorter.
     ran: Duration,
 }
 
 impl Retention {
     /// The retention at a start: `stored` is the last stored state, `set` the present setting.
     pub(super) fn at_start(stored: Option<&[u8]>, set: Duration) -> Retention {
-        let stored = stored.and_then(read).filter(|(in_force, _)| set < *in_force);
-        let (in_force, ran) = stored.unwrap_or((set, Duration::ZERO));
-        Retention { in_force, set, ran }
+        match stored.and_then(read).filter(|stored| set < stored.in_force) {
+            Some(stored) if stored.set == set => stored,
+            // Another shorter time: it starts its own running time.
+            Some(Retention { in_force, .. }) => Retention { in_force, set, ran: Duration::ZERO },
+            None => Retention { in_force: set, set, ran: Duration::ZERO },
+        }
     }
 
     /// The time in force.
@@ -49,15 +52,16 @@ impl Retention {
 
     pub(super) fn bytes(self) -> Vec<u8> {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX).to_le_bytes();
-        [&[FORMAT][..], &micros(self.in_force), &micros(self.ran)].concat()
+        [&[FORMAT][..], &micros(self.in_force), &micros(self.set), &micros(self.ran)].concat()
     }
 }
 
-/// The time in force, and the running time with a shorter one; `None` if the format is unknown.
-fn read(bytes: &[u8]) -> Option<(Duration, Duration)> {
-    let (in_force, ran) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk()?;
-    let micros = |bytes: &[u8; 8]| Duration::from_micros(u64::from_le_bytes(*bytes));
-    Some((micros(in_force), micros(ran.as_array()?)))
+/// The stored state; `None` if the format is unknown.
+fn read(bytes: &[u8]) -> Option<Retention> {
+    let (times, rest) = bytes.strip_prefix(&[FORMAT])?.as_chunks();
+    let [in_force, set, ran] = <[[u8; 8]; 3]>::try_from(times).ok().filter(|_| rest.is_empty())?;
+    let [in_force, set, ran] = [in_force, set, ran].map(|micros| Duration::from_micros(u64::from_le_bytes(micros)));
+    Some(Retention { in_force, set, ran })
 }
 
 #[cfg(test)]
@@ -75,6 +79,9 @@ mod tests {
             // Set by mistake, then corrected.
             (48, 23, 720),
             (720, 1, 720),
+            // Another mistake after 23 h with a shorter time.
+            (48, 23, 720),
+            (1, 1, 720),
             // From here on intended; the running time counts across restarts.
             (48, 23, 720),
             (48, 0, 720),
