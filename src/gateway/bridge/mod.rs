@@ -6,6 +6,8 @@
 //! | `protocol` | commands, work, acknowledgements, answers, as they are written |
 //! | `reports` | reports, and what they are answered |
 //! | `sessions` | the sessions that a gateway says it has |
+//! | `scalars` | numbers, and numbers of accounts, in JSON from a gateway |
+//! | `unchecked` | values that are checked only where they are used |
 //! | `json_values` | JSON from a gateway, strictly typed, and the sentence that names the field at fault |
 //! | `queued_command` | what is to be asked of a gateway: from an account's state to a command |
 //! | `queue_state` | commands that wait, and those that were given out. Pure |
@@ -30,9 +32,11 @@ mod queued_command;
 mod report_ingest;
 mod reports;
 mod request_signature;
+mod scalars;
 mod session_listing;
 mod sessions;
 mod stream_offsets;
+mod unchecked;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
