@@ -42,22 +42,59 @@ pub fn parse_receiver_url(text: &str) -> Option<Url> {
     parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
 }
 
+/// The modules in which Muster logs, as targets in a filter name them. A module that gets another name stays here under the
+/// old one, too, and then means the new one.
+const MODULES: [&str; 25] = [
+    "access",
+    "actors",
+    "answers",
+    "audit",
+    "cli",
+    "client",
+    "clock",
+    "config",
+    "conformance",
+    "console",
+    "demo",
+    "domain",
+    "files",
+    "gateway",
+    "http",
+    "journal",
+    "limits",
+    "metrics",
+    "projections",
+    "receiver",
+    "service",
+    "store",
+    "traces",
+    "vault",
+    "webhooks",
+];
+
 /// Whether `text` is a filter of the log that does not silence Muster by mistake.
 ///
 /// Directives stand with commas between: a level alone, or a target with a level, as in `muster::webhooks=debug`. A word
 /// that is no level is a target to the parser, and all others are then silent; so such a word must be a target in Muster.
-/// One directive at least must be a level alone, or have a target in Muster.
+/// A target in Muster names one of its [modules](MODULES). One directive at least must be a level alone, or have a target
+/// in Muster and no span: what is logged outside of a span is silent otherwise.
 pub(super) fn is_log_filter(text: &str) -> bool {
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let target = |directive: &str| directive.split(['=', '[']).next().unwrap_or_default().to_owned();
+    let is_module = |path: &str| MODULES.contains(&path.split("::").next().unwrap_or_default());
     let is_ours = |directive: &str| {
-        let target = directive.split(['=', '[']).next().unwrap_or_default();
-        target.is_empty() || target == "muster" || target.starts_with("muster::")
+        let target = target(directive);
+        target.is_empty() || target == "muster" || target.strip_prefix("muster::").is_some_and(is_module)
     };
+    let is_misspelt = |directive: &str| target(directive).starts_with("muster::") && !is_ours(directive);
     let says_a_level = |directive: &str| directive.rsplit_once('=').is_some_and(|(_, level)| is_level(level));
+    let is_taken = |directive: &str| {
+        is_level(directive) || is_ours(directive) || says_a_level(directive) && !is_misspelt(directive)
+    };
     let mut directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
     EnvFilter::builder().parse(text).is_ok()
-        && directives.clone().all(|directive| is_level(directive) || is_ours(directive) || says_a_level(directive))
-        && directives.any(|directive| is_level(directive) || is_ours(directive))
+        && directives.clone().all(is_taken)
+        && directives.any(|directive| is_level(directive) || is_ours(directive) && !directive.contains('['))
 }
 
 /// A whole number of `range`; underscores may stand between the digits, as in the file.
@@ -79,4 +116,48 @@ pub(super) fn format_duration(duration: Duration) -> String {
 
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module without its line here could not be named in a filter.
+    #[test]
+    fn every_module_can_be_a_target() {
+        let lines: Vec<&str> = include_str!("../lib.rs").lines().collect();
+        let modules = lines.windows(2).filter(|pair| !pair[0].starts_with("#[cfg"));
+        let modules = modules.filter_map(|pair| pair[1].strip_prefix("pub mod ")?.strip_suffix(';'));
+        assert_eq!(modules.collect::<Vec<_>>(), MODULES);
+    }
+
+    #[test]
+    fn what_a_filter_of_the_log_may_say() {
+        for text in [
+            "info",
+            "off",
+            "muster",
+            "muster=debug",
+            "muster::webhooks=debug",
+            "muster::webhooks::client",
+            "warn,hyper=trace",
+            "muster::webhooks[attempt]=trace,info",
+            "[attempt{account}]=debug,warn",
+        ] {
+            assert!(is_log_filter(text), "{text:?}");
+        }
+        for text in [
+            "verbose",
+            "hyper=trace",
+            "muster::nothing=debug",
+            "muster::webhook=debug",
+            "muster::webhook",
+            "info,muster::webhook=debug",
+            "muster::webhooks[attempt]=debug",
+            "[attempt]=debug",
+            "mustr::webhooks=debug",
+        ] {
+            assert!(!is_log_filter(text), "{text:?}");
+        }
+    }
 }
