@@ -1,7 +1,7 @@
-//! Files that operators name: opened without waiting, and read no further than they may be long.
+//! Files that others may have put in their place: opened without waiting, and read no further than they may be long.
 //!
-//! Settings, keys, secrets, certificates, bundles, exports and backups are all opened here. A FIFO would block until
-//! somebody writes, and a device may have no end.
+//! Settings, keys, secrets, certificates, bundles, exports and backups are all opened here, and what a start reads of the
+//! data directory. A FIFO would block until somebody writes, and a device may have no end.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -13,13 +13,25 @@ use zeroize::Zeroizing;
 
 /// Opens a regular file to be read. Anything else is an error, and nothing waits for it.
 pub fn open_file(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true), path)
+}
+
+/// As [`open_file`], with these options, which may also create the file.
+pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // Looked at first, because merely opening some devices does something.
-    check_regular(&fs::metadata(path)?)?;
+    match check_file(path) {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+        checked => checked?,
+    }
     // Something else may be there by now: a FIFO that is opened so does not wait for a writer.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     check_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// An error unless there is a regular file at `path`.
+pub fn check_file(path: &Path) -> io::Result<()> {
+    check_regular(&fs::metadata(path)?)
 }
 
 /// Reads a whole regular file of at most `bytes` bytes.
