@@ -15,6 +15,9 @@ use super::{Error, output};
 use crate::config::{LogFormat, LogSettings};
 use crate::traces::{SPAN_TARGET, TraceExporter};
 
+/// The target of what the log says whatever its filter is: what became of the filter.
+pub(super) const ALWAYS: &str = concat!(module_path!(), "::filter");
+
 /// The filter of the log, which can be exchanged while it is written.
 pub(super) struct LogFilterHandle(reload::Handle<EnvFilter, Registry>);
 
@@ -26,9 +29,11 @@ impl LogFilterHandle {
     }
 }
 
-/// The filter that `text` describes. That lines were lost is let through by any.
+/// The filter that `text` describes. That lines were lost, and that the filter is another one, is let through by any.
 fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
-    Ok(EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?))
+    let filter =
+        EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?);
+    Ok(filter.add_directive(format!("{ALWAYS}=info").parse()?))
 }
 
 /// Logs to standard error from here on, panics too, and hands spans to the `exporter`, if there is one.

@@ -1,7 +1,7 @@
 //! What signals do, and when.
 //!
-//! Handlers are registered where the process begins, for all verbs alike ([`ignore_what_means_nothing`]). A verb that runs
-//! for long says what an end that is asked for does: [`watch`] stops it, [`Interrupt`] has it clear up.
+//! Handlers are registered where the process begins, before it reads its arguments ([`ignore_what_means_nothing`]). A verb
+//! that runs for long says what an end that is asked for does: [`watch`] stops it, [`Interrupt`] has it clear up.
 
 use std::io;
 use std::sync::Arc;
@@ -23,16 +23,13 @@ const TERMINATION_SIGNALS: [(i32, &str, Exit); 2] =
     [(SIGTERM, "SIGTERM", Exit::Terminated), (SIGINT, "SIGINT", Exit::Interrupted)];
 
 /// Keeps signals from ending the process that do not ask for it: SIGUSR1, SIGUSR2 and SIGALRM, which others send by
-/// mistake, and SIGXFSZ, which a write beyond `ulimit -f` raises (the write then fails with a sentence).
+/// mistake, and SIGXFSZ, which a write beyond `ulimit -f` raises (the write then fails with a sentence). Nor does SIGHUP
+/// end a service: other verbs end with their terminal.
 ///
 /// Handlers rather than SIG_IGN, because a program that this one starts would inherit that.
-pub(super) fn ignore_stray_signals() -> Result<(), Error> {
-    [SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ].into_iter().try_for_each(ignore)
-}
-
-/// Keeps SIGHUP from ending the process.
-pub(super) fn ignore_hangup() -> Result<(), Error> {
-    ignore(SIGHUP)
+pub(super) fn ignore_stray_signals(is_service: bool) -> Result<(), Error> {
+    let hangup = is_service.then_some(SIGHUP);
+    hangup.into_iter().chain([SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ]).try_for_each(ignore)
 }
 
 fn ignore(signal: i32) -> Result<(), Error> {
