@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::access::{ACCOUNT, DOCUMENTED, body, create_key};
-use crate::service_process::{ServiceProcess, TEST_TIMEOUT, temp_directory};
+use crate::service_process::{ProcessOutput, ServiceProcess, TEST_TIMEOUT, temp_directory, wait_for_exit};
 
 /// What is done for these begins with the head of the request: they have no body that could be kept back.
 const WITHOUT_BODY: [&str; 4] = ["projections/{name}/rebuild", "verify", "replay", "backup"];
@@ -170,6 +170,26 @@ async fn whoever_came_before_the_first_key_does_nothing_once_there_is_one() {
     assert!(given.len() == 1 && refused.iter().all(|it| it.starts_with("HTTP/1.1 401 ")), "{given:?} {refused:?}");
     let given: Value = serde_json::from_str(given[0].split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_all_rejected(&muster, given["key"].as_str().unwrap(), late).await;
+}
+
+/// A verb that reads a stream says that its key ended, not that the journal may be at fault.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verb_whose_key_ends_says_so() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &QUIET);
+    let server = muster.url("");
+    let admin = create_key(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let key =
+        create_key(&["--name", "reader", "--role", "auditor", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
+    let follow = ["events", "--after", "0", "--follow", "--server", &server];
+    let mut child = crate::service_process::muster_command(&follow, &[("MUSTER_API_KEY", &key)]).spawn().unwrap();
+    let read = ProcessOutput::read_from(child.stdout.take().unwrap());
+    assert!(read.next_line().unwrap().contains("api_key_created"), "it follows");
+    let revoke = muster.client().delete(muster.url("/api/v1/keys/2")).bearer_auth(&admin);
+    assert_eq!(muster.send(revoke).await.unwrap().status, 200);
+    let said = ProcessOutput::read_from(child.stderr.take().unwrap());
+    assert_eq!(wait_for_exit(&mut child).code(), Some(1));
+    assert_eq!(said.read_rest(), "muster: this API key was revoked; ask the administrator for another\n");
 }
 
 /// Whoever reads a stream hears its end with that of their key, and sees that it was not the end of what they read.
