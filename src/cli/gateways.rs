@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::api_client::{ApiRequest, JSON, RequestArgs};
-use super::{Error, listing_output, output};
+use super::{Error, listing_output};
 
 /// Show how the ways to WhatsApp are, and have their sessions compared with what is shown
 #[derive(clap::Args)]
@@ -55,18 +55,7 @@ impl GatewaysArgs {
     fn show(&self) -> Result<(), Error> {
         let RequestArgs { output: form, source } = &self.request;
         let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
-        match shown["gateways"].as_array() {
-            Some(gateways) if *form == listing_output::ListingFormat::Text => {
-                for (at, gateway) in gateways.iter().enumerate() {
-                    if at > 0 {
-                        output::print("\n")?;
-                    }
-                    listing_output::print_value(*form, gateway)?;
-                }
-                Ok(())
-            }
-            Some(_) | None => listing_output::print_value(*form, &shown),
-        }
+        listing_output::print_records(*form, &shown, "gateways")
     }
 }
 
