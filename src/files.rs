@@ -1,7 +1,7 @@
-//! Files that operators name: opened without blocking, and read up to a size limit.
+//! Files that others may have replaced: opened without blocking, and read up to a size limit.
 //!
-//! Settings, keys, secrets, certificates, bundles, exports and backups are all opened here. A FIFO would block until a
-//! writer comes, and a device may be endless.
+//! Settings, keys, secrets, certificates, bundles, exports and backups are all opened here, and the files that a start
+//! reads in the data directory. A FIFO would block until a writer comes, and a device may be endless.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -13,13 +13,25 @@ use zeroize::Zeroizing;
 
 /// Opens a regular file for reading. Anything else is an error, without blocking.
 pub fn open_file(path: &Path) -> io::Result<File> {
-    // Checked first, because merely opening some devices has an effect.
-    check_regular(&fs::metadata(path)?)?;
-    // The file may have been replaced since: a FIFO opened with this flag does not wait for a writer.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    open_with(OpenOptions::new().read(true), path)
+}
+
+/// As [`open_file`], with these options, which may also create the file.
+pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // Looked at first, because merely opening some devices does something.
+    match check_file(path) {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+        checked => checked?,
+    }
+    // Something else may be there by now: a FIFO that is opened so does not wait for a writer.
+    let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     check_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// An error unless there is a regular file at `path`.
+pub fn check_file(path: &Path) -> io::Result<()> {
+    check_regular(&fs::metadata(path)?)
 }
 
 /// Reads a whole regular file of at most `bytes` bytes.

@@ -1,5 +1,7 @@
 //! Formatting and parsing of times: RFC 3339, in UTC.
 
+use jiff::fmt::temporal::DateTimeParser;
+
 use crate::domain::Timestamp;
 
 /// `at` with microseconds, for example `2026-11-25T03:41:00.123456Z`.
@@ -14,10 +16,17 @@ pub fn format_rfc3339(at: Timestamp) -> String {
 }
 
 /// Parses a time: RFC 3339 with its zone, or a date, which means midnight UTC.
+///
+/// Times at the end of 9999 mean "always" and lie beyond the range of jiff: they become the last time in that range.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
-    let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
-    let day = || instant(&format!("{text}T00:00:00Z"));
-    instant(text).or_else(day).map(|at| Timestamp(at.as_microsecond()))
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let day = || moment(&format!("{text}T00:00:00Z"));
+    let last = || {
+        let pieces = DateTimeParser::new().parse_pieces(text).ok()?;
+        let is_last = pieces.date().year() == 9999 && pieces.time().is_some() && pieces.offset().is_some();
+        is_last.then_some(jiff::Timestamp::MAX)
+    };
+    moment(text).or_else(day).or_else(last).map(|at| Timestamp(at.as_microsecond()))
 }
 
 #[cfg(test)]
@@ -32,7 +41,17 @@ mod tests {
         assert_eq!(format_rfc3339(Timestamp(1_666_942_813_620_000)), "2022-10-28T07:40:13.620000Z");
         assert_eq!(parse_rfc3339("2022-10-28"), parse_rfc3339("2022-10-28T00:00:00Z"));
         assert_eq!(parse_rfc3339("2022-10-28T09:40:13.62+02:00"), Some(Timestamp(1_666_942_813_620_000)));
-        for nonsense in ["", "yesterday", "2022-13-01", "2022-10-28T07:40:13", "1666942813"] {
+        assert_eq!(parse_rfc3339("9999-12-31T23:59:59Z"), Some(Timestamp(253_402_207_200_999_999)));
+        assert_eq!(parse_rfc3339("9999-12-31T23:59:59.9-05:00"), parse_rfc3339("9999-12-31T23:59:59Z"));
+        for nonsense in [
+            "9999-12-31T23:59:59",
+            "9999-12-32T00:00:00Z",
+            "",
+            "yesterday",
+            "2022-13-01",
+            "2022-10-28T07:40:13",
+            "1666942813",
+        ] {
             assert_eq!(parse_rfc3339(nonsense), None, "{nonsense:?}");
         }
     }

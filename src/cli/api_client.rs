@@ -93,7 +93,7 @@ impl SourceArgs {
                 let url = server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
                 if receiver_url(&url).is_none() {
                     return Err(Error::Usage(
-                        "--server (MUSTER_SERVER) must be an http or https URL, as in http://127.0.0.1:8080",
+                        "--server (MUSTER_SERVER) must be an http or https URL without a #fragment, as in http://127.0.0.1:8080",
                     ));
                 }
                 let http = self
@@ -188,7 +188,7 @@ impl ApiClient {
             ApiBackend::Server { http, url } => {
                 let request =
                     if method == "POST" { http.post(api_url(url, path)) } else { http.get(api_url(url, path)) };
-                self.runtime.block_on(send_to_service(url, request.header("accept", accept), take))
+                self.runtime.block_on(send_to_service(http, url, request.header("accept", accept), take))
             }
             ApiBackend::Directory(offline) => self.runtime.block_on(async {
                 let answer = offline.send(method, path, accept, body.to_owned()).await?;
@@ -235,7 +235,7 @@ impl ApiClient {
             Some(body) => request.header("content-type", JSON).body(body.to_string()),
             None => request,
         };
-        self.runtime.block_on(send_to_service(url, request.header("accept", JSON), take))
+        self.runtime.block_on(send_to_service(http, url, request.header("accept", JSON), take))
     }
 
     /// Checks that a service accepts requests; an error if it does not.
@@ -244,7 +244,7 @@ impl ApiClient {
             return Err(Error::Usage("a directory takes no requests; name a running service with --server"));
         };
         let request = http.get(format!("{url}/readyz")).timeout(CLI_CONNECT_TIMEOUT);
-        self.runtime.block_on(send_to_service(url, request, |_| Ok(())))
+        self.runtime.block_on(send_to_service(http, url, request, |_| Ok(())))
     }
 
     /// Requests one JSON value.
@@ -278,7 +278,10 @@ fn api_url(server: &str, path: &str) -> String {
 }
 
 /// Sends a request to the service at `server`, and passes the response to `take` as it arrives.
+///
+/// A service breaks off its response when the key of the request ends. It tells the reason to the next request only.
 async fn send_to_service(
+    http: &reqwest::Client,
     server: &str,
     request: reqwest::RequestBuilder,
     take: impl FnMut(&[u8]) -> Result<(), Error>,
@@ -288,7 +291,20 @@ async fn send_to_service(
     let pieces = answer
         .bytes_stream()
         .map(|piece| piece.map_err(|error| broken_response_error(&redact_url(server), &error.without_url())));
-    stream_body(status, pieces, take).await
+    let drained = stream_body(status, pieces, take).await;
+    if matches!(drained, Err(Error::Unreachable { .. })) {
+        let another = http.get(api_url(server, "gateways")).timeout(CLI_CONNECT_TIMEOUT).send().await;
+        if let Ok(another) = another.map(|answer| (answer.status().as_u16(), answer))
+            && another.0 == 401
+        {
+            let pieces = another
+                .1
+                .bytes_stream()
+                .map(|piece| piece.map_err(|error| broken_response_error(server, &error.without_url())));
+            stream_body(401, pieces, |_| Ok(())).await?;
+        }
+    }
+    drained
 }
 
 async fn stream_body(

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::api_client::{ApiRequest, JSON, RequestArgs};
-use super::{Error, listing_output, output};
+use super::{Error, listing_output};
 
 /// Show how the ways to WhatsApp are, and have their sessions compared with what is shown
 #[derive(clap::Args)]
@@ -54,19 +54,8 @@ impl GatewaysArgs {
 
     fn show(&self) -> Result<(), Error> {
         let RequestArgs { output: form, source } = &self.request;
-        let response = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
-        match response["gateways"].as_array() {
-            Some(gateways) if *form == listing_output::ListingFormat::Text => {
-                for (at, gateway) in gateways.iter().enumerate() {
-                    if at > 0 {
-                        output::print("\n")?;
-                    }
-                    listing_output::print_value(*form, gateway)?;
-                }
-                Ok(())
-            }
-            Some(_) | None => listing_output::print_value(*form, &response),
-        }
+        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
+        listing_output::print_records(*form, &shown, "gateways")
     }
 }
 

@@ -122,7 +122,9 @@ impl ListKeysArgs {
     fn run(&self) -> Result<(), Error> {
         let listed =
             self.request.source.open()?.request_json(&ApiRequest { method: "GET", path: "keys", accept: JSON })?;
-        self.request.print_value(&listed["keys"])
+        let columns = ["id", "name", "role", "tenant", "accounts", "state", "created", "expires", "revoked"];
+        let keys = listed["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+        listing_output::print_rows(self.request.output, columns, keys)
     }
 }
 

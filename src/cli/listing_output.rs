@@ -165,13 +165,50 @@ pub(super) fn print_rows<const COLUMNS: usize>(
     output::print_bytes(&out)
 }
 
-/// The fields of a value as rows of name and text; nested names are joined with dots.
+/// Prints the list `name` of `whole`, record by record.
+///
+/// CSV has a row for each record, with the names of all fields as its head. JSON prints `whole`.
+pub(super) fn print_records(form: ListingFormat, whole: &Value, name: &str) -> Result<(), Error> {
+    let Some(listed) = whole[name].as_array() else { return print_value(form, whole) };
+    let fields = |record| {
+        let mut fields = Vec::new();
+        flatten("", record, &mut fields);
+        fields
+    };
+    let records: Vec<Vec<[String; 2]>> = listed.iter().map(fields).collect();
+    output::print(&match form {
+        ListingFormat::Json => return print_value(form, whole),
+        ListingFormat::Jsonl => listed.iter().map(|record| format!("{record}\n")).collect(),
+        ListingFormat::Csv => {
+            let mut names: Vec<&String> = Vec::new();
+            for [name, _] in records.iter().flatten() {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            let cell = |record: &[[String; 2]], name: &String| {
+                record.iter().find(|[known, _]| known == name).map(|[_, cell]| cell.clone()).unwrap_or_default()
+            };
+            let row = |record: &Vec<[String; 2]>| csv_line(names.iter().map(|name| cell(record, name)));
+            csv_line(&names) + &records.iter().map(row).collect::<String>()
+        }
+        ListingFormat::Text => records.iter().map(|record| output::format_table(record)).collect::<Vec<_>>().join("\n"),
+    })
+}
+
+/// The fields of a value as rows of name and text; nested names are joined with dots. An entry of a list has its index
+/// from 0 as its name, unless the whole list fits into one cell.
 fn flatten(path: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (name, value) in fields {
-                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                flatten(&below, value, rows);
+                flatten(&below(name), value, rows);
+            }
+        }
+        Value::Array(values) if values.iter().any(|value| value.is_object() || value.is_array()) => {
+            for (at, value) in values.iter().enumerate() {
+                flatten(&below(&at.to_string()), value, rows);
             }
         }
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {

@@ -15,6 +15,9 @@ use super::{Error, output};
 use crate::config::{LogFormat, LogSettings};
 use crate::traces::{SPAN_TARGET, TraceExporter};
 
+/// The target of lines that every filter lets through: what became of the filter itself.
+pub(super) const ALWAYS: &str = concat!(module_path!(), "::filter");
+
 /// The log filter, which can be replaced while the log is written.
 pub(super) struct LogFilterHandle(reload::Handle<EnvFilter, Registry>);
 
@@ -26,9 +29,11 @@ impl LogFilterHandle {
     }
 }
 
-/// Parses a log filter. It always lets the report of lost lines through.
+/// Parses a log filter. It always lets through that lines were lost, and that the filter was replaced.
 fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
-    Ok(EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?))
+    let filter =
+        EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?);
+    Ok(filter.add_directive(format!("{ALWAYS}=info").parse()?))
 }
 
 /// Starts logging to standard error, panics included, and sends spans to the `exporter`, if there is one.

@@ -86,6 +86,7 @@ mod vault;
 mod verify;
 mod webhooks;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
@@ -197,7 +198,9 @@ fn command() -> Command {
 
 /// Executes the command line. An error is one sentence, the last on standard error.
 pub fn run() -> ExitCode {
-    let ignored = signals::ignore_stray_signals();
+    // Before clap reads it, which takes longer than it takes to send a signal.
+    let is_service = env::args_os().nth(1).is_some_and(|verb| verb == "serve");
+    let ignored = signals::ignore_stray_signals(is_service);
     let done = match CommandLine::try_parse() {
         Ok(CommandLine { verb: Some(verb) }) => ignored.and_then(|()| verb.run()),
         Ok(CommandLine { verb: None }) => output::print(&command().render_help().to_string()),

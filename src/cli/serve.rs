@@ -49,7 +49,8 @@ Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal
 
 impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        signals::ignore_hangup()?;
+        let stop = CancellationToken::new();
+        signals::stop_on_signal(stop.clone())?;
         forbid_core_dumps().map_err(Error::CoreFiles)?;
         let effective = self.settings.load()?;
         let settings = &effective.settings;
@@ -62,8 +63,6 @@ impl ServeArgs {
         }
         raise_open_file_limit(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
-        let stop = CancellationToken::new();
-        signals::stop_on_signal(stop.clone())?;
         let (flags, tls) = (self.settings.clone(), Arc::<Notify>::default());
         let reload_tls = tls.clone();
         signals::on_hangup(move || reload_settings(&flags, &filter, &tls))?;
@@ -80,10 +79,16 @@ fn reload_settings(flags: &SettingFlags, filter: &logging::LogFilterHandle, tls:
     tls.notify_one();
     let read = flags.load().map(|effective| effective.settings.log.filter);
     match read.map_err(Error::from).and_then(|text| filter.replace(&text).map(|()| text)) {
-        Ok(text) => tracing::info!(filter = text, "SIGHUP: the filter of the log is read again"),
+        Ok(text) => {
+            tracing::info!(target: logging::ALWAYS, filter = text, "SIGHUP: the filter of the log is read again");
+        }
         Err(error) => {
             let error = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            tracing::warn!(error, "SIGHUP: the filter of the log stays as it was; mend the settings and send it again");
+            tracing::warn!(
+                target: logging::ALWAYS,
+                error,
+                "SIGHUP: the filter of the log stays as it was; mend the settings and send it again"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Signal handling.
 //!
-//! Handlers are registered at the start of the process, for all verbs ([`ignore_stray_signals`]). A long-running verb
-//! decides how to end: [`stop_on_signal`] stops it, [`InterruptFlag`] lets it clean up.
+//! Handlers are registered at the start of the process, before it reads its arguments ([`ignore_stray_signals`]). A
+//! long-running verb decides how to end: [`stop_on_signal`] stops it, [`InterruptFlag`] lets it clean up.
 
 use std::io;
 use std::sync::Arc;
@@ -23,16 +23,13 @@ const TERMINATION_SIGNALS: [(i32, &str, Exit); 2] =
     [(SIGTERM, "SIGTERM", Exit::Terminated), (SIGINT, "SIGINT", Exit::Interrupted)];
 
 /// Keeps signals that do not ask for the end from ending the process. SIGUSR1, SIGUSR2 and SIGALRM are sent by mistake.
-/// SIGXFSZ comes from a write beyond `ulimit -f`; the write then fails with a message.
+/// SIGXFSZ comes from a write beyond `ulimit -f`; the write then fails with a message. A service ignores SIGHUP too;
+/// other verbs end with their terminal.
 ///
 /// These are handlers instead of SIG_IGN, because child processes would inherit SIG_IGN.
-pub(super) fn ignore_stray_signals() -> Result<(), Error> {
-    [SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ].into_iter().try_for_each(ignore)
-}
-
-/// Keeps SIGHUP from ending the process.
-pub(super) fn ignore_hangup() -> Result<(), Error> {
-    ignore(SIGHUP)
+pub(super) fn ignore_stray_signals(is_service: bool) -> Result<(), Error> {
+    let hangup = is_service.then_some(SIGHUP);
+    hangup.into_iter().chain([SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ]).try_for_each(ignore)
 }
 
 fn ignore(signal: i32) -> Result<(), Error> {

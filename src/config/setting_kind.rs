@@ -148,7 +148,7 @@ impl SettingKind {
             SettingKind::ServiceName(_) => format!("1 to {SETTABLE_NAME_BYTES} visible ASCII characters"),
             SettingKind::Ratio(_) => "a number from 0 to 1, as in 0.1".to_owned(),
             SettingKind::ListenAddress(_) => "host:port, as in 127.0.0.1:8080 or localhost:0".to_owned(),
-            SettingKind::ReceiverUrl(_) => "an http or https URL, as in https://example.com/status".to_owned(),
+            SettingKind::ReceiverUrl(_) => "an http or https URL without a #fragment, as in https://example.com/status".to_owned(),
             SettingKind::BaseUrl(_) => {
                 "an http or https URL without query and fragment, as in https://example.com/hooks".to_owned()
             }
@@ -167,8 +167,9 @@ impl SettingKind {
                 let most = format_duration(*SETTABLE_DURATION.end());
                 format!("at most {SETTABLE_RETRY_WAITS} durations up to {most} with commas between, as in 10s,30s,3m")
             }
-            SettingKind::LogFilter(_) => "levels (off, error, warn, info, debug, trace) or targets with a level, at least one of them a level alone \
-                                or a target in muster, as in info or info,muster::webhooks=debug"
+            SettingKind::LogFilter(_) => "levels (off, error, warn, info, debug, trace) or targets with a level, those in muster with the name of a \
+                                module, at least one of them a level alone or in muster and of no span, as in info or \
+                                info,muster::webhooks=debug"
                 .to_owned(),
             SettingKind::Networks(_) => {
                 format!("at most {SETTABLE_NETWORKS} networks with commas between, as in 10.0.0.0/8,fd00::/8")

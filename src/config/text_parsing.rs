@@ -43,22 +43,59 @@ pub fn parse_receiver_url(text: &str) -> Option<Url> {
     parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
 }
 
+/// The modules that a log filter may name as targets. A renamed module keeps its old name here, which then means the new
+/// one.
+const MODULES: [&str; 25] = [
+    "access",
+    "actors",
+    "answers",
+    "audit",
+    "cli",
+    "client",
+    "clock",
+    "config",
+    "conformance",
+    "console",
+    "demo",
+    "domain",
+    "files",
+    "gateway",
+    "http",
+    "journal",
+    "limits",
+    "metrics",
+    "projections",
+    "receiver",
+    "service",
+    "store",
+    "traces",
+    "vault",
+    "webhooks",
+];
+
 /// Whether `text` is a log filter that does not silence Muster by mistake.
 ///
 /// Directives are separated by commas: a level alone, or a target with a level, as in `muster::webhooks=debug`. The
-/// parser takes any other word for a target, and silences all other targets. Such a word must therefore be a target in
-/// Muster. At least one directive must be a level alone, or have a target in Muster.
+/// parser takes any other word for a target, and silences all other targets. Such a word must therefore be one of our
+/// [modules](MODULES). At least one directive must be a level alone, or have a target in Muster and no span: otherwise
+/// everything logged outside a span is silent.
 pub(super) fn is_log_filter(text: &str) -> bool {
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let target = |directive: &str| directive.split(['=', '[']).next().unwrap_or_default().to_owned();
+    let is_module = |path: &str| MODULES.contains(&path.split("::").next().unwrap_or_default());
     let is_ours = |directive: &str| {
-        let target = directive.split(['=', '[']).next().unwrap_or_default();
-        target.is_empty() || target == "muster" || target.starts_with("muster::")
+        let target = target(directive);
+        target.is_empty() || target == "muster" || target.strip_prefix("muster::").is_some_and(is_module)
     };
+    let is_misspelt = |directive: &str| target(directive).starts_with("muster::") && !is_ours(directive);
     let says_a_level = |directive: &str| directive.rsplit_once('=').is_some_and(|(_, level)| is_level(level));
+    let is_taken = |directive: &str| {
+        is_level(directive) || is_ours(directive) || says_a_level(directive) && !is_misspelt(directive)
+    };
     let mut directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
     EnvFilter::builder().parse(text).is_ok()
-        && directives.clone().all(|directive| is_level(directive) || is_ours(directive) || says_a_level(directive))
-        && directives.any(|directive| is_level(directive) || is_ours(directive))
+        && directives.clone().all(is_taken)
+        && directives.any(|directive| is_level(directive) || is_ours(directive) && !directive.contains('['))
 }
 
 /// A whole number in `range`; underscores between digits are allowed, as in the file.
@@ -80,4 +117,48 @@ pub(super) fn format_duration(duration: Duration) -> String {
 
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module without its line here could not be named in a filter.
+    #[test]
+    fn every_module_can_be_a_target() {
+        let lines: Vec<&str> = include_str!("../lib.rs").lines().collect();
+        let modules = lines.windows(2).filter(|pair| !pair[0].starts_with("#[cfg"));
+        let modules = modules.filter_map(|pair| pair[1].strip_prefix("pub mod ")?.strip_suffix(';'));
+        assert_eq!(modules.collect::<Vec<_>>(), MODULES);
+    }
+
+    #[test]
+    fn what_a_filter_of_the_log_may_say() {
+        for text in [
+            "info",
+            "off",
+            "muster",
+            "muster=debug",
+            "muster::webhooks=debug",
+            "muster::webhooks::client",
+            "warn,hyper=trace",
+            "muster::webhooks[attempt]=trace,info",
+            "[attempt{account}]=debug,warn",
+        ] {
+            assert!(is_log_filter(text), "{text:?}");
+        }
+        for text in [
+            "verbose",
+            "hyper=trace",
+            "muster::nothing=debug",
+            "muster::webhook=debug",
+            "muster::webhook",
+            "info,muster::webhook=debug",
+            "muster::webhooks[attempt]=debug",
+            "[attempt]=debug",
+            "mustr::webhooks=debug",
+        ] {
+            assert!(!is_log_filter(text), "{text:?}");
+        }
+    }
 }

@@ -5,11 +5,13 @@
 //! checksum detects a damaged cache. The readers of sidecar files check the content themselves.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use super::Error;
 use super::data_directory::{io_error, sync_directory};
+use crate::files::{open_file, open_with, read_text};
+use crate::limits::NAMED_FILE_BYTES;
 
 const CHECKSUM_BYTES: usize = 4;
 
@@ -26,8 +28,8 @@ pub(super) fn save_sidecar(directory: &Path, name: &str, text: &str) -> Result<(
 /// The sidecar file `name`, if it exists.
 pub(super) fn load_sidecar(directory: &Path, name: &str) -> Result<Option<String>, Error> {
     let path = directory.join(name);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text)),
+    match read_text(&path, NAMED_FILE_BYTES) {
+        Ok(text) => Ok(Some(text.to_string())),
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error("read", &path)(source)),
     }
@@ -41,14 +43,13 @@ pub(super) fn remove_sidecar(directory: &Path, name: &str) -> Result<(), Error> 
         Err(missing) if missing.kind() == ErrorKind::NotFound => {}
         Err(source) => return Err(io_error("remove", &path)(source)),
     }
-    let bytes = match fs::metadata(&over) {
-        Ok(found) => found.len(),
-        Err(_) => return Ok(()),
+    let overwritten = match open_with(File::options().write(true), &over) {
+        Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened.and_then(|mut file| {
+            io::copy(&mut io::repeat(0).take(file.metadata()?.len()), &mut file)?;
+            file.sync_all()
+        }),
     };
-    let overwritten = File::options().write(true).open(&over).and_then(|mut file| {
-        std::io::copy(&mut std::io::repeat(0).take(bytes), &mut file)?;
-        file.sync_all()
-    });
     overwritten.map_err(io_error("overwrite", &over))?;
     fs::remove_file(&over).map_err(io_error("remove", &over))?;
     sync_directory(directory)
@@ -57,7 +58,10 @@ pub(super) fn remove_sidecar(directory: &Path, name: &str) -> Result<(), Error> 
 fn replace_file(directory: &Path, name: &str, parts: &[&[u8]]) -> Result<(), Error> {
     let path = directory.join(name);
     let temporary = directory.join(format!("{name}.new"));
-    let mut file = File::create(&temporary).map_err(io_error("create", &temporary))?;
+    // A crash may have left it. Anything but a regular file could block the next line.
+    let removed = fs::remove_file(&temporary)
+        .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) });
+    let mut file = removed.and_then(|()| File::create_new(&temporary)).map_err(io_error("create", &temporary))?;
     let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
     written.map_err(io_error("write", &temporary))?;
     fs::rename(&temporary, &path).map_err(io_error("replace", &path))?;
@@ -66,7 +70,8 @@ fn replace_file(directory: &Path, name: &str, parts: &[&[u8]]) -> Result<(), Err
 
 /// The cache `name`, if it exists and is intact.
 pub(super) fn load_cache(directory: &Path, name: &str) -> Option<Vec<u8>> {
-    let mut bytes = fs::read(directory.join(name)).ok()?;
+    let mut bytes = Vec::new();
+    open_file(&directory.join(name)).ok()?.read_to_end(&mut bytes).ok()?;
     let checksum = u32::from_le_bytes(bytes.last_chunk::<CHECKSUM_BYTES>().copied()?);
     bytes.truncate(bytes.len() - CHECKSUM_BYTES);
     (crc32fast::hash(&bytes) == checksum).then_some(bytes)

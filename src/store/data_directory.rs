@@ -19,9 +19,12 @@ use std::thread;
 use std::time::Instant;
 
 use super::Error;
+use crate::files::open_with;
 use crate::limits::{LOCK_POLL_INTERVAL, LOCK_WAIT};
 
 const MARKER: &str = "MUSTER";
+/// Bytes that are read of the marker; ours has fewer.
+const MARKER_BYTES: u64 = 256;
 const FORMAT: &str = "muster data directory, format 1";
 
 /// The id of a store: random, assigned at its creation.
@@ -48,20 +51,15 @@ impl DataDirectory {
         if is_new && !is_empty(path)? {
             return Err(Error::ForeignDirectory { path: path.to_owned() });
         }
-        let mut marker = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&marker_path)
-            .map_err(io_error("open", &marker_path))?;
+        let opened = open_with(OpenOptions::new().read(true).write(true).create(true).truncate(false), &marker_path);
+        let marker = opened.map_err(io_error("open", &marker_path))?;
         match lock_with_retry(&marker) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &marker_path)(source)),
         }
         let mut text = String::new();
-        marker.read_to_string(&mut text).map_err(io_error("read", &marker_path))?;
+        (&marker).take(MARKER_BYTES).read_to_string(&mut text).map_err(io_error("read", &marker_path))?;
         let is_new = is_incomplete_marker(&text);
         let id = if is_new {
             StoreId::generate().map_err(io_error("draw random bytes for", &marker_path))?

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::data_directory::io_error;
+use crate::files::open_with;
 
 /// A position and its complement, so that a torn mark is detected.
 pub(super) struct HighWaterMark {
@@ -24,7 +25,7 @@ const BYTES: usize = 16;
 
 impl HighWaterMark {
     pub(super) fn open(path: &Path) -> Result<HighWaterMark, Error> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = open_with(OpenOptions::new().read(true).write(true).create(true).truncate(false), path);
         Ok(HighWaterMark { file: file.map_err(io_error("open", path))?, path: path.to_owned() })
     }
 

@@ -3,6 +3,7 @@
 //! sled 0.34.7 has traps; the comments below name each where it is avoided.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use ::sled::{Db, IVec, Tree};
 
 use super::data_directory::{io_error, lock_with_retry, sync_directory};
 use super::{Error, StoredValue, Table};
+use crate::files::{check_file, open_file};
 use crate::limits::{STORE_FLUSH_EVERY, STORE_SEGMENT_BYTES};
 
 pub(super) struct SledBackend {
@@ -32,10 +34,12 @@ impl SledBackend {
         is_new: bool,
     ) -> Result<SledBackend, Error> {
         remove_torn_files(store, is_new)?;
-        // sled's threads hold its own lock a little longer than its last handle lives. No other process can hold it,
-        // because this process owns the marker. The first start has no log yet.
-        if let Ok(log) = File::open(store.join("db")) {
-            let _released = lock_with_retry(&log);
+        // sled's threads hold its own lock a little longer than its last handle lives. No other process can hold
+        // it, because this process owns the marker. The first start has no log yet.
+        match open_file(&store.join("db")) {
+            Ok(log) => drop(lock_with_retry(&log)),
+            Err(missing) if missing.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(io_error("open", &store.join("db"))(source)),
         }
         let fail = |source| backend_error(data_directory, source);
         // The segment size is fixed at creation. sled moves large leaves to blob files, which it never syncs (see
@@ -222,6 +226,9 @@ fn remove_torn_files(store: &Path, is_new: bool) -> Result<(), Error> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if (name.starts_with("snap.") && name.ends_with(".generating")) || (is_new && name == "conf") {
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
+        } else if !path.is_dir() {
+            // sled opens its files as they are, and would wait for a FIFO for ever.
+            check_file(&path).map_err(io_error("open", &path))?;
         }
     }
     Ok(())
@@ -234,7 +241,7 @@ fn sync_all_files(directory: &Path) -> Result<(), Error> {
         if path.is_dir() {
             sync_all_files(&path)?;
         } else {
-            File::open(&path).and_then(|file| file.sync_all()).map_err(io_error("sync", &path))?;
+            open_file(&path).and_then(|file| file.sync_all()).map_err(io_error("sync", &path))?;
         }
     }
     sync_directory(directory)

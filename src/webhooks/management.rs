@@ -64,7 +64,8 @@ impl Webhooks {
         let own_url = match url {
             None => None,
             Some(text) => {
-                let wrong = "must be an http or https URL, as in https://example.com/status".to_owned();
+                let wrong =
+                    "must be an http or https URL without a #fragment, as in https://example.com/status".to_owned();
                 let url = receiver_url(text).ok_or(ManagementError::InvalidField { field: "url", words: wrong })?;
                 let bytes = url.as_str().len();
                 if bytes > RECEIVER_URL_BYTES {

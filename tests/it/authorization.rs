@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::access::{ACCOUNT, DOCUMENTED, body, create_key};
-use crate::service_process::{ServiceProcess, TEST_TIMEOUT, temp_directory};
+use crate::service_process::{ProcessOutput, ServiceProcess, TEST_TIMEOUT, temp_directory, wait_for_exit};
 
 /// These endpoints act on the head of a request: they have no body that could come late.
 const WITHOUT_BODY: [&str; 4] = ["projections/{name}/rebuild", "verify", "replay", "backup"];
@@ -173,7 +173,27 @@ async fn anonymous_requests_fail_once_the_first_key_exists() {
     assert_all_rejected(&muster, given["key"].as_str().unwrap(), late).await;
 }
 
-/// A stream ends with the reader's key, and the reader sees that it was cut short.
+/// A verb that reads a stream says that its key ended, not that the journal may be at fault.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verb_whose_key_ends_says_so() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &QUIET);
+    let server = muster.url("");
+    let admin = create_key(&["--name", "admin", "--role", "admin", "--server", &server], &[]);
+    let key =
+        create_key(&["--name", "reader", "--role", "auditor", "--server", &server], &[("MUSTER_API_KEY", &admin)]);
+    let follow = ["events", "--after", "0", "--follow", "--server", &server];
+    let mut child = crate::service_process::muster_command(&follow, &[("MUSTER_API_KEY", &key)]).spawn().unwrap();
+    let read = ProcessOutput::read_from(child.stdout.take().unwrap());
+    assert!(read.next_line().unwrap().contains("api_key_created"), "it follows");
+    let revoke = muster.client().delete(muster.url("/api/v1/keys/2")).bearer_auth(&admin);
+    assert_eq!(muster.send(revoke).await.unwrap().status, 200);
+    let said = ProcessOutput::read_from(child.stderr.take().unwrap());
+    assert_eq!(wait_for_exit(&mut child).code(), Some(1));
+    assert_eq!(said.read_rest(), "muster: this API key was revoked; ask the administrator for another\n");
+}
+
+/// A stream ends with the key of its reader, who sees that it was cut short.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_breaks_off_with_its_key() {
     let data = temp_directory();

@@ -2,7 +2,8 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use muster::domain::{AccountNumber, Event};
 use muster::journal::{AppendRequest, Origin};
@@ -80,6 +81,38 @@ async fn what_keeps_it_from_starting() {
         prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("faults_at_start", sentences);
     });
+}
+
+/// Any file of a data directory may be a FIFO without a writer: a start refuses it or does without it, and never waits.
+#[tokio::test]
+async fn a_fifo_in_the_place_of_a_file() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let mut names: Vec<PathBuf> =
+        list_files(data.path()).iter().map(|path| path.strip_prefix(data.path()).unwrap().to_owned()).collect();
+    // Files that are saved whole are written beside their places first.
+    names.extend(["cache/roster.new", "log/checkpoint.new", "store/blobs/1"].map(PathBuf::from));
+    for name in names {
+        let copy = temp_directory();
+        copy_files(data.path(), copy.path());
+        let path = copy.path().join(&name);
+        let _replaced = fs::remove_file(&path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        match ServiceProcess::try_start(copy.path(), &[]) {
+            Ok(muster) => {
+                let (status, log) = muster.stop("TERM");
+                assert_eq!(status.code(), Some(0), "{name:?}: {log}");
+                let is_made_anew = name.starts_with("cache") || name.extension().is_some_and(|it| it == "new");
+                assert!(is_made_anew, "{name:?}: {log}");
+            }
+            Err((_, log)) => {
+                let last = log.lines().last().unwrap_or_default();
+                assert!(last.starts_with("muster: ") && last.contains("it is a FIFO"), "{name:?}: {log}");
+            }
+        }
+    }
 }
 
 /// A journal with a flipped byte is not served.
@@ -160,7 +193,7 @@ async fn a_full_disk() {
         env!("CARGO_BIN_EXE_muster"),
         data.path().display()
     );
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = Command::new("sh");
     shell.args(["-c", &serve]).env_clear();
     shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let muster = ServiceProcess::spawn(&mut shell);

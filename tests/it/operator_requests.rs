@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::access::create_key;
 use crate::audit::events;
 use crate::calls::{phone, post};
 use crate::service_process::{ServiceProcess, TEST_TIMEOUT, run_muster, temp_directory};
@@ -193,4 +194,44 @@ async fn the_overview() {
     let (_, rows, _) = run_muster(&["config", "-o", "json", "--listen", "127.0.0.1:0", "--data-dir", path], &settings);
     assert_eq!(shown.json()["settings"], serde_json::from_str::<Value>(&rows).unwrap());
     assert!(shown.text.contains("127.0.0.1:9/status\"") && !shown.text.contains("password"), "{}", shown.text);
+}
+
+/// In CSV and text each thing that is listed has its row, in JSON lines its line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_listed_has_its_row() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
+    let server = muster.url("");
+    let listed = |verb: &[&str], form: &str, key: &str| {
+        let (code, stdout, stderr) =
+            run_muster(&[verb, &["-o", form, "--server", &server]].concat(), &[("MUSTER_API_KEY", key)]);
+        assert_eq!(code, Some(0), "{verb:?}: {stderr}");
+        stdout
+    };
+    let keys = |form: &str, key: &str| listed(&["keys", "list"], form, key);
+    let names = "id,name,role,tenant,accounts,state,created,expires,revoked\n";
+    assert_eq!(["csv", "jsonl", "json"].map(|form| keys(form, "")), [names, "", "[]\n"]);
+    assert_eq!(keys("text", ""), names.replace(',', "  ").to_uppercase());
+    let admin = create_key(&["--name", "a", "--role", "admin", "--server", &server], &[]);
+    let bound = ["--name", "b", "--role", "caller", "--accounts", "49", "--accounts", "8618", "--server", &server];
+    create_key(&bound, &[("MUSTER_API_KEY", &admin)]);
+    let csv = keys("csv", &admin);
+    let rows: Vec<&str> = csv.lines().collect();
+    assert!(rows.len() == 3 && rows[1].starts_with("1,a,admin,,,valid,2"), "{csv}");
+    assert!(rows[2].starts_with("2,b,caller,,49 8618,valid,2"), "{csv}");
+    let text = keys("text", &admin);
+    assert!(text.lines().count() == 3 && !text.contains(['{', '"']), "{text}");
+    let lines = keys("jsonl", &admin);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json!(lines), serde_json::from_str::<Value>(&keys("json", &admin)).unwrap());
+    for (verb, name, many) in [(&["gateways"][..], "gateways", 1), (&["webhooks", "show"], "channels", 2)] {
+        let whole: Value = serde_json::from_str(&listed(verb, "json", &admin)).unwrap();
+        let lines = listed(verb, "jsonl", &admin);
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone());
+        let whole: Vec<Value> = whole[name].as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
+        assert!(whole.len() >= many && lines.eq(whole.clone()), "{verb:?}");
+        let csv = listed(verb, "csv", &admin);
+        assert!(csv.lines().count() == whole.len() + 1 && !csv.contains('{'), "{csv}");
+        assert!(csv.starts_with("name,") || csv.starts_with("channel,"), "{csv}");
+    }
 }

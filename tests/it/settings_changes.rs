@@ -94,9 +94,11 @@ async fn what_waits_for_a_retry_waits_for_a_receiver_too() {
 async fn only_an_order_drops_what_waits() {
     let data = temp_directory();
     let muster = start_with_retries(data.path()).await;
-    let (code, said) = close(&muster, &["--reason", "moved", "--yes"], "");
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("has a receiver"), "{said}");
+    for flags in [&["--reason", "moved", "--yes"][..], &["--dry-run"]] {
+        let (code, said) = close(&muster, flags, "");
+        assert_eq!(code, Some(1), "{flags:?}: {said}");
+        assert!(said.contains("has a receiver"), "{flags:?}: {said}");
+    }
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
     let muster = ServiceProcess::start(data.path(), &[]);

@@ -237,7 +237,42 @@ async fn settings_are_read_again() {
     assert!(line.contains("log.filter") && line.contains("muster.toml"), "{line}");
     assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
     line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");
+    // What became of the filter is told whatever the new one lets through.
+    for filter in ["warn", "off"] {
+        set_filter(&format!("{filter:?}"));
+        send_signal(muster.pid(), "HUP");
+        let told = line_with(&log, "SIGHUP: the filter of the log is read again");
+        assert!(told.contains(&format!("filter=\"{filter}\"")), "{told}");
+    }
+    set_filter("3");
+    send_signal(muster.pid(), "HUP");
+    line_with(&log, "SIGHUP: the filter of the log stays as it was");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    assert_eq!(log.read_rest(), "", "all else is off");
+}
+
+/// SIGHUP means something else before its handler is there, so it must be there with the first.
+#[test]
+fn a_signal_right_after_the_start() {
+    let data = temp_directory();
+    let mut child = serve_command(data.path(), &[]).spawn().unwrap();
+    let (hangup, last) = (1_u64 << 0, 1_u64 << 24);
+    let begin = Instant::now();
+    let caught = loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+        if caught & last != 0 {
+            break caught;
+        }
+        assert!(begin.elapsed() < TEST_TIMEOUT, "{status}");
+    };
+    send_signal(child.id(), "HUP");
+    assert_ne!(caught & hangup, 0, "SIGXFSZ has its handler, and SIGHUP has none: {caught:x}");
+    let ready = ProcessOutput::read_from(child.stdout.take().unwrap());
+    assert!(ready.next_line().unwrap().starts_with("muster is ready on "));
+    send_signal(child.id(), "TERM");
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
 }
 
 /// A process that hangs in a place without signal handling ends all the same.

@@ -17,7 +17,7 @@ pub(super) struct CloseChannelArgs {
     /// The reason, which the history shows
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
     reason: Option<String>,
-    /// Only count what would be dropped
+    /// Only count what would be dropped; fails where closing would be refused
     #[arg(long)]
     dry_run: bool,
     /// Do not ask first
@@ -40,6 +40,14 @@ impl CloseChannelArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let counted = self.channel.submit("POST", "close", Some(&json!({"dryRun": true})))?;
         if self.dry_run {
+            // The service counts all the same, and refuses only the order itself.
+            if !self.channel.get_json("")?["url"].is_null() {
+                let detail = format!(
+                    "{} has a receiver, which is to be told what waits, so closing it is refused; take the receiver away first",
+                    self.channel.channel
+                );
+                return Err(Error::ErrorResponse { status: 409, detail, is_fault: false });
+            }
             return self.channel.print_value(&counted);
         }
         if !self.yes {

@@ -2,7 +2,7 @@
 
 use super::RequestArgs;
 use crate::cli::api_client::{ApiRequest, JSON};
-use crate::cli::{Error, listing_output, output};
+use crate::cli::{Error, listing_output};
 
 /// Show how the channels are: receiver, state, lag, what waits, what is dead
 #[derive(clap::Args)]
@@ -17,18 +17,7 @@ impl ShowWebhooksArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let RequestArgs { output: form, source } = &self.request;
         let path = self.channel.as_ref().map_or_else(|| "webhooks".to_owned(), |channel| format!("webhooks/{channel}"));
-        let response = source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
-        match response["channels"].as_array() {
-            Some(channels) if *form == listing_output::ListingFormat::Text => {
-                for (at, channel) in channels.iter().enumerate() {
-                    if at > 0 {
-                        output::print("\n")?;
-                    }
-                    listing_output::print_value(*form, channel)?;
-                }
-                Ok(())
-            }
-            Some(_) | None => listing_output::print_value(*form, &response),
-        }
+        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
+        listing_output::print_records(*form, &shown, "channels")
     }
 }

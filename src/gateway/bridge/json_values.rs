@@ -12,8 +12,8 @@ use serde_json::error::Category;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 
-use crate::domain::{AccountNumber, escape_controls};
-use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, BRIDGE_TEXT_BYTES, FIELD_PATH_BYTES};
+use crate::domain::escape_controls;
+use crate::limits::{BRIDGE_TEXT_BYTES, FIELD_PATH_BYTES};
 
 /// Why a body is malformed: one sentence that names the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +51,7 @@ fn explain_fault<'de, T: Deserialize<'de>>(body: &'de [u8]) -> BridgeBodyError {
     let found = T::deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
     let Err(error) = found.and_then(|_| json.end()) else { return BridgeBodyError::at(".", "is malformed") };
     let (line, column) = (error.line(), error.column());
-    let words = error.to_string();
-    let words = words.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&words);
+    let words = words_of(&error);
     match error.classify() {
         Category::Data => {
             BridgeBodyError::at(&track.path().to_string(), format_args!("{words} (line {line}, column {column})"))
@@ -61,6 +60,13 @@ fn explain_fault<'de, T: Deserialize<'de>>(body: &'de [u8]) -> BridgeBodyError {
             BridgeBodyError::at(".", format_args!("is not valid JSON: {words} (line {line}, column {column})"))
         }
     }
+}
+
+/// The text of `error` without line and column: errors within a body name the field instead.
+pub(super) fn words_of(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    words.strip_suffix(&place).unwrap_or(&words).to_owned()
 }
 
 /// A type that is read from a single JSON string or number.
@@ -177,43 +183,6 @@ impl<'de> Scalar<'de> for BoundedText<'de> {
     }
 }
 
-impl<'de> Scalar<'de> for u64 {
-    const EXPECTED: &'static str = "a whole number";
-
-    fn json_schema() -> ObjectBuilder {
-        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u8)).maximum(Some(u64::MAX as usize))
-    }
-
-    fn from_number(number: u64) -> Result<u64, String> {
-        Ok(number)
-    }
-}
-
-impl<'de> Scalar<'de> for u32 {
-    const EXPECTED: &'static str = "a whole number";
-
-    fn json_schema() -> ObjectBuilder {
-        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u8)).maximum(Some(u32::MAX as usize))
-    }
-
-    fn from_number(number: u64) -> Result<u32, String> {
-        u32::try_from(number).map_err(|_| format!("must be at most {}", u32::MAX))
-    }
-}
-
-impl<'de> Scalar<'de> for AccountNumber {
-    const EXPECTED: &'static str = "a string of digits";
-
-    fn json_schema() -> ObjectBuilder {
-        let digits = format!("^[1-9][0-9]{{{},{}}}$", ACCOUNT_DIGITS_MIN - 1, ACCOUNT_DIGITS_MAX - 1);
-        ObjectBuilder::new().schema_type(Type::String).pattern(Some(digits))
-    }
-
-    fn from_text(text: Cow<'de, str>) -> Result<AccountNumber, String> {
-        text.parse().map_err(|malformed: crate::domain::MalformedAccountNumber| malformed.to_string())
-    }
-}
-
 /// A list of at most `MOST` entries. Reading stops at the first entry beyond.
 pub(super) struct BoundedList<T, const MOST: usize>(pub(super) Vec<T>);
 
@@ -281,8 +250,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for ObjectKey<'a> {
     }
 }
 
-/// Declares a JSON object and its reader. Each field may be missing or null, unknown fields are ignored, and a repeated
-/// key is an error. The doc comment of a key becomes its OpenAPI description.
+/// Declares a JSON object and its reader. Each field may be missing or null, and unknown fields are ignored. A repeated key
+/// is an error, for an [`Unchecked`](super::unchecked::Unchecked) value only where it is used. The doc comment of a key
+/// becomes its OpenAPI description.
 macro_rules! object {
     ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
@@ -311,7 +281,11 @@ macro_rules! object {
                         while let Some(key) = map.next_key::<ObjectKey<'de>>()? {
                             match &*key.0 {
                                 $($key if $field.is_some() => {
-                                    return Err(de::Error::custom(concat!("has ", $key, " twice; give it once")));
+                                    let Some(repeated) = <$type as BodySchema>::repeated() else {
+                                        return Err(de::Error::custom(concat!("has ", $key, " twice; give it once")));
+                                    };
+                                    map.next_value::<IgnoredAny>()?;
+                                    $field = Some(Some(repeated));
                                 })+
                                 $($key => $field = Some(map.next_value()?),)+
                                 _ => drop(map.next_value::<IgnoredAny>()?),
@@ -359,6 +333,14 @@ impl<'de, F: ObjectReader<'de>> Visitor<'de> for ObjectVisitor<F> {
 pub(super) trait BodySchema {
     /// Its type and bounds.
     fn json_schema() -> Schema;
+
+    /// What stands for the value if its key is given twice; `None` if that is a fault at once.
+    fn repeated() -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// The OpenAPI schema of an object with these fields, each with its key and description. Other fields are allowed.

@@ -6,6 +6,8 @@
 //! | `protocol` | the JSON of commands, work, acknowledgements and replies |
 //! | `reports` | the JSON of report batches and of their results |
 //! | `sessions` | the JSON of session lists |
+//! | `scalars` | numbers and account numbers in the JSON of gateways |
+//! | `unchecked` | values that are checked only where they are used |
 //! | `json_values` | strictly typed JSON readers whose errors name the field at fault |
 //! | `queued_command` | builds a command from an account's state |
 //! | `queue_state` | waiting and leased commands. Pure |
@@ -30,9 +32,11 @@ mod queued_command;
 mod report_ingest;
 mod reports;
 mod request_signature;
+mod scalars;
 mod session_listing;
 mod sessions;
 mod stream_offsets;
+mod unchecked;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

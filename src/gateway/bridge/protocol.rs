@@ -17,6 +17,7 @@ use super::json_values::{
     object_schema, read_body,
 };
 use super::sessions::{SessionList, SessionPage};
+use super::unchecked::Unchecked;
 use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::WORK_ACKS;
@@ -235,8 +236,8 @@ object! {
         "error" => error: ScalarValue<BoundedText<'a>>,
         /// What answers `list_sessions`.
         "sessions" => sessions: SessionList<'a>,
-        /// The last account of this page if there is another page.
-        "next" => next: ScalarValue<AccountNumber>,
+        /// With `sessions`: the last account of this page if there is another page.
+        "next" => next: Unchecked<'a, AccountNumber>,
     }
 }
 
@@ -275,7 +276,8 @@ pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, BridgeBodyError> {
             }
             (Some(ScalarValue(error)), None) => AckOutcome::Rejected(error.into_owned()),
             (None, Some(sessions)) => {
-                let next = next.map(|ScalarValue(next)| next);
+                let next = next.map(Unchecked::check).transpose();
+                let next = next.map_err(|words| BridgeBodyError::at(&format!("acks[{at}].next"), words))?;
                 AckOutcome::Sessions(SessionPage::validate(sessions, next, &format!("acks[{at}]."))?)
             }
             (None, None) => AckOutcome::Accepted,

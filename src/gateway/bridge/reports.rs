@@ -13,6 +13,7 @@ use super::json_values::{
     BodySchema, BoundedList, BoundedText, BridgeBodyError, ObjectKey, ObjectReader, ObjectVisitor, Scalar, ScalarValue,
     object, object_schema, read_body,
 };
+use super::unchecked::Unchecked;
 use crate::audit::parse_time;
 use crate::client::json_text;
 use crate::domain::{AccountNumber, Reason, Report, TaskId, Timestamp};
@@ -161,20 +162,21 @@ object! {
         /// When it was made, RFC 3339.
         "time" => time: ScalarValue<BoundedText<'a>>,
         /// The account.
-        "account" => account: ScalarValue<AccountNumber>,
-        /// What happened. A report of another type is ignored.
+        "account" => account: Unchecked<'a, AccountNumber>,
+        /// What happened. A report of another type is ignored, whatever else it has. Fields that a type does not use may be
+        /// anything.
         "type" => kind: ScalarValue<EnumName<ReportType>>,
         /// `connected`, `disconnected`: which session it is; null or left out for whichever is open.
-        "session" => session: ScalarValue<u32>,
+        "session" => session: Unchecked<'a, u32>,
         /// `connected`, `disconnected`, `banned`: the gateway's scan or pairing id, if there is one. It is cut if it is longer.
-        "instance_code" => instance_code: ScalarValue<BoundedText<'a>>,
-        /// `disconnected`, `banned`, `registration_failed`: why. `1001` says that pairing failed, `1002` the network. It is cut if
-        /// it is longer.
-        "reason" => reason: ScalarValue<BoundedText<'a>>,
+        "instance_code" => instance_code: Unchecked<'a, BoundedText<'a>>,
+        /// `disconnected`, `banned`, `registration_failed`: why; null or left out if there is nothing to say. `1001` says that
+        /// pairing failed, `1002` the network. It is cut if it is longer.
+        "reason" => reason: Unchecked<'a, BoundedText<'a>>,
         /// `code_sent`, `registered`, `registration_failed`: which registration it is.
-        "task" => task: ScalarValue<u32>,
+        "task" => task: Unchecked<'a, u32>,
         /// `registration_failed`: which code was refused; another may be tried then. Without it the registration is over.
-        "attempt" => attempt: ScalarValue<u32>,
+        "attempt" => attempt: Unchecked<'a, u32>,
     }
 }
 
@@ -217,43 +219,50 @@ pub(crate) fn read_batch(body: &[u8]) -> Result<ReportBatch, BridgeBodyError> {
 }
 
 /// A field at fault: its name, and what is wrong with it. `None` means that the field is missing.
-type FieldFault = (&'static str, Option<&'static str>);
+type FieldFault = (&'static str, Option<Cow<'static, str>>);
+
+/// The value of the field `name`, if it is there.
+fn checked<'a, S: Scalar<'a>>(name: &'static str, field: Option<Unchecked<'a, S>>) -> Result<Option<S>, FieldFault> {
+    field.map(Unchecked::check).transpose().map_err(|words| (name, Some(words.into())))
+}
 
 impl ReceivedReport {
     fn validate(fields: ReportFields<'_>) -> Result<ReceivedReport, FieldFault> {
         let ReportFields { sequence, time, account, kind, session, instance_code, reason, task, attempt, .. } = fields;
+        let wrong = |field, words: &'static str| (field, Some(words.into()));
         let sequence = sequence.ok_or(("sequence", None))?.0;
         if sequence == 0 {
-            return Err(("sequence", Some("must be at least 1")));
+            return Err(wrong("sequence", "must be at least 1"));
         }
         let time = time.ok_or(("time", None))?.0;
-        let at = parse_time(&time).ok_or(("time", Some("must be RFC 3339, as in 2026-11-25T03:41:00Z")))?;
-        let account = account.map(|ScalarValue(account)| account);
+        let at = parse_time(&time).ok_or_else(|| wrong("time", "must be RFC 3339, as in 2026-11-25T03:41:00Z"))?;
         let kind = match kind.ok_or(("type", None))?.0 {
             EnumName::Known(kind) => kind,
             EnumName::Unknown(kind) => {
+                let account = account.and_then(|account| account.check().ok());
                 return Ok(ReceivedReport { sequence, made_at: at, content: ReportContent::Unknown { account, kind } });
             }
         };
-        let account = account.ok_or(("account", None))?;
-        let session = session.map(|ScalarValue(session)| session);
-        let instance_code = || instance_code.map(|ScalarValue(code)| code.into_owned()).unwrap_or_default();
-        let reason = || reason.map(|ScalarValue(reason)| Reason::new(reason)).ok_or(("reason", None));
+        let account = checked("account", account)?.ok_or(("account", None))?;
+        let session = || checked("session", session);
+        let instance_code =
+            || checked("instance_code", instance_code).map(|code| code.unwrap_or_default().into_owned());
+        let reason = || checked("reason", reason).map(|reason| reason.map_or_else(Reason::none, Reason::new));
         let task = || {
-            let ScalarValue(task) = task.ok_or(("task", None))?;
-            TaskId::new(task).ok_or(("task", Some("must be a task of a command, from 1 to 2147483647")))
+            let task = checked("task", task)?.ok_or(("task", None))?;
+            TaskId::new(task).ok_or_else(|| wrong("task", "must be a task of a command, from 1 to 2147483647"))
         };
         let report = match kind {
-            ReportType::Connected => Report::Connected { session, instance_code: instance_code() },
+            ReportType::Connected => Report::Connected { session: session()?, instance_code: instance_code()? },
             ReportType::Disconnected => {
-                Report::Disconnected { session, reason: reason()?, instance_code: instance_code() }
+                Report::Disconnected { session: session()?, reason: reason()?, instance_code: instance_code()? }
             }
-            ReportType::Banned => Report::Banned { reason: reason()?, instance_code: instance_code() },
+            ReportType::Banned => Report::Banned { reason: reason()?, instance_code: instance_code()? },
             ReportType::BanLifted => Report::BanLifted,
             ReportType::CodeSent => Report::CodeSent { task: task()? },
             ReportType::Registered => Report::CodeAccepted { task: task()? },
-            ReportType::RegistrationFailed => match attempt {
-                Some(ScalarValue(attempt)) => Report::CodeRefused { task: task()?, attempt, reason: reason()? },
+            ReportType::RegistrationFailed => match checked("attempt", attempt)? {
+                Some(attempt) => Report::CodeRefused { task: task()?, attempt, reason: reason()? },
                 None => Report::RegistrationFailed { task: task()?, reason: reason()? },
             },
         };

@@ -13,6 +13,7 @@ use super::json_values::{
     object_schema, read_body,
 };
 use super::reports::{EnumName, EnumNames};
+use super::unchecked::Unchecked;
 use crate::domain::{AccountNumber, Reason};
 use crate::gateway::provider::{GatewaySession, GatewaySessionState};
 use crate::limits::SESSIONS_PAGE_SIZE_MAX;
@@ -47,7 +48,10 @@ impl SessionPage {
                 EnumName::Known(SessionStateName::Connecting) | EnumName::Unknown(_) => GatewaySessionState::Connecting,
                 EnumName::Known(SessionStateName::Connected) => GatewaySessionState::Connected,
                 EnumName::Known(SessionStateName::Banned) => {
-                    let reason = reason.map_or_else(Reason::none, |ScalarValue(reason)| Reason::new(reason));
+                    let reason = reason.map(Unchecked::check).transpose();
+                    let reason =
+                        reason.map_err(|words| BridgeBodyError::at(&format!("{under}sessions[{at}].reason"), words))?;
+                    let reason = reason.map_or_else(Reason::none, Reason::new);
                     GatewaySessionState::Banned { reason }
                 }
             };
@@ -99,8 +103,8 @@ object! {
         "state" => state: ScalarValue<EnumName<SessionStateName>>,
         /// The gateway's scan or pairing id, if there is one. It is cut if it is longer.
         "instance_code" => instance_code: ScalarValue<BoundedText<'a>>,
-        /// Why it is banned. It is cut if it is longer.
-        "reason" => reason: ScalarValue<BoundedText<'a>>,
+        /// `banned`: why. It is cut if it is longer.
+        "reason" => reason: Unchecked<'a, BoundedText<'a>>,
     }
 }
 

@@ -121,6 +121,10 @@ fn errors_name_the_field() {
         r#""type":"banned","reason":"half of a pair: \ud83d""#,
         r#""type":"open","task":7"#,
         r#""type":"S3CRET""#,
+        r#""type":"disconnected","reason":null"#,
+        r#""type":"banned","session":"odd","task":1e999,"attempt":[1]"#,
+        r#""type":"connected","task":"odd","reason":{"a":1}"#,
+        r#""type":"registration_failed","task":7,"session":-1,"instance_code":7,"reason":"no line""#,
     ];
     let mut text = String::new();
     for fields in good {
@@ -134,7 +138,9 @@ fn errors_name_the_field() {
     }
     let bad = [
         r#""type":1"#,
-        r#""type":"disconnected""#,
+        r#""type":"disconnected","reason":7"#,
+        r#""type":"connected","session":1,"session":2"#,
+        r#""type":"registration_failed","task":7,"attempt":"first""#,
         r#""type":"code_sent""#,
         r#""type":"code_sent","task":0"#,
         r#""type":"code_sent","task":-1"#,
@@ -187,6 +193,10 @@ fn errors_name_the_field() {
         "{}",
         r#"{"acks":[{}]}"#,
         r#"{"acks":[{"lease":"a-1","error":"no","sessions":[]}]}"#,
+        r#"{"acks":[{"lease":"a-1","error":"no","next":7}]}"#,
+        r#"{"acks":[{"lease":"a-1","sessions":[],"next":7}]}"#,
+        r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231","state":"connected","reason":7}]}]}"#,
+        r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231","state":"banned","reason":7}]}]}"#,
         r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231"}]}]}"#,
         r#"{"acks":[{"lease":"a-1","sessions":[{"account":"861821726231","state":"S3CRET"}]}]}"#,
     ] {
@@ -201,6 +211,31 @@ fn errors_name_the_field() {
         writeln!(text, "{body}\n  {outcome}").unwrap();
     }
     golden("bridge_faults", &text);
+}
+
+/// Fields of an unknown type never stop the stream, whatever their form. The fields that all reports have are read.
+#[test]
+fn reports_of_unknown_types_are_read_whatever_they_have() {
+    let values =
+        [r#""abc""#, r#""4917@s.whatsapp.net""#, "7", "-1", "1.5", "1e999", "true", "null", "[1,{}]", r#"{"a":[]}"#];
+    let fields = ["account", "session", "instance_code", "reason", "task", "attempt", "wings"];
+    let read = |report: String| read_batch(format!(r#"{{"stream":"a","reports":[{report}]}}"#).as_bytes());
+    for (field, value) in fields.iter().flat_map(|field| values.map(|value| (field, value))) {
+        // The type may come last, and a key twice.
+        let odd = format!(
+            r#"{{"{field}":{value},"{field}":{value},"sequence":7,"time":"2026-11-25T03:41:00Z","type":"flies"}}"#
+        );
+        let batch = read(odd.clone()).unwrap_or_else(|fault| panic!("{odd}: {fault}"));
+        let content = ReportContent::Unknown { account: None, kind: "flies".to_owned() };
+        assert_eq!((batch.reports[0].sequence, &batch.reports[0].content), (7, &content), "{odd}");
+    }
+    // As "always" is written.
+    for (time, micros) in
+        [("9999-12-31T23:59:59Z", 253_402_207_200_999_999), ("2026-11-25T03:41:00Z", 1_795_578_060_000_000)]
+    {
+        let batch = read(format!(r#"{{"sequence":7,"time":"{time}","type":"flies"}}"#)).unwrap();
+        assert_eq!(batch.reports[0].made_at, Timestamp(micros), "{time}");
+    }
 }
 
 /// A long text does not make a body invalid: it is truncated between two characters.
