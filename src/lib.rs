@@ -38,7 +38,7 @@
 //! | [`projections`] | views that follow from the journal, kept for queries | |
 //! | [`audit`] | reading and proving the journal: history, proofs, exports, backups | |
 //! | [`access`] | authentication and permissions | |
-//! | [`answers`] | stored responses for repeated requests (idempotency) | |
+//! | [`idempotency`] | stored responses for repeated requests | |
 //! | [`webhooks`] | deliveries to receivers, in order, until they succeed | |
 //! | [`gateway`] | the gateways to WhatsApp | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
@@ -58,7 +58,6 @@ extern crate self as muster;
 
 pub mod access;
 pub mod actors;
-pub mod answers;
 pub mod audit;
 pub mod cli;
 pub mod client;
@@ -73,6 +72,7 @@ pub mod files;
 pub mod fuzzing;
 pub mod gateway;
 pub mod http;
+pub mod idempotency;
 pub mod journal;
 pub mod limits;
 pub mod metrics;

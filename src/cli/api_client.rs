@@ -17,7 +17,7 @@ use super::{Error, secret_file};
 use crate::client::{self, FailureClass, redact_url};
 use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, FlagValue, SERVER_VARIABLE, load_from_process,
-    receiver_url,
+    parse_receiver_url,
 };
 use crate::files::read_file;
 use crate::limits::{CLI_CONNECT_TIMEOUT, NAMED_FILE_BYTES};
@@ -91,7 +91,7 @@ impl SourceArgs {
             None => {
                 let server = self.server.clone().or_else(|| env_var(SERVER_VARIABLE));
                 let url = server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
-                if receiver_url(&url).is_none() {
+                if parse_receiver_url(&url).is_none() {
                     return Err(Error::Usage(
                         "--server (MUSTER_SERVER) must be an http or https URL without a #fragment, as in http://127.0.0.1:8080",
                     ));

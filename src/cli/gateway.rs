@@ -74,7 +74,7 @@ impl GatewayArgs {
 impl GatewayCheckArgs {
     fn run(&self) -> Result<(), Error> {
         // Not parsed by the command line parser, whose error would repeat a password in it.
-        if self.url.as_deref().is_some_and(|url| config::receiver_url(url).is_none()) {
+        if self.url.as_deref().is_some_and(|url| config::parse_receiver_url(url).is_none()) {
             return Err(Error::Usage(
                 "the gateway's URL must be an http or https URL without a #fragment, as in http://127.0.0.1:9000",
             ));

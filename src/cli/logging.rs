@@ -12,7 +12,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 use super::log_writer::{self, LogWriter};
 use super::number_masking::{MaskedFields, MaskedJsonWriter};
 use super::{Error, output};
-use crate::config::{LogFormat, LogSettings};
+use crate::config::{self, LogFormat, LogSettings};
 use crate::traces::{SPAN_TARGET, TraceExporter};
 
 /// The target of lines that every filter lets through: what became of the filter itself.
@@ -31,8 +31,9 @@ impl LogFilterHandle {
 
 /// Parses a log filter. It always lets through that lines were lost, and that the filter was replaced.
 fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
-    let filter =
-        EnvFilter::builder().parse(text)?.add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?);
+    let filter = EnvFilter::builder()
+        .parse(config::current_log_filter(text))?
+        .add_directive(format!("{}=warn", log_writer::LOST_LINES_TARGET).parse()?);
     Ok(filter.add_directive(format!("{ALWAYS}=info").parse()?))
 }
 

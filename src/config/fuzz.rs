@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use url::Url;
 
 use super::text_parsing::format_duration;
-use super::{SettingsFile, is_listen_address, load, parse_duration, receiver_url};
+use super::{SettingsFile, is_listen_address, load, parse_duration, parse_receiver_url};
 use crate::client::{AddressGuard, NOT_A_URL, Network, redact_url};
 use crate::domain::escape_controls;
 
@@ -73,8 +73,8 @@ fn check_text(text: &str) {
         assert_eq!(parse_duration(&format_duration(read)), Some(read), "{text:?}");
     }
     let _is = is_listen_address(text);
-    if let Some(url) = receiver_url(text) {
-        assert_eq!(receiver_url(url.as_str()).as_ref(), Some(&url), "{text:?}");
+    if let Some(url) = parse_receiver_url(text) {
+        assert_eq!(parse_receiver_url(url.as_str()).as_ref(), Some(&url), "{text:?}");
         let strict = AddressGuard::new([]).check_url(&url).is_ok();
         assert!(!strict || AddressGuard::allow_private().check_url(&url).is_ok());
     }
@@ -88,7 +88,7 @@ fn check_text(text: &str) {
 fn check_redacted_url(text: &str) {
     let redacted = redact_url(text);
     if redacted == NOT_A_URL {
-        return assert_eq!(receiver_url(text), None, "{text:?}");
+        return assert_eq!(parse_receiver_url(text), None, "{text:?}");
     }
     let (read, parsed) = (redacted.parse::<Url>().unwrap(), text.parse::<Url>().unwrap());
     let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());

@@ -45,4 +45,4 @@ pub use settings::{
     WebhookSettings,
 };
 pub use sources::{FlagValue, SettingsFile};
-pub use text_parsing::{is_listen_address, parse_duration, parse_receiver_url as receiver_url};
+pub use text_parsing::{current_log_filter, is_listen_address, parse_duration, parse_receiver_url};

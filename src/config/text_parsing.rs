@@ -43,12 +43,10 @@ pub fn parse_receiver_url(text: &str) -> Option<Url> {
     parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
 }
 
-/// The modules that a log filter may name as targets. A renamed module keeps its old name here, which then means the new
-/// one.
+/// The modules that a log filter may name as targets.
 const MODULES: [&str; 25] = [
     "access",
     "actors",
-    "answers",
     "audit",
     "cli",
     "client",
@@ -61,6 +59,7 @@ const MODULES: [&str; 25] = [
     "files",
     "gateway",
     "http",
+    "idempotency",
     "journal",
     "limits",
     "metrics",
@@ -72,6 +71,16 @@ const MODULES: [&str; 25] = [
     "vault",
     "webhooks",
 ];
+
+/// Modules that were renamed: the old name and the present one. A log filter may name either.
+const RENAMED_MODULES: [(&str, &str); 1] = [("answers", "idempotency")];
+
+/// The log filter `text` with the present names of renamed modules.
+pub fn current_log_filter(text: &str) -> String {
+    RENAMED_MODULES.iter().fold(text.to_owned(), |text, (old, present)| {
+        text.replace(&format!("muster::{old}"), &format!("muster::{present}"))
+    })
+}
 
 /// Whether `text` is a log filter that does not silence Muster by mistake.
 ///
@@ -92,6 +101,7 @@ pub(super) fn is_log_filter(text: &str) -> bool {
     let is_taken = |directive: &str| {
         is_level(directive) || is_ours(directive) || says_a_level(directive) && !is_misspelt(directive)
     };
+    let text = &current_log_filter(text);
     let mut directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
     EnvFilter::builder().parse(text).is_ok()
         && directives.clone().all(is_taken)
@@ -133,6 +143,12 @@ mod tests {
     }
 
     #[test]
+    fn a_renamed_module_is_still_a_target() {
+        assert_eq!(current_log_filter("warn,muster::answers=debug"), "warn,muster::idempotency=debug");
+        assert!(RENAMED_MODULES.iter().all(|(old, present)| !MODULES.contains(old) && MODULES.contains(present)));
+    }
+
+    #[test]
     fn what_a_filter_of_the_log_may_say() {
         for text in [
             "info",
@@ -141,6 +157,7 @@ mod tests {
             "muster=debug",
             "muster::webhooks=debug",
             "muster::webhooks::client",
+            "muster::answers=debug",
             "warn,hyper=trace",
             "muster::webhooks[attempt]=trace,info",
             "[attempt{account}]=debug,warn",

@@ -8,7 +8,7 @@
 mod tests;
 
 use crate::gateway::{bridge, cloud_api};
-use crate::{access, answers, audit, config, http, journal, projections, receiver, store, traces, vault, webhooks};
+use crate::{access, audit, config, http, idempotency, journal, projections, receiver, store, traces, vault, webhooks};
 
 /// A parser and its seeds.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ pub const TARGETS: [FuzzTarget; 39] = [
     define("audit/time", 100, audit::fuzz::time_seeds, audit::fuzz::check_time),
     define("access/key", 100, access::fuzz::keys, access::fuzz::key),
     define("access/token", 60, access::fuzz::tokens, access::fuzz::token),
-    define("answers/row", 60, answers::fuzz::rows, answers::fuzz::row),
+    define("answers/row", 60, idempotency::fuzz::rows, idempotency::fuzz::row),
     define("vault/sealed", 60, vault::fuzz::sealed_seeds, vault::fuzz::check_sealed),
     define("vault/master_key", 40, vault::fuzz::master_key_seeds, vault::fuzz::check_master_key),
     define("config/settings", 20, config::fuzz::settings_seeds, config::fuzz::check_settings),

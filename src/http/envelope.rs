@@ -12,8 +12,8 @@ use warp::reply::Response;
 use super::contract_endpoints::{ContractEndpoint, EnvelopeData};
 use super::error::{Error, ItemError};
 use super::idempotency_key::IDEMPOTENCY_REPLAYED;
-use crate::answers::StoredResponse;
 use crate::domain::{AccountNumber, TaskId};
+use crate::idempotency::StoredResponse;
 use crate::limits::NAMED_REJECTIONS;
 
 /// The outcome of a request that was executed.

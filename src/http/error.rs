@@ -10,7 +10,7 @@ use super::validation_error::ValidationError;
 use crate::access::AuthError;
 use crate::domain::{AccountNumber, CommandRejection};
 use crate::limits::BODY_TIMEOUT;
-use crate::{actors, answers, journal, vault};
+use crate::{actors, idempotency, journal, vault};
 
 /// Why a request was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ pub enum Error {
     Vault(#[from] vault::Error),
     /// The `Idempotency-Key` cannot be used.
     #[error(transparent)]
-    Idempotency(#[from] answers::Error),
+    Idempotency(#[from] idempotency::Error),
     /// The task of the request panicked.
     #[error("the work on a request failed: {0}")]
     TaskFailed(#[from] JoinError),
@@ -190,7 +190,7 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<u64> {
         if let Error::Auth(denied) = self {
             denied.retry_after()
-        } else if let Error::Idempotency(answers::Error::NoCapacity { seconds }) = self {
+        } else if let Error::Idempotency(idempotency::Error::NoCapacity { seconds }) = self {
             Some(*seconds)
         } else {
             (self.code() == 503).then_some(1)
@@ -218,11 +218,11 @@ const STOPPING_MESSAGE: &str = "the service is stopping; try again when it is ba
 const NO_TASK_IDS_MESSAGE: &str =
     "no task ids are left, so no number can be registered; tell the operator of the service";
 
-fn idempotency_code(error: &answers::Error) -> u16 {
+fn idempotency_code(error: &idempotency::Error) -> u16 {
     match error {
-        answers::Error::KeyReused => 422,
-        answers::Error::TooManyInFlight | answers::Error::NoCapacity { .. } => 503,
-        answers::Error::Unreadable | answers::Error::Store(_) | answers::Error::Journal(_) => 500,
+        idempotency::Error::KeyReused => 422,
+        idempotency::Error::TooManyInFlight | idempotency::Error::NoCapacity { .. } => 503,
+        idempotency::Error::Unreadable | idempotency::Error::Store(_) | idempotency::Error::Journal(_) => 500,
     }
 }
 

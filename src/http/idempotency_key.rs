@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: a repeated request is executed once and gets the same response.
 //!
-//! Module `answers` stores the responses. This file decides what must be equal in a repeated request, which responses are
+//! Module `idempotency` stores the responses. This file decides what must be equal in a repeated request, which responses are
 //! stored, and how a request resumes that started but got no response.
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::envelope::{CallOutcome, EndpointResponse, render_outcome};
 use super::error::{Error, ItemError};
 use super::validation_error::ValidationError;
 use crate::actors;
-use crate::answers::{InFlightRecord, KeyLookup, KeyScope, RequestIntent};
 use crate::domain::{AccountNumber, Event};
+use crate::idempotency::{InFlightRecord, KeyLookup, KeyScope, RequestIntent};
 use crate::journal::{JournalRecord, StreamId};
 use crate::limits::{IDEMPOTENCY_KEY_BYTES, INLINE_BODY_BYTES};
 use crate::vault::RequestFingerprint;

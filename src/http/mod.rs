@@ -86,11 +86,11 @@ pub use v1::{API_ENDPOINTS, ApiEndpoint, ApiState, ServiceHandles, routes as aud
 
 use crate::access::{ApiKeys, Authenticator};
 use crate::actors::Accounts;
-use crate::answers::IdempotencyRecords;
 use crate::audit::Audit;
 use crate::config;
 use crate::domain::GatewayKind;
 use crate::gateway::{Bridge, CloudApi, GatewayRegistry};
+use crate::idempotency::IdempotencyRecords;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::projections::Roster;

@@ -23,7 +23,7 @@ use super::request_body;
 use crate::access::AuthError;
 use crate::domain::{AccountNumber, CommandRejection, VerifyType};
 use crate::limits::{BODY_BYTES, CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};
-use crate::{actors, answers};
+use crate::{actors, idempotency};
 
 /// Entries that these tests allow in a batch.
 const MAX_BATCH: usize = 3;
@@ -270,10 +270,10 @@ fn answers_have_one_form() {
         (ContractEndpoint::BatchRecycle, Error::IncompleteBody),
         (ContractEndpoint::SubmitVerifyCode, refused),
         (ContractEndpoint::Ready, Error::NotReady),
-        (ContractEndpoint::SubmitPhone, Error::Idempotency(answers::Error::KeyReused)),
-        (ContractEndpoint::BatchOnline, Error::Idempotency(answers::Error::TooManyInFlight)),
-        (ContractEndpoint::BatchRecycle, Error::Idempotency(answers::Error::NoCapacity { seconds: 41 })),
-        (ContractEndpoint::BatchOnline, Error::Idempotency(answers::Error::Unreadable)),
+        (ContractEndpoint::SubmitPhone, Error::Idempotency(idempotency::Error::KeyReused)),
+        (ContractEndpoint::BatchOnline, Error::Idempotency(idempotency::Error::TooManyInFlight)),
+        (ContractEndpoint::BatchRecycle, Error::Idempotency(idempotency::Error::NoCapacity { seconds: 41 })),
+        (ContractEndpoint::BatchOnline, Error::Idempotency(idempotency::Error::Unreadable)),
         (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::Overloaded { limit: 65_536 })),
         (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::Stopping)),
         (ContractEndpoint::SubmitPhone, Error::Accounts(actors::Error::TaskIdsExhausted)),

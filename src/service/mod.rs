@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::ApiKeys;
 use crate::actors::{self, Accounts};
-use crate::answers::IdempotencyRecords;
 use crate::audit::{self, Audit, TransparencyLog};
 use crate::clock;
 use crate::config::{EffectiveSettings, Settings};
@@ -35,6 +34,7 @@ use crate::domain::Channel;
 use crate::gateway::{GatewayRegistry, Simulator, bridge, cloud_api};
 pub use crate::http::render_openapi as description;
 use crate::http::{self, Api, ApiDependencies, InProcessClient, TlsError, TlsReloader};
+use crate::idempotency::IdempotencyRecords;
 use crate::journal::{self, Journal};
 use crate::limits::{BLOCKING_THREADS_TIMEOUT, SHUTDOWN_TIMEOUT, STOP_TIMEOUT};
 use crate::metrics::AttemptOutcome;

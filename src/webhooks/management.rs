@@ -17,7 +17,7 @@ use super::views::{AttemptView, ChannelView};
 use super::{ChannelHandle, Error, Webhooks, build_receiver};
 use crate::client::{ForbiddenAddress, redact_url};
 use crate::clock;
-use crate::config::receiver_url;
+use crate::config::parse_receiver_url;
 use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, SigningScheme, is_single_line};
 use crate::journal::{self, Origin, RequesterIdentity};
 use crate::limits::{OPERATOR_REASON_BYTES, RECEIVER_URL_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
@@ -66,7 +66,8 @@ impl Webhooks {
             Some(text) => {
                 let wrong =
                     "must be an http or https URL without a #fragment, as in https://example.com/status".to_owned();
-                let url = receiver_url(text).ok_or(ManagementError::InvalidField { field: "url", words: wrong })?;
+                let url =
+                    parse_receiver_url(text).ok_or(ManagementError::InvalidField { field: "url", words: wrong })?;
                 let bytes = url.as_str().len();
                 if bytes > RECEIVER_URL_BYTES {
                     let words = format!("must have at most {RECEIVER_URL_BYTES} bytes once it is encoded, not {bytes}");

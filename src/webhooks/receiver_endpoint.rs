@@ -42,7 +42,7 @@ struct StoredEndpoint {
 impl ReceiverEndpoint {
     /// The receiver's URL: the run-time one, or that of the settings.
     pub(super) fn url(&self, channel: Channel, settings: &config::WebhookSettings) -> Option<Url> {
-        self.url_override.clone().or_else(|| config::receiver_url(&settings.receiver_url(channel)?))
+        self.url_override.clone().or_else(|| config::parse_receiver_url(&settings.receiver_url(channel)?))
     }
 
     /// Stores the settings, sealed.

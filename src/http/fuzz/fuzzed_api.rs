@@ -19,13 +19,13 @@ use warp::http::{Request, Response, StatusCode, header};
 use super::{SECRET, parse_headers};
 use crate::access::ApiKeys;
 use crate::actors::{GatewayPort, report_channel};
-use crate::answers::IdempotencyRecords;
 use crate::audit::{Audit, TransparencyLog};
 use crate::clock;
 use crate::domain::{Account, AccountNumber, PendingEffect};
 use crate::gateway::{GatewayRegistry, Simulator};
 use crate::http::server::PeerAddress;
 use crate::http::{Api, ApiDependencies, contract_routes, v1};
+use crate::idempotency::IdempotencyRecords;
 use crate::testkit::fixture::StorageFixture;
 
 /// A gateway that never answers.

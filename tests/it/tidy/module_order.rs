@@ -23,7 +23,7 @@ const CRATE_MODULES: [(&str, &[&str]); 59] = [
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("crc32fast", &[]),
-    ("dashmap", &["access", "actors", "answers", "journal"]),
+    ("dashmap", &["access", "actors", "idempotency", "journal"]),
     ("figment", &["config"]),
     ("flate2", &["projections"]),
     ("futures_util", &[]),
