@@ -41,6 +41,7 @@
 //! | [`idempotency`] | stored responses for repeated requests | |
 //! | [`webhooks`] | deliveries to receivers, in order, until they succeed | |
 //! | [`gateway`] | the gateways to WhatsApp | |
+//! | [`api`] | what can be asked of the service, whichever way the request comes | |
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
 //! | [`console`] | pages for operators and auditors, over the API | maud, the browser |
 //! | [`service`] | the order in which modules are opened, what runs, and how it ends | |
@@ -58,6 +59,7 @@ extern crate self as muster;
 
 pub mod access;
 pub mod actors;
+pub mod api;
 pub mod audit;
 pub mod cli;
 pub mod client;

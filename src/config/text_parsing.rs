@@ -44,9 +44,10 @@ pub fn parse_receiver_url(text: &str) -> Option<Url> {
 }
 
 /// The modules that a log filter may name as targets.
-const MODULES: [&str; 25] = [
+const MODULES: [&str; 26] = [
     "access",
     "actors",
+    "api",
     "audit",
     "cli",
     "client",

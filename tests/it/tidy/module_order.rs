@@ -69,7 +69,7 @@ const CRATE_MODULES: [(&str, &[&str]); 59] = [
     ("tracing_opentelemetry", &["traces"]),
     ("tracing_subscriber", &["config", "traces", "cli"]),
     ("url", &["client", "config", "console", "webhooks", "gateway", "cli"]),
-    ("utoipa", &["access", "audit", "config", "gateway", "http", "vault", "webhooks"]),
+    ("utoipa", &["access", "api", "audit", "config", "gateway", "http", "vault", "webhooks"]),
     ("utoipa_swagger_ui", &["http"]),
     ("warp", &["http", "receiver", "console"]),
     ("zeroize", &[]),
