@@ -3,12 +3,14 @@
 //!
 //! | file | what it knows |
 //! |---|---|
+//! | `leader` | everything that changes something, started and stopped as one value |
 //! | `checkpoint_saving` | what is saved beside the log, during operation and at shutdown |
 //! | `offline_directory` | a data directory without a running service |
 //! | `gateway_providers` | the gateways that the settings set up |
 
 mod checkpoint_saving;
 mod gateway_providers;
+mod leader;
 mod offline_directory;
 
 use std::io;
@@ -25,16 +27,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::ApiKeys;
-use crate::actors::{self, Accounts};
+use crate::actors;
 use crate::audit::{self, Audit, TransparencyLog};
 use crate::clock;
 use crate::config::{EffectiveSettings, Settings};
 use crate::console::Console;
 use crate::domain::Channel;
-use crate::gateway::{GatewayRegistry, Simulator, bridge, cloud_api};
+use crate::gateway::{bridge, cloud_api};
 pub use crate::http::render_openapi as description;
 use crate::http::{self, Api, ApiDependencies, InProcessClient, TlsError, TlsReloader};
-use crate::idempotency::IdempotencyRecords;
 use crate::journal::{self, Journal};
 use crate::limits::{BLOCKING_THREADS_TIMEOUT, SHUTDOWN_TIMEOUT, STOP_TIMEOUT};
 use crate::metrics::AttemptOutcome;
@@ -42,9 +43,9 @@ use crate::projections::Roster;
 use crate::store::{self, Store};
 pub use crate::vault::RotationReport;
 use crate::vault::{self, Vault};
-use crate::webhooks::{self, Webhooks};
+use crate::webhooks;
 use checkpoint_saving::{StoreCloser, run_checkpoint_saving, run_checkpoint_signing};
-use gateway_providers::GatewayProviders;
+use leader::Leader;
 pub use offline_directory::OfflineDirectory;
 
 /// Why the service does not run, or ended.
@@ -190,7 +191,7 @@ async fn serve(
     stop: &CancellationToken,
     end: &mut Option<StoreCloser>,
 ) -> Result<(), Error> {
-    let EffectiveSettings { settings, rows, .. } = effective;
+    let EffectiveSettings { settings, .. } = effective;
     // Before anything is written to the disk.
     let tls = TlsReloader::open(&settings.tls, reload_tls.clone())?;
     let (listener, address) = bind_listener(&settings.http.listen).await?;
@@ -199,81 +200,28 @@ async fn serve(
     // Opening may take minutes. Ending the process meanwhile is like a crash: no request was answered yet.
     let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
     let storage = opened.map_err(|panicked| Error::Threads(panicked.into()))??;
-    let OpenStorage { store, vault, roster, journal, log } = &storage;
-    actors::finish_erasures(vault, journal).await?;
+    let OpenStorage { store, vault, journal, .. } = &storage;
     let keys = ApiKeys::open(journal, Some(vault.clone()))?;
     if keys.allows_anonymous() && !address.ip().is_loopback() {
         return Err(Error::NoApiKey { listen: settings.http.listen.clone(), data_dir: settings.data_dir.clone() });
     }
-    let tasks = TaskTracker::new();
-    // Callers stop first, then the work that they started, then the delivery of its results.
-    let [callers, work, delivering] = [(); 3].map(|()| CancellationToken::new());
+    let leader = Leader::start(settings, &storage).await?;
 
-    let (reports, reported) = actors::report_channel();
-    // If the account cannot be read, its next command reports the error; until then its session counts as the first.
-    let session_of = |account| journal.load_account(account).map_or(1, |(state, _)| state.latest_session);
-    let (simulator, channel) = Simulator::new(
-        &settings.simulator,
-        vault.clone(),
-        reports.clone(),
-        roster.online_at_the_simulator(),
-        session_of,
-    );
-    let providers = GatewayProviders::open(settings, &storage, &reports, &work, &tasks)?;
-    let gateways = GatewayRegistry::new(simulator, providers.providers(), reports);
-    gateways.warn_of_missing(roster);
-    let (accounts, inbox) = Accounts::start(
-        journal.clone(),
-        &settings.actors,
-        &settings.accounts,
-        settings.gateway.routing.clone(),
-        Arc::new(gateways.clone()),
-        reported,
-        roster.last_task(),
-    )?;
-    let webhooks = Webhooks::start(store, journal, vault, settings.address_guard(), &settings.webhooks, &delivering)?;
-    tasks.spawn(channel.run(work.clone()));
-    tasks.spawn(inbox.run(roster.accounts_with_pending_effects(), work.clone()));
-    providers.spawn_tasks(&gateways, &storage, settings.gateway.reconcile_every, &work, &tasks);
-    tasks.spawn(run_checkpoint_saving(storage.clone(), settings.store.checkpoint_every, work.clone()));
-    tasks.spawn(run_checkpoint_signing(storage.clone(), work.clone()));
-    tasks.spawn(clock::watch(work.clone()));
-
-    let idempotency = IdempotencyRecords::open(store, journal.clone(), clock::trusted);
-    tasks.spawn(idempotency.clone().expire_periodically(work.clone()));
-
-    resume_rotation(vault, journal);
-
-    let is_ready = Arc::new(AtomicBool::new(true));
-    let dependencies = ApiDependencies {
-        accounts: accounts.clone(),
-        roster: roster.clone(),
-        vault: vault.clone(),
-        idempotency,
-        audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log.clone())),
-        webhooks: webhooks.clone(),
-        bridge: providers.bridge,
-        keys: keys.clone(),
-        cloud_api: providers.cloud_api,
-        gateways,
-        default_gateway: settings.gateway.routing.default,
-        settings: rows.clone().into(),
-    };
-    let api = Api::new(dependencies, settings.http.clone(), settings.accounts.clone(), is_ready.clone());
-    let api_state = api.v1_state(callers.clone());
+    let (is_ready, tasks) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
+    let [requests, background] = [(); 2].map(|()| CancellationToken::new());
+    let api = build_api(effective, &storage, &leader, &keys, &is_ready);
+    let api_state = api.v1_state(requests.clone());
     let console = Console::new(
         InProcessClient::new(api_state.clone()),
         api.authenticator().clone(),
         &settings.http,
         tls.is_some(),
     );
-    let counted = journal.clone();
-    let figures = move || {
-        let successes = |channel| counted.metrics().webhook_attempts.with((channel, AttemptOutcome::Taken)).get();
-        [counted.head(), Channel::ALL.into_iter().map(successes).sum()]
-    };
-    tasks.spawn(console.clone().sample_throughput(figures, work.clone()));
-    let serving = tokio::spawn(http::serve(listener, api, api_state, console.routes(), tls, callers.clone()));
+    tasks.spawn(run_checkpoint_saving(storage.clone(), settings.store.checkpoint_every, background.clone()));
+    tasks.spawn(run_checkpoint_signing(storage.clone(), background.clone()));
+    tasks.spawn(clock::watch(background.clone()));
+    tasks.spawn(console.clone().sample_throughput(throughput_counters(journal.clone()), background.clone()));
+    let serving = tokio::spawn(http::serve(listener, api, api_state, console.routes(), tls, requests.clone()));
     tracing::info!(%address, accounts = journal.account_count(), events = journal.head(), "ready");
     if keys.allows_anonymous() {
         tracing::warn!(
@@ -288,21 +236,20 @@ async fn serve(
         error = store.wait_for_failure() => Err(Error::Store(error)),
         () = stop.cancelled() => Ok(()),
         error = journal.wait_for_failure() => Err(Error::JournalFailed(error)),
-        error = webhooks.wait_for_failure() => Err(Error::WebhooksFailed(error)),
+        error = leader.webhooks.wait_for_failure() => Err(Error::WebhooksFailed(error)),
     };
     is_ready.store(false, Ordering::Relaxed);
     tracing::info!("stopping");
     let until = Instant::now() + STOP_TIMEOUT;
     *end = Some(StoreCloser::new(store.clone(), until));
+    // Callers stop first, then the work that they started, then the delivery of its results.
     let drain = async {
-        callers.cancel();
+        requests.cancel();
         let _ended = serving.await;
-        work.cancel();
+        background.cancel();
         tasks.close();
         tasks.wait().await;
-        accounts.drain().await;
-        delivering.cancel();
-        webhooks.drain().await;
+        leader.stop().await;
     };
     if timeout(SHUTDOWN_TIMEOUT, drain).await.is_err() {
         tracing::warn!(
@@ -312,6 +259,41 @@ async fn serve(
     }
     outcome?;
     Ok(checkpoint_saving::save_on_shutdown(storage, until).await?)
+}
+
+/// Builds the API over both strata.
+fn build_api(
+    effective: &EffectiveSettings,
+    storage: &OpenStorage,
+    leader: &Leader,
+    keys: &ApiKeys,
+    is_ready: &Arc<AtomicBool>,
+) -> Api {
+    let EffectiveSettings { settings, rows, .. } = effective;
+    let OpenStorage { store, vault, roster, journal, log } = storage.clone();
+    let dependencies = ApiDependencies {
+        accounts: leader.accounts.clone(),
+        roster: roster.clone(),
+        vault,
+        idempotency: leader.idempotency.clone(),
+        audit: Audit::new(store, journal, roster, Some(log)),
+        webhooks: leader.webhooks.clone(),
+        bridge: leader.providers.bridge.clone(),
+        keys: keys.clone(),
+        cloud_api: leader.providers.cloud_api.clone(),
+        gateways: leader.gateways.clone(),
+        default_gateway: settings.gateway.routing.default,
+        settings: rows.clone().into(),
+    };
+    Api::new(dependencies, settings.http.clone(), settings.accounts.clone(), is_ready.clone())
+}
+
+/// Counts all events, and all webhooks that receivers took, for the console's throughput chart.
+fn throughput_counters(journal: Journal) -> impl Fn() -> [u64; 2] {
+    move || {
+        let successes = |channel| journal.metrics().webhook_attempts.with((channel, AttemptOutcome::Taken)).get();
+        [journal.head(), Channel::ALL.into_iter().map(successes).sum()]
+    }
 }
 
 /// A listener on this address, and the address that it got.
@@ -332,17 +314,4 @@ impl OpenStorage {
         let log = TransparencyLog::open(&store, &journal, vault.load_or_create_log_key()?)?;
         Ok(OpenStorage { store, vault, roster, journal, log })
     }
-}
-
-/// Continues an interrupted rotation of the master key, while the service runs.
-fn resume_rotation(vault: &Vault, journal: &Journal) {
-    let Some(rotation) = vault.unfinished_rotation() else { return };
-    let (journal, runtime) = (journal.clone(), runtime::Handle::current());
-    tracing::warn!("this start goes on with a rotation of the master key that was broken off");
-    tokio::task::spawn_blocking(move || match rotation.run_at_start(&journal, &runtime) {
-        Ok(RotationReport { rewrapped, next }) => {
-            tracing::warn!(rewrapped, "this start has finished that rotation; what to do now: {next}");
-        }
-        Err(error) => tracing::error!(%error, "this start could not finish that rotation"),
-    });
 }

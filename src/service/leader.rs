@@ -1,0 +1,103 @@
+//! Everything that changes something: actors, gateways, webhooks, stored responses.
+//!
+//! Storage, views, reads, HTTP and the console are the other stratum: they are the same on each machine of several, and
+//! outlive a leader. A leader is started and stopped as one value. On one machine, this process always leads.
+
+use std::sync::Arc;
+
+use tokio::runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::gateway_providers::GatewayProviders;
+use super::{Error, OpenStorage};
+use crate::actors::{self, Accounts};
+use crate::clock;
+use crate::config::Settings;
+use crate::gateway::{GatewayRegistry, Simulator};
+use crate::idempotency::IdempotencyRecords;
+use crate::journal::Journal;
+use crate::vault::{RotationReport, Vault};
+use crate::webhooks::Webhooks;
+
+/// The running modules that write to the store, or reach gateways and receivers.
+pub(super) struct Leader {
+    pub(super) accounts: Accounts,
+    pub(super) gateways: GatewayRegistry,
+    pub(super) providers: GatewayProviders,
+    pub(super) webhooks: Webhooks,
+    pub(super) idempotency: IdempotencyRecords,
+    tasks: TaskTracker,
+    /// Ends the tasks.
+    work: CancellationToken,
+    /// Ends the delivery of webhooks, after the work that they tell of.
+    deliveries: CancellationToken,
+}
+
+impl Leader {
+    /// Starts the modules, completes what the last leader began, and dispatches pending effects again.
+    pub(super) async fn start(settings: &Settings, storage: &OpenStorage) -> Result<Leader, Error> {
+        let OpenStorage { store, vault, roster, journal, .. } = storage;
+        actors::finish_erasures(vault, journal).await?;
+        let tasks = TaskTracker::new();
+        let [work, deliveries] = [(); 2].map(|()| CancellationToken::new());
+
+        let (reports, reported) = actors::report_channel();
+        // If the account cannot be read, its next command reports the error; until then its session counts as the first.
+        let sessions = journal.clone();
+        let session_of = move |account| sessions.load_account(account).map_or(1, |(state, _)| state.latest_session);
+        let (simulator, channel) = Simulator::new(
+            &settings.simulator,
+            vault.clone(),
+            reports.clone(),
+            roster.online_at_the_simulator(),
+            session_of,
+        );
+        let providers = GatewayProviders::open(settings, storage, &reports, &work, &tasks)?;
+        let gateways = GatewayRegistry::new(simulator, providers.providers(), reports);
+        gateways.warn_of_missing(roster);
+        let (accounts, inbox) = Accounts::start(
+            journal.clone(),
+            &settings.actors,
+            &settings.accounts,
+            settings.gateway.routing.clone(),
+            Arc::new(gateways.clone()),
+            reported,
+            roster.last_task(),
+        )?;
+        let webhooks =
+            Webhooks::start(store, journal, vault, settings.address_guard(), &settings.webhooks, &deliveries)?;
+        tasks.spawn(channel.run(work.clone()));
+        tasks.spawn(inbox.run(roster.accounts_with_pending_effects(), work.clone()));
+        providers.spawn_tasks(&gateways, storage, settings.gateway.reconcile_every, &work, &tasks);
+
+        let idempotency = IdempotencyRecords::open(store, journal.clone(), clock::trusted);
+        tasks.spawn(idempotency.clone().expire_periodically(work.clone()));
+
+        resume_rotation(vault, journal);
+        Ok(Leader { accounts, gateways, providers, webhooks, idempotency, tasks, work, deliveries })
+    }
+
+    /// Stops the work, then the delivery of its results. Nobody may send commands any more.
+    pub(super) async fn stop(self) {
+        self.work.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.accounts.drain().await;
+        self.deliveries.cancel();
+        self.webhooks.drain().await;
+    }
+}
+
+/// Continues an interrupted rotation of the master key, while the service runs.
+fn resume_rotation(vault: &Vault, journal: &Journal) {
+    let Some(rotation) = vault.unfinished_rotation() else { return };
+    let (journal, runtime) = (journal.clone(), runtime::Handle::current());
+    tracing::warn!("this start goes on with a rotation of the master key that was broken off");
+    tokio::task::spawn_blocking(move || match rotation.run_at_start(&journal, &runtime) {
+        Ok(RotationReport { rewrapped, next }) => {
+            tracing::warn!(rewrapped, "this start has finished that rotation; what to do now: {next}");
+        }
+        Err(error) => tracing::error!(%error, "this start could not finish that rotation"),
+    });
+}
