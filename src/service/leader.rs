@@ -78,7 +78,7 @@ impl Leader {
         Ok(Leader { accounts, gateways, providers, webhooks, idempotency, tasks, work, deliveries })
     }
 
-    /// Stops the work, then the delivery of its results. Nobody may send commands any more.
+    /// Stops the work, then the delivery of its results. No command may be sent any more.
     pub(super) async fn stop(self) {
         self.work.cancel();
         self.tasks.close();
