@@ -125,7 +125,7 @@ pub fn print_first_page(events: u64) {
             let account = fixture::account(index * 97 % 10_000.min(events));
             let page = audit.history(account, HistoryOrder::Descending, None, &EventFilter::default(), 100).unwrap();
             assert_eq!(
-                page.lines.len() as u64,
+                page.items.len() as u64,
                 audit.journal().stream_head(StreamId::Account(account)).version.min(100)
             );
             begin.elapsed()

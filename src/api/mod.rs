@@ -1,9 +1,58 @@
 //! What callers, operators and gateways can ask of the service, whichever way the request comes.
 //!
+//! `http` and `console` are adapters: they identify the requester, parse the request into types, make the [`Call`], and
+//! render its typed answer. The command line uses it on a data directory without a service.
+//!
 //! | file | what it knows |
 //! |---|---|
 //! | `operation` | every operation: its name, who may ask for it, which accounts it touches, whether it writes |
+//! | `call` | one call of an operation: its requester, and the check of the permission |
+//! | `problem` | why a call was not carried out (RFC 9457) |
+//! | `parameters` | parses and validates parameters that come as texts |
+//! | `api_state` | the modules that calls use, and limits on costly calls |
+//! | `item_error` | why the command for one account of several was not executed |
+//! | `accounts` | accounts, their state, their history |
+//! | `account_orders` | an operator's orders to bring accounts online or recycle them |
+//! | `account_secrets` | erasure of an account's secrets |
+//! | `api_keys` | API keys |
+//! | `events` | events: pages, and the live tail; the audit log |
+//! | `gateways` | gateways, their health, reconciliation |
+//! | `log_proofs` | checkpoints and proofs |
+//! | `maintenance` | projections, verification, replay, export, backup |
+//! | `master_key` | the master key: status and rotation |
+//! | `overview` | the state of the service in one answer; the settings |
+//! | `streams` | answers too long for one page, produced while they are read |
+//! | `webhook_requests` | requests about the webhooks |
+//! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
 
+pub mod account_orders;
+pub mod account_secrets;
+pub mod accounts;
+pub mod api_keys;
+mod api_state;
+mod call;
+pub mod events;
+pub mod gateways;
+mod item_error;
+pub mod log_proofs;
+pub mod maintenance;
+pub mod master_key;
 pub mod operation;
+pub mod overview;
+mod parameters;
+mod problem;
+mod streams;
+// The code that utoipa derives for optional fields has unnecessary qualifications.
+#[allow(unused_qualifications)]
+pub mod webhook_requests;
+pub mod webhooks;
 
+pub use api_state::{ApiState, ServiceHandles};
+pub use call::{Call, run_to_completion};
+pub use item_error::{
+    INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, item_outcomes, rejection_code,
+};
 pub use operation::{Access, AccountScope, AccountSelection, Effect, Operation, TimeLimit};
+pub use parameters::{Parameters, parse_account, parse_reason, parse_time_parameter};
+pub use problem::{Problem, printable_path};
+pub use streams::{ByteSource, PageReader, StreamPermit};

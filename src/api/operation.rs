@@ -47,14 +47,14 @@ pub enum AccountScope {
 }
 
 /// The accounts that one request selects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountSelection<'r> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountSelection {
     /// All accounts, or the operation touches no account.
     All,
     /// One account.
     One(AccountNumber),
     /// The accounts whose number begins with these digits.
-    Prefix(&'r str),
+    Prefix(String),
 }
 
 /// Whether an operation changes anything.
@@ -98,7 +98,7 @@ impl Operation {
     }
 
     /// Checks that `auth` permits this operation on the selected accounts.
-    pub fn check_permission(&self, auth: &AuthContext, selection: AccountSelection<'_>) -> Result<(), AuthError> {
+    pub fn check_permission(&self, auth: &AuthContext, selection: &AccountSelection) -> Result<(), AuthError> {
         match self.access {
             // Nothing to check here: the signature covers the request.
             Access::Public | Access::Signature => return Ok(()),
@@ -106,8 +106,8 @@ impl Operation {
         }
         match (self.accounts, selection) {
             (AccountScope::None | AccountScope::SelfChecked, _) => Ok(()),
-            (AccountScope::One, AccountSelection::One(account)) => auth.require_account(account),
-            (AccountScope::Filtered, AccountSelection::One(account)) if auth.may_access(account) => Ok(()),
+            (AccountScope::One, AccountSelection::One(account)) => auth.require_account(*account),
+            (AccountScope::Filtered, AccountSelection::One(account)) if auth.may_access(*account) => Ok(()),
             (AccountScope::Filtered, AccountSelection::Prefix(prefix)) if is_within_bounds(auth, prefix) => Ok(()),
             (AccountScope::All | AccountScope::One | AccountScope::Filtered, _) => auth.require_all_accounts(),
         }

@@ -23,15 +23,15 @@ pub struct AccountFilter {
 #[serde(rename_all = "camelCase")]
 pub struct AccountRow {
     /// The account number.
-    whats_app: String,
+    pub(crate) whats_app: String,
     /// 1 normal, 2 banned.
     #[schema(minimum = 1, maximum = 2)]
-    status: u8,
+    pub(crate) status: u8,
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
     #[schema(minimum = 1, maximum = 4)]
-    online_status: u8,
+    pub(crate) online_status: u8,
     /// How many events its history has.
-    version: u64,
+    pub(crate) version: u64,
 }
 
 impl AccountRow {
@@ -52,15 +52,8 @@ impl AccountRow {
 }
 
 impl Audit {
-    /// Rows of the account list that match `filter`, from index `from`, at most `limit`. `written` serializes each
-    /// row.
-    pub fn accounts(
-        &self,
-        filter: &AccountFilter,
-        from: u64,
-        limit: usize,
-        written: impl Fn(&AccountRow) -> Vec<u8>,
-    ) -> QueryPage {
+    /// Rows of the account list that match `filter`, from index `from`, at most `limit`.
+    pub fn accounts(&self, filter: &AccountFilter, from: u64, limit: usize) -> QueryPage<AccountRow> {
         let is_wanted = |number: AccountNumber, status: Status, online_status: OnlineStatus| {
             filter.status.is_none_or(|it| it == status)
                 && filter.online_status.is_none_or(|it| it == online_status)
@@ -68,11 +61,11 @@ impl Audit {
         };
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let (found, next) = self.roster.select(from, limit, is_wanted);
-        let line = |(account, status, online_status): (AccountNumber, Status, OnlineStatus)| {
+        let row = |(account, status, online_status): (AccountNumber, Status, OnlineStatus)| {
             let version = self.journal.stream_head(StreamId::Account(account)).version;
             let (status, online_status) = (status.code(), online_status.code());
-            written(&AccountRow { whats_app: account.to_string(), status, online_status, version })
+            AccountRow { whats_app: account.to_string(), status, online_status, version }
         };
-        QueryPage { lines: found.into_iter().map(line).collect(), next: next.map(|next| next as u64) }
+        QueryPage { items: found.into_iter().map(row).collect(), next: next.map(|next| next as u64) }
     }
 }

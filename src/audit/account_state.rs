@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -12,8 +12,8 @@ use super::rfc3339::format_rfc3339;
 use crate::domain::{Account, AccountNumber, Event, Registration};
 use crate::journal::{self, JournalRecord};
 
-/// An account, with the events that caused its state.
-pub(super) struct AccountWithCauses {
+/// An account, with the events that caused its state. It serializes as an [`AccountStateView`].
+pub struct AccountWithCauses {
     number: AccountNumber,
     account: Account,
     position: u64,
@@ -31,27 +31,27 @@ pub(super) struct AccountWithCauses {
 #[schema(as = AccountState)]
 pub struct AccountStateView<'a> {
     /// The account number.
-    whats_app: String,
+    pub(crate) whats_app: String,
     /// How many events its history has.
-    version: u64,
+    pub(crate) version: u64,
     /// The position of the last of them in the journal.
-    position: String,
+    pub(crate) position: String,
     /// When that was.
     #[schema(format = DateTime)]
-    updated: &'a str,
+    pub(crate) updated: &'a str,
     /// 1 normal, 2 banned.
     #[schema(minimum = 1, maximum = 2)]
-    status: u8,
+    pub(crate) status: u8,
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
     #[schema(minimum = 1, maximum = 4)]
-    online_status: u8,
+    pub(crate) online_status: u8,
     /// Why it is offline or banned: `1001`, `1002`, or a gateway's own words; empty where there is nothing to say.
-    reason: &'a str,
+    pub(crate) reason: &'a str,
     /// The gateway's scan or pairing id of the last session; empty where there is none.
-    instance_code: &'a str,
+    pub(crate) instance_code: &'a str,
     /// Who serves it: `simulator`, `bridge` or `cloud_api`.
     #[schema(pattern = "^(simulator|bridge|cloud_api)$")]
-    gateway: &'static str,
+    pub(crate) gateway: &'static str,
     /// The calls to register it, or to take that back, in the 72 hours up to the last of them; a provider takes ten.
     register_calls: usize,
     /// The event that made `status` or `onlineStatus` what they are; null if none did.
@@ -64,17 +64,17 @@ pub struct AccountStateView<'a> {
     last_request: Option<&'a CausingEvent>,
     /// The registration that waits for a code; null if none does.
     #[schema(required)]
-    registration: Option<RegistrationView<'a>>,
+    pub(crate) registration: Option<RegistrationView<'a>>,
     /// What was imported; null if nothing was.
     #[schema(required)]
-    content: Option<ContentView<'a>>,
+    pub(crate) content: Option<ContentView<'a>>,
 }
 
 /// A registration that waits for a code, without the codes.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WaitingRegistration)]
-struct RegistrationView<'a> {
+pub(crate) struct RegistrationView<'a> {
     /// The task id that the caller was given.
     task: u32,
     /// 0 sms, 1 voice, 2 missed call, 3 internal verification.
@@ -122,13 +122,13 @@ struct CausingEvent {
 #[schema(as = FieldChange)]
 pub struct FieldChange {
     /// Which, as in the account's state; nested ones with dots.
-    field: String,
+    pub(crate) field: String,
     /// Its value in the one version.
     #[schema(required)]
-    from: Value,
+    pub(crate) from: Value,
     /// Its value in the other.
     #[schema(required)]
-    to: Value,
+    pub(crate) to: Value,
 }
 
 impl AccountWithCauses {
@@ -178,7 +178,7 @@ impl AccountWithCauses {
     }
 
     /// The state as the API shows it.
-    pub(super) fn view(&self) -> impl Serialize {
+    pub fn view(&self) -> AccountStateView<'_> {
         let Account { version, content, status, online_status, reason, registration, gateway, register_calls, .. } =
             &self.account;
         AccountStateView {
@@ -197,6 +197,12 @@ impl AccountWithCauses {
             registration: registration.as_ref().map(RegistrationView::from_registration),
             content: content.as_deref().map(ContentView::from_content),
         }
+    }
+}
+
+impl Serialize for AccountWithCauses {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.view().serialize(serializer)
     }
 }
 

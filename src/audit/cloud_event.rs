@@ -13,7 +13,9 @@
 //! | `requestid` | the request, 32 hex digits; omitted if there was none (extension) |
 //! | `data` | what happened. Secrets are shown as fingerprints only |
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::event_data::EventData;
@@ -28,51 +30,83 @@ pub struct CloudEvent<'a> {
     specversion: &'static str,
     /// The position in the journal, from 1.
     #[schema(pattern = "^[1-9][0-9]*$")]
-    id: String,
+    pub(crate) id: String,
     /// The store, as in `urn:muster:0123456789abcdef`.
     source: &'a str,
     /// What happened, as in `muster.account.came_online.v1`.
     #[serde(rename = "type")]
-    kind: String,
+    pub(crate) kind: String,
     /// The account number, or `administration`.
-    subject: String,
+    pub(crate) subject: String,
     /// When, in UTC, to the microsecond.
     #[schema(format = DateTime)]
-    time: String,
+    pub(crate) time: String,
     /// The place in the subject's own history, from 1.
-    version: u64,
+    pub(crate) version: u64,
     /// The position of the subject's event before; `0` for none.
     #[schema(pattern = "^[0-9]+$")]
-    prev: String,
+    pub(crate) prev: String,
     /// Who asked: `caller`, `gateway`, `operator` with the number of its API key behind a colon, or `service`.
-    origin: String,
+    pub(crate) origin: String,
     /// In which request, 32 hex digits; left out where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^[0-9a-f]{32}$")]
-    requestid: Option<String>,
+    pub(crate) requestid: Option<String>,
     /// `application/json`.
     datacontenttype: &'static str,
-    data: EventData<'a>,
+    pub(crate) data: EventData<'a>,
+}
+
+/// An event of the journal as queries return it. It serializes as a [`CloudEvent`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventView {
+    /// The event.
+    pub record: JournalRecord,
+    /// The store's URN.
+    pub(super) source: Arc<str>,
+}
+
+impl EventView {
+    /// Its attributes.
+    pub fn cloud_event(&self) -> CloudEvent<'_> {
+        CloudEvent::of(&self.record, &self.source)
+    }
+
+    /// The event as one line of JSON, without a line end.
+    pub fn to_json(&self) -> Vec<u8> {
+        to_json_line(&self.record, &self.source)
+    }
+}
+
+impl Serialize for EventView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.cloud_event().serialize(serializer)
+    }
+}
+
+impl<'a> CloudEvent<'a> {
+    fn of(record: &'a JournalRecord, source: &'a str) -> CloudEvent<'a> {
+        CloudEvent {
+            specversion: "1.0",
+            id: record.position.to_string(),
+            source,
+            kind: cloud_event_type(&record.event),
+            subject: subject(record.stream),
+            time: format_rfc3339(record.at),
+            version: record.version,
+            prev: record.previous.to_string(),
+            origin: origin(record.origin),
+            requestid: request_id(record.origin),
+            datacontenttype: "application/json",
+            data: EventData::from_event(&record.event),
+        }
+    }
 }
 
 /// The event as one line of JSON, without a line end. `source` is the store's URN.
 pub(super) fn to_json_line(record: &JournalRecord, source: &str) -> Vec<u8> {
-    let event = CloudEvent {
-        specversion: "1.0",
-        id: record.position.to_string(),
-        source,
-        kind: cloud_event_type(&record.event),
-        subject: subject(record.stream),
-        time: format_rfc3339(record.at),
-        version: record.version,
-        prev: record.previous.to_string(),
-        origin: origin(record.origin),
-        requestid: request_id(record.origin),
-        datacontenttype: "application/json",
-        data: EventData::from_event(&record.event),
-    };
     // Texts and integers always serialize.
-    serde_json::to_vec(&event).unwrap_or_default()
+    serde_json::to_vec(&CloudEvent::of(record, source)).unwrap_or_default()
 }
 
 /// The `type` of an event.

@@ -12,7 +12,7 @@ use crate::journal::JournalEvent;
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = EventData)]
-pub(super) enum EventData<'a> {
+pub(crate) enum EventData<'a> {
     /// Of events that say all by their `type`.
     Empty {},
     Content(ContentView<'a>),
@@ -149,7 +149,7 @@ pub(super) enum EventData<'a> {
 #[derive(Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookAct)]
-pub(super) struct WebhookEventData<'a> {
+pub(crate) struct WebhookEventData<'a> {
     /// `sync` or `register`.
     channel: &'a str,
     /// The receiver's URL, without user, password and query.
@@ -187,7 +187,7 @@ pub(super) struct WebhookEventData<'a> {
 /// An API key that was given or revoked, without what proves it.
 #[derive(Default, Serialize, ToSchema)]
 #[schema(as = ApiKeyAct)]
-pub(super) struct ApiKeyEventData<'a> {
+pub(crate) struct ApiKeyEventData<'a> {
     /// Its number.
     key: u64,
     /// What people call it.
@@ -218,7 +218,7 @@ pub(super) struct ApiKeyEventData<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AccountContent)]
-pub(super) struct ContentView<'a> {
+pub(crate) struct ContentView<'a> {
     /// 1 personal, 2 business.
     whatsapp_type: u8,
     #[schema(required)]

@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use super::account_state::{AccountWithCauses, FieldChange, diff_views};
 use super::event_filter::EventFilter;
-use super::{Audit, Error, cloud_event};
+use super::{Audit, Error, EventView, cloud_event};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::{JournalRecord, StreamId};
 use crate::limits::EVENTS_SCANNED;
 
 /// One page of a query's result.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct QueryPage {
-    /// One JSON object per line.
-    pub lines: Vec<Vec<u8>>,
+#[derive(Debug, PartialEq, Eq)]
+pub struct QueryPage<T> {
+    /// The results, in the order of the query.
+    pub items: Vec<T>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<u64>,
 }
@@ -45,14 +45,19 @@ pub enum AsOf {
 impl Audit {
     /// The events after `position` that match `filter`, at most `limit`. One call examines at most [`EVENTS_SCANNED`]
     /// events, so a page may be short or empty although more follow.
-    pub fn events(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage, Error> {
+    pub fn events(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage<EventView>, Error> {
         let (records, looked_at) = self.records(position, filter, limit)?;
         let next = (looked_at < self.journal.head()).then_some(looked_at);
-        Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
+        Ok(QueryPage { items: self.event_views(records), next })
     }
 
     /// Like [`events`](Audit::events), backwards: the matching events before `position`, last first.
-    pub fn events_back(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage, Error> {
+    pub fn events_back(
+        &self,
+        position: u64,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<QueryPage<EventView>, Error> {
         let mut records = Vec::new();
         let mut take = |record| {
             records.push(record);
@@ -74,7 +79,7 @@ impl Audit {
             }
         };
         let next = (looked_at > 1).then_some(looked_at);
-        Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
+        Ok(QueryPage { items: self.event_views(records), next })
     }
 
     /// Like [`events`](Audit::events), as records. Also returns the position up to which events were examined.
@@ -118,7 +123,7 @@ impl Audit {
         from: Option<u64>,
         filter: &EventFilter,
         limit: usize,
-    ) -> Result<QueryPage, Error> {
+    ) -> Result<QueryPage<EventView>, Error> {
         let stream = self.existing_stream(account)?;
         let backwards = self.journal.history_back(stream);
         let is_in_reach = |record: &JournalRecord| match order {
@@ -142,12 +147,16 @@ impl Audit {
         let has_more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().map(|last| last.version).filter(|_| has_more);
-        Ok(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next })
+        Ok(QueryPage { items: self.event_views(records), next })
     }
 
     /// Administrative events, latest first, at most `limit`. Starts at the one at `from`, if given. `None` if there
     /// is no such event.
-    pub fn administrative_events(&self, from: Option<u64>, limit: usize) -> Result<Option<QueryPage>, Error> {
+    pub fn administrative_events(
+        &self,
+        from: Option<u64>,
+        limit: usize,
+    ) -> Result<Option<QueryPage<EventView>>, Error> {
         let stream = StreamId::Administration;
         let records: Vec<JournalRecord> = match from {
             None => self.journal.history_back(stream).take(limit).collect::<Result<_, _>>()?,
@@ -158,18 +167,12 @@ impl Audit {
         };
         // Each event links to the previous one, so the cost depends only on the page size.
         let next = records.last().map(|last| last.previous).filter(|previous| *previous > 0);
-        Ok(Some(QueryPage { lines: records.iter().map(|record| self.to_json_line(record)).collect(), next }))
+        Ok(Some(QueryPage { items: self.event_views(records), next }))
     }
 
-    /// An account's state at a point in time.
+    /// An account's state at a point in time, as JSON.
     pub fn state(&self, account: AccountNumber, as_of: AsOf) -> Result<Value, Error> {
-        let view = serde_json::to_value(self.account_at(account, as_of)?.view());
-        Ok(view.unwrap_or_default())
-    }
-
-    /// Like [`state`](Audit::state), as a line of JSON with ordered fields.
-    pub fn state_json(&self, account: AccountNumber, as_of: AsOf) -> Result<Vec<u8>, Error> {
-        Ok(serde_json::to_vec(&self.account_at(account, as_of)?.view()).unwrap_or_default())
+        Ok(serde_json::to_value(self.account_at(account, as_of)?).unwrap_or_default())
     }
 
     /// The fields of an account that differ between two of its versions.
@@ -183,7 +186,13 @@ impl Audit {
         cloud_event::to_json_line(record, &self.source)
     }
 
-    fn account_at(&self, account: AccountNumber, as_of: AsOf) -> Result<AccountWithCauses, Error> {
+    /// Events as queries return them.
+    pub fn event_views(&self, records: Vec<JournalRecord>) -> Vec<EventView> {
+        records.into_iter().map(|record| EventView { record, source: self.source.clone() }).collect()
+    }
+
+    /// An account at a point in time.
+    pub fn account_at(&self, account: AccountNumber, as_of: AsOf) -> Result<AccountWithCauses, Error> {
         let stream = self.existing_stream(account)?;
         let is_meant = |record: &JournalRecord| match as_of {
             AsOf::Now => true,

@@ -10,12 +10,12 @@ use super::Api;
 use super::contract_endpoints::ContractEndpoint;
 use super::contract_requests::{self, ImportItem, ImportKind, Query};
 use super::envelope::CallOutcome;
-use super::error::{BatchError, Error, ItemError};
+use super::error::{BatchError, Error};
 use super::request_body::RequestBody;
 use crate::access::{AuthContext, Authorization, Requester};
-use crate::actors::{self, CommandResult};
+use crate::actors::CommandResult;
+use crate::api::{ItemError, item_outcomes};
 use crate::domain::{AccountNumber, Command, CommandRejection};
-use crate::journal::Origin;
 use crate::limits::{INLINE_BODY_BYTES, SEALED_PER_CORE};
 
 /// A request whose body is read but not parsed.
@@ -244,17 +244,6 @@ async fn execute_commands(
     let origin = authorized.origin();
     let executed = api.accounts().execute_all(commands, origin).await.map_err(BatchError::Accounts)?;
     Ok(item_outcomes(executed, origin))
-}
-
-/// The outcomes of the commands. Internal failures are logged.
-pub(super) fn item_outcomes(executed: Vec<Result<CommandResult, actors::Error>>, origin: Origin) -> ItemOutcomes {
-    let outcome =
-        |outcome: Result<CommandResult, _>| outcome.map_err(ItemError::Failed)?.map(drop).map_err(ItemError::Rejected);
-    let outcomes: ItemOutcomes = executed.into_iter().map(outcome).collect();
-    if let Some(Err(ItemError::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(ItemError::Failed(_)))) {
-        tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
-    }
-    outcomes
 }
 
 /// The outcomes of a later part of a request. Earlier accounts are done already, so a batch error becomes one error per

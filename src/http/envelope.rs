@@ -10,8 +10,9 @@ use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::contract_endpoints::{ContractEndpoint, EnvelopeData};
-use super::error::{Error, ItemError};
+use super::error::Error;
 use super::idempotency_key::IDEMPOTENCY_REPLAYED;
+use crate::api::ItemError;
 use crate::domain::{AccountNumber, TaskId};
 use crate::idempotency::StoredResponse;
 use crate::limits::NAMED_REJECTIONS;

@@ -8,9 +8,10 @@ use tokio::task::JoinError;
 use super::contract_endpoints::ContractEndpoint;
 use super::validation_error::ValidationError;
 use crate::access::AuthError;
+use crate::api::{INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, rejection_code};
 use crate::domain::{AccountNumber, CommandRejection};
 use crate::limits::BODY_TIMEOUT;
-use crate::{actors, idempotency, journal, vault};
+use crate::{actors, idempotency, vault};
 
 /// Why a request was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -79,17 +80,6 @@ pub enum Error {
     TaskFailed(#[from] JoinError),
 }
 
-/// Why the command for one account of a batch was not executed.
-#[derive(Debug, Clone)]
-pub(super) enum ItemError {
-    /// The rules reject it.
-    Rejected(CommandRejection),
-    /// It failed.
-    Failed(actors::Error),
-    /// The caller's API key ended before this command started.
-    Auth(AuthError),
-}
-
 /// Why a request's commands were rejected as a whole, before the first one started.
 #[derive(Debug, Clone)]
 pub(super) enum BatchError {
@@ -117,35 +107,6 @@ impl From<BatchError> for ItemError {
     }
 }
 
-impl ItemError {
-    /// The contract's code.
-    pub(super) fn code(&self) -> u16 {
-        match self {
-            ItemError::Rejected(rejection) => rejection_code(*rejection),
-            ItemError::Failed(error) => accounts_code(error),
-            ItemError::Auth(denied) => denied.code(),
-        }
-    }
-
-    /// The message for the caller. It begins with the account.
-    pub(super) fn message(&self, account: AccountNumber) -> String {
-        let sign = match self {
-            ItemError::Rejected(_) => "",
-            ItemError::Failed(_) | ItemError::Auth(_) => ":",
-        };
-        format!("{account}{sign} {}", self.reason())
-    }
-
-    /// The message without the account.
-    pub(super) fn reason(&self) -> Cow<'static, str> {
-        match self {
-            ItemError::Rejected(rejection) => rejection.to_string().into(),
-            ItemError::Auth(denied) => denied.to_string().into(),
-            ItemError::Failed(error) => accounts_message(error).map_or_else(|| error.to_string().into(), Cow::Borrowed),
-        }
-    }
-}
-
 impl Error {
     /// The contract's code.
     pub(super) fn code(&self) -> u16 {
@@ -158,7 +119,7 @@ impl Error {
             Error::UnsupportedMediaType => 415,
             Error::Rejected { rejection, .. } => rejection_code(*rejection),
             Error::MemoryBudgetExceeded | Error::NotReady | Error::Timeout { .. } => 503,
-            Error::Accounts(error) => accounts_code(error),
+            Error::Accounts(error) => actors_error_code(error),
             Error::Idempotency(error) => idempotency_code(error),
             Error::Vault(_) | Error::TaskFailed(_) => 500,
         }
@@ -167,7 +128,7 @@ impl Error {
     /// The message for the caller. It hides the details of internal errors.
     pub(super) fn message(&self) -> Cow<'static, str> {
         let inside = match self {
-            Error::Accounts(error) => accounts_message(error),
+            Error::Accounts(error) => actors_error_message(error),
             Error::Idempotency(error) => (idempotency_code(error) == 500).then_some(INTERNAL_ERROR_MESSAGE),
             Error::Vault(_) | Error::TaskFailed(_) => Some(INTERNAL_ERROR_MESSAGE),
             Error::NoSuchPath
@@ -198,60 +159,10 @@ impl Error {
     }
 }
 
-/// The contract's code for a rejection.
-fn rejection_code(rejection: CommandRejection) -> u16 {
-    match rejection {
-        CommandRejection::OtherContent
-        | CommandRejection::Banned
-        | CommandRejection::Erased
-        | CommandRejection::PersonalAccount
-        | CommandRejection::VerifyTypeNotOffered
-        | CommandRejection::BudgetUsedUp { .. } => 409,
-        CommandRejection::Unknown | CommandRejection::NoContent | CommandRejection::NoRegistrationWaiting => 404,
-    }
-}
-
-const INTERNAL_ERROR_MESSAGE: &str = "the service failed, and what was asked may have happened or not: ask queryWhatsAppStatus before \
-                      sending it again; the operator finds the cause in the log under this answer's x-request-id";
-const CONFLICT_MESSAGE: &str = "another request changed the same account at the same moment; try again";
-const STOPPING_MESSAGE: &str = "the service is stopping; try again when it is back";
-const NO_TASK_IDS_MESSAGE: &str =
-    "no task ids are left, so no number can be registered; tell the operator of the service";
-
 fn idempotency_code(error: &idempotency::Error) -> u16 {
     match error {
         idempotency::Error::KeyReused => 422,
         idempotency::Error::TooManyInFlight | idempotency::Error::NoCapacity { .. } => 503,
         idempotency::Error::Unreadable | idempotency::Error::Store(_) | idempotency::Error::Journal(_) => 500,
-    }
-}
-
-fn accounts_code(error: &actors::Error) -> u16 {
-    match error {
-        actors::Error::Overloaded { .. } | actors::Error::Stopping => 503,
-        actors::Error::Journal(cause) => match **cause {
-            // Another writer won twice in a row: nothing was written, and a retry decides on the new state.
-            journal::Error::Conflict { .. } => 503,
-            journal::Error::TooLarge { .. }
-            | journal::Error::Damaged { .. }
-            | journal::Error::UnknownEvent { .. }
-            | journal::Error::Store(_)
-            | journal::Error::Closed => 500,
-        },
-        // Task ids are not reused, so a retry cannot succeed: no 503.
-        actors::Error::TaskIdsExhausted | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => 500,
-    }
-}
-
-/// The message for callers. The error's own text is for operators.
-fn accounts_message(error: &actors::Error) -> Option<&'static str> {
-    match error {
-        actors::Error::Overloaded { .. } => None,
-        actors::Error::Stopping => Some(STOPPING_MESSAGE),
-        actors::Error::TaskIdsExhausted => Some(NO_TASK_IDS_MESSAGE),
-        actors::Error::Journal(_) if accounts_code(error) == 503 => Some(CONFLICT_MESSAGE),
-        actors::Error::Journal(_) | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => {
-            Some(INTERNAL_ERROR_MESSAGE)
-        }
     }
 }

@@ -16,8 +16,9 @@ use warp::http::Request;
 use warp::reply::Response;
 
 use super::server::PeerAddress;
-use super::v1::{self, ApiState};
+use super::v1;
 use crate::access::{ApiKeys, AuthContext, Authenticator};
+use crate::api::ApiState;
 use crate::audit::Audit;
 use crate::limits::REQUESTS_PER_SECOND;
 

@@ -82,10 +82,11 @@ pub use request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
 pub use request_metrics::ConsoleResponse;
 pub use server::PeerAddress;
 pub use tls::{Error as TlsError, TlsReloader};
-pub use v1::{API_ENDPOINTS, ApiEndpoint, ApiState, ServiceHandles, routes as audit_routes};
+pub use v1::{API_ENDPOINTS, ApiEndpoint, routes as audit_routes};
 
 use crate::access::{ApiKeys, Authenticator};
 use crate::actors::Accounts;
+use crate::api::{ApiState, ServiceHandles};
 use crate::audit::Audit;
 use crate::config;
 use crate::domain::GatewayKind;

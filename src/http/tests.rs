@@ -17,10 +17,11 @@ use super::contract_requests::{
     parse_submit_verify_code,
 };
 use super::envelope::{CallOutcome, batch_body, error_body, http_status, render_outcome};
-use super::error::{Error, ItemError};
+use super::error::Error;
 use super::idempotency_key::{KeyOutcome, key_outcome};
 use super::request_body;
 use crate::access::AuthError;
+use crate::api::ItemError;
 use crate::domain::{AccountNumber, CommandRejection, VerifyType};
 use crate::limits::{BODY_BYTES, CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};
 use crate::{actors, idempotency};

@@ -5,8 +5,7 @@ use std::fmt::Display;
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
-use crate::domain::escape_controls;
-use crate::limits::FIELD_PATH_BYTES;
+use crate::api::printable_path;
 
 /// Why a request is malformed: one sentence that names the field and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,15 +37,6 @@ fn locate_error<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Valid
         Category::Syntax | Category::Eof | Category::Io => {
             ValidationError::new(format_args!("the body is not valid JSON: {words} (line {line}, column {column})"))
         }
-    }
-}
-
-/// A field path that is safe to print: escaped and shortened, because a caller's field name may be any text of any length.
-pub(super) fn printable_path(path: &str) -> String {
-    let path = escape_controls(path);
-    match path.floor_char_boundary(FIELD_PATH_BYTES) {
-        all if all == path.len() => path,
-        end => format!("{}…", &path[..end]),
     }
 }
 

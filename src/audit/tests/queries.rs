@@ -4,10 +4,8 @@ use super::*;
 use crate::domain::{OnlineStatus, Status};
 
 /// The event ids on a page.
-fn ids(page: &QueryPage) -> Vec<u64> {
-    let id =
-        |line: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().parse();
-    page.lines.iter().map(|line| id(line).unwrap()).collect()
+fn ids(page: &QueryPage<EventView>) -> Vec<u64> {
+    page.items.iter().map(|event| event.record.position).collect()
 }
 
 #[tokio::test]
@@ -18,7 +16,7 @@ async fn filters_and_pages_of_all() {
             let (mut found, mut after) = (Vec::new(), Some(0));
             while let Some(position) = after {
                 let page = fixture.audit.events(position, &filter, limit).unwrap();
-                assert!(page.lines.len() <= limit);
+                assert!(page.items.len() <= limit);
                 found.extend(ids(&page));
                 after = page.next;
             }
@@ -26,7 +24,7 @@ async fn filters_and_pages_of_all() {
             let (mut found, mut before) = (Vec::new(), Some(u64::MAX));
             while let Some(position) = before {
                 let page = fixture.audit.events_back(position, &filter, limit).unwrap();
-                assert!(page.lines.len() <= limit);
+                assert!(page.items.len() <= limit);
                 found.extend(ids(&page));
                 before = page.next;
             }
@@ -97,11 +95,8 @@ async fn accounts_are_filtered_by_state() {
         for limit in [1_000, 7] {
             let (mut found, mut from) = (Vec::new(), Some(0));
             while let Some(cursor) = from {
-                let page = fixture.audit.accounts(&filter, cursor, limit, AccountRow::to_json);
-                found.extend(page.lines.iter().map(|line| {
-                    let row: serde_json::Value = serde_json::from_slice(line).unwrap();
-                    row["whatsApp"].as_str().unwrap().parse::<u64>().unwrap() - 861_821_700_000
-                }));
+                let page = fixture.audit.accounts(&filter, cursor, limit);
+                found.extend(page.items.iter().map(|row| row.whats_app.parse::<u64>().unwrap() - 861_821_700_000));
                 from = page.next;
             }
             assert_eq!(found, expected, "{filter:?}, {limit} to a page");

@@ -169,6 +169,6 @@ fn a_backup_is_restored_whole_or_not_at_all() {
     assert_eq!((copy.source.clone(), copy.signer().unwrap()), (fixture.audit.source.clone(), signer));
     assert_eq!(copy.journal.root_at(16).unwrap(), Some(fixture.audit.journal.root().1));
     let last = copy.events(16, &EventFilter::default(), 10).unwrap();
-    assert!(str::from_utf8(&last.lines[0]).unwrap().contains("muster.administration.restored.v1"));
+    assert!(str::from_utf8(&last.items[0].to_json()).unwrap().contains("muster.administration.restored.v1"));
     assert_eq!(copy.verify(|_, _| {}).unwrap().checkpoint, Some(16));
 }

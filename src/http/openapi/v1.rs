@@ -6,20 +6,20 @@ use utoipa::openapi::{HttpMethod, Ref, Required};
 use super::operation_doc::{OperationDoc, content, response_with_id, text_header};
 use super::parameter_schemas::{account_digits, code_up_to, number, one_of, page_limit, prefix, text, time};
 use crate::access::CreatedKey;
+use crate::api::account_orders::{AccountOrderRequest as Order, AccountOrderResponse};
+use crate::api::account_secrets::{EraseSecretsRequest as Erasure, EraseSecretsResponse};
+use crate::api::accounts::{AccountDiff, AccountPage};
+use crate::api::api_keys::{ApiKeyList, CreateApiKeyRequest as WantedKey, RevokeApiKeyResponse};
+use crate::api::events::{AuditLogPage, EventPage};
+use crate::api::gateways::{GatewayList, ReconcileRequest as Reconcile, ReconcileResponse as Reconciling};
+use crate::api::maintenance::{ProjectionsResponse, RebuildResponse};
+use crate::api::master_key::{RotateMasterKeyRequest as Rotation, RotationLine};
+use crate::api::overview::{Overview, SettingsView};
 use crate::audit::{
     AccountRow, AccountStateView, Bundle, CloudEvent, ConsistencyProof, ExportManifest, InclusionProof, ReplayReport,
     VerificationReport,
 };
 use crate::domain::GatewayKind;
-use crate::http::v1::account_orders::{AccountOrderRequest as Order, AccountOrderResponse};
-use crate::http::v1::account_secrets::{EraseSecretsRequest as Erasure, EraseSecretsResponse};
-use crate::http::v1::accounts::{AccountDiff, AccountPage};
-use crate::http::v1::api_keys::{ApiKeyList, CreateApiKeyRequest as WantedKey, RevokeApiKeyResponse};
-use crate::http::v1::events::{AuditLogPage, EventPage};
-use crate::http::v1::gateways::{GatewayList, ReconcileRequest as Reconcile, ReconcileResponse as Reconciling};
-use crate::http::v1::maintenance::{ProjectionsResponse, RebuildResponse};
-use crate::http::v1::master_key::{RotateMasterKeyRequest as Rotation, RotationLine};
-use crate::http::v1::overview::{Overview, SettingsView};
 use crate::http::v1::problem::ProblemBody as Problem;
 use crate::limits::LIVE_TAIL_HEARTBEAT;
 use crate::vault::MasterKeyStatus;

@@ -8,11 +8,12 @@ use utoipa::openapi::{HttpMethod, Required, ResponseBuilder};
 use super::operation_doc::{OperationDoc, content};
 use super::parameter_schemas::{account_digits, number, page_limit, text, time};
 use super::v1::{operation, with_body_errors, with_problem};
-use crate::domain::Channel;
-use crate::http::v1::webhooks::{
-    ChannelList, CloseRequest, DeadLetterPage, DeadLetterRequest, DeliveryPage, NewSecret, PauseRequest,
-    RedeliverRequest, SetAppSecretRequest, SetSecretRequest, SetUrlRequest,
+use crate::api::webhook_requests::{
+    CloseRequest, DeadLetterRequest, PauseRequest, RedeliverRequest, SetAppSecretRequest, SetSecretRequest,
+    SetUrlRequest,
 };
+use crate::api::webhooks::{ChannelList, DeadLetterPage, DeliveryPage, NewSecret};
+use crate::domain::Channel;
 use crate::webhooks::{
     AccountStatusPayload, AttemptView, ChannelView, CloseSummary, DeliveryState, DeliveryView, RedeliverySummary,
     RegistrationStatusPayload,

@@ -1,105 +1,63 @@
 //! Accounts, their state, their history.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::ApiState;
-use super::events::EventPage;
-use super::problem::Problem;
-use super::query_parameters::{QueryParameters, parse_account};
-use super::response_body::{JSON, LineFormat, NDJSON_LINES, bytes_response, json_response, stream_pages, to_raw_json};
+use super::request_context::RequestContext;
+use super::response_body::{JSON_LINES, LineFormat, json_response, lines_response};
 use super::response_format::ResponseFormat;
-use crate::audit::{self, AccountRow, FieldChange};
-use crate::http::contract_requests::Query;
+use crate::api::accounts::{self, AccountQuery, HistoryQuery};
+use crate::api::{ApiState, Problem, parse_account};
+use crate::audit::{AccountRow, EventView};
 
 /// The account list as CSV (RFC 4180).
-const CSV_LINES: LineFormat =
+pub(in crate::http) const CSV_LINES: LineFormat =
     LineFormat { content_type: "text/csv; charset=utf-8", head: AccountRow::CSV_HEADER, end: b"\r\n" };
 
-/// A page of the account list.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AccountPage {
-    /// The oldest first.
-    #[schema(value_type = Vec<AccountRow>)]
-    accounts: Vec<Box<RawValue>>,
-    /// What to ask for as `cursor` next; null at the end.
-    #[schema(required)]
-    next: Option<String>,
-}
-
-/// What changed in an account between two of its versions.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Difference)]
-pub(in crate::http) struct AccountDiff {
-    /// The account number.
-    whats_app: String,
-    /// The one version.
-    from: u64,
-    /// The other.
-    to: u64,
-    /// The fields that differ.
-    changes: Vec<FieldChange>,
-}
-
 /// `GET /accounts`: a page, or everything as lines or as CSV.
-pub(super) fn list_accounts(state: &ApiState, query: &Query, form: ResponseFormat) -> Result<Response, Problem> {
-    let parameters = QueryParameters::new(query, &["status", "onlineStatus", "prefix", "cursor", "limit"])?;
-    let (wanted, from) = (parameters.account_filter()?, parameters.number("cursor")?);
-    let (lines, written): (_, fn(&AccountRow) -> Vec<u8>) = match form {
+pub(super) async fn list_accounts(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
+    let parameters = context.parameters(&["status", "onlineStatus", "prefix", "cursor", "limit"])?;
+    let query = AccountQuery { filter: parameters.account_filter()?, cursor: parameters.number("cursor")? };
+    let call = &context.call;
+    let format = context.format(&[ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::Csv]);
+    let (lines, write): (_, fn(&AccountRow) -> Vec<u8>) = match format {
         ResponseFormat::JsonPage | ResponseFormat::EventStream => {
-            let found = state.audit().accounts(&wanted, from.unwrap_or(0), parameters.limit()?, AccountRow::to_json);
-            return Ok(json_response(&AccountPage {
-                accounts: to_raw_json(found.lines),
-                next: found.next.map(|next| next.to_string()),
-            }));
+            return Ok(json_response(&accounts::list_accounts(api, call, query, parameters.limit()?).await?));
         }
-        ResponseFormat::NdJson => (NDJSON_LINES, AccountRow::to_json),
+        ResponseFormat::NdJson => (JSON_LINES, AccountRow::to_json),
         ResponseFormat::Csv => (CSV_LINES, AccountRow::to_csv),
     };
-    let (audit, most) = (state.audit().clone(), parameters.number("limit")?.unwrap_or(u64::MAX));
-    Ok(stream_pages(state.acquire_stream_permit()?, lines, from, most, move |from, limit| -> Result<_, audit::Error> {
-        Ok(audit.accounts(&wanted, from.unwrap_or(0), limit, written))
-    }))
+    let most = parameters.number("limit")?.unwrap_or(u64::MAX);
+    Ok(lines_response(accounts::read_accounts(api, call, query, most)?, lines, write))
 }
 
 /// `GET /accounts/{n}`
-pub(super) fn show_account(state: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
-    let parameters = QueryParameters::new(query, &["at", "version"])?;
-    let mut line = state.audit().state_json(parse_account("account", number)?, parameters.as_of()?)?;
-    line.push(b'\n');
-    Ok(bytes_response(JSON, line))
+pub(super) async fn show_account(api: &ApiState, number: &str, context: &RequestContext) -> Result<Response, Problem> {
+    let parameters = context.parameters(&["at", "version"])?;
+    let (account, as_of) = (parse_account("account", number)?, parameters.as_of()?);
+    Ok(json_response(&accounts::show_account(api, &context.call, account, as_of).await?))
 }
 
 /// `GET /accounts/{n}/events`: a page, or everything as lines.
-pub(super) fn show_history(
-    state: &ApiState,
-    number: &str,
-    query: &Query,
-    form: ResponseFormat,
-) -> Result<Response, Problem> {
-    let parameters = QueryParameters::new(query, &["order", "type", "since", "until", "cursor", "limit"])?;
-    let (account, order, filter) = (parse_account("account", number)?, parameters.order()?, parameters.filter()?);
-    let cursor = parameters.number("cursor")?;
-    if form != ResponseFormat::NdJson {
-        let found = state.audit().history(account, order, cursor, &filter, parameters.limit()?)?;
-        return Ok(json_response(&EventPage::from_page(found)));
+pub(super) async fn show_history(api: &ApiState, number: &str, context: &RequestContext) -> Result<Response, Problem> {
+    let parameters = context.parameters(&["order", "type", "since", "until", "cursor", "limit"])?;
+    let query = HistoryQuery {
+        account: parse_account("account", number)?,
+        order: parameters.order()?,
+        filter: parameters.event_filter()?,
+        cursor: parameters.number("cursor")?,
+    };
+    let call = &context.call;
+    if context.format(&[ResponseFormat::JsonPage, ResponseFormat::NdJson]) != ResponseFormat::NdJson {
+        return Ok(json_response(&accounts::show_history(api, call, query, parameters.limit()?).await?));
     }
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-    let audit = state.audit().clone();
-    // An unknown account must be reported before the response starts.
-    audit.history(account, order, cursor, &filter, 1)?;
-    Ok(stream_pages(state.acquire_stream_permit()?, NDJSON_LINES, cursor, most, move |cursor, limit| {
-        audit.history(account, order, cursor, &filter, limit)
-    }))
+    Ok(lines_response(accounts::read_history(api, call, query, most).await?, JSON_LINES, EventView::to_json))
 }
 
 /// `GET /accounts/{n}/diff`
-pub(super) fn diff_account(state: &ApiState, number: &str, query: &Query) -> Result<Response, Problem> {
-    let parameters = QueryParameters::new(query, &["from", "to"])?;
+pub(super) async fn diff_account(api: &ApiState, number: &str, context: &RequestContext) -> Result<Response, Problem> {
+    let parameters = context.parameters(&["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
-    let changes = state.audit().diff(parse_account("account", number)?, from, to)?;
-    Ok(json_response(&AccountDiff { whats_app: number.to_owned(), from, to, changes }))
+    let account = parse_account("account", number)?;
+    Ok(json_response(&accounts::diff_account(api, &context.call, account, from, to).await?))
 }

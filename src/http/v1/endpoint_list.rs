@@ -2,9 +2,7 @@
 
 use warp::http::Method;
 
-use super::problem::Problem;
-use super::query_parameters::parse_account;
-use crate::access::AuthContext;
+use crate::api::{Access, AccountScope, AccountSelection, Effect, Operation, Problem, TimeLimit, parse_account};
 use crate::domain::Permission;
 use crate::http::contract_requests::Query;
 
@@ -20,77 +18,57 @@ pub struct ApiEndpoint {
     scope: AccountScope,
 }
 
-/// The accounts that a request concerns. Keys that are bound to some accounts are checked against it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AccountScope {
-    /// No account.
-    Nothing,
-    /// The account in the path.
-    PathAccount,
-    /// The accounts in the body. The handler checks them.
-    BodyAccounts,
-    /// The accounts that `account` or `prefix` in the query names; all without these.
-    QueryAccounts,
-    /// All accounts.
-    All,
-}
-
 /// All endpoints of `/api/v1`.
 pub const API_ENDPOINTS: [ApiEndpoint; 48] = [
-    ApiEndpoint { method: "GET", path: "accounts", permission: Permission::Read, scope: AccountScope::QueryAccounts },
+    ApiEndpoint { method: "GET", path: "accounts", permission: Permission::Read, scope: AccountScope::Filtered },
     ApiEndpoint {
         method: "POST",
         path: "accounts/online",
         permission: Permission::Operate,
-        scope: AccountScope::BodyAccounts,
+        scope: AccountScope::SelfChecked,
     },
     ApiEndpoint {
         method: "POST",
         path: "accounts/recycle",
         permission: Permission::Operate,
-        scope: AccountScope::BodyAccounts,
+        scope: AccountScope::SelfChecked,
     },
-    ApiEndpoint {
-        method: "GET",
-        path: "accounts/{account}",
-        permission: Permission::Read,
-        scope: AccountScope::PathAccount,
-    },
+    ApiEndpoint { method: "GET", path: "accounts/{account}", permission: Permission::Read, scope: AccountScope::One },
     ApiEndpoint {
         method: "GET",
         path: "accounts/{account}/events",
         permission: Permission::Read,
-        scope: AccountScope::PathAccount,
+        scope: AccountScope::One,
     },
     ApiEndpoint {
         method: "GET",
         path: "accounts/{account}/diff",
         permission: Permission::Read,
-        scope: AccountScope::PathAccount,
+        scope: AccountScope::One,
     },
     ApiEndpoint {
         method: "DELETE",
         path: "accounts/{account}/secrets",
         permission: Permission::Administer,
-        scope: AccountScope::PathAccount,
+        scope: AccountScope::One,
     },
-    ApiEndpoint { method: "GET", path: "events", permission: Permission::Read, scope: AccountScope::QueryAccounts },
+    ApiEndpoint { method: "GET", path: "events", permission: Permission::Read, scope: AccountScope::Filtered },
     ApiEndpoint { method: "GET", path: "acts", permission: Permission::Read, scope: AccountScope::All },
-    ApiEndpoint { method: "GET", path: "export", permission: Permission::Read, scope: AccountScope::QueryAccounts },
-    ApiEndpoint { method: "GET", path: "log/checkpoint", permission: Permission::Read, scope: AccountScope::Nothing },
-    ApiEndpoint { method: "GET", path: "log/public-key", permission: Permission::Read, scope: AccountScope::Nothing },
+    ApiEndpoint { method: "GET", path: "export", permission: Permission::Read, scope: AccountScope::Filtered },
+    ApiEndpoint { method: "GET", path: "log/checkpoint", permission: Permission::Read, scope: AccountScope::None },
+    ApiEndpoint { method: "GET", path: "log/public-key", permission: Permission::Read, scope: AccountScope::None },
     ApiEndpoint { method: "GET", path: "log/proof/inclusion", permission: Permission::Read, scope: AccountScope::All },
     ApiEndpoint {
         method: "GET",
         path: "log/proof/consistency",
         permission: Permission::Read,
-        scope: AccountScope::Nothing,
+        scope: AccountScope::None,
     },
     ApiEndpoint {
         method: "GET",
         path: "log/proof/account/{account}",
         permission: Permission::Read,
-        scope: AccountScope::PathAccount,
+        scope: AccountScope::One,
     },
     ApiEndpoint { method: "GET", path: "overview", permission: Permission::Read, scope: AccountScope::All },
     ApiEndpoint { method: "GET", path: "settings", permission: Permission::Read, scope: AccountScope::All },
@@ -183,7 +161,7 @@ pub const API_ENDPOINTS: [ApiEndpoint; 48] = [
         method: "GET",
         path: "webhooks/{channel}/deliveries",
         permission: Permission::Read,
-        scope: AccountScope::QueryAccounts,
+        scope: AccountScope::Filtered,
     },
     ApiEndpoint {
         method: "GET",
@@ -265,25 +243,28 @@ impl ApiEndpoint {
         self.path.split('/').filter(|name| name.starts_with('{')).count()
     }
 
-    /// Checks that `auth` permits this request.
-    pub(super) fn check_permission(&self, auth: &AuthContext, segments: &[&str], query: &Query) -> Result<(), Problem> {
-        auth.require(self.permission)?;
+    /// The operation that this endpoint calls.
+    pub(super) fn operation(&self) -> Operation {
+        let access = Access::Permission(self.permission);
+        let effect = if self.is_read_only() { Effect::Reads } else { Effect::Writes };
+        Operation { name: self.path, access, accounts: self.scope, effect, time_limit: TimeLimit::RequestTimeout }
+    }
+
+    /// The accounts that a request selects.
+    pub(super) fn selection(&self, segments: &[&str], query: &Query) -> Result<AccountSelection, Problem> {
         match self.scope {
-            AccountScope::Nothing | AccountScope::BodyAccounts => Ok(()),
-            AccountScope::PathAccount => {
+            AccountScope::None | AccountScope::SelfChecked | AccountScope::All => Ok(AccountSelection::All),
+            AccountScope::One => {
                 let number = self.path.split('/').zip(segments).find(|(name, _)| *name == "{account}");
                 let number = number.map_or("", |(_, number)| number);
-                Ok(auth.require_account(parse_account("account", number)?)?)
+                Ok(AccountSelection::One(parse_account("account", number)?))
             }
-            AccountScope::QueryAccounts => {
-                let is_seen = |(name, value): &(String, String)| match name.as_str() {
-                    "account" => parse_account("account", value).is_ok_and(|account| auth.may_access(account)),
-                    "prefix" => auth.account_prefixes().iter().any(|first| value.starts_with(first.as_str())),
-                    _ => false,
-                };
-                if query.iter().any(is_seen) { Ok(()) } else { Ok(auth.require_all_accounts()?) }
+            AccountScope::Filtered => {
+                let find = |name| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+                let account = find("account").and_then(|number| number.parse().ok()).map(AccountSelection::One);
+                let prefix = || find("prefix").map(|prefix| AccountSelection::Prefix(prefix.to_owned()));
+                Ok(account.or_else(prefix).unwrap_or(AccountSelection::All))
             }
-            AccountScope::All => Ok(auth.require_all_accounts()?),
         }
     }
 

@@ -1,31 +1,29 @@
-//! The context of a request for its handler, without the body. A handler that changes something calls `authorize` right
-//! before it does so.
+//! A request for its handler, without the body.
 
-use super::endpoint_list::ApiEndpoint;
-use super::problem::Problem;
-use crate::access::{AuthContext, Authorization, Requester};
+use warp::http::HeaderMap;
+
+use super::response_format::ResponseFormat;
+use crate::api::{Call, Parameters, Problem};
 use crate::http::contract_requests::Query;
 
-/// An authenticated request. Cheap to clone.
+/// A request whose requester may make its call. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct RequestContext {
-    pub(super) endpoint: &'static ApiEndpoint,
+    pub(super) call: Call,
     /// The path below `/api/v1/`.
     pub(super) path: String,
     pub(super) query: Query,
-    pub(super) requester: Requester,
+    pub(super) headers: HeaderMap,
 }
 
 impl RequestContext {
-    /// Checks that `auth` permits this request.
-    pub(super) fn check_permission(&self, auth: &AuthContext) -> Result<(), Problem> {
-        let segments: Vec<&str> = self.path.split('/').collect();
-        self.endpoint.check_permission(auth, &segments, &self.query)
+    /// The query parameters. There may be only `known` ones, each once.
+    pub(super) fn parameters(&self, known: &[&str]) -> Result<Parameters<'_>, Problem> {
+        Parameters::from_query(&self.query, known)
     }
 
-    /// Checks that the key is still valid and permits this request.
-    pub(super) fn authorize(&self) -> Result<Authorization, Problem> {
-        let authorized = self.requester.authorize()?;
-        self.check_permission(authorized.context()).map(|()| authorized)
+    /// The format of the response, of those that the endpoint offers.
+    pub(super) fn format(&self, offered: &[ResponseFormat]) -> ResponseFormat {
+        ResponseFormat::negotiate(offered, &self.headers)
     }
 }

@@ -1,4 +1,4 @@
-//! Streamed response bodies. They are produced only as fast as the client reads, and stop when it disconnects.
+//! Response bodies. Streamed ones are produced only as fast as the client reads, and stop when it disconnects.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,67 +6,37 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use warp::Reply;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
-use super::ApiState;
-use super::problem::Problem;
-use crate::audit::QueryPage;
-use crate::limits::{PAGE_EVENTS, STREAMED_RESPONSES};
+use crate::api::{ByteSource, PageReader, Problem};
 
 /// Maximum number of pieces that wait to be sent.
 const QUEUED_PIECES: usize = 4;
 
-/// Writes a body piece by piece.
-pub(super) struct BodyWriter {
-    pieces: mpsc::Sender<Result<Bytes, io::Error>>,
+/// A response whose body `source` produces on a blocking thread.
+pub(super) fn stream_response(content_type: &'static str, source: ByteSource) -> Response {
+    produce_response(content_type, |write| source.write_to(write))
 }
 
-impl BodyWriter {
-    /// Blocks until the queue has room. Returns `Break` after the client disconnected.
-    pub(super) fn write(&mut self, piece: Vec<u8>) -> ControlFlow<()> {
-        match self.pieces.blocking_send(Ok(piece.into())) {
+/// A response whose body `produce` writes on a blocking thread. If it fails, the connection is aborted, which shows the
+/// client that the body is incomplete.
+fn produce_response(
+    content_type: &'static str,
+    produce: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> + Send + 'static,
+) -> Response {
+    let (pieces, read) = mpsc::channel::<io::Result<Bytes>>(QUEUED_PIECES);
+    spawn_blocking(move || {
+        // Blocks until the queue has room; breaks off after the client disconnected.
+        let mut write = |piece: Vec<u8>| match pieces.blocking_send(Ok(piece.into())) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
-        }
-    }
-}
-
-/// The right to one streamed response.
-pub(super) struct StreamPermit {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl ApiState {
-    /// A permit, or a problem if all are in use.
-    pub(super) fn acquire_stream_permit(&self) -> Result<StreamPermit, Problem> {
-        let permit = self.inner.stream_permits.clone().try_acquire_owned();
-        let full = format!(
-            "{STREAMED_RESPONSES} exports, backups and histories are being sent, which is the limit; try again later"
-        );
-        let permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full))?;
-        Ok(StreamPermit { _permit: permit })
-    }
-}
-
-/// A response whose body `make` writes on a blocking thread. If `make` fails, the connection is aborted, which shows the
-/// client that the body is incomplete.
-pub(super) fn stream_response<E: Into<Problem>>(
-    permit: StreamPermit,
-    content_type: &'static str,
-    make: impl FnOnce(&mut BodyWriter) -> Result<(), E> + Send + 'static,
-) -> Response {
-    let (pieces, read) = mpsc::channel(QUEUED_PIECES);
-    let mut writer = BodyWriter { pieces };
-    spawn_blocking(move || {
-        let _place = permit;
-        if let Err(error) = make(&mut writer) {
-            let _problem: Problem = error.into();
-            let _gone = writer.pieces.blocking_send(Err(io::Error::other("what was to be sent could not be read")));
+        };
+        if produce(&mut write).is_err() {
+            let _gone = pieces.blocking_send(Err(io::Error::other("what was to be sent could not be read")));
         }
     });
     let body = stream::unfold(read, |mut read| async move { read.recv().await.map(|piece| (piece, read)) });
@@ -75,7 +45,7 @@ pub(super) fn stream_response<E: Into<Problem>>(
 
 /// The format of a body of lines.
 #[derive(Clone, Copy)]
-pub(super) struct LineFormat {
+pub(in crate::http) struct LineFormat {
     pub(super) content_type: &'static str,
     /// Written before the first line.
     pub(super) head: &'static [u8],
@@ -84,53 +54,47 @@ pub(super) struct LineFormat {
 }
 
 /// One JSON object per line.
-pub(super) const NDJSON_LINES: LineFormat = LineFormat { content_type: NDJSON, head: b"", end: b"\n" };
+pub(in crate::http) const JSON_LINES: LineFormat = LineFormat { content_type: NDJSON, head: b"", end: b"\n" };
 
-/// Streams the lines of all pages from `from` on, at most `most` lines. `read(from, limit)` returns one page.
-pub(super) fn stream_pages<E: Into<Problem>>(
-    permit: StreamPermit,
-    form: LineFormat,
-    from: Option<u64>,
-    most: u64,
-    mut read: impl FnMut(Option<u64>, usize) -> Result<QueryPage, E> + Send + 'static,
+/// A response with a line for each result of a query.
+pub(in crate::http) fn lines_response<T: Send + 'static>(
+    pages: PageReader<T>,
+    format: LineFormat,
+    to_line: fn(&T) -> Vec<u8>,
 ) -> Response {
-    let LineFormat { content_type, head, end } = form;
-    stream_response(permit, content_type, move |writer| -> Result<(), E> {
-        let (mut left, mut from, mut piece) = (most, from, head.to_vec());
-        while left > 0 {
-            let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS);
-            let found = read(from, limit)?;
-            left -= found.lines.len() as u64;
-            piece.extend(found.lines.iter().flat_map(|line| [line, end]).flatten());
+    let LineFormat { content_type, head, end } = format;
+    produce_response(content_type, move |write| {
+        let mut piece = head.to_vec();
+        for page in pages {
+            piece.extend(page?.iter().flat_map(|item| [to_line(item), end.to_vec()]).flatten());
             let written = std::mem::take(&mut piece);
-            if !written.is_empty() && writer.write(written).is_break() {
+            if !written.is_empty() && write(written).is_break() {
                 break;
-            }
-            match found.next {
-                Some(next) => from = Some(next),
-                None => break,
             }
         }
         Ok(())
     })
 }
 
-pub(super) fn bytes_response(content_type: &'static str, body: Vec<u8>) -> Response {
+pub(in crate::http) fn bytes_response(content_type: &'static str, body: Vec<u8>) -> Response {
     with_content_type(Response::new(body.into()), content_type)
 }
 
-/// Embeds lines that are JSON already, unchanged.
-pub(super) fn to_raw_json(lines: Vec<Vec<u8>>) -> Vec<Box<RawValue>> {
-    lines.into_iter().filter_map(|line| RawValue::from_string(String::from_utf8(line).ok()?).ok()).collect()
+/// An answer as JSON.
+pub(super) fn json_response(answer: &impl serde::Serialize) -> Response {
+    json_response_with(StatusCode::OK, answer)
 }
 
-pub(super) fn json_response(value: &impl serde::Serialize) -> Response {
-    let mut body = serde_json::to_vec(value).unwrap_or_default();
+/// An answer as JSON, with this status.
+pub(super) fn json_response_with(status: StatusCode, answer: &impl serde::Serialize) -> Response {
+    let mut body = serde_json::to_vec(answer).unwrap_or_default();
     body.push(b'\n');
-    bytes_response(JSON, body)
+    let mut response = bytes_response(JSON, body);
+    *response.status_mut() = status;
+    response
 }
 
-pub(super) const JSON: &str = "application/json";
+pub(in crate::http) const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
 fn with_content_type(mut response: Response, content_type: &'static str) -> Response {
@@ -156,9 +120,10 @@ mod tests {
 
     use super::*;
     use crate::access::{ApiKeys, Authenticator};
+    use crate::api::ApiState;
     use crate::audit::tests::AuditFixture;
     use crate::http::v1::routes;
-    use crate::limits::{REQUEST_TIMEOUT, REQUESTS_PER_SECOND};
+    use crate::limits::{REQUEST_TIMEOUT, REQUESTS_PER_SECOND, STREAMED_RESPONSES};
 
     /// Slow readers must not block the threads that other requests need.
     #[tokio::test]
@@ -174,8 +139,7 @@ mod tests {
             let Ok(answer) = service.call(request).await;
             (answer.status().as_u16(), answer.headers().contains_key(header::RETRY_AFTER))
         };
-        let permits: Vec<StreamPermit> =
-            (0..STREAMED_RESPONSES).map(|_| state.acquire_stream_permit().unwrap()).collect();
+        let permits: Vec<_> = (0..STREAMED_RESPONSES).map(|_| state.acquire_stream_permit().unwrap()).collect();
         for path in ["/api/v1/export", "/api/v1/events", "/api/v1/accounts", "/api/v1/accounts/861821726232/events"] {
             assert_eq!(export(path).await, (503, true), "{path}");
         }

@@ -5,25 +5,23 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 use futures_util::Stream;
 use tokio::time::timeout;
-use tracing::Instrument;
-use warp::http::{HeaderMap, Method, StatusCode};
+use warp::http::{HeaderMap, Method};
 use warp::path::Tail;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::endpoint_list::ApiEndpoint;
-use super::problem::Problem;
 use super::request_context::RequestContext;
-use super::response_format::ResponseFormat;
 use super::{
-    ApiState, account_orders, account_secrets, accounts, api_keys, events, gateways, log_proofs, maintenance,
-    master_key, overview, webhooks,
+    account_orders, account_secrets, accounts, api_keys, events, gateways, log_proofs, maintenance, master_key,
+    overview, webhooks,
 };
-use crate::access::{AuthContext, Requester};
+use crate::access::AuthContext;
+use crate::api::{ApiState, Call, Problem, run_to_completion};
 use crate::http::authentication;
 use crate::http::contract_requests::Query;
 use crate::http::in_process::InProcessAuth;
-use crate::http::request_body::{RequestBody, drain_unread, read_body};
+use crate::http::request_body::{MemoryBudget, RequestBody, drain_unread, read_body};
 use crate::http::request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
 use crate::http::request_trace::RequestTrace;
 use crate::http::revocation::abort_when_key_ends;
@@ -36,6 +34,7 @@ pub fn routes(
     state: ApiState,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     let ids = std::sync::Arc::new(RequestIdGenerator::default());
+    let memory_budget = MemoryBudget::new();
     warp::path("api")
         .and(warp::path("v1"))
         .and(warp::path::tail())
@@ -49,7 +48,7 @@ pub fn routes(
         )
         .and(warp::body::stream())
         .then(move |tail: Tail, method: Method, query: Query, headers: HeaderMap, who: RequestSource, body| {
-            let (state, ids) = (state.clone(), ids.clone());
+            let (state, ids, memory_budget) = (state.clone(), ids.clone(), memory_budget.clone());
             let IncomingRequestId { id, header } = ids.read_or_generate(&headers);
             let traced =
                 RequestTrace::start(&method, &ApiEndpoint::documented_path(&method, tail.as_str()), &headers, id);
@@ -64,6 +63,7 @@ pub fn routes(
                     headers: &headers,
                     source: who,
                     id,
+                    memory_budget: &memory_budget,
                 };
                 let mut body = Box::pin(body);
                 let answered = authenticate_and_handle(&state, request, &mut body).await;
@@ -96,6 +96,7 @@ struct ApiRequestHead<'r> {
     headers: &'r HeaderMap,
     source: RequestSource,
     id: RequestId,
+    memory_budget: &'r MemoryBudget,
 }
 
 /// Where a request comes from.
@@ -115,11 +116,11 @@ async fn authenticate_and_handle<B: Buf>(
     let auth = match &request.source {
         RequestSource { in_process: Some(InProcessAuth(auth)), .. } => auth.clone(),
         RequestSource { in_process: None, peer: Some(PeerAddress(peer)) } => {
-            authentication::authenticate(&state.inner.authenticator, request.headers, peer.ip()).await?
+            authentication::authenticate(state.authenticator(), request.headers, peer.ip()).await?
         }
         RequestSource { in_process: None, peer: None } => AuthContext::OWNER,
     };
-    let limit = state.inner.request_timeout;
+    let limit = state.request_timeout();
     let limit = if ApiEndpoint::has_no_deadline(request.method, request.path) { Duration::MAX } else { limit };
     timeout(limit, handle(state, request, auth, body)).await.unwrap_or_else(|_| Err(Problem::timed_out(limit)))
 }
@@ -130,135 +131,96 @@ async fn handle<B: Buf>(
     auth: AuthContext,
     body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
-    let ApiRequestHead { method, path, query, headers, source: RequestSource { peer, .. }, id } = request;
+    let ApiRequestHead { method, path, query, headers, source: RequestSource { peer, .. }, id, memory_budget } =
+        request;
     let segments: Vec<&str> = path.split('/').collect();
     let route = ApiEndpoint::find(method.as_str(), &segments)?;
     let from = peer.map_or_else(|| "command line".to_owned(), |PeerAddress(peer)| peer.to_string());
-    let requester = Requester::new(state.inner.authenticator.keys().clone(), auth, route.permission, id, from);
-    let context = RequestContext { endpoint: route, path: path.to_owned(), query: query.clone(), requester };
-    context.check_permission(context.requester.initial_context())?;
-    let answered = dispatch(state, method, headers, &segments, &context, body).await?;
-    if route.is_read_only() {
-        // Reading may have taken long; the key may have ended meanwhile.
-        context.authorize()?;
-    }
-    Ok(abort_when_key_ends(answered, context.requester))
+    auth.require(route.permission)?;
+    let call = Call::new(state, route.operation(), route.selection(&segments, query)?, auth, id, from)?;
+    let requester = call.requester().clone();
+    let context = RequestContext { call, path: path.to_owned(), query: query.clone(), headers: headers.clone() };
+    let answered = dispatch(state, method, &segments, context, memory_budget, body).await?;
+    Ok(abort_when_key_ends(answered, requester))
 }
 
 async fn dispatch<B: Buf>(
     state: &ApiState,
     method: &Method,
-    headers: &HeaderMap,
     segments: &[&str],
-    context: &RequestContext,
+    context: RequestContext,
+    memory_budget: &MemoryBudget,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
-    let query = &context.query;
     match *segments {
-        ["webhooks", ..] => {
-            let body = read_authorized_body(state, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
-            let (state, method, context) = (state.clone(), method.clone(), context.clone());
-            run_to_completion(async move { webhooks::handle(&state, method.as_str(), &context, &body).await }).await
-        }
-        ["keys", ..] => {
-            let body = read_authorized_body(state, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
-            let (state, method, context) = (state.clone(), method.clone(), context.clone());
-            run_to_completion(async move { api_keys::handle(&state, method.as_str(), &context, &body).await }).await
-        }
-        ["accounts"] => {
-            let form = ResponseFormat::negotiate(
-                &[ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::Csv],
-                headers,
-            );
-            run_blocking(state, query, move |state, query| accounts::list_accounts(state, query, form)).await
-        }
+        ["accounts"] => accounts::list_accounts(state, &context).await,
         ["accounts", order] if method == Method::POST => {
-            let body = read_authorized_body(state, headers, &mut body, BULK_ACTION_BYTES, context).await?;
-            let (state, order, context) = (state.clone(), order.to_owned(), context.clone());
-            run_to_completion(async move { account_orders::handle(&state, &order, &context, &body).await }).await
+            let body = read_authorized_body(memory_budget, &context, &mut body, BULK_ACTION_BYTES).await?;
+            let (state, order) = (state.clone(), order.to_owned());
+            run_to_completion(async move { account_orders::order_accounts(&state, &order, &context, &body).await })
+                .await
         }
-        ["accounts", number] => {
-            let number = number.to_owned();
-            run_blocking(state, query, move |state, query| accounts::show_account(state, &number, query)).await
-        }
-        ["accounts", number, "events"] => {
-            let (number, form) = (
-                number.to_owned(),
-                ResponseFormat::negotiate(&[ResponseFormat::JsonPage, ResponseFormat::NdJson], headers),
-            );
-            run_blocking(state, query, move |state, query| accounts::show_history(state, &number, query, form)).await
-        }
-        ["accounts", number, "diff"] => {
-            let number = number.to_owned();
-            run_blocking(state, query, move |state, query| accounts::diff_account(state, &number, query)).await
-        }
+        ["accounts", number] => accounts::show_account(state, number, &context).await,
+        ["accounts", number, "events"] => accounts::show_history(state, number, &context).await,
+        ["accounts", number, "diff"] => accounts::diff_account(state, number, &context).await,
         ["accounts", number, "secrets"] => {
-            let body = read_authorized_body(state, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
-            account_secrets::erase_secrets(state, number, context, &body).await
+            let body = read_authorized_body(memory_budget, &context, &mut body, WEBHOOK_REQUEST_BYTES).await?;
+            account_secrets::erase_secrets(state, number, &context, &body).await
         }
-        ["events"] => {
-            let headers = headers.clone();
-            run_blocking(state, query, move |state, query| events::list_events(state, query, &headers)).await
+        ["events"] => events::list_events(state, &context).await,
+        ["acts"] => events::list_acts(state, &context).await,
+        ["log", "checkpoint"] => log_proofs::show_checkpoint(state, &context).await,
+        ["log", "public-key"] => log_proofs::show_public_key(state, &context).await,
+        ["log", "proof", "inclusion"] => log_proofs::prove_inclusion(state, &context).await,
+        ["log", "proof", "consistency"] => log_proofs::prove_consistency(state, &context).await,
+        ["log", "proof", "account", number] => log_proofs::prove_account(state, number, &context).await,
+        ["gateways"] => gateways::list_gateways(state, &context).await,
+        ["overview"] => overview::show_overview(state, &context).await,
+        ["settings"] => overview::list_settings(state, &context).await,
+        ["projections"] => maintenance::show_projections(state, &context).await,
+        ["projections", name, "rebuild"] => maintenance::rebuild_projection(state, name, &context).await,
+        ["verify"] => maintenance::verify_journal(state, &context).await,
+        ["replay"] => maintenance::replay_journal(state, &context).await,
+        ["export"] => maintenance::export_events(state, &context).await,
+        ["backup"] => maintenance::create_backup(state, &context).await,
+        _ => {
+            let body = read_authorized_body(memory_budget, &context, &mut body, WEBHOOK_REQUEST_BYTES).await?;
+            let segments: Vec<String> = segments.iter().map(|segment| (*segment).to_owned()).collect();
+            let (state, method) = (state.clone(), method.clone());
+            run_to_completion(async move { dispatch_change(&state, &method, &segments, &context, &body).await }).await
         }
-        ["acts"] => run_blocking(state, query, events::list_audit_log).await,
-        ["log", "checkpoint"] => run_blocking(state, query, log_proofs::show_checkpoint).await,
-        ["log", "public-key"] => log_proofs::show_public_key(state, query),
-        ["log", "proof", "inclusion"] => run_blocking(state, query, log_proofs::prove_inclusion).await,
-        ["log", "proof", "consistency"] => run_blocking(state, query, log_proofs::prove_consistency).await,
-        ["log", "proof", "account", number] => {
-            let number = number.to_owned();
-            run_blocking(state, query, move |state, query| log_proofs::prove_account(state, &number, query)).await
-        }
-        ["vault", ..] => {
-            let body = read_authorized_body(state, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
-            let (state, method, context) = (state.clone(), method.clone(), context.clone());
-            run_to_completion(async move { master_key::handle(&state, method.as_str(), &context, &body).await }).await
-        }
-        ["gateways"] => gateways::list_gateways(state, query),
-        ["gateways", name, "reconcile"] => {
-            let body = read_authorized_body(state, headers, &mut body, WEBHOOK_REQUEST_BYTES, context).await?;
-            let (state, name, context) = (state.clone(), name.to_owned(), context.clone());
-            run_to_completion(async move { gateways::reconcile_gateway(&state, &name, &context, &body).await }).await
-        }
-        ["overview"] => overview::show_overview(state, query).await,
-        ["settings"] => overview::list_settings(state, query),
-        ["projections"] => run_blocking(state, query, maintenance::show_projections).await,
-        ["projections", name, "rebuild"] => maintenance::rebuild_projection(state, name, context),
-        ["verify"] => maintenance::verify_journal(state, query).await,
-        ["replay"] => maintenance::replay_journal(state, query).await,
-        ["export"] => maintenance::export_events(state, query),
-        ["backup"] => maintenance::create_backup(state, context),
-        _ => Err(Problem::new(StatusCode::NOT_FOUND, "nothing has this path")),
+    }
+}
+
+/// Requests with a small body.
+async fn dispatch_change(
+    state: &ApiState,
+    method: &Method,
+    segments: &[String],
+    context: &RequestContext,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match segments[..] {
+        ["webhooks", ..] => webhooks::handle(state, method.as_str(), context, body).await,
+        ["keys"] if method == Method::POST => api_keys::create_key(state, context, body).await,
+        ["keys"] => api_keys::list_keys(state, context).await,
+        ["keys", key] => api_keys::revoke_key(state, key, context).await,
+        ["vault", "rotate"] => master_key::rotate_master_key(state, context, body).await,
+        ["vault", ..] => master_key::show_master_key(state, context).await,
+        ["gateways", name, "reconcile"] => gateways::reconcile_gateway(state, name, context, body).await,
+        _ => Err(Problem::not_found("nothing has this path")),
     }
 }
 
 /// Reads the body, then checks the permission again, because a slow client's key may have ended.
 async fn read_authorized_body<B: Buf>(
-    state: &ApiState,
-    headers: &HeaderMap,
+    memory_budget: &MemoryBudget,
+    context: &RequestContext,
     body: &mut (impl Stream<Item = Result<B, warp::Error>> + Unpin),
     most: usize,
-    context: &RequestContext,
 ) -> Result<RequestBody, Problem> {
-    let body = read_body(headers, body, most, &state.inner.memory_budget).await?;
-    context.authorize()?;
+    let body = read_body(&context.headers, body, most, memory_budget).await?;
+    context.call.authorize()?;
     Ok(body)
-}
-
-/// Runs a change in its own task, so that it completes even if the caller disconnects. Record and effect stay equal.
-async fn run_to_completion(
-    change: impl Future<Output = Result<Response, Problem>> + Send + 'static,
-) -> Result<Response, Problem> {
-    tokio::spawn(change.in_current_span()).await.map_err(|error| Problem::task_failed(&error))?
-}
-
-/// Runs requests that read the journal on a blocking thread.
-async fn run_blocking(
-    state: &ApiState,
-    query: &Query,
-    work: impl FnOnce(&ApiState, &Query) -> Result<Response, Problem> + Send + 'static,
-) -> Result<Response, Problem> {
-    let (state, query) = (state.clone(), query.clone());
-    let done = tokio::task::spawn_blocking(move || work(&state, &query));
-    done.await.map_err(|error| Problem::task_failed(&error))?
 }

@@ -1,19 +1,18 @@
-//! Parses and validates path and query parameters.
+//! Parses and validates the parameters of calls, which are texts: a query of HTTP, or the fields of a form.
 
 use super::problem::Problem;
-use crate::audit::{AsOf, EventFilter, HistoryOrder, parse_time};
+use crate::audit::{AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, ReplayEnd, parse_time};
 use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp, is_single_line};
-use crate::http::contract_requests::Query;
 use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
-/// The query parameters of a request: known ones only, none repeated.
-pub(super) struct QueryParameters<'q> {
-    query: &'q Query,
+/// The parameters of a call, by name.
+pub struct Parameters<'q> {
+    pairs: Vec<(&'q str, &'q str)>,
 }
 
-impl<'q> QueryParameters<'q> {
-    /// Checks that `query` contains only `known` names, each once.
-    pub(super) fn new(query: &'q Query, known: &[&str]) -> Result<QueryParameters<'q>, Problem> {
+impl<'q> Parameters<'q> {
+    /// The parameters of a query. It may contain only `known` names, each once.
+    pub fn from_query(query: &'q [(String, String)], known: &[&str]) -> Result<Parameters<'q>, Problem> {
         for (at, (name, _)) in query.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -23,15 +22,23 @@ impl<'q> QueryParameters<'q> {
                 return Err(Problem::invalid_parameter(name, "is given twice; give it once"));
             }
         }
-        Ok(QueryParameters { query })
+        Ok(Parameters { pairs: query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect() })
     }
 
-    pub(super) fn text(&self, name: &'static str) -> Option<&'q str> {
-        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    /// The parameters of a form. An absent or empty field is no parameter.
+    pub fn from_fields(fields: impl IntoIterator<Item = (&'q str, Option<&'q str>)>) -> Parameters<'q> {
+        let present =
+            |(name, value): (&'q str, Option<&'q str>)| Some((name, value.filter(|value| !value.is_empty())?));
+        Parameters { pairs: fields.into_iter().filter_map(present).collect() }
+    }
+
+    /// The text of a parameter.
+    pub fn text(&self, name: &'static str) -> Option<&'q str> {
+        self.pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     /// A whole number.
-    pub(super) fn number(&self, name: &'static str) -> Result<Option<u64>, Problem> {
+    pub fn number(&self, name: &'static str) -> Result<Option<u64>, Problem> {
         let number = |text: &str| {
             let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             let number = is_plain.then(|| text.parse().ok()).flatten();
@@ -41,26 +48,28 @@ impl<'q> QueryParameters<'q> {
     }
 
     /// A required whole number.
-    pub(super) fn required_number(&self, name: &'static str) -> Result<u64, Problem> {
+    pub fn required_number(&self, name: &'static str) -> Result<u64, Problem> {
         self.number(name)?.ok_or_else(|| Problem::invalid_parameter(name, "is missing; it is required"))
     }
 
-    pub(super) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
+    /// A time, or a day.
+    pub fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.text(name).map(|text| parse_time_parameter(name, text)).transpose()
     }
 
     /// A position in the path.
-    pub(super) fn position(&self, text: &str) -> Result<u64, Problem> {
+    pub fn position(&self, text: &str) -> Result<u64, Problem> {
         text.parse()
             .map_err(|_| Problem::invalid_parameter("position", format_args!("must be a whole number, not {text:?}")))
     }
 
-    pub(super) fn account(&self) -> Result<Option<AccountNumber>, Problem> {
+    /// The account `account`.
+    pub fn account(&self) -> Result<Option<AccountNumber>, Problem> {
         self.text("account").map(|text| parse_account("account", text)).transpose()
     }
 
     /// The page size.
-    pub(super) fn limit(&self) -> Result<usize, Problem> {
+    pub fn limit(&self) -> Result<usize, Problem> {
         let limit = self.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT as u64);
         match usize::try_from(limit) {
             Ok(limit) if (1..=PAGE_EVENTS).contains(&limit) => Ok(limit),
@@ -71,7 +80,7 @@ impl<'q> QueryParameters<'q> {
     }
 
     /// `type` (comma-separated), `since`, `until`, and `account` if the endpoint has it.
-    pub(super) fn filter(&self) -> Result<EventFilter, Problem> {
+    pub fn event_filter(&self) -> Result<EventFilter, Problem> {
         let types: Vec<String> =
             self.text("type").map_or_else(Vec::new, |types| types.split(',').map(str::to_owned).collect());
         if let Some(unknown) = types.iter().find(|written| !EventFilter::is_event_type(written)) {
@@ -85,7 +94,8 @@ impl<'q> QueryParameters<'q> {
         Ok(EventFilter { account: self.account()?, types, since, until })
     }
 
-    pub(super) fn order(&self) -> Result<HistoryOrder, Problem> {
+    /// `order`: `asc` or `desc`.
+    pub fn order(&self) -> Result<HistoryOrder, Problem> {
         match self.text("order") {
             None | Some("asc") => Ok(HistoryOrder::Ascending),
             Some("desc") => Ok(HistoryOrder::Descending),
@@ -93,8 +103,31 @@ impl<'q> QueryParameters<'q> {
         }
     }
 
+    /// `until`, as a position or a time.
+    pub fn replay_end(&self) -> Result<ReplayEnd, Problem> {
+        match self.text("until") {
+            None => Ok(ReplayEnd::End),
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(ReplayEnd::Position(self.required_number("until")?))
+            }
+            Some(text) => Ok(ReplayEnd::Time(parse_time_parameter("until", text)?)),
+        }
+    }
+
+    /// `format`: `cloudevents` or `csv`.
+    pub fn export_format(&self) -> Result<ExportFormat, Problem> {
+        match self.text("format") {
+            None | Some("cloudevents") => Ok(ExportFormat::CloudEvents),
+            Some("csv") => Ok(ExportFormat::Csv),
+            Some(other) => {
+                let words = format_args!("must be cloudevents or csv, not {other:?}");
+                Err(Problem::invalid_parameter("format", words))
+            }
+        }
+    }
+
     /// `at` or `version`, not both.
-    pub(super) fn as_of(&self) -> Result<AsOf, Problem> {
+    pub fn as_of(&self) -> Result<AsOf, Problem> {
         match (self.time("at")?, self.number("version")?) {
             (None, None) => Ok(AsOf::Now),
             (Some(time), None) => Ok(AsOf::Time(time)),
@@ -104,7 +137,7 @@ impl<'q> QueryParameters<'q> {
     }
 
     /// `status`, `onlineStatus` and `prefix`.
-    pub(super) fn account_filter(&self) -> Result<crate::audit::AccountFilter, Problem> {
+    pub fn account_filter(&self) -> Result<AccountFilter, Problem> {
         let code = |name, allowed: &str| -> Result<Option<u8>, Problem> {
             let code = self.number(name)?;
             let wrong = |code| Problem::invalid_parameter(name, format_args!("must be {allowed}, not {code}"));
@@ -132,17 +165,17 @@ impl<'q> QueryParameters<'q> {
                 format_args!("must be up to {ACCOUNT_DIGITS_MAX} digits"),
             ));
         }
-        Ok(crate::audit::AccountFilter { status, online_status, prefix: prefix.to_owned() })
+        Ok(AccountFilter { status, online_status, prefix: prefix.to_owned() })
     }
 }
 
 /// An account number in the URL.
-pub(super) fn parse_account(name: &'static str, text: &str) -> Result<AccountNumber, Problem> {
+pub fn parse_account(name: &'static str, text: &str) -> Result<AccountNumber, Problem> {
     text.parse().map_err(|malformed| Problem::invalid_parameter(name, malformed))
 }
 
 /// A time in the URL or in a body.
-pub(super) fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
+pub fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
     parse_time(text).ok_or_else(|| {
         let words = "must be a time as in 2026-11-25T09:30:00Z, or a day as in 2026-11-25";
         Problem::invalid_parameter(name, format_args!("{words}, not {text:?}"))
@@ -150,7 +183,7 @@ pub(super) fn parse_time_parameter(name: &'static str, text: &str) -> Result<Tim
 }
 
 /// Validates the reason in a body, and trims it.
-pub(super) fn parse_reason(reason: &str) -> Result<&str, Problem> {
+pub fn parse_reason(reason: &str) -> Result<&str, Problem> {
     let reason = reason.trim();
     if is_single_line(reason, OPERATOR_REASON_BYTES) {
         return Ok(reason);

@@ -1,0 +1,122 @@
+//! An operator's orders to bring accounts online or to recycle them. Each is recorded in the audit log before it runs.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ApiState, Call, ItemError, Problem, ServiceHandles, item_outcomes, parse_reason};
+use crate::domain::{AccountNumber, AccountOrder, AdministrativeEvent, Command, CommandRejection};
+use crate::limits::BATCH_ACCOUNTS;
+
+/// Which accounts, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AccountsOrder, example = json!({"accounts": ["861821726232"], "reason": "maintenance"}))]
+pub struct AccountOrderRequest {
+    /// Account numbers, each once.
+    #[schema(min_items = 1, max_items = 10_000)]
+    pub accounts: Vec<String>,
+    /// Why, on one line.
+    #[schema(min_length = 1)]
+    pub reason: String,
+}
+
+/// What became of an order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountsOrdered)]
+pub struct AccountOrderResponse {
+    /// `online` or `recycle`.
+    pub order: &'static str,
+    /// How many accounts will be so.
+    pub accepted: usize,
+    /// How many are refused.
+    pub refused: usize,
+    /// One for each account, in the order in which they were named.
+    pub(crate) results: Vec<AccountOrderItem>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderedAccount)]
+pub(crate) struct AccountOrderItem {
+    /// The account number.
+    pub(crate) whats_app: String,
+    /// Why it was not done; null if it was.
+    #[schema(required)]
+    pub(crate) refused: Option<String>,
+}
+
+/// Brings accounts online, or recycles them.
+pub async fn order_accounts(
+    api: &ApiState,
+    call: &Call,
+    order: AccountOrder,
+    request: AccountOrderRequest,
+) -> Result<AccountOrderResponse, Problem> {
+    let accounts = parse_accounts(&request.accounts)?;
+    let reason = parse_reason(&request.reason)?.to_owned();
+    let service = api.service()?;
+    let authorization = call.authorize()?;
+    accounts.iter().try_for_each(|account| authorization.context().require_account(*account))?;
+    let commands = accounts.iter().map(|account| (*account, service.order_command(order))).collect();
+    // Without capacity the order is rejected, so nothing is recorded.
+    let reserved = service.accounts.reserve(commands)?;
+    let requester = authorization.into_requester_identity();
+    let origin = requester.origin;
+    let event = AdministrativeEvent::AccountsOrdered { order, accounts: accounts.len() as u64, reason };
+    api.record(event, requester).await.map_err(|error| {
+        tracing::error!(%error, "an order to accounts was not recorded, and so not carried out");
+        Problem::internal()
+    })?;
+    let outcomes = item_outcomes(reserved.execute(origin).await, origin);
+
+    let results: Vec<AccountOrderItem> = accounts
+        .iter()
+        .zip(outcomes)
+        .map(|(account, outcome)| AccountOrderItem {
+            whats_app: account.to_string(),
+            refused: outcome.as_ref().err().map(item_error_message),
+        })
+        .collect();
+    let refused = results.iter().filter(|result| result.refused.is_some()).count();
+    Ok(AccountOrderResponse { order: order.name(), accepted: results.len() - refused, refused, results })
+}
+
+/// Parses the account numbers: at most as many as in one batch of the contract, without duplicates.
+fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
+    if !(1..=BATCH_ACCOUNTS).contains(&named.len()) {
+        let words = format!("must list 1 to {BATCH_ACCOUNTS} account numbers, not {}", named.len());
+        return Err(Problem::invalid_parameter("accounts", words));
+    }
+    let mut seen = HashMap::with_capacity(named.len());
+    let check = |(index, text): (usize, &String)| {
+        let account: AccountNumber =
+            text.parse().map_err(|malformed| Problem::invalid_parameter(&format!("accounts[{index}]"), malformed))?;
+        match seen.insert(account, index) {
+            None => Ok(account),
+            Some(first) => {
+                let words = format!("is {account} again, as in accounts[{first}]; list each account once");
+                Err(Problem::invalid_parameter(&format!("accounts[{index}]"), words))
+            }
+        }
+    };
+    named.iter().enumerate().map(check).collect()
+}
+
+/// Why an account was rejected. An order carries no content, so an account without it must be imported first.
+fn item_error_message(error: &ItemError) -> String {
+    match error {
+        ItemError::Rejected(CommandRejection::NoContent) => "has no content yet; import it first".to_owned(),
+        ItemError::Rejected(_) | ItemError::Failed(_) | ItemError::Auth(_) => error.reason().into_owned(),
+    }
+}
+
+impl ServiceHandles {
+    fn order_command(&self, order: AccountOrder) -> Command {
+        match order {
+            AccountOrder::Online => Command::BringOnline { content: None, replace: false },
+            AccountOrder::Recycle => Command::Recycle { comes_back: self.rules.auto_reconnect },
+        }
+    }
+}

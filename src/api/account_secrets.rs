@@ -1,0 +1,46 @@
+//! Erasure of an account's secrets.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ApiState, Call, Problem, ServiceHandles, parse_reason, run_to_completion};
+use crate::domain::{AccountNumber, CommandRejection, Reason};
+
+/// Why an account's secrets are erased.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Erasure, example = json!({"reason": "the customer asked for it"}))]
+pub struct EraseSecretsRequest {
+    /// 1 to 256 bytes of text on one line, which stands in the history for ever.
+    #[schema(min_length = 1, max_length = 256)]
+    pub reason: String,
+}
+
+/// That an account's secrets are erased.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Erased)]
+pub struct EraseSecretsResponse {
+    /// The account number.
+    pub whats_app: String,
+    /// Always true.
+    pub erased: bool,
+}
+
+/// Erases the secrets of an account. It completes even if the caller disconnects.
+pub async fn erase_secrets(
+    api: &ApiState,
+    call: &Call,
+    account: AccountNumber,
+    request: EraseSecretsRequest,
+) -> Result<EraseSecretsResponse, Problem> {
+    let reason = Reason::new(parse_reason(&request.reason)?);
+    let ServiceHandles { accounts, vault, .. } = api.service()?.clone();
+    let origin = call.authorize()?.origin();
+    let erasing = run_to_completion(async move { Ok(accounts.erase_secrets(&vault, account, reason, origin).await?) });
+    match erasing.await? {
+        Ok(_) => Ok(EraseSecretsResponse { whats_app: account.to_string(), erased: true }),
+        Err(rejection @ CommandRejection::Unknown) => Err(Problem::not_found(format!("{account} {rejection}"))),
+        Err(rejection) => Err(Problem::conflict(format!("{account} {rejection}"))),
+    }
+}

@@ -1,0 +1,138 @@
+//! Accounts, their state, their history.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::events::EventPage;
+use super::{ApiState, Call, PageReader, Problem};
+use crate::audit::{
+    AccountFilter, AccountRow, AccountWithCauses, AsOf, EventFilter, EventView, FieldChange, HistoryOrder,
+};
+use crate::domain::AccountNumber;
+
+/// Which accounts to list.
+#[derive(Clone)]
+pub struct AccountQuery {
+    /// Only these.
+    pub filter: AccountFilter,
+    /// Where the page before ended.
+    pub cursor: Option<u64>,
+}
+
+/// A page of the account list.
+#[derive(Serialize, ToSchema)]
+pub struct AccountPage {
+    /// The oldest first.
+    pub accounts: Vec<AccountRow>,
+    /// What to ask for as `cursor` next; null at the end.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// Which events of an account to list.
+#[derive(Clone)]
+pub struct HistoryQuery {
+    /// The account.
+    pub account: AccountNumber,
+    /// In which order.
+    pub order: HistoryOrder,
+    /// Only these.
+    pub filter: EventFilter,
+    /// The version where the page before ended.
+    pub cursor: Option<u64>,
+}
+
+/// What changed in an account between two of its versions.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Difference)]
+pub struct AccountDiff {
+    /// The account number.
+    pub whats_app: String,
+    /// The one version.
+    pub from: u64,
+    /// The other.
+    pub to: u64,
+    /// The fields that differ.
+    pub changes: Vec<FieldChange>,
+}
+
+/// Lists accounts.
+pub async fn list_accounts(
+    api: &ApiState,
+    call: &Call,
+    query: AccountQuery,
+    limit: usize,
+) -> Result<AccountPage, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || {
+        let page = audit.accounts(&query.filter, query.cursor.unwrap_or(0), limit);
+        Ok(AccountPage { accounts: page.items, next: page.next.map(|next| next.to_string()) })
+    })
+    .await
+}
+
+/// Reads at most `most` accounts.
+pub fn read_accounts(
+    api: &ApiState,
+    call: &Call,
+    query: AccountQuery,
+    most: u64,
+) -> Result<PageReader<AccountRow>, Problem> {
+    let audit = api.audit().clone();
+    let AccountQuery { filter, cursor } = query;
+    PageReader::new(api, call, cursor, most, move |from, limit| Ok(audit.accounts(&filter, from.unwrap_or(0), limit)))
+}
+
+/// Shows the state of an account.
+pub async fn show_account(
+    api: &ApiState,
+    call: &Call,
+    account: AccountNumber,
+    as_of: AsOf,
+) -> Result<AccountWithCauses, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || Ok(audit.account_at(account, as_of)?)).await
+}
+
+/// Lists the events of an account.
+pub async fn show_history(
+    api: &ApiState,
+    call: &Call,
+    query: HistoryQuery,
+    limit: usize,
+) -> Result<EventPage, Problem> {
+    let audit = api.audit().clone();
+    let HistoryQuery { account, order, filter, cursor } = query;
+    call.read_blocking(move || Ok(EventPage::of(audit.history(account, order, cursor, &filter, limit)?))).await
+}
+
+/// Reads at most `most` events of an account. An unknown account is a problem at once.
+pub async fn read_history(
+    api: &ApiState,
+    call: &Call,
+    query: HistoryQuery,
+    most: u64,
+) -> Result<PageReader<EventView>, Problem> {
+    show_history(api, call, query.clone(), 1).await?;
+    let audit = api.audit().clone();
+    let HistoryQuery { account, order, filter, cursor } = query;
+    PageReader::new(api, call, cursor, most, move |cursor, limit| {
+        Ok(audit.history(account, order, cursor, &filter, limit)?)
+    })
+}
+
+/// Compares two versions of an account.
+pub async fn diff_account(
+    api: &ApiState,
+    call: &Call,
+    account: AccountNumber,
+    from: u64,
+    to: u64,
+) -> Result<AccountDiff, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || {
+        Ok(AccountDiff { whats_app: account.to_string(), from, to, changes: audit.diff(account, from, to)? })
+    })
+    .await
+}

@@ -1,0 +1,74 @@
+//! API keys: list, create, revoke.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::{ApiState, Call, Problem, parse_time_parameter};
+use crate::access::{CreatedKey, KeyRequest, KeyView};
+use crate::clock;
+use crate::domain::Role;
+
+/// What a new key is to be for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WantedApiKey, example = json!({"name": "dispatch", "role": "caller", "accounts": ["8618"], "expires": "2027-01-01"}))]
+pub struct CreateApiKeyRequest {
+    /// What people call it: 1 to 64 bytes of text on one line.
+    #[schema(min_length = 1, max_length = 64)]
+    pub name: String,
+    /// What it is for: `caller`, `auditor`, `operator` or `admin`. The first key must be an admin's.
+    #[schema(pattern = "^(caller|auditor|operator|admin)$")]
+    pub role: String,
+    /// The first digits of the accounts that it is bound to; none, if it is for all.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub accounts: Vec<String>,
+    /// When it ends: a time as in `2026-11-25T09:30:00Z`, or a day.
+    #[serde(default)]
+    pub expires: Option<String>,
+    /// The tenant that is to show it by tokens, for a caller's key: 1 to 64 letters, digits, dots, dashes, underscores.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// What the tenant makes its tokens with: 16 to 128 visible ASCII characters. Without it one is drawn.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub secret: Option<Zeroizing<String>>,
+}
+
+/// The API keys.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeys)]
+pub struct ApiKeyList {
+    pub(crate) keys: Vec<KeyView>,
+}
+
+/// A key that was taken away.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevokedApiKey)]
+pub struct RevokeApiKeyResponse {
+    /// Its number.
+    pub revoked: u64,
+}
+
+/// Lists the API keys.
+pub async fn list_keys(api: &ApiState, call: &Call) -> Result<ApiKeyList, Problem> {
+    call.read(async { Ok(ApiKeyList { keys: api.authenticator().keys().list(clock::trusted()) }) }).await
+}
+
+/// Creates an API key.
+pub async fn create_key(api: &ApiState, call: &Call, request: CreateApiKeyRequest) -> Result<CreatedKey, Problem> {
+    let CreateApiKeyRequest { name, role, accounts, expires, tenant, secret } = request;
+    let known = || Role::ALL.map(Role::name).join(", ");
+    let wrong = || Problem::invalid_parameter("role", format_args!("must be one of {}, not {role:?}", known()));
+    let role = Role::ALL.into_iter().find(|known| known.name() == role).ok_or_else(wrong)?;
+    let expires = expires.as_deref().map(|text| parse_time_parameter("expires", text)).transpose()?;
+    let wanted = KeyRequest { name, role, accounts, expires, tenant, secret };
+    api.authenticator().keys().create(wanted, || call.authorize()).await
+}
+
+/// Revokes an API key.
+pub async fn revoke_key(api: &ApiState, call: &Call, id: u64) -> Result<RevokeApiKeyResponse, Problem> {
+    api.authenticator().keys().revoke(id, || call.authorize()).await?;
+    Ok(RevokeApiKeyResponse { revoked: id })
+}

@@ -1,0 +1,72 @@
+//! One call of an operation: its requester, and the check of the permission. An operation that changes something calls
+//! [`Call::authorize`] right before it does so.
+
+use tokio::task::spawn_blocking;
+use tracing::Instrument;
+
+use super::{Access, AccountSelection, ApiState, Operation, Problem};
+use crate::access::{AuthContext, Authorization, Requester};
+use crate::domain::Permission;
+use crate::journal::RequestId;
+
+/// A call that its requester may make. Cheap to clone.
+#[derive(Clone)]
+pub struct Call {
+    operation: Operation,
+    selection: AccountSelection,
+    requester: Requester,
+}
+
+impl Call {
+    /// A call by `auth` in the request `id`. `from` is the address of the peer, or `command line`.
+    pub fn new(
+        api: &ApiState,
+        operation: Operation,
+        selection: AccountSelection,
+        auth: AuthContext,
+        id: RequestId,
+        from: String,
+    ) -> Result<Call, Problem> {
+        operation.check_permission(&auth, &selection)?;
+        let permission = match operation.access {
+            Access::Permission(permission) => permission,
+            Access::Public | Access::Signature => Permission::Call,
+        };
+        let requester = Requester::new(api.authenticator().keys().clone(), auth, permission, id, from);
+        Ok(Call { operation, selection, requester })
+    }
+
+    /// Checks that the key is still valid and permits this call.
+    pub fn authorize(&self) -> Result<Authorization, Problem> {
+        let authorization = self.requester.authorize()?;
+        self.operation.check_permission(authorization.context(), &self.selection)?;
+        Ok(authorization)
+    }
+
+    /// The requester.
+    pub fn requester(&self) -> &Requester {
+        &self.requester
+    }
+
+    /// Completes a reading call. Reading may have taken long, and the key may have ended meanwhile.
+    pub(super) async fn read<T>(&self, reading: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        let answer = reading.await?;
+        self.authorize()?;
+        Ok(answer)
+    }
+
+    /// Completes a reading call whose `work` blocks.
+    pub(super) async fn read_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.read(async { spawn_blocking(work).await.map_err(|error| Problem::task_failed(&error))? }).await
+    }
+}
+
+/// Runs a change in its own task, so that it completes even if the requester disconnects. Record and effect stay equal.
+pub async fn run_to_completion<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(change.in_current_span()).await.map_err(|error| Problem::task_failed(&error))?
+}

@@ -1,0 +1,171 @@
+//! Events: pages, and the live tail; the audit log.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use super::{ApiState, Call, PageReader, Problem};
+use crate::audit::{self, Audit, CloudEvent, EventFilter, EventView, QueryPage};
+use crate::journal::JournalRecord;
+use crate::limits::LIVE_TAIL_READ_AHEAD;
+
+/// Which events to list.
+#[derive(Clone)]
+pub struct EventQuery {
+    /// From where, in which direction.
+    pub start: ReadStart,
+    /// Only these.
+    pub filter: EventFilter,
+}
+
+/// Start position and direction of a read.
+#[derive(Clone, Copy)]
+pub enum ReadStart {
+    /// Ascending, after this position.
+    After(u64),
+    /// Descending, before this position.
+    Before(u64),
+}
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+pub struct EventPage {
+    /// In the order that was asked for.
+    #[schema(value_type = Vec<CloudEvent>)]
+    pub events: Vec<EventView>,
+    /// What to ask for next, as `after`, `before` or `cursor`; null at the end.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A page of administrative acts.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActPage)]
+pub struct AuditLogPage {
+    /// The newest first.
+    #[schema(value_type = Vec<CloudEvent>)]
+    pub acts: Vec<EventView>,
+    /// What to ask for as `cursor` next; null at the end.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// New events, as they happen.
+pub struct LiveTail {
+    audit: Audit,
+    filter: EventFilter,
+    head: watch::Receiver<u64>,
+    position: u64,
+    buffered: VecDeque<JournalRecord>,
+    stop: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl EventPage {
+    pub(super) fn of(page: QueryPage<EventView>) -> EventPage {
+        EventPage { events: page.items, next: page.next.map(|next| next.to_string()) }
+    }
+}
+
+impl ReadStart {
+    fn read(self, audit: &Audit, filter: &EventFilter, limit: usize) -> Result<QueryPage<EventView>, audit::Error> {
+        match self {
+            ReadStart::After(position) => audit.events(position, filter, limit),
+            ReadStart::Before(position) => audit.events_back(position, filter, limit),
+        }
+    }
+
+    /// Continues after a page, in the same direction.
+    fn resume_at(self, next: Option<u64>) -> ReadStart {
+        match self {
+            ReadStart::After(first) => ReadStart::After(next.unwrap_or(first)),
+            ReadStart::Before(first) => ReadStart::Before(next.unwrap_or(first)),
+        }
+    }
+}
+
+/// Lists events of all accounts.
+pub async fn list_events(api: &ApiState, call: &Call, query: EventQuery, limit: usize) -> Result<EventPage, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || Ok(EventPage::of(query.start.read(&audit, &query.filter, limit)?))).await
+}
+
+/// Reads at most `most` events of all accounts.
+pub fn read_events(
+    api: &ApiState,
+    call: &Call,
+    query: EventQuery,
+    most: u64,
+) -> Result<PageReader<EventView>, Problem> {
+    let audit = api.audit().clone();
+    let EventQuery { start, filter } = query;
+    PageReader::new(api, call, None, most, move |next, limit| Ok(start.resume_at(next).read(&audit, &filter, limit)?))
+}
+
+/// Follows the events after this position; without one, from the end of the journal on.
+pub fn follow_events(
+    api: &ApiState,
+    call: &Call,
+    after: Option<u64>,
+    filter: EventFilter,
+) -> Result<LiveTail, Problem> {
+    let permit = api.acquire_live_reader()?;
+    call.authorize()?;
+    let audit = api.audit().clone();
+    let position = after.unwrap_or_else(|| audit.journal().head());
+    let head = audit.journal().subscribe_head();
+    let stop = api.stop().clone();
+    Ok(LiveTail { audit, filter, head, position, buffered: VecDeque::new(), stop, _permit: permit })
+}
+
+/// Lists the audit log.
+pub async fn list_acts(
+    api: &ApiState,
+    call: &Call,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<AuditLogPage, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || {
+        let wrong = || Problem::invalid_parameter("cursor", "must be what the page before has as its next");
+        let page = audit.administrative_events(cursor, limit)?.ok_or_else(wrong)?;
+        Ok(AuditLogPage { acts: page.items, next: page.next.map(|next| next.to_string()) })
+    })
+    .await
+}
+
+impl LiveTail {
+    /// Waits for the next durable event that passes the filter. `None` when the service stops, or if the journal cannot be
+    /// read.
+    pub async fn next(&mut self) -> Option<EventView> {
+        let stop = self.stop.clone();
+        let record = stop.run_until_cancelled(self.next_record()).await??;
+        self.audit.event_views(vec![record]).pop()
+    }
+
+    async fn next_record(&mut self) -> Option<JournalRecord> {
+        loop {
+            if let Some(record) = self.buffered.pop_front() {
+                return Some(record);
+            }
+            let position = self.position;
+            self.head.wait_for(|head| *head > position).await.ok()?;
+            let (audit, filter) = (self.audit.clone(), self.filter.clone());
+            let found = spawn_blocking(move || audit.records(position, &filter, LIVE_TAIL_READ_AHEAD)).await.ok()?;
+            match found {
+                Ok((records, looked_at)) => {
+                    self.buffered = records.into();
+                    self.position = looked_at;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the live tail cannot go on");
+                    return None;
+                }
+            }
+        }
+    }
+}

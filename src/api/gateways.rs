@@ -1,0 +1,80 @@
+//! Gateways and their health, and an operator's order to reconcile a gateway's sessions.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ApiState, Call, Problem, parse_reason};
+use crate::domain::{AdministrativeEvent, GatewayKind};
+use crate::gateway::GatewayView;
+
+/// Why sessions are compared.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReconciliationOrder, example = json!({"reason": "the gateway was restored from a backup"}))]
+pub struct ReconcileRequest {
+    /// Why, on one line.
+    #[schema(min_length = 1)]
+    pub reason: String,
+}
+
+/// All gateways.
+#[derive(Serialize, ToSchema)]
+pub struct GatewayList {
+    pub(crate) gateways: Vec<GatewayView>,
+}
+
+/// That it is begun.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReconciliationBegun)]
+pub struct ReconcileResponse {
+    /// Which gateway's sessions.
+    pub gateway: &'static str,
+}
+
+/// Lists the gateways and their health.
+pub async fn list_gateways(api: &ApiState, call: &Call) -> Result<GatewayList, Problem> {
+    call.read(async {
+        let service = api.service()?;
+        let gateways = service.gateways.views(api.audit().roster(), service.default_gateway).map_err(|error| {
+            tracing::error!(%error, "the store cannot be read");
+            Problem::internal()
+        })?;
+        Ok(GatewayList { gateways })
+    })
+    .await
+}
+
+/// Starts the reconciliation of a gateway's sessions. It is recorded in the audit log before it starts.
+pub async fn reconcile_gateway(
+    api: &ApiState,
+    call: &Call,
+    gateway: GatewayKind,
+    request: ReconcileRequest,
+) -> Result<ReconcileResponse, Problem> {
+    let reason = parse_reason(&request.reason)?.to_owned();
+    let gateways = &api.service()?.gateways;
+    if !gateways.is_reconcilable(gateway) {
+        return Err(Problem::conflict(match gateway {
+            GatewayKind::Simulator => "the simulator has no sessions to compare",
+            GatewayKind::Bridge | GatewayKind::CloudApi => {
+                "this gateway is not set up, so it has no sessions to compare"
+            }
+        }));
+    }
+    let requester = call.authorize()?.into_requester_identity();
+    let event = AdministrativeEvent::ReconciliationOrdered { gateway, reason };
+    api.record(event, requester).await.map_err(|error| {
+        tracing::error!(%error, "an order to a gateway was not recorded, and so not carried out");
+        Problem::internal()
+    })?;
+    gateways.trigger_reconciliation(gateway);
+    Ok(ReconcileResponse { gateway: gateway.name() })
+}
+
+/// Parses the name of a gateway.
+pub fn parse_gateway(name: &str) -> Result<GatewayKind, Problem> {
+    GatewayKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let names = GatewayKind::ALL.map(GatewayKind::name).join(", ");
+        Problem::not_found(format!("there is no gateway `{name}`; there are {names}"))
+    })
+}

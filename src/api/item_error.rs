@@ -1,0 +1,117 @@
+//! Why the command for one account of several was not executed, with the contract's code and message.
+
+use std::borrow::Cow;
+
+use crate::access::AuthError;
+use crate::actors::CommandResult;
+use crate::domain::{AccountNumber, CommandRejection};
+use crate::journal::Origin;
+use crate::{actors, journal};
+
+/// Why the command for one account of a batch was not executed.
+#[derive(Debug, Clone)]
+pub enum ItemError {
+    /// The rules reject it.
+    Rejected(CommandRejection),
+    /// It failed.
+    Failed(actors::Error),
+    /// The caller's API key ended before this command started.
+    Auth(AuthError),
+}
+
+impl ItemError {
+    /// The contract's code.
+    pub fn code(&self) -> u16 {
+        match self {
+            ItemError::Rejected(rejection) => rejection_code(*rejection),
+            ItemError::Failed(error) => actors_error_code(error),
+            ItemError::Auth(denied) => denied.code(),
+        }
+    }
+
+    /// The message for the caller. It begins with the account.
+    pub fn message(&self, account: AccountNumber) -> String {
+        let sign = match self {
+            ItemError::Rejected(_) => "",
+            ItemError::Failed(_) | ItemError::Auth(_) => ":",
+        };
+        format!("{account}{sign} {}", self.reason())
+    }
+
+    /// The message without the account.
+    pub fn reason(&self) -> Cow<'static, str> {
+        match self {
+            ItemError::Rejected(rejection) => rejection.to_string().into(),
+            ItemError::Auth(denied) => denied.to_string().into(),
+            ItemError::Failed(error) => {
+                actors_error_message(error).map_or_else(|| error.to_string().into(), Cow::Borrowed)
+            }
+        }
+    }
+}
+
+/// The outcomes of commands. Internal failures are logged.
+pub fn item_outcomes(
+    executed: Vec<Result<CommandResult, actors::Error>>,
+    origin: Origin,
+) -> Vec<Result<(), ItemError>> {
+    let outcome =
+        |outcome: Result<CommandResult, _>| outcome.map_err(ItemError::Failed)?.map(drop).map_err(ItemError::Rejected);
+    let outcomes: Vec<_> = executed.into_iter().map(outcome).collect();
+    if let Some(Err(ItemError::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(ItemError::Failed(_)))) {
+        tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
+    }
+    outcomes
+}
+
+/// The message for an internal error, whose cause is in the log only.
+pub const INTERNAL_ERROR_MESSAGE: &str = "the service failed, and what was asked may have happened or not: ask queryWhatsAppStatus before sending it again; the \
+     operator finds the cause in the log under this answer's x-request-id";
+const CONFLICT_MESSAGE: &str = "another request changed the same account at the same moment; try again";
+const STOPPING_MESSAGE: &str = "the service is stopping; try again when it is back";
+const NO_TASK_IDS_MESSAGE: &str =
+    "no task ids are left, so no number can be registered; tell the operator of the service";
+
+/// The contract's code for a rejection.
+pub fn rejection_code(rejection: CommandRejection) -> u16 {
+    match rejection {
+        CommandRejection::OtherContent
+        | CommandRejection::Banned
+        | CommandRejection::Erased
+        | CommandRejection::PersonalAccount
+        | CommandRejection::VerifyTypeNotOffered
+        | CommandRejection::BudgetUsedUp { .. } => 409,
+        CommandRejection::Unknown | CommandRejection::NoContent | CommandRejection::NoRegistrationWaiting => 404,
+    }
+}
+
+/// The contract's code for an error of the actors.
+pub fn actors_error_code(error: &actors::Error) -> u16 {
+    match error {
+        actors::Error::Overloaded { .. } | actors::Error::Stopping => 503,
+        actors::Error::Journal(cause) => match **cause {
+            // Another writer won twice in a row: nothing was written, and a retry decides on the new state.
+            journal::Error::Conflict { .. } => 503,
+            journal::Error::TooLarge { .. }
+            | journal::Error::Damaged { .. }
+            | journal::Error::UnknownEvent { .. }
+            | journal::Error::Store(_)
+            | journal::Error::Closed => 500,
+        },
+        // Task ids are not reused, so a retry cannot succeed: no 503.
+        actors::Error::TaskIdsExhausted | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => 500,
+    }
+}
+
+/// The message for callers, if the error's own text is for operators only.
+pub fn actors_error_message(error: &actors::Error) -> Option<&'static str> {
+    match error {
+        actors::Error::Overloaded { .. } => None,
+        actors::Error::Stopping => Some(STOPPING_MESSAGE),
+        actors::Error::TaskIdsExhausted => Some(NO_TASK_IDS_MESSAGE),
+        actors::Error::Journal(_) if actors_error_code(error) == 503 => Some(CONFLICT_MESSAGE),
+        actors::Error::Journal(_) | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => {
+            Some(INTERNAL_ERROR_MESSAGE)
+        }
+    }
+}

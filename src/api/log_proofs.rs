@@ -1,0 +1,44 @@
+//! Checkpoints and proofs.
+
+use super::{ApiState, Call, Problem};
+use crate::audit::{ConsistencyProof, InclusionProof};
+use crate::domain::AccountNumber;
+
+/// Signs the log's size and root.
+pub async fn show_checkpoint(api: &ApiState, call: &Call) -> Result<String, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || Ok(audit.sign_checkpoint()?)).await
+}
+
+/// Shows the key that signs the log, as a line of text.
+pub async fn show_public_key(api: &ApiState, call: &Call) -> Result<String, Problem> {
+    call.read(async { Ok(format!("{}\n", api.audit().signer()?)) }).await
+}
+
+/// Proves that the event at a position is in the log of this size, or of its current size.
+pub async fn prove_inclusion(
+    api: &ApiState,
+    call: &Call,
+    position: u64,
+    size: Option<u64>,
+) -> Result<InclusionProof, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || Ok(audit.inclusion_proof(position, size)?)).await
+}
+
+/// Proves that the log of the size `from` is the beginning of the log of the size `to`, or of its current size.
+pub async fn prove_consistency(
+    api: &ApiState,
+    call: &Call,
+    from: u64,
+    to: Option<u64>,
+) -> Result<ConsistencyProof, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || Ok(audit.consistency_proof(from, to)?)).await
+}
+
+/// The history of an account with its proof: a file in JSON.
+pub async fn prove_account(api: &ApiState, call: &Call, account: AccountNumber) -> Result<Vec<u8>, Problem> {
+    let audit = api.audit().clone();
+    call.read_blocking(move || Ok(audit.account_bundle(account)?)).await
+}

@@ -1,0 +1,221 @@
+//! Projections, verification, replay, export and backup, with their entries in the audit log.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
+
+use super::{ApiState, ByteSource, Call, Problem};
+use crate::audit::{self, EventFilter, ExportFormat, ReplayEnd, ReplayReport, VerificationReport, write_time};
+use crate::clock;
+use crate::domain::{AccountNumber, AdministrativeEvent};
+use crate::journal::RequesterIdentity;
+
+/// What follows from the journal, and how far it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Projections)]
+pub struct ProjectionsResponse {
+    pub(crate) head: JournalHeadView,
+    pub(crate) projections: [ProjectionView; 1],
+}
+
+/// The journal's end.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Head)]
+pub(crate) struct JournalHeadView {
+    /// The position of the last event; `0` if there is none.
+    pub(crate) position: String,
+    /// When that was; null if there is none.
+    #[schema(required, format = DateTime)]
+    pub(crate) moved_at: Option<String>,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Projection)]
+pub(crate) struct ProjectionView {
+    /// `roster`, the account list.
+    pub(crate) name: &'static str,
+    /// The position of the last event in it.
+    pub(crate) position: String,
+    /// Events that are not in it yet.
+    pub(crate) lag: u64,
+    /// How far a rebuild is; null if none is under way.
+    #[schema(required)]
+    pub(crate) rebuilding: Option<RebuildProgress>,
+    /// How the last rebuild ended; null if there was none since the start.
+    #[schema(required)]
+    pub(crate) last_rebuild: Option<RebuildResult>,
+}
+
+/// A rebuild that is under way.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rebuilding)]
+pub(crate) struct RebuildProgress {
+    /// The position of the last event that was folded.
+    pub(crate) position: String,
+    /// Of how many.
+    pub(crate) of: String,
+}
+
+/// That a rebuild has begun.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Begun)]
+pub struct RebuildResponse {
+    /// `roster`.
+    pub(crate) name: &'static str,
+    /// Always true.
+    pub(crate) rebuilding: bool,
+}
+
+/// The running rebuild of the roster, and the result of the last one.
+#[derive(Default)]
+pub struct RebuildState {
+    is_running: AtomicBool,
+    position: AtomicU64,
+    last: Mutex<Option<RebuildResult>>,
+}
+
+/// How a rebuild ended.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Rebuilt)]
+pub(crate) struct RebuildResult {
+    /// When.
+    #[schema(format = DateTime)]
+    pub(crate) at: String,
+    /// How many events were folded.
+    pub(crate) events: String,
+    /// Accounts that were listed otherwise before.
+    pub(crate) differences: u64,
+}
+
+/// Shows how far the projections follow the journal.
+pub async fn show_projections(api: &ApiState, call: &Call) -> Result<ProjectionsResponse, Problem> {
+    let api = api.clone();
+    call.read_blocking(move || {
+        let (position, head) = (api.audit().roster().position(), api.audit().journal().head());
+        let moved_at = time_at_position(&api, head)?;
+        let rebuild = api.rebuild();
+        let rebuilding = rebuild.is_running.load(Ordering::Relaxed).then(|| RebuildProgress {
+            position: rebuild.position.load(Ordering::Relaxed).to_string(),
+            of: head.to_string(),
+        });
+        let roster = ProjectionView {
+            name: "roster",
+            position: position.to_string(),
+            lag: head.saturating_sub(position),
+            rebuilding,
+            last_rebuild: rebuild.last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        let head = JournalHeadView { position: head.to_string(), moved_at };
+        Ok(ProjectionsResponse { head, projections: [roster] })
+    })
+    .await
+}
+
+/// The time of the event at position `head`; `None` if there is no such event.
+pub(super) fn time_at_position(api: &ApiState, head: u64) -> Result<Option<String>, Problem> {
+    let last = api.audit().journal().read_at(head).map_err(audit::Error::from)?;
+    Ok(last.map(|last| write_time(last.at)))
+}
+
+/// Starts the rebuild of a projection.
+pub async fn rebuild_projection(api: &ApiState, call: &Call, name: &str) -> Result<RebuildResponse, Problem> {
+    if name != "roster" {
+        return Err(Problem::not_found(format!("there is no projection {name:?}; there is: roster")));
+    }
+    let requester = call.authorize()?.into_requester_identity();
+    if api.rebuild().is_running.swap(true, Ordering::Relaxed) {
+        return Err(Problem::conflict("it is being rebuilt already; GET /api/v1/projections shows how far"));
+    }
+    let (api, runtime) = (api.clone(), Handle::current());
+    spawn_blocking(move || {
+        let (rebuild, audit) = (api.rebuild(), api.audit());
+        let progress = |position| rebuild.position.store(position, Ordering::Relaxed);
+        let outcome = audit.roster().rebuild(audit.journal(), true, progress);
+        rebuild.is_running.store(false, Ordering::Relaxed);
+        match outcome {
+            Ok((events, differing)) => {
+                let differences = differing.len() as u64;
+                let (at, events) = (write_time(clock::now()), events.to_string());
+                *rebuild.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(RebuildResult { at, events, differences });
+                let event = AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences };
+                runtime.block_on(record_done(&api, event, requester));
+            }
+            Err(error) => tracing::error!(%error, "the roster was not rebuilt; the one before it is still served"),
+        }
+    });
+    Ok(RebuildResponse { name: "roster", rebuilding: true })
+}
+
+/// Verifies the whole journal.
+pub async fn verify_journal(api: &ApiState, call: &Call) -> Result<VerificationReport, Problem> {
+    let (permit, audit) = (api.acquire_full_scan()?, api.audit().clone());
+    call.read_blocking(move || {
+        let _permit = permit;
+        Ok(audit.verify(|_, _| {})?)
+    })
+    .await
+}
+
+/// Replays the journal, and compares the result with what is served.
+pub async fn replay_journal(
+    api: &ApiState,
+    call: &Call,
+    until: ReplayEnd,
+    account: Option<AccountNumber>,
+) -> Result<ReplayReport, Problem> {
+    let (permit, audit) = (api.acquire_full_scan()?, api.audit().clone());
+    call.read_blocking(move || {
+        let _permit = permit;
+        Ok(audit.replay(until, account, |_, _| {})?)
+    })
+    .await
+}
+
+/// Exports events, with what proves them.
+pub async fn export_events(
+    api: &ApiState,
+    call: &Call,
+    format: ExportFormat,
+    filter: EventFilter,
+) -> Result<ByteSource, Problem> {
+    let audit = api.audit().clone();
+    if format == ExportFormat::CloudEvents {
+        audit.signer()?;
+    }
+    let permit = api.acquire_stream_permit()?;
+    call.authorize()?;
+    Ok(ByteSource::new(permit, move |write| Ok(audit.write_export(format, &filter, |_, _| {}, write)?)))
+}
+
+/// Exports the data directory. It is recorded in the audit log.
+pub async fn create_backup(api: &ApiState, call: &Call) -> Result<ByteSource, Problem> {
+    api.audit().signer()?;
+    api.audit().check_backup_allowed()?;
+    let (permit, api, call) = (api.acquire_stream_permit()?, api.clone(), call.clone());
+    let runtime = Handle::current();
+    Ok(ByteSource::new(permit, move |write| {
+        // The backup is recorded before the last bytes are sent, so every complete backup has its entry.
+        let written = api.audit().write_backup(|_, _| {}, write)?;
+        if let Some(position) = written {
+            // A client whose key has ended gets no complete file, so nothing is recorded.
+            let requester = call.authorize()?.into_requester_identity();
+            runtime.block_on(record_done(&api, AdministrativeEvent::BackupTaken { position }, requester));
+        }
+        Ok(())
+    }))
+}
+
+/// Records an operation that is done. A failure does not undo it; the service will stop soon anyway.
+async fn record_done(api: &ApiState, event: AdministrativeEvent, requester: RequesterIdentity) {
+    if let Err(error) = api.record(event, requester).await {
+        tracing::error!(%error, "an administrative act was not recorded");
+    }
+}

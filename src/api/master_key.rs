@@ -1,0 +1,101 @@
+//! The master key: status and rotation.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
+
+use super::{ApiState, ByteSource, Call, Problem};
+use crate::vault::{MasterKeyStatus, RotationReport};
+
+/// Which master key is to be the next; nothing, or an empty object, for one that is drawn. Or that a rotation is undone.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = Rotation, example = json!({"newKeyFile": "/run/secrets/new.key"}))]
+pub struct RotateMasterKeyRequest {
+    /// The whole path of a file on the service's machine, which has the key as a line of 64 hexadecimal digits.
+    #[schema(value_type = Option<String>)]
+    pub new_key_file: Option<PathBuf>,
+    /// Undo the rotation that is under way or broken off; with no new key.
+    #[serde(default)]
+    pub abort: bool,
+}
+
+/// A line of what is told of a rotation; the last one is not of the first kind.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = RotationLine)]
+pub(crate) enum RotationLine {
+    /// How far it is.
+    Progress {
+        /// Keys and secrets that were looked at.
+        done: u64,
+        /// Of how many.
+        of: u64,
+    },
+    Rotated(RotationReport),
+    /// It came to no end.
+    Failed {
+        /// Why, and what to do.
+        error: String,
+    },
+}
+
+/// Shows the status of the master key.
+pub async fn show_master_key(api: &ApiState, call: &Call) -> Result<MasterKeyStatus, Problem> {
+    call.read(async { Ok(api.service()?.vault.master_key_status()) }).await
+}
+
+/// Rotates the master key, or undoes a rotation. The answer is lines of JSON. The rotation runs while
+/// the answer is produced, and completes even if its reader breaks off.
+pub async fn rotate_master_key(
+    api: &ApiState,
+    call: &Call,
+    request: RotateMasterKeyRequest,
+) -> Result<ByteSource, Problem> {
+    let vault = api.service()?.vault.clone();
+    let RotateMasterKeyRequest { new_key_file, abort } = request;
+    if abort && new_key_file.is_some() {
+        return Err(Problem::malformed("a rotation that is undone (abort) takes no newKeyFile"));
+    }
+    let permit = api.acquire_stream_permit()?;
+    let stopped = if abort {
+        call.authorize()?;
+        Some(vault.stop_rotation().await?)
+    } else {
+        None
+    };
+    let call = call.clone();
+    let started = spawn_blocking(move || -> Result<_, Problem> {
+        let requester = call.authorize()?.into_requester_identity();
+        let rotation = match stopped {
+            Some(rotation) => {
+                rotation.begin_undo()?;
+                rotation
+            }
+            None => vault.begin_rotation(new_key_file.as_deref())?,
+        };
+        Ok((rotation, requester))
+    });
+    let (rotation, requester) = started.await.map_err(|error| Problem::task_failed(&error))??;
+    let (journal, runtime) = (api.audit().journal().clone(), Handle::current());
+    Ok(ByteSource::new(permit, move |write| {
+        let mut write_line = |line: RotationLine| {
+            let mut line = serde_json::to_vec(&line).unwrap_or_default();
+            line.push(b'\n');
+            let _unread = write(line);
+        };
+        let progress = |done, of| write_line(RotationLine::Progress { done, of });
+        let rotated = rotation.run(&journal, &runtime, &requester, progress);
+        write_line(match rotated {
+            Ok(rotated) => RotationLine::Rotated(rotated),
+            Err(error) => {
+                tracing::error!(%error, "a rotation of the master key did not come to its end");
+                RotationLine::Failed { error: error.to_string() }
+            }
+        });
+        Ok(())
+    }))
+}

@@ -1,0 +1,146 @@
+//! The state of the service in one answer, and its settings.
+
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
+
+use super::webhooks::channel_views;
+use super::{ApiState, Call, Problem, maintenance};
+use crate::audit::{self, encode_hex};
+use crate::config::SettingRow;
+use crate::domain::{OnlineStatus, Status};
+use crate::projections::AccountCounts;
+use crate::vault::MasterKeyStatus;
+use crate::webhooks::ChannelView;
+
+/// How everything is.
+#[derive(Serialize, ToSchema)]
+pub struct Overview {
+    pub(crate) accounts: AccountCountsView,
+    /// Registrations that wait.
+    pub(crate) registering: usize,
+    /// Accounts that are offline against their callers' wish, and may come back.
+    pub(crate) dropped: usize,
+    pub(crate) journal: JournalView,
+    /// The checkpoint that was signed last; null if none was.
+    #[schema(required)]
+    pub(crate) checkpoint: Option<CheckpointView>,
+    pub(crate) projections: ProjectionLagView,
+    /// Both webhooks.
+    pub(crate) webhooks: [ChannelView; 2],
+    pub(crate) vault: MasterKeyStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AccountsCounted)]
+pub(crate) struct AccountCountsView {
+    /// How many there are.
+    pub(crate) total: String,
+    /// Each status with each online status.
+    pub(crate) by_state: Vec<StateCountView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = StateCounted)]
+pub(crate) struct StateCountView {
+    /// 1 normal, 2 banned.
+    #[schema(minimum = 1, maximum = 2)]
+    pub(crate) status: u8,
+    /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+    #[schema(minimum = 1, maximum = 4)]
+    pub(crate) online_status: u8,
+    /// How many accounts stand so.
+    pub(crate) accounts: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = JournalState)]
+pub(crate) struct JournalView {
+    /// The position of the last event; `0` if there is none.
+    pub(crate) position: String,
+    /// When that happened.
+    #[schema(required, format = DateTime)]
+    pub(crate) moved_at: Option<String>,
+    /// On the disk, with all else that is in the store.
+    pub(crate) bytes: u64,
+}
+
+/// The checkpoint that was signed last.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeptCheckpoint)]
+pub(crate) struct CheckpointView {
+    /// How many events the log had.
+    pub(crate) size: String,
+    /// Its root then, in hex.
+    pub(crate) root: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectionsLag)]
+pub(crate) struct ProjectionLagView {
+    /// Events that the account list has not followed yet.
+    pub(crate) lag: u64,
+}
+
+/// The settings that the service works with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SettingsInEffect)]
+pub struct SettingsView {
+    /// All of them.
+    pub(crate) settings: Vec<SettingRow>,
+}
+
+/// Summarizes the state of the service.
+pub async fn show_overview(api: &ApiState, call: &Call) -> Result<Overview, Problem> {
+    call.read(async {
+        let (webhooks, vault) = (channel_views(api.webhooks()?).await?, api.service()?.vault.master_key_status());
+        let reading = api.clone();
+        let overview = spawn_blocking(move || Overview::read(&reading, webhooks, vault));
+        overview.await.map_err(|error| Problem::task_failed(&error))?
+    })
+    .await
+}
+
+/// Lists the settings in effect.
+pub async fn list_settings(api: &ApiState, call: &Call) -> Result<SettingsView, Problem> {
+    call.read(async { Ok(SettingsView { settings: api.service()?.settings.to_vec() }) }).await
+}
+
+impl Overview {
+    /// Collects the figures. Blocking: reads the disk.
+    fn read(api: &ApiState, webhooks: [ChannelView; 2], vault: MasterKeyStatus) -> Result<Overview, Problem> {
+        let (audit, journal, roster) = (api.audit(), api.audit().journal(), api.audit().roster());
+        let (registering, dropped) = roster.pending_counts();
+        let (position, head) = (roster.position(), journal.head());
+        let checkpoint = audit.saved_checkpoint()?;
+        Ok(Overview {
+            webhooks,
+            vault,
+            accounts: AccountCountsView::from_counts(&roster.counts()),
+            registering,
+            dropped,
+            journal: JournalView {
+                position: head.to_string(),
+                moved_at: maintenance::time_at_position(api, head)?,
+                bytes: journal.store_bytes().map_err(audit::Error::from)?,
+            },
+            checkpoint: checkpoint
+                .map(|kept| CheckpointView { size: kept.size.to_string(), root: encode_hex(&kept.root.0) }),
+            projections: ProjectionLagView { lag: head.saturating_sub(position) },
+        })
+    }
+}
+
+impl AccountCountsView {
+    fn from_counts(counts: &AccountCounts) -> AccountCountsView {
+        let state = |(status, online_status, accounts): (Status, OnlineStatus, u64)| StateCountView {
+            status: status.code(),
+            online_status: online_status.code(),
+            accounts,
+        };
+        AccountCountsView { total: counts.total().to_string(), by_state: counts.by_state().map(state).collect() }
+    }
+}

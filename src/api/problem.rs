@@ -1,0 +1,219 @@
+//! Why a call was not carried out, in the terms of RFC 9457. Over HTTP it is `application/problem+json`.
+
+use std::time::Duration;
+
+use tokio::task::JoinError;
+
+use super::item_error::{actors_error_code, actors_error_message};
+use crate::access::{AuthError, KeyError};
+use crate::domain::escape_controls;
+use crate::limits::FIELD_PATH_BYTES;
+use crate::webhooks::ManagementError;
+use crate::{actors, audit, vault};
+
+/// Why a call was not carried out.
+#[derive(Debug)]
+pub struct Problem {
+    /// The status of HTTP, as in RFC 9457.
+    pub status: u16,
+    /// What is wrong, and what to do.
+    pub detail: String,
+    /// The invalid parameter.
+    pub parameter: Option<String>,
+    /// The methods that the path takes, for one that it does not take.
+    pub allow: Option<String>,
+    /// Seconds until a retry makes sense.
+    pub retry_after: Option<u64>,
+    /// Whether the journal failed an integrity check.
+    pub is_integrity_fault: bool,
+}
+
+/// The detail of an internal error, whose cause is in the log only.
+const INTERNAL_ERROR_DETAIL: &str =
+    "the service failed; the operator finds the cause in the log under this answer's x-request-id";
+
+impl Problem {
+    /// A problem with this status of HTTP.
+    pub fn new(status: u16, detail: impl Into<String>) -> Problem {
+        // The detail may repeat the caller's input, which may contain control characters.
+        let detail = escape_controls(&detail.into());
+        Problem { status, detail, parameter: None, allow: None, retry_after: None, is_integrity_fault: false }
+    }
+
+    /// The request is invalid.
+    pub fn malformed(detail: impl Into<String>) -> Problem {
+        Problem::new(400, detail)
+    }
+
+    /// An invalid parameter. `words` continue the sentence after its name.
+    pub fn invalid_parameter(name: &str, words: impl std::fmt::Display) -> Problem {
+        let name = printable_path(name);
+        let detail = format!("{name} {words}");
+        Problem { parameter: Some(name), ..Problem::malformed(detail) }
+    }
+
+    /// What the request names does not exist.
+    pub fn not_found(detail: impl Into<String>) -> Problem {
+        Problem::new(404, detail)
+    }
+
+    /// The present state does not allow it.
+    pub fn conflict(detail: impl Into<String>) -> Problem {
+        Problem::new(409, detail)
+    }
+
+    /// The service failed. The cause is in the log.
+    pub fn internal() -> Problem {
+        Problem::new(500, INTERNAL_ERROR_DETAIL)
+    }
+
+    /// The service cannot do it now.
+    pub fn unavailable(detail: impl Into<String>) -> Problem {
+        Problem { retry_after: Some(1), ..Problem::new(503, detail) }
+    }
+
+    /// The deadline passed.
+    pub fn timed_out(limit: Duration) -> Problem {
+        Problem::unavailable(format!(
+            "there was no answer within {limit:?}; what was asked may have been done, or be done yet: look before asking \
+             again, or raise http.request_timeout"
+        ))
+    }
+
+    /// The task of the request panicked or was cancelled.
+    pub fn task_failed(error: &JoinError) -> Problem {
+        tracing::error!(%error, "the work on a request failed");
+        Problem::internal()
+    }
+}
+
+impl From<actors::Error> for Problem {
+    fn from(error: actors::Error) -> Problem {
+        let detail = actors_error_message(&error).map_or_else(|| error.to_string(), str::to_owned);
+        match actors_error_code(&error) {
+            503 => Problem::unavailable(detail),
+            code => Problem::new(code, detail),
+        }
+    }
+}
+
+/// A field path that is safe to print: escaped and shortened, because a caller's field name may be any text of any length.
+pub fn printable_path(path: &str) -> String {
+    let path = escape_controls(path);
+    match path.floor_char_boundary(FIELD_PATH_BYTES) {
+        all if all == path.len() => path,
+        end => format!("{}…", &path[..end]),
+    }
+}
+
+/// A caller that is not authenticated, or lacks the permission.
+impl From<AuthError> for Problem {
+    fn from(denied: AuthError) -> Problem {
+        Problem { retry_after: denied.retry_after(), ..Problem::new(denied.status(), denied.to_string()) }
+    }
+}
+
+impl From<audit::Error> for Problem {
+    fn from(error: audit::Error) -> Problem {
+        let detail = error.to_string();
+        match &error {
+            audit::Error::UnknownAccount { .. }
+            | audit::Error::NoSuchVersion { .. }
+            | audit::Error::BeforeFirstEvent { .. }
+            | audit::Error::NotInLog { .. } => Problem::not_found(detail),
+            audit::Error::LogKeyMissing => Problem::unavailable(detail),
+            audit::Error::Vault(vault::Error::RotationUnderWay) => Problem::conflict(detail),
+            audit::Error::LogKeyMismatch
+            | audit::Error::InvalidCheckpoint { .. }
+            | audit::Error::JournalTruncated { .. }
+            | audit::Error::RootMismatch { .. }
+            | audit::Error::Integrity(_)
+            | audit::Error::Journal(_)
+            | audit::Error::Store(_)
+            | audit::Error::Vault(_)
+            | audit::Error::Io { .. } => {
+                // Damage of the journal is reported in full. The details of other internal errors stay in the log.
+                if error.is_integrity_fault() {
+                    return Problem { is_integrity_fault: true, ..Problem::new(500, detail) };
+                }
+                tracing::error!(%error, "a question about the journal failed");
+                Problem::internal()
+            }
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(refused: KeyError) -> Problem {
+        match refused {
+            KeyError::InvalidField { field, words } => Problem::invalid_parameter(field, words),
+            KeyError::NoSuchKey(_) => Problem::not_found(refused.to_string()),
+            KeyError::Denied(denied) => denied.into(),
+            KeyError::Conflict(words) => Problem::conflict(words),
+            KeyError::Vault(_) | KeyError::Journal(_) => {
+                tracing::error!(error = %refused, "a request about the API keys failed");
+                Problem::internal()
+            }
+        }
+    }
+}
+
+impl From<ManagementError> for Problem {
+    fn from(refused: ManagementError) -> Problem {
+        match refused {
+            ManagementError::InvalidField { field, words } => Problem::invalid_parameter(field, words),
+            ManagementError::NotFound(words) => Problem::not_found(words),
+            ManagementError::Conflict(words) => Problem::conflict(words),
+            ManagementError::Failed(error) => {
+                tracing::error!(%error, "a request about the webhooks failed");
+                Problem::internal()
+            }
+        }
+    }
+}
+
+impl From<actors::ErasureError> for Problem {
+    fn from(error: actors::ErasureError) -> Problem {
+        if let actors::ErasureError::Accounts(busy @ (actors::Error::Overloaded { .. } | actors::Error::Stopping)) =
+            &error
+        {
+            return Problem::unavailable(busy.to_string());
+        }
+        tracing::error!(%error, "secrets were not erased");
+        Problem::internal()
+    }
+}
+
+impl From<vault::Error> for Problem {
+    fn from(error: vault::Error) -> Problem {
+        use vault::Error;
+        let detail = error.to_string();
+        match error {
+            Error::InvalidNewKey { .. } | Error::NewKeyFileRequired { .. } => Problem::malformed(detail),
+            Error::RotationUnderWay
+            | Error::RotationAwaitsSetting { .. }
+            | Error::NoRotationToUndo
+            | Error::RotationTooLateToUndo { .. }
+            | Error::RotationStopped
+            | Error::ReadableByOthers { .. }
+            | Error::MasterKeyFile { .. } => Problem::conflict(detail),
+            Error::MalformedMasterKey { .. }
+            | Error::MasterKeyMissing { .. }
+            | Error::WrongMasterKey { .. }
+            | Error::MasterKeyCommand { .. }
+            | Error::NoKeyInEnvironment
+            | Error::AccountSecretDoesNotOpen { .. }
+            | Error::ReceiverSettingsDoNotOpen(_)
+            | Error::TenantSecretDoesNotOpen { .. }
+            | Error::LogKeyDoesNotOpen
+            | Error::RequestKeyDoesNotOpen
+            | Error::NoRandomness(_)
+            | Error::RotationInterrupted(_)
+            | Error::Journal(_)
+            | Error::Store(_) => {
+                tracing::error!(%error, "the master key is not rotated");
+                Problem::internal()
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Answers too long for one page. They are produced only as fast as they are read, and producing them blocks.
+
+use std::ops::ControlFlow;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{ApiState, Call, Problem};
+use crate::audit::QueryPage;
+use crate::limits::PAGE_EVENTS;
+
+/// The right to one streamed answer.
+pub struct StreamPermit {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Reads one page: from where, and how many results at most.
+type ReadPage<T> = Box<dyn FnMut(Option<u64>, usize) -> Result<QueryPage<T>, Problem> + Send>;
+
+/// All results of a query, page by page. Each step blocks.
+pub struct PageReader<T> {
+    read: ReadPage<T>,
+    /// Where the next page starts.
+    from: Option<u64>,
+    /// How many results may follow.
+    left: u64,
+    _permit: StreamPermit,
+}
+
+/// Writes a body: it passes each piece on, until that breaks off.
+type Produce = Box<dyn FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> + Send>;
+
+/// A long answer in bytes, which are produced while they are sent.
+pub struct ByteSource {
+    produce: Produce,
+    permit: StreamPermit,
+}
+
+impl StreamPermit {
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> StreamPermit {
+        StreamPermit { _permit: permit }
+    }
+}
+
+impl<T> PageReader<T> {
+    /// A reader of at most `most` results from `from` on. `read` reads one page.
+    pub(super) fn new(
+        api: &ApiState,
+        call: &Call,
+        from: Option<u64>,
+        most: u64,
+        read: impl FnMut(Option<u64>, usize) -> Result<QueryPage<T>, Problem> + Send + 'static,
+    ) -> Result<PageReader<T>, Problem> {
+        let permit = api.acquire_stream_permit()?;
+        call.authorize()?;
+        Ok(PageReader { read: Box::new(read), from, left: most, _permit: permit })
+    }
+}
+
+impl<T> Iterator for PageReader<T> {
+    type Item = Result<Vec<T>, Problem>;
+
+    fn next(&mut self) -> Option<Result<Vec<T>, Problem>> {
+        if self.left == 0 {
+            return None;
+        }
+        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(PAGE_EVENTS);
+        let page = (self.read)(self.from, limit);
+        self.left = match &page {
+            Ok(QueryPage { items, next: Some(_) }) => self.left - items.len() as u64,
+            Ok(QueryPage { next: None, .. }) | Err(_) => 0,
+        };
+        Some(page.map(|QueryPage { items, next }| {
+            self.from = next;
+            items
+        }))
+    }
+}
+
+impl ByteSource {
+    pub(super) fn new(
+        permit: StreamPermit,
+        produce: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> + Send + 'static,
+    ) -> ByteSource {
+        ByteSource { produce: Box::new(produce), permit }
+    }
+
+    /// Passes all pieces to `write`, until it breaks off. Blocks.
+    pub fn write_to(self, write: &mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> {
+        let ByteSource { produce, permit: _permit } = self;
+        produce(write)
+    }
+}

@@ -1,0 +1,309 @@
+//! Webhooks: channels, their receivers and secrets, deliveries, dead letters.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::webhook_requests::{
+    CloseRequest, DeadLetterRequest, PauseRequest, RedeliverRequest, SetAppSecretRequest, SetSecretRequest,
+    SetUrlRequest,
+};
+use super::{ApiState, Call, Parameters, Problem, parse_account, parse_time_parameter};
+use crate::access::Authorization;
+use crate::config::parse_duration;
+use crate::domain::Channel;
+use crate::journal::RequesterIdentity;
+use crate::limits::SECRET_GRACE;
+use crate::webhooks::{
+    AttemptView, ChannelView, CloseSummary, DeadLetterAction, DeadLetterScope, DeadLetterView, DeliveryFilter,
+    DeliveryState, DeliveryView, RedeliverySummary, ResultsPage, Webhooks,
+};
+
+/// What a request about dead letters looks like, for error messages.
+pub const DEAD_LETTERS_EXAMPLE: &str =
+    r#"{"positions":["7"]}, {"upTo":"9"} or {"all":true}; to drop them, with "reason":"why""#;
+
+/// Both webhooks.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhooks)]
+pub struct ChannelList {
+    /// `sync`, then `register`.
+    pub channels: [ChannelView; 2],
+}
+
+/// The secret that signs from now on.
+#[derive(Serialize, ToSchema)]
+pub struct NewSecret {
+    /// `sync` or `register`.
+    pub channel: &'static str,
+    /// The secret, which is not shown again.
+    pub secret: String,
+}
+
+/// A page of deliveries.
+#[derive(Serialize, ToSchema)]
+pub struct DeliveryPage {
+    /// The latest first.
+    pub deliveries: Vec<DeliveryView>,
+    /// What to ask for as `cursor` next; null at the end.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A page of dead letters.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterPage {
+    /// The earliest first.
+    pub dead_letters: Vec<DeadLetterView>,
+    /// What to ask for as `cursor` next; null at the end.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// Shows both channels.
+pub async fn show_webhooks(api: &ApiState, call: &Call) -> Result<ChannelList, Problem> {
+    call.read(async { Ok(ChannelList { channels: channel_views(api.webhooks()?).await? }) }).await
+}
+
+/// The state of both channels.
+pub(super) async fn channel_views(webhooks: &Webhooks) -> Result<[ChannelView; 2], Problem> {
+    let [sync, register] = Channel::ALL;
+    Ok([webhooks.channel_view(sync).await?, webhooks.channel_view(register).await?])
+}
+
+/// Shows a channel.
+pub async fn show_webhook(api: &ApiState, call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
+    call.read(async { Ok(api.webhooks()?.channel_view(channel).await?) }).await
+}
+
+/// Sets the receiver of a channel; without a request, that of the settings.
+pub async fn set_receiver(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: Option<SetUrlRequest>,
+) -> Result<ChannelView, Problem> {
+    let (webhooks, url) = (api.webhooks()?, request.as_ref().map(|request| request.url.as_str()));
+    webhooks.set_url(channel, url, requester(call)?).await?;
+    Ok(webhooks.channel_view(channel).await?)
+}
+
+/// Sets the Standard Webhooks secret of a channel. The answer shows it this once.
+pub async fn set_secret(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: SetSecretRequest,
+) -> Result<NewSecret, Problem> {
+    let secret = request.secret.as_ref().map(|secret| secret.as_str());
+    let grace = parse_grace(request.grace.as_deref())?;
+    let secret = api.webhooks()?.set_secret(channel, secret, grace, requester(call)?).await?;
+    Ok(NewSecret { channel: channel.short_name(), secret })
+}
+
+/// Removes the Standard Webhooks secrets of a channel.
+pub async fn unset_secret(api: &ApiState, call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
+    let webhooks = api.webhooks()?;
+    webhooks.remove_secrets(channel, requester(call)?).await?;
+    Ok(webhooks.channel_view(channel).await?)
+}
+
+/// Sets the app secret of a channel; removes it without a request.
+pub async fn set_app_secret(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: Option<SetAppSecretRequest>,
+) -> Result<ChannelView, Problem> {
+    let webhooks = api.webhooks()?;
+    let secret = request.as_ref().map(|request| (request.tenant_id.as_str(), request.secret.as_str()));
+    webhooks.set_app_secret(channel, secret, requester(call)?).await?;
+    Ok(webhooks.channel_view(channel).await?)
+}
+
+/// Sends a test webhook, and waits for the response.
+pub async fn test_receiver(api: &ApiState, call: &Call, channel: Channel) -> Result<AttemptView, Problem> {
+    let webhooks = api.webhooks()?;
+    call.authorize()?;
+    Ok(webhooks.test(channel).await?)
+}
+
+/// Pauses a channel.
+pub async fn pause_webhook(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: PauseRequest,
+) -> Result<ChannelView, Problem> {
+    let webhooks = api.webhooks()?;
+    webhooks.pause(channel, &request.reason, requester(call)?).await?;
+    Ok(webhooks.channel_view(channel).await?)
+}
+
+/// Resumes a channel.
+pub async fn resume_webhook(api: &ApiState, call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
+    let webhooks = api.webhooks()?;
+    webhooks.resume(channel, requester(call)?).await?;
+    Ok(webhooks.channel_view(channel).await?)
+}
+
+/// Drops the pending deliveries of a channel that has no receiver.
+pub async fn close_webhook(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: CloseRequest,
+) -> Result<CloseSummary, Problem> {
+    let CloseRequest { reason, dry_run } = request;
+    Ok(api.webhooks()?.close(channel, reason.as_deref(), dry_run, requester(call)?).await?)
+}
+
+/// Sends past deliveries again.
+pub async fn redeliver(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: RedeliverRequest,
+) -> Result<RedeliverySummary, Problem> {
+    let RedeliverRequest { account, state, since, until, from, to, dry_run } = request;
+    let filter = DeliveryFilter {
+        account: account.as_deref().map(|number| parse_account("account", number)).transpose()?,
+        state: state.as_deref().map(parse_state).transpose()?,
+        since: since.as_deref().map(|time| parse_time_parameter("since", time)).transpose()?,
+        until: until.as_deref().map(|time| parse_time_parameter("until", time)).transpose()?,
+        from: from.map(|from| from.0),
+        to: to.map(|to| to.0),
+    };
+    if filter.is_unfiltered() {
+        let words = "asks for everything there ever was; say from which position, or narrow it another way";
+        return Err(Problem::invalid_parameter("from", words));
+    }
+    Ok(api.webhooks()?.redeliver(channel, filter, dry_run, requester(call)?).await?)
+}
+
+/// Lists the deliveries of a channel, the latest first.
+pub async fn list_deliveries(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    filter: DeliveryFilter,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<DeliveryPage, Problem> {
+    call.read(async {
+        let ResultsPage { items, next } = api.webhooks()?.deliveries(channel, filter, cursor, limit).await?;
+        Ok(DeliveryPage { deliveries: items, next: next.map(|next| next.to_string()) })
+    })
+    .await
+}
+
+/// Shows a delivery with its attempts.
+pub async fn show_delivery(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    position: u64,
+) -> Result<DeliveryView, Problem> {
+    call.read(async { Ok(api.webhooks()?.delivery(channel, position).await?) }).await
+}
+
+/// Sends one delivery again.
+pub async fn resend_delivery(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    position: u64,
+) -> Result<RedeliverySummary, Problem> {
+    Ok(api.webhooks()?.resend(channel, position, requester(call)?).await?)
+}
+
+/// Lists dead letters, the earliest first.
+pub async fn list_dead_letters(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<DeadLetterPage, Problem> {
+    call.read(async {
+        let ResultsPage { items, next } = api.webhooks()?.dead_letters(channel, cursor.unwrap_or(0), limit).await?;
+        Ok(DeadLetterPage { dead_letters: items, next: next.map(|next| next.to_string()) })
+    })
+    .await
+}
+
+/// Sends dead letters again.
+pub async fn replay_dead_letters(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: DeadLetterRequest,
+) -> Result<RedeliverySummary, Problem> {
+    let scope = request.scope()?;
+    if request.reason.is_some() {
+        return Err(Problem::invalid_parameter("reason", "is for what is dropped; leave it out"));
+    }
+    Ok(api.webhooks()?.process_dead_letters(channel, scope, DeadLetterAction::Replay, requester(call)?).await?)
+}
+
+/// Discards dead letters.
+pub async fn drop_dead_letters(
+    api: &ApiState,
+    call: &Call,
+    channel: Channel,
+    request: DeadLetterRequest,
+) -> Result<RedeliverySummary, Problem> {
+    let scope = request.scope()?;
+    let missing = || Problem::invalid_parameter("reason", "is missing; say why they are given up");
+    let action = DeadLetterAction::Drop(request.reason.ok_or_else(missing)?);
+    Ok(api.webhooks()?.process_dead_letters(channel, scope, action, requester(call)?).await?)
+}
+
+fn requester(call: &Call) -> Result<RequesterIdentity, Problem> {
+    call.authorize().map(Authorization::into_requester_identity)
+}
+
+impl DeadLetterRequest {
+    fn scope(&self) -> Result<DeadLetterScope, Problem> {
+        match (&self.positions[..], self.up_to, self.all) {
+            (positions @ [_, ..], None, false) => {
+                Ok(DeadLetterScope::At(positions.iter().map(|position| position.0).collect()))
+            }
+            ([], Some(up_to), false) => Ok(DeadLetterScope::UpTo(up_to.0)),
+            ([], None, true) => Ok(DeadLetterScope::UpTo(u64::MAX)),
+            _ => Err(Problem::malformed(format!("say which dead letters, in one way: {DEAD_LETTERS_EXAMPLE}"))),
+        }
+    }
+}
+
+/// `account`, `state`, `since` and `until`.
+pub fn parse_delivery_filter(parameters: &Parameters<'_>) -> Result<DeliveryFilter, Problem> {
+    Ok(DeliveryFilter {
+        account: parameters.account()?,
+        state: parameters.text("state").map(parse_state).transpose()?,
+        since: parameters.time("since")?,
+        until: parameters.time("until")?,
+        from: None,
+        to: None,
+    })
+}
+
+/// Parses a channel's short name or configuration id.
+pub fn parse_channel(name: &str) -> Result<Channel, Problem> {
+    let channel = Channel::ALL.into_iter().find(|it| it.short_name() == name || it.configuration_id() == name);
+    channel.ok_or_else(|| Problem::not_found(format!("there is no webhook {name:?}; there are: sync, register")))
+}
+
+fn parse_state(name: &str) -> Result<DeliveryState, Problem> {
+    DeliveryState::ALL.into_iter().find(|state| state.name() == name).ok_or_else(|| {
+        let known = DeliveryState::ALL.map(DeliveryState::name).join(", ");
+        Problem::invalid_parameter("state", format_args!("must be one of {known}, not {name:?}"))
+    })
+}
+
+fn parse_grace(text: Option<&str>) -> Result<Duration, Problem> {
+    let Some(text) = text else { return Ok(SECRET_GRACE) };
+    parse_duration(text).ok_or_else(|| Problem::invalid_parameter("grace", "must be a duration, as in 24h or 0s"))
+}
