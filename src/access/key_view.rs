@@ -29,24 +29,24 @@ pub struct CreatedKey {
 #[schema(as = ApiKey)]
 pub struct KeyView {
     /// Its number, which is in the `origin` of events.
-    pub(super) id: u64,
+    pub(crate) id: u64,
     /// What people call it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// `caller`, `auditor`, `operator` or `admin`.
-    pub(super) role: &'static str,
+    pub(crate) role: &'static str,
     /// The tenant that shows it by tokens; null for a key that is shown itself.
     #[schema(required)]
-    pub(super) tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// The first digits of the accounts that it is bound to; none if it is for all.
-    pub(super) accounts: Vec<String>,
+    pub(crate) accounts: Vec<String>,
     /// `valid`, `expired` or `revoked`.
-    pub(super) state: &'static str,
+    pub(crate) state: &'static str,
     #[schema(format = DateTime)]
-    pub(super) created: String,
+    pub(crate) created: String,
     /// When it ends; null if it does not.
     #[schema(required, format = DateTime)]
-    pub(super) expires: Option<String>,
+    pub(crate) expires: Option<String>,
     /// When it was taken away; null if it was not.
     #[schema(required, format = DateTime)]
-    pub(super) revoked: Option<String>,
+    pub(crate) revoked: Option<String>,
 }

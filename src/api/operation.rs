@@ -57,6 +57,13 @@ pub enum AccountSelection {
     Prefix(String),
 }
 
+impl AccountSelection {
+    /// The account of a filter, or all.
+    pub fn of(account: Option<AccountNumber>) -> AccountSelection {
+        account.map_or(AccountSelection::All, AccountSelection::One)
+    }
+}
+
 /// Whether an operation changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -32,15 +32,15 @@ pub struct InclusionProof {
 #[schema(as = Consistency)]
 pub struct ConsistencyProof {
     /// The one size.
-    from: String,
+    pub(crate) from: String,
     /// The later one.
-    to: String,
+    pub(crate) to: String,
     /// The root at the one size, in base64.
-    from_root: String,
+    pub(crate) from_root: String,
     /// The root at the later one, in base64.
-    to_root: String,
+    pub(crate) to_root: String,
     /// The hashes that lead from the one to the other, in the order of RFC 6962.
-    proof: Vec<String>,
+    pub(crate) proof: Vec<String>,
 }
 
 impl Audit {

@@ -1,47 +1,22 @@
 //! `/accounts/{n}`: one account now, at an earlier version or time, and the difference between two versions.
 
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::components::{self, empty_note, online_status_badge, status_badge, time_element, value_text};
 use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::page_request::{ConsolePageRequest, PageError};
 use super::{account_orders, deliveries, history};
-
-/// `GET /accounts/{n}`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccountStateJson {
-    whats_app: String,
-    version: u64,
-    position: String,
-    updated: String,
-    status: u8,
-    online_status: u8,
-    reason: String,
-    instance_code: String,
-    gateway: String,
-    registration: Option<Value>,
-    content: Option<Value>,
-}
-
-/// `GET /accounts/{n}/diff`
-#[derive(Deserialize)]
-struct AccountDiffJson {
-    changes: Vec<FieldChangeJson>,
-}
-
-#[derive(Deserialize)]
-struct FieldChangeJson {
-    field: String,
-    from: Value,
-    to: Value,
-}
+use crate::api::accounts::{self, AccountDiff};
+use crate::api::{AccountSelection, Parameters, operation};
+use crate::audit::{AccountStateView, AccountWithCauses, AsOf};
+use crate::domain::AccountNumber;
 
 pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
-    let now: AccountStateJson = request.get_json(&format!("accounts/{account}")).await?;
+    let now = show_account(request, account, AsOf::Now).await?;
+    let now = now.view();
     let page_url = format!("/accounts/{account}");
     let title = format!("Account {account}");
     let content = html! { h1 { "Account " span.number { (now.whats_app) } } (current_state(&now)) };
@@ -54,10 +29,10 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
             input type="hidden" name="account" value=(now.whats_app);
             (account_orders::order_fields(request, "this account"))
         }
-        (past_state_section(request, &now).await)
-        (diff_section(request, &now).await)
-        (history::history_section(request, &now.whats_app, now.version).await?)
-        (deliveries::account_deliveries_section(request, &now.whats_app).await)
+        (past_state_section(request, account, &now).await)
+        (diff_section(request, account, &now).await)
+        (history::history_section(request, account, now.version).await?)
+        (deliveries::account_deliveries_section(request, account).await)
         section aria-labelledby="proof" {
             h2 #proof { "Proof" }
             p {
@@ -76,14 +51,23 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
     Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }))
 }
 
+pub(super) async fn show_account(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    as_of: AsOf,
+) -> Result<AccountWithCauses, PageError> {
+    let call = request.call(operation::SHOW_ACCOUNT, AccountSelection::One(account))?;
+    Ok(accounts::show_account(request.api(), &call, account, as_of).await?)
+}
+
 /// The current state, which the page refreshes.
-fn current_state(now: &AccountStateJson) -> Markup {
+fn current_state(now: &AccountStateView<'_>) -> Markup {
     html! {
         div #now hx-get=(format!("/accounts/{}?part=now", now.whats_app)) hx-select="#now" hx-swap="outerHTML"
             hx-trigger="refresh" data-live {
             p.state {
                 (status_badge(now.status)) " " (online_status_badge(now.online_status))
-                " version " (now.version) ", since " (time_element(&now.updated))
+                " version " (now.version) ", since " (time_element(now.updated))
                 @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
             }
         }
@@ -91,12 +75,19 @@ fn current_state(now: &AccountStateJson) -> Markup {
 }
 
 /// The account at an earlier version or time.
-async fn past_state_section(request: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
+async fn past_state_section(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    now: &AccountStateView<'_>,
+) -> Markup {
     let at = request.query_value("at");
     let version = request.query_value("version").filter(|_| at.is_none());
     let page_url = format!("/accounts/{}", now.whats_app);
-    let path = with_query(&format!("accounts/{}", now.whats_app), &[("at", at), ("version", version)]);
-    let then: Result<AccountStateJson, PageError> = request.get_json(&path).await;
+    let then = match Parameters::from_fields([("at", at), ("version", version)]).as_of() {
+        Ok(as_of) => show_account(request, account, as_of).await,
+        Err(problem) => Err(problem.into()),
+    };
+    let then = then.as_ref().map(AccountWithCauses::view);
     let shown = then.as_ref().map_or(now.version, |then| then.version);
     html! {
         section #past aria-labelledby="then" {
@@ -119,7 +110,7 @@ async fn past_state_section(request: &ConsolePageRequest, now: &AccountStateJson
                     Ok(then) => {
                         p {
                             "Version " a href=(format!("{page_url}/events/{}", then.version)) { (then.version) }
-                            ", which happened " (time_element(&then.updated)) " at position " (then.position) ":"
+                            ", which happened " (time_element(then.updated)) " at position " (then.position) ":"
                         }
                         (state_fields(then))
                     }
@@ -130,9 +121,9 @@ async fn past_state_section(request: &ConsolePageRequest, now: &AccountStateJson
     }
 }
 
-fn state_fields(standing: &AccountStateJson) -> Markup {
-    let fields = |value: &Value| -> Vec<(String, String)> {
-        let fields = value.as_object().into_iter().flatten();
+fn state_fields(standing: &AccountStateView<'_>) -> Markup {
+    let fields = |value: &Map<String, Value>| -> Vec<(String, String)> {
+        let fields = value.into_iter();
         fields.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value_text(value))).collect()
     };
     html! {
@@ -145,26 +136,27 @@ fn state_fields(standing: &AccountStateJson) -> Markup {
     dd { @if standing.instance_code.is_empty() { "none" } @else { code { (standing.instance_code) } } }
                 }
                 div { dt { "Gateway" } dd { (standing.gateway.replace('_', " ")) } }
-                @for (group, value) in [("registration", &standing.registration), ("content", &standing.content)] {
+                @for (group, value) in [("registration", to_value(&standing.registration)), ("content", to_value(&standing.content))] {
                     @match value {
-                        Some(value) => @for (name, text) in fields(value) { div { dt { (group) " · " (name) } dd { code { (text) } } } },
-                        None => div { dt { (group) } dd { "none" } },
+                        Value::Object(value) => @for (name, text) in fields(&value) { div { dt { (group) " · " (name) } dd { code { (text) } } } },
+                        _ => div { dt { (group) } dd { "none" } },
                     }
                 }
             }
         }
 }
 
+fn to_value(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).unwrap_or_default()
+}
+
 /// The difference between two versions.
-async fn diff_section(request: &ConsolePageRequest, now: &AccountStateJson) -> Markup {
+async fn diff_section(request: &ConsolePageRequest, account: AccountNumber, now: &AccountStateView<'_>) -> Markup {
     let page_url = format!("/accounts/{}", now.whats_app);
     let (from, to) = (request.query_value("from"), request.query_value("to"));
-    let found: Option<Result<AccountDiffJson, PageError>> = match from.zip(to) {
+    let found = match from.zip(to) {
         None => None,
-        Some((from, to)) => {
-            let path = format!("accounts/{}/diff", now.whats_app);
-            Some(request.get_json(&with_query(&path, &[("from", Some(from)), ("to", Some(to))])).await)
-        }
+        Some((from, to)) => Some(diff(request, account, from, to).await),
     };
     let last = now.version.to_string();
     html! {
@@ -181,8 +173,8 @@ async fn diff_section(request: &ConsolePageRequest, now: &AccountStateJson) -> M
             @match found {
                 None => {}
                 Some(Err(error)) => p.error role="alert" { (error.message) },
-                Some(Ok(AccountDiffJson { changes })) if changes.is_empty() => (empty_note("Nothing is.")),
-                Some(Ok(AccountDiffJson { changes })) => {
+                Some(Ok(AccountDiff { changes, .. })) if changes.is_empty() => (empty_note("Nothing is.")),
+                Some(Ok(AccountDiff { changes, .. })) => {
                     table {
                         thead { tr { th scope="col" { "field" } th scope="col" { "from" } th scope="col" { "to" } } }
                         tbody {
@@ -199,6 +191,18 @@ async fn diff_section(request: &ConsolePageRequest, now: &AccountStateJson) -> M
             }
         }
     }
+}
+
+async fn diff(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    from: &str,
+    to: &str,
+) -> Result<AccountDiff, PageError> {
+    let parameters = Parameters::from_fields([("from", Some(from)), ("to", Some(to))]);
+    let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
+    let call = request.call(operation::DIFF_ACCOUNT, AccountSelection::One(account))?;
+    Ok(accounts::diff_account(request.api(), &call, account, from, to).await?)
 }
 
 /// The value of an account's field as HTML.

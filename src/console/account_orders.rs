@@ -1,29 +1,13 @@
 //! Operator orders to accounts, with a reason, and their results.
 
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::components::{account_link, action_button, format_count, permission_note, value_text};
-use super::layout::PageContent;
+use super::components::{account_link, action_button, format_count, permission_note};
 use super::page_request::{ConsolePageRequest, PageError};
-use crate::domain::Permission;
+use crate::api::account_orders::{self, AccountOrderRequest};
+use crate::api::{AccountSelection, operation};
+use crate::domain::{AccountOrder, Permission};
 use crate::limits::OPERATOR_REASON_BYTES;
-
-/// `POST /accounts/online`, and `/recycle`
-#[derive(Deserialize)]
-struct AccountOrderJson {
-    accepted: u64,
-    refused: u64,
-    results: Vec<AccountOrderItemJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccountOrderItemJson {
-    whats_app: String,
-    refused: Option<String>,
-}
 
 /// The form fields of an order. `accounts` names the accounts that it affects.
 pub(super) fn order_fields(request: &ConsolePageRequest, accounts: &str) -> Markup {
@@ -44,19 +28,22 @@ pub(super) fn order_fields(request: &ConsolePageRequest, accounts: &str) -> Mark
 /// Sends the order to the API and renders the result.
 pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup, PageError> {
     let accounts = request.form_values("account");
-    let order = match request.form_value("order") {
-        Some(order @ ("online" | "recycle")) => order,
-        Some(_) | None => return Err(PageError::bad_request("Say what is to be done: online or recycle.")),
+    let named = AccountOrder::ALL.into_iter().find(|order| request.form_value("order") == Some(order.name()));
+    let (order, operation, what) = match named {
+        Some(order @ AccountOrder::Online) => (order, operation::ORDER_ONLINE, "to be online"),
+        Some(order @ AccountOrder::Recycle) => (order, operation::ORDER_RECYCLE, "to be recycled"),
+        None => return Err(PageError::bad_request("Say what is to be done: online or recycle.")),
     };
     if accounts.is_empty() {
         return Err(PageError::bad_request("No account is selected; go back and select some."));
     }
-    let body = json!({"accounts": accounts, "reason": request.form_value("reason").unwrap_or_default()});
-    let ordered = request.send_json("POST", &format!("accounts/{order}"), &body).await?;
-    let ordered: AccountOrderJson = serde_json::from_value(ordered).map_err(|error| PageError::internal(&error))?;
-    let what = if order == "online" { "to be online" } else { "to be recycled" };
+    let accounts = accounts.into_iter().map(str::to_owned).collect();
+    let reason = request.form_value("reason").unwrap_or_default().to_owned();
+    let call = request.call(operation, AccountSelection::All)?;
+    let wanted = AccountOrderRequest { accounts, reason };
+    let ordered = account_orders::order_accounts(request.api(), &call, order, wanted).await?;
     Ok(html! {
-        h1 { (format_count(ordered.accepted)) " of " (format_count(ordered.accepted + ordered.refused)) " accounts are " (what) }
+        h1 { (format_count(ordered.accepted as u64)) " of " (format_count(ordered.results.len() as u64)) " accounts are " (what) }
         p { a href="/accounts" { "All accounts" } }
         table {
             thead { tr { th scope="col" { "account" } th scope="col" { "outcome" } } }
@@ -73,18 +60,4 @@ pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup,
             }
         }
     })
-}
-
-/// The result page of an action: the API's response, field by field.
-pub(super) fn result_page(title: &str, at: &'static str, answer: &Value, back: &str) -> PageContent {
-    let content = html! {
-        h1 { (title) }
-        dl.facts {
-            @for (name, value) in answer.as_object().into_iter().flatten() {
-                div { dt { (name) } dd { (value_text(value)) } }
-            }
-        }
-        p { a href=(back) { "Back" } }
-    };
-    PageContent { title: title.to_owned(), nav_path: at, content }
 }

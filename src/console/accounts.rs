@@ -1,29 +1,16 @@
 //! `/accounts`: the account list, filtered by state and number; orders to accounts; export.
 
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::account_orders;
 use super::components::{account_link, download_response, empty_note, online_status_badge, status_badge};
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
+use crate::api::accounts::{self, AccountPage, AccountQuery};
+use crate::api::{AccountSelection, Parameters, Problem, operation};
+use crate::audit::AccountRow;
 use crate::domain::{OnlineStatus, Status};
-
-/// `GET /accounts`
-#[derive(Deserialize)]
-struct AccountPageJson {
-    accounts: Vec<AccountRowJson>,
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccountRowJson {
-    whats_app: String,
-    status: u8,
-    online_status: u8,
-    version: u64,
-}
+use crate::http::{CSV_LINES, JSON_LINES, LineFormat, lines_response};
 
 /// The filters of the list, from the URL.
 struct AccountListQuery<'v> {
@@ -47,7 +34,21 @@ impl<'v> AccountListQuery<'v> {
         }
     }
 
-    /// The URL of the list from a cursor on, on this console or in the API.
+    /// The query of the API, with the most rows of a page.
+    fn parse(&self, cursor: Option<&str>) -> Result<(AccountQuery, usize), Problem> {
+        let AccountListQuery { status, online_status, prefix, limit } = *self;
+        let what = [("status", status), ("onlineStatus", online_status), ("prefix", prefix)];
+        let fields = what.into_iter().chain([("limit", Some(limit)), ("cursor", cursor)]);
+        let parameters = Parameters::from_fields(fields);
+        let (filter, cursor) = (parameters.account_filter()?, parameters.number("cursor")?);
+        Ok((AccountQuery { filter, cursor }, parameters.limit()?))
+    }
+
+    fn selection(&self) -> AccountSelection {
+        self.prefix.map_or(AccountSelection::All, |prefix| AccountSelection::Prefix(prefix.to_owned()))
+    }
+
+    /// The URL of the list from a cursor on.
     fn url(&self, path: &str, cursor: Option<&str>) -> String {
         let AccountListQuery { status, online_status, prefix, limit } = *self;
         let what = [("status", status), ("onlineStatus", online_status), ("prefix", prefix)];
@@ -68,7 +69,9 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
         return Ok(PageResponse::Redirect(path));
     }
     let cursor = request.query_value("cursor");
-    let found: AccountPageJson = request.get_json(&filter.url("accounts", cursor)).await?;
+    let call = request.call(operation::LIST_ACCOUNTS, filter.selection())?;
+    let (query, limit) = filter.parse(cursor)?;
+    let found = accounts::list_accounts(request.api(), &call, query, limit).await?;
     let content = html! {
         h1 { "Accounts" }
         (filter_form(&filter))
@@ -123,7 +126,7 @@ fn select_field(name: &str, choices: &[(String, &str)], chosen: Option<&str>) ->
     }
 }
 
-fn account_table(rows: &[AccountRowJson]) -> Markup {
+fn account_table(rows: &[AccountRow]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Accounts" {
             table {
@@ -154,7 +157,7 @@ fn account_table(rows: &[AccountRowJson]) -> Markup {
 }
 
 /// Links to the pages of the list. A link that leads nowhere is disabled.
-fn pagination(filter: &AccountListQuery<'_>, cursor: Option<&str>, found: &AccountPageJson) -> Markup {
+fn pagination(filter: &AccountListQuery<'_>, cursor: Option<&str>, found: &AccountPage) -> Markup {
     let way = |name: &str, path: Option<String>| {
         html! { @match path { Some(path) => a href=(path) { (name) }, None => span aria-disabled="true" { (name) } } }
     };
@@ -173,13 +176,14 @@ pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<PageRes
 }
 
 /// Exports the list as a file.
-pub(super) async fn export(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) fn export(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let filter = AccountListQuery::from_request(request);
-    let (accept, ending) = match request.query_value("form") {
-        Some("csv") => ("text/csv", "csv"),
-        _ => ("application/x-ndjson", "jsonl"),
+    let (format, to_line, ending): (LineFormat, fn(&AccountRow) -> Vec<u8>, _) = match request.query_value("form") {
+        Some("csv") => (CSV_LINES, AccountRow::to_csv, "csv"),
+        _ => (JSON_LINES, AccountRow::to_json, "jsonl"),
     };
-    let what = [("status", filter.status), ("onlineStatus", filter.online_status), ("prefix", filter.prefix)];
-    let answer = request.get_response(&with_query("accounts", &what), accept).await?;
-    download_response(answer, &format!("muster-accounts.{ending}")).map(PageResponse::Raw)
+    let call = request.call(operation::LIST_ACCOUNTS, filter.selection())?;
+    let (query, _) = filter.parse(None)?;
+    let rows = accounts::read_accounts(request.api(), &call, query, u64::MAX)?;
+    Ok(download_response(lines_response(rows, format, to_line), &format!("muster-accounts.{ending}"), &call))
 }

@@ -1,66 +1,29 @@
 //! `/keys`, `/settings` and `/acts`: API keys, settings in effect, and the audit log.
 
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 use super::components::{action_button, empty_note, permission_note, time_element, value_text};
 use super::events::event_line;
-use super::history::parse_events;
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
+use crate::access::KeyView;
+use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest};
+use crate::api::{AccountSelection, Parameters, events, operation, overview};
 use crate::domain::{Permission, Role};
 use crate::limits::API_KEY_NAME_BYTES;
 
-/// `GET /keys`
-#[derive(Deserialize)]
-struct ApiKeyListJson {
-    keys: Vec<ApiKeyJson>,
-}
-
-#[derive(Deserialize)]
-struct ApiKeyJson {
-    id: u64,
-    name: String,
-    role: String,
-    tenant: Option<String>,
-    accounts: Vec<String>,
-    state: String,
-    created: String,
-    expires: Option<String>,
-    revoked: Option<String>,
-}
-
-/// `GET /settings`
-#[derive(Deserialize)]
-struct SettingsJson {
-    settings: Vec<SettingJson>,
-}
-
-#[derive(Deserialize)]
-struct SettingJson {
-    name: String,
-    value: Value,
-    source: String,
-}
-
-/// `GET /acts`
-#[derive(Deserialize)]
-struct AuditLogJson {
-    acts: Vec<Box<RawValue>>,
-    next: Option<String>,
-}
+/// Administrative events on one page.
+const ACTS_PER_PAGE: usize = 50;
 
 /// `/keys`
 pub(super) async fn keys_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let found: Result<ApiKeyListJson, PageError> = request.get_json("keys").await;
+    let found = list_keys(request).await;
     let content = html! {
         h1 { "API keys" }
         @match &found {
             Err(error) => p.error role="alert" { (error.message) },
-            Ok(ApiKeyListJson { keys }) if keys.is_empty() => (empty_note("There is none: everybody on this machine may do everything. The first one must be an admin's.")),
-            Ok(ApiKeyListJson { keys }) => (key_table(request, keys)),
+            Ok(ApiKeyList { keys }) if keys.is_empty() => (empty_note("There is none: everybody on this machine may do everything. The first one must be an admin's.")),
+            Ok(ApiKeyList { keys }) => (key_table(request, keys)),
         }
         // A requester who may not list keys may not create one.
         @if found.is_ok() { (create_key_form(request)) } @else { (permission_note(request, Permission::Administer)) }
@@ -68,7 +31,12 @@ pub(super) async fn keys_page(request: &ConsolePageRequest) -> Result<PageRespon
     Ok(PageResponse::Page(PageContent { title: "API keys".to_owned(), nav_path: "/keys", content }))
 }
 
-fn key_table(request: &ConsolePageRequest, keys: &[ApiKeyJson]) -> Markup {
+async fn list_keys(request: &ConsolePageRequest) -> Result<ApiKeyList, PageError> {
+    let call = request.call(operation::LIST_API_KEYS, AccountSelection::All)?;
+    Ok(api_keys::list_keys(request.api(), &call).await?)
+}
+
+fn key_table(request: &ConsolePageRequest, keys: &[KeyView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="API keys" {
             table {
@@ -137,7 +105,8 @@ pub(super) async fn submit_key_form(request: &ConsolePageRequest) -> Result<Page
                 .form_value("key")
                 .and_then(|key| key.parse().ok())
                 .ok_or_else(|| PageError::bad_request("Say which key."))?;
-            request.send_json("DELETE", &format!("keys/{key}"), &Value::Null).await?;
+            let call = request.call(operation::REVOKE_API_KEY, AccountSelection::All)?;
+            api_keys::revoke_key(request.api(), &call, key).await?;
             Ok(PageResponse::Redirect("/keys".to_owned()))
         }
         Some(_) | None => Err(PageError::bad_request("Say what is to be done: create or revoke.")),
@@ -146,18 +115,18 @@ pub(super) async fn submit_key_form(request: &ConsolePageRequest) -> Result<Page
 
 async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let sent = |name| request.form_value(name).unwrap_or_default();
-    let accounts: Vec<&str> = sent("accounts").split([' ', ',']).filter(|first| !first.is_empty()).collect();
-    let body = json!({"name": sent("name"), "role": sent("role"), "accounts": accounts});
-    let Value::Object(mut body) = body else { return Err(PageError::not_found()) };
-    body.extend(
-        request
-            .form_value("expires")
-            .map(|end| ("expires".to_owned(), Value::from(end)))
-            .into_iter()
-            .collect::<Map<_, _>>(),
-    );
-    let made = request.send_json("POST", "keys", &Value::Object(body)).await?;
-    let key = made.get("key").and_then(Value::as_str).unwrap_or_default();
+    let accounts = sent("accounts").split([' ', ',']).filter(|first| !first.is_empty()).map(str::to_owned).collect();
+    let wanted = CreateApiKeyRequest {
+        name: sent("name").to_owned(),
+        role: sent("role").to_owned(),
+        accounts,
+        expires: request.form_value("expires").map(str::to_owned),
+        tenant: None,
+        secret: None,
+    };
+    let call = request.call(operation::CREATE_API_KEY, AccountSelection::All)?;
+    let made = api_keys::create_key(request.api(), &call, wanted).await?;
+    let key = made.key.as_ref().map_or("", |key| key.as_str());
     let content = html! {
         h1 { "The key " (sent("name")) }
         p { "It is shown now and never again; keep it where it is used." }
@@ -169,7 +138,8 @@ async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageEr
 
 /// `/settings`
 pub(super) async fn settings_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let SettingsJson { settings } = request.get_json("settings").await?;
+    let call = request.call(operation::LIST_SETTINGS, AccountSelection::All)?;
+    let settings = overview::list_settings(request.api(), &call).await?.settings;
     let content = html! {
         h1 { "Settings" }
         p { "What the service works with, and where each value comes from. They are read at the start." }
@@ -194,14 +164,14 @@ pub(super) async fn settings_page(request: &ConsolePageRequest) -> Result<PageRe
 /// `/acts`
 pub(super) async fn audit_log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let cursor = request.query_value("cursor");
-    let found: AuditLogJson =
-        request.get_json(&with_query("acts", &[("limit", Some("50")), ("cursor", cursor)])).await?;
-    let acts = parse_events(&found.acts)?;
+    let call = request.call(operation::LIST_ACTS, AccountSelection::All)?;
+    let from = Parameters::from_fields([("cursor", cursor)]).number("cursor")?;
+    let found = events::list_acts(request.api(), &call, from, ACTS_PER_PAGE).await?;
     let content = html! {
         h1 { "Administrative acts" }
         p { "What was done to the service itself, by whom and from where: facts of the same log, for ever." }
-        @if acts.is_empty() { (empty_note("None yet.")) }
-        ol.feed { @for act in &acts { (event_line(act)) } }
+        @if found.acts.is_empty() { (empty_note("None yet.")) }
+        ol.feed { @for act in &found.acts { (event_line(act)) } }
         nav.ways aria-label="Parts of the acts" {
             @match cursor { Some(_) => a href="/acts" { "Newest" }, None => span aria-disabled="true" { "Newest" } }
             @match found.next.as_deref() {

@@ -5,10 +5,12 @@ use serde_json::Value;
 use warp::http::{HeaderValue, header};
 use warp::reply::Response;
 
-use super::layout::set_security_headers;
-use super::page_request::{ConsolePageRequest, PageError};
+use super::layout::{PageResponse, set_security_headers};
+use super::page_request::ConsolePageRequest;
+use crate::api::Call;
 use crate::audit::event_name_from_type;
 use crate::domain::{AccountNumber, OnlineStatus, Permission, Status};
+use crate::http::abort_when_key_ends;
 
 /// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows milliseconds, and the full time on
 /// hover.
@@ -97,7 +99,7 @@ pub(super) fn permission_note(request: &ConsolePageRequest, need: Permission) ->
     html! { @if let Some(why) = request.permission_error(need) { p.note.why { (why) } } }
 }
 
-/// A JSON value of the API as text.
+/// A JSON value as text.
 pub(super) fn value_text(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "(empty)".to_owned(),
@@ -112,19 +114,13 @@ pub(super) fn empty_note(words: &str) -> Markup {
     html! { p.nothing { (words) } }
 }
 
-/// Turns a streamed response of the API into a download with this file name.
-pub(super) fn download_response(mut answer: Response, name: &str) -> Result<Response, PageError> {
-    let status = answer.status();
-    if !status.is_success() {
-        return Err(PageError {
-            status,
-            message: "The file could not be made; ask /api/v1 for the reason.".to_owned(),
-        });
-    }
-    set_security_headers(&mut answer);
+/// Turns a response into a download with this file name. It breaks off when the key of the call ends.
+pub(super) fn download_response(response: Response, name: &str, call: &Call) -> PageResponse {
+    let mut response = abort_when_key_ends(response, call.requester().clone());
+    set_security_headers(&mut response);
     let name = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-    answer.headers_mut().extend(name.map(|name| (header::CONTENT_DISPOSITION, name)).ok());
-    Ok(answer)
+    response.headers_mut().extend(name.map(|name| (header::CONTENT_DISPOSITION, name)).ok());
+    PageResponse::Raw(response)
 }
 
 #[cfg(test)]

@@ -1,69 +1,33 @@
 //! Webhook deliveries: lists, and each delivery with every attempt.
 
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::components::{account_link, action_button, empty_note, permission_note, time_element};
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
-use super::webhooks::parse_channel_name;
-use crate::domain::{Channel, Permission};
-use crate::webhooks::DeliveryState;
-
-/// `GET /webhooks/{channel}/deliveries`
-#[derive(Deserialize)]
-struct DeliveryPageJson {
-    deliveries: Vec<DeliveryJson>,
-    next: Option<String>,
-}
-
-/// A delivery with every attempt.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeliveryJson {
-    id: String,
-    position: String,
-    whats_app: String,
-    version: u64,
-    time: String,
-    state: String,
-    attempts: Vec<AttemptJson>,
-    next: Option<String>,
-    superseded_by: Option<String>,
-    reason: Option<String>,
-    body: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AttemptJson {
-    attempt: u64,
-    time: String,
-    duration_ms: f64,
-    outcome: String,
-    status: Option<u16>,
-    failure: Option<String>,
-    response: String,
-    next: Option<String>,
-}
+use super::webhooks::parse_channel;
+use crate::api::webhooks::{self, DeliveryPage};
+use crate::api::{AccountSelection, Parameters, operation};
+use crate::domain::{AccountNumber, Channel, Permission};
+use crate::webhooks::{AttemptView, DeliveryState, DeliveryView};
 
 /// Deliveries on one page.
-pub(super) const DELIVERIES_PER_PAGE: &str = "25";
+pub(super) const DELIVERIES_PER_PAGE: usize = 25;
+/// Deliveries of each channel on the page of an account.
+const DELIVERIES_OF_ACCOUNT: usize = 5;
 
 /// The section of deliveries on the page of a channel.
-pub(super) async fn deliveries_section(request: &ConsolePageRequest, name: &str) -> Markup {
+pub(super) async fn deliveries_section(request: &ConsolePageRequest, channel: Channel) -> Markup {
+    let name = channel.short_name();
     let page_url = format!("/webhooks/{name}");
     let filters = ["account", "state", "since", "until"].map(|name| (name, request.query_value(name)));
+    let limit = DELIVERIES_PER_PAGE.to_string();
     let at = |path: &str, cursor: Option<&str>| {
-        with_query(
-            path,
-            &[filters[0], filters[1], filters[2], filters[3], ("limit", Some(DELIVERIES_PER_PAGE)), ("cursor", cursor)],
-        )
+        with_query(path, &[filters[0], filters[1], filters[2], filters[3], ("limit", Some(&limit)), ("cursor", cursor)])
     };
     let cursor = request.query_value("cursor");
-    let found: Result<DeliveryPageJson, PageError> =
-        request.get_json(&at(&format!("webhooks/{name}/deliveries"), cursor)).await;
+    let parameters = Parameters::from_fields(filters.into_iter().chain([("cursor", cursor)]));
+    let found = list_deliveries(request, channel, &parameters, DELIVERIES_PER_PAGE).await;
     let value = |name: &str| request.query_value(name);
     html! {
         section aria-labelledby="deliveries" {
@@ -95,7 +59,18 @@ pub(super) async fn deliveries_section(request: &ConsolePageRequest, name: &str)
     }
 }
 
-fn delivery_table(page_url: &str, deliveries: &[DeliveryJson]) -> Markup {
+async fn list_deliveries(
+    request: &ConsolePageRequest,
+    channel: Channel,
+    parameters: &Parameters<'_>,
+    limit: usize,
+) -> Result<DeliveryPage, PageError> {
+    let (filter, cursor) = (webhooks::parse_delivery_filter(parameters)?, parameters.number("cursor")?);
+    let call = request.call(operation::LIST_DELIVERIES, AccountSelection::of(filter.account))?;
+    Ok(webhooks::list_deliveries(request.api(), &call, channel, filter, cursor, limit).await?)
+}
+
+fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Deliveries" {
             table {
@@ -111,7 +86,7 @@ fn delivery_table(page_url: &str, deliveries: &[DeliveryJson]) -> Markup {
                             td { (account_link(&delivery.whats_app)) }
                             td.number { (delivery.version) }
                             td { (time_element(&delivery.time)) }
-                            td { (state_badge(&delivery.state)) }
+                            td { (state_badge(delivery.state)) }
                             td.number { (delivery.attempts.len()) }
                             td { @if let Some(last) = delivery.attempts.last() { (attempt_outcome(last)) } }
                         }
@@ -123,14 +98,13 @@ fn delivery_table(page_url: &str, deliveries: &[DeliveryJson]) -> Markup {
 }
 
 /// The deliveries of one account, on the account's page.
-pub(super) async fn account_deliveries_section(request: &ConsolePageRequest, number: &str) -> Markup {
+pub(super) async fn account_deliveries_section(request: &ConsolePageRequest, account: AccountNumber) -> Markup {
+    let number = &account.to_string();
     let mut parts = Vec::new();
     for channel in Channel::ALL {
-        let name = channel.short_name();
-        let path = format!("webhooks/{name}/deliveries");
-        let query = with_query(&path, &[("account", Some(number)), ("limit", Some("5"))]);
-        let found: Result<DeliveryPageJson, PageError> = request.get_json(&query).await;
-        parts.push((name, channel.configuration_id(), found));
+        let parameters = Parameters::from_fields([("account", Some(number.as_str()))]);
+        let found = list_deliveries(request, channel, &parameters, DELIVERIES_OF_ACCOUNT).await;
+        parts.push((channel.short_name(), channel.configuration_id(), found));
     }
     html! {
         section aria-labelledby="caused" {
@@ -157,18 +131,17 @@ pub(super) fn state_select(id: &str, chosen: Option<&str>) -> Markup {
     }
 }
 
-fn state_badge(name: &str) -> Markup {
-    let state = DeliveryState::ALL.into_iter().find(|state| state.name() == name);
+fn state_badge(state: DeliveryState) -> Markup {
     let class = match state {
-        Some(DeliveryState::Delivered) => "good",
-        Some(DeliveryState::Pending | DeliveryState::Waiting) => "coming",
-        Some(DeliveryState::Dead) => "bad",
-        Some(DeliveryState::Dropped | DeliveryState::Superseded | DeliveryState::Forgotten) | None => "calm",
+        DeliveryState::Delivered => "good",
+        DeliveryState::Pending | DeliveryState::Waiting => "coming",
+        DeliveryState::Dead => "bad",
+        DeliveryState::Dropped | DeliveryState::Superseded | DeliveryState::Forgotten => "calm",
     };
-    html! { span.badge.(class) { (name) } }
+    html! { span.badge.(class) { (state.name()) } }
 }
 
-fn attempt_outcome(attempt: &AttemptJson) -> Markup {
+fn attempt_outcome(attempt: &AttemptView) -> Markup {
     html! {
         (attempt.outcome) @if let Some(status) = attempt.status { ", HTTP " (status) }
         @if let Some(failure) = &attempt.failure { ": " (failure) }
@@ -177,17 +150,18 @@ fn attempt_outcome(attempt: &AttemptJson) -> Markup {
 
 /// `/webhooks/{channel}/deliveries/{position}`
 pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
-    let (name, position) = (parse_channel_name(name)?, parse_position(position)?);
-    let path = format!("webhooks/{name}/deliveries/{position}");
-    let delivery: DeliveryJson = request.get_json(&path).await?;
-    let page_url = format!("/{path}");
-    let body = delivery.body.as_ref().map(Value::to_string);
+    let (channel, position) = (parse_channel(name)?, parse_position(position)?);
+    let call = request.call(operation::SHOW_DELIVERY, AccountSelection::All)?;
+    let delivery = webhooks::show_delivery(request.api(), &call, channel, position).await?;
+    let page_url = format!("/webhooks/{name}/deliveries/{position}");
+    // As a value, its fields have the order of the alphabet.
+    let body = delivery.body.as_ref().and_then(|body| serde_json::to_value(body).ok()).map(|body| body.to_string());
     let content = html! {
         h1 { "Delivery " (position) " of " a href=(format!("/webhooks/{name}")) { (name) } }
         div #live hx-get=(page_url) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
             dl.facts {
                 div { dt { "State" } dd {
-                    (state_badge(&delivery.state))
+                    (state_badge(delivery.state))
                     @if let Some(reason) = &delivery.reason { " " (reason) }
                     @if let Some(by) = &delivery.superseded_by { " by " a href=(format!("/webhooks/{name}/deliveries/{by}")) { (by) } }
                 } }
@@ -213,7 +187,7 @@ pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &st
     Ok(PageResponse::Page(PageContent { title: format!("Delivery {position}"), nav_path: "/webhooks", content }))
 }
 
-fn attempt_table(attempts: &[AttemptJson]) -> Markup {
+fn attempt_table(attempts: &[AttemptView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Attempts" {
             table {
@@ -244,9 +218,10 @@ pub(super) async fn resend(
     name: &str,
     position: &str,
 ) -> Result<PageResponse, PageError> {
-    let path = format!("webhooks/{}/deliveries/{}", parse_channel_name(name)?, parse_position(position)?);
-    request.send_json("POST", &format!("{path}/resend"), &Value::Null).await?;
-    Ok(PageResponse::Redirect(format!("/{path}")))
+    let (channel, position) = (parse_channel(name)?, parse_position(position)?);
+    let call = request.call(operation::RESEND_DELIVERY, AccountSelection::All)?;
+    webhooks::resend_delivery(request.api(), &call, channel, position).await?;
+    Ok(PageResponse::Redirect(format!("/webhooks/{name}/deliveries/{position}")))
 }
 
 fn parse_position(position: &str) -> Result<u64, PageError> {

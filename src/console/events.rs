@@ -1,28 +1,19 @@
 //! `/events`: all events, newest first, and the live tail.
 
 use maud::{Markup, html};
-use serde::Deserialize;
-use warp::http::HeaderValue;
 
 use super::components::{empty_note, event_label, time_element};
-use super::history::{EventJson, EventPageJson, event_details, parse_events};
+use super::history::event_details;
 use super::layout::{PageContent, PageResponse, set_security_headers};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
+use crate::api::events::{self, EventPage, EventQuery, ReadStart};
+use crate::api::{AccountSelection, Parameters, maintenance, operation};
+use crate::audit::EventView;
+use crate::http::{abort_when_key_ends, event_stream_response, last_event_id};
 use crate::journal;
 
-/// `GET /projections`, for the head of the journal.
-#[derive(Deserialize)]
-struct ProjectionsHeadJson {
-    head: HeadPositionJson,
-}
-
-#[derive(Deserialize)]
-struct HeadPositionJson {
-    position: String,
-}
-
 /// Events on one page.
-const EVENTS_PER_PAGE: &str = "50";
+const EVENTS_PER_PAGE: usize = 50;
 
 /// Query parameters of the filter, as in the API.
 const FILTERS: [&str; 4] = ["type", "account", "since", "until"];
@@ -33,29 +24,25 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
     let url = |path: &str, more: &[(&str, Option<&str>)]| with_query(path, &[&filters[..], more].concat());
     let order = if after.is_some() { "asc" } else { "desc" };
     // The live tail continues after the newest event shown; on an empty page, after the head read before the query.
-    let head = request
-        .get_json::<ProjectionsHeadJson>("projections")
-        .await
-        .map_or_else(|_| String::new(), |found| found.head.position);
-    let more = [("order", Some(order)), ("before", before), ("after", after), ("limit", Some(EVENTS_PER_PAGE))];
-    let found: Result<EventPageJson, PageError> = request.get_json(&url("events", &more)).await;
+    let head = journal_head(request).await.unwrap_or_default();
+    let found = list_events(request).await;
     let content = html! {
         h1 { "Events" }
         (filter_form(request))
         @match &found {
             Err(error) => p.error role="alert" { (error.message) },
             Ok(found) => {
-                @let events = parse_events(&found.events)?;
+                @let events = &found.events;
                 @let is_newest = before.is_none() && after.is_none();
                 @if is_newest {
-                    @let newest = events.first().map_or(head.as_str(), |event| event.id.as_str());
-                    p.live-tail data-tail=(url("/events/live", &[("after", Some(newest))])) hidden {
+                    @let newest = events.first().map_or_else(|| head.clone(), |event| event.record.position.to_string());
+                    p.live-tail data-tail=(url("/events/live", &[("after", Some(&newest))])) hidden {
                         button type="button" data-pause aria-pressed="false" { "Pause" }
                         " " span data-tail-state role="status" { "What happens appears here at once." }
                     }
                 }
                 @if events.is_empty() { (empty_note("Nothing is so here.")) }
-                ol.feed data-tail-list[is_newest] { @for event in newest_first(&events, order) { (event_line(event)) } }
+                ol.feed data-tail-list[is_newest] { @for event in newest_first(events, order) { (event_line(event)) } }
                 nav.ways aria-label="Parts of the events" {
                     @let ways = [("Newest", url("/events", &[]), is_newest), ("Oldest", url("/events", &[("after", Some("0"))]), after == Some("0"))];
                     @for (name, path, is_current) in ways {
@@ -73,8 +60,27 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
     Ok(PageResponse::Page(PageContent { title: "Events".to_owned(), nav_path: "/events", content }))
 }
 
+/// The position of the newest event.
+async fn journal_head(request: &ConsolePageRequest) -> Result<String, PageError> {
+    let call = request.call(operation::SHOW_PROJECTIONS, AccountSelection::All)?;
+    Ok(maintenance::show_projections(request.api(), &call).await?.head.position)
+}
+
+/// The events that the page's query selects: after a position in order, or else before one, the newest first.
+async fn list_events(request: &ConsolePageRequest) -> Result<EventPage, PageError> {
+    let fields = ["after", "before"].into_iter().chain(FILTERS).map(|name| (name, request.query_value(name)));
+    let parameters = Parameters::from_fields(fields);
+    let start = match (parameters.number("after")?, parameters.number("before")?) {
+        (Some(after), _) => ReadStart::After(after),
+        (None, before) => ReadStart::Before(before.unwrap_or(u64::MAX)),
+    };
+    let filter = parameters.event_filter()?;
+    let call = request.call(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
+    Ok(events::list_events(request.api(), &call, EventQuery { start, filter }, EVENTS_PER_PAGE).await?)
+}
+
 /// The events newest first, in whichever order they were queried.
-fn newest_first<'e>(events: &'e [EventJson], order: &str) -> Vec<&'e EventJson> {
+fn newest_first<'e>(events: &'e [EventView], order: &str) -> Vec<&'e EventView> {
     if order == "desc" { events.iter().collect() } else { events.iter().rev().collect() }
 }
 
@@ -99,7 +105,8 @@ fn filter_form(request: &ConsolePageRequest) -> Markup {
 }
 
 /// One event as a list item. `console.js` renders events of the live tail the same way.
-pub(super) fn event_line(event: &EventJson) -> Markup {
+pub(super) fn event_line(event: &EventView) -> Markup {
+    let event = event.cloud_event();
     html! {
         li {
             span.number { (event.id) } " " (time_element(&event.time)) " "
@@ -114,13 +121,14 @@ pub(super) fn event_line(event: &EventJson) -> Markup {
 }
 
 /// `/events/live`: the event stream for the page's script.
-pub(super) async fn live_stream(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let filters = FILTERS.map(|name| (name, request.query_value(name)));
-    let filters = [&filters[..], &[("after", request.query_value("after"))]].concat();
-    let mut answer = request.get_response(&with_query("events", &filters), "text/event-stream").await?;
-    let is_stream = answer.headers().get("content-type") == Some(&HeaderValue::from_static("text/event-stream"));
-    if is_stream {
-        set_security_headers(&mut answer);
-    }
-    Ok(PageResponse::Raw(answer))
+pub(super) fn live_stream(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+    let fields = ["after"].into_iter().chain(FILTERS).map(|name| (name, request.query_value(name)));
+    let parameters = Parameters::from_fields(fields);
+    let (after, filter) = (parameters.number("after")?, parameters.event_filter()?);
+    let call = request.call(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
+    let after = last_event_id(&request.headers)?.or(after);
+    let tail = events::follow_events(request.api(), &call, after, filter)?;
+    let mut response = abort_when_key_ends(event_stream_response(tail), call.requester().clone());
+    set_security_headers(&mut response);
+    Ok(PageResponse::Raw(response))
 }

@@ -1,46 +1,18 @@
 //! An account's history as a feed, as groups of related events, or as CloudEvents; and the page of one event.
 
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde::Serialize;
 
+use super::account::show_account;
 use super::components::{self, empty_note, event_label, online_status_badge, status_badge, time_element};
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
 use super::timeline::{self, TimelineEvent};
-use crate::audit::event_name_from_type;
-use crate::domain::{OnlineStatus, Status};
-
-/// `GET /accounts/{n}/events`, and `GET /events`
-#[derive(Deserialize)]
-pub(super) struct EventPageJson {
-    pub(super) events: Vec<Box<RawValue>>,
-    pub(super) next: Option<String>,
-}
-
-/// An event as the API returns it.
-#[derive(Deserialize)]
-pub(super) struct EventJson {
-    pub(super) id: String,
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) subject: String,
-    pub(super) time: String,
-    pub(super) version: u64,
-    pub(super) prev: String,
-    pub(super) origin: String,
-    pub(super) requestid: Option<String>,
-    pub(super) data: Value,
-}
-
-/// The fields of `GET /accounts/{n}?version=` that this page shows.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccountStatusJson {
-    status: u8,
-    online_status: u8,
-}
+use crate::api::accounts::{self, HistoryQuery};
+use crate::api::events::EventPage;
+use crate::api::{AccountSelection, Parameters, operation};
+use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder, event_name_from_type};
+use crate::domain::{AccountNumber, OnlineStatus, Status};
 
 /// The views of a history.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,28 +40,24 @@ impl HistoryView {
 }
 
 /// Events on one page, and in one drawing. The CloudEvents view has fewer, since each may be long.
-const EVENTS_PER_PAGE: &str = "100";
-const JSON_EVENTS_PER_PAGE: &str = "20";
+const EVENTS_PER_PAGE: usize = 100;
+const JSON_EVENTS_PER_PAGE: usize = 20;
 /// Characters of one detail in a list.
 const DETAIL_CHARS_MAX: usize = 200;
 
 /// The history section on the page of an account with this number of versions.
 pub(super) async fn history_section(
     request: &ConsolePageRequest,
-    number: &str,
+    account: AccountNumber,
     versions: u64,
 ) -> Result<Markup, PageError> {
+    let number = &account.to_string();
     let (view, cursor) = (HistoryView::from_request(request), request.query_value("cursor"));
     let order = request.query_value("order").filter(|order| *order == "asc").unwrap_or("desc");
-    let path = format!("accounts/{number}/events");
-    let parameters = [
-        ("order", Some(order)),
-        ("cursor", cursor),
-        ("limit", Some(if view == HistoryView::Json { JSON_EVENTS_PER_PAGE } else { EVENTS_PER_PAGE })),
-    ];
-    let found: EventPageJson = request.get_json(&with_query(&path, &parameters)).await?;
-    let lines = &found.events;
-    let events = parse_events(lines)?;
+    let parameters = Parameters::from_fields([("order", Some(order)), ("cursor", cursor)]);
+    let limit = if view == HistoryView::Json { JSON_EVENTS_PER_PAGE } else { EVENTS_PER_PAGE };
+    let found = read_history(request, account, parameters.order()?, parameters.number("cursor")?, limit).await?;
+    let events: Vec<CloudEvent<'_>> = found.events.iter().map(EventView::cloud_event).collect();
     let page_url = |view: HistoryView, order: &str, cursor: Option<&str>| {
         let path = format!("/accounts/{number}");
         let view = (view != HistoryView::Feed).then(|| view.name());
@@ -100,7 +68,7 @@ pub(super) async fn history_section(
         ("Newest", page_url(view, "desc", None), order == "desc" && cursor.is_none()),
         ("Oldest", page_url(view, "asc", None), order == "asc" && cursor.is_none()),
     ];
-    let drawing = timeline_section(request, number, order, &events, versions).await;
+    let drawing = timeline_section(request, account, order, &events, versions).await;
     Ok(html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
@@ -114,7 +82,7 @@ pub(super) async fn history_section(
                 HistoryView::Feed => (event_feed(number, &events)),
                 HistoryView::Compact => (event_groups(number, order, &events)),
                 HistoryView::Json => pre.lines tabindex="0" role="region" aria-label="Events as JSON" {
-                    @for line in lines { (line.get()) "\n" }
+                    @for event in &events { (serde_json::to_string(event).unwrap_or_default()) "\n" }
                 },
             }
             nav.ways aria-label="Parts of the history" {
@@ -132,21 +100,27 @@ pub(super) async fn history_section(
     })
 }
 
-/// Parses events of the API.
-pub(super) fn parse_events(lines: &[Box<RawValue>]) -> Result<Vec<EventJson>, PageError> {
-    let read = lines.iter().map(|line| serde_json::from_str(line.get()));
-    read.collect::<Result<_, _>>().map_err(|error| PageError::internal(&error))
+async fn read_history(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    order: HistoryOrder,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<EventPage, PageError> {
+    let call = request.call(operation::SHOW_HISTORY, AccountSelection::One(account))?;
+    let query = HistoryQuery { account, order, filter: EventFilter::default(), cursor };
+    Ok(accounts::show_history(request.api(), &call, query, limit).await?)
 }
 
 async fn timeline_section(
     request: &ConsolePageRequest,
-    number: &str,
+    account: AccountNumber,
     order: &str,
-    events: &[EventJson],
+    events: &[CloudEvent<'_>],
     versions: u64,
 ) -> Markup {
     let mut moments: Vec<TimelineEvent<'_>> = Vec::with_capacity(events.len());
-    moments.extend(events.iter().map(|EventJson { version, time, kind, .. }| TimelineEvent {
+    moments.extend(events.iter().map(|CloudEvent { version, time, kind, .. }| TimelineEvent {
         version: *version,
         at: time,
         name: event_name_from_type(kind),
@@ -155,16 +129,17 @@ async fn timeline_section(
         moments.reverse();
     }
     let Some((first, last)) = moments.first().zip(moments.last()) else { return html! {} };
-    let before: Option<AccountStatusJson> = match first.version {
+    let before = match first.version {
         0 | 1 => None,
-        first => request.get_json(&format!("accounts/{number}?version={}", first - 1)).await.ok(),
+        first => show_account(request, account, AsOf::Version(first - 1)).await.ok(),
     };
+    let before = before.as_ref().map(AccountWithCauses::view);
     let before =
         before.and_then(|stood| Status::from_code(stood.status).zip(OnlineStatus::from_code(stood.online_status)));
-    timeline::draw_timeline(number, before, &moments, last.version == versions)
+    timeline::draw_timeline(&account.to_string(), before, &moments, last.version == versions)
 }
 
-fn event_feed(number: &str, events: &[EventJson]) -> Markup {
+fn event_feed(number: &str, events: &[CloudEvent<'_>]) -> Markup {
     html! {
         @if events.is_empty() { (empty_note("There are no events here.")) }
         ol.feed {
@@ -180,7 +155,8 @@ fn event_feed(number: &str, events: &[EventJson]) -> Markup {
 }
 
 /// The data of an event as labels and values, without empty values.
-pub(super) fn event_details(data: &Value) -> Markup {
+pub(super) fn event_details(data: &impl Serialize) -> Markup {
+    let data = serde_json::to_value(data).unwrap_or_default();
     let fields = data.as_object().into_iter().flatten();
     let fields = fields.filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
     html! {
@@ -234,8 +210,8 @@ fn group_events(names: &[String]) -> Vec<EventGroup> {
     groups
 }
 
-fn event_groups(number: &str, order: &str, events: &[EventJson]) -> Markup {
-    let mut events: Vec<&EventJson> = events.iter().collect();
+fn event_groups(number: &str, order: &str, events: &[CloudEvent<'_>]) -> Markup {
+    let mut events: Vec<&CloudEvent<'_>> = events.iter().collect();
     if order == "desc" {
         events.reverse();
     }
@@ -273,14 +249,12 @@ pub(super) async fn event_page(
 ) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
     let version: u64 = version.parse().map_err(|_| PageError::not_found())?;
-    let before = version.checked_sub(1).ok_or_else(PageError::not_found)?.to_string();
-    let path = format!("accounts/{account}/events");
-    let parameters = [("order", Some("asc")), ("cursor", Some(before.as_str())), ("limit", Some("1"))];
-    let found: EventPageJson = request.get_json(&with_query(&path, &parameters)).await?;
-    let line = found.events.first().ok_or_else(PageError::not_found)?;
-    let event: EventJson = serde_json::from_str(line.get()).map_err(|error| PageError::internal(&error))?;
-    let then: AccountStatusJson = request.get_json(&format!("accounts/{account}?version={version}")).await?;
-    let pretty = serde_json::from_str::<Value>(line.get()).and_then(|value| serde_json::to_string_pretty(&value));
+    let before = version.checked_sub(1).ok_or_else(PageError::not_found)?;
+    let found = read_history(request, account, HistoryOrder::Ascending, Some(before), 1).await?;
+    let event = found.events.first().ok_or_else(PageError::not_found)?.cloud_event();
+    let then = show_account(request, account, AsOf::Version(version)).await?;
+    let then = then.view();
+    let pretty = serde_json::to_value(&event).and_then(|value| serde_json::to_string_pretty(&value));
     let way = |version: u64, name: &str| {
         html! { a href=(format!("/accounts/{account}/events/{version}")) { (name) } }
     };

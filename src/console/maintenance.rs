@@ -3,66 +3,20 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::components::{action_button, format_count, permission_note, time_element};
 use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::page_request::{ConsolePageRequest, PageError};
+use crate::api::maintenance::{self, ProjectionView, RebuildProgress};
+use crate::api::{AccountSelection, Parameters, log_proofs, operation};
+use crate::audit::ConsistencyProof;
 use crate::domain::Permission;
 use crate::journal::{Root, verify_consistency};
 
-/// `GET /projections`
-#[derive(Deserialize)]
-struct ProjectionsJson {
-    head: JournalHeadJson,
-    projections: Vec<ProjectionJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JournalHeadJson {
-    position: String,
-    moved_at: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProjectionJson {
-    name: String,
-    position: String,
-    lag: u64,
-    rebuilding: Option<RebuildProgressJson>,
-    last_rebuild: Option<RebuildResultJson>,
-}
-
-#[derive(Deserialize)]
-struct RebuildProgressJson {
-    position: String,
-    of: String,
-}
-
-#[derive(Deserialize)]
-struct RebuildResultJson {
-    at: String,
-    events: String,
-    differences: u64,
-}
-
-/// `GET /log/proof/consistency`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ConsistencyProofJson {
-    from: String,
-    to: String,
-    from_root: String,
-    to_root: String,
-    proof: Vec<String>,
-}
-
 /// `/projections`
 pub(super) async fn projections_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let found: ProjectionsJson = request.get_json("projections").await?;
+    let call = request.call(operation::SHOW_PROJECTIONS, AccountSelection::All)?;
+    let found = maintenance::show_projections(request.api(), &call).await?;
     let content = html! {
         h1 { "Projections" }
         div #live hx-get="/projections" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
@@ -88,7 +42,7 @@ fn parse_number(text: &str) -> u64 {
     text.parse().unwrap_or(0)
 }
 
-fn projection_section(projection: &ProjectionJson) -> Markup {
+fn projection_section(projection: &ProjectionView) -> Markup {
     html! {
         section aria-label=(projection.name) {
             h2 { (projection.name) }
@@ -102,7 +56,7 @@ fn projection_section(projection: &ProjectionJson) -> Markup {
                     None => "none since the start",
                 } } }
             }
-            @if let Some(RebuildProgressJson { position, of }) = &projection.rebuilding {
+            @if let Some(RebuildProgress { position, of }) = &projection.rebuilding {
                 p role="status" {
                     label { "Rebuilding: " (format_count(parse_number(position))) " of " (format_count(parse_number(of))) " "
                         progress value=(position) max=(of) {} }
@@ -114,22 +68,23 @@ fn projection_section(projection: &ProjectionJson) -> Markup {
 
 /// Starts a rebuild.
 pub(super) async fn submit_rebuild(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let name = request.form_value("projection").filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()));
+    let name = request.form_value("projection");
     let name = name.ok_or_else(|| PageError::bad_request("Say which projection."))?;
-    request.send_json("POST", &format!("projections/{name}/rebuild"), &Value::Null).await?;
+    let call = request.call(operation::REBUILD_PROJECTION, AccountSelection::All)?;
+    maintenance::rebuild_projection(request.api(), &call, name).await?;
     Ok(PageResponse::Redirect("/projections".to_owned()))
 }
 
 /// `/log`
 pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let (checkpoint, key) = (request.get_text("log/checkpoint").await?, request.get_text("log/public-key").await?);
+    let (api, call) = (request.api(), |operation| request.call(operation, AccountSelection::All));
+    let checkpoint = log_proofs::show_checkpoint(api, &call(operation::SHOW_CHECKPOINT)?).await?;
+    let key = log_proofs::show_public_key(api, &call(operation::SHOW_PUBLIC_KEY)?).await?;
     let size = checkpoint.lines().nth(1).unwrap_or_default();
     let (from, to) = (request.query_value("from"), request.query_value("to"));
-    let found: Option<Result<ConsistencyProofJson, PageError>> = match from {
+    let found = match from {
         None => None,
-        Some(from) => {
-            Some(request.get_json(&with_query("log/proof/consistency", &[("from", Some(from)), ("to", to)])).await)
-        }
+        Some(_) => Some(prove_consistency(request, Parameters::from_fields([("from", from), ("to", to)])).await),
     };
     let content = html! {
         h1 { "Log" }
@@ -158,7 +113,16 @@ pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageRespons
     Ok(PageResponse::Page(PageContent { title: "Log".to_owned(), nav_path: "/log", content }))
 }
 
-fn consistency_result(found: &ConsistencyProofJson) -> Markup {
+async fn prove_consistency(
+    request: &ConsolePageRequest,
+    parameters: Parameters<'_>,
+) -> Result<ConsistencyProof, PageError> {
+    let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
+    let call = request.call(operation::PROVE_CONSISTENCY, AccountSelection::All)?;
+    Ok(log_proofs::prove_consistency(request.api(), &call, from, to).await?)
+}
+
+fn consistency_result(found: &ConsistencyProof) -> Markup {
     let hash = |text: &String| STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
     let proof: Option<Vec<[u8; 32]>> = found.proof.iter().map(hash).collect();
     let roots = hash(&found.from_root).zip(hash(&found.to_root));

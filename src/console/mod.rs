@@ -1,4 +1,4 @@
-//! The console: HTML pages for operators and auditors, rendered on the server from the responses of `/api/v1`. Each
+//! The console: HTML pages for operators and auditors, rendered on the server from the answers of the API. Each
 //! page calls the API with its reader's key, so it shows and does no more than that key may.
 //!
 //! | file | content |
@@ -51,15 +51,13 @@ mod timeline;
 mod webhooks;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use crate::access::Authenticator;
-use crate::config;
-use crate::http::{InProcessClient, RequestIdGenerator};
+use crate::api::ApiState;
+use crate::http::RequestIdGenerator;
 use throughput::ThroughputHistory;
 
 /// The console. Cheap to clone.
@@ -69,27 +67,18 @@ pub struct Console {
 }
 
 struct ConsoleInner {
-    api: InProcessClient,
-    authenticator: Authenticator,
+    api: ApiState,
     ids: RequestIdGenerator,
     throughput: ThroughputHistory,
-    /// The most time from the head of a request to the head of its response.
-    request_timeout: Duration,
     /// Whether cookies are marked `Secure`.
     is_tls: bool,
 }
 
 impl Console {
-    /// A console over `api`, for requesters that `authenticator` admits.
-    pub fn new(
-        api: InProcessClient,
-        authenticator: Authenticator,
-        settings: &config::HttpSettings,
-        is_tls: bool,
-    ) -> Console {
+    /// A console over `api`.
+    pub fn new(api: ApiState, is_tls: bool) -> Console {
         let (ids, throughput) = (RequestIdGenerator::default(), ThroughputHistory::default());
-        let request_timeout = settings.request_timeout;
-        Console { inner: Arc::new(ConsoleInner { api, authenticator, ids, throughput, request_timeout, is_tls }) }
+        Console { inner: Arc::new(ConsoleInner { api, ids, throughput, is_tls }) }
     }
 
     /// The routes of all pages. They reject other paths, so that the API's routes can follow.

@@ -1,67 +1,15 @@
 //! `/`: what needs attention, accounts by state, throughput.
 
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::chart::chart;
 use super::components::{empty_note, format_bytes, format_count, online_status_badge, status_badge, time_element};
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
-use super::webhooks::{self, WebhookJson};
+use super::webhooks::{events_without_receiver, webhook_table};
+use crate::api::overview::{self, CheckpointView, Overview, StateCountView};
+use crate::api::{AccountSelection, operation};
 use crate::domain::{OnlineStatus, Status};
-
-/// `GET /overview`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OverviewJson {
-    accounts: AccountCountsJson,
-    registering: u64,
-    dropped: u64,
-    journal: JournalStateJson,
-    checkpoint: Option<CheckpointJson>,
-    projections: ProjectionLagJson,
-    webhooks: Vec<WebhookJson>,
-    vault: MasterKeyJson,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccountCountsJson {
-    total: String,
-    by_state: Vec<StateCountJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StateCountJson {
-    status: u8,
-    online_status: u8,
-    accounts: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JournalStateJson {
-    position: String,
-    moved_at: Option<String>,
-    bytes: u64,
-}
-
-#[derive(Deserialize)]
-struct CheckpointJson {
-    size: String,
-    root: String,
-}
-
-#[derive(Deserialize)]
-struct ProjectionLagJson {
-    lag: u64,
-}
-
-#[derive(Deserialize)]
-struct MasterKeyJson {
-    rotation: String,
-}
 
 /// Something that an operator should look at.
 struct AttentionItem {
@@ -75,11 +23,12 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
     if let Some(path) = request.bound_accounts_path() {
         return Ok(PageResponse::Redirect(path));
     }
-    let overview: OverviewJson = request.get_json("overview").await?;
+    let call = request.call(operation::SHOW_OVERVIEW, AccountSelection::All)?;
+    let overview = overview::show_overview(request.api(), &call).await?;
     let content = html! {
         h1 { "Overview" }
         div #live hx-get="/" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
-            (attention_section(&overview.attention_items(request)))
+            (attention_section(&attention_items(&overview, request)))
             section aria-labelledby="accounts" {
                 h2 #accounts { "Accounts" }
                 (accounts_table(&overview))
@@ -91,7 +40,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
                     (chart("Events", &events))
                     (chart("Webhooks", &webhooks))
                 }
-                (webhooks::webhook_table(&overview.webhooks))
+                (webhook_table(&overview.webhooks))
             }
             section aria-labelledby="journal" {
                 h2 #journal { "Journal" }
@@ -102,67 +51,65 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
     Ok(PageResponse::Page(PageContent { title: "Overview".to_owned(), nav_path: "/", content }))
 }
 
-impl OverviewJson {
-    /// What needs attention, urgent items first.
-    fn attention_items(&self, request: &ConsolePageRequest) -> Vec<AttentionItem> {
-        let mut items = Vec::new();
-        let mut say =
-            |is_bad, words: String, path: String| items.push(AttentionItem { is_urgent: is_bad, message: words, path });
-        for channel in &self.webhooks {
-            let (name, path) = (&channel.configuration_id, format!("/webhooks/{}", channel.channel));
-            if channel.blocked > 0 {
-                let words = format!(
-                    "{name}: {} accounts are blocked by a delivery that was never taken",
-                    format_count(channel.blocked)
-                );
-                say(true, words, path.clone());
-            }
-            if channel.dead_letters > 0 {
-                let words =
-                    format!("{name}: {} deliveries are dead; replay or drop them", format_count(channel.dead_letters));
-                say(true, words, path.clone());
-            }
-            if channel.breaker.state != "closed" {
-                let words = format!("{name}: the breaker is {}: its receiver fails", channel.breaker.state);
-                say(true, words, path.clone());
-            }
-            if channel.paused.is_some() {
-                say(false, format!("{name} is paused; events wait"), path.clone());
-            }
-            match channel.events_without_receiver() {
-                Some(events) if events > 0 => {
-                    let words = format!("{name} has no receiver: {} events wait for one", format_count(events));
-                    say(true, words, path);
-                }
-                Some(_) | None if channel.state == "off" => {
-                    say(false, format!("{name} has no receiver: nobody is told of changes"), path);
-                }
-                Some(_) | None => {}
-            }
+/// What needs attention, urgent items first.
+fn attention_items(overview: &Overview, request: &ConsolePageRequest) -> Vec<AttentionItem> {
+    let mut items = Vec::new();
+    let mut say =
+        |is_bad, words: String, path: String| items.push(AttentionItem { is_urgent: is_bad, message: words, path });
+    for channel in &overview.webhooks {
+        let (name, path) = (&channel.configuration_id, format!("/webhooks/{}", channel.channel));
+        if channel.blocked > 0 {
+            let words = format!(
+                "{name}: {} accounts are blocked by a delivery that was never taken",
+                format_count(channel.blocked)
+            );
+            say(true, words, path.clone());
         }
-        let banned = self.count_accounts(|share| share.status == Status::Banned.code());
-        if banned > 0 {
-            let words = if banned == 1 {
-                "1 account is banned".to_owned()
-            } else {
-                format!("{} accounts are banned", format_count(banned))
-            };
-            say(false, words, accounts_path(Some(Status::Banned.code()), None));
+        if channel.dead_letters > 0 {
+            let words =
+                format!("{name}: {} deliveries are dead; replay or drop them", format_count(channel.dead_letters));
+            say(true, words, path.clone());
         }
-        if self.vault.rotation != "none" && self.vault.rotation != "done" {
-            say(false, format!("a rotation of the master key is {}", self.vault.rotation), "/settings".to_owned());
+        if channel.breaker.state != "closed" {
+            let words = format!("{name}: the breaker is {}: its receiver fails", channel.breaker.state);
+            say(true, words, path.clone());
         }
-        if request.signed_in_key().is_none() {
-            let words = "there is no API key: everybody on this machine may do everything".to_owned();
-            say(false, words, "/keys".to_owned());
+        if channel.paused.is_some() {
+            say(false, format!("{name} is paused; events wait"), path.clone());
         }
-        items.sort_by_key(|item| !item.is_urgent);
-        items
+        match events_without_receiver(channel) {
+            Some(events) if events > 0 => {
+                let words = format!("{name} has no receiver: {} events wait for one", format_count(events));
+                say(true, words, path);
+            }
+            Some(_) | None if channel.state == "off" => {
+                say(false, format!("{name} has no receiver: nobody is told of changes"), path);
+            }
+            Some(_) | None => {}
+        }
     }
+    let banned = count_accounts(overview, |share| share.status == Status::Banned.code());
+    if banned > 0 {
+        let words = if banned == 1 {
+            "1 account is banned".to_owned()
+        } else {
+            format!("{} accounts are banned", format_count(banned))
+        };
+        say(false, words, accounts_path(Some(Status::Banned.code()), None));
+    }
+    if overview.vault.rotation != "none" && overview.vault.rotation != "done" {
+        say(false, format!("a rotation of the master key is {}", overview.vault.rotation), "/settings".to_owned());
+    }
+    if request.signed_in_key().is_none() {
+        let words = "there is no API key: everybody on this machine may do everything".to_owned();
+        say(false, words, "/keys".to_owned());
+    }
+    items.sort_by_key(|item| !item.is_urgent);
+    items
+}
 
-    fn count_accounts(&self, is_meant: impl Fn(&StateCountJson) -> bool) -> u64 {
-        self.accounts.by_state.iter().filter(|share| is_meant(share)).map(|share| share.accounts).sum()
-    }
+fn count_accounts(overview: &Overview, is_meant: impl Fn(&StateCountView) -> bool) -> u64 {
+    overview.accounts.by_state.iter().filter(|share| is_meant(share)).map(|share| share.accounts).sum()
 }
 
 fn attention_section(items: &[AttentionItem]) -> Markup {
@@ -183,7 +130,7 @@ fn attention_section(items: &[AttentionItem]) -> Markup {
 }
 
 /// The table of accounts by state. Every number links to the accounts that it counts.
-fn accounts_table(overview: &OverviewJson) -> Markup {
+fn accounts_table(overview: &Overview) -> Markup {
     let states = [Status::Normal, Status::Banned].map(Status::code);
     let online = [OnlineStatus::Online, OnlineStatus::OnlineComing, OnlineStatus::OfflineComing, OnlineStatus::Offline];
     let online = online.map(OnlineStatus::code);
@@ -203,17 +150,17 @@ fn accounts_table(overview: &OverviewJson) -> Markup {
                             @for online in online {
                                 td.number {
                                     (link(accounts_path(Some(code), Some(online)),
-                                        overview.count_accounts(|share| share.status == code && share.online_status == online)))
+                                        count_accounts(overview, |share| share.status == code && share.online_status == online)))
                                 }
                             }
-                            td.number { (link(accounts_path(Some(code), None), overview.count_accounts(|share| share.status == code))) }
+                            td.number { (link(accounts_path(Some(code), None), count_accounts(overview, |share| share.status == code))) }
                         }
                     }
                     tr.sum {
                         th scope="row" { "all" }
                         @for code in online {
                             td.number {
-                                (link(accounts_path(None, Some(code)), overview.count_accounts(|share| share.online_status == code)))
+                                (link(accounts_path(None, Some(code)), count_accounts(overview, |share| share.online_status == code)))
                             }
                         }
                         td.number { (link(accounts_path(None, None), overview.accounts.total.parse().unwrap_or(0))) }
@@ -222,8 +169,8 @@ fn accounts_table(overview: &OverviewJson) -> Markup {
             }
         }
         p.note {
-            (format_count(overview.registering)) " registrations wait for their code or its answer; "
-            (format_count(overview.dropped)) " accounts were dropped and would come back."
+            (format_count(overview.registering as u64)) " registrations wait for their code or its answer; "
+            (format_count(overview.dropped as u64)) " accounts were dropped and would come back."
         }
     }
 }
@@ -233,8 +180,8 @@ fn accounts_path(status: Option<u8>, online_status: Option<u8>) -> String {
     with_query("/accounts", &[("status", status.as_deref()), ("onlineStatus", online_status.as_deref())])
 }
 
-fn journal_section(overview: &OverviewJson) -> Markup {
-    let OverviewJson { journal, checkpoint, projections, .. } = overview;
+fn journal_section(overview: &Overview) -> Markup {
+    let Overview { journal, checkpoint, projections, .. } = overview;
     html! {
         dl.facts {
             div { dt { "Events" } dd { a href="/events" { (format_count(journal.position.parse().unwrap_or(0))) } } }
@@ -245,7 +192,7 @@ fn journal_section(overview: &OverviewJson) -> Markup {
                 dt { "Last signed checkpoint" }
                 dd {
                     @match checkpoint {
-                        Some(CheckpointJson { size, root }) => {
+                        Some(CheckpointView { size, root }) => {
                             a href="/log" { "size " (size) } " " code title="root hash" { (root) }
                         }
                         None => "none yet",

@@ -2,20 +2,14 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-use futures_util::TryStreamExt;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use url::form_urlencoded;
 use warp::http::{HeaderMap, StatusCode};
-use warp::reply::Response;
 
 use super::Console;
 use crate::access::{AuthContext, AuthError};
-use crate::domain::{Permission, Role, escape_controls};
-use crate::http::{InProcessRequest, InProcessResponse};
-use crate::limits::PAGE_RESPONSE_BYTES;
+use crate::api::{AccountSelection, ApiState, Call, Operation, Problem};
+use crate::domain::{Permission, Role};
+use crate::journal::RequestId;
 
 /// Fields of a form or a query, in order.
 pub(super) type FormFields = Vec<(String, String)>;
@@ -25,8 +19,8 @@ pub(super) struct ConsolePageRequest {
     pub(super) console: Console,
     pub(super) auth: AuthContext,
     pub(super) peer: SocketAddr,
-    /// The request id, which its calls to the API carry too.
-    pub(super) id: String,
+    /// The request id, which its calls carry too.
+    pub(super) id: RequestId,
     pub(super) path: String,
     pub(super) query: FormFields,
     pub(super) headers: HeaderMap,
@@ -39,12 +33,6 @@ pub(super) struct ConsolePageRequest {
 pub(super) struct PageError {
     pub(super) status: StatusCode,
     pub(super) message: String,
-}
-
-/// An error response of the API.
-#[derive(Deserialize)]
-struct ProblemJson {
-    detail: String,
 }
 
 impl ConsolePageRequest {
@@ -80,67 +68,14 @@ impl ConsolePageRequest {
         self.auth.key_name_and_role()
     }
 
-    /// GETs a path of `/api/v1` and parses its JSON.
-    pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, PageError> {
-        let bytes = self.send_and_read("GET", path, "application/json", String::new()).await?;
-        serde_json::from_slice(&bytes).map_err(|error| PageError::internal(&error))
+    /// The API.
+    pub(super) fn api(&self) -> &ApiState {
+        &self.console.inner.api
     }
 
-    /// GETs a path of `/api/v1` as text.
-    pub(super) async fn get_text(&self, path: &str) -> Result<String, PageError> {
-        let bytes = self.send_and_read("GET", path, "*/*", String::new()).await?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// Sends JSON to a path of `/api/v1`. `Value::Null` sends no body.
-    pub(super) async fn send_json(&self, method: &str, path: &str, body: &Value) -> Result<Value, PageError> {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let bytes = self.send_and_read(method, path, "application/json", body).await?;
-        serde_json::from_slice(&bytes).map_err(|error| PageError::internal(&error))
-    }
-
-    /// GETs a path of `/api/v1` and returns the response as it streams.
-    pub(super) async fn get_response(&self, path: &str, accept: &str) -> Result<Response, PageError> {
-        self.send_request("GET", path, accept, String::new()).await
-    }
-
-    async fn send_and_read(&self, method: &str, path: &str, accept: &str, body: String) -> Result<Vec<u8>, PageError> {
-        let answer = InProcessResponse::from(self.send_request(method, path, accept, body).await?);
-        let read =
-            answer.body.map_err(|error| PageError::internal(&error)).try_fold(Vec::new(), |mut whole, piece: Bytes| {
-                let has_room = whole.len() + piece.len() <= PAGE_RESPONSE_BYTES;
-                whole.extend_from_slice(&piece);
-                async move {
-                    let words = format!(
-                        "this is more than the {PAGE_RESPONSE_BYTES} bytes that a page is made from; ask /api/v1"
-                    );
-                    if has_room {
-                        Ok(whole)
-                    } else {
-                        Err(PageError { status: StatusCode::BAD_GATEWAY, message: words })
-                    }
-                }
-            });
-        let bytes = read.await?;
-        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        let words = serde_json::from_slice(&bytes).map_or_else(|_| status.to_string(), |ProblemJson { detail }| detail);
-        Err(PageError { status, message: words })
-    }
-
-    async fn send_request(&self, method: &str, path: &str, accept: &str, body: String) -> Result<Response, PageError> {
-        let resumed = self.headers.get("last-event-id").and_then(|id| id.to_str().ok());
-        let mut headers = vec![("accept", accept), ("x-request-id", &self.id)];
-        headers.extend(resumed.map(|resumed| ("last-event-id", resumed)));
-        let request =
-            InProcessRequest { auth: self.auth.clone(), peer: Some(self.peer), method, path, headers: &headers, body };
-        let answer = self.console.inner.api.send(request).await;
-        answer.map_err(|error| PageError {
-            status: StatusCode::BAD_REQUEST,
-            message: escape_controls(&error.to_string()),
-        })
+    /// A call of the API, as the requester of this page.
+    pub(super) fn call(&self, operation: Operation, selection: AccountSelection) -> Result<Call, Problem> {
+        Call::new(self.api(), operation, selection, self.auth.clone(), self.id, self.peer.to_string())
     }
 }
 
@@ -165,8 +100,14 @@ impl PageError {
 
 impl From<AuthError> for PageError {
     fn from(denied: AuthError) -> PageError {
-        let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN);
-        PageError { status, message: denied.to_string() }
+        Problem::from(denied).into()
+    }
+}
+
+impl From<Problem> for PageError {
+    fn from(problem: Problem) -> PageError {
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        PageError { status, message: problem.detail }
     }
 }
 

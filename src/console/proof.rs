@@ -4,25 +4,40 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 use tokio::task::spawn_blocking;
+use warp::http::StatusCode;
 
 use super::components::{self, event_label, format_count};
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError};
+use crate::api::{AccountSelection, Call, log_proofs, operation};
 use crate::audit::{BundleVerification, IntegrityFault, Signer, VerificationStep, verify_bundle_with};
+use crate::domain::AccountNumber;
+use crate::http::{JSON, bytes_response};
+use crate::limits::PAGE_BUNDLE_BYTES;
 
 /// `/accounts/{n}/verify`
 pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
-    let (bundle, key) =
-        (request.get_text(&format!("log/proof/account/{account}")).await?, request.get_text("log/public-key").await?);
+    let call = request.call(operation::SHOW_PUBLIC_KEY, AccountSelection::All)?;
+    let key = log_proofs::show_public_key(request.api(), &call).await?;
+    let (bundle, _) = prove_account(request, account).await?;
     let bytes = bundle.len();
-    let checked = spawn_blocking(move || verify_bundle(bundle.as_bytes(), key.trim()));
+    if bytes > PAGE_BUNDLE_BYTES {
+        let words = format!("this is more than the {PAGE_BUNDLE_BYTES} bytes that a page is made from; ask /api/v1");
+        return Err(PageError { status: StatusCode::BAD_GATEWAY, message: words });
+    }
+    let checked = spawn_blocking(move || verify_bundle(&bundle, key.trim()));
     let (steps, outcome) = checked.await.map_err(|error| PageError::internal(&error))?;
     let content = html! {
         h1 { "Proof of " (components::account_link(number)) }
         div #steps aria-live="polite" { (verification_result(bytes, &steps, &outcome)) }
     };
     Ok(PageResponse::Page(PageContent { title: format!("Proof of {account}"), nav_path: "/accounts", content }))
+}
+
+async fn prove_account(request: &ConsolePageRequest, account: AccountNumber) -> Result<(Vec<u8>, Call), PageError> {
+    let call = request.call(operation::PROVE_ACCOUNT, AccountSelection::One(account))?;
+    Ok((log_proofs::prove_account(request.api(), &call, account).await?, call))
 }
 
 /// The steps that hold, and the outcome.
@@ -72,6 +87,7 @@ fn step_text(step: &VerificationStep) -> Markup {
 /// `/accounts/{n}/bundle`
 pub(super) async fn download_bundle(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
-    let answer = request.get_response(&format!("log/proof/account/{account}"), "application/json").await?;
-    components::download_response(answer, &format!("muster-{account}.bundle.json")).map(PageResponse::Raw)
+    let (bundle, call) = prove_account(request, account).await?;
+    let name = format!("muster-{account}.bundle.json");
+    Ok(components::download_response(bytes_response(JSON, bundle), &name, &call))
 }

@@ -1,6 +1,7 @@
 //! Paths of pages, and what all pages share: permission, time limit, log line.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Buf;
@@ -18,7 +19,9 @@ use super::{
     proof, sign_in, webhooks,
 };
 use crate::access::AuthError;
-use crate::http::{ConsoleResponse, IncomingRequestId, PeerAddress, X_REQUEST_ID, authenticate_page};
+use crate::api::run_to_completion;
+use crate::http::{ConsoleResponse, IncomingRequestId, PeerAddress, RequestTrace, X_REQUEST_ID, authenticate_page};
+use crate::journal::RequestId;
 use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 
 /// First segments of the console's paths. All other paths belong to the API.
@@ -84,8 +87,10 @@ async fn handle<B: Buf>(
     }
     let IncomingRequestId { id, header } = console.inner.ids.read_or_generate(&request.headers);
     let (method, path) = (request.method.clone(), request.path.clone());
-    let name = header.to_str().unwrap_or_default().to_owned();
-    let mut response = authenticate_and_handle(console, request, name, body).await;
+    // The first segment stands for the page, because ids in a path would make too many spans.
+    let page = format!("/{}", path.split('/').nth(1).unwrap_or_default());
+    let trace = RequestTrace::start(&method, &page, &request.headers, id);
+    let mut response = trace.run(authenticate_and_handle(console, request, id, body)).await;
     let (status, micros) = (response.status().as_u16(), begun.elapsed().as_micros() as u64);
     tracing::info!(%method, path, status, micros, request = %id, x_request_id = ?header, "answered");
     response.headers_mut().insert(X_REQUEST_ID, header);
@@ -95,7 +100,7 @@ async fn handle<B: Buf>(
 async fn authenticate_and_handle<B: Buf>(
     console: Console,
     request: PageRequestHead,
-    id: String,
+    id: RequestId,
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Response {
     let PageRequestHead { path, method, query, headers, peer } = request;
@@ -124,23 +129,25 @@ async fn authenticate_and_handle<B: Buf>(
         }
     };
     let (form, query) = (parse_fields(&form), parse_fields(query.as_bytes()));
-    let authenticator = console.inner.authenticator.clone();
     if path == "/sign-in" {
         return sign_in::sign_in(&console, &headers, peer.ip(), &query, &form, changes).await;
     }
-    let auth = match authenticate_page(&authenticator, &headers, peer.ip(), console.inner.is_tls, changes).await {
-        Ok(auth) => auth,
-        Err(AuthError::MissingKey | AuthError::SignedOut) if !changes => {
-            return sign_in::redirect_to_sign_in(&path, &query, is_part);
-        }
-        Err(denied) => return layout::auth_error_page(denied),
-    };
+    let auth =
+        match authenticate_page(console.inner.api.authenticator(), &headers, peer.ip(), console.inner.is_tls, changes)
+            .await
+        {
+            Ok(auth) => auth,
+            Err(AuthError::MissingKey | AuthError::SignedOut) if !changes => {
+                return sign_in::redirect_to_sign_in(&path, &query, is_part);
+            }
+            Err(denied) => return layout::auth_error_page(denied),
+        };
     if path == "/sign-out" {
         return sign_in::sign_out(&console, &headers, changes);
     }
-    let limit = console.inner.request_timeout;
-    let request = ConsolePageRequest { console, auth, peer, id, path, query, headers, form };
-    let answered = timeout(limit, dispatch(&request, changes)).await;
+    let limit = console.inner.api.request_timeout();
+    let request = Arc::new(ConsolePageRequest { console, auth, peer, id, path, query, headers, form });
+    let answered = timeout(limit, answer(&request, changes)).await;
     let late = || {
         let words = format!("There was no answer within {limit:?}; what was asked may have been done, or be done yet.");
         Err(PageError { status: StatusCode::SERVICE_UNAVAILABLE, message: words })
@@ -151,20 +158,29 @@ async fn authenticate_and_handle<B: Buf>(
     }
 }
 
+/// Answers a request. A submitted form is carried out completely even if the browser disconnects.
+async fn answer(request: &Arc<ConsolePageRequest>, changes: bool) -> Result<PageResponse, PageError> {
+    if !changes {
+        return dispatch(request, changes).await;
+    }
+    let request = request.clone();
+    run_to_completion(async move { Ok(dispatch(&request, changes).await) }).await?
+}
+
 /// Renders the page of a path, or carries out the form submitted to it.
 async fn dispatch(request: &ConsolePageRequest, changes: bool) -> Result<PageResponse, PageError> {
     let segments: Vec<&str> = request.path.split('/').skip(1).collect();
     match (changes, &segments[..]) {
         (false, [""]) => overview::page(request).await,
         (false, ["accounts"]) => accounts::page(request).await,
-        (false, ["accounts", "export"]) => accounts::export(request).await,
+        (false, ["accounts", "export"]) => accounts::export(request),
         (true, ["accounts"]) => accounts::submit_order(request).await,
         (false, ["accounts", number]) => account::page(request, number).await,
         (false, ["accounts", number, "verify"]) => proof::page(request, number).await,
         (false, ["accounts", number, "bundle"]) => proof::download_bundle(request, number).await,
         (false, ["accounts", number, "events", version]) => history::event_page(request, number, version).await,
         (false, ["events"]) => events::page(request).await,
-        (false, ["events", "live"]) => events::live_stream(request).await,
+        (false, ["events", "live"]) => events::live_stream(request),
         (false, ["webhooks"]) => webhooks::page(request).await,
         (false, ["webhooks", channel]) => webhooks::channel_page(request, channel).await,
         (true, ["webhooks", channel]) => webhooks::submit_action(request, channel).await,

@@ -43,7 +43,7 @@ pub(super) async fn sign_in(
         fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };
     let next = safe_return_path(&field(if changes { form } else { query }, "next"));
-    if console.inner.authenticator.keys().allows_anonymous() {
+    if console.inner.api.authenticator().keys().allows_anonymous() {
         return redirect(&next);
     }
     if !changes {
@@ -53,7 +53,7 @@ pub(super) async fn sign_in(
         return layout::auth_error_page(AuthError::ForeignOrigin);
     }
     let key = Zeroizing::new(field(form, "key"));
-    let authenticator = &console.inner.authenticator;
+    let authenticator = &console.inner.api.authenticator();
     let auth = match authenticator.authenticate(Credentials::ApiKey(key.trim()), from).await {
         Ok(auth) => auth,
         Err(denied) => {
@@ -83,7 +83,7 @@ pub(super) fn sign_out(console: &Console, headers: &HeaderMap, changes: bool) ->
         return redirect("/");
     }
     if let Some(session) = session_from_cookie(headers, console.inner.is_tls) {
-        console.inner.authenticator.sign_out(session);
+        console.inner.api.authenticator().sign_out(session);
     }
     let mut response = redirect("/sign-in");
     let cookie = session_cookie("", console.inner.is_tls);

@@ -1,110 +1,25 @@
 //! `/webhooks`: status of the channels, dead letters, and actions of operators.
 
 use maud::{Markup, html};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
-use super::account_orders;
-use super::components::{account_link, action_button, empty_note, format_count, permission_note, time_element};
+use super::components::{
+    account_link, action_button, empty_note, format_count, permission_note, time_element, value_text,
+};
 use super::deliveries::{self, DELIVERIES_PER_PAGE, state_select};
 use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::page_request::{ConsolePageRequest, PageError};
+use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
+use crate::api::webhooks::{self, ChannelList};
+use crate::api::{AccountSelection, Parameters, operation};
 use crate::domain::{Channel, Permission};
 use crate::limits::OPERATOR_REASON_BYTES;
-
-/// `GET /webhooks/{channel}`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct WebhookJson {
-    pub(super) channel: String,
-    pub(super) configuration_id: String,
-    pub(super) state: String,
-    url: Option<String>,
-    url_from: Option<String>,
-    pub(super) paused: Option<PauseJson>,
-    deliver: String,
-    signing: SigningJson,
-    cursor: Option<String>,
-    lag: LagJson,
-    oldest_pending: Option<OldestPendingJson>,
-    in_flight: u64,
-    waiting: u64,
-    pub(super) blocked: u64,
-    pub(super) dead_letters: u64,
-    again: u64,
-    pub(super) breaker: BreakerJson,
-    attempts: u64,
-    failed: u64,
-}
-
-#[derive(Deserialize)]
-pub(super) struct PauseJson {
-    since: String,
-    reason: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SigningJson {
-    standard: Vec<SigningSecretJson>,
-    tenant_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SigningSecretJson {
-    fingerprint: String,
-    until: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct LagJson {
-    events: u64,
-    seconds: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OldestPendingJson {
-    position: String,
-    whats_app: String,
-    time: String,
-    attempts: u64,
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct BreakerJson {
-    pub(super) state: String,
-    until: Option<String>,
-}
-
-/// `GET /webhooks`
-#[derive(Deserialize)]
-struct WebhookListJson {
-    channels: Vec<WebhookJson>,
-}
-
-/// `GET /webhooks/{channel}/dead-letters`
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeadLetterPageJson {
-    dead_letters: Vec<DeadLetterJson>,
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeadLetterJson {
-    position: String,
-    whats_app: String,
-    time: String,
-    attempts: u64,
-    failure: String,
-}
+use crate::webhooks::{ChannelView, LagView, PausedView};
 
 /// `/webhooks`
 pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let WebhookListJson { channels } = request.get_json("webhooks").await?;
+    let call = request.call(operation::SHOW_WEBHOOKS, AccountSelection::All)?;
+    let ChannelList { channels } = webhooks::show_webhooks(request.api(), &call).await?;
     let content = html! {
         h1 { "Webhooks" }
         section #live hx-get="/webhooks" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
@@ -113,7 +28,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
     Ok(PageResponse::Page(PageContent { title: "Webhooks".to_owned(), nav_path: "/webhooks", content }))
 }
 
-pub(super) fn webhook_table(channels: &[WebhookJson]) -> Markup {
+pub(super) fn webhook_table(channels: &[ChannelView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Webhooks" {
             table {
@@ -127,8 +42,8 @@ pub(super) fn webhook_table(channels: &[WebhookJson]) -> Markup {
                         tr {
                             td { a href=(format!("/webhooks/{}", channel.channel)) { (channel.configuration_id) } }
                             td { (channel.state) }
-                            td.number { (channel.lag_text()) }
-                            td.number { (format_count(channel.in_flight)) }
+                            td.number { (lag_text(channel)) }
+                            td.number { (format_count(channel.in_flight as u64)) }
                             td.number { (format_count(channel.waiting)) }
                             td.number.bad[channel.blocked > 0] { (format_count(channel.blocked)) }
                             td.number.bad[channel.dead_letters > 0] { (format_count(channel.dead_letters)) }
@@ -141,33 +56,32 @@ pub(super) fn webhook_table(channels: &[WebhookJson]) -> Markup {
     }
 }
 
-impl WebhookJson {
-    /// The number of deliveries or accounts in each state.
-    fn counts(&self) -> [(&'static str, u64); 5] {
-        [
-            ("Attempts under way", self.in_flight),
-            ("Accounts that wait for a retry", self.waiting),
-            ("Accounts that are blocked", self.blocked),
-            ("Dead letters", self.dead_letters),
-            ("To be sent again", self.again),
-        ]
-    }
+/// The number of deliveries or accounts in each state.
+fn state_counts(channel: &ChannelView) -> [(&'static str, u64); 5] {
+    [
+        ("Attempts under way", channel.in_flight as u64),
+        ("Accounts that wait for a retry", channel.waiting),
+        ("Accounts that are blocked", channel.blocked),
+        ("Dead letters", channel.dead_letters),
+        ("To be sent again", channel.again),
+    ]
+}
 
-    /// The number of events that wait for a receiver; `None` if there is one.
-    pub(super) fn events_without_receiver(&self) -> Option<u64> {
-        (self.url.is_none() && self.cursor.is_some()).then_some(self.lag.events)
-    }
+/// The number of events that wait for a receiver; `None` if there is one.
+pub(super) fn events_without_receiver(channel: &ChannelView) -> Option<u64> {
+    (channel.url.is_none() && channel.cursor.is_some()).then_some(channel.lag.events)
+}
 
-    fn lag_text(&self) -> String {
-        let LagJson { events, seconds } = self.lag;
-        if events == 0 { "none".to_owned() } else { format!("{} events, {seconds:.1} s", format_count(events)) }
-    }
+fn lag_text(channel: &ChannelView) -> String {
+    let LagView { events, seconds } = channel.lag;
+    if events == 0 { "none".to_owned() } else { format!("{} events, {seconds:.1} s", format_count(events)) }
 }
 
 /// `/webhooks/{channel}`
 pub(super) async fn channel_page(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
-    let name = parse_channel_name(name)?;
-    let channel: WebhookJson = request.get_json(&format!("webhooks/{name}")).await?;
+    let kind = parse_channel(name)?;
+    let call = request.call(operation::SHOW_WEBHOOK, AccountSelection::All)?;
+    let channel = webhooks::show_webhook(request.api(), &call, kind).await?;
     let page_url = format!("/webhooks/{name}");
     let content = html! {
         h1 { (channel.configuration_id) }
@@ -179,21 +93,21 @@ pub(super) async fn channel_page(request: &ConsolePageRequest, name: &str) -> Re
             (channel_actions(request, &page_url, &channel))
             (redelivery_form(request, &page_url))
         }
-        (dead_letters_section(request, &page_url, name).await?)
-        (deliveries::deliveries_section(request, name).await)
+        (dead_letters_section(request, &page_url, kind).await?)
+        (deliveries::deliveries_section(request, kind).await)
     };
-    Ok(PageResponse::Page(PageContent { title: channel.configuration_id, nav_path: "/webhooks", content }))
+    Ok(PageResponse::Page(PageContent { title: channel.configuration_id.to_owned(), nav_path: "/webhooks", content }))
 }
 
-fn channel_fields(channel: &WebhookJson) -> Markup {
+fn channel_fields(channel: &ChannelView) -> Markup {
     html! {
         dl.facts {
             div { dt { "State" } dd {
                 (channel.state)
-                @if let Some(PauseJson { since, reason }) = &channel.paused { " since " (time_element(since)) ": " (reason) }
+                @if let Some(PausedView { since, reason }) = &channel.paused { " since " (time_element(since)) ": " (reason) }
             } }
             div { dt { "Receiver" } dd {
-                @match (&channel.url, channel.events_without_receiver()) {
+                @match (&channel.url, events_without_receiver(channel)) {
                     (Some(url), _) => code { (url) },
                     (None, Some(_)) => "none: what happens waits for one",
                     (None, None) => "none: nothing is sent",
@@ -201,7 +115,7 @@ fn channel_fields(channel: &WebhookJson) -> Markup {
                 @if let Some(from) = &channel.url_from { " (from the " (from) ")" }
             } }
             @if let Some(cursor) = &channel.cursor { div { dt { "Told up to position" } dd { (cursor) } } }
-            div { dt { "Lag" } dd { (channel.lag_text()) } }
+            div { dt { "Lag" } dd { (lag_text(channel)) } }
             div { dt { "The oldest that waits" } dd { @match &channel.oldest_pending {
                 Some(oldest) => {
                     a href=(format!("/webhooks/{}/deliveries/{}", channel.channel, oldest.position)) { (oldest.position) }
@@ -211,7 +125,7 @@ fn channel_fields(channel: &WebhookJson) -> Markup {
                 },
                 None => "none",
             } } }
-            @for (name, number) in channel.counts() { div { dt { (name) } dd { (format_count(number)) } } }
+            @for (name, number) in state_counts(channel) { div { dt { (name) } dd { (format_count(number)) } } }
             div { dt { "Breaker" } dd {
                 (channel.breaker.state) @if let Some(until) = &channel.breaker.until { " until " (time_element(until)) }
             } }
@@ -254,7 +168,7 @@ fn with_reason(
     }
 }
 
-fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &WebhookJson) -> Markup {
+fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &ChannelView) -> Markup {
     html! {
         form method="post" action=(page_url) {
             fieldset {
@@ -269,7 +183,7 @@ fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &Webho
                 }
             }
         }
-        @if channel.events_without_receiver().is_some() {
+        @if events_without_receiver(channel).is_some() {
             form method="post" action=(page_url) {
                 (with_reason(request, "Drop everything that waits for a receiver", &order(request, "Count it", "count-waiting"),
                     ("close-reason", "why it is dropped for good"), &order(request, "Close", "close")))
@@ -303,11 +217,14 @@ fn redelivery_form(request: &ConsolePageRequest, page_url: &str) -> Markup {
     }
 }
 
-async fn dead_letters_section(request: &ConsolePageRequest, page_url: &str, name: &str) -> Result<Markup, PageError> {
-    let cursor = request.query_value("letters");
-    let path = format!("webhooks/{name}/dead-letters");
-    let found: DeadLetterPageJson =
-        request.get_json(&with_query(&path, &[("limit", Some(DELIVERIES_PER_PAGE)), ("cursor", cursor)])).await?;
+async fn dead_letters_section(
+    request: &ConsolePageRequest,
+    page_url: &str,
+    channel: Channel,
+) -> Result<Markup, PageError> {
+    let cursor = Parameters::from_fields([("cursor", request.query_value("letters"))]).number("cursor")?;
+    let call = request.call(operation::LIST_DEAD_LETTERS, AccountSelection::All)?;
+    let found = webhooks::list_dead_letters(request.api(), &call, channel, cursor, DELIVERIES_PER_PAGE).await?;
     Ok(html! {
         section aria-labelledby="dead" {
             h2 #dead { "Dead letters" }
@@ -354,46 +271,90 @@ async fn dead_letters_section(request: &ConsolePageRequest, page_url: &str, name
 
 /// Carries out the action of a channel's form.
 pub(super) async fn submit_action(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
-    let name = parse_channel_name(name)?;
-    let (path, back) = (format!("webhooks/{name}"), format!("/webhooks/{name}"));
-    let reason = request.form_value("reason").unwrap_or_default();
-    let letters = || -> Result<Vec<&str>, PageError> {
-        let positions = request.form_values("position");
-        if positions.is_empty() {
-            Err(PageError::bad_request("No dead letter is selected; go back and select some."))
-        } else {
-            Ok(positions)
+    let (channel, back) = (parse_channel(name)?, format!("/webhooks/{name}"));
+    let call = |operation| request.call(operation, AccountSelection::All);
+    let (api, reason) = (request.api(), request.form_value("reason").unwrap_or_default().to_owned());
+    let page = match request.form_value("do") {
+        Some("pause") => {
+            webhooks::pause_webhook(api, &call(operation::PAUSE_WEBHOOK)?, channel, PauseRequest { reason }).await?;
+            return Ok(PageResponse::Redirect(back));
         }
-    };
-    let (title, action, body) = match request.form_value("do") {
-        Some("pause") => ("Paused", "pause", json!({"reason": reason})),
-        Some("resume") => ("Resumed", "resume", Value::Null),
-        Some("test") => ("Tested", "test", Value::Null),
-        Some("count-waiting") => ("Would be dropped", "close", json!({"dryRun": true})),
-        Some("close") => ("Dropped", "close", json!({"reason": reason})),
-        Some("count") => ("Would be sent again", "redeliver", redelivery_request(request, true)),
-        Some("redeliver") => ("Are sent again", "redeliver", redelivery_request(request, false)),
-        Some("replay") => ("Are replayed", "dead-letters/replay", json!({"positions": letters()?})),
-        Some("drop") => ("Dropped", "dead-letters/drop", json!({"positions": letters()?, "reason": reason})),
+        Some("resume") => {
+            webhooks::resume_webhook(api, &call(operation::RESUME_WEBHOOK)?, channel).await?;
+            return Ok(PageResponse::Redirect(back));
+        }
+        Some("test") => {
+            let attempt = webhooks::test_receiver(api, &call(operation::TEST_RECEIVER)?, channel).await?;
+            action_result("Tested", &attempt, &back)
+        }
+        Some(action @ ("count-waiting" | "close")) => {
+            let dry_run = action == "count-waiting";
+            let wanted = CloseRequest { reason: Some(reason), dry_run };
+            let closed = webhooks::close_webhook(api, &call(operation::CLOSE_WEBHOOK)?, channel, wanted).await?;
+            action_result(if dry_run { "Would be dropped" } else { "Dropped" }, &closed, &back)
+        }
+        Some(action @ ("count" | "redeliver")) => {
+            let wanted = redelivery_request(request, action == "count")?;
+            let title = if wanted.dry_run { "Would be sent again" } else { "Are sent again" };
+            let sent = webhooks::redeliver(api, &call(operation::REDELIVER)?, channel, wanted).await?;
+            action_result(title, &sent, &back)
+        }
+        Some("replay") => {
+            let (call, letters) = (call(operation::REPLAY_DEAD_LETTERS)?, selected_letters(request, None)?);
+            let replayed = webhooks::replay_dead_letters(api, &call, channel, letters).await?;
+            action_result("Are replayed", &replayed, &back)
+        }
+        Some("drop") => {
+            let (call, letters) = (call(operation::DROP_DEAD_LETTERS)?, selected_letters(request, Some(reason))?);
+            let dropped = webhooks::drop_dead_letters(api, &call, channel, letters).await?;
+            action_result("Dropped", &dropped, &back)
+        }
         Some(_) | None => return Err(PageError::bad_request("Say what is to be done.")),
     };
-    let done = request.send_json("POST", &format!("{path}/{action}"), &body).await?;
-    if matches!(action, "pause" | "resume") {
-        return Ok(PageResponse::Redirect(back));
+    Ok(PageResponse::Page(page))
+}
+
+/// The result page of an action: the API's answer, field by field.
+fn action_result(title: &str, answer: &impl Serialize, back: &str) -> PageContent {
+    let answer = serde_json::to_value(answer).unwrap_or_default();
+    let content = html! {
+        h1 { (title) }
+        dl.facts {
+            @for (name, value) in answer.as_object().into_iter().flatten() {
+                div { dt { (name) } dd { (value_text(value)) } }
+            }
+        }
+        p { a href=(back) { "Back" } }
+    };
+    PageContent { title: title.to_owned(), nav_path: "/webhooks", content }
+}
+
+/// The dead letters that the form selects.
+fn selected_letters(request: &ConsolePageRequest, reason: Option<String>) -> Result<DeadLetterRequest, PageError> {
+    let parse = |text: &str| text.parse().map(Position);
+    let positions: Result<Vec<Position>, _> = request.form_values("position").into_iter().map(parse).collect();
+    match positions {
+        Ok(positions) if !positions.is_empty() => Ok(DeadLetterRequest { positions, up_to: None, all: false, reason }),
+        Ok(_) | Err(_) => Err(PageError::bad_request("No dead letter is selected; go back and select some.")),
     }
-    Ok(PageResponse::Page(account_orders::result_page(title, "/webhooks", &done, &back)))
 }
 
-/// The body of a redelivery request, from the form.
-fn redelivery_request(request: &ConsolePageRequest, dry_run: bool) -> Value {
-    let fields = ["account", "state", "since", "until", "from", "to"];
-    let given = fields.into_iter().filter_map(|name| Some((name.to_owned(), Value::from(request.form_value(name)?))));
-    let mut wanted: Map<String, Value> = given.collect();
-    wanted.insert("dryRun".to_owned(), Value::from(dry_run));
-    Value::Object(wanted)
+/// The deliveries that the form describes.
+fn redelivery_request(request: &ConsolePageRequest, dry_run: bool) -> Result<RedeliverRequest, PageError> {
+    let positions = Parameters::from_fields(["from", "to"].map(|name| (name, request.form_value(name))));
+    let text = |name| request.form_value(name).map(str::to_owned);
+    Ok(RedeliverRequest {
+        account: text("account"),
+        state: text("state"),
+        since: text("since"),
+        until: text("until"),
+        from: positions.number("from")?.map(Position),
+        to: positions.number("to")?.map(Position),
+        dry_run,
+    })
 }
 
-/// The name of the channel in a path, if there is such a channel.
-pub(super) fn parse_channel_name(name: &str) -> Result<&'static str, PageError> {
-    Channel::ALL.into_iter().map(Channel::short_name).find(|known| *known == name).ok_or_else(PageError::not_found)
+/// The channel in a path.
+pub(super) fn parse_channel(name: &str) -> Result<Channel, PageError> {
+    Channel::ALL.into_iter().find(|channel| channel.short_name() == name).ok_or_else(PageError::not_found)
 }

@@ -31,3 +31,7 @@ pub use gateway_registry::GatewayRegistry;
 pub(crate) use provider::GatewayProvider;
 pub use simulator::Simulator;
 pub use status_view::GatewayView;
+pub(crate) use status_view::{
+    AccountsServed, CallsView, DifferenceCounts, IgnoredReportView, LastReconciliationView, ReconciliationFailureView,
+    ReconciliationView,
+};

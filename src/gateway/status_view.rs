@@ -24,165 +24,165 @@ use crate::store;
 #[schema(as = Gateway)]
 pub struct GatewayView {
     /// `simulator`, `bridge` or `cloud_api`.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// Whether it serves accounts that no rule names.
-    is_default: bool,
+    pub(crate) is_default: bool,
     /// `up`, `away`, or `not_set_up`.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// The same in a sentence, with what is to be done.
     #[serde(rename = "says")]
-    summary: String,
-    accounts: AccountsServed,
+    pub(crate) summary: String,
+    pub(crate) accounts: AccountsServed,
     /// Null for the simulator, which is always there, and where it is not set up.
     #[schema(required)]
-    calls: Option<CallsView>,
+    pub(crate) calls: Option<CallsView>,
     /// Null likewise.
     #[schema(required)]
-    reconciliation: Option<ReconciliationView>,
+    pub(crate) reconciliation: Option<ReconciliationView>,
     /// What went wrong last, the newest first.
-    errors: Vec<GatewayErrorView>,
+    pub(crate) errors: Vec<GatewayErrorView>,
     /// Commands that wait to be sent or fetched; null where there is no such queue.
     #[schema(required)]
-    work_queued: Option<u64>,
+    pub(crate) work_queued: Option<u64>,
     /// Milliseconds from the making of the report that was taken in last to its taking in; null where there is none.
     #[schema(required)]
-    report_lag_ms: Option<u64>,
+    pub(crate) report_lag_ms: Option<u64>,
     /// The last reports that came of it and changed nothing, 20 at most, the newest first.
-    ignored_reports: Vec<IgnoredReportView>,
+    pub(crate) ignored_reports: Vec<IgnoredReportView>,
 }
 
 /// The accounts that a gateway serves.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct AccountsServed {
+pub(crate) struct AccountsServed {
     /// How many there are.
-    total: u64,
-    online_coming: u64,
-    online: u64,
-    offline_coming: u64,
-    offline: u64,
-    banned: u64,
+    pub(crate) total: u64,
+    pub(crate) online_coming: u64,
+    pub(crate) online: u64,
+    pub(crate) offline_coming: u64,
+    pub(crate) offline: u64,
+    pub(crate) banned: u64,
 }
 
 /// The calls to a gateway.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = GatewayCalls)]
-struct CallsView {
+pub(crate) struct CallsView {
     /// Under way.
-    in_flight: usize,
+    pub(crate) in_flight: usize,
     /// Since the start: those that were answered, whatever the answer.
-    answered: u64,
+    pub(crate) answered: u64,
     /// Since the start: those that found it away.
-    failed: u64,
+    pub(crate) failed: u64,
     /// `closed`, `open`: no call is made; or `probing`: one is.
-    breaker: &'static str,
+    pub(crate) breaker: &'static str,
     /// When one call tries again, while the breaker is open.
     #[schema(required, format = DateTime)]
-    open_until: Option<String>,
+    pub(crate) open_until: Option<String>,
     /// When it last answered.
     #[schema(required, format = DateTime)]
-    last_answer: Option<String>,
+    pub(crate) last_answer: Option<String>,
 }
 
 /// How its sessions are compared with what is shown.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Reconciliation)]
-struct ReconciliationView {
+pub(crate) struct ReconciliationView {
     /// Whether that is being done now.
     #[serde(rename = "isUnderWay")]
-    is_running: bool,
+    pub(crate) is_running: bool,
     /// The last time that it came to its end; null if it never did since the start.
     #[schema(required)]
-    last: Option<LastReconciliationView>,
+    pub(crate) last: Option<LastReconciliationView>,
     /// Why it does not come to its end any more; null if it does.
     #[schema(required)]
-    failure: Option<ReconciliationFailureView>,
+    pub(crate) failure: Option<ReconciliationFailureView>,
 }
 
 /// A comparison that came to its end.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Reconciled)]
-struct LastReconciliationView {
+pub(crate) struct LastReconciliationView {
     /// When it began.
     #[schema(format = DateTime)]
-    at: String,
+    pub(crate) at: String,
     /// How long it took, in milliseconds, with all that was mended.
-    took_ms: u64,
+    pub(crate) took_ms: u64,
     /// Sessions that the gateway has.
-    sessions: u64,
-    differences: DifferenceCounts,
+    pub(crate) sessions: u64,
+    pub(crate) differences: DifferenceCounts,
     /// Accounts with a session at the gateway that it does not serve; nothing is done about them.
     #[serde(rename = "strangers")]
-    unknown_sessions: u64,
+    pub(crate) unknown_sessions: u64,
 }
 
 /// Accounts that the gateway saw otherwise than they were shown.
 #[derive(Serialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Differences)]
-struct DifferenceCounts {
+pub(crate) struct DifferenceCounts {
     /// They came online.
-    connected: u64,
+    pub(crate) connected: u64,
     /// They went offline.
-    disconnected: u64,
+    pub(crate) disconnected: u64,
     /// What they wait for was handed to the gateway again.
-    not_begun: u64,
+    pub(crate) not_begun: u64,
     /// Sessions that no account needs. They are closed.
-    unwanted: u64,
+    pub(crate) unwanted: u64,
     /// They are banned.
-    banned: u64,
+    pub(crate) banned: u64,
     /// They are banned no more.
-    ban_lifted: u64,
+    pub(crate) ban_lifted: u64,
 }
 
 /// Why sessions are not compared.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReconciliationFailure)]
-struct ReconciliationFailureView {
+pub(crate) struct ReconciliationFailureView {
     /// Since when.
     #[schema(format = DateTime)]
-    since: String,
+    pub(crate) since: String,
     /// Why, the last time.
-    why: String,
+    pub(crate) why: String,
     /// How many times, one after the other.
-    failed: u32,
+    pub(crate) failed: u32,
 }
 
 /// Something that went wrong.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayError)]
-struct GatewayErrorView {
+pub(crate) struct GatewayErrorView {
     #[schema(format = DateTime)]
-    at: String,
+    pub(crate) at: String,
     /// What, without secrets.
-    what: String,
+    pub(crate) what: String,
 }
 
 /// A report that changed nothing.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = GatewayIgnored)]
-struct IgnoredReportView {
+pub(crate) struct IgnoredReportView {
     /// When it came.
     #[schema(format = DateTime)]
-    at: String,
+    pub(crate) at: String,
     /// When the gateway made it.
     #[schema(format = DateTime)]
-    made_at: String,
+    pub(crate) made_at: String,
     /// The gateway's stream of reports.
-    stream: String,
+    pub(crate) stream: String,
     /// Its place in the stream.
-    sequence: u64,
+    pub(crate) sequence: u64,
     /// The account, masked: `861******232`. Empty where a report of an unknown type names none.
-    account: String,
+    pub(crate) account: String,
     /// What it says, a word of the protocol; `unknown` where its type is none and looks like none.
     #[serde(rename = "type")]
-    kind: String,
+    pub(crate) kind: String,
     /// Why it changed nothing.
-    why: IgnoreReason,
+    pub(crate) why: IgnoreReason,
 }
 
 impl GatewayRegistry {

@@ -80,9 +80,14 @@ pub use in_process::{InProcessClient, InProcessRequest, InProcessResponse};
 pub use openapi::render_openapi;
 pub use request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
 pub use request_metrics::ConsoleResponse;
+pub use request_trace::RequestTrace;
+pub use revocation::abort_when_key_ends;
 pub use server::PeerAddress;
 pub use tls::{Error as TlsError, TlsReloader};
-pub use v1::{API_ENDPOINTS, ApiEndpoint, routes as audit_routes};
+pub use v1::{
+    API_ENDPOINTS, ApiEndpoint, CSV_LINES, JSON, JSON_LINES, LineFormat, bytes_response, event_stream_response,
+    last_event_id, lines_response, routes as audit_routes,
+};
 
 use crate::access::{ApiKeys, Authenticator};
 use crate::actors::Accounts;

@@ -15,7 +15,7 @@ use crate::limits::{UNWATCHED_RESPONSE_BYTES, WATCHED_CHUNK_BYTES};
 
 /// Wraps a response so that it aborts, with its connection, when the reader's key ends. A broken connection shows the reader
 /// that the body is incomplete. Short responses are not wrapped, because they are sent at once.
-pub(super) fn abort_when_key_ends(response: Response, reader: Requester) -> Response {
+pub fn abort_when_key_ends(response: Response, reader: Requester) -> Response {
     let length = response.body().size_hint().exact();
     if length.is_some_and(|length| length <= UNWATCHED_RESPONSE_BYTES) {
         return response;

@@ -12,8 +12,8 @@ pub const CONSOLE_SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
 pub const CONSOLE_SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// Bytes of a form: the longest list of accounts that a page shows, selected, takes about 16 KiB.
 pub const PAGE_FORM_BYTES: usize = 64 * 1024;
-/// Bytes of one API response that a page is rendered from: the bundle of an account with about 10,000 events.
-pub const PAGE_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of a bundle that a page verifies: that of an account with about 10,000 events.
+pub const PAGE_BUNDLE_BYTES: usize = 32 * 1024 * 1024;
 /// How often events are counted for the charts.
 pub const CHART_INTERVAL: Duration = Duration::from_secs(1);
 /// Points of a chart: two minutes.

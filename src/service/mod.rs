@@ -35,7 +35,7 @@ use crate::console::Console;
 use crate::domain::Channel;
 use crate::gateway::{bridge, cloud_api};
 pub use crate::http::render_openapi as description;
-use crate::http::{self, Api, ApiDependencies, InProcessClient, TlsError, TlsReloader};
+use crate::http::{self, Api, ApiDependencies, TlsError, TlsReloader};
 use crate::journal::{self, Journal};
 use crate::limits::{BLOCKING_THREADS_TIMEOUT, SHUTDOWN_TIMEOUT, STOP_TIMEOUT};
 use crate::metrics::AttemptOutcome;
@@ -211,12 +211,7 @@ async fn serve(
     let [requests, background] = [(); 2].map(|()| CancellationToken::new());
     let api = build_api(effective, &storage, &leader, &keys, &is_ready);
     let api_state = api.v1_state(requests.clone());
-    let console = Console::new(
-        InProcessClient::new(api_state.clone()),
-        api.authenticator().clone(),
-        &settings.http,
-        tls.is_some(),
-    );
+    let console = Console::new(api_state.clone(), tls.is_some());
     tasks.spawn(run_checkpoint_saving(storage.clone(), settings.store.checkpoint_every, background.clone()));
     tasks.spawn(run_checkpoint_signing(storage.clone(), background.clone()));
     tasks.spawn(clock::watch(background.clone()));

@@ -21,34 +21,34 @@ use crate::limits::{DELIVERIES_SCANNED, READ_RECORDS};
 #[schema(as = Delivery)]
 pub struct DeliveryView {
     /// Its `webhook-id`.
-    id: String,
+    pub(crate) id: String,
     /// The position of its event.
-    position: String,
+    pub(crate) position: String,
     /// The account number.
-    whats_app: String,
+    pub(crate) whats_app: String,
     /// The event's place in the account's history.
-    version: u64,
+    pub(crate) version: u64,
     /// When the event happened.
     #[schema(format = DateTime)]
-    time: String,
-    state: DeliveryState,
+    pub(crate) time: String,
+    pub(crate) state: DeliveryState,
     /// Those that are remembered, the first one first.
-    attempts: Vec<AttemptView>,
+    pub(crate) attempts: Vec<AttemptView>,
     /// When the next attempt is due; left out if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
-    next: Option<String>,
+    pub(crate) next: Option<String>,
     /// The position of the event that said more, if it was superseded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    superseded_by: Option<String>,
+    pub(crate) superseded_by: Option<String>,
     /// Why it was dropped, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// What is posted.
     #[schema(value_type = Option<WebhookPayload>, required)]
-    body: Option<Box<RawValue>>,
+    pub(crate) body: Option<Box<RawValue>>,
 }
 
 /// Which deliveries to return. All conditions must hold.

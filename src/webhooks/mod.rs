@@ -85,6 +85,7 @@ pub use delivery_queries::{DeliveryFilter, DeliveryView, ResultsPage};
 pub use management::ManagementError;
 pub use redelivery::{DeadLetterAction, DeadLetterScope, RedeliverySummary};
 pub use views::{AttemptView, ChannelView, DeadLetterView};
+pub(crate) use views::{LagView, PausedView};
 
 use crate::client::{AddressGuard, TlsSetupError};
 use crate::domain::Channel;

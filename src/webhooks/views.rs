@@ -21,117 +21,117 @@ use crate::limits::READ_RECORDS;
 #[schema(as = Webhook)]
 pub struct ChannelView {
     /// `sync` or `register`.
-    channel: &'static str,
+    pub(crate) channel: &'static str,
     /// `CHANNEL_SYNC_STATUS` or `CHANNEL_REGISTER_STATUS`.
-    configuration_id: &'static str,
+    pub(crate) configuration_id: &'static str,
     /// `active`, `paused`, or `off`: without a receiver. Then what happens waits for one, if there ever was one.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// The receiver, without a password and a query.
     #[schema(required)]
-    url: Option<String>,
+    pub(crate) url: Option<String>,
     /// `settings`, or `management`: set while the service ran.
     #[schema(required)]
-    url_from: Option<&'static str>,
+    pub(crate) url_from: Option<&'static str>,
     #[schema(required)]
-    paused: Option<PausedView>,
+    pub(crate) paused: Option<PausedView>,
     /// `all`, or `latest`: of several states of an account that wait and were never tried, the last.
-    deliver: &'static str,
-    signing: SigningView,
+    pub(crate) deliver: &'static str,
+    pub(crate) signing: SigningView,
     /// The position up to which everything is settled or waits for a retry; null if the webhook never had a receiver, or
     /// was closed. Without a receiver it stays.
     #[schema(required)]
-    cursor: Option<String>,
-    lag: LagView,
+    pub(crate) cursor: Option<String>,
+    pub(crate) lag: LagView,
     #[schema(required)]
-    oldest_pending: Option<OldestPendingView>,
+    pub(crate) oldest_pending: Option<OldestPendingView>,
     /// Attempts under way.
-    in_flight: usize,
+    pub(crate) in_flight: usize,
     /// Accounts that wait for a retry.
-    waiting: u64,
+    pub(crate) waiting: u64,
     /// Accounts that wait for an operator.
-    blocked: u64,
+    pub(crate) blocked: u64,
     /// Deliveries that no attempt was left for.
-    dead_letters: u64,
+    pub(crate) dead_letters: u64,
     /// Deliveries that are to be sent again.
-    again: u64,
-    breaker: BreakerView,
+    pub(crate) again: u64,
+    pub(crate) breaker: BreakerView,
     /// Attempts of the last five minutes.
-    attempts: u64,
+    pub(crate) attempts: u64,
     /// Those of them that failed.
-    failed: u64,
+    pub(crate) failed: u64,
 }
 
 /// That a webhook is paused.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Paused)]
-struct PausedView {
+pub(crate) struct PausedView {
     #[schema(format = DateTime)]
-    since: String,
+    pub(crate) since: String,
     /// Why, as the operator said.
-    reason: String,
+    pub(crate) reason: String,
 }
 
 /// With what a webhook is signed.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Signing)]
-struct SigningView {
+pub(crate) struct SigningView {
     /// Secrets of Standard Webhooks; several while one is exchanged for another.
-    standard: Vec<SecretView>,
+    pub(crate) standard: Vec<SecretView>,
     /// The tenant of the API family's way; null where no app secret is set.
     #[schema(required)]
-    tenant_id: Option<String>,
+    pub(crate) tenant_id: Option<String>,
 }
 
 /// A secret, by which people tell it from others.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SigningSecret)]
-struct SecretView {
+pub(crate) struct SecretView {
     /// The first digits of its SHA-256.
-    fingerprint: String,
+    pub(crate) fingerprint: String,
     /// Until when it signs; null for good.
     #[schema(required, format = DateTime)]
-    until: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 /// How far behind a webhook is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Lag)]
-struct LagView {
+pub(crate) struct LagView {
     /// Events of all kinds from the oldest delivery that is not settled on.
-    events: u64,
+    pub(crate) events: u64,
     /// The age of that delivery.
-    seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// The oldest delivery that is not settled.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = OldestPending)]
-struct OldestPendingView {
+pub(crate) struct OldestPendingView {
     /// The position of its event.
-    position: String,
+    pub(crate) position: String,
     /// The account number.
-    whats_app: String,
+    pub(crate) whats_app: String,
     /// When the event happened.
     #[schema(format = DateTime)]
-    time: String,
+    pub(crate) time: String,
     /// Attempts so far.
-    attempts: u64,
+    pub(crate) attempts: u64,
     /// When the next one is due; null if none is planned.
     #[schema(required, format = DateTime)]
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// Whether anything is sent while attempts fail.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Breaker)]
-struct BreakerView {
+pub(crate) struct BreakerView {
     /// `closed`: everything is sent; `open`: nothing is; `probing`: one is tried.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// Until when it is open; null if it is not.
     #[schema(required, format = DateTime)]
-    until: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 /// One attempt to deliver.
@@ -140,27 +140,27 @@ struct BreakerView {
 #[schema(as = Attempt)]
 pub struct AttemptView {
     /// Which, from 1.
-    attempt: u64,
+    pub(crate) attempt: u64,
     /// When it began.
     #[schema(format = DateTime)]
-    time: String,
+    pub(crate) time: String,
     /// How long it took, in milliseconds.
-    duration_ms: f64,
+    pub(crate) duration_ms: f64,
     /// `ok`, or the class of failure.
-    outcome: String,
+    pub(crate) outcome: String,
     /// The status of HTTP; null if there was no answer.
     #[schema(required)]
-    status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// What went wrong, in words; left out if nothing did.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// The answer's beginning.
-    response: String,
+    pub(crate) response: String,
     /// When the next attempt is due; left out if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// A delivery that no attempt was left for.
@@ -169,19 +169,19 @@ pub struct AttemptView {
 #[schema(as = DeadLetter)]
 pub struct DeadLetterView {
     /// The position of its event.
-    position: String,
+    pub(crate) position: String,
     /// The account number.
-    whats_app: String,
+    pub(crate) whats_app: String,
     /// When the event happened.
     #[schema(format = DateTime)]
-    time: String,
+    pub(crate) time: String,
     /// Attempts that were made.
-    attempts: u64,
+    pub(crate) attempts: u64,
     /// What went wrong with the last one.
-    failure: String,
+    pub(crate) failure: String,
     /// What was posted.
     #[schema(value_type = Option<WebhookPayload>, required)]
-    body: Option<Box<RawValue>>,
+    pub(crate) body: Option<Box<RawValue>>,
 }
 
 impl Webhooks {

@@ -10,7 +10,7 @@ use crate::api::{ApiState, Problem, parse_account};
 use crate::audit::{AccountRow, EventView};
 
 /// The account list as CSV (RFC 4180).
-pub(in crate::http) const CSV_LINES: LineFormat =
+pub const CSV_LINES: LineFormat =
     LineFormat { content_type: "text/csv; charset=utf-8", head: AccountRow::CSV_HEADER, end: b"\r\n" };
 
 /// `GET /accounts`: a page, or everything as lines or as CSV.

@@ -65,7 +65,7 @@ pub(super) async fn list_acts(api: &ApiState, context: &RequestContext) -> Resul
 }
 
 /// The id of the last event that a reader of the live tail got before its connection broke.
-pub(in crate::http) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let parse = |id: &str| id.trim().parse().ok();
     match headers.get("last-event-id").map(|id| id.to_str().ok().and_then(parse)) {
         Some(None) => Err(Problem::invalid_parameter("Last-Event-ID", "must be the id of an event: a whole number")),
@@ -74,7 +74,7 @@ pub(in crate::http) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>,
 }
 
 /// New events as server-sent events, whose ids are positions.
-pub(in crate::http) fn event_stream_response(tail: LiveTail) -> Response {
+pub fn event_stream_response(tail: LiveTail) -> Response {
     let events = stream::unfold(tail, |mut tail| async move {
         let event = tail.next().await?;
         let line = String::from_utf8(event.to_json()).unwrap_or_default();

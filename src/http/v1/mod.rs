@@ -24,10 +24,10 @@
 
 mod account_orders;
 mod account_secrets;
-pub(super) mod accounts;
+mod accounts;
 mod api_keys;
 mod endpoint_list;
-pub(super) mod events;
+mod events;
 mod gateways;
 mod json_body;
 mod log_proofs;
@@ -36,14 +36,17 @@ mod master_key;
 mod overview;
 pub(super) mod problem;
 mod request_context;
-pub(super) mod response_body;
+mod response_body;
 mod response_format;
 mod routes;
 mod webhooks;
 
 use warp::reply::Response;
 
+pub use accounts::CSV_LINES;
 pub use endpoint_list::{API_ENDPOINTS, ApiEndpoint};
+pub use events::{event_stream_response, last_event_id};
+pub use response_body::{JSON, JSON_LINES, LineFormat, bytes_response, lines_response};
 pub use routes::routes;
 
 use crate::api::Problem;

@@ -45,7 +45,7 @@ fn produce_response(
 
 /// The format of a body of lines.
 #[derive(Clone, Copy)]
-pub(in crate::http) struct LineFormat {
+pub struct LineFormat {
     pub(super) content_type: &'static str,
     /// Written before the first line.
     pub(super) head: &'static [u8],
@@ -54,10 +54,10 @@ pub(in crate::http) struct LineFormat {
 }
 
 /// One JSON object per line.
-pub(in crate::http) const JSON_LINES: LineFormat = LineFormat { content_type: NDJSON, head: b"", end: b"\n" };
+pub const JSON_LINES: LineFormat = LineFormat { content_type: NDJSON, head: b"", end: b"\n" };
 
 /// A response with a line for each result of a query.
-pub(in crate::http) fn lines_response<T: Send + 'static>(
+pub fn lines_response<T: Send + 'static>(
     pages: PageReader<T>,
     format: LineFormat,
     to_line: fn(&T) -> Vec<u8>,
@@ -76,7 +76,8 @@ pub(in crate::http) fn lines_response<T: Send + 'static>(
     })
 }
 
-pub(in crate::http) fn bytes_response(content_type: &'static str, body: Vec<u8>) -> Response {
+/// A whole body.
+pub fn bytes_response(content_type: &'static str, body: Vec<u8>) -> Response {
     with_content_type(Response::new(body.into()), content_type)
 }
 
@@ -94,7 +95,8 @@ pub(super) fn json_response_with(status: StatusCode, answer: &impl serde::Serial
     response
 }
 
-pub(in crate::http) const JSON: &str = "application/json";
+/// The content type of JSON.
+pub const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
 fn with_content_type(mut response: Response, content_type: &'static str) -> Response {
