@@ -16,9 +16,9 @@ use warp::http::Request;
 use warp::reply::Response;
 
 use super::server::PeerAddress;
-use super::v1;
+use super::v1_routes::v1_routes;
 use crate::access::{ApiKeys, AuthContext, Authenticator};
-use crate::api::ApiState;
+use crate::api::{ApiState, Problem};
 use crate::audit::Audit;
 use crate::limits::REQUESTS_PER_SECOND;
 
@@ -59,7 +59,7 @@ pub(super) struct InProcessAuth(pub(super) AuthContext);
 impl InProcessClient {
     /// Creates a client of `state`.
     pub fn new(state: ApiState) -> InProcessClient {
-        InProcessClient { routes: v1::routes(state).boxed() }
+        InProcessClient { routes: v1_routes(state).boxed() }
     }
 
     /// Creates a client of a data directory where no service runs. Its requests have no deadline.
@@ -87,7 +87,7 @@ impl InProcessClient {
             let Ok(response) = routes.call(request).await;
             response
         });
-        Ok(answering.await.unwrap_or_else(|error| v1::task_failure_response(&error)))
+        Ok(answering.await.unwrap_or_else(|error| Problem::task_failed(&error).respond()))
     }
 }
 

@@ -15,7 +15,13 @@
 //! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
 //! | `envelope` | turns outcomes and errors into responses |
 //! | `error` | errors of the contract, with code and message |
-//! | `v1` | `/api/v1`, for auditors and operators |
+//! | `endpoint` | what an endpoint is: route, operation, handler, its part of the OpenAPI document |
+//! | `endpoint_registry` | the list of all endpoints, and which of them a request is for |
+//! | `v1_routes` | routing of `/api/v1` |
+//! | `v1_request` | a request of `/api/v1` for its handler |
+//! | `v1` | the endpoints of `/api/v1`, for auditors and operators |
+//! | `operation_doc` | builder of one operation of the OpenAPI document |
+//! | `parameter_schemas` | schemas of parameters, with their bounds |
 //! | `openapi` | the OpenAPI document and Swagger UI |
 //! | `in_process` | a client of `/api/v1` inside this process |
 //! | `authentication` | authentication of a request by its headers |
@@ -38,6 +44,8 @@ mod contract_endpoints;
 mod contract_handlers;
 mod contract_requests;
 mod contract_routes;
+mod endpoint;
+mod endpoint_registry;
 mod envelope;
 mod error;
 mod idempotency_key;
@@ -47,6 +55,8 @@ mod json_values;
 mod meta_webhook;
 mod metrics_endpoint;
 mod openapi;
+mod operation_doc;
+mod parameter_schemas;
 mod query_whatsapp_status;
 mod request_body;
 mod request_id;
@@ -57,6 +67,8 @@ mod server;
 mod server_socket;
 mod tls;
 mod v1;
+mod v1_request;
+mod v1_routes;
 mod validation_error;
 
 #[cfg(any(test, fuzzing))]
@@ -76,6 +88,8 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 pub use authentication::{authenticate_page, is_same_origin, session_cookie, session_from_cookie};
+pub use endpoint::Endpoint;
+pub use endpoint_registry::endpoints;
 pub use in_process::{InProcessClient, InProcessRequest, InProcessResponse};
 pub use openapi::render_openapi;
 pub use request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
@@ -85,9 +99,9 @@ pub use revocation::abort_when_key_ends;
 pub use server::PeerAddress;
 pub use tls::{Error as TlsError, TlsReloader};
 pub use v1::{
-    API_ENDPOINTS, ApiEndpoint, CSV_LINES, JSON, JSON_LINES, LineFormat, bytes_response, event_stream_response,
-    last_event_id, lines_response, routes as audit_routes,
+    CSV_LINES, JSON, JSON_LINES, LineFormat, bytes_response, event_stream_response, last_event_id, lines_response,
 };
+pub use v1_routes::v1_routes;
 
 use crate::access::{ApiKeys, Authenticator};
 use crate::actors::Accounts;
@@ -284,7 +298,7 @@ pub async fn serve(
     };
     let tls = tls.map(|tls| tls.watch(stop.clone()));
     let gateways = bridge_endpoints::routes(bridge_state).or(meta_webhook::routes(api.clone())).unify();
-    let routes = v1::routes(state).or(openapi::routes()).unify().or(gateways).unify();
+    let routes = v1_routes(state).or(openapi::routes()).unify().or(gateways).unify();
     let routes = routes.or(pages).unify().or(contract_routes::routes(api)).unify();
     let service = with_metrics(TowerToHyperService::new(warp::service(routes)), metrics);
     server::run(listener, service, connection_limit, tls, stop).await;

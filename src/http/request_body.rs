@@ -13,7 +13,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::error::Error;
 use crate::limits::{BODY_TIMEOUT, INLINE_BODY_BYTES, LARGE_BODIES_KIB, LINGER_BYTES};
 
-/// A body that was read. A large one holds its share of the memory budget until it is dropped.
+/// A body that was read; the default is empty. A large one holds its share of the memory budget until it is dropped.
+#[derive(Default)]
 pub(super) struct RequestBody {
     bytes: Bytes,
     _memory: Option<OwnedSemaphorePermit>,

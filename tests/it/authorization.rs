@@ -83,10 +83,12 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
         "{position}" | "{key}" => "1".to_owned(),
         name => name.to_owned(),
     };
-    let ours = ::muster::http::API_ENDPOINTS.iter();
-    let ours = ours.filter(|route| route.method != "GET" && !WITHOUT_BODY.contains(&route.path)).map(|route| {
-        let segments: Vec<String> = route.path.split('/').map(segment).collect();
-        let body = match route.path {
+    let ours =
+        ::muster::http::endpoints().filter_map(|endpoint| Some((endpoint, endpoint.path.strip_prefix("/api/v1/")?)));
+    let ours = ours.filter(|(endpoint, path)| endpoint.method != "GET" && !WITHOUT_BODY.contains(path));
+    let ours = ours.map(|(endpoint, path)| {
+        let segments: Vec<String> = endpoint.path.split('/').map(segment).collect();
+        let body = match path {
             "keys" => json!({"name": "late", "role": "admin"}),
             "accounts/online" | "accounts/recycle" => json!({"accounts": [ACCOUNT], "reason": "late"}),
             "webhooks/{channel}/url" => json!({"url": "http://127.0.0.1:9/late"}),
@@ -97,7 +99,7 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
             "vault/rotate" | "webhooks/{channel}/secret" => json!({}),
             _ => json!({"reason": "late"}),
         };
-        (route.method, format!("/api/v1/{}", segments.join("/")), &json, body.to_string())
+        (endpoint.method.as_str(), segments.join("/"), &json, body.to_string())
     });
     let documented = DOCUMENTED.iter().filter(|(method, _)| *method == "POST").flat_map(|(method, path)| {
         let at = format!("/group-dispatch-api/{path}");

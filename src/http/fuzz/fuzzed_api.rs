@@ -24,7 +24,7 @@ use crate::clock;
 use crate::domain::{Account, AccountNumber, PendingEffect};
 use crate::gateway::{GatewayRegistry, Simulator};
 use crate::http::server::PeerAddress;
-use crate::http::{Api, ApiDependencies, contract_routes, v1};
+use crate::http::{Api, ApiDependencies, contract_routes, endpoints, v1_routes};
 use crate::idempotency::IdempotencyRecords;
 use crate::testkit::fixture::StorageFixture;
 
@@ -80,7 +80,7 @@ impl FuzzedApi {
             let keys = dependencies.keys.clone();
             let (settings, rules) = (data.settings.http.clone(), data.settings.accounts.clone());
             let api = Api::new(dependencies, settings, rules, Arc::new(AtomicBool::new(true)));
-            (keys, v1::routes(api.v1_state(stop.clone())).or(contract_routes::routes(api)).unify())
+            (keys, v1_routes(api.v1_state(stop.clone())).or(contract_routes::routes(api)).unify())
         });
         let service = TowerToHyperService::new(warp::service(routes));
         let ended = stop.drop_guard();
@@ -126,10 +126,10 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
     ));
     requests.push(format!("{list}\nhost: localhost:8080\norigin: http://localhost:8080\n\n"));
     requests.push("GET /readyz\n\n".to_owned());
-    for route in v1::API_ENDPOINTS {
-        let path = route.path.replace("{account}", "861821726232").replace("{channel}", "sync");
+    for endpoint in endpoints() {
+        let path = endpoint.path.replace("{account}", "861821726232").replace("{channel}", "sync");
         let path = path.replace("{position}", "1").replace("{key}", "1").replace("{name}", "roster");
-        requests.push(format!("{} /api/v1/{path}\n\n", route.method));
+        requests.push(format!("{} {path}\n\n", endpoint.method));
     }
     let reads = [
         "accounts?limit=10&cursor=1&status=1&onlineStatus=4&prefix=8618",

@@ -4,13 +4,13 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{HttpMethod, Ref, Required, ResponseBuilder};
 
-use super::operation_doc::{OperationDoc, content, response_with_id, retry_after_header};
-use super::parameter_schemas::{number, text};
 use crate::gateway::bridge::{
     AcceptedSchema, AckResult, AcksSchema, BatchResult, GatewayCommand, RefusalSchema, ReportsSchema, SessionsSchema,
     WorkBatch,
 };
 use crate::http::bridge_endpoints::{BridgeEndpoint, BridgeErrorBody};
+use crate::http::operation_doc::{OperationDoc, content, response_with_id, retry_after_header};
+use crate::http::parameter_schemas::{number, text};
 use crate::limits::{WORK_ITEMS, WORK_ITEMS_DEFAULT, WORK_WAIT_SECONDS, WORK_WAIT_SECONDS_DEFAULT};
 
 const JSON: &str = "application/json";

@@ -6,11 +6,11 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{HttpMethod, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
-use super::parameter_schemas::{account_digits, code_up_to, idempotency_key, text};
 use crate::http::contract_endpoints::{ContractEndpoint, EnvelopeData};
 use crate::http::envelope::Envelope;
 use crate::http::json_objects::{AccountFields, CodeFields, PhoneFields};
+use crate::http::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
+use crate::http::parameter_schemas::{account_digits, code_up_to, idempotency_key, text};
 use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};
 use crate::metrics::CONTENT_TYPE;
 

@@ -2,20 +2,14 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `operation_doc` | builder of one operation |
-//! | `parameter_schemas` | schemas of parameters, with their bounds |
 //! | `contract` | the endpoints of the contract, health and metrics |
-//! | `v1` | `/api/v1`, except the webhooks |
-//! | `webhooks` | management of webhooks, and the webhooks sent to receivers |
+//! | `webhooks` | the webhooks sent to receivers |
 //! | `bridge` | `/gateway/v1`, and the webhook sent to gateways |
 //! | `swagger_ui` | `/openapi.json`, and Swagger UI at `/docs` |
 
 mod bridge;
 mod contract;
-mod operation_doc;
-mod parameter_schemas;
 mod swagger_ui;
-mod v1;
 mod webhooks;
 
 #[cfg(test)]
@@ -27,14 +21,16 @@ use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{HttpMethod, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr};
+use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr};
 
 pub(super) use swagger_ui::routes;
 
 use super::contract_endpoints::ContractEndpoint;
-use super::v1::API_ENDPOINTS;
+use super::endpoint::Tag;
+use super::endpoint_registry::endpoints;
+use super::operation_doc::{OperationDoc, Schemas};
+use super::v1::shared_docs::{PROBLEMS, document_v1, shared_problem_response};
 use crate::domain::Channel;
-use operation_doc::{OperationDoc, Schemas};
 
 const API_DESCRIPTION: &str = "\
 The register of a company's WhatsApp customer-service accounts. The documented endpoints answer in an envelope, `data`, `code` \
@@ -57,20 +53,20 @@ fn build_openapi() -> OpenApi {
     let groups: [(&str, &str, Vec<OperationDoc>); 10] = [
         ("Documented", "What callers' back-ends call.", documented().flat_map(contract::operations).collect()),
         ("Health", "How the service is.", health.into_iter().flat_map(contract::operations).collect()),
-        ("Accounts", "Accounts, their state, their history.", v1::accounts()),
-        ("Journal", "All facts, and proofs of them.", v1::journal()),
-        ("Upkeep", "Projections, verification, replay, backup.", v1::maintenance()),
-        ("Gateways", "The ways to WhatsApp.", v1::gateways()),
-        ("Webhooks", "Receivers, secrets, deliveries, dead letters.", webhooks::operations()),
+        (Tag::Accounts.name(), "Accounts, their state, their history.", tagged(Tag::Accounts)),
+        (Tag::Journal.name(), "All facts, and proofs of them.", tagged(Tag::Journal)),
+        (Tag::Upkeep.name(), "Projections, verification, replay, backup.", tagged(Tag::Upkeep)),
+        (Tag::Gateways.name(), "The ways to WhatsApp.", tagged(Tag::Gateways)),
+        (Tag::Webhooks.name(), "Receivers, secrets, deliveries, dead letters.", tagged(Tag::Webhooks)),
         ("Gateways", "Where gateways of an operator's own report to, and fetch commands.", bridge::operations()),
-        ("Vault", "The master key.", v1::vault()),
-        ("API keys", "Who may do what.", v1::keys()),
+        (Tag::Vault.name(), "The master key.", tagged(Tag::Vault)),
+        (Tag::ApiKeys.name(), "Who may do what.", tagged(Tag::ApiKeys)),
     ];
     let (mut paths, mut schemas, mut tags) = (Paths::new(), contract::envelope_schemas(), Vec::new());
     for (tag, words, operations) in groups {
         tags.push(TagBuilder::new().name(tag).description(Some(words)).build());
         for operation in operations {
-            add_operation(&mut paths, &mut schemas, tag, with_required_roles(operation));
+            add_operation(&mut paths, &mut schemas, tag, operation);
         }
     }
     let (mut outgoing, tag) = (Paths::new(), "To receivers");
@@ -107,29 +103,9 @@ fn add_operation(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation:
     }
 }
 
-/// Adds the required roles to the description, from the endpoint's permission.
-fn with_required_roles(operation: OperationDoc) -> OperationDoc {
-    let is_it = |route: &&super::ApiEndpoint| {
-        operation.path.strip_prefix("/api/v1/") == Some(route.path) && route.method == method_name(&operation.method)
-    };
-    match API_ENDPOINTS.iter().find(is_it) {
-        Some(route) => {
-            let roles = format!("For API keys of the role {}.", route.permission.allowed_roles());
-            operation.describe(&roles)
-        }
-        None => operation,
-    }
-}
-
-fn method_name(method: &HttpMethod) -> &'static str {
-    match method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-        HttpMethod::Delete => "DELETE",
-        HttpMethod::Head => "HEAD",
-        HttpMethod::Options | HttpMethod::Patch | HttpMethod::Trace => "",
-    }
+/// The operations of the endpoints with this tag.
+fn tagged(tag: Tag) -> Vec<OperationDoc> {
+    endpoints().filter(|endpoint| endpoint.tag == tag).map(document_v1).collect()
 }
 
 fn build_components(schemas: Schemas) -> ComponentsBuilder {
@@ -154,8 +130,8 @@ fn build_components(schemas: Schemas) -> ComponentsBuilder {
         .security_scheme("standardWebhooks", header("webhook-signature", "Standard Webhooks, once a secret is set."))
         .security_scheme("gatewaySecret", header("webhook-signature", "Standard Webhooks, by `gateway.bridge.secret`."))
         .security_scheme("appSecret", header("access_token", "The API family's way, once an app secret is set."));
-    v1::PROBLEMS.into_iter().fold(components, |components, (status, name, words)| {
-        components.response(name, v1::shared_problem_response(status, words).build())
+    PROBLEMS.into_iter().fold(components, |components, (status, name, words)| {
+        components.response(name, shared_problem_response(status, words).build())
     })
 }
 

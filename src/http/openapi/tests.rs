@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::render_openapi;
 use crate::domain::Channel;
-use crate::http::API_ENDPOINTS;
 use crate::http::bridge_endpoints::BridgeEndpoint;
 use crate::http::contract_endpoints::ContractEndpoint;
+use crate::http::endpoints;
 
 fn parse_document() -> Value {
     serde_json::from_str(&render_openapi()).unwrap()
@@ -27,7 +27,7 @@ fn method_and_path_set(paths: &Value) -> BTreeSet<String> {
 #[test]
 fn every_path_is_described_and_no_other() {
     let document = parse_document();
-    let routes = API_ENDPOINTS.iter().map(|route| format!("{} /api/v1/{}", route.method, route.path));
+    let routes = endpoints().map(|endpoint| format!("{} {}", endpoint.method, endpoint.path));
     let endpoints = ContractEndpoint::ALL.into_iter().flat_map(|endpoint| {
         endpoint.allowed_methods().split(", ").map(move |method| format!("{method} {}", endpoint.path()))
     });

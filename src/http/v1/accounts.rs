@@ -1,63 +1,226 @@
-//! Accounts, their state, their history.
+//! Accounts: their state, their history, an operator's orders, the erasure of their secrets.
 
+use futures_util::FutureExt;
+use utoipa::openapi::{Ref, Required};
+use warp::http::Method;
 use warp::reply::Response;
 
-use super::request_context::RequestContext;
+use super::json_body::parse_body;
 use super::response_body::{JSON_LINES, LineFormat, json_response, lines_response};
 use super::response_format::ResponseFormat;
-use crate::api::accounts::{self, AccountQuery, HistoryQuery};
-use crate::api::{ApiState, Problem, parse_account};
-use crate::audit::{AccountRow, EventView};
+use super::shared_docs::{NDJSON, NO_SERVICE, UNKNOWN_ACCOUNT, event_responses};
+use crate::api::account_orders::{self, AccountOrderRequest, AccountOrderResponse};
+use crate::api::account_secrets::{self, EraseSecretsRequest, EraseSecretsResponse};
+use crate::api::accounts::{self, AccountDiff, AccountPage, AccountQuery, HistoryQuery};
+use crate::api::events::EventPage;
+use crate::api::{ApiState, Problem, operation};
+use crate::audit::{AccountRow, AccountStateView, CloudEvent, EventView};
+use crate::domain::AccountOrder;
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::operation_doc::{OperationDoc, content, response_with_id};
+use crate::http::parameter_schemas::{code_up_to, number, one_of, page_limit, prefix, text, time};
+use crate::http::v1_request::V1Request;
+use crate::limits::{BULK_ACTION_BYTES, WEBHOOK_REQUEST_BYTES};
+
+pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/accounts",
+        operation: operation::LIST_ACCOUNTS,
+        tag: Tag::Accounts,
+        summary: "A page of accounts",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| list_accounts(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("The oldest import first.")
+                .query_parameter("status", code_up_to(2), "1 normal, 2 banned.")
+                .query_parameter("onlineStatus", code_up_to(4), "1 online-coming, 2 online, 3 offline-coming, 4 offline.")
+                .query_parameter("prefix", prefix(), "The first digits of the accounts' numbers.")
+                .query_parameter("cursor", number(0), "The `next` of the page before.")
+                .query_parameter("limit", page_limit(), "Accounts on the page.")
+                .describe("With `Accept: application/x-ndjson` or `text/csv` all of them, one account a line, as far as `limit` says.")
+                .register_schema::<AccountPage>()
+                .register_schema::<AccountRow>()
+                .response(
+                    200,
+                    response_with_id("The page; or lines, each an account; or CSV with a header.")
+                        .content("application/json", content(Ref::from_schema_name("AccountPage")))
+                        .content(NDJSON, content(Ref::from_schema_name("AccountRow")))
+                        .content("text/csv; charset=utf-8", content(text())),
+                )
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/accounts/online",
+        operation: operation::ORDER_ONLINE,
+        tag: Tag::Accounts,
+        summary: "Bring accounts online",
+        body: BodyLimit::Bytes(BULK_ACTION_BYTES),
+        handler: Handler::V1(|api, request| order_accounts(api, request, AccountOrder::Online).boxed()),
+        document: document_order,
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/accounts/recycle",
+        operation: operation::ORDER_RECYCLE,
+        tag: Tag::Accounts,
+        summary: "Recycle accounts",
+        body: BodyLimit::Bytes(BULK_ACTION_BYTES),
+        handler: Handler::V1(|api, request| order_accounts(api, request, AccountOrder::Recycle).boxed()),
+        document: document_order,
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/accounts/{account}",
+        operation: operation::SHOW_ACCOUNT,
+        tag: Tag::Accounts,
+        summary: "How an account stands, or stood",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| show_account(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("With the events that made it so. Secrets are shown as fingerprints only.")
+                .query_parameter("at", time(), "As it was then; does not go with `version`.")
+                .query_parameter("version", number(1), "As it was after so many events.")
+                .json_response::<AccountStateView<'_>>(200, "The state.")
+                .problem(404, UNKNOWN_ACCOUNT)
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/accounts/{account}/events",
+        operation: operation::SHOW_HISTORY,
+        tag: Tag::Accounts,
+        summary: "What happened to an account",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| show_history(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("A page; or with `Accept: application/x-ndjson` all of it, one event a line, as far as `limit` says.")
+                .query_parameter(
+                    "order",
+                    one_of(["asc", "desc"]),
+                    "`asc`, which holds if it is left out: the first event first; `desc`: the last.",
+                )
+                .event_filters()
+                .query_parameter("cursor", number(0), "The `next` of the page before: a version.")
+                .query_parameter("limit", page_limit(), "Events on the page; any number of lines.")
+                .register_schema::<EventPage>()
+                .register_schema::<CloudEvent<'_>>()
+                .response(200, event_responses("The page; or lines, each an event."))
+                .problem(404, UNKNOWN_ACCOUNT)
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/accounts/{account}/diff",
+        operation: operation::DIFF_ACCOUNT,
+        tag: Tag::Accounts,
+        summary: "What changed in an account between two versions",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| diff_account(api, request).boxed()),
+        document: |operation| {
+            operation
+                .required_query_parameter("from", number(1), "The one version.")
+                .required_query_parameter("to", number(1), "The other.")
+                .json_response::<AccountDiff>(200, "The fields that changed.")
+                .problem(404, UNKNOWN_ACCOUNT)
+        },
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/api/v1/accounts/{account}/secrets",
+        operation: operation::ERASE_SECRETS,
+        tag: Tag::Accounts,
+        summary: "Destroy an account's secrets",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| erase_secrets(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "Its data key is destroyed: what was sealed with it opens for nobody. A registration that waits fails, \
+                     the account goes offline, and batchOnline is refused until batchInsert brings new content.",
+                )
+                .json_body::<EraseSecretsRequest>(Required::True, "Why. It stands in the history for ever.")
+                .json_response::<EraseSecretsResponse>(200, "They are erased.")
+                .problem(409, "It cannot be done as the account stands, or no service runs.")
+                .problem(404, UNKNOWN_ACCOUNT)
+        },
+    },
+];
 
 /// The account list as CSV (RFC 4180).
 pub const CSV_LINES: LineFormat =
     LineFormat { content_type: "text/csv; charset=utf-8", head: AccountRow::CSV_HEADER, end: b"\r\n" };
 
-/// `GET /accounts`: a page, or everything as lines or as CSV.
-pub(super) async fn list_accounts(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["status", "onlineStatus", "prefix", "cursor", "limit"])?;
+/// A page, or everything as lines or as CSV.
+async fn list_accounts(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["status", "onlineStatus", "prefix", "cursor", "limit"])?;
     let query = AccountQuery { filter: parameters.account_filter()?, cursor: parameters.number("cursor")? };
-    let call = &context.call;
-    let format = context.format(&[ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::Csv]);
-    let (lines, write): (_, fn(&AccountRow) -> Vec<u8>) = match format {
+    let call = &request.call;
+    let formats = [ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::Csv];
+    let (lines, write): (_, fn(&AccountRow) -> Vec<u8>) = match ResponseFormat::negotiate(&formats, &request.headers) {
         ResponseFormat::JsonPage | ResponseFormat::EventStream => {
-            return Ok(json_response(&accounts::list_accounts(api, call, query, parameters.limit()?).await?));
+            return Ok(json_response(&accounts::list_accounts(&api, call, query, parameters.limit()?).await?));
         }
         ResponseFormat::NdJson => (JSON_LINES, AccountRow::to_json),
         ResponseFormat::Csv => (CSV_LINES, AccountRow::to_csv),
     };
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-    Ok(lines_response(accounts::read_accounts(api, call, query, most)?, lines, write))
+    Ok(lines_response(accounts::read_accounts(&api, call, query, most)?, lines, write))
 }
 
-/// `GET /accounts/{n}`
-pub(super) async fn show_account(api: &ApiState, number: &str, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["at", "version"])?;
-    let (account, as_of) = (parse_account("account", number)?, parameters.as_of()?);
-    Ok(json_response(&accounts::show_account(api, &context.call, account, as_of).await?))
+async fn order_accounts(api: ApiState, request: V1Request, order: AccountOrder) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let accounts = parse_body(&request.body, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)?;
+    Ok(json_response(&account_orders::order_accounts(&api, &request.call, order, accounts).await?))
 }
 
-/// `GET /accounts/{n}/events`: a page, or everything as lines.
-pub(super) async fn show_history(api: &ApiState, number: &str, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["order", "type", "since", "until", "cursor", "limit"])?;
+fn document_order(operation: OperationDoc) -> OperationDoc {
+    operation
+        .describe(
+            "The reason stands in the history for ever, before anything is done; the events of the accounts have the same \
+             request id.",
+        )
+        .json_body::<AccountOrderRequest>(Required::True, "Which accounts, and why.")
+        .json_response::<AccountOrderResponse>(200, "What became of each account.")
+        .problem(409, NO_SERVICE)
+}
+
+async fn show_account(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["at", "version"])?;
+    let (account, as_of) = (request.account()?, parameters.as_of()?);
+    Ok(json_response(&accounts::show_account(&api, &request.call, account, as_of).await?))
+}
+
+/// A page, or everything as lines.
+async fn show_history(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["order", "type", "since", "until", "cursor", "limit"])?;
     let query = HistoryQuery {
-        account: parse_account("account", number)?,
+        account: request.account()?,
         order: parameters.order()?,
         filter: parameters.event_filter()?,
         cursor: parameters.number("cursor")?,
     };
-    let call = &context.call;
-    if context.format(&[ResponseFormat::JsonPage, ResponseFormat::NdJson]) != ResponseFormat::NdJson {
-        return Ok(json_response(&accounts::show_history(api, call, query, parameters.limit()?).await?));
+    let (call, formats) = (&request.call, [ResponseFormat::JsonPage, ResponseFormat::NdJson]);
+    if ResponseFormat::negotiate(&formats, &request.headers) != ResponseFormat::NdJson {
+        return Ok(json_response(&accounts::show_history(&api, call, query, parameters.limit()?).await?));
     }
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-    Ok(lines_response(accounts::read_history(api, call, query, most).await?, JSON_LINES, EventView::to_json))
+    Ok(lines_response(accounts::read_history(&api, call, query, most).await?, JSON_LINES, EventView::to_json))
 }
 
-/// `GET /accounts/{n}/diff`
-pub(super) async fn diff_account(api: &ApiState, number: &str, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["from", "to"])?;
+async fn diff_account(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
-    let account = parse_account("account", number)?;
-    Ok(json_response(&accounts::diff_account(api, &context.call, account, from, to).await?))
+    Ok(json_response(&accounts::diff_account(&api, &request.call, request.account()?, from, to).await?))
+}
+
+async fn erase_secrets(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let account = request.account()?;
+    let erasure = parse_body(&request.body, r#"{"reason":"the customer asked for it"}"#)?;
+    Ok(json_response(&account_secrets::erase_secrets(&api, &request.call, account, erasure).await?))
 }

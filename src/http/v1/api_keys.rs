@@ -1,30 +1,88 @@
 //! API keys: list, create, revoke.
 
+use futures_util::FutureExt;
+use utoipa::openapi::Required;
+use warp::http::Method;
 use warp::reply::Response;
 
 use super::json_body::parse_body;
-use super::request_context::RequestContext;
 use super::response_body::json_response;
-use crate::api::{ApiState, Problem, api_keys};
+use crate::access::CreatedKey;
+use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest, RevokeApiKeyResponse};
+use crate::api::{ApiState, Problem, operation};
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::v1_request::V1Request;
+use crate::limits::WEBHOOK_REQUEST_BYTES;
 
 const BODY_EXAMPLE: &str = r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two may be left out; or add "tenant":"500975", and "secret":"…" if it has one"#;
 
-/// `GET /keys`
-pub(super) async fn list_keys(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(json_response(&api_keys::list_keys(api, &context.call).await?))
+pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/keys",
+        operation: operation::LIST_API_KEYS,
+        tag: Tag::ApiKeys,
+        summary: "The API keys",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| list_keys(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("Revoked ones too. What proves a key is shown once, where it is made.")
+                .json_response::<ApiKeyList>(200, "The keys.")
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/keys",
+        operation: operation::CREATE_API_KEY,
+        tag: Tag::ApiKeys,
+        summary: "Give an API key",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| create_key(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "The first must be an admin's, bound to no accounts and without end; from then on every request needs one.",
+                )
+                .json_body::<CreateApiKeyRequest>(Required::True, "What it is to be for.")
+                .json_response::<CreatedKey>(200, "The key. It is shown this once.")
+                .problem(409, "There are too many keys, or the tenant has one already.")
+        },
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/api/v1/keys/{key}",
+        operation: operation::REVOKE_API_KEY,
+        tag: Tag::ApiKeys,
+        summary: "Take an API key away",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| revoke_key(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("It holds at once, for good.")
+                .json_response::<RevokeApiKeyResponse>(200, "It is revoked.")
+                .problem(404, "There is no such key.")
+                .problem(409, "It is revoked already.")
+        },
+    },
+];
+
+async fn list_keys(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(json_response(&api_keys::list_keys(&api, &request.call).await?))
 }
 
-/// `POST /keys`
-pub(super) async fn create_key(api: &ApiState, context: &RequestContext, body: &[u8]) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    let request = parse_body(body, BODY_EXAMPLE)?;
-    Ok(json_response(&api_keys::create_key(api, &context.call, request).await?))
+async fn create_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let wanted = parse_body(&request.body, BODY_EXAMPLE)?;
+    Ok(json_response(&api_keys::create_key(&api, &request.call, wanted).await?))
 }
 
-/// `DELETE /keys/{key}`
-pub(super) async fn revoke_key(api: &ApiState, key: &str, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    let id = key.parse().map_err(|_| Problem::invalid_parameter("key", "must be the number of a key"))?;
-    Ok(json_response(&api_keys::revoke_key(api, &context.call, id).await?))
+async fn revoke_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let id = request
+        .path_parameter("key")
+        .parse()
+        .map_err(|_| Problem::invalid_parameter("key", "must be the number of a key"))?;
+    Ok(json_response(&api_keys::revoke_key(&api, &request.call, id).await?))
 }

@@ -1,42 +1,126 @@
-//! Events: pages, streams, the live tail; the audit log.
+//! Events: pages, streams, the live tail, exports; the audit log.
 
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{Ref, ResponseBuilder};
 use warp::Reply;
-use warp::http::HeaderMap;
+use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 use warp::sse;
 
-use super::request_context::RequestContext;
-use super::response_body::{JSON_LINES, into_infallible, json_response, lines_response};
+use super::response_body::{JSON_LINES, NDJSON, into_infallible, json_response, lines_response, stream_response};
 use super::response_format::ResponseFormat;
-use crate::api::events::{self, EventQuery, LiveTail, ReadStart};
-use crate::api::{ApiState, Parameters, Problem};
-use crate::audit::{EventView, HistoryOrder};
+use super::shared_docs::event_responses;
+use crate::api::events::{self, AuditLogPage, EventPage, EventQuery, LiveTail, ReadStart};
+use crate::api::{ApiState, Parameters, Problem, maintenance, operation};
+use crate::audit::{CloudEvent, EventView, ExportFormat, ExportManifest, HistoryOrder};
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::operation_doc::{content, response_with_id};
+use crate::http::parameter_schemas::{account_digits, number, one_of, page_limit, text};
+use crate::http::v1_request::V1Request;
 use crate::limits::LIVE_TAIL_HEARTBEAT;
+
+pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/events",
+        operation: operation::LIST_EVENTS,
+        tag: Tag::Journal,
+        summary: "What happened, to all",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| list_events(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "A page. With `Accept: application/x-ndjson` all of it up to now, one event a line. With `Accept: \
+                     text/event-stream` what happens from now on, as it happens, or from behind `after` or `Last-Event-ID` on: the \
+                     data of each event is a CloudEvent, its id the position.",
+                )
+                .describe(&format!(
+                    "A comment is sent every {} s while nothing happens. A page looks at a bounded part of the journal, so it may \
+                     be empty, and have a `next`.",
+                    LIVE_TAIL_HEARTBEAT.as_secs()
+                ))
+                .query_parameter("order", one_of(["asc", "desc"]), "`asc`, which holds if it is left out; `desc`: the last event first.")
+                .query_parameter("after", number(0), "The position behind which to begin, with `asc`: the `next` of the page before.")
+                .query_parameter("before", number(0), "The position before which to begin, with `desc`: the `next` of the page before.")
+                .query_parameter("account", account_digits(), "Of this account only.")
+                .query_parameter("limit", page_limit(), "Events on the page; any number of lines.")
+                .optional_header("Last-Event-ID", text().pattern(Some("^[0-9]+$")), "The id of the last event that was seen in the stream.")
+                .event_filters()
+                .register_schema::<EventPage>()
+                .register_schema::<CloudEvent<'_>>()
+                .response(
+                    200,
+                    event_responses("The page; or lines, each an event; or the stream.")
+                        .content("text/event-stream", content(text())),
+                )
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/acts",
+        operation: operation::LIST_ACTS,
+        tag: Tag::Journal,
+        summary: "What was done to the service itself",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| list_acts(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("Administrative acts, the newest first.")
+                .query_parameter("cursor", number(1), "The `next` of the page before.")
+                .query_parameter("limit", page_limit(), "Acts on the page.")
+                .register_schema::<CloudEvent<'_>>()
+                .json_response::<AuditLogPage>(200, "The page.")
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/export",
+        operation: operation::EXPORT_EVENTS,
+        tag: Tag::Journal,
+        summary: "Events in a file that can be checked",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| export_events(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "CloudEvents, one a line, and a last line by which the file is checked without the service; or CSV, which proves \
+                     nothing and in which a formula gets an apostrophe in front. If it cannot be read to its end the connection breaks off.",
+                )
+                .query_parameter("format", one_of(["cloudevents", "csv"]), "`cloudevents` holds if it is left out.")
+                .query_parameter("account", account_digits(), "Of this account only.")
+                .event_filters()
+                .register_schema::<CloudEvent<'_>>()
+                .register_schema::<ExportManifest>()
+                .response(200, export_response())
+        },
+    },
+];
 
 const QUERY_PARAMETERS: [&str; 8] = ["after", "before", "order", "type", "account", "since", "until", "limit"];
 
-/// `GET /events`
-pub(super) async fn list_events(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&QUERY_PARAMETERS)?;
+/// A page, everything as lines, or new events as they happen.
+async fn list_events(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&QUERY_PARAMETERS)?;
     let (after, filter, start) = (parameters.number("after")?, parameters.event_filter()?, read_start(&parameters)?);
-    let call = &context.call;
+    let call = &request.call;
     let formats = [ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::EventStream];
-    match (context.format(&formats), start) {
+    match (ResponseFormat::negotiate(&formats, &request.headers), start) {
         (ResponseFormat::JsonPage | ResponseFormat::Csv, _) => {
             let query = EventQuery { start, filter };
-            Ok(json_response(&events::list_events(api, call, query, parameters.limit()?).await?))
+            Ok(json_response(&events::list_events(&api, call, query, parameters.limit()?).await?))
         }
         (ResponseFormat::NdJson, _) => {
             let most = parameters.number("limit")?.unwrap_or(u64::MAX);
             let query = EventQuery { start, filter };
-            Ok(lines_response(events::read_events(api, call, query, most)?, JSON_LINES, EventView::to_json))
+            Ok(lines_response(events::read_events(&api, call, query, most)?, JSON_LINES, EventView::to_json))
         }
         (ResponseFormat::EventStream, ReadStart::After(_)) => {
-            let after = last_event_id(&context.headers)?.or(after);
-            Ok(event_stream_response(events::follow_events(api, call, after, filter)?))
+            let after = last_event_id(&request.headers)?.or(after);
+            Ok(event_stream_response(events::follow_events(&api, call, after, filter)?))
         }
         (ResponseFormat::EventStream, ReadStart::Before(_)) => {
             Err(Problem::invalid_parameter("order", "must be asc for what is yet to happen"))
@@ -57,11 +141,28 @@ fn read_start(parameters: &Parameters<'_>) -> Result<ReadStart, Problem> {
     }
 }
 
-/// `GET /acts`
-pub(super) async fn list_acts(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["cursor", "limit"])?;
+async fn list_acts(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["cursor", "limit"])?;
     let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(json_response(&events::list_acts(api, &context.call, cursor, limit).await?))
+    Ok(json_response(&events::list_acts(&api, &request.call, cursor, limit).await?))
+}
+
+async fn export_events(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["format", "type", "account", "since", "until"])?;
+    let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
+    let content_type = match format {
+        ExportFormat::CloudEvents => NDJSON,
+        ExportFormat::Csv => "text/csv; charset=utf-8",
+    };
+    Ok(stream_response(content_type, maintenance::export_events(&api, &request.call, format, filter).await?))
+}
+
+fn export_response() -> ResponseBuilder {
+    let line =
+        OneOfBuilder::new().item(Ref::from_schema_name("CloudEvent")).item(Ref::from_schema_name("ExportManifest"));
+    response_with_id("Lines, each an event, but for the last one; or CSV with a header.")
+        .content(NDJSON, content(line))
+        .content("text/csv; charset=utf-8", content(text()))
 }
 
 /// The id of the last event that a reader of the live tail got before its connection broke.

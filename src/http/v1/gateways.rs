@@ -1,29 +1,66 @@
 //! Gateways and their health, and an operator's order to reconcile a gateway's sessions.
 
-use warp::http::StatusCode;
+use futures_util::FutureExt;
+use utoipa::openapi::Required;
+use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use super::json_body::parse_body;
-use super::request_context::RequestContext;
 use super::response_body::{json_response, json_response_with};
-use crate::api::{ApiState, Problem, gateways};
+use super::shared_docs::NO_SERVICE;
+use crate::api::gateways::{self, GatewayList, ReconcileRequest, ReconcileResponse};
+use crate::api::{ApiState, Problem, operation};
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::v1_request::V1Request;
+use crate::limits::WEBHOOK_REQUEST_BYTES;
 
-/// `GET /gateways`
-pub(super) async fn list_gateways(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(json_response(&gateways::list_gateways(api, &context.call).await?))
+pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/gateways",
+        operation: operation::LIST_GATEWAYS,
+        tag: Tag::Gateways,
+        summary: "How the ways to WhatsApp are",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| list_gateways(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("Whether each is there, its accounts, its calls, the last comparison of its sessions, what went wrong last.")
+                .json_response::<GatewayList>(200, "All of them.")
+                .problem(409, NO_SERVICE)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/gateways/{name}/reconcile",
+        operation: operation::RECONCILE_GATEWAY,
+        tag: Tag::Gateways,
+        summary: "Compare a gateway's sessions with what is shown",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| reconcile_gateway(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "At once, as is done at the start, from time to time, and when it is back. The reason stands in the history for \
+                     ever, before anything is done.",
+                )
+                .json_body::<ReconcileRequest>(Required::True, "Why.")
+                .json_response::<ReconcileResponse>(202, "It has begun; what comes of it is shown with the gateways.")
+                .problem(404, "There is no such gateway.")
+                .problem(409, "It is not set up, or no service runs.")
+        },
+    },
+];
+
+async fn list_gateways(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(json_response(&gateways::list_gateways(&api, &request.call).await?))
 }
 
-/// `POST /gateways/{name}/reconcile`
-pub(super) async fn reconcile_gateway(
-    api: &ApiState,
-    name: &str,
-    context: &RequestContext,
-    body: &[u8],
-) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    let gateway = gateways::parse_gateway(name)?;
-    let request = parse_body(body, r#"{"reason":"the gateway was restored from a backup"}"#)?;
-    let begun = gateways::reconcile_gateway(api, &context.call, gateway, request).await?;
+async fn reconcile_gateway(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let gateway = gateways::parse_gateway(request.path_parameter("name"))?;
+    let order = parse_body(&request.body, r#"{"reason":"the gateway was restored from a backup"}"#)?;
+    let begun = gateways::reconcile_gateway(&api, &request.call, gateway, order).await?;
     Ok(json_response_with(StatusCode::ACCEPTED, &begun))
 }

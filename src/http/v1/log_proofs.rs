@@ -1,46 +1,132 @@
 //! Checkpoints and proofs.
 
-use warp::http::{HeaderValue, header};
+use futures_util::FutureExt;
+use utoipa::openapi::ResponseBuilder;
+use warp::http::{HeaderValue, Method, header};
 use warp::reply::Response;
 
-use super::request_context::RequestContext;
 use super::response_body::{JSON, bytes_response, json_response};
-use crate::api::{ApiState, Problem, log_proofs, parse_account};
+use super::shared_docs::UNKNOWN_ACCOUNT;
+use crate::api::{ApiState, Problem, log_proofs, operation};
+use crate::audit::{Bundle, ConsistencyProof, InclusionProof};
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::operation_doc::{content, response_with_id};
+use crate::http::parameter_schemas::{number, text};
+use crate::http::v1_request::V1Request;
 
+const NOT_IN_LOG: &str = "The log has no such position or size.";
 const TEXT_PLAIN: &str = "text/plain; charset=utf-8";
 
-/// `GET /log/checkpoint`
-pub(super) async fn show_checkpoint(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_checkpoint(api, &context.call).await?.into_bytes()))
+pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/log/checkpoint",
+        operation: operation::SHOW_CHECKPOINT,
+        tag: Tag::Journal,
+        summary: "A signed note of the log's size and root",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| show_checkpoint(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("A C2SP checkpoint: what was seen earlier must fit every later one.")
+                .response(200, plain_response("The checkpoint."))
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/log/public-key",
+        operation: operation::SHOW_PUBLIC_KEY,
+        tag: Tag::Journal,
+        summary: "Who signs the log",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| show_public_key(api, request).boxed()),
+        document: |operation| operation.response(200, plain_response("The public key, as `name+id+key`.")),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/log/proof/inclusion",
+        operation: operation::PROVE_INCLUSION,
+        tag: Tag::Journal,
+        summary: "The proof that an event is in the log",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| prove_inclusion(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "RFC 6962: the record's hash leads over those of the proof to the root that the checkpoint signs.",
+                )
+                .required_query_parameter("seq", number(1), "The event's position.")
+                .query_parameter("size", number(0), "The log's size; the present one holds if it is left out.")
+                .json_response::<InclusionProof>(200, "The proof.")
+                .problem(404, NOT_IN_LOG)
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/log/proof/consistency",
+        operation: operation::PROVE_CONSISTENCY,
+        tag: Tag::Journal,
+        summary: "The proof that the log has only grown",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| prove_consistency(api, request).boxed()),
+        document: |operation| {
+            operation
+                .required_query_parameter("from", number(0), "The one size.")
+                .query_parameter("to", number(0), "The later one; the present one holds if it is left out.")
+                .json_response::<ConsistencyProof>(200, "The proof.")
+                .problem(404, NOT_IN_LOG)
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/log/proof/account/{account}",
+        operation: operation::PROVE_ACCOUNT,
+        tag: Tag::Journal,
+        summary: "An account's history with its proof",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| prove_account(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "All its events as they are stored, each proved to be in the log, and where the history ends, signed.",
+                )
+                .json_response::<Bundle>(200, "The bundle.")
+                .problem(404, UNKNOWN_ACCOUNT)
+        },
+    },
+];
+
+async fn show_checkpoint(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_checkpoint(&api, &request.call).await?.into_bytes()))
 }
 
-/// `GET /log/public-key`
-pub(super) async fn show_public_key(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_public_key(api, &context.call).await?.into_bytes()))
+async fn show_public_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_public_key(&api, &request.call).await?.into_bytes()))
 }
 
-/// `GET /log/proof/inclusion`
-pub(super) async fn prove_inclusion(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["seq", "size"])?;
+async fn prove_inclusion(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["seq", "size"])?;
     let (position, size) = (parameters.required_number("seq")?, parameters.number("size")?);
-    Ok(json_response(&log_proofs::prove_inclusion(api, &context.call, position, size).await?))
+    Ok(json_response(&log_proofs::prove_inclusion(&api, &request.call, position, size).await?))
 }
 
-/// `GET /log/proof/consistency`
-pub(super) async fn prove_consistency(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["from", "to"])?;
+async fn prove_consistency(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
-    Ok(json_response(&log_proofs::prove_consistency(api, &context.call, from, to).await?))
+    Ok(json_response(&log_proofs::prove_consistency(&api, &request.call, from, to).await?))
 }
 
-/// `GET /log/proof/account/{n}`
-pub(super) async fn prove_account(api: &ApiState, number: &str, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    let account = parse_account("account", number)?;
-    let mut response = bytes_response(JSON, log_proofs::prove_account(api, &context.call, account).await?);
+async fn prove_account(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let account = request.account()?;
+    let mut response = bytes_response(JSON, log_proofs::prove_account(&api, &request.call, account).await?);
     let name = format!("attachment; filename=\"muster-{account}.bundle.json\"");
     response.headers_mut().extend(HeaderValue::from_str(&name).ok().map(|name| (header::CONTENT_DISPOSITION, name)));
     Ok(response)
+}
+
+fn plain_response(words: &str) -> ResponseBuilder {
+    response_with_id(words).content(TEXT_PLAIN, content(text()))
 }

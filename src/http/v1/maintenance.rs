@@ -1,56 +1,126 @@
-//! Projections, verification, replay, export and backup.
+//! Projections, verification, replay and backup.
 
-use warp::http::StatusCode;
+use futures_util::FutureExt;
+use utoipa::openapi::schema::ObjectBuilder;
+use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
-use super::request_context::RequestContext;
-use super::response_body::{NDJSON, json_response, json_response_with, stream_response};
-use crate::api::{ApiState, Problem, maintenance};
-use crate::audit::ExportFormat;
+use super::response_body::{json_response, json_response_with, stream_response};
+use super::shared_docs::UNKNOWN_ACCOUNT;
+use crate::api::maintenance::{self, ProjectionsResponse, RebuildResponse};
+use crate::api::{ApiState, Problem, operation};
+use crate::audit::{ReplayReport, VerificationReport};
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::operation_doc::{content, response_with_id};
+use crate::http::parameter_schemas::{account_digits, text};
+use crate::http::v1_request::V1Request;
 
-/// `GET /projections`
-pub(super) async fn show_projections(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(json_response(&maintenance::show_projections(api, &context.call).await?))
+const BUSY_READING: &str = "The whole journal is being read for another request.";
+
+pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/projections",
+        operation: operation::SHOW_PROJECTIONS,
+        tag: Tag::Upkeep,
+        summary: "How far the account list is",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| show_projections(api, request).boxed()),
+        document: |operation| {
+            operation.json_response::<ProjectionsResponse>(200, "The journal's end, and how far behind it the list is.")
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/projections/{name}/rebuild",
+        operation: operation::REBUILD_PROJECTION,
+        tag: Tag::Upkeep,
+        summary: "Make the account list anew",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| rebuild_projection(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("The old one is served meanwhile.")
+                .json_response::<RebuildResponse>(202, "It has begun.")
+                .problem(404, "There is no such projection.")
+                .problem(409, "It is being rebuilt already.")
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/verify",
+        operation: operation::VERIFY,
+        tag: Tag::Upkeep,
+        summary: "Check that nothing was altered or left out",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| verify_journal(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("Every record, chain and root, every history by the rules, and the last checkpoint. It takes as long as it takes.")
+                .json_response::<VerificationReport>(200, "Everything is whole.")
+                .problem(409, BUSY_READING)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/replay",
+        operation: operation::REPLAY,
+        tag: Tag::Upkeep,
+        summary: "Fold everything anew",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| replay_journal(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "It is held against what is served, if nothing is left out. No gateway and no receiver is asked or told.",
+                )
+                .query_parameter("until", text(), "A position or a time up to which to fold; to the end if it is left out.")
+                .query_parameter("account", account_digits(), "The account whose state is to be shown.")
+                .json_response::<ReplayReport>(200, "What was found.")
+                .problem(409, BUSY_READING)
+                .problem(404, UNKNOWN_ACCOUNT)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/backup",
+        operation: operation::BACKUP,
+        tag: Tag::Upkeep,
+        summary: "Everything in a file",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| create_backup(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("All but the master key. `muster restore` makes a data directory of it. If it cannot be read to its end the connection breaks off.")
+                .response(200, response_with_id("The file.").content("application/octet-stream", content(ObjectBuilder::new())))
+                .problem(409, "A rotation of the master key is under way.")
+        },
+    },
+];
+
+async fn show_projections(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(json_response(&maintenance::show_projections(&api, &request.call).await?))
 }
 
-/// `POST /projections/{name}/rebuild`
-pub(super) async fn rebuild_projection(
-    api: &ApiState,
-    name: &str,
-    context: &RequestContext,
-) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    let begun = maintenance::rebuild_projection(api, &context.call, name).await?;
+async fn rebuild_projection(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let begun = maintenance::rebuild_projection(&api, &request.call, request.path_parameter("name")).await?;
     Ok(json_response_with(StatusCode::ACCEPTED, &begun))
 }
 
-/// `POST /verify`
-pub(super) async fn verify_journal(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(json_response(&maintenance::verify_journal(api, &context.call).await?))
+async fn verify_journal(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(json_response(&maintenance::verify_journal(&api, &request.call).await?))
 }
 
-/// `POST /replay`
-pub(super) async fn replay_journal(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["until", "account"])?;
+async fn replay_journal(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let parameters = request.parameters(&["until", "account"])?;
     let (account, until) = (parameters.account()?, parameters.replay_end()?);
-    Ok(json_response(&maintenance::replay_journal(api, &context.call, until, account).await?))
+    Ok(json_response(&maintenance::replay_journal(&api, &request.call, until, account).await?))
 }
 
-/// `GET /export`
-pub(super) async fn export_events(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["format", "type", "account", "since", "until"])?;
-    let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
-    let content_type = match format {
-        ExportFormat::CloudEvents => NDJSON,
-        ExportFormat::Csv => "text/csv; charset=utf-8",
-    };
-    Ok(stream_response(content_type, maintenance::export_events(api, &context.call, format, filter).await?))
-}
-
-/// `POST /backup`
-pub(super) async fn create_backup(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(stream_response("application/octet-stream", maintenance::create_backup(api, &context.call).await?))
+async fn create_backup(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(stream_response("application/octet-stream", maintenance::create_backup(&api, &request.call).await?))
 }

@@ -1,57 +1,40 @@
-//! `/api/v1`, for auditors and operators: the calls of [`api`](crate::api) over HTTP. It uses real HTTP statuses, and problem
-//! details (RFC 9457) for errors.
+//! The endpoints of `/api/v1`, for auditors and operators: the calls of [`api`](crate::api) over HTTP. They use real HTTP
+//! statuses, and problem details (RFC 9457) for errors. Each file lists its endpoints, then their handlers.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `endpoint_list` | paths, methods, required permissions |
-//! | `routes` | routing of requests, with authentication, deadline and log line |
-//! | `request_context` | a request for its handler |
 //! | `json_body` | parses a JSON body |
 //! | `response_format` | content negotiation by `Accept` |
 //! | `problem` | errors as problem details |
-//! | `accounts` | accounts, their state, their history |
-//! | `events` | events: pages, streams, the live tail; the audit log |
+//! | `shared_docs` | what all operations share in the OpenAPI document |
+//! | `accounts` | accounts, their state, their history; orders; erasure of secrets |
+//! | `events` | events: pages, streams, the live tail, exports; the audit log |
 //! | `log_proofs` | checkpoints and proofs |
-//! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
-//! | `api_keys` | API keys |
-//! | `account_orders` | an operator's orders to bring accounts online or recycle them |
-//! | `gateways` | gateways, their health, reconciliation |
 //! | `overview` | the state of the service in one response; the settings |
-//! | `account_secrets` | erasure of an account's secrets |
+//! | `gateways` | gateways, their health, reconciliation |
+//! | `maintenance` | projections, verification, replay, backup |
+//! | `webhooks` | webhook channels: receivers, secrets, pause |
+//! | `deliveries` | deliveries of webhooks, dead letters, redelivery |
 //! | `master_key` | the master key: status and rotation |
-//! | `maintenance` | projections, verification, replay, export, backup |
+//! | `api_keys` | API keys |
 //! | `response_body` | response bodies, whole and streamed |
 
-mod account_orders;
-mod account_secrets;
-mod accounts;
-mod api_keys;
-mod endpoint_list;
-mod events;
-mod gateways;
+pub(super) mod accounts;
+pub(super) mod api_keys;
+pub(super) mod deliveries;
+pub(super) mod events;
+pub(super) mod gateways;
 mod json_body;
-mod log_proofs;
-mod maintenance;
-mod master_key;
-mod overview;
+pub(super) mod log_proofs;
+pub(super) mod maintenance;
+pub(super) mod master_key;
+pub(super) mod overview;
 pub(super) mod problem;
-mod request_context;
 mod response_body;
 mod response_format;
-mod routes;
-mod webhooks;
-
-use warp::reply::Response;
+pub(super) mod shared_docs;
+pub(super) mod webhooks;
 
 pub use accounts::CSV_LINES;
-pub use endpoint_list::{API_ENDPOINTS, ApiEndpoint};
 pub use events::{event_stream_response, last_event_id};
 pub use response_body::{JSON, JSON_LINES, LineFormat, bytes_response, lines_response};
-pub use routes::routes;
-
-use crate::api::Problem;
-
-/// The response when the task of a request panicked.
-pub(super) fn task_failure_response(error: &tokio::task::JoinError) -> Response {
-    Problem::task_failed(error).respond()
-}

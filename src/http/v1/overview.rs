@@ -1,19 +1,57 @@
 //! The state of the service in one response, and its settings.
 
+use futures_util::FutureExt;
+use warp::http::Method;
 use warp::reply::Response;
 
-use super::request_context::RequestContext;
 use super::response_body::json_response;
-use crate::api::{ApiState, Problem, overview};
+use super::shared_docs::NO_SERVICE;
+use crate::api::overview::{self, Overview, SettingsView};
+use crate::api::{ApiState, Problem, operation};
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::v1_request::V1Request;
 
-/// `GET /overview`
-pub(super) async fn show_overview(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(json_response(&overview::show_overview(api, &context.call).await?))
+pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/overview",
+        operation: operation::SHOW_OVERVIEW,
+        tag: Tag::Upkeep,
+        summary: "How everything is",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| show_overview(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "Accounts by state, the journal, its last checkpoint, the webhooks and the master key, in one answer.",
+                )
+                .json_response::<Overview>(200, "How it is.")
+                .problem(409, NO_SERVICE)
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/settings",
+        operation: operation::LIST_SETTINGS,
+        tag: Tag::Upkeep,
+        summary: "The settings that the service works with",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|api, request| list_settings(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("Each with its source, as `muster config` shows them; secrets are left out.")
+                .json_response::<SettingsView>(200, "The settings.")
+                .problem(409, NO_SERVICE)
+        },
+    },
+];
+
+async fn show_overview(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(json_response(&overview::show_overview(&api, &request.call).await?))
 }
 
-/// `GET /settings`
-pub(super) async fn list_settings(api: &ApiState, context: &RequestContext) -> Result<Response, Problem> {
-    context.parameters(&[])?;
-    Ok(json_response(&overview::list_settings(api, &context.call).await?))
+async fn list_settings(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(json_response(&overview::list_settings(&api, &request.call).await?))
 }

@@ -31,11 +31,11 @@ pub(in crate::http) struct ProblemBody<'a> {
 }
 
 impl Problem {
-    pub(super) fn no_such_path() -> Problem {
+    pub(in crate::http) fn no_such_path() -> Problem {
         Problem::not_found("nothing has this path; what there is under /api/v1 is in the README")
     }
 
-    pub(super) fn method_not_allowed(allow: &str) -> Problem {
+    pub(in crate::http) fn method_not_allowed(allow: &str) -> Problem {
         let detail = format!("this path does not take this method; use {allow}");
         Problem { allow: Some(allow.to_owned()), ..Problem::new(405, detail) }
     }

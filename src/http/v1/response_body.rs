@@ -124,7 +124,7 @@ mod tests {
     use crate::access::{ApiKeys, Authenticator};
     use crate::api::ApiState;
     use crate::audit::tests::AuditFixture;
-    use crate::http::v1::routes;
+    use crate::http::v1_routes;
     use crate::limits::{REQUEST_TIMEOUT, REQUESTS_PER_SECOND, STREAMED_RESPONSES};
 
     /// Slow readers must not block the threads that other requests need.
@@ -135,7 +135,7 @@ mod tests {
         let authenticator = Authenticator::new(keys, REQUESTS_PER_SECOND);
         let state =
             ApiState::new(fixture.audit.clone(), None, None, authenticator, REQUEST_TIMEOUT, CancellationToken::new());
-        let service = TowerToHyperService::new(warp::service(routes(state.clone())));
+        let service = TowerToHyperService::new(warp::service(v1_routes(state.clone())));
         let export = async |path: &str| {
             let request = Request::get(path).header("accept", NDJSON).body(String::new()).unwrap();
             let Ok(answer) = service.call(request).await;

@@ -1,94 +1,267 @@
-//! Webhooks: channels, their receivers and secrets, deliveries, dead letters.
+//! Webhook channels: their receivers and secrets, pause and resume.
 
+use futures_util::FutureExt;
+use utoipa::openapi::Required;
+use warp::http::Method;
 use warp::reply::Response;
 
 use super::json_body::{parse_body, parse_body_or_default};
-use super::request_context::RequestContext;
 use super::response_body::json_response;
-use crate::api::webhooks::{self, DEAD_LETTERS_EXAMPLE};
-use crate::api::{ApiState, Problem};
+use super::shared_docs::NO_SERVICE;
+use crate::api::webhook_requests::{PauseRequest, SetAppSecretRequest, SetSecretRequest, SetUrlRequest};
+use crate::api::webhooks::{self, ChannelList, NewSecret};
+use crate::api::{ApiState, Problem, operation};
 use crate::domain::Channel;
+use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::v1_request::V1Request;
+use crate::limits::WEBHOOK_REQUEST_BYTES;
+use crate::webhooks::{AttemptView, ChannelView};
 
-const REDELIVERY_EXAMPLE: &str = r#"{"account":"…","state":"dead","since":"2026-11-25","until":"…","from":"1","to":"9","dryRun":true}, or some of these"#;
+pub(super) const NO_SUCH_WEBHOOK: &str = "There is no such webhook.";
+pub(super) const CONFLICT: &str =
+    "The webhook has no receiver, has too many secrets, or is not paused; or no service runs.";
+/// The state of a channel after a change.
+const NOW: &str = "How it is now.";
 
-/// Handles requests below `/webhooks`.
-pub(super) async fn handle(
-    api: &ApiState,
-    method: &str,
-    context: &RequestContext,
-    body: &[u8],
-) -> Result<Response, Problem> {
-    let call = &context.call;
+pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/webhooks",
+        operation: operation::SHOW_WEBHOOKS,
+        tag: Tag::Webhooks,
+        summary: "How both webhooks are",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| show_webhooks(api, request).boxed()),
+        document: |operation| {
+            operation
+                .json_response::<ChannelList>(
+                    200,
+                    "Receiver, state, lag, the oldest that waits, breaker, dead letters.",
+                )
+                .problem(409, NO_SERVICE)
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v1/webhooks/{channel}",
+        operation: operation::SHOW_WEBHOOK,
+        tag: Tag::Webhooks,
+        summary: "How a webhook is",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| show_webhook(api, request).boxed()),
+        document: |operation| {
+            operation
+                .json_response::<ChannelView>(200, "How it is.")
+                .problem(404, NO_SUCH_WEBHOOK)
+                .problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::PUT,
+        path: "/api/v1/webhooks/{channel}/url",
+        operation: operation::SET_RECEIVER,
+        tag: Tag::Webhooks,
+        summary: "Set a webhook's receiver",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| set_receiver(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("It is told what waits, or what happens from then if there never was a receiver. It comes before the settings, and is kept sealed.")
+                .json_body::<SetUrlRequest>(Required::True, "The receiver.")
+                .json_response::<ChannelView>(200, NOW)
+                .problem(404, NO_SUCH_WEBHOOK)
+                .problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/api/v1/webhooks/{channel}/url",
+        operation: operation::UNSET_RECEIVER,
+        tag: Tag::Webhooks,
+        summary: "Go back to the receiver of the settings",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| unset_receiver(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("If they name none, what happens waits for a receiver, and nothing that waits is lost.")
+                .json_response::<ChannelView>(200, NOW)
+                .problem(404, NO_SUCH_WEBHOOK)
+                .problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::PUT,
+        path: "/api/v1/webhooks/{channel}/secret",
+        operation: operation::SET_SECRET,
+        tag: Tag::Webhooks,
+        summary: "Sign a webhook by Standard Webhooks",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| set_secret(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("The secret before signs too, for `grace`.")
+                .json_body::<SetSecretRequest>(Required::False, "The secret; nothing for one that is drawn.")
+                .json_response::<NewSecret>(200, "The secret. It is shown this once.")
+                .problem(404, NO_SUCH_WEBHOOK)
+                .problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/api/v1/webhooks/{channel}/secret",
+        operation: operation::UNSET_SECRET,
+        tag: Tag::Webhooks,
+        summary: "Sign a webhook by Standard Webhooks no more",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| unset_secret(api, request).boxed()),
+        document: |operation| {
+            operation.json_response::<ChannelView>(200, NOW).problem(404, NO_SUCH_WEBHOOK).problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::PUT,
+        path: "/api/v1/webhooks/{channel}/app-secret",
+        operation: operation::SET_APP_SECRET,
+        tag: Tag::Webhooks,
+        summary: "Sign a webhook the API family's way",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| set_app_secret(api, request).boxed()),
+        document: |operation| {
+            operation
+                .json_body::<SetAppSecretRequest>(Required::True, "Tenant and secret.")
+                .json_response::<ChannelView>(200, NOW)
+                .problem(404, NO_SUCH_WEBHOOK)
+                .problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/api/v1/webhooks/{channel}/app-secret",
+        operation: operation::UNSET_APP_SECRET,
+        tag: Tag::Webhooks,
+        summary: "Sign a webhook the API family's way no more",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| unset_app_secret(api, request).boxed()),
+        document: |operation| {
+            operation.json_response::<ChannelView>(200, NOW).problem(404, NO_SUCH_WEBHOOK).problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/webhooks/{channel}/test",
+        operation: operation::TEST_RECEIVER,
+        tag: Tag::Webhooks,
+        summary: "Send the document's example once",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| test_receiver(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("It waits for the receiver's answer, however long that takes.")
+                .json_response::<AttemptView>(200, "What came of it.")
+                .problem(404, NO_SUCH_WEBHOOK)
+                .problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/webhooks/{channel}/pause",
+        operation: operation::PAUSE_WEBHOOK,
+        tag: Tag::Webhooks,
+        summary: "Send nothing for now",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| pause_webhook(api, request).boxed()),
+        document: |operation| {
+            operation
+                .describe("Nothing is lost: it is sent once the webhook is resumed.")
+                .json_body::<PauseRequest>(Required::True, "Why.")
+                .json_response::<ChannelView>(200, NOW)
+                .problem(404, NO_SUCH_WEBHOOK)
+                .problem(409, CONFLICT)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/webhooks/{channel}/resume",
+        operation: operation::RESUME_WEBHOOK,
+        tag: Tag::Webhooks,
+        summary: "Go on with what waits",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|api, request| resume_webhook(api, request).boxed()),
+        document: |operation| {
+            operation.json_response::<ChannelView>(200, NOW).problem(404, NO_SUCH_WEBHOOK).problem(409, CONFLICT)
+        },
+    },
+];
+
+async fn show_webhooks(api: ApiState, request: V1Request) -> Result<Response, Problem> {
     api.webhooks()?;
-    let path: Vec<&str> = context.path.split('/').skip(1).collect();
-    let [name, rest @ ..] = &path[..] else {
-        context.parameters(&[])?;
-        return Ok(json_response(&webhooks::show_webhooks(api, call).await?));
-    };
-    let channel = webhooks::parse_channel(name)?;
-    match rest {
-        ["deliveries"] => return list_deliveries(api, channel, context).await,
-        ["dead-letters"] => return list_dead_letters(api, channel, context).await,
-        _ => {}
-    }
-    let parameters = context.parameters(&[])?;
-    Ok(match (rest, method) {
-        (["deliveries", position], _) => {
-            json_response(&webhooks::show_delivery(api, call, channel, parameters.position(position)?).await?)
-        }
-        (["deliveries", position, _resend], _) => {
-            json_response(&webhooks::resend_delivery(api, call, channel, parameters.position(position)?).await?)
-        }
-        (["url"], "PUT") => {
-            let request = parse_body(body, r#"{"url":"https://example.com/status"}"#)?;
-            json_response(&webhooks::set_receiver(api, call, channel, Some(request)).await?)
-        }
-        (["url"], _) => json_response(&webhooks::set_receiver(api, call, channel, None).await?),
-        (["secret"], "PUT") => {
-            let request = parse_body_or_default(body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
-            json_response(&webhooks::set_secret(api, call, channel, request).await?)
-        }
-        (["secret"], _) => json_response(&webhooks::unset_secret(api, call, channel).await?),
-        (["app-secret"], "PUT") => {
-            let request = parse_body(body, r#"{"tenantId":"500975","secret":"…"}"#)?;
-            json_response(&webhooks::set_app_secret(api, call, channel, Some(request)).await?)
-        }
-        (["app-secret"], _) => json_response(&webhooks::set_app_secret(api, call, channel, None).await?),
-        (["test"], _) => json_response(&webhooks::test_receiver(api, call, channel).await?),
-        (["pause"], _) => {
-            let request = parse_body(body, r#"{"reason":"why"}"#)?;
-            json_response(&webhooks::pause_webhook(api, call, channel, request).await?)
-        }
-        (["resume"], _) => json_response(&webhooks::resume_webhook(api, call, channel).await?),
-        (["close"], _) => {
-            let request = parse_body(body, r#"{"reason":"why","dryRun":true}, or one of these"#)?;
-            json_response(&webhooks::close_webhook(api, call, channel, request).await?)
-        }
-        (["redeliver"], _) => {
-            let request = parse_body(body, REDELIVERY_EXAMPLE)?;
-            json_response(&webhooks::redeliver(api, call, channel, request).await?)
-        }
-        (["dead-letters", "drop"], _) => {
-            let request = parse_body(body, DEAD_LETTERS_EXAMPLE)?;
-            json_response(&webhooks::drop_dead_letters(api, call, channel, request).await?)
-        }
-        (["dead-letters", _replay], _) => {
-            let request = parse_body(body, DEAD_LETTERS_EXAMPLE)?;
-            json_response(&webhooks::replay_dead_letters(api, call, channel, request).await?)
-        }
-        (_, _) => json_response(&webhooks::show_webhook(api, call, channel).await?),
-    })
+    request.parameters(&[])?;
+    Ok(json_response(&webhooks::show_webhooks(&api, &request.call).await?))
 }
 
-async fn list_deliveries(api: &ApiState, channel: Channel, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["account", "state", "since", "until", "cursor", "limit"])?;
-    let filter = webhooks::parse_delivery_filter(&parameters)?;
-    let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(json_response(&webhooks::list_deliveries(api, &context.call, channel, filter, cursor, limit).await?))
+/// The channel that the path names. An endpoint with query parameters of its own does not use it.
+pub(super) fn parse_target(api: &ApiState, request: &V1Request) -> Result<Channel, Problem> {
+    let channel = parse_channel(api, request)?;
+    request.parameters(&[])?;
+    Ok(channel)
 }
 
-async fn list_dead_letters(api: &ApiState, channel: Channel, context: &RequestContext) -> Result<Response, Problem> {
-    let parameters = context.parameters(&["cursor", "limit"])?;
-    let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(json_response(&webhooks::list_dead_letters(api, &context.call, channel, cursor, limit).await?))
+/// The channel that the path names. Without a running service there is none.
+pub(super) fn parse_channel(api: &ApiState, request: &V1Request) -> Result<Channel, Problem> {
+    api.webhooks()?;
+    webhooks::parse_channel(request.path_parameter("channel"))
+}
+
+async fn show_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    Ok(json_response(&webhooks::show_webhook(&api, &request.call, channel).await?))
+}
+
+async fn set_receiver(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    let wanted = parse_body(&request.body, r#"{"url":"https://example.com/status"}"#)?;
+    Ok(json_response(&webhooks::set_receiver(&api, &request.call, channel, Some(wanted)).await?))
+}
+
+async fn unset_receiver(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    Ok(json_response(&webhooks::set_receiver(&api, &request.call, channel, None).await?))
+}
+
+async fn set_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    let wanted = parse_body_or_default(&request.body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
+    Ok(json_response(&webhooks::set_secret(&api, &request.call, channel, wanted).await?))
+}
+
+async fn unset_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    Ok(json_response(&webhooks::unset_secret(&api, &request.call, channel).await?))
+}
+
+async fn set_app_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    let wanted = parse_body(&request.body, r#"{"tenantId":"500975","secret":"…"}"#)?;
+    Ok(json_response(&webhooks::set_app_secret(&api, &request.call, channel, Some(wanted)).await?))
+}
+
+async fn unset_app_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    Ok(json_response(&webhooks::set_app_secret(&api, &request.call, channel, None).await?))
+}
+
+async fn test_receiver(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    Ok(json_response(&webhooks::test_receiver(&api, &request.call, channel).await?))
+}
+
+async fn pause_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    let wanted = parse_body(&request.body, r#"{"reason":"why"}"#)?;
+    Ok(json_response(&webhooks::pause_webhook(&api, &request.call, channel, wanted).await?))
+}
+
+async fn resume_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&api, &request)?;
+    Ok(json_response(&webhooks::resume_webhook(&api, &request.call, channel).await?))
 }
