@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use muster::audit::{Audit, EventFilter, ExportFormat, HistoryOrder};
-use muster::domain::{Account, Event, SealedBytes};
+use muster::domain::{Account, ContentField, ContentTexts, Event, SealedBytes};
 use muster::journal::{AppendRequest, Journal, Origin, StreamId};
 use muster::store::Store;
 use tempfile::TempDir;
@@ -36,10 +36,13 @@ impl AuditFixture {
 
 fn import(journal: &Journal, accounts: u64) {
     let content = content_with(7, |content| {
-        content.name = Some("lee".to_owned());
-        content.public_key = "k".repeat(44);
-        content.msg_public_key = "k".repeat(44);
-        content.account_id = Some("7".to_owned());
+        let key = "k".repeat(44);
+        content.texts = ContentTexts::from([
+            (ContentField::Name, "lee"),
+            (ContentField::PublicKey, &*key),
+            (ContentField::MsgPublicKey, &*key),
+            (ContentField::AccountId, "7"),
+        ]);
         content.secrets = SealedBytes(vec![7; 540].into());
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use muster::config::Settings;
-use muster::domain::{AccountNumber, AccountType, Content, Event, Reason};
+use muster::domain::{AccountNumber, AccountType, Content, ContentField, ContentTexts, Event, Reason};
 use muster::journal::{AppendRequest, Journal, Origin};
 use muster::projections::Roster;
 use muster::store::Store;
@@ -121,16 +121,18 @@ fn content(vault: &Vault, account: AccountNumber, registration_id: &str) -> Arc<
     let (key, parameters, number) = ("k".repeat(44), "p".repeat(400), account.to_string());
     let clear = PlaintextContent {
         account_type: AccountType::Personal,
-        name: Some("lee"),
-        avatar: Some("wwww.baiux.com/1.img"),
-        public_key: &key,
-        private_key: &key,
-        msg_public_key: &key,
-        msg_private_key: &key,
-        account_id: Some(&number),
-        next_key_id: Some("1"),
-        registration_id: Some(registration_id),
-        device_params: Some(&parameters),
+        texts: ContentTexts::from([
+            (ContentField::Name, "lee"),
+            (ContentField::Avatar, "wwww.baiux.com/1.img"),
+            (ContentField::PublicKey, &*key),
+            (ContentField::PrivateKey, &*key),
+            (ContentField::MsgPublicKey, &*key),
+            (ContentField::MsgPrivateKey, &*key),
+            (ContentField::AccountId, &*number),
+            (ContentField::NextKeyId, "1"),
+            (ContentField::RegistrationId, registration_id),
+            (ContentField::DeviceParams, &*parameters),
+        ]),
     };
     vault.seal_content(account, &clear).unwrap()
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::cloud_event;
-use super::event_data::ContentView;
+use super::content_view::ContentView;
 use super::rfc3339::format_rfc3339;
 use crate::domain::{Account, AccountNumber, Event, Registration};
 use crate::journal::{self, JournalRecord};
@@ -195,7 +195,7 @@ impl AccountWithCauses {
             status_cause: self.status_cause.as_ref(),
             last_request: self.last_request.as_ref(),
             registration: registration.as_ref().map(RegistrationView::from_registration),
-            content: content.as_deref().map(ContentView::from_content),
+            content: content.as_deref().map(ContentView),
         }
     }
 }

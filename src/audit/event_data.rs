@@ -3,9 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::content_view::ContentView;
 use super::encode_hex;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Content, Event};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event};
 use crate::journal::JournalEvent;
 
 /// What there is to say of an event beside its `type`. Secrets are shown as fingerprints only.
@@ -214,29 +215,6 @@ pub(crate) struct ApiKeyEventData<'a> {
     from: &'a str,
 }
 
-/// What was imported with an account, without its secrets; null where a caller left it out.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = AccountContent)]
-pub(crate) struct ContentView<'a> {
-    /// 1 personal, 2 business.
-    whatsapp_type: u8,
-    #[schema(required)]
-    name: Option<&'a str>,
-    #[schema(required)]
-    avatar: Option<&'a str>,
-    public_key: &'a str,
-    msg_public_key: &'a str,
-    #[schema(required)]
-    account_id: Option<&'a str>,
-    #[schema(required)]
-    next_key_id: Option<&'a str>,
-    #[schema(required)]
-    registration_id: Option<&'a str>,
-    /// Equal for equal content, secrets included. It is keyed, so that guesses at the secrets cannot be tried.
-    content_fingerprint: String,
-}
-
 impl<'a> EventData<'a> {
     pub(super) fn from_event(event: &'a JournalEvent) -> EventData<'a> {
         match event {
@@ -323,7 +301,7 @@ impl<'a> EventData<'a> {
     fn from_account_event(event: &'a Event) -> EventData<'a> {
         match event {
             Event::AccountImported { content } | Event::ContentReplaced { content } => {
-                EventData::Content(ContentView::from_content(content))
+                EventData::Content(ContentView(content))
             }
             Event::CameOnline { instance_code } => EventData::CameOnline { instance_code },
             Event::WentOffline { reason, instance_code } | Event::Banned { reason, instance_code } => {
@@ -371,21 +349,5 @@ impl<'a> EventData<'a> {
 impl<'a> WebhookEventData<'a> {
     fn new(channel: Channel, from: &'a str) -> WebhookEventData<'a> {
         WebhookEventData { channel: channel.short_name(), from, ..WebhookEventData::default() }
-    }
-}
-
-impl<'a> ContentView<'a> {
-    pub(super) fn from_content(content: &'a Content) -> ContentView<'a> {
-        ContentView {
-            whatsapp_type: content.account_type.code(),
-            name: content.name.as_deref(),
-            avatar: content.avatar.as_deref(),
-            public_key: &content.public_key,
-            msg_public_key: &content.msg_public_key,
-            account_id: content.account_id.as_deref(),
-            next_key_id: content.next_key_id.as_deref(),
-            registration_id: content.registration_id.as_deref(),
-            content_fingerprint: encode_hex(&content.fingerprint.0),
-        }
     }
 }

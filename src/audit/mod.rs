@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cloud_event` | events as CloudEvents: the same form everywhere |
 //! | `event_data` | the `data` of a CloudEvent |
+//! | `content_view` | an account's imported content, without its secrets |
 //! | `account_state` | an account's state after some of its events, with the events that caused it |
 //! | `event_filter` | filters for events |
 //! | `history` | queries over events and account states |
@@ -27,6 +28,7 @@ mod account_list;
 mod account_state;
 mod backup;
 mod cloud_event;
+mod content_view;
 mod csv;
 mod event_data;
 mod event_filter;

@@ -2,30 +2,18 @@
 
 use std::fmt;
 
-use super::AccountType;
+use super::{AccountType, ContentTexts};
 
 /// The content of an account, as it was imported or last replaced.
 ///
-/// Keys and ids are opaque texts, which may be empty. Secrets are stored only sealed.
+/// Texts are opaque, and may be empty. Secrets are stored only sealed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Content {
     /// Personal or business.
     pub account_type: AccountType,
-    /// The name shown to customers.
-    pub name: Option<String>,
-    /// The URL of the picture.
-    pub avatar: Option<String>,
-    /// The account's public key.
-    pub public_key: String,
-    /// The public key for messages.
-    pub msg_public_key: String,
-    /// The caller's own id of the account.
-    pub account_id: Option<String>,
-    /// Id of the next pre-key.
-    pub next_key_id: Option<String>,
-    /// Registration id.
-    pub registration_id: Option<String>,
-    /// Private key, message private key and device parameters, sealed.
+    /// The texts that are stored as they are. Those of sealed fields are missing here.
+    pub texts: ContentTexts<Box<str>>,
+    /// The texts of the sealed fields.
     pub secrets: SealedBytes,
     /// A keyed hash over all of the above in clear. Equal content has an equal hash; without the key it reveals
     /// nothing.
@@ -33,17 +21,11 @@ pub struct Content {
 }
 
 impl Content {
-    /// A personal account without content.
+    /// A personal account whose required texts are empty.
     pub fn empty() -> Content {
         Content {
             account_type: AccountType::Personal,
-            name: None,
-            avatar: None,
-            public_key: String::new(),
-            msg_public_key: String::new(),
-            account_id: None,
-            next_key_id: None,
-            registration_id: None,
+            texts: ContentTexts::from_fn(|field| (field.is_required() && !field.is_sealed()).then(Box::default)),
             secrets: SealedBytes(Box::default()),
             fingerprint: Fingerprint([0; 32]),
         }

@@ -10,6 +10,7 @@
 //! | `deterministic_random` | deterministic random numbers, for jitter |
 //! | `contract_types` | the small enumerations of the contract |
 //! | `content` | what is imported with an account |
+//! | `content_field` | the texts of that content: one line per field |
 //! | `command` | the commands |
 //! | `gateway_routing` | which gateway serves which account |
 //! | `event` | the events, and the statuses that they lead to |
@@ -27,6 +28,7 @@ mod administrative_event;
 mod calling_code;
 mod command;
 mod content;
+mod content_field;
 mod contract_types;
 mod decide;
 mod deterministic_random;
@@ -43,6 +45,7 @@ pub use administrative_event::{AccountOrder, AdministrativeEvent, AuditLogEntry,
 pub use calling_code::{CallingCode, MalformedCallingCode};
 pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, SealedBytes};
+pub use content_field::{ContentField, ContentTexts};
 pub use contract_types::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownEnumValue, VerifyType};
 pub use decide::{CommandRejection, decide};
 pub use deterministic_random::{apply_jitter, deterministic_random};

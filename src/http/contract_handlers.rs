@@ -7,8 +7,9 @@ use std::thread;
 use tokio::task::spawn_blocking;
 
 use super::Api;
+use super::account_fields::ImportKind;
 use super::contract_endpoints::ContractEndpoint;
-use super::contract_requests::{self, ImportItem, ImportKind, Query};
+use super::contract_requests::{self, ImportItem, Query};
 use super::envelope::CallOutcome;
 use super::error::{BatchError, Error};
 use super::request_body::RequestBody;

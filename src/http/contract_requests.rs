@@ -3,21 +3,13 @@
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 
-use super::json_objects::{AccountFields, AccountListSeed, CodeFields, PhoneFields, UnknownFields};
+use super::account_fields::{ACCOUNT, AccountFields, ImportKind, REPLACE};
+use super::json_objects::{AccountListSeed, CodeFields, PhoneFields, UnknownFields};
 use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool};
 use super::validation_error::{ValidationError, parse_json};
-use crate::domain::{AccountNumber, AccountType, CallingCode, MalformedAccountNumber, VerifyType};
+use crate::domain::{AccountNumber, AccountType, CallingCode, ContentTexts, MalformedAccountNumber, VerifyType};
 use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, CONTENT_BYTES, VERIFY_CODE_BYTES};
 use crate::vault::PlaintextContent;
-
-/// The two endpoints that import accounts with their content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ImportKind {
-    /// batchInsert: `accountId` is required.
-    Insert,
-    /// batchOnline: `override` is required.
-    Online,
-}
 
 /// One account of batchInsert or batchOnline. No `Debug`: it holds secrets.
 pub(super) struct ImportItem<'a> {
@@ -25,16 +17,7 @@ pub(super) struct ImportItem<'a> {
     /// `override`; false for batchInsert.
     pub(super) replace: bool,
     account_type: AccountType,
-    name: Option<JsonText<'a>>,
-    avatar: Option<JsonText<'a>>,
-    public_key: JsonText<'a>,
-    private_key: JsonText<'a>,
-    msg_public_key: JsonText<'a>,
-    msg_private_key: JsonText<'a>,
-    account_id: Option<JsonText<'a>>,
-    next_key_id: Option<JsonText<'a>>,
-    registration_id: Option<JsonText<'a>>,
-    device_params: Option<JsonText<'a>>,
+    texts: ContentTexts<JsonText<'a>>,
 }
 
 /// A validated submitPhone request.
@@ -71,7 +54,7 @@ pub(super) fn parse_imports(
         .enumerate()
         .map(|(index, fields)| ImportItem::from_fields(fields, import, index))
         .collect::<Result<_, _>>()?;
-    reject_duplicates(entries.iter().map(|entry| entry.account), ".whatsApp")?;
+    reject_duplicates(entries.iter().map(|entry| entry.account), ACCOUNT)?;
     Ok(entries)
 }
 
@@ -140,19 +123,8 @@ pub(super) fn parse_details_query(query: &Query) -> Result<bool, ValidationError
 impl<'a> ImportItem<'a> {
     /// The account's content, for the vault.
     pub(super) fn content(&self) -> PlaintextContent<'_> {
-        PlaintextContent {
-            account_type: self.account_type,
-            name: self.name.as_deref(),
-            avatar: self.avatar.as_deref(),
-            public_key: &self.public_key,
-            private_key: &self.private_key,
-            msg_public_key: &self.msg_public_key,
-            msg_private_key: &self.msg_private_key,
-            account_id: self.account_id.as_deref(),
-            next_key_id: self.next_key_id.as_deref(),
-            registration_id: self.registration_id.as_deref(),
-            device_params: self.device_params.as_deref(),
-        }
+        let texts = ContentTexts::from_fn(|field| self.texts.get(field).map(|text| &**text));
+        PlaintextContent { account_type: self.account_type, texts }
     }
 
     fn from_fields(
@@ -161,53 +133,26 @@ impl<'a> ImportItem<'a> {
         index: usize,
     ) -> Result<ImportItem<'a>, ValidationError> {
         let at = |field| FieldPath { index, field };
-        let AccountNumberText(account) = required(fields.whats_app, at(".whatsApp"))?;
+        let fault = |field, wrong| Err(ValidationError::at_field(&at(field).to_string(), wrong));
+        let AccountNumberText(account) = required(fields.account, at(ACCOUNT))?;
         let replace = match (import, fields.replace) {
             (ImportKind::Insert, _) => false,
             (ImportKind::Online, Some(LenientBool::Bool(replace))) => replace,
-            (ImportKind::Online, Some(LenientBool::NotBool)) => {
-                return Err(ValidationError::at_field(&at(".override").to_string(), "must be true or false"));
-            }
-            (ImportKind::Online, None) => {
-                return Err(ValidationError::at_field(&at(".override").to_string(), MISSING_FLAG));
-            }
+            (ImportKind::Online, Some(LenientBool::NotBool)) => return fault(REPLACE, "must be true or false"),
+            (ImportKind::Online, None) => return fault(REPLACE, MISSING_FLAG),
         };
-        if import == ImportKind::Insert && fields.account_id.is_none() {
-            return Err(ValidationError::at_field(&at(".accountId").to_string(), MISSING_TEXT));
+        if let Some(field) = import.required_texts().find(|field| fields.texts.get(*field).is_none()) {
+            return fault(field.name(), MISSING_TEXT);
         }
-        let text = |text: Option<JsonText<'a>>, field| {
-            text.ok_or_else(|| ValidationError::at_field(&at(field).to_string(), MISSING_TEXT))
-        };
-        let entry = ImportItem {
-            account,
-            replace,
-            account_type: fields.whatsapp_type.map_or(AccountType::Personal, |EnumCode(account_type)| account_type),
-            name: fields.name,
-            avatar: fields.avatar,
-            public_key: text(fields.public_key, ".publicKey")?,
-            private_key: text(fields.private_key, ".privateKey")?,
-            msg_public_key: text(fields.msg_public_key, ".msgPublicKey")?,
-            msg_private_key: text(fields.msg_private_key, ".msgPrivateKey")?,
-            account_id: fields.account_id,
-            next_key_id: fields.next_key_id,
-            registration_id: fields.registration_id,
-            device_params: fields.device_params,
-        };
-        match entry.text_bytes() {
+        let account_type = fields.account_type.map_or(AccountType::Personal, |EnumCode(account_type)| account_type);
+        let entry = ImportItem { account, replace, account_type, texts: fields.texts };
+        match entry.texts.iter().map(|text| text.len()).sum::<usize>() {
             bytes if bytes > CONTENT_BYTES => Err(ValidationError::at_field(
                 &at("").to_string(),
                 format_args!("has {bytes} bytes in its texts together; at most {CONTENT_BYTES} are taken"),
             )),
             _ => Ok(entry),
         }
-    }
-
-    /// Total size of all texts, in bytes.
-    fn text_bytes(&self) -> usize {
-        let required = [&self.public_key, &self.private_key, &self.msg_public_key, &self.msg_private_key];
-        let optional =
-            [&self.name, &self.avatar, &self.account_id, &self.next_key_id, &self.registration_id, &self.device_params];
-        required.into_iter().chain(optional.into_iter().flatten()).map(|text| text.len()).sum()
     }
 }
 
@@ -217,13 +162,14 @@ const MISSING_FLAG: &str = "is missing; send true to replace what is stored, fal
 /// The path of an entry's field. It is formatted only for an error.
 struct FieldPath {
     index: usize,
-    /// The field name with a leading dot; empty for the entry itself.
+    /// Empty for the entry itself.
     field: &'static str,
 }
 
 impl Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "whatsAppList[{}]{}", self.index, self.field)
+        let separator = if self.field.is_empty() { "" } else { "." };
+        write!(f, "whatsAppList[{}]{separator}{}", self.index, self.field)
     }
 }
 

@@ -12,9 +12,10 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use super::account_fields::ImportKind;
 use super::contract_endpoints::ContractEndpoint;
 use super::contract_handlers::{ContractCall, ContractOperation};
-use super::contract_requests::{ImportKind, Query};
+use super::contract_requests::Query;
 use super::envelope::{CallOutcome, EndpointResponse, respond};
 use super::error::Error;
 use super::request_id::{IncomingRequestId, X_REQUEST_ID};

@@ -7,12 +7,13 @@ mod fuzzed_api;
 use serde_json::{Value, json};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::account_fields::ImportKind;
 use super::contract_requests::{
-    ImportItem, ImportKind, parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code as read_code,
+    ImportItem, parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code as read_code,
 };
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
 use super::{authentication, query_whatsapp_status, request_body};
-use crate::domain::AccountNumber;
+use crate::domain::{AccountNumber, ContentField};
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
 use crate::vault::PlaintextContent;
 #[cfg(test)] // Fuzz targets reach it through `request`.
@@ -68,21 +69,8 @@ fn assert_round_trip(bytes: &[u8], entries: &[ImportItem<'_>], import: ImportKin
     }
 }
 
-fn texts<'a>(content: &PlaintextContent<'a>) -> [(&'static str, Option<&'a str>); 10] {
-    let PlaintextContent { name, avatar, public_key, private_key, msg_public_key, .. } = *content;
-    let PlaintextContent { msg_private_key, account_id, next_key_id, registration_id, device_params, .. } = *content;
-    [
-        ("name", name),
-        ("avatar", avatar),
-        ("publicKey", Some(public_key)),
-        ("privateKey", Some(private_key)),
-        ("msgPublicKey", Some(msg_public_key)),
-        ("msgPrivateKey", Some(msg_private_key)),
-        ("accountId", account_id),
-        ("nextKeyId", next_key_id),
-        ("registrationId", registration_id),
-        ("deviceParams", device_params),
-    ]
+fn texts<'a>(content: &PlaintextContent<'a>) -> [(&'static str, Option<&'a str>); ContentField::ALL.len()] {
+    ContentField::ALL.map(|field| (field.name(), content.texts.get(field).copied()))
 }
 
 fn to_json(account: AccountNumber, replace: bool, content: &PlaintextContent<'_>) -> Value {

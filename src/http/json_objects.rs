@@ -8,7 +8,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, refuse};
+use super::json_values::{EnumCode, JsonText, ValueSchema, refuse};
 use crate::domain::{AccountType, VerifyType};
 
 /// Reads `{"whatsAppList": [T, …]}`; `None` if the list is missing or null.
@@ -40,10 +40,9 @@ macro_rules! object {
         }
 
         impl<'a> $name<'a> {
-            /// The OpenAPI schema, except the fields `without`. Fields that are not `required` may be null.
-            pub(super) fn shape(required: &[&str], without: &[&str]) -> Object {
-                let fields = [$(($key, concat!($($words),+), <$type>::schema()),)+];
-                object_schema(fields.into_iter().filter(|(key, ..)| !without.contains(key)), required)
+            /// The OpenAPI schema. Fields that are not `required` may be null.
+            pub(super) fn shape(required: &[&str]) -> Object {
+                object_schema([$(($key, concat!($($words),+), <$type>::schema()),)+], required)
             }
         }
 
@@ -62,8 +61,7 @@ macro_rules! object {
                         $(let mut $field = None::<Option<$type>>;)+
                         while let Some(key) = map.next_key::<JsonObjectKey<'de>>()? {
                             match &*key.0 {
-                                $($key if $field.is_some() => map.next_value_seed(RejectValue(GIVEN_TWICE))?,
-                                $key => $field = Some(map.next_value()?),)+
+                                $($key => read_once(&mut map, &mut $field)?,)+
                                 _ => drop(map.next_value::<IgnoredAny>()?),
                             }
                         }
@@ -77,38 +75,6 @@ macro_rules! object {
             }
         }
     };
-}
-
-object! {
-    /// An account of batchInsert or batchOnline.
-    AccountFields<'a> {
-        /// The account number: digits only, country code first.
-        "whatsApp" => whats_app: AccountNumberText,
-        /// 1 personal, which holds if it is left out; 2 business.
-        "whatsappType" => whatsapp_type: EnumCode<AccountType>,
-        /// Whether what is stored of a known account is replaced by what is sent.
-        "override" => replace: LenientBool,
-        /// Name.
-        "name" => name: JsonText<'a>,
-        /// Avatar, as in `wwww.baiux.com/1.img`.
-        "avatar" => avatar: JsonText<'a>,
-        /// Account public key; may be empty.
-        "publicKey" => public_key: JsonText<'a>,
-        /// Account private key; may be empty. It is sealed where it arrives.
-        "privateKey" => private_key: JsonText<'a>,
-        /// Message public key; may be empty.
-        "msgPublicKey" => msg_public_key: JsonText<'a>,
-        /// Message private key; may be empty. It is sealed where it arrives.
-        "msgPrivateKey" => msg_private_key: JsonText<'a>,
-        /// Account id; may be empty.
-        "accountId" => account_id: JsonText<'a>,
-        /// Next key id.
-        "nextKeyId" => next_key_id: JsonText<'a>,
-        /// Registration id.
-        "registrationId" => registration_id: JsonText<'a>,
-        /// Device parameters, an opaque text. They are sealed where they arrive.
-        "deviceParams" => device_params: JsonText<'a>,
-    }
 }
 
 object! {
@@ -226,7 +192,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListItemsSeed<T> {
 // === Keys and rejected values ===
 
 /// A key, borrowed unless it contains escapes.
-struct JsonObjectKey<'a>(Cow<'a, str>);
+pub(super) struct JsonObjectKey<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonObjectKey<'a> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<JsonObjectKey<'a>, D::Error> {
@@ -252,9 +218,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonObjectKey<'a> {
     }
 }
 
-/// Schema of an object with these fields; others are allowed.
-fn object_schema(
-    fields: impl Iterator<Item = (&'static str, &'static str, ObjectBuilder)>,
+/// Schema of an object with these fields: key, description, value. Others are allowed.
+pub(super) fn object_schema(
+    fields: impl IntoIterator<Item = (&'static str, &'static str, ObjectBuilder)>,
     required: &[&str],
 ) -> Object {
     let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
@@ -272,6 +238,18 @@ fn object_schema(
         object = object.property(key, field);
     }
     object.build()
+}
+
+/// Reads the value of a key. A repeated key is an error.
+pub(super) fn read_once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    map: &mut A,
+    slot: &mut Option<T>,
+) -> Result<(), A::Error> {
+    if slot.is_some() {
+        return map.next_value_seed(RejectValue(GIVEN_TWICE));
+    }
+    *slot = Some(map.next_value()?);
+    Ok(())
 }
 
 /// Rejects any value. It fails at the value, not at the key, so that the error's path includes the key.

@@ -8,6 +8,7 @@
 //! | `validation_error` | parsing JSON, and the sentence that names the invalid field |
 //! | `json_values` | JSON values of requests, strictly typed |
 //! | `json_objects` | JSON objects of requests, fields as sent |
+//! | `account_fields` | an account of batchInsert or batchOnline, fields as sent |
 //! | `contract_requests` | parses and validates bodies and queries. Pure |
 //! | `contract_handlers` | turns requests into commands, and returns their outcomes |
 //! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
@@ -37,6 +38,7 @@
 //! | `tls` | the certificate that is shown, and whose clients are taken |
 //! | `fuzz` | its parsers under any bytes: for tests alone |
 
+mod account_fields;
 mod authentication;
 mod bridge_endpoints;
 mod connection_limit;

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use warp::http::{HeaderMap, HeaderValue, header};
 
+use super::account_fields::ImportKind;
 use super::contract_endpoints::ContractEndpoint;
 use super::contract_requests::{
-    ImportKind, Query, parse_account_query, parse_details_query, parse_imports, parse_recycle, parse_submit_phone,
+    Query, parse_account_query, parse_details_query, parse_imports, parse_recycle, parse_submit_phone,
     parse_submit_verify_code,
 };
 use super::envelope::{CallOutcome, batch_body, error_body, http_status, render_outcome};
@@ -22,7 +23,7 @@ use super::idempotency_key::{KeyOutcome, key_outcome};
 use super::request_body;
 use crate::access::AuthError;
 use crate::api::ItemError;
-use crate::domain::{AccountNumber, CommandRejection, VerifyType};
+use crate::domain::{AccountNumber, CommandRejection, ContentField, ContentTexts, VerifyType};
 use crate::limits::{BODY_BYTES, CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};
 use crate::{actors, idempotency};
 
@@ -372,10 +373,15 @@ proptest! {
         let content = entries[0].content();
         prop_assert_eq!(entries[0].account.to_string(), number);
         prop_assert_eq!(entries[0].replace, replace);
-        let sent = [content.public_key, content.private_key, content.msg_public_key, content.msg_private_key];
-        prop_assert_eq!(&sent[..], &texts[..4]);
-        prop_assert_eq!(content.device_params, Some(texts[4].as_str()));
-        prop_assert_eq!(content.name, nick.as_deref());
-        prop_assert_eq!(content.avatar, None);
+        let expected = ContentTexts::from_fn(|field| match field {
+            ContentField::Name => nick.as_deref(),
+            ContentField::PublicKey => Some(texts[0].as_str()),
+            ContentField::PrivateKey => Some(texts[1].as_str()),
+            ContentField::MsgPublicKey => Some(texts[2].as_str()),
+            ContentField::MsgPrivateKey => Some(texts[3].as_str()),
+            ContentField::DeviceParams => Some(texts[4].as_str()),
+            ContentField::Avatar | ContentField::AccountId | ContentField::NextKeyId | ContentField::RegistrationId => None,
+        });
+        prop_assert_eq!(content.texts, expected);
     }
 }

@@ -1,20 +1,18 @@
-//! The payloads of account events: registered types and frozen versions. Only this file, `administrative_event_codec`
-//! and `snapshot` use bincode.
+//! The payloads of account events: registered types and frozen versions. Only this file, `administrative_event_codec`,
+//! `content_codec` and `snapshot` use bincode.
 //!
 //! A type number is registered once and never reused. A struct here is frozen once a release has written it. A new
 //! field needs a new version beside it, and `decode` turns every version into the current event. `snapshots/` holds
 //! the bytes of each.
 
-use std::sync::Arc;
-
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
 use super::administrative_event_codec;
+use super::content_codec::{decode_content, encode_content};
 use super::record::JournalEvent;
 use crate::domain::{
-    AccountType, CallingCode, Content, Event, Fingerprint, GatewayKind, ProviderCall, Reason, SealedBytes, TaskId,
-    Timestamp, VerifyType,
+    AccountType, CallingCode, Event, GatewayKind, ProviderCall, Reason, SealedBytes, TaskId, Timestamp, VerifyType,
 };
 use crate::limits::BLOCK_BYTES;
 
@@ -90,21 +88,6 @@ pub(super) enum PayloadError {
 }
 
 // --- Version 1 of each payload. Frozen. ---
-
-/// Types 1 and 2.
-#[derive(Encode, BorrowDecode)]
-struct ContentV1<'a> {
-    account_type: u8,
-    name: Option<&'a str>,
-    avatar: Option<&'a str>,
-    public_key: &'a str,
-    msg_public_key: &'a str,
-    account_id: Option<&'a str>,
-    next_key_id: Option<&'a str>,
-    registration_id: Option<&'a str>,
-    secrets: &'a [u8],
-    fingerprint: [u8; 32],
-}
 
 /// Type 4.
 #[derive(Encode, BorrowDecode)]
@@ -194,8 +177,8 @@ pub(super) fn encode(event: &JournalEvent) -> (u16, u16, Vec<u8>) {
 
 fn encode_event(event: &Event, payload: &mut Vec<u8>) -> u16 {
     match event {
-        Event::AccountImported { content } => ContentV1::encode(content, ACCOUNT_IMPORTED, payload),
-        Event::ContentReplaced { content } => ContentV1::encode(content, CONTENT_REPLACED, payload),
+        Event::AccountImported { content } => encode_content(ACCOUNT_IMPORTED, content, payload),
+        Event::ContentReplaced { content } => encode_content(CONTENT_REPLACED, content, payload),
         Event::OnlineRequested => ONLINE_REQUESTED,
         Event::CameOnline { instance_code } => encode_payload(CAME_ONLINE, &CameOnlineV1 { instance_code }, payload),
         Event::RecycleRequested => RECYCLE_REQUESTED,
@@ -318,62 +301,6 @@ fn decode_event(event_type: u16, at: Timestamp, payload: &[u8]) -> Result<Event,
     })
 }
 
-impl<'a> ContentV1<'a> {
-    /// Encodes a content as the payload of an event of this type.
-    fn encode(content: &'a Content, event_type: u16, out: &mut Vec<u8>) -> u16 {
-        let content = ContentV1::from_content(content);
-        out.reserve_exact(content.max_encoded_len());
-        encode_payload(event_type, &content, out)
-    }
-
-    fn from_content(content: &'a Content) -> ContentV1<'a> {
-        ContentV1 {
-            account_type: content.account_type.code(),
-            name: content.name.as_deref(),
-            avatar: content.avatar.as_deref(),
-            public_key: &content.public_key,
-            msg_public_key: &content.msg_public_key,
-            account_id: content.account_id.as_deref(),
-            next_key_id: content.next_key_id.as_deref(),
-            registration_id: content.registration_id.as_deref(),
-            secrets: &content.secrets.0,
-            fingerprint: content.fingerprint.0,
-        }
-    }
-
-    /// An upper bound, so that encoding never grows the buffer: eight texts and the secrets, each with its length,
-    /// and some small fields.
-    fn max_encoded_len(&self) -> usize {
-        let optional = [self.name, self.avatar, self.account_id, self.next_key_id, self.registration_id];
-        let texts = [self.public_key, self.msg_public_key].into_iter().chain(optional.into_iter().flatten());
-        texts.map(str::len).sum::<usize>() + self.secrets.len() + self.fingerprint.len() + 64
-    }
-}
-
-/// The bytes of a content, as in types 1 and 2.
-pub(super) fn encode_content(content: &Content) -> Vec<u8> {
-    let mut payload = Vec::new();
-    ContentV1::encode(content, ACCOUNT_IMPORTED, &mut payload);
-    payload
-}
-
-/// The content from a payload of types 1 and 2.
-pub(super) fn decode_content(payload: &[u8]) -> Result<Arc<Content>, PayloadError> {
-    let stored: ContentV1<'_> = decode_payload(payload)?;
-    Ok(Arc::new(Content {
-        account_type: decode_account_type(stored.account_type)?,
-        name: stored.name.map(str::to_owned),
-        avatar: stored.avatar.map(str::to_owned),
-        public_key: stored.public_key.to_owned(),
-        msg_public_key: stored.msg_public_key.to_owned(),
-        account_id: stored.account_id.map(str::to_owned),
-        next_key_id: stored.next_key_id.map(str::to_owned),
-        registration_id: stored.registration_id.map(str::to_owned),
-        secrets: SealedBytes(stored.secrets.into()),
-        fingerprint: Fingerprint(stored.fingerprint),
-    }))
-}
-
 /// Writes a payload and returns `event_type`.
 pub(super) fn encode_payload(event_type: u16, payload: &impl Encode, out: &mut Vec<u8>) -> u16 {
     // Writing into a vector can only fail at the limit, and the appender checks sizes.
@@ -395,6 +322,6 @@ fn decode_empty(payload: &[u8], event: Event) -> Result<Event, PayloadError> {
     if payload.is_empty() { Ok(event) } else { Err(PayloadError::Damaged) }
 }
 
-fn decode_account_type(code: u8) -> Result<AccountType, PayloadError> {
+pub(super) fn decode_account_type(code: u8) -> Result<AccountType, PayloadError> {
     AccountType::try_from(i64::from(code)).map_err(|_| PayloadError::Damaged)
 }

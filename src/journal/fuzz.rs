@@ -13,8 +13,9 @@ use super::record::{HEADER_BYTES, JournalRecord, RawHeader, SequenceInfo, Unsequ
 use super::stream_heads::{StartupCheckpoint, StreamHead, StreamHeads};
 use super::{JournalEvent, Origin, Principal, RequestId, Root, StreamId, snapshot as snapshots_of, verify_consistency};
 use crate::domain::{
-    Account, AccountOrder, AccountType, AdministrativeEvent, AuditLogEntry, Channel, Content, CredentialVerifier,
-    Event, GatewayKind, Grant, Reason, Role, SealedBytes, SigningScheme, TaskId, Timestamp, VerifyType,
+    Account, AccountOrder, AccountType, AdministrativeEvent, AuditLogEntry, Channel, Content, ContentField,
+    ContentTexts, CredentialVerifier, Event, GatewayKind, Grant, Reason, Role, SealedBytes, SigningScheme, TaskId,
+    Timestamp, VerifyType,
 };
 use crate::store::StoreId;
 use crate::testkit::sample::content_with;
@@ -22,10 +23,13 @@ use crate::testkit::sample::content_with;
 fn content() -> Arc<Content> {
     content_with(0x5a, |content| {
         content.account_type = AccountType::Business;
-        content.name = Some("lee".to_owned());
-        content.public_key = "k".repeat(300);
-        content.account_id = Some("7".to_owned());
-        content.registration_id = Some("9".to_owned());
+        content.texts = ContentTexts::from([
+            (ContentField::Name, "lee"),
+            (ContentField::PublicKey, &*"k".repeat(300)),
+            (ContentField::MsgPublicKey, ""),
+            (ContentField::AccountId, "7"),
+            (ContentField::RegistrationId, "9"),
+        ]);
         content.secrets = SealedBytes((0..100).collect());
     })
 }

@@ -5,6 +5,7 @@
 //! | `record` | one event as bytes: a fixed header that every later version can read, and a payload |
 //! | `event_codec` | payloads of account events: registered types, frozen versions, upcasts. Uses bincode |
 //! | `administrative_event_codec` | payloads of administrative events. Uses bincode |
+//! | `content_codec` | the payload of an account's imported content, with its versions. Uses bincode |
 //! | `block` | records that are committed together: written whole or not at all |
 //! | `merkle_tree` | the tree hash over all records (RFC 6962); each block stores its root |
 //! | `merkle_proof` | creation and verification of proofs over that tree |
@@ -21,6 +22,7 @@
 mod administrative_event_codec;
 mod append_batch;
 mod block;
+mod content_codec;
 mod event_codec;
 mod merkle_proof;
 mod merkle_tree;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bincode::{BorrowDecode, Encode};
 
+use super::content_codec::{decode_content, encode_content};
 use super::event_codec::{self, PayloadError};
 use super::{Error, Journal};
 use crate::domain::{
@@ -73,7 +74,11 @@ impl Journal {
 }
 
 pub(super) fn encode(state: &Account) -> Vec<u8> {
-    let content = state.content.as_deref().map(event_codec::encode_content);
+    let content = state.content.as_deref().map(|content| {
+        let mut payload = Vec::new();
+        encode_content(0, content, &mut payload);
+        payload
+    });
     let stored = StoredSnapshot {
         format: FORMAT,
         version: state.version,
@@ -123,7 +128,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Account, PayloadError> {
     }
     Ok(Account {
         version: stored.version,
-        content: stored.content.map(event_codec::decode_content).transpose()?,
+        content: stored.content.map(decode_content).transpose()?,
         is_erased: stored.is_erased,
         status: Status::from_code(stored.status).ok_or(PayloadError::Damaged)?,
         online_status: OnlineStatus::from_code(stored.online_status).ok_or(PayloadError::Damaged)?,

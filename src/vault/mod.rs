@@ -55,7 +55,7 @@ pub use request_key::RequestFingerprint;
 pub use rotation::{MasterKeyStatus, Rotation, RotationReport};
 
 use crate::config;
-use crate::domain::{AccountNumber, Content, Fingerprint, SealedBytes};
+use crate::domain::{AccountNumber, Content, ContentTexts, Fingerprint, SealedBytes};
 use crate::store::{Store, Table};
 use aad::{AadContext, receiver_settings_aad};
 use cipher::SymmetricKey;
@@ -129,13 +129,9 @@ impl Vault {
             SealedBytes(cipher::seal(&data_key, &aad, &content.secret_bytes(), &cipher::random_bytes()?).into());
         Ok(Arc::new(Content {
             account_type: content.account_type,
-            name: content.name.map(str::to_owned),
-            avatar: content.avatar.map(str::to_owned),
-            public_key: content.public_key.to_owned(),
-            msg_public_key: content.msg_public_key.to_owned(),
-            account_id: content.account_id.map(str::to_owned),
-            next_key_id: content.next_key_id.map(str::to_owned),
-            registration_id: content.registration_id.map(str::to_owned),
+            texts: ContentTexts::from_fn(|field| {
+                content.texts.get(field).filter(|_| !field.is_sealed()).map(|text| (*text).into())
+            }),
             secrets,
             fingerprint,
         }))

@@ -2,89 +2,68 @@
 
 use zeroize::Zeroizing;
 
-use crate::domain::AccountType;
+use crate::domain::{AccountType, ContentField, ContentTexts};
 
 /// The content that a caller imports with an account, secrets in plaintext. It has no `Debug`, and lives no longer
 /// than the request.
+#[derive(Clone)]
 pub struct PlaintextContent<'a> {
     /// Personal or business.
     pub account_type: AccountType,
-    /// The name shown to customers.
-    pub name: Option<&'a str>,
-    /// URL of the picture.
-    pub avatar: Option<&'a str>,
-    /// The account's public key.
-    pub public_key: &'a str,
-    /// The account's private key. Secret.
-    pub private_key: &'a str,
-    /// The public key for messages.
-    pub msg_public_key: &'a str,
-    /// The private key for messages. Secret.
-    pub msg_private_key: &'a str,
-    /// The caller's own id for the account.
-    pub account_id: Option<&'a str>,
-    /// Id of the next pre-key.
-    pub next_key_id: Option<&'a str>,
-    /// Registration id.
-    pub registration_id: Option<&'a str>,
-    /// Device parameters. Secret.
-    pub device_params: Option<&'a str>,
+    /// All texts.
+    pub texts: ContentTexts<&'a str>,
 }
 
 impl PlaintextContent<'_> {
     /// The canonical bytes: equal bytes mean equal content. Frozen, because stored fingerprints cover these bytes.
     pub(super) fn canonical_bytes(&self) -> Zeroizing<Vec<u8>> {
-        length_prefixed(
-            &[self.account_type.code()],
-            &[
-                self.name,
-                self.avatar,
-                Some(self.public_key),
-                Some(self.private_key),
-                Some(self.msg_public_key),
-                Some(self.msg_private_key),
-                self.account_id,
-                self.next_key_id,
-                self.registration_id,
-                self.device_params,
-            ],
-        )
+        length_prefixed(&[self.account_type.code()], &self.encoded_texts(|_| true))
     }
 
     /// The bytes of the secret fields. Frozen, because sealed contents hold these bytes.
     pub(super) fn secret_bytes(&self) -> Zeroizing<Vec<u8>> {
-        length_prefixed(&[], &[Some(self.private_key), Some(self.msg_private_key), self.device_params])
+        length_prefixed(&[], &self.encoded_texts(ContentField::is_sealed))
+    }
+
+    /// The texts of the chosen fields in their order. Newer fields at the end are left out while they are missing, so
+    /// that content without them keeps its bytes.
+    fn encoded_texts(&self, is_chosen: fn(ContentField) -> bool) -> Vec<Option<&str>> {
+        let mut fields: Vec<ContentField> = ContentField::ALL.into_iter().filter(|field| is_chosen(*field)).collect();
+        while fields.pop_if(|field| is_newer(*field) && self.texts.get(*field).is_none()).is_some() {}
+        fields.into_iter().map(|field| self.texts.get(field).copied()).collect()
     }
 }
 
 /// The secret fields of a content, in plaintext. It has no `Debug`, and lives no longer than the request that sends
 /// it.
-pub struct ContentSecrets {
-    /// The account's private key.
-    pub private_key: Zeroizing<String>,
-    /// The private key for messages.
-    pub msg_private_key: Zeroizing<String>,
-    /// Device parameters, if there were any.
-    pub device_params: Option<Zeroizing<String>>,
-}
+pub struct ContentSecrets(ContentTexts<Zeroizing<String>>);
 
 impl ContentSecrets {
+    /// The text of a secret field, if there was one.
+    pub fn get(&self, field: ContentField) -> Option<&str> {
+        self.0.get(field).map(|text| text.as_str())
+    }
+
     /// Decodes the bytes from [`PlaintextContent::secret_bytes`]. `None` if they are malformed.
     pub(super) fn decode(mut bytes: &[u8]) -> Option<ContentSecrets> {
-        let mut next = || {
-            let (is_there, rest) = bytes.split_first()?;
-            if *is_there == 0 {
-                bytes = rest;
-                return Some(None);
+        let mut texts = ContentTexts::default();
+        for field in ContentField::ALL.into_iter().filter(|field| field.is_sealed()) {
+            if bytes.is_empty() && is_newer(field) {
+                break;
             }
-            let (length, rest) = rest.split_first_chunk()?;
-            let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            bytes = rest;
-            Some(Some(Zeroizing::new(str::from_utf8(text).ok()?.to_owned())))
-        };
-        let (private_key, msg_private_key, device_params) = (next()??, next()??, next()?);
-        bytes.is_empty().then_some(ContentSecrets { private_key, msg_private_key, device_params })
+            let text = decode_text(&mut bytes)?;
+            if text.is_none() && field.is_required() {
+                return None;
+            }
+            *texts.slot(field) = text;
+        }
+        bytes.is_empty().then_some(ContentSecrets(texts))
     }
+}
+
+/// Whether contents may have been stored before the field existed.
+fn is_newer(field: ContentField) -> bool {
+    field > ContentField::LAST_OF_FIRST_VERSION
 }
 
 /// Encodes each text as 1, length and bytes, or as 0 if it is missing. Different lists never give the same bytes.
@@ -104,4 +83,17 @@ fn length_prefixed(head: &[u8], texts: &[Option<&str>]) -> Zeroizing<Vec<u8>> {
         }
     }
     bytes
+}
+
+/// Takes one text of [`length_prefixed`] off the front. The outer `None` means malformed bytes.
+fn decode_text(bytes: &mut &[u8]) -> Option<Option<Zeroizing<String>>> {
+    let (is_there, rest) = bytes.split_first()?;
+    if *is_there == 0 {
+        *bytes = rest;
+        return Some(None);
+    }
+    let (length, rest) = rest.split_first_chunk()?;
+    let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *bytes = rest;
+    Some(Some(Zeroizing::new(str::from_utf8(text).ok()?.to_owned())))
 }

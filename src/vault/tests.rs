@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use super::cipher;
 use super::master_key_ring::ROTATION_FILE;
 use super::*;
-use crate::domain::AccountType;
+use crate::domain::{AccountType, ContentField};
 
 mod rotation_undo;
 
@@ -17,19 +17,14 @@ fn account(number: &str) -> AccountNumber {
 }
 
 fn content<'a>(private_key: &'a str, name: Option<&'a str>) -> PlaintextContent<'a> {
-    PlaintextContent {
-        account_type: AccountType::Personal,
-        name,
-        avatar: None,
-        public_key: "public",
-        private_key,
-        msg_public_key: "",
-        msg_private_key: "",
-        account_id: None,
-        next_key_id: None,
-        registration_id: None,
-        device_params: None,
-    }
+    let mut texts = ContentTexts::from([
+        (ContentField::PublicKey, "public"),
+        (ContentField::PrivateKey, private_key),
+        (ContentField::MsgPublicKey, ""),
+        (ContentField::MsgPrivateKey, ""),
+    ]);
+    *texts.slot(ContentField::Name) = name;
+    PlaintextContent { account_type: AccountType::Personal, texts }
 }
 
 fn open(directory: &Path) -> Result<Vault, Error> {
@@ -54,15 +49,15 @@ fn what_is_sealed_opens_for_its_account_alone() {
     assert_eq!(vault.open_pin(mine, &pin).unwrap().as_str(), "212834");
     assert!(vault.open_code(mine, &pin).is_err(), "a PIN is no code");
     for device_params in [None, Some(""), Some("{\"model\":1}")] {
-        let sent = PlaintextContent { device_params, ..content("private", None) };
+        let mut sent = content("private", None);
+        *sent.texts.slot(ContentField::DeviceParams) = device_params;
         let kept = vault.seal_content(mine, &sent).unwrap();
         let opened = vault.open_content(mine, &kept).unwrap();
-        let secrets = (
-            opened.private_key.as_str(),
-            opened.msg_private_key.as_str(),
-            opened.device_params.as_ref().map(|it| it.as_str()),
-        );
-        assert_eq!(secrets, (sent.private_key, sent.msg_private_key, device_params));
+        for field in ContentField::ALL {
+            let expected = sent.texts.get(field).copied();
+            assert_eq!(opened.get(field), expected.filter(|_| field.is_sealed()), "{field:?}");
+            assert_eq!(kept.texts.get(field).map(|text| &**text), expected.filter(|_| !field.is_sealed()), "{field:?}");
+        }
         assert!(vault.open_content(other, &kept).is_err());
     }
 }

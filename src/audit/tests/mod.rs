@@ -28,7 +28,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{self, Settings};
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Event, Reason, SealedBytes, TaskId, Timestamp, VerifyType};
+use crate::domain::{
+    AdministrativeEvent, AuditLogEntry, ContentField, ContentTexts, Event, Reason, SealedBytes, TaskId, Timestamp,
+    VerifyType,
+};
 use crate::journal::{AppendRequest, Origin, Principal, RequestId};
 use crate::store::StoreId;
 use crate::testkit::fixture::open_audit;
@@ -120,9 +123,12 @@ fn open_at(path: &Path) -> Result<Audit, Error> {
 fn sample_history() -> Vec<(&'static str, Event)> {
     let content = |name: &str| {
         content_with(0x5a, |content| {
-            content.name = Some(name.to_owned());
-            content.public_key = "public, \"quoted\"".to_owned();
-            content.account_id = Some("7".to_owned());
+            content.texts = ContentTexts::from([
+                (ContentField::Name, name),
+                (ContentField::PublicKey, "public, \"quoted\""),
+                (ContentField::MsgPublicKey, ""),
+                (ContentField::AccountId, "7"),
+            ]);
             content.secrets = SealedBytes(Box::new([9; 8]));
         })
     };

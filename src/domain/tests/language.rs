@@ -16,8 +16,8 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 pub(super) fn content(name: &str) -> Arc<Content> {
     let mark = name.bytes().next().unwrap_or(0);
     content_with(mark, |content| {
-        content.name = Some("lee".to_owned());
-        content.account_id = Some(String::new());
+        *content.texts.slot(ContentField::Name) = Some("lee".into());
+        *content.texts.slot(ContentField::AccountId) = Some("".into());
         content.secrets = SealedBytes([mark; 4].into());
     })
 }

@@ -3,7 +3,8 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `protocol` | the JSON of commands, work, acknowledgements and replies |
+//! | `protocol` | the JSON of work, acknowledgements and replies |
+//! | `gateway_command` | the JSON of commands |
 //! | `reports` | the JSON of report batches and of their results |
 //! | `sessions` | the JSON of session lists |
 //! | `scalars` | numbers and account numbers in the JSON of gateways |
@@ -23,6 +24,7 @@
 
 mod command_queue;
 mod command_response;
+mod gateway_command;
 mod json_values;
 mod protocol;
 mod pull;
@@ -52,7 +54,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use protocol::{AcceptedSchema, AckResult, AcksSchema, GatewayCommand, RefusalSchema, WorkBatch, read_acks};
+pub(crate) use gateway_command::GatewayCommand;
+pub(crate) use protocol::{AcceptedSchema, AckResult, AcksSchema, RefusalSchema, WorkBatch, read_acks};
 pub(crate) use pull::WorkRequestError;
 pub(crate) use report_ingest::IngestError;
 pub use report_ingest::StoreSync;

@@ -1,6 +1,6 @@
-//! The bridge protocol, version 1: commands, work, acknowledgements and replies. JSON in UTF-8.
+//! The bridge protocol, version 1: work, acknowledgements and replies. JSON in UTF-8.
 //!
-//! `reports` and `sessions` have what a gateway sends about accounts and sessions.
+//! `gateway_command` has the commands; `reports` and `sessions` have what a gateway sends about accounts and sessions.
 
 use std::borrow::Cow;
 use std::io;
@@ -12,6 +12,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
+use super::gateway_command::GatewayCommand;
 use super::json_values::{
     BodySchema, BoundedList, BoundedText, BridgeBodyError, ObjectKey, ObjectReader, ObjectVisitor, ScalarValue, object,
     object_schema, read_body,
@@ -21,147 +22,6 @@ use super::unchecked::Unchecked;
 use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::WORK_ACKS;
-
-/// A command to a gateway. Which fields it has depends on its type. It holds secrets, and has no `Debug`.
-#[derive(Serialize, ToSchema)]
-#[schema(as = GatewayCommand)]
-pub(crate) struct GatewayCommand<'a> {
-    /// The idempotency id: however often the command comes, it is carried out once.
-    pub(super) id: &'a str,
-    /// What is to be done.
-    #[serde(rename = "type")]
-    pub(super) kind: CommandType,
-    /// The account; every command has it but `list_sessions`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) account: Option<String>,
-    /// After this the command must not be begun.
-    #[schema(format = DateTime)]
-    pub(super) deadline: String,
-    /// `connect`: which session of the account it is. `disconnect`: likewise, or null for whichever is open.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u32>)]
-    pub(super) session: Option<Option<u32>>,
-    /// `connect`, `request_code`: the kind of account.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) account_type: Option<AccountTypeName>,
-    /// `connect`: the account's public key; may be empty.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) public_key: Option<&'a str>,
-    /// `connect`: the public key for messages; may be empty.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) message_public_key: Option<&'a str>,
-    /// `connect`: the account's private key; may be empty. Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) private_key: Option<&'a str>,
-    /// `connect`: the private key for messages; may be empty. Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) message_private_key: Option<&'a str>,
-    /// `connect`: device parameters, an opaque text; may be empty. Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) device_params: Option<&'a str>,
-    /// `connect`: the caller's own id of the account, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) account_id: Option<&'a str>,
-    /// `connect`: id of the next pre-key, if it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) next_key_id: Option<&'a str>,
-    /// `connect`: registration id, if it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) registration_id: Option<&'a str>,
-    /// `connect`: the name shown to customers, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) name: Option<&'a str>,
-    /// `connect`: where the picture is, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) avatar: Option<&'a str>,
-    /// `request_code`, `submit_code`: which registration it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) task: Option<u32>,
-    /// `request_code`: how the code is to reach the phone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) method: Option<CodeMethodName>,
-    /// `request_code`: the calling code, as in `+86`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) calling_code: Option<String>,
-    /// `request_code`: the country, ISO 3166-1 alpha-2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) country: Option<&'a str>,
-    /// `submit_code`: the how many-th code of the registration it is, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) attempt: Option<u32>,
-    /// `submit_code`: the code. Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) code: Option<&'a str>,
-    /// `list_sessions`: the last account of the page before; null for the first page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub(super) after: Option<Option<String>>,
-    /// `list_sessions`: sessions on the page, most.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) limit: Option<u32>,
-}
-
-/// What a command asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = GatewayCommandType)]
-pub(crate) enum CommandType {
-    /// Open a session.
-    Connect,
-    /// Close a session.
-    Disconnect,
-    /// Have a verification code sent.
-    RequestCode,
-    /// Try a verification code.
-    SubmitCode,
-    /// Tell which sessions there are.
-    ListSessions,
-}
-
-/// The kind of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = GatewayAccountType)]
-pub(crate) enum AccountTypeName {
-    /// Of a person.
-    Personal,
-    /// Of a business.
-    Business,
-}
-
-/// How a code reaches a phone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = GatewayCodeMethod)]
-pub(crate) enum CodeMethodName {
-    /// A text message.
-    Sms,
-    /// A spoken call.
-    Voice,
-    /// The caller's number is the code.
-    MissedCall,
-    /// Inside another WhatsApp client.
-    Internal,
-}
 
 /// Commands that a gateway fetched.
 #[derive(Serialize, ToSchema)]

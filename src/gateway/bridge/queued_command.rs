@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::protocol::{AccountTypeName, CodeMethodName, CommandType, GatewayCommand};
+use super::gateway_command::{CommandType, GatewayCommand};
 use crate::audit::write_time;
 use crate::clock::Moment;
 use crate::domain::{
-    Account, AccountNumber, AccountType, CallingCode, Content, PendingEffect, Reason, Report, SealedBytes, TaskId,
-    VerifyType,
+    Account, AccountNumber, AccountType, CallingCode, Content, ContentField, PendingEffect, Reason, Report,
+    SealedBytes, TaskId, VerifyType,
 };
 use crate::vault::{self, ContentSecrets, Vault};
 
@@ -175,57 +175,21 @@ impl UnsealedCommand<'_> {
     /// The command as it is sent.
     pub(super) fn to_message(&self) -> GatewayCommand<'_> {
         let QueuedCommand { id, account, deadline, payload } = self.command;
-        let command = |kind| GatewayCommand {
-            id,
-            kind,
-            account: account.map(|account| account.to_string()),
-            deadline: write_time(deadline.wall),
-            session: None,
-            account_type: None,
-            public_key: None,
-            message_public_key: None,
-            private_key: None,
-            message_private_key: None,
-            device_params: None,
-            account_id: None,
-            next_key_id: None,
-            registration_id: None,
-            name: None,
-            avatar: None,
-            task: None,
-            method: None,
-            calling_code: None,
-            country: None,
-            attempt: None,
-            code: None,
-            after: None,
-            limit: None,
-        };
+        let account = account.map(|account| account.to_string());
+        let command = |kind| GatewayCommand::new(id, kind, account, write_time(deadline.wall));
         match payload {
             CommandPayload::Connect { session, content } => {
-                let (private_key, message_private_key, device_params) = match &self.secrets {
-                    CommandSecrets::Content(secrets) => (
-                        secrets.private_key.as_str(),
-                        secrets.msg_private_key.as_str(),
-                        secrets.device_params.as_ref().map_or("", |text| text.as_str()),
-                    ),
-                    CommandSecrets::None | CommandSecrets::Code(_) => ("", "", ""),
-                };
-                GatewayCommand {
-                    session: Some(Some(*session)),
-                    account_type: Some(content.account_type.into()),
-                    public_key: Some(&content.public_key),
-                    message_public_key: Some(&content.msg_public_key),
-                    private_key: Some(private_key),
-                    message_private_key: Some(message_private_key),
-                    device_params: Some(device_params),
-                    account_id: content.account_id.as_deref(),
-                    next_key_id: content.next_key_id.as_deref(),
-                    registration_id: content.registration_id.as_deref(),
-                    name: content.name.as_deref(),
-                    avatar: content.avatar.as_deref(),
-                    ..command(CommandType::Connect)
+                let mut command = command(CommandType::Connect);
+                command.session = Some(Some(*session));
+                command.account_type = Some(content.account_type.into());
+                for field in ContentField::ALL {
+                    *command.text(field) = match &self.secrets {
+                        _ if !field.is_sealed() => content.texts.get(field).map(|text| &**text),
+                        CommandSecrets::Content(secrets) => Some(secrets.get(field).unwrap_or_default()),
+                        CommandSecrets::None | CommandSecrets::Code(_) => Some(""),
+                    };
                 }
+                command
             }
             CommandPayload::Disconnect { session } => {
                 GatewayCommand { session: Some(*session), ..command(CommandType::Disconnect) }
@@ -252,26 +216,6 @@ impl UnsealedCommand<'_> {
                 limit: Some(*limit),
                 ..command(CommandType::ListSessions)
             },
-        }
-    }
-}
-
-impl From<AccountType> for AccountTypeName {
-    fn from(account_type: AccountType) -> AccountTypeName {
-        match account_type {
-            AccountType::Personal => AccountTypeName::Personal,
-            AccountType::Business => AccountTypeName::Business,
-        }
-    }
-}
-
-impl From<VerifyType> for CodeMethodName {
-    fn from(verify_type: VerifyType) -> CodeMethodName {
-        match verify_type {
-            VerifyType::Sms => CodeMethodName::Sms,
-            VerifyType::Voice => CodeMethodName::Voice,
-            VerifyType::MissedCall => CodeMethodName::MissedCall,
-            VerifyType::Internal => CodeMethodName::Internal,
         }
     }
 }

@@ -13,8 +13,8 @@ use super::reports::{ReportContent, read_batch};
 use super::sessions::SessionPage;
 use crate::clock::Moment;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, GatewayRouting, PendingEffect, Reason, Report, TaskId, Timestamp,
-    VerifyType, decide,
+    Account, AccountNumber, AccountType, Command, ContentField, ContentTexts, GatewayRouting, PendingEffect, Reason,
+    Report, TaskId, Timestamp, VerifyType, decide,
 };
 use crate::gateway::provider::GatewaySessionState;
 use crate::limits::{BRIDGE_TEXT_BYTES, REASON_BYTES};
@@ -35,16 +35,17 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
     let account = AccountNumber::EXAMPLE;
     let content = PlaintextContent {
         account_type: AccountType::Business,
-        name: Some("lee"),
-        avatar: None,
-        public_key: "public",
-        private_key: "private \u{1f511} \"quoted\"",
-        msg_public_key: "",
-        msg_private_key: "message private",
-        account_id: Some("17"),
-        next_key_id: None,
-        registration_id: Some(""),
-        device_params,
+        texts: ContentTexts::from_fn(|field| match field {
+            ContentField::Name => Some("lee"),
+            ContentField::PublicKey => Some("public"),
+            ContentField::PrivateKey => Some("private \u{1f511} \"quoted\""),
+            ContentField::MsgPublicKey => Some(""),
+            ContentField::MsgPrivateKey => Some("message private"),
+            ContentField::AccountId => Some("17"),
+            ContentField::RegistrationId => Some(""),
+            ContentField::DeviceParams => device_params,
+            ContentField::Avatar | ContentField::NextKeyId => None,
+        }),
     };
     let content = vault.seal_content(account, &content).unwrap();
     let code = vault.seal_code(account, "123456").unwrap().unwrap();

@@ -6,9 +6,10 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{HttpMethod, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::http::account_fields::{AccountFields, ImportKind};
 use crate::http::contract_endpoints::{ContractEndpoint, EnvelopeData};
 use crate::http::envelope::Envelope;
-use crate::http::json_objects::{AccountFields, CodeFields, PhoneFields};
+use crate::http::json_objects::{CodeFields, PhoneFields};
 use crate::http::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
 use crate::http::parameter_schemas::{account_digits, code_up_to, idempotency_key, text};
 use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};
@@ -34,10 +35,7 @@ const BUSY: &str = "The service is starting, stopping or overloaded, and nothing
 pub(super) fn operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
     match endpoint {
         ContractEndpoint::BatchInsert => {
-            let one = AccountFields::shape(
-                &["whatsApp", "publicKey", "privateKey", "msgPublicKey", "msgPrivateKey", "accountId"],
-                &["override"],
-            );
+            let one = AccountFields::shape(ImportKind::Insert);
             let operation = post_operation(endpoint, "batchInsert", "Batch import customer service accounts")
                 .describe(
                     "A new number is imported, with `status` 1 and `onlineStatus` 4. The same number with the same content \
@@ -56,10 +54,7 @@ pub(super) fn operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
             )]
         }
         ContractEndpoint::BatchOnline => {
-            let one = AccountFields::shape(
-                &["whatsApp", "override", "publicKey", "privateKey", "msgPublicKey", "msgPrivateKey"],
-                &[],
-            );
+            let one = AccountFields::shape(ImportKind::Online);
             let operation = post_operation(endpoint, "batchOnline", "Batch online customer service accounts")
                 .describe(
                     "An unknown number is imported, then asked online. Of a known one `override` true replaces what is \
@@ -100,7 +95,7 @@ pub(super) fn operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
         ContractEndpoint::QueryWhatsAppStatus => vec![query_status_operation(endpoint)],
         ContractEndpoint::SubmitPhone => {
             let required = ["phone", "verifyType", "accountType", "areaCode", "countryCode"];
-            let body = with_patterns(PhoneFields::shape(&required, &[]));
+            let body = with_patterns(PhoneFields::shape(&required));
             let example = json!({"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
             let operation = post_operation(
                 endpoint,
@@ -115,7 +110,7 @@ pub(super) fn operations(endpoint: ContractEndpoint) -> Vec<OperationDoc> {
             vec![with_post_responses(endpoint, operation)]
         }
         ContractEndpoint::SubmitVerifyCode => {
-            let body = with_patterns(CodeFields::shape(&["phone", "areaCode", "verifyCode"], &[]));
+            let body = with_patterns(CodeFields::shape(&["phone", "areaCode", "verifyCode"]));
             let example = json!({"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"});
             let summary = "Customer service account registration (submit verification code)";
             let operation = post_operation(endpoint, "submitVerifyCode", summary)

@@ -27,8 +27,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{
-    Account, AccountOrder, AccountType, AdministrativeEvent, Channel, Content, CredentialVerifier, Fingerprint,
-    GatewayKind, Grant, ProviderCall, Reason, Role, SealedBytes, SigningScheme, TaskId, VerifyType,
+    Account, AccountOrder, AccountType, AdministrativeEvent, Channel, Content, ContentField, ContentTexts,
+    CredentialVerifier, Fingerprint, GatewayKind, Grant, ProviderCall, Reason, Role, SealedBytes, SigningScheme,
+    TaskId, VerifyType,
 };
 use crate::testkit::fixture::open_store;
 use crate::testkit::sample::content_with;
@@ -116,10 +117,13 @@ fn append(number: u64, expected_version: u64, events: &[Event]) -> AppendRequest
 fn content(secret_bytes: usize) -> Arc<Content> {
     content_with(0, |content| {
         content.account_type = AccountType::Business;
-        content.name = Some("lee".to_owned());
-        content.public_key = "public".to_owned();
-        content.account_id = Some(String::new());
-        content.next_key_id = Some("1".to_owned());
+        content.texts = ContentTexts::from([
+            (ContentField::Name, "lee"),
+            (ContentField::PublicKey, "public"),
+            (ContentField::MsgPublicKey, ""),
+            (ContentField::AccountId, ""),
+            (ContentField::NextKeyId, "1"),
+        ]);
         content.secrets = SealedBytes(vec![0xa5; secret_bytes].into());
         content.fingerprint = Fingerprint(std::array::from_fn(|at| at as u8));
     })
@@ -128,9 +132,11 @@ fn content(secret_bytes: usize) -> Arc<Content> {
 /// An event of each account event type, in the order of their registered numbers, from 1.
 fn sample_events() -> [Event; 17] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
+    let mut nameless = content(0);
+    *Arc::make_mut(&mut nameless).texts.slot(ContentField::Name) = None;
     [
         Event::AccountImported { content: content(4) },
-        Event::ContentReplaced { content: Arc::new(Content { name: None, ..(*content(0)).clone() }) },
+        Event::ContentReplaced { content: nameless },
         Event::OnlineRequested,
         Event::CameOnline { instance_code: instance_code.clone() },
         Event::RecycleRequested,

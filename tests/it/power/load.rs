@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use muster::domain::{AccountNumber, AccountType};
+use muster::domain::{AccountNumber, AccountType, ContentField, ContentTexts};
 use muster::journal::RequestId;
 use muster::vault::PlaintextContent;
 use serde_json::{Value, json};
@@ -133,16 +133,14 @@ impl SampleContent {
     pub fn clear(&self) -> PlaintextContent<'_> {
         PlaintextContent {
             account_type: AccountType::Personal,
-            name: None,
-            avatar: None,
-            public_key: &self.public_key,
-            private_key: &self.private_key,
-            msg_public_key: "",
-            msg_private_key: "",
-            account_id: Some(""),
-            next_key_id: None,
-            registration_id: None,
-            device_params: Some(&self.device_params),
+            texts: ContentTexts::from([
+                (ContentField::PublicKey, &*self.public_key),
+                (ContentField::PrivateKey, &*self.private_key),
+                (ContentField::MsgPublicKey, ""),
+                (ContentField::MsgPrivateKey, ""),
+                (ContentField::AccountId, ""),
+                (ContentField::DeviceParams, &*self.device_params),
+            ]),
         }
     }
 }

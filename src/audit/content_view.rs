@@ -1,0 +1,68 @@
+//! An account's imported content as views show it: without its secrets.
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::encode_hex;
+use crate::domain::{Content, ContentField};
+
+/// A content, without its secrets.
+pub(crate) struct ContentView<'a>(pub(crate) &'a Content);
+
+const ACCOUNT_TYPE: &str = "whatsappType";
+const FINGERPRINT: &str = "contentFingerprint";
+
+fn shown_fields() -> impl Iterator<Item = ContentField> {
+    ContentField::ALL.into_iter().filter(|field| !field.is_sealed())
+}
+
+impl Serialize for ContentView<'_> {
+    fn serialize<S: Serializer>(&self, json: S) -> Result<S::Ok, S::Error> {
+        let Content { account_type, texts, secrets: _, fingerprint } = self.0;
+        let mut object = json.serialize_map(None)?;
+        object.serialize_entry(ACCOUNT_TYPE, &account_type.code())?;
+        for field in shown_fields() {
+            object.serialize_entry(field.name(), &texts.get(field))?;
+        }
+        object.serialize_entry(FINGERPRINT, &encode_hex(&fingerprint.0))?;
+        object.end()
+    }
+}
+
+impl PartialSchema for ContentView<'_> {
+    fn schema() -> RefOr<Schema> {
+        let account_type = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+            .minimum(Some(0))
+            .description(Some("1 personal, 2 business."));
+        let fingerprint = ObjectBuilder::new().schema_type(Type::String).description(Some(
+            "Equal for equal content, secrets included. It is keyed, so that guesses at the secrets cannot be tried.",
+        ));
+        let mut object = ObjectBuilder::new()
+            .description(Some(
+                "What was imported with an account, without its secrets; null where a caller left it out.",
+            ))
+            .property(ACCOUNT_TYPE, account_type)
+            .required(ACCOUNT_TYPE);
+        for field in shown_fields() {
+            let types = if field.is_required() {
+                Type::String.into()
+            } else {
+                SchemaType::Array(vec![Type::String, Type::Null])
+            };
+            object = object.property(field.name(), ObjectBuilder::new().schema_type(types)).required(field.name());
+        }
+        object.property(FINGERPRINT, fingerprint).required(FINGERPRINT).into()
+    }
+}
+
+impl ToSchema for ContentView<'_> {
+    fn name() -> Cow<'static, str> {
+        "AccountContent".into()
+    }
+}

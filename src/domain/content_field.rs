@@ -1,0 +1,159 @@
+//! The texts of an account's imported content: one line per field.
+//!
+//! Parsing, validation, sealing, canonical bytes, views and the OpenAPI schemas follow from the table.
+
+use std::fmt;
+
+/// Declares the fields. The doc comment of a field is its description in OpenAPI.
+macro_rules! content_fields {
+    ($($(#[doc = $words:literal])+ $field:ident: $name:literal, $presence:ident, $storage:ident;)+) => {
+        /// A text of an account's imported content. Texts are encoded and displayed in this order.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum ContentField {
+            $($(#[doc = $words])+ $field,)+
+        }
+
+        impl ContentField {
+            /// All fields, in order.
+            pub const ALL: [ContentField; [$(ContentField::$field),+].len()] = [$(ContentField::$field),+];
+
+            const fn definition(self) -> FieldDefinition {
+                match self {
+                    $(ContentField::$field => FieldDefinition {
+                        name: $name,
+                        description: concat!($($words),+),
+                        presence: Presence::$presence,
+                        storage: Storage::$storage,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+// The order and the names are permanent: fingerprints and sealed bytes depend on them. New fields come last.
+content_fields! {
+    /// Name.
+    Name: "name", Optional, Plain;
+    /// Avatar, as in `wwww.baiux.com/1.img`.
+    Avatar: "avatar", Optional, Plain;
+    /// Account public key; may be empty.
+    PublicKey: "publicKey", Required, Plain;
+    /// Account private key; may be empty. It is sealed where it arrives.
+    PrivateKey: "privateKey", Required, Sealed;
+    /// Message public key; may be empty.
+    MsgPublicKey: "msgPublicKey", Required, Plain;
+    /// Message private key; may be empty. It is sealed where it arrives.
+    MsgPrivateKey: "msgPrivateKey", Required, Sealed;
+    /// Account id; may be empty.
+    AccountId: "accountId", Optional, Plain;
+    /// Next key id.
+    NextKeyId: "nextKeyId", Optional, Plain;
+    /// Registration id.
+    RegistrationId: "registrationId", Optional, Plain;
+    /// Device parameters, an opaque text. They are sealed where they arrive.
+    DeviceParams: "deviceParams", Optional, Sealed;
+}
+
+struct FieldDefinition {
+    /// In requests and views.
+    name: &'static str,
+    description: &'static str,
+    presence: Presence,
+    storage: Storage,
+}
+
+/// Whether callers must send the text.
+#[derive(PartialEq, Eq)]
+enum Presence {
+    /// It may be empty, but not missing.
+    Required,
+    Optional,
+}
+
+/// How the text is stored.
+#[derive(PartialEq, Eq)]
+enum Storage {
+    Plain,
+    /// A secret: only the vault can open it.
+    Sealed,
+}
+
+impl ContentField {
+    /// The last field of the first version. Encodings always have the fields up to this one, present or not.
+    pub const LAST_OF_FIRST_VERSION: ContentField = ContentField::DeviceParams;
+
+    /// The field that requests and views call `name`.
+    pub fn from_name(name: &str) -> Option<ContentField> {
+        ContentField::ALL.into_iter().find(|field| field.name() == name)
+    }
+
+    /// Its name in requests and views.
+    pub fn name(self) -> &'static str {
+        self.definition().name
+    }
+
+    /// Its description for callers.
+    pub fn description(self) -> &'static str {
+        self.definition().description.trim_ascii()
+    }
+
+    /// Whether every content has the text, though it may be empty.
+    pub fn is_required(self) -> bool {
+        self.definition().presence == Presence::Required
+    }
+
+    /// Whether the text is a secret, which is stored only sealed.
+    pub fn is_sealed(self) -> bool {
+        self.definition().storage == Storage::Sealed
+    }
+}
+
+/// The texts of a content, by field. A text may be missing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContentTexts<T>([Option<T>; ContentField::ALL.len()]);
+
+impl<T> ContentTexts<T> {
+    /// The texts that `text` returns for each field.
+    pub fn from_fn(text: impl FnMut(ContentField) -> Option<T>) -> ContentTexts<T> {
+        ContentTexts(ContentField::ALL.map(text))
+    }
+
+    /// The text of `field`, if there is one.
+    pub fn get(&self, field: ContentField) -> Option<&T> {
+        self.0[field as usize].as_ref()
+    }
+
+    /// The place of a text.
+    pub fn slot(&mut self, field: ContentField) -> &mut Option<T> {
+        &mut self.0[field as usize]
+    }
+
+    /// The texts that are there, in the order of their fields.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+}
+
+/// Shows only the texts that are there.
+impl<T: fmt::Debug> fmt::Debug for ContentTexts<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let present = ContentField::ALL.into_iter().filter_map(|field| Some((field.name(), self.get(field)?)));
+        f.debug_map().entries(present).finish()
+    }
+}
+
+impl<T> Default for ContentTexts<T> {
+    fn default() -> ContentTexts<T> {
+        ContentTexts::from_fn(|_| None)
+    }
+}
+
+/// The listed texts; the others are missing.
+impl<T, U: Into<T>, const N: usize> From<[(ContentField, U); N]> for ContentTexts<T> {
+    fn from(texts: [(ContentField, U); N]) -> ContentTexts<T> {
+        let mut all = ContentTexts::default();
+        texts.into_iter().for_each(|(field, text)| *all.slot(field) = Some(text.into()));
+        all
+    }
+}

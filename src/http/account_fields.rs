@@ -1,0 +1,98 @@
+//! An account of batchInsert or batchOnline, fields as sent.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use utoipa::openapi::schema::Object;
+
+use super::json_objects::{JsonObjectKey, object_schema, read_once};
+use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, refuse};
+use crate::domain::{AccountType, ContentField, ContentTexts};
+
+/// The two endpoints that import accounts with their content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ImportKind {
+    /// batchInsert: `accountId` is required.
+    Insert,
+    /// batchOnline: `override` is required.
+    Online,
+}
+
+/// The fields of an account: `None` if the key is missing or null.
+#[derive(Default)]
+pub(super) struct AccountFields<'a> {
+    pub(super) account: Option<AccountNumberText>,
+    pub(super) account_type: Option<EnumCode<AccountType>>,
+    pub(super) replace: Option<LenientBool>,
+    pub(super) texts: ContentTexts<JsonText<'a>>,
+}
+
+pub(super) const ACCOUNT: &str = "whatsApp";
+const ACCOUNT_TYPE: &str = "whatsappType";
+pub(super) const REPLACE: &str = "override";
+
+impl ImportKind {
+    /// The texts that must not be missing, in the order in which they are checked.
+    pub(super) fn required_texts(self) -> impl Iterator<Item = ContentField> {
+        let own = (self == ImportKind::Insert).then_some(ContentField::AccountId);
+        own.into_iter().chain(ContentField::ALL.into_iter().filter(|field| field.is_required()))
+    }
+}
+
+impl<'a> AccountFields<'a> {
+    /// The OpenAPI schema.
+    pub(super) fn shape(import: ImportKind) -> Object {
+        let replace =
+            (REPLACE, "Whether what is stored of a known account is replaced by what is sent.", LenientBool::schema());
+        let fields = [
+            (ACCOUNT, "The account number: digits only, country code first.", AccountNumberText::schema()),
+            (ACCOUNT_TYPE, "1 personal, which holds if it is left out; 2 business.", EnumCode::<AccountType>::schema()),
+        ];
+        let fields = fields.into_iter().chain((import == ImportKind::Online).then_some(replace));
+        let texts = ContentField::ALL.map(|field| (field.name(), field.description(), JsonText::schema()));
+        let mut required = vec![ACCOUNT, REPLACE];
+        required.extend(import.required_texts().map(ContentField::name));
+        object_schema(fields.chain(texts), &required)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for AccountFields<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct AccountFieldsVisitor<'a>(PhantomData<&'a str>);
+
+        impl<'de: 'a, 'a> Visitor<'de> for AccountFieldsVisitor<'a> {
+            type Value = AccountFields<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut account, mut account_type, mut replace) = (None, None, None);
+                let mut texts = ContentTexts::<Option<JsonText<'a>>>::default();
+                while let Some(key) = map.next_key::<JsonObjectKey<'de>>()? {
+                    match &*key.0 {
+                        ACCOUNT => read_once(&mut map, &mut account)?,
+                        ACCOUNT_TYPE => read_once(&mut map, &mut account_type)?,
+                        REPLACE => read_once(&mut map, &mut replace)?,
+                        name => match ContentField::from_name(name) {
+                            Some(field) => read_once(&mut map, texts.slot(field))?,
+                            None => drop(map.next_value::<IgnoredAny>()?),
+                        },
+                    }
+                }
+                Ok(AccountFields {
+                    account: account.flatten(),
+                    account_type: account_type.flatten(),
+                    replace: replace.flatten(),
+                    texts: ContentTexts::from_fn(|field| texts.slot(field).take().flatten()),
+                })
+            }
+
+            refuse!("an object", not boolean number string null list);
+        }
+
+        json.deserialize_any(AccountFieldsVisitor(PhantomData))
+    }
+}

@@ -1,0 +1,75 @@
+//! The payload of an account's imported content, in events and in snapshots.
+
+use std::sync::Arc;
+
+use bincode::{BorrowDecode, Encode};
+
+use super::event_codec::{PayloadError, decode_account_type, decode_payload, encode_payload};
+use crate::domain::{Content, ContentField, ContentTexts, Fingerprint, SealedBytes};
+
+/// Version 1. Frozen.
+#[derive(Encode, BorrowDecode)]
+struct ContentV1<'a> {
+    account_type: u8,
+    name: Option<&'a str>,
+    avatar: Option<&'a str>,
+    public_key: &'a str,
+    msg_public_key: &'a str,
+    account_id: Option<&'a str>,
+    next_key_id: Option<&'a str>,
+    registration_id: Option<&'a str>,
+    secrets: &'a [u8],
+    fingerprint: [u8; 32],
+}
+
+impl<'a> ContentV1<'a> {
+    fn from_content(content: &'a Content) -> ContentV1<'a> {
+        let text = |field| content.texts.get(field).map(|text| &**text);
+        ContentV1 {
+            account_type: content.account_type.code(),
+            name: text(ContentField::Name),
+            avatar: text(ContentField::Avatar),
+            public_key: text(ContentField::PublicKey).unwrap_or_default(),
+            msg_public_key: text(ContentField::MsgPublicKey).unwrap_or_default(),
+            account_id: text(ContentField::AccountId),
+            next_key_id: text(ContentField::NextKeyId),
+            registration_id: text(ContentField::RegistrationId),
+            secrets: &content.secrets.0,
+            fingerprint: content.fingerprint.0,
+        }
+    }
+
+    fn into_content(self) -> Result<Content, PayloadError> {
+        let text = |field| match field {
+            ContentField::Name => self.name,
+            ContentField::Avatar => self.avatar,
+            ContentField::PublicKey => Some(self.public_key),
+            ContentField::MsgPublicKey => Some(self.msg_public_key),
+            ContentField::AccountId => self.account_id,
+            ContentField::NextKeyId => self.next_key_id,
+            ContentField::RegistrationId => self.registration_id,
+            // Among the secrets.
+            ContentField::PrivateKey | ContentField::MsgPrivateKey | ContentField::DeviceParams => None,
+        };
+        Ok(Content {
+            account_type: decode_account_type(self.account_type)?,
+            texts: ContentTexts::from_fn(|field| text(field).map(Box::from)),
+            secrets: SealedBytes(self.secrets.into()),
+            fingerprint: Fingerprint(self.fingerprint),
+        })
+    }
+}
+
+/// Writes a content as the payload of `event_type`, and returns `event_type`.
+pub(super) fn encode_content(event_type: u16, content: &Content, out: &mut Vec<u8>) -> u16 {
+    // An upper bound, so that encoding never grows the buffer: the texts and the secrets, each with its length, and some
+    // small fields.
+    let texts = content.texts.iter().map(|text| text.len() + 4).sum::<usize>();
+    out.reserve_exact(texts + content.secrets.0.len() + content.fingerprint.0.len() + 32);
+    encode_payload(event_type, &ContentV1::from_content(content), out)
+}
+
+/// The content of a payload.
+pub(super) fn decode_content(payload: &[u8]) -> Result<Arc<Content>, PayloadError> {
+    decode_payload::<ContentV1<'_>>(payload)?.into_content().map(Arc::new)
+}
